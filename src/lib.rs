@@ -1,0 +1,11 @@
+//! Provokes, proves and explains race conditions in Redis locks.
+//!
+//! The rooms, each importing only those above it:
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`clock`] | the only source of time |
+#![deny(missing_docs)]
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+pub mod clock;
