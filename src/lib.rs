@@ -5,7 +5,15 @@
 //! | room | what it is for |
 //! |---|---|
 //! | [`clock`] | the only source of time |
+//! | [`history`] | what happened |
+//! | [`lock`] | the shared lock library |
+//! | [`scenario`] | the file format, parameters, the plan |
+//! | [`report`] | the report as plain data, and its writers |
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod clock;
+pub mod history;
+pub mod lock;
+pub mod report;
+pub mod scenario;

@@ -1,0 +1,55 @@
+//! How long a lock lives if nobody releases it.
+
+use std::time::Duration;
+
+/// A lease in whole seconds, as the wire format has it (contract, sections 1 and 2): from one
+/// second to [`Ttl::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ttl(u64);
+
+/// Why a duration can't be a TTL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TtlError {
+    /// Below one second; Redis would refuse it, or delete the lock at once.
+    #[error("a TTL is at least 1s")]
+    TooShort,
+    /// Above [`Ttl::MAX`].
+    #[error("a TTL is at most 365d")]
+    TooLong,
+    /// Not a whole number of seconds.
+    #[error("a TTL is a whole number of seconds")]
+    Fraction,
+}
+
+impl Ttl {
+    /// The longest TTL: 365 days.
+    pub const MAX: Ttl = Ttl(365 * 24 * 3600);
+    /// The reference's default: 21600 s (contract, section 1).
+    pub const DEFAULT: Ttl = Ttl(21_600);
+
+    /// The TTL in seconds.
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+
+    /// The TTL as a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.0)
+    }
+}
+
+impl TryFrom<Duration> for Ttl {
+    type Error = TtlError;
+
+    fn try_from(duration: Duration) -> Result<Self, TtlError> {
+        if duration < Duration::from_secs(1) {
+            Err(TtlError::TooShort)
+        } else if duration > Self::MAX.duration() {
+            Err(TtlError::TooLong)
+        } else if duration.subsec_nanos() != 0 {
+            Err(TtlError::Fraction)
+        } else {
+            Ok(Self(duration.as_secs()))
+        }
+    }
+}
