@@ -5,7 +5,9 @@
 //! | room | what it is for |
 //! |---|---|
 //! | [`clock`] | the only source of time |
+//! | [`engine`] | the embedded Redis server |
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod clock;
+pub mod engine;
