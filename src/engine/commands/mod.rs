@@ -171,7 +171,7 @@ const fn sort_key(name: &[u8]) -> u128 {
     let (mut from, mut to) = (0, 0);
     while from < name.len() {
         if name[from] == b'|' {
-            to = 0;
+            (key, to) = ([0; 16], 0);
         } else if to < key.len() {
             key[to] = name[from].to_ascii_uppercase();
             to += 1;
