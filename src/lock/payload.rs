@@ -100,9 +100,8 @@ pub fn is_dead(owner: &str) -> bool {
     if host != super::hostname() {
         return false;
     }
-    let Some(pid) = pid.parse().ok().and_then(rustix::process::Pid::from_raw) else {
-        return false;
-    };
+    let pid = pid.parse().ok().filter(|pid| *pid > 0).and_then(rustix::process::Pid::from_raw);
+    let Some(pid) = pid else { return false };
     rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
 }
 

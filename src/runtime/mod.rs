@@ -13,9 +13,9 @@ pub use stage::{Stage, StageError};
 
 use crate::clock::{Clock, VirtualClock, WallClock};
 use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
-use crate::history::{Event, History};
+use crate::history::{Event, EventKind, FailureKind, History};
 use crate::lock::{Identity, Knowledge, LockError, Protocol, RunDirectory, Snapshot, Token};
-use crate::scenario::{Plan, Start};
+use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
 use crate::server::{Connection, Server, ServerError};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,6 +80,39 @@ pub struct Outcome {
     pub updates: Vec<u64>,
     /// What failed in the environment, if anything did.
     pub failure: Option<String>,
+}
+
+/// How a run as a whole ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every actor came to its own end.
+    Complete,
+    /// The environment failed.
+    Failed,
+    /// Ctrl-C, SIGTERM.
+    Interrupted,
+    /// The deadline passed.
+    TimedOut,
+}
+
+impl Outcome {
+    /// How the run as a whole ended.
+    pub fn ending(&self) -> Ending {
+        let ended_by = |kind: FailureKind| {
+            self.history.events().iter().any(|event| {
+                matches!(&event.kind, EventKind::Ended(Err(failure)) if failure.kind == kind)
+            })
+        };
+        if ended_by(FailureKind::Interrupted) {
+            Ending::Interrupted
+        } else if self.failure.is_some() {
+            Ending::Failed
+        } else if ended_by(FailureKind::TimedOut) {
+            Ending::TimedOut
+        } else {
+            Ending::Complete
+        }
+    }
 }
 
 impl World {
@@ -254,6 +287,32 @@ impl World {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The longest that a plan can take by its own durations.
+pub fn longest(plan: &Plan) -> Duration {
+    let of_actor = |actor: &ActorPlan| {
+        let start = match actor.start {
+            Start::Together => Duration::ZERO,
+            Start::InSequence { pause } => pause,
+            Start::After { delay } => delay,
+        };
+        start.saturating_add(of_steps(&actor.steps))
+    };
+    let of_strand = |strand: Range<usize>| {
+        let actors = plan.actors.get(strand).unwrap_or_default();
+        actors.iter().map(of_actor).fold(Duration::ZERO, Duration::saturating_add)
+    };
+    strands(plan).into_iter().map(of_strand).max().unwrap_or_default()
+}
+
+fn of_steps(steps: &[Step]) -> Duration {
+    let of_step = |step: &Step| match &step.action {
+        Action::Work { duration, .. } | Action::Sleep { duration } => *duration,
+        Action::Locked { body, .. } => of_steps(body),
+        _ => Duration::ZERO,
+    };
+    steps.iter().map(of_step).fold(Duration::ZERO, Duration::saturating_add)
 }
 
 /// What one strand wrote down.
