@@ -12,12 +12,23 @@ use std::io::{self, Write};
 const WHOLE: usize = 20;
 /// Of more, so many with the same status.
 const FEW: usize = 6;
+/// Instead of an error message that the line above has, too.
+const AS_ABOVE: &str = "as above";
 
 /// A line of the table.
 #[derive(Debug, PartialEq)]
 enum Line<'a> {
     Actor(&'a ActorRow),
     Folded(Folded),
+}
+
+impl Line<'_> {
+    fn status(&self) -> Status {
+        match self {
+            Line::Actor(row) => row.status,
+            Line::Folded(folded) => folded.status,
+        }
+    }
 }
 
 /// Actors of one status that are counted instead of shown.
@@ -41,38 +52,44 @@ pub(super) fn write(actors: &[ActorRow], style: Style, out: &mut dyn Write) -> i
     grid.right(1);
     let mut above = None;
     for line in lines(actors) {
-        let (name, time, status, error) = match line {
-            Line::Actor(row) => {
-                let error = row.error.as_deref();
-                let shown = if error.is_some() && error == above {
-                    Some("as above".to_owned())
-                } else {
-                    error.map(escape)
-                };
-                above = error;
-                (escape(&row.name), duration(row.duration_ms), row.status, shown)
-            }
+        let (name, time) = match &line {
+            Line::Actor(row) => (escape(&row.name), duration(row.duration_ms)),
             Line::Folded(folded) => {
-                let unseen = count(folded.unseen, "other message", "other messages");
-                (
-                    format!("… {} more", folded.count),
-                    format!("≤ {}", duration(folded.longest_ms)),
-                    folded.status,
-                    (folded.unseen > 0).then_some(unseen),
-                )
+                (format!("… {} more", folded.count), format!("≤ {}", duration(folded.longest_ms)))
             }
         };
-        let (words, tone) = words(status);
+        let (status, tone) = words(line.status());
+        let error = message(&line, &mut above);
         let first = [cell(name, Tone::Plain), cell(time, Tone::Plain)];
         if style.is_narrow() {
-            let result = error.map_or(words.to_owned(), |error| format!("{words}: {error}"));
+            let result = match error.as_deref() {
+                None => status.to_owned(),
+                Some(AS_ABOVE) if line.status() == Status::AlreadyLocked => status.to_owned(),
+                Some(error) => format!("{status}: {error}"),
+            };
             grid.row(first.into_iter().chain([cell(result, tone)]));
         } else {
             let error = cell(error.unwrap_or_default(), Tone::Plain);
-            grid.row(first.into_iter().chain([cell(words, tone), error]));
+            grid.row(first.into_iter().chain([cell(status, tone), error]));
         }
     }
     grid.print(out)
+}
+
+/// What a line says about its error, and remembers for the lines below.
+fn message<'a>(line: &Line<'a>, above: &mut Option<&'a str>) -> Option<String> {
+    match line {
+        Line::Actor(row) => {
+            let error = row.error.as_deref()?;
+            let known = above.replace(error) == Some(error);
+            Some(if known { AS_ABOVE.into() } else { escape(error) })
+        }
+        Line::Folded(folded) if folded.unseen > 0 => {
+            *above = None;
+            Some(count(folded.unseen, "other message", "other messages"))
+        }
+        Line::Folded(folded) => (folded.status != Status::Success).then(|| AS_ABOVE.into()),
+    }
 }
 
 fn words(status: Status) -> (&'static str, Tone) {

@@ -79,23 +79,23 @@ fn table(
     let header: Vec<_> = [""].into_iter().chain(labels.iter().map(String::as_str)).collect();
     grid.header(&header);
     grid.fixed(0, NAMES);
-    let facts: [(&str, &dyn Fn(&SnapshotRow) -> Cell); 9] = [
-        ("redis lock exists", &|row| yes_no(row.redis_lock_exists)),
-        ("owner", &|row| value(row.owner.as_deref())),
-        ("token", &|row| value(row.redis_token.as_deref().map(|t| shorten(t, length)).as_deref())),
-        ("TTL left", &|row| cell(ttl_left(row.ttl_ms), Tone::Plain)),
-        ("flag", &|row| value(row.hash_value.as_deref())),
-        ("local token", &|row| {
-            value(row.local_token.as_deref().map(|t| shorten(t, length)).as_deref())
-        }),
-        ("controller locked", &|row| yes_no(row.controller_locked)),
-        ("states consistent", &|row| judged(if row.states_consistent { "yes" } else { "NO" }, row)),
-        ("diagnosis", &|row| judged(&in_words(row.diagnosis), row)),
-    ];
-    for (name, fact) in facts {
-        let values = rows.iter().map(|row| fact(row));
+    let token = |token: &Option<String>| match token {
+        Some(token) => cell(shorten(token, length), Tone::Plain),
+        None => value(None),
+    };
+    let mut fact = |name: &str, of: &dyn Fn(&SnapshotRow) -> Cell| {
+        let values = rows.iter().map(|row| of(row));
         grid.row([cell(name, Tone::Plain)].into_iter().chain(values));
-    }
+    };
+    fact("redis lock exists", &|row| yes_no(row.redis_lock_exists));
+    fact("owner", &|row| value(row.owner.as_deref()));
+    fact("token", &|row| token(&row.redis_token));
+    fact("TTL left", &|row| cell(ttl_left(row.ttl_ms), Tone::Plain));
+    fact("flag", &|row| value(row.hash_value.as_deref()));
+    fact("local token", &|row| token(&row.local_token));
+    fact("controller locked", &|row| yes_no(row.controller_locked));
+    fact("states consistent", &|row| judged(if row.states_consistent { "yes" } else { "NO" }, row));
+    fact("diagnosis", &|row| judged(&in_words(row.diagnosis), row));
     grid.print(out)
 }
 

@@ -7,8 +7,8 @@ use comfy_table::{
 };
 use std::io::{self, Write};
 
-/// Spaces between two columns.
-const GAP: u16 = 2;
+/// Spaces between two columns, besides the one that comfy-table puts there.
+const GAP: u16 = 1;
 
 const LINES: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));

@@ -112,7 +112,7 @@ fn summary(summary: &Summary, clock: &str) -> String {
         duration(summary.elapsed_ms),
     );
     if clock == "virtual" {
-        line.push_str(" of virtual time");
+        line.push_str(" (virtual)");
     }
     if let Some(skew) = summary.start_skew_us {
         line.push_str(&format!("; start skew {}", duration(skew / 1000.0)));
@@ -151,9 +151,11 @@ fn verdict(report: &Report) -> Cell {
         Verdict::Expected => {
             cell(format!("EXPECTED: all {all} expectations were met."), Tone::Good)
         }
+        Verdict::Unexpected if all == 1 => {
+            cell("UNEXPECTED: the expectation was not met.", Tone::Bad)
+        }
         Verdict::Unexpected => {
-            let of = count(all, "expectation was", "expectations were");
-            cell(format!("UNEXPECTED: {unmet} of {of} not met."), Tone::Bad)
+            cell(format!("UNEXPECTED: {unmet} of {all} expectations not met."), Tone::Bad)
         }
         Verdict::Inconclusive if all == 0 => cell(
             "INCONCLUSIVE: nothing was checked; no outcome is expected of these parameters.",

@@ -96,7 +96,7 @@ fn the_verdict_is_the_last_line() {
     assert_eq!(last(&report), "EXPECTED: the expectation was met.");
     report.verdict = Verdict::Inconclusive;
     assert_eq!(last(&report), "INCONCLUSIVE: the run did not go far enough to tell.");
-    assert_eq!(last(&samples::orphan()), "UNEXPECTED: 1 of 2 expectations were not met.");
+    assert_eq!(last(&samples::orphan()), "UNEXPECTED: 1 of 2 expectations not met.");
 }
 
 #[test]
