@@ -14,9 +14,11 @@
 //! | [`scenario`] | the file format, parameters, the plan |
 //! | [`runtime`] | actors running steps |
 //! | [`report`] | the report as plain data, and its writers |
+//! | [`cli`] | arguments, exit codes |
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod engine;

@@ -1,0 +1,260 @@
+//! Command lines, with scenarios made up for the purpose.
+
+use super::*;
+use crate::lock::Ttl;
+
+fn parameter_args(name: &str, help: &str, default: Value, shown: &str) -> ParameterArgs {
+    let (value_name, parse): (_, ParseValue) = match default {
+        Value::Count(_) => (
+            "COUNT",
+            Arc::new(|text| {
+                let number = text.parse().ok().filter(|number| (1..=100_000).contains(number));
+                number.map(Value::Count).ok_or_else(|| "a whole number from 1 to 100000".into())
+            }),
+        ),
+        Value::Duration(_) => (
+            "DURATION",
+            Arc::new(|text| {
+                let duration = humantime::parse_duration(text).map(Value::Duration);
+                duration.map_err(|_| "a number and a unit: 500ms, 2s".into())
+            }),
+        ),
+        Value::Ttl(_) => (
+            "TTL",
+            Arc::new(|text| {
+                let duration = humantime::parse_duration(text).map_err(|e| e.to_string())?;
+                Ttl::try_from(duration).map(Value::Ttl).map_err(|e| e.to_string())
+            }),
+        ),
+    };
+    ParameterArgs { name: name.into(), help: help.into(), value_name, default: shown.into(), parse }
+}
+
+fn scenarios() -> Vec<ScenarioArgs> {
+    let hold = Duration::from_secs(2);
+    let herd = vec![
+        parameter_args("threads", "How many threads ask at once", Value::Count(5), "5"),
+        parameter_args("hold", "How long the winner works", Value::Duration(hold), "2s"),
+        parameter_args("lock_ttl", "How long a lock lives", Value::Ttl(Ttl::DEFAULT), "6h"),
+    ];
+    [
+        ("thundering_herd", "Many threads want one lock at the same moment"),
+        ("rapid_sequential", "One request after another, without a pause"),
+        ("ttl_expiration", "The lock ends while its holder still works"),
+        ("token_corruption", "A holder forgets its token, as after a crash"),
+        ("orphaned_locks", "A lock that nobody remembers, and how to clear it"),
+        ("deadlock_sim", "Two workers take two locks in opposite order"),
+    ]
+    .map(|(name, title)| ScenarioArgs {
+        name: name.into(),
+        title: title.into(),
+        text: "All threads are connected and ready before one of them asks.\nThen all ask at \
+               once. One gets the lock; the others are told who has it.\n"
+            .into(),
+        hazards: vec!["herd".into()],
+        parameters: if name == "thundering_herd" { herd.clone() } else { Vec::new() },
+    })
+    .to_vec()
+}
+
+fn parse_words(words: &[&str]) -> Result<FireArgs, clap::Error> {
+    let argv = ["nodb-trigger"].iter().chain(words).map(OsString::from);
+    parse(argv, &scenarios())
+}
+
+/// What goes to stderr, which must be a usage error.
+fn refused(words: &[&str]) -> String {
+    let error = parse_words(words).expect_err("refused");
+    assert!(error.use_stderr(), "{error}");
+    error.to_string()
+}
+
+fn help(words: &[&str]) -> String {
+    let error = parse_words(words).expect_err("help");
+    assert!(!error.use_stderr(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn the_command_is_well_formed() {
+    command(&scenarios()).debug_assert();
+}
+
+#[test]
+fn nothing_given_is_the_default_of_everything() {
+    let args = parse_words(&["thundering_herd"]).unwrap();
+    let expected = FireArgs {
+        scenario: "thundering_herd".into(),
+        directory: "/tmp/debug_locks".into(),
+        values: BTreeMap::new(),
+        redis: None,
+        virtual_time: false,
+        format: Format::Table,
+        output: None,
+        quiet: false,
+        color: Color::Auto,
+        timeout: None,
+        force: false,
+        keep: false,
+        run_group: None,
+    };
+    assert_eq!(args, expected);
+}
+
+#[test]
+fn everything_given_is_taken() {
+    let args = parse_words(&[
+        "thundering-herd",
+        "/tmp/a run [*]\n",
+        "--threads=10",
+        "--hold",
+        "500ms",
+        "--lock-ttl",
+        "30s",
+        "--redis",
+        "redis://:secret@host/0",
+        "--format=json",
+        "--output",
+        "out.json",
+        "--quiet",
+        "--color",
+        "never",
+        "--timeout",
+        "1m 30s",
+        "--force",
+        "--keep",
+        "--run-group",
+        "batch;;spring",
+    ])
+    .unwrap();
+    let expected = FireArgs {
+        scenario: "thundering_herd".into(),
+        directory: "/tmp/a run [*]\n".into(),
+        values: BTreeMap::from([
+            ("threads".into(), Value::Count(10)),
+            ("hold".into(), Value::Duration(Duration::from_millis(500))),
+            ("lock_ttl".into(), Value::Ttl(Duration::from_secs(30).try_into().unwrap())),
+        ]),
+        redis: Some(ServerUrl::new("redis://:secret@host/0".into())),
+        virtual_time: false,
+        format: Format::Json,
+        output: Some("out.json".into()),
+        quiet: true,
+        color: Color::Never,
+        timeout: Some(Duration::from_secs(90)),
+        force: true,
+        keep: true,
+        run_group: Some(("batch".into(), "spring".into())),
+    };
+    assert_eq!(args, expected);
+    assert!(!format!("{args:?}").contains("secret"));
+}
+
+#[test]
+fn a_directory_needs_not_be_unicode() {
+    use std::os::unix::ffi::OsStringExt;
+    let strange = OsString::from_vec(b"/tmp/\xff".to_vec());
+    let argv = ["nodb-trigger".into(), "thundering_herd".into(), strange.clone()];
+    assert_eq!(parse(argv, &scenarios()).unwrap().directory, PathBuf::from(strange));
+}
+
+#[test]
+fn a_wrong_value_is_named_with_what_would_be_right() {
+    for (words, value, right) in [
+        (["--threads", "0"], "'0'", "a whole number from 1 to 100000"),
+        (["--threads", "-1"], "'-1'", "a whole number from 1 to 100000"),
+        (["--threads", "100001"], "'100001'", "a whole number from 1 to 100000"),
+        (["--threads", "99999999999999999999"], "99999", "a whole number from 1 to 100000"),
+        (["--hold", "5"], "'5'", "a number and a unit: 500ms, 2s"),
+        (["--hold", "-5s"], "'-5s'", "a number and a unit: 500ms, 2s"),
+        (["--lock-ttl", "0s"], "'0s'", "a TTL is at least 1s"),
+        (["--timeout", "5"], "'5'", "a number and a unit: 500ms, 30s, 2m"),
+        (["--timeout", "-5s"], "'-5s'", "a number and a unit: 500ms, 30s, 2m"),
+        (["--timeout", "0s"], "'0s'", "between 1ms and 365d"),
+        (["--timeout", "9999999999999y"], "y'", "a number and a unit: 500ms, 30s, 2m"),
+        (["--timeout", "400d"], "'400d'", "between 1ms and 365d"),
+        (["--run-group", "batch"], "'batch'", "as in 'batch;;spring'"),
+        (["--run-group", "batch;;"], "'batch;;'", "as in 'batch;;spring'"),
+        (["--run-group", "a;;b;;c"], "'a;;b;;c'", "as in 'batch;;spring'"),
+        (["--format", "xml"], "'xml'", "[possible values: table, json]"),
+        (["--output", ""], "", "a value is required"),
+    ] {
+        let said = refused(&["thundering_herd", words[0], words[1]]);
+        assert!(said.contains(words[0]) && said.contains(value) && said.contains(right), "{said}");
+    }
+}
+
+#[test]
+fn what_contradicts_is_refused() {
+    let said = refused(&["thundering_herd", "--virtual", "--redis", "redis://:secret@h"]);
+    assert!(said.contains("'--virtual' cannot be used with '--redis <URL>'"), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+    refused(&["thundering_herd", "--threads", "1", "--threads", "2"]);
+    refused(&["thundering_herd", "one", "two"]);
+    refused(&["rapid_sequential", "--threads", "1"]);
+    refused(&[]);
+}
+
+#[test]
+fn a_slip_of_the_finger_is_answered_with_what_was_meant() {
+    let said = refused(&["thundering_hurd"]);
+    assert!(said.contains("a similar subcommand exists: 'thundering_herd'"), "{said}");
+    let said = refused(&["thundering_herd", "--thread", "3"]);
+    assert!(said.contains("a similar argument exists: '--threads'"), "{said}");
+}
+
+#[test]
+fn a_password_in_the_wrong_place_is_not_repeated() {
+    let url = "redis://:secret@host/0";
+    let said = refused(&["thundering_herd", url]);
+    assert!(said.contains("name the server with --redis"), "{said}");
+    for words in [
+        &["thundering_herd", url][..],
+        &[url],
+        &["thundering_herd", "dir", url],
+        &["thundering_herd", "--threads", url],
+        &["thundering_herd", "--timeout", url],
+        &["thundering_herd", "--format", url],
+        &["thundering_herd", &format!("--rediss={url}")],
+        &["thundering_herd", &format!("--quiet={url}")],
+    ] {
+        let said = refused(words);
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn the_top_help_lists_every_scenario_on_one_screen() {
+    let said = help(&["--help"]);
+    for scenario in scenarios() {
+        assert!(said.contains(&scenario.name) && said.contains(&scenario.title), "{said}");
+    }
+    assert!(said.lines().count() <= 24, "{} lines:\n{said}", said.lines().count());
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    assert!(!said.contains("thundering-herd"), "{said}");
+    assert_eq!(said, help(&["-h"]));
+}
+
+#[test]
+fn a_scenarios_help_has_its_text_its_parameters_and_an_example() {
+    let said = help(&["thundering_herd", "--help"]);
+    for part in [
+        "Many threads want one lock at the same moment",
+        "One gets the lock; the others are told who has it.",
+        "Provokes: herd",
+        "--threads <COUNT>",
+        "How many threads ask at once [default: 5]",
+        "--lock-ttl <TTL>",
+        "[default: /tmp/debug_locks]",
+        "nodb-trigger thundering_herd /tmp/debug_locks --threads 5",
+    ] {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    assert_eq!(said, help(&["help", "thundering_herd"]));
+}
+
+#[test]
+fn the_version_is_the_crates() {
+    assert_eq!(help(&["--version"]), concat!("nodb-trigger ", env!("CARGO_PKG_VERSION"), "\n"));
+}

@@ -1,0 +1,78 @@
+//! Exit codes: what a shell script learns. Nothing else in the crate knows the numbers.
+
+use crate::report::Verdict;
+use std::process::ExitCode;
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The expectations held, or help was asked for and given.
+    Success,
+    /// An expectation did not hold.
+    Unexpected,
+    /// The command line or the scenario file is wrong.
+    Usage,
+    /// The environment failed: no server, no permission, disk.
+    Environment,
+    /// A bound or a time-out was hit before it could be told.
+    Inconclusive,
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+}
+
+impl Exit {
+    /// All of them, for people: the last lines of `--help`.
+    pub const LEGEND: &'static str = "\
+Exit status: 0 as expected, 1 not as expected, 2 usage or scenario file,
+             3 environment, 4 inconclusive, 130 interrupted";
+
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Success => 0,
+            Exit::Unexpected => 1,
+            Exit::Usage => 2,
+            Exit::Environment => 3,
+            Exit::Inconclusive => 4,
+            Exit::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Expected => Exit::Success,
+            Verdict::Unexpected => Exit::Unexpected,
+            Verdict::Inconclusive => Exit::Inconclusive,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_becomes_the_promised_code() {
+        let codes = [Verdict::Expected, Verdict::Unexpected, Verdict::Inconclusive]
+            .map(|verdict| Exit::from(verdict).code());
+        assert_eq!(codes, [0, 1, 4]);
+    }
+
+    #[test]
+    fn the_legend_names_every_code() {
+        use Exit::*;
+        for exit in [Success, Unexpected, Usage, Environment, Inconclusive, Interrupted] {
+            let number = exit.code().to_string();
+            let mut words = Exit::LEGEND.split(|c: char| !c.is_ascii_alphanumeric());
+            assert!(words.any(|word| word == number), "{exit:?}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Where the report goes: a file that is opened before the run, or stdout.
+
+use crate::report::escape;
+use rustix::fs::OFlags;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Why a report can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The file can't be opened.
+    #[error("cannot open {} for the report: {}; nothing was run", escape(&path.display().to_string()), said(source))]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file can't be written.
+    #[error("cannot write the report to {}: {}", escape(&path.display().to_string()), said(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Stdout can't be written.
+    #[error("cannot write the report to stdout: {}", said(source))]
+    Stdout {
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The system's words without its error number.
+fn said(error: &io::Error) -> String {
+    let words = error.to_string();
+    match words.rsplit_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => words,
+    }
+}
+
+/// The way out for one report.
+#[derive(Debug)]
+pub enum Output {
+    /// `--output FILE`.
+    File(OutputFile),
+    /// Stdout.
+    Stdout,
+    /// Nowhere: `--quiet` without a file.
+    Nowhere,
+}
+
+impl Output {
+    /// Opens the file, if there is one. What it held stays until [`write`](Output::write).
+    pub fn open(path: Option<&Path>, quiet: bool) -> Result<Self, OutputError> {
+        match path {
+            Some(path) => OutputFile::open(path)
+                .map(Output::File)
+                .map_err(|source| OutputError::Open { path: path.to_owned(), source }),
+            None if quiet => Ok(Output::Nowhere),
+            None => Ok(Output::Stdout),
+        }
+    }
+
+    /// Writes what `report` writes. It is complete before the first byte leaves, so that a file
+    /// loses its old content only for a whole new one.
+    pub fn write(
+        self,
+        report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), OutputError> {
+        let mut bytes = Vec::new();
+        let rendered = report(&mut bytes);
+        match self {
+            Output::File(mut file) => rendered
+                .and_then(|()| file.replace(&bytes))
+                .map_err(|source| OutputError::Write { path: file.path.clone(), source }),
+            Output::Stdout => rendered
+                .and_then(|()| to_stream(&bytes, &mut io::stdout().lock()))
+                .map_err(|source| OutputError::Stdout { source }),
+            Output::Nowhere => Ok(()),
+        }
+    }
+}
+
+/// Writes everything, or as much as the reader wants: a closed pipe is no error.
+fn to_stream(bytes: &[u8], stream: &mut dyn Write) -> io::Result<()> {
+    match stream.write_all(bytes).and_then(|()| stream.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Opens what is there, and refuses a named pipe that nobody reads instead of waiting for a reader.
+fn open_existing(path: &Path) -> io::Result<File> {
+    let at_once = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().write(true).custom_flags(at_once).open(path)?;
+    rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+    Ok(file)
+}
+
+/// A file for a report. One that was created here and never got its report is removed again.
+#[derive(Debug)]
+pub struct OutputFile {
+    path: PathBuf,
+    file: File,
+    remove: bool,
+}
+
+impl OutputFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let (file, created) = match options.write(true).create_new(true).open(path) {
+            Ok(file) => (file, true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                (open_existing(path)?, false)
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path: path.to_owned(), file, remove: created })
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // A pipe or /dev/null has no old content to cut off.
+        if self.file.metadata()?.is_file() {
+            self.file.rewind()?;
+            self.file.set_len(0)?;
+        }
+        to_stream(bytes, &mut self.file)?;
+        self.remove = false;
+        Ok(())
+    }
+
+    /// Whether the path still leads to the file that was opened.
+    fn is_at_its_path(&self) -> bool {
+        match (self.file.metadata(), fs::symlink_metadata(&self.path)) {
+            (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+            _ => false,
+        }
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if self.remove && self.is_at_its_path() {
+            // Nobody is left to tell; an empty file is the worst that stays.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(b"hello\n")
+    }
+
+    #[test]
+    fn a_new_file_gets_the_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        let output = Output::open(Some(&path), true).unwrap();
+        assert!(path.exists(), "opened before the run");
+        output.write(hello).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "hello\n");
+    }
+
+    #[test]
+    fn an_old_file_keeps_its_content_until_the_report_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        fs::write(&path, "an older and longer report\n").unwrap();
+        drop(Output::open(Some(&path), false).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "an older and longer report\n");
+        let output = Output::open(Some(&path), false).unwrap();
+        assert!(output.write(|_| Err(io::Error::other("broken"))).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "an older and longer report\n");
+        Output::open(Some(&path), false).unwrap().write(hello).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "hello\n");
+    }
+
+    #[test]
+    fn a_new_file_without_a_report_is_removed_unless_it_is_somebody_elses_by_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        drop(Output::open(Some(&path), false).unwrap());
+        assert!(!path.exists());
+        let output = Output::open(Some(&path), false).unwrap();
+        let other = folder.path().join("other");
+        fs::write(&other, "theirs").unwrap();
+        fs::rename(&other, &path).unwrap();
+        drop(output);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_told_at_once_and_on_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("mis\nsing").join("report.json");
+        let error = Output::open(Some(&missing), false).unwrap_err().to_string();
+        assert!(error.starts_with("cannot open /"), "{error}");
+        assert!(error.ends_with("No such file or directory; nothing was run"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+        let error = Output::open(Some(folder.path()), false).unwrap_err().to_string();
+        assert!(error.contains("Is a directory"), "{error}");
+    }
+
+    #[test]
+    fn a_device_can_be_written_and_a_full_one_is_an_error() {
+        Output::open(Some(Path::new("/dev/null")), false).unwrap().write(hello).unwrap();
+        let full = Output::open(Some(Path::new("/dev/full")), false).unwrap();
+        let error = full.write(hello).unwrap_err().to_string();
+        assert_eq!(error, "cannot write the report to /dev/full: No space left on device");
+    }
+
+    #[test]
+    fn a_named_pipe_without_a_reader_is_refused_instead_of_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(Output::open(Some(&path), false).is_err());
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        drop(reader);
+        to_stream(&[b'x'; 1 << 20], &mut writer).unwrap();
+    }
+
+    #[test]
+    fn quiet_writes_nowhere() {
+        assert!(matches!(Output::open(None, true), Ok(Output::Nowhere)));
+        assert!(matches!(Output::open(None, false), Ok(Output::Stdout)));
+    }
+}

@@ -1,0 +1,59 @@
+//! The progress bar on stderr: how many actors have ended, and that time passes.
+//!
+//! It is drawn only where stderr is a terminal, and gone before anything else is printed.
+
+use crate::report::escape;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
+
+/// A bar that disappears when it is dropped.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// A bar for so many actors; `quiet` draws none.
+    pub fn new(title: &str, actors: usize, quiet: bool) -> Self {
+        let target =
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(actors as u64), target);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        bar.set_message(escape(title));
+        if !bar.is_hidden() {
+            // Actors that hold a lock for long end seldom; the elapsed time moves all the same.
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }
+        Self { bar }
+    }
+
+    /// One more actor has ended. Cheap, and for any thread.
+    pub fn finished_one(&self) {
+        self.bar.inc(1);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_bar_counts_from_all_threads_and_draws_nothing() {
+        let progress = Progress::new("a\nherd", 8, true);
+        assert!(progress.bar.is_hidden());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| progress.finished_one());
+            }
+        });
+        assert_eq!(progress.bar.position(), 8);
+    }
+}

@@ -1,0 +1,127 @@
+//! The report as plain data: what the writers write.
+
+use crate::scenario::Status;
+use serde::Serialize;
+
+/// Everything that a report says. The members and their names are the JSON format
+/// `nodb-trigger/report/v1`: members may be added, none removed or renamed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// `nodb-trigger/report/v1`.
+    pub schema: &'static str,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The scenario's one line.
+    pub title: String,
+    /// Where the locks lived, without any password.
+    pub server: String,
+    /// `wall` or `virtual`.
+    pub clock: &'static str,
+    /// The lock protocol.
+    pub protocol: &'static str,
+    /// The run directory, absolute.
+    pub working_directory: String,
+    /// The run id that the lock keys carry.
+    pub runid: String,
+    /// Each parameter as the user would write it.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// The run in numbers.
+    pub summary: Summary,
+    /// One entry an actor, in the order of the plan.
+    pub actors: Vec<ActorRow>,
+    /// The snapshots, in the order in which they were taken.
+    pub consistency: Vec<SnapshotRow>,
+    /// What was expected, and what came.
+    pub expectations: Vec<ExpectationRow>,
+    /// Whether all expectations held.
+    pub verdict: Verdict,
+    /// What the user should know besides: leftovers cleaned, things that could not be cleaned.
+    pub notices: Vec<String>,
+}
+
+/// The run in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// How many actors took part.
+    pub attempts: usize,
+    /// How many ended well.
+    pub succeeded: usize,
+    /// How many found the lock taken.
+    pub already_locked: usize,
+    /// How many failed otherwise.
+    pub errors: usize,
+    /// From the first actor's start to the last one's end, in milliseconds.
+    pub elapsed_ms: f64,
+    /// From the first to the last command of the volley that starts actors together, in
+    /// microseconds; nothing where no actors start together.
+    pub start_skew_us: Option<f64>,
+}
+
+/// How one actor fared.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ActorRow {
+    /// Its name.
+    pub name: String,
+    /// Its position in the plan, from 0.
+    pub index: usize,
+    /// How it ended.
+    pub status: Status,
+    /// From its start to its end, in milliseconds.
+    pub duration_ms: f64,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// One look at Redis and the local token.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SnapshotRow {
+    /// What the scenario calls it.
+    pub label: String,
+    /// The lock's key in Redis.
+    pub lock_key: String,
+    /// Whether that key exists.
+    pub redis_lock_exists: bool,
+    /// Its value.
+    pub redis_payload: Option<String>,
+    /// The token in that value.
+    pub redis_token: Option<String>,
+    /// The owner in that value.
+    pub owner: Option<String>,
+    /// What is left of its TTL, in milliseconds; -1 if it has none, -2 if the key does not exist.
+    pub ttl_ms: i64,
+    /// The mirror flag's value.
+    pub hash_value: Option<String>,
+    /// The token that the controller remembers.
+    pub local_token: Option<String>,
+    /// Whether the controller would call itself locked: whether the lock key exists.
+    pub controller_locked: bool,
+    /// Whether lock key, flag and local token agree.
+    pub states_consistent: bool,
+    /// A word from the fixed list.
+    pub diagnosis: &'static str,
+    /// The same in plain English.
+    pub explanation: &'static str,
+}
+
+/// One thing that was expected.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExpectationRow {
+    /// What should come.
+    pub what: String,
+    /// Whether it came.
+    pub met: bool,
+    /// What came.
+    pub found: String,
+}
+
+/// The verdict on a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All expectations held.
+    Expected,
+    /// At least one did not.
+    Unexpected,
+    /// The run did not go far enough to tell, or nothing was expected of these parameters.
+    Inconclusive,
+}

@@ -1,0 +1,186 @@
+//! Reports made by hand, for the writers' tests.
+
+use super::{ActorRow, ExpectationRow, Report, SnapshotRow, Summary, Verdict};
+use crate::scenario::Status;
+use serde_json::json;
+
+const TOKEN: &str = "3f2a91bc04de4e1f8a55d6c7b8091a2b";
+const OWNER: &str = "build-7:41872";
+
+fn report(scenario: &str, title: &str) -> Report {
+    Report {
+        schema: "nodb-trigger/report/v1",
+        scenario: scenario.into(),
+        title: title.into(),
+        server: "embedded".into(),
+        clock: "wall",
+        protocol: "legacy",
+        working_directory: "/tmp/debug".into(),
+        runid: "debug".into(),
+        parameters: serde_json::Map::new(),
+        summary: Summary {
+            attempts: 0,
+            succeeded: 0,
+            already_locked: 0,
+            errors: 0,
+            elapsed_ms: 2004.2,
+            start_skew_us: None,
+        },
+        actors: Vec::new(),
+        consistency: Vec::new(),
+        expectations: Vec::new(),
+        verdict: Verdict::Expected,
+        notices: Vec::new(),
+    }
+}
+
+pub(super) fn actor(index: usize, name: &str, status: Status, ms: f64, error: &str) -> ActorRow {
+    let error = (!error.is_empty()).then(|| error.to_owned());
+    ActorRow { name: name.into(), index, status, duration_ms: ms, error }
+}
+
+fn expectation(met: bool, what: &str, found: &str) -> ExpectationRow {
+    ExpectationRow { what: what.into(), met, found: found.into() }
+}
+
+fn free(label: &str) -> SnapshotRow {
+    SnapshotRow {
+        label: label.into(),
+        lock_key: "nodb-lock:debug:debug_lock_test.nodb".into(),
+        redis_lock_exists: false,
+        redis_payload: None,
+        redis_token: None,
+        owner: None,
+        ttl_ms: -2,
+        hash_value: Some("false".into()),
+        local_token: None,
+        controller_locked: false,
+        states_consistent: true,
+        diagnosis: "consistent",
+        explanation: "Lock key, flag and local token agree.",
+    }
+}
+
+pub(super) fn orphaned(label: &str) -> SnapshotRow {
+    SnapshotRow {
+        redis_lock_exists: true,
+        redis_payload: Some(format!(r#"{{"token":"{TOKEN}","owner":"{OWNER}"}}"#)),
+        redis_token: Some(TOKEN.into()),
+        owner: Some(OWNER.into()),
+        ttl_ms: 299_998,
+        hash_value: Some("true".into()),
+        controller_locked: true,
+        states_consistent: false,
+        diagnosis: "orphaned",
+        explanation: "The lock exists, but this controller holds no token for it: nobody here \
+                      can release it, and it stays until its TTL ends or somebody clears it.",
+        ..free(label)
+    }
+}
+
+/// A herd on the embedded server: the fourth of `threads` wins.
+pub(super) fn herd(threads: usize) -> Report {
+    let mut report = report("thundering_herd", "many threads want one lock at the same moment");
+    let parameters = json!({"threads": threads, "hold": "2s", "ttl": "6h"});
+    report.parameters = parameters.as_object().cloned().unwrap();
+    let refusal = format!("lock() called on an already locked nodb (owner={OWNER})");
+    let winner = 3.min(threads - 1);
+    report.actors = (0..threads)
+        .map(|index| {
+            let name = format!("thread {}", index + 1);
+            if index == winner {
+                actor(index, &name, Status::Success, 2003.9, "")
+            } else {
+                let ms = 0.4 + index as f64 * 0.02;
+                actor(index, &name, Status::AlreadyLocked, ms, &refusal)
+            }
+        })
+        .collect();
+    report.summary.attempts = threads;
+    report.summary.succeeded = 1;
+    report.summary.already_locked = threads - 1;
+    report.summary.start_skew_us = Some(84.2);
+    report.consistency = vec![free("before"), free("after")];
+    report.expectations = vec![
+        expectation(true, "1 actor succeeds", "1"),
+        expectation(true, &format!("{} actors find the lock taken", threads - 1), "all of them"),
+    ];
+    report
+}
+
+/// An orphan on a real Redis, with something unmet and something to note.
+pub(super) fn orphan() -> Report {
+    let mut report = report("orphaned_locks", "a lock that nobody remembers, and how to clear it");
+    report.server = "redis://ops@redis.example.org:6379/0 (7.0.15)".into();
+    report.parameters = json!({"ttl": "5m"}).as_object().cloned().unwrap();
+    report.actors = vec![
+        actor(
+            0,
+            "intruder",
+            Status::AlreadyLocked,
+            1.26,
+            &format!("lock() called on an already locked nodb (owner={OWNER})"),
+        ),
+        actor(1, "cleaner", Status::Success, 5.84, ""),
+        actor(2, "successor", Status::Error, 350.2, "cannot dump to unlocked db"),
+    ];
+    report.summary = Summary {
+        attempts: 3,
+        succeeded: 1,
+        already_locked: 1,
+        errors: 1,
+        elapsed_ms: 361.0,
+        start_skew_us: None,
+    };
+    report.consistency = vec![
+        orphaned("planted"),
+        free("cleared"),
+        SnapshotRow { local_token: Some(TOKEN.into()), ..orphaned("locked again") },
+        SnapshotRow {
+            hash_value: Some("true".into()),
+            states_consistent: false,
+            diagnosis: "flag_drift",
+            explanation: "The flag says locked, and there is no lock.",
+            ..free("at the end")
+        },
+    ];
+    report.consistency[2].states_consistent = true;
+    report.consistency[2].diagnosis = "consistent";
+    report.consistency[2].explanation = "Lock key, flag and local token agree.";
+    report.expectations = vec![
+        expectation(true, "the step `first try` is refused: already locked", "already locked"),
+        expectation(false, "`successor` succeeds", "error: cannot dump to unlocked db"),
+    ];
+    report.verdict = Verdict::Unexpected;
+    report.notices = vec![
+        "removed the lock of a dead process of this host (build-7:40001, 5 h 12 min left)".into(),
+    ];
+    report
+}
+
+/// What a run directory and a server can do to a report.
+pub(super) fn hostile() -> Report {
+    let mut report = orphan();
+    report.working_directory = "/tmp/it's a \"run\" [*]\n\u{1b}[31mRot\u{202e}/Übung ロック".into();
+    report.runid = "Übung ロック\r".into();
+    report.actors[0].name = "名前\tと\u{7}".into();
+    report.actors[0].error = Some("WRONGTYPE\r\n\u{1b}]0;title\u{7} ".repeat(9));
+    report.consistency[0].label = "la\nbel".into();
+    report.consistency[0].owner = Some("host\u{1b}[2J".repeat(20));
+    report.consistency[0].redis_token = Some("\u{0}\u{9b}31m".into());
+    report.consistency[0].hash_value = Some("\n\n\n".into());
+    report.expectations[0].found = "\u{1b}c".into();
+    report.notices.push("no\u{b}tice".into());
+    report
+}
+
+/// A run that was interrupted before anything could be told.
+pub(super) fn interrupted() -> Report {
+    let mut report = herd(2);
+    report.clock = "virtual";
+    report.actors.clear();
+    report.consistency.clear();
+    report.expectations.clear();
+    report.verdict = Verdict::Inconclusive;
+    report
+}

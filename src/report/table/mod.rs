@@ -1,0 +1,171 @@
+//! The report for people: fits the terminal's width, says everything in words, and uses colour only
+//! on top of the words.
+//!
+//! Where many actors or snapshots say the same, it shows some and counts the rest; the JSON report
+//! has them all.
+
+mod actors;
+mod consistency;
+mod grid;
+
+use super::wording::{count, duration};
+use super::{ExpectationRow, Report, Summary, Verdict, escape};
+use comfy_table::Cell;
+use grid::{Grid, Tone, cell};
+use std::io::{self, Write};
+
+/// How the table is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// How many columns there are; [`Style::NARROWEST`] are used even where there are fewer.
+    pub width: u16,
+    /// Whether words may be coloured.
+    pub color: bool,
+}
+
+impl Style {
+    /// What is needed for a word a line.
+    pub const NARROWEST: u16 = 24;
+    /// For what is no terminal.
+    pub const PLAIN: Style = Style { width: 80, color: false };
+
+    /// Whether a column for each thing would leave too little to each.
+    fn is_narrow(self) -> bool {
+        self.width < 64
+    }
+}
+
+/// Writes the report for people. The last line is the verdict.
+pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let style = Style { width: style.width.max(Style::NARROWEST), ..style };
+    if style.color {
+        // The caller has looked at NO_COLOR; crossterm would again, and overrule `--color always`.
+        crossterm::style::force_color_output(true);
+    }
+    head(report, style, out)?;
+    if !report.actors.is_empty() {
+        writeln!(out)?;
+        actors::write(&report.actors, style, out)?;
+    }
+    writeln!(out)?;
+    paragraph(cell(summary(&report.summary, report.clock), Tone::Strong), style, out)?;
+    if !report.consistency.is_empty() {
+        writeln!(out)?;
+        consistency::write(&report.consistency, style, out)?;
+    }
+    if !report.expectations.is_empty() {
+        writeln!(out)?;
+        expectations(&report.expectations, style, out)?;
+    }
+    if !report.notices.is_empty() {
+        writeln!(out)?;
+        notices(&report.notices, style, out)?;
+    }
+    writeln!(out)?;
+    paragraph(verdict(report), style, out)
+}
+
+fn paragraph(text: Cell, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style);
+    grid.row([text]);
+    grid.print(out)
+}
+
+/// What ran, where, and with which parameters.
+fn head(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let title = format!("{}: {}", escape(&report.scenario), escape(&report.title));
+    paragraph(cell(title, Tone::Strong), style, out)?;
+    let mut grid = Grid::new(style);
+    for (name, value) in [
+        ("server", report.server.as_str()),
+        ("directory", &report.working_directory),
+        ("run id", &report.runid),
+        ("protocol", report.protocol),
+        ("clock", report.clock),
+        ("parameters", &parameters(report)),
+    ] {
+        if !value.is_empty() {
+            grid.row([cell(name, Tone::Quiet), cell(escape(value), Tone::Plain)]);
+        }
+    }
+    grid.print(out)
+}
+
+/// The parameters as flags, ready to be copied.
+fn parameters(report: &Report) -> String {
+    let flag = |(name, value): (&String, &serde_json::Value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let quote = if value.contains(' ') { "'" } else { "" };
+        format!("--{} {quote}{value}{quote}", name.replace('_', "-"))
+    };
+    report.parameters.iter().map(flag).collect::<Vec<_>>().join(" ")
+}
+
+/// The run in one line.
+fn summary(summary: &Summary, clock: &str) -> String {
+    let mut line = format!(
+        "{}/{} succeeded, {} already locked, {} in {}",
+        summary.succeeded,
+        summary.attempts,
+        summary.already_locked,
+        count(summary.errors, "error", "errors"),
+        duration(summary.elapsed_ms),
+    );
+    if clock == "virtual" {
+        line.push_str(" (virtual)");
+    }
+    if let Some(skew) = summary.start_skew_us {
+        line.push_str(&format!("; start skew {}", duration(skew / 1000.0)));
+    }
+    line
+}
+
+fn expectations(rows: &[ExpectationRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style);
+    grid.header(&["Met", "Expected", "Found"]);
+    for row in rows {
+        let met = if row.met { cell("yes", Tone::Good) } else { cell("NO", Tone::Bad) };
+        grid.row([
+            met,
+            cell(escape(&row.what), Tone::Plain),
+            cell(escape(&row.found), Tone::Plain),
+        ]);
+    }
+    grid.print(out)
+}
+
+fn notices(notices: &[String], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style);
+    for notice in notices {
+        grid.row([cell("note", Tone::Odd), cell(escape(notice), Tone::Plain)]);
+    }
+    grid.print(out)
+}
+
+/// The verdict in a sentence.
+fn verdict(report: &Report) -> Cell {
+    let all = report.expectations.len();
+    let unmet = report.expectations.iter().filter(|row| !row.met).count();
+    match report.verdict {
+        Verdict::Expected if all == 1 => cell("EXPECTED: the expectation was met.", Tone::Good),
+        Verdict::Expected => {
+            cell(format!("EXPECTED: all {all} expectations were met."), Tone::Good)
+        }
+        Verdict::Unexpected if all == 1 => {
+            cell("UNEXPECTED: the expectation was not met.", Tone::Bad)
+        }
+        Verdict::Unexpected => {
+            cell(format!("UNEXPECTED: {unmet} of {all} expectations not met."), Tone::Bad)
+        }
+        Verdict::Inconclusive if all == 0 => cell(
+            "INCONCLUSIVE: nothing was checked; no outcome is expected of these parameters.",
+            Tone::Odd,
+        ),
+        Verdict::Inconclusive => {
+            cell("INCONCLUSIVE: the run did not go far enough to tell.", Tone::Odd)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! What people read, compared with what they should: the files in `src/report/golden/`. To renew
+//! them after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test golden`, then read the diff.
+
+use super::*;
+use crate::report::samples;
+use proptest::prelude::*;
+use std::path::Path;
+
+fn drawn(report: &Report, width: u16, color: bool) -> String {
+    let mut bytes = Vec::new();
+    write(report, Style { width, color }, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn assert_golden(name: &str, report: &Report, width: u16) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/golden").join(name);
+    let found = drawn(report, width, false);
+    if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "{} differs; found:\n{found}", path.display());
+}
+
+/// The widest line, in columns of a terminal.
+fn widest(text: &str) -> usize {
+    text.lines().map(unicode_columns).max().unwrap_or(0)
+}
+
+/// A column a character, two for the wide ones that these tests use.
+fn unicode_columns(line: &str) -> usize {
+    line.chars().map(|c| if ('\u{3000}'..='\u{9fff}').contains(&c) { 2 } else { 1 }).sum()
+}
+
+#[test]
+fn golden_herd() {
+    assert_golden("herd-80.txt", &samples::herd(10), 80);
+    assert_golden("herd-40.txt", &samples::herd(10), 40);
+    assert_golden("herd-1000-80.txt", &samples::herd(1000), 80);
+    assert_golden("herd-1000-40.txt", &samples::herd(1000), 40);
+}
+
+#[test]
+fn golden_orphan() {
+    assert_golden("orphan-80.txt", &samples::orphan(), 80);
+    assert_golden("orphan-40.txt", &samples::orphan(), 40);
+}
+
+#[test]
+fn golden_hostile() {
+    assert_golden("hostile-80.txt", &samples::hostile(), 80);
+}
+
+#[test]
+fn golden_interrupted() {
+    assert_golden("interrupted-80.txt", &samples::interrupted(), 80);
+}
+
+#[test]
+fn every_width_fits_and_nothing_raw_gets_through() {
+    let reports =
+        [samples::herd(30), samples::orphan(), samples::hostile(), samples::interrupted()];
+    for report in &reports {
+        for width in 0..=160 {
+            let text = drawn(report, width, false);
+            let limit = usize::from(width.max(Style::NARROWEST));
+            assert!(widest(&text) <= limit, "at {width} columns:\n{text}");
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+            assert!(text.lines().all(|line| line.trim_end() == line), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn colour_changes_no_word() {
+    for report in [samples::herd(10), samples::orphan(), samples::hostile()] {
+        let colored = drawn(&report, 80, true);
+        assert!(colored.contains("\u{1b}[38;5;"), "no colour:\n{colored}");
+        let mut plain = String::new();
+        let mut rest = colored.as_str();
+        while let Some((before, after)) = rest.split_once("\u{1b}[") {
+            plain.push_str(before);
+            rest = after.split_once('m').unwrap().1;
+        }
+        plain.push_str(rest);
+        assert_eq!(plain, drawn(&report, 80, false));
+    }
+}
+
+#[test]
+fn the_verdict_is_the_last_line() {
+    let last = |report: &Report| drawn(report, 80, false).lines().last().unwrap().to_owned();
+    let mut report = samples::herd(10);
+    assert_eq!(last(&report), "EXPECTED: all 2 expectations were met.");
+    report.expectations.pop();
+    assert_eq!(last(&report), "EXPECTED: the expectation was met.");
+    report.verdict = Verdict::Inconclusive;
+    assert_eq!(last(&report), "INCONCLUSIVE: the run did not go far enough to tell.");
+    assert_eq!(last(&samples::orphan()), "UNEXPECTED: 1 of 2 expectations not met.");
+}
+
+#[test]
+fn many_snapshots_are_folded_and_counted() {
+    let mut report = samples::orphan();
+    report.consistency = (0..100).map(|_| samples::orphaned("inside")).collect();
+    let text = drawn(&report, 80, false);
+    assert!(text.contains("… 99 more snapshots of this lock, 0 of them consistent"), "{text}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_name_is_drawn_on_any_width(name in any::<String>(), error in any::<String>(), width in any::<u16>()) {
+        let mut report = samples::orphan();
+        report.actors[1].name = name.clone();
+        report.actors[1].error = Some(error.clone());
+        report.consistency[1].label = name;
+        report.runid = error;
+        let text = drawn(&report, width, false);
+        prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+    }
+}

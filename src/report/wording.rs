@@ -1,0 +1,163 @@
+//! How single values are said to a person: durations, names from outside, shortened tokens.
+
+/// Makes text from outside fit for a terminal: what would move the cursor, change colours, reorder
+/// or hide characters is spelled out (`\n`, `\u{1b}`).
+pub fn escape(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_invisible(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Control characters, line separators, and the marks that reorder or join text unseen.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A duration with as many digits as a person needs: `84 us`, `5.8 ms`, `350 ms`, `2.004 s`,
+/// `4 min 59 s`, `5 h 59 min`.
+pub(super) fn duration(milliseconds: f64) -> String {
+    // A cast from f64 saturates: negative and NaN become 0.
+    let us = (milliseconds * 1000.0).round() as u64;
+    let ms = us.saturating_add(500) / 1000;
+    if us < 1000 {
+        format!("{us} us")
+    } else if us < 9950 {
+        format!("{:.1} ms", us as f64 / 1000.0)
+    } else if ms < 1000 {
+        format!("{ms} ms")
+    } else if ms < 60_000 {
+        format!("{}.{:03} s", ms / 1000, ms % 1000)
+    } else {
+        long(ms / 1000)
+    }
+}
+
+/// What is left of a TTL, from Redis's answer to PTTL. Rounded down: nobody should read that more is
+/// left than there is.
+pub(super) fn ttl_left(milliseconds: i64) -> String {
+    match u64::try_from(milliseconds) {
+        Ok(ms) if ms < 60_000 => duration(ms as f64),
+        Ok(ms) => long(ms / 1000),
+        Err(_) if milliseconds == -1 => "no TTL: never ends".into(),
+        Err(_) => "-".into(),
+    }
+}
+
+/// A minute and more, in its two largest units.
+fn long(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (size, unit) in UNITS {
+        if rest >= size || !parts.is_empty() {
+            parts.push(format!("{} {unit}", rest / size));
+            rest %= size;
+        }
+    }
+    parts.truncate(2);
+    parts.join(" ")
+}
+
+/// How many characters tell these tokens apart: eight, or more where eight are the same.
+pub(super) fn token_length<'a>(tokens: impl Iterator<Item = &'a str>) -> usize {
+    let mut tokens: Vec<&str> = tokens.collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    let alike = |pair: &[&str]| match pair {
+        [one, other] => one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count(),
+        _ => 0,
+    };
+    tokens.windows(2).map(alike).max().map_or(8, |alike| (alike + 1).max(8))
+}
+
+/// The token's first characters, and a sign that there are more.
+pub(super) fn shorten(token: &str, length: usize) -> String {
+    match token.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", escape(token.get(..end).unwrap_or(token))),
+        None => escape(token),
+    }
+}
+
+/// `1 actor`, `2 actors`.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_have_the_digits_that_a_person_needs() {
+        let said = [
+            (0.0, "0 us"),
+            (-3.0, "0 us"),
+            (f64::NAN, "0 us"),
+            (0.084, "84 us"),
+            (0.9996, "1.0 ms"),
+            (5.84, "5.8 ms"),
+            (9.96, "10 ms"),
+            (350.2, "350 ms"),
+            (999.6, "1.000 s"),
+            (2004.4, "2.004 s"),
+            (59_999.9, "1 min 0 s"),
+            (299_900.0, "4 min 59 s"),
+            (21_600_000.0, "6 h 0 min"),
+            (31_536_000_000.0, "365 d 0 h"),
+        ];
+        for (milliseconds, words) in said {
+            assert_eq!(duration(milliseconds), words, "{milliseconds} ms");
+        }
+    }
+
+    #[test]
+    fn a_ttl_is_rounded_down_and_its_special_answers_are_words() {
+        assert_eq!(ttl_left(-2), "-");
+        assert_eq!(ttl_left(-1), "no TTL: never ends");
+        assert_eq!(ttl_left(2999), "2.999 s");
+        assert_eq!(ttl_left(59_999), "59.999 s");
+        assert_eq!(ttl_left(299_999), "4 min 59 s");
+        assert_eq!(ttl_left(21_599_998), "5 h 59 min");
+    }
+
+    #[test]
+    fn control_characters_are_spelled_out_and_letters_are_not() {
+        assert_eq!(escape("a\nb\t\u{1b}[31mc\u{9b}\u{202e}"), r"a\nb\t\u{1b}[31mc\u{9b}\u{202e}");
+        assert_eq!(escape("Übung ロック 'x' \"y\" \\"), "Übung ロック 'x' \"y\" \\");
+    }
+
+    #[test]
+    fn tokens_are_shown_as_long_as_it_takes_to_tell_them_apart() {
+        let tokens = ["0123456789ab0", "0123456789ab1", "ffff"];
+        let length = token_length(tokens.into_iter());
+        assert_eq!(length, 13);
+        assert_eq!(shorten("0123456789ab0", length), "0123456789ab0");
+        assert_eq!(shorten("0123456789ab", 8), "01234567…");
+        assert_eq!(token_length(std::iter::empty()), 8);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_escaped_moves_the_cursor(text in any::<String>()) {
+            prop_assert!(!escape(&text).chars().any(is_invisible));
+        }
+
+        #[test]
+        fn shortened_tokens_stay_different(tokens in prop::collection::btree_set("[ab]{12}", 0..6)) {
+            let length = token_length(tokens.iter().map(String::as_str));
+            let shown: std::collections::BTreeSet<_> =
+                tokens.iter().map(|token| shorten(token, length)).collect();
+            prop_assert_eq!(shown.len(), tokens.len());
+        }
+    }
+}
