@@ -32,6 +32,10 @@ const TOTALS: [(&str, Status); 3] = [
 /// When something is expected, and the list of what, where it is more than one thing.
 const CASE: [&str; 3] = ["protocol", "when", "all"];
 
+/// The members that say what kind of thing is expected.
+const KINDS: [&str; 7] =
+    ["actor", "step", "snapshot", "updates", "succeeded", "already_locked", "errors"];
+
 /// What can be expected.
 const WHAT: [&str; 12] = [
     "actors",
@@ -121,7 +125,7 @@ impl What {
         if !totals.is_empty() {
             return Self::totals(table, &totals, scope, actors);
         }
-        let kind = table.one_of(&["actor", "step", "snapshot", "updates", "succeeded"])?;
+        let kind = table.one_of(&KINDS)?;
         match kind.name {
             "actor" => {
                 with(table, kind, &["status", "error"])?;
