@@ -88,15 +88,10 @@ impl Scenario {
         ])?;
         let parameters = parameters(&root)?;
         let locks = locks(&root)?;
-        let mut scope = Scope {
-            parameters: Parameters::new(&parameters),
-            locks: &locks,
-            steps: BTreeSet::new(),
-            labels: BTreeSet::new(),
-        };
+        let mut scope = Scope::new(Parameters::new(&parameters), &locks);
         let actors = actors(source, &root, &mut scope)?;
         let expectations = root.items("expect")?.into_iter();
-        let expectations = expectations.map(|item| ExpectSpec::read(item, &mut scope, &actors));
+        let expectations = expectations.map(|item| ExpectSpec::read(item, &mut scope));
         let expectations = expectations.collect::<Result<_, _>>()?;
         if let Some(parameter) = scope.parameters.unused() {
             let name = &parameter.name;
@@ -349,10 +344,9 @@ fn actors(
     scope: &mut Scope<'_>,
 ) -> Result<Vec<ActorSpec>, ScenarioError> {
     let mut actors = Vec::new();
-    let mut names = BTreeSet::new();
     for item in root.need("actors")?.items()? {
         let actor = ActorSpec::read(item, scope)?;
-        if !names.insert(actor.name.clone()) {
+        if !scope.groups.insert(actor.name.clone()) {
             let message = format!("two actors are called \"{}\"", actor.name);
             return Err(source.error(actor.name_at, message));
         }

@@ -119,7 +119,13 @@ proptest! {
 }
 
 #[test]
-fn a_file_full_of_errors_is_refused_at_once() {
+fn a_large_file_is_read_and_a_large_wrong_one_refused() {
+    let head = "format=1\nname='a'\ntitle='t'\ntext='t'\nhazards=[]\n[locks.m]\n";
+    let actor = |i| format!("[[actors]]\nname='a{i}'\nstart='together'\nsteps=[]\n");
+    let actors: String = (0..9000).map(actor).collect();
+    let expectations = "[[expect]]\nactor='a8999'\nstatus='error'\n".repeat(12_000);
+    let many = format!("{head}{actors}{expectations}");
+    assert!(Scenario::parse("x.toml", &many).is_ok());
     let step = "{ sleep = \"1s + 1s - 1s\" },\n";
     let many = step.repeat((1 << 19) / step.len());
     let file = EXAMPLE.replace("{ snapshot = \"main\", label = \"seen late\" },\n", &many);

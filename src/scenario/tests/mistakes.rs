@@ -255,7 +255,7 @@ fn of_expectations() {
     check(
         "snapshot = \"seen late\"",
         "snapshot = ^\"seen\"",
-        r#"unknown snapshot "seen"; known: seen late, before, after"#,
+        r#"unknown snapshot "seen"; known: after, before, seen late"#,
     );
     check(
         "diagnosis = \"consistent\"",
