@@ -12,6 +12,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) struct ActorSpec {
     pub(super) name: String,
+    /// Where the file names it.
+    pub(super) name_at: usize,
     /// Where the file says how many there are.
     pub(super) count_at: usize,
     count: Sum,
@@ -35,7 +37,8 @@ impl ActorSpec {
     pub(super) fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
         let table = item.table("an actor")?;
         table.only(&["name", "count", "start", "pause", "delay", "instance", "steps"])?;
-        let name = table.need("name")?.name('_')?;
+        let name = table.need("name")?;
+        let (name, name_at) = (name.name('_')?, name.at);
         let (count, count_at) = match table.get("count") {
             Some(field) => (Sum::count(field, &mut scope.parameters)?, field.at),
             None => (Sum::one(item.at, 1), item.at),
@@ -44,7 +47,7 @@ impl ActorSpec {
         let instance = table.get("instance").map(|field| field.word(&INSTANCES)).transpose()?;
         let instance = instance.unwrap_or(Instance::Shared);
         let steps = StepSpec::read_all(table.need("steps")?, scope, None)?;
-        Ok(Self { name, count_at, count, start, instance, steps })
+        Ok(Self { name, name_at, count_at, count, start, instance, steps })
     }
 
     /// How many actors it makes.

@@ -17,7 +17,8 @@ const UNITS: [(&str, u64); 7] = [
     ("ns", 1),
 ];
 
-const RANGE: &str = "a duration is from 0s to 365d";
+/// What a duration may be, in words.
+pub(super) const RANGE: &str = "a duration is from 0s to 365d";
 const SHAPE: &str = "give a duration such as 500ms, 1.5s, 1m 30s or 6h";
 
 /// Reads a duration; the error says what would be right.

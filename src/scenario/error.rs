@@ -63,7 +63,8 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         return None;
     }
     let allowed = if word.chars().count() < 4 { 1 } else { 2 };
-    let candidates = known.iter().filter(|candidate| candidate.len() <= 2 * LONGEST);
+    let near = |candidate: &&&str| candidate.len().abs_diff(word.len()) <= 2 * allowed;
+    let candidates = known.iter().filter(near);
     candidates
         .map(|candidate| (distance(word, candidate), *candidate))
         .filter(|(distance, _)| *distance <= allowed)

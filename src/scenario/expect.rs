@@ -1,12 +1,12 @@
 //! The expectations of a scenario file.
 
-use super::actor::ActorSpec;
 use super::error::{ScenarioError, unknown};
 use super::parameter::MOST;
 use super::plan::{Expectation, Status};
 use super::read::{Field, Table};
-use super::step::{AROUND, Scope};
+use super::step::Scope;
 use super::sum::{Binding, Condition, Sum};
+use std::collections::BTreeSet;
 
 /// The lock protocols that an expectation can be for.
 const PROTOCOLS: [(&str, &str); 2] = [("legacy", "legacy"), ("hardened", "hardened")];
@@ -31,6 +31,10 @@ const TOTALS: [(&str, Status); 3] = [
 
 /// When something is expected, and the list of what, where it is more than one thing.
 const CASE: [&str; 3] = ["protocol", "when", "all"];
+
+/// The members that say what kind of thing is expected.
+const KINDS: [&str; 7] =
+    ["actor", "step", "snapshot", "updates", "succeeded", "already_locked", "errors"];
 
 /// What can be expected.
 const WHAT: [&str; 12] = [
@@ -64,11 +68,7 @@ enum What {
 }
 
 impl ExpectSpec {
-    pub(super) fn read(
-        item: Field<'_>,
-        scope: &mut Scope<'_>,
-        actors: &[ActorSpec],
-    ) -> Result<Self, ScenarioError> {
+    pub(super) fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
         let table = item.table("an expectation")?;
         table.only(&[&CASE[..], &WHAT[..]].concat())?;
         let protocol = table.get("protocol").map(|field| field.word(&PROTOCOLS)).transpose()?;
@@ -76,14 +76,14 @@ impl ExpectSpec {
         let when = when.into_iter().map(|field| Condition::read(field, &mut scope.parameters));
         let when = when.collect::<Result<_, _>>()?;
         let all = match table.get("all") {
-            None => vec![What::read(&table, scope, actors)?],
+            None => vec![What::read(&table, scope)?],
             Some(list) => {
                 with(&table, list, &[])?;
                 let mut all = Vec::new();
                 for item in list.items()? {
                     let table = item.table("an expectation")?;
                     table.only(&WHAT)?;
-                    all.push(What::read(&table, scope, actors)?);
+                    all.push(What::read(&table, scope)?);
                 }
                 all
             }
@@ -108,37 +108,32 @@ impl ExpectSpec {
 }
 
 impl What {
-    fn read(
-        table: &Table<'_>,
-        scope: &mut Scope<'_>,
-        actors: &[ActorSpec],
-    ) -> Result<Self, ScenarioError> {
+    fn read(table: &Table<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
         let totals: Vec<Field<'_>> = table
             .in_order()
             .into_iter()
             .filter(|field| TOTALS.iter().any(|(name, _)| *name == field.name))
             .collect();
         if !totals.is_empty() {
-            return Self::totals(table, &totals, scope, actors);
+            return Self::totals(table, &totals, scope);
         }
-        let kind = table.one_of(&["actor", "step", "snapshot", "updates", "succeeded"])?;
+        let kind = table.one_of(&KINDS)?;
         match kind.name {
             "actor" => {
                 with(table, kind, &["status", "error"])?;
-                let group = known_group(kind, actors)?;
+                let group = known(kind, "actor", &scope.groups)?;
                 let (status, error) = end(table)?;
                 Ok(Self::Fixed(Expectation::Actor { group, status, error }))
             }
             "step" => {
                 with(table, kind, &["status", "error"])?;
-                let step = known_name(kind, "step", scope.steps.iter().map(|name| &**name))?;
+                let step = known(kind, "step", &scope.steps)?;
                 let (status, error) = end(table)?;
                 Ok(Self::Fixed(Expectation::Step { step, status, error }))
             }
             "snapshot" => {
                 with(table, kind, &["diagnosis"])?;
-                let labels = scope.labels.iter().map(|label| &**label).chain(AROUND);
-                let label = known_name(kind, "snapshot", labels)?;
+                let label = known(kind, "snapshot", &scope.labels)?;
                 let diagnosis = table.need("diagnosis")?.name('_')?;
                 Ok(Self::Fixed(Expectation::Snapshot { label, diagnosis }))
             }
@@ -157,13 +152,13 @@ impl What {
         table: &Table<'_>,
         totals: &[Field<'_>],
         scope: &mut Scope<'_>,
-        actors: &[ActorSpec],
     ) -> Result<Self, ScenarioError> {
         let Some(first) = totals.first() else {
             return Err(table.error("a total is missing"));
         };
         with(table, *first, &["actors", "succeeded", "already_locked", "errors"])?;
-        let group = table.get("actors").map(|field| known_group(field, actors)).transpose()?;
+        let group =
+            table.get("actors").map(|field| known(field, "actor", &scope.groups)).transpose()?;
         let mut counts = Vec::new();
         for (name, status) in TOTALS {
             if let Some(field) = table.get(name) {
@@ -216,19 +211,11 @@ fn end(table: &Table<'_>) -> Result<(Status, Option<String>), ScenarioError> {
     Ok((status, error.map(|field| field.line()).transpose()?))
 }
 
-fn known_group(field: Field<'_>, actors: &[ActorSpec]) -> Result<String, ScenarioError> {
-    known_name(field, "actor", actors.iter().map(|actor| &*actor.name))
-}
-
-fn known_name<'a>(
-    field: Field<'_>,
-    kind: &str,
-    mut known: impl Iterator<Item = &'a str> + Clone,
-) -> Result<String, ScenarioError> {
+/// A name that must be among these.
+fn known(field: Field<'_>, kind: &str, names: &BTreeSet<String>) -> Result<String, ScenarioError> {
     let name = field.text()?;
-    let all = known.clone();
-    if known.any(|known| known == name) {
+    if names.contains(name) {
         return Ok(name.to_owned());
     }
-    Err(field.error(unknown(kind, name, all)))
+    Err(field.error(unknown(kind, name, names.iter().map(|name| &**name))))
 }

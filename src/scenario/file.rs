@@ -88,15 +88,10 @@ impl Scenario {
         ])?;
         let parameters = parameters(&root)?;
         let locks = locks(&root)?;
-        let mut scope = Scope {
-            parameters: Parameters::new(&parameters),
-            locks: &locks,
-            steps: BTreeSet::new(),
-            labels: BTreeSet::new(),
-        };
-        let actors = actors(&root, &mut scope)?;
+        let mut scope = Scope::new(Parameters::new(&parameters), &locks);
+        let actors = actors(source, &root, &mut scope)?;
         let expectations = root.items("expect")?.into_iter();
-        let expectations = expectations.map(|item| ExpectSpec::read(item, &mut scope, &actors));
+        let expectations = expectations.map(|item| ExpectSpec::read(item, &mut scope));
         let expectations = expectations.collect::<Result<_, _>>()?;
         if let Some(parameter) = scope.parameters.unused() {
             let name = &parameter.name;
@@ -206,7 +201,7 @@ impl Scenario {
             for plan in actor.bind(binding, count)? {
                 if !names.insert(plan.name.clone()) {
                     let message = format!("two actors would be called \"{}\"", plan.name);
-                    return Err(self.source.error(actor.count_at, message));
+                    return Err(self.source.error(actor.name_at, message));
                 }
                 plans.push(plan);
             }
@@ -343,14 +338,17 @@ fn lock(field: Field<'_>) -> Result<LockPlan, ScenarioError> {
     Ok(LockPlan { name, run_suffix: suffix.to_owned() })
 }
 
-fn actors(root: &Table<'_>, scope: &mut Scope<'_>) -> Result<Vec<ActorSpec>, ScenarioError> {
+fn actors(
+    source: &Source,
+    root: &Table<'_>,
+    scope: &mut Scope<'_>,
+) -> Result<Vec<ActorSpec>, ScenarioError> {
     let mut actors = Vec::new();
-    let mut names = BTreeSet::new();
     for item in root.need("actors")?.items()? {
         let actor = ActorSpec::read(item, scope)?;
-        if !names.insert(actor.name.clone()) {
+        if !scope.groups.insert(actor.name.clone()) {
             let message = format!("two actors are called \"{}\"", actor.name);
-            return Err(item.error(message));
+            return Err(source.error(actor.name_at, message));
         }
         actors.push(actor);
     }

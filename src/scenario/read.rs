@@ -133,10 +133,8 @@ impl<'a> Table<'a> {
         match present.next() {
             None => Ok(first),
             Some(second) => Err(second.error_at_key(format!(
-                "{} has only one of {}; this one has \"{}\" already",
-                self.what,
-                list(names),
-                first.name
+                "{} has only one of \"{}\" and \"{}\"",
+                self.what, first.name, second.name
             ))),
         }
     }

@@ -29,7 +29,7 @@ const BESIDE: [&str; 6] = ["name", "go_on", "ttl", "lock", "body", "label"];
 const DEEPEST: usize = 16;
 
 /// Labels of the snapshots that the runtime takes of every lock, around all actors.
-pub(super) const AROUND: [&str; 2] = ["before", "after"];
+const AROUND: [&str; 2] = ["before", "after"];
 
 /// A step with its sums not worked out.
 #[derive(Debug, Clone)]
@@ -49,15 +49,23 @@ enum ActionSpec {
     Fixed(Action),
 }
 
-/// What the steps of a file may speak of, and what they are called.
+/// What the steps and expectations of a file may speak of: parameters, locks, and the names of
+/// steps, snapshots and actors.
 pub(super) struct Scope<'a> {
     pub(super) parameters: Parameters<'a>,
     pub(super) locks: &'a [LockPlan],
     pub(super) steps: BTreeSet<String>,
     pub(super) labels: BTreeSet<String>,
+    pub(super) groups: BTreeSet<String>,
 }
 
-impl Scope<'_> {
+impl<'a> Scope<'a> {
+    pub(super) fn new(parameters: Parameters<'a>, locks: &'a [LockPlan]) -> Self {
+        let (steps, groups) = (BTreeSet::new(), BTreeSet::new());
+        let labels = AROUND.map(str::to_owned).into();
+        Self { parameters, locks, steps, labels, groups }
+    }
+
     /// The position of the lock that this member names.
     pub(super) fn lock(&self, field: Field<'_>) -> Result<usize, ScenarioError> {
         let name = field.text()?;

@@ -16,6 +16,16 @@ pub(super) enum Unit {
     Time,
 }
 
+impl Unit {
+    /// What its values may be.
+    fn range(self) -> &'static str {
+        match self {
+            Unit::Count => "a count is never below 0",
+            Unit::Time => duration::RANGE,
+        }
+    }
+}
+
 /// Numbers and parameters, added and taken away.
 #[derive(Debug, Clone)]
 pub(super) struct Sum {
@@ -44,8 +54,11 @@ enum Operand {
 pub(super) struct Condition {
     left: Sum,
     right: Sum,
-    holds: fn(Ordering) -> bool,
+    holds: Holds,
 }
+
+/// Which order of left and right a comparison is true of.
+type Holds = fn(Ordering) -> bool;
 
 /// The parameters that a file may speak of, and which of them it did.
 pub(super) struct Parameters<'a> {
@@ -135,6 +148,9 @@ impl Sum {
         let mut minus = false;
         for piece in text.split_inclusive(['+', '-']) {
             let operand = piece.trim_end_matches(['+', '-']).trim();
+            if operand.is_empty() && piece.ends_with('-') && terms.is_empty() {
+                return Err(field.error(format!("{}: {}", quoted(text), unit.range())));
+            }
             if operand.is_empty() {
                 let example = if unit == Unit::Count { "$threads - 1" } else { "$hold + 1s" };
                 let message = format!("{} lacks a number; write \"{example}\"", quoted(text));
@@ -175,7 +191,7 @@ impl Sum {
         let duration = nanoseconds.map(Duration::from_nanos);
         duration
             .filter(|duration| *duration <= duration::LONGEST)
-            .ok_or_else(|| self.error(binding, "a duration is from 0s to 365d"))
+            .ok_or_else(|| self.error(binding, Unit::Time.range()))
     }
 
     /// What it comes to, as a TTL.
@@ -255,7 +271,7 @@ impl Operand {
 }
 
 /// The comparisons, the longer before their beginnings.
-const COMPARISONS: [(&str, fn(Ordering) -> bool); 6] = [
+const COMPARISONS: [(&str, Holds); 6] = [
     ("<=", Ordering::is_le),
     (">=", Ordering::is_ge),
     ("==", Ordering::is_eq),
