@@ -6,8 +6,13 @@
 //! |---|---|
 //! | [`clock`] | the only source of time |
 //! | [`history`] | what happened |
+//! | [`engine`] | the embedded Redis server |
+//! | [`server`] | where the locks live: embedded, or a URL |
+//! | [`gate`] | what commands and shared local state pass through |
 //! | [`lock`] | the shared lock library |
+//! | [`controller`] | a state file guarded by a lock |
 //! | [`scenario`] | the file format, parameters, the plan |
+//! | [`runtime`] | actors running steps |
 //! | [`report`] | the report as plain data, and its writers |
 //! | [`cli`] | arguments, exit codes |
 #![deny(missing_docs)]
@@ -15,7 +20,12 @@
 
 pub mod cli;
 pub mod clock;
+pub mod controller;
+pub mod engine;
+pub mod gate;
 pub mod history;
 pub mod lock;
 pub mod report;
+pub mod runtime;
 pub mod scenario;
+pub mod server;

@@ -51,6 +51,13 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// Whether the lock library said no, and nothing broke.
+    pub fn is_about_the_lock(&self) -> bool {
+        matches!(self.kind, FailureKind::AlreadyLocked | FailureKind::Refused)
+    }
+}
+
 /// The sorts of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {

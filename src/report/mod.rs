@@ -1,10 +1,11 @@
-//! The report: first plain data, then one writer a format. Knows the terminal; knows nothing of how
-//! a run was made.
+//! The report: first plain data, then one writer a format. Knows the terminal.
 //!
 //! [`json::write`] is for programs and keeps every member; [`table::write`] is for people and leaves
 //! out what repeats. Both write the same bytes for the same report.
 
+mod build;
 mod data;
+mod expectations;
 pub mod json;
 #[cfg(test)]
 mod samples;

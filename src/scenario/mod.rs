@@ -1,8 +1,28 @@
 //! Scenarios as data: the file format, its parameters, and the plan that comes of binding them.
 //! Knows TOML; knows nothing of how a plan is run.
+//!
+//! A file is read member by member ([`Scenario::parse`]), so that whatever is wrong with it is
+//! named with its line, its column and what would be right. Its numbers may be sums of parameters;
+//! [`Scenario::bind`] works them out, and a [`Plan`] is what comes of it.
 
+mod actor;
+mod catalogue;
+mod duration;
+mod error;
+mod expect;
+mod file;
+mod parameter;
 mod plan;
+mod read;
+mod step;
+mod sum;
+#[cfg(test)]
+mod tests;
 
+pub use catalogue::catalogue;
+pub use error::ScenarioError;
+pub use file::Scenario;
+pub use parameter::{Kind, Parameter};
 pub use plan::{
     Action, ActorPlan, Expectation, Instance, LockPlan, Plan, Start, Status, Step, Value,
 };

@@ -1,0 +1,182 @@
+//! Where state files live: on disk, or in memory for virtual runs.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// Tells one content of a file from the next (contract, section 3: modification time and size).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature {
+    modified: SystemTime,
+    size: u64,
+}
+
+/// Where state files live, and what was written there through it.
+#[derive(Debug)]
+pub struct Files {
+    on_disk: bool,
+    written: Mutex<BTreeMap<PathBuf, Written>>,
+}
+
+/// What was last written to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The content.
+    pub bytes: Vec<u8>,
+    /// The file's signature since then.
+    pub signature: Signature,
+}
+
+impl Files {
+    /// Files on disk.
+    pub fn on_disk() -> Self {
+        Self { on_disk: true, written: Mutex::default() }
+    }
+
+    /// Files in memory: none yet, nothing else sees them, and they cost nothing.
+    pub fn in_memory() -> Self {
+        Self { on_disk: false, written: Mutex::default() }
+    }
+
+    /// Whether they are on disk.
+    pub fn are_on_disk(&self) -> bool {
+        self.on_disk
+    }
+
+    /// What was last written to a file through here, if anything was.
+    pub fn last_written(&self, path: &Path) -> Option<Written> {
+        self.written().get(path).cloned()
+    }
+
+    /// Whether there is such a file.
+    pub fn exists(&self, path: &Path) -> bool {
+        if self.on_disk { path.exists() } else { self.written().contains_key(path) }
+    }
+
+    /// The file's content, or nothing if there is no such file.
+    pub fn read(&self, path: &Path) -> io::Result<Option<(Vec<u8>, Signature)>> {
+        if self.on_disk {
+            absent_is_none(fs::read(path).and_then(|bytes| {
+                let signature = signature(&fs::metadata(path)?)?;
+                Ok((bytes, signature))
+            }))
+        } else {
+            Ok(self.last_written(path).map(|written| (written.bytes, written.signature)))
+        }
+    }
+
+    /// The file's signature, or nothing if there is no such file.
+    pub fn signature(&self, path: &Path) -> io::Result<Option<Signature>> {
+        if self.on_disk {
+            absent_is_none(fs::metadata(path).and_then(|found| signature(&found)))
+        } else {
+            Ok(self.written().get(path).map(|written| written.signature))
+        }
+    }
+
+    /// Replaces the file's content at once and durably, or leaves it as it was (contract,
+    /// section 4): a temporary file in the same directory, the mode of the old file (0666 less the
+    /// umask for a new one), fsync, rename, fsync of the directory. The modification time rises
+    /// with each rewrite.
+    pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<Signature> {
+        let signature = if self.on_disk {
+            replace_on_disk(path, bytes)?
+        } else {
+            let old = self.written().get(path).map(|old| old.signature.modified);
+            let modified = old.map_or(SystemTime::UNIX_EPOCH, |old| old + Duration::from_millis(1));
+            Signature { modified, size: bytes.len() as u64 }
+        };
+        self.written().insert(path.into(), Written { bytes: bytes.into(), signature });
+        Ok(signature)
+    }
+
+    /// Gives a file on disk the content that it had before, and its modification time.
+    pub fn put_back(&self, path: &Path, bytes: &[u8], before: Signature) -> io::Result<()> {
+        replace_on_disk(path, bytes)?;
+        File::options().write(true).open(path)?.set_modified(before.modified)
+    }
+
+    fn written(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn signature(found: &fs::Metadata) -> io::Result<Signature> {
+    Ok(Signature { modified: found.modified()?, size: found.len() })
+}
+
+fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut temporary = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory)?;
+    temporary.write_all(bytes)?;
+    if let Some(old) = absent_is_none(fs::metadata(path))? {
+        let mode = Permissions::from_mode(old.permissions().mode() & 0o7777);
+        temporary.as_file().set_permissions(mode)?;
+        let old = old.modified()?;
+        if temporary.as_file().metadata()?.modified()? <= old {
+            temporary.as_file().set_modified(old + Duration::from_micros(1))?;
+        }
+    }
+    temporary.as_file().sync_all()?;
+    let signature = signature(&temporary.as_file().metadata()?)?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    // The file is committed; a directory that can't be synced is no failure of the write.
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    Ok(signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rewrite_of_the_same_size_changes_the_signature() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        for files in [Files::on_disk(), Files::in_memory()] {
+            assert_eq!(files.signature(&path).unwrap(), None);
+            let first = files.replace(&path, b"1").unwrap();
+            let second = files.replace(&path, b"2").unwrap();
+            assert!(second.modified > first.modified);
+            assert_eq!(files.signature(&path).unwrap(), Some(second));
+            assert_eq!(files.read(&path).unwrap(), Some((b"2".to_vec(), second)));
+        }
+    }
+
+    #[test]
+    fn the_mode_of_the_old_file_is_kept_and_nothing_temporary_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        Files::on_disk().replace(&path, b"1").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        Files::on_disk().replace(&path, b"2").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_target_and_nothing_temporary() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        fs::create_dir(&path).unwrap();
+        assert!(Files::on_disk().replace(&path, b"1").is_err());
+        assert!(path.is_dir());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,225 @@
+//! A controller: a state file guarded by a lock, as the reference's debug controller is. It
+//! remembers the token of its acquisition and counts, in the file, what was done under the lock.
+
+mod files;
+mod registry;
+
+pub use files::{Files, Signature, Written};
+pub use registry::Registry;
+
+use crate::gate::{Link, PausePoint};
+use crate::lock::{Caller, LockError, LockName, Protocol, RunDirectory, Token, TokenSlot, Ttl};
+use redis::ConnectionLike;
+use serde_json::{Map, Value};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The state file's name (contract, section 1).
+pub const STATE_FILE: &str = "debug_lock_test.nodb";
+/// The configuration file's name and content (contract, section 1).
+pub const CONFIG_FILE: (&str, &str) = ("debug.cfg", "[general]\ndem_db = debug\n");
+/// The file that makes a run read-only (contract, section 1).
+pub const READONLY_FILE: &str = "READONLY";
+/// The database of the cache mirror (contract, section 1).
+pub const CACHE_DB: i64 = 13;
+/// How long the cache mirror lives, in seconds: 72 h (contract, section 1).
+pub const CACHE_SECONDS: u64 = 259_200;
+
+const COUNT: &str = "operation_count";
+
+/// Why an operation of a controller failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// The lock library refused, or Redis failed.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The run may not be changed.
+    #[error("lock() called on a read-only run ({})", .0.display())]
+    ReadOnly(PathBuf),
+    /// The state file can't be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The state file holds something else than a JSON object.
+    #[error("{}: not a state file ({why}); move it away or choose another run directory", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A state file, its lock, and the memory of an acquisition.
+#[derive(Debug)]
+pub struct Controller {
+    directory: PathBuf,
+    path: PathBuf,
+    lock: LockName,
+    files: Arc<Files>,
+    slot: TokenSlot,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    members: Map<String, Value>,
+    signature: Option<Signature>,
+}
+
+impl Controller {
+    /// A new controller of a run directory's state file, which need not exist yet.
+    pub fn open(run: &RunDirectory, files: &Arc<Files>) -> Result<Self, ControllerError> {
+        let path = run.path().join(STATE_FILE);
+        let state = load(files, &path)?;
+        Ok(Self {
+            directory: run.path().into(),
+            path,
+            lock: run.lock(STATE_FILE),
+            files: Arc::clone(files),
+            slot: TokenSlot::default(),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Fails unless there is a state file at `path`, or nothing.
+    pub fn check(files: &Files, path: &Path) -> Result<(), ControllerError> {
+        load(files, path).map(drop)
+    }
+
+    /// Reads the file again if it changed since this controller last saw it.
+    pub fn refresh(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
+        link.pause(PausePoint::FileRead);
+        let found = self.files.signature(&self.path).map_err(|source| self.failed(source))?;
+        let seen = self.state().signature;
+        if found != seen {
+            let state = load(&self.files, &self.path)?;
+            *self.state() = state;
+        }
+        Ok(())
+    }
+
+    /// Takes the lock, unless the run is read-only.
+    pub fn acquire(
+        &self,
+        caller: &mut Caller<'_>,
+        protocol: &dyn Protocol,
+        ttl: Ttl,
+    ) -> Result<(), ControllerError> {
+        if self.files.exists(&self.directory.join(READONLY_FILE)) {
+            return Err(ControllerError::ReadOnly(self.directory.clone()));
+        }
+        Ok(protocol.acquire(caller, &self.lock, &self.slot, ttl)?)
+    }
+
+    /// Gives the lock back; with `force`, whoever owns it.
+    pub fn release(
+        &self,
+        caller: &mut Caller<'_>,
+        protocol: &dyn Protocol,
+        force: bool,
+    ) -> Result<(), ControllerError> {
+        Ok(protocol.release(caller, &self.lock, &self.slot, force)?)
+    }
+
+    /// Counts one more operation, in memory.
+    pub fn count_operation(&self) {
+        let mut state = self.state();
+        let count = operation_count(&state.members);
+        state.members.insert(COUNT.into(), Value::from(count + 1));
+    }
+
+    /// Writes the state to its file, if the protocol allows it now, and mirrors it in the cache.
+    /// A mirror that fails is no failure of the write, which is committed by then (contract,
+    /// section 4).
+    pub fn dump(
+        &self,
+        caller: &mut Caller<'_>,
+        protocol: &dyn Protocol,
+        cache: Option<&mut dyn ConnectionLike>,
+    ) -> Result<(), ControllerError> {
+        protocol.check_write(caller, &self.lock, &self.slot)?;
+        let text = encode(&self.state().members);
+        caller.link.pause(PausePoint::FileWrite);
+        let signature = self
+            .files
+            .replace(&self.path, text.as_bytes())
+            .map_err(|source| self.failed(source))?;
+        self.state().signature = Some(signature);
+        if let Some(cache) = cache {
+            let mut mirror = redis::cmd("SET");
+            mirror.arg(cache_key(&self.path)).arg(&text).arg("EX").arg(CACHE_SECONDS);
+            let _ = mirror.exec(cache);
+        }
+        Ok(())
+    }
+
+    /// Reads the file back and fails unless it is a state file.
+    pub fn validate(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
+        link.pause(PausePoint::FileRead);
+        load(&self.files, &self.path).map(drop)
+    }
+
+    /// The lock's names.
+    pub fn lock(&self) -> &LockName {
+        &self.lock
+    }
+
+    /// The token that this controller remembers.
+    pub fn local_token(&self) -> Option<Token> {
+        self.slot.get()
+    }
+
+    /// Forgets the token, as a crash would.
+    pub fn forget_token(&self, link: &mut dyn Link) {
+        link.pause(PausePoint::TokenWrite);
+        self.slot.set(None);
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, source: io::Error) -> ControllerError {
+        ControllerError::File { path: self.path.clone(), source }
+    }
+}
+
+/// The key of the cache mirror: the file's absolute path (contract, section 1).
+pub fn cache_key(path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes()
+}
+
+/// The `operation_count` that a state file holds; 0 if there is no such file yet.
+pub fn count_on_file(files: &Files, path: &Path) -> Result<u64, ControllerError> {
+    load(files, path).map(|state| operation_count(&state.members))
+}
+
+/// The text of a state file in which nothing has been counted yet.
+pub fn initial_state() -> String {
+    encode(&Map::from_iter([(COUNT.to_string(), Value::from(0))]))
+}
+
+fn encode(members: &Map<String, Value>) -> String {
+    Value::Object(members.clone()).to_string()
+}
+
+fn operation_count(members: &Map<String, Value>) -> u64 {
+    members.get(COUNT).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn load(files: &Files, path: &Path) -> Result<State, ControllerError> {
+    let found =
+        files.read(path).map_err(|source| ControllerError::File { path: path.into(), source })?;
+    let Some((bytes, signature)) = found else { return Ok(State::default()) };
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(members)) => Ok(State { members, signature: Some(signature) }),
+        Ok(_) => Err(ControllerError::Format { path: path.into(), why: "no JSON object".into() }),
+        Err(error) => Err(ControllerError::Format { path: path.into(), why: error.to_string() }),
+    }
+}

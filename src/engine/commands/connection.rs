@@ -1,0 +1,132 @@
+//! What concerns a client's connection: PING, HELLO, AUTH, SELECT, CLIENT and the like.
+
+use redis::Value;
+
+use super::{Reply, bulk, integer, is};
+use crate::engine::VERSION;
+use crate::engine::error::{Error, quoted};
+use crate::engine::keyspace::DbIndex;
+use crate::engine::session::Call;
+
+pub(super) fn ping(_: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    match args {
+        [] => Ok(Value::SimpleString("PONG".into())),
+        [text] => Ok(bulk(text)),
+        _ => Err(Error::Arity("ping")),
+    }
+}
+
+pub(super) fn echo(_: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [text] = args else { return Err(Error::Arity("echo")) };
+    Ok(bulk(text))
+}
+
+pub(super) fn quit(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
+    call.session.closed = true;
+    Ok(Value::Okay)
+}
+
+pub(super) fn reset(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
+    call.unwatch();
+    let session = &mut *call.session;
+    session.queue = None;
+    session.db = DbIndex::FIRST;
+    session.name.clear();
+    session.resp3 = false;
+    Ok(Value::SimpleString("RESET".into()))
+}
+
+pub(super) fn select(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [number] = args else { return Err(Error::Arity("select")) };
+    let number = integer(number)?;
+    i32::try_from(number).map_err(|_| Error::OutOfRange)?;
+    call.session.db = DbIndex::new(number)?;
+    Ok(Value::Okay)
+}
+
+/// There is one user, `default`, who has no password: any will do if the user is named.
+pub(super) fn auth(_: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    match args {
+        [_] => Err(Error::NoPassword),
+        [user, _] => authenticate(user).map(|()| Value::Okay),
+        _ => Err(Error::Syntax),
+    }
+}
+
+fn authenticate(user: &[u8]) -> Result<(), Error> {
+    if user == b"default" { Ok(()) } else { Err(Error::WrongPassword) }
+}
+
+pub(super) fn hello(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let mut resp3 = call.session.resp3;
+    if let Some((version, mut options)) = args.split_first() {
+        resp3 = match integer(version) {
+            Ok(2) => false,
+            Ok(3) => true,
+            Ok(_) => return Err(Error::UnsupportedProtocol),
+            Err(_) => return Err(Error::ProtocolNotAnInteger),
+        };
+        let (mut user, mut name) = (None, None);
+        while let Some((option, _)) = options.split_first() {
+            options = match options {
+                [_, who, _, rest @ ..] if is(option, "auth") => {
+                    user = Some(who);
+                    rest
+                }
+                [_, given, rest @ ..] if is(option, "setname") => {
+                    check_name(given)?;
+                    name = Some(given);
+                    rest
+                }
+                _ => return Err(Error::HelloOption(quoted(option, usize::MAX))),
+            };
+        }
+        if let Some(user) = user {
+            authenticate(user)?;
+        }
+        if let Some(name) = name {
+            call.session.name = name.to_vec();
+        }
+    }
+    call.session.resp3 = resp3;
+    Ok(greeting(call))
+}
+
+fn greeting(call: &Call<'_>) -> Value {
+    let version = if call.session.resp3 { 3 } else { 2 };
+    let pairs = [
+        ("server", bulk(b"redis")),
+        ("version", bulk(VERSION.as_bytes())),
+        ("proto", Value::Int(version)),
+        ("id", Value::Int(call.session.id)),
+        ("mode", bulk(b"standalone")),
+        ("role", bulk(b"master")),
+        ("modules", Value::Array(Vec::new())),
+    ];
+    super::map(call, pairs.into_iter().map(|(name, value)| (bulk(name.as_bytes()), value)))
+}
+
+/// CLIENT without a subcommand has too few words, so nothing gets here.
+pub(super) fn client(_: &mut Call<'_>, _: &[&[u8]]) -> Reply {
+    Err(Error::Arity("client"))
+}
+
+pub(super) fn client_id(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
+    Ok(Value::Int(call.session.id))
+}
+
+pub(super) fn client_getname(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
+    let name = &call.session.name;
+    Ok(if name.is_empty() { Value::Nil } else { bulk(name) })
+}
+
+pub(super) fn client_setname(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [name] = args else { return Err(Error::Arity("client|setname")) };
+    check_name(name)?;
+    call.session.name = name.to_vec();
+    Ok(Value::Okay)
+}
+
+fn check_name(name: &[u8]) -> Result<(), Error> {
+    if name.iter().all(u8::is_ascii_graphic) { Ok(()) } else { Err(Error::ClientName) }
+}

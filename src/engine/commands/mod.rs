@@ -1,0 +1,253 @@
+//! The commands: one file a group, and the table that finds them by name.
+//!
+//! A command gets its arguments without its name and answers with a value or an error; it never sees
+//! a transaction around it. All that Redis 7.0 would do and this server can't is answered as an
+//! unknown command, which is what an old Redis does too.
+
+mod connection;
+mod expiry;
+mod hashes;
+mod keys;
+mod server;
+mod strings;
+mod transactions;
+
+use redis::Value;
+
+use super::error::{Error, quoted};
+use super::session::Call;
+
+/// What a command answers.
+type Reply = Result<Value, Error>;
+
+/// What carries a command out.
+type Run = fn(&mut Call<'_>, &[&[u8]]) -> Reply;
+
+/// One command, or one subcommand of a command.
+pub(super) struct Command {
+    /// As error messages have it: `get`, `client|id`.
+    name: &'static str,
+    /// The number of words, name included; if negative, the least number.
+    arity: isize,
+    /// Whether it runs at once even between MULTI and EXEC.
+    pub(super) immediate: bool,
+    pub(super) run: Run,
+    subcommands: &'static [Command],
+    /// See [`sort_key`].
+    key: u128,
+}
+
+const fn command(name: &'static str, arity: isize, run: Run) -> Command {
+    let key = sort_key(name.as_bytes());
+    Command { name, arity, immediate: false, run, subcommands: &[], key }
+}
+
+const fn immediate(name: &'static str, arity: isize, run: Run) -> Command {
+    Command { immediate: true, ..command(name, arity, run) }
+}
+
+const fn container(
+    name: &'static str,
+    arity: isize,
+    run: Run,
+    subcommands: &'static [Command],
+) -> Command {
+    Command { subcommands, ..command(name, arity, run) }
+}
+
+/// All commands, sorted by name.
+static COMMANDS: &[Command] = &[
+    command("auth", -2, connection::auth),
+    container("client", -2, connection::client, CLIENT),
+    container("command", -1, server::command, COMMAND),
+    command("dbsize", 1, server::dbsize),
+    command("decr", 2, strings::decr),
+    command("decrby", 3, strings::decrby),
+    command("del", -2, keys::del),
+    immediate("discard", 1, transactions::discard),
+    command("echo", 2, connection::echo),
+    immediate("exec", 1, transactions::exec),
+    command("exists", -2, keys::exists),
+    command("expire", -3, expiry::expire),
+    command("expireat", -3, expiry::expireat),
+    command("expiretime", 2, expiry::expiretime),
+    command("flushall", -1, server::flushall),
+    command("flushdb", -1, server::flushdb),
+    command("get", 2, strings::get),
+    command("getset", 3, strings::getset),
+    command("hdel", -3, hashes::hdel),
+    command("hello", -1, connection::hello),
+    command("hexists", 3, hashes::hexists),
+    command("hget", 3, hashes::hget),
+    command("hgetall", 2, hashes::hgetall),
+    command("hincrby", 4, hashes::hincrby),
+    command("hkeys", 2, hashes::hkeys),
+    command("hlen", 2, hashes::hlen),
+    command("hmget", -3, hashes::hmget),
+    command("hmset", -4, hashes::hmset),
+    command("hset", -4, hashes::hset),
+    command("hsetnx", 4, hashes::hsetnx),
+    command("hvals", 2, hashes::hvals),
+    command("incr", 2, strings::incr),
+    command("incrby", 3, strings::incrby),
+    command("info", -1, server::info),
+    command("keys", 2, keys::keys),
+    immediate("multi", 1, transactions::multi),
+    command("persist", 2, expiry::persist),
+    command("pexpire", -3, expiry::pexpire),
+    command("pexpireat", -3, expiry::pexpireat),
+    command("pexpiretime", 2, expiry::pexpiretime),
+    command("ping", -1, connection::ping),
+    command("psetex", 4, strings::psetex),
+    command("pttl", 2, expiry::pttl),
+    immediate("quit", -1, connection::quit),
+    immediate("reset", 1, connection::reset),
+    command("scan", -2, keys::scan),
+    command("select", 2, connection::select),
+    command("set", -3, strings::set),
+    command("setex", 4, strings::setex),
+    command("setnx", 3, strings::setnx),
+    command("time", 1, server::time),
+    command("ttl", 2, expiry::ttl),
+    command("type", 2, keys::kind),
+    command("unlink", -2, keys::del),
+    command("unwatch", 1, transactions::unwatch),
+    immediate("watch", -2, transactions::watch),
+];
+
+static CLIENT: &[Command] = &[
+    command("client|getname", 2, connection::client_getname),
+    command("client|id", 2, connection::client_id),
+    command("client|setname", 3, connection::client_setname),
+];
+
+static COMMAND: &[Command] = &[
+    command("command|count", 2, server::command_count),
+    command("command|docs", -2, server::command_docs),
+    command("command|info", -2, server::command_info),
+];
+
+/// The command that a request names, and its arguments; or why Redis would refuse it unseen.
+pub(super) fn find<'r, 'a>(
+    argv: &'r [&'a [u8]],
+) -> Result<(&'static Command, &'r [&'a [u8]]), Error> {
+    let (name, args) = argv.split_first().ok_or(Error::Syntax)?;
+    let command = look_up(COMMANDS, name).ok_or_else(|| unknown(name, args))?;
+    let (command, args) = match args.split_first() {
+        Some((sub, rest)) if !command.subcommands.is_empty() => {
+            let found = look_up(command.subcommands, sub).ok_or_else(|| {
+                let container = command.name.to_ascii_uppercase();
+                Error::UnknownSubcommand { name: quoted(sub, 128), container }
+            })?;
+            (found, rest)
+        }
+        _ => (command, args),
+    };
+    let fits = if command.arity < 0 {
+        argv.len() >= command.arity.unsigned_abs()
+    } else {
+        argv.len() == command.arity.unsigned_abs()
+    };
+    if fits { Ok((command, args)) } else { Err(Error::Arity(command.name)) }
+}
+
+fn look_up(table: &'static [Command], name: &[u8]) -> Option<&'static Command> {
+    let key = sort_key(name);
+    let found = table.binary_search_by_key(&key, |command| command.key).ok()?;
+    // The key ignores what is behind its sixteen bytes, and NULs before that.
+    table.get(found).filter(|command| command.own_name().len() == name.len())
+}
+
+impl Command {
+    fn own_name(&self) -> &'static str {
+        self.name.rsplit('|').next().unwrap_or(self.name)
+    }
+}
+
+/// The first sixteen letters of a name (of a subcommand's own name) in upper case as one number, which
+/// sorts as the letters do and compares in one step.
+const fn sort_key(name: &[u8]) -> u128 {
+    let mut key = [0; 16];
+    let (mut from, mut to) = (0, 0);
+    while from < name.len() {
+        if name[from] == b'|' {
+            (key, to) = ([0; 16], 0);
+        } else if to < key.len() {
+            key[to] = name[from].to_ascii_uppercase();
+            to += 1;
+        }
+        from += 1;
+    }
+    u128::from_be_bytes(key)
+}
+
+fn unknown(name: &[u8], args: &[&[u8]]) -> Error {
+    let mut list = String::new();
+    for arg in args {
+        let Some(room) = 128usize.checked_sub(list.len()).filter(|&room| room > 0) else { break };
+        list.push('\'');
+        list.push_str(&quoted(arg, room));
+        list.push_str("' ");
+    }
+    Error::UnknownCommand { name: quoted(name, 128), args: list }
+}
+
+/// Whether an argument is this word, in any case.
+fn is(argument: &[u8], word: &str) -> bool {
+    argument.eq_ignore_ascii_case(word.as_bytes())
+}
+
+fn bulk(bytes: &[u8]) -> Value {
+    Value::BulkString(bytes.to_vec())
+}
+
+/// Pairs as the client's protocol version has them: a map, or a flat list.
+fn map(call: &Call<'_>, pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {
+    let pairs = pairs.into_iter();
+    if call.session.resp3 {
+        Value::Map(pairs.collect())
+    } else {
+        Value::Array(pairs.flat_map(|(name, value)| [name, value]).collect())
+    }
+}
+
+fn count(number: usize) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// A yes or no as Redis answers it.
+fn flag(yes: bool) -> Value {
+    Value::Int(yes.into())
+}
+
+fn integer(argument: &[u8]) -> Result<i64, Error> {
+    super::resp::integer(argument).ok_or(Error::NotAnInteger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_sorted_and_every_name_is_found_in_any_case() {
+        for table in [COMMANDS, CLIENT, COMMAND] {
+            assert!(table.is_sorted_by(|a, b| a.key < b.key));
+            for command in table {
+                let name = command.own_name();
+                for name in [name.to_owned(), name.to_ascii_uppercase()] {
+                    let found = look_up(table, name.as_bytes()).unwrap();
+                    assert_eq!(found.name, command.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_name_is_not_found() {
+        for name in
+            ["get\0", "\0get", "", "ge", "client|id", "|get", "x|get", "pexpiretimepexpiretime"]
+        {
+            assert!(look_up(COMMANDS, name.as_bytes()).is_none(), "{name:?}");
+        }
+    }
+}

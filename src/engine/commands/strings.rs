@@ -1,0 +1,146 @@
+//! Keys that hold a string: SET and its older relatives, GET, counters.
+
+use redis::Value;
+
+use super::expiry::{Unit, deadline};
+use super::{Reply, bulk, flag, integer, is};
+use crate::engine::error::Error;
+use crate::engine::keyspace::Data;
+use crate::engine::session::Call;
+
+pub(super) fn get(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key] = args else { return Err(Error::Arity("get")) };
+    match call.db().get(key) {
+        Some(entry) => Ok(bulk(entry.data.as_string()?)),
+        None => Ok(Value::Nil),
+    }
+}
+
+/// The options of SET.
+#[derive(Default)]
+struct Options<'a> {
+    nx: bool,
+    xx: bool,
+    get: bool,
+    keep_ttl: bool,
+    expiry: Option<(Unit, &'a [u8])>,
+}
+
+impl<'a> Options<'a> {
+    /// Redis takes an option twice, but none that contradicts an earlier one.
+    fn read(mut args: &[&'a [u8]]) -> Result<Self, Error> {
+        let mut options = Self::default();
+        while let Some((word, rest)) = args.split_first() {
+            args = rest;
+            if is(word, "nx") && !options.xx {
+                options.nx = true;
+            } else if is(word, "xx") && !options.nx {
+                options.xx = true;
+            } else if is(word, "get") {
+                options.get = true;
+            } else if is(word, "keepttl") && options.expiry.is_none() {
+                options.keep_ttl = true;
+            } else {
+                let unit = Unit::named(word).filter(|_| !options.keep_ttl).ok_or(Error::Syntax)?;
+                if options.expiry.is_some_and(|(earlier, _)| earlier != unit) {
+                    return Err(Error::Syntax);
+                }
+                let (amount, rest) = args.split_first().ok_or(Error::Syntax)?;
+                options.expiry = Some((unit, amount));
+                args = rest;
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub(super) fn set(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, value, options @ ..] = args else { return Err(Error::Arity("set")) };
+    let options = Options::read(options)?;
+    let now = call.now_ms();
+    let expiry = options.expiry.map(|(unit, amount)| deadline("set", unit, amount, now));
+    let mut deadline = expiry.transpose()?;
+
+    let mut db = call.db();
+    let old = db.get(key);
+    let found = old.is_some();
+    if options.keep_ttl {
+        deadline = old.and_then(|entry| entry.deadline);
+    }
+    let before = match old {
+        Some(entry) if options.get => Some(bulk(entry.data.as_string()?)),
+        _ => None,
+    };
+    if (options.nx && found) || (options.xx && !found) {
+        return Ok(before.unwrap_or(Value::Nil));
+    }
+    db.set(key, Data::String(value.to_vec()), deadline);
+    Ok(if options.get { before.unwrap_or(Value::Nil) } else { Value::Okay })
+}
+
+pub(super) fn setnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, value] = args else { return Err(Error::Arity("setnx")) };
+    let mut db = call.db();
+    let absent = db.get(key).is_none();
+    if absent {
+        db.set(key, Data::String(value.to_vec()), None);
+    }
+    Ok(flag(absent))
+}
+
+pub(super) fn setex(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    set_for(call, args, "setex", Unit::Seconds)
+}
+
+pub(super) fn psetex(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    set_for(call, args, "psetex", Unit::Millis)
+}
+
+fn set_for(call: &mut Call<'_>, args: &[&[u8]], name: &'static str, unit: Unit) -> Reply {
+    let [key, amount, value] = args else { return Err(Error::Arity(name)) };
+    let deadline = deadline(name, unit, amount, call.now_ms())?;
+    call.db().set(key, Data::String(value.to_vec()), Some(deadline));
+    Ok(Value::Okay)
+}
+
+pub(super) fn getset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, value] = args else { return Err(Error::Arity("getset")) };
+    let mut db = call.db();
+    let before = match db.get(key) {
+        Some(entry) => bulk(entry.data.as_string()?),
+        None => Value::Nil,
+    };
+    db.set(key, Data::String(value.to_vec()), None);
+    Ok(before)
+}
+
+pub(super) fn incr(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key] = args else { return Err(Error::Arity("incr")) };
+    add(call, key, 1)
+}
+
+pub(super) fn decr(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key] = args else { return Err(Error::Arity("decr")) };
+    add(call, key, -1)
+}
+
+pub(super) fn incrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, by] = args else { return Err(Error::Arity("incrby")) };
+    add(call, key, integer(by)?)
+}
+
+pub(super) fn decrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, by] = args else { return Err(Error::Arity("decrby")) };
+    add(call, key, integer(by)?.checked_neg().ok_or(Error::DecrementOverflow)?)
+}
+
+fn add(call: &mut Call<'_>, key: &[u8], by: i64) -> Reply {
+    let mut db = call.db();
+    let (before, deadline) = match db.get(key) {
+        Some(entry) => (integer(entry.data.as_string()?)?, entry.deadline),
+        None => (0, None),
+    };
+    let sum = before.checked_add(by).ok_or(Error::Overflow)?;
+    db.set(key, Data::String(sum.to_string().into_bytes()), deadline);
+    Ok(Value::Int(sum))
+}

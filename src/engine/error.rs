@@ -1,0 +1,114 @@
+//! What the server says when it refuses a command, in the exact words of Redis 7.0.
+//!
+//! Clients parse these texts, so each is pinned by the differential test. This file knows no
+//! command; it only words what the commands found.
+
+use redis::{ErrorKind, ServerError, Value, make_extension_error, parse_redis_value};
+
+/// Why a command was refused. `Display` gives the error line without the leading `-`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Error {
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(&'static str),
+    #[error("ERR unknown command '{name}', with args beginning with: {args}")]
+    UnknownCommand { name: String, args: String },
+    #[error("ERR unknown subcommand '{name}'. Try {container} HELP.")]
+    UnknownSubcommand { name: String, container: String },
+    #[error("ERR syntax error")]
+    Syntax,
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    #[error("ERR value is not an integer or out of range")]
+    NotAnInteger,
+    #[error("ERR value is out of range, value must between {} and {}", i32::MIN, i32::MAX)]
+    OutOfRange,
+    #[error("ERR hash value is not an integer")]
+    HashNotAnInteger,
+    #[error("ERR increment or decrement would overflow")]
+    Overflow,
+    #[error("ERR decrement would overflow")]
+    DecrementOverflow,
+    #[error("ERR invalid expire time in '{0}' command")]
+    InvalidExpire(&'static str),
+    #[error("ERR Unsupported option {0}")]
+    UnsupportedOption(String),
+    #[error("ERR NX and XX, GT or LT options at the same time are not compatible")]
+    NxWithOthers,
+    #[error("ERR GT and LT options at the same time are not compatible")]
+    GtWithLt,
+    #[error("ERR invalid cursor")]
+    InvalidCursor,
+    #[error("ERR DB index is out of range")]
+    NoSuchDb,
+    #[error("ERR MULTI calls can not be nested")]
+    NestedMulti,
+    #[error("ERR WATCH inside MULTI is not allowed")]
+    WatchInMulti,
+    #[error("ERR EXEC without MULTI")]
+    ExecWithoutMulti,
+    #[error("ERR DISCARD without MULTI")]
+    DiscardWithoutMulti,
+    #[error("EXECABORT Transaction discarded because of previous errors.")]
+    ExecAbort,
+    #[error(
+        "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"
+    )]
+    ExecArity,
+    #[error(
+        "ERR AUTH <password> called without any password configured for the default user. \
+         Are you sure your configuration is correct?"
+    )]
+    NoPassword,
+    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
+    WrongPassword,
+    #[error("NOPROTO unsupported protocol version")]
+    UnsupportedProtocol,
+    #[error("ERR Protocol version is not an integer or out of range")]
+    ProtocolNotAnInteger,
+    #[error("ERR Syntax error in HELLO option '{0}'")]
+    HelloOption(String),
+    #[error("ERR Client names cannot contain spaces, newlines or special characters.")]
+    ClientName,
+    #[error("ERR Protocol error: {0}")]
+    Protocol(#[from] super::resp::Malformed),
+}
+
+impl Error {
+    /// The value that the redis crate makes of this error when it arrives over a socket.
+    ///
+    /// The crate has no public constructor for the error kinds that it knows by name, so its own
+    /// parser makes the value. Line breaks in quoted arguments become spaces, as in Redis.
+    pub(super) fn into_value(self) -> Value {
+        let line = self.to_string().replace(['\r', '\n'], " ");
+        parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap_or_else(|_| extension(line))
+    }
+}
+
+/// The same for a line that the parser refuses, which no text above is.
+fn extension(line: String) -> Value {
+    match ServerError::try_from(make_extension_error("ERR".into(), Some(line))) {
+        Ok(error) => Value::ServerError(error),
+        Err(_) => Value::Nil,
+    }
+}
+
+/// An argument as Redis quotes it in an error: at most `limit` bytes, and C ends it at a NUL.
+///
+/// Bytes that are no UTF-8 are replaced: Redis sends them as they are, and the redis crate then
+/// gives up on the connection, which helps nobody.
+pub(super) fn quoted(argument: &[u8], limit: usize) -> String {
+    let argument = argument.get(..limit).unwrap_or(argument);
+    let end = argument.iter().position(|&byte| byte == 0).unwrap_or(argument.len());
+    String::from_utf8_lossy(argument.get(..end).unwrap_or_default()).into_owned()
+}
+
+/// What the redis crate returns for a pipeline of which commands were refused before EXEC.
+///
+/// The kind and code are the crate's; its own error cannot be made outside of it, so the refused
+/// commands, which it keeps in a list, are in the detail here.
+pub(super) fn aborted(refused: &[(usize, ServerError)]) -> redis::RedisError {
+    let list: Vec<String> =
+        refused.iter().map(|(index, error)| format!("(Index {index}, error: {error})")).collect();
+    let kind = ErrorKind::Server(redis::ServerErrorKind::ExecAbort);
+    (kind, "Transaction aborted", format!("[{}]", list.join(", "))).into()
+}

@@ -1,0 +1,331 @@
+//! The data: databases of keys with deadlines, and who watches them.
+//!
+//! Knows no command and no client. A key whose deadline passed is removed when somebody looks at it,
+//! never in the background, so what is stored depends on the commands and the clock alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::error::Error;
+
+/// As many databases as Redis has by default.
+const DATABASES: usize = 16;
+
+/// The fields of a hash.
+pub(super) type Hash = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The number of a database that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DbIndex(usize);
+
+impl DbIndex {
+    /// Where every client begins.
+    pub(super) const FIRST: Self = Self(0);
+
+    pub(super) fn new(number: i64) -> Result<Self, Error> {
+        match usize::try_from(number) {
+            Ok(number) if number < DATABASES => Ok(Self(number)),
+            _ => Err(Error::NoSuchDb),
+        }
+    }
+
+    pub(super) fn number(self) -> usize {
+        self.0
+    }
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Data {
+    String(Vec<u8>),
+    Hash(Hash),
+}
+
+impl Data {
+    /// The name that TYPE gives.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Data::String(_) => "string",
+            Data::Hash(_) => "hash",
+        }
+    }
+
+    pub(super) fn as_string(&self) -> Result<&[u8], Error> {
+        match self {
+            Data::String(bytes) => Ok(bytes),
+            Data::Hash(_) => Err(Error::WrongType),
+        }
+    }
+
+    pub(super) fn as_hash(&self) -> Result<&Hash, Error> {
+        match self {
+            Data::Hash(fields) => Ok(fields),
+            Data::String(_) => Err(Error::WrongType),
+        }
+    }
+}
+
+/// A stored key.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) data: Data,
+    /// The last millisecond (since 1970) at which the key exists.
+    pub(super) deadline: Option<i64>,
+    /// Its place in the order of creation.
+    born: u64,
+}
+
+/// One numbered database.
+#[derive(Debug, Default)]
+struct Db {
+    keys: BTreeMap<Arc<[u8]>, Entry>,
+    /// The keys by creation: what SCAN walks.
+    by_birth: BTreeMap<u64, Arc<[u8]>>,
+    births: u64,
+    watched: BTreeMap<Vec<u8>, Watched>,
+}
+
+/// A key that somebody watches.
+#[derive(Debug, Default)]
+struct Watched {
+    watchers: usize,
+    /// How often the key changed since the first of them came.
+    changes: u64,
+}
+
+/// All databases.
+#[derive(Debug, Default)]
+pub(super) struct Keyspace {
+    dbs: [Db; DATABASES],
+    /// How many clients ever connected; each takes its id from here.
+    pub(super) clients_ever: i64,
+    /// How many clients are connected.
+    pub(super) clients: u64,
+}
+
+impl Keyspace {
+    /// The database `db` as it is at the moment `now` (milliseconds since 1970).
+    pub(super) fn at(&mut self, db: DbIndex, now: i64) -> View<'_> {
+        View { db: &mut self.dbs[db.0], now }
+    }
+
+    /// All databases at the moment `now`.
+    pub(super) fn all(&mut self, now: i64) -> impl Iterator<Item = View<'_>> {
+        self.dbs.iter_mut().map(move |db| View { db, now })
+    }
+
+    /// How many keys each database stores, and how many of these have a deadline.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.dbs.iter().map(|db| {
+            let expiring = db.keys.values().filter(|entry| entry.deadline.is_some()).count();
+            (db.keys.len(), expiring)
+        })
+    }
+}
+
+/// One database at one moment.
+pub(super) struct View<'a> {
+    db: &'a mut Db,
+    now: i64,
+}
+
+impl View<'_> {
+    /// The moment, in milliseconds since 1970.
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Looks a key up.
+    pub(super) fn get(&mut self, key: &[u8]) -> Option<&Entry> {
+        self.bury(key);
+        self.db.keys.get(key)
+    }
+
+    /// Looks a key up to change it; whoever watches it will know.
+    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        self.bury(key);
+        let entry = self.db.keys.get_mut(key)?;
+        touch(&mut self.db.watched, key);
+        Some(entry)
+    }
+
+    /// Stores a key, in place of whatever it held.
+    pub(super) fn set(&mut self, key: &[u8], data: Data, deadline: Option<i64>) {
+        touch(&mut self.db.watched, key);
+        if let Some(entry) = self.db.keys.get_mut(key) {
+            entry.data = data;
+            entry.deadline = deadline;
+            return;
+        }
+        self.db.births += 1;
+        let born = self.db.births;
+        let key: Arc<[u8]> = key.into();
+        self.db.by_birth.insert(born, Arc::clone(&key));
+        self.db.keys.insert(key, Entry { data, deadline, born });
+    }
+
+    /// Deletes a key; tells whether there was one.
+    pub(super) fn remove(&mut self, key: &[u8]) -> bool {
+        self.bury(key);
+        self.delete(key)
+    }
+
+    /// Deletes everything.
+    pub(super) fn clear(&mut self) {
+        for key in self.db.keys.keys() {
+            touch(&mut self.db.watched, key);
+        }
+        self.db.keys.clear();
+        self.db.by_birth.clear();
+    }
+
+    /// How many keys are stored: like Redis, this counts the expired that nobody looked at.
+    pub(super) fn len(&self) -> usize {
+        self.db.keys.len()
+    }
+
+    /// All keys that exist, in order. Removes none.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let now = self.now;
+        self.db
+            .keys
+            .iter()
+            .filter(move |(_, entry)| !expired(entry, now))
+            .map(|(key, _)| key.as_ref())
+    }
+
+    /// The next keys of a walk from the youngest to the oldest, and the cursor for what follows: 0 at
+    /// the end, and 0 begins. A key that is there all the time is met exactly once, and since keys
+    /// that are born during the walk are younger than all it has yet to meet, every walk ends.
+    pub(super) fn walk(&self, cursor: u64, count: usize) -> (u64, Vec<Arc<[u8]>>) {
+        let below = if cursor == 0 { u64::MAX } else { cursor };
+        let mut walk = self.db.by_birth.range(..below).rev();
+        let mut next = 0;
+        let mut keys = Vec::new();
+        for (&born, key) in walk.by_ref().take(count) {
+            next = born;
+            keys.push(Arc::clone(key));
+        }
+        if walk.next().is_none() {
+            next = 0;
+        }
+        (next, keys)
+    }
+
+    /// Begins to watch a key; gives what [`View::changes`] must still say at EXEC.
+    pub(super) fn watch(&mut self, key: &[u8]) -> u64 {
+        self.bury(key);
+        let watched = self.db.watched.entry(key.to_vec()).or_default();
+        watched.watchers += 1;
+        watched.changes
+    }
+
+    /// How often a watched key changed; that its time ran out is a change.
+    pub(super) fn changes(&mut self, key: &[u8]) -> u64 {
+        self.bury(key);
+        self.db.watched.get(key).map_or(0, |watched| watched.changes)
+    }
+
+    /// Ends one [`View::watch`].
+    pub(super) fn unwatch(&mut self, key: &[u8]) {
+        if let Some(watched) = self.db.watched.get_mut(key) {
+            watched.watchers -= 1;
+            if watched.watchers == 0 {
+                self.db.watched.remove(key);
+            }
+        }
+    }
+
+    /// Removes a key whose deadline passed.
+    fn bury(&mut self, key: &[u8]) {
+        if self.db.keys.get(key).is_some_and(|entry| expired(entry, self.now)) {
+            self.delete(key);
+        }
+    }
+
+    fn delete(&mut self, key: &[u8]) -> bool {
+        let Some(entry) = self.db.keys.remove(key) else { return false };
+        self.db.by_birth.remove(&entry.born);
+        touch(&mut self.db.watched, key);
+        true
+    }
+}
+
+fn expired(entry: &Entry, now: i64) -> bool {
+    entry.deadline.is_some_and(|deadline| now > deadline)
+}
+
+fn touch(watched: &mut BTreeMap<Vec<u8>, Watched>, key: &[u8]) {
+    if let Some(watched) = watched.get_mut(key) {
+        watched.changes += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn string() -> Data {
+        Data::String(b"v".to_vec())
+    }
+
+    #[test]
+    fn a_key_exists_up_to_and_including_its_deadline() {
+        let mut keyspace = Keyspace::default();
+        keyspace.at(DbIndex::FIRST, 0).set(b"k", string(), Some(1000));
+        assert!(keyspace.at(DbIndex::FIRST, 1000).get(b"k").is_some());
+        assert!(keyspace.at(DbIndex::FIRST, 1001).get(b"k").is_none());
+    }
+
+    #[test]
+    fn expiry_is_seen_by_a_watcher_but_only_once_it_happened() {
+        let mut keyspace = Keyspace::default();
+        keyspace.at(DbIndex::FIRST, 0).set(b"k", string(), Some(1000));
+        let before = keyspace.at(DbIndex::FIRST, 0).watch(b"k");
+        assert_eq!(keyspace.at(DbIndex::FIRST, 1000).changes(b"k"), before);
+        let expired = keyspace.at(DbIndex::FIRST, 1001).watch(b"k");
+        assert_ne!(expired, before);
+        assert_eq!(keyspace.at(DbIndex::FIRST, 1001).changes(b"k"), expired);
+    }
+
+    #[test]
+    fn the_last_watcher_leaves_nothing_behind() {
+        let mut keyspace = Keyspace::default();
+        let mut view = keyspace.at(DbIndex::FIRST, 0);
+        view.watch(b"k");
+        view.watch(b"k");
+        view.unwatch(b"k");
+        assert_eq!(view.db.watched.len(), 1);
+        view.unwatch(b"k");
+        assert!(view.db.watched.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_walk_meets_every_lasting_key_once_whatever_else_happens(
+            lasting in prop::collection::btree_set(0u8..40, 0..20),
+            others in prop::collection::vec((40u8..80, any::<bool>()), 0..60),
+            count in 1usize..5,
+        ) {
+            let mut keyspace = Keyspace::default();
+            let mut view = keyspace.at(DbIndex::FIRST, 0);
+            for &key in &lasting {
+                view.set(&[key], string(), None);
+            }
+            let mut others = others.into_iter();
+            let (mut cursor, mut met) = (0, Vec::new());
+            loop {
+                let (next, keys) = view.walk(cursor, count);
+                met.extend(keys.iter().filter_map(|key| key.first().copied()).filter(|&k| k < 40));
+                for (key, set) in others.by_ref().take(3) {
+                    if set { view.set(&[key], string(), None) } else { view.remove(&[key]); }
+                }
+                cursor = next;
+                if cursor == 0 { break }
+            }
+            met.sort_unstable();
+            prop_assert_eq!(met, lasting.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

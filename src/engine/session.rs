@@ -1,0 +1,126 @@
+//! One client's side of the server, and the way a request takes: look up, check, queue or run.
+//!
+//! What a command does is in [`super::commands`]; what is stored is in [`super::keyspace`].
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::commands::{self, Command};
+use super::error::Error;
+use super::keyspace::{DbIndex, Keyspace, View};
+
+/// What the server knows of one client.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: i64,
+    pub(super) db: DbIndex,
+    /// Empty until the client gives itself a name.
+    pub(super) name: Vec<u8>,
+    /// Whether HELLO asked for the third version of the protocol, which has maps.
+    pub(super) resp3: bool,
+    /// Between MULTI and EXEC.
+    pub(super) queue: Option<Queue>,
+    pub(super) watches: Vec<Watch>,
+    /// After QUIT.
+    pub(super) closed: bool,
+}
+
+/// The commands between MULTI and EXEC.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// The requests as they came, one after another.
+    pub(super) requests: Vec<u8>,
+    /// Whether a command was refused, so that EXEC has to refuse all.
+    pub(super) spoiled: bool,
+}
+
+/// A key that the client watches.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) db: DbIndex,
+    pub(super) key: Vec<u8>,
+    pub(super) changes: u64,
+}
+
+impl Session {
+    pub(super) fn new(id: i64, db: DbIndex) -> Self {
+        Self {
+            id,
+            db,
+            name: Vec::new(),
+            resp3: false,
+            queue: None,
+            watches: Vec::new(),
+            closed: false,
+        }
+    }
+}
+
+/// One request while it is carried out; for it, and for all of a transaction, time stands still.
+pub(super) struct Call<'a> {
+    pub(super) keyspace: &'a mut Keyspace,
+    pub(super) session: &'a mut Session,
+    /// Since 1970.
+    pub(super) now: Duration,
+}
+
+impl Call<'_> {
+    /// Answers one request; `raw` are the bytes that `argv` was read from.
+    pub(super) fn answer(&mut self, argv: &[&[u8]], raw: &[u8]) -> Value {
+        let answer = match commands::find(argv) {
+            Ok((command, args)) => match &mut self.session.queue {
+                Some(queue) if !command.immediate => {
+                    queue.requests.extend_from_slice(raw);
+                    Ok(Value::SimpleString("QUEUED".into()))
+                }
+                _ => (command.run)(self, args),
+            },
+            Err(error) => Err(self.refuse(error)),
+        };
+        answer.unwrap_or_else(Error::into_value)
+    }
+
+    /// Runs a command that was queued.
+    pub(super) fn run_queued(&mut self, argv: &[&[u8]]) -> Value {
+        commands::find(argv)
+            .and_then(|(Command { run, .. }, args)| run(self, args))
+            .unwrap_or_else(Error::into_value)
+    }
+
+    /// The database that the client selected.
+    pub(super) fn db(&mut self) -> View<'_> {
+        self.keyspace.at(self.session.db, self.now_ms())
+    }
+
+    /// The whole milliseconds of [`Call::now`].
+    pub(super) fn now_ms(&self) -> i64 {
+        let seconds = i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX);
+        seconds.saturating_mul(1000).saturating_add(i64::from(self.now.subsec_millis()))
+    }
+
+    /// Ends all watches; tells whether a watched key changed.
+    pub(super) fn unwatch(&mut self) -> bool {
+        let now = self.now_ms();
+        let mut changed = false;
+        for watch in self.session.watches.drain(..) {
+            let mut view = self.keyspace.at(watch.db, now);
+            changed |= view.changes(&watch.key) != watch.changes;
+            view.unwatch(&watch.key);
+        }
+        changed
+    }
+
+    /// A refused command spoils the transaction that it is in; a refused EXEC ends it.
+    fn refuse(&mut self, error: Error) -> Error {
+        if error == Error::Arity("exec") {
+            self.session.queue = None;
+            self.unwatch();
+            return Error::ExecArity;
+        }
+        if let Some(queue) = &mut self.session.queue {
+            queue.spoiled = true;
+        }
+        error
+    }
+}

@@ -1,0 +1,102 @@
+//! The gate between an actor and what it shares with others: every Redis command, and every named
+//! place where local state is shared, passes here one by one. What a gate does with them is up to
+//! each way of running a scenario; the lock library sees only a [`Link`].
+
+use crate::server::Connection;
+use redis::{ConnectionLike, RedisResult, Value};
+
+/// A place where actors share local state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PausePoint {
+    /// Before the controller's token slot is read.
+    TokenRead,
+    /// Before the controller's token slot is written.
+    TokenWrite,
+    /// Before the process's registry of controllers is consulted.
+    Registry,
+    /// Before the state file is read.
+    FileRead,
+    /// Before the state file is written.
+    FileWrite,
+}
+
+/// A connection that also lets pause points pass. On a plain connection nobody listens to them.
+pub trait Link: ConnectionLike {
+    /// Says that the caller is about to touch local state that others share.
+    fn pause(&mut self, _point: PausePoint) {}
+}
+
+impl Link for Connection {}
+
+/// What is done with each command and pause point; by default it passes.
+pub trait Gate: Send {
+    /// One command wants to go out; gives its reply.
+    fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
+        connection.req_packed_command(command)
+    }
+
+    /// Several commands want to go out at once; gives `count` replies from number `offset` on.
+    fn pipeline(
+        &mut self,
+        connection: &mut Connection,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        connection.req_packed_commands(commands, offset, count)
+    }
+
+    /// Shared local state is about to be touched.
+    fn pause(&mut self, _point: PausePoint) {}
+}
+
+/// A gate at which nothing is held.
+pub struct Open;
+
+impl Gate for Open {}
+
+/// A connection behind a gate.
+pub struct Gated {
+    connection: Connection,
+    gate: Box<dyn Gate>,
+}
+
+impl Gated {
+    /// Puts a gate before a connection.
+    pub fn new(connection: Connection, gate: Box<dyn Gate>) -> Self {
+        Self { connection, gate }
+    }
+}
+
+impl Link for Gated {
+    fn pause(&mut self, point: PausePoint) {
+        self.gate.pause(point);
+    }
+}
+
+impl ConnectionLike for Gated {
+    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+        self.gate.command(&mut self.connection, command)
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        self.gate.pipeline(&mut self.connection, commands, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+
+    fn check_connection(&mut self) -> bool {
+        self.connection.check_connection()
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+}

@@ -1,0 +1,132 @@
+//! The value of a lock key (contract, section 2).
+
+use super::{Identity, Token, Ttl};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What we write: compact JSON, members in this order.
+#[derive(Serialize)]
+struct Written<'a> {
+    token: &'a str,
+    owner: &'a str,
+    acquired_at: u64,
+    expires_at: u64,
+    ttl: u64,
+}
+
+/// The payload of an acquisition at `now` (time since 1970).
+///
+/// ```
+/// use nodb_trigger::lock::{encode_payload, Identity, Ttl};
+/// use std::time::Duration;
+///
+/// let identity = Identity::repeatable();
+/// let token = identity.issue();
+/// let text = encode_payload(&token, &identity, Duration::from_millis(1_700_000_000_900), Ttl::DEFAULT);
+/// assert_eq!(
+///     text,
+///     format!(
+///         r#"{{"token":"{}","owner":"virtual:1","acquired_at":1700000000,"expires_at":1700021600,"ttl":21600}}"#,
+///         token.as_str()
+///     )
+/// );
+/// ```
+pub fn encode_payload(token: &Token, identity: &Identity, now: Duration, ttl: Ttl) -> String {
+    let acquired_at = now.as_secs();
+    let written = Written {
+        token: token.as_str(),
+        owner: identity.owner(),
+        acquired_at,
+        expires_at: acquired_at + ttl.seconds(),
+        ttl: ttl.seconds(),
+    };
+    // Strings and numbers always serialize.
+    serde_json::to_string(&written).unwrap_or_default()
+}
+
+/// What is found in Redis: ours, the reference's, or anything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    raw: Vec<u8>,
+    token: Token,
+    owner: Option<String>,
+}
+
+impl Payload {
+    /// Reads a value. Members that aren't known are ignored; what is no JSON object is a legacy
+    /// payload, whose whole text is the token.
+    ///
+    /// ```
+    /// use nodb_trigger::lock::Payload;
+    ///
+    /// let payload = Payload::decode(br#"{"owner":"web1:17","token":"abc","fence":3}"#);
+    /// assert_eq!((payload.token().as_str(), payload.owner()), ("abc", Some("web1:17")));
+    /// assert_eq!(Payload::decode(b"plain").token().as_str(), "plain");
+    /// ```
+    pub fn decode(raw: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(raw);
+        let object = match serde_json::from_slice(raw) {
+            Ok(serde_json::Value::Object(object)) => object,
+            _ => serde_json::Map::new(),
+        };
+        let member = |name: &str| object.get(name).and_then(|value| value.as_str());
+        Self {
+            raw: raw.into(),
+            token: Token::from(member("token").unwrap_or(&text)),
+            owner: member("owner").map(str::to_string),
+        }
+    }
+
+    /// The value as it is in Redis.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Who owns the acquisition.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// `hostname:pid` of the owner, where the payload names it.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+}
+
+/// Whether the owner `hostname:pid` is a process of this machine that no longer lives. Anything
+/// that can't be told from here counts as alive.
+pub fn is_dead(owner: &str) -> bool {
+    let Some((host, pid)) = owner.rsplit_once(':') else { return false };
+    if host != super::hostname() {
+        return false;
+    }
+    let pid = pid.parse().ok().filter(|pid| *pid > 0).and_then(rustix::process::Pid::from_raw);
+    let Some(pid) = pid else { return false };
+    rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_can_be_a_payload() {
+        for raw in [&b""[..], b"[1]", b"{", b"\xff\xfe", b"17", b"{\"token\":5}"] {
+            let payload = Payload::decode(raw);
+            assert_eq!(payload.token().as_str(), String::from_utf8_lossy(raw));
+            assert_eq!(payload.owner(), None);
+            assert_eq!(payload.raw(), raw);
+        }
+    }
+
+    #[test]
+    fn only_a_process_of_this_host_can_be_known_to_be_dead() {
+        let host = super::super::hostname();
+        assert!(!is_dead(&format!("{host}:4194304999")), "no pid at all");
+        assert!(is_dead(&format!("{host}:2147483647")), "beyond the largest pid");
+        assert!(!is_dead(&format!("{host}:{}", std::process::id())));
+        assert!(!is_dead("some-other-host:2147483647"));
+        assert!(!is_dead(&format!("{host}:-1")) && !is_dead(&format!("{host}:0")));
+        assert!(!is_dead("nonsense"));
+    }
+}

@@ -1,0 +1,115 @@
+//! What a lock protocol offers, and how its operations fail.
+
+use super::{Identity, LockName, TokenSlot, Ttl};
+use crate::clock::Clock;
+use crate::gate::Link;
+use redis::{Cmd, FromRedisValue, RedisError};
+
+/// Who calls: a connection, the time, and who asks.
+pub struct Caller<'a> {
+    /// The connection to DB 0.
+    pub link: &'a mut dyn Link,
+    /// The time that payloads carry.
+    pub clock: &'a dyn Clock,
+    /// The owner and the source of tokens.
+    pub identity: &'a Identity,
+}
+
+/// A way to guard a file with a lock. The token slot is the controller's memory of its
+/// acquisition; an operation reads and writes it as the protocol says.
+pub trait Protocol: Send + Sync {
+    /// The name that the command line and reports use.
+    fn name(&self) -> &'static str;
+
+    /// Takes the lock for `ttl`, or fails at once with [`LockError::AlreadyLocked`].
+    fn acquire(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+        ttl: Ttl,
+    ) -> Result<(), LockError>;
+
+    /// Gives the lock back; with `force`, whoever owns it.
+    fn release(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+        force: bool,
+    ) -> Result<(), LockError>;
+
+    /// Fails unless the protocol lets the caller write the file now.
+    fn check_write(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError>;
+}
+
+/// Why an operation on a lock failed. The first five speak the reference's words (contract,
+/// section 3).
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else holds the lock: its owner, or its token where the payload names none.
+    #[error("lock() called on an already locked nodb ({})", holder(owner, token))]
+    AlreadyLocked {
+        /// `hostname:pid`.
+        owner: Option<String>,
+        /// The holder's token, if the lock was still there when we looked.
+        token: Option<String>,
+    },
+    /// A release by one who remembers no acquisition.
+    #[error("unlock() called without owning the lock")]
+    NotOwner,
+    /// A release by one whose acquisition is not the one in Redis.
+    #[error("unlock() called with non-matching token")]
+    OtherToken,
+    /// A write while nobody holds the lock.
+    #[error("cannot dump to unlocked db")]
+    NotLocked,
+    /// Redis failed.
+    #[error("{command} {key}: {source}")]
+    Redis {
+        /// What was tried.
+        command: &'static str,
+        /// On which key.
+        key: String,
+        /// What came back.
+        source: RedisError,
+    },
+}
+
+fn holder(owner: &Option<String>, token: &Option<String>) -> String {
+    match (owner, token) {
+        (Some(owner), _) => format!("owner={owner}"),
+        (None, Some(token)) => format!("token={token}"),
+        (None, None) => "owner=unknown, gone meanwhile".into(),
+    }
+}
+
+/// Sends a command that begins with its name and a key.
+pub(super) fn ask<T: FromRedisValue>(
+    link: &mut dyn Link,
+    command: &'static str,
+    key: &str,
+    rest: impl FnOnce(&mut Cmd),
+) -> Result<T, LockError> {
+    let mut cmd = redis::cmd(command);
+    cmd.arg(key);
+    rest(&mut cmd);
+    cmd.query(link).map_err(|source| LockError::Redis { command, key: key.into(), source })
+}
+
+/// Writes the mirror flag.
+pub(super) fn set_flag(
+    link: &mut dyn Link,
+    lock: &LockName,
+    locked: bool,
+) -> Result<(), LockError> {
+    let value = if locked { "true" } else { "false" };
+    ask(link, "HSET", lock.runid(), |cmd| {
+        cmd.arg(lock.flag()).arg(value);
+    })
+}

@@ -1,0 +1,64 @@
+//! Taking a lock out of the way without hitting a newer holder.
+
+use super::{LockError, LockName, Payload};
+use crate::gate::Link;
+use redis::{RedisError, Value};
+
+/// Deletes the lock key if it still holds exactly this payload, and sets its flag to `false`; says
+/// whether it did.
+pub fn delete_if(
+    link: &mut dyn Link,
+    lock: &LockName,
+    observed: &Payload,
+) -> Result<bool, LockError> {
+    change_if(link, lock, |now| now == Some(observed), Some(b"false"))
+}
+
+/// Deletes the lock key if its holder is one of `ours`, and gives the flag the value that it had
+/// before, or removes it. If somebody else holds the lock, nothing is changed; says whether
+/// anything was.
+pub fn restore(
+    link: &mut dyn Link,
+    lock: &LockName,
+    ours: impl Fn(&Payload) -> bool,
+    flag: Option<&[u8]>,
+) -> Result<bool, LockError> {
+    change_if(link, lock, |now| now.is_none_or(&ours), flag)
+}
+
+/// Deletes the lock key and sets or removes the flag, if what the key holds is as it should be.
+/// WATCH and MULTI make comparing and changing one thing: if anybody writes in between, EXEC does
+/// nothing (Redis documentation, "Transactions"), and we look again.
+fn change_if(
+    link: &mut dyn Link,
+    lock: &LockName,
+    as_it_should_be: impl Fn(Option<&Payload>) -> bool,
+    flag: Option<&[u8]>,
+) -> Result<bool, LockError> {
+    let mut attempt = || -> Result<Option<bool>, RedisError> {
+        redis::cmd("WATCH").arg(lock.key()).arg(lock.runid()).exec(link)?;
+        let raw: Option<Vec<u8>> = redis::cmd("GET").arg(lock.key()).query(link)?;
+        if !as_it_should_be(raw.as_deref().map(Payload::decode).as_ref()) {
+            redis::cmd("UNWATCH").exec(link)?;
+            return Ok(Some(false));
+        }
+        let mut change = redis::pipe();
+        change.atomic().cmd("DEL").arg(lock.key());
+        match flag {
+            Some(value) => change.cmd("HSET").arg(lock.runid()).arg(lock.flag()).arg(value),
+            None => change.cmd("HDEL").arg(lock.runid()).arg(lock.flag()),
+        };
+        let reply: Value = change.query(link)?;
+        Ok((reply != Value::Nil).then_some(true))
+    };
+    for _ in 0..ATTEMPTS {
+        let failed = |source| LockError::Redis { command: "DEL", key: lock.key().into(), source };
+        if let Some(done) = attempt().map_err(failed)? {
+            return Ok(done);
+        }
+    }
+    Ok(false)
+}
+
+/// How often we look again when others keep writing in between.
+const ATTEMPTS: usize = 100;

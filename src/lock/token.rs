@@ -1,0 +1,142 @@
+//! Who owns an acquisition: tokens, the slot that remembers one, and the one who takes part.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use uuid::Uuid;
+
+/// Says who owns one acquisition: 32 lower-case hexadecimal digits of a version 4 UUID (contract,
+/// section 2), or whatever a foreign payload holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Token(String);
+
+impl Token {
+    /// The token's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Token {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Where a controller remembers the token of its acquisition. Threads that share the controller
+/// share the slot (contract, section 3).
+#[derive(Debug, Default)]
+pub struct TokenSlot(Mutex<Option<Token>>);
+
+impl TokenSlot {
+    /// The token, if one is remembered.
+    pub fn get(&self) -> Option<Token> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers a token, or forgets it.
+    pub fn set(&self, token: Option<Token>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+}
+
+/// Who takes part: the owner that payloads name, and where tokens come from.
+#[derive(Debug)]
+pub struct Identity {
+    owner: String,
+    source: Source,
+    issued: Mutex<HashSet<Token>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Random,
+    Counted(AtomicU64),
+}
+
+impl Identity {
+    /// This process: `hostname:pid`, and random tokens.
+    pub fn of_this_process() -> Self {
+        Self {
+            owner: format!("{}:{}", hostname(), std::process::id()),
+            source: Source::Random,
+            issued: Mutex::default(),
+        }
+    }
+
+    /// One that is the same in each run: a fixed owner, and tokens that follow from their number.
+    pub fn repeatable() -> Self {
+        Self {
+            owner: "virtual:1".into(),
+            source: Source::Counted(AtomicU64::new(0)),
+            issued: Mutex::default(),
+        }
+    }
+
+    /// `hostname:pid`.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// A token that nobody had before.
+    pub fn issue(&self) -> Token {
+        let uuid = match &self.source {
+            Source::Random => Uuid::new_v4(),
+            Source::Counted(number) => {
+                let number = number.fetch_add(1, Ordering::Relaxed);
+                let (high, low) = (spread(2 * number), spread(2 * number + 1));
+                let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+                uuid::Builder::from_random_bytes(bytes).into_uuid()
+            }
+        };
+        let token = Token(uuid.simple().to_string());
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone());
+        token
+    }
+
+    /// Whether a token was issued here.
+    pub fn issued(&self, token: &Token) -> bool {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(token)
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014): each
+/// number gives another, and neighbours look nothing alike.
+fn spread(number: u64) -> u64 {
+    let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// This machine's name, as owners carry it.
+pub fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_version_4_uuids_and_the_repeatable_ones_repeat() {
+        let (a, b) = (Identity::repeatable(), Identity::repeatable());
+        let first = a.issue();
+        let second = a.issue();
+        assert_ne!(first, second);
+        assert_eq!((first.clone(), second), (b.issue(), b.issue()));
+        for token in [first, Identity::of_this_process().issue()] {
+            let text = token.as_str();
+            assert_eq!(text.len(), 32);
+            assert!(text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{text}");
+            assert_eq!(&text[12..13], "4");
+        }
+    }
+
+    #[test]
+    fn an_identity_knows_its_own_tokens() {
+        let identity = Identity::of_this_process();
+        assert!(identity.issued(&identity.issue()));
+        assert!(!identity.issued(&Identity::repeatable().issue()));
+    }
+}

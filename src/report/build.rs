@@ -1,0 +1,144 @@
+//! From plan, history and snapshots to the report.
+
+use super::{ActorRow, ExpectationRow, Report, SCHEMA, SnapshotRow, Summary, Verdict, expectations};
+use crate::controller::STATE_FILE;
+use crate::history::{EventKind, FailureKind, History};
+use crate::lock::Token;
+use crate::runtime::{Ending, Look, Outcome, Time, World};
+use crate::scenario::{Plan, Status, Value};
+use std::time::Duration;
+
+impl Report {
+    /// The report on a run. `notices` are what the user should know besides.
+    pub fn new(world: &World, outcome: &Outcome, notices: Vec<String>) -> Self {
+        let plan = world.plan();
+        let actors = actor_rows(plan, &outcome.history);
+        let expectations = expectations::judge(plan, &actors, outcome);
+        let verdict = match outcome.ending() {
+            Ending::Complete if expectations.is_empty() => Verdict::Inconclusive,
+            Ending::Complete if expectations.iter().all(|row| row.met) => Verdict::Expected,
+            Ending::Complete => Verdict::Unexpected,
+            _ => Verdict::Inconclusive,
+        };
+        let first = world.runs().first();
+        Self {
+            schema: SCHEMA,
+            scenario: plan.scenario.clone(),
+            title: plan.title.clone(),
+            server: world.server().name().into(),
+            clock: match world.time() {
+                Time::Wall(_) => "wall",
+                Time::Virtual(_) => "virtual",
+            },
+            protocol: world.protocol(),
+            working_directory: first.map(|run| run.path().display().to_string()).unwrap_or_default(),
+            runid: first.map(|run| run.runid().to_string()).unwrap_or_default(),
+            parameters: plan
+                .parameters
+                .iter()
+                .map(|(name, value)| (name.clone(), parameter(value)))
+                .collect(),
+            summary: summary(&actors, outcome),
+            actors,
+            consistency: outcome.looks.iter().map(|look| snapshot_row(world, look)).collect(),
+            expectations,
+            verdict,
+            notices,
+        }
+    }
+}
+
+fn parameter(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Count(count) => (*count).into(),
+        other => other.to_string().into(),
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    // Whole nanoseconds, so that the same run prints the same digits.
+    duration.as_nanos() as f64 / 1e6
+}
+
+fn actor_rows(plan: &Plan, history: &History) -> Vec<ActorRow> {
+    let mut rows: Vec<ActorRow> = plan
+        .actors
+        .iter()
+        .enumerate()
+        .map(|(index, actor)| ActorRow {
+            name: actor.name.clone(),
+            index,
+            status: Status::Error,
+            duration_ms: 0.0,
+            error: Some("did not run to its end".into()),
+        })
+        .collect();
+    let mut started = vec![Duration::ZERO; rows.len()];
+    for event in history.events() {
+        let (Some(row), Some(started)) = (rows.get_mut(event.actor), started.get_mut(event.actor))
+        else {
+            continue;
+        };
+        match &event.kind {
+            EventKind::Started => *started = event.at,
+            EventKind::Ended(result) => {
+                row.duration_ms = milliseconds(event.at.saturating_sub(*started));
+                row.error = result.as_ref().err().map(|failure| failure.message.clone());
+                row.status = status(result.as_ref().err().map(|failure| failure.kind));
+            }
+            _ => {}
+        }
+    }
+    rows
+}
+
+/// How something ended that failed in this way, or not at all.
+pub(super) fn status(failure: Option<FailureKind>) -> Status {
+    match failure {
+        None => Status::Success,
+        Some(FailureKind::AlreadyLocked) => Status::AlreadyLocked,
+        Some(_) => Status::Error,
+    }
+}
+
+fn summary(actors: &[ActorRow], outcome: &Outcome) -> Summary {
+    let count = |status| actors.iter().filter(|row| row.status == status).count();
+    let events = outcome.history.events();
+    let elapsed = match (events.first(), events.last()) {
+        (Some(first), Some(last)) => last.at.saturating_sub(first.at),
+        _ => Duration::ZERO,
+    };
+    Summary {
+        attempts: actors.len(),
+        succeeded: count(Status::Success),
+        already_locked: count(Status::AlreadyLocked),
+        errors: count(Status::Error),
+        elapsed_ms: milliseconds(elapsed),
+        start_skew_us: outcome.start_skew.map(|skew| skew.as_nanos() as f64 / 1e3),
+    }
+}
+
+fn snapshot_row(world: &World, look: &Look) -> SnapshotRow {
+    let snapshot = &look.snapshot;
+    let payload = snapshot.payload.as_ref();
+    let text = |token: &Token| token.as_str().to_string();
+    SnapshotRow {
+        label: look.label.clone(),
+        lock_key: world
+            .runs()
+            .get(look.lock)
+            .map(|run| run.lock(STATE_FILE).key().to_string())
+            .unwrap_or_default(),
+        redis_lock_exists: payload.is_some(),
+        redis_payload: payload.map(|found| String::from_utf8_lossy(found.raw()).into_owned()),
+        redis_token: payload.map(|found| text(found.token())),
+        owner: payload.and_then(|found| found.owner()).map(str::to_string),
+        ttl_ms: snapshot.ttl_ms,
+        hash_value: snapshot.flag.clone(),
+        local_token: snapshot.local_token.as_ref().map(text),
+        controller_locked: payload.is_some(),
+        states_consistent: snapshot.diagnosis.is_consistent(),
+        diagnosis: snapshot.diagnosis.word(),
+        explanation: snapshot.diagnosis.explanation(),
+    }
+}

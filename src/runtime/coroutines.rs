@@ -1,0 +1,132 @@
+//! Each strand a coroutine on one thread and a virtual clock. Before every Redis command and every
+//! pause point the others get their turn, in a fixed order; time moves only when nobody has
+//! anything left to do now.
+
+use super::strand::Strand;
+use super::{Buffer, World};
+use crate::clock::{Clock, Stopped, VirtualClock};
+use crate::gate::{Gate, PausePoint};
+use crate::server::{Connection, ServerError};
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+use redis::{ConnectionLike, RedisResult, Value};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+const STACK: usize = 256 * 1024;
+
+/// When a coroutine wants to go on.
+type Wake = Duration;
+type Task = Coroutine<(), Wake, Buffer>;
+
+/// Runs all strands to their end.
+pub(super) fn run(
+    world: &Arc<World>,
+    clock: &Arc<VirtualClock>,
+    strands: Vec<Range<usize>>,
+) -> Result<Vec<Buffer>, ServerError> {
+    let mut tasks = strands
+        .into_iter()
+        .map(|strand| task(Arc::clone(world), Arc::clone(clock), strand))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut buffers = Vec::with_capacity(tasks.len());
+    // By time, then by turn: who asked first goes first.
+    let mut queue: BinaryHeap<Reverse<(Wake, u64, usize)>> =
+        (0..tasks.len()).map(|index| Reverse((Duration::ZERO, index as u64, index))).collect();
+    let mut turn = tasks.len() as u64;
+    while let Some(Reverse((wake, _, index))) = queue.pop() {
+        clock.advance_to(wake);
+        let Some(task) = tasks.get_mut(index) else { continue };
+        match task.resume(()) {
+            CoroutineResult::Yield(wake) => {
+                queue.push(Reverse((wake, turn, index)));
+                turn += 1;
+            }
+            CoroutineResult::Return(buffer) => buffers.push(buffer),
+        }
+    }
+    Ok(buffers)
+}
+
+fn task(
+    world: Arc<World>,
+    clock: Arc<VirtualClock>,
+    actors: Range<usize>,
+) -> Result<Task, ServerError> {
+    let connection = world.server.connect(0)?;
+    let stack = DefaultStack::new(STACK).map_err(|error| {
+        ServerError::new(format!("cannot make another coroutine: {error}; use fewer actors"))
+    })?;
+    Ok(Coroutine::with_stack(stack, move |yielder, ()| {
+        let turn = Turn { yielder, clock };
+        let clock = turn.clone();
+        let new_gate = || Box::new(turn.clone()) as Box<dyn Gate>;
+        Strand::new(&world, &clock, connection, new_gate(), &new_gate).run(actors)
+    }))
+}
+
+/// A coroutine's way to let others have their turn: its gate and its clock.
+#[derive(Clone)]
+struct Turn {
+    yielder: *const Yielder<(), Wake>,
+    clock: Arc<VirtualClock>,
+}
+
+// SAFETY: a `Turn` lives inside the strand of the coroutine that it belongs to, which stays on the
+// thread of the scheduler; `Send` and `Sync` are asked for by the traits it serves, not used.
+unsafe impl Send for Turn {}
+// SAFETY: as above.
+unsafe impl Sync for Turn {}
+
+impl Turn {
+    fn wait_until(&self, wake: Wake) {
+        // SAFETY: the yielder lives as long as the coroutine's body, and so as long as the strand
+        // that alone holds this `Turn`.
+        unsafe { &*self.yielder }.suspend(wake);
+    }
+
+    fn give_way(&self) {
+        self.wait_until(self.clock.now());
+    }
+}
+
+impl Clock for Turn {
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn unix(&self) -> Duration {
+        self.clock.unix()
+    }
+
+    fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
+        let (wake, result) = self.clock.wake(duration);
+        self.wait_until(wake);
+        result
+    }
+}
+
+impl Gate for Turn {
+    fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
+        self.give_way();
+        connection.req_packed_command(command)
+    }
+
+    fn pipeline(
+        &mut self,
+        connection: &mut Connection,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        self.give_way();
+        connection.req_packed_commands(commands, offset, count)
+    }
+
+    fn pause(&mut self, _point: PausePoint) {
+        self.give_way();
+    }
+}

@@ -1,0 +1,332 @@
+//! Runs a plan: actors take their steps, and what happens becomes a history and snapshots.
+//!
+//! Actors that follow each other form a *strand*; each strand is an OS thread on the wall clock, or
+//! a coroutine on a virtual one. Both run the same code over the same lock library.
+
+mod coroutines;
+mod stage;
+mod strand;
+mod threads;
+mod volley;
+
+pub use stage::{Stage, StageError};
+
+use crate::clock::{Clock, VirtualClock, WallClock};
+use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
+use crate::history::{Event, EventKind, FailureKind, History};
+use crate::lock::{Identity, Knowledge, LockError, Protocol, RunDirectory, Snapshot, Token};
+use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
+use crate::server::{Connection, Server, ServerError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// On which clock a plan runs, and so how.
+#[derive(Clone)]
+pub enum Time {
+    /// OS threads on the machine's clock.
+    Wall(Arc<WallClock>),
+    /// Coroutines on a clock of their own.
+    Virtual(Arc<VirtualClock>),
+}
+
+impl Time {
+    /// The clock itself.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        match self {
+            Time::Wall(clock) => Arc::clone(clock) as Arc<dyn Clock>,
+            Time::Virtual(clock) => Arc::clone(clock) as Arc<dyn Clock>,
+        }
+    }
+}
+
+/// Everything that the actors of a run share.
+pub struct World {
+    plan: Plan,
+    server: Server,
+    protocol: &'static dyn Protocol,
+    runs: Vec<RunDirectory>,
+    files: Arc<Files>,
+    identity: Identity,
+    time: Time,
+    registry: Registry,
+    own_instances: Mutex<Vec<(usize, Arc<Controller>)>>,
+    looks: Mutex<Vec<Look>>,
+    failure: Mutex<Option<String>>,
+    on_end: Box<dyn Fn() + Send + Sync>,
+}
+
+/// A snapshot and where it was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// What the scenario calls it; `before` and `after` are taken around all actors.
+    pub label: String,
+    /// The lock's position in the plan.
+    pub lock: usize,
+    /// What it showed.
+    pub snapshot: Snapshot,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// Every step of every actor.
+    pub history: History,
+    /// The snapshots, in the order in which they were taken.
+    pub looks: Vec<Look>,
+    /// From the first to the last command of the volley, if there was one.
+    pub start_skew: Option<Duration>,
+    /// By how much each lock's `operation_count` on file rose.
+    pub updates: Vec<u64>,
+    /// What failed in the environment, if anything did.
+    pub failure: Option<String>,
+}
+
+/// How a run as a whole ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every actor came to its own end.
+    Complete,
+    /// The environment failed.
+    Failed,
+    /// Ctrl-C, SIGTERM.
+    Interrupted,
+    /// The deadline passed.
+    TimedOut,
+}
+
+impl Outcome {
+    /// How the run as a whole ended.
+    pub fn ending(&self) -> Ending {
+        let ended_by = |kind: FailureKind| {
+            self.history.events().iter().any(|event| {
+                matches!(&event.kind, EventKind::Ended(Err(failure)) if failure.kind == kind)
+            })
+        };
+        if ended_by(FailureKind::Interrupted) {
+            Ending::Interrupted
+        } else if self.failure.is_some() {
+            Ending::Failed
+        } else if ended_by(FailureKind::TimedOut) {
+            Ending::TimedOut
+        } else {
+            Ending::Complete
+        }
+    }
+}
+
+impl World {
+    /// A world for one run of a plan. `runs` are the run directories of the plan's locks, in their
+    /// order; `on_end` is told each time that an actor ends.
+    pub fn new(
+        plan: Plan,
+        server: Server,
+        protocol: &'static dyn Protocol,
+        runs: Vec<RunDirectory>,
+        time: Time,
+        on_end: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let (files, identity) = match time {
+            Time::Wall(_) => (Files::on_disk(), Identity::of_this_process()),
+            Time::Virtual(_) => (Files::in_memory(), Identity::repeatable()),
+        };
+        Self {
+            plan,
+            server,
+            protocol,
+            runs,
+            files: Arc::new(files),
+            identity,
+            time,
+            registry: Registry::default(),
+            own_instances: Mutex::default(),
+            looks: Mutex::default(),
+            failure: Mutex::default(),
+            on_end,
+        }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Where the locks live.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The lock protocol's name.
+    pub fn protocol(&self) -> &'static str {
+        self.protocol.name()
+    }
+
+    /// The run directories of the plan's locks.
+    pub fn runs(&self) -> &[RunDirectory] {
+        &self.runs
+    }
+
+    /// The clock of the run.
+    pub fn time(&self) -> &Time {
+        &self.time
+    }
+
+    /// Runs the plan once. An error means that it did not begin; what fails later is in the
+    /// outcome.
+    pub fn run(self: &Arc<Self>) -> Result<Outcome, ServerError> {
+        let mut link = self.server.connect(0)?;
+        let before = self.counts();
+        self.look_at_all(&mut link, "before");
+        let strands = strands(&self.plan);
+        let (buffers, start_skew) = match &self.time {
+            Time::Wall(clock) => threads::run(self, clock, strands)?,
+            Time::Virtual(clock) => (coroutines::run(self, clock, strands)?, None),
+        };
+        // The server may have gone meanwhile; a new connection tells.
+        match self.server.connect(0) {
+            Ok(mut link) => self.look_at_all(&mut link, "after"),
+            Err(error) => self.fail(error.to_string()),
+        }
+        let after = self.counts();
+        let updates =
+            before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect();
+        Ok(Outcome {
+            history: History::merge(buffers),
+            looks: std::mem::take(&mut lock(&self.looks)),
+            start_skew: start_skew.or(self.has_volley().then_some(Duration::ZERO)),
+            updates,
+            failure: lock(&self.failure).take(),
+        })
+    }
+
+    fn has_volley(&self) -> bool {
+        self.plan.actors.iter().any(|actor| actor.start == Start::Together)
+    }
+
+    fn counts(&self) -> Vec<u64> {
+        let count = |run: &RunDirectory| count_on_file(&self.files, &run.path().join(STATE_FILE));
+        self.runs
+            .iter()
+            .map(|run| {
+                count(run).unwrap_or_else(|error| {
+                    self.fail(error.to_string());
+                    0
+                })
+            })
+            .collect()
+    }
+
+    fn look_at_all(&self, link: &mut Connection, label: &str) {
+        for lock in 0..self.runs.len() {
+            if let Err(error) = self.look(link, lock, None, label) {
+                self.fail(self.explain(&error));
+            }
+        }
+    }
+
+    /// Takes a snapshot, through the eyes of `viewer` or, without one, of the controller that
+    /// remembers an acquisition.
+    fn look(
+        &self,
+        link: &mut dyn crate::gate::Link,
+        lock_index: usize,
+        viewer: Option<&Arc<Controller>>,
+        label: &str,
+    ) -> Result<(), LockError> {
+        let Some(run) = self.runs.get(lock_index) else { return Ok(()) };
+        let instances = self.instances(lock_index, run);
+        let remembers = |controller: &&Arc<Controller>| controller.local_token().is_some();
+        let viewer = viewer.or_else(|| instances.iter().find(remembers));
+        let local_token = viewer.and_then(|viewer| viewer.local_token());
+        let other_tokens: Vec<Token> = instances
+            .iter()
+            .filter(|other| viewer.is_none_or(|viewer| !Arc::ptr_eq(viewer, other)))
+            .filter_map(|other| other.local_token())
+            .collect();
+        let knowledge = Knowledge {
+            local_token: local_token.as_ref(),
+            other_tokens: &other_tokens,
+            owner: self.identity.owner(),
+        };
+        let snapshot = Snapshot::take(link, &run.lock(STATE_FILE), knowledge)?;
+        lock(&self.looks).push(Look { label: label.into(), lock: lock_index, snapshot });
+        Ok(())
+    }
+
+    fn instances(&self, lock_index: usize, run: &RunDirectory) -> Vec<Arc<Controller>> {
+        let own = lock(&self.own_instances);
+        let own = own.iter().filter(|(of, _)| *of == lock_index).map(|(_, own)| own);
+        self.registry.existing(run).iter().chain(own).cloned().collect()
+    }
+
+    /// Notes that the environment failed; the first failure is the one that counts.
+    fn fail(&self, message: String) {
+        lock(&self.failure).get_or_insert(message);
+    }
+
+    fn failure(&self) -> Option<String> {
+        lock(&self.failure).clone()
+    }
+
+    fn explain(&self, error: &LockError) -> String {
+        match error {
+            LockError::Redis { command, key, source } => {
+                format!("{command} {key:?}: {}", self.server.explain(source))
+            }
+            other => other.to_string(),
+        }
+    }
+
+    fn explain_controller(&self, error: &ControllerError) -> String {
+        match error {
+            ControllerError::Lock(error) => self.explain(error),
+            other => other.to_string(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The longest that a plan can take by its own durations.
+pub fn longest(plan: &Plan) -> Duration {
+    let of_actor = |actor: &ActorPlan| {
+        let start = match actor.start {
+            Start::Together => Duration::ZERO,
+            Start::InSequence { pause } => pause,
+            Start::After { delay } => delay,
+        };
+        start.saturating_add(of_steps(&actor.steps))
+    };
+    let of_strand = |strand: Range<usize>| {
+        let actors = plan.actors.get(strand).unwrap_or_default();
+        actors.iter().map(of_actor).fold(Duration::ZERO, Duration::saturating_add)
+    };
+    strands(plan).into_iter().map(of_strand).max().unwrap_or_default()
+}
+
+fn of_steps(steps: &[Step]) -> Duration {
+    let of_step = |step: &Step| match &step.action {
+        Action::Work { duration, .. } | Action::Sleep { duration } => *duration,
+        Action::Locked { body, .. } => of_steps(body),
+        _ => Duration::ZERO,
+    };
+    steps.iter().map(of_step).fold(Duration::ZERO, Duration::saturating_add)
+}
+
+/// What one strand wrote down.
+type Buffer = Vec<Event>;
+
+/// Cuts the actors into strands: one that starts in sequence goes on in the strand of the actor
+/// before it.
+fn strands(plan: &Plan) -> Vec<Range<usize>> {
+    let mut strands: Vec<Range<usize>> = Vec::new();
+    for (index, actor) in plan.actors.iter().enumerate() {
+        match (actor.start, strands.last_mut()) {
+            (Start::InSequence { .. }, Some(strand)) => strand.end = index + 1,
+            _ => strands.push(index..index + 1),
+        }
+    }
+    strands
+}

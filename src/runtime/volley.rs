@@ -1,0 +1,92 @@
+//! The volley: actors that start together hand in their first command, and one writer sends them
+//! all, one right after the other. That is tighter than releasing threads from a barrier, whose
+//! wake-ups take longer than the commands.
+
+use crate::clock::Clock;
+use crate::gate::Gate;
+use crate::server::Connection;
+use crossbeam::channel::{self, Receiver, Sender};
+use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
+use std::time::Duration;
+
+/// How long the volley waits for actors that are slow to get to their first command.
+const GATHERING_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Gathers first commands and sends them.
+pub(super) struct Volley {
+    arrivals: Receiver<Arrival>,
+    entrance: Sender<Arrival>,
+}
+
+/// A command that waits for the volley, and the connection that it goes to.
+struct Arrival {
+    connection: Connection,
+    command: Vec<u8>,
+    back: Sender<Departure>,
+}
+
+/// The connection on its way back, with what sending gave.
+struct Departure {
+    connection: Connection,
+    sent: RedisResult<Option<Value>>,
+}
+
+/// Lets one actor take part. Its first command goes with the volley, all others pass. An actor that
+/// never sends one leaves the volley when its ticket is dropped.
+pub(super) struct Ticket(Option<Sender<Arrival>>);
+
+impl Volley {
+    pub fn new() -> Self {
+        let (entrance, arrivals) = channel::unbounded();
+        Self { arrivals, entrance }
+    }
+
+    pub fn ticket(&self) -> Ticket {
+        Ticket(Some(self.entrance.clone()))
+    }
+
+    /// Waits until every ticket was used or dropped, sends all commands, and gives the time from
+    /// before the first to after the last one; nothing if there were none.
+    pub fn fire(self, clock: &dyn Clock) -> Option<Duration> {
+        drop(self.entrance);
+        let mut gathered = Vec::new();
+        while let Ok(arrival) = self.arrivals.recv_timeout(GATHERING_TIMEOUT) {
+            gathered.push(arrival);
+        }
+        if gathered.is_empty() {
+            return None;
+        }
+        let began = clock.now();
+        let sent: Vec<_> =
+            gathered.iter_mut().map(|arrival| arrival.connection.send(&arrival.command)).collect();
+        let skew = clock.now().saturating_sub(began);
+        for (arrival, sent) in gathered.into_iter().zip(sent) {
+            // Whoever no longer waits for its connection doesn't need it.
+            let _ = arrival.back.send(Departure { connection: arrival.connection, sent });
+        }
+        Some(skew)
+    }
+}
+
+impl Gate for Ticket {
+    fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
+        let Some(entrance) = self.0.take() else {
+            return connection.req_packed_command(command);
+        };
+        let (back, departure) = channel::bounded(1);
+        let arrival = Arrival { connection: connection.lend(), command: command.into(), back };
+        entrance.send(arrival).map_err(|_| called_off())?;
+        drop(entrance);
+        let Departure { connection: returned, sent } =
+            departure.recv().map_err(|_| called_off())?;
+        *connection = returned;
+        match sent? {
+            Some(reply) => Ok(reply),
+            None => connection.receive(),
+        }
+    }
+}
+
+fn called_off() -> RedisError {
+    RedisError::from((ErrorKind::Client, "the start of all actors together was called off"))
+}

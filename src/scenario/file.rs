@@ -1,0 +1,361 @@
+//! A scenario file as a whole: what it says of itself, its parameters, locks, actors and
+//! expectations; and how it becomes a plan.
+
+use super::actor::ActorSpec;
+use super::error::{ScenarioError, quoted};
+use super::expect::ExpectSpec;
+use super::parameter::{self, Kind, MOST, Parameter};
+use super::plan::{ActorPlan, LockPlan, Plan, Value};
+use super::read::{Field, Source, Table};
+use super::step::Scope;
+use super::sum::{Binding, Parameters};
+use crate::lock::Ttl;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The format that this program reads.
+const FORMAT: u32 = 1;
+
+/// The most locks, and the most parameters, that a file may have.
+const MOST_DECLARED: usize = 100;
+
+/// A scenario file, read and found sound: it binds with its own defaults.
+///
+/// ```
+/// use nodb_trigger::{lock::Ttl, scenario::Scenario};
+/// use std::collections::BTreeMap;
+///
+/// let file = r#"
+///     format = 1
+///     name = "one_after_another"
+///     title = "Two take the lock, the second after the first."
+///     text = "Nothing goes wrong here."
+///     hazards = []
+///
+///     [locks.main]
+///
+///     [[actors]]
+///     name = "worker"
+///     count = 2
+///     start = "in_sequence"
+///     steps = [{ locked = "main", body = [{ work = "500ms" }] }]
+///
+///     [[expect]]
+///     succeeded = 2
+/// "#;
+/// let scenario = Scenario::parse("example.toml", file)?;
+/// let plan = scenario.bind(&BTreeMap::new(), "legacy", Ttl::DEFAULT)?;
+/// assert_eq!(plan.actors.len(), 2);
+/// # Ok::<(), nodb_trigger::scenario::ScenarioError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    source: Source,
+    name: String,
+    title: String,
+    text: String,
+    hazards: Vec<String>,
+    parameters: Vec<Parameter>,
+    locks: Vec<LockPlan>,
+    actors: Vec<ActorSpec>,
+    expectations: Vec<ExpectSpec>,
+}
+
+impl Scenario {
+    /// Reads a scenario file. `file` is its name, for messages only.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
+        let source = Source::new(file, text)?;
+        let scenario = Self::read(&source)?;
+        for protocol in super::expect::protocols() {
+            scenario.bind(&BTreeMap::new(), protocol, Ttl::DEFAULT)?;
+        }
+        Ok(scenario)
+    }
+
+    fn read(source: &Source) -> Result<Self, ScenarioError> {
+        let tree = source.tree()?;
+        let root = Table::root(source, tree.get_ref());
+        format(root.need("format")?)?;
+        root.only(&[
+            "format",
+            "name",
+            "title",
+            "text",
+            "hazards",
+            "parameters",
+            "locks",
+            "actors",
+            "expect",
+        ])?;
+        let parameters = parameters(&root)?;
+        let locks = locks(&root)?;
+        let mut scope = Scope {
+            parameters: Parameters::new(&parameters),
+            locks: &locks,
+            steps: BTreeSet::new(),
+            labels: BTreeSet::new(),
+        };
+        let actors = actors(&root, &mut scope)?;
+        let expectations = root.items("expect")?.into_iter();
+        let expectations = expectations.map(|item| ExpectSpec::read(item, &mut scope, &actors));
+        let expectations = expectations.collect::<Result<_, _>>()?;
+        if let Some(parameter) = scope.parameters.unused() {
+            let name = &parameter.name;
+            let message = format!("parameter \"{name}\" is not used; use it as \"${name}\"");
+            return Err(source.error(parameter.declared_at, message));
+        }
+        Ok(Self {
+            source: source.clone(),
+            name: root.need("name")?.name('_')?,
+            title: root.need("title")?.line()?,
+            text: root.need("text")?.lines()?,
+            hazards: hazards(&root)?,
+            parameters,
+            locks,
+            actors,
+            expectations,
+        })
+    }
+
+    /// The name in snake_case.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One line that says what happens.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// What happens, why it matters and what to look at, in lines of plain text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The ids of the hazards that it provokes.
+    pub fn hazards(&self) -> &[String] {
+        &self.hazards
+    }
+
+    /// What can be chosen, in the order of the file.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The plan for these values of parameters, and the defaults of the others. `default_ttl` is
+    /// the TTL of parameters and acquisitions that name none.
+    pub fn bind(
+        &self,
+        given: &BTreeMap<String, Value>,
+        protocol: &str,
+        default_ttl: Ttl,
+    ) -> Result<Plan, ScenarioError> {
+        let values = self.values(given, default_ttl)?;
+        let binding =
+            Binding { source: &self.source, parameters: &self.parameters, values: &values };
+        let mut expectations = Vec::new();
+        for expectation in &self.expectations {
+            expectations.extend(expectation.bind(&binding, protocol)?);
+        }
+        let names = self.parameters.iter().map(|parameter| parameter.name.clone());
+        Ok(Plan {
+            scenario: self.name.clone(),
+            title: self.title.clone(),
+            parameters: names.zip(values.iter().copied()).collect(),
+            locks: self.locks.clone(),
+            actors: self.bind_actors(&binding)?,
+            expectations,
+            default_ttl,
+        })
+    }
+
+    /// Each parameter's value.
+    fn values(
+        &self,
+        given: &BTreeMap<String, Value>,
+        default_ttl: Ttl,
+    ) -> Result<Vec<Value>, ScenarioError> {
+        let wrong =
+            |name: &str, message| ScenarioError::Parameter { name: name.to_owned(), message };
+        for name in given.keys() {
+            parameter::find(&self.parameters, name).map_err(|message| wrong(name, message))?;
+        }
+        let value = |parameter: &Parameter| match given.get(&parameter.name) {
+            Some(value) => {
+                parameter.check(*value).map_err(|message| wrong(&parameter.name, message))
+            }
+            None => Ok(parameter.default.unwrap_or(Value::Ttl(default_ttl))),
+        };
+        self.parameters.iter().map(value).collect()
+    }
+
+    fn bind_actors(&self, binding: &Binding) -> Result<Vec<ActorPlan>, ScenarioError> {
+        let mut total = 0;
+        let mut counts = Vec::new();
+        for actor in &self.actors {
+            let count = actor.count(binding)?;
+            total += u64::from(count);
+            if total > u64::from(MOST) {
+                let message = format!("a plan has at most {MOST} actors; this makes it {total}");
+                return Err(self.source.error(actor.count_at, message));
+            }
+            counts.push(count);
+        }
+        let mut plans: Vec<ActorPlan> = Vec::new();
+        let mut names = BTreeSet::new();
+        for (actor, count) in self.actors.iter().zip(counts) {
+            for plan in actor.bind(binding, count)? {
+                if !names.insert(plan.name.clone()) {
+                    let message = format!("two actors would be called \"{}\"", plan.name);
+                    return Err(self.source.error(actor.count_at, message));
+                }
+                plans.push(plan);
+            }
+        }
+        if plans.is_empty() {
+            let at = self.actors.first().map_or(0, |actor| actor.count_at);
+            return Err(self.source.error(at, "a plan needs at least one actor"));
+        }
+        Ok(plans)
+    }
+}
+
+fn format(field: Field<'_>) -> Result<(), ScenarioError> {
+    match field.count()? {
+        FORMAT => Ok(()),
+        other => Err(field.error(format!("this program reads format {FORMAT}, not {other}"))),
+    }
+}
+
+fn hazards(root: &Table<'_>) -> Result<Vec<String>, ScenarioError> {
+    let mut hazards = Vec::new();
+    for field in root.need("hazards")?.items()? {
+        let hazard = field.name('-')?;
+        if hazards.contains(&hazard) {
+            return Err(field.error(format!("hazard \"{hazard}\" is named twice")));
+        }
+        hazards.push(hazard);
+        if hazards.len() > MOST_DECLARED {
+            return Err(field.error(format!("at most {MOST_DECLARED} hazards")));
+        }
+    }
+    Ok(hazards)
+}
+
+/// The members of a table of the file's own names, in order.
+fn declared<'a>(field: Field<'a>, what: &'static str) -> Result<Vec<Field<'a>>, ScenarioError> {
+    let fields = field.table(what)?.in_order();
+    match fields.get(MOST_DECLARED) {
+        None => Ok(fields),
+        Some(field) => {
+            Err(field.error_at_key(format!("at most {MOST_DECLARED} may stand in {what}")))
+        }
+    }
+}
+
+fn parameters(root: &Table<'_>) -> Result<Vec<Parameter>, ScenarioError> {
+    let fields = root.get("parameters").map_or(Ok(Vec::new()), |f| declared(f, "parameters"))?;
+    fields.into_iter().map(parameter).collect()
+}
+
+fn parameter(field: Field<'_>) -> Result<Parameter, ScenarioError> {
+    let name = field.own_name()?;
+    let table = field.table("a parameter")?;
+    table.only(&["type", "default", "min", "max", "help"])?;
+    let kind = kind(&table)?;
+    let help = table.need("help")?.line()?;
+    let mut parameter = Parameter { name, help, kind, default: None, declared_at: field.key_at };
+    let default = match kind {
+        Kind::Ttl => table.get("default"),
+        Kind::Count { .. } | Kind::Duration => Some(table.need("default")?),
+    };
+    parameter.default = default.map(|field| default_value(&parameter, field)).transpose()?;
+    Ok(parameter)
+}
+
+fn kind(table: &Table<'_>) -> Result<Kind, ScenarioError> {
+    const COUNT: Kind = Kind::Count { min: 1, max: MOST };
+    let words = [("count", COUNT), ("duration", Kind::Duration), ("ttl", Kind::Ttl)];
+    let kind = table.need("type")?.word(&words)?;
+    let (min, max) = (table.get("min"), table.get("max"));
+    if kind != COUNT {
+        return match min.or(max) {
+            None => Ok(kind),
+            Some(field) => {
+                Err(field
+                    .error_at_key(format!("\"{}\" goes with type = \"count\" only", field.name)))
+            }
+        };
+    }
+    let low = min.map_or(Ok(1), |field| field.count())?;
+    let high = max.map_or(Ok(MOST), |field| field.count())?;
+    match max.or(min) {
+        Some(field) if low > high || high > MOST => Err(field
+            .error(format!("a count is from \"min\" to \"max\", and \"max\" is at most {MOST}"))),
+        _ => Ok(Kind::Count { min: low, max: high }),
+    }
+}
+
+fn default_value(parameter: &Parameter, field: Field<'_>) -> Result<Value, ScenarioError> {
+    let value = match parameter.kind {
+        Kind::Count { .. } => Value::Count(field.count()?),
+        Kind::Duration | Kind::Ttl => {
+            let text = field.text()?;
+            let value = parameter.parse(text);
+            return value.map_err(|right| field.error(format!("{}: {right}", quoted(text))));
+        }
+    };
+    parameter.check(value).map_err(|message| field.error(message))
+}
+
+fn locks(root: &Table<'_>) -> Result<Vec<LockPlan>, ScenarioError> {
+    let mut locks: Vec<LockPlan> = Vec::new();
+    for field in declared(root.need("locks")?, "locks")? {
+        let lock = lock(field)?;
+        if let Some(same) = locks.iter().find(|other| other.run_suffix == lock.run_suffix) {
+            let message = format!(
+                "locks \"{}\" and \"{}\" are of one run; give each its own \"run_suffix\"",
+                same.name, lock.name
+            );
+            return Err(field.error_at_key(message));
+        }
+        locks.push(lock);
+    }
+    if locks.is_empty() {
+        return Err(root.need("locks")?.error_at_key("a scenario needs a lock: [locks.main]"));
+    }
+    Ok(locks)
+}
+
+fn lock(field: Field<'_>) -> Result<LockPlan, ScenarioError> {
+    const LONGEST: usize = 40;
+    let name = field.own_name()?;
+    let table = field.table("a lock")?;
+    table.only(&["run_suffix"])?;
+    let suffix = table.get("run_suffix").map(|field| Ok((field, field.text()?))).transpose()?;
+    let Some((field, suffix)) = suffix else {
+        return Ok(LockPlan { name, run_suffix: String::new() });
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if suffix.len() > LONGEST || !suffix.chars().all(plain) {
+        let allowed = format!("up to {LONGEST} letters, digits, _ and -");
+        return Err(field.error(format!("{} must be {allowed}", quoted(suffix))));
+    }
+    Ok(LockPlan { name, run_suffix: suffix.to_owned() })
+}
+
+fn actors(root: &Table<'_>, scope: &mut Scope<'_>) -> Result<Vec<ActorSpec>, ScenarioError> {
+    let mut actors = Vec::new();
+    let mut names = BTreeSet::new();
+    for item in root.need("actors")?.items()? {
+        let actor = ActorSpec::read(item, scope)?;
+        if !names.insert(actor.name.clone()) {
+            let message = format!("two actors are called \"{}\"", actor.name);
+            return Err(item.error(message));
+        }
+        actors.push(actor);
+    }
+    if actors.is_empty() {
+        return Err(root.need("actors")?.error("a scenario needs at least one actor"));
+    }
+    Ok(actors)
+}

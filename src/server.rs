@@ -1,0 +1,323 @@
+//! Where the locks live: the embedded server, or a real Redis at a URL. Opens connections, with a
+//! time-out on everything, and puts failures into words that say what to do.
+
+use crate::clock::Clock;
+use crate::engine;
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, ConnectionLike, ErrorKind, IntoConnectionInfo,
+    RedisError, RedisResult, ServerErrorKind, Value,
+};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection may take to open, and how long a reply may take to come.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The environment failed: no server, no permission, an answer that is an error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ServerError(String);
+
+impl ServerError {
+    /// A failure in words that say what was tried, what came back and what to do.
+    pub fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
+/// Where the locks live.
+#[derive(Debug, Clone)]
+pub enum Server {
+    /// In this process; nobody else sees it.
+    Embedded(engine::Engine),
+    /// A real Redis.
+    Redis(Box<Remote>),
+}
+
+/// A real Redis. Its password never appears in any output.
+#[derive(Clone)]
+pub struct Remote {
+    info: ConnectionInfo,
+    name: String,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Remote").field(&self.name).finish()
+    }
+}
+
+impl Server {
+    /// A new, empty embedded server on this clock.
+    pub fn embedded(clock: Arc<dyn Clock>) -> Self {
+        Server::Embedded(engine::Engine::new(clock))
+    }
+
+    /// The Redis at a URL: `redis://`, `rediss://` (TLS) or `unix:`, with user and password if need
+    /// be. Whatever database the URL names, locks live in DB 0 and the cache in DB 13 (contract,
+    /// section 1).
+    pub fn at(url: &str, password: Option<&str>) -> Result<Self, ServerError> {
+        // The URL itself may hold a password, so no error repeats it.
+        let info = url.into_connection_info().map_err(|error| {
+            let why = error.detail().map_or_else(|| error.category().to_string(), str::to_string);
+            ServerError(format!(
+                "the Redis URL can't be read ({why}); it should look like \
+                 redis://[user:password@]host:6379, rediss://host:6379 or unix:/path/redis.sock"
+            ))
+        })?;
+        let name = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => format!("redis://{}:{port}", bracketed(host)),
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                format!("rediss://{}:{port}", bracketed(host))
+            }
+            ConnectionAddr::Unix(path) => format!("unix:{}", path.display()),
+            other => other.to_string(),
+        };
+        let mut settings = info.redis_settings().clone().set_skip_set_lib_name();
+        if let (None, Some(password)) = (settings.password(), password) {
+            settings = settings.set_password(password);
+        }
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+        Ok(Server::Redis(Box::new(Remote { info, name })))
+    }
+
+    /// The Redis that the environment names (contract, section 1): `REDIS_URL`, else `REDIS_HOST`
+    /// and `REDIS_PORT`; `REDIS_PASSWORD` where the URL has none.
+    pub fn from_environment(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, ServerError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let (url, source) = match (set("REDIS_URL"), set("REDIS_HOST"), set("REDIS_PORT")) {
+            (Some(url), _, _) => (url, "REDIS_URL"),
+            (None, None, None) => return Ok(None),
+            (None, host, port) => {
+                let host = host.unwrap_or_else(|| "localhost".into());
+                let port = port.unwrap_or_else(|| "6379".into());
+                (format!("redis://{}:{port}", bracketed(&host)), "REDIS_HOST and REDIS_PORT")
+            }
+        };
+        Self::at(&url, set("REDIS_PASSWORD").as_deref())
+            .map(Some)
+            .map_err(|error| ServerError(format!("in the environment ({source}): {error}")))
+    }
+
+    /// What to call it, without any password.
+    pub fn name(&self) -> &str {
+        match self {
+            Server::Embedded(_) => "embedded",
+            Server::Redis(remote) => &remote.name,
+        }
+    }
+
+    /// What one types before a command to reach this server by hand.
+    pub fn redis_cli(&self) -> String {
+        let Server::Redis(remote) = self else { return "redis-cli".into() };
+        match remote.info.addr() {
+            ConnectionAddr::Tcp(host, port) => format!("redis-cli -h {host} -p {port}"),
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                format!("redis-cli --tls -h {host} -p {port}")
+            }
+            ConnectionAddr::Unix(path) => format!("redis-cli -s {}", path.display()),
+            _ => "redis-cli".into(),
+        }
+    }
+
+    /// Opens a connection to one of its databases.
+    pub fn connect(&self, db: i64) -> Result<Connection, ServerError> {
+        let remote = match self {
+            Server::Embedded(engine) => return Ok(Connection::Embedded(engine.connect(db))),
+            Server::Redis(remote) => remote,
+        };
+        let open = || {
+            let settings = remote.info.redis_settings().clone().set_db(db);
+            let client = Client::open(remote.info.clone().set_redis_settings(settings))?;
+            let connection = client.get_connection_with_timeout(RESPONSE_TIMEOUT)?;
+            connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+            connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+            Ok(connection)
+        };
+        match open() {
+            Ok(connection) => Ok(Connection::Redis(Box::new(connection))),
+            Err(error) => Err(ServerError(remote.explain_connect(&error))),
+        }
+    }
+
+    /// Puts the failure of a command into words.
+    pub fn explain(&self, error: &RedisError) -> ServerError {
+        let what = describe(error);
+        ServerError(match hint(error) {
+            Some(hint) => format!("{} answered {what}; {hint}", self.name()),
+            None if error.is_timeout() => {
+                format!(
+                    "{} did not answer within {RESPONSE_TIMEOUT:?}; is it stopped or overloaded?",
+                    self.name()
+                )
+            }
+            None if error.is_io_error() => {
+                format!("lost the connection to {}: {what}; was it stopped?", self.name())
+            }
+            None => format!("{} answered {what}", self.name()),
+        })
+    }
+}
+
+impl Remote {
+    fn explain_connect(&self, error: &RedisError) -> String {
+        let what = if error.is_timeout() { "no answer".into() } else { describe(error) };
+        let hint = match hint(error) {
+            Some(hint) => hint,
+            None if error.is_io_error() => {
+                "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT) to use the embedded server"
+            }
+            None => "see its log",
+        };
+        format!("cannot reach Redis at {}: {what}; {hint}", self.name)
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.into() }
+}
+
+/// What came back, in the words of Redis or of the system, without the library's decoration.
+fn describe(error: &RedisError) -> String {
+    if error.is_io_error() {
+        let text = error.to_string();
+        return text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+    }
+    // A transaction carries the errors of its commands; the first one says what is wrong.
+    if let Some(first) = error.clone().into_server_errors().as_deref().and_then(<[_]>::first) {
+        let (_, first) = first;
+        return words(first.code(), first.details());
+    }
+    match (error.code(), error.detail()) {
+        (Some(code), detail) => words(code, detail),
+        (None, Some(detail)) => format!("{}: {detail}", error.category()),
+        (None, None) => error.to_string(),
+    }
+}
+
+/// An error reply as Redis sends it.
+fn words(code: &str, detail: Option<&str>) -> String {
+    let code = if code == "ResponseError" { "ERR" } else { code };
+    format!("{code} {}", detail.unwrap_or_default()).trim_end().into()
+}
+
+fn hint(error: &RedisError) -> Option<&'static str> {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => {
+            return Some("set the right password in --redis or REDIS_PASSWORD");
+        }
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => {
+            return Some("it is still reading its data; try again when it has finished");
+        }
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+            return Some("it is a replica; name its primary");
+        }
+        ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            return Some("this user may not do that; ask for the right in its ACL");
+        }
+        _ => {}
+    }
+    let answer = describe(error);
+    match answer.split(' ').next()? {
+        "NOAUTH" | "WRONGPASS" => Some("set the right password in --redis or REDIS_PASSWORD"),
+        "OOM" => Some("it is out of memory: raise maxmemory or free some"),
+        "MISCONF" => Some("it can't save to its disk and refuses to write: see its log"),
+        "WRONGTYPE" => Some("something else keeps another kind of value under this key"),
+        _ => None,
+    }
+}
+
+/// A connection to one database of a server.
+pub enum Connection {
+    /// To the embedded server.
+    Embedded(engine::Connection),
+    /// To a real Redis.
+    Redis(Box<redis::Connection>),
+    /// None: it was lent to somebody, see [`lend`](Connection::lend).
+    Lent,
+}
+
+impl Connection {
+    /// Hands the connection out and leaves [`Connection::Lent`], which answers nothing.
+    pub fn lend(&mut self) -> Connection {
+        std::mem::replace(self, Connection::Lent)
+    }
+
+    /// Sends one command without waiting for its reply. The embedded server runs it at once, as a
+    /// real one would, and gives the reply here; a real Redis gives it to
+    /// [`receive`](Connection::receive).
+    pub fn send(&mut self, command: &[u8]) -> RedisResult<Option<Value>> {
+        match self {
+            Connection::Embedded(connection) => connection.req_packed_command(command).map(Some),
+            Connection::Redis(connection) => connection.send_packed_command(command).map(|()| None),
+            Connection::Lent => Err(lent()),
+        }
+    }
+
+    /// Waits for the reply to a command that was sent.
+    pub fn receive(&mut self) -> RedisResult<Value> {
+        match self {
+            Connection::Redis(connection) => connection.recv_response(),
+            Connection::Embedded(_) | Connection::Lent => Err(lent()),
+        }
+    }
+}
+
+fn lent() -> RedisError {
+    RedisError::from((ErrorKind::Client, "there is no connection to use here"))
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+        match self {
+            Connection::Embedded(connection) => connection.req_packed_command(command),
+            Connection::Redis(connection) => connection.req_packed_command(command),
+            Connection::Lent => Err(lent()),
+        }
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        match self {
+            Connection::Embedded(connection) => {
+                connection.req_packed_commands(commands, offset, count)
+            }
+            Connection::Redis(connection) => {
+                connection.req_packed_commands(commands, offset, count)
+            }
+            Connection::Lent => Err(lent()),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Connection::Embedded(connection) => connection.get_db(),
+            Connection::Redis(connection) => connection.get_db(),
+            Connection::Lent => 0,
+        }
+    }
+
+    fn check_connection(&mut self) -> bool {
+        match self {
+            Connection::Embedded(connection) => connection.check_connection(),
+            Connection::Redis(connection) => connection.check_connection(),
+            Connection::Lent => false,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        match self {
+            Connection::Embedded(connection) => connection.is_open(),
+            Connection::Redis(connection) => connection.is_open(),
+            Connection::Lent => false,
+        }
+    }
+}
