@@ -1,4 +1,4 @@
-//! `nodb-trigger`: see the library for what it does, and `nodb-trigger --help` for how to use it.
+//! The program; everything is in the library.
 
 use std::process::ExitCode;
 

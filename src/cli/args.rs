@@ -5,7 +5,7 @@
 
 use super::exit::Exit;
 use super::redact::{ServerUrl, redact};
-use crate::scenario::Value;
+use crate::scenario::{Kind, Parameter, Scenario, Value};
 use clap::builder::{PathBufValueParser, PossibleValue, TypedValueParser, ValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
@@ -49,6 +49,33 @@ pub struct ParameterArgs {
     pub default: String,
     /// Reads a value, or says what would be right.
     pub parse: ParseValue,
+}
+
+impl ScenarioArgs {
+    /// What a scenario tells of itself.
+    pub fn of(scenario: &Scenario) -> Self {
+        let parameter = |parameter: &Parameter| {
+            let reader = parameter.clone();
+            ParameterArgs {
+                name: parameter.name.clone(),
+                help: parameter.help.clone(),
+                value_name: match parameter.kind {
+                    Kind::Count { .. } => "COUNT",
+                    Kind::Duration => "DURATION",
+                    Kind::Ttl => "TTL",
+                },
+                default: parameter.default.map_or("6h".into(), |value| value.to_string()),
+                parse: Arc::new(move |text| reader.parse(text)),
+            }
+        };
+        Self {
+            name: scenario.name().into(),
+            title: scenario.title().into(),
+            text: scenario.text().into(),
+            hazards: scenario.hazards().to_vec(),
+            parameters: scenario.parameters().iter().map(parameter).collect(),
+        }
+    }
 }
 
 /// Reads the value of a parameter.

@@ -6,27 +6,50 @@
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
 //! | [`terminal`] | width and colour |
+//! | `signals` | Ctrl-C and SIGTERM |
+//! | `fire` | from arguments to report and exit status |
 //! | [`exit`] | the exit codes |
 
 pub mod args;
 pub mod exit;
+mod fire;
 pub mod output;
 pub mod progress;
 mod redact;
+mod signals;
 pub mod terminal;
 
 pub use args::{FireArgs, ScenarioArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
+use crate::report::escape;
+use crate::scenario::catalogue;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
 /// The program.
 pub fn main() -> ExitCode {
-    // Without scenarios there is nothing to fire: every command line asks for help or is wrong.
-    run(std::env::args_os(), &[], |_| Exit::Environment).into()
+    let scenarios = match catalogue() {
+        Ok(scenarios) => scenarios,
+        Err(error) => return complain(Exit::Usage, &error.into()).into(),
+    };
+    let described: Vec<ScenarioArgs> = scenarios.iter().map(ScenarioArgs::of).collect();
+    run(std::env::args_os(), &described, |args| {
+        let chosen = scenarios.iter().find(|scenario| scenario.name() == args.scenario);
+        match chosen.map(|scenario| fire::fire(&args, scenario)) {
+            Some(Ok(exit)) => exit,
+            Some(Err(refusal)) => complain(refusal.exit, &refusal.error),
+            None => Exit::Usage,
+        }
+    })
+    .into()
+}
+
+fn complain(exit: Exit, error: &anyhow::Error) -> Exit {
+    eprintln!("nodb-trigger: {}", escape(&format!("{error:#}")));
+    exit
 }
 
 /// Reads the command line and fires what it asks for; or prints help, or what is wrong with it.

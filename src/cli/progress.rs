@@ -33,11 +33,16 @@ impl Progress {
     pub fn finished_one(&self) {
         self.bar.inc(1);
     }
+
+    /// Takes the bar off the screen.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.clear();
     }
 }
 

@@ -1,6 +1,6 @@
 //! From plan, history and snapshots to the report.
 
-use super::{ActorRow, ExpectationRow, Report, SCHEMA, SnapshotRow, Summary, Verdict, expectations};
+use super::{ActorRow, Report, SnapshotRow, Summary, Verdict, expectations};
 use crate::controller::STATE_FILE;
 use crate::history::{EventKind, FailureKind, History};
 use crate::lock::Token;
@@ -22,7 +22,7 @@ impl Report {
         };
         let first = world.runs().first();
         Self {
-            schema: SCHEMA,
+            schema: Self::SCHEMA,
             scenario: plan.scenario.clone(),
             title: plan.title.clone(),
             server: world.server().name().into(),
@@ -31,7 +31,9 @@ impl Report {
                 Time::Virtual(_) => "virtual",
             },
             protocol: world.protocol(),
-            working_directory: first.map(|run| run.path().display().to_string()).unwrap_or_default(),
+            working_directory: first
+                .map(|run| run.path().display().to_string())
+                .unwrap_or_default(),
             runid: first.map(|run| run.runid().to_string()).unwrap_or_default(),
             parameters: plan
                 .parameters

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// `nodb-trigger/report/v1`: members may be added, none removed or renamed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// `nodb-trigger/report/v1`.
+    /// [`Report::SCHEMA`].
     pub schema: &'static str,
     /// The scenario's name.
     pub scenario: String,
@@ -37,6 +37,11 @@ pub struct Report {
     pub verdict: Verdict,
     /// What the user should know besides: leftovers cleaned, things that could not be cleaned.
     pub notices: Vec<String>,
+}
+
+impl Report {
+    /// The name of the format, and its version.
+    pub const SCHEMA: &'static str = "nodb-trigger/report/v1";
 }
 
 /// The run in numbers.
