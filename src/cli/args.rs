@@ -4,7 +4,9 @@
 //! user asked for leaves as [`FireArgs`].
 
 use super::exit::Exit;
+use super::fire::TTL_VARIABLE;
 use super::redact::{ServerUrl, redact};
+use crate::lock::Ttl;
 use crate::scenario::{Kind, Parameter, Scenario, Value};
 use clap::builder::{PathBufValueParser, PossibleValue, TypedValueParser, ValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -26,7 +28,7 @@ const TIMEOUT: (Duration, Duration) =
 pub struct ScenarioArgs {
     /// The subcommand, in snake_case.
     pub name: String,
-    /// One line that says what happens.
+    /// One line that says what happens; lists show it up to the first semicolon.
     pub title: String,
     /// The longer text.
     pub text: String,
@@ -47,6 +49,8 @@ pub struct ParameterArgs {
     pub value_name: &'static str,
     /// The value if nobody says, as the user would write it.
     pub default: String,
+    /// The environment variable that comes before the default.
+    pub variable: Option<&'static str>,
     /// Reads a value, or says what would be right.
     pub parse: ParseValue,
 }
@@ -54,26 +58,30 @@ pub struct ParameterArgs {
 impl ScenarioArgs {
     /// What a scenario tells of itself.
     pub fn of(scenario: &Scenario) -> Self {
-        let parameter = |parameter: &Parameter| {
-            let reader = parameter.clone();
-            ParameterArgs {
-                name: parameter.name.clone(),
-                help: parameter.help.clone(),
-                value_name: match parameter.kind {
-                    Kind::Count { .. } => "COUNT",
-                    Kind::Duration => "DURATION",
-                    Kind::Ttl => "TTL",
-                },
-                default: parameter.default.map_or("6h".into(), |value| value.to_string()),
-                parse: Arc::new(move |text| reader.parse(text)),
-            }
-        };
         Self {
             name: scenario.name().into(),
             title: scenario.title().into(),
             text: scenario.text().into(),
             hazards: scenario.hazards().to_vec(),
-            parameters: scenario.parameters().iter().map(parameter).collect(),
+            parameters: scenario.parameters().iter().map(ParameterArgs::of).collect(),
+        }
+    }
+}
+
+impl ParameterArgs {
+    fn of(parameter: &Parameter) -> Self {
+        let reader = parameter.clone();
+        Self {
+            name: parameter.name.clone(),
+            help: parameter.help.clone(),
+            value_name: match parameter.kind {
+                Kind::Count { .. } => "COUNT",
+                Kind::Duration => "DURATION",
+                Kind::Ttl => "TTL",
+            },
+            default: parameter.default.unwrap_or(Value::Ttl(Ttl::DEFAULT)).to_string(),
+            variable: parameter.default.is_none().then_some(TTL_VARIABLE),
+            parse: Arc::new(move |text| reader.parse(text)),
         }
     }
 }
@@ -235,7 +243,8 @@ fn command(scenarios: &[ScenarioArgs]) -> Command {
 
 fn subcommand(scenario: &ScenarioArgs) -> Command {
     let name = &scenario.name;
-    let mut text = scenario.text.trim().to_owned();
+    let in_lists = scenario.title.split(';').next().unwrap_or_default();
+    let mut text = format!("{}\n\n{}", scenario.title, scenario.text.trim());
     if !scenario.hazards.is_empty() {
         text = format!("{text}\n\nProvokes: {}", scenario.hazards.join(", "));
     }
@@ -244,11 +253,9 @@ fn subcommand(scenario: &ScenarioArgs) -> Command {
     });
     Command::new(name.clone())
         .aliases(Some(hyphened(name)).filter(|hyphens| hyphens != name))
-        .about(scenario.title.clone())
+        .about(without_full_stop(in_lists).to_owned())
         .before_help(text)
-        .help_template(
-            "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}",
-        )
+        .help_template("{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}")
         .after_help(format!(
             "Examples:\n  nodb-trigger {name} {DEFAULT_DIRECTORY}{example}\n  \
              nodb-trigger {name} --virtual --format json"
@@ -267,12 +274,19 @@ fn hyphened(name: &str) -> String {
     name.replace('_', "-")
 }
 
+/// As our own lines in a help have it.
+fn without_full_stop(line: &str) -> &str {
+    line.strip_suffix('.').unwrap_or(line)
+}
+
 fn parameter(parameter: &ParameterArgs) -> Arg {
     let parse = Arc::clone(&parameter.parse);
+    let help = without_full_stop(&parameter.help);
+    let variable = parameter.variable.map(|name| format!("{name}, else ")).unwrap_or_default();
     Arg::new(parameter.name.clone())
         .long(hyphened(&parameter.name))
         .value_name(parameter.value_name)
-        .help(format!("{} [default: {}]", parameter.help, parameter.default))
+        .help(format!("{help} [default: {variable}{}]", parameter.default))
         .help_heading("Parameters")
         // So that the scenario says what is wrong with `-1`, instead of "unexpected argument".
         .allow_hyphen_values(true)

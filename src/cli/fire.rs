@@ -20,7 +20,7 @@ use std::time::Duration;
 /// What a run may take beyond its own durations before it is given up.
 const GRACE: Duration = Duration::from_secs(30);
 /// Names the default TTL in seconds (contract, section 1).
-const TTL_VARIABLE: &str = "WEPPPY_LOCK_TTL_SECONDS";
+pub(super) const TTL_VARIABLE: &str = "WEPPPY_LOCK_TTL_SECONDS";
 
 /// What keeps a run from beginning, and the exit status that says so.
 pub(super) struct Refusal {

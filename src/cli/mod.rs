@@ -66,7 +66,10 @@ pub fn run(
 
 /// Prints what clap has to say: help and version to stdout, errors to stderr.
 pub fn usage(error: &clap::Error) -> Exit {
-    let printed = error.print();
+    meaning(error, error.print())
+}
+
+fn meaning(error: &clap::Error, printed: io::Result<()>) -> Exit {
     match printed {
         _ if error.use_stderr() => Exit::Usage,
         Err(failed) if failed.kind() != io::ErrorKind::BrokenPipe => Exit::Environment,
@@ -78,26 +81,44 @@ pub fn usage(error: &clap::Error) -> Exit {
 mod tests {
     use super::*;
 
-    fn ran(words: &[&str]) -> Exit {
-        let scenario = ScenarioArgs {
+    fn herd() -> ScenarioArgs {
+        ScenarioArgs {
             name: "herd".into(),
-            title: String::new(),
+            title: "Many threads".into(),
             text: String::new(),
             hazards: Vec::new(),
             parameters: Vec::new(),
-        };
-        let argv = ["nodb-trigger"].iter().chain(words).map(OsString::from);
-        run(argv, &[scenario], |_| Exit::Inconclusive)
+        }
+    }
+
+    fn argv(words: &[&str]) -> Vec<OsString> {
+        ["nodb-trigger"].iter().chain(words).map(OsString::from).collect()
     }
 
     #[test]
-    fn a_command_line_ends_as_promised() {
-        assert_eq!(ran(&["herd"]), Exit::Inconclusive, "whatever firing it says");
-        assert_eq!(ran(&["--help"]), Exit::Success);
-        assert_eq!(ran(&["herd", "--help"]), Exit::Success);
-        assert_eq!(ran(&["--version"]), Exit::Success);
-        assert_eq!(ran(&["no_such_scenario"]), Exit::Usage);
-        assert_eq!(ran(&["herd", "--no-such-flag"]), Exit::Usage);
-        assert_eq!(ran(&[]), Exit::Usage);
+    fn what_is_fired_ends_as_the_run_says() {
+        let fire = |args: FireArgs| {
+            assert_eq!(args.scenario, "herd");
+            Exit::Inconclusive
+        };
+        assert_eq!(run(argv(&["herd"]), &[herd()], fire), Exit::Inconclusive);
+    }
+
+    #[test]
+    fn help_is_a_success_and_a_mistake_is_not() {
+        let ends = |words: &[&str], printed| {
+            let error = parse(argv(words), &[herd()]).expect_err("nothing to fire");
+            meaning(&error, printed)
+        };
+        for words in [&["--help"][..], &["-h"], &["--version"], &["herd", "--help"]] {
+            assert_eq!(ends(words, Ok(())), Exit::Success, "{words:?}");
+            let closed = io::Error::from(io::ErrorKind::BrokenPipe);
+            assert_eq!(ends(words, Err(closed)), Exit::Success, "{words:?}");
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            assert_eq!(ends(words, Err(full)), Exit::Environment, "{words:?}");
+        }
+        for words in [&["no_such_scenario"][..], &["herd", "--no-such-flag"], &[]] {
+            assert_eq!(ends(words, Ok(())), Exit::Usage, "{words:?}");
+        }
     }
 }

@@ -7,30 +7,31 @@ use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Why a report can't be written.
+/// Why a report can't be written. Each message has the system's words in it already, so none has a
+/// source that would say them again.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The file can't be opened.
-    #[error("cannot open {} for the report: {}; nothing was run", escape(&path.display().to_string()), said(source))]
+    #[error("cannot open {} for the report: {}; nothing was run", escape(&path.display().to_string()), said(error))]
     Open {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The file can't be written.
-    #[error("cannot write the report to {}: {}", escape(&path.display().to_string()), said(source))]
+    #[error("cannot write the report to {}: {}", escape(&path.display().to_string()), said(error))]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// Stdout can't be written.
-    #[error("cannot write the report to stdout: {}", said(source))]
+    #[error("cannot write the report to stdout: {}", said(error))]
     Stdout {
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -60,7 +61,7 @@ impl Output {
         match path {
             Some(path) => OutputFile::open(path)
                 .map(Output::File)
-                .map_err(|source| OutputError::Open { path: path.to_owned(), source }),
+                .map_err(|error| OutputError::Open { path: path.to_owned(), error }),
             None if quiet => Ok(Output::Nowhere),
             None => Ok(Output::Stdout),
         }
@@ -77,10 +78,10 @@ impl Output {
         match self {
             Output::File(mut file) => rendered
                 .and_then(|()| file.replace(&bytes))
-                .map_err(|source| OutputError::Write { path: file.path.clone(), source }),
+                .map_err(|error| OutputError::Write { path: file.path.clone(), error }),
             Output::Stdout => rendered
                 .and_then(|()| to_stream(&bytes, &mut io::stdout().lock()))
-                .map_err(|source| OutputError::Stdout { source }),
+                .map_err(|error| OutputError::Stdout { error }),
             Output::Nowhere => Ok(()),
         }
     }
@@ -206,7 +207,9 @@ mod tests {
         assert!(error.starts_with("cannot open /"), "{error}");
         assert!(error.ends_with("No such file or directory; nothing was run"), "{error}");
         assert!(!error.contains('\n'), "{error}");
-        let error = Output::open(Some(folder.path()), false).unwrap_err().to_string();
+        let error = Output::open(Some(folder.path()), false).unwrap_err();
+        assert!(std::error::Error::source(&error).is_none(), "said once");
+        let error = error.to_string();
         assert!(error.contains("Is a directory"), "{error}");
     }
 

@@ -1,7 +1,13 @@
 //! How single values are said to a person: durations, names from outside, shortened tokens.
 
 /// Makes text from outside fit for a terminal: what would move the cursor, change colours, reorder
-/// or hide characters is spelled out (`\n`, `\u{1b}`).
+/// or hide characters is spelled out.
+///
+/// ```
+/// # use nodb_trigger::report::escape;
+/// assert_eq!(escape("a\nb \u{1b}[31m"), r"a\nb \u{1b}[31m");
+/// assert_eq!(escape("Übung"), "Übung");
+/// ```
 pub fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
