@@ -153,6 +153,10 @@ impl View<'_> {
     pub(super) fn set(&mut self, key: &[u8], data: Data, deadline: Option<i64>) {
         touch(&mut self.db.watched, key);
         if let Some(entry) = self.db.keys.get_mut(key) {
+            if expired(entry, self.now) {
+                // The old key ended before the new one began: two changes, as for `bury`.
+                touch(&mut self.db.watched, key);
+            }
             entry.data = data;
             entry.deadline = deadline;
             return;
@@ -214,16 +218,16 @@ impl View<'_> {
 
     /// Begins to watch a key; gives what [`View::changes`] must still say at EXEC.
     pub(super) fn watch(&mut self, key: &[u8]) -> u64 {
-        self.bury(key);
-        let watched = self.db.watched.entry(key.to_vec()).or_default();
-        watched.watchers += 1;
-        watched.changes
+        self.db.watched.entry(key.to_vec()).or_default().watchers += 1;
+        self.changes(key)
     }
 
-    /// How often a watched key changed; that its time ran out is a change.
-    pub(super) fn changes(&mut self, key: &[u8]) -> u64 {
-        self.bury(key);
-        self.db.watched.get(key).map_or(0, |watched| watched.changes)
+    /// How often a watched key changed. That its time ran out is a change, whether or not somebody
+    /// looked at it since: it counts here before [`View::bury`] makes it a recorded one.
+    pub(super) fn changes(&self, key: &[u8]) -> u64 {
+        let recorded = self.db.watched.get(key).map_or(0, |watched| watched.changes);
+        let due = self.db.keys.get(key).is_some_and(|entry| expired(entry, self.now));
+        recorded + u64::from(due)
     }
 
     /// Ends one [`View::watch`].

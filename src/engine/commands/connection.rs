@@ -58,35 +58,26 @@ fn authenticate(user: &[u8]) -> Result<(), Error> {
 }
 
 pub(super) fn hello(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    let mut resp3 = call.session.resp3;
-    if let Some((version, mut options)) = args.split_first() {
-        resp3 = match integer(version) {
-            Ok(2) => false,
-            Ok(3) => true,
-            Ok(_) => return Err(Error::UnsupportedProtocol),
-            Err(_) => return Err(Error::ProtocolNotAnInteger),
+    let Some((version, mut options)) = args.split_first() else { return Ok(greeting(call)) };
+    let resp3 = match integer(version) {
+        Ok(2) => false,
+        Ok(3) => true,
+        Ok(_) => return Err(Error::UnsupportedProtocol),
+        Err(_) => return Err(Error::ProtocolNotAnInteger),
+    };
+    // Each takes effect at once, even if a later one is refused.
+    while let Some((option, _)) = options.split_first() {
+        options = match options {
+            [_, user, _, rest @ ..] if is(option, "auth") => {
+                authenticate(user)?;
+                rest
+            }
+            [_, name, rest @ ..] if is(option, "setname") => {
+                set_name(call, name)?;
+                rest
+            }
+            _ => return Err(Error::HelloOption(quoted(option, usize::MAX))),
         };
-        let (mut user, mut name) = (None, None);
-        while let Some((option, _)) = options.split_first() {
-            options = match options {
-                [_, who, _, rest @ ..] if is(option, "auth") => {
-                    user = Some(who);
-                    rest
-                }
-                [_, given, rest @ ..] if is(option, "setname") => {
-                    check_name(given)?;
-                    name = Some(given);
-                    rest
-                }
-                _ => return Err(Error::HelloOption(quoted(option, usize::MAX))),
-            };
-        }
-        if let Some(user) = user {
-            authenticate(user)?;
-        }
-        if let Some(name) = name {
-            call.session.name = name.to_vec();
-        }
     }
     call.session.resp3 = resp3;
     Ok(greeting(call))
@@ -122,11 +113,13 @@ pub(super) fn client_getname(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
 
 pub(super) fn client_setname(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [name] = args else { return Err(Error::Arity("client|setname")) };
-    check_name(name)?;
-    call.session.name = name.to_vec();
-    Ok(Value::Okay)
+    set_name(call, name).map(|()| Value::Okay)
 }
 
-fn check_name(name: &[u8]) -> Result<(), Error> {
-    if name.iter().all(u8::is_ascii_graphic) { Ok(()) } else { Err(Error::ClientName) }
+fn set_name(call: &mut Call<'_>, name: &[u8]) -> Result<(), Error> {
+    if !name.iter().all(u8::is_ascii_graphic) {
+        return Err(Error::ClientName);
+    }
+    call.session.name = name.to_vec();
+    Ok(())
 }

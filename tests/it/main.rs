@@ -1,0 +1,4 @@
+//! The integration tests, as one binary: each further one would be linked separately.
+
+mod conformance;
+mod redis_server;

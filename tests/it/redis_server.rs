@@ -1,0 +1,182 @@
+//! A real `redis-server` for one test: on a port of its own, without persistence, gone afterwards.
+//!
+//! Tests get theirs from [`redis_or_skip!`], so that `cargo test` passes on a
+//! machine without Redis and says which tests it left out. With `NODB_REQUIRE_REDIS=1` a missing
+//! server fails the test.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis::Client;
+use tempfile::TempDir;
+
+/// How long a server may take to answer its first PING.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server. Dropping it kills it.
+pub struct RedisServer {
+    process: Child,
+    port: u16,
+    dir: TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server with further arguments, as on its command line.
+    pub fn start(args: &[&str]) -> Self {
+        // Somebody else may take the port between our looking for it and the server's binding it.
+        for _ in 0..20 {
+            if let Some(server) = Self::try_start(free_port(), args) {
+                return server;
+            }
+        }
+        panic!("redis-server {args:?} did not start on any of 20 ports");
+    }
+
+    fn try_start(port: u16, args: &[&str]) -> Option<Self> {
+        let dir = tempfile::Builder::new().prefix("nodb-redis-").tempdir().unwrap();
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        let process = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .arg("--dir")
+            .arg(dir.path())
+            .arg("--unixsocket")
+            .arg(dir.path().join("redis.sock"))
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut server = Self { process, port, dir };
+        let deadline = Instant::now() + PATIENCE;
+        while !server.is_ready() {
+            if server.process.try_wait().unwrap().is_some() {
+                let log = server.log();
+                assert!(log.contains("Address already in use"), "redis-server {args:?}: {log}");
+                return None;
+            }
+            assert!(Instant::now() < deadline, "redis-server {args:?}: {}", server.log());
+            thread::sleep(Duration::from_millis(2));
+        }
+        Some(server)
+    }
+
+    /// Asked through its own socket file, so that nobody else who took the port can answer.
+    fn is_ready(&self) -> bool {
+        Client::open(self.unix_url())
+            .and_then(|client| client.get_connection_with_timeout(PATIENCE))
+            .is_ok_and(|mut con| redis::cmd("PING").exec(&mut con).is_ok())
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// The address, database 0.
+    #[allow(dead_code)]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// The address of the socket file, database 0.
+    pub fn unix_url(&self) -> String {
+        format!("redis+unix://{}", self.unix_socket().display())
+    }
+
+    /// The socket file.
+    pub fn unix_socket(&self) -> PathBuf {
+        self.dir.path().join("redis.sock")
+    }
+
+    /// The port on 127.0.0.1.
+    #[allow(dead_code)]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A client of this server.
+    #[allow(dead_code)]
+    pub fn client(&self) -> Client {
+        Client::open(self.url()).unwrap()
+    }
+
+    /// The process id.
+    #[allow(dead_code)]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends the server at once, as a crash would.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Whether there is a `redis-server`, of this version (or any: ""). If not, this says on stderr that
+/// `test` is left out, or panics if Redis is required.
+pub fn available(test: &str, version: &str) -> bool {
+    static FOUND: OnceLock<Option<String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let output = Command::new("redis-server").arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Some(text.split_once("v=")?.1.split(' ').next()?.to_owned())
+    });
+    let what = match found {
+        Some(found) if found.starts_with(version) => return true,
+        Some(found) => format!("needs redis-server {version}, found {found}"),
+        None => "no redis-server on the PATH".to_owned(),
+    };
+    assert!(std::env::var_os("NODB_REQUIRE_REDIS").is_none_or(|v| v != "1"), "{test}: {what}");
+    // The handle, not the macro: what eprintln! says, cargo test hides if the test passes.
+    let _ = writeln!(std::io::stderr(), "left out: {test} ({what})");
+    false
+}
+
+/// A [`RedisServer`] with these arguments; without Redis, the calling test ends here and is named.
+/// `redis_or_skip!(version "7.0", ...)` insists on a version.
+macro_rules! redis_or_skip {
+    (version $version:expr $(, $arg:expr)* $(,)?) => {{
+        // The name of the test is the path of this function without its last part.
+        fn here() {}
+        let path = std::any::type_name_of_val(&here);
+        if !$crate::redis_server::available(path.trim_end_matches("::here"), $version) {
+            return;
+        }
+        $crate::redis_server::RedisServer::start(&[$($arg),*])
+    }};
+    ($($arg:expr),* $(,)?) => { redis_or_skip!(version "" $(, $arg)*) };
+}
+pub(crate) use redis_or_skip;
+
+#[test]
+fn a_server_starts_answers_on_both_addresses_and_is_gone_afterwards() {
+    let mut server = redis_or_skip!("--maxmemory", "3mb");
+    for client in [server.client(), Client::open(server.unix_url()).unwrap()] {
+        let mut con = client.get_connection().unwrap();
+        let info: String = redis::cmd("INFO").query(&mut con).unwrap();
+        assert!(info.contains(&format!("process_id:{}\r\n", server.pid())));
+        assert!(info.contains("maxmemory:3145728\r\n"));
+    }
+    server.kill();
+    assert!(server.client().get_connection().is_err());
+    let dir = server.dir.path().to_owned();
+    drop(server);
+    assert!(!dir.exists());
+}
