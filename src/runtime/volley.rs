@@ -25,10 +25,10 @@ struct Arrival {
     back: Sender<Departure>,
 }
 
-/// The connection on its way back, with what sending gave.
+/// The connection on its way back, with the reply.
 struct Departure {
     connection: Connection,
-    sent: RedisResult<Option<Value>>,
+    reply: RedisResult<Value>,
 }
 
 /// Lets one actor take part. Its first command goes with the volley, all others pass. An actor that
@@ -46,7 +46,8 @@ impl Volley {
     }
 
     /// Waits until every ticket was used or dropped, sends all commands, and gives the time from
-    /// before the first to after the last one; nothing if there were none.
+    /// before the first to after the last one; nothing if there were none. The actors go on when all
+    /// replies are there: waking them earlier would take the processor from the server.
     pub fn fire(self, clock: &dyn Clock) -> Option<Duration> {
         drop(self.entrance);
         let mut gathered = Vec::new();
@@ -60,9 +61,17 @@ impl Volley {
         let sent: Vec<_> =
             gathered.iter_mut().map(|arrival| arrival.connection.send(&arrival.command)).collect();
         let skew = clock.now().saturating_sub(began);
-        for (arrival, sent) in gathered.into_iter().zip(sent) {
+        let replies: Vec<_> = gathered
+            .iter_mut()
+            .zip(sent)
+            .map(|(arrival, sent)| match sent? {
+                Some(reply) => Ok(reply),
+                None => arrival.connection.receive(),
+            })
+            .collect();
+        for (Arrival { connection, back, .. }, reply) in gathered.into_iter().zip(replies) {
             // Whoever no longer waits for its connection doesn't need it.
-            let _ = arrival.back.send(Departure { connection: arrival.connection, sent });
+            let _ = back.send(Departure { connection, reply });
         }
         Some(skew)
     }
@@ -77,13 +86,10 @@ impl Gate for Ticket {
         let arrival = Arrival { connection: connection.lend(), command: command.into(), back };
         entrance.send(arrival).map_err(|_| called_off())?;
         drop(entrance);
-        let Departure { connection: returned, sent } =
+        let Departure { connection: returned, reply } =
             departure.recv().map_err(|_| called_off())?;
         *connection = returned;
-        match sent? {
-            Some(reply) => Ok(reply),
-            None => connection.receive(),
-        }
+        reply
     }
 }
 
