@@ -1,20 +1,19 @@
 //! The command line: one subcommand a scenario, built from the scenarios' own descriptions.
 //!
-//! No scenario is named here. What a scenario tells of itself comes as [`ScenarioArgs`]; what the
+//! No scenario is named here. What a scenario tells of itself comes as [`Scenario`]; what the
 //! user asked for leaves as [`FireArgs`].
 
 use super::exit::Exit;
 use super::fire::TTL_VARIABLE;
 use super::redact::{ServerUrl, redact};
 use crate::lock::Ttl;
-use crate::scenario::{Kind, Parameter, Scenario, Value};
+use crate::scenario::{Kind, Parameter, Scenario, Value, parse_duration};
 use clap::builder::{PathBufValueParser, PossibleValue, TypedValueParser, ValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a run happens if nobody says (contract, section 1).
@@ -22,72 +21,6 @@ const DEFAULT_DIRECTORY: &str = "/tmp/debug_locks";
 /// The bounds of `--timeout`.
 const TIMEOUT: (Duration, Duration) =
     (Duration::from_millis(1), Duration::from_secs(365 * 24 * 3600));
-
-/// What the command line needs to know of a scenario.
-#[derive(Clone)]
-pub struct ScenarioArgs {
-    /// The subcommand, in snake_case.
-    pub name: String,
-    /// One line that says what happens; lists show it up to the first semicolon.
-    pub title: String,
-    /// The longer text.
-    pub text: String,
-    /// The ids of the hazards that it provokes.
-    pub hazards: Vec<String>,
-    /// Its parameters, each of which becomes a flag.
-    pub parameters: Vec<ParameterArgs>,
-}
-
-/// What the command line needs to know of a scenario's parameter.
-#[derive(Clone)]
-pub struct ParameterArgs {
-    /// The flag's name, with underscores.
-    pub name: String,
-    /// What it is for.
-    pub help: String,
-    /// What the help calls its value: `COUNT`, `DURATION`, `TTL`.
-    pub value_name: &'static str,
-    /// The value if nobody says, as the user would write it.
-    pub default: String,
-    /// The environment variable that comes before the default.
-    pub variable: Option<&'static str>,
-    /// Reads a value, or says what would be right.
-    pub parse: ParseValue,
-}
-
-impl ScenarioArgs {
-    /// What a scenario tells of itself.
-    pub fn of(scenario: &Scenario) -> Self {
-        Self {
-            name: scenario.name().into(),
-            title: scenario.title().into(),
-            text: scenario.text().into(),
-            hazards: scenario.hazards().to_vec(),
-            parameters: scenario.parameters().iter().map(ParameterArgs::of).collect(),
-        }
-    }
-}
-
-impl ParameterArgs {
-    fn of(parameter: &Parameter) -> Self {
-        let reader = parameter.clone();
-        Self {
-            name: parameter.name.clone(),
-            help: parameter.help.clone(),
-            value_name: match parameter.kind {
-                Kind::Count { .. } => "COUNT",
-                Kind::Duration => "DURATION",
-                Kind::Ttl => "TTL",
-            },
-            default: parameter.default.unwrap_or(Value::Ttl(Ttl::DEFAULT)).to_string(),
-            variable: parameter.default.is_none().then_some(TTL_VARIABLE),
-            parse: Arc::new(move |text| reader.parse(text)),
-        }
-    }
-}
-
-/// Reads the value of a parameter.
-pub type ParseValue = Arc<dyn Fn(&str) -> Result<Value, String> + Send + Sync>;
 
 /// What the user asked for: fire this scenario.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,12 +104,12 @@ impl ValueEnum for Color {
 /// [`usage`](super::usage).
 pub fn parse(
     argv: impl IntoIterator<Item = OsString>,
-    scenarios: &[ScenarioArgs],
+    scenarios: &[Scenario],
 ) -> Result<FireArgs, clap::Error> {
     let mut command = command(scenarios);
     let matches = command.try_get_matches_from_mut(argv).map_err(redact).map_err(one_spelling)?;
     let chosen = matches.subcommand().and_then(|(name, given)| {
-        Some((scenarios.iter().find(|scenario| scenario.name == name)?, given))
+        Some((scenarios.iter().find(|scenario| scenario.name() == name)?, given))
     });
     match chosen {
         Some((scenario, given)) => Ok(fire_args(scenario, given)),
@@ -195,15 +128,15 @@ fn one_spelling(mut error: clap::Error) -> clap::Error {
     error
 }
 
-fn fire_args(scenario: &ScenarioArgs, given: &ArgMatches) -> FireArgs {
-    let value = |parameter: &ParameterArgs| {
+fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
+    let value = |parameter: &Parameter| {
         let value = given.get_one::<Value>(&parameter.name)?;
         Some((parameter.name.clone(), *value))
     };
     FireArgs {
-        scenario: scenario.name.clone(),
+        scenario: scenario.name().into(),
         directory: one(given, "directory").unwrap_or_else(|| DEFAULT_DIRECTORY.into()),
-        values: scenario.parameters.iter().filter_map(value).collect(),
+        values: scenario.parameters().iter().filter_map(value).collect(),
         redis: one(given, "redis").map(ServerUrl::new),
         virtual_time: given.get_flag("virtual"),
         format: one(given, "format").unwrap_or(Format::Table),
@@ -221,8 +154,8 @@ fn one<T: Clone + Send + Sync + 'static>(given: &ArgMatches, name: &str) -> Opti
     given.get_one::<T>(name).cloned()
 }
 
-fn command(scenarios: &[ScenarioArgs]) -> Command {
-    let example = scenarios.first().map_or("<SCENARIO>", |scenario| &scenario.name);
+fn command(scenarios: &[Scenario]) -> Command {
+    let example = scenarios.first().map_or("<SCENARIO>", Scenario::name);
     Command::new("nodb-trigger")
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .version(env!("CARGO_PKG_VERSION"))
@@ -241,17 +174,17 @@ fn command(scenarios: &[ScenarioArgs]) -> Command {
         .subcommands(scenarios.iter().map(subcommand))
 }
 
-fn subcommand(scenario: &ScenarioArgs) -> Command {
-    let name = &scenario.name;
-    let in_lists = scenario.title.split(';').next().unwrap_or_default();
-    let mut text = format!("{}\n\n{}", scenario.title, scenario.text.trim());
-    if !scenario.hazards.is_empty() {
-        text = format!("{text}\n\nProvokes: {}", scenario.hazards.join(", "));
+fn subcommand(scenario: &Scenario) -> Command {
+    let name = scenario.name();
+    let in_lists = scenario.title().split(';').next().unwrap_or_default();
+    let mut text = format!("{}\n\n{}", scenario.title(), scenario.text().trim());
+    if !scenario.hazards().is_empty() {
+        text = format!("{text}\n\nProvokes: {}", scenario.hazards().join(", "));
     }
-    let example = scenario.parameters.first().map_or(String::new(), |parameter| {
-        format!(" --{} {}", hyphened(&parameter.name), parameter.default)
+    let example = scenario.parameters().first().map_or(String::new(), |parameter| {
+        format!(" --{} {}", hyphened(&parameter.name), default(parameter))
     });
-    Command::new(name.clone())
+    Command::new(name.to_owned())
         .aliases(Some(hyphened(name)).filter(|hyphens| hyphens != name))
         .about(without_full_stop(in_lists).to_owned())
         .before_help(text)
@@ -262,7 +195,7 @@ fn subcommand(scenario: &ScenarioArgs) -> Command {
         ))
         .disable_help_flag(true)
         .arg(directory())
-        .args(scenario.parameters.iter().map(parameter))
+        .args(scenario.parameters().iter().map(parameter))
         .next_help_heading("Run")
         .args(run_flags())
         .next_help_heading("Report")
@@ -279,18 +212,30 @@ fn without_full_stop(line: &str) -> &str {
     line.strip_suffix('.').unwrap_or(line)
 }
 
-fn parameter(parameter: &ParameterArgs) -> Arg {
-    let parse = Arc::clone(&parameter.parse);
+fn parameter(parameter: &Parameter) -> Arg {
+    let reader = parameter.clone();
     let help = without_full_stop(&parameter.help);
-    let variable = parameter.variable.map(|name| format!("{name}, else ")).unwrap_or_default();
+    let variable = match parameter.default {
+        Some(_) => String::new(),
+        None => format!("{TTL_VARIABLE}, else "),
+    };
     Arg::new(parameter.name.clone())
         .long(hyphened(&parameter.name))
-        .value_name(parameter.value_name)
-        .help(format!("{help} [default: {variable}{}]", parameter.default))
+        .value_name(match parameter.kind {
+            Kind::Count { .. } => "COUNT",
+            Kind::Duration => "DURATION",
+            Kind::Ttl => "TTL",
+        })
+        .help(format!("{help} [default: {variable}{}]", default(parameter)))
         .help_heading("Parameters")
         // So that the scenario says what is wrong with `-1`, instead of "unexpected argument".
         .allow_hyphen_values(true)
-        .value_parser(ValueParser::from(move |text: &str| parse(text)))
+        .value_parser(ValueParser::from(move |text: &str| reader.parse(text)))
+}
+
+/// The value if nobody names one, here or in the environment.
+fn default(parameter: &Parameter) -> Value {
+    parameter.default.unwrap_or(Value::Ttl(Ttl::DEFAULT))
 }
 
 fn directory() -> Arg {
@@ -367,8 +312,7 @@ fn switch(name: &'static str) -> Arg {
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|_| "a duration is a number and a unit: 500ms, 30s, 2m".to_owned())?;
+    let duration = parse_duration(text)?;
     let (least, most) = TIMEOUT;
     if (least..=most).contains(&duration) {
         Ok(duration)

@@ -19,12 +19,12 @@ mod redact;
 mod signals;
 pub mod terminal;
 
-pub use args::{FireArgs, ScenarioArgs, parse};
+pub use args::{FireArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
 use crate::report::escape;
-use crate::scenario::catalogue;
+use crate::scenario::{Scenario, catalogue};
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
@@ -35,8 +35,7 @@ pub fn main() -> ExitCode {
         Ok(scenarios) => scenarios,
         Err(error) => return complain(Exit::Usage, &error.into()).into(),
     };
-    let described: Vec<ScenarioArgs> = scenarios.iter().map(ScenarioArgs::of).collect();
-    run(std::env::args_os(), &described, |args| {
+    run(std::env::args_os(), &scenarios, |args| {
         let chosen = scenarios.iter().find(|scenario| scenario.name() == args.scenario);
         match chosen.map(|scenario| fire::fire(&args, scenario)) {
             Some(Ok(exit)) => exit,
@@ -55,7 +54,7 @@ fn complain(exit: Exit, error: &anyhow::Error) -> Exit {
 /// Reads the command line and fires what it asks for; or prints help, or what is wrong with it.
 pub fn run(
     argv: impl IntoIterator<Item = OsString>,
-    scenarios: &[ScenarioArgs],
+    scenarios: &[Scenario],
     fire: impl FnOnce(FireArgs) -> Exit,
 ) -> Exit {
     match parse(argv, scenarios) {
@@ -81,14 +80,8 @@ fn meaning(error: &clap::Error, printed: io::Result<()>) -> Exit {
 mod tests {
     use super::*;
 
-    fn herd() -> ScenarioArgs {
-        ScenarioArgs {
-            name: "herd".into(),
-            title: "Many threads".into(),
-            text: String::new(),
-            hazards: Vec::new(),
-            parameters: Vec::new(),
-        }
+    fn herd() -> Scenario {
+        catalogue().unwrap().swap_remove(0)
     }
 
     fn argv(words: &[&str]) -> Vec<OsString> {
@@ -98,10 +91,10 @@ mod tests {
     #[test]
     fn what_is_fired_ends_as_the_run_says() {
         let fire = |args: FireArgs| {
-            assert_eq!(args.scenario, "herd");
+            assert_eq!(args.scenario, herd().name());
             Exit::Inconclusive
         };
-        assert_eq!(run(argv(&["herd"]), &[herd()], fire), Exit::Inconclusive);
+        assert_eq!(run(argv(&[herd().name()]), &[herd()], fire), Exit::Inconclusive);
     }
 
     #[test]
@@ -110,14 +103,14 @@ mod tests {
             let error = parse(argv(words), &[herd()]).expect_err("nothing to fire");
             meaning(&error, printed)
         };
-        for words in [&["--help"][..], &["-h"], &["--version"], &["herd", "--help"]] {
+        for words in [&["--help"][..], &["-h"], &["--version"], &["thundering_herd", "--help"]] {
             assert_eq!(ends(words, Ok(())), Exit::Success, "{words:?}");
             let closed = io::Error::from(io::ErrorKind::BrokenPipe);
             assert_eq!(ends(words, Err(closed)), Exit::Success, "{words:?}");
             let full = io::Error::from(io::ErrorKind::StorageFull);
             assert_eq!(ends(words, Err(full)), Exit::Environment, "{words:?}");
         }
-        for words in [&["no_such_scenario"][..], &["herd", "--no-such-flag"], &[]] {
+        for words in [&["no_such_scenario"][..], &["thundering_herd", "--no-such-flag"], &[]] {
             assert_eq!(ends(words, Ok(())), Exit::Usage, "{words:?}");
         }
     }

@@ -21,8 +21,8 @@ const UNITS: [(&str, u64); 7] = [
 pub(super) const RANGE: &str = "a duration is from 0s to 365d";
 const SHAPE: &str = "give a duration such as 500ms, 1.5s, 1m 30s or 6h";
 
-/// Reads a duration; the error says what would be right.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a duration from 0s to 365d; the error says what would be right.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if text == "0" {
         return Ok(Duration::ZERO);

@@ -6,6 +6,7 @@ use super::plan::{Expectation, Status};
 use super::read::{Field, Table};
 use super::step::Scope;
 use super::sum::{Binding, Condition, Sum};
+use crate::lock::Diagnosis;
 use std::collections::BTreeSet;
 
 /// The lock protocols that an expectation can be for.
@@ -134,7 +135,8 @@ impl What {
             "snapshot" => {
                 with(table, kind, &["diagnosis"])?;
                 let label = known(kind, "snapshot", &scope.labels)?;
-                let diagnosis = table.need("diagnosis")?.name('_')?;
+                let words = Diagnosis::ALL.map(|diagnosis| (diagnosis.word(), diagnosis.word()));
+                let diagnosis = table.need("diagnosis")?.word(&words)?.to_owned();
                 Ok(Self::Fixed(Expectation::Snapshot { label, diagnosis }))
             }
             _ => {

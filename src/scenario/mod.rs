@@ -20,6 +20,7 @@ mod sum;
 mod tests;
 
 pub use catalogue::catalogue;
+pub use duration::parse as parse_duration;
 pub use error::ScenarioError;
 pub use file::Scenario;
 pub use parameter::{Kind, Parameter};

@@ -5,7 +5,7 @@ use crate::controller::{CACHE_DB, STATE_FILE, cache_key};
 use crate::lock::{
     self, LockError, LockName, Payload, RunDirectory, delete_if, flags, is_dead, locked_files,
 };
-use crate::scenario::{Action, Step};
+use crate::scenario::{Action, Step, Value};
 use crate::server::Connection;
 use redis::RedisError;
 use std::path::PathBuf;
@@ -132,7 +132,7 @@ impl Found {
         let dead = self.payload.owner().is_some_and(is_dead);
         let left = match u64::try_from(self.ttl_ms) {
             Ok(ms) => {
-                let left = humantime::format_duration(Duration::from_secs(ms.div_ceil(1000)));
+                let left = Value::Duration(Duration::from_secs(ms.div_ceil(1000)));
                 format!("its TTL ends in {left}")
             }
             Err(_) => "it has no TTL".into(),
