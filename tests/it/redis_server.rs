@@ -79,7 +79,6 @@ impl RedisServer {
     }
 
     /// The address, database 0.
-    #[allow(dead_code)]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -95,19 +94,16 @@ impl RedisServer {
     }
 
     /// The port on 127.0.0.1.
-    #[allow(dead_code)]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// A client of this server.
-    #[allow(dead_code)]
     pub fn client(&self) -> Client {
         Client::open(self.url()).unwrap()
     }
 
     /// The process id.
-    #[allow(dead_code)]
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
