@@ -140,8 +140,10 @@ pub fn available(test: &str, version: &str) -> bool {
         None => "no redis-server on the PATH".to_owned(),
     };
     assert!(std::env::var_os("NODB_REQUIRE_REDIS").is_none_or(|v| v != "1"), "{test}: {what}");
-    // The handle, not the macro: what eprintln! says, cargo test hides if the test passes.
-    let _ = writeln!(std::io::stderr(), "left out: {test} ({what})");
+    // The handle, not the macro: what eprintln! says, cargo test hides if the test passes. In one
+    // write, on a line of its own, because the harness is writing to the same terminal.
+    let line = format!("\nleft out: {test} ({what})\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
     false
 }
 
