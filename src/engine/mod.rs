@@ -36,6 +36,7 @@ use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, ServerError
 use crate::clock::Clock;
 use error::Error;
 use keyspace::{DbIndex, Keyspace};
+use resp::Request;
 use session::{Call, Session};
 
 /// The version of Redis that this server behaves like and says it is.
@@ -105,9 +106,10 @@ impl Connection {
     /// Takes the first request off `input` and answers it; `None` if nothing is left to answer.
     fn answer_next(&mut self, input: &mut &[u8]) -> RedisResult<Option<Value>> {
         self.check_open()?;
+        let mut request = Request::new();
         while !input.is_empty() {
-            let (request, rest) = match resp::parse(input) {
-                Ok(parsed) => parsed,
+            let rest = match request.read(input) {
+                Ok(rest) => rest,
                 Err(malformed) => {
                     self.session.closed = true;
                     *input = &[];
@@ -218,5 +220,138 @@ impl Drop for Connection {
             call.unwatch();
             call.keyspace.clients -= 1;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Stopped, VirtualClock};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    fn ask<T: redis::FromRedisValue>(con: &mut Connection, line: &str) -> RedisResult<T> {
+        let mut words = line.split(' ');
+        redis::cmd(words.next().unwrap()).arg(words.collect::<Vec<_>>()).query(con)
+    }
+
+    /// A clock that moves a second whenever somebody looks at it.
+    struct Hasty(AtomicU64);
+
+    impl Clock for Hasty {
+        fn now(&self) -> Duration {
+            Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
+        }
+        fn unix(&self) -> Duration {
+            self.now()
+        }
+        fn sleep(&self, _: Duration) -> Result<(), Stopped> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn handles_and_clients_can_go_to_other_threads() {
+        fn shared<T: Send + Sync>() {}
+        fn sent<T: Send>() {}
+        shared::<Engine>();
+        sent::<Connection>();
+    }
+
+    #[test]
+    fn a_lock_lives_to_the_last_millisecond_of_its_ttl() {
+        let clock = Arc::new(VirtualClock::new(None));
+        let engine = Engine::new(clock.clone());
+        let (mut a, mut b) = (engine.connect(0), engine.connect(0));
+        clock.advance_to(Duration::from_micros(1_700));
+        assert!(ask::<bool>(&mut a, "SET lock a NX PX 10").unwrap());
+        clock.advance_to(Duration::from_micros(11_999));
+        assert_eq!(ask::<i64>(&mut b, "PTTL lock").unwrap(), 0);
+        assert!(!ask::<bool>(&mut b, "SET lock b NX PX 10").unwrap());
+        clock.advance_to(Duration::from_millis(12));
+        assert!(ask::<bool>(&mut b, "SET lock b NX PX 10").unwrap());
+    }
+
+    #[test]
+    fn time_stands_still_in_a_transaction_and_only_there() {
+        let mut con = Engine::new(Arc::new(Hasty(AtomicU64::new(1)))).connect(0);
+        let mut pipe = redis::pipe();
+        for _ in 0..3 {
+            pipe.cmd("TIME");
+        }
+        let apart: Vec<(u64, u64)> = pipe.query(&mut con).unwrap();
+        assert_eq!((apart[1].0 - apart[0].0, apart[2].0 - apart[1].0), (1, 1));
+        let at_once: Vec<(u64, u64)> = pipe.atomic().query(&mut con).unwrap();
+        assert!(at_once.iter().all(|time| *time == at_once[0]));
+    }
+
+    #[test]
+    fn a_watch_sees_that_a_ttl_ended_between_watch_and_exec() {
+        let clock = Arc::new(VirtualClock::new(None));
+        let mut con = Engine::new(clock.clone()).connect(0);
+        ask::<()>(&mut con, "SET lock a PX 10").unwrap();
+        ask::<()>(&mut con, "WATCH lock").unwrap();
+        clock.advance_to(Duration::from_millis(10));
+        assert!(
+            redis::pipe()
+                .atomic()
+                .cmd("PING")
+                .query::<Option<Vec<String>>>(&mut con)
+                .unwrap()
+                .is_some()
+        );
+        ask::<()>(&mut con, "WATCH lock").unwrap();
+        clock.advance_to(Duration::from_millis(11));
+        assert!(
+            redis::pipe()
+                .atomic()
+                .cmd("PING")
+                .query::<Option<Vec<String>>>(&mut con)
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_client_that_goes_leaves_neither_watches_nor_itself() {
+        let engine = Engine::new(Arc::new(VirtualClock::new(None)));
+        let mut stays = engine.connect(0);
+        let mut goes = engine.connect(0);
+        ask::<()>(&mut goes, "WATCH lock").unwrap();
+        drop(goes);
+        let info: String = ask(&mut stays, "INFO clients").unwrap();
+        assert!(info.contains("connected_clients:1\r\n"), "{info}");
+        let keyspace = format!("{:?}", engine.lock());
+        assert!(!keyspace.contains("watchers"), "{keyspace}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_request_end_the_connection() {
+        let mut con = Engine::new(Arc::new(VirtualClock::new(None))).connect(0);
+        let reply = con.req_packed_command(b"*1\r\n+PING\r\n").unwrap();
+        let error = reply.extract_error().unwrap_err();
+        assert_eq!(error.detail(), Some("Protocol error: expected '$', got '+'"));
+        assert!(ask::<String>(&mut con, "PING").unwrap_err().is_connection_dropped());
+    }
+
+    #[test]
+    fn a_request_that_gets_no_answer_is_an_error_and_no_hang() {
+        let mut con = Engine::new(Arc::new(VirtualClock::new(None))).connect(0);
+        assert!(con.req_packed_command(b"*0\r\n").unwrap_err().is_connection_dropped());
+        assert!(con.req_packed_commands(b"*1\r\n$4\r\nPING\r\n", 0, 2).is_err());
+        assert_eq!(con.req_packed_command(b"").unwrap_err().kind(), ErrorKind::Client);
+        assert_eq!(redis::Cmd::new().exec(&mut con).unwrap_err().kind(), ErrorKind::Client);
+    }
+
+    #[test]
+    fn a_refused_command_aborts_an_atomic_pipeline_and_is_named() {
+        let mut con = Engine::new(Arc::new(VirtualClock::new(None))).connect(0);
+        let mut pipe = redis::pipe();
+        pipe.atomic().cmd("SET").arg("a").arg(1).cmd("NOPE");
+        let error = pipe.exec(&mut con).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::ExecAbort));
+        let detail = error.detail().unwrap();
+        assert!(detail.starts_with("[(Index 1, error: ResponseError: unknown command"), "{detail}");
+        assert!(!ask::<bool>(&mut con, "EXISTS a").unwrap());
     }
 }

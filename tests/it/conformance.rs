@@ -198,7 +198,7 @@ fn generated_sequences_get_the_same_replies_from_both() {
     let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
     let pair = std::cell::RefCell::new(Pair::new(&server, generate::CLIENTS));
     let steps = prop::collection::vec(generate::step(), 1..60);
-    TestRunner::new(config(400))
+    TestRunner::new(config(800))
         .run(&steps, |steps| {
             let mut pair = pair.borrow_mut();
             pair.reset();

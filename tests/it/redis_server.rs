@@ -79,7 +79,6 @@ impl RedisServer {
     }
 
     /// The address, database 0.
-    #[allow(dead_code)]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -95,19 +94,16 @@ impl RedisServer {
     }
 
     /// The port on 127.0.0.1.
-    #[allow(dead_code)]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// A client of this server.
-    #[allow(dead_code)]
     pub fn client(&self) -> Client {
         Client::open(self.url()).unwrap()
     }
 
     /// The process id.
-    #[allow(dead_code)]
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
@@ -144,8 +140,10 @@ pub fn available(test: &str, version: &str) -> bool {
         None => "no redis-server on the PATH".to_owned(),
     };
     assert!(std::env::var_os("NODB_REQUIRE_REDIS").is_none_or(|v| v != "1"), "{test}: {what}");
-    // The handle, not the macro: what eprintln! says, cargo test hides if the test passes.
-    let _ = writeln!(std::io::stderr(), "left out: {test} ({what})");
+    // The handle, not the macro: what eprintln! says, cargo test hides if the test passes. In one
+    // write, on a line of its own, because the harness is writing to the same terminal.
+    let line = format!("\nleft out: {test} ({what})\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
     false
 }
 

@@ -35,11 +35,13 @@ pub(super) struct Command {
     subcommands: &'static [Command],
     /// See [`sort_key`].
     key: u128,
+    /// The length of the name, of a subcommand's without its container's.
+    len: usize,
 }
 
 const fn command(name: &'static str, arity: isize, run: Run) -> Command {
-    let key = sort_key(name.as_bytes());
-    Command { name, arity, immediate: false, run, subcommands: &[], key }
+    let (key, len) = sort_key(name.as_bytes());
+    Command { name, arity, immediate: false, run, subcommands: &[], key, len }
 }
 
 const fn immediate(name: &'static str, arity: isize, run: Run) -> Command {
@@ -152,33 +154,29 @@ pub(super) fn find<'r, 'a>(
 }
 
 fn look_up(table: &'static [Command], name: &[u8]) -> Option<&'static Command> {
-    let key = sort_key(name);
+    let (key, _) = sort_key(name);
     let found = table.binary_search_by_key(&key, |command| command.key).ok()?;
-    // The key ignores what is behind its sixteen bytes, and NULs before that.
-    table.get(found).filter(|command| command.own_name().len() == name.len())
+    // The key does not tell a NUL from nothing, and stops at sixteen bytes; a bar is in no own name.
+    table.get(found).filter(|command| command.len == name.len())
 }
 
-impl Command {
-    fn own_name(&self) -> &'static str {
-        self.name.rsplit('|').next().unwrap_or(self.name)
-    }
-}
-
-/// The first sixteen letters of a name (of a subcommand's own name) in upper case as one number, which
-/// sorts as the letters do and compares in one step.
-const fn sort_key(name: &[u8]) -> u128 {
+/// The first sixteen letters of a name in upper case as one number, which sorts as the letters do and
+/// compares in one step; and the name's length. Of a subcommand's, only what follows the bar counts.
+const fn sort_key(name: &[u8]) -> (u128, usize) {
     let mut key = [0; 16];
-    let (mut from, mut to) = (0, 0);
+    let (mut from, mut len) = (0, 0);
     while from < name.len() {
         if name[from] == b'|' {
-            (key, to) = ([0; 16], 0);
-        } else if to < key.len() {
-            key[to] = name[from].to_ascii_uppercase();
-            to += 1;
+            (key, len) = ([0; 16], 0);
+        } else {
+            if len < key.len() {
+                key[len] = name[from].to_ascii_uppercase();
+            }
+            len += 1;
         }
         from += 1;
     }
-    u128::from_be_bytes(key)
+    (u128::from_be_bytes(key), len)
 }
 
 fn unknown(name: &[u8], args: &[&[u8]]) -> Error {
@@ -233,7 +231,7 @@ mod tests {
         for table in [COMMANDS, CLIENT, COMMAND] {
             assert!(table.is_sorted_by(|a, b| a.key < b.key));
             for command in table {
-                let name = command.own_name();
+                let name = command.name.rsplit('|').next().unwrap();
                 for name in [name.to_owned(), name.to_ascii_uppercase()] {
                     let found = look_up(table, name.as_bytes()).unwrap();
                     assert_eq!(found.name, command.name);

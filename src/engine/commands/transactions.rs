@@ -4,7 +4,7 @@ use redis::Value;
 
 use super::Reply;
 use crate::engine::error::Error;
-use crate::engine::resp;
+use crate::engine::resp::Request;
 use crate::engine::session::{Call, Queue, Watch};
 
 pub(super) fn multi(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
@@ -26,7 +26,8 @@ pub(super) fn exec(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
     }
     let mut replies = Vec::new();
     let mut rest = queue.requests.as_slice();
-    while let Ok((request, behind)) = resp::parse(rest) {
+    let mut request = Request::new();
+    while let Ok(behind) = request.read(rest) {
         replies.push(call.run_queued(request.argv()));
         rest = behind;
     }
@@ -45,7 +46,7 @@ pub(super) fn watch(call: &mut Call<'_>, keys: &[&[u8]]) -> Reply {
     }
     let db = call.session.db;
     for &key in keys {
-        // A second WATCH of a key must not forget a change since the first.
+        // The first watch sees all that a second could; a client in a loop must not pile them up.
         if call.session.watches.iter().any(|watch| watch.db == db && watch.key == key) {
             continue;
         }
