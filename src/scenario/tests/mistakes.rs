@@ -259,8 +259,8 @@ fn of_expectations() {
     );
     check(
         "diagnosis = \"consistent\"",
-        "diagnosis = ^\"All good\"",
-        "\"All good\" is not a name; use up to 40 of a-z, 0-9 and _, a letter first",
+        "diagnosis = ^\"consistant\"",
+        r#"unknown diagnosis "consistant"; did you mean "consistent"?"#,
     );
     check(
         "protocol = \"legacy\"",
