@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`clock`] | the only source of time |
 //! | [`history`] | what happened |
+//! | [`check`] | from a history to findings |
 //! | [`engine`] | the embedded Redis server |
 //! | [`server`] | where the locks live: embedded, or a URL |
 //! | [`gate`] | what commands and shared local state pass through |
@@ -18,6 +19,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod controller;

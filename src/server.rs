@@ -3,6 +3,7 @@
 
 use crate::clock::Clock;
 use crate::engine;
+use crate::history::{Moment, Sequence};
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, ConnectionLike, ErrorKind, IntoConnectionInfo,
     RedisError, RedisResult, ServerErrorKind, Value,
@@ -127,7 +128,9 @@ impl Server {
     /// Opens a connection to one of its databases.
     pub fn connect(&self, db: i64) -> Result<Connection, ServerError> {
         let remote = match self {
-            Server::Embedded(engine) => return Ok(Connection::Embedded(engine.connect(db))),
+            Server::Embedded(engine) => {
+                return Ok(Connection::new(Line::Embedded(engine.connect(db))));
+            }
             Server::Redis(remote) => remote,
         };
         let open = || {
@@ -139,7 +142,7 @@ impl Server {
             Ok(connection)
         };
         match open() {
-            Ok(connection) => Ok(Connection::Redis(Box::new(connection))),
+            Ok(connection) => Ok(Connection::new(Line::Redis(Box::new(connection)))),
             Err(error) => Err(ServerError(remote.explain_connect(&error))),
         }
     }
@@ -231,40 +234,112 @@ fn hint(error: &RedisError) -> Option<&'static str> {
     }
 }
 
-/// A connection to one database of a server.
-pub enum Connection {
-    /// To the embedded server.
+/// A connection to one database of a server. It can keep a record of what passes.
+pub struct Connection {
+    line: Line,
+    tape: Option<Tape>,
+}
+
+enum Line {
     Embedded(engine::Connection),
-    /// To a real Redis.
     Redis(Box<redis::Connection>),
-    /// None: it was lent to somebody, see [`lend`](Connection::lend).
+    /// It was lent to somebody, see [`Connection::lend`].
     Lent,
 }
 
+/// What passed over a connection.
+struct Tape {
+    sequence: Sequence,
+    clock: Arc<dyn Clock>,
+    exchanges: Vec<Exchange>,
+}
+
+/// Some commands and their replies.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// When they were sent.
+    pub sent: Moment,
+    /// When the last reply had come.
+    pub received: Moment,
+    /// The commands, as they were sent.
+    pub commands: Vec<u8>,
+    /// The replies, or how reading them failed.
+    pub replies: RedisResult<Vec<Value>>,
+}
+
 impl Connection {
-    /// Hands the connection out and leaves [`Connection::Lent`], which answers nothing.
-    pub fn lend(&mut self) -> Connection {
-        std::mem::replace(self, Connection::Lent)
+    fn new(line: Line) -> Self {
+        Self { line, tape: None }
     }
 
-    /// Sends one command without waiting for its reply. The embedded server runs it at once, as a
-    /// real one would, and gives the reply here; a real Redis gives it to
-    /// [`receive`](Connection::receive).
-    pub fn send(&mut self, command: &[u8]) -> RedisResult<Option<Value>> {
-        match self {
-            Connection::Embedded(connection) => connection.req_packed_command(command).map(Some),
-            Connection::Redis(connection) => connection.send_packed_command(command).map(|()| None),
-            Connection::Lent => Err(lent()),
-        }
+    /// Keeps a record from now on.
+    pub fn record(&mut self, sequence: Sequence, clock: Arc<dyn Clock>) {
+        self.tape = Some(Tape { sequence, clock, exchanges: Vec::new() });
+    }
+
+    /// Hands out what was recorded since the last time.
+    pub fn recorded(&mut self) -> Vec<Exchange> {
+        self.tape.as_mut().map(|tape| std::mem::take(&mut tape.exchanges)).unwrap_or_default()
+    }
+
+    /// Hands the connection out and leaves one that answers nothing.
+    pub fn lend(&mut self) -> Connection {
+        std::mem::replace(self, Connection::new(Line::Lent))
+    }
+
+    /// Sends one command without waiting for its reply, which
+    /// [`receive`](Connection::receive) gives. The embedded server runs it at once, as a real one
+    /// would.
+    pub fn send(&mut self, command: &[u8]) -> Sent {
+        let sent = self.moment();
+        let reply = match &mut self.line {
+            Line::Embedded(connection) => Some(connection.req_packed_command(command)),
+            Line::Redis(connection) => connection.send_packed_command(command).err().map(Err),
+            Line::Lent => Some(Err(lent())),
+        };
+        Sent { sent, reply }
     }
 
     /// Waits for the reply to a command that was sent.
-    pub fn receive(&mut self) -> RedisResult<Value> {
-        match self {
-            Connection::Redis(connection) => connection.recv_response(),
-            Connection::Embedded(_) | Connection::Lent => Err(lent()),
+    pub fn receive(&mut self, command: &[u8], sent: Sent) -> RedisResult<Value> {
+        let reply = sent.reply.unwrap_or_else(|| match &mut self.line {
+            Line::Redis(connection) => connection.recv_response(),
+            Line::Embedded(_) | Line::Lent => Err(lent()),
+        });
+        self.keep(sent.sent, command, || reply.clone().map(|reply| vec![reply]));
+        reply
+    }
+
+    fn moment(&self) -> Moment {
+        self.tape.as_ref().map(|tape| tape.sequence.moment(&*tape.clock)).unwrap_or_default()
+    }
+
+    fn keep(
+        &mut self,
+        sent: Moment,
+        commands: &[u8],
+        replies: impl FnOnce() -> RedisResult<Vec<Value>>,
+    ) {
+        let received = self.moment();
+        if let Some(tape) = &mut self.tape {
+            let (commands, replies) = (commands.to_vec(), replies());
+            tape.exchanges.push(Exchange { sent, received, commands, replies });
         }
     }
+
+    fn line(&mut self) -> RedisResult<&mut dyn ConnectionLike> {
+        match &mut self.line {
+            Line::Embedded(connection) => Ok(connection),
+            Line::Redis(connection) => Ok(&mut **connection),
+            Line::Lent => Err(lent()),
+        }
+    }
+}
+
+/// A command on its way.
+pub struct Sent {
+    sent: Moment,
+    reply: Option<RedisResult<Value>>,
 }
 
 fn lent() -> RedisError {
@@ -273,11 +348,10 @@ fn lent() -> RedisError {
 
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
-        match self {
-            Connection::Embedded(connection) => connection.req_packed_command(command),
-            Connection::Redis(connection) => connection.req_packed_command(command),
-            Connection::Lent => Err(lent()),
-        }
+        let sent = self.moment();
+        let reply = self.line().and_then(|line| line.req_packed_command(command));
+        self.keep(sent, command, || reply.clone().map(|reply| vec![reply]));
+        reply
     }
 
     fn req_packed_commands(
@@ -286,38 +360,30 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        match self {
-            Connection::Embedded(connection) => {
-                connection.req_packed_commands(commands, offset, count)
-            }
-            Connection::Redis(connection) => {
-                connection.req_packed_commands(commands, offset, count)
-            }
-            Connection::Lent => Err(lent()),
-        }
+        let sent = self.moment();
+        let replies =
+            self.line().and_then(|line| line.req_packed_commands(commands, offset, count));
+        self.keep(sent, commands, || replies.clone());
+        replies
     }
 
     fn get_db(&self) -> i64 {
-        match self {
-            Connection::Embedded(connection) => connection.get_db(),
-            Connection::Redis(connection) => connection.get_db(),
-            Connection::Lent => 0,
+        match &self.line {
+            Line::Embedded(connection) => connection.get_db(),
+            Line::Redis(connection) => connection.get_db(),
+            Line::Lent => 0,
         }
     }
 
     fn check_connection(&mut self) -> bool {
-        match self {
-            Connection::Embedded(connection) => connection.check_connection(),
-            Connection::Redis(connection) => connection.check_connection(),
-            Connection::Lent => false,
-        }
+        self.line().is_ok_and(|line| line.check_connection())
     }
 
     fn is_open(&self) -> bool {
-        match self {
-            Connection::Embedded(connection) => connection.is_open(),
-            Connection::Redis(connection) => connection.is_open(),
-            Connection::Lent => false,
+        match &self.line {
+            Line::Embedded(connection) => connection.is_open(),
+            Line::Redis(connection) => connection.is_open(),
+            Line::Lent => false,
         }
     }
 }

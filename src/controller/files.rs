@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -29,6 +29,30 @@ pub struct Written {
     pub bytes: Vec<u8>,
     /// The file's signature since then.
     pub signature: Signature,
+    /// Which of the contents written through here it is, from 1.
+    pub revision: u64,
+}
+
+/// A file's content as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The file's signature.
+    pub signature: Signature,
+    /// The content's revision; 0 if it was not written through here.
+    pub revision: u64,
+}
+
+/// A content that was replaced by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// The file's signature now.
+    pub signature: Signature,
+    /// The revision that was there; 0 if it was not written through here, or there was none.
+    pub old: u64,
+    /// The revision that is there now.
+    pub new: u64,
 }
 
 impl Files {
@@ -58,15 +82,20 @@ impl Files {
     }
 
     /// The file's content, or nothing if there is no such file.
-    pub fn read(&self, path: &Path) -> io::Result<Option<(Vec<u8>, Signature)>> {
-        if self.on_disk {
-            absent_is_none(fs::read(path).and_then(|bytes| {
-                let signature = signature(&fs::metadata(path)?)?;
-                Ok((bytes, signature))
-            }))
-        } else {
-            Ok(self.last_written(path).map(|written| (written.bytes, written.signature)))
+    pub fn read(&self, path: &Path) -> io::Result<Option<Content>> {
+        let written = self.last_written(path);
+        if !self.on_disk {
+            return Ok(written.map(|Written { bytes, signature, revision }| Content {
+                bytes,
+                signature,
+                revision,
+            }));
         }
+        let Some((bytes, signature)) = absent_is_none(read_on_disk(path))? else {
+            return Ok(None);
+        };
+        let revision = revision(written.as_ref(), signature);
+        Ok(Some(Content { bytes, signature, revision }))
     }
 
     /// The file's signature, or nothing if there is no such file.
@@ -82,16 +111,39 @@ impl Files {
     /// section 4): a temporary file in the same directory, the mode of the old file (0666 less the
     /// umask for a new one), fsync, rename, fsync of the directory. The modification time rises
     /// with each rewrite.
-    pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<Signature> {
-        let signature = if self.on_disk {
-            replace_on_disk(path, bytes)?
+    pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<Replaced> {
+        let mut written = self.written();
+        let old = written.get(path);
+        let (signature, replaced) = if self.on_disk {
+            let before = absent_is_none(fs::metadata(path))?;
+            let before = before.map(|before| signature(&before)).transpose()?;
+            let replaced = before.map_or(0, |before| revision(old, before));
+            (replace_on_disk(path, bytes)?, replaced)
         } else {
-            let old = self.written().get(path).map(|old| old.signature.modified);
-            let modified = old.map_or(SystemTime::UNIX_EPOCH, |old| old + Duration::from_millis(1));
-            Signature { modified, size: bytes.len() as u64 }
+            let modified = old.map_or(SystemTime::UNIX_EPOCH, |old| {
+                old.signature.modified + Duration::from_millis(1)
+            });
+            let signature = Signature { modified, size: bytes.len() as u64 };
+            (signature, old.map_or(0, |old| old.revision))
         };
-        self.written().insert(path.into(), Written { bytes: bytes.into(), signature });
-        Ok(signature)
+        let new = old.map_or(0, |old| old.revision) + 1;
+        written.insert(path.into(), Written { bytes: bytes.into(), signature, revision: new });
+        Ok(Replaced { signature, old: replaced, new })
+    }
+
+    /// Replaces the content as [`replace`](Files::replace) does, if `may` agrees to what is there
+    /// now. Nobody else who writes in this way, in this process or another, comes in between.
+    pub fn replace_if(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        may: impl FnOnce(Option<&Content>) -> bool,
+    ) -> io::Result<Option<Replaced>> {
+        let _guard = if self.on_disk { lock_on_disk(path)? } else { None };
+        if !may(self.read(path)?.as_ref()) {
+            return Ok(None);
+        }
+        self.replace(path, bytes).map(Some)
     }
 
     /// Gives a file on disk the content that it had before, and its modification time.
@@ -114,6 +166,29 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 fn signature(found: &fs::Metadata) -> io::Result<Signature> {
     Ok(Signature { modified: found.modified()?, size: found.len() })
+}
+
+/// Which revision a content with this signature is.
+fn revision(written: Option<&Written>, found: Signature) -> u64 {
+    written.filter(|written| written.signature == found).map_or(0, |written| written.revision)
+}
+
+fn read_on_disk(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
+    let bytes = fs::read(path)?;
+    Ok((bytes, signature(&fs::metadata(path)?)?))
+}
+
+/// Locks the file that is at `path` now; a file that was renamed over it while we waited is another
+/// one.
+fn lock_on_disk(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let Some(file) = absent_is_none(File::open(path))? else { return Ok(None) };
+        file.lock()?;
+        let there = absent_is_none(fs::metadata(path))?.map(|found| found.ino());
+        if there == Some(file.metadata()?.ino()) {
+            return Ok(Some(file));
+        }
+    }
 }
 
 fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {
@@ -153,9 +228,23 @@ mod tests {
             assert_eq!(files.signature(&path).unwrap(), None);
             let first = files.replace(&path, b"1").unwrap();
             let second = files.replace(&path, b"2").unwrap();
-            assert!(second.modified > first.modified);
-            assert_eq!(files.signature(&path).unwrap(), Some(second));
-            assert_eq!(files.read(&path).unwrap(), Some((b"2".to_vec(), second)));
+            assert!(second.signature.modified > first.signature.modified);
+            assert_eq!((first.old, first.new, second.old, second.new), (0, 1, 1, 2));
+            assert_eq!(files.signature(&path).unwrap(), Some(second.signature));
+            let (bytes, signature) = (b"2".to_vec(), second.signature);
+            let content = Content { bytes, signature, revision: 2 };
+            assert_eq!(files.read(&path).unwrap(), Some(content));
+        }
+    }
+
+    #[test]
+    fn a_write_that_is_not_allowed_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        for files in [Files::on_disk(), Files::in_memory()] {
+            assert!(files.replace_if(&path, b"1", |now| now.is_none()).unwrap().is_some());
+            assert!(files.replace_if(&path, b"2", |now| now.is_none()).unwrap().is_none());
+            assert_eq!(files.read(&path).unwrap().unwrap().bytes, b"1");
         }
     }
 

@@ -4,11 +4,14 @@
 mod files;
 mod registry;
 
-pub use files::{Files, Signature, Written};
+pub use files::{Content, Files, Replaced, Signature, Written};
 pub use registry::Registry;
 
 use crate::gate::{Link, PausePoint};
-use crate::lock::{Caller, LockError, LockName, Protocol, RunDirectory, Token, TokenSlot, Ttl};
+use crate::history::Write;
+use crate::lock::{
+    Acquisition, Caller, LockError, LockName, Protocol, RunDirectory, Token, TokenSlot, Ttl,
+};
 use redis::ConnectionLike;
 use serde_json::{Map, Value};
 use std::io;
@@ -27,6 +30,7 @@ pub const CACHE_DB: i64 = 13;
 pub const CACHE_SECONDS: u64 = 259_200;
 
 const COUNT: &str = "operation_count";
+const FENCE: &str = "fence";
 
 /// Why an operation of a controller failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,9 @@ pub enum ControllerError {
     /// The run may not be changed.
     #[error("lock() called on a read-only run ({})", .0.display())]
     ReadOnly(PathBuf),
+    /// Somebody has written the file since this controller read it, or with a higher fencing token.
+    #[error("{}: stale write refused: somebody else has written it meanwhile", .0.display())]
+    Stale(PathBuf),
     /// The state file can't be read or written.
     #[error("{}: {source}", path.display())]
     File {
@@ -70,6 +77,7 @@ pub struct Controller {
 struct State {
     members: Map<String, Value>,
     signature: Option<Signature>,
+    revision: u64,
 }
 
 impl Controller {
@@ -104,27 +112,50 @@ impl Controller {
         Ok(())
     }
 
-    /// Takes the lock, unless the run is read-only.
+    /// Takes the lock, unless the run is read-only. A fenced protocol is told what the file has
+    /// seen, and the file is read again under the lock.
     pub fn acquire(
         &self,
         caller: &mut Caller<'_>,
         protocol: &dyn Protocol,
         ttl: Ttl,
-    ) -> Result<(), ControllerError> {
+    ) -> Result<Acquisition, ControllerError> {
         if self.files.exists(&self.directory.join(READONLY_FILE)) {
             return Err(ControllerError::ReadOnly(self.directory.clone()));
         }
-        Ok(protocol.acquire(caller, &self.lock, &self.slot, ttl)?)
+        let floor = fence(&self.state().members);
+        let acquired = protocol.acquire(caller, &self.lock, &self.slot, ttl, floor)?;
+        if protocol.is_fenced() {
+            self.refresh(caller.link)?;
+        }
+        Ok(acquired)
     }
 
-    /// Gives the lock back; with `force`, whoever owns it.
+    /// Gives the lock its full lease again.
+    pub fn extend(
+        &self,
+        caller: &mut Caller<'_>,
+        protocol: &dyn Protocol,
+    ) -> Result<(), ControllerError> {
+        Ok(protocol.extend(caller, &self.lock, &self.slot)?)
+    }
+
+    /// Gives the lock back.
     pub fn release(
         &self,
         caller: &mut Caller<'_>,
         protocol: &dyn Protocol,
-        force: bool,
     ) -> Result<(), ControllerError> {
-        Ok(protocol.release(caller, &self.lock, &self.slot, force)?)
+        Ok(protocol.release(caller, &self.lock, &self.slot)?)
+    }
+
+    /// Takes the lock away from whoever owns it now.
+    pub fn force_release(
+        &self,
+        caller: &mut Caller<'_>,
+        protocol: &dyn Protocol,
+    ) -> Result<(), ControllerError> {
+        Ok(protocol.force_release(caller, &self.lock, &self.slot)?)
     }
 
     /// Counts one more operation, in memory.
@@ -142,21 +173,41 @@ impl Controller {
         caller: &mut Caller<'_>,
         protocol: &dyn Protocol,
         cache: Option<&mut dyn ConnectionLike>,
-    ) -> Result<(), ControllerError> {
+    ) -> Result<Write, ControllerError> {
         protocol.check_write(caller, &self.lock, &self.slot)?;
-        let text = encode(&self.state().members);
+        let own = self.slot.get().and_then(|own| own.fence);
+        let (text, based_on, seen) = {
+            let mut state = self.state();
+            if let Some(own) = own.filter(|_| protocol.is_fenced()) {
+                state.members.insert(FENCE.into(), Value::from(own));
+            }
+            (encode(&state.members), state.revision, state.signature)
+        };
         caller.link.pause(PausePoint::FileWrite);
-        let signature = self
-            .files
-            .replace(&self.path, text.as_bytes())
-            .map_err(|source| self.failed(source))?;
-        self.state().signature = Some(signature);
+        let replaced = if protocol.is_fenced() {
+            let may = |now: Option<&Content>| {
+                let unchanged = now.map(|now| now.signature) == seen;
+                unchanged && now.is_none_or(|now| fence_in(&now.bytes) <= own.unwrap_or(0))
+            };
+            self.files.replace_if(&self.path, text.as_bytes(), may).transpose()
+        } else {
+            Some(self.files.replace(&self.path, text.as_bytes()))
+        };
+        let Some(replaced) = replaced else {
+            return Err(ControllerError::Stale(self.path.clone()));
+        };
+        let replaced = replaced.map_err(|source| self.failed(source))?;
+        {
+            let mut state = self.state();
+            state.signature = Some(replaced.signature);
+            state.revision = replaced.new;
+        }
         if let Some(cache) = cache {
             let mut mirror = redis::cmd("SET");
             mirror.arg(cache_key(&self.path)).arg(&text).arg("EX").arg(CACHE_SECONDS);
             let _ = mirror.exec(cache);
         }
-        Ok(())
+        Ok(Write { based_on, replaced: replaced.old, wrote: replaced.new })
     }
 
     /// Reads the file back and fails unless it is a state file.
@@ -170,9 +221,14 @@ impl Controller {
         &self.lock
     }
 
+    /// The acquisition that this controller remembers.
+    pub fn acquisition(&self) -> Option<Acquisition> {
+        self.slot.get()
+    }
+
     /// The token that this controller remembers.
     pub fn local_token(&self) -> Option<Token> {
-        self.slot.get()
+        self.slot.get().map(|own| own.token)
     }
 
     /// Forgets the token, as a crash would.
@@ -213,12 +269,23 @@ fn operation_count(members: &Map<String, Value>) -> u64 {
     members.get(COUNT).and_then(Value::as_u64).unwrap_or(0)
 }
 
+/// The highest fencing token that the state has seen.
+fn fence(members: &Map<String, Value>) -> u64 {
+    members.get(FENCE).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn fence_in(bytes: &[u8]) -> u64 {
+    serde_json::from_slice(bytes).map_or(0, |members| fence(&members))
+}
+
 fn load(files: &Files, path: &Path) -> Result<State, ControllerError> {
     let found =
         files.read(path).map_err(|source| ControllerError::File { path: path.into(), source })?;
-    let Some((bytes, signature)) = found else { return Ok(State::default()) };
+    let Some(Content { bytes, signature, revision }) = found else {
+        return Ok(State::default());
+    };
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => Ok(State { members, signature: Some(signature) }),
+        Ok(Value::Object(members)) => Ok(State { members, signature: Some(signature), revision }),
         Ok(_) => Err(ControllerError::Format { path: path.into(), why: "no JSON object".into() }),
         Err(error) => Err(ControllerError::Format { path: path.into(), why: error.to_string() }),
     }

@@ -3,8 +3,11 @@
 //! lease, and a write asks only whether anybody holds the lock.
 
 use super::protocol::{ask, set_flag};
-use super::{Caller, LockError, LockName, Payload, Protocol, TokenSlot, Ttl, encode_payload};
+use super::{
+    Acquisition, Caller, LockError, LockName, Payload, Protocol, TokenSlot, Ttl, encode_payload,
+};
 use crate::gate::{Link, PausePoint};
+use std::time::Duration;
 
 /// The reference's protocol.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +24,8 @@ impl Protocol for Legacy {
         lock: &LockName,
         slot: &TokenSlot,
         ttl: Ttl,
-    ) -> Result<(), LockError> {
+        _floor: u64,
+    ) -> Result<Acquisition, LockError> {
         let token = caller.identity.issue();
         let payload = encode_payload(&token, caller.identity, caller.clock.unix(), ttl);
         let taken: Option<String> = ask(caller.link, "SET", lock.key(), |cmd| {
@@ -29,15 +33,28 @@ impl Protocol for Legacy {
         })?;
         if taken.is_none() {
             let holder = stored(caller.link, lock)?;
-            return Err(LockError::AlreadyLocked {
-                owner: holder.as_ref().and_then(|payload| payload.owner()).map(str::to_string),
-                token: holder.map(|payload| payload.token().as_str().to_string()),
-            });
+            return Err(LockError::already_locked(holder.as_ref()));
         }
         set_flag(caller.link, lock, true)?;
         caller.link.pause(PausePoint::TokenWrite);
-        slot.set(Some(token));
-        Ok(())
+        let acquisition = Acquisition { token, fence: None, ttl };
+        slot.set(Some(acquisition.clone()));
+        Ok(acquisition)
+    }
+
+    /// The reference has no such operation. This is what careless clients do: whoever asks sets
+    /// the TTL, without looking whose lock it is.
+    fn extend(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        caller.link.pause(PausePoint::TokenRead);
+        let ttl = slot.get().ok_or(LockError::NotOwner)?.ttl;
+        ask(caller.link, "EXPIRE", lock.key(), |cmd| {
+            cmd.arg(ttl.seconds());
+        })
     }
 
     fn release(
@@ -45,22 +62,28 @@ impl Protocol for Legacy {
         caller: &mut Caller<'_>,
         lock: &LockName,
         slot: &TokenSlot,
-        force: bool,
     ) -> Result<(), LockError> {
         if let Some(payload) = stored(caller.link, lock)? {
             caller.link.pause(PausePoint::TokenRead);
             match slot.get() {
-                _ if force => {}
                 None => return Err(LockError::NotOwner),
-                Some(token) if token != *payload.token() => return Err(LockError::OtherToken),
-                Some(_) => {}
+                Some(own) if own.token != *payload.token() => return Err(LockError::OtherToken),
+                Some(_) => delete(caller, lock)?,
             }
-            ask::<()>(caller.link, "DEL", lock.key(), |_| ())?;
         }
-        set_flag(caller.link, lock, false)?;
-        caller.link.pause(PausePoint::TokenWrite);
-        slot.set(None);
-        Ok(())
+        forget(caller, lock, slot)
+    }
+
+    fn force_release(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        if stored(caller.link, lock)?.is_some() {
+            delete(caller, lock)?;
+        }
+        forget(caller, lock, slot)
     }
 
     fn check_write(
@@ -71,6 +94,25 @@ impl Protocol for Legacy {
     ) -> Result<(), LockError> {
         if is_locked(caller.link, lock)? { Ok(()) } else { Err(LockError::NotLocked) }
     }
+
+    fn renewal(&self, _ttl: Ttl) -> Option<Duration> {
+        None
+    }
+
+    fn is_fenced(&self) -> bool {
+        false
+    }
+}
+
+fn delete(caller: &mut Caller<'_>, lock: &LockName) -> Result<(), LockError> {
+    ask(caller.link, "DEL", lock.key(), |_| ())
+}
+
+fn forget(caller: &mut Caller<'_>, lock: &LockName, slot: &TokenSlot) -> Result<(), LockError> {
+    set_flag(caller.link, lock, false)?;
+    caller.link.pause(PausePoint::TokenWrite);
+    slot.set(None);
+    Ok(())
 }
 
 /// Whether anybody holds the lock; a flag that says so while nobody does is set to `false`.

@@ -1,6 +1,8 @@
 //! The shared lock library: the NoDb lock's names, wire format and protocols, as plain synchronous
 //! code over a Redis connection. It records nothing and knows no actors.
 
+mod effects;
+mod hardened;
 mod legacy;
 mod name;
 mod payload;
@@ -11,6 +13,8 @@ mod snapshot;
 mod token;
 mod ttl;
 
+pub use effects::effects;
+pub use hardened::{HARDENED, Hardened};
 pub use legacy::{Legacy, is_locked};
 pub use name::{LockName, NameError, RunDirectory, RunGroup};
 pub use payload::{Payload, encode_payload, is_dead};
@@ -18,5 +22,5 @@ pub use protocol::{Caller, LockError, Protocol};
 pub use recovery::{delete_if, restore};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
-pub use token::{Identity, Token, TokenSlot, hostname};
+pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};
 pub use ttl::{Ttl, TtlError};

@@ -50,6 +50,7 @@ pub struct Payload {
     raw: Vec<u8>,
     token: Token,
     owner: Option<String>,
+    fence: Option<u64>,
 }
 
 impl Payload {
@@ -74,6 +75,7 @@ impl Payload {
             raw: raw.into(),
             token: Token::from(member("token").unwrap_or(&text)),
             owner: member("owner").map(str::to_string),
+            fence: object.get("fence").and_then(|fence| fence.as_u64()),
         }
     }
 
@@ -85,6 +87,11 @@ impl Payload {
     /// Who owns the acquisition.
     pub fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// The fencing token, where the protocol has one.
+    pub fn fence(&self) -> Option<u64> {
+        self.fence
     }
 
     /// `hostname:pid` of the owner, where the payload names it.

@@ -1,9 +1,10 @@
 //! What a lock protocol offers, and how its operations fail.
 
-use super::{Identity, LockName, TokenSlot, Ttl};
+use super::{Acquisition, Identity, LockName, Payload, TokenSlot, Ttl};
 use crate::clock::Clock;
 use crate::gate::Link;
 use redis::{Cmd, FromRedisValue, RedisError};
+use std::time::Duration;
 
 /// Who calls: a connection, the time, and who asks.
 pub struct Caller<'a> {
@@ -21,22 +22,40 @@ pub trait Protocol: Send + Sync {
     /// The name that the command line and reports use.
     fn name(&self) -> &'static str;
 
-    /// Takes the lock for `ttl`, or fails at once with [`LockError::AlreadyLocked`].
+    /// Takes the lock for `ttl`, or fails at once with [`LockError::AlreadyLocked`]. `floor` is the
+    /// highest fencing token that the resource has seen; a protocol that has them gives a higher
+    /// one.
     fn acquire(
         &self,
         caller: &mut Caller<'_>,
         lock: &LockName,
         slot: &TokenSlot,
         ttl: Ttl,
+        floor: u64,
+    ) -> Result<Acquisition, LockError>;
+
+    /// Gives the lock its full lease again.
+    fn extend(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
     ) -> Result<(), LockError>;
 
-    /// Gives the lock back; with `force`, whoever owns it.
+    /// Gives the lock back.
     fn release(
         &self,
         caller: &mut Caller<'_>,
         lock: &LockName,
         slot: &TokenSlot,
-        force: bool,
+    ) -> Result<(), LockError>;
+
+    /// Takes the lock away from whoever owns it now.
+    fn force_release(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
     ) -> Result<(), LockError>;
 
     /// Fails unless the protocol lets the caller write the file now.
@@ -46,9 +65,16 @@ pub trait Protocol: Send + Sync {
         lock: &LockName,
         slot: &TokenSlot,
     ) -> Result<(), LockError>;
+
+    /// How often a holder that works extends its lease; never, if there is no renewal.
+    fn renewal(&self, ttl: Ttl) -> Option<Duration>;
+
+    /// Whether the resource must check the fencing token and that nobody has written since the
+    /// caller last read.
+    fn is_fenced(&self) -> bool;
 }
 
-/// Why an operation on a lock failed. The first five speak the reference's words (contract,
+/// Why an operation on a lock failed. Those of the legacy protocol speak the reference's words (contract,
 /// section 3).
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -66,6 +92,9 @@ pub enum LockError {
     /// A release by one whose acquisition is not the one in Redis.
     #[error("unlock() called with non-matching token")]
     OtherToken,
+    /// The caller is told that the lock it held is no longer its own.
+    #[error("the lock was lost: {0}")]
+    Lost(String),
     /// A write while nobody holds the lock.
     #[error("cannot dump to unlocked db")]
     NotLocked,
@@ -79,6 +108,16 @@ pub enum LockError {
         /// What came back.
         source: RedisError,
     },
+}
+
+impl LockError {
+    /// The lock is held by the owner of this payload, if it was still there when we looked.
+    pub(super) fn already_locked(holder: Option<&Payload>) -> Self {
+        Self::AlreadyLocked {
+            owner: holder.and_then(|payload| payload.owner()).map(str::to_string),
+            token: holder.map(|payload| payload.token().as_str().to_string()),
+        }
+    }
 }
 
 fn holder(owner: &Option<String>, token: &Option<String>) -> String {

@@ -1,5 +1,6 @@
 //! Who owns an acquisition: tokens, the slot that remembers one, and the one who takes part.
 
+use super::Ttl;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -23,20 +24,31 @@ impl From<&str> for Token {
     }
 }
 
-/// Where a controller remembers the token of its acquisition. Threads that share the controller
-/// share the slot (contract, section 3).
+/// What one knows of an acquisition that one holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acquisition {
+    /// Who owns it.
+    pub token: Token,
+    /// A number that only rises, where the protocol has one; the resource checks it.
+    pub fence: Option<u64>,
+    /// Its lease, each time that it is extended.
+    pub ttl: Ttl,
+}
+
+/// Where a controller remembers its acquisition. Threads that share the controller share the slot
+/// (contract, section 3).
 #[derive(Debug, Default)]
-pub struct TokenSlot(Mutex<Option<Token>>);
+pub struct TokenSlot(Mutex<Option<Acquisition>>);
 
 impl TokenSlot {
-    /// The token, if one is remembered.
-    pub fn get(&self) -> Option<Token> {
+    /// The acquisition, if one is remembered.
+    pub fn get(&self) -> Option<Acquisition> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Remembers a token, or forgets it.
-    pub fn set(&self, token: Option<Token>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    /// Remembers an acquisition, or forgets it.
+    pub fn set(&self, acquisition: Option<Acquisition>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = acquisition;
     }
 }
 

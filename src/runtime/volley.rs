@@ -64,10 +64,7 @@ impl Volley {
         let replies: Vec<_> = gathered
             .iter_mut()
             .zip(sent)
-            .map(|(arrival, sent)| match sent? {
-                Some(reply) => Ok(reply),
-                None => arrival.connection.receive(),
-            })
+            .map(|(arrival, sent)| arrival.connection.receive(&arrival.command, sent))
             .collect();
         for (Arrival { connection, back, .. }, reply) in gathered.into_iter().zip(replies) {
             // Whoever no longer waits for its connection doesn't need it.

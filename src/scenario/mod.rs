@@ -25,5 +25,6 @@ pub use error::ScenarioError;
 pub use file::Scenario;
 pub use parameter::{Kind, Parameter};
 pub use plan::{
-    Action, ActorPlan, Expectation, Instance, LockPlan, Plan, Start, Status, Step, Value,
+    Action, ActorPlan, Expectation, Instance, LockPlan, Matches, Plan, Rule, RuleEffect, Start,
+    Status, Step, Value,
 };

@@ -1,6 +1,8 @@
 //! The plan: a scenario with every parameter bound and nothing left to default. It is all that a
 //! runtime needs to know, and the same plan on a virtual clock gives the same run.
 
+use crate::check::Property;
+use crate::gate::PausePoint;
 use crate::lock::Ttl;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,8 @@ pub struct Plan {
     pub locks: Vec<LockPlan>,
     /// Everyone who takes part, in the order of the file.
     pub actors: Vec<ActorPlan>,
+    /// What is done to single commands and pause points, in the order of the file.
+    pub rules: Vec<Rule>,
     /// What must come out, for this plan's parameters.
     pub expectations: Vec<Expectation>,
     /// The TTL of an acquire that names none.
@@ -55,6 +59,8 @@ pub struct ActorPlan {
     pub start: Start,
     /// Whether it shares its controllers with others.
     pub instance: Instance,
+    /// How long it may take; past that its client has given up on it (a gateway's limit).
+    pub limit: Option<Duration>,
     /// What it does.
     pub steps: Arc<[Step]>,
 }
@@ -84,6 +90,8 @@ pub enum Instance {
     Shared,
     /// A controller of its own, as another process would have.
     Own,
+    /// The process's one controller, by a registry that looks and inserts in two steps.
+    Racy,
 }
 
 /// One thing that an actor does.
@@ -162,6 +170,74 @@ pub enum Action {
         /// A lock of the run.
         lock: usize,
     },
+    /// Give the lock its full lease again.
+    Extend {
+        /// Which lock.
+        lock: usize,
+    },
+    /// Stand still, as a process that is stopped or swapped out: nothing is renewed meanwhile.
+    Pause {
+        /// For how long.
+        duration: Duration,
+    },
+    /// End here, as a process that is killed: nothing is released, nothing more is done.
+    Crash,
+    /// Wait until a named step has ended, or a named rule has matched.
+    Await {
+        /// The step's or the rule's name.
+        signal: String,
+    },
+    /// Do some steps several times.
+    Repeat {
+        /// How often.
+        times: u32,
+        /// What.
+        body: Vec<Step>,
+    },
+    /// The server forgets everything, as after a restart without persistence.
+    Amnesia,
+    /// The server's clock jumps forward.
+    ClockJump {
+        /// By how much.
+        duration: Duration,
+    },
+    /// The server evicts the lock key to save memory.
+    Evict {
+        /// Which lock.
+        lock: usize,
+    },
+    /// Get the process's controller anew, which refreshes it if its file changed.
+    GetInstance {
+        /// Whose controller.
+        lock: usize,
+    },
+    /// Another process raises `operation_count` in the state file, without any lock.
+    ExternalDump {
+        /// Whose file.
+        lock: usize,
+    },
+    /// Make the run read-only.
+    MakeReadonly {
+        /// Whose run.
+        lock: usize,
+    },
+    /// Fail unless the controller's `operation_count` is as expected.
+    Sees {
+        /// Whose controller.
+        lock: usize,
+        /// What it should have counted since the run began.
+        count: u64,
+        /// Whether to read the file afresh into a controller of its own that is never cached, as
+        /// the reference does with `ignore_lock=True`.
+        fresh: bool,
+    },
+    /// Fail unless the process's registry holds a controller of the run, or holds none.
+    Cached {
+        /// Whose controller.
+        lock: usize,
+        /// Whether it should be there.
+        is_cached: bool,
+    },
     /// Look at Redis and the local token, changing nothing.
     Snapshot {
         /// Which lock.
@@ -186,9 +262,72 @@ impl Action {
             Action::ReplaceToken { .. } => "replace_token",
             Action::PlantOrphan { .. } => "plant_orphan",
             Action::ClearLocks { .. } => "clear_locks",
+            Action::Extend { .. } => "extend",
+            Action::Pause { .. } => "pause",
+            Action::Crash => "crash",
+            Action::Await { .. } => "await",
+            Action::Repeat { .. } => "repeat",
+            Action::Amnesia => "amnesia",
+            Action::ClockJump { .. } => "clock_jump",
+            Action::Evict { .. } => "evict",
+            Action::GetInstance { .. } => "get_instance",
+            Action::ExternalDump { .. } => "external_dump",
+            Action::MakeReadonly { .. } => "make_readonly",
+            Action::Sees { .. } => "sees",
+            Action::Cached { .. } => "cached",
             Action::Snapshot { .. } => "snapshot",
         }
     }
+}
+
+/// What is done to one command or pause point of an actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The name that `await` and other rules speak of.
+    pub name: String,
+    /// Whose: an actor's name, or a group's; anybody's, if none is said.
+    pub actor: Option<String>,
+    /// What it matches.
+    pub matches: Matches,
+    /// Only where it is about this lock: its key, or its flag.
+    pub lock: Option<usize>,
+    /// The first of the matches that it is for, from 1.
+    pub from: u32,
+    /// The last one; no last one, if none is said.
+    pub to: Option<u32>,
+    /// What is done.
+    pub effect: RuleEffect,
+}
+
+/// What a rule matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matches {
+    /// Commands of this name in capitals (`DEL`), or of this operation of the lock protocol,
+    /// whatever commands it is made of (`acquire`, `extend`, `release`: the command that changes
+    /// the lock key).
+    Command(String),
+    /// A pause point.
+    Pause(PausePoint),
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuleEffect {
+    /// It waits until a named step has ended, or a named rule has matched.
+    HoldUntil(String),
+    /// It never reaches the server, and fails with this error reply.
+    Fail(String),
+    /// It runs, but its reply never comes: the client sees a time-out.
+    DropReply,
+    /// It never reaches the server, and no reply comes.
+    Forget,
+    /// It waits this long.
+    Delay(Duration),
+    /// The client sees a time-out at once; the command runs when a named step has ended or a named
+    /// rule has matched.
+    RunLate(String),
+    /// The actor is killed before it.
+    Crash,
 }
 
 /// How an actor or a step ended, as scenario files and reports say it.
@@ -239,6 +378,13 @@ pub enum Expectation {
         label: String,
         /// A word from the fixed list of diagnoses.
         diagnosis: String,
+    },
+    /// What the checkers must find, or must not.
+    Finding {
+        /// The property.
+        property: Property,
+        /// Whether it must be found.
+        found: bool,
     },
     /// By how much `operation_count` in the state file must have risen when all is over.
     Updates {

@@ -1,0 +1,123 @@
+//! What a command did to a lock, read from the command and its reply: the one place that knows how
+//! both protocols look on the wire.
+
+use super::hardened::{SCRIPTS, Script};
+use super::{LockName, Payload, Token, Ttl};
+use crate::history::{Change, Effect};
+use redis::Value;
+
+/// What one command, as its arguments, did to these locks.
+pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Effect> {
+    let Some((name, rest)) = arguments.split_first() else { return Vec::new() };
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    match (name.as_str(), rest) {
+        ("SET", [key, value, options @ ..]) => about(locks, key, || set(value, options, reply)),
+        ("GET", [key]) => about(locks, key, || saw(reply)),
+        ("DEL" | "UNLINK", [key]) => about(locks, key, || {
+            (*reply == Value::Int(1)).then_some(Change::Deleted { token: None })
+        }),
+        ("EXPIRE" | "PEXPIRE", [key, ttl]) => about(locks, key, || {
+            let unit = if name == "EXPIRE" { 1_000_000_000 } else { 1_000_000 };
+            (*reply == Value::Int(1))
+                .then(|| Change::Extended { lease: number(ttl).saturating_mul(unit) })
+        }),
+        ("EVAL" | "EVALSHA", [body, _, key, _, arguments @ ..]) => {
+            let lock = locks.iter().position(|lock| lock.key().as_bytes() == *key);
+            let changes = scripted(&name, body, arguments, reply);
+            let about = |lock| changes.into_iter().map(move |change| Effect { lock, change });
+            lock.map(|lock| about(lock).collect()).unwrap_or_default()
+        }
+        ("HSET", [hash, field, value]) => locks
+            .iter()
+            .enumerate()
+            .filter(|(_, lock)| {
+                lock.runid().as_bytes() == *hash && lock.flag().as_bytes() == *field
+            })
+            .map(|(lock, _)| Effect {
+                lock,
+                change: Change::Flagged { locked: *value != b"false" },
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn about(locks: &[LockName], key: &[u8], change: impl FnOnce() -> Option<Change>) -> Vec<Effect> {
+    let Some(lock) = locks.iter().position(|lock| lock.key().as_bytes() == key) else {
+        return Vec::new();
+    };
+    change().map(|change| Effect { lock, change }).into_iter().collect()
+}
+
+fn set(value: &[u8], options: &[&[u8]], reply: &Value) -> Option<Change> {
+    let has =
+        |option: &str| options.iter().any(|given| given.eq_ignore_ascii_case(option.as_bytes()));
+    let after = |option: &str| {
+        let at = options.iter().position(|given| given.eq_ignore_ascii_case(option.as_bytes()))?;
+        options.get(at + 1).map(|value| number(value))
+    };
+    if *reply != Value::Okay {
+        return has("NX").then_some(Change::Refused);
+    }
+    let lease = after("EX")
+        .map(|seconds| seconds.saturating_mul(1_000_000_000))
+        .or_else(|| after("PX").map(|milliseconds| milliseconds.saturating_mul(1_000_000)));
+    let payload = Payload::decode(value);
+    let token = payload.token().as_str().to_string();
+    Some(if has("NX") {
+        Change::Took { token, fence: payload.fence(), lease }
+    } else {
+        Change::Overwrote { token, lease }
+    })
+}
+
+/// What one of the hardened protocol's scripts did.
+fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<Change> {
+    let own = arguments.first().and_then(|beginning| token_of(beginning));
+    let lease = || arguments.get(1).map(|ttl| number(ttl).saturating_mul(1_000_000_000));
+    let flagged = |locked| Change::Flagged { locked };
+    let is = |script: &Script| script.is_called_by(name, body);
+    match reply {
+        Value::Array(parts) if is(&SCRIPTS.acquire) => match (parts.as_slice(), own) {
+            ([Value::Int(1), Value::Int(fence)], Some(token)) => {
+                let fence = u64::try_from(*fence).ok();
+                vec![Change::Took { token, fence, lease: lease() }, flagged(true)]
+            }
+            _ => vec![Change::Refused],
+        },
+        Value::Int(1) if is(&SCRIPTS.extend) => {
+            lease().map(|lease| Change::Extended { lease }).into_iter().collect()
+        }
+        Value::Int(1) if is(&SCRIPTS.release) || is(&SCRIPTS.force_release) => {
+            vec![Change::Deleted { token: own }, flagged(false)]
+        }
+        Value::Int(0) if is(&SCRIPTS.release) || is(&SCRIPTS.force_release) => {
+            vec![Change::Saw { token: None }, flagged(false)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The token of a payload of ours, or of its beginning.
+fn token_of(beginning: &[u8]) -> Option<String> {
+    let rest = beginning.strip_prefix(br#"{"token":""#)?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    rest.get(..end).map(|token| String::from_utf8_lossy(token).into_owned())
+}
+
+fn saw(reply: &Value) -> Option<Change> {
+    let token = |token: &Token| token.as_str().to_string();
+    match reply {
+        Value::Nil => Some(Change::Saw { token: None }),
+        Value::BulkString(raw) => {
+            Some(Change::Saw { token: Some(token(Payload::decode(raw).token())) })
+        }
+        _ => None,
+    }
+}
+
+/// A number of seconds or milliseconds; more than a year is a year, which outlives every run.
+fn number(text: &[u8]) -> u64 {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    u64::min(number, Ttl::MAX.seconds() * 1000)
+}

@@ -1,0 +1,285 @@
+//! The protocol that mends the reference's races and keeps its key, flag and payload, so that both
+//! exclude each other (contract, section 4; design, "Two protocols").
+//!
+//! Acquire, extend, release and force-release are each one script, which moves lock key and flag
+//! together (Redis runs a script as one command). A fencing token, counted in the flag hash and never
+//! below what the resource has seen, lets the resource refuse a holder whose lock was taken over
+//! (Kleppmann, "How to do distributed locking"). Loss of the lock is always told.
+
+use super::protocol::ask;
+use super::{
+    Acquisition, Caller, LockError, LockName, Payload, Protocol, Token, TokenSlot, Ttl,
+    encode_payload,
+};
+use crate::gate::{Link, PausePoint};
+use redis::{Cmd, FromRedisValue, RedisError, ServerErrorKind};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// A script and its digest.
+pub(super) struct Script {
+    text: String,
+    sha: String,
+}
+
+impl Script {
+    fn new(text: &str) -> Self {
+        Self { text: text.into(), sha: redis::Script::new(text).get_hash().into() }
+    }
+
+    /// Whether a command is this script's EVAL or EVALSHA.
+    pub fn is_called_by(&self, name: &str, body: &[u8]) -> bool {
+        match name {
+            "EVALSHA" => body.eq_ignore_ascii_case(self.sha.as_bytes()),
+            "EVAL" => body == self.text.as_bytes(),
+            _ => false,
+        }
+    }
+}
+
+/// The hardened protocol.
+pub struct Hardened {
+    scripts: &'static Scripts,
+    is_fenced: bool,
+    renews: bool,
+}
+
+/// Its four scripts.
+pub(super) struct Scripts {
+    pub acquire: Script,
+    pub extend: Script,
+    pub release: Script,
+    pub force_release: Script,
+}
+
+/// KEYS: lock key, flag hash. ARGV: payload up to the fencing token, TTL in seconds, flag field,
+/// fence field, floor. The payload is `{...,"fence":` and the script closes it.
+const ACQUIRE: &str = r#"
+local holder = redis.call('GET', KEYS[1])
+if holder then return {0, holder} end
+local fence = redis.call('HINCRBY', KEYS[2], ARGV[4], 1)
+if fence <= tonumber(ARGV[5]) then
+  fence = tonumber(ARGV[5]) + 1
+  redis.call('HSET', KEYS[2], ARGV[4], string.format('%.0f', fence))
+end
+redis.call('SET', KEYS[1], ARGV[1] .. string.format('%.0f', fence) .. '}', 'EX', ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[3], 'true')
+return {1, fence}
+"#;
+
+/// KEYS: lock key. ARGV: how our payload begins, TTL in seconds.
+const EXTEND: &str = r#"
+local holder = redis.call('GET', KEYS[1])
+if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
+  return redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+return 0
+"#;
+
+/// KEYS: lock key, flag hash. ARGV: how our payload begins, flag field. 1 released, 0 it was gone,
+/// -1 somebody else has it.
+const RELEASE: &str = r#"
+local holder = redis.call('GET', KEYS[1])
+if holder and string.sub(holder, 1, #ARGV[1]) ~= ARGV[1] then return -1 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[2], ARGV[2], 'false')
+if holder then return 1 end
+return 0
+"#;
+
+/// KEYS: lock key, flag hash. ARGV: the payload that was observed, flag field.
+const FORCE_RELEASE: &str = r#"
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return -1 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[2], ARGV[2], 'false')
+if holder then return 1 end
+return 0
+"#;
+
+pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    acquire: Script::new(ACQUIRE),
+    extend: Script::new(EXTEND),
+    release: Script::new(RELEASE),
+    force_release: Script::new(FORCE_RELEASE),
+});
+
+/// The one that is in use.
+pub static HARDENED: LazyLock<Hardened> =
+    LazyLock::new(|| Hardened { scripts: &SCRIPTS, is_fenced: true, renews: true });
+
+impl Hardened {
+    fn run<T: FromRedisValue>(
+        &self,
+        link: &mut dyn Link,
+        script: &Script,
+        lock: &LockName,
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<T, LockError> {
+        let call = |name: &str, body: &str| {
+            let mut cmd = redis::cmd(name);
+            cmd.arg(body).arg(2).arg(lock.key()).arg(lock.runid());
+            arguments(&mut cmd);
+            cmd
+        };
+        let failed = |source: RedisError| LockError::Redis {
+            command: "EVALSHA",
+            key: lock.key().into(),
+            source,
+        };
+        match call("EVALSHA", &script.sha).query(link) {
+            // The server forgot the script, or never had it; EVAL teaches it again.
+            Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
+                call("EVAL", &script.text).query(link).map_err(failed)
+            }
+            other => other.map_err(failed),
+        }
+    }
+}
+
+/// How the payload of an acquisition begins: its token comes first (contract, section 2).
+fn beginning(token: &Token) -> String {
+    format!(r#"{{"token":"{}","#, token.as_str())
+}
+
+fn fence_field(lock: &LockName) -> String {
+    lock.flag().replacen("locked:", "fence:", 1)
+}
+
+impl Protocol for Hardened {
+    fn name(&self) -> &'static str {
+        "hardened"
+    }
+
+    fn acquire(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+        ttl: Ttl,
+        floor: u64,
+    ) -> Result<Acquisition, LockError> {
+        let token = caller.identity.issue();
+        let payload = encode_payload(&token, caller.identity, caller.clock.unix(), ttl);
+        let open = format!(r#"{},"fence":"#, payload.strip_suffix('}').unwrap_or(&payload));
+        let (taken, found): (bool, redis::Value) =
+            self.run(caller.link, &self.scripts.acquire, lock, |cmd| {
+                cmd.arg(&open)
+                    .arg(ttl.seconds())
+                    .arg(lock.flag())
+                    .arg(fence_field(lock))
+                    .arg(floor);
+            })?;
+        if !taken {
+            let holder = match found {
+                redis::Value::BulkString(raw) => Some(Payload::decode(&raw)),
+                _ => None,
+            };
+            return Err(LockError::already_locked(holder.as_ref()));
+        }
+        let fence = match found {
+            redis::Value::Int(fence) => u64::try_from(fence).ok(),
+            _ => None,
+        };
+        let acquisition = Acquisition { token, fence, ttl };
+        caller.link.pause(PausePoint::TokenWrite);
+        slot.set(Some(acquisition.clone()));
+        Ok(acquisition)
+    }
+
+    fn extend(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        caller.link.pause(PausePoint::TokenRead);
+        let own = slot.get().ok_or(LockError::NotOwner)?;
+        let still_ours: bool = self.run(caller.link, &self.scripts.extend, lock, |cmd| {
+            cmd.arg(beginning(&own.token)).arg(own.ttl.seconds());
+        })?;
+        if still_ours {
+            return Ok(());
+        }
+        self.lost(caller, slot, &own, "it could not be extended")
+    }
+
+    fn release(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        caller.link.pause(PausePoint::TokenRead);
+        let own = slot.get().ok_or(LockError::NotOwner)?;
+        let released: i64 = self.run(caller.link, &self.scripts.release, lock, |cmd| {
+            cmd.arg(beginning(&own.token)).arg(lock.flag());
+        })?;
+        match released {
+            1 => {
+                caller.link.pause(PausePoint::TokenWrite);
+                slot.set(None);
+                Ok(())
+            }
+            0 => self.lost(caller, slot, &own, "it was gone before it was released"),
+            _ => self.lost(caller, slot, &own, "somebody else had it when it was to be released"),
+        }
+    }
+
+    fn force_release(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        let observed: Option<Vec<u8>> = ask(caller.link, "GET", lock.key(), |_| ())?;
+        let observed = observed.unwrap_or_default();
+        let released: i64 = self.run(caller.link, &self.scripts.force_release, lock, |cmd| {
+            cmd.arg(&observed).arg(lock.flag());
+        })?;
+        caller.link.pause(PausePoint::TokenWrite);
+        slot.set(None);
+        if released < 0 { Err(LockError::OtherToken) } else { Ok(()) }
+    }
+
+    fn check_write(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        caller.link.pause(PausePoint::TokenRead);
+        let own = slot.get().ok_or(LockError::NotOwner)?;
+        let raw: Option<Vec<u8>> = ask(caller.link, "GET", lock.key(), |_| ())?;
+        match raw.as_deref().map(Payload::decode) {
+            Some(payload) if *payload.token() == own.token => Ok(()),
+            Some(_) => self.lost(caller, slot, &own, "somebody else has it now"),
+            None => self.lost(caller, slot, &own, "it is gone"),
+        }
+    }
+
+    fn renewal(&self, ttl: Ttl) -> Option<Duration> {
+        self.renews.then(|| ttl.duration() / 3)
+    }
+
+    fn is_fenced(&self) -> bool {
+        self.is_fenced
+    }
+}
+
+impl Hardened {
+    /// Forgets an acquisition that is over, and tells the caller.
+    fn lost(
+        &self,
+        caller: &mut Caller<'_>,
+        slot: &TokenSlot,
+        own: &Acquisition,
+        why: &str,
+    ) -> Result<(), LockError> {
+        caller.link.pause(PausePoint::TokenWrite);
+        if slot.get().is_some_and(|now| now.token == own.token) {
+            slot.set(None);
+        }
+        Err(LockError::Lost(why.into()))
+    }
+}
