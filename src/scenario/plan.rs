@@ -26,6 +26,8 @@ pub struct Plan {
     pub expectations: Vec<Expectation>,
     /// The TTL of an acquire that names none.
     pub default_ttl: Ttl,
+    /// How long an acquire that doesn't say keeps trying.
+    pub wait: Duration,
 }
 
 /// The value of a parameter.
@@ -114,6 +116,8 @@ pub enum Action {
         lock: usize,
         /// For how long; [`Plan::default_ttl`] if it isn't said.
         ttl: Option<Ttl>,
+        /// How long to keep trying; [`Plan::wait`] if it isn't said.
+        wait: Option<Duration>,
     },
     /// Raise the controller's `operation_count` in memory and let time pass.
     Work {
@@ -145,6 +149,8 @@ pub enum Action {
         lock: usize,
         /// For how long; [`Plan::default_ttl`] if it isn't said.
         ttl: Option<Ttl>,
+        /// How long to keep trying; [`Plan::wait`] if it isn't said.
+        wait: Option<Duration>,
         /// What is done under the lock.
         body: Vec<Step>,
     },
