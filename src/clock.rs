@@ -31,10 +31,12 @@ pub trait Clock: Send + Sync {
     /// Lets `duration` pass, or less if the clock is stopped or its deadline comes first.
     fn sleep(&self, duration: Duration) -> Result<(), Stopped>;
 
-    /// Whether the clock was stopped or its deadline passed.
-    fn check(&self) -> Result<(), Stopped> {
-        self.sleep(Duration::ZERO)
-    }
+    /// Waits until `done`, which is asked again after each [`notify`](Clock::notify), or until the
+    /// clock is stopped or its deadline passes.
+    fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped>;
+
+    /// Says that something happened for which somebody may wait.
+    fn notify(&self) {}
 }
 
 /// The machine's clock.
@@ -79,18 +81,37 @@ impl Clock for WallClock {
 
     fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
         let wake = self.now().saturating_add(duration);
-        let (until, late) = match self.deadline {
-            Some(deadline) if deadline < wake => (deadline, true),
-            _ => (wake, false),
-        };
+        match self.deadline {
+            Some(deadline) if deadline < wake => {
+                self.rest(deadline, &|| false).and(Err(Stopped::TimedOut))
+            }
+            _ => self.rest(wake, &|| false),
+        }
+    }
+
+    fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
+        self.rest(self.deadline.unwrap_or(Duration::MAX), done)?;
+        if done() { Ok(()) } else { Err(Stopped::TimedOut) }
+    }
+
+    fn notify(&self) {
+        // Whoever has found that it must wait waits by the time we get the lock.
+        let _stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changed.notify_all();
+    }
+}
+
+impl WallClock {
+    /// Rests until then, or until `done`, or until the clock is stopped.
+    fn rest(&self, until: Duration, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(why) = *stopped {
                 return Err(why);
             }
             let left = until.saturating_sub(self.now());
-            if left.is_zero() {
-                return if late { Err(Stopped::TimedOut) } else { Ok(()) };
+            if left.is_zero() || done() {
+                return Ok(());
             }
             stopped =
                 self.changed.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -130,6 +151,11 @@ impl VirtualClock {
         self.nanos.fetch_max(nanos, Ordering::Relaxed);
     }
 
+    /// The time at which everybody is told that it is over, if there is one.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
     /// The moment at which a sleep of `duration` that starts now ends, and how it ends.
     pub fn wake(&self, duration: Duration) -> (Duration, Result<(), Stopped>) {
         let wake = self.now().saturating_add(duration);
@@ -154,6 +180,11 @@ impl Clock for VirtualClock {
         self.advance_to(wake);
         result
     }
+
+    /// Nothing happens while a virtual clock stands still, so what is not done is never done.
+    fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
+        if done() { Ok(()) } else { Err(Stopped::TimedOut) }
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +201,22 @@ mod tests {
         });
         clock.stop(Stopped::Interrupted);
         assert_eq!(sleeper.join().unwrap(), Err(Stopped::Interrupted));
-        assert_eq!(clock.check(), Err(Stopped::Interrupted));
+        assert_eq!(clock.sleep(Duration::ZERO), Err(Stopped::Interrupted));
+    }
+
+    #[test]
+    fn who_waits_is_woken_by_what_happens_or_by_the_deadline() {
+        let clock = Arc::new(WallClock::new(None));
+        let happened = Arc::new(AtomicU64::new(0));
+        let waiter = std::thread::spawn({
+            let (clock, happened) = (Arc::clone(&clock), Arc::clone(&happened));
+            move || clock.wait_until(&|| happened.load(Ordering::SeqCst) == 1)
+        });
+        happened.store(1, Ordering::SeqCst);
+        clock.notify();
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+        let short = WallClock::new(Some(Duration::from_millis(1)));
+        assert_eq!(short.wait_until(&|| false), Err(Stopped::TimedOut));
     }
 
     #[test]

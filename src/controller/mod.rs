@@ -165,6 +165,22 @@ impl Controller {
         state.members.insert(COUNT.into(), Value::from(count + 1));
     }
 
+    /// How many operations it has counted.
+    pub fn operation_count(&self) -> u64 {
+        operation_count(&self.state().members)
+    }
+
+    /// Writes the state to its file without asking for any lock, as a process that knows of none.
+    pub fn dump_without_lock(&self) -> Result<Write, ControllerError> {
+        let (text, based_on) = {
+            let state = self.state();
+            (encode(&state.members), state.revision)
+        };
+        let replaced = self.files.replace(&self.path, text.as_bytes());
+        let replaced = replaced.map_err(|source| self.failed(source))?;
+        Ok(Write { based_on, replaced: replaced.old, wrote: replaced.new })
+    }
+
     /// Writes the state to its file, if the protocol allows it now, and mirrors it in the cache.
     /// A mirror that fails is no failure of the write, which is committed by then (contract,
     /// section 4).
@@ -231,9 +247,14 @@ impl Controller {
         self.slot.get().map(|own| own.token)
     }
 
-    /// Forgets the token, as a crash would.
+    /// Forgets the acquisition, as a step of an actor.
     pub fn forget_token(&self, link: &mut dyn Link) {
         link.pause(PausePoint::TokenWrite);
+        self.forget_acquisition();
+    }
+
+    /// Forgets the acquisition, as a crash does.
+    pub fn forget_acquisition(&self) {
         self.slot.set(None);
     }
 

@@ -27,6 +27,8 @@ mod keyspace;
 mod resp;
 mod session;
 
+pub use resp::requests;
+
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

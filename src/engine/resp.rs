@@ -74,6 +74,18 @@ impl<'a> Request<'a> {
     }
 }
 
+/// The requests that a client sent, each with its name and arguments; ends where the bytes are none.
+pub fn requests(mut bytes: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut requests = Vec::new();
+    while !bytes.is_empty() {
+        let mut request = Request::new();
+        let Ok(rest) = request.read(bytes) else { break };
+        requests.push(request.argv().to_vec());
+        bytes = rest;
+    }
+    requests
+}
+
 fn bulk(input: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let rest = expect(input, b'$')?;
     let (len, rest) = number(rest).ok_or(Malformed::BulkLength)?;

@@ -2,7 +2,7 @@
 //! place where local state is shared, passes here one by one. What a gate does with them is up to
 //! each way of running a scenario; the lock library sees only a [`Link`].
 
-use crate::server::Connection;
+use crate::server::{Connection, Exchange};
 use redis::{ConnectionLike, RedisResult, Value};
 
 /// A place where actors share local state.
@@ -56,25 +56,30 @@ pub struct Open;
 impl Gate for Open {}
 
 /// A connection behind a gate.
-pub struct Gated {
+pub struct Gated<'a> {
     connection: Connection,
-    gate: Box<dyn Gate>,
+    gate: Box<dyn Gate + 'a>,
 }
 
-impl Gated {
+impl<'a> Gated<'a> {
     /// Puts a gate before a connection.
-    pub fn new(connection: Connection, gate: Box<dyn Gate>) -> Self {
+    pub fn new(connection: Connection, gate: Box<dyn Gate + 'a>) -> Self {
         Self { connection, gate }
+    }
+
+    /// Hands out what the connection recorded since the last time.
+    pub fn recorded(&mut self) -> Vec<Exchange> {
+        self.connection.recorded()
     }
 }
 
-impl Link for Gated {
+impl Link for Gated<'_> {
     fn pause(&mut self, point: PausePoint) {
         self.gate.pause(point);
     }
 }
 
-impl ConnectionLike for Gated {
+impl ConnectionLike for Gated<'_> {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         self.gate.command(&mut self.connection, command)
     }

@@ -168,11 +168,15 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether the lock library said no, and nothing broke.
-    pub fn is_about_the_lock(&self) -> bool {
+    /// Whether an actor that expects failures can go on after this one: the lock library said no,
+    /// or the scenario wanted it.
+    pub fn can_be_survived(&self) -> bool {
         matches!(
             self.kind,
-            FailureKind::AlreadyLocked | FailureKind::Refused | FailureKind::LostLock
+            FailureKind::AlreadyLocked
+                | FailureKind::Refused
+                | FailureKind::LostLock
+                | FailureKind::Injected
         )
     }
 }

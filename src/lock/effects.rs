@@ -42,6 +42,45 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
     }
 }
 
+/// What a command of a lock protocol is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// It may take the lock.
+    Acquire,
+    /// It may extend the lease.
+    Extend,
+    /// It may delete the lock.
+    Release,
+}
+
+/// What a command is for, and the lock that it is about: the command by which either protocol
+/// changes the lock key.
+pub fn operation(arguments: &[&[u8]], locks: &[LockName]) -> Option<(Operation, usize)> {
+    let (name, rest) = arguments.split_first()?;
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    let (operation, key) = match (name.as_str(), rest) {
+        ("SET", [key, ..]) => (Operation::Acquire, key),
+        ("EXPIRE" | "PEXPIRE", [key, ..]) => (Operation::Extend, key),
+        ("DEL" | "UNLINK", [key]) => (Operation::Release, key),
+        ("EVAL" | "EVALSHA", [body, _, key, ..]) => {
+            let is = |script: &Script| script.is_called_by(&name, body);
+            let operation = if is(&SCRIPTS.acquire) {
+                Operation::Acquire
+            } else if is(&SCRIPTS.extend) {
+                Operation::Extend
+            } else if is(&SCRIPTS.release) || is(&SCRIPTS.force_release) {
+                Operation::Release
+            } else {
+                return None;
+            };
+            (operation, key)
+        }
+        _ => return None,
+    };
+    let lock = locks.iter().position(|lock| lock.key().as_bytes() == *key)?;
+    Some((operation, lock))
+}
+
 fn about(locks: &[LockName], key: &[u8], change: impl FnOnce() -> Option<Change>) -> Vec<Effect> {
     let Some(lock) = locks.iter().position(|lock| lock.key().as_bytes() == key) else {
         return Vec::new();

@@ -151,6 +151,16 @@ impl Protocol for Hardened {
         "hardened"
     }
 
+    /// Loads the scripts, so that each operation is one command from the first time on.
+    fn prepare(&self, link: &mut dyn Link) -> Result<(), LockError> {
+        let Scripts { acquire, extend, release, force_release } = self.scripts;
+        [acquire, extend, release, force_release].into_iter().try_for_each(|script| {
+            ask(link, "SCRIPT", "LOAD", |cmd| {
+                cmd.arg(&script.text);
+            })
+        })
+    }
+
     fn acquire(
         &self,
         caller: &mut Caller<'_>,
@@ -260,6 +270,13 @@ impl Protocol for Hardened {
 
     fn renewal(&self, ttl: Ttl) -> Option<Duration> {
         self.renews.then(|| ttl.duration() / 3)
+    }
+
+    /// Doubles from 25 ms to 1 s, less up to half of it, so that those who wait for the same lock
+    /// don't come back together (AWS Architecture Blog, "Exponential backoff and jitter").
+    fn back_off(&self, failed: u32, random: u64) -> Duration {
+        let whole = u64::min(25 << failed.min(10), 1000) * 1000;
+        Duration::from_micros(whole - random % (whole / 2))
     }
 
     fn is_fenced(&self) -> bool {

@@ -99,6 +99,11 @@ impl Protocol for Legacy {
         None
     }
 
+    /// The reference does not wait; who does, asks ten times a second.
+    fn back_off(&self, _failed: u32, _random: u64) -> Duration {
+        Duration::from_millis(100)
+    }
+
     fn is_fenced(&self) -> bool {
         false
     }

@@ -13,7 +13,7 @@ mod snapshot;
 mod token;
 mod ttl;
 
-pub use effects::effects;
+pub use effects::{Operation, effects, operation};
 pub use hardened::{HARDENED, Hardened};
 pub use legacy::{Legacy, is_locked};
 pub use name::{LockName, NameError, RunDirectory, RunGroup};

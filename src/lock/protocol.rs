@@ -22,6 +22,11 @@ pub trait Protocol: Send + Sync {
     /// The name that the command line and reports use.
     fn name(&self) -> &'static str;
 
+    /// Tells the server beforehand what it needs to know.
+    fn prepare(&self, _link: &mut dyn Link) -> Result<(), LockError> {
+        Ok(())
+    }
+
     /// Takes the lock for `ttl`, or fails at once with [`LockError::AlreadyLocked`]. `floor` is the
     /// highest fencing token that the resource has seen; a protocol that has them gives a higher
     /// one.
@@ -68,6 +73,10 @@ pub trait Protocol: Send + Sync {
 
     /// How often a holder that works extends its lease; never, if there is no renewal.
     fn renewal(&self, ttl: Ttl) -> Option<Duration>;
+
+    /// How long to wait before the next try, after `failed` tries. `random` is a number that is
+    /// different for each who waits.
+    fn back_off(&self, failed: u32, random: u64) -> Duration;
 
     /// Whether the resource must check the fencing token and that nobody has written since the
     /// caller last read.

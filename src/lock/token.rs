@@ -106,6 +106,14 @@ impl Identity {
         token
     }
 
+    /// A number that is different each time; the same in each run where tokens are.
+    pub fn random(&self) -> u64 {
+        match &self.source {
+            Source::Random => Uuid::new_v4().as_u64_pair().1,
+            Source::Counted(number) => spread(number.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
     /// Whether a token was issued here.
     pub fn issued(&self, token: &Token) -> bool {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(token)

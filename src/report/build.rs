@@ -76,17 +76,17 @@ fn actor_rows(plan: &Plan, history: &History) -> Vec<ActorRow> {
         })
         .collect();
     let mut started = vec![Duration::ZERO; rows.len()];
-    for event in history.events() {
-        let (Some(row), Some(started)) = (rows.get_mut(event.actor), started.get_mut(event.actor))
-        else {
+    for event in &history.events {
+        let Some(actor) = event.actor else { continue };
+        let (Some(row), Some(started)) = (rows.get_mut(actor), started.get_mut(actor)) else {
             continue;
         };
         match &event.kind {
-            EventKind::Started => *started = event.at,
-            EventKind::Ended(result) => {
-                row.duration_ms = milliseconds(event.at.saturating_sub(*started));
-                row.error = result.as_ref().err().map(|failure| failure.message.clone());
-                row.status = status(result.as_ref().err().map(|failure| failure.kind));
+            EventKind::Started => *started = event.moment.time(),
+            EventKind::Ended { failure } => {
+                row.duration_ms = milliseconds(event.moment.time().saturating_sub(*started));
+                row.error = failure.as_ref().map(|failure| failure.message.clone());
+                row.status = status(failure.as_ref().map(|failure| failure.kind));
             }
             _ => {}
         }
@@ -105,9 +105,11 @@ pub(super) fn status(failure: Option<FailureKind>) -> Status {
 
 fn summary(actors: &[ActorRow], outcome: &Outcome) -> Summary {
     let count = |status| actors.iter().filter(|row| row.status == status).count();
-    let events = outcome.history.events();
-    let elapsed = match (events.first(), events.last()) {
-        (Some(first), Some(last)) => last.at.saturating_sub(first.at),
+    let events = &outcome.history.events;
+    let began = events.iter().find(|event| matches!(event.kind, EventKind::Started));
+    let ended = events.iter().rfind(|event| matches!(event.kind, EventKind::Ended { .. }));
+    let elapsed = match (began, ended) {
+        (Some(began), Some(ended)) => ended.moment.time().saturating_sub(began.moment.time()),
         _ => Duration::ZERO,
     };
     Summary {

@@ -75,11 +75,11 @@ fn step_ends<'a>(outcome: &'a Outcome, step: &str) -> Vec<End<'a>> {
     let named = |name: &Option<String>| name.as_deref() == Some(step);
     outcome
         .history
-        .events()
+        .events
         .iter()
         .filter_map(|event| match &event.kind {
             EventKind::Completed(id) if named(&id.name) => Some((Status::Success, None)),
-            EventKind::Failed(id, failure) if named(&id.name) => {
+            EventKind::Failed { operation, failure } if named(&operation.name) => {
                 Some((status(Some(failure.kind)), Some(failure.message.as_str())))
             }
             _ => None,

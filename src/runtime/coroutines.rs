@@ -19,7 +19,13 @@ use std::time::Duration;
 const STACK: usize = 256 * 1024;
 
 /// When a coroutine wants to go on.
-type Wake = Duration;
+enum Wake {
+    /// At this time.
+    At(Duration),
+    /// When something has happened; it looks for itself what.
+    Happened,
+}
+
 type Task = Coroutine<(), Wake, Buffer>;
 
 /// Runs all strands to their end.
@@ -34,21 +40,48 @@ pub(super) fn run(
         .collect::<Result<Vec<_>, _>>()?;
     let mut buffers = Vec::with_capacity(tasks.len());
     // By time, then by turn: who asked first goes first.
-    let mut queue: BinaryHeap<Reverse<(Wake, u64, usize)>> =
+    let mut queue: BinaryHeap<Reverse<(Duration, u64, usize)>> =
         (0..tasks.len()).map(|index| Reverse((Duration::ZERO, index as u64, index))).collect();
+    let mut waiting = Vec::new();
     let mut turn = tasks.len() as u64;
-    while let Some(Reverse((wake, _, index))) = queue.pop() {
+    loop {
+        let Some(Reverse((wake, _, index))) = queue.pop() else {
+            if waiting.is_empty() {
+                return Ok(buffers);
+            }
+            // Whoever waits now waits in vain, until the deadline.
+            clock.advance_to(clock.deadline().unwrap_or(Duration::MAX));
+            requeue(&mut waiting, &mut queue, clock, &mut turn);
+            continue;
+        };
         clock.advance_to(wake);
         let Some(task) = tasks.get_mut(index) else { continue };
         match task.resume(()) {
-            CoroutineResult::Yield(wake) => {
+            CoroutineResult::Yield(Wake::At(wake)) => {
+                requeue(&mut waiting, &mut queue, clock, &mut turn);
                 queue.push(Reverse((wake, turn, index)));
                 turn += 1;
             }
-            CoroutineResult::Return(buffer) => buffers.push(buffer),
+            CoroutineResult::Yield(Wake::Happened) => waiting.push(index),
+            CoroutineResult::Return(buffer) => {
+                requeue(&mut waiting, &mut queue, clock, &mut turn);
+                buffers.push(buffer);
+            }
         }
     }
-    Ok(buffers)
+}
+
+/// Something may have happened: everybody who waits may look.
+fn requeue(
+    waiting: &mut Vec<usize>,
+    queue: &mut BinaryHeap<Reverse<(Duration, u64, usize)>>,
+    clock: &VirtualClock,
+    turn: &mut u64,
+) {
+    for index in waiting.drain(..) {
+        queue.push(Reverse((clock.now(), *turn, index)));
+        *turn += 1;
+    }
 }
 
 fn task(
@@ -82,14 +115,14 @@ unsafe impl Send for Turn {}
 unsafe impl Sync for Turn {}
 
 impl Turn {
-    fn wait_until(&self, wake: Wake) {
+    fn suspend(&self, wake: Wake) {
         // SAFETY: the yielder lives as long as the coroutine's body, and so as long as the strand
         // that alone holds this `Turn`.
         unsafe { &*self.yielder }.suspend(wake);
     }
 
     fn give_way(&self) {
-        self.wait_until(self.clock.now());
+        self.suspend(Wake::At(self.clock.now()));
     }
 }
 
@@ -104,8 +137,18 @@ impl Clock for Turn {
 
     fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
         let (wake, result) = self.clock.wake(duration);
-        self.wait_until(wake);
+        self.suspend(Wake::At(wake));
         result
+    }
+
+    fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
+        while !done() {
+            if self.clock.deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
+                return Err(Stopped::TimedOut);
+            }
+            self.suspend(Wake::Happened);
+        }
+        Ok(())
     }
 }
 

@@ -4,8 +4,12 @@
 //! a coroutine on a virtual one. Both run the same code over the same lock library.
 
 mod coroutines;
+mod rules;
+mod signals;
 mod stage;
+mod steps;
 mod strand;
+mod tape;
 mod threads;
 mod volley;
 
@@ -13,12 +17,16 @@ pub use stage::{Stage, StageError};
 
 use crate::clock::{Clock, VirtualClock, WallClock};
 use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
-use crate::history::{Event, EventKind, FailureKind, History};
-use crate::lock::{Identity, Knowledge, LockError, Protocol, RunDirectory, Snapshot, Token};
+use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Sequence};
+use crate::lock::{
+    Identity, Knowledge, LockError, LockName, Protocol, RunDirectory, Snapshot, Token,
+};
 use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
 use crate::server::{Connection, Server, ServerError};
+use rules::Counts;
+use signals::Signals;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// On which clock a plan runs, and so how.
@@ -52,6 +60,12 @@ pub struct World {
     registry: Registry,
     own_instances: Mutex<Vec<(usize, Arc<Controller>)>>,
     looks: Mutex<Vec<Look>>,
+    locks: Vec<LockName>,
+    sequence: Sequence,
+    signals: Signals,
+    rule_counts: Counts,
+    late_events: Mutex<Vec<Event>>,
+    counts_before: OnceLock<Vec<u64>>,
     failure: Mutex<Option<String>>,
     on_end: Box<dyn Fn() + Send + Sync>,
 }
@@ -78,6 +92,8 @@ pub struct Outcome {
     pub start_skew: Option<Duration>,
     /// By how much each lock's `operation_count` on file rose.
     pub updates: Vec<u64>,
+    /// The names of the rules that never matched.
+    pub unmatched: Vec<String>,
     /// What failed in the environment, if anything did.
     pub failure: Option<String>,
 }
@@ -99,8 +115,8 @@ impl Outcome {
     /// How the run as a whole ended.
     pub fn ending(&self) -> Ending {
         let ended_by = |kind: FailureKind| {
-            self.history.events().iter().any(|event| {
-                matches!(&event.kind, EventKind::Ended(Err(failure)) if failure.kind == kind)
+            self.history.events.iter().any(|event| {
+                matches!(&event.kind, EventKind::Ended { failure: Some(by) } if by.kind == kind)
             })
         };
         if ended_by(FailureKind::Interrupted) {
@@ -131,6 +147,8 @@ impl World {
             Time::Virtual(_) => (Files::in_memory(), Identity::repeatable()),
         };
         Self {
+            locks: runs.iter().map(|run| run.lock(STATE_FILE)).collect(),
+            rule_counts: Counts::new(&plan.rules),
             plan,
             server,
             protocol,
@@ -141,6 +159,10 @@ impl World {
             registry: Registry::default(),
             own_instances: Mutex::default(),
             looks: Mutex::default(),
+            sequence: Sequence::default(),
+            signals: Signals::default(),
+            late_events: Mutex::default(),
+            counts_before: OnceLock::new(),
             failure: Mutex::default(),
             on_end,
         }
@@ -175,28 +197,78 @@ impl World {
     /// outcome.
     pub fn run(self: &Arc<Self>) -> Result<Outcome, ServerError> {
         let mut link = self.server.connect(0)?;
-        let before = self.counts();
+        let prepared = self.protocol.prepare(&mut link);
+        prepared.map_err(|error| ServerError::new(self.explain(&error)))?;
+        let before = self.counts_before.get_or_init(|| self.counts());
         self.look_at_all(&mut link, "before");
         let strands = strands(&self.plan);
-        let (buffers, start_skew) = match &self.time {
+        let (mut buffers, start_skew) = match &self.time {
             Time::Wall(clock) => threads::run(self, clock, strands)?,
             Time::Virtual(clock) => (coroutines::run(self, clock, strands)?, None),
         };
+        buffers.push(std::mem::take(&mut lock(&self.late_events)));
         // The server may have gone meanwhile; a new connection tells.
         match self.server.connect(0) {
             Ok(mut link) => self.look_at_all(&mut link, "after"),
             Err(error) => self.fail(error.to_string()),
         }
+        buffers.push(self.left());
         let after = self.counts();
         let updates =
             before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect();
         Ok(Outcome {
-            history: History::merge(buffers),
+            history: History::merge(self.head(), buffers),
             looks: std::mem::take(&mut lock(&self.looks)),
             start_skew: start_skew.or(self.has_volley().then_some(Duration::ZERO)),
             updates,
+            unmatched: self.unmatched(),
             failure: lock(&self.failure).take(),
         })
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            scenario: self.plan.scenario.clone(),
+            protocol: self.protocol.name().into(),
+            actors: self.plan.actors.iter().map(|actor| actor.name.clone()).collect(),
+            locks: self.locks.iter().map(|lock| lock.key().to_string()).collect(),
+        }
+    }
+
+    /// How the locks were left, by the last snapshots.
+    fn left(&self) -> Vec<Event> {
+        let clock = self.time.clock();
+        let looks = lock(&self.looks);
+        let last = looks.iter().filter(|look| look.label == "after");
+        let event = |look: &Look| {
+            let token = |token: &Token| token.as_str().to_string();
+            let instances = self.runs.get(look.lock).map(|run| self.instances(look.lock, run));
+            let remembered = instances.unwrap_or_default();
+            let left = Left {
+                lock: look.lock,
+                token: look.snapshot.payload.as_ref().map(|payload| token(payload.token())),
+                ttl_ms: look.snapshot.ttl_ms,
+                flag: look.snapshot.flag.as_deref().is_some_and(|flag| flag != "false"),
+                remembered: remembered
+                    .iter()
+                    .filter_map(|controller| controller.local_token())
+                    .map(|remembered| token(&remembered))
+                    .collect(),
+            };
+            Event {
+                moment: self.sequence.moment(&*clock),
+                actor: None,
+                kind: EventKind::Left(left),
+            }
+        };
+        last.map(event).collect()
+    }
+
+    /// The names of the rules that never matched.
+    fn unmatched(&self) -> Vec<String> {
+        let rules = self.plan.rules.iter().enumerate();
+        let idle = rules.filter(|(index, _)| self.rule_counts.of(*index) == 0);
+        idle.map(|(_, rule)| rule.name.clone()).collect()
     }
 
     fn has_volley(&self) -> bool {
@@ -297,7 +369,7 @@ pub fn longest(plan: &Plan) -> Duration {
             Start::InSequence { pause } => pause,
             Start::After { delay } => delay,
         };
-        start.saturating_add(of_steps(&actor.steps))
+        start.saturating_add(of_steps(plan, &actor.steps))
     };
     let of_strand = |strand: Range<usize>| {
         let actors = plan.actors.get(strand).unwrap_or_default();
@@ -306,10 +378,16 @@ pub fn longest(plan: &Plan) -> Duration {
     strands(plan).into_iter().map(of_strand).max().unwrap_or_default()
 }
 
-fn of_steps(steps: &[Step]) -> Duration {
+fn of_steps(plan: &Plan, steps: &[Step]) -> Duration {
     let of_step = |step: &Step| match &step.action {
-        Action::Work { duration, .. } | Action::Sleep { duration } => *duration,
-        Action::Locked { body, .. } => of_steps(body),
+        Action::Work { duration, .. } | Action::Sleep { duration } | Action::Pause { duration } => {
+            *duration
+        }
+        Action::Acquire { wait, .. } => wait.unwrap_or(plan.wait),
+        Action::Locked { body, wait, .. } => {
+            of_steps(plan, body).saturating_add(wait.unwrap_or(plan.wait))
+        }
+        Action::Repeat { times, body } => of_steps(plan, body).saturating_mul(*times),
         _ => Duration::ZERO,
     };
     steps.iter().map(of_step).fold(Duration::ZERO, Duration::saturating_add)

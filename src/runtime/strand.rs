@@ -1,24 +1,33 @@
-//! Actors taking their steps, one actor after the other: the same code for every way of running.
+//! Actors following one another: their beginnings and ends, and writing down what happens. The
+//! same code for every way of running.
 
-use super::{Buffer, World};
+use super::rules::{Fate, Ruled};
+use super::{Buffer, World, lock};
 use crate::clock::{Clock, Stopped};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link};
-use crate::history::{Event, EventKind, Failure, FailureKind, StepId};
-use crate::lock::{Caller, LockError, Token, Ttl, clear_locks, encode_payload};
-use crate::scenario::{Action, Instance, Start, Step};
+use crate::history::{Event, EventKind, Failure, FailureKind, Operation};
+use crate::lock::{Acquisition, Caller, LockError};
+use crate::scenario::{ActorPlan, Instance, Start};
 use crate::server::Connection;
-use redis::ConnectionLike;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Makes the gates of a strand's connections.
+pub(super) type NewGate<'a> = &'a dyn Fn() -> Box<dyn Gate>;
 
 /// One strand at work.
 pub(super) struct Strand<'a> {
-    world: &'a World,
-    clock: &'a dyn Clock,
-    link: Gated,
-    cache: Option<Gated>,
-    new_gate: &'a dyn Fn() -> Box<dyn Gate>,
+    pub(super) world: &'a World,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) link: Gated<'a>,
+    pub(super) cache: Option<Gated<'a>>,
+    /// What the actor holds, as far as it knows, by lock.
+    pub(super) held: BTreeMap<usize, Acquisition>,
+    new_gate: NewGate<'a>,
+    fate: Arc<Fate>,
     actor: usize,
     steps_taken: usize,
     controllers: Vec<Option<Arc<Controller>>>,
@@ -26,21 +35,26 @@ pub(super) struct Strand<'a> {
 }
 
 impl<'a> Strand<'a> {
-    /// A strand on a connection to DB 0 whose first gate may be a special one; further connections
-    /// get a gate from `new_gate`.
+    /// A strand on a connection to DB 0 whose gate may be a special one; further connections get a
+    /// gate from `new_gate`.
     pub fn new(
         world: &'a World,
         clock: &'a dyn Clock,
-        link: Connection,
+        mut connection: Connection,
         gate: Box<dyn Gate>,
-        new_gate: &'a dyn Fn() -> Box<dyn Gate>,
+        new_gate: NewGate<'a>,
     ) -> Self {
+        connection.record(world.sequence.clone(), world.time.clock());
+        let fate = Arc::new(Fate::default());
+        let gate = ruled(world, clock, &fate, gate);
         Self {
             world,
             clock,
-            link: Gated::new(link, gate),
+            link: Gated::new(connection, gate),
             cache: None,
+            held: BTreeMap::new(),
             new_gate,
+            fate,
             actor: 0,
             steps_taken: 0,
             controllers: Vec::new(),
@@ -50,223 +64,159 @@ impl<'a> Strand<'a> {
 
     /// Runs the actors one after the other and gives what was written down.
     pub fn run(mut self, actors: Range<usize>) -> Buffer {
+        let world = self.world;
         for actor in actors {
+            let Some(plan) = world.plan.actors.get(actor) else { continue };
             self.actor = actor;
+            self.fate.actor.store(actor, Ordering::Relaxed);
+            self.fate.crashed.store(false, Ordering::Relaxed);
             self.steps_taken = 0;
-            self.controllers = vec![None; self.world.runs.len()];
-            let ready = self.wait_for_start();
+            self.held.clear();
+            self.controllers = vec![None; world.runs.len()];
+            let ready = self.wait_for_start(plan);
             self.record(EventKind::Started);
-            let result = ready.and_then(|()| self.act());
+            let result = ready.and_then(|()| self.act(plan));
             if let Err(Failure { kind: FailureKind::Environment, message }) = &result {
-                self.world.fail(message.clone());
+                world.fail(message.clone());
             }
-            self.record(EventKind::Ended(result));
-            (self.world.on_end)();
+            self.collect();
+            self.record(EventKind::Ended { failure: result.err() });
+            (world.on_end)();
         }
         self.events
     }
 
-    fn wait_for_start(&mut self) -> Result<(), Failure> {
+    fn wait_for_start(&mut self, plan: &ActorPlan) -> Result<(), Failure> {
         if let Some(message) = self.world.failure() {
             let message = format!("not started: {message}");
             return Err(Failure { kind: FailureKind::Environment, message });
         }
-        let pause = match self.world.plan.actors.get(self.actor).map(|actor| actor.start) {
-            Some(Start::InSequence { pause }) if self.actor > 0 => pause,
-            Some(Start::After { delay }) => delay,
-            _ => return Ok(()),
-        };
-        self.clock.sleep(pause).map_err(stopped)
-    }
-
-    fn act(&mut self) -> Result<(), Failure> {
-        let Some(actor) = self.world.plan.actors.get(self.actor) else { return Ok(()) };
-        let steps = Arc::clone(&actor.steps);
-        self.take_steps(&steps)
-    }
-
-    fn take_steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
-        for step in steps {
-            let result = self.recorded(step.action.verb(), step.name.as_deref(), |strand| {
-                strand.perform(&step.action)
-            });
-            match result {
-                Err(failure) if step.go_on && failure.is_about_the_lock() => {}
-                other => other?,
-            }
+        match plan.start {
+            Start::InSequence { pause } if self.actor > 0 => self.clock.sleep(pause),
+            Start::After { delay } => self.clock.sleep(delay),
+            _ => Ok(()),
         }
-        Ok(())
+        .map_err(stopped)
     }
 
-    fn perform(&mut self, action: &Action) -> Result<(), Failure> {
-        match action {
-            Action::Acquire { lock, ttl } => self.acquire(*lock, *ttl),
-            Action::Work { lock, duration } => {
-                let controller = self.controller(*lock)?;
-                self.clock.sleep(*duration).map_err(stopped)?;
-                controller.count_operation();
-                Ok(())
-            }
-            Action::Sleep { duration } => self.clock.sleep(*duration).map_err(stopped),
-            Action::Dump { lock } => self.dump(*lock),
-            Action::Release { lock, force } => self.release(*lock, *force),
-            Action::Locked { lock, ttl, body } => self.locked(*lock, *ttl, body),
-            Action::ForgetToken { lock } => {
-                self.controller(*lock)?.forget_token(&mut self.link);
-                Ok(())
-            }
-            Action::ReplaceToken { lock } => self.replace_token(*lock),
-            Action::PlantOrphan { lock, ttl } => self.plant_orphan(*lock, *ttl),
-            Action::ClearLocks { lock } => self.clear_locks(*lock),
-            Action::Snapshot { lock, label } => {
-                let controller = self.controller(*lock)?;
-                let looked = self.world.look(&mut self.link, *lock, Some(&controller), label);
-                looked.map_err(|error| self.lock_failure(&error))
-            }
+    fn act(&mut self, plan: &ActorPlan) -> Result<(), Failure> {
+        let began = self.clock.now();
+        self.take_steps(&plan.steps)?;
+        match plan.limit {
+            Some(limit) if self.clock.now() - began > limit => Err(Failure {
+                kind: FailureKind::Refused,
+                message: format!("504: it took longer than the gateway's limit of {limit:?}"),
+            }),
+            _ => Ok(()),
         }
     }
 
-    /// The reference's context manager (contract, section 3). A dump that is refused leaves the
-    /// lock as it is, as the reference does.
-    fn locked(&mut self, lock: usize, ttl: Option<Ttl>, body: &[Step]) -> Result<(), Failure> {
-        self.recorded("acquire", None, |strand| strand.acquire(lock, ttl))?;
-        if let Err(failure) = self.take_steps(body) {
-            // The body's failure is what the caller hears of.
-            let _ = self.recorded("release", None, |strand| strand.release(lock, false));
-            return Err(failure);
-        }
-        self.recorded("dump", None, |strand| strand.dump(lock))?;
-        self.recorded("release", None, |strand| strand.release(lock, false))?;
-        let controller = self.controller(lock)?;
-        controller.validate(&mut self.link).map_err(|error| self.failure(&error))
-    }
-
-    fn acquire(&mut self, lock: usize, ttl: Option<Ttl>) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        let (world, ttl) = (self.world, ttl.unwrap_or(self.world.plan.default_ttl));
-        let result = controller.acquire(&mut self.caller(), world.protocol, ttl);
-        result.map_err(|error| self.failure(&error))
-    }
-
-    fn release(&mut self, lock: usize, force: bool) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        let world = self.world;
-        let result = controller.release(&mut self.caller(), world.protocol, force);
-        result.map_err(|error| self.failure(&error))
-    }
-
-    fn dump(&mut self, lock: usize) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        if self.cache.is_none() {
-            // No cache is no failure of the write (contract, section 4).
-            let connection = self.world.server.connect(CACHE_DB);
-            self.cache = connection.ok().map(|open| Gated::new(open, (self.new_gate)()));
-        }
-        let world = self.world;
-        let mut caller =
-            Caller { link: &mut self.link, clock: self.clock, identity: &world.identity };
-        let cache = self.cache.as_mut().map(|cache| cache as &mut dyn ConnectionLike);
-        let result = controller.dump(&mut caller, world.protocol, cache);
-        result.map_err(|error| self.failure(&error))
-    }
-
-    fn replace_token(&mut self, lock: usize) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        let payload = self.new_payload(self.world.plan.default_ttl);
-        let mut replace = redis::cmd("SET");
-        replace.arg(controller.lock().key()).arg(payload).arg("XX").arg("KEEPTTL");
-        self.send("SET", &controller, &replace)
-    }
-
-    fn plant_orphan(&mut self, lock: usize, ttl: Ttl) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        let names = controller.lock();
-        let mut plant = redis::cmd("SET");
-        plant.arg(names.key()).arg(self.new_payload(ttl)).arg("EX").arg(ttl.seconds());
-        self.send("SET", &controller, &plant)?;
-        let mut flag = redis::cmd("HSET");
-        flag.arg(names.runid()).arg(names.flag()).arg("true");
-        self.send("HSET", &controller, &flag)
-    }
-
-    fn clear_locks(&mut self, lock: usize) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        let result = clear_locks(&mut self.link, controller.lock().runid());
-        result.map(drop).map_err(|error| self.lock_failure(&error))
-    }
-
-    fn new_payload(&self, ttl: Ttl) -> String {
-        let identity = &self.world.identity;
-        let token: Token = identity.issue();
-        encode_payload(&token, identity, self.clock.unix(), ttl)
-    }
-
-    fn send(
+    /// Does something as a part of the history. `operation` fills in what became of it.
+    pub(super) fn recorded(
         &mut self,
-        command: &'static str,
-        controller: &Controller,
-        cmd: &redis::Cmd,
+        mut operation: Operation,
+        body: impl FnOnce(&mut Self, &mut Operation) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        cmd.exec(&mut self.link).map_err(|source| {
-            let key = controller.lock().key().into();
-            self.lock_failure(&LockError::Redis { command, key, source })
-        })
+        operation.number = self.steps_taken;
+        self.steps_taken += 1;
+        self.record(EventKind::Invoked(operation.clone()));
+        let result = body(self, &mut operation);
+        let result = match result {
+            Err(_) if self.fate.crashed.load(Ordering::Relaxed) => Err(self.crashed()),
+            other => other,
+        };
+        let signal = operation.name.clone();
+        self.record(match &result {
+            Ok(()) => EventKind::Completed(operation),
+            Err(failure) => EventKind::Failed { operation, failure: failure.clone() },
+        });
+        if let Some(name) = signal {
+            self.world.signal(self.clock, &name);
+        }
+        result
+    }
+
+    /// What is left of an actor that was killed: nothing that it remembered.
+    pub(super) fn crashed(&mut self) -> Failure {
+        self.fate.crashed.store(true, Ordering::Relaxed);
+        for controller in self.controllers.iter().flatten() {
+            controller.forget_acquisition();
+        }
+        self.held.clear();
+        Failure { kind: FailureKind::Crashed, message: "killed".into() }
     }
 
     /// This actor's controller of a lock: the process's one, or one of its own.
-    fn controller(&mut self, lock: usize) -> Result<Arc<Controller>, Failure> {
+    pub(super) fn controller(&mut self, lock: usize) -> Result<Arc<Controller>, Failure> {
         if let Some(Some(controller)) = self.controllers.get(lock) {
             return Ok(Arc::clone(controller));
         }
+        let controller = self.get_instance(lock)?;
+        self.keep_controller(lock, Arc::clone(&controller));
+        Ok(controller)
+    }
+
+    /// From now on this is the actor's controller of a lock.
+    pub(super) fn keep_controller(&mut self, lock: usize, controller: Arc<Controller>) {
+        if let Some(slot) = self.controllers.get_mut(lock) {
+            *slot = Some(controller);
+        }
+    }
+
+    /// The reference's `getInstance`, or a new controller where the actor has one of its own.
+    pub(super) fn get_instance(&mut self, lock_index: usize) -> Result<Arc<Controller>, Failure> {
         let world = self.world;
-        let (Some(run), Some(actor)) = (world.runs.get(lock), world.plan.actors.get(self.actor))
+        let (Some(run), Some(actor)) =
+            (world.runs.get(lock_index), world.plan.actors.get(self.actor))
         else {
-            let message = format!("the plan has no lock {lock} or no actor {}", self.actor);
+            let message = format!("the plan has no lock {lock_index} or no actor {}", self.actor);
             return Err(Failure { kind: FailureKind::Refused, message });
         };
         let link: &mut dyn Link = &mut self.link;
         let opened = match actor.instance {
             Instance::Shared => world.registry.instance(run, &world.files, link),
+            Instance::Racy => world.registry.racy_instance(run, &world.files, link),
             Instance::Own => Controller::open(run, &world.files).map(Arc::new),
         };
         let controller = opened.map_err(|error| self.failure(&error))?;
-        if actor.instance == Instance::Own {
-            super::lock(&world.own_instances).push((lock, Arc::clone(&controller)));
-        }
-        if let Some(slot) = self.controllers.get_mut(lock) {
-            *slot = Some(Arc::clone(&controller));
+        if actor.instance != Instance::Shared {
+            lock(&world.own_instances).push((lock_index, Arc::clone(&controller)));
         }
         Ok(controller)
     }
 
-    fn caller(&mut self) -> Caller<'_> {
+    pub(super) fn caller(&mut self) -> Caller<'_> {
         Caller { link: &mut self.link, clock: self.clock, identity: &self.world.identity }
     }
 
-    fn recorded(
-        &mut self,
-        verb: &'static str,
-        name: Option<&str>,
-        operation: impl FnOnce(&mut Self) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let id = StepId { number: self.steps_taken, verb, name: name.map(str::to_string) };
-        self.steps_taken += 1;
-        self.record(EventKind::Invoked(id.clone()));
-        let result = operation(self);
-        self.record(match &result {
-            Ok(()) => EventKind::Completed(id),
-            Err(failure) => EventKind::Failed(id, failure.clone()),
-        });
-        result
+    /// Opens the connection to the cache, if it can be had: no cache is no failure of a write
+    /// (contract, section 4).
+    pub(super) fn open_cache(&mut self) {
+        if self.cache.is_none() {
+            let connection = self.world.server.connect(CACHE_DB).ok();
+            self.cache = connection.map(|connection| {
+                let gate = ruled(self.world, self.clock, &self.fate, (self.new_gate)());
+                Gated::new(connection, gate)
+            });
+        }
     }
 
     fn record(&mut self, kind: EventKind) {
-        self.events.push(Event { at: self.clock.now(), actor: self.actor, kind });
+        let moment = self.world.sequence.moment(self.clock);
+        self.events.push(Event { moment, actor: Some(self.actor), kind });
     }
 
-    fn failure(&self, error: &ControllerError) -> Failure {
+    /// Takes in what was recorded elsewhere for this actor.
+    fn collect(&mut self) {
+        let exchanges = self.link.recorded();
+        self.events.extend(self.world.read_tape(self.actor, exchanges));
+        self.events.append(&mut lock(&self.fate.events));
+    }
+
+    pub(super) fn failure(&self, error: &ControllerError) -> Failure {
         let kind = match error {
             ControllerError::Lock(error) => return self.lock_failure(error),
+            ControllerError::Stale(_) => FailureKind::LostLock,
             ControllerError::ReadOnly(_) => FailureKind::Refused,
             ControllerError::File { .. } | ControllerError::Format { .. } => {
                 FailureKind::Environment
@@ -275,11 +225,13 @@ impl<'a> Strand<'a> {
         Failure { kind, message: self.world.explain_controller(error) }
     }
 
-    fn lock_failure(&self, error: &LockError) -> Failure {
+    pub(super) fn lock_failure(&self, error: &LockError) -> Failure {
         let kind = match error {
             LockError::AlreadyLocked { .. } => FailureKind::AlreadyLocked,
-            LockError::NotOwner | LockError::OtherToken | LockError::NotLocked => {
-                FailureKind::Refused
+            LockError::Lost(_) | LockError::OtherToken => FailureKind::LostLock,
+            LockError::NotOwner | LockError::NotLocked => FailureKind::Refused,
+            LockError::Redis { .. } if self.fate.injected.swap(false, Ordering::Relaxed) => {
+                FailureKind::Injected
             }
             LockError::Redis { .. } => FailureKind::Environment,
         };
@@ -287,7 +239,20 @@ impl<'a> Strand<'a> {
     }
 }
 
-fn stopped(why: Stopped) -> Failure {
+fn ruled<'a>(
+    world: &'a World,
+    clock: &'a dyn Clock,
+    fate: &Arc<Fate>,
+    gate: Box<dyn Gate>,
+) -> Box<dyn Gate + 'a> {
+    if world.plan.rules.is_empty() {
+        gate
+    } else {
+        Box::new(Ruled { world, clock, fate: Arc::clone(fate), inner: gate })
+    }
+}
+
+pub(super) fn stopped(why: Stopped) -> Failure {
     let kind = match why {
         Stopped::Interrupted => FailureKind::Interrupted,
         Stopped::TimedOut => FailureKind::TimedOut,

@@ -254,6 +254,36 @@ pub enum Action {
 }
 
 impl Action {
+    /// The lock that it is about.
+    pub fn lock(&self) -> Option<usize> {
+        match self {
+            Action::Acquire { lock, .. }
+            | Action::Work { lock, .. }
+            | Action::Dump { lock }
+            | Action::Release { lock, .. }
+            | Action::Locked { lock, .. }
+            | Action::ForgetToken { lock }
+            | Action::ReplaceToken { lock }
+            | Action::PlantOrphan { lock, .. }
+            | Action::ClearLocks { lock }
+            | Action::Extend { lock }
+            | Action::Evict { lock }
+            | Action::GetInstance { lock }
+            | Action::ExternalDump { lock }
+            | Action::MakeReadonly { lock }
+            | Action::Sees { lock, .. }
+            | Action::Cached { lock, .. }
+            | Action::Snapshot { lock, .. } => Some(*lock),
+            Action::Sleep { .. }
+            | Action::Pause { .. }
+            | Action::Crash
+            | Action::Await { .. }
+            | Action::Repeat { .. }
+            | Action::Amnesia
+            | Action::ClockJump { .. } => None,
+        }
+    }
+
     /// The step's name in scenario files (`acquire`, `locked`, ...).
     pub fn verb(&self) -> &'static str {
         match self {

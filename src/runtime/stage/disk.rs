@@ -2,7 +2,7 @@
 
 use super::{StageError, quoted};
 use crate::controller::{
-    CONFIG_FILE, Controller, Files, READONLY_FILE, STATE_FILE, Signature, initial_state,
+    CONFIG_FILE, Content, Controller, Files, READONLY_FILE, STATE_FILE, initial_state,
 };
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ pub(super) struct Directory {
     path: PathBuf,
     created: Vec<PathBuf>,
     config_created: bool,
-    state_before: Option<(Vec<u8>, Signature)>,
+    state_before: Option<Content>,
     ready: bool,
     /// Held while the run lasts, so that two of us are never at work in one directory; the system
     /// gives it back however we end.
@@ -114,6 +114,10 @@ impl Directory {
         if self.ready {
             notices.extend(self.put_state_back(files));
         }
+        let readonly = self.path.join(READONLY_FILE);
+        if files.last_written(&readonly).is_some() {
+            notices.extend(could_not(fs::remove_file(&readonly), "remove", &readonly));
+        }
         let config = self.path.join(CONFIG_FILE.0);
         if self.config_created && fs::read(&config).is_ok_and(|now| now == CONFIG_FILE.1.as_bytes())
         {
@@ -136,8 +140,8 @@ impl Directory {
         }
         match &self.state_before {
             None => could_not(fs::remove_file(&path), "remove", &path),
-            Some((bytes, before)) => {
-                could_not(files.put_back(&path, bytes, *before), "restore", &path)
+            Some(before) => {
+                could_not(files.put_back(&path, &before.bytes, before.signature), "restore", &path)
             }
         }
     }

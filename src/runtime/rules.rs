@@ -1,0 +1,198 @@
+//! The gate that applies a scenario's rules to single commands and pause points.
+
+use super::World;
+use super::signals::Late;
+use super::tape::error_reply;
+use crate::clock::Clock;
+use crate::engine::requests;
+use crate::gate::{Gate, PausePoint};
+use crate::history::{Event, EventKind};
+use crate::lock::{LockName, Operation, operation};
+use crate::scenario::{Matches, Rule, RuleEffect};
+use crate::server::Connection;
+use redis::{RedisError, RedisResult, Value};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// How often each rule of a plan has matched.
+pub(super) struct Counts(Vec<AtomicU32>);
+
+impl Counts {
+    pub fn new(rules: &[Rule]) -> Self {
+        Self(rules.iter().map(|_| AtomicU32::new(0)).collect())
+    }
+
+    /// The number of this match, from 1.
+    fn next(&self, rule: usize) -> u32 {
+        self.0.get(rule).map_or(0, |count| count.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub fn of(&self, rule: usize) -> u32 {
+        self.0.get(rule).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// What the gates of an actor and its strand tell each other.
+#[derive(Default)]
+pub(super) struct Fate {
+    /// Whose turn it is in the strand.
+    pub actor: AtomicUsize,
+    /// The actor was killed.
+    pub crashed: AtomicBool,
+    /// The last failure was wanted by a rule.
+    pub injected: AtomicBool,
+    /// What was done to the actor.
+    pub events: Mutex<Vec<Event>>,
+}
+
+/// A gate with rules in front of another gate.
+pub(super) struct Ruled<'a> {
+    pub world: &'a World,
+    pub clock: &'a dyn Clock,
+    pub fate: Arc<Fate>,
+    pub inner: Box<dyn Gate + 'a>,
+}
+
+enum Verdict {
+    Pass,
+    /// Runs, but nobody hears of it.
+    Unheard,
+    Instead(RedisResult<Value>),
+}
+
+impl Ruled<'_> {
+    fn apply(&self, command: Option<&[u8]>, point: Option<PausePoint>) -> Verdict {
+        let requests = command.map(requests).unwrap_or_default();
+        let mut verdict = Verdict::Pass;
+        for (index, rule) in self.world.plan.rules.iter().enumerate() {
+            let matches = match (&rule.matches, point) {
+                (Matches::Pause(wanted), Some(point)) => *wanted == point,
+                (Matches::Command(wanted), None) => requests
+                    .iter()
+                    .any(|request| is_wanted(request, wanted, rule.lock, &self.world.locks)),
+                _ => false,
+            };
+            if !matches || !self.is_for_this_actor(rule) {
+                continue;
+            }
+            let number = self.world.rule_counts.next(index);
+            if number >= rule.from && rule.to.is_none_or(|to| number <= to) {
+                verdict = self.carry_out(rule, command);
+            }
+        }
+        verdict
+    }
+
+    fn is_for_this_actor(&self, rule: &Rule) -> bool {
+        let actor = self.world.plan.actors.get(self.fate.actor.load(Ordering::Relaxed));
+        rule.actor.as_ref().is_none_or(|name| {
+            actor.is_some_and(|actor| actor.name == *name || actor.group == *name)
+        })
+    }
+
+    fn carry_out(&self, rule: &Rule, command: Option<&[u8]>) -> Verdict {
+        self.note(rule);
+        self.world.signal(self.clock, &rule.name);
+        match &rule.effect {
+            // A run that is stopped lets everything pass, so that locks can be released.
+            RuleEffect::HoldUntil(signal) => {
+                let _ = self.world.wait_for(self.clock, signal);
+                Verdict::Pass
+            }
+            RuleEffect::Delay(duration) => {
+                let _ = self.clock.sleep(*duration);
+                Verdict::Pass
+            }
+            RuleEffect::Fail(text) => self.injected(Verdict::Instead(error_reply(text))),
+            RuleEffect::DropReply => self.injected(Verdict::Unheard),
+            RuleEffect::Forget => self.injected(Verdict::Instead(Err(no_reply()))),
+            RuleEffect::RunLate(signal) => {
+                self.world.postpone(Late {
+                    after: signal.clone(),
+                    actor: self.fate.actor.load(Ordering::Relaxed),
+                    command: command.unwrap_or_default().to_vec(),
+                });
+                self.injected(Verdict::Instead(Err(no_reply())))
+            }
+            RuleEffect::Crash => {
+                self.fate.crashed.store(true, Ordering::Relaxed);
+                Verdict::Instead(Err(no_reply()))
+            }
+        }
+    }
+
+    fn injected(&self, verdict: Verdict) -> Verdict {
+        self.fate.injected.store(true, Ordering::Relaxed);
+        verdict
+    }
+
+    fn note(&self, rule: &Rule) {
+        let what = match &rule.effect {
+            RuleEffect::HoldUntil(signal) => format!("held until {signal:?}"),
+            RuleEffect::Fail(text) => format!("failed with {text:?}"),
+            RuleEffect::DropReply => "ran, and its reply was dropped".into(),
+            RuleEffect::Forget => "never reached the server".into(),
+            RuleEffect::Delay(duration) => format!("delayed by {duration:?}"),
+            RuleEffect::RunLate(signal) => format!("given up by its client, runs after {signal:?}"),
+            RuleEffect::Crash => "the actor was killed before it".into(),
+        };
+        let event = Event {
+            moment: self.world.sequence.moment(self.clock),
+            actor: Some(self.fate.actor.load(Ordering::Relaxed)),
+            kind: EventKind::Fault { what: format!("{}: {what}", rule.name), effects: Vec::new() },
+        };
+        super::lock(&self.fate.events).push(event);
+    }
+}
+
+/// Whether a request is of this name, or this operation, and about this lock.
+fn is_wanted(request: &[&[u8]], wanted: &str, lock: Option<usize>, locks: &[LockName]) -> bool {
+    let found = operation(request, locks);
+    let is_named = match wanted {
+        "acquire" => found.is_some_and(|(operation, _)| operation == Operation::Acquire),
+        "extend" => found.is_some_and(|(operation, _)| operation == Operation::Extend),
+        "release" => found.is_some_and(|(operation, _)| operation == Operation::Release),
+        name => request.first().is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes())),
+    };
+    let is_about = |lock: &LockName| {
+        let names =
+            |word: &&[u8]| *word == lock.key().as_bytes() || *word == lock.flag().as_bytes();
+        request.iter().any(names)
+    };
+    is_named && lock.is_none_or(|lock| locks.get(lock).is_some_and(is_about))
+}
+
+fn no_reply() -> RedisError {
+    RedisError::from(io::Error::new(io::ErrorKind::TimedOut, "no reply (wanted by a rule)"))
+}
+
+impl Gate for Ruled<'_> {
+    fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
+        if self.fate.crashed.load(Ordering::Relaxed) {
+            return Err(no_reply());
+        }
+        match self.apply(Some(command), None) {
+            Verdict::Pass => self.inner.command(connection, command),
+            Verdict::Unheard => self.inner.command(connection, command).and(Err(no_reply())),
+            Verdict::Instead(reply) => reply,
+        }
+    }
+
+    fn pipeline(
+        &mut self,
+        connection: &mut Connection,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        self.inner.pipeline(connection, commands, offset, count)
+    }
+
+    fn pause(&mut self, point: PausePoint) {
+        if !self.fate.crashed.load(Ordering::Relaxed) {
+            self.apply(None, Some(point));
+            self.inner.pause(point);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Named things that have happened, for which actors and rules wait: steps that ended, rules that
+//! matched.
+
+use super::{World, lock};
+use crate::clock::{Clock, Stopped};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// What has happened so far, and the commands that run when something happens.
+#[derive(Default)]
+pub(super) struct Signals {
+    happened: Mutex<BTreeSet<String>>,
+    late: Mutex<Vec<Late>>,
+}
+
+/// A command that its client has given up, and that still runs.
+pub(super) struct Late {
+    /// When it runs.
+    pub after: String,
+    /// Whose it is.
+    pub actor: usize,
+    /// The command.
+    pub command: Vec<u8>,
+}
+
+impl World {
+    /// Says that something has happened, and runs what was waiting for it.
+    pub(super) fn signal(&self, clock: &dyn Clock, name: &str) {
+        if !lock(&self.signals.happened).insert(name.into()) {
+            return;
+        }
+        let due: Vec<Late> =
+            lock(&self.signals.late).extract_if(.., |late| late.after == name).collect();
+        for late in due {
+            self.run_late(late);
+        }
+        clock.notify();
+    }
+
+    /// Waits until something has happened.
+    pub(super) fn wait_for(&self, clock: &dyn Clock, name: &str) -> Result<(), Stopped> {
+        clock.wait_until(&|| lock(&self.signals.happened).contains(name))
+    }
+
+    /// Lets a command run later.
+    pub(super) fn postpone(&self, late: Late) {
+        lock(&self.signals.late).push(late);
+    }
+
+    fn run_late(&self, late: Late) {
+        let Ok(mut connection) = self.server.connect(0) else { return };
+        connection.record(self.sequence.clone(), self.time.clock());
+        let _ = redis::ConnectionLike::req_packed_command(&mut connection, &late.command);
+        let events = self.read_tape(late.actor, connection.recorded());
+        lock(&self.late_events).extend(events);
+    }
+}

@@ -1,0 +1,358 @@
+//! What actors do: each action of a plan, by the lock library and the controller.
+
+use super::strand::{Strand, stopped};
+use super::{World, lock};
+use crate::clock::Clock;
+use crate::controller::{Controller, ControllerError, READONLY_FILE};
+use crate::gate::Link;
+use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Operation};
+use crate::lock::{Acquisition, LockError, Ttl, clear_locks, encode_payload};
+use crate::scenario::{Action, Step};
+use crate::server::Server;
+use redis::ConnectionLike;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Strand<'_> {
+    pub(super) fn take_steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        for step in steps {
+            let operation = Operation {
+                verb: step.action.verb().into(),
+                name: step.name.clone(),
+                lock: step.action.lock(),
+                ..Operation::default()
+            };
+            let result = self
+                .recorded(operation, |strand, operation| strand.perform(&step.action, operation));
+            match result {
+                Err(failure) if step.go_on && failure.can_be_survived() => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, action: &Action, operation: &mut Operation) -> Result<(), Failure> {
+        match action {
+            Action::Acquire { lock, ttl, wait } => self.acquire(*lock, *ttl, *wait, operation),
+            Action::Extend { lock } => self.extend(*lock),
+            Action::Work { lock, duration } => {
+                let controller = self.controller(*lock)?;
+                self.spend(*duration)?;
+                controller.count_operation();
+                Ok(())
+            }
+            Action::Sleep { duration } => self.spend(*duration),
+            Action::Pause { duration } => self.clock.sleep(*duration).map_err(stopped),
+            Action::Dump { lock } => self.dump(*lock, operation),
+            Action::Release { lock, force } => self.release(*lock, *force, operation),
+            Action::Locked { lock, ttl, wait, body } => self.locked(*lock, *ttl, *wait, body),
+            Action::Repeat { times, body } => (0..*times).try_for_each(|_| self.take_steps(body)),
+            Action::Await { signal } => self.world.wait_for(self.clock, signal).map_err(stopped),
+            Action::Crash => Err(self.crashed()),
+            Action::ForgetToken { lock } => {
+                self.controller(*lock)?.forget_token(&mut self.link);
+                self.held.remove(lock);
+                Ok(())
+            }
+            Action::ReplaceToken { lock } => self.replace_token(*lock),
+            Action::PlantOrphan { lock, ttl } => self.plant_orphan(*lock, *ttl),
+            Action::ClearLocks { lock } => self.clear_locks(*lock),
+            Action::Snapshot { lock, label } => {
+                let controller = self.controller(*lock)?;
+                let looked = self.world.look(&mut self.link, *lock, Some(&controller), label);
+                looked.map_err(|error| self.lock_failure(&error))
+            }
+            Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => {
+                self.world.befall(self.clock, action)
+            }
+            Action::GetInstance { lock } => self.renew_instance(*lock),
+            Action::ExternalDump { lock } => self.external_dump(*lock, operation),
+            Action::MakeReadonly { lock } => self.make_readonly(*lock),
+            Action::Sees { lock, count, fresh } => self.sees(*lock, *count, *fresh),
+            Action::Cached { lock, is_cached } => self.cached(*lock, *is_cached),
+        }
+    }
+
+    /// The reference's context manager (contract, section 3). A dump that is refused leaves the
+    /// lock as it is, as the reference does.
+    fn locked(
+        &mut self,
+        lock: usize,
+        ttl: Option<Ttl>,
+        wait: Option<Duration>,
+        body: &[Step],
+    ) -> Result<(), Failure> {
+        let part = |verb: &'static str| Operation {
+            verb: verb.into(),
+            lock: Some(lock),
+            ..Operation::default()
+        };
+        self.recorded(part("acquire"), |strand, it| strand.acquire(lock, ttl, wait, it))?;
+        if let Err(failure) = self.take_steps(body) {
+            if failure.kind != FailureKind::Crashed {
+                // The body's failure is what the caller hears of.
+                let _ =
+                    self.recorded(part("release"), |strand, it| strand.release(lock, false, it));
+            }
+            return Err(failure);
+        }
+        self.recorded(part("dump"), |strand, it| strand.dump(lock, it))?;
+        self.recorded(part("release"), |strand, it| strand.release(lock, false, it))?;
+        let controller = self.controller(lock)?;
+        controller.validate(&mut self.link).map_err(|error| self.failure(&error))
+    }
+
+    fn acquire(
+        &mut self,
+        lock: usize,
+        ttl: Option<Ttl>,
+        wait: Option<Duration>,
+        operation: &mut Operation,
+    ) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let world = self.world;
+        let ttl = ttl.unwrap_or(world.plan.default_ttl);
+        let deadline = self.clock.now().saturating_add(wait.unwrap_or(world.plan.wait));
+        let mut failed = 0;
+        loop {
+            let error = match controller.acquire(&mut self.caller(), world.protocol, ttl) {
+                Ok(acquired) => {
+                    note(operation, &acquired);
+                    self.held.insert(lock, acquired);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let pause = world.protocol.back_off(failed, world.identity.random());
+            let goes_on = self.clock.now().saturating_add(pause) < deadline;
+            match error {
+                ControllerError::Lock(LockError::AlreadyLocked { .. }) if goes_on => {
+                    self.clock.sleep(pause).map_err(stopped)?;
+                }
+                error => return Err(self.failure(&error)),
+            }
+            failed += 1;
+        }
+    }
+
+    fn extend(&mut self, lock: usize) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let world = self.world;
+        let result = controller.extend(&mut self.caller(), world.protocol);
+        result.map_err(|error| self.failure(&error))
+    }
+
+    /// Lets time pass while the leases of what is held are renewed. A lease that can't be renewed
+    /// ends the work at once.
+    fn spend(&mut self, duration: Duration) -> Result<(), Failure> {
+        let world = self.world;
+        let mut left = duration;
+        loop {
+            let renewal =
+                self.held.values().filter_map(|own| world.protocol.renewal(own.ttl)).min();
+            let part = renewal.map_or(left, |renewal| renewal.min(left));
+            self.clock.sleep(part).map_err(stopped)?;
+            left -= part;
+            if left.is_zero() {
+                return Ok(());
+            }
+            for lock in self.held.keys().copied().collect::<Vec<_>>() {
+                let renewed =
+                    Operation { verb: "extend".into(), lock: Some(lock), ..Operation::default() };
+                let result = self.recorded(renewed, |strand, _| strand.extend(lock));
+                result.map_err(|failure| self.could_not_renew(lock, failure))?;
+            }
+        }
+    }
+
+    fn could_not_renew(&mut self, lock: usize, failure: Failure) -> Failure {
+        self.held.remove(&lock);
+        match failure.kind {
+            FailureKind::Injected => Failure {
+                kind: FailureKind::LostLock,
+                message: format!(
+                    "the lock may be lost, it could not be renewed: {}",
+                    failure.message
+                ),
+            },
+            _ => failure,
+        }
+    }
+
+    fn release(
+        &mut self,
+        lock: usize,
+        force: bool,
+        operation: &mut Operation,
+    ) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        if let Some(own) = controller.acquisition() {
+            note(operation, &own);
+        }
+        let world = self.world;
+        let mut caller = self.caller();
+        let result = if force {
+            controller.force_release(&mut caller, world.protocol)
+        } else {
+            controller.release(&mut caller, world.protocol)
+        };
+        result.map_err(|error| self.failure(&error))?;
+        self.held.remove(&lock);
+        Ok(())
+    }
+
+    fn dump(&mut self, lock: usize, operation: &mut Operation) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        self.open_cache();
+        if let Some(own) = controller.acquisition() {
+            note(operation, &own);
+        }
+        let world = self.world;
+        let mut caller = crate::lock::Caller {
+            link: &mut self.link,
+            clock: self.clock,
+            identity: &world.identity,
+        };
+        let cache = self.cache.as_mut().map(|cache| cache as &mut dyn ConnectionLike);
+        let result = controller.dump(&mut caller, world.protocol, cache);
+        operation.write = Some(result.map_err(|error| self.failure(&error))?);
+        Ok(())
+    }
+
+    fn replace_token(&mut self, lock: usize) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let payload = self.new_payload(self.world.plan.default_ttl);
+        let mut replace = redis::cmd("SET");
+        replace.arg(controller.lock().key()).arg(payload).arg("XX").arg("KEEPTTL");
+        self.send("SET", &controller, &replace)
+    }
+
+    fn plant_orphan(&mut self, lock: usize, ttl: Ttl) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let names = controller.lock();
+        let mut plant = redis::cmd("SET");
+        plant.arg(names.key()).arg(self.new_payload(ttl)).arg("EX").arg(ttl.seconds());
+        self.send("SET", &controller, &plant)?;
+        let mut flag = redis::cmd("HSET");
+        flag.arg(names.runid()).arg(names.flag()).arg("true");
+        self.send("HSET", &controller, &flag)
+    }
+
+    fn clear_locks(&mut self, lock: usize) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let result = clear_locks(&mut self.link, controller.lock().runid());
+        result.map(drop).map_err(|error| self.lock_failure(&error))
+    }
+
+    fn new_payload(&self, ttl: Ttl) -> String {
+        let identity = &self.world.identity;
+        encode_payload(&identity.issue(), identity, self.clock.unix(), ttl)
+    }
+
+    fn send(
+        &mut self,
+        command: &'static str,
+        controller: &Controller,
+        cmd: &redis::Cmd,
+    ) -> Result<(), Failure> {
+        cmd.exec(&mut self.link).map_err(|source| {
+            let key = controller.lock().key().into();
+            self.lock_failure(&LockError::Redis { command, key, source })
+        })
+    }
+
+    fn renew_instance(&mut self, lock: usize) -> Result<(), Failure> {
+        let controller = self.get_instance(lock)?;
+        self.keep_controller(lock, controller);
+        Ok(())
+    }
+
+    fn external_dump(&mut self, lock: usize, operation: &mut Operation) -> Result<(), Failure> {
+        let other = self.fresh_controller(lock)?;
+        other.count_operation();
+        let written = other.dump_without_lock();
+        operation.write = Some(written.map_err(|error| self.failure(&error))?);
+        Ok(())
+    }
+
+    fn make_readonly(&mut self, lock: usize) -> Result<(), Failure> {
+        let Some(run) = self.world.runs.get(lock) else { return Ok(()) };
+        let path = run.path().join(READONLY_FILE);
+        match self.world.files.replace(&path, b"") {
+            Ok(_) => Ok(()),
+            Err(source) => Err(self.failure(&ControllerError::File { path, source })),
+        }
+    }
+
+    fn sees(&mut self, lock: usize, count: u64, fresh: bool) -> Result<(), Failure> {
+        let controller = if fresh { self.fresh_controller(lock)? } else { self.controller(lock)? };
+        let before = self
+            .world
+            .counts_before
+            .get()
+            .and_then(|counts| counts.get(lock))
+            .copied()
+            .unwrap_or_default();
+        let seen = controller.operation_count().saturating_sub(before);
+        refused_unless(seen == count, || format!("sees {seen} operations and not {count}"))
+    }
+
+    fn cached(&mut self, lock: usize, expected: bool) -> Result<(), Failure> {
+        let Some(run) = self.world.runs.get(lock) else { return Ok(()) };
+        let found = self.world.registry.existing(run).is_some();
+        refused_unless(found == expected, || {
+            format!("the controller is {}cached", if found { "" } else { "not " })
+        })
+    }
+
+    fn fresh_controller(&mut self, lock: usize) -> Result<Arc<Controller>, Failure> {
+        let world = self.world;
+        let Some(run) = world.runs.get(lock) else { return self.controller(lock) };
+        Controller::open(run, &world.files).map(Arc::new).map_err(|error| self.failure(&error))
+    }
+}
+
+fn note(operation: &mut Operation, own: &Acquisition) {
+    operation.token = Some(own.token.as_str().into());
+    operation.fence = own.fence;
+}
+
+fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
+    if holds {
+        return Ok(());
+    }
+    Err(Failure { kind: FailureKind::Refused, message: message() })
+}
+
+impl World {
+    /// Lets a misfortune befall the server.
+    fn befall(&self, clock: &dyn Clock, action: &Action) -> Result<(), Failure> {
+        let Server::Embedded(engine) = &self.server else {
+            let message = format!("{} needs the embedded server; leave out --redis", action.verb());
+            return Err(Failure { kind: FailureKind::Environment, message });
+        };
+        let (what, gone): (String, Vec<usize>) = match action {
+            Action::Amnesia => {
+                engine.forget();
+                ("the server forgot everything".into(), (0..self.locks.len()).collect())
+            }
+            Action::ClockJump { duration } => {
+                engine.shift_clock(*duration);
+                (format!("the server's clock jumped by {duration:?}"), Vec::new())
+            }
+            Action::Evict { lock } => {
+                let key = self.locks.get(*lock).map(|lock| lock.key()).unwrap_or_default();
+                let gone = engine.evict(0, key.as_bytes());
+                (format!("the server evicted {key:?}"), gone.then_some(*lock).into_iter().collect())
+            }
+            _ => return Ok(()),
+        };
+        let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
+        let effects = gone.into_iter().map(deleted).collect();
+        let moment = self.sequence.moment(clock);
+        let kind = EventKind::Fault { what, effects };
+        lock(&self.late_events).push(Event { moment, actor: None, kind });
+        Ok(())
+    }
+}
