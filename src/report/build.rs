@@ -1,6 +1,7 @@
 //! From plan, history and snapshots to the report.
 
-use super::{ActorRow, Report, SnapshotRow, Summary, Verdict, expectations};
+use super::{ActorRow, FindingRow, Report, SnapshotRow, Summary, Verdict, expectations};
+use crate::check::{Finding, check};
 use crate::controller::STATE_FILE;
 use crate::history::{EventKind, FailureKind, History};
 use crate::lock::Token;
@@ -10,12 +11,17 @@ use std::time::Duration;
 
 impl Report {
     /// The report on a run. `notices` are what the user should know besides.
-    pub fn new(world: &World, outcome: &Outcome, notices: Vec<String>) -> Self {
+    pub fn new(world: &World, outcome: &Outcome, mut notices: Vec<String>) -> Self {
         let plan = world.plan();
         let actors = actor_rows(plan, &outcome.history);
-        let expectations = expectations::judge(plan, &actors, outcome);
+        let checked = check(&outcome.history);
+        let expectations = expectations::judge(plan, &actors, outcome, &checked.findings);
+        let never = |rule| format!("rule {rule:?} never matched anything");
+        notices.extend(outcome.unmatched.iter().map(never));
         let verdict = match outcome.ending() {
-            Ending::Complete if expectations.is_empty() => Verdict::Inconclusive,
+            Ending::Complete if expectations.is_empty() || !checked.is_whole => {
+                Verdict::Inconclusive
+            }
             Ending::Complete if expectations.iter().all(|row| row.met) => Verdict::Expected,
             Ending::Complete => Verdict::Unexpected,
             _ => Verdict::Inconclusive,
@@ -43,6 +49,7 @@ impl Report {
             summary: summary(&actors, outcome),
             actors,
             consistency: outcome.looks.iter().map(|look| snapshot_row(world, look)).collect(),
+            findings: checked.findings.iter().map(|finding| finding_row(world, finding)).collect(),
             expectations,
             verdict,
             notices,
@@ -119,6 +126,18 @@ fn summary(actors: &[ActorRow], outcome: &Outcome) -> Summary {
         errors: count(Status::Error),
         elapsed_ms: milliseconds(elapsed),
         start_skew_us: outcome.start_skew.map(|skew| skew.as_nanos() as f64 / 1e3),
+    }
+}
+
+fn finding_row(world: &World, finding: &Finding) -> FindingRow {
+    let name = |actor: &usize| world.plan().actors.get(*actor).map(|actor| actor.name.clone());
+    let lock = world.plan().locks.get(finding.lock);
+    FindingRow {
+        property: finding.property,
+        lock: lock.map(|lock| lock.name.clone()).unwrap_or_default(),
+        actors: finding.actors.iter().filter_map(name).collect(),
+        at_ms: milliseconds(Duration::from_nanos(finding.at)),
+        text: finding.text.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The report as plain data: what the writers write.
 
+use crate::check::Property;
 use crate::scenario::Status;
 use serde::Serialize;
 
@@ -31,6 +32,8 @@ pub struct Report {
     pub actors: Vec<ActorRow>,
     /// The snapshots, in the order in which they were taken.
     pub consistency: Vec<SnapshotRow>,
+    /// What the checkers found in the history, by time.
+    pub findings: Vec<FindingRow>,
     /// What was expected, and what came.
     pub expectations: Vec<ExpectationRow>,
     /// Whether all expectations held.
@@ -106,6 +109,21 @@ pub struct SnapshotRow {
     pub diagnosis: &'static str,
     /// The same in plain English.
     pub explanation: &'static str,
+}
+
+/// One thing that the checkers found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FindingRow {
+    /// What went wrong.
+    pub property: Property,
+    /// On which lock, as the scenario calls it.
+    pub lock: String,
+    /// Whose doing it was, or who suffered.
+    pub actors: Vec<String>,
+    /// When, in milliseconds since the run began.
+    pub at_ms: f64,
+    /// What happened and how it came to that.
+    pub text: String,
 }
 
 /// One thing that was expected.

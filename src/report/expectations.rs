@@ -2,6 +2,7 @@
 
 use super::build::status;
 use super::{ActorRow, ExpectationRow};
+use crate::check::Finding;
 use crate::history::EventKind;
 use crate::runtime::Outcome;
 use crate::scenario::{Expectation, Plan, Status};
@@ -10,14 +11,21 @@ use crate::scenario::{Expectation, Plan, Status};
 type End<'a> = (Status, Option<&'a str>);
 
 /// Judges every expectation of the plan.
-pub(super) fn judge(plan: &Plan, actors: &[ActorRow], outcome: &Outcome) -> Vec<ExpectationRow> {
-    plan.expectations.iter().map(|expected| judge_one(plan, actors, outcome, expected)).collect()
+pub(super) fn judge(
+    plan: &Plan,
+    actors: &[ActorRow],
+    outcome: &Outcome,
+    findings: &[Finding],
+) -> Vec<ExpectationRow> {
+    let judge = |expected| judge_one(plan, actors, outcome, findings, expected);
+    plan.expectations.iter().map(judge).collect()
 }
 
 fn judge_one(
     plan: &Plan,
     actors: &[ActorRow],
     outcome: &Outcome,
+    findings: &[Finding],
     expected: &Expectation,
 ) -> ExpectationRow {
     let of_group = |group: &str| -> Vec<&ActorRow> {
@@ -54,6 +62,14 @@ fn judge_one(
                 what: format!("snapshot {label:?}: {diagnosis}"),
                 met: !found.is_empty() && found.iter().all(|word| word == diagnosis),
                 found: listed(found),
+            }
+        }
+        Expectation::Finding { property, found } => {
+            let count = findings.iter().filter(|finding| finding.property == *property).count();
+            ExpectationRow {
+                what: format!("{} {}", if *found { "finds" } else { "free of" }, property.word()),
+                met: *found == (count > 0),
+                found: if count == 0 { "none".into() } else { format!("{count}") },
             }
         }
         Expectation::Updates { lock, count } => {

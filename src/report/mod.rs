@@ -12,6 +12,6 @@ mod samples;
 pub mod table;
 mod wording;
 
-pub use data::{ActorRow, ExpectationRow, Report, SnapshotRow, Summary, Verdict};
+pub use data::{ActorRow, ExpectationRow, FindingRow, Report, SnapshotRow, Summary, Verdict};
 pub use table::Style;
 pub use wording::escape;

@@ -28,6 +28,7 @@ fn report(scenario: &str, title: &str) -> Report {
         },
         actors: Vec::new(),
         consistency: Vec::new(),
+        findings: Vec::new(),
         expectations: Vec::new(),
         verdict: Verdict::Expected,
         notices: Vec::new(),

@@ -9,9 +9,11 @@ mod consistency;
 mod grid;
 
 use super::wording::{count, duration};
-use super::{ExpectationRow, Report, Summary, Verdict, escape};
+use super::{ExpectationRow, FindingRow, Report, Summary, Verdict, escape};
+use crate::check::Property;
 use comfy_table::Cell;
 use grid::{Grid, Tone, cell};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// How the table is drawn.
@@ -52,6 +54,10 @@ pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<(
     if !report.consistency.is_empty() {
         writeln!(out)?;
         consistency::write(&report.consistency, style, out)?;
+    }
+    if !report.findings.is_empty() {
+        writeln!(out)?;
+        findings(&report.findings, style, out)?;
     }
     if !report.expectations.is_empty() {
         writeln!(out)?;
@@ -119,6 +125,31 @@ fn summary(summary: &Summary, clock: &str) -> String {
     }
     line
 }
+
+/// What went wrong; where one property was violated many times, the first few and a count.
+fn findings(rows: &[FindingRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style);
+    grid.header(&["Finding", "What happened"]);
+    let mut shown: BTreeMap<Property, usize> = BTreeMap::new();
+    for row in rows {
+        let shown = shown.entry(row.property).or_default();
+        *shown += 1;
+        if *shown <= MOST_OF_ONE {
+            let word = cell(row.property.word(), Tone::Bad);
+            grid.row([word, cell(escape(&row.text), Tone::Plain)]);
+        }
+    }
+    for (property, count) in shown {
+        if let Some(more) = count.checked_sub(MOST_OF_ONE).filter(|more| *more > 0) {
+            let word = cell(property.word(), Tone::Bad);
+            grid.row([word, cell(format!("… {more} more"), Tone::Quiet)]);
+        }
+    }
+    grid.print(out)
+}
+
+/// How many findings of one property are shown.
+const MOST_OF_ONE: usize = 3;
 
 fn expectations(rows: &[ExpectationRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut grid = Grid::new(style);
