@@ -1,7 +1,7 @@
 //! What a command did to a lock, read from the command and its reply: the one place that knows how
 //! both protocols look on the wire.
 
-use super::hardened::{SCRIPTS, Script};
+use super::hardened::{Script, known_scripts};
 use super::{LockName, Payload, Token, Ttl};
 use crate::history::{Change, Effect};
 use redis::Value;
@@ -62,23 +62,27 @@ pub fn operation(arguments: &[&[u8]], locks: &[LockName]) -> Option<(Operation, 
         ("SET", [key, ..]) => (Operation::Acquire, key),
         ("EXPIRE" | "PEXPIRE", [key, ..]) => (Operation::Extend, key),
         ("DEL" | "UNLINK", [key]) => (Operation::Release, key),
-        ("EVAL" | "EVALSHA", [body, _, key, ..]) => {
-            let is = |script: &Script| script.is_called_by(&name, body);
-            let operation = if is(&SCRIPTS.acquire) {
-                Operation::Acquire
-            } else if is(&SCRIPTS.extend) {
-                Operation::Extend
-            } else if is(&SCRIPTS.release) || is(&SCRIPTS.force_release) {
-                Operation::Release
-            } else {
-                return None;
-            };
-            (operation, key)
-        }
+        ("EVAL" | "EVALSHA", [body, _, key, ..]) => (script_operation(&name, body)?, key),
         _ => return None,
     };
     let lock = locks.iter().position(|lock| lock.key().as_bytes() == *key)?;
     Some((operation, lock))
+}
+
+/// What a script of the hardened protocol is for.
+fn script_operation(name: &str, body: &[u8]) -> Option<Operation> {
+    known_scripts().into_iter().find_map(|known| {
+        let is = |script: &Script| script.is_called_by(name, body);
+        if is(&known.acquire) {
+            Some(Operation::Acquire)
+        } else if is(&known.extend) {
+            Some(Operation::Extend)
+        } else if is(&known.release) || is(&known.force_release) {
+            Some(Operation::Release)
+        } else {
+            None
+        }
+    })
 }
 
 fn about(locks: &[LockName], key: &[u8], change: impl FnOnce() -> Option<Change>) -> Vec<Effect> {
@@ -115,22 +119,22 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
     let own = arguments.first().and_then(|beginning| token_of(beginning));
     let lease = || arguments.get(1).map(|ttl| number(ttl).saturating_mul(1_000_000_000));
     let flagged = |locked| Change::Flagged { locked };
-    let is = |script: &Script| script.is_called_by(name, body);
+    let Some(operation) = script_operation(name, body) else { return Vec::new() };
     match reply {
-        Value::Array(parts) if is(&SCRIPTS.acquire) => match (parts.as_slice(), own) {
+        Value::Array(parts) if operation == Operation::Acquire => match (parts.as_slice(), own) {
             ([Value::Int(1), Value::Int(fence)], Some(token)) => {
                 let fence = u64::try_from(*fence).ok();
                 vec![Change::Took { token, fence, lease: lease() }, flagged(true)]
             }
             _ => vec![Change::Refused],
         },
-        Value::Int(1) if is(&SCRIPTS.extend) => {
+        Value::Int(1) if operation == Operation::Extend => {
             lease().map(|lease| Change::Extended { lease }).into_iter().collect()
         }
-        Value::Int(1) if is(&SCRIPTS.release) || is(&SCRIPTS.force_release) => {
+        Value::Int(1) if operation == Operation::Release => {
             vec![Change::Deleted { token: own }, flagged(false)]
         }
-        Value::Int(0) if is(&SCRIPTS.release) || is(&SCRIPTS.force_release) => {
+        Value::Int(0) if operation == Operation::Release => {
             vec![Change::Saw { token: None }, flagged(false)]
         }
         _ => Vec::new(),

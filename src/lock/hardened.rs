@@ -300,3 +300,56 @@ impl Hardened {
         Err(LockError::Lost(why.into()))
     }
 }
+
+/// The protocol with one of its cures left out, to see that the checkers notice.
+#[cfg(test)]
+pub(crate) mod mutants {
+    use super::{ACQUIRE, EXTEND, FORCE_RELEASE, Hardened, RELEASE, SCRIPTS, Script, Scripts};
+    use std::sync::LazyLock;
+
+    fn scripts(release: &str) -> Scripts {
+        Scripts {
+            acquire: Script::new(ACQUIRE),
+            extend: Script::new(EXTEND),
+            release: Script::new(release),
+            force_release: Script::new(FORCE_RELEASE),
+        }
+    }
+
+    static BLIND: LazyLock<Scripts> = LazyLock::new(|| {
+        scripts(&RELEASE.replace("then return -1 end", "then holder = holder end"))
+    });
+    static FLAGLESS: LazyLock<Scripts> = LazyLock::new(|| {
+        scripts(&RELEASE.replace("redis.call('HSET', KEYS[2], ARGV[2], 'false')", ""))
+    });
+
+    /// All scripts that tests may run.
+    pub fn all() -> [&'static Scripts; 3] {
+        [&SCRIPTS, &BLIND, &FLAGLESS]
+    }
+
+    /// Releases whosever lock it is.
+    pub static SKIPS_COMPARE: LazyLock<Hardened> =
+        LazyLock::new(|| Hardened { scripts: &BLIND, is_fenced: true, renews: true });
+    /// Leaves the flag as it is when it releases.
+    pub static SKIPS_FLAG: LazyLock<Hardened> =
+        LazyLock::new(|| Hardened { scripts: &FLAGLESS, is_fenced: true, renews: true });
+    /// Writes without asking for the fencing token.
+    pub static SKIPS_FENCE: LazyLock<Hardened> =
+        LazyLock::new(|| Hardened { scripts: &SCRIPTS, is_fenced: false, renews: true });
+    /// Never extends a lease.
+    pub static SKIPS_RENEWAL: LazyLock<Hardened> =
+        LazyLock::new(|| Hardened { scripts: &SCRIPTS, is_fenced: true, renews: false });
+}
+
+/// All scripts by which the protocol is known on the wire.
+#[cfg(not(test))]
+pub(super) fn known_scripts() -> [&'static Scripts; 1] {
+    [&SCRIPTS]
+}
+
+/// All scripts by which the protocol is known on the wire, and its mutants.
+#[cfg(test)]
+pub(super) fn known_scripts() -> [&'static Scripts; 3] {
+    mutants::all()
+}

@@ -120,6 +120,7 @@ impl<'a> Strand<'a> {
         operation.number = self.steps_taken;
         self.steps_taken += 1;
         self.record(EventKind::Invoked(operation.clone()));
+        self.fate.injected.store(false, Ordering::Relaxed);
         let result = body(self, &mut operation);
         let result = match result {
             Err(_) if self.fate.crashed.load(Ordering::Relaxed) => Err(self.crashed()),
