@@ -58,9 +58,11 @@ impl Server {
     /// be. Whatever database the URL names, locks live in DB 0 and the cache in DB 13 (contract,
     /// section 1).
     pub fn at(url: &str, password: Option<&str>) -> Result<Self, ServerError> {
-        // The URL itself may hold a password, so no error repeats it.
+        // The URL may hold a password anywhere, so no error repeats any part of it: of the
+        // library's words, only those before the detail.
         let info = url.into_connection_info().map_err(|error| {
-            let why = error.detail().map_or_else(|| error.category().to_string(), str::to_string);
+            let text = error.to_string();
+            let why = text.split(" - ").next().unwrap_or_default().to_lowercase();
             ServerError(format!(
                 "the Redis URL can't be read ({why}); it should look like \
                  redis://[user:password@]host:6379, rediss://host:6379 or unix:/path/redis.sock"

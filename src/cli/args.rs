@@ -295,7 +295,8 @@ fn parameter(parameter: &ParameterArgs) -> Arg {
 
 fn directory() -> Arg {
     let parser = PathBufValueParser::new().try_map(|path| {
-        if path.to_string_lossy().contains("://") {
+        let text = path.to_string_lossy();
+        if text.contains("://") || text.starts_with("unix:/") {
             Err("that is a URL and no directory; name the server with --redis")
         } else {
             Ok(path)

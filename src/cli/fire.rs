@@ -4,11 +4,12 @@ use super::args::{FireArgs, Format};
 use super::exit::Exit;
 use super::output::Output;
 use super::progress::Progress;
+use super::say;
 use super::signals::{self, Leftovers};
 use super::terminal;
 use crate::clock::{VirtualClock, WallClock};
 use crate::lock::{Legacy, Protocol, RunDirectory, RunGroup, Ttl};
-use crate::report::{Report, escape, json, table};
+use crate::report::{Report, json, table};
 use crate::runtime::{Ending, Outcome, Stage, StageError, Time, World, longest};
 use crate::scenario::{Plan, Scenario};
 use crate::server::Server;
@@ -100,18 +101,15 @@ fn exit(report: &Report, outcome: &Outcome) -> Exit {
     match outcome.ending() {
         Ending::Complete => report.verdict.into(),
         Ending::TimedOut => {
-            eprintln!("nodb-trigger: gave up at the time limit; see --timeout");
+            say("gave up at the time limit; see --timeout");
             Exit::Inconclusive
         }
         Ending::Failed => {
-            let what = outcome.failure.as_deref().unwrap_or("the environment failed");
-            eprintln!("nodb-trigger: {}", escape(what));
+            say(outcome.failure.as_deref().unwrap_or("the environment failed"));
             Exit::Environment
         }
-        Ending::Interrupted => {
-            eprintln!("nodb-trigger: interrupted");
-            Exit::Interrupted
-        }
+        // Said when the signal came.
+        Ending::Interrupted => Exit::Interrupted,
     }
 }
 

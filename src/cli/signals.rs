@@ -2,6 +2,7 @@
 //! program at once and says what is left behind.
 
 use super::exit::Exit;
+use super::say;
 use crate::clock::{Stopped, WallClock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -30,10 +31,11 @@ pub(super) fn stop_on_signal(clock: Arc<WallClock>, leftovers: Leftovers) -> io:
         let mut signals = signals.forever();
         if signals.next().is_some() {
             clock.stop(Stopped::Interrupted);
+            say("interrupted, cleaning up; once more to leave at once");
         }
         if signals.next().is_some() {
             for by_hand in leftovers.get() {
-                eprintln!("nodb-trigger: not cleaned up; run: {by_hand}");
+                say(&format!("not cleaned up; run: {by_hand}"));
             }
             std::process::exit(Exit::Interrupted.code().into());
         }
