@@ -43,9 +43,9 @@ pub(super) fn run(
             };
             let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, body);
             let thread = thread.map_err(|error| {
-                clock.stop(Stopped::Interrupted);
+                clock.stop(Stopped::CalledOff);
                 ServerError::new(format!(
-                    "cannot start thread {} of {}: {error}; use fewer, or raise the limit (ulimit -u)",
+                    "cannot start thread {} of {}: {error}; use fewer, or raise the limit (ulimit -u, ulimit -v)",
                     number + 1,
                     strands.len()
                 ))
