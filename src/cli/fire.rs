@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::say;
 use super::signals::{self, Leftovers};
 use super::terminal;
-use crate::clock::{VirtualClock, WallClock};
+use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::lock::{Legacy, Protocol, RunDirectory, RunGroup, Ttl};
 use crate::report::{Report, json, table};
 use crate::runtime::{Ending, Outcome, Stage, StageError, Time, World, longest};
@@ -71,21 +71,23 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
         Box::new(move || progress.finished_one())
     };
     let world = Arc::new(World::new(plan, server, protocol, runs, time, on_end));
-    let (stage, mut notices) = Stage::prepare(&world, args.force)?;
-    leftovers.set(stage.leftovers(&world));
-    let outcome = world.run();
-    progress.clear();
-    notices.extend(if args.keep {
-        stage
-            .leftovers(&world)
-            .into_iter()
-            .map(|by_hand| format!("kept; to clean: {by_hand}"))
-            .collect()
-    } else {
-        stage.clean(&world)
+    let mut stage = Stage::default();
+    let created = output.by_hand();
+    let ran = run(&world, &mut stage, args.force, |stage| {
+        leftovers.set(stage.leftovers(&world).into_iter().chain(created.clone()).collect());
     });
+    progress.clear();
+    let (kept, left) = if args.keep && ran.is_ok() {
+        let kept = stage.leftovers(&world);
+        (kept.into_iter().map(|by_hand| format!("kept; to clean: {by_hand}")).collect(), Vec::new())
+    } else {
+        (Vec::new(), stage.clean(&world))
+    };
     leftovers.set(Vec::new());
-    let outcome = outcome.map_err(environment)?;
+    // What is left behind must be known, whatever becomes of the report.
+    left.iter().for_each(|left| say(left));
+    let (outcome, notices) = ran?;
+    let notices = [notices, kept, left].concat();
 
     let report = Report::new(&world, &outcome, notices);
     let style = terminal::style(args.color, args.output.is_some());
@@ -95,6 +97,27 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
     });
     written.map_err(environment)?;
     Ok(exit(&report, &outcome))
+}
+
+/// Prepares the stage and runs the plan; tells `watch` each time that there is more to clean up.
+fn run(
+    world: &Arc<World>,
+    stage: &mut Stage,
+    force: bool,
+    watch: impl Fn(&Stage),
+) -> Result<(Outcome, Vec<String>), Refusal> {
+    let mut prepare_and_run = || {
+        let directories = stage.prepare_directories(world);
+        watch(stage);
+        directories?;
+        let notices = stage.prepare_keys(world, force)?;
+        watch(stage);
+        Ok((world.run().map_err(environment)?, notices))
+    };
+    prepare_and_run().map_err(|refusal: Refusal| match world.time().clock().check() {
+        Err(Stopped::Interrupted) => Refusal { exit: Exit::Interrupted, ..refusal },
+        _ => refusal,
+    })
 }
 
 fn exit(report: &Report, outcome: &Outcome) -> Exit {

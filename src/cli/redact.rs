@@ -66,12 +66,23 @@ mod tests {
         let url = ServerUrl::new("rediss://me:s3cr@t/x@host:1/0".into());
         assert_eq!(format!("{url:?}"), r#"ServerUrl("rediss://***@host:1/0")"#);
         assert_eq!(url.reveal(), "rediss://me:s3cr@t/x@host:1/0");
-        assert_eq!(without_secrets("unix:/run/redis.sock?db=0&pass=s3c@ret"), "unix:/run/redis.sock?***");
+        assert_eq!(
+            without_secrets("unix:/run/redis.sock?db=0&pass=s3c@ret"),
+            "unix:/run/redis.sock?***"
+        );
     }
 
     #[test]
     fn text_without_a_password_stays_as_it_is() {
-        for text in ["redis://host", "a?b=c", "what: this?", "a@b", "thundering_herd", "", "unix:///run/redis.sock"] {
+        for text in [
+            "redis://host",
+            "a?b=c",
+            "what: this?",
+            "a@b",
+            "thundering_herd",
+            "",
+            "unix:///run/redis.sock",
+        ] {
             assert_eq!(without_secrets(text), text);
         }
     }
