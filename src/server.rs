@@ -170,6 +170,10 @@ impl Server {
                     self.name()
                 )
             }
+            None if what.contains("certificate") => format!(
+                "cannot trust {}: {what}; name the file of its authority in SSL_CERT_FILE",
+                self.name()
+            ),
             None if error.is_io_error() => {
                 format!("lost the connection to {}: {what}; was it stopped?", self.name())
             }
@@ -205,7 +209,10 @@ fn bracketed(host: &str) -> String {
 fn describe(error: &RedisError) -> String {
     if error.is_io_error() {
         let text = error.to_string();
-        return text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+        let text = text.split(" (os error").next().unwrap_or(&text);
+        let mut letters = text.chars();
+        let first = letters.next().map(|first| first.to_lowercase().to_string());
+        return first.unwrap_or_default() + letters.as_str();
     }
     if error.kind() == ErrorKind::AuthenticationFailed {
         // The library keeps neither Redis's own words nor which of the two it was.

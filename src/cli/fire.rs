@@ -59,12 +59,11 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
         Time::Wall(Arc::new(WallClock::new(Some(deadline))))
     };
     let server = server(args, &time)?;
-    let output = Output::open(args.output.as_deref(), args.quiet).map_err(environment)?;
-
     let leftovers = Leftovers::default();
     if let Time::Wall(clock) = &time {
         signals::stop_on_signal(Arc::clone(clock), leftovers.clone()).map_err(environment)?;
     }
+    let output = Output::open(args.output.as_deref(), args.quiet).map_err(environment)?;
     let progress = Arc::new(Progress::new(&plan.title, plan.actors.len(), args.quiet));
     let on_end = {
         let progress = Arc::clone(&progress);
@@ -96,7 +95,11 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
         Format::Table => table::write(&report, style, out),
     });
     written.map_err(environment)?;
-    Ok(exit(&report, &outcome))
+    Ok(match (exit(&report, &outcome), world.time().clock().check()) {
+        // Whatever failed then, failed on the way out.
+        (Exit::Environment, Err(Stopped::Interrupted)) => Exit::Interrupted,
+        (exit, _) => exit,
+    })
 }
 
 /// Prepares the stage and runs the plan; tells `watch` each time that there is more to clean up.

@@ -217,7 +217,9 @@ fn a_state_file_that_somebody_else_wrote_meanwhile_stays_and_is_named() {
     let run = place.run();
     let working = endless(&run, &[]).start();
     wait_until("the state file is there", || run.join(STATE).exists());
-    fs::write(run.join(STATE), "{\"theirs\":1}").unwrap();
+    // At once, as everybody should: half a file would be a failure of its own.
+    fs::write(place.at("theirs"), "{\"theirs\":1}").unwrap();
+    fs::rename(place.at("theirs"), run.join(STATE)).unwrap();
     working.signal(Signal::TERM);
     let ended = working.end();
     ended.exits(130).says(&[STATE, "changed by somebody else"]);
