@@ -7,5 +7,6 @@ mod middleman;
 mod outcomes;
 mod program;
 mod redis_server;
+mod signals;
 mod weather;
 mod wire;

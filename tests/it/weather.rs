@@ -1,24 +1,23 @@
-//! Servers that are not there, say no, go away or fall silent; limits; signals.
+//! Servers that are not there, say no, go away or fall silent.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
-
-use rustix::process::Signal;
 
 use crate::middleman::{Fate, Middleman};
 use crate::program::{Ended, Place, Program, arguments, herd, wait_until};
 use crate::redis_server::{RedisServer, redis_or_skip};
 
-const KEY: &str = "nodb-lock:run:debug_lock_test.nodb";
-const FLAG: &str = "locked:debug_lock_test.nodb";
+pub const KEY: &str = "nodb-lock:run:debug_lock_test.nodb";
+pub const FLAG: &str = "locked:debug_lock_test.nodb";
 /// The longest that a run may go on after a server fell silent: a few times the response time-out.
-const SILENCE: Duration = Duration::from_secs(18);
+pub const SILENCE: Duration = Duration::from_secs(18);
 
-fn at(url: &str, directory: &Path, rest: &[&str]) -> Program {
+pub fn at(url: &str, directory: &Path, rest: &[&str]) -> Program {
     herd(directory, &[&["--redis", url], rest].concat())
 }
 
-fn is_locked(redis: &RedisServer) -> bool {
+pub fn is_locked(redis: &RedisServer) -> bool {
     let mut con = redis.client().get_connection().unwrap();
     let flag: Option<String> = redis::cmd("HGET").arg("run").arg(FLAG).query(&mut con).unwrap();
     flag.is_some_and(|flag| flag == "true")
@@ -88,6 +87,59 @@ fn a_malformed_url_is_explained_and_its_password_never_shown() {
             elsewhere.never_shows("s3cret");
         }
     }
+    place.is_empty();
+}
+
+/// Files of a certificate that is its own authority, for 127.0.0.1, and its key; nothing without
+/// openssl.
+fn certificate(place: &Place) -> Option<(PathBuf, PathBuf)> {
+    let (certificate, key) = (place.at("certificate.pem"), place.at("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args([
+            "-nodes",
+            "-subj",
+            "/CN=test",
+            "-days",
+            "2",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .arg("-out")
+        .arg(&certificate)
+        .arg("-keyout")
+        .arg(&key)
+        .output();
+    made.is_ok_and(|made| made.status.success()).then_some((certificate, key))
+}
+
+#[test]
+fn a_server_behind_tls_works_and_an_unknown_certificate_is_said() {
+    let files = Place::new();
+    let Some((certificate, key)) = certificate(&files) else { return };
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free.to_string();
+    let redis = redis_or_skip!(
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        certificate,
+        "--tls-key-file",
+        key,
+        "--tls-auth-clients",
+        "no"
+    );
+    let place = Place::new();
+    let url = format!("rediss://127.0.0.1:{port}");
+    let ended = at(&url, &place.run(), &[]).env("SSL_CERT_FILE", certificate).run();
+    assert_eq!(ended.exits(0).json()["server"], url);
+    redis.is_empty();
+    at(&url, &place.run(), &[])
+        .run()
+        .refuses(3, &["cannot trust", &url, "certificate", "SSL_CERT_FILE"]);
     place.is_empty();
 }
 
@@ -305,165 +357,4 @@ fn a_server_that_thaws_in_time_does_no_harm() {
     working.end().exits(0);
     place.is_empty();
     redis.is_empty();
-}
-
-#[test]
-fn signals_release_the_lock_and_remove_the_files() {
-    let redis = redis_or_skip!();
-    for signal in [Signal::INT, Signal::TERM] {
-        let place = Place::new();
-        let working = at(&redis.url(), &place.run(), &["--hold=1h"]).start();
-        wait_until("the lock is taken", || is_locked(&redis));
-        working.signal(signal);
-        let ended = working.end();
-        ended.exits(130).says(&["interrupted, cleaning up"]);
-        assert_eq!(ended.json()["verdict"], "inconclusive");
-        assert!(ended.json()["actors"].to_string().contains("interrupted"));
-        assert!(ended.took < Duration::from_secs(20));
-        place.is_empty();
-        redis.is_empty();
-    }
-}
-
-#[test]
-fn a_signal_to_each_scenario_leaves_nothing() {
-    let redis = redis_or_skip!();
-    for (scenario, flag) in [
-        ("rapid_sequential", "--hold=1h"),
-        ("ttl_expiration", "--hold=1h"),
-        ("deadlock_sim", "--hold=1h"),
-    ] {
-        let place = Place::new();
-        let long = ["--ttl=3h", flag, "--format=json", "--redis", &redis.url()];
-        let working = Program::new(arguments(&[scenario], &place.run(), &long)).start();
-        wait_until("a lock is taken", || {
-            redis.everything().iter().any(|(_, key, ..)| key.starts_with("nodb-lock:"))
-        });
-        working.signal(Signal::INT);
-        working.end().exits(130);
-        place.is_empty();
-        redis.is_empty();
-    }
-}
-
-#[test]
-fn a_signal_before_the_server_ever_answered_ends_it_with_130() {
-    let server = Middleman::alone(|_| Fate::Silence);
-    let place = Place::new();
-    let waiting = at(&server.url(), &place.run(), &[]).start();
-    wait_until("it asks", || server.count("SELECT") + server.count("MULTI") > 0);
-    waiting.signal(Signal::INT);
-    let ended = waiting.end();
-    ended.exits(130).says(&["interrupted"]);
-    assert!(ended.took < Duration::from_secs(9), "{ended:#?}");
-    place.is_empty();
-}
-
-#[test]
-fn a_signal_while_the_server_hangs_ends_it_and_says_what_is_left() {
-    let redis = redis_or_skip!();
-    let place = Place::new();
-    let working = at(&redis.url(), &place.run(), &["--hold=1h"]).start();
-    wait_until("the lock is taken", || is_locked(&redis));
-    redis.freeze();
-    working.signal(Signal::TERM);
-    let ended = working.end();
-    ended.exits(130).says(&[
-        "interrupted",
-        "could not clean up",
-        "did not answer",
-        "redis-cli",
-        KEY,
-    ]);
-    assert!(ended.took < SILENCE, "{ended:#?}");
-    place.is_empty();
-}
-
-#[test]
-fn a_second_signal_ends_it_at_once_and_says_what_is_left() {
-    let redis = redis_or_skip!();
-    let place = Place::new();
-    let file = place.at("report.json");
-    let rest = ["--hold=1h", "--output", file.to_str().unwrap()];
-    let said = place.at("said");
-    let stderr = std::fs::File::create(&said).unwrap();
-    let working = at(&redis.url(), &place.run(), &rest).stderr(stderr).start();
-    wait_until("the lock is taken", || is_locked(&redis));
-    redis.freeze();
-    working.signal(Signal::INT);
-    let heard = || std::fs::read_to_string(&said).unwrap();
-    wait_until("the first is heard", || heard().contains("interrupted"));
-    working.signal(Signal::INT);
-    let ended = working.end();
-    ended.exits(130);
-    let heard = heard();
-    assert!(ended.took < Duration::from_secs(4), "{ended:#?}");
-    redis.thaw();
-    // The commands that it names do clean everything.
-    let left: Vec<&str> = heard
-        .lines()
-        .filter_map(|line| line.split_once("; run: "))
-        .map(|(_, command)| command)
-        .collect();
-    assert!(!left.is_empty(), "{heard}");
-    for command in left {
-        let shell = std::process::Command::new("bash").args(["-c", command]).output().unwrap();
-        assert!(shell.status.success(), "{command}: {shell:?}");
-    }
-    std::fs::remove_file(&said).unwrap();
-    place.is_empty();
-    redis.is_empty();
-}
-
-#[test]
-fn a_second_signal_is_obeyed_even_if_nobody_reads_stderr() {
-    let redis = redis_or_skip!();
-    let place = Place::new();
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let working = at(&redis.url(), &place.run(), &["--hold=1h"]).stderr(writer).start();
-    wait_until("the lock is taken", || is_locked(&redis));
-    redis.freeze();
-    let pid = working.pid();
-    // Two of one kind may be merged while the first is pending; two kinds may not.
-    working.signal(Signal::INT);
-    crate::program::send_signal(pid, Signal::TERM);
-    let ended = working.end();
-    ended.exits(130);
-    assert!(ended.took < Duration::from_secs(4), "{ended:#?}");
-}
-
-#[test]
-fn a_low_soft_limit_of_files_is_raised() {
-    let redis = redis_or_skip!();
-    let place = Place::new();
-    let herd = ["thundering_herd", "--threads=100", "--hold=300ms", "--redis", &redis.url()];
-    let ended = Program::after("ulimit -Sn 40", arguments(&herd, &place.run(), &[])).run();
-    ended.exits(0);
-    place.is_empty();
-    redis.is_empty();
-}
-
-#[test]
-fn a_low_hard_limit_of_files_is_said() {
-    let redis = redis_or_skip!();
-    let place = Place::new();
-    let herd = ["thundering_herd", "--threads=100", "--redis", &redis.url()];
-    let ended = Program::after("ulimit -n 40", arguments(&herd, &place.run(), &[])).run();
-    ended.refuses(3, &["open files", "40", "ulimit -Hn", "fewer actors"]);
-    place.is_empty();
-    redis.is_empty();
-    // The embedded server needs none.
-    let embedded = ["thundering_herd", "--threads=100", "--hold=300ms"];
-    Program::after("ulimit -n 40", arguments(&embedded, &place.run(), &[])).run().exits(0);
-    place.is_empty();
-}
-
-#[test]
-fn too_little_memory_for_the_threads_is_said_and_nothing_stays() {
-    let place = Place::new();
-    let herd = ["thundering_herd", "--threads=5000", "--hold=1s"];
-    let ended = Program::after("ulimit -v 600000", arguments(&herd, &place.run(), &[])).run();
-    ended.refuses(3, &["5000 threads need", "ulimit -v", "use fewer actors"]);
-    place.is_empty();
 }
