@@ -14,6 +14,9 @@ pub enum Stopped {
     /// Somebody asked the run to end (Ctrl-C, SIGTERM).
     #[error("interrupted")]
     Interrupted,
+    /// Something that the run needs could not be had.
+    #[error("called off")]
+    CalledOff,
     /// The run's deadline passed.
     #[error("timed out")]
     TimedOut,

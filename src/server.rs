@@ -8,6 +8,7 @@ use redis::{
     RedisError, RedisResult, ServerErrorKind, Value,
 };
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,9 +59,11 @@ impl Server {
     /// be. Whatever database the URL names, locks live in DB 0 and the cache in DB 13 (contract,
     /// section 1).
     pub fn at(url: &str, password: Option<&str>) -> Result<Self, ServerError> {
-        // The URL itself may hold a password, so no error repeats it.
+        // The URL may hold a password anywhere, so no error repeats any part of it: of the
+        // library's words, only those before the detail.
         let info = url.into_connection_info().map_err(|error| {
-            let why = error.detail().map_or_else(|| error.category().to_string(), str::to_string);
+            let text = error.to_string();
+            let why = text.split(" - ").next().unwrap_or_default().to_lowercase();
             ServerError(format!(
                 "the Redis URL can't be read ({why}); it should look like \
                  redis://[user:password@]host:6379, rediss://host:6379 or unix:/path/redis.sock"
@@ -111,17 +114,29 @@ impl Server {
         }
     }
 
-    /// What one types before a command to reach this server by hand.
-    pub fn redis_cli(&self) -> String {
-        let Server::Redis(remote) = self else { return "redis-cli".into() };
-        match remote.info.addr() {
-            ConnectionAddr::Tcp(host, port) => format!("redis-cli -h {host} -p {port}"),
-            ConnectionAddr::TcpTls { host, port, .. } => {
-                format!("redis-cli --tls -h {host} -p {port}")
+    /// The words that one types before a command to reach this server by hand; nothing for the
+    /// embedded one, which nobody else can reach.
+    pub fn redis_cli(&self) -> Option<Vec<String>> {
+        let Server::Redis(remote) = self else { return None };
+        let mut words: Vec<String> = match remote.info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                vec!["-h".into(), host.clone(), "-p".into(), port.to_string()]
             }
-            ConnectionAddr::Unix(path) => format!("redis-cli -s {}", path.display()),
-            _ => "redis-cli".into(),
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                vec!["--tls".into(), "-h".into(), host.clone(), "-p".into(), port.to_string()]
+            }
+            ConnectionAddr::Unix(path) => vec!["-s".into(), path.display().to_string()],
+            _ => Vec::new(),
+        };
+        let settings = remote.info.redis_settings();
+        if let Some(user) = settings.username() {
+            words.extend(["--user".into(), user.into()]);
         }
+        if settings.password().is_some() {
+            words.push("--askpass".into());
+        }
+        words.insert(0, "redis-cli".into());
+        Some(words)
     }
 
     /// Opens a connection to one of its databases.
@@ -155,6 +170,10 @@ impl Server {
                     self.name()
                 )
             }
+            None if what.contains("certificate") => format!(
+                "cannot trust {}: {what}; name the file of its authority in SSL_CERT_FILE",
+                self.name()
+            ),
             None if error.is_io_error() => {
                 format!("lost the connection to {}: {what}; was it stopped?", self.name())
             }
@@ -165,9 +184,14 @@ impl Server {
 
 impl Remote {
     fn explain_connect(&self, error: &RedisError) -> String {
-        let what = if error.is_timeout() { "no answer".into() } else { describe(error) };
+        let what = if error.is_timeout() {
+            format!("no answer within {RESPONSE_TIMEOUT:?}")
+        } else {
+            describe(error)
+        };
         let hint = match hint(error) {
             Some(hint) => hint,
+            None if error.is_timeout() => "is it stopped, overloaded or behind a firewall?",
             None if error.is_io_error() => {
                 "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT) to use the embedded server"
             }
@@ -185,7 +209,14 @@ fn bracketed(host: &str) -> String {
 fn describe(error: &RedisError) -> String {
     if error.is_io_error() {
         let text = error.to_string();
-        return text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+        let text = text.split(" (os error").next().unwrap_or(&text);
+        let mut letters = text.chars();
+        let first = letters.next().map(|first| first.to_lowercase().to_string());
+        return first.unwrap_or_default() + letters.as_str();
+    }
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        // The library keeps neither Redis's own words nor which of the two it was.
+        return "wrong user or password".into();
     }
     // A transaction carries the errors of its commands; the first one says what is wrong.
     if let Some(first) = error.clone().into_server_errors().as_deref().and_then(<[_]>::first) {
@@ -208,7 +239,7 @@ fn words(code: &str, detail: Option<&str>) -> String {
 fn hint(error: &RedisError) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::AuthenticationFailed => {
-            return Some("set the right password in --redis or REDIS_PASSWORD");
+            return Some("give user and password in --redis, or the password in REDIS_PASSWORD");
         }
         ErrorKind::Server(ServerErrorKind::BusyLoading) => {
             return Some("it is still reading its data; try again when it has finished");
@@ -223,10 +254,18 @@ fn hint(error: &RedisError) -> Option<&'static str> {
     }
     let answer = describe(error);
     match answer.split(' ').next()? {
-        "NOAUTH" | "WRONGPASS" => Some("set the right password in --redis or REDIS_PASSWORD"),
+        "NOAUTH" | "WRONGPASS" => {
+            Some("give user and password in --redis, or the password in REDIS_PASSWORD")
+        }
         "OOM" => Some("it is out of memory: raise maxmemory or free some"),
         "MISCONF" => Some("it can't save to its disk and refuses to write: see its log"),
-        "WRONGTYPE" => Some("something else keeps another kind of value under this key"),
+        "WRONGTYPE" => Some(
+            "something else keeps another kind of value under this key: choose another directory, \
+             or look at it with TYPE and remove it",
+        ),
+        "ERR" if answer.contains("max number of clients") => {
+            Some("use fewer actors, or raise its maxclients")
+        }
         _ => None,
     }
 }
@@ -239,6 +278,9 @@ pub enum Connection {
     Redis(Box<redis::Connection>),
     /// None: it was lent to somebody, see [`lend`](Connection::lend).
     Lent,
+    /// One on which replies did not come in time: those that come later would be taken for the
+    /// replies to later commands.
+    GivenUp,
 }
 
 impl Connection {
@@ -255,6 +297,7 @@ impl Connection {
             Connection::Embedded(connection) => connection.req_packed_command(command).map(Some),
             Connection::Redis(connection) => connection.send_packed_command(command).map(|()| None),
             Connection::Lent => Err(lent()),
+            Connection::GivenUp => Err(given_up()),
         }
     }
 
@@ -263,12 +306,54 @@ impl Connection {
         match self {
             Connection::Redis(connection) => connection.recv_response(),
             Connection::Embedded(_) | Connection::Lent => Err(lent()),
+            Connection::GivenUp => Err(given_up()),
         }
+    }
+
+    /// The same, but no longer than this.
+    pub fn receive_within(&mut self, patience: Duration) -> RedisResult<Value> {
+        if let Connection::Redis(connection) = self {
+            connection.set_read_timeout(Some(patience))?;
+        }
+        let reply = self.receive();
+        if let Connection::Redis(connection) = self {
+            connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+        }
+        reply
     }
 }
 
 fn lent() -> RedisError {
     RedisError::from((ErrorKind::Client, "there is no connection to use here"))
+}
+
+fn given_up() -> RedisError {
+    let late = io::Error::new(io::ErrorKind::TimedOut, "an earlier command had no answer in time");
+    RedisError::from(late)
+}
+
+/// Sends several commands at once and reads their replies. The library's own way waits for each
+/// reply of a silent server anew, and panics where MULTI itself is refused (redis 1.8.1,
+/// `req_packed_commands`).
+fn exchange(
+    connection: &mut redis::Connection,
+    commands: &[u8],
+    offset: usize,
+    count: usize,
+) -> RedisResult<Vec<Value>> {
+    connection.send_packed_command(commands)?;
+    let mut replies = Vec::with_capacity(count);
+    let mut refusal = None;
+    for number in 0..offset.saturating_add(count) {
+        match connection.recv_response()? {
+            Value::ServerError(error) if number < offset => {
+                refusal.get_or_insert(error);
+            }
+            reply if number >= offset => replies.push(reply),
+            _ => {}
+        }
+    }
+    refusal.map_or(Ok(replies), |error| Err(error.into()))
 }
 
 impl ConnectionLike for Connection {
@@ -277,6 +362,7 @@ impl ConnectionLike for Connection {
             Connection::Embedded(connection) => connection.req_packed_command(command),
             Connection::Redis(connection) => connection.req_packed_command(command),
             Connection::Lent => Err(lent()),
+            Connection::GivenUp => Err(given_up()),
         }
     }
 
@@ -291,9 +377,14 @@ impl ConnectionLike for Connection {
                 connection.req_packed_commands(commands, offset, count)
             }
             Connection::Redis(connection) => {
-                connection.req_packed_commands(commands, offset, count)
+                let replies = exchange(connection, commands, offset, count);
+                if replies.as_ref().is_err_and(RedisError::is_timeout) {
+                    *self = Connection::GivenUp;
+                }
+                replies
             }
             Connection::Lent => Err(lent()),
+            Connection::GivenUp => Err(given_up()),
         }
     }
 
@@ -301,7 +392,7 @@ impl ConnectionLike for Connection {
         match self {
             Connection::Embedded(connection) => connection.get_db(),
             Connection::Redis(connection) => connection.get_db(),
-            Connection::Lent => 0,
+            Connection::Lent | Connection::GivenUp => 0,
         }
     }
 
@@ -309,7 +400,7 @@ impl ConnectionLike for Connection {
         match self {
             Connection::Embedded(connection) => connection.check_connection(),
             Connection::Redis(connection) => connection.check_connection(),
-            Connection::Lent => false,
+            Connection::Lent | Connection::GivenUp => false,
         }
     }
 
@@ -317,7 +408,7 @@ impl ConnectionLike for Connection {
         match self {
             Connection::Embedded(connection) => connection.is_open(),
             Connection::Redis(connection) => connection.is_open(),
-            Connection::Lent => false,
+            Connection::Lent | Connection::GivenUp => false,
         }
     }
 }

@@ -9,7 +9,7 @@ mod strand;
 mod threads;
 mod volley;
 
-pub use stage::{Stage, StageError};
+pub use stage::{Stage, StageError, quoted};
 
 use crate::clock::{Clock, VirtualClock, WallClock};
 use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
@@ -18,6 +18,7 @@ use crate::lock::{Identity, Knowledge, LockError, Protocol, RunDirectory, Snapsh
 use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
 use crate::server::{Connection, Server, ServerError};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct World {
     own_instances: Mutex<Vec<(usize, Arc<Controller>)>>,
     looks: Mutex<Vec<Look>>,
     failure: Mutex<Option<String>>,
+    /// Whether the server once did not answer in time.
+    silent: AtomicBool,
     on_end: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -142,6 +145,7 @@ impl World {
             own_instances: Mutex::default(),
             looks: Mutex::default(),
             failure: Mutex::default(),
+            silent: AtomicBool::new(false),
             on_end,
         }
     }
@@ -182,10 +186,13 @@ impl World {
             Time::Wall(clock) => threads::run(self, clock, strands)?,
             Time::Virtual(clock) => (coroutines::run(self, clock, strands)?, None),
         };
-        // The server may have gone meanwhile; a new connection tells.
-        match self.server.connect(0) {
-            Ok(mut link) => self.look_at_all(&mut link, "after"),
-            Err(error) => self.fail(error.to_string()),
+        // One that did not answer would make us wait for the time-out once more.
+        if !self.silent.load(Ordering::Relaxed) {
+            // The server may have gone meanwhile; a new connection tells.
+            match self.server.connect(0) {
+                Ok(mut link) => self.look_at_all(&mut link, "after"),
+                Err(error) => self.fail(error.to_string()),
+            }
         }
         let after = self.counts();
         let updates =
@@ -271,6 +278,7 @@ impl World {
     fn explain(&self, error: &LockError) -> String {
         match error {
             LockError::Redis { command, key, source } => {
+                self.silent.fetch_or(source.is_timeout(), Ordering::Relaxed);
                 format!("{command} {key:?}: {}", self.server.explain(source))
             }
             other => other.to_string(),

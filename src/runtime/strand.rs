@@ -290,6 +290,7 @@ impl<'a> Strand<'a> {
 fn stopped(why: Stopped) -> Failure {
     let kind = match why {
         Stopped::Interrupted => FailureKind::Interrupted,
+        Stopped::CalledOff => FailureKind::Environment,
         Stopped::TimedOut => FailureKind::TimedOut,
     };
     Failure { kind, message: why.to_string() }

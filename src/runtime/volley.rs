@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How long the volley waits for actors that are slow to get to their first command.
 const GATHERING_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long to wait for a reply that should have been there long ago.
+const BARELY: Duration = Duration::from_millis(1);
+
 /// Gathers first commands and sends them.
 pub(super) struct Volley {
     arrivals: Receiver<Arrival>,
@@ -61,12 +64,22 @@ impl Volley {
         let sent: Vec<_> =
             gathered.iter_mut().map(|arrival| arrival.connection.send(&arrival.command)).collect();
         let skew = clock.now().saturating_sub(began);
+        let mut silent = false;
         let replies: Vec<_> = gathered
             .iter_mut()
             .zip(sent)
-            .map(|(arrival, sent)| match sent? {
-                Some(reply) => Ok(reply),
-                None => arrival.connection.receive(),
+            .map(|(Arrival { connection, .. }, sent)| {
+                let Some(reply) = sent? else {
+                    // A server that let one reply's time pass had as long for all the others.
+                    let reply = if silent {
+                        connection.receive_within(BARELY)
+                    } else {
+                        connection.receive()
+                    };
+                    silent |= reply.as_ref().is_err_and(RedisError::is_timeout);
+                    return reply;
+                };
+                Ok(reply)
             })
             .collect();
         for (Arrival { connection, back, .. }, reply) in gathered.into_iter().zip(replies) {
