@@ -14,6 +14,9 @@ pub enum Stopped {
     /// Somebody asked the run to end (Ctrl-C, SIGTERM).
     #[error("interrupted")]
     Interrupted,
+    /// Something that the run needs could not be had.
+    #[error("called off")]
+    CalledOff,
     /// The run's deadline passed.
     #[error("timed out")]
     TimedOut,
@@ -30,6 +33,11 @@ pub trait Clock: Send + Sync {
 
     /// Lets `duration` pass, or less if the clock is stopped or its deadline comes first.
     fn sleep(&self, duration: Duration) -> Result<(), Stopped>;
+
+    /// Whether the clock was stopped or its deadline passed.
+    fn check(&self) -> Result<(), Stopped> {
+        self.sleep(Duration::ZERO)
+    }
 
     /// Waits until `done`, which is asked again after each [`notify`](Clock::notify), or until the
     /// clock is stopped or its deadline passes.

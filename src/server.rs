@@ -1,12 +1,16 @@
 //! Where the locks live: the embedded server, or a real Redis at a URL. Opens connections, with a
 //! time-out on everything, and puts failures into words that say what to do.
 
+mod connection;
+
+pub use connection::{Connection, Exchange, Sent};
+
 use crate::clock::Clock;
 use crate::engine;
-use crate::history::{Moment, Sequence};
+use connection::Line;
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, ConnectionLike, ErrorKind, IntoConnectionInfo,
-    RedisError, RedisResult, ServerErrorKind, Value,
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
+    ServerErrorKind,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -59,9 +63,11 @@ impl Server {
     /// be. Whatever database the URL names, locks live in DB 0 and the cache in DB 13 (contract,
     /// section 1).
     pub fn at(url: &str, password: Option<&str>) -> Result<Self, ServerError> {
-        // The URL itself may hold a password, so no error repeats it.
+        // The URL may hold a password anywhere, so no error repeats any part of it: of the
+        // library's words, only those before the detail.
         let info = url.into_connection_info().map_err(|error| {
-            let why = error.detail().map_or_else(|| error.category().to_string(), str::to_string);
+            let text = error.to_string();
+            let why = text.split(" - ").next().unwrap_or_default().to_lowercase();
             ServerError(format!(
                 "the Redis URL can't be read ({why}); it should look like \
                  redis://[user:password@]host:6379, rediss://host:6379 or unix:/path/redis.sock"
@@ -112,17 +118,29 @@ impl Server {
         }
     }
 
-    /// What one types before a command to reach this server by hand.
-    pub fn redis_cli(&self) -> String {
-        let Server::Redis(remote) = self else { return "redis-cli".into() };
-        match remote.info.addr() {
-            ConnectionAddr::Tcp(host, port) => format!("redis-cli -h {host} -p {port}"),
-            ConnectionAddr::TcpTls { host, port, .. } => {
-                format!("redis-cli --tls -h {host} -p {port}")
+    /// The words that one types before a command to reach this server by hand; nothing for the
+    /// embedded one, which nobody else can reach.
+    pub fn redis_cli(&self) -> Option<Vec<String>> {
+        let Server::Redis(remote) = self else { return None };
+        let mut words: Vec<String> = match remote.info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                vec!["-h".into(), host.clone(), "-p".into(), port.to_string()]
             }
-            ConnectionAddr::Unix(path) => format!("redis-cli -s {}", path.display()),
-            _ => "redis-cli".into(),
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                vec!["--tls".into(), "-h".into(), host.clone(), "-p".into(), port.to_string()]
+            }
+            ConnectionAddr::Unix(path) => vec!["-s".into(), path.display().to_string()],
+            _ => Vec::new(),
+        };
+        let settings = remote.info.redis_settings();
+        if let Some(user) = settings.username() {
+            words.extend(["--user".into(), user.into()]);
         }
+        if settings.password().is_some() {
+            words.push("--askpass".into());
+        }
+        words.insert(0, "redis-cli".into());
+        Some(words)
     }
 
     /// Opens a connection to one of its databases.
@@ -158,6 +176,10 @@ impl Server {
                     self.name()
                 )
             }
+            None if what.contains("certificate") => format!(
+                "cannot trust {}: {what}; name the file of its authority in SSL_CERT_FILE",
+                self.name()
+            ),
             None if error.is_io_error() => {
                 format!("lost the connection to {}: {what}; was it stopped?", self.name())
             }
@@ -168,9 +190,14 @@ impl Server {
 
 impl Remote {
     fn explain_connect(&self, error: &RedisError) -> String {
-        let what = if error.is_timeout() { "no answer".into() } else { describe(error) };
+        let what = if error.is_timeout() {
+            format!("no answer within {RESPONSE_TIMEOUT:?}")
+        } else {
+            describe(error)
+        };
         let hint = match hint(error) {
             Some(hint) => hint,
+            None if error.is_timeout() => "is it stopped, overloaded or behind a firewall?",
             None if error.is_io_error() => {
                 "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT) to use the embedded server"
             }
@@ -188,7 +215,14 @@ fn bracketed(host: &str) -> String {
 fn describe(error: &RedisError) -> String {
     if error.is_io_error() {
         let text = error.to_string();
-        return text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+        let text = text.split(" (os error").next().unwrap_or(&text);
+        let mut letters = text.chars();
+        let first = letters.next().map(|first| first.to_lowercase().to_string());
+        return first.unwrap_or_default() + letters.as_str();
+    }
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        // The library keeps neither Redis's own words nor which of the two it was.
+        return "wrong user or password".into();
     }
     // A transaction carries the errors of its commands; the first one says what is wrong.
     if let Some(first) = error.clone().into_server_errors().as_deref().and_then(<[_]>::first) {
@@ -211,7 +245,7 @@ fn words(code: &str, detail: Option<&str>) -> String {
 fn hint(error: &RedisError) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::AuthenticationFailed => {
-            return Some("set the right password in --redis or REDIS_PASSWORD");
+            return Some("give user and password in --redis, or the password in REDIS_PASSWORD");
         }
         ErrorKind::Server(ServerErrorKind::BusyLoading) => {
             return Some("it is still reading its data; try again when it has finished");
@@ -226,164 +260,18 @@ fn hint(error: &RedisError) -> Option<&'static str> {
     }
     let answer = describe(error);
     match answer.split(' ').next()? {
-        "NOAUTH" | "WRONGPASS" => Some("set the right password in --redis or REDIS_PASSWORD"),
+        "NOAUTH" | "WRONGPASS" => {
+            Some("give user and password in --redis, or the password in REDIS_PASSWORD")
+        }
         "OOM" => Some("it is out of memory: raise maxmemory or free some"),
         "MISCONF" => Some("it can't save to its disk and refuses to write: see its log"),
-        "WRONGTYPE" => Some("something else keeps another kind of value under this key"),
+        "WRONGTYPE" => Some(
+            "something else keeps another kind of value under this key: choose another directory, \
+             or look at it with TYPE and remove it",
+        ),
+        "ERR" if answer.contains("max number of clients") => {
+            Some("use fewer actors, or raise its maxclients")
+        }
         _ => None,
-    }
-}
-
-/// A connection to one database of a server. It can keep a record of what passes.
-pub struct Connection {
-    line: Line,
-    tape: Option<Tape>,
-}
-
-enum Line {
-    Embedded(engine::Connection),
-    Redis(Box<redis::Connection>),
-    /// It was lent to somebody, see [`Connection::lend`].
-    Lent,
-}
-
-/// What passed over a connection.
-struct Tape {
-    sequence: Sequence,
-    clock: Arc<dyn Clock>,
-    exchanges: Vec<Exchange>,
-}
-
-/// Some commands and their replies.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// When they were sent.
-    pub sent: Moment,
-    /// When the last reply had come.
-    pub received: Moment,
-    /// The commands, as they were sent.
-    pub commands: Vec<u8>,
-    /// The replies, or how reading them failed.
-    pub replies: RedisResult<Vec<Value>>,
-}
-
-impl Connection {
-    fn new(line: Line) -> Self {
-        Self { line, tape: None }
-    }
-
-    /// Keeps a record from now on.
-    pub fn record(&mut self, sequence: Sequence, clock: Arc<dyn Clock>) {
-        self.tape = Some(Tape { sequence, clock, exchanges: Vec::new() });
-    }
-
-    /// Hands out what was recorded since the last time.
-    pub fn recorded(&mut self) -> Vec<Exchange> {
-        self.tape.as_mut().map(|tape| std::mem::take(&mut tape.exchanges)).unwrap_or_default()
-    }
-
-    /// Hands the connection out and leaves one that answers nothing.
-    pub fn lend(&mut self) -> Connection {
-        std::mem::replace(self, Connection::new(Line::Lent))
-    }
-
-    /// Sends one command without waiting for its reply, which
-    /// [`receive`](Connection::receive) gives. The embedded server runs it at once, as a real one
-    /// would.
-    pub fn send(&mut self, command: &[u8]) -> Sent {
-        let sent = self.moment();
-        let reply = match &mut self.line {
-            Line::Embedded(connection) => Some(connection.req_packed_command(command)),
-            Line::Redis(connection) => connection.send_packed_command(command).err().map(Err),
-            Line::Lent => Some(Err(lent())),
-        };
-        Sent { sent, reply }
-    }
-
-    /// Waits for the reply to a command that was sent.
-    pub fn receive(&mut self, command: &[u8], sent: Sent) -> RedisResult<Value> {
-        let reply = sent.reply.unwrap_or_else(|| match &mut self.line {
-            Line::Redis(connection) => connection.recv_response(),
-            Line::Embedded(_) | Line::Lent => Err(lent()),
-        });
-        self.keep(sent.sent, command, || reply.clone().map(|reply| vec![reply]));
-        reply
-    }
-
-    fn moment(&self) -> Moment {
-        self.tape.as_ref().map(|tape| tape.sequence.moment(&*tape.clock)).unwrap_or_default()
-    }
-
-    fn keep(
-        &mut self,
-        sent: Moment,
-        commands: &[u8],
-        replies: impl FnOnce() -> RedisResult<Vec<Value>>,
-    ) {
-        let received = self.moment();
-        if let Some(tape) = &mut self.tape {
-            let (commands, replies) = (commands.to_vec(), replies());
-            tape.exchanges.push(Exchange { sent, received, commands, replies });
-        }
-    }
-
-    fn line(&mut self) -> RedisResult<&mut dyn ConnectionLike> {
-        match &mut self.line {
-            Line::Embedded(connection) => Ok(connection),
-            Line::Redis(connection) => Ok(&mut **connection),
-            Line::Lent => Err(lent()),
-        }
-    }
-}
-
-/// A command on its way.
-pub struct Sent {
-    sent: Moment,
-    reply: Option<RedisResult<Value>>,
-}
-
-fn lent() -> RedisError {
-    RedisError::from((ErrorKind::Client, "there is no connection to use here"))
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
-        let sent = self.moment();
-        let reply = self.line().and_then(|line| line.req_packed_command(command));
-        self.keep(sent, command, || reply.clone().map(|reply| vec![reply]));
-        reply
-    }
-
-    fn req_packed_commands(
-        &mut self,
-        commands: &[u8],
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        let sent = self.moment();
-        let replies =
-            self.line().and_then(|line| line.req_packed_commands(commands, offset, count));
-        self.keep(sent, commands, || replies.clone());
-        replies
-    }
-
-    fn get_db(&self) -> i64 {
-        match &self.line {
-            Line::Embedded(connection) => connection.get_db(),
-            Line::Redis(connection) => connection.get_db(),
-            Line::Lent => 0,
-        }
-    }
-
-    fn check_connection(&mut self) -> bool {
-        self.line().is_ok_and(|line| line.check_connection())
-    }
-
-    fn is_open(&self) -> bool {
-        match &self.line {
-            Line::Embedded(connection) => connection.is_open(),
-            Line::Redis(connection) => connection.is_open(),
-            Line::Lent => false,
-        }
     }
 }

@@ -240,7 +240,8 @@ fn default(parameter: &Parameter) -> Value {
 
 fn directory() -> Arg {
     let parser = PathBufValueParser::new().try_map(|path| {
-        if path.to_string_lossy().contains("://") {
+        let text = path.to_string_lossy();
+        if text.contains("://") || text.starts_with("unix:/") {
             Err("that is a URL and no directory; name the server with --redis")
         } else {
             Ok(path)

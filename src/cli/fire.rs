@@ -4,11 +4,12 @@ use super::args::{FireArgs, Format};
 use super::exit::Exit;
 use super::output::Output;
 use super::progress::Progress;
+use super::say;
 use super::signals::{self, Leftovers};
 use super::terminal;
-use crate::clock::{VirtualClock, WallClock};
+use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::lock::{Legacy, Protocol, RunDirectory, RunGroup, Ttl};
-use crate::report::{Report, escape, json, table};
+use crate::report::{Report, json, table};
 use crate::runtime::{Ending, Outcome, Stage, StageError, Time, World, longest};
 use crate::scenario::{Plan, Scenario};
 use crate::server::Server;
@@ -58,33 +59,34 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
         Time::Wall(Arc::new(WallClock::new(Some(deadline))))
     };
     let server = server(args, &time)?;
-    let output = Output::open(args.output.as_deref(), args.quiet).map_err(environment)?;
-
     let leftovers = Leftovers::default();
     if let Time::Wall(clock) = &time {
         signals::stop_on_signal(Arc::clone(clock), leftovers.clone()).map_err(environment)?;
     }
+    let output = Output::open(args.output.as_deref(), args.quiet).map_err(environment)?;
     let progress = Arc::new(Progress::new(&plan.title, plan.actors.len(), args.quiet));
     let on_end = {
         let progress = Arc::clone(&progress);
         Box::new(move || progress.finished_one())
     };
     let world = Arc::new(World::new(plan, server, protocol, runs, time, on_end));
-    let (stage, mut notices) = Stage::prepare(&world, args.force)?;
-    leftovers.set(stage.leftovers(&world));
-    let outcome = world.run();
-    progress.clear();
-    notices.extend(if args.keep {
-        stage
-            .leftovers(&world)
-            .into_iter()
-            .map(|by_hand| format!("kept; to clean: {by_hand}"))
-            .collect()
-    } else {
-        stage.clean(&world)
+    let mut stage = Stage::default();
+    let created = output.by_hand();
+    let ran = run(&world, &mut stage, args.force, |stage| {
+        leftovers.set(stage.leftovers(&world).into_iter().chain(created.clone()).collect());
     });
+    progress.clear();
+    let (kept, left) = if args.keep && ran.is_ok() {
+        let kept = stage.leftovers(&world);
+        (kept.into_iter().map(|by_hand| format!("kept; to clean: {by_hand}")).collect(), Vec::new())
+    } else {
+        (Vec::new(), stage.clean(&world))
+    };
     leftovers.set(Vec::new());
-    let outcome = outcome.map_err(environment)?;
+    // What is left behind must be known, whatever becomes of the report.
+    left.iter().for_each(|left| say(left));
+    let (outcome, notices) = ran?;
+    let notices = [notices, kept, left].concat();
 
     let report = Report::new(&world, &outcome, notices);
     let style = terminal::style(args.color, args.output.is_some());
@@ -93,25 +95,47 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
         Format::Table => table::write(&report, style, out),
     });
     written.map_err(environment)?;
-    Ok(exit(&report, &outcome))
+    Ok(match (exit(&report, &outcome), world.time().clock().check()) {
+        // Whatever failed then, failed on the way out.
+        (Exit::Environment, Err(Stopped::Interrupted)) => Exit::Interrupted,
+        (exit, _) => exit,
+    })
+}
+
+/// Prepares the stage and runs the plan; tells `watch` each time that there is more to clean up.
+fn run(
+    world: &Arc<World>,
+    stage: &mut Stage,
+    force: bool,
+    watch: impl Fn(&Stage),
+) -> Result<(Outcome, Vec<String>), Refusal> {
+    let mut prepare_and_run = || {
+        let directories = stage.prepare_directories(world);
+        watch(stage);
+        directories?;
+        let notices = stage.prepare_keys(world, force)?;
+        watch(stage);
+        Ok((world.run().map_err(environment)?, notices))
+    };
+    prepare_and_run().map_err(|refusal: Refusal| match world.time().clock().check() {
+        Err(Stopped::Interrupted) => Refusal { exit: Exit::Interrupted, ..refusal },
+        _ => refusal,
+    })
 }
 
 fn exit(report: &Report, outcome: &Outcome) -> Exit {
     match outcome.ending() {
         Ending::Complete => report.verdict.into(),
         Ending::TimedOut => {
-            eprintln!("nodb-trigger: gave up at the time limit; see --timeout");
+            say("gave up at the time limit; see --timeout");
             Exit::Inconclusive
         }
         Ending::Failed => {
-            let what = outcome.failure.as_deref().unwrap_or("the environment failed");
-            eprintln!("nodb-trigger: {}", escape(what));
+            say(outcome.failure.as_deref().unwrap_or("the environment failed"));
             Exit::Environment
         }
-        Ending::Interrupted => {
-            eprintln!("nodb-trigger: interrupted");
-            Exit::Interrupted
-        }
+        // Said when the signal came.
+        Ending::Interrupted => Exit::Interrupted,
     }
 }
 

@@ -26,7 +26,7 @@ pub use redact::ServerUrl;
 use crate::report::escape;
 use crate::scenario::{Scenario, catalogue};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The program.
@@ -47,8 +47,14 @@ pub fn main() -> ExitCode {
 }
 
 fn complain(exit: Exit, error: &anyhow::Error) -> Exit {
-    eprintln!("nodb-trigger: {}", escape(&format!("{error:#}")));
+    say(&format!("{error:#}"));
     exit
+}
+
+/// One line on stderr. Nobody need be there to read it: `eprintln!` would end the program if stderr
+/// is a closed pipe or a full disk.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "nodb-trigger: {}", escape(line));
 }
 
 /// Reads the command line and fires what it asks for; or prints help, or what is wrong with it.

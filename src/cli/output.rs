@@ -1,6 +1,7 @@
 //! Where the report goes: a file that is opened before the run, or stdout.
 
 use crate::report::escape;
+use crate::runtime::quoted;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -64,6 +65,16 @@ impl Output {
                 .map_err(|error| OutputError::Open { path: path.to_owned(), error }),
             None if quiet => Ok(Output::Nowhere),
             None => Ok(Output::Stdout),
+        }
+    }
+
+    /// The command that removes a file that was created here.
+    pub fn by_hand(&self) -> Option<String> {
+        match self {
+            Output::File(file) if file.remove => {
+                Some(format!("rm {}", quoted(&file.path.display().to_string())))
+            }
+            _ => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -108,8 +108,8 @@ impl Files {
     }
 
     /// Replaces the file's content at once and durably, or leaves it as it was (contract,
-    /// section 4): a temporary file in the same directory, the mode of the old file (0666 less the
-    /// umask for a new one), fsync, rename, fsync of the directory. The modification time rises
+    /// section 4): a temporary file in the same directory, the mode and the owner of the old file
+    /// (0666 less the umask for a new one), fsync, rename, fsync of the directory. The modification time rises
     /// with each rewrite.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<Replaced> {
         let mut written = self.written();
@@ -201,6 +201,8 @@ fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {
         .tempfile_in(directory)?;
     temporary.write_all(bytes)?;
     if let Some(old) = absent_is_none(fs::metadata(path))? {
+        // Root keeps the owner; whoever may not gets the file that they would create.
+        let _ = fchown(temporary.as_file(), Some(old.uid()), Some(old.gid()));
         let mode = Permissions::from_mode(old.permissions().mode() & 0o7777);
         temporary.as_file().set_permissions(mode)?;
         let old = old.modified()?;

@@ -4,6 +4,7 @@
 
 use super::{LockError, LockName, Payload, Token, is_dead};
 use crate::gate::Link;
+use redis::RedisError;
 use serde::{Deserialize, Serialize};
 
 /// What one look showed.
@@ -123,17 +124,27 @@ impl Snapshot {
         transaction.cmd("PTTL").arg(lock.key());
         transaction.cmd("HGET").arg(lock.runid()).arg(lock.flag());
         let (raw, ttl_ms, flag): (Option<Vec<u8>>, i64, Option<Vec<u8>>) =
-            transaction.query(link).map_err(|source| LockError::Redis {
-                command: "GET",
-                key: lock.key().into(),
-                source,
-            })?;
+            transaction.query(link).map_err(|source| failed(lock, source))?;
         let payload = raw.as_deref().map(Payload::decode);
         let flag = flag.map(|flag| String::from_utf8_lossy(&flag).into_owned());
         let diagnosis = diagnose(payload.as_ref(), ttl_ms, flag.as_deref(), knowledge);
         Ok(Self { payload, ttl_ms, flag, local_token: knowledge.local_token.cloned(), diagnosis })
     }
 }
+
+/// A failure of the transaction, with the name of the command and of the key that it is about.
+fn failed(lock: &LockName, source: RedisError) -> LockError {
+    let errors = source.clone().into_server_errors();
+    let at = errors.as_deref().and_then(<[_]>::first).map(|(at, _)| *at);
+    let (command, key) = match at {
+        Some(HGET) => ("HGET", lock.runid()),
+        _ => ("GET", lock.key()),
+    };
+    LockError::Redis { command, key: key.into(), source }
+}
+
+/// The position of the flag's command in the transaction.
+const HGET: usize = 2;
 
 fn diagnose(
     payload: Option<&Payload>,

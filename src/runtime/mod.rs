@@ -13,7 +13,7 @@ mod tape;
 mod threads;
 mod volley;
 
-pub use stage::{Stage, StageError};
+pub use stage::{Stage, StageError, quoted};
 
 use crate::clock::{Clock, VirtualClock, WallClock};
 use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
@@ -26,6 +26,7 @@ use crate::server::{Connection, Server, ServerError};
 use rules::Counts;
 use signals::Signals;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub struct World {
     late_events: Mutex<Vec<Event>>,
     counts_before: OnceLock<Vec<u64>>,
     failure: Mutex<Option<String>>,
+    /// Whether the server once did not answer in time.
+    silent: AtomicBool,
     on_end: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -164,6 +167,7 @@ impl World {
             late_events: Mutex::default(),
             counts_before: OnceLock::new(),
             failure: Mutex::default(),
+            silent: AtomicBool::new(false),
             on_end,
         }
     }
@@ -207,10 +211,13 @@ impl World {
             Time::Virtual(clock) => (coroutines::run(self, clock, strands)?, None),
         };
         buffers.push(std::mem::take(&mut lock(&self.late_events)));
-        // The server may have gone meanwhile; a new connection tells.
-        match self.server.connect(0) {
-            Ok(mut link) => self.look_at_all(&mut link, "after"),
-            Err(error) => self.fail(error.to_string()),
+        // One that did not answer would make us wait for the time-out once more.
+        if !self.silent.load(Ordering::Relaxed) {
+            // The server may have gone meanwhile; a new connection tells.
+            match self.server.connect(0) {
+                Ok(mut link) => self.look_at_all(&mut link, "after"),
+                Err(error) => self.fail(error.to_string()),
+            }
         }
         buffers.push(self.left());
         let after = self.counts();
@@ -343,6 +350,7 @@ impl World {
     fn explain(&self, error: &LockError) -> String {
         match error {
             LockError::Redis { command, key, source } => {
+                self.silent.fetch_or(source.is_timeout(), Ordering::Relaxed);
                 format!("{command} {key:?}: {}", self.server.explain(source))
             }
             other => other.to_string(),

@@ -4,7 +4,6 @@ use super::strand::{Strand, stopped};
 use super::{World, lock};
 use crate::clock::Clock;
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
-use crate::gate::Link;
 use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Operation};
 use crate::lock::{Acquisition, LockError, Ttl, clear_locks, encode_payload};
 use crate::scenario::{Action, Step};

@@ -256,6 +256,7 @@ fn ruled<'a>(
 pub(super) fn stopped(why: Stopped) -> Failure {
     let kind = match why {
         Stopped::Interrupted => FailureKind::Interrupted,
+        Stopped::CalledOff => FailureKind::Environment,
         Stopped::TimedOut => FailureKind::TimedOut,
     };
     Failure { kind, message: why.to_string() }

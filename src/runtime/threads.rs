@@ -15,6 +15,8 @@ use std::time::Duration;
 /// What a thread needs at most; with a thousand of them the default of 2 MiB is a lot of address
 /// space.
 const STACK: usize = 512 * 1024;
+/// Addresses that the process uses besides the stacks: code, and the allocator's areas.
+const OTHER_MEMORY: u64 = 256 << 20;
 /// Files that the process has open besides the connections.
 const OTHER_FILES: u64 = 64;
 
@@ -25,6 +27,7 @@ pub(super) fn run(
     clock: &WallClock,
     strands: Vec<Range<usize>>,
 ) -> Result<(Vec<Buffer>, Option<Duration>), ServerError> {
+    check_memory(strands.len())?;
     allow_files(&world.server, strands.len())?;
     let connections =
         strands.iter().map(|_| world.server.connect(0)).collect::<Result<Vec<_>, _>>()?;
@@ -43,7 +46,7 @@ pub(super) fn run(
             };
             let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, body);
             let thread = thread.map_err(|error| {
-                clock.stop(Stopped::Interrupted);
+                clock.stop(Stopped::CalledOff);
                 ServerError::new(format!(
                     "cannot start thread {} of {}: {error}; use fewer, or raise the limit (ulimit -u)",
                     number + 1,
@@ -56,6 +59,21 @@ pub(super) fn run(
         let buffers = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
         Ok((buffers, skew))
     })
+}
+
+/// Makes sure that all threads have a place for their stacks: a process that runs out of addresses
+/// while threads start is aborted, and cleans nothing up.
+fn check_memory(strands: usize) -> Result<(), ServerError> {
+    let needed = (strands as u64).saturating_mul(STACK as u64).saturating_add(OTHER_MEMORY);
+    match getrlimit(Resource::As).current {
+        Some(limit) if limit < needed => Err(ServerError::new(format!(
+            "{strands} threads need {} MiB of addresses, and this process may have {}; raise the \
+             limit (ulimit -v), or use fewer actors",
+            needed >> 20,
+            limit >> 20
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Makes sure that all connections can be open at once: each strand's own, and one to the cache.

@@ -4,13 +4,16 @@
 
 use crate::clock::Clock;
 use crate::gate::Gate;
-use crate::server::Connection;
+use crate::server::{Connection, RESPONSE_TIMEOUT};
 use crossbeam::channel::{self, Receiver, Sender};
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 use std::time::Duration;
 
 /// How long the volley waits for actors that are slow to get to their first command.
 const GATHERING_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait for a reply that should have been there long ago.
+const BARELY: Duration = Duration::from_millis(1);
 
 /// Gathers first commands and sends them.
 pub(super) struct Volley {
@@ -61,10 +64,17 @@ impl Volley {
         let sent: Vec<_> =
             gathered.iter_mut().map(|arrival| arrival.connection.send(&arrival.command)).collect();
         let skew = clock.now().saturating_sub(began);
+        let mut silent = false;
         let replies: Vec<_> = gathered
             .iter_mut()
             .zip(sent)
-            .map(|(arrival, sent)| arrival.connection.receive(&arrival.command, sent))
+            .map(|(Arrival { connection, command, .. }, sent)| {
+                // A server that let one reply's time pass had as long for all the others.
+                let patience = if silent { BARELY } else { RESPONSE_TIMEOUT };
+                let reply = connection.receive_within(command, sent, patience);
+                silent |= reply.as_ref().is_err_and(RedisError::is_timeout);
+                reply
+            })
             .collect();
         for (Arrival { connection, back, .. }, reply) in gathered.into_iter().zip(replies) {
             // Whoever no longer waits for its connection doesn't need it.

@@ -1,4 +1,12 @@
 //! The integration tests, as one binary: each further one would be linked separately.
 
+mod cli;
 mod conformance;
+mod directory;
+mod middleman;
+mod outcomes;
+mod program;
 mod redis_server;
+mod signals;
+mod weather;
+mod wire;

@@ -108,6 +108,41 @@ impl RedisServer {
         self.process.id()
     }
 
+    /// Everything in all databases: database, key, its value as DUMP gives it, and whether it has a
+    /// TTL.
+    pub fn everything(&self) -> Vec<(u32, String, Vec<u8>, bool)> {
+        let mut con = self.client().get_connection().unwrap();
+        let mut found = Vec::new();
+        for db in 0..16 {
+            redis::cmd("SELECT").arg(db).exec(&mut con).unwrap();
+            let mut keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(&mut con).unwrap();
+            keys.sort();
+            for key in keys {
+                let dumped: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query(&mut con).unwrap();
+                let ttl: i64 = redis::cmd("PTTL").arg(&key).query(&mut con).unwrap();
+                let name = String::from_utf8_lossy(&key).into_owned();
+                found.push((db, name, dumped.unwrap_or_default(), ttl >= 0));
+            }
+        }
+        found
+    }
+
+    /// Fails unless all databases are empty.
+    #[track_caller]
+    pub fn is_empty(&self) {
+        assert_eq!(self.everything(), []);
+    }
+
+    /// Stops the server from answering, as an overloaded machine would.
+    pub fn freeze(&self) {
+        crate::program::send_signal(self.pid(), rustix::process::Signal::STOP);
+    }
+
+    /// Lets it answer again.
+    pub fn thaw(&self) {
+        crate::program::send_signal(self.pid(), rustix::process::Signal::CONT);
+    }
+
     /// Ends the server at once, as a crash would.
     pub fn kill(&mut self) {
         let _ = self.process.kill();

@@ -38,12 +38,18 @@ impl Directory {
         if self.path.exists() && !self.path.is_dir() {
             return Err(StageError::Usage(format!("{shown} is a file; name a directory")));
         }
+        if self.path.is_symlink() && !self.path.exists() {
+            return Err(StageError::Usage(format!(
+                "{shown} is a symbolic link that leads nowhere; mend it, or name a directory"
+            )));
+        }
         if self.path.join(READONLY_FILE).exists() {
             return Err(StageError::Environment(format!(
                 "{shown} is a read-only run (it holds a file {READONLY_FILE}); choose another directory"
             )));
         }
         let state_path = self.path.join(STATE_FILE);
+        check_state_file(&state_path)?;
         if files.are_on_disk() {
             self.create().map_err(|(path, error)| {
                 StageError::Environment(format!("cannot create {}: {error}", path.display()))
@@ -148,15 +154,34 @@ impl Directory {
 
     /// The command that removes what was created here.
     pub fn by_hand(&self) -> Option<String> {
-        let created = |yes: bool, name: &str| {
-            yes.then(|| quoted(&self.path.join(name).display().to_string()))
-        };
+        let shown = |path: &Path| quoted(&path.display().to_string());
+        let created = |yes: bool, name: &str| yes.then(|| shown(&self.path.join(name)));
         let files: Vec<String> = created(self.ready && self.state_before.is_none(), STATE_FILE)
             .into_iter()
             .chain(created(self.config_created, CONFIG_FILE.0))
             .collect();
-        (!files.is_empty()).then(|| format!("rm {}", files.join(" ")))
+        let folders: Vec<String> = self.created.iter().rev().map(|path| shown(path)).collect();
+        let commands: Vec<String> = [("rm", files), ("rmdir", folders)]
+            .into_iter()
+            .filter(|(_, paths)| !paths.is_empty())
+            .map(|(command, paths)| format!("{command} {}", paths.join(" ")))
+            .collect();
+        (!commands.is_empty()).then(|| commands.join("; "))
     }
+}
+
+/// A run replaces the state file, so it must be a plain file: a link would be gone afterwards, and
+/// reading a pipe would never end.
+fn check_state_file(path: &Path) -> Result<(), StageError> {
+    let kind = match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => "a symbolic link",
+        Ok(found) if !found.is_file() => "no plain file",
+        _ => return Ok(()),
+    };
+    Err(StageError::Environment(format!(
+        "{} is {kind}, and a run would have to replace it; choose another directory",
+        path.display()
+    )))
 }
 
 fn could_not(result: io::Result<()>, what: &str, path: &Path) -> Option<String> {

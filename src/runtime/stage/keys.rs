@@ -7,8 +7,8 @@ use crate::lock::{
 };
 use crate::scenario::{Action, Step, Value};
 use crate::server::Connection;
-use redis::RedisError;
-use std::path::PathBuf;
+use redis::{ErrorKind, RedisResult, ServerErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a run found under the names of one lock.
@@ -16,7 +16,16 @@ pub(super) struct Keys {
     lock: LockName,
     file: PathBuf,
     flag_before: Option<Vec<u8>>,
-    cache_before: Option<(Vec<u8>, i64)>,
+    cache_before: Option<Cached>,
+}
+
+/// A cache entry as it was found.
+struct Cached {
+    value: Vec<u8>,
+    /// What was left of its TTL in milliseconds; -1 if it has none.
+    ttl_ms: i64,
+    /// When it was looked at.
+    at: Duration,
 }
 
 impl Keys {
@@ -31,7 +40,10 @@ impl Keys {
         let file = run.path().join(STATE_FILE);
         let mut link = connect(world, 0)?;
         let failed = |error: LockError| StageError::Environment(world.explain(&error));
-        if let Some(found) = Found::look(&mut link, &lock).map_err(failed)? {
+        // All looks before the first change, so that a refusal leaves everything as it is.
+        let found = Found::look(&mut link, &lock).map_err(failed)?;
+        let cache_before = cached(world, &file)?;
+        if let Some(found) = found {
             let notice = found.make_way(&mut link, &lock, force).map_err(|error| match error {
                 InTheWay::Alive(text) => StageError::Environment(text),
                 InTheWay::Failed(error) => failed(error),
@@ -51,55 +63,77 @@ impl Keys {
             }
             other => other,
         };
-        Ok(Self { cache_before: cached(world, &file), lock, file, flag_before })
+        Ok(Self { cache_before, lock, file, flag_before })
     }
 
-    /// Puts the keys back as they were.
-    pub fn clean(&self, world: &World) -> Vec<String> {
-        let result =
-            world.server().connect(0).map_err(|error| error.to_string()).and_then(|mut link| {
-                let ours = |payload: &Payload| world.identity.issued(payload.token());
-                lock::restore(&mut link, &self.lock, ours, self.flag_before.as_deref())
-                    .map_err(|error| world.explain(&error))
-            });
-        match result {
-            Ok(true) => self.clean_cache(world).into_iter().collect(),
-            Ok(false) => {
-                vec![format!("{} now belongs to somebody else; left as it is", self.lock.key())]
-            }
-            Err(error) => vec![format!("could not clean up ({error}); {}", self.by_hand(world))],
+    /// Puts the keys back as they were; gives notices of what had to be left, or why it failed.
+    pub fn clean(&self, world: &World) -> Result<Vec<String>, String> {
+        let mut link = world.server().connect(0).map_err(|error| error.to_string())?;
+        let ours = |payload: &Payload| world.identity.issued(payload.token());
+        let restored = lock::restore(&mut link, &self.lock, ours, self.flag_before.as_deref());
+        let mut notices = Vec::new();
+        if !restored.map_err(|error| world.explain(&error))? {
+            notices
+                .push(format!("{} now belongs to somebody else; left as it is", self.lock.key()));
         }
+        self.clean_cache(world)?;
+        Ok(notices)
     }
 
-    fn clean_cache(&self, world: &World) -> Option<String> {
-        let written = world.files.last_written(&self.file)?;
-        let (now, _) = cached(world, &self.file)?;
-        if now != written.bytes {
-            return None;
+    /// Gives the cache entry the value that it had before, unless it is not the one that we wrote.
+    fn clean_cache(&self, world: &World) -> Result<(), String> {
+        let Some(written) = world.files.last_written(&self.file) else { return Ok(()) };
+        let now = cached(world, &self.file).map_err(|error| error.to_string())?;
+        if now.is_none_or(|now| now.value != written.bytes) {
+            return Ok(());
         }
-        let mut link = world.server().connect(CACHE_DB).ok()?;
+        let mut link = world.server().connect(CACHE_DB).map_err(|error| error.to_string())?;
+        let mut command = redis::Cmd::new();
         let key = cache_key(&self.file);
-        let result: Result<(), RedisError> = match &self.cache_before {
-            None => redis::cmd("DEL").arg(key).exec(&mut link),
-            Some((value, ttl)) if *ttl > 0 => {
-                redis::cmd("SET").arg(key).arg(value).arg("PX").arg(*ttl).exec(&mut link)
+        match &self.cache_before {
+            Some(before) if before.ttl_ms == -1 => {
+                command.arg("SET").arg(key).arg(&before.value);
             }
-            Some((value, _)) => redis::cmd("SET").arg(key).arg(value).exec(&mut link),
-        };
-        let error = result.err()?;
-        Some(format!(
-            "could not restore the cache entry {}: {}",
-            self.file.display(),
-            world.server().explain(&error)
-        ))
+            Some(before) if before.left(world) > 0 => {
+                command.arg("SET").arg(key).arg(&before.value).arg("PX").arg(before.left(world));
+            }
+            _ => {
+                command.arg("DEL").arg(key);
+            }
+        }
+        command.exec(&mut link).map_err(|error| {
+            let shown = self.file.display();
+            format!("the cache entry {shown}: {}", world.server().explain(&error))
+        })
     }
 
-    /// The commands that remove what a run leaves under these names.
-    pub fn by_hand(&self, world: &World) -> String {
-        let cli = world.server().redis_cli();
-        let (key, runid, flag) =
-            (quoted(self.lock.key()), quoted(self.lock.runid()), quoted(self.lock.flag()));
-        format!("{cli} DEL {key}; {cli} HSET {runid} {flag} false")
+    /// The commands that remove what a run leaves under these names; none for a server that ends
+    /// with the run.
+    pub fn by_hand(&self, world: &World) -> Option<String> {
+        let cli = world.server().redis_cli()?;
+        let line = |words: &[&str]| {
+            let words = cli.iter().map(String::as_str).chain(words.iter().copied());
+            words.map(quoted).collect::<Vec<_>>().join(" ")
+        };
+        let (runid, flag) = (self.lock.runid(), self.lock.flag());
+        let mut lines = vec![line(&["DEL", self.lock.key()])];
+        lines.push(match &self.flag_before {
+            Some(value) => line(&["HSET", runid, flag, &String::from_utf8_lossy(value)]),
+            None => line(&["HDEL", runid, flag]),
+        });
+        if self.cache_before.is_none() {
+            let db = CACHE_DB.to_string();
+            lines.push(line(&["-n", &db, "DEL", &self.file.display().to_string()]));
+        }
+        Some(lines.join("; "))
+    }
+}
+
+impl Cached {
+    /// What would be left of its TTL now, in milliseconds.
+    fn left(&self, world: &World) -> i64 {
+        let passed = world.time().clock().now().saturating_sub(self.at).as_millis();
+        self.ttl_ms.saturating_sub(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 }
 
@@ -206,10 +240,24 @@ fn ask<T: redis::FromRedisValue>(
         .map_err(|error| StageError::Environment(world.server().explain(&error).to_string()))
 }
 
-/// The cache entry of a file and what is left of its TTL in milliseconds. No cache is no entry.
-fn cached(world: &World, file: &std::path::Path) -> Option<(Vec<u8>, i64)> {
-    let mut link = world.server().connect(CACHE_DB).ok()?;
-    let value: Option<Vec<u8>> = redis::cmd("GET").arg(cache_key(file)).query(&mut link).ok()?;
-    let ttl: i64 = redis::cmd("PTTL").arg(cache_key(file)).query(&mut link).ok()?;
-    value.map(|value| (value, ttl))
+/// The cache entry of a file. A server without a cache database, or that doesn't let us in, has
+/// none; that is no failure (contract, section 4). Another kind of value is one: a dump would
+/// overwrite it.
+fn cached(world: &World, file: &Path) -> Result<Option<Cached>, StageError> {
+    let Ok(mut link) = world.server().connect(CACHE_DB) else { return Ok(None) };
+    let mut look = || -> RedisResult<Option<Cached>> {
+        let value: Option<Vec<u8>> = redis::cmd("GET").arg(cache_key(file)).query(&mut link)?;
+        let ttl_ms = redis::cmd("PTTL").arg(cache_key(file)).query(&mut link)?;
+        let at = world.time().clock().now();
+        Ok(value.map(|value| Cached { value, ttl_ms, at }))
+    };
+    match look() {
+        Ok(found) => Ok(found),
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(None),
+        Err(error) => Err(StageError::Environment(format!(
+            "GET {:?} in database {CACHE_DB}: {}",
+            file.display().to_string(),
+            world.server().explain(&error)
+        ))),
+    }
 }

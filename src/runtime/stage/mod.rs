@@ -28,45 +28,48 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Prepares everything that a run needs; gives notices of leftovers that were cleaned. A live
-    /// lock of somebody else is an error, unless `force` says to take it. If it fails, whatever was
-    /// created is removed again.
-    pub fn prepare(world: &World, force: bool) -> Result<(Self, Vec<String>), StageError> {
-        let mut stage = Self::default();
-        let mut notices = Vec::new();
-        match stage.set_up(world, force, &mut notices) {
-            Ok(()) => Ok((stage, notices)),
-            Err(error) => {
-                stage.clean(world);
-                Err(error)
-            }
-        }
-    }
-
-    fn set_up(
-        &mut self,
-        world: &World,
-        force: bool,
-        notices: &mut Vec<String>,
-    ) -> Result<(), StageError> {
+    /// Creates the directories and files that a run needs. After an error, [`clean`](Stage::clean)
+    /// removes what was created.
+    pub fn prepare_directories(&mut self, world: &World) -> Result<(), StageError> {
         for run in world.runs() {
             self.directories.push(Directory::new(run.path()));
             if let Some(directory) = self.directories.last_mut() {
                 directory.set_up(&world.files)?;
             }
         }
+        Ok(())
+    }
+
+    /// Makes way for the locks of a run; gives notices of leftovers that were cleaned. A live lock of
+    /// somebody else is an error, unless `force` says to take it.
+    pub fn prepare_keys(&mut self, world: &World, force: bool) -> Result<Vec<String>, StageError> {
+        let mut notices = Vec::new();
         keys::check_cleared_runs(world, force)?;
         for run in world.runs() {
-            self.keys.push(Keys::set_up(world, run, force, notices)?);
+            self.keys.push(Keys::set_up(world, run, force, &mut notices)?);
         }
-        Ok(())
+        Ok(notices)
     }
 
     /// Puts everything back; gives notices of what could not be, with the commands that do it.
     pub fn clean(self, world: &World) -> Vec<String> {
         let mut notices = Vec::new();
+        // A server that failed once is not asked again: each time may take until the time-out.
+        let mut lost = None;
         for keys in &self.keys {
-            notices.extend(keys.clean(world));
+            let cleaned = match lost.take() {
+                None => keys.clean(world),
+                Some(why) => Err(why),
+            };
+            match cleaned {
+                Ok(more) => notices.extend(more),
+                Err(why) => {
+                    let by_hand = keys.by_hand(world).map(|hand| format!("; run: {hand}"));
+                    notices
+                        .push(format!("could not clean up ({why}){}", by_hand.unwrap_or_default()));
+                    lost = Some(why);
+                }
+            }
         }
         for directory in self.directories.into_iter().rev() {
             notices.extend(directory.clean(&world.files));
@@ -76,17 +79,49 @@ impl Stage {
 
     /// What a run leaves behind if it is not cleaned, with the commands that do it.
     pub fn leftovers(&self, world: &World) -> Vec<String> {
-        let keys = self.keys.iter().map(|keys| keys.by_hand(world));
+        let keys = self.keys.iter().filter_map(|keys| keys.by_hand(world));
         keys.chain(self.directories.iter().filter_map(Directory::by_hand)).collect()
     }
 }
 
-/// A word as a shell reads it.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:;@%+=,".contains(c) && c != ';';
+/// A word as a shell reads it, on one line.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
-        text.into()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+        return text.into();
+    }
+    if !text.contains(char::is_control) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    let mut word = String::from("$'");
+    for character in text.chars() {
+        match character {
+            '\'' | '\\' => word.extend(['\\', character]),
+            control if control.is_control() => {
+                let mut buffer = [0; 4];
+                for byte in control.encode_utf8(&mut buffer).bytes() {
+                    word.push_str(&format!("\\{byte:03o}"));
+                }
+            }
+            other => word.push(other),
+        }
+    }
+    word + "'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_shell_reads_every_word_as_it_was() {
+        for word in
+            ["", "plain/word-1.nodb", "a b", "it's", "*[$x]`", "é", "a\nb\t'\\'", "a\u{85}b"]
+        {
+            let echo = format!("printf %s {}", quoted(word));
+            let output = std::process::Command::new("bash").args(["-c", &echo]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{echo}");
+            assert!(!quoted(word).contains('\n'));
+        }
     }
 }

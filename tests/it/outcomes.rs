@@ -1,0 +1,215 @@
+//! All six scenarios end as the reference does (contract, section 5): threads on the embedded
+//! server, threads on a real Redis, and on a virtual clock.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::program::{Ended, Place, Program, arguments};
+use crate::redis_server::redis_or_skip;
+
+/// A scenario, flags that make it short on a wall clock, and the outcome of the reference.
+struct Case {
+    scenario: &'static str,
+    short: &'static [&'static str],
+    /// Succeeded, already locked, errors.
+    summary: [u64; 3],
+    /// Errors that some actor must have had.
+    errors: &'static [&'static str],
+    /// Snapshots and their diagnoses, in order, without `before`.
+    looks: &'static [(&'static str, &'static str)],
+}
+
+const NOT_LOCKED: &str = "cannot dump to unlocked db";
+const REFUSED: &str = "lock() called on an already locked nodb (owner=";
+
+const CASES: [Case; 6] = [
+    Case {
+        scenario: "thundering_herd",
+        short: &["--hold", "100ms"],
+        summary: [1, 4, 0],
+        errors: &[REFUSED],
+        looks: &[("after", "consistent")],
+    },
+    Case {
+        scenario: "rapid_sequential",
+        short: &["--hold", "5ms"],
+        summary: [10, 0, 0],
+        errors: &[],
+        looks: &[("after", "consistent")],
+    },
+    Case {
+        scenario: "ttl_expiration",
+        short: &["--ttl", "1s", "--hold", "1100ms", "--next-hold", "5ms"],
+        summary: [1, 0, 1],
+        errors: &[NOT_LOCKED],
+        looks: &[("between the operations", "lost"), ("after", "consistent")],
+    },
+    Case {
+        scenario: "token_corruption",
+        short: &[],
+        summary: [1, 0, 0],
+        errors: &[],
+        looks: &[
+            ("lock taken", "consistent"),
+            ("token forgotten", "orphaned"),
+            ("released by force", "consistent"),
+            ("after", "consistent"),
+        ],
+    },
+    Case {
+        scenario: "orphaned_locks",
+        short: &[],
+        summary: [1, 0, 0],
+        errors: &[],
+        looks: &[
+            ("orphan planted", "orphaned"),
+            ("locks cleared", "consistent"),
+            ("after", "consistent"),
+        ],
+    },
+    Case {
+        scenario: "deadlock_sim",
+        short: &["--hold", "400ms", "--delay", "150ms"],
+        summary: [2, 0, 0],
+        errors: &[],
+        looks: &[("after", "consistent"), ("after", "consistent")],
+    },
+];
+
+impl Case {
+    fn fire(&self, directory: &Path, rest: &[&str]) -> Ended {
+        Program::new(arguments(&[self.scenario, "--format", "json"], directory, rest)).run()
+    }
+
+    fn check(&self, ended: &Ended) {
+        ended.exits(0);
+        assert_eq!(ended.stderr, "", "{ended:#?}");
+        let report = ended.json();
+        assert_eq!(report["schema"], "nodb-trigger/report/v1");
+        assert_eq!(report["scenario"], self.scenario);
+        assert_eq!(report["protocol"], "legacy");
+        assert_eq!(report["verdict"], "expected");
+        let expectations = report["expectations"].as_array().unwrap();
+        assert!(!expectations.is_empty() && expectations.iter().all(|row| row["met"] == true));
+        let number = |name: &str| report["summary"][name].as_u64().unwrap();
+        let summary = ["succeeded", "already_locked", "errors"].map(number);
+        assert_eq!(summary, self.summary, "{ended:#?}");
+        assert_eq!(number("attempts"), summary.iter().sum::<u64>());
+        for wanted in self.errors {
+            let has =
+                |actor: &Value| actor["error"].as_str().is_some_and(|e| e.starts_with(wanted));
+            assert!(report["actors"].as_array().unwrap().iter().any(has), "{wanted}: {ended:#?}");
+        }
+        let looks = report["consistency"].as_array().unwrap();
+        let word = |look: &Value, name: &str| look[name].as_str().unwrap().to_owned();
+        let looks: Vec<_> = looks
+            .iter()
+            .map(|look| (word(look, "label"), word(look, "diagnosis")))
+            .filter(|(label, _)| label != "before")
+            .collect();
+        let wanted: Vec<_> =
+            self.looks.iter().map(|(label, word)| ((*label).into(), (*word).into())).collect();
+        assert_eq!(looks, wanted, "{ended:#?}");
+        assert_eq!(report["notices"], Value::Array(Vec::new()));
+    }
+}
+
+#[test]
+fn on_threads_and_the_embedded_server() {
+    for case in &CASES {
+        let place = Place::new();
+        let ended = case.fire(&place.run(), case.short);
+        case.check(&ended);
+        assert_eq!(ended.json()["server"], "embedded");
+        assert_eq!(ended.json()["clock"], "wall");
+        place.is_empty();
+    }
+}
+
+#[test]
+fn on_threads_and_a_real_redis() {
+    let redis = redis_or_skip!();
+    for case in &CASES {
+        let place = Place::new();
+        let ended = case.fire(&place.run(), &[case.short, &["--redis", &redis.url()]].concat());
+        case.check(&ended);
+        assert_eq!(ended.json()["server"], format!("redis://127.0.0.1:{}", redis.port()));
+        place.is_empty();
+        redis.is_empty();
+    }
+}
+
+#[test]
+fn on_a_virtual_clock_with_the_reference_s_own_numbers_and_the_same_bytes_each_time() {
+    for case in &CASES {
+        let place = Place::new();
+        let ended = case.fire(&place.run(), &["--virtual"]);
+        case.check(&ended);
+        assert_eq!(ended.json()["clock"], "virtual");
+        let again = case.fire(&place.run(), &["--virtual"]);
+        assert_eq!(ended.stdout, again.stdout);
+        place.is_empty();
+    }
+}
+
+#[test]
+fn a_virtual_run_does_not_look_at_the_environment_s_server_or_at_the_directory() {
+    let place = Place::new();
+    let ended = CASES[0].fire(&place.run(), &["--virtual"]);
+    let elsewhere = Program::new(arguments(
+        &["thundering-herd", "--format=json", "--virtual"],
+        &place.run(),
+        &[],
+    ))
+    .env("REDIS_URL", "redis://127.0.0.1:1")
+    .current_dir(Path::new("/"))
+    .run();
+    assert_eq!(ended.stdout, elsewhere.stdout);
+}
+
+#[test]
+fn a_virtual_run_takes_less_than_50_ms_as_a_whole_process() {
+    for case in &CASES {
+        let place = Place::new();
+        // The machine may be busy with other tests; one quick run shows that it can be done.
+        let took = (0..20).map(|_| case.fire(&place.run(), &["--virtual"]).took).min().unwrap();
+        assert!(took < Duration::from_millis(50), "{} took {took:?}", case.scenario);
+    }
+}
+
+#[test]
+fn the_reference_s_default_durations_are_the_defaults() {
+    let place = Place::new();
+    for (case, elapsed) in CASES.iter().zip([2000.0, 5000.0, 5500.0, 0.0, 0.0, 2500.0]) {
+        let report = case.fire(&place.run(), &["--virtual"]).json();
+        let found = report["summary"]["elapsed_ms"].as_f64().unwrap();
+        assert_eq!(found, elapsed, "{}", case.scenario);
+    }
+}
+
+#[test]
+fn a_thousand_threads_have_one_success_on_either_server() {
+    let redis = redis_or_skip!("--maxclients", "4000");
+    let place = Place::new();
+    let url = redis.url();
+    for server in [&[][..], &["--redis", &url]] {
+        let herd = ["thundering_herd", "--threads", "1000", "--hold", "500ms", "--format", "json"];
+        let ended = Program::new(arguments(&herd, &place.run(), server)).run();
+        ended.exits(0);
+        assert_eq!(ended.json()["summary"]["succeeded"], 1);
+        assert_eq!(ended.json()["summary"]["already_locked"], 999);
+    }
+    place.is_empty();
+    redis.is_empty();
+}
+
+#[test]
+fn a_lost_race_is_exit_1_and_an_unjudged_one_4() {
+    let place = Place::new();
+    // A work that ends before the others come is no herd; nothing is expected of it.
+    let ended = CASES[0].fire(&place.run(), &["--hold", "0s", "--virtual"]);
+    ended.exits(4);
+    assert_eq!(ended.json()["verdict"], "inconclusive");
+}
