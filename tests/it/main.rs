@@ -1,4 +1,5 @@
 //! The integration tests, as one binary: each further one would be linked separately.
 
 mod conformance;
+mod layers;
 mod redis_server;
