@@ -106,7 +106,8 @@ def version(*command):
 
 def facts():
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
-    print(f"{os.cpu_count()} cores, {platform.system()} {platform.release()}; load average {load}")
+    kernel = platform.release().split("-")[0]
+    print(f"{os.cpu_count()} cores, {platform.system()} {kernel}; load average {load}")
     redis_version = version("redis-server", "--version").split("v=")[1].split()[0]
     print(f"redis-server {redis_version}; Python {platform.python_version()}, redis-py {redis.__version__};")
     print(f"{version(sys.argv[1], '--version')}, release build; {version('rustc', '--version')}")
