@@ -3,9 +3,11 @@
 mod cli;
 mod conformance;
 mod directory;
+mod layers;
 mod middleman;
 mod outcomes;
 mod program;
+mod readme;
 mod redis_server;
 mod signals;
 mod weather;

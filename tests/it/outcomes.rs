@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{Ended, Place, Program, arguments};
+use crate::program::{Ended, Place, Program, arguments, herd, wait_until};
 use crate::redis_server::redis_or_skip;
+use crate::weather::{KEY, is_locked};
 
 /// A scenario, flags that make it short on a wall clock, and the outcome of the reference.
 struct Case {
@@ -206,10 +207,27 @@ fn a_thousand_threads_have_one_success_on_either_server() {
 }
 
 #[test]
-fn a_lost_race_is_exit_1_and_an_unjudged_one_4() {
+fn what_nothing_is_expected_of_is_exit_4() {
     let place = Place::new();
-    // A work that ends before the others come is no herd; nothing is expected of it.
+    // A work that ends before the others come is no herd.
     let ended = CASES[0].fire(&place.run(), &["--hold", "0s", "--virtual"]);
     ended.exits(4);
     assert_eq!(ended.json()["verdict"], "inconclusive");
+}
+
+#[test]
+fn what_comes_otherwise_than_expected_is_exit_1() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let mut con = redis.client().get_connection().unwrap();
+    let working = herd(&place.run(), &["--hold=700ms", "--redis", &redis.url()]).start();
+    // The flag is written when all of the herd have their answers; then somebody deletes the lock.
+    wait_until("the lock is taken", || is_locked(&redis));
+    redis::cmd("DEL").arg(KEY).exec(&mut con).unwrap();
+    let ended = working.end();
+    ended.exits(1);
+    assert_eq!(ended.json()["verdict"], "unexpected");
+    assert_eq!(ended.json()["summary"]["succeeded"], 0);
+    place.is_empty();
+    redis.is_empty();
 }

@@ -261,16 +261,9 @@ pub const SCRIPTS: &[&[&str]] = &[
         "CLIENT GETNAME",
     ],
     &["CLIENT SETINFO LIB-NAME x", "CLIENT", "CLIENT SETNAME", "CLIENT ID x", "client getName"],
-    // How an error quotes.
-    &[
-        "NOPE",
-        "'' x",
-        "NOPE\\r\\nX a\\nb",
-        "NOPE a\\0b c",
-        "get\\0 k",
-        "FLUSHALL nope x",
-        "COMMAND nope",
-    ],
+    // How an error quotes. (A name such as "get\\0" is not asked for: Redis compares names up to the
+    // NUL but hashes them whole, with a new seed each start, and so finds GET once in a while.)
+    &["NOPE", "'' x", "NOPE\\r\\nX a\\nb", "NOPE a\\0b c", "FLUSHALL nope x", "COMMAND nope"],
     &[
         "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz x",
     ],

@@ -1,0 +1,231 @@
+//! The layering of `src/`, kept by reading the code: a room imports only rooms above it, time comes
+//! from one file, `anyhow` stays in `cli`, and one file knows the numbers of the exit codes.
+//!
+//! It reads words, not syntax: comments are left out, strings are not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms from top to bottom. Each may import itself and what stands above it.
+const ROOMS: [&str; 12] = [
+    "clock",
+    "history",
+    "check",
+    "engine",
+    "server",
+    "gate",
+    "lock",
+    "controller",
+    "scenario",
+    "runtime",
+    "report",
+    "cli",
+];
+
+/// What belongs to no room: the list of rooms, and the `main` that calls the last one.
+const ABOVE_ALL_ROOMS: [&str; 2] = ["lib.rs", "main.rs"];
+
+#[test]
+fn rooms_keep_to_their_order_and_their_duties() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = rust_files(&src);
+    assert!(files.len() > 50, "only {} files found in {}", files.len(), src.display());
+    let mut mistakes = Vec::new();
+    for path in files {
+        let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
+        mistakes.extend(mistakes_in(name, &fs::read_to_string(&path).unwrap()));
+    }
+    assert!(mistakes.is_empty(), "\n{}\n", mistakes.join("\n"));
+}
+
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// What is wrong with a file, one line each. `name` is its path below `src`.
+fn mistakes_in(name: &str, text: &str) -> Vec<String> {
+    if ABOVE_ALL_ROOMS.contains(&name) {
+        return Vec::new();
+    }
+    let first = name.split('/').next().unwrap_or(name);
+    let room = first.strip_suffix(".rs").unwrap_or(first);
+    let Some(place) = ROOMS.iter().position(|other| *other == room) else {
+        return vec![format!("src/{name}: {room:?} is no room; add it to the list of rooms")];
+    };
+    let code = without_comments(text);
+    let mut mistakes = Vec::new();
+    for (line, imported) in rooms_named(&code, depth(name)) {
+        if ROOMS[place + 1..].contains(&imported.as_str()) {
+            mistakes
+                .push(format!("src/{name}:{line}: {room} imports {imported}, which is below it"));
+        }
+    }
+    for (number, line) in code.lines().enumerate() {
+        for why in forbidden(name, room, line) {
+            mistakes.push(format!("src/{name}:{}: {why}", number + 1));
+        }
+    }
+    mistakes
+}
+
+/// What a line does that is another file's duty.
+fn forbidden(name: &str, room: &str, line: &str) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let reads_the_clock = ["Instant::now", "SystemTime::now", "thread::sleep", "park_timeout"];
+    if name != "clock.rs" && reads_the_clock.iter().any(|call| has_word(line, call)) {
+        found.push("only clock.rs asks for the time and sleeps");
+    }
+    if room != "cli" && has_word(line, "anyhow") {
+        found.push("anyhow is for cli only; use an error type of the room's own");
+    }
+    let numbers = ["ExitCode::from(", "process::exit("];
+    let number = numbers.iter().any(|call| {
+        line.split(call).skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    let named = ["ExitCode::SUCCESS", "ExitCode::FAILURE"].iter().any(|code| has_word(line, code));
+    if name != "cli/exit.rs" && (number || named) {
+        found.push("only cli/exit.rs knows the numbers of exit codes");
+    }
+    found
+}
+
+/// The code with each comment cut off; every line keeps its number.
+fn without_comments(text: &str) -> String {
+    let code = |line: &str| match line.find("//") {
+        // A URL in a string is no comment.
+        Some(at) if !line[..at].ends_with(':') => line[..at].to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(code).collect::<Vec<_>>().join("\n")
+}
+
+/// How many `super::` lead from a file to the crate's root.
+fn depth(name: &str) -> usize {
+    name.split('/').filter(|part| *part != "mod.rs").count()
+}
+
+/// Every name that follows `crate::`, or as many `super::` as lead there, with its line.
+fn rooms_named(code: &str, depth: usize) -> Vec<(usize, String)> {
+    let root = "super::".repeat(depth);
+    let mut named = Vec::new();
+    for start in ["crate::", &root] {
+        for (at, _) in code.match_indices(start) {
+            if code[..at].ends_with(is_of_a_word) {
+                continue;
+            }
+            let line = code[..at].matches('\n').count() + 1;
+            let rest = code[at + start.len()..].trim_start();
+            match rest.strip_prefix('{') {
+                Some(group) => named.extend(first_names(group).map(|name| (line, name))),
+                None => named.push((line, word(rest))),
+            }
+        }
+    }
+    named
+}
+
+/// The first name of each path in a group, up to the brace that closes it.
+fn first_names(group: &str) -> impl Iterator<Item = String> {
+    let mut open = 1;
+    let mut paths = String::new();
+    for c in group.chars() {
+        match c {
+            '{' => open += 1,
+            '}' => open -= 1,
+            c if open == 1 => paths.push(c),
+            _ => {}
+        }
+        if open == 0 {
+            break;
+        }
+    }
+    paths.split(',').map(|path| word(path.trim_start())).collect::<Vec<_>>().into_iter()
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| is_of_a_word(*c)).collect()
+}
+
+fn is_of_a_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Whether `line` has `wanted`, and not as a part of a longer word.
+fn has_word(line: &str, wanted: &str) -> bool {
+    line.match_indices(wanted).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + wanted.len()..]);
+        !before.ends_with(is_of_a_word) && !after.starts_with(is_of_a_word)
+    })
+}
+
+#[test]
+fn an_import_of_a_room_below_is_found_however_it_is_written() {
+    for (name, code) in [
+        ("lock/mod.rs", "use crate::report::Report;"),
+        ("lock/mod.rs", "pub(crate) use crate::report::Report;"),
+        ("lock/deep/er.rs", "fn f(_: &crate::report::Report) {}"),
+        ("lock/mod.rs", "use crate::{clock::Clock, report};"),
+        (
+            "lock/mod.rs",
+            "use crate::{\n    gate::{self, Gate},\n    report::{\n        table,\n    },\n};",
+        ),
+        ("lock/mod.rs", "use super::report::Report;"),
+        ("lock/token.rs", "use super::super::report::Report;"),
+        ("clock.rs", "use super::report::Report;"),
+        ("lock/mod.rs", "let url = \"redis://host\"; crate::report::write(url);"),
+    ] {
+        let found = mistakes_in(name, code);
+        assert_eq!(found.len(), 1, "{name}: {code}: {found:?}");
+        assert!(found[0].contains("imports report, which is below it"), "{found:?}");
+    }
+    let second_line = mistakes_in("lock/mod.rs", "//! Locks.\nuse crate::cli::Exit;");
+    assert_eq!(second_line, ["src/lock/mod.rs:2: lock imports cli, which is below it"]);
+}
+
+#[test]
+fn what_is_allowed_is_no_mistake() {
+    for (name, code) in [
+        ("report/mod.rs", "use crate::report::Report;"),
+        ("report/mod.rs", "use crate::{clock::Clock, lock::{self, Token}};"),
+        ("lock/mod.rs", "// use crate::report::Report;\n/// See [`crate::cli`]."),
+        ("lock/mod.rs", "use mycrate::report::Report;"),
+        ("runtime/strand.rs", "super::report();"),
+        ("lock/mod.rs", "use crate::gate::{Link, report};"),
+        ("main.rs", "fn main() -> ExitCode { nodb_trigger::cli::main() }"),
+        ("clock.rs", "let now = Instant::now();"),
+        ("runtime/strand.rs", "clock.sleep(pause); inbox.recv_timeout(pause);"),
+        ("cli/fire.rs", "use anyhow::Context;"),
+        ("cli/signals.rs", "std::process::exit(Exit::Interrupted.code().into());"),
+        ("cli/exit.rs", "ExitCode::from(3)"),
+    ] {
+        assert_eq!(mistakes_in(name, code), Vec::<String>::new(), "{name}: {code}");
+    }
+}
+
+#[test]
+fn each_other_rule_is_found_broken() {
+    for (name, code, why) in [
+        ("lock/mod.rs", "let now = std::time::Instant::now();", "only clock.rs"),
+        ("cli/fire.rs", "let now = SystemTime::now();", "only clock.rs"),
+        ("runtime/mod.rs", "thread::sleep(pause);", "only clock.rs"),
+        ("engine/mod.rs", "fn f() -> anyhow::Result<()> {", "anyhow is for cli only"),
+        ("cli/fire.rs", "ExitCode::from(3)", "only cli/exit.rs"),
+        ("cli/signals.rs", "std::process::exit(130);", "only cli/exit.rs"),
+        ("cli/mod.rs", "return ExitCode::FAILURE;", "only cli/exit.rs"),
+        ("helpers/mod.rs", "", "is no room"),
+        ("helpers.rs", "", "is no room"),
+    ] {
+        let found = mistakes_in(name, code);
+        assert_eq!(found.len(), 1, "{name}: {code}: {found:?}");
+        assert!(found[0].contains(why), "{name}: {code}: {found:?}");
+    }
+}
