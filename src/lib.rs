@@ -20,14 +20,11 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod check;
-pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod engine;
 pub mod gate;
 pub mod history;
 pub mod lock;
-pub mod report;
-pub mod runtime;
 pub mod scenario;
 pub mod server;
