@@ -1,21 +1,15 @@
 //! The expectations of a scenario file.
 
-use super::error::{ScenarioError, unknown};
+use super::error::{ScenarioError, quoted, unknown};
+use super::names::OnlyFor;
 use super::parameter::MOST;
 use super::plan::{Expectation, Status};
 use super::read::{Field, Table};
 use super::step::Scope;
 use super::sum::{Binding, Condition, Sum};
+use super::vocabulary::{Member, PROTOCOL, PROTOCOLS, Shape, names, optional, words};
+use crate::check::Property;
 use crate::lock::Diagnosis;
-use std::collections::BTreeSet;
-
-/// The lock protocols that an expectation can be for.
-const PROTOCOLS: [(&str, &str); 2] = [("legacy", "legacy"), ("hardened", "hardened")];
-
-/// The names of the lock protocols.
-pub(super) fn protocols() -> [&'static str; 2] {
-    PROTOCOLS.map(|(name, _)| name)
-}
 
 const STATUSES: [(&str, Status); 3] = [
     ("success", Status::Success),
@@ -31,32 +25,55 @@ const TOTALS: [(&str, Status); 3] = [
 ];
 
 /// When something is expected, and the list of what, where it is more than one thing.
-const CASE: [&str; 3] = ["protocol", "when", "all"];
+pub(super) const CASE: [Member; 3] = [
+    PROTOCOL,
+    optional("when", Shape::Conditions, "only for values of which this is true"),
+    optional("all", Shape::List("expected"), "what is expected, if it is more than one thing"),
+];
 
 /// The members that say what kind of thing is expected.
-const KINDS: [&str; 7] =
-    ["actor", "step", "snapshot", "updates", "succeeded", "already_locked", "errors"];
-
-/// What can be expected.
-const WHAT: [&str; 12] = [
-    "actors",
+pub(super) const KINDS: [&str; 9] = [
+    "actor",
+    "step",
+    "snapshot",
+    "updates",
     "succeeded",
     "already_locked",
     "errors",
-    "actor",
-    "step",
-    "status",
-    "error",
-    "snapshot",
-    "diagnosis",
-    "updates",
-    "lock",
+    "finds",
+    "free_of",
 ];
+
+/// What can be expected.
+pub(super) const WHAT: [Member; 14] = [
+    optional("actors", Shape::Reference, "only those of this name are counted"),
+    optional("succeeded", Shape::Count, "how many actors end well"),
+    optional("already_locked", Shape::Count, "how many are refused the lock"),
+    optional("errors", Shape::Count, "how many fail otherwise"),
+    optional("actor", Shape::Reference, "how the actors of this name end"),
+    optional("step", Shape::Reference, "how this step ends, each time that it is taken"),
+    optional("status", Shape::Word(|| words(&STATUSES)), "how it ends"),
+    optional("error", Shape::Line, "a part of the message"),
+    optional("snapshot", Shape::Reference, "what the snapshot with this label shows"),
+    optional("diagnosis", Shape::Word(|| words(&diagnoses())), "what it shows, in a word"),
+    optional("updates", Shape::Count, "by how much the operation count on disk rises"),
+    optional("lock", Shape::Reference, "of which lock's file"),
+    optional("finds", Shape::Words(|| words(&properties())), "what the checkers must find"),
+    optional("free_of", Shape::Words(|| words(&properties())), "what they must not find"),
+];
+
+fn diagnoses() -> [(&'static str, &'static str); Diagnosis::ALL.len()] {
+    Diagnosis::ALL.map(|diagnosis| (diagnosis.word(), diagnosis.word()))
+}
+
+fn properties() -> [(&'static str, Property); Property::ALL.len()] {
+    Property::ALL.map(|property| (property.word(), property))
+}
 
 /// What is expected of some protocol and some values, with its sums not worked out.
 #[derive(Debug, Clone)]
 pub(super) struct ExpectSpec {
-    protocol: Option<&'static str>,
+    protocol: OnlyFor,
     when: Vec<Condition>,
     all: Vec<What>,
 }
@@ -65,26 +82,27 @@ pub(super) struct ExpectSpec {
 enum What {
     Totals { group: Option<String>, counts: Vec<(Status, Sum)> },
     Updates { lock: usize, count: Sum },
+    Findings(Vec<(Property, bool)>),
     Fixed(Expectation),
 }
 
 impl ExpectSpec {
     pub(super) fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
         let table = item.table("an expectation")?;
-        table.only(&[&CASE[..], &WHAT[..]].concat())?;
+        table.only(&[names(&CASE), names(&WHAT)].concat())?;
         let protocol = table.get("protocol").map(|field| field.word(&PROTOCOLS)).transpose()?;
         let when = table.get("when").map_or(Ok(Vec::new()), |field| field.one_or_more())?;
         let when = when.into_iter().map(|field| Condition::read(field, &mut scope.parameters));
         let when = when.collect::<Result<_, _>>()?;
         let all = match table.get("all") {
-            None => vec![What::read(&table, scope)?],
+            None => vec![What::read(&table, protocol, scope)?],
             Some(list) => {
                 with(&table, list, &[])?;
                 let mut all = Vec::new();
                 for item in list.items()? {
                     let table = item.table("an expectation")?;
-                    table.only(&WHAT)?;
-                    all.push(What::read(&table, scope)?);
+                    table.only(&names(&WHAT))?;
+                    all.push(What::read(&table, protocol, scope)?);
                 }
                 all
             }
@@ -93,12 +111,8 @@ impl ExpectSpec {
     }
 
     /// What it comes to; nothing if it isn't for this protocol or these values.
-    pub(super) fn bind(
-        &self,
-        binding: &Binding,
-        protocol: &str,
-    ) -> Result<Vec<Expectation>, ScenarioError> {
-        let meant = self.protocol.is_none_or(|own| own == protocol)
+    pub(super) fn bind(&self, binding: &Binding) -> Result<Vec<Expectation>, ScenarioError> {
+        let meant = self.protocol.is_none_or(|own| own == binding.protocol)
             && self.when.iter().all(|condition| condition.holds(binding.values));
         let mut expectations = Vec::new();
         for what in self.all.iter().filter(|_| meant) {
@@ -109,7 +123,11 @@ impl ExpectSpec {
 }
 
 impl What {
-    fn read(table: &Table<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
+    fn read(
+        table: &Table<'_>,
+        protocol: OnlyFor,
+        scope: &mut Scope<'_>,
+    ) -> Result<Self, ScenarioError> {
         let totals: Vec<Field<'_>> = table
             .in_order()
             .into_iter()
@@ -118,25 +136,27 @@ impl What {
         if !totals.is_empty() {
             return Self::totals(table, &totals, scope);
         }
+        if let Some(first) = table.get("finds").or(table.get("free_of")) {
+            return Self::findings(table, first);
+        }
         let kind = table.one_of(&KINDS)?;
         match kind.name {
             "actor" => {
                 with(table, kind, &["status", "error"])?;
-                let group = known(kind, "actor", &scope.groups)?;
+                let group = known_actor(kind, scope)?;
                 let (status, error) = end(table)?;
                 Ok(Self::Fixed(Expectation::Actor { group, status, error }))
             }
             "step" => {
                 with(table, kind, &["status", "error"])?;
-                let step = known(kind, "step", &scope.steps)?;
+                let step = scope.steps.known(kind, "step", protocol)?;
                 let (status, error) = end(table)?;
                 Ok(Self::Fixed(Expectation::Step { step, status, error }))
             }
             "snapshot" => {
                 with(table, kind, &["diagnosis"])?;
-                let label = known(kind, "snapshot", &scope.labels)?;
-                let words = Diagnosis::ALL.map(|diagnosis| (diagnosis.word(), diagnosis.word()));
-                let diagnosis = table.need("diagnosis")?.word(&words)?.to_owned();
+                let label = scope.labels.known(kind, "snapshot", protocol)?;
+                let diagnosis = table.need("diagnosis")?.word(&diagnoses())?.to_owned();
                 Ok(Self::Fixed(Expectation::Snapshot { label, diagnosis }))
             }
             _ => {
@@ -159,8 +179,7 @@ impl What {
             return Err(table.error("a total is missing"));
         };
         with(table, *first, &["actors", "succeeded", "already_locked", "errors"])?;
-        let group =
-            table.get("actors").map(|field| known(field, "actor", &scope.groups)).transpose()?;
+        let group = table.get("actors").map(|field| known_actor(field, scope)).transpose()?;
         let mut counts = Vec::new();
         for (name, status) in TOTALS {
             if let Some(field) = table.get(name) {
@@ -168,6 +187,28 @@ impl What {
             }
         }
         Ok(Self::Totals { group, counts })
+    }
+
+    /// What the checkers must find, and must not.
+    fn findings(table: &Table<'_>, first: Field<'_>) -> Result<Self, ScenarioError> {
+        with(table, first, &["finds", "free_of"])?;
+        let mut findings: Vec<(Property, bool)> = Vec::new();
+        for (name, found) in [("finds", true), ("free_of", false)] {
+            let Some(field) = table.get(name) else { continue };
+            let words = field.one_or_more()?;
+            if words.is_empty() {
+                return Err(field.error(format!("\"{name}\" names nothing; leave it out")));
+            }
+            for word in words {
+                let property = word.word(&properties())?;
+                if findings.iter().any(|(named, _)| *named == property) {
+                    let message = format!("{} is named twice", quoted(property.word()));
+                    return Err(word.error(message));
+                }
+                findings.push((property, found));
+            }
+        }
+        Ok(Self::Findings(findings))
     }
 
     fn bind(&self, binding: &Binding) -> Result<Vec<Expectation>, ScenarioError> {
@@ -182,6 +223,10 @@ impl What {
             Self::Updates { lock, count } => {
                 let count = count.to_count(binding, u32::MAX)?.into();
                 Ok(vec![Expectation::Updates { lock: *lock, count }])
+            }
+            Self::Findings(findings) => {
+                let finding = |&(property, found)| Expectation::Finding { property, found };
+                Ok(findings.iter().map(finding).collect())
             }
             Self::Fixed(expectation) => Ok(vec![expectation.clone()]),
         }
@@ -213,11 +258,11 @@ fn end(table: &Table<'_>) -> Result<(Status, Option<String>), ScenarioError> {
     Ok((status, error.map(|field| field.line()).transpose()?))
 }
 
-/// A name that must be among these.
-fn known(field: Field<'_>, kind: &str, names: &BTreeSet<String>) -> Result<String, ScenarioError> {
+/// A name that actors have in the file.
+fn known_actor(field: Field<'_>, scope: &Scope<'_>) -> Result<String, ScenarioError> {
     let name = field.text()?;
-    if names.contains(name) {
+    if scope.groups.contains(name) {
         return Ok(name.to_owned());
     }
-    Err(field.error(unknown(kind, name, names.iter().map(|name| &**name))))
+    Err(field.error(unknown("actor", name, scope.groups.iter().map(|name| &**name))))
 }

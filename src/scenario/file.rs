@@ -1,19 +1,55 @@
-//! A scenario file as a whole: what it says of itself, its parameters, locks, actors and
+//! A scenario file as a whole: what it says of itself, its parameters, locks, actors, rules and
 //! expectations; and how it becomes a plan.
 
-use super::actor::ActorSpec;
+use super::actor::{ActorSpec, MOST_STEPS, unrolled};
 use super::error::{ScenarioError, quoted};
 use super::expect::ExpectSpec;
+use super::names::Wait;
 use super::parameter::{self, Kind, MOST, Parameter};
-use super::plan::{ActorPlan, LockPlan, Plan, Value};
+use super::plan::{ActorPlan, LockPlan, Plan, Rule, Value};
 use super::read::{Field, Source, Table};
+use super::rule::RuleSpec;
 use super::step::Scope;
 use super::sum::{Binding, Parameters};
+use super::vocabulary::{Member, PROTOCOLS, Shape, names, needed, optional, words};
+use super::waits;
 use crate::lock::Ttl;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The format that this program reads.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
+
+/// What a file may say.
+pub(super) const MEMBERS: [Member; 10] = [
+    needed("format", Shape::Format, "the number of the format"),
+    needed("name", Shape::Name, "the scenario's name"),
+    needed("title", Shape::Line, "one line that says what happens"),
+    needed("text", Shape::Lines, "what happens, why it matters, what to look at"),
+    needed("hazards", Shape::Hazards, "ids of hazards; may be empty"),
+    optional("parameters", Shape::Table("parameter"), "what can be chosen; each becomes a flag"),
+    needed("locks", Shape::Table("lock"), "the state file of one run each"),
+    needed("actors", Shape::List("actor"), "who takes part"),
+    optional("rules", Shape::List("rule"), "what is done to single commands and pause points"),
+    optional("expect", Shape::List("expectation"), "what must come out"),
+];
+
+/// What a parameter may say.
+pub(super) const PARAMETER: [Member; 5] = [
+    needed("type", Shape::Word(|| words(&TYPES)), "what it may be"),
+    optional("default", Shape::Value, "its value if none is given"),
+    optional("min", Shape::Whole, "the least that a count may be"),
+    optional("max", Shape::Whole, "the most that a count may be"),
+    needed("help", Shape::Line, "one line on what it is"),
+];
+
+const ANY_COUNT: Kind = Kind::Count { min: 1, max: MOST };
+const TYPES: [(&str, Kind); 3] =
+    [("count", ANY_COUNT), ("duration", Kind::Duration), ("ttl", Kind::Ttl)];
+
+/// What a lock may say.
+pub(super) const LOCK: [Member; 1] =
+    [optional("run_suffix", Shape::Line, "what is appended to the run directory's path")];
 
 /// The most locks, and the most parameters, that a file may have.
 const MOST_DECLARED: usize = 100;
@@ -22,7 +58,7 @@ const MOST_DECLARED: usize = 100;
 ///
 /// ```
 /// use nodb_trigger::{lock::Ttl, scenario::Scenario};
-/// use std::collections::BTreeMap;
+/// use std::{collections::BTreeMap, time::Duration};
 ///
 /// let file = r#"
 ///     format = 1
@@ -43,7 +79,7 @@ const MOST_DECLARED: usize = 100;
 ///     succeeded = 2
 /// "#;
 /// let scenario = Scenario::parse("example.toml", file)?;
-/// let plan = scenario.bind(&BTreeMap::new(), "legacy", Ttl::DEFAULT)?;
+/// let plan = scenario.bind(&BTreeMap::new(), "legacy", Ttl::DEFAULT, Duration::ZERO)?;
 /// assert_eq!(plan.actors.len(), 2);
 /// # Ok::<(), nodb_trigger::scenario::ScenarioError>(())
 /// ```
@@ -57,6 +93,8 @@ pub struct Scenario {
     parameters: Vec<Parameter>,
     locks: Vec<LockPlan>,
     actors: Vec<ActorSpec>,
+    rules: Vec<RuleSpec>,
+    waits: Vec<Wait>,
     expectations: Vec<ExpectSpec>,
 }
 
@@ -65,8 +103,8 @@ impl Scenario {
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let source = Source::new(file, text)?;
         let scenario = Self::read(&source)?;
-        for protocol in super::expect::protocols() {
-            scenario.bind(&BTreeMap::new(), protocol, Ttl::DEFAULT)?;
+        for protocol in words(&PROTOCOLS) {
+            scenario.bind(&BTreeMap::new(), protocol, Ttl::DEFAULT, Duration::ZERO)?;
         }
         Ok(scenario)
     }
@@ -75,21 +113,18 @@ impl Scenario {
         let tree = source.tree()?;
         let root = Table::root(source, tree.get_ref());
         format(root.need("format")?)?;
-        root.only(&[
-            "format",
-            "name",
-            "title",
-            "text",
-            "hazards",
-            "parameters",
-            "locks",
-            "actors",
-            "expect",
-        ])?;
+        root.only(&names(&MEMBERS))?;
         let parameters = parameters(&root)?;
         let locks = locks(&root)?;
         let mut scope = Scope::new(Parameters::new(&parameters), &locks);
         let actors = actors(source, &root, &mut scope)?;
+        let rules = root.items("rules")?.into_iter();
+        let rules = rules.map(|item| RuleSpec::read(item, &mut scope)).collect::<Result<_, _>>()?;
+        for wait in &scope.waits {
+            if let Some(message) = wait.mistake(&scope.steps, &scope.rules) {
+                return Err(source.error(wait.at, message));
+            }
+        }
         let expectations = root.items("expect")?.into_iter();
         let expectations = expectations.map(|item| ExpectSpec::read(item, &mut scope));
         let expectations = expectations.collect::<Result<_, _>>()?;
@@ -98,6 +133,7 @@ impl Scenario {
             let message = format!("parameter \"{name}\" is not used; use it as \"${name}\"");
             return Err(source.error(parameter.declared_at, message));
         }
+        let waits = scope.waits;
         Ok(Self {
             source: source.clone(),
             name: root.need("name")?.name('_')?,
@@ -107,6 +143,8 @@ impl Scenario {
             parameters,
             locks,
             actors,
+            rules,
+            waits,
             expectations,
         })
     }
@@ -137,30 +175,57 @@ impl Scenario {
     }
 
     /// The plan for these values of parameters, and the defaults of the others. `default_ttl` is
-    /// the TTL of parameters and acquisitions that name none.
+    /// the TTL of parameters and acquisitions that name none, and `wait` how long an acquisition
+    /// keeps trying that doesn't say it.
     pub fn bind(
         &self,
         given: &BTreeMap<String, Value>,
         protocol: &str,
         default_ttl: Ttl,
+        wait: Duration,
     ) -> Result<Plan, ScenarioError> {
         let values = self.values(given, default_ttl)?;
-        let binding =
-            Binding { source: &self.source, parameters: &self.parameters, values: &values };
+        let (source, parameters) = (&self.source, &self.parameters);
+        let binding = Binding { source, parameters, values: &values, protocol };
         let mut expectations = Vec::new();
         for expectation in &self.expectations {
-            expectations.extend(expectation.bind(&binding, protocol)?);
+            expectations.extend(expectation.bind(&binding)?);
         }
+        let actors = self.bind_actors(&binding)?;
         let names = self.parameters.iter().map(|parameter| parameter.name.clone());
-        Ok(Plan {
+        let plan = Plan {
             scenario: self.name.clone(),
             title: self.title.clone(),
             parameters: names.zip(values.iter().copied()).collect(),
             locks: self.locks.clone(),
-            actors: self.bind_actors(&binding)?,
+            rules: self.bind_rules(&binding, &actors)?,
+            actors,
             expectations,
             default_ttl,
-        })
+            wait,
+        };
+        match waits::stuck(&plan) {
+            None => Ok(plan),
+            Some((group, name)) => Err(self.waits_in_vain(group, name)),
+        }
+    }
+
+    fn bind_rules(
+        &self,
+        binding: &Binding,
+        actors: &[ActorPlan],
+    ) -> Result<Vec<Rule>, ScenarioError> {
+        let groups: BTreeSet<&str> = self.actors.iter().map(|actor| &*actor.name).collect();
+        let names: BTreeSet<&str> = actors.iter().map(|actor| &*actor.name).collect();
+        let rules = self.rules.iter().map(|rule| rule.bind(binding, &groups, &names));
+        rules.filter_map(Result::transpose).collect()
+    }
+
+    fn waits_in_vain(&self, group: &str, name: &str) -> ScenarioError {
+        let is_it = |wait: &&Wait| wait.group.as_deref() == Some(group) && wait.name == name;
+        let at = self.waits.iter().find(is_it).map_or(0, |wait| wait.at);
+        let name = quoted(name);
+        self.source.error(at, format!("this waits for ever: nobody can get to {name} before it"))
     }
 
     /// Each parameter's value.
@@ -185,6 +250,7 @@ impl Scenario {
 
     fn bind_actors(&self, binding: &Binding) -> Result<Vec<ActorPlan>, ScenarioError> {
         let mut total = 0;
+        let mut steps: u64 = 0;
         let mut counts = Vec::new();
         for actor in &self.actors {
             let count = actor.count(binding)?;
@@ -199,6 +265,12 @@ impl Scenario {
         let mut names = BTreeSet::new();
         for (actor, count) in self.actors.iter().zip(counts) {
             for plan in actor.bind(binding, count)? {
+                steps = steps.saturating_add(unrolled(&plan.steps));
+                if steps > MOST_STEPS {
+                    let message =
+                        format!("a plan has at most {MOST_STEPS} steps, repeats unrolled");
+                    return Err(self.source.error(actor.name_at, message));
+                }
                 if !names.insert(plan.name.clone()) {
                     let message = format!("two actors would be called \"{}\"", plan.name);
                     return Err(self.source.error(actor.name_at, message));
@@ -255,7 +327,7 @@ fn parameters(root: &Table<'_>) -> Result<Vec<Parameter>, ScenarioError> {
 fn parameter(field: Field<'_>) -> Result<Parameter, ScenarioError> {
     let name = field.own_name()?;
     let table = field.table("a parameter")?;
-    table.only(&["type", "default", "min", "max", "help"])?;
+    table.only(&names(&PARAMETER))?;
     let kind = kind(&table)?;
     let help = table.need("help")?.line()?;
     let mut parameter = Parameter { name, help, kind, default: None, declared_at: field.key_at };
@@ -268,11 +340,9 @@ fn parameter(field: Field<'_>) -> Result<Parameter, ScenarioError> {
 }
 
 fn kind(table: &Table<'_>) -> Result<Kind, ScenarioError> {
-    const COUNT: Kind = Kind::Count { min: 1, max: MOST };
-    let words = [("count", COUNT), ("duration", Kind::Duration), ("ttl", Kind::Ttl)];
-    let kind = table.need("type")?.word(&words)?;
+    let kind = table.need("type")?.word(&TYPES)?;
     let (min, max) = (table.get("min"), table.get("max"));
-    if kind != COUNT {
+    if kind != ANY_COUNT {
         return match min.or(max) {
             None => Ok(kind),
             Some(field) => {
@@ -325,14 +395,15 @@ fn lock(field: Field<'_>) -> Result<LockPlan, ScenarioError> {
     const LONGEST: usize = 40;
     let name = field.own_name()?;
     let table = field.table("a lock")?;
-    table.only(&["run_suffix"])?;
+    table.only(&names(&LOCK))?;
     let suffix = table.get("run_suffix").map(|field| Ok((field, field.text()?))).transpose()?;
     let Some((field, suffix)) = suffix else {
         return Ok(LockPlan { name, run_suffix: String::new() });
     };
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    // What means something in a glob is plain in a path.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-*?[]".contains(c);
     if suffix.len() > LONGEST || !suffix.chars().all(plain) {
-        let allowed = format!("up to {LONGEST} letters, digits, _ and -");
+        let allowed = format!("up to {LONGEST} letters, digits, _, - and *?[]");
         return Err(field.error(format!("{} must be {allowed}", quoted(suffix))));
     }
     Ok(LockPlan { name, run_suffix: suffix.to_owned() })

@@ -5,19 +5,26 @@
 //! named with its line, its column and what would be right. Its numbers may be sums of parameters;
 //! [`Scenario::bind`] works them out, and a [`Plan`] is what comes of it.
 
+mod action;
 mod actor;
 mod catalogue;
 mod duration;
 mod error;
 mod expect;
 mod file;
+mod names;
 mod parameter;
 mod plan;
+mod raw;
 mod read;
+mod rule;
+mod schema;
 mod step;
 mod sum;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
+mod waits;
 
 pub use catalogue::catalogue;
 pub use duration::parse as parse_duration;
@@ -28,3 +35,4 @@ pub use plan::{
     Action, ActorPlan, Expectation, Instance, LockPlan, Matches, Plan, Rule, RuleEffect, Start,
     Status, Step, Value,
 };
+pub use schema::schema;

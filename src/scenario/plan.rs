@@ -244,6 +244,14 @@ pub enum Action {
         /// Whether it should be there.
         is_cached: bool,
     },
+    /// Send a raw command, as a careless client would.
+    Redis {
+        /// Whose key and flag it is about.
+        lock: usize,
+        /// Its words. In one that is `{key}`, `{runid}`, `{flag}` or `{payload}`, the lock key, the
+        /// hash and the field of its flag, or the payload of the actor's own acquisition is put.
+        arguments: Vec<String>,
+    },
     /// Look at Redis and the local token, changing nothing.
     Snapshot {
         /// Which lock.
@@ -311,6 +319,7 @@ impl Action {
             Action::MakeReadonly { .. } => "make_readonly",
             Action::Sees { .. } => "sees",
             Action::Cached { .. } => "cached",
+            Action::Redis { .. } => "redis",
             Action::Snapshot { .. } => "snapshot",
         }
     }

@@ -191,6 +191,14 @@ impl<'a> Field<'a> {
         self.value.as_bool().ok_or_else(|| self.wrong_type("true or false"))
     }
 
+    /// The value as `true`, which says all there is to say.
+    pub(super) fn only_true(&self) -> Result<(), ScenarioError> {
+        if self.flag()? {
+            return Ok(());
+        }
+        Err(self.error(format!("\"{}\" can only be true; or leave it out", self.name)))
+    }
+
     pub(super) fn table(&self, what: &'static str) -> Result<Table<'a>, ScenarioError> {
         let table = self.value.as_table().ok_or_else(|| self.wrong_type("a table"))?;
         Ok(Table::new(self.source, what, self.at, table))

@@ -1,31 +1,31 @@
-//! The steps of a scenario file: one verb each.
+//! The steps of a scenario file: one verb each, and what stands beside it.
 
-use super::error::{ScenarioError, list, unknown};
-use super::plan::{Action, LockPlan, Step};
+use super::action::{ActionSpec, VERBS, Verb};
+use super::error::{ScenarioError, list, quoted, unknown};
+use super::names::{Names, OnlyFor, Wait};
+use super::plan::{LockPlan, Step};
 use super::read::{Field, Table};
 use super::sum::{Binding, Parameters, Sum};
+use super::vocabulary::{Member, PROTOCOL, PROTOCOLS, Shape, names, optional};
 use std::collections::BTreeSet;
 
-/// What a step can do, as files say it: [`Action::verb`].
-const VERBS: [&str; 12] = [
-    "acquire",
-    "release",
-    "force_release",
-    "dump",
-    "work",
-    "sleep",
-    "locked",
-    "forget_token",
-    "replace_token",
-    "plant_orphan",
-    "clear_locks",
-    "snapshot",
+/// What can stand beside a verb.
+pub(super) const BESIDE: [Member; 9] = [
+    optional("name", Shape::Line, "what expectations and those who wait for it call it"),
+    optional("go_on", Shape::Flag, "whether the actor goes on when the step fails"),
+    PROTOCOL,
+    optional("ttl", Shape::Time, "for how long"),
+    optional("wait", Shape::Time, "how long it keeps trying"),
+    optional("lock", Shape::Reference, "which lock"),
+    optional("body", Shape::List("step"), "the steps in it"),
+    optional("label", Shape::Line, "what reports and expectations call it"),
+    optional("fresh", Shape::Flag, "whether to read the file into a controller of its own"),
 ];
 
-/// What can stand beside a verb.
-const BESIDE: [&str; 6] = ["name", "go_on", "ttl", "lock", "body", "label"];
+/// What can stand beside every verb.
+pub(super) const BESIDE_ALL: [&str; 3] = ["name", "go_on", "protocol"];
 
-/// How deep `locked` bodies may stand in each other.
+/// How deep bodies may stand in each other.
 const DEEPEST: usize = 16;
 
 /// Labels of the snapshots that the runtime takes of every lock, around all actors.
@@ -36,34 +36,72 @@ const AROUND: [&str; 2] = ["before", "after"];
 pub(super) struct StepSpec {
     name: Option<String>,
     go_on: bool,
+    protocol: OnlyFor,
     action: ActionSpec,
 }
 
-#[derive(Debug, Clone)]
-enum ActionSpec {
-    Acquire { lock: usize, ttl: Option<Sum> },
-    Work { lock: usize, duration: Sum },
-    Sleep { duration: Sum },
-    Locked { lock: usize, ttl: Option<Sum>, body: Vec<StepSpec> },
-    PlantOrphan { lock: usize, ttl: Sum },
-    Fixed(Action),
-}
-
-/// What the steps and expectations of a file may speak of: parameters, locks, and the names of
-/// steps, snapshots and actors.
+/// What the parts of a file may speak of: parameters, locks, and the names of steps, rules,
+/// snapshots and actors.
 pub(super) struct Scope<'a> {
     pub(super) parameters: Parameters<'a>,
     pub(super) locks: &'a [LockPlan],
-    pub(super) steps: BTreeSet<String>,
-    pub(super) labels: BTreeSet<String>,
+    pub(super) steps: Names,
+    pub(super) rules: Names,
+    pub(super) labels: Names,
     pub(super) groups: BTreeSet<String>,
+    /// Who waits for which step or rule, which may come later in the file.
+    pub(super) waits: Vec<Wait>,
+}
+
+/// What stands around a step.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// Whose step it is.
+    pub(super) group: &'a str,
+    /// The lock of the innermost `locked`.
+    pub(super) lock: Option<usize>,
+    pub(super) protocol: OnlyFor,
+    /// How many bodies it is in.
+    depth: usize,
+    /// The name of the step around it, or of itself.
+    name: Option<&'a str>,
+    outer: Option<&'a Around<'a>>,
+}
+
+impl<'a> Around<'a> {
+    pub(super) fn actor(group: &'a str) -> Self {
+        Self { group, lock: None, protocol: None, depth: 0, name: None, outer: None }
+    }
+
+    /// Whether this is the name of the step itself, or of one around it.
+    pub(super) fn is_in(&self, name: &str) -> bool {
+        self.name == Some(name) || self.outer.is_some_and(|outer| outer.is_in(name))
+    }
+
+    /// What stands around the steps of a body, which may be under a lock.
+    pub(super) fn body(
+        &self,
+        of: Field<'_>,
+        lock: Option<usize>,
+    ) -> Result<Around<'_>, ScenarioError> {
+        let depth = self.depth + 1;
+        if depth > DEEPEST {
+            return Err(
+                of.error_at_key(format!("at most {DEEPEST} bodies may stand in each other"))
+            );
+        }
+        Ok(Around { depth, lock: lock.or(self.lock), name: None, outer: Some(self), ..*self })
+    }
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(parameters: Parameters<'a>, locks: &'a [LockPlan]) -> Self {
-        let (steps, groups) = (BTreeSet::new(), BTreeSet::new());
-        let labels = AROUND.map(str::to_owned).into();
-        Self { parameters, locks, steps, labels, groups }
+        let mut labels = Names::default();
+        for label in AROUND {
+            labels.add(label, None);
+        }
+        let (steps, rules) = (Names::default(), Names::default());
+        Self { parameters, locks, steps, rules, labels, groups: BTreeSet::new(), waits: Vec::new() }
     }
 
     /// The position of the lock that this member names.
@@ -83,18 +121,83 @@ impl<'a> Scope<'a> {
         Err(table.error(format!("say which lock: lock = one of {}", list(&names))))
     }
 
-    /// The sum of a member that may be left out.
-    fn ttl(&mut self, table: &Table<'_>) -> Result<Option<Sum>, ScenarioError> {
-        table.get("ttl").map(|field| Sum::time(field, &mut self.parameters)).transpose()
+    /// The lock that `lock` names, or the one of the innermost `locked`, or the file's only one.
+    pub(super) fn meant_lock(
+        &self,
+        table: &Table<'_>,
+        around: &Around<'_>,
+    ) -> Result<usize, ScenarioError> {
+        match (table.get("lock"), around.lock) {
+            (Some(field), _) => self.lock(field),
+            (None, Some(lock)) => Ok(lock),
+            (None, None) => self.only_lock(table),
+        }
+    }
+
+    /// The sum of a duration that may be left out.
+    pub(super) fn time(
+        &mut self,
+        table: &Table<'_>,
+        name: &str,
+    ) -> Result<Option<Sum>, ScenarioError> {
+        table.get(name).map(|field| Sum::time(field, &mut self.parameters)).transpose()
+    }
+
+    /// A name that no other step or rule has.
+    fn name_of_step(&mut self, field: Field<'_>, only: OnlyFor) -> Result<String, ScenarioError> {
+        let name = field.line()?;
+        if self.rules.contains(&name) || !self.steps.add(&name, only) {
+            return Err(field.error(taken(&name)));
+        }
+        Ok(name)
+    }
+
+    /// A name that no other rule or step has.
+    pub(super) fn name_of_rule(
+        &mut self,
+        field: Field<'_>,
+        only: OnlyFor,
+    ) -> Result<String, ScenarioError> {
+        let name = field.line()?;
+        if self.steps.contains(&name) || !self.rules.add(&name, only) {
+            return Err(field.error(taken(&name)));
+        }
+        Ok(name)
+    }
+
+    /// A label that no other snapshot has.
+    pub(super) fn label(
+        &mut self,
+        field: Field<'_>,
+        only: OnlyFor,
+    ) -> Result<String, ScenarioError> {
+        let label = field.line()?;
+        if AROUND.contains(&&*label) {
+            let message = "the run's own snapshots are labelled before and after; \
+                           choose another label";
+            return Err(field.error(message));
+        }
+        if !self.labels.add(&label, only) {
+            let label = quoted(&label);
+            return Err(
+                field.error(format!("two snapshots have the label {label}; each needs its own"))
+            );
+        }
+        Ok(label)
     }
 }
 
+fn taken(name: &str) -> String {
+    let name = quoted(name);
+    format!("two steps or rules have the name {name}; each needs its own")
+}
+
 impl StepSpec {
-    /// Reads a list of steps; `around` is the lock and the depth of the `locked` around it.
+    /// Reads a list of steps.
     pub(super) fn read_all(
         list: Field<'_>,
         scope: &mut Scope<'_>,
-        around: Option<(usize, usize)>,
+        around: &Around<'_>,
     ) -> Result<Vec<Self>, ScenarioError> {
         list.items()?.into_iter().map(|item| Self::read(item, scope, around)).collect()
     }
@@ -102,141 +205,67 @@ impl StepSpec {
     fn read(
         item: Field<'_>,
         scope: &mut Scope<'_>,
-        around: Option<(usize, usize)>,
+        around: &Around<'_>,
     ) -> Result<Self, ScenarioError> {
         let table = item.table("a step")?;
-        table.only(&[&VERBS[..], &BESIDE[..]].concat())?;
-        let verb = table.one_of(&VERBS)?;
-        let fitting = beside(verb.name);
-        if let Some(field) = table
-            .in_order()
-            .into_iter()
-            .find(|field| field.name != verb.name && !fitting.contains(&field.name))
-        {
-            let message = format!(
-                "\"{}\" does not go with \"{}\"; what does: {}",
-                field.name,
-                verb.name,
-                list(&fitting)
-            );
-            return Err(field.error_at_key(message));
-        }
-        let name = table.get("name").map(|field| unique(field, &mut scope.steps)).transpose()?;
+        let verbs = VERBS.map(|verb| verb.name);
+        table.only(&[&verbs[..], &names(&BESIDE)].concat())?;
+        let field = table.one_of(&verbs)?;
+        let Some(verb) = VERBS.iter().find(|verb| verb.name == field.name) else {
+            return Err(field.error_at_key(unknown("verb", field.name, verbs)));
+        };
+        beside(&table, verb)?;
+        let protocol = protocol(&table, around)?;
+        let name =
+            table.get("name").map(|field| scope.name_of_step(field, protocol)).transpose()?;
         let go_on = table.get("go_on").map_or(Ok(false), |field| field.flag())?;
-        let action = ActionSpec::read(&table, verb, scope, around)?;
-        Ok(Self { name, go_on, action })
+        let own = Around { protocol, name: name.as_deref(), outer: Some(around), ..*around };
+        let action = ActionSpec::read(&table, verb, field, scope, &own)?;
+        Ok(Self { name, go_on, protocol, action })
     }
 
-    /// The step with its sums worked out.
-    pub(super) fn bind(&self, binding: &Binding) -> Result<Step, ScenarioError> {
+    /// Whether it begins by waiting for somebody.
+    pub(super) fn awaits(&self) -> bool {
+        self.action.awaits()
+    }
+
+    /// Some steps with their sums worked out, less those of other protocols.
+    pub(super) fn bind_all(steps: &[Self], binding: &Binding) -> Result<Vec<Step>, ScenarioError> {
+        let is_meant =
+            |step: &&Self| step.protocol.is_none_or(|protocol| protocol == binding.protocol);
+        steps.iter().filter(is_meant).map(|step| step.bind(binding)).collect()
+    }
+
+    fn bind(&self, binding: &Binding) -> Result<Step, ScenarioError> {
         let action = self.action.bind(binding)?;
         Ok(Step { name: self.name.clone(), go_on: self.go_on, action })
     }
 }
 
-/// What may stand beside this verb.
-fn beside(verb: &str) -> Vec<&'static str> {
-    let own: &[&str] = match verb {
-        "acquire" | "plant_orphan" => &["ttl"],
-        "locked" => &["ttl", "body"],
-        "work" => &["lock"],
-        "snapshot" => &["label"],
-        _ => &[],
-    };
-    [&["name", "go_on"], own].concat()
-}
-
-/// A name that no other step (or label that no other snapshot) has.
-fn unique(field: Field<'_>, taken: &mut BTreeSet<String>) -> Result<String, ScenarioError> {
-    let name = field.line()?;
-    if taken.insert(name.clone()) {
-        return Ok(name);
+/// Refuses what doesn't go with a verb.
+fn beside(table: &Table<'_>, verb: &Verb) -> Result<(), ScenarioError> {
+    let fitting = [&BESIDE_ALL, verb.needs, verb.beside].concat();
+    let unfit = |field: &Field<'_>| field.name != verb.name && !fitting.contains(&field.name);
+    match table.in_order().into_iter().find(unfit) {
+        None => Ok(()),
+        Some(field) => Err(field.error_at_key(format!(
+            "\"{}\" does not go with \"{}\"; what does: {}",
+            field.name,
+            verb.name,
+            list(&fitting)
+        ))),
     }
-    Err(field.error(format!("two steps have the {} {name:?}; each needs its own", field.name)))
 }
 
-impl ActionSpec {
-    fn read(
-        table: &Table<'_>,
-        verb: Field<'_>,
-        scope: &mut Scope<'_>,
-        around: Option<(usize, usize)>,
-    ) -> Result<Self, ScenarioError> {
-        match verb.name {
-            "work" => {
-                let lock = match (table.get("lock"), around) {
-                    (Some(field), _) => scope.lock(field)?,
-                    (None, Some((lock, _))) => lock,
-                    (None, None) => scope.only_lock(table)?,
-                };
-                Ok(Self::Work { lock, duration: Sum::time(verb, &mut scope.parameters)? })
-            }
-            "sleep" => Ok(Self::Sleep { duration: Sum::time(verb, &mut scope.parameters)? }),
-            _ => Self::of_lock(table, verb, scope.lock(verb)?, scope, around),
+/// The protocol that a step is for: its own, or that of the step around it.
+fn protocol(table: &Table<'_>, around: &Around<'_>) -> Result<OnlyFor, ScenarioError> {
+    let Some(field) = table.get("protocol") else { return Ok(around.protocol) };
+    let own = field.word(&PROTOCOLS)?;
+    match around.protocol {
+        Some(outer) if outer != own => {
+            let message = format!("it would never be taken: the step around it is for \"{outer}\"");
+            Err(field.error(message))
         }
-    }
-
-    /// Those whose verb has a lock for its value.
-    fn of_lock(
-        table: &Table<'_>,
-        verb: Field<'_>,
-        lock: usize,
-        scope: &mut Scope<'_>,
-        around: Option<(usize, usize)>,
-    ) -> Result<Self, ScenarioError> {
-        Ok(Self::Fixed(match verb.name {
-            "acquire" => return Ok(Self::Acquire { lock, ttl: scope.ttl(table)? }),
-            "locked" => {
-                let ttl = scope.ttl(table)?;
-                let depth = around.map_or(1, |(_, depth)| depth + 1);
-                if depth > DEEPEST {
-                    let message = format!("at most {DEEPEST} \"locked\" may stand in each other");
-                    return Err(verb.error_at_key(message));
-                }
-                let body = StepSpec::read_all(table.need("body")?, scope, Some((lock, depth)))?;
-                return Ok(Self::Locked { lock, ttl, body });
-            }
-            "plant_orphan" => {
-                let ttl = Sum::time(table.need("ttl")?, &mut scope.parameters)?;
-                return Ok(Self::PlantOrphan { lock, ttl });
-            }
-            "snapshot" => {
-                let field = table.need("label")?;
-                if let Ok(text) = field.text()
-                    && AROUND.contains(&text)
-                {
-                    let message = "the run's own snapshots are labelled before and after; \
-                                   choose another label";
-                    return Err(field.error(message));
-                }
-                Action::Snapshot { lock, label: unique(field, &mut scope.labels)? }
-            }
-            "dump" => Action::Dump { lock },
-            "release" => Action::Release { lock, force: false },
-            "force_release" => Action::Release { lock, force: true },
-            "forget_token" => Action::ForgetToken { lock },
-            "replace_token" => Action::ReplaceToken { lock },
-            "clear_locks" => Action::ClearLocks { lock },
-            other => return Err(verb.error_at_key(unknown("verb", other, VERBS))),
-        }))
-    }
-
-    fn bind(&self, binding: &Binding) -> Result<Action, ScenarioError> {
-        let ttl = |ttl: &Option<Sum>| ttl.as_ref().map(|sum| sum.to_ttl(binding)).transpose();
-        Ok(match self {
-            Self::Acquire { lock, ttl: sum } => Action::Acquire { lock: *lock, ttl: ttl(sum)? },
-            Self::Work { lock, duration } => {
-                Action::Work { lock: *lock, duration: duration.to_duration(binding)? }
-            }
-            Self::Sleep { duration } => Action::Sleep { duration: duration.to_duration(binding)? },
-            Self::Locked { lock, ttl: sum, body } => {
-                let body = body.iter().map(|step| step.bind(binding)).collect::<Result<_, _>>()?;
-                Action::Locked { lock: *lock, ttl: ttl(sum)?, body }
-            }
-            Self::PlantOrphan { lock, ttl } => {
-                Action::PlantOrphan { lock: *lock, ttl: ttl.to_ttl(binding)? }
-            }
-            Self::Fixed(action) => action.clone(),
-        })
+        _ => Ok(Some(own)),
     }
 }

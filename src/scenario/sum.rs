@@ -66,11 +66,12 @@ pub(super) struct Parameters<'a> {
     used: Vec<bool>,
 }
 
-/// The parameters' values, to work sums out with.
+/// For whom a file is bound: the parameters' values, to work sums out with, and the lock protocol.
 pub(super) struct Binding<'a> {
     pub(super) source: &'a Source,
     pub(super) parameters: &'a [Parameter],
     pub(super) values: &'a [Value],
+    pub(super) protocol: &'a str,
 }
 
 impl<'a> Parameters<'a> {
@@ -180,14 +181,35 @@ impl Sum {
 
     /// What it comes to, as a count up to `most`.
     pub(super) fn to_count(&self, binding: &Binding, most: u32) -> Result<u32, ScenarioError> {
+        self.to_count_from(0, binding, most)
+    }
+
+    /// What it comes to, as a count from `least` to `most`.
+    pub(super) fn to_count_from(
+        &self,
+        least: u32,
+        binding: &Binding,
+        most: u32,
+    ) -> Result<u32, ScenarioError> {
         let count = u32::try_from(self.value(binding.values)).ok();
-        let right = || format!("a count here is from 0 to {most}");
-        count.filter(|count| *count <= most).ok_or_else(|| self.error(binding, &right()))
+        let right = || format!("a count here is from {least} to {most}");
+        let fits = |count: &u32| (least..=most).contains(count);
+        count.filter(fits).ok_or_else(|| self.error(binding, &right()))
     }
 
     /// What it comes to, as a duration.
     pub(super) fn to_duration(&self, binding: &Binding) -> Result<Duration, ScenarioError> {
-        let nanoseconds = u64::try_from(self.value(binding.values)).ok();
+        self.to_duration_times(1, binding)
+    }
+
+    /// What so many of it come to, as a duration.
+    pub(super) fn to_duration_times(
+        &self,
+        times: u32,
+        binding: &Binding,
+    ) -> Result<Duration, ScenarioError> {
+        let all = self.value(binding.values).checked_mul(times.into());
+        let nanoseconds = all.and_then(|all| u64::try_from(all).ok());
         let duration = nanoseconds.map(Duration::from_nanos);
         duration
             .filter(|duration| *duration <= duration::LONGEST)

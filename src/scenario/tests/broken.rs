@@ -6,6 +6,7 @@ use crate::scenario::catalogue::FILES;
 use crate::scenario::{Scenario, Value};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// One change to a text.
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ fn exercise(text: &str) {
             .filter_map(|parameter| Some((parameter.name.clone(), parameter.parse(word).ok()?)))
             .collect();
         for protocol in ["legacy", "hardened", "no such"] {
-            let _ = scenario.bind(&given, protocol, Ttl::DEFAULT);
+            let _ = scenario.bind(&given, protocol, Ttl::DEFAULT, Duration::ZERO);
         }
     }
 }

@@ -29,6 +29,9 @@ fn expected(plan: &Plan) -> Vec<String> {
         Expectation::Step { step, status, error } => format!("{step}: {}", end(status, error)),
         Expectation::Snapshot { label, diagnosis } => format!("{label}: {diagnosis}"),
         Expectation::Updates { lock, count } => format!("{} +{count}", plan.locks[*lock].name),
+        Expectation::Finding { property, found } => {
+            format!("{} {}", if *found { "finds" } else { "free of" }, property.word())
+        }
     };
     plan.expectations.iter().map(line).collect()
 }
@@ -174,7 +177,7 @@ fn an_orphan_is_in_the_way_until_it_is_cleared() {
     let default = plan("orphaned_locks", &[]);
     let steps = &default.actors[0].steps;
     assert_eq!(steps[0].action, Action::PlantOrphan { lock: 0, ttl: ttl(300) });
-    assert_eq!(steps[2].action, Action::Acquire { lock: 0, ttl: None });
+    assert_eq!(steps[2].action, Action::Acquire { lock: 0, ttl: None, wait: None });
     let going_on: Vec<bool> = steps.iter().map(|step| step.go_on).collect();
     assert_eq!(going_on, [false, false, true, false, false, false, false]);
     let outcome = expected(&default);
@@ -223,10 +226,10 @@ fn two_workers_meet_crosswise_late_or_not_at_all() {
 #[test]
 fn the_callers_ttl_is_the_default_where_a_file_names_none() {
     let herd = scenario("thundering_herd");
-    let bound = herd.bind(&BTreeMap::new(), "legacy", ttl(60)).unwrap();
+    let bound = herd.bind(&BTreeMap::new(), "legacy", ttl(60), Duration::ZERO).unwrap();
     assert_eq!(bound.parameters[2], ("ttl".to_owned(), Value::Ttl(ttl(60))));
     assert_eq!(bound.default_ttl, ttl(60));
     let given = [("ttl".to_owned(), Value::Ttl(ttl(7)))].into();
-    let bound = herd.bind(&given, "legacy", Ttl::DEFAULT).unwrap();
+    let bound = herd.bind(&given, "legacy", Ttl::DEFAULT, Duration::ZERO).unwrap();
     assert_eq!(bound.parameters[2], ("ttl".to_owned(), Value::Ttl(ttl(7))));
 }

@@ -1,6 +1,7 @@
 //! Every kind of mistake: its place to the column, and its words.
 
 use super::{EXAMPLE, Scenario, bind, parse};
+use std::time::Duration;
 
 /// Puts `new` in place of `old` in the example. `^` in `new` marks the place that the error must
 /// name; it isn't part of the file.
@@ -88,7 +89,7 @@ const MIN_MAX: &str = "a count is from \"min\" to \"max\", and \"max\" is at mos
 #[test]
 fn of_locks() {
     check("[locks.main]", "[locks.main]\n^suffix = \"\"", LOCK_MEMBER);
-    check("\"_2\"", "^\"/../x\"", "\"/../x\" must be up to 40 letters, digits, _ and -");
+    check("\"_2\"", "^\"/../x\"", "\"/../x\" must be up to 40 letters, digits, _, - and *?[]");
     check(
         "[locks.other]\nrun_suffix = \"_2\"",
         "[locks.^other]",
@@ -109,7 +110,7 @@ fn of_actors() {
     check(
         "instance = \"own\"",
         "instance = ^\"mine\"",
-        r#"unknown instance "mine"; known: shared, own"#,
+        r#"unknown instance "mine"; known: shared, own, racy"#,
     );
     check("\"together\"", "^\"togehter\"", r#"unknown start "togehter"; did you mean "together"?"#);
     check(
@@ -175,7 +176,7 @@ fn of_steps() {
     check(
         step,
         "^{ name = \"x\" }",
-        "a step needs one of acquire, release, force_release, dump, work, sleep, locked, forget_token, replace_token, plant_orphan, clear_locks, snapshot",
+        "a step needs one of acquire, extend, release, force_release, dump, locked, work, sleep, pause, crash, await, repeat, forget_token, replace_token, plant_orphan, clear_locks, amnesia, clock_jump, evict, get_instance, ...",
     );
     check(
         step,
@@ -193,7 +194,7 @@ fn of_steps() {
     check(
         step,
         "{ dump = \"main\", ^ttl = \"1s\" }",
-        "\"ttl\" does not go with \"dump\"; what does: name, go_on",
+        "\"ttl\" does not go with \"dump\"; what does: name, go_on, protocol",
     );
     check(
         step,
@@ -222,7 +223,7 @@ fn of_steps() {
     check(
         step,
         "{ dump = \"main\", name = ^\"let go\" }",
-        "two steps have the name \"let go\"; each needs its own",
+        "two steps or rules have the name \"let go\"; each needs its own",
     );
     check(step, "{ dump = \"main\", name = ^\"a\\u0007\" }", "\"name\" must be one line of text");
     check(step, "^\"dump\"", "\"steps\" must be a table, not a string");
@@ -281,7 +282,7 @@ fn of_expectations() {
     check(
         "{ updates = 1, lock = \"main\" }",
         "{ updates = 1, ^protocol = \"legacy\" }",
-        "unknown member of an expectation \"protocol\"; known: actors, succeeded, already_locked, errors, actor, step, status, error, snapshot, diagnosis, updates, lock",
+        "unknown member of an expectation \"protocol\"; known: actors, succeeded, already_locked, errors, actor, step, status, error, snapshot, diagnosis, updates, lock, finds, free_of",
     );
     check(
         "succeeded = 1",
@@ -316,7 +317,7 @@ fn of_expectations() {
     check(
         "{ actor = \"late\", status = \"success\" }",
         "^{ status = \"error\" }",
-        "an expectation needs one of actor, step, snapshot, updates, succeeded, already_locked, errors",
+        "an expectation needs one of actor, step, snapshot, updates, succeeded, already_locked, errors, finds, free_of",
     );
 }
 
@@ -365,7 +366,7 @@ fn of_depth_and_size() {
         parse(&EXAMPLE.replace("{ snapshot = \"main\", label = \"seen late\" }", &step))
     };
     let nested_error = |depth| nested(depth).unwrap_err().to_string();
-    let message = "at most 16 \"locked\" may stand in each other";
+    let message = "at most 16 bodies may stand in each other";
     assert!(nested_error(17).ends_with(message), "{}", nested_error(17));
     assert!(nested_error(10_000).contains("this is not TOML"), "{}", nested_error(10_000));
     let error = nested_error(16);
@@ -385,7 +386,7 @@ fn of_given_parameters() {
         "thread: unknown parameter \"thread\"; did you mean \"threads\"?"
     );
     let given = [("hold".to_owned(), super::Value::Count(1))].into();
-    let error = scenario.bind(&given, "legacy", super::Ttl::DEFAULT).unwrap_err();
+    let error = scenario.bind(&given, "legacy", super::Ttl::DEFAULT, Duration::ZERO).unwrap_err();
     assert_eq!(error.to_string(), "hold: give a duration from 0s to 365d");
     let few = EXAMPLE.replace("\"$threads - 1\"", "\"$threads - 2\"");
     let error = bind(&parse(&few).unwrap(), &[("threads", "1")]).unwrap_err();

@@ -80,7 +80,7 @@ fn bind(scenario: &Scenario, given: &[(&str, &str)]) -> Result<Plan, ScenarioErr
         let value = parameter.map_or(Value::Count(1), |p| p.parse(text).unwrap());
         ((*name).to_owned(), value)
     });
-    scenario.bind(&given.collect(), "legacy", Ttl::DEFAULT)
+    scenario.bind(&given.collect(), "legacy", Ttl::DEFAULT, Duration::ZERO)
 }
 
 fn seconds(seconds: u64) -> Duration {

@@ -44,7 +44,7 @@ fn steps_are_bound_and_shared_by_a_group() {
     assert!(Arc::ptr_eq(&first.steps, &second.steps));
     assert_eq!((first.start, first.instance), (Start::Together, Instance::Shared));
     let [locked, release] = &first.steps[..] else { panic!("two steps") };
-    let Action::Locked { lock: 0, ttl: Some(lease), body } = &locked.action else {
+    let Action::Locked { lock: 0, ttl: Some(lease), wait: None, body } = &locked.action else {
         panic!("{locked:?}")
     };
     assert_eq!(*lease, ttl(9));
@@ -81,9 +81,9 @@ fn every_verb_is_read() {
         assert!(step.starts_with(&format!("{{ {} = ", action.verb())), "{action:?}");
     }
     assert_eq!(actions.len(), 12);
-    assert_eq!(actions[0], &Action::Acquire { lock: 1, ttl: Some(ttl(5)) });
+    assert_eq!(actions[0], &Action::Acquire { lock: 1, ttl: Some(ttl(5)), wait: None });
     assert_eq!(actions[5], &Action::Sleep { duration: Duration::ZERO });
-    let Action::Locked { lock: 0, ttl: None, body } = actions[6] else { panic!() };
+    let Action::Locked { lock: 0, ttl: None, body, .. } = actions[6] else { panic!() };
     let Action::Locked { lock: 1, body, .. } = &body[0].action else { panic!() };
     let innermost = Action::Work { lock: 1, duration: Duration::ZERO };
     assert_eq!(body[0].action, innermost, "work is on the innermost lock");
@@ -128,7 +128,8 @@ fn expectations_are_bound_for_protocol_and_values() {
     ];
     let legacy = bind(&scenario, &[]).unwrap().expectations;
     assert_eq!(legacy, [&totals[..], &rest[..]].concat());
-    let hardened = scenario.bind(&BTreeMap::new(), "hardened", Ttl::DEFAULT).unwrap();
+    let hardened =
+        scenario.bind(&BTreeMap::new(), "hardened", Ttl::DEFAULT, Duration::ZERO).unwrap();
     assert_eq!(hardened.expectations, totals);
     let overrun = bind(&scenario, &[("ttl", "2s")]).unwrap().expectations;
     assert_eq!(overrun, rest);

@@ -1,0 +1,89 @@
+//! The names that a file gives to its steps, rules and snapshots, and who speaks of them.
+
+use super::error::{ScenarioError, quoted, unknown};
+use super::read::Field;
+use super::vocabulary::PROTOCOLS;
+use std::collections::BTreeMap;
+
+/// The lock protocol that a part of a file is for; every one, if none is said.
+pub(super) type OnlyFor = Option<&'static str>;
+
+/// Names, and the protocols under which each is there.
+#[derive(Default)]
+pub(super) struct Names(BTreeMap<String, Vec<OnlyFor>>);
+
+/// One who waits for a name.
+#[derive(Debug, Clone)]
+pub(super) struct Wait {
+    pub(super) name: String,
+    pub(super) at: usize,
+    /// The actors that do; nobody if it is a rule.
+    pub(super) group: Option<String>,
+    pub(super) protocol: OnlyFor,
+}
+
+impl Names {
+    /// Takes a name that is free under this protocol; says whether it was.
+    pub(super) fn add(&mut self, name: &str, protocol: OnlyFor) -> bool {
+        let taken = self.0.entry(name.to_owned()).or_default();
+        let is_free = match protocol {
+            None => taken.is_empty(),
+            Some(_) => !taken.contains(&None) && !taken.contains(&protocol),
+        };
+        taken.push(protocol);
+        is_free
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &**name)
+    }
+
+    /// A protocol under which the name is not there, of those that `wanted` means.
+    fn left_out(&self, name: &str, wanted: OnlyFor) -> Option<&'static str> {
+        let there = self.0.get(name)?;
+        let is_there = |protocol| there.contains(&None) || there.contains(&Some(protocol));
+        let protocols = PROTOCOLS.iter().map(|(protocol, _)| *protocol);
+        protocols
+            .filter(|protocol| wanted.is_none_or(|wanted| wanted == *protocol))
+            .find(|protocol| !is_there(*protocol))
+    }
+
+    /// The name that a member speaks of, which must be one of these under each protocol that is
+    /// meant.
+    pub(super) fn known(
+        &self,
+        field: Field<'_>,
+        kind: &str,
+        protocol: OnlyFor,
+    ) -> Result<String, ScenarioError> {
+        let name = field.text()?;
+        if !self.contains(name) {
+            return Err(field.error(unknown(kind, name, self.all())));
+        }
+        match self.left_out(name, protocol) {
+            None => Ok(name.to_owned()),
+            Some(protocol) => Err(field.error(left_out_under(name, protocol))),
+        }
+    }
+}
+
+impl Wait {
+    /// What is wrong with it, if anything is: one of `steps` or `rules` must have the name.
+    pub(super) fn mistake(&self, steps: &Names, rules: &Names) -> Option<String> {
+        let name = &*self.name;
+        let names = if rules.contains(name) { rules } else { steps };
+        if !names.contains(name) {
+            return Some(unknown("step or rule", name, steps.all().chain(rules.all())));
+        }
+        names.left_out(name, self.protocol).map(|protocol| left_out_under(name, protocol))
+    }
+}
+
+fn left_out_under(name: &str, protocol: &str) -> String {
+    let name = quoted(name);
+    format!("{name} is left out under protocol \"{protocol}\"; say the protocol here too")
+}
