@@ -1,4 +1,0 @@
-//! The integration tests, as one binary: each further one would be linked separately.
-
-mod conformance;
-mod redis_server;
