@@ -4,6 +4,10 @@
 //! Each actor writes into a buffer of its own while the run lasts; the buffers are merged at the
 //! end, so that recording does not order what should race. A history is all that a checker sees.
 
+mod file;
+
+pub use file::{FileError, SCHEMA};
+
 use crate::clock::Clock;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
