@@ -2,8 +2,36 @@
 //!
 //! A finding is made only of what the history proves: where two commands may have run in either
 //! order, the harmless order is taken. A history without its end proves nothing about what is
-//! missing, so it never gives a clean verdict ([`Checked::is_whole`]).
+//! missing, so it never gives a clean verdict ([`Checked::is_whole`]); one that contradicts itself
+//! (its order falls, a reply came before its command, an event speaks of a lock or an actor that
+//! the head doesn't have, an actor acts before it started) proves nothing at all.
+//!
+//! What is proved rests on two promises of the recorder: every change to a lock is in the history,
+//! also where the reply was withheld from the actor; and an actor's acquires and releases of one
+//! lock don't overlap each other.
+//!
+//! [`story`] says which step each event belongs to, [`timeline`] whose a lock was and until when,
+//! [`beliefs`] who thought so; each property is judged from these, in a file of its own. All of it
+//! takes time in proportion to the history's length (times its logarithm, where it sorts).
 
+mod beliefs;
+mod deadlock;
+mod fencing_order;
+mod findings;
+mod flag_drift;
+mod foreign_release;
+mod leases;
+mod lost_update;
+mod overlap;
+mod silent_loss;
+mod starvation;
+mod story;
+mod stuck_lock;
+mod timeline;
+mod token_drift;
+mod words;
+
+use crate::history::History;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -105,4 +133,45 @@ pub struct Checked {
     /// Whether the history has its beginning, the end of every actor, and its own end. If not, a
     /// property that was not found may still have been violated.
     pub is_whole: bool,
+    /// How many findings are not listed: of one property on one lock, the first thousand are.
+    pub omitted: u64,
+}
+
+/// Judges a history.
+pub fn check(history: &History) -> Checked {
+    let story = story::Story::read(history);
+    let locks = timeline::read(&story);
+    let beliefs = beliefs::read(&story, &locks);
+    let case = Case { story: &story, locks: &locks, beliefs: &beliefs };
+    let mut findings = findings::Findings::default();
+    overlap::check(&case, &mut findings);
+    foreign_release::check(&case, &mut findings);
+    lost_update::check(&case, &mut findings);
+    silent_loss::check(&case, &mut findings);
+    stuck_lock::check(&case, &mut findings);
+    flag_drift::check(&case, &mut findings);
+    token_drift::check(&case, &mut findings);
+    fencing_order::check(&case, &mut findings);
+    let fairness = starvation::check(&case, &mut findings);
+    let all_followed = deadlock::check(&case, &mut findings);
+    let every_lock_was_left = locks.iter().all(|lock| lock.left.is_some());
+    let (findings, omitted) = findings.by_time();
+    let is_whole = story.is_whole && every_lock_was_left && all_followed;
+    Checked { findings, fairness, is_whole, omitted }
+}
+
+/// What the properties are judged from.
+struct Case<'a> {
+    story: &'a story::Story<'a>,
+    locks: &'a [timeline::Line<'a>],
+    beliefs: &'a [beliefs::Belief],
+}
+
+impl<'a> Case<'a> {
+    /// The belief that an acquire began.
+    fn belief_of(&self, step: usize) -> Option<&'a beliefs::Belief> {
+        let from = self.story.steps.get(step)?.completed()?.moment.order;
+        let first = self.beliefs.partition_point(|belief| belief.from.order < from);
+        self.beliefs.get(first).filter(|belief| belief.step == step)
+    }
 }

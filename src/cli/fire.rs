@@ -50,7 +50,7 @@ impl From<StageError> for Refusal {
 pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal> {
     let protocol: &'static dyn Protocol = &Legacy;
     let ttl = default_ttl(std::env::var(TTL_VARIABLE).ok()).map_err(usage)?;
-    let plan = scenario.bind(&args.values, protocol.name(), ttl).map_err(usage)?;
+    let plan = scenario.bind(&args.values, protocol.name(), ttl, Duration::ZERO).map_err(usage)?;
     let runs = run_directories(args, &plan).map_err(usage)?;
     let deadline = args.timeout.unwrap_or_else(|| longest(&plan).saturating_add(GRACE));
     let time = if args.virtual_time {

@@ -4,6 +4,10 @@
 //! Each actor writes into a buffer of its own while the run lasts; the buffers are merged at the
 //! end, so that recording does not order what should race. A history is all that a checker sees.
 
+mod file;
+
+pub use file::{FileError, SCHEMA};
+
 use crate::clock::Clock;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -168,16 +172,18 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Whether the lock library said no, and nothing broke.
+    pub fn is_about_the_lock(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::AlreadyLocked | FailureKind::Refused | FailureKind::LostLock
+        )
+    }
+
     /// Whether an actor that expects failures can go on after this one: the lock library said no,
     /// or the scenario wanted it.
     pub fn can_be_survived(&self) -> bool {
-        matches!(
-            self.kind,
-            FailureKind::AlreadyLocked
-                | FailureKind::Refused
-                | FailureKind::LostLock
-                | FailureKind::Injected
-        )
+        self.is_about_the_lock() || self.kind == FailureKind::Injected
     }
 }
 

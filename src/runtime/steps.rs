@@ -57,6 +57,7 @@ impl Strand<'_> {
             Action::ReplaceToken { lock } => self.replace_token(*lock),
             Action::PlantOrphan { lock, ttl } => self.plant_orphan(*lock, *ttl),
             Action::ClearLocks { lock } => self.clear_locks(*lock),
+            Action::Redis { lock, arguments } => self.redis(*lock, arguments),
             Action::Snapshot { lock, label } => {
                 let controller = self.controller(*lock)?;
                 let looked = self.world.look(&mut self.link, *lock, Some(&controller), label);
@@ -242,6 +243,36 @@ impl Strand<'_> {
         let controller = self.controller(lock)?;
         let result = clear_locks(&mut self.link, controller.lock().runid());
         result.map(drop).map_err(|error| self.lock_failure(&error))
+    }
+
+    /// A command of a careless client.
+    fn redis(&mut self, lock: usize, arguments: &[String]) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let names = controller.lock();
+        let payload = controller.acquisition().map(|own| {
+            encode_payload(&own.token, &self.world.identity, self.clock.unix(), own.ttl)
+        });
+        let mut cmd = redis::Cmd::new();
+        for argument in arguments {
+            cmd.arg(match argument.as_str() {
+                "{key}" => names.key(),
+                "{runid}" => names.runid(),
+                "{flag}" => names.flag(),
+                "{payload}" => payload.as_deref().unwrap_or("forgotten"),
+                other => other,
+            });
+        }
+        cmd.exec(&mut self.link).map_err(|error| {
+            let kind = match error.is_io_error() {
+                true => return self.lost_connection(names.key(), error),
+                false => FailureKind::Refused,
+            };
+            Failure { kind, message: self.world.server.explain(&error).to_string() }
+        })
+    }
+
+    fn lost_connection(&self, key: &str, source: redis::RedisError) -> Failure {
+        self.lock_failure(&LockError::Redis { command: "redis", key: key.into(), source })
     }
 
     fn new_payload(&self, ttl: Ttl) -> String {

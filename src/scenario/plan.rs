@@ -276,6 +276,7 @@ impl Action {
             | Action::ClearLocks { lock }
             | Action::Extend { lock }
             | Action::Evict { lock }
+            | Action::Redis { lock, .. }
             | Action::GetInstance { lock }
             | Action::ExternalDump { lock }
             | Action::MakeReadonly { lock }

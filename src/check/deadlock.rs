@@ -1,0 +1,184 @@
+//! Deadlock: actors wait for each other's locks in a circle.
+//!
+//! An actor waits while it is in an acquire that waits: one that was refused more than once, did
+//! not end, or was ended by a deadline or an interruption. (An acquire that is refused and gives up
+//! waits for nobody.) It waits for the actor that last came to believe that it holds that lock, as
+//! long as it certainly believes so and its reign is not surely over. A circle closes when an
+//! acquire begins; each time that one closes is a finding.
+
+use super::beliefs::Belief;
+use super::findings::{Findings, Told};
+use super::story::Step;
+use super::words::{Words, list, time};
+use super::{Case, Property};
+use crate::history::{Change, EventKind, FailureKind, Moment};
+
+/// How many waits may be followed for each event of the history, so that no history takes long.
+const FOLLOWED: usize = 64;
+
+/// Finds each circle; says whether all could be followed.
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings) -> bool {
+    let mut graph = Graph {
+        case,
+        waits: vec![None; case.story.head.actors.len()],
+        holds: vec![None; case.locks.len()],
+        seen: vec![0; case.story.head.actors.len()],
+        searches: 0,
+        left: case.story.events.len().saturating_mul(FOLLOWED),
+    };
+    for (_, turn) in turns(case) {
+        graph.take(turn, findings);
+    }
+    graph.left > 0 || case.story.events.is_empty()
+}
+
+/// What changes who waits for whom; the order decides which comes first at the same moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    StopsWaiting(usize),
+    StopsHolding(usize),
+    Holds(usize),
+    Waits(usize),
+}
+
+fn turns(case: &Case<'_>) -> Vec<(u64, Turn)> {
+    let mut turns = Vec::new();
+    let waits = waiting(case);
+    if !waits.contains(&true) {
+        return turns;
+    }
+    let end_of_all = case.story.end_of_all().order.saturating_add(1);
+    for (position, step) in case.story.steps.iter().enumerate() {
+        if waits.get(position) == Some(&true) {
+            let end = step.end.as_ref().map_or(end_of_all, |end| end.moment.order);
+            turns.push((step.begun.order, Turn::Waits(position)));
+            turns.push((end, Turn::StopsWaiting(position)));
+        }
+    }
+    for (position, belief) in case.beliefs.iter().enumerate() {
+        if belief.from.order < belief.surely_until.order {
+            turns.push((belief.from.order, Turn::Holds(position)));
+            turns.push((belief.surely_until.order, Turn::StopsHolding(position)));
+        }
+    }
+    turns.sort_unstable();
+    turns
+}
+
+/// Which steps are acquires that wait.
+fn waiting(case: &Case<'_>) -> Vec<bool> {
+    let mut refusals: Vec<u64> = vec![0; case.story.steps.len()];
+    for (event, step) in case.story.events.iter().zip(&case.story.step_of) {
+        let EventKind::Command(command) = &event.kind else { continue };
+        let refused = command.effects.iter().any(|effect| effect.change == Change::Refused);
+        if let Some(count) = step.and_then(|step| refusals.get_mut(step)).filter(|_| refused) {
+            *count += 1;
+        }
+    }
+    let ends_waiting = |step: &Step<'_>| match &step.end {
+        None => true,
+        Some(end) => end.failure.is_some_and(|failure| {
+            matches!(failure.kind, FailureKind::TimedOut | FailureKind::Interrupted)
+        }),
+    };
+    let steps = case.story.steps.iter().zip(refusals);
+    steps.map(|(step, count)| step.is_acquire() && (count > 1 || ends_waiting(step))).collect()
+}
+
+/// Who waits in which step, and who holds which lock by which belief.
+struct Graph<'a> {
+    case: &'a Case<'a>,
+    waits: Vec<Option<usize>>,
+    holds: Vec<Option<usize>>,
+    /// In which search each actor was last met.
+    seen: Vec<usize>,
+    searches: usize,
+    left: usize,
+}
+
+impl<'a> Graph<'a> {
+    fn take(&mut self, turn: Turn, findings: &mut Findings) {
+        match turn {
+            Turn::Waits(position) => {
+                let Some(step) = self.case.story.steps.get(position) else { return };
+                if let Some(waits) = self.waits.get_mut(step.actor) {
+                    *waits = Some(position);
+                }
+                if let Some(circle) = self.circle(step)
+                    && let Some(lock) = step.operation.lock
+                {
+                    findings.add(Property::Deadlock, lock, || tell(self.case, &circle, step.begun));
+                }
+            }
+            Turn::StopsWaiting(position) => {
+                let actor = self.case.story.steps.get(position).map(|step| step.actor);
+                let waits = actor.and_then(|actor| self.waits.get_mut(actor));
+                if let Some(waits) = waits.filter(|waits| **waits == Some(position)) {
+                    *waits = None;
+                }
+            }
+            Turn::Holds(position) => {
+                if let Some(holds) = self.held_by(position) {
+                    *holds = Some(position);
+                }
+            }
+            Turn::StopsHolding(position) => {
+                let holds = self.held_by(position);
+                if let Some(holds) = holds.filter(|holds| **holds == Some(position)) {
+                    *holds = None;
+                }
+            }
+        }
+    }
+
+    fn held_by(&mut self, belief: usize) -> Option<&mut Option<usize>> {
+        let lock = self.case.beliefs.get(belief)?.lock;
+        self.holds.get_mut(lock)
+    }
+
+    /// The waits from this step on, if they lead back to its actor.
+    fn circle(&mut self, first: &'a Step<'a>) -> Option<Vec<(&'a Step<'a>, &'a Belief)>> {
+        self.searches += 1;
+        let mut circle = Vec::new();
+        let mut step = first;
+        loop {
+            self.left = self.left.checked_sub(1)?;
+            let lock = step.operation.lock?;
+            let belief = self.case.beliefs.get((*self.holds.get(lock)?)?)?;
+            let line = self.case.locks.get(lock)?;
+            let reign = belief.reign.and_then(|reign| line.reigns.get(reign));
+            if reign.is_some_and(|reign| reign.is_over_before(first.begun)) {
+                return None;
+            }
+            circle.push((step, belief));
+            if belief.actor == first.actor {
+                return (circle.len() > 1).then_some(circle);
+            }
+            let seen = self.seen.get_mut(belief.actor)?;
+            if std::mem::replace(seen, self.searches) == self.searches {
+                return None;
+            }
+            step = self.case.story.steps.get((*self.waits.get(belief.actor)?)?)?;
+        }
+    }
+}
+
+fn tell(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Told {
+    let words = Words::about(case.story);
+    // Each wait is for the lock that the next one in the circle holds.
+    let parts: Vec<String> = circle
+        .iter()
+        .map(|(step, belief)| {
+            format!(
+                "{} waited from {} for {}, which {} held since {}",
+                words.actor(Some(step.actor)),
+                time(step.begun.at),
+                words.lock(belief.lock),
+                words.actor(Some(belief.actor)),
+                time(belief.from.at),
+            )
+        })
+        .collect();
+    let text = format!("{}; the circle closed at {}", list(&parts, "; "), time(closed.at));
+    Told { actors: circle.iter().map(|(step, _)| step.actor).collect(), at: closed.at, text }
+}

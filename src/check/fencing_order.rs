@@ -1,0 +1,91 @@
+//! Fencing order: a fencing token does not rise, or a write with a lower one than an earlier write
+//! succeeds.
+//!
+//! An acquisition that surely came after another must have a higher fencing token, and no two may
+//! have the same. Writes are in the order of the revisions that they wrote; there the same fencing
+//! token may come again.
+
+use super::findings::{Findings, Told};
+use super::lost_update::{Dump, dumps};
+use super::timeline::Line;
+use super::words::{Words, time};
+use super::{Case, Property};
+use std::collections::HashMap;
+
+/// Finds each acquisition and each write whose fencing token is too low.
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+    for (lock, line) in case.locks.iter().enumerate() {
+        check_acquisitions(case, lock, line, findings);
+    }
+    let mut dumps: Vec<Dump<'_>> = dumps(case.story).collect();
+    dumps.sort_by_key(|dump| (dump.lock, dump.write.wrote, dump.done));
+    check_writes(case, &dumps, findings);
+}
+
+fn check_acquisitions(case: &Case<'_>, lock: usize, line: &Line<'_>, findings: &mut Findings) {
+    // For each reign, the one with the highest fencing token so far, in the order of replies.
+    let mut highest: Vec<Option<(u64, usize)>> = Vec::with_capacity(line.reigns.len());
+    let mut with_fence: HashMap<u64, usize> = HashMap::new();
+    for (position, reign) in line.reigns.iter().enumerate() {
+        let so_far = highest.last().copied().flatten();
+        let Some(fence) = reign.fence else {
+            highest.push(so_far);
+            continue;
+        };
+        let sent = reign.deed.span.sent.order;
+        let surely_before = line.reigns.get(..position).unwrap_or_default();
+        let surely_before =
+            surely_before.partition_point(|before| before.deed.span.received.order < sent);
+        let before = surely_before.checked_sub(1).and_then(|last| *highest.get(last)?);
+        let before = before.filter(|(highest, _)| *highest >= fence).map(|(_, reign)| reign);
+        let same = with_fence.insert(fence, position);
+        if let Some(before) = before.or(same) {
+            findings.add(Property::FencingOrder, lock, || {
+                tell_acquisition(case, line, before, position)
+            });
+        }
+        highest.push(so_far.max(Some((fence, position))));
+    }
+}
+
+fn tell_acquisition(case: &Case<'_>, line: &Line<'_>, before: usize, reign: usize) -> Told {
+    let words = Words::about(case.story);
+    let fence = |reign: usize| line.reigns.get(reign).and_then(|reign| reign.fence).unwrap_or(0);
+    let text = format!(
+        "{} with fencing token {}; {} with fencing token {}, which is not higher",
+        words.beginning(line, before),
+        fence(before),
+        words.beginning(line, reign),
+        fence(reign),
+    );
+    let deed = |reign: usize| line.reigns.get(reign).map(|reign| reign.deed);
+    let actors = [deed(reign), deed(before)].into_iter().flatten().filter_map(|deed| deed.actor);
+    let at = deed(reign).map_or(0, |deed| deed.span.received.at);
+    Told { actors: actors.collect(), at, text }
+}
+
+fn check_writes(case: &Case<'_>, dumps: &[Dump<'_>], findings: &mut Findings) {
+    let mut highest: Option<(usize, u64, &Dump<'_>)> = None;
+    for dump in dumps {
+        let Some(fence) = dump.fence else { continue };
+        match highest {
+            Some((lock, before, by)) if lock == dump.lock && fence < before => {
+                findings.add(Property::FencingOrder, lock, || {
+                    let words = Words::about(case.story);
+                    let of = |dump: &Dump<'_>| {
+                        let name = words.actor(Some(dump.step.actor));
+                        format!("{name} wrote revision {} at {}", dump.write.wrote, time(dump.done.at))
+                    };
+                    let text = format!(
+                        "{} with fencing token {before}; {} with fencing token {fence}, which is lower",
+                        of(by),
+                        of(dump),
+                    );
+                    let actors = vec![dump.step.actor, by.step.actor];
+                    Told { actors, at: dump.done.at, text }
+                });
+            }
+            _ => highest = Some((dump.lock, fence, dump)),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Collects findings, at most so many that somebody can read them.
+
+use super::{Finding, Property};
+use std::collections::HashMap;
+
+/// How many findings of one property on one lock are listed.
+const LISTED: u64 = 1000;
+
+/// The findings so far.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    listed: Vec<Finding>,
+    counts: HashMap<(Property, usize), u64>,
+    omitted: u64,
+}
+
+impl Findings {
+    /// Adds a finding; its words are looked for only if it is listed.
+    pub fn add(&mut self, property: Property, lock: usize, tell: impl FnOnce() -> Told) {
+        if self.has_room(property, lock) {
+            *self.counts.entry((property, lock)).or_default() += 1;
+            let Told { actors, at, text } = tell();
+            self.listed.push(Finding { property, lock, actors, at, text });
+        } else {
+            self.omit(1);
+        }
+    }
+
+    /// Whether one more finding would be listed.
+    pub fn has_room(&self, property: Property, lock: usize) -> bool {
+        self.counts.get(&(property, lock)).is_none_or(|count| *count < LISTED)
+    }
+
+    /// Counts findings that are not listed.
+    pub fn omit(&mut self, count: u64) {
+        self.omitted = self.omitted.saturating_add(count);
+    }
+
+    /// All that are listed, by time, and how many are not.
+    pub fn by_time(mut self) -> (Vec<Finding>, u64) {
+        self.listed.sort_by(|a, b| {
+            (a.at, a.lock, a.property, &a.actors).cmp(&(b.at, b.lock, b.property, &b.actors))
+        });
+        (self.listed, self.omitted)
+    }
+}
+
+/// What is said of a finding.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// The one who did wrong or suffered first, then the others.
+    pub actors: Vec<usize>,
+    /// When, in nanoseconds since the run began.
+    pub at: u64,
+    /// What happened.
+    pub text: String,
+}

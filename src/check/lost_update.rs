@@ -1,0 +1,99 @@
+//! Lost update: a write by one whose lock was gone overwrites what it never read.
+//!
+//! A completed dump counts if the revision that it replaced is not the one that it was based on,
+//! nor one that its own actor wrote, and the writer's latest acquisition was surely over when it
+//! wrote: before its dump began, or before the dump began that wrote the replaced revision (the
+//! revisions prove that it was written earlier). A stale write under a lock that was still held is
+//! no lost update, and an actor that never acquired the lock has none to lose.
+
+use super::findings::{Findings, Told};
+use super::story::{Step, Story};
+use super::words::{Words, time};
+use super::{Case, Property, beliefs::Belief};
+use crate::history::{Moment, Write};
+use std::collections::HashMap;
+
+/// A dump that wrote.
+pub(super) struct Dump<'a> {
+    /// The step.
+    pub step: &'a Step<'a>,
+    /// When it was done.
+    pub done: Moment,
+    /// Of which lock's file.
+    pub lock: usize,
+    /// What it wrote.
+    pub write: Write,
+    /// The fencing token that it wrote with.
+    pub fence: Option<u64>,
+}
+
+/// All dumps that wrote, in the order in which they began.
+pub(super) fn dumps<'a>(story: &'a Story<'a>) -> impl Iterator<Item = Dump<'a>> {
+    story.steps.iter().filter_map(|step| {
+        let end = step.completed()?;
+        let lock = end.operation.lock.or(step.operation.lock)?;
+        let (write, fence) = (end.operation.write?, end.operation.fence);
+        Some(Dump { step, done: end.moment, lock, write, fence })
+    })
+}
+
+/// Finds each update that was lost.
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+    let dumps: Vec<Dump<'_>> = dumps(case.story).collect();
+    let writers: HashMap<(usize, u64), usize> = dumps
+        .iter()
+        .enumerate()
+        .map(|(position, dump)| ((dump.lock, dump.write.wrote), position))
+        .collect();
+    let mut beliefs = case.beliefs.iter().peekable();
+    let mut latest: HashMap<(usize, usize), &Belief> = HashMap::new();
+    for dump in &dumps {
+        while let Some(belief) = beliefs.next_if(|next| next.from.order <= dump.step.begun.order) {
+            latest.insert((belief.actor, belief.lock), belief);
+        }
+        if dump.write.replaced == dump.write.based_on {
+            continue;
+        }
+        let replaced = writers.get(&(dump.lock, dump.write.replaced));
+        let replaced = replaced.and_then(|position| dumps.get(*position));
+        if replaced.is_some_and(|replaced| replaced.step.actor == dump.step.actor) {
+            continue;
+        }
+        let belief = latest.get(&(dump.step.actor, dump.lock));
+        let Some(own) = belief.and_then(|belief| belief.reign) else { continue };
+        let at_the_earliest = [Some(dump), replaced].into_iter().flatten().map(|it| it.step.begun);
+        let Some(wrote_after) = at_the_earliest.max() else { continue };
+        let line = case.locks.get(dump.lock);
+        let reign = line.and_then(|line| line.reigns.get(own));
+        if reign.is_some_and(|reign| reign.is_over_before(wrote_after)) {
+            let tell = || tell(case, dump, replaced, own, wrote_after);
+            findings.add(Property::LostUpdate, dump.lock, tell);
+        }
+    }
+}
+
+fn tell(
+    case: &Case<'_>,
+    dump: &Dump<'_>,
+    replaced: Option<&Dump<'_>>,
+    own: usize,
+    wrote_after: Moment,
+) -> Told {
+    let words = Words::about(case.story);
+    let writer = words.actor(Some(dump.step.actor));
+    let end = case.locks.get(dump.lock).and_then(|line| words.end(line, own, wrote_after));
+    let end = end.unwrap_or_else(|| format!("{writer}'s lock was gone"));
+    let Write { based_on, replaced: lost, wrote } = dump.write;
+    let other = replaced.map(|other| {
+        let name = words.actor(Some(other.step.actor));
+        format!("{name} wrote revision {lost} at {}; ", time(other.done.at))
+    });
+    let text = format!(
+        "{end}; {}{writer}'s dump at {} overwrote revision {lost}, which it had never read \
+         (it had read {based_on}), with revision {wrote}",
+        other.unwrap_or_default(),
+        time(dump.done.at),
+    );
+    let actors = [Some(dump.step.actor), replaced.map(|other| other.step.actor)];
+    Told { actors: actors.into_iter().flatten().collect(), at: dump.done.at, text }
+}

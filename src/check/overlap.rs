@@ -1,0 +1,53 @@
+//! Overlap: two actors believe at once that they hold the lock.
+//!
+//! Two beliefs on one lock overlap if their certain parts have more than a moment in common. No
+//! lock with a TTL can rule this out; what matters is what it leads to.
+
+use super::findings::{Findings, Told};
+use super::words::{Words, time};
+use super::{Case, Property, beliefs::Belief};
+use std::collections::BTreeSet;
+
+/// Finds each pair of beliefs that overlap.
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+    // Beliefs come in the order in which they began; those that last are kept by their end.
+    let mut lasting: Vec<BTreeSet<(u64, usize)>> = vec![BTreeSet::new(); case.locks.len()];
+    for (position, belief) in case.beliefs.iter().enumerate() {
+        let Some(lasting) = lasting.get_mut(belief.lock) else { continue };
+        while lasting.first().is_some_and(|(until, _)| *until <= belief.from.order) {
+            lasting.pop_first();
+        }
+        let mut left = lasting.len() as u64;
+        for (_, earlier) in lasting.iter() {
+            if !findings.has_room(Property::Overlap, belief.lock) {
+                break;
+            }
+            left -= 1;
+            if let Some(earlier) = case.beliefs.get(*earlier) {
+                findings.add(Property::Overlap, belief.lock, || tell(case, earlier, belief));
+            }
+        }
+        findings.omit(left);
+        if belief.surely_until.order > belief.from.order {
+            lasting.insert((belief.surely_until.order, position));
+        }
+    }
+}
+
+fn tell(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Told {
+    let words = Words::about(case.story);
+    let lost = earlier.reign.zip(case.locks.get(earlier.lock));
+    let lost = lost.and_then(|(reign, line)| words.end(line, reign, earlier.surely_until));
+    let lost = lost.map(|lost| format!("{lost}; ")).unwrap_or_default();
+    let text = format!(
+        "{lost}{} believed to hold the lock from {} to {}; {} acquired it at {} and believed so \
+         until {}",
+        words.actor(Some(earlier.actor)),
+        time(earlier.from.at),
+        time(earlier.surely_until.at),
+        words.actor(Some(later.actor)),
+        time(later.from.at),
+        time(later.surely_until.at),
+    );
+    Told { actors: vec![earlier.actor, later.actor], at: later.from.at, text }
+}

@@ -1,0 +1,75 @@
+//! Silent loss: an actor lost its lock and finished without being told.
+//!
+//! A belief counts if it ended untold (its release completed, the actor ended well, or it acquired
+//! the lock anew), and its reign was surely over before that, and neither the actor's own deletion
+//! nor its own overwriting may have been what ended it.
+
+use super::beliefs::{Belief, Ending};
+use super::findings::{Findings, Told};
+use super::timeline::{Reign, Shows};
+use super::words::{Words, time};
+use super::{Case, Property};
+use crate::history::Moment;
+
+/// Finds each loss that nobody told of.
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+    for belief in case.beliefs {
+        let Some(line) = case.locks.get(belief.lock) else { continue };
+        let reign = belief.reign.and_then(|reign| line.reigns.get(reign));
+        let Some(reign) = reign.filter(|_| belief.ending.is_untold()) else { continue };
+        if is_lost(reign, belief) {
+            findings.add(Property::SilentLoss, belief.lock, || tell(case, belief));
+        }
+    }
+}
+
+fn is_lost(reign: &Reign<'_>, belief: &Belief) -> bool {
+    let by_itself = reign
+        .end
+        .is_some_and(|end| end.shows == Shows::Overwritten && end.deed.actor == Some(belief.actor));
+    if by_itself {
+        return false;
+    }
+    match reign.own_deletion.filter(|deletion| deletion.sent.order <= belief.until.order) {
+        Some(deletion) => reign.is_over_before(deletion.sent),
+        // What it saw in the step that ended the belief counts, the time of that step does not.
+        None => reign.is_over_before(Moment {
+            order: belief.until.order.saturating_add(1),
+            at: belief.surely_until.at,
+        }),
+    }
+}
+
+fn tell(case: &Case<'_>, belief: &Belief) -> Told {
+    let words = Words::about(case.story);
+    let name = words.actor(Some(belief.actor));
+    let line = case.locks.get(belief.lock);
+    let end = line.zip(belief.reign).and_then(|(line, own)| words.end(line, own, belief.until));
+    let end = end.unwrap_or_else(|| format!("{name}'s lock was gone"));
+    let until = time(belief.until.at);
+    let how = match belief.ending {
+        Ending::Ended => format!("it ended at {until}"),
+        Ending::Superseded => format!("it acquired the lock anew at {until}"),
+        _ => format!("its release completed at {until}"),
+    };
+    let next = line.zip(belief.reign).and_then(|(line, own)| {
+        let next = line.reigns.get(own + 1)?;
+        let is_known = next.deed.span.received.order <= belief.until.order;
+        let other = next.deed.actor.filter(|actor| *actor != belief.actor && is_known)?;
+        Some((other, words.beginning(line, own + 1)))
+    });
+    let acquired = next.as_ref().map(|(_, acquired)| format!("; {acquired}"));
+    let text = format!(
+        "{end}{}; {name} believed to hold the lock until {how}, and nobody told it",
+        acquired.unwrap_or_default(),
+    );
+    let ended_by = line.zip(belief.reign).and_then(|(line, own)| line.reigns.get(own)?.end);
+    let ended_by = ended_by.and_then(|end| end.deed.actor);
+    let mut actors = vec![belief.actor];
+    for other in [next.map(|(other, _)| other), ended_by].into_iter().flatten() {
+        if !actors.contains(&other) {
+            actors.push(other);
+        }
+    }
+    Told { actors, at: belief.until.at, text }
+}

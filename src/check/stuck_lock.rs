@@ -1,0 +1,54 @@
+//! Stuck lock: no actor is left, and the lock is still there.
+
+use super::findings::{Findings, Told};
+use super::timeline::Line;
+use super::words::{Words, time, token};
+use super::{Case, Property, beliefs::Ending};
+use crate::history::{Left, Moment};
+
+/// Finds each lock that was left behind.
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+    for (lock, line) in case.locks.iter().enumerate() {
+        let Some((moment, left)) = line.left else { continue };
+        if let Some(key) = &left.token {
+            let tell = || tell(case, line, moment, left, key);
+            findings.add(Property::StuckLock, lock, tell);
+        }
+    }
+}
+
+fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, key: &str) -> Told {
+    let words = Words::about(case.story);
+    let reign = line.reign_of(key);
+    let began = match reign {
+        Some(reign) => words.beginning(line, reign),
+        None => format!("nobody was seen to acquire {}", token(key)),
+    };
+    let owner = reign.and_then(|reign| line.reigns.get(reign)?.deed.actor);
+    let step = reign.and_then(|reign| line.reigns.get(reign)?.deed.step);
+    let belief = step.and_then(|step| case.belief_of(step));
+    let name = words.actor(owner);
+    let why = match belief.map(|belief| (belief.ending, time(belief.until.at))) {
+        Some((Ending::Crashed, at)) => format!("; {name} crashed at {at}"),
+        Some((Ending::Ended, at)) => format!("; {name} ended at {at} without releasing"),
+        Some((Ending::Broken, at)) => format!("; {name} failed at {at} without releasing"),
+        Some((Ending::Forgot, at)) => format!("; {name} forgot its token at {at}"),
+        Some((Ending::Told, at)) => format!("; {name} was refused at {at}"),
+        Some(_) => String::new(),
+        None if owner.is_some() => format!("; {name} did not know that it held it"),
+        None => String::new(),
+    };
+    let ends = match u64::try_from(left.ttl_ms) {
+        Ok(left) => {
+            let rest = left.saturating_mul(1_000_000);
+            let at = moment.at.saturating_add(rest);
+            format!("its lease ends at {}, {} later", time(at), time(rest))
+        }
+        Err(_) => "it has no TTL and stays until somebody deletes it".into(),
+    };
+    let text = format!(
+        "{began}{why}; when no actor was left at {}, the lock was still there: {ends}",
+        time(moment.at)
+    );
+    Told { actors: owner.into_iter().collect(), at: moment.at, text }
+}

@@ -1,0 +1,293 @@
+//! Whose each lock was, and until when, as far as the history proves it.
+//!
+//! A *reign* begins with a command that takes or overwrites the lock key. It is proved to be over
+//! by the first command that ran surely after it and found or left the lock key without it, or by
+//! its lease. How it ended may remain unknown where commands overlapped.
+
+use super::leases::{Extensions, LeaseEnd};
+use super::story::Story;
+use crate::history::{Change, EventKind, Left, Moment};
+use std::collections::{HashMap, VecDeque};
+
+/// Between which moments something ran on the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Not before this.
+    pub sent: Moment,
+    /// Not after this.
+    pub received: Moment,
+}
+
+impl Span {
+    /// Whether this surely ran before that.
+    pub fn is_before(self, other: Span) -> bool {
+        self.received.order < other.sent.order
+    }
+}
+
+/// One command or fault.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deed<'a> {
+    /// When it ran.
+    pub span: Span,
+    /// Whose it was.
+    pub actor: Option<usize>,
+    /// In which step.
+    pub step: Option<usize>,
+    /// What was done on purpose, if it was a fault.
+    pub fault: Option<&'a str>,
+}
+
+/// One acquisition, from its beginning to what proves its end.
+#[derive(Debug)]
+pub(super) struct Reign<'a> {
+    /// What began it.
+    pub deed: Deed<'a>,
+    /// The token that the lock key then held.
+    pub token: &'a str,
+    /// Its fencing token.
+    pub fence: Option<u64>,
+    /// The end of its lease, if that is certain.
+    pub lease: Option<LeaseEnd>,
+    /// The first command that proves it to be over.
+    pub end: Option<End<'a>>,
+    /// The first deletion by its own actor that may have been its end.
+    pub own_deletion: Option<Span>,
+    leased: Option<u64>,
+}
+
+impl Reign<'_> {
+    /// Whether it was surely over when this was sent or begun.
+    pub fn is_over_before(&self, moment: Moment) -> bool {
+        self.end.as_ref().is_some_and(|end| end.deed.span.received.order < moment.order)
+            || self.lease.is_some_and(|lease| lease.gone_at <= moment.at)
+    }
+}
+
+/// What proves that a reign is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End<'a> {
+    /// Which command or fault.
+    pub deed: Deed<'a>,
+    /// What it shows.
+    pub shows: Shows,
+}
+
+/// What a proof of an end shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    /// The lock key was deleted, surely under this reign.
+    Deleted,
+    /// The lock key was deleted, maybe under another reign.
+    Cleared,
+    /// The lock key was overwritten.
+    Overwritten,
+    /// The lock was found free.
+    Free,
+}
+
+/// A deletion of the lock key.
+#[derive(Debug)]
+pub(super) struct Deletion<'a> {
+    /// Which command or fault did it.
+    pub deed: Deed<'a>,
+    /// Whose acquisition it deleted, if the command made sure of it.
+    pub token: Option<&'a str>,
+    /// The deleting actor's own latest acquisition.
+    pub own: Option<usize>,
+    /// How many reigns are known to have begun by the time of the reply.
+    pub reigns_before: usize,
+    /// The only one of the reigns known by then that may not have been over before it.
+    sole: Option<usize>,
+}
+
+/// Everything about one lock.
+#[derive(Debug, Default)]
+pub(super) struct Line<'a> {
+    /// All reigns, in the order in which their replies came.
+    pub reigns: Vec<Reign<'a>>,
+    /// All deletions, likewise.
+    pub deletions: Vec<Deletion<'a>>,
+    /// Who last set the flag.
+    pub flagged: Option<Deed<'a>>,
+    /// How the lock was left when no actor was active, and when that was seen.
+    pub left: Option<(Moment, &'a Left)>,
+    /// When the earliest of each reign's and all later reigns' commands was sent.
+    earliest_sent: Vec<u64>,
+    /// The reign of each token; none, if there are several.
+    tokens: HashMap<&'a str, Option<usize>>,
+}
+
+impl<'a> Line<'a> {
+    /// The only reign with this token.
+    pub fn reign_of(&self, token: &str) -> Option<usize> {
+        self.tokens.get(token).copied().flatten()
+    }
+
+    /// Whether several reigns had this token, so that it says nothing.
+    pub fn is_reused(&self, token: &str) -> bool {
+        self.tokens.get(token).is_some_and(Option::is_none)
+    }
+
+    /// Whether every reign from this position on surely began after that command had run.
+    pub fn all_begin_after(&self, position: usize, span: Span) -> bool {
+        self.earliest_sent.get(position).is_none_or(|sent| span.received.order < *sent)
+    }
+
+    /// What can be said only when everything was read.
+    fn finish(&mut self, extensions: &Extensions) {
+        let sent = self.reigns.iter().rev().scan(u64::MAX, |earliest, reign| {
+            *earliest = reign.deed.span.sent.order.min(*earliest);
+            Some(*earliest)
+        });
+        self.earliest_sent = sent.collect();
+        self.earliest_sent.reverse();
+        self.name_victims();
+        for reign in &mut self.reigns {
+            let over_by = reign.end.map(|end| end.deed.span.received.order);
+            reign.lease = extensions.end(reign.deed.span, reign.leased, over_by);
+        }
+    }
+
+    /// A deletion that made sure of the token ended that token's reign, even if the reply to the
+    /// acquire came later. One that didn't ended the only reign that there was.
+    fn name_victims(&mut self) {
+        for deletion in &self.deletions {
+            let span = deletion.deed.span;
+            let by_token = deletion.token.and_then(|token| self.reign_of(token));
+            let is_sole = self.all_begin_after(deletion.reigns_before, span);
+            let victim = by_token.or(deletion.sole.filter(|_| is_sole));
+            let Some(reign) = victim.and_then(|victim| self.reigns.get_mut(victim)) else {
+                continue;
+            };
+            if reign.end.is_none_or(|end| span.received.order <= end.deed.span.received.order) {
+                reign.end = Some(End { deed: deletion.deed, shows: Shows::Deleted });
+            }
+        }
+    }
+}
+
+/// Reads every lock's line from a history.
+pub(super) fn read<'a>(story: &Story<'a>) -> Vec<Line<'a>> {
+    let mut readers: Vec<Reader<'a>> = story.head.locks.iter().map(|_| Reader::default()).collect();
+    let mut active: u64 = 0;
+    let mut last_of: Vec<Moment> = vec![Moment::default(); story.head.actors.len()];
+    for (event, step) in story.events.iter().zip(&story.step_of) {
+        let received = event.moment;
+        let last = event.actor.and_then(|actor| last_of.get_mut(actor));
+        // A fault ran after what its actor did before it.
+        let before = last.map_or(received, |last| std::mem::replace(last, received));
+        let (sent, effects, fault) = match &event.kind {
+            EventKind::Command(command) => (command.sent, &command.effects, None),
+            EventKind::Fault { what, effects } => (before, effects, Some(what.as_str())),
+            EventKind::Left(left) => {
+                let reader = readers.get_mut(left.lock).filter(|_| active == 0);
+                if let Some(reader) = reader {
+                    reader.line.left = Some((received, left));
+                }
+                continue;
+            }
+            EventKind::Started => {
+                active += 1;
+                continue;
+            }
+            EventKind::Ended { .. } => {
+                active = active.saturating_sub(1);
+                continue;
+            }
+            _ => continue,
+        };
+        let span = Span { sent, received };
+        let deed = Deed { span, actor: event.actor, step: *step, fault };
+        for effect in effects {
+            if let Some(reader) = readers.get_mut(effect.lock) {
+                reader.read(&effect.change, deed);
+            }
+        }
+    }
+    readers.into_iter().map(Reader::finish).collect()
+}
+
+/// A line that is being read.
+#[derive(Debug, Default)]
+struct Reader<'a> {
+    line: Line<'a>,
+    /// The reigns that are not proved to be over, in the order in which their replies came.
+    pending: VecDeque<usize>,
+    /// By when all that are not pending are proved to be over.
+    others_over_by: u64,
+    latest_of: HashMap<usize, usize>,
+    extensions: Extensions,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self, change: &'a Change, deed: Deed<'a>) {
+        match change {
+            Change::Took { token, fence, lease } => {
+                self.conclude(deed, Shows::Free);
+                self.begin(deed, token, *fence, *lease);
+            }
+            Change::Overwrote { token, lease } => {
+                self.conclude(deed, Shows::Overwritten);
+                self.begin(deed, token, None, *lease);
+            }
+            Change::Saw { token: None } => self.conclude(deed, Shows::Free),
+            Change::Extended { lease } => self.extensions.add(deed.span, *lease),
+            Change::Deleted { token } => self.delete(deed, token.as_deref()),
+            Change::Flagged { .. } => self.line.flagged = Some(deed),
+            Change::Refused | Change::Saw { token: Some(_) } => {}
+        }
+    }
+
+    /// Whatever began surely before this is over now.
+    fn conclude(&mut self, deed: Deed<'a>, shows: Shows) {
+        while let Some(reign) =
+            self.pending.front().and_then(|first| self.line.reigns.get_mut(*first))
+        {
+            if !reign.deed.span.is_before(deed.span) {
+                return;
+            }
+            reign.end = Some(End { deed, shows });
+            self.others_over_by = deed.span.received.order;
+            self.pending.pop_front();
+        }
+    }
+
+    fn begin(&mut self, deed: Deed<'a>, token: &'a str, fence: Option<u64>, leased: Option<u64>) {
+        let position = self.line.reigns.len();
+        let known = self.line.tokens.entry(token);
+        known.and_modify(|reign| *reign = None).or_insert(Some(position));
+        if let Some(actor) = deed.actor {
+            self.latest_of.insert(actor, position);
+        }
+        self.pending.push_back(position);
+        self.line.reigns.push(Reign {
+            deed,
+            token,
+            fence,
+            lease: None,
+            end: None,
+            own_deletion: None,
+            leased,
+        });
+    }
+
+    fn delete(&mut self, deed: Deed<'a>, token: Option<&'a str>) {
+        let own = deed.actor.and_then(|actor| self.latest_of.get(&actor).copied());
+        let own_reign = own.and_then(|own| self.line.reigns.get_mut(own));
+        if let Some(own) = own_reign.filter(|own| token.is_none_or(|token| token == own.token)) {
+            own.own_deletion.get_or_insert(deed.span);
+        }
+        let is_sole = self.pending.len() == 1 && self.others_over_by < deed.span.sent.order;
+        let sole = self.pending.front().copied().filter(|_| is_sole);
+        self.conclude(deed, Shows::Cleared);
+        let reigns_before = self.line.reigns.len();
+        self.line.deletions.push(Deletion { deed, token, own, reigns_before, sole });
+    }
+
+    fn finish(mut self) -> Line<'a> {
+        self.extensions.finish();
+        self.line.finish(&self.extensions);
+        self.line
+    }
+}

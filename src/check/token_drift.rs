@@ -1,0 +1,43 @@
+//! Token drift: a controller remembers an acquisition that is not the one in Redis, when nobody is
+//! active.
+
+use super::findings::{Findings, Told};
+use super::timeline::Line;
+use super::words::{Words, time, token};
+use super::{Case, Property};
+use crate::history::{Left, Moment};
+
+/// Finds each token that is remembered for nothing.
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+    for (lock, line) in case.locks.iter().enumerate() {
+        let Some((moment, left)) = line.left else { continue };
+        for remembered in &left.remembered {
+            if left.token.as_ref() != Some(remembered) {
+                let tell = || tell(case, line, moment, left, remembered);
+                findings.add(Property::TokenDrift, lock, tell);
+            }
+        }
+    }
+}
+
+fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, remembered: &str) -> Told {
+    let words = Words::about(case.story);
+    let reign = line.reign_of(remembered);
+    let began = reign.map(|reign| {
+        let end = words.end(line, reign, moment).map(|end| format!("; {end}"));
+        format!("{}{}; ", words.beginning(line, reign), end.unwrap_or_default())
+    });
+    let holds = match &left.token {
+        Some(key) => format!("holds {}", token(key)),
+        None => "is free".into(),
+    };
+    let text = format!(
+        "{}when no actor was left at {}, a controller still remembered token {}, but the lock key \
+         {holds}",
+        began.unwrap_or_default(),
+        time(moment.at),
+        token(remembered),
+    );
+    let owner = reign.and_then(|reign| line.reigns.get(reign)?.deed.actor);
+    Told { actors: owner.into_iter().collect(), at: moment.at, text }
+}

@@ -1,0 +1,122 @@
+//! Names, times and clauses for findings.
+
+use super::story::Story;
+use super::timeline::{Deed, Line, Shows, Span};
+use crate::history::Moment;
+use std::fmt::Write;
+
+/// No name takes more characters than this.
+const LONGEST_NAME: usize = 60;
+
+/// Words about one history.
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a> {
+    story: &'a Story<'a>,
+}
+
+impl<'a> Words<'a> {
+    /// Words about this history.
+    pub fn about(story: &'a Story<'a>) -> Self {
+        Self { story }
+    }
+
+    /// An actor's name.
+    pub fn actor(self, actor: Option<usize>) -> String {
+        let name = actor.and_then(|actor| self.story.head.actors.get(actor));
+        name.map_or_else(|| "somebody".into(), |name| shortened(name))
+    }
+
+    /// A lock's name.
+    pub fn lock(self, lock: usize) -> String {
+        self.story.head.locks.get(lock).map_or_else(|| "a lock".into(), |name| shortened(name))
+    }
+
+    /// What did something: `A's release`, `A`, or the fault's own words.
+    pub fn deed(self, deed: &Deed<'_>) -> String {
+        if let Some(fault) = deed.fault {
+            return format!("the fault \"{}\"", shortened(fault));
+        }
+        match (deed.actor, self.story.verb(deed.step)) {
+            (Some(_), Some(verb)) => format!("{}'s {}", self.actor(deed.actor), shortened(verb)),
+            _ => self.actor(deed.actor),
+        }
+    }
+
+    /// When a reign began: `B acquired at 3.010 s`.
+    pub fn beginning(self, line: &Line<'_>, reign: usize) -> String {
+        let Some(reign) = line.reigns.get(reign) else { return String::new() };
+        let at = time(reign.deed.span.received.at);
+        match self.story.verb(reign.deed.step) {
+            None | Some("acquire") => format!("{} acquired at {at}", self.actor(reign.deed.actor)),
+            _ => format!("{} wrote the lock key at {at}", self.deed(&reign.deed)),
+        }
+    }
+
+    /// How a reign ended, if it is known to be over at a moment: `A's lease ended at 3.000 s`.
+    pub fn end(self, line: &Line<'_>, reign: usize, by: Moment) -> Option<String> {
+        let reign = line.reigns.get(reign)?;
+        let whose = self.actor(reign.deed.actor);
+        let lease = reign.lease.filter(|lease| lease.at <= by.at);
+        let ran_out = lease.map(|lease| format!("{whose}'s lease ended at {}", time(lease.at)));
+        let end = reign.end.filter(|end| end.deed.span.received.order <= by.order);
+        let Some(end) = end else {
+            return ran_out.filter(|_| reign.is_over_before(by));
+        };
+        let Span { sent, received } = end.deed.span;
+        // The lease may, or must, have ended before that command ran.
+        let may = lease.is_some_and(|lease| lease.at <= received.at);
+        let must = lease.is_some_and(|lease| lease.gone_at <= sent.at);
+        let (deed, at) = (self.deed(&end.deed), time(received.at));
+        Some(match (ran_out, end.shows) {
+            (Some(ran_out), Shows::Overwritten | Shows::Cleared) if must => ran_out,
+            (Some(ran_out), Shows::Free) if may => ran_out,
+            (_, Shows::Deleted) if end.deed.fault.is_some() => {
+                format!("{deed} took {whose}'s lock away at {at}")
+            }
+            (_, Shows::Deleted) => format!("{deed} deleted {whose}'s lock at {at}"),
+            (_, Shows::Overwritten) => format!("{deed} overwrote {whose}'s lock at {at}"),
+            (_, Shows::Free | Shows::Cleared) => format!("{whose}'s lock was gone by {at}"),
+        })
+    }
+}
+
+/// A name that fits into a sentence and a terminal.
+fn shortened(name: &str) -> String {
+    let shown = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut shown: String = shown.take(LONGEST_NAME + 1).collect();
+    if let Some((end, _)) = shown.char_indices().nth(LONGEST_NAME) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
+/// The beginning of a token, enough to tell it from others.
+pub(super) fn token(token: &str) -> String {
+    let mut shown: String = shortened(token).chars().take(9).collect();
+    if let Some((end, _)) = shown.char_indices().nth(8) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
+/// A moment or a duration in seconds, exact, with at least three decimals.
+pub(super) fn time(nanoseconds: u64) -> String {
+    let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    let mut text = format!("{seconds}.{rest:09}");
+    let spare = text.len() - text.trim_end_matches('0').len();
+    text.truncate(text.len() - spare.min(6));
+    text.push_str(" s");
+    text
+}
+
+/// Names one after the other: `A, B and C`; many are cut short.
+pub(super) fn list(items: &[String], joint: &str) -> String {
+    const SHOWN: usize = 8;
+    let mut text = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(joint);
+    if let Some(more) = items.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        let _ = write!(text, "{joint}and {more} more");
+    }
+    text
+}
