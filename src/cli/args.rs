@@ -43,6 +43,12 @@ pub struct FireArgs {
     pub quiet: bool,
     /// `--color`.
     pub color: Color,
+    /// `--lock`: the lock protocol.
+    pub lock: LockProtocol,
+    /// `--wait`: how long an acquire keeps trying.
+    pub wait: Duration,
+    /// `--history`: the file for the history.
+    pub history: Option<PathBuf>,
     /// `--timeout`: when to give up.
     pub timeout: Option<Duration>,
     /// `--force`: take a live lock of somebody else.
@@ -51,6 +57,28 @@ pub struct FireArgs {
     pub keep: bool,
     /// `--run-group`: the group and the name before the run id.
     pub run_group: Option<(String, String)>,
+}
+
+/// `--lock`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockProtocol {
+    /// The reference's protocol, with its races.
+    Legacy,
+    /// The protocol without them.
+    Hardened,
+}
+
+impl ValueEnum for LockProtocol {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[LockProtocol::Legacy, LockProtocol::Hardened]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            LockProtocol::Legacy => "legacy",
+            LockProtocol::Hardened => "hardened",
+        }))
+    }
 }
 
 /// `--format`.
@@ -143,6 +171,9 @@ fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
         output: one(given, "output"),
         quiet: given.get_flag("quiet"),
         color: one(given, "color").unwrap_or(Color::Auto),
+        lock: one(given, "lock").unwrap_or(LockProtocol::Legacy),
+        wait: one(given, "wait").unwrap_or_default(),
+        history: one(given, "history"),
         timeout: one(given, "timeout"),
         force: given.get_flag("force"),
         keep: given.get_flag("keep"),
@@ -255,13 +286,26 @@ fn directory() -> Arg {
         .help("Run directory; created if missing")
 }
 
-fn run_flags() -> [Arg; 6] {
+fn run_flags() -> [Arg; 8] {
     [
         Arg::new("redis")
             .long("redis")
             .value_name("URL")
             .value_hint(ValueHint::Url)
             .help("Use this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else an embedded server]"),
+        Arg::new("lock")
+            .long("lock")
+            .value_name("PROTOCOL")
+            .value_parser(value_parser!(LockProtocol))
+            .default_value("legacy")
+            .hide_possible_values(true)
+            .help("Lock protocol: legacy (with its races) or hardened"),
+        Arg::new("wait")
+            .long("wait")
+            .value_name("DURATION")
+            .allow_hyphen_values(true)
+            .value_parser(parse_duration)
+            .help("Keep trying to get a taken lock this long [default: 0s]"),
         switch("virtual")
             .conflicts_with("redis")
             .help("Waits take no time, and each run gives the same"),
@@ -281,7 +325,7 @@ fn run_flags() -> [Arg; 6] {
     ]
 }
 
-fn report_flags() -> [Arg; 5] {
+fn report_flags() -> [Arg; 6] {
     [
         Arg::new("format")
             .long("format")
@@ -296,6 +340,12 @@ fn report_flags() -> [Arg; 5] {
             .value_hint(ValueHint::FilePath)
             .value_parser(value_parser!(PathBuf))
             .help("Write the report to this file instead of stdout"),
+        Arg::new("history")
+            .long("history")
+            .value_name("FILE")
+            .value_hint(ValueHint::FilePath)
+            .value_parser(value_parser!(PathBuf))
+            .help("Save what happened, for nodb-trigger check"),
         switch("quiet").help("Print nothing but errors"),
         Arg::new("color")
             .long("color")

@@ -1,6 +1,6 @@
 //! Fires a scenario: from the arguments to the report and the exit status.
 
-use super::args::{FireArgs, Format};
+use super::args::{FireArgs, Format, LockProtocol};
 use super::exit::Exit;
 use super::output::Output;
 use super::progress::Progress;
@@ -8,7 +8,7 @@ use super::say;
 use super::signals::{self, Leftovers};
 use super::terminal;
 use crate::clock::{Stopped, VirtualClock, WallClock};
-use crate::lock::{Legacy, Protocol, RunDirectory, RunGroup, Ttl};
+use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, RunGroup, Ttl};
 use crate::report::{Report, json, table};
 use crate::runtime::{Ending, Outcome, Stage, StageError, Time, World, longest};
 use crate::scenario::{Plan, Scenario};
@@ -48,9 +48,12 @@ impl From<StageError> for Refusal {
 
 /// Fires one scenario and writes its report.
 pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal> {
-    let protocol: &'static dyn Protocol = &Legacy;
+    let protocol: &'static dyn Protocol = match args.lock {
+        LockProtocol::Legacy => &Legacy,
+        LockProtocol::Hardened => &*HARDENED,
+    };
     let ttl = default_ttl(std::env::var(TTL_VARIABLE).ok()).map_err(usage)?;
-    let plan = scenario.bind(&args.values, protocol.name(), ttl, Duration::ZERO).map_err(usage)?;
+    let plan = scenario.bind(&args.values, protocol.name(), ttl, args.wait).map_err(usage)?;
     let runs = run_directories(args, &plan).map_err(usage)?;
     let deadline = args.timeout.unwrap_or_else(|| longest(&plan).saturating_add(GRACE));
     let time = if args.virtual_time {
@@ -64,6 +67,8 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
         signals::stop_on_signal(Arc::clone(clock), leftovers.clone()).map_err(environment)?;
     }
     let output = Output::open(args.output.as_deref(), args.quiet).map_err(environment)?;
+    let history = args.history.as_deref().map(|path| Output::open(Some(path), true));
+    let history = history.transpose().map_err(environment)?;
     let progress = Arc::new(Progress::new(&plan.title, plan.actors.len(), args.quiet));
     let on_end = {
         let progress = Arc::clone(&progress);
@@ -88,6 +93,9 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
     let (outcome, notices) = ran?;
     let notices = [notices, kept, left].concat();
 
+    if let Some(file) = history {
+        file.write(|out| outcome.history.write(out)).map_err(environment)?;
+    }
     let report = Report::new(&world, &outcome, notices);
     let style = terminal::style(args.color, args.output.is_some());
     let written = output.write(|out| match args.format {
