@@ -43,6 +43,7 @@ pub(super) fn run(
     let mut queue: BinaryHeap<Reverse<(Duration, u64, usize)>> =
         (0..tasks.len()).map(|index| Reverse((Duration::ZERO, index as u64, index))).collect();
     let mut waiting = Vec::new();
+    let mut happenings = clock.happenings();
     let mut turn = tasks.len() as u64;
     loop {
         let Some(Reverse((wake, _, index))) = queue.pop() else {
@@ -56,22 +57,23 @@ pub(super) fn run(
         };
         clock.advance_to(wake);
         let Some(task) = tasks.get_mut(index) else { continue };
-        match task.resume(()) {
+        let yielded = task.resume(());
+        if clock.happenings() != happenings {
+            happenings = clock.happenings();
+            requeue(&mut waiting, &mut queue, clock, &mut turn);
+        }
+        match yielded {
             CoroutineResult::Yield(Wake::At(wake)) => {
-                requeue(&mut waiting, &mut queue, clock, &mut turn);
                 queue.push(Reverse((wake, turn, index)));
                 turn += 1;
             }
             CoroutineResult::Yield(Wake::Happened) => waiting.push(index),
-            CoroutineResult::Return(buffer) => {
-                requeue(&mut waiting, &mut queue, clock, &mut turn);
-                buffers.push(buffer);
-            }
+            CoroutineResult::Return(buffer) => buffers.push(buffer),
         }
     }
 }
 
-/// Something may have happened: everybody who waits may look.
+/// Something has happened: everybody who waits may look whether it is what they wait for.
 fn requeue(
     waiting: &mut Vec<usize>,
     queue: &mut BinaryHeap<Reverse<(Duration, u64, usize)>>,
@@ -139,6 +141,10 @@ impl Clock for Turn {
         let (wake, result) = self.clock.wake(duration);
         self.suspend(Wake::At(wake));
         result
+    }
+
+    fn notify(&self) {
+        self.clock.notify();
     }
 
     fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
