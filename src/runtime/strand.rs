@@ -260,6 +260,9 @@ impl<'a> Strand<'a> {
             LockError::AlreadyLocked { .. } => FailureKind::AlreadyLocked,
             LockError::Lost(_) | LockError::OtherToken => FailureKind::LostLock,
             LockError::NotOwner | LockError::NotLocked => FailureKind::Refused,
+            LockError::Redis { .. } if self.fate.crashed.load(Ordering::Relaxed) => {
+                FailureKind::Crashed
+            }
             LockError::Redis { .. } if self.fate.injected.swap(false, Ordering::Relaxed) => {
                 FailureKind::Injected
             }
