@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -174,8 +174,12 @@ fn revision(written: Option<&Written>, found: Signature) -> u64 {
 }
 
 fn read_on_disk(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
-    let bytes = fs::read(path)?;
-    Ok((bytes, signature(&fs::metadata(path)?)?))
+    // From one file: another may be renamed over it meanwhile.
+    let mut file = File::open(path)?;
+    let signature = signature(&file.metadata()?)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((bytes, signature))
 }
 
 /// Locks the file that is at `path` now; a file that was renamed over it while we waited is another

@@ -144,10 +144,6 @@ fn beginning(token: &Token) -> String {
     format!(r#"{{"token":"{}","#, token.as_str())
 }
 
-fn fence_field(lock: &LockName) -> String {
-    lock.flag().replacen("locked:", "fence:", 1)
-}
-
 impl Protocol for Hardened {
     fn name(&self) -> &'static str {
         "hardened"
@@ -176,11 +172,7 @@ impl Protocol for Hardened {
         let open = format!(r#"{},"fence":"#, payload.strip_suffix('}').unwrap_or(&payload));
         let (taken, found): (bool, redis::Value) =
             self.run(caller.link, &self.scripts.acquire, lock, |cmd| {
-                cmd.arg(&open)
-                    .arg(ttl.seconds())
-                    .arg(lock.flag())
-                    .arg(fence_field(lock))
-                    .arg(floor);
+                cmd.arg(&open).arg(ttl.seconds()).arg(lock.flag()).arg(lock.fence()).arg(floor);
             })?;
         if !taken {
             let holder = match found {

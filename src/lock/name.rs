@@ -98,6 +98,7 @@ pub struct LockName {
     runid: String,
     key: String,
     flag: String,
+    fence: String,
 }
 
 impl LockName {
@@ -108,6 +109,7 @@ impl LockName {
             runid: runid.into(),
             key: format!("{}{relpath}", key_prefix(runid)),
             flag: format!("{FLAG_PREFIX}{relpath}"),
+            fence: format!("fence:{relpath}"),
         }
     }
 
@@ -124,6 +126,11 @@ impl LockName {
     /// The field of the flag hash.
     pub fn flag(&self) -> &str {
         &self.flag
+    }
+
+    /// The field of the same hash in which the hardened protocol counts its fencing tokens.
+    pub fn fence(&self) -> &str {
+        &self.fence
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::name::{FLAG_PREFIX, key_pattern, key_prefix};
 use super::protocol::{ask, set_flag};
-use super::{LockError, LockName};
+use super::{LockError, LockName, is_locked};
 use crate::gate::Link;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,9 +37,10 @@ pub fn lock_statuses(
     let mut statuses: BTreeMap<String, bool> =
         locked_files(link, runid)?.into_iter().map(|file| (file, true)).collect();
     for (file, flag) in flags(link, runid)? {
-        let locked = statuses.contains_key(&file);
-        if !locked && flag == "true" {
-            set_flag(link, &LockName::new(runid, &file), false)?;
+        if !statuses.contains_key(&file) && flag == "true" {
+            // Looks at the key again before it writes: somebody may have come since the scan.
+            let locked = is_locked(link, &LockName::new(runid, &file))?;
+            statuses.insert(file.clone(), locked);
         }
         statuses.entry(file).or_insert(false);
     }
@@ -75,4 +76,72 @@ pub fn flags(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String, String
             Some((file, String::from_utf8_lossy(&value).into_owned()))
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::VirtualClock;
+    use crate::engine::Engine;
+    use crate::server::Server;
+    use std::sync::Arc;
+
+    fn server(keys: &[(&str, &str)], flags: &[(&str, &str, &str)]) -> crate::server::Connection {
+        let server = Server::Embedded(Engine::new(Arc::new(VirtualClock::new(None))));
+        let mut link = server.connect(0).unwrap();
+        for (key, value) in keys {
+            redis::cmd("SET").arg(key).arg(value).exec(&mut link).unwrap();
+        }
+        for (runid, field, value) in flags {
+            redis::cmd("HSET").arg(runid).arg(field).arg(value).exec(&mut link).unwrap();
+        }
+        link
+    }
+
+    fn keys(link: &mut crate::server::Connection) -> Vec<String> {
+        redis::cmd("KEYS").arg("*").query(link).unwrap()
+    }
+
+    #[test]
+    fn clearing_spares_the_neighbours_that_a_glob_would_hit() {
+        let mut link = server(
+            &[("nodb-lock:a*:x.nodb", "1"), ("nodb-lock:ab:x.nodb", "2")],
+            &[
+                ("a*", "locked:x.nodb", "true"),
+                ("a*", "locked:y.nodb", "true"),
+                ("a*", "locked:z.nodb", "false"),
+                ("a*", "attrs:name", "kept"),
+                ("ab", "locked:x.nodb", "true"),
+            ],
+        );
+        let cleared = clear_locks(&mut link, "a*").unwrap();
+        assert_eq!(cleared, ["locked:x.nodb", "locked:y.nodb"]);
+        assert_eq!(keys(&mut link), ["a*", "ab", "nodb-lock:ab:x.nodb"]);
+        let kept: String = redis::cmd("HGET").arg("a*").arg("attrs:name").query(&mut link).unwrap();
+        assert_eq!(kept, "kept");
+        assert!(flags(&mut link, "a*").unwrap().values().all(|flag| flag == "false"));
+        assert_eq!(flags(&mut link, "ab").unwrap()["x.nodb"], "true");
+    }
+
+    #[test]
+    fn statuses_go_by_the_keys_and_mend_stale_flags() {
+        let mut link = server(
+            &[("nodb-lock:r:held.nodb", "1"), ("nodb-lock:r:unflagged.nodb", "2")],
+            &[
+                ("r", "locked:held.nodb", "true"),
+                ("r", "locked:stale.nodb", "true"),
+                ("r", "locked:free.nodb", "false"),
+            ],
+        );
+        let statuses = lock_statuses(&mut link, "r").unwrap();
+        let expected = [
+            ("free.nodb", false),
+            ("held.nodb", true),
+            ("stale.nodb", false),
+            ("unflagged.nodb", true),
+        ];
+        assert!(statuses.iter().map(|(file, locked)| (file.as_str(), *locked)).eq(expected));
+        assert_eq!(flags(&mut link, "r").unwrap()["stale.nodb"], "false");
+        assert_eq!(flags(&mut link, "r").unwrap()["held.nodb"], "true");
+    }
 }

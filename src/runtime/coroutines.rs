@@ -143,6 +143,10 @@ impl Clock for Turn {
         result
     }
 
+    fn check(&self) -> Result<(), Stopped> {
+        self.clock.wake(Duration::ZERO).1
+    }
+
     fn notify(&self) {
         self.clock.notify();
     }

@@ -19,7 +19,7 @@ use crate::clock::{Clock, VirtualClock, WallClock};
 use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
 use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Sequence};
 use crate::lock::{
-    Identity, Knowledge, LockError, LockName, Protocol, RunDirectory, Snapshot, Token,
+    Identity, Knowledge, LockError, LockName, Payload, Protocol, RunDirectory, Snapshot, Token,
 };
 use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
 use crate::server::{Connection, Server, ServerError};
@@ -70,6 +70,8 @@ pub struct World {
     failure: Mutex<Option<String>>,
     /// Whether the server once did not answer in time.
     silent: AtomicBool,
+    /// Whether locks of others may be taken away.
+    takes_by_force: AtomicBool,
     on_end: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -168,6 +170,7 @@ impl World {
             counts_before: OnceLock::new(),
             failure: Mutex::default(),
             silent: AtomicBool::new(false),
+            takes_by_force: AtomicBool::new(false),
             on_end,
         }
     }
@@ -345,6 +348,19 @@ impl World {
 
     fn failure(&self) -> Option<String> {
         lock(&self.failure).clone()
+    }
+
+    fn take_by_force(&self, force: bool) {
+        self.takes_by_force.store(force, Ordering::Relaxed);
+    }
+
+    fn takes_by_force(&self) -> bool {
+        self.takes_by_force.load(Ordering::Relaxed)
+    }
+
+    /// Whether a payload is of our making, or may be treated so.
+    fn is_ours(&self, payload: &Payload) -> bool {
+        self.takes_by_force() || self.identity.issued(payload.token())
     }
 
     /// Notes that the server let the time for a reply pass.

@@ -5,7 +5,7 @@ use super::{World, lock};
 use crate::clock::Clock;
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Operation};
-use crate::lock::{Acquisition, LockError, Ttl, clear_locks, encode_payload};
+use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
 use crate::scenario::{Action, Step};
 use crate::server::Server;
 use redis::ConnectionLike;
@@ -15,6 +15,7 @@ use std::time::Duration;
 impl Strand<'_> {
     pub(super) fn take_steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
         for step in steps {
+            self.clock.check().map_err(stopped)?;
             let operation = Operation {
                 verb: step.action.verb().into(),
                 name: step.name.clone(),
@@ -216,29 +217,66 @@ impl Strand<'_> {
         Ok(())
     }
 
+    /// Puts another token into a lock of ours.
     fn replace_token(&mut self, lock: usize) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
         let payload = self.new_payload(self.world.plan.default_ttl);
-        let mut replace = redis::cmd("SET");
-        replace.arg(controller.lock().key()).arg(payload).arg("XX").arg("KEEPTTL");
-        self.send("SET", &controller, &replace)
+        let world = self.world;
+        let ours = |payload: &Payload| world.is_ours(payload);
+        match replace_if(&mut self.link, controller.lock(), ours, &payload) {
+            Ok(replaced) => {
+                refused_unless(replaced, || "there is no lock of ours to change".into())
+            }
+            Err(error) => Err(self.lock_failure(&error)),
+        }
     }
 
     fn plant_orphan(&mut self, lock: usize, ttl: Ttl) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
         let names = controller.lock();
         let mut plant = redis::cmd("SET");
-        plant.arg(names.key()).arg(self.new_payload(ttl)).arg("EX").arg(ttl.seconds());
-        self.send("SET", &controller, &plant)?;
+        plant.arg(names.key()).arg(self.new_payload(ttl));
+        plant.arg("NX").arg("EX").arg(ttl.seconds());
+        let planted: bool = self.send("SET", &controller, &plant)?;
+        if !planted {
+            let message = "somebody else has the lock; nothing was planted".into();
+            return Err(Failure { kind: FailureKind::AlreadyLocked, message });
+        }
         let mut flag = redis::cmd("HSET");
         flag.arg(names.runid()).arg(names.flag()).arg("true");
         self.send("HSET", &controller, &flag)
     }
 
+    /// Clears all locks of the run, unless one of them is of somebody else. Between that look and
+    /// the clearing another one may come: the reference's operation can't help it.
     fn clear_locks(&mut self, lock: usize) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
-        let result = clear_locks(&mut self.link, controller.lock().runid());
+        let runid = controller.lock().runid();
+        let world = self.world;
+        if !world.takes_by_force() {
+            let foreign = world.foreign_lock(&mut self.link, runid);
+            let foreign = foreign.map_err(|error| self.lock_failure(&error))?;
+            refused_unless(foreign.is_none(), || foreign.unwrap_or_default())?;
+        }
+        let result = clear_locks(&mut self.link, runid);
         result.map(drop).map_err(|error| self.lock_failure(&error))
+    }
+
+    fn new_payload(&self, ttl: Ttl) -> String {
+        let identity = &self.world.identity;
+        encode_payload(&identity.issue(), identity, self.clock.unix(), ttl)
+    }
+
+    fn send<T: redis::FromRedisValue>(
+        &mut self,
+        command: &'static str,
+        controller: &Controller,
+        cmd: &redis::Cmd,
+    ) -> Result<T, Failure> {
+        cmd.query(&mut self.link).map_err(|source| {
+            let key = controller.lock().key().into();
+            self.lock_failure(&LockError::Redis { command, key, source })
+        })
     }
 
     /// A command of a careless client.
@@ -269,23 +307,6 @@ impl Strand<'_> {
 
     fn lost_connection(&self, key: &str, source: redis::RedisError) -> Failure {
         self.lock_failure(&LockError::Redis { command: "redis", key: key.into(), source })
-    }
-
-    fn new_payload(&self, ttl: Ttl) -> String {
-        let identity = &self.world.identity;
-        encode_payload(&identity.issue(), identity, self.clock.unix(), ttl)
-    }
-
-    fn send(
-        &mut self,
-        command: &'static str,
-        controller: &Controller,
-        cmd: &redis::Cmd,
-    ) -> Result<(), Failure> {
-        cmd.exec(&mut self.link).map_err(|source| {
-            let key = controller.lock().key().into();
-            self.lock_failure(&LockError::Redis { command, key, source })
-        })
     }
 
     fn renew_instance(&mut self, lock: usize) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use super::strand::Strand;
 use super::volley::Volley;
 use super::{Buffer, World};
-use crate::clock::{Stopped, WallClock};
+use crate::clock::{Clock, Stopped, WallClock};
 use crate::gate::{Gate, Open};
 use crate::scenario::Start;
 use crate::server::{Server, ServerError};
@@ -29,8 +29,11 @@ pub(super) fn run(
 ) -> Result<(Vec<Buffer>, Option<Duration>), ServerError> {
     check_memory(strands.len())?;
     allow_files(&world.server, strands.len())?;
-    let connections =
-        strands.iter().map(|_| world.server.connect(0)).collect::<Result<Vec<_>, _>>()?;
+    let connect = |_| {
+        clock.check().map_err(|why| ServerError::new(format!("{why} while connecting")))?;
+        world.server.connect(0)
+    };
+    let connections = strands.iter().map(connect).collect::<Result<Vec<_>, _>>()?;
     let volley = Volley::new();
     thread::scope(|scope| {
         let mut threads = Vec::with_capacity(strands.len());
@@ -56,8 +59,10 @@ pub(super) fn run(
             threads.push(thread);
         }
         let skew = volley.fire(clock);
-        let buffers = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
-        Ok((buffers, skew))
+        let join = |thread: thread::ScopedJoinHandle<'_, Buffer>| {
+            thread.join().map_err(|_| ServerError::new("a thread of ours panicked".into()))
+        };
+        Ok((threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()?, skew))
     })
 }
 

@@ -5,12 +5,13 @@
 use crate::clock::Clock;
 use crate::gate::Gate;
 use crate::server::{Connection, RESPONSE_TIMEOUT};
-use crossbeam::channel::{self, Receiver, Sender};
+use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 use std::time::Duration;
 
-/// How long the volley waits for actors that are slow to get to their first command.
-const GATHERING_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the volley looks whether the run was stopped while it waits for actors that are slow
+/// to get to their first command.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// How long to wait for a reply that should have been there long ago.
 const BARELY: Duration = Duration::from_millis(1);
@@ -54,8 +55,12 @@ impl Volley {
     pub fn fire(self, clock: &dyn Clock) -> Option<Duration> {
         drop(self.entrance);
         let mut gathered = Vec::new();
-        while let Ok(arrival) = self.arrivals.recv_timeout(GATHERING_TIMEOUT) {
-            gathered.push(arrival);
+        loop {
+            match self.arrivals.recv_timeout(GLANCE) {
+                Ok(arrival) => gathered.push(arrival),
+                Err(RecvTimeoutError::Timeout) if clock.check().is_ok() => {}
+                Err(_) => break,
+            }
         }
         if gathered.is_empty() {
             return None;

@@ -2,8 +2,10 @@
 
 use super::{StageError, World, quoted};
 use crate::controller::{CACHE_DB, STATE_FILE, cache_key};
+use crate::gate::Link;
 use crate::lock::{
-    self, LockError, LockName, Payload, RunDirectory, delete_if, flags, is_dead, locked_files,
+    self, Fence, LockError, LockName, Payload, RunDirectory, delete_if, flags, is_dead,
+    locked_files,
 };
 use crate::scenario::{Action, Step, Value};
 use crate::server::Connection;
@@ -16,6 +18,7 @@ pub(super) struct Keys {
     lock: LockName,
     file: PathBuf,
     flag_before: Option<Vec<u8>>,
+    fence: Fence,
     cache_before: Option<Cached>,
 }
 
@@ -63,21 +66,31 @@ impl Keys {
             }
             other => other,
         };
-        Ok(Self { cache_before, lock, file, flag_before })
+        let counts: bool =
+            ask(world, redis::cmd("HEXISTS").arg(lock.runid()).arg(lock.fence()), &mut link)?;
+        let fence = if counts { Fence::Stays } else { Fence::Goes };
+        Ok(Self { cache_before, lock, file, flag_before, fence })
     }
 
-    /// Puts the keys back as they were; gives notices of what had to be left, or why it failed.
+    /// Puts the keys back as they were; gives notices of what had to be left, or why it failed. A
+    /// lock that can't be put back doesn't keep the cache from it.
     pub fn clean(&self, world: &World) -> Result<Vec<String>, String> {
+        let lock = self.clean_lock(world);
+        let cache = self.clean_cache(world);
+        let notices = lock?;
+        cache.map(|()| notices)
+    }
+
+    fn clean_lock(&self, world: &World) -> Result<Vec<String>, String> {
         let mut link = world.server().connect(0).map_err(|error| error.to_string())?;
         let ours = |payload: &Payload| world.identity.issued(payload.token());
-        let restored = lock::restore(&mut link, &self.lock, ours, self.flag_before.as_deref());
-        let mut notices = Vec::new();
-        if !restored.map_err(|error| world.explain(&error))? {
-            notices
-                .push(format!("{} now belongs to somebody else; left as it is", self.lock.key()));
-        }
-        self.clean_cache(world)?;
-        Ok(notices)
+        let flag = self.flag_before.as_deref();
+        let restored = lock::restore(&mut link, &self.lock, ours, flag, self.fence);
+        Ok(if restored.map_err(|error| world.explain(&error))? {
+            Vec::new()
+        } else {
+            vec![format!("{} now belongs to somebody else; left as it is", self.lock.key())]
+        })
     }
 
     /// Gives the cache entry the value that it had before, unless it is not the one that we wrote.
@@ -121,6 +134,9 @@ impl Keys {
             Some(value) => line(&["HSET", runid, flag, &String::from_utf8_lossy(value)]),
             None => line(&["HDEL", runid, flag]),
         });
+        if self.fence == Fence::Goes {
+            lines.push(line(&["HDEL", runid, self.lock.fence()]));
+        }
         if self.cache_before.is_none() {
             let db = CACHE_DB.to_string();
             lines.push(line(&["-n", &db, "DEL", &self.file.display().to_string()]));
@@ -149,7 +165,7 @@ enum InTheWay {
 }
 
 impl Found {
-    fn look(link: &mut Connection, lock: &LockName) -> Result<Option<Self>, LockError> {
+    fn look(link: &mut dyn Link, lock: &LockName) -> Result<Option<Self>, LockError> {
         let nothing = lock::Knowledge { local_token: None, other_tokens: &[], owner: "" };
         let seen = lock::Snapshot::take(link, lock, nothing)?;
         Ok(seen.payload.map(|payload| Self { payload, ttl_ms: seen.ttl_ms }))
@@ -192,25 +208,17 @@ impl Found {
 }
 
 /// A plan that clears all locks of a run may do so only where they are all its own.
-pub(super) fn check_cleared_runs(world: &World, force: bool) -> Result<(), StageError> {
-    if force || !world.plan().actors.iter().any(|actor| clears(&actor.steps)) {
+pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
+    if world.takes_by_force() || !world.plan().actors.iter().any(|actor| clears(&actor.steps)) {
         return Ok(());
     }
     let mut link = connect(world, 0)?;
     for run in world.runs() {
         let failed = |error: LockError| StageError::Environment(world.explain(&error));
-        let own = run.lock(STATE_FILE);
-        let locked = locked_files(&mut link, run.runid()).map_err(failed)?;
-        let flagged = flags(&mut link, run.runid()).map_err(failed)?;
-        let flagged = flagged.into_iter().filter(|(_, flag)| flag != "false").map(|(file, _)| file);
-        let theirs = locked
-            .into_iter()
-            .chain(flagged)
-            .find(|file| LockName::new(run.runid(), file).key() != own.key());
-        if let Some(file) = theirs {
+        if let Some(theirs) = world.foreign_lock(&mut link, run.runid()).map_err(failed)? {
             return Err(StageError::Environment(format!(
-                "{} clears all locks of run {:?}, and {file:?} is locked there by somebody else; \
-                 choose another directory, or clear it with --force",
+                "{} clears all locks of run {:?}, and {theirs}; choose another directory, or clear \
+                 it with --force",
                 world.plan().scenario,
                 run.runid()
             )));
@@ -219,10 +227,32 @@ pub(super) fn check_cleared_runs(world: &World, force: bool) -> Result<(), Stage
     Ok(())
 }
 
+impl World {
+    /// A lock or a flag of a run that is not of our making, if there is one, in words.
+    pub(in crate::runtime) fn foreign_lock(
+        &self,
+        link: &mut dyn Link,
+        runid: &str,
+    ) -> Result<Option<String>, LockError> {
+        let is_our_file = |lock: &LockName| self.locks.iter().any(|our| our.key() == lock.key());
+        for file in locked_files(link, runid)? {
+            let lock = LockName::new(runid, &file);
+            let found = Found::look(link, &lock)?;
+            if found.is_some_and(|found| !self.identity.issued(found.payload.token())) {
+                return Ok(Some(format!("{file:?} is locked there by somebody else")));
+            }
+        }
+        let flagged = flags(link, runid)?.into_iter().filter(|(_, flag)| flag != "false");
+        let theirs =
+            flagged.map(|(file, _)| file).find(|file| !is_our_file(&LockName::new(runid, file)));
+        Ok(theirs.map(|file| format!("{file:?} is flagged there as locked by somebody else")))
+    }
+}
+
 fn clears(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
         Action::ClearLocks { .. } => true,
-        Action::Locked { body, .. } => clears(body),
+        Action::Locked { body, .. } | Action::Repeat { body, .. } => clears(body),
         _ => false,
     })
 }

@@ -44,7 +44,8 @@ impl Stage {
     /// somebody else is an error, unless `force` says to take it.
     pub fn prepare_keys(&mut self, world: &World, force: bool) -> Result<Vec<String>, StageError> {
         let mut notices = Vec::new();
-        keys::check_cleared_runs(world, force)?;
+        world.take_by_force(force);
+        keys::check_cleared_runs(world)?;
         for run in world.runs() {
             self.keys.push(Keys::set_up(world, run, force, &mut notices)?);
         }
