@@ -69,6 +69,29 @@ pub(super) enum Error {
     HelloOption(String),
     #[error("ERR Client names cannot contain spaces, newlines or special characters.")]
     ClientName,
+    #[error("NOSCRIPT No matching script. Please use EVAL.")]
+    NoScript,
+    #[error("ERR Number of keys can't be negative")]
+    NegativeKeys,
+    #[error("ERR Number of keys can't be greater than number of args")]
+    TooManyKeys,
+    #[error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")]
+    ScriptFlush,
+    #[error("ERR Error compiling script (new function): {0}")]
+    Compile(String),
+    #[error("ERR Invalid script shebang")]
+    Shebang,
+    #[error("ERR Unexpected engine in script shebang: {0}")]
+    ShebangEngine(String),
+    #[error("ERR Unknown lua shebang option: {0}")]
+    ShebangOption(String),
+    #[error("ERR Unexpected flag in script shebang: {0}")]
+    ShebangFlag(String),
+    #[error("ERR Can not execute a script with write flag using *_ro command.")]
+    ShebangWrites,
+    /// What a script made to fail: the line as the script worded it.
+    #[error("{0}")]
+    Script(String),
     #[error("ERR Protocol error: {0}")]
     Protocol(#[from] super::resp::Malformed),
 }

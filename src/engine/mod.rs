@@ -2,9 +2,9 @@
 //!
 //! It does what lock clients need of Redis 7.0 and does it exactly: same replies, same error texts.
 //! The judge is the differential test `tests/it/conformance.rs`, which runs generated commands here
-//! and on a real server. What it leaves out: persistence, replication, eviction, access rules,
-//! background expiry (a key is gone when somebody looks at it after its deadline), and every command
-//! that is not in the table of `commands/mod.rs`.
+//! and on a real server. What it leaves out: persistence, replication, access rules, background expiry
+//! (a key is gone when somebody looks at it after its deadline), and every command that is not in the
+//! table of `commands/mod.rs`. How scripts differ from those of Redis is said in `scripting/mod.rs`.
 //!
 //! ```
 //! use nodb_trigger::{clock::VirtualClock, engine::Engine};
@@ -25,6 +25,7 @@ mod error;
 mod glob;
 mod keyspace;
 mod resp;
+mod scripting;
 mod session;
 
 use std::fmt;
@@ -37,6 +38,7 @@ use crate::clock::Clock;
 use error::Error;
 use keyspace::{DbIndex, Keyspace};
 use resp::Request;
+use scripting::Scripts;
 use session::{Call, Session};
 
 /// The version of Redis that this server behaves like and says it is.
@@ -48,13 +50,20 @@ pub struct Engine(Arc<Shared>);
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    keyspace: Mutex<Keyspace>,
+    state: Mutex<State>,
+}
+
+/// All that one command at a time may look at.
+#[derive(Debug, Default)]
+struct State {
+    keyspace: Keyspace,
+    scripts: Scripts,
 }
 
 impl Engine {
     /// An empty server whose keys live and expire by `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Shared { clock, keyspace: Mutex::default() }))
+        Self(Arc::new(Shared { clock, state: Mutex::default() }))
     }
 
     /// A new client of this server, with the database `db` selected.
@@ -62,11 +71,11 @@ impl Engine {
     /// If there is no such database, every request of the client fails with the error that connecting
     /// to a real server fails with.
     pub fn connect(&self, db: i64) -> Connection {
-        let mut keyspace = self.lock();
-        keyspace.clients += 1;
-        keyspace.clients_ever += 1;
-        let id = keyspace.clients_ever;
-        drop(keyspace);
+        let mut state = self.lock();
+        state.keyspace.clients += 1;
+        state.keyspace.clients_ever += 1;
+        let id = state.keyspace.clients_ever;
+        drop(state);
         let index = DbIndex::new(db);
         let refused = index.is_err();
         let session = Session::new(id, index.unwrap_or(DbIndex::FIRST));
@@ -74,8 +83,8 @@ impl Engine {
     }
 
     /// One command runs at a time. A panic in one (there should be none) must not end the server.
-    fn lock(&self) -> MutexGuard<'_, Keyspace> {
-        self.0.keyspace.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,10 +137,11 @@ impl Connection {
     }
 
     fn call<T>(&mut self, run: impl FnOnce(&mut Call<'_>) -> T) -> T {
-        let mut keyspace = self.engine.lock();
+        let mut state = self.engine.lock();
         // Asked while the keyspace is locked, so that time passes in the order of the commands.
         let now = self.engine.0.clock.unix();
-        run(&mut Call { keyspace: &mut keyspace, session: &mut self.session, now })
+        let State { keyspace, scripts } = &mut *state;
+        run(&mut Call { keyspace, scripts, session: &mut self.session, now })
     }
 
     fn check_open(&self) -> RedisResult<()> {

@@ -61,7 +61,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn push(&mut self, argument: &'a [u8]) {
+    /// Adds an argument.
+    pub(super) fn push(&mut self, argument: &'a [u8]) {
         if let Some(slot) = self.inline.get_mut(self.len) {
             *slot = argument;
             self.len += 1;

@@ -9,6 +9,7 @@ use redis::Value;
 use super::commands::{self, Command};
 use super::error::Error;
 use super::keyspace::{DbIndex, Keyspace, View};
+use super::scripting::Scripts;
 
 /// What the server knows of one client.
 #[derive(Debug)]
@@ -60,6 +61,7 @@ impl Session {
 /// One request while it is carried out; for it, and for all of a transaction, time stands still.
 pub(super) struct Call<'a> {
     pub(super) keyspace: &'a mut Keyspace,
+    pub(super) scripts: &'a mut Scripts,
     pub(super) session: &'a mut Session,
     /// Since 1970.
     pub(super) now: Duration,
@@ -95,8 +97,7 @@ impl Call<'_> {
 
     /// The whole milliseconds of [`Call::now`].
     pub(super) fn now_ms(&self) -> i64 {
-        let seconds = i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX);
-        seconds.saturating_mul(1000).saturating_add(i64::from(self.now.subsec_millis()))
+        millis(self.now)
     }
 
     /// Ends all watches; tells whether a watched key changed.
@@ -123,4 +124,10 @@ impl Call<'_> {
         }
         error
     }
+}
+
+/// Whole milliseconds, as deadlines count them.
+pub(super) fn millis(time: Duration) -> i64 {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    seconds.saturating_mul(1000).saturating_add(i64::from(time.subsec_millis()))
 }

@@ -8,6 +8,7 @@ mod connection;
 mod expiry;
 mod hashes;
 mod keys;
+mod scripts;
 mod server;
 mod strings;
 mod transactions;
@@ -31,6 +32,10 @@ pub(super) struct Command {
     arity: isize,
     /// Whether it runs at once even between MULTI and EXEC.
     pub(super) immediate: bool,
+    /// Whether a script may call it.
+    pub(super) scriptable: bool,
+    /// Whether it may change keys, so that a read-only script must not call it.
+    pub(super) writes: bool,
     pub(super) run: Run,
     subcommands: &'static [Command],
     /// See [`sort_key`].
@@ -41,11 +46,21 @@ pub(super) struct Command {
 
 const fn command(name: &'static str, arity: isize, run: Run) -> Command {
     let (key, len) = sort_key(name.as_bytes());
-    Command { name, arity, immediate: false, run, subcommands: &[], key, len }
+    let (immediate, scriptable, writes) = (false, true, false);
+    Command { name, arity, immediate, scriptable, writes, run, subcommands: &[], key, len }
+}
+
+const fn write(name: &'static str, arity: isize, run: Run) -> Command {
+    Command { writes: true, ..command(name, arity, run) }
+}
+
+/// A command that no script may call.
+const fn private(name: &'static str, arity: isize, run: Run) -> Command {
+    Command { scriptable: false, ..command(name, arity, run) }
 }
 
 const fn immediate(name: &'static str, arity: isize, run: Run) -> Command {
-    Command { immediate: true, ..command(name, arity, run) }
+    Command { immediate: true, ..private(name, arity, run) }
 }
 
 const fn container(
@@ -59,74 +74,85 @@ const fn container(
 
 /// All commands, sorted by name.
 static COMMANDS: &[Command] = &[
-    command("auth", -2, connection::auth),
+    private("auth", -2, connection::auth),
     container("client", -2, connection::client, CLIENT),
     container("command", -1, server::command, COMMAND),
     command("dbsize", 1, server::dbsize),
-    command("decr", 2, strings::decr),
-    command("decrby", 3, strings::decrby),
-    command("del", -2, keys::del),
+    write("decr", 2, strings::decr),
+    write("decrby", 3, strings::decrby),
+    write("del", -2, keys::del),
     immediate("discard", 1, transactions::discard),
     command("echo", 2, connection::echo),
+    private("eval", -3, scripts::eval),
+    private("evalsha", -3, scripts::evalsha),
+    private("evalsha_ro", -3, scripts::evalsha_ro),
+    private("eval_ro", -3, scripts::eval_ro),
     immediate("exec", 1, transactions::exec),
     command("exists", -2, keys::exists),
-    command("expire", -3, expiry::expire),
-    command("expireat", -3, expiry::expireat),
+    write("expire", -3, expiry::expire),
+    write("expireat", -3, expiry::expireat),
     command("expiretime", 2, expiry::expiretime),
-    command("flushall", -1, server::flushall),
-    command("flushdb", -1, server::flushdb),
+    write("flushall", -1, server::flushall),
+    write("flushdb", -1, server::flushdb),
     command("get", 2, strings::get),
-    command("getset", 3, strings::getset),
-    command("hdel", -3, hashes::hdel),
-    command("hello", -1, connection::hello),
+    write("getset", 3, strings::getset),
+    write("hdel", -3, hashes::hdel),
+    private("hello", -1, connection::hello),
     command("hexists", 3, hashes::hexists),
     command("hget", 3, hashes::hget),
     command("hgetall", 2, hashes::hgetall),
-    command("hincrby", 4, hashes::hincrby),
+    write("hincrby", 4, hashes::hincrby),
     command("hkeys", 2, hashes::hkeys),
     command("hlen", 2, hashes::hlen),
     command("hmget", -3, hashes::hmget),
-    command("hmset", -4, hashes::hmset),
-    command("hset", -4, hashes::hset),
-    command("hsetnx", 4, hashes::hsetnx),
+    write("hmset", -4, hashes::hmset),
+    write("hset", -4, hashes::hset),
+    write("hsetnx", 4, hashes::hsetnx),
     command("hvals", 2, hashes::hvals),
-    command("incr", 2, strings::incr),
-    command("incrby", 3, strings::incrby),
+    write("incr", 2, strings::incr),
+    write("incrby", 3, strings::incrby),
     command("info", -1, server::info),
     command("keys", 2, keys::keys),
     immediate("multi", 1, transactions::multi),
-    command("persist", 2, expiry::persist),
-    command("pexpire", -3, expiry::pexpire),
-    command("pexpireat", -3, expiry::pexpireat),
+    write("persist", 2, expiry::persist),
+    write("pexpire", -3, expiry::pexpire),
+    write("pexpireat", -3, expiry::pexpireat),
     command("pexpiretime", 2, expiry::pexpiretime),
     command("ping", -1, connection::ping),
-    command("psetex", 4, strings::psetex),
+    write("psetex", 4, strings::psetex),
     command("pttl", 2, expiry::pttl),
     immediate("quit", -1, connection::quit),
     immediate("reset", 1, connection::reset),
     command("scan", -2, keys::scan),
+    container("script", -2, scripts::script, SCRIPT),
     command("select", 2, connection::select),
-    command("set", -3, strings::set),
-    command("setex", 4, strings::setex),
-    command("setnx", 3, strings::setnx),
+    write("set", -3, strings::set),
+    write("setex", 4, strings::setex),
+    write("setnx", 3, strings::setnx),
     command("time", 1, server::time),
     command("ttl", 2, expiry::ttl),
     command("type", 2, keys::kind),
-    command("unlink", -2, keys::del),
-    command("unwatch", 1, transactions::unwatch),
+    write("unlink", -2, keys::del),
+    private("unwatch", 1, transactions::unwatch),
     immediate("watch", -2, transactions::watch),
 ];
 
 static CLIENT: &[Command] = &[
-    command("client|getname", 2, connection::client_getname),
-    command("client|id", 2, connection::client_id),
-    command("client|setname", 3, connection::client_setname),
+    private("client|getname", 2, connection::client_getname),
+    private("client|id", 2, connection::client_id),
+    private("client|setname", 3, connection::client_setname),
 ];
 
 static COMMAND: &[Command] = &[
     command("command|count", 2, server::command_count),
     command("command|docs", -2, server::command_docs),
     command("command|info", -2, server::command_info),
+];
+
+static SCRIPT: &[Command] = &[
+    private("script|exists", -3, scripts::exists),
+    private("script|flush", -2, scripts::flush),
+    private("script|load", 3, scripts::load),
 ];
 
 /// The command that a request names, and its arguments; or why Redis would refuse it unseen.
@@ -228,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_sorted_and_every_name_is_found_in_any_case() {
-        for table in [COMMANDS, CLIENT, COMMAND] {
+        for table in [COMMANDS, CLIENT, COMMAND, SCRIPT] {
             assert!(table.is_sorted_by(|a, b| a.key < b.key));
             for command in table {
                 let name = command.name.rsplit('|').next().unwrap();

@@ -1,0 +1,186 @@
+//! Scripts in Lua 5.1, the dialect that Redis runs: which are loaded, and how one is run.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `interpreter.rs` | the Lua state: compiling, calling, bounds, what an error says |
+//! | `sandbox.rs`, `sandbox.lua` | what a script finds: no files, no clock, nothing that it can change |
+//! | `redis.rs` | the functions of the table `redis` |
+//! | `json.rs` | the table `cjson` |
+//! | `values.rs` | values of Lua and of Redis, each made from the other |
+//!
+//! A script runs while the server is locked and time stands still. An engine has one Lua state, made
+//! by its first script. Everything here that is `unsafe` talks to Lua's C interface, where an error
+//! jumps over the stack frames between its cause and the nearest protected call. So one rule runs
+//! through these files: **no frame that Lua may jump over owns anything that has to be dropped.**
+//!
+//! Where it differs from Redis:
+//! - A script ends with an error after [`interpreter::INSTRUCTIONS`] steps (a command counts as
+//!   [`interpreter::PER_COMMAND`]), or when it takes more than [`interpreter::MEMORY`]; Redis goes on
+//!   until somebody sends SCRIPT KILL. One pattern match counts as one step, however long it takes.
+//! - `bit`, `struct`, `cmsgpack`, `cjson.new` and the settings of `cjson` are not there, nor are
+//!   `redis.acl_check_cmd` and SCRIPT DEBUG, HELP and KILL. Compiled Lua code is not loaded.
+//! - `getmetatable(_G)` is nil.
+
+mod interpreter;
+mod json;
+mod redis;
+mod sandbox;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ::redis::Value;
+
+use super::error::{Error, quoted};
+use super::session::{Call, Session};
+use interpreter::{Function, Interpreter, Run};
+
+/// The SHA1 of a script's text, which is its name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sha([u8; 20]);
+
+impl Sha {
+    /// How many hexadecimal digits one has.
+    pub(super) const DIGITS: usize = 40;
+
+    fn of(text: &[u8]) -> Self {
+        Self(sha1_smol::Sha1::from(text).digest().bytes())
+    }
+
+    /// Reads the digits, in either case.
+    pub(super) fn parse(digits: &[u8]) -> Option<Self> {
+        let (pairs, []) = digits.as_chunks::<2>() else { return None };
+        let mut sha = [0; 20];
+        if pairs.len() != sha.len() {
+            return None;
+        }
+        for (byte, [high, low]) in sha.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Self(sha))
+    }
+}
+
+fn digit(letter: u8) -> Option<u8> {
+    match letter {
+        b'0'..=b'9' => Some(letter - b'0'),
+        b'a'..=b'f' => Some(letter - b'a' + 10),
+        b'A'..=b'F' => Some(letter - b'A' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Sha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What a script may do to keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Any,
+    ReadOnly,
+}
+
+/// A script that was compiled.
+#[derive(Clone, Copy)]
+struct Script {
+    function: Function,
+    /// What its first line allows, if that is a shebang.
+    declared: Option<Access>,
+}
+
+/// The scripts of a server.
+#[derive(Default)]
+pub(super) struct Scripts {
+    loaded: BTreeMap<Sha, Script>,
+    /// Made by the first script: most servers never see one.
+    interpreter: Option<Box<Interpreter>>,
+}
+
+impl fmt::Debug for Scripts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.loaded.keys().map(Sha::to_string)).finish()
+    }
+}
+
+impl Scripts {
+    /// Compiles a script unless that was done before.
+    pub(super) fn load(&mut self, body: &[u8]) -> Result<Sha, Error> {
+        let sha = Sha::of(body);
+        if !self.knows(sha) {
+            let (declared, code) = shebang(body)?;
+            let function = self.interpreter()?.compile(code)?;
+            self.loaded.insert(sha, Script { function, declared });
+        }
+        Ok(sha)
+    }
+
+    pub(super) fn knows(&self, sha: Sha) -> bool {
+        self.loaded.contains_key(&sha)
+    }
+
+    fn interpreter(&mut self) -> Result<&mut Interpreter, Error> {
+        if self.interpreter.is_none() {
+            self.interpreter = Some(Box::new(Interpreter::new()?));
+        }
+        self.interpreter.as_deref_mut().ok_or(Error::NoScript)
+    }
+}
+
+/// Runs a loaded script.
+pub(super) fn run(
+    call: &mut Call<'_>,
+    sha: Sha,
+    keys: &[&[u8]],
+    argv: &[&[u8]],
+    access: Access,
+) -> Result<Value, Error> {
+    let script = *call.scripts.loaded.get(&sha).ok_or(Error::NoScript)?;
+    if access == Access::ReadOnly && script.declared == Some(Access::Any) {
+        return Err(Error::ShebangWrites);
+    }
+    let read_only = access == Access::ReadOnly || script.declared == Some(Access::ReadOnly);
+    // What the script selects is selected for it alone.
+    let mut session = Session::new(call.session.id, call.session.db);
+    let client_resp3 = call.session.resp3;
+    let now = call.now;
+    let interpreter = call.scripts.interpreter.as_deref_mut().ok_or(Error::NoScript)?;
+    // It can't be called from a script, so what would need scripts is not reached.
+    let scripts = &mut Scripts::default();
+    let call = Call { keyspace: call.keyspace, scripts, session: &mut session, now };
+    interpreter.run(script.function, keys, argv, &mut Run::new(call, read_only, client_resp3, sha))
+}
+
+/// What the first line of a script says if it begins with `#!`, and what is to be compiled: the line's
+/// end stays, so that errors name the right line.
+fn shebang(body: &[u8]) -> Result<(Option<Access>, &[u8]), Error> {
+    if !body.starts_with(b"#!") {
+        return Ok((None, body));
+    }
+    let end = body.iter().position(|&byte| byte == b'\n').ok_or(Error::Shebang)?;
+    let (line, code) = body.split_at_checked(end).ok_or(Error::Shebang)?;
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let shown = |word: &[u8]| quoted(word, usize::MAX);
+    match words.next() {
+        Some(b"#!lua") => {}
+        engine => return Err(Error::ShebangEngine(shown(engine.unwrap_or_default()))),
+    }
+    let mut access = Access::Any;
+    for word in words {
+        let flags =
+            word.strip_prefix(b"flags=").ok_or_else(|| Error::ShebangOption(shown(word)))?;
+        for flag in flags.split(|&byte| byte == b',').filter(|flag| !flag.is_empty()) {
+            match flag {
+                b"no-writes" => access = Access::ReadOnly,
+                b"allow-oom" | b"allow-stale" | b"no-cluster" | b"allow-cross-slot-keys" => {}
+                _ => return Err(Error::ShebangFlag(shown(flag))),
+            }
+        }
+    }
+    Ok((Some(access), code))
+}
