@@ -101,9 +101,19 @@ pub(super) struct Keyspace {
     pub(super) clients_ever: i64,
     /// How many clients are connected.
     pub(super) clients: u64,
+    /// How often it was made anew: nobody watches what was watched in an earlier epoch.
+    pub(super) epoch: u64,
 }
 
 impl Keyspace {
+    /// Throws away all keys and watches and begins anew. Who is connected stays so, and if nobody is,
+    /// the next client is the first again.
+    pub(super) fn renew(&mut self) {
+        let clients_ever = if self.clients == 0 { 0 } else { self.clients_ever };
+        let epoch = self.epoch + 1;
+        *self = Self { clients_ever, clients: self.clients, epoch, ..Self::default() };
+    }
+
     /// The database `db` as it is at the moment `now` (milliseconds since 1970).
     pub(super) fn at(&mut self, db: DbIndex, now: i64) -> View<'_> {
         View { db: &mut self.dbs[db.0], now }

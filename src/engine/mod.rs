@@ -31,6 +31,7 @@ mod session;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
@@ -58,6 +59,8 @@ struct Shared {
 struct State {
     keyspace: Keyspace,
     scripts: Scripts,
+    /// How far the server's clock is ahead of the one that it was given.
+    ahead: Duration,
 }
 
 impl Engine {
@@ -82,9 +85,51 @@ impl Engine {
         Connection { engine: self.clone(), session, refused, packed: Vec::new() }
     }
 
+    /// Begins anew for the next run: no keys, no watches, a clock that is right again. Scripts stay
+    /// loaded, as they cost time to compile; [`forget`](Self::forget) if the next run may see that.
+    ///
+    /// Clients from before stay connected with what they selected and queued, and if they watch
+    /// anything, their EXEC fails. With all of them gone, the next one has the id 1 again.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        state.keyspace.renew();
+        state.ahead = Duration::ZERO;
+    }
+
+    /// Forgets all keys and scripts, as a server without persistence does that is restarted, but
+    /// faster than any client could notice: connections stay, and who watches a key sees it vanish.
+    pub fn forget(&self) {
+        let mut state = self.lock();
+        let now = session::millis(self.now(&state));
+        state.keyspace.all(now).for_each(|mut db| db.clear());
+        state.scripts = Scripts::default();
+    }
+
+    /// Makes the server's own clock jump forward, as after a correction of the machine's date: keys
+    /// whose deadline it jumps over are gone, while its clients' clocks show what they did.
+    pub fn shift_clock(&self, by: Duration) {
+        let mut state = self.lock();
+        state.ahead = state.ahead.saturating_add(by);
+    }
+
+    /// Deletes a key that nobody asked to delete, as a server does that reached its `maxmemory`; who
+    /// watches it sees that. Tells whether there was such a key.
+    pub fn evict(&self, db: i64, key: &[u8]) -> bool {
+        let Ok(db) = DbIndex::new(db) else { return false };
+        let mut state = self.lock();
+        let now = session::millis(self.now(&state));
+        state.keyspace.at(db, now).remove(key)
+    }
+
     /// One command runs at a time. A panic in one (there should be none) must not end the server.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server's time since 1970. Asked while its state is locked, so that time passes in the
+    /// order of the commands.
+    fn now(&self, state: &State) -> Duration {
+        self.0.clock.unix().saturating_add(state.ahead)
     }
 }
 
@@ -138,9 +183,8 @@ impl Connection {
 
     fn call<T>(&mut self, run: impl FnOnce(&mut Call<'_>) -> T) -> T {
         let mut state = self.engine.lock();
-        // Asked while the keyspace is locked, so that time passes in the order of the commands.
-        let now = self.engine.0.clock.unix();
-        let State { keyspace, scripts } = &mut *state;
+        let now = self.engine.now(&state);
+        let State { keyspace, scripts, .. } = &mut *state;
         run(&mut Call { keyspace, scripts, session: &mut self.session, now })
     }
 
@@ -363,5 +407,90 @@ mod tests {
         let detail = error.detail().unwrap();
         assert!(detail.starts_with("[(Index 1, error: ResponseError: unknown command"), "{detail}");
         assert!(!ask::<bool>(&mut con, "EXISTS a").unwrap());
+    }
+
+    /// A server with a key, a script and a client that watches the key.
+    fn in_use() -> (Arc<VirtualClock>, Engine, Connection) {
+        let clock = Arc::new(VirtualClock::new(None));
+        let engine = Engine::new(clock.clone());
+        let mut con = engine.connect(0);
+        ask::<()>(&mut con, "SET lock me PX 10000").unwrap();
+        ask::<String>(&mut con, "SCRIPT LOAD return").unwrap();
+        ask::<()>(&mut con, "WATCH lock").unwrap();
+        (clock, engine, con)
+    }
+
+    /// Whether EXEC finds that nothing changed.
+    fn undisturbed(con: &mut Connection) -> bool {
+        let replies: Option<Vec<String>> = redis::pipe().atomic().cmd("PING").query(con).unwrap();
+        replies.is_some()
+    }
+
+    /// The name of the script that [`in_use`] loads.
+    const LOADED: &str = "SCRIPT EXISTS 63143b6f8007b98c53ca2149822777b3566f9241";
+
+    #[test]
+    fn a_reset_empties_all_but_the_scripts() {
+        let (clock, engine, mut con) = in_use();
+        engine.shift_clock(Duration::from_secs(5));
+        engine.reset();
+        let (seconds, _): (u64, u64) = ask(&mut con, "TIME").unwrap();
+        assert_eq!(seconds, clock.unix().as_secs());
+        assert_eq!(ask::<i64>(&mut con, "DBSIZE").unwrap(), 0);
+        assert_eq!(ask::<Vec<bool>>(&mut con, LOADED).unwrap(), [true]);
+        // Who watched before does not disturb who watches now.
+        let mut other = engine.connect(0);
+        ask::<()>(&mut other, "WATCH lock").unwrap();
+        assert!(!undisturbed(&mut con));
+        ask::<()>(&mut con, "SET lock x").unwrap();
+        assert!(!undisturbed(&mut other));
+        drop((con, other));
+        engine.reset();
+        assert_eq!(ask::<i64>(&mut engine.connect(0), "CLIENT ID").unwrap(), 1);
+    }
+
+    #[test]
+    fn a_server_that_forgets_has_neither_keys_nor_scripts_but_its_clients() {
+        let (_, engine, mut con) = in_use();
+        engine.forget();
+        assert!(!undisturbed(&mut con));
+        assert_eq!(ask::<i64>(&mut con, "DBSIZE").unwrap(), 0);
+        assert_eq!(ask::<Vec<bool>>(&mut con, LOADED).unwrap(), [false]);
+        let error = ask::<()>(&mut con, "EVALSHA 63143b6f8007b98c53ca2149822777b3566f9241 0");
+        assert_eq!(error.unwrap_err().code(), Some("NOSCRIPT"));
+        assert_eq!(ask::<i64>(&mut con, "EVAL return\t1 0").unwrap(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ends_leases_but_not_its_clients_time() {
+        let (clock, engine, mut con) = in_use();
+        engine.shift_clock(Duration::from_millis(4_000));
+        assert_eq!(ask::<i64>(&mut con, "PTTL lock").unwrap(), 6_000);
+        engine.shift_clock(Duration::from_millis(6_000));
+        assert_eq!(ask::<i64>(&mut con, "PTTL lock").unwrap(), 0);
+        clock.advance_to(Duration::from_millis(1));
+        assert_eq!(ask::<i64>(&mut con, "PTTL lock").unwrap(), -2);
+        assert_eq!(clock.now(), Duration::from_millis(1));
+        let (seconds, micros): (u64, u64) = ask(&mut con, "TIME").unwrap();
+        let server = Duration::from_secs(seconds) + Duration::from_micros(micros);
+        assert_eq!(server - clock.unix(), Duration::from_secs(10));
+        assert!(!undisturbed(&mut con));
+        engine.shift_clock(Duration::MAX);
+        assert_eq!(ask::<i64>(&mut con, "DBSIZE").unwrap(), 0);
+    }
+
+    #[test]
+    fn an_evicted_key_is_gone_and_its_watcher_knows() {
+        let (_, engine, mut con) = in_use();
+        assert!(!engine.evict(1, b"lock"));
+        assert!(!engine.evict(99, b"lock"));
+        assert!(!engine.evict(-1, b"lock"));
+        assert!(engine.evict(0, b"lock"));
+        assert!(!engine.evict(0, b"lock"));
+        assert!(!undisturbed(&mut con));
+        assert!(!ask::<bool>(&mut con, "EXISTS lock").unwrap());
+        // What ended by itself is not evicted.
+        ask::<()>(&mut con, "SET lock me PXAT 1").unwrap();
+        assert!(!engine.evict(0, b"lock"));
     }
 }

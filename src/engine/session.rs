@@ -42,6 +42,7 @@ pub(super) struct Watch {
     pub(super) db: DbIndex,
     pub(super) key: Vec<u8>,
     pub(super) changes: u64,
+    pub(super) epoch: u64,
 }
 
 impl Session {
@@ -105,6 +106,10 @@ impl Call<'_> {
         let now = self.now_ms();
         let mut changed = false;
         for watch in self.session.watches.drain(..) {
+            if watch.epoch != self.keyspace.epoch {
+                changed = true;
+                continue;
+            }
             let mut view = self.keyspace.at(watch.db, now);
             changed |= view.changes(&watch.key) != watch.changes;
             view.unwatch(&watch.key);

@@ -51,7 +51,8 @@ pub(super) fn watch(call: &mut Call<'_>, keys: &[&[u8]]) -> Reply {
             continue;
         }
         let changes = call.db().watch(key);
-        call.session.watches.push(Watch { db, key: key.to_vec(), changes });
+        let epoch = call.keyspace.epoch;
+        call.session.watches.push(Watch { db, key: key.to_vec(), changes, epoch });
     }
     Ok(Value::Okay)
 }
