@@ -6,6 +6,7 @@
 
 mod compare;
 mod generate;
+mod scripts;
 mod table;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ impl Pair {
             redis::cmd("RESET").exec(real).unwrap();
         }
         redis::cmd("FLUSHALL").exec(&mut self.real[0]).unwrap();
+        redis::cmd("SCRIPT").arg(&["FLUSH", "ASYNC"]).exec(&mut self.real[0]).unwrap();
         let engine = Engine::new(Arc::new(WallClock::new(None)));
         let clients = self.real.len();
         self.ours = (0..clients).map(|_| engine.connect(0)).collect();
@@ -298,4 +300,23 @@ fn a_database_that_does_not_exist_is_refused_the_same_way_on_both() {
         (real.kind(), real.code(), real.detail())
     );
     assert!(!con.is_open());
+}
+
+#[test]
+fn scripts_do_the_same_on_both() {
+    let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
+    let mut pair = Pair::new(&server, 1);
+    let mut differences = Vec::new();
+    for (body, protocol) in scripts::BODIES.iter().flat_map(|body| [(body, "2"), (body, "3")]) {
+        pair.reset();
+        pair.script(&["SET s v", "SET n 5", "SET big 100 EX 9000", "HSET h f v"]);
+        pair.script(&[&format!("HELLO {protocol}")]);
+        let eval = [b"EVAL", body.as_bytes(), b"2", b"s", b"none", b"v", b"\r\n\0\xff"];
+        let args = eval.iter().map(|arg| arg.to_vec()).collect();
+        if let Err(why) = pair.step(&Step::Command { client: 0, args }) {
+            differences.push(format!("RESP{protocol} {why}"));
+        }
+        pair.script(&["HELLO 2", "GET s", "GET n", "GET x", "HGETALL h", "DBSIZE"]);
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }

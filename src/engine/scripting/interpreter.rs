@@ -15,8 +15,8 @@ use super::{Sha, sandbox, values};
 use crate::engine::error::Error;
 use crate::engine::session::Call;
 
-/// How many steps a script may take: about a second's worth.
-pub(super) const INSTRUCTIONS: i64 = 100_000_000;
+/// How many steps a script may take: some tenths of a second.
+pub(super) const INSTRUCTIONS: i64 = 20_000_000;
 
 /// How many steps a command counts for.
 pub(super) const PER_COMMAND: i64 = 100;
@@ -253,6 +253,12 @@ pub(super) unsafe fn spend(state: *mut lua_State, steps: i64) {
             ffi::luaL_error(state, c"too many instructions".as_ptr());
         }
     }
+}
+
+/// Whether the script that runs is being ended.
+pub(super) unsafe fn out_of_steps(state: *mut lua_State) -> bool {
+    // SAFETY: the caller's state.
+    unsafe { slot(state) }.steps.get() < 0
 }
 
 unsafe extern "C-unwind" fn tick(state: *mut lua_State, _: *mut ffi::lua_Debug) {

@@ -5,7 +5,7 @@ use std::ptr;
 
 use mlua::ffi::{self, lua_CFunction, lua_State};
 
-use super::interpreter::{load, slot};
+use super::interpreter::{load, out_of_steps, slot};
 use super::{json, redis, values};
 
 /// The key under which a mirror's metatable has the real table: the address counts.
@@ -14,7 +14,7 @@ static REAL: u8 = 0;
 /// Where `math.random` begins in every script.
 pub(super) const FIRST_SEED: u64 = seed(0);
 
-const FUNCTIONS: [(&CStr, lua_CFunction); 12] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 13] = [
     (c"refuse", refuse),
     (c"nonexistent", nonexistent),
     (c"reading", reading),
@@ -23,6 +23,7 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 12] = [
     (c"getmetatable", getmetatable),
     (c"collectgarbage", collectgarbage),
     (c"pcall", pcall),
+    (c"xpcall", xpcall),
     (c"load", load_from),
     (c"loadstring", loadstring),
     (c"random", random),
@@ -240,6 +241,33 @@ unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
         ffi::lua_pushboolean(state, 0);
         ffi::lua_insert(state, -2);
         2
+    }
+}
+
+/// Lua's `xpcall`, but the handler is not asked about the end of a script that took too long: what
+/// it does then is not counted.
+unsafe extern "C-unwind" fn xpcall(state: *mut lua_State) -> c_int {
+    unsafe extern "C-unwind" fn handle(state: *mut lua_State) -> c_int {
+        // SAFETY: see `refuse`.
+        unsafe {
+            if !out_of_steps(state) {
+                ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
+                ffi::lua_insert(state, 1);
+                ffi::lua_call(state, 1, 1);
+            }
+        }
+        1
+    }
+    // SAFETY: see `refuse`.
+    unsafe {
+        ffi::luaL_checkany(state, 2);
+        ffi::lua_settop(state, 2);
+        ffi::lua_pushcclosure(state, handle, 1);
+        ffi::lua_insert(state, 1);
+        let ended = ffi::lua_pcall(state, 0, ffi::LUA_MULTRET, 1);
+        ffi::lua_pushboolean(state, c_int::from(ended == ffi::LUA_OK));
+        ffi::lua_replace(state, 1);
+        ffi::lua_gettop(state)
     }
 }
 

@@ -50,9 +50,21 @@ impl std::fmt::Debug for Step {
     }
 }
 
-/// The name of a command, in lower case.
+/// Scripts that call the command that their arguments are, and reply what it does.
+const CALLS: [&str; 4] = [
+    "return redis.call(unpack(ARGV))",
+    "return redis.pcall(unpack(ARGV))",
+    "redis.setresp(3) return redis.call(unpack(ARGV))",
+    "local reply = redis.call(unpack(ARGV)) redis.call('select', 5) return reply",
+];
+
+/// The name of a command, in lower case; of one that is called by a script, its own.
 pub fn name(args: &[Vec<u8>]) -> String {
-    args.first().map(|name| String::from_utf8_lossy(name).to_lowercase()).unwrap_or_default()
+    let called = match args {
+        [_, body, _, called @ ..] if CALLS.iter().any(|call| body == call.as_bytes()) => called,
+        _ => args,
+    };
+    called.first().map(|name| String::from_utf8_lossy(name).to_lowercase()).unwrap_or_default()
 }
 
 /// Text with `\xNN`, `\n`, `\r`, `\0` and `\s` (a space) for bytes that are hard to write; `''` is empty.
@@ -232,8 +244,70 @@ fn the_rest() -> Args {
     .boxed()
 }
 
-fn data() -> Args {
+/// Commands by way of a script.
+fn called() -> Args {
+    let command = prop_oneof![
+        4 => spoiled(plain()),
+        1 => spoiled(transactions()),
+        1 => each("EVAL", vec![word("return"), word("0")]),
+        1 => each("SUBSCRIBE", vec![word("a")]),
+    ];
+    let name = select(vec!["EVAL", "EVAL", "EVAL_RO"]);
+    (name, select(CALLS.as_slice()), command)
+        .prop_map(|(name, body, command)| {
+            [vec![name.into(), body.into(), b"0".to_vec()], command].concat()
+        })
+        .boxed()
+}
+
+/// Few scripts, so that those that are asked for are sometimes there.
+fn scripts() -> Args {
+    let body = || {
+        select(vec![
+            "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0",
+            "return {KEYS, ARGV}",
+            "return redis.call('incr', KEYS[1])",
+            "return redis.call('set', KEYS[1], ARGV[1], 'NX', 'PX', 9000000)",
+            "local f = redis.call('incr', KEYS[1]) redis.call('hset', KEYS[2], ARGV[1], f) return f",
+            "#!lua flags=no-writes\nreturn redis.call('get', KEYS[1])",
+            "#!lua\nreturn redis.call('exists', KEYS[1])",
+            "return KEYS[1] .. nil",
+            "oops(",
+        ])
+    };
+    let sha = prop_oneof![
+        6 => body().prop_map(|body| sha1_smol::Sha1::from(body).digest().to_string().into_bytes()),
+        1 => body().prop_map(|body| sha1_smol::Sha1::from(body).digest().to_string().to_uppercase().into_bytes()),
+        1 => word("x '' 0123456789012345678901234567890123456789 zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"),
+    ];
+    let sha = sha.boxed();
+    let body = move || body().prop_map(|body| body.as_bytes().to_vec()).boxed();
+    let number = || word("0 1 1 1 2 2 3 -1 x 01 99999999999999999999");
+    prop_oneof![
+        4 => select(vec!["EVAL", "EVAL", "EVAL_RO"])
+            .prop_flat_map(move |name| optional(name, vec![body(), number()], one(key_or_value()))),
+        4 => select(vec!["EVALSHA", "EVALSHA", "EVALSHA_RO"]).prop_flat_map({
+            let sha = sha.clone();
+            move |name| optional(name, vec![sha.clone(), number()], one(key_or_value()))
+        }),
+        2 => each("SCRIPT", vec![word("LOAD"), body()]),
+        1 => repeat("SCRIPT", vec![word("EXISTS exists")], vec![sha]),
+        1 => each("SCRIPT", vec![word("FLUSH")]),
+        1 => each("SCRIPT", vec![word("FLUSH NOPE"), word("ASYNC sync nope")]),
+    ]
+    .boxed()
+}
+
+fn key_or_value() -> Arg {
+    prop_oneof![2 => key(), 1 => value()].boxed()
+}
+
+fn plain() -> Args {
     prop_oneof![4 => strings(), 4 => keys(), 4 => hashes(), 2 => the_rest()].boxed()
+}
+
+fn data() -> Args {
+    prop_oneof![14 => plain(), 3 => called(), 3 => scripts()].boxed()
 }
 
 fn transactions() -> Args {
