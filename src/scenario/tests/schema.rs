@@ -110,3 +110,28 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[test]
+fn the_readme_names_every_member() {
+    let readme = include_str!("../../../scenarios/README.md");
+    let mut names: Vec<String> = Vec::new();
+    let mut schemas = vec![schema()];
+    while let Some(schema) = schemas.pop() {
+        names.extend(schema["properties"].as_object().into_iter().flatten().map(|it| it.0.clone()));
+        schemas.extend(schema["$defs"].as_object().into_iter().flatten().map(|it| it.1.clone()));
+        schemas.extend(schema["oneOf"].as_array().into_iter().flatten().cloned());
+    }
+    for name in &names {
+        let forms = [
+            format!("`{name}`"),
+            format!("`{name} ="),
+            format!("{name} = "),
+            format!("[{name}."),
+            format!("[[{name}]]"),
+        ];
+        let is_there = forms.iter().any(|form| readme.contains(form))
+            || readme.contains("min and max") && ["min", "max"].contains(&&**name);
+        assert!(is_there, "{name}");
+    }
+    assert!(names.len() > 80, "{}", names.len());
+}
