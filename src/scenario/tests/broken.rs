@@ -1,6 +1,7 @@
-//! No file makes the room panic or hang.
+//! No file makes the room panic or hang. For more cases than are run by default:
+//! `PROPTEST_CASES=10000 cargo test --release broken`.
 
-use super::EXAMPLE;
+use super::{EXAMPLE, RACE};
 use crate::lock::Ttl;
 use crate::scenario::catalogue::FILES;
 use crate::scenario::{Scenario, Value};
@@ -39,6 +40,16 @@ fn change() -> impl Strategy<Value = Change> {
         "1979-05-27",
         "locked",
         "body = [",
+        "{ repeat = 10000, body = [",
+        "] }",
+        "await = \"rival has it\"",
+        "protocol = \"legacy\"",
+        "name = \"late write\"",
+        "hold_until = ",
+        "\n[[rules]]\n",
+        "occurrence = 0\n",
+        "10000",
+        "{key}",
         "- 1",
         "<",
         "'",
@@ -100,15 +111,23 @@ fn exercise(text: &str) {
     }
 }
 
+/// As many cases as are asked for; some, if nobody asks.
+fn config() -> ProptestConfig {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    if asked { ProptestConfig::default() } else { ProptestConfig::with_cases(512) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(config())]
 
     #[test]
     fn a_broken_file_is_an_error_and_no_panic(
-        file in 0..=FILES.len(),
+        file in 0..FILES.len() + 2,
         changes in prop::collection::vec(change(), 1..6),
     ) {
-        let whole = FILES.get(file).map_or(EXAMPLE, |(_, text)| *text);
+        let examples = [EXAMPLE, RACE];
+        let mut texts = FILES.iter().map(|(_, text)| *text).chain(examples);
+        let whole = texts.nth(file).unwrap_or(EXAMPLE);
         let text = changes.iter().fold(whole.to_owned(), |text, change| apply(&text, change));
         exercise(&text);
     }

@@ -1,18 +1,10 @@
 //! Every kind of mistake: its place to the column, and its words.
 
-use super::{EXAMPLE, Scenario, bind, parse};
+use super::{EXAMPLE, Scenario, bind, check_in, parse};
 use std::time::Duration;
 
-/// Puts `new` in place of `old` in the example. `^` in `new` marks the place that the error must
-/// name; it isn't part of the file.
 fn check(old: &str, new: &str, message: &str) {
-    assert_eq!(EXAMPLE.matches(old).count(), 1, "{old}");
-    let marked = EXAMPLE.replacen(old, new, 1);
-    let before = marked.split_once('^').map(|(before, _)| before).unwrap();
-    let line = before.split('\n').count();
-    let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
-    let error = parse(&marked.replacen('^', "", 1)).unwrap_err();
-    assert_eq!(error.to_string(), format!("x.toml:{line}:{column}: {message}"), "{new}");
+    check_in(EXAMPLE, old, new, message);
 }
 
 #[test]

@@ -2,8 +2,12 @@
 
 mod broken;
 mod builtin;
+mod hazards;
 mod mistakes;
+mod mistakes_of_rules;
 mod plans;
+mod rules;
+mod schema;
 
 use super::{Plan, Scenario, ScenarioError, Value};
 use crate::lock::Ttl;
@@ -70,17 +74,110 @@ all = [
 ]
 "#;
 
+/// A small file that uses rules, waits, faults and what only one protocol has.
+const RACE: &str = r#"format = 1
+name = "race"
+title = "A race."
+text = "Two meet."
+hazards = []
+
+[parameters.ttl]
+type = "ttl"
+default = "1s"
+help = "How long at most."
+
+[parameters.tries]
+type = "count"
+default = 3
+help = "How often."
+
+[locks.main]
+
+[[actors]]
+name = "holder"
+start = "after"
+delay = "0s"
+instance = "own"
+limit = "30s"
+steps = [
+  { acquire = "main", ttl = "$ttl", wait = "2s", name = "taken" },
+  { repeat = "$tries", body = [{ extend = "main" }, { pause = "10ms" }] },
+  { redis = ["SET", "{key}", "{payload}", "PX", "$ttl"], name = "renewal", protocol = "legacy" },
+  { extend = "main", name = "renewal", protocol = "hardened" },
+  { await = "rival has it" },
+  { release = "main", name = "late release", go_on = true },
+  { crash = true },
+]
+
+[[actors]]
+name = "rival"
+count = 2
+start = "after"
+delay = "1s"
+every = "500ms"
+instance = "racy"
+steps = [
+  { await = "release held", protocol = "hardened" },
+  { locked = "main", wait = "$ttl", name = "rival has it", body = [{ sees = "$tries", fresh = true }] },
+]
+
+[[rules]]
+name = "release held"
+actor = "holder"
+operation = "release"
+lock = "main"
+occurrence = 1
+hold_until = "rival has it"
+protocol = "hardened"
+
+[[rules]]
+name = "slow write"
+actor = "rival_2"
+pause = "file_write"
+from = 2
+to = "$tries"
+delay = "$ttl + 1s"
+
+[[expect]]
+protocol = "legacy"
+finds = "foreign_release"
+
+[[expect]]
+finds = ["overlap", "silent_loss"]
+free_of = ["deadlock"]
+"#;
+
+/// Puts `new` in place of `old` in a file. `^` in `new` marks the place that the error must name;
+/// it isn't part of the file.
+fn check_in(file: &str, old: &str, new: &str, message: &str) {
+    assert_eq!(file.matches(old).count(), 1, "{old}");
+    let marked = file.replacen(old, new, 1);
+    let before = marked.split_once('^').map(|(before, _)| before).unwrap();
+    let line = before.split('\n').count();
+    let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
+    let error = parse(&marked.replacen('^', "", 1)).unwrap_err();
+    assert_eq!(error.to_string(), format!("x.toml:{line}:{column}: {message}"), "{new}");
+}
+
 fn parse(text: &str) -> Result<Scenario, ScenarioError> {
     Scenario::parse("x.toml", text)
 }
 
 fn bind(scenario: &Scenario, given: &[(&str, &str)]) -> Result<Plan, ScenarioError> {
+    bind_for("legacy", scenario, given)
+}
+
+fn bind_for(
+    protocol: &str,
+    scenario: &Scenario,
+    given: &[(&str, &str)],
+) -> Result<Plan, ScenarioError> {
     let given = given.iter().map(|(name, text)| {
         let parameter = scenario.parameters().iter().find(|p| p.name == *name);
         let value = parameter.map_or(Value::Count(1), |p| p.parse(text).unwrap());
         ((*name).to_owned(), value)
     });
-    scenario.bind(&given.collect(), "legacy", Ttl::DEFAULT, Duration::ZERO)
+    scenario.bind(&given.collect(), protocol, Ttl::DEFAULT, Duration::ZERO)
 }
 
 fn seconds(seconds: u64) -> Duration {
