@@ -304,6 +304,9 @@ mod tests {
         fn sleep(&self, _: Duration) -> Result<(), Stopped> {
             Ok(())
         }
+        fn wait_until(&self, _: &dyn Fn() -> bool) -> Result<(), Stopped> {
+            Ok(())
+        }
     }
 
     #[test]

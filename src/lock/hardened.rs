@@ -299,6 +299,18 @@ fn forget(caller: &mut Caller<'_>, slot: &TokenSlot, own: &Acquisition) {
     }
 }
 
+/// All scripts by which the protocol is known on the wire.
+#[cfg(not(test))]
+pub(super) fn known_scripts() -> [&'static Scripts; 1] {
+    [&SCRIPTS]
+}
+
+/// All scripts by which the protocol is known on the wire, and its mutants.
+#[cfg(test)]
+pub(super) fn known_scripts() -> [&'static Scripts; 3] {
+    mutants::all()
+}
+
 /// The protocol with one of its cures left out, to see that the checkers notice.
 #[cfg(test)]
 pub(crate) mod mutants {
@@ -322,7 +334,7 @@ pub(crate) mod mutants {
     });
 
     /// All scripts that tests may run.
-    pub fn all() -> [&'static Scripts; 3] {
+    pub(in crate::lock) fn all() -> [&'static Scripts; 3] {
         [&SCRIPTS, &BLIND, &FLAGLESS]
     }
 
@@ -338,16 +350,4 @@ pub(crate) mod mutants {
     /// Never extends a lease.
     pub static SKIPS_RENEWAL: LazyLock<Hardened> =
         LazyLock::new(|| Hardened { scripts: &SCRIPTS, is_fenced: true, renews: false });
-}
-
-/// All scripts by which the protocol is known on the wire.
-#[cfg(not(test))]
-pub(super) fn known_scripts() -> [&'static Scripts; 1] {
-    [&SCRIPTS]
-}
-
-/// All scripts by which the protocol is known on the wire, and its mutants.
-#[cfg(test)]
-pub(super) fn known_scripts() -> [&'static Scripts; 3] {
-    mutants::all()
 }

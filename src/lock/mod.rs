@@ -14,6 +14,8 @@ mod token;
 mod ttl;
 
 pub use effects::{Operation, effects, operation};
+#[cfg(test)]
+pub(crate) use hardened::mutants;
 pub use hardened::{HARDENED, Hardened};
 pub use legacy::{Legacy, is_locked};
 pub use name::{LockName, NameError, RunDirectory, RunGroup};

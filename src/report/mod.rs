@@ -8,6 +8,8 @@ mod data;
 mod expectations;
 pub mod json;
 #[cfg(test)]
+mod mutants;
+#[cfg(test)]
 mod samples;
 pub mod table;
 mod wording;

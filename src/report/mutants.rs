@@ -1,0 +1,68 @@
+//! Each cure of the hardened protocol left out must be noticed by a built-in scenario, and no
+//! scenario may notice anything where none is.
+
+use super::{Report, Verdict};
+use crate::clock::VirtualClock;
+use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl, mutants};
+use crate::runtime::{Stage, Time, World, longest};
+use crate::scenario::{Scenario, catalogue};
+use crate::server::Server;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn run(scenario: &Scenario, protocol: &'static dyn Protocol) -> Report {
+    let name = protocol.name();
+    let plan = scenario.bind(&BTreeMap::new(), name, Ttl::DEFAULT, Duration::ZERO).unwrap();
+    let deadline = longest(&plan) + Duration::from_secs(30);
+    let time = Time::Virtual(Arc::new(VirtualClock::new(Some(deadline))));
+    let server = Server::embedded(time.clock());
+    let run = |suffix: &str| {
+        RunDirectory::new(Path::new(&format!("/nowhere/mutant{suffix}")), None).unwrap()
+    };
+    let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect();
+    let world = Arc::new(World::new(plan, server, protocol, runs, time, Box::new(|| ())));
+    let mut stage = Stage::default();
+    stage.prepare_directories(&world).unwrap();
+    let notices = stage.prepare_keys(&world, false).unwrap();
+    let outcome = world.run().unwrap();
+    Report::new(&world, &outcome, notices)
+}
+
+/// The scenarios that do not come out as expected.
+fn noticed_by(protocol: &'static dyn Protocol) -> Vec<String> {
+    let scenarios = catalogue().unwrap();
+    let reports = scenarios.iter().map(|scenario| run(scenario, protocol));
+    let noticed = reports.filter(|report| report.verdict != Verdict::Expected);
+    noticed.map(|report| report.scenario).collect()
+}
+
+#[test]
+fn every_scenario_comes_out_as_expected_under_both_protocols() {
+    assert_eq!(noticed_by(&Legacy), [""; 0]);
+    assert_eq!(noticed_by(&*HARDENED), [""; 0]);
+}
+
+#[test]
+fn no_rule_of_a_built_in_scenario_is_idle() {
+    for scenario in catalogue().unwrap() {
+        for protocol in [&Legacy as &'static dyn Protocol, &*HARDENED] {
+            let notices = run(&scenario, protocol).notices;
+            assert!(notices.is_empty(), "{}: {notices:?}", scenario.name());
+        }
+    }
+}
+
+#[test]
+fn each_cure_that_is_left_out_is_noticed() {
+    for (mutant, protocol, by) in [
+        ("compare", &*mutants::SKIPS_COMPARE, "check_then_delete"),
+        ("flag", &*mutants::SKIPS_FLAG, "thundering_herd"),
+        ("fence", &*mutants::SKIPS_FENCE, "paused_holder"),
+        ("renewal", &*mutants::SKIPS_RENEWAL, "ttl_expiration"),
+    ] {
+        let noticed = noticed_by(protocol);
+        assert!(noticed.iter().any(|name| name == by), "without {mutant}: {noticed:?}");
+    }
+}
