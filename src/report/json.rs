@@ -55,7 +55,7 @@ mod tests {
                 "expectations",
                 "verdict",
             ],
-            &["title", "clock", "notices"],
+            &["title", "clock", "notices", "findings"],
         );
         check(
             &json["summary"],

@@ -3,6 +3,7 @@
 mod cli;
 mod conformance;
 mod directory;
+mod hazards;
 mod layers;
 mod middleman;
 mod outcomes;

@@ -1,0 +1,105 @@
+//! Every built-in scenario shows what its file says, under both protocols: on threads with the
+//! embedded server, on threads with a real Redis, and in virtual time.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use nodb_trigger::scenario::{Action, Scenario, Step, catalogue};
+
+use crate::program::{Place, arguments, herd, wait_until};
+use crate::redis_server::redis_or_skip;
+use crate::weather::is_locked;
+
+const PROTOCOLS: [&str; 2] = ["legacy", "hardened"];
+/// How many run at once: they wait most of the time.
+const AT_ONCE: usize = 12;
+/// Above this a scenario runs in virtual time only.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Runs each of these under both protocols, several at once, and gives what did not come out as
+/// expected.
+fn unexpected(scenarios: &[Scenario], flags: &[&str]) -> Vec<String> {
+    let all = scenarios.iter().flat_map(|one| PROTOCOLS.map(|protocol| (one.name(), protocol)));
+    let queue = Mutex::new(all);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let Some((name, protocol)) = queue.lock().unwrap().next() else { break };
+                    let place = Place::new();
+                    let lock = ["--lock", protocol, "--format", "json"];
+                    // Run ids are the last component: they must differ where the server is shared.
+                    let directory = place.at(&format!("{name}-{protocol}"));
+                    let flags = [&lock[..], flags].concat();
+                    let ended =
+                        crate::program::Program::new(arguments(&[name], &directory, &flags)).run();
+                    if ended.code != Some(0) {
+                        let told = format!("{name} {protocol}: {:?}\n{}", ended.code, ended.stdout);
+                        failed.lock().unwrap().push(told);
+                    }
+                    place.is_empty();
+                }
+            });
+        }
+    });
+    failed.into_inner().unwrap()
+}
+
+fn is_short(scenario: &Scenario) -> bool {
+    let ttl = nodb_trigger::lock::Ttl::DEFAULT;
+    let plan = scenario.bind(&Default::default(), "legacy", ttl, Duration::ZERO).unwrap();
+    nodb_trigger::runtime::longest(&plan) <= LONGEST
+}
+
+fn needs_embedded(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match &step.action {
+        Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => true,
+        Action::Locked { body, .. } | Action::Repeat { body, .. } => needs_embedded(body),
+        _ => false,
+    })
+}
+
+fn runs_anywhere(scenario: &Scenario) -> bool {
+    let ttl = nodb_trigger::lock::Ttl::DEFAULT;
+    let plan = scenario.bind(&Default::default(), "legacy", ttl, Duration::ZERO).unwrap();
+    !plan.actors.iter().any(|actor| needs_embedded(&actor.steps))
+}
+
+#[test]
+fn in_virtual_time() {
+    assert_eq!(unexpected(&catalogue().unwrap(), &["--virtual"]), [""; 0]);
+}
+
+#[test]
+fn on_threads_with_the_embedded_server() {
+    let short: Vec<Scenario> = catalogue().unwrap().into_iter().filter(is_short).collect();
+    assert!(short.len() > 20, "{}", short.len());
+    assert_eq!(unexpected(&short, &[]), [""; 0]);
+}
+
+#[test]
+fn on_threads_with_a_real_redis() {
+    let redis = redis_or_skip!();
+    let fit = |one: &Scenario| is_short(one) && runs_anywhere(one);
+    let fitting: Vec<Scenario> = catalogue().unwrap().into_iter().filter(fit).collect();
+    assert!(fitting.len() > 20, "{}", fitting.len());
+    assert_eq!(unexpected(&fitting, &["--redis", &redis.url()]), [""; 0]);
+    redis.is_empty();
+}
+
+#[test]
+fn a_holder_is_told_when_the_server_dies_while_its_lease_is_renewed() {
+    let mut redis = redis_or_skip!();
+    let place = Place::new();
+    let url = redis.url();
+    let flags = ["--redis", &url, "--lock", "hardened", "--ttl", "3s", "--hold", "60s"];
+    let working = herd(&place.run(), &flags).start();
+    wait_until("the lock is taken", || is_locked(&redis));
+    redis.kill();
+    let ended = working.end();
+    ended.exits(3).says(&["lost the connection"]);
+    let told = ended.json()["summary"]["elapsed_ms"].as_f64().unwrap();
+    assert!(told < 2500.0, "the holder was told after {told} ms; a renewal is due every 1000 ms");
+    place.is_empty();
+}
