@@ -140,6 +140,7 @@ impl WallClock {
 #[derive(Debug)]
 pub struct VirtualClock {
     nanos: AtomicU64,
+    happenings: AtomicU64,
     deadline: Option<Duration>,
 }
 
@@ -149,7 +150,7 @@ impl VirtualClock {
 
     /// A clock at [`VirtualClock::EPOCH`] that, with a deadline, lets nobody sleep past it.
     pub fn new(deadline: Option<Duration>) -> Self {
-        Self { nanos: AtomicU64::new(0), deadline }
+        Self { nanos: AtomicU64::new(0), happenings: AtomicU64::new(0), deadline }
     }
 
     /// Moves the clock forward to `time` (as [`Clock::now`] counts it); it never goes back.
@@ -157,6 +158,11 @@ impl VirtualClock {
     pub fn advance_to(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.nanos.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    /// How often somebody has said that something happened.
+    pub fn happenings(&self) -> u64 {
+        self.happenings.load(Ordering::Relaxed)
     }
 
     /// The time at which everybody is told that it is over, if there is one.
@@ -192,6 +198,10 @@ impl Clock for VirtualClock {
     /// Nothing happens while a virtual clock stands still, so what is not done is never done.
     fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
         if done() { Ok(()) } else { Err(Stopped::TimedOut) }
+    }
+
+    fn notify(&self) {
+        self.happenings.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Told};
-use super::timeline::{Reign, Shows};
+use super::timeline::Reign;
 use super::words::{Words, time};
 use super::{Case, Property};
 use crate::history::Moment;
@@ -24,19 +24,13 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
 }
 
 fn is_lost(reign: &Reign<'_>, belief: &Belief) -> bool {
-    let by_itself = reign
-        .end
-        .is_some_and(|end| end.shows == Shows::Overwritten && end.deed.actor == Some(belief.actor));
-    if by_itself {
-        return false;
-    }
-    match reign.own_deletion.filter(|deletion| deletion.sent.order <= belief.until.order) {
-        Some(deletion) => reign.is_over_before(deletion.sent),
-        // What it saw in the step that ended the belief counts, the time of that step does not.
-        None => reign.is_over_before(Moment {
-            order: belief.until.order.saturating_add(1),
-            at: belief.surely_until.at,
-        }),
+    match reign.own_end.filter(|own_end| own_end.sent.order <= belief.until.order) {
+        Some(own_end) => reign.is_over_before(own_end.sent),
+        // It gave nothing back, so what is over by then was ended by something else.
+        None => {
+            let order = belief.until.order.saturating_add(1);
+            reign.is_over_before(Moment { order, ..belief.until })
+        }
     }
 }
 

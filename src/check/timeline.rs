@@ -51,8 +51,8 @@ pub(super) struct Reign<'a> {
     pub lease: Option<LeaseEnd>,
     /// The first command that proves it to be over.
     pub end: Option<End<'a>>,
-    /// The first deletion by its own actor that may have been its end.
-    pub own_deletion: Option<Span>,
+    /// The first deletion or overwriting by its own actor that may have been its end.
+    pub own_end: Option<Span>,
     leased: Option<u64>,
 }
 
@@ -97,8 +97,24 @@ pub(super) struct Deletion<'a> {
     pub own: Option<usize>,
     /// How many reigns are known to have begun by the time of the reply.
     pub reigns_before: usize,
-    /// The only one of the reigns known by then that may not have been over before it.
-    sole: Option<usize>,
+    /// Which of the reigns known by then may not have been over before it.
+    open: Open,
+}
+
+/// Reigns that may not have been over.
+#[derive(Debug, Clone, Copy)]
+enum Open {
+    None,
+    One(usize),
+    Several,
+}
+
+/// Of a reign and all later ones, the two whose commands were sent first.
+#[derive(Debug, Clone, Copy)]
+struct Earliest {
+    reign: usize,
+    sent: u64,
+    next_sent: u64,
 }
 
 /// Everything about one lock.
@@ -112,8 +128,8 @@ pub(super) struct Line<'a> {
     pub flagged: Option<Deed<'a>>,
     /// How the lock was left when no actor was active, and when that was seen.
     pub left: Option<(Moment, &'a Left)>,
-    /// When the earliest of each reign's and all later reigns' commands was sent.
-    earliest_sent: Vec<u64>,
+    /// For each reign.
+    earliest: Vec<Earliest>,
     /// The reign of each token; none, if there are several.
     tokens: HashMap<&'a str, Option<usize>>,
 }
@@ -129,23 +145,36 @@ impl<'a> Line<'a> {
         self.tokens.get(token).is_some_and(Option::is_none)
     }
 
-    /// Whether every reign from this position on surely began after that command had run.
-    pub fn all_begin_after(&self, position: usize, span: Span) -> bool {
-        self.earliest_sent.get(position).is_none_or(|sent| span.received.order < *sent)
-    }
-
     /// What can be said only when everything was read.
     fn finish(&mut self, extensions: &Extensions) {
-        let sent = self.reigns.iter().rev().scan(u64::MAX, |earliest, reign| {
-            *earliest = reign.deed.span.sent.order.min(*earliest);
-            Some(*earliest)
-        });
-        self.earliest_sent = sent.collect();
-        self.earliest_sent.reverse();
+        self.earliest.reserve(self.reigns.len());
+        let mut after = Earliest { reign: 0, sent: u64::MAX, next_sent: u64::MAX };
+        for (position, reign) in self.reigns.iter().enumerate().rev() {
+            let sent = reign.deed.span.sent.order;
+            after = if sent <= after.sent {
+                Earliest { reign: position, sent, next_sent: after.sent }
+            } else {
+                Earliest { next_sent: after.next_sent.min(sent), ..after }
+            };
+            self.earliest.push(after);
+        }
+        self.earliest.reverse();
         self.name_victims();
         for reign in &mut self.reigns {
             let over_by = reign.end.map(|end| end.deed.span.received.order);
             reign.lease = extensions.end(reign.deed.span, reign.leased, over_by);
+        }
+    }
+
+    /// The only reign that a deletion can have ended.
+    fn only_candidate(&self, deletion: &Deletion<'_>) -> Option<usize> {
+        let by = deletion.deed.span.received.order;
+        let later = self.earliest.get(deletion.reigns_before);
+        let later = later.filter(|later| later.sent <= by);
+        match (deletion.open, later) {
+            (Open::One(reign), None) => Some(reign),
+            (Open::None, Some(later)) if by < later.next_sent => Some(later.reign),
+            _ => None,
         }
     }
 
@@ -155,8 +184,7 @@ impl<'a> Line<'a> {
         for deletion in &self.deletions {
             let span = deletion.deed.span;
             let by_token = deletion.token.and_then(|token| self.reign_of(token));
-            let is_sole = self.all_begin_after(deletion.reigns_before, span);
-            let victim = by_token.or(deletion.sole.filter(|_| is_sole));
+            let victim = by_token.or_else(|| self.only_candidate(deletion));
             let Some(reign) = victim.and_then(|victim| self.reigns.get_mut(victim)) else {
                 continue;
             };
@@ -229,6 +257,9 @@ impl<'a> Reader<'a> {
             }
             Change::Overwrote { token, lease } => {
                 self.conclude(deed, Shows::Overwritten);
+                if let Some(own) = self.own_of(deed).and_then(|own| self.line.reigns.get_mut(own)) {
+                    own.own_end.get_or_insert(deed.span);
+                }
                 self.begin(deed, token, None, *lease);
             }
             Change::Saw { token: None } => self.conclude(deed, Shows::Free),
@@ -267,22 +298,31 @@ impl<'a> Reader<'a> {
             fence,
             lease: None,
             end: None,
-            own_deletion: None,
+            own_end: None,
             leased,
         });
     }
 
+    /// The latest acquisition of whoever did this.
+    fn own_of(&self, deed: Deed<'_>) -> Option<usize> {
+        self.latest_of.get(&deed.actor?).copied()
+    }
+
     fn delete(&mut self, deed: Deed<'a>, token: Option<&'a str>) {
-        let own = deed.actor.and_then(|actor| self.latest_of.get(&actor).copied());
+        let own = self.own_of(deed);
         let own_reign = own.and_then(|own| self.line.reigns.get_mut(own));
         if let Some(own) = own_reign.filter(|own| token.is_none_or(|token| token == own.token)) {
-            own.own_deletion.get_or_insert(deed.span);
+            own.own_end.get_or_insert(deed.span);
         }
-        let is_sole = self.pending.len() == 1 && self.others_over_by < deed.span.sent.order;
-        let sole = self.pending.front().copied().filter(|_| is_sole);
-        self.conclude(deed, Shows::Cleared);
         let reigns_before = self.line.reigns.len();
-        self.line.deletions.push(Deletion { deed, token, own, reigns_before, sole });
+        let open = match (self.pending.front(), self.pending.len()) {
+            _ if self.others_over_by >= deed.span.sent.order => Open::Several,
+            (Some(reign), 1) => Open::One(*reign),
+            (None, _) => Open::None,
+            _ => Open::Several,
+        };
+        self.conclude(deed, Shows::Cleared);
+        self.line.deletions.push(Deletion { deed, token, own, reigns_before, open });
     }
 
     fn finish(mut self) -> Line<'a> {

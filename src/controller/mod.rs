@@ -191,7 +191,7 @@ impl Controller {
         cache: Option<&mut dyn ConnectionLike>,
     ) -> Result<Write, ControllerError> {
         protocol.check_write(caller, &self.lock, &self.slot)?;
-        let own = self.slot.get().and_then(|own| own.fence);
+        let own = caller.own.get().and_then(|own| own.fence);
         let (text, based_on, seen) = {
             let mut state = self.state();
             if let Some(own) = own.filter(|_| protocol.is_fenced()) {

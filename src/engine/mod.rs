@@ -304,6 +304,9 @@ mod tests {
         fn sleep(&self, _: Duration) -> Result<(), Stopped> {
             Ok(())
         }
+        fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
+            if done() { Ok(()) } else { Err(Stopped::TimedOut) }
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! Acquire, extend, release and force-release are each one script, which moves lock key and flag
 //! together (Redis runs a script as one command). A fencing token, counted in the flag hash and never
 //! below what the resource has seen, lets the resource refuse a holder whose lock was taken over
-//! (Kleppmann, "How to do distributed locking"). Loss of the lock is always told.
+//! (Kleppmann, "How to do distributed locking"). Who acquires remembers its token itself, so that
+//! threads that share a controller don't take each other's for their own. Loss of the lock is always
+//! told.
 
 use super::protocol::ask;
 use super::{
@@ -192,6 +194,7 @@ impl Protocol for Hardened {
             _ => None,
         };
         let acquisition = Acquisition { token, fence, ttl };
+        caller.own.set(Some(acquisition.clone()));
         caller.link.pause(PausePoint::TokenWrite);
         slot.set(Some(acquisition.clone()));
         Ok(acquisition)
@@ -203,8 +206,7 @@ impl Protocol for Hardened {
         lock: &LockName,
         slot: &TokenSlot,
     ) -> Result<(), LockError> {
-        caller.link.pause(PausePoint::TokenRead);
-        let own = slot.get().ok_or(LockError::NotOwner)?;
+        let own = caller.own.get().ok_or(LockError::NotOwner)?;
         let still_ours: bool = self.run(caller.link, &self.scripts.extend, lock, |cmd| {
             cmd.arg(beginning(&own.token)).arg(own.ttl.seconds());
         })?;
@@ -220,15 +222,13 @@ impl Protocol for Hardened {
         lock: &LockName,
         slot: &TokenSlot,
     ) -> Result<(), LockError> {
-        caller.link.pause(PausePoint::TokenRead);
-        let own = slot.get().ok_or(LockError::NotOwner)?;
+        let own = caller.own.get().ok_or(LockError::NotOwner)?;
         let released: i64 = self.run(caller.link, &self.scripts.release, lock, |cmd| {
             cmd.arg(beginning(&own.token)).arg(lock.flag());
         })?;
         match released {
             1 => {
-                caller.link.pause(PausePoint::TokenWrite);
-                slot.set(None);
+                forget(caller, slot, &own);
                 Ok(())
             }
             0 => self.lost(caller, slot, &own, "it was gone before it was released"),
@@ -247,8 +247,9 @@ impl Protocol for Hardened {
         let released: i64 = self.run(caller.link, &self.scripts.force_release, lock, |cmd| {
             cmd.arg(&observed).arg(lock.flag());
         })?;
-        caller.link.pause(PausePoint::TokenWrite);
-        slot.set(None);
+        if let Some(own) = caller.own.get() {
+            forget(caller, slot, &own);
+        }
         if released < 0 { Err(LockError::OtherToken) } else { Ok(()) }
     }
 
@@ -258,8 +259,7 @@ impl Protocol for Hardened {
         lock: &LockName,
         slot: &TokenSlot,
     ) -> Result<(), LockError> {
-        caller.link.pause(PausePoint::TokenRead);
-        let own = slot.get().ok_or(LockError::NotOwner)?;
+        let own = caller.own.get().ok_or(LockError::NotOwner)?;
         let raw: Option<Vec<u8>> = ask(caller.link, "GET", lock.key(), |_| ())?;
         match raw.as_deref().map(Payload::decode) {
             Some(payload) if *payload.token() == own.token => Ok(()),
@@ -293,11 +293,17 @@ impl Hardened {
         own: &Acquisition,
         why: &str,
     ) -> Result<(), LockError> {
-        caller.link.pause(PausePoint::TokenWrite);
-        if slot.get().is_some_and(|now| now.token == own.token) {
-            slot.set(None);
-        }
+        forget(caller, slot, own);
         Err(LockError::Lost(why.into()))
+    }
+}
+
+/// Forgets an acquisition; what others who share the controller remember is not touched.
+fn forget(caller: &mut Caller<'_>, slot: &TokenSlot, own: &Acquisition) {
+    caller.own.set(None);
+    caller.link.pause(PausePoint::TokenWrite);
+    if slot.get().is_some_and(|now| now.token == own.token) {
+        slot.set(None);
     }
 }
 

@@ -14,10 +14,13 @@ pub struct Caller<'a> {
     pub clock: &'a dyn Clock,
     /// The owner and the source of tokens.
     pub identity: &'a Identity,
+    /// What the caller itself remembers of the lock, whoever it shares its controller with.
+    pub own: &'a TokenSlot,
 }
 
 /// A way to guard a file with a lock. The token slot is the controller's memory of its
-/// acquisition; an operation reads and writes it as the protocol says.
+/// acquisition, which all who share the controller share; an operation reads and writes it, or the
+/// caller's own memory, as the protocol says.
 pub trait Protocol: Send + Sync {
     /// The name that the command line and reports use.
     fn name(&self) -> &'static str;

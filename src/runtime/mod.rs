@@ -360,10 +360,14 @@ impl World {
         lock(&self.failure).clone()
     }
 
+    /// Notes that the server let the time for a reply pass.
+    fn note_silence(&self, error: &redis::RedisError) {
+        self.silent.fetch_or(error.is_timeout(), Ordering::Relaxed);
+    }
+
     fn explain(&self, error: &LockError) -> String {
         match error {
             LockError::Redis { command, key, source } => {
-                self.silent.fetch_or(source.is_timeout(), Ordering::Relaxed);
                 format!("{command} {key:?}: {}", self.server.explain(source))
             }
             other => other.to_string(),

@@ -51,7 +51,7 @@ impl Strand<'_> {
             Action::Crash => Err(self.crashed()),
             Action::ForgetToken { lock } => {
                 self.controller(*lock)?.forget_token(&mut self.link);
-                self.held.remove(lock);
+                self.forget(*lock);
                 Ok(())
             }
             Action::ReplaceToken { lock } => self.replace_token(*lock),
@@ -116,7 +116,7 @@ impl Strand<'_> {
         let deadline = self.clock.now().saturating_add(wait.unwrap_or(world.plan.wait));
         let mut failed = 0;
         loop {
-            let error = match controller.acquire(&mut self.caller(), world.protocol, ttl) {
+            let error = match controller.acquire(&mut self.caller(lock).0, world.protocol, ttl) {
                 Ok(acquired) => {
                     note(operation, &acquired);
                     self.held.insert(lock, acquired);
@@ -139,7 +139,7 @@ impl Strand<'_> {
     fn extend(&mut self, lock: usize) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
         let world = self.world;
-        let result = controller.extend(&mut self.caller(), world.protocol);
+        let result = controller.extend(&mut self.caller(lock).0, world.protocol);
         result.map_err(|error| self.failure(&error))
     }
 
@@ -187,11 +187,11 @@ impl Strand<'_> {
         operation: &mut Operation,
     ) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
-        if let Some(own) = controller.acquisition() {
+        if let Some(own) = self.remembered(lock, &controller) {
             note(operation, &own);
         }
         let world = self.world;
-        let mut caller = self.caller();
+        let (mut caller, _) = self.caller(lock);
         let result = if force {
             controller.force_release(&mut caller, world.protocol)
         } else {
@@ -205,16 +205,12 @@ impl Strand<'_> {
     fn dump(&mut self, lock: usize, operation: &mut Operation) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
         self.open_cache();
-        if let Some(own) = controller.acquisition() {
+        if let Some(own) = self.remembered(lock, &controller) {
             note(operation, &own);
         }
         let world = self.world;
-        let mut caller = crate::lock::Caller {
-            link: &mut self.link,
-            clock: self.clock,
-            identity: &world.identity,
-        };
-        let cache = self.cache.as_mut().map(|cache| cache as &mut dyn ConnectionLike);
+        let (mut caller, cache) = self.caller(lock);
+        let cache = cache.map(|cache| cache as &mut dyn ConnectionLike);
         let result = controller.dump(&mut caller, world.protocol, cache);
         operation.write = Some(result.map_err(|error| self.failure(&error))?);
         Ok(())
@@ -249,7 +245,7 @@ impl Strand<'_> {
     fn redis(&mut self, lock: usize, arguments: &[String]) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
         let names = controller.lock();
-        let payload = controller.acquisition().map(|own| {
+        let payload = self.remembered(lock, &controller).map(|own| {
             encode_payload(&own.token, &self.world.identity, self.clock.unix(), own.ttl)
         });
         let mut cmd = redis::Cmd::new();

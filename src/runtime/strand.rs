@@ -7,7 +7,7 @@ use crate::clock::{Clock, Stopped};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link};
 use crate::history::{Event, EventKind, Failure, FailureKind, Operation};
-use crate::lock::{Acquisition, Caller, LockError};
+use crate::lock::{Acquisition, Caller, LockError, TokenSlot};
 use crate::scenario::{ActorPlan, Instance, Start};
 use crate::server::Connection;
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub(super) struct Strand<'a> {
     pub(super) cache: Option<Gated<'a>>,
     /// What the actor holds, as far as it knows, by lock.
     pub(super) held: BTreeMap<usize, Acquisition>,
+    /// What the actor itself remembers, whoever it shares its controllers with.
+    own: BTreeMap<usize, TokenSlot>,
     new_gate: NewGate<'a>,
     fate: Arc<Fate>,
     actor: usize,
@@ -53,6 +55,7 @@ impl<'a> Strand<'a> {
             link: Gated::new(connection, gate),
             cache: None,
             held: BTreeMap::new(),
+            own: BTreeMap::new(),
             new_gate,
             fate,
             actor: 0,
@@ -72,6 +75,7 @@ impl<'a> Strand<'a> {
             self.fate.crashed.store(false, Ordering::Relaxed);
             self.steps_taken = 0;
             self.held.clear();
+            self.own.clear();
             self.controllers = vec![None; world.runs.len()];
             let ready = self.wait_for_start(plan);
             self.record(EventKind::Started);
@@ -123,7 +127,8 @@ impl<'a> Strand<'a> {
         self.fate.injected.store(false, Ordering::Relaxed);
         let result = body(self, &mut operation);
         let result = match result {
-            Err(_) if self.fate.crashed.load(Ordering::Relaxed) => Err(self.crashed()),
+            // A crash between two commands is seen only here.
+            _ if self.fate.crashed.load(Ordering::Relaxed) => Err(self.crashed()),
             other => other,
         };
         let signal = operation.name.clone();
@@ -144,6 +149,7 @@ impl<'a> Strand<'a> {
             controller.forget_acquisition();
         }
         self.held.clear();
+        self.own.clear();
         Failure { kind: FailureKind::Crashed, message: "killed".into() }
     }
 
@@ -186,8 +192,31 @@ impl<'a> Strand<'a> {
         Ok(controller)
     }
 
-    pub(super) fn caller(&mut self) -> Caller<'_> {
-        Caller { link: &mut self.link, clock: self.clock, identity: &self.world.identity }
+    /// The actor as a caller of the lock library, with its own memory of a lock.
+    pub(super) fn caller(&mut self, lock: usize) -> (Caller<'_>, Option<&mut Gated<'a>>) {
+        let caller = Caller {
+            link: &mut self.link,
+            clock: self.clock,
+            identity: &self.world.identity,
+            own: self.own.entry(lock).or_default(),
+        };
+        (caller, self.cache.as_mut())
+    }
+
+    /// What the actor itself remembers of a lock, or else its controller.
+    pub(super) fn remembered(
+        &mut self,
+        lock: usize,
+        controller: &Controller,
+    ) -> Option<Acquisition> {
+        let own = self.own.entry(lock).or_default().get();
+        own.or_else(|| controller.acquisition())
+    }
+
+    /// Forgets what the actor itself remembers of a lock.
+    pub(super) fn forget(&mut self, lock: usize) {
+        self.own.remove(&lock);
+        self.held.remove(&lock);
     }
 
     /// Opens the connection to the cache, if it can be had: no cache is no failure of a write
@@ -231,10 +260,16 @@ impl<'a> Strand<'a> {
             LockError::AlreadyLocked { .. } => FailureKind::AlreadyLocked,
             LockError::Lost(_) | LockError::OtherToken => FailureKind::LostLock,
             LockError::NotOwner | LockError::NotLocked => FailureKind::Refused,
+            LockError::Redis { .. } if self.fate.crashed.load(Ordering::Relaxed) => {
+                FailureKind::Crashed
+            }
             LockError::Redis { .. } if self.fate.injected.swap(false, Ordering::Relaxed) => {
                 FailureKind::Injected
             }
-            LockError::Redis { .. } => FailureKind::Environment,
+            LockError::Redis { source, .. } => {
+                self.world.note_silence(source);
+                FailureKind::Environment
+            }
         };
         Failure { kind, message: self.world.explain(error) }
     }

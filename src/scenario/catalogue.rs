@@ -13,13 +13,39 @@ macro_rules! embedded {
 }
 
 /// Name and text of each embedded file.
-pub(super) const FILES: [(&str, &str); 6] = [
+pub(super) const FILES: [(&str, &str); 32] = [
     embedded!("thundering_herd"),
     embedded!("rapid_sequential"),
     embedded!("ttl_expiration"),
     embedded!("token_corruption"),
     embedded!("orphaned_locks"),
     embedded!("deadlock_sim"),
+    embedded!("singleton_race"),
+    embedded!("clear_locks_race"),
+    embedded!("build_climate"),
+    embedded!("cache_refresh"),
+    embedded!("force_unlock_recovery"),
+    embedded!("operation_vs_ttl"),
+    embedded!("check_then_delete"),
+    embedded!("blind_delete"),
+    embedded!("shared_token_slot"),
+    embedded!("set_then_flag"),
+    embedded!("stale_write"),
+    embedded!("paused_holder"),
+    embedded!("zero_ttl"),
+    embedded!("silent_reacquire"),
+    embedded!("watchdog_dies"),
+    embedded!("watchdog_outlives"),
+    embedded!("additive_extend"),
+    embedded!("killed_holder"),
+    embedded!("lost_reply"),
+    embedded!("late_execution"),
+    embedded!("rejected_release"),
+    embedded!("amnesia"),
+    embedded!("clock_jump"),
+    embedded!("eviction"),
+    embedded!("glob_clear"),
+    embedded!("starvation"),
 ];
 
 /// The embedded scenarios, in the order in which they are listed.

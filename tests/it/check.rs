@@ -1,0 +1,9 @@
+//! The checkers: a corpus of saved histories, generated histories against a slow oracle and against
+//! what really happened, and histories that nobody recorded.
+
+mod corpus;
+mod generated;
+mod hostile;
+mod model;
+mod oracle;
+mod tape;

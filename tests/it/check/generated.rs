@@ -1,0 +1,159 @@
+//! Generated histories: what the checkers find is what the slow oracle finds, and all of it really
+//! happened.
+
+use super::model::{Act, Asks, Setup, Truth, run};
+use super::oracle::{Found, Oracle};
+use nodb_trigger::check::{Checked, Property, check};
+use nodb_trigger::history::History;
+use proptest::prelude::*;
+
+const ASKS: [Asks; 3] = [Asks::Nothing, Asks::First, Asks::AtOnce];
+
+fn act(locks: usize) -> impl Strategy<Value = Act> {
+    let lock = 0..locks;
+    prop_oneof![
+        5 => (lock.clone(), 0..4u8, prop::bool::weighted(0.05)).prop_map(
+            |(lock, retries, overwrites)| Act::Acquire { lock, retries, overwrites }
+        ),
+        3 => (lock.clone(), 0..3usize).prop_map(|(lock, asks)| Act::Dump { lock, asks: ASKS[asks] }),
+        4 => (lock.clone(), 0..3usize, any::<bool>()).prop_map(|(lock, asks, tells)| {
+            Act::Release { lock, asks: ASKS[asks], tells }
+        }),
+        1 => (lock.clone(), any::<bool>()).prop_map(|(lock, clears)| Act::Force { lock, clears }),
+        1 => (lock.clone(), any::<bool>()).prop_map(|(lock, own)| Act::Extend { lock, own }),
+        1 => lock.prop_map(|lock| Act::Forget { lock }),
+        3 => Just(Act::Sleep),
+        1 => Just(Act::Crash),
+    ]
+}
+
+fn setup(in_sequence: bool) -> impl Strategy<Value = Setup> {
+    (1..3usize, 2..5usize).prop_flat_map(move |(locks, actors)| {
+        let program = prop::collection::vec(act(locks), 1..14);
+        let pass = prop_oneof![3 => 0..3u64, 1 => 0..400u64];
+        (
+            prop::collection::vec(program, actors),
+            prop::collection::vec((0..actors, pass), 0..80),
+            prop_oneof![Just(5u64), Just(300), Just(100_000)],
+            1..u64::MAX,
+        )
+            .prop_map(move |(actors, turns, lease, seed)| Setup {
+                actors,
+                locks,
+                lease,
+                turns,
+                in_sequence,
+                seed,
+            })
+    })
+}
+
+fn found(checked: &Checked) -> Vec<Found> {
+    let mut found: Vec<Found> = checked
+        .findings
+        .iter()
+        .map(|it| (it.property, it.lock, it.actors.first().copied(), it.at))
+        .collect();
+    found.sort();
+    found
+}
+
+fn of(checked: &Checked, property: Property) -> Vec<(usize, usize, u64)> {
+    let findings = checked.findings.iter().filter(|finding| finding.property == property);
+    let mut found: Vec<(usize, usize, u64)> =
+        findings.map(|it| (it.lock, it.actors.first().copied().unwrap_or(99), it.at)).collect();
+    found.sort_unstable();
+    found
+}
+
+fn sorted(mut list: Vec<(usize, usize, u64)>) -> Vec<(usize, usize, u64)> {
+    list.sort_unstable();
+    list
+}
+
+/// Whether all of these really happened.
+fn happened(found: Vec<(usize, usize, u64)>, really: &[(usize, usize, u64)]) -> bool {
+    let mut left = really.to_vec();
+    found.iter().all(|one| match left.iter().position(|other| other == one) {
+        Some(position) => {
+            left.remove(position);
+            true
+        }
+        None => false,
+    })
+}
+
+fn is_sound(history: &History, checked: &Checked, truth: &Truth) -> Result<(), TestCaseError> {
+    let claims = [
+        (Property::ForeignRelease, &truth.foreign_releases),
+        (Property::SilentLoss, &truth.silent_losses),
+        (Property::LostUpdate, &truth.lost_updates),
+    ];
+    for (property, really) in claims {
+        let claimed = of(checked, property);
+        let is_true = happened(claimed.clone(), really);
+        prop_assert!(is_true, "{property:?} {claimed:?} {really:?}{}", text(history, checked));
+    }
+    Ok(())
+}
+
+/// A history and what is said of it, for whoever looks into a failure.
+fn text(history: &History, checked: &Checked) -> String {
+    let mut out = Vec::new();
+    history.write(&mut out).unwrap();
+    format!("\n{}{:#?}", String::from_utf8(out).unwrap(), checked.findings)
+}
+
+/// The first events of a history.
+fn cut(history: &History, length: usize) -> History {
+    let events = history.events.iter().take(length).cloned().collect();
+    History { head: history.head.clone(), events, is_whole: true }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(debug_assertions) { 1500 } else { 20_000 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_checkers_find_what_the_definitions_say(setup in prop_oneof![1 => setup(true), 3 => setup(false)]) {
+        let (history, _) = run(&setup);
+        let checked = check(&history);
+        prop_assert!(checked.is_whole);
+        let defined = Oracle::read(&history).all();
+        prop_assert_eq!(found(&checked), defined, "{}", text(&history, &checked));
+    }
+
+    #[test]
+    fn what_is_found_really_happened(setup in setup(false)) {
+        let (history, truth) = run(&setup);
+        is_sound(&history, &check(&history), &truth)?;
+    }
+
+    #[test]
+    fn where_nothing_overlaps_all_that_happened_is_found(setup in setup(true)) {
+        let (history, truth) = run(&setup);
+        let checked = check(&history);
+        is_sound(&history, &checked, &truth)?;
+        let foreign = of(&checked, Property::ForeignRelease);
+        let really = sorted(truth.foreign_releases);
+        prop_assert_eq!(foreign, really, "{}", text(&history, &checked));
+        let silent = of(&checked, Property::SilentLoss);
+        let really = sorted(truth.silent_losses);
+        prop_assert_eq!(silent, really, "{}", text(&history, &checked));
+    }
+
+    #[test]
+    fn a_cut_history_is_not_whole_and_still_says_nothing_false(
+        setup in setup(false),
+        part in 0.0..1.0f64,
+    ) {
+        let (history, truth) = run(&setup);
+        let length = (history.events.len() as f64 * part) as usize;
+        let checked = check(&cut(&history, length));
+        prop_assert!(!checked.is_whole);
+        is_sound(&history, &checked, &truth)?;
+    }
+}
