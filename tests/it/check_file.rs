@@ -117,7 +117,7 @@ fn history() -> impl Strategy<Value = History> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 500,
+        cases: 200,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -177,11 +177,14 @@ fn lost_update_bad() -> Story {
     }
 }
 
-/// A holds the lock, but never read what B wrote: stale, and yet no lock was lost.
+/// A holds the lock, but never read what B wrote: stale, and yet no lock was lost. Then its lock is
+/// lost, and it overwrites what it wrote itself.
 fn lost_update_ok() -> Story {
     let mut tape = Tape::new("lost_update", &["A", "B"], 1);
     tape.at(0).acquire(B, 0, "b1", 3000).dump(B, 1, 1, 2).release(B, 0, "b1");
-    tape.at(1000).acquire(A, 0, "a1", 3000).dump(A, 1, 2, 3).release(A, 0, "a1");
+    tape.at(1000).acquire(A, 0, "a1", 3000).dump(A, 1, 2, 3);
+    tape.at(5000).begin(A, "work", 0).saw(A, 0, None);
+    tape.fail(A, FailureKind::LostLock, "the lock was lost").dump(A, 1, 3, 4);
     Story { name: "lost_update-ok", history: ends(&mut tape), findings: &[] }
 }
 

@@ -172,7 +172,7 @@ fn cut(history: &History, length: usize) -> History {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(debug_assertions) { 1500 } else { 20_000 },
+        cases: if cfg!(debug_assertions) { 400 } else { 20_000 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -225,7 +225,7 @@ fn the_generated_histories_have_every_property() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let mut counts = std::collections::BTreeMap::new();
-    for _ in 0..3000 {
+    for _ in 0..2000 {
         let setup = setups().new_tree(&mut runner).unwrap().current();
         let (history, _) = run(&setup);
         for finding in check(&history).findings {
@@ -234,5 +234,5 @@ fn the_generated_histories_have_every_property() {
     }
     println!("{counts:?}");
     let rarest = counts.values().min().copied().unwrap_or(0);
-    assert!(counts.len() == 10 && rarest >= 20, "{counts:?}");
+    assert!(counts.len() == 10 && rarest >= 10, "{counts:?}");
 }
