@@ -37,7 +37,7 @@ fn check_acquisitions(case: &Case<'_>, lock: usize, line: &Line<'_>, findings: &
         let surely_before =
             surely_before.partition_point(|before| before.deed.span.received.order < sent);
         let before = surely_before.checked_sub(1).and_then(|last| *highest.get(last)?);
-        let before = before.filter(|(highest, _)| *highest >= fence).map(|(_, reign)| reign);
+        let before = before.filter(|(highest, _)| *highest > fence).map(|(_, reign)| reign);
         let same = with_fence.insert(fence, position);
         if let Some(before) = before.or(same) {
             findings.add(Property::FencingOrder, lock, || {

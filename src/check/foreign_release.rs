@@ -1,8 +1,7 @@
 //! Foreign release: a release deletes somebody else's lock.
 //!
-//! What is done in a `release`, or in a raw command of a careless client, counts. A force-release and
-//! a clearing of locks are meant to hit others; but a force-release that deletes an acquisition which
-//! began after it did has hit one that it can't have meant. The lock deleted was somebody else's if the command itself made sure of a token that
+//! Only what is done in a `release`, or in a raw command of a careless client, counts: a force-release
+//! and a clearing of locks are meant to hit others. The lock deleted was somebody else's if the command itself made sure of a token that
 //! another actor acquired; or if the releasing actor never acquired the lock, or its latest
 //! acquisition was surely over before the deletion was sent, so that what was there was another's.
 
@@ -19,26 +18,15 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, line) in case.locks.iter().enumerate() {
         for deletion in &line.deletions {
             let Some(actor) = deletion.deed.actor else { continue };
-            let verb = case.story.verb(deletion.deed.step);
-            if !matches!(verb, Some("release" | "redis" | "force_release")) {
+            if !matches!(case.story.verb(deletion.deed.step), Some("release" | "redis")) {
                 continue;
             }
-            let is_meant = |victim: &usize| {
-                verb == Some("force_release") && !began_within(case, line, deletion, *victim)
-            };
-            if let Some(victim) = victim(line, deletion, actor).filter(|victim| !is_meant(victim)) {
+            if let Some(victim) = victim(line, deletion, actor) {
                 let tell = || tell(case, line, deletion, actor, victim);
                 findings.add(Property::ForeignRelease, lock, tell);
             }
         }
     }
-}
-
-/// Whether a reign began when the step that ended it had begun.
-fn began_within(case: &Case<'_>, line: &Line<'_>, deletion: &Deletion<'_>, victim: usize) -> bool {
-    let step = deletion.deed.step.and_then(|step| case.story.steps.get(step));
-    let reign = line.reigns.get(victim);
-    step.zip(reign).is_some_and(|(step, reign)| reign.deed.span.sent.order > step.begun.order)
 }
 
 /// Whose reign a deletion ended, if that was surely not the deleting actor's own.

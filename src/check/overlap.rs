@@ -28,9 +28,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
             }
         }
         findings.omit(left);
-        if belief.surely_until.order > belief.from.order {
-            lasting.insert((belief.surely_until.order, position));
-        }
+        lasting.insert((belief.surely_until.order, position));
     }
 }
 

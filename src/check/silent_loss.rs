@@ -9,7 +9,6 @@ use super::findings::{Findings, Told};
 use super::timeline::Reign;
 use super::words::{Words, time};
 use super::{Case, Property};
-use crate::history::Moment;
 
 /// Finds each loss that nobody told of.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
@@ -27,10 +26,7 @@ fn is_lost(reign: &Reign<'_>, belief: &Belief) -> bool {
     match reign.own_end.filter(|own_end| own_end.sent.order <= belief.until.order) {
         Some(own_end) => reign.is_over_before(own_end.sent),
         // It gave nothing back, so what is over by then was ended by something else.
-        None => {
-            let order = belief.until.order.saturating_add(1);
-            reign.is_over_before(Moment { order, ..belief.until })
-        }
+        None => reign.is_over_before(belief.until),
     }
 }
 

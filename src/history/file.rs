@@ -231,7 +231,8 @@ impl Lines<'_> {
             let what = format!("a history of more than {LARGEST_FILE} bytes is not read");
             return Err(self.damaged(&what));
         }
-        Ok((read > 0).then(|| self.text.ends_with(b"\n")))
+        let is_complete = self.text.pop_if(|last| *last == b'\n').is_some();
+        Ok((read > 0).then_some(is_complete))
     }
 
     fn damaged(&self, what: &str) -> FileError {
@@ -242,12 +243,9 @@ impl Lines<'_> {
 /// What a JSON error says, without its place: it counts each line as the first.
 fn in_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) if error.column() > 0 => {
-            let what = text.get(..end).unwrap_or(&text);
-            format!("{} (column {})", shortened(what), error.column())
-        }
-        _ => shortened(&text),
+    match text.rsplit_once(" at line ") {
+        Some((what, _)) => format!("{} (column {})", shortened(what), error.column()),
+        None => shortened(&text),
     }
 }
 

@@ -228,7 +228,7 @@ impl World {
         };
         buffers.push(std::mem::take(&mut lock(&self.late_events)));
         // One that did not answer would make us wait for the time-out once more.
-        if !self.silent.load(Ordering::Relaxed) {
+        if !self.is_silent() {
             // The server may have gone meanwhile; a new connection tells.
             match self.server.connect(0) {
                 Ok(mut link) => self.look_at_all(&mut link, "after"),
@@ -376,9 +376,20 @@ impl World {
         self.takes_by_force() || self.identity.issued(payload.token())
     }
 
+    fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
     /// Notes that the server let the time for a reply pass.
     fn note_silence(&self, error: &redis::RedisError) {
         self.silent.fetch_or(error.is_timeout(), Ordering::Relaxed);
+    }
+
+    fn explain_and_note(&self, error: &LockError) -> String {
+        if let LockError::Redis { source, .. } = error {
+            self.note_silence(source);
+        }
+        self.explain(error)
     }
 
     fn explain(&self, error: &LockError) -> String {

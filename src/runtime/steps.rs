@@ -254,7 +254,12 @@ impl Strand<'_> {
         let runid = controller.lock().runid();
         let world = self.world;
         if !world.takes_by_force() {
-            let foreign = world.foreign_lock(&mut self.link, runid);
+            // Not over the actor's own connection: it is no part of the operation.
+            let mut other = world.server.connect(0).map_err(|error| Failure {
+                kind: FailureKind::Environment,
+                message: error.to_string(),
+            })?;
+            let foreign = world.foreign_lock(&mut other, runid, true);
             let foreign = foreign.map_err(|error| self.lock_failure(&error))?;
             refused_unless(foreign.is_none(), || foreign.unwrap_or_default())?;
         }

@@ -266,9 +266,9 @@ impl<'a> Strand<'a> {
             LockError::Redis { .. } if self.fate.injected.swap(false, Ordering::Relaxed) => {
                 FailureKind::Injected
             }
-            LockError::Redis { source, .. } => {
-                self.world.note_silence(source);
-                FailureKind::Environment
+            LockError::Redis { .. } => {
+                let message = self.world.explain_and_note(error);
+                return Failure { kind: FailureKind::Environment, message };
             }
         };
         Failure { kind, message: self.world.explain(error) }

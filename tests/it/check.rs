@@ -2,8 +2,10 @@
 //! what really happened, and histories that nobody recorded.
 
 mod corpus;
+mod definitions;
 mod generated;
 mod hostile;
 mod model;
 mod oracle;
+mod setup;
 mod tape;

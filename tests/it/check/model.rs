@@ -5,6 +5,7 @@
 //! it was sent and its reply received are spread between this turn and the actor's neighbouring
 //! ones, so that the spans of several actors overlap; `in_sequence` leaves them no room.
 
+use super::setup::{Act, Asks, Setup, Truth};
 use nodb_trigger::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
     Operation, Write,
@@ -13,66 +14,6 @@ use std::collections::HashMap;
 
 /// One nanosecond less would be no whole millisecond of Redis.
 const MILLISECOND: u64 = 1_000_000;
-
-/// What an actor does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// Takes the lock; tries again so often; or writes over whoever holds it.
-    Acquire { lock: usize, retries: u8, overwrites: bool },
-    /// Writes the file; asks first whether anybody, or it itself, holds the lock.
-    Dump { lock: usize, asks: Asks },
-    /// Gives the lock back.
-    Release { lock: usize, asks: Asks, tells: bool },
-    /// Deletes the lock, whoever holds it; as `clear_locks` or as `force_release`.
-    Force { lock: usize, clears: bool },
-    /// Extends the lease; of its own lock only, or of whoever's.
-    Extend { lock: usize, own: bool },
-    /// Forgets the token.
-    Forget { lock: usize },
-    /// Does nothing.
-    Sleep,
-    /// Crashes.
-    Crash,
-}
-
-/// What a client asks before it does something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asks {
-    /// Nothing.
-    Nothing,
-    /// Looks first, and then does it, in two commands.
-    First,
-    /// Both in one script.
-    AtOnce,
-}
-
-/// A run to be made.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// What each actor does.
-    pub actors: Vec<Vec<Act>>,
-    /// How many locks there are.
-    pub locks: usize,
-    /// Every lease, in milliseconds.
-    pub lease: u64,
-    /// Whose turn it is, and how many milliseconds pass before it.
-    pub turns: Vec<(usize, u64)>,
-    /// Whether each reply comes before the next command is sent.
-    pub in_sequence: bool,
-    /// What decides how spans are spread.
-    pub seed: u64,
-}
-
-/// What really happened.
-#[derive(Debug, Default)]
-pub struct Truth {
-    /// Deletions of others' locks in a release: lock, actor, and when its reply came.
-    pub foreign_releases: Vec<(usize, usize, u64)>,
-    /// Losses that nobody told of: lock, actor, and when the belief ended.
-    pub silent_losses: Vec<(usize, usize, u64)>,
-    /// Writes over what was never read, by one whose lock was gone: lock, actor, when completed.
-    pub lost_updates: Vec<(usize, usize, u64)>,
-}
 
 /// Makes a run.
 pub fn run(setup: &Setup) -> (History, Truth) {
@@ -118,6 +59,7 @@ struct Actor {
     tokens: HashMap<usize, String>,
     beliefs: HashMap<usize, String>,
     based_on: HashMap<usize, u64>,
+    fences: HashMap<usize, u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -289,8 +231,8 @@ impl<'a> Model<'a> {
         };
         let operation = Operation {
             number: self.actors[actor].steps,
-            verb: verb(act).into(),
-            lock: lock_of(act),
+            verb: act.verb().into(),
+            lock: act.lock(),
             ..Operation::default()
         };
         let last = self.actors[actor].last;
@@ -311,7 +253,8 @@ impl<'a> Model<'a> {
             return;
         }
         let last = self.actors[actor].last;
-        let sent = if self.setup.in_sequence { position - 7 } else { self.between(last + 1, position) };
+        let sent =
+            if self.setup.in_sequence { position - 7 } else { self.between(last + 1, position) };
         let mut done = self.perform(actor, act, operation, turn);
         done.turn = turn;
         if let Some((at, ..)) = &mut done.command {
@@ -344,7 +287,7 @@ impl<'a> Model<'a> {
         let mut waiting =
             Waiting { turn, command: None, foreign: None, lost_update: None, end: None };
         let phase = self.actors[actor].phase;
-        let lock = lock_of(act).unwrap_or(0);
+        let lock = act.lock().unwrap_or(0);
         let own = self.actors[actor].tokens.get(&lock).cloned();
         let held = self.keys[lock].clone();
         let is_own = held.as_ref().is_some_and(|key| Some(&key.token) == own.as_ref());
@@ -357,13 +300,12 @@ impl<'a> Model<'a> {
                 if held.is_none() || overwrites {
                     let taken = self.take(actor, lock, overwrites, turn);
                     operation.token = self.actors[actor].tokens.get(&lock).cloned();
-                    operation.fence = Some(self.issued);
+                    operation.fence = self.actors[actor].fences.get(&lock).copied();
                     changes.extend([taken, Change::Flagged { locked: true }]);
                     waiting.end = Some(Ok(operation));
                 } else {
                     changes.push(Change::Refused);
-                    waiting.end =
-                        fail(FailureKind::AlreadyLocked).filter(|_| phase >= retries);
+                    waiting.end = fail(FailureKind::AlreadyLocked).filter(|_| phase >= retries);
                 }
             }
             Act::Dump { asks, .. } if phase == 0 && asks == Asks::First => {
@@ -381,13 +323,15 @@ impl<'a> Model<'a> {
                 self.revisions[lock] = (write.wrote, Some(actor));
                 waiting.lost_update = (wrote_over_others && !is_own).then_some(lock);
                 operation.write = Some(write);
+                operation.fence = self.actors[actor].fences.get(&lock).copied();
                 waiting.end = Some(Ok(operation));
             }
             Act::Release { asks: Asks::First, tells, .. } if phase == 0 => {
                 changes.push(saw());
                 if held.is_none() {
                     self.actors[actor].tokens.remove(&lock);
-                    waiting.end = if tells { fail(FailureKind::LostLock) } else { Some(Ok(operation)) };
+                    waiting.end =
+                        if tells { fail(FailureKind::LostLock) } else { Some(Ok(operation)) };
                 } else if !is_own {
                     waiting.end = fail(FailureKind::Refused);
                 }
@@ -424,9 +368,10 @@ impl<'a> Model<'a> {
             }
             Act::Sleep | Act::Crash => waiting.end = Some(Ok(operation)),
         }
-        let sends = !matches!(act, Act::Forget { .. } | Act::Sleep) && waiting.end.as_ref().is_none_or(
-            |end| end.as_ref().is_ok_and(|end| end.write.is_none()) || end.is_err(),
-        );
+        let sends = !matches!(act, Act::Forget { .. } | Act::Sleep)
+            && waiting.end.as_ref().is_none_or(|end| {
+                end.as_ref().is_ok_and(|end| end.write.is_none()) || end.is_err()
+            });
         if sends {
             let effects = changes.into_iter().map(|change| Effect { lock, change }).collect();
             waiting.command = Some((0, effects, format!("{act:?}")));
@@ -443,6 +388,8 @@ impl<'a> Model<'a> {
             self.ends.insert(before.token, TrueEnd { turn, by: Some(actor) });
         }
         self.deadlines.insert(token.clone(), deadline);
+        let fence = self.issued % self.setup.fences;
+        self.actors[actor].fences.insert(lock, fence);
         self.flags[lock] = true;
         self.actors[actor].tokens.insert(lock, token.clone());
         self.actors[actor].based_on.insert(lock, self.revisions[lock].0);
@@ -450,7 +397,7 @@ impl<'a> Model<'a> {
         if overwrites {
             Change::Overwrote { token, lease }
         } else {
-            Change::Took { token, fence: Some(self.issued), lease }
+            Change::Took { token, fence: Some(fence), lease }
         }
     }
 
@@ -535,31 +482,5 @@ impl<'a> Model<'a> {
             lost_updates: told(&self.lost),
         };
         (History { head, events, is_whole: true }, truth)
-    }
-}
-
-fn verb(act: Act) -> &'static str {
-    match act {
-        Act::Acquire { .. } => "acquire",
-        Act::Dump { .. } => "dump",
-        Act::Release { .. } => "release",
-        Act::Force { clears: true, .. } => "clear_locks",
-        Act::Force { clears: false, .. } => "force_release",
-        Act::Extend { .. } => "extend",
-        Act::Forget { .. } => "forget_token",
-        Act::Sleep => "sleep",
-        Act::Crash => "crash",
-    }
-}
-
-fn lock_of(act: Act) -> Option<usize> {
-    match act {
-        Act::Acquire { lock, .. }
-        | Act::Dump { lock, .. }
-        | Act::Release { lock, .. }
-        | Act::Force { lock, .. }
-        | Act::Extend { lock, .. }
-        | Act::Forget { lock } => Some(lock),
-        Act::Sleep | Act::Crash => None,
     }
 }

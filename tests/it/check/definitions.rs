@@ -1,0 +1,304 @@
+//! The definitions of the properties, written down as they are read.
+
+use super::oracle::{Did, Oracle, Step, token_of};
+use nodb_trigger::check::Property;
+use nodb_trigger::history::{Change, EventKind, FailureKind, Left, Moment, Write};
+
+/// A finding without its words: the property, the lock, who did wrong or suffered, and when.
+pub type Found = (Property, usize, Option<usize>, u64);
+
+impl<'a> Oracle<'a> {
+    /// Everything that is wrong.
+    pub fn all(&self) -> Vec<Found> {
+        let mut all = Vec::new();
+        all.extend(self.overlaps());
+        all.extend(self.foreign_releases());
+        all.extend(self.lost_updates());
+        all.extend(self.silent_losses());
+        all.extend(self.left());
+        all.extend(self.fencing_order());
+        all.extend(self.starvation());
+        all.extend(self.deadlocks());
+        all.sort();
+        all
+    }
+
+    fn overlaps(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for a in &self.beliefs {
+            for b in &self.beliefs {
+                let is_later = a.from.order < b.from.order && a.lock == b.lock;
+                let both = b.from.order < a.surely_until.order;
+                if is_later && both {
+                    found.push((Property::Overlap, a.lock, Some(a.actor), b.from.at));
+                }
+            }
+        }
+        found
+    }
+
+    fn foreign_releases(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for did in &self.dids {
+            let Change::Deleted { token } = did.change else { continue };
+            if self.verb(did) != "release" {
+                continue;
+            }
+            let is_foreign = match token {
+                Some(token) => self.reigns(did.lock).any(|reign| {
+                    token_of(self.dids[reign].change) == Some(token)
+                        && self.dids[reign].actor != did.actor
+                }),
+                None => {
+                    let mut own = self.reigns(did.lock).filter(|reign| {
+                        self.dids[*reign].actor == did.actor
+                            && self.dids[*reign].received < did.received
+                    });
+                    own.all(|own| self.is_over_before(own, did.sent))
+                }
+            };
+            if is_foreign {
+                found.push((Property::ForeignRelease, did.lock, did.actor, did.received.at));
+            }
+        }
+        found
+    }
+
+    fn writes(&self) -> Vec<(&Step<'a>, usize, Moment, Write, Option<u64>)> {
+        let writes = self.steps.iter().filter_map(|step| {
+            let (done, operation, None) = step.end? else { return None };
+            Some((step, operation.lock?, done, operation.write?, operation.fence))
+        });
+        writes.collect()
+    }
+
+    fn lost_updates(&self) -> Vec<Found> {
+        let writes = self.writes();
+        let mut found = Vec::new();
+        for (step, lock, done, write, _) in &writes {
+            let other = writes
+                .iter()
+                .find(|(_, other, _, wrote, _)| other == lock && wrote.wrote == write.replaced);
+            let by_itself = other.is_some_and(|(other, ..)| other.actor == step.actor);
+            let own = self.beliefs.iter().rev().find(|belief| {
+                belief.actor == step.actor && belief.lock == *lock && belief.from < step.begun
+            });
+            let (Some(own), false) = (own.and_then(|own| own.taken), by_itself) else { continue };
+            let was_gone = self.is_over_before(own, step.begun)
+                || other.is_some_and(|(other, ..)| self.is_over_before(own, other.begun));
+            if write.replaced != write.based_on && was_gone {
+                found.push((Property::LostUpdate, *lock, Some(step.actor), done.at));
+            }
+        }
+        found
+    }
+
+    fn silent_losses(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for belief in self.beliefs.iter().filter(|belief| belief.is_untold) {
+            let Some(taken) = belief.taken else { continue };
+            let reign = &self.dids[taken];
+            let own = |did: &&Did<'_>| did.lock == reign.lock && did.actor == reign.actor;
+            let own_end = self.dids.iter().filter(own).find(|did| {
+                let token = token_of(reign.change);
+                let may_end_it = match did.change {
+                    Change::Deleted { token: deleted } => {
+                        deleted.is_none() || deleted.as_ref() == token
+                    }
+                    Change::Overwrote { .. } => true,
+                    _ => false,
+                };
+                may_end_it && did.received > reign.received && did.sent < belief.until
+            });
+            let is_lost = match own_end {
+                Some(own_end) => self.is_over_before(taken, own_end.sent),
+                None => {
+                    self.proof(taken).is_some_and(|proof| proof <= belief.until)
+                        || self.runs_out(taken).is_some_and(|at| at <= belief.until.at)
+                }
+            };
+            if is_lost {
+                let actor = Some(belief.actor);
+                found.push((Property::SilentLoss, belief.lock, actor, belief.until.at));
+            }
+        }
+        found
+    }
+
+    fn left(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for event in &self.history.events {
+            let EventKind::Left(Left { lock, token, flag, remembered, .. }) = &event.kind else {
+                continue;
+            };
+            let owner = |token: &String| {
+                let owns = |reign: &usize| token_of(self.dids[*reign].change) == Some(token);
+                self.reigns(*lock).find(owns).and_then(|reign| self.dids[reign].actor)
+            };
+            let at = event.moment.at;
+            if let Some(token) = token {
+                found.push((Property::StuckLock, *lock, owner(token), at));
+            }
+            if *flag != token.is_some() {
+                let flags =
+                    self.dids.iter().rev().find(|did| {
+                        did.lock == *lock && matches!(did.change, Change::Flagged { .. })
+                    });
+                found.push((Property::FlagDrift, *lock, flags.and_then(|did| did.actor), at));
+            }
+            for remembered in remembered.iter().filter(|it| Some(*it) != token.as_ref()) {
+                found.push((Property::TokenDrift, *lock, owner(remembered), at));
+            }
+        }
+        found
+    }
+
+    fn fencing_order(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        let fences: Vec<(&Did<'_>, u64)> = self
+            .dids
+            .iter()
+            .filter_map(|did| match did.change {
+                Change::Took { fence: Some(fence), .. } => Some((did, *fence)),
+                _ => None,
+            })
+            .collect();
+        for (position, (did, fence)) in fences.iter().enumerate() {
+            let is_wrong = fences[..position].iter().any(|(before, other)| {
+                before.lock == did.lock
+                    && (other == fence || other > fence && before.received.order < did.sent.order)
+            });
+            if is_wrong {
+                found.push((Property::FencingOrder, did.lock, did.actor, did.received.at));
+            }
+        }
+        let writes = self.writes();
+        for (step, lock, done, write, fence) in &writes {
+            let falls = writes.iter().any(|(_, other, _, before, higher)| {
+                other == lock && before.wrote < write.wrote && fence.is_some() && higher > fence
+            });
+            if falls {
+                found.push((Property::FencingOrder, *lock, Some(step.actor), done.at));
+            }
+        }
+        found
+    }
+
+    fn starvation(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for lock in 0..self.history.head.locks.len() {
+            let mut gains: Vec<(&Did<'_>, usize)> = self
+                .beliefs
+                .iter()
+                .filter(|belief| belief.lock == lock)
+                .filter_map(|belief| Some((&self.dids[belief.taken?], belief.actor)))
+                .collect();
+            gains.sort_by_key(|(did, _)| did.received);
+            for actor in 0..self.history.head.actors.len() {
+                if let Some(at) = self.starves(actor, lock, &gains) {
+                    found.push((Property::Starvation, lock, Some(actor), at));
+                }
+            }
+        }
+        found
+    }
+
+    fn starves(&self, actor: usize, lock: usize, gains: &[(&Did<'_>, usize)]) -> Option<u64> {
+        let end_of_all = self.history.events.last().map(|event| event.moment).unwrap_or_default();
+        let tries: Vec<&Step<'_>> = self
+            .steps
+            .iter()
+            .filter(|step| step.actor == actor && step.operation.lock == Some(lock))
+            .filter(|step| step.operation.verb == "acquire")
+            .collect();
+        if tries.iter().any(|step| step.end.is_some_and(|(_, _, failure)| failure.is_none())) {
+            return None;
+        }
+        let end = |step: &Step<'_>| step.end.map_or(end_of_all, |(moment, ..)| moment);
+        let refused = tries.iter().filter(|step| {
+            step.end.and_then(|(_, _, failure)| failure).is_some_and(|failure| {
+                matches!(failure.kind, FailureKind::AlreadyLocked | FailureKind::TimedOut)
+            })
+        });
+        let mut spans = Vec::new();
+        if refused.count() >= 3 {
+            spans.push((tries[0].begun, end(tries[tries.len() - 1])));
+        }
+        spans.extend(tries.iter().map(|step| (step.begun, end(step))));
+        let gets_it_again = |(from, until): &&(Moment, Moment)| {
+            let within = |position: &usize| {
+                let did = gains[*position].0;
+                from.order < did.sent.order && did.received.order < until.order
+            };
+            (0..self.history.head.actors.len()).any(|other| {
+                let of_other: Vec<usize> =
+                    (0..gains.len()).filter(|position| gains[*position].1 == other).collect();
+                let got: Vec<usize> = of_other.iter().copied().filter(within).collect();
+                let in_a_row = got.windows(2).any(|two| {
+                    let (a, b) = (gains[two[0]].0, gains[two[1]].0);
+                    gains.iter().enumerate().all(|(position, (did, _))| {
+                        position == two[0]
+                            || position == two[1]
+                            || did.received.order < a.sent.order
+                            || did.sent.order > b.received.order
+                    })
+                });
+                got.len() >= 3 && in_a_row
+            })
+        };
+        spans.iter().find(gets_it_again).map(|(_, until)| until.at)
+    }
+
+    fn deadlocks(&self) -> Vec<Found> {
+        let waits: Vec<&Step<'_>> = self.steps.iter().filter(|step| self.waits(step)).collect();
+        let mut found = Vec::new();
+        for step in &waits {
+            let now = step.begun;
+            // Whom the lock that an actor waits for makes it wait for.
+            let next = |actor: usize| {
+                let wait = waits.iter().find(|wait| {
+                    wait.actor == actor
+                        && wait.begun <= now
+                        && wait.end.is_none_or(|(end, ..)| end > now)
+                })?;
+                let holder = self
+                    .beliefs
+                    .iter()
+                    .rev()
+                    .filter(|belief| Some(belief.lock) == wait.operation.lock)
+                    .find(|belief| belief.from <= now && belief.from < belief.surely_until)
+                    .filter(|belief| belief.surely_until > now)?;
+                let is_over = holder.taken.is_some_and(|taken| self.is_over_before(taken, now));
+                (!is_over).then_some(holder.actor)
+            };
+            let mut at = next(step.actor);
+            let mut length = 1;
+            while let Some(actor) = at.filter(|actor| *actor != step.actor) {
+                at = next(actor);
+                length += 1;
+                if length > self.history.head.actors.len() {
+                    at = None;
+                }
+            }
+            if let (Some(lock), true, true) = (step.operation.lock, at.is_some(), length > 1) {
+                found.push((Property::Deadlock, lock, Some(step.actor), now.at));
+            }
+        }
+        found
+    }
+
+    fn waits(&self, step: &Step<'_>) -> bool {
+        let refusals = self.dids.iter().filter(|did| {
+            did.step.is_some_and(|of| std::ptr::eq(&self.steps[of], step))
+                && *did.change == Change::Refused
+        });
+        let ends_waiting = match step.end {
+            None => true,
+            Some((_, _, None)) => false,
+            Some((_, _, Some(failure))) => {
+                matches!(failure.kind, FailureKind::TimedOut | FailureKind::Interrupted)
+            }
+        };
+        step.operation.verb == "acquire" && (refusals.count() > 1 || ends_waiting)
+    }
+}
