@@ -13,10 +13,10 @@ pub mod json;
 mod judgement;
 pub mod junit;
 pub mod markdown;
-mod repetition;
-mod runs;
 #[cfg(test)]
 mod mutants;
+mod repetition;
+mod runs;
 #[cfg(test)]
 mod samples;
 pub mod table;

@@ -12,6 +12,7 @@ mod outcomes;
 mod program;
 mod readme;
 mod redis_server;
+mod seed;
 mod signals;
 mod weather;
 mod wire;

@@ -71,7 +71,7 @@ fn every_block_of_commands_runs_and_virtual_output_is_what_it_says() {
 }
 
 /// As somebody has it who has nothing set for nodb-trigger, and the program on the PATH.
-fn shell(script: &str, dir: &Path) -> std::process::Output {
+pub fn shell(script: &str, dir: &Path) -> std::process::Output {
     let binary = Path::new(env!("CARGO_BIN_EXE_nodb-trigger"));
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new("sh");
