@@ -1,6 +1,7 @@
 //! The integration tests, as one binary: each further one would be linked separately.
 
 mod cli;
+mod commands;
 mod conformance;
 mod directory;
 mod layers;
