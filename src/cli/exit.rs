@@ -26,6 +26,30 @@ impl Exit {
 Exit status: 0 as expected, 1 not as expected, 2 usage or scenario file,
              3 environment, 4 inconclusive, 130 interrupted";
 
+    /// From the one that a summary of several shows first to the one that it shows last.
+    const WORST_FIRST: [Exit; 6] = [
+        Exit::Interrupted,
+        Exit::Environment,
+        Exit::Usage,
+        Exit::Unexpected,
+        Exit::Inconclusive,
+        Exit::Success,
+    ];
+
+    /// Of several, the one that stands for all; success if there are none.
+    pub fn worst(exits: impl IntoIterator<Item = Exit>) -> Exit {
+        exits.into_iter().min_by_key(|exit| exit.rank()).unwrap_or(Exit::Success)
+    }
+
+    /// Whether it would stand for both.
+    pub fn is_worse_than(self, other: Exit) -> bool {
+        self.rank() < other.rank()
+    }
+
+    fn rank(self) -> usize {
+        Self::WORST_FIRST.iter().position(|exit| *exit == self).unwrap_or(usize::MAX)
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         match self {
@@ -64,6 +88,17 @@ mod tests {
         let codes = [Verdict::Expected, Verdict::Unexpected, Verdict::Inconclusive]
             .map(|verdict| Exit::from(verdict).code());
         assert_eq!(codes, [0, 1, 4]);
+    }
+
+    #[test]
+    fn the_worst_of_several_stands_for_all() {
+        use Exit::*;
+        let in_order = [Interrupted, Environment, Usage, Unexpected, Inconclusive, Success];
+        for (index, exit) in in_order.into_iter().enumerate() {
+            assert_eq!(Exit::worst(in_order[index..].iter().rev().copied()), exit);
+            assert!(in_order[index + 1..].iter().all(|milder| exit.is_worse_than(*milder)));
+        }
+        assert_eq!(Exit::worst([]), Success);
     }
 
     #[test]

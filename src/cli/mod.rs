@@ -3,52 +3,81 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
+//! | `fire`, `run`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `execute` | runs one scenario once; prints nothing |
+//! | `repeat` | runs it as often as was said |
+//! | `input` | finds and reads scenario files |
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
 //! | [`terminal`] | width and colour |
+//! | `github` | annotations |
 //! | `signals` | Ctrl-C and SIGTERM |
-//! | `fire` | from arguments to report and exit status |
 //! | [`exit`] | the exit codes |
 
 pub mod args;
+mod catalogue;
+mod check;
+mod execute;
 pub mod exit;
 mod fire;
+mod github;
+mod input;
+mod list;
 pub mod output;
 pub mod progress;
 mod redact;
+mod refusal;
+mod repeat;
+mod run;
+mod show;
 mod signals;
 pub mod terminal;
+mod validate;
 
-pub use args::{FireArgs, parse};
+pub use args::{FireArgs, Request, RunArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
 use crate::report::escape;
-use crate::scenario::{Scenario, catalogue};
+use crate::scenario::{Scenario, catalogue as builtin};
+use refusal::{Refusal, usage as wrong_usage};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The program.
 pub fn main() -> ExitCode {
-    let scenarios = match catalogue() {
+    let scenarios = match builtin() {
         Ok(scenarios) => scenarios,
-        Err(error) => return complain(Exit::Usage, &error.into()).into(),
+        Err(error) => return complain(&wrong_usage(error)).into(),
     };
-    run(std::env::args_os(), &scenarios, |args| {
-        let chosen = scenarios.iter().find(|scenario| scenario.name() == args.scenario);
-        match chosen.map(|scenario| fire::fire(&args, scenario)) {
-            Some(Ok(exit)) => exit,
-            Some(Err(refusal)) => complain(refusal.exit, &refusal.error),
-            None => Exit::Usage,
-        }
+    run_with(std::env::args_os(), &scenarios, |request| match obey(&request, &scenarios) {
+        Ok(exit) => exit,
+        Err(refusal) => complain(&refusal),
     })
     .into()
 }
 
-fn complain(exit: Exit, error: &anyhow::Error) -> Exit {
-    say(&format!("{error:#}"));
-    exit
+fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
+    match request {
+        Request::Fire(args) => match input::by_name(&args.scenario, scenarios) {
+            Some(scenario) => fire::fire(args, scenario),
+            None => show::show(&args.scenario, scenarios),
+        },
+        Request::Run(args) => run::run(args, scenarios),
+        Request::List => list::list(scenarios),
+        Request::Show { name } => show::show(name, scenarios),
+        Request::Validate { files } => validate::validate(files, scenarios),
+        Request::Catalogue { format } => catalogue::print(*format, scenarios),
+        Request::Check { file, format } => check::judge(file, *format),
+    }
+}
+
+/// Says why it can't be done. What is left behind must be known first.
+fn complain(refusal: &Refusal) -> Exit {
+    refusal.left.iter().for_each(|left| say(left));
+    say(&format!("{:#}", refusal.error));
+    refusal.exit
 }
 
 /// One line on stderr. Nobody need be there to read it: `eprintln!` would end the program if stderr
@@ -57,14 +86,14 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "nodb-trigger: {}", escape(line));
 }
 
-/// Reads the command line and fires what it asks for; or prints help, or what is wrong with it.
-pub fn run(
+/// Reads the command line and obeys it; or prints help, or what is wrong with it.
+pub fn run_with(
     argv: impl IntoIterator<Item = OsString>,
     scenarios: &[Scenario],
-    fire: impl FnOnce(FireArgs) -> Exit,
+    obey: impl FnOnce(Request) -> Exit,
 ) -> Exit {
     match parse(argv, scenarios) {
-        Ok(args) => fire(args),
+        Ok(request) => obey(request),
         Err(error) => usage(&error),
     }
 }
@@ -87,7 +116,7 @@ mod tests {
     use super::*;
 
     fn herd() -> Scenario {
-        catalogue().unwrap().swap_remove(0)
+        builtin().unwrap().swap_remove(0)
     }
 
     fn argv(words: &[&str]) -> Vec<OsString> {
@@ -96,11 +125,12 @@ mod tests {
 
     #[test]
     fn what_is_fired_ends_as_the_run_says() {
-        let fire = |args: FireArgs| {
+        let fire = |request: Request| {
+            let Request::Fire(args) = request else { panic!("{request:?}") };
             assert_eq!(args.scenario, herd().name());
             Exit::Inconclusive
         };
-        assert_eq!(run(argv(&[herd().name()]), &[herd()], fire), Exit::Inconclusive);
+        assert_eq!(run_with(argv(&[herd().name()]), &[herd()], fire), Exit::Inconclusive);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The progress bar on stderr: how many actors have ended, and that time passes.
+//! The progress bar on stderr: how many actors or runs have ended, and that time passes.
 //!
 //! It is drawn only where stderr is a terminal, and gone before anything else is printed.
 
@@ -13,11 +13,11 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar for so many actors; `quiet` draws none.
-    pub fn new(title: &str, actors: usize, quiet: bool) -> Self {
+    /// A bar that expects nothing yet; `quiet` draws none.
+    pub fn new(title: &str, quiet: bool) -> Self {
         let target =
             if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(actors as u64), target);
+        let bar = ProgressBar::with_draw_target(Some(0), target);
         if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {wide_msg}")
         {
             bar.set_style(style.progress_chars("━╸─"));
@@ -30,7 +30,17 @@ impl Progress {
         Self { bar }
     }
 
-    /// One more actor has ended. Cheap, and for any thread.
+    /// Says how many there are.
+    pub fn expect(&self, number: usize) {
+        self.bar.set_length(number as u64);
+    }
+
+    /// Prints in the bar's place, and lets the bar go on below.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
+    /// One more has ended. Cheap, and for any thread.
     pub fn finished_one(&self) {
         self.bar.inc(1);
     }
@@ -53,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_quiet_bar_counts_from_all_threads_and_draws_nothing() {
-        let progress = Progress::new("a\nherd", 8, true);
+        let progress = Progress::new("a\nherd", true);
         assert!(progress.bar.is_hidden());
         std::thread::scope(|scope| {
             for _ in 0..8 {

@@ -1,25 +1,97 @@
-//! Ctrl-C, SIGTERM and a terminal that is closed: the first one ends the run and lets it clean up; the second one ends the
-//! program at once and says what is left behind.
+//! Ctrl-C, SIGTERM and a terminal that is closed: the first one ends the run, lets it clean up, and
+//! lets no other run begin; the second one ends the program at once and says what is left behind.
 
 use super::exit::Exit;
 use super::say;
 use crate::clock::{Stopped, WallClock};
 use nix::sys::signal::{SigSet, Signal};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// What would be left behind now, and the commands that clean it.
+/// What the one handler of the process knows. Without [`handle`](Signals::handle) nothing ever
+/// comes.
 #[derive(Clone, Default)]
-pub(super) struct Leftovers(Arc<Mutex<Vec<String>>>);
+pub(super) struct Signals(Arc<Mutex<State>>);
 
-impl Leftovers {
-    pub fn set(&self, leftovers: Vec<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = leftovers;
+#[derive(Default)]
+struct State {
+    interrupted: bool,
+    /// That of the run at work.
+    clock: Option<Arc<WallClock>>,
+    /// What the run at work would leave behind now: the commands that clean it.
+    leftovers: Vec<String>,
+    /// What the program would leave behind whatever runs: the command that cleans it.
+    output: Option<String>,
+}
+
+impl Signals {
+    /// Waits for signals from now on.
+    ///
+    /// To be called before other threads are started: they must all leave the signals to the one
+    /// that waits for them. A handler would break off whatever read of a reply it happens to
+    /// interrupt, and the release of a lock with it.
+    pub fn handle() -> io::Result<Self> {
+        let wanted = |signal: &Signal| *signal != Signal::SIGHUP || !is_ignored(*signal);
+        let set = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+        let set: SigSet = set.into_iter().filter(wanted).collect();
+        set.thread_block()?;
+        let signals = Self::default();
+        let told = signals.clone();
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            if set.wait().is_ok() {
+                told.interrupt();
+                say("interrupted, cleaning up; once more to leave at once");
+            }
+            if set.wait().is_ok() {
+                for by_hand in told.left() {
+                    say(&format!("not cleaned up; run: {by_hand}"));
+                }
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+        })?;
+        Ok(signals)
     }
 
-    fn get(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether the first signal has come.
+    pub fn interrupted(&self) -> bool {
+        self.state().interrupted
+    }
+
+    /// The clock to stop: that of the run that begins now.
+    pub fn set_clock(&self, clock: &Arc<WallClock>) {
+        let mut state = self.state();
+        if state.interrupted {
+            clock.stop(Stopped::Interrupted);
+        }
+        state.clock = Some(Arc::clone(clock));
+    }
+
+    /// What the run at work would leave behind now.
+    pub fn set_leftovers(&self, leftovers: Vec<String>) {
+        self.state().leftovers = leftovers;
+    }
+
+    /// The command that removes the file for the report.
+    pub fn set_output(&self, by_hand: Option<String>) {
+        self.state().output = by_hand;
+    }
+
+    fn interrupt(&self) {
+        let mut state = self.state();
+        state.interrupted = true;
+        if let Some(clock) = &state.clock {
+            clock.stop(Stopped::Interrupted);
+        }
+    }
+
+    fn left(&self) -> Vec<String> {
+        let state = self.state();
+        state.leftovers.iter().chain(&state.output).cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -31,27 +103,31 @@ fn is_ignored(signal: Signal) -> bool {
     mask >> (signal as i32 - 1) & 1 == 1
 }
 
-/// Stops the clock on the first signal and the program on the second.
-///
-/// To be called before other threads are started: they must all leave the signals to the one that
-/// waits for them. A handler would break off whatever read of a reply it happens to interrupt, and
-/// the release of a lock with it.
-pub(super) fn stop_on_signal(clock: Arc<WallClock>, leftovers: Leftovers) -> io::Result<()> {
-    let wanted = |signal: &Signal| *signal != Signal::SIGHUP || !is_ignored(*signal);
-    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-    let signals: SigSet = signals.into_iter().filter(wanted).collect();
-    signals.thread_block()?;
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        if signals.wait().is_ok() {
-            clock.stop(Stopped::Interrupted);
-            say("interrupted, cleaning up; once more to leave at once");
-        }
-        if signals.wait().is_ok() {
-            for by_hand in leftovers.get() {
-                say(&format!("not cleaned up; run: {by_hand}"));
-            }
-            std::process::exit(Exit::Interrupted.code().into());
-        }
-    })?;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn a_run_that_begins_after_a_signal_finds_its_clock_stopped() {
+        let signals = Signals::default();
+        let (first, second) = (Arc::new(WallClock::new(None)), Arc::new(WallClock::new(None)));
+        signals.set_clock(&first);
+        assert_eq!(first.check(), Ok(()));
+        signals.interrupt();
+        assert!(signals.interrupted());
+        assert_eq!(first.check(), Err(Stopped::Interrupted));
+        signals.set_clock(&second);
+        assert_eq!(second.check(), Err(Stopped::Interrupted));
+    }
+
+    #[test]
+    fn what_is_left_is_the_run_s_and_the_report_s() {
+        let signals = Signals::default();
+        signals.set_output(Some("rm report".into()));
+        signals.set_leftovers(vec!["rm state".into()]);
+        assert_eq!(signals.left(), ["rm state", "rm report"]);
+        signals.set_leftovers(Vec::new());
+        assert_eq!(signals.left(), ["rm report"]);
+    }
 }

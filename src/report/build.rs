@@ -31,11 +31,13 @@ impl Report {
             schema: Self::SCHEMA,
             scenario: plan.scenario.clone(),
             title: plan.title.clone(),
+            file: None,
             server: world.server().name().into(),
             clock: match world.time() {
                 Time::Wall(_) => "wall",
                 Time::Virtual(_) => "virtual",
             },
+            seed: world.seed(),
             protocol: world.protocol(),
             working_directory: first
                 .map(|run| run.path().display().to_string())
@@ -53,6 +55,7 @@ impl Report {
             expectations,
             verdict,
             notices,
+            repetition: None,
         }
     }
 }
@@ -64,7 +67,7 @@ fn parameter(value: &Value) -> serde_json::Value {
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     // Whole nanoseconds, so that the same run prints the same digits.
     duration.as_nanos() as f64 / 1e6
 }

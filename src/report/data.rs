@@ -1,5 +1,6 @@
 //! The report as plain data: what the writers write.
 
+use super::Repetition;
 use crate::check::Property;
 use crate::scenario::Status;
 use serde::Serialize;
@@ -14,10 +15,14 @@ pub struct Report {
     pub scenario: String,
     /// The scenario's one line.
     pub title: String,
+    /// The file that it was read from, as the user wrote it; nothing for a built-in scenario.
+    pub file: Option<String>,
     /// Where the locks lived, without any password.
     pub server: String,
     /// `wall` or `virtual`.
     pub clock: &'static str,
+    /// What decided the order among equals; nothing on a wall clock, where nobody does.
+    pub seed: Option<u64>,
     /// The lock protocol.
     pub protocol: &'static str,
     /// The run directory, absolute.
@@ -40,6 +45,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// What the user should know besides: leftovers cleaned, things that could not be cleaned.
     pub notices: Vec<String>,
+    /// What came of all runs, where there were several; the rest is about one of them.
+    pub repetition: Option<Repetition>,
 }
 
 impl Report {
@@ -147,4 +154,15 @@ pub enum Verdict {
     Unexpected,
     /// The run did not go far enough to tell, or nothing was expected of these parameters.
     Inconclusive,
+}
+
+impl Verdict {
+    /// The word that reports use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Expected => "expected",
+            Verdict::Unexpected => "unexpected",
+            Verdict::Inconclusive => "inconclusive",
+        }
+    }
 }

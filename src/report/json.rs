@@ -1,20 +1,20 @@
-//! The report for programs: one pretty-printed JSON object and a final newline.
+//! Reports for programs: one pretty-printed JSON object and a final newline.
 //!
-//! The members are those of [`Report`], in the order in which it declares them.
+//! The members are those of the data, in the order in which it declares them.
 
-use super::Report;
+use serde::Serialize;
 use std::io::{self, Write};
 
-/// Writes the whole report.
-pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, report)?;
+/// Writes the whole of it.
+pub fn write(data: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, data)?;
     writeln!(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples;
+    use crate::report::{Report, samples};
     use serde_json::Value;
 
     fn written(report: &Report) -> String {
@@ -55,7 +55,7 @@ mod tests {
                 "expectations",
                 "verdict",
             ],
-            &["title", "clock", "notices", "findings"],
+            &["title", "clock", "notices", "findings", "file", "seed", "repetition"],
         );
         check(
             &json["summary"],

@@ -1,19 +1,31 @@
 //! The report: first plain data, then one writer a format. Knows the terminal.
 //!
 //! [`json::write`] is for programs and keeps every member; [`table::write`] is for people and leaves
-//! out what repeats. Both write the same bytes for the same report.
+//! out what repeats; [`junit::write`] is for CI systems. All write the same bytes for the same report.
+//! Beside the report of one scenario there is the summary of several ([`Runs`]), the judgement of a
+//! saved history ([`Judgement`]), and the [`Catalogue`] of what the scenarios show.
 
 mod build;
+mod catalogue;
 mod data;
 mod expectations;
 pub mod json;
+mod judgement;
+pub mod junit;
+pub mod markdown;
 #[cfg(test)]
 mod mutants;
+mod repetition;
+mod runs;
 #[cfg(test)]
 mod samples;
 pub mod table;
 mod wording;
 
+pub use catalogue::{Catalogue, CatalogueRow, Shown};
 pub use data::{ActorRow, ExpectationRow, FindingRow, Report, SnapshotRow, Summary, Verdict};
+pub use judgement::{FairnessRow, Judgement, Share};
+pub use repetition::{OutcomeTally, Repetition, Tally};
+pub use runs::{Cause, Entry, Failure, Runs};
 pub use table::Style;
 pub use wording::escape;

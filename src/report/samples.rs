@@ -1,6 +1,9 @@
 //! Reports made by hand, for the writers' tests.
 
-use super::{ActorRow, ExpectationRow, Report, SnapshotRow, Summary, Verdict};
+use super::{
+    ActorRow, ExpectationRow, FindingRow, Repetition, Report, SnapshotRow, Summary, Verdict,
+};
+use crate::check::Property;
 use crate::scenario::Status;
 use serde_json::json;
 
@@ -12,8 +15,10 @@ fn report(scenario: &str, title: &str) -> Report {
         schema: "nodb-trigger/report/v1",
         scenario: scenario.into(),
         title: title.into(),
+        file: None,
         server: "embedded".into(),
         clock: "wall",
+        seed: None,
         protocol: "legacy",
         working_directory: "/tmp/debug".into(),
         runid: "debug".into(),
@@ -32,6 +37,7 @@ fn report(scenario: &str, title: &str) -> Report {
         expectations: Vec::new(),
         verdict: Verdict::Expected,
         notices: Vec::new(),
+        repetition: None,
     }
 }
 
@@ -184,4 +190,30 @@ pub(super) fn interrupted() -> Report {
     report.expectations.clear();
     report.verdict = Verdict::Inconclusive;
     report
+}
+
+/// A finding about two of a herd.
+pub(super) fn finding(text: &str) -> FindingRow {
+    FindingRow {
+        property: Property::ForeignRelease,
+        lock: "main".into(),
+        actors: vec!["A".into(), "B".into()],
+        at_ms: 5001.0,
+        text: text.into(),
+    }
+}
+
+/// A hundred runs of a herd, of which the 17th went wrong.
+pub(super) fn repeated() -> Report {
+    let mut unexpected = orphan();
+    unexpected.clock = "virtual";
+    unexpected.seed = Some(21);
+    unexpected.findings = vec![finding("A's release at 5.001 s deleted B's lock")];
+    let mut repetition = Repetition::new(Some(5));
+    let usual = herd(10);
+    for number in 1..=100 {
+        repetition.add(if number == 17 { &unexpected } else { &usual });
+    }
+    unexpected.repetition = Some(repetition);
+    unexpected
 }

@@ -1,6 +1,6 @@
 //! Each strand a coroutine on one thread and a virtual clock. Before every Redis command and every
-//! pause point the others get their turn, in a fixed order; time moves only when nobody has
-//! anything left to do now.
+//! pause point the others get their turn, in an order that the seed decides; time moves only when
+//! nobody has anything left to do now.
 
 use super::strand::Strand;
 use super::{Buffer, World};
@@ -39,12 +39,11 @@ pub(super) fn run(
         .map(|strand| task(Arc::clone(world), Arc::clone(clock), strand))
         .collect::<Result<Vec<_>, _>>()?;
     let mut buffers = Vec::with_capacity(tasks.len());
-    // By time, then by turn: who asked first goes first.
-    let mut queue: BinaryHeap<Reverse<(Duration, u64, usize)>> =
-        (0..tasks.len()).map(|index| Reverse((Duration::ZERO, index as u64, index))).collect();
+    let mut turns = Turns::new(world.seed);
+    let mut queue: Queue =
+        (0..tasks.len()).map(|index| Reverse((Duration::ZERO, turns.next(), index))).collect();
     let mut waiting = Vec::new();
     let mut happenings = clock.happenings();
-    let mut turn = tasks.len() as u64;
     loop {
         let Some(Reverse((wake, _, index))) = queue.pop() else {
             if waiting.is_empty() {
@@ -52,7 +51,7 @@ pub(super) fn run(
             }
             // Whoever waits now waits in vain, until the deadline.
             clock.advance_to(clock.deadline().unwrap_or(Duration::MAX));
-            requeue(&mut waiting, &mut queue, clock, &mut turn);
+            requeue(&mut waiting, &mut queue, clock, &mut turns);
             continue;
         };
         clock.advance_to(wake);
@@ -60,12 +59,11 @@ pub(super) fn run(
         let yielded = task.resume(());
         if clock.happenings() != happenings {
             happenings = clock.happenings();
-            requeue(&mut waiting, &mut queue, clock, &mut turn);
+            requeue(&mut waiting, &mut queue, clock, &mut turns);
         }
         match yielded {
             CoroutineResult::Yield(Wake::At(wake)) => {
-                queue.push(Reverse((wake, turn, index)));
-                turn += 1;
+                queue.push(Reverse((wake, turns.next(), index)));
             }
             CoroutineResult::Yield(Wake::Happened) => waiting.push(index),
             CoroutineResult::Return(buffer) => buffers.push(buffer),
@@ -74,15 +72,46 @@ pub(super) fn run(
 }
 
 /// Something has happened: everybody who waits may look whether it is what they wait for.
-fn requeue(
-    waiting: &mut Vec<usize>,
-    queue: &mut BinaryHeap<Reverse<(Duration, u64, usize)>>,
-    clock: &VirtualClock,
-    turn: &mut u64,
-) {
+fn requeue(waiting: &mut Vec<usize>, queue: &mut Queue, clock: &VirtualClock, turns: &mut Turns) {
     for index in waiting.drain(..) {
-        queue.push(Reverse((clock.now(), *turn, index)));
-        *turn += 1;
+        queue.push(Reverse((clock.now(), turns.next(), index)));
+    }
+}
+
+/// Who goes on when: by time, then by turn.
+type Queue = BinaryHeap<Reverse<(Duration, u64, usize)>>;
+
+/// The order among those who go on at the same time.
+#[derive(Debug)]
+enum Turns {
+    /// Who asked first goes first.
+    Fair { next: u64 },
+    /// Whoever it falls on, the same each time for the same seed (SplitMix64).
+    Drawn { state: u64 },
+}
+
+impl Turns {
+    /// Seed 0 is the fixed order.
+    fn new(seed: u64) -> Self {
+        match seed {
+            0 => Turns::Fair { next: 0 },
+            seed => Turns::Drawn { state: seed },
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        match self {
+            Turns::Fair { next } => {
+                *next += 1;
+                *next
+            }
+            Turns::Drawn { state } => {
+                *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                mixed ^ (mixed >> 31)
+            }
+        }
     }
 }
 
@@ -181,5 +210,23 @@ impl Gate for Turn {
 
     fn pause(&mut self, _point: PausePoint) {
         self.give_way();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_in_order_without_a_seed_and_those_of_splitmix64_with_one() {
+        let three = |seed| {
+            let mut turns = Turns::new(seed);
+            [turns.next(), turns.next(), turns.next()]
+        };
+        assert_eq!(three(0), [1, 2, 3]);
+        // The numbers that the generator's author gives for this seed.
+        let published =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!(three(1_234_567), published);
     }
 }

@@ -58,6 +58,7 @@ pub struct World {
     files: Arc<Files>,
     identity: Identity,
     time: Time,
+    seed: u64,
     registry: Registry,
     own_instances: Mutex<Vec<(usize, Arc<Controller>)>>,
     looks: Mutex<Vec<Look>>,
@@ -161,6 +162,7 @@ impl World {
             files: Arc::new(files),
             identity,
             time,
+            seed: 0,
             registry: Registry::default(),
             own_instances: Mutex::default(),
             looks: Mutex::default(),
@@ -173,6 +175,17 @@ impl World {
             takes_by_force: AtomicBool::new(false),
             on_end,
         }
+    }
+
+    /// The same world, but on a virtual clock the seed decides the order among those who could go on
+    /// at the same time; with seed 0, who asked first goes first.
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The seed, where there is a virtual clock that heeds it.
+    pub fn seed(&self) -> Option<u64> {
+        matches!(self.time, Time::Virtual(_)).then_some(self.seed)
     }
 
     /// The plan.

@@ -34,11 +34,7 @@ pub(super) fn quoted(word: &str) -> String {
 }
 
 /// `unknown lock "mian"; did you mean "main"?`, or the list of what there is.
-pub(super) fn unknown<'a>(
-    kind: &str,
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> String {
+pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let word_quoted = quoted(word);
     match nearest(word, &known) {

@@ -154,6 +154,11 @@ impl Scenario {
         &self.name
     }
 
+    /// The file as it was read.
+    pub fn file_text(&self) -> &str {
+        self.source.text()
+    }
+
     /// One line that says what happens.
     pub fn title(&self) -> &str {
         &self.title

@@ -28,7 +28,7 @@ mod waits;
 
 pub use catalogue::catalogue;
 pub use duration::parse as parse_duration;
-pub use error::ScenarioError;
+pub use error::{ScenarioError, unknown};
 pub use file::Scenario;
 pub use parameter::{Kind, Parameter};
 pub use plan::{

@@ -28,6 +28,11 @@ impl Source {
         Err(source.error(0, format!("a scenario file has at most {LARGEST} bytes, not {size}")))
     }
 
+    /// The text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Parses the text.
     pub(super) fn tree(&self) -> Result<Spanned<DeTable<'_>>, ScenarioError> {
         DeTable::parse(&self.text).map_err(|error| {

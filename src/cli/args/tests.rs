@@ -1,6 +1,12 @@
 //! Command lines, with scenarios made up for the purpose.
 
+use super::super::redact::ServerUrl;
+use super::scenario::default;
 use super::*;
+use crate::scenario::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
 const HERD: &str = r#"
 [parameters.threads]
@@ -61,9 +67,17 @@ fn scenarios() -> Vec<Scenario> {
     .to_vec()
 }
 
-fn parse_words(words: &[&str]) -> Result<FireArgs, clap::Error> {
+fn parse_words(words: &[&str]) -> Result<Request, clap::Error> {
     let argv = ["nodb-trigger"].iter().chain(words).map(OsString::from);
     parse(argv, &scenarios())
+}
+
+/// What is to be fired.
+fn fired(words: &[&str]) -> FireArgs {
+    match parse_words(words) {
+        Ok(Request::Fire(args)) => args,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What goes to stderr, which must be a usage error.
@@ -86,31 +100,37 @@ fn the_command_is_well_formed() {
 
 #[test]
 fn nothing_given_is_the_default_of_everything() {
-    let args = parse_words(&["thundering_herd"]).unwrap();
+    let args = fired(&["thundering_herd"]);
     let expected = FireArgs {
         scenario: "thundering_herd".into(),
-        directory: "/tmp/debug_locks".into(),
         values: BTreeMap::new(),
-        redis: None,
-        virtual_time: false,
-        format: Format::Table,
-        output: None,
-        quiet: false,
-        color: Color::Auto,
-        lock: LockProtocol::Legacy,
-        wait: Duration::ZERO,
+        run: RunOptions {
+            directory: "/tmp/debug_locks".into(),
+            redis: None,
+            lock: LockProtocol::Legacy,
+            wait: Duration::ZERO,
+            virtual_time: false,
+            seed: 0,
+            repeat: None,
+            timeout: None,
+            run_group: None,
+            force: false,
+            keep: false,
+        },
+        report: ReportOptions {
+            format: Format::Table,
+            output: None,
+            quiet: false,
+            color: Color::Auto,
+        },
         history: None,
-        timeout: None,
-        force: false,
-        keep: false,
-        run_group: None,
     };
     assert_eq!(args, expected);
 }
 
 #[test]
 fn everything_given_is_taken() {
-    let args = parse_words(&[
+    let args = fired(&[
         "thundering-herd",
         "/tmp/a run [*]\n",
         "--threads=10",
@@ -132,29 +152,38 @@ fn everything_given_is_taken() {
         "--keep",
         "--run-group",
         "batch;;spring",
-    ])
-    .unwrap();
+        "--lock=hardened",
+        "--wait=5s",
+        "--repeat=3",
+        "--history=what.jsonl",
+    ]);
     let expected = FireArgs {
         scenario: "thundering_herd".into(),
-        directory: "/tmp/a run [*]\n".into(),
         values: BTreeMap::from([
             ("threads".into(), Value::Count(10)),
             ("hold".into(), Value::Duration(Duration::from_millis(500))),
             ("lock_ttl".into(), Value::Ttl(Duration::from_secs(30).try_into().unwrap())),
         ]),
-        redis: Some(ServerUrl::new("redis://:secret@host/0".into())),
-        virtual_time: false,
-        format: Format::Json,
-        output: Some("out.json".into()),
-        quiet: true,
-        color: Color::Never,
-        lock: LockProtocol::Legacy,
-        wait: Duration::ZERO,
-        history: None,
-        timeout: Some(Duration::from_secs(90)),
-        force: true,
-        keep: true,
-        run_group: Some(("batch".into(), "spring".into())),
+        run: RunOptions {
+            directory: "/tmp/a run [*]\n".into(),
+            redis: Some(ServerUrl::new("redis://:secret@host/0".into())),
+            lock: LockProtocol::Hardened,
+            wait: Duration::from_secs(5),
+            virtual_time: false,
+            seed: 0,
+            repeat: Some(3),
+            timeout: Some(Duration::from_secs(90)),
+            run_group: Some(("batch".into(), "spring".into())),
+            force: true,
+            keep: true,
+        },
+        report: ReportOptions {
+            format: Format::Json,
+            output: Some("out.json".into()),
+            quiet: true,
+            color: Color::Never,
+        },
+        history: Some("what.jsonl".into()),
     };
     assert_eq!(args, expected);
     assert!(!format!("{args:?}").contains("secret"));
@@ -165,7 +194,8 @@ fn a_directory_needs_not_be_unicode() {
     use std::os::unix::ffi::OsStringExt;
     let strange = OsString::from_vec(b"/tmp/\xff".to_vec());
     let argv = ["nodb-trigger".into(), "thundering_herd".into(), strange.clone()];
-    assert_eq!(parse(argv, &scenarios()).unwrap().directory, PathBuf::from(strange));
+    let Ok(Request::Fire(args)) = parse(argv, &scenarios()) else { panic!("not fired") };
+    assert_eq!(args.run.directory, PathBuf::from(strange));
 }
 
 #[test]
@@ -186,8 +216,12 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         (["--run-group", "batch"], "'batch'", "as in 'batch;;spring'"),
         (["--run-group", "batch;;"], "'batch;;'", "as in 'batch;;spring'"),
         (["--run-group", "a;;b;;c"], "'a;;b;;c'", "as in 'batch;;spring'"),
-        (["--format", "xml"], "'xml'", "[possible values: table, json]"),
+        (["--format", "xml"], "'xml'", "[possible values: table, json, junit]"),
         (["--output", ""], "", "a value is required"),
+        (["--repeat", "0"], "'0'", "1..=100000"),
+        (["--repeat", "100001"], "'100001'", "1..=100000"),
+        (["--seed", "-1"], "'-1'", ""),
+        (["--lock", "both"], "'both'", "[possible values: legacy, hardened]"),
     ] {
         let said = refused(&["thundering_herd", words[0], words[1]]);
         assert!(said.contains(words[0]) && said.contains(value) && said.contains(right), "{said}");
@@ -201,6 +235,16 @@ fn what_contradicts_is_refused() {
     assert!(!said.contains("secret"), "{said}");
     refused(&["thundering_herd", "--threads", "1", "--threads", "2"]);
     refused(&["thundering_herd", "one", "two"]);
+    let said = refused(&["thundering_herd", "--seed", "7"]);
+    assert!(said.contains("--virtual"), "{said}");
+    let said = refused(&["run", "thundering_herd", "--jobs", "2"]);
+    assert!(said.contains("--virtual"), "{said}");
+    refused(&["run"]);
+    refused(&["run", "x", "--virtual", "--jobs", "0"]);
+    refused(&["run", "x", "--directory", "redis://:secret@host"]);
+    refused(&["list", "x"]);
+    refused(&["check"]);
+    refused(&["check", "x", "--format", "junit"]);
     refused(&["rapid_sequential", "--threads", "1"]);
     refused(&[]);
 }
@@ -233,15 +277,33 @@ fn a_password_in_the_wrong_place_is_not_repeated() {
     }
 }
 
-#[test]
-fn the_top_help_lists_every_scenario_on_one_screen() {
-    let said = help(&["--help"]);
-    assert!(said.contains("thundering_herd   Many threads want one lock at the same moment\n"));
-    assert!(said.contains("ttl_expiration    The lock ends while its holder still works\n"));
-    assert!(said.lines().count() <= 24, "{} lines:\n{said}", said.lines().count());
+/// What `--help` says to somebody who has these scenarios, on one screen.
+fn top_help(scenarios: &[Scenario]) -> String {
+    let said = command(scenarios).render_help().to_string();
+    assert!(said.lines().count() <= 30, "{} lines:\n{said}", said.lines().count());
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
-    assert!(!said.contains("thundering-herd"), "{said}");
+    for scenario in scenarios {
+        assert!(said.contains(scenario.name()), "{said}");
+    }
+    said
+}
+
+#[test]
+fn the_top_help_lists_every_command_and_names_every_scenario() {
+    let said = top_help(&scenarios());
+    assert_eq!(said, help(&["--help"]));
     assert_eq!(said, help(&["-h"]));
+    assert!(said.contains("  run        Run scenario files"), "{said}");
+    assert!(said.contains("  thundering_herd, rapid_sequential, ttl_expiration,"), "{said}");
+    assert!(!said.contains("thundering-herd"), "{said}");
+}
+
+#[test]
+fn words_are_wrapped_at_the_screen_s_edge() {
+    let text = wrapped((0..30).map(|_| "seventeen_letters"));
+    assert!(text.lines().all(|line| line.len() <= WIDTH && line.starts_with("  s")), "{text}");
+    assert_eq!(text.matches("seventeen_letters").count(), 30);
+    assert!(text.ends_with("letters\n"), "{text}");
 }
 
 #[test]
@@ -269,18 +331,52 @@ fn the_version_is_the_crates() {
 }
 
 #[test]
+fn no_parameter_of_an_embedded_scenario_is_called_like_a_common_flag_or_command() {
+    use super::flags::{help_flag, report_flags, run_flags};
+    let flags = [run_flags().to_vec(), report_flags().to_vec(), vec![help_flag()]].concat();
+    let mut taken: Vec<String> = flags.iter().map(|flag| flag.get_id().to_string()).collect();
+    taken.extend(["directory", "history", "version"].map(String::from));
+    let commands = commands::all().map(|command| command.get_name().to_owned());
+    for scenario in &crate::scenario::catalogue().unwrap() {
+        let name = scenario.name();
+        assert!(!commands.contains(&name.to_owned()), "scenario {name:?} is called like a command");
+        for parameter in scenario.parameters() {
+            let flag = hyphened(&parameter.name);
+            assert!(!taken.contains(&flag), "{name}: --{flag} is taken; rename the parameter");
+        }
+    }
+}
+
+#[test]
 fn the_embedded_scenarios_make_a_well_formed_command_line() {
     let embedded = crate::scenario::catalogue().unwrap();
     command(&embedded).debug_assert();
-    let top = command(&embedded).render_help().to_string();
-    assert!(top.lines().count() <= 24, "{top}");
-    assert!(top.lines().all(|line| line.chars().count() <= 80), "{top}");
+    top_help(&embedded);
     for scenario in &embedded {
         for parameter in scenario.parameters() {
             let shown = default(parameter).to_string();
             assert!(parameter.parse(&shown).is_ok(), "{}", parameter.name);
         }
         let argv = ["nodb-trigger", scenario.name()].map(OsString::from);
-        assert_eq!(parse(argv, &embedded).unwrap().scenario, scenario.name());
+        let Ok(Request::Fire(args)) = parse(argv, &embedded) else { panic!("not fired") };
+        assert_eq!(args.scenario, scenario.name());
     }
+}
+
+#[test]
+fn each_command_takes_what_it_needs() {
+    let run = parse_words(&["run", "a.toml", "thundering_herd", "--virtual", "--jobs=4"]).unwrap();
+    let Request::Run(args) = run else { panic!("{run:?}") };
+    assert_eq!(args.what, [PathBuf::from("a.toml"), "thundering_herd".into()]);
+    assert_eq!(args.jobs.map(|jobs| jobs.get()), Some(4));
+    assert_eq!(args.run.directory, PathBuf::from("/tmp/debug_locks"));
+    assert_eq!(parse_words(&["list"]).unwrap(), Request::List);
+    let show = Request::Show { name: "thundering_herd".into() };
+    assert_eq!(parse_words(&["show", "thundering_herd"]).unwrap(), show);
+    let validate = Request::Validate { files: vec!["a".into(), "b".into()] };
+    assert_eq!(parse_words(&["validate", "a", "b"]).unwrap(), validate);
+    let catalogue = Request::Catalogue { format: CatalogueFormat::Markdown };
+    assert_eq!(parse_words(&["catalogue", "--format=markdown"]).unwrap(), catalogue);
+    let check = Request::Check { file: "h".into(), format: CheckFormat::Json };
+    assert_eq!(parse_words(&["check", "h", "--format=json"]).unwrap(), check);
 }

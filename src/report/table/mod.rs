@@ -5,8 +5,16 @@
 //! has them all.
 
 mod actors;
+mod catalogue;
 mod consistency;
 mod grid;
+mod judgement;
+mod repetition;
+mod runs;
+
+pub use catalogue::{write_catalogue, write_list};
+pub use judgement::write_judgement;
+pub use runs::write_runs;
 
 use super::wording::{count, duration};
 use super::{ExpectationRow, FindingRow, Report, Summary, Verdict, escape};
@@ -35,15 +43,21 @@ impl Style {
     fn is_narrow(self) -> bool {
         self.width < 64
     }
+
+    /// The style as it can be drawn.
+    fn usable(self) -> Self {
+        if self.color {
+            // The caller has looked at NO_COLOR; crossterm would again, and overrule `--color
+            // always`.
+            crossterm::style::force_color_output(true);
+        }
+        Self { width: self.width.max(Self::NARROWEST), ..self }
+    }
 }
 
 /// Writes the report for people. The last line is the verdict.
 pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let style = Style { width: style.width.max(Style::NARROWEST), ..style };
-    if style.color {
-        // The caller has looked at NO_COLOR; crossterm would again, and overrule `--color always`.
-        crossterm::style::force_color_output(true);
-    }
+    let style = style.usable();
     head(report, style, out)?;
     if !report.actors.is_empty() {
         writeln!(out)?;
@@ -67,6 +81,10 @@ pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<(
         writeln!(out)?;
         notices(&report.notices, style, out)?;
     }
+    if let Some(repetition) = &report.repetition {
+        writeln!(out)?;
+        repetition::write(repetition, report.seed, style, out)?;
+    }
     writeln!(out)?;
     paragraph(verdict(report), style, out)
 }
@@ -81,13 +99,17 @@ fn paragraph(text: Cell, style: Style, out: &mut dyn Write) -> io::Result<()> {
 fn head(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let title = format!("{}: {}", escape(&report.scenario), escape(&report.title));
     paragraph(cell(title, Tone::Strong), style, out)?;
+    // The fixed order goes without saying.
+    let seed = report.seed.filter(|seed| *seed != 0).map(|seed| seed.to_string());
     let mut grid = Grid::new(style);
     for (name, value) in [
+        ("file", report.file.as_deref().unwrap_or_default()),
         ("server", report.server.as_str()),
         ("directory", &report.working_directory),
         ("run id", &report.runid),
         ("protocol", report.protocol),
         ("clock", report.clock),
+        ("seed", seed.as_deref().unwrap_or_default()),
         ("parameters", &parameters(report)),
     ] {
         if !value.is_empty() {

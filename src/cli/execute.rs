@@ -1,0 +1,183 @@
+//! Runs one scenario once, under the options of the command line: from the scenario to the report
+//! and the exit status. Prints nothing.
+
+use super::args::{LockProtocol, RunOptions};
+use super::exit::Exit;
+use super::progress::Progress;
+use super::refusal::{Refusal, environment, usage};
+use super::signals::Signals;
+use crate::clock::{Stopped, VirtualClock, WallClock};
+use crate::history::History;
+use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, RunGroup, Ttl};
+use crate::report::Report;
+use crate::runtime::{Ending, Outcome, Stage, Time, World, longest};
+use crate::scenario::{Plan, Scenario, Value};
+use crate::server::Server;
+use anyhow::Context;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run may take beyond its own durations before it is given up.
+const GRACE: Duration = Duration::from_secs(30);
+/// Names the default TTL in seconds (contract, section 1).
+pub(super) const TTL_VARIABLE: &str = "WEPPPY_LOCK_TTL_SECONDS";
+
+/// What to run, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub scenario: &'a Scenario,
+    /// Where the scenario came from, as the user wrote it; nothing for a built-in one.
+    pub file: Option<&'a str>,
+    /// The parameters that were given.
+    pub values: &'a BTreeMap<String, Value>,
+    pub options: &'a RunOptions,
+    pub signals: &'a Signals,
+}
+
+/// What came of it.
+pub(super) struct Executed {
+    pub report: Report,
+    pub history: History,
+    pub exit: Exit,
+    /// What the user must be told, whatever becomes of the report.
+    pub said: Vec<String>,
+}
+
+/// Runs it once. The progress bar, if there is one, is told of each actor.
+pub(super) fn execute(
+    job: &Job<'_>,
+    seed: u64,
+    progress: Option<&Arc<Progress>>,
+) -> Result<Executed, Refusal> {
+    if job.signals.interrupted() {
+        return Err(Refusal::new(Exit::Interrupted, anyhow::anyhow!("interrupted, not run")));
+    }
+    let world = Arc::new(world(job, seed, progress)?);
+    let mut stage = Stage::default();
+    let ran = run(job, &world, &mut stage);
+    let (kept, left) = if job.options.keep && ran.is_ok() {
+        let kept = stage.leftovers(&world);
+        (kept.into_iter().map(|by_hand| format!("kept; to clean: {by_hand}")).collect(), Vec::new())
+    } else {
+        (Vec::new(), stage.clean(&world))
+    };
+    job.signals.set_leftovers(Vec::new());
+    let (outcome, notices) = match ran {
+        Ok(ran) => ran,
+        Err(refusal) => return Err(Refusal { left, ..refusal }),
+    };
+    let mut report = Report::new(&world, &outcome, [notices, kept, left.clone()].concat());
+    report.file = job.file.map(str::to_owned);
+    let (exit, why) = exit(&report, &outcome);
+    let exit = match (exit, world.time().clock().check()) {
+        // Whatever failed then, failed on the way out.
+        (Exit::Environment, Err(Stopped::Interrupted)) => Exit::Interrupted,
+        (exit, _) => exit,
+    };
+    let said = left.into_iter().chain(why).collect();
+    Ok(Executed { report, history: outcome.history, exit, said })
+}
+
+fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<World, Refusal> {
+    let options = job.options;
+    let protocol: &'static dyn Protocol = match options.lock {
+        LockProtocol::Legacy => &Legacy,
+        LockProtocol::Hardened => &*HARDENED,
+    };
+    let ttl = default_ttl(std::env::var(TTL_VARIABLE).ok()).map_err(usage)?;
+    let plan = job.scenario.bind(job.values, protocol.name(), ttl, options.wait).map_err(usage)?;
+    let runs = run_directories(options, &plan).map_err(usage)?;
+    let deadline = options.timeout.unwrap_or_else(|| longest(&plan).saturating_add(GRACE));
+    let time = if options.virtual_time {
+        Time::Virtual(Arc::new(VirtualClock::new(Some(deadline))))
+    } else {
+        let clock = Arc::new(WallClock::new(Some(deadline)));
+        job.signals.set_clock(&clock);
+        Time::Wall(clock)
+    };
+    let server = server(options, &time)?;
+    let on_end: Box<dyn Fn() + Send + Sync> = match progress.cloned() {
+        Some(progress) => {
+            progress.expect(plan.actors.len());
+            Box::new(move || progress.finished_one())
+        }
+        None => Box::new(|| ()),
+    };
+    Ok(World::new(plan, server, protocol, runs, time, on_end).with_seed(seed))
+}
+
+/// Prepares the stage and runs the plan; tells the signals' handler each time that there is more to
+/// clean up.
+fn run(
+    job: &Job<'_>,
+    world: &Arc<World>,
+    stage: &mut Stage,
+) -> Result<(Outcome, Vec<String>), Refusal> {
+    let mut prepare_and_run = || {
+        let directories = stage.prepare_directories(world);
+        job.signals.set_leftovers(stage.leftovers(world));
+        directories?;
+        let notices = stage.prepare_keys(world, job.options.force)?;
+        job.signals.set_leftovers(stage.leftovers(world));
+        Ok((world.run().map_err(environment)?, notices))
+    };
+    prepare_and_run().map_err(|refusal: Refusal| match world.time().clock().check() {
+        Err(Stopped::Interrupted) => Refusal { exit: Exit::Interrupted, ..refusal },
+        _ => refusal,
+    })
+}
+
+/// The exit status, and why it is not the verdict's.
+fn exit(report: &Report, outcome: &Outcome) -> (Exit, Option<String>) {
+    match outcome.ending() {
+        Ending::Complete => (report.verdict.into(), None),
+        Ending::TimedOut => {
+            (Exit::Inconclusive, Some("gave up at the time limit; see --timeout".into()))
+        }
+        Ending::Failed => {
+            let why = outcome.failure.clone();
+            (Exit::Environment, Some(why.unwrap_or_else(|| "the environment failed".into())))
+        }
+        // Said when the signal came.
+        Ending::Interrupted => (Exit::Interrupted, None),
+    }
+}
+
+fn default_ttl(variable: Option<String>) -> anyhow::Result<Ttl> {
+    let Some(text) = variable.filter(|text| !text.is_empty()) else { return Ok(Ttl::DEFAULT) };
+    let seconds: u64 = text.parse().with_context(|| {
+        format!("{TTL_VARIABLE} is {text:?}, and should be a number of seconds")
+    })?;
+    // The reference takes anything below one second for one second (contract, section 1).
+    Ttl::try_from(Duration::from_secs(seconds.max(1)))
+        .with_context(|| format!("{TTL_VARIABLE} is {text:?}"))
+}
+
+/// The run directory of each lock.
+fn run_directories(options: &RunOptions, plan: &Plan) -> anyhow::Result<Vec<RunDirectory>> {
+    let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
+    let run = |suffix: &str| {
+        let base = RunDirectory::new(&options.directory, None)?;
+        let mut path = base.path().as_os_str().to_owned();
+        path.push(suffix);
+        RunDirectory::new(&PathBuf::from(path), group.as_ref())
+    };
+    plan.locks.iter().map(|lock| Ok(run(&lock.run_suffix)?)).collect()
+}
+
+fn server(options: &RunOptions, time: &Time) -> Result<Server, Refusal> {
+    if options.virtual_time {
+        return Ok(Server::embedded(time.clock()));
+    }
+    let variable = |name: &str| std::env::var(name).ok();
+    let named = match &options.redis {
+        Some(url) => Some(Server::at(url.reveal(), variable("REDIS_PASSWORD").as_deref())),
+        None => Server::from_environment(variable).transpose(),
+    };
+    match named.transpose().map_err(usage)? {
+        Some(server) => Ok(server),
+        None => Ok(Server::embedded(time.clock())),
+    }
+}

@@ -1,0 +1,49 @@
+//! Annotations for GitHub Actions: what was not as expected, where a workflow's reader sees it. They
+//! go to stderr, which the runner reads as well as stdout, so that they break no report.
+
+use crate::report::Report;
+use std::io::{self, Write};
+
+/// Annotates each unmet expectation, if we run in GitHub Actions and somebody wants to hear it.
+pub(super) fn annotate<'a>(reports: impl IntoIterator<Item = &'a Report>, quiet: bool) {
+    if quiet || std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value.is_empty()) {
+        return;
+    }
+    for annotation in reports.into_iter().flat_map(annotations) {
+        let _ = writeln!(io::stderr(), "{annotation}");
+    }
+}
+
+fn annotations(report: &Report) -> Vec<String> {
+    let file = report.file.as_ref().map(|file| format!("file={},", property(file)));
+    let file = file.unwrap_or_default();
+    let title = property(&format!("{} ({})", report.scenario, report.protocol));
+    let unmet = report.expectations.iter().filter(|row| !row.met);
+    unmet
+        .map(|row| {
+            let text = data(&format!("expected {}; found {}", row.what, row.found));
+            format!("::error {file}title={title}::{text}")
+        })
+        .collect()
+}
+
+/// Text as the runner reads it.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Text between the commas before it.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_ends_an_annotation() {
+        assert_eq!(data("100%\r\n::error::x"), "100%25%0D%0A::error::x");
+        assert_eq!(property("a:b,c%"), "a%3Ab%2Cc%25");
+    }
+}

@@ -1,0 +1,139 @@
+//! Finds and reads the scenarios that the user names: files, directories of them, built-in ones.
+
+use super::exit::Exit;
+use super::refusal::{Refusal, usage};
+use crate::scenario::{Scenario, unknown};
+use rustix::fs::OFlags;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The largest scenario file that is read: 1 MiB.
+const LARGEST: u64 = 1 << 20;
+
+/// A scenario that the user named.
+pub(super) struct Named {
+    /// The file or the name, as the user wrote it.
+    pub given: String,
+    /// The file, unless it is a built-in scenario.
+    pub file: Option<String>,
+    /// The scenario, or what is wrong with it.
+    pub scenario: Result<Scenario, Refusal>,
+}
+
+/// Everything that these words name, in their order; a directory is its `*.toml` files in the order
+/// of their names. A built-in scenario's name goes before a file of that name.
+pub(super) fn named(what: &[PathBuf], builtin: &[Scenario]) -> Vec<Named> {
+    what.iter().flat_map(|path| named_by(path, builtin)).collect()
+}
+
+fn named_by(path: &Path, builtin: &[Scenario]) -> Vec<Named> {
+    if let Some(scenario) = path.to_str().and_then(|name| by_name(name, builtin)) {
+        let given = scenario.name().to_owned();
+        return vec![Named { given, file: None, scenario: Ok(scenario.clone()) }];
+    }
+    if !path.is_dir() {
+        return vec![from_file(path, builtin)];
+    }
+    match files_in(path) {
+        Ok(files) => files.iter().map(|file| from_file(file, builtin)).collect(),
+        Err(refusal) => {
+            let given = path.display().to_string();
+            vec![Named { file: Some(given.clone()), given, scenario: Err(refusal) }]
+        }
+    }
+}
+
+/// The built-in scenario of this name, with hyphens or without.
+pub(super) fn by_name<'a>(name: &str, builtin: &'a [Scenario]) -> Option<&'a Scenario> {
+    let name = name.replace('-', "_");
+    builtin.iter().find(|scenario| scenario.name() == name)
+}
+
+fn from_file(path: &Path, builtin: &[Scenario]) -> Named {
+    let given = path.display().to_string();
+    let scenario = match text(path) {
+        Ok(text) => Scenario::parse(&given, &text).map_err(usage),
+        Err(refusal) if is_a_word(path) && !path.exists() => {
+            Err(not_a_scenario(&given, builtin, refusal))
+        }
+        Err(refusal) => Err(refusal),
+    };
+    Named { file: Some(given.clone()), given, scenario }
+}
+
+/// Whether it may have been meant as a name.
+fn is_a_word(path: &Path) -> bool {
+    path.extension().is_none() && path.components().count() == 1
+}
+
+fn not_a_scenario(given: &str, builtin: &[Scenario], refusal: Refusal) -> Refusal {
+    let names = builtin.iter().map(Scenario::name);
+    let unknown = unknown("scenario", &given.replace('-', "_"), names);
+    let error = anyhow::anyhow!("{unknown}; there is no file of this name either");
+    Refusal { error, ..refusal }
+}
+
+/// The scenario files in a directory, in the order of their names.
+fn files_in(directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let shown = directory.display();
+    let listed = || -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut files = listed().map_err(|error| unreadable(directory, &error))?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    if files.is_empty() {
+        return Err(usage(anyhow::anyhow!("{shown} is a directory without *.toml files")));
+    }
+    Ok(files)
+}
+
+/// The text of a scenario file.
+fn text(path: &Path) -> Result<String, Refusal> {
+    let shown = path.display();
+    let file = open(path).map_err(|error| unreadable(path, &error))?;
+    let size = file.metadata().map_err(|error| unreadable(path, &error))?.len();
+    let too_large = |size: u64| {
+        usage(anyhow::anyhow!(
+            "{shown}: a scenario file has at most {LARGEST} bytes, and this one has {size}"
+        ))
+    };
+    if size > LARGEST {
+        return Err(too_large(size));
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(path, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..good).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        usage(anyhow::anyhow!("{shown}:{line}: this is no text: byte {} is not UTF-8", good + 1))
+    })
+}
+
+/// Opens a plain file for reading. Anything else is refused instead of waited for.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let at_once = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"))
+    }
+}
+
+/// A file that isn't there, or is no file, was named wrongly; for anything else the environment is
+/// to blame.
+fn unreadable(path: &Path, error: &io::Error) -> Refusal {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
+    let exit = match error.kind() {
+        NotFound | NotADirectory | IsADirectory | InvalidInput => Exit::Usage,
+        _ => Exit::Environment,
+    };
+    let words = error.to_string();
+    let words = words.rsplit_once(" (os error ").map_or(words.as_str(), |(words, _)| words);
+    Refusal::new(exit, anyhow::anyhow!("cannot read {}: {words}", path.display()))
+}

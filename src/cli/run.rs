@@ -1,0 +1,126 @@
+//! `run`: several scenarios, one summary, one exit status.
+
+use super::args::{Format, ReportOptions, RunArgs};
+use super::execute::{Executed, Job};
+use super::exit::Exit;
+use super::input::{Named, named};
+use super::output::Output;
+use super::progress::Progress;
+use super::refusal::{Refusal, environment};
+use super::repeat::execute_all;
+use super::signals::Signals;
+use super::{github, say, terminal};
+use crate::report::{Cause, Entry, Failure, Runs, json, junit, table};
+use crate::scenario::Scenario;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// What came of one scenario, and the exit status that it would have alone.
+type Ended = (Entry, Exit);
+
+/// Runs everything that was named.
+pub(super) fn run(args: &RunArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
+    let signals = Signals::handle().map_err(environment)?;
+    let output = Output::open(args.report.output.as_deref(), args.report.quiet);
+    let output = output.map_err(environment)?;
+    signals.set_output(output.by_hand());
+    let scenarios = named(&args.what, builtin);
+    let progress = Arc::new(Progress::new("scenarios", args.report.quiet));
+    progress.expect(scenarios.len());
+    let ended = run_all(args, &scenarios, &signals, &progress);
+    progress.clear();
+    let exit = Exit::worst(ended.iter().map(|(_, exit)| *exit));
+    let runs = Runs(ended.into_iter().map(|(entry, _)| entry).collect());
+    github::annotate(runs.reports(), args.report.quiet);
+    write(&runs, &args.report, output)?;
+    Ok(exit)
+}
+
+/// Runs them, as many at a time as may be, and gives what came in their order.
+fn run_all(
+    args: &RunArgs,
+    scenarios: &[Named],
+    signals: &Signals,
+    progress: &Arc<Progress>,
+) -> Vec<Ended> {
+    let next = AtomicUsize::new(0);
+    let ended: Mutex<BTreeMap<usize, Ended>> = Mutex::default();
+    let work = || {
+        while let Some((index, named)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            scenarios.get(index).map(|named| (index, named))
+        } {
+            let one = run_one(args, named, signals, progress);
+            progress.finished_one();
+            ended.lock().unwrap_or_else(PoisonError::into_inner).insert(index, one);
+        }
+    };
+    let others = jobs(args, scenarios.len()).saturating_sub(1);
+    thread::scope(|scope| {
+        for _ in 0..others {
+            // Where there can't be another thread, those that there are do it all.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ended.into_values().collect()
+}
+
+/// How many run at a time. On the wall clock they share a directory, so one does.
+fn jobs(args: &RunArgs, scenarios: usize) -> usize {
+    if !args.run.virtual_time {
+        return 1;
+    }
+    let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    args.jobs.unwrap_or_else(cores).get().min(scenarios)
+}
+
+fn run_one(args: &RunArgs, named: &Named, signals: &Signals, progress: &Progress) -> Ended {
+    let say = |line: &str| progress.suspend(|| say(line));
+    let values = BTreeMap::new();
+    let executed = match &named.scenario {
+        Err(refusal) => Err((refusal.exit, format!("{:#}", refusal.error))),
+        Ok(scenario) => {
+            let file = named.file.as_deref();
+            let job = Job { scenario, file, values: &values, options: &args.run, signals };
+            execute_all(&job, None).map_err(|refusal| {
+                refusal.left.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
+                (refusal.exit, format!("{:#}", refusal.error))
+            })
+        }
+    };
+    match executed {
+        Ok(Executed { report, exit, said, .. }) => {
+            said.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
+            (Entry::Report(Box::new(report)), exit)
+        }
+        Err((exit, message)) => {
+            // A signal has said it already.
+            if exit != Exit::Interrupted {
+                say(&message);
+            }
+            let cause = match exit {
+                Exit::Interrupted => Cause::Interrupted,
+                Exit::Environment => Cause::Environment,
+                _ => Cause::Scenario,
+            };
+            (Entry::Failure(Failure { file: named.given.clone(), cause, message }), exit)
+        }
+    }
+}
+
+/// Writes the summary; for people, the whole report where there is only one.
+fn write(runs: &Runs, options: &ReportOptions, output: Output) -> Result<(), Refusal> {
+    let style = terminal::style(options.color, options.output.is_some());
+    let written = output.write(|out| match (options.format, runs.0.as_slice()) {
+        (Format::Json, _) => json::write(runs, out),
+        (Format::Junit, entries) => junit::write(entries, out),
+        (Format::Table, [Entry::Report(report)]) => table::write(report, style, out),
+        (Format::Table, _) => table::write_runs(runs, style, out),
+    });
+    written.map_err(environment)
+}

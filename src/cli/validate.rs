@@ -1,0 +1,30 @@
+//! `validate`: whether scenario files are sound.
+
+use super::exit::Exit;
+use super::input::named;
+use super::output::Output;
+use super::refusal::{Refusal, environment};
+use super::say;
+use crate::report::escape;
+use crate::scenario::Scenario;
+use std::path::PathBuf;
+
+/// Says of each file whether it is sound: on stdout if it is, else on stderr what is wrong with it.
+pub(super) fn validate(files: &[PathBuf], builtin: &[Scenario]) -> Result<Exit, Refusal> {
+    let mut sound = String::new();
+    let mut exits = Vec::new();
+    for named in named(files, builtin) {
+        match named.scenario {
+            Ok(scenario) => {
+                let given = escape(&named.given);
+                sound.push_str(&format!("{given}: ok ({})\n", scenario.name()));
+            }
+            Err(refusal) => {
+                say(&format!("{:#}", refusal.error));
+                exits.push(refusal.exit);
+            }
+        }
+    }
+    Output::Stdout.write(|out| out.write_all(sound.as_bytes())).map_err(environment)?;
+    Ok(Exit::worst(exits))
+}

@@ -1,0 +1,140 @@
+//! What the scenarios show, from their own expectations.
+
+use crate::check::Property;
+use crate::scenario::{Expectation, Plan, Scenario, Status};
+use serde::Serialize;
+
+/// What every scenario shows. The members and their names are the JSON format
+/// `nodb-trigger/catalogue/v1`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Catalogue {
+    /// [`Catalogue::SCHEMA`].
+    pub schema: &'static str,
+    /// One entry a scenario, in the order in which they are listed.
+    pub scenarios: Vec<CatalogueRow>,
+}
+
+/// What one scenario shows, with its parameters at their defaults.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CatalogueRow {
+    /// Its name.
+    pub name: String,
+    /// Its one line.
+    pub title: String,
+    /// The ids of its hazards.
+    pub hazards: Vec<String>,
+    /// What must come out under the `legacy` protocol.
+    pub legacy: Shown,
+    /// What must come out under the `hardened` protocol.
+    pub hardened: Shown,
+}
+
+/// What must come out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// What the checkers must find.
+    pub finds: Vec<Property>,
+    /// What they must not find.
+    pub free_of: Vec<Property>,
+    /// How the actors must end, or where that is not said, which steps must fail.
+    pub ends: Vec<String>,
+}
+
+impl Catalogue {
+    /// The name of the JSON format, and its version.
+    pub const SCHEMA: &'static str = "nodb-trigger/catalogue/v1";
+
+    /// What a good protocol rules out, however its holders are paused (design, "Words").
+    pub const RULED_OUT: [Property; 4] =
+        [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
+
+    /// The catalogue of these rows.
+    pub fn new(scenarios: Vec<CatalogueRow>) -> Self {
+        Self { schema: Self::SCHEMA, scenarios }
+    }
+}
+
+impl CatalogueRow {
+    /// What a scenario's plans for the two protocols expect.
+    pub fn new(scenario: &Scenario, legacy: &Plan, hardened: &Plan) -> Self {
+        Self {
+            name: scenario.name().into(),
+            title: scenario.title().into(),
+            hazards: scenario.hazards().to_vec(),
+            legacy: Shown::of(legacy),
+            hardened: Shown::of(hardened),
+        }
+    }
+}
+
+impl Shown {
+    fn of(plan: &Plan) -> Self {
+        let mut shown = Self::default();
+        let mut failing_steps = Vec::new();
+        for expectation in &plan.expectations {
+            match expectation {
+                Expectation::Finding { property, found: true } => shown.finds.push(*property),
+                Expectation::Finding { property, found: false } => shown.free_of.push(*property),
+                Expectation::Total { group, status, count } if *count > 0 => {
+                    let whose = group.as_ref().map(|group| format!("{group}: "));
+                    let status = counted(*status, *count);
+                    shown.ends.push(format!("{}{count} {status}", whose.unwrap_or_default()));
+                }
+                Expectation::Actor { group, status, .. } => {
+                    shown.ends.push(format!("{group}: {}", ended(*status)));
+                }
+                Expectation::Step { step, status, .. } if *status != Status::Success => {
+                    failing_steps.push(format!("{step}: {}", ended(*status)));
+                }
+                _ => {}
+            }
+        }
+        if shown.ends.is_empty() {
+            shown.ends = failing_steps;
+        }
+        shown.ends.dedup();
+        shown
+    }
+
+    /// The same in words.
+    pub fn words(&self) -> String {
+        let mut parts = Vec::new();
+        let list = |properties: &[Property]| {
+            properties.iter().map(|property| property.word()).collect::<Vec<_>>().join(", ")
+        };
+        if !self.finds.is_empty() {
+            parts.push(format!("finds {}", list(&self.finds)));
+        }
+        let all_four = Catalogue::RULED_OUT.iter().all(|one| self.free_of.contains(one));
+        let mut others = self.free_of.clone();
+        if all_four {
+            parts.push("none of the four".into());
+            others.retain(|property| !Catalogue::RULED_OUT.contains(property));
+        }
+        if !others.is_empty() {
+            parts.push(format!("free of {}", list(&others)));
+        }
+        if !self.ends.is_empty() {
+            parts.push(self.ends.join(", "));
+        }
+        if parts.is_empty() { "-".into() } else { parts.join("; ") }
+    }
+}
+
+fn counted(status: Status, count: u64) -> &'static str {
+    match (status, count) {
+        (Status::Success, 1) => "succeeds",
+        (Status::Success, _) => "succeed",
+        (Status::AlreadyLocked, _) => "already locked",
+        (Status::Error, 1) => "error",
+        (Status::Error, _) => "errors",
+    }
+}
+
+fn ended(status: Status) -> &'static str {
+    match status {
+        Status::Success => "success",
+        Status::AlreadyLocked => "already locked",
+        Status::Error => "error",
+    }
+}

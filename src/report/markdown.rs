@@ -1,0 +1,67 @@
+//! The catalogue for a README.
+
+use super::Catalogue;
+use std::io::{self, Write};
+
+/// Writes the catalogue as one table.
+pub fn write(catalogue: &Catalogue, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "| hazard | scenario | `legacy` | `hardened` |")?;
+    writeln!(out, "|---|---|---|---|")?;
+    for row in &catalogue.scenarios {
+        writeln!(
+            out,
+            "| {} | `{}` | {} | {} |",
+            plain(&row.hazards.join(", ")),
+            row.name,
+            plain(&row.legacy.words()),
+            plain(&row.hardened.words())
+        )?;
+    }
+    let four = Catalogue::RULED_OUT.map(|property| format!("`{}`", property.word()));
+    writeln!(out, "\nThe four: {}.", four.join(", "))
+}
+
+/// Text as it is, in a cell.
+fn plain(text: &str) -> String {
+    let mut cell = String::with_capacity(text.len());
+    for character in text.chars() {
+        if "|\\`*<>[]".contains(character) {
+            cell.push('\\');
+        }
+        cell.push(if character.is_control() { ' ' } else { character });
+    }
+    cell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Property;
+    use crate::report::{CatalogueRow, Shown};
+
+    #[test]
+    fn a_row_is_a_line_whatever_is_in_it() {
+        let legacy = Shown { finds: vec![Property::Overlap], ..Shown::default() };
+        let hardened = Shown {
+            free_of: [&Catalogue::RULED_OUT[..], &[Property::Overlap]].concat(),
+            ends: vec!["a|b: error".into()],
+            ..Shown::default()
+        };
+        let row = CatalogueRow {
+            name: "mine".into(),
+            title: "Mine.".into(),
+            hazards: vec!["one".into(), "two".into()],
+            legacy,
+            hardened,
+        };
+        let mut bytes = Vec::new();
+        write(&Catalogue::new(vec![row]), &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(
+            "| one, two | `mine` | finds overlap | none of the four; free of overlap; a\\|b: error |\n"
+        ), "{text}");
+        assert!(text.ends_with(
+            "The four: `foreign_release`, `lost_update`, `silent_loss`, `flag_drift`.\n"
+        ));
+    }
+}
