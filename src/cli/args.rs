@@ -59,16 +59,14 @@ fn command(scenarios: &[Scenario]) -> Command {
     Command::new("nodb-trigger")
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .version(env!("CARGO_PKG_VERSION"))
-        .override_usage(
-            "nodb-trigger <SCENARIO> [DIRECTORY] [OPTIONS]\n       nodb-trigger <COMMAND>",
-        )
+        .override_usage("nodb-trigger <SCENARIO> [DIRECTORY] [OPTIONS], or nodb-trigger <COMMAND>")
         .max_term_width(WIDTH)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_value_name("COMMAND")
         .after_help(format!(
-            "Scenarios (nodb-trigger list says what each does):\n{}\n\
-             Options of a scenario: nodb-trigger {example} --help\n\n{}",
+            "Scenarios (what each does: nodb-trigger list; its options: nodb-trigger\n\
+             {example} --help):\n{}\n{}",
             wrapped(scenarios.iter().map(Scenario::name)),
             Exit::LEGEND
         ))

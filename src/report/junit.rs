@@ -116,7 +116,7 @@ mod tests {
             Entry::Failure(failure),
         ]);
         for part in [
-            r#"<testsuite name="nodb-trigger" tests="4" disabled="0" errors="1" failures="2""#,
+            r#"<testsuite name="nodb-trigger" tests="4" skipped="0" errors="1" failures="2""#,
             r#"<testcase name="thundering_herd" classname="nodb-trigger" time="2.004"/>"#,
             r#"<testcase name="orphaned_locks" classname="mine/a&amp;b.toml" time="0.361">"#,
             r#"<failure message="1 of 2 expectations not met" type="unexpected">"#,

@@ -3,6 +3,7 @@
 mod check;
 mod check_file;
 mod cli;
+mod commands;
 mod conformance;
 mod directory;
 mod hazards;

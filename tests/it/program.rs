@@ -37,7 +37,14 @@ impl Program {
         arguments: impl IntoIterator<Item = A>,
     ) -> Self {
         command.args(arguments);
-        for name in ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "NO_COLOR"] {
+        for name in [
+            "REDIS_URL",
+            "REDIS_HOST",
+            "REDIS_PORT",
+            "REDIS_PASSWORD",
+            "NO_COLOR",
+            "GITHUB_ACTIONS",
+        ] {
             command.env_remove(name);
         }
         command.env_remove("WEPPPY_LOCK_TTL_SECONDS").env("TERM", "xterm").env("LC_ALL", "C");

@@ -13,6 +13,8 @@ pub(super) const DEFAULT_DIRECTORY: &str = "/tmp/debug_locks";
 /// The bounds of `--timeout`.
 const TIMEOUT: (Duration, Duration) =
     (Duration::from_millis(1), Duration::from_secs(365 * 24 * 3600));
+/// The most that `--repeat` may be.
+const MOST_RUNS: u32 = 100_000;
 
 /// How to run a scenario.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,10 +175,12 @@ pub(super) fn run_flags() -> [Arg; 10] {
             .help("Waits take no time, and each run gives the same"),
         value("seed", "N")
             .requires("virtual")
-            .value_parser(value_parser!(u64))
+            .allow_hyphen_values(true)
+            .value_parser(seed)
             .help("Draw the order among equals from this seed [default: 0, a fixed order]"),
         value("repeat", "N")
-            .value_parser(value_parser!(u32).range(1..=100_000))
+            .allow_hyphen_values(true)
+            .value_parser(repeat)
             .help("Run so often, each virtual run with the next seed, and count what comes"),
         value("timeout", "DURATION")
             .allow_hyphen_values(true)
@@ -228,6 +232,15 @@ pub(super) fn value(name: &'static str, value_name: &'static str) -> Arg {
 
 fn switch(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+fn repeat(text: &str) -> Result<u32, String> {
+    let times = text.parse().ok().filter(|times| (1..=MOST_RUNS).contains(times));
+    times.ok_or_else(|| format!("give a whole number from 1 to {MOST_RUNS}"))
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -218,9 +218,9 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         (["--run-group", "a;;b;;c"], "'a;;b;;c'", "as in 'batch;;spring'"),
         (["--format", "xml"], "'xml'", "[possible values: table, json, junit]"),
         (["--output", ""], "", "a value is required"),
-        (["--repeat", "0"], "'0'", "1..=100000"),
-        (["--repeat", "100001"], "'100001'", "1..=100000"),
-        (["--seed", "-1"], "'-1'", ""),
+        (["--repeat", "0"], "'0'", "from 1 to 100000"),
+        (["--repeat", "100001"], "'100001'", "from 1 to 100000"),
+        (["--seed", "-1"], "'-1'", "from 0 to 18446744073709551615"),
         (["--lock", "both"], "'both'", "[possible values: legacy, hardened]"),
     ] {
         let said = refused(&["thundering_herd", words[0], words[1]]);

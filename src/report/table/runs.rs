@@ -46,9 +46,9 @@ fn report_row(report: &Report) -> [Cell; 5] {
 
 fn failure_row(failure: &Failure) -> [Cell; 5] {
     let word = match failure.cause {
-        Cause::Scenario => "BROKEN",
+        Cause::Scenario => "NOT READ",
         Cause::Environment => "FAILED",
-        Cause::Interrupted => "not run",
+        Cause::Interrupted => "NOT RUN",
     };
     let nothing = || cell("-", Tone::Quiet);
     let scenario = cell(escape(&failure.file), Tone::Plain);

@@ -2,7 +2,7 @@
 //! them after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test golden`, then read the diff.
 
 use super::*;
-use crate::report::samples;
+use crate::report::{Cause, Entry, Failure, FairnessRow, Judgement, Runs, Share, samples};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -13,8 +13,11 @@ fn drawn(report: &Report, width: u16, color: bool) -> String {
 }
 
 fn assert_golden(name: &str, report: &Report, width: u16) {
+    assert_golden_text(name, drawn(report, width, false));
+}
+
+fn assert_golden_text(name: &str, found: String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/golden").join(name);
-    let found = drawn(report, width, false);
     if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
         std::fs::write(&path, &found).unwrap();
     }
@@ -57,9 +60,77 @@ fn golden_interrupted() {
 }
 
 #[test]
+fn golden_repeated() {
+    assert_golden("repeated-80.txt", &samples::repeated(), 80);
+}
+
+/// Several scenarios that ended in every way that there is.
+fn several() -> Runs {
+    let mut own = samples::orphan();
+    own.file = Some("mine/a very long directory's name/orphan\u{1b}[2J.toml".into());
+    own.findings = vec![samples::finding("A's release at 5.001 s deleted B's lock"); 2];
+    let failure = |cause, message: &str| {
+        Entry::Failure(Failure { file: "broken.toml".into(), cause, message: message.into() })
+    };
+    Runs(vec![
+        Entry::Report(Box::new(samples::herd(10))),
+        Entry::Report(Box::new(own)),
+        Entry::Report(Box::new(samples::repeated())),
+        Entry::Report(Box::new(samples::interrupted())),
+        failure(Cause::Scenario, "broken.toml:3:7: unknown lock \"mian\""),
+        failure(Cause::Environment, "cannot reach Redis at redis://h: connection refused"),
+        failure(Cause::Interrupted, "interrupted, not run"),
+    ])
+}
+
+fn drawn_runs(runs: &Runs, width: u16) -> String {
+    let mut bytes = Vec::new();
+    write_runs(runs, Style { width, color: false }, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn golden_runs() {
+    assert_golden_text("runs-80.txt", drawn_runs(&several(), 80));
+    let good = Runs(vec![Entry::Report(Box::new(samples::herd(10)))]);
+    assert!(drawn_runs(&good, 80).ends_with("EXPECTED: all 1 scenarios ended as expected.\n"));
+}
+
+#[test]
+fn golden_judgement() {
+    let judgement = Judgement {
+        schema: Judgement::SCHEMA,
+        file: "saved.jsonl".into(),
+        scenario: "check_then_delete".into(),
+        protocol: "legacy".into(),
+        events: 51,
+        is_whole: false,
+        findings: vec![samples::finding("A's release at 5.001 s deleted B's lock")],
+        omitted: 2,
+        fairness: vec![FairnessRow {
+            lock: "nodb-lock:run:debug_lock_test.nodb".into(),
+            acquisitions: (0..12)
+                .map(|index| Share { actor: format!("thread_{index}"), count: index })
+                .collect(),
+            wait_p50_ms: 1.0,
+            wait_p99_ms: 20.5,
+            wait_max_ms: 3000.0,
+        }],
+    };
+    let mut bytes = Vec::new();
+    write_judgement(&judgement, Style::PLAIN, &mut bytes).unwrap();
+    assert_golden_text("judgement-80.txt", String::from_utf8(bytes).unwrap());
+}
+
+#[test]
 fn every_width_fits_and_nothing_raw_gets_through() {
-    let reports =
-        [samples::herd(30), samples::orphan(), samples::hostile(), samples::interrupted()];
+    let reports = [
+        samples::herd(30),
+        samples::orphan(),
+        samples::hostile(),
+        samples::interrupted(),
+        samples::repeated(),
+    ];
     for report in &reports {
         for width in 0..=160 {
             let text = drawn(report, width, false);
@@ -68,6 +139,12 @@ fn every_width_fits_and_nothing_raw_gets_through() {
             assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
             assert!(text.lines().all(|line| line.trim_end() == line), "{text:?}");
         }
+    }
+    for width in 0..=160 {
+        let text = drawn_runs(&several(), width);
+        let limit = usize::from(width.max(Style::NARROWEST));
+        assert!(widest(&text) <= limit, "at {width} columns:\n{text}");
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 }
 
