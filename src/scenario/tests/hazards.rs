@@ -37,7 +37,6 @@ fn what_is_found_before_the_cure() {
     let expected = [
         "singleton_race: stuck_lock",
         "clear_locks_race: lost_update",
-        "force_unlock_recovery: foreign_release",
         "check_then_delete: foreign_release",
         "blind_delete: foreign_release",
         "shared_token_slot: foreign_release",
