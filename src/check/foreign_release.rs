@@ -71,7 +71,12 @@ fn tell(
         Some(Some(end))
             if deletion.own.is_some_and(|own| believed(case, line, own, begun.order)) =>
         {
-            format!("{end} while it worked until {}", time(begun.at))
+            let own = deletion.own.and_then(|own| line.reigns.get(own));
+            if own.is_some_and(|own| own.is_over_before(begun)) {
+                format!("{end} while it worked until {}", time(begun.at))
+            } else {
+                format!("{end} while it was releasing the lock")
+            }
         }
         Some(Some(end)) => end,
     };

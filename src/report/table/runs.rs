@@ -118,8 +118,15 @@ fn unmet(report: &Report) -> Vec<String> {
             },
         );
     }
-    if let Some(seed) = report.seed.filter(|seed| *seed != 0 && !lines.is_empty()) {
+    if lines.is_empty() {
+        return lines;
+    }
+    if let Some(seed) = report.seed.filter(|seed| *seed != 0) {
         lines.push(format!("with seed {seed}"));
+    }
+    if let Some(repetition) = &report.repetition {
+        let expected = repetition.verdicts.get(Verdict::Expected.word()).unwrap_or(&0);
+        lines.push(format!("{expected} of {} runs as expected", repetition.runs));
     }
     lines
 }
