@@ -72,7 +72,7 @@ pub(super) fn execute(
         Ok(ran) => ran,
         Err(refusal) => return Err(Refusal { left, ..refusal }),
     };
-    let mut report = Report::new(&world, &outcome, [notices, kept, left.clone()].concat());
+    let mut report = Report::new(&world, &outcome, [notices, kept.clone(), left.clone()].concat());
     report.file = job.file.map(str::to_owned);
     let (exit, why) = exit(&report, &outcome);
     let exit = match (exit, world.time().clock().check()) {
@@ -81,7 +81,8 @@ pub(super) fn execute(
         (exit, _) if !is_clean => Exit::worst([exit, Exit::Environment]),
         (exit, _) => exit,
     };
-    let said = left.into_iter().chain(why).collect();
+    // The table wraps lines; here a command stays in one piece.
+    let said = kept.into_iter().chain(left).chain(why).collect();
     Ok(Executed { report, history: outcome.history, exit, said })
 }
 

@@ -79,7 +79,7 @@ pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<(
     }
     if !report.notices.is_empty() {
         writeln!(out)?;
-        notices(&report.notices, out)?;
+        notices(&report.notices, style, out)?;
     }
     if let Some(repetition) = &report.repetition {
         writeln!(out)?;
@@ -187,9 +187,12 @@ fn expectations(rows: &[ExpectationRow], style: Style, out: &mut dyn Write) -> i
     grid.print(out)
 }
 
-/// Each on one line, however wide: they hold commands to be copied.
-fn notices(notices: &[String], out: &mut dyn Write) -> io::Result<()> {
-    notices.iter().try_for_each(|notice| writeln!(out, "note: {}", escape(notice)))
+fn notices(notices: &[String], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style);
+    for notice in notices {
+        grid.row([cell("note", Tone::Odd), cell(escape(notice), Tone::Plain)]);
+    }
+    grid.print(out)
 }
 
 /// The verdict in a sentence.
