@@ -166,6 +166,23 @@ fn a_failed_release_leaves_the_belief_and_ends_its_certain_part() {
     assert_eq!(failed(FailureKind::Refused), []);
 }
 
+/// B acquires between the first reply of A's failing step, which may have told A, and its last.
+#[test]
+fn who_may_have_been_told_does_not_surely_believe() {
+    let overlaps = |extends: bool| {
+        let mut tape = Tape::new("edge", &["A", "B"], 1);
+        tape.at(0).acquire(A, 0, "a1", 1000).at(500).begin(A, "work", 0);
+        let extended = Change::Extended { lease: 100_000_000 };
+        let change = if extends { extended } else { Change::Saw { token: Some("a1".into()) } };
+        tape.command(A, "renew …", "…", Some((0, change)));
+        tape.at(2000).acquire(B, 0, "b1", 1000);
+        tape.at(2500).saw(A, 0, Some("b1")).fail(A, FailureKind::LostLock, "lost");
+        properties(&tape.history())
+    };
+    assert_eq!(overlaps(true), [Property::Overlap]);
+    assert_eq!(overlaps(false), []);
+}
+
 #[test]
 fn what_contradicts_itself_proves_nothing() {
     let mut tape = Tape::new("edge", &["A", "B"], 1);
