@@ -5,7 +5,7 @@
 //! stopped clock is told so at once, which is how Ctrl-C and `--timeout` reach every actor.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Why a sleep ended early.
@@ -141,6 +141,7 @@ impl WallClock {
 pub struct VirtualClock {
     nanos: AtomicU64,
     happenings: AtomicU64,
+    stopped: OnceLock<Stopped>,
     deadline: Option<Duration>,
 }
 
@@ -150,7 +151,12 @@ impl VirtualClock {
 
     /// A clock at [`VirtualClock::EPOCH`] that, with a deadline, lets nobody sleep past it.
     pub fn new(deadline: Option<Duration>) -> Self {
-        Self { nanos: AtomicU64::new(0), happenings: AtomicU64::new(0), deadline }
+        Self {
+            nanos: AtomicU64::new(0),
+            happenings: AtomicU64::new(0),
+            stopped: OnceLock::new(),
+            deadline,
+        }
     }
 
     /// Moves the clock forward to `time` (as [`Clock::now`] counts it); it never goes back.
@@ -165,6 +171,11 @@ impl VirtualClock {
         self.happenings.load(Ordering::Relaxed)
     }
 
+    /// Lets nobody sleep on this clock again.
+    pub fn stop(&self, why: Stopped) {
+        let _ = self.stopped.set(why);
+    }
+
     /// The time at which everybody is told that it is over, if there is one.
     pub fn deadline(&self) -> Option<Duration> {
         self.deadline
@@ -172,6 +183,9 @@ impl VirtualClock {
 
     /// The moment at which a sleep of `duration` that starts now ends, and how it ends.
     pub fn wake(&self, duration: Duration) -> (Duration, Result<(), Stopped>) {
+        if let Some(why) = self.stopped.get() {
+            return (self.now(), Err(*why));
+        }
         let wake = self.now().saturating_add(duration);
         match self.deadline {
             Some(deadline) if deadline < wake => (deadline, Err(Stopped::TimedOut)),

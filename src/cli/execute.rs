@@ -10,10 +10,10 @@ use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::history::History;
 use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, RunGroup, Ttl};
 use crate::report::Report;
-use crate::runtime::{Ending, Outcome, Stage, Time, World, longest};
+use crate::runtime::{Cleaned, Ending, Outcome, Stage, Time, World, longest};
 use crate::scenario::{Plan, Scenario, Value};
 use crate::server::Server;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// What a run may take beyond its own durations before it is given up.
 const GRACE: Duration = Duration::from_secs(30);
+/// And for the connection of each actor.
+const CONNECTING: Duration = Duration::from_secs(1);
 /// Names the default TTL in seconds (contract, section 1).
 pub(super) const TTL_VARIABLE: &str = "WEPPPY_LOCK_TTL_SECONDS";
 
@@ -59,24 +61,28 @@ pub(super) fn execute(
     let ran = run(job, &world, &mut stage);
     let (kept, left) = if job.options.keep && ran.is_ok() {
         let kept = stage.leftovers(&world);
-        (kept.into_iter().map(|by_hand| format!("kept; to clean: {by_hand}")).collect(), Vec::new())
+        let kept = kept.into_iter().map(|by_hand| format!("kept; to clean: {by_hand}")).collect();
+        (kept, Cleaned { notices: Vec::new(), is_clean: true })
     } else {
         (Vec::new(), stage.clean(&world))
     };
+    let Cleaned { notices: left, is_clean } = left;
     job.signals.set_leftovers(Vec::new());
     let (outcome, notices) = match ran {
         Ok(ran) => ran,
         Err(refusal) => return Err(Refusal { left, ..refusal }),
     };
-    let mut report = Report::new(&world, &outcome, [notices, kept, left.clone()].concat());
+    let mut report = Report::new(&world, &outcome, [notices, kept.clone(), left.clone()].concat());
     report.file = job.file.map(str::to_owned);
     let (exit, why) = exit(&report, &outcome);
     let exit = match (exit, world.time().clock().check()) {
-        // Whatever failed then, failed on the way out.
-        (Exit::Environment, Err(Stopped::Interrupted)) => Exit::Interrupted,
+        // Whatever came of it then, it was on the way out.
+        (_, Err(Stopped::Interrupted)) => Exit::Interrupted,
+        (exit, _) if !is_clean => Exit::worst([exit, Exit::Environment]),
         (exit, _) => exit,
     };
-    let said = left.into_iter().chain(why).collect();
+    // The table wraps lines; here a command stays in one piece.
+    let said = kept.into_iter().chain(left).chain(why).collect();
     Ok(Executed { report, history: outcome.history, exit, said })
 }
 
@@ -89,14 +95,16 @@ fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<W
     let ttl = default_ttl(std::env::var(TTL_VARIABLE).ok()).map_err(usage)?;
     let plan = job.scenario.bind(job.values, protocol.name(), ttl, options.wait).map_err(usage)?;
     let runs = run_directories(options, &plan).map_err(usage)?;
-    let deadline = options.timeout.unwrap_or_else(|| longest(&plan).saturating_add(GRACE));
+    let deadline = options.timeout.unwrap_or_else(|| {
+        let connecting = CONNECTING * u32::try_from(plan.actors.len()).unwrap_or(u32::MAX);
+        longest(&plan).saturating_add(GRACE).saturating_add(connecting)
+    });
     let time = if options.virtual_time {
         Time::Virtual(Arc::new(VirtualClock::new(Some(deadline))))
     } else {
-        let clock = Arc::new(WallClock::new(Some(deadline)));
-        job.signals.set_clock(&clock);
-        Time::Wall(clock)
+        Time::Wall(Arc::new(WallClock::new(Some(deadline))))
     };
+    job.signals.add_clock(&time);
     let server = server(options, &time)?;
     let on_end: Box<dyn Fn() + Send + Sync> = match progress.cloned() {
         Some(progress) => {
@@ -147,11 +155,11 @@ fn exit(report: &Report, outcome: &Outcome) -> (Exit, Option<String>) {
 
 fn default_ttl(variable: Option<String>) -> anyhow::Result<Ttl> {
     let Some(text) = variable.filter(|text| !text.is_empty()) else { return Ok(Ttl::DEFAULT) };
-    let seconds: u64 = text.parse().with_context(|| {
-        format!("{TTL_VARIABLE} is {text:?}, and should be a number of seconds")
+    let seconds: i64 = text.parse().map_err(|_| {
+        anyhow!("{TTL_VARIABLE} is {text:?}, and should be a whole number of seconds")
     })?;
     // The reference takes anything below one second for one second (contract, section 1).
-    Ttl::try_from(Duration::from_secs(seconds.max(1)))
+    Ttl::try_from(Duration::from_secs(seconds.max(1).unsigned_abs()))
         .with_context(|| format!("{TTL_VARIABLE} is {text:?}"))
 }
 

@@ -3,7 +3,8 @@
 
 use super::exit::Exit;
 use super::say;
-use crate::clock::{Stopped, WallClock};
+use crate::clock::Stopped;
+use crate::runtime::Time;
 use nix::sys::signal::{SigSet, Signal};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,8 @@ pub(super) struct Signals(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     interrupted: bool,
-    /// That of the run at work.
-    clock: Option<Arc<WallClock>>,
+    /// Those of the runs at work.
+    clocks: Vec<Time>,
     /// What the run at work would leave behind now: the commands that clean it.
     leftovers: Vec<String>,
     /// What the program would leave behind whatever runs: the command that cleans it.
@@ -58,13 +59,15 @@ impl Signals {
         self.state().interrupted
     }
 
-    /// The clock to stop: that of the run that begins now.
-    pub fn set_clock(&self, clock: &Arc<WallClock>) {
+    /// One more clock to stop: that of the run that begins now. Those of runs that have ended are
+    /// forgotten.
+    pub fn add_clock(&self, clock: &Time) {
         let mut state = self.state();
         if state.interrupted {
             clock.stop(Stopped::Interrupted);
         }
-        state.clock = Some(Arc::clone(clock));
+        state.clocks.retain(Time::is_shared);
+        state.clocks.push(clock.clone());
     }
 
     /// What the run at work would leave behind now.
@@ -80,7 +83,7 @@ impl Signals {
     fn interrupt(&self) {
         let mut state = self.state();
         state.interrupted = true;
-        if let Some(clock) = &state.clock {
+        for clock in &state.clocks {
             clock.stop(Stopped::Interrupted);
         }
     }
@@ -106,19 +109,20 @@ fn is_ignored(signal: Signal) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
+    use crate::clock::WallClock;
 
     #[test]
     fn a_run_that_begins_after_a_signal_finds_its_clock_stopped() {
         let signals = Signals::default();
-        let (first, second) = (Arc::new(WallClock::new(None)), Arc::new(WallClock::new(None)));
-        signals.set_clock(&first);
-        assert_eq!(first.check(), Ok(()));
+        let clock = || Time::Wall(Arc::new(WallClock::new(None)));
+        let (first, second) = (clock(), clock());
+        signals.add_clock(&first);
+        assert_eq!(first.clock().check(), Ok(()));
         signals.interrupt();
         assert!(signals.interrupted());
-        assert_eq!(first.check(), Err(Stopped::Interrupted));
-        signals.set_clock(&second);
-        assert_eq!(second.check(), Err(Stopped::Interrupted));
+        assert_eq!(first.clock().check(), Err(Stopped::Interrupted));
+        signals.add_clock(&second);
+        assert_eq!(second.clock().check(), Err(Stopped::Interrupted));
     }
 
     #[test]

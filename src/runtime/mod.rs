@@ -13,9 +13,9 @@ mod tape;
 mod threads;
 mod volley;
 
-pub use stage::{Stage, StageError, quoted};
+pub use stage::{Cleaned, Stage, StageError, quoted};
 
-use crate::clock::{Clock, VirtualClock, WallClock};
+use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
 use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Sequence};
 use crate::lock::{
@@ -40,6 +40,22 @@ pub enum Time {
 }
 
 impl Time {
+    /// Whether anybody else still has this clock.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Time::Wall(clock) => Arc::strong_count(clock) > 1,
+            Time::Virtual(clock) => Arc::strong_count(clock) > 1,
+        }
+    }
+
+    /// Stops the clock, and with it the run.
+    pub fn stop(&self, why: Stopped) {
+        match self {
+            Time::Wall(clock) => clock.stop(why),
+            Time::Virtual(clock) => clock.stop(why),
+        }
+    }
+
     /// The clock itself.
     pub fn clock(&self) -> Arc<dyn Clock> {
         match self {

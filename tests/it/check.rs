@@ -3,6 +3,7 @@
 
 mod corpus;
 mod definitions;
+mod edges;
 mod generated;
 mod hostile;
 mod model;

@@ -86,8 +86,10 @@ fn the_environment_s_default_ttl_is_used_and_judged() {
     assert_eq!(ttl("50", &[]).exits(0).json()["summary"]["errors"], 1);
     assert_eq!(ttl("50", &["--ttl", "2m"]).exits(0).json()["summary"]["succeeded"], 1);
     assert_eq!(ttl("", &[]).exits(0).json()["summary"]["succeeded"], 1);
-    assert_eq!(ttl("0", &[]).exits(0).json()["parameters"]["ttl"], "1s");
-    for wrong in ["soon", "-1", "1.5", "99999999999"] {
+    for low in ["0", "-1"] {
+        assert_eq!(ttl(low, &[]).exits(0).json()["parameters"]["ttl"], "1s");
+    }
+    for wrong in ["soon", "1.5", "99999999999"] {
         ttl(wrong, &[]).refuses(2, &["WEPPPY_LOCK_TTL_SECONDS", wrong]);
     }
 }

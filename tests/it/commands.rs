@@ -120,7 +120,9 @@ fn what_can_t_be_read_is_said_at_once() {
         if !file.is_empty() {
             program(&place, &["validate", file]).refuses(2, words);
         }
-        for command in [&["run", file, "--virtual"][..], &["run", file, "own/b_good.toml"]] {
+        for command in
+            [&["run", file, "--virtual"][..], &["run", file, "own/b_good.toml", "--directory=run"]]
+        {
             let ended = program(&place, command);
             assert_eq!(ended.code, Some(2), "{ended:#?}");
             if !file.is_empty() {
@@ -154,7 +156,8 @@ fn the_worst_of_several_is_the_exit_status() {
     ended.exits(1);
     assert!(ended.stdout.contains("unexpected.toml  expected succeeded: 1; found 2"), "{ended:#?}");
     exit(&["nothing.toml", "unexpected.toml", "own/a_broken.toml"]).exits(2);
-    let gone = ["run", "own", "unexpected.toml", "--redis", "redis://127.0.0.1:1"];
+    let gone =
+        ["run", "own", "unexpected.toml", "--redis", "redis://127.0.0.1:1", "--directory=run"];
     program(&place, &gone).exits(3).says(&["127.0.0.1:1", "own/a_broken.toml:5:1"]);
 }
 

@@ -20,6 +20,15 @@ pub enum StageError {
     Environment(String),
 }
 
+/// What came of putting everything back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// What had to be left, with the commands that clean it.
+    pub notices: Vec<String>,
+    /// Whether nothing of ours is left in Redis.
+    pub is_clean: bool,
+}
+
 /// What was found and created.
 #[derive(Default)]
 pub struct Stage {
@@ -52,9 +61,10 @@ impl Stage {
         Ok(notices)
     }
 
-    /// Puts everything back; gives notices of what could not be, with the commands that do it.
-    pub fn clean(self, world: &World) -> Vec<String> {
+    /// Puts everything back.
+    pub fn clean(self, world: &World) -> Cleaned {
         let mut notices = Vec::new();
+        let mut is_clean = true;
         // A server that failed once is not asked again: each time may take until the time-out.
         let mut lost = None;
         for keys in &self.keys {
@@ -69,13 +79,14 @@ impl Stage {
                     notices
                         .push(format!("could not clean up ({why}){}", by_hand.unwrap_or_default()));
                     lost = Some(why);
+                    is_clean = false;
                 }
             }
         }
         for directory in self.directories.into_iter().rev() {
             notices.extend(directory.clean(&world.files));
         }
-        notices
+        Cleaned { notices, is_clean }
     }
 
     /// What a run leaves behind if it is not cleaned, with the commands that do it.
