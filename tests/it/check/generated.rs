@@ -8,6 +8,7 @@ use super::setup::{Act, Asks, Setup, Truth};
 use nodb_trigger::check::{Checked, Property, check};
 use nodb_trigger::history::History;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 const ASKS: [Asks; 3] = [Asks::Nothing, Asks::First, Asks::AtOnce];
 
@@ -174,6 +175,8 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: if cfg!(debug_assertions) { 400 } else { 20_000 },
         failure_persistence: None,
+        // The same histories each time; other seeds are for looking around.
+        rng_seed: RngSeed::Fixed(7),
         ..ProptestConfig::default()
     })]
 
