@@ -311,6 +311,133 @@ pub(super) fn known_scripts() -> [&'static Scripts; 3] {
     mutants::all()
 }
 
+#[cfg(test)]
+mod tests {
+    use super::super::{Identity, Legacy};
+    use super::*;
+    use crate::clock::{Clock, VirtualClock};
+    use crate::engine::Engine;
+    use crate::server::{Connection, Server};
+    use std::sync::Arc;
+
+    /// Two participants of one lock, each with a memory of its own.
+    struct Two {
+        clock: Arc<VirtualClock>,
+        link: Connection,
+        identity: Identity,
+        lock: LockName,
+        own: [TokenSlot; 2],
+        slots: [TokenSlot; 2],
+    }
+
+    impl Two {
+        fn new() -> Self {
+            let clock = Arc::new(VirtualClock::new(None));
+            let server = Server::Embedded(Engine::new(clock.clone()));
+            Self {
+                link: server.connect(0).unwrap(),
+                clock,
+                identity: Identity::repeatable(),
+                lock: LockName::new("run", "x.nodb"),
+                own: Default::default(),
+                slots: Default::default(),
+            }
+        }
+
+        fn ask<T>(
+            &mut self,
+            who: usize,
+            operation: impl FnOnce(&mut Caller<'_>, &LockName, &TokenSlot) -> T,
+        ) -> T {
+            let mut caller = Caller {
+                link: &mut self.link,
+                clock: &*self.clock,
+                identity: &self.identity,
+                own: &self.own[who],
+            };
+            operation(&mut caller, &self.lock, &self.slots[who])
+        }
+
+        fn acquire(&mut self, who: usize, by: &dyn Protocol) -> Result<Acquisition, LockError> {
+            let ttl = Ttl::try_from(Duration::from_secs(2)).unwrap();
+            self.ask(who, |caller, lock, slot| by.acquire(caller, lock, slot, ttl, 7))
+        }
+
+        fn release(&mut self, who: usize, by: &dyn Protocol) -> Result<(), LockError> {
+            self.ask(who, |caller, lock, slot| by.release(caller, lock, slot))
+        }
+
+        fn stored(&mut self) -> (Option<String>, Option<String>) {
+            let key = redis::cmd("GET").arg(self.lock.key()).query(&mut self.link).unwrap();
+            let mut flag = redis::cmd("HGET");
+            flag.arg(self.lock.runid()).arg(self.lock.flag());
+            (key, flag.query(&mut self.link).unwrap())
+        }
+    }
+
+    #[test]
+    fn legacy_and_hardened_participants_exclude_each_other() {
+        let protocols: [&dyn Protocol; 2] = [&Legacy, &*HARDENED];
+        for (first, second) in [(0, 1), (1, 0), (1, 1), (0, 0)] {
+            let (first, second) = (protocols[first], protocols[second]);
+            let mut two = Two::new();
+            let holder = two.acquire(0, first).unwrap();
+            let (payload, flag) = two.stored();
+            assert_eq!(Payload::decode(payload.unwrap().as_bytes()).token(), &holder.token);
+            assert_eq!(flag.as_deref(), Some("true"));
+            let refused = two.acquire(1, second).unwrap_err();
+            assert!(
+                matches!(refused, LockError::AlreadyLocked { owner: Some(_), .. }),
+                "{refused}"
+            );
+            assert!(matches!(two.release(1, second), Err(LockError::NotOwner)));
+
+            // The holder's lease ends, the other comes, and the holder must leave it alone.
+            two.clock.sleep(Duration::from_secs(3)).unwrap();
+            let successor = two.acquire(1, second).unwrap();
+            let told = two.release(0, first).unwrap_err();
+            assert!(matches!(told, LockError::Lost(_) | LockError::OtherToken), "{told}");
+            let (payload, flag) = two.stored();
+            assert_eq!(Payload::decode(payload.unwrap().as_bytes()).token(), &successor.token);
+            assert_eq!(flag.as_deref(), Some("true"));
+            two.release(1, second).unwrap();
+            assert_eq!(two.stored(), (None, Some("false".into())));
+        }
+    }
+
+    #[test]
+    fn fencing_tokens_rise_and_never_fall_below_what_the_resource_has_seen() {
+        let mut two = Two::new();
+        let mut fences = Vec::new();
+        for _ in 0..3 {
+            fences.push(two.acquire(0, &*HARDENED).unwrap().fence.unwrap());
+            two.release(0, &*HARDENED).unwrap();
+        }
+        assert_eq!(fences, [8, 9, 10], "above the floor of 7");
+        redis::cmd("FLUSHALL").exec(&mut two.link).unwrap();
+        assert_eq!(two.acquire(0, &*HARDENED).unwrap().fence, Some(8), "also when Redis forgot");
+    }
+
+    #[test]
+    fn a_server_that_forgot_the_scripts_is_taught_them_again() {
+        let mut two = Two::new();
+        HARDENED.prepare(&mut two.link).unwrap();
+        redis::cmd("SCRIPT").arg("FLUSH").exec(&mut two.link).unwrap();
+        two.acquire(0, &*HARDENED).unwrap();
+        two.ask(0, |caller, lock, slot| HARDENED.extend(caller, lock, slot)).unwrap();
+        two.release(0, &*HARDENED).unwrap();
+    }
+
+    #[test]
+    fn a_forced_release_spares_who_came_after_the_look() {
+        let mut two = Two::new();
+        let holder = two.acquire(0, &*HARDENED).unwrap();
+        two.ask(1, |caller, lock, slot| HARDENED.force_release(caller, lock, slot)).unwrap();
+        assert_eq!(two.stored(), (None, Some("false".into())));
+        assert!(matches!(two.release(0, &*HARDENED), Err(LockError::Lost(_))), "{holder:?}");
+    }
+}
+
 /// The protocol with one of its cures left out, to see that the checkers notice.
 #[cfg(test)]
 pub(crate) mod mutants {

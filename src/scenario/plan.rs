@@ -261,7 +261,25 @@ pub enum Action {
     },
 }
 
+impl Plan {
+    /// Whether some step, also one inside another, is such an action.
+    pub fn has(&self, is_such: fn(&Action) -> bool) -> bool {
+        fn any(steps: &[Step], is_such: fn(&Action) -> bool) -> bool {
+            steps.iter().any(|step| match &step.action {
+                Action::Locked { body, .. } | Action::Repeat { body, .. } => any(body, is_such),
+                action => is_such(action),
+            })
+        }
+        self.actors.iter().any(|actor| any(&actor.steps, is_such))
+    }
+}
+
 impl Action {
+    /// Whether it befalls the server itself, which only the embedded one lets happen.
+    pub fn befalls_the_server(&self) -> bool {
+        matches!(self, Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. })
+    }
+
     /// The lock that it is about.
     pub fn lock(&self) -> Option<usize> {
         match self {

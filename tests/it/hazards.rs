@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use nodb_trigger::scenario::{Action, Scenario, Step, catalogue};
+use nodb_trigger::scenario::{Action, Scenario, catalogue};
 
 use crate::program::{Place, arguments, herd, wait_until};
 use crate::redis_server::redis_or_skip;
@@ -52,18 +52,10 @@ fn is_short(scenario: &Scenario) -> bool {
     nodb_trigger::runtime::longest(&plan) <= LONGEST
 }
 
-fn needs_embedded(steps: &[Step]) -> bool {
-    steps.iter().any(|step| match &step.action {
-        Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => true,
-        Action::Locked { body, .. } | Action::Repeat { body, .. } => needs_embedded(body),
-        _ => false,
-    })
-}
-
 fn runs_anywhere(scenario: &Scenario) -> bool {
     let ttl = nodb_trigger::lock::Ttl::DEFAULT;
     let plan = scenario.bind(&Default::default(), "legacy", ttl, Duration::ZERO).unwrap();
-    !plan.actors.iter().any(|actor| needs_embedded(&actor.steps))
+    !plan.has(Action::befalls_the_server)
 }
 
 #[test]
@@ -102,4 +94,17 @@ fn a_holder_is_told_when_the_server_dies_while_its_lease_is_renewed() {
     let told = ended.json()["summary"]["elapsed_ms"].as_f64().unwrap();
     assert!(told < 2500.0, "the holder was told after {told} ms; a renewal is due every 1000 ms");
     place.is_empty();
+}
+
+#[test]
+fn what_befalls_the_server_is_refused_on_a_real_one() {
+    let redis = redis_or_skip!();
+    for scenario in ["amnesia", "clock_jump", "eviction"] {
+        let place = Place::new();
+        let flags = ["--redis", &redis.url()];
+        let program = crate::program::Program::new(arguments(&[scenario], &place.run(), &flags));
+        program.run().refuses(2, &[scenario, "needs the embedded one", "--redis"]);
+        place.is_empty();
+    }
+    redis.is_empty();
 }

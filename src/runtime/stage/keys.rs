@@ -7,7 +7,7 @@ use crate::lock::{
     self, Fence, LockError, LockName, Payload, RunDirectory, delete_if, flags, is_dead,
     locked_files,
 };
-use crate::scenario::{Action, Step, Value};
+use crate::scenario::{Action, Value};
 use crate::server::Connection;
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
 use std::path::{Path, PathBuf};
@@ -210,7 +210,8 @@ impl Found {
 
 /// A plan that clears all locks of a run may do so only where they are all its own.
 pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
-    if world.takes_by_force() || !world.plan().actors.iter().any(|actor| clears(&actor.steps)) {
+    let clears = |action: &Action| matches!(action, Action::ClearLocks { .. });
+    if world.takes_by_force() || !world.plan().has(clears) {
         return Ok(());
     }
     let mut link = connect(world, 0)?;
@@ -253,14 +254,6 @@ impl World {
             flagged.map(|(file, _)| file).find(|file| !is_our_file(&LockName::new(runid, file)));
         Ok(theirs.map(|file| format!("{file:?} is flagged there as locked by somebody else")))
     }
-}
-
-fn clears(steps: &[Step]) -> bool {
-    steps.iter().any(|step| match &step.action {
-        Action::ClearLocks { .. } => true,
-        Action::Locked { body, .. } | Action::Repeat { body, .. } => clears(body),
-        _ => false,
-    })
 }
 
 fn connect(world: &World, db: i64) -> Result<Connection, StageError> {

@@ -6,6 +6,8 @@ mod disk;
 mod keys;
 
 use super::World;
+use crate::scenario::Action;
+use crate::server::Server;
 use disk::Directory;
 use keys::Keys;
 
@@ -53,6 +55,14 @@ impl Stage {
     /// somebody else is an error, unless `force` says to take it.
     pub fn prepare_keys(&mut self, world: &World, force: bool) -> Result<Vec<String>, StageError> {
         let mut notices = Vec::new();
+        let is_remote = matches!(world.server(), Server::Redis(_));
+        if is_remote && world.plan().has(Action::befalls_the_server) {
+            return Err(StageError::Usage(format!(
+                "{} lets something befall the server itself, and needs the embedded one: leave out \
+                 --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT)",
+                world.plan().scenario
+            )));
+        }
         world.take_by_force(force);
         keys::check_cleared_runs(world)?;
         for run in world.runs() {
