@@ -10,8 +10,8 @@
 //! also where the reply was withheld from the actor; and an actor's acquires and releases of one
 //! lock don't overlap each other.
 //!
-//! [`story`] says which step each event belongs to, [`timeline`] whose a lock was and until when,
-//! [`beliefs`] who thought so; each property is judged from these, in a file of its own. All of it
+//! `story` says which step each event belongs to, `timeline` whose a lock was and until when,
+//! `beliefs` who thought so; each property is judged from these, in a file of its own. All of it
 //! takes time in proportion to the history's length (times its logarithm, where it sorts).
 
 mod beliefs;
