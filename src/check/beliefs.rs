@@ -4,7 +4,7 @@
 //! the lock back, begins to forget it, acquires it anew, or receives the first reply that may have
 //! told it of the loss; then it ends when that is done.
 
-use super::story::{Step, StepEnd, Story};
+use super::story::{NEVER, Step, StepEnd, Story};
 use super::timeline::Line;
 use crate::history::{Change, Event, EventKind, FailureKind, Moment};
 use std::collections::HashMap;
@@ -227,5 +227,3 @@ impl Reader {
         self.beliefs
     }
 }
-
-const NEVER: Moment = Moment { order: u64::MAX, at: u64::MAX };

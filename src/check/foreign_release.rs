@@ -4,7 +4,8 @@
 //! force-release and a clearing of locks are meant to hit others. The lock deleted was somebody
 //! else's if the command itself made sure of a token that another actor acquired; or if the releasing
 //! actor never acquired the lock, or its latest acquisition was surely over before the deletion was
-//! sent, so that what was there was another's.
+//! sent, so that what was there was another's. Whose it was is not said of a history in which a reply
+//! may be missing.
 
 use super::findings::{Findings, Told};
 use super::timeline::{Deletion, Line};
@@ -81,14 +82,18 @@ fn tell(
         }
         Some(Some(end)) => end,
     };
-    let holder = line.reigns.get(victim).and_then(|reign| reign.deed.actor);
+    let is_seen = span.received.order < case.story.hidden_from.order;
+    let is_known = is_seen || deletion.token.is_some();
+    let holder = line.reigns.get(victim).filter(|_| is_known).and_then(|reign| reign.deed.actor);
     let at = span.received.at;
-    let text = format!(
-        "{own}; {}; {name}'s release at {} deleted {}'s lock",
-        words.beginning(line, victim),
-        time(at),
-        words.actor(holder),
-    );
+    let did = format!("{name}'s release at {}", time(at));
+    let text = match holder {
+        Some(_) => {
+            let began = words.beginning(line, victim);
+            format!("{own}; {began}; {did} deleted {}'s lock", words.actor(holder))
+        }
+        None => format!("{own}; {did} deleted a lock that was not its own"),
+    };
     let actors = std::iter::once(actor).chain(holder.filter(|holder| *holder != actor)).collect();
     Told { actors, at, text }
 }

@@ -8,7 +8,8 @@
 //!
 //! What is proved rests on two promises of the recorder: every change to a lock is in the history,
 //! also where the reply was withheld from the actor; and an actor's acquires and releases of one
-//! lock don't overlap each other.
+//! lock don't overlap each other. Where a history ends within a step, what that step did last is
+//! unknown, and nothing is concluded from its not being there.
 //!
 //! `story` says which step each event belongs to, `timeline` whose a lock was and until when,
 //! `beliefs` who thought so; each property is judged from these, in a file of its own. All of it

@@ -63,6 +63,9 @@ pub(super) struct Story<'a> {
     pub step_of: Vec<Option<usize>>,
     /// Whether it has its beginning, the ends of all actors and steps, and its own end.
     pub is_whole: bool,
+    /// From when on commands may have run that are not in the history, because the replies were
+    /// still to come: the beginning of the first step that has no end.
+    pub hidden_from: Moment,
     lives: Vec<Life>,
 }
 
@@ -76,6 +79,7 @@ impl<'a> Story<'a> {
             steps: Vec::new(),
             step_of: Vec::new(),
             is_whole: history.is_whole && !head.actors.is_empty(),
+            hidden_from: NEVER,
             lives: vec![Life::default(); head.actors.len()],
         };
         if !is_consistent(history) {
@@ -93,6 +97,8 @@ impl<'a> Story<'a> {
             story.step_of.push(step);
         }
         let all_lived = story.lives.iter().all(|life| life.started == 1 && life.ended == 1);
+        let outermost = open.iter().filter_map(|open| story.steps.get(*open.first()?));
+        story.hidden_from = outermost.map(|step| step.begun).min().unwrap_or(NEVER);
         story.is_whole &= all_lived && open.iter().all(Vec::is_empty);
         story
     }
@@ -153,6 +159,9 @@ impl<'a> Story<'a> {
         Some(&step.operation.verb)
     }
 }
+
+/// After everything.
+pub(super) const NEVER: Moment = Moment { order: u64::MAX, at: u64::MAX };
 
 /// Whether a history could have been recorded: it may be cut, but it doesn't contradict itself.
 fn is_consistent(history: &History) -> bool {

@@ -146,7 +146,7 @@ impl<'a> Line<'a> {
     }
 
     /// What can be said only when everything was read.
-    fn finish(&mut self, extensions: &Extensions) {
+    fn finish(&mut self, extensions: &Extensions, hidden_from: Moment) {
         self.earliest.reserve(self.reigns.len());
         let mut after = Earliest { reign: 0, sent: u64::MAX, next_sent: u64::MAX };
         for (position, reign) in self.reigns.iter().enumerate().rev() {
@@ -159,10 +159,12 @@ impl<'a> Line<'a> {
             self.earliest.push(after);
         }
         self.earliest.reverse();
-        self.name_victims();
+        self.name_victims(hidden_from);
         for reign in &mut self.reigns {
             let over_by = reign.end.map(|end| end.deed.span.received.order);
-            reign.lease = extensions.end(reign.deed.span, reign.leased, over_by);
+            let lease = extensions.end(reign.deed.span, reign.leased, over_by);
+            // What is not seen may have extended it.
+            reign.lease = lease.filter(|lease| lease.gone_at <= hidden_from.at);
         }
     }
 
@@ -179,12 +181,14 @@ impl<'a> Line<'a> {
     }
 
     /// A deletion that made sure of the token ended that token's reign, even if the reply to the
-    /// acquire came later. One that didn't ended the only reign that there was.
-    fn name_victims(&mut self) {
+    /// acquire came later. One that didn't ended the only reign that there was, if all are known.
+    fn name_victims(&mut self, hidden_from: Moment) {
         for deletion in &self.deletions {
             let span = deletion.deed.span;
             let by_token = deletion.token.and_then(|token| self.reign_of(token));
-            let victim = by_token.or_else(|| self.only_candidate(deletion));
+            let is_seen = span.received.order < hidden_from.order;
+            let only = || self.only_candidate(deletion).filter(|_| is_seen);
+            let victim = by_token.or_else(only);
             let Some(reign) = victim.and_then(|victim| self.reigns.get_mut(victim)) else {
                 continue;
             };
@@ -233,7 +237,7 @@ pub(super) fn read<'a>(story: &Story<'a>) -> Vec<Line<'a>> {
             }
         }
     }
-    readers.into_iter().map(Reader::finish).collect()
+    readers.into_iter().map(|reader| reader.finish(story.hidden_from)).collect()
 }
 
 /// A line that is being read.
@@ -325,9 +329,9 @@ impl<'a> Reader<'a> {
         self.line.deletions.push(Deletion { deed, token, own, reigns_before, open });
     }
 
-    fn finish(mut self) -> Line<'a> {
+    fn finish(mut self, hidden_from: Moment) -> Line<'a> {
         self.extensions.finish();
-        self.line.finish(&self.extensions);
+        self.line.finish(&self.extensions, hidden_from);
         self.line
     }
 }
