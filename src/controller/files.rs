@@ -20,6 +20,8 @@ pub struct Signature {
 pub struct Files {
     on_disk: bool,
     written: Mutex<BTreeMap<PathBuf, Written>>,
+    /// Held by the one of us who looks and then writes.
+    checked: Mutex<()>,
 }
 
 /// What was last written to a file.
@@ -31,6 +33,8 @@ pub struct Written {
     pub signature: Signature,
     /// Which of the contents written through here it is, from 1.
     pub revision: u64,
+    /// Whether somebody else's content has been overwritten since the first one.
+    pub over_foreign: bool,
 }
 
 /// A file's content as it was read.
@@ -58,12 +62,12 @@ pub struct Replaced {
 impl Files {
     /// Files on disk.
     pub fn on_disk() -> Self {
-        Self { on_disk: true, written: Mutex::default() }
+        Self { on_disk: true, written: Mutex::default(), checked: Mutex::default() }
     }
 
     /// Files in memory: none yet, nothing else sees them, and they cost nothing.
     pub fn in_memory() -> Self {
-        Self { on_disk: false, written: Mutex::default() }
+        Self { on_disk: false, written: Mutex::default(), checked: Mutex::default() }
     }
 
     /// Whether they are on disk.
@@ -85,7 +89,7 @@ impl Files {
     pub fn read(&self, path: &Path) -> io::Result<Option<Content>> {
         let written = self.last_written(path);
         if !self.on_disk {
-            return Ok(written.map(|Written { bytes, signature, revision }| Content {
+            return Ok(written.map(|Written { bytes, signature, revision, .. }| Content {
                 bytes,
                 signature,
                 revision,
@@ -127,7 +131,9 @@ impl Files {
             (signature, old.map_or(0, |old| old.revision))
         };
         let new = old.map_or(0, |old| old.revision) + 1;
-        written.insert(path.into(), Written { bytes: bytes.into(), signature, revision: new });
+        let over_foreign = old.is_some_and(|old| old.over_foreign || old.revision != replaced);
+        let bytes = bytes.into();
+        written.insert(path.into(), Written { bytes, signature, revision: new, over_foreign });
         Ok(Replaced { signature, old: replaced, new })
     }
 
@@ -139,6 +145,7 @@ impl Files {
         bytes: &[u8],
         may: impl FnOnce(Option<&Content>) -> bool,
     ) -> io::Result<Option<Replaced>> {
+        let _ours = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         let _guard = if self.on_disk { lock_on_disk(path)? } else { None };
         if !may(self.read(path)?.as_ref()) {
             return Ok(None);
@@ -182,17 +189,25 @@ fn read_on_disk(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
     Ok((bytes, signature))
 }
 
-/// Locks the file that is at `path` now; a file that was renamed over it while we waited is another
-/// one.
+/// Locks the file that is at `path` now; a file that was renamed over it meanwhile is another one.
+/// We don't wait for others: none of us holds this lock for longer than a write.
 fn lock_on_disk(path: &Path) -> io::Result<Option<File>> {
-    loop {
+    for _ in 0..RENAMES {
         let Some(file) = absent_is_none(File::open(path))? else { return Ok(None) };
-        file.lock()?;
+        file.try_lock().map_err(|_| busy())?;
         let there = absent_is_none(fs::metadata(path))?.map(|found| found.ino());
         if there == Some(file.metadata()?.ino()) {
             return Ok(Some(file));
         }
     }
+    Err(busy())
+}
+
+/// How often another file may be renamed over the one that we want to lock.
+const RENAMES: usize = 100;
+
+fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "another process has locked it (flock)")
 }
 
 fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {

@@ -113,7 +113,7 @@ impl Controller {
     }
 
     /// Takes the lock, unless the run is read-only. A fenced protocol is told what the file has
-    /// seen, and the file is read again under the lock.
+    /// seen, and its token is stored in the file at once.
     pub fn acquire(
         &self,
         caller: &mut Caller<'_>,
@@ -123,12 +123,39 @@ impl Controller {
         if self.files.exists(&self.directory.join(READONLY_FILE)) {
             return Err(ControllerError::ReadOnly(self.directory.clone()));
         }
-        let floor = fence(&self.state().members);
-        let acquired = protocol.acquire(caller, &self.lock, &self.slot, ttl, floor)?;
         if protocol.is_fenced() {
             self.refresh(caller.link)?;
         }
+        let floor = fence(&self.state().members);
+        let acquired = protocol.acquire(caller, &self.lock, &self.slot, ttl, floor)?;
+        if let Some(fence) = acquired.fence.filter(|_| protocol.is_fenced())
+            && let Err(error) = self.stamp(caller.link, fence)
+        {
+            // Nobody would know that they hold it.
+            let _ = protocol.release(caller, &self.lock, &self.slot);
+            return Err(error);
+        }
         Ok(acquired)
+    }
+
+    /// Reads the file under the lock, whatever is in memory, and stores the fencing token in it, so
+    /// that who held the lock before can no longer write.
+    fn stamp(&self, link: &mut dyn Link, own: u64) -> Result<(), ControllerError> {
+        link.pause(PausePoint::FileRead);
+        let mut state = load(&self.files, &self.path)?;
+        state.members.insert(FENCE.into(), Value::from(own));
+        let text = encode(&state.members);
+        let seen = state.signature;
+        let may = |now: Option<&Content>| {
+            now.map(|now| now.signature) == seen && now.is_none_or(|now| fence_in(&now.bytes) < own)
+        };
+        let stamped = self.files.replace_if(&self.path, text.as_bytes(), may);
+        if let Some(stamped) = stamped.map_err(|source| self.failed(source))? {
+            state.signature = Some(stamped.signature);
+            state.revision = stamped.new;
+        }
+        *self.state() = state;
+        Ok(())
     }
 
     /// Gives the lock its full lease again.

@@ -131,6 +131,7 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
         Value::Int(1) if operation == Operation::Extend => {
             lease().map(|lease| Change::Extended { lease }).into_iter().collect()
         }
+        Value::Int(0) if operation == Operation::Extend => Vec::new(),
         Value::Int(1) if operation == Operation::Release => {
             vec![Change::Deleted { token: own }, flagged(false)]
         }

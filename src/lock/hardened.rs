@@ -69,9 +69,11 @@ redis.call('HSET', KEYS[2], ARGV[3], 'true')
 return {1, fence}
 "#;
 
-/// KEYS: lock key. ARGV: how our payload begins, TTL in seconds.
+/// KEYS: lock key, flag hash. ARGV: how our payload begins, TTL in seconds, flag field. A lock that is
+/// gone has its flag mended.
 const EXTEND: &str = r#"
 local holder = redis.call('GET', KEYS[1])
+if not holder then redis.call('HSET', KEYS[2], ARGV[3], 'false') end
 if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
   return redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
@@ -200,7 +202,7 @@ impl Protocol for Hardened {
     ) -> Result<(), LockError> {
         let own = caller.own.get().ok_or(LockError::NotOwner)?;
         let still_ours: bool = self.run(caller.link, &self.scripts.extend, lock, |cmd| {
-            cmd.arg(beginning(&own.token)).arg(own.ttl.seconds());
+            cmd.arg(beginning(&own.token)).arg(own.ttl.seconds()).arg(lock.flag());
         })?;
         if still_ours {
             return Ok(());
@@ -256,7 +258,13 @@ impl Protocol for Hardened {
         match raw.as_deref().map(Payload::decode) {
             Some(payload) if *payload.token() == own.token => Ok(()),
             Some(_) => self.lost(caller, slot, &own, "somebody else has it now"),
-            None => self.lost(caller, slot, &own, "it is gone"),
+            None => {
+                // A release of what is gone mends the flag, unless somebody has come meanwhile.
+                self.run::<i64>(caller.link, &self.scripts.release, lock, |cmd| {
+                    cmd.arg(beginning(&own.token)).arg(lock.flag());
+                })?;
+                self.lost(caller, slot, &own, "it is gone")
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! From plan, history and snapshots to the report.
 
 use super::{ActorRow, FindingRow, Report, SnapshotRow, Summary, Verdict, expectations};
-use crate::check::{Finding, check};
+use crate::check::{Finding, Property, check};
 use crate::controller::STATE_FILE;
 use crate::history::{EventKind, FailureKind, History};
 use crate::lock::Token;
@@ -18,6 +18,13 @@ impl Report {
         let expectations = expectations::judge(plan, &actors, outcome, &checked.findings);
         let never = |rule| format!("rule {rule:?} never matched anything");
         notices.extend(outcome.unmatched.iter().map(never));
+        let found = |property| checked.findings.iter().any(|finding| finding.property == property);
+        if world.protocol() == "hardened"
+            && found(Property::Overlap)
+            && !found(Property::LostUpdate)
+        {
+            notices.push(HARMLESS_OVERLAP.into());
+        }
         let verdict = match outcome.ending() {
             Ending::Complete if expectations.is_empty() || !checked.is_whole => {
                 Verdict::Inconclusive
@@ -59,6 +66,11 @@ impl Report {
         }
     }
 }
+
+/// What is said where two believed at once that they hold a hardened lock.
+const HARMLESS_OVERLAP: &str = "an overlap remains possible: no lock with a TTL can rule it out when \
+    a holder can be paused. It did no harm: the state file had the later holder's fencing token, \
+    so the earlier one could no longer write, and was told";
 
 fn parameter(value: &Value) -> serde_json::Value {
     match value {

@@ -75,8 +75,8 @@ impl Strand<'_> {
         }
     }
 
-    /// The reference's context manager (contract, section 3). A dump that is refused leaves the
-    /// lock as it is, as the reference does.
+    /// The reference's context manager (contract, section 3). Under legacy a dump that is refused
+    /// leaves the lock as it is, as the reference does.
     fn locked(
         &mut self,
         lock: usize,
@@ -98,7 +98,13 @@ impl Strand<'_> {
             }
             return Err(failure);
         }
-        self.recorded(part("dump"), |strand, it| strand.dump(lock, it))?;
+        if let Err(failure) = self.recorded(part("dump"), |strand, it| strand.dump(lock, it)) {
+            if self.world.protocol.is_fenced() && failure.kind != FailureKind::Crashed {
+                let _ =
+                    self.recorded(part("release"), |strand, it| strand.release(lock, false, it));
+            }
+            return Err(failure);
+        }
         self.recorded(part("release"), |strand, it| strand.release(lock, false, it))?;
         let controller = self.controller(lock)?;
         controller.validate(&mut self.link).map_err(|error| self.failure(&error))
@@ -125,8 +131,9 @@ impl Strand<'_> {
                 }
                 Err(error) => error,
             };
-            let pause = world.protocol.back_off(failed, world.identity.random());
-            let goes_on = self.clock.now().saturating_add(pause) < deadline;
+            let left = deadline.saturating_sub(self.clock.now());
+            let pause = world.protocol.back_off(failed, world.identity.random()).min(left);
+            let goes_on = !left.is_zero();
             match error {
                 ControllerError::Lock(LockError::AlreadyLocked { .. }) if goes_on => {
                     self.clock.sleep(pause).map_err(stopped)?;
@@ -190,6 +197,9 @@ impl Strand<'_> {
         let controller = self.controller(lock)?;
         if let Some(own) = self.remembered(lock, &controller) {
             note(operation, &own);
+        }
+        if force {
+            self.only_ours(lock)?;
         }
         let world = self.world;
         let (mut caller, _) = self.caller(lock);
@@ -267,6 +277,25 @@ impl Strand<'_> {
         result.map(drop).map_err(|error| self.lock_failure(&error))
     }
 
+    /// Refuses to touch a lock of somebody else. One that comes after this look can't be helped.
+    fn only_ours(&self, lock: usize) -> Result<(), Failure> {
+        let (world, Some(names)) = (self.world, self.world.locks.get(lock)) else { return Ok(()) };
+        let failed = |message| Failure { kind: FailureKind::Environment, message };
+        // Not over the actor's own connection: it is no part of the operation.
+        let connected = world.server.connect(0);
+        let mut other = connected.map_err(|error| failed(error.to_string()))?;
+        let found: Option<Vec<u8>> =
+            redis::cmd("GET").arg(names.key()).query(&mut other).map_err(|source| {
+                self.lock_failure(&LockError::Redis {
+                    command: "GET",
+                    key: names.key().into(),
+                    source,
+                })
+            })?;
+        let ours = found.as_deref().map(Payload::decode).is_none_or(|found| world.is_ours(&found));
+        refused_unless(ours, || "somebody else has the lock; it is left alone".into())
+    }
+
     fn new_payload(&self, ttl: Ttl) -> String {
         let identity = &self.world.identity;
         encode_payload(&identity.issue(), identity, self.clock.unix(), ttl)
@@ -286,6 +315,7 @@ impl Strand<'_> {
 
     /// A command of a careless client.
     fn redis(&mut self, lock: usize, arguments: &[String]) -> Result<(), Failure> {
+        self.only_ours(lock)?;
         let controller = self.controller(lock)?;
         let names = controller.lock();
         let payload = self.remembered(lock, &controller).map(|own| {
@@ -331,6 +361,7 @@ impl Strand<'_> {
     fn make_readonly(&mut self, lock: usize) -> Result<(), Failure> {
         let Some(run) = self.world.runs.get(lock) else { return Ok(()) };
         let path = run.path().join(READONLY_FILE);
+        refused_unless(!self.world.files.exists(&path), || "it is read-only already".into())?;
         match self.world.files.replace(&path, b"") {
             Ok(_) => Ok(()),
             Err(source) => Err(self.failure(&ControllerError::File { path, source })),

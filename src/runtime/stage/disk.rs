@@ -121,7 +121,8 @@ impl Directory {
             notices.extend(self.put_state_back(files));
         }
         let readonly = self.path.join(READONLY_FILE);
-        if files.last_written(&readonly).is_some() {
+        let ours = files.last_written(&readonly).map(|written| written.signature);
+        if ours.is_some() && files.signature(&readonly).ok().flatten() == ours {
             notices.extend(could_not(fs::remove_file(&readonly), "remove", &readonly));
         }
         let config = self.path.join(CONFIG_FILE.0);
@@ -141,7 +142,8 @@ impl Directory {
     fn put_state_back(&self, files: &Files) -> Option<String> {
         let path = self.path.join(STATE_FILE);
         let written = files.last_written(&path)?;
-        if files.signature(&path).ok().flatten() != Some(written.signature) {
+        let now = files.signature(&path).ok().flatten();
+        if written.over_foreign || now != Some(written.signature) {
             return Some(format!("{} was changed by somebody else; left as it is", path.display()));
         }
         match &self.state_before {
