@@ -1,10 +1,11 @@
 //! The protocol that mends the reference's races and keeps its key, flag and payload, so that both
 //! exclude each other (contract, section 4; design, "Two protocols").
 //!
-//! Acquire, extend, release and force-release are each one script, which moves lock key and flag
-//! together (Redis runs a script as one command). A fencing token, counted in the flag hash and never
+//! Acquire, extend, release and force-release each change Redis by one script (which runs as one
+//! command), so lock key and flag move together. A fencing token, counted in the flag hash and never
 //! below what the resource has seen, lets the resource refuse a holder whose lock was taken over
-//! (Kleppmann, "How to do distributed locking"). Who acquires remembers its token itself, so that
+//! (Kleppmann, "How to do distributed locking"). No script runs when a lease ends by itself: the flag
+//! then says "locked" until somebody acquires, or the one who held it finds out. Who acquires remembers its token itself, so that
 //! threads that share a controller don't take each other's for their own. Loss of the lock is always
 //! told.
 
