@@ -8,6 +8,7 @@ use super::{input, terminal};
 use crate::check::check;
 use crate::history::{FileError, History};
 use crate::report::{Judgement, json, table};
+use anyhow::anyhow;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -40,6 +41,7 @@ fn read(path: &Path, name: &str) -> Result<History, Refusal> {
             FileError::Unreadable { .. } => Exit::Environment,
             _ => Exit::Usage,
         };
-        Refusal::new(exit, error)
+        // It says its source itself.
+        Refusal::new(exit, anyhow!("{error}"))
     })
 }

@@ -15,11 +15,7 @@ use std::sync::Arc;
 
 /// Fires one scenario and writes its report.
 pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal> {
-    // A single virtual run leaves nothing behind and is over at once.
-    let signals = match args.run.virtual_time && args.run.repeat.is_none() {
-        true => Signals::default(),
-        false => Signals::handle().map_err(environment)?,
-    };
+    let signals = Signals::handle().map_err(environment)?;
     let output = Output::open(args.report.output.as_deref(), args.report.quiet);
     let output = output.map_err(environment)?;
     let history = args.history.as_deref().map(|path| Output::open(Some(path), true));

@@ -4,7 +4,7 @@ use super::execute::{Executed, Job, execute};
 use super::exit::Exit;
 use super::progress::Progress;
 use super::refusal::Refusal;
-use crate::report::Repetition;
+use crate::report::{Repetition, Verdict};
 use std::sync::Arc;
 
 /// Runs the job once, or as often as its options say. The bar, if there is one, counts actors, or
@@ -45,10 +45,13 @@ pub(super) fn execute_all(
     let Some(mut shown) = shown else {
         return Err(Refusal::new(Exit::Usage, anyhow::anyhow!("nothing was to be run")));
     };
-    shown.report.repetition = Some(repetition);
     if let Some((exit, said)) = broken_off {
         (shown.exit, shown.said) = (exit, said);
+        shown.report.verdict = Verdict::Inconclusive;
+        let ended = format!("broken off after {} of {times} runs", repetition.runs);
+        shown.report.notices.push(ended);
     }
+    shown.report.repetition = Some(repetition);
     Ok(shown)
 }
 
