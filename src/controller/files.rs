@@ -270,6 +270,35 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_somebody_else_has_locked_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        let files = Files::on_disk();
+        files.replace(&path, b"1").unwrap();
+        let theirs = File::open(&path).unwrap();
+        theirs.lock().unwrap();
+        let error = files.replace_if(&path, b"2", |_| true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(fs::read(&path).unwrap(), b"1");
+        drop(theirs);
+        assert!(files.replace_if(&path, b"2", |_| true).unwrap().is_some());
+    }
+
+    #[test]
+    fn overwriting_what_somebody_else_wrote_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        let files = Files::on_disk();
+        files.replace(&path, b"1").unwrap();
+        files.replace(&path, b"2").unwrap();
+        assert!(!files.last_written(&path).unwrap().over_foreign);
+        fs::write(&path, b"theirs").unwrap();
+        files.replace(&path, b"3").unwrap();
+        files.replace(&path, b"4").unwrap();
+        assert!(files.last_written(&path).unwrap().over_foreign);
+    }
+
+    #[test]
     fn the_mode_of_the_old_file_is_kept_and_nothing_temporary_stays() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.nodb");
