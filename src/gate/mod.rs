@@ -6,7 +6,7 @@ use crate::server::{Connection, Exchange};
 use redis::{ConnectionLike, RedisResult, Value};
 
 /// A place where actors share local state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PausePoint {
     /// Before the controller's token slot is read.
     TokenRead,

@@ -2,7 +2,7 @@
 //! pause point the others get their turn, in an order that the seed decides; time moves only when
 //! nobody has anything left to do now.
 
-use super::strand::Strand;
+use super::strand::{Outside, Strand};
 use super::{Buffer, World};
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::gate::{Gate, PausePoint};
@@ -128,7 +128,8 @@ fn task(
         let turn = Turn { yielder, clock };
         let clock = turn.clone();
         let new_gate = || Box::new(turn.clone()) as Box<dyn Gate>;
-        Strand::new(&world, &clock, connection, new_gate(), &new_gate).run(actors)
+        let outside = Outside::new(&world.identity);
+        Strand::new(&world, &clock, connection, new_gate(), &new_gate, outside).run(actors)
     }))
 }
 

@@ -4,15 +4,24 @@
 //! a coroutine on a virtual one. Both run the same code over the same lock library.
 
 mod coroutines;
+mod explore;
+mod model;
 mod rules;
+mod schedule;
 mod signals;
 mod stage;
 mod steps;
+mod stops;
 mod strand;
 mod tape;
 mod threads;
 mod volley;
 
+pub use explore::{
+    Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
+};
+pub use model::Model;
+pub use schedule::{Schedule, Timing, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
@@ -72,7 +81,7 @@ pub struct World {
     protocol: &'static dyn Protocol,
     runs: Vec<RunDirectory>,
     files: Arc<Files>,
-    identity: Identity,
+    identity: Arc<Identity>,
     time: Time,
     seed: u64,
     registry: Registry,
@@ -176,7 +185,7 @@ impl World {
             protocol,
             runs,
             files: Arc::new(files),
-            identity,
+            identity: Arc::new(identity),
             time,
             seed: 0,
             registry: Registry::default(),

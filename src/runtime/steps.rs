@@ -132,7 +132,7 @@ impl Strand<'_> {
                 Err(error) => error,
             };
             let left = deadline.saturating_sub(self.clock.now());
-            let pause = world.protocol.back_off(failed, world.identity.random()).min(left);
+            let pause = world.protocol.back_off(failed, self.identity.random()).min(left);
             let goes_on = !left.is_zero();
             match error {
                 ControllerError::Lock(LockError::AlreadyLocked { .. }) if goes_on => {
@@ -297,7 +297,7 @@ impl Strand<'_> {
     }
 
     fn new_payload(&self, ttl: Ttl) -> String {
-        let identity = &self.world.identity;
+        let identity = &*self.identity;
         encode_payload(&identity.issue(), identity, self.clock.unix(), ttl)
     }
 
@@ -318,9 +318,9 @@ impl Strand<'_> {
         self.only_ours(lock)?;
         let controller = self.controller(lock)?;
         let names = controller.lock();
-        let payload = self.remembered(lock, &controller).map(|own| {
-            encode_payload(&own.token, &self.world.identity, self.clock.unix(), own.ttl)
-        });
+        let payload = self
+            .remembered(lock, &controller)
+            .map(|own| encode_payload(&own.token, &self.identity, self.clock.unix(), own.ttl));
         let mut cmd = redis::Cmd::new();
         for argument in arguments {
             cmd.arg(match argument.as_str() {

@@ -7,13 +7,13 @@ use crate::clock::{Clock, Stopped};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link};
 use crate::history::{Event, EventKind, Failure, FailureKind, Operation};
-use crate::lock::{Acquisition, Caller, LockError, TokenSlot};
+use crate::lock::{Acquisition, Caller, Identity, LockError, TokenSlot};
 use crate::scenario::{ActorPlan, Instance, Start};
 use crate::server::Connection;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 /// Makes the gates of a strand's connections.
 pub(super) type NewGate<'a> = &'a dyn Fn() -> Box<dyn Gate>;
@@ -30,10 +30,29 @@ pub(super) struct Strand<'a> {
     own: BTreeMap<usize, TokenSlot>,
     new_gate: NewGate<'a>,
     fate: Arc<Fate>,
+    pub(super) identity: Arc<Identity>,
     actor: usize,
     steps_taken: usize,
     controllers: Vec<Option<Arc<Controller>>>,
-    events: Buffer,
+    events: Arc<Mutex<Buffer>>,
+}
+
+/// What a strand shares with whoever lets it run.
+#[derive(Clone)]
+pub(super) struct Outside {
+    /// Whose turn it is in the strand, and what befalls it.
+    pub fate: Arc<Fate>,
+    /// In whose name it acquires locks.
+    pub identity: Arc<Identity>,
+    /// What it has written down and nobody has taken yet.
+    pub events: Arc<Mutex<Buffer>>,
+}
+
+impl Outside {
+    /// For a strand that acquires in this name.
+    pub fn new(identity: &Arc<Identity>) -> Self {
+        Self { fate: Arc::default(), identity: Arc::clone(identity), events: Arc::default() }
+    }
 }
 
 impl<'a> Strand<'a> {
@@ -45,9 +64,10 @@ impl<'a> Strand<'a> {
         mut connection: Connection,
         gate: Box<dyn Gate>,
         new_gate: NewGate<'a>,
+        outside: Outside,
     ) -> Self {
         connection.record(world.sequence.clone(), world.time.clock());
-        let fate = Arc::new(Fate::default());
+        let Outside { fate, identity, events } = outside;
         let gate = ruled(world, clock, &fate, gate);
         Self {
             world,
@@ -58,10 +78,11 @@ impl<'a> Strand<'a> {
             own: BTreeMap::new(),
             new_gate,
             fate,
+            identity,
             actor: 0,
             steps_taken: 0,
             controllers: Vec::new(),
-            events: Vec::new(),
+            events,
         }
     }
 
@@ -87,7 +108,7 @@ impl<'a> Strand<'a> {
             self.record(EventKind::Ended { failure: result.err() });
             (world.on_end)();
         }
-        self.events
+        std::mem::take(&mut lock(&self.events))
     }
 
     fn wait_for_start(&mut self, plan: &ActorPlan) -> Result<(), Failure> {
@@ -197,7 +218,7 @@ impl<'a> Strand<'a> {
         let caller = Caller {
             link: &mut self.link,
             clock: self.clock,
-            identity: &self.world.identity,
+            identity: &self.identity,
             own: self.own.entry(lock).or_default(),
         };
         (caller, self.cache.as_mut())
@@ -233,14 +254,15 @@ impl<'a> Strand<'a> {
 
     fn record(&mut self, kind: EventKind) {
         let moment = self.world.sequence.moment(self.clock);
-        self.events.push(Event { moment, actor: Some(self.actor), kind });
+        lock(&self.events).push(Event { moment, actor: Some(self.actor), kind });
     }
 
     /// Takes in what was recorded elsewhere for this actor.
     fn collect(&mut self) {
         let exchanges = self.link.recorded();
-        self.events.extend(self.world.read_tape(self.actor, exchanges));
-        self.events.append(&mut lock(&self.fate.events));
+        let mut events = lock(&self.events);
+        events.extend(self.world.read_tape(self.actor, exchanges));
+        events.append(&mut lock(&self.fate.events));
     }
 
     pub(super) fn failure(&self, error: &ControllerError) -> Failure {

@@ -1,6 +1,6 @@
 //! Each strand an OS thread, on the machine's clock.
 
-use super::strand::Strand;
+use super::strand::{Outside, Strand};
 use super::volley::Volley;
 use super::{Buffer, World};
 use crate::clock::{Clock, Stopped, WallClock};
@@ -45,7 +45,8 @@ pub(super) fn run(
             let actors = strand.clone();
             let body = move || {
                 let new_gate = || Box::new(Open) as Box<dyn Gate>;
-                Strand::new(world, clock, connection, gate, &new_gate).run(actors)
+                let outside = Outside::new(&world.identity);
+                Strand::new(world, clock, connection, gate, &new_gate, outside).run(actors)
             };
             let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, body);
             let thread = thread.map_err(|error| {

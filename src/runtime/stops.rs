@@ -1,0 +1,204 @@
+//! Where actors stop so that somebody else decides who goes on: before each Redis command, before
+//! each touch of local state that others share, and wherever time is to pass. The places are the
+//! same for whoever explores orderings and for whoever replays one.
+
+use super::World;
+use super::rules::Fate;
+use crate::clock::{Clock, Stopped, VirtualClock};
+use crate::gate::{Gate, PausePoint};
+use crate::scenario::Instance;
+use crate::server::Connection;
+use corosensei::Yielder;
+use redis::{ConnectionLike, RedisError, RedisResult, Value};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Where an actor stopped, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Stop {
+    /// Commands want to go out, packed as on the wire.
+    Commands {
+        /// To which database.
+        db: i64,
+        /// The commands.
+        packed: Vec<u8>,
+        /// The number of the first reply that is wanted.
+        offset: usize,
+        /// How many replies are wanted.
+        count: usize,
+    },
+    /// Shared local state is about to be touched.
+    Pause(PausePoint),
+    /// So much time is to pass.
+    Sleep(Duration),
+    /// Something must happen first; whoever goes on looks for itself whether it has.
+    Blocked,
+}
+
+impl Stop {
+    /// Whether going on from here is a step that others can see, and so one that a schedule counts.
+    pub fn is_step(&self) -> bool {
+        matches!(self, Stop::Commands { .. } | Stop::Pause(_))
+    }
+}
+
+/// How an actor goes on.
+#[derive(Debug)]
+pub(super) enum Resume {
+    /// It does what it stopped for.
+    Go,
+    /// Its commands were carried out elsewhere; this is the reply.
+    Answer(RedisResult<Vec<Value>>),
+    /// What it stopped for is done, but the reply never comes.
+    LoseReply,
+    /// Its commands were carried out elsewhere, and the reply never comes.
+    NoAnswer,
+    /// It is killed here.
+    Crash,
+    /// The run's deadline has come.
+    GiveUp,
+}
+
+/// An actor's place in a coroutine: its gate and its clock.
+#[derive(Clone)]
+pub(super) struct Seat {
+    yielder: *const Yielder<Resume, Stop>,
+    world: Arc<World>,
+    fate: Arc<Fate>,
+    /// The actor's own time, which whoever resumes it moves.
+    time: Arc<VirtualClock>,
+}
+
+// SAFETY: a `Seat` lives inside the strand of the coroutine that it belongs to, which stays on the
+// thread of its scheduler; `Send` and `Sync` are asked for by the traits it serves, not used.
+unsafe impl Send for Seat {}
+// SAFETY: as above.
+unsafe impl Sync for Seat {}
+
+impl Seat {
+    /// The place of the coroutine that has this yielder.
+    pub fn new(
+        yielder: &Yielder<Resume, Stop>,
+        world: Arc<World>,
+        fate: Arc<Fate>,
+        time: Arc<VirtualClock>,
+    ) -> Self {
+        Self { yielder, world, fate, time }
+    }
+
+    fn stop(&self, stop: Stop) -> Resume {
+        // SAFETY: the yielder lives as long as the coroutine's body, and so as long as the strand
+        // that alone holds this `Seat`.
+        unsafe { &*self.yielder }.suspend(stop)
+    }
+
+    /// Stops before commands; gives what came of them.
+    fn ask(
+        &self,
+        stop: Stop,
+        carry_out: impl FnOnce() -> RedisResult<Vec<Value>>,
+    ) -> RedisResult<Vec<Value>> {
+        if self.fate.crashed.load(Ordering::Relaxed) {
+            return Err(no_reply());
+        }
+        match self.stop(stop) {
+            Resume::Go => carry_out(),
+            Resume::Answer(reply) => reply,
+            Resume::LoseReply => {
+                let _ = carry_out();
+                self.fate.injected.store(true, Ordering::Relaxed);
+                Err(no_reply())
+            }
+            Resume::NoAnswer => {
+                self.fate.injected.store(true, Ordering::Relaxed);
+                Err(no_reply())
+            }
+            Resume::Crash | Resume::GiveUp => {
+                self.fate.crashed.store(true, Ordering::Relaxed);
+                Err(no_reply())
+            }
+        }
+    }
+
+    /// Whether others can see this actor's pauses here: what it alone has nobody else touches.
+    fn is_shared(&self, point: PausePoint) -> bool {
+        is_shared(&self.world, self.fate.actor.load(Ordering::Relaxed), point)
+    }
+}
+
+/// Whether others can see an actor's pauses at a point.
+pub(super) fn is_shared(world: &World, actor: usize, point: PausePoint) -> bool {
+    match point {
+        PausePoint::FileRead | PausePoint::FileWrite => true,
+        PausePoint::TokenRead | PausePoint::TokenWrite | PausePoint::Registry => {
+            let actor = world.plan.actors.get(actor);
+            actor.is_none_or(|actor| actor.instance != Instance::Own)
+        }
+    }
+}
+
+/// What a client sees whose reply never comes.
+pub(super) fn no_reply() -> RedisError {
+    RedisError::from(io::Error::new(io::ErrorKind::TimedOut, "no reply (the schedule dropped it)"))
+}
+
+impl Gate for Seat {
+    fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
+        let db = connection.get_db();
+        let stop = Stop::Commands { db, packed: command.to_vec(), offset: 0, count: 1 };
+        let replies = self.ask(stop, || connection.req_packed_command(command).map(|it| vec![it]));
+        replies.map(|replies| replies.into_iter().next().unwrap_or(Value::Nil))
+    }
+
+    fn pipeline(
+        &mut self,
+        connection: &mut Connection,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let db = connection.get_db();
+        let stop = Stop::Commands { db, packed: commands.to_vec(), offset, count };
+        self.ask(stop, || connection.req_packed_commands(commands, offset, count))
+    }
+
+    fn pause(&mut self, point: PausePoint) {
+        if self.is_shared(point)
+            && !self.fate.crashed.load(Ordering::Relaxed)
+            && matches!(self.stop(Stop::Pause(point)), Resume::Crash)
+        {
+            self.fate.crashed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Clock for Seat {
+    fn now(&self) -> Duration {
+        self.time.now()
+    }
+
+    fn unix(&self) -> Duration {
+        self.time.unix()
+    }
+
+    fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
+        if duration.is_zero() {
+            return Ok(());
+        }
+        match self.stop(Stop::Sleep(duration)) {
+            Resume::GiveUp => Err(Stopped::TimedOut),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
+        while !done() {
+            if let Resume::GiveUp = self.stop(Stop::Blocked) {
+                return Err(Stopped::TimedOut);
+            }
+        }
+        Ok(())
+    }
+}
