@@ -35,7 +35,7 @@ impl DbIndex {
 }
 
 /// What a key holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Data {
     String(Vec<u8>),
     Hash(Hash),
@@ -66,7 +66,7 @@ impl Data {
 }
 
 /// A stored key.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     pub(super) data: Data,
     /// The last millisecond (since 1970) at which the key exists.
@@ -93,6 +93,15 @@ struct Watched {
     changes: u64,
 }
 
+/// The keys of one database as they were at a moment, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct SavedDb {
+    number: usize,
+    keys: Vec<(Arc<[u8]>, Entry)>,
+    /// So that the cursor of a SCAN that has begun means the same later.
+    births: u64,
+}
+
 /// All databases.
 #[derive(Debug, Default)]
 pub(super) struct Keyspace {
@@ -112,6 +121,31 @@ impl Keyspace {
         let clients_ever = if self.clients == 0 { 0 } else { self.clients_ever };
         let epoch = self.epoch + 1;
         *self = Self { clients_ever, clients: self.clients, epoch, ..Self::default() };
+    }
+
+    /// All keys at the moment `now`, without the databases that never had any. What has expired is
+    /// removed, so that what follows does not depend on who looked at it before.
+    pub(super) fn save(&mut self, now: i64) -> Vec<SavedDb> {
+        let used = self.all(now).enumerate().filter(|(_, view)| view.db.births > 0);
+        used.map(|(number, mut view)| {
+            view.bury_all();
+            let keys = view.db.keys.iter();
+            let keys = keys.map(|(key, entry)| (Arc::clone(key), entry.clone())).collect();
+            SavedDb { number, keys, births: view.db.births }
+        })
+        .collect()
+    }
+
+    /// Throws away all keys and watches and takes the saved keys instead. Who is connected stays so.
+    pub(super) fn restore(&mut self, saved: &[SavedDb]) {
+        self.dbs = Default::default();
+        self.epoch += 1;
+        for SavedDb { number, keys, births } in saved {
+            let Some(db) = self.dbs.get_mut(*number) else { continue };
+            db.by_birth = keys.iter().map(|(key, entry)| (entry.born, Arc::clone(key))).collect();
+            db.keys = keys.iter().cloned().collect();
+            db.births = *births;
+        }
     }
 
     /// The database `db` as it is at the moment `now` (milliseconds since 1970).
@@ -162,15 +196,15 @@ impl View<'_> {
     /// Stores a key, in place of whatever it held.
     pub(super) fn set(&mut self, key: &[u8], data: Data, deadline: Option<i64>) {
         touch(&mut self.db.watched, key);
-        if let Some(entry) = self.db.keys.get_mut(key) {
-            if expired(entry, self.now) {
-                // The old key ended before the new one began: two changes, as for `bury`.
-                touch(&mut self.db.watched, key);
-            }
+        if let Some(entry) = self.db.keys.get_mut(key)
+            && !expired(entry, self.now)
+        {
             entry.data = data;
             entry.deadline = deadline;
             return;
         }
+        // The old key ended before the new one begins: two changes, and a birth.
+        self.bury(key);
         self.db.births += 1;
         let born = self.db.births;
         let key: Arc<[u8]> = key.into();
@@ -254,6 +288,15 @@ impl View<'_> {
     fn bury(&mut self, key: &[u8]) {
         if self.db.keys.get(key).is_some_and(|entry| expired(entry, self.now)) {
             self.delete(key);
+        }
+    }
+
+    /// Removes all keys whose deadline passed.
+    fn bury_all(&mut self) {
+        let expired = self.db.keys.iter().filter(|(_, entry)| expired(entry, self.now));
+        let expired: Vec<_> = expired.map(|(key, _)| Arc::clone(key)).collect();
+        for key in expired {
+            self.delete(&key);
         }
     }
 

@@ -23,11 +23,13 @@
 mod commands;
 mod error;
 mod glob;
+mod image;
 mod keyspace;
 mod resp;
 mod scripting;
 mod session;
 
+pub use image::Image;
 pub use resp::requests;
 
 use std::fmt;
@@ -104,7 +106,7 @@ impl Engine {
         let mut state = self.lock();
         let now = session::millis(self.now(&state));
         state.keyspace.all(now).for_each(|mut db| db.clear());
-        state.scripts = Scripts::default();
+        state.scripts.forget();
     }
 
     /// Makes the server's own clock jump forward, as after a correction of the machine's date: keys
@@ -351,24 +353,10 @@ mod tests {
         ask::<()>(&mut con, "SET lock a PX 10").unwrap();
         ask::<()>(&mut con, "WATCH lock").unwrap();
         clock.advance_to(Duration::from_millis(10));
-        assert!(
-            redis::pipe()
-                .atomic()
-                .cmd("PING")
-                .query::<Option<Vec<String>>>(&mut con)
-                .unwrap()
-                .is_some()
-        );
+        assert!(undisturbed(&mut con));
         ask::<()>(&mut con, "WATCH lock").unwrap();
         clock.advance_to(Duration::from_millis(11));
-        assert!(
-            redis::pipe()
-                .atomic()
-                .cmd("PING")
-                .query::<Option<Vec<String>>>(&mut con)
-                .unwrap()
-                .is_none()
-        );
+        assert!(!undisturbed(&mut con));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use redis::Value;
 
 use super::{Reply, bulk, flag, integer, is};
 use crate::engine::error::Error;
-use crate::engine::scripting::{self, Access, Scripts, Sha};
+use crate::engine::scripting::{self, Access, Sha};
 use crate::engine::session::Call;
 
 pub(super) fn eval(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
@@ -74,6 +74,6 @@ pub(super) fn flush(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         [how] if is(how, "sync") || is(how, "async") => {}
         _ => return Err(Error::ScriptFlush),
     }
-    *call.scripts = Scripts::default();
+    call.scripts.forget();
     Ok(Value::Okay)
 }

@@ -39,7 +39,7 @@ use super::session::{Call, Session};
 use interpreter::{Function, Interpreter, Run};
 
 /// The SHA1 of a script's text, which is its name.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Sha([u8; 20]);
 
 impl Sha {
@@ -79,6 +79,12 @@ impl fmt::Display for Sha {
     }
 }
 
+impl fmt::Debug for Sha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// What a script may do to keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
@@ -98,30 +104,67 @@ struct Script {
 #[derive(Default)]
 pub(super) struct Scripts {
     loaded: BTreeMap<Sha, Script>,
+    /// No longer loaded, but [`restore`](Scripts::restore) may load them again.
+    put_aside: BTreeMap<Sha, Script>,
+    /// Whether anybody saved which are loaded.
+    saved: bool,
     /// Made by the first script: most servers never see one.
     interpreter: Option<Box<Interpreter>>,
 }
 
 impl fmt::Debug for Scripts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.loaded.keys().map(Sha::to_string)).finish()
+        f.debug_list().entries(self.loaded.keys()).finish()
     }
 }
 
 impl Scripts {
-    /// Compiles a script unless that was done before.
+    /// Loads a script, and compiles it unless that was done before.
     pub(super) fn load(&mut self, body: &[u8]) -> Result<Sha, Error> {
         let sha = Sha::of(body);
         if !self.knows(sha) {
-            let (declared, code) = shebang(body)?;
-            let function = self.interpreter()?.compile(code)?;
-            self.loaded.insert(sha, Script { function, declared });
+            let script = match self.put_aside.remove(&sha) {
+                Some(script) => script,
+                None => self.compile(body)?,
+            };
+            self.loaded.insert(sha, script);
         }
         Ok(sha)
     }
 
+    /// Forgets all scripts, and gives back what they took unless they may be loaded again.
+    pub(super) fn forget(&mut self) {
+        if self.saved {
+            self.put_aside.append(&mut self.loaded);
+        } else {
+            *self = Self::default();
+        }
+    }
+
+    /// Which scripts are loaded, in order. From now on, none is ever compiled a second time.
+    pub(super) fn save(&mut self) -> Vec<Sha> {
+        self.saved = true;
+        self.loaded.keys().copied().collect()
+    }
+
+    /// Makes exactly these scripts the loaded ones.
+    pub(super) fn restore(&mut self, saved: &[Sha]) {
+        if self.loaded.keys().eq(saved) {
+            return;
+        }
+        self.put_aside.append(&mut self.loaded);
+        let found = saved.iter().filter_map(|sha| self.put_aside.remove_entry(sha));
+        self.loaded = found.collect();
+    }
+
     pub(super) fn knows(&self, sha: Sha) -> bool {
         self.loaded.contains_key(&sha)
+    }
+
+    fn compile(&mut self, body: &[u8]) -> Result<Script, Error> {
+        let (declared, code) = shebang(body)?;
+        let function = self.interpreter()?.compile(code)?;
+        Ok(Script { function, declared })
     }
 
     fn interpreter(&mut self) -> Result<&mut Interpreter, Error> {
