@@ -85,6 +85,12 @@ impl Identity {
         }
     }
 
+    /// One of several in the same run: none gives a token that another one gives.
+    pub fn repeatable_of(number: usize) -> Self {
+        let first = (number as u64) << 32;
+        Self { source: Source::Counted(AtomicU64::new(first)), ..Self::repeatable() }
+    }
+
     /// `hostname:pid`.
     pub fn owner(&self) -> &str {
         &self.owner

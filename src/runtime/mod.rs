@@ -25,13 +25,16 @@ pub use schedule::{Schedule, Timing, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
-use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
+use crate::controller::{
+    Controller, ControllerError, Files, Registry, STATE_FILE, Written, count_on_file, initial_state,
+};
 use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Sequence};
 use crate::lock::{
     Identity, Knowledge, LockError, LockName, Payload, Protocol, RunDirectory, Snapshot, Token,
 };
 use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
 use crate::server::{Connection, Server, ServerError};
+use explore::Cell;
 use rules::Counts;
 use signals::Signals;
 use std::ops::Range;
@@ -85,7 +88,7 @@ pub struct World {
     time: Time,
     seed: u64,
     registry: Registry,
-    own_instances: Mutex<Vec<(usize, Arc<Controller>)>>,
+    own_instances: Mutex<Vec<Own>>,
     looks: Mutex<Vec<Look>>,
     locks: Vec<LockName>,
     sequence: Sequence,
@@ -99,6 +102,18 @@ pub struct World {
     /// Whether locks of others may be taken away.
     takes_by_force: AtomicBool,
     on_end: Box<dyn Fn() + Send + Sync>,
+    /// Which shared local state was touched, where somebody wants to know.
+    journal: Option<Mutex<Vec<Cell>>>,
+    /// The state files' content at the beginning, where it is put back again and again.
+    initial_file: Option<Written>,
+}
+
+/// A controller that an actor has for itself.
+#[derive(Clone)]
+struct Own {
+    actor: usize,
+    lock: usize,
+    controller: Arc<Controller>,
 }
 
 /// A snapshot and where it was taken.
@@ -199,7 +214,53 @@ impl World {
             silent: AtomicBool::new(false),
             takes_by_force: AtomicBool::new(false),
             on_end,
+            journal: None,
+            initial_file: None,
         }
+    }
+
+    /// The same world, but all that it has is the one server and memory: no lock of others can be
+    /// in the way, nobody reads the cache, and what is touched is noted.
+    fn explored(self) -> Self {
+        let files = Files::watched();
+        for run in &self.runs {
+            let path = run.path().join(STATE_FILE);
+            // In memory nothing fails.
+            let _ = files.replace(&path, initial_state().as_bytes());
+        }
+        let first = self.runs.first().map(|run| run.path().join(STATE_FILE));
+        Self {
+            initial_file: first.and_then(|path| files.last_written(&path)),
+            files: Arc::new(files),
+            takes_by_force: AtomicBool::new(true),
+            journal: Some(Mutex::default()),
+            ..self
+        }
+    }
+
+    /// Notes that shared local state is touched, if somebody wants to know.
+    fn note(&self, cell: impl FnOnce() -> Cell) {
+        if let Some(journal) = &self.journal {
+            lock(journal).push(cell());
+        }
+    }
+
+    /// The shared local state that was touched since this was last asked.
+    fn touched(&self) -> Vec<Cell> {
+        let mut touched = self.journal.as_ref().map(|it| std::mem::take(&mut *lock(it))).unwrap_or_default();
+        touched.extend(self.files.touched().into_iter().map(Cell::File));
+        for (index, run) in self.runs.iter().enumerate() {
+            if self.registry.was_touched(run.path()) {
+                touched.push(Cell::Shelf(index));
+            }
+            let made = self.registry.controllers(run.path());
+            let is_touched = |it: &(usize, &Arc<Controller>)| it.1.was_touched();
+            let numbers = made.iter().enumerate().filter(is_touched);
+            touched.extend(numbers.map(|(number, _)| Cell::Controller(index, number)));
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        touched
     }
 
     /// The same world, but on a virtual clock the seed decides the order among those who could go on
@@ -375,7 +436,7 @@ impl World {
 
     fn instances(&self, lock_index: usize, run: &RunDirectory) -> Vec<Arc<Controller>> {
         let own = lock(&self.own_instances);
-        let own = own.iter().filter(|(of, _)| *of == lock_index).map(|(_, own)| own);
+        let own = own.iter().filter(|own| own.lock == lock_index).map(|own| &own.controller);
         self.registry.existing(run).iter().chain(own).cloned().collect()
     }
 

@@ -1,6 +1,7 @@
 //! The gate that applies a scenario's rules to single commands and pause points.
 
 use super::World;
+use super::explore::Cell;
 use super::signals::Late;
 use super::tape::error_reply;
 use crate::clock::Clock;
@@ -26,6 +27,13 @@ impl Counts {
     /// The number of this match, from 1.
     fn next(&self, rule: usize) -> u32 {
         self.0.get(rule).map_or(0, |count| count.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Puts a count back.
+    pub fn set(&self, rule: usize, count: u32) {
+        if let Some(counted) = self.0.get(rule) {
+            counted.store(count, Ordering::Relaxed);
+        }
     }
 
     pub fn of(&self, rule: usize) -> u32 {
@@ -76,6 +84,7 @@ impl Ruled<'_> {
             if !matches || !self.is_for_this_actor(rule) {
                 continue;
             }
+            self.world.note(|| Cell::Rule(index));
             let number = self.world.rule_counts.next(index);
             if number >= rule.from && rule.to.is_none_or(|to| number <= to) {
                 verdict = self.carry_out(rule, command);

@@ -1,6 +1,7 @@
 //! Named things that have happened, for which actors and rules wait: steps that ended, rules that
 //! matched.
 
+use super::explore::Cell;
 use super::{World, lock};
 use crate::clock::{Clock, Stopped};
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ pub(super) struct Signals {
 }
 
 /// A command that its client has given up, and that still runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Late {
     /// When it runs.
     pub after: String,
@@ -26,6 +28,8 @@ pub(super) struct Late {
 impl World {
     /// Says that something has happened, and runs what was waiting for it.
     pub(super) fn signal(&self, clock: &dyn Clock, name: &str) {
+        self.note(|| Cell::Signal(name.into()));
+        self.note(|| Cell::Late);
         if !lock(&self.signals.happened).insert(name.into()) {
             return;
         }
@@ -39,15 +43,45 @@ impl World {
 
     /// Waits until something has happened.
     pub(super) fn wait_for(&self, clock: &dyn Clock, name: &str) -> Result<(), Stopped> {
-        clock.wait_until(&|| lock(&self.signals.happened).contains(name))
+        clock.wait_until(&|| {
+            self.note(|| Cell::Signal(name.into()));
+            self.has_happened(name)
+        })
+    }
+
+    /// Whether something has happened.
+    pub(super) fn has_happened(&self, name: &str) -> bool {
+        lock(&self.signals.happened).contains(name)
+    }
+
+    /// Puts back whether something has happened.
+    pub(super) fn set_happened(&self, name: &str, happened: bool) {
+        let mut all = lock(&self.signals.happened);
+        if happened {
+            all.insert(name.into());
+        } else {
+            all.remove(name);
+        }
+    }
+
+    /// The commands that are to run later.
+    pub(super) fn late(&self) -> Vec<Late> {
+        lock(&self.signals.late).clone()
+    }
+
+    /// Puts back the commands that are to run later.
+    pub(super) fn set_late(&self, late: Vec<Late>) {
+        *lock(&self.signals.late) = late;
     }
 
     /// Lets a command run later.
     pub(super) fn postpone(&self, late: Late) {
+        self.note(|| Cell::Late);
         lock(&self.signals.late).push(late);
     }
 
     fn run_late(&self, late: Late) {
+        self.note(|| Cell::Server);
         let Ok(mut connection) = self.server.connect(0) else { return };
         connection.record(self.sequence.clone(), self.time.clock());
         let _ = redis::ConnectionLike::req_packed_command(&mut connection, &late.command);

@@ -1,5 +1,6 @@
 //! What actors do: each action of a plan, by the lock library and the controller.
 
+use super::explore::Cell;
 use super::strand::{Strand, stopped};
 use super::{World, lock};
 use crate::clock::Clock;
@@ -411,6 +412,7 @@ fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), F
 impl World {
     /// Lets a misfortune befall the server.
     fn befall(&self, clock: &dyn Clock, action: &Action) -> Result<(), Failure> {
+        self.note(|| Cell::Server);
         let Server::Embedded(engine) = &self.server else {
             let message = format!("{} needs the embedded server; leave out --redis", action.verb());
             return Err(Failure { kind: FailureKind::Environment, message });

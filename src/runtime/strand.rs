@@ -2,7 +2,7 @@
 //! same code for every way of running.
 
 use super::rules::{Fate, Ruled};
-use super::{Buffer, World, lock};
+use super::{Buffer, Own, World, lock};
 use crate::clock::{Clock, Stopped};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link};
@@ -208,7 +208,8 @@ impl<'a> Strand<'a> {
         };
         let controller = opened.map_err(|error| self.failure(&error))?;
         if actor.instance != Instance::Shared {
-            lock(&world.own_instances).push((lock_index, Arc::clone(&controller)));
+            let own = Own { actor: self.actor, lock: lock_index, controller: Arc::clone(&controller) };
+            lock(&world.own_instances).push(own);
         }
         Ok(controller)
     }
@@ -243,7 +244,7 @@ impl<'a> Strand<'a> {
     /// Opens the connection to the cache, if it can be had: no cache is no failure of a write
     /// (contract, section 4).
     pub(super) fn open_cache(&mut self) {
-        if self.cache.is_none() {
+        if self.cache.is_none() && self.world.journal.is_none() {
             let connection = self.world.server.connect(CACHE_DB).ok();
             self.cache = connection.map(|connection| {
                 let gate = ruled(self.world, self.clock, &self.fate, (self.new_gate)());

@@ -34,7 +34,7 @@ fn command(exchange: &Exchange, locks: &[LockName]) -> Command {
 }
 
 /// What some requests did; those of a transaction have their replies in that of EXEC.
-fn did(requests: &[Vec<&[u8]>], replies: &[Value], locks: &[LockName]) -> Vec<Effect> {
+pub(super) fn did(requests: &[Vec<&[u8]>], replies: &[Value], locks: &[LockName]) -> Vec<Effect> {
     let (requests, replies) = match (requests, replies) {
         ([multi, inner @ .., _exec], [Value::Array(replies)]) if is_multi(multi) => {
             (inner, replies.as_slice())

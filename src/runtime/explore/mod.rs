@@ -1,5 +1,12 @@
 //! Every ordering of a plan's steps: which of them break a lock, and the shortest one that does.
 
+mod cells;
+mod intern;
+mod servers;
+mod strands;
+
+pub(super) use cells::Cell;
+
 use super::{Model, Outcome, Schedule, Timing};
 use crate::check::Property;
 use std::time::Duration;

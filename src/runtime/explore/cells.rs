@@ -1,0 +1,205 @@
+//! What actors share outside Redis, cut into cells: files, registries, controllers, signals, counts.
+//! A cell can be read as a value and set to one, so that a state can be put back before an actor's
+//! code runs on from it; and it is known which cells that code touched.
+
+use super::super::World;
+use super::super::signals::Late;
+use super::intern::Interner;
+use crate::controller::{Memory, STATE_FILE, Shelf, Written};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// One piece of local state that actors share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::runtime) enum Cell {
+    /// The content of a file.
+    File(PathBuf),
+    /// Which controller the registry hands out for a run (by number), and how many were made.
+    Shelf(usize),
+    /// What a controller of a run remembers.
+    Controller(usize, usize),
+    /// Whether something has happened.
+    Signal(String),
+    /// The commands that run later.
+    Late,
+    /// How often a rule has matched.
+    Rule(usize),
+    /// The server, where something other than an actor's command changed it.
+    Server,
+}
+
+/// What a cell holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Content {
+    File(Option<Written>),
+    Shelf(Shelf),
+    Controller(Memory),
+    Signal(bool),
+    Late(Vec<Late>),
+    Rule(u32),
+    /// Nothing: a controller that is not made yet; or what is kept elsewhere.
+    Nothing,
+}
+
+/// All cells that anybody has touched so far, and their values.
+#[derive(Default)]
+pub(super) struct Cells {
+    known: Interner<Cell>,
+    contents: Interner<Content>,
+    /// What each held before anybody touched it, by the cell's number.
+    initial: Vec<u32>,
+    /// Values of all cells, by the cell's number; a cell that is missing at the end is initial.
+    states: Interner<Vec<u32>>,
+}
+
+/// What some code touched.
+#[derive(Default)]
+pub(super) struct Touched {
+    /// What the cells held.
+    pub reads: Vec<Held>,
+    /// What they hold now, if that is something else.
+    pub writes: Vec<Held>,
+    /// Whether the server was among it.
+    pub server: bool,
+}
+
+/// A cell and the value that it held or got.
+pub(super) type Held = (u32, u32);
+
+impl Cells {
+    /// The state in which nobody has touched anything.
+    pub fn untouched(&mut self) -> u32 {
+        self.states.number(Vec::new())
+    }
+
+    /// What a cell holds in a state.
+    pub fn value(&self, state: u32, cell: u32) -> u32 {
+        let held = self.states.get(state).and_then(|state| state.get(cell as usize));
+        held.or_else(|| self.initial.get(cell as usize)).copied().unwrap_or_default()
+    }
+
+    /// The state after some cells got new values.
+    pub fn after(&mut self, state: u32, writes: &[Held]) -> u32 {
+        let Some(before) = self.states.get(state).filter(|_| !writes.is_empty()) else {
+            return state;
+        };
+        let mut values = Vec::clone(before);
+        for &(cell, value) in writes {
+            while values.len() <= cell as usize {
+                values.push(self.initial.get(values.len()).copied().unwrap_or_default());
+            }
+            if let Some(held) = values.get_mut(cell as usize) {
+                *held = value;
+            }
+        }
+        self.states.number(values)
+    }
+
+    /// Puts a state back, so that code can run on from it.
+    pub fn restore(&self, world: &World, state: u32) {
+        for cell in 0..u32::try_from(self.known.len()).unwrap_or(u32::MAX) {
+            self.set(world, (cell, self.value(state, cell)));
+        }
+        world.touched();
+    }
+
+    /// Puts the values back that some code once read.
+    pub fn restore_only(&self, world: &World, held: &[Held]) {
+        held.iter().for_each(|held| self.set(world, *held));
+        world.touched();
+    }
+
+    /// What was touched since the last time: what it held before, in a given state, and what it
+    /// holds now, if that is something else.
+    pub fn take_touched(&mut self, world: &World, before: u32) -> Touched {
+        let mut touched = Touched::default();
+        let Touched { reads, writes, server } = &mut touched;
+        for cell in world.touched() {
+            if cell == Cell::Server {
+                *server = true;
+                continue;
+            }
+            let content = content(world, &cell);
+            let number = self.number(world, cell);
+            let held = self.value(before, number);
+            let holds = self.contents.number(content);
+            reads.push((number, held));
+            if holds != held {
+                writes.push((number, holds));
+            }
+        }
+        touched
+    }
+
+    fn number(&mut self, world: &World, cell: Cell) -> u32 {
+        let initial = initial(world, &cell);
+        let number = self.known.number(cell);
+        if number as usize == self.initial.len() {
+            let initial = self.contents.number(initial);
+            self.initial.push(initial);
+        }
+        number
+    }
+
+    fn set(&self, world: &World, (cell, value): Held) {
+        let (Some(cell), Some(content)) = (self.known.get(cell), self.contents.get(value)) else {
+            return;
+        };
+        let (cell, content): (&Rc<Cell>, &Rc<Content>) = (cell, content);
+        match (&**cell, &**content) {
+            (Cell::File(path), Content::File(written)) => world.files.put(path, written.clone()),
+            (Cell::Shelf(run), Content::Shelf(shelf)) => {
+                if let Some(run) = world.runs.get(*run) {
+                    world.registry.set_shelf(run.path(), *shelf);
+                }
+            }
+            (Cell::Controller(run, number), Content::Controller(memory)) => {
+                if let Some(run) = world.runs.get(*run)
+                    && let Some(controller) = world.registry.controllers(run.path()).get(*number)
+                {
+                    controller.remember(memory);
+                }
+            }
+            (Cell::Signal(name), Content::Signal(happened)) => world.set_happened(name, *happened),
+            (Cell::Late, Content::Late(late)) => world.set_late(late.clone()),
+            (Cell::Rule(rule), Content::Rule(state)) => world.rule_counts.set(*rule, *state),
+            _ => {}
+        }
+    }
+}
+
+/// What a cell holds now.
+fn content(world: &World, cell: &Cell) -> Content {
+    match cell {
+        Cell::File(path) => Content::File(world.files.last_written(path)),
+        Cell::Shelf(run) => {
+            let run = world.runs.get(*run);
+            Content::Shelf(run.map(|run| world.registry.shelf(run.path())).unwrap_or_default())
+        }
+        Cell::Controller(run, number) => {
+            let run = world.runs.get(*run);
+            let controllers = run.map(|run| world.registry.controllers(run.path()));
+            let controller = controllers.as_ref().and_then(|made| made.get(*number));
+            controller.map_or(Content::Nothing, |it| Content::Controller(it.memory()))
+        }
+        Cell::Signal(name) => Content::Signal(world.has_happened(name)),
+        Cell::Late => Content::Late(world.late()),
+        Cell::Rule(rule) => Content::Rule(world.rule_counts.of(*rule)),
+        Cell::Server => Content::Nothing,
+    }
+}
+
+/// What a cell holds before anybody touches it.
+fn initial(world: &World, cell: &Cell) -> Content {
+    match cell {
+        Cell::File(path) => {
+            let is_state = world.runs.iter().any(|run| run.path().join(STATE_FILE) == *path);
+            Content::File(world.initial_file.clone().filter(|_| is_state))
+        }
+        Cell::Shelf(_) => Content::Shelf(Shelf::default()),
+        Cell::Controller(..) | Cell::Server => Content::Nothing,
+        Cell::Signal(_) => Content::Signal(false),
+        Cell::Late => Content::Late(Vec::new()),
+        Cell::Rule(_) => Content::Rule(0),
+    }
+}

@@ -1,0 +1,232 @@
+//! The server as a machine: its states, and what each request makes of each of them. A request runs
+//! on the embedded server once for each state that it meets.
+
+use super::super::tape;
+use super::intern::Interner;
+use crate::clock::{Clock, Stopped, VirtualClock};
+use crate::engine::{Engine, Image, requests};
+use crate::history::{Change, Command, Effect, EventKind, Moment};
+use crate::lock::{Knowledge, LockName, Payload, Snapshot};
+use crate::server::{Connection, Server, ServerError};
+use redis::{ConnectionLike, RedisResult, Value};
+use rustc_hash::FxHashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The time of a server whose states are put back, and so its time.
+#[derive(Default)]
+pub(super) struct Hands(AtomicU64);
+
+impl Hands {
+    /// Sets the time, counted from [`VirtualClock::EPOCH`].
+    pub fn set(&self, nanos: u64) {
+        self.0.store(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    fn unix(&self) -> Duration {
+        VirtualClock::EPOCH + self.now()
+    }
+
+    fn sleep(&self, _: Duration) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
+        if done() { Ok(()) } else { Err(Stopped::TimedOut) }
+    }
+}
+
+/// Commands of an actor that go out at once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Request {
+    pub db: i64,
+    pub packed: Vec<u8>,
+    pub offset: usize,
+    pub count: usize,
+}
+
+/// What a request did.
+#[derive(Clone)]
+pub(super) struct Done {
+    /// The reply's number.
+    pub reply: u32,
+    /// The state that it left.
+    pub server: u32,
+    /// What it did to the locks, as an event.
+    pub event: Rc<EventKind>,
+}
+
+/// The states of the server that were met, and what leads from one to another.
+pub(super) struct Servers {
+    engine: Engine,
+    hands: Arc<Hands>,
+    locks: Vec<LockName>,
+    connections: FxHashMap<i64, Connection>,
+    images: Interner<Image>,
+    requests: Interner<Request>,
+    replies: Vec<RedisResult<Vec<Value>>>,
+    /// The numbers of replies, by how they print: errors can't be compared.
+    numbers: FxHashMap<String, u32>,
+    done: FxHashMap<(u32, u32, u64), Done>,
+    leases: FxHashMap<(u32, usize), Option<Duration>>,
+    ends: FxHashMap<(u32, usize), (u32, Rc<EventKind>)>,
+    left: FxHashMap<(u32, usize, u64), Rc<Snapshot>>,
+}
+
+impl Servers {
+    /// The server as it is now is the first state.
+    pub fn new(engine: Engine, hands: Arc<Hands>, locks: Vec<LockName>) -> (Self, u32) {
+        let mut servers = Self {
+            engine,
+            hands,
+            locks,
+            connections: FxHashMap::default(),
+            images: Interner::default(),
+            requests: Interner::default(),
+            replies: Vec::new(),
+            numbers: FxHashMap::default(),
+            done: FxHashMap::default(),
+            leases: FxHashMap::default(),
+            ends: FxHashMap::default(),
+            left: FxHashMap::default(),
+        };
+        let first = servers.save();
+        (servers, first)
+    }
+
+    /// The number of a request.
+    pub fn request(&mut self, request: Request) -> u32 {
+        self.requests.number(request)
+    }
+
+    /// The reply that has this number.
+    pub fn reply(&self, number: u32) -> RedisResult<Vec<Value>> {
+        self.replies.get(number as usize).cloned().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// Puts a state back.
+    pub fn restore(&self, server: u32, time: u64) {
+        self.hands.set(time);
+        if let Some(image) = self.images.get(server) {
+            self.engine.restore(image);
+        }
+    }
+
+    /// The number of the state that the server is in now.
+    pub fn save(&mut self) -> u32 {
+        self.images.number(self.engine.save())
+    }
+
+    /// What a request does in a state.
+    pub fn run(&mut self, server: u32, request: u32, time: u64) -> Result<Done, ServerError> {
+        let key = (server, request, time);
+        if let Some(done) = self.done.get(&key) {
+            return Ok(done.clone());
+        }
+        let Some(asked) = self.requests.get(request).cloned() else {
+            return Err(ServerError::new(format!("there is no request {request}")));
+        };
+        self.restore(server, time);
+        let replies = self.connection(asked.db)?.req_packed_commands(
+            &asked.packed,
+            asked.offset,
+            asked.count,
+        );
+        let effects = match &replies {
+            Ok(replies) if asked.db == 0 => {
+                tape::did(&requests(&asked.packed), replies, &self.locks)
+            }
+            _ => Vec::new(),
+        };
+        let done =
+            Done { reply: self.number(replies), server: self.save(), event: Rc::new(ran(effects)) };
+        self.done.insert(key, done.clone());
+        Ok(done)
+    }
+
+    /// When the lease of a lock ends in a state, as time since 1970: the first moment at which it is
+    /// gone. Nothing if there is no lock, or none with a lease.
+    pub fn lease(&mut self, server: u32, lock: usize) -> Option<Duration> {
+        if let Some(lease) = self.leases.get(&(server, lock)) {
+            return *lease;
+        }
+        self.restore(server, 0);
+        let key = self.locks.get(lock)?.key();
+        let lease = self.engine.lease_end(0, key.as_bytes());
+        self.leases.insert((server, lock), lease);
+        lease
+    }
+
+    /// What is left when the lease of a lock has ended.
+    pub fn expire(&mut self, server: u32, lock: usize) -> Result<(u32, Rc<EventKind>), ServerError> {
+        if let Some(end) = self.ends.get(&(server, lock)) {
+            return Ok(end.clone());
+        }
+        self.restore(server, 0);
+        let key = self.locks.get(lock).map(|lock| lock.key().to_string()).unwrap_or_default();
+        let held = self.connection(0)?.req_packed_command(&redis::cmd("GET").arg(&key).get_packed_command());
+        let token = match held {
+            Ok(Value::BulkString(raw)) => Some(Payload::decode(&raw).token().as_str().to_string()),
+            _ => None,
+        };
+        self.engine.evict(0, key.as_bytes());
+        let event = Rc::new(lease_ended(lock, &key, token));
+        let end = (self.save(), event);
+        self.ends.insert((server, lock), end.clone());
+        Ok(end)
+    }
+
+    /// How a lock is left in a state.
+    pub fn left(&mut self, server: u32, lock: usize, time: u64) -> Result<Rc<Snapshot>, ServerError> {
+        let key = (server, lock, time);
+        if let Some(left) = self.left.get(&key) {
+            return Ok(Rc::clone(left));
+        }
+        self.restore(server, time);
+        let Some(name) = self.locks.get(lock).cloned() else {
+            return Err(ServerError::new(format!("there is no lock {lock}")));
+        };
+        let nobody = Knowledge { local_token: None, other_tokens: &[], owner: "" };
+        let taken = Snapshot::take(self.connection(0)?, &name, nobody);
+        let left = Rc::new(taken.map_err(|error| ServerError::new(error.to_string()))?);
+        self.left.insert(key, Rc::clone(&left));
+        Ok(left)
+    }
+
+    fn connection(&mut self, db: i64) -> Result<&mut Connection, ServerError> {
+        if !self.connections.contains_key(&db) {
+            let connection = Server::Embedded(self.engine.clone()).connect(db)?;
+            self.connections.insert(db, connection);
+        }
+        self.connections.get_mut(&db).ok_or_else(|| ServerError::new("no connection".into()))
+    }
+
+    fn number(&mut self, reply: RedisResult<Vec<Value>>) -> u32 {
+        let next = u32::try_from(self.replies.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(format!("{reply:?}")).or_insert(next);
+        if number == next {
+            self.replies.push(reply);
+        }
+        number
+    }
+}
+
+/// The event that a command ran, with nothing in it that only people read.
+fn ran(effects: Vec<Effect>) -> EventKind {
+    let (text, reply) = (String::new(), String::new());
+    EventKind::Command(Command { sent: Moment::default(), text, reply, effects })
+}
+
+/// The event that the lease of a lock has ended.
+pub(in crate::runtime) fn lease_ended(lock: usize, key: &str, token: Option<String>) -> EventKind {
+    let effects = vec![Effect { lock, change: Change::Deleted { token } }];
+    EventKind::Fault { what: format!("the TTL of {key} ended"), effects }
+}

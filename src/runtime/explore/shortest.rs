@@ -1,0 +1,89 @@
+//! The shortest ordering that violates a property: the fewest preemptions, of these the fewest
+//! misfortunes, of these the fewest steps.
+
+use super::machine::{Machine, StateId};
+use super::walk::{At, mover};
+use super::{ExploreError, Turn};
+use crate::check::Property;
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// An ordering that violates a property.
+pub(super) struct Shortest {
+    /// Its turns, to the end of all actors.
+    pub turns: Vec<Turn>,
+    /// How many of them it takes until the violation is complete.
+    pub decisive: usize,
+    pub preemptions: u32,
+}
+
+/// How far a way is: preemptions, misfortunes, steps.
+type Cost = (u32, u32, u32);
+/// A state, and whose step was last before it.
+type Spot = (StateId, Option<usize>);
+
+/// The shortest ordering that violates a property, among those with at most so many preemptions.
+pub(super) fn shortest(
+    machine: &mut Machine,
+    property: Property,
+    most: u32,
+) -> Result<Option<Shortest>, ExploreError> {
+    let first: Spot = (machine.first(), None);
+    let mut best: FxHashMap<Spot, (Cost, Option<(Spot, Turn)>)> = FxHashMap::default();
+    best.insert(first, ((0, 0, 0), None));
+    let mut queue = BinaryHeap::from([Reverse(((0, 0, 0), first))]);
+    while let Some(Reverse((cost, spot))) = queue.pop() {
+        if best.get(&spot).is_none_or(|(least, _)| *least < cost) {
+            continue;
+        }
+        let (state, last) = spot;
+        if machine.monitor(state).is_some_and(|monitor| monitor.found().any(|it| it == property)) {
+            return finish(machine, &best, spot, cost.0).map(Some);
+        }
+        let last_goes_on = last.is_some_and(|last| machine.goes_on(state, last));
+        let choices = machine.choices(state)?;
+        let at = At { state, depth: 0, last, last_goes_on, preemptions: cost.0, choices };
+        for choice in choices {
+            let preemptions = cost.0 + u32::from(at.preempts(choice));
+            let is_misfortune = matches!(choice.turn, Turn::Crash(_) | Turn::LoseReply(_));
+            let next: Cost = (preemptions, cost.1 + u32::from(is_misfortune), cost.2 + 1);
+            let to: Spot = (choice.to, mover(choice.turn).or(last));
+            let is_better = best.get(&to).is_none_or(|(least, _)| next < *least);
+            if preemptions <= most && is_better {
+                best.insert(to, (next, Some((spot, choice.turn))));
+                queue.push(Reverse((next, to)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The way to a spot, and on to the end of all actors: whoever was last goes on as long as it can.
+fn finish(
+    machine: &mut Machine,
+    best: &FxHashMap<Spot, (Cost, Option<(Spot, Turn)>)>,
+    spot: Spot,
+    preemptions: u32,
+) -> Result<Shortest, ExploreError> {
+    let mut turns = Vec::new();
+    let mut at = spot;
+    while let Some((_, Some((before, turn)))) = best.get(&at) {
+        // What ended by itself came after the choice, and this list is turned around.
+        turns.extend(machine.ended_leases(at.0).collect::<Vec<_>>().into_iter().rev());
+        turns.push(*turn);
+        at = *before;
+    }
+    turns.reverse();
+    let decisive = turns.len();
+    let (mut state, mut last) = spot;
+    loop {
+        let steps = machine.choices(state)?.iter().filter(|it| matches!(it.turn, Turn::Step(_)));
+        let next = steps.copied().min_by_key(|it| (mover(it.turn) != last, mover(it.turn)));
+        let Some(next) = next else { break };
+        turns.push(next.turn);
+        turns.extend(machine.ended_leases(next.to));
+        (state, last) = (next.to, mover(next.turn));
+    }
+    Ok(Shortest { turns, decisive, preemptions })
+}

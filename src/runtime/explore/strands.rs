@@ -1,0 +1,376 @@
+//! The actors as machines: where each can be, and what leads from one place to the next. A place is
+//! all that an actor has seen so far. Its code runs, in a coroutine, once for each thing that it
+//! can see next; after that the result is known.
+//!
+//! What an actor sees is the replies to its commands, and the shared local state that it touches.
+//! That it does the same each time that it sees the same is checked whenever its code is run again.
+
+use super::super::stops::{Resume, Seat, Stop};
+use super::super::strand::{Outside, Strand};
+use super::super::{Buffer, Own, World, lock, strands as strands_of};
+use super::ExploreError;
+use super::cells::{Cells, Held};
+use super::servers::{Request, Servers};
+use crate::clock::VirtualClock;
+use crate::gate::{Gate, PausePoint};
+use crate::history::EventKind;
+use crate::lock::Identity;
+use super::Timing;
+use crate::clock::Clock;
+use crate::scenario::Instance;
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
+use rustc_hash::FxHashMap;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const STACK: usize = 256 * 1024;
+
+/// Where an actor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Before commands, by their number.
+    Request(u32),
+    /// Before it touches shared local state.
+    Pause(PausePoint),
+    /// Asleep.
+    Sleep(Duration),
+    /// Waiting for something to happen.
+    Blocked,
+    /// At its end.
+    Ended,
+}
+
+/// What lets an actor go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Push {
+    /// It does what it stopped for, or looks again whether it can.
+    Go,
+    /// The reply of this number comes.
+    Answer(u32),
+    /// Its commands ran, and no reply comes.
+    NoAnswer,
+    /// It is killed.
+    Crash,
+    /// The deadline of the run comes.
+    GiveUp,
+}
+
+/// A place of a strand, and what is known of how it goes on from there.
+pub(super) struct Node {
+    pub place: Place,
+    /// Which actor of the strand is active.
+    pub actor: usize,
+    /// Whether it slept or waited right before: to switch away from it then is no preemption.
+    pub is_rested: bool,
+    /// What its own controllers remember, at its end: locks and tokens.
+    pub remembered: Rc<[(usize, String)]>,
+    /// Where it came from: the place, and which of the ways on from there.
+    from: Option<(u32, Key, usize)>,
+    ways: FxHashMap<Key, Vec<Way>>,
+}
+
+/// What decides how an actor goes on, but for the cells: the push, and the time if it can see it.
+type Key = (Push, u64);
+
+/// How an actor went on once.
+pub(super) struct Way {
+    /// What the cells held that it touched.
+    reads: Box<[Held]>,
+    /// What it made of them.
+    pub writes: Box<[Held]>,
+    /// The server's state before and after, if it touched that by itself.
+    pub server: Option<(u32, u32)>,
+    /// What it wrote down, and whose doing it was.
+    pub events: Rc<[(Option<usize>, EventKind)]>,
+    /// Where it came to.
+    pub to: u32,
+}
+
+/// A strand's coroutine.
+struct Live {
+    at: u32,
+    task: Coroutine<Resume, Stop, Buffer>,
+    outside: Outside,
+    time: Arc<VirtualClock>,
+}
+
+/// One strand.
+struct Track {
+    actors: Range<usize>,
+    nodes: Vec<Node>,
+    live: Option<Live>,
+}
+
+/// The state around a strand when it goes on.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    pub cells: u32,
+    pub server: u32,
+    /// In nanoseconds since the run began; 0 where each actor has a time of its own.
+    pub time: u64,
+}
+
+/// All strands.
+pub(super) struct Strands {
+    world: Arc<World>,
+    timing: Timing,
+    tracks: Vec<Track>,
+}
+
+/// The place of every strand before it has done anything.
+pub(super) const UNBORN: u32 = 0;
+
+impl Strands {
+    pub fn new(world: Arc<World>, timing: Timing) -> Self {
+        let track = |actors: Range<usize>| {
+            let unborn = Node {
+                place: Place::Pause(PausePoint::Registry),
+                actor: actors.start,
+                is_rested: true,
+                remembered: Rc::new([]),
+                from: None,
+                ways: FxHashMap::default(),
+            };
+            Track { actors, nodes: vec![unborn], live: None }
+        };
+        let tracks = strands_of(&world.plan).into_iter().map(track).collect();
+        Self { world, timing, tracks }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// A place of a strand.
+    pub fn node(&self, strand: usize, node: u32) -> Option<&Node> {
+        self.tracks.get(strand)?.nodes.get(node as usize)
+    }
+
+    /// How a strand goes on from a place.
+    pub fn way(
+        &mut self,
+        strand: usize,
+        node: u32,
+        push: Push,
+        around: Around,
+        cells: &mut Cells,
+        servers: &mut Servers,
+    ) -> Result<&Way, ExploreError> {
+        let key = (push, around.time);
+        let known = self.known(strand, node, key, around, cells);
+        let position = match known {
+            Some(position) => position,
+            None => self.discover(strand, node, key, around, cells, servers)?,
+        };
+        let ways = self.node(strand, node).and_then(|node| node.ways.get(&key));
+        ways.and_then(|ways| ways.get(position)).ok_or_else(lost)
+    }
+
+    fn known(&self, strand: usize, node: u32, key: Key, around: Around, cells: &Cells) -> Option<usize> {
+        let ways = self.node(strand, node)?.ways.get(&key)?;
+        ways.iter().position(|way| {
+            way.server.is_none_or(|(before, _)| before == around.server)
+                && way.reads.iter().all(|(cell, held)| cells.value(around.cells, *cell) == *held)
+        })
+    }
+
+    /// Runs the strand's code from a place on, to learn how it goes on.
+    fn discover(
+        &mut self,
+        strand: usize,
+        node: u32,
+        key: Key,
+        around: Around,
+        cells: &mut Cells,
+        servers: &mut Servers,
+    ) -> Result<usize, ExploreError> {
+        let mut live = self.live_at(strand, node, cells, servers)?;
+        cells.restore(&self.world, around.cells);
+        servers.restore(around.server, around.time);
+        let reached = self.resume(strand, &mut live, key, servers)?;
+        let touched = cells.take_touched(&self.world, around.cells);
+        let server = touched.server.then(|| (around.server, servers.save()));
+        let events = self.written_down(&live);
+        let rested_before = self.node(strand, node).is_some_and(|from| from.place == Place::Blocked);
+        let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
+        let from = track.nodes.get(node as usize).ok_or_else(lost)?;
+        // To look again and wait on is to stay.
+        let stays = reached.place == Place::Blocked && from.place == Place::Blocked;
+        let to = if stays && events.is_empty() {
+            node
+        } else {
+            u32::try_from(track.nodes.len()).unwrap_or(u32::MAX)
+        };
+        let from = track.nodes.get_mut(node as usize).ok_or_else(lost)?;
+        let ways = from.ways.entry(key).or_default();
+        let position = ways.len();
+        ways.push(Way {
+            reads: touched.reads.into(),
+            writes: touched.writes.into(),
+            server,
+            events: events.into(),
+            to,
+        });
+        if to != node {
+            let from = Some((node, key, position));
+            let is_rested = reached.is_rested || rested_before;
+            track.nodes.push(Node { from, is_rested, ..reached });
+        }
+        live.at = to;
+        let has_ended = track.nodes.get(to as usize).is_none_or(|to| to.place == Place::Ended);
+        track.live = (!has_ended).then_some(live);
+        Ok(position)
+    }
+
+    /// The strand's coroutine at a place: the one that is there, or a new one that is led there.
+    fn live_at(
+        &mut self,
+        strand: usize,
+        node: u32,
+        cells: &Cells,
+        servers: &mut Servers,
+    ) -> Result<Live, ExploreError> {
+        let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
+        if let Some(live) = track.live.take_if(|live| live.at == node) {
+            return Ok(live);
+        }
+        let actors = track.actors.clone();
+        // The old one ends first: it drops what it holds.
+        track.live = None;
+        lock(&self.world.own_instances).retain(|own| !actors.contains(&own.actor));
+        let mut path = Vec::new();
+        let mut at = node;
+        while let Some((from, key, way)) = self.node(strand, at).and_then(|node| node.from) {
+            path.push((from, key, way, at));
+            at = from;
+        }
+        let mut live = self.born(strand)?;
+        for (from, key, position, to) in path.into_iter().rev() {
+            let way = self.node(strand, from).and_then(|node| node.ways.get(&key)?.get(position));
+            let way = way.ok_or_else(lost)?;
+            cells.restore_only(&self.world, &way.reads);
+            if let Some((before, _)) = way.server {
+                servers.restore(before, key.1);
+            }
+            let place = self.node(strand, to).map(|node| node.place);
+            let reached = self.resume(strand, &mut live, key, servers)?;
+            if Some(reached.place) != place {
+                return Err(self.differs(&reached));
+            }
+            self.written_down(&live);
+            self.world.touched();
+            live.at = to;
+        }
+        Ok(live)
+    }
+
+    /// A coroutine of a strand that has not begun.
+    fn born(&self, strand: usize) -> Result<Live, ExploreError> {
+        let failed = |what: String| ExploreError::Failed(what);
+        let actors = self.tracks.get(strand).map(|track| track.actors.clone()).ok_or_else(lost)?;
+        let identity = Arc::new(Identity::repeatable_of(strand));
+        let outside = Outside::new(&identity);
+        let time = Arc::new(VirtualClock::new(None));
+        let connection = self.world.server.connect(0).map_err(|error| failed(error.to_string()))?;
+        let stack = DefaultStack::new(STACK)
+            .map_err(|error| failed(format!("cannot make another coroutine: {error}")))?;
+        let (world, shared, clock) = (Arc::clone(&self.world), outside.clone(), Arc::clone(&time));
+        let task = Coroutine::with_stack(stack, move |yielder, _: Resume| {
+            let seat = Seat::new(yielder, Arc::clone(&world), Arc::clone(&shared.fate), clock);
+            let time = seat.clone();
+            let new_gate = || Box::new(seat.clone()) as Box<dyn Gate>;
+            Strand::new(&world, &time, connection, new_gate(), &new_gate, shared).run(actors)
+        });
+        Ok(Live { at: UNBORN, task, outside, time })
+    }
+
+    /// Lets a coroutine run on to the next place that counts.
+    fn resume(
+        &self,
+        strand: usize,
+        live: &mut Live,
+        (push, time): Key,
+        servers: &mut Servers,
+    ) -> Result<Node, ExploreError> {
+        let mut push = match push {
+            Push::Go => Resume::Go,
+            Push::Answer(reply) => Resume::Answer(servers.reply(reply)),
+            Push::NoAnswer => Resume::NoAnswer,
+            Push::Crash => Resume::Crash,
+            Push::GiveUp => Resume::GiveUp,
+        };
+        live.time.advance_to(Duration::from_nanos(time));
+        let mut is_rested = false;
+        let place = loop {
+            match live.task.resume(push) {
+                CoroutineResult::Yield(Stop::Sleep(duration)) if self.timing == Timing::Async => {
+                    live.time.advance_to(live.time.now().saturating_add(duration));
+                    is_rested = true;
+                    push = Resume::Go;
+                }
+                CoroutineResult::Yield(Stop::Sleep(duration)) => break Place::Sleep(duration),
+                CoroutineResult::Yield(Stop::Commands { db, packed, offset, count }) => {
+                    break Place::Request(servers.request(Request { db, packed, offset, count }));
+                }
+                CoroutineResult::Yield(Stop::Pause(point)) => break Place::Pause(point),
+                CoroutineResult::Yield(Stop::Blocked) => break Place::Blocked,
+                CoroutineResult::Return(buffer) => {
+                    lock(&live.outside.events).extend(buffer);
+                    break Place::Ended;
+                }
+            }
+        };
+        if let Some(failure) = lock(&self.world.failure).take() {
+            return Err(ExploreError::Failed(failure));
+        }
+        let remembered = match place {
+            Place::Ended => self.remembered(strand),
+            _ => Rc::new([]),
+        };
+        Ok(Node {
+            place,
+            actor: live.outside.fate.actor.load(Ordering::Relaxed),
+            is_rested,
+            remembered,
+            from: None,
+            ways: FxHashMap::default(),
+        })
+    }
+
+    /// What the controllers remember that the actors of a strand have for themselves.
+    fn remembered(&self, strand: usize) -> Rc<[(usize, String)]> {
+        let actors = self.tracks.get(strand).map(|track| track.actors.clone()).unwrap_or_default();
+        let own = lock(&self.world.own_instances);
+        let own = own.iter().filter(|own| {
+            let actor = self.world.plan.actors.get(own.actor);
+            actors.contains(&own.actor) && actor.is_some_and(|it| it.instance == Instance::Own)
+        });
+        let token = |own: &Own| Some((own.lock, own.controller.local_token()?.as_str().into()));
+        own.filter_map(token).collect()
+    }
+
+    /// What was written down since the last time, in order.
+    fn written_down(&self, live: &Live) -> Vec<(Option<usize>, EventKind)> {
+        let mut events = std::mem::take(&mut *lock(&live.outside.events));
+        events.append(&mut lock(&live.outside.fate.events));
+        events.append(&mut lock(&self.world.late_events));
+        lock(&self.world.looks).clear();
+        events.sort_by_key(|event| event.moment);
+        events.into_iter().map(|event| (event.actor, event.kind)).collect()
+    }
+
+    fn differs(&self, reached: &Node) -> ExploreError {
+        let name = self.world.plan.actors.get(reached.actor).map_or("", |actor| &actor.name);
+        ExploreError::NotRepeatable(format!("{name} took another step than before"))
+    }
+}
+
+/// The tables don't fit each other: a mistake of ours.
+fn lost() -> ExploreError {
+    ExploreError::Failed("the exploration lost its way; please report this".into())
+}

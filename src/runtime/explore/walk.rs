@@ -1,0 +1,171 @@
+//! Runs one ordering after the other through the machine, as a strategy says, and notes what they
+//! violate.
+
+use super::machine::{Choice, Machine, StateId};
+use super::{Bounds, ExploreError, Limit, Progress, Turn};
+use crate::check::Property;
+use crate::clock::{Clock, WallClock};
+use std::time::Duration;
+
+/// How often the time is looked at, in orderings.
+const SELDOM: u64 = 64;
+/// How often somebody is told how far it has come.
+const NOTICE: Duration = Duration::from_millis(100);
+/// How many states are kept at most: about 2 GB.
+const STATES: usize = 8_000_000;
+
+/// Decides which orderings are run.
+pub(super) trait Strategy {
+    /// Begins the next ordering: how many choices of the last one it keeps. None when all are run.
+    fn begin(&mut self) -> Option<usize>;
+
+    /// Which of the choices is taken; none if what follows was run already.
+    fn choose(&mut self, at: &At<'_>) -> Option<usize>;
+
+    /// How many preemptions the orderings have at most that are run now, where that is bounded.
+    fn preemptions(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A moment in an ordering.
+pub(super) struct At<'a> {
+    pub state: StateId,
+    /// How many choices were taken.
+    pub depth: usize,
+    /// Whose step was last.
+    pub last: Option<usize>,
+    /// Whether that one could go on, and has not rested.
+    pub last_goes_on: bool,
+    /// The preemptions so far.
+    pub preemptions: u32,
+    /// What can be chosen.
+    pub choices: &'a [Choice],
+}
+
+impl At<'_> {
+    /// Whether a choice is a preemption.
+    pub fn preempts(&self, choice: &Choice) -> bool {
+        self.last_goes_on && mover(choice.turn).is_some_and(|mover| Some(mover) != self.last)
+    }
+}
+
+/// Whose step a turn is.
+pub(super) fn mover(turn: Turn) -> Option<usize> {
+    match turn {
+        Turn::Step(strand) | Turn::LoseReply(strand) => Some(strand),
+        Turn::Crash(_) | Turn::Expire(_) => None,
+    }
+}
+
+/// One choice that was taken.
+#[derive(Clone, Copy)]
+struct Taken {
+    to: StateId,
+    last: Option<usize>,
+    preemptions: u32,
+}
+
+/// A property that was violated for the first time.
+pub(super) struct First {
+    pub property: Property,
+    /// How many orderings had been run.
+    pub after: u64,
+    pub took: Duration,
+    pub preemptions: u32,
+}
+
+/// What came of a walk.
+pub(super) struct Walked {
+    pub first: Vec<First>,
+    pub orderings_run: u64,
+    pub depth: usize,
+    /// What ended it early.
+    pub stopped_by: Option<Limit>,
+}
+
+/// Runs orderings until the strategy has no more, or a bound is hit.
+pub(super) fn walk(
+    machine: &mut Machine,
+    bounds: &Bounds,
+    strategy: &mut dyn Strategy,
+    clock: &WallClock,
+    on_progress: &mut dyn FnMut(&Progress) -> bool,
+) -> Result<Walked, ExploreError> {
+    let mut walked =
+        Walked { first: Vec::new(), orderings_run: 0, depth: 0, stopped_by: None };
+    let mut path: Vec<Taken> = Vec::new();
+    let mut told = Duration::ZERO;
+    while let Some(kept) = strategy.begin() {
+        path.truncate(kept);
+        run(machine, strategy, clock, &mut path, &mut walked)?;
+        walked.orderings_run += 1;
+        walked.depth = walked.depth.max(path.len());
+        let is_found = |wanted: &Property| walked.first.iter().any(|it| it.property == *wanted);
+        if !bounds.until.is_empty() && bounds.until.iter().all(is_found) {
+            walked.stopped_by = Some(Limit::Satisfied);
+        } else if bounds.max_schedules.is_some_and(|most| walked.orderings_run >= most) {
+            walked.stopped_by = Some(Limit::Schedules);
+        } else if machine.states() > STATES {
+            walked.stopped_by = Some(Limit::Memory);
+        } else if walked.orderings_run % SELDOM == 0 {
+            let took = clock.now();
+            if bounds.max_time.is_some_and(|most| took >= most) {
+                walked.stopped_by = Some(Limit::Time);
+            } else if took - told >= NOTICE {
+                told = took;
+                let progress = Progress {
+                    orderings_run: walked.orderings_run,
+                    states: machine.states() as u64,
+                    depth: walked.depth,
+                    preemptions: strategy.preemptions(),
+                    found: walked.first.len(),
+                    took,
+                };
+                if !on_progress(&progress) {
+                    walked.stopped_by = Some(Limit::Interrupted);
+                }
+            }
+        }
+        if walked.stopped_by.is_some() {
+            break;
+        }
+    }
+    Ok(walked)
+}
+
+/// Runs one ordering on from what is kept of the last one.
+fn run(
+    machine: &mut Machine,
+    strategy: &mut dyn Strategy,
+    clock: &WallClock,
+    path: &mut Vec<Taken>,
+    walked: &mut Walked,
+) -> Result<(), ExploreError> {
+    loop {
+        let now = path.last().copied();
+        let first = Taken { to: machine.first(), last: None, preemptions: 0 };
+        let Taken { to: state, last, preemptions } = now.unwrap_or(first);
+        let last_goes_on = last.is_some_and(|last| machine.goes_on(state, last));
+        let choices = machine.choices(state)?;
+        if choices.is_empty() {
+            return Ok(());
+        }
+        let at = At { state, depth: path.len(), last, last_goes_on, preemptions, choices };
+        let Some(choice) = strategy.choose(&at).and_then(|position| choices.get(position)) else {
+            return Ok(());
+        };
+        let preemptions = preemptions + u32::from(at.preempts(choice));
+        let taken = Taken { to: choice.to, last: mover(choice.turn).or(last), preemptions };
+        path.push(taken);
+        if machine.monitor_number(taken.to) == machine.monitor_number(state) {
+            continue;
+        }
+        for property in machine.monitor(taken.to).into_iter().flat_map(|it| it.found()) {
+            if walked.first.iter().all(|it| it.property != property) {
+                let (after, took) = (walked.orderings_run + 1, clock.now());
+                walked.first.push(First { property, after, took, preemptions });
+            }
+        }
+    }
+}
