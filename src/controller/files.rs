@@ -1,6 +1,7 @@
-//! Where state files live: on disk, or in memory for virtual runs.
+//! Where state files live: on disk, or in memory for virtual runs. Those in memory can be watched and
+//! put back, so that exploration can put a state back and knows what a piece of code depends on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -9,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Tells one content of a file from the next (contract, section 3: modification time and size).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature {
     modified: SystemTime,
     size: u64,
@@ -22,10 +23,12 @@ pub struct Files {
     written: Mutex<BTreeMap<PathBuf, Written>>,
     /// Held by the one of us who looks and then writes.
     checked: Mutex<()>,
+    /// Which files were read or written, if anybody wants to know.
+    touched: Option<Mutex<BTreeSet<PathBuf>>>,
 }
 
 /// What was last written to a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Written {
     /// The content.
     pub bytes: Vec<u8>,
@@ -62,12 +65,34 @@ pub struct Replaced {
 impl Files {
     /// Files on disk.
     pub fn on_disk() -> Self {
-        Self { on_disk: true, written: Mutex::default(), checked: Mutex::default() }
+        Self { on_disk: true, ..Self::in_memory() }
     }
 
     /// Files in memory: none yet, nothing else sees them, and they cost nothing.
     pub fn in_memory() -> Self {
-        Self { on_disk: false, written: Mutex::default(), checked: Mutex::default() }
+        Self { on_disk: false, written: Mutex::default(), checked: Mutex::default(), touched: None }
+    }
+
+    /// Files in memory that note which of them are touched.
+    pub fn watched() -> Self {
+        Self { touched: Some(Mutex::default()), ..Self::in_memory() }
+    }
+
+    /// The paths that were read, asked about or written since this was last asked, in order, whether
+    /// or not there was a file. Always none unless the files are [`watched`](Self::watched).
+    pub fn touched(&self) -> Vec<PathBuf> {
+        let Some(touched) = &self.touched else { return Vec::new() };
+        let mut touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *touched).into_iter().collect()
+    }
+
+    /// Gives a file in memory the content that [`last_written`](Self::last_written) told of, or
+    /// removes it. That is no write: no revision is counted, and nothing is noted.
+    pub fn put(&self, path: &Path, content: Option<Written>) {
+        match content {
+            Some(content) => self.written().insert(path.into(), content),
+            None => self.written().remove(path),
+        };
     }
 
     /// Whether they are on disk.
@@ -82,11 +107,13 @@ impl Files {
 
     /// Whether there is such a file.
     pub fn exists(&self, path: &Path) -> bool {
+        self.note(path);
         if self.on_disk { path.exists() } else { self.written().contains_key(path) }
     }
 
     /// The file's content, or nothing if there is no such file.
     pub fn read(&self, path: &Path) -> io::Result<Option<Content>> {
+        self.note(path);
         let written = self.last_written(path);
         if !self.on_disk {
             return Ok(written.map(|Written { bytes, signature, revision, .. }| Content {
@@ -104,6 +131,7 @@ impl Files {
 
     /// The file's signature, or nothing if there is no such file.
     pub fn signature(&self, path: &Path) -> io::Result<Option<Signature>> {
+        self.note(path);
         if self.on_disk {
             absent_is_none(fs::metadata(path).and_then(|found| signature(&found)))
         } else {
@@ -116,6 +144,7 @@ impl Files {
     /// (0666 less the umask for a new one), fsync, rename, fsync of the directory. The modification time rises
     /// with each rewrite.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<Replaced> {
+        self.note(path);
         let mut written = self.written();
         let old = written.get(path);
         let (signature, replaced) = if self.on_disk {
@@ -157,6 +186,14 @@ impl Files {
     pub fn put_back(&self, path: &Path, bytes: &[u8], before: Signature) -> io::Result<()> {
         replace_on_disk(path, bytes)?;
         File::options().write(true).open(path)?.set_modified(before.modified)
+    }
+
+    fn note(&self, path: &Path) {
+        let Some(touched) = &self.touched else { return };
+        let mut touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !touched.contains(path) {
+            touched.insert(path.into());
+        }
     }
 
     fn written(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Written>> {
@@ -296,6 +333,41 @@ mod tests {
         files.replace(&path, b"3").unwrap();
         files.replace(&path, b"4").unwrap();
         assert!(files.last_written(&path).unwrap().over_foreign);
+    }
+
+    #[test]
+    fn watched_files_tell_once_what_was_touched() {
+        let [a, b, c, d] = ["/a", "/b", "/c", "/d"].map(PathBuf::from);
+        let files = Files::watched();
+        files.replace(&c, b"1").unwrap();
+        assert!(!files.exists(&a));
+        files.signature(&b).unwrap();
+        files.read(&c).unwrap();
+        files.last_written(&d);
+        files.put(&d, None);
+        assert_eq!(files.touched(), [a.clone(), b, c]);
+        assert!(files.touched().is_empty());
+        assert!(files.replace_if(&d, b"1", |_| false).unwrap().is_none());
+        assert_eq!(files.touched(), [d]);
+        let unwatched = Files::in_memory();
+        unwatched.replace(&a, b"1").unwrap();
+        assert!(unwatched.touched().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_put_back_is_what_it_was() {
+        let path = Path::new("/x.nodb");
+        let files = Files::in_memory();
+        files.replace(path, b"1").unwrap();
+        let (saved, content) = (files.last_written(path), files.read(path).unwrap());
+        let next = files.replace(path, b"22").unwrap();
+        files.put(path, saved.clone());
+        assert_eq!(files.last_written(path), saved);
+        assert_eq!(files.read(path).unwrap(), content);
+        assert_eq!(files.replace(path, b"22").unwrap(), next);
+        files.put(path, None);
+        assert!(!files.exists(path));
+        assert_eq!(files.replace(path, b"1").unwrap().new, 1);
     }
 
     #[test]

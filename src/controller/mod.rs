@@ -2,10 +2,12 @@
 //! remembers the token of its acquisition and counts, in the file, what was done under the lock.
 
 mod files;
+mod memory;
 mod registry;
 
 pub use files::{Content, Files, Replaced, Signature, Written};
-pub use registry::Registry;
+pub use memory::Memory;
+pub use registry::{Registry, Shelf};
 
 use crate::gate::{Link, PausePoint};
 use crate::history::Write;
@@ -16,7 +18,8 @@ use redis::ConnectionLike;
 use serde_json::{Map, Value};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The state file's name (contract, section 1).
 pub const STATE_FILE: &str = "debug_lock_test.nodb";
@@ -71,9 +74,11 @@ pub struct Controller {
     files: Arc<Files>,
     slot: TokenSlot,
     state: Mutex<State>,
+    /// Whether anybody looked at the state or changed it.
+    touched: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct State {
     members: Map<String, Value>,
     signature: Option<Signature>,
@@ -92,6 +97,7 @@ impl Controller {
             files: Arc::clone(files),
             slot: TokenSlot::default(),
             state: Mutex::new(state),
+            touched: AtomicBool::new(false),
         })
     }
 
@@ -285,7 +291,12 @@ impl Controller {
         self.slot.set(None);
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.touched.store(true, Ordering::Relaxed);
+        self.untouched_state()
+    }
+
+    fn untouched_state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

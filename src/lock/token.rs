@@ -2,8 +2,8 @@
 
 use super::Ttl;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 /// Says who owns one acquisition: 32 lower-case hexadecimal digits of a version 4 UUID (contract,
@@ -25,7 +25,7 @@ impl From<&str> for Token {
 }
 
 /// What one knows of an acquisition that one holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Acquisition {
     /// Who owns it.
     pub token: Token,
@@ -36,19 +36,43 @@ pub struct Acquisition {
 }
 
 /// Where a controller remembers its acquisition. Threads that share the controller share the slot
-/// (contract, section 3).
+/// (contract, section 3). Exploration puts back what was in it, and asks whether anybody looked.
 #[derive(Debug, Default)]
-pub struct TokenSlot(Mutex<Option<Acquisition>>);
+pub struct TokenSlot {
+    acquisition: Mutex<Option<Acquisition>>,
+    touched: AtomicBool,
+}
 
 impl TokenSlot {
     /// The acquisition, if one is remembered.
     pub fn get(&self) -> Option<Acquisition> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.touched.store(true, Ordering::Relaxed);
+        self.memory()
     }
 
     /// Remembers an acquisition, or forgets it.
     pub fn set(&self, acquisition: Option<Acquisition>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = acquisition;
+        self.touched.store(true, Ordering::Relaxed);
+        self.remember(acquisition);
+    }
+
+    /// What [`get`](Self::get) gives, without counting as a look.
+    pub fn memory(&self) -> Option<Acquisition> {
+        self.held().clone()
+    }
+
+    /// Puts back what [`memory`](Self::memory) gave, without counting as a change.
+    pub fn remember(&self, memory: Option<Acquisition>) {
+        *self.held() = memory;
+    }
+
+    /// Whether anybody called [`get`](Self::get) or [`set`](Self::set) since this was last asked.
+    pub fn was_touched(&self) -> bool {
+        self.touched.swap(false, Ordering::Relaxed)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Acquisition>> {
+        self.acquisition.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -157,6 +181,24 @@ mod tests {
             assert!(text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{text}");
             assert_eq!(&text[12..13], "4");
         }
+    }
+
+    #[test]
+    fn a_slot_tells_once_that_it_was_touched_and_takes_its_memory_back() {
+        let slot = TokenSlot::default();
+        assert!(!slot.was_touched());
+        let ttl = Ttl::DEFAULT;
+        let own = Some(Acquisition { token: Token::from("me"), fence: Some(1), ttl });
+        slot.set(own.clone());
+        assert!(slot.was_touched());
+        let memory = slot.memory();
+        slot.remember(None);
+        assert_eq!(slot.memory(), None);
+        slot.remember(memory);
+        assert!(!slot.was_touched());
+        assert_eq!(slot.get(), own);
+        assert!(slot.was_touched());
+        assert!(!slot.was_touched());
     }
 
     #[test]

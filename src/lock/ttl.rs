@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A lease in whole seconds, as the wire format has it (contract, sections 1 and 2): from one
 /// second to [`Ttl::MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ttl(u64);
 
 /// Why a duration can't be a TTL.
