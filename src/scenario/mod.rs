@@ -12,6 +12,7 @@ mod duration;
 mod error;
 mod expect;
 mod file;
+mod lifted;
 mod names;
 mod parameter;
 mod plan;

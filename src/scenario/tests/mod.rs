@@ -3,6 +3,7 @@
 mod broken;
 mod builtin;
 mod hazards;
+mod lifted;
 mod mistakes;
 mod mistakes_of_rules;
 mod plans;
