@@ -8,9 +8,11 @@
 mod action;
 mod actor;
 mod catalogue;
+mod declared;
 mod duration;
 mod error;
 mod expect;
+mod exploration;
 mod file;
 mod lifted;
 mod names;
@@ -30,6 +32,7 @@ mod waits;
 pub use catalogue::catalogue;
 pub use duration::parse as parse_duration;
 pub use error::{ScenarioError, unknown};
+pub use exploration::{Exploration, Timing};
 pub use file::Scenario;
 pub use parameter::{Kind, Parameter};
 pub use plan::{
