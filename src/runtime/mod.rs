@@ -17,11 +17,12 @@ mod tape;
 mod threads;
 mod volley;
 
+pub use crate::scenario::Timing;
 pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
 pub use model::Model;
-pub use schedule::{Schedule, Timing, Turn};
+pub use schedule::{Schedule, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
