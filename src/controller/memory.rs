@@ -2,7 +2,7 @@
 //! looked at it. Ordinary runs don't need it.
 
 use super::{Controller, State};
-use crate::lock::Acquisition;
+use crate::lock::{Acquisition, Token};
 use std::sync::atomic::Ordering;
 
 /// What a controller remembers: its acquisition, and what it last knew of its file.
@@ -10,6 +10,13 @@ use std::sync::atomic::Ordering;
 pub struct Memory {
     acquisition: Option<Acquisition>,
     state: State,
+}
+
+impl Memory {
+    /// The token of the acquisition.
+    pub fn token(&self) -> Option<&Token> {
+        self.acquisition.as_ref().map(|own| &own.token)
+    }
 }
 
 impl Controller {
@@ -35,7 +42,7 @@ impl Controller {
 mod tests {
     use super::*;
     use crate::controller::Files;
-    use crate::lock::{RunDirectory, Token, Ttl};
+    use crate::lock::{RunDirectory, Ttl};
     use std::path::Path;
     use std::sync::Arc;
 

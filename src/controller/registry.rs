@@ -8,6 +8,7 @@ use crate::gate::{Link, PausePoint};
 use crate::lock::RunDirectory;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The process's controllers.
@@ -45,9 +46,11 @@ impl Place {
         self.shelf.made += 1;
         if let Some(again) = self.controllers.get(number) {
             again.remember(&new.memory());
+            again.touched.store(true, Ordering::Relaxed);
             return (number, Arc::clone(again));
         }
         let new = Arc::new(new);
+        new.touched.store(true, Ordering::Relaxed);
         self.controllers.push(Arc::clone(&new));
         (number, new)
     }

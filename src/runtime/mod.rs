@@ -3,6 +3,7 @@
 //! Actors that follow each other form a *strand*; each strand is an OS thread on the wall clock, or
 //! a coroutine on a virtual one. Both run the same code over the same lock library.
 
+mod chance;
 mod coroutines;
 mod explore;
 mod model;
@@ -300,12 +301,19 @@ impl World {
         &self.time
     }
 
-    /// Runs the plan once. An error means that it did not begin; what fails later is in the
-    /// outcome.
-    pub fn run(self: &Arc<Self>) -> Result<Outcome, ServerError> {
+    /// Tells the server what the protocol needs it to know; gives the connection that was used.
+    fn prepare(&self) -> Result<Connection, ServerError> {
         let mut link = self.server.connect(0)?;
         let prepared = self.protocol.prepare(&mut link);
         prepared.map_err(|error| ServerError::new(self.explain(&error)))?;
+        self.counts_before.get_or_init(|| self.counts());
+        Ok(link)
+    }
+
+    /// Runs the plan once. An error means that it did not begin; what fails later is in the
+    /// outcome.
+    pub fn run(self: &Arc<Self>) -> Result<Outcome, ServerError> {
+        let mut link = self.prepare()?;
         let before = self.counts_before.get_or_init(|| self.counts());
         self.look_at_all(&mut link, "before");
         let strands = strands(&self.plan);

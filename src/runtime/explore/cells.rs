@@ -131,6 +131,20 @@ impl Cells {
         touched
     }
 
+    /// The tokens that the shared controllers of a run remember in a state.
+    pub fn remembered(&self, state: u32, run: usize) -> Vec<String> {
+        let cells = self.known.iter().zip(0..);
+        let memories = cells.filter_map(|(cell, number)| match **cell {
+            Cell::Controller(of, _) if of == run => self.contents.get(self.value(state, number)),
+            _ => None,
+        });
+        let token = |content: &Rc<Content>| match &**content {
+            Content::Controller(memory) => memory.token().map(|token| token.as_str().into()),
+            _ => None,
+        };
+        memories.filter_map(token).collect()
+    }
+
     fn number(&mut self, world: &World, cell: Cell) -> u32 {
         let initial = initial(world, &cell);
         let number = self.known.number(cell);

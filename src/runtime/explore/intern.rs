@@ -34,6 +34,11 @@ impl<T: Hash + Eq> Interner<T> {
         self.values.get(number as usize)
     }
 
+    /// All values, by their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<T>> {
+        self.values.iter()
+    }
+
     /// How many different values were met.
     pub fn len(&self) -> usize {
         self.values.len()

@@ -364,7 +364,7 @@ impl Machine {
         for lock in 0..self.world.locks.len() {
             let seen = self.servers.left(draft.state.server, lock, draft.state.time);
             let seen = seen.map_err(failed)?;
-            let mut remembered = self.cells.remembered(&self.world, draft.state.cells, lock);
+            let mut remembered = self.cells.remembered(draft.state.cells, lock);
             for (strand, node) in draft.state.nodes.iter().enumerate() {
                 let node = self.strands.node(strand, *node);
                 let own = node.into_iter().flat_map(|node| node.remembered.iter());

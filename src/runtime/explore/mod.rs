@@ -1,14 +1,28 @@
 //! Every ordering of a plan's steps: which of them break a lock, and the shortest one that does.
 
 mod cells;
+mod count;
+mod exhaustive;
 mod intern;
+mod machine;
+mod pct;
+mod random;
 mod servers;
+mod shortest;
 mod strands;
+mod walk;
 
 pub(super) use cells::Cell;
 
-use super::{Model, Outcome, Schedule, Timing};
-use crate::check::Property;
+use super::{Model, Outcome, Schedule, Timing, Turn, replay};
+use crate::check::{Property, check};
+use crate::clock::{Clock, WallClock};
+use exhaustive::Exhaustive;
+use machine::Machine;
+use pct::Pct;
+use random::Random;
+use shortest::{Shortest, shortest};
+use walk::{First, walk};
 use std::time::Duration;
 
 /// What is explored, and how far.
@@ -26,6 +40,8 @@ pub struct Bounds {
     pub max_schedules: Option<u64>,
     /// How long it may take.
     pub max_time: Option<Duration>,
+    /// Nothing more is run when all of these were violated; if it names none, all is run.
+    pub until: Vec<Property>,
     /// How the next ordering is chosen.
     pub strategy: Strategy,
 }
@@ -82,8 +98,8 @@ pub enum Limit {
     Preemptions,
     /// More states than are kept in memory.
     Memory,
-    /// A strategy that draws orderings never knows that it has seen them all.
-    Drawn,
+    /// All of [`Bounds::until`] were violated.
+    Satisfied,
     /// Ctrl-C, SIGTERM.
     Interrupted,
 }
@@ -139,9 +155,61 @@ pub enum ExploreError {
 /// Explores a model. `on_progress` is told now and then how far it has come, and says whether it
 /// may go on.
 pub fn explore(
-    _model: &Model,
-    _bounds: &Bounds,
-    _on_progress: &mut dyn FnMut(&Progress) -> bool,
+    model: &Model,
+    bounds: &Bounds,
+    on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Explored, ExploreError> {
-    Err(ExploreError::Failed("not built yet".into()))
+    let clock = WallClock::new(None);
+    let mut machine = Machine::new(model, bounds)?;
+    let mut exhaustive = Exhaustive::new(bounds.preemptions);
+    let mut walked = match bounds.strategy {
+        Strategy::Exhaustive => walk(&mut machine, bounds, &mut exhaustive, &clock, on_progress),
+        Strategy::Random { seed } => {
+            walk(&mut machine, bounds, &mut Random::new(seed), &clock, on_progress)
+        }
+        Strategy::Pct { seed, depth } => {
+            walk(&mut machine, bounds, &mut Pct::new(seed, depth), &clock, on_progress)
+        }
+    }?;
+    if walked.stopped_by.is_none() && !exhaustive.is_complete() {
+        walked.stopped_by = Some(Limit::Preemptions);
+    }
+    let orderings = match walked.stopped_by {
+        None => Some(count::orderings(&mut machine)?),
+        Some(_) => None,
+    };
+    let (states, took) = (machine.states() as u64, clock.now());
+    let found = walked.first.iter().map(|first| counterexample(model, &mut machine, first));
+    Ok(Explored {
+        protocol: model.protocol.name().into(),
+        found: found.collect::<Result<_, _>>()?,
+        orderings_run: walked.orderings_run,
+        orderings,
+        states,
+        depth: walked.depth,
+        stopped_by: walked.stopped_by,
+        took,
+    })
+}
+
+/// The shortest ordering that violates a property, replayed to make sure.
+fn counterexample(
+    model: &Model,
+    machine: &mut Machine,
+    first: &First,
+) -> Result<Counterexample, ExploreError> {
+    let property = first.property;
+    let differs = |what: String| ExploreError::NotRepeatable(what);
+    let shortest = shortest(machine, property, first.preemptions)?;
+    let Some(Shortest { turns, decisive, preemptions }) = shortest else {
+        return Err(differs(format!("{} was seen once only", property.word())));
+    };
+    let outcome = replay(model, &turns).map_err(|error| differs(error.to_string()))?;
+    if check(&outcome.history).findings.iter().all(|finding| finding.property != property) {
+        let schedule = Schedule { turns, ..model.origin.clone() };
+        return Err(differs(format!("{} does not show when {schedule} is replayed", property.word())));
+    }
+    let schedule = Schedule { turns, shows: Some(property), ..model.origin.clone() };
+    let (after, took) = (first.after, first.took);
+    Ok(Counterexample { property, after, took, preemptions, schedule, decisive, outcome })
 }

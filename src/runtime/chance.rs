@@ -1,0 +1,48 @@
+//! Chance that is the same each time for the same seed.
+
+/// Numbers by SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators",
+/// 2014).
+#[derive(Debug, Clone)]
+pub(super) struct Chance(u64);
+
+impl Chance {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`, all with the same chances (Lemire's multiplication: for the small ends
+    /// in use here, what is uneven about it can't be measured); 0 if `end` is 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        let wide = u128::from(self.next()) * end as u128;
+        usize::try_from(wide >> 64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_that_the_generator_s_author_gives() {
+        let mut chance = Chance::new(1_234_567);
+        let published =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!([chance.next(), chance.next(), chance.next()], published);
+    }
+
+    #[test]
+    fn every_number_below_the_end_comes() {
+        let mut chance = Chance::new(7);
+        let mut come = [false; 5];
+        (0..200).for_each(|_| come[chance.below(5)] = true);
+        assert_eq!(come, [true; 5]);
+        assert_eq!(chance.below(0), 0);
+    }
+}

@@ -1,0 +1,71 @@
+//! Orderings by priorities drawn by chance (Burckhardt, Kothari, Musuvathi, Nagarakatte: "A
+//! randomized scheduler with probabilistic guarantees of finding bugs", 2010): whoever has the
+//! highest priority goes on; at a few steps, drawn beforehand, whoever goes on gets the lowest one.
+//! The end of a lease, a crash and a loss have priorities of their own.
+
+use super::super::chance::Chance;
+use super::walk::{At, Strategy};
+use crate::runtime::Turn;
+use std::collections::BTreeMap;
+
+/// Draws priorities.
+pub(super) struct Pct {
+    chance: Chance,
+    /// How often priorities change in one ordering.
+    changes: u32,
+    priorities: BTreeMap<Turn, u64>,
+    /// Before which steps they change.
+    change_at: Vec<usize>,
+    /// The lowest priority that was given because of a change.
+    lowest: u64,
+    /// The most steps that an ordering had.
+    longest: usize,
+}
+
+impl Pct {
+    /// The same seed draws the same orderings. Bugs of this depth, from 1, are looked for.
+    pub fn new(seed: u64, depth: u32) -> Self {
+        Self {
+            chance: Chance::new(seed),
+            changes: depth.saturating_sub(1),
+            priorities: BTreeMap::new(),
+            change_at: Vec::new(),
+            lowest: 0,
+            longest: 0,
+        }
+    }
+
+    /// Drawn ones are above all that changes give.
+    fn priority(&mut self, turn: Turn) -> u64 {
+        let drawn = self.chance.next() | 1 << 63;
+        *self.priorities.entry(turn).or_insert(drawn)
+    }
+}
+
+impl Strategy for Pct {
+    fn begin(&mut self) -> Option<usize> {
+        self.priorities.clear();
+        self.lowest = 1 << 62;
+        let longest = self.longest.max(1);
+        self.change_at = (0..self.changes).map(|_| self.chance.below(longest)).collect();
+        Some(0)
+    }
+
+    fn choose(&mut self, at: &At<'_>) -> Option<usize> {
+        self.longest = self.longest.max(at.depth + 1);
+        let highest = |pct: &mut Self| {
+            let turns = at.choices.iter().enumerate();
+            turns.max_by_key(|(_, choice)| pct.priority(choice.turn)).map(|(position, _)| position)
+        };
+        let first = highest(self)?;
+        if !self.change_at.contains(&at.depth) {
+            return Some(first);
+        }
+        self.lowest -= 1;
+        let lowest = self.lowest;
+        if let Some(choice) = at.choices.get(first) {
+            self.priorities.insert(choice.turn, lowest);
+        }
+        highest(self)
+    }
+}

@@ -1,0 +1,24 @@
+//! Orderings drawn by chance: at each step any of the choices, with equal chances.
+
+use super::super::chance::Chance;
+use super::walk::{At, Strategy};
+
+/// Draws each choice.
+pub(super) struct Random(Chance);
+
+impl Random {
+    /// The same seed draws the same orderings.
+    pub fn new(seed: u64) -> Self {
+        Self(Chance::new(seed))
+    }
+}
+
+impl Strategy for Random {
+    fn begin(&mut self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn choose(&mut self, at: &At<'_>) -> Option<usize> {
+        Some(self.0.below(at.choices.len()))
+    }
+}
