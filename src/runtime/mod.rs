@@ -21,7 +21,7 @@ pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
 pub use model::Model;
-pub use schedule::{Schedule, Timing, Turn};
+pub use schedule::{Schedule, ScheduleError, Timing, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
