@@ -7,6 +7,7 @@ mod chance;
 mod coroutines;
 mod explore;
 mod model;
+mod replay;
 mod rules;
 mod schedule;
 mod signals;
@@ -23,7 +24,8 @@ pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
 pub use model::Model;
-pub use schedule::{Schedule, Turn};
+pub use replay::replay;
+pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};

@@ -1,6 +1,11 @@
 //! A schedule: in which order the actors of a plan took their steps, and what befell them in
 //! between. It is a value that a person can copy from a terminal.
 
+mod text;
+
+pub use text::ScheduleError;
+
+use crate::check::Property;
 use crate::scenario::Timing;
 
 /// One entry of a schedule. Strands and locks are counted from 0.
@@ -18,6 +23,22 @@ pub enum Turn {
 }
 
 /// Who does what when: a plan, and the order of its steps.
+///
+/// As text it is one word that a shell leaves alone: the version of the format, the scenario and its
+/// digest, the protocol, the timing, the parameters, the turns, and perhaps what it shows. Strands
+/// and locks are counted from 1 there; `2x5` is five turns of strand 2, `e1` the end of the lease of
+/// lock 1, `c2` a crash in strand 2, `l2` a reply to strand 2 that is lost.
+///
+/// ```
+/// use nodb_trigger::runtime::{Schedule, Turn};
+///
+/// let text = "v1:check_then_delete@9c41d2e0:legacy:async:ttl=1s,wait=0s:1x3.e1.2.1:foreign_release";
+/// let schedule: Schedule = text.parse()?;
+/// assert_eq!(schedule.turns.len(), 6);
+/// assert_eq!(schedule.turns[3], Turn::Expire(0));
+/// assert_eq!(schedule.to_string(), text);
+/// # Ok::<(), nodb_trigger::runtime::ScheduleError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// The scenario's name, or the path of its file.
@@ -33,4 +54,6 @@ pub struct Schedule {
     pub parameters: Vec<(String, String)>,
     /// The order.
     pub turns: Vec<Turn>,
+    /// What it violates, if it is a counterexample.
+    pub shows: Option<Property>,
 }

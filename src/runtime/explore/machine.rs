@@ -11,12 +11,12 @@ use super::cells::Cells;
 use super::intern::Interner;
 use super::servers::{Hands, Servers};
 use super::strands::{Around, Place, Push, Strands, UNBORN, Way};
-use super::{Bounds, ExploreError, Timing};
+use super::{Bounds, ExploreError};
 use crate::check::Monitor;
 use crate::clock::VirtualClock;
 use crate::engine::Engine;
-use crate::gate::PausePoint;
 use crate::history::{EventKind, Left};
+use crate::scenario::Timing;
 use crate::server::{Server, ServerError};
 use std::ops::Range;
 use std::rc::Rc;
@@ -126,6 +126,11 @@ impl Machine {
     /// The state before the first choice.
     pub fn first(&self) -> StateId {
         self.first
+    }
+
+    #[allow(missing_docs)]
+    pub fn debug(&self) {
+        eprintln!("nodes {:?} servers {} cells {} monitors {}", (0..self.strands.len()).map(|s| self.strands.count(s)).collect::<Vec<_>>(), self.servers.count(), self.cells.count(), self.monitors.len());
     }
 
     /// How many states are known.

@@ -14,9 +14,10 @@ mod walk;
 
 pub(super) use cells::Cell;
 
-use super::{Model, Outcome, Schedule, Timing, Turn, replay};
+use super::{Model, Outcome, Schedule, Turn, replay};
 use crate::check::{Property, check};
 use crate::clock::{Clock, WallClock};
+use crate::scenario::Timing;
 use exhaustive::Exhaustive;
 use machine::Machine;
 use pct::Pct;
@@ -178,6 +179,7 @@ pub fn explore(
         None => Some(count::orderings(&mut machine)?),
         Some(_) => None,
     };
+    machine.debug();
     let (states, took) = (machine.states() as u64, clock.now());
     let found = walked.first.iter().map(|first| counterexample(model, &mut machine, first));
     Ok(Explored {

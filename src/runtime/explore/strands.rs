@@ -11,13 +11,11 @@ use super::super::{Buffer, Own, World, lock, strands as strands_of};
 use super::ExploreError;
 use super::cells::{Cells, Held};
 use super::servers::{Request, Servers};
-use crate::clock::VirtualClock;
+use crate::clock::{Clock, VirtualClock};
 use crate::gate::{Gate, PausePoint};
 use crate::history::EventKind;
 use crate::lock::Identity;
-use super::Timing;
-use crate::clock::Clock;
-use crate::scenario::Instance;
+use crate::scenario::{Instance, Timing};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use rustc_hash::FxHashMap;
@@ -145,6 +143,9 @@ impl Strands {
     pub fn len(&self) -> usize {
         self.tracks.len()
     }
+
+    #[allow(missing_docs)]
+    pub fn count(&self, strand: usize) -> usize { self.tracks[strand].nodes.len() }
 
     /// A place of a strand.
     pub fn node(&self, strand: usize, node: u32) -> Option<&Node> {
