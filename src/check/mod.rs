@@ -14,6 +14,9 @@
 //! `story` says which step each event belongs to, `timeline` whose a lock was and until when,
 //! `beliefs` who thought so; each property is judged from these, in a file of its own. All of it
 //! takes time in proportion to the history's length (times its logarithm, where it sorts).
+//!
+//! `monitor` judges the same event by event, with as little memory as that needs, where nothing
+//! overlaps: for the exploration of orderings.
 
 mod beliefs;
 mod deadlock;
@@ -23,6 +26,7 @@ mod flag_drift;
 mod foreign_release;
 mod leases;
 mod lost_update;
+mod monitor;
 mod overlap;
 mod silent_loss;
 mod starvation;
@@ -31,6 +35,8 @@ mod stuck_lock;
 mod timeline;
 mod token_drift;
 mod words;
+
+pub use monitor::{Monitor, Properties};
 
 use crate::history::History;
 use serde::{Deserialize, Serialize};

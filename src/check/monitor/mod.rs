@@ -1,0 +1,543 @@
+//! The same judgement as [`check`](super::check), event by event, without words: for the
+//! exploration of orderings, which goes on from a state only once.
+//!
+//! A monitor remembers of the past what a later finding may still depend on, and nothing else: two
+//! monitors that are equal find the same in whatever comes. What can no longer matter (because its
+//! property was found, its actor ended, its question was answered) is reset, so that prefixes with
+//! the same future become equal; of each lock are known the current reign and the last to believe
+//! in it, of each actor its beliefs and its innermost step.
+//!
+//! All but starvation is judged. That is a matter of fairness: among all orderings there is always
+//! one that starves somebody.
+//!
+//! # What histories it is for
+//!
+//! Those that are *sequential*: each command ran at once (its `sent` comes right before its own
+//! moment), and no lease ends by time; where one ends, a [`Fault`](EventKind::Fault) of nobody
+//! says so with the effect [`Deleted`](Change::Deleted). Then it is known at every moment whose a
+//! lock is, and the deductions of [`check`](super::check) from commands that overlap are exact.
+//! Further, as in every history that our own actors make: steps are nested well; those that take,
+//! give back or forget a lock or write a file (`acquire`, `release`, `force_release`,
+//! `forget_token`, `dump`, `external_dump`) have no steps in them, and an actor does none of them
+//! outside of its life; an acquire completes only after it took its lock; a command changes the
+//! key of a lock once; the revisions of a file are counted without a gap, and each is replaced
+//! once; no two reigns have the same token; all actors have ended when the locks are looked at for
+//! the last time, once each.
+
+mod circles;
+mod file;
+mod properties;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use properties::Properties;
+
+use super::Property;
+use crate::history::{Change, Effect, EventKind, Failure, FailureKind, Left, Operation};
+use circles::{Circle, Circles};
+use file::{Done, File, Verdict};
+use state::{Actor, Doing, Reign, Ruler};
+use std::collections::BTreeSet;
+
+/// Judges a sequential history event by event; equal monitors judge the rest equally.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Monitor {
+    found: Properties,
+    actors: Vec<Actor>,
+    locks: Vec<Lock>,
+    circles: Circles,
+}
+
+/// What is known of a lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Lock {
+    ruler: Ruler,
+    /// The highest fencing token so far.
+    fence: Option<u64>,
+    /// Who came last to believe that it holds it, as long as it certainly does and its reign lasts.
+    last: Option<usize>,
+    file: File,
+}
+
+/// Until when a belief that ends now certainly lasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Surely {
+    /// Until the step began that ends it.
+    Begun,
+    /// Until the first reply that may have told of the loss.
+    Told,
+    /// Until now.
+    Now,
+}
+
+impl Monitor {
+    /// Nothing has happened yet.
+    pub fn new(actors: usize, locks: usize) -> Self {
+        Self {
+            found: Properties::default(),
+            actors: vec![Actor::new(locks); actors],
+            locks: vec![Lock::default(); locks],
+            circles: Circles::default(),
+        }
+    }
+
+    /// Which properties were violated so far, on any lock.
+    pub fn found(&self) -> Properties {
+        self.found
+    }
+
+    /// Takes in the next event.
+    pub fn read(&mut self, actor: Option<usize>, kind: &EventKind) {
+        match (kind, actor) {
+            (EventKind::Started, Some(actor)) => {
+                if let Some(actor) = self.actors.get_mut(actor) {
+                    actor.is_active = true;
+                }
+            }
+            (EventKind::Invoked(operation), Some(actor)) => self.begin(actor, operation),
+            (EventKind::Completed(operation), Some(actor)) => self.complete(actor, operation),
+            (EventKind::Failed { operation, failure }, Some(actor)) => {
+                self.fail(actor, operation, failure);
+            }
+            (EventKind::Command(command), actor) => {
+                self.affect(actor, &command.effects);
+                if let Some(actor) = actor {
+                    self.hear_reply(actor, &command.effects);
+                }
+            }
+            (EventKind::Fault { effects, .. }, actor) => self.affect(actor, effects),
+            (EventKind::Ended { failure }, Some(actor)) => self.end(actor, failure.as_ref()),
+            (EventKind::Left(left), _) => self.look(left),
+            (_, None) => {}
+        }
+        if self.circles.is_one_proved() {
+            self.found.insert(Property::Deadlock);
+        }
+        self.forget();
+    }
+
+    fn begin(&mut self, actor: usize, operation: &Operation) {
+        self.prove_beliefs(actor);
+        let doing = self.doing(actor, operation);
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        this.depth += 1;
+        this.awaits = true;
+        this.doing = doing;
+        if matches!(&*operation.verb, "release" | "force_release")
+            && let Some(mind) = operation.lock.and_then(|lock| this.minds.get_mut(lock))
+        {
+            mind.is_certain = false;
+        }
+        if operation.verb == "acquire" {
+            self.look_for_circle(actor);
+        }
+    }
+
+    fn doing(&self, actor: usize, operation: &Operation) -> Doing {
+        match (&*operation.verb, operation.lock) {
+            ("acquire", Some(lock)) => {
+                Doing::Acquires { lock, reign: Reign::Unknown, refusals: 0, met: false }
+            }
+            ("forget_token", Some(lock)) => Doing::Forgets { lock, met: false },
+            ("release" | "redis", _) => Doing::Deletes,
+            ("dump" | "external_dump", Some(lock)) => {
+                let lost = self.reign(actor, lock).is_over();
+                Doing::Dumps { lock, lost, passed: self.others_who_lost(lock) }
+            }
+            _ => Doing::Other,
+        }
+    }
+
+    /// Who lost its lock in the dump that it is in.
+    fn others_who_lost(&self, lock: usize) -> BTreeSet<usize> {
+        let lost = |(actor, it): &(usize, &Actor)| {
+            let had_it =
+                matches!(it.doing, Doing::Dumps { lock: its, lost: false, .. } if its == lock);
+            had_it && self.reign(*actor, lock).is_over()
+        };
+        self.actors.iter().enumerate().filter(lost).map(|(actor, _)| actor).collect()
+    }
+
+    /// The reign of an actor's latest belief.
+    fn reign(&self, actor: usize, lock: usize) -> Reign {
+        let mind = self.actors.get(actor).and_then(|actor| actor.minds.get(lock));
+        mind.map(|mind| mind.reign).unwrap_or_default()
+    }
+
+    /// The first reply after a step began may have told of a loss; one that extended something, and
+    /// the first one after it, anew.
+    fn hear_reply(&mut self, actor: usize, effects: &[Effect]) {
+        let has = |wanted: fn(&Change) -> bool| effects.iter().any(|it| wanted(&it.change));
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        let extends = has(|change| matches!(change, Change::Extended { .. }));
+        let told_anew = extends || this.awaits;
+        this.awaits = extends;
+        if let Doing::Acquires { refusals, .. } = &mut this.doing
+            && has(|change| *change == Change::Refused)
+        {
+            *refusals = (*refusals + 1).min(2);
+            if *refusals == 2 {
+                self.circles.waits(actor);
+            }
+        }
+        if told_anew {
+            self.prove_beliefs(actor);
+        }
+    }
+
+    /// No loss will be told any more that an actor may have known of before now.
+    fn prove_beliefs(&mut self, actor: usize) {
+        self.circles.believes(actor);
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        for (lock, mind) in this.minds.iter_mut().enumerate() {
+            if !std::mem::take(&mut mind.met) {
+                continue;
+            }
+            match &mut this.doing {
+                Doing::Acquires { lock: its, met, .. } | Doing::Forgets { lock: its, met }
+                    if *its == lock =>
+                {
+                    *met = true;
+                }
+                _ => self.found.insert(Property::Overlap),
+            }
+        }
+    }
+
+    fn complete(&mut self, actor: usize, operation: &Operation) {
+        if let Some(lock) = operation.lock {
+            match &*operation.verb {
+                "acquire" => {
+                    self.close(actor, lock, Surely::Begun, true);
+                    self.open(actor, lock);
+                }
+                "release" | "force_release" => self.close(actor, lock, Surely::Begun, true),
+                "forget_token" => self.close(actor, lock, Surely::Begun, false),
+                _ => {}
+            }
+            self.write(actor, lock, operation);
+        }
+        self.end_step(actor, None);
+    }
+
+    fn fail(&mut self, actor: usize, operation: &Operation, failure: &Failure) {
+        let kind = failure.kind;
+        let gives_back = matches!(&*operation.verb, "release" | "force_release");
+        let refuses_write = operation.verb == "dump" && kind == FailureKind::Refused;
+        let refuses_release = gives_back && failure.is_about_the_lock();
+        match operation.lock {
+            _ if kind == FailureKind::Crashed => self.close_all(actor, Surely::Now, false),
+            Some(lock) if kind == FailureKind::LostLock || refuses_write || refuses_release => {
+                self.close(actor, lock, Surely::Told, false);
+            }
+            None if kind == FailureKind::LostLock => self.close_all(actor, Surely::Told, false),
+            _ => {}
+        }
+        self.end_step(actor, Some(kind));
+    }
+
+    fn end_step(&mut self, actor: usize, failure: Option<FailureKind>) {
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        this.depth = this.depth.saturating_sub(1);
+        let is_idle = this.depth == 0;
+        match std::mem::take(&mut this.doing) {
+            Doing::Acquires { met, .. } => {
+                if met {
+                    self.found.insert(Property::Overlap);
+                }
+                match failure {
+                    Some(FailureKind::TimedOut | FailureKind::Interrupted) => {
+                        self.circles.waits(actor);
+                    }
+                    _ => self.circles.does_not_wait(actor),
+                }
+            }
+            Doing::Forgets { met: true, .. } => self.found.insert(Property::Overlap),
+            Doing::Dumps { lock, .. } => self.end_dump(actor, lock),
+            Doing::Forgets { .. } | Doing::Deletes | Doing::Other => {}
+        }
+        if is_idle {
+            self.prove_beliefs(actor);
+        }
+    }
+
+    fn end(&mut self, actor: usize, failure: Option<&Failure>) {
+        self.close_all(actor, Surely::Now, failure.is_none());
+        let locks = self.locks.len();
+        if let Some(this) = self.actors.get_mut(actor) {
+            *this = Actor::new(locks);
+        }
+        for lock in &mut self.locks {
+            lock.file.end_actor(actor);
+        }
+    }
+
+    /// An actor comes to believe that it holds a lock.
+    fn open(&mut self, actor: usize, lock: usize) {
+        for (other, it) in self.actors.iter_mut().enumerate() {
+            let Some(mind) = it.minds.get_mut(lock) else { continue };
+            if other == actor {
+                mind.reign = match it.doing {
+                    Doing::Acquires { lock: its, reign, .. } if its == lock => reign,
+                    _ => Reign::Unknown,
+                };
+                (mind.is_open, mind.is_certain, mind.met) = (true, true, false);
+            } else if mind.is_certain {
+                mind.met |= it.depth > 0;
+                if it.depth == 0 {
+                    self.found.insert(Property::Overlap);
+                }
+            }
+        }
+        if let Some(lock) = self.locks.get_mut(lock) {
+            lock.last = Some(actor);
+        }
+    }
+
+    /// A belief ends, if there is one.
+    fn close(&mut self, actor: usize, lock: usize, surely: Surely, is_untold: bool) {
+        match surely {
+            Surely::Told => self.circles.did_not_believe(actor, lock),
+            Surely::Now => self.circles.believes(actor),
+            Surely::Begun => {}
+        }
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.is_open) else { return };
+        if is_untold && mind.reign == Reign::Lost {
+            self.found.insert(Property::SilentLoss);
+        }
+        let met_in_step = match &mut this.doing {
+            Doing::Acquires { lock: its, met, .. } | Doing::Forgets { lock: its, met }
+                if *its == lock =>
+            {
+                std::mem::take(met)
+            }
+            _ => false,
+        };
+        let met_since = std::mem::take(&mut mind.met);
+        let has_met = match surely {
+            Surely::Begun => false,
+            Surely::Told => met_in_step,
+            Surely::Now => met_in_step || met_since,
+        };
+        if has_met {
+            self.found.insert(Property::Overlap);
+        }
+        (mind.is_open, mind.is_certain) = (false, false);
+    }
+
+    fn close_all(&mut self, actor: usize, surely: Surely, is_untold: bool) {
+        for lock in 0..self.locks.len() {
+            self.close(actor, lock, surely, is_untold);
+        }
+    }
+
+    /// What a command or a fault did to the locks.
+    fn affect(&mut self, actor: Option<usize>, effects: &[Effect]) {
+        for Effect { lock, change } in effects {
+            match change {
+                Change::Took { fence, .. } => {
+                    self.end_reign(*lock, None);
+                    self.begin_reign(*lock, actor, *fence);
+                }
+                Change::Overwrote { .. } => {
+                    self.end_reign(*lock, actor);
+                    self.begin_reign(*lock, actor, None);
+                }
+                Change::Saw { token: None } => self.end_reign(*lock, None),
+                Change::Deleted { .. } => {
+                    self.judge_deletion(*lock, actor);
+                    self.end_reign(*lock, actor);
+                }
+                Change::Refused
+                | Change::Saw { token: Some(_) }
+                | Change::Extended { .. }
+                | Change::Flagged { .. } => {}
+            }
+        }
+    }
+
+    fn begin_reign(&mut self, lock: usize, actor: Option<usize>, fence: Option<u64>) {
+        let Some(line) = self.locks.get_mut(lock) else { return };
+        line.ruler = actor.map_or(Ruler::Stranger, Ruler::Actor);
+        if let Some(fence) = fence {
+            if line.fence.is_some_and(|highest| fence <= highest) {
+                self.found.insert(Property::FencingOrder);
+            }
+            line.fence = line.fence.max(Some(fence));
+        }
+        let this = actor.and_then(|actor| self.actors.get_mut(actor));
+        if let Some(Doing::Acquires { lock: its, reign, .. }) = this.map(|this| &mut this.doing)
+            && *its == lock
+        {
+            *reign = Reign::Lasts;
+        }
+    }
+
+    /// Whoever reigns does so no longer; this is its own doing if it deleted or overwrote the key.
+    fn end_reign(&mut self, lock: usize, by: Option<usize>) {
+        let Some(line) = self.locks.get_mut(lock) else { return };
+        let Ruler::Actor(actor) = std::mem::take(&mut line.ruler) else { return };
+        let over = if by == Some(actor) { Reign::GivenUp } else { Reign::Lost };
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        if let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.reign == Reign::Lasts) {
+            mind.reign = over;
+        }
+        if let Doing::Acquires { lock: its, reign, .. } = &mut this.doing
+            && *its == lock
+            && *reign == Reign::Lasts
+        {
+            *reign = over;
+        }
+    }
+
+    fn judge_deletion(&mut self, lock: usize, actor: Option<usize>) {
+        let Some((actor, line)) = actor.zip(self.locks.get(lock)) else { return };
+        let deletes = self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes);
+        if deletes && !matches!(line.ruler, Ruler::Nobody) && line.ruler != Ruler::Actor(actor) {
+            self.found.insert(Property::ForeignRelease);
+        }
+    }
+
+    /// What a completed step wrote.
+    fn write(&mut self, actor: usize, lock: usize, operation: &Operation) {
+        let Some(write) = operation.write else { return };
+        let has_acquired = self.reign(actor, lock) != Reign::Unknown;
+        let Some(Doing::Dumps { lost, passed, .. }) = self.actors.get(actor).map(|it| &it.doing)
+        else {
+            return;
+        };
+        let others = || {
+            self.actors.iter().enumerate().filter_map(|(other, it)| match &it.doing {
+                Doing::Dumps { lock: its, passed, .. } if *its == lock && other != actor => {
+                    Some((other, passed))
+                }
+                _ => None,
+            })
+        };
+        let done = Done {
+            write,
+            fence: operation.fence,
+            by: actor,
+            has_acquired,
+            lost: *lost,
+            passed,
+            others: others().map(|(other, _)| other).collect(),
+            passed_by: others()
+                .filter(|(_, passed)| passed.contains(&actor))
+                .map(|(other, _)| other)
+                .collect(),
+        };
+        let Some(line) = self.locks.get_mut(lock) else { return };
+        let violates = line.file.write(&done);
+        if violates.lost_update {
+            self.found.insert(Property::LostUpdate);
+        }
+        if violates.fencing_order {
+            self.found.insert(Property::FencingOrder);
+        }
+    }
+
+    fn end_dump(&mut self, actor: usize, lock: usize) {
+        for it in &mut self.actors {
+            if let Doing::Dumps { lock: its, passed, .. } = &mut it.doing
+                && *its == lock
+            {
+                passed.remove(&actor);
+            }
+        }
+        if let Some(line) = self.locks.get_mut(lock) {
+            line.file.end_dump(actor);
+        }
+    }
+
+    /// Looks whether an acquire that begins closes a circle, if all in it wait.
+    fn look_for_circle(&mut self, first: usize) {
+        let mut circle = Circle::default();
+        let mut waiter = first;
+        loop {
+            let Some(Doing::Acquires { lock, refusals, .. }) =
+                self.actors.get(waiter).map(|it| &it.doing)
+            else {
+                return;
+            };
+            let Some(holder) = self.locks.get(*lock).and_then(|line| line.last) else { return };
+            if *refusals < 2 {
+                circle.waiters.insert(waiter);
+            }
+            if !circle.believers.insert((holder, *lock)) {
+                return;
+            }
+            if holder == first {
+                break;
+            }
+            waiter = holder;
+        }
+        if circle.believers.len() > 1 {
+            self.circles.insert(circle);
+        }
+    }
+
+    /// How a lock was left.
+    fn look(&mut self, left: &Left) {
+        if self.actors.iter().any(|actor| actor.is_active) {
+            return;
+        }
+        if left.token.is_some() {
+            self.found.insert(Property::StuckLock);
+        }
+        if left.flag != left.token.is_some() {
+            self.found.insert(Property::FlagDrift);
+        }
+        if left.remembered.iter().any(|remembered| left.token.as_ref() != Some(remembered)) {
+            self.found.insert(Property::TokenDrift);
+        }
+    }
+
+    /// Forgets what can no longer matter.
+    fn forget(&mut self) {
+        let found = |property| self.found.contains(property);
+        let files = Verdict {
+            lost_update: found(Property::LostUpdate),
+            fencing_order: found(Property::FencingOrder),
+        };
+        let knows_deadlock = found(Property::Deadlock);
+        if knows_deadlock {
+            self.circles.clear();
+        }
+        for (position, lock) in self.locks.iter_mut().enumerate() {
+            let certainly_holds = |actor: &usize| {
+                let mind = self.actors.get(*actor).and_then(|it| it.minds.get(position));
+                mind.is_some_and(|mind| mind.is_certain && !mind.reign.is_over())
+            };
+            lock.last = lock.last.filter(certainly_holds).filter(|_| !knows_deadlock);
+            if files.fencing_order {
+                lock.fence = None;
+            }
+            lock.file.forget(files);
+        }
+        let holds =
+            |actor, lock: usize| self.locks.get(lock).is_some_and(|it| it.last == Some(actor));
+        for (position, actor) in self.actors.iter_mut().enumerate() {
+            let may_close_a_circle = |lock: usize| {
+                self.circles.wait_for(position)
+                    || (0..self.locks.len()).any(|other| other != lock && holds(position, other))
+            };
+            actor.forget(self.found, |lock| holds(position, lock), may_close_a_circle);
+            if actor.is_told_for_nothing() && !self.circles.believe_in(position) {
+                actor.awaits = true;
+            }
+        }
+        for (position, lock) in self.locks.iter_mut().enumerate() {
+            let Ruler::Actor(actor) = lock.ruler else { continue };
+            let Some(actor) = self.actors.get(actor) else { continue };
+            if !actor.is_active {
+                lock.ruler = Ruler::Stranger;
+            }
+            if self.found.contains(Property::ForeignRelease) && !actor.watches_reign(position) {
+                lock.ruler = Ruler::Nobody;
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What is known of one actor.
+
+use super::Properties;
+use crate::check::Property;
+use std::collections::BTreeSet;
+
+/// What is known of an actor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Actor {
+    /// Whether it started and didn't end.
+    pub is_active: bool,
+    /// How many steps it is in, one in the other.
+    pub depth: usize,
+    /// What it does in the innermost one.
+    pub doing: Doing,
+    /// Whether a reply that may tell it of a loss is still to come.
+    pub awaits: bool,
+    /// What it thinks of each lock.
+    pub minds: Vec<Mind>,
+}
+
+/// What a step is for, as far as it matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) enum Doing {
+    /// Anything else.
+    #[default]
+    Other,
+    /// It tries to take a lock.
+    Acquires {
+        lock: usize,
+        /// The reign that it began.
+        reign: Reign,
+        /// How often it was refused, 2 at most.
+        refusals: u8,
+        /// Whether somebody came to believe in the lock since it began, and before the first reply
+        /// that may tell this actor that it had lost it.
+        met: bool,
+    },
+    /// It forgets that it holds a lock.
+    Forgets {
+        lock: usize,
+        /// As above.
+        met: bool,
+    },
+    /// It must delete no lock but its own.
+    Deletes,
+    /// It writes a lock's file.
+    Dumps {
+        lock: usize,
+        /// Whether its lock was gone when it began.
+        lost: bool,
+        /// Who was in a dump, and lost its lock in it, before this one began.
+        passed: BTreeSet<usize>,
+    },
+}
+
+/// What an actor thinks of a lock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) struct Mind {
+    /// Whether it believes that it holds it.
+    pub is_open: bool,
+    /// Whether it certainly does: it has not begun to give it back.
+    pub is_certain: bool,
+    /// Whether somebody came to believe the same since the first reply that may have told this
+    /// actor of its loss.
+    pub met: bool,
+    /// The reign of the latest belief, also of one that has ended.
+    pub reign: Reign,
+}
+
+/// How the reign of an acquisition goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) enum Reign {
+    /// There is none.
+    #[default]
+    Unknown,
+    /// It lasts.
+    Lasts,
+    /// Its own actor ended it.
+    GivenUp,
+    /// It was ended by something else.
+    Lost,
+}
+
+impl Reign {
+    /// Whether it is over.
+    pub fn is_over(self) -> bool {
+        matches!(self, Reign::GivenUp | Reign::Lost)
+    }
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) enum Ruler {
+    /// Nobody, or nobody that we saw take it.
+    #[default]
+    Nobody,
+    /// An actor.
+    Actor(usize),
+    /// One that is no actor, or is one no longer.
+    Stranger,
+}
+
+impl Actor {
+    /// One of which nothing is known yet, with so many locks.
+    pub fn new(locks: usize) -> Self {
+        Self {
+            is_active: false,
+            depth: 0,
+            doing: Doing::Other,
+            awaits: true,
+            minds: vec![Mind::default(); locks],
+        }
+    }
+
+    /// Whether it matters when the reign of this actor on a lock ends.
+    pub fn watches_reign(&self, lock: usize) -> bool {
+        let begun = match self.doing {
+            Doing::Acquires { lock: its, reign, .. } if its == lock => reign,
+            _ => Reign::Unknown,
+        };
+        let latest = self.minds.get(lock).map(|mind| mind.reign).unwrap_or_default();
+        begun == Reign::Lasts || latest == Reign::Lasts
+    }
+
+    /// Forgets what can no longer matter. `holds` says of which locks it is the last who came to
+    /// believe in them, `may_close_a_circle` whether an acquire of a lock can be part of a circle.
+    pub fn forget(
+        &mut self,
+        found: Properties,
+        holds: impl Fn(usize) -> bool,
+        may_close_a_circle: impl Fn(usize) -> bool,
+    ) {
+        let knows = |property| found.contains(property);
+        for (lock, mind) in self.minds.iter_mut().enumerate() {
+            mind.forget(found, holds(lock));
+        }
+        let believes = |lock: usize| self.minds.get(lock).is_some_and(|mind| mind.is_certain);
+        match &mut self.doing {
+            Doing::Acquires { lock, reign, refusals, met } => {
+                if !may_close_a_circle(*lock) {
+                    *refusals = 0;
+                }
+                if knows(Property::SilentLoss) && *reign == Reign::Lost {
+                    *reign = Reign::GivenUp;
+                }
+                *met &= !knows(Property::Overlap);
+            }
+            Doing::Forgets { lock, met } => {
+                if knows(Property::Overlap) || !believes(*lock) {
+                    self.doing = Doing::Other;
+                } else {
+                    *met &= believes(*lock);
+                }
+            }
+            Doing::Deletes if knows(Property::ForeignRelease) => self.doing = Doing::Other,
+            Doing::Dumps { lost, passed, .. } if knows(Property::LostUpdate) => {
+                *lost = false;
+                passed.clear();
+                if knows(Property::FencingOrder) {
+                    self.doing = Doing::Other;
+                }
+            }
+            Doing::Dumps { .. } | Doing::Deletes | Doing::Other => {}
+        }
+    }
+
+    /// Whether it can't matter when it was told of a loss: no belief would end by that.
+    pub fn is_told_for_nothing(&self) -> bool {
+        let has_beliefs = self.minds.iter().any(|mind| mind.is_certain);
+        let may_begin_one = self.depth > 1 && matches!(self.doing, Doing::Acquires { .. });
+        self.depth == 0 || !(has_beliefs || may_begin_one)
+    }
+}
+
+impl Mind {
+    fn forget(&mut self, found: Properties, holds: bool) {
+        let knows = |property| found.contains(property);
+        if knows(Property::Overlap) {
+            self.met = false;
+            self.is_certain &= holds;
+        }
+        let may_be_silent = self.is_open && !knows(Property::SilentLoss);
+        if self.reign == Reign::Lost && !may_be_silent {
+            self.reign = Reign::GivenUp;
+        }
+        if knows(Property::LostUpdate)
+            && (self.reign == Reign::GivenUp
+                || self.reign == Reign::Lasts && !may_be_silent && !holds)
+        {
+            self.reign = Reign::Unknown;
+        }
+        let may_still_lose = may_be_silent && matches!(self.reign, Reign::Lasts | Reign::Lost);
+        self.is_open = self.is_certain || may_still_lose;
+    }
+}

@@ -1,0 +1,581 @@
+//! Lock clients of all sorts on a model of a server, one command at a time.
+
+use crate::history::{
+    Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
+    Operation, Write,
+};
+use std::collections::{HashMap, VecDeque};
+
+/// Longer than any run.
+const LEASE: u64 = 1 << 50;
+
+/// Something that somebody did.
+pub type Happening = (Option<usize>, EventKind);
+
+/// SplitMix64.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn one_in(&mut self, bound: usize) -> bool {
+        self.below(bound) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, among: &[T]) -> T {
+        among[self.below(among.len())].clone()
+    }
+}
+
+/// Puts happenings into a history.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    head: Head,
+    events: Vec<Event>,
+    order: u64,
+    numbers: Vec<(usize, Vec<usize>)>,
+}
+
+impl Recorder {
+    pub fn new(actors: usize, locks: usize) -> Self {
+        let names = |kind: &str, count| (0..count).map(|it| format!("{kind}{it}")).collect();
+        let (actors, locks): (Vec<String>, _) = (names("a", actors), names("l", locks));
+        let numbers = vec![(0, Vec::new()); actors.len()];
+        let head = Head { actors, locks, ..Head::default() };
+        Self { head, events: Vec::new(), order: 0, numbers }
+    }
+
+    pub fn record(&mut self, actor: Option<usize>, mut kind: EventKind) {
+        match &mut kind {
+            EventKind::Invoked(operation) => {
+                let (next, open) = &mut self.numbers[actor.unwrap()];
+                operation.number = *next;
+                open.push(*next);
+                *next += 1;
+            }
+            EventKind::Completed(operation) | EventKind::Failed { operation, .. } => {
+                operation.number = self.numbers[actor.unwrap()].1.pop().unwrap();
+            }
+            EventKind::Command(command) => command.sent = self.moment(),
+            _ => {}
+        }
+        let moment = self.moment();
+        self.events.push(Event { moment, actor, kind });
+    }
+
+    fn moment(&mut self) -> Moment {
+        self.order += 1;
+        Moment { order: self.order, at: self.order }
+    }
+
+    pub fn history(self) -> History {
+        History { head: self.head, events: self.events, is_whole: true }
+    }
+}
+
+/// What an actor does in one turn.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Act {
+    Invoke(&'static str, Option<usize>),
+    Complete,
+    Take { lock: usize, left: usize, atomic: bool },
+    Flag(usize, bool),
+    Look { lock: usize, must_be_own: bool },
+    Delete { lock: usize, compares: bool },
+    Extend { lock: usize, compares: bool },
+    Overwrite(usize),
+    Read(usize),
+    Write(usize),
+    Ask,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Actor {
+    has_started: bool,
+    has_ended: bool,
+    acts: VecDeque<Act>,
+    steps: Vec<(&'static str, Option<usize>)>,
+    own: Vec<Option<(u64, Option<u64>)>>,
+    read: Vec<u64>,
+    wrote: Option<(u64, u64, u64)>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Lock {
+    token: Option<u64>,
+    flag: bool,
+    fence: u64,
+    revision: u64,
+}
+
+/// Actors, locks and files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Model {
+    actors: Vec<Actor>,
+    locks: Vec<Lock>,
+    issued: u64,
+    hardened: bool,
+    /// Whether actors take one lock and then wait for another.
+    crosses: bool,
+    /// Of how many turns in a step one fails.
+    troubles: usize,
+    /// Of how many turns one is the end of a lease.
+    leases: usize,
+}
+
+const KINDS: [FailureKind; 9] = [
+    FailureKind::AlreadyLocked,
+    FailureKind::LostLock,
+    FailureKind::LostLock,
+    FailureKind::Refused,
+    FailureKind::Crashed,
+    FailureKind::Injected,
+    FailureKind::Environment,
+    FailureKind::Interrupted,
+    FailureKind::TimedOut,
+];
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure { kind, message: "as the model says".into() }
+}
+
+fn token(token: u64) -> String {
+    format!("t{token}")
+}
+
+impl Model {
+    pub fn new(actors: usize, locks: usize, random: &mut Random) -> Self {
+        let actor = Actor { own: vec![None; locks], read: vec![0; locks], ..Actor::default() };
+        Self {
+            actors: vec![actor; actors],
+            locks: vec![Lock::default(); locks],
+            issued: 0,
+            hardened: random.one_in(2),
+            crosses: locks > 1 && random.one_in(2),
+            troubles: random.pick(&[6, 25, 1000]),
+            leases: random.pick(&[6, 12, 100]),
+        }
+    }
+
+    /// The same with tokens named by where they are.
+    pub fn canonical(&self) -> Self {
+        let mut names: HashMap<u64, u64> = HashMap::new();
+        let mut rename = |token: &mut u64| {
+            let next = names.len() as u64;
+            *token = *names.entry(*token).or_insert(next);
+        };
+        let mut model = self.clone();
+        model.issued = 0;
+        model.locks.iter_mut().filter_map(|lock| lock.token.as_mut()).for_each(&mut rename);
+        for own in model.actors.iter_mut().flat_map(|actor| &mut actor.own).flatten() {
+            rename(&mut own.0);
+        }
+        model
+    }
+
+    /// One turn of somebody.
+    pub fn turn(&mut self, random: &mut Random) -> Vec<Happening> {
+        if random.one_in(self.leases) {
+            let lock = random.below(self.locks.len());
+            return self.end_lease(lock, random).into_iter().collect();
+        }
+        let actor = random.below(self.actors.len());
+        self.act(actor, random)
+    }
+
+    fn end_lease(&mut self, lock: usize, random: &mut Random) -> Option<Happening> {
+        let gone = self.locks[lock].token.take()?;
+        let token = random.one_in(2).then(|| token(gone));
+        let effects = vec![Effect { lock, change: Change::Deleted { token } }];
+        Some((None, EventKind::Fault { what: "a lease ended".into(), effects }))
+    }
+
+    /// Everybody comes to an end.
+    pub fn finish(&mut self, random: &mut Random) -> Vec<Happening> {
+        let mut events = Vec::new();
+        self.troubles = 1000;
+        for actor in 0..self.actors.len() {
+            while !self.actors[actor].acts.is_empty() {
+                events.extend(self.act(actor, random));
+            }
+            if !self.actors[actor].has_started {
+                events.push((Some(actor), EventKind::Started));
+            }
+            if !self.actors[actor].has_ended {
+                let failure = random.one_in(4).then(|| failure(random.pick(&KINDS)));
+                events.push((Some(actor), EventKind::Ended { failure }));
+            }
+        }
+        for (lock, it) in self.locks.iter().enumerate() {
+            let own = self.actors.iter().filter_map(|actor| actor.own[lock]);
+            let remembered = own.map(|own| token(own.0)).filter(|_| random.one_in(2)).collect();
+            let left =
+                Left { lock, token: it.token.map(token), ttl_ms: -1, flag: it.flag, remembered };
+            events.push((None, EventKind::Left(left)));
+        }
+        events
+    }
+
+    fn act(&mut self, actor: usize, random: &mut Random) -> Vec<Happening> {
+        let this = &mut self.actors[actor];
+        if this.has_ended {
+            return Vec::new();
+        }
+        if !std::mem::replace(&mut this.has_started, true) {
+            return vec![(Some(actor), EventKind::Started)];
+        }
+        let is_in_step = !this.steps.is_empty();
+        if is_in_step && random.one_in(self.troubles) {
+            return self.fail(actor, random.pick(&KINDS), random);
+        }
+        if !is_in_step && this.acts.is_empty() {
+            if random.one_in(25) {
+                this.has_ended = true;
+                let failure = random.one_in(3).then(|| failure(random.pick(&KINDS)));
+                return vec![(Some(actor), EventKind::Ended { failure })];
+            }
+            self.plan(actor, random);
+        }
+        match self.actors[actor].acts.pop_front() {
+            Some(act) => self.carry_out(actor, act, random),
+            None => Vec::new(),
+        }
+    }
+
+    fn plan(&mut self, actor: usize, random: &mut Random) {
+        let lock = random.below(self.locks.len());
+        let mut acts = Vec::new();
+        if self.crosses && !random.one_in(4) {
+            let outer = random.pick(&[None, Some(("repeat", None)), Some(("locked", Some(lock)))]);
+            acts.extend(outer.map(|(verb, lock)| Act::Invoke(verb, lock)));
+            let other = (lock + 1 + random.below(self.locks.len() - 1)) % self.locks.len();
+            for lock in [lock, other] {
+                acts.extend(self.step("acquire", lock, random));
+            }
+            if random.one_in(3) {
+                acts.extend(self.step("release", lock, random));
+            }
+            acts.extend(outer.map(|_| Act::Complete));
+        } else if random.one_in(4) {
+            let outer = random.pick(&[("locked", Some(lock)), ("repeat", None)]);
+            acts.push(Act::Invoke(outer.0, outer.1));
+            acts.extend(self.step("acquire", lock, random));
+            for _ in 0..random.below(3) {
+                acts.extend(self.any_step(random));
+            }
+            acts.extend(self.step("dump", lock, random));
+            acts.extend(self.step("release", lock, random));
+            if random.one_in(2) {
+                acts.push(Act::Ask);
+            }
+            acts.push(Act::Complete);
+        } else {
+            acts = self.any_step(random);
+        }
+        self.actors[actor].acts = acts.into();
+    }
+
+    fn any_step(&self, random: &mut Random) -> Vec<Act> {
+        let verb = random.pick(&[
+            "acquire",
+            "acquire",
+            "acquire",
+            "acquire",
+            "dump",
+            "dump",
+            "dump",
+            "release",
+            "release",
+            "release",
+            "external_dump",
+            "force_release",
+            "forget_token",
+            "extend",
+            "work",
+            "sleep",
+            "redis",
+            "plant_orphan",
+            "replace_token",
+            "clear_locks",
+            "load",
+        ]);
+        let lock = random.below(self.locks.len());
+        self.step(verb, lock, random)
+    }
+
+    fn step(&self, verb: &'static str, lock: usize, random: &mut Random) -> Vec<Act> {
+        let hardened = self.hardened != random.one_in(5);
+        let mut acts = vec![Act::Invoke(verb, Some(lock))];
+        if random.one_in(4) {
+            acts.push(Act::Ask);
+        }
+        match verb {
+            "acquire" => {
+                acts.push(Act::Take { lock, left: random.below(6), atomic: hardened });
+                if !hardened {
+                    acts.push(Act::Flag(lock, true));
+                }
+                acts.push(Act::Read(lock));
+            }
+            "release" if hardened => acts.push(Act::Delete { lock, compares: true }),
+            "release" => {
+                acts.push(Act::Look { lock, must_be_own: random.one_in(2) });
+                acts.push(Act::Delete { lock, compares: false });
+                acts.push(Act::Flag(lock, false));
+            }
+            "force_release" | "clear_locks" => acts.push(Act::Delete { lock, compares: false }),
+            "dump" => {
+                if random.one_in(2) {
+                    acts.push(Act::Look { lock, must_be_own: random.one_in(2) });
+                }
+                acts.push(Act::Write(lock));
+                if random.one_in(2) {
+                    acts.push(Act::Look { lock, must_be_own: false });
+                }
+            }
+            "external_dump" => acts.extend([Act::Write(lock), Act::Ask]),
+            "load" => acts.push(Act::Read(lock)),
+            "extend" => acts.push(Act::Extend { lock, compares: hardened }),
+            "work" => {
+                acts[0] = Act::Invoke(verb, random.one_in(2).then_some(lock));
+                acts.push(Act::Invoke("extend", Some(lock)));
+                acts.push(Act::Extend { lock, compares: random.one_in(2) });
+                acts.push(Act::Complete);
+            }
+            "redis" => acts.push(random.pick(&[
+                Act::Delete { lock, compares: false },
+                Act::Overwrite(lock),
+                Act::Flag(lock, true),
+            ])),
+            "plant_orphan" => acts.push(Act::Take { lock, left: 0, atomic: false }),
+            "replace_token" => acts.push(Act::Overwrite(lock)),
+            _ => {}
+        }
+        acts.push(Act::Complete);
+        acts
+    }
+
+    fn carry_out(&mut self, actor: usize, act: Act, random: &mut Random) -> Vec<Happening> {
+        match act {
+            Act::Invoke(verb, lock) => {
+                let this = &mut self.actors[actor];
+                this.steps.push((verb, lock));
+                this.wrote = None;
+                let operation = Operation { verb: verb.into(), lock, ..Operation::default() };
+                vec![(Some(actor), EventKind::Invoked(operation))]
+            }
+            Act::Complete => self.complete(actor),
+            Act::Take { lock, left, atomic } => self.take(actor, lock, left, atomic, random),
+            Act::Read(lock) => {
+                self.actors[actor].read[lock] = self.locks[lock].revision;
+                Vec::new()
+            }
+            Act::Write(lock) => {
+                let (this, it) = (&mut self.actors[actor], &mut self.locks[lock]);
+                let replaced = it.revision;
+                it.revision += 1;
+                this.wrote = Some((this.read[lock], replaced, it.revision));
+                if !this.steps.last().is_some_and(|step| step.0 == "external_dump") {
+                    this.read[lock] = it.revision;
+                }
+                Vec::new()
+            }
+            Act::Look { lock, must_be_own } => {
+                let held = self.locks[lock].token;
+                let saw = self.command(actor, lock, vec![Change::Saw { token: held.map(token) }]);
+                if must_be_own && held != self.actors[actor].own[lock].map(|own| own.0) {
+                    let kinds = [FailureKind::LostLock, FailureKind::Refused];
+                    return self.and_fail(saw, actor, random.pick(&kinds), random);
+                }
+                saw
+            }
+            Act::Delete { lock, compares } => self.delete(actor, lock, compares, random),
+            Act::Extend { lock, compares } => {
+                let held = self.locks[lock].token;
+                let own = self.actors[actor].own[lock].map(|own| own.0);
+                if held.is_some() && (!compares || held == own) {
+                    return self.command(actor, lock, vec![Change::Extended { lease: LEASE }]);
+                }
+                let nothing = self.command(actor, lock, Vec::new());
+                self.and_fail(nothing, actor, FailureKind::LostLock, random)
+            }
+            Act::Overwrite(lock) => {
+                self.issued += 1;
+                self.locks[lock].token = Some(self.issued);
+                let token = token(self.issued);
+                self.command(actor, lock, vec![Change::Overwrote { token, lease: None }])
+            }
+            Act::Flag(lock, locked) => {
+                self.locks[lock].flag = locked;
+                self.command(actor, lock, vec![Change::Flagged { locked }])
+            }
+            Act::Ask => self.command(actor, 0, Vec::new()),
+        }
+    }
+
+    fn command(&self, actor: usize, lock: usize, changes: Vec<Change>) -> Vec<Happening> {
+        let effects = changes.into_iter().map(|change| Effect { lock, change }).collect();
+        let (text, reply, sent) = (String::new(), String::new(), Moment::default());
+        vec![(Some(actor), EventKind::Command(Command { sent, text, reply, effects }))]
+    }
+
+    fn complete(&mut self, actor: usize) -> Vec<Happening> {
+        let this = &mut self.actors[actor];
+        let (verb, lock) = this.steps.pop().unwrap();
+        if verb == "redis" || verb == "plant_orphan" || lock.is_none() {
+            let operation = Operation { verb: verb.into(), lock, ..Operation::default() };
+            return vec![(Some(actor), EventKind::Completed(operation))];
+        }
+        let own = lock.and_then(|lock| this.own[lock]);
+        let write = this.wrote.take().filter(|_| verb.contains("dump"));
+        let fence = own.and_then(|own| own.1).filter(|_| verb != "external_dump");
+        let operation = Operation {
+            verb: verb.into(),
+            lock,
+            token: own.map(|own| token(own.0)),
+            fence,
+            write: write.map(|(based_on, replaced, wrote)| Write { based_on, replaced, wrote }),
+            ..Operation::default()
+        };
+        if verb == "release" || verb == "force_release" || verb == "forget_token" {
+            this.own[lock.unwrap()] = None;
+        }
+        vec![(Some(actor), EventKind::Completed(operation))]
+    }
+
+    fn take(
+        &mut self,
+        actor: usize,
+        lock: usize,
+        left: usize,
+        atomic: bool,
+        random: &mut Random,
+    ) -> Vec<Happening> {
+        if self.locks[lock].token.is_some() {
+            let refused = self.command(actor, lock, vec![Change::Refused]);
+            if left > 0 {
+                self.actors[actor].acts.push_front(Act::Take { lock, left: left - 1, atomic });
+                return refused;
+            }
+            let kinds = [FailureKind::AlreadyLocked, FailureKind::TimedOut, FailureKind::LostLock];
+            return self.and_fail(refused, actor, random.pick(&kinds), random);
+        }
+        self.issued += 1;
+        let it = &mut self.locks[lock];
+        it.token = Some(self.issued);
+        it.fence = if random.one_in(30) { it.fence.saturating_sub(1) } else { it.fence + 1 };
+        let fence = atomic.then_some(it.fence);
+        if atomic && random.one_in(2) {
+            it.revision += 1;
+        }
+        let is_acquire = self.actors[actor].steps.last().is_some_and(|step| step.0 == "acquire");
+        if is_acquire {
+            self.actors[actor].own[lock] = Some((self.issued, fence));
+        }
+        let mut changes =
+            vec![Change::Took { token: token(self.issued), fence, lease: Some(LEASE) }];
+        if atomic {
+            self.locks[lock].flag = true;
+            changes.push(Change::Flagged { locked: true });
+        }
+        self.command(actor, lock, changes)
+    }
+
+    fn delete(
+        &mut self,
+        actor: usize,
+        lock: usize,
+        compares: bool,
+        random: &mut Random,
+    ) -> Vec<Happening> {
+        let (held, own) = (self.locks[lock].token, self.actors[actor].own[lock].map(|own| own.0));
+        if !compares {
+            let was = self.locks[lock].token.take();
+            let exact = was.filter(|_| random.one_in(5)).map(token);
+            let deleted = was.map(|_| Change::Deleted { token: exact });
+            return self.command(actor, lock, deleted.into_iter().collect());
+        }
+        if held.is_some() && held == own {
+            self.locks[lock].token = None;
+            self.locks[lock].flag = false;
+            let deleted = Change::Deleted { token: own.map(token) };
+            return self.command(actor, lock, vec![deleted, Change::Flagged { locked: false }]);
+        }
+        let saw = self.command(actor, lock, vec![Change::Saw { token: held.map(token) }]);
+        let kinds = [FailureKind::LostLock, FailureKind::Refused];
+        self.and_fail(saw, actor, random.pick(&kinds), random)
+    }
+
+    fn and_fail(
+        &mut self,
+        mut events: Vec<Happening>,
+        actor: usize,
+        kind: FailureKind,
+        random: &mut Random,
+    ) -> Vec<Happening> {
+        events.extend(self.fail(actor, kind, random));
+        events
+    }
+
+    /// The innermost step fails; those around it fail, too, maybe after a release, or go on.
+    fn fail(&mut self, actor: usize, kind: FailureKind, random: &mut Random) -> Vec<Happening> {
+        let mut events = Vec::new();
+        let crashes = kind == FailureKind::Crashed;
+        loop {
+            let this = &mut self.actors[actor];
+            let Some((verb, lock)) = this.steps.pop() else { break };
+            let operation = Operation { verb: verb.into(), lock, ..Operation::default() };
+            let failed = EventKind::Failed { operation, failure: failure(kind) };
+            events.push((Some(actor), failed));
+            let depth = this.steps.len();
+            // The rest of the step that failed is not done.
+            let mut open = 1;
+            while open > 0 {
+                match this.acts.pop_front() {
+                    Some(Act::Invoke(..)) => open += 1,
+                    Some(Act::Complete) => open -= 1,
+                    None => break,
+                    _ => {}
+                }
+            }
+            if depth == 0 {
+                break;
+            }
+            if !crashes && random.one_in(3) {
+                return events;
+            }
+            if !crashes && random.one_in(2) {
+                let lock = random.below(self.locks.len());
+                let mut acts: VecDeque<Act> = self.step("release", lock, random).into();
+                acts.extend(std::mem::take(&mut self.actors[actor].acts));
+                self.actors[actor].acts = acts;
+                return events;
+            }
+        }
+        if crashes {
+            let this = &mut self.actors[actor];
+            this.acts.clear();
+            this.own.fill(None);
+            if random.one_in(2) {
+                this.has_ended = true;
+                let failure = Some(failure(kind));
+                events.push((Some(actor), EventKind::Ended { failure }));
+            }
+        }
+        events
+    }
+}
