@@ -6,6 +6,7 @@
 mod coroutines;
 mod explore;
 mod model;
+mod replay;
 mod rules;
 mod schedule;
 mod signals;
@@ -21,12 +22,13 @@ pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
 pub use model::Model;
+pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Timing, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
-use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Sequence};
+use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Moment, Sequence};
 use crate::lock::{
     Identity, Knowledge, LockError, LockName, Payload, Protocol, RunDirectory, Snapshot, Token,
 };
@@ -98,6 +100,8 @@ pub struct World {
     silent: AtomicBool,
     /// Whether locks of others may be taken away.
     takes_by_force: AtomicBool,
+    /// Whether dumps are mirrored in the cache.
+    has_cache: bool,
     on_end: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -198,6 +202,7 @@ impl World {
             failure: Mutex::default(),
             silent: AtomicBool::new(false),
             takes_by_force: AtomicBool::new(false),
+            has_cache: true,
             on_end,
         }
     }
@@ -241,16 +246,27 @@ impl World {
     /// Runs the plan once. An error means that it did not begin; what fails later is in the
     /// outcome.
     pub fn run(self: &Arc<Self>) -> Result<Outcome, ServerError> {
+        self.around(|strands| match &self.time {
+            Time::Wall(clock) => threads::run(self, clock, strands),
+            Time::Virtual(clock) => {
+                let skew = self.has_volley().then_some(Duration::ZERO);
+                Ok((coroutines::run(self, clock, strands)?, skew))
+            }
+        })
+    }
+
+    /// What comes before and after all strands; `run` lets them run and gives what they wrote down,
+    /// and the width of their volley.
+    fn around<E: From<ServerError>>(
+        &self,
+        run: impl FnOnce(Vec<Range<usize>>) -> Result<(Vec<Buffer>, Option<Duration>), E>,
+    ) -> Result<Outcome, E> {
         let mut link = self.server.connect(0)?;
         let prepared = self.protocol.prepare(&mut link);
         prepared.map_err(|error| ServerError::new(self.explain(&error)))?;
         let before = self.counts_before.get_or_init(|| self.counts());
         self.look_at_all(&mut link, "before");
-        let strands = strands(&self.plan);
-        let (mut buffers, start_skew) = match &self.time {
-            Time::Wall(clock) => threads::run(self, clock, strands)?,
-            Time::Virtual(clock) => (coroutines::run(self, clock, strands)?, None),
-        };
+        let (mut buffers, start_skew) = run(strands(&self.plan))?;
         buffers.push(std::mem::take(&mut lock(&self.late_events)));
         // One that did not answer would make us wait for the time-out once more.
         if !self.is_silent() {
@@ -267,11 +283,19 @@ impl World {
         Ok(Outcome {
             history: History::merge(self.head(), buffers),
             looks: std::mem::take(&mut lock(&self.looks)),
-            start_skew: start_skew.or(self.has_volley().then_some(Duration::ZERO)),
+            start_skew,
             updates,
             unmatched: self.unmatched(),
             failure: lock(&self.failure).take(),
         })
+    }
+
+    /// Now, as the next in the run's one sequence.
+    fn moment(&self) -> Moment {
+        match &self.time {
+            Time::Wall(clock) => self.sequence.moment(&**clock),
+            Time::Virtual(clock) => self.sequence.moment(&**clock),
+        }
     }
 
     fn head(&self) -> Head {
@@ -285,7 +309,6 @@ impl World {
 
     /// How the locks were left, by the last snapshots.
     fn left(&self) -> Vec<Event> {
-        let clock = self.time.clock();
         let looks = lock(&self.looks);
         let last = looks.iter().filter(|look| look.label == "after");
         let event = |look: &Look| {
@@ -303,11 +326,7 @@ impl World {
                     .map(|remembered| token(&remembered))
                     .collect(),
             };
-            Event {
-                moment: self.sequence.moment(&*clock),
-                actor: None,
-                kind: EventKind::Left(left),
-            }
+            Event { moment: self.moment(), actor: None, kind: EventKind::Left(left) }
         };
         last.map(event).collect()
     }

@@ -42,6 +42,11 @@ impl World {
         clock.wait_until(&|| lock(&self.signals.happened).contains(name))
     }
 
+    /// How many things have happened.
+    pub(super) fn happenings(&self) -> usize {
+        lock(&self.signals.happened).len()
+    }
+
     /// Lets a command run later.
     pub(super) fn postpone(&self, late: Late) {
         lock(&self.signals.late).push(late);

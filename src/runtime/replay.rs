@@ -1,0 +1,83 @@
+//! Runs a plan again in the order that a schedule says. `play` directs, by the same rules as
+//! exploration has; `score` says which turn it is; `leases` lets leases end. Who is directed is a
+//! coroutine each on the embedded server (`coroutine`).
+
+mod coroutine;
+mod leases;
+mod play;
+mod score;
+
+use super::{Model, Outcome, Time, Timing, Turn, World};
+use crate::clock::{Stopped, VirtualClock};
+use crate::controller::{STATE_FILE, initial_state};
+use crate::server::{Server, ServerError};
+use std::sync::Arc;
+
+/// Why a schedule was not replayed to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The plan does not go the way that the schedule says.
+    #[error("{0}")]
+    Parted(String),
+    /// It was stopped.
+    #[error("{why} at turn {turn} of {of}")]
+    Stopped {
+        /// By whom.
+        why: Stopped,
+        /// How many turns had begun.
+        turn: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The environment failed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// Replays a schedule of a model on an embedded server of its own.
+pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
+    Arc::new(World::replayed(model)).replay(model.origin.timing, turns)
+}
+
+impl World {
+    /// A world in which schedules of a model are replayed: an embedded server and files in memory
+    /// that nobody else sees.
+    pub fn replayed(model: &Model) -> Self {
+        let clock = Arc::new(VirtualClock::new(None));
+        let server = Server::embedded(match model.origin.timing {
+            // Leases end only where the schedule says it.
+            Timing::Async => Arc::new(VirtualClock::new(None)),
+            Timing::Strict => clock.clone(),
+        });
+        let (plan, runs) = (model.plan.clone(), model.runs.clone());
+        let on_end = Box::new(|| ());
+        let world = Self::new(plan, server, model.protocol, runs, Time::Virtual(clock), on_end);
+        for run in &world.runs {
+            // In memory nothing fails.
+            let path = run.path().join(STATE_FILE);
+            let _ = world.files.replace(&path, initial_state().as_bytes());
+        }
+        world.take_by_force(true);
+        world.without_cache()
+    }
+
+    /// The same world, but dumps are not mirrored in the cache.
+    pub fn without_cache(self) -> Self {
+        Self { has_cache: false, ..self }
+    }
+
+    /// Replays a schedule of this world's plan.
+    pub fn replay(
+        self: &Arc<Self>,
+        timing: Timing,
+        turns: &[Turn],
+    ) -> Result<Outcome, ReplayError> {
+        self.around(|strands| {
+            let buffers = coroutine::play(self, timing, turns, strands)?;
+            Ok((buffers, None))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
