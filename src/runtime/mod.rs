@@ -5,6 +5,7 @@
 
 mod coroutines;
 mod explore;
+mod longest;
 mod model;
 mod replay;
 mod rules;
@@ -21,6 +22,7 @@ mod volley;
 pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
+pub use longest::longest;
 pub use model::Model;
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Timing, Turn};
@@ -32,7 +34,7 @@ use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Moment,
 use crate::lock::{
     Identity, Knowledge, LockError, LockName, Payload, Protocol, RunDirectory, Snapshot, Token,
 };
-use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
+use crate::scenario::{Plan, Start};
 use crate::server::{Connection, Server, ServerError};
 use rules::Counts;
 use signals::Signals;
@@ -455,38 +457,6 @@ impl World {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The longest that a plan can take by its own durations.
-pub fn longest(plan: &Plan) -> Duration {
-    let of_actor = |actor: &ActorPlan| {
-        let start = match actor.start {
-            Start::Together => Duration::ZERO,
-            Start::InSequence { pause } => pause,
-            Start::After { delay } => delay,
-        };
-        start.saturating_add(of_steps(plan, &actor.steps))
-    };
-    let of_strand = |strand: Range<usize>| {
-        let actors = plan.actors.get(strand).unwrap_or_default();
-        actors.iter().map(of_actor).fold(Duration::ZERO, Duration::saturating_add)
-    };
-    strands(plan).into_iter().map(of_strand).max().unwrap_or_default()
-}
-
-fn of_steps(plan: &Plan, steps: &[Step]) -> Duration {
-    let of_step = |step: &Step| match &step.action {
-        Action::Work { duration, .. } | Action::Sleep { duration } | Action::Pause { duration } => {
-            *duration
-        }
-        Action::Acquire { wait, .. } => wait.unwrap_or(plan.wait),
-        Action::Locked { body, wait, .. } => {
-            of_steps(plan, body).saturating_add(wait.unwrap_or(plan.wait))
-        }
-        Action::Repeat { times, body } => of_steps(plan, body).saturating_mul(*times),
-        _ => Duration::ZERO,
-    };
-    steps.iter().map(of_step).fold(Duration::ZERO, Duration::saturating_add)
 }
 
 /// What one strand wrote down.

@@ -1,11 +1,12 @@
 //! Runs a plan again in the order that a schedule says. `play` directs, by the same rules as
 //! exploration has; `score` says which turn it is; `leases` lets leases end. Who is directed is a
-//! coroutine each on the embedded server (`coroutine`).
+//! coroutine each on the embedded server (`coroutine`), or a thread each on a real one (`thread`).
 
 mod coroutine;
 mod leases;
 mod play;
 mod score;
+mod thread;
 
 use super::{Model, Outcome, Time, Timing, Turn, World};
 use crate::clock::{Stopped, VirtualClock};
@@ -66,15 +67,20 @@ impl World {
         Self { has_cache: false, ..self }
     }
 
-    /// Replays a schedule of this world's plan.
+    /// Replays a schedule of this world's plan. On the wall clock the strands are threads, one of
+    /// which is at work at any time. They skip what they would sleep, and leases are made to end by
+    /// shortening them; one that ends by itself meanwhile makes the replay another than it says.
     pub fn replay(
         self: &Arc<Self>,
         timing: Timing,
         turns: &[Turn],
     ) -> Result<Outcome, ReplayError> {
         self.around(|strands| {
-            let buffers = coroutine::play(self, timing, turns, strands)?;
-            Ok((buffers, None))
+            let buffers = match &self.time {
+                Time::Wall(clock) => thread::play(self, clock, timing, turns, strands),
+                Time::Virtual(_) => coroutine::play(self, timing, turns, strands),
+            };
+            Ok((buffers?, None))
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ReplayError;
 use super::play::{Play, Player, Role};
-use crate::clock::VirtualClock;
+use crate::clock::{Stopped, VirtualClock};
 use crate::gate::Gate;
 use crate::lock::Identity;
 use crate::runtime::coroutines::stack;
@@ -35,7 +35,7 @@ struct Task {
 }
 
 impl Player for Task {
-    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, ReplayError> {
+    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped> {
         if self.coroutine.done() {
             return Ok(None);
         }

@@ -1,11 +1,15 @@
 //! The leases of a plan's locks: how long they still last, and letting them end.
 
-use super::super::World;
+use crate::clock::Stopped;
 use crate::history::{Change, Effect, Moment};
-use crate::lock::{LockName, Payload};
+use crate::lock::{LockName, Payload, expire_if};
+use crate::runtime::World;
 use crate::server::{Connection, Server, ServerError};
 use redis::FromRedisValue;
 use std::time::Duration;
+
+/// How often we look whether a lease has ended on a real server.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// Looks at leases and ends them, over a connection of its own.
 pub(super) struct Leases<'a> {
@@ -18,6 +22,22 @@ pub(super) struct Held {
     payload: Payload,
     /// What is left of its lease; nothing, if it has none.
     pub left: Option<Duration>,
+}
+
+/// Why a lease was not ended.
+pub(super) enum NotEnded {
+    /// It can't be.
+    Refused(&'static str),
+    /// The run was stopped.
+    Stopped(Stopped),
+    /// The server failed.
+    Failed(ServerError),
+}
+
+impl From<ServerError> for NotEnded {
+    fn from(error: ServerError) -> Self {
+        NotEnded::Failed(error)
+    }
 }
 
 impl<'a> Leases<'a> {
@@ -34,20 +54,35 @@ impl<'a> Leases<'a> {
         Ok(Some(Held { payload: Payload::decode(&found), left }))
     }
 
-    /// Ends a lease now; tells why it can't be ended.
-    pub fn end(&mut self, lock: usize) -> Result<Result<(), &'static str>, ServerError> {
+    /// Ends a lease now.
+    pub fn end(&mut self, lock: usize) -> Result<(), NotEnded> {
         let (world, Some(names)) = (self.world, self.world.locks.get(lock)) else {
-            return Ok(Err("there is no such lock"));
+            return Err(NotEnded::Refused("there is no such lock"));
         };
-        let Some(held) = self.held(lock)? else { return Ok(Err("nobody holds it")) };
+        let held = self.held(lock)?.ok_or(NotEnded::Refused("nobody holds it"))?;
         if held.left.is_none() {
-            return Ok(Err("it has no TTL"));
+            return Err(NotEnded::Refused("it has no TTL"));
         }
         if let Server::Embedded(engine) = &world.server {
             engine.evict(0, names.key().as_bytes());
+        } else {
+            self.shorten(names)?;
+            while self.held(lock)?.is_some_and(|now| now.payload == held.payload) {
+                world.time.clock().sleep(GLANCE).map_err(NotEnded::Stopped)?;
+            }
         }
         self.note_end(lock, &held, world.moment());
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    /// Shortens the lease of a lock of ours as far as it goes.
+    fn shorten(&mut self, names: &LockName) -> Result<(), NotEnded> {
+        let world = self.world;
+        let shortened = expire_if(&mut self.link, names, |payload| world.is_ours(payload));
+        match shortened.map_err(|error| ServerError::new(world.explain(&error)))? {
+            true => Ok(()),
+            false => Err(NotEnded::Refused("somebody else holds it")),
+        }
     }
 
     /// Writes down that the lease of a lock ended.

@@ -1,9 +1,9 @@
 //! Directs the strands of a plan by the turns of a schedule.
 
 use super::ReplayError;
-use super::leases::{Held, Leases};
+use super::leases::{Held, Leases, NotEnded};
 use super::score::Score;
-use crate::clock::{Clock, VirtualClock};
+use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::lock::LockName;
 use crate::runtime::rules::Fate;
 use crate::runtime::stops::{Resume, Stop};
@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_micros(1);
 /// A strand that goes on when it is told to.
 pub(super) trait Player {
     /// Lets it go on until it stops again; nothing if it has ended instead.
-    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, ReplayError>;
+    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped>;
 }
 
 /// A strand in a play.
@@ -124,18 +124,29 @@ impl<'a, P: Player> Play<'a, P> {
     fn take(&mut self, turn: Turn) -> Result<(), ReplayError> {
         let refused = match turn {
             _ if self.roles.iter().all(Role::has_ended) => Some("all actors have ended"),
-            Turn::Expire(lock) => match self.timing {
-                Timing::Async => self.leases.end(lock)?.err(),
-                Timing::Strict => Some("that is not the next thing to happen"),
-            },
+            Turn::Expire(_) if self.timing == Timing::Strict => {
+                Some("that is not the next thing to happen")
+            }
+            Turn::Expire(_) => None,
             Turn::Step(strand) | Turn::LoseReply(strand) | Turn::Crash(strand) => {
-                match self.refusal(strand, turn) {
-                    None => return self.resume(strand, how(turn)),
-                    refused => refused,
-                }
+                self.refusal(strand, turn)
             }
         };
-        refused.map_or(Ok(()), |but| Err(self.score.parted(&self.asks(turn), but)))
+        match (refused, turn) {
+            (Some(but), _) => Err(self.score.parted(&self.asks(turn), but)),
+            (None, Turn::Step(strand)) => self.resume(strand, Resume::Go),
+            (None, Turn::LoseReply(strand)) => self.resume(strand, Resume::LoseReply),
+            (None, Turn::Crash(strand)) => self.resume(strand, Resume::Crash),
+            (None, Turn::Expire(lock)) => self.end_lease(lock),
+        }
+    }
+
+    fn end_lease(&mut self, lock: usize) -> Result<(), ReplayError> {
+        self.leases.end(lock).map_err(|error| match error {
+            NotEnded::Refused(but) => self.score.parted(&self.asks(Turn::Expire(lock)), but),
+            NotEnded::Stopped(why) => self.score.stopped(why),
+            NotEnded::Failed(error) => error.into(),
+        })
     }
 
     /// Why a strand can't do what a turn asks for.
@@ -181,6 +192,20 @@ impl<'a, P: Player> Play<'a, P> {
     /// Lets time pass until then, leases end by the way, and those go on who slept so long.
     fn sleep_until(&mut self, wake: Duration) -> Result<(), ReplayError> {
         self.check()?;
+        match self.world.time {
+            Time::Virtual(_) => self.pass_with_leases(wake)?,
+            // A real server's time goes its own way; the schedule says what ends now.
+            Time::Wall(_) => {
+                while let Some(Turn::Expire(lock)) = self.score.next_expiry() {
+                    self.end_lease(lock)?;
+                }
+                self.pass(wake);
+            }
+        }
+        self.resume_all(|role| role.wake().is_some_and(|at| at <= wake), || Resume::Go)
+    }
+
+    fn pass_with_leases(&mut self, until: Duration) -> Result<(), ReplayError> {
         let mut before = Vec::new();
         for lock in 0..self.world.locks.len() {
             let held = self.leases.held(lock)?;
@@ -188,13 +213,13 @@ impl<'a, P: Player> Play<'a, P> {
             before.extend(held.zip(end).map(|(held, end)| (end, lock, held)));
         }
         before.sort_by_key(|(end, lock, _)| (*end, *lock));
-        self.pass(wake);
+        self.pass(until);
         for (end, lock, held) in before {
             if self.leases.held(lock)?.is_none() {
-                self.expired(lock, &held, end.min(wake))?;
+                self.expired(lock, &held, end.min(until))?;
             }
         }
-        self.resume_all(|role| role.wake().is_some_and(|at| at <= wake), || Resume::Go)
+        Ok(())
     }
 
     /// Notes that a lease ended by itself, which must be the next turn.
@@ -236,7 +261,7 @@ impl<'a, P: Player> Play<'a, P> {
     fn resume(&mut self, strand: usize, mut how: Resume) -> Result<(), ReplayError> {
         let Some(role) = self.roles.get_mut(strand) else { return Ok(()) };
         role.place = loop {
-            match role.player.go_on(how)? {
+            match role.player.go_on(how).map_err(|why| self.score.stopped(why))? {
                 None => break Place::Nowhere,
                 Some(Stop::Sleep(duration)) if self.timing == Timing::Async => {
                     role.time.advance_to(role.time.now().saturating_add(duration));
@@ -275,14 +300,6 @@ impl<'a, P: Player> Play<'a, P> {
     fn key(&self, lock: usize) -> String {
         let key = self.world.locks.get(lock).map(LockName::key);
         key.map_or_else(|| format!("lock {}", lock + 1), str::to_owned)
-    }
-}
-
-fn how(turn: Turn) -> Resume {
-    match turn {
-        Turn::LoseReply(_) => Resume::LoseReply,
-        Turn::Crash(_) => Resume::Crash,
-        Turn::Step(_) | Turn::Expire(_) => Resume::Go,
     }
 }
 

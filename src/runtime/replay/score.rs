@@ -22,6 +22,12 @@ impl<'a> Score<'a> {
         turn
     }
 
+    /// Takes the next turn if it is the end of a lease.
+    pub fn next_expiry(&mut self) -> Option<Turn> {
+        let is_expiry = matches!(self.turns.get(self.taken), Some(Turn::Expire(_)));
+        is_expiry.then(|| self.next()).flatten()
+    }
+
     /// That it can't go on: what the turn at hand asks for, and why that can't be.
     pub fn parted(&self, asks: &str, but: &str) -> ReplayError {
         let (turn, of) = (self.taken, self.turns.len());
