@@ -19,13 +19,14 @@ mod tape;
 mod threads;
 mod volley;
 
+pub use crate::scenario::Timing;
 pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
 pub use longest::longest;
 pub use model::Model;
 pub use replay::{ReplayError, replay};
-pub use schedule::{Schedule, ScheduleError, Timing, Turn};
+pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};

@@ -6,16 +6,7 @@ mod text;
 pub use text::ScheduleError;
 
 use crate::check::Property;
-
-/// When a lease may end while orderings are explored (design, "Words").
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Timing {
-    /// Any actor may be paused anywhere, so a lease may end between any two steps.
-    #[default]
-    Async,
-    /// Time passes only as the steps say; a Redis command takes none.
-    Strict,
-}
+use crate::scenario::Timing;
 
 /// One entry of a schedule. Strands and locks are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -66,7 +66,8 @@ fn diagnoses() -> [(&'static str, &'static str); Diagnosis::ALL.len()] {
     Diagnosis::ALL.map(|diagnosis| (diagnosis.word(), diagnosis.word()))
 }
 
-fn properties() -> [(&'static str, Property); Property::ALL.len()] {
+/// The words for what is looked for.
+pub(super) fn properties() -> [(&'static str, Property); Property::ALL.len()] {
     Property::ALL.map(|property| (property.word(), property))
 }
 
@@ -137,7 +138,8 @@ impl What {
             return Self::totals(table, &totals, scope);
         }
         if let Some(first) = table.get("finds").or(table.get("free_of")) {
-            return Self::findings(table, first);
+            with(table, first, &["finds", "free_of"])?;
+            return Ok(Self::Findings(findings(table, |_| None)?));
         }
         let kind = table.one_of(&KINDS)?;
         match kind.name {
@@ -189,28 +191,6 @@ impl What {
         Ok(Self::Totals { group, counts })
     }
 
-    /// What the checkers must find, and must not.
-    fn findings(table: &Table<'_>, first: Field<'_>) -> Result<Self, ScenarioError> {
-        with(table, first, &["finds", "free_of"])?;
-        let mut findings: Vec<(Property, bool)> = Vec::new();
-        for (name, found) in [("finds", true), ("free_of", false)] {
-            let Some(field) = table.get(name) else { continue };
-            let words = field.one_or_more()?;
-            if words.is_empty() {
-                return Err(field.error(format!("\"{name}\" names nothing; leave it out")));
-            }
-            for word in words {
-                let property = word.word(&properties())?;
-                if findings.iter().any(|(named, _)| *named == property) {
-                    let message = format!("{} is named twice", quoted(property.word()));
-                    return Err(word.error(message));
-                }
-                findings.push((property, found));
-            }
-        }
-        Ok(Self::Findings(findings))
-    }
-
     fn bind(&self, binding: &Binding) -> Result<Vec<Expectation>, ScenarioError> {
         match self {
             Self::Totals { group, counts } => counts
@@ -244,6 +224,34 @@ fn with(table: &Table<'_>, kind: Field<'_>, fitting: &[&str]) -> Result<(), Scen
             Err(field.error_at_key(message))
         }
     }
+}
+
+/// What the checkers must find (`finds`), and must not (`free_of`). `refused` says why a property
+/// can't be named here, if it can't.
+pub(super) fn findings(
+    table: &Table<'_>,
+    refused: fn(Property) -> Option<&'static str>,
+) -> Result<Vec<(Property, bool)>, ScenarioError> {
+    let mut findings: Vec<(Property, bool)> = Vec::new();
+    for (name, found) in [("finds", true), ("free_of", false)] {
+        let Some(field) = table.get(name) else { continue };
+        let words = field.one_or_more()?;
+        if words.is_empty() {
+            return Err(field.error(format!("\"{name}\" names nothing; leave it out")));
+        }
+        for word in words {
+            let property = word.word(&properties())?;
+            if let Some(why) = refused(property) {
+                return Err(word.error(format!("{} {why}", quoted(property.word()))));
+            }
+            if findings.iter().any(|(named, _)| *named == property) {
+                let message = format!("{} is named twice", quoted(property.word()));
+                return Err(word.error(message));
+            }
+            findings.push((property, found));
+        }
+    }
+    Ok(findings)
 }
 
 /// `status`, and the `error` that may stand beside it.

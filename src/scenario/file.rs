@@ -1,11 +1,13 @@
-//! A scenario file as a whole: what it says of itself, its parameters, locks, actors, rules and
-//! expectations; and how it becomes a plan.
+//! A scenario file as a whole: what it says of itself, its actors, rules and expectations, what its
+//! exploration must come to; and how it becomes a plan.
 
 use super::actor::{ActorSpec, MOST_STEPS, unrolled};
+use super::declared::{hazards, locks, parameters};
 use super::error::{ScenarioError, quoted};
 use super::expect::ExpectSpec;
+use super::exploration::{Exploration, ExplorationSpec, explorations};
 use super::names::Wait;
-use super::parameter::{self, Kind, MOST, Parameter};
+use super::parameter::{self, MOST, Parameter};
 use super::plan::{ActorPlan, LockPlan, Plan, Rule, Value};
 use super::read::{Field, Source, Table};
 use super::rule::RuleSpec;
@@ -21,7 +23,7 @@ use std::time::Duration;
 pub(super) const FORMAT: u32 = 1;
 
 /// What a file may say.
-pub(super) const MEMBERS: [Member; 10] = [
+pub(super) const MEMBERS: [Member; 11] = [
     needed("format", Shape::Format, "the number of the format"),
     needed("name", Shape::Name, "the scenario's name"),
     needed("title", Shape::Line, "one line that says what happens"),
@@ -32,27 +34,8 @@ pub(super) const MEMBERS: [Member; 10] = [
     needed("actors", Shape::List("actor"), "who takes part"),
     optional("rules", Shape::List("rule"), "what is done to single commands and pause points"),
     optional("expect", Shape::List("expectation"), "what must come out"),
+    optional("explore", Shape::List("exploration"), "what exploring all orderings must come to"),
 ];
-
-/// What a parameter may say.
-pub(super) const PARAMETER: [Member; 5] = [
-    needed("type", Shape::Word(|| words(&TYPES)), "what it may be"),
-    optional("default", Shape::Value, "its value if none is given"),
-    optional("min", Shape::Whole, "the least that a count may be"),
-    optional("max", Shape::Whole, "the most that a count may be"),
-    needed("help", Shape::Line, "one line on what it is"),
-];
-
-const ANY_COUNT: Kind = Kind::Count { min: 1, max: MOST };
-const TYPES: [(&str, Kind); 3] =
-    [("count", ANY_COUNT), ("duration", Kind::Duration), ("ttl", Kind::Ttl)];
-
-/// What a lock may say.
-pub(super) const LOCK: [Member; 1] =
-    [optional("run_suffix", Shape::Line, "what is appended to the run directory's path")];
-
-/// The most locks, and the most parameters, that a file may have.
-const MOST_DECLARED: usize = 100;
 
 /// A scenario file, read and found sound: it binds with its own defaults.
 ///
@@ -96,6 +79,7 @@ pub struct Scenario {
     rules: Vec<RuleSpec>,
     waits: Vec<Wait>,
     expectations: Vec<ExpectSpec>,
+    explorations: Vec<ExplorationSpec>,
 }
 
 impl Scenario {
@@ -104,7 +88,14 @@ impl Scenario {
         let source = Source::new(file, text)?;
         let scenario = Self::read(&source)?;
         for protocol in words(&PROTOCOLS) {
-            scenario.bind(&BTreeMap::new(), protocol, Ttl::DEFAULT, Duration::ZERO)?;
+            let bind = |given: &BTreeMap<_, _>| {
+                scenario.bind(given, protocol, Ttl::DEFAULT, Duration::ZERO)
+            };
+            let none = BTreeMap::new();
+            bind(&none)?;
+            for exploration in scenario.explorations(&none, protocol, Ttl::DEFAULT)? {
+                bind(&exploration.with)?;
+            }
         }
         Ok(scenario)
     }
@@ -128,6 +119,7 @@ impl Scenario {
         let expectations = root.items("expect")?.into_iter();
         let expectations = expectations.map(|item| ExpectSpec::read(item, &mut scope));
         let expectations = expectations.collect::<Result<_, _>>()?;
+        let explorations = explorations(&root, &mut scope)?;
         if let Some(parameter) = scope.parameters.unused() {
             let name = &parameter.name;
             let message = format!("parameter \"{name}\" is not used; use it as \"${name}\"");
@@ -146,6 +138,7 @@ impl Scenario {
             rules,
             waits,
             expectations,
+            explorations,
         })
     }
 
@@ -159,7 +152,7 @@ impl Scenario {
         self.source.text()
     }
 
-    /// Tells one version of the file from the next: the first four bytes of its text's SHA-1.
+    /// Tells one version of the file from the next: the beginning of its SHA-1.
     pub fn digest(&self) -> u32 {
         let [a, b, c, d, ..] = sha1_smol::Sha1::from(self.file_text()).digest().bytes();
         u32::from_be_bytes([a, b, c, d])
@@ -219,6 +212,23 @@ impl Scenario {
             None => Ok(plan),
             Some((group, name)) => Err(self.waits_in_vain(group, name)),
         }
+    }
+
+    /// What the file asks of exploration under this protocol. Values of parameters that are given
+    /// go before those that the file names for the exploration, and these before the defaults.
+    pub fn explorations(
+        &self,
+        given: &BTreeMap<String, Value>,
+        protocol: &str,
+        default_ttl: Ttl,
+    ) -> Result<Vec<Exploration>, ScenarioError> {
+        let (source, parameters) = (&self.source, &self.parameters);
+        let bind = |spec: &ExplorationSpec| {
+            let with = spec.with(given);
+            let values = self.values(&with, default_ttl)?;
+            spec.bind(&Binding { source, parameters, values: &values, protocol }, with)
+        };
+        self.explorations.iter().filter(|spec| spec.is_for(protocol)).map(bind).collect()
     }
 
     fn bind_rules(
@@ -302,122 +312,6 @@ fn format(field: Field<'_>) -> Result<(), ScenarioError> {
         FORMAT => Ok(()),
         other => Err(field.error(format!("this program reads format {FORMAT}, not {other}"))),
     }
-}
-
-fn hazards(root: &Table<'_>) -> Result<Vec<String>, ScenarioError> {
-    let mut hazards = Vec::new();
-    for field in root.need("hazards")?.items()? {
-        let hazard = field.name('-')?;
-        if hazards.contains(&hazard) {
-            return Err(field.error(format!("hazard \"{hazard}\" is named twice")));
-        }
-        hazards.push(hazard);
-        if hazards.len() > MOST_DECLARED {
-            return Err(field.error(format!("at most {MOST_DECLARED} hazards")));
-        }
-    }
-    Ok(hazards)
-}
-
-/// The members of a table of the file's own names, in order.
-fn declared<'a>(field: Field<'a>, what: &'static str) -> Result<Vec<Field<'a>>, ScenarioError> {
-    let fields = field.table(what)?.in_order();
-    match fields.get(MOST_DECLARED) {
-        None => Ok(fields),
-        Some(field) => {
-            Err(field.error_at_key(format!("at most {MOST_DECLARED} may stand in {what}")))
-        }
-    }
-}
-
-fn parameters(root: &Table<'_>) -> Result<Vec<Parameter>, ScenarioError> {
-    let fields = root.get("parameters").map_or(Ok(Vec::new()), |f| declared(f, "parameters"))?;
-    fields.into_iter().map(parameter).collect()
-}
-
-fn parameter(field: Field<'_>) -> Result<Parameter, ScenarioError> {
-    let name = field.own_name()?;
-    let table = field.table("a parameter")?;
-    table.only(&names(&PARAMETER))?;
-    let kind = kind(&table)?;
-    let help = table.need("help")?.line()?;
-    let mut parameter = Parameter { name, help, kind, default: None, declared_at: field.key_at };
-    let default = match kind {
-        Kind::Ttl => table.get("default"),
-        Kind::Count { .. } | Kind::Duration => Some(table.need("default")?),
-    };
-    parameter.default = default.map(|field| default_value(&parameter, field)).transpose()?;
-    Ok(parameter)
-}
-
-fn kind(table: &Table<'_>) -> Result<Kind, ScenarioError> {
-    let kind = table.need("type")?.word(&TYPES)?;
-    let (min, max) = (table.get("min"), table.get("max"));
-    if kind != ANY_COUNT {
-        return match min.or(max) {
-            None => Ok(kind),
-            Some(field) => {
-                Err(field
-                    .error_at_key(format!("\"{}\" goes with type = \"count\" only", field.name)))
-            }
-        };
-    }
-    let low = min.map_or(Ok(1), |field| field.count())?;
-    let high = max.map_or(Ok(MOST), |field| field.count())?;
-    match max.or(min) {
-        Some(field) if low > high || high > MOST => Err(field
-            .error(format!("a count is from \"min\" to \"max\", and \"max\" is at most {MOST}"))),
-        _ => Ok(Kind::Count { min: low, max: high }),
-    }
-}
-
-fn default_value(parameter: &Parameter, field: Field<'_>) -> Result<Value, ScenarioError> {
-    let value = match parameter.kind {
-        Kind::Count { .. } => Value::Count(field.count()?),
-        Kind::Duration | Kind::Ttl => {
-            let text = field.text()?;
-            let value = parameter.parse(text);
-            return value.map_err(|right| field.error(format!("{}: {right}", quoted(text))));
-        }
-    };
-    parameter.check(value).map_err(|message| field.error(message))
-}
-
-fn locks(root: &Table<'_>) -> Result<Vec<LockPlan>, ScenarioError> {
-    let mut locks: Vec<LockPlan> = Vec::new();
-    for field in declared(root.need("locks")?, "locks")? {
-        let lock = lock(field)?;
-        if let Some(same) = locks.iter().find(|other| other.run_suffix == lock.run_suffix) {
-            let message = format!(
-                "locks \"{}\" and \"{}\" are of one run; give each its own \"run_suffix\"",
-                same.name, lock.name
-            );
-            return Err(field.error_at_key(message));
-        }
-        locks.push(lock);
-    }
-    if locks.is_empty() {
-        return Err(root.need("locks")?.error_at_key("a scenario needs a lock: [locks.main]"));
-    }
-    Ok(locks)
-}
-
-fn lock(field: Field<'_>) -> Result<LockPlan, ScenarioError> {
-    const LONGEST: usize = 40;
-    let name = field.own_name()?;
-    let table = field.table("a lock")?;
-    table.only(&names(&LOCK))?;
-    let suffix = table.get("run_suffix").map(|field| Ok((field, field.text()?))).transpose()?;
-    let Some((field, suffix)) = suffix else {
-        return Ok(LockPlan { name, run_suffix: String::new() });
-    };
-    // What means something in a glob is plain in a path.
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-*?[]".contains(c);
-    if suffix.len() > LONGEST || !suffix.chars().all(plain) {
-        let allowed = format!("up to {LONGEST} letters, digits, _, - and *?[]");
-        return Err(field.error(format!("{} must be {allowed}", quoted(suffix))));
-    }
-    Ok(LockPlan { name, run_suffix: suffix.to_owned() })
 }
 
 fn actors(

@@ -8,10 +8,13 @@
 mod action;
 mod actor;
 mod catalogue;
+mod declared;
 mod duration;
 mod error;
 mod expect;
+mod exploration;
 mod file;
+mod lifted;
 mod names;
 mod parameter;
 mod plan;
@@ -29,6 +32,7 @@ mod waits;
 pub use catalogue::catalogue;
 pub use duration::parse as parse_duration;
 pub use error::{ScenarioError, unknown};
+pub use exploration::{Exploration, Timing};
 pub use file::Scenario;
 pub use parameter::{Kind, Parameter};
 pub use plan::{

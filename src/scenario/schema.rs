@@ -5,7 +5,7 @@
 use super::action::VERBS;
 use super::step::{BESIDE, BESIDE_ALL};
 use super::vocabulary::{Member, Shape};
-use super::{actor, expect, file, rule};
+use super::{actor, declared, expect, exploration, file, rule};
 use serde_json::{Map, Value, json};
 
 /// The JSON Schema of scenario files.
@@ -29,13 +29,14 @@ pub fn schema() -> Value {
                 { "const": 0 },
             ],
         },
-        "parameter": table(&file::PARAMETER),
-        "lock": table(&file::LOCK),
+        "parameter": table(&declared::PARAMETER),
+        "lock": table(&declared::LOCK),
         "actor": table(&actor::MEMBERS),
         "step": { "oneOf": VERBS.iter().map(step).collect::<Vec<_>>() },
         "rule": rule(),
         "expectation": expectation(&[&expect::CASE, &expect::WHAT], &["all"]),
         "expected": expectation(&[&expect::WHAT], &[]),
+        "exploration": exploration(),
     });
     for (name, value) in head {
         put(&mut schema, name, value);
@@ -76,6 +77,7 @@ fn described(shape: Shape, help: &str) -> Value {
 }
 
 fn of(shape: Shape) -> Value {
+    let value = || json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] });
     let one_or_more = |one: Value| json!({ "anyOf": [one, { "type": "array", "items": one }] });
     match shape {
         Shape::Format => json!({ "const": file::FORMAT }),
@@ -83,7 +85,7 @@ fn of(shape: Shape) -> Value {
         Shape::Hazards => list(json!({ "type": "string", "pattern": NAME_WITH_HYPHENS })),
         Shape::Line | Shape::Lines | Shape::Reference => json!({ "type": "string" }),
         Shape::Whole => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
-        Shape::Value => json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] }),
+        Shape::Value => value(),
         Shape::Count => reference("count"),
         Shape::Time => reference("time"),
         Shape::Flag => json!({ "type": "boolean" }),
@@ -93,6 +95,7 @@ fn of(shape: Shape) -> Value {
         Shape::Command => json!({ "type": "string", "pattern": "^[A-Z]{1,20}$" }),
         Shape::Texts => list(json!({ "type": "string" })),
         Shape::Conditions => one_or_more(json!({ "type": "string" })),
+        Shape::Values => json!({ "type": "object", "additionalProperties": value() }),
         Shape::List(name) => list(reference(name)),
         Shape::Table(name) => json!({
             "type": "object",
@@ -137,6 +140,13 @@ fn expectation(members: &[&[Member]], others: &[&str]) -> Value {
     let kinds = expect::KINDS.iter().chain(others);
     let kinds: Vec<Value> = kinds.map(|kind| json!({ "required": [kind] })).collect();
     put(&mut schema, "anyOf", json!(kinds));
+    schema
+}
+
+fn exploration() -> Value {
+    let mut schema = table(&exploration::MEMBERS);
+    let needed = ["finds", "free_of"].map(|member| json!({ "required": [member] }));
+    put(&mut schema, "anyOf", json!(needed));
     schema
 }
 

@@ -79,6 +79,11 @@ impl<'a> Parameters<'a> {
         Self { declared, used: vec![false; declared.len()] }
     }
 
+    /// All that are declared.
+    pub(super) fn declared(&self) -> &'a [Parameter] {
+        self.declared
+    }
+
     fn refer(&mut self, name: &str, unit: Unit) -> Result<usize, String> {
         let (position, parameter) = parameter::find(self.declared, name)?;
         if let Some(used) = self.used.get_mut(position) {

@@ -51,6 +51,8 @@ pub(super) enum Shape {
     Conditions,
     /// A list of what the schema defines under this name.
     List(&'static str),
+    /// A table of values, by parameter.
+    Values,
     /// A table of the file's own names for what the schema defines under this name.
     Table(&'static str),
 }

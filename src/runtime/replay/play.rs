@@ -94,7 +94,7 @@ impl<'a, P: Player> Play<'a, P> {
 
     /// Plays all turns.
     pub fn perform(&mut self) -> Result<(), ReplayError> {
-        self.resume_all(|_| true, || Resume::Go)?;
+        (0..self.roles.len()).try_for_each(|strand| self.resume(strand, Resume::Go))?;
         self.settle()?;
         while let Some(turn) = self.score.next() {
             self.check()?;
@@ -163,46 +163,64 @@ impl<'a, P: Player> Play<'a, P> {
         }
     }
 
-    /// Lets everything happen that is no turn, until somebody is before a step or all have ended.
+    /// Lets everything happen that is no turn, until somebody is before a step or all have ended:
+    /// those who wait look again, those get up whose sleep is over, and time passes when nobody can
+    /// go on.
     fn settle(&mut self) -> Result<(), ReplayError> {
         loop {
-            self.look_again()?;
+            if self.stir()? {
+                continue;
+            }
             if self.roles.iter().any(Role::is_at_step) || self.roles.iter().all(Role::has_ended) {
                 return Ok(());
             }
             match self.roles.iter().filter_map(Role::wake).min() {
                 Some(wake) => self.sleep_until(wake)?,
-                // Whoever waits now waits in vain.
-                None => self.resume_all(Role::is_blocked, || Resume::GiveUp)?,
+                None => self.give_up()?,
             }
         }
     }
 
-    /// Lets those who wait look whether it has happened, until nothing more happens.
-    fn look_again(&mut self) -> Result<(), ReplayError> {
-        loop {
-            let happenings = self.world.happenings();
-            self.resume_all(Role::is_blocked, || Resume::Go)?;
-            if self.world.happenings() == happenings {
-                return Ok(());
+    /// Lets each go on, in their order, who waits or has slept long enough; tells whether that
+    /// changed anything.
+    fn stir(&mut self) -> Result<bool, ReplayError> {
+        let happenings = self.world.happenings();
+        let mut moved = false;
+        for strand in 0..self.roles.len() {
+            let is_up = |role: &Role<P>| role.wake().is_some_and(|wake| wake <= self.now);
+            let role = self.roles.get(strand);
+            if role.is_some_and(|role| role.is_blocked() || is_up(role)) {
+                self.resume(strand, Resume::Go)?;
+                moved |= !self.roles.get(strand).is_some_and(Role::is_blocked);
             }
         }
+        Ok(moved || self.world.happenings() != happenings)
     }
 
-    /// Lets time pass until then, leases end by the way, and those go on who slept so long.
+    /// Whoever waits now waits in vain.
+    fn give_up(&mut self) -> Result<(), ReplayError> {
+        for strand in 0..self.roles.len() {
+            if self.roles.get(strand).is_some_and(Role::is_blocked) {
+                self.resume(strand, Resume::GiveUp)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets time pass until then, and leases end by the way.
     fn sleep_until(&mut self, wake: Duration) -> Result<(), ReplayError> {
         self.check()?;
         match self.world.time {
-            Time::Virtual(_) => self.pass_with_leases(wake)?,
+            Time::Virtual(_) => self.pass_with_leases(wake),
             // A real server's time goes its own way; the schedule says what ends now.
             Time::Wall(_) => {
                 while let Some(Turn::Expire(lock)) = self.score.next_expiry() {
                     self.end_lease(lock)?;
                 }
                 self.pass(wake);
+                Ok(())
             }
         }
-        self.resume_all(|role| role.wake().is_some_and(|at| at <= wake), || Resume::Go)
     }
 
     fn pass_with_leases(&mut self, until: Duration) -> Result<(), ReplayError> {
@@ -244,17 +262,6 @@ impl<'a, P: Player> Play<'a, P> {
         if self.timing == Timing::Strict {
             self.roles.iter().for_each(|role| role.time.advance_to(until));
         }
-    }
-
-    /// Lets all such strands go on, in their order.
-    fn resume_all(
-        &mut self,
-        is_such: impl Fn(&Role<P>) -> bool,
-        how: impl Fn() -> Resume,
-    ) -> Result<(), ReplayError> {
-        let such = |(index, role): (usize, &Role<P>)| is_such(role).then_some(index);
-        let such: Vec<usize> = self.roles.iter().enumerate().filter_map(such).collect();
-        such.into_iter().try_for_each(|strand| self.resume(strand, how()))
     }
 
     /// Lets a strand go on to where it stops next.

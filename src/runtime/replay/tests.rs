@@ -3,31 +3,14 @@ use crate::check::{Property, check};
 use crate::history::{Change, EventKind, FailureKind};
 use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
 use crate::runtime::Schedule;
-use crate::scenario::{Action, Plan, RuleEffect, Scenario, Step, catalogue};
+use crate::scenario::{Scenario, catalogue};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// The plan without what forces an order on it.
-fn lifted(mut plan: Plan) -> Plan {
-    let forces =
-        |effect: &RuleEffect| matches!(effect, RuleEffect::HoldUntil(_) | RuleEffect::Delay(_));
-    let (gone, stay) = plan.rules.into_iter().partition(|rule| forces(&rule.effect));
-    let gone: Vec<crate::scenario::Rule> = gone;
-    let waits_for_one = |step: &Step| match &step.action {
-        Action::Await { signal } => gone.iter().any(|rule| rule.name == *signal),
-        _ => false,
-    };
-    for actor in &mut plan.actors {
-        actor.steps = actor.steps.iter().filter(|step| !waits_for_one(step)).cloned().collect();
-    }
-    plan.rules = stay;
-    plan
-}
-
 fn model(scenario: &Scenario, protocol: &'static dyn Protocol, timing: Timing) -> Model {
     let bound = scenario.bind(&BTreeMap::new(), protocol.name(), Ttl::DEFAULT, Duration::ZERO);
-    let plan = lifted(bound.unwrap());
+    let plan = bound.unwrap().lifted();
     let origin = Schedule {
         scenario: scenario.name().into(),
         digest: scenario.digest(),

@@ -22,16 +22,6 @@ pub struct ScheduleError {
     pub what: String,
 }
 
-impl Timing {
-    /// The word that schedules and reports use.
-    pub fn word(self) -> &'static str {
-        match self {
-            Timing::Async => "async",
-            Timing::Strict => "strict",
-        }
-    }
-}
-
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scenario, protocol) = (Escaped(&self.scenario), Escaped(&self.protocol));
@@ -203,8 +193,7 @@ fn scenario(field: Part<'_>) -> Result<(String, u32), ScheduleError> {
 }
 
 fn timing(field: Part<'_>) -> Result<Timing, ScheduleError> {
-    let known = [Timing::Async, Timing::Strict].into_iter();
-    let found = known.into_iter().find(|timing| timing.word() == field.text);
+    let found = Timing::ALL.into_iter().find(|timing| timing.word() == field.text);
     found.ok_or_else(|| {
         field.error(format!("the timing is async or strict, and not {:?}", field.text))
     })

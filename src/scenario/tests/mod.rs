@@ -2,7 +2,9 @@
 
 mod broken;
 mod builtin;
+mod explorations;
 mod hazards;
+mod lifted;
 mod mistakes;
 mod mistakes_of_rules;
 mod plans;
@@ -145,6 +147,17 @@ finds = "foreign_release"
 [[expect]]
 finds = ["overlap", "silent_loss"]
 free_of = ["deadlock"]
+
+[[explore]]
+protocol = "hardened"
+timing = "strict"
+crashes = "$tries - 1"
+faults = 1
+preemptions = 4
+max_time = "$ttl + 20s"
+finds = ["stuck_lock", "token_drift"]
+free_of = "lost_update"
+with = { tries = 2, ttl = "40s" }
 "#;
 
 /// Puts `new` in place of `old` in a file. `^` in `new` marks the place that the error must name;

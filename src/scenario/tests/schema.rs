@@ -48,6 +48,9 @@ fn plain_mistakes_do_not_fit_the_schema() {
         ("finds = \"foreign_release\"", "finds = \"foreign\""),
         ("finds = \"foreign_release\"", ""),
         ("name = \"slow write\"", ""),
+        ("timing = \"strict\"", "timing = \"sync\""),
+        ("free_of = \"lost_update\"", "free_of = \"starvation\""),
+        ("{ tries = 2, ttl = \"40s\" }", "{ tries = [2] }"),
     ] {
         assert_eq!(RACE.matches(old).count(), 1, "{old}");
         let value: Value = toml::from_str(&RACE.replace(old, new)).unwrap();
