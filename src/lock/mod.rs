@@ -21,7 +21,7 @@ pub use legacy::{Legacy, is_locked};
 pub use name::{LockName, NameError, RunDirectory, RunGroup};
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, LockError, Protocol};
-pub use recovery::{Fence, delete_if, replace_if, restore};
+pub use recovery::{Fence, delete_if, expire_if, replace_if, restore};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};

@@ -2,7 +2,7 @@
 
 use super::{LockError, LockName, Payload};
 use crate::gate::Link;
-use redis::{RedisError, Value};
+use redis::{Pipeline, RedisError, Value};
 
 /// Deletes the lock key if it still holds exactly this payload, and sets its flag to `false`; says
 /// whether it did.
@@ -44,6 +44,30 @@ pub fn replace_if(
     ours: impl Fn(&Payload) -> bool,
     payload: &str,
 ) -> Result<bool, LockError> {
+    let mut change = redis::pipe();
+    change.atomic().cmd("SET").arg(lock.key()).arg(payload).arg("XX").arg("KEEPTTL");
+    change_watched(link, lock, ours, "SET", &change)
+}
+
+/// Lets the lease of a lock end in a millisecond, if its holder is one of `ours`; says whether it
+/// did.
+pub fn expire_if(
+    link: &mut dyn Link,
+    lock: &LockName,
+    ours: impl Fn(&Payload) -> bool,
+) -> Result<bool, LockError> {
+    let mut change = redis::pipe();
+    change.atomic().cmd("PEXPIRE").arg(lock.key()).arg(1);
+    change_watched(link, lock, ours, "PEXPIRE", &change)
+}
+
+fn change_watched(
+    link: &mut dyn Link,
+    lock: &LockName,
+    ours: impl Fn(&Payload) -> bool,
+    command: &'static str,
+    change: &Pipeline,
+) -> Result<bool, LockError> {
     let mut attempt = || -> Result<bool, RedisError> {
         redis::cmd("WATCH").arg(lock.key()).exec(link)?;
         let raw: Option<Vec<u8>> = redis::cmd("GET").arg(lock.key()).query(link)?;
@@ -51,12 +75,10 @@ pub fn replace_if(
             redis::cmd("UNWATCH").exec(link)?;
             return Ok(false);
         }
-        let mut change = redis::pipe();
-        change.atomic().cmd("SET").arg(lock.key()).arg(payload).arg("XX").arg("KEEPTTL");
         let reply: Value = change.query(link)?;
         Ok(reply != Value::Nil)
     };
-    attempt().map_err(|source| LockError::Redis { command: "SET", key: lock.key().into(), source })
+    attempt().map_err(|source| LockError::Redis { command, key: lock.key().into(), source })
 }
 
 /// Deletes the lock key and sets or removes the flag, if what the key holds is as it should be.

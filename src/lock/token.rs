@@ -109,7 +109,7 @@ impl Identity {
         }
     }
 
-    /// One of several in the same run: none gives a token that another one gives.
+    /// One of several that are the same in each run and have no token in common.
     pub fn repeatable_of(number: usize) -> Self {
         let first = (number as u64) << 32;
         Self { source: Source::Counted(AtomicU64::new(first)), ..Self::repeatable() }
@@ -175,6 +175,8 @@ mod tests {
         let second = a.issue();
         assert_ne!(first, second);
         assert_eq!((first.clone(), second), (b.issue(), b.issue()));
+        assert_eq!(Identity::repeatable_of(0).issue(), first);
+        assert_ne!(Identity::repeatable_of(1).issue(), first);
         for token in [first, Identity::of_this_process().issue()] {
             let text = token.as_str();
             assert_eq!(text.len(), 32);

@@ -117,16 +117,20 @@ fn task(
     actors: Range<usize>,
 ) -> Result<Task, ServerError> {
     let connection = world.server.connect(0)?;
-    let stack = DefaultStack::new(STACK).map_err(|error| {
-        ServerError::new(format!("cannot make another coroutine: {error}; use fewer actors"))
-    })?;
-    Ok(Coroutine::with_stack(stack, move |yielder, ()| {
+    Ok(Coroutine::with_stack(stack()?, move |yielder, ()| {
         let turn = Turn { yielder, clock };
         let clock = turn.clone();
         let new_gate = || Box::new(turn.clone()) as Box<dyn Gate>;
         let outside = Outside::new(&world.identity);
         Strand::new(&world, &clock, connection, new_gate(), &new_gate, outside).run(actors)
     }))
+}
+
+/// What a strand's coroutine runs on.
+pub(super) fn stack() -> Result<DefaultStack, ServerError> {
+    DefaultStack::new(STACK).map_err(|error| {
+        ServerError::new(format!("cannot make another coroutine: {error}; use fewer actors"))
+    })
 }
 
 /// A coroutine's way to let others have their turn: its gate and its clock.

@@ -6,6 +6,7 @@
 mod chance;
 mod coroutines;
 mod explore;
+mod longest;
 mod model;
 mod replay;
 mod rules;
@@ -23,8 +24,9 @@ pub use crate::scenario::Timing;
 pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
+pub use longest::longest;
 pub use model::Model;
-pub use replay::replay;
+pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
@@ -32,11 +34,11 @@ use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::controller::{
     Controller, ControllerError, Files, Registry, STATE_FILE, Written, count_on_file, initial_state,
 };
-use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Sequence};
+use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Moment, Sequence};
 use crate::lock::{
     Identity, Knowledge, LockError, LockName, Payload, Protocol, RunDirectory, Snapshot, Token,
 };
-use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
+use crate::scenario::{Plan, Start};
 use crate::server::{Connection, Server, ServerError};
 use explore::Cell;
 use rules::Counts;
@@ -105,6 +107,8 @@ pub struct World {
     silent: AtomicBool,
     /// Whether locks of others may be taken away.
     takes_by_force: AtomicBool,
+    /// Whether dumps are mirrored in the cache.
+    has_cache: bool,
     on_end: Box<dyn Fn() + Send + Sync>,
     /// Which shared local state was touched, where somebody wants to know.
     journal: Option<Mutex<Vec<Cell>>>,
@@ -217,29 +221,30 @@ impl World {
             failure: Mutex::default(),
             silent: AtomicBool::new(false),
             takes_by_force: AtomicBool::new(false),
+            has_cache: true,
             on_end,
             journal: None,
             initial_file: None,
         }
     }
 
-    /// The same world, but all that it has is the one server and memory: no lock of others can be
-    /// in the way, nobody reads the cache, and what is touched is noted.
-    fn explored(self) -> Self {
-        let files = Files::watched();
+    /// The same world, but all that it has is its server and these files in memory: no lock of
+    /// others can be in the way, and nobody reads the cache.
+    fn alone(self, files: Files) -> Self {
         for run in &self.runs {
-            let path = run.path().join(STATE_FILE);
             // In memory nothing fails.
-            let _ = files.replace(&path, initial_state().as_bytes());
+            let _ = files.replace(&run.path().join(STATE_FILE), initial_state().as_bytes());
         }
-        let first = self.runs.first().map(|run| run.path().join(STATE_FILE));
-        Self {
-            initial_file: first.and_then(|path| files.last_written(&path)),
-            files: Arc::new(files),
-            takes_by_force: AtomicBool::new(true),
-            journal: Some(Mutex::default()),
-            ..self
-        }
+        self.take_by_force(true);
+        Self { files: Arc::new(files), ..self }.without_cache()
+    }
+
+    /// The same world, but it notes what local state is touched that actors share.
+    fn watched(self) -> Self {
+        let world = self.alone(Files::watched());
+        let first = world.runs.first().map(|run| run.path().join(STATE_FILE));
+        let initial_file = first.and_then(|path| world.files.last_written(&path));
+        Self { journal: Some(Mutex::default()), initial_file, ..world }
     }
 
     /// Notes that shared local state is touched, if somebody wants to know.
@@ -315,14 +320,25 @@ impl World {
     /// Runs the plan once. An error means that it did not begin; what fails later is in the
     /// outcome.
     pub fn run(self: &Arc<Self>) -> Result<Outcome, ServerError> {
+        self.around(|strands| match &self.time {
+            Time::Wall(clock) => threads::run(self, clock, strands),
+            Time::Virtual(clock) => {
+                let skew = self.has_volley().then_some(Duration::ZERO);
+                Ok((coroutines::run(self, clock, strands)?, skew))
+            }
+        })
+    }
+
+    /// What comes before and after all strands; `run` lets them run and gives what they wrote down,
+    /// and the width of their volley.
+    fn around<E: From<ServerError>>(
+        &self,
+        run: impl FnOnce(Vec<Range<usize>>) -> Result<(Vec<Buffer>, Option<Duration>), E>,
+    ) -> Result<Outcome, E> {
         let mut link = self.prepare()?;
         let before = self.counts_before.get_or_init(|| self.counts());
         self.look_at_all(&mut link, "before");
-        let strands = strands(&self.plan);
-        let (mut buffers, start_skew) = match &self.time {
-            Time::Wall(clock) => threads::run(self, clock, strands)?,
-            Time::Virtual(clock) => (coroutines::run(self, clock, strands)?, None),
-        };
+        let (mut buffers, start_skew) = run(strands(&self.plan))?;
         buffers.push(std::mem::take(&mut lock(&self.late_events)));
         // One that did not answer would make us wait for the time-out once more.
         if !self.is_silent() {
@@ -339,11 +355,19 @@ impl World {
         Ok(Outcome {
             history: History::merge(self.head(), buffers),
             looks: std::mem::take(&mut lock(&self.looks)),
-            start_skew: start_skew.or(self.has_volley().then_some(Duration::ZERO)),
+            start_skew,
             updates,
             unmatched: self.unmatched(),
             failure: lock(&self.failure).take(),
         })
+    }
+
+    /// Now, as the next in the run's one sequence.
+    fn moment(&self) -> Moment {
+        match &self.time {
+            Time::Wall(clock) => self.sequence.moment(&**clock),
+            Time::Virtual(clock) => self.sequence.moment(&**clock),
+        }
     }
 
     fn head(&self) -> Head {
@@ -357,7 +381,6 @@ impl World {
 
     /// How the locks were left, by the last snapshots.
     fn left(&self) -> Vec<Event> {
-        let clock = self.time.clock();
         let looks = lock(&self.looks);
         let last = looks.iter().filter(|look| look.label == "after");
         let event = |look: &Look| {
@@ -375,11 +398,7 @@ impl World {
                     .map(|remembered| token(&remembered))
                     .collect(),
             };
-            Event {
-                moment: self.sequence.moment(&*clock),
-                actor: None,
-                kind: EventKind::Left(left),
-            }
+            Event { moment: self.moment(), actor: None, kind: EventKind::Left(left) }
         };
         last.map(event).collect()
     }
@@ -508,38 +527,6 @@ impl World {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The longest that a plan can take by its own durations.
-pub fn longest(plan: &Plan) -> Duration {
-    let of_actor = |actor: &ActorPlan| {
-        let start = match actor.start {
-            Start::Together => Duration::ZERO,
-            Start::InSequence { pause } => pause,
-            Start::After { delay } => delay,
-        };
-        start.saturating_add(of_steps(plan, &actor.steps))
-    };
-    let of_strand = |strand: Range<usize>| {
-        let actors = plan.actors.get(strand).unwrap_or_default();
-        actors.iter().map(of_actor).fold(Duration::ZERO, Duration::saturating_add)
-    };
-    strands(plan).into_iter().map(of_strand).max().unwrap_or_default()
-}
-
-fn of_steps(plan: &Plan, steps: &[Step]) -> Duration {
-    let of_step = |step: &Step| match &step.action {
-        Action::Work { duration, .. } | Action::Sleep { duration } | Action::Pause { duration } => {
-            *duration
-        }
-        Action::Acquire { wait, .. } => wait.unwrap_or(plan.wait),
-        Action::Locked { body, wait, .. } => {
-            of_steps(plan, body).saturating_add(wait.unwrap_or(plan.wait))
-        }
-        Action::Repeat { times, body } => of_steps(plan, body).saturating_mul(*times),
-        _ => Duration::ZERO,
-    };
-    steps.iter().map(of_step).fold(Duration::ZERO, Duration::saturating_add)
 }
 
 /// What one strand wrote down.

@@ -147,7 +147,7 @@ impl Ruled<'_> {
             RuleEffect::Crash => "the actor was killed before it".into(),
         };
         let event = Event {
-            moment: self.world.sequence.moment(self.clock),
+            moment: self.world.moment(),
             actor: Some(self.fate.actor.load(Ordering::Relaxed)),
             kind: EventKind::Fault { what: format!("{}: {what}", rule.name), effects: Vec::new() },
         };

@@ -74,6 +74,11 @@ impl World {
         *lock(&self.signals.late) = late;
     }
 
+    /// How many things have happened.
+    pub(super) fn happenings(&self) -> usize {
+        lock(&self.signals.happened).len()
+    }
+
     /// Lets a command run later.
     pub(super) fn postpone(&self, late: Late) {
         self.note(|| Cell::Late);

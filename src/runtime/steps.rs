@@ -3,9 +3,8 @@
 use super::explore::Cell;
 use super::strand::{Strand, stopped};
 use super::{World, lock};
-use crate::clock::Clock;
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
-use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Operation};
+use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Operation};
 use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
 use crate::scenario::{Action, Step};
 use crate::server::Server;
@@ -66,7 +65,7 @@ impl Strand<'_> {
                 looked.map_err(|error| self.lock_failure(&error))
             }
             Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => {
-                self.world.befall(self.clock, action)
+                self.world.befall(action)
             }
             Action::GetInstance { lock } => self.renew_instance(*lock),
             Action::ExternalDump { lock } => self.external_dump(*lock, operation),
@@ -281,6 +280,9 @@ impl Strand<'_> {
     /// Refuses to touch a lock of somebody else. One that comes after this look can't be helped.
     fn only_ours(&self, lock: usize) -> Result<(), Failure> {
         let (world, Some(names)) = (self.world, self.world.locks.get(lock)) else { return Ok(()) };
+        if world.takes_by_force() {
+            return Ok(());
+        }
         let failed = |message| Failure { kind: FailureKind::Environment, message };
         // Not over the actor's own connection: it is no part of the operation.
         let connected = world.server.connect(0);
@@ -411,7 +413,7 @@ fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), F
 
 impl World {
     /// Lets a misfortune befall the server.
-    fn befall(&self, clock: &dyn Clock, action: &Action) -> Result<(), Failure> {
+    fn befall(&self, action: &Action) -> Result<(), Failure> {
         self.note(|| Cell::Server);
         let Server::Embedded(engine) = &self.server else {
             let message = format!("{} needs the embedded server; leave out --redis", action.verb());
@@ -435,9 +437,13 @@ impl World {
         };
         let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
         let effects = gone.into_iter().map(deleted).collect();
-        let moment = self.sequence.moment(clock);
+        self.note_fault(self.moment(), what, effects);
+        Ok(())
+    }
+
+    /// Writes down what befell the server.
+    pub(super) fn note_fault(&self, moment: Moment, what: String, effects: Vec<Effect>) {
         let kind = EventKind::Fault { what, effects };
         lock(&self.late_events).push(Event { moment, actor: None, kind });
-        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::gate::{Gate, PausePoint};
 use crate::scenario::Instance;
 use crate::server::Connection;
 use corosensei::Yielder;
+use crossbeam::channel::{Receiver, Sender};
 use redis::{ConnectionLike, RedisError, RedisResult, Value};
 use std::io;
 use std::sync::Arc;
@@ -61,17 +62,35 @@ pub(super) enum Resume {
     GiveUp,
 }
 
-/// An actor's place in a coroutine: its gate and its clock.
+/// An actor's place in a coroutine, or in a thread: its gate and its clock.
 #[derive(Clone)]
 pub(super) struct Seat {
-    yielder: *const Yielder<Resume, Stop>,
+    way: Way,
     world: Arc<World>,
     fate: Arc<Fate>,
     /// The actor's own time, which whoever resumes it moves.
     time: Arc<VirtualClock>,
 }
 
-// SAFETY: a `Seat` lives inside the strand of the coroutine that it belongs to, which stays on the
+/// How an actor says that it stopped, and hears how it goes on.
+#[derive(Clone)]
+enum Way {
+    Coroutine(*const Yielder<Resume, Stop>),
+    Thread(Wire),
+}
+
+/// A thread's end of the wire to whoever directs it.
+#[derive(Clone)]
+pub(super) struct Wire {
+    /// Where it says that it stopped.
+    pub stops: Sender<Stop>,
+    /// Where it hears how it goes on.
+    pub orders: Receiver<Resume>,
+    /// When its time began, since 1970.
+    pub began: Duration,
+}
+
+// SAFETY: a `Seat` with a yielder lives inside the strand of the coroutine that it belongs to, which stays on the
 // thread of its scheduler; `Send` and `Sync` are asked for by the traits it serves, not used.
 unsafe impl Send for Seat {}
 // SAFETY: as above.
@@ -85,13 +104,30 @@ impl Seat {
         fate: Arc<Fate>,
         time: Arc<VirtualClock>,
     ) -> Self {
-        Self { yielder, world, fate, time }
+        Self { way: Way::Coroutine(yielder), world, fate, time }
+    }
+
+    /// The place of the thread at the end of this wire.
+    pub fn of_thread(
+        wire: Wire,
+        world: Arc<World>,
+        fate: Arc<Fate>,
+        time: Arc<VirtualClock>,
+    ) -> Self {
+        Self { way: Way::Thread(wire), world, fate, time }
     }
 
     fn stop(&self, stop: Stop) -> Resume {
-        // SAFETY: the yielder lives as long as the coroutine's body, and so as long as the strand
-        // that alone holds this `Seat`.
-        unsafe { &*self.yielder }.suspend(stop)
+        match &self.way {
+            // SAFETY: the yielder lives as long as the coroutine's body, and so as long as the
+            // strand that alone holds this `Seat`.
+            Way::Coroutine(yielder) => unsafe { &**yielder }.suspend(stop),
+            Way::Thread(wire) => {
+                let order = wire.stops.send(stop).ok().and_then(|()| wire.orders.recv().ok());
+                // With nobody left who directs it, it is over.
+                order.unwrap_or(Resume::GiveUp)
+            }
+        }
     }
 
     /// Stops before commands; gives what came of them.
@@ -180,7 +216,10 @@ impl Clock for Seat {
     }
 
     fn unix(&self) -> Duration {
-        self.time.unix()
+        match &self.way {
+            Way::Coroutine(_) => self.time.unix(),
+            Way::Thread(wire) => wire.began.saturating_add(self.time.now()),
+        }
     }
 
     fn sleep(&self, duration: Duration) -> Result<(), Stopped> {

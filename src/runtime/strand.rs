@@ -244,7 +244,7 @@ impl<'a> Strand<'a> {
     /// Opens the connection to the cache, if it can be had: no cache is no failure of a write
     /// (contract, section 4).
     pub(super) fn open_cache(&mut self) {
-        if self.cache.is_none() && self.world.journal.is_none() {
+        if self.cache.is_none() && self.world.has_cache {
             let connection = self.world.server.connect(CACHE_DB).ok();
             self.cache = connection.map(|connection| {
                 let gate = ruled(self.world, self.clock, &self.fate, (self.new_gate)());
@@ -254,7 +254,7 @@ impl<'a> Strand<'a> {
     }
 
     fn record(&mut self, kind: EventKind) {
-        let moment = self.world.sequence.moment(self.clock);
+        let moment = self.world.moment();
         lock(&self.events).push(Event { moment, actor: Some(self.actor), kind });
     }
 

@@ -6,10 +6,10 @@ use super::{Buffer, World};
 use crate::clock::{Clock, Stopped, WallClock};
 use crate::gate::{Gate, Open};
 use crate::scenario::Start;
-use crate::server::{Server, ServerError};
+use crate::server::{Connection, Server, ServerError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ops::Range;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 /// What a thread needs at most; with a thousand of them the default of 2 MiB is a lot of address
@@ -27,17 +27,11 @@ pub(super) fn run(
     clock: &WallClock,
     strands: Vec<Range<usize>>,
 ) -> Result<(Vec<Buffer>, Option<Duration>), ServerError> {
-    check_memory(strands.len())?;
-    allow_files(&world.server, strands.len())?;
-    let connect = |_| {
-        clock.check().map_err(|why| ServerError::new(format!("{why} while connecting")))?;
-        world.server.connect(0)
-    };
-    let connections = strands.iter().map(connect).collect::<Result<Vec<_>, _>>()?;
+    let connections = connections(world, clock, strands.len())?;
     let volley = Volley::new();
     thread::scope(|scope| {
         let mut threads = Vec::with_capacity(strands.len());
-        for (number, (strand, connection)) in strands.iter().zip(connections).enumerate() {
+        for (strand, connection) in strands.iter().zip(connections) {
             let together =
                 world.plan.actors.get(strand.start).is_some_and(|a| a.start == Start::Together);
             let gate: Box<dyn Gate> =
@@ -48,23 +42,50 @@ pub(super) fn run(
                 let outside = Outside::new(&world.identity);
                 Strand::new(world, clock, connection, gate, &new_gate, outside).run(actors)
             };
-            let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, body);
-            let thread = thread.map_err(|error| {
-                clock.stop(Stopped::CalledOff);
-                ServerError::new(format!(
-                    "cannot start thread {} of {}: {error}; use fewer, or raise the limit (ulimit -u)",
-                    number + 1,
-                    strands.len()
-                ))
-            })?;
-            threads.push(thread);
+            let thread = start(scope, threads.len() + 1, strands.len(), body);
+            threads.push(thread.inspect_err(|_| clock.stop(Stopped::CalledOff))?);
         }
         let skew = volley.fire(clock);
-        let join = |thread: thread::ScopedJoinHandle<'_, Buffer>| {
-            thread.join().map_err(|_| ServerError::new("a thread of ours panicked".into()))
-        };
-        Ok((threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()?, skew))
+        Ok((join(threads)?, skew))
     })
+}
+
+/// Opens a connection for each strand, if there is room for all of them and their threads.
+pub(super) fn connections(
+    world: &World,
+    clock: &WallClock,
+    strands: usize,
+) -> Result<Vec<Connection>, ServerError> {
+    check_memory(strands)?;
+    allow_files(&world.server, strands)?;
+    let connect = |_| {
+        clock.check().map_err(|why| ServerError::new(format!("{why} while connecting")))?;
+        world.server.connect(0)
+    };
+    (0..strands).map(connect).collect()
+}
+
+/// Starts the thread of a strand.
+pub(super) fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    number: usize,
+    of: usize,
+    body: impl FnOnce() -> Buffer + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, Buffer>, ServerError> {
+    let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, body);
+    thread.map_err(|error| {
+        ServerError::new(format!(
+            "cannot start thread {number} of {of}: {error}; use fewer, or raise the limit (ulimit -u)"
+        ))
+    })
+}
+
+/// Waits for threads to end; gives what each wrote down.
+pub(super) fn join(threads: Vec<ScopedJoinHandle<'_, Buffer>>) -> Result<Vec<Buffer>, ServerError> {
+    let join = |thread: ScopedJoinHandle<'_, Buffer>| {
+        thread.join().map_err(|_| ServerError::new("a thread of ours panicked".into()))
+    };
+    threads.into_iter().map(join).collect()
 }
 
 /// Makes sure that all threads have a place for their stacks: a process that runs out of addresses

@@ -12,7 +12,7 @@ use super::intern::Interner;
 use super::servers::{Hands, Servers};
 use super::strands::{Around, Place, Push, Strands, UNBORN, Way};
 use super::{Bounds, ExploreError};
-use crate::check::Monitor;
+use crate::check::{Monitor, Properties};
 use crate::clock::VirtualClock;
 use crate::engine::Engine;
 use crate::history::{EventKind, Left};
@@ -81,7 +81,7 @@ impl Machine {
         let time = super::super::Time::Virtual(Arc::new(VirtualClock::new(None)));
         let (plan, runs) = (model.plan.clone(), model.runs.clone());
         let server = Server::Embedded(engine.clone());
-        let world = World::new(plan, server, model.protocol, runs, time, Box::new(|| ())).explored();
+        let world = World::new(plan, server, model.protocol, runs, time, Box::new(|| ())).watched();
         let world = Arc::new(world);
         world.prepare().map_err(failed)?;
         let (servers, server) = Servers::new(engine, hands, world.locks.clone());
@@ -171,13 +171,9 @@ impl Machine {
     }
 
     /// What was violated on the way to a state.
-    pub fn monitor(&self, state: StateId) -> Option<&Monitor> {
-        self.monitors.get(self.states.get(state)?.monitor).map(|monitor| &**monitor)
-    }
-
-    /// The number of what the past of a state can still mean.
-    pub fn monitor_number(&self, state: StateId) -> u32 {
-        self.states.get(state).map_or(0, |state| state.monitor)
+    pub fn found(&self, state: StateId) -> Properties {
+        let monitor = self.states.get(state).and_then(|state| self.monitors.get(state.monitor));
+        monitor.map(|monitor| monitor.found()).unwrap_or_default()
     }
 
     /// The leases that ended by themselves right after the last choice before a state.

@@ -38,7 +38,7 @@ pub(super) fn shortest(
             continue;
         }
         let (state, last) = spot;
-        if machine.monitor(state).is_some_and(|monitor| monitor.found().any(|it| it == property)) {
+        if machine.found(state).contains(property) {
             return finish(machine, &best, spot, cost.0).map(Some);
         }
         let last_goes_on = last.is_some_and(|last| machine.goes_on(state, last));

@@ -3,7 +3,7 @@
 
 use super::machine::{Choice, Machine, StateId};
 use super::{Bounds, ExploreError, Limit, Progress, Turn};
-use crate::check::Property;
+use crate::check::{Properties, Property};
 use crate::clock::{Clock, WallClock};
 use std::time::Duration;
 
@@ -78,6 +78,7 @@ pub(super) struct First {
 /// What came of a walk.
 pub(super) struct Walked {
     pub first: Vec<First>,
+    found: Properties,
     pub orderings_run: u64,
     pub depth: usize,
     /// What ended it early.
@@ -93,7 +94,13 @@ pub(super) fn walk(
     on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Walked, ExploreError> {
     let mut walked =
-        Walked { first: Vec::new(), orderings_run: 0, depth: 0, stopped_by: None };
+        Walked {
+        first: Vec::new(),
+        found: Properties::default(),
+        orderings_run: 0,
+        depth: 0,
+        stopped_by: None,
+    };
     let mut path: Vec<Taken> = Vec::new();
     let mut told = Duration::ZERO;
     while let Some(kept) = strategy.begin() {
@@ -101,7 +108,7 @@ pub(super) fn walk(
         run(machine, strategy, clock, &mut path, &mut walked)?;
         walked.orderings_run += 1;
         walked.depth = walked.depth.max(path.len());
-        let is_found = |wanted: &Property| walked.first.iter().any(|it| it.property == *wanted);
+        let is_found = |wanted: &Property| walked.found.contains(*wanted);
         if !bounds.until.is_empty() && bounds.until.iter().all(is_found) {
             walked.stopped_by = Some(Limit::Satisfied);
         } else if bounds.max_schedules.is_some_and(|most| walked.orderings_run >= most) {
@@ -158,11 +165,9 @@ fn run(
         let preemptions = preemptions + u32::from(at.preempts(choice));
         let taken = Taken { to: choice.to, last: mover(choice.turn).or(last), preemptions };
         path.push(taken);
-        if machine.monitor_number(taken.to) == machine.monitor_number(state) {
-            continue;
-        }
-        for property in machine.monitor(taken.to).into_iter().flat_map(|it| it.found()) {
-            if walked.first.iter().all(|it| it.property != property) {
+        for property in machine.found(taken.to).iter() {
+            if !walked.found.contains(property) {
+                walked.found.insert(property);
                 let (after, took) = (walked.orderings_run + 1, clock.now());
                 walked.first.push(First { property, after, took, preemptions });
             }

@@ -194,8 +194,7 @@ fn scenario(field: Part<'_>) -> Result<(String, u32), ScheduleError> {
 }
 
 fn timing(field: Part<'_>) -> Result<Timing, ScheduleError> {
-    let known = Timing::ALL.into_iter();
-    let found = known.into_iter().find(|timing| timing.word() == field.text);
+    let found = Timing::ALL.into_iter().find(|timing| timing.word() == field.text);
     found.ok_or_else(|| {
         field.error(format!("the timing is async or strict, and not {:?}", field.text))
     })

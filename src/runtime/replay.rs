@@ -1,0 +1,83 @@
+//! Runs a plan again in the order that a schedule says. `play` directs, by the same rules as
+//! exploration has; `score` says which turn it is; `leases` lets leases end. Who is directed is a
+//! coroutine each on the embedded server (`coroutine`), or a thread each on a real one (`thread`).
+
+mod coroutine;
+mod leases;
+mod play;
+mod score;
+mod thread;
+
+use super::{Model, Outcome, Time, Timing, Turn, World};
+use crate::clock::{Stopped, VirtualClock};
+use crate::controller::Files;
+use crate::server::{Server, ServerError};
+use std::sync::Arc;
+
+/// Why a schedule was not replayed to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The plan does not go the way that the schedule says.
+    #[error("{0}")]
+    Parted(String),
+    /// It was stopped.
+    #[error("{why} at turn {turn} of {of}")]
+    Stopped {
+        /// By whom.
+        why: Stopped,
+        /// How many turns had begun.
+        turn: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The environment failed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// Replays a schedule of a model on an embedded server of its own.
+pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
+    Arc::new(World::replayed(model)).replay(model.origin.timing, turns)
+}
+
+impl World {
+    /// A world in which schedules of a model are replayed: an embedded server and files in memory
+    /// that nobody else sees.
+    pub fn replayed(model: &Model) -> Self {
+        let clock = Arc::new(VirtualClock::new(None));
+        let server = Server::embedded(match model.origin.timing {
+            // Leases end only where the schedule says it.
+            Timing::Async => Arc::new(VirtualClock::new(None)),
+            Timing::Strict => clock.clone(),
+        });
+        let (plan, runs) = (model.plan.clone(), model.runs.clone());
+        let on_end = Box::new(|| ());
+        Self::new(plan, server, model.protocol, runs, Time::Virtual(clock), on_end)
+            .alone(Files::in_memory())
+    }
+
+    /// The same world, but dumps are not mirrored in the cache.
+    pub fn without_cache(self) -> Self {
+        Self { has_cache: false, ..self }
+    }
+
+    /// Replays a schedule of this world's plan. On the wall clock the strands are threads, one of
+    /// which is at work at any time. They skip what they would sleep, and leases are made to end by
+    /// shortening them; one that ends by itself meanwhile makes the replay another than it says.
+    pub fn replay(
+        self: &Arc<Self>,
+        timing: Timing,
+        turns: &[Turn],
+    ) -> Result<Outcome, ReplayError> {
+        self.around(|strands| {
+            let buffers = match &self.time {
+                Time::Wall(clock) => thread::play(self, clock, timing, turns, strands),
+                Time::Virtual(_) => coroutine::play(self, timing, turns, strands),
+            };
+            Ok((buffers?, None))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

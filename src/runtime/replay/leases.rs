@@ -1,0 +1,104 @@
+//! The leases of a plan's locks: how long they still last, and letting them end.
+
+use crate::clock::Stopped;
+use crate::history::{Change, Effect, Moment};
+use crate::lock::{LockName, Payload, expire_if};
+use crate::runtime::World;
+use crate::server::{Connection, Server, ServerError};
+use redis::FromRedisValue;
+use std::time::Duration;
+
+/// How often we look whether a lease has ended on a real server.
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// Looks at leases and ends them, over a connection of its own.
+pub(super) struct Leases<'a> {
+    world: &'a World,
+    link: Connection,
+}
+
+/// A lock that somebody holds.
+pub(super) struct Held {
+    payload: Payload,
+    /// What is left of its lease; nothing, if it has none.
+    pub left: Option<Duration>,
+}
+
+/// Why a lease was not ended.
+pub(super) enum NotEnded {
+    /// It can't be.
+    Refused(&'static str),
+    /// The run was stopped.
+    Stopped(Stopped),
+    /// The server failed.
+    Failed(ServerError),
+}
+
+impl From<ServerError> for NotEnded {
+    fn from(error: ServerError) -> Self {
+        NotEnded::Failed(error)
+    }
+}
+
+impl<'a> Leases<'a> {
+    pub fn new(world: &'a World) -> Result<Self, ServerError> {
+        Ok(Self { world, link: world.server.connect(0)? })
+    }
+
+    /// Who holds a lock; nothing if nobody does.
+    pub fn held(&mut self, lock: usize) -> Result<Option<Held>, ServerError> {
+        let Some(names) = self.world.locks.get(lock) else { return Ok(None) };
+        let Some(found) = self.ask::<Option<Vec<u8>>>("GET", names)? else { return Ok(None) };
+        let left: i64 = self.ask("PTTL", names)?;
+        let left = u64::try_from(left).ok().map(Duration::from_millis);
+        Ok(Some(Held { payload: Payload::decode(&found), left }))
+    }
+
+    /// Ends a lease now.
+    pub fn end(&mut self, lock: usize) -> Result<(), NotEnded> {
+        let (world, Some(names)) = (self.world, self.world.locks.get(lock)) else {
+            return Err(NotEnded::Refused("there is no such lock"));
+        };
+        let held = self.held(lock)?.ok_or(NotEnded::Refused("nobody holds it"))?;
+        if held.left.is_none() {
+            return Err(NotEnded::Refused("it has no TTL"));
+        }
+        if let Server::Embedded(engine) = &world.server {
+            engine.evict(0, names.key().as_bytes());
+        } else {
+            self.shorten(names)?;
+            while self.held(lock)?.is_some_and(|now| now.payload == held.payload) {
+                world.time.clock().sleep(GLANCE).map_err(NotEnded::Stopped)?;
+            }
+        }
+        self.note_end(lock, &held, world.moment());
+        Ok(())
+    }
+
+    /// Shortens the lease of a lock of ours as far as it goes.
+    fn shorten(&mut self, names: &LockName) -> Result<(), NotEnded> {
+        let world = self.world;
+        let shortened = expire_if(&mut self.link, names, |payload| world.is_ours(payload));
+        match shortened.map_err(|error| ServerError::new(world.explain(&error)))? {
+            true => Ok(()),
+            false => Err(NotEnded::Refused("somebody else holds it")),
+        }
+    }
+
+    /// Writes down that the lease of a lock ended.
+    pub fn note_end(&self, lock: usize, held: &Held, moment: Moment) {
+        let key = self.world.locks.get(lock).map(LockName::key).unwrap_or_default();
+        let token = Some(held.payload.token().as_str().to_owned());
+        let effects = vec![Effect { lock, change: Change::Deleted { token } }];
+        self.world.note_fault(moment, format!("the TTL of {key} ended"), effects);
+    }
+
+    fn ask<T: FromRedisValue>(
+        &mut self,
+        command: &str,
+        names: &LockName,
+    ) -> Result<T, ServerError> {
+        let reply = redis::cmd(command).arg(names.key()).query(&mut self.link);
+        reply.map_err(|error| self.world.server.explain(&error))
+    }
+}
