@@ -14,7 +14,7 @@ use super::rule::RuleSpec;
 use super::step::Scope;
 use super::sum::{Binding, Parameters};
 use super::vocabulary::{Member, PROTOCOLS, Shape, names, needed, optional, words};
-use super::waits;
+use super::waits::{self, Stuck};
 use crate::lock::Ttl;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -208,9 +208,9 @@ impl Scenario {
             default_ttl,
             wait,
         };
-        match waits::stuck(&plan) {
+        match waits::stuck(&plan, protocol) {
             None => Ok(plan),
-            Some((group, name)) => Err(self.waits_in_vain(group, name)),
+            Some(stuck) => Err(self.waits_in_vain(&stuck, protocol)),
         }
     }
 
@@ -242,11 +242,21 @@ impl Scenario {
         rules.filter_map(Result::transpose).collect()
     }
 
-    fn waits_in_vain(&self, group: &str, name: &str) -> ScenarioError {
-        let is_it = |wait: &&Wait| wait.group.as_deref() == Some(group) && wait.name == name;
+    fn waits_in_vain(&self, stuck: &Stuck<'_>, protocol: &str) -> ScenarioError {
+        let Stuck { group, name, rule } = stuck;
+        let until = quoted(name);
+        if let Some(rule) = rule {
+            let rule = self.rules.iter().find(|spec| spec.is(rule, protocol));
+            let at = rule.map_or(0, |rule| rule.effect_at);
+            let message = format!(
+                "this holds the first command of \"{group}\", and nobody can get to {until} before \
+                 all who start together have sent theirs; use start = \"after\" with delay = \"0s\""
+            );
+            return self.source.error(at, message);
+        }
+        let is_it = |wait: &&Wait| wait.group.as_deref() == Some(group) && wait.name == *name;
         let at = self.waits.iter().find(is_it).map_or(0, |wait| wait.at);
-        let name = quoted(name);
-        self.source.error(at, format!("this waits for ever: nobody can get to {name} before it"))
+        self.source.error(at, format!("this waits for ever: nobody can get to {until} before it"))
     }
 
     /// Each parameter's value.

@@ -14,6 +14,7 @@ mod error;
 mod expect;
 mod exploration;
 mod file;
+mod first;
 mod lifted;
 mod names;
 mod parameter;

@@ -68,6 +68,8 @@ pub(super) struct RuleSpec {
     lock: Option<usize>,
     range: Range,
     effect: EffectSpec,
+    /// Where the file says what it does.
+    pub(super) effect_at: usize,
 }
 
 /// For which matches a rule is.
@@ -105,6 +107,7 @@ impl RuleSpec {
             }
         }
         Ok(Self {
+            effect_at: effect.at,
             effect: EffectSpec::read(effect, &name, protocol, scope)?,
             name,
             protocol,
@@ -115,6 +118,11 @@ impl RuleSpec {
         })
     }
 
+    /// Whether it has this name under this protocol.
+    pub(super) fn is(&self, name: &str, protocol: &str) -> bool {
+        self.name == name && self.protocol.is_none_or(|own| own == protocol)
+    }
+
     /// The rule; nothing if it isn't for this protocol. `groups` and `actors` are whom it can name.
     pub(super) fn bind(
         &self,
@@ -122,7 +130,7 @@ impl RuleSpec {
         groups: &BTreeSet<&str>,
         actors: &BTreeSet<&str>,
     ) -> Result<Option<Rule>, ScenarioError> {
-        if self.protocol.is_some_and(|own| own != binding.protocol) {
+        if !self.is(&self.name, binding.protocol) {
             return Ok(None);
         }
         if let Some((name, at)) = &self.actor

@@ -1,61 +1,138 @@
 //! Waits that can never end, as far as a plan shows it without being run.
 
-use super::plan::{Action, Plan, Start, Step};
+use super::first::{First, held};
+use super::plan::{Action, ActorPlan, Plan, Rule, Start, Step};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// One who waits in vain.
+pub(super) struct Stuck<'a> {
+    /// The group of actors.
+    pub(super) group: &'a str,
+    /// The name that it waits for.
+    pub(super) name: &'a str,
+    /// The rule that makes it wait, before its first command; nothing if it is a step.
+    pub(super) rule: Option<&'a str>,
+}
 
 /// What an actor does about names, in order.
 enum Event<'a> {
     Awaits(&'a str),
+    /// The first command is held by a rule until then.
+    Held(&'a Rule, &'a str),
+    /// The first command waits for those of all who start together.
+    Volley,
     Ends(&'a str),
 }
 
-/// The group of actors and the name that it waits for in vain, if there is one. Looks at the plan
-/// with kind eyes: every rule matches at once, every step that can go on does. So whoever is stuck
-/// here is stuck in every run that comes so far; not everyone who is stuck in a run is seen here.
-pub(super) fn stuck(plan: &Plan) -> Option<(&str, &str)> {
-    let mut groups: Vec<(&str, Start, Vec<Event<'_>>)> = Vec::new();
+/// All actors of one name, who do the same.
+struct Group<'a> {
+    name: &'a str,
+    is_next: bool,
+    events: Vec<Event<'a>>,
+    /// How many of the events have happened.
+    taken: usize,
+}
+
+/// Whoever waits in vain, if there is one. Looks at the plan with kind eyes: every rule matches at
+/// once, every step that can go on does. So whoever is stuck here is stuck in every run that comes
+/// so far; not everyone who is stuck in a run is seen here.
+pub(super) fn stuck<'a>(plan: &'a Plan, protocol: &str) -> Option<Stuck<'a>> {
+    let mut actors: Vec<&ActorPlan> = Vec::new();
     for actor in &plan.actors {
-        if groups.last().is_none_or(|(group, ..)| *group != actor.group) {
-            let mut events = Vec::new();
-            list_events(&actor.steps, &mut events);
-            groups.push((&actor.group, actor.start, events));
+        if actors.last().is_none_or(|last| last.group != actor.group) {
+            actors.push(actor);
         }
     }
-    let mut happened: BTreeSet<&str> = plan.rules.iter().map(|rule| &*rule.name).collect();
-    let mut waiting: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    let mut taken = vec![0; groups.len()];
-    let is_next = |number: usize| {
-        let start = groups.get(number).map(|(_, start, _)| *start);
-        matches!(start, Some(Start::InSequence { .. }))
+    let firsts = actors.iter().filter_map(|actor| Some((&*actor.group, First::of(actor)?)));
+    let firsts: BTreeMap<&str, First<'_>> = firsts.collect();
+    let held = held(plan, &firsts, protocol);
+    let group = |(number, actor): (usize, &&'a ActorPlan)| {
+        let mut events = Vec::new();
+        let first = firsts.get(&*actor.group).map_or(0, |first| first.position);
+        let (before, after) = actor.steps.split_at(first);
+        list_events(before, &mut events);
+        if firsts.contains_key(&*actor.group) {
+            let rules = held.get(&*actor.group).into_iter().flatten();
+            events.extend(rules.map(|(rule, until)| Event::Held(rule, until)));
+            events.push(Event::Volley);
+        }
+        list_events(after, &mut events);
+        let is_next = number > 0 && matches!(actor.start, Start::InSequence { .. });
+        Group { name: &actor.group, is_next, events, taken: 0 }
     };
-    let mut ready: Vec<usize> =
-        (0..groups.len()).filter(|number| *number == 0 || !is_next(*number)).collect();
-    while let Some(number) = ready.pop() {
-        let (Some((_, _, events)), Some(taken)) = (groups.get(number), taken.get_mut(number))
-        else {
-            continue;
-        };
-        let stopped = events.iter().skip(*taken).find_map(|event| {
-            *taken += 1;
-            match event {
-                Event::Awaits(name) => (!happened.contains(name)).then_some(*name),
-                Event::Ends(name) => {
-                    if happened.insert(name) {
-                        ready.extend(waiting.remove(name).unwrap_or_default());
-                    }
-                    None
-                }
-            }
-        });
-        match stopped {
-            Some(name) => waiting.entry(name).or_default().push(number),
-            None if is_next(number + 1) => ready.push(number + 1),
-            None => {}
-        }
+    let groups = actors.iter().enumerate().map(group).collect();
+    Run::new(plan, groups, firsts.len()).stuck()
+}
+
+/// A kind run of a plan.
+struct Run<'a> {
+    groups: Vec<Group<'a>>,
+    happened: BTreeSet<&'a str>,
+    waiting: BTreeMap<&'a str, Vec<(usize, Option<&'a Rule>)>>,
+    /// Those whose first commands wait for the others'.
+    gathered: Vec<usize>,
+    /// How many first commands the volley still waits for.
+    missing: usize,
+    ready: Vec<usize>,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, groups: Vec<Group<'a>>, missing: usize) -> Self {
+        let happened = plan.rules.iter().map(|rule| &*rule.name).collect();
+        let leads = groups.iter().enumerate().filter(|(_, group)| !group.is_next);
+        let ready = leads.map(|(number, _)| number).collect();
+        let waiting = BTreeMap::new();
+        Self { groups, happened, waiting, gathered: Vec::new(), missing, ready }
     }
-    let first = waiting.iter().flat_map(|(name, who)| who.iter().map(move |who| (*who, *name)));
-    let (number, name) = first.min()?;
-    groups.get(number).map(|(group, ..)| (*group, name))
+
+    fn stuck(mut self) -> Option<Stuck<'a>> {
+        while let Some(number) = self.ready.pop() {
+            if self.ends(number) && self.groups.get(number + 1).is_some_and(|next| next.is_next) {
+                self.ready.push(number + 1);
+            }
+        }
+        let each = |(name, who): (&'a str, Vec<(usize, Option<&'a Rule>)>)| {
+            who.into_iter().map(move |(number, rule)| (number, rule.map(|rule| &*rule.name), name))
+        };
+        // Who is held keeps all the others waiting, and so is the cause.
+        let all = self.waiting.into_iter().flat_map(each);
+        let (number, rule, name) =
+            all.min_by_key(|(number, rule, name)| (rule.is_none(), *number, *name))?;
+        self.groups.get(number).map(|group| Stuck { group: group.name, name, rule })
+    }
+
+    /// Lets a group go on; whether it comes to its end.
+    fn ends(&mut self, number: usize) -> bool {
+        let Some(group) = self.groups.get_mut(number) else { return false };
+        while let Some(event) = group.events.get(group.taken) {
+            group.taken += 1;
+            let (name, rule) = match event {
+                Event::Awaits(name) => (*name, None),
+                Event::Held(rule, name) => (*name, Some(*rule)),
+                Event::Volley => {
+                    self.missing = self.missing.saturating_sub(1);
+                    if self.missing == 0 {
+                        self.ready.append(&mut self.gathered);
+                        continue;
+                    }
+                    self.gathered.push(number);
+                    return false;
+                }
+                Event::Ends(name) => {
+                    if self.happened.insert(name) {
+                        let waited = self.waiting.remove(name).unwrap_or_default();
+                        self.ready.extend(waited.into_iter().map(|(number, _)| number));
+                    }
+                    continue;
+                }
+            };
+            if !self.happened.contains(name) {
+                self.waiting.entry(name).or_default().push((number, rule));
+                return false;
+            }
+        }
+        true
+    }
 }
 
 fn list_events<'a>(steps: &'a [Step], events: &mut Vec<Event<'a>>) {

@@ -10,6 +10,7 @@ mod mistakes_of_rules;
 mod plans;
 mod rules;
 mod schema;
+mod volleys;
 
 use super::{Plan, Scenario, ScenarioError, Value};
 use crate::lock::Ttl;
