@@ -1,0 +1,76 @@
+//! The model as a scenario for nodb-trigger.
+
+use crate::measure::{DRAWN, Explored, SEED, Strategy};
+use nodb_trigger::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
+use nodb_trigger::runtime::{self, Bounds, Limit, Model, Schedule, Timing};
+use nodb_trigger::scenario::{Scenario, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// An exploration that has not come to its end by then is not waited for.
+const MAX_TIME: Duration = Duration::from_secs(60);
+
+/// Explores the scenario, with everything that a user pays for: reading it, and replaying what was
+/// found.
+pub fn explore(clients: u64, protocol: &str, strategy: Strategy) -> Result<Explored, String> {
+    let model = model(clients, protocol)?;
+    let (strategy, max_schedules) = match strategy {
+        Strategy::All => (runtime::Strategy::Exhaustive, None),
+        Strategy::Random => (runtime::Strategy::Random { seed: SEED }, Some(DRAWN)),
+    };
+    let bounds = Bounds {
+        timing: Timing::Async,
+        crashes: 0,
+        faults: 0,
+        preemptions: None,
+        max_schedules,
+        max_time: Some(MAX_TIME),
+        strategy,
+    };
+    let explored = runtime::explore(&model, &bounds, &mut |_| true);
+    let explored = explored.map_err(|error| error.to_string())?;
+    if explored.stopped_by == Some(Limit::Time) && max_schedules.is_some() {
+        return Err(format!("{} orderings took more than {MAX_TIME:?}", explored.orderings_run));
+    }
+    let found = explored.found.iter().map(|found| {
+        format!("{} after {} ({} turns)", found.property.word(), found.after, found.decisive)
+    });
+    let found: Vec<_> = found.collect();
+    let mut note = format!("{} states, depth {}", explored.states, explored.depth);
+    note += &match &*found {
+        [] => "; nothing found".into(),
+        found => format!("; found: {}", found.join(", ")),
+    };
+    if let Some(limit) = explored.stopped_by.filter(|limit| *limit != Limit::Drawn) {
+        note += &format!("; stopped by {limit:?}");
+    }
+    Ok(Explored {
+        run: explored.orderings_run,
+        is_exhausted: explored.stopped_by.is_none(),
+        note,
+        covered: explored.orderings,
+    })
+}
+
+fn model(clients: u64, protocol: &str) -> Result<Model, String> {
+    let scenario = Scenario::parse("clients.toml", include_str!("../clients.toml"));
+    let scenario = scenario.map_err(|error| error.to_string())?;
+    let values = BTreeMap::from([("clients".to_string(), Value::Count(clients as u32))]);
+    let plan = scenario.bind(&values, protocol, Ttl::DEFAULT, Duration::ZERO);
+    let run = RunDirectory::new(Path::new("/runs/clients"), None);
+    let protocol: &'static dyn Protocol = if protocol == "legacy" { &Legacy } else { &*HARDENED };
+    Ok(Model {
+        plan: plan.map_err(|error| error.to_string())?,
+        protocol,
+        runs: vec![run.map_err(|error| error.to_string())?],
+        origin: Schedule {
+            scenario: "clients".into(),
+            digest: 0,
+            protocol: protocol.name().into(),
+            timing: Timing::Async,
+            parameters: vec![("clients".into(), clients.to_string())],
+            turns: Vec::new(),
+        },
+    })
+}
