@@ -21,7 +21,7 @@
 //! - Steps are nested well. Those that take, give back or forget a lock or write a file (`acquire`,
 //!   `release`, `force_release`, `forget_token`, `dump`, `external_dump`) have no steps in them.
 //! - An acquire completes only after it took its lock. A step around it fails because of a loss
-//!   only after another step, or a reply, could tell of it.
+//!   only after another step began in it.
 //! - A command changes the key of a lock once, and no two reigns have the same token.
 //! - The revisions of a file are counted without a gap, and each is replaced once.
 //! - All actors have ended when the locks are looked at for the last time, once each.

@@ -1,8 +1,8 @@
 //! Lock clients of all sorts on a model of a server, one command at a time.
 
-use super::record::{KINDS, Random, failure};
+use super::record::{KINDS, Random, failure, token};
 use crate::history::{
-    Change, Command, Effect, EventKind, Failure, FailureKind, Left, Moment, Operation, Write,
+    Change, Command, Effect, EventKind, FailureKind, Left, Moment, Operation, Write,
 };
 use std::collections::{HashMap, VecDeque};
 
@@ -37,7 +37,7 @@ struct Actor {
     own: Vec<Option<(u64, Option<u64>)>>,
     read: Vec<u64>,
     wrote: Option<(u64, u64, u64)>,
-    /// Whether nothing came after an acquire that completed.
+    /// Whether no step came after an acquire that completed.
     just_acquired: bool,
 }
 
@@ -62,10 +62,6 @@ pub struct Model {
     troubles: usize,
     /// Of how many turns one is the end of a lease.
     leases: usize,
-}
-
-fn token(token: u64) -> String {
-    format!("t{token}")
 }
 
 impl Model {
@@ -151,7 +147,7 @@ impl Model {
         }
         let is_in_step = !this.steps.is_empty();
         if is_in_step && random.one_in(self.troubles) {
-            // Nobody can be told of a loss without a step or a reply.
+            // An actor is told of a loss in a step that began after it had the lock.
             let kind = match random.pick(&KINDS) {
                 FailureKind::LostLock if this.just_acquired => FailureKind::TimedOut,
                 kind => kind,
@@ -287,7 +283,10 @@ impl Model {
 
     fn carry_out(&mut self, actor: usize, act: Act, random: &mut Random) -> Vec<Happening> {
         let step = self.actors[actor].steps.last().map(|step| step.0);
-        self.actors[actor].just_acquired = act == Act::Complete && step == Some("acquire");
+        if let Act::Invoke(..) | Act::Complete = act {
+            let completes = act == Act::Complete;
+            self.actors[actor].just_acquired = completes && step == Some("acquire");
+        }
         match act {
             Act::Invoke(verb, lock) => {
                 let this = &mut self.actors[actor];
@@ -307,7 +306,7 @@ impl Model {
                 let replaced = it.revision;
                 it.revision += 1;
                 this.wrote = Some((this.read[lock], replaced, it.revision));
-                if !this.steps.last().is_some_and(|step| step.0 == "external_dump") {
+                if this.steps.last().is_none_or(|step| step.0 != "external_dump") {
                     this.read[lock] = it.revision;
                 }
                 Vec::new()

@@ -94,3 +94,8 @@ pub const KINDS: [FailureKind; 9] = [
 pub fn failure(kind: FailureKind) -> Failure {
     Failure { kind, message: "as the model says".into() }
 }
+
+/// A token's name.
+pub fn token(token: u64) -> String {
+    format!("t{token}")
+}
