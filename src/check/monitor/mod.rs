@@ -16,29 +16,33 @@
 //! moment), and no lease ends by time; where one ends, a [`Fault`](EventKind::Fault) of nobody
 //! says so with the effect [`Deleted`](Change::Deleted). Then it is known at every moment whose a
 //! lock is, and the deductions of [`check`](super::check) from commands that overlap are exact.
-//! Further, as in every history that our own actors make: steps are nested well; those that take,
-//! give back or forget a lock or write a file (`acquire`, `release`, `force_release`,
-//! `forget_token`, `dump`, `external_dump`) have no steps in them, and an actor does none of them
-//! outside of its life; an acquire completes only after it took its lock; a command changes the
-//! key of a lock once; the revisions of a file are counted without a gap, and each is replaced
-//! once; no two reigns have the same token; all actors have ended when the locks are looked at for
-//! the last time, once each.
+//! Further, as in every history that our own actors make:
+//!
+//! - Steps are nested well. Those that take, give back or forget a lock or write a file (`acquire`,
+//!   `release`, `force_release`, `forget_token`, `dump`, `external_dump`) have no steps in them.
+//! - An acquire completes only after it took its lock. A step around it fails because of a loss
+//!   only after another step began in it.
+//! - A command changes the key of a lock once, and no two reigns have the same token.
+//! - The revisions of a file are counted without a gap, and each is replaced once.
+//! - All actors have ended when the locks are looked at for the last time, once each.
 
+mod beliefs;
 mod circles;
 mod file;
 mod properties;
 mod state;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 pub use properties::Properties;
 
 use super::Property;
 use crate::history::{Change, Effect, EventKind, Failure, FailureKind, Left, Operation};
+use beliefs::Surely;
 use circles::{Circle, Circles};
-use file::{Done, File, Verdict};
+use file::{File, Verdict};
 use state::{Actor, Doing, Reign, Ruler};
-use std::collections::BTreeSet;
 
 /// Judges a sequential history event by event; equal monitors judge the rest equally.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,17 +62,6 @@ struct Lock {
     /// Who came last to believe that it holds it, as long as it certainly does and its reign lasts.
     last: Option<usize>,
     file: File,
-}
-
-/// Until when a belief that ends now certainly lasted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Surely {
-    /// Until the step began that ends it.
-    Begun,
-    /// Until the first reply that may have told of the loss.
-    Told,
-    /// Until now.
-    Now,
 }
 
 impl Monitor {
@@ -149,60 +142,10 @@ impl Monitor {
         }
     }
 
-    /// Who lost its lock in the dump that it is in.
-    fn others_who_lost(&self, lock: usize) -> BTreeSet<usize> {
-        let lost = |(actor, it): &(usize, &Actor)| {
-            let had_it =
-                matches!(it.doing, Doing::Dumps { lock: its, lost: false, .. } if its == lock);
-            had_it && self.reign(*actor, lock).is_over()
-        };
-        self.actors.iter().enumerate().filter(lost).map(|(actor, _)| actor).collect()
-    }
-
     /// The reign of an actor's latest belief.
     fn reign(&self, actor: usize, lock: usize) -> Reign {
         let mind = self.actors.get(actor).and_then(|actor| actor.minds.get(lock));
         mind.map(|mind| mind.reign).unwrap_or_default()
-    }
-
-    /// The first reply after a step began may have told of a loss; one that extended something, and
-    /// the first one after it, anew.
-    fn hear_reply(&mut self, actor: usize, effects: &[Effect]) {
-        let has = |wanted: fn(&Change) -> bool| effects.iter().any(|it| wanted(&it.change));
-        let Some(this) = self.actors.get_mut(actor) else { return };
-        let extends = has(|change| matches!(change, Change::Extended { .. }));
-        let told_anew = extends || this.awaits;
-        this.awaits = extends;
-        if let Doing::Acquires { refusals, .. } = &mut this.doing
-            && has(|change| *change == Change::Refused)
-        {
-            *refusals = (*refusals + 1).min(2);
-            if *refusals == 2 {
-                self.circles.waits(actor);
-            }
-        }
-        if told_anew {
-            self.prove_beliefs(actor);
-        }
-    }
-
-    /// No loss will be told any more that an actor may have known of before now.
-    fn prove_beliefs(&mut self, actor: usize) {
-        self.circles.believes(actor);
-        let Some(this) = self.actors.get_mut(actor) else { return };
-        for (lock, mind) in this.minds.iter_mut().enumerate() {
-            if !std::mem::take(&mut mind.met) {
-                continue;
-            }
-            match &mut this.doing {
-                Doing::Acquires { lock: its, met, .. } | Doing::Forgets { lock: its, met }
-                    if *its == lock =>
-                {
-                    *met = true;
-                }
-                _ => self.found.insert(Property::Overlap),
-            }
-        }
     }
 
     fn complete(&mut self, actor: usize, operation: &Operation) {
@@ -273,66 +216,6 @@ impl Monitor {
         }
     }
 
-    /// An actor comes to believe that it holds a lock.
-    fn open(&mut self, actor: usize, lock: usize) {
-        for (other, it) in self.actors.iter_mut().enumerate() {
-            let Some(mind) = it.minds.get_mut(lock) else { continue };
-            if other == actor {
-                mind.reign = match it.doing {
-                    Doing::Acquires { lock: its, reign, .. } if its == lock => reign,
-                    _ => Reign::Unknown,
-                };
-                (mind.is_open, mind.is_certain, mind.met) = (true, true, false);
-            } else if mind.is_certain {
-                mind.met |= it.depth > 0;
-                if it.depth == 0 {
-                    self.found.insert(Property::Overlap);
-                }
-            }
-        }
-        if let Some(lock) = self.locks.get_mut(lock) {
-            lock.last = Some(actor);
-        }
-    }
-
-    /// A belief ends, if there is one.
-    fn close(&mut self, actor: usize, lock: usize, surely: Surely, is_untold: bool) {
-        match surely {
-            Surely::Told => self.circles.did_not_believe(actor, lock),
-            Surely::Now => self.circles.believes(actor),
-            Surely::Begun => {}
-        }
-        let Some(this) = self.actors.get_mut(actor) else { return };
-        let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.is_open) else { return };
-        if is_untold && mind.reign == Reign::Lost {
-            self.found.insert(Property::SilentLoss);
-        }
-        let met_in_step = match &mut this.doing {
-            Doing::Acquires { lock: its, met, .. } | Doing::Forgets { lock: its, met }
-                if *its == lock =>
-            {
-                std::mem::take(met)
-            }
-            _ => false,
-        };
-        let met_since = std::mem::take(&mut mind.met);
-        let has_met = match surely {
-            Surely::Begun => false,
-            Surely::Told => met_in_step,
-            Surely::Now => met_in_step || met_since,
-        };
-        if has_met {
-            self.found.insert(Property::Overlap);
-        }
-        (mind.is_open, mind.is_certain) = (false, false);
-    }
-
-    fn close_all(&mut self, actor: usize, surely: Surely, is_untold: bool) {
-        for lock in 0..self.locks.len() {
-            self.close(actor, lock, surely, is_untold);
-        }
-    }
-
     /// What a command or a fault did to the locks.
     fn affect(&mut self, actor: Option<usize>, effects: &[Effect]) {
         for Effect { lock, change } in effects {
@@ -397,58 +280,6 @@ impl Monitor {
         let deletes = self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes);
         if deletes && !matches!(line.ruler, Ruler::Nobody) && line.ruler != Ruler::Actor(actor) {
             self.found.insert(Property::ForeignRelease);
-        }
-    }
-
-    /// What a completed step wrote.
-    fn write(&mut self, actor: usize, lock: usize, operation: &Operation) {
-        let Some(write) = operation.write else { return };
-        let has_acquired = self.reign(actor, lock) != Reign::Unknown;
-        let Some(Doing::Dumps { lost, passed, .. }) = self.actors.get(actor).map(|it| &it.doing)
-        else {
-            return;
-        };
-        let others = || {
-            self.actors.iter().enumerate().filter_map(|(other, it)| match &it.doing {
-                Doing::Dumps { lock: its, passed, .. } if *its == lock && other != actor => {
-                    Some((other, passed))
-                }
-                _ => None,
-            })
-        };
-        let done = Done {
-            write,
-            fence: operation.fence,
-            by: actor,
-            has_acquired,
-            lost: *lost,
-            passed,
-            others: others().map(|(other, _)| other).collect(),
-            passed_by: others()
-                .filter(|(_, passed)| passed.contains(&actor))
-                .map(|(other, _)| other)
-                .collect(),
-        };
-        let Some(line) = self.locks.get_mut(lock) else { return };
-        let violates = line.file.write(&done);
-        if violates.lost_update {
-            self.found.insert(Property::LostUpdate);
-        }
-        if violates.fencing_order {
-            self.found.insert(Property::FencingOrder);
-        }
-    }
-
-    fn end_dump(&mut self, actor: usize, lock: usize) {
-        for it in &mut self.actors {
-            if let Doing::Dumps { lock: its, passed, .. } = &mut it.doing
-                && *its == lock
-            {
-                passed.remove(&actor);
-            }
-        }
-        if let Some(line) = self.locks.get_mut(lock) {
-            line.file.end_dump(actor);
         }
     }
 

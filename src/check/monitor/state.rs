@@ -167,9 +167,7 @@ impl Actor {
 
     /// Whether it can't matter when it was told of a loss: no belief would end by that.
     pub fn is_told_for_nothing(&self) -> bool {
-        let has_beliefs = self.minds.iter().any(|mind| mind.is_certain);
-        let may_begin_one = self.depth > 1 && matches!(self.doing, Doing::Acquires { .. });
-        self.depth == 0 || !(has_beliefs || may_begin_one)
+        self.depth == 0 || !self.minds.iter().any(|mind| mind.is_certain)
     }
 }
 

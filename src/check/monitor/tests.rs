@@ -2,11 +2,13 @@
 //! equal monitors find in the same future is the same.
 
 mod model;
+mod record;
 
 use super::{Monitor, Properties};
 use crate::check::{Property, check};
 use crate::history::History;
-use model::{Model, Random, Recorder};
+use model::Model;
+use record::{Random, Recorder};
 use std::collections::HashMap;
 
 /// How many histories are made; `MONITOR_HISTORIES` asks for another number.
@@ -64,7 +66,7 @@ impl Run {
 #[test]
 fn it_finds_what_the_checkers_find() {
     let mut counts: HashMap<Property, u64> = HashMap::new();
-    let all = histories(6_000);
+    let all = histories(4_000);
     for seed in 0..all {
         let (mut run, mut random) = Run::new(seed);
         for _ in 0..random.below(120) {
@@ -91,7 +93,7 @@ fn it_finds_what_the_checkers_find() {
 fn equal_monitors_find_the_same_in_the_same_future() {
     let mut known: HashMap<(Model, Monitor), Run> = HashMap::new();
     let mut merged = 0;
-    for seed in 0..histories(6_000) {
+    for seed in 0..histories(4_000) {
         let (mut run, mut random) = Run::new(seed % 7);
         random = Random::new(seed ^ random.next());
         for _ in 0..random.below(16) {

@@ -1,8 +1,8 @@
 //! Lock clients of all sorts on a model of a server, one command at a time.
 
+use super::record::{KINDS, Random, failure, token};
 use crate::history::{
-    Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
-    Operation, Write,
+    Change, Command, Effect, EventKind, FailureKind, Left, Moment, Operation, Write,
 };
 use std::collections::{HashMap, VecDeque};
 
@@ -11,81 +11,6 @@ const LEASE: u64 = 1 << 50;
 
 /// Something that somebody did.
 pub type Happening = (Option<usize>, EventKind);
-
-/// SplitMix64.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn one_in(&mut self, bound: usize) -> bool {
-        self.below(bound) == 0
-    }
-
-    fn pick<T: Clone>(&mut self, among: &[T]) -> T {
-        among[self.below(among.len())].clone()
-    }
-}
-
-/// Puts happenings into a history.
-#[derive(Debug, Clone)]
-pub struct Recorder {
-    head: Head,
-    events: Vec<Event>,
-    order: u64,
-    numbers: Vec<(usize, Vec<usize>)>,
-}
-
-impl Recorder {
-    pub fn new(actors: usize, locks: usize) -> Self {
-        let names = |kind: &str, count| (0..count).map(|it| format!("{kind}{it}")).collect();
-        let (actors, locks): (Vec<String>, _) = (names("a", actors), names("l", locks));
-        let numbers = vec![(0, Vec::new()); actors.len()];
-        let head = Head { actors, locks, ..Head::default() };
-        Self { head, events: Vec::new(), order: 0, numbers }
-    }
-
-    pub fn record(&mut self, actor: Option<usize>, mut kind: EventKind) {
-        match &mut kind {
-            EventKind::Invoked(operation) => {
-                let (next, open) = &mut self.numbers[actor.unwrap()];
-                operation.number = *next;
-                open.push(*next);
-                *next += 1;
-            }
-            EventKind::Completed(operation) | EventKind::Failed { operation, .. } => {
-                operation.number = self.numbers[actor.unwrap()].1.pop().unwrap();
-            }
-            EventKind::Command(command) => command.sent = self.moment(),
-            _ => {}
-        }
-        let moment = self.moment();
-        self.events.push(Event { moment, actor, kind });
-    }
-
-    fn moment(&mut self) -> Moment {
-        self.order += 1;
-        Moment { order: self.order, at: self.order }
-    }
-
-    pub fn history(self) -> History {
-        History { head: self.head, events: self.events, is_whole: true }
-    }
-}
 
 /// What an actor does in one turn.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -112,6 +37,8 @@ struct Actor {
     own: Vec<Option<(u64, Option<u64>)>>,
     read: Vec<u64>,
     wrote: Option<(u64, u64, u64)>,
+    /// Whether no step came after an acquire that completed.
+    just_acquired: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -135,26 +62,6 @@ pub struct Model {
     troubles: usize,
     /// Of how many turns one is the end of a lease.
     leases: usize,
-}
-
-const KINDS: [FailureKind; 9] = [
-    FailureKind::AlreadyLocked,
-    FailureKind::LostLock,
-    FailureKind::LostLock,
-    FailureKind::Refused,
-    FailureKind::Crashed,
-    FailureKind::Injected,
-    FailureKind::Environment,
-    FailureKind::Interrupted,
-    FailureKind::TimedOut,
-];
-
-fn failure(kind: FailureKind) -> Failure {
-    Failure { kind, message: "as the model says".into() }
-}
-
-fn token(token: u64) -> String {
-    format!("t{token}")
 }
 
 impl Model {
@@ -240,7 +147,12 @@ impl Model {
         }
         let is_in_step = !this.steps.is_empty();
         if is_in_step && random.one_in(self.troubles) {
-            return self.fail(actor, random.pick(&KINDS), random);
+            // An actor is told of a loss in a step that began after it had the lock.
+            let kind = match random.pick(&KINDS) {
+                FailureKind::LostLock if this.just_acquired => FailureKind::TimedOut,
+                kind => kind,
+            };
+            return self.fail(actor, kind, random);
         }
         if !is_in_step && this.acts.is_empty() {
             if random.one_in(25) {
@@ -370,6 +282,11 @@ impl Model {
     }
 
     fn carry_out(&mut self, actor: usize, act: Act, random: &mut Random) -> Vec<Happening> {
+        let step = self.actors[actor].steps.last().map(|step| step.0);
+        if let Act::Invoke(..) | Act::Complete = act {
+            let completes = act == Act::Complete;
+            self.actors[actor].just_acquired = completes && step == Some("acquire");
+        }
         match act {
             Act::Invoke(verb, lock) => {
                 let this = &mut self.actors[actor];
@@ -389,7 +306,7 @@ impl Model {
                 let replaced = it.revision;
                 it.revision += 1;
                 this.wrote = Some((this.read[lock], replaced, it.revision));
-                if !this.steps.last().is_some_and(|step| step.0 == "external_dump") {
+                if this.steps.last().is_none_or(|step| step.0 != "external_dump") {
                     this.read[lock] = it.revision;
                 }
                 Vec::new()

@@ -1,0 +1,122 @@
+//! How beliefs begin and end, and which of them overlap.
+//!
+//! What ends a belief may end it from an earlier moment on: an acquire anew or a forgetting from
+//! the step's beginning, a loss that is told from the first reply that may have told it. So whether
+//! it overlaps with one that began since is known only when no such end can come any more.
+
+use super::state::{Doing, Reign};
+use super::{Monitor, Property};
+use crate::history::{Change, Effect};
+
+/// Until when a belief that ends now certainly lasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Surely {
+    /// Until the step began that ends it.
+    Begun,
+    /// Until the first reply that may have told of the loss.
+    Told,
+    /// Until now.
+    Now,
+}
+
+impl Monitor {
+    /// The first reply after a step began may have told of a loss; one that extended something, and
+    /// the first one after it, anew.
+    pub(super) fn hear_reply(&mut self, actor: usize, effects: &[Effect]) {
+        let has = |wanted: fn(&Change) -> bool| effects.iter().any(|it| wanted(&it.change));
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        let extends = has(|change| matches!(change, Change::Extended { .. }));
+        let told_anew = extends || this.awaits;
+        this.awaits = extends;
+        if let Doing::Acquires { refusals, .. } = &mut this.doing
+            && has(|change| *change == Change::Refused)
+        {
+            *refusals = (*refusals + 1).min(2);
+            if *refusals == 2 {
+                self.circles.waits(actor);
+            }
+        }
+        if told_anew {
+            self.prove_beliefs(actor);
+        }
+    }
+
+    /// No loss will be told any more that an actor may have known of before now.
+    pub(super) fn prove_beliefs(&mut self, actor: usize) {
+        self.circles.believes(actor);
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        for (lock, mind) in this.minds.iter_mut().enumerate() {
+            if !std::mem::take(&mut mind.met) {
+                continue;
+            }
+            match &mut this.doing {
+                Doing::Acquires { lock: its, met, .. } | Doing::Forgets { lock: its, met }
+                    if *its == lock =>
+                {
+                    *met = true;
+                }
+                _ => self.found.insert(Property::Overlap),
+            }
+        }
+    }
+
+    /// An actor comes to believe that it holds a lock.
+    pub(super) fn open(&mut self, actor: usize, lock: usize) {
+        for (other, it) in self.actors.iter_mut().enumerate() {
+            let Some(mind) = it.minds.get_mut(lock) else { continue };
+            if other == actor {
+                mind.reign = match it.doing {
+                    Doing::Acquires { lock: its, reign, .. } if its == lock => reign,
+                    _ => Reign::Unknown,
+                };
+                (mind.is_open, mind.is_certain, mind.met) = (true, true, false);
+            } else if mind.is_certain {
+                mind.met |= it.depth > 0;
+                if it.depth == 0 {
+                    self.found.insert(Property::Overlap);
+                }
+            }
+        }
+        if let Some(lock) = self.locks.get_mut(lock) {
+            lock.last = Some(actor);
+        }
+    }
+
+    /// A belief ends, if there is one.
+    pub(super) fn close(&mut self, actor: usize, lock: usize, surely: Surely, is_untold: bool) {
+        match surely {
+            Surely::Told => self.circles.did_not_believe(actor, lock),
+            Surely::Now => self.circles.believes(actor),
+            Surely::Begun => {}
+        }
+        let Some(this) = self.actors.get_mut(actor) else { return };
+        let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.is_open) else { return };
+        if is_untold && mind.reign == Reign::Lost {
+            self.found.insert(Property::SilentLoss);
+        }
+        let met_in_step = match &mut this.doing {
+            Doing::Acquires { lock: its, met, .. } | Doing::Forgets { lock: its, met }
+                if *its == lock =>
+            {
+                std::mem::take(met)
+            }
+            _ => false,
+        };
+        let met_since = std::mem::take(&mut mind.met);
+        let has_met = match surely {
+            Surely::Begun => false,
+            Surely::Told => met_in_step,
+            Surely::Now => met_in_step || met_since,
+        };
+        if has_met {
+            self.found.insert(Property::Overlap);
+        }
+        (mind.is_open, mind.is_certain) = (false, false);
+    }
+
+    pub(super) fn close_all(&mut self, actor: usize, surely: Surely, is_untold: bool) {
+        for lock in 0..self.locks.len() {
+            self.close(actor, lock, surely, is_untold);
+        }
+    }
+}
