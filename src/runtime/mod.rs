@@ -256,7 +256,8 @@ impl World {
 
     /// The shared local state that was touched since this was last asked.
     fn touched(&self) -> Vec<Cell> {
-        let mut touched = self.journal.as_ref().map(|it| std::mem::take(&mut *lock(it))).unwrap_or_default();
+        let mut touched =
+            self.journal.as_ref().map(|it| std::mem::take(&mut *lock(it))).unwrap_or_default();
         touched.extend(self.files.touched().into_iter().map(Cell::File));
         for (index, run) in self.runs.iter().enumerate() {
             if self.registry.was_touched(run.path()) {

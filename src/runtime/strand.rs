@@ -208,7 +208,8 @@ impl<'a> Strand<'a> {
         };
         let controller = opened.map_err(|error| self.failure(&error))?;
         if actor.instance != Instance::Shared {
-            let own = Own { actor: self.actor, lock: lock_index, controller: Arc::clone(&controller) };
+            let own =
+                Own { actor: self.actor, lock: lock_index, controller: Arc::clone(&controller) };
             lock(&world.own_instances).push(own);
         }
         Ok(controller)

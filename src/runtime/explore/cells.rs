@@ -6,6 +6,7 @@ use super::super::World;
 use super::super::signals::Late;
 use super::intern::Interner;
 use crate::controller::{Memory, STATE_FILE, Shelf, Written};
+use rustc_hash::FxHashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -50,6 +51,7 @@ pub(super) struct Cells {
     initial: Vec<u32>,
     /// Values of all cells, by the cell's number; a cell that is missing at the end is initial.
     states: Interner<Vec<u32>>,
+    after: FxHashMap<(u32, u32), u32>,
 }
 
 /// What some code touched.
@@ -73,7 +75,9 @@ impl Cells {
     }
 
     #[allow(missing_docs)]
-    pub fn count(&self) -> usize { self.states.len() }
+    pub fn count(&self) -> usize {
+        self.states.len()
+    }
 
     /// What a cell holds in a state.
     pub fn value(&self, state: u32, cell: u32) -> u32 {
@@ -81,11 +85,21 @@ impl Cells {
         held.or_else(|| self.initial.get(cell as usize)).copied().unwrap_or_default()
     }
 
-    /// The state after some cells got new values.
-    pub fn after(&mut self, state: u32, writes: &[Held]) -> u32 {
-        let Some(before) = self.states.get(state).filter(|_| !writes.is_empty()) else {
+    /// The state after a way on which some cells got new values.
+    pub fn after(&mut self, state: u32, way: u32, writes: &[Held]) -> u32 {
+        if writes.is_empty() {
             return state;
-        };
+        }
+        if let Some(known) = self.after.get(&(state, way)) {
+            return *known;
+        }
+        let to = self.written(state, writes);
+        self.after.insert((state, way), to);
+        to
+    }
+
+    fn written(&mut self, state: u32, writes: &[Held]) -> u32 {
+        let Some(before) = self.states.get(state) else { return state };
         let mut values = Vec::clone(before);
         for &(cell, value) in writes {
             while values.len() <= cell as usize {

@@ -2,37 +2,46 @@
 //! bounding for systematic testing of multithreaded programs", 2007): depth first, and what follows
 //! from a state is run once.
 
-use super::machine::StateId;
 use super::walk::{At, Strategy};
-use rustc_hash::FxHashMap;
 
 /// Up to how many preemptions are tried one by one, before any number is.
 const STAIRS: u32 = 3;
 const ANY: u32 = u32::MAX;
+/// More preemptions than any bound that is tried one by one.
+const UNMET: u32 = u32::MAX;
 
 /// Walks through everything.
 pub(super) struct Exhaustive {
+    strands: usize,
     /// The most preemptions that are wanted.
     most: u32,
     /// The most preemptions in the orderings that are run now.
     bound: u32,
     /// Whether an ordering was left out that has more.
     left_out: bool,
-    /// For each moment of the ordering that is run now the choices still to try, the next one last.
-    to_try: Vec<Vec<usize>>,
-    /// With how few preemptions each state was met, by whose step was last.
-    met: FxHashMap<(StateId, u32), u32>,
+    frames: Vec<Frame>,
+    /// With how few preemptions each state was met, for each whose step was last.
+    met: Vec<u32>,
+}
+
+/// A moment of the ordering that is run now.
+struct Frame {
+    /// The first choice that was not looked at.
+    next: usize,
+    /// How many choices are still to try.
+    left: usize,
 }
 
 impl Exhaustive {
     /// Orderings with at most so many preemptions; with any number, if none is said.
-    pub fn new(preemptions: Option<u32>) -> Self {
+    pub fn new(preemptions: Option<u32>, strands: usize) -> Self {
         Self {
+            strands,
             most: preemptions.unwrap_or(ANY),
             bound: 0,
             left_out: false,
-            to_try: Vec::new(),
-            met: FxHashMap::default(),
+            frames: Vec::new(),
+            met: Vec::new(),
         }
     }
 
@@ -43,24 +52,35 @@ impl Exhaustive {
 
     /// Whether what follows from here was run already.
     fn was_met(&mut self, at: &At<'_>) -> bool {
-        let (last, preemptions) = match self.bound {
+        let (index, preemptions) = match self.bound {
             // Where their number doesn't matter, neither does whose step was last.
-            ANY => (0, 0),
-            _ => (at.last.map_or(0, |last| last as u32 + 1), at.preemptions),
+            ANY => (at.state as usize, 0),
+            _ => {
+                let last = at.last.map_or(0, |last| last + 1);
+                (at.state as usize * (self.strands + 1) + last, at.preemptions)
+            }
         };
-        let met = self.met.entry((at.state, last)).or_insert(ANY);
-        if *met <= preemptions {
-            return true;
+        if self.met.len() <= index {
+            self.met.resize((index + 1).next_power_of_two(), UNMET);
         }
-        *met = preemptions;
-        false
+        match self.met.get_mut(index) {
+            Some(met) if *met > preemptions => {
+                *met = preemptions;
+                false
+            }
+            _ => true,
+        }
+    }
+
+    fn is_affordable(&self, at: &At<'_>, costs: bool) -> bool {
+        at.preemptions.saturating_add(u32::from(costs)) <= self.bound
     }
 }
 
 impl Strategy for Exhaustive {
     fn begin(&mut self) -> Option<usize> {
-        while self.to_try.pop_if(|choices| choices.is_empty()).is_some() {}
-        if let Some(last) = self.to_try.len().checked_sub(1) {
+        while self.frames.pop_if(|frame| frame.left == 0).is_some() {}
+        if let Some(last) = self.frames.len().checked_sub(1) {
             return Some(last);
         }
         if self.met.is_empty() {
@@ -71,24 +91,27 @@ impl Strategy for Exhaustive {
         }
         self.bound = if self.bound < STAIRS { self.bound + 1 } else { ANY }.min(self.most);
         self.left_out = false;
-        self.met.clear();
+        self.met.fill(UNMET);
         Some(0)
     }
 
     fn choose(&mut self, at: &At<'_>) -> Option<usize> {
-        if self.to_try.len() <= at.depth {
+        if self.frames.len() <= at.depth {
             if self.was_met(at) {
                 return None;
             }
-            let costs = |choice| at.preemptions.saturating_add(u32::from(at.preempts(choice)));
-            let affordable = |(_, choice): &(usize, _)| costs(*choice) <= self.bound;
-            let choices = at.choices.iter().enumerate().filter(affordable);
-            let mut to_try: Vec<usize> = choices.map(|(position, _)| position).collect();
-            self.left_out |= to_try.len() < at.choices.len();
-            to_try.reverse();
-            self.to_try.push(to_try);
+            let affordable = at.choices.iter().filter(|it| self.is_affordable(at, at.preempts(it)));
+            let left = affordable.count();
+            self.left_out |= left < at.choices.len();
+            self.frames.push(Frame { next: 0, left });
         }
-        self.to_try.last_mut()?.pop()
+        let from = self.frames.last()?.next;
+        let choices = at.choices.iter().enumerate().skip(from);
+        let (next, _) = choices.clone().find(|(_, it)| self.is_affordable(at, at.preempts(it)))?;
+        let frame = self.frames.last_mut()?;
+        frame.next = next + 1;
+        frame.left = frame.left.saturating_sub(1);
+        Some(next)
     }
 
     fn preemptions(&self) -> Option<u32> {

@@ -5,10 +5,12 @@ mod count;
 mod exhaustive;
 mod intern;
 mod machine;
+mod pasts;
 mod pct;
 mod random;
 mod servers;
 mod shortest;
+mod states;
 mod strands;
 mod walk;
 
@@ -23,8 +25,8 @@ use machine::Machine;
 use pct::Pct;
 use random::Random;
 use shortest::{Shortest, shortest};
-use walk::{First, walk};
 use std::time::Duration;
+use walk::{First, walk};
 
 /// What is explored, and how far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +164,7 @@ pub fn explore(
 ) -> Result<Explored, ExploreError> {
     let clock = WallClock::new(None);
     let mut machine = Machine::new(model, bounds)?;
-    let mut exhaustive = Exhaustive::new(bounds.preemptions);
+    let mut exhaustive = Exhaustive::new(bounds.preemptions, machine.strands());
     let mut walked = match bounds.strategy {
         Strategy::Exhaustive => walk(&mut machine, bounds, &mut exhaustive, &clock, on_progress),
         Strategy::Random { seed } => {
@@ -179,7 +181,6 @@ pub fn explore(
         None => Some(count::orderings(&mut machine)?),
         Some(_) => None,
     };
-    machine.debug();
     let (states, took) = (machine.states() as u64, clock.now());
     let found = walked.first.iter().map(|first| counterexample(model, &mut machine, first));
     Ok(Explored {
@@ -209,7 +210,10 @@ fn counterexample(
     let outcome = replay(model, &turns).map_err(|error| differs(error.to_string()))?;
     if check(&outcome.history).findings.iter().all(|finding| finding.property != property) {
         let schedule = Schedule { turns, ..model.origin.clone() };
-        return Err(differs(format!("{} does not show when {schedule} is replayed", property.word())));
+        return Err(differs(format!(
+            "{} does not show when {schedule} is replayed",
+            property.word()
+        )));
     }
     let schedule = Schedule { turns, shows: Some(property), ..model.origin.clone() };
     let (after, took) = (first.after, first.took);

@@ -54,14 +54,14 @@ pub(super) struct Request {
 }
 
 /// What a request did.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Done {
     /// The reply's number.
     pub reply: u32,
     /// The state that it left.
     pub server: u32,
-    /// What it did to the locks, as an event.
-    pub event: Rc<EventKind>,
+    /// What it did to the locks: an event's number.
+    pub event: u32,
 }
 
 /// The states of the server that were met, and what leads from one to another.
@@ -76,8 +76,9 @@ pub(super) struct Servers {
     /// The numbers of replies, by how they print: errors can't be compared.
     numbers: FxHashMap<String, u32>,
     done: FxHashMap<(u32, u32, u64), Done>,
+    events: Vec<EventKind>,
     leases: FxHashMap<(u32, usize), Option<Duration>>,
-    ends: FxHashMap<(u32, usize), (u32, Rc<EventKind>)>,
+    ends: FxHashMap<(u32, usize), (u32, u32)>,
     left: FxHashMap<(u32, usize, u64), Rc<Snapshot>>,
 }
 
@@ -94,6 +95,7 @@ impl Servers {
             replies: Vec::new(),
             numbers: FxHashMap::default(),
             done: FxHashMap::default(),
+            events: Vec::new(),
             leases: FxHashMap::default(),
             ends: FxHashMap::default(),
             left: FxHashMap::default(),
@@ -103,7 +105,9 @@ impl Servers {
     }
 
     #[allow(missing_docs)]
-    pub fn count(&self) -> usize { self.images.len() }
+    pub fn count(&self) -> usize {
+        self.images.len()
+    }
 
     /// The number of a request.
     pub fn request(&mut self, request: Request) -> u32 {
@@ -113,6 +117,19 @@ impl Servers {
     /// The reply that has this number.
     pub fn reply(&self, number: u32) -> RedisResult<Vec<Value>> {
         self.replies.get(number as usize).cloned().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// The event that has this number.
+    pub fn event(&self, number: u32) -> Option<&EventKind> {
+        self.events.get(number as usize)
+    }
+
+    fn happened(&mut self, event: EventKind) -> u32 {
+        if let Some(known) = self.events.iter().position(|known| *known == event) {
+            return u32::try_from(known).unwrap_or(u32::MAX);
+        }
+        self.events.push(event);
+        u32::try_from(self.events.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Puts a state back.
@@ -132,7 +149,7 @@ impl Servers {
     pub fn run(&mut self, server: u32, request: u32, time: u64) -> Result<Done, ServerError> {
         let key = (server, request, time);
         if let Some(done) = self.done.get(&key) {
-            return Ok(done.clone());
+            return Ok(*done);
         }
         let Some(asked) = self.requests.get(request).cloned() else {
             return Err(ServerError::new(format!("there is no request {request}")));
@@ -149,9 +166,9 @@ impl Servers {
             }
             _ => Vec::new(),
         };
-        let done =
-            Done { reply: self.number(replies), server: self.save(), event: Rc::new(ran(effects)) };
-        self.done.insert(key, done.clone());
+        let (reply, server) = (self.number(replies), self.save());
+        let done = Done { reply, server, event: self.happened(ran(effects)) };
+        self.done.insert(key, done);
         Ok(done)
     }
 
@@ -168,27 +185,33 @@ impl Servers {
         lease
     }
 
-    /// What is left when the lease of a lock has ended.
-    pub fn expire(&mut self, server: u32, lock: usize) -> Result<(u32, Rc<EventKind>), ServerError> {
+    /// What is left when the lease of a lock has ended: a state, and an event's number.
+    pub fn expire(&mut self, server: u32, lock: usize) -> Result<(u32, u32), ServerError> {
         if let Some(end) = self.ends.get(&(server, lock)) {
-            return Ok(end.clone());
+            return Ok(*end);
         }
         self.restore(server, 0);
         let key = self.locks.get(lock).map(|lock| lock.key().to_string()).unwrap_or_default();
-        let held = self.connection(0)?.req_packed_command(&redis::cmd("GET").arg(&key).get_packed_command());
+        let held = self
+            .connection(0)?
+            .req_packed_command(&redis::cmd("GET").arg(&key).get_packed_command());
         let token = match held {
             Ok(Value::BulkString(raw)) => Some(Payload::decode(&raw).token().as_str().to_string()),
             _ => None,
         };
         self.engine.evict(0, key.as_bytes());
-        let event = Rc::new(lease_ended(lock, &key, token));
-        let end = (self.save(), event);
-        self.ends.insert((server, lock), end.clone());
+        let end = (self.save(), self.happened(lease_ended(lock, &key, token)));
+        self.ends.insert((server, lock), end);
         Ok(end)
     }
 
     /// How a lock is left in a state.
-    pub fn left(&mut self, server: u32, lock: usize, time: u64) -> Result<Rc<Snapshot>, ServerError> {
+    pub fn left(
+        &mut self,
+        server: u32,
+        lock: usize,
+        time: u64,
+    ) -> Result<Rc<Snapshot>, ServerError> {
         let key = (server, lock, time);
         if let Some(left) = self.left.get(&key) {
             return Ok(Rc::clone(left));

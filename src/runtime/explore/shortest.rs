@@ -1,7 +1,7 @@
 //! The shortest ordering that violates a property: the fewest preemptions, of these the fewest
 //! misfortunes, of these the fewest steps.
 
-use super::machine::{Machine, StateId};
+use super::machine::{Choice, Machine, StateId};
 use super::walk::{At, mover};
 use super::{ExploreError, Turn};
 use crate::check::Property;
@@ -30,7 +30,7 @@ pub(super) fn shortest(
     most: u32,
 ) -> Result<Option<Shortest>, ExploreError> {
     let first: Spot = (machine.first(), None);
-    let mut best: FxHashMap<Spot, (Cost, Option<(Spot, Turn)>)> = FxHashMap::default();
+    let mut best: FxHashMap<Spot, (Cost, Option<(Spot, Choice)>)> = FxHashMap::default();
     best.insert(first, ((0, 0, 0), None));
     let mut queue = BinaryHeap::from([Reverse(((0, 0, 0), first))]);
     while let Some(Reverse((cost, spot))) = queue.pop() {
@@ -51,7 +51,7 @@ pub(super) fn shortest(
             let to: Spot = (choice.to, mover(choice.turn).or(last));
             let is_better = best.get(&to).is_none_or(|(least, _)| next < *least);
             if preemptions <= most && is_better {
-                best.insert(to, (next, Some((spot, choice.turn))));
+                best.insert(to, (next, Some((spot, *choice))));
                 queue.push(Reverse((next, to)));
             }
         }
@@ -62,27 +62,24 @@ pub(super) fn shortest(
 /// The way to a spot, and on to the end of all actors: whoever was last goes on as long as it can.
 fn finish(
     machine: &mut Machine,
-    best: &FxHashMap<Spot, (Cost, Option<(Spot, Turn)>)>,
+    best: &FxHashMap<Spot, (Cost, Option<(Spot, Choice)>)>,
     spot: Spot,
     preemptions: u32,
 ) -> Result<Shortest, ExploreError> {
-    let mut turns = Vec::new();
     let mut at = spot;
-    while let Some((_, Some((before, turn)))) = best.get(&at) {
-        // What ended by itself came after the choice, and this list is turned around.
-        turns.extend(machine.ended_leases(at.0).collect::<Vec<_>>().into_iter().rev());
-        turns.push(*turn);
+    let mut way = Vec::new();
+    while let Some((_, Some((before, choice)))) = best.get(&at) {
+        way.push(*choice);
         at = *before;
     }
-    turns.reverse();
+    let mut turns: Vec<Turn> = way.into_iter().rev().flat_map(|it| machine.turns_of(it)).collect();
     let decisive = turns.len();
     let (mut state, mut last) = spot;
     loop {
         let steps = machine.choices(state)?.iter().filter(|it| matches!(it.turn, Turn::Step(_)));
         let next = steps.copied().min_by_key(|it| (mover(it.turn) != last, mover(it.turn)));
         let Some(next) = next else { break };
-        turns.push(next.turn);
-        turns.extend(machine.ended_leases(next.to));
+        turns.extend(machine.turns_of(next));
         (state, last) = (next.to, mover(next.turn));
     }
     Ok(Shortest { turns, decisive, preemptions })

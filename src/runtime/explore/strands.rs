@@ -76,6 +76,8 @@ type Key = (Push, u64);
 
 /// How an actor went on once.
 pub(super) struct Way {
+    /// Tells it from all others.
+    pub number: u32,
     /// What the cells held that it touched.
     reads: Box<[Held]>,
     /// What it made of them.
@@ -117,6 +119,8 @@ pub(super) struct Strands {
     world: Arc<World>,
     timing: Timing,
     tracks: Vec<Track>,
+    /// How many ways are known.
+    ways: u32,
 }
 
 /// The place of every strand before it has done anything.
@@ -136,7 +140,7 @@ impl Strands {
             Track { actors, nodes: vec![unborn], live: None }
         };
         let tracks = strands_of(&world.plan).into_iter().map(track).collect();
-        Self { world, timing, tracks }
+        Self { world, timing, tracks, ways: 0 }
     }
 
     /// How many there are.
@@ -145,7 +149,9 @@ impl Strands {
     }
 
     #[allow(missing_docs)]
-    pub fn count(&self, strand: usize) -> usize { self.tracks[strand].nodes.len() }
+    pub fn count(&self, strand: usize) -> usize {
+        self.tracks[strand].nodes.len()
+    }
 
     /// A place of a strand.
     pub fn node(&self, strand: usize, node: u32) -> Option<&Node> {
@@ -172,7 +178,14 @@ impl Strands {
         ways.and_then(|ways| ways.get(position)).ok_or_else(lost)
     }
 
-    fn known(&self, strand: usize, node: u32, key: Key, around: Around, cells: &Cells) -> Option<usize> {
+    fn known(
+        &self,
+        strand: usize,
+        node: u32,
+        key: Key,
+        around: Around,
+        cells: &Cells,
+    ) -> Option<usize> {
         let ways = self.node(strand, node)?.ways.get(&key)?;
         ways.iter().position(|way| {
             way.server.is_none_or(|(before, _)| before == around.server)
@@ -197,7 +210,8 @@ impl Strands {
         let touched = cells.take_touched(&self.world, around.cells);
         let server = touched.server.then(|| (around.server, servers.save()));
         let events = self.written_down(&live);
-        let rested_before = self.node(strand, node).is_some_and(|from| from.place == Place::Blocked);
+        let rested_before =
+            self.node(strand, node).is_some_and(|from| from.place == Place::Blocked);
         let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
         let from = track.nodes.get(node as usize).ok_or_else(lost)?;
         // To look again and wait on is to stay.
@@ -211,12 +225,14 @@ impl Strands {
         let ways = from.ways.entry(key).or_default();
         let position = ways.len();
         ways.push(Way {
+            number: self.ways,
             reads: touched.reads.into(),
             writes: touched.writes.into(),
             server,
             events: events.into(),
             to,
         });
+        self.ways += 1;
         if to != node {
             let from = Some((node, key, position));
             let is_rested = reached.is_rested || rested_before;

@@ -93,8 +93,7 @@ pub(super) fn walk(
     clock: &WallClock,
     on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Walked, ExploreError> {
-    let mut walked =
-        Walked {
+    let mut walked = Walked {
         first: Vec::new(),
         found: Properties::default(),
         orderings_run: 0,

@@ -1,8 +1,8 @@
 //! A schedule as text, and back.
 
 use super::{Schedule, Turn};
-use crate::scenario::Timing;
 use crate::check::Property;
+use crate::scenario::Timing;
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
