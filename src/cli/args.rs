@@ -6,10 +6,12 @@
 
 mod commands;
 mod flags;
+mod replay;
 mod scenario;
 
 pub use commands::{CatalogueFormat, CheckFormat, Request, RunArgs};
 pub use flags::{Color, Format, LockProtocol, ReportOptions, RunOptions};
+pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
 
 use super::exit::Exit;

@@ -6,16 +6,17 @@ use super::exit::Exit;
 use super::progress::Progress;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
+use super::staged::{Staged, Staging, staged};
 use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::history::History;
 use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, RunGroup, Ttl};
 use crate::report::Report;
-use crate::runtime::{Cleaned, Ending, Outcome, Stage, Time, World, longest};
+use crate::runtime::{Ending, Outcome, Time, World, longest};
 use crate::scenario::{Plan, Scenario, Value};
 use crate::server::Server;
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,21 +58,10 @@ pub(super) fn execute(
         return Err(Refusal::new(Exit::Interrupted, anyhow::anyhow!("interrupted, not run")));
     }
     let world = Arc::new(world(job, seed, progress)?);
-    let mut stage = Stage::default();
-    let ran = run(job, &world, &mut stage);
-    let (kept, left) = if job.options.keep && ran.is_ok() {
-        let kept = stage.leftovers(&world);
-        let kept = kept.into_iter().map(|by_hand| format!("kept; to clean: {by_hand}")).collect();
-        (kept, Cleaned { notices: Vec::new(), is_clean: true })
-    } else {
-        (Vec::new(), stage.clean(&world))
-    };
-    let Cleaned { notices: left, is_clean } = left;
-    job.signals.set_leftovers(Vec::new());
-    let (outcome, notices) = match ran {
-        Ok(ran) => ran,
-        Err(refusal) => return Err(Refusal { left, ..refusal }),
-    };
+    let Job { signals, options, .. } = job;
+    let staging = Staging { signals, force: options.force, keep: options.keep };
+    let Staged { outcome, notices, kept, left, is_clean } =
+        staged(&world, staging, || world.run().map_err(environment))?;
     let mut report = Report::new(&world, &outcome, [notices, kept.clone(), left.clone()].concat());
     report.file = job.file.map(str::to_owned);
     let (exit, why) = exit(&report, &outcome);
@@ -94,7 +84,8 @@ fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<W
     };
     let ttl = default_ttl(std::env::var(TTL_VARIABLE).ok()).map_err(usage)?;
     let plan = job.scenario.bind(job.values, protocol.name(), ttl, options.wait).map_err(usage)?;
-    let runs = run_directories(options, &plan).map_err(usage)?;
+    let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
+    let runs = run_directories(&options.directory, group.as_ref(), &plan).map_err(usage)?;
     let deadline = options.timeout.unwrap_or_else(|| {
         let connecting = CONNECTING * u32::try_from(plan.actors.len()).unwrap_or(u32::MAX);
         longest(&plan).saturating_add(GRACE).saturating_add(connecting)
@@ -114,27 +105,6 @@ fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<W
         None => Box::new(|| ()),
     };
     Ok(World::new(plan, server, protocol, runs, time, on_end).with_seed(seed))
-}
-
-/// Prepares the stage and runs the plan; tells the signals' handler each time that there is more to
-/// clean up.
-fn run(
-    job: &Job<'_>,
-    world: &Arc<World>,
-    stage: &mut Stage,
-) -> Result<(Outcome, Vec<String>), Refusal> {
-    let mut prepare_and_run = || {
-        let directories = stage.prepare_directories(world);
-        job.signals.set_leftovers(stage.leftovers(world));
-        directories?;
-        let notices = stage.prepare_keys(world, job.options.force)?;
-        job.signals.set_leftovers(stage.leftovers(world));
-        Ok((world.run().map_err(environment)?, notices))
-    };
-    prepare_and_run().map_err(|refusal: Refusal| match world.time().clock().check() {
-        Err(Stopped::Interrupted) => Refusal { exit: Exit::Interrupted, ..refusal },
-        _ => refusal,
-    })
 }
 
 /// The exit status, and why it is not the verdict's.
@@ -164,13 +134,16 @@ fn default_ttl(variable: Option<String>) -> anyhow::Result<Ttl> {
 }
 
 /// The run directory of each lock.
-fn run_directories(options: &RunOptions, plan: &Plan) -> anyhow::Result<Vec<RunDirectory>> {
-    let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
+pub(super) fn run_directories(
+    directory: &Path,
+    group: Option<&RunGroup>,
+    plan: &Plan,
+) -> anyhow::Result<Vec<RunDirectory>> {
     let run = |suffix: &str| {
-        let base = RunDirectory::new(&options.directory, None)?;
+        let base = RunDirectory::new(directory, None)?;
         let mut path = base.path().as_os_str().to_owned();
         path.push(suffix);
-        RunDirectory::new(&PathBuf::from(path), group.as_ref())
+        RunDirectory::new(&PathBuf::from(path), group)
     };
     plan.locks.iter().map(|lock| Ok(run(&lock.run_suffix)?)).collect()
 }

@@ -3,9 +3,11 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
+//! | `staged` | prepares what a run needs, and puts it back |
 //! | `repeat` | runs it as often as was said |
+//! | `schedule` | finds the schedule to replay, and its scenario |
 //! | `input` | finds and reads scenario files |
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
@@ -28,13 +30,16 @@ pub mod progress;
 mod redact;
 mod refusal;
 mod repeat;
+mod replay;
 mod run;
+mod schedule;
 mod show;
 mod signals;
+mod staged;
 pub mod terminal;
 mod validate;
 
-pub use args::{FireArgs, Request, RunArgs, parse};
+pub use args::{FireArgs, ReplayArgs, Request, RunArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
@@ -65,6 +70,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
             None => show::show(&args.scenario, scenarios),
         },
         Request::Run(args) => run::run(args, scenarios),
+        Request::Replay(args) => replay::replay(args, scenarios),
         Request::List => list::list(scenarios),
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),

@@ -13,6 +13,7 @@ mod outcomes;
 mod program;
 mod readme;
 mod redis_server;
+mod replay;
 mod seed;
 mod signals;
 mod weather;

@@ -5,6 +5,7 @@ use super::flags::{
     report_options, run_flags, run_options, value,
 };
 use super::one;
+use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
@@ -18,6 +19,8 @@ pub enum Request {
     Fire(FireArgs),
     /// `run`: one's own scenario files, and built-in ones by name.
     Run(RunArgs),
+    /// `replay`: a schedule again.
+    Replay(ReplayArgs),
     /// `list`.
     List,
     /// `show`: the file of a built-in scenario.
@@ -116,6 +119,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             report: report_options(given),
             jobs: one(given, "jobs"),
         }),
+        "replay" => Request::Replay(replay::replay_args(given)?),
         "list" => Request::List,
         "show" => Request::Show { name: one(given, "name")? },
         "validate" => Request::Validate { files: many("files") },
@@ -131,9 +135,10 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all() -> [Command; 6] {
+pub(super) fn all() -> [Command; 7] {
     [
         run(),
+        replay::command(),
         Command::new("list").about("List the built-in scenarios"),
         Command::new("show").about("Print the file of a built-in scenario, to start from").arg(
             Arg::new("name").value_name("NAME").required(true).help("Name of a built-in scenario"),

@@ -67,12 +67,7 @@ pub(super) fn subcommand(scenario: &Scenario) -> Command {
         .args(run_flags())
         .next_help_heading("Report")
         .args(report_flags())
-        .arg(
-            value("history", "FILE")
-                .value_hint(ValueHint::FilePath)
-                .value_parser(value_parser!(PathBuf))
-                .help("Save what happened, for nodb-trigger check"),
-        )
+        .arg(history())
         .arg(help_flag())
 }
 
@@ -107,7 +102,15 @@ pub(super) fn default(parameter: &Parameter) -> Value {
     parameter.default.unwrap_or(Value::Ttl(Ttl::DEFAULT))
 }
 
-fn directory() -> Arg {
+/// `--history`.
+pub(super) fn history() -> Arg {
+    value("history", "FILE")
+        .value_hint(ValueHint::FilePath)
+        .value_parser(value_parser!(PathBuf))
+        .help("Save what happened, for nodb-trigger check")
+}
+
+pub(super) fn directory() -> Arg {
     Arg::new("directory")
         .value_name("DIRECTORY")
         .value_hint(ValueHint::DirPath)

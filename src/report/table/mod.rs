@@ -200,6 +200,7 @@ fn verdict(report: &Report) -> Cell {
     let all = report.expectations.len();
     let unmet = report.expectations.iter().filter(|row| !row.met).count();
     match report.verdict {
+        Verdict::Expected if all == 0 => cell("EXPECTED: it went as it should.", Tone::Good),
         Verdict::Expected if all == 1 => cell("EXPECTED: the expectation was met.", Tone::Good),
         Verdict::Expected => {
             cell(format!("EXPECTED: all {all} expectations were met."), Tone::Good)

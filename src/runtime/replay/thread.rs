@@ -26,7 +26,11 @@ pub(super) fn play(
     turns: &[Turn],
     strands: Vec<Range<usize>>,
 ) -> Result<Vec<Buffer>, ReplayError> {
-    let connections = connections(world, clock, strands.len())?;
+    let connections = connections(world, clock, strands.len());
+    let connections = connections.map_err(|error| match clock.check() {
+        Err(why) => ReplayError::Stopped { why, turn: 0, of: turns.len() },
+        Ok(()) => error.into(),
+    })?;
     thread::scope(|scope| {
         let (mut roles, mut threads) = (Vec::new(), Vec::new());
         for (actors, connection) in strands.iter().cloned().zip(connections) {

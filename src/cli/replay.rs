@@ -1,0 +1,139 @@
+//! `replay`: a schedule again, on an embedded server or a real one.
+
+use super::args::ReplayArgs;
+use super::exit::Exit;
+use super::output::Output;
+use super::refusal::{Refusal, environment, usage};
+use super::signals::Signals;
+use super::staged::{Staged, Staging, staged};
+use super::{ServerUrl, fire, github, say, schedule};
+use crate::clock::{Stopped, WallClock};
+use crate::report::{Report, Verdict};
+use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
+use crate::scenario::Scenario;
+use crate::server::Server;
+use anyhow::anyhow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When a replay on a real server is given up if nobody says.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is said where leases were made to end.
+const SHORTENED: &str =
+    "where the schedule ends a TTL, the replay made it end by setting it to one millisecond";
+
+/// Replays a schedule and writes the report.
+pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
+    let signals = Signals::handle().map_err(environment)?;
+    let schedule = schedule::find(&args.what)?;
+    let (scenario, file) = schedule::scenario(&schedule, args.scenario.as_ref(), builtin)?;
+    let is_changed = scenario.digest() != schedule.digest;
+    if is_changed {
+        say(&format!(
+            "{} has changed since the schedule was found (its digest is {:08x}, and was {:08x}); \
+             trying all the same",
+            schedule.scenario,
+            scenario.digest(),
+            schedule.digest
+        ));
+    }
+    let model = schedule::model(&schedule, &scenario, args)?;
+    let output = Output::open(args.report.output.as_deref(), args.report.quiet);
+    let output = output.map_err(environment)?;
+    let history = args.history.as_deref().map(|path| Output::open(Some(path), true));
+    let history = history.transpose().map_err(environment)?;
+    signals.set_output(output.by_hand());
+    let replayed = match &args.redis {
+        None => in_memory(&model, &schedule, &signals),
+        Some(url) => on_redis(url, &model, &schedule, args, &signals),
+    };
+    let Replayed { world, staged } = replayed.map_err(|refusal| with_hint(refusal, is_changed))?;
+    let Staged { outcome, notices, left, is_clean, .. } = staged;
+    left.iter().for_each(|line| say(line));
+    if let Some(file) = history {
+        file.write(|out| outcome.history.write(out)).map_err(environment)?;
+    }
+    let report = report(&world, &outcome, file, [notices, left].concat());
+    let mut exit = Exit::from(report.verdict);
+    if !is_clean {
+        exit = Exit::worst([exit, Exit::Environment]);
+    }
+    github::annotate([&report], args.report.quiet);
+    fire::write(report, &args.report, output)?;
+    Ok(exit)
+}
+
+/// What came of a replay that went to its end.
+struct Replayed {
+    world: Arc<World>,
+    staged: Staged,
+}
+
+fn in_memory(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replayed, Refusal> {
+    let world = Arc::new(World::replayed(model));
+    signals.add_clock(world.time());
+    let outcome = play(&world, schedule)?;
+    let (notices, kept, left) = (Vec::new(), Vec::new(), Vec::new());
+    Ok(Replayed { world, staged: Staged { outcome, notices, kept, left, is_clean: true } })
+}
+
+fn on_redis(
+    url: &ServerUrl,
+    model: &Model,
+    schedule: &Schedule,
+    args: &ReplayArgs,
+    signals: &Signals,
+) -> Result<Replayed, Refusal> {
+    let password = std::env::var("REDIS_PASSWORD").ok();
+    let server = Server::at(url.reveal(), password.as_deref()).map_err(usage)?;
+    let deadline = args.timeout.unwrap_or(TIMEOUT);
+    let time = Time::Wall(Arc::new(WallClock::new(Some(deadline))));
+    signals.add_clock(&time);
+    let Model { plan, protocol, runs, .. } = model.clone();
+    let world = World::new(plan, server, protocol, runs, time, Box::new(|| ())).without_cache();
+    let world = Arc::new(world);
+    let staging = Staging { signals, force: args.force, keep: false };
+    let mut staged = staged(&world, staging, || play(&world, schedule))?;
+    if schedule.turns.iter().any(|turn| matches!(turn, Turn::Expire(_))) {
+        staged.notices.push(SHORTENED.into());
+    }
+    Ok(Replayed { world, staged })
+}
+
+fn play(world: &Arc<World>, schedule: &Schedule) -> Result<Outcome, Refusal> {
+    let outcome = world.replay(schedule.timing, &schedule.turns);
+    let outcome = outcome.map_err(|error| match error {
+        ReplayError::Parted(why) => {
+            let why = anyhow!("the replay parted from the schedule: {why}");
+            Refusal::new(Exit::Inconclusive, why)
+        }
+        ReplayError::Stopped { why: Stopped::Interrupted, .. } => {
+            Refusal::new(Exit::Interrupted, error)
+        }
+        ReplayError::Stopped { why: Stopped::TimedOut, .. } => {
+            Refusal::new(Exit::Inconclusive, anyhow!("{error}; see --timeout"))
+        }
+        ReplayError::Stopped { .. } | ReplayError::Server(_) => environment(error),
+    })?;
+    match &outcome.failure {
+        Some(failure) => Err(environment(anyhow!("{failure}"))),
+        None => Ok(outcome),
+    }
+}
+
+fn with_hint(mut refusal: Refusal, is_changed: bool) -> Refusal {
+    if is_changed && refusal.exit == Exit::Inconclusive {
+        refusal.error = anyhow!("{:#}; the scenario has changed since", refusal.error);
+    }
+    refusal
+}
+
+/// The report. What decides is whether the schedule showed again what it shows.
+fn report(world: &World, outcome: &Outcome, file: Option<String>, notices: Vec<String>) -> Report {
+    let mut report = Report::new(world, outcome, notices);
+    (report.file, report.seed) = (file, None);
+    let is_shown = report.expectations.iter().all(|row| row.met);
+    report.verdict = if is_shown { Verdict::Expected } else { Verdict::Unexpected };
+    report
+}
