@@ -1,21 +1,22 @@
 //! Runs one scenario once, under the options of the command line: from the scenario to the report
 //! and the exit status. Prints nothing.
 
-use super::args::{LockProtocol, RunOptions};
+use super::args::RunOptions;
 use super::exit::Exit;
+use super::model::protocol;
 use super::progress::Progress;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::history::History;
-use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, RunGroup, Ttl};
+use crate::lock::{RunDirectory, RunGroup, Ttl};
 use crate::report::Report;
 use crate::runtime::{Cleaned, Ending, Outcome, Stage, Time, World, longest};
 use crate::scenario::{Plan, Scenario, Value};
 use crate::server::Server;
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,13 +89,11 @@ pub(super) fn execute(
 
 fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<World, Refusal> {
     let options = job.options;
-    let protocol: &'static dyn Protocol = match options.lock {
-        LockProtocol::Legacy => &Legacy,
-        LockProtocol::Hardened => &*HARDENED,
-    };
-    let ttl = default_ttl(std::env::var(TTL_VARIABLE).ok()).map_err(usage)?;
+    let protocol = protocol(options.lock);
+    let ttl = default_ttl().map_err(usage)?;
     let plan = job.scenario.bind(job.values, protocol.name(), ttl, options.wait).map_err(usage)?;
-    let runs = run_directories(options, &plan).map_err(usage)?;
+    let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
+    let runs = run_directories(&options.directory, group.as_ref(), &plan).map_err(usage)?;
     let deadline = options.timeout.unwrap_or_else(|| {
         let connecting = CONNECTING * u32::try_from(plan.actors.len()).unwrap_or(u32::MAX);
         longest(&plan).saturating_add(GRACE).saturating_add(connecting)
@@ -153,7 +152,9 @@ fn exit(report: &Report, outcome: &Outcome) -> (Exit, Option<String>) {
     }
 }
 
-fn default_ttl(variable: Option<String>) -> anyhow::Result<Ttl> {
+/// The TTL of whatever names none, from the environment.
+pub(super) fn default_ttl() -> anyhow::Result<Ttl> {
+    let variable = std::env::var(TTL_VARIABLE).ok();
     let Some(text) = variable.filter(|text| !text.is_empty()) else { return Ok(Ttl::DEFAULT) };
     let seconds: i64 = text.parse().map_err(|_| {
         anyhow!("{TTL_VARIABLE} is {text:?}, and should be a whole number of seconds")
@@ -164,13 +165,16 @@ fn default_ttl(variable: Option<String>) -> anyhow::Result<Ttl> {
 }
 
 /// The run directory of each lock.
-fn run_directories(options: &RunOptions, plan: &Plan) -> anyhow::Result<Vec<RunDirectory>> {
-    let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
+pub(super) fn run_directories(
+    directory: &Path,
+    group: Option<&RunGroup>,
+    plan: &Plan,
+) -> anyhow::Result<Vec<RunDirectory>> {
     let run = |suffix: &str| {
-        let base = RunDirectory::new(&options.directory, None)?;
+        let base = RunDirectory::new(directory, None)?;
         let mut path = base.path().as_os_str().to_owned();
         path.push(suffix);
-        RunDirectory::new(&PathBuf::from(path), group.as_ref())
+        RunDirectory::new(&PathBuf::from(path), group)
     };
     plan.locks.iter().map(|lock| Ok(run(&lock.run_suffix)?)).collect()
 }

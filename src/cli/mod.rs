@@ -3,8 +3,9 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `explore`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
+//! | `model` | a scenario as it is explored |
 //! | `repeat` | runs it as often as was said |
 //! | `input` | finds and reads scenario files |
 //! | [`output`] | where the report goes |
@@ -19,10 +20,12 @@ mod catalogue;
 mod check;
 mod execute;
 pub mod exit;
+mod explore;
 mod fire;
 mod github;
 mod input;
 mod list;
+mod model;
 pub mod output;
 pub mod progress;
 mod redact;
@@ -34,7 +37,7 @@ mod signals;
 pub mod terminal;
 mod validate;
 
-pub use args::{FireArgs, Request, RunArgs, parse};
+pub use args::{ExploreArgs, FireArgs, Request, RunArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
@@ -65,6 +68,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
             None => show::show(&args.scenario, scenarios),
         },
         Request::Run(args) => run::run(args, scenarios),
+        Request::Explore(args) => explore::explore(args, scenarios),
         Request::List => list::list(scenarios),
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),

@@ -1,11 +1,13 @@
 //! The commands that are no scenario.
 
+use super::explore::{self, ExploreArgs};
 use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, RunOptions, format_flag, help_flag, report_flags,
     report_options, run_flags, run_options, value,
 };
 use super::one;
 use super::scenario::{FireArgs, directory_parser};
+use crate::scenario::Scenario;
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
 use std::num::NonZeroUsize;
@@ -18,6 +20,8 @@ pub enum Request {
     Fire(FireArgs),
     /// `run`: one's own scenario files, and built-in ones by name.
     Run(RunArgs),
+    /// `explore`: every ordering of a scenario's steps.
+    Explore(ExploreArgs),
     /// `list`.
     List,
     /// `show`: the file of a built-in scenario.
@@ -116,6 +120,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             report: report_options(given),
             jobs: one(given, "jobs"),
         }),
+        "explore" => Request::Explore(explore::explore_args(given)?),
         "list" => Request::List,
         "show" => Request::Show { name: one(given, "name")? },
         "validate" => Request::Validate { files: many("files") },
@@ -131,9 +136,10 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all() -> [Command; 6] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 7] {
     [
         run(),
+        explore::command(scenarios),
         Command::new("list").about("List the built-in scenarios"),
         Command::new("show").about("Print the file of a built-in scenario, to start from").arg(
             Arg::new("name").value_name("NAME").required(true).help("Name of a built-in scenario"),

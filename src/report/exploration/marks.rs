@@ -76,7 +76,7 @@ fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
         Change::Deleted { .. } => Some(None),
         _ => None,
     });
-    change.last()
+    change.fold(None, |_, now| Some(now))
 }
 
 /// The deletion of what another one held.
