@@ -8,7 +8,7 @@ use super::output::Output;
 use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
-use super::{say, terminal};
+use super::{github, say, terminal};
 use crate::check::Property;
 use crate::report::exploration::{Exploration, Judged, ProtocolRow};
 use crate::report::{Entry, json, junit, large, table};
@@ -20,7 +20,7 @@ use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::slice;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -60,6 +60,16 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, 
     let line = Line::new(args.report.quiet);
     let ended = explore_all(&tasks, &bounds, jobs, &signals, &line);
     line.clear();
+    report(ended, |rows| Exploration::new(&plan, file, rows), args, output)
+}
+
+/// Writes what came of those that were explored. Where none was, the first refusal stands for all.
+fn report(
+    ended: Vec<Result<ProtocolRow, Refusal>>,
+    exploration: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
+    args: &ExploreArgs,
+    output: Output,
+) -> Result<Exit, Refusal> {
     let (mut rows, mut refusals) = (Vec::new(), Vec::new());
     for one in ended {
         match one {
@@ -75,7 +85,8 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, 
     for refusal in refusals.iter().filter(|refusal| refusal.exit != Exit::Interrupted) {
         say(&format!("{:#}", refusal.error));
     }
-    let exploration = Exploration::new(&plan, file, rows);
+    let exploration = exploration(rows);
+    github::annotate_explorations([&exploration], args.report.quiet);
     let exit = exit(&exploration);
     write(exploration, args.all, &args.report, output)?;
     Ok(Exit::worst(refusals.iter().map(|refusal| refusal.exit).chain([exit])))
@@ -136,7 +147,7 @@ fn explore_all(
     let told = Mutex::new(BTreeMap::new());
     let explore = |index: usize, task: &Task| {
         explore_one(task, bounds, signals, &mut |progress| {
-            let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             told.insert(index, so_far(task.model.protocol.name(), progress));
             let parts: Vec<String> = told.values().cloned().collect();
             line.tell(&parts.join("; "));
@@ -264,6 +275,8 @@ fn asked(_plan: &Plan) -> Option<(Bounds, Judged)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Verdict;
+    use crate::runtime::Explored;
 
     #[test]
     fn progress_is_one_line_of_numbers() {
@@ -285,5 +298,69 @@ mod tests {
             so_far("legacy", &progress),
             "legacy: 12 304 orderings, 84 211 states, depth 31"
         );
+    }
+    fn bounds_of(flags: &[&str]) -> Result<Bounds, String> {
+        let argv = ["nodb-trigger", "explore", "x"].iter().chain(flags).map(Into::into);
+        match crate::cli::parse(argv, &[]) {
+            Ok(crate::cli::Request::Explore(args)) => {
+                bounds(&args).map_err(|refusal| refusal.error.to_string())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_strategy_takes_the_numbers_that_are_its_own() {
+        let strategy = |flags: &[&str]| bounds_of(flags).map(|bounds| bounds.strategy);
+        let refused = |flag: &str, word: &str| Err(format!("{flag} goes with --strategy {word}"));
+        assert_eq!(strategy(&[]), Ok(Strategy::Exhaustive));
+        assert_eq!(strategy(&["--strategy=random"]), Ok(Strategy::Random { seed: 0 }));
+        let pct = strategy(&["--strategy=pct", "--seed=7"]);
+        assert_eq!(pct, Ok(Strategy::Pct { seed: 7, depth: DEFAULT_DEPTH }));
+        assert_eq!(strategy(&["--seed=1"]), refused("--seed", "random or pct"));
+        assert_eq!(strategy(&["--depth=2"]), refused("--depth", "pct"));
+        assert_eq!(strategy(&["--strategy=random", "--depth=2"]), refused("--depth", "pct"));
+    }
+
+    fn row(verdict: Verdict, stopped_by: Option<Limit>) -> ProtocolRow {
+        let judged = match verdict {
+            Verdict::Unexpected => {
+                Judged { must_find: vec![Property::Overlap], ..Judged::default() }
+            }
+            _ => Judged { must_not_find: vec![Property::Overlap], ..Judged::default() },
+        };
+        let explored = Explored {
+            protocol: "legacy".into(),
+            found: Vec::new(),
+            orderings_run: 1,
+            orderings: None,
+            states: 1,
+            depth: 1,
+            stopped_by,
+            took: Duration::ZERO,
+        };
+        let plan = plan();
+        let row = ProtocolRow::new(&plan, &explored, &judged, &bounds_of(&[]).unwrap());
+        assert_eq!(row.verdict, verdict);
+        row
+    }
+
+    fn plan() -> Plan {
+        let scenarios = crate::scenario::catalogue().unwrap();
+        let values = BTreeMap::new();
+        let ttl = crate::lock::Ttl::DEFAULT;
+        scenarios[0].bind(&values, "legacy", ttl, Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn the_exit_status_is_the_worst_verdict_s_or_says_that_it_was_interrupted() {
+        let ends = |rows| exit(&Exploration::new(&plan(), None, rows));
+        let good = || row(Verdict::Expected, None);
+        assert_eq!(ends(vec![good(), good()]), Exit::Success);
+        assert_eq!(ends(vec![good(), row(Verdict::Unexpected, None)]), Exit::Unexpected);
+        let bounded = row(Verdict::Inconclusive, Some(Limit::Time));
+        assert_eq!(ends(vec![good(), bounded]), Exit::Inconclusive);
+        let interrupted = row(Verdict::Inconclusive, Some(Limit::Interrupted));
+        assert_eq!(ends(vec![good(), interrupted]), Exit::Interrupted);
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn run(args: &RunArgs, builtin: &[Scenario]) -> Result<Exit, Refusal>
     let exit = Exit::worst(ended.iter().map(|(_, exit)| *exit));
     let runs = Runs(ended.into_iter().map(|(entry, _)| entry).collect());
     github::annotate(runs.reports(), args.report.quiet);
+    github::annotate_explorations(runs.explorations(), args.report.quiet);
     write(&runs, &args.report, output)?;
     Ok(exit)
 }

@@ -53,7 +53,8 @@ impl Lanes {
     pub fn of(history: &History, locks: &[String], finding: Option<&Finding>) -> Self {
         let words = Words::new(&history.head, locks, &history.events);
         let drafts = drafts(&history.events, &words);
-        let decisive = finding.map(|finding| marks::decisive(&history.events, &drafts, finding));
+        let decisive =
+            finding.map(|finding| marks::decisive(&words, &history.events, &drafts, finding));
         let acting: BTreeSet<usize> = drafts.iter().filter_map(|draft| draft.event.actor).collect();
         let mut names: Vec<String> =
             acting.iter().map(|actor| words.actor(Some(*actor)).to_owned()).collect();

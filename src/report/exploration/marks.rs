@@ -6,15 +6,20 @@ use crate::check::{Finding, Property};
 use crate::history::{Change, Effect, Event, EventKind, FailureKind};
 
 /// The row that completes the violation.
-pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding) -> Option<usize> {
+pub(super) fn decisive(
+    words: &Words<'_>,
+    events: &[Event],
+    drafts: &[Draft<'_>],
+    finding: &Finding,
+) -> Option<usize> {
     let is_last = |draft: &&Draft<'_>| is_decisive(draft, finding);
     let found = match finding.property {
         Property::ForeignRelease => {
-            let at = foreign_deletion(events, finding)?;
+            let at = foreign_deletion(words, events, finding)?;
             drafts.iter().position(|draft| draft.position == at)
         }
         Property::SilentLoss => {
-            let at = untold_end(events, finding)?;
+            let at = untold_end(words, events, finding)?;
             // A release completes with its last command.
             let whose = finding.actors.first().copied();
             drafts.iter().rposition(|it| it.position <= at && it.event.actor == whose)
@@ -69,7 +74,10 @@ fn did(event: &Event, lock: usize, is_such: impl Fn(&Change) -> bool) -> bool {
 }
 
 /// Who holds a lock after an event, if that changed it.
-fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
+fn holder(words: &Words<'_>, event: &Event, lock: usize) -> Option<Option<usize>> {
+    if matches!(&event.kind, EventKind::Fault { what, .. } if words.expired(what) == Some(lock)) {
+        return Some(None);
+    }
     let of_lock = effects(event).iter().filter(|effect| effect.lock == lock);
     let change = of_lock.filter_map(|effect| match &effect.change {
         Change::Took { .. } | Change::Overwrote { .. } => Some(event.actor),
@@ -80,7 +88,7 @@ fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
 }
 
 /// The deletion of what another one held.
-fn foreign_deletion(events: &[Event], finding: &Finding) -> Option<usize> {
+fn foreign_deletion(words: &Words<'_>, events: &[Event], finding: &Finding) -> Option<usize> {
     let wrongdoer = finding.actors.first().copied();
     let deleted = |change: &Change| matches!(change, Change::Deleted { .. });
     let mut held_by = None;
@@ -89,13 +97,13 @@ fn foreign_deletion(events: &[Event], finding: &Finding) -> Option<usize> {
         if is_it && held_by != wrongdoer && did(event, finding.lock, deleted) {
             return Some(position);
         }
-        held_by = holder(event, finding.lock).unwrap_or(held_by);
+        held_by = holder(words, event, finding.lock).unwrap_or(held_by);
     }
     None
 }
 
 /// Where somebody who had lost the lock is done with it, and was not told.
-fn untold_end(events: &[Event], finding: &Finding) -> Option<usize> {
+fn untold_end(words: &Words<'_>, events: &[Event], finding: &Finding) -> Option<usize> {
     let loser = finding.actors.first().copied();
     let (mut held_by, mut has_lost) = (None, false);
     for (position, event) in events.iter().enumerate() {
@@ -110,7 +118,7 @@ fn untold_end(events: &[Event], finding: &Finding) -> Option<usize> {
         if is_done && has_lost && event.actor == loser && event.moment.at == finding.at {
             return Some(position);
         }
-        if let Some(now) = holder(event, finding.lock) {
+        if let Some(now) = holder(words, event, finding.lock) {
             has_lost |= held_by == loser && (event.actor != loser || now == loser);
             held_by = now;
         }

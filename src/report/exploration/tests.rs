@@ -3,7 +3,7 @@
 use super::samples::{bounds, exploration, explored, properties, ran};
 use super::{Judged, Lanes, ProtocolRow};
 use crate::check::{Finding, Property, check};
-use crate::history::History;
+use crate::history::{EventKind, History};
 use crate::lock::{HARDENED, Legacy, Protocol};
 use crate::report::Verdict;
 use crate::runtime::{Limit, Outcome};
@@ -104,6 +104,18 @@ fn a_crash_and_a_lost_reply_are_seen() {
     let (_, outcome) = ran("lost_reply", &Legacy);
     let rows = texts(&Lanes::of(&outcome.history, MAIN, None));
     assert!(rows.iter().any(|row| row.ends_with("-> OK, reply lost")), "{rows:#?}");
+}
+
+#[test]
+fn the_end_of_a_lease_needs_no_effect_to_be_understood() {
+    let (_, mut outcome) = ran("check_then_delete", &Legacy);
+    let with = lanes(&outcome, Property::ForeignRelease);
+    for event in &mut outcome.history.events {
+        if let EventKind::Fault { effects, .. } = &mut event.kind {
+            effects.clear();
+        }
+    }
+    assert_eq!(lanes(&outcome, Property::ForeignRelease), with);
 }
 
 #[test]
