@@ -1,34 +1,27 @@
 //! `explore`: every ordering of a scenario's steps, under one lock protocol or both.
 
-use super::args::{DEFAULT_DEPTH, ExploreArgs, Format, LockProtocol, ReportOptions, StrategyWord};
+use super::args::{ExploreArgs, Format, LockProtocol, ReportOptions};
 use super::exit::Exit;
 use super::input::named;
-use super::model::{Origin, model, values};
+use super::model::values;
 use super::output::Output;
 use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
+use super::tasks::{Task, tasks, tasks_of_run};
 use super::{github, say, terminal};
-use crate::check::Property;
-use crate::report::exploration::{Exploration, Judged, ProtocolRow};
+use crate::report::exploration::{Exploration, ProtocolRow};
 use crate::report::{Entry, json, junit, large, table};
-use crate::runtime::{
-    Bounds, ExploreError, Limit, Model, Progress, Strategy, Timing, explore as run,
-};
-use crate::scenario::{Plan, Scenario};
+use crate::runtime::{ExploreError, Limit, Model, Progress, explore as run};
+use crate::scenario::Scenario;
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-
-/// One exploration, to be done.
-struct Task {
-    model: Model,
-    judged: Judged,
-}
 
 /// Explores a scenario and writes what came of it.
 pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
@@ -37,36 +30,24 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, 
     let output = output.map_err(environment)?;
     signals.set_output(output.by_hand());
     let (scenario, file) = one(args, builtin)?;
-    let bounds = bounds(args)?;
     let values = values(&scenario, &args.values)?;
-    let origin = Origin {
-        scenario: &scenario,
-        file: file.as_deref(),
-        values: &values,
-        wait: args.wait,
-        timing: args.timing,
-    };
-    let locks = match &args.lock {
-        Some(lock) => slice::from_ref(lock),
-        None => &[LockProtocol::Legacy, LockProtocol::Hardened],
-    };
-    let tasks = locks.iter().map(|lock| Ok(task(model(origin, *lock)?, &args.properties)));
-    let tasks: Vec<Task> = tasks.collect::<Result<_, Refusal>>()?;
-    let Some(plan) = tasks.first().map(|task| task.model.plan.clone()) else {
-        return Err(usage(anyhow!("no lock protocol is named")));
-    };
+    let tasks = tasks(args, &scenario, file.as_deref(), &values)?;
     let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = args.jobs.unwrap_or_else(cores).get();
     let line = Line::new(args.report.quiet);
-    let ended = explore_all(&tasks, &bounds, jobs, &signals, &line);
+    let ended = explore_all(&tasks, jobs, &signals, &line);
     line.clear();
-    report(ended, |rows| Exploration::new(&plan, file, rows), args, output)
+    report(ended, |rows| exploration(&scenario, file, rows), args, output)
+}
+
+fn exploration(scenario: &Scenario, file: Option<String>, rows: Vec<ProtocolRow>) -> Exploration {
+    Exploration::new(scenario.name().into(), scenario.title().into(), file, rows)
 }
 
 /// Writes what came of those that were explored. Where none was, the first refusal stands for all.
 fn report(
     ended: Vec<Result<ProtocolRow, Refusal>>,
-    exploration: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
+    explored: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
     args: &ExploreArgs,
     output: Output,
 ) -> Result<Exit, Refusal> {
@@ -85,7 +66,7 @@ fn report(
     for refusal in refusals.iter().filter(|refusal| refusal.exit != Exit::Interrupted) {
         say(&format!("{:#}", refusal.error));
     }
-    let exploration = exploration(rows);
+    let exploration = explored(rows);
     github::annotate_explorations([&exploration], args.report.quiet);
     let exit = exit(&exploration);
     write(exploration, args.all, &args.report, output)?;
@@ -104,93 +85,61 @@ fn one(args: &ExploreArgs, builtin: &[Scenario]) -> Result<(Scenario, Option<Str
     }
 }
 
-fn bounds(args: &ExploreArgs) -> Result<Bounds, Refusal> {
-    let goes_with =
-        |flag: &str, word: &str| Err(usage(anyhow!("{flag} goes with --strategy {word}")));
-    let seed = args.seed.unwrap_or_default();
-    let strategy = match args.strategy {
-        StrategyWord::Exhaustive if args.seed.is_some() => {
-            return goes_with("--seed", "random or pct");
-        }
-        StrategyWord::Exhaustive | StrategyWord::Random if args.depth.is_some() => {
-            return goes_with("--depth", "pct");
-        }
-        StrategyWord::Exhaustive => Strategy::Exhaustive,
-        StrategyWord::Random => Strategy::Random { seed },
-        StrategyWord::Pct => Strategy::Pct { seed, depth: args.depth.unwrap_or(DEFAULT_DEPTH) },
-    };
-    Ok(Bounds {
-        timing: args.timing,
-        crashes: args.crashes,
-        faults: args.faults,
-        preemptions: args.preemptions,
-        max_schedules: args.max_schedules,
-        max_time: Some(args.max_time),
-        strategy,
-    })
-}
-
-fn task(model: Model, properties: &[Property]) -> Task {
-    let judged = Judged::of(&model.plan);
-    let judged = if properties.is_empty() { judged } else { judged.only(properties) };
-    Task { model, judged }
-}
-
-/// Explores one model after the other, or all at a time where there are jobs enough.
+/// Explores them, as many at a time as there are jobs, and gives what came in their order.
 fn explore_all(
     tasks: &[Task],
-    bounds: &Bounds,
     jobs: usize,
     signals: &Signals,
     line: &Line,
 ) -> Vec<Result<ProtocolRow, Refusal>> {
-    let told = Mutex::new(BTreeMap::new());
-    let explore = |index: usize, task: &Task| {
-        explore_one(task, bounds, signals, &mut |progress| {
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.insert(index, so_far(task.model.protocol.name(), progress));
-            let parts: Vec<String> = told.values().cloned().collect();
-            line.tell(&parts.join("; "));
-        })
+    let next = AtomicUsize::new(0);
+    let told: Mutex<BTreeMap<usize, String>> = Mutex::default();
+    let ended: Mutex<BTreeMap<usize, Result<ProtocolRow, Refusal>>> = Mutex::default();
+    let tell = |index: usize, how_far: Option<String>| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        match how_far {
+            Some(how_far) => told.insert(index, how_far),
+            None => told.remove(&index),
+        };
+        line.tell(&told.values().map(String::as_str).collect::<Vec<_>>().join("; "));
     };
-    if jobs < 2 || tasks.len() < 2 {
-        return tasks.iter().enumerate().map(|(index, task)| explore(index, task)).collect();
-    }
+    let work = || {
+        while let Some((index, task)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            tasks.get(index).map(|task| (index, task))
+        } {
+            let name = task.model.protocol.name();
+            let one = explore_one(task, signals, &mut |progress| {
+                tell(index, Some(so_far(name, progress)));
+            });
+            tell(index, None);
+            ended.lock().unwrap_or_else(PoisonError::into_inner).insert(index, one);
+        }
+    };
     thread::scope(|scope| {
-        let explore = &explore;
-        let all = tasks.iter().enumerate();
-        let started: Vec<_> = all
-            .map(|(index, task)| {
-                let begin = move || explore(index, task);
-                (index, task, thread::Builder::new().spawn_scoped(scope, begin))
-            })
-            .collect();
-        let ended = started.into_iter().map(|(index, task, thread)| match thread {
-            Ok(thread) => thread
-                .join()
-                .unwrap_or_else(|_| Err(environment(anyhow!("an exploration broke off")))),
-            // Where there can't be another thread, this one does it.
-            Err(_) => explore(index, task),
-        });
-        ended.collect()
-    })
+        for _ in 1..jobs.min(tasks.len()) {
+            // Where there can't be another thread, those that there are do it all.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    ended.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
 fn explore_one(
     task: &Task,
-    bounds: &Bounds,
     signals: &Signals,
     tell: &mut dyn FnMut(&Progress),
 ) -> Result<ProtocolRow, Refusal> {
     if signals.interrupted() {
         return Err(Refusal::new(Exit::Interrupted, anyhow!("interrupted, not explored")));
     }
-    let explored = run(&task.model, bounds, &mut |progress| {
+    let explored = run(&task.model, &task.bounds, &mut |progress| {
         tell(progress);
         !signals.interrupted()
     });
     let explored = explored.map_err(|error| refusal(&task.model, error))?;
-    Ok(ProtocolRow::new(&task.model.plan, &explored, &task.judged, bounds))
+    Ok(ProtocolRow::new(&task.model.plan, &explored, &task.judged, &task.bounds))
 }
 
 fn refusal(model: &Model, error: ExploreError) -> Refusal {
@@ -250,33 +199,30 @@ pub(super) fn explore_for_run(
     wait: Duration,
     signals: &Signals,
 ) -> Option<Result<(Entry, Exit), Refusal>> {
-    let values = BTreeMap::new();
-    let origin = Origin { scenario, file, values: &values, wait, timing: Timing::default() };
-    let mut model = match model(origin, lock) {
-        Ok(model) => model,
+    let tasks = match tasks_of_run(scenario, file, lock, wait) {
+        Ok(tasks) => tasks,
         Err(refusal) => return Some(Err(refusal)),
     };
-    let (bounds, judged) = asked(&model.plan)?;
-    model.origin.timing = bounds.timing;
-    let plan = model.plan.clone();
-    let row = explore_one(&Task { model, judged }, &bounds, signals, &mut |_| ());
-    Some(row.map(|row| {
-        let exploration = Exploration::new(&plan, file.map(str::to_owned), vec![row]);
+    if tasks.is_empty() {
+        return None;
+    }
+    let rows = tasks.iter().map(|task| explore_one(task, signals, &mut |_| ()));
+    Some(rows.collect::<Result<Vec<_>, _>>().map(|rows| {
+        let exploration = exploration(scenario, file.map(str::to_owned), rows);
         let exit = exit(&exploration);
         (Entry::Exploration(Box::new(exploration)), exit)
     }))
 }
 
-/// What a plan asks `run` to explore, how far, and what must come of it.
-fn asked(_plan: &Plan) -> Option<(Bounds, Judged)> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Property;
+    use crate::lock::Ttl;
     use crate::report::Verdict;
-    use crate::runtime::Explored;
+    use crate::report::exploration::Judged;
+    use crate::runtime::{Bounds, Explored, Strategy, Timing};
+    use crate::scenario::catalogue;
 
     #[test]
     fn progress_is_one_line_of_numbers() {
@@ -299,29 +245,6 @@ mod tests {
             "legacy: 12 304 orderings, 84 211 states, depth 31"
         );
     }
-    fn bounds_of(flags: &[&str]) -> Result<Bounds, String> {
-        let argv = ["nodb-trigger", "explore", "x"].iter().chain(flags).map(Into::into);
-        match crate::cli::parse(argv, &[]) {
-            Ok(crate::cli::Request::Explore(args)) => {
-                bounds(&args).map_err(|refusal| refusal.error.to_string())
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_strategy_takes_the_numbers_that_are_its_own() {
-        let strategy = |flags: &[&str]| bounds_of(flags).map(|bounds| bounds.strategy);
-        let refused = |flag: &str, word: &str| Err(format!("{flag} goes with --strategy {word}"));
-        assert_eq!(strategy(&[]), Ok(Strategy::Exhaustive));
-        assert_eq!(strategy(&["--strategy=random"]), Ok(Strategy::Random { seed: 0 }));
-        let pct = strategy(&["--strategy=pct", "--seed=7"]);
-        assert_eq!(pct, Ok(Strategy::Pct { seed: 7, depth: DEFAULT_DEPTH }));
-        assert_eq!(strategy(&["--seed=1"]), refused("--seed", "random or pct"));
-        assert_eq!(strategy(&["--depth=2"]), refused("--depth", "pct"));
-        assert_eq!(strategy(&["--strategy=random", "--depth=2"]), refused("--depth", "pct"));
-    }
-
     fn row(verdict: Verdict, stopped_by: Option<Limit>) -> ProtocolRow {
         let judged = match verdict {
             Verdict::Unexpected => {
@@ -339,22 +262,29 @@ mod tests {
             stopped_by,
             took: Duration::ZERO,
         };
-        let plan = plan();
-        let row = ProtocolRow::new(&plan, &explored, &judged, &bounds_of(&[]).unwrap());
+        let bounds = Bounds {
+            timing: Timing::Async,
+            crashes: 0,
+            faults: 0,
+            preemptions: None,
+            max_schedules: None,
+            max_time: None,
+            strategy: Strategy::Exhaustive,
+        };
+        let none = BTreeMap::new();
+        let plan = scenario().bind(&none, "legacy", Ttl::DEFAULT, Duration::ZERO).unwrap();
+        let row = ProtocolRow::new(&plan, &explored, &judged, &bounds);
         assert_eq!(row.verdict, verdict);
         row
     }
 
-    fn plan() -> Plan {
-        let scenarios = crate::scenario::catalogue().unwrap();
-        let values = BTreeMap::new();
-        let ttl = crate::lock::Ttl::DEFAULT;
-        scenarios[0].bind(&values, "legacy", ttl, Duration::ZERO).unwrap()
+    fn scenario() -> Scenario {
+        catalogue().unwrap().remove(0)
     }
 
     #[test]
     fn the_exit_status_is_the_worst_verdict_s_or_says_that_it_was_interrupted() {
-        let ends = |rows| exit(&Exploration::new(&plan(), None, rows));
+        let ends = |rows| exit(&exploration(&scenario(), None, rows));
         let good = || row(Verdict::Expected, None);
         assert_eq!(ends(vec![good(), good()]), Exit::Success);
         assert_eq!(ends(vec![good(), row(Verdict::Unexpected, None)]), Exit::Unexpected);

@@ -5,7 +5,7 @@
 //! | [`args`] | what the user asked for |
 //! | `fire`, `run`, `explore`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
-//! | `model` | a scenario as it is explored |
+//! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
 //! | `repeat` | runs it as often as was said |
 //! | `input` | finds and reads scenario files |
 //! | [`output`] | where the report goes |
@@ -34,6 +34,7 @@ mod repeat;
 mod run;
 mod show;
 mod signals;
+mod tasks;
 pub mod terminal;
 mod validate;
 

@@ -1,7 +1,7 @@
 //! From a scenario to the model of it that is explored or replayed.
 
 use super::args::LockProtocol;
-use super::execute::{default_ttl, run_directories};
+use super::execute::run_directories;
 use super::refusal::{Refusal, usage};
 use crate::lock::{HARDENED, Legacy, Protocol, Ttl};
 use crate::runtime::{Model, Schedule, Timing};
@@ -28,14 +28,8 @@ pub(super) struct Origin<'a> {
     pub timing: Timing,
 }
 
-/// The model of a scenario under a lock protocol, with the default TTL of the environment.
-pub(super) fn model(origin: Origin<'_>, lock: LockProtocol) -> Result<Model, Refusal> {
-    let ttl = default_ttl().map_err(usage)?;
-    model_with(origin, protocol(lock), ttl)
-}
-
-/// The same with this default TTL.
-pub(super) fn model_with(
+/// The model of a scenario under a lock protocol; `ttl` is that of locks that name none.
+pub(super) fn model(
     origin: Origin<'_>,
     protocol: &'static dyn Protocol,
     ttl: Ttl,
@@ -118,20 +112,20 @@ mod tests {
             wait: Duration::from_millis(1500),
             timing: Timing::Strict,
         };
-        let model = model_with(origin, protocol(LockProtocol::Hardened), Ttl::DEFAULT).unwrap();
+        let built_in = model(origin, protocol(LockProtocol::Hardened), Ttl::DEFAULT).unwrap();
         let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(model.origin.scenario, "check_then_delete");
+        assert_eq!(built_in.origin.scenario, "check_then_delete");
         assert_eq!(
-            (model.origin.protocol.as_str(), model.origin.timing),
+            (built_in.origin.protocol.as_str(), built_in.origin.timing),
             ("hardened", Timing::Strict)
         );
         let expected = [own("ttl", "2s"), own("default_ttl", "6h"), own("wait", "1s 500ms")];
-        assert_eq!(model.origin.parameters, expected);
-        assert!(model.origin.turns.is_empty());
-        assert_eq!(model.runs.len(), model.plan.locks.len());
+        assert_eq!(built_in.origin.parameters, expected);
+        assert!(built_in.origin.turns.is_empty());
+        assert_eq!(built_in.runs.len(), built_in.plan.locks.len());
         let file = Origin { file: Some("own/mine.toml"), ..origin };
-        let model = model_with(file, protocol(LockProtocol::Legacy), Ttl::DEFAULT).unwrap();
-        assert_eq!(model.origin.scenario, "own/mine.toml");
+        let of_a_file = model(file, protocol(LockProtocol::Legacy), Ttl::DEFAULT).unwrap();
+        assert_eq!(of_a_file.origin.scenario, "own/mine.toml");
     }
 
     #[test]
@@ -140,7 +134,7 @@ mod tests {
         let values = BTreeMap::new();
         let (wait, timing) = (Duration::ZERO, Timing::Async);
         let origin = Origin { scenario: &scenario, file: None, values: &values, wait, timing };
-        let model = model_with(origin, protocol(LockProtocol::Legacy), Ttl::DEFAULT).unwrap();
+        let model = model(origin, protocol(LockProtocol::Legacy), Ttl::DEFAULT).unwrap();
         let mut runs: Vec<&str> = model.runs.iter().map(|run| run.runid()).collect();
         runs.dedup();
         assert_eq!(runs.len(), model.plan.locks.len());

@@ -30,12 +30,12 @@ pub struct ExploreArgs {
     pub lock: Option<LockProtocol>,
     /// `--wait`: how long an acquire keeps trying.
     pub wait: Duration,
-    /// `--timing`.
-    pub timing: Timing,
+    /// `--timing`; as the scenario file says, if it is not said. So are the bounds below.
+    pub timing: Option<Timing>,
     /// `--crashes`.
-    pub crashes: u32,
+    pub crashes: Option<u32>,
     /// `--faults`.
-    pub faults: u32,
+    pub faults: Option<u32>,
     /// `--property`: what is judged and shown; what the scenario says, if none is.
     pub properties: Vec<Property>,
     /// `--preemptions`.
@@ -43,7 +43,7 @@ pub struct ExploreArgs {
     /// `--max-schedules`.
     pub max_schedules: Option<u64>,
     /// `--max-time`.
-    pub max_time: Duration,
+    pub max_time: Option<Duration>,
     /// `--strategy`.
     pub strategy: StrategyWord,
     /// `--seed`.
@@ -80,13 +80,13 @@ pub(super) fn explore_args(given: &ArgMatches) -> Option<ExploreArgs> {
         values: own.chain(named).collect(),
         lock: one(given, "lock"),
         wait: one(given, "wait").unwrap_or_default(),
-        timing: one(given, "timing").unwrap_or_default(),
-        crashes: one(given, "crashes").unwrap_or_default(),
-        faults: one(given, "faults").unwrap_or_default(),
+        timing: one(given, "timing"),
+        crashes: one(given, "crashes"),
+        faults: one(given, "faults"),
         properties: given.get_many("property").unwrap_or_default().copied().collect(),
         preemptions: one(given, "preemptions"),
         max_schedules: one(given, "max-schedules"),
-        max_time: one(given, "max-time").unwrap_or(DEFAULT_MAX_TIME),
+        max_time: one(given, "max-time"),
         strategy: one(given, "strategy").unwrap_or(StrategyWord::Exhaustive),
         seed: one(given, "seed"),
         depth: one(given, "depth"),

@@ -399,13 +399,13 @@ fn an_exploration_without_flags_has_the_defaults() {
         values: BTreeMap::new(),
         lock: None,
         wait: Duration::ZERO,
-        timing: Timing::Async,
-        crashes: 0,
-        faults: 0,
+        timing: None,
+        crashes: None,
+        faults: None,
         properties: Vec::new(),
         preemptions: None,
         max_schedules: None,
-        max_time: Duration::from_secs(60),
+        max_time: None,
         strategy: StrategyWord::Exhaustive,
         seed: None,
         depth: None,
@@ -445,10 +445,10 @@ fn an_exploration_takes_its_flags_and_those_of_the_scenario() {
     assert_eq!(args.values, values.map(|(name, text)| (name.into(), text.into())).into());
     assert_eq!(args.what, PathBuf::from("mine.toml"));
     assert_eq!(args.lock, Some(LockProtocol::Hardened));
-    assert_eq!((args.timing, args.crashes, args.faults), (Timing::Strict, 1, 2));
+    assert_eq!((args.timing, args.crashes, args.faults), (Some(Timing::Strict), Some(1), Some(2)));
     assert_eq!(args.properties, [Property::Overlap, Property::LostUpdate]);
     assert_eq!((args.preemptions, args.max_schedules), (Some(2), Some(1000)));
-    assert_eq!((args.max_time, args.wait), (Duration::from_secs(10), Duration::from_secs(1)));
+    assert_eq!((args.max_time, args.wait), (Some(Duration::from_secs(10)), Duration::from_secs(1)));
     assert_eq!((args.strategy, args.seed, args.depth), (StrategyWord::Pct, Some(7), Some(4)));
     assert_eq!(args.jobs.map(|jobs| jobs.get()), Some(2));
     assert!(args.all && args.report.quiet);

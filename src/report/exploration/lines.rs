@@ -51,9 +51,15 @@ impl ProtocolRow {
         }
     }
 
-    /// What did not come out as it must; empty, if all did.
+    /// What did not come out as it must; empty, if all did. What was not found is wrongly absent only
+    /// if all orderings were covered.
     pub fn wrong(&self) -> String {
-        let wrong = self.judged.iter().filter(|it| it.found != it.must_be_found).map(|it| {
+        let is_covered = self.stopped_by.is_none();
+        let wrong = self.judged.iter().filter(|it| match it.found {
+            true => !it.must_be_found,
+            false => it.must_be_found && is_covered,
+        });
+        let wrong = wrong.map(|it| {
             format!("{} was {}found", it.property.word(), if it.found { "" } else { "not " })
         });
         wrong.collect::<Vec<_>>().join(", ")

@@ -36,11 +36,9 @@ pub struct Exploration {
     pub title: String,
     /// The file that it was read from, as the user wrote it; nothing for a built-in scenario.
     pub file: Option<String>,
-    /// Each parameter as the user would write it.
-    pub parameters: serde_json::Map<String, serde_json::Value>,
     /// Whether each protocol came out as it must.
     pub verdict: Verdict,
-    /// One entry a lock protocol.
+    /// One entry a lock protocol; several, where the scenario file asks for several explorations.
     pub protocols: Vec<ProtocolRow>,
 }
 
@@ -51,6 +49,8 @@ pub struct ProtocolRow {
     pub protocol: String,
     /// Whether what must be found was found, and what must not be found can't be.
     pub verdict: Verdict,
+    /// Each parameter as the user would write it.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
     /// `async` or `strict`.
     pub timing: &'static str,
     /// How far it might go.
@@ -140,20 +140,17 @@ impl Exploration {
     /// The name of the format, and its version.
     pub const SCHEMA: &'static str = "nodb-trigger/exploration/v1";
 
-    /// What came of exploring a plan under these protocols.
-    pub fn new(plan: &Plan, file: Option<String>, protocols: Vec<ProtocolRow>) -> Self {
-        let has = |verdict| protocols.iter().any(|row| row.verdict == verdict);
-        let worst = [Verdict::Unexpected, Verdict::Inconclusive];
-        let parameters = plan.parameters.iter();
-        Self {
-            schema: Self::SCHEMA,
-            scenario: plan.scenario.clone(),
-            title: plan.title.clone(),
-            file,
-            parameters: parameters.map(|(name, value)| (name.clone(), parameter(value))).collect(),
-            verdict: worst.into_iter().find(|verdict| has(*verdict)).unwrap_or(Verdict::Expected),
-            protocols,
-        }
+    /// What came of exploring a scenario.
+    pub fn new(
+        scenario: String,
+        title: String,
+        file: Option<String>,
+        protocols: Vec<ProtocolRow>,
+    ) -> Self {
+        let has = |verdict: &Verdict| protocols.iter().any(|row| row.verdict == *verdict);
+        let worst = [Verdict::Unexpected, Verdict::Inconclusive].into_iter().find(has);
+        let verdict = worst.unwrap_or(Verdict::Expected);
+        Self { schema: Self::SCHEMA, scenario, title, file, verdict, protocols }
     }
 }
 
@@ -167,10 +164,11 @@ impl ProtocolRow {
             found: found(property),
         };
         let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
-        let counterexamples = explored.found.iter();
+        let (counterexamples, parameters) = (explored.found.iter(), plan.parameters.iter());
         Self {
             protocol: explored.protocol.clone(),
             verdict: judged.verdict(explored),
+            parameters: parameters.map(|(name, value)| (name.clone(), parameter(value))).collect(),
             timing: timing(bounds.timing),
             bounds: BoundsRow::new(bounds),
             orderings_run: explored.orderings_run,

@@ -150,5 +150,5 @@ pub(in crate::report) fn exploration(name: &str, limit: Option<Limit>) -> Explor
         ..explored(&plan, "hardened", &outcome, &[Property::Overlap])
     };
     let hardened = ProtocolRow::new(&plan, &hardened, &Judged::of(&plan), &bounds());
-    Exploration::new(&plan, None, vec![legacy, hardened])
+    Exploration::new(plan.scenario, plan.title, None, vec![legacy, hardened])
 }

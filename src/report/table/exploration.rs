@@ -168,11 +168,15 @@ fn list(lines: &[Line<'_>], style: Style, out: &mut dyn Write) -> io::Result<()>
 
 fn verdict(exploration: &Exploration) -> Cell {
     let with = |verdict| exploration.protocols.iter().filter(move |row| row.verdict == verdict);
+    let names = || {
+        let mut names: Vec<_> =
+            with(exploration.verdict).map(|row| escape(&row.protocol)).collect();
+        names.dedup();
+        names.join(" and ")
+    };
     match exploration.verdict {
         Verdict::Expected => {
-            let names: Vec<_> =
-                exploration.protocols.iter().map(|row| escape(&row.protocol)).collect();
-            cell(format!("EXPECTED: {} came out as expected.", names.join(" and ")), Tone::Good)
+            cell(format!("EXPECTED: {} came out as expected.", names()), Tone::Good)
         }
         Verdict::Unexpected => {
             let reasons: Vec<_> = with(Verdict::Unexpected)
@@ -181,13 +185,8 @@ fn verdict(exploration: &Exploration) -> Cell {
             cell(format!("UNEXPECTED: {}.", reasons.join("; ")), Tone::Bad)
         }
         Verdict::Inconclusive => {
-            let names: Vec<_> =
-                with(Verdict::Inconclusive).map(|row| escape(&row.protocol)).collect();
-            let line = format!(
-                "INCONCLUSIVE: not all orderings were covered under {}.",
-                names.join(" and ")
-            );
-            cell(line, Tone::Odd)
+            let line = "INCONCLUSIVE: not all orderings were covered under";
+            cell(format!("{line} {}.", names()), Tone::Odd)
         }
     }
 }
