@@ -26,6 +26,7 @@ pub fn explore(clients: u64, protocol: &str, strategy: Strategy) -> Result<Explo
         preemptions: None,
         max_schedules,
         max_time: Some(MAX_TIME),
+        until: Vec::new(),
         strategy,
     };
     let explored = runtime::explore(&model, &bounds, &mut |_| true);

@@ -105,6 +105,16 @@ struct Track {
     live: Option<Live>,
 }
 
+impl Track {
+    /// The end of the strand that is known and leaves the same behind.
+    fn ended_like(&self, reached: &Node) -> Option<u32> {
+        let is_like =
+            |node: &Node| node.place == Place::Ended && node.remembered == reached.remembered;
+        let position = self.nodes.iter().position(is_like)?;
+        u32::try_from(position).ok()
+    }
+}
+
 /// The state around a strand when it goes on.
 #[derive(Clone, Copy)]
 pub(super) struct Around {
@@ -208,13 +218,13 @@ impl Strands {
         let rested_before =
             self.node(strand, node).is_some_and(|from| from.place == Place::Blocked);
         let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
-        let from = track.nodes.get(node as usize).ok_or_else(lost)?;
-        // To look again and wait on is to stay.
-        let stays = reached.place == Place::Blocked && from.place == Place::Blocked;
-        let to = if stays && events.is_empty() {
-            node
-        } else {
-            u32::try_from(track.nodes.len()).unwrap_or(u32::MAX)
+        let new = u32::try_from(track.nodes.len()).unwrap_or(u32::MAX);
+        let to = match reached.place {
+            // To look again and wait on is to stay.
+            Place::Blocked if rested_before && events.is_empty() => node,
+            // However an actor came to its end, nothing more comes of it.
+            Place::Ended => track.ended_like(&reached).unwrap_or(new),
+            _ => new,
         };
         let from = track.nodes.get_mut(node as usize).ok_or_else(lost)?;
         let ways = from.ways.entry(key).or_default();
@@ -228,7 +238,7 @@ impl Strands {
             to,
         });
         self.ways += 1;
-        if to != node {
+        if to == new {
             let from = Some((node, key, position));
             let is_rested = reached.is_rested || rested_before;
             track.nodes.push(Node { from, is_rested, ..reached });
