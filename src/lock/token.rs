@@ -136,6 +136,14 @@ impl Identity {
         token
     }
 
+    /// How many tokens and numbers were drawn, where they are the same in each run.
+    pub fn drawn(&self) -> u64 {
+        match &self.source {
+            Source::Random => 0,
+            Source::Counted(number) => number.load(Ordering::Relaxed),
+        }
+    }
+
     /// A number that is different each time; the same in each run where tokens are.
     pub fn random(&self) -> u64 {
         match &self.source {

@@ -7,6 +7,7 @@ mod chance;
 mod coroutines;
 mod explore;
 mod longest;
+mod milestone;
 mod model;
 mod replay;
 mod rules;
@@ -41,6 +42,7 @@ use crate::lock::{
 use crate::scenario::{Plan, Start};
 use crate::server::{Connection, Server, ServerError};
 use explore::Cell;
+use milestone::Passed;
 use rules::Counts;
 use signals::Signals;
 use std::ops::Range;
@@ -112,6 +114,8 @@ pub struct World {
     on_end: Box<dyn Fn() + Send + Sync>,
     /// Which shared local state was touched, where somebody wants to know.
     journal: Option<Mutex<Vec<Cell>>>,
+    /// The last milestone that was passed, where somebody wants to know.
+    milestone: Option<Mutex<Option<Passed>>>,
     /// The state files' content at the beginning, where it is put back again and again.
     initial_file: Option<Written>,
 }
@@ -224,6 +228,7 @@ impl World {
             has_cache: true,
             on_end,
             journal: None,
+            milestone: None,
             initial_file: None,
         }
     }
@@ -244,7 +249,8 @@ impl World {
         let world = self.alone(Files::watched());
         let first = world.runs.first().map(|run| run.path().join(STATE_FILE));
         let initial_file = first.and_then(|path| world.files.last_written(&path));
-        Self { journal: Some(Mutex::default()), initial_file, ..world }
+        let (journal, milestone) = (Some(Mutex::default()), Some(Mutex::default()));
+        Self { journal, milestone, initial_file, ..world }
     }
 
     /// Notes that shared local state is touched, if somebody wants to know.
@@ -252,6 +258,11 @@ impl World {
         if let Some(journal) = &self.journal {
             lock(journal).push(cell());
         }
+    }
+
+    /// The last milestone that was passed since this was last asked.
+    fn take_milestone(&self) -> Option<Passed> {
+        self.milestone.as_ref().and_then(|last| lock(last).take())
     }
 
     /// The shared local state that was touched since this was last asked.

@@ -12,10 +12,17 @@ use redis::ConnectionLike;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The parts of a `locked` step after its body, as positions.
+const DUMP: u32 = u32::MAX - 2;
+const RELEASE: u32 = u32::MAX - 1;
+const VALIDATE: u32 = u32::MAX;
+
 impl Strand<'_> {
     pub(super) fn take_steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
-        for step in steps {
+        for (position, step) in (0..).zip(steps) {
             self.clock.check().map_err(stopped)?;
+            self.position.push(position);
+            self.pass_milestone();
             let operation = Operation {
                 verb: step.action.verb().into(),
                 name: step.name.clone(),
@@ -24,6 +31,7 @@ impl Strand<'_> {
             };
             let result = self
                 .recorded(operation, |strand, operation| strand.perform(&step.action, operation));
+            self.position.pop();
             match result {
                 Err(failure) if step.go_on && failure.can_be_survived() => {}
                 other => other?,
@@ -47,7 +55,12 @@ impl Strand<'_> {
             Action::Dump { lock } => self.dump(*lock, operation),
             Action::Release { lock, force } => self.release(*lock, *force, operation),
             Action::Locked { lock, ttl, wait, body } => self.locked(*lock, *ttl, *wait, body),
-            Action::Repeat { times, body } => (0..*times).try_for_each(|_| self.take_steps(body)),
+            Action::Repeat { times, body } => (0..*times).try_for_each(|time| {
+                self.position.push(time);
+                let result = self.take_steps(body);
+                self.position.pop();
+                result
+            }),
             Action::Await { signal } => self.world.wait_for(self.clock, signal).map_err(stopped),
             Action::Crash => Err(self.crashed()),
             Action::ForgetToken { lock } => {
@@ -98,6 +111,7 @@ impl Strand<'_> {
             }
             return Err(failure);
         }
+        self.enter_part(DUMP);
         if let Err(failure) = self.recorded(part("dump"), |strand, it| strand.dump(lock, it)) {
             if self.world.protocol.is_fenced() && failure.kind != FailureKind::Crashed {
                 let _ =
@@ -105,9 +119,18 @@ impl Strand<'_> {
             }
             return Err(failure);
         }
+        self.enter_part(RELEASE);
         self.recorded(part("release"), |strand, it| strand.release(lock, false, it))?;
+        self.enter_part(VALIDATE);
         let controller = self.controller(lock)?;
         controller.validate(&mut self.link).map_err(|error| self.failure(&error))
+    }
+
+    /// Begins a part of a `locked` step; the steps of its body have lower positions.
+    fn enter_part(&mut self, part: u32) {
+        self.position.push(part);
+        self.pass_milestone();
+        self.position.pop();
     }
 
     fn acquire(

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Makes the gates of a strand's connections.
 pub(super) type NewGate<'a> = &'a dyn Fn() -> Box<dyn Gate>;
@@ -27,13 +28,20 @@ pub(super) struct Strand<'a> {
     /// What the actor holds, as far as it knows, by lock.
     pub(super) held: BTreeMap<usize, Acquisition>,
     /// What the actor itself remembers, whoever it shares its controllers with.
-    own: BTreeMap<usize, TokenSlot>,
+    pub(super) own: BTreeMap<usize, TokenSlot>,
     new_gate: NewGate<'a>,
+    /// Where it is in its plan: for each list of steps that it is in, and each repetition, the
+    /// position.
+    pub(super) position: Vec<u32>,
+    /// When the actor began.
+    pub(super) began: Duration,
+    /// The strand's first actor.
+    first: usize,
     fate: Arc<Fate>,
     pub(super) identity: Arc<Identity>,
-    actor: usize,
+    pub(super) actor: usize,
     steps_taken: usize,
-    controllers: Vec<Option<Arc<Controller>>>,
+    pub(super) controllers: Vec<Option<Arc<Controller>>>,
     events: Arc<Mutex<Buffer>>,
 }
 
@@ -77,6 +85,9 @@ impl<'a> Strand<'a> {
             held: BTreeMap::new(),
             own: BTreeMap::new(),
             new_gate,
+            position: Vec::new(),
+            began: Duration::ZERO,
+            first: 0,
             fate,
             identity,
             actor: 0,
@@ -89,6 +100,7 @@ impl<'a> Strand<'a> {
     /// Runs the actors one after the other and gives what was written down.
     pub fn run(mut self, actors: Range<usize>) -> Buffer {
         let world = self.world;
+        self.first = actors.start;
         for actor in actors {
             let Some(plan) = world.plan.actors.get(actor) else { continue };
             self.actor = actor;
@@ -98,6 +110,9 @@ impl<'a> Strand<'a> {
             self.held.clear();
             self.own.clear();
             self.controllers = vec![None; world.runs.len()];
+            self.position.clear();
+            self.began = Duration::ZERO;
+            self.pass_milestone();
             let ready = self.wait_for_start(plan);
             self.record(EventKind::Started);
             let result = ready.and_then(|()| self.act(plan));
@@ -109,6 +124,11 @@ impl<'a> Strand<'a> {
             (world.on_end)();
         }
         std::mem::take(&mut lock(&self.events))
+    }
+
+    /// Whether an actor has had its turn in this strand, or has it now.
+    pub(super) fn has_been(&self, actor: usize) -> bool {
+        (self.first..=self.actor).contains(&actor)
     }
 
     fn wait_for_start(&mut self, plan: &ActorPlan) -> Result<(), Failure> {
@@ -125,10 +145,10 @@ impl<'a> Strand<'a> {
     }
 
     fn act(&mut self, plan: &ActorPlan) -> Result<(), Failure> {
-        let began = self.clock.now();
+        self.began = self.clock.now();
         self.take_steps(&plan.steps)?;
         match plan.limit {
-            Some(limit) if self.clock.now() - began > limit => Err(Failure {
+            Some(limit) if self.clock.now() - self.began > limit => Err(Failure {
                 kind: FailureKind::Refused,
                 message: format!("504: it took longer than the gateway's limit of {limit:?}"),
             }),

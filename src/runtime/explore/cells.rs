@@ -3,6 +3,7 @@
 //! code runs on from it; and it is known which cells that code touched.
 
 use super::super::World;
+use super::super::milestone::{Milestone, Passed};
 use super::super::signals::Late;
 use super::intern::Interner;
 use crate::controller::{Memory, STATE_FILE, Shelf, Written};
@@ -31,7 +32,7 @@ pub(in crate::runtime) enum Cell {
 
 /// What a cell holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Content {
+pub(in crate::runtime) enum Content {
     File(Option<Written>),
     Shelf(Shelf),
     Controller(Memory),
@@ -63,6 +64,8 @@ pub(super) struct Touched {
     pub writes: Vec<Held>,
     /// Whether the server was among it.
     pub server: bool,
+    /// The last milestone that was passed, and what was seen since.
+    pub milestone: Option<(Milestone, Box<[Held]>)>,
 }
 
 /// A cell and the value that it held or got.
@@ -125,8 +128,16 @@ impl Cells {
     /// holds now, if that is something else.
     pub fn take_touched(&mut self, world: &World, before: u32) -> Touched {
         let mut touched = Touched::default();
-        let Touched { reads, writes, server } = &mut touched;
-        for cell in world.touched() {
+        let mut cells = world.touched();
+        if let Some(Passed { milestone, held }) = world.take_milestone() {
+            let since = self.seen_since(world, before, &cells, &held);
+            touched.milestone = since.map(|since| (milestone, since));
+            cells.extend(held.into_iter().map(|(cell, _)| cell));
+            cells.sort_unstable();
+            cells.dedup();
+        }
+        let Touched { reads, writes, server, .. } = &mut touched;
+        for cell in cells {
             if cell == Cell::Server {
                 *server = true;
                 continue;
@@ -155,6 +166,30 @@ impl Cells {
             _ => None,
         };
         memories.filter_map(token).collect()
+    }
+
+    /// What these cells held when a milestone was passed, at which some held what is given and all
+    /// others what they held before. Nothing if the server is among them.
+    fn seen_since(
+        &mut self,
+        world: &World,
+        before: u32,
+        cells: &[Cell],
+        then: &[(Cell, Content)],
+    ) -> Option<Box<[Held]>> {
+        if cells.contains(&Cell::Server) {
+            return None;
+        }
+        let mut seen = Vec::with_capacity(cells.len());
+        for cell in cells {
+            let number = self.number(world, cell.clone());
+            let held = match then.iter().find(|(of, _)| of == cell) {
+                Some((_, content)) => self.contents.number(content.clone()),
+                None => self.value(before, number),
+            };
+            seen.push((number, held));
+        }
+        Some(seen.into())
     }
 
     fn number(&mut self, world: &World, cell: Cell) -> u32 {
@@ -195,7 +230,7 @@ impl Cells {
 }
 
 /// What a cell holds now.
-fn content(world: &World, cell: &Cell) -> Content {
+pub(in crate::runtime) fn content(world: &World, cell: &Cell) -> Content {
     match cell {
         Cell::File(path) => Content::File(world.files.last_written(path)),
         Cell::Shelf(run) => {

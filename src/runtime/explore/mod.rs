@@ -14,7 +14,7 @@ mod states;
 mod strands;
 mod walk;
 
-pub(super) use cells::Cell;
+pub(super) use cells::{Cell, Content, content};
 
 use super::{Model, Outcome, Schedule, Turn, replay};
 use crate::check::{Property, check};

@@ -5,11 +5,13 @@
 //! What an actor sees is the replies to its commands, and the shared local state that it touches.
 //! That it does the same each time that it sees the same is checked whenever its code is run again.
 
+use super::super::milestone::Milestone;
 use super::super::stops::{Resume, Seat, Stop};
 use super::super::strand::{Outside, Strand};
 use super::super::{Buffer, Own, World, lock, strands as strands_of};
 use super::ExploreError;
 use super::cells::{Cells, Held};
+use super::intern::Interner;
 use super::servers::{Request, Servers};
 use crate::clock::{Clock, VirtualClock};
 use crate::gate::{Gate, PausePoint};
@@ -28,7 +30,7 @@ use std::time::Duration;
 const STACK: usize = 256 * 1024;
 
 /// Where an actor is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     /// Before commands, by their number.
     Request(u32),
@@ -103,7 +105,12 @@ struct Track {
     actors: Range<usize>,
     nodes: Vec<Node>,
     live: Option<Live>,
+    /// The places right after milestones, by what leads to the same from there on.
+    after: FxHashMap<AfterMilestone, u32>,
 }
+
+/// The milestone's number, what was seen since, where the strand is, and whether it has rested.
+type AfterMilestone = (u32, Box<[Held]>, Place, bool);
 
 impl Track {
     /// The end of the strand that is known and leaves the same behind.
@@ -131,6 +138,7 @@ pub(super) struct Strands {
     tracks: Vec<Track>,
     /// How many ways are known.
     ways: u32,
+    milestones: Interner<Milestone>,
 }
 
 /// The place of every strand before it has done anything.
@@ -147,10 +155,10 @@ impl Strands {
                 from: None,
                 ways: FxHashMap::default(),
             };
-            Track { actors, nodes: vec![unborn], live: None }
+            Track { actors, nodes: vec![unborn], live: None, after: FxHashMap::default() }
         };
         let tracks = strands_of(&world.plan).into_iter().map(track).collect();
-        Self { world, timing, tracks, ways: 0 }
+        Self { world, timing, tracks, ways: 0, milestones: Interner::default() }
     }
 
     /// How many there are.
@@ -217,6 +225,8 @@ impl Strands {
         let events = self.written_down(&live);
         let rested_before =
             self.node(strand, node).is_some_and(|from| from.place == Place::Blocked);
+        let is_rested = reached.is_rested || rested_before;
+        let milestone = touched.milestone.map(|(it, seen)| (self.milestones.number(it), seen));
         let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
         let new = u32::try_from(track.nodes.len()).unwrap_or(u32::MAX);
         let to = match reached.place {
@@ -224,7 +234,13 @@ impl Strands {
             Place::Blocked if rested_before && events.is_empty() => node,
             // However an actor came to its end, nothing more comes of it.
             Place::Ended => track.ended_like(&reached).unwrap_or(new),
-            _ => new,
+            place => match milestone {
+                Some((milestone, seen)) => {
+                    let after = (milestone, seen, place, is_rested);
+                    *track.after.entry(after).or_insert(new)
+                }
+                None => new,
+            },
         };
         let from = track.nodes.get_mut(node as usize).ok_or_else(lost)?;
         let ways = from.ways.entry(key).or_default();
@@ -240,7 +256,6 @@ impl Strands {
         self.ways += 1;
         if to == new {
             let from = Some((node, key, position));
-            let is_rested = reached.is_rested || rested_before;
             track.nodes.push(Node { from, is_rested, ..reached });
         }
         live.at = to;
@@ -286,6 +301,7 @@ impl Strands {
             }
             self.written_down(&live);
             self.world.touched();
+            self.world.take_milestone();
             live.at = to;
         }
         Ok(live)
