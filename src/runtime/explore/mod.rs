@@ -219,3 +219,6 @@ fn counterexample(
     let (after, took) = (first.after, first.took);
     Ok(Counterexample { property, after, took, preemptions, schedule, decisive, outcome })
 }
+
+#[cfg(test)]
+mod tests;

@@ -210,8 +210,8 @@ impl Strands {
         let touched = cells.take_touched(&self.world, around.cells);
         let server = touched.server.then(|| (around.server, servers.save()));
         let events = self.written_down(&live);
-        let rested_before =
-            self.node(strand, node).is_some_and(|from| from.place == Place::Blocked);
+        let rests = |from: &Node| matches!(from.place, Place::Blocked | Place::Sleep(_));
+        let rested_before = self.node(strand, node).is_some_and(rests);
         let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
         let from = track.nodes.get(node as usize).ok_or_else(lost)?;
         // To look again and wait on is to stay.
