@@ -39,13 +39,15 @@ pub(super) struct Ordering {
     preemptions: u32,
 }
 
-/// How far an ordering had come after a choice, and what was violated by then.
+/// A choice: the machine's state before it, whose step was last, and what was taken.
+pub(super) type Passage = (StateId, Option<usize>, Turn);
+
+/// A choice that was taken: how far the ordering had come after it, and what was violated by then.
 #[derive(Debug, Clone)]
 pub(super) struct Passed {
+    pub passage: Passage,
     /// Preemptions, misfortunes, choices.
     pub cost: (u32, u32, u32),
-    /// The turns, also those that came by themselves.
-    pub turns: usize,
     pub found: Properties,
 }
 
@@ -119,6 +121,7 @@ impl Director for Brute<'_> {
         let turn = self.pick(&possible);
         let choice = choices.iter().find(|choice| choice.turn == turn).unwrap();
         let it = &mut self.now;
+        let passage = (state, it.last, turn);
         match turn {
             Turn::Step(strand) | Turn::LoseReply(strand) => {
                 it.preemptions += u32::from(last_goes_on && it.last != Some(strand));
@@ -130,8 +133,8 @@ impl Director for Brute<'_> {
         it.turns.extend(self.machine.turns_of(*choice));
         it.state = choice.to;
         it.moments.push(Passed {
+            passage,
             cost: (it.preemptions, it.misfortunes, it.moments.len() as u32 + 1),
-            turns: it.turns.len(),
             found: self.machine.found(choice.to),
         });
         turn

@@ -5,7 +5,8 @@ use super::reduction::{Best, Cost};
 use super::*;
 use crate::runtime::replay::{Director, Now, improvise};
 
-/// Compares explorations with what was found among all orderings.
+/// Compares explorations with what was found among all orderings; every choice that there is can be
+/// come by with `most_preemptions`.
 pub(super) fn compare(model: &Model, bounds: &Bounds, best: &Best, most_preemptions: u32) {
     for bound in [None, Some(0), Some(1), Some(2)] {
         let bounds = Bounds { preemptions: bound, ..bounds.clone() };

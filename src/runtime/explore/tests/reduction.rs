@@ -1,7 +1,7 @@
 //! On small generated scenarios all orderings are run for real, without any reduction, and compared
 //! with what the machine says of them.
 
-use super::brute::{Brute, Ordering, Passed};
+use super::brute::{Brute, Ordering, Passage, Passed};
 use super::*;
 use crate::runtime::chance::Chance;
 use std::collections::BTreeSet;
@@ -99,7 +99,7 @@ impl Case {
         for property in run.best.keys() {
             *tally.found.entry(*property).or_default() += 1;
         }
-        preemptions::compare(&model, &self.bounds, &run.best, run.most_preemptions);
+        preemptions::compare(&model, &self.bounds, &run.best, run.most_preemptions());
     }
 
     fn run_all(&self, model: &Model, machine: &mut Machine) -> Run {
@@ -132,7 +132,8 @@ struct Run {
     /// What each state came to in which it ended.
     results: BTreeMap<u32, Result>,
     best: Best,
-    most_preemptions: u32,
+    /// With how few preemptions each choice can be come by.
+    preemptions: BTreeMap<Passage, u32>,
 }
 
 impl Run {
@@ -145,13 +146,19 @@ impl Run {
         let result = Result::of(outcome);
         let known = self.results.entry(ordering.state).or_insert_with(|| result.clone());
         assert_eq!(*known, result, "two ways to one state: {}", shown(model, &ordering.turns));
-        for Passed { cost, found, .. } in &ordering.moments {
+        for Passed { passage, cost, found } in &ordering.moments {
             for property in found.iter() {
                 let best = self.best.entry(property).or_insert(*cost);
                 *best = (*best).min(*cost);
             }
-            self.most_preemptions = self.most_preemptions.max(cost.0);
+            let least = self.preemptions.entry(*passage).or_insert(cost.0);
+            *least = (*least).min(cost.0);
         }
+    }
+
+    /// With how many preemptions every choice can be come by.
+    fn most_preemptions(&self) -> u32 {
+        self.preemptions.values().copied().max().unwrap_or_default()
     }
 }
 
