@@ -21,6 +21,7 @@ pub(super) struct Exhaustive {
     /// Where an ordering was left out that has more: by [`spot`](Self::spot). One that is come by
     /// with fewer later is run on from there after all.
     left_out: FxHashSet<usize>,
+    has_begun: bool,
     frames: Vec<Frame>,
     /// With how few preemptions each state was met, for each whose step was last.
     met: Vec<u32>,
@@ -42,6 +43,7 @@ impl Exhaustive {
             most: preemptions.unwrap_or(ANY),
             bound: 0,
             left_out: FxHashSet::default(),
+            has_begun: false,
             frames: Vec::new(),
             met: Vec::new(),
         }
@@ -87,7 +89,7 @@ impl Strategy for Exhaustive {
         if let Some(last) = self.frames.len().checked_sub(1) {
             return Some(last);
         }
-        if self.met.is_empty() {
+        if !std::mem::replace(&mut self.has_begun, true) {
             return Some(0);
         }
         if self.left_out.is_empty() || self.bound >= self.most {

@@ -141,6 +141,7 @@ impl Run {
         self.orderings += 1;
         let found = found_by_check(outcome);
         let by_machine = ordering.moments.last().map(|it| it.found).unwrap_or_default();
+        if by_machine != found { for event in &outcome.history.events { eprintln!("{event:?}"); } }
         assert_eq!(by_machine, found, "{}", shown(model, &ordering.turns));
         self.found.insert(found.iter().collect());
         let result = Result::of(outcome);
