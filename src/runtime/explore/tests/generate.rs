@@ -32,7 +32,7 @@ impl Writer {
             let _ = writeln!(self.text, "[locks.l{lock}]\nrun_suffix = \"_{lock}\"");
         }
         let actors = if self.one_of(6) { 3 } else { 2 };
-        let most = 7 - 2 * actors;
+        let most = if actors == 2 { 3 } else { 1 };
         for actor in 0..actors {
             self.actor(actor, most);
         }
@@ -54,15 +54,25 @@ impl Writer {
             self.text,
             "[[actors]]\nname = \"a{actor}\"\nstart = {start}\ninstance = \"{instance}\"\n"
         );
-        let count = 1 + self.chance.below(most);
         self.text.push_str("steps = [\n");
-        if self.one_of(2) && most > 1 {
-            let lock = self.lock();
-            let acquire = self.acquire(lock);
-            let _ = writeln!(self.text, "{{ {acquire} }},");
-        }
-        for _ in 0..count {
-            let step = self.step(1);
+        let lock = self.lock();
+        let acquire = self.acquire(lock);
+        let mut steps = match self.chance.below(5) {
+            // What can go wrong at all takes an acquire and a few steps more.
+            0 => vec![format!("{{ {acquire} }}")],
+            1 if most > 1 => vec![
+                format!("{{ {acquire} }}"),
+                format!("{{ dump = \"l{lock}\", go_on = true }}"),
+            ],
+            2 if most > 1 => vec![
+                format!("{{ {acquire} }}"),
+                format!("{{ redis = [\"DEL\", \"{{key}}\"], lock = \"l{lock}\" }}"),
+            ],
+            _ => vec![self.step(1)],
+        };
+        let more = self.chance.below(most);
+        steps.extend((0..more).map(|_| self.step(1)));
+        for step in steps {
             let _ = writeln!(self.text, "{step},");
         }
         self.text.push_str("]\n");

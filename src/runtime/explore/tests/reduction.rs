@@ -77,7 +77,7 @@ impl Case {
             }
         };
         let mut machine = Machine::new(&model, &self.bounds).unwrap();
-        let Some(ends) = all_ends(&mut machine, most as usize * 8) else {
+        let Some(ends) = all_ends(&mut machine, most as usize * 4) else {
             tally.large += 1;
             return;
         };
