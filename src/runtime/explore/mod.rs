@@ -13,6 +13,7 @@ mod shortest;
 mod states;
 mod strands;
 mod walk;
+mod watches;
 
 pub(super) use cells::Cell;
 

@@ -327,7 +327,7 @@ impl Strands {
                 }
                 CoroutineResult::Yield(Stop::Sleep(duration)) => break Place::Sleep(duration),
                 CoroutineResult::Yield(Stop::Commands { db, packed, offset, count }) => {
-                    break Place::Request(servers.request(Request { db, packed, offset, count }));
+                    break Place::Request(servers.request(Request::new(strand, db, packed, offset, count)));
                 }
                 CoroutineResult::Yield(Stop::Pause(point)) => break Place::Pause(point),
                 CoroutineResult::Yield(Stop::Blocked) => break Place::Blocked,

@@ -98,7 +98,7 @@ impl Writer {
             21 => format!("external_dump = \"l{lock}\""),
             22 => self.pick(&["amnesia = true", "crash = true", "clock_jump = \"2s\""]).into(),
             23 => format!("evict = \"l{lock}\""),
-            24 if std::env::var_os("EXPLORE_REPLACE").is_some() => format!("replace_token = \"l{lock}\""),
+            24 => format!("replace_token = \"l{lock}\""),
             25 => format!("make_readonly = \"l{lock}\""),
             26 => match self.chance.below(3) {
                 0 => format!("sees = 1, lock = \"l{lock}\", fresh = {}", self.one_of(2)),

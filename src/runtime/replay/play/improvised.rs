@@ -49,7 +49,7 @@ impl<P: Player> Player for Watched<P> {
     fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped> {
         self.has_rested &= !self.was_at_step;
         let stop = self.player.go_on(how)?;
-        self.was_at_step = stop.as_ref().is_some_and(Stop::is_step);
+        self.was_at_step = matches!(stop, Some(Stop::Commands { .. } | Stop::Pause(_)));
         self.has_rested |= matches!(stop, Some(Stop::Sleep(_) | Stop::Blocked));
         Ok(stop)
     }
