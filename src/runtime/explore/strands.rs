@@ -15,7 +15,7 @@ use crate::clock::{Clock, VirtualClock};
 use crate::gate::{Gate, PausePoint};
 use crate::history::EventKind;
 use crate::lock::Identity;
-use crate::scenario::{Instance, Timing};
+use crate::scenario::Timing;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use rustc_hash::FxHashMap;
@@ -327,7 +327,9 @@ impl Strands {
                 }
                 CoroutineResult::Yield(Stop::Sleep(duration)) => break Place::Sleep(duration),
                 CoroutineResult::Yield(Stop::Commands { db, packed, offset, count }) => {
-                    break Place::Request(servers.request(Request::new(strand, db, packed, offset, count)));
+                    break Place::Request(
+                        servers.request(Request::new(strand, db, packed, offset, count)),
+                    );
                 }
                 CoroutineResult::Yield(Stop::Pause(point)) => break Place::Pause(point),
                 CoroutineResult::Yield(Stop::Blocked) => break Place::Blocked,
@@ -358,10 +360,7 @@ impl Strands {
     fn remembered(&self, strand: usize) -> Rc<[(usize, String)]> {
         let actors = self.tracks.get(strand).map(|track| track.actors.clone()).unwrap_or_default();
         let own = lock(&self.world.own_instances);
-        let own = own.iter().filter(|own| {
-            let actor = self.world.plan.actors.get(own.actor);
-            actors.contains(&own.actor) && actor.is_some_and(|it| it.instance == Instance::Own)
-        });
+        let own = own.iter().filter(|own| actors.contains(&own.actor));
         let token = |own: &Own| Some((own.lock, own.controller.local_token()?.as_str().into()));
         own.filter_map(token).collect()
     }

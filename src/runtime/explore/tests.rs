@@ -38,8 +38,9 @@ fn model(
 }
 
 fn runs(plan: &Plan) -> Vec<RunDirectory> {
-    let run =
-        |suffix: &str| RunDirectory::new(Path::new(&format!("/tmp/explore{suffix}")), None).unwrap();
+    let run = |suffix: &str| {
+        RunDirectory::new(Path::new(&format!("/tmp/explore{suffix}")), None).unwrap()
+    };
     plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect()
 }
 

@@ -60,10 +60,9 @@ impl Writer {
         let mut steps = match self.chance.below(5) {
             // What can go wrong at all takes an acquire and a few steps more.
             0 => vec![format!("{{ {acquire} }}")],
-            1 if most > 1 => vec![
-                format!("{{ {acquire} }}"),
-                format!("{{ dump = \"l{lock}\", go_on = true }}"),
-            ],
+            1 if most > 1 => {
+                vec![format!("{{ {acquire} }}"), format!("{{ dump = \"l{lock}\", go_on = true }}")]
+            }
             2 if most > 1 => vec![
                 format!("{{ {acquire} }}"),
                 format!("{{ redis = [\"DEL\", \"{{key}}\"], lock = \"l{lock}\" }}"),
@@ -94,7 +93,9 @@ impl Writer {
             16 => format!("redis = {}, lock = \"l{lock}\"", self.command()),
             17 => format!("await = \"s{}\"", self.chance.below(NAMES)),
             18 if depth > 0 => format!("repeat = 2, body = [{}]", self.step(depth - 1)),
-            19 | 20 if depth > 0 => format!("locked = \"l{lock}\", body = [{}]", self.step(depth - 1)),
+            19 | 20 if depth > 0 => {
+                format!("locked = \"l{lock}\", body = [{}]", self.step(depth - 1))
+            }
             21 => format!("external_dump = \"l{lock}\""),
             22 => self.pick(&["amnesia = true", "crash = true", "clock_jump = \"2s\""]).into(),
             23 => format!("evict = \"l{lock}\""),
@@ -157,10 +158,8 @@ impl Writer {
         };
         let occurrence = if self.one_of(2) { "occurrence = 1\n" } else { "" };
         let actor = if self.one_of(2) { "actor = \"a0\"\n" } else { "" };
-        let _ = write!(
-            self.text,
-            "[[rules]]\nname = \"r\"\n{matched}\n{effect}\n{occurrence}{actor}"
-        );
+        let _ =
+            write!(self.text, "[[rules]]\nname = \"r\"\n{matched}\n{effect}\n{occurrence}{actor}");
     }
 
     fn lock(&mut self) -> usize {

@@ -43,7 +43,7 @@ fn the_reduction_loses_nothing_and_adds_nothing() {
     }
     println!("{tally:?}");
     let enough = tally.whole * 3 > count && tally.orderings > tally.states;
-    assert!(enough && tally.found.len() >= 8, "{tally:?}");
+    assert!(enough && tally.found.len() >= 6, "{tally:?}");
 }
 
 /// One scenario, and how it is explored.
@@ -86,7 +86,10 @@ impl Case {
             tally.large += 1;
             return;
         }
-        let (states, by_machine) = (machine.states(), ends.iter().map(|end| machine.found(*end).iter().collect()).collect());
+        let (states, by_machine) = (
+            machine.states(),
+            ends.iter().map(|end| machine.found(*end).iter().collect()).collect(),
+        );
         let run = self.run_all(&model, &mut machine);
         assert_eq!(run.orderings, orderings as u64);
         assert_eq!(machine.states(), states, "brute force met an unknown state");
@@ -141,7 +144,7 @@ impl Run {
         self.orderings += 1;
         let found = found_by_check(outcome);
         let by_machine = ordering.moments.last().map(|it| it.found).unwrap_or_default();
-        if by_machine != found { for event in &outcome.history.events { eprintln!("{event:?}"); } }
+
         assert_eq!(by_machine, found, "{}", shown(model, &ordering.turns));
         self.found.insert(found.iter().collect());
         let result = Result::of(outcome);
