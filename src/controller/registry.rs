@@ -108,6 +108,17 @@ impl Registry {
         self.touch(run, |place| place.current())
     }
 
+    /// All controllers that were made for a run directory: first the one that is handed out, then
+    /// those that it replaced.
+    pub fn made(&self, run: &RunDirectory) -> Vec<Arc<Controller>> {
+        self.touch(run, |place| {
+            let made = place.controllers.iter().take(place.shelf.made).enumerate();
+            let mut made: Vec<_> = made.collect();
+            made.sort_by_key(|(number, _)| Some(*number) != place.shelf.current);
+            made.into_iter().map(|(_, controller)| Arc::clone(controller)).collect()
+        })
+    }
+
     /// Which controllers of a run directory there are now. To ask this is not to touch it.
     pub fn shelf(&self, run: &Path) -> Shelf {
         self.at(run, |place| place.shelf)

@@ -479,7 +479,7 @@ impl World {
     fn instances(&self, lock_index: usize, run: &RunDirectory) -> Vec<Arc<Controller>> {
         let own = lock(&self.own_instances);
         let own = own.iter().filter(|own| own.lock == lock_index).map(|own| &own.controller);
-        self.registry.existing(run).iter().chain(own).cloned().collect()
+        self.registry.made(run).iter().chain(own).cloned().collect()
     }
 
     /// Notes that the environment failed; the first failure is the one that counts.

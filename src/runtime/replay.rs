@@ -8,6 +8,9 @@ mod play;
 mod score;
 mod thread;
 
+#[cfg(test)]
+pub(super) use play::{Director, Now};
+
 use super::{Model, Outcome, Time, Timing, Turn, World};
 use crate::clock::{Stopped, VirtualClock};
 use crate::controller::Files;
@@ -38,6 +41,22 @@ pub enum ReplayError {
 /// Replays a schedule of a model on an embedded server of its own.
 pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
     Arc::new(World::replayed(model)).replay(model.origin.timing, turns)
+}
+
+/// Runs a model as a director says, on an embedded server of its own; gives the turns, too.
+#[cfg(test)]
+pub(super) fn improvise(
+    model: &Model,
+    director: &mut dyn Director,
+) -> Result<(Vec<Turn>, Outcome), ReplayError> {
+    let (world, timing) = (Arc::new(World::replayed(model)), model.origin.timing);
+    let mut turns = Vec::new();
+    let outcome = world.around(|strands| {
+        let (taken, buffers) = coroutine::improvise(&world, timing, director, strands)?;
+        turns = taken;
+        Ok::<_, ReplayError>((buffers, None))
+    })?;
+    Ok((turns, outcome))
 }
 
 impl World {

@@ -227,7 +227,7 @@ impl<'a> Strand<'a> {
             Instance::Own => Controller::open(run, &world.files).map(Arc::new),
         };
         let controller = opened.map_err(|error| self.failure(&error))?;
-        if actor.instance != Instance::Shared {
+        if actor.instance == Instance::Own {
             let own =
                 Own { actor: self.actor, lock: lock_index, controller: Arc::clone(&controller) };
             lock(&world.own_instances).push(own);

@@ -3,6 +3,7 @@
 //! from a state is run once.
 
 use super::walk::{At, Strategy};
+use rustc_hash::FxHashSet;
 
 /// Up to how many preemptions are tried one by one, before any number is.
 const STAIRS: u32 = 3;
@@ -17,8 +18,10 @@ pub(super) struct Exhaustive {
     most: u32,
     /// The most preemptions in the orderings that are run now.
     bound: u32,
-    /// Whether an ordering was left out that has more.
-    left_out: bool,
+    /// Where an ordering was left out that has more: by [`spot`](Self::spot). One that is come by
+    /// with fewer later is run on from there after all.
+    left_out: FxHashSet<usize>,
+    has_begun: bool,
     frames: Vec<Frame>,
     /// With how few preemptions each state was met, for each whose step was last.
     met: Vec<u32>,
@@ -39,7 +42,8 @@ impl Exhaustive {
             strands,
             most: preemptions.unwrap_or(ANY),
             bound: 0,
-            left_out: false,
+            left_out: FxHashSet::default(),
+            has_begun: false,
             frames: Vec::new(),
             met: Vec::new(),
         }
@@ -47,19 +51,21 @@ impl Exhaustive {
 
     /// Whether no ordering was left out.
     pub fn is_complete(&self) -> bool {
-        !self.left_out
+        self.left_out.is_empty()
+    }
+
+    /// A state and, where the number of preemptions matters, whose step was last.
+    fn spot(&self, at: &At<'_>) -> usize {
+        match self.bound {
+            ANY => at.state as usize,
+            _ => at.state as usize * (self.strands + 1) + at.last.map_or(0, |last| last + 1),
+        }
     }
 
     /// Whether what follows from here was run already.
     fn was_met(&mut self, at: &At<'_>) -> bool {
-        let (index, preemptions) = match self.bound {
-            // Where their number doesn't matter, neither does whose step was last.
-            ANY => (at.state as usize, 0),
-            _ => {
-                let last = at.last.map_or(0, |last| last + 1);
-                (at.state as usize * (self.strands + 1) + last, at.preemptions)
-            }
-        };
+        let index = self.spot(at);
+        let preemptions = if self.bound == ANY { 0 } else { at.preemptions };
         if self.met.len() <= index {
             self.met.resize((index + 1).next_power_of_two(), UNMET);
         }
@@ -83,14 +89,14 @@ impl Strategy for Exhaustive {
         if let Some(last) = self.frames.len().checked_sub(1) {
             return Some(last);
         }
-        if self.met.is_empty() {
+        if !std::mem::replace(&mut self.has_begun, true) {
             return Some(0);
         }
-        if !self.left_out || self.bound >= self.most {
+        if self.left_out.is_empty() || self.bound >= self.most {
             return None;
         }
         self.bound = if self.bound < STAIRS { self.bound + 1 } else { ANY }.min(self.most);
-        self.left_out = false;
+        self.left_out.clear();
         self.met.fill(UNMET);
         Some(0)
     }
@@ -102,7 +108,11 @@ impl Strategy for Exhaustive {
             }
             let affordable = at.choices.iter().filter(|it| self.is_affordable(at, at.preempts(it)));
             let left = affordable.count();
-            self.left_out |= left < at.choices.len();
+            if left < at.choices.len() {
+                self.left_out.insert(self.spot(at));
+            } else if !self.left_out.is_empty() {
+                self.left_out.remove(&self.spot(at));
+            }
             self.frames.push(Frame { next: 0, left });
         }
         let from = self.frames.last()?.next;

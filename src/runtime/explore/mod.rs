@@ -13,6 +13,7 @@ mod shortest;
 mod states;
 mod strands;
 mod walk;
+mod watches;
 
 pub(super) use cells::{Cell, Content, content};
 
@@ -219,3 +220,6 @@ fn counterexample(
     let (after, took) = (first.after, first.took);
     Ok(Counterexample { property, after, took, preemptions, schedule, decisive, outcome })
 }
+
+#[cfg(test)]
+mod tests;

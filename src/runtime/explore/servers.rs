@@ -3,6 +3,7 @@
 
 use super::super::tape;
 use super::intern::Interner;
+use super::watches::{Watch, Watchers, about_watches};
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::engine::{Engine, Image, requests};
 use crate::history::{Change, Command, Effect, EventKind, Moment};
@@ -47,10 +48,27 @@ impl Clock for Hands {
 /// Commands of an actor that go out at once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Request {
-    pub db: i64,
-    pub packed: Vec<u8>,
-    pub offset: usize,
-    pub count: usize,
+    /// The strand, where it matters to the server who asks.
+    client: Option<usize>,
+    db: i64,
+    packed: Vec<u8>,
+    offset: usize,
+    count: usize,
+}
+
+impl Request {
+    /// The request of a strand.
+    pub fn new(strand: usize, db: i64, packed: Vec<u8>, offset: usize, count: usize) -> Self {
+        let is_about_watches = requests(&packed).iter().any(|words| about_watches(words).is_some());
+        Self { client: is_about_watches.then_some(strand), db, packed, offset, count }
+    }
+}
+
+/// A state of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Saved {
+    image: Image,
+    watches: Vec<Watch>,
 }
 
 /// What a request did.
@@ -70,7 +88,8 @@ pub(super) struct Servers {
     hands: Arc<Hands>,
     locks: Vec<LockName>,
     connections: FxHashMap<i64, Connection>,
-    images: Interner<Image>,
+    states: Interner<Saved>,
+    watchers: Watchers,
     requests: Interner<Request>,
     replies: Vec<RedisResult<Vec<Value>>>,
     /// The numbers of replies, by how they print: errors can't be compared.
@@ -90,7 +109,8 @@ impl Servers {
             hands,
             locks,
             connections: FxHashMap::default(),
-            images: Interner::default(),
+            states: Interner::default(),
+            watchers: Watchers::default(),
             requests: Interner::default(),
             replies: Vec::new(),
             numbers: FxHashMap::default(),
@@ -128,16 +148,19 @@ impl Servers {
     }
 
     /// Puts a state back.
-    pub fn restore(&self, server: u32, time: u64) {
+    pub fn restore(&mut self, server: u32, time: u64) {
         self.hands.set(time);
-        if let Some(image) = self.images.get(server) {
-            self.engine.restore(image);
+        if let Some(saved) = self.states.get(server) {
+            self.watchers.before_restore(&saved.watches);
+            self.engine.restore(&saved.image);
+            self.watchers.after_restore();
         }
     }
 
     /// The number of the state that the server is in now.
     pub fn save(&mut self) -> u32 {
-        self.images.number(self.engine.save())
+        let watches = self.watchers.look();
+        self.states.number(Saved { image: self.engine.save(), watches })
     }
 
     /// What a request does in a state.
@@ -150,11 +173,14 @@ impl Servers {
             return Err(ServerError::new(format!("there is no request {request}")));
         };
         self.restore(server, time);
-        let replies = self.connection(asked.db)?.req_packed_commands(
-            &asked.packed,
-            asked.offset,
-            asked.count,
-        );
+        let connection = match asked.client {
+            Some(client) => self.watchers.connection(&self.engine, client, asked.db)?,
+            None => self.connection(asked.db)?,
+        };
+        let replies = connection.req_packed_commands(&asked.packed, asked.offset, asked.count);
+        if let Some(client) = asked.client {
+            self.watchers.note(client, asked.db, &requests(&asked.packed));
+        }
         let effects = match &replies {
             Ok(replies) if asked.db == 0 => {
                 tape::did(&requests(&asked.packed), replies, &self.locks)

@@ -17,7 +17,7 @@ use crate::clock::{Clock, VirtualClock};
 use crate::gate::{Gate, PausePoint};
 use crate::history::EventKind;
 use crate::lock::Identity;
-use crate::scenario::{Instance, Timing};
+use crate::scenario::Timing;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use rustc_hash::FxHashMap;
@@ -223,15 +223,16 @@ impl Strands {
         let touched = cells.take_touched(&self.world, around.cells);
         let server = touched.server.then(|| (around.server, servers.save()));
         let events = self.written_down(&live);
-        let rested_before =
-            self.node(strand, node).is_some_and(|from| from.place == Place::Blocked);
-        let is_rested = reached.is_rested || rested_before;
+        let before = self.node(strand, node).map(|node| node.place);
+        let was_blocked = before == Some(Place::Blocked);
+        let has_slept = matches!(before, Some(Place::Sleep(_)));
+        let is_rested = reached.is_rested || was_blocked || has_slept;
         let milestone = touched.milestone.map(|(it, seen)| (self.milestones.number(it), seen));
         let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
         let new = u32::try_from(track.nodes.len()).unwrap_or(u32::MAX);
         let to = match reached.place {
             // To look again and wait on is to stay.
-            Place::Blocked if rested_before && events.is_empty() => node,
+            Place::Blocked if was_blocked && events.is_empty() => node,
             // However an actor came to its end, nothing more comes of it.
             Place::Ended => track.ended_like(&reached).unwrap_or(new),
             place => match milestone {
@@ -353,7 +354,9 @@ impl Strands {
                 }
                 CoroutineResult::Yield(Stop::Sleep(duration)) => break Place::Sleep(duration),
                 CoroutineResult::Yield(Stop::Commands { db, packed, offset, count }) => {
-                    break Place::Request(servers.request(Request { db, packed, offset, count }));
+                    break Place::Request(
+                        servers.request(Request::new(strand, db, packed, offset, count)),
+                    );
                 }
                 CoroutineResult::Yield(Stop::Pause(point)) => break Place::Pause(point),
                 CoroutineResult::Yield(Stop::Blocked) => break Place::Blocked,
@@ -384,10 +387,7 @@ impl Strands {
     fn remembered(&self, strand: usize) -> Rc<[(usize, String)]> {
         let actors = self.tracks.get(strand).map(|track| track.actors.clone()).unwrap_or_default();
         let own = lock(&self.world.own_instances);
-        let own = own.iter().filter(|own| {
-            let actor = self.world.plan.actors.get(own.actor);
-            actors.contains(&own.actor) && actor.is_some_and(|it| it.instance == Instance::Own)
-        });
+        let own = own.iter().filter(|own| actors.contains(&own.actor));
         let token = |own: &Own| Some((own.lock, own.controller.local_token()?.as_str().into()));
         own.filter_map(token).collect()
     }

@@ -1,6 +1,8 @@
 //! Strands that are coroutines, on an embedded server.
 
 use super::ReplayError;
+#[cfg(test)]
+use super::play::Director;
 use super::play::{Play, Player, Role};
 use crate::clock::{Stopped, VirtualClock};
 use crate::gate::Gate;
@@ -26,6 +28,22 @@ pub(super) fn play(
     let mut play = Play::new(world, timing, turns, roles.collect::<Result<_, _>>()?)?;
     play.perform()?;
     Ok(play.into_players().map(|task| task.buffer).collect())
+}
+
+/// Plays as a director says, and gives the turns and what the strands wrote down.
+#[cfg(test)]
+pub(super) fn improvise(
+    world: &Arc<World>,
+    timing: Timing,
+    director: &mut dyn Director,
+    strands: Vec<Range<usize>>,
+) -> Result<(Vec<Turn>, Vec<Buffer>), ReplayError> {
+    let roles = strands.into_iter().enumerate();
+    let roles = roles.map(|(number, actors)| Ok(role(world, number, actors)?.watched()));
+    let roles = roles.collect::<Result<_, ServerError>>()?;
+    let mut play = Play::new(world, timing, &[], roles)?;
+    let turns = play.improvise(director)?;
+    Ok((turns, play.into_players().map(|watched| watched.player.buffer).collect()))
 }
 
 /// A strand's coroutine, and in the end what it wrote down.

@@ -1,5 +1,11 @@
 //! Directs the strands of a plan by the turns of a schedule.
 
+#[cfg(test)]
+mod improvised;
+
+#[cfg(test)]
+pub(in crate::runtime) use improvised::{Director, Now};
+
 use super::ReplayError;
 use super::leases::{Held, Leases, NotEnded};
 use super::score::Score;
@@ -94,15 +100,9 @@ impl<'a, P: Player> Play<'a, P> {
 
     /// Plays all turns.
     pub fn perform(&mut self) -> Result<(), ReplayError> {
-        (0..self.roles.len()).try_for_each(|strand| self.resume(strand, Resume::Go))?;
-        self.settle()?;
+        self.begin()?;
         while let Some(turn) = self.score.next() {
-            self.check()?;
-            if self.timing == Timing::Async {
-                self.pass(self.now + TICK);
-            }
-            self.take(turn)?;
-            self.settle()?;
+            self.go_on(turn)?;
         }
         match self.roles.iter().position(|role| !role.has_ended()) {
             None => Ok(()),
@@ -110,6 +110,22 @@ impl<'a, P: Player> Play<'a, P> {
                 Err(self.score.left_open(&format!("{} has not ended", self.name(strand))))
             }
         }
+    }
+
+    /// Lets all strands come to their first stops.
+    fn begin(&mut self) -> Result<(), ReplayError> {
+        (0..self.roles.len()).try_for_each(|strand| self.resume(strand, Resume::Go))?;
+        self.settle()
+    }
+
+    /// Plays a turn, and what happens by itself after it.
+    fn go_on(&mut self, turn: Turn) -> Result<(), ReplayError> {
+        self.check()?;
+        if self.timing == Timing::Async {
+            self.pass(self.now + TICK);
+        }
+        self.take(turn)?;
+        self.settle()
     }
 
     /// The strands, when it is over.
@@ -245,6 +261,11 @@ impl<'a, P: Player> Play<'a, P> {
         let moment = VirtualClock::new(None);
         moment.advance_to(at);
         self.leases.note_end(lock, held, self.world.sequence.moment(&moment));
+        #[cfg(test)]
+        if self.score.is_improvised() {
+            self.score.note(Turn::Expire(lock));
+            return Ok(());
+        }
         let ends = format!("the TTL of {} ends", self.key(lock));
         match self.score.next() {
             Some(Turn::Expire(next)) if next == lock => Ok(()),

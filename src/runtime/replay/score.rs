@@ -8,11 +8,19 @@ use crate::runtime::Turn;
 pub(super) struct Score<'a> {
     turns: &'a [Turn],
     taken: usize,
+    /// The turns so far, where nobody says beforehand what is to come.
+    #[cfg(test)]
+    improvised: Option<Vec<Turn>>,
 }
 
 impl<'a> Score<'a> {
     pub fn new(turns: &'a [Turn]) -> Self {
-        Self { turns, taken: 0 }
+        Self {
+            turns,
+            taken: 0,
+            #[cfg(test)]
+            improvised: None,
+        }
     }
 
     /// Takes the next turn.
@@ -42,5 +50,27 @@ impl<'a> Score<'a> {
     /// That it was stopped here.
     pub fn stopped(&self, why: Stopped) -> ReplayError {
         ReplayError::Stopped { why, turn: self.taken, of: self.turns.len() }
+    }
+}
+
+#[cfg(test)]
+impl Score<'_> {
+    /// From now on turns are written down and not read.
+    pub fn improvise(&mut self) {
+        self.improvised = Some(Vec::new());
+    }
+
+    pub fn is_improvised(&self) -> bool {
+        self.improvised.is_some()
+    }
+
+    /// Writes down the turn that was taken.
+    pub fn note(&mut self, turn: Turn) {
+        self.improvised.get_or_insert_default().push(turn);
+    }
+
+    /// The turns that were taken.
+    pub fn noted(&self) -> &[Turn] {
+        self.improvised.as_deref().unwrap_or_default()
     }
 }

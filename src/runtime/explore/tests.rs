@@ -1,0 +1,113 @@
+//! That exploration is sound: the machine and reality agree, on every ordering of small generated
+//! scenarios and on random orderings of all built-in ones.
+
+mod brute;
+mod generate;
+mod preemptions;
+mod reduction;
+mod repeatable;
+mod walks;
+
+use super::machine::Machine;
+use super::*;
+use crate::check::Properties;
+use crate::history::EventKind;
+use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
+use crate::scenario::{Plan, Scenario};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A scenario as it is explored; nothing, if it can't be bound for this protocol.
+fn model(
+    scenario: &Scenario,
+    protocol: &'static dyn Protocol,
+    timing: Timing,
+) -> std::result::Result<Model, String> {
+    let bound = scenario.bind(&BTreeMap::new(), protocol.name(), Ttl::DEFAULT, Duration::ZERO);
+    let plan = bound.map_err(|error| error.to_string())?.lifted();
+    let origin = Schedule {
+        scenario: scenario.name().into(),
+        digest: scenario.digest(),
+        protocol: protocol.name().into(),
+        timing,
+        parameters: Vec::new(),
+        turns: Vec::new(),
+        shows: None,
+    };
+    Ok(Model { runs: runs(&plan), plan, protocol, origin })
+}
+
+fn runs(plan: &Plan) -> Vec<RunDirectory> {
+    let run = |suffix: &str| {
+        RunDirectory::new(Path::new(&format!("/tmp/explore{suffix}")), None).unwrap()
+    };
+    plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect()
+}
+
+fn bounds(timing: Timing, crashes: u32, faults: u32) -> Bounds {
+    Bounds {
+        timing,
+        crashes,
+        faults,
+        preemptions: None,
+        max_schedules: None,
+        max_time: None,
+        until: Vec::new(),
+        strategy: Strategy::Exhaustive,
+    }
+}
+
+fn both_protocols() -> [&'static dyn Protocol; 2] {
+    [&Legacy, &*HARDENED]
+}
+
+/// What the checkers find in a history, but for what is not explored.
+fn found_by_check(outcome: &Outcome) -> Properties {
+    let checked = check(&outcome.history);
+    assert!(checked.is_whole);
+    let findings = checked.findings.into_iter().map(|finding| finding.property);
+    findings.filter(|property| *property != Property::Starvation).collect()
+}
+
+/// A schedule that can be replayed by hand.
+fn shown(model: &Model, turns: &[Turn]) -> String {
+    Schedule { turns: turns.to_vec(), ..model.origin.clone() }.to_string()
+}
+
+/// What a run comes to, for those who look at it from outside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Result {
+    /// How each lock was left: its token, its TTL, its flag, and what is remembered of it.
+    locks: Vec<(Option<String>, i64, bool, Vec<String>)>,
+    /// By how much each lock's file was counted up.
+    updates: Vec<u64>,
+    /// How each step of each actor ended, and each actor.
+    ends: Vec<Vec<String>>,
+}
+
+impl Result {
+    fn of(outcome: &Outcome) -> Self {
+        let mut locks = Vec::new();
+        let mut ends = vec![Vec::new(); outcome.history.head.actors.len()];
+        for event in &outcome.history.events {
+            match (&event.kind, event.actor) {
+                (EventKind::Left(left), _) => {
+                    let mut remembered = left.remembered.clone();
+                    remembered.sort();
+                    locks.push((left.token.clone(), left.ttl_ms, left.flag, remembered));
+                }
+                (EventKind::Ended { failure }, Some(actor)) => {
+                    ends[actor].push(format!("{failure:?}"));
+                }
+                (EventKind::Completed(operation), Some(actor)) => {
+                    ends[actor].push(format!("{operation:?}"));
+                }
+                (EventKind::Failed { operation, failure }, Some(actor)) => {
+                    ends[actor].push(format!("{operation:?} {failure:?}"));
+                }
+                _ => {}
+            }
+        }
+        Self { locks, updates: outcome.updates.clone(), ends }
+    }
+}

@@ -1,0 +1,37 @@
+//! Random orderings of the built-in scenarios: each is run for real while the machine goes along,
+//! and then replayed.
+
+use super::brute::Brute;
+use super::*;
+use crate::scenario::catalogue;
+
+/// How many orderings of each scenario under each protocol and timing; `EXPLORE_WALKS` asks for
+/// another number.
+const WALKS: u64 = 6;
+
+#[test]
+fn machine_and_reality_agree_on_random_orderings_of_all_scenarios() {
+    let walks = std::env::var("EXPLORE_WALKS").ok().and_then(|it| it.parse().ok()).unwrap_or(WALKS);
+    let mut violated = 0;
+    for scenario in catalogue().unwrap() {
+        for (protocol, timing) in
+            both_protocols().into_iter().flat_map(|it| Timing::ALL.map(|timing| (it, timing)))
+        {
+            let began = WallClock::new(None);
+            let model = model(&scenario, protocol, timing).unwrap();
+            let bounds = bounds(timing, 1, 1);
+            let mut machine = Machine::new(&model, &bounds).unwrap();
+            for seed in 0..walks {
+                let mut walk = Brute::drawn(&mut machine, &bounds, seed);
+                let (ordering, outcome) = walk.run(&model);
+                let by_machine = ordering.moments.last().map(|it| it.found).unwrap_or_default();
+                let found = found_by_check(&outcome);
+                assert_eq!(by_machine, found, "{}", shown(&model, &ordering.turns));
+                assert_eq!(replay(&model, &ordering.turns), Ok(outcome));
+                violated += u64::from(!found.is_empty());
+            }
+            println!("{} {} {timing:?} {:?}", scenario.name(), protocol.name(), began.now());
+        }
+    }
+    assert!(violated > 0);
+}

@@ -1,0 +1,129 @@
+//! Which client watches which keys (`WATCH`), as a part of the server's state. The engine itself says
+//! whether a watched key has changed: each client that watches has a connection, which watches again
+//! whenever a state was put back.
+
+use crate::engine::Engine;
+use crate::server::{Connection, Server, ServerError};
+use redis::{Cmd, ConnectionLike, RedisResult, Value, cmd};
+use std::collections::BTreeMap;
+
+/// What a client watches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Watch {
+    /// The client's strand, and its database.
+    client: Client,
+    /// The keys; none any more if one of them has changed, and EXEC is to fail.
+    keys: Vec<Vec<u8>>,
+}
+
+type Client = (usize, i64);
+
+/// The clients that ever watched.
+#[derive(Default)]
+pub(super) struct Watchers {
+    connections: BTreeMap<Client, Connection>,
+    /// What they watch in the state that was put back, and since.
+    watches: Vec<Watch>,
+}
+
+/// What a command does to the watches of its client.
+pub(super) enum AboutWatches<'a> {
+    /// It adds these keys.
+    Adds(&'a [&'a [u8]]),
+    /// It ends them all.
+    Ends,
+}
+
+/// What a command does to the watches of its client, if anything.
+pub(super) fn about_watches<'a>(words: &'a [&'a [u8]]) -> Option<AboutWatches<'a>> {
+    let (name, keys) = words.split_first()?;
+    match name.to_ascii_uppercase().as_slice() {
+        b"WATCH" => Some(AboutWatches::Adds(keys)),
+        b"UNWATCH" | b"EXEC" | b"DISCARD" => Some(AboutWatches::Ends),
+        _ => None,
+    }
+}
+
+impl Watchers {
+    /// The connection of a client that asks for something that is about watches.
+    pub fn connection(
+        &mut self,
+        engine: &Engine,
+        strand: usize,
+        db: i64,
+    ) -> Result<&mut Connection, ServerError> {
+        let connected = self.connections.contains_key(&(strand, db));
+        let new = (!connected).then(|| Server::Embedded(engine.clone()).connect(db)).transpose()?;
+        self.connections.extend(new.map(|new| ((strand, db), new)));
+        let found = self.connections.get_mut(&(strand, db));
+        found.ok_or_else(|| ServerError::new("no connection".into()))
+    }
+
+    /// A state is about to be put back in which clients watch this. To whoever watches at that
+    /// moment, all keys change.
+    pub fn before_restore(&mut self, watches: &[Watch]) {
+        for connection in self.connections.values_mut() {
+            let _ = ask(connection, &cmd("UNWATCH"));
+        }
+        self.watches = watches.to_vec();
+        self.watch_where(|watch| watch.keys.is_empty());
+    }
+
+    /// The state was put back.
+    pub fn after_restore(&mut self) {
+        self.watch_where(|watch| !watch.keys.is_empty());
+    }
+
+    fn watch_where(&mut self, is_such: fn(&Watch) -> bool) {
+        for watch in self.watches.iter().filter(|watch| is_such(watch)) {
+            let Some(connection) = self.connections.get_mut(&watch.client) else { continue };
+            let mut again = cmd("WATCH");
+            if watch.keys.is_empty() {
+                again.arg("any");
+            }
+            let _ = ask(connection, again.arg(&watch.keys));
+        }
+    }
+
+    /// A client's commands ran.
+    pub fn note(&mut self, strand: usize, db: i64, commands: &[Vec<&[u8]>]) {
+        let client = (strand, db);
+        for command in commands {
+            match about_watches(command) {
+                Some(AboutWatches::Ends) => self.watches.retain(|watch| watch.client != client),
+                Some(AboutWatches::Adds(keys)) => {
+                    let keys = keys.iter().map(|key| key.to_vec());
+                    match self.watches.iter_mut().find(|watch| watch.client == client) {
+                        Some(watch) if watch.keys.is_empty() => {}
+                        Some(watch) => watch.keys.extend(keys),
+                        None => self.watches.push(Watch { client, keys: keys.collect() }),
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Looks which watches have come to nothing; gives all of them, in order. After that nobody
+    /// watches until a state is put back.
+    pub fn look(&mut self) -> Vec<Watch> {
+        for watch in &mut self.watches {
+            let Some(connection) = self.connections.get_mut(&watch.client) else { continue };
+            let began = ask(connection, &cmd("MULTI"));
+            let done = began.and_then(|_| ask(connection, &cmd("EXEC")));
+            match done {
+                Ok(Value::Nil) => watch.keys.clear(),
+                _ => {
+                    watch.keys.sort_unstable();
+                    watch.keys.dedup();
+                }
+            }
+        }
+        self.watches.sort_unstable_by_key(|watch| watch.client);
+        std::mem::take(&mut self.watches)
+    }
+}
+
+fn ask(connection: &mut Connection, command: &Cmd) -> RedisResult<Value> {
+    connection.req_packed_command(&command.get_packed_command())
+}

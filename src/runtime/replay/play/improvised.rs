@@ -1,0 +1,102 @@
+//! A play without a score: at each moment somebody is told which turns are possible, by nothing but
+//! the strands that stand there for real, and says which is taken. For tests that try all of them.
+
+use super::{Place, Play, Player, Role};
+use crate::clock::Stopped;
+use crate::runtime::replay::ReplayError;
+use crate::runtime::stops::{Resume, Stop};
+use crate::runtime::{Timing, Turn};
+
+/// Says which turn is next.
+pub trait Director {
+    /// One of those that are possible now.
+    fn choose(&mut self, now: &Now) -> Turn;
+}
+
+/// A moment at which somebody must choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Now {
+    /// All turns that are possible, whatever the number of crashes and losses.
+    pub possible: Vec<Turn>,
+    /// For each strand, whether it could go on and came here without a sleep or a wait.
+    pub goes_on: Vec<bool>,
+    /// The turns so far.
+    pub taken: Vec<Turn>,
+}
+
+/// A player, and whether it slept or waited since its last step.
+pub(in crate::runtime::replay) struct Watched<P> {
+    pub player: P,
+    was_at_step: bool,
+    has_rested: bool,
+}
+
+impl<P> Watched<P> {
+    pub fn new(player: P) -> Self {
+        Self { player, was_at_step: false, has_rested: false }
+    }
+}
+
+impl<P> Role<P> {
+    /// The same role, but its rests are noted.
+    pub fn watched(self) -> Role<Watched<P>> {
+        let Self { player, fate, time, place } = self;
+        Role { player: Watched::new(player), fate, time, place }
+    }
+}
+
+impl<P: Player> Player for Watched<P> {
+    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped> {
+        self.has_rested &= !self.was_at_step;
+        let stop = self.player.go_on(how)?;
+        self.was_at_step = matches!(stop, Some(Stop::Commands { .. } | Stop::Pause(_)));
+        self.has_rested |= matches!(stop, Some(Stop::Sleep(_) | Stop::Blocked));
+        Ok(stop)
+    }
+}
+
+impl<P: Player> Play<'_, Watched<P>> {
+    /// Plays to the end of all strands; gives the turns that were taken.
+    pub fn improvise(&mut self, director: &mut dyn Director) -> Result<Vec<Turn>, ReplayError> {
+        self.score.improvise();
+        self.begin()?;
+        while !self.roles.iter().all(Role::has_ended) {
+            let goes_on = |role: &Role<Watched<P>>| role.is_at_step() && !role.player.has_rested;
+            let now = Now {
+                possible: self.possible()?,
+                goes_on: self.roles.iter().map(goes_on).collect(),
+                taken: self.score.noted().to_vec(),
+            };
+            let turn = director.choose(&now);
+            self.score.note(turn);
+            self.go_on(turn)?;
+        }
+        Ok(self.score.noted().to_vec())
+    }
+
+    fn possible(&mut self) -> Result<Vec<Turn>, ReplayError> {
+        let mut possible = Vec::new();
+        for (strand, role) in self.roles.iter().enumerate() {
+            match &role.place {
+                Place::Step(Stop::Commands { .. }) => {
+                    possible.extend([
+                        Turn::Step(strand),
+                        Turn::LoseReply(strand),
+                        Turn::Crash(strand),
+                    ]);
+                }
+                Place::Step(_) => possible.extend([Turn::Step(strand), Turn::Crash(strand)]),
+                _ => {}
+            }
+        }
+        if self.timing == Timing::Async {
+            for lock in 0..self.world.locks.len() {
+                if self.leases.held(lock)?.is_some_and(|held| held.left.is_some()) {
+                    possible.push(Turn::Expire(lock));
+                }
+            }
+        }
+        possible.sort_unstable();
+        Ok(possible)
+    }
+}
