@@ -5,11 +5,13 @@
 //! user asked for leaves as a [`Request`].
 
 mod commands;
+mod explore;
 mod flags;
 mod replay;
 mod scenario;
 
 pub use commands::{CatalogueFormat, CheckFormat, Request, RunArgs};
+pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 pub use flags::{Color, Format, LockProtocol, ReportOptions, RunOptions};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
@@ -72,7 +74,7 @@ fn command(scenarios: &[Scenario]) -> Command {
             wrapped(scenarios.iter().map(Scenario::name)),
             Exit::LEGEND
         ))
-        .subcommands(commands::all())
+        .subcommands(commands::all(scenarios))
         .subcommands(scenarios.iter().map(scenario::subcommand))
 }
 

@@ -1,15 +1,16 @@
 //! Runs one scenario once, under the options of the command line: from the scenario to the report
 //! and the exit status. Prints nothing.
 
-use super::args::{LockProtocol, RunOptions};
+use super::args::RunOptions;
 use super::exit::Exit;
+use super::model::protocol;
 use super::progress::Progress;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
 use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::history::History;
-use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, RunGroup, Ttl};
+use crate::lock::{RunDirectory, RunGroup, Ttl};
 use crate::report::Report;
 use crate::runtime::{Ending, Outcome, Time, World, longest};
 use crate::scenario::{Plan, Scenario, Value};
@@ -78,11 +79,8 @@ pub(super) fn execute(
 
 fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<World, Refusal> {
     let options = job.options;
-    let protocol: &'static dyn Protocol = match options.lock {
-        LockProtocol::Legacy => &Legacy,
-        LockProtocol::Hardened => &*HARDENED,
-    };
-    let ttl = default_ttl(std::env::var(TTL_VARIABLE).ok()).map_err(usage)?;
+    let protocol = protocol(options.lock);
+    let ttl = default_ttl().map_err(usage)?;
     let plan = job.scenario.bind(job.values, protocol.name(), ttl, options.wait).map_err(usage)?;
     let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
     let runs = run_directories(&options.directory, group.as_ref(), &plan).map_err(usage)?;
@@ -123,7 +121,9 @@ fn exit(report: &Report, outcome: &Outcome) -> (Exit, Option<String>) {
     }
 }
 
-fn default_ttl(variable: Option<String>) -> anyhow::Result<Ttl> {
+/// The TTL of whatever names none, from the environment.
+pub(super) fn default_ttl() -> anyhow::Result<Ttl> {
+    let variable = std::env::var(TTL_VARIABLE).ok();
     let Some(text) = variable.filter(|text| !text.is_empty()) else { return Ok(Ttl::DEFAULT) };
     let seconds: i64 = text.parse().map_err(|_| {
         anyhow!("{TTL_VARIABLE} is {text:?}, and should be a whole number of seconds")

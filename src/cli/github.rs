@@ -1,17 +1,41 @@
 //! Annotations for GitHub Actions: what was not as expected, where a workflow's reader sees it. They
 //! go to stderr, which the runner reads as well as stdout, so that they break no report.
 
-use crate::report::Report;
+use crate::report::{Exploration, Report, Verdict};
 use std::io::{self, Write};
 
 /// Annotates each unmet expectation, if we run in GitHub Actions and somebody wants to hear it.
 pub(super) fn annotate<'a>(reports: impl IntoIterator<Item = &'a Report>, quiet: bool) {
+    print(reports.into_iter().flat_map(annotations), quiet);
+}
+
+/// The same for each protocol that did not come out as it must when all orderings were explored.
+pub(super) fn annotate_explorations<'a>(
+    explorations: impl IntoIterator<Item = &'a Exploration>,
+    quiet: bool,
+) {
+    print(explorations.into_iter().flat_map(explored), quiet);
+}
+
+fn print(annotations: impl Iterator<Item = String>, quiet: bool) {
     if quiet || std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value.is_empty()) {
         return;
     }
-    for annotation in reports.into_iter().flat_map(annotations) {
+    for annotation in annotations {
         let _ = writeln!(io::stderr(), "{annotation}");
     }
+}
+
+fn explored(exploration: &Exploration) -> Vec<String> {
+    let file = exploration.file.as_ref().map(|file| format!("file={},", property(file)));
+    let file = file.unwrap_or_default();
+    let unexpected = exploration.protocols.iter().filter(|row| row.verdict == Verdict::Unexpected);
+    unexpected
+        .map(|row| {
+            let title = format!("explore {} ({})", exploration.scenario, row.protocol);
+            format!("::error {file}title={}::{}", property(&title), data(&row.wrong()))
+        })
+        .collect()
 }
 
 fn annotations(report: &Report) -> Vec<String> {

@@ -3,9 +3,10 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
+//! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
 //! | `input` | finds and reads scenario files |
@@ -21,10 +22,12 @@ mod catalogue;
 mod check;
 mod execute;
 pub mod exit;
+mod explore;
 mod fire;
 mod github;
 mod input;
 mod list;
+mod model;
 pub mod output;
 pub mod progress;
 mod redact;
@@ -36,10 +39,11 @@ mod schedule;
 mod show;
 mod signals;
 mod staged;
+mod tasks;
 pub mod terminal;
 mod validate;
 
-pub use args::{FireArgs, ReplayArgs, Request, RunArgs, parse};
+pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
@@ -70,6 +74,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
             None => show::show(&args.scenario, scenarios),
         },
         Request::Run(args) => run::run(args, scenarios),
+        Request::Explore(args) => explore::explore(args, scenarios),
         Request::Replay(args) => replay::replay(args, scenarios),
         Request::List => list::list(scenarios),
         Request::Show { name } => show::show(name, scenarios),

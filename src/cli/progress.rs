@@ -1,4 +1,5 @@
-//! The progress bar on stderr: how many actors or runs have ended, and that time passes.
+//! The progress bar on stderr: how many actors or runs have ended, or how far an exploration has
+//! come, and that time passes.
 //!
 //! It is drawn only where stderr is a terminal, and gone before anything else is printed.
 
@@ -48,6 +49,31 @@ impl Progress {
     /// Takes the bar off the screen.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A line that says how far something has come whose end nobody knows.
+#[derive(Debug)]
+pub struct Line(Progress);
+
+impl Line {
+    /// An empty line; `quiet` draws none.
+    pub fn new(quiet: bool) -> Self {
+        let progress = Progress::new("", quiet);
+        if let Ok(style) = ProgressStyle::with_template("{elapsed} {wide_msg}") {
+            progress.bar.set_style(style);
+        }
+        Self(progress)
+    }
+
+    /// Says how far it has come now.
+    pub fn tell(&self, how_far: &str) {
+        self.0.bar.set_message(escape(how_far));
+    }
+
+    /// Takes the line off the screen.
+    pub fn clear(&self) {
+        self.0.clear();
     }
 }
 

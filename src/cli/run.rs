@@ -3,6 +3,7 @@
 use super::args::{Format, ReportOptions, RunArgs};
 use super::execute::{Executed, Job};
 use super::exit::Exit;
+use super::explore::explore_for_run;
 use super::input::{Named, named};
 use super::output::Output;
 use super::progress::Progress;
@@ -35,6 +36,7 @@ pub(super) fn run(args: &RunArgs, builtin: &[Scenario]) -> Result<Exit, Refusal>
     let exit = Exit::worst(ended.iter().map(|(_, exit)| *exit));
     let runs = Runs(ended.into_iter().map(|(entry, _)| entry).collect());
     github::annotate(runs.reports(), args.report.quiet);
+    github::annotate_explorations(runs.explorations(), args.report.quiet);
     write(&runs, &args.report, output)?;
     Ok(exit)
 }
@@ -47,15 +49,17 @@ fn run_all(
     progress: &Arc<Progress>,
 ) -> Vec<Ended> {
     let next = AtomicUsize::new(0);
-    let ended: Mutex<BTreeMap<usize, Ended>> = Mutex::default();
+    let ended: Mutex<BTreeMap<usize, Vec<Ended>>> = Mutex::default();
     let work = || {
         while let Some((index, named)) = {
             let index = next.fetch_add(1, Ordering::Relaxed);
             scenarios.get(index).map(|named| (index, named))
         } {
             let one = run_one(args, named, signals, progress);
+            let all = [Some(one), explore_one(args, named, signals, progress)];
             progress.finished_one();
-            ended.lock().unwrap_or_else(PoisonError::into_inner).insert(index, one);
+            let all = all.into_iter().flatten().collect();
+            ended.lock().unwrap_or_else(PoisonError::into_inner).insert(index, all);
         }
     };
     let others = jobs(args, scenarios.len()).saturating_sub(1);
@@ -67,7 +71,7 @@ fn run_all(
         work();
     });
     let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-    ended.into_values().collect()
+    ended.into_values().flatten().collect()
 }
 
 /// How many run at a time. On the wall clock they share a directory, so one does.
@@ -98,19 +102,40 @@ fn run_one(args: &RunArgs, named: &Named, signals: &Signals, progress: &Progress
             said.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
             (Entry::Report(Box::new(report)), exit)
         }
-        Err((exit, message)) => {
-            // A signal has said it already.
-            if exit != Exit::Interrupted {
-                say(&message);
-            }
-            let cause = match exit {
-                Exit::Interrupted => Cause::Interrupted,
-                Exit::Environment => Cause::Environment,
-                _ => Cause::Scenario,
-            };
-            (Entry::Failure(Failure { file: named.given.clone(), cause, message }), exit)
-        }
+        Err((exit, message)) => failed(named, exit, message, say),
     }
+}
+
+/// All orderings of a scenario that asks for it.
+fn explore_one(
+    args: &RunArgs,
+    named: &Named,
+    signals: &Signals,
+    progress: &Progress,
+) -> Option<Ended> {
+    let scenario = named.scenario.as_ref().ok()?;
+    let options = &args.run;
+    let file = named.file.as_deref();
+    let explored = explore_for_run(scenario, file, options.lock, options.wait, signals)?;
+    let say = |line: &str| progress.suspend(|| say(line));
+    Some(
+        explored.unwrap_or_else(|refusal| {
+            failed(named, refusal.exit, format!("{:#}", refusal.error), say)
+        }),
+    )
+}
+
+fn failed(named: &Named, exit: Exit, message: String, say: impl Fn(&str)) -> Ended {
+    // A signal has said it already.
+    if exit != Exit::Interrupted {
+        say(&message);
+    }
+    let cause = match exit {
+        Exit::Interrupted => Cause::Interrupted,
+        Exit::Environment => Cause::Environment,
+        _ => Cause::Scenario,
+    };
+    (Entry::Failure(Failure { file: named.given.clone(), cause, message }), exit)
 }
 
 /// Writes the summary; for people, the whole report where there is only one.

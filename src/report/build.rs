@@ -72,7 +72,7 @@ const HARMLESS_OVERLAP: &str = "an overlap remains possible: no lock with a TTL 
     a holder can be paused. It did no harm: the state file had the later holder's fencing token, \
     so the earlier one could no longer write, and was told";
 
-fn parameter(value: &Value) -> serde_json::Value {
+pub(super) fn parameter(value: &Value) -> serde_json::Value {
     match value {
         Value::Count(count) => (*count).into(),
         other => other.to_string().into(),

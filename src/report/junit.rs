@@ -1,8 +1,10 @@
-//! Reports for CI systems: JUnit's XML, one test case a scenario.
+//! Reports for CI systems: JUnit's XML, one test case a scenario; where all its orderings were
+//! explored, one a lock protocol.
 //!
 //! No time of day and no random number goes into it, so the same runs give the same bytes.
 
-use super::{Entry, Failure, Report, Verdict};
+use super::exploration::ProtocolRow;
+use super::{Entry, Exploration, Failure, Report, Verdict};
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -11,7 +13,7 @@ use std::time::Duration;
 /// What the suite is called, and the class of a built-in scenario.
 const NAME: &str = "nodb-trigger";
 
-/// Writes one test case an entry.
+/// Writes the test cases of these entries.
 pub fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
     let mut suite = TestSuite::new(NAME);
     let mut total = Duration::ZERO;
@@ -24,6 +26,11 @@ pub fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
                 case.set_classname(report.file.as_deref().unwrap_or(NAME));
                 case.set_time(time);
                 suite.add_test_case(case);
+            }
+            Entry::Exploration(exploration) => {
+                for row in &exploration.protocols {
+                    suite.add_test_case(explored(exploration, row));
+                }
             }
             Entry::Failure(failure) => {
                 suite.add_test_case(error(failure));
@@ -76,6 +83,39 @@ fn story(report: &Report) -> String {
     }
     if let Some(seed) = report.seed {
         let _ = writeln!(text, "seed {seed}, protocol {}", report.protocol);
+    }
+    text
+}
+
+/// All orderings under one lock protocol. What they took is left out: it is never the same twice.
+fn explored(exploration: &Exploration, row: &ProtocolRow) -> TestCase {
+    let status = match row.verdict {
+        Verdict::Expected => TestCaseStatus::success(),
+        verdict => {
+            let message = match verdict {
+                Verdict::Unexpected => row.wrong(),
+                _ => "not all orderings were covered".into(),
+            };
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_type(verdict.word()).set_message(message).set_description(orderings(row));
+            status
+        }
+    };
+    let name = format!("explore {} {}", exploration.scenario, row.protocol);
+    let mut case = TestCase::new(name, status);
+    case.set_classname(exploration.file.as_deref().unwrap_or(NAME));
+    case
+}
+
+/// What was found and how to see it again, and what was not found, a line each.
+fn orderings(row: &ProtocolRow) -> String {
+    let mut text = String::new();
+    for found in row.counterexamples.iter().filter(|found| found.judged) {
+        let _ = writeln!(text, "{}: {}", found.property.word(), found.text);
+        let _ = writeln!(text, "replay: {}", found.replay());
+    }
+    if let Some(line) = row.not_found() {
+        let _ = writeln!(text, "{line}");
     }
     text
 }

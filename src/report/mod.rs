@@ -9,6 +9,7 @@ mod build;
 mod catalogue;
 mod data;
 mod expectations;
+pub mod exploration;
 pub mod json;
 mod judgement;
 pub mod junit;
@@ -24,8 +25,9 @@ mod wording;
 
 pub use catalogue::{Catalogue, CatalogueRow, Shown};
 pub use data::{ActorRow, ExpectationRow, FindingRow, Report, SnapshotRow, Summary, Verdict};
+pub use exploration::Exploration;
 pub use judgement::{FairnessRow, Judgement, Share};
 pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use runs::{Cause, Entry, Failure, Runs};
 pub use table::Style;
-pub use wording::escape;
+pub use wording::{escape, large};

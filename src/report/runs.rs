@@ -1,10 +1,11 @@
 //! What came of several scenarios.
 
-use super::Report;
+use super::{Exploration, Report};
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-/// What came of several scenarios, in their order. As JSON: the reports, and what has none.
+/// What came of several scenarios, in their order. As JSON: the reports, the explorations, and
+/// what has neither.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Runs(pub Vec<Entry>);
 
@@ -13,6 +14,8 @@ pub struct Runs(pub Vec<Entry>);
 pub enum Entry {
     /// A report.
     Report(Box<Report>),
+    /// What came of all its orderings.
+    Exploration(Box<Exploration>),
     /// Nothing: it could not be run.
     Failure(Failure),
 }
@@ -48,24 +51,34 @@ impl Runs {
     pub fn reports(&self) -> impl Iterator<Item = &Report> {
         self.0.iter().filter_map(|entry| match entry {
             Entry::Report(report) => Some(&**report),
-            Entry::Failure(_) => None,
+            _ => None,
+        })
+    }
+
+    /// What was explored.
+    pub fn explorations(&self) -> impl Iterator<Item = &Exploration> {
+        self.0.iter().filter_map(|entry| match entry {
+            Entry::Exploration(exploration) => Some(&**exploration),
+            _ => None,
         })
     }
 
     /// What has no report.
     pub fn failures(&self) -> impl Iterator<Item = &Failure> {
         self.0.iter().filter_map(|entry| match entry {
-            Entry::Report(_) => None,
             Entry::Failure(failure) => Some(failure),
+            _ => None,
         })
     }
 }
 
 impl Serialize for Runs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut runs = serializer.serialize_struct("Runs", 3)?;
+        let mut runs = serializer.serialize_struct("Runs", 4)?;
         runs.serialize_field("schema", Self::SCHEMA)?;
         runs.serialize_field("reports", &self.reports().collect::<Vec<_>>())?;
+        let explorations: Vec<_> = self.explorations().collect();
+        runs.serialize_field("explorations", &explorations)?;
         runs.serialize_field("failures", &self.failures().collect::<Vec<_>>())?;
         runs.end()
     }

@@ -98,6 +98,25 @@ pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// A large number as a person reads it: `812`, `12 304`, `1.3 million`, `2.4e15`.
+pub fn large(number: f64) -> String {
+    if number >= 999_950_000.0 {
+        return format!("{number:.1e}");
+    }
+    if number >= 999_999.5 {
+        return format!("{:.1} million", number / 1e6);
+    }
+    let digits = format!("{:.0}", number.max(0.0));
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +142,24 @@ mod tests {
         ];
         for (milliseconds, words) in said {
             assert_eq!(duration(milliseconds), words, "{milliseconds} ms");
+        }
+    }
+
+    #[test]
+    fn large_numbers_are_grouped_or_rounded() {
+        for (number, words) in [
+            (0.0, "0"),
+            (812.0, "812"),
+            (1000.0, "1 000"),
+            (12_304.0, "12 304"),
+            (999_999.0, "999 999"),
+            (1_000_000.0, "1.0 million"),
+            (1_340_000.0, "1.3 million"),
+            (2.4e15, "2.4e15"),
+            (-1.0, "0"),
+            (f64::NAN, "0"),
+        ] {
+            assert_eq!(large(number), words);
         }
     }
 

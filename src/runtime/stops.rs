@@ -38,13 +38,6 @@ pub(super) enum Stop {
     Blocked,
 }
 
-impl Stop {
-    /// Whether going on from here is a step that others can see, and so one that a schedule counts.
-    pub fn is_step(&self) -> bool {
-        matches!(self, Stop::Commands { .. } | Stop::Pause(_))
-    }
-}
-
 /// How an actor goes on.
 #[derive(Debug)]
 pub(super) enum Resume {

@@ -1,5 +1,6 @@
 //! The commands that are no scenario.
 
+use super::explore::{self, ExploreArgs};
 use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, RunOptions, format_flag, help_flag, report_flags,
     report_options, run_flags, run_options, value,
@@ -7,6 +8,7 @@ use super::flags::{
 use super::one;
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
+use crate::scenario::Scenario;
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
 use std::num::NonZeroUsize;
@@ -19,6 +21,8 @@ pub enum Request {
     Fire(FireArgs),
     /// `run`: one's own scenario files, and built-in ones by name.
     Run(RunArgs),
+    /// `explore`: every ordering of a scenario's steps.
+    Explore(ExploreArgs),
     /// `replay`: a schedule again.
     Replay(ReplayArgs),
     /// `list`.
@@ -119,6 +123,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             report: report_options(given),
             jobs: one(given, "jobs"),
         }),
+        "explore" => Request::Explore(explore::explore_args(given)?),
         "replay" => Request::Replay(replay::replay_args(given)?),
         "list" => Request::List,
         "show" => Request::Show { name: one(given, "name")? },
@@ -135,9 +140,10 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all() -> [Command; 7] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
     [
         run(),
+        explore::command(scenarios),
         replay::command(),
         Command::new("list").about("List the built-in scenarios"),
         Command::new("show").about("Print the file of a built-in scenario, to start from").arg(

@@ -230,7 +230,8 @@ pub(super) fn value(name: &'static str, value_name: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value_name)
 }
 
-fn switch(name: &'static str) -> Arg {
+/// A flag without one.
+pub(super) fn switch(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
 }
 

@@ -3,6 +3,8 @@
 use super::super::redact::ServerUrl;
 use super::scenario::default;
 use super::*;
+use crate::check::Property;
+use crate::runtime::Timing;
 use crate::scenario::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -280,7 +282,7 @@ fn a_password_in_the_wrong_place_is_not_repeated() {
 /// What `--help` says to somebody who has these scenarios, on one screen.
 fn top_help(scenarios: &[Scenario]) -> String {
     let said = command(scenarios).render_help().to_string();
-    assert!(said.lines().count() <= 30, "{} lines:\n{said}", said.lines().count());
+    assert!(said.lines().count() <= 32, "{} lines:\n{said}", said.lines().count());
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
     for scenario in scenarios {
         assert!(said.contains(scenario.name()), "{said}");
@@ -336,7 +338,7 @@ fn no_parameter_of_an_embedded_scenario_is_called_like_a_common_flag_or_command(
     let flags = [run_flags().to_vec(), report_flags().to_vec(), vec![help_flag()]].concat();
     let mut taken: Vec<String> = flags.iter().map(|flag| flag.get_id().to_string()).collect();
     taken.extend(["directory", "history", "version"].map(String::from));
-    let commands = commands::all().map(|command| command.get_name().to_owned());
+    let commands = commands::all(&[]).map(|command| command.get_name().to_owned());
     for scenario in &crate::scenario::catalogue().unwrap() {
         let name = scenario.name();
         assert!(!commands.contains(&name.to_owned()), "scenario {name:?} is called like a command");
@@ -379,4 +381,111 @@ fn each_command_takes_what_it_needs() {
     assert_eq!(parse_words(&["catalogue", "--format=markdown"]).unwrap(), catalogue);
     let check = Request::Check { file: "h".into(), format: CheckFormat::Json };
     assert_eq!(parse_words(&["check", "h", "--format=json"]).unwrap(), check);
+}
+
+fn explored(words: &[&str]) -> ExploreArgs {
+    match parse_words(&[&["explore"], words].concat()) {
+        Ok(Request::Explore(args)) => args,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_exploration_without_flags_has_the_defaults() {
+    let args = explored(&["thundering_herd"]);
+    let report = fired(&["thundering_herd"]).report;
+    let expected = ExploreArgs {
+        what: "thundering_herd".into(),
+        values: BTreeMap::new(),
+        lock: None,
+        wait: Duration::ZERO,
+        timing: None,
+        crashes: None,
+        faults: None,
+        properties: Vec::new(),
+        preemptions: None,
+        max_schedules: None,
+        max_time: None,
+        strategy: StrategyWord::Exhaustive,
+        seed: None,
+        depth: None,
+        jobs: None,
+        all: false,
+        report,
+    };
+    assert_eq!(args, expected);
+}
+
+#[test]
+fn an_exploration_takes_its_flags_and_those_of_the_scenario() {
+    let args = explored(&[
+        "mine.toml",
+        "--threads=3",
+        "--param=lock-ttl=2s",
+        "--param",
+        "own=4",
+        "--lock=hardened",
+        "--timing=strict",
+        "--crashes=1",
+        "--faults=2",
+        "--property=overlap",
+        "--property=lost-update",
+        "--preemptions=2",
+        "--max-schedules=1000",
+        "--max-time=10s",
+        "--strategy=pct",
+        "--seed=7",
+        "--depth=4",
+        "--jobs=2",
+        "--wait=1s",
+        "--all",
+        "--quiet",
+    ]);
+    let values = [("threads", "3"), ("lock_ttl", "2s"), ("own", "4")];
+    assert_eq!(args.values, values.map(|(name, text)| (name.into(), text.into())).into());
+    assert_eq!(args.what, PathBuf::from("mine.toml"));
+    assert_eq!(args.lock, Some(LockProtocol::Hardened));
+    assert_eq!((args.timing, args.crashes, args.faults), (Some(Timing::Strict), Some(1), Some(2)));
+    assert_eq!(args.properties, [Property::Overlap, Property::LostUpdate]);
+    assert_eq!((args.preemptions, args.max_schedules), (Some(2), Some(1000)));
+    assert_eq!((args.max_time, args.wait), (Some(Duration::from_secs(10)), Duration::from_secs(1)));
+    assert_eq!((args.strategy, args.seed, args.depth), (StrategyWord::Pct, Some(7), Some(4)));
+    assert_eq!(args.jobs.map(|jobs| jobs.get()), Some(2));
+    assert!(args.all && args.report.quiet);
+}
+
+#[test]
+fn a_wrong_flag_of_an_exploration_is_named_with_what_would_be_right() {
+    for (flag, right) in [
+        ("--timing=sync", "give async or strict"),
+        ("--strategy=dfs", "give exhaustive, random or pct"),
+        ("--property=overlapp", "give one of overlap, foreign_release"),
+        ("--param=threads", "give a name and a value, as in 'threads=3'"),
+        ("--max-time=0s", "give more than 0s"),
+        ("--crashes=-1", "-1 is not in"),
+    ] {
+        let said = refused(&["explore", "thundering_herd", flag]);
+        assert!(said.contains(right), "{flag}: {said}");
+    }
+    assert!(refused(&["explore"]).contains("NAME|FILE"));
+}
+
+#[test]
+fn the_help_of_explore_fits_a_screen() {
+    let said = help(&["explore", "--help"]);
+    assert!(said.lines().count() <= 44, "{} lines:\n{said}", said.lines().count());
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    assert!(said.contains("  nodb-trigger explore check_then_delete\n"), "{said}");
+    assert!(!said.contains("--threads"), "{said}");
+}
+
+#[test]
+fn no_parameter_of_an_embedded_scenario_is_called_like_a_flag_of_explore() {
+    let embedded = crate::scenario::catalogue().unwrap();
+    let explore = explore::command(&[]);
+    let taken: Vec<&str> = explore.get_arguments().filter_map(|flag| flag.get_long()).collect();
+    for parameter in embedded.iter().flat_map(Scenario::parameters) {
+        let flag = hyphened(&parameter.name);
+        assert!(!taken.contains(&flag.as_str()), "--{flag} is taken; rename the parameter");
+    }
 }

@@ -7,12 +7,14 @@
 mod actors;
 mod catalogue;
 mod consistency;
+mod exploration;
 mod grid;
 mod judgement;
 mod repetition;
 mod runs;
 
 pub use catalogue::{write_catalogue, write_list};
+pub use exploration::write_exploration;
 pub use judgement::write_judgement;
 pub use runs::write_runs;
 

@@ -2,8 +2,9 @@
 
 use super::grid::{Grid, Tone, cell};
 use super::{Style, paragraph};
+use crate::report::exploration::ProtocolRow;
 use crate::report::wording::duration;
-use crate::report::{Cause, Entry, Failure, Report, Runs, Verdict, escape};
+use crate::report::{Cause, Entry, Exploration, Failure, Report, Runs, Verdict, escape};
 use comfy_table::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -16,6 +17,11 @@ pub fn write_runs(runs: &Runs, style: Style, out: &mut dyn Write) -> io::Result<
     for entry in &runs.0 {
         match entry {
             Entry::Report(report) => grid.row(report_row(report)),
+            Entry::Exploration(exploration) => {
+                for row in &exploration.protocols {
+                    grid.row(explored_row(exploration, row));
+                }
+            }
             Entry::Failure(failure) => grid.row(failure_row(failure)),
         }
     }
@@ -29,16 +35,48 @@ fn name(report: &Report) -> &str {
     report.file.as_deref().unwrap_or(&report.scenario)
 }
 
+fn name_of_explored(exploration: &Exploration) -> String {
+    format!("explore {}", exploration.file.as_deref().unwrap_or(&exploration.scenario))
+}
+
+fn verdict_cell(verdict: Verdict) -> Cell {
+    match verdict {
+        Verdict::Expected => cell("expected", Tone::Good),
+        Verdict::Unexpected => cell("UNEXPECTED", Tone::Bad),
+        Verdict::Inconclusive => cell("inconclusive", Tone::Odd),
+    }
+}
+
+fn explored_row(exploration: &Exploration, row: &ProtocolRow) -> [Cell; 5] {
+    let found = row.judged.iter().filter(|it| it.found).map(|it| it.property.word());
+    let found = found.collect::<Vec<_>>().join(", ");
+    [
+        cell(escape(&name_of_explored(exploration)), Tone::Plain),
+        cell(escape(&row.protocol), Tone::Plain),
+        verdict_cell(row.verdict),
+        cell(if found.is_empty() { "-" } else { &found }, Tone::Plain),
+        cell(duration(row.took.as_secs_f64() * 1e3), Tone::Plain),
+    ]
+}
+
+/// What all orderings of a scenario came to, where that is not as it must be.
+fn explored(exploration: &Exploration) -> Vec<String> {
+    let mut lines = Vec::new();
+    for row in exploration.protocols.iter().filter(|row| row.verdict != Verdict::Expected) {
+        let wrongly = row.counterexamples.iter().filter(|it| it.judged && !it.expected);
+        for found in wrongly {
+            lines.extend([row.found(found), found.text.clone(), found.replay()]);
+        }
+        lines.extend(row.not_found());
+    }
+    lines
+}
+
 fn report_row(report: &Report) -> [Cell; 5] {
-    let (word, tone) = match report.verdict {
-        Verdict::Expected => ("expected", Tone::Good),
-        Verdict::Unexpected => ("UNEXPECTED", Tone::Bad),
-        Verdict::Inconclusive => ("inconclusive", Tone::Odd),
-    };
     [
         cell(escape(name(report)), Tone::Plain),
         cell(report.protocol, Tone::Plain),
-        cell(word, tone),
+        verdict_cell(report.verdict),
         cell(findings(report), Tone::Plain),
         cell(duration(report.summary.elapsed_ms), Tone::Plain),
     ]
@@ -83,14 +121,16 @@ fn reasons(runs: &Runs, style: Style, out: &mut dyn Write) -> io::Result<()> {
     for entry in &runs.0 {
         let why = match entry {
             Entry::Report(report) => unmet(report),
+            Entry::Exploration(exploration) => explored(exploration),
             Entry::Failure(failure) => vec![failure.message.clone()],
         };
         let who = match entry {
-            Entry::Report(report) => name(report),
-            Entry::Failure(failure) => &failure.file,
+            Entry::Report(report) => name(report).to_owned(),
+            Entry::Exploration(exploration) => name_of_explored(exploration),
+            Entry::Failure(failure) => failure.file.clone(),
         };
         for (index, line) in why.iter().enumerate() {
-            let who = if index == 0 { escape(who) } else { String::new() };
+            let who = if index == 0 { escape(&who) } else { String::new() };
             grid.row([cell(who, Tone::Bad), cell(escape(line), Tone::Plain)]);
             reasons += 1;
         }
@@ -133,7 +173,10 @@ fn unmet(report: &Report) -> Vec<String> {
 
 fn verdict(runs: &Runs) -> Cell {
     let all = runs.0.len();
-    let with = |verdict| runs.reports().filter(|report| report.verdict == verdict).count();
+    let explored = |verdict| runs.explorations().filter(move |it| it.verdict == verdict).count();
+    let with = |verdict| {
+        runs.reports().filter(|report| report.verdict == verdict).count() + explored(verdict)
+    };
     let (unexpected, inconclusive) = (with(Verdict::Unexpected), with(Verdict::Inconclusive));
     let failed = runs.failures().count();
     let mut parts = Vec::new();

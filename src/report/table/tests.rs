@@ -2,7 +2,9 @@
 //! them after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test golden`, then read the diff.
 
 use super::*;
+use crate::report::exploration::{Exploration, Row, samples::exploration};
 use crate::report::{Cause, Entry, Failure, FairnessRow, Judgement, Runs, Share, samples};
+use crate::runtime::Limit;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -120,6 +122,64 @@ fn golden_judgement() {
     let mut bytes = Vec::new();
     write_judgement(&judgement, Style::PLAIN, &mut bytes).unwrap();
     assert_golden_text("judgement-80.txt", String::from_utf8(bytes).unwrap());
+}
+
+fn drawn_exploration(exploration: &Exploration, all: bool, width: u16) -> String {
+    let mut bytes = Vec::new();
+    write_exploration(exploration, all, Style { width, color: false }, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn golden_exploration() {
+    let found = exploration("check_then_delete", None);
+    assert_golden_text("exploration-100.txt", drawn_exploration(&found, false, 100));
+    assert_golden_text("exploration-all-100.txt", drawn_exploration(&found, true, 100));
+    assert_golden_text("exploration-40.txt", drawn_exploration(&found, false, 40));
+    let bounded = exploration("paused_holder", Some(Limit::Time));
+    assert_golden_text("exploration-bounded-80.txt", drawn_exploration(&bounded, false, 80));
+    let mut wrong = exploration("lost_reply", None);
+    wrong.protocols[0].judged[0].must_be_found = false;
+    wrong.protocols[0].verdict = Verdict::Unexpected;
+    wrong.verdict = Verdict::Unexpected;
+    assert_golden_text("exploration-unexpected-80.txt", drawn_exploration(&wrong, false, 80));
+    let mut json = Vec::new();
+    crate::report::json::write(&found, &mut json).unwrap();
+    assert_golden_text("exploration.json", String::from_utf8(json).unwrap());
+    let mut junit = Vec::new();
+    let entries = [found, bounded, wrong].map(|it| Entry::Exploration(Box::new(it)));
+    crate::report::junit::write(&entries, &mut junit).unwrap();
+    assert_golden_text("exploration.xml", String::from_utf8(junit).unwrap());
+    assert_golden_text("exploration-runs-80.txt", drawn_runs(&Runs(entries.to_vec()), 80));
+}
+
+#[test]
+fn many_lanes_become_a_list() {
+    let mut exploration = exploration("check_then_delete", None);
+    let found = &mut exploration.protocols[0].counterexamples[0];
+    found.lanes = (0..7)
+        .map(|column| Row {
+            step: column + 1,
+            lane: format!("worker {column}"),
+            column,
+            text: "DEL lock -> 1".into(),
+            mark: (column == 6).then(|| "deletes worker 0's lock".into()),
+            matters: true,
+        })
+        .collect();
+    let text = drawn_exploration(&exploration, false, 100);
+    assert!(text.contains("7  worker 6:  DEL lock -> 1   <-- deletes worker 0's lock\n"), "{text}");
+}
+
+#[test]
+fn a_picture_fits_every_width() {
+    let exploration = exploration("check_then_delete", None);
+    for width in 0..=160 {
+        let text = drawn_exploration(&exploration, true, width);
+        let mut lines = text.lines().filter(|line| !line.starts_with("replay: "));
+        let limit = usize::from(width.max(Style::NARROWEST));
+        assert!(lines.all(|line| unicode_columns(line) <= limit), "at {width} columns:\n{text}");
+    }
 }
 
 #[test]

@@ -74,11 +74,6 @@ impl Cells {
         self.states.number(Vec::new())
     }
 
-    #[allow(missing_docs)]
-    pub fn count(&self) -> usize {
-        self.states.len()
-    }
-
     /// What a cell holds in a state.
     pub fn value(&self, state: u32, cell: u32) -> u32 {
         let held = self.states.get(state).and_then(|state| state.get(cell as usize));

@@ -104,11 +104,6 @@ impl Servers {
         (servers, first)
     }
 
-    #[allow(missing_docs)]
-    pub fn count(&self) -> usize {
-        self.images.len()
-    }
-
     /// The number of a request.
     pub fn request(&mut self, request: Request) -> u32 {
         self.requests.number(request)

@@ -22,6 +22,8 @@ pub(super) struct Shortest {
 type Cost = (u32, u32, u32);
 /// A state, and whose step was last before it.
 type Spot = (StateId, Option<usize>);
+/// The shortest known way to each spot: its cost, and the last choice with the spot before it.
+type Best = FxHashMap<Spot, (Cost, Option<(Spot, Choice)>)>;
 
 /// The shortest ordering that violates a property, among those with at most so many preemptions.
 pub(super) fn shortest(
@@ -30,7 +32,7 @@ pub(super) fn shortest(
     most: u32,
 ) -> Result<Option<Shortest>, ExploreError> {
     let first: Spot = (machine.first(), None);
-    let mut best: FxHashMap<Spot, (Cost, Option<(Spot, Choice)>)> = FxHashMap::default();
+    let mut best = Best::default();
     best.insert(first, ((0, 0, 0), None));
     let mut queue = BinaryHeap::from([Reverse(((0, 0, 0), first))]);
     while let Some(Reverse((cost, spot))) = queue.pop() {
@@ -62,7 +64,7 @@ pub(super) fn shortest(
 /// The way to a spot, and on to the end of all actors: whoever was last goes on as long as it can.
 fn finish(
     machine: &mut Machine,
-    best: &FxHashMap<Spot, (Cost, Option<(Spot, Choice)>)>,
+    best: &Best,
     spot: Spot,
     preemptions: u32,
 ) -> Result<Shortest, ExploreError> {

@@ -148,11 +148,6 @@ impl Strands {
         self.tracks.len()
     }
 
-    #[allow(missing_docs)]
-    pub fn count(&self, strand: usize) -> usize {
-        self.tracks[strand].nodes.len()
-    }
-
     /// A place of a strand.
     pub fn node(&self, strand: usize, node: u32) -> Option<&Node> {
         self.tracks.get(strand)?.nodes.get(node as usize)

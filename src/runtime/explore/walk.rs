@@ -114,7 +114,7 @@ pub(super) fn walk(
             walked.stopped_by = Some(Limit::Schedules);
         } else if machine.states() > STATES {
             walked.stopped_by = Some(Limit::Memory);
-        } else if walked.orderings_run % SELDOM == 0 {
+        } else if walked.orderings_run.is_multiple_of(SELDOM) {
             let took = clock.now();
             if bounds.max_time.is_some_and(|most| took >= most) {
                 walked.stopped_by = Some(Limit::Time);

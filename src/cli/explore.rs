@@ -1,0 +1,297 @@
+//! `explore`: every ordering of a scenario's steps, under one lock protocol or both.
+
+use super::args::{ExploreArgs, Format, LockProtocol, ReportOptions};
+use super::exit::Exit;
+use super::input::named;
+use super::model::values;
+use super::output::Output;
+use super::progress::Line;
+use super::refusal::{Refusal, environment, usage};
+use super::signals::Signals;
+use super::tasks::{Task, tasks, tasks_of_run};
+use super::{github, say, terminal};
+use crate::report::exploration::{Exploration, ProtocolRow};
+use crate::report::{Entry, json, junit, large, table};
+use crate::runtime::{ExploreError, Limit, Model, Progress, explore as run};
+use crate::scenario::Scenario;
+use anyhow::anyhow;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Explores a scenario and writes what came of it.
+pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
+    let signals = Signals::handle().map_err(environment)?;
+    let output = Output::open(args.report.output.as_deref(), args.report.quiet);
+    let output = output.map_err(environment)?;
+    signals.set_output(output.by_hand());
+    let (scenario, file) = one(args, builtin)?;
+    let values = values(&scenario, &args.values)?;
+    let tasks = tasks(args, &scenario, file.as_deref(), &values)?;
+    let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let jobs = args.jobs.unwrap_or_else(cores).get();
+    let line = Line::new(args.report.quiet);
+    let ended = explore_all(&tasks, jobs, &signals, &line);
+    line.clear();
+    report(ended, |rows| exploration(&scenario, file, rows), args, output)
+}
+
+fn exploration(scenario: &Scenario, file: Option<String>, rows: Vec<ProtocolRow>) -> Exploration {
+    Exploration::new(scenario.name().into(), scenario.title().into(), file, rows)
+}
+
+/// Writes what came of those that were explored. Where none was, the first refusal stands for all.
+fn report(
+    ended: Vec<Result<ProtocolRow, Refusal>>,
+    explored: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
+    args: &ExploreArgs,
+    output: Output,
+) -> Result<Exit, Refusal> {
+    let (mut rows, mut refusals) = (Vec::new(), Vec::new());
+    for one in ended {
+        match one {
+            Ok(row) => rows.push(row),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    if rows.is_empty() {
+        refusals.truncate(1);
+        return refusals.pop().map_or(Ok(Exit::Success), Err);
+    }
+    // A signal has said it already.
+    for refusal in refusals.iter().filter(|refusal| refusal.exit != Exit::Interrupted) {
+        say(&format!("{:#}", refusal.error));
+    }
+    let exploration = explored(rows);
+    github::annotate_explorations([&exploration], args.report.quiet);
+    let exit = exit(&exploration);
+    write(exploration, args.all, &args.report, output)?;
+    Ok(Exit::worst(refusals.iter().map(|refusal| refusal.exit).chain([exit])))
+}
+
+/// The one scenario that was named, and its file.
+fn one(args: &ExploreArgs, builtin: &[Scenario]) -> Result<(Scenario, Option<String>), Refusal> {
+    let mut named = named(slice::from_ref(&args.what), builtin).into_iter();
+    match (named.next(), named.next()) {
+        (Some(only), None) => Ok((only.scenario?, only.file)),
+        _ => {
+            let shown = args.what.display();
+            Err(usage(anyhow!("{shown} is a directory; name one of the scenario files in it")))
+        }
+    }
+}
+
+/// Explores them, as many at a time as there are jobs, and gives what came in their order.
+fn explore_all(
+    tasks: &[Task],
+    jobs: usize,
+    signals: &Signals,
+    line: &Line,
+) -> Vec<Result<ProtocolRow, Refusal>> {
+    let next = AtomicUsize::new(0);
+    let told: Mutex<BTreeMap<usize, String>> = Mutex::default();
+    let ended: Mutex<BTreeMap<usize, Result<ProtocolRow, Refusal>>> = Mutex::default();
+    let tell = |index: usize, how_far: Option<String>| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        match how_far {
+            Some(how_far) => told.insert(index, how_far),
+            None => told.remove(&index),
+        };
+        line.tell(&told.values().map(String::as_str).collect::<Vec<_>>().join("; "));
+    };
+    let work = || {
+        while let Some((index, task)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            tasks.get(index).map(|task| (index, task))
+        } {
+            let name = task.model.protocol.name();
+            let one = explore_one(task, signals, &mut |progress| {
+                tell(index, Some(so_far(name, progress)));
+            });
+            tell(index, None);
+            ended.lock().unwrap_or_else(PoisonError::into_inner).insert(index, one);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..jobs.min(tasks.len()) {
+            // Where there can't be another thread, those that there are do it all.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    ended.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+}
+
+fn explore_one(
+    task: &Task,
+    signals: &Signals,
+    tell: &mut dyn FnMut(&Progress),
+) -> Result<ProtocolRow, Refusal> {
+    if signals.interrupted() {
+        return Err(Refusal::new(Exit::Interrupted, anyhow!("interrupted, not explored")));
+    }
+    let explored = run(&task.model, &task.bounds, &mut |progress| {
+        tell(progress);
+        !signals.interrupted()
+    });
+    let explored = explored.map_err(|error| refusal(&task.model, error))?;
+    Ok(ProtocolRow::new(&task.model.plan, &explored, &task.judged, &task.bounds))
+}
+
+fn refusal(model: &Model, error: ExploreError) -> Refusal {
+    let exit = match error {
+        ExploreError::NotRepeatable(_) => Exit::Inconclusive,
+        ExploreError::Failed(_) => Exit::Environment,
+    };
+    Refusal::new(exit, anyhow!("{}: {error}", model.protocol.name()))
+}
+
+/// How far an exploration has come, in a line.
+fn so_far(protocol: &str, progress: &Progress) -> String {
+    let seconds = progress.took.as_secs_f64();
+    let rate = match seconds > 0.0 {
+        true => format!(", {} orderings/s", large(progress.orderings_run as f64 / seconds)),
+        false => String::new(),
+    };
+    let preemptions = progress.preemptions.map(|most| format!(", up to {most} preemptions"));
+    format!(
+        "{protocol}: {} orderings, {} states{rate}, depth {}{}",
+        large(progress.orderings_run as f64),
+        large(progress.states as f64),
+        progress.depth,
+        preemptions.unwrap_or_default(),
+    )
+}
+
+fn exit(exploration: &Exploration) -> Exit {
+    let interrupted = Some(Limit::Interrupted);
+    match exploration.protocols.iter().any(|row| row.stopped_by == interrupted) {
+        true => Exit::Interrupted,
+        false => exploration.verdict.into(),
+    }
+}
+
+fn write(
+    exploration: Exploration,
+    all: bool,
+    options: &ReportOptions,
+    output: Output,
+) -> Result<(), Refusal> {
+    let style = terminal::style(options.color, options.output.is_some());
+    let written = output.write(|out| match options.format {
+        Format::Json => json::write(&exploration, out),
+        Format::Table => table::write_exploration(&exploration, all, style, out),
+        Format::Junit => junit::write(&[Entry::Exploration(Box::new(exploration))], out),
+    });
+    written.map_err(environment)
+}
+
+/// What came of all orderings of a scenario that asks for it to be explored when it is run, and the
+/// exit status that this would have alone; nothing, if it does not ask.
+pub(super) fn explore_for_run(
+    scenario: &Scenario,
+    file: Option<&str>,
+    lock: LockProtocol,
+    wait: Duration,
+    signals: &Signals,
+) -> Option<Result<(Entry, Exit), Refusal>> {
+    let tasks = match tasks_of_run(scenario, file, lock, wait) {
+        Ok(tasks) => tasks,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    if tasks.is_empty() {
+        return None;
+    }
+    let rows = tasks.iter().map(|task| explore_one(task, signals, &mut |_| ()));
+    Some(rows.collect::<Result<Vec<_>, _>>().map(|rows| {
+        let exploration = exploration(scenario, file.map(str::to_owned), rows);
+        let exit = exit(&exploration);
+        (Entry::Exploration(Box::new(exploration)), exit)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Property;
+    use crate::lock::Ttl;
+    use crate::report::Verdict;
+    use crate::report::exploration::Judged;
+    use crate::runtime::{Bounds, Explored, Strategy, Timing};
+    use crate::scenario::catalogue;
+
+    #[test]
+    fn progress_is_one_line_of_numbers() {
+        let mut progress = Progress {
+            orderings_run: 12_304,
+            states: 84_211,
+            depth: 31,
+            preemptions: Some(3),
+            found: 0,
+            took: Duration::from_millis(100),
+        };
+        assert_eq!(
+            so_far("hardened", &progress),
+            "hardened: 12 304 orderings, 84 211 states, 123 040 orderings/s, depth 31, \
+             up to 3 preemptions"
+        );
+        (progress.preemptions, progress.took) = (None, Duration::ZERO);
+        assert_eq!(
+            so_far("legacy", &progress),
+            "legacy: 12 304 orderings, 84 211 states, depth 31"
+        );
+    }
+    fn row(verdict: Verdict, stopped_by: Option<Limit>) -> ProtocolRow {
+        let judged = match verdict {
+            Verdict::Unexpected => {
+                Judged { must_find: vec![Property::Overlap], ..Judged::default() }
+            }
+            _ => Judged { must_not_find: vec![Property::Overlap], ..Judged::default() },
+        };
+        let explored = Explored {
+            protocol: "legacy".into(),
+            found: Vec::new(),
+            orderings_run: 1,
+            orderings: None,
+            states: 1,
+            depth: 1,
+            stopped_by,
+            took: Duration::ZERO,
+        };
+        let bounds = Bounds {
+            timing: Timing::Async,
+            crashes: 0,
+            faults: 0,
+            preemptions: None,
+            max_schedules: None,
+            max_time: None,
+            until: Vec::new(),
+            strategy: Strategy::Exhaustive,
+        };
+        let none = BTreeMap::new();
+        let plan = scenario().bind(&none, "legacy", Ttl::DEFAULT, Duration::ZERO).unwrap();
+        let row = ProtocolRow::new(&plan, &explored, &judged, &bounds);
+        assert_eq!(row.verdict, verdict);
+        row
+    }
+
+    fn scenario() -> Scenario {
+        catalogue().unwrap().remove(0)
+    }
+
+    #[test]
+    fn the_exit_status_is_the_worst_verdict_s_or_says_that_it_was_interrupted() {
+        let ends = |rows| exit(&exploration(&scenario(), None, rows));
+        let good = || row(Verdict::Expected, None);
+        assert_eq!(ends(vec![good(), good()]), Exit::Success);
+        assert_eq!(ends(vec![good(), row(Verdict::Unexpected, None)]), Exit::Unexpected);
+        let bounded = row(Verdict::Inconclusive, Some(Limit::Time));
+        assert_eq!(ends(vec![good(), bounded]), Exit::Inconclusive);
+        let interrupted = row(Verdict::Inconclusive, Some(Limit::Interrupted));
+        assert_eq!(ends(vec![good(), interrupted]), Exit::Interrupted);
+    }
+}

@@ -1,0 +1,147 @@
+//! From a scenario to the model of it that is explored or replayed.
+
+use super::args::LockProtocol;
+use super::execute::run_directories;
+use super::refusal::{Refusal, usage};
+use crate::lock::{HARDENED, Legacy, Protocol, Ttl};
+use crate::runtime::{Model, Schedule, Timing};
+use crate::scenario::{Scenario, Value, unknown};
+use anyhow::anyhow;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// The run directory, which is in memory only.
+const DIRECTORY: &str = "/nodb-trigger/explore";
+
+/// Where a plan comes from, and how it is bound.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub scenario: &'a Scenario,
+    /// The file, as the user wrote it; nothing for a built-in scenario.
+    pub file: Option<&'a str>,
+    /// The parameters that were given.
+    pub values: &'a BTreeMap<String, Value>,
+    /// How long an acquire that doesn't say keeps trying.
+    pub wait: Duration,
+    /// When leases may end.
+    pub timing: Timing,
+}
+
+/// The model of a scenario under a lock protocol; `ttl` is that of locks that name none.
+pub(super) fn model(
+    origin: Origin<'_>,
+    protocol: &'static dyn Protocol,
+    ttl: Ttl,
+) -> Result<Model, Refusal> {
+    let Origin { scenario, file, values, wait, timing } = origin;
+    let plan = scenario.bind(values, protocol.name(), ttl, wait).map_err(usage)?;
+    let runs = run_directories(Path::new(DIRECTORY), None, &plan).map_err(usage)?;
+    let own = plan.parameters.iter().map(|(name, value)| (name.clone(), value.to_string()));
+    let of_the_run = [
+        ("default_ttl".to_owned(), Value::Ttl(ttl).to_string()),
+        ("wait".to_owned(), Value::Duration(wait).to_string()),
+    ];
+    let origin = Schedule {
+        scenario: file.unwrap_or(scenario.name()).to_owned(),
+        digest: scenario.digest(),
+        protocol: protocol.name().into(),
+        timing,
+        parameters: own.chain(of_the_run).collect(),
+        turns: Vec::new(),
+        shows: None,
+    };
+    Ok(Model { plan: plan.lifted(), protocol, runs, origin })
+}
+
+/// The lock protocol of this name.
+pub(super) fn protocol(lock: LockProtocol) -> &'static dyn Protocol {
+    match lock {
+        LockProtocol::Legacy => &Legacy,
+        LockProtocol::Hardened => &*HARDENED,
+    }
+}
+
+/// The values of a scenario's parameters, read from text.
+pub(super) fn values(
+    scenario: &Scenario,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Value>, Refusal> {
+    let read = |(name, text): (&String, &String)| {
+        let parameter = scenario.parameters().iter().find(|parameter| parameter.name == *name);
+        let Some(parameter) = parameter else {
+            let names = scenario.parameters().iter().map(|parameter| parameter.name.as_str());
+            let unknown = unknown("parameter", name, names);
+            return Err(usage(anyhow!("{}: {unknown}", scenario.name())));
+        };
+        let value = parameter.parse(text);
+        let value = value.map_err(|right| usage(anyhow!("parameter {name}: {text:?}: {right}")));
+        Ok((name.clone(), value?))
+    };
+    given.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::catalogue;
+
+    fn built_in(name: &str) -> Scenario {
+        catalogue().unwrap().into_iter().find(|scenario| scenario.name() == name).unwrap()
+    }
+
+    #[test]
+    fn a_model_says_where_it_came_from() {
+        let scenario = built_in("check_then_delete");
+        let given = BTreeMap::from([("ttl".to_owned(), "2s".to_owned())]);
+        let values = values(&scenario, &given).unwrap();
+        let origin = Origin {
+            scenario: &scenario,
+            file: None,
+            values: &values,
+            wait: Duration::from_millis(1500),
+            timing: Timing::Strict,
+        };
+        let built_in = model(origin, protocol(LockProtocol::Hardened), Ttl::DEFAULT).unwrap();
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(built_in.origin.scenario, "check_then_delete");
+        assert_eq!(
+            (built_in.origin.protocol.as_str(), built_in.origin.timing),
+            ("hardened", Timing::Strict)
+        );
+        let expected = [own("ttl", "2s"), own("default_ttl", "6h"), own("wait", "1s 500ms")];
+        assert_eq!(built_in.origin.parameters, expected);
+        assert!(built_in.origin.turns.is_empty());
+        assert_eq!(built_in.runs.len(), built_in.plan.locks.len());
+        let file = Origin { file: Some("own/mine.toml"), ..origin };
+        let of_a_file = model(file, protocol(LockProtocol::Legacy), Ttl::DEFAULT).unwrap();
+        assert_eq!(of_a_file.origin.scenario, "own/mine.toml");
+    }
+
+    #[test]
+    fn each_lock_has_a_run_of_its_own() {
+        let scenario = built_in("deadlock_sim");
+        let values = BTreeMap::new();
+        let (wait, timing) = (Duration::ZERO, Timing::Async);
+        let origin = Origin { scenario: &scenario, file: None, values: &values, wait, timing };
+        let model = model(origin, protocol(LockProtocol::Legacy), Ttl::DEFAULT).unwrap();
+        let mut runs: Vec<&str> = model.runs.iter().map(|run| run.runid()).collect();
+        runs.dedup();
+        assert_eq!(runs.len(), model.plan.locks.len());
+        assert!(runs.iter().all(|run| run.starts_with("explore")), "{runs:?}");
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_named_with_what_would_be_right() {
+        let said = |name: &str, text: &str| {
+            let given = BTreeMap::from([(name.to_owned(), text.to_owned())]);
+            let refusal = values(&built_in("check_then_delete"), &given).unwrap_err();
+            refusal.error.to_string()
+        };
+        assert_eq!(
+            said("threads", "3"),
+            "check_then_delete: unknown parameter \"threads\"; known: ttl"
+        );
+        assert_eq!(said("ttl", "0s"), "parameter ttl: \"0s\": a TTL is at least 1s");
+    }
+}

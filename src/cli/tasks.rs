@@ -1,0 +1,227 @@
+//! What is to be explored: models of a scenario, how far, and what must come of each.
+
+use super::args::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, LockProtocol, StrategyWord};
+use super::execute::default_ttl;
+use super::model::{Origin, model, protocol};
+use super::refusal::{Refusal, usage};
+use crate::lock::Ttl;
+use crate::report::exploration::Judged;
+use crate::runtime::{Bounds, Model, Strategy, Timing};
+use crate::scenario::{Exploration, Scenario, Value};
+use anyhow::anyhow;
+use std::collections::BTreeMap;
+use std::slice;
+use std::time::Duration;
+
+/// How many orderings are drawn, if that is not said.
+const DRAWN: u64 = 100_000;
+
+/// One exploration, to be done.
+pub(super) struct Task {
+    pub model: Model,
+    pub bounds: Bounds,
+    pub judged: Judged,
+}
+
+/// What a scenario file asks of the exploration of its scenario under one lock protocol.
+#[derive(Default)]
+struct Asked {
+    timing: Timing,
+    crashes: u32,
+    faults: u32,
+    preemptions: Option<u32>,
+    max_time: Option<Duration>,
+    /// What must come of it; if that is not said, what the plan expects of a run.
+    judged: Option<Judged>,
+    /// The values to bind the plan with.
+    with: BTreeMap<String, Value>,
+}
+
+impl From<Exploration> for Asked {
+    fn from(asked: Exploration) -> Self {
+        let Exploration { timing, crashes, faults, preemptions, max_time, finds, free_of, with } =
+            asked;
+        let judged = Some(Judged { must_find: finds, must_not_find: free_of });
+        Self { timing, crashes, faults, preemptions, max_time, judged, with }
+    }
+}
+
+impl Asked {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            timing: self.timing,
+            crashes: self.crashes,
+            faults: self.faults,
+            preemptions: self.preemptions,
+            max_schedules: None,
+            max_time: Some(self.max_time.unwrap_or(DEFAULT_MAX_TIME)),
+            until: Vec::new(),
+            strategy: Strategy::Exhaustive,
+        }
+    }
+
+    fn task(self, origin: Origin<'_>, lock: LockProtocol, ttl: Ttl) -> Result<Task, Refusal> {
+        let mut bounds = self.bounds();
+        let origin = Origin { values: &self.with, timing: bounds.timing, ..origin };
+        let model = model(origin, protocol(lock), ttl)?;
+        let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan));
+        if judged.must_not_find.is_empty() {
+            bounds.until = judged.must_find.clone();
+        }
+        Ok(Task { model, bounds, judged })
+    }
+}
+
+/// What the file asks for under this protocol, with these values given.
+fn asked(
+    scenario: &Scenario,
+    given: &BTreeMap<String, Value>,
+    lock: LockProtocol,
+    ttl: Ttl,
+) -> Result<Vec<Asked>, Refusal> {
+    let explorations = scenario.explorations(given, protocol(lock).name(), ttl).map_err(usage)?;
+    Ok(explorations.into_iter().map(Asked::from).collect())
+}
+
+/// What the command line asks for: under each protocol what the file asks for, or else one
+/// exploration. What is said on the command line goes before what the file says.
+pub(super) fn tasks(
+    args: &ExploreArgs,
+    scenario: &Scenario,
+    file: Option<&str>,
+    values: &BTreeMap<String, Value>,
+) -> Result<Vec<Task>, Refusal> {
+    let strategy = strategy(args)?;
+    let ttl = default_ttl().map_err(usage)?;
+    let locks = match &args.lock {
+        Some(lock) => slice::from_ref(lock),
+        None => &[LockProtocol::Legacy, LockProtocol::Hardened],
+    };
+    let mut tasks = Vec::new();
+    for lock in locks {
+        let mut all = asked(scenario, values, *lock, ttl)?;
+        if all.is_empty() {
+            all.push(Asked { with: values.clone(), ..Asked::default() });
+        }
+        for asked in all {
+            let asked = Asked {
+                timing: args.timing.unwrap_or(asked.timing),
+                crashes: args.crashes.unwrap_or(asked.crashes),
+                faults: args.faults.unwrap_or(asked.faults),
+                preemptions: args.preemptions.or(asked.preemptions),
+                max_time: args.max_time.or(asked.max_time),
+                ..asked
+            };
+            let mut task = asked.task(origin(scenario, file, args.wait, values), *lock, ttl)?;
+            let drawn = (strategy != Strategy::Exhaustive).then_some(DRAWN);
+            task.bounds.max_schedules = args.max_schedules.or(drawn);
+            task.bounds.strategy = strategy;
+            if !args.properties.is_empty() {
+                task.judged = task.judged.only(&args.properties);
+                task.bounds.until.clear();
+            }
+            tasks.push(task);
+        }
+    }
+    Ok(tasks)
+}
+
+/// What a scenario asks to be explored whenever it is run.
+pub(super) fn tasks_of_run(
+    scenario: &Scenario,
+    file: Option<&str>,
+    lock: LockProtocol,
+    wait: Duration,
+) -> Result<Vec<Task>, Refusal> {
+    let (ttl, none) = (default_ttl().map_err(usage)?, BTreeMap::new());
+    let all = asked(scenario, &none, lock, ttl)?.into_iter();
+    all.map(|asked| asked.task(origin(scenario, file, wait, &none), lock, ttl)).collect()
+}
+
+fn origin<'a>(
+    scenario: &'a Scenario,
+    file: Option<&'a str>,
+    wait: Duration,
+    values: &'a BTreeMap<String, Value>,
+) -> Origin<'a> {
+    Origin { scenario, file, values, wait, timing: Timing::default() }
+}
+
+fn strategy(args: &ExploreArgs) -> Result<Strategy, Refusal> {
+    let goes_with =
+        |flag: &str, word: &str| Err(usage(anyhow!("{flag} goes with --strategy {word}")));
+    let seed = args.seed.unwrap_or_default();
+    match args.strategy {
+        StrategyWord::Exhaustive if args.seed.is_some() => goes_with("--seed", "random or pct"),
+        StrategyWord::Exhaustive | StrategyWord::Random if args.depth.is_some() => {
+            goes_with("--depth", "pct")
+        }
+        StrategyWord::Exhaustive => Ok(Strategy::Exhaustive),
+        StrategyWord::Random => Ok(Strategy::Random { seed }),
+        StrategyWord::Pct => Ok(Strategy::Pct { seed, depth: args.depth.unwrap_or(DEFAULT_DEPTH) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Property;
+    use crate::cli::{Request, parse};
+    use crate::scenario::catalogue;
+
+    fn tasks_of(flags: &[&str]) -> Result<Vec<Task>, String> {
+        let argv = ["nodb-trigger", "explore", "check_then_delete"].iter().chain(flags);
+        let scenarios = catalogue().unwrap();
+        let Ok(Request::Explore(args)) = parse(argv.map(Into::into), &scenarios) else {
+            panic!("{flags:?}");
+        };
+        let scenario = scenarios.iter().find(|it| it.name() == "check_then_delete").unwrap();
+        tasks(&args, scenario, None, &BTreeMap::new()).map_err(|refusal| refusal.error.to_string())
+    }
+
+    #[test]
+    fn both_protocols_are_explored_unless_one_is_named() {
+        let protocols = |flags: &[&str]| -> Vec<&str> {
+            tasks_of(flags).unwrap().iter().map(|task| task.model.protocol.name()).collect()
+        };
+        assert_eq!(protocols(&[]), ["legacy", "hardened"]);
+        assert_eq!(protocols(&["--lock=hardened"]), ["hardened"]);
+    }
+
+    #[test]
+    fn the_bounds_and_the_judgement_are_those_of_the_command_line() {
+        let flags = ["--lock=legacy", "--timing=strict", "--crashes=1", "--max-schedules=9"];
+        let task = tasks_of(&flags).unwrap().remove(0);
+        assert_eq!(task.model.origin.timing, Timing::Strict);
+        assert_eq!(task.judged.must_find, [Property::ForeignRelease]);
+        let expected = Bounds {
+            timing: Timing::Strict,
+            crashes: 1,
+            faults: 0,
+            preemptions: None,
+            max_schedules: Some(9),
+            max_time: Some(DEFAULT_MAX_TIME),
+            until: vec![Property::ForeignRelease],
+            strategy: Strategy::Exhaustive,
+        };
+        assert_eq!(task.bounds, expected);
+        let task = tasks_of(&["--lock=legacy", "--property=overlap"]).unwrap().remove(0);
+        assert_eq!(task.judged.must_not_find, [Property::Overlap]);
+        assert!(task.judged.must_find.is_empty());
+    }
+
+    #[test]
+    fn a_strategy_takes_the_numbers_that_are_its_own() {
+        let strategy = |flags: &[&str]| {
+            tasks_of(flags).map(|tasks| tasks.first().map(|task| task.bounds.strategy))
+        };
+        let refused = |flag: &str, word: &str| Err(format!("{flag} goes with --strategy {word}"));
+        assert_eq!(strategy(&[]), Ok(Some(Strategy::Exhaustive)));
+        assert_eq!(strategy(&["--strategy=random"]), Ok(Some(Strategy::Random { seed: 0 })));
+        let pct = strategy(&["--strategy=pct", "--seed=7"]);
+        assert_eq!(pct, Ok(Some(Strategy::Pct { seed: 7, depth: DEFAULT_DEPTH })));
+        assert_eq!(strategy(&["--seed=1"]), refused("--seed", "random or pct"));
+        assert_eq!(strategy(&["--depth=2"]), refused("--depth", "pct"));
+        assert_eq!(strategy(&["--strategy=random", "--depth=2"]), refused("--depth", "pct"));
+    }
+}

@@ -1,0 +1,188 @@
+//! Which row completes a violation, and which rows before it matter.
+
+use super::lanes::{Draft, REPLY_LOST};
+use super::words::Words;
+use crate::check::{Finding, Property};
+use crate::history::{Change, Effect, Event, EventKind, FailureKind};
+
+/// The row that completes the violation.
+pub(super) fn decisive(
+    words: &Words<'_>,
+    events: &[Event],
+    drafts: &[Draft<'_>],
+    finding: &Finding,
+) -> Option<usize> {
+    let is_last = |draft: &&Draft<'_>| is_decisive(draft, finding);
+    let found = match finding.property {
+        Property::ForeignRelease => {
+            let at = foreign_deletion(words, events, finding)?;
+            drafts.iter().position(|draft| draft.position == at)
+        }
+        Property::SilentLoss => {
+            let at = untold_end(words, events, finding)?;
+            // A release completes with its last command.
+            let whose = finding.actors.first().copied();
+            drafts.iter().rposition(|it| it.position <= at && it.event.actor == whose)
+        }
+        _ => drafts.iter().rposition(|draft| is_last(&draft)),
+    };
+    let names = |draft: &Draft<'_>| {
+        draft.event.moment.at <= finding.at
+            && draft.event.actor.is_some_and(|actor| finding.actors.contains(&actor))
+    };
+    found.or_else(|| drafts.iter().rposition(names))
+}
+
+fn is_decisive(draft: &Draft<'_>, finding: &Finding) -> bool {
+    let event = draft.event;
+    let is_by =
+        |nth: usize| event.actor.is_some() && event.actor == finding.actors.get(nth).copied();
+    let is_now = event.moment.at == finding.at;
+    match (finding.property, &event.kind) {
+        (Property::LostUpdate, EventKind::Completed(operation)) => {
+            let is_lost = operation.write.is_some_and(|write| write.replaced != write.based_on);
+            is_by(0) && is_now && is_lost && operation.lock == Some(finding.lock)
+        }
+        (Property::Overlap, _) => {
+            let took = |change: &Change| matches!(change, Change::Took { .. });
+            is_by(1) && event.moment.at <= finding.at && did(event, finding.lock, took)
+        }
+        (Property::FencingOrder, EventKind::Completed(_) | EventKind::Command(_)) => {
+            let took = |change: &Change| matches!(change, Change::Took { .. });
+            let wrote = matches!(&event.kind, EventKind::Completed(_));
+            is_by(0) && is_now && (wrote || did(event, finding.lock, took))
+        }
+        (
+            Property::FlagDrift | Property::StuckLock | Property::TokenDrift,
+            EventKind::Left(left),
+        ) => left.lock == finding.lock,
+        _ => false,
+    }
+}
+
+/// What an event did to the locks.
+fn effects(event: &Event) -> &[Effect] {
+    match &event.kind {
+        EventKind::Command(command) => &command.effects,
+        EventKind::Fault { effects, .. } => effects,
+        _ => &[],
+    }
+}
+
+fn did(event: &Event, lock: usize, is_such: impl Fn(&Change) -> bool) -> bool {
+    effects(event).iter().any(|effect| effect.lock == lock && is_such(&effect.change))
+}
+
+/// Who holds a lock after an event, if that changed it.
+fn holder(words: &Words<'_>, event: &Event, lock: usize) -> Option<Option<usize>> {
+    if matches!(&event.kind, EventKind::Fault { what, .. } if words.expired(what) == Some(lock)) {
+        return Some(None);
+    }
+    let of_lock = effects(event).iter().filter(|effect| effect.lock == lock);
+    let change = of_lock.filter_map(|effect| match &effect.change {
+        Change::Took { .. } | Change::Overwrote { .. } => Some(event.actor),
+        Change::Deleted { .. } => Some(None),
+        _ => None,
+    });
+    change.fold(None, |_, now| Some(now))
+}
+
+/// The deletion of what another one held.
+fn foreign_deletion(words: &Words<'_>, events: &[Event], finding: &Finding) -> Option<usize> {
+    let wrongdoer = finding.actors.first().copied();
+    let deleted = |change: &Change| matches!(change, Change::Deleted { .. });
+    let mut held_by = None;
+    for (position, event) in events.iter().enumerate() {
+        let is_it = event.actor == wrongdoer && event.moment.at == finding.at;
+        if is_it && held_by != wrongdoer && did(event, finding.lock, deleted) {
+            return Some(position);
+        }
+        held_by = holder(words, event, finding.lock).unwrap_or(held_by);
+    }
+    None
+}
+
+/// Where somebody who had lost the lock is done with it, and was not told.
+fn untold_end(words: &Words<'_>, events: &[Event], finding: &Finding) -> Option<usize> {
+    let loser = finding.actors.first().copied();
+    let (mut held_by, mut has_lost) = (None, false);
+    for (position, event) in events.iter().enumerate() {
+        let is_done = match &event.kind {
+            EventKind::Ended { failure } => failure.is_none(),
+            EventKind::Completed(operation) => {
+                let verbs = ["acquire", "release", "force_release"];
+                operation.lock == Some(finding.lock) && verbs.contains(&&*operation.verb)
+            }
+            _ => false,
+        };
+        if is_done && has_lost && event.actor == loser && event.moment.at == finding.at {
+            return Some(position);
+        }
+        if let Some(now) = holder(words, event, finding.lock) {
+            has_lost |= held_by == loser && (event.actor != loser || now == loser);
+            held_by = now;
+        }
+    }
+    // A lease that ended unseen leaves no event behind.
+    let ended = |event: &Event| matches!(event.kind, EventKind::Ended { .. });
+    events.iter().rposition(|event| event.actor == loser && ended(event))
+}
+
+/// What went wrong with the row that completes the violation, in a few words.
+pub(super) fn mark(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> String {
+    let other = finding.actors.get(1).map(|other| words.actor(Some(*other)));
+    let whose = |nobody: &str| other.map_or_else(|| nobody.to_owned(), |name| format!("{name}'s "));
+    match (finding.property, &draft.event.kind) {
+        (Property::ForeignRelease, _) => match other {
+            Some(name) => format!("deletes {name}'s lock"),
+            None => "deletes a lock that is not its own".into(),
+        },
+        (Property::LostUpdate, EventKind::Completed(operation)) => {
+            let lost = operation.write.map_or(0, |write| write.replaced);
+            format!("overwrites {}revision {lost}, never read", whose(""))
+        }
+        (Property::LostUpdate, _) => "overwrites what it never read".into(),
+        (Property::SilentLoss, _) => "never told that its lock was gone".into(),
+        (Property::Overlap, _) => "both believe that they hold the lock".into(),
+        (Property::FlagDrift, _) => "flag and lock disagree".into(),
+        (Property::StuckLock, _) => "the lock is left behind".into(),
+        (Property::TokenDrift, _) => "a token is remembered that is not the lock's".into(),
+        (Property::FencingOrder, _) => "its fencing token is not higher".into(),
+        (Property::Starvation, _) => "never gets the lock".into(),
+        (Property::Deadlock, _) => "closes the circle".into(),
+    }
+}
+
+/// Whether a row before the decisive one matters ([`Lanes::of`](super::Lanes::of)).
+pub(super) fn matters(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> bool {
+    let event = draft.event;
+    let is_named = event.actor.is_none_or(|actor| finding.actors.contains(&actor));
+    let is_wrongdoer = event.actor.is_some() && event.actor == finding.actors.first().copied();
+    let is_about_flags = finding.property == Property::FlagDrift;
+    let is_about_files = matches!(finding.property, Property::LostUpdate | Property::FencingOrder);
+    match &event.kind {
+        EventKind::Command(_) => {
+            let matters = |change: &Change| match change {
+                Change::Refused => is_named,
+                Change::Saw { .. } => is_wrongdoer,
+                Change::Flagged { .. } => is_about_flags,
+                _ => true,
+            };
+            // What changes nothing, and yet is news to its actor, is seen by its answer.
+            let is_news =
+                ["not ours", "-> lost", REPLY_LOST].iter().any(|end| draft.text.ends_with(end));
+            did(event, finding.lock, matters) || is_named && is_news
+        }
+        EventKind::Fault { what, .. } => {
+            words.lock_in(what).is_none_or(|lock| lock == finding.lock)
+        }
+        EventKind::Completed(operation) => {
+            is_named && is_about_files && operation.lock == Some(finding.lock)
+        }
+        EventKind::Failed { failure, .. } => is_named && failure.kind == FailureKind::LostLock,
+        EventKind::Ended { failure: Some(failure) } => {
+            is_named && failure.kind == FailureKind::Crashed
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,263 @@
+//! What came of exploring a scenario, as plain data: a verdict a protocol, and a picture a
+//! counterexample.
+//!
+//! How long it took is for people only: without it, the same exploration gives the same bytes.
+
+mod judged;
+mod lanes;
+mod lines;
+mod marks;
+#[cfg(test)]
+pub(in crate::report) mod samples;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use judged::Judged;
+pub use lanes::{Lanes, Row, SERVER};
+
+use super::Verdict;
+use super::build::parameter;
+use crate::check::{Property, check};
+use crate::runtime::{Bounds, Counterexample, Explored, Limit, Schedule, Strategy, Timing};
+use crate::scenario::{Plan, Value};
+use serde::{Serialize, Serializer};
+use std::time::Duration;
+
+/// Everything that is said of an exploration. The members and their names are the JSON format
+/// `nodb-trigger/exploration/v1`: members may be added, none removed or renamed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Exploration {
+    /// [`Exploration::SCHEMA`].
+    pub schema: &'static str,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The scenario's one line.
+    pub title: String,
+    /// The file that it was read from, as the user wrote it; nothing for a built-in scenario.
+    pub file: Option<String>,
+    /// Whether each protocol came out as it must.
+    pub verdict: Verdict,
+    /// One entry a lock protocol; several, where the scenario file asks for several explorations.
+    pub protocols: Vec<ProtocolRow>,
+}
+
+/// What came of exploring a scenario under one lock protocol.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProtocolRow {
+    /// The protocol's name.
+    pub protocol: String,
+    /// Whether what must be found was found, and what must not be found can't be.
+    pub verdict: Verdict,
+    /// Each parameter as the user would write it.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// `async` or `strict`.
+    pub timing: &'static str,
+    /// How far it might go.
+    pub bounds: BoundsRow,
+    /// How many orderings were run.
+    pub orderings_run: u64,
+    /// How many orderings there are; nothing, where that is not known.
+    #[serde(serialize_with = "whole")]
+    pub orderings: Option<f64>,
+    /// How many different states were met.
+    pub states: u64,
+    /// The most steps that an ordering had.
+    pub depth: usize,
+    /// What kept it from covering all orderings; nothing, if it did.
+    #[serde(serialize_with = "limit")]
+    pub stopped_by: Option<Limit>,
+    /// What was looked for.
+    pub judged: Vec<JudgedRow>,
+    /// The violations that were found, also of what is not judged.
+    pub counterexamples: Vec<CounterexampleRow>,
+    /// How long it took.
+    #[serde(skip)]
+    pub took: Duration,
+}
+
+/// How far an exploration might go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BoundsRow {
+    /// `exhaustive`, `random` or `pct`.
+    pub strategy: &'static str,
+    /// The seed of a strategy that draws.
+    pub seed: Option<u64>,
+    /// The depth of the bugs that `pct` looks for.
+    pub depth: Option<u32>,
+    /// How many actors may be killed in an ordering.
+    pub crashes: u32,
+    /// How many replies may be lost in an ordering.
+    pub faults: u32,
+    /// How many preemptions an ordering may have.
+    pub preemptions: Option<u32>,
+    /// How many orderings may be run.
+    pub max_schedules: Option<u64>,
+    /// How long it may take, as the user would write it.
+    pub max_time: Option<String>,
+}
+
+/// A property that was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct JudgedRow {
+    /// The property.
+    pub property: Property,
+    /// Whether it must be found; if not, it must be absent.
+    pub must_be_found: bool,
+    /// Whether it was found.
+    pub found: bool,
+}
+
+/// An ordering that violates a property.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CounterexampleRow {
+    /// The property.
+    pub property: Property,
+    /// Whether it must be found.
+    pub expected: bool,
+    /// Whether the verdict depends on it.
+    pub judged: bool,
+    /// How many orderings had been run when it was first seen.
+    pub after: u64,
+    /// How many preemptions it has.
+    pub preemptions: u32,
+    /// How many turns it takes until the violation is complete.
+    pub steps: usize,
+    /// The ordering, as `replay` takes it.
+    pub schedule: String,
+    /// Who did anything, in the order of the plan; the server comes last.
+    pub actors: Vec<String>,
+    /// What was done, in its order.
+    pub lanes: Vec<Row>,
+    /// What happened and how it came to that.
+    pub text: String,
+    /// How long it took to find it.
+    #[serde(skip)]
+    pub took: Duration,
+}
+
+impl Exploration {
+    /// The name of the format, and its version.
+    pub const SCHEMA: &'static str = "nodb-trigger/exploration/v1";
+
+    /// What came of exploring a scenario.
+    pub fn new(
+        scenario: String,
+        title: String,
+        file: Option<String>,
+        protocols: Vec<ProtocolRow>,
+    ) -> Self {
+        let has = |verdict: &Verdict| protocols.iter().any(|row| row.verdict == *verdict);
+        let worst = [Verdict::Unexpected, Verdict::Inconclusive].into_iter().find(has);
+        let verdict = worst.unwrap_or(Verdict::Expected);
+        Self { schema: Self::SCHEMA, scenario, title, file, verdict, protocols }
+    }
+}
+
+impl ProtocolRow {
+    /// What came of exploring a plan.
+    pub fn new(plan: &Plan, explored: &Explored, judged: &Judged, bounds: &Bounds) -> Self {
+        let found = |property| explored.found.iter().any(|found| found.property == property);
+        let row = |property| JudgedRow {
+            property,
+            must_be_found: judged.must_find.contains(&property),
+            found: found(property),
+        };
+        let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
+        let (counterexamples, parameters) = (explored.found.iter(), plan.parameters.iter());
+        Self {
+            protocol: explored.protocol.clone(),
+            verdict: judged.verdict(explored),
+            parameters: parameters.map(|(name, value)| (name.clone(), parameter(value))).collect(),
+            timing: timing(bounds.timing),
+            bounds: BoundsRow::new(bounds),
+            orderings_run: explored.orderings_run,
+            orderings: explored.orderings,
+            states: explored.states,
+            depth: explored.depth,
+            stopped_by: explored.stopped_by,
+            judged: judged.all().map(row).collect(),
+            counterexamples: counterexamples
+                .map(|found| CounterexampleRow::new(found, &locks, judged))
+                .collect(),
+            took: explored.took,
+        }
+    }
+}
+
+impl CounterexampleRow {
+    fn new(found: &Counterexample, locks: &[String], judged: &Judged) -> Self {
+        let property = found.property;
+        let history = &found.outcome.history;
+        let findings = check(history).findings;
+        let finding = findings.into_iter().find(|finding| finding.property == property);
+        let Lanes { names, rows } = Lanes::of(history, locks, finding.as_ref());
+        Self {
+            property,
+            expected: judged.must_find.contains(&property),
+            judged: judged.all().any(|judged| judged == property),
+            after: found.after,
+            preemptions: found.preemptions,
+            steps: found.decisive,
+            schedule: schedule_text(&found.schedule),
+            actors: names,
+            lanes: rows,
+            text: finding.map(|finding| finding.text).unwrap_or_default(),
+            took: found.took,
+        }
+    }
+}
+
+/// A schedule as `replay` takes it.
+fn schedule_text(schedule: &Schedule) -> String {
+    schedule.to_string()
+}
+
+impl BoundsRow {
+    fn new(bounds: &Bounds) -> Self {
+        let (strategy, seed, depth) = match bounds.strategy {
+            Strategy::Exhaustive => ("exhaustive", None, None),
+            Strategy::Random { seed } => ("random", Some(seed), None),
+            Strategy::Pct { seed, depth } => ("pct", Some(seed), Some(depth)),
+        };
+        Self {
+            strategy,
+            seed,
+            depth,
+            crashes: bounds.crashes,
+            faults: bounds.faults,
+            preemptions: bounds.preemptions,
+            max_schedules: bounds.max_schedules,
+            max_time: bounds.max_time.map(|time| Value::Duration(time).to_string()),
+        }
+    }
+}
+
+fn timing(timing: Timing) -> &'static str {
+    match timing {
+        Timing::Async => "async",
+        Timing::Strict => "strict",
+    }
+}
+
+/// A count of orderings: a whole number, as long as it is exact.
+fn whole<S: Serializer>(orderings: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match orderings {
+        Some(number) if (0.0..=EXACT).contains(number) => serializer.serialize_u64(*number as u64),
+        Some(number) => serializer.serialize_f64(*number),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn limit<S: Serializer>(limit: &Option<Limit>, serializer: S) -> Result<S::Ok, S::Error> {
+    let word = limit.map(|limit| match limit {
+        Limit::Schedules => "schedules",
+        Limit::Time => "time",
+        Limit::Preemptions => "preemptions",
+        Limit::Memory => "memory",
+        Limit::Satisfied => "satisfied",
+        Limit::Interrupted => "interrupted",
+    });
+    word.serialize(serializer)
+}

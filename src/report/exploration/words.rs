@@ -1,0 +1,198 @@
+//! Commands, replies and faults as a person says them: no keys, no tokens, no payloads.
+
+use crate::controller::STATE_FILE;
+use crate::history::{Change, Command, Effect, Event, EventKind, Head, Left, Write};
+use crate::lock::LockName;
+use std::collections::BTreeMap;
+
+/// How an exploration says that a lease ended: this, the lock key, and [`ENDED`].
+const TTL_OF: &str = "the TTL of ";
+const ENDED: &str = " ended";
+
+/// A text that nobody made shorter is cut here.
+const LONGEST: usize = 60;
+
+/// Words about one history.
+pub(super) struct Words<'a> {
+    head: &'a Head,
+    locks: &'a [String],
+    /// Who acquired with which token.
+    owners: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> Words<'a> {
+    /// Words about this history, whose locks have these names.
+    pub fn new(head: &'a Head, locks: &'a [String], events: &'a [Event]) -> Self {
+        let mut owners = BTreeMap::new();
+        for event in events {
+            let (Some(actor), EventKind::Command(command)) = (event.actor, &event.kind) else {
+                continue;
+            };
+            for effect in &command.effects {
+                if let Change::Took { token, .. } | Change::Overwrote { token, .. } = &effect.change
+                {
+                    owners.entry(token.as_str()).or_insert(actor);
+                }
+            }
+        }
+        Self { head, locks, owners }
+    }
+
+    /// An actor's name.
+    pub fn actor(&self, actor: Option<usize>) -> &'a str {
+        let name = actor.and_then(|actor| self.head.actors.get(actor));
+        name.map_or("somebody", String::as_str)
+    }
+
+    /// Which lock a fault's words speak of.
+    pub fn lock_in(&self, what: &str) -> Option<usize> {
+        let named = self.head.locks.iter().enumerate().filter(|(_, key)| what.contains(*key));
+        named.max_by_key(|(_, key)| key.len()).map(|(lock, _)| lock)
+    }
+
+    /// Which lock ended by itself, if that is what befell the server.
+    pub fn expired(&self, what: &str) -> Option<usize> {
+        let is_it = what.starts_with(TTL_OF) && what.ends_with(ENDED);
+        self.lock_in(what).filter(|_| is_it)
+    }
+
+    /// `lock`; with its name, where there are several.
+    fn lock(&self, lock: usize) -> String {
+        self.named("lock", lock)
+    }
+
+    fn named(&self, what: &str, lock: usize) -> String {
+        match (self.locks, self.locks.get(lock)) {
+            ([_, _, ..], Some(name)) => format!("{what} {name}"),
+            _ => what.to_owned(),
+        }
+    }
+
+    /// Whose token it is, to the eyes of an actor.
+    fn token(&self, viewer: Option<usize>, token: &str) -> String {
+        match self.owners.get(token) {
+            Some(owner) if Some(*owner) == viewer => "own token".into(),
+            Some(owner) => format!("{}'s token", self.actor(Some(*owner))),
+            None => "a stranger's token".into(),
+        }
+    }
+
+    /// A command and its reply.
+    pub fn command(&self, actor: Option<usize>, command: &Command) -> String {
+        let Command { text, reply, effects, .. } = command;
+        let name = text.split(' ').next().unwrap_or_default();
+        if matches!(name, "EVALSHA" | "EVAL") {
+            return self.script(command);
+        }
+        let first =
+            effects.first().map(|Effect { lock, change }| (self.lock(*lock), *lock, change));
+        match first {
+            Some((lock, _, Change::Took { lease: Some(lease), .. })) => {
+                format!("SET {lock} NX EX {} -> {reply}", lease / 1_000_000_000)
+            }
+            Some((lock, _, Change::Took { .. } | Change::Refused)) => {
+                format!("SET {lock} NX -> {reply}")
+            }
+            Some((lock, _, Change::Overwrote { .. })) => format!("SET {lock} -> {reply}"),
+            Some((lock, _, Change::Saw { token })) if name == "GET" => {
+                let seen = token.as_ref().map(|token| self.token(actor, token));
+                format!("GET {lock} -> {}", seen.unwrap_or_else(|| "nil".into()))
+            }
+            Some((_, lock, Change::Flagged { locked })) => {
+                format!("HSET {} {locked} -> {reply}", self.named("flag", lock))
+            }
+            _ => format!("{} -> {}", self.plain(text), self.plain(reply)),
+        }
+    }
+
+    /// One of the hardened protocol's scripts, known by what it did.
+    fn script(&self, command: &Command) -> String {
+        let lock = match command.effects.first() {
+            Some(effect) => Some(effect.lock),
+            None => self.lock_in(&command.text),
+        };
+        let of = match (self.locks, lock.and_then(|lock| self.locks.get(lock))) {
+            ([_, _, ..], Some(name)) => format!(" of {name}"),
+            _ => String::new(),
+        };
+        let change = command.effects.first().map(|effect| &effect.change);
+        let (script, came) = match (change, command.reply.as_str()) {
+            (Some(Change::Took { fence: Some(fence), .. }), _) => {
+                ("acquire", format!("taken, fence {fence}"))
+            }
+            (Some(Change::Took { .. }), _) => ("acquire", "taken".into()),
+            (Some(Change::Refused), reply) => ("acquire", self.refused(reply)),
+            (Some(Change::Extended { .. }), _) => ("extend", "extended".into()),
+            (Some(Change::Deleted { .. }), _) => ("release", "released".into()),
+            (Some(Change::Saw { .. }), _) => ("release", "gone".into()),
+            (None, "-1") => ("release", "not ours".into()),
+            (None, "0") => ("extend", "lost".into()),
+            (_, reply) => return format!("a script{of} -> {}", self.plain(reply)),
+        };
+        format!("{script} script{of} -> {came}")
+    }
+
+    fn refused(&self, reply: &str) -> String {
+        let holder = self.owners.iter().find(|(token, _)| reply.contains(**token));
+        match holder {
+            Some((_, holder)) => format!("refused ({} holds it)", self.actor(Some(*holder))),
+            None => "refused".into(),
+        }
+    }
+
+    /// What befell the server or an actor.
+    pub fn fault(&self, what: &str) -> String {
+        let plain = self.plain(what);
+        match plain.strip_prefix(TTL_OF).and_then(|rest| rest.strip_suffix(ENDED)) {
+            Some(lock) => format!("TTL of {lock} ends"),
+            None => plain,
+        }
+    }
+
+    /// A write of the state file.
+    pub fn write(&self, lock: Option<usize>, write: Write) -> String {
+        let Write { based_on, replaced, wrote } = write;
+        let file = self.named("the file", lock.unwrap_or_default());
+        let file = if file == "the file" { file } else { file.replace("file ", "file of ") };
+        format!("writes revision {wrote} of {file} (had read {based_on}, replaces {replaced})")
+    }
+
+    /// How a lock was left.
+    pub fn left(&self, left: &Left) -> String {
+        let holder = match &left.token {
+            None => "free".into(),
+            Some(token) => format!("there with {}", self.token(None, token)),
+        };
+        let (lock, flag) = (self.lock(left.lock), self.named("flag", left.lock));
+        format!("all have ended: {lock} {holder}, {flag} {}", left.flag)
+    }
+
+    /// Text with keys, flags and payloads said shortly.
+    fn plain(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (lock, key) in self.head.locks.iter().enumerate() {
+            if let Some(flag) = flag_of(key) {
+                text = text.replace(&flag, &self.named("flag", lock));
+            }
+            for quoted in [format!("{key:?}"), key.clone()] {
+                text = text.replace(&quoted, &self.lock(lock));
+            }
+        }
+        if let Some((before, _)) = text.split_once("{\"") {
+            text = format!("{before}{{…}}");
+        }
+        match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+            None => text,
+        }
+    }
+}
+
+/// Where the flag of a lock is, as commands name it: the hash and the field.
+fn flag_of(key: &str) -> Option<String> {
+    let nobodys = LockName::new("", STATE_FILE);
+    let (before, after) = nobodys.key().split_once("::")?;
+    let runid = key.strip_prefix(before)?.strip_prefix(':')?;
+    let runid = runid.strip_suffix(after)?.strip_suffix(':')?;
+    Some(format!("{runid} {}", nobodys.flag()))
+}
