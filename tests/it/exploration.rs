@@ -141,7 +141,6 @@ fn what_rules_force_is_found_without_them_and_in_no_more_commands() {
         };
         let ours = length(&ours.outcome.history, property);
         let theirs = length(&recipe(&scenario), property);
-        eprintln!("{what}: {ours:?} {theirs:?}");
         if ours.misfortunes == theirs.misfortunes {
             assert!(ours.commands <= theirs.commands, "{what}: {ours:?}, by hand {theirs:?}");
         }
@@ -223,7 +222,6 @@ fn what_the_files_claim_of_all_orderings_holds() {
                     && !entry.free_of.iter().any(|property| found.contains(property))
                     && explored.stopped_by.is_none_or(|limit| limit == Limit::Satisfied);
                 let what = format!("{} {} {:?}", scenario.name(), protocol.name(), entry.with);
-                eprintln!("{what} {} {:?} {found:?}", explored.orderings_run, explored.took);
                 if !holds {
                     let texts = explored.found.iter().map(|it| it.schedule.to_string());
                     wrong.push(format!("{what}: {:?}", texts.collect::<Vec<_>>()));
@@ -273,11 +271,9 @@ fn counterexamples_show_the_same_on_a_real_redis_each_time() {
                 assert_eq!(findings(&history), findings(&counterexample.outcome.history), "{text}");
                 redis.is_empty();
             }
-            eprintln!("{}", counterexample.schedule);
             replayed += 1;
         }
     }
-    eprintln!("{replayed} x {times}");
     assert!(replayed >= 20, "{replayed}");
     assert!(std::fs::read_dir(place.path()).unwrap().next().is_none());
 }
