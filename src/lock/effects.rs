@@ -85,6 +85,14 @@ fn script_operation(name: &str, body: &[u8]) -> Option<Operation> {
     })
 }
 
+/// Whether a script that releases makes sure whose lock it deletes.
+fn makes_sure(name: &str, body: &[u8]) -> bool {
+    known_scripts().into_iter().any(|known| {
+        let is = |script: &Script| script.is_called_by(name, body);
+        is(&known.force_release) || is(&known.release) && known.compares
+    })
+}
+
 fn about(locks: &[LockName], key: &[u8], change: impl FnOnce() -> Option<Change>) -> Vec<Effect> {
     let Some(lock) = locks.iter().position(|lock| lock.key().as_bytes() == key) else {
         return Vec::new();
@@ -133,7 +141,8 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
         }
         Value::Int(0) if operation == Operation::Extend => Vec::new(),
         Value::Int(1) if operation == Operation::Release => {
-            vec![Change::Deleted { token: own }, flagged(false)]
+            let token = own.filter(|_| makes_sure(name, body));
+            vec![Change::Deleted { token }, flagged(false)]
         }
         Value::Int(0) if operation == Operation::Release => {
             vec![Change::Saw { token: None }, flagged(false)]

@@ -53,6 +53,8 @@ pub(super) struct Scripts {
     pub extend: Script,
     pub release: Script,
     pub force_release: Script,
+    /// Whether the release deletes only the lock of who calls it.
+    pub compares: bool,
 }
 
 /// KEYS: lock key, flag hash. ARGV: payload up to the fencing token, TTL in seconds, flag field,
@@ -107,6 +109,7 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     extend: Script::new(EXTEND),
     release: Script::new(RELEASE),
     force_release: Script::new(FORCE_RELEASE),
+    compares: true,
 });
 
 /// The one that is in use.
@@ -154,7 +157,7 @@ impl Protocol for Hardened {
 
     /// Loads the scripts, so that each operation is one command from the first time on.
     fn prepare(&self, link: &mut dyn Link) -> Result<(), LockError> {
-        let Scripts { acquire, extend, release, force_release } = self.scripts;
+        let Scripts { acquire, extend, release, force_release, .. } = self.scripts;
         [acquire, extend, release, force_release].into_iter().try_for_each(|script| {
             ask(link, "SCRIPT", "LOAD", |cmd| {
                 cmd.arg(&script.text);
@@ -453,20 +456,21 @@ pub(crate) mod mutants {
     use super::{ACQUIRE, EXTEND, FORCE_RELEASE, Hardened, RELEASE, SCRIPTS, Script, Scripts};
     use std::sync::LazyLock;
 
-    fn scripts(release: &str) -> Scripts {
+    fn scripts(release: &str, compares: bool) -> Scripts {
         Scripts {
             acquire: Script::new(ACQUIRE),
             extend: Script::new(EXTEND),
             release: Script::new(release),
             force_release: Script::new(FORCE_RELEASE),
+            compares,
         }
     }
 
     static BLIND: LazyLock<Scripts> = LazyLock::new(|| {
-        scripts(&RELEASE.replace("then return -1 end", "then holder = holder end"))
+        scripts(&RELEASE.replace("then return -1 end", "then holder = holder end"), false)
     });
     static FLAGLESS: LazyLock<Scripts> = LazyLock::new(|| {
-        scripts(&RELEASE.replace("redis.call('HSET', KEYS[2], ARGV[2], 'false')", ""))
+        scripts(&RELEASE.replace("redis.call('HSET', KEYS[2], ARGV[2], 'false')", ""), true)
     });
 
     /// All scripts that tests may run.

@@ -13,7 +13,7 @@ macro_rules! embedded {
 }
 
 /// Name and text of each embedded file.
-pub(super) const FILES: [(&str, &str); 32] = [
+pub(super) const FILES: [(&str, &str); 33] = [
     embedded!("thundering_herd"),
     embedded!("rapid_sequential"),
     embedded!("ttl_expiration"),
@@ -26,6 +26,7 @@ pub(super) const FILES: [(&str, &str); 32] = [
     embedded!("cache_refresh"),
     embedded!("force_unlock_recovery"),
     embedded!("operation_vs_ttl"),
+    embedded!("mutual_exclusion"),
     embedded!("check_then_delete"),
     embedded!("blind_delete"),
     embedded!("shared_token_slot"),

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod conformance;
 mod directory;
+mod exploration;
 mod hazards;
 mod layers;
 mod middleman;

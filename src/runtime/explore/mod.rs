@@ -5,6 +5,8 @@ mod count;
 mod exhaustive;
 mod intern;
 mod machine;
+#[cfg(test)]
+mod mutants;
 mod pasts;
 mod pct;
 mod random;

@@ -1,0 +1,296 @@
+//! Exploring the built-in scenarios: what their rules force is found without those rules, in no more
+//! commands; what their files claim of all orderings holds; and a real Redis shows the same.
+
+use crate::redis_server::redis_or_skip;
+use nodb_trigger::check::{Property, check};
+use nodb_trigger::clock::{VirtualClock, WallClock};
+use nodb_trigger::history::{Event, EventKind, FailureKind, History};
+use nodb_trigger::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
+use nodb_trigger::runtime::{
+    Bounds, Counterexample, Explored, Limit, Model, Schedule, Stage, Strategy, Time, World, explore,
+};
+use nodb_trigger::scenario::{
+    Action, Expectation, Plan, RuleEffect, Scenario, Timing, Value, catalogue,
+};
+use nodb_trigger::server::Server;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+type Values = BTreeMap<String, Value>;
+
+fn scenario(name: &str) -> Scenario {
+    catalogue().unwrap().into_iter().find(|scenario| scenario.name() == name).unwrap()
+}
+
+fn plan(scenario: &Scenario, protocol: &str, with: &Values) -> Plan {
+    scenario.bind(with, protocol, Ttl::DEFAULT, Duration::ZERO).unwrap()
+}
+
+fn model(scenario: &Scenario, protocol: &'static dyn Protocol, with: &Values) -> Model {
+    let origin = Schedule {
+        scenario: scenario.name().into(),
+        digest: scenario.digest(),
+        protocol: protocol.name().into(),
+        timing: Timing::Async,
+        parameters: Vec::new(),
+        turns: Vec::new(),
+        shows: None,
+    };
+    let plan = plan(scenario, protocol.name(), with).lifted();
+    let runs = runs(&plan, Path::new("/nowhere/explored"));
+    Model { plan, protocol, runs, origin }
+}
+
+/// The run directories of a plan's locks.
+fn runs(plan: &Plan, base: &Path) -> Vec<RunDirectory> {
+    let run = |suffix: &str| {
+        let path = format!("{}{suffix}", base.display());
+        RunDirectory::new(Path::new(&path), None).unwrap()
+    };
+    plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect()
+}
+
+fn bounds(crashes: u32, faults: u32, until: &[Property]) -> Bounds {
+    Bounds {
+        timing: Timing::Async,
+        crashes,
+        faults,
+        preemptions: None,
+        max_schedules: None,
+        max_time: None,
+        until: until.to_vec(),
+        strategy: Strategy::Exhaustive,
+    }
+}
+
+fn explored(model: &Model, bounds: &Bounds) -> Explored {
+    explore(model, bounds, &mut |_| true).unwrap()
+}
+
+/// What the rules of a scenario force under `legacy`, and how many crashes and lost replies it
+/// takes to come about without them.
+const FORCED: [(&str, Property, u32, u32); 25] = [
+    ("singleton_race", Property::StuckLock, 0, 0),
+    ("clear_locks_race", Property::LostUpdate, 0, 0),
+    ("check_then_delete", Property::ForeignRelease, 0, 0),
+    ("blind_delete", Property::ForeignRelease, 0, 0),
+    ("shared_token_slot", Property::ForeignRelease, 0, 0),
+    ("set_then_flag", Property::FlagDrift, 1, 0),
+    ("set_then_flag", Property::StuckLock, 1, 0),
+    ("stale_write", Property::LostUpdate, 0, 0),
+    ("paused_holder", Property::LostUpdate, 0, 0),
+    ("zero_ttl", Property::Overlap, 0, 0),
+    ("zero_ttl", Property::LostUpdate, 0, 0),
+    ("silent_reacquire", Property::SilentLoss, 0, 0),
+    ("silent_reacquire", Property::LostUpdate, 0, 0),
+    ("watchdog_dies", Property::LostUpdate, 0, 0),
+    ("watchdog_outlives", Property::StuckLock, 0, 0),
+    ("additive_extend", Property::StuckLock, 0, 0),
+    ("killed_holder", Property::StuckLock, 0, 0),
+    ("lost_reply", Property::StuckLock, 0, 1),
+    ("lost_reply", Property::FlagDrift, 0, 1),
+    ("late_execution", Property::StuckLock, 0, 1),
+    ("late_execution", Property::FlagDrift, 0, 1),
+    // A refusal by the server is no ordering: this rule stays.
+    ("rejected_release", Property::StuckLock, 0, 0),
+    // What befalls the server here is a step, and may come at any time.
+    ("amnesia", Property::LostUpdate, 0, 0),
+    ("clock_jump", Property::LostUpdate, 0, 0),
+    ("eviction", Property::LostUpdate, 0, 0),
+];
+
+/// What is no matter of one ordering: how long somebody goes without.
+const NOT_EXPLORED: [(&str, Property); 1] = [("starvation", Property::Starvation)];
+
+#[test]
+fn all_that_scenarios_find_is_in_the_list() {
+    let mut expected = Vec::new();
+    for scenario in catalogue().unwrap() {
+        let plan = plan(&scenario, "legacy", &Values::new());
+        for expectation in plan.expectations {
+            if let Expectation::Finding { property, found: true } = expectation {
+                expected.push((scenario.name().to_owned(), property));
+            }
+        }
+    }
+    let forced = FORCED.iter().map(|(name, property, ..)| (*name, *property));
+    let mut listed: Vec<(String, Property)> =
+        forced.chain(NOT_EXPLORED).map(|(name, property)| (name.to_owned(), property)).collect();
+    expected.sort();
+    listed.sort();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn what_rules_force_is_found_without_them_and_in_no_more_commands() {
+    for (name, property, crashes, faults) in FORCED {
+        let scenario = scenario(name);
+        let mut model = model(&scenario, &Legacy, &Values::new());
+        if name != "rejected_release" {
+            model.plan.rules.clear();
+        }
+        let is_force =
+            |effect: &RuleEffect| matches!(effect, RuleEffect::HoldUntil(_) | RuleEffect::Delay(_));
+        assert!(!model.plan.rules.iter().any(|rule| is_force(&rule.effect)), "{name}");
+        let explored = explored(&model, &bounds(crashes, faults, &[property]));
+        let what = format!("{name}: {}", property.word());
+        let Some(ours) = explored.found.iter().find(|it| it.property == property) else {
+            panic!("{what} is not found in {} orderings", explored.orderings_run);
+        };
+        let ours = length(&ours.outcome.history, property);
+        let theirs = length(&recipe(&scenario), property);
+        if ours.misfortunes == theirs.misfortunes {
+            assert!(ours.commands <= theirs.commands, "{what}: {ours:?}, by hand {theirs:?}");
+        }
+        assert!(ours.misfortunes <= theirs.misfortunes, "{what}: {ours:?}, by hand {theirs:?}");
+        assert!(ours.switches <= theirs.switches, "{what}: {ours:?}, by hand {theirs:?}");
+    }
+}
+
+/// The history of a scenario as it is written, with its rules, in virtual time.
+fn recipe(scenario: &Scenario) -> History {
+    let plan = plan(scenario, "legacy", &Values::new());
+    let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
+    let (server, runs) =
+        (Server::embedded(time.clock()), runs(&plan, Path::new("/nowhere/forced")));
+    let world = World::new(plan, server, &Legacy, runs, time, Box::new(|| ())).without_cache();
+    let world = Arc::new(world);
+    let mut stage = Stage::default();
+    stage.prepare_directories(&world).unwrap();
+    stage.prepare_keys(&world, false).unwrap();
+    world.run().unwrap().history
+}
+
+/// How long a history is up to a finding.
+#[derive(Debug)]
+struct Length {
+    /// Actors that were killed, and commands whose reply never came.
+    misfortunes: usize,
+    /// Redis commands. Whoever is not killed goes on, so these are compared only where as many
+    /// actors are.
+    commands: usize,
+    /// How often another actor's command came next.
+    switches: usize,
+}
+
+/// How long the shortest beginning of a history is that shows a property.
+fn length(history: &History, property: Property) -> Length {
+    let shows = |end: usize| {
+        let is_whole = history.is_whole && end == history.events.len();
+        let events = history.events[..end].to_vec();
+        let beginning = History { head: history.head.clone(), events, is_whole };
+        check(&beginning).findings.iter().any(|finding| finding.property == property)
+    };
+    let end = (1..=history.events.len()).find(|end| shows(*end)).unwrap();
+    let events = &history.events[..end];
+    let is_command = |event: &&Event| matches!(event.kind, EventKind::Command(_));
+    let actors: Vec<_> = events.iter().filter(is_command).map(|event| event.actor).collect();
+    Length {
+        misfortunes: events.iter().filter(|event| is_misfortune(&event.kind)).count(),
+        commands: actors.len(),
+        switches: actors.windows(2).filter(|pair| pair[0] != pair[1]).count(),
+    }
+}
+
+fn is_misfortune(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Ended { failure: Some(failure) } => failure.kind == FailureKind::Crashed,
+        EventKind::Failed { failure, .. } => failure.kind == FailureKind::Injected,
+        _ => false,
+    }
+}
+
+#[test]
+fn what_the_files_claim_of_all_orderings_holds() {
+    let mut wrong = Vec::new();
+    for scenario in catalogue().unwrap() {
+        for protocol in [&Legacy as &'static dyn Protocol, &*HARDENED] {
+            let entries = scenario.explorations(&Values::new(), protocol.name(), Ttl::DEFAULT);
+            for entry in entries.unwrap() {
+                let model = model(&scenario, protocol, &entry.with);
+                let until = if entry.free_of.is_empty() { &entry.finds[..] } else { &[] };
+                let bounds = Bounds {
+                    timing: entry.timing,
+                    preemptions: entry.preemptions,
+                    ..bounds(entry.crashes, entry.faults, until)
+                };
+                let explored = explored(&model, &bounds);
+                let found: Vec<Property> = explored.found.iter().map(|it| it.property).collect();
+                let holds = entry.finds.iter().all(|property| found.contains(property))
+                    && !entry.free_of.iter().any(|property| found.contains(property))
+                    && explored.stopped_by.is_none_or(|limit| limit == Limit::Satisfied);
+                let what = format!("{} {} {:?}", scenario.name(), protocol.name(), entry.with);
+                if !holds {
+                    let texts = explored.found.iter().map(|it| it.schedule.to_string());
+                    wrong.push(format!("{what}: {:?}", texts.collect::<Vec<_>>()));
+                }
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0], "{wrong:#?}");
+}
+
+/// Scenarios with counterexamples of many kinds, and the crashes and lost replies to allow.
+const REPLAYED: [(&str, u32, u32); 10] = [
+    ("mutual_exclusion", 0, 0),
+    ("check_then_delete", 0, 0),
+    ("blind_delete", 0, 0),
+    ("shared_token_slot", 0, 0),
+    ("stale_write", 0, 0),
+    ("paused_holder", 0, 0),
+    ("silent_reacquire", 0, 0),
+    ("clear_locks_race", 0, 0),
+    ("set_then_flag", 1, 0),
+    ("lost_reply", 0, 1),
+];
+/// How often each is replayed, unless `NODB_REPLAYS` says more.
+const TIMES: usize = 3;
+
+/// Which properties a history violates, on which locks, and by whom.
+fn findings(history: &History) -> Vec<(Property, usize, Vec<usize>)> {
+    let findings = check(history).findings.into_iter();
+    let mut findings: Vec<_> = findings.map(|it| (it.property, it.lock, it.actors)).collect();
+    findings.sort();
+    findings
+}
+
+#[test]
+fn counterexamples_show_the_same_on_a_real_redis_each_time() {
+    let redis = redis_or_skip!(version "7.0");
+    let place = tempfile::tempdir().unwrap();
+    let times = std::env::var("NODB_REPLAYS").map_or(TIMES, |times| times.parse().unwrap());
+    let mut replayed = 0;
+    for (name, crashes, faults) in REPLAYED {
+        let model = model(&scenario(name), &Legacy, &Values::new());
+        for counterexample in explored(&model, &bounds(crashes, faults, &[])).found {
+            for time in 0..times {
+                let history = on_redis(&redis.url(), &model, &counterexample, place.path());
+                let text = format!("{}, time {time}", counterexample.schedule);
+                assert_eq!(findings(&history), findings(&counterexample.outcome.history), "{text}");
+                redis.is_empty();
+            }
+            replayed += 1;
+        }
+    }
+    assert!(replayed >= 20, "{replayed}");
+    assert!(std::fs::read_dir(place.path()).unwrap().next().is_none());
+}
+
+/// The history of a counterexample on a real server.
+fn on_redis(url: &str, model: &Model, counterexample: &Counterexample, base: &Path) -> History {
+    let Model { plan, protocol, .. } = model.clone();
+    assert!(!plan.has(Action::befalls_the_server));
+    let time = Time::Wall(Arc::new(WallClock::new(Some(Duration::from_secs(30)))));
+    let (server, runs) = (Server::at(url, None).unwrap(), runs(&plan, &base.join("run")));
+    let world = World::new(plan, server, protocol, runs, time, Box::new(|| ())).without_cache();
+    let world = Arc::new(world);
+    let mut stage = Stage::default();
+    stage.prepare_directories(&world).unwrap();
+    stage.prepare_keys(&world, false).unwrap();
+    let replayed = world.replay(model.origin.timing, &counterexample.schedule.turns);
+    let cleaned = stage.clean(&world);
+    assert!(cleaned.is_clean, "{:?}", cleaned.notices);
+    replayed.unwrap().history
+}
