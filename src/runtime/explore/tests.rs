@@ -11,7 +11,7 @@ mod walks;
 use super::machine::Machine;
 use super::*;
 use crate::check::Properties;
-use crate::history::EventKind;
+use crate::history::{Event, EventKind, Left};
 use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
 use crate::scenario::{Plan, Scenario};
 use std::collections::BTreeMap;
@@ -81,33 +81,20 @@ struct Result {
     locks: Vec<(Option<String>, i64, bool, Vec<String>)>,
     /// By how much each lock's file was counted up.
     updates: Vec<u64>,
-    /// How each step of each actor ended, and each actor.
-    ends: Vec<Vec<String>>,
 }
 
 impl Result {
     fn of(outcome: &Outcome) -> Self {
-        let mut locks = Vec::new();
-        let mut ends = vec![Vec::new(); outcome.history.head.actors.len()];
-        for event in &outcome.history.events {
-            match (&event.kind, event.actor) {
-                (EventKind::Left(left), _) => {
-                    let mut remembered = left.remembered.clone();
-                    remembered.sort();
-                    locks.push((left.token.clone(), left.ttl_ms, left.flag, remembered));
-                }
-                (EventKind::Ended { failure }, Some(actor)) => {
-                    ends[actor].push(format!("{failure:?}"));
-                }
-                (EventKind::Completed(operation), Some(actor)) => {
-                    ends[actor].push(format!("{operation:?}"));
-                }
-                (EventKind::Failed { operation, failure }, Some(actor)) => {
-                    ends[actor].push(format!("{operation:?} {failure:?}"));
-                }
-                _ => {}
-            }
-        }
-        Self { locks, updates: outcome.updates.clone(), ends }
+        let left = |event: &Event| match &event.kind {
+            EventKind::Left(left) => Some(left.clone()),
+            _ => None,
+        };
+        let lock = |left: Left| {
+            let mut remembered = left.remembered;
+            remembered.sort();
+            (left.token, left.ttl_ms, left.flag, remembered)
+        };
+        let locks = outcome.history.events.iter().filter_map(left).map(lock).collect();
+        Self { locks, updates: outcome.updates.clone() }
     }
 }
