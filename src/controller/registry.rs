@@ -91,6 +91,7 @@ impl Registry {
         files: &Arc<Files>,
         link: &mut dyn Link,
     ) -> Result<Arc<Controller>, ControllerError> {
+        link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         if let Some(controller) = self.existing(run) {
             controller.refresh(link)?;
             return Ok(controller);
@@ -203,8 +204,10 @@ mod tests {
     struct Between<'a>(&'a Setting);
 
     impl Gate for Between<'_> {
-        fn pause(&mut self, _: PausePoint) -> Result<(), Killed> {
-            self.0.racy_instance(&mut self.0.link());
+        fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+            if point == PausePoint::Registry {
+                self.0.racy_instance(&mut self.0.link());
+            }
             Ok(())
         }
     }

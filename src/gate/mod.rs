@@ -18,6 +18,8 @@ pub enum PausePoint {
     FileRead,
     /// Before the state file is written.
     FileWrite,
+    /// Before something befalls the server.
+    Server,
 }
 
 /// The caller was killed at a pause point, and must not touch what it was about to touch.

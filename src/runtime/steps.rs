@@ -4,6 +4,7 @@ use super::explore::Cell;
 use super::strand::{Strand, stopped};
 use super::{World, lock};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
+use crate::gate::{Link, PausePoint};
 use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Operation};
 use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
 use crate::scenario::{Action, Step};
@@ -79,6 +80,7 @@ impl Strand<'_> {
                 looked.map_err(|error| self.lock_failure(&error))
             }
             Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => {
+                self.pause(PausePoint::Server)?;
                 self.world.befall(action)
             }
             Action::GetInstance { lock } => self.renew_instance(*lock),
@@ -371,6 +373,10 @@ impl Strand<'_> {
         self.lock_failure(&LockError::Redis { command: "redis", key: key.into(), source })
     }
 
+    fn pause(&mut self, point: PausePoint) -> Result<(), Failure> {
+        self.link.pause(point).map_err(|killed| self.lock_failure(&killed.into()))
+    }
+
     fn renew_instance(&mut self, lock: usize) -> Result<(), Failure> {
         let controller = self.get_instance(lock)?;
         self.keep_controller(lock, controller);
@@ -380,6 +386,7 @@ impl Strand<'_> {
     fn external_dump(&mut self, lock: usize, operation: &mut Operation) -> Result<(), Failure> {
         let other = self.fresh_controller(lock)?;
         other.count_operation();
+        self.pause(PausePoint::FileWrite)?;
         let written = other.dump_without_lock();
         operation.write = Some(written.map_err(|error| self.failure(&error))?);
         Ok(())
@@ -388,6 +395,7 @@ impl Strand<'_> {
     fn make_readonly(&mut self, lock: usize) -> Result<(), Failure> {
         let Some(run) = self.world.runs.get(lock) else { return Ok(()) };
         let path = run.path().join(READONLY_FILE);
+        self.pause(PausePoint::FileWrite)?;
         refused_unless(!self.world.files.exists(&path), || "it is read-only already".into())?;
         match self.world.files.replace(&path, b"") {
             Ok(_) => Ok(()),
@@ -418,6 +426,7 @@ impl Strand<'_> {
 
     fn fresh_controller(&mut self, lock: usize) -> Result<Arc<Controller>, Failure> {
         let world = self.world;
+        self.pause(PausePoint::FileRead)?;
         let Some(run) = world.runs.get(lock) else { return self.controller(lock) };
         Controller::open(run, &world.files).map(Arc::new).map_err(|error| self.failure(&error))
     }

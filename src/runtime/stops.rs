@@ -160,7 +160,7 @@ impl Seat {
 /// Whether others can see an actor's pauses at a point.
 pub(super) fn is_shared(world: &World, actor: usize, point: PausePoint) -> bool {
     match point {
-        PausePoint::FileRead | PausePoint::FileWrite => true,
+        PausePoint::FileRead | PausePoint::FileWrite | PausePoint::Server => true,
         PausePoint::TokenRead | PausePoint::TokenWrite | PausePoint::Registry => {
             let actor = world.plan.actors.get(actor);
             actor.is_none_or(|actor| actor.instance != Instance::Own)

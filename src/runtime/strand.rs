@@ -5,7 +5,7 @@ use super::rules::{Fate, Ruled};
 use super::{Buffer, Own, World, lock};
 use crate::clock::{Clock, Stopped};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
-use crate::gate::{Gate, Gated, Link};
+use crate::gate::{Gate, Gated, Link, PausePoint};
 use crate::history::{Event, EventKind, Failure, FailureKind, Operation};
 use crate::lock::{Acquisition, Caller, Identity, LockError, TokenSlot};
 use crate::scenario::{ActorPlan, Instance, Start};
@@ -224,7 +224,11 @@ impl<'a> Strand<'a> {
         let opened = match actor.instance {
             Instance::Shared => world.registry.instance(run, &world.files, link),
             Instance::Racy => world.registry.racy_instance(run, &world.files, link),
-            Instance::Own => Controller::open(run, &world.files).map(Arc::new),
+            Instance::Own => link
+                .pause(PausePoint::FileRead)
+                .map_err(|killed| LockError::from(killed).into())
+                .and_then(|()| Controller::open(run, &world.files))
+                .map(Arc::new),
         };
         let controller = opened.map_err(|error| self.failure(&error))?;
         if actor.instance == Instance::Own {

@@ -6,7 +6,7 @@ use nodb_trigger::scenario::{Scenario, catalogue};
 use std::fs;
 
 /// The holder compares, its lease ends, the rival takes the lock, and the holder deletes it.
-const FOREIGN_RELEASE: &str = "1x3.e1.2x2.1x2.2x4:foreign_release";
+const FOREIGN_RELEASE: &str = "1x4.e1.2x3.1x2.2x4:foreign_release";
 
 /// A schedule of the built-in scenario `check_then_delete`.
 fn schedule(protocol: &str, timing: &str, rest: &str) -> String {
@@ -69,8 +69,8 @@ fn what_goes_well_crashes_and_lost_replies_are_the_same_on_both_servers() {
         ("legacy", "1x5.2x7", 0),
         ("legacy", "c1.2x2:stuck_lock", 0),
         ("legacy", "l1.2x2:stuck_lock", 0),
-        ("hardened", "1x3.e1.2x3.1.2x3", 0),
-        ("hardened", "1x3.e1.2x3.1.2x3:lost_update", 1),
+        ("hardened", "1x4.e1.2x4.1.2x3", 0),
+        ("hardened", "1x4.e1.2x4.1.2x3:lost_update", 1),
     ];
     for (protocol, rest, exit) in cases {
         let text = schedule(protocol, "async", rest);
@@ -123,7 +123,7 @@ fn strict_timing_and_a_file_of_one_s_own() {
     fs::write(&file, PAUSED).unwrap();
     let digest = Scenario::parse("paused.toml", PAUSED).unwrap().digest();
     let escaped = file.to_str().unwrap().replace(' ', "%20");
-    let text = format!("v1:{escaped}@{digest:08x}:legacy:strict::1x2.e1.2x2.1.2x3");
+    let text = format!("v1:{escaped}@{digest:08x}:legacy:strict::1x3.e1.2x3.1.2x3");
     let ended = replay(&place, &text, &[]);
     ended.exits(0);
     for words in ["EXPECTED: it went as it should.", "my paused one.toml"] {
@@ -174,20 +174,23 @@ fn what_can_t_be_read_is_refused() {
     let cases = [
         ("nowhere".to_owned(), "is neither a schedule (v1:...) nor a file"),
         (
-            format!("{}.1y", schedule("legacy", "async", "1")),
+            format!("{}.1y", schedule("legacy", "async", "1x2")),
             "\"1y\" should be a whole number from 1",
         ),
         (
-            schedule("redlock", "async", "1"),
+            schedule("redlock", "async", "1x2"),
             "unknown protocol \"redlock\"; known: legacy, hardened",
         ),
-        (schedule("legacy", "async", "1").replace("ttl=1s", "ttl=1"), "ttl=1: add a unit"),
+        (schedule("legacy", "async", "1x2").replace("ttl=1s", "ttl=1"), "ttl=1: add a unit"),
         (
-            schedule("legacy", "async", "1").replace("ttl=1s", "rate=1"),
+            schedule("legacy", "async", "1x2").replace("ttl=1s", "rate=1"),
             "unknown parameter \"rate\"",
         ),
-        (schedule("legacy", "async", "1").replace("wait=0s", "wait=x"), "wait=x: give a duration"),
-        (schedule("legacy", "async", "1").replace("check_then", "no_such"), "unknown scenario"),
+        (
+            schedule("legacy", "async", "1x2").replace("wait=0s", "wait=x"),
+            "wait=x: give a duration",
+        ),
+        (schedule("legacy", "async", "1x2").replace("check_then", "no_such"), "unknown scenario"),
     ];
     for (text, why) in cases {
         replay(&place, &text, &[]).refuses(2, &[why]);
@@ -199,7 +202,7 @@ fn what_can_t_be_read_is_refused() {
 fn where_it_parts_is_said_and_that_the_scenario_has_changed() {
     let redis = redis_or_skip!();
     let place = Place::new();
-    let text = schedule("legacy", "async", "1x3.2.e1.2x2");
+    let text = schedule("legacy", "async", "1x4.2x2.e1.2x2");
     replay(&place, &text, &[]).refuses(4, &["but it has ended"]);
     let ended = replay(&place, &text, &["--redis", &redis.url()]);
     ended.refuses(4, &["the replay parted from the schedule", "turn 7 of 7"]);
