@@ -111,3 +111,13 @@ fn what_does_not_run_the_same_way_twice_is_an_error() {
     let error = explore(&model, &bounds(Timing::Async, 0, 0), &mut |_| true).unwrap_err();
     assert!(matches!(error, ExploreError::NotRepeatable(_)), "{error}");
 }
+#[test]
+fn tmp_random() {
+    for scenario in catalogue().unwrap() {
+        let model = model(&scenario, &Legacy, Timing::Async).unwrap();
+        let bounds = Bounds { strategy: Strategy::Random { seed: 3 }, max_schedules: Some(50), ..bounds(Timing::Async, 1, 1) };
+        eprint!("{} ", scenario.name());
+        let it = explore(&model, &bounds, &mut |_| true).unwrap();
+        eprintln!("walk {:?} states {} found {}", it.took, it.states, it.found.len());
+    }
+}
