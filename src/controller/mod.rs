@@ -108,7 +108,7 @@ impl Controller {
 
     /// Reads the file again if it changed since this controller last saw it.
     pub fn refresh(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
-        link.pause(PausePoint::FileRead);
+        link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         let found = self.files.signature(&self.path).map_err(|source| self.failed(source))?;
         let seen = self.state().signature;
         if found != seen {
@@ -147,7 +147,7 @@ impl Controller {
     /// Reads the file under the lock, whatever is in memory, and stores the fencing token in it, so
     /// that who held the lock before can no longer write.
     fn stamp(&self, link: &mut dyn Link, own: u64) -> Result<(), ControllerError> {
-        link.pause(PausePoint::FileRead);
+        link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         let mut state = load(&self.files, &self.path)?;
         state.members.insert(FENCE.into(), Value::from(own));
         let text = encode(&state.members);
@@ -232,7 +232,7 @@ impl Controller {
             }
             (encode(&state.members), state.revision, state.signature)
         };
-        caller.link.pause(PausePoint::FileWrite);
+        caller.link.pause(PausePoint::FileWrite).map_err(LockError::from)?;
         let replaced = if protocol.is_fenced() {
             let may = |now: Option<&Content>| {
                 let unchanged = now.map(|now| now.signature) == seen;
@@ -261,7 +261,7 @@ impl Controller {
 
     /// Reads the file back and fails unless it is a state file.
     pub fn validate(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
-        link.pause(PausePoint::FileRead);
+        link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         load(&self.files, &self.path).map(drop)
     }
 
@@ -281,9 +281,10 @@ impl Controller {
     }
 
     /// Forgets the acquisition, as a step of an actor.
-    pub fn forget_token(&self, link: &mut dyn Link) {
-        link.pause(PausePoint::TokenWrite);
+    pub fn forget_token(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
+        link.pause(PausePoint::TokenWrite).map_err(LockError::from)?;
         self.forget_acquisition();
+        Ok(())
     }
 
     /// Forgets the acquisition, as a crash does.

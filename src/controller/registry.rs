@@ -5,7 +5,7 @@
 
 use super::{Controller, ControllerError, Files, READONLY_FILE};
 use crate::gate::{Link, PausePoint};
-use crate::lock::RunDirectory;
+use crate::lock::{LockError, RunDirectory};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -68,7 +68,7 @@ impl Registry {
         if files.exists(&run.path().join(READONLY_FILE)) {
             return Controller::open(run, files).map(Arc::new);
         }
-        link.pause(PausePoint::Registry);
+        link.pause(PausePoint::Registry).map_err(LockError::from)?;
         let (controller, is_new) = self.touch(run, |place| match place.current() {
             Some(controller) => Ok::<_, ControllerError>((controller, false)),
             None => {
@@ -98,7 +98,7 @@ impl Registry {
         // Read before anybody is kept out: others shall come in between.
         let new = Controller::open(run, files)?;
         let (number, controller) = self.touch(run, |place| place.add(new));
-        link.pause(PausePoint::Registry);
+        link.pause(PausePoint::Registry).map_err(LockError::from)?;
         self.touch(run, |place| place.shelf.current = Some(number));
         Ok(controller)
     }
@@ -161,7 +161,7 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::clock::VirtualClock;
-    use crate::gate::{Gate, Gated};
+    use crate::gate::{Gate, Gated, Killed};
     use crate::server::{Connection, Server};
 
     struct Setting {
@@ -203,8 +203,9 @@ mod tests {
     struct Between<'a>(&'a Setting);
 
     impl Gate for Between<'_> {
-        fn pause(&mut self, _: PausePoint) {
+        fn pause(&mut self, _: PausePoint) -> Result<(), Killed> {
             self.0.racy_instance(&mut self.0.link());
+            Ok(())
         }
     }
 

@@ -20,10 +20,17 @@ pub enum PausePoint {
     FileWrite,
 }
 
+/// The caller was killed at a pause point, and must not touch what it was about to touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("killed")]
+pub struct Killed;
+
 /// A connection that also lets pause points pass. On a plain connection nobody listens to them.
 pub trait Link: ConnectionLike {
     /// Says that the caller is about to touch local state that others share.
-    fn pause(&mut self, _point: PausePoint) {}
+    fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+        Ok(())
+    }
 }
 
 impl Link for Connection {}
@@ -47,7 +54,9 @@ pub trait Gate: Send {
     }
 
     /// Shared local state is about to be touched.
-    fn pause(&mut self, _point: PausePoint) {}
+    fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+        Ok(())
+    }
 }
 
 /// A gate at which nothing is held.
@@ -74,8 +83,8 @@ impl<'a> Gated<'a> {
 }
 
 impl Link for Gated<'_> {
-    fn pause(&mut self, point: PausePoint) {
-        self.gate.pause(point);
+    fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+        self.gate.pause(point)
     }
 }
 

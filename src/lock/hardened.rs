@@ -14,7 +14,7 @@ use super::{
     Acquisition, Caller, LockError, LockName, Payload, Protocol, Token, TokenSlot, Ttl,
     encode_payload,
 };
-use crate::gate::{Link, PausePoint};
+use crate::gate::{Killed, Link, PausePoint};
 use redis::{Cmd, FromRedisValue, RedisError, ServerErrorKind};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -193,7 +193,7 @@ impl Protocol for Hardened {
         };
         let acquisition = Acquisition { token, fence, ttl };
         caller.own.set(Some(acquisition.clone()));
-        caller.link.pause(PausePoint::TokenWrite);
+        caller.link.pause(PausePoint::TokenWrite)?;
         slot.set(Some(acquisition.clone()));
         Ok(acquisition)
     }
@@ -226,7 +226,7 @@ impl Protocol for Hardened {
         })?;
         match released {
             1 => {
-                forget(caller, slot, &own);
+                forget(caller, slot, &own)?;
                 Ok(())
             }
             0 => self.lost(caller, slot, &own, "it was gone before it was released"),
@@ -246,7 +246,7 @@ impl Protocol for Hardened {
             cmd.arg(&observed).arg(lock.flag());
         })?;
         if let Some(own) = caller.own.get() {
-            forget(caller, slot, &own);
+            forget(caller, slot, &own)?;
         }
         if released < 0 { Err(LockError::OtherToken) } else { Ok(()) }
     }
@@ -297,18 +297,19 @@ impl Hardened {
         own: &Acquisition,
         why: &str,
     ) -> Result<(), LockError> {
-        forget(caller, slot, own);
+        forget(caller, slot, own)?;
         Err(LockError::Lost(why.into()))
     }
 }
 
 /// Forgets an acquisition; what others who share the controller remember is not touched.
-fn forget(caller: &mut Caller<'_>, slot: &TokenSlot, own: &Acquisition) {
+fn forget(caller: &mut Caller<'_>, slot: &TokenSlot, own: &Acquisition) -> Result<(), Killed> {
     caller.own.set(None);
-    caller.link.pause(PausePoint::TokenWrite);
+    caller.link.pause(PausePoint::TokenWrite)?;
     if slot.get().is_some_and(|now| now.token == own.token) {
         slot.set(None);
     }
+    Ok(())
 }
 
 /// All scripts by which the protocol is known on the wire.

@@ -36,7 +36,7 @@ impl Protocol for Legacy {
             return Err(LockError::already_locked(holder.as_ref()));
         }
         set_flag(caller.link, lock, true)?;
-        caller.link.pause(PausePoint::TokenWrite);
+        caller.link.pause(PausePoint::TokenWrite)?;
         let acquisition = Acquisition { token, fence: None, ttl };
         slot.set(Some(acquisition.clone()));
         Ok(acquisition)
@@ -50,7 +50,7 @@ impl Protocol for Legacy {
         lock: &LockName,
         slot: &TokenSlot,
     ) -> Result<(), LockError> {
-        caller.link.pause(PausePoint::TokenRead);
+        caller.link.pause(PausePoint::TokenRead)?;
         let ttl = slot.get().ok_or(LockError::NotOwner)?.ttl;
         ask(caller.link, "EXPIRE", lock.key(), |cmd| {
             cmd.arg(ttl.seconds());
@@ -64,7 +64,7 @@ impl Protocol for Legacy {
         slot: &TokenSlot,
     ) -> Result<(), LockError> {
         if let Some(payload) = stored(caller.link, lock)? {
-            caller.link.pause(PausePoint::TokenRead);
+            caller.link.pause(PausePoint::TokenRead)?;
             match slot.get() {
                 None => return Err(LockError::NotOwner),
                 Some(own) if own.token != *payload.token() => return Err(LockError::OtherToken),
@@ -115,7 +115,7 @@ fn delete(caller: &mut Caller<'_>, lock: &LockName) -> Result<(), LockError> {
 
 fn forget(caller: &mut Caller<'_>, lock: &LockName, slot: &TokenSlot) -> Result<(), LockError> {
     set_flag(caller.link, lock, false)?;
-    caller.link.pause(PausePoint::TokenWrite);
+    caller.link.pause(PausePoint::TokenWrite)?;
     slot.set(None);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{Acquisition, Identity, LockName, Payload, TokenSlot, Ttl};
 use crate::clock::Clock;
-use crate::gate::Link;
+use crate::gate::{Killed, Link};
 use redis::{Cmd, FromRedisValue, RedisError};
 use std::time::Duration;
 
@@ -110,6 +110,9 @@ pub enum LockError {
     /// A write while nobody holds the lock.
     #[error("cannot dump to unlocked db")]
     NotLocked,
+    /// The caller was killed in the middle.
+    #[error(transparent)]
+    Killed(#[from] Killed),
     /// Redis failed.
     #[error("{command} {key}: {source}")]
     Redis {

@@ -6,7 +6,7 @@ use super::chance::Chance;
 use super::strand::{Outside, Strand};
 use super::{Buffer, World};
 use crate::clock::{Clock, Stopped, VirtualClock};
-use crate::gate::{Gate, PausePoint};
+use crate::gate::{Gate, Killed, PausePoint};
 use crate::server::{Connection, ServerError};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -209,8 +209,9 @@ impl Gate for Turn {
         connection.req_packed_commands(commands, offset, count)
     }
 
-    fn pause(&mut self, _point: PausePoint) {
+    fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
         self.give_way();
+        Ok(())
     }
 }
 

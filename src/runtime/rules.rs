@@ -6,7 +6,7 @@ use super::signals::Late;
 use super::tape::error_reply;
 use crate::clock::Clock;
 use crate::engine::requests;
-use crate::gate::{Gate, PausePoint};
+use crate::gate::{Gate, Killed, PausePoint};
 use crate::history::{Event, EventKind};
 use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
@@ -52,6 +52,13 @@ pub(super) struct Fate {
     pub injected: AtomicBool,
     /// What was done to the actor.
     pub events: Mutex<Vec<Event>>,
+}
+
+impl Fate {
+    /// Fails if the actor was killed.
+    pub fn check(&self) -> Result<(), Killed> {
+        if self.crashed.load(Ordering::Relaxed) { Err(Killed) } else { Ok(()) }
+    }
 }
 
 /// A gate with rules in front of another gate.
@@ -198,10 +205,10 @@ impl Gate for Ruled<'_> {
         self.inner.pipeline(connection, commands, offset, count)
     }
 
-    fn pause(&mut self, point: PausePoint) {
-        if !self.fate.crashed.load(Ordering::Relaxed) {
-            self.apply(None, Some(point));
-            self.inner.pause(point);
-        }
+    fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+        self.fate.check()?;
+        self.apply(None, Some(point));
+        self.fate.check()?;
+        self.inner.pause(point)
     }
 }

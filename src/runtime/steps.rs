@@ -64,7 +64,8 @@ impl Strand<'_> {
             Action::Await { signal } => self.world.wait_for(self.clock, signal).map_err(stopped),
             Action::Crash => Err(self.crashed()),
             Action::ForgetToken { lock } => {
-                self.controller(*lock)?.forget_token(&mut self.link);
+                let forgotten = self.controller(*lock)?.forget_token(&mut self.link);
+                forgotten.map_err(|error| self.failure(&error))?;
                 self.forget(*lock);
                 Ok(())
             }

@@ -5,7 +5,7 @@
 use super::World;
 use super::rules::Fate;
 use crate::clock::{Clock, Stopped, VirtualClock};
-use crate::gate::{Gate, PausePoint};
+use crate::gate::{Gate, Killed, PausePoint};
 use crate::scenario::Instance;
 use crate::server::Connection;
 use corosensei::Yielder;
@@ -193,13 +193,12 @@ impl Gate for Seat {
         self.ask(stop, || connection.req_packed_commands(commands, offset, count))
     }
 
-    fn pause(&mut self, point: PausePoint) {
-        if self.is_shared(point)
-            && !self.fate.crashed.load(Ordering::Relaxed)
-            && matches!(self.stop(Stop::Pause(point)), Resume::Crash)
-        {
+    fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+        self.fate.check()?;
+        if self.is_shared(point) && matches!(self.stop(Stop::Pause(point)), Resume::Crash) {
             self.fate.crashed.store(true, Ordering::Relaxed);
         }
+        self.fate.check()
     }
 }
 

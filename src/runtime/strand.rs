@@ -304,9 +304,8 @@ impl<'a> Strand<'a> {
             LockError::AlreadyLocked { .. } => FailureKind::AlreadyLocked,
             LockError::Lost(_) | LockError::OtherToken => FailureKind::LostLock,
             LockError::NotOwner | LockError::NotLocked => FailureKind::Refused,
-            LockError::Redis { .. } if self.fate.crashed.load(Ordering::Relaxed) => {
-                FailureKind::Crashed
-            }
+            LockError::Killed(_) => FailureKind::Crashed,
+            LockError::Redis { .. } if self.fate.check().is_err() => FailureKind::Crashed,
             LockError::Redis { .. } if self.fate.injected.swap(false, Ordering::Relaxed) => {
                 FailureKind::Injected
             }
