@@ -127,6 +127,13 @@ impl Machine {
         Ok(self.choices.get(from as usize..(from + count) as usize).unwrap_or_default())
     }
 
+    /// The choices in a state, if they were asked for before.
+    pub fn known_choices(&self, state: StateId) -> &[Choice] {
+        let known = self.known.get(state as usize).copied().flatten();
+        let (from, count) = known.unwrap_or_default();
+        self.choices.get(from as usize..(from + count) as usize).unwrap_or_default()
+    }
+
     fn find_choices(&mut self, state: StateId) -> Result<(u32, u32), ExploreError> {
         let mut draft = Draft::default();
         self.states.read(state, &mut draft);

@@ -27,7 +27,7 @@ use exhaustive::Exhaustive;
 use machine::Machine;
 use pct::Pct;
 use random::Random;
-use shortest::{Shortest, shortest};
+use shortest::{Among, Shortest, shortest};
 use std::time::Duration;
 use walk::{First, walk};
 
@@ -185,7 +185,13 @@ pub fn explore(
         Some(_) => None,
     };
     let (states, took) = (machine.states() as u64, clock.now());
-    let found = walked.first.iter().map(|first| counterexample(model, &mut machine, first));
+    let among = match (bounds.strategy, walked.stopped_by) {
+        (Strategy::Exhaustive, None | Some(Limit::Preemptions | Limit::Satisfied)) => Among::All,
+        // A bound was hit, or chance draws from what may be too many: nothing more is looked for.
+        _ => Among::Known,
+    };
+    let found = walked.first.iter();
+    let found = found.map(|first| counterexample(model, &mut machine, first, among));
     Ok(Explored {
         protocol: model.protocol.name().into(),
         found: found.collect::<Result<_, _>>()?,
@@ -203,10 +209,11 @@ fn counterexample(
     model: &Model,
     machine: &mut Machine,
     first: &First,
+    among: Among,
 ) -> Result<Counterexample, ExploreError> {
     let property = first.property;
     let differs = |what: String| ExploreError::NotRepeatable(what);
-    let shortest = shortest(machine, property, first.preemptions)?;
+    let shortest = shortest(machine, property, first.preemptions, among)?;
     let Some(Shortest { turns, decisive, preemptions }) = shortest else {
         return Err(differs(format!("{} was seen once only", property.word())));
     };

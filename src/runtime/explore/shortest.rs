@@ -18,6 +18,15 @@ pub(super) struct Shortest {
     pub preemptions: u32,
 }
 
+/// Among which orderings the shortest is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Among {
+    /// All.
+    All,
+    /// Those whose every choice was looked at, where all may be too many.
+    Known,
+}
+
 /// How far a way is: preemptions, misfortunes, steps.
 type Cost = (u32, u32, u32);
 /// A state, and whose step was last before it.
@@ -25,11 +34,13 @@ type Spot = (StateId, Option<usize>);
 /// The shortest known way to each spot: its cost, and the last choice with the spot before it.
 type Best = FxHashMap<Spot, (Cost, Option<(Spot, Choice)>)>;
 
-/// The shortest ordering that violates a property, among those with at most so many preemptions.
+/// The shortest ordering that violates a property, among those with at most so many preemptions:
+/// of all that there are, or only of those whose steps are known.
 pub(super) fn shortest(
     machine: &mut Machine,
     property: Property,
     most: u32,
+    of: Among,
 ) -> Result<Option<Shortest>, ExploreError> {
     let first: Spot = (machine.first(), None);
     let mut best = Best::default();
@@ -44,7 +55,10 @@ pub(super) fn shortest(
             return finish(machine, &best, spot, cost.0).map(Some);
         }
         let last_goes_on = last.is_some_and(|last| machine.goes_on(state, last));
-        let choices = machine.choices(state)?;
+        let choices = match of {
+            Among::All => machine.choices(state)?,
+            Among::Known => machine.known_choices(state),
+        };
         let at = At { state, depth: 0, last, last_goes_on, preemptions: cost.0, choices };
         for choice in choices {
             let preemptions = cost.0 + u32::from(at.preempts(choice));

@@ -5,6 +5,7 @@ mod brute;
 mod generate;
 mod preemptions;
 mod reduction;
+mod regressions;
 mod repeatable;
 mod walks;
 

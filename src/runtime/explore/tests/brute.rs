@@ -61,13 +61,15 @@ impl<'a> Brute<'a> {
         Self { chance: Some(Chance::new(seed)), ..Self::new(machine, bounds) }
     }
 
-    /// Runs the next ordering.
+    /// Runs the next ordering. The machine must have found what the checkers find.
     pub fn run(&mut self, model: &Model) -> (Ordering, Outcome) {
         self.now = Ordering { state: self.machine.first(), ..Ordering::default() };
         let (turns, outcome) = improvise(model, self).unwrap();
         assert_eq!(self.now.turns, turns, "the leases that ended at last");
         let ended = self.machine.choices(self.now.state).unwrap().is_empty();
         assert!(ended, "the machine has not ended after {}", shown(model, &turns));
+        let found = found_by_check(&outcome);
+        assert_eq!(self.machine.found(self.now.state), found, "{}", shown(model, &turns));
         (std::mem::take(&mut self.now), outcome)
     }
 

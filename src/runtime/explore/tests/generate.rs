@@ -57,7 +57,7 @@ impl Writer {
         self.text.push_str("steps = [\n");
         let lock = self.lock();
         let acquire = self.acquire(lock);
-        let mut steps = match self.chance.below(5) {
+        let mut steps = match self.chance.below(6) {
             // What can go wrong at all takes an acquire and a few steps more.
             0 => vec![format!("{{ {acquire} }}")],
             1 if most > 1 => {
@@ -66,6 +66,10 @@ impl Writer {
             2 if most > 1 => vec![
                 format!("{{ {acquire} }}"),
                 format!("{{ redis = [\"DEL\", \"{{key}}\"], lock = \"l{lock}\" }}"),
+            ],
+            3 if most > 1 => vec![
+                format!("{{ {acquire} }}"),
+                format!("{{ release = \"l{lock}\", go_on = true }}"),
             ],
             _ => vec![self.step(1)],
         };

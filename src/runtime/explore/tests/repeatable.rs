@@ -111,3 +111,14 @@ fn what_does_not_run_the_same_way_twice_is_an_error() {
     let error = explore(&model, &bounds(Timing::Async, 0, 0), &mut |_| true).unwrap_err();
     assert!(matches!(error, ExploreError::NotRepeatable(_)), "{error}");
 }
+/// The shortest counterexample is looked for among what is known then: what is too large to explore
+/// is too large to look for it everywhere.
+#[test]
+fn chance_does_not_end_in_a_search_through_everything() {
+    let model = model(&builtin("thundering_herd"), &Legacy, Timing::Async).unwrap();
+    let strategy = Strategy::Random { seed: 3 };
+    let bounds = Bounds { strategy, max_schedules: Some(20), ..bounds(Timing::Async, 1, 1) };
+    let explored = explored(&model, &bounds);
+    assert_eq!(explored.stopped_by, Some(Limit::Schedules));
+    assert!(!explored.found.is_empty() && explored.states < 50_000, "{}", explored.states);
+}

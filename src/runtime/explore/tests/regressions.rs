@@ -1,0 +1,92 @@
+//! What exploration once got wrong, each in the smallest scenario that shows it.
+
+use super::*;
+
+/// A scenario with one lock and these actors.
+fn scenario(actors: &str) -> Scenario {
+    let head = "format = 1\nname = \"small\"\ntitle = \"Small.\"\ntext = \"Small.\"\nhazards = []\n\
+                [locks.main]\n";
+    Scenario::parse("small.toml", &format!("{head}{actors}")).unwrap()
+}
+
+fn explored(actors: &str, protocol: &'static dyn Protocol, timing: Timing) -> Explored {
+    let model = model(&scenario(actors), protocol, timing).unwrap();
+    explore(&model, &bounds(timing, 0, 0), &mut |_| true).unwrap()
+}
+
+fn found(explored: &Explored) -> Vec<Property> {
+    let mut found: Vec<_> = explored.found.iter().map(|it| it.property).collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn where_nothing_can_be_chosen_there_is_one_ordering() {
+    let actors = "[[actors]]\nname = \"idle\"\nstart = \"after\"\ndelay = \"0s\"\n\
+                  instance = \"own\"\nsteps = [ { sleep = \"1s\" } ]\n";
+    for timing in Timing::ALL {
+        let explored = explored(actors, &Legacy, timing);
+        assert_eq!((explored.orderings, explored.orderings_run), (Some(1.0), 1));
+        assert_eq!((explored.stopped_by, explored.depth), (None, 0));
+    }
+}
+
+/// `replace_token` watches the key, reads it, and changes it in a transaction.
+#[test]
+fn who_watches_a_key_can_change_it_unless_somebody_else_did() {
+    let one = "[[actors]]\nname = \"owner\"\nstart = \"after\"\ndelay = \"0s\"\n\
+               instance = \"own\"\nsteps = [ { acquire = \"main\" }, { replace_token = \"main\" } ]\n";
+    let alone = explored(one, &Legacy, Timing::Strict);
+    assert_eq!(found(&alone), [Property::StuckLock, Property::TokenDrift]);
+    // The key holds at last what it held at first, and was changed all the same.
+    let two = "[[actors]]\nname = \"other\"\nstart = \"after\"\ndelay = \"0s\"\n\
+               instance = \"own\"\nsteps = [ { redis = [\"PERSIST\", \"{key}\"] },\n\
+               { redis = [\"PEXPIRE\", \"{key}\", \"21600000\"] } ]\n";
+    let model = model(&scenario(&format!("{one}{two}")), &Legacy, Timing::Strict).unwrap();
+    let bounds = bounds(Timing::Strict, 0, 0);
+    let mut machine = Machine::new(&model, &bounds).unwrap();
+    let mut brute = brute::Brute::new(&mut machine, &bounds);
+    let mut refused = 0;
+    loop {
+        let (_, outcome) = brute.run(&model);
+        let failed = |event: &crate::history::Event| matches!(&event.kind, EventKind::Failed { operation, .. } if operation.verb == "replace_token");
+        refused += u32::from(outcome.history.events.iter().any(failed));
+        if !brute.next() {
+            break;
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn to_go_on_while_another_one_sleeps_is_no_preemption() {
+    let actors = "[[actors]]\nname = \"a\"\nstart = \"after\"\ndelay = \"0s\"\ninstance = \"own\"\n\
+                  steps = [ { acquire = \"main\" }, { pause = \"1s\" }, { release = \"main\" } ]\n\
+                  [[actors]]\nname = \"b\"\nstart = \"after\"\ndelay = \"1s\"\ninstance = \"own\"\n\
+                  steps = [ { force_release = \"main\" } ]\n";
+    let explored = explored(actors, &Legacy, Timing::Strict);
+    let foreign = explored.found.iter().find(|it| it.property == Property::SilentLoss);
+    assert_eq!(foreign.map(|it| it.preemptions), Some(0), "{:?}", found(&explored));
+}
+
+/// A registry that looks and inserts in two steps replaces the controller of somebody who has it
+/// still, and whose token it remembers.
+#[test]
+fn a_controller_that_was_replaced_is_looked_at_in_the_end() {
+    let actors = "[[actors]]\nname = \"a\"\nstart = \"after\"\ndelay = \"0s\"\n\
+                  instance = \"shared\"\nsteps = [ { acquire = \"main\" }, { evict = \"main\" } ]\n\
+                  [[actors]]\nname = \"b\"\nstart = \"after\"\ndelay = \"0s\"\n\
+                  instance = \"racy\"\nsteps = [ { get_instance = \"main\" } ]\n";
+    let model = model(&scenario(actors), &Legacy, Timing::Strict).unwrap();
+    let bounds = bounds(Timing::Strict, 0, 0);
+    let mut machine = Machine::new(&model, &bounds).unwrap();
+    let mut brute = brute::Brute::new(&mut machine, &bounds);
+    loop {
+        let (_, outcome) = brute.run(&model);
+        let found = found_by_check(&outcome);
+        assert!(found.contains(Property::TokenDrift), "{found:?}");
+        if !brute.next() {
+            break;
+        }
+    }
+}
