@@ -184,12 +184,13 @@ fn junit_has_a_test_case_a_scenario_and_findings_in_the_failure() {
     let ended = program(&place, &[&what[..], &["--format", "junit"]].concat());
     ended.exits(2);
     for part in [
-        r#"tests="4" skipped="0" errors="1" failures="1""#,
+        r#"tests="5" skipped="0" errors="1" failures="1""#,
         r#"<testcase name="good" classname="own/b_good.toml" time="0.040"/>"#,
         r#"<failure message="1 of 1 expectations not met" type="unexpected">expected succeeded: 1; found 2"#,
         r#"<testcase name="own/a_broken.toml" classname="nodb-trigger">"#,
         r#"<error message="own/a_broken.toml:5:1: "#,
         r#"<testcase name="thundering_herd" classname="nodb-trigger" time="2.000"/>"#,
+        r#"<testcase name="explore thundering_herd"#,
     ] {
         assert!(ended.stdout.contains(part), "no {part} in {}", ended.stdout);
     }

@@ -66,9 +66,9 @@ fn what_goes_well_crashes_and_lost_replies_are_the_same_on_both_servers() {
     let redis = redis_or_skip!();
     let place = Place::new();
     let cases = [
-        ("legacy", "1x5.2x7", 0),
-        ("legacy", "c1.2x2:stuck_lock", 0),
-        ("legacy", "l1.2x2:stuck_lock", 0),
+        ("legacy", "1x6.2x8", 0),
+        ("legacy", "1.c1.2x3:stuck_lock", 0),
+        ("legacy", "1.l1.2x3:stuck_lock", 0),
         ("hardened", "1x4.e1.2x4.1.2x3", 0),
         ("hardened", "1x4.e1.2x4.1.2x3:lost_update", 1),
     ];
@@ -205,7 +205,7 @@ fn where_it_parts_is_said_and_that_the_scenario_has_changed() {
     let text = schedule("legacy", "async", "1x4.2x2.e1.2x2");
     replay(&place, &text, &[]).refuses(4, &["but it has ended"]);
     let ended = replay(&place, &text, &["--redis", &redis.url()]);
-    ended.refuses(4, &["the replay parted from the schedule", "turn 7 of 7"]);
+    ended.refuses(4, &["the replay parted from the schedule", "turn 9 of 9"]);
     let digest = text.split(['@', ':']).nth(2).unwrap();
     let other = text.replace(digest, "0badcafe");
     replay(&place, &other, &[]).exits(4).says(&[

@@ -172,7 +172,13 @@ fn unmet(report: &Report) -> Vec<String> {
 }
 
 fn verdict(runs: &Runs) -> Cell {
-    let all = runs.0.len();
+    let explorations = runs.explorations().count();
+    let scenarios = runs.0.len() - explorations;
+    let all = match explorations {
+        0 => format!("{scenarios} scenarios"),
+        1 => format!("{scenarios} scenarios and 1 exploration"),
+        many => format!("{scenarios} scenarios and {many} explorations"),
+    };
     let explored = |verdict| runs.explorations().filter(move |it| it.verdict == verdict).count();
     let with = |verdict| {
         runs.reports().filter(|report| report.verdict == verdict).count() + explored(verdict)
@@ -188,9 +194,9 @@ fn verdict(runs: &Runs) -> Cell {
         }
     }
     if parts.is_empty() {
-        return cell(format!("EXPECTED: all {all} scenarios ended as expected."), Tone::Good);
+        return cell(format!("EXPECTED: all {all} ended as expected."), Tone::Good);
     }
-    let counts = format!("of {all} scenarios, {}.", parts.join(", "));
+    let counts = format!("of {all}, {}.", parts.join(", "));
     if failed > 0 {
         cell(format!("FAILED: {counts}"), Tone::Bad)
     } else if unexpected > 0 {
