@@ -43,7 +43,7 @@ pub fn explore(clients: u64, protocol: &str, strategy: Strategy) -> Result<Explo
         [] => "; nothing found".into(),
         found => format!("; found: {}", found.join(", ")),
     };
-    if let Some(limit) = explored.stopped_by.filter(|limit| *limit != Limit::Drawn) {
+    if let Some(limit) = explored.stopped_by.filter(|limit| *limit != Limit::Schedules) {
         note += &format!("; stopped by {limit:?}");
     }
     Ok(Explored {
@@ -72,6 +72,7 @@ fn model(clients: u64, protocol: &str) -> Result<Model, String> {
             timing: Timing::Async,
             parameters: vec![("clients".into(), clients.to_string())],
             turns: Vec::new(),
+            shows: None,
         },
     })
 }

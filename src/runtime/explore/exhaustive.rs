@@ -6,7 +6,7 @@ use super::walk::{At, Strategy};
 use rustc_hash::FxHashSet;
 
 /// Up to how many preemptions are tried one by one, before any number is.
-const STAIRS: u32 = 3;
+const STAIRS: u32 = 2;
 const ANY: u32 = u32::MAX;
 /// More preemptions than any bound that is tried one by one.
 const UNMET: u32 = u32::MAX;
