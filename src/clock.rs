@@ -4,6 +4,10 @@
 //! run on it takes no time and gives the same result each time. Both can be stopped: who sleeps on a
 //! stopped clock is told so at once, which is how Ctrl-C and `--timeout` reach every actor.
 
+mod words;
+
+pub use words::in_words;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -13,8 +13,8 @@
 //! | [`lock`] | the shared lock library |
 //! | [`controller`] | a state file guarded by a lock |
 //! | [`scenario`] | the file format, parameters, the plan |
-//! | [`runtime`] | actors running steps |
-//! | [`report`] | the report as plain data, and its writers |
+//! | [`runtime`] | actors running steps: once, in every order, or in a given one |
+//! | [`report`] | reports and pictures as plain data, and their writers |
 //! | [`cli`] | arguments, exit codes |
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]

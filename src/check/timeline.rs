@@ -25,6 +25,15 @@ impl Span {
     }
 }
 
+/// A fault.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault<'a> {
+    /// A lease ended by itself.
+    LeaseEnded,
+    /// Something was done on purpose, in these words.
+    OnPurpose(&'a str),
+}
+
 /// One command or fault.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deed<'a> {
@@ -34,8 +43,8 @@ pub(super) struct Deed<'a> {
     pub actor: Option<usize>,
     /// In which step.
     pub step: Option<usize>,
-    /// What was done on purpose, if it was a fault.
-    pub fault: Option<&'a str>,
+    /// What it was, if it was a fault.
+    pub fault: Option<Fault<'a>>,
 }
 
 /// One acquisition, from its beginning to what proves its end.
@@ -211,7 +220,12 @@ pub(super) fn read<'a>(story: &Story<'a>) -> Vec<Line<'a>> {
         let before = last.map_or(received, |last| std::mem::replace(last, received));
         let (sent, effects, fault) = match &event.kind {
             EventKind::Command(command) => (command.sent, &command.effects, None),
-            EventKind::Fault { what, effects } => (before, effects, Some(what.as_str())),
+            EventKind::Fault { effects, lease_of: Some(_), .. } => {
+                (before, effects, Some(Fault::LeaseEnded))
+            }
+            EventKind::Fault { what, effects, .. } => {
+                (before, effects, Some(Fault::OnPurpose(what)))
+            }
             EventKind::Left(left) => {
                 let reader = readers.get_mut(left.lock).filter(|_| active == 0);
                 if let Some(reader) = reader {

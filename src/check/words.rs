@@ -1,9 +1,11 @@
 //! Names, times and clauses for findings.
 
 use super::story::Story;
-use super::timeline::{Deed, Line, Shows, Span};
+use super::timeline::{Deed, Fault, Line, Shows, Span};
+use crate::clock::in_words;
 use crate::history::Moment;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// No name takes more characters than this.
 const LONGEST_NAME: usize = 60;
@@ -33,8 +35,10 @@ impl<'a> Words<'a> {
 
     /// What did something: `A's release`, `A`, or the fault's own words.
     pub fn deed(self, deed: &Deed<'_>) -> String {
-        if let Some(fault) = deed.fault {
-            return format!("the fault \"{}\"", shortened(fault));
+        match deed.fault {
+            Some(Fault::LeaseEnded) => return "the end of the lease".into(),
+            Some(Fault::OnPurpose(what)) => return format!("the fault \"{}\"", shortened(what)),
+            None => {}
         }
         match (deed.actor, self.story.verb(deed.step)) {
             (Some(_), Some(verb)) => format!("{}'s {}", self.actor(deed.actor), shortened(verb)),
@@ -70,10 +74,11 @@ impl<'a> Words<'a> {
         Some(match (ran_out, end.shows) {
             (Some(ran_out), Shows::Overwritten | Shows::Cleared) if must => ran_out,
             (Some(ran_out), Shows::Free) if may => ran_out,
-            (_, Shows::Deleted) if end.deed.fault.is_some() => {
-                format!("{deed} took {whose}'s lock away at {at}")
-            }
-            (_, Shows::Deleted) => format!("{deed} deleted {whose}'s lock at {at}"),
+            (_, Shows::Deleted) => match end.deed.fault {
+                Some(Fault::LeaseEnded) => format!("{whose}'s lease ended at {at}"),
+                Some(Fault::OnPurpose(_)) => format!("{deed} took {whose}'s lock away at {at}"),
+                None => format!("{deed} deleted {whose}'s lock at {at}"),
+            },
             (_, Shows::Overwritten) => format!("{deed} overwrote {whose}'s lock at {at}"),
             (_, Shows::Free | Shows::Cleared) => format!("{whose}'s lock was gone by {at}"),
         })
@@ -101,14 +106,9 @@ pub(super) fn token(token: &str) -> String {
     shown
 }
 
-/// A moment or a duration in seconds, exact, with at least three decimals.
+/// A moment or a duration.
 pub(super) fn time(nanoseconds: u64) -> String {
-    let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-    let mut text = format!("{seconds}.{rest:09}");
-    let spare = text.len() - text.trim_end_matches('0').len();
-    text.truncate(text.len() - spare.min(6));
-    text.push_str(" s");
-    text
+    in_words(Duration::from_nanos(nanoseconds))
 }
 
 /// Names one after the other: `A, B and C`; many are cut short.

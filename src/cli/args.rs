@@ -12,7 +12,7 @@ mod scenario;
 
 pub use commands::{CatalogueFormat, CheckFormat, Request, RunArgs};
 pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
-pub use flags::{Color, Format, LockProtocol, ReportOptions, RunOptions};
+pub use flags::{Color, DEFAULT_DIRECTORY, Format, LockProtocol, ReportOptions, RunOptions};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
 

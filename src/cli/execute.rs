@@ -1,6 +1,7 @@
 //! Runs one scenario once, under the options of the command line: from the scenario to the report
 //! and the exit status. Prints nothing.
 
+use super::again;
 use super::args::RunOptions;
 use super::exit::Exit;
 use super::model::protocol;
@@ -11,7 +12,7 @@ use super::staged::{Staged, Staging, staged};
 use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::history::History;
 use crate::lock::{RunDirectory, RunGroup, Ttl};
-use crate::report::Report;
+use crate::report::{Report, Verdict};
 use crate::runtime::{Ending, Outcome, Time, World, longest};
 use crate::scenario::{Plan, Scenario, Value};
 use crate::server::Server;
@@ -65,6 +66,9 @@ pub(super) fn execute(
         staged(&world, staging, || world.run().map_err(environment))?;
     let mut report = Report::new(&world, &outcome, [notices, kept.clone(), left.clone()].concat());
     report.file = job.file.map(str::to_owned);
+    if options.virtual_time && report.verdict == Verdict::Unexpected {
+        report.replay = Some(again::command(job, world.plan(), seed));
+    }
     let (exit, why) = exit(&report, &outcome);
     let exit = match (exit, world.time().clock().check()) {
         // Whatever came of it then, it was on the way out.

@@ -38,11 +38,7 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
 }
 
 /// Writes the report of one scenario.
-pub(super) fn write(
-    report: Report,
-    options: &ReportOptions,
-    output: Output,
-) -> Result<(), Refusal> {
+fn write(report: Report, options: &ReportOptions, output: Output) -> Result<(), Refusal> {
     let style = terminal::style(options.color, options.output.is_some());
     let written = output.write(|out| match options.format {
         Format::Json => json::write(&report, out),

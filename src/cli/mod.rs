@@ -17,6 +17,7 @@
 //! | `signals` | Ctrl-C and SIGTERM |
 //! | [`exit`] | the exit codes |
 
+mod again;
 pub mod args;
 mod catalogue;
 mod check;

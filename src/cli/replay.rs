@@ -1,14 +1,14 @@
 //! `replay`: a schedule again, on an embedded server or a real one.
 
-use super::args::ReplayArgs;
+use super::args::{Format, ReplayArgs};
 use super::exit::Exit;
 use super::output::Output;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
-use super::{ServerUrl, fire, github, say, schedule};
+use super::{ServerUrl, github, say, schedule, terminal};
 use crate::clock::{Stopped, WallClock};
-use crate::report::{Report, Verdict};
+use crate::report::{Entry, Replay, Report, Verdict, json, junit, table};
 use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
 use crate::scenario::Scenario;
 use crate::server::Server;
@@ -55,13 +55,25 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
         file.write(|out| outcome.history.write(out)).map_err(environment)?;
     }
     let report = report(&world, &outcome, file, [notices, left].concat());
+    github::annotate([&report], args.report.quiet);
     let mut exit = Exit::from(report.verdict);
     if !is_clean {
         exit = Exit::worst([exit, Exit::Environment]);
     }
-    github::annotate([&report], args.report.quiet);
-    fire::write(report, &args.report, output)?;
+    let replay = Replay::new(report, world.plan(), &outcome.history, schedule.shows);
+    write(replay, args, output)?;
     Ok(exit)
+}
+
+fn write(replay: Replay, args: &ReplayArgs, output: Output) -> Result<(), Refusal> {
+    let options = &args.report;
+    let style = terminal::style(options.color, options.output.is_some());
+    let written = output.write(|out| match options.format {
+        Format::Json => json::write(&replay, out),
+        Format::Table => table::write_replay(&replay, args.all, style, out),
+        Format::Junit => junit::write(&[Entry::Report(Box::new(replay.report))], out),
+    });
+    written.map_err(environment)
 }
 
 /// What came of a replay that went to its end.

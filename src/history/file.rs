@@ -155,7 +155,9 @@ impl Head {
                 | EventKind::Completed(operation)
                 | EventKind::Failed { operation, .. } => operation.lock.is_none_or(is_known),
                 EventKind::Command(command) => all(&command.effects),
-                EventKind::Fault { effects, .. } => all(effects),
+                EventKind::Fault { effects, lease_of, .. } => {
+                    all(effects) && lease_of.is_none_or(is_known)
+                }
                 EventKind::Left(left) => is_known(left.lock),
                 EventKind::Started | EventKind::Ended { .. } => true,
             }

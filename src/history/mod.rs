@@ -114,6 +114,9 @@ pub enum EventKind {
         /// What it did to the locks.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         effects: Vec<Effect>,
+        /// The lock whose lease ended by itself, if that is what it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease_of: Option<usize>,
     },
     /// The actor ended.
     Ended {
@@ -123,6 +126,19 @@ pub enum EventKind {
     },
     /// How a lock was left when all actors had ended.
     Left(Left),
+}
+
+impl EventKind {
+    /// Something that was done on purpose.
+    pub fn fault(what: String, effects: Vec<Effect>) -> Self {
+        Self::Fault { what, effects, lease_of: None }
+    }
+
+    /// The lease of a lock ended by itself. `token` is that of the acquisition, where it is known.
+    pub fn lease_ended(lock: usize, key: &str, token: Option<String>) -> Self {
+        let effects = vec![Effect { lock, change: Change::Deleted { token } }];
+        Self::Fault { what: format!("the TTL of {key} ended"), effects, lease_of: Some(lock) }
+    }
 }
 
 /// A step, or a part of one (`locked` is made of several).

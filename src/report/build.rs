@@ -62,6 +62,7 @@ impl Report {
             expectations,
             verdict,
             notices,
+            replay: None,
             repetition: None,
         }
     }

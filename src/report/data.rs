@@ -45,6 +45,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// What the user should know besides: leftovers cleaned, things that could not be cleaned.
     pub notices: Vec<String>,
+    /// The command that runs it again, if it did not go as expected and can be had again.
+    pub replay: Option<String>,
     /// What came of all runs, where there were several; the rest is about one of them.
     pub repetition: Option<Repetition>,
 }

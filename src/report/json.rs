@@ -55,7 +55,7 @@ mod tests {
                 "expectations",
                 "verdict",
             ],
-            &["title", "clock", "notices", "findings", "file", "seed", "repetition"],
+            &["title", "clock", "notices", "findings", "file", "seed", "replay", "repetition"],
         );
         check(
             &json["summary"],

@@ -84,6 +84,9 @@ fn story(report: &Report) -> String {
     if let Some(seed) = report.seed {
         let _ = writeln!(text, "seed {seed}, protocol {}", report.protocol);
     }
+    if let Some(command) = &report.replay {
+        let _ = writeln!(text, "replay: {command}");
+    }
     text
 }
 

@@ -17,6 +17,7 @@ pub mod markdown;
 #[cfg(test)]
 mod mutants;
 mod repetition;
+mod replay;
 mod runs;
 #[cfg(test)]
 mod samples;
@@ -28,6 +29,7 @@ pub use data::{ActorRow, ExpectationRow, FindingRow, Report, SnapshotRow, Summar
 pub use exploration::Exploration;
 pub use judgement::{FairnessRow, Judgement, Share};
 pub use repetition::{OutcomeTally, Repetition, Tally};
+pub use replay::Replay;
 pub use runs::{Cause, Entry, Failure, Runs};
 pub use table::Style;
 pub use wording::{escape, large};

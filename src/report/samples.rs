@@ -37,6 +37,7 @@ fn report(scenario: &str, title: &str) -> Report {
         expectations: Vec::new(),
         verdict: Verdict::Expected,
         notices: Vec::new(),
+        replay: None,
         repetition: None,
     }
 }

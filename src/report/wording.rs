@@ -1,5 +1,8 @@
 //! How single values are said to a person: durations, names from outside, shortened tokens.
 
+use crate::clock::in_words;
+use std::time::Duration;
+
 /// Makes text from outside fit for a terminal: what would move the cursor, change colours, reorder
 /// or hide characters is spelled out.
 ///
@@ -28,23 +31,17 @@ fn is_invisible(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A duration with as many digits as a person needs: `84 us`, `5.8 ms`, `350 ms`, `2.004 s`,
-/// `4 min 59 s`, `5 h 59 min`.
+/// How long something took, with as many digits as a table needs: `84 us`, `5.8 ms`, `350 ms`,
+/// `2.004 s`, `4 min 59 s`, `5 h 59 min`.
 pub(super) fn duration(milliseconds: f64) -> String {
     // A cast from f64 saturates: negative and NaN become 0.
     let us = (milliseconds * 1000.0).round() as u64;
-    let ms = us.saturating_add(500) / 1000;
-    if us < 1000 {
-        format!("{us} us")
-    } else if us < 9950 {
-        format!("{:.1} ms", us as f64 / 1000.0)
-    } else if ms < 1000 {
-        format!("{ms} ms")
-    } else if ms < 60_000 {
-        format!("{}.{:03} s", ms / 1000, ms % 1000)
-    } else {
-        long(ms / 1000)
-    }
+    let digits = match us {
+        0..1000 => 1,
+        1000..9950 => 100,
+        _ => 1000,
+    };
+    in_words(Duration::from_micros(us.saturating_add(digits / 2) / digits * digits))
 }
 
 /// What is left of a TTL, from Redis's answer to PTTL. Rounded down: nobody should read that more is
@@ -52,25 +49,10 @@ pub(super) fn duration(milliseconds: f64) -> String {
 pub(super) fn ttl_left(milliseconds: i64) -> String {
     match u64::try_from(milliseconds) {
         Ok(ms) if ms < 60_000 => duration(ms as f64),
-        Ok(ms) => long(ms / 1000),
+        Ok(ms) => in_words(Duration::from_secs(ms / 1000)),
         Err(_) if milliseconds == -1 => "no TTL: never ends".into(),
         Err(_) => "-".into(),
     }
-}
-
-/// A minute and more, in its two largest units.
-fn long(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (size, unit) in UNITS {
-        if rest >= size || !parts.is_empty() {
-            parts.push(format!("{} {unit}", rest / size));
-            rest %= size;
-        }
-    }
-    parts.truncate(2);
-    parts.join(" ")
 }
 
 /// How many characters tell these tokens apart: eight, or more where eight are the same.
@@ -129,7 +111,7 @@ mod tests {
             (-3.0, "0 us"),
             (f64::NAN, "0 us"),
             (0.084, "84 us"),
-            (0.9996, "1.0 ms"),
+            (0.9996, "1 ms"),
             (5.84, "5.8 ms"),
             (9.96, "10 ms"),
             (350.2, "350 ms"),

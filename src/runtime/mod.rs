@@ -1,7 +1,24 @@
 //! Runs a plan: actors take their steps, and what happens becomes a history and snapshots.
 //!
 //! Actors that follow each other form a *strand*; each strand is an OS thread on the wall clock, or
-//! a coroutine on a virtual one. Both run the same code over the same lock library.
+//! a coroutine on a virtual one. All ways of running a plan run the same code over the same lock
+//! library:
+//!
+//! | way | what decides the order |
+//! |---|---|
+//! | [`World::run`] | the machine, or the virtual clock and a seed |
+//! | [`explore`](fn@explore) | nobody: every ordering is tried, in coroutines |
+//! | [`World::replay`] | a [`Schedule`], in coroutines, or in threads on a real server |
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `steps`, `tape`, `stops`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
+//! | `threads`, `coroutines`, `strand`, `volley`, `signals`, `chance` | actors side by side, and who goes first |
+//! | `longest` | how long a plan may take |
+//! | `model`, `schedule` | what is explored, and an ordering of it as text |
+//! | `explore` | the orderings, the strategies, the shortest counterexamples |
+//! | `replay` | one ordering again |
+//! | `stage` | what is prepared before a run, and put back after it |
 
 mod chance;
 mod coroutines;

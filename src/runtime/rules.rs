@@ -156,7 +156,7 @@ impl Ruled<'_> {
         let event = Event {
             moment: self.world.moment(),
             actor: Some(self.fate.actor.load(Ordering::Relaxed)),
-            kind: EventKind::Fault { what: format!("{}: {what}", rule.name), effects: Vec::new() },
+            kind: EventKind::fault(format!("{}: {what}", rule.name), Vec::new()),
         };
         super::lock(&self.fate.events).push(event);
     }

@@ -470,13 +470,12 @@ impl World {
         };
         let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
         let effects = gone.into_iter().map(deleted).collect();
-        self.note_fault(self.moment(), what, effects);
+        self.note_fault(self.moment(), EventKind::fault(what, effects));
         Ok(())
     }
 
     /// Writes down what befell the server.
-    pub(super) fn note_fault(&self, moment: Moment, what: String, effects: Vec<Effect>) {
-        let kind = EventKind::Fault { what, effects };
+    pub(super) fn note_fault(&self, moment: Moment, kind: EventKind) {
         lock(&self.late_events).push(Event { moment, actor: None, kind });
     }
 }

@@ -92,7 +92,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
         (operation(), failure())
             .prop_map(|(operation, failure)| EventKind::Failed { operation, failure }),
         command.prop_map(EventKind::Command),
-        (any::<String>(), effects()).prop_map(|(what, effects)| EventKind::Fault { what, effects }),
+        (any::<String>(), effects(), prop::option::of(0..3usize))
+            .prop_map(|(what, effects, lease_of)| EventKind::Fault { what, effects, lease_of }),
         prop::option::of(failure()).prop_map(|failure| EventKind::Ended { failure }),
         left.prop_map(EventKind::Left),
     ]

@@ -73,6 +73,39 @@ fn one_file_of_ones_own_has_the_whole_report_on_any_clock() {
     assert_eq!(place.everything(), before);
 }
 
+/// The command that a report gives to run it again, without the program's name.
+fn replay_line(stdout: &str) -> Vec<&str> {
+    let lines: Vec<_> = stdout.lines().filter_map(|line| line.strip_prefix("replay: ")).collect();
+    let [line] = lines.as_slice() else { panic!("{stdout}") };
+    line.strip_prefix("nodb-trigger ").unwrap().split(' ').collect()
+}
+
+#[test]
+fn what_was_not_as_expected_says_how_to_have_it_again() {
+    let place = Place::new();
+    fs::write(place.at("own.toml"), scenario("own", 3)).unwrap();
+    let flags = ["--virtual", "--seed=7", "--lock=hardened", "--wait=30s"];
+    let herd = ["thundering_herd", "here", "--threads=3"];
+    let own = ["run", "own.toml", "--directory=here"];
+    for what in [&herd[..], &own] {
+        let ended = program(&place, &[what, &flags].concat());
+        ended.exits(1);
+        let again = replay_line(&ended.stdout);
+        for flag in ["--virtual", "--seed", "--lock", "--wait", "here"] {
+            assert!(again.contains(&flag), "{again:?}");
+        }
+        assert_eq!(program(&place, &again).stdout, ended.stdout);
+    }
+    let json = program(&place, &["run", "own.toml", "--virtual", "--format=json"]).json();
+    let command = "nodb-trigger run own.toml --virtual";
+    assert_eq!(json["reports"][0]["replay"], command);
+    let several = program(&place, &["run", "own.toml", "rapid_sequential", "--virtual"]);
+    several.exits(1);
+    assert_eq!(format!("nodb-trigger {}", replay_line(&several.stdout).join(" ")), command);
+    let good = program(&place, &["rapid_sequential", "--virtual", "--format=json"]).json();
+    assert!(good["replay"].is_null());
+}
+
 #[test]
 fn a_broken_file_is_said_with_its_place_and_stops_no_other() {
     let place = place_with_files();

@@ -44,8 +44,35 @@ fn a_schedule_shows_again_what_it_shows_and_the_same_bytes_each_time() {
     let json = first.json();
     assert_eq!((&json["clock"], &json["server"]), (&"virtual".into(), &"embedded".into()));
     assert_eq!(json["verdict"], "expected");
+    let lanes = json["lanes"].as_array().unwrap();
+    let marked: Vec<_> = lanes.iter().filter(|row| !row["mark"].is_null()).collect();
+    assert_eq!(marked.len(), 1);
+    assert_eq!(marked[0]["mark"], "deletes rival's lock");
     assert_eq!(replay(&place, &text, &["--format", "json"]).stdout, first.stdout);
     place.is_empty();
+}
+
+#[test]
+fn the_picture_comes_first_and_all_of_it_and_the_locks_if_that_is_wanted() {
+    let place = Place::new();
+    let text = schedule("legacy", "async", FOREIGN_RELEASE);
+    let short = replay(&place, &text, &[]);
+    short.exits(0);
+    let last = "EXPECTED: it shows foreign_release again.\n";
+    assert!(short.stdout.ends_with(last), "{}", short.stdout);
+    let lines: Vec<_> = short.stdout.lines().collect();
+    let header = lines.iter().position(|line| line.starts_with("step  holder")).unwrap();
+    assert!(header < 6, "{}", short.stdout);
+    for (part, always) in
+        [("<-- deletes rival's lock", true), ("2/2 succeeded", false), ("redis lock exists", false)]
+    {
+        assert_eq!(short.stdout.contains(part), always, "{part}: {}", short.stdout);
+    }
+    let all = replay(&place, &text, &["--all"]);
+    for part in ["<-- deletes rival's lock", "2/2 succeeded", "redis lock exists"] {
+        assert!(all.stdout.contains(part), "no {part:?} in {}", all.stdout);
+    }
+    assert!(all.stdout.lines().count() > lines.len() && !all.stdout.contains("do not matter"));
 }
 
 #[test]

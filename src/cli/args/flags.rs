@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where a run happens if nobody says (contract, section 1).
-pub(super) const DEFAULT_DIRECTORY: &str = "/tmp/debug_locks";
+pub const DEFAULT_DIRECTORY: &str = "/tmp/debug_locks";
 /// The bounds of `--timeout`.
 const TIMEOUT: (Duration, Duration) =
     (Duration::from_millis(1), Duration::from_secs(365 * 24 * 3600));

@@ -2,7 +2,8 @@
 
 use super::super::redact::ServerUrl;
 use super::flags::{
-    DEFAULT_DIRECTORY, ReportOptions, help_flag, report_flags, report_options, run_flags, value,
+    DEFAULT_DIRECTORY, ReportOptions, help_flag, report_flags, report_options, run_flags, switch,
+    value,
 };
 use super::one;
 use super::scenario::{directory, history};
@@ -28,6 +29,8 @@ pub struct ReplayArgs {
     pub run_group: Option<(String, String)>,
     /// `--force`: take a live lock of somebody else.
     pub force: bool,
+    /// `--all`: show the steps that don't matter, and the rest of the run's report.
+    pub all: bool,
     /// What becomes of the report.
     pub report: ReportOptions,
     /// `--history`: the file for the history.
@@ -46,6 +49,7 @@ pub(super) fn replay_args(given: &ArgMatches) -> Option<ReplayArgs> {
         timeout: one(given, "timeout"),
         run_group: one(given, "run-group"),
         force: given.get_flag("force"),
+        all: given.get_flag("all"),
         report: report_options(given),
         history: one(given, "history"),
     })
@@ -85,6 +89,7 @@ pub(super) fn command() -> Command {
         )
         .args(of_a_run)
         .next_help_heading("Report")
+        .arg(switch("all").help("Show the steps that do not matter, too, and the locks"))
         .args(report_flags())
         .arg(history())
         .arg(help_flag())

@@ -53,8 +53,7 @@ impl Lanes {
     pub fn of(history: &History, locks: &[String], finding: Option<&Finding>) -> Self {
         let words = Words::new(&history.head, locks, &history.events);
         let drafts = drafts(&history.events, &words);
-        let decisive =
-            finding.map(|finding| marks::decisive(&words, &history.events, &drafts, finding));
+        let decisive = finding.map(|finding| marks::decisive(&history.events, &drafts, finding));
         let acting: BTreeSet<usize> = drafts.iter().filter_map(|draft| draft.event.actor).collect();
         let mut names: Vec<String> =
             acting.iter().map(|actor| words.actor(Some(*actor)).to_owned()).collect();
@@ -141,6 +140,7 @@ fn loses_a_reply(kind: &EventKind) -> bool {
 fn text(event: &Event, kind: &EventKind, words: &Words<'_>) -> Option<String> {
     match kind {
         EventKind::Command(command) => Some(words.command(event.actor, command)),
+        EventKind::Fault { lease_of: Some(lock), .. } => Some(words.lease_ended(*lock)),
         EventKind::Fault { what, .. } => Some(words.fault(what)),
         EventKind::Completed(operation) => {
             operation.write.map(|write| words.write(operation.lock, write))

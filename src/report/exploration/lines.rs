@@ -69,7 +69,7 @@ impl ProtocolRow {
     pub fn found(&self, found: &CounterexampleRow) -> String {
         let is_shortest = if self.bounds.strategy == "exhaustive" { "shortest: " } else { "" };
         format!(
-            "{}: {} found after {} ({}); {is_shortest}{}",
+            "{}: {} after {} ({}); {is_shortest}{}",
             self.protocol,
             found.property.word(),
             orderings(found.after as f64),
@@ -78,14 +78,18 @@ impl ProtocolRow {
         )
     }
 
-    /// That a violation was found that is not judged.
-    pub fn also_possible(&self, found: &CounterexampleRow) -> String {
-        format!(
-            "{}: also possible: {word} ({}; --property {word} shows it)",
+    /// What was found that is not judged.
+    pub fn also_possible(&self) -> Option<String> {
+        let found = self.counterexamples.iter().filter(|found| !found.judged);
+        let words: Vec<_> = found.map(|found| found.property.word()).collect();
+        let (first, more) = words.split_first()?;
+        let which = if more.is_empty() { first } else { "WORD" };
+        Some(format!(
+            "{}: also possible: {} (--property {which} shows {})",
             self.protocol,
-            preemptions(found.preemptions),
-            word = found.property.word(),
-        )
+            words.join(", "),
+            if more.is_empty() { "it" } else { "one" },
+        ))
     }
 }
 

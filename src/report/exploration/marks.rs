@@ -6,20 +6,15 @@ use crate::check::{Finding, Property};
 use crate::history::{Change, Effect, Event, EventKind, FailureKind};
 
 /// The row that completes the violation.
-pub(super) fn decisive(
-    words: &Words<'_>,
-    events: &[Event],
-    drafts: &[Draft<'_>],
-    finding: &Finding,
-) -> Option<usize> {
+pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding) -> Option<usize> {
     let is_last = |draft: &&Draft<'_>| is_decisive(draft, finding);
     let found = match finding.property {
         Property::ForeignRelease => {
-            let at = foreign_deletion(words, events, finding)?;
+            let at = foreign_deletion(events, finding)?;
             drafts.iter().position(|draft| draft.position == at)
         }
         Property::SilentLoss => {
-            let at = untold_end(words, events, finding)?;
+            let at = untold_end(events, finding)?;
             // A release completes with its last command.
             let whose = finding.actors.first().copied();
             drafts.iter().rposition(|it| it.position <= at && it.event.actor == whose)
@@ -74,8 +69,8 @@ fn did(event: &Event, lock: usize, is_such: impl Fn(&Change) -> bool) -> bool {
 }
 
 /// Who holds a lock after an event, if that changed it.
-fn holder(words: &Words<'_>, event: &Event, lock: usize) -> Option<Option<usize>> {
-    if matches!(&event.kind, EventKind::Fault { what, .. } if words.expired(what) == Some(lock)) {
+fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
+    if matches!(event.kind, EventKind::Fault { lease_of: Some(ended), .. } if ended == lock) {
         return Some(None);
     }
     let of_lock = effects(event).iter().filter(|effect| effect.lock == lock);
@@ -88,7 +83,7 @@ fn holder(words: &Words<'_>, event: &Event, lock: usize) -> Option<Option<usize>
 }
 
 /// The deletion of what another one held.
-fn foreign_deletion(words: &Words<'_>, events: &[Event], finding: &Finding) -> Option<usize> {
+fn foreign_deletion(events: &[Event], finding: &Finding) -> Option<usize> {
     let wrongdoer = finding.actors.first().copied();
     let deleted = |change: &Change| matches!(change, Change::Deleted { .. });
     let mut held_by = None;
@@ -97,13 +92,13 @@ fn foreign_deletion(words: &Words<'_>, events: &[Event], finding: &Finding) -> O
         if is_it && held_by != wrongdoer && did(event, finding.lock, deleted) {
             return Some(position);
         }
-        held_by = holder(words, event, finding.lock).unwrap_or(held_by);
+        held_by = holder(event, finding.lock).unwrap_or(held_by);
     }
     None
 }
 
 /// Where somebody who had lost the lock is done with it, and was not told.
-fn untold_end(words: &Words<'_>, events: &[Event], finding: &Finding) -> Option<usize> {
+fn untold_end(events: &[Event], finding: &Finding) -> Option<usize> {
     let loser = finding.actors.first().copied();
     let (mut held_by, mut has_lost) = (None, false);
     for (position, event) in events.iter().enumerate() {
@@ -118,7 +113,7 @@ fn untold_end(words: &Words<'_>, events: &[Event], finding: &Finding) -> Option<
         if is_done && has_lost && event.actor == loser && event.moment.at == finding.at {
             return Some(position);
         }
-        if let Some(now) = holder(words, event, finding.lock) {
+        if let Some(now) = holder(event, finding.lock) {
             has_lost |= held_by == loser && (event.actor != loser || now == loser);
             held_by = now;
         }
@@ -173,8 +168,8 @@ pub(super) fn matters(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -
                 ["not ours", "-> lost", REPLY_LOST].iter().any(|end| draft.text.ends_with(end));
             did(event, finding.lock, matters) || is_named && is_news
         }
-        EventKind::Fault { what, .. } => {
-            words.lock_in(what).is_none_or(|lock| lock == finding.lock)
+        EventKind::Fault { what, lease_of, .. } => {
+            lease_of.or_else(|| words.lock_in(what)).is_none_or(|lock| lock == finding.lock)
         }
         EventKind::Completed(operation) => {
             is_named && is_about_files && operation.lock == Some(finding.lock)

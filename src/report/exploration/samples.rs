@@ -3,7 +3,7 @@
 use super::{Exploration, Judged, ProtocolRow};
 use crate::check::{Property, check};
 use crate::clock::VirtualClock;
-use crate::history::{Change, Effect, Event, EventKind, History, Moment};
+use crate::history::{Change, Event, EventKind, History, Moment};
 use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
 use crate::runtime::{
     Bounds, Counterexample, Explored, Limit, Outcome, Schedule, Stage, Strategy, Time, Timing,
@@ -53,11 +53,8 @@ pub(in crate::report) fn as_explored(history: &History) -> History {
             if ended.is_some() && matches!(effect.change, Change::Took { .. } | Change::Saw { .. })
             {
                 let key = &history.head.locks[effect.lock];
-                let what = format!("the TTL of {key} ended");
-                let change = Change::Deleted { token: None };
-                let effects = vec![Effect { lock: effect.lock, change }];
                 let moment = Moment { order: 0, at: event.moment.at };
-                let kind = EventKind::Fault { what, effects };
+                let kind = EventKind::lease_ended(effect.lock, key, None);
                 events.push(Event { moment, actor: None, kind });
                 held.remove(&effect.lock);
             }

@@ -5,10 +5,6 @@ use crate::history::{Change, Command, Effect, Event, EventKind, Head, Left, Writ
 use crate::lock::LockName;
 use std::collections::BTreeMap;
 
-/// How an exploration says that a lease ended: this, the lock key, and [`ENDED`].
-const TTL_OF: &str = "the TTL of ";
-const ENDED: &str = " ended";
-
 /// A text that nobody made shorter is cut here.
 const LONGEST: usize = 60;
 
@@ -48,12 +44,6 @@ impl<'a> Words<'a> {
     pub fn lock_in(&self, what: &str) -> Option<usize> {
         let named = self.head.locks.iter().enumerate().filter(|(_, key)| what.contains(*key));
         named.max_by_key(|(_, key)| key.len()).map(|(lock, _)| lock)
-    }
-
-    /// Which lock ended by itself, if that is what befell the server.
-    pub fn expired(&self, what: &str) -> Option<usize> {
-        let is_it = what.starts_with(TTL_OF) && what.ends_with(ENDED);
-        self.lock_in(what).filter(|_| is_it)
     }
 
     /// `lock`; with its name, where there are several.
@@ -142,11 +132,12 @@ impl<'a> Words<'a> {
 
     /// What befell the server or an actor.
     pub fn fault(&self, what: &str) -> String {
-        let plain = self.plain(what);
-        match plain.strip_prefix(TTL_OF).and_then(|rest| rest.strip_suffix(ENDED)) {
-            Some(lock) => format!("TTL of {lock} ends"),
-            None => plain,
-        }
+        self.plain(what)
+    }
+
+    /// The end of a lease.
+    pub fn lease_ended(&self, lock: usize) -> String {
+        format!("TTL of {} ends", self.lock(lock))
     }
 
     /// A write of the state file.

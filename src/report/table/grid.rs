@@ -41,7 +41,7 @@ pub(super) fn cell(text: impl Into<String>, tone: Tone) -> Cell {
 pub(super) struct Grid {
     table: Table,
     right: Option<usize>,
-    fixed: Option<(usize, u16)>,
+    fixed: Vec<(usize, u16)>,
 }
 
 impl Grid {
@@ -56,7 +56,7 @@ impl Grid {
         if style.color {
             table.enforce_styling();
         }
-        Self { table, right: None, fixed: None }
+        Self { table, right: None, fixed: Vec::new() }
     }
 
     pub(super) fn header(&mut self, names: &[&str]) {
@@ -74,19 +74,20 @@ impl Grid {
 
     /// Gives a column so much width, whatever is in it.
     pub(super) fn fixed(&mut self, column: usize, width: u16) {
-        self.fixed = Some((column, width));
+        self.fixed.push((column, width));
     }
 
     /// Draws what was collected.
     pub(super) fn print(mut self, out: &mut dyn Write) -> io::Result<()> {
         let columns = self.table.column_count();
         for (index, column) in self.table.column_iter_mut().enumerate() {
-            column.set_padding((0, if index + 1 < columns { GAP } else { 0 }));
+            let gap = if index + 1 < columns { GAP } else { 0 };
+            column.set_padding((0, gap));
             if self.right == Some(index) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
-            if let Some((_, width)) = self.fixed.filter(|(fixed, _)| *fixed == index) {
-                column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + GAP)));
+            if let Some((_, width)) = self.fixed.iter().find(|(fixed, _)| *fixed == index) {
+                column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + gap)));
             }
         }
         writeln!(out, "{}", self.table.trim_fmt())

@@ -10,12 +10,15 @@ mod consistency;
 mod exploration;
 mod grid;
 mod judgement;
+mod lanes;
 mod repetition;
+mod replay;
 mod runs;
 
 pub use catalogue::{write_catalogue, write_list};
 pub use exploration::write_exploration;
 pub use judgement::write_judgement;
+pub use replay::write_replay;
 pub use runs::write_runs;
 
 use super::wording::{count, duration};
@@ -60,17 +63,9 @@ impl Style {
 /// Writes the report for people. The last line is the verdict.
 pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let style = style.usable();
+    title(report, style, out)?;
     head(report, style, out)?;
-    if !report.actors.is_empty() {
-        writeln!(out)?;
-        actors::write(&report.actors, style, out)?;
-    }
-    writeln!(out)?;
-    paragraph(cell(summary(&report.summary, report.clock), Tone::Strong), style, out)?;
-    if !report.consistency.is_empty() {
-        writeln!(out)?;
-        consistency::write(&report.consistency, style, out)?;
-    }
+    details(report, style, out)?;
     if !report.findings.is_empty() {
         writeln!(out)?;
         findings(&report.findings, style, out)?;
@@ -88,7 +83,30 @@ pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<(
         repetition::write(repetition, report.seed, style, out)?;
     }
     writeln!(out)?;
+    if let Some(command) = &report.replay {
+        replay_line(command, out)?;
+    }
     paragraph(verdict(report), style, out)
+}
+
+/// How each actor fared, and how the locks were.
+fn details(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    if !report.actors.is_empty() {
+        writeln!(out)?;
+        actors::write(&report.actors, style, out)?;
+    }
+    writeln!(out)?;
+    paragraph(cell(summary(&report.summary, report.clock), Tone::Strong), style, out)?;
+    if !report.consistency.is_empty() {
+        writeln!(out)?;
+        consistency::write(&report.consistency, style, out)?;
+    }
+    Ok(())
+}
+
+/// The command that replays something. It stays on one line, however long it is.
+fn replay_line(command: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "replay: {}", escape(command))
 }
 
 fn paragraph(text: Cell, style: Style, out: &mut dyn Write) -> io::Result<()> {
@@ -97,10 +115,14 @@ fn paragraph(text: Cell, style: Style, out: &mut dyn Write) -> io::Result<()> {
     grid.print(out)
 }
 
-/// What ran, where, and with which parameters.
-fn head(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// What ran.
+fn title(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let title = format!("{}: {}", escape(&report.scenario), escape(&report.title));
-    paragraph(cell(title, Tone::Strong), style, out)?;
+    paragraph(cell(title, Tone::Strong), style, out)
+}
+
+/// Where it ran, and with which parameters.
+fn head(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
     // The fixed order goes without saying.
     let seed = report.seed.filter(|seed| *seed != 0).map(|seed| seed.to_string());
     let mut grid = Grid::new(style);

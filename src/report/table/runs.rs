@@ -1,7 +1,7 @@
 //! The summary of several scenarios.
 
 use super::grid::{Grid, Tone, cell};
-use super::{Style, paragraph};
+use super::{Style, paragraph, replay_line};
 use crate::report::exploration::ProtocolRow;
 use crate::report::wording::duration;
 use crate::report::{Cause, Entry, Exploration, Failure, Report, Runs, Verdict, escape};
@@ -65,7 +65,7 @@ fn explored(exploration: &Exploration) -> Vec<String> {
     for row in exploration.protocols.iter().filter(|row| row.verdict != Verdict::Expected) {
         let wrongly = row.counterexamples.iter().filter(|it| it.judged && !it.expected);
         for found in wrongly {
-            lines.extend([row.found(found), found.text.clone(), found.replay()]);
+            lines.extend([row.found(found), found.text.clone()]);
         }
         lines.extend(row.not_found());
     }
@@ -139,7 +139,21 @@ fn reasons(runs: &Runs, style: Style, out: &mut dyn Write) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out)?;
-    grid.print(out)
+    grid.print(out)?;
+    let replays = runs.0.iter().flat_map(replays);
+    replays.into_iter().try_for_each(|command| replay_line(&command, out))
+}
+
+/// The commands that replay what was not as it must be.
+fn replays(entry: &Entry) -> Vec<String> {
+    match entry {
+        Entry::Report(report) => report.replay.iter().cloned().collect(),
+        Entry::Exploration(exploration) => {
+            let rows = exploration.protocols.iter().flat_map(|row| &row.counterexamples);
+            rows.filter(|it| it.judged && !it.expected).map(|it| it.replay()).collect()
+        }
+        Entry::Failure(_) => Vec::new(),
+    }
 }
 
 fn unmet(report: &Report) -> Vec<String> {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::report::exploration::{Exploration, Row, samples::exploration};
-use crate::report::{Cause, Entry, Failure, FairnessRow, Judgement, Runs, Share, samples};
+use crate::report::{Cause, Entry, Failure, FairnessRow, Judgement, Replay, Runs, Share, samples};
 use crate::runtime::Limit;
 use proptest::prelude::*;
 use std::path::Path;
@@ -154,6 +154,53 @@ fn golden_exploration() {
 }
 
 #[test]
+fn golden_replay() {
+    let exploration = exploration("check_then_delete", None);
+    let found = &exploration.protocols[0].counterexamples[0];
+    let finding = FindingRow {
+        property: found.property,
+        lock: "main".into(),
+        actors: vec!["holder".into(), "rival".into()],
+        at_ms: 1300.0,
+        text: found.text.clone(),
+    };
+    let notices = vec!["the replay made a lease end".into()];
+    let verdict = Verdict::Expected;
+    let report = Report { findings: vec![finding], notices, verdict, ..samples::orphan() };
+    let lanes = found.lanes.clone();
+    let replay = Replay { report, lanes, shows: Some(Property::ForeignRelease) };
+    let drawn = |replay: &Replay, all| {
+        let mut bytes = Vec::new();
+        write_replay(replay, all, Style::PLAIN, &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_golden_text("replay-80.txt", drawn(&replay, false));
+    assert_golden_text("replay-all-80.txt", drawn(&replay, true));
+    let verdict = |verdict, shows| {
+        let mut replay = replay.clone();
+        (replay.report.verdict, replay.shows) = (verdict, shows);
+        drawn(&replay, false).lines().last().unwrap().to_owned()
+    };
+    assert_eq!(
+        verdict(Verdict::Unexpected, Some(Property::Overlap)),
+        "UNEXPECTED: it went as the schedule says, without overlap."
+    );
+    assert_eq!(verdict(Verdict::Expected, None), "EXPECTED: it went as the schedule says.");
+}
+
+#[test]
+fn what_has_no_room_beside_its_row_goes_below_it() {
+    let mut exploration = exploration("check_then_delete", None);
+    let lanes = &mut exploration.protocols[0].counterexamples[0].lanes;
+    let marked = lanes.iter_mut().find(|row| row.mark.is_some()).unwrap();
+    marked.mark = Some("deletes the lock of a rival whose name is rather long".into());
+    let text = drawn_exploration(&exploration, false, 80);
+    let row =
+        "   7  DEL lock -> 1\n      <-- deletes the lock of a rival whose name is rather long\n";
+    assert!(text.contains(row), "{text}");
+}
+
+#[test]
 fn many_lanes_become_a_list() {
     let mut exploration = exploration("check_then_delete", None);
     let found = &mut exploration.protocols[0].counterexamples[0];
@@ -168,7 +215,8 @@ fn many_lanes_become_a_list() {
         })
         .collect();
     let text = drawn_exploration(&exploration, false, 100);
-    assert!(text.contains("7  worker 6:  DEL lock -> 1   <-- deletes worker 0's lock\n"), "{text}");
+    let last = "7  worker 6:  DEL lock -> 1\n              <-- deletes worker 0's lock\n";
+    assert!(text.contains(last), "{text}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::intern::Interner;
 use super::watches::{Watch, Watchers, about_watches};
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::engine::{Engine, Image, requests};
-use crate::history::{Change, Command, Effect, EventKind, Moment};
+use crate::history::{Command, Effect, EventKind, Moment};
 use crate::lock::{Knowledge, LockName, Payload, Snapshot};
 use crate::server::{Connection, Server, ServerError};
 use redis::{ConnectionLike, RedisResult, Value};
@@ -221,7 +221,7 @@ impl Servers {
             _ => None,
         };
         self.engine.evict(0, key.as_bytes());
-        let end = (self.save(), self.happened(lease_ended(lock, &key, token)));
+        let end = (self.save(), self.happened(EventKind::lease_ended(lock, &key, token)));
         self.ends.insert((server, lock), end);
         Ok(end)
     }
@@ -270,10 +270,4 @@ impl Servers {
 fn ran(effects: Vec<Effect>) -> EventKind {
     let (text, reply) = (String::new(), String::new());
     EventKind::Command(Command { sent: Moment::default(), text, reply, effects })
-}
-
-/// The event that the lease of a lock has ended.
-pub(in crate::runtime) fn lease_ended(lock: usize, key: &str, token: Option<String>) -> EventKind {
-    let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-    EventKind::Fault { what: format!("the TTL of {key} ended"), effects }
 }

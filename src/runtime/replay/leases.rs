@@ -1,7 +1,7 @@
 //! The leases of a plan's locks: how long they still last, and letting them end.
 
 use crate::clock::Stopped;
-use crate::history::{Change, Effect, Moment};
+use crate::history::{EventKind, Moment};
 use crate::lock::{LockName, Payload, expire_if};
 use crate::runtime::World;
 use crate::server::{Connection, Server, ServerError};
@@ -88,9 +88,8 @@ impl<'a> Leases<'a> {
     /// Writes down that the lease of a lock ended.
     pub fn note_end(&self, lock: usize, held: &Held, moment: Moment) {
         let key = self.world.locks.get(lock).map(LockName::key).unwrap_or_default();
-        let token = Some(held.payload.token().as_str().to_owned());
-        let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        self.world.note_fault(moment, format!("the TTL of {key} ended"), effects);
+        let token = held.payload.token().as_str().to_owned();
+        self.world.note_fault(moment, EventKind::lease_ended(lock, &key, Some(token)));
     }
 
     fn ask<T: FromRedisValue>(

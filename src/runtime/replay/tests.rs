@@ -76,7 +76,9 @@ fn the_end_of_a_lease_is_in_the_history_with_its_holder() {
     let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
     let events = replay(&model, &turns(FOREIGN_RELEASE)).unwrap().history.events;
     let fault = events.iter().find_map(|event| match &event.kind {
-        EventKind::Fault { what, effects } => Some((event.moment.time(), what, effects)),
+        EventKind::Fault { what, effects, lease_of: Some(0) } => {
+            Some((event.moment.time(), what, effects))
+        }
         _ => None,
     });
     let (at, what, effects) = fault.unwrap();

@@ -89,7 +89,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
             reply: String::new(),
             effects,
         })),
-        1 => effects().prop_map(|effects| EventKind::Fault { what: "\n".into(), effects }),
+        1 => effects().prop_map(|effects| EventKind::fault("\n".into(), effects)),
         1 => prop::option::of(failure()).prop_map(|failure| EventKind::Ended { failure }),
         1 => (position(), prop::option::of(token()), any::<i64>(), any::<bool>()).prop_map(
             |(lock, token, ttl_ms, flag)| EventKind::Left(Left {

@@ -193,7 +193,7 @@ impl Tape {
     /// Something is done to the server.
     pub fn fault(&mut self, actor: usize, what: &str, lock: usize, change: Change) -> &mut Self {
         let effects = vec![Effect { lock, change }];
-        self.push(Some(actor), EventKind::Fault { what: what.into(), effects });
+        self.push(Some(actor), EventKind::fault(what.into(), effects));
         self
     }
 

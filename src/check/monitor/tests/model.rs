@@ -108,7 +108,7 @@ impl Model {
         let gone = self.locks[lock].token.take()?;
         let token = random.one_in(2).then(|| token(gone));
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        Some((None, EventKind::Fault { what: "a lease ended".into(), effects }))
+        Some((None, EventKind::fault("a lease ended".into(), effects)))
     }
 
     /// Everybody comes to an end.

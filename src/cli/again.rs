@@ -1,0 +1,41 @@
+//! The command that runs a scenario again, and gives the same.
+
+use super::args::{DEFAULT_DIRECTORY, LockProtocol, RunOptions};
+use super::execute::Job;
+use crate::runtime::quoted;
+use crate::scenario::{Plan, Value};
+use std::time::Duration;
+
+/// The command that repeats a virtual run.
+pub(super) fn command(job: &Job<'_>, plan: &Plan, seed: u64) -> String {
+    let RunOptions { directory, lock, wait, timeout, run_group, .. } = job.options;
+    let mut words = vec!["nodb-trigger".to_owned()];
+    let of_its_own = directory.as_os_str() != DEFAULT_DIRECTORY;
+    let directory = of_its_own.then(|| directory.display().to_string());
+    match job.file {
+        Some(file) => {
+            words.extend(["run".into(), file.into()]);
+            words.extend(directory.into_iter().flat_map(|it| ["--directory".into(), it]));
+        }
+        None => {
+            words.push(plan.scenario.clone());
+            words.extend(directory);
+            for (name, value) in &plan.parameters {
+                words.extend([format!("--{}", name.replace('_', "-")), value.to_string()]);
+            }
+        }
+    }
+    words.push("--virtual".into());
+    let duration = |duration: Duration| Value::Duration(duration).to_string();
+    let flags = [
+        ("--lock", (*lock == LockProtocol::Hardened).then(|| "hardened".to_owned())),
+        ("--wait", (!wait.is_zero()).then(|| duration(*wait))),
+        ("--seed", (seed != 0).then(|| seed.to_string())),
+        ("--timeout", timeout.map(duration)),
+        ("--run-group", run_group.as_ref().map(|(group, name)| format!("{group};;{name}"))),
+    ];
+    for (flag, value) in flags {
+        words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,33 @@
+//! A schedule that was replayed: the report of the run, and its picture.
+
+use super::Report;
+use super::exploration::{Lanes, Row};
+use crate::check::{Property, check};
+use crate::history::History;
+use crate::scenario::Plan;
+use serde::Serialize;
+
+/// What came of a replay. As JSON: the report, with one member more.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Replay {
+    /// The report of the run.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What was done, in its order; marked where the violation is complete that the schedule shows,
+    /// or else the first one that was found.
+    pub lanes: Vec<Row>,
+    /// What the schedule shows, if it was found for that.
+    #[serde(skip)]
+    pub shows: Option<Property>,
+}
+
+impl Replay {
+    /// What came of replaying a plan's schedule that shows this.
+    pub fn new(report: Report, plan: &Plan, history: &History, shows: Option<Property>) -> Self {
+        let findings = check(history).findings;
+        let shown = findings.iter().find(|finding| Some(finding.property) == shows);
+        let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
+        let lanes = Lanes::of(history, &locks, shown.or(findings.first())).rows;
+        Self { report, lanes, shows }
+    }
+}
