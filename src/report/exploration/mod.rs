@@ -164,7 +164,13 @@ impl ProtocolRow {
             found: found(property),
         };
         let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
-        let (counterexamples, parameters) = (explored.found.iter(), plan.parameters.iter());
+        let parameters = plan.parameters.iter();
+        let counterexamples =
+            explored.found.iter().map(|found| CounterexampleRow::new(found, &locks, judged));
+        // What was asked for comes first.
+        let (mut counterexamples, others): (Vec<_>, Vec<_>) =
+            counterexamples.partition(|it| it.judged);
+        counterexamples.extend(others);
         Self {
             protocol: explored.protocol.clone(),
             verdict: judged.verdict(explored),
@@ -177,9 +183,7 @@ impl ProtocolRow {
             depth: explored.depth,
             stopped_by: explored.stopped_by,
             judged: judged.all().map(row).collect(),
-            counterexamples: counterexamples
-                .map(|found| CounterexampleRow::new(found, &locks, judged))
-                .collect(),
+            counterexamples,
             took: explored.took,
         }
     }

@@ -193,10 +193,9 @@ fn what_has_no_room_beside_its_row_goes_below_it() {
     let mut exploration = exploration("check_then_delete", None);
     let lanes = &mut exploration.protocols[0].counterexamples[0].lanes;
     let marked = lanes.iter_mut().find(|row| row.mark.is_some()).unwrap();
-    marked.mark = Some("deletes the lock of a rival whose name is rather long".into());
+    marked.mark = Some("deletes the lock of a rival whose name is a rather long one".into());
     let text = drawn_exploration(&exploration, false, 80);
-    let row =
-        "   7  DEL lock -> 1\n      <-- deletes the lock of a rival whose name is rather long\n";
+    let row = "   7  DEL lock -> 1\n      <-- deletes the lock of a rival whose name is a rather long one\n";
     assert!(text.contains(row), "{text}");
 }
 
