@@ -105,7 +105,7 @@ fn overlap_bad() -> Story {
         name: "overlap-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0.000 s to \
+            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0 us to \
             5.000 s; B acquired it at 3.010 s and believed so until 5.500 s",
         ],
     }
@@ -131,7 +131,7 @@ fn foreign_release_bad() -> Story {
         name: "foreign_release-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0.000 s to 5.000 s; B \
+            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0 us to 5.000 s; B \
              acquired it at 3.010 s and believed so until 5.500 s",
             "ForeignRelease: A's lease ended at 3.000 s while it worked until 5.000 s; B acquired at \
              3.010 s; A's release at 5.001 s deleted B's lock",
@@ -169,7 +169,7 @@ fn lost_update_bad() -> Story {
         name: "lost_update-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0.000 s to 5.000 s; B \
+            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0 us to 5.000 s; B \
              acquired it at 3.010 s and believed so until 5.500 s",
             "LostUpdate: A's lease ended at 3.000 s; B wrote revision 2 at 3.500 s; A's dump at 5.000 s \
              overwrote revision 2, which it had never read (it had read 1), with revision 3",
@@ -228,8 +228,8 @@ fn stuck_lock_bad() -> Story {
         name: "stuck_lock-bad",
         history: left.left(1, Some(("b1", -1)), true, &["b1"]).history(),
         findings: &[
-            "StuckLock: A acquired at 0.000 s; A crashed at 1.000 s; when no actor was left at 3.000 s, the \
-             lock was still there: its lease ends at 21600.000 s, 21597.000 s later",
+            "StuckLock: A acquired at 0 us; A crashed at 1.000 s; when no actor was left at 3.000 s, the \
+             lock was still there: its lease ends at 6 h 0 min, 5 h 59 min later",
             "StuckLock: B acquired at 2.000 s; B ended at 2.000 s without releasing; when no actor was left \
              at 3.000 s, the lock was still there: it has no TTL and stays until somebody deletes it",
         ],
@@ -254,7 +254,7 @@ fn flag_drift_bad() -> Story {
         name: "flag_drift-bad",
         history: tape.at(2000).left(0, None, true, &[]).history(),
         findings: &[
-            "FlagDrift: A's acquire set the flag for the last time at 0.000 s; A's release deleted \
+            "FlagDrift: A's acquire set the flag for the last time at 0 us; A's release deleted \
             A's lock at 1.000 s; when no actor was left at 2.000 s, the flag said locked and the lock key \
             was free",
         ],
@@ -283,7 +283,7 @@ fn token_drift_bad() -> Story {
         name: "token_drift-bad",
         history: tape.history(),
         findings: &[
-            "TokenDrift: A acquired at 0.000 s; B's clear_locks deleted A's lock at 1.000 s; when no \
+            "TokenDrift: A acquired at 0 us; B's clear_locks deleted A's lock at 1.000 s; when no \
             actor was left at 3.000 s, a controller still remembered token 3f2a91bc…, but the lock key is \
             free",
         ],
@@ -310,9 +310,9 @@ fn fencing_order_bad() -> Story {
         name: "fencing_order-bad",
         history: ends(&mut tape),
         findings: &[
-            "FencingOrder: A acquired at 0.000 s with fencing token 7; B acquired at 1.000 s with fencing \
+            "FencingOrder: A acquired at 0 us with fencing token 7; B acquired at 1.000 s with fencing \
              token 1, which is not higher",
-            "FencingOrder: A wrote revision 2 at 0.000 s with fencing token 7; B wrote revision 3 at 1.000 s \
+            "FencingOrder: A wrote revision 2 at 0 us with fencing token 7; B wrote revision 3 at 1.000 s \
              with fencing token 1, which is lower",
         ],
     }
@@ -358,7 +358,7 @@ fn starvation_bad() -> Story {
         name: "starvation-bad",
         history: ends(&mut tape),
         findings: &[
-            "Starvation: B tried 5 times from 0.100 s to 5.000 s and never got the lock; meanwhile A \
+            "Starvation: B tried 5 times from 100 ms to 5.000 s and never got the lock; meanwhile A \
             acquired it at 1.000 s, 2.000 s, 3.000 s",
         ],
     }
@@ -386,8 +386,8 @@ fn deadlock_bad() -> Story {
         name: "deadlock-bad",
         history: tape.left(0, None, false, &[]).left(1, None, false, &[]).history(),
         findings: &[
-            "Deadlock: B waited from 1.500 s for jobs, which A held since 0.000 s; A waited from 1.000 \
-            s for mail, which B held since 0.500 s; the circle closed at 1.500 s",
+            "Deadlock: B waited from 1.500 s for jobs, which A held since 0 us; A waited from 1.000 \
+            s for mail, which B held since 500 ms; the circle closed at 1.500 s",
         ],
     }
 }
@@ -417,7 +417,7 @@ fn clear_locks_bad() -> Story {
         history: tape.left(0, None, false, &[]).history(),
         findings: &[
             "Overlap: operator's clear_locks deleted A's lock at 1.000 s; A believed to hold the lock from \
-             0.000 s to 3.000 s; B acquired it at 2.000 s and believed so until 2.000 s",
+             0 us to 3.000 s; B acquired it at 2.000 s and believed so until 2.000 s",
             "LostUpdate: operator's clear_locks deleted A's lock at 1.000 s; B wrote revision 2 at 2.000 s; \
              A's dump at 3.000 s overwrote revision 2, which it had never read (it had read 1), with \
              revision 3",
@@ -456,7 +456,7 @@ fn reused_token_bad() -> Story {
         name: "silent_reacquire-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 1.000 s; A believed to hold the lock from 0.000 s to 4.000 s; B \
+            "Overlap: A's lease ended at 1.000 s; A believed to hold the lock from 0 us to 4.000 s; B \
              acquired it at 2.000 s and believed so until 2.000 s",
             "SilentLoss: A's lease ended at 1.000 s; B acquired at 2.000 s; A believed to hold the lock \
              until its release completed at 4.000 s, and nobody told it",
@@ -478,7 +478,7 @@ fn late_reply_bad() -> Story {
         history: tape.at(3000).left(0, Some(("b1", 57_000)), false, &[]).history(),
         findings: &[
             "StuckLock: B acquired at 1.000 s; B did not know that it held it; when no actor was left at \
-             3.000 s, the lock was still there: its lease ends at 60.000 s, 57.000 s later",
+             3.000 s, the lock was still there: its lease ends at 1 min 0 s, 57.000 s later",
             "FlagDrift: nobody was seen to set the flag; B acquired at 1.000 s; when no actor was left at \
              3.000 s, the flag said free and the lock key was held",
         ],

@@ -224,11 +224,11 @@ fn what_is_hidden_by_a_cut_may_have_been_an_acquire() {
         let texts = check(&tape.history()).findings.into_iter().map(|finding| finding.text);
         texts.collect::<Vec<String>>()
     };
-    let whose = "C had not acquired the lock; B acquired at 0.000 s; C's release at 0.000 s deleted \
+    let whose = "C had not acquired the lock; B acquired at 0 us; C's release at 0 us deleted \
                  B's lock";
     assert_eq!(found(false).len(), 2);
     assert_eq!(found(false)[0], whose);
-    let unknown = "C had not acquired the lock; C's release at 0.000 s deleted a lock that was not \
+    let unknown = "C had not acquired the lock; C's release at 0 us deleted a lock that was not \
                    its own";
     assert_eq!(found(true), [unknown]);
 }
