@@ -116,6 +116,9 @@ pub(super) fn tasks(
             let drawn = (strategy != Strategy::Exhaustive).then_some(DRAWN);
             task.bounds.max_schedules = args.max_schedules.or(drawn);
             task.bounds.strategy = strategy;
+            if strategy != Strategy::Exhaustive {
+                task.bounds.preemptions = None;
+            }
             if !args.properties.is_empty() {
                 task.judged = task.judged.only(&args.properties);
                 task.bounds.until.clear();
@@ -151,6 +154,9 @@ fn strategy(args: &ExploreArgs) -> Result<Strategy, Refusal> {
     let goes_with =
         |flag: &str, word: &str| Err(usage(anyhow!("{flag} goes with --strategy {word}")));
     let seed = args.seed.unwrap_or_default();
+    if args.strategy != StrategyWord::Exhaustive && args.preemptions.is_some() {
+        return goes_with("--preemptions", "exhaustive");
+    }
     match args.strategy {
         StrategyWord::Exhaustive if args.seed.is_some() => goes_with("--seed", "random or pct"),
         StrategyWord::Exhaustive | StrategyWord::Random if args.depth.is_some() => {
@@ -220,6 +226,8 @@ mod tests {
         assert_eq!(strategy(&["--strategy=random"]), Ok(Some(Strategy::Random { seed: 0 })));
         let pct = strategy(&["--strategy=pct", "--seed=7"]);
         assert_eq!(pct, Ok(Some(Strategy::Pct { seed: 7, depth: DEFAULT_DEPTH })));
+        let bounded = strategy(&["--strategy=pct", "--preemptions=1"]);
+        assert_eq!(bounded, refused("--preemptions", "exhaustive"));
         assert_eq!(strategy(&["--seed=1"]), refused("--seed", "random or pct"));
         assert_eq!(strategy(&["--depth=2"]), refused("--depth", "pct"));
         assert_eq!(strategy(&["--strategy=random", "--depth=2"]), refused("--depth", "pct"));

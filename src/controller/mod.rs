@@ -109,6 +109,10 @@ impl Controller {
     /// Reads the file again if it changed since this controller last saw it.
     pub fn refresh(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
+        self.refresh_now()
+    }
+
+    fn refresh_now(&self) -> Result<(), ControllerError> {
         let found = self.files.signature(&self.path).map_err(|source| self.failed(source))?;
         let seen = self.state().signature;
         if found != seen {
@@ -126,11 +130,12 @@ impl Controller {
         protocol: &dyn Protocol,
         ttl: Ttl,
     ) -> Result<Acquisition, ControllerError> {
+        caller.link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         if self.files.exists(&self.directory.join(READONLY_FILE)) {
             return Err(ControllerError::ReadOnly(self.directory.clone()));
         }
         if protocol.is_fenced() {
-            self.refresh(caller.link)?;
+            self.refresh_now()?;
         }
         let floor = fence(&self.state().members);
         let acquired = protocol.acquire(caller, &self.lock, &self.slot, ttl, floor)?;

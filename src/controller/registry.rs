@@ -65,10 +65,10 @@ impl Registry {
         files: &Arc<Files>,
         link: &mut dyn Link,
     ) -> Result<Arc<Controller>, ControllerError> {
+        link.pause(PausePoint::Registry).map_err(LockError::from)?;
         if files.exists(&run.path().join(READONLY_FILE)) {
             return Controller::open(run, files).map(Arc::new);
         }
-        link.pause(PausePoint::Registry).map_err(LockError::from)?;
         let (controller, is_new) = self.touch(run, |place| match place.current() {
             Some(controller) => Ok::<_, ControllerError>((controller, false)),
             None => {

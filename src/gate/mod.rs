@@ -18,6 +18,8 @@ pub enum PausePoint {
     FileRead,
     /// Before the state file is written.
     FileWrite,
+    /// Before it is looked at, or changed, what a controller remembers of its file.
+    Memory,
     /// Before something befalls the server.
     Server,
 }

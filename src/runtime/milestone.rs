@@ -7,6 +7,7 @@ use super::{World, lock};
 use crate::controller::{Controller, Memory};
 use crate::lock::Acquisition;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// All that what an actor does next can depend on, besides what it will see: where it is in its
@@ -24,6 +25,8 @@ pub(super) struct Milestone {
     controllers: Vec<Option<Mine>>,
     /// What the controllers remember that its strand has made for itself, also before.
     remembered: Vec<(usize, Memory)>,
+    /// Whether its last failure was wanted.
+    injected: bool,
 }
 
 /// A controller that an actor has.
@@ -60,6 +63,7 @@ impl Strand<'_> {
             held: self.held.iter().map(|(lock, own)| (*lock, own.clone())).collect(),
             own: self.own.iter().map(|(lock, own)| (*lock, own.memory())).collect(),
             controllers: self.controllers.iter().enumerate().map(mine).collect(),
+            injected: self.fate.injected.load(Ordering::Relaxed),
             remembered: remembered.map(|own| (own.lock, own.controller.memory())).collect(),
         };
         drop(own_instances);

@@ -48,6 +48,7 @@ impl Strand<'_> {
             Action::Work { lock, duration } => {
                 let controller = self.controller(*lock)?;
                 self.spend(*duration)?;
+                self.pause(PausePoint::Memory)?;
                 controller.count_operation();
                 Ok(())
             }
@@ -405,6 +406,7 @@ impl Strand<'_> {
 
     fn sees(&mut self, lock: usize, count: u64, fresh: bool) -> Result<(), Failure> {
         let controller = if fresh { self.fresh_controller(lock)? } else { self.controller(lock)? };
+        self.pause(PausePoint::Memory)?;
         let before = self
             .world
             .counts_before
@@ -418,6 +420,7 @@ impl Strand<'_> {
 
     fn cached(&mut self, lock: usize, expected: bool) -> Result<(), Failure> {
         let Some(run) = self.world.runs.get(lock) else { return Ok(()) };
+        self.pause(PausePoint::Registry)?;
         let found = self.world.registry.existing(run).is_some();
         refused_unless(found == expected, || {
             format!("the controller is {}cached", if found { "" } else { "not " })

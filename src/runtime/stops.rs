@@ -161,7 +161,10 @@ impl Seat {
 pub(super) fn is_shared(world: &World, actor: usize, point: PausePoint) -> bool {
     match point {
         PausePoint::FileRead | PausePoint::FileWrite | PausePoint::Server => true,
-        PausePoint::TokenRead | PausePoint::TokenWrite | PausePoint::Registry => {
+        PausePoint::TokenRead
+        | PausePoint::TokenWrite
+        | PausePoint::Registry
+        | PausePoint::Memory => {
             let actor = world.plan.actors.get(actor);
             actor.is_none_or(|actor| actor.instance != Instance::Own)
         }

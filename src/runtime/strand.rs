@@ -37,7 +37,7 @@ pub(super) struct Strand<'a> {
     pub(super) began: Duration,
     /// The strand's first actor.
     first: usize,
-    fate: Arc<Fate>,
+    pub(super) fate: Arc<Fate>,
     pub(super) identity: Arc<Identity>,
     pub(super) actor: usize,
     steps_taken: usize,

@@ -6,7 +6,7 @@ use nodb_trigger::scenario::{Scenario, catalogue};
 use std::fs;
 
 /// The holder compares, its lease ends, the rival takes the lock, and the holder deletes it.
-const FOREIGN_RELEASE: &str = "1x4.e1.2x3.1x2.2x4:foreign_release";
+const FOREIGN_RELEASE: &str = "1x5.e1.2x4.1x2.2x4:foreign_release";
 
 /// A schedule of the built-in scenario `check_then_delete`.
 fn schedule(protocol: &str, timing: &str, rest: &str) -> String {
@@ -93,9 +93,9 @@ fn what_goes_well_crashes_and_lost_replies_are_the_same_on_both_servers() {
     let redis = redis_or_skip!();
     let place = Place::new();
     let cases = [
-        ("legacy", "1x6.2x8", 0),
-        ("legacy", "1.c1.2x3:stuck_lock", 0),
-        ("legacy", "1.l1.2x3:stuck_lock", 0),
+        ("legacy", "1x7.2x9", 0),
+        ("legacy", "1x2.c1.2x4:stuck_lock", 0),
+        ("legacy", "1x2.l1.2x4:stuck_lock", 0),
         ("hardened", "1x4.e1.2x4.1.2x3", 0),
         ("hardened", "1x4.e1.2x4.1.2x3:lost_update", 1),
     ];
@@ -150,7 +150,7 @@ fn strict_timing_and_a_file_of_one_s_own() {
     fs::write(&file, PAUSED).unwrap();
     let digest = Scenario::parse("paused.toml", PAUSED).unwrap().digest();
     let escaped = file.to_str().unwrap().replace(' ', "%20");
-    let text = format!("v1:{escaped}@{digest:08x}:legacy:strict::1x3.e1.2x3.1.2x3");
+    let text = format!("v1:{escaped}@{digest:08x}:legacy:strict::1x4.e1.2x4.1.2x3");
     let ended = replay(&place, &text, &[]);
     ended.exits(0);
     let said = "EXPECTED: it went as the schedule says.";
@@ -200,23 +200,23 @@ fn what_can_t_be_read_is_refused() {
     let cases = [
         ("nowhere".to_owned(), "is neither a schedule (v1:...) nor a file"),
         (
-            format!("{}.1y", schedule("legacy", "async", "1x2")),
+            format!("{}.1y", schedule("legacy", "async", "1x3")),
             "\"1y\" should be a whole number from 1",
         ),
         (
             schedule("redlock", "async", "1x2"),
             "unknown protocol \"redlock\"; known: legacy, hardened",
         ),
-        (schedule("legacy", "async", "1x2").replace("ttl=1s", "ttl=1"), "ttl=1: add a unit"),
+        (schedule("legacy", "async", "1x3").replace("ttl=1s", "ttl=1"), "ttl=1: add a unit"),
         (
-            schedule("legacy", "async", "1x2").replace("ttl=1s", "rate=1"),
+            schedule("legacy", "async", "1x3").replace("ttl=1s", "rate=1"),
             "unknown parameter \"rate\"",
         ),
         (
-            schedule("legacy", "async", "1x2").replace("wait=0s", "wait=x"),
+            schedule("legacy", "async", "1x3").replace("wait=0s", "wait=x"),
             "wait=x: give a duration",
         ),
-        (schedule("legacy", "async", "1x2").replace("check_then", "no_such"), "unknown scenario"),
+        (schedule("legacy", "async", "1x3").replace("check_then", "no_such"), "unknown scenario"),
     ];
     for (text, why) in cases {
         replay(&place, &text, &[]).refuses(2, &[why]);
@@ -228,10 +228,10 @@ fn what_can_t_be_read_is_refused() {
 fn where_it_parts_is_said_and_that_the_scenario_has_changed() {
     let redis = redis_or_skip!();
     let place = Place::new();
-    let text = schedule("legacy", "async", "1x4.2x2.e1.2x2");
+    let text = schedule("legacy", "async", "1x5.2x3.e1.2x2");
     replay(&place, &text, &[]).refuses(4, &["but it has ended"]);
     let ended = replay(&place, &text, &["--redis", &redis.url()]);
-    ended.refuses(4, &["the replay parted from the schedule", "turn 9 of 9"]);
+    ended.refuses(4, &["the replay parted from the schedule", "turn 11 of 11"]);
     let digest = text.split(['@', ':']).nth(2).unwrap();
     let other = text.replace(digest, "0badcafe");
     replay(&place, &other, &[]).exits(4).says(&[

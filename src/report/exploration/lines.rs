@@ -67,7 +67,7 @@ impl ProtocolRow {
 
     /// How a counterexample was found.
     pub fn found(&self, found: &CounterexampleRow) -> String {
-        let is_shortest = if self.bounds.strategy == "exhaustive" { "shortest: " } else { "" };
+        let is_shortest = if found.is_shortest { "shortest: " } else { "" };
         format!(
             "{}: {} after {} ({}); {is_shortest}{}",
             self.protocol,

@@ -121,6 +121,8 @@ pub struct CounterexampleRow {
     pub after: u64,
     /// How many preemptions it has.
     pub preemptions: u32,
+    /// Whether there is none that is shorter; where a bound was hit, that is not known.
+    pub is_shortest: bool,
     /// How many turns it takes until the violation is complete.
     pub steps: usize,
     /// The ordering, as `replay` takes it.
@@ -202,6 +204,7 @@ impl CounterexampleRow {
             judged: judged.all().any(|judged| judged == property),
             after: found.after,
             preemptions: found.preemptions,
+            is_shortest: found.is_shortest,
             steps: found.decisive,
             schedule: schedule_text(&found.schedule),
             actors: names,

@@ -101,6 +101,7 @@ pub(in crate::report) fn explored(
         property: *property,
         after: 14,
         took: Duration::from_micros(400),
+        is_shortest: true,
         preemptions: 1,
         schedule: Schedule {
             scenario: plan.scenario.clone(),

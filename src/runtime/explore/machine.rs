@@ -23,6 +23,9 @@ use crate::server::{Server, ServerError};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How many states are kept at most.
+const STATES: usize = 8_000_000;
+
 /// A state's number.
 pub(super) type StateId = u32;
 
@@ -110,6 +113,11 @@ impl Machine {
     /// How many states are known.
     pub fn states(&self) -> usize {
         self.states.len()
+    }
+
+    /// Whether there is room for more states.
+    pub fn has_room(&self) -> bool {
+        self.states.len() <= STATES
     }
 
     /// How many strands there are.

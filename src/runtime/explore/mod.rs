@@ -122,6 +122,9 @@ pub struct Counterexample {
     /// How many preemptions it has: switches away from an actor that could have gone on and was
     /// not at a sleep or a wait.
     pub preemptions: u32,
+    /// Whether there is none with fewer preemptions, or with as few and fewer misfortunes, or with as
+    /// few of both and fewer steps. Where a bound was hit, that is not known.
+    pub is_shortest: bool,
     /// The ordering.
     pub schedule: Schedule,
     /// How many of its turns it takes until the violation is complete.
@@ -190,11 +193,26 @@ pub fn explore(
         // A bound was hit, or chance draws from what may be too many: nothing more is looked for.
         _ => Among::Known,
     };
-    let found = walked.first.iter();
-    let found = found.map(|first| counterexample(model, &mut machine, first, among));
+    let mut may_go_on = |machine: &Machine| {
+        let progress = Progress {
+            orderings_run: walked.orderings_run,
+            states: machine.states() as u64,
+            depth: walked.depth,
+            preemptions: None,
+            found: walked.first.len(),
+            took: clock.now(),
+        };
+        machine.has_room()
+            && bounds.max_time.is_none_or(|most| progress.took < most)
+            && on_progress(&progress)
+    };
+    let mut found = Vec::new();
+    for first in &walked.first {
+        found.push(counterexample(model, &mut machine, first, among, &mut may_go_on)?);
+    }
     Ok(Explored {
         protocol: model.protocol.name().into(),
-        found: found.collect::<Result<_, _>>()?,
+        found,
         orderings_run: walked.orderings_run,
         orderings,
         states,
@@ -210,11 +228,20 @@ fn counterexample(
     machine: &mut Machine,
     first: &First,
     among: Among,
+    may_go_on: &mut dyn FnMut(&Machine) -> bool,
 ) -> Result<Counterexample, ExploreError> {
     let property = first.property;
     let differs = |what: String| ExploreError::NotRepeatable(what);
-    let shortest = shortest(machine, property, first.preemptions, among)?;
-    let Some(Shortest { turns, decisive, preemptions }) = shortest else {
+    let most = first.preemptions;
+    let mut found = match among {
+        Among::All => shortest(machine, property, most, among, may_go_on)?,
+        Among::Known => None,
+    };
+    let is_shortest = found.is_some();
+    if found.is_none() {
+        found = shortest(machine, property, most, Among::Known, &mut |_| true)?;
+    }
+    let Some(Shortest { turns, decisive, preemptions }) = found else {
         return Err(differs(format!("{} was seen once only", property.word())));
     };
     let outcome = replay(model, &turns).map_err(|error| differs(error.to_string()))?;
@@ -227,7 +254,16 @@ fn counterexample(
     }
     let schedule = Schedule { turns, shows: Some(property), ..model.origin.clone() };
     let (after, took) = (first.after, first.took);
-    Ok(Counterexample { property, after, took, preemptions, schedule, decisive, outcome })
+    Ok(Counterexample {
+        property,
+        after,
+        took,
+        preemptions,
+        is_shortest,
+        schedule,
+        decisive,
+        outcome,
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use super::walk::{At, Strategy};
 use crate::runtime::Turn;
 use std::collections::BTreeMap;
 
+/// More changes than this are those of a random walk.
+const MOST: u32 = 1000;
+
 /// Draws priorities.
 pub(super) struct Pct {
     chance: Chance,
@@ -27,7 +30,7 @@ impl Pct {
     pub fn new(seed: u64, depth: u32) -> Self {
         Self {
             chance: Chance::new(seed),
-            changes: depth.saturating_sub(1),
+            changes: depth.saturating_sub(1).min(MOST),
             priorities: BTreeMap::new(),
             change_at: Vec::new(),
             lowest: 0,

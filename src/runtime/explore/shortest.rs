@@ -34,14 +34,20 @@ type Spot = (StateId, Option<usize>);
 /// The shortest known way to each spot: its cost, and the last choice with the spot before it.
 type Best = FxHashMap<Spot, (Cost, Option<(Spot, Choice)>)>;
 
+/// How many states are looked at before somebody is asked whether to go on.
+const SELDOM: usize = 1024;
+
 /// The shortest ordering that violates a property, among those with at most so many preemptions:
-/// of all that there are, or only of those whose steps are known.
+/// of all that there are, or only of those whose steps are known. `may_go_on` is asked now and then;
+/// nothing, if it says no.
 pub(super) fn shortest(
     machine: &mut Machine,
     property: Property,
     most: u32,
     of: Among,
+    may_go_on: &mut dyn FnMut(&Machine) -> bool,
 ) -> Result<Option<Shortest>, ExploreError> {
+    let mut looked_at: usize = 0;
     let first: Spot = (machine.first(), None);
     let mut best = Best::default();
     best.insert(first, ((0, 0, 0), None));
@@ -49,6 +55,10 @@ pub(super) fn shortest(
     while let Some(Reverse((cost, spot))) = queue.pop() {
         if best.get(&spot).is_none_or(|(least, _)| *least < cost) {
             continue;
+        }
+        looked_at += 1;
+        if looked_at.is_multiple_of(SELDOM) && !may_go_on(machine) {
+            return Ok(None);
         }
         let (state, last) = spot;
         if machine.found(state).contains(property) {

@@ -11,8 +11,6 @@ use std::time::Duration;
 const SELDOM: u64 = 64;
 /// How often somebody is told how far it has come.
 const NOTICE: Duration = Duration::from_millis(100);
-/// How many states are kept at most: about 2 GB.
-const STATES: usize = 8_000_000;
 
 /// Decides which orderings are run.
 pub(super) trait Strategy {
@@ -112,7 +110,7 @@ pub(super) fn walk(
             walked.stopped_by = Some(Limit::Satisfied);
         } else if bounds.max_schedules.is_some_and(|most| walked.orderings_run >= most) {
             walked.stopped_by = Some(Limit::Schedules);
-        } else if machine.states() > STATES {
+        } else if !machine.has_room() {
             walked.stopped_by = Some(Limit::Memory);
         } else if walked.orderings_run.is_multiple_of(SELDOM) {
             let took = clock.now();

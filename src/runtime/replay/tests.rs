@@ -59,7 +59,7 @@ fn ends(outcome: &Outcome) -> Vec<Option<FailureKind>> {
 }
 
 /// The holder compares, its lease ends, the rival takes the lock, and the holder deletes it.
-const FOREIGN_RELEASE: &str = "1x4.e1.2x3.1x2.2x4";
+const FOREIGN_RELEASE: &str = "1x5.e1.2x4.1x2.2x4";
 
 #[test]
 fn a_schedule_leads_to_what_it_shows_each_time() {
@@ -82,7 +82,7 @@ fn the_end_of_a_lease_is_in_the_history_with_its_holder() {
         _ => None,
     });
     let (at, what, effects) = fault.unwrap();
-    assert_eq!(at, Duration::from_micros(5));
+    assert_eq!(at, Duration::from_micros(6));
     assert_eq!(what, "the TTL of nodb-lock:replay:debug_lock_test.nodb ended");
     let token = crate::lock::Identity::repeatable_of(0).issue().as_str().to_owned();
     assert_eq!(effects[0].change, Change::Deleted { token: Some(token) });
@@ -91,7 +91,7 @@ fn the_end_of_a_lease_is_in_the_history_with_its_holder() {
 #[test]
 fn without_the_race_the_same_plan_is_clean() {
     let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
-    let outcome = replay(&model, &turns("1x6.2x8")).unwrap();
+    let outcome = replay(&model, &turns("1x7.2x9")).unwrap();
     assert_eq!((found(&outcome), outcome.updates), (vec![], vec![1]));
 }
 
@@ -109,17 +109,17 @@ fn where_plan_and_schedule_part_is_said() {
     let key = "nodb-lock:replay:debug_lock_test.nodb";
     let cases = [
         ("", "after all 0 turns holder has not ended".to_owned()),
-        ("1x4", "after all 4 turns holder has not ended".into()),
-        ("1x7", "turn 7 of 7 lets holder go on, but it has ended".into()),
+        ("1x5", "after all 5 turns holder has not ended".into()),
+        ("1x8", "turn 8 of 8 lets holder go on, but it has ended".into()),
         ("c1.c1.2", "turn 2 of 3 kills holder, but it has ended".into()),
         (
-            "1x4.e1.2x4.1x2",
-            "turn 9 of 11 lets rival go on, but what it waits for has not happened".into(),
+            "1x5.e1.2x5.1x2",
+            "turn 11 of 13 lets rival go on, but what it waits for has not happened".into(),
         ),
         ("3", "turn 1 of 1 lets strand 3 go on, but there is no such strand".into()),
         ("e1.1", format!("turn 1 of 2 ends the TTL of {key}, but nobody holds it")),
         ("e2", "turn 1 of 1 ends the TTL of lock 2, but there is no such lock".into()),
-        ("1x6.2x8.e1", format!("turn 15 of 15 ends the TTL of {key}, but all actors have ended")),
+        ("1x7.2x9.e1", format!("turn 17 of 17 ends the TTL of {key}, but all actors have ended")),
     ];
     for (text, expected) in cases {
         assert_eq!(why(replay(&model, &turns(text))), expected, "{text}");
@@ -129,7 +129,7 @@ fn where_plan_and_schedule_part_is_said() {
 #[test]
 fn who_is_killed_does_nothing_more_and_who_waits_for_it_waits_in_vain() {
     let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
-    let outcome = replay(&model, &turns("c1.2x3")).unwrap();
+    let outcome = replay(&model, &turns("c1.2x4")).unwrap();
     assert_eq!(ends(&outcome), [Some(FailureKind::Crashed), Some(FailureKind::TimedOut)]);
     assert_eq!(found(&outcome), [Property::StuckLock]);
 }
@@ -137,7 +137,7 @@ fn who_is_killed_does_nothing_more_and_who_waits_for_it_waits_in_vain() {
 #[test]
 fn a_reply_that_is_lost_was_carried_out() {
     let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
-    let outcome = replay(&model, &turns("1.l1.2x3")).unwrap();
+    let outcome = replay(&model, &turns("1x2.l1.2x4")).unwrap();
     let expected = [Some(FailureKind::Injected), Some(FailureKind::AlreadyLocked)];
     assert_eq!(ends(&outcome), expected);
     assert_eq!(found(&outcome), [Property::StuckLock, Property::FlagDrift]);
@@ -169,7 +169,7 @@ const PAUSED: &str = r#"
 fn under_strict_timing_leases_end_when_it_is_time() {
     let scenario = Scenario::parse("paused.toml", PAUSED).unwrap();
     let model = model(&scenario, &Legacy, Timing::Strict);
-    let outcome = replay(&model, &turns("1x3.e1.2x3.1.2x3")).unwrap();
+    let outcome = replay(&model, &turns("1x4.e1.2x4.1.2x3")).unwrap();
     let events = &outcome.history.events;
     let times: Vec<u128> = events
         .iter()
@@ -177,17 +177,17 @@ fn under_strict_timing_leases_end_when_it_is_time() {
         .map(|event| event.moment.time().as_millis())
         .collect();
     assert_eq!(times, [0, 0, 1001, 1500, 1500, 2000, 2500, 2500, 2500]);
-    assert_eq!(replay(&model, &turns("1x3.e1.2x3.1.2x3")), Ok(outcome));
+    assert_eq!(replay(&model, &turns("1x4.e1.2x4.1.2x3")), Ok(outcome));
 
     let key = "nodb-lock:replay:debug_lock_test.nodb";
     let cases = [
-        ("1x3.2x2", format!("turn 4 of 5 lets rival go on, but the TTL of {key} ends first")),
-        ("1x3", format!("after all 3 turns the TTL of {key} ends")),
+        ("1x4.2x3", format!("turn 5 of 7 lets rival go on, but the TTL of {key} ends first")),
+        ("1x4", format!("after all 4 turns the TTL of {key} ends")),
         (
             "1.e1",
             format!("turn 2 of 2 ends the TTL of {key}, but that is not the next thing to happen"),
         ),
-        ("1x3.e1.1", "turn 5 of 5 lets holder go on, but it sleeps".into()),
+        ("1x4.e1.1", "turn 6 of 6 lets holder go on, but it sleeps".into()),
     ];
     for (text, expected) in cases {
         assert_eq!(why(replay(&model, &turns(text))), expected, "{text}");
@@ -199,17 +199,17 @@ fn a_replay_that_is_stopped_says_where() {
     let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
     let world = Arc::new(World::replayed(&model));
     world.time().stop(Stopped::Interrupted);
-    let error = world.replay(Timing::Async, &turns("1x6.2x8")).unwrap_err();
-    assert_eq!(error.to_string(), "interrupted at turn 1 of 14");
+    let error = world.replay(Timing::Async, &turns("1x7.2x9")).unwrap_err();
+    assert_eq!(error.to_string(), "interrupted at turn 1 of 16");
 }
 
 #[test]
 fn one_who_is_killed_before_it_writes_its_file_does_not_write_it() {
     let model = model(&builtin("mutual_exclusion"), &Legacy, Timing::Async);
     // The file, SET, HSET, GET, and then the file again.
-    let whole = replay(&model, &turns("1x8.2x8")).unwrap();
+    let whole = replay(&model, &turns("1x9.2x9")).unwrap();
     assert_eq!((whole.updates.as_slice(), ends(&whole)), ([2].as_slice(), vec![None, None]));
-    let killed = replay(&model, &turns("1x4.c1.2x3")).unwrap();
+    let killed = replay(&model, &turns("1x5.c1.2x4")).unwrap();
     assert_eq!(killed.updates, [0]);
     assert_eq!(ends(&killed).first(), Some(&Some(FailureKind::Crashed)));
 }

@@ -90,3 +90,65 @@ fn a_controller_that_was_replaced_is_looked_at_in_the_end() {
         }
     }
 }
+
+/// One who waits for the release and then changes what the other one looks at next.
+fn between(before: &str, change: &str, look: &str, instance: &str) -> String {
+    let actor = |name: &str, instance: &str, steps: &str| {
+        format!(
+            "[[actors]]\nname = \"{name}\"\nstart = \"after\"\ndelay = \"0s\"\n\
+             instance = \"{instance}\"\nsteps = [ {steps} ]\n"
+        )
+    };
+    let changes = format!("{before} {{ await = \"there\" }}, {change}");
+    let looks = format!(
+        "{before} {{ acquire = \"other\", ttl = \"100s\" }}, \
+         {{ extend = \"other\", name = \"there\" }}, {{ sleep = \"5s\" }}, {look}, \
+         {{ release = \"other\" }}"
+    );
+    let locks = "[locks.other]\nrun_suffix = \"_other\"\n";
+    format!("{locks}{}{}", actor("changer", "shared", &changes), actor("holder", instance, &looks))
+}
+
+#[test]
+fn somebody_can_come_between_a_sleep_and_a_look_at_what_is_shared() {
+    let get = "{ get_instance = \"main\" },";
+    let cases = [
+        between("", "{ make_readonly = \"main\" }", "{ acquire = \"main\" }", "own"),
+        between(
+            get,
+            "{ work = \"0s\", lock = \"main\" }",
+            "{ sees = 0, lock = \"main\" }",
+            "shared",
+        ),
+        between("", "{ get_instance = \"main\" }", "{ cached = false, lock = \"main\" }", "shared"),
+    ];
+    for actors in cases {
+        for timing in Timing::ALL {
+            let found = found(&explored(&actors, &Legacy, timing));
+            assert!(found.contains(&Property::StuckLock), "{timing:?}: {found:?}\n{actors}");
+        }
+    }
+}
+
+/// Any actor may be paused anywhere, so that whatever comes of exact times may come of pauses.
+#[test]
+fn what_strict_timing_finds_is_found_without_it() {
+    let mut compared = 0;
+    for scenario in crate::scenario::catalogue().unwrap() {
+        for protocol in both_protocols() {
+            let run = |timing| {
+                let model = model(&scenario, protocol, timing).unwrap();
+                let bounds = Bounds { max_schedules: Some(3000), ..bounds(timing, 0, 0) };
+                explore(&model, &bounds, &mut |_| true).unwrap()
+            };
+            let (strict, pauses) = (run(Timing::Strict), run(Timing::Async));
+            if strict.stopped_by.is_none() && pauses.stopped_by.is_none() {
+                let (strict, pauses) = (found(&strict), found(&pauses));
+                let missing: Vec<_> = strict.iter().filter(|it| !pauses.contains(it)).collect();
+                assert!(missing.is_empty(), "{} {}: {missing:?}", scenario.name(), protocol.name());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 40, "{compared}");
+}
