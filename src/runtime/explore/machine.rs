@@ -3,7 +3,7 @@
 //! and are continued once.
 //!
 //! A state is: the state of the server; what the shared cells hold; where each strand is; what the
-//! past can still mean for a violation (the [`Monitor`]); how many crashes and losses there were;
+//! past can still mean for a violation (`pasts`); how many crashes and losses there were;
 //! and, where time counts, the time and who sleeps until when.
 
 use super::super::{Model, Turn, World};
