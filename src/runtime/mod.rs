@@ -26,6 +26,7 @@ mod explore;
 mod longest;
 mod milestone;
 mod model;
+mod outcome;
 mod replay;
 mod rules;
 mod schedule;
@@ -37,6 +38,7 @@ mod strand;
 mod tape;
 mod threads;
 mod volley;
+mod watched;
 
 pub use crate::scenario::Timing;
 pub use explore::{
@@ -44,15 +46,16 @@ pub use explore::{
 };
 pub use longest::longest;
 pub use model::Model;
+pub use outcome::{Ending, Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::controller::{
-    Controller, ControllerError, Files, Registry, STATE_FILE, Written, count_on_file, initial_state,
+    Controller, ControllerError, Files, Registry, STATE_FILE, Written, count_on_file,
 };
-use crate::history::{Event, EventKind, FailureKind, Head, History, Left, Moment, Sequence};
+use crate::history::{Event, EventKind, Head, History, Left, Moment, Sequence};
 use crate::lock::{
     Identity, Knowledge, LockError, LockName, Payload, Protocol, RunDirectory, Snapshot, Token,
 };
@@ -145,67 +148,6 @@ struct Own {
     controller: Arc<Controller>,
 }
 
-/// A snapshot and where it was taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    /// What the scenario calls it; `before` and `after` are taken around all actors.
-    pub label: String,
-    /// The lock's position in the plan.
-    pub lock: usize,
-    /// What it showed.
-    pub snapshot: Snapshot,
-}
-
-/// What came of a run.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcome {
-    /// Every step of every actor.
-    pub history: History,
-    /// The snapshots, in the order in which they were taken.
-    pub looks: Vec<Look>,
-    /// From the first to the last command of the volley, if there was one.
-    pub start_skew: Option<Duration>,
-    /// By how much each lock's `operation_count` on file rose.
-    pub updates: Vec<u64>,
-    /// The names of the rules that never matched.
-    pub unmatched: Vec<String>,
-    /// What failed in the environment, if anything did.
-    pub failure: Option<String>,
-}
-
-/// How a run as a whole ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Every actor came to its own end.
-    Complete,
-    /// The environment failed.
-    Failed,
-    /// Ctrl-C, SIGTERM.
-    Interrupted,
-    /// The deadline passed.
-    TimedOut,
-}
-
-impl Outcome {
-    /// How the run as a whole ended.
-    pub fn ending(&self) -> Ending {
-        let ended_by = |kind: FailureKind| {
-            self.history.events.iter().any(|event| {
-                matches!(&event.kind, EventKind::Ended { failure: Some(by) } if by.kind == kind)
-            })
-        };
-        if ended_by(FailureKind::Interrupted) {
-            Ending::Interrupted
-        } else if self.failure.is_some() {
-            Ending::Failed
-        } else if ended_by(FailureKind::TimedOut) {
-            Ending::TimedOut
-        } else {
-            Ending::Complete
-        }
-    }
-}
-
 impl World {
     /// A world for one run of a plan. `runs` are the run directories of the plan's locks, in their
     /// order; `on_end` is told each time that an actor ends.
@@ -248,57 +190,6 @@ impl World {
             milestone: None,
             initial_file: None,
         }
-    }
-
-    /// The same world, but all that it has is its server and these files in memory: no lock of
-    /// others can be in the way, and nobody reads the cache.
-    fn alone(self, files: Files) -> Self {
-        for run in &self.runs {
-            // In memory nothing fails.
-            let _ = files.replace(&run.path().join(STATE_FILE), initial_state().as_bytes());
-        }
-        self.take_by_force(true);
-        Self { files: Arc::new(files), ..self }.without_cache()
-    }
-
-    /// The same world, but it notes what local state is touched that actors share.
-    fn watched(self) -> Self {
-        let world = self.alone(Files::watched());
-        let first = world.runs.first().map(|run| run.path().join(STATE_FILE));
-        let initial_file = first.and_then(|path| world.files.last_written(&path));
-        let (journal, milestone) = (Some(Mutex::default()), Some(Mutex::default()));
-        Self { journal, milestone, initial_file, ..world }
-    }
-
-    /// Notes that shared local state is touched, if somebody wants to know.
-    fn note(&self, cell: impl FnOnce() -> Cell) {
-        if let Some(journal) = &self.journal {
-            lock(journal).push(cell());
-        }
-    }
-
-    /// The last milestone that was passed since this was last asked.
-    fn take_milestone(&self) -> Option<Passed> {
-        self.milestone.as_ref().and_then(|last| lock(last).take())
-    }
-
-    /// The shared local state that was touched since this was last asked.
-    fn touched(&self) -> Vec<Cell> {
-        let mut touched =
-            self.journal.as_ref().map(|it| std::mem::take(&mut *lock(it))).unwrap_or_default();
-        touched.extend(self.files.touched().into_iter().map(Cell::File));
-        for (index, run) in self.runs.iter().enumerate() {
-            if self.registry.was_touched(run.path()) {
-                touched.push(Cell::Shelf(index));
-            }
-            let made = self.registry.controllers(run.path());
-            let is_touched = |it: &(usize, &Arc<Controller>)| it.1.was_touched();
-            let numbers = made.iter().enumerate().filter(is_touched);
-            touched.extend(numbers.map(|(number, _)| Cell::Controller(index, number)));
-        }
-        touched.sort_unstable();
-        touched.dedup();
-        touched
     }
 
     /// The same world, but on a virtual clock the seed decides the order among those who could go on
