@@ -40,7 +40,9 @@ fn is_decisive(draft: &Draft<'_>, finding: &Finding) -> bool {
         }
         (Property::Overlap, _) => {
             let took = |change: &Change| matches!(change, Change::Took { .. });
-            is_by(1) && event.moment.at <= finding.at && did(event, finding.lock, took)
+            // A belief begins when the acquire is done, so who believed later may have taken first.
+            let by_either = is_by(0) || is_by(1);
+            by_either && event.moment.at <= finding.at && did(event, finding.lock, took)
         }
         (Property::FencingOrder, EventKind::Completed(_) | EventKind::Command(_)) => {
             let took = |change: &Change| matches!(change, Change::Took { .. });

@@ -96,6 +96,20 @@ fn each_finding_of_each_built_in_scenario_has_its_row() {
     }
 }
 
+/// Who has the lock first may be the last to be done with acquiring it.
+#[test]
+fn an_overlap_is_complete_when_both_have_taken_the_lock() {
+    let (_, outcome) = ran("check_then_delete", &Legacy);
+    let mut finding = first(&outcome.history, Property::ForeignRelease).unwrap();
+    finding.property = Property::Overlap;
+    for actors in [vec![0, 1], vec![1, 0]] {
+        finding.actors = actors;
+        let lanes = Lanes::of(&outcome.history, MAIN, Some(&finding));
+        let marked = lanes.rows.iter().find(|row| row.mark.is_some()).unwrap();
+        assert_eq!((marked.lane.as_str(), &*marked.text), ("rival", "SET lock NX EX 21600 -> OK"));
+    }
+}
+
 #[test]
 fn a_crash_and_a_lost_reply_are_seen() {
     let (_, outcome) = ran("killed_holder", &Legacy);

@@ -44,7 +44,9 @@ fn place(report: &Report) -> String {
     };
     let parameters = escape(&parameters(report));
     let with = if parameters.is_empty() { "" } else { " with " };
-    format!("replayed on {server} under {}{with}{parameters}", report.protocol)
+    let file = report.file.as_deref().map(|file| format!("{} ", escape(file)));
+    let file = file.unwrap_or_default();
+    format!("replayed {file}on {server} under {}{with}{parameters}", report.protocol)
 }
 
 fn verdict(replay: &Replay) -> Cell {
