@@ -22,6 +22,7 @@ mod runs;
 #[cfg(test)]
 mod samples;
 pub mod table;
+pub mod timeline;
 mod wording;
 
 pub use catalogue::{Catalogue, CatalogueRow, Shown};

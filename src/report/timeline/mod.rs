@@ -1,0 +1,137 @@
+//! A history as a picture, first as plain data: lanes, what lies on them, and what was found.
+//! Nothing is drawn here; the writers draw what stands here and know nothing of histories.
+
+use serde::Serialize;
+
+/// A history as it is drawn. All times are nanoseconds since the run began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Timeline {
+    /// The scenario's name, or what was recorded.
+    pub title: String,
+    /// The lock protocol's name.
+    pub protocol: String,
+    /// When the first thing on it happened.
+    pub begin: u64,
+    /// When the last one did; never before `begin`.
+    pub end: u64,
+    /// The acquisitions' tokens, in the order in which they were first seen. Bars speak of them by
+    /// position; each has a colour of its own for as long as there are colours.
+    pub tokens: Vec<String>,
+    /// From top to bottom: for each lock its own lane and its flag's, then the actors.
+    pub lanes: Vec<Lane>,
+    /// What the checkers found, by time.
+    pub findings: Vec<Remark>,
+    /// Whether the history has its end.
+    pub is_whole: bool,
+}
+
+/// One line of the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lane {
+    /// Whose line it is.
+    pub kind: LaneKind,
+    /// What stands before it.
+    pub name: String,
+    /// How many actors it stands for: more than one where there are too many to draw each.
+    pub stands_for: usize,
+    /// What lasts, by its beginning. Bars of one lane don't overlap.
+    pub bars: Vec<Bar>,
+    /// What happens at one moment, by time.
+    pub marks: Vec<Mark>,
+}
+
+/// Whose line it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneKind {
+    /// A lock: who owned it.
+    Lock,
+    /// A lock's mirror flag: when it said `true`.
+    Flag,
+    /// An actor, or several.
+    Actor,
+}
+
+/// Something that lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bar {
+    /// When it begins.
+    pub begin: u64,
+    /// When it ends; never before `begin`.
+    pub end: u64,
+    /// What it is.
+    pub kind: BarKind,
+    /// Which acquisition it belongs to: a position in [`Timeline::tokens`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<usize>,
+    /// A few words that may stand on it.
+    pub label: String,
+    /// Everything that is known of it, in lines.
+    pub detail: String,
+}
+
+/// What lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BarKind {
+    /// The lock: somebody owned it. An actor: it believed that it did, and did nothing else.
+    Holds,
+    /// The flag said `true`.
+    Raised,
+    /// An actor tries to get the lock, or waits for something.
+    Waits,
+    /// An actor works.
+    Works,
+    /// An actor writes the state file.
+    Writes,
+    /// An actor does something else with Redis: a release, a look.
+    Asks,
+    /// Several actors at once; the label says how many do what.
+    Many,
+}
+
+/// Something that happens at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mark {
+    /// When.
+    pub at: u64,
+    /// What.
+    pub kind: MarkKind,
+    /// Everything that is known of it, in lines.
+    pub detail: String,
+}
+
+/// What happens at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkKind {
+    /// An acquire found the lock taken.
+    Refused,
+    /// A step failed otherwise.
+    Failed,
+    /// A lease ended by itself.
+    Expired,
+    /// A lease was set anew.
+    Extended,
+    /// The lock key was deleted by somebody who was not its owner.
+    Cleared,
+    /// Something was done to an actor or to the server on purpose.
+    Fault,
+    /// The actor crashed.
+    Crashed,
+}
+
+/// What was found, where it happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// When.
+    pub at: u64,
+    /// Its number in the picture, from 1.
+    pub number: usize,
+    /// The property's word.
+    pub property: &'static str,
+    /// The lanes that it is about: positions in [`Timeline::lanes`], the lock's own first.
+    pub lanes: Vec<usize>,
+    /// What happened and how it came to that, in one sentence.
+    pub text: String,
+}
