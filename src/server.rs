@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::engine;
 use connection::Line;
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
-    ServerErrorKind,
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, ServerErrorKind,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -151,17 +151,21 @@ impl Server {
             }
             Server::Redis(remote) => remote,
         };
-        let open = || {
-            let settings = remote.info.redis_settings().clone().set_db(db);
-            let client = Client::open(remote.info.clone().set_redis_settings(settings))?;
-            let connection = client.get_connection_with_timeout(RESPONSE_TIMEOUT)?;
-            connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-            connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
-            Ok(connection)
-        };
-        match open() {
-            Ok(connection) => Ok(Connection::new(Line::Redis(Box::new(connection)))),
-            Err(error) => Err(ServerError(remote.explain_connect(&error))),
+        let settings = remote.info.redis_settings().clone().set_db(db);
+        let connection = remote.open(settings)?;
+        Ok(Connection::new(Line::Redis(Box::new(connection))))
+    }
+
+    /// Opens a connection to DB 0 of a real Redis, to be used as the library has it.
+    pub fn open_raw(&self, protocol: ProtocolVersion) -> Result<redis::Connection, ServerError> {
+        match self {
+            Server::Embedded(_) => {
+                Err(ServerError("nobody else can use the embedded server".into()))
+            }
+            Server::Redis(remote) => {
+                let settings = remote.info.redis_settings().clone();
+                remote.open(settings.set_db(0).set_protocol(protocol))
+            }
         }
     }
 
@@ -189,6 +193,17 @@ impl Server {
 }
 
 impl Remote {
+    fn open(&self, settings: RedisConnectionInfo) -> Result<redis::Connection, ServerError> {
+        let open = || {
+            let client = Client::open(self.info.clone().set_redis_settings(settings))?;
+            let connection = client.get_connection_with_timeout(RESPONSE_TIMEOUT)?;
+            connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+            connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+            Ok(connection)
+        };
+        open().map_err(|error| ServerError(self.explain_connect(&error)))
+    }
+
     fn explain_connect(&self, error: &RedisError) -> String {
         let what = if error.is_timeout() {
             format!("no answer within {RESPONSE_TIMEOUT:?}")

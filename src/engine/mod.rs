@@ -29,6 +29,7 @@ mod resp;
 mod scripting;
 mod session;
 
+pub use glob::matches as glob_matches;
 pub use image::Image;
 pub use resp::requests;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from top to bottom. Each may import itself and what stands above it.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "clock",
     "history",
     "check",
@@ -15,6 +15,7 @@ const ROOMS: [&str; 12] = [
     "server",
     "gate",
     "lock",
+    "record",
     "controller",
     "scenario",
     "runtime",

@@ -1,0 +1,29 @@
+//! Watches the locks of a running server and tells what happened as a history.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `session` | attaches to the server, and attaches anew when it goes away |
+//! | `light` | the same by keyspace notifications only |
+//! | [`Watch`] | which keys |
+//! | `line` | one line of MONITOR |
+//! | `act` | what a command may do to keys |
+//! | `key` | what it did to one key, though MONITOR shows neither replies nor the end of a lease |
+//! | `model` | all keys together |
+//! | `people` | who the clients are |
+//! | `tell`, `unit`, `reigns` | from what was seen to a history |
+
+mod act;
+mod key;
+mod line;
+mod model;
+mod people;
+mod reigns;
+mod seen;
+mod session;
+mod tell;
+mod watch;
+
+pub use model::Counts;
+pub use session::{Ending, Listener, Order, RecordError, Recorded, record};
+pub use watch::Watch;
+mod unit;

@@ -1,0 +1,565 @@
+//! The watched keys as the stream of commands moves them.
+
+use super::act::{Act, Until, acts};
+use super::key::{Deed, End, Held, Id, Key, Outcome, When};
+use super::line::{Line, Source};
+use super::seen::{Call, Client, Lock, NOBODY, Observation, Seen, What, text_token};
+use super::watch::Watch;
+use crate::lock::{self, Payload, token_at_beginning};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// How much later than its reading of the clock the server may stamp a command, in microseconds: it
+/// reads the clock, runs the command, reads it anew for MONITOR.
+const SLACK: u64 = 2000;
+
+/// What is known of the keys, and what was seen.
+#[derive(Debug)]
+pub(super) struct Model {
+    watch: Watch,
+    keys: HashMap<Vec<u8>, usize>,
+    states: Vec<State>,
+    clients: HashMap<String, u32>,
+    running: Option<Running>,
+    tells_expiry: bool,
+    /// Whether a key that was never met is surely free.
+    has_looked: bool,
+    seen: Seen,
+    /// For the summary.
+    pub counts: Counts,
+}
+
+/// How much of what was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Commands.
+    pub commands: u64,
+    /// Lines that were none.
+    pub malformed: u64,
+    /// Locks taken.
+    pub acquisitions: u64,
+    /// Attempts that found the lock taken.
+    pub refusals: u64,
+    /// Locks deleted.
+    pub releases: u64,
+    /// Leases that ended by themselves.
+    pub lost: u64,
+    /// Locks held now.
+    pub held: u64,
+    /// Outcomes that rest on nothing but the time that is most likely.
+    pub undecided: u64,
+    /// How often what clients did fitted nothing that could have happened.
+    pub contradictions: u64,
+    /// Commands about watched keys that are not followed.
+    pub unknown: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    /// None until it was looked at.
+    key: Option<Key>,
+    holder: Option<Id>,
+    is_ignored: bool,
+    told: (u64, u64),
+}
+
+/// A script that runs.
+#[derive(Debug)]
+struct Running {
+    number: u32,
+    client: u32,
+    at: u64,
+    carried: Vec<Rc<str>>,
+    purpose: Option<lock::Operation>,
+    /// The locks that it read and did not change since.
+    read: Vec<usize>,
+    is_noted: bool,
+}
+
+impl Model {
+    /// Nothing is known yet.
+    pub fn new(watch: Watch) -> Self {
+        Self {
+            watch,
+            keys: HashMap::new(),
+            states: Vec::new(),
+            clients: HashMap::new(),
+            running: None,
+            tells_expiry: false,
+            has_looked: false,
+            seen: Seen::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Whether the server says when a lease has ended.
+    pub fn tells_expiry(&mut self, tells: bool) {
+        self.tells_expiry = tells;
+    }
+
+    /// All keys have been looked at: one that appears now was free.
+    pub fn has_looked(&mut self) {
+        self.has_looked = true;
+        for state in self.states.iter_mut().filter(|state| !state.is_ignored) {
+            state.key.get_or_insert_with(|| Key::new(None, self.tells_expiry));
+        }
+    }
+
+    /// How many observations there are.
+    pub fn size(&self) -> usize {
+        self.seen.observations.len()
+    }
+
+    /// The watched keys that a command touches.
+    pub fn touched(&self, line: &Line) -> Vec<Vec<u8>> {
+        let keys = acts(&line.arguments).into_iter().map(|(key, _)| key);
+        keys.filter(|key| line.db == 0 && self.watch.has(key)).map(<[u8]>::to_vec).collect()
+    }
+
+    /// All keys that were met.
+    pub fn known_keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.seen.locks.iter().map(|lock| lock.key.as_slice())
+    }
+
+    /// What is known of a client.
+    pub fn name_client(&mut self, address: &str, name: &str) {
+        let known = self.clients.get(address).and_then(|client| usize::try_from(*client).ok());
+        if let Some(client) = known.and_then(|client| self.seen.clients.get_mut(client)) {
+            client.name = Some(name.to_owned());
+        }
+    }
+
+    /// One more command ran.
+    pub fn line(&mut self, line: &Line) {
+        self.counts.commands += 1;
+        match &line.source {
+            Source::Script => self.inner(line),
+            Source::Client(address) => {
+                self.end_script();
+                self.outer(line, address);
+            }
+        }
+    }
+
+    fn outer(&mut self, line: &Line, address: &str) {
+        let Some(name) = line.arguments.first().map(|name| name.to_ascii_uppercase()) else {
+            return;
+        };
+        match name.as_slice() {
+            b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO" => {
+                self.begin_script(line, address);
+            }
+            b"FLUSHALL" => self.flush(line, address),
+            _ if line.db != 0 => {}
+            b"FLUSHDB" => self.flush(line, address),
+            _ => {
+                let when = when(line.at.saturating_sub(SLACK), line.at, line.at);
+                self.command(line, address, when);
+            }
+        }
+    }
+
+    fn command(&mut self, line: &Line, address: &str, when: When) {
+        for (key, act) in acts(&line.arguments) {
+            if let Some(lock) = self.lock(key) {
+                let client = self.client(address);
+                self.act(lock, act, client, line.at, when);
+            }
+        }
+        self.flags(line, address);
+    }
+
+    fn begin_script(&mut self, line: &Line, address: &str) {
+        let arguments: Vec<&[u8]> = line.arguments.iter().map(Vec::as_slice).collect();
+        let keys = arguments.get(2).and_then(|number| std::str::from_utf8(number).ok());
+        let keys: usize = keys.and_then(|number| number.parse().ok()).unwrap_or(0);
+        let names = arguments.get(3..).unwrap_or_default();
+        let is_ours = names.iter().take(keys).any(|key| self.watch.has(key));
+        if !is_ours && !names.is_empty() && keys > 0 {
+            return;
+        }
+        let rest = names.get(keys..).unwrap_or_default();
+        let carried = rest.iter().map(|argument| match token_at_beginning(argument) {
+            Some(token) => Rc::from(token),
+            None => text_token(&Payload::decode(argument)),
+        });
+        self.running = Some(Running {
+            number: u32::try_from(self.seen.calls.len()).unwrap_or(u32::MAX),
+            client: self.client(address),
+            at: line.at,
+            carried: carried.collect(),
+            purpose: lock::script_operation(&arguments),
+            read: Vec::new(),
+            is_noted: false,
+        });
+    }
+
+    fn inner(&mut self, line: &Line) {
+        let Some(running) = &self.running else { return };
+        if line.db != 0 {
+            return;
+        }
+        let (client, began) = (running.client, running.at);
+        let when = when(began.saturating_sub(SLACK), began, line.at.max(began));
+        for (key, act) in acts(&line.arguments) {
+            let Some(lock) = self.lock(key) else { continue };
+            self.note_call();
+            self.learn_from_script(lock, &act);
+            self.act(lock, act, client, line.at, when);
+        }
+        let Some(address) = self.seen.address(client).map(str::to_owned) else { return };
+        self.flags(line, &address);
+    }
+
+    /// What a script does after it has read a key shows what it found.
+    fn learn_from_script(&mut self, lock: usize, act: &Act) {
+        let Some(running) = &mut self.running else { return };
+        if *act == Act::Read {
+            running.read.push(lock);
+            return;
+        }
+        let Some(read) = running.read.iter().position(|read| *read == lock) else { return };
+        running.read.swap_remove(read);
+        let carried = running.carried.clone();
+        let purpose = running.purpose;
+        let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
+            return;
+        };
+        let ids = carried_ids(key, &self.seen, &carried);
+        let decided = match act {
+            Act::Put { .. } if ids.is_empty() => key.found(true),
+            _ => key.compared(&ids, true, purpose == Some(lock::Operation::Release)),
+        };
+        self.settle(lock, decided);
+    }
+
+    /// The script is over: what it read and left alone was not what it looked for.
+    fn end_script(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        for lock in running.read {
+            let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
+                continue;
+            };
+            let ids = carried_ids(key, &self.seen, &running.carried);
+            let decided = if running.purpose == Some(lock::Operation::Acquire) {
+                key.found(false)
+            } else {
+                key.compared(&ids, false, true)
+            };
+            self.settle(lock, decided);
+        }
+    }
+
+    fn note_call(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        if !std::mem::replace(&mut running.is_noted, true) {
+            let carried = running.carried.clone();
+            self.seen.calls.push(Call { carried, purpose: running.purpose });
+        }
+    }
+
+    fn flush(&mut self, line: &Line, address: &str) {
+        let when = when(line.at.saturating_sub(SLACK), line.at, line.at);
+        for lock in 0..self.states.len() {
+            let client = self.client(address);
+            self.act(lock, Act::Delete, client, line.at, when);
+        }
+    }
+
+    /// What a command does to mirror flags.
+    fn flags(&mut self, line: &Line, address: &str) {
+        let Some((name, [hash, fields @ ..])) = line.arguments.split_first() else { return };
+        let mut set: Vec<(&[u8], What)> = Vec::new();
+        match name.to_ascii_uppercase().as_slice() {
+            b"HSET" | b"HMSET" | b"HSETNX" => {
+                for pair in fields.chunks_exact(2) {
+                    if let [field, value] = pair {
+                        set.push((field, What::Flag { locked: value != b"false" }));
+                    }
+                }
+            }
+            b"HDEL" => {
+                set.extend(
+                    fields.iter().map(|field| (field.as_slice(), What::Flag { locked: false })),
+                );
+            }
+            b"HGET" => {
+                set.extend(fields.iter().map(|field| (field.as_slice(), What::AskedFlag)));
+            }
+            _ => {}
+        }
+        for (field, what) in set {
+            let Some(key) = Watch::key_of_flag(hash, field) else { continue };
+            let Some(lock) = self.lock(&key) else { continue };
+            let client = self.client(address);
+            if what == (What::Flag { locked: true }) && self.running.is_none() {
+                let key = self.states.get_mut(lock).and_then(|state| state.key.as_mut());
+                let decided = key.map(|key| key.claimed(client)).unwrap_or_default();
+                self.settle(lock, decided);
+            }
+            if let What::Flag { locked } = what
+                && let Some(lock) = self.seen.locks.get_mut(lock)
+            {
+                lock.flag = locked;
+            }
+            let call = self.call();
+            let outcome = Outcome::Nothing;
+            self.seen.observations.push(Observation {
+                at: line.at,
+                client,
+                lock,
+                call,
+                what,
+                outcome,
+            });
+        }
+    }
+
+    /// The call of the script that runs.
+    fn call(&self) -> Option<u32> {
+        self.running.as_ref().filter(|running| running.is_noted).map(|running| running.number)
+    }
+
+    fn act(&mut self, lock: usize, act: Act, client: u32, at: u64, when: When) {
+        let call = self.call();
+        let is_followed = self.states.get(lock).is_some_and(|state| state.key.is_some());
+        if !is_followed {
+            return;
+        }
+        let lease = |until: Until| lease(until, when);
+        let written = |seen: &mut Seen, value: &[u8]| {
+            let payload = Payload::decode(value);
+            seen.own(client, payload.owner());
+            (text_token(&payload), payload.fence())
+        };
+        let (deed, what) = match act {
+            Act::Take { value, until } => {
+                let (token, fence) = written(&mut self.seen, &value);
+                (Deed::Take(end(until)), What::Write { token, fence, lease: lease(until) })
+            }
+            Act::Put { value, until, only_if_held } => {
+                let (token, fence) = written(&mut self.seen, &value);
+                let deed = Deed::Put { end: end(until), only_if_held };
+                (deed, What::Write { token, fence, lease: lease(until) })
+            }
+            Act::Read => (Deed::Read, What::Read),
+            Act::Delete => (Deed::Delete, What::Delete),
+            Act::Expire(until) => (Deed::Expire(end(until)), What::Expire { lease: lease(until) }),
+            Act::Unknown => {
+                self.counts.unknown += 1;
+                return;
+            }
+        };
+        let id = self.seen.observations.len();
+        let outcome = Outcome::Open;
+        self.seen.observations.push(Observation { at, client, lock, call, what, outcome });
+        let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
+            return;
+        };
+        let decided = key.act((id, client), deed, when, call);
+        self.settle(lock, decided);
+    }
+
+    /// The server says that a lease has ended.
+    pub fn expired(&mut self, key: &[u8]) {
+        let Some(lock) = self.keys.get(key).copied() else { return };
+        let Some(state) = self.states.get_mut(lock) else { return };
+        let decided = state.key.as_mut().map(Key::expired).unwrap_or_default();
+        self.settle(lock, decided);
+    }
+
+    /// What a look found in a key, and in how many milliseconds its lease ends.
+    pub fn looked(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
+        let Some(lock) = self.lock(key) else { return };
+        let when = when(at.saturating_sub(SLACK), at, at);
+        let Some(value) = value else {
+            self.found_free(lock, at);
+            return;
+        };
+        let payload = Payload::decode(value);
+        let token = text_token(&payload);
+        let until = (ttl >= 0).then(|| End::After(ttl));
+        let known = self.states.get(lock).and_then(|state| state.holder);
+        let same = known.filter(|id| self.seen.token(*id) == Some(&token));
+        let by = same.unwrap_or_else(|| {
+            let lease = u64::try_from(ttl).ok().map(|ttl| ttl.saturating_mul(1_000_000));
+            let owner = payload.owner().map(Rc::from);
+            let what = What::Found { token, fence: payload.fence(), lease, owner };
+            self.seen.found(lock, at, what, Outcome::Took)
+        });
+        let until = until.map(|until| match until {
+            End::After(ttl) => When {
+                low: when.low.saturating_add(ttl),
+                nominal: when.nominal.saturating_add(ttl),
+                high: when.high.saturating_add(ttl),
+            },
+            _ => when,
+        });
+        if let Some(state) = self.states.get_mut(lock) {
+            self.counts.held += u64::from(state.holder.is_none());
+            state.holder = Some(by);
+            state.key = Some(Key::new(Some(Held { by, until }), self.tells_expiry));
+        }
+    }
+
+    fn found_free(&mut self, lock: usize, at: u64) {
+        let Some(state) = self.states.get_mut(lock) else { return };
+        state.key = Some(Key::new(None, self.tells_expiry));
+        if let Some(holder) = state.holder.take() {
+            self.counts.held = self.counts.held.saturating_sub(1);
+            self.seen.found(lock, at, What::Gone, Outcome::Deleted(holder));
+        }
+    }
+
+    /// What the flag of a lock says.
+    pub fn looked_at_flag(&mut self, key: &[u8], locked: bool) {
+        let lock = self.keys.get(key).and_then(|lock| self.seen.locks.get_mut(*lock));
+        if let Some(lock) = lock {
+            lock.flag = locked;
+        }
+    }
+
+    /// The connection was lost: what is decided now is all that there is.
+    pub fn interrupt(&mut self) {
+        self.end_script();
+        for lock in 0..self.states.len() {
+            let Some(state) = self.states.get_mut(lock) else { continue };
+            let decided = state.key.as_mut().map(Key::finish).unwrap_or_default();
+            self.settle(lock, decided);
+            if let Some(state) = self.states.get_mut(lock) {
+                state.key = None;
+            }
+        }
+        self.has_looked = false;
+    }
+
+    /// The end: everything that was seen, and why it may not be all.
+    pub fn finish(mut self) -> (Seen, Counts, Vec<String>) {
+        let held = self.counts.held;
+        self.interrupt();
+        self.counts.held = held;
+        let found = |one: &Observation| matches!(one.what, What::Found { .. });
+        let found = self.seen.observations.iter().filter(|one| found(one)).count();
+        let ignored = self.states.iter().filter(|state| state.is_ignored).count();
+        let counts = &self.counts;
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let reasons = [
+            (number(found), "locks were held when they were first looked at"),
+            (number(ignored), "watched keys could not be read"),
+            (counts.undecided, "outcomes near the end of a lease are only likely"),
+            (counts.contradictions, "times what clients did fitted nothing that can have happened"),
+            (counts.unknown, "commands changed watched keys in a way that is not followed"),
+            (counts.malformed, "lines of MONITOR could not be read"),
+        ];
+        let reasons = reasons.into_iter().filter(|(number, _)| *number > 0);
+        let reasons = reasons.map(|(number, what)| format!("{number} {what}")).collect();
+        (self.seen, self.counts, reasons)
+    }
+
+    /// A key that can't be read is not followed.
+    pub fn give_up(&mut self, key: &[u8]) {
+        let lock = self.lock(key);
+        if let Some(state) = lock.and_then(|lock| self.states.get_mut(lock)) {
+            state.is_ignored = true;
+        }
+    }
+
+    /// Writes down what is certain now.
+    fn settle(&mut self, lock: usize, decided: Vec<(Id, Outcome)>) {
+        let Some(state) = self.states.get_mut(lock) else { return };
+        if let Some(key) = &state.key {
+            let (undecided, contradictions) = state.told;
+            self.counts.undecided += key.undecided.saturating_sub(undecided);
+            self.counts.contradictions += key.contradictions.saturating_sub(contradictions);
+            state.told = (key.undecided, key.contradictions);
+        }
+        for (id, outcome) in decided {
+            if let Some(observation) = self.seen.observations.get_mut(id) {
+                observation.outcome = outcome;
+            }
+            let was_held = state.holder.is_some();
+            match outcome {
+                Outcome::Took => {
+                    self.counts.acquisitions += 1;
+                    self.counts.lost += u64::from(was_held);
+                    state.holder = Some(id);
+                }
+                Outcome::Replaced(_) => state.holder = Some(id),
+                Outcome::Refused => self.counts.refusals += 1,
+                Outcome::Deleted(_) => {
+                    self.counts.releases += 1;
+                    state.holder = None;
+                }
+                Outcome::Saw(None) | Outcome::Nothing => {
+                    self.counts.lost += u64::from(was_held);
+                    state.holder = None;
+                }
+                Outcome::Saw(Some(_)) | Outcome::Extended(_) | Outcome::Open => {}
+            }
+            let is_held = state.holder.is_some();
+            self.counts.held = self.counts.held + u64::from(is_held) - u64::from(was_held);
+        }
+        if state.key.as_ref().is_some_and(|key| !key.is_in_doubt() && key.held().is_none())
+            && state.holder.take().is_some()
+        {
+            self.counts.lost += 1;
+            self.counts.held = self.counts.held.saturating_sub(1);
+        }
+    }
+
+    /// The position of a watched key.
+    fn lock(&mut self, key: &[u8]) -> Option<usize> {
+        if let Some(lock) = self.keys.get(key) {
+            return Some(*lock);
+        }
+        if !self.watch.has(key) {
+            return None;
+        }
+        let lock = self.states.len();
+        self.keys.insert(key.to_vec(), lock);
+        self.seen.locks.push(Lock { key: key.to_vec(), flag: false });
+        let key = self.has_looked.then(|| Key::new(None, self.tells_expiry));
+        self.states.push(State { key, holder: None, is_ignored: false, told: (0, 0) });
+        Some(lock)
+    }
+
+    fn client(&mut self, address: &str) -> u32 {
+        if let Some(client) = self.clients.get(address) {
+            return *client;
+        }
+        let client = u32::try_from(self.seen.clients.len()).unwrap_or(NOBODY);
+        self.clients.insert(address.to_owned(), client);
+        self.seen.clients.push(Client { address: address.to_owned(), name: None, owner: None });
+        client
+    }
+}
+
+/// The acquisitions in doubt whose tokens a script carries.
+fn carried_ids(key: &Key, seen: &Seen, carried: &[Rc<str>]) -> Vec<Id> {
+    let is_carried = |id: &Id| seen.token(*id).is_some_and(|token| carried.contains(token));
+    key.candidates().filter(is_carried).collect()
+}
+
+fn when(low: u64, nominal: u64, high: u64) -> When {
+    let milliseconds = |time: u64| i64::try_from(time / 1000).unwrap_or(i64::MAX);
+    When { low: milliseconds(low), nominal: milliseconds(nominal), high: milliseconds(high) }
+}
+
+fn end(until: Until) -> End {
+    match until {
+        Until::Forever => End::Never,
+        Until::AsBefore => End::AsBefore,
+        Until::In(milliseconds) => End::After(milliseconds),
+        Until::At(time) => End::At(time),
+    }
+}
+
+/// A lease in nanoseconds from now.
+fn lease(until: Until, now: When) -> Option<u64> {
+    let milliseconds = match until {
+        Until::Forever | Until::AsBefore => return None,
+        Until::In(milliseconds) => milliseconds,
+        Until::At(time) => time.saturating_sub(now.nominal),
+    };
+    Some(u64::try_from(milliseconds).unwrap_or(0).saturating_mul(1_000_000))
+}

@@ -1,0 +1,553 @@
+//! Attaches to a server by MONITOR, and attaches anew when it goes away.
+//!
+//! Two connections: one only listens, the other one looks. What the second one does appears in the
+//! stream of the first, so each look has its exact place among the commands of all others, and
+//! nothing is lost between looking and listening.
+
+use super::line::{Line, Source};
+use super::model::{Counts, Model};
+use super::tell::{Frame, tell};
+use super::watch::Watch;
+use crate::clock::{Clock, Stopped};
+use crate::history::History;
+use crate::server::{Server, ServerError};
+use redis::{ConnectionLike, ErrorKind, ProtocolVersion, PushKind, RedisError, Value};
+use redis::{ServerErrorKind, cmd};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How many lines may wait to be read.
+const WAITING: usize = 1 << 16;
+/// How long the stream may be silent before the clock is asked.
+const POLL: Duration = Duration::from_millis(50);
+/// How often it is made sure that the server is there.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long the stream may take to show what was just done.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How many keys are looked at together.
+const CHUNK: usize = 256;
+/// The pauses between attempts to reach a server that went away.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Why nothing could be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The server.
+    #[error("{0}")]
+    Server(#[from] ServerError),
+    /// The user may not do it.
+    #[error(
+        "{server} does not let this user run MONITOR ({answer}); ask for the right with \
+         ACL SETUSER <user> +monitor, or record with --light"
+    )]
+    NoMonitor {
+        /// The server's name.
+        server: String,
+        /// What it answered.
+        answer: String,
+    },
+    /// Keyspace notifications are off.
+    #[error(
+        "{server} sends no notifications for what --light needs (notify-keyspace-events is \
+         {now:?}); have it set with: CONFIG SET notify-keyspace-events {needed}, or record \
+         without --light"
+    )]
+    NoNotifications {
+        /// The server's name.
+        server: String,
+        /// How they are set.
+        now: String,
+        /// How they have to be set.
+        needed: String,
+    },
+    /// It was over before it began.
+    #[error("interrupted before the recording began")]
+    Interrupted,
+}
+
+/// Why a recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to.
+    Told,
+    /// Its time was over.
+    TimeIsOver,
+    /// There is no room for more.
+    Full,
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// What happened.
+    pub history: History,
+    /// In numbers.
+    pub counts: Counts,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Why it is not whole, or what it can't show.
+    pub reasons: Vec<String>,
+}
+
+/// Who is told how it goes.
+pub trait Listener {
+    /// Something that a person should know.
+    fn say(&mut self, what: &str);
+    /// How far it has come.
+    fn counts(&mut self, counts: &Counts);
+}
+
+/// What is to be recorded.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// Where.
+    pub server: &'a Server,
+    /// Which keys.
+    pub watch: Watch,
+    /// How many observations there is room for.
+    pub limit: usize,
+}
+
+/// What comes over the listening connection.
+type Heard = Result<Value, RedisError>;
+
+/// Records until the clock is stopped or its deadline comes.
+pub fn record(
+    order: &Order<'_>,
+    clock: &dyn Clock,
+    listener: &mut dyn Listener,
+) -> Result<Recorded, RecordError> {
+    let mut session = Session {
+        order,
+        clock,
+        listener,
+        model: Model::new(order.watch.clone()),
+        gaps: Vec::new(),
+        last: 0,
+        began: 0,
+    };
+    let mut attached = session.attach()?;
+    session.greet(&mut attached);
+    let ending = loop {
+        match session.follow(&mut attached) {
+            Ok(ending) => break ending,
+            Err(lost) => {
+                session.gaps.push(session.model.size());
+                session.model.interrupt();
+                let what = format!("{lost}; trying to reach it again");
+                session.listener.say(&what);
+                match session.reattach() {
+                    Ok(again) => attached = again,
+                    Err(ending) => break ending,
+                }
+            }
+        }
+    };
+    Ok(session.finish(ending))
+}
+
+struct Session<'a> {
+    order: &'a Order<'a>,
+    clock: &'a dyn Clock,
+    listener: &'a mut dyn Listener,
+    model: Model,
+    gaps: Vec<usize>,
+    /// The time stamps of the first and the last line.
+    began: u64,
+    last: u64,
+}
+
+/// Both connections.
+struct Attached {
+    heard: Receiver<Heard>,
+    look: redis::Connection,
+    /// The looking connection's address.
+    own: String,
+    /// What it found and the stream has not shown yet: value and TTL.
+    found: HashMap<Vec<u8>, Option<Look>>,
+    role: String,
+    is_cluster: bool,
+}
+
+/// What was found in a key; none if it could not be read.
+#[derive(Debug)]
+struct Look {
+    value: Option<Vec<u8>>,
+    ttl: i64,
+    flag: Option<Vec<u8>>,
+}
+
+impl<'a> Session<'a> {
+    fn attach(&mut self) -> Result<Attached, RecordError> {
+        let server = self.order.server;
+        let explain = |error: RedisError| RecordError::Server(server.explain(&error));
+        let mut look = server.open_raw(ProtocolVersion::RESP2)?;
+        let info: String = cmd("INFO").query(&mut look).unwrap_or_default();
+        let says = |what: &str| info.lines().any(|line| line.trim_end() == what);
+        let (role, is_cluster) =
+            (if says("role:slave") { "replica" } else { "primary" }, says("cluster_enabled:1"));
+        let settings = notifications(&mut look);
+        let tells = role == "primary" && settings.contains('E') && has_expired(&settings);
+        let (listen, tells) = self.listen(tells)?;
+        self.model.tells_expiry(tells);
+        let heard = hear(listen);
+        let mut attached = Attached {
+            heard,
+            look,
+            own: String::new(),
+            found: HashMap::new(),
+            role: role.into(),
+            is_cluster,
+        };
+        let mut keys = self.scan(&mut attached.look).map_err(explain)?;
+        let mut backlog = Vec::new();
+        self.drain_to_mark(&mut attached, &mut backlog)?;
+        for line in backlog.iter().filter_map(|heard| parsed(heard)) {
+            keys.extend(self.model.touched(&line));
+        }
+        keys.extend(self.model.known_keys().map(<[u8]>::to_vec));
+        let keys: Vec<Vec<u8>> = keys.into_iter().collect();
+        for chunk in keys.chunks(CHUNK) {
+            look_at(&mut attached, chunk).map_err(explain)?;
+        }
+        self.drain_to_mark(&mut attached, &mut backlog)?;
+        for heard in backlog {
+            self.take(&mut attached, heard);
+        }
+        self.model.has_looked();
+        Ok(attached)
+    }
+
+    /// Opens the listening connection; says whether it also tells when a lease ends.
+    fn listen(&self, tells: bool) -> Result<(redis::Connection, bool), RecordError> {
+        let server = self.order.server;
+        let mut connection = match server.open_raw(ProtocolVersion::RESP3) {
+            Ok(connection) => connection,
+            // Older than RESP3.
+            Err(_) => server.open_raw(ProtocolVersion::RESP2)?,
+        };
+        let explain = |error: RedisError| RecordError::Server(server.explain(&error));
+        let tells = tells && self.subscribe(&mut connection).map_err(explain)?;
+        connection.send_packed_command(&cmd("MONITOR").get_packed_command()).map_err(explain)?;
+        loop {
+            match connection.recv_response().map_err(explain)? {
+                Value::Okay => break,
+                Value::ServerError(error) => {
+                    let error = RedisError::from(error);
+                    if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) {
+                        let answer = error.detail().unwrap_or("NOPERM").to_owned();
+                        let server = server.name().to_owned();
+                        return Err(RecordError::NoMonitor { server, answer });
+                    }
+                    return Err(explain(error));
+                }
+                _ => {}
+            }
+        }
+        connection.set_read_timeout(None).map_err(explain)?;
+        Ok((connection, tells))
+    }
+
+    /// Asks for the ends of leases on the same connection, so that they have their place in the
+    /// stream.
+    fn subscribe(&self, connection: &mut redis::Connection) -> Result<bool, RedisError> {
+        let subscribe = cmd("SUBSCRIBE").arg("__keyevent@0__:expired").get_packed_command();
+        connection.send_packed_command(&subscribe)?;
+        Ok(matches!(connection.recv_response()?, Value::Push { kind: PushKind::Subscribe, .. }))
+    }
+
+    /// The watched keys that are there, by SCAN.
+    fn scan(&self, look: &mut redis::Connection) -> Result<BTreeSet<Vec<u8>>, RedisError> {
+        let mut found = BTreeSet::new();
+        for pattern in self.order.watch.patterns() {
+            let mut cursor: u64 = 0;
+            loop {
+                let mut scan = cmd("SCAN");
+                scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
+                let (next, keys): (u64, Vec<Vec<u8>>) = scan.query(look)?;
+                found.extend(keys);
+                cursor = next;
+                if cursor == 0 || self.clock.check() == Err(Stopped::Interrupted) {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sets a mark into the stream and keeps everything that comes before it.
+    fn drain_to_mark(
+        &mut self,
+        attached: &mut Attached,
+        backlog: &mut Vec<Value>,
+    ) -> Result<(), RecordError> {
+        let explain = |error: RedisError| self.order.server.explain(&error);
+        let mark = Uuid::new_v4().to_string();
+        cmd("ECHO").arg(&mark).exec(&mut attached.look).map_err(explain)?;
+        let deadline = self.clock.now().saturating_add(PATIENCE);
+        loop {
+            let value = match attached.heard.recv_timeout(POLL) {
+                Ok(heard) => heard.map_err(explain)?,
+                Err(RecvTimeoutError::Timeout) if self.clock.now() < deadline => continue,
+                Err(_) => {
+                    let what = format!(
+                        "{} does not show what it runs; is it overloaded?",
+                        self.order.server.name()
+                    );
+                    return Err(ServerError::new(what).into());
+                }
+            };
+            if let Some(line) = parsed(&value)
+                && line.arguments.get(1).is_some_and(|said| *said == mark.as_bytes())
+                && let Source::Client(address) = line.source
+            {
+                attached.own = address;
+                self.last = self.last.max(line.at);
+                return Ok(());
+            }
+            backlog.push(value);
+        }
+    }
+
+    /// Follows the stream to its end.
+    fn follow(&mut self, attached: &mut Attached) -> Result<Ending, ServerError> {
+        let server = self.order.server;
+        let explain = |error: RedisError| server.explain(&error);
+        let mut beat = self.clock.now();
+        let mut beats: u64 = 0;
+        loop {
+            match self.clock.check() {
+                Err(stopped) => {
+                    self.catch_up(attached)?;
+                    return Ok(match stopped {
+                        Stopped::TimedOut => Ending::TimeIsOver,
+                        Stopped::Interrupted | Stopped::CalledOff => Ending::Told,
+                    });
+                }
+                Ok(()) if self.model.size() >= self.order.limit => return Ok(Ending::Full),
+                Ok(()) => {}
+            }
+            if self.clock.now().saturating_sub(beat) >= BEAT {
+                beat = self.clock.now();
+                beats += 1;
+                if beats % 5 == 1 {
+                    self.name_clients(attached);
+                }
+                cmd("PING").exec(&mut attached.look).map_err(explain)?;
+                self.listener.counts(&self.model.counts);
+            }
+            match attached.heard.recv_timeout(POLL) {
+                Ok(heard) => self.take(attached, heard.map_err(explain)?),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let what = format!("lost the connection to {}", server.name());
+                    return Err(ServerError::new(what));
+                }
+            }
+            for _ in 0..1024 {
+                let Ok(heard) = attached.heard.try_recv() else { break };
+                self.take(attached, heard.map_err(explain)?);
+            }
+        }
+    }
+
+    /// Takes everything that ran before now.
+    fn catch_up(&mut self, attached: &mut Attached) -> Result<(), ServerError> {
+        self.name_clients(attached);
+        let mut backlog = Vec::new();
+        let caught = self.drain_to_mark(attached, &mut backlog);
+        for heard in backlog {
+            self.take(attached, heard);
+        }
+        caught.map_err(|error| ServerError::new(error.to_string()))
+    }
+
+    /// One thing that the listening connection heard.
+    fn take(&mut self, attached: &mut Attached, heard: Value) {
+        match heard {
+            Value::Push { kind: PushKind::Message, data } => {
+                if let Some(Value::BulkString(key)) = data.last() {
+                    self.model.expired(key);
+                }
+            }
+            Value::SimpleString(text) => match Line::parse(&text) {
+                Some(line) => self.take_line(attached, &line),
+                None => self.model.counts.malformed += 1,
+            },
+            _ => {}
+        }
+    }
+
+    fn take_line(&mut self, attached: &mut Attached, line: &Line) {
+        self.last = self.last.max(line.at);
+        if self.began == 0 {
+            self.began = line.at;
+        }
+        if line.source != Source::Client(attached.own.clone()) {
+            return self.model.line(line);
+        }
+        let [name, key] = line.arguments.as_slice() else { return };
+        if name.eq_ignore_ascii_case(b"PTTL") {
+            match attached.found.remove(key) {
+                Some(Some(look)) => {
+                    self.model.looked(key, look.value.as_deref(), look.ttl, line.at);
+                    let locked = look.flag.is_some_and(|flag| flag != b"false");
+                    self.model.looked_at_flag(key, locked);
+                }
+                Some(None) => self.model.give_up(key),
+                None => {}
+            }
+        }
+    }
+
+    /// Learns what the clients call themselves. It is no loss if the server does not say.
+    fn name_clients(&mut self, attached: &mut Attached) {
+        let listed: Result<String, _> = cmd("CLIENT").arg("LIST").query(&mut attached.look);
+        for client in listed.unwrap_or_default().lines() {
+            let member = |name: &str| {
+                client.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+            };
+            let name = member("name").filter(|name| !name.is_empty());
+            if let (Some(address), Some(name)) = (member("addr"), name) {
+                self.model.name_client(address, name);
+            }
+        }
+    }
+
+    /// Says what the recording shows and what it doesn't.
+    fn greet(&mut self, attached: &mut Attached) {
+        if attached.is_cluster {
+            self.listener.say("this is one node of a cluster: locks on other nodes are not seen");
+        }
+        if attached.role == "replica" {
+            self.listener.say(
+                "this is a replica: it shows what its primary did, but not who did it, and no \
+                 attempt that was refused",
+            );
+        }
+        self.listener.counts(&self.model.counts);
+    }
+
+    /// Reaches the server again, however long that takes.
+    fn reattach(&mut self) -> Result<Attached, Ending> {
+        let mut pause = BACK_OFF.0;
+        loop {
+            match self.clock.sleep(pause) {
+                Err(Stopped::TimedOut) => return Err(Ending::TimeIsOver),
+                Err(_) => return Err(Ending::Told),
+                Ok(()) => {}
+            }
+            match self.attach() {
+                Ok(attached) => {
+                    self.listener.say("reached it again; what happened meanwhile was not seen");
+                    return Ok(attached);
+                }
+                Err(_) => pause = (pause * 2).min(BACK_OFF.1),
+            }
+        }
+    }
+
+    fn finish(self, ending: Ending) -> Recorded {
+        let is_interrupted = !self.gaps.is_empty();
+        let (seen, counts, mut reasons) = self.model.finish();
+        if is_interrupted {
+            reasons.push("the connection was lost meanwhile".into());
+        }
+        if ending == Ending::Full {
+            reasons.push("there was no room for more".into());
+        }
+        let frame = Frame {
+            server: self.order.server.name().to_owned(),
+            began: self.began,
+            ended: self.last,
+            gaps: self.gaps,
+            is_complete: reasons.is_empty(),
+        };
+        let (history, more) = tell(&seen, &frame);
+        reasons.extend(more);
+        Recorded { history, counts, ending, reasons }
+    }
+}
+
+/// The lines that come over a connection, read by a thread of their own: it ends with the
+/// connection.
+fn hear(mut connection: redis::Connection) -> Receiver<Heard> {
+    let (sender, receiver): (SyncSender<Heard>, _) = sync_channel(WAITING);
+    let read = move || {
+        loop {
+            let heard = connection.recv_response();
+            let is_over = heard.is_err();
+            if sender.send(heard).is_err() || is_over {
+                return;
+            }
+        }
+    };
+    // Without a thread the receiver says that the connection was lost.
+    let _ = thread::Builder::new().name("monitor".into()).spawn(read);
+    receiver
+}
+
+fn parsed(heard: &Value) -> Option<Line> {
+    match heard {
+        Value::SimpleString(text) => Line::parse(text),
+        _ => None,
+    }
+}
+
+/// The setting of keyspace notifications, where the server tells it.
+fn notifications(look: &mut redis::Connection) -> String {
+    let asked: Result<Vec<String>, _> =
+        cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(look);
+    asked.unwrap_or_default().into_iter().nth(1).unwrap_or_default()
+}
+
+fn has_expired(settings: &str) -> bool {
+    settings.contains(['x', 'A'])
+}
+
+/// Looks at some keys, each in a transaction: value, TTL, and the mirror flag of a NoDb lock.
+fn look_at(attached: &mut Attached, keys: &[Vec<u8>]) -> Result<(), RedisError> {
+    let mut commands = Vec::new();
+    for key in keys {
+        let name = Watch::name_of(key);
+        cmd("MULTI").write_packed_command(&mut commands);
+        cmd("GET").arg(key).write_packed_command(&mut commands);
+        if let Some(name) = &name {
+            cmd("HGET").arg(name.runid()).arg(name.flag()).write_packed_command(&mut commands);
+        }
+        cmd("PTTL").arg(key).write_packed_command(&mut commands);
+        cmd("EXEC").write_packed_command(&mut commands);
+    }
+    attached.look.send_packed_command(&commands)?;
+    for key in keys {
+        let queued = if Watch::name_of(key).is_some() { 4 } else { 3 };
+        for _ in 0..queued {
+            attached.look.recv_response()?;
+        }
+        let look = match attached.look.recv_response()? {
+            Value::Array(replies) => read_look(&replies),
+            _ => None,
+        };
+        attached.found.insert(key.clone(), look);
+    }
+    Ok(())
+}
+
+fn read_look(replies: &[Value]) -> Option<Look> {
+    let text = |value: &Value| match value {
+        Value::BulkString(text) => Some(text.clone()),
+        _ => None,
+    };
+    let (value, flag, ttl) = match replies {
+        [value, Value::Int(ttl)] => (value, None, ttl),
+        [value, flag, Value::Int(ttl)] => (value, text(flag), ttl),
+        _ => return None,
+    };
+    if matches!(value, Value::ServerError(_)) {
+        return None;
+    }
+    Some(Look { value: text(value), ttl: *ttl, flag })
+}
