@@ -16,19 +16,30 @@ use std::path::Path;
 pub(super) fn judge(path: &Path, format: CheckFormat) -> Result<Exit, Refusal> {
     let name = path.display().to_string();
     let history = read(path, &name)?;
-    let checked = check(&history);
-    let judgement = Judgement::new(name, &history.head, history.events.len(), &checked);
+    let judgement = print(&name, &history, format)?;
+    Ok(match (judgement.findings.is_empty(), judgement.is_whole) {
+        (false, _) => Exit::Unexpected,
+        (true, false) => Exit::Inconclusive,
+        (true, true) => Exit::Success,
+    })
+}
+
+/// Prints what the checkers say of a history; `name` is that of its file.
+pub(super) fn print(
+    name: &str,
+    history: &History,
+    format: CheckFormat,
+) -> Result<Judgement, Refusal> {
+    let checked = check(history);
+    let judgement =
+        Judgement::new(name.to_owned(), &history.head, history.events.len(), &checked);
     let style = terminal::style(Color::Auto, false);
     let written = Output::Stdout.write(|out| match format {
         CheckFormat::Table => table::write_judgement(&judgement, style, out),
         CheckFormat::Json => json::write(&judgement, out),
     });
     written.map_err(environment)?;
-    Ok(match (judgement.findings.is_empty(), judgement.is_whole) {
-        (false, _) => Exit::Unexpected,
-        (true, false) => Exit::Inconclusive,
-        (true, true) => Exit::Success,
-    })
+    Ok(judgement)
 }
 
 fn read(path: &Path, name: &str) -> Result<History, Refusal> {

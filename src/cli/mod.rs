@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `record` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -32,7 +32,10 @@ mod model;
 pub mod output;
 pub mod progress;
 mod redact;
+mod record;
 mod refusal;
+#[allow(dead_code)]
+mod remote;
 mod repeat;
 mod replay;
 mod run;
@@ -44,7 +47,7 @@ mod tasks;
 pub mod terminal;
 mod validate;
 
-pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
+pub use args::{ExploreArgs, FireArgs, RecordArgs, ReplayArgs, Request, RunArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
@@ -81,6 +84,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
+        Request::Record(args) => record::record(args),
         Request::Check { file, format } => check::judge(file, *format),
     }
 }

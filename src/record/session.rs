@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::clock::{Clock, Stopped};
 use crate::history::History;
 use crate::server::{Server, ServerError};
-use redis::{ConnectionLike, ErrorKind, ProtocolVersion, PushKind, RedisError, Value};
+use redis::{ErrorKind, ProtocolVersion, PushKind, RedisError, Value};
 use redis::{ServerErrorKind, cmd};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};

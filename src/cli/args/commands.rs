@@ -6,6 +6,7 @@ use super::flags::{
     report_options, run_flags, run_options, value,
 };
 use super::one;
+use super::record::{self, RecordArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
 use crate::scenario::Scenario;
@@ -25,6 +26,8 @@ pub enum Request {
     Explore(ExploreArgs),
     /// `replay`: a schedule again.
     Replay(ReplayArgs),
+    /// `record`: what happens to the locks of a running server.
+    Record(RecordArgs),
     /// `list`.
     List,
     /// `show`: the file of a built-in scenario.
@@ -125,6 +128,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         }),
         "explore" => Request::Explore(explore::explore_args(given)?),
         "replay" => Request::Replay(replay::replay_args(given)?),
+        "record" => Request::Record(record::record_args(given)?),
         "list" => Request::List,
         "show" => Request::Show { name: one(given, "name")? },
         "validate" => Request::Validate { files: many("files") },
@@ -140,7 +144,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 9] {
     [
         run(),
         explore::command(scenarios),
@@ -166,6 +170,7 @@ pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
                     .help("History file"),
             )
             .arg(format_flag::<CheckFormat>("table or json")),
+        record::command(),
     ]
 }
 

@@ -1,0 +1,84 @@
+//! `record`: watches the locks of a running server, saves the history and judges it.
+
+use super::args::RecordArgs;
+use super::check::print;
+use super::exit::Exit;
+use super::output::Output;
+use super::progress::Line;
+use super::refusal::{Refusal, environment};
+use super::signals::Signals;
+use super::{remote, say};
+use crate::clock::WallClock;
+use crate::record::{Counts, Ending, Listener, Order, RecordError, Watch, record as listen};
+use crate::report::large;
+use crate::runtime::Time;
+use std::sync::Arc;
+
+/// How many observations there is room for: some hundred megabytes.
+const LIMIT: usize = 2_000_000;
+
+/// Records until it is ended, then saves and judges what happened.
+pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
+    let signals = Signals::handle().map_err(environment)?;
+    let server = remote::server(args.redis.as_ref())?;
+    let runid = args.run.as_deref().map(remote::runid).transpose()?;
+    let output = Output::open(Some(&args.history), true).map_err(environment)?;
+    signals.set_output(output.by_hand());
+    let clock = Arc::new(WallClock::new(args.duration));
+    signals.add_clock(&Time::Wall(Arc::clone(&clock)));
+    let watch = Watch::new(runid.as_deref(), &args.patterns);
+    let order = Order { server: &server, watch, limit: LIMIT };
+    let mut told = Told { line: Line::new(args.quiet), quiet: args.quiet };
+    let recorded = listen(&order, &*clock, &mut told);
+    told.line.clear();
+    let recorded = recorded.map_err(|error| match error {
+        RecordError::Interrupted => Refusal::new(Exit::Interrupted, error),
+        _ => environment(error),
+    })?;
+    output.write(|out| recorded.history.write(out)).map_err(environment)?;
+    if !args.quiet {
+        recorded.reasons.iter().for_each(|reason| say(&format!("not whole: {reason}")));
+        say(&in_words(&recorded.counts));
+        print(&args.history.display().to_string(), &recorded.history, args.format)?;
+    }
+    Ok(match recorded.ending {
+        Ending::Told | Ending::TimeIsOver => Exit::Success,
+        Ending::Full => {
+            say(&format!("there is no room for more than {} events", large(LIMIT as f64)));
+            Exit::Inconclusive
+        }
+    })
+}
+
+/// The line on stderr.
+struct Told {
+    line: Line,
+    quiet: bool,
+}
+
+impl Listener for Told {
+    fn say(&mut self, what: &str) {
+        if !self.quiet {
+            self.line.suspend(|| say(what));
+        }
+    }
+
+    fn counts(&mut self, counts: &Counts) {
+        self.line.tell(&in_words(counts));
+    }
+}
+
+fn in_words(counts: &Counts) -> String {
+    let number = |number: u64| large(number as f64);
+    format!(
+        "{} commands; {} acquired, {} refused, {} released, {} leases lost, {} held now, {} \
+         undecided",
+        number(counts.commands),
+        number(counts.acquisitions),
+        number(counts.refusals),
+        number(counts.releases),
+        number(counts.lost),
+        number(counts.held),
+        number(counts.undecided),
+    )
+}
