@@ -31,8 +31,7 @@ pub(super) fn print(
     format: CheckFormat,
 ) -> Result<Judgement, Refusal> {
     let checked = check(history);
-    let judgement =
-        Judgement::new(name.to_owned(), &history.head, history.events.len(), &checked);
+    let judgement = Judgement::new(name.to_owned(), &history.head, history.events.len(), &checked);
     let style = terminal::style(Color::Auto, false);
     let written = Output::Stdout.write(|out| match format {
         CheckFormat::Table => table::write_judgement(&judgement, style, out),

@@ -31,8 +31,8 @@ mod list;
 mod model;
 pub mod output;
 pub mod progress;
-mod redact;
 mod record;
+mod redact;
 mod refusal;
 #[allow(dead_code)]
 mod remote;

@@ -80,9 +80,11 @@ pub(super) fn command() -> Command {
                 .value_parser(parse_duration)
                 .help("End after this long (30s, 2h)"),
         )
-        .arg(value("redis", "URL").value_hint(ValueHint::Url).help(
-            "The Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]",
-        ))
+        .arg(
+            value("redis", "URL").value_hint(ValueHint::Url).help(
+                "The Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]",
+            ),
+        )
         .arg(format_flag::<CheckFormat>("table or json"))
         .arg(switch("quiet").help("Print nothing but errors"))
         .arg(help_flag())
