@@ -11,7 +11,11 @@ pub(super) type Id = usize;
 /// What makes a world less likely: more than any number of deviations from the nominal time.
 const UNLIKELY: u32 = 1000;
 /// So many worlds are enough; the least likely are given up.
-const MOST_WORLDS: usize = 128;
+const MOST_WORLDS: usize = 256;
+/// After so many further commands about the key, a doubt about what was before them is given up.
+const OLDEST: usize = 20_000;
+/// How many milliseconds after its end a lease is over though the server did not say so.
+const FORGOTTEN: i64 = 1000;
 /// So many commands may wait for a decision.
 const LONGEST_LOG: usize = 4096;
 
@@ -179,10 +183,44 @@ impl World {
     }
 }
 
+/// A doubt about what was done before, when who holds the key now is certain: what the clients do
+/// later may still end it.
+#[derive(Debug)]
+struct Past {
+    worlds: Vec<World>,
+    age: usize,
+}
+
+impl Past {
+    /// Whether one world is clearly the likeliest.
+    fn is_clear(&mut self) -> bool {
+        self.worlds.sort_by_key(|world| world.against);
+        match self.worlds.as_slice() {
+            [first, second, ..] => second.against >= first.against + UNLIKELY / 2,
+            _ => true,
+        }
+    }
+
+    /// The likeliest world's outcomes, and how many of them rest on nothing but the time.
+    fn decide(mut self) -> (Decided, u64) {
+        let is_clear = self.is_clear();
+        let close = self.worlds.first().map_or(0, |first| first.against + UNLIKELY / 2);
+        let Some((first, others)) = self.worlds.split_first() else { return (Vec::new(), 0) };
+        let others = || others.iter().filter(|other| other.against < close && !is_clear);
+        let is_open = |(at, entry): &(usize, &Entry)| {
+            others().any(|other| other.log.get(*at).is_some_and(|same| same != *entry))
+        };
+        let open = first.log.iter().enumerate().filter(is_open).count();
+        let decided = first.log.iter().map(|entry| (entry.id, entry.outcome)).collect();
+        (decided, u64::try_from(open).unwrap_or(u64::MAX))
+    }
+}
+
 /// A key that is followed.
 #[derive(Debug)]
 pub(super) struct Key {
     worlds: Vec<World>,
+    pasts: Vec<Past>,
     /// Whether the server says when a lease has ended.
     tells_expiry: bool,
     /// The script that touched it last: no lease ends while it runs.
@@ -196,51 +234,63 @@ pub(super) struct Key {
 /// Outcomes that are certain now.
 pub(super) type Decided = Vec<(Id, Outcome)>;
 
+/// Whose command it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whose {
+    /// The observation.
+    pub id: Id,
+    /// The client.
+    pub client: u32,
+    /// Whether it was ever seen to give a lock back: then it does so whenever it had one.
+    pub gives_back: bool,
+    /// The call of the script that the command was in.
+    pub call: Option<u32>,
+}
+
 impl Key {
     /// A key that is free, or held.
     pub fn new(held: Option<Held>, tells_expiry: bool) -> Self {
         let world = World { held, against: 0, log: Vec::new() };
-        let (undecided, contradictions) = (0, 0);
-        Self { worlds: vec![world], tells_expiry, script: None, undecided, contradictions }
-    }
-
-    /// Who holds it, where that is certain.
-    pub fn held(&self) -> Option<Held> {
-        match self.worlds.as_slice() {
-            [world] => world.held,
-            _ => None,
+        Self {
+            worlds: vec![world],
+            pasts: Vec::new(),
+            tells_expiry,
+            script: None,
+            undecided: 0,
+            contradictions: 0,
         }
     }
 
-    /// Whether there is more than one world.
-    pub fn is_in_doubt(&self) -> bool {
-        self.worlds.len() > 1
+    /// Who holds it: where that is in doubt, who does most likely.
+    pub fn held(&self) -> Option<Held> {
+        self.worlds.iter().min_by_key(|world| world.against)?.held
+    }
+
+    /// Whether anything about it is in doubt.
+    fn is_in_doubt(&self) -> bool {
+        self.worlds.len() > 1 || !self.pasts.is_empty()
     }
 
     /// The acquisitions that may be the one that holds it, and those that may have been.
     pub fn candidates(&self) -> impl Iterator<Item = Id> {
-        self.worlds.iter().flat_map(|world| {
+        let pasts = self.pasts.iter().flat_map(|past| &past.worlds);
+        self.worlds.iter().chain(pasts).flat_map(|world| {
             let attempts = world.log.iter().filter(|entry| entry.is_attempt);
             attempts.map(|entry| entry.id).chain(world.held.map(|held| held.by))
         })
     }
 
     /// Somebody does something.
-    pub fn act(
-        &mut self,
-        (id, client): (Id, u32),
-        deed: Deed,
-        now: When,
-        script: Option<u32>,
-    ) -> Decided {
-        let is_frozen = script.is_some() && script == self.script;
-        self.script = script;
-        if !self.tells_expiry && !is_frozen {
+    pub fn act(&mut self, whose: Whose, deed: Deed, now: When) -> Decided {
+        let Whose { id, client, call, .. } = whose;
+        let is_frozen = call.is_some() && call == self.script;
+        self.script = call;
+        if !is_frozen {
             self.let_leases_end(now);
         }
         let is_attempt = matches!(deed, Deed::Take(_));
-        if self.is_in_doubt() && script.is_none() {
-            self.weigh_next(client, deed);
+        if self.is_in_doubt() && call.is_none() {
+            self.weigh_next(whose, deed);
         }
         for world in &mut self.worlds {
             let outcome = world.do_it(deed, now, id);
@@ -258,29 +308,45 @@ impl Key {
     }
 
     /// What a client does next about the key tells what its last attempt gave it.
-    fn weigh_next(&mut self, client: u32, deed: Deed) {
-        for world in &mut self.worlds {
-            let Some(attempt) = world.attempt(client).copied() else { continue };
-            let has_it = world.held.is_some_and(|held| held.by == attempt.id);
-            world.against += match (deed, attempt.outcome) {
+    fn weigh_next(&mut self, whose: Whose, deed: Deed) {
+        self.weigh(|world, is_past| {
+            let Some(attempt) = world.attempt(whose.client) else { return 0 };
+            let has_it = is_past || world.held.is_some_and(|held| held.by == attempt.id);
+            match (deed, attempt.outcome) {
                 // Who holds it does not ask for it again, and gives back what it holds.
-                (Deed::Take(_), Outcome::Took) if has_it => UNLIKELY,
+                (Deed::Take(_), Outcome::Took) if has_it && whose.gives_back => UNLIKELY,
+                (Deed::Take(_), Outcome::Took) if has_it => UNLIKELY / 4,
                 (Deed::Read, Outcome::Took)
                     if world.log.last().is_some_and(|last| last.id == attempt.id) =>
                 {
                     UNLIKELY / 2
                 }
-                (Deed::Delete | Deed::Expire(_), Outcome::Refused) => UNLIKELY,
+                (Deed::Delete | Deed::Expire(_), Outcome::Refused) if !is_past => UNLIKELY,
                 _ => 0,
-            };
+            }
+        });
+    }
+
+    /// Makes worlds less likely.
+    fn weigh(&mut self, against: impl Fn(&World, bool) -> u32) {
+        for world in &mut self.worlds {
+            world.against += against(world, false);
+        }
+        for world in self.pasts.iter_mut().flat_map(|past| &mut past.worlds) {
+            world.against += against(world, true);
         }
     }
 
     /// A client says that it holds the key: it set its flag.
     pub fn claimed(&mut self, client: u32) -> Decided {
-        self.keep(|world| {
-            world.attempt(client).is_none_or(|attempt| attempt.outcome == Outcome::Took)
-        })
+        if !self.is_in_doubt() {
+            return Vec::new();
+        }
+        let is_refused = |world: &World| {
+            world.attempt(client).is_some_and(|attempt| attempt.outcome == Outcome::Refused)
+        };
+        self.weigh(|world, _| if is_refused(world) { UNLIKELY } else { 0 });
+        self.keep(|world| !is_refused(world))
     }
 
     /// A script that carries the tokens of these acquisitions found one of them in the key, or none.
@@ -289,18 +355,15 @@ impl Key {
         if carried.is_empty() || !self.is_in_doubt() {
             return Vec::new();
         }
-        let is_so = |held: Option<Held>| match held {
+        // Who carries a token was most likely given it.
+        self.weigh(|world, _| {
+            let came = |outcome| carried.iter().any(|id| world.outcome(*id) == Some(outcome));
+            if came(Outcome::Refused) && !came(Outcome::Took) { UNLIKELY } else { 0 }
+        });
+        self.keep(|world| match world.held {
             Some(held) => carried.contains(&held.by) == found,
             None => !found || or_free,
-        };
-        // Who carries a token was most likely given it.
-        for world in &mut self.worlds {
-            let refused = |id: &Id| world.outcome(*id) == Some(Outcome::Refused);
-            if carried.iter().any(refused) {
-                world.against += UNLIKELY;
-            }
-        }
-        self.keep(|world| is_so(world.held))
+        })
     }
 
     /// A script found the key free, or held, as what it did next shows.
@@ -310,9 +373,6 @@ impl Key {
 
     /// Gives up the worlds that are not so, unless that is all of them.
     fn keep(&mut self, is_so: impl Fn(&World) -> bool) -> Decided {
-        if !self.is_in_doubt() {
-            return Vec::new();
-        }
         if self.worlds.iter().any(&is_so) {
             self.worlds.retain(is_so);
         } else {
@@ -326,9 +386,11 @@ impl Key {
         let mut ended = Vec::new();
         for world in &mut self.worlds {
             let Some(Held { by, until: Some(until) }) = world.held else { continue };
-            if now.low > until.high {
+            // Somebody may have switched the notifications off.
+            let late = if self.tells_expiry { FORGOTTEN } else { 0 };
+            if now.low > until.high.saturating_add(late) {
                 world.held = None;
-            } else if now.high > until.low {
+            } else if now.high > until.low && !self.tells_expiry {
                 let is_nominally_over = now.nominal > until.nominal;
                 let mut gone = World { held: None, ..world.clone() };
                 gone.against += u32::from(!is_nominally_over);
@@ -341,64 +403,56 @@ impl Key {
         self.worlds.append(&mut ended);
     }
 
-    /// Worlds that agree in what is now become one: the likeliest. What is certain leaves the logs.
+    /// Once all worlds agree in who holds the key, what was done before becomes a past. What is
+    /// certain leaves the logs.
     fn decide(&mut self) -> Decided {
         if self.worlds.len() > 1 {
-            self.worlds.sort_by_key(|world| world.against);
-            let mut kept: Vec<World> = Vec::with_capacity(self.worlds.len());
-            for world in self.worlds.drain(..) {
-                let same = kept.iter().find(|other| is_same(other.held, world.held));
-                match same {
-                    Some(other) if world.against < other.against + UNLIKELY / 2 => {
-                        let differs = other.log.iter().zip(&world.log).filter(|(a, b)| a != b);
-                        self.undecided += u64::from(differs.count() > 0);
-                    }
-                    Some(_) => {}
-                    None => kept.push(world),
-                }
-            }
-            self.worlds = kept;
             self.give_up();
-        }
-        match self.worlds.as_mut_slice() {
-            [world] => {
-                world.against = 0;
-                world.log.drain(..).map(|entry| (entry.id, entry.outcome)).collect()
+            let first = self.worlds.first().map(|world| world.held);
+            if self.worlds.iter().all(|world| Some(world.held) == first) {
+                let worlds = std::mem::take(&mut self.worlds);
+                let held = first.flatten();
+                self.worlds.push(World { held, against: 0, log: Vec::new() });
+                self.pasts.push(Past { worlds, age: 0 });
             }
-            _ => Vec::new(),
         }
+        let mut decided = Decided::new();
+        if let [world] = self.worlds.as_mut_slice() {
+            world.against = 0;
+            decided.extend(world.log.drain(..).map(|entry| (entry.id, entry.outcome)));
+        }
+        let is_over = |past: &mut Past| {
+            past.age += 1;
+            past.is_clear() || past.age > OLDEST
+        };
+        for past in self.pasts.extract_if(.., is_over) {
+            let (outcomes, undecided) = past.decide();
+            decided.extend(outcomes);
+            self.undecided += undecided;
+        }
+        decided
     }
 
     /// Gives up what is much less likely than the best, and what is too much.
     fn give_up(&mut self) {
+        self.worlds.sort_by_key(|world| world.against);
         let best = self.worlds.first().map_or(0, |world| world.against);
-        if self.worlds.len() > MOST_WORLDS {
-            self.undecided += 1;
-            self.worlds.truncate(MOST_WORLDS);
-        }
-        if self.worlds.first().is_some_and(|world| world.log.len() > LONGEST_LOG) {
-            let close = |world: &&World| world.against < best + UNLIKELY / 2;
-            self.undecided += u64::from(self.worlds.iter().filter(close).count() > 1);
-            self.worlds.truncate(1);
-        }
+        self.worlds.retain(|world| world.against < best + 2 * UNLIKELY);
+        let longest = self.worlds.first().map_or(0, |world| world.log.len());
+        let most = if longest > LONGEST_LOG { 1 } else { MOST_WORLDS };
+        let close = |world: &&World| world.against < best + UNLIKELY / 2;
+        let given_up = self.worlds.get(most..).unwrap_or_default().iter().filter(close).count();
+        self.undecided += u64::try_from(given_up).unwrap_or(u64::MAX);
+        self.worlds.truncate(most);
     }
 
     /// Nothing more will come: the likeliest world is taken.
     pub fn finish(&mut self) -> Decided {
-        self.worlds.sort_by_key(|world| world.against);
-        if let [first, second, ..] = self.worlds.as_slice() {
-            self.undecided += u64::from(second.against < first.against + UNLIKELY / 2);
+        if self.worlds.len() > 1 {
+            let worlds = std::mem::take(&mut self.worlds);
+            self.pasts.push(Past { worlds, age: 0 });
         }
-        self.worlds.truncate(1);
+        self.pasts.iter_mut().for_each(|past| past.age = OLDEST);
         self.decide()
-    }
-}
-
-/// Whether two worlds go on in the same way.
-fn is_same(one: Option<Held>, other: Option<Held>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => one == other,
-        _ => false,
     }
 }

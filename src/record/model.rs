@@ -1,7 +1,7 @@
 //! The watched keys as the stream of commands moves them.
 
 use super::act::{Act, Until, acts};
-use super::key::{Deed, End, Held, Id, Key, Outcome, When};
+use super::key::{Deed, End, Held, Id, Key, Outcome, When, Whose};
 use super::line::{Line, Source};
 use super::seen::{Call, Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::watch::Watch;
@@ -25,8 +25,10 @@ pub(super) struct Model {
     /// Whether a key that was never met is surely free.
     has_looked: bool,
     seen: Seen,
-    /// For the summary.
-    pub counts: Counts,
+    counts: Counts,
+    /// How many locks a look found, less those that it found gone.
+    found: u64,
+    gone: u64,
 }
 
 /// How much of what was seen.
@@ -89,7 +91,21 @@ impl Model {
             has_looked: false,
             seen: Seen::default(),
             counts: Counts::default(),
+            found: 0,
+            gone: 0,
         }
+    }
+
+    /// So far, in numbers.
+    pub fn counts(&self) -> Counts {
+        let began = self.counts.acquisitions + self.found;
+        let over = self.counts.releases + self.gone + self.counts.held;
+        Counts { lost: began.saturating_sub(over), ..self.counts }
+    }
+
+    /// A line that is none.
+    pub fn malformed(&mut self) {
+        self.counts.malformed += 1;
     }
 
     /// Whether the server says when a lease has ended.
@@ -353,10 +369,14 @@ impl Model {
         let id = self.seen.observations.len();
         let outcome = Outcome::Open;
         self.seen.observations.push(Observation { at, client, lock, call, what, outcome });
+        let gives_back = self.seen.gives_back(client);
+        if matches!(deed, Deed::Delete) {
+            self.seen.gave_back(client);
+        }
         let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
             return;
         };
-        let decided = key.act((id, client), deed, when, call);
+        let decided = key.act(Whose { id, client, gives_back, call }, deed, when);
         self.settle(lock, decided);
     }
 
@@ -396,6 +416,8 @@ impl Model {
             _ => when,
         });
         if let Some(state) = self.states.get_mut(lock) {
+            self.found += u64::from(same.is_none());
+            self.gone += u64::from(same.is_none() && state.holder.is_some());
             self.counts.held += u64::from(state.holder.is_none());
             state.holder = Some(by);
             state.key = Some(Key::new(Some(Held { by, until }), self.tells_expiry));
@@ -408,6 +430,7 @@ impl Model {
         if let Some(holder) = state.holder.take() {
             self.counts.held = self.counts.held.saturating_sub(1);
             self.seen.found(lock, at, What::Gone, Outcome::Deleted(holder));
+            self.gone += 1;
         }
     }
 
@@ -423,11 +446,11 @@ impl Model {
     pub fn interrupt(&mut self) {
         self.end_script();
         for lock in 0..self.states.len() {
-            let Some(state) = self.states.get_mut(lock) else { continue };
-            let decided = state.key.as_mut().map(Key::finish).unwrap_or_default();
+            let key = self.states.get_mut(lock).and_then(|state| state.key.as_mut());
+            let decided = key.map(Key::finish).unwrap_or_default();
             self.settle(lock, decided);
             if let Some(state) = self.states.get_mut(lock) {
-                state.key = None;
+                (state.key, state.told) = (None, (0, 0));
             }
         }
         self.has_looked = false;
@@ -435,6 +458,7 @@ impl Model {
 
     /// The end: everything that was seen, and why it may not be all.
     pub fn finish(mut self) -> (Seen, Counts, Vec<String>) {
+        self.end_script();
         let held = self.counts.held;
         self.interrupt();
         self.counts.held = held;
@@ -453,7 +477,8 @@ impl Model {
         ];
         let reasons = reasons.into_iter().filter(|(number, _)| *number > 0);
         let reasons = reasons.map(|(number, what)| format!("{number} {what}")).collect();
-        (self.seen, self.counts, reasons)
+        let counts = self.counts();
+        (self.seen, counts, reasons)
     }
 
     /// A key that can't be read is not followed.
@@ -477,34 +502,17 @@ impl Model {
             if let Some(observation) = self.seen.observations.get_mut(id) {
                 observation.outcome = outcome;
             }
-            let was_held = state.holder.is_some();
             match outcome {
-                Outcome::Took => {
-                    self.counts.acquisitions += 1;
-                    self.counts.lost += u64::from(was_held);
-                    state.holder = Some(id);
-                }
-                Outcome::Replaced(_) => state.holder = Some(id),
+                Outcome::Took => self.counts.acquisitions += 1,
                 Outcome::Refused => self.counts.refusals += 1,
-                Outcome::Deleted(_) => {
-                    self.counts.releases += 1;
-                    state.holder = None;
-                }
-                Outcome::Saw(None) | Outcome::Nothing => {
-                    self.counts.lost += u64::from(was_held);
-                    state.holder = None;
-                }
-                Outcome::Saw(Some(_)) | Outcome::Extended(_) | Outcome::Open => {}
+                Outcome::Deleted(_) => self.counts.releases += 1,
+                _ => {}
             }
-            let is_held = state.holder.is_some();
-            self.counts.held = self.counts.held + u64::from(is_held) - u64::from(was_held);
         }
-        if state.key.as_ref().is_some_and(|key| !key.is_in_doubt() && key.held().is_none())
-            && state.holder.take().is_some()
-        {
-            self.counts.lost += 1;
-            self.counts.held = self.counts.held.saturating_sub(1);
-        }
+        let holder = state.key.as_ref().and_then(Key::held).map(|held| held.by);
+        let was_held = std::mem::replace(&mut state.holder, holder).is_some();
+        self.counts.held =
+            (self.counts.held + u64::from(holder.is_some())).saturating_sub(u64::from(was_held));
     }
 
     /// The position of a watched key.
@@ -529,7 +537,12 @@ impl Model {
         }
         let client = u32::try_from(self.seen.clients.len()).unwrap_or(NOBODY);
         self.clients.insert(address.to_owned(), client);
-        self.seen.clients.push(Client { address: address.to_owned(), name: None, owner: None });
+        self.seen.clients.push(Client {
+            address: address.to_owned(),
+            name: None,
+            owner: None,
+            gave_back: false,
+        });
         client
     }
 }

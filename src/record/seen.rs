@@ -27,6 +27,8 @@ pub(super) struct Client {
     pub name: Option<String>,
     /// `host:pid`, from the payloads that it wrote.
     pub owner: Option<String>,
+    /// Whether it deleted a lock.
+    pub gave_back: bool,
 }
 
 /// A watched key.
@@ -93,6 +95,20 @@ impl Seen {
     pub fn address(&self, client: u32) -> Option<&str> {
         let client = usize::try_from(client).ok()?;
         self.clients.get(client).map(|client| client.address.as_str())
+    }
+
+    /// Whether a client was seen to delete a lock.
+    pub fn gives_back(&self, client: u32) -> bool {
+        let client = usize::try_from(client).ok().and_then(|client| self.clients.get(client));
+        client.is_some_and(|client| client.gave_back)
+    }
+
+    /// A client deletes a lock.
+    pub fn gave_back(&mut self, client: u32) {
+        let client = usize::try_from(client).ok().and_then(|client| self.clients.get_mut(client));
+        if let Some(client) = client {
+            client.gave_back = true;
+        }
     }
 
     /// A client wrote a payload that names its owner.

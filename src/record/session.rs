@@ -337,7 +337,7 @@ impl<'a> Session<'a> {
                     self.name_clients(attached);
                 }
                 cmd("PING").exec(&mut attached.look).map_err(explain)?;
-                self.listener.counts(&self.model.counts);
+                self.listener.counts(&self.model.counts());
             }
             match attached.heard.recv_timeout(POLL) {
                 Ok(heard) => self.take(attached, heard.map_err(explain)?),
@@ -375,7 +375,7 @@ impl<'a> Session<'a> {
             }
             Value::SimpleString(text) => match Line::parse(&text) {
                 Some(line) => self.take_line(attached, &line),
-                None => self.model.counts.malformed += 1,
+                None => self.model.malformed(),
             },
             _ => {}
         }
@@ -428,7 +428,7 @@ impl<'a> Session<'a> {
                  attempt that was refused",
             );
         }
-        self.listener.counts(&self.model.counts);
+        self.listener.counts(&self.model.counts());
     }
 
     /// Reaches the server again, however long that takes.
