@@ -8,8 +8,14 @@
 /// The position of an observation.
 pub(super) type Id = usize;
 
-/// What makes a world less likely: more than any number of deviations from the nominal time.
-const UNLIKELY: u32 = 1000;
+/// What makes a world less likely if a client does not do what it would do there. A millisecond for
+/// which the server must have stood still between reading its clock and stamping the command makes
+/// it less likely by 1.
+const UNLIKELY: u32 = 10_000;
+/// A standstill that is possible on any busy machine: what rests on less is undecided.
+const STANDSTILL: u32 = 20;
+/// When so many commands wait for a decision, longer standstills are no longer thought of.
+const LONG_LOG: usize = 64;
 /// So many worlds are enough; the least likely are given up.
 const MOST_WORLDS: usize = 256;
 /// After so many further commands about the key, a doubt about what was before them is given up.
@@ -201,18 +207,28 @@ impl Past {
         }
     }
 
-    /// The likeliest world's outcomes, and how many of them rest on nothing but the time.
+    /// The likeliest world's outcomes, and how many of them rest on nothing but the time. What a
+    /// read found is then left open: it changed nothing.
     fn decide(mut self) -> (Decided, u64) {
         let is_clear = self.is_clear();
-        let close = self.worlds.first().map_or(0, |first| first.against + UNLIKELY / 2);
+        let close = self.worlds.first().map_or(0, |first| first.against + STANDSTILL);
         let Some((first, others)) = self.worlds.split_first() else { return (Vec::new(), 0) };
         let others = || others.iter().filter(|other| other.against < close && !is_clear);
-        let is_open = |(at, entry): &(usize, &Entry)| {
-            others().any(|other| other.log.get(*at).is_some_and(|same| same != *entry))
+        let is_open = |at: usize, entry: &Entry| {
+            others().any(|other| other.log.get(at).is_some_and(|same| same != entry))
         };
-        let open = first.log.iter().enumerate().filter(is_open).count();
-        let decided = first.log.iter().map(|entry| (entry.id, entry.outcome)).collect();
-        (decided, u64::try_from(open).unwrap_or(u64::MAX))
+        let mut undecided = 0;
+        let mut decided = Decided::new();
+        for (at, entry) in first.log.iter().enumerate() {
+            match entry.outcome {
+                Outcome::Saw(_) if is_open(at, entry) => {}
+                outcome => {
+                    undecided += u64::from(is_open(at, entry));
+                    decided.push((entry.id, outcome));
+                }
+            }
+        }
+        (decided, undecided)
     }
 }
 
@@ -391,10 +407,13 @@ impl Key {
             if now.low > until.high.saturating_add(late) {
                 world.held = None;
             } else if now.high > until.low && !self.tells_expiry {
-                let is_nominally_over = now.nominal > until.nominal;
+                let late = now.nominal.saturating_sub(until.nominal);
                 let mut gone = World { held: None, ..world.clone() };
-                gone.against += u32::from(!is_nominally_over);
-                world.against += u32::from(is_nominally_over);
+                if late > 0 {
+                    world.against += u32::try_from(late).unwrap_or(UNLIKELY);
+                } else {
+                    gone.against += u32::try_from(1 - late).unwrap_or(UNLIKELY);
+                }
                 let low = until.low.max(now.low);
                 world.held = Some(Held { by, until: Some(When { low, ..until }) });
                 ended.push(gone);
@@ -437,10 +456,11 @@ impl Key {
     fn give_up(&mut self) {
         self.worlds.sort_by_key(|world| world.against);
         let best = self.worlds.first().map_or(0, |world| world.against);
-        self.worlds.retain(|world| world.against < best + 2 * UNLIKELY);
         let longest = self.worlds.first().map_or(0, |world| world.log.len());
+        let margin = if longest > LONG_LOG { STANDSTILL } else { 2 * UNLIKELY };
+        self.worlds.retain(|world| world.against < best + margin);
         let most = if longest > LONGEST_LOG { 1 } else { MOST_WORLDS };
-        let close = |world: &&World| world.against < best + UNLIKELY / 2;
+        let close = |world: &&World| world.against < best + STANDSTILL;
         let given_up = self.worlds.get(most..).unwrap_or_default().iter().filter(close).count();
         self.undecided += u64::try_from(given_up).unwrap_or(u64::MAX);
         self.worlds.truncate(most);

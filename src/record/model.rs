@@ -6,12 +6,14 @@ use super::line::{Line, Source};
 use super::seen::{Call, Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::watch::Watch;
 use crate::lock::{self, Payload, token_at_beginning};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-/// How much later than its reading of the clock the server may stamp a command, in microseconds: it
-/// reads the clock, runs the command, reads it anew for MONITOR.
-const SLACK: u64 = 2000;
+/// For how long the server may stand still, in microseconds, between reading its clock for a command
+/// and reading it anew to stamp it for MONITOR: anything else may run on its processor meanwhile.
+/// It reads the clock after the command before, so nothing more needs to be thought of where that
+/// was stamped later than this before.
+const STANDSTILL: u64 = 100_000;
 
 /// What is known of the keys, and what was seen.
 #[derive(Debug)]
@@ -21,6 +23,11 @@ pub(super) struct Model {
     states: Vec<State>,
     clients: HashMap<String, u32>,
     running: Option<Running>,
+    /// The stamp of the last line.
+    previous: u64,
+    /// The transactions that are open, and since when the last line's may have run.
+    open: HashSet<String>,
+    executing: Option<(String, u64)>,
     tells_expiry: bool,
     /// Whether a key that was never met is surely free.
     has_looked: bool,
@@ -71,6 +78,7 @@ struct Running {
     number: u32,
     client: u32,
     at: u64,
+    since: u64,
     carried: Vec<Rc<str>>,
     purpose: Option<lock::Operation>,
     /// The locks that it read and did not change since.
@@ -87,6 +95,9 @@ impl Model {
             states: Vec::new(),
             clients: HashMap::new(),
             running: None,
+            previous: 0,
+            open: HashSet::new(),
+            executing: None,
             tells_expiry: false,
             has_looked: false,
             seen: Seen::default(),
@@ -152,24 +163,52 @@ impl Model {
             Source::Script => self.inner(line),
             Source::Client(address) => {
                 self.end_script();
-                self.outer(line, address);
+                let since = self.since(line, address);
+                self.outer(line, address, since);
             }
         }
+        self.previous = self.previous.max(line.at);
     }
 
-    fn outer(&mut self, line: &Line, address: &str) {
+    /// A line of the recording itself: it tells only the time.
+    pub fn passed(&mut self, line: &Line) {
+        self.end_script();
+        self.previous = self.previous.max(line.at);
+    }
+
+    /// Since when a command may have run. All of a transaction runs at one time.
+    fn since(&mut self, line: &Line, address: &str) -> u64 {
+        let name = line.arguments.first().map(|name| name.to_ascii_uppercase());
+        let since = match &self.executing {
+            Some((executing, since)) if executing == address => *since,
+            _ => self.previous.max(line.at.saturating_sub(STANDSTILL)).min(line.at),
+        };
+        self.executing = None;
+        match name.as_deref() {
+            Some(b"MULTI") => drop(self.open.insert(address.to_owned())),
+            Some(b"EXEC" | b"DISCARD") => drop(self.open.remove(address)),
+            _ if self.open.contains(address) => {
+                self.executing = Some((address.to_owned(), since));
+            }
+            _ => {}
+        }
+        since
+    }
+
+    fn outer(&mut self, line: &Line, address: &str, since: u64) {
         let Some(name) = line.arguments.first().map(|name| name.to_ascii_uppercase()) else {
             return;
         };
         match name.as_slice() {
             b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO" => {
-                self.begin_script(line, address);
+                self.begin_script(line, address, since);
             }
-            b"FLUSHALL" => self.flush(line, address),
+            b"FLUSHALL" => self.flush(line, address, since),
+            b"CLIENT" | b"HELLO" => self.introduce(line, address),
             _ if line.db != 0 => {}
-            b"FLUSHDB" => self.flush(line, address),
+            b"FLUSHDB" => self.flush(line, address, since),
             _ => {
-                let when = when(line.at.saturating_sub(SLACK), line.at, line.at);
+                let when = when(since, line.at, line.at);
                 self.command(line, address, when);
             }
         }
@@ -185,7 +224,19 @@ impl Model {
         self.flags(line, address);
     }
 
-    fn begin_script(&mut self, line: &Line, address: &str) {
+    /// A client says what it is called.
+    fn introduce(&mut self, line: &Line, address: &str) {
+        let said = line.arguments.windows(2).find_map(|pair| match pair {
+            [word, name] if word.eq_ignore_ascii_case(b"SETNAME") => Some(name),
+            _ => None,
+        });
+        if let Some(name) = said.filter(|name| !name.is_empty()) {
+            self.client(address);
+            self.name_client(address, &String::from_utf8_lossy(name));
+        }
+    }
+
+    fn begin_script(&mut self, line: &Line, address: &str, since: u64) {
         let arguments: Vec<&[u8]> = line.arguments.iter().map(Vec::as_slice).collect();
         let keys = arguments.get(2).and_then(|number| std::str::from_utf8(number).ok());
         let keys: usize = keys.and_then(|number| number.parse().ok()).unwrap_or(0);
@@ -199,12 +250,23 @@ impl Model {
             Some(token) => Rc::from(token),
             None => text_token(&Payload::decode(argument)),
         });
+        let carried: Vec<Rc<str>> = carried.collect();
+        let purpose = lock::script_operation(&arguments);
+        let client = self.client(address);
+        if purpose == Some(lock::Operation::Acquire)
+            && let Some(open) = rest.first()
+        {
+            // The script adds the fencing token and closes the payload.
+            let payload = Payload::decode(&[open, &b"0}"[..]].concat());
+            self.seen.own(client, payload.owner());
+        }
         self.running = Some(Running {
             number: u32::try_from(self.seen.calls.len()).unwrap_or(u32::MAX),
-            client: self.client(address),
+            client,
             at: line.at,
-            carried: carried.collect(),
-            purpose: lock::script_operation(&arguments),
+            since,
+            carried,
+            purpose,
             read: Vec::new(),
             is_noted: false,
         });
@@ -216,7 +278,7 @@ impl Model {
             return;
         }
         let (client, began) = (running.client, running.at);
-        let when = when(began.saturating_sub(SLACK), began, line.at.max(began));
+        let when = when(running.since, began, line.at.max(began));
         for (key, act) in acts(&line.arguments) {
             let Some(lock) = self.lock(key) else { continue };
             self.note_call();
@@ -274,8 +336,8 @@ impl Model {
         }
     }
 
-    fn flush(&mut self, line: &Line, address: &str) {
-        let when = when(line.at.saturating_sub(SLACK), line.at, line.at);
+    fn flush(&mut self, line: &Line, address: &str, since: u64) {
+        let when = when(since, line.at, line.at);
         for lock in 0..self.states.len() {
             let client = self.client(address);
             self.act(lock, Act::Delete, client, line.at, when);
@@ -391,7 +453,8 @@ impl Model {
     /// What a look found in a key, and in how many milliseconds its lease ends.
     pub fn looked(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
         let Some(lock) = self.lock(key) else { return };
-        let when = when(at.saturating_sub(SLACK), at, at);
+        let since = self.previous.max(at.saturating_sub(STANDSTILL)).min(at);
+        let when = when(since, at, at);
         let Some(value) = value else {
             self.found_free(lock, at);
             return;

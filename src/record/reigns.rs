@@ -56,7 +56,7 @@ impl Reigns {
     }
 
     /// The lease in nanoseconds that an observation set: at least as long as it was seen to last,
-    /// for the server's clock and its time stamps are up to two milliseconds apart.
+    /// for the server's clock runs on between its reading and the time stamp.
     pub fn lease(&self, held: Id, by: Id, at: u64, lease: Option<u64>) -> Option<u64> {
         let lease = lease?;
         let reign = self.0.get(&held).filter(|reign| reign.leased_by == by);

@@ -316,7 +316,7 @@ impl<'a> Session<'a> {
     fn follow(&mut self, attached: &mut Attached) -> Result<Ending, ServerError> {
         let server = self.order.server;
         let explain = |error: RedisError| server.explain(&error);
-        let mut beat = self.clock.now();
+        let mut beat: Option<Duration> = None;
         let mut beats: u64 = 0;
         loop {
             match self.clock.check() {
@@ -330,8 +330,9 @@ impl<'a> Session<'a> {
                 Ok(()) if self.model.size() >= self.order.limit => return Ok(Ending::Full),
                 Ok(()) => {}
             }
-            if self.clock.now().saturating_sub(beat) >= BEAT {
-                beat = self.clock.now();
+            let now = self.clock.now();
+            if beat.is_none_or(|beat| now.saturating_sub(beat) >= BEAT) {
+                beat = Some(now);
                 beats += 1;
                 if beats % 5 == 1 {
                     self.name_clients(attached);
@@ -389,8 +390,9 @@ impl<'a> Session<'a> {
         if line.source != Source::Client(attached.own.clone()) {
             return self.model.line(line);
         }
-        let [name, key] = line.arguments.as_slice() else { return };
-        if name.eq_ignore_ascii_case(b"PTTL") {
+        if let [name, key] = line.arguments.as_slice()
+            && name.eq_ignore_ascii_case(b"PTTL")
+        {
             match attached.found.remove(key) {
                 Some(Some(look)) => {
                     self.model.looked(key, look.value.as_deref(), look.ttl, line.at);
@@ -401,6 +403,7 @@ impl<'a> Session<'a> {
                 None => {}
             }
         }
+        self.model.passed(line);
     }
 
     /// Learns what the clients call themselves. It is no loss if the server does not say.

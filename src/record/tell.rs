@@ -15,7 +15,7 @@ use crate::history::{
     Operation,
 };
 use crate::lock;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The protocol of a history that was recorded from outside.
 const OBSERVED: &str = "observed";
@@ -53,6 +53,7 @@ pub(super) fn tell(seen: &Seen, frame: &Frame) -> (History, Vec<String>) {
         leases: BTreeSet::new(),
         owners: HashMap::new(),
         stand_ins: HashMap::new(),
+        last_looks: last_looks(seen),
     };
     let mut gaps = frame.gaps.iter().peekable();
     let mut next = 0;
@@ -111,6 +112,23 @@ struct Teller<'a> {
     owners: HashMap<Id, usize>,
     /// For whom a client last acted on a lock.
     stand_ins: HashMap<(usize, usize), usize>,
+    /// After these looks their clients left the lock alone.
+    last_looks: HashSet<Id>,
+}
+
+/// The reads of a lock that were the last thing that a client did about it, before it tried to take
+/// it anew: if it found somebody else's token, it gave up its own.
+fn last_looks(seen: &Seen) -> HashSet<Id> {
+    let mut goes_on: HashMap<(u32, usize), bool> = HashMap::new();
+    let mut looks = HashSet::new();
+    for (id, one) in seen.observations.iter().enumerate().rev() {
+        let is_try = matches!(one.what, What::Write { .. }) || one.outcome == Outcome::Refused;
+        let goes_on = goes_on.insert((one.client, one.lock), !is_try).unwrap_or(false);
+        if one.what == What::Read && !goes_on {
+            looks.insert(id);
+        }
+    }
+    looks
 }
 
 /// How a step ended.
@@ -185,6 +203,15 @@ impl<'a> Teller<'a> {
                 if held.is_some_and(|id| self.is_refused(unit, id)) =>
             {
                 let end = End::Badly(LostLock, "the lock was no longer its own");
+                self.step(unit, actor, lock, "release", held, end);
+                self.minds.remove(&(actor, lock));
+            }
+            // The reference's release of a lock that is somebody else's by now.
+            Came::Saw(Some(other))
+                if held.is_some_and(|own| own != other)
+                    && self.last_looks.contains(&unit.first) =>
+            {
+                let end = End::Badly(LostLock, "somebody else had the lock");
                 self.step(unit, actor, lock, "release", held, end);
                 self.minds.remove(&(actor, lock));
             }
