@@ -9,7 +9,7 @@ use super::refusal::{Refusal, environment};
 use super::signals::Signals;
 use super::{remote, say};
 use crate::clock::WallClock;
-use crate::record::{Counts, Ending, Listener, Order, RecordError, Watch, record as listen};
+use crate::record::{self, Counts, Ending, Listener, Order, RecordError, Watch};
 use crate::report::large;
 use crate::runtime::Time;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     let watch = Watch::new(runid.as_deref(), &args.patterns);
     let order = Order { server: &server, watch, limit: LIMIT };
     let mut told = Told { line: Line::new(args.quiet), quiet: args.quiet };
+    let listen = if args.light { record::record_light } else { record::record };
     let recorded = listen(&order, &*clock, &mut told);
     told.line.clear();
     let recorded = recorded.map_err(|error| match error {

@@ -14,6 +14,7 @@
 
 mod act;
 mod key;
+mod light;
 mod line;
 mod model;
 mod people;
@@ -23,6 +24,7 @@ mod session;
 mod tell;
 mod watch;
 
+pub use light::record_light;
 pub use model::Counts;
 pub use session::{Ending, Listener, Order, RecordError, Recorded, record};
 pub use watch::Watch;

@@ -15,6 +15,9 @@ use std::rc::Rc;
 /// was stamped later than this before.
 const STANDSTILL: u64 = 100_000;
 
+/// Ends of leases that differ by fewer milliseconds are the same.
+const NOISE: u64 = 50;
+
 /// What is known of the keys, and what was seen.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -495,6 +498,48 @@ impl Model {
             self.seen.found(lock, at, What::Gone, Outcome::Deleted(holder));
             self.gone += 1;
         }
+    }
+
+    /// Somebody wrote this key or set its lease; its payload's owner stands for whoever it was.
+    pub fn was_set(&mut self, key: &[u8], value: &[u8], ttl: i64, at: u64) {
+        let Some(lock) = self.lock(key) else { return };
+        let when = when(at, at, at);
+        let until = if ttl < 0 { Until::Forever } else { Until::In(ttl) };
+        let payload = Payload::decode(value);
+        let state = self.states.get(lock);
+        let held = state.and_then(|state| state.key.as_ref()).and_then(Key::held);
+        let is_same =
+            held.is_some_and(|held| self.seen.token(held.by) == Some(&text_token(&payload)));
+        let client = self.client(payload.owner().unwrap_or("somebody"));
+        if !is_same {
+            let value = value.to_vec();
+            let put = Act::Put { value, until, only_if_held: false };
+            return self.act(lock, put, client, at, when);
+        }
+        let ends = held.and_then(|held| held.until).map(|until| until.nominal);
+        let is_new = match (ends, u64::try_from(ttl)) {
+            (Some(ends), Ok(_)) => when.nominal.saturating_add(ttl).abs_diff(ends) > NOISE,
+            (None, Err(_)) => false,
+            _ => true,
+        };
+        if is_new {
+            self.act(lock, Act::Expire(until), client, at, when);
+        }
+    }
+
+    /// Somebody deleted this key: most likely its holder.
+    pub fn was_deleted(&mut self, key: &[u8], at: u64) {
+        let Some(lock) = self.lock(key) else { return };
+        let holder = self.states.get(lock).and_then(|state| state.holder);
+        let owner = holder.and_then(|id| match &self.seen.observations.get(id)?.what {
+            What::Found { owner, .. } => owner.as_ref().map(|owner| owner.to_string()),
+            _ => {
+                let client = self.seen.observations.get(id)?.client;
+                self.seen.address(client).map(str::to_owned)
+            }
+        });
+        let client = self.client(owner.as_deref().unwrap_or("somebody"));
+        self.act(lock, Act::Delete, client, at, when(at, at, at));
     }
 
     /// What the flag of a lock says.

@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// How many lines may wait to be read.
 const WAITING: usize = 1 << 16;
 /// How long the stream may be silent before the clock is asked.
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 /// How often it is made sure that the server is there.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long the stream may take to show what was just done.
@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How many keys are looked at together.
 const CHUNK: usize = 256;
 /// The pauses between attempts to reach a server that went away.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+pub(super) const BACK_OFF: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Why nothing could be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +113,7 @@ pub struct Order<'a> {
 }
 
 /// What comes over the listening connection.
-type Heard = Result<Value, RedisError>;
+pub(super) type Heard = Result<Value, RedisError>;
 
 /// Records until the clock is stopped or its deadline comes.
 pub fn record(
@@ -202,7 +203,7 @@ impl<'a> Session<'a> {
             role: role.into(),
             is_cluster,
         };
-        let mut keys = self.scan(&mut attached.look).map_err(explain)?;
+        let mut keys = scan(&mut attached.look, &self.order.watch, self.clock).map_err(explain)?;
         let mut backlog = Vec::new();
         self.drain_to_mark(&mut attached, &mut backlog)?;
         for line in backlog.iter().filter_map(|heard| parsed(heard)) {
@@ -257,25 +258,6 @@ impl<'a> Session<'a> {
         let subscribe = cmd("SUBSCRIBE").arg("__keyevent@0__:expired").get_packed_command();
         connection.send_packed_command(&subscribe)?;
         Ok(matches!(connection.recv_response()?, Value::Push { kind: PushKind::Subscribe, .. }))
-    }
-
-    /// The watched keys that are there, by SCAN.
-    fn scan(&self, look: &mut redis::Connection) -> Result<BTreeSet<Vec<u8>>, RedisError> {
-        let mut found = BTreeSet::new();
-        for pattern in self.order.watch.patterns() {
-            let mut cursor: u64 = 0;
-            loop {
-                let mut scan = cmd("SCAN");
-                scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
-                let (next, keys): (u64, Vec<Vec<u8>>) = scan.query(look)?;
-                found.extend(keys);
-                cursor = next;
-                if cursor == 0 || self.clock.check() == Err(Stopped::Interrupted) {
-                    break;
-                }
-            }
-        }
-        Ok(found)
     }
 
     /// Sets a mark into the stream and keeps everything that comes before it.
@@ -454,30 +436,63 @@ impl<'a> Session<'a> {
     }
 
     fn finish(self, ending: Ending) -> Recorded {
-        let is_interrupted = !self.gaps.is_empty();
-        let (seen, counts, mut reasons) = self.model.finish();
-        if is_interrupted {
-            reasons.push("the connection was lost meanwhile".into());
-        }
-        if ending == Ending::Full {
-            reasons.push("there was no room for more".into());
-        }
-        let frame = Frame {
-            server: self.order.server.name().to_owned(),
-            began: self.began,
-            ended: self.last,
-            gaps: self.gaps,
-            is_complete: reasons.is_empty(),
-        };
-        let (history, more) = tell(&seen, &frame);
-        reasons.extend(more);
-        Recorded { history, counts, ending, reasons }
+        let span = (self.began, self.last);
+        finish(self.model, self.order, self.gaps, span, ending, Vec::new())
     }
+}
+
+/// Tells what was recorded: `span` is when it began and ended, `reasons` why it can't be whole.
+pub(super) fn finish(
+    model: Model,
+    order: &Order<'_>,
+    gaps: Vec<usize>,
+    span: (u64, u64),
+    ending: Ending,
+    mut reasons: Vec<String>,
+) -> Recorded {
+    let (seen, counts, more) = model.finish();
+    reasons.extend(more);
+    if !gaps.is_empty() {
+        reasons.push("the connection was lost meanwhile".into());
+    }
+    if ending == Ending::Full {
+        reasons.push("there was no room for more".into());
+    }
+    let (began, ended) = span;
+    let server = order.server.name().to_owned();
+    let is_complete = reasons.is_empty();
+    let frame = Frame { server, began, ended, gaps, is_complete };
+    let (history, more) = tell(&seen, &frame);
+    reasons.extend(more);
+    Recorded { history, counts, ending, reasons }
+}
+
+/// The watched keys that are there, by SCAN.
+pub(super) fn scan(
+    look: &mut redis::Connection,
+    watch: &Watch,
+    clock: &dyn Clock,
+) -> Result<BTreeSet<Vec<u8>>, RedisError> {
+    let mut found = BTreeSet::new();
+    for pattern in watch.patterns() {
+        let mut cursor: u64 = 0;
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
+            let (next, keys): (u64, Vec<Vec<u8>>) = scan.query(look)?;
+            found.extend(keys);
+            cursor = next;
+            if cursor == 0 || clock.check() == Err(Stopped::Interrupted) {
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The lines that come over a connection, read by a thread of their own: it ends with the
 /// connection.
-fn hear(mut connection: redis::Connection) -> Receiver<Heard> {
+pub(super) fn hear(mut connection: redis::Connection) -> Receiver<Heard> {
     let (sender, receiver): (SyncSender<Heard>, _) = sync_channel(WAITING);
     let read = move || {
         loop {
@@ -501,7 +516,7 @@ fn parsed(heard: &Value) -> Option<Line> {
 }
 
 /// The setting of keyspace notifications, where the server tells it.
-fn notifications(look: &mut redis::Connection) -> String {
+pub(super) fn notifications(look: &mut redis::Connection) -> String {
     let asked: Result<Vec<String>, _> =
         cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(look);
     asked.unwrap_or_default().into_iter().nth(1).unwrap_or_default()

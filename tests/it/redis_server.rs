@@ -143,6 +143,19 @@ impl RedisServer {
         crate::program::send_signal(self.pid(), rustix::process::Signal::CONT);
     }
 
+    /// Starts it anew on the same port, empty, after [`kill`](Self::kill).
+    pub fn restart(&mut self) {
+        let port = self.port;
+        let again = (0..100).find_map(|_| {
+            let again = Self::try_start(port, &[]);
+            if again.is_none() {
+                thread::sleep(Duration::from_millis(20));
+            }
+            again
+        });
+        *self = again.expect("the port is free again");
+    }
+
     /// Ends the server at once, as a crash would.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
