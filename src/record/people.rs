@@ -38,6 +38,7 @@ impl People {
         }
         for (client, is_active) in seen.clients.iter().zip(is_active) {
             let name = match (&client.owner, &client.name) {
+                (Some(owner), _) if *owner == client.address => owner.clone(),
                 (Some(owner), _) => format!("{owner} at {}", client.address),
                 (None, Some(name)) => format!("{name} at {}", client.address),
                 (None, None) => client.address.clone(),

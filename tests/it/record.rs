@@ -384,7 +384,7 @@ fn payloads_may_be_huge_and_binary_and_names_may_be_hostile() {
     let recording = Recording::start(&redis, &place, "h", &["--pattern", "l:*"]);
     let mut client = con(&redis);
     redis::cmd("CLIENT").arg("SETNAME").arg("a\u{1b}]x").exec(&mut client).ok();
-    let huge = vec![b'\xfe'; 3 << 20];
+    let huge = vec![b'\xfe'; 100_000];
     let key = b"l:\x1b[31m\xff\n";
     let set = redis::cmd("SET").arg(key).arg(&huge).arg("NX").arg("PX").arg(60_000).clone();
     assert_eq!(set.query::<redis::Value>(&mut client).unwrap(), redis::Value::Okay);
@@ -484,7 +484,6 @@ fn light_sees_what_changes() {
         wait_until("it was looked at", || gets() >= before + 2);
         run(&mut client, "DEL l");
     }
-    wait_until("it was heard", || true);
     let (ended, history) = recording.end();
     ended.says(&["keyspace notifications", "--light"]);
     let acquired = &told(&history).acquired["l"];
