@@ -15,7 +15,7 @@ const UNLIKELY: u32 = 10_000;
 /// A standstill that is possible on any busy machine: what rests on less is undecided.
 const STANDSTILL: u32 = 20;
 /// When so many commands wait for a decision, longer standstills are no longer thought of.
-const LONG_LOG: usize = 64;
+const LONG_LOG: usize = 2000;
 /// So many worlds are enough; the least likely are given up.
 const MOST_WORLDS: usize = 256;
 /// After so many further commands about the key, a doubt about what was before them is given up.
@@ -23,7 +23,7 @@ const OLDEST: usize = 20_000;
 /// How many milliseconds after its end a lease is over though the server did not say so.
 const FORGOTTEN: i64 = 1000;
 /// So many commands may wait for a decision.
-const LONGEST_LOG: usize = 4096;
+const LONGEST_LOG: usize = 8192;
 
 /// What a command did to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,8 @@ pub(super) struct When {
 }
 
 impl When {
-    fn plus(self, milliseconds: i64) -> Self {
+    /// So many milliseconds later.
+    pub fn plus(self, milliseconds: i64) -> Self {
         let plus = |time: i64| time.saturating_add(milliseconds);
         Self { low: plus(self.low), nominal: plus(self.nominal), high: plus(self.high) }
     }

@@ -4,10 +4,10 @@
 //! seen: whose connection it was (the payload's owner stands for it), attempts that were refused, and
 //! a value that was gone again before it was looked at.
 
+use super::look::{notifications, scan};
 use super::model::Model;
 use super::session::{
     BACK_OFF, Ending, Heard, Listener, Order, POLL, RecordError, Recorded, finish, hear,
-    notifications, scan,
 };
 use crate::clock::{Clock, Stopped};
 use crate::server::ServerError;

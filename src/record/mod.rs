@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `session` | attaches to the server, and attaches anew when it goes away |
 //! | `light` | the same by keyspace notifications only |
+//! | `look` | looks at keys without changing anything |
 //! | [`Watch`] | which keys |
 //! | `line` | one line of MONITOR |
 //! | `act` | what a command may do to keys |
@@ -16,6 +17,7 @@ mod act;
 mod key;
 mod light;
 mod line;
+mod look;
 mod model;
 mod people;
 mod reigns;

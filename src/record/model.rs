@@ -1,22 +1,22 @@
 //! The watched keys as the stream of commands moves them.
 
+mod looks;
+mod scripts;
+
 use super::act::{Act, Until, acts};
-use super::key::{Deed, End, Held, Id, Key, Outcome, When, Whose};
+use super::key::{Deed, End, Id, Key, Outcome, When, Whose};
 use super::line::{Line, Source};
-use super::seen::{Call, Client, Lock, NOBODY, Observation, Seen, What, text_token};
+use super::seen::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::watch::Watch;
-use crate::lock::{self, Payload, token_at_beginning};
+use crate::lock::Payload;
+use scripts::Running;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
 /// For how long the server may stand still, in microseconds, between reading its clock for a command
 /// and reading it anew to stamp it for MONITOR: anything else may run on its processor meanwhile.
 /// It reads the clock after the command before, so nothing more needs to be thought of where that
 /// was stamped later than this before.
 const STANDSTILL: u64 = 100_000;
-
-/// Ends of leases that differ by fewer milliseconds are the same.
-const NOISE: u64 = 50;
 
 /// What is known of the keys, and what was seen.
 #[derive(Debug)]
@@ -73,20 +73,6 @@ struct State {
     holder: Option<Id>,
     is_ignored: bool,
     told: (u64, u64),
-}
-
-/// A script that runs.
-#[derive(Debug)]
-struct Running {
-    number: u32,
-    client: u32,
-    at: u64,
-    since: u64,
-    carried: Vec<Rc<str>>,
-    purpose: Option<lock::Operation>,
-    /// The locks that it read and did not change since.
-    read: Vec<usize>,
-    is_noted: bool,
 }
 
 impl Model {
@@ -239,106 +225,6 @@ impl Model {
         }
     }
 
-    fn begin_script(&mut self, line: &Line, address: &str, since: u64) {
-        let arguments: Vec<&[u8]> = line.arguments.iter().map(Vec::as_slice).collect();
-        let keys = arguments.get(2).and_then(|number| std::str::from_utf8(number).ok());
-        let keys: usize = keys.and_then(|number| number.parse().ok()).unwrap_or(0);
-        let names = arguments.get(3..).unwrap_or_default();
-        let is_ours = names.iter().take(keys).any(|key| self.watch.has(key));
-        if !is_ours && !names.is_empty() && keys > 0 {
-            return;
-        }
-        let rest = names.get(keys..).unwrap_or_default();
-        let carried = rest.iter().map(|argument| match token_at_beginning(argument) {
-            Some(token) => Rc::from(token),
-            None => text_token(&Payload::decode(argument)),
-        });
-        let carried: Vec<Rc<str>> = carried.collect();
-        let purpose = lock::script_operation(&arguments);
-        let client = self.client(address);
-        if purpose == Some(lock::Operation::Acquire)
-            && let Some(open) = rest.first()
-        {
-            // The script adds the fencing token and closes the payload.
-            let payload = Payload::decode(&[open, &b"0}"[..]].concat());
-            self.seen.own(client, payload.owner());
-        }
-        self.running = Some(Running {
-            number: u32::try_from(self.seen.calls.len()).unwrap_or(u32::MAX),
-            client,
-            at: line.at,
-            since,
-            carried,
-            purpose,
-            read: Vec::new(),
-            is_noted: false,
-        });
-    }
-
-    fn inner(&mut self, line: &Line) {
-        let Some(running) = &self.running else { return };
-        if line.db != 0 {
-            return;
-        }
-        let (client, began) = (running.client, running.at);
-        let when = when(running.since, began, line.at.max(began));
-        for (key, act) in acts(&line.arguments) {
-            let Some(lock) = self.lock(key) else { continue };
-            self.note_call();
-            self.learn_from_script(lock, &act);
-            self.act(lock, act, client, line.at, when);
-        }
-        let Some(address) = self.seen.address(client).map(str::to_owned) else { return };
-        self.flags(line, &address);
-    }
-
-    /// What a script does after it has read a key shows what it found.
-    fn learn_from_script(&mut self, lock: usize, act: &Act) {
-        let Some(running) = &mut self.running else { return };
-        if *act == Act::Read {
-            running.read.push(lock);
-            return;
-        }
-        let Some(read) = running.read.iter().position(|read| *read == lock) else { return };
-        running.read.swap_remove(read);
-        let carried = running.carried.clone();
-        let purpose = running.purpose;
-        let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
-            return;
-        };
-        let ids = carried_ids(key, &self.seen, &carried);
-        let decided = match act {
-            Act::Put { .. } if ids.is_empty() => key.found(true),
-            _ => key.compared(&ids, true, purpose == Some(lock::Operation::Release)),
-        };
-        self.settle(lock, decided);
-    }
-
-    /// The script is over: what it read and left alone was not what it looked for.
-    fn end_script(&mut self) {
-        let Some(running) = self.running.take() else { return };
-        for lock in running.read {
-            let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
-                continue;
-            };
-            let ids = carried_ids(key, &self.seen, &running.carried);
-            let decided = if running.purpose == Some(lock::Operation::Acquire) {
-                key.found(false)
-            } else {
-                key.compared(&ids, false, true)
-            };
-            self.settle(lock, decided);
-        }
-    }
-
-    fn note_call(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        if !std::mem::replace(&mut running.is_noted, true) {
-            let carried = running.carried.clone();
-            self.seen.calls.push(Call { carried, purpose: running.purpose });
-        }
-    }
-
     fn flush(&mut self, line: &Line, address: &str, since: u64) {
         let when = when(since, line.at, line.at);
         for lock in 0..self.states.len() {
@@ -453,103 +339,6 @@ impl Model {
         self.settle(lock, decided);
     }
 
-    /// What a look found in a key, and in how many milliseconds its lease ends.
-    pub fn looked(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
-        let Some(lock) = self.lock(key) else { return };
-        let since = self.previous.max(at.saturating_sub(STANDSTILL)).min(at);
-        let when = when(since, at, at);
-        let Some(value) = value else {
-            self.found_free(lock, at);
-            return;
-        };
-        let payload = Payload::decode(value);
-        let token = text_token(&payload);
-        let until = (ttl >= 0).then(|| End::After(ttl));
-        let known = self.states.get(lock).and_then(|state| state.holder);
-        let same = known.filter(|id| self.seen.token(*id) == Some(&token));
-        let by = same.unwrap_or_else(|| {
-            let lease = u64::try_from(ttl).ok().map(|ttl| ttl.saturating_mul(1_000_000));
-            let owner = payload.owner().map(Rc::from);
-            let what = What::Found { token, fence: payload.fence(), lease, owner };
-            self.seen.found(lock, at, what, Outcome::Took)
-        });
-        let until = until.map(|until| match until {
-            End::After(ttl) => When {
-                low: when.low.saturating_add(ttl),
-                nominal: when.nominal.saturating_add(ttl),
-                high: when.high.saturating_add(ttl),
-            },
-            _ => when,
-        });
-        if let Some(state) = self.states.get_mut(lock) {
-            self.found += u64::from(same.is_none());
-            self.gone += u64::from(same.is_none() && state.holder.is_some());
-            self.counts.held += u64::from(state.holder.is_none());
-            state.holder = Some(by);
-            state.key = Some(Key::new(Some(Held { by, until }), self.tells_expiry));
-        }
-    }
-
-    fn found_free(&mut self, lock: usize, at: u64) {
-        let Some(state) = self.states.get_mut(lock) else { return };
-        state.key = Some(Key::new(None, self.tells_expiry));
-        if let Some(holder) = state.holder.take() {
-            self.counts.held = self.counts.held.saturating_sub(1);
-            self.seen.found(lock, at, What::Gone, Outcome::Deleted(holder));
-            self.gone += 1;
-        }
-    }
-
-    /// Somebody wrote this key or set its lease; its payload's owner stands for whoever it was.
-    pub fn was_set(&mut self, key: &[u8], value: &[u8], ttl: i64, at: u64) {
-        let Some(lock) = self.lock(key) else { return };
-        let when = when(at, at, at);
-        let until = if ttl < 0 { Until::Forever } else { Until::In(ttl) };
-        let payload = Payload::decode(value);
-        let state = self.states.get(lock);
-        let held = state.and_then(|state| state.key.as_ref()).and_then(Key::held);
-        let is_same =
-            held.is_some_and(|held| self.seen.token(held.by) == Some(&text_token(&payload)));
-        let client = self.client(payload.owner().unwrap_or("somebody"));
-        if !is_same {
-            let value = value.to_vec();
-            let put = Act::Put { value, until, only_if_held: false };
-            return self.act(lock, put, client, at, when);
-        }
-        let ends = held.and_then(|held| held.until).map(|until| until.nominal);
-        let is_new = match (ends, u64::try_from(ttl)) {
-            (Some(ends), Ok(_)) => when.nominal.saturating_add(ttl).abs_diff(ends) > NOISE,
-            (None, Err(_)) => false,
-            _ => true,
-        };
-        if is_new {
-            self.act(lock, Act::Expire(until), client, at, when);
-        }
-    }
-
-    /// Somebody deleted this key: most likely its holder.
-    pub fn was_deleted(&mut self, key: &[u8], at: u64) {
-        let Some(lock) = self.lock(key) else { return };
-        let holder = self.states.get(lock).and_then(|state| state.holder);
-        let owner = holder.and_then(|id| match &self.seen.observations.get(id)?.what {
-            What::Found { owner, .. } => owner.as_ref().map(|owner| owner.to_string()),
-            _ => {
-                let client = self.seen.observations.get(id)?.client;
-                self.seen.address(client).map(str::to_owned)
-            }
-        });
-        let client = self.client(owner.as_deref().unwrap_or("somebody"));
-        self.act(lock, Act::Delete, client, at, when(at, at, at));
-    }
-
-    /// What the flag of a lock says.
-    pub fn looked_at_flag(&mut self, key: &[u8], locked: bool) {
-        let lock = self.keys.get(key).and_then(|lock| self.seen.locks.get_mut(*lock));
-        if let Some(lock) = lock {
-            lock.flag = locked;
-        }
-    }
-
     /// The connection was lost: what is decided now is all that there is.
     pub fn interrupt(&mut self) {
         self.end_script();
@@ -653,12 +442,6 @@ impl Model {
         });
         client
     }
-}
-
-/// The acquisitions in doubt whose tokens a script carries.
-fn carried_ids(key: &Key, seen: &Seen, carried: &[Rc<str>]) -> Vec<Id> {
-    let is_carried = |id: &Id| seen.token(*id).is_some_and(|token| carried.contains(token));
-    key.candidates().filter(is_carried).collect()
 }
 
 fn when(low: u64, nominal: u64, high: u64) -> When {

@@ -5,6 +5,7 @@
 //! nothing is lost between looking and listening.
 
 use super::line::{Line, Source};
+use super::look::{Look, has_expired, look_at, notifications, scan};
 use super::model::{Counts, Model};
 use super::tell::{Frame, tell};
 use super::watch::Watch;
@@ -13,7 +14,7 @@ use crate::history::History;
 use crate::server::{Server, ServerError};
 use redis::{ErrorKind, ProtocolVersion, PushKind, RedisError, Value};
 use redis::{ServerErrorKind, cmd};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -173,14 +174,6 @@ struct Attached {
     is_cluster: bool,
 }
 
-/// What was found in a key; none if it could not be read.
-#[derive(Debug)]
-struct Look {
-    value: Option<Vec<u8>>,
-    ttl: i64,
-    flag: Option<Vec<u8>>,
-}
-
 impl<'a> Session<'a> {
     fn attach(&mut self) -> Result<Attached, RecordError> {
         let server = self.order.server;
@@ -206,13 +199,13 @@ impl<'a> Session<'a> {
         let mut keys = scan(&mut attached.look, &self.order.watch, self.clock).map_err(explain)?;
         let mut backlog = Vec::new();
         self.drain_to_mark(&mut attached, &mut backlog)?;
-        for line in backlog.iter().filter_map(|heard| parsed(heard)) {
+        for line in backlog.iter().filter_map(parsed) {
             keys.extend(self.model.touched(&line));
         }
         keys.extend(self.model.known_keys().map(<[u8]>::to_vec));
         let keys: Vec<Vec<u8>> = keys.into_iter().collect();
         for chunk in keys.chunks(CHUNK) {
-            look_at(&mut attached, chunk).map_err(explain)?;
+            attached.found.extend(look_at(&mut attached.look, chunk).map_err(explain)?);
         }
         self.drain_to_mark(&mut attached, &mut backlog)?;
         for heard in backlog {
@@ -467,29 +460,6 @@ pub(super) fn finish(
     Recorded { history, counts, ending, reasons }
 }
 
-/// The watched keys that are there, by SCAN.
-pub(super) fn scan(
-    look: &mut redis::Connection,
-    watch: &Watch,
-    clock: &dyn Clock,
-) -> Result<BTreeSet<Vec<u8>>, RedisError> {
-    let mut found = BTreeSet::new();
-    for pattern in watch.patterns() {
-        let mut cursor: u64 = 0;
-        loop {
-            let mut scan = cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
-            let (next, keys): (u64, Vec<Vec<u8>>) = scan.query(look)?;
-            found.extend(keys);
-            cursor = next;
-            if cursor == 0 || clock.check() == Err(Stopped::Interrupted) {
-                break;
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// The lines that come over a connection, read by a thread of their own: it ends with the
 /// connection.
 pub(super) fn hear(mut connection: redis::Connection) -> Receiver<Heard> {
@@ -513,59 +483,4 @@ fn parsed(heard: &Value) -> Option<Line> {
         Value::SimpleString(text) => Line::parse(text),
         _ => None,
     }
-}
-
-/// The setting of keyspace notifications, where the server tells it.
-pub(super) fn notifications(look: &mut redis::Connection) -> String {
-    let asked: Result<Vec<String>, _> =
-        cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(look);
-    asked.unwrap_or_default().into_iter().nth(1).unwrap_or_default()
-}
-
-fn has_expired(settings: &str) -> bool {
-    settings.contains(['x', 'A'])
-}
-
-/// Looks at some keys, each in a transaction: value, TTL, and the mirror flag of a NoDb lock.
-fn look_at(attached: &mut Attached, keys: &[Vec<u8>]) -> Result<(), RedisError> {
-    let mut commands = Vec::new();
-    for key in keys {
-        let name = Watch::name_of(key);
-        cmd("MULTI").write_packed_command(&mut commands);
-        cmd("GET").arg(key).write_packed_command(&mut commands);
-        if let Some(name) = &name {
-            cmd("HGET").arg(name.runid()).arg(name.flag()).write_packed_command(&mut commands);
-        }
-        cmd("PTTL").arg(key).write_packed_command(&mut commands);
-        cmd("EXEC").write_packed_command(&mut commands);
-    }
-    attached.look.send_packed_command(&commands)?;
-    for key in keys {
-        let queued = if Watch::name_of(key).is_some() { 4 } else { 3 };
-        for _ in 0..queued {
-            attached.look.recv_response()?;
-        }
-        let look = match attached.look.recv_response()? {
-            Value::Array(replies) => read_look(&replies),
-            _ => None,
-        };
-        attached.found.insert(key.clone(), look);
-    }
-    Ok(())
-}
-
-fn read_look(replies: &[Value]) -> Option<Look> {
-    let text = |value: &Value| match value {
-        Value::BulkString(text) => Some(text.clone()),
-        _ => None,
-    };
-    let (value, flag, ttl) = match replies {
-        [value, Value::Int(ttl)] => (value, None, ttl),
-        [value, flag, Value::Int(ttl)] => (value, text(flag), ttl),
-        _ => return None,
-    };
-    if matches!(value, Value::ServerError(_)) {
-        return None;
-    }
-    Some(Look { value: text(value), ttl: *ttl, flag })
 }
