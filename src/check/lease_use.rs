@@ -7,7 +7,7 @@
 
 use super::Case;
 use super::beliefs::{Belief, Ending};
-use crate::history::{Change, EventKind};
+use crate::history::{Change, EventKind, Moment};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(super) fn measure(case: &Case<'_>) -> Vec<LeaseUse> {
 }
 
 /// Each time that a lease was set by whom: when, and for how long.
-type Leases = HashMap<(usize, usize), Vec<(u64, u64)>>;
+type Leases = HashMap<(usize, usize), Vec<(Moment, u64)>>;
 
 fn leases(case: &Case<'_>) -> Leases {
     let mut leases = Leases::new();
@@ -68,7 +68,7 @@ fn leases(case: &Case<'_>) -> Leases {
             | Change::Overwrote { lease: Some(lease), .. }
             | Change::Extended { lease } = &effect.change
             {
-                leases.entry((actor, effect.lock)).or_default().push((event.moment.at, *lease));
+                leases.entry((actor, effect.lock)).or_default().push((event.moment, *lease));
             }
         }
     }
@@ -81,11 +81,12 @@ fn of_lock(case: &Case<'_>, lock: usize, held: &[&Belief], leases: &Leases) -> L
     let mut too_short = 0;
     for belief in held {
         let until = belief.surely_until.at;
+        let is_before = |(at, _): &(Moment, u64)| at.order <= belief.surely_until.order;
         durations.push(until.saturating_sub(belief.from.at));
         let set = leases.get(&(belief.actor, lock)).map(Vec::as_slice).unwrap_or_default();
-        let set = set.get(..set.partition_point(|(at, _)| *at <= until)).unwrap_or_default();
+        let set = set.get(..set.partition_point(is_before)).unwrap_or_default();
         if let Some((at, lease)) = set.last().filter(|(_, lease)| *lease > 0) {
-            shares.push(until.saturating_sub(*at).saturating_mul(1000) / lease);
+            shares.push(until.saturating_sub(at.at).saturating_mul(1000) / lease);
         }
         too_short += u64::from(is_too_short(case, belief));
     }

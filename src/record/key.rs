@@ -17,7 +17,7 @@ const STANDSTILL: u32 = 20;
 /// When so many commands wait for a decision, longer standstills are no longer thought of.
 const LONG_LOG: usize = 2000;
 /// So many worlds are enough; the least likely are given up.
-const MOST_WORLDS: usize = 256;
+const MOST_WORLDS: usize = 1024;
 /// After so many further commands about the key, a doubt about what was before them is given up.
 const OLDEST: usize = 20_000;
 /// How many milliseconds after its end a lease is over though the server did not say so.

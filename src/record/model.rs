@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 /// and reading it anew to stamp it for MONITOR: anything else may run on its processor meanwhile.
 /// It reads the clock after the command before, so nothing more needs to be thought of where that
 /// was stamped later than this before.
-const STANDSTILL: u64 = 100_000;
+const STANDSTILL: u64 = 1_000_000;
 
 /// What is known of the keys, and what was seen.
 #[derive(Debug)]
