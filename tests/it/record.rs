@@ -180,7 +180,7 @@ fn ours(redis: &RedisServer, number: u64, keys: &[&str], start: &Barrier) -> Vec
             match protocol.acquire(&mut caller, &lock, &slot, Ttl::try_from(LEASE).unwrap(), 0) {
                 Ok(acquisition) => {
                     let taken = Instant::now();
-                    let outlasts = draw % 5 == 0;
+                    let outlasts = draw.is_multiple_of(5);
                     thread::sleep(if outlasts { LEASE + NEAR } else { NEAR / 10 });
                     let releasing = taken.elapsed();
                     let released = protocol.release(&mut caller, &lock, &slot);
