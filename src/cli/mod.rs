@@ -46,6 +46,7 @@ mod status;
 mod tasks;
 pub mod terminal;
 mod validate;
+mod watch;
 
 pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
 pub use exit::Exit;

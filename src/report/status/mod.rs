@@ -37,7 +37,7 @@ pub struct Status {
     pub notes: Vec<String>,
     /// The commands that mend what is wrong, two at most.
     pub mend: Vec<String>,
-    /// The locks, by run and file; if only the worst were kept, they, the worst first.
+    /// The locks, by run and file; if only some of each state were kept, the worst first.
     locks: Locks,
 }
 
@@ -120,7 +120,7 @@ pub struct LockRow {
 /// Takes in what is seen, lock by lock.
 #[derive(Debug, Clone)]
 pub struct Sightings {
-    most: Option<usize>,
+    most: usize,
     kept: Vec<Sighting>,
     counts: BTreeMap<State, usize>,
     stuck: usize,
@@ -130,30 +130,29 @@ pub struct Sightings {
 impl Sightings {
     /// Keeps all.
     pub fn all() -> Self {
-        let (kept, counts) = (Vec::new(), BTreeMap::new());
-        Self { most: None, kept, counts, stuck: 0, mend: Mend::default() }
+        Self::first(usize::MAX)
     }
 
-    /// Keeps so many, the worst; counts the others.
-    pub fn worst(most: usize) -> Self {
-        Self { most: Some(most), ..Self::all() }
+    /// Keeps the first so many of each state, and counts the others.
+    pub fn first(most: usize) -> Self {
+        let (kept, counts) = (Vec::new(), BTreeMap::new());
+        Self { most, kept, counts, stuck: 0, mend: Mend::default() }
     }
 
     /// One more; they come by run and file.
     pub fn take(&mut self, sighting: Sighting) {
-        *self.counts.entry(sighting.state()).or_default() += 1;
+        let count = self.counts.entry(sighting.state()).or_default();
+        *count += 1;
         self.stuck += usize::from(is_stuck(&sighting));
         self.mend.take(&sighting);
-        self.kept.push(sighting);
-        if let Some(most) = self.most.filter(|most| self.kept.len() > 2 * most + 100) {
-            self.keep(most);
+        if *count <= self.most {
+            self.kept.push(sighting);
         }
     }
 
-    fn keep(&mut self, most: usize) {
-        // Stable: among equals, by run and file.
-        self.kept.sort_by_key(Sighting::state);
-        self.kept.truncate(most);
+    /// Whether there is a lock about which a command is to be typed.
+    pub fn any_command(&self) -> bool {
+        self.counts.keys().any(|state| !matches!(state, State::Free | State::Hidden))
     }
 
     /// How many locks nobody will give back.
@@ -168,8 +167,9 @@ impl Sightings {
 
     /// What was seen.
     pub fn status(mut self, scene: Scene, notes: Vec<String>) -> Status {
-        if let Some(most) = self.most {
-            self.keep(most);
+        if self.most < usize::MAX {
+            // Stable: among equals, by run and file.
+            self.kept.sort_by_key(Sighting::state);
         }
         Status {
             schema: Status::SCHEMA,

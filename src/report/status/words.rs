@@ -1,7 +1,7 @@
 //! What the state of a lock means, and what to do about it, in words.
 
 use super::Typed;
-use crate::lock::{Found, Life, Sighting, State};
+use crate::lock::{Doubt, Found, Life, Sighting, State};
 use crate::report::wording::ttl_left;
 use serde::Serialize;
 
@@ -18,11 +18,18 @@ pub enum Next {
 /// What the state of a lock means, in a sentence. `held_for` is by the server's clock, in seconds.
 pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>) -> String {
     let mut text = match lock.state() {
+        State::Free if is_moving(lock) => {
+            "It changes hands as one looks: somebody works with it.".into()
+        }
         State::Free => "Nobody holds it, and its flag does not say otherwise.".into(),
         State::ExpiredFlag => {
             "Nobody holds it, but its flag still tells users so: the lease ended, or the holder \
              died between two commands."
                 .into()
+        }
+        State::Hidden => format!("Not all of it can be seen: the server says {}.", hidden(lock)),
+        State::Held if is_moving(lock) => {
+            "It is held, and changes hands as one looks: somebody works with it.".into()
         }
         State::Held => sentence(&holder(lock)),
         State::FlagDrift => {
@@ -84,6 +91,18 @@ fn holder(lock: &Sighting) -> String {
     }
 }
 
+fn is_moving(lock: &Sighting) -> bool {
+    lock.doubt == Some(Doubt::Moving)
+}
+
+/// The server's words where it hides something.
+fn hidden(lock: &Sighting) -> &str {
+    match &lock.doubt {
+        Some(Doubt::Hidden(words)) => words,
+        _ => "nothing",
+    }
+}
+
 /// A command line, short enough for a sentence.
 fn brief(command: &str) -> String {
     const MOST: usize = 60;
@@ -108,7 +127,8 @@ pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
     let unlock =
         |flags: &[&str]| typed.unlock(lock.lock.runid(), &lock.file, lock.payload(), flags);
     let command = match lock.state() {
-        State::Free => return None,
+        State::Free | State::Hidden => return None,
+        State::Held if is_moving(lock) => return None,
         State::Orphaned => unlock(&[]),
         State::FlagDrift | State::ExpiredFlag => typed.repair(lock.lock.runid()),
         State::ForeignPayload | State::Held if lock.ttl_ms >= 0 && !is_younger(lock) => {
