@@ -10,6 +10,7 @@
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
 //! | `remote` | the server of a command that runs nothing |
+//! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
 //! | `input` | finds and reads scenario files |
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
@@ -26,6 +27,7 @@ mod execute;
 pub mod exit;
 mod explore;
 mod fire;
+mod frame;
 mod github;
 mod input;
 mod list;
@@ -39,6 +41,7 @@ mod repeat;
 mod replay;
 mod run;
 mod schedule;
+mod screen;
 mod show;
 mod signals;
 mod staged;

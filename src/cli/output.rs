@@ -98,6 +98,15 @@ impl Output {
     }
 }
 
+/// Writes to stdout at once; says whether anybody still reads.
+pub fn offer(bytes: &[u8]) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
 /// Writes a large report to stdout while it is made. A closed pipe is no error.
 pub fn stream(report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::gate::Link;
 use look::Looker;
 use names::Names;
+pub use names::watched_channels;
 
 /// How many locks are looked at, and looked at again, before the next ones are: what is kept of
 /// them at a time.

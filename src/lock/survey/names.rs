@@ -144,6 +144,18 @@ impl Names {
     }
 }
 
+/// The channels, as patterns, on which a server with keyspace notifications tells of changes to the
+/// locks of a run, or of all runs. (The flags of all runs would be on the channels of all keys.)
+pub fn watched_channels(runid: Option<&str>) -> Vec<String> {
+    const KEYS: &str = "__keyspace@0__:";
+    match runid {
+        Some(runid) => {
+            vec![format!("{KEYS}{}", key_pattern(runid)), format!("{KEYS}{}", literal(runid))]
+        }
+        None => vec![format!("{KEYS}{}*", literal(KEY_PREFIX))],
+    }
+}
+
 /// Goes through all keys of this pattern, and of this type if one is named.
 fn scan(
     link: &mut dyn Link,

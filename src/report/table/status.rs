@@ -164,9 +164,9 @@ fn explain_one(row: &LockRow, style: Style, out: &mut dyn Write) -> io::Result<(
     match &row.next {
         Some(Next::Command(command)) => {
             if let Some(warning) = row.warning {
-                indented(cell(format!("Then: {warning}."), Tone::Odd), style, out)?;
+                indented(cell(format!("first: {warning}"), Tone::Odd), style, out)?;
             }
-            writeln!(out, "  next: {}", escape(command))
+            writeln!(out, "   next: {}", escape(command))
         }
         Some(Next::Wait(what)) => {
             indented(cell(escape(&format!("wait: {what}")), Tone::Plain), style, out)
