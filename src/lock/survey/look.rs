@@ -56,7 +56,7 @@ impl Looker {
             true => pipeline.clone().atomic().query::<Vec<Value>>(link),
             false => pipeline.query(link),
         };
-        if self.is_atomic && replies.as_ref().is_err_and(|error| error.code().is_some()) {
+        if self.is_atomic && replies.as_ref().is_err_and(|error| !error.is_io_error()) {
             self.is_atomic = false;
             replies = pipeline.query(link);
         }
