@@ -3,12 +3,14 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `status` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
+//! | `remote` | the server of a command that runs nothing |
+//! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
 //! | `input` | finds and reads scenario files |
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
@@ -25,6 +27,7 @@ mod execute;
 pub mod exit;
 mod explore;
 mod fire;
+mod frame;
 mod github;
 mod input;
 mod list;
@@ -33,18 +36,20 @@ pub mod output;
 pub mod progress;
 mod redact;
 mod refusal;
-#[allow(dead_code)]
 mod remote;
 mod repeat;
 mod replay;
 mod run;
 mod schedule;
+mod screen;
 mod show;
 mod signals;
 mod staged;
+mod status;
 mod tasks;
 pub mod terminal;
 mod validate;
+mod watch;
 
 pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
 pub use exit::Exit;
@@ -84,6 +89,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
         Request::Check { file, format } => check::judge(file, *format),
+        Request::Status(args) => status::status(args),
     }
 }
 

@@ -27,6 +27,6 @@ pub use protocol::{Caller, LockError, Protocol};
 pub use recovery::{Fence, delete_if, expire_if, replace_if, restore};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
-pub use survey::{Found, Sighting, State, survey};
+pub use survey::{Doubt, Found, Sighting, State, Unseen, survey, survey_each, watched_channels};
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};
 pub use ttl::{Ttl, TtlError};

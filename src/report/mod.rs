@@ -21,6 +21,7 @@ mod replay;
 mod runs;
 #[cfg(test)]
 mod samples;
+pub mod status;
 pub mod table;
 pub mod timeline;
 mod wording;
@@ -32,5 +33,6 @@ pub use judgement::{FairnessRow, Judgement, Share};
 pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use replay::Replay;
 pub use runs::{Cause, Entry, Failure, Runs};
+pub use status::Status;
 pub use table::Style;
 pub use wording::{escape, large};

@@ -17,5 +17,6 @@ mod redis_server;
 mod replay;
 mod seed;
 mod signals;
+mod status;
 mod weather;
 mod wire;

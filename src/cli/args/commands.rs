@@ -6,6 +6,7 @@ use super::flags::{
     report_options, run_flags, run_options, value,
 };
 use super::one;
+use super::operate::{self, StatusArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
 use crate::scenario::Scenario;
@@ -49,6 +50,8 @@ pub enum Request {
         /// `--format`.
         format: CheckFormat,
     },
+    /// `status`: who holds what.
+    Status(StatusArgs),
 }
 
 /// What `run` was asked for.
@@ -135,12 +138,13 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             file: one(given, "file")?,
             format: one(given, "format").unwrap_or(CheckFormat::Table),
         },
+        "status" => Request::Status(operate::status_args(given)),
         _ => return None,
     })
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 9] {
     [
         run(),
         explore::command(scenarios),
@@ -166,6 +170,7 @@ pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
                     .help("History file"),
             )
             .arg(format_flag::<CheckFormat>("table or json")),
+        operate::status(),
     ]
 }
 
