@@ -7,12 +7,14 @@
 mod commands;
 mod explore;
 mod flags;
+mod recover;
 mod replay;
 mod scenario;
 
 pub use commands::{CatalogueFormat, CheckFormat, Request, RunArgs};
 pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 pub use flags::{Color, DEFAULT_DIRECTORY, Format, LockProtocol, ReportOptions, RunOptions};
+pub use recover::{ClearArgs, RecoverOptions, RepairArgs, UnlockArgs};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
 

@@ -127,6 +127,20 @@ pub fn survey(link: &mut dyn Link, runid: &str) -> Result<Vec<Sighting>, LockErr
     look(link, names.into_iter())
 }
 
+/// Looks at the lock of one file.
+pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting, LockError> {
+    let lock = LockName::new(runid, file);
+    let mut transaction = redis::pipe();
+    transaction.atomic().ignore_errors();
+    ask_about(&mut transaction, &lock);
+    let replies: Vec<Value> = transaction.query(link).map_err(|source| LockError::Redis {
+        command: "GETRANGE",
+        key: lock.key().to_owned(),
+        source,
+    })?;
+    Ok(read(file.to_owned(), lock, &mut replies.into_iter()))
+}
+
 /// Goes through all that SCAN or HSCAN finds.
 fn each(
     link: &mut dyn Link,

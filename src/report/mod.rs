@@ -16,6 +16,7 @@ pub mod junit;
 pub mod markdown;
 #[cfg(test)]
 mod mutants;
+pub mod recovery;
 mod repetition;
 mod replay;
 mod runs;
@@ -29,6 +30,7 @@ pub use catalogue::{Catalogue, CatalogueRow, Shown};
 pub use data::{ActorRow, ExpectationRow, FindingRow, Report, SnapshotRow, Summary, Verdict};
 pub use exploration::Exploration;
 pub use judgement::{FairnessRow, Judgement, Share};
+pub use recovery::Recovery;
 pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use replay::Replay;
 pub use runs::{Cause, Entry, Failure, Runs};

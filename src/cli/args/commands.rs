@@ -6,6 +6,7 @@ use super::flags::{
     report_options, run_flags, run_options, value,
 };
 use super::one;
+use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
 use crate::scenario::Scenario;
@@ -49,6 +50,12 @@ pub enum Request {
         /// `--format`.
         format: CheckFormat,
     },
+    /// `unlock`: release one lock.
+    Unlock(UnlockArgs),
+    /// `clear_locks`: remove the locks of a run that nobody needs any more.
+    ClearLocks(ClearArgs),
+    /// `repair`: set flags right.
+    Repair(RepairArgs),
 }
 
 /// What `run` was asked for.
@@ -75,7 +82,7 @@ pub enum CatalogueFormat {
     Markdown,
 }
 
-/// `--format` of `check`.
+/// `--format` of `check` and of the commands that recover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckFormat {
     /// For people.
@@ -135,12 +142,15 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             file: one(given, "file")?,
             format: one(given, "format").unwrap_or(CheckFormat::Table),
         },
+        "unlock" => Request::Unlock(recover::unlock_args(given)?),
+        "clear_locks" => Request::ClearLocks(recover::clear_args(given)?),
+        "repair" => Request::Repair(recover::repair_args(given)),
         _ => return None,
     })
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 11] {
     [
         run(),
         explore::command(scenarios),
@@ -166,6 +176,9 @@ pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
                     .help("History file"),
             )
             .arg(format_flag::<CheckFormat>("table or json")),
+        recover::unlock(),
+        recover::clear_locks(),
+        recover::repair(),
     ]
 }
 

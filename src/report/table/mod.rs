@@ -11,6 +11,7 @@ mod exploration;
 mod grid;
 mod judgement;
 mod lanes;
+mod recovery;
 mod repetition;
 mod replay;
 mod runs;
@@ -18,6 +19,7 @@ mod runs;
 pub use catalogue::{write_catalogue, write_list};
 pub use exploration::write_exploration;
 pub use judgement::write_judgement;
+pub use recovery::{write_recovery, write_unlock};
 pub use replay::write_replay;
 pub use runs::write_runs;
 
