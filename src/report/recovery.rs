@@ -1,6 +1,6 @@
 //! What a recovery found and did, as plain data: one row a lock, one a flag, and counts.
 
-use crate::lock::{Found, LockName, Sighting};
+use crate::lock::{Found, Sighting};
 use serde::Serialize;
 
 pub use crate::lock::Life;
@@ -64,6 +64,8 @@ pub struct LockRow {
     pub payload: Option<String>,
     /// The command that puts the removed lock back if nobody has taken it since.
     pub put_back: Option<String>,
+    /// The command that takes the lock away which was left.
+    pub take_away: Option<String>,
 }
 
 /// What came of a lock.
@@ -111,6 +113,8 @@ pub enum FlagOutcome {
     Set,
     /// It would have been, but for `--dry-run`.
     WouldSet,
+    /// It was not to be set.
+    Left,
     /// It had become right by itself.
     RightByNow,
     /// The server did not do it, or did not say so.
@@ -185,6 +189,7 @@ impl LockRow {
             ttl_ms: seen.ttl_ms,
             payload: payload.and_then(|payload| String::from_utf8(payload.raw().to_vec()).ok()),
             put_back: None,
+            take_away: None,
         }
     }
 }
@@ -200,10 +205,5 @@ impl FlagRow {
             outcome: FlagOutcome::NotTried,
             why: String::new(),
         }
-    }
-
-    /// The flag's lock.
-    pub fn lock(&self) -> LockName {
-        LockName::new(&self.runid, &self.file)
     }
 }

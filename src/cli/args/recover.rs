@@ -93,7 +93,7 @@ fn options(given: &ArgMatches) -> RecoverOptions {
 
 pub(super) fn unlock() -> Command {
     Command::new("unlock")
-        .about("Release one lock whose owner is dead, or by force the one that was shown")
+        .about("Release a lock whose owner is dead, or by force the one shown")
         .after_help(
             "A lock whose owner lives, or of which that can't be told (another host), stays \
              without --force. With it, only the very value that was found is removed: whoever \
@@ -126,7 +126,7 @@ pub(super) fn clear_locks() -> Command {
         .after_help(
             "Locks whose owners live, or of which that can't be told (another host, no owner in \
              the payload), stay without --force. Each is removed only if it is still the one that \
-             was found.\n\n\
+             was found. --format json has the payloads, and the commands that put them back.\n\n\
              Examples:\n  nodb-trigger clear_locks my-run --dry-run\n  \
              nodb-trigger clear_locks my-run --scope _pups/omni\n\n\
              Exit status: 0 all dead ones are gone, whatever else was left,\n             \

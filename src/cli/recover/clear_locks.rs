@@ -32,10 +32,10 @@ pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
     recovery.locks = locks.iter().map(|seen| LockRow::new(seen, now)).collect();
     let goes = |seen: &Sighting| is_dead(seen) || args.force && removable(seen).is_some();
     // The flag of a lock that goes, goes with it.
-    let flags = seen.iter().filter(|seen| drifts(seen) && !goes(seen));
-    recovery.flags = flags.map(FlagRow::new).collect();
+    let drifted: Vec<&Sighting> = seen.iter().filter(|seen| drifts(seen) && !goes(seen)).collect();
+    recovery.flags = drifted.iter().map(|seen| FlagRow::new(seen)).collect();
     let stop = remove_all(&mut session, &locks, goes, &mut recovery)
-        .and_then(|()| set_all_right(&mut session, &mut recovery));
+        .and_then(|()| set_all_right(&mut session, &drifted, &mut recovery));
     let is_all_gone =
         recovery.locks.iter().all(|row| !matches!(row.outcome, Outcome::Left | Outcome::Changed));
     let exit = session.finish(recovery, stop, table::write_recovery)?;
@@ -51,10 +51,13 @@ fn remove_all(
 ) -> Result<(), Stop> {
     for (seen, row) in locks.iter().zip(&mut recovery.locks) {
         session.check()?;
-        row.why = reason(seen, &session.server);
+        row.why = reason(seen);
         match removable(seen).filter(|_| goes(seen)) {
             Some(payload) => session.remove(seen, payload, row)?,
-            None => row.outcome = Outcome::Left,
+            None => {
+                row.outcome = Outcome::Left;
+                row.take_away = session.take_away(seen);
+            }
         }
     }
     Ok(())

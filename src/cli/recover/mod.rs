@@ -20,18 +20,20 @@ use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::signals::Signals;
 use super::{remote, terminal};
-use crate::clock::{Clock, WallClock, in_words};
+use crate::clock::{Clock, WallClock};
 use crate::lock::{
     Flag, Found, Life, LockError, Payload, Removal, Sighting, State, remove_if, repair_flag,
 };
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome, Recovery};
-use crate::report::{Style, json};
+use crate::report::{Style, json, seconds};
 use crate::runtime::quoted;
 use crate::server::{Connection, Server};
 use anyhow::anyhow;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::io::{self, Write};
-use std::time::Duration;
+
+/// How many characters of a token are enough to tell which acquisition is meant.
+const ENOUGH: usize = 8;
 
 /// A recovery at work.
 struct Session<'a> {
@@ -136,12 +138,12 @@ impl<'a> Session<'a> {
     }
 
     /// Sets a flag right, and says in its row what came of it.
-    fn set_right(&mut self, row: &mut FlagRow) -> Result<(), Stop> {
+    fn set_right(&mut self, seen: &Sighting, row: &mut FlagRow) -> Result<(), Stop> {
         if self.options.dry_run {
             row.outcome = FlagOutcome::WouldSet;
             return Ok(());
         }
-        match repair_flag(&mut self.link, &row.lock()) {
+        match repair_flag(&mut self.link, &seen.lock) {
             Ok(Flag::Right) => row.outcome = FlagOutcome::RightByNow,
             Ok(set) => {
                 row.right = set == Flag::SetTrue;
@@ -190,6 +192,29 @@ impl<'a> Session<'a> {
             words.extend(["PX".into(), left.max(1).to_string()]);
         }
         Some(command_line(&words))
+    }
+
+    /// The command that takes away a lock that was left: this program's, of the acquisition that was
+    /// seen; by hand, where nothing is left to compare.
+    fn take_away(&self, seen: &Sighting) -> Option<String> {
+        let Some(payload) = removable(seen) else {
+            let mut words = self.server.redis_cli()?;
+            words.extend(["UNLINK".into(), seen.lock.key().to_owned()]);
+            return Some(command_line(&words));
+        };
+        let token: String = payload.token().as_str().chars().take(ENOUGH).collect();
+        let mut words = vec!["nodb-trigger".into(), "unlock".into()];
+        if self.options.redis.is_some() {
+            words.push(format!("--redis={}", self.server.name()));
+        }
+        words.extend([format!("--token={token}"), "--force".into()]);
+        let names = [seen.lock.runid(), &seen.file];
+        if names.iter().any(|name| name.starts_with('-')) {
+            words.push("--".into());
+        }
+        words.extend(names.map(String::from));
+        // An argument can't hold a zero byte.
+        words.iter().all(|word| !word.contains('\0')).then(|| command_line(&words))
     }
 
     /// Writes the report and says how it ended.
@@ -244,20 +269,15 @@ fn is_dead(seen: &Sighting) -> bool {
 }
 
 /// Why a lock may go, or not, in words.
-fn reason(seen: &Sighting, server: &Server) -> String {
-    let by_hand = || {
-        let mut words = server.redis_cli().unwrap_or_default();
-        words.extend(["UNLINK".into(), seen.lock.key().to_owned()]);
-        command_line(&words)
-    };
+fn reason(seen: &Sighting) -> String {
     match &seen.found {
         None => "nobody holds it".into(),
         Some(Found::OtherType { name }) => {
-            format!("it is a {name}, and no lock; look at it, and remove it by hand: {}", by_hand())
+            format!("the key holds a {name}, which is no lock: look at it, and remove it by hand")
         }
         Some(Found::TooLong { bytes }) => format!(
-            "its {bytes} bytes are no payload of a lock; look at it, and remove it by hand: {}",
-            by_hand()
+            "the key holds {bytes} bytes, which are no payload of a lock: look at it, and remove \
+             it by hand"
         ),
         Some(Found::Payload { life, .. }) => match life {
             Life::Dead => "the owner's process is gone".into(),
@@ -285,7 +305,7 @@ fn holder(row: &LockRow) -> String {
         (None, None) => "somebody".into(),
     };
     match row.held_s {
-        Some(held) => format!("{who} holds it since {}", in_words(Duration::from_secs(held))),
+        Some(held) => format!("{who} holds it since {}", seconds(held)),
         None => format!("{who} holds it"),
     }
 }

@@ -21,19 +21,21 @@ pub(in crate::cli) fn repair(args: &RepairArgs) -> Result<Exit, Refusal> {
     let seen = survey(&mut session.link, runid.as_deref().unwrap_or_default());
     let seen = seen.map_err(|error| session.refusal(&error))?;
     let mut recovery = session.report("repair", runid);
-    recovery.flags = seen.iter().filter(|seen| drifts(seen)).map(FlagRow::new).collect();
-    let stop = set_all_right(&mut session, &mut recovery);
+    let drifted: Vec<&Sighting> = seen.iter().filter(|seen| drifts(seen)).collect();
+    recovery.flags = drifted.iter().map(|seen| FlagRow::new(seen)).collect();
+    let stop = set_all_right(&mut session, &drifted, &mut recovery);
     session.finish(recovery, stop, table::write_recovery)
 }
 
 /// Sets one flag after the other right.
 pub(super) fn set_all_right(
     session: &mut Session<'_>,
+    drifted: &[&Sighting],
     recovery: &mut Recovery,
 ) -> Result<(), Stop> {
-    for row in &mut recovery.flags {
+    for (seen, row) in drifted.iter().zip(&mut recovery.flags) {
         session.check()?;
-        session.set_right(row)?;
+        session.set_right(seen, row)?;
     }
     Ok(())
 }

@@ -3,14 +3,12 @@
 use super::super::args::UnlockArgs;
 use super::super::exit::Exit;
 use super::super::refusal::{Refusal, usage};
-use super::{Session, Stop, command_line, holder, is_dead, names, reason, removable};
+use super::repair::drifts;
+use super::{ENOUGH, Session, Stop, holder, is_dead, names, reason, removable};
 use crate::lock::{Sighting, sight};
-use crate::report::recovery::{LockRow, Outcome};
+use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
 use crate::report::table;
 use anyhow::anyhow;
-
-/// How many characters of a token are enough.
-const ENOUGH: usize = 8;
 
 /// Releases a lock whose owner is dead, or by force.
 pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
@@ -21,22 +19,18 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
     let seen = seen.map_err(|error| session.refusal(&error))?;
     let mut recovery = session.report("unlock", Some(run.id.clone()));
     (recovery.scope, recovery.force) = (Some(file.clone()), args.force);
-    let mut next = None;
     let mut stop = Ok(());
+    if seen.found.is_none() && drifts(&seen) {
+        let row = FlagRow { outcome: FlagOutcome::Left, ..FlagRow::new(&seen) };
+        recovery.flags.push(row);
+    }
     if seen.found.is_some() {
         let mut row = LockRow::new(&seen, session.now());
         stop = release(&mut session, args, &seen, &mut row)?;
-        if let (Outcome::Left, Some(payload)) = (row.outcome, removable(&seen)) {
-            let token = payload.token().as_str();
-            let command = by_force(args, session.server.name(), &seen, token);
-            next = Some(format!("take it away: {command}"));
-        }
         recovery.locks.push(row);
     }
     let outcome = recovery.locks.first().map(|row| row.outcome);
-    let exit = session.finish(recovery, stop, |recovery, style, out| {
-        table::write_unlock(recovery, next.as_deref(), style, out)
-    })?;
+    let exit = session.finish(recovery, stop, table::write_unlock)?;
     Ok(match outcome {
         Some(Outcome::Left | Outcome::Changed) if exit == Exit::Success => Exit::Unexpected,
         _ => exit,
@@ -50,33 +44,40 @@ fn release(
     seen: &Sighting,
     row: &mut LockRow,
 ) -> Result<Result<(), Stop>, Refusal> {
-    row.why = reason(seen, &session.server);
-    let Some(payload) = removable(seen) else {
-        row.outcome = Outcome::Left;
-        return Ok(Ok(()));
+    row.why = reason(seen);
+    let is_meant = match (removable(seen), &args.token) {
+        (Some(payload), Some(token)) => is_meant(payload.token().as_str(), token)?,
+        _ => true,
     };
-    if let Some(token) = &args.token
-        && !is_meant(payload.token().as_str(), token)?
-    {
+    if !is_meant {
         row.outcome = Outcome::Changed;
         row.why = format!("the lock that you saw is gone; {}", holder(row));
         return Ok(Ok(()));
     }
-    if !args.force && !is_dead(seen) {
+    let may_go = args.force || is_dead(seen);
+    let Some(payload) = removable(seen).filter(|_| may_go) else {
         row.outcome = Outcome::Left;
+        row.take_away = session.take_away(seen);
         return Ok(Ok(()));
+    };
+    if !is_dead(seen) {
+        row.why = format!("by force: {}", row.why);
     }
     let done = session.remove(seen, payload, row);
     if row.outcome == Outcome::Changed {
-        let now = sight(&mut session.link, seen.lock.runid(), &seen.file);
-        let now = now.map_err(|error| session.refusal(&error))?;
-        let who = match now.found {
-            Some(_) => holder(&LockRow::new(&now, session.now())),
-            None => "nobody holds it any more".into(),
-        };
-        row.why = format!("the lock that was found is gone; {who}, and nothing was changed");
+        row.why = format!("the lock that was found is gone; {}", who_came(session, seen)?);
     }
     Ok(done)
+}
+
+/// Who holds a lock now that changed hands under our eyes.
+fn who_came(session: &mut Session<'_>, seen: &Sighting) -> Result<String, Refusal> {
+    let now = sight(&mut session.link, seen.lock.runid(), &seen.file);
+    let now = now.map_err(|error| session.refusal(&error))?;
+    Ok(match now.found {
+        Some(_) => holder(&LockRow::new(&now, session.now())),
+        None => "whoever came has given it back".into(),
+    })
 }
 
 /// Whether a token is the one that was meant.
@@ -91,20 +92,4 @@ fn is_meant(token: &str, meant: &str) -> Result<bool, Refusal> {
         )));
     }
     Ok(token.starts_with(meant))
-}
-
-/// The command that takes away the lock that was shown, whatever becomes of its owner.
-fn by_force(args: &UnlockArgs, server: &str, seen: &Sighting, token: &str) -> String {
-    let token: String = token.chars().take(ENOUGH).collect();
-    let mut words = vec!["nodb-trigger".into(), "unlock".into()];
-    if args.options.redis.is_some() {
-        words.push(format!("--redis={server}"));
-    }
-    words.extend([format!("--token={token}"), "--force".into()]);
-    let names = [seen.lock.runid(), &seen.file];
-    if names.iter().any(|name| name.starts_with('-')) {
-        words.push("--".into());
-    }
-    words.extend(names.map(String::from));
-    command_line(&words)
 }

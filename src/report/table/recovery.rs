@@ -2,13 +2,11 @@
 
 use super::grid::{Grid, Tone, cell};
 use super::{Style, paragraph};
-use crate::clock::in_words;
 use crate::report::escape;
 use crate::report::recovery::{Counts, FlagOutcome, FlagRow, Life, LockRow, Outcome, Recovery};
-use crate::report::wording::{count, ttl_left};
+use crate::report::wording::{count, seconds, ttl_left};
 use comfy_table::Cell;
 use std::io::{self, Write};
-use std::time::Duration;
 
 /// Writes the recovery of many locks for people. The last line has the counts.
 pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
@@ -39,12 +37,7 @@ pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) ->
 
 /// Writes the recovery of one lock for people: all that is known of it, what came of it, and the
 /// commands that one may want next.
-pub fn write_unlock(
-    recovery: &Recovery,
-    next: Option<&str>,
-    style: Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let style = style.usable();
     paragraph(cell(title(recovery), Tone::Strong), style, out)?;
     for row in &recovery.locks {
@@ -54,20 +47,31 @@ pub fn write_unlock(
         }
         grid.print(out)?;
     }
-    writeln!(out)?;
     for row in &recovery.locks {
+        writeln!(out)?;
         let (word, tone) = unlock_word(row.outcome);
-        paragraph(cell(format!("{word}: {}", escape(&row.why)), tone), style, out)?;
-        if let Some(command) = &row.put_back {
-            writeln!(out, "put it back: {}", escape(command))?;
+        paragraph(cell(format!("{word}: {}.", escape(&row.why)), tone), style, out)?;
+        // Commands stay on one line, however long they are.
+        for (what, command) in [("put it back", &row.put_back), ("take it away", &row.take_away)] {
+            if let Some(command) = command {
+                writeln!(out, "{what}: {}", escape(command))?;
+            }
         }
     }
     if recovery.locks.is_empty() {
-        paragraph(cell("NOT LOCKED: nothing to do.", Tone::Good), style, out)?;
+        writeln!(out)?;
+        paragraph(cell(unlocked(recovery), Tone::Good), style, out)?;
     }
-    match next {
-        Some(next) => writeln!(out, "{}", escape(next)),
-        None => Ok(()),
+    Ok(())
+}
+
+/// What is said of a lock that nobody holds.
+fn unlocked(recovery: &Recovery) -> String {
+    match recovery.flags.is_empty() {
+        true => "NOT LOCKED: nothing to do.".into(),
+        false => {
+            "NOT LOCKED: nothing to do, but its flag says otherwise; repair sets it right.".into()
+        }
     }
 }
 
@@ -122,22 +126,26 @@ fn flags(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<(
         return Ok(());
     }
     writeln!(out)?;
+    let with_reasons = recovery.flags.iter().any(|row| !row.why.is_empty());
+    let columns = if with_reasons { 4 } else { 3 };
     let mut grid = Grid::new(style);
-    grid.header(&["Flag", "Was", "Now", "Why"]);
+    grid.header(["Flag", "Was", "Now", "Why"].get(..columns).unwrap_or_default());
     for row in recovery.flags.iter().filter(tried) {
         let now = match row.outcome {
             FlagOutcome::Set => cell(format!("set to {}", row.right), Tone::Good),
             FlagOutcome::WouldSet => cell(format!("would set to {}", row.right), Tone::Odd),
+            FlagOutcome::Left => cell("left", Tone::Plain),
             FlagOutcome::RightByNow => cell("right by now", Tone::Plain),
             FlagOutcome::Failed => cell("FAILED", Tone::Bad),
             FlagOutcome::NotTried => cell("not tried", Tone::Odd),
         };
-        grid.row([
+        let cells = [
             cell(name(recovery, &row.runid, &row.file), Tone::Plain),
             cell(escape(row.was.as_deref().unwrap_or("none")), Tone::Plain),
             now,
             cell(escape(&row.why), Tone::Plain),
-        ]);
+        ];
+        grid.row(cells.into_iter().take(columns));
     }
     grid.print(out)
 }
@@ -163,7 +171,12 @@ fn counts(recovery: &Recovery) -> String {
             parts.push(format!("{number} {what}"));
         }
     }
-    format!("{}.", parts.join(", "))
+    let text = format!("{}.", parts.join(", "));
+    match recovery.counts == Counts::default() && recovery.stopped.is_none() {
+        true if recovery.command == "repair" => "Nothing to do: all flags are right.".into(),
+        true => "Nothing to do: no lock is held, and all flags are right.".into(),
+        false => text,
+    }
 }
 
 /// What is known of a lock.
@@ -174,7 +187,7 @@ fn facts(row: &LockRow) -> Vec<(&'static str, String)> {
         facts.push(("its process", process(life)));
     }
     if let Some(held) = row.held_s {
-        facts.push(("acquired", format!("{} ago", in_words(Duration::from_secs(held)))));
+        facts.push(("acquired", format!("{} ago", seconds(held))));
     }
     facts.push(("TTL left", ttl_left(row.ttl_ms)));
     if let Some(token) = &row.token {
