@@ -3,12 +3,14 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `recover` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `status`, `recover` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
+//! | `remote` | the server of a command that runs nothing |
+//! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
 //! | `input` | finds and reads scenario files |
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
@@ -25,6 +27,7 @@ mod execute;
 pub mod exit;
 mod explore;
 mod fire;
+mod frame;
 mod github;
 mod input;
 mod list;
@@ -39,12 +42,15 @@ mod repeat;
 mod replay;
 mod run;
 mod schedule;
+mod screen;
 mod show;
 mod signals;
 mod staged;
+mod status;
 mod tasks;
 pub mod terminal;
 mod validate;
+mod watch;
 
 pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
 pub use exit::Exit;
@@ -87,6 +93,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Unlock(args) => recover::unlock(args),
         Request::ClearLocks(args) => recover::clear_locks(args),
         Request::Repair(args) => recover::repair(args),
+        Request::Status(args) => status::status(args),
     }
 }
 

@@ -28,6 +28,8 @@ pub use protocol::{Caller, LockError, Protocol};
 pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
-pub use survey::{Found, Sighting, State, sight, survey};
+pub use survey::{
+    Doubt, Found, Sighting, State, Unseen, sight, survey, survey_each, watched_channels,
+};
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};
 pub use ttl::{Ttl, TtlError};

@@ -235,3 +235,90 @@ fn change_if(
 
 /// How often we look again when others keep writing in between.
 const ATTEMPTS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::VirtualClock;
+    use crate::engine::Engine;
+    use crate::server::{Connection, Server};
+    use std::sync::Arc;
+
+    fn server() -> Connection {
+        let clock = Arc::new(VirtualClock::new(None));
+        Server::Embedded(Engine::new(clock)).connect(0).unwrap()
+    }
+
+    fn run(link: &mut Connection, words: &[&str]) -> Value {
+        let mut command = redis::Cmd::new();
+        for word in words {
+            command.arg(word);
+        }
+        command.query(link).unwrap()
+    }
+
+    fn text(value: &str) -> Value {
+        Value::BulkString(value.into())
+    }
+
+    #[test]
+    fn only_the_value_that_was_observed_is_removed() {
+        let lock = LockName::new("run", "x.nodb");
+        let observed = Payload::decode(b"\xff\0observed");
+        for (value, flag, expected, flag_after) in [
+            (Some(&b"\xff\0observed"[..]), Some("true"), "removed", Some("false")),
+            (Some(b"\xff\0observed"), Some("false"), "removed", Some("false")),
+            (Some(b"\xff\0observed"), None, "removed", None),
+            (Some(b"\xff\0observed "), Some("true"), "changed", Some("true")),
+            (Some(b""), Some("true"), "changed", Some("true")),
+            (None, Some("true"), "gone", Some("false")),
+            (None, None, "gone", None),
+        ] {
+            let mut link = server();
+            if let Some(value) = value {
+                redis::cmd("SET").arg(lock.key()).arg(value).exec(&mut link).unwrap();
+            }
+            if let Some(flag) = flag {
+                run(&mut link, &["HSET", "run", lock.flag(), flag]);
+            }
+            let removal = remove_if(&mut link, &lock, &observed).unwrap();
+            let word = match removal {
+                Removal::Removed { ttl_ms: -1, flag_failed: None } => "removed",
+                Removal::Gone => "gone",
+                Removal::Changed => "changed",
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(word, expected);
+            let left = run(&mut link, &["EXISTS", lock.key()]);
+            assert_eq!(left, Value::Int((word == "changed").into()));
+            let flag = run(&mut link, &["HGET", "run", lock.flag()]);
+            assert_eq!(flag, flag_after.map_or(Value::Nil, text));
+        }
+    }
+
+    #[test]
+    fn a_flag_is_written_only_if_it_is_wrong() {
+        let lock = LockName::new("run", "x.nodb");
+        for (is_held, flag, expected, flag_after) in [
+            (true, Some("true"), Flag::Right, Some("true")),
+            (true, Some("yes"), Flag::Right, Some("yes")),
+            (true, Some("false"), Flag::SetTrue, Some("true")),
+            (true, None, Flag::SetTrue, Some("true")),
+            (false, Some("true"), Flag::SetFalse, Some("false")),
+            (false, Some("yes"), Flag::SetFalse, Some("false")),
+            (false, Some("false"), Flag::Right, Some("false")),
+            (false, None, Flag::Right, None),
+        ] {
+            let mut link = server();
+            if is_held {
+                run(&mut link, &["SET", lock.key(), "token"]);
+            }
+            if let Some(flag) = flag {
+                run(&mut link, &["HSET", "run", lock.flag(), flag]);
+            }
+            assert_eq!(repair_flag(&mut link, &lock).unwrap(), expected);
+            let flag = run(&mut link, &["HGET", "run", lock.flag()]);
+            assert_eq!(flag, flag_after.map_or(Value::Nil, text));
+        }
+    }
+}

@@ -22,6 +22,7 @@ mod replay;
 mod runs;
 #[cfg(test)]
 mod samples;
+pub mod status;
 pub mod table;
 pub mod timeline;
 mod wording;
@@ -34,5 +35,6 @@ pub use recovery::Recovery;
 pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use replay::Replay;
 pub use runs::{Cause, Entry, Failure, Runs};
+pub use status::Status;
 pub use table::Style;
 pub use wording::{escape, large, seconds};

@@ -330,6 +330,25 @@ fn repairing_writes_only_flags_that_are_wrong() {
 }
 
 #[test]
+fn all_runs_are_repaired_at_once() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    for run in ["a*", "ab", "it's; [c]"] {
+        hand.lock(run, "held.nodb", &payload(run, me()));
+        hand.run(&["HSET", run, "locked:gone.nodb", "true", "attrs:x", "1"]);
+    }
+    hand.run(&["SET", "text", "1"]);
+    let repaired = recover(&redis, &["repair", "--all", "--format=json"]).run();
+    assert_eq!(repaired.exits(0).json()["counts"]["flags_set"], 6);
+    for run in ["a*", "ab", "it's; [c]"] {
+        assert_eq!(hand.flag(run, "held.nodb").as_deref(), Some("true"));
+        assert_eq!(hand.flag(run, "gone.nodb").as_deref(), Some("false"));
+    }
+    let again = recover(&redis, &["repair", "--all"]).run();
+    assert!(again.exits(0).stdout.contains("Nothing to do: all flags are right."), "{again:#?}");
+}
+
+#[test]
 fn ten_thousand_orphans_are_cleared_quickly() {
     let redis = redis_or_skip!();
     let mut hand = Hand::on(&redis);

@@ -6,6 +6,7 @@ use super::flags::{
     report_options, run_flags, run_options, value,
 };
 use super::one;
+use super::operate::{self, StatusArgs};
 use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
@@ -56,6 +57,8 @@ pub enum Request {
     ClearLocks(ClearArgs),
     /// `repair`: set flags right.
     Repair(RepairArgs),
+    /// `status`: who holds what.
+    Status(StatusArgs),
 }
 
 /// What `run` was asked for.
@@ -145,12 +148,13 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         "unlock" => Request::Unlock(recover::unlock_args(given)?),
         "clear_locks" => Request::ClearLocks(recover::clear_args(given)?),
         "repair" => Request::Repair(recover::repair_args(given)),
+        "status" => Request::Status(operate::status_args(given)),
         _ => return None,
     })
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 11] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 12] {
     [
         run(),
         explore::command(scenarios),
@@ -176,6 +180,7 @@ pub(super) fn all(scenarios: &[Scenario]) -> [Command; 11] {
                     .help("History file"),
             )
             .arg(format_flag::<CheckFormat>("table or json")),
+        operate::status(),
         recover::unlock(),
         recover::clear_locks(),
         recover::repair(),

@@ -3,9 +3,9 @@
 use super::super::args::ClearArgs;
 use super::super::exit::Exit;
 use super::super::refusal::Refusal;
-use super::repair::{drifts, set_all_right};
-use super::{Session, Stop, is_dead, names, reason, removable};
-use crate::lock::{Sighting, survey};
+use super::repair::{drifts, hidden_locks, set_all_right};
+use super::{Session, Stop, hidden, is_dead, names, reason, removable};
+use crate::lock::Sighting;
 use crate::report::recovery::{FlagRow, LockRow, Outcome, Recovery};
 use crate::report::table;
 
@@ -21,14 +21,15 @@ pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
         (None, below) => Some(below.to_owned()),
     };
     let mut session = Session::open(&args.options)?;
-    let mut seen = survey(&mut session.link, &run.id).map_err(|error| session.refusal(&error))?;
+    let mut seen = session.survey(Some(&run.id))?;
     if let Some(scope) = &scope {
         seen.retain(|seen| names::is_within(&seen.file, scope));
     }
     let mut recovery = session.report("clear_locks", Some(run.id));
     (recovery.scope, recovery.force) = (scope, args.force);
     let now = session.now();
-    let locks: Vec<&Sighting> = seen.iter().filter(|seen| seen.found.is_some()).collect();
+    let is_lock = |seen: &&Sighting| seen.found.is_some() && hidden(seen).is_none();
+    let locks: Vec<&Sighting> = seen.iter().filter(is_lock).collect();
     recovery.locks = locks.iter().map(|seen| LockRow::new(seen, now)).collect();
     let goes = |seen: &Sighting| is_dead(seen) || args.force && removable(seen).is_some();
     // The flag of a lock that goes, goes with it.
@@ -36,6 +37,7 @@ pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
     recovery.flags = drifted.iter().map(|seen| FlagRow::new(seen)).collect();
     let stop = remove_all(&mut session, &locks, goes, &mut recovery)
         .and_then(|()| set_all_right(&mut session, &drifted, &mut recovery));
+    recovery.locks.extend(hidden_locks(&seen, now));
     let is_all_gone =
         recovery.locks.iter().all(|row| !matches!(row.outcome, Outcome::Left | Outcome::Changed));
     let exit = session.finish(recovery, stop, table::write_recovery)?;

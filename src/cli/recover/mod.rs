@@ -19,21 +19,21 @@ use super::exit::Exit;
 use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::signals::Signals;
-use super::{remote, terminal};
+use super::status::unseen_in_words;
+use super::{remote, say, terminal};
 use crate::clock::{Clock, WallClock};
 use crate::lock::{
-    Flag, Found, Life, LockError, Payload, Removal, Sighting, State, remove_if, repair_flag,
+    Doubt, Flag, Found, Life, LockError, Payload, Removal, Sighting, State, remove_if, repair_flag,
+    survey,
 };
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome, Recovery};
+use crate::report::status::Typed;
 use crate::report::{Style, json, seconds};
 use crate::runtime::quoted;
 use crate::server::{Connection, Server};
 use anyhow::anyhow;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::io::{self, Write};
-
-/// How many characters of a token are enough to tell which acquisition is meant.
-const ENOUGH: usize = 8;
 
 /// A recovery at work.
 struct Session<'a> {
@@ -87,6 +87,18 @@ impl<'a> Session<'a> {
         environment(anyhow!("{words}; nothing was changed"))
     }
 
+    /// What keeps us from seeing a lock: the server's words once more, and what to do.
+    fn refused(&mut self, seen: &Sighting) -> Refusal {
+        let (key, runid) = (seen.lock.key(), seen.lock.runid());
+        for (command, key, field) in [("PTTL", key, None), ("HGET", runid, Some(seen.lock.flag()))]
+        {
+            if let Err(source) = redis::cmd(command).arg(key).arg(field).exec(&mut self.link) {
+                return self.refusal(&LockError::Redis { command, key: key.into(), source });
+            }
+        }
+        environment(anyhow!("{}; nothing was changed", reason(seen)))
+    }
+
     /// A failure in words.
     fn explain(&mut self, error: &LockError) -> String {
         let LockError::Redis { command, key, source } = error else { return error.to_string() };
@@ -114,10 +126,9 @@ impl<'a> Session<'a> {
                 row.outcome = Outcome::Removed;
                 row.ttl_ms = ttl_ms;
                 row.put_back = self.put_back(row);
-                if let Some(why) = flag_failed {
-                    row.why = format!("{}; but its flag could not be set: {why}", row.why);
-                }
-                Ok(())
+                let Some(why) = flag_failed else { return Ok(()) };
+                row.why = format!("{}; but its flag could not be set: {why}", row.why);
+                Err(Stop::Failed(format!("the flag of {:?} could not be set: {why}", row.key)))
             }
             Ok(Removal::Gone) => {
                 row.outcome = Outcome::Gone;
@@ -197,24 +208,23 @@ impl<'a> Session<'a> {
     /// The command that takes away a lock that was left: this program's, of the acquisition that was
     /// seen; by hand, where nothing is left to compare.
     fn take_away(&self, seen: &Sighting) -> Option<String> {
-        let Some(payload) = removable(seen) else {
-            let mut words = self.server.redis_cli()?;
-            words.extend(["UNLINK".into(), seen.lock.key().to_owned()]);
-            return Some(command_line(&words));
-        };
-        let token: String = payload.token().as_str().chars().take(ENOUGH).collect();
-        let mut words = vec!["nodb-trigger".into(), "unlock".into()];
-        if self.options.redis.is_some() {
-            words.push(format!("--redis={}", self.server.name()));
+        if let Some(payload) = removable(seen) {
+            let url = self.options.redis.as_ref().map(|_| self.server.url_to_type().0);
+            let (runid, file) = (seen.lock.runid(), &seen.file);
+            return Typed::new(url).unlock(runid, file, Some(payload), &["--force"]);
         }
-        words.extend([format!("--token={token}"), "--force".into()]);
-        let names = [seen.lock.runid(), &seen.file];
-        if names.iter().any(|name| name.starts_with('-')) {
-            words.push("--".into());
-        }
-        words.extend(names.map(String::from));
-        // An argument can't hold a zero byte.
-        words.iter().all(|word| !word.contains('\0')).then(|| command_line(&words))
+        let mut words = self.server.redis_cli()?;
+        words.extend(["UNLINK".into(), seen.lock.key().to_owned()]);
+        Some(command_line(&words))
+    }
+
+    /// Looks at all locks and flags of a run, or of all runs.
+    fn survey(&mut self, runid: Option<&str>) -> Result<Vec<Sighting>, Refusal> {
+        let mut sightings = Vec::new();
+        let unseen = survey(&mut self.link, runid, &mut |seen| sightings.push(seen));
+        let unseen = unseen.map_err(|error| self.refusal(&error))?;
+        unseen_in_words(&unseen).iter().for_each(|note| say(note));
+        Ok(sightings)
     }
 
     /// Writes the report and says how it ended.
@@ -260,7 +270,15 @@ fn primary(error: &RedisError, link: &mut Connection) -> Option<String> {
 
 /// What can be removed: a payload of anybody; not what is no string, or too long for a payload.
 fn removable(seen: &Sighting) -> Option<&Payload> {
-    seen.payload()
+    seen.payload().filter(|_| hidden(seen).is_none())
+}
+
+/// Why not all of it could be seen, if that is so.
+fn hidden(seen: &Sighting) -> Option<&str> {
+    match &seen.doubt {
+        Some(Doubt::Hidden(words)) => Some(words),
+        _ => None,
+    }
 }
 
 /// Whether it goes without `--force`.
@@ -270,6 +288,9 @@ fn is_dead(seen: &Sighting) -> bool {
 
 /// Why a lock may go, or not, in words.
 fn reason(seen: &Sighting) -> String {
+    if let Some(words) = hidden(seen) {
+        return format!("not all of it can be seen: {words}");
+    }
     match &seen.found {
         None => "nobody holds it".into(),
         Some(Found::OtherType { name }) => {

@@ -4,11 +4,14 @@ use super::super::args::UnlockArgs;
 use super::super::exit::Exit;
 use super::super::refusal::{Refusal, usage};
 use super::repair::drifts;
-use super::{ENOUGH, Session, Stop, holder, is_dead, names, reason, removable};
+use super::{Session, Stop, hidden, holder, is_dead, names, reason, removable};
 use crate::lock::{Sighting, sight};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
 use crate::report::table;
 use anyhow::anyhow;
+
+/// How many characters of a token are enough to tell which acquisition is meant.
+const ENOUGH: usize = 8;
 
 /// Releases a lock whose owner is dead, or by force.
 pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
@@ -17,6 +20,9 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
     let mut session = Session::open(&args.options)?;
     let seen = sight(&mut session.link, &run.id, &file);
     let seen = seen.map_err(|error| session.refusal(&error))?;
+    if hidden(&seen).is_some() {
+        return Err(session.refused(&seen));
+    }
     let mut recovery = session.report("unlock", Some(run.id.clone()));
     (recovery.scope, recovery.force) = (Some(file.clone()), args.force);
     let mut stop = Ok(());

@@ -169,7 +169,7 @@ impl Scene {
     }
 
     fn client(&self, number: usize) {
-        let protocol: &dyn Protocol = if number % 2 == 0 { &Legacy } else { &*HARDENED };
+        let protocol: &dyn Protocol = if number.is_multiple_of(2) { &Legacy } else { &*HARDENED };
         let mut link = self.server().connect(0).unwrap();
         for round in 0..ROUNDS {
             let client = Client::new(self, protocol);
@@ -203,7 +203,9 @@ impl Scene {
         let mut last: BTreeMap<String, Payload> = BTreeMap::new();
         let mut tries = 0;
         while !self.is_over.load(Ordering::SeqCst) {
-            for seen in survey(&mut link, RUN).unwrap() {
+            let mut sightings = Vec::new();
+            survey(&mut link, Some(RUN), &mut |seen| sightings.push(seen)).unwrap();
+            for seen in sightings {
                 repair_flag(&mut link, &seen.lock).unwrap();
                 let Some(now) = seen.payload() else { continue };
                 let old = last.insert(seen.file.clone(), now.clone());
