@@ -297,6 +297,11 @@ fn hint(error: &RedisError) -> Option<&'static str> {
         "NOAUTH" | "WRONGPASS" => {
             Some("give user and password in --redis, or the password in REDIS_PASSWORD")
         }
+        "CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN" => Some(
+            "it is a Redis Cluster, which has a lock's key and its flag on different nodes; NoDb's \
+             locks need a single Redis: name that (of a cluster, only runs with a hash tag in \
+             their id can be worked with, on the node that has it)",
+        ),
         "OOM" => Some("it is out of memory: raise maxmemory or free some"),
         "MISCONF" => Some("it can't save to its disk and refuses to write: see its log"),
         "WRONGTYPE" => Some(

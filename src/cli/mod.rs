@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `status` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `status`, `recover` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -34,6 +34,7 @@ mod list;
 mod model;
 pub mod output;
 pub mod progress;
+mod recover;
 mod redact;
 mod refusal;
 mod remote;
@@ -89,6 +90,9 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
         Request::Check { file, format } => check::judge(file, *format),
+        Request::Unlock(args) => recover::unlock(args),
+        Request::ClearLocks(args) => recover::clear_locks(args),
+        Request::Repair(args) => recover::repair(args),
         Request::Status(args) => status::status(args),
     }
 }

@@ -55,6 +55,11 @@ pub(super) fn ttl_left(milliseconds: i64) -> String {
     }
 }
 
+/// A time of which only whole seconds are known: `3 s`, `4 min 59 s`.
+pub fn seconds(number: u64) -> String {
+    if number < 60 { format!("{number} s") } else { in_words(Duration::from_secs(number)) }
+}
+
 /// How many characters tell these tokens apart: eight, or more where eight are the same.
 pub(super) fn token_length<'a>(tokens: impl Iterator<Item = &'a str>) -> usize {
     let mut tokens: Vec<&str> = tokens.collect();

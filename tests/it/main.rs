@@ -13,6 +13,7 @@ mod middleman;
 mod outcomes;
 mod program;
 mod readme;
+mod recovery;
 mod redis_server;
 mod replay;
 mod seed;

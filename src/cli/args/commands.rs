@@ -7,6 +7,7 @@ use super::flags::{
 };
 use super::one;
 use super::operate::{self, StatusArgs};
+use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
 use crate::scenario::Scenario;
@@ -50,6 +51,12 @@ pub enum Request {
         /// `--format`.
         format: CheckFormat,
     },
+    /// `unlock`: release one lock.
+    Unlock(UnlockArgs),
+    /// `clear_locks`: remove the locks of a run that nobody needs any more.
+    ClearLocks(ClearArgs),
+    /// `repair`: set flags right.
+    Repair(RepairArgs),
     /// `status`: who holds what.
     Status(StatusArgs),
 }
@@ -78,7 +85,7 @@ pub enum CatalogueFormat {
     Markdown,
 }
 
-/// `--format` of `check`.
+/// `--format` of `check` and of the commands that recover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckFormat {
     /// For people.
@@ -138,13 +145,16 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             file: one(given, "file")?,
             format: one(given, "format").unwrap_or(CheckFormat::Table),
         },
+        "unlock" => Request::Unlock(recover::unlock_args(given)?),
+        "clear_locks" => Request::ClearLocks(recover::clear_args(given)?),
+        "repair" => Request::Repair(recover::repair_args(given)),
         "status" => Request::Status(operate::status_args(given)),
         _ => return None,
     })
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 9] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 12] {
     [
         run(),
         explore::command(scenarios),
@@ -171,6 +181,9 @@ pub(super) fn all(scenarios: &[Scenario]) -> [Command; 9] {
             )
             .arg(format_flag::<CheckFormat>("table or json")),
         operate::status(),
+        recover::unlock(),
+        recover::clear_locks(),
+        recover::repair(),
     ]
 }
 
