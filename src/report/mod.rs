@@ -33,4 +33,5 @@ pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use replay::Replay;
 pub use runs::{Cause, Entry, Failure, Runs};
 pub use table::Style;
+use table::grid::columns;
 pub use wording::{escape, large};

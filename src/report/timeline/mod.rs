@@ -1,6 +1,8 @@
 //! A history as a picture, first as plain data: lanes, what lies on them, and what was found.
 //! Nothing is drawn here; the writers draw what stands here and know nothing of histories.
 
+pub mod text;
+
 use serde::Serialize;
 
 /// A history as it is drawn. All times are nanoseconds since the run began.
