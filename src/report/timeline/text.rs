@@ -1,6 +1,7 @@
 //! The timeline for a terminal: characters in a given width. Every kind of thing has a character of
 //! its own and every acquisition a letter, so that it reads without colour.
 
+mod legend;
 mod names;
 mod scale;
 mod signs;
@@ -11,24 +12,21 @@ mod ticks;
 
 use super::{Remark, Timeline};
 use crate::clock::in_words;
+use crate::history::Moment;
 use crate::report::table::grid::{Grid, Tone, cell};
 use crate::report::table::paragraph;
-use crate::report::wording::{shorten, token_length};
-use crate::report::{Style, columns, escape};
+use crate::report::{Style, escape};
 use crossterm::style::{Color, Stylize};
-use names::{NameColumn, wrapped};
+use names::NameColumn;
 use scale::Scale;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::Duration;
 use strip::{Ink, Strip, strip};
 
 /// How many rows the numbers of what was found may take.
 const MOST_ROWS: usize = 4;
 /// How many findings are told.
 const MOST_TOLD: usize = 12;
-/// How many acquisitions are named.
-const MOST_TOKENS: usize = 8;
 /// There is a line down to the axis for every finding, if there are so many columns for each.
 const COLUMNS_A_LINE: usize = 6;
 
@@ -45,15 +43,27 @@ const COLOURS: [Color; 6] = [
 /// Draws it. No line is wider than the style, and none ends with blanks.
 pub fn write(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let style = style.usable();
+    let width = usize::from(style.width);
+    let names = NameColumn::of(&timeline.lanes, width);
+    let scale = Scale::new(timeline, width.saturating_sub(names.columns()));
     paragraph(cell(title(timeline), Tone::Strong), style, out)?;
     writeln!(out)?;
     if timeline.lanes.is_empty() {
         writeln!(out, "nothing happened")?;
     } else {
-        picture(timeline, style, out)?;
+        picture(timeline, &names, &scale, style, out)?;
     }
-    findings(&timeline.findings, style, out)?;
-    legend(timeline, style, out)?;
+    findings(timeline, style, out)?;
+    let mut entries = legend::entries(timeline);
+    if scale.shows_order() {
+        entries.push(legend::at_once());
+    }
+    if !entries.is_empty() {
+        writeln!(out)?;
+    }
+    for row in legend::rows(entries, width) {
+        ink(&row, style, out)?;
+    }
     if !timeline.is_whole {
         writeln!(out)?;
         let text = "The history is not whole: what came after its last event is not known.";
@@ -63,27 +73,30 @@ pub fn write(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Resu
 }
 
 fn title(timeline: &Timeline) -> String {
-    let time = |at| in_words(Duration::from_nanos(at));
+    let time = |moment: &Moment| in_words(moment.time());
     let Timeline { title, protocol, begin, end, .. } = timeline;
-    let during = format!("{} to {}", time(*begin), time(*end));
+    let during = format!("{} to {}", time(begin), time(end));
     format!("{} under {}, {during}", escape(title), escape(protocol))
 }
 
 /// The lanes, the axis, and the numbers of what was found.
-fn picture(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let width = usize::from(style.width);
-    let names = NameColumn::of(&timeline.lanes, width);
-    let scale = Scale::new(timeline, width - names.columns());
-    let places = places(&timeline.findings, &scale);
+fn picture(
+    timeline: &Timeline,
+    names: &NameColumn,
+    scale: &Scale,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let places = places(&timeline.findings, scale);
     let with_lines = places.len() * COLUMNS_A_LINE <= scale.columns;
     for lane in &timeline.lanes {
-        let mut strip = strip(lane, &scale);
+        let mut strip = strip(lane, scale);
         for column in places.keys().filter(|_| with_lines) {
             strip.put_behind(*column, '┊', Ink::Quiet);
         }
         line(&names.name(lane), &strip, style, out)?;
     }
-    axis(&names, &scale, style, out)?;
+    axis(names, scale, style, out)?;
     for strip in numbers(&places, scale.columns) {
         line(&names.blank(), &strip, style, out)?;
     }
@@ -95,6 +108,11 @@ fn axis(names: &NameColumn, scale: &Scale, style: Style, out: &mut dyn Write) ->
     let (mut rule, mut labels) = (Strip::blank(scale.columns), Strip::blank(scale.columns));
     for column in 0..scale.columns {
         rule.put(column, '─', Ink::Quiet);
+    }
+    for instant in scale.instants.iter().filter(|instant| instant.more > 0) {
+        for column in instant.first..instant.first + instant.more {
+            rule.put(column, signs::AT_ONCE, Ink::Quiet);
+        }
     }
     for tick in ticks::ticks(scale) {
         rule.put(tick.column, '┬', Ink::Quiet);
@@ -145,7 +163,8 @@ fn numbers(places: &BTreeMap<usize, Vec<usize>>, columns: usize) -> Vec<Strip> {
 }
 
 /// What was found, by the numbers in the picture.
-fn findings(findings: &[Remark], style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn findings(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let findings = &timeline.findings;
     if findings.is_empty() {
         return Ok(());
     }
@@ -155,46 +174,11 @@ fn findings(findings: &[Remark], style: Style, out: &mut dyn Write) -> io::Resul
         let text = format!("{}: {}", remark.property, escape(&remark.text));
         grid.row([cell(remark.number.to_string(), Tone::Bad), cell(text, Tone::Plain)]);
     }
-    if let Some(more) = findings.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+    let more = (findings.len().saturating_sub(MOST_TOLD) as u64).saturating_add(timeline.omitted);
+    if more > 0 {
         grid.row([cell("…", Tone::Bad), cell(format!("{more} more"), Tone::Quiet)]);
     }
     grid.print(out)
-}
-
-/// What the characters mean, of those that occur.
-fn legend(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let bars = || timeline.lanes.iter().flat_map(|lane| &lane.bars);
-    let marks = || timeline.lanes.iter().flat_map(|lane| &lane.marks);
-    let mut entries = Vec::new();
-    for kind in signs::BARS.into_iter().filter(|kind| bars().any(|bar| bar.kind == *kind)) {
-        let sign = signs::of_bar(kind);
-        entries.push((format!("{sign}{sign}"), Ink::Plain, signs::name_of_bar(kind).to_owned()));
-    }
-    for kind in signs::MARKS.into_iter().filter(|kind| marks().any(|mark| mark.kind == *kind)) {
-        let (sign, ink) = signs::of_mark(kind);
-        entries.push((sign.to_string(), ink, signs::name_of_mark(kind).to_owned()));
-    }
-    let seen: BTreeSet<usize> = bars().filter_map(|bar| bar.token).collect();
-    let seen = || seen.iter().filter_map(|index| Some((*index, timeline.tokens.get(*index)?)));
-    let length = token_length(timeline.tokens.iter().map(String::as_str));
-    for (index, token) in seen().take(MOST_TOKENS) {
-        entries.push((signs::letters(index), Ink::Token(index), shorten(token, length)));
-    }
-    if let Some(more) = seen().count().checked_sub(MOST_TOKENS).filter(|more| *more > 0) {
-        entries.push(("…".into(), Ink::Quiet, format!("{more} more acquisitions")));
-    }
-    if entries.is_empty() {
-        return Ok(());
-    }
-    writeln!(out)?;
-    for row in wrapped(entries, usize::from(style.width)) {
-        let pieces = row.into_iter().enumerate().flat_map(|(index, (sign, ink, words))| {
-            let gap = if index > 0 { "   " } else { "" };
-            [(gap.to_owned(), Ink::Plain), (sign, ink), (format!(" {words}"), Ink::Quiet)]
-        });
-        ink(&pieces.collect::<Vec<_>>(), style, out)?;
-    }
-    Ok(())
 }
 
 /// A line of the picture: a name and what stands beside it.

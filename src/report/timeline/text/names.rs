@@ -1,15 +1,14 @@
-//! What is written beside and below the picture, in the columns that there are for it.
+//! The names beside the lanes, in the columns that there are for them.
 
-use super::strip::Ink;
-use crate::report::timeline::Lane;
+use crate::report::timeline::{Lane, LaneKind};
 use crate::report::{columns, escape};
 
 /// Blanks between names and lanes.
 const GAP: usize = 2;
 /// The least that a name gets.
 const NARROWEST: usize = 8;
-/// Blanks between two entries of the legend.
-const BETWEEN: usize = 3;
+/// The most that it gets.
+const WIDEST: usize = 32;
 
 /// The column of the lanes' names.
 pub(super) struct NameColumn {
@@ -17,9 +16,9 @@ pub(super) struct NameColumn {
 }
 
 impl NameColumn {
-    /// As wide as the widest name, if that leaves two thirds to the lanes.
+    /// As wide as the widest name, if that leaves enough to the lanes.
     pub(super) fn of(lanes: &[Lane], width: usize) -> Self {
-        let most = (width / 3).saturating_sub(GAP).max(NARROWEST);
+        let most = (width * 7 / 20).saturating_sub(GAP).clamp(NARROWEST, WIDEST);
         let widest = lanes.iter().map(|lane| columns(&whole(lane))).max();
         Self { width: widest.unwrap_or_default().min(most) }
     }
@@ -46,12 +45,16 @@ impl NameColumn {
 }
 
 fn whole(lane: &Lane) -> String {
-    escape(&lane.name)
+    match lane.kind {
+        // It stands below its lock, which has the same name.
+        LaneKind::Flag => "  flag".into(),
+        LaneKind::Lock | LaneKind::Actor => escape(&lane.name),
+    }
 }
 
 /// The text, if it has so many columns at most; or else its beginning and its end: names often end
 /// with what tells them apart.
-fn shortened(text: &str, most: usize) -> String {
+pub(super) fn shortened(text: &str, most: usize) -> String {
     if columns(text) <= most {
         return text.to_owned();
     }
@@ -77,30 +80,6 @@ fn fitting(text: impl Iterator<Item = char>, most: usize) -> Vec<char> {
         rest.is_some()
     };
     text.take_while(fits).take(most * 4).collect()
-}
-
-/// An entry of the legend: a sign, its ink, and what it means.
-pub(super) type Entry = (String, Ink, String);
-
-/// The entries in rows of this width; none is broken.
-pub(super) fn wrapped(entries: Vec<Entry>, width: usize) -> Vec<Vec<Entry>> {
-    let mut rows: Vec<Vec<Entry>> = Vec::new();
-    let mut taken = 0;
-    for (sign, ink, words) in entries {
-        let words = shortened(&words, width.saturating_sub(columns(&sign) + 1));
-        let needs = columns(&sign) + 1 + columns(&words);
-        match rows.last_mut() {
-            Some(row) if taken + BETWEEN + needs <= width => {
-                taken += BETWEEN + needs;
-                row.push((sign, ink, words));
-            }
-            _ => {
-                taken = needs;
-                rows.push(vec![(sign, ink, words)]);
-            }
-        }
-    }
-    rows
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Which column a moment stands in: in proportion to time, but for stretches in which nothing
-//! happens and beside which all the rest would be too small to see. Those are broken out.
+//! Which column a moment stands in: in proportion to time, with two exceptions. Stretches in which
+//! nothing happens and beside which all the rest would be too small to see are broken out. And what
+//! happens at one time, one thing after the other, as on a virtual clock, gets room for its order.
 
-use crate::report::timeline::Timeline;
+use crate::history::Moment;
+use crate::report::timeline::{Timeline, when};
 use std::collections::BTreeSet;
 
 /// A stretch is long if it is so many times as long as all that is not broken out.
@@ -10,6 +12,13 @@ const LONG: u128 = 12;
 const COLUMNS_A_BREAK: usize = 24;
 /// So many moments must be told apart by it: two or three need no room.
 const FEWEST: usize = 5;
+/// How much of the axis may go to what happens at one time, where time passes, too: two of three.
+const FOR_ORDER: (usize, usize) = (2, 3);
+/// How many columns there are for one thing after another at one time, where there is room.
+const ROOMY: usize = 3;
+
+/// A moment as it is compared: time, then order.
+type Key = (u64, u64);
 
 /// The axis of time.
 #[derive(Debug)]
@@ -18,8 +27,12 @@ pub(super) struct Scale {
     pub stretches: Vec<Stretch>,
     /// What is left out between them.
     pub breaks: Vec<Break>,
+    /// Every time at which anything happens.
+    pub instants: Vec<Instant>,
     /// How many columns there are.
     pub columns: usize,
+    /// Every moment's column.
+    moments: Vec<(Key, usize)>,
 }
 
 /// A piece of time that is drawn in proportion.
@@ -33,6 +46,17 @@ pub(super) struct Stretch {
     pub first: usize,
     /// How many it has, at least one.
     pub columns: usize,
+}
+
+/// A time at which something happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Instant {
+    /// When.
+    pub at: u64,
+    /// Its first column.
+    pub first: usize,
+    /// How many more it has, to show what came after what.
+    pub more: usize,
 }
 
 /// A piece of time that is left out, as nothing happens in it.
@@ -59,72 +83,113 @@ impl Scale {
     /// The axis for a timeline in so many columns.
     pub(super) fn new(timeline: &Timeline, columns: usize) -> Self {
         let moments = moments(timeline);
-        let gaps = long_gaps(&moments, columns / COLUMNS_A_BREAK);
-        let mut pieces = vec![Vec::new()];
-        for moment in &moments {
-            if gaps.iter().any(|(_, end)| end == moment) {
-                pieces.push(Vec::new());
-            }
-            if let Some(piece) = pieces.last_mut() {
-                piece.push(*moment);
-            }
-        }
+        let instants: Vec<&[Key]> = moments.chunk_by(|one, next| one.0 == next.0).collect();
+        let gaps = long_gaps(&instants, columns / COLUMNS_A_BREAK);
         let texts: Vec<String> =
             gaps.iter().map(|(begin, end)| format!("//{}//", roughly(end - begin))).collect();
-        let taken: usize = texts.iter().map(String::len).sum();
-        let shares = shares(&pieces, columns.saturating_sub(taken));
-        let (mut stretches, mut breaks, mut first) = (Vec::new(), Vec::new(), 0);
-        let mut texts = texts.into_iter();
-        for (piece, columns) in pieces.iter().zip(shares) {
-            let begin = piece.first().copied().unwrap_or_default();
-            let end = piece.last().copied().unwrap_or(begin);
-            stretches.push(Stretch { begin, end, first, columns });
-            first += columns;
+        let left = columns.saturating_sub(texts.iter().map(String::len).sum());
+        let more = for_order(&instants, left);
+        let pieces = pieces(&instants, &more, &gaps);
+        let shares = shares(&pieces, left.saturating_sub(more.iter().sum()));
+        let mut scale = Self {
+            stretches: Vec::new(),
+            breaks: Vec::new(),
+            instants: Vec::new(),
+            columns,
+            moments: Vec::new(),
+        };
+        let (mut first, mut texts) = (0, texts.into_iter());
+        for (piece, share) in pieces.iter().zip(shares) {
+            first += scale.add(piece, share, first);
             if let Some(text) = texts.next() {
                 let one = Break { first, text };
                 first += one.columns();
-                breaks.push(one);
+                scale.breaks.push(one);
             }
         }
-        Self { stretches, breaks, columns }
+        scale
     }
 
-    /// The column of a moment; one that is not on the axis stands at its nearest end.
-    pub(super) fn column(&self, at: u64) -> usize {
-        let next = self.stretches.partition_point(|stretch| stretch.begin <= at);
-        let stretch = self.stretches.get(next.saturating_sub(1));
-        let column = stretch.map_or(0, |stretch| stretch.column(at));
+    /// Adds a stretch that begins at this column and has so many columns for time; gives how many
+    /// it has in all.
+    fn add(&mut self, piece: &[Piece<'_>], share: usize, first: usize) -> usize {
+        let time = |piece: Option<&Piece<'_>>| {
+            piece.and_then(|piece| piece.moments.first()).map_or(0, |(at, _)| *at)
+        };
+        let (begin, end) = (time(piece.first()), time(piece.last()));
+        let length = u128::from(end.saturating_sub(begin));
+        let last = share.saturating_sub(1);
+        let mut more = 0;
+        for one in piece {
+            let at = time(Some(one));
+            let into = u128::from(at.saturating_sub(begin)) * last as u128;
+            let into = into.checked_div(length).map_or(0, |into| into as usize);
+            let own = first + into + more;
+            self.instants.push(Instant { at, first: own, more: one.more });
+            let steps = one.moments.len().saturating_sub(1).max(1);
+            let column = |rank: usize| own + rank * one.more / steps;
+            let placed = one.moments.iter().enumerate();
+            self.moments.extend(placed.map(|(rank, moment)| (*moment, column(rank))));
+            more += one.more;
+        }
+        let columns = share + more;
+        self.stretches.push(Stretch { begin, end, first, columns });
+        columns
+    }
+
+    /// Whether anything that happens at one time is drawn one after the other.
+    pub(super) fn shows_order(&self) -> bool {
+        self.instants.iter().any(|instant| instant.more > 0)
+    }
+
+    /// The column of a moment; one that is not on the axis stands beside the one before it.
+    pub(super) fn column(&self, moment: Moment) -> usize {
+        let next = self.moments.partition_point(|(there, _)| *there <= when(moment));
+        let column = self.moments.get(next.saturating_sub(1)).map_or(0, |(_, column)| *column);
+        column.min(self.columns.saturating_sub(1))
+    }
+
+    /// The column at which a time begins.
+    pub(super) fn column_of_time(&self, at: u64) -> usize {
+        let next = self.instants.partition_point(|instant| instant.at <= at);
+        let before = next.checked_sub(1).and_then(|last| self.instants.get(last));
+        let column = match (before, self.instants.get(next)) {
+            (Some(before), Some(after)) if before.at < at => {
+                let from = before.first + before.more;
+                let room = after.first.saturating_sub(from) as u128;
+                let into = room * u128::from(at - before.at) / u128::from(after.at - before.at);
+                from + into as usize
+            }
+            (Some(before), _) => before.first,
+            (None, _) => 0,
+        };
         column.min(self.columns.saturating_sub(1))
     }
 }
 
-impl Stretch {
-    /// The column of a moment in it.
-    pub(super) fn column(&self, at: u64) -> usize {
-        let length = u128::from(self.end.saturating_sub(self.begin));
-        let into = u128::from(at.saturating_sub(self.begin)).min(length);
-        let last = self.columns.saturating_sub(1);
-        let into = (into * last as u128).checked_div(length).unwrap_or_default();
-        self.first + usize::try_from(into).unwrap_or(last)
-    }
+/// What happens at one time, and how many columns more than one it gets.
+struct Piece<'a> {
+    moments: &'a [Key],
+    more: usize,
 }
 
 /// Every moment at which something begins, ends or happens.
-fn moments(timeline: &Timeline) -> Vec<u64> {
-    let end = timeline.end.max(timeline.begin);
+fn moments(timeline: &Timeline) -> Vec<Key> {
+    let (begin, end) = (when(timeline.begin), when(timeline.end));
+    let end = end.max(begin);
     let lanes = || timeline.lanes.iter();
     let bars = lanes().flat_map(|lane| &lane.bars).flat_map(|bar| [bar.begin, bar.end]);
     let marks = lanes().flat_map(|lane| &lane.marks).map(|mark| mark.at);
     let found = timeline.findings.iter().map(|remark| remark.at);
-    let all = bars.chain(marks).chain(found).chain([timeline.begin, end]);
-    let all: BTreeSet<u64> = all.map(|at| at.clamp(timeline.begin, end)).collect();
+    let all = bars.chain(marks).chain(found).map(when).chain([begin, end]);
+    let all: BTreeSet<Key> = all.map(|moment| moment.clamp(begin, end)).collect();
     all.into_iter().collect()
 }
 
 /// The gaps to break out, by time; none where the rest can be seen as it is.
-fn long_gaps(moments: &[u64], most: usize) -> Vec<(u64, u64)> {
-    let pairs = moments.windows(2).filter_map(|pair| match pair {
-        [begin, end] => Some((*begin, *end)),
+fn long_gaps(instants: &[&[Key]], most: usize) -> Vec<(u64, u64)> {
+    let pairs = instants.windows(2).filter_map(|pair| match pair {
+        [[(begin, _), ..], [(end, _), ..]] => Some((*begin, *end)),
         _ => None,
     });
     let length = |gap: &(u64, u64)| u128::from(gap.1 - gap.0);
@@ -143,23 +208,54 @@ fn long_gaps(moments: &[u64], most: usize) -> Vec<(u64, u64)> {
     Vec::new()
 }
 
-/// How many columns each piece gets: some for what happens in it, the rest in proportion to its
-/// length.
-fn shares(pieces: &[Vec<u64>], columns: usize) -> Vec<usize> {
+/// How many columns more than one each instant gets, so that what happens at one time can be told
+/// apart.
+fn for_order(instants: &[&[Key]], columns: usize) -> Vec<usize> {
+    let later = |moments: &&[Key]| moments.len().saturating_sub(1);
+    let all: usize = instants.iter().map(later).sum();
+    let (part, of) = FOR_ORDER;
+    let most = match instants {
+        [_] => columns.saturating_sub(1),
+        _ => columns * part / of,
+    };
+    let most = most.min(all * ROOMY);
+    instants.iter().map(|moments| (later(moments) * most).checked_div(all).unwrap_or(0)).collect()
+}
+
+/// The instants between breaks.
+fn pieces<'a>(instants: &[&'a [Key]], more: &[usize], gaps: &[(u64, u64)]) -> Vec<Vec<Piece<'a>>> {
+    let mut pieces = vec![Vec::new()];
+    let mut ends = gaps.iter().map(|(_, end)| *end).peekable();
+    for (moments, more) in instants.iter().zip(more) {
+        let at = moments.first().map(|(at, _)| *at);
+        if at.is_some() && ends.peek().copied() == at {
+            ends.next();
+            pieces.push(Vec::new());
+        }
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(Piece { moments, more: *more });
+        }
+    }
+    pieces
+}
+
+/// How many columns the time of each piece gets: some for what happens in it, the rest in
+/// proportion to its length.
+fn shares(pieces: &[Vec<Piece<'_>>], columns: usize) -> Vec<usize> {
     let each = columns / pieces.len().max(1) / 2;
-    let least: Vec<usize> = pieces.iter().map(|piece| piece.len().min(each).max(1)).collect();
-    let length = |piece: &Vec<u64>| match (piece.first(), piece.last()) {
-        (Some(begin), Some(end)) => u128::from(end - begin),
-        _ => 0,
+    let least = |piece: &Vec<Piece<'_>>| piece.len().min(each).max(1);
+    let length = |piece: &Vec<Piece<'_>>| {
+        let time = |piece: Option<&Piece<'_>>| piece?.moments.first().map(|(at, _)| *at);
+        let ends = time(piece.first()).zip(time(piece.last()));
+        ends.map_or(0, |(begin, end)| u128::from(end.saturating_sub(begin)))
     };
     let all: u128 = pieces.iter().map(length).sum();
-    let spare = columns.saturating_sub(least.iter().sum());
-    let share = |piece: &Vec<u64>| {
-        let share = (spare as u128 * length(piece)).checked_div(all);
-        usize::try_from(share.unwrap_or_default()).unwrap_or_default()
+    let spare = columns.saturating_sub(pieces.iter().map(least).sum());
+    let share = |piece: &Vec<Piece<'_>>| {
+        let share = (spare as u128 * length(piece)).checked_div(all).unwrap_or_default();
+        least(piece) + usize::try_from(share).unwrap_or_default()
     };
-    let mut shares: Vec<usize> =
-        pieces.iter().zip(least).map(|(piece, least)| least + share(piece)).collect();
+    let mut shares: Vec<usize> = pieces.iter().map(share).collect();
     let left = columns.saturating_sub(shares.iter().sum());
     if let Some(largest) = shares.iter_mut().max() {
         *largest += left;
@@ -190,26 +286,54 @@ fn roughly(nanos: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{empty, lane};
     use super::*;
+    use crate::report::timeline::{Mark, MarkKind};
 
-    fn timeline(moments: &[u64]) -> Timeline {
-        let marks = moments.iter().map(|at| crate::report::timeline::Mark {
-            at: *at,
-            kind: crate::report::timeline::MarkKind::Fault,
-            detail: String::new(),
-        });
-        let mut timeline = super::super::tests::empty();
-        timeline.begin = moments.iter().copied().min().unwrap_or_default();
-        timeline.end = moments.iter().copied().max().unwrap_or_default();
-        timeline.lanes.push(super::super::tests::lane("a", Vec::new(), marks.collect()));
+    /// A timeline on which something happens at these times, one after another.
+    fn timeline(times: &[u64]) -> Timeline {
+        let moments: Vec<Moment> = ordered(times);
+        let mark =
+            |at: &Moment| Mark { at: *at, kind: MarkKind::Fault, times: 1, detail: String::new() };
+        let marks = moments.iter().map(mark).collect();
+        let mut timeline = empty();
+        timeline.begin = *moments.first().unwrap();
+        timeline.end = *moments.last().unwrap();
+        timeline.lanes.push(lane("a", Vec::new(), marks));
         timeline
+    }
+
+    fn ordered(times: &[u64]) -> Vec<Moment> {
+        (0..).zip(times).map(|(order, at)| Moment { order, at: *at }).collect()
+    }
+
+    fn columns_of(scale: &Scale, times: &[u64]) -> Vec<usize> {
+        ordered(times).iter().map(|moment| scale.column(*moment)).collect()
+    }
+
+    #[test]
+    fn what_happens_at_one_time_is_drawn_in_its_order() {
+        let times = [0, 0, 0, 0, 0];
+        let scale = Scale::new(&timeline(&times), 40);
+        assert_eq!(columns_of(&scale, &times), [0, 3, 6, 9, 12]);
+        let times = [0, 0, 0, 0, 1000, 1000, 1000];
+        let scale = Scale::new(&timeline(&times), 40);
+        assert_eq!(columns_of(&scale, &times), [0, 3, 6, 9, 33, 36, 39]);
+        assert_eq!([0, 500, 1000].map(|at| scale.column_of_time(at)), [0, 21, 33]);
+        let crowd = [vec![0; 500], vec![7; 500]].concat();
+        let scale = Scale::new(&timeline(&crowd), 40);
+        let columns = columns_of(&scale, &crowd);
+        assert!(columns.is_sorted() && columns.last() == Some(&39), "{columns:?}");
     }
 
     #[test]
     fn time_is_drawn_in_proportion_where_that_can_be_read() {
         let scale = Scale::new(&timeline(&[0, 100, 400, 900, 1000]), 51);
         assert!(scale.breaks.is_empty());
-        assert_eq!([0, 100, 500, 1000, 5000].map(|at| scale.column(at)), [0, 5, 25, 50, 50]);
+        assert_eq!(
+            [0, 100, 500, 1000, 5000].map(|at| scale.column_of_time(at)),
+            [0, 5, 25, 50, 50]
+        );
     }
 
     #[test]
@@ -221,10 +345,10 @@ mod tests {
         let [gap] = scale.breaks.as_slice() else { panic!("{scale:?}") };
         assert_eq!(gap.text, "//6 h//");
         assert!(gap.first > 40, "most of the room is for where most happens: {scale:?}");
-        assert!(scale.column(20 * ms) < gap.first);
-        assert!(scale.column(hours) >= gap.first + gap.columns());
-        assert_eq!(scale.column(hours + ms), 59);
-        let columns: BTreeSet<usize> = moments.iter().map(|at| scale.column(*at)).collect();
+        assert!(scale.column_of_time(20 * ms) < gap.first);
+        assert!(scale.column_of_time(hours) >= gap.first + gap.columns());
+        assert_eq!(scale.column_of_time(hours + ms), 59);
+        let columns: BTreeSet<usize> = columns_of(&scale, &moments).into_iter().collect();
         assert_eq!(columns.len(), moments.len(), "each has a column of its own: {scale:?}");
     }
 

@@ -25,6 +25,13 @@ pub(super) const MARKS: [MarkKind; 7] = [
     MarkKind::Crashed,
 ];
 
+/// What a bar is made of whose actor holds the lock no more, and believes that it does.
+pub(super) const LOST: char = '░';
+/// What a bar ends with whose end is not known.
+pub(super) const OPEN: char = '?';
+/// What the axis is made of where no time passes.
+pub(super) const AT_ONCE: char = '┄';
+
 /// What a bar is made of.
 pub(super) fn of_bar(kind: BarKind) -> char {
     match kind {
@@ -98,9 +105,9 @@ mod tests {
 
     #[test]
     fn every_kind_looks_different_and_none_like_an_acquisition() {
-        let bars = BARS.map(of_bar).into_iter();
+        let bars = BARS.map(of_bar).into_iter().chain([LOST, OPEN, AT_ONCE]);
         let all: BTreeSet<char> = bars.chain(MARKS.map(|kind| of_mark(kind).0)).collect();
-        assert_eq!(all.len(), BARS.len() + MARKS.len());
+        assert_eq!(all.len(), BARS.len() + 3 + MARKS.len());
         assert!(all.iter().all(|sign| !sign.is_ascii_uppercase() && !sign.is_whitespace()));
     }
 

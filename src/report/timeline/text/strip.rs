@@ -1,8 +1,8 @@
 //! One lane as a row of characters.
 
 use super::scale::Scale;
-use super::signs::{MARKS, letters, of_bar, of_mark};
-use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark};
+use super::signs::{LOST, MARKS, OPEN, letters, of_bar, of_mark};
+use crate::report::timeline::{Bar, BarKind, Lane, Mark};
 use crate::report::{columns, escape};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -70,9 +70,19 @@ impl Strip {
 pub(super) fn strip(lane: &Lane, scale: &Scale) -> Strip {
     let mut strip = Strip::blank(scale.columns);
     let marks = marks(lane, scale);
+    // The bar before, if one sees which acquisition it belongs to, and where it ends.
+    let mut before: Option<(&Bar, usize)> = None;
     for (index, columns) in runs(lane, scale) {
-        if let Some(bar) = lane.bars.get(index) {
-            draw(&mut strip, lane.kind, bar, columns, &marks, scale);
+        let Some(bar) = lane.bars.get(index) else { continue };
+        // Where the same acquisition goes on in another way, its letter is not needed again.
+        let goes_on = before.is_some_and(|(before, end)| {
+            end == columns.start && before.token == bar.token && sign(before) != sign(bar)
+        });
+        let is_told = draw(&mut strip, bar, columns.clone(), goes_on, &marks, scale);
+        before = Some((bar, columns.end)).filter(|_| is_told || goes_on);
+        let ends_here = scale.column(bar.end) <= columns.end;
+        if bar.is_open && ends_here && columns.len() > 1 {
+            strip.put(columns.end - 1, OPEN, Ink::Odd);
         }
     }
     for gap in &scale.breaks {
@@ -156,33 +166,43 @@ fn weight(kind: BarKind) -> usize {
     }
 }
 
+fn sign(bar: &Bar) -> char {
+    match bar.kind {
+        BarKind::Holds | BarKind::Works if bar.is_lost => LOST,
+        kind => of_bar(kind),
+    }
+}
+
+/// Draws a bar, as far as it is seen; says whether that tells which acquisition it belongs to.
 fn draw(
     strip: &mut Strip,
-    lane: LaneKind,
     bar: &Bar,
     columns: Range<usize>,
+    goes_on: bool,
     marks: &BTreeMap<usize, &Mark>,
     scale: &Scale,
-) {
-    let sign = of_bar(bar.kind);
+) -> bool {
     let ink = match (bar.token, bar.kind) {
+        _ if bar.is_lost => Ink::Bad,
         (Some(token), _) => Ink::Token(token),
         (None, BarKind::Waits | BarKind::Asks) => Ink::Quiet,
         (None, _) => Ink::Plain,
     };
     for column in columns.clone() {
-        strip.put(column, sign, ink);
+        strip.put(column, sign(bar), ink);
     }
     // Whatever is written on a bar begins behind its first marks and ends before the next thing.
-    let Some(begin) = columns.clone().find(|column| !marks.contains_key(column)) else { return };
+    let Some(begin) = columns.clone().find(|column| !marks.contains_key(column)) else {
+        return false;
+    };
     let next_break = scale.breaks.iter().map(|gap| gap.middle()).find(|middle| *middle >= begin);
     let next_mark = marks.range(begin..).next().map(|(column, _)| *column);
     let end = [Some(columns.end), next_break, next_mark].into_iter().flatten().min();
     let room = end.unwrap_or(begin).saturating_sub(begin);
-    let letters = bar.token.map(letters).unwrap_or_default();
-    // In a single column one sees what the lock's lane can't tell.
-    let is_about_the_owner = lane == LaneKind::Lock || bar.kind == BarKind::Holds;
-    let least = if is_about_the_owner { 0 } else { 1 };
+    let letters = bar.token.filter(|_| !goes_on).map(letters).unwrap_or_default();
+    // Where there is no room for both, it matters more who holds a lock than that it is held, and
+    // more what an actor does than with which lock.
+    let least = usize::from(bar.kind != BarKind::Holds);
     let written = if letters.len() + least <= room { letters.len() } else { 0 };
     if written > 0 {
         strip.put_text(begin, &letters, ink);
@@ -190,6 +210,7 @@ fn draw(
     if let Some(label) = label(bar, room.saturating_sub(written)) {
         strip.put_text(begin + written + 1, &label, Ink::Plain);
     }
+    written > 0
 }
 
 /// What stands on a bar: its label between blanks, if there is room for it and some of the bar on

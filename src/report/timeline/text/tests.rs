@@ -1,6 +1,11 @@
 //! What people see, as golden files; and what holds for any timeline, however strange.
 
 use super::*;
+use crate::check::check;
+use crate::history::{History, Moment};
+use crate::lock::Legacy;
+use crate::report::columns;
+use crate::report::exploration::samples::ran;
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind};
 use proptest::prelude::*;
 use std::path::Path;
@@ -10,16 +15,22 @@ const MS: u64 = 1_000_000;
 const S: u64 = 1_000_000_000;
 const HOUR: u64 = 3600 * S;
 
+/// A moment on a clock on which no two things happen at one time.
+fn at(at: u64) -> Moment {
+    Moment { order: at, at }
+}
+
 /// A timeline with nothing on it.
 pub(super) fn empty() -> Timeline {
     Timeline {
         title: "made_up".into(),
         protocol: "legacy".into(),
-        begin: 0,
-        end: 0,
+        begin: at(0),
+        end: at(0),
         tokens: Vec::new(),
         lanes: Vec::new(),
         findings: Vec::new(),
+        omitted: 0,
         is_whole: true,
     }
 }
@@ -30,15 +41,24 @@ pub(super) fn lane(name: &str, bars: Vec<Bar>, marks: Vec<Mark>) -> Lane {
 }
 
 fn bar(begin: u64, end: u64, kind: BarKind, token: Option<usize>, label: &str) -> Bar {
-    Bar { begin, end, kind, token, label: label.into(), detail: String::new() }
+    Bar {
+        begin: at(begin),
+        end: at(end),
+        kind,
+        token,
+        is_lost: false,
+        is_open: false,
+        label: label.into(),
+        detail: String::new(),
+    }
 }
 
-fn mark(at: u64, kind: MarkKind) -> Mark {
-    Mark { at, kind, detail: String::new() }
+fn mark(time: u64, kind: MarkKind) -> Mark {
+    Mark { at: at(time), kind, times: 1, detail: String::new() }
 }
 
-fn remark(at: u64, number: usize, text: &str) -> Remark {
-    Remark { at, number, property: "foreign_release", lanes: vec![0], text: text.into() }
+fn remark(time: u64, number: usize, text: &str) -> Remark {
+    Remark { at: at(time), number, property: "foreign_release", lanes: vec![0], text: text.into() }
 }
 
 /// One whose lease ends under it, and who deletes its successor's lock.
@@ -69,7 +89,7 @@ fn expired() -> Timeline {
     };
     Timeline {
         title: "ttl_expiration".into(),
-        end: 4 * S + 250 * US,
+        end: at(4 * S + 250 * US),
         tokens: vec!["3f2a91c07de841b2".into(), "b81e09f55a1c4c7d".into()],
         lanes: vec![
             lock_lane(
@@ -131,7 +151,7 @@ fn forgotten() -> Timeline {
     lanes.extend((0..5).map(actor));
     Timeline {
         title: "orphaned_locks".into(),
-        end: 6 * HOUR + 18 * MS,
+        end: at(6 * HOUR + 18 * MS),
         tokens: (0..5).map(|number| format!("{number:x}a91c07de841b2")).collect(),
         lanes,
         is_whole: false,
@@ -165,7 +185,7 @@ fn assert_golden(name: &str, timeline: &Timeline) {
         if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
             std::fs::write(&path, &text).unwrap();
         }
-        let wanted = std::fs::read_to_string(&path).unwrap();
+        let wanted = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(wanted, text, "{path:?}");
         assert!(is_within(&text, width), "{text}");
     }
@@ -180,6 +200,18 @@ fn golden_timelines_made_by_hand() {
     assert_golden("expired", &expired());
     assert_golden("forgotten", &forgotten());
     assert_golden("hostile", &hostile());
+}
+
+#[test]
+fn golden_timelines_of_scenarios() {
+    for name in ["thundering_herd", "ttl_expiration", "check_then_delete", "deadlock_sim"] {
+        let (_, outcome) = ran(name, &Legacy);
+        assert_golden(name, &Timeline::new(&outcome.history, &check(&outcome.history)));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/stuck_lock-bad.jsonl");
+    let text = std::fs::read(&path).unwrap();
+    let history = History::read("stuck_lock", &mut text.as_slice()).unwrap();
+    assert_golden("stuck_lock", &Timeline::new(&history, &check(&history)));
 }
 
 #[test]
@@ -243,17 +275,21 @@ fn a_timeline() -> impl Strategy<Value = Timeline> {
             remarks.prop_map(|(at, number, text)| remark(at, number, &text)),
             0..9,
         ),
+        any::<u64>(),
         any::<bool>(),
     )
-        .prop_map(|(title, (begin, end), tokens, lanes, findings, is_whole)| Timeline {
-            protocol: title.clone(),
-            title,
-            begin,
-            end,
-            tokens,
-            lanes,
-            findings,
-            is_whole,
+        .prop_map(|(title, (begin, end), tokens, lanes, findings, omitted, is_whole)| {
+            Timeline {
+                protocol: title.clone(),
+                title,
+                begin: at(begin),
+                end: at(end),
+                tokens,
+                lanes,
+                findings,
+                omitted,
+                is_whole,
+            }
         })
 }
 

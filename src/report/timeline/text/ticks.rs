@@ -30,7 +30,7 @@ pub(super) struct Tick {
 
 /// All ticks, by column. The first of each stretch gets its label before any other.
 pub(super) fn ticks(scale: &Scale) -> Vec<Tick> {
-    let of_each = scale.stretches.iter().map(|stretch| of_stretch(stretch, scale.columns));
+    let of_each = scale.stretches.iter().map(|stretch| of_stretch(stretch, scale));
     let (mut firsts, mut others) = (Vec::new(), Vec::new());
     for ticks in of_each {
         let mut ticks = ticks.into_iter();
@@ -55,17 +55,18 @@ pub(super) fn ticks(scale: &Scale) -> Vec<Tick> {
 }
 
 /// The ticks of one stretch with the smallest step that leaves room for the labels.
-fn of_stretch(stretch: &Stretch, columns: usize) -> Vec<(usize, String)> {
+fn of_stretch(stretch: &Stretch, scale: &Scale) -> Vec<(usize, String)> {
     let length = stretch.end.saturating_sub(stretch.begin);
     // Fewer than this many columns for each would not fit, whatever it is called.
     let most = u64::try_from(stretch.columns / (GAP + 1)).unwrap_or_default();
     let found = steps().filter(|step| length / step <= most).find_map(|step| {
-        let ticks = absolute(stretch, step).unwrap_or_else(|| relative(stretch, step));
+        let ticks =
+            absolute(stretch, scale, step).unwrap_or_else(|| relative(stretch, scale, step));
         let fits = ticks.windows(2).all(|pair| match pair {
             [(column, label), (next, _)] => column + label.len() + GAP <= *next,
             _ => true,
         });
-        (fits && !ticks.is_empty() && columns > 0).then_some(ticks)
+        fits.then_some(ticks)
     });
     let alone = || vec![(stretch.first, moment(stretch.begin))];
     found.filter(|ticks| length > 0 && ticks.len() > 1).unwrap_or_else(alone)
@@ -79,21 +80,21 @@ fn steps() -> impl Iterator<Item = u64> {
 }
 
 /// At whole steps since the run began; nothing, if that would take too many digits.
-fn absolute(stretch: &Stretch, step: u64) -> Option<Vec<(usize, String)>> {
+fn absolute(stretch: &Stretch, scale: &Scale, step: u64) -> Option<Vec<(usize, String)>> {
     let first = stretch.begin.div_ceil(step).checked_mul(step)?;
     moments(first, step, stretch.end)
-        .map(|at| Some((stretch.column(at), exactly(at).filter(|it| it.len() <= LONGEST)?)))
+        .map(|at| Some((scale.column_of_time(at), exactly(at).filter(|it| it.len() <= LONGEST)?)))
         .collect()
 }
 
 /// At whole steps since the stretch began.
-fn relative(stretch: &Stretch, step: u64) -> Vec<(usize, String)> {
+fn relative(stretch: &Stretch, scale: &Scale, step: u64) -> Vec<(usize, String)> {
     let mut ticks = vec![(stretch.first, moment(stretch.begin))];
     let later = moments(stretch.begin, step, stretch.end).skip(1);
     ticks.extend(later.map(|at| {
         let added = at - stretch.begin;
         let words = exactly(added).unwrap_or_else(|| in_words(Duration::from_nanos(added)));
-        (stretch.column(at), format!("+{words}"))
+        (scale.column_of_time(at), format!("+{words}"))
     }));
     ticks
 }
@@ -146,10 +147,18 @@ fn whole_seconds(nanos: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Moment;
+    use crate::report::timeline::Timeline;
+
+    fn scale(begin: u64, end: u64, columns: usize) -> Scale {
+        let moment = |at| Moment { order: at, at };
+        let (begin, end) = (moment(begin), moment(end));
+        Scale::new(&Timeline { begin, end, ..super::super::tests::empty() }, columns)
+    }
 
     fn labels(begin: u64, end: u64, columns: usize) -> Vec<String> {
-        let stretches = vec![Stretch { begin, end, first: 0, columns }];
-        let ticks = ticks(&Scale { stretches, breaks: Vec::new(), columns });
+        let scale = scale(begin, end, columns);
+        let ticks = ticks(&scale);
         let shown = ticks.into_iter().filter(|tick| tick.label_at.is_some());
         shown.map(|tick| tick.label).collect()
     }
@@ -180,8 +189,8 @@ mod tests {
         for columns in 0..130 {
             for end in [0, 1, 9, 12_345, 999_999_999, 86_400_000_000_000, u64::MAX] {
                 for begin in [0, end / 3, end] {
-                    let stretches = vec![Stretch { begin, end, first: 0, columns }];
-                    let ticks = ticks(&Scale { stretches, breaks: Vec::new(), columns });
+                    let scale = scale(begin, end, columns);
+                    let ticks = ticks(&scale);
                     let mut free = 0;
                     for (label, at) in
                         ticks.iter().filter_map(|tick| Some((&tick.label, tick.label_at?)))
