@@ -2,6 +2,9 @@
 //! Nothing is drawn here; the writers draw what stands here and know nothing of histories.
 
 mod build;
+pub mod html;
+pub mod layout;
+pub mod svg;
 pub mod text;
 
 use crate::history::Moment;

@@ -211,9 +211,10 @@ impl<'a> Reader<'a> {
             self.draw(source, &open, source.end, None, true);
         }
         self.bars.sort_by_key(|bar| when(bar.begin));
+        let shortest = source.end.at.saturating_sub(source.begin.at) / 1000;
         let mut holds = Vec::new();
         for belief in &self.beliefs {
-            for (begin, end) in gaps(&self.bars, belief) {
+            for (begin, end) in gaps(&self.bars, belief, shortest) {
                 let bar = Bar {
                     begin,
                     end,
@@ -322,8 +323,9 @@ fn owned(source: &Source<'_>, belief: &Belief) -> Vec<(Moment, Option<Moment>)> 
     during.map(|reign| (reign.from, reign.end.as_ref().and_then(lost))).collect()
 }
 
-/// Where a belief lasts and nothing else is drawn, for longer than no time.
-fn gaps(bars: &[Bar], belief: &Belief) -> Vec<(Moment, Moment)> {
+/// Where a belief lasts and nothing else is drawn, for longer than an actor needs to begin its next
+/// step.
+fn gaps(bars: &[Bar], belief: &Belief, shortest: u64) -> Vec<(Moment, Moment)> {
     let mut gaps = Vec::new();
     let mut from = belief.from;
     let first = bars.partition_point(|bar| when(bar.end) <= when(from));
@@ -335,6 +337,9 @@ fn gaps(bars: &[Bar], belief: &Belief) -> Vec<(Moment, Moment)> {
         from = if when(bar.end) > when(from) { bar.end } else { from };
     }
     gaps.push((from, belief.until));
-    gaps.retain(|(begin, end)| begin.at < end.at && when(*begin) < when(*end));
+    gaps.retain(|(begin, end)| {
+        let length = end.at.saturating_sub(begin.at);
+        length > shortest && when(*begin) < when(*end)
+    });
     gaps
 }

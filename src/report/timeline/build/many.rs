@@ -15,7 +15,7 @@ const ALL: usize = 40;
 /// How many have one if there are more: those with findings, with faults, and that held a lock.
 const ALONE: usize = 28;
 /// Into how many parts the time of a lane that stands for several is divided.
-const PARTS: u64 = 24;
+const PARTS: u64 = 12;
 /// How many names are listed.
 const LISTED: usize = 12;
 
