@@ -3,13 +3,13 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `timeline` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
-//! | `input` | finds and reads scenario files |
+//! | `input` | finds and reads scenario files and histories |
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
 //! | [`terminal`] | width and colour |
@@ -42,6 +42,7 @@ mod signals;
 mod staged;
 mod tasks;
 pub mod terminal;
+mod timeline;
 mod validate;
 
 pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
@@ -81,7 +82,8 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
-        Request::Check { file, format } => check::judge(file, *format),
+        Request::Check(args) => check::judge(args),
+        Request::Timeline(args) => timeline::draw(args),
     }
 }
 

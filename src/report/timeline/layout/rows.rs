@@ -100,13 +100,7 @@ pub struct Flag {
 }
 
 /// The lanes from `top` on, and where they end.
-pub fn rows(
-    timeline: &Timeline,
-    axis: &Axis,
-    left: f64,
-    plot: f64,
-    top: f64,
-) -> (Vec<Row>, f64) {
+pub fn rows(timeline: &Timeline, axis: &Axis, left: f64, plot: f64, top: f64) -> (Vec<Row>, f64) {
     let mut rows = Vec::new();
     let mut y = top;
     let mut last = None;
@@ -153,7 +147,9 @@ fn names(lane: &Lane, left: f64, middle: f64) -> Vec<Label> {
             Label::new(MARGIN, middle - 2.5, NORMAL, fit_ends(number, NORMAL, room)),
             Label::new(MARGIN, middle + 11.0, SMALL, fit_ends(outcome, SMALL, room)),
         ],
-        (LaneKind::Actor, _) => vec![Label::new(MARGIN, base, NORMAL, fit_ends(&lane.name, NORMAL, room))],
+        (LaneKind::Actor, _) => {
+            vec![Label::new(MARGIN, base, NORMAL, fit_ends(&lane.name, NORMAL, room))]
+        }
         (LaneKind::Flag, _) => vec![Label::new(MARGIN, base - 0.5, SMALL, "flag")],
         (LaneKind::Lock, _) => vec![
             Label::new(MARGIN, middle - 2.5, NORMAL, "lock"),
@@ -244,8 +240,7 @@ fn spots(lane: &Lane, axis: &Axis, left: f64, plot: f64, base: f64) -> Vec<Spot>
                 *times += mark.times;
             }
             None => {
-                let spot =
-                    Spot { first: position, marks: 1, x, kind: mark.kind, label: None };
+                let spot = Spot { first: position, marks: 1, x, kind: mark.kind, label: None };
                 spots.push((spot, mark.times));
             }
         }

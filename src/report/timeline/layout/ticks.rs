@@ -56,7 +56,8 @@ pub fn ticks(axis: &Axis, left: f64, width: f64, y: f64) -> (Vec<Tick>, Vec<Stre
         stretches.push(Stretch { x, width: long, is_gap, label });
     }
     let mut ticks = Vec::new();
-    let beside: Vec<u64> = axis.segments.iter().filter(others).flat_map(|it| [it.begin, it.end]).collect();
+    let beside: Vec<u64> =
+        axis.segments.iter().filter(others).flat_map(|it| [it.begin, it.end]).collect();
     let Some(every) = round_step(axis, width) else { return (ticks, stretches) };
     for segment in axis.segments.iter().filter(|it| it.kind == SegmentKind::Scale) {
         let length = (segment.end - segment.begin).max(1) as f64;
