@@ -11,6 +11,7 @@ mod hazards;
 mod layers;
 mod middleman;
 mod outcomes;
+mod pictures;
 mod program;
 mod readme;
 mod recovery;
