@@ -220,6 +220,7 @@ fn what_can_t_be_read_is_refused() {
             "wait=x: give a duration",
         ),
         (schedule("legacy", "async", "1x3").replace("check_then", "no_such"), "unknown scenario"),
+        ("/".to_owned(), "cannot read /: it is no plain file"),
     ];
     for (text, why) in cases {
         replay(&place, &text, &[]).refuses(2, &[why]);
