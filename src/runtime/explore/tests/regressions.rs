@@ -69,6 +69,20 @@ fn to_go_on_while_another_one_sleeps_is_no_preemption() {
     assert_eq!(foreign.map(|it| it.preemptions), Some(0), "{:?}", found(&explored));
 }
 
+/// One actor alone, whose only ordering has thousands of steps.
+#[test]
+fn a_bound_is_seen_in_the_middle_of_an_ordering() {
+    let actors = "[[actors]]\nname = \"busy\"\nstart = \"after\"\ndelay = \"0s\"\n\
+                  instance = \"own\"\nsteps = [ { acquire = \"main\" },\n\
+                  { repeat = 3000, body = [ { extend = \"main\" } ] } ]\n";
+    let model = model(&scenario(actors), &Legacy, Timing::Strict).unwrap();
+    let now = Bounds { max_time: Some(Duration::ZERO), ..bounds(Timing::Strict, 0, 0) };
+    let explored = explore(&model, &now, &mut |_| true).unwrap();
+    assert_eq!((explored.stopped_by, explored.orderings_run), (Some(Limit::Time), 0));
+    assert!((1..1000).contains(&explored.depth), "{}", explored.depth);
+    assert_eq!(found(&explored), []);
+}
+
 /// A registry that looks and inserts in two steps replaces the controller of somebody who has it
 /// still, and whose token it remembers.
 #[test]
