@@ -32,7 +32,7 @@ pub const BOLD: f64 = 1.14;
 /// Around everything.
 pub const MARGIN: f64 = 24.0;
 /// Between the plot and the right border: for numbers beside the last marks.
-const RIGHT: f64 = 48.0;
+const RIGHT: f64 = 56.0;
 /// How many findings are listed; the others are counted.
 pub const LISTED: usize = 24;
 
@@ -58,13 +58,11 @@ impl Label {
         Self { x, y, width: measure(&text, size), size, text }
     }
 
-
     /// The same in bold.
     pub fn bold(x: f64, y: f64, size: f64, text: impl Into<String>) -> Self {
         let label = Self::new(x, y, size, text);
         Self { width: label.width * BOLD, ..label }
     }
-
 }
 
 /// A finding in words below the picture.
@@ -159,14 +157,22 @@ impl Layout {
     /// All texts, for those who check them.
     pub fn texts(&self) -> impl Iterator<Item = &Label> {
         let rows = self.rows.iter().flat_map(Row::texts);
-        let told = self.told.iter().flat_map(|told| {
-            [&told.number, &told.property].into_iter().chain(&told.lines)
-        });
+        let told = self
+            .told
+            .iter()
+            .flat_map(|told| [&told.number, &told.property].into_iter().chain(&told.lines));
         let axis = self.ticks.iter().filter_map(|tick| tick.label.as_ref());
         let axis = axis.chain(self.stretches.iter().filter_map(|it| it.label.as_ref()));
         let flags = self.flags.iter().map(|flag| &flag.label);
         let legend = self.legend.iter().map(|key| &key.label);
-        self.head.iter().chain(rows).chain(axis).chain(flags).chain(legend).chain(told).chain(&self.notes)
+        self.head
+            .iter()
+            .chain(rows)
+            .chain(axis)
+            .chain(flags)
+            .chain(legend)
+            .chain(told)
+            .chain(&self.notes)
     }
 }
 

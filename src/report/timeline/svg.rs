@@ -114,7 +114,9 @@ fn axis(out: &mut String, layout: &Layout) -> fmt::Result {
         writeln!(out, "<path class=\"break\" d=\"{}\"/>", zigzag(middle, bottom))?;
     }
     let ticks = layout.ticks.iter().filter_map(|tick| tick.label.as_ref());
-    ticks.chain(layout.stretches.iter().filter_map(|it| it.label.as_ref())).try_for_each(|it| label(out, it, "tick"))
+    ticks
+        .chain(layout.stretches.iter().filter_map(|it| it.label.as_ref()))
+        .try_for_each(|it| label(out, it, "tick"))
 }
 
 fn stretch(out: &mut String, stretch: &Stretch, top: f64, bottom: f64) -> fmt::Result {
@@ -127,7 +129,10 @@ fn stretch(out: &mut String, stretch: &Stretch, top: f64, bottom: f64) -> fmt::R
     )?;
     if !stretch.is_gap {
         let (y, end) = (bottom + 4.0, x + width);
-        writeln!(out, "<path class=\"bracket\" d=\"M{x:.1} {bottom:.1}V{y:.1}H{end:.1}V{bottom:.1}\"/>")?;
+        writeln!(
+            out,
+            "<path class=\"bracket\" d=\"M{x:.1} {bottom:.1}V{y:.1}H{end:.1}V{bottom:.1}\"/>"
+        )?;
     }
     Ok(())
 }
@@ -151,7 +156,12 @@ fn row(out: &mut String, lane: &Lane, row: &Row) -> fmt::Result {
     for piece in &row.pieces {
         let Some(bar) = lane.bars.get(piece.bar) else { continue };
         let (x, width, y, height) = (piece.x, piece.width, row.bar_y, row.bar_height);
-        writeln!(out, "<g class=\"bar {}\"><title>{}</title>", class(lane.kind, bar), xml(&bar.detail))?;
+        writeln!(
+            out,
+            "<g class=\"bar {}\"><title>{}</title>",
+            class(lane.kind, bar),
+            xml(&bar.detail)
+        )?;
         bar_shape(out, lane.kind, bar, [x, y, width, height])?;
         piece.label.iter().try_for_each(|it| label(out, it, "on-bar"))?;
         writeln!(out, "</g>")?;
@@ -232,7 +242,11 @@ pub(super) fn form(kind: MarkKind) -> &'static str {
 }
 
 fn glyph(out: &mut String, kind: MarkKind, x: f64, y: f64) -> fmt::Result {
-    write!(out, "<path class=\"glyph\" transform=\"translate({x:.1} {y:.1})\" d=\"{}\"/>", form(kind))
+    write!(
+        out,
+        "<path class=\"glyph\" transform=\"translate({x:.1} {y:.1})\" d=\"{}\"/>",
+        form(kind)
+    )
 }
 
 fn flag(out: &mut String, flag: &Flag, timeline: &Timeline, layout: &Layout) -> fmt::Result {
@@ -244,7 +258,11 @@ fn flag(out: &mut String, flag: &Flag, timeline: &Timeline, layout: &Layout) -> 
         .collect();
     write!(out, "<g class=\"flag\"><title>{}</title>", xml(&said.join("\n")))?;
     for row in flag.rows.iter().filter_map(|row| layout.rows.get(*row)) {
-        writeln!(out, "<circle class=\"ring\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"/>", flag.x, row.bar_y)?;
+        writeln!(
+            out,
+            "<circle class=\"ring\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"/>",
+            flag.x, row.bar_y
+        )?;
     }
     badge(out, flag.left, flag.top, flag.width, &flag.label)?;
     writeln!(out, "</g>")
@@ -263,7 +281,9 @@ fn badge(out: &mut String, x: f64, y: f64, width: f64, number: &Label) -> fmt::R
 pub(super) fn sign(out: &mut String, sign: Sign, x: f64, y: f64) -> fmt::Result {
     let bar = |class: &str, more: &str| {
         let rect = |class: &str| {
-            format!("<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{FIELD}\" height=\"12\" rx=\"2.5\"/>")
+            format!(
+                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{FIELD}\" height=\"12\" rx=\"2.5\"/>"
+            )
         };
         let more = if more.is_empty() { String::new() } else { rect(more) };
         format!("<g class=\"bar {class}\">{}{more}</g>", rect("fill"))
@@ -279,8 +299,14 @@ pub(super) fn sign(out: &mut String, sign: Sign, x: f64, y: f64) -> fmt::Result 
         Sign::Bar(BarKind::Asks) => bar("asks", ""),
         Sign::Bar(BarKind::Raised | BarKind::Many) => bar("many", ""),
         Sign::Open => format!("<path class=\"open\" d=\"M{:.1} {y:.1}v12\"/>", x + FIELD / 2.0),
-        Sign::Finding => format!("<rect class=\"badge\" x=\"{:.1}\" y=\"{y:.1}\" width=\"12\" height=\"12\" rx=\"3\"/>", x + 4.0),
-        Sign::Order => format!("<rect class=\"order\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{FIELD}\" height=\"12\"/><path class=\"bracket\" d=\"M{x:.1} {0:.1}v3h{FIELD}v-3\"/>", y + 9.0),
+        Sign::Finding => format!(
+            "<rect class=\"badge\" x=\"{:.1}\" y=\"{y:.1}\" width=\"12\" height=\"12\" rx=\"3\"/>",
+            x + 4.0
+        ),
+        Sign::Order => format!(
+            "<rect class=\"order\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{FIELD}\" height=\"12\"/><path class=\"bracket\" d=\"M{x:.1} {0:.1}v3h{FIELD}v-3\"/>",
+            y + 9.0
+        ),
         Sign::Gap => format!("<path class=\"break\" d=\"{}\"/>", zigzag(x + FIELD / 2.0, y + 6.0)),
         Sign::Mark(kind) => {
             let mut sign = format!("<g class=\"mark {}\">", name(kind));

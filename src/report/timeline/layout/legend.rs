@@ -46,12 +46,7 @@ pub struct Key {
 pub const FIELD: f64 = 20.0;
 
 /// The legend from `y` on, and where it ends.
-pub fn legend(
-    timeline: &Timeline,
-    stretches: &[Stretch],
-    width: f64,
-    y: f64,
-) -> (Vec<Key>, f64) {
+pub fn legend(timeline: &Timeline, stretches: &[Stretch], width: f64, y: f64) -> (Vec<Key>, f64) {
     let mut keys = Vec::new();
     let (mut x, mut y) = (MARGIN, y);
     let signs = signs(timeline, stretches);
