@@ -2,6 +2,7 @@
 
 mod check;
 mod check_file;
+mod chromium;
 mod cli;
 mod commands;
 mod conformance;
@@ -18,5 +19,6 @@ mod redis_server;
 mod replay;
 mod seed;
 mod signals;
+mod timeline;
 mod weather;
 mod wire;
