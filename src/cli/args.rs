@@ -7,6 +7,8 @@
 mod commands;
 mod explore;
 mod flags;
+mod operate;
+mod recover;
 mod replay;
 mod scenario;
 mod timeline;
@@ -14,6 +16,8 @@ mod timeline;
 pub use commands::{CatalogueFormat, CheckArgs, CheckFormat, Request, RunArgs};
 pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 pub use flags::{Color, DEFAULT_DIRECTORY, Format, LockProtocol, ReportOptions, RunOptions};
+pub use operate::{FailIf, StatusArgs};
+pub use recover::{ClearArgs, RecoverOptions, RepairArgs, UnlockArgs};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
 pub use timeline::{Picture, PictureFormat, TimelineArgs};

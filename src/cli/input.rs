@@ -161,7 +161,7 @@ pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
 
 /// A file that isn't there, or is no file, was named wrongly; for anything else the environment is
 /// to blame.
-fn unreadable(path: &Path, error: &io::Error) -> Refusal {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
     let exit = match error.kind() {
         NotFound | NotADirectory | IsADirectory | InvalidInput => Exit::Usage,

@@ -144,6 +144,26 @@ impl Output {
     }
 }
 
+/// Writes to stdout at once; says whether anybody still reads.
+pub fn offer(bytes: &[u8]) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
+/// Writes a large report to stdout while it is made. A closed pipe is no error.
+pub fn stream(report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match report(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(OutputError::Stdout { error })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes everything, or as much as the reader wants: a closed pipe is no error.
 fn to_stream(bytes: &[u8], stream: &mut dyn Write) -> io::Result<()> {
     match stream.write_all(bytes).and_then(|()| stream.flush()) {

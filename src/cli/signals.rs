@@ -2,7 +2,7 @@
 //! lets no other run begin; the second one ends the program at once and says what is left behind.
 
 use super::exit::Exit;
-use super::say;
+use super::{say, screen};
 use crate::clock::Stopped;
 use crate::runtime::Time;
 use nix::sys::signal::{SigSet, Signal};
@@ -45,6 +45,7 @@ impl Signals {
                 say("interrupted, cleaning up; once more to leave at once");
             }
             if set.wait().is_ok() {
+                screen::restore();
                 for by_hand in told.left() {
                     say(&format!("not cleaned up; run: {by_hand}"));
                 }

@@ -6,6 +6,8 @@ use super::flags::{
     report_options, run_flags, run_options, value,
 };
 use super::one;
+use super::operate::{self, StatusArgs};
+use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
 use super::timeline::{self, Picture, TimelineArgs};
@@ -47,6 +49,14 @@ pub enum Request {
     Check(CheckArgs),
     /// `timeline`: draw a saved history.
     Timeline(TimelineArgs),
+    /// `unlock`: release one lock.
+    Unlock(UnlockArgs),
+    /// `clear_locks`: remove the locks of a run that nobody needs any more.
+    ClearLocks(ClearArgs),
+    /// `repair`: set flags right.
+    Repair(RepairArgs),
+    /// `status`: who holds what.
+    Status(StatusArgs),
 }
 
 /// What `check` was asked for.
@@ -84,7 +94,7 @@ pub enum CatalogueFormat {
     Markdown,
 }
 
-/// `--format` of `check`.
+/// `--format` of `check` and of the commands that recover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckFormat {
     /// For people.
@@ -146,12 +156,16 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             timeline: one(given, "timeline"),
         }),
         "timeline" => Request::Timeline(timeline::timeline_args(given)?),
+        "unlock" => Request::Unlock(recover::unlock_args(given)?),
+        "clear_locks" => Request::ClearLocks(recover::clear_args(given)?),
+        "repair" => Request::Repair(recover::repair_args(given)),
+        "status" => Request::Status(operate::status_args(given)),
         _ => return None,
     })
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 9] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 13] {
     [
         run(),
         explore::command(scenarios),
@@ -172,6 +186,10 @@ pub(super) fn all(scenarios: &[Scenario]) -> [Command; 9] {
             .arg(format_flag::<CheckFormat>("table or json"))
             .arg(timeline::timeline()),
         timeline::command(),
+        operate::status(),
+        recover::unlock(),
+        recover::clear_locks(),
+        recover::repair(),
     ]
 }
 

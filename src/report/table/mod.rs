@@ -11,15 +11,19 @@ mod exploration;
 pub(in crate::report) mod grid;
 mod judgement;
 mod lanes;
+mod recovery;
 mod repetition;
 mod replay;
 mod runs;
+mod status;
 
 pub use catalogue::{write_catalogue, write_list};
 pub use exploration::write_exploration;
 pub use judgement::write_judgement;
+pub use recovery::{write_recovery, write_unlock};
 pub use replay::write_replay;
 pub use runs::write_runs;
+pub use status::write_status;
 
 use super::wording::{count, duration};
 use super::{ExpectationRow, FindingRow, Report, Summary, Verdict, escape};
