@@ -2,6 +2,7 @@
 
 mod check;
 mod check_file;
+mod chromium;
 mod cli;
 mod commands;
 mod conformance;
@@ -21,5 +22,6 @@ mod seed;
 mod session;
 mod signals;
 mod status;
+mod timeline;
 mod weather;
 mod wire;

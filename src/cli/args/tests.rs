@@ -322,6 +322,7 @@ fn a_scenarios_help_has_its_text_its_parameters_and_an_example() {
         "How many threads ask at once [default: 5]",
         "--lock-ttl <TTL>",
         "[default: /tmp/debug_locks]",
+        "--timeline <FILE>  Draw what happened (.svg, .html; - draws it here)\n",
         "nodb-trigger thundering_herd /tmp/debug_locks --threads 5",
     ] {
         assert!(said.contains(part), "no {part:?} in:\n{said}");

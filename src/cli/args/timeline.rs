@@ -43,7 +43,7 @@ pub struct TimelineArgs {
 
 /// `--timeline`.
 pub(super) fn timeline() -> Arg {
-    picture("timeline", "FILE").help("Draw what happened: to FILE.svg or FILE.html, or here (-)")
+    picture("timeline", "FILE").help("Draw what happened (.svg, .html; - draws it here)")
 }
 
 pub(super) fn timeline_args(given: &ArgMatches) -> Option<TimelineArgs> {
@@ -58,10 +58,7 @@ pub(super) fn command() -> Command {
     Command::new("timeline")
         .about("Draw a history that --history has saved")
         .arg(history_file())
-        .arg(
-            picture("output", "FILE")
-                .help("Draw to FILE.svg or FILE.html [default: -, with characters, here]"),
-        )
+        .arg(picture("output", "FILE").help("Draw to this .svg or .html file instead of stdout"))
         .arg(color_flag())
 }
 
