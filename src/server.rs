@@ -57,6 +57,8 @@ pub enum Server {
 pub struct Remote {
     info: ConnectionInfo,
     name: String,
+    /// Whether nothing can stand in for it.
+    is_sole: bool,
 }
 
 impl fmt::Debug for Remote {
@@ -99,7 +101,7 @@ impl Server {
         }
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        Ok(Server::Redis(Box::new(Remote { info, name })))
+        Ok(Server::Redis(Box::new(Remote { info, name, is_sole: false })))
     }
 
     /// The Redis that the environment names (contract, section 1): `REDIS_URL`, else `REDIS_HOST`
@@ -120,6 +122,14 @@ impl Server {
         Self::at(&url, set("REDIS_PASSWORD").as_deref())
             .map(Some)
             .map_err(|error| ServerError(format!("in the environment ({source}): {error}")))
+    }
+
+    /// The same for one who looks for what is on it: no failure suggests the embedded server.
+    pub fn sole(mut self) -> Self {
+        if let Server::Redis(remote) = &mut self {
+            remote.is_sole = true;
+        }
+        self
     }
 
     /// What to call it, without any password.
@@ -153,6 +163,18 @@ impl Server {
         }
         words.insert(0, "redis-cli".into());
         Some(words)
+    }
+
+    /// The URL under which a later command reaches it again, without the password, which
+    /// REDIS_PASSWORD can give; and whether there is one.
+    pub fn url_to_type(&self) -> (String, bool) {
+        let Server::Redis(remote) = self else { return (String::from("embedded"), false) };
+        let settings = remote.info.redis_settings();
+        let url = match (settings.username(), remote.name.split_once("://")) {
+            (Some(user), Some((scheme, rest))) => format!("{scheme}://{}@{rest}", encoded(user)),
+            _ => remote.name.clone(),
+        };
+        (url, settings.password().is_some())
     }
 
     /// Opens a connection to one of its databases.
@@ -214,6 +236,9 @@ impl Remote {
         let hint = match hint(error) {
             Some(hint) => hint,
             None if error.is_timeout() => "is it stopped, overloaded or behind a firewall?",
+            None if error.is_io_error() && self.is_sole => {
+                "is it running, and is that its address?"
+            }
             None if error.is_io_error() => {
                 "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT) to use the embedded server"
             }
@@ -221,6 +246,15 @@ impl Remote {
         };
         format!("cannot reach Redis at {}: {what}; {hint}", self.name)
     }
+}
+
+/// A user as a URL has it.
+fn encoded(user: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    user.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") })
+        .collect::<Vec<String>>()
+        .concat()
 }
 
 fn bracketed(host: &str) -> String {
@@ -279,6 +313,11 @@ fn hint(error: &RedisError) -> Option<&'static str> {
         "NOAUTH" | "WRONGPASS" => {
             Some("give user and password in --redis, or the password in REDIS_PASSWORD")
         }
+        "CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN" => Some(
+            "it is a Redis Cluster, which has a lock's key and its flag on different nodes; NoDb's \
+             locks need a single Redis: name that (of a cluster, only runs with a hash tag in \
+             their id can be worked with, on the node that has it)",
+        ),
         "OOM" => Some("it is out of memory: raise maxmemory or free some"),
         "MISCONF" => Some("it can't save to its disk and refuses to write: see its log"),
         "WRONGTYPE" => Some(

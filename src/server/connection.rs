@@ -104,6 +104,33 @@ impl Connection {
         reply
     }
 
+    /// Subscribes to channels by patterns, and calls `heard` for each message, and also whenever
+    /// none came for this long, until that says no.
+    pub fn listen(
+        &mut self,
+        patterns: &[String],
+        patience: Duration,
+        heard: &mut dyn FnMut(bool) -> bool,
+    ) -> RedisResult<()> {
+        let Line::Redis(connection) = &mut self.line else {
+            return Err(unusable("there is no connection to listen on here"));
+        };
+        let mut messages = connection.as_pubsub();
+        for pattern in patterns {
+            messages.psubscribe(pattern)?;
+        }
+        messages.set_read_timeout(Some(patience))?;
+        let mut is_message = false;
+        while heard(is_message) {
+            is_message = match messages.get_message() {
+                Ok(_) => true,
+                Err(error) if error.is_timeout() => false,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
     fn patience(&self) -> Duration {
         patience(self.clock.as_deref())
     }

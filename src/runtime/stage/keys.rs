@@ -4,8 +4,8 @@ use super::{StageError, World, quoted};
 use crate::controller::{CACHE_DB, STATE_FILE, cache_key};
 use crate::gate::Link;
 use crate::lock::{
-    self, Fence, LockError, LockName, Payload, RunDirectory, delete_if, flags, is_dead,
-    locked_files,
+    self, Fence, LockError, LockName, Payload, Removal, RunDirectory, flags, is_dead, locked_files,
+    remove_if,
 };
 use crate::scenario::{Action, Value};
 use crate::server::Connection;
@@ -195,7 +195,8 @@ impl Found {
                  away from its owner with --force"
             )));
         }
-        if !delete_if(link, lock, &self.payload).map_err(InTheWay::Failed)? {
+        let removal = remove_if(link, lock, &self.payload).map_err(InTheWay::Failed)?;
+        if removal == Removal::Changed {
             return Err(InTheWay::Alive(format!(
                 "{key:?} was taken by somebody else just now; try again"
             )));
