@@ -37,4 +37,5 @@ pub use replay::Replay;
 pub use runs::{Cause, Entry, Failure, Runs};
 pub use status::Status;
 pub use table::Style;
+use table::grid::columns;
 pub use wording::{escape, large, seconds};

@@ -126,6 +126,7 @@ fn nothing_given_is_the_default_of_everything() {
             color: Color::Auto,
         },
         history: None,
+        timeline: None,
     };
     assert_eq!(args, expected);
 }
@@ -158,6 +159,7 @@ fn everything_given_is_taken() {
         "--wait=5s",
         "--repeat=3",
         "--history=what.jsonl",
+        "--timeline=what.svg",
     ]);
     let expected = FireArgs {
         scenario: "thundering_herd".into(),
@@ -186,6 +188,7 @@ fn everything_given_is_taken() {
             color: Color::Never,
         },
         history: Some("what.jsonl".into()),
+        timeline: Some(Picture::File { path: "what.svg".into(), format: PictureFormat::Svg }),
     };
     assert_eq!(args, expected);
     assert!(!format!("{args:?}").contains("secret"));
@@ -379,8 +382,13 @@ fn each_command_takes_what_it_needs() {
     assert_eq!(parse_words(&["validate", "a", "b"]).unwrap(), validate);
     let catalogue = Request::Catalogue { format: CatalogueFormat::Markdown };
     assert_eq!(parse_words(&["catalogue", "--format=markdown"]).unwrap(), catalogue);
-    let check = Request::Check { file: "h".into(), format: CheckFormat::Json };
+    let check =
+        Request::Check(CheckArgs { file: "h".into(), format: CheckFormat::Json, timeline: None });
     assert_eq!(parse_words(&["check", "h", "--format=json"]).unwrap(), check);
+    let output = Picture::Terminal;
+    let timeline = TimelineArgs { history: "h".into(), output, color: Color::Never };
+    let words = ["timeline", "h", "--color=never"];
+    assert_eq!(parse_words(&words).unwrap(), Request::Timeline(timeline));
 }
 
 fn explored(words: &[&str]) -> ExploreArgs {
@@ -412,6 +420,7 @@ fn an_exploration_without_flags_has_the_defaults() {
         jobs: None,
         all: false,
         report,
+        timeline: None,
     };
     assert_eq!(args, expected);
 }

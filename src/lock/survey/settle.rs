@@ -150,12 +150,12 @@ fn watch(
             replies => Ok(Watched::Untouched(pairs(from_redis_value(replies)?)?)),
         }
     });
-    attempt.or_else(|source| match source.code() {
-        Some(_) => Ok(Watched::Refused),
-        None => {
-            let key = names().next().map(|lock| lock.key().to_owned()).unwrap_or_default();
-            Err(LockError::Redis { command: "WATCH", key, source })
+    attempt.or_else(|source| {
+        if !source.is_io_error() {
+            return Ok(Watched::Refused);
         }
+        let key = names().next().map(|lock| lock.key().to_owned()).unwrap_or_default();
+        Err(LockError::Redis { command: "WATCH", key, source })
     })
 }
 

@@ -160,14 +160,12 @@ fn wait(lock: &Sighting) -> String {
 /// What to think of before one does it.
 pub(super) fn warning(lock: &Sighting) -> Option<&'static str> {
     match lock.state() {
-        State::NoTtl => {
-            Some("make sure first that its owner does not work: it would lose its lock")
-        }
+        State::NoTtl => Some("make sure that its owner does not work: it would lose its lock"),
         State::ForeignPayload if lock.ttl_ms < 0 => {
-            Some("find out first who wrote it: it may be no lock at all")
+            Some("find out who wrote it: it may be no lock at all")
         }
         State::Held if is_younger(lock) => {
-            Some("make sure first that its owner is gone: it would lose its lock")
+            Some("make sure that its owner is gone: it would lose its lock")
         }
         _ => None,
     }

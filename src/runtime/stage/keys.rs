@@ -258,7 +258,7 @@ impl World {
 }
 
 fn connect(world: &World, db: i64) -> Result<Connection, StageError> {
-    world.server().connect(db).map_err(|error| StageError::Environment(error.to_string()))
+    world.connect(db).map_err(|error| StageError::Environment(error.to_string()))
 }
 
 fn ask<T: redis::FromRedisValue>(
@@ -274,7 +274,7 @@ fn ask<T: redis::FromRedisValue>(
 /// none; that is no failure (contract, section 4). Another kind of value is one: a dump would
 /// overwrite it.
 fn cached(world: &World, file: &Path) -> Result<Option<Cached>, StageError> {
-    let Ok(mut link) = world.server().connect(CACHE_DB) else { return Ok(None) };
+    let Ok(mut link) = world.connect(CACHE_DB) else { return Ok(None) };
     let mut look = || -> RedisResult<Option<Cached>> {
         let value: Option<Vec<u8>> = redis::cmd("GET").arg(cache_key(file)).query(&mut link)?;
         let ttl_ms = redis::cmd("PTTL").arg(cache_key(file)).query(&mut link)?;
