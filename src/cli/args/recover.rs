@@ -97,7 +97,8 @@ pub(super) fn unlock() -> Command {
         .after_help(
             "A lock whose owner lives, or of which that can't be told (another host), stays \
              without --force. With it, only the very value that was found is removed: whoever \
-             takes the lock meanwhile keeps it.\n\n\
+             takes the lock meanwhile keeps it. Run it where the application runs: from a \
+             container of the same name but other process numbers, a living owner looks dead.\n\n\
              Examples:\n  nodb-trigger unlock my-run wepp.nodb --dry-run\n  \
              nodb-trigger unlock my-run _pups/omni/a/wepp.nodb --token 0f3a9c41 --force\n\n\
              Exit status: 0 it is not locked any more, or was not,\n             \
@@ -126,7 +127,8 @@ pub(super) fn clear_locks() -> Command {
         .after_help(
             "Locks whose owners live, or of which that can't be told (another host, no owner in \
              the payload), stay without --force. Each is removed only if it is still the one that \
-             was found. --format json has the payloads, and the commands that put them back.\n\n\
+             was found. --format json has the payloads, and the commands that put them back. Run it where the application runs: from a \
+             container of the same name but other process numbers, a living owner looks dead.\n\n\
              Examples:\n  nodb-trigger clear_locks my-run --dry-run\n  \
              nodb-trigger clear_locks my-run --scope _pups/omni\n\n\
              Exit status: 0 all dead ones are gone, whatever else was left,\n             \

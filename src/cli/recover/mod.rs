@@ -3,7 +3,8 @@
 //!
 //! A lock is *live*, and stays without `--force`, unless its owner is a process of this host that is
 //! gone: of other hosts, of payloads without an owner, and of numbers that another process may have
-//! taken over, nothing can be told from here.
+//! taken over, nothing can be told from here. What can't be found out is whether this process sees
+//! the same process numbers as the owner: two containers that share their host's name don't.
 
 mod clear_locks;
 mod names;
