@@ -55,6 +55,14 @@ pub(super) fn ttl_left(milliseconds: i64) -> String {
     }
 }
 
+/// How long something lasts, in whole seconds: `0 s`, `12 s`, `4 min 59 s`, `5 h 59 min`.
+pub(super) fn seconds(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        _ => in_words(Duration::from_secs(seconds)),
+    }
+}
+
 /// How many characters tell these tokens apart: eight, or more where eight are the same.
 pub(super) fn token_length<'a>(tokens: impl Iterator<Item = &'a str>) -> usize {
     let mut tokens: Vec<&str> = tokens.collect();
