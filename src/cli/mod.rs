@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `status` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `timeline`, `status`, `recover` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -11,7 +11,7 @@
 //! | `schedule` | finds the schedule to replay, and its scenario |
 //! | `remote` | the server of a command that runs nothing |
 //! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
-//! | `input` | finds and reads scenario files |
+//! | `input` | finds and reads scenario files and histories |
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
 //! | [`terminal`] | width and colour |
@@ -34,6 +34,7 @@ mod list;
 mod model;
 pub mod output;
 pub mod progress;
+mod recover;
 mod redact;
 mod refusal;
 mod remote;
@@ -48,6 +49,7 @@ mod staged;
 mod status;
 mod tasks;
 pub mod terminal;
+mod timeline;
 mod validate;
 mod watch;
 
@@ -88,7 +90,11 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
-        Request::Check { file, format } => check::judge(file, *format),
+        Request::Check(args) => check::judge(args),
+        Request::Timeline(args) => timeline::draw(args),
+        Request::Unlock(args) => recover::unlock(args),
+        Request::ClearLocks(args) => recover::clear_locks(args),
+        Request::Repair(args) => recover::repair(args),
         Request::Status(args) => status::status(args),
     }
 }

@@ -159,7 +159,7 @@ fn allowed<T>(answer: Result<T, RedisError>) -> Result<Option<T>, RedisError> {
     }
 }
 
-fn unseen_in_words(unseen: &Unseen) -> Vec<String> {
+pub(super) fn unseen_in_words(unseen: &Unseen) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |number: usize, what: String| {
         if number > 0 {

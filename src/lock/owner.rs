@@ -115,7 +115,7 @@ fn boot() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{SystemTime, UNIX_EPOCH};
+    use crate::clock::{Clock, WallClock};
 
     fn payload(owner: &str, acquired_at: u64) -> Payload {
         let text = format!(r#"{{"token":"t","owner":"{owner}","acquired_at":{acquired_at}}}"#);
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn this_process_lives_and_is_named() {
         let me = format!("{}:{}", hostname(), std::process::id());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = WallClock::new(None).unix().as_secs();
         let Life::Alive { command } = Life::of(&payload(&me, now)) else { panic!("not alive") };
         let program = std::env::args().next().unwrap();
         assert!(command.starts_with(&program), "{command} {program}");

@@ -127,10 +127,20 @@ impl Sighting {
     }
 }
 
-/// Looks at every lock and flag of a run, by file.
-pub fn survey(link: &mut dyn Link, runid: &str) -> Result<Vec<Sighting>, LockError> {
-    let names = Names::of_run(link, runid)?;
-    Looker::default().look(link, names.into_locks())
+/// Looks at the lock of one file.
+pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting, LockError> {
+    let lock = LockName::new(runid, file);
+    let unseen = Sighting {
+        lock: lock.clone(),
+        file: file.to_owned(),
+        found: None,
+        ttl_ms: -2,
+        flag: None,
+        fence: None,
+        doubt: None,
+    };
+    let seen = Looker::default().look(link, [(lock, file.to_owned())].into_iter())?;
+    Ok(seen.into_iter().next().unwrap_or(unseen))
 }
 
 /// What a survey could not take in.
@@ -147,8 +157,19 @@ pub struct Unseen {
     pub example: Option<(String, String)>,
 }
 
-/// Looks at every lock and flag of a run, or of all runs, by run and file, and hands them over some
-/// thousand at a time at most.
+/// Looks once at every lock and flag of a run, or of all runs, by run and file, and hands them over
+/// some thousand at a time at most. It is for one who makes sure of what was seen before it changes
+/// anything.
+pub fn survey(
+    link: &mut dyn Link,
+    runid: Option<&str>,
+    take: &mut dyn FnMut(Sighting),
+) -> Result<Unseen, LockError> {
+    each(link, None, runid, take)
+}
+
+/// Looks at every lock and flag of a run, or of all runs, as [`survey`] does, for one who says what
+/// it sees.
 ///
 /// A participant of the legacy protocol moves key and flag by two commands, and whoever looks in
 /// between sees a drift. So what looks wrong is looked at again a little later, and handed over as
@@ -157,6 +178,15 @@ pub struct Unseen {
 pub fn survey_each(
     link: &mut dyn Link,
     clock: &dyn Clock,
+    runid: Option<&str>,
+    take: &mut dyn FnMut(Sighting),
+) -> Result<Unseen, LockError> {
+    each(link, Some(clock), runid, take)
+}
+
+fn each(
+    link: &mut dyn Link,
+    settles: Option<&dyn Clock>,
     runid: Option<&str>,
     take: &mut dyn FnMut(Sighting),
 ) -> Result<Unseen, LockError> {
@@ -169,7 +199,9 @@ pub fn survey_each(
     let mut looker = Looker::default();
     while locks.peek().is_some() {
         let mut sightings = looker.look(link, locks.by_ref().take(TOGETHER))?;
-        settle::settle(&mut looker, link, clock, &mut sightings)?;
+        if let Some(clock) = settles {
+            settle::settle(&mut looker, link, clock, &mut sightings)?;
+        }
         sightings.into_iter().for_each(&mut *take);
     }
     Ok(unseen)

@@ -55,12 +55,9 @@ pub(super) fn ttl_left(milliseconds: i64) -> String {
     }
 }
 
-/// How long something lasts, in whole seconds: `0 s`, `12 s`, `4 min 59 s`, `5 h 59 min`.
-pub(super) fn seconds(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        _ => in_words(Duration::from_secs(seconds)),
-    }
+/// A time of which only whole seconds are known: `3 s`, `4 min 59 s`.
+pub fn seconds(number: u64) -> String {
+    if number < 60 { format!("{number} s") } else { in_words(Duration::from_secs(number)) }
 }
 
 /// How many characters tell these tokens apart: eight, or more where eight are the same.

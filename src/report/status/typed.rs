@@ -21,7 +21,7 @@ impl Typed {
     }
 
     /// The command that releases a lock; nothing if its names can't be typed.
-    pub(super) fn unlock(
+    pub fn unlock(
         &self,
         runid: &str,
         file: &str,
