@@ -18,6 +18,7 @@ mod recovery;
 mod redis_server;
 mod replay;
 mod seed;
+mod session;
 mod signals;
 mod status;
 mod weather;
