@@ -116,10 +116,10 @@ impl Connection {
             return Err(unusable("there is no connection to listen on here"));
         };
         let mut messages = connection.as_pubsub();
+        messages.set_read_timeout(Some(patience))?;
         for pattern in patterns {
             messages.psubscribe(pattern)?;
         }
-        messages.set_read_timeout(Some(patience))?;
         let mut is_message = false;
         while heard(is_message) {
             is_message = match messages.get_message() {

@@ -14,6 +14,8 @@ const COUNT: usize = 1000;
 
 /// A cursor, and what was found up to it.
 type Page = (String, Vec<Vec<u8>>);
+/// Takes in the keys of a page; the connection is free meanwhile.
+type Take<'a> = dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result<(), LockError> + 'a;
 
 /// What becomes of the keys of a page.
 type Take<'a> = dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result<(), LockError> + 'a;
