@@ -17,9 +17,6 @@ type Page = (String, Vec<Vec<u8>>);
 /// Takes in the keys of a page; the connection is free meanwhile.
 type Take<'a> = dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result<(), LockError> + 'a;
 
-/// What becomes of the keys of a page.
-type Take<'a> = dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result<(), LockError> + 'a;
-
 /// The locks that were found, by run and file.
 #[derive(Debug, Default)]
 pub(super) struct Names {
