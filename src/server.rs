@@ -2,8 +2,10 @@
 //! time-out on everything, and puts failures into words that say what to do.
 
 mod connection;
+mod exchange;
 
-pub use connection::{Connection, Exchange, Sent};
+pub use connection::{Connection, Sent};
+pub use exchange::{Exchange, Listener};
 
 use crate::clock::Clock;
 use crate::engine;
@@ -38,6 +40,8 @@ pub enum Server {
     Embedded(engine::Engine),
     /// A real Redis.
     Redis(Box<Remote>),
+    /// One of these, with somebody who hears all that passes.
+    Heard(Box<Server>, Listener),
 }
 
 /// A real Redis. Its password never appears in any output.
@@ -110,18 +114,39 @@ impl Server {
             .map_err(|error| ServerError(format!("in the environment ({source}): {error}")))
     }
 
+    /// The same server, with somebody who hears what passes over each connection from its first
+    /// command on. What opens a connection (AUTH, SELECT) is not among it.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Server::Heard(Box::new(self), listener)
+    }
+
     /// What to call it, without any password.
     pub fn name(&self) -> &str {
         match self {
             Server::Embedded(_) => "embedded",
             Server::Redis(remote) => &remote.name,
+            Server::Heard(server, _) => server.name(),
+        }
+    }
+
+    /// The embedded server, if that is what it is.
+    pub fn engine(&self) -> Option<&engine::Engine> {
+        match self {
+            Server::Embedded(engine) => Some(engine),
+            Server::Redis(_) => None,
+            Server::Heard(server, _) => server.engine(),
         }
     }
 
     /// The words that one types before a command to reach this server by hand; nothing for the
     /// embedded one, which nobody else can reach.
     pub fn redis_cli(&self) -> Option<Vec<String>> {
-        let Server::Redis(remote) = self else { return None };
+        let remote = match self {
+            Server::Embedded(_) => return None,
+            Server::Redis(remote) => remote,
+            Server::Heard(server, _) => return server.redis_cli(),
+        };
         let mut words: Vec<String> = match remote.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 vec!["-h".into(), host.clone(), "-p".into(), port.to_string()]
@@ -150,6 +175,9 @@ impl Server {
                 return Ok(Connection::new(Line::Embedded(engine.connect(db))));
             }
             Server::Redis(remote) => remote,
+            Server::Heard(server, listener) => {
+                return Ok(server.connect(db)?.heard_by(listener.clone()));
+            }
         };
         let open = || {
             let settings = remote.info.redis_settings().clone().set_db(db);

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::refusal::{Refusal, environment};
 use super::repeat::execute_all;
 use super::signals::Signals;
-use super::{github, say, terminal};
+use super::{github, say, terminal, verbose};
 use crate::report::{Entry, Report, json, junit, table};
 use crate::scenario::Scenario;
 use std::sync::Arc;
@@ -27,6 +27,9 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
     let executed = execute_all(&job, Some(&progress));
     progress.clear();
     let executed = executed?;
+    if args.verbose {
+        verbose::show(scenario.name(), &executed.history);
+    }
     executed.said.iter().for_each(|line| say(line));
     if let Some(file) = history {
         file.write(|out| executed.history.write(out)).map_err(environment)?;

@@ -14,6 +14,7 @@
 //! | [`progress`] | the bar on stderr |
 //! | [`terminal`] | width and colour |
 //! | `github` | annotations |
+//! | `verbose` | Redis commands and replies on stderr |
 //! | `signals` | Ctrl-C and SIGTERM |
 //! | [`exit`] | the exit codes |
 
@@ -43,6 +44,7 @@ mod staged;
 mod tasks;
 pub mod terminal;
 mod validate;
+mod verbose;
 
 pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
 pub use exit::Exit;

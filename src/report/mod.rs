@@ -33,4 +33,4 @@ pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use replay::Replay;
 pub use runs::{Cause, Entry, Failure, Runs};
 pub use table::Style;
-pub use wording::{escape, large};
+pub use wording::{duration, escape, large};

@@ -1,6 +1,7 @@
 //! A connection to one database of a server, with a record of what passes.
 
-use super::RESPONSE_TIMEOUT;
+use super::exchange::Listener;
+use super::{Exchange, RESPONSE_TIMEOUT};
 use crate::clock::Clock;
 use crate::engine;
 use crate::history::{Moment, Sequence};
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub struct Connection {
     line: Line,
     tape: Option<Tape>,
+    listener: Option<Listener>,
 }
 
 pub(super) enum Line {
@@ -32,19 +34,6 @@ struct Tape {
     exchanges: Vec<Exchange>,
 }
 
-/// Some commands and their replies.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// When they were sent.
-    pub sent: Moment,
-    /// When the last reply had come.
-    pub received: Moment,
-    /// The commands, as they were sent.
-    pub commands: Vec<u8>,
-    /// The replies, or how reading them failed.
-    pub replies: RedisResult<Vec<Value>>,
-}
-
 /// A command on its way.
 pub struct Sent {
     at: Moment,
@@ -54,7 +43,11 @@ pub struct Sent {
 
 impl Connection {
     pub(super) fn new(line: Line) -> Self {
-        Self { line, tape: None }
+        Self { line, tape: None, listener: None }
+    }
+
+    pub(super) fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Keeps a record from now on.
@@ -108,7 +101,11 @@ impl Connection {
     }
 
     fn moment(&self) -> Moment {
-        self.tape.as_ref().map(|tape| tape.sequence.moment(&*tape.clock)).unwrap_or_default()
+        match (&self.tape, &self.listener) {
+            (Some(tape), _) => tape.sequence.moment(&*tape.clock),
+            (None, Some(listener)) => listener.sequence.moment(&*listener.clock),
+            (None, None) => Moment::default(),
+        }
     }
 
     fn keep(
@@ -117,10 +114,17 @@ impl Connection {
         commands: &[u8],
         replies: impl FnOnce() -> RedisResult<Vec<Value>>,
     ) {
+        if self.tape.is_none() && self.listener.is_none() {
+            return;
+        }
         let received = self.moment();
+        let (commands, replies) = (commands.to_vec(), replies());
+        let exchange = Exchange { sent, received, commands, replies };
+        if let Some(listener) = &self.listener {
+            (listener.hear)(&exchange);
+        }
         if let Some(tape) = &mut self.tape {
-            let (commands, replies) = (commands.to_vec(), replies());
-            tape.exchanges.push(Exchange { sent, received, commands, replies });
+            tape.exchanges.push(exchange);
         }
     }
 }

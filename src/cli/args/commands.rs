@@ -3,7 +3,7 @@
 use super::explore::{self, ExploreArgs};
 use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, RunOptions, format_flag, help_flag, report_flags,
-    report_options, run_flags, run_options, value,
+    report_options, run_flags, run_options, value, verbose_run_flag,
 };
 use super::one;
 use super::replay::{self, ReplayArgs};
@@ -62,6 +62,8 @@ pub struct RunArgs {
     pub report: ReportOptions,
     /// `--jobs`: how many at a time, if it was said.
     pub jobs: Option<NonZeroUsize>,
+    /// `--verbose`: show each Redis command.
+    pub verbose: bool,
 }
 
 /// `--format` of `catalogue`.
@@ -122,6 +124,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             run: run_options(given),
             report: report_options(given),
             jobs: one(given, "jobs"),
+            verbose: given.get_flag("verbose"),
         }),
         "explore" => Request::Explore(explore::explore_args(given)?),
         "replay" => Request::Replay(replay::replay_args(given)?),
@@ -198,6 +201,7 @@ fn run() -> Command {
         )
         .next_help_heading("Report")
         .args(report_flags())
+        .arg(verbose_run_flag())
         .arg(help_flag())
 }
 

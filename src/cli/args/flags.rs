@@ -220,6 +220,18 @@ pub(super) fn format_flag<F: ValueEnum + Send + Sync + 'static>(help: &'static s
         .help(help)
 }
 
+/// `--verbose`: what [`verbose`](super::super::verbose) shows.
+pub(super) fn verbose_flag() -> Arg {
+    switch("verbose").short('v').help("Show each Redis command and reply with its time on stderr")
+}
+
+/// `--verbose` of a run, whose commands are shown when it has ended.
+pub(super) fn verbose_run_flag() -> Arg {
+    verbose_flag()
+        .conflicts_with("quiet")
+        .help("Show each Redis command and reply afterwards, on stderr (in between it would disturb the race)")
+}
+
 /// `--help`, where it should stand among the others.
 pub(super) fn help_flag() -> Arg {
     Arg::new("help").short('h').long("help").action(ArgAction::Help).help("Print this help")

@@ -3,7 +3,7 @@
 use super::super::redact::ServerUrl;
 use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, help_flag, report_flags, report_options, run_flags, switch,
-    value,
+    value, verbose_run_flag,
 };
 use super::one;
 use super::scenario::{directory, history};
@@ -35,6 +35,8 @@ pub struct ReplayArgs {
     pub report: ReportOptions,
     /// `--history`: the file for the history.
     pub history: Option<PathBuf>,
+    /// `--verbose`: show each Redis command.
+    pub verbose: bool,
 }
 
 /// The flags of a run that go with a replay.
@@ -52,6 +54,7 @@ pub(super) fn replay_args(given: &ArgMatches) -> Option<ReplayArgs> {
         all: given.get_flag("all"),
         report: report_options(given),
         history: one(given, "history"),
+        verbose: given.get_flag("verbose"),
     })
 }
 
@@ -92,5 +95,6 @@ pub(super) fn command() -> Command {
         .arg(switch("all").help("Show the steps that do not matter, too, and the locks"))
         .args(report_flags())
         .arg(history())
+        .arg(verbose_run_flag())
         .arg(help_flag())
 }

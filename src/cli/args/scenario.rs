@@ -2,7 +2,7 @@
 
 use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, RunOptions, help_flag, report_flags, report_options,
-    run_flags, run_options, value,
+    run_flags, run_options, value, verbose_run_flag,
 };
 use super::{hyphened, one};
 use crate::cli::execute::TTL_VARIABLE;
@@ -26,6 +26,8 @@ pub struct FireArgs {
     pub report: ReportOptions,
     /// `--history`: the file for the history.
     pub history: Option<PathBuf>,
+    /// `--verbose`: show each Redis command.
+    pub verbose: bool,
 }
 
 pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
@@ -39,6 +41,7 @@ pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
         run: run_options(given),
         report: report_options(given),
         history: one(given, "history"),
+        verbose: given.get_flag("verbose"),
     }
 }
 
@@ -68,6 +71,7 @@ pub(super) fn subcommand(scenario: &Scenario) -> Command {
         .next_help_heading("Report")
         .args(report_flags())
         .arg(history())
+        .arg(verbose_run_flag())
         .arg(help_flag())
 }
 

@@ -126,6 +126,7 @@ fn nothing_given_is_the_default_of_everything() {
             color: Color::Auto,
         },
         history: None,
+        verbose: false,
     };
     assert_eq!(args, expected);
 }
@@ -186,6 +187,7 @@ fn everything_given_is_taken() {
             color: Color::Never,
         },
         history: Some("what.jsonl".into()),
+        verbose: false,
     };
     assert_eq!(args, expected);
     assert!(!format!("{args:?}").contains("secret"));
