@@ -41,7 +41,9 @@ fn read(path: &Path, name: &str) -> Result<History, Refusal> {
             FileError::Unreadable { .. } => Exit::Environment,
             _ => Exit::Usage,
         };
+        let meant = if path.exists() { None } else { input::similar(path) };
+        let meant = meant.map(|near| format!("; did you mean {}?", near.display()));
         // It says its source itself.
-        Refusal::new(exit, anyhow!("{error}"))
+        Refusal::new(exit, anyhow!("{error}{}", meant.unwrap_or_default()))
     })
 }

@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `completions`, `man` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -22,6 +22,7 @@ mod again;
 pub mod args;
 mod catalogue;
 mod check;
+mod completions;
 mod execute;
 pub mod exit;
 mod explore;
@@ -29,6 +30,7 @@ mod fire;
 mod github;
 mod input;
 mod list;
+mod man;
 mod model;
 pub mod output;
 pub mod progress;
@@ -83,6 +85,8 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
+        Request::Completions { shell } => completions::print(*shell, scenarios),
+        Request::Man { directory } => man::write(directory, scenarios),
         Request::Check { file, format } => check::judge(file, *format),
     }
 }

@@ -3,6 +3,7 @@
 mod check;
 mod check_file;
 mod cli;
+mod comfort;
 mod commands;
 mod conformance;
 mod directory;

@@ -58,18 +58,24 @@ pub(super) fn replay_args(given: &ArgMatches) -> Option<ReplayArgs> {
     })
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  nodb-trigger replay schedule.txt
+  nodb-trigger replay schedule.txt --redis redis://127.0.0.1:6379";
+
 pub(super) fn command() -> Command {
     let of_a_run =
         run_flags().into_iter().filter(|flag| OF_A_RUN.contains(&flag.get_id().as_str()));
     Command::new("replay")
         .about("Let a schedule happen again, here or on a real Redis")
-        .after_help(
+        .after_help(EXAMPLES)
+        .after_long_help(format!(
             "A schedule is the text that explore prints. Without --redis it is replayed in memory; \
              with it, one thread an actor takes the turns on that server, sleeps are skipped, and \
              leases end by shortening them.\n\n\
              Exit status: 0 it went as the schedule says, 1 but without what it shows,\n             \
-             4 it parted from the schedule",
-        )
+             4 it parted from the schedule\n\n{EXAMPLES}"
+        ))
         .disable_help_flag(true)
         .arg(
             Arg::new("what")
