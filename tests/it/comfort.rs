@@ -224,6 +224,53 @@ fn a_page_that_can_t_be_written_is_told() {
 }
 
 #[test]
+fn a_release_has_everything_in_it_and_nothing_of_the_day_it_was_made() {
+    let test = "a_release_has_everything_in_it_and_nothing_of_the_day_it_was_made";
+    if !["strip", "redis-cli", "sha256sum"].iter().all(|program| is_here(program, test)) {
+        return;
+    }
+    let place = Place::new();
+    let dist = place.at("dist");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/release.sh");
+    let mut release = Command::new("bash");
+    release.args([script, "--package", env!("CARGO_BIN_EXE_nodb-trigger")]).arg(&dist);
+    let made = release.output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let sums = ["-c", "--strict", "SHA256SUMS"];
+    let checked = Command::new("sha256sum").args(sums).current_dir(&dist).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+
+    let archive = String::from_utf8(made.stdout).unwrap();
+    let archive = archive.lines().last().unwrap();
+    let version = concat!("nodb-trigger-", env!("CARGO_PKG_VERSION"));
+    assert!(archive.contains(version), "{archive}");
+    let list = ["--full-time", "--utc", "-tvf", archive];
+    let listed = Command::new("tar").args(list).output().unwrap().stdout;
+    let listed = String::from_utf8(listed).unwrap();
+    let rows: Vec<Vec<&str>> = listed.lines().map(|row| row.split_whitespace().collect()).collect();
+    let paths: Vec<&str> = rows.iter().map(|row| row[5].split_once('/').unwrap().1).collect();
+    for path in [
+        "nodb-trigger",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "completions/nodb-trigger.bash",
+        "completions/_nodb-trigger",
+        "completions/nodb-trigger.fish",
+        "man/man1/nodb-trigger.1",
+        "man/man1/nodb-trigger-explore.1",
+        "man/man1/nodb-trigger-thundering_herd.1",
+    ] {
+        assert!(paths.contains(&path), "no {path} in {listed}");
+    }
+    assert!(paths.is_sorted(), "{listed}");
+    let when = |row: &[&str]| [row[1], row[3], row[4]].join(" ");
+    assert!(rows.iter().all(|row| when(row) == when(&rows[0])), "{listed}");
+    assert_eq!(rows[0][1], "0/0");
+}
+
+#[test]
 fn what_is_mistyped_is_answered_with_what_was_meant() {
     let place = Place::new();
     let show = Program::new(["show", "thundering_herd"]).run().stdout;
