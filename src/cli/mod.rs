@@ -36,6 +36,8 @@ pub mod output;
 pub mod progress;
 mod redact;
 mod refusal;
+#[allow(dead_code)]
+mod remote;
 mod repeat;
 mod replay;
 mod run;

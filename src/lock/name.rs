@@ -137,9 +137,12 @@ impl LockName {
 /// What the fields of a flag hash that mirror locks begin with.
 pub const FLAG_PREFIX: &str = "locked:";
 
+/// What all lock keys begin with.
+pub const KEY_PREFIX: &str = "nodb-lock:";
+
 /// What all lock keys of a run begin with.
 pub fn key_prefix(runid: &str) -> String {
-    format!("nodb-lock:{runid}:")
+    format!("{KEY_PREFIX}{runid}:")
 }
 
 /// The pattern that matches all lock keys of a run and no others: glob characters in the run id

@@ -51,6 +51,7 @@ pub struct Payload {
     token: Token,
     owner: Option<String>,
     fence: Option<u64>,
+    acquired_at: Option<u64>,
 }
 
 impl Payload {
@@ -76,6 +77,7 @@ impl Payload {
             token: Token::from(member("token").unwrap_or(&text)),
             owner: member("owner").map(str::to_string),
             fence: object.get("fence").and_then(|fence| fence.as_u64()),
+            acquired_at: object.get("acquired_at").and_then(|time| time.as_u64()),
         }
     }
 
@@ -92,6 +94,11 @@ impl Payload {
     /// The fencing token, where the protocol has one.
     pub fn fence(&self) -> Option<u64> {
         self.fence
+    }
+
+    /// When it was acquired, in seconds since 1970 by the owner's clock, where the payload says it.
+    pub fn acquired_at(&self) -> Option<u64> {
+        self.acquired_at
     }
 
     /// `hostname:pid` of the owner, where the payload names it.
