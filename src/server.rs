@@ -40,8 +40,6 @@ pub enum Server {
     Embedded(engine::Engine),
     /// A real Redis.
     Redis(Box<Remote>),
-    /// One of these, with somebody who hears all that passes.
-    Heard(Box<Server>, Listener),
 }
 
 /// A real Redis. Its password never appears in any output.
@@ -49,6 +47,8 @@ pub enum Server {
 pub struct Remote {
     info: ConnectionInfo,
     name: String,
+    /// Who hears what passes over its connections.
+    listener: Option<Listener>,
 }
 
 impl fmt::Debug for Remote {
@@ -91,7 +91,7 @@ impl Server {
         }
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        Ok(Server::Redis(Box::new(Remote { info, name })))
+        Ok(Server::Redis(Box::new(Remote { info, name, listener: None })))
     }
 
     /// The Redis that the environment names (contract, section 1): `REDIS_URL`, else `REDIS_HOST`
@@ -114,11 +114,15 @@ impl Server {
             .map_err(|error| ServerError(format!("in the environment ({source}): {error}")))
     }
 
-    /// The same server, with somebody who hears what passes over each connection from its first
-    /// command on. What opens a connection (AUTH, SELECT) is not among it.
+    /// The same, with somebody who hears what passes over each connection that is opened from now
+    /// on, but not what opens it (AUTH, SELECT). An embedded server has nobody: what happens on it
+    /// is in the history of its run.
     #[must_use]
-    pub fn heard_by(self, listener: Listener) -> Self {
-        Server::Heard(Box::new(self), listener)
+    pub fn heard_by(mut self, listener: Listener) -> Self {
+        if let Server::Redis(remote) = &mut self {
+            remote.listener = Some(listener);
+        }
+        self
     }
 
     /// What to call it, without any password.
@@ -126,27 +130,13 @@ impl Server {
         match self {
             Server::Embedded(_) => "embedded",
             Server::Redis(remote) => &remote.name,
-            Server::Heard(server, _) => server.name(),
-        }
-    }
-
-    /// The embedded server, if that is what it is.
-    pub fn engine(&self) -> Option<&engine::Engine> {
-        match self {
-            Server::Embedded(engine) => Some(engine),
-            Server::Redis(_) => None,
-            Server::Heard(server, _) => server.engine(),
         }
     }
 
     /// The words that one types before a command to reach this server by hand; nothing for the
     /// embedded one, which nobody else can reach.
     pub fn redis_cli(&self) -> Option<Vec<String>> {
-        let remote = match self {
-            Server::Embedded(_) => return None,
-            Server::Redis(remote) => remote,
-            Server::Heard(server, _) => return server.redis_cli(),
-        };
+        let Server::Redis(remote) = self else { return None };
         let mut words: Vec<String> = match remote.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 vec!["-h".into(), host.clone(), "-p".into(), port.to_string()]
@@ -175,9 +165,6 @@ impl Server {
                 return Ok(Connection::new(Line::Embedded(engine.connect(db))));
             }
             Server::Redis(remote) => remote,
-            Server::Heard(server, listener) => {
-                return Ok(server.connect(db)?.heard_by(listener.clone()));
-            }
         };
         let open = || {
             let settings = remote.info.redis_settings().clone().set_db(db);
@@ -188,7 +175,13 @@ impl Server {
             Ok(connection)
         };
         match open() {
-            Ok(connection) => Ok(Connection::new(Line::Redis(Box::new(connection)))),
+            Ok(connection) => {
+                let connection = Connection::new(Line::Redis(Box::new(connection)));
+                Ok(match &remote.listener {
+                    Some(listener) => connection.heard_by(listener.clone()),
+                    None => connection,
+                })
+            }
             Err(error) => Err(ServerError(remote.explain_connect(&error))),
         }
     }

@@ -8,6 +8,7 @@ use crate::gate::{Link, PausePoint};
 use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Operation};
 use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
 use crate::scenario::{Action, Step};
+use crate::server::Server;
 use redis::ConnectionLike;
 use std::sync::Arc;
 use std::time::Duration;
@@ -450,7 +451,7 @@ impl World {
     /// Lets a misfortune befall the server.
     fn befall(&self, action: &Action) -> Result<(), Failure> {
         self.note(|| Cell::Server);
-        let Some(engine) = self.server.engine() else {
+        let Server::Embedded(engine) = &self.server else {
             let message = format!("{} needs the embedded server; leave out --redis", action.verb());
             return Err(Failure { kind: FailureKind::Environment, message });
         };

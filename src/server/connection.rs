@@ -46,7 +46,9 @@ impl Connection {
         Self { line, tape: None, listener: None }
     }
 
-    pub(super) fn heard_by(self, listener: Listener) -> Self {
+    /// The same, with somebody who hears what passes from now on.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
     }
 

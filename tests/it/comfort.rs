@@ -347,7 +347,7 @@ fn on_a_terminal(words: &str, variables: &[(&str, &str)]) -> String {
     String::from_utf8_lossy(&script.output().unwrap().stdout).into_owned()
 }
 
-/// Whether a text has colours or other letters than plain ones.
+/// Whether a text has colours, bold or underlined letters.
 fn is_coloured(text: &str) -> bool {
     text.split("\u{1b}[").skip(1).any(|rest| {
         let end = rest.find(|c: char| !(c.is_ascii_digit() || c == ';'));
@@ -449,10 +449,11 @@ fn a_listener_hears_everything_that_passes_on_either_kind_of_server() {
             }
         };
         let clock = Arc::new(WallClock::new(None));
-        let (name, words) = (server.name().to_owned(), server.redis_cli());
-        let server = server.heard_by(Listener::new(clock, hear));
-        assert_eq!((server.name(), server.redis_cli()), (name.as_str(), words));
-        let mut connection = server.connect(13).unwrap();
+        let (name, listener) = (server.name().to_owned(), Listener::new(clock, hear));
+        let mut connection = match server {
+            Server::Embedded(_) => server.connect(13).unwrap().heard_by(listener),
+            Server::Redis(_) => server.heard_by(listener).connect(13).unwrap(),
+        };
         cmd("SET").arg("key").arg("value").exec(&mut connection).unwrap();
         cmd("INCR").arg("key").exec(&mut connection).unwrap_err();
         redis::pipe().atomic().get("key").del("key").exec(&mut connection).unwrap();

@@ -4,7 +4,7 @@ use crate::clock::Stopped;
 use crate::history::{EventKind, Moment};
 use crate::lock::{LockName, Payload, expire_if};
 use crate::runtime::World;
-use crate::server::{Connection, ServerError};
+use crate::server::{Connection, Server, ServerError};
 use redis::FromRedisValue;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl<'a> Leases<'a> {
         if held.left.is_none() {
             return Err(NotEnded::Refused("it has no TTL"));
         }
-        if let Some(engine) = world.server.engine() {
+        if let Server::Embedded(engine) = &world.server {
             engine.evict(0, names.key().as_bytes());
         } else {
             self.shorten(names)?;

@@ -7,6 +7,7 @@ mod keys;
 
 use super::World;
 use crate::scenario::Action;
+use crate::server::Server;
 use disk::Directory;
 use keys::Keys;
 
@@ -54,7 +55,7 @@ impl Stage {
     /// somebody else is an error, unless `force` says to take it.
     pub fn prepare_keys(&mut self, world: &World, force: bool) -> Result<Vec<String>, StageError> {
         let mut notices = Vec::new();
-        let is_remote = world.server().engine().is_none();
+        let is_remote = matches!(world.server(), Server::Redis(_));
         if is_remote && world.plan().has(Action::befalls_the_server) {
             return Err(StageError::Usage(format!(
                 "{} lets something befall the server itself, and needs the embedded one: leave out \
