@@ -10,17 +10,23 @@ mod detail;
 mod explore;
 mod flags;
 mod manual;
+mod operate;
+mod recover;
 mod replay;
 mod scenario;
+mod timeline;
 mod top;
 
-pub use commands::{CatalogueFormat, CheckFormat, Request, RunArgs};
+pub use commands::{CatalogueFormat, CheckArgs, CheckFormat, Request, RunArgs};
 pub(super) use complete::completions;
 pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 pub use flags::{Color, DEFAULT_DIRECTORY, Format, LockProtocol, ReportOptions, RunOptions};
 pub(super) use manual::manual;
+pub use operate::{FailIf, StatusArgs};
+pub use recover::{ClearArgs, RecoverOptions, RepairArgs, UnlockArgs};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
+pub use timeline::{Picture, PictureFormat, TimelineArgs};
 
 use super::redact::redact;
 use crate::scenario::{Scenario, nearest};

@@ -10,7 +10,6 @@ use crate::server::{Exchange, Listener, Server};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-#[expect(dead_code, reason = "for the commands that talk to Redis themselves")]
 /// The server; if asked to, all that passes over its connections is shown while it does.
 pub(super) fn heard(server: Server, verbose: bool) -> Server {
     if !verbose {

@@ -7,8 +7,11 @@ use super::flags::{
     report_options, run_flags, run_options, value, verbose_run_flag,
 };
 use super::one;
+use super::operate::{self, StatusArgs};
+use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
+use super::timeline::{self, Picture, TimelineArgs};
 use super::top::Group;
 use crate::scenario::Scenario;
 use clap::builder::{PathBufValueParser, PossibleValue, StringValueParser};
@@ -56,12 +59,28 @@ pub enum Request {
         directory: PathBuf,
     },
     /// `check`: judge a saved history.
-    Check {
-        /// The file, as it was given.
-        file: PathBuf,
-        /// `--format`.
-        format: CheckFormat,
-    },
+    Check(CheckArgs),
+    /// `timeline`: draw a saved history.
+    Timeline(TimelineArgs),
+    /// `unlock`: release one lock.
+    Unlock(UnlockArgs),
+    /// `clear_locks`: remove the locks of a run that nobody needs any more.
+    ClearLocks(ClearArgs),
+    /// `repair`: set flags right.
+    Repair(RepairArgs),
+    /// `status`: who holds what.
+    Status(StatusArgs),
+}
+
+/// What `check` was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckArgs {
+    /// The file, as it was given.
+    pub file: PathBuf,
+    /// `--format`.
+    pub format: CheckFormat,
+    /// `--timeline`.
+    pub timeline: Option<Picture>,
 }
 
 /// What `run` was asked for.
@@ -90,7 +109,7 @@ pub enum CatalogueFormat {
     Markdown,
 }
 
-/// `--format` of `check`.
+/// `--format` of `check` and of the commands that recover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckFormat {
     /// For people.
@@ -149,10 +168,16 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         }
         "completions" => Request::Completions { shell: one(given, "shell")? },
         "man" => Request::Man { directory: one(given, "directory")? },
-        "check" => Request::Check {
+        "check" => Request::Check(CheckArgs {
             file: one(given, "file")?,
             format: one(given, "format").unwrap_or(CheckFormat::Table),
-        },
+            timeline: one(given, "timeline"),
+        }),
+        "timeline" => Request::Timeline(timeline::timeline_args(given)?),
+        "unlock" => Request::Unlock(recover::unlock_args(given)?),
+        "clear_locks" => Request::ClearLocks(recover::clear_args(given)?),
+        "repair" => Request::Repair(recover::repair_args(given)),
+        "status" => Request::Status(operate::status_args(given)),
         _ => return None,
     })
 }
@@ -167,10 +192,25 @@ pub(super) fn all(scenarios: &[Scenario]) -> Vec<(Group, Command)> {
         (Group::Fire, catalogue()),
         (Group::Explore, explore::command(scenarios)),
         (Group::Explore, replay::command()),
+        (Group::Operate, operate::status()),
+        (Group::Operate, recover::unlock()),
+        (Group::Operate, recover::clear_locks()),
+        (Group::Operate, recover::repair()),
         (Group::Look, check()),
+        (Group::Look, timeline::command()),
         (Group::Setup, completions()),
         (Group::Setup, man()),
     ]
+}
+
+/// A saved history.
+pub(super) fn history_file() -> Arg {
+    Arg::new("file")
+        .value_name("HISTORY")
+        .value_hint(ValueHint::FilePath)
+        .value_parser(value_parser!(PathBuf))
+        .required(true)
+        .help("History file, or - for stdin")
 }
 
 fn run(scenarios: &[Scenario]) -> Command {
@@ -254,15 +294,9 @@ fn check() -> Command {
             "Example:\n  nodb-trigger thundering_herd --history herd.jsonl\n  \
              nodb-trigger check herd.jsonl",
         )
-        .arg(
-            Arg::new("file")
-                .value_name("FILE")
-                .value_hint(ValueHint::FilePath)
-                .value_parser(value_parser!(PathBuf))
-                .required(true)
-                .help("History file"),
-        )
+        .arg(history_file())
         .arg(format_flag::<CheckFormat>("table or json"))
+        .arg(timeline::timeline())
 }
 
 fn completions() -> Command {

@@ -5,6 +5,7 @@ use super::complete::offering;
 use super::flags::{
     LockProtocol, ReportOptions, help_flag, report_flags, report_options, switch, value,
 };
+use super::timeline::{Picture, timeline};
 use super::{hyphened, one};
 use crate::check::Property;
 use crate::runtime::Timing;
@@ -58,6 +59,8 @@ pub struct ExploreArgs {
     pub all: bool,
     /// What becomes of the report.
     pub report: ReportOptions,
+    /// `--timeline`: of the first counterexample that is shown.
+    pub timeline: Option<Picture>,
 }
 
 /// `--strategy`, without its numbers.
@@ -95,6 +98,7 @@ pub(super) fn explore_args(given: &ArgMatches) -> Option<ExploreArgs> {
         jobs: one(given, "jobs"),
         all: given.get_flag("all"),
         report: report_options(given),
+        timeline: one(given, "timeline"),
     })
 }
 
@@ -132,6 +136,7 @@ pub(super) fn command(scenarios: &[Scenario]) -> Command {
         .next_help_heading("Report")
         .arg(switch("all").help("Show the steps that do not matter, too"))
         .args(report_flags())
+        .arg(timeline().help("Draw the first counterexample: FILE.svg, FILE.html, or here (-)"))
         .arg(help_flag())
 }
 
@@ -208,6 +213,7 @@ pub(super) fn bound_flags() -> [Arg; 7] {
             .value_parser(value_parser!(u32).range(1..))
             .help("Look for bugs of this depth (pct) [default: 3]"),
         value("jobs", "N")
+            .hide_short_help(true)
             .allow_hyphen_values(true)
             .value_parser(value_parser!(NonZeroUsize))
             .help("Use so many cores [default: all]"),

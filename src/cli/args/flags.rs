@@ -214,13 +214,18 @@ pub(super) fn report_flags() -> [Arg; 4] {
             .hide_short_help(true)
             .help("Write the report to this file instead of stdout"),
         switch("quiet").hide_short_help(true).help("Print nothing but errors"),
-        value("color", "WHEN")
-            .value_parser(value_parser!(Color))
-            .default_value("auto")
-            .hide_possible_values(true)
-            .hide_short_help(true)
-            .help("Colour: auto, always or never"),
+        color_flag(),
     ]
+}
+
+/// `--color`.
+pub(super) fn color_flag() -> Arg {
+    value("color", "WHEN")
+        .value_parser(value_parser!(Color))
+        .default_value("auto")
+        .hide_possible_values(true)
+        .hide_short_help(true)
+        .help("Colour: auto, always or never")
 }
 
 /// `--format`, with `table` as its default.

@@ -7,6 +7,7 @@ use super::flags::{
 };
 use super::one;
 use super::scenario::{directory, history};
+use super::timeline::{Picture, timeline};
 use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct ReplayArgs {
     pub history: Option<PathBuf>,
     /// `--verbose`: show each Redis command.
     pub verbose: bool,
+    /// `--timeline`.
+    pub timeline: Option<Picture>,
 }
 
 /// The flags of a run that go with a replay.
@@ -55,6 +58,7 @@ pub(super) fn replay_args(given: &ArgMatches) -> Option<ReplayArgs> {
         report: report_options(given),
         history: one(given, "history"),
         verbose: given.get_flag("verbose"),
+        timeline: one(given, "timeline"),
     })
 }
 
@@ -101,6 +105,7 @@ pub(super) fn command() -> Command {
         .arg(switch("all").help("Show the steps that do not matter, too, and the locks"))
         .args(report_flags())
         .arg(history())
+        .arg(timeline())
         .arg(verbose_run_flag())
         .arg(help_flag())
 }

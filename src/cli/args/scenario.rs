@@ -5,6 +5,7 @@ use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, RunOptions, help_flag, report_flags, report_options,
     run_flags, run_options, value, verbose_run_flag,
 };
+use super::timeline::{Picture, timeline};
 use super::{WIDTH, hyphened, one};
 use crate::cli::execute::TTL_VARIABLE;
 use crate::lock::Ttl;
@@ -29,6 +30,8 @@ pub struct FireArgs {
     pub history: Option<PathBuf>,
     /// `--verbose`: show each Redis command.
     pub verbose: bool,
+    /// `--timeline`.
+    pub timeline: Option<Picture>,
 }
 
 pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
@@ -43,6 +46,7 @@ pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
         report: report_options(given),
         history: one(given, "history"),
         verbose: given.get_flag("verbose"),
+        timeline: one(given, "timeline"),
     }
 }
 
@@ -72,6 +76,7 @@ pub(super) fn subcommand(scenario: &Scenario) -> Command {
         .next_help_heading("Report")
         .args(report_flags())
         .arg(history())
+        .arg(timeline())
         .arg(verbose_run_flag())
         .arg(help_flag())
 }
