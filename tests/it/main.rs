@@ -4,6 +4,7 @@ mod check;
 mod check_file;
 mod chromium;
 mod cli;
+mod comfort;
 mod commands;
 mod conformance;
 mod directory;

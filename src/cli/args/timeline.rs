@@ -57,6 +57,10 @@ pub(super) fn timeline_args(given: &ArgMatches) -> Option<TimelineArgs> {
 pub(super) fn command() -> Command {
     Command::new("timeline")
         .about("Draw a history that --history has saved")
+        .after_help(
+            "Examples:\n  nodb-trigger timeline herd.jsonl\n  \
+             nodb-trigger timeline herd.jsonl --output herd.html",
+        )
         .arg(history_file())
         .arg(picture("output", "FILE").help("Draw to this .svg or .html file instead of stdout"))
         .arg(color_flag())

@@ -56,7 +56,7 @@ enum Stop {
 impl<'a> Session<'a> {
     fn open(options: &'a RecoverOptions) -> Result<Self, Refusal> {
         let signals = Signals::handle().map_err(environment)?;
-        let server = remote::server(options.redis.as_ref())?;
+        let server = remote::server(options.redis.as_ref(), options.verbose)?;
         let link = remote::connect(&server)?;
         Ok(Self { server, link, signals, clock: WallClock::new(None), options })
     }
