@@ -1,11 +1,14 @@
-//! Finds and reads the scenarios that the user names: files, directories of them, built-in ones.
+//! Finds and reads what the user names: scenarios (files, directories of them, built-in ones) and
+//! histories.
 
 use super::exit::Exit;
 use super::refusal::{Refusal, usage};
-use crate::scenario::{Scenario, unknown};
+use crate::history::{FileError, History};
+use crate::scenario::{Scenario, nearest, unknown};
 use rustix::fs::OFlags;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, BufReader, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -55,10 +58,9 @@ fn from_file(path: &Path, builtin: &[Scenario]) -> Named {
     let given = path.display().to_string();
     let scenario = match text(path) {
         Ok(text) => Scenario::parse(&given, &text).map_err(usage),
-        Err(refusal) if is_a_word(path) && !path.exists() => {
-            Err(not_a_scenario(&given, builtin, refusal))
-        }
-        Err(refusal) => Err(refusal),
+        Err(refusal) if path.exists() => Err(refusal),
+        Err(refusal) if is_a_word(path) => Err(not_a_scenario(&given, builtin, refusal)),
+        Err(refusal) => Err(with_a_similar_file(path, builtin, refusal)),
     };
     Named { file: Some(given.clone()), given, scenario }
 }
@@ -71,8 +73,36 @@ fn is_a_word(path: &Path) -> bool {
 fn not_a_scenario(given: &str, builtin: &[Scenario], refusal: Refusal) -> Refusal {
     let names = builtin.iter().map(Scenario::name);
     let unknown = unknown("scenario", &given.replace('-', "_"), names);
-    let error = anyhow::anyhow!("{unknown}; there is no file of this name either");
+    let error = anyhow::anyhow!("there is no file of this name, and {unknown}");
     Refusal { error, ..refusal }
+}
+
+/// Adds what may have been meant, if a file has a similar name or a built-in scenario has this one.
+fn with_a_similar_file(path: &Path, builtin: &[Scenario], refusal: Refusal) -> Refusal {
+    let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    let meant = match (similar(path), by_name(stem, builtin)) {
+        (Some(file), _) => file.display().to_string(),
+        (None, Some(scenario)) => format!("the built-in {}", scenario.name()),
+        (None, None) => return refusal,
+    };
+    let error = anyhow::anyhow!("{}; did you mean {meant}?", refusal.error);
+    Refusal { error, ..refusal }
+}
+
+/// The file beside this one whose name a typing error would turn into this one's.
+pub(super) fn similar(path: &Path) -> Option<PathBuf> {
+    /// More names than these are not looked at.
+    const MOST: usize = 10_000;
+    let name = path.file_name()?.to_str()?;
+    let directory = path.parent()?;
+    let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let entries = fs::read_dir(here).ok()?.take(MOST).filter_map(Result::ok);
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // A directory has no order of its own.
+    names.sort();
+    nearest(name, names.iter().map(String::as_str).filter(|near| *near != name))
+        .map(|near| directory.join(near))
 }
 
 /// The scenario files in a directory, in the order of their names.
@@ -125,9 +155,44 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     }
 }
 
+/// What stands for stdin where a file is named.
+const STDIN: &str = "-";
+
+/// A history that the user named, and what to call it.
+pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
+    let (name, history) = if path.as_os_str() == STDIN {
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            let what = "stdin is the terminal; send a history in, as in: cat FILE | nodb-trigger";
+            return Err(usage(anyhow::anyhow!("{what}")));
+        }
+        let name = "stdin".to_owned();
+        let history = History::read(&name, &mut stdin.lock());
+        (name, history)
+    } else {
+        let name = path.display().to_string();
+        let history = match open(path) {
+            Ok(file) => History::read(&name, &mut BufReader::new(file)),
+            Err(source) => Err(FileError::Unreadable { file: name.clone(), source }),
+        };
+        (name, history)
+    };
+    history.map(|history| (name, history)).map_err(|error| {
+        let exit = match error {
+            FileError::Unreadable { .. } => Exit::Environment,
+            _ => Exit::Usage,
+        };
+        let is_missing = path != Path::new("-") && !path.exists();
+        let meant = is_missing.then(|| similar(path)).flatten();
+        let meant = meant.map(|near| format!("; did you mean {}?", near.display()));
+        // It says its source itself.
+        Refusal::new(exit, anyhow::anyhow!("{error}{}", meant.unwrap_or_default()))
+    })
+}
+
 /// A file that isn't there, or is no file, was named wrongly; for anything else the environment is
 /// to blame.
-fn unreadable(path: &Path, error: &io::Error) -> Refusal {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
     let exit = match error.kind() {
         NotFound | NotADirectory | IsADirectory | InvalidInput => Exit::Usage,

@@ -8,6 +8,7 @@ use super::progress::Line;
 use super::refusal::{Refusal, environment};
 use super::signals::Signals;
 use super::{remote, say};
+use crate::check::check;
 use crate::clock::WallClock;
 use crate::record::{self, Counts, Ending, Listener, Order, RecordError, Watch};
 use crate::report::large;
@@ -20,10 +21,10 @@ const LIMIT: usize = 2_000_000;
 /// Records until it is ended, then saves and judges what happened.
 pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
-    let server = remote::server(args.redis.as_ref())?;
+    let server = remote::server(args.redis.as_ref(), false)?;
     let runid = args.run.as_deref().map(remote::runid).transpose()?;
-    let output = Output::open(Some(&args.history), true).map_err(environment)?;
-    signals.set_output(output.by_hand());
+    let output = Output::history(Some(&args.history)).map_err(environment)?;
+    signals.set_outputs([output.by_hand()]);
     let clock = Arc::new(WallClock::new(args.duration));
     signals.add_clock(&Time::Wall(Arc::clone(&clock)));
     let watch = Watch::new(runid.as_deref(), &args.patterns);
@@ -40,7 +41,8 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     if !args.quiet {
         recorded.reasons.iter().for_each(|reason| say(&format!("not whole: {reason}")));
         say(&in_words(&recorded.counts));
-        print(&args.history.display().to_string(), &recorded.history, args.format)?;
+        let checked = check(&recorded.history);
+        print(args.history.display().to_string(), &recorded.history, &checked, args.format)?;
     }
     Ok(match recorded.ending {
         Ending::Told | Ending::TimeIsOver => Exit::Success,

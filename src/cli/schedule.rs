@@ -3,7 +3,7 @@
 use super::args::ReplayArgs;
 use super::execute::run_directories;
 use super::input;
-use super::refusal::{Refusal, environment, usage};
+use super::refusal::{Refusal, usage};
 use crate::lock::{HARDENED, Legacy, Protocol, RunGroup, Ttl};
 use crate::runtime::{Model, Schedule};
 use crate::scenario::{Expectation, Scenario, parse_duration, unknown};
@@ -74,12 +74,15 @@ fn read(path: &Path) -> Result<String, Refusal> {
         }
         Ok(_) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(usage(anyhow!("{shown:?} is neither a schedule (v1:...) nor a file")))
+            let meant =
+                input::similar(path).map(|near| format!("; did you mean {}?", near.display()));
+            let meant = meant.unwrap_or_default();
+            Err(usage(anyhow!("{shown:?} is neither a schedule (v1:...) nor a file{meant}")))
         }
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             Err(usage(anyhow!("{shown}: this is no text")))
         }
-        Err(error) => Err(environment(anyhow!("cannot read {shown}: {error}"))),
+        Err(error) => Err(input::unreadable(path, &error)),
     }
 }
 

@@ -13,14 +13,13 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `steps`, `tape`, `stops`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
-//! | `threads`, `coroutines`, `strand`, `volley`, `signals`, `chance` | actors side by side, and who goes first |
+//! | `threads`, `coroutines`, `strand`, `volley`, `signals` | actors side by side, and who goes first |
 //! | `longest` | how long a plan may take |
 //! | `model`, `schedule` | what is explored, and an ordering of it as text |
 //! | `explore` | the orderings, the strategies, the shortest counterexamples |
 //! | `replay` | one ordering again |
 //! | `stage` | what is prepared before a run, and put back after it |
 
-mod chance;
 mod coroutines;
 mod explore;
 mod longest;
@@ -228,9 +227,15 @@ impl World {
         &self.time
     }
 
+    /// Opens a connection for the run itself: no reply is waited for past the run's deadline. What
+    /// is put back afterwards has the whole response time-out.
+    fn connect(&self, db: i64) -> Result<Connection, ServerError> {
+        self.server.connect_on(self.time.clock(), db)
+    }
+
     /// Tells the server what the protocol needs it to know; gives the connection that was used.
     fn prepare(&self) -> Result<Connection, ServerError> {
-        let mut link = self.server.connect(0)?;
+        let mut link = self.connect(0)?;
         let prepared = self.protocol.prepare(&mut link);
         prepared.map_err(|error| ServerError::new(self.explain(&error)))?;
         self.counts_before.get_or_init(|| self.counts());
@@ -263,7 +268,7 @@ impl World {
         // One that did not answer would make us wait for the time-out once more.
         if !self.is_silent() {
             // The server may have gone meanwhile; a new connection tells.
-            match self.server.connect(0) {
+            match self.connect(0) {
                 Ok(mut link) => self.look_at_all(&mut link, "after"),
                 Err(error) => self.fail(error.to_string()),
             }

@@ -1,6 +1,7 @@
 //! A connection to one database of a server, with a record of what passes.
 
-use super::RESPONSE_TIMEOUT;
+use super::exchange::Listener;
+use super::{Exchange, patience};
 use crate::clock::Clock;
 use crate::engine;
 use crate::history::{Moment, Sequence};
@@ -12,7 +13,10 @@ use std::time::Duration;
 /// A connection to one database of a server. It can keep a record of what passes.
 pub struct Connection {
     line: Line,
+    /// Whose deadline bounds the wait for replies.
+    clock: Option<Arc<dyn Clock>>,
     tape: Option<Tape>,
+    listener: Option<Listener>,
 }
 
 pub(super) enum Line {
@@ -32,19 +36,6 @@ struct Tape {
     exchanges: Vec<Exchange>,
 }
 
-/// Some commands and their replies.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// When they were sent.
-    pub sent: Moment,
-    /// When the last reply had come.
-    pub received: Moment,
-    /// The commands, as they were sent.
-    pub commands: Vec<u8>,
-    /// The replies, or how reading them failed.
-    pub replies: RedisResult<Vec<Value>>,
-}
-
 /// A command on its way.
 pub struct Sent {
     at: Moment,
@@ -53,8 +44,14 @@ pub struct Sent {
 }
 
 impl Connection {
-    pub(super) fn new(line: Line) -> Self {
-        Self { line, tape: None }
+    pub(super) fn new(line: Line, clock: Option<Arc<dyn Clock>>) -> Self {
+        Self { line, clock, tape: None, listener: None }
+    }
+
+    /// The same, with somebody who hears what passes from now on.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Keeps a record from now on.
@@ -69,7 +66,7 @@ impl Connection {
 
     /// Hands the connection out and leaves one that answers nothing.
     pub fn lend(&mut self) -> Connection {
-        std::mem::replace(self, Connection::new(Line::Lent))
+        std::mem::replace(self, Connection::new(Line::Lent, None))
     }
 
     /// Sends one command without waiting for its reply, which
@@ -79,7 +76,7 @@ impl Connection {
         let at = self.moment();
         let reply = match &mut self.line {
             Line::Redis(connection) => connection.send_packed_command(command).err().map(Err),
-            _ => Some(self.line.request(command)),
+            _ => Some(self.line.request(command, patience(None))),
         };
         Sent { at, reply }
     }
@@ -89,17 +86,12 @@ impl Connection {
         &mut self,
         command: &[u8],
         sent: Sent,
-        patience: Duration,
+        most: Duration,
     ) -> RedisResult<Value> {
+        let patience = self.patience().min(most);
         let reply = sent.reply.unwrap_or_else(|| match &mut self.line {
             Line::Redis(connection) => {
-                if patience == RESPONSE_TIMEOUT {
-                    return connection.recv_response();
-                }
-                connection.set_read_timeout(Some(patience))?;
-                let reply = connection.recv_response();
-                connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-                reply
+                within(patience, connection, redis::Connection::recv_response)
             }
             _ => Err(unusable("there is no connection to use here")),
         });
@@ -107,8 +99,43 @@ impl Connection {
         reply
     }
 
+    /// Subscribes to channels by patterns, and calls `heard` for each message, and also whenever
+    /// none came for this long, until that says no.
+    pub fn listen(
+        &mut self,
+        patterns: &[String],
+        patience: Duration,
+        heard: &mut dyn FnMut(bool) -> bool,
+    ) -> RedisResult<()> {
+        let Line::Redis(connection) = &mut self.line else {
+            return Err(unusable("there is no connection to listen on here"));
+        };
+        let mut messages = connection.as_pubsub();
+        messages.set_read_timeout(Some(patience))?;
+        for pattern in patterns {
+            messages.psubscribe(pattern)?;
+        }
+        let mut is_message = false;
+        while heard(is_message) {
+            is_message = match messages.get_message() {
+                Ok(_) => true,
+                Err(error) if error.is_timeout() => false,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        patience(self.clock.as_deref())
+    }
+
     fn moment(&self) -> Moment {
-        self.tape.as_ref().map(|tape| tape.sequence.moment(&*tape.clock)).unwrap_or_default()
+        match (&self.tape, &self.listener) {
+            (Some(tape), _) => tape.sequence.moment(&*tape.clock),
+            (None, Some(listener)) => listener.sequence.moment(&*listener.clock),
+            (None, None) => Moment::default(),
+        }
     }
 
     fn keep(
@@ -117,19 +144,28 @@ impl Connection {
         commands: &[u8],
         replies: impl FnOnce() -> RedisResult<Vec<Value>>,
     ) {
+        if self.tape.is_none() && self.listener.is_none() {
+            return;
+        }
         let received = self.moment();
+        let (commands, replies) = (commands.to_vec(), replies());
+        let exchange = Exchange { sent, received, commands, replies };
+        if let Some(listener) = &self.listener {
+            (listener.hear)(&exchange);
+        }
         if let Some(tape) = &mut self.tape {
-            let (commands, replies) = (commands.to_vec(), replies());
-            tape.exchanges.push(Exchange { sent, received, commands, replies });
+            tape.exchanges.push(exchange);
         }
     }
 }
 
 impl Line {
-    fn request(&mut self, command: &[u8]) -> RedisResult<Value> {
+    fn request(&mut self, command: &[u8], patience: Duration) -> RedisResult<Value> {
         match self {
             Line::Embedded(connection) => connection.req_packed_command(command),
-            Line::Redis(connection) => connection.req_packed_command(command),
+            Line::Redis(connection) => {
+                within(patience, connection, |connection| connection.req_packed_command(command))
+            }
             Line::Lent => Err(unusable("there is no connection to use here")),
             Line::GivenUp => Err(given_up()),
         }
@@ -140,11 +176,14 @@ impl Line {
         commands: &[u8],
         offset: usize,
         count: usize,
+        patience: Duration,
     ) -> RedisResult<Vec<Value>> {
         match self {
             Line::Embedded(connection) => connection.req_packed_commands(commands, offset, count),
             Line::Redis(connection) => {
-                let replies = exchange(connection, commands, offset, count);
+                let replies = within(patience, connection, |connection| {
+                    exchange(connection, commands, offset, count)
+                });
                 if replies.as_ref().is_err_and(RedisError::is_timeout) {
                     *self = Line::GivenUp;
                 }
@@ -161,8 +200,24 @@ fn unusable(why: &'static str) -> RedisError {
 }
 
 fn given_up() -> RedisError {
-    let late = io::Error::new(io::ErrorKind::TimedOut, "an earlier command had no answer in time");
+    let late = io::Error::new(io::ErrorKind::TimedOut, "did not answer an earlier command in time");
     RedisError::from(late)
+}
+
+/// Talks to a server that may take so long for a reply.
+fn within<T>(
+    patience: Duration,
+    connection: &mut redis::Connection,
+    talk: impl FnOnce(&mut redis::Connection) -> RedisResult<T>,
+) -> RedisResult<T> {
+    connection.set_read_timeout(Some(patience))?;
+    talk(connection).map_err(|error| {
+        if !error.is_timeout() {
+            return error;
+        }
+        let late = format!("did not answer within {patience:?}; is it stopped or overloaded?");
+        io::Error::new(io::ErrorKind::TimedOut, late).into()
+    })
 }
 
 /// Sends several commands at once and reads their replies. The library's own way waits for each
@@ -192,7 +247,7 @@ fn exchange(
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         let sent = self.moment();
-        let reply = self.line.request(command);
+        let reply = self.line.request(command, self.patience());
         self.keep(sent, command, || reply.clone().map(|reply| vec![reply]));
         reply
     }
@@ -204,7 +259,7 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let sent = self.moment();
-        let replies = self.line.requests(commands, offset, count);
+        let replies = self.line.requests(commands, offset, count, self.patience());
         self.keep(sent, commands, || replies.clone());
         replies
     }

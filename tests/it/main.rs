@@ -2,7 +2,9 @@
 
 mod check;
 mod check_file;
+mod chromium;
 mod cli;
+mod comfort;
 mod commands;
 mod conformance;
 mod directory;
@@ -11,12 +13,17 @@ mod hazards;
 mod layers;
 mod middleman;
 mod outcomes;
+mod pictures;
 mod program;
 mod readme;
 mod record;
+mod recovery;
 mod redis_server;
 mod replay;
 mod seed;
+mod session;
 mod signals;
+mod status;
+mod timeline;
 mod weather;
 mod wire;

@@ -23,6 +23,7 @@ pub struct RedisServer {
     process: Child,
     port: u16,
     dir: TempDir,
+    args: Vec<String>,
 }
 
 impl RedisServer {
@@ -39,8 +40,15 @@ impl RedisServer {
 
     fn try_start(port: u16, args: &[&str]) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("nodb-redis-").tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|word| word.to_string()).collect();
+        let process = Self::spawn(port, &dir, &args);
+        let mut server = Self { process, port, dir, args };
+        server.becomes_ready().then_some(server)
+    }
+
+    fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Child {
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let process = Command::new("redis-server")
+        Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             .arg("--dir")
@@ -52,19 +60,29 @@ impl RedisServer {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap();
-        let mut server = Self { process, port, dir };
+            .unwrap()
+    }
+
+    /// Waits for it; false if somebody else has its port.
+    fn becomes_ready(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        while !server.is_ready() {
-            if server.process.try_wait().unwrap().is_some() {
-                let log = server.log();
+        while !self.is_ready() {
+            if self.process.try_wait().unwrap().is_some() {
+                let log = self.log();
+                let args = &self.args;
                 assert!(log.contains("Address already in use"), "redis-server {args:?}: {log}");
-                return None;
+                return false;
             }
-            assert!(Instant::now() < deadline, "redis-server {args:?}: {}", server.log());
+            assert!(Instant::now() < deadline, "redis-server {:?}: {}", self.args, self.log());
             thread::sleep(Duration::from_millis(2));
         }
-        Some(server)
+        true
+    }
+
+    /// Starts it again after [`kill`](Self::kill), at the same address and empty.
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(self.port, &self.dir, &self.args);
+        assert!(self.becomes_ready(), "somebody took port {} meanwhile", self.port);
     }
 
     /// Asked through its own socket file, so that nobody else who took the port can answer.
@@ -143,19 +161,6 @@ impl RedisServer {
         crate::program::send_signal(self.pid(), rustix::process::Signal::CONT);
     }
 
-    /// Starts it anew on the same port, empty, after [`kill`](Self::kill).
-    pub fn restart(&mut self) {
-        let port = self.port;
-        let again = (0..100).find_map(|_| {
-            let again = Self::try_start(port, &[]);
-            if again.is_none() {
-                thread::sleep(Duration::from_millis(20));
-            }
-            again
-        });
-        *self = again.expect("the port is free again");
-    }
-
     /// Ends the server at once, as a crash would.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
@@ -187,12 +192,18 @@ pub fn available(test: &str, version: &str) -> bool {
         Some(found) => format!("needs redis-server {version}, found {found}"),
         None => "no redis-server on the PATH".to_owned(),
     };
+    leave_out(test, &what);
+    false
+}
+
+/// Says on stderr that `test` is left out because something is missing, or panics if nothing may be:
+/// `NODB_REQUIRE_REDIS=1` asks for all that tests need beside the program, not for Redis alone.
+pub fn leave_out(test: &str, what: &str) {
     assert!(std::env::var_os("NODB_REQUIRE_REDIS").is_none_or(|v| v != "1"), "{test}: {what}");
     // The handle, not the macro: what eprintln! says, cargo test hides if the test passes. In one
     // write, on a line of its own, because the harness is writing to the same terminal.
     let line = format!("\nleft out: {test} ({what})\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
-    false
 }
 
 /// A [`RedisServer`] with these arguments; without Redis, the calling test ends here and is named.
