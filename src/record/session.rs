@@ -65,9 +65,6 @@ pub enum RecordError {
         /// How they have to be set.
         needed: String,
     },
-    /// It was over before it began.
-    #[error("interrupted before the recording began")]
-    Interrupted,
 }
 
 /// Why a recording ended.
