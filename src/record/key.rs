@@ -5,6 +5,11 @@
 //! not: then the key is followed in several *worlds*, one for each moment at which the lease may have
 //! ended, until what the clients do next tells which of them is the real one.
 
+mod world;
+
+use std::collections::HashSet;
+use world::{Entry, Past, World, doubt};
+
 /// The position of an observation.
 pub(super) type Id = usize;
 
@@ -12,17 +17,18 @@ pub(super) type Id = usize;
 /// which the server must have stood still between reading its clock and stamping the command makes
 /// it less likely by 1.
 const UNLIKELY: u32 = 10_000;
-/// A standstill that is possible on any busy machine: what rests on less is undecided.
-const STANDSTILL: u32 = 20;
-/// When so many commands wait for a decision, longer standstills are no longer thought of.
+/// By how much one world must be likelier than another to be taken for the real one. What rests on
+/// less is undecided: a busy machine may stand still for seconds.
+const CLEAR: u32 = UNLIKELY / 2;
+/// When so many commands wait for a decision, worlds in which the same holds now become one.
 const LONG_LOG: usize = 2000;
-/// So many worlds are enough; the least likely are given up.
+/// So many worlds are enough: more become one where the same holds now.
 const MOST_WORLDS: usize = 1024;
 /// After so many further commands about the key, a doubt about what was before them is given up.
 const OLDEST: usize = 20_000;
 /// How many milliseconds after its end a lease is over though the server did not say so.
 const FORGOTTEN: i64 = 1000;
-/// So many commands may wait for a decision.
+/// So many commands may wait for a decision: then the likeliest world is taken.
 const LONGEST_LOG: usize = 8192;
 
 /// What a command did to a key.
@@ -131,108 +137,6 @@ pub(super) struct Held {
     pub until: Option<When>,
 }
 
-/// A command in a world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    id: Id,
-    client: u32,
-    outcome: Outcome,
-    is_attempt: bool,
-}
-
-/// One way in which it may have gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct World {
-    held: Option<Held>,
-    against: u32,
-    log: Vec<Entry>,
-}
-
-impl World {
-    fn do_it(&mut self, deed: Deed, now: When, id: Id) -> Outcome {
-        let (held, before) = (self.held, self.held.and_then(|held| held.until));
-        let mut write = |end: End| {
-            let until = end.when(now, before);
-            self.held = Some(Held { by: id, until });
-        };
-        match (deed, held) {
-            (Deed::Take(_), Some(_)) => Outcome::Refused,
-            (Deed::Put { only_if_held: true, .. }, None) => Outcome::Nothing,
-            (Deed::Take(end) | Deed::Put { end, .. }, None) => {
-                write(end);
-                Outcome::Took
-            }
-            (Deed::Put { end, .. }, Some(held)) => {
-                write(end);
-                Outcome::Replaced(held.by)
-            }
-            (Deed::Read, held) => Outcome::Saw(held.map(|held| held.by)),
-            (Deed::Delete | Deed::Expire(_), None) => Outcome::Nothing,
-            (Deed::Expire(end), Some(held)) if !end.is_over(now) => {
-                self.held = Some(Held { by: held.by, until: end.when(now, before) });
-                Outcome::Extended(held.by)
-            }
-            (Deed::Delete | Deed::Expire(_), Some(held)) => {
-                self.held = None;
-                Outcome::Deleted(held.by)
-            }
-        }
-    }
-
-    /// The last attempt of a client to take the key that is still open to doubt.
-    fn attempt(&self, client: u32) -> Option<&Entry> {
-        self.log.iter().rev().find(|entry| entry.client == client && entry.is_attempt)
-    }
-
-    /// What was done by this observation, if that is open to doubt.
-    fn outcome(&self, id: Id) -> Option<Outcome> {
-        self.log.iter().rev().find(|entry| entry.id == id).map(|entry| entry.outcome)
-    }
-}
-
-/// A doubt about what was done before, when who holds the key now is certain: what the clients do
-/// later may still end it.
-#[derive(Debug)]
-struct Past {
-    worlds: Vec<World>,
-    age: usize,
-}
-
-impl Past {
-    /// Whether one world is clearly the likeliest.
-    fn is_clear(&mut self) -> bool {
-        self.worlds.sort_by_key(|world| world.against);
-        match self.worlds.as_slice() {
-            [first, second, ..] => second.against >= first.against + UNLIKELY / 2,
-            _ => true,
-        }
-    }
-
-    /// The likeliest world's outcomes, and how many of them rest on nothing but the time. What a
-    /// read found is then left open: it changed nothing.
-    fn decide(mut self) -> (Decided, u64) {
-        let is_clear = self.is_clear();
-        let close = self.worlds.first().map_or(0, |first| first.against + STANDSTILL);
-        let Some((first, others)) = self.worlds.split_first() else { return (Vec::new(), 0) };
-        let others = || others.iter().filter(|other| other.against < close && !is_clear);
-        let is_open = |at: usize, entry: &Entry| {
-            others().any(|other| other.log.get(at).is_some_and(|same| same != entry))
-        };
-        let mut undecided = 0;
-        let mut decided = Decided::new();
-        for (at, entry) in first.log.iter().enumerate() {
-            match entry.outcome {
-                Outcome::Saw(_) if is_open(at, entry) => {}
-                outcome => {
-                    undecided += u64::from(is_open(at, entry));
-                    decided.push((entry.id, outcome));
-                }
-            }
-        }
-        (decided, undecided)
-    }
-}
-
 /// A key that is followed.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -242,6 +146,10 @@ pub(super) struct Key {
     tells_expiry: bool,
     /// The script that touched it last: no lease ends while it runs.
     script: Option<u32>,
+    /// What was done otherwise in a world that was given up for want of room.
+    doubted: HashSet<Id>,
+    /// Whether somebody else may hold the key now: the world in which it is so was given up.
+    is_astray: bool,
     /// How many outcomes rest on nothing but the time that is most likely.
     pub undecided: u64,
     /// How often what the clients did fitted no world.
@@ -273,6 +181,8 @@ impl Key {
             pasts: Vec::new(),
             tells_expiry,
             script: None,
+            doubted: HashSet::new(),
+            is_astray: false,
             undecided: 0,
             contradictions: 0,
         }
@@ -313,6 +223,11 @@ impl Key {
             let outcome = world.do_it(deed, now, id);
             world.log.push(Entry { id, client, outcome, is_attempt });
         }
+        if self.is_astray {
+            self.doubted.insert(id);
+            // After these it is the same whoever held it.
+            self.is_astray = !matches!(deed, Deed::Delete | Deed::Put { only_if_held: false, .. });
+        }
         self.decide()
     }
 
@@ -321,6 +236,7 @@ impl Key {
         for world in &mut self.worlds {
             world.held = None;
         }
+        self.is_astray = false;
         self.decide()
     }
 
@@ -403,10 +319,13 @@ impl Key {
         let mut ended = Vec::new();
         for world in &mut self.worlds {
             let Some(Held { by, until: Some(until) }) = world.held else { continue };
-            // Somebody may have switched the notifications off.
+            // Where somebody has switched the notifications off, that is said, and no more relied on.
             let late = if self.tells_expiry { FORGOTTEN } else { 0 };
             if now.low > until.high.saturating_add(late) {
                 world.held = None;
+                if std::mem::take(&mut self.tells_expiry) {
+                    self.contradictions += 1;
+                }
             } else if now.high > until.low && !self.tells_expiry {
                 let late = now.nominal.saturating_sub(until.nominal);
                 let mut gone = World { held: None, ..world.clone() };
@@ -439,14 +358,17 @@ impl Key {
         let mut decided = Decided::new();
         if let [world] = self.worlds.as_mut_slice() {
             world.against = 0;
-            decided.extend(world.log.drain(..).map(|entry| (entry.id, entry.outcome)));
+            for entry in world.log.drain(..) {
+                self.undecided += u64::from(self.doubted.remove(&entry.id));
+                decided.push((entry.id, entry.outcome));
+            }
         }
         let is_over = |past: &mut Past| {
             past.age += 1;
             past.is_clear() || past.age > OLDEST
         };
         for past in self.pasts.extract_if(.., is_over) {
-            let (outcomes, undecided) = past.decide();
+            let (outcomes, undecided) = past.decide(&mut self.doubted);
             decided.extend(outcomes);
             self.undecided += undecided;
         }
@@ -457,14 +379,30 @@ impl Key {
     fn give_up(&mut self) {
         self.worlds.sort_by_key(|world| world.against);
         let best = self.worlds.first().map_or(0, |world| world.against);
+        self.worlds.retain(|world| world.against < best + 2 * UNLIKELY);
         let longest = self.worlds.first().map_or(0, |world| world.log.len());
-        let margin = if longest > LONG_LOG { STANDSTILL } else { 2 * UNLIKELY };
-        self.worlds.retain(|world| world.against < best + margin);
+        if longest > LONG_LOG || self.worlds.len() > MOST_WORLDS {
+            self.unite();
+        }
         let most = if longest > LONGEST_LOG { 1 } else { MOST_WORLDS };
-        let close = |world: &&World| world.against < best + STANDSTILL;
-        let given_up = self.worlds.get(most..).unwrap_or_default().iter().filter(close).count();
-        self.undecided += u64::try_from(given_up).unwrap_or(u64::MAX);
-        self.worlds.truncate(most);
+        let Some((kept, rest)) = self.worlds.split_at_checked(most) else { return };
+        if let Some(first) = kept.first().filter(|_| !rest.is_empty()) {
+            rest.iter().for_each(|world| doubt(&mut self.doubted, first, world));
+            self.is_astray = true;
+            self.worlds.truncate(most);
+        }
+    }
+
+    /// Makes one of the worlds that differ only in what was done before.
+    fn unite(&mut self) {
+        let mut kept: Vec<World> = Vec::new();
+        for world in self.worlds.drain(..) {
+            match kept.iter().find(|kept| kept.held == world.held) {
+                Some(same) => doubt(&mut self.doubted, same, &world),
+                None => kept.push(world),
+            }
+        }
+        self.worlds = kept;
     }
 
     /// Nothing more will come: the likeliest world is taken.
@@ -477,3 +415,6 @@ impl Key {
         self.decide()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,10 @@
 //! seen: whose connection it was (the payload's owner stands for it), attempts that were refused, and
 //! a value that was gone again before it was looked at.
 
+use super::hear::{Heard, hear};
 use super::look::{notifications, scan};
 use super::model::Model;
-use super::session::{
-    BACK_OFF, Ending, Heard, Listener, Order, POLL, RecordError, Recorded, finish, hear,
-};
+use super::session::{BACK_OFF, Ending, Listener, Order, POLL, RecordError, Recorded, finish};
 use crate::clock::{Clock, Stopped};
 use crate::server::ServerError;
 use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
@@ -33,8 +32,9 @@ pub fn record_light(
     let mut gaps = Vec::new();
     let mut light = attach(order, clock, &mut model)?;
     listener.say(
-        "recording what changes, by keyspace notifications: who does it, attempts that are \
-         refused, and what lasts less than a look takes are not seen",
+        "recording with --light, by keyspace notifications, which cost the server little: who \
+         does it, attempts that are refused, reads, and what lasts less than a look takes are not \
+         seen",
     );
     let ending = 'recording: loop {
         let lost = match follow(&mut light, order, clock, &mut model, listener) {

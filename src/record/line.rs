@@ -9,6 +9,11 @@ pub(super) enum Source {
     Script,
 }
 
+/// Whether a client came over a Unix socket: all of its clients have the same address.
+pub(super) fn is_socket(address: &str) -> bool {
+    address.starts_with("unix:")
+}
+
 /// A command that the server ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {

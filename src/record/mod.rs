@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `session` | attaches to the server, and attaches anew when it goes away |
+//! | `hear` | the connection that listens |
 //! | `light` | the same by keyspace notifications only |
 //! | `look` | looks at keys without changing anything |
 //! | [`Watch`] | which keys |
@@ -14,6 +15,7 @@
 //! | `tell`, `unit`, `reigns` | from what was seen to a history |
 
 mod act;
+mod hear;
 mod key;
 mod light;
 mod line;
@@ -24,10 +26,10 @@ mod reigns;
 mod seen;
 mod session;
 mod tell;
+mod unit;
 mod watch;
 
 pub use light::record_light;
 pub use model::Counts;
 pub use session::{Ending, Listener, Order, RecordError, Recorded, record};
 pub use watch::Watch;
-mod unit;

@@ -5,7 +5,7 @@ mod scripts;
 
 use super::act::{Act, Until, acts};
 use super::key::{Deed, End, Id, Key, Outcome, When, Whose};
-use super::line::{Line, Source};
+use super::line::{Line, Source, is_socket};
 use super::seen::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::watch::Watch;
 use crate::lock::Payload;
@@ -334,6 +334,10 @@ impl Model {
     /// The server says that a lease has ended.
     pub fn expired(&mut self, key: &[u8]) {
         let Some(lock) = self.keys.get(key).copied() else { return };
+        // No lease ends within a script, so one that has read the key is over by now.
+        if self.running.as_ref().is_some_and(|running| running.read.contains(&lock)) {
+            self.end_script();
+        }
         let Some(state) = self.states.get_mut(lock) else { return };
         let decided = state.key.as_mut().map(Key::expired).unwrap_or_default();
         self.settle(lock, decided);
@@ -361,11 +365,13 @@ impl Model {
         self.counts.held = held;
         let found = |one: &Observation| matches!(one.what, What::Found { .. });
         let found = self.seen.observations.iter().filter(|one| found(one)).count();
+        let sockets = self.seen.clients.iter().filter(|client| is_socket(&client.address)).count();
         let ignored = self.states.iter().filter(|state| state.is_ignored).count();
         let counts = &self.counts;
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let reasons = [
             (number(found), "locks were held when they were first looked at"),
+            (number(sockets), "socket has many clients, which all have its address"),
             (number(ignored), "watched keys could not be read"),
             (counts.undecided, "outcomes near the end of a lease are only likely"),
             (counts.contradictions, "times what clients did fitted nothing that can have happened"),

@@ -4,7 +4,8 @@
 //! stream of the first, so each look has its exact place among the commands of all others, and
 //! nothing is lost between looking and listening.
 
-use super::line::{Line, Source};
+use super::hear::{Heard, hear, listen, parsed};
+use super::line::{Line, Source, is_socket};
 use super::look::{Look, has_expired, look_at, notifications, scan};
 use super::model::{Counts, Model};
 use super::tell::{Frame, tell};
@@ -12,20 +13,23 @@ use super::watch::Watch;
 use crate::clock::{Clock, Stopped};
 use crate::history::History;
 use crate::server::{Server, ServerError};
-use redis::{ErrorKind, ProtocolVersion, PushKind, RedisError, Value};
-use redis::{ServerErrorKind, cmd};
+use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How many lines may wait to be read.
-const WAITING: usize = 1 << 16;
 /// How long the stream may be silent before the clock is asked.
 pub(super) const POLL: Duration = Duration::from_millis(50);
-/// How often it is made sure that the server is there.
-const BEAT: Duration = Duration::from_secs(1);
+/// How often the server is asked whether it is there. Each answer stands in the stream with its
+/// time, so this is also how exactly the time is known of what comes after a silence.
+const BEAT: Duration = Duration::from_millis(50);
+/// How often what is counted is told.
+const TELLING: Duration = Duration::from_secs(1);
+/// How often clients are asked for their names.
+const NAMING: Duration = Duration::from_secs(5);
+/// How far the stream may be behind before that is said.
+const LATE: Duration = Duration::from_secs(5);
 /// How long the stream may take to show what was just done.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How many keys are looked at together.
@@ -110,9 +114,6 @@ pub struct Order<'a> {
     pub limit: usize,
 }
 
-/// What comes over the listening connection.
-pub(super) type Heard = Result<Value, RedisError>;
-
 /// Records until the clock is stopped or its deadline comes.
 pub fn record(
     order: &Order<'_>,
@@ -127,9 +128,10 @@ pub fn record(
         gaps: Vec::new(),
         last: 0,
         began: 0,
+        heard_at: Duration::ZERO,
     };
     let mut attached = session.attach()?;
-    session.greet(&mut attached);
+    session.greet(&attached);
     let ending = loop {
         match session.follow(&mut attached) {
             Ok(ending) => break ending,
@@ -157,6 +159,8 @@ struct Session<'a> {
     /// The time stamps of the first and the last line.
     began: u64,
     last: u64,
+    /// When the stream last showed what was done here.
+    heard_at: Duration,
 }
 
 /// Both connections.
@@ -165,10 +169,36 @@ struct Attached {
     look: redis::Connection,
     /// The looking connection's address.
     own: String,
+    /// Whether the server says when a lease ends.
+    tells: bool,
     /// What it found and the stream has not shown yet: value and TTL.
     found: HashMap<Vec<u8>, Option<Look>>,
     role: String,
     is_cluster: bool,
+}
+
+impl Attached {
+    /// Whether the looking connection did it. All clients of a socket have the same address.
+    fn is_own(&self, line: &Line) -> bool {
+        if !matches!(&line.source, Source::Client(address) if *address == self.own) {
+            return false;
+        }
+        let [name, rest @ ..] = line.arguments.as_slice() else { return false };
+        !is_socket(&self.own)
+            || match name.to_ascii_uppercase().as_slice() {
+                b"PTTL" => rest.first().is_some_and(|key| self.found.contains_key(key)),
+                name => [&b"PING"[..], b"ECHO", b"SCAN", b"INFO"].contains(&name),
+            }
+    }
+}
+
+/// Whether so much time has passed since the last time.
+fn is_time(last: &mut Option<Duration>, now: Duration, each: Duration) -> bool {
+    let is_time = last.is_none_or(|last| now.saturating_sub(last) >= each);
+    if is_time {
+        *last = Some(now);
+    }
+    is_time
 }
 
 impl<'a> Session<'a> {
@@ -181,14 +211,19 @@ impl<'a> Session<'a> {
         let (role, is_cluster) =
             (if says("role:slave") { "replica" } else { "primary" }, says("cluster_enabled:1"));
         let settings = notifications(&mut look);
-        let tells = role == "primary" && settings.contains('E') && has_expired(&settings);
-        let (listen, tells) = self.listen(tells)?;
+        // Older ones show a command before the end of the lease that it came upon.
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
+        let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+        let tells = role == "primary" && major.is_some_and(|major| major >= 7);
+        let tells = tells && settings.contains('E') && has_expired(&settings);
+        let (listen, tells) = listen(server, tells)?;
         self.model.tells_expiry(tells);
         let heard = hear(listen);
         let mut attached = Attached {
             heard,
             look,
             own: String::new(),
+            tells,
             found: HashMap::new(),
             role: role.into(),
             is_cluster,
@@ -210,44 +245,6 @@ impl<'a> Session<'a> {
         }
         self.model.has_looked();
         Ok(attached)
-    }
-
-    /// Opens the listening connection; says whether it also tells when a lease ends.
-    fn listen(&self, tells: bool) -> Result<(redis::Connection, bool), RecordError> {
-        let server = self.order.server;
-        let mut connection = match server.open_raw(ProtocolVersion::RESP3) {
-            Ok(connection) => connection,
-            // Older than RESP3.
-            Err(_) => server.open_raw(ProtocolVersion::RESP2)?,
-        };
-        let explain = |error: RedisError| RecordError::Server(server.explain(&error));
-        let tells = tells && self.subscribe(&mut connection).map_err(explain)?;
-        connection.send_packed_command(&cmd("MONITOR").get_packed_command()).map_err(explain)?;
-        loop {
-            match connection.recv_response().map_err(explain)? {
-                Value::Okay => break,
-                Value::ServerError(error) => {
-                    let error = RedisError::from(error);
-                    if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) {
-                        let answer = error.detail().unwrap_or("NOPERM").to_owned();
-                        let server = server.name().to_owned();
-                        return Err(RecordError::NoMonitor { server, answer });
-                    }
-                    return Err(explain(error));
-                }
-                _ => {}
-            }
-        }
-        connection.set_read_timeout(None).map_err(explain)?;
-        Ok((connection, tells))
-    }
-
-    /// Asks for the ends of leases on the same connection, so that they have their place in the
-    /// stream.
-    fn subscribe(&self, connection: &mut redis::Connection) -> Result<bool, RedisError> {
-        let subscribe = cmd("SUBSCRIBE").arg("__keyevent@0__:expired").get_packed_command();
-        connection.send_packed_command(&subscribe)?;
-        Ok(matches!(connection.recv_response()?, Value::Push { kind: PushKind::Subscribe, .. }))
     }
 
     /// Sets a mark into the stream and keeps everything that comes before it.
@@ -288,8 +285,9 @@ impl<'a> Session<'a> {
     fn follow(&mut self, attached: &mut Attached) -> Result<Ending, ServerError> {
         let server = self.order.server;
         let explain = |error: RedisError| server.explain(&error);
-        let mut beat: Option<Duration> = None;
-        let mut beats: u64 = 0;
+        let start = self.clock.now();
+        let (mut beat, mut told, mut named) = (None, None, None);
+        self.heard_at = start;
         loop {
             match self.clock.check() {
                 Err(stopped) => {
@@ -303,14 +301,15 @@ impl<'a> Session<'a> {
                 Ok(()) => {}
             }
             let now = self.clock.now();
-            if beat.is_none_or(|beat| now.saturating_sub(beat) >= BEAT) {
-                beat = Some(now);
-                beats += 1;
-                if beats % 5 == 1 {
-                    self.name_clients(attached);
-                }
+            if is_time(&mut named, now, NAMING) {
+                self.name_clients(attached);
+            }
+            if is_time(&mut beat, now, BEAT) {
                 cmd("PING").exec(&mut attached.look).map_err(explain)?;
+            }
+            if is_time(&mut told, now, TELLING) {
                 self.listener.counts(&self.model.counts());
+                self.say_if_late(now);
             }
             match attached.heard.recv_timeout(POLL) {
                 Ok(heard) => self.take(attached, heard.map_err(explain)?),
@@ -324,6 +323,17 @@ impl<'a> Session<'a> {
                 let Ok(heard) = attached.heard.try_recv() else { break };
                 self.take(attached, heard.map_err(explain)?);
             }
+        }
+    }
+
+    /// Says, once in a while, that the stream is far behind the server.
+    fn say_if_late(&mut self, now: Duration) {
+        if now.saturating_sub(self.heard_at) > LATE {
+            self.listener.say(
+                "the server does more than can be read here, or a value is very large; what \
+                 comes is late",
+            );
+            self.heard_at = now;
         }
     }
 
@@ -359,9 +369,10 @@ impl<'a> Session<'a> {
         if self.began == 0 {
             self.began = line.at;
         }
-        if line.source != Source::Client(attached.own.clone()) {
+        if !attached.is_own(line) {
             return self.model.line(line);
         }
+        self.heard_at = self.clock.now();
         if let [name, key] = line.arguments.as_slice()
             && name.eq_ignore_ascii_case(b"PTTL")
         {
@@ -393,7 +404,23 @@ impl<'a> Session<'a> {
     }
 
     /// Says what the recording shows and what it doesn't.
-    fn greet(&mut self, attached: &mut Attached) {
+    fn greet(&mut self, attached: &Attached) {
+        self.listener.say(
+            "recording with MONITOR: the server sends every command of every client here, which \
+             slows it while this lasts; --light costs less, and shows less",
+        );
+        if !attached.tells && attached.role == "primary" {
+            self.listener.say(
+                "the server does not say when a lease ends, so what is done near that moment may \
+                 stay undecided; from Redis 7 on it says so with CONFIG SET \
+                 notify-keyspace-events Ex",
+            );
+        }
+        if is_socket(&attached.own) {
+            self.listener.say(
+                "all clients of its Unix socket have the same address, so they are told as one",
+            );
+        }
         if attached.is_cluster {
             self.listener.say("this is one node of a cluster: locks on other nodes are not seen");
         }
@@ -455,29 +482,4 @@ pub(super) fn finish(
     let (history, more) = tell(&seen, &frame);
     reasons.extend(more);
     Recorded { history, counts, ending, reasons }
-}
-
-/// The lines that come over a connection, read by a thread of their own: it ends with the
-/// connection.
-pub(super) fn hear(mut connection: redis::Connection) -> Receiver<Heard> {
-    let (sender, receiver): (SyncSender<Heard>, _) = sync_channel(WAITING);
-    let read = move || {
-        loop {
-            let heard = connection.recv_response();
-            let is_over = heard.is_err();
-            if sender.send(heard).is_err() || is_over {
-                return;
-            }
-        }
-    };
-    // Without a thread the receiver says that the connection was lost.
-    let _ = thread::Builder::new().name("monitor".into()).spawn(read);
-    receiver
-}
-
-fn parsed(heard: &Value) -> Option<Line> {
-    match heard {
-        Value::SimpleString(text) => Line::parse(text),
-        _ => None,
-    }
 }

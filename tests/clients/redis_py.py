@@ -4,7 +4,8 @@ Usage: redis_py.py PORT CLIENTS ROUNDS KEY...
 
 Each client is a thread with a connection of its own. It asks for a lock, sometimes waiting for it,
 sometimes not; holds it for less than its lease, or now and then for longer; and gives it back. Each
-thing that it did is a line of JSON on stdout when all have ended, in the order of its client.
+attempt (with the token that it was given) and each deletion is a line of JSON on stdout when all
+have ended.
 """
 
 import json
@@ -14,6 +15,7 @@ import threading
 import time
 
 import redis
+from redis.lock import Lock
 from redis.exceptions import LockNotOwnedError
 
 LEASE = 0.06
@@ -22,34 +24,39 @@ LEASE = 0.06
 def client(port, number, rounds, keys, log, start):
     connection = redis.Redis(port=port, single_connection_client=True)
     connection.client_setname(f"python-{number}")
+    address = connection.client_info()["addr"]
+
+    def did(what, key, token=None):
+        log.append({"did": what, "address": address, "key": key, "token": token})
+
+    class Logged(Lock):
+        def do_acquire(self, token):
+            got = super().do_acquire(token)
+            did("try", self.name, token.decode() if got else None)
+            return got
+
     chance = random.Random(number)
     start.wait()
     for _ in range(rounds):
         key = chance.choice(keys)
-        lock = connection.lock(key, timeout=LEASE, sleep=0.005, thread_local=False)
+        lock = connection.lock(
+            key, timeout=LEASE, sleep=0.005, thread_local=False, lock_class=Logged
+        )
         waits = chance.random() < 0.5
-        got = lock.acquire(blocking=waits, blocking_timeout=0.5 if waits else None)
-        token = lock.local.token.decode() if got else None
-        log.append({"did": "acquire", "client": number, "key": key, "got": got, "token": token})
-        if not got:
+        if not lock.acquire(blocking=waits, blocking_timeout=0.5 if waits else None):
             time.sleep(chance.random() * 0.01)
             continue
         # One in eight outlasts its lease; some end very close to it.
         kind = chance.random()
         hold = LEASE * (1.0 + chance.random() * 0.3) if kind < 0.125 else chance.random() * 0.01
         time.sleep(hold)
-        if kind > 0.9:
-            try:
-                lock.extend(LEASE, replace_ttl=True)
-                log.append({"did": "extend", "client": number, "key": key, "token": token, "got": True})
-            except LockNotOwnedError:
-                log.append({"did": "extend", "client": number, "key": key, "token": token, "got": False})
         try:
+            if kind > 0.9:
+                lock.extend(LEASE, replace_ttl=True)
             lock.release()
-            released = True
+            did("delete", key)
         except LockNotOwnedError:
-            released = False
-        log.append({"did": "release", "client": number, "key": key, "got": released, "token": token})
+            pass
 
 
 def main():
