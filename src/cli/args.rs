@@ -9,12 +9,14 @@ mod explore;
 mod flags;
 mod replay;
 mod scenario;
+mod serve;
 
 pub use commands::{CatalogueFormat, CheckFormat, Request, RunArgs};
 pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 pub use flags::{Color, DEFAULT_DIRECTORY, Format, LockProtocol, ReportOptions, RunOptions};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
+pub use serve::ServeArgs;
 
 use super::exit::Exit;
 use super::redact::redact;

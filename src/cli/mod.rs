@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `serve` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -39,6 +39,7 @@ mod repeat;
 mod replay;
 mod run;
 mod schedule;
+mod serve;
 mod show;
 mod signals;
 mod staged;
@@ -46,7 +47,7 @@ mod tasks;
 pub mod terminal;
 mod validate;
 
-pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
+pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, ServeArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
@@ -84,6 +85,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
         Request::Check { file, format } => check::judge(file, *format),
+        Request::Serve(args) => serve::serve(args),
     }
 }
 

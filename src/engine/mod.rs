@@ -27,6 +27,7 @@ mod image;
 mod keyspace;
 mod resp;
 mod scripting;
+pub mod server;
 mod session;
 
 pub use image::Image;
@@ -179,7 +180,7 @@ impl Connection {
             let argv = request.argv();
             // Redis skips an empty request without an answer.
             if !argv.is_empty() {
-                return Ok(Some(self.call(|call| call.answer(argv, raw))));
+                return Ok(Some(self.call(|call| call.answer(argv, Some(raw)))));
             }
         }
         Ok(None)

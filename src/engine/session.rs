@@ -9,6 +9,7 @@ use redis::Value;
 use super::commands::{self, Command};
 use super::error::Error;
 use super::keyspace::{DbIndex, Keyspace, View};
+use super::resp;
 use super::scripting::Scripts;
 
 /// What the server knows of one client.
@@ -69,12 +70,15 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Answers one request; `raw` are the bytes that `argv` was read from.
-    pub(super) fn answer(&mut self, argv: &[&[u8]], raw: &[u8]) -> Value {
+    /// Answers one request; `raw` are the bytes that `argv` was read from, if they are at hand.
+    pub(super) fn answer(&mut self, argv: &[&[u8]], raw: Option<&[u8]>) -> Value {
         let answer = match commands::find(argv) {
             Ok((command, args)) => match &mut self.session.queue {
                 Some(queue) if !command.immediate => {
-                    queue.requests.extend_from_slice(raw);
+                    match raw {
+                        Some(raw) => queue.requests.extend_from_slice(raw),
+                        None => resp::write(argv, &mut queue.requests),
+                    }
                     Ok(Value::SimpleString("QUEUED".into()))
                 }
                 _ => (command.run)(self, args),

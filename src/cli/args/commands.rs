@@ -8,6 +8,7 @@ use super::flags::{
 use super::one;
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
+use super::serve::{self, ServeArgs};
 use crate::scenario::Scenario;
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
@@ -49,6 +50,8 @@ pub enum Request {
         /// `--format`.
         format: CheckFormat,
     },
+    /// `serve`: the embedded server for other programs.
+    Serve(ServeArgs),
 }
 
 /// What `run` was asked for.
@@ -135,12 +138,13 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             file: one(given, "file")?,
             format: one(given, "format").unwrap_or(CheckFormat::Table),
         },
+        "serve" => Request::Serve(serve::serve_args(given)),
         _ => return None,
     })
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 9] {
     [
         run(),
         explore::command(scenarios),
@@ -166,6 +170,7 @@ pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
                     .help("History file"),
             )
             .arg(format_flag::<CheckFormat>("table or json")),
+        serve::command(),
     ]
 }
 

@@ -1,0 +1,53 @@
+//! The command `serve`.
+
+use super::flags::{help_flag, switch, value};
+use super::one;
+use crate::engine::server::Address;
+use clap::{ArgMatches, Command, ValueHint, value_parser};
+use std::path::PathBuf;
+
+/// What `serve` was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServeArgs {
+    /// `--port` or `--socket`: where to listen.
+    pub address: Address,
+    /// `--virtual`: whether time stands still until a client moves it.
+    pub virtual_time: bool,
+}
+
+pub(super) fn serve_args(given: &ArgMatches) -> ServeArgs {
+    let address = match one(given, "socket") {
+        Some(path) => Address::Socket(path),
+        None => Address::Port(one(given, "port").unwrap_or(0)),
+    };
+    ServeArgs { address, virtual_time: given.get_flag("virtual") }
+}
+
+pub(super) fn command() -> Command {
+    Command::new("serve")
+        .about("Run the embedded server for clients in any language")
+        .after_help(
+            "Prints its URL on one line and serves until Ctrl-C or SIGTERM, which end it with 0.\n\
+             Only this machine can connect; nothing is stored.\n\n\
+             Examples:\n  nodb-trigger serve --port 6400\n  \
+             nodb-trigger serve --virtual  # then: redis-cli -u URL NODB.ADVANCE 30000",
+        )
+        .disable_help_flag(true)
+        .arg(
+            value("port", "N")
+                .value_parser(value_parser!(u16))
+                .help("Listen on this port of 127.0.0.1 [default: any that is free]"),
+        )
+        .arg(
+            value("socket", "PATH")
+                .conflicts_with("port")
+                .value_hint(ValueHint::FilePath)
+                .value_parser(value_parser!(PathBuf))
+                .help("Listen on a new socket file instead"),
+        )
+        .arg(
+            switch("virtual")
+                .help("Time stands still; the command NODB.ADVANCE <milliseconds> moves it"),
+        )
+        .arg(help_flag())
+}
