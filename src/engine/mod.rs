@@ -25,6 +25,7 @@ mod error;
 mod glob;
 mod image;
 mod keyspace;
+mod pubsub;
 mod resp;
 mod scripting;
 pub mod server;
@@ -43,6 +44,7 @@ use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, ServerError
 use crate::clock::Clock;
 use error::Error;
 use keyspace::{DbIndex, Keyspace};
+use pubsub::PubSub;
 use resp::Request;
 use scripting::Scripts;
 use session::{Call, Session};
@@ -64,6 +66,7 @@ struct Shared {
 struct State {
     keyspace: Keyspace,
     scripts: Scripts,
+    pubsub: PubSub,
     /// How far the server's clock is ahead of the one that it was given.
     ahead: Duration,
 }
@@ -189,8 +192,8 @@ impl Connection {
     fn call<T>(&mut self, run: impl FnOnce(&mut Call<'_>) -> T) -> T {
         let mut state = self.engine.lock();
         let now = self.engine.now(&state);
-        let State { keyspace, scripts, .. } = &mut *state;
-        run(&mut Call { keyspace, scripts, session: &mut self.session, now })
+        let State { keyspace, scripts, pubsub, .. } = &mut *state;
+        run(&mut Call { keyspace, scripts, pubsub, session: &mut self.session, now })
     }
 
     fn check_open(&self) -> RedisResult<()> {
@@ -277,6 +280,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.call(|call| {
             call.unwatch();
+            call.stop_listening();
             call.keyspace.clients -= 1;
         });
     }

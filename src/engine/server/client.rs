@@ -16,8 +16,10 @@ struct Client {
 const KEEP: usize = 64 * 1024;
 
 impl Door for Engine {
-    fn open(&self, _outbox: &Outbox) -> Box<dyn Handler> {
-        Box::new(Client { connection: self.connect(0), bytes: Vec::new() })
+    fn open(&self, outbox: &Outbox) -> Box<dyn Handler> {
+        let mut connection = self.connect(0);
+        connection.session.outbox = Some(outbox.clone());
+        Box::new(Client { connection, bytes: Vec::new() })
     }
 }
 
@@ -27,7 +29,9 @@ impl Handler for Client {
         self.connection.call(|call| {
             let value = call.answer(argv, None);
             let no_list = argv.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
-            reply::write(&value, Format { resp3: call.session.resp3, no_list }, bytes);
+            let format = Format { resp3: call.session.resp3, no_list };
+            let before = std::mem::take(&mut call.session.answered);
+            before.iter().chain([&value]).for_each(|value| reply::write(value, format, bytes));
             // While the server is locked: a message that is sent after this must come after it.
             outbox.reply(bytes);
         });

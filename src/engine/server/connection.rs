@@ -42,6 +42,7 @@ fn answer_all(framer: &mut Framer, outbox: &Outbox, handler: &mut dyn Handler) -
             Ok(false) => return Next::Read,
             // Redis skips an empty request without an answer.
             Ok(true) if argv.is_empty() => {}
+            Ok(true) if is_http(&argv) => return Next::Close,
             Ok(true) => {
                 if handler.answer(&argv, outbox) == Next::Close {
                     return Next::Close;
@@ -53,6 +54,13 @@ fn answer_all(framer: &mut Framer, outbox: &Outbox, handler: &mut dyn Handler) -
             }
         }
     }
+}
+
+/// A web page that has a browser send requests here is no client; Redis hangs up on it, too.
+fn is_http(argv: &[&[u8]]) -> bool {
+    argv.first().is_some_and(|name| {
+        name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+    })
 }
 
 fn refusal(malformed: Malformed) -> Vec<u8> {

@@ -22,6 +22,7 @@ mod stream;
 mod words;
 
 pub use outbox::Outbox;
+pub(super) use reply::{Format, write};
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,6 +3,7 @@
 //! Whoever gives never waits for the client. The connection's own thread writes; as soon as the client
 //! is slow to read, or somebody else has something for it, a second thread takes the writing over.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -42,6 +43,12 @@ struct State {
     /// The second thread, once there is one.
     writer: Option<JoinHandle<()>>,
     closed: bool,
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
 }
 
 impl Outbox {

@@ -4,17 +4,19 @@ use std::io::Write;
 
 use redis::{PushKind, Value, VerbatimFormat};
 
+use crate::engine::scripting::number as double;
+
 /// How replies are written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Format {
+pub(in crate::engine) struct Format {
     /// The third version of the protocol.
-    pub(super) resp3: bool,
+    pub(in crate::engine) resp3: bool,
     /// Whether nothing is written as a list that is not there. Only EXEC says it like that.
-    pub(super) no_list: bool,
+    pub(in crate::engine) no_list: bool,
 }
 
 /// Adds a value's bytes to `out`.
-pub(super) fn write(value: &Value, format: Format, out: &mut Vec<u8>) {
+pub(in crate::engine) fn write(value: &Value, format: Format, out: &mut Vec<u8>) {
     let each = |values: &[Value], out: &mut Vec<u8>| {
         let format = Format { no_list: false, ..format };
         values.iter().for_each(|value| write(value, format, out));
@@ -55,8 +57,8 @@ pub(super) fn write(value: &Value, format: Format, out: &mut Vec<u8>) {
         }
         Value::Boolean(yes) if format.resp3 => line(out, b'#', if *yes { 't' } else { 'f' }),
         Value::Boolean(yes) => line(out, b':', i64::from(*yes)),
-        Value::Double(number) if format.resp3 => line(out, b',', double(*number)),
-        Value::Double(number) => bulk(out, b'$', double(*number).as_bytes()),
+        Value::Double(number) if format.resp3 => line(out, b',', double(*number, 17)),
+        Value::Double(number) => bulk(out, b'$', double(*number, 17).as_bytes()),
         Value::BigNumber(digits) if format.resp3 => {
             out.push(b'(');
             out.extend_from_slice(digits);
@@ -113,14 +115,5 @@ fn name(kind: &PushKind) -> &str {
         PushKind::Invalidate => "invalidate",
         PushKind::Other(other) => other,
         _ => "",
-    }
-}
-
-/// As Redis prints it: as few digits as tell it from its neighbours.
-fn double(number: f64) -> String {
-    match number {
-        _ if number.is_nan() => "nan".into(),
-        _ if number.is_infinite() => if number > 0.0 { "inf" } else { "-inf" }.into(),
-        _ => number.to_string(),
     }
 }
