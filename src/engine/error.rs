@@ -50,10 +50,8 @@ pub(super) enum Error {
     DiscardWithoutMulti,
     #[error("EXECABORT Transaction discarded because of previous errors.")]
     ExecAbort,
-    #[error(
-        "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"
-    )]
-    ExecArity,
+    #[error("EXECABORT Transaction discarded because of: {0}")]
+    ExecRefused(String),
     #[error(
         "ERR AUTH <password> called without any password configured for the default user. \
          Are you sure your configuration is correct?"

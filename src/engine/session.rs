@@ -151,10 +151,11 @@ impl Call<'_> {
 
     /// A refused command spoils the transaction that it is in; a refused EXEC ends it.
     fn refuse(&mut self, error: Error) -> Error {
-        if error == Error::Arity("exec") {
+        if let Error::Arity("exec") | Error::Listening("exec") = error {
             self.session.queue = None;
             self.unwatch();
-            return Error::ExecArity;
+            let why = error.to_string();
+            return Error::ExecRefused(why.trim_start_matches("ERR ").to_owned());
         }
         if let Some(queue) = &mut self.session.queue {
             queue.spoiled = true;

@@ -35,7 +35,7 @@ pub(super) struct Command {
     pub(super) immediate: bool,
     /// Whether a script may call it.
     pub(super) scriptable: bool,
-    /// Whether it may change keys, so that a read-only script must not call it.
+    /// Whether it may change keys, or tell others something: a read-only script must not call it.
     pub(super) writes: bool,
     /// Whether a client of the old protocol may use it while it listens to something.
     pub(super) to_listeners: bool,
@@ -135,7 +135,7 @@ static COMMANDS: &[Command] = &[
     write("psetex", 4, strings::psetex),
     to_listeners(private("psubscribe", -2, pubsub::psubscribe)),
     command("pttl", 2, expiry::pttl),
-    command("publish", 3, pubsub::publish),
+    write("publish", 3, pubsub::publish),
     to_listeners(private("punsubscribe", -1, pubsub::punsubscribe)),
     to_listeners(immediate("quit", -1, connection::quit)),
     to_listeners(immediate("reset", 1, connection::reset)),
@@ -145,7 +145,7 @@ static COMMANDS: &[Command] = &[
     write("set", -3, strings::set),
     write("setex", 4, strings::setex),
     write("setnx", 3, strings::setnx),
-    command("spublish", 3, pubsub::spublish),
+    write("spublish", 3, pubsub::spublish),
     to_listeners(private("ssubscribe", -2, pubsub::ssubscribe)),
     command("strlen", 2, strings::strlen),
     to_listeners(private("subscribe", -2, pubsub::subscribe)),

@@ -1,4 +1,6 @@
 //! The wire format of replies, in either version of the protocol.
+//!
+//! The commands answer with values that the client's version has, so most have only one form here.
 
 use std::io::Write;
 
@@ -36,15 +38,11 @@ pub(in crate::engine) fn write(value: &Value, format: Format, out: &mut Vec<u8>)
             each(items, out);
         }
         Value::Set(items) => {
-            line(out, if format.resp3 { b'~' } else { b'*' }, items.len());
+            line(out, b'~', items.len());
             each(items, out);
         }
         Value::Map(pairs) => {
-            if format.resp3 {
-                line(out, b'%', pairs.len());
-            } else {
-                line(out, b'*', pairs.len() * 2);
-            }
+            line(out, b'%', pairs.len());
             for (key, value) in pairs {
                 each(std::slice::from_ref(key), out);
                 each(std::slice::from_ref(value), out);
@@ -55,20 +53,16 @@ pub(in crate::engine) fn write(value: &Value, format: Format, out: &mut Vec<u8>)
             bulk(out, b'$', name(kind).as_bytes());
             each(data, out);
         }
-        Value::Boolean(yes) if format.resp3 => line(out, b'#', if *yes { 't' } else { 'f' }),
-        Value::Boolean(yes) => line(out, b':', i64::from(*yes)),
-        Value::Double(number) if format.resp3 => line(out, b',', double(*number, 17)),
-        Value::Double(number) => bulk(out, b'$', double(*number, 17).as_bytes()),
-        Value::BigNumber(digits) if format.resp3 => {
+        Value::Boolean(yes) => line(out, b'#', if *yes { 't' } else { 'f' }),
+        Value::Double(number) => line(out, b',', double(*number, 17)),
+        Value::BigNumber(digits) => {
             out.push(b'(');
             out.extend_from_slice(digits);
             out.extend_from_slice(b"\r\n");
         }
-        Value::BigNumber(digits) => bulk(out, b'$', digits),
-        Value::VerbatimString { format: kind, text } if format.resp3 => {
-            bulk(out, b'=', format!("{}:{text}", kind_of_text(kind)).as_bytes());
+        Value::VerbatimString { format, text } => {
+            bulk(out, b'=', format!("{}:{text}", kind_of_text(format)).as_bytes());
         }
-        Value::VerbatimString { text, .. } => bulk(out, b'$', text.as_bytes()),
         Value::ServerError(error) => match error.details() {
             Some(details) => line(out, b'-', format_args!("{} {details}", error.code())),
             None => line(out, b'-', error.code()),
