@@ -16,6 +16,7 @@ mod readme;
 mod redis_server;
 mod replay;
 mod seed;
+mod serve;
 mod signals;
 mod weather;
 mod wire;

@@ -179,3 +179,122 @@ impl Framer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::resp;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    type Requests = (Vec<Vec<Vec<u8>>>, Option<Malformed>);
+
+    /// All requests of bytes that come in these pieces, and why there are no more.
+    fn requests<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Requests {
+        let mut framer = Framer::default();
+        let mut found = Vec::new();
+        for piece in pieces {
+            framer.feed(piece);
+            loop {
+                let mut argv = Vec::new();
+                match framer.next(&mut argv) {
+                    Ok(true) => found.push(argv.iter().map(|word| word.to_vec()).collect()),
+                    Ok(false) => break,
+                    Err(malformed) => return (found, Some(malformed)),
+                }
+            }
+        }
+        (found, None)
+    }
+
+    fn parts() -> impl Strategy<Value = Vec<u8>> {
+        let part = select(vec![
+            b"*1\r\n$4\r\nPING\r\n".as_slice(),
+            b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n",
+            b"*2\r\n",
+            b"$3\r\n",
+            b"GET",
+            b"\r\n",
+            b"*0\r\n",
+            b"SET a 'b c'\r\n",
+            b"\n",
+            b"\"",
+            b"\0",
+            b"\xff",
+        ]);
+        prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn how_bytes_are_cut_makes_no_difference(
+            bytes in parts(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let mut pieces = Vec::new();
+            let mut from = 0;
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.sort_unstable();
+            for cut in cuts {
+                pieces.push(&bytes[from..cut]);
+                from = cut;
+            }
+            pieces.push(&bytes[from..]);
+            let one_by_one = requests(bytes.chunks(1));
+            prop_assert_eq!(&requests(pieces), &one_by_one);
+            prop_assert_eq!(&requests([&bytes[..]]), &one_by_one);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            requests([&bytes[..]]);
+        }
+
+        #[test]
+        fn what_is_written_is_what_is_read(
+            sent in prop::collection::vec(
+                prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 1..12),
+                0..5,
+            ),
+        ) {
+            let mut bytes = Vec::new();
+            for words in &sent {
+                let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                resp::write(&words, &mut bytes);
+            }
+            prop_assert_eq!(requests(bytes.chunks(7)), (sent, None));
+        }
+    }
+
+    #[test]
+    fn a_length_alone_takes_no_memory() {
+        let mut framer = Framer::default();
+        framer.feed(b"*2147483647\r\n$536870912\r\n");
+        assert_eq!(framer.next(&mut Vec::new()), Ok(false));
+        assert!(framer.bytes.capacity() + framer.found.capacity() < 1024);
+    }
+
+    #[test]
+    fn the_memory_of_a_large_request_is_given_back() {
+        let mut framer = Framer::default();
+        framer.feed(b"*1\r\n$1000000\r\n");
+        for _ in 0..1000 {
+            assert_eq!(framer.next(&mut Vec::new()), Ok(false));
+            framer.feed(&[b'x'; 1000]);
+        }
+        framer.feed(b"\r\n");
+        assert_eq!(framer.next(&mut Vec::new()), Ok(true));
+        assert_eq!(framer.next(&mut Vec::new()), Ok(false));
+        framer.feed(b"P");
+        assert!(framer.bytes.capacity() < KEEP);
+    }
+
+    #[test]
+    fn a_line_that_does_not_end_is_refused_in_time() {
+        for start in ["*", "*1\r\n$", "*1\r\n+", "PING "] {
+            let bytes = [start.as_bytes(), &[b'1'; MAX_LINE + 2]].concat();
+            let (found, malformed) = requests(bytes.chunks(1000));
+            assert!(found.is_empty() && malformed.is_some(), "{start:?}: {malformed:?}");
+        }
+    }
+}

@@ -6,13 +6,14 @@
 //! | `reply.rs` | replies to bytes |
 //! | `connection.rs` | reads one client's requests and has them answered |
 //! | `outbox.rs` | what goes to a client, who may be slow |
-//! | `client.rs` | the engine as the one who answers |
+//! | `client.rs`, `advance.rs` | the engine as the one who answers, also on a clock that clients move |
 //! | `stream.rs` | a TCP connection or one through a socket file |
 //!
 //! Each connection has a thread, and a second one as soon as its client is slow to read or subscribes
 //! to something. Whoever answers the requests is behind a [`Door`]: the engine itself, or what
 //! somebody has put before it.
 
+mod advance;
 mod client;
 mod connection;
 mod framing;
@@ -21,6 +22,7 @@ mod reply;
 mod stream;
 mod words;
 
+pub use advance::Advancing;
 pub use outbox::Outbox;
 pub(super) use reply::{Format, write};
 
@@ -40,7 +42,7 @@ use std::time::Duration;
 use stream::Stream;
 
 /// How many clients may be connected at a time.
-const MAX_CLIENTS: usize = 4096;
+pub const MAX_CLIENTS: usize = 4096;
 
 /// The stack of a connection's thread. Scripts run on one of their own.
 const STACK: usize = 512 * 1024;
@@ -93,7 +95,7 @@ impl fmt::Display for Address {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Nobody can listen there.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {}", why(address, error))]
     Listen {
         /// Where.
         address: Address,
@@ -101,8 +103,25 @@ pub enum ServeError {
         error: io::Error,
     },
     /// There is no thread to be had.
-    #[error("cannot start a thread for the server: {0}")]
+    #[error("cannot start a thread for the server: {0}; end something else and try again")]
     Thread(io::Error),
+}
+
+/// What the system said, and what to do.
+fn why(address: &Address, error: &io::Error) -> String {
+    match (address, error.kind()) {
+        (Address::Port(_), io::ErrorKind::AddrInUse) => {
+            "the port is taken; choose another, or none to get a free one".into()
+        }
+        (Address::Socket(_), io::ErrorKind::AddrInUse) => {
+            "the file exists; remove it if no server has it, or choose another path".into()
+        }
+        _ => {
+            let words = error.to_string();
+            let words = words.split(" (os error ").next().unwrap_or_default();
+            format!("{words}; choose another address")
+        }
+    }
 }
 
 /// A server at work. Dropping it ends it: its clients are hung up on, its threads have ended, and its
@@ -206,7 +225,9 @@ impl Listener {
                 (Listener::Tcp(listener), Address::Port(port))
             }
             Address::Socket(path) => {
-                (Listener::Unix(UnixListener::bind(path)?), Address::Socket(path.clone()))
+                // Clients need not be where this process is.
+                let path = std::path::absolute(path)?;
+                (Listener::Unix(UnixListener::bind(&path)?), Address::Socket(path))
             }
         })
     }

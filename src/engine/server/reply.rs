@@ -111,3 +111,55 @@ fn name(kind: &PushKind) -> &str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..12);
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            Just(Value::Okay),
+            any::<i64>().prop_map(Value::Int),
+            bytes().prop_map(Value::BulkString),
+            "[a-zA-N ]{0,9}".prop_map(Value::SimpleString),
+            any::<bool>().prop_map(Value::Boolean),
+            (-1e9..1e9).prop_map(Value::Double),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let items = prop::collection::vec(inner.clone(), 0..4);
+            let pairs = prop::collection::vec((inner.clone(), inner), 0..4);
+            prop_oneof![
+                items.clone().prop_map(Value::Array),
+                items.prop_map(Value::Set),
+                pairs.prop_map(Value::Map),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_reads_what_was_answered(value in value()) {
+            let mut bytes = Vec::new();
+            write(&value, Format { resp3: true, no_list: false }, &mut bytes);
+            prop_assert_eq!(redis::parse_redis_value(&bytes).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_in_three_ways() {
+        for (resp3, no_list, expected) in
+            [(false, false, "$-1\r\n"), (false, true, "*-1\r\n"), (true, true, "_\r\n")]
+        {
+            let mut bytes = Vec::new();
+            write(&Value::Nil, Format { resp3, no_list }, &mut bytes);
+            assert_eq!(bytes, expected.as_bytes());
+        }
+        let list = Value::Array(vec![Value::Nil]);
+        let mut bytes = Vec::new();
+        write(&list, Format { resp3: false, no_list: true }, &mut bytes);
+        assert_eq!(bytes, b"*1\r\n$-1\r\n");
+    }
+}

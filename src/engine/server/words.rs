@@ -74,3 +74,48 @@ fn escape(letter: u8) -> u8 {
 fn digit(letter: u8) -> u8 {
     (letter as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_quoted_word_is_read_as_it_was(word in prop::collection::vec(any::<u8>(), 0..20)) {
+            let hex: String = word.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            prop_assert_eq!(split(format!("a \"{hex}\" b").as_bytes()), Some(vec![
+                b"a".to_vec(),
+                word,
+                b"b".to_vec(),
+            ]));
+        }
+
+        #[test]
+        fn no_line_panics(line in prop::collection::vec(any::<u8>(), 0..40)) {
+            split(&line);
+        }
+    }
+
+    #[test]
+    fn quotes_and_escapes_are_those_of_redis() {
+        for (line, words) in [
+            (r#"  set  a 'it\'s' "#, Some(vec!["set", "a", "it's"])),
+            (r#""a\n\t\"\q" ''"#, Some(vec!["a\n\t\"q", ""])),
+            (r#"a"b c"d"#, None),
+            (r#"a"b c" d"#, Some(vec!["ab c", "d"])),
+            (r#""a"#, None),
+            (r#"'a\'"#, None),
+            (r#""\x4"#, None),
+            ("a\0b", Some(vec!["a"])),
+            ("\x0b a \x0b", Some(vec!["a"])),
+            ("", Some(vec![])),
+        ] {
+            let found = split(line.as_bytes());
+            let expected = words.map(|words| {
+                words.into_iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>()
+            });
+            assert_eq!(found, expected, "{line:?}");
+        }
+    }
+}
