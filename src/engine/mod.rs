@@ -1,10 +1,12 @@
-//! The embedded Redis server: no process, no socket, time from a [`Clock`].
+//! The embedded Redis server: time from a [`Clock`], clients in this process, or in any other by way of
+//! [`server`].
 //!
 //! It does what lock clients need of Redis 7.0 and does it exactly: same replies, same error texts.
 //! The judge is the differential test `tests/it/conformance.rs`, which runs generated commands here
 //! and on a real server. What it leaves out: persistence, replication, eviction, access rules,
-//! background expiry (a key is gone when somebody looks at it after its deadline), and every command
-//! that is not in the table of `commands/mod.rs`.
+//! background expiry (a key is gone when somebody looks at it after its deadline), waiting (WAIT
+//! answers at once: there are no replicas), and every command that is not in the table of
+//! `commands/mod.rs`. In error lines, bytes that are no text are replaced.
 //!
 //! ```
 //! use nodb_trigger::{clock::VirtualClock, engine::Engine};

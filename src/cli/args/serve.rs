@@ -51,3 +51,30 @@ pub(super) fn command() -> Command {
         )
         .arg(help_flag())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+    use crate::cli::Request;
+
+    fn asked(words: &[&str]) -> Result<ServeArgs, clap::error::ErrorKind> {
+        let words = ["nodb-trigger", "serve"].iter().chain(words).map(Into::into);
+        match parse(words, &[]) {
+            Ok(Request::Serve(args)) => Ok(args),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.kind()),
+        }
+    }
+
+    #[test]
+    fn a_port_or_a_socket_file_and_never_both() {
+        let args = |address, virtual_time| Ok(ServeArgs { address, virtual_time });
+        assert_eq!(asked(&[]), args(Address::Port(0), false));
+        assert_eq!(asked(&["--port", "6400", "--virtual"]), args(Address::Port(6400), true));
+        assert_eq!(asked(&["--socket=a b"]), args(Address::Socket("a b".into()), false));
+        for wrong in [&["--port=1", "--socket=x"][..], &["--port=-1"], &["--port=65536"], &["x"]] {
+            assert!(asked(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

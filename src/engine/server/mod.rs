@@ -47,6 +47,10 @@ pub const MAX_CLIENTS: usize = 4096;
 /// The stack of a connection's thread. Scripts run on one of their own.
 const STACK: usize = 512 * 1024;
 
+/// How many clients may wait to be let in. By default it would be 128, and of more who come at once,
+/// some would wait for a second.
+const BACKLOG: i32 = 1024;
+
 /// How long to wait before asking again for what the system refused: a file, a thread.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -221,13 +225,16 @@ impl Listener {
         Ok(match address {
             Address::Port(port) => {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port))?;
+                rustix::net::listen(&listener, BACKLOG)?;
                 let port = listener.local_addr()?.port();
                 (Listener::Tcp(listener), Address::Port(port))
             }
             Address::Socket(path) => {
                 // Clients need not be where this process is.
                 let path = std::path::absolute(path)?;
-                (Listener::Unix(UnixListener::bind(&path)?), Address::Socket(path))
+                let listener = UnixListener::bind(&path)?;
+                rustix::net::listen(&listener, BACKLOG)?;
+                (Listener::Unix(listener), Address::Socket(path))
             }
         })
     }

@@ -53,6 +53,8 @@ impl fmt::Debug for Outbox {
 
 impl Outbox {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
+        // If it is refused, the client has gone.
+        let _ = stream.set_write_timeout(BRIEFLY);
         Self(Arc::new(Shared {
             stream: Some(stream),
             state: Mutex::default(),
@@ -103,7 +105,7 @@ impl Outbox {
             return;
         }
         while !state.waiting.is_empty() && !state.closed {
-            state = match self.write(state, BRIEFLY) {
+            state = match self.write(state) {
                 Ok(state) => state,
                 Err(mut state) => {
                     self.start_writer(&mut state);
@@ -113,17 +115,15 @@ impl Outbox {
         }
     }
 
-    /// Writes what waits now; gives up, with the rest waiting, when nothing moves for `patience`.
+    /// Writes what waits now; gives up, with the rest waiting, when nothing moves for a while.
     fn write<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        patience: Duration,
     ) -> Result<MutexGuard<'a, State>, MutexGuard<'a, State>> {
         let Some(stream) = &self.0.stream else { return Ok(state) };
         let mut bytes = mem::take(&mut state.waiting);
         state.writing = true;
         drop(state);
-        let _ = stream.set_write_timeout(patience);
         let (mut written, mut ended) = (0, Ok(()));
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
             match (&**stream).write(rest) {
@@ -176,13 +176,16 @@ impl Outbox {
     }
 
     fn write_on(&self) {
+        if let Some(stream) = &self.0.stream {
+            let _ = stream.set_write_timeout(LAST_WORDS);
+        }
         let mut state = self.state();
         while !state.closed {
             if state.waiting.is_empty() {
                 self.0.changed.notify_all();
                 state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             } else {
-                state = self.write(state, LAST_WORDS).unwrap_or_else(|state| state);
+                state = self.write(state).unwrap_or_else(|state| state);
             }
         }
     }

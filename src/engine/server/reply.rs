@@ -11,7 +11,8 @@ use crate::engine::scripting::number as double;
 /// How replies are written.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Format {
-    /// The third version of the protocol.
+    /// The third version of the protocol, which has a word of its own for nothing. (A transaction that
+    /// changes the version says nothing in the words of the last one only.)
     pub(in crate::engine) resp3: bool,
     /// Whether nothing is written as a list that is not there. Only EXEC says it like that.
     pub(in crate::engine) no_list: bool,
