@@ -14,6 +14,7 @@
 //! `story` says which step each event belongs to, `timeline` whose a lock was and until when,
 //! `beliefs` who thought so; each property is judged from these, in a file of its own. All of it
 //! takes time in proportion to the history's length (times its logarithm, where it sorts).
+//! `possession` shows the first two to those who draw them.
 //!
 //! `monitor` judges the same event by event, with as little memory as that needs, where nothing
 //! overlaps: for the exploration of orderings.
@@ -28,6 +29,7 @@ mod leases;
 mod lost_update;
 mod monitor;
 mod overlap;
+mod possession;
 mod silent_loss;
 mod starvation;
 mod story;
@@ -37,6 +39,7 @@ mod token_drift;
 mod words;
 
 pub use monitor::{Monitor, Properties};
+pub use possession::{Belief, How, Possessions, Reign, ReignEnd, possessions};
 
 use crate::history::History;
 use serde::{Deserialize, Serialize};

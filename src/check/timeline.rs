@@ -62,7 +62,8 @@ pub(super) struct Reign<'a> {
     pub end: Option<End<'a>>,
     /// The first deletion or overwriting by its own actor that may have been its end.
     pub own_end: Option<Span>,
-    leased: Option<u64>,
+    /// The lease that it was given when it began.
+    pub leased: Option<u64>,
 }
 
 impl Reign<'_> {

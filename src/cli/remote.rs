@@ -20,7 +20,7 @@ pub(super) fn server(redis: Option<&ServerUrl>) -> Result<Server, Refusal> {
             None => Server::at(DEFAULT, password.as_deref()),
         },
     };
-    named.map_err(usage)
+    named.map(Server::sole).map_err(usage)
 }
 
 /// A connection to the database where locks live.

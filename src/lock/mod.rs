@@ -10,6 +10,7 @@ mod payload;
 mod protocol;
 mod recovery;
 mod run;
+mod script;
 mod snapshot;
 mod survey;
 mod token;
@@ -24,9 +25,11 @@ pub use name::{LockName, NameError, RunDirectory, RunGroup};
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, LockError, Protocol};
-pub use recovery::{Fence, delete_if, expire_if, replace_if, restore};
+pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
-pub use survey::{Found, Sighting, State, survey};
+pub use survey::{
+    Doubt, Found, Sighting, State, Unseen, sight, survey, survey_each, watched_channels,
+};
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};
 pub use ttl::{Ttl, TtlError};

@@ -3,6 +3,7 @@
 
 use super::{Payload, hostname, is_dead};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs;
 
 /// How far the clock may be off when two times of this machine are compared, in seconds: payloads
@@ -35,17 +36,45 @@ pub enum Life {
 impl Life {
     /// What became of the owner that this payload names.
     pub fn of(payload: &Payload) -> Self {
+        Processes::default().life(payload)
+    }
+}
+
+/// The processes of this machine, each looked at once, however many locks it owns.
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    hostname: Option<String>,
+    boot: Option<u64>,
+    known: BTreeMap<u32, Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    is_dead: bool,
+    command: String,
+    /// When it began, in seconds since 1970.
+    began: Option<u64>,
+}
+
+impl Processes {
+    /// What became of the owner that this payload names.
+    pub fn life(&mut self, payload: &Payload) -> Life {
         let Some(owner) = payload.owner() else { return Life::Unnamed };
         let Some((host, pid)) = owner.rsplit_once(':') else { return Life::Elsewhere };
         let Ok(pid) = pid.parse::<u32>() else { return Life::Elsewhere };
-        if host != hostname() {
+        if host != self.hostname.get_or_insert_with(hostname) {
             return Life::Elsewhere;
         }
-        if is_dead(owner) {
-            return Life::Dead;
-        }
-        let command = command_line(pid);
-        match (began(pid), payload.acquired_at()) {
+        self.boot = self.boot.or_else(boot);
+        let boot = self.boot;
+        let process = self.known.entry(pid).or_insert_with(|| Process {
+            is_dead: is_dead(owner),
+            command: command_line(pid),
+            began: boot.and_then(|boot| began(pid, boot)),
+        });
+        let command = process.command.clone();
+        match (process.began, payload.acquired_at()) {
+            _ if process.is_dead => Life::Dead,
             (Some(began), Some(acquired)) if began > acquired.saturating_add(SLACK) => {
                 Life::Younger { command }
             }
@@ -68,22 +97,25 @@ fn command_line(pid: u32) -> String {
 }
 
 /// When a process of this machine began, in seconds since 1970 (proc(5): `starttime` of `stat`,
-/// in ticks since `btime`).
-fn began(pid: u32) -> Option<u64> {
+/// in ticks since the machine's boot).
+fn began(pid: u32, boot: u64) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before may hold anything; of what follows its closing bracket, it is the 20th.
     let (_, rest) = stat.rsplit_once(')')?;
     let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
+    Some(boot.saturating_add(ticks / rustix::param::clock_ticks_per_second().max(1)))
+}
+
+/// When this machine was started, in seconds since 1970 (proc(5): `btime` of `/proc/stat`).
+fn boot() -> Option<u64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
-    let boot = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
-    let boot: u64 = boot.trim().parse().ok()?;
-    Some(boot + ticks / rustix::param::clock_ticks_per_second().max(1))
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{SystemTime, UNIX_EPOCH};
+    use crate::clock::{Clock, WallClock};
 
     fn payload(owner: &str, acquired_at: u64) -> Payload {
         let text = format!(r#"{{"token":"t","owner":"{owner}","acquired_at":{acquired_at}}}"#);
@@ -93,7 +125,7 @@ mod tests {
     #[test]
     fn this_process_lives_and_is_named() {
         let me = format!("{}:{}", hostname(), std::process::id());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = WallClock::new(None).unix().as_secs();
         let Life::Alive { command } = Life::of(&payload(&me, now)) else { panic!("not alive") };
         let program = std::env::args().next().unwrap();
         assert!(command.starts_with(&program), "{command} {program}");

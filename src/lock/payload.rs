@@ -52,6 +52,7 @@ pub struct Payload {
     owner: Option<String>,
     fence: Option<u64>,
     acquired_at: Option<u64>,
+    expires_at: Option<u64>,
 }
 
 impl Payload {
@@ -72,12 +73,14 @@ impl Payload {
             _ => serde_json::Map::new(),
         };
         let member = |name: &str| object.get(name).and_then(|value| value.as_str());
+        let number = |name: &str| object.get(name).and_then(|value| value.as_u64());
         Self {
             raw: raw.into(),
             token: Token::from(member("token").unwrap_or(&text)),
             owner: member("owner").map(str::to_string),
-            fence: object.get("fence").and_then(|fence| fence.as_u64()),
-            acquired_at: object.get("acquired_at").and_then(|time| time.as_u64()),
+            fence: number("fence"),
+            acquired_at: number("acquired_at"),
+            expires_at: number("expires_at"),
         }
     }
 
@@ -99,6 +102,12 @@ impl Payload {
     /// When it was acquired, in seconds since 1970 by the owner's clock, where the payload says it.
     pub fn acquired_at(&self) -> Option<u64> {
         self.acquired_at
+    }
+
+    /// When it ends unless it is extended, in seconds since 1970 by the owner's clock, where the
+    /// payload says it.
+    pub fn expires_at(&self) -> Option<u64> {
+        self.expires_at
     }
 
     /// `hostname:pid` of the owner, where the payload names it.

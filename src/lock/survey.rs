@@ -2,17 +2,20 @@
 //! changed, and the server is never held up for long: keys are found by SCAN, and looked at some
 //! hundred at a time.
 
-use super::name::{FLAG_PREFIX, key_pattern, key_prefix};
-use super::protocol::ask;
-use super::{Life, LockError, LockName, Payload};
-use crate::gate::Link;
-use redis::{Pipeline, Value};
-use std::collections::BTreeMap;
+mod look;
+mod names;
+mod settle;
 
-/// How many locks are looked at in one transaction.
-const AT_ONCE: usize = 250;
-/// The most of a value that is read, in bytes; no payload is as long.
-pub const LONGEST: usize = 16 * 1024;
+use super::{Life, LockError, LockName, Payload};
+use crate::clock::Clock;
+use crate::gate::Link;
+use look::Looker;
+use names::Names;
+pub use names::watched_channels;
+
+/// How many locks are looked at, and looked at again, before the next ones are: what is kept of
+/// them at a time.
+const TOGETHER: usize = 10_000;
 
 /// A lock as it was found: key, TTL, flag and fencing counter at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,17 @@ pub struct Sighting {
     pub flag: Option<String>,
     /// The counter of fencing tokens, if there is one.
     pub fence: Option<String>,
+    /// Why it may be otherwise.
+    pub doubt: Option<Doubt>,
+}
+
+/// Why a lock may be otherwise than it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// Not all of it could be seen: the server's words.
+    Hidden(String),
+    /// It looked odd, and otherwise each time: somebody works with it.
+    Moving,
 }
 
 /// What a lock key holds.
@@ -68,6 +82,8 @@ pub enum State {
     /// Its flag says that it is held, and it isn't: the lease ended, or the holder died between two
     /// commands.
     ExpiredFlag,
+    /// It can't be seen well enough to tell.
+    Hidden,
     /// It is held, and its flag says so.
     Held,
     /// It is free, and its flag says so.
@@ -79,6 +95,10 @@ impl Sighting {
     pub fn state(&self) -> State {
         let says_held = self.says_held();
         match &self.found {
+            _ if matches!(self.doubt, Some(Doubt::Hidden(_))) => State::Hidden,
+            // Between two commands of somebody who works, nothing is wrong.
+            None if self.doubt == Some(Doubt::Moving) => State::Free,
+            Some(_) if self.doubt == Some(Doubt::Moving) => State::Held,
             None if says_held => State::ExpiredFlag,
             None => State::Free,
             Some(Found::OtherType { .. } | Found::TooLong { .. }) => State::ForeignPayload,
@@ -107,110 +127,82 @@ impl Sighting {
     }
 }
 
-/// Looks at every lock and flag of a run, by file.
-pub fn survey(link: &mut dyn Link, runid: &str) -> Result<Vec<Sighting>, LockError> {
-    let prefix = key_prefix(runid);
-    let mut names: BTreeMap<String, LockName> = BTreeMap::new();
-    let mut found = |file: &str| {
-        names.entry(file.to_owned()).or_insert_with(|| LockName::new(runid, file));
+/// Looks at the lock of one file.
+pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting, LockError> {
+    let lock = LockName::new(runid, file);
+    let unseen = Sighting {
+        lock: lock.clone(),
+        file: file.to_owned(),
+        found: None,
+        ttl_ms: -2,
+        flag: None,
+        fence: None,
+        doubt: None,
     };
-    each(link, "SCAN", None, &key_pattern(runid), &mut |key| {
-        key.strip_prefix(&prefix).into_iter().for_each(&mut found);
-    })?;
-    let mut is_field = true;
-    each(link, "HSCAN", Some(runid), &format!("{FLAG_PREFIX}*"), &mut |word| {
-        if is_field {
-            word.strip_prefix(FLAG_PREFIX).into_iter().for_each(&mut found);
-        }
-        is_field = !is_field;
-    })?;
-    look(link, names.into_iter())
+    let seen = Looker::default().look(link, [(lock, file.to_owned())].into_iter())?;
+    Ok(seen.into_iter().next().unwrap_or(unseen))
 }
 
-/// Goes through all that SCAN or HSCAN finds.
+/// What a survey could not take in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unseen {
+    /// How many names of locks and flags are no text (UTF-8).
+    pub no_text: usize,
+    /// How many keys begin as lock keys do and name no file.
+    pub nameless: usize,
+    /// How many flag hashes, or what should be one, could not be read; and the first of them, with
+    /// the server's words.
+    pub unread: usize,
+    /// See `unread`.
+    pub example: Option<(String, String)>,
+}
+
+/// Looks once at every lock and flag of a run, or of all runs, by run and file, and hands them over
+/// some thousand at a time at most. It is for one who makes sure of what was seen before it changes
+/// anything.
+pub fn survey(
+    link: &mut dyn Link,
+    runid: Option<&str>,
+    take: &mut dyn FnMut(Sighting),
+) -> Result<Unseen, LockError> {
+    each(link, None, runid, take)
+}
+
+/// Looks at every lock and flag of a run, or of all runs, as [`survey`] does, for one who says what
+/// it sees.
+///
+/// A participant of the legacy protocol moves key and flag by two commands, and whoever looks in
+/// between sees a drift. So what looks wrong is looked at again a little later, and handed over as
+/// wrong only if it is still the same: the acquisition, where there is one, or else a key that
+/// nobody touched.
+pub fn survey_each(
+    link: &mut dyn Link,
+    clock: &dyn Clock,
+    runid: Option<&str>,
+    take: &mut dyn FnMut(Sighting),
+) -> Result<Unseen, LockError> {
+    each(link, Some(clock), runid, take)
+}
+
 fn each(
     link: &mut dyn Link,
-    command: &'static str,
-    key: Option<&str>,
-    pattern: &str,
-    take: &mut dyn FnMut(&str),
-) -> Result<(), LockError> {
-    let mut cursor = String::from("0");
-    loop {
-        let first = key.unwrap_or(&cursor).to_owned();
-        let (next, words): (String, Vec<Vec<u8>>) = ask(link, command, &first, |cmd| {
-            if key.is_some() {
-                cmd.arg(&cursor);
-            }
-            cmd.arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
-        })?;
-        words.iter().for_each(|word| take(&String::from_utf8_lossy(word)));
-        if next == "0" {
-            return Ok(());
-        }
-        cursor = next;
-    }
-}
-
-/// Looks at these locks, some hundred in one transaction.
-fn look(
-    link: &mut dyn Link,
-    names: impl Iterator<Item = (String, LockName)>,
-) -> Result<Vec<Sighting>, LockError> {
-    let mut names = names.peekable();
-    let mut sightings = Vec::new();
-    while names.peek().is_some() {
-        let some: Vec<(String, LockName)> = names.by_ref().take(AT_ONCE).collect();
-        let mut transaction = redis::pipe();
-        transaction.atomic().ignore_errors();
-        some.iter().for_each(|(_, lock)| ask_about(&mut transaction, lock));
-        let replies: Vec<Value> = transaction.query(link).map_err(|source| LockError::Redis {
-            command: "GETRANGE",
-            key: some.first().map(|(_, lock)| lock.key().to_owned()).unwrap_or_default(),
-            source,
-        })?;
-        let mut replies = replies.into_iter();
-        for (file, lock) in some {
-            sightings.push(read(file, lock, &mut replies));
-        }
-    }
-    Ok(sightings)
-}
-
-fn ask_about(transaction: &mut Pipeline, lock: &LockName) {
-    transaction.cmd("TYPE").arg(lock.key());
-    transaction.cmd("STRLEN").arg(lock.key());
-    transaction.cmd("GETRANGE").arg(lock.key()).arg(0).arg(LONGEST - 1);
-    transaction.cmd("PTTL").arg(lock.key());
-    transaction.cmd("HMGET").arg(lock.runid()).arg(lock.flag()).arg(lock.fence());
-}
-
-fn read(file: String, lock: LockName, replies: &mut impl Iterator<Item = Value>) -> Sighting {
-    let mut next = || replies.next().unwrap_or(Value::Nil);
-    let (kind, length, value, ttl, fields) = (next(), next(), next(), next(), next());
-    let text = |value: Value| redis::from_redis_value::<String>(value).unwrap_or_default();
-    let found = match text(kind).as_str() {
-        "none" => None,
-        "string" => {
-            let bytes: u64 = redis::from_redis_value(length).unwrap_or_default();
-            let raw: Vec<u8> = redis::from_redis_value(value).unwrap_or_default();
-            let payload = Payload::decode(&raw);
-            Some(match bytes > LONGEST as u64 {
-                true => Found::TooLong { bytes },
-                false => Found::Payload { life: Life::of(&payload), payload },
-            })
-        }
-        other => Some(Found::OtherType { name: other.to_owned() }),
+    settles: Option<&dyn Clock>,
+    runid: Option<&str>,
+    take: &mut dyn FnMut(Sighting),
+) -> Result<Unseen, LockError> {
+    let names = match runid {
+        Some(runid) => Names::of_run(link, runid)?,
+        None => Names::of_all(link)?,
     };
-    let fields: Vec<Option<Vec<u8>>> = redis::from_redis_value(fields).unwrap_or_default();
-    let mut fields =
-        fields.into_iter().map(|field| Some(String::from_utf8_lossy(&field?).into_owned()));
-    Sighting {
-        lock,
-        file,
-        found,
-        ttl_ms: redis::from_redis_value(ttl).unwrap_or(-2),
-        flag: fields.next().flatten(),
-        fence: fields.next().flatten(),
+    let unseen = names.unseen.clone();
+    let mut locks = names.into_locks().peekable();
+    let mut looker = Looker::default();
+    while locks.peek().is_some() {
+        let mut sightings = looker.look(link, locks.by_ref().take(TOGETHER))?;
+        if let Some(clock) = settles {
+            settle::settle(&mut looker, link, clock, &mut sightings)?;
+        }
+        sightings.into_iter().for_each(&mut *take);
     }
+    Ok(unseen)
 }

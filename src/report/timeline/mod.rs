@@ -1,9 +1,19 @@
 //! A history as a picture, first as plain data: lanes, what lies on them, and what was found.
 //! Nothing is drawn here; the writers draw what stands here and know nothing of histories.
 
+mod build;
+pub mod html;
+pub mod layout;
+pub mod svg;
+pub mod text;
+
+use crate::history::Moment;
 use serde::Serialize;
 
-/// A history as it is drawn. All times are nanoseconds since the run began.
+/// A history as it is drawn.
+///
+/// Moments are those of the history: on a virtual clock much happens at one time, and only the
+/// order tells what came first. See [`when`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Timeline {
     /// The scenario's name, or what was recorded.
@@ -11,9 +21,9 @@ pub struct Timeline {
     /// The lock protocol's name.
     pub protocol: String,
     /// When the first thing on it happened.
-    pub begin: u64,
+    pub begin: Moment,
     /// When the last one did; never before `begin`.
-    pub end: u64,
+    pub end: Moment,
     /// The acquisitions' tokens, in the order in which they were first seen. Bars speak of them by
     /// position; each has a colour of its own for as long as there are colours.
     pub tokens: Vec<String>,
@@ -21,6 +31,8 @@ pub struct Timeline {
     pub lanes: Vec<Lane>,
     /// What the checkers found, by time.
     pub findings: Vec<Remark>,
+    /// How many more there are.
+    pub omitted: u64,
     /// Whether the history has its end.
     pub is_whole: bool,
 }
@@ -56,14 +68,20 @@ pub enum LaneKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bar {
     /// When it begins.
-    pub begin: u64,
+    pub begin: Moment,
     /// When it ends; never before `begin`.
-    pub end: u64,
+    pub end: Moment,
     /// What it is.
     pub kind: BarKind,
     /// Which acquisition it belongs to: a position in [`Timeline::tokens`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<usize>,
+    /// An actor's: it believed that it held the lock, and the lock was no longer its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_lost: bool,
+    /// Why it ends is not in the history, or when: it may have ended before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_open: bool,
     /// A few words that may stand on it.
     pub label: String,
     /// Everything that is known of it, in lines.
@@ -71,7 +89,7 @@ pub struct Bar {
 }
 
 /// What lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BarKind {
     /// The lock: somebody owned it. An actor: it believed that it did, and did nothing else.
@@ -94,15 +112,17 @@ pub enum BarKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mark {
     /// When.
-    pub at: u64,
+    pub at: Moment,
     /// What.
     pub kind: MarkKind,
+    /// How often, where a lane stands for several actors.
+    pub times: usize,
     /// Everything that is known of it, in lines.
     pub detail: String,
 }
 
 /// What happens at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkKind {
     /// An acquire found the lock taken.
@@ -125,7 +145,7 @@ pub enum MarkKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remark {
     /// When.
-    pub at: u64,
+    pub at: Moment,
     /// Its number in the picture, from 1.
     pub number: usize,
     /// The property's word.
@@ -134,4 +154,9 @@ pub struct Remark {
     pub lanes: Vec<usize>,
     /// What happened and how it came to that, in one sentence.
     pub text: String,
+}
+
+/// Where a moment stands among others: by time, and at one time by the order of what happened.
+pub fn when(moment: Moment) -> (u64, u64) {
+    (moment.at, moment.order)
 }

@@ -1,0 +1,345 @@
+//! The lanes of the actors, one each: what they did, step by step, with or without the lock.
+
+use super::words::{at, failure as in_words_of, span};
+use super::{Source, effects, mark};
+use crate::check::{Belief, How, Reign, ReignEnd};
+use crate::clock::in_words;
+use crate::history::{Change, Event, EventKind, Failure, FailureKind, Moment, Operation};
+use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
+use std::time::Duration;
+
+/// An actor's lane, and how its life went.
+pub(super) struct Life {
+    pub(super) lane: Lane,
+    /// How it ended, in a few words; nothing if the history doesn't say.
+    pub(super) outcome: Option<&'static str>,
+}
+
+/// All actors' lives, in the order of the history's head.
+pub(super) fn lives(source: &Source<'_>) -> Vec<Life> {
+    let actors = source.history.head.actors.len();
+    let mut readers: Vec<Reader<'_>> = (0..actors).map(|_| Reader::default()).collect();
+    for belief in &source.possessions.beliefs {
+        if let Some(reader) = readers.get_mut(belief.actor) {
+            reader.beliefs.push(belief);
+        }
+    }
+    for event in &source.history.events {
+        if let Some(reader) = event.actor.and_then(|actor| readers.get_mut(actor)) {
+            reader.read(source, event);
+        }
+    }
+    let life = |(actor, reader): (usize, Reader<'_>)| reader.finish(source, actor);
+    readers.into_iter().enumerate().map(life).collect()
+}
+
+/// What a step is drawn as; nothing, if it is made of others.
+fn kind_of(verb: &str) -> Option<BarKind> {
+    Some(match verb {
+        "locked" | "repeat" => return None,
+        "acquire" | "await" | "pause" | "sleep" => BarKind::Waits,
+        "work" => BarKind::Works,
+        "dump" | "external_dump" => BarKind::Writes,
+        _ => BarKind::Asks,
+    })
+}
+
+struct Open<'a> {
+    operation: &'a Operation,
+    begun: Moment,
+    kind: Option<BarKind>,
+}
+
+/// One actor's events, as they are read.
+#[derive(Default)]
+struct Reader<'a> {
+    beliefs: Vec<&'a Belief>,
+    open: Vec<Open<'a>>,
+    bars: Vec<Bar>,
+    marks: Vec<Mark>,
+    last_failure: Option<&'a Failure>,
+    has_crashed: bool,
+    outcome: Option<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self, source: &Source<'_>, event: &'a Event) {
+        match &event.kind {
+            EventKind::Invoked(operation) => {
+                // A step within one that is drawn belongs to it.
+                let is_within = self.open.iter().any(|open| open.kind.is_some());
+                let kind = kind_of(&operation.verb).filter(|_| !is_within);
+                self.open.push(Open { operation, begun: event.moment, kind });
+            }
+            EventKind::Completed(operation) => {
+                self.last_failure = None;
+                self.end_step(source, event.moment, operation, None);
+            }
+            EventKind::Failed { operation, failure } => {
+                self.hear(source, event.moment, Some(operation), failure);
+                self.end_step(source, event.moment, operation, Some(failure));
+            }
+            EventKind::Ended { failure } => {
+                if let Some(failure) = failure {
+                    self.hear(source, event.moment, None, failure);
+                }
+                self.outcome = Some(outcome(failure.as_ref()));
+            }
+            EventKind::Fault { what, lease_of: None, .. } => {
+                let detail = format!("{}\n{}", source.words.plain(what), at(event.moment));
+                self.marks.push(mark(event.moment, MarkKind::Fault, detail));
+            }
+            EventKind::Command(_) => self.command(source, event),
+            EventKind::Fault { .. } | EventKind::Started | EventKind::Left(_) => {}
+        }
+    }
+
+    fn command(&mut self, source: &Source<'_>, event: &Event) {
+        for effect in effects(event) {
+            let lock = source.words.lock(effect.lock);
+            let (kind, what) = match effect.change {
+                Change::Refused => (MarkKind::Refused, format!("{lock} is taken")),
+                Change::Extended { lease } => {
+                    let lease = in_words(Duration::from_nanos(lease));
+                    (MarkKind::Extended, format!("extends {lock} to {lease}"))
+                }
+                _ => continue,
+            };
+            let detail = format!("{what}\n{}", at(event.moment));
+            self.marks.push(mark(event.moment, kind, detail));
+        }
+    }
+
+    /// A failure is told once, where it happened, not again by the steps around it.
+    fn hear(
+        &mut self,
+        source: &Source<'_>,
+        moment: Moment,
+        operation: Option<&Operation>,
+        failure: &'a Failure,
+    ) {
+        if self.last_failure == Some(failure) {
+            return;
+        }
+        self.last_failure = Some(failure);
+        let what = operation.map_or_else(|| "ended".into(), |it| named(source, it));
+        let detail = format!("{what}\n{}\n{}", in_words_of(failure), at(moment));
+        let kind = match failure.kind {
+            FailureKind::AlreadyLocked => {
+                let begun = self.open.last().map_or(moment, |open| open.begun);
+                let is_of_step =
+                    |mark: &Mark| mark.kind == MarkKind::Refused && when(begun) <= when(mark.at);
+                if let Some(last) = self.marks.iter_mut().rfind(|mark| is_of_step(mark)) {
+                    last.detail = detail;
+                    return;
+                }
+                MarkKind::Refused
+            }
+            FailureKind::Crashed => {
+                if std::mem::replace(&mut self.has_crashed, true) {
+                    return;
+                }
+                MarkKind::Crashed
+            }
+            _ => MarkKind::Failed,
+        };
+        self.marks.push(mark(moment, kind, detail));
+    }
+
+    fn end_step(
+        &mut self,
+        source: &Source<'_>,
+        end: Moment,
+        operation: &Operation,
+        failure: Option<&Failure>,
+    ) {
+        let is_it = |open: &mut Open<'_>| open.operation.number == operation.number;
+        let Some(open) = self.open.pop_if(is_it) else { return };
+        self.draw(source, &open, end, failure, false);
+    }
+
+    fn draw(
+        &mut self,
+        source: &Source<'_>,
+        open: &Open<'_>,
+        end: Moment,
+        failure: Option<&Failure>,
+        is_open: bool,
+    ) {
+        let Some(kind) = open.kind else { return };
+        let belief = self.belief(open.begun, open.operation.lock);
+        let kind = match belief {
+            // Who lets time pass with a lock works under it.
+            Some(_) if open.operation.verb == "sleep" => BarKind::Works,
+            _ => kind,
+        };
+        let mut detail = named(source, open.operation);
+        if let Some(lock) = open.operation.lock {
+            detail.push_str(&format!("\n{}", source.words.lock(lock)));
+        }
+        let failed = failure.map(|failure| format!("\n{}", in_words_of(failure)));
+        let unended = is_open.then(|| "\nits end is not in the history".to_owned());
+        let label = source.words.plain(&open.operation.verb);
+        let end = if when(end) < when(open.begun) { open.begun } else { end };
+        let bar = Bar {
+            begin: open.begun,
+            end,
+            kind,
+            token: None,
+            is_lost: false,
+            is_open,
+            label,
+            detail: detail + &failed.or(unended).unwrap_or_default(),
+        };
+        let bars = with_lock(source, bar, belief);
+        self.bars.extend(bars);
+    }
+
+    /// What the actor believed to hold: that lock, or the one that it took last.
+    fn belief(&self, at: Moment, lock: Option<usize>) -> Option<&'a Belief> {
+        let then =
+            |belief: &&&Belief| when(belief.from) <= when(at) && when(at) < when(belief.until);
+        let held = || self.beliefs.iter().filter(then).copied();
+        match lock {
+            Some(lock) => held().rfind(|belief| belief.lock == lock),
+            None => held().next_back(),
+        }
+    }
+
+    fn finish(mut self, source: &Source<'_>, actor: usize) -> Life {
+        while let Some(open) = self.open.pop() {
+            self.draw(source, &open, source.end, None, true);
+        }
+        self.bars.sort_by_key(|bar| when(bar.begin));
+        let shortest = source.end.at.saturating_sub(source.begin.at) / 1000;
+        let mut holds = Vec::new();
+        for belief in &self.beliefs {
+            for (begin, end) in gaps(&self.bars, belief, shortest) {
+                let bar = Bar {
+                    begin,
+                    end,
+                    kind: BarKind::Holds,
+                    token: None,
+                    is_lost: false,
+                    is_open: false,
+                    label: "holds".into(),
+                    detail: format!("holds {}", source.words.lock(belief.lock)),
+                };
+                holds.extend(with_lock(source, bar, Some(belief)));
+            }
+        }
+        // With two locks, one bar says it.
+        let mut covered = (0, 0);
+        holds.sort_by_key(|bar: &Bar| when(bar.begin));
+        holds.retain(|bar| {
+            let is_free = covered <= when(bar.begin);
+            covered = if is_free { when(bar.end) } else { covered };
+            is_free
+        });
+        self.bars.extend(holds);
+        let name = source.words.actor(Some(actor));
+        let (bars, marks) = (self.bars, self.marks);
+        let lane = Lane { kind: LaneKind::Actor, name, stands_for: 1, bars, marks };
+        Life { lane, outcome: self.outcome }
+    }
+}
+
+fn outcome(failure: Option<&Failure>) -> &'static str {
+    match failure.map(|failure| failure.kind) {
+        None => "success",
+        Some(FailureKind::AlreadyLocked) => "already locked",
+        Some(FailureKind::LostLock) => "lost the lock",
+        Some(FailureKind::Refused) => "refused",
+        Some(FailureKind::Crashed) => "crashed",
+        Some(FailureKind::Injected) => "failed on purpose",
+        Some(FailureKind::Environment) => "failed",
+        Some(FailureKind::Interrupted) => "interrupted",
+        Some(FailureKind::TimedOut) => "timed out",
+    }
+}
+
+/// `release "late release"`.
+fn named(source: &Source<'_>, operation: &Operation) -> String {
+    let verb = source.words.plain(&operation.verb);
+    match &operation.name {
+        Some(name) => format!("{verb} \"{}\"", source.words.plain(name)),
+        None => verb,
+    }
+}
+
+/// The bar with the acquisition under which it lies; in two, where that was lost on the way.
+fn with_lock(source: &Source<'_>, bar: Bar, belief: Option<&Belief>) -> Vec<Bar> {
+    let said = |bar: Bar, more: &str| {
+        let (first, rest) = bar.detail.split_once('\n').unwrap_or((&bar.detail, ""));
+        let rest = if rest.is_empty() { String::new() } else { format!("\n{rest}") };
+        let detail = format!("{first}\n{}{more}{rest}", span(bar.begin, bar.end));
+        Bar { detail, ..bar }
+    };
+    let Some(belief) = belief else { return vec![said(bar, "")] };
+    let token = source.token_of_reign(belief.reign);
+    let reign = belief.reign.and_then(|reign| source.possessions.reigns.get(reign));
+    let word = reign.map(|reign| source.words.token(&reign.token));
+    let word = word.map_or_else(String::new, |token| format!(", token {token}"));
+    let owned = owned(source, belief);
+    let mut pieces = Vec::new();
+    let mut rest = Some(bar);
+    while let Some(bar) = rest.take() {
+        let from = when(bar.begin);
+        let is_owned = |(begin, end): &&(Moment, Option<Moment>)| {
+            when(*begin) <= from && end.is_none_or(|end| from < when(end))
+        };
+        let is_lost = !owned.is_empty() && !owned.iter().any(|reign| is_owned(&reign));
+        let more = match is_lost {
+            true => format!("\nbelieves to hold the lock, but it is no longer its own{word}"),
+            false => format!("\nwith the lock{word}"),
+        };
+        let edges = owned.iter().flat_map(|(begin, end)| [Some(*begin), *end]).flatten();
+        let inside = |edge: &Moment| from < when(*edge) && when(*edge) < when(bar.end);
+        let (piece, later) = match edges.filter(inside).min_by_key(|edge| when(*edge)) {
+            Some(edge) => {
+                (Bar { end: edge, is_open: false, ..bar.clone() }, Some(Bar { begin: edge, ..bar }))
+            }
+            None => (bar, None),
+        };
+        pieces.push(said(Bar { token, is_lost, ..piece }, &more));
+        rest = later;
+    }
+    pieces
+}
+
+/// From when to when the lock was the believer's own, under the token that it knows. An end of its
+/// own making is none: of that it knows.
+fn owned(source: &Source<'_>, belief: &Belief) -> Vec<(Moment, Option<Moment>)> {
+    let reigns = &source.possessions.reigns;
+    let Some(first) = belief.reign.and_then(|reign| reigns.get(reign)) else { return Vec::new() };
+    let is_same = |reign: &&Reign| reign.actor == first.actor && reign.token == first.token;
+    let lost = |end: &ReignEnd| {
+        (end.how != How::Released && end.by != Some(belief.actor)).then_some(end.at)
+    };
+    let later = reigns.iter().skip(belief.reign.unwrap_or_default());
+    let is_then =
+        |reign: &&Reign| reign.lock == first.lock && reign.from.order <= belief.until.order;
+    let during = later.take_while(is_then).filter(is_same);
+    during.map(|reign| (reign.from, reign.end.as_ref().and_then(lost))).collect()
+}
+
+/// Where a belief lasts and nothing else is drawn, for longer than an actor needs to begin its next
+/// step.
+fn gaps(bars: &[Bar], belief: &Belief, shortest: u64) -> Vec<(Moment, Moment)> {
+    let mut gaps = Vec::new();
+    let mut from = belief.from;
+    let first = bars.partition_point(|bar| when(bar.end) <= when(from));
+    for bar in bars.iter().skip(first) {
+        if when(belief.until) <= when(bar.begin) {
+            break;
+        }
+        gaps.push((from, bar.begin));
+        from = if when(bar.end) > when(from) { bar.end } else { from };
+    }
+    gaps.push((from, belief.until));
+    gaps.retain(|(begin, end)| {
+        let length = end.at.saturating_sub(begin.at);
+        length > shortest && when(*begin) < when(*end)
+    });
+    gaps
+}

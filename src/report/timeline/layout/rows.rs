@@ -1,0 +1,338 @@
+//! The lanes, with what lies on them, and the findings' flags above them.
+
+use super::super::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, Timeline};
+use super::axis::Axis;
+use super::text::{fit, fit_ends, measure};
+use super::{BOLD, Label, MARGIN, NORMAL, SMALL};
+use crate::clock::in_words;
+use std::time::Duration;
+
+/// How far apart the middles of two marks are at least.
+const MARK: f64 = 15.0;
+/// Bars of one lane beyond this number are drawn only where they can be seen.
+const MANY: usize = 2000;
+/// Narrower than this, in pixels, a bar among many is not drawn if it lies on the last one.
+const UNSEEN: f64 = 0.3;
+/// The height of a flag.
+pub const FLAG: f64 = 18.0;
+
+/// A lane at its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its top.
+    pub y: f64,
+    /// Its height, with what is left free below it.
+    pub height: f64,
+    /// The top of its bars.
+    pub bar_y: f64,
+    /// Their height.
+    pub bar_height: f64,
+    /// The middle of its marks.
+    pub mark_y: f64,
+    /// Its name, and what else stands before it.
+    pub names: Vec<Label>,
+    /// Its bars.
+    pub pieces: Vec<Piece>,
+    /// Its marks.
+    pub spots: Vec<Spot>,
+    /// How many of its bars are not drawn.
+    pub left_out: usize,
+}
+
+/// A bar at its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Piece {
+    /// Which of the lane's bars it is.
+    pub bar: usize,
+    /// Where it begins.
+    pub x: f64,
+    /// How wide it is.
+    pub width: f64,
+    /// What stands on it, if there is room.
+    pub label: Option<Label>,
+}
+
+/// Marks at their place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spot {
+    /// The first of the lane's marks that it is.
+    pub first: usize,
+    /// How many of them.
+    pub marks: usize,
+    /// The middle.
+    pub x: f64,
+    /// The gravest of their kinds.
+    pub kind: MarkKind,
+    /// Their number, if it is more than one.
+    pub label: Option<Label>,
+}
+
+impl Row {
+    /// All texts.
+    pub fn texts(&self) -> impl Iterator<Item = &Label> {
+        let pieces = self.pieces.iter().filter_map(|piece| piece.label.as_ref());
+        let spots = self.spots.iter().filter_map(|spot| spot.label.as_ref());
+        self.names.iter().chain(pieces).chain(spots)
+    }
+}
+
+/// Findings at their place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flag {
+    /// The first of the timeline's findings that it is.
+    pub first: usize,
+    /// How many of them.
+    pub findings: usize,
+    /// Where the line below it is.
+    pub x: f64,
+    /// The box's left.
+    pub left: f64,
+    /// The box's top.
+    pub top: f64,
+    /// The box's width.
+    pub width: f64,
+    /// Until where the line goes.
+    pub bottom: f64,
+    /// On which lanes it has a ring.
+    pub rows: Vec<usize>,
+    /// The number or numbers.
+    pub label: Label,
+}
+
+/// The lanes from `top` on, and where they end.
+pub fn rows(timeline: &Timeline, axis: &Axis, left: f64, plot: f64, top: f64) -> (Vec<Row>, f64) {
+    let mut rows = Vec::new();
+    let mut y = top;
+    let mut last = None;
+    for lane in &timeline.lanes {
+        if last.is_some_and(|last| last != LaneKind::Flag && last != LaneKind::Actor)
+            && lane.kind != LaneKind::Flag
+            || last == Some(LaneKind::Flag)
+        {
+            y += 8.0;
+        }
+        last = Some(lane.kind);
+        let strip = if lane.marks.is_empty() { 3.0 } else { 17.0 };
+        let bar_height = match lane.kind {
+            LaneKind::Lock => 26.0,
+            LaneKind::Flag => 10.0,
+            LaneKind::Actor if lane.stands_for > 1 => 26.0,
+            LaneKind::Actor => 22.0,
+        };
+        let bar_y = y + strip;
+        let height = strip + bar_height + 7.0;
+        let mut row = Row {
+            y,
+            height,
+            bar_y,
+            bar_height,
+            mark_y: y + strip / 2.0 - 0.5,
+            names: names(lane, left, bar_y + bar_height / 2.0),
+            pieces: Vec::new(),
+            spots: spots(lane, axis, left, plot, y + strip / 2.0 + 3.5),
+            left_out: 0,
+        };
+        row.draw_bars(lane, axis, left, plot);
+        rows.push(row);
+        y += height;
+    }
+    (rows, y)
+}
+
+fn names(lane: &Lane, left: f64, middle: f64) -> Vec<Label> {
+    let room = left - MARGIN - 12.0;
+    let base = middle + 4.5;
+    match (lane.kind, lane.name.split_once(": ").filter(|_| lane.stands_for > 1)) {
+        (_, Some((number, outcome))) => vec![
+            Label::new(MARGIN, middle - 2.5, NORMAL, fit_ends(number, NORMAL, room)),
+            Label::new(MARGIN, middle + 11.0, SMALL, fit_ends(outcome, SMALL, room)),
+        ],
+        (LaneKind::Actor, _) => {
+            vec![Label::new(MARGIN, base, NORMAL, fit_ends(&lane.name, NORMAL, room))]
+        }
+        (LaneKind::Flag, _) => vec![Label::new(MARGIN, base - 0.5, SMALL, "flag")],
+        (LaneKind::Lock, _) => vec![
+            Label::new(MARGIN, middle - 2.5, NORMAL, "lock"),
+            Label::new(MARGIN, middle + 11.0, SMALL, fit_ends(&lane.name, SMALL, room)),
+        ],
+    }
+}
+
+impl Row {
+    fn draw_bars(&mut self, lane: &Lane, axis: &Axis, left: f64, plot: f64) {
+        let mut last: Option<f64> = None;
+        let base = self.bar_y + self.bar_height / 2.0 + 4.0;
+        for (position, bar) in lane.bars.iter().enumerate() {
+            let x = left + axis.place(bar.begin) * plot;
+            let end = left + axis.place(bar.end) * plot;
+            let next = lane.bars.get(position + 1);
+            let next = next.map_or(left + plot, |next| left + axis.place(next.begin) * plot);
+            // What lasts no time is seen all the same, as far as the next leaves room.
+            let width = (end - x).max((next - x).clamp(0.0, 2.0));
+            if lane.bars.len() > MANY
+                && width < UNSEEN
+                && last.is_some_and(|last| x - last < UNSEEN)
+            {
+                self.left_out += 1;
+                continue;
+            }
+            last = Some(x);
+            let label = on_bar(lane, bar, width - 8.0);
+            let label = label.map(|text| Label::new(x + 5.0, base, SMALL, text));
+            self.pieces.push(Piece { bar: position, x, width, label });
+        }
+    }
+}
+
+/// A letter for an acquisition: `A` to `Z`, then `AA`.
+pub fn letter(token: usize) -> String {
+    let last = char::from(b'A' + (token % 26) as u8);
+    match token / 26 {
+        0 => last.to_string(),
+        more => letter(more - 1) + &last.to_string(),
+    }
+}
+
+/// The most that fits of what can be said on a bar.
+fn on_bar(lane: &Lane, bar: &Bar, room: f64) -> Option<String> {
+    said(lane, bar)
+        .into_iter()
+        .find_map(|text| (measure(&text, SMALL) <= room).then_some(text))
+        .or_else(|| match lane.kind {
+            LaneKind::Flag => None,
+            _ if room < 60.0 => None,
+            _ => fit(said(lane, bar).get(1)?, SMALL, room),
+        })
+        .or_else(|| bar.token.map(letter).filter(|text| measure(text, SMALL) <= room))
+}
+
+/// What can be said on a bar, the longest first.
+pub fn said(lane: &Lane, bar: &Bar) -> Vec<String> {
+    if lane.kind == LaneKind::Flag {
+        return Vec::new();
+    }
+    let lasted = Duration::from_nanos(bar.end.at.saturating_sub(bar.begin.at));
+    let letter = bar.token.map(|token| letter(token) + " · ").unwrap_or_default();
+    let lost = if bar.is_lost { " without the lock" } else { "" };
+    let what = match (lane.kind, bar.kind) {
+        (LaneKind::Actor, BarKind::Holds) if bar.is_lost => "believes to hold".to_owned(),
+        _ => format!("{}{lost}", bar.label),
+    };
+    let mut said = Vec::new();
+    if !lasted.is_zero() && bar.kind != BarKind::Many {
+        said.push(format!("{letter}{what} · {}", in_words(lasted)));
+    }
+    said.push(format!("{letter}{what}"));
+    said.push(format!("{letter}{}", bar.label));
+    said
+}
+
+/// The marks, those that would lie on one another together.
+fn spots(lane: &Lane, axis: &Axis, left: f64, plot: f64, base: f64) -> Vec<Spot> {
+    let mut spots: Vec<(Spot, usize)> = Vec::new();
+    for (position, mark) in lane.marks.iter().enumerate() {
+        let x = left + axis.place(mark.at) * plot;
+        let beside = |(spot, times): &&mut (Spot, usize)| x < spot.x + MARK + room_of(*times);
+        match spots.last_mut().filter(|last| beside(last)) {
+            Some((spot, times)) => {
+                spot.marks += 1;
+                spot.kind = gravest(spot.kind, mark.kind);
+                *times += mark.times;
+            }
+            None => {
+                let spot = Spot { first: position, marks: 1, x, kind: mark.kind, label: None };
+                spots.push((spot, mark.times));
+            }
+        }
+    }
+    let label = |(spot, times): (Spot, usize)| {
+        let text = said_times(times);
+        let label = text.map(|text| Label::new(spot.x + 7.0, base, SMALL - 1.0, text));
+        Spot { label, ..spot }
+    };
+    spots.into_iter().map(label).collect()
+}
+
+/// What is said of a number of marks beside them.
+pub fn said_times(times: usize) -> Option<String> {
+    match times {
+        0 | 1 => None,
+        2..1000 => Some(format!("×{times}")),
+        _ => Some("×1000+".into()),
+    }
+}
+
+fn room_of(times: usize) -> f64 {
+    said_times(times).map_or(0.0, |text| measure(&text, SMALL - 1.0) + 2.0)
+}
+
+/// Of two kinds of marks the one that stands for both.
+fn gravest(one: MarkKind, other: MarkKind) -> MarkKind {
+    if gravity(one) >= gravity(other) { one } else { other }
+}
+
+/// How grave a mark is.
+pub fn gravity(kind: MarkKind) -> usize {
+    match kind {
+        MarkKind::Extended => 0,
+        MarkKind::Refused => 1,
+        MarkKind::Fault => 2,
+        MarkKind::Expired => 3,
+        MarkKind::Failed => 4,
+        MarkKind::Cleared => 5,
+        MarkKind::Crashed => 6,
+    }
+}
+
+/// What a spot tells in full: its marks' own words, as many as anybody reads.
+pub fn told(marks: &[Mark]) -> String {
+    const READ: usize = 6;
+    let mut told: Vec<&str> = marks.iter().take(READ).map(|mark| mark.detail.as_str()).collect();
+    let more = marks.len().checked_sub(READ).filter(|more| *more > 0);
+    let more = more.map(|more| format!("and {more} more"));
+    told.extend(more.as_deref());
+    told.join("\n")
+}
+
+/// The findings' flags, those that would lie on one another together.
+pub fn flags(
+    timeline: &Timeline,
+    axis: &Axis,
+    rows: &[Row],
+    left: f64,
+    plot: f64,
+    top: f64,
+) -> Vec<Flag> {
+    let mut flags: Vec<Flag> = Vec::new();
+    for (position, remark) in timeline.findings.iter().enumerate() {
+        let x = left + axis.place(remark.at) * plot;
+        let bottom = remark.lanes.iter().filter_map(|lane| rows.get(*lane));
+        let bottom = bottom.map(|row| row.bar_y + row.bar_height).fold(top + FLAG, f64::max);
+        let numbers = |first: usize, last: usize| match first == last {
+            true => first.to_string(),
+            false => format!("{first}–{last}"),
+        };
+        let placed = |x: f64, text: String| {
+            let width = (measure(&text, SMALL * BOLD) + 8.0).max(FLAG);
+            let left = (x - width / 2.0).max(left - 40.0).min(left + plot + 40.0 - width);
+            let text_x = left + (width - measure(&text, SMALL * BOLD)) / 2.0;
+            (left, width, Label::bold(text_x, top + 13.0, SMALL, text))
+        };
+        if let Some(last) = flags.last_mut()
+            && x - FLAG / 2.0 - 6.0 < last.left + last.width
+        {
+            let text = numbers(last.first + 1, position + 1);
+            last.findings += 1;
+            (last.left, last.width, last.label) = placed(last.x, text);
+            last.bottom = last.bottom.max(bottom);
+            last.rows.extend(remark.lanes.iter());
+            last.rows.sort_unstable();
+            last.rows.dedup();
+            continue;
+        }
+        let (left, width, label) = placed(x, numbers(position + 1, position + 1));
+        let rows = remark.lanes.clone();
+        flags.push(Flag { first: position, findings: 1, x, left, top, width, bottom, rows, label });
+    }
+    flags
+}
