@@ -113,8 +113,7 @@ impl Pair {
                         }
                     }
                     // In a transaction, the error spoiled it: EXEC will answer nothing.
-                    _ if !atomic
-                        && !commands.iter().any(|args| generate::name(args) == "reset") => {}
+                    _ if !atomic && !commands.iter().any(|args| is_reset(args)) => {}
                     _ => self.queued[client] = None,
                 }
                 let names = commands.iter().map(|args| generate::name(args));
@@ -155,6 +154,11 @@ impl Pair {
             }
         }
     }
+}
+
+/// Whether it ends a transaction: a RESET that is refused does not.
+fn is_reset(args: &[Vec<u8>]) -> bool {
+    args.len() == 1 && generate::name(args) == "reset"
 }
 
 /// Clients and server as they were at the start.
