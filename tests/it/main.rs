@@ -2,7 +2,9 @@
 
 mod check;
 mod check_file;
+mod chromium;
 mod cli;
+mod comfort;
 mod commands;
 mod conformance;
 mod directory;
@@ -19,7 +21,9 @@ mod redis_server;
 mod replay;
 mod seed;
 mod serve;
+mod session;
 mod signals;
 mod status;
+mod timeline;
 mod weather;
 mod wire;

@@ -192,12 +192,18 @@ pub fn available(test: &str, version: &str) -> bool {
         Some(found) => format!("needs redis-server {version}, found {found}"),
         None => "no redis-server on the PATH".to_owned(),
     };
+    leave_out(test, &what);
+    false
+}
+
+/// Says on stderr that `test` is left out because something is missing, or panics if nothing may be:
+/// `NODB_REQUIRE_REDIS=1` asks for all that tests need beside the program, not for Redis alone.
+pub fn leave_out(test: &str, what: &str) {
     assert!(std::env::var_os("NODB_REQUIRE_REDIS").is_none_or(|v| v != "1"), "{test}: {what}");
     // The handle, not the macro: what eprintln! says, cargo test hides if the test passes. In one
     // write, on a line of its own, because the harness is writing to the same terminal.
     let line = format!("\nleft out: {test} ({what})\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
-    false
 }
 
 /// A [`RedisServer`] with these arguments; without Redis, the calling test ends here and is named.

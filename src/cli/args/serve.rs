@@ -23,15 +23,21 @@ pub(super) fn serve_args(given: &ArgMatches) -> ServeArgs {
     ServeArgs { address, virtual_time: given.get_flag("virtual") }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  nodb-trigger serve --port 6400
+  nodb-trigger serve --virtual  # then: redis-cli -u URL NODB.ADVANCE 30000";
+
 pub(super) fn command() -> Command {
     Command::new("serve")
         .about("Run the embedded server for clients in any language")
-        .after_help(
-            "Prints its URL on one line and serves until Ctrl-C or SIGTERM, which end it with 0.\n\
-             Only this machine can connect; nothing is stored.\n\n\
-             Examples:\n  nodb-trigger serve --port 6400\n  \
-             nodb-trigger serve --virtual  # then: redis-cli -u URL NODB.ADVANCE 30000",
-        )
+        .after_help(EXAMPLES)
+        .after_long_help(format!(
+            "Prints its URL on one line. Only this machine can connect, and nothing is stored. It \
+             has the commands that lock clients use, and answers them as Redis 7.0 does.\n\n\
+             Exit status: 0 after Ctrl-C or SIGTERM, which is how a server ends; 3 it can't listen\n\n\
+             {EXAMPLES}"
+        ))
         .disable_help_flag(true)
         .arg(
             value("port", "N")

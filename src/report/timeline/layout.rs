@@ -32,7 +32,7 @@ pub const BOLD: f64 = 1.14;
 /// Around everything.
 pub const MARGIN: f64 = 24.0;
 /// Between the plot and the right border: for numbers beside the last marks.
-const RIGHT: f64 = 48.0;
+const RIGHT: f64 = 56.0;
 /// How many findings are listed; the others are counted.
 pub const LISTED: usize = 24;
 

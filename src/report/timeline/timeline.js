@@ -9,7 +9,7 @@
   const keys = document.getElementById("keys");
   const shown = document.getElementById("shown");
   const root = document.documentElement;
-  const MARGIN = 24, RIGHT = 48, FLAG = 18, MOST = 20000;
+  const MARGIN = 24, RIGHT = 56, FLAG = 18, MOST = 20000;
   const view = { zoom: 1, from: 0, left: 0, plot: 0, width: 0 };
   const layer = make("g", {});
 
@@ -136,7 +136,7 @@
         layer.append(make("path", { class: "bracket", d: `M${x} ${bottom}v4H${end}v-4` }));
       }
     }
-    const beside = new Set(model.segments.filter((it) => it.kind !== "scale").flatMap((it) => [it.begin, it.end]));
+    const beside = new Set(model.segments.filter((it) => it.kind === "order").flatMap((it) => [it.begin, it.end]));
     for (const segment of model.segments) {
       if (segment.kind !== "scale") continue;
       const [x, end] = clipped(segment);
@@ -181,7 +181,7 @@
     if (bar.open && width > 6 && ends) group.append(make("path", { class: "open", d: `M${x + width} ${lane.bar_y}v${lane.bar_height}` }));
     const space = width - 9;
     const said = bar.said.find((text) => measure(text, 11) <= space)
-      || (space > 56 && bar.said.length > 1 && fit(bar.said[1], 11, space))
+      || (space > 56 && bar.letter && bar.said.length > 1 && fit(bar.said[1], 11, space))
       || (bar.letter && measure(bar.letter, 11) <= space && bar.letter);
     if (said) write(group, said, x + 5, lane.bar_y + lane.bar_height / 2 + 4, 11, "on-bar");
     return group;
@@ -218,21 +218,24 @@
     for (const finding of model.findings) {
       const x = place(finding.at);
       if (!isSeen(x, x)) continue;
-      const last = flags.at(-1);
-      if (last && x - FLAG / 2 - 6 < last.left + last.width) {
-        last.findings.push(finding);
-      } else {
-        flags.push({ x, findings: [finding], left: 0, width: 0 });
+      let flag = placed({ x, findings: [finding] });
+      while (flags.length && flag.left < flags.at(-1).left + flags.at(-1).width + 6) {
+        const last = flags.pop();
+        flag = placed({ x: last.x, findings: [...last.findings, ...flag.findings] });
       }
-      const flag = flags.at(-1);
-      const [one, other] = [flag.findings[0], flag.findings.at(-1)];
-      flag.text = one === other ? `${one.number}` : `${one.number}–${other.number}`;
-      flag.width = Math.max(measure(flag.text, 11, true) + 8, FLAG);
-      flag.left = Math.min(Math.max(flag.x - flag.width / 2, view.left - 40), right() + 40 - flag.width);
-      flag.lanes = [...new Set(flag.findings.flatMap((it) => it.lanes))];
-      flag.bottom = Math.max(model.top, ...flag.lanes.map((it) => model.lanes[it].bar_y + model.lanes[it].bar_height));
+      flags.push(flag);
     }
     return flags;
+  }
+
+  function placed({ x, findings }) {
+    const [one, other] = [findings[0], findings.at(-1)];
+    const text = one === other ? `${one.number}` : `${one.number}–${other.number}`;
+    const width = Math.max(measure(text, 11, true) + 8, FLAG);
+    const left = Math.min(Math.max(x - width / 2, view.left - 40), right() + 40 - width);
+    const lanes = [...new Set(findings.flatMap((it) => it.lanes))];
+    const bottom = Math.max(model.top, ...lanes.map((it) => model.lanes[it].bar_y + model.lanes[it].bar_height));
+    return { x, findings, text, width, left, lanes, bottom };
   }
 
   function drawFlag(parent, flag) {

@@ -200,7 +200,7 @@ fn on_bar(lane: &Lane, bar: &Bar, room: f64) -> Option<String> {
         .find_map(|text| (measure(&text, SMALL) <= room).then_some(text))
         .or_else(|| match lane.kind {
             LaneKind::Flag => None,
-            _ if room < 60.0 => None,
+            _ if room < 60.0 || bar.kind == BarKind::Many => None,
             _ => fit(said(lane, bar).get(1)?, SMALL, room),
         })
         .or_else(|| bar.token.map(letter).filter(|text| measure(text, SMALL) <= room))
@@ -218,8 +218,16 @@ pub fn said(lane: &Lane, bar: &Bar) -> Vec<String> {
         (LaneKind::Actor, BarKind::Holds) if bar.is_lost => "believes to hold".to_owned(),
         _ => format!("{}{lost}", bar.label),
     };
+    if bar.kind == BarKind::Many {
+        let number = bar.label.split(' ').next().filter(|_| !bar.label.contains(','));
+        return [Some(bar.label.as_str()), number]
+            .into_iter()
+            .flatten()
+            .map(str::to_owned)
+            .collect();
+    }
     let mut said = Vec::new();
-    if !lasted.is_zero() && bar.kind != BarKind::Many {
+    if !lasted.is_zero() {
         said.push(format!("{letter}{what} · {}", in_words(lasted)));
     }
     said.push(format!("{letter}{what}"));
@@ -303,36 +311,51 @@ pub fn flags(
     plot: f64,
     top: f64,
 ) -> Vec<Flag> {
+    let edges = (left - 40.0, left + plot + 40.0);
     let mut flags: Vec<Flag> = Vec::new();
     for (position, remark) in timeline.findings.iter().enumerate() {
-        let x = left + axis.place(remark.at) * plot;
         let bottom = remark.lanes.iter().filter_map(|lane| rows.get(*lane));
         let bottom = bottom.map(|row| row.bar_y + row.bar_height).fold(top + FLAG, f64::max);
-        let numbers = |first: usize, last: usize| match first == last {
-            true => first.to_string(),
-            false => format!("{first}–{last}"),
+        let mut flag = Flag {
+            first: position,
+            findings: 1,
+            x: left + axis.place(remark.at) * plot,
+            left: 0.0,
+            top,
+            width: 0.0,
+            bottom,
+            rows: remark.lanes.clone(),
+            label: Label::new(0.0, 0.0, SMALL, ""),
         };
-        let placed = |x: f64, text: String| {
-            let width = (measure(&text, SMALL * BOLD) + 8.0).max(FLAG);
-            let left = (x - width / 2.0).max(left - 40.0).min(left + plot + 40.0 - width);
-            let text_x = left + (width - measure(&text, SMALL * BOLD)) / 2.0;
-            (left, width, Label::bold(text_x, top + 13.0, SMALL, text))
-        };
-        if let Some(last) = flags.last_mut()
-            && x - FLAG / 2.0 - 6.0 < last.left + last.width
-        {
-            let text = numbers(last.first + 1, position + 1);
-            last.findings += 1;
-            (last.left, last.width, last.label) = placed(last.x, text);
-            last.bottom = last.bottom.max(bottom);
-            last.rows.extend(remark.lanes.iter());
-            last.rows.sort_unstable();
-            last.rows.dedup();
-            continue;
+        flag.place(edges);
+        // A flag with more numbers is wider, and may reach the one before.
+        while let Some(last) = flags.pop_if(|last| flag.left < last.left + last.width + 6.0) {
+            flag = last.and(flag);
+            flag.place(edges);
         }
-        let (left, width, label) = placed(x, numbers(position + 1, position + 1));
-        let rows = remark.lanes.clone();
-        flags.push(Flag { first: position, findings: 1, x, left, top, width, bottom, rows, label });
+        flags.push(flag);
     }
     flags
+}
+
+impl Flag {
+    /// Puts the box above the line, between these edges.
+    fn place(&mut self, edges: (f64, f64)) {
+        let (first, last) = (self.first + 1, self.first + self.findings);
+        let text = if first == last { first.to_string() } else { format!("{first}–{last}") };
+        let wide = measure(&text, SMALL * BOLD);
+        self.width = (wide + 8.0).max(FLAG);
+        self.left = (self.x - self.width / 2.0).max(edges.0).min(edges.1 - self.width);
+        let x = self.left + (self.width - wide) / 2.0;
+        self.label = Label::bold(x, self.top + 13.0, SMALL, text);
+    }
+
+    fn and(mut self, later: Self) -> Self {
+        self.findings += later.findings;
+        self.bottom = self.bottom.max(later.bottom);
+        self.rows.extend(later.rows);
+        self.rows.sort_unstable();
+        self.rows.dedup();
+        self
+    }
 }

@@ -56,8 +56,8 @@ pub fn ticks(axis: &Axis, left: f64, width: f64, y: f64) -> (Vec<Tick>, Vec<Stre
         stretches.push(Stretch { x, width: long, is_gap, label });
     }
     let mut ticks = Vec::new();
-    let beside: Vec<u64> =
-        axis.segments.iter().filter(others).flat_map(|it| [it.begin, it.end]).collect();
+    let ordered = axis.segments.iter().filter(|it| it.kind == SegmentKind::Order);
+    let beside: Vec<u64> = ordered.flat_map(|it| [it.begin, it.end]).collect();
     let Some(every) = round_step(axis, width) else { return (ticks, stretches) };
     for segment in axis.segments.iter().filter(|it| it.kind == SegmentKind::Scale) {
         let length = (segment.end - segment.begin).max(1) as f64;
@@ -101,7 +101,7 @@ fn steps() -> impl Iterator<Item = u64> {
     let decimal = (0..9).flat_map(|digits| [1, 2, 5].map(|first| first * 10u64.pow(digits)));
     let seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
     let hours = [1, 2, 3, 6, 12].map(|hours| hours * 3600);
-    let days = (0..6).flat_map(|digits| [1, 2, 5].map(|first| first * 10u64.pow(digits) * 86_400));
+    let days = (0..5).flat_map(|digits| [1, 2, 5].map(|first| first * 10u64.pow(digits) * 86_400));
     decimal.chain(seconds.into_iter().chain(hours).chain(days).map(|seconds| seconds * SECOND))
 }
 
