@@ -42,7 +42,7 @@ use std::time::Duration;
 use stream::Stream;
 
 /// How many clients may be connected at a time.
-pub const MAX_CLIENTS: usize = 4096;
+pub const MAX_CLIENTS: usize = 2048;
 
 /// The stack of a connection's thread. Scripts run on one of their own.
 const STACK: usize = 512 * 1024;
