@@ -6,8 +6,8 @@
 # Runs are virtual, so the same program draws the same bytes. Needs chromium for the screenshot.
 set -eu
 cd "$(dirname "$0")/.."
-cargo build --quiet --release
-program=${CARGO_TARGET_DIR:-target}/release/nodb-trigger
+cargo build --quiet
+program=${CARGO_TARGET_DIR:-target}/debug/nodb-trigger
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 mkdir -p docs
@@ -28,7 +28,7 @@ for browser in chromium chromium-browser google-chrome; do
     command -v "$browser" >/dev/null || continue
     timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
         --disable-background-networking --disable-component-update --disable-sync \
-        --hide-scrollbars --user-data-dir="$place/profile" --window-size=1200,600 \
+        --hide-scrollbars --user-data-dir="$place/profile" --window-size=960,560 \
         --screenshot=docs/check_then_delete.png "file://$place/page.html" 2>/dev/null
     exit
 done

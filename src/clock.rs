@@ -43,6 +43,12 @@ pub trait Clock: Send + Sync {
         self.sleep(Duration::ZERO)
     }
 
+    /// What is left until the clock's deadline; nothing if there is none, or if it is not the
+    /// machine's time that passes.
+    fn left(&self) -> Option<Duration> {
+        None
+    }
+
     /// Waits until `done`, which is asked again after each [`notify`](Clock::notify), or until the
     /// clock is stopped or its deadline passes.
     fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped>;
@@ -99,6 +105,10 @@ impl Clock for WallClock {
             }
             _ => self.rest(wake, &|| false),
         }
+    }
+
+    fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_sub(self.now()))
     }
 
     fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {

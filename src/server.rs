@@ -18,6 +18,18 @@ use std::time::Duration;
 
 /// How long a connection may take to open, and how long a reply may take to come.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take at least when the run's deadline is near, or has passed: a healthy server
+/// answers by then, and who holds a lock still wants to release it.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long to wait for an answer: no longer than the response time-out, and on a run's clock not
+/// past its deadline.
+fn patience(clock: Option<&dyn Clock>) -> Duration {
+    let left = clock.and_then(Clock::left).unwrap_or(RESPONSE_TIMEOUT);
+    let left = left.clamp(SHORTEST_TIMEOUT, RESPONSE_TIMEOUT);
+    // As people say it.
+    Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+}
 
 /// The environment failed: no server, no permission, an answer that is an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +57,8 @@ pub enum Server {
 pub struct Remote {
     info: ConnectionInfo,
     name: String,
+    /// Whether nothing can stand in for it.
+    is_sole: bool,
 }
 
 impl fmt::Debug for Remote {
@@ -87,7 +101,7 @@ impl Server {
         }
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        Ok(Server::Redis(Box::new(Remote { info, name })))
+        Ok(Server::Redis(Box::new(Remote { info, name, is_sole: false })))
     }
 
     /// The Redis that the environment names (contract, section 1): `REDIS_URL`, else `REDIS_HOST`
@@ -108,6 +122,14 @@ impl Server {
         Self::at(&url, set("REDIS_PASSWORD").as_deref())
             .map(Some)
             .map_err(|error| ServerError(format!("in the environment ({source}): {error}")))
+    }
+
+    /// The same for one who looks for what is on it: no failure suggests the embedded server.
+    pub fn sole(mut self) -> Self {
+        if let Server::Redis(remote) = &mut self {
+            remote.is_sole = true;
+        }
+        self
     }
 
     /// What to call it, without any password.
@@ -143,25 +165,46 @@ impl Server {
         Some(words)
     }
 
+    /// The URL under which a later command reaches it again, without the password, which
+    /// REDIS_PASSWORD can give; and whether there is one.
+    pub fn url_to_type(&self) -> (String, bool) {
+        let Server::Redis(remote) = self else { return (String::from("embedded"), false) };
+        let settings = remote.info.redis_settings();
+        let url = match (settings.username(), remote.name.split_once("://")) {
+            (Some(user), Some((scheme, rest))) => format!("{scheme}://{}@{rest}", encoded(user)),
+            _ => remote.name.clone(),
+        };
+        (url, settings.password().is_some())
+    }
+
     /// Opens a connection to one of its databases.
     pub fn connect(&self, db: i64) -> Result<Connection, ServerError> {
+        self.open(db, None)
+    }
+
+    /// Opens a connection on which nobody waits for an answer past the deadline of this clock.
+    pub fn connect_on(&self, clock: Arc<dyn Clock>, db: i64) -> Result<Connection, ServerError> {
+        self.open(db, Some(clock))
+    }
+
+    fn open(&self, db: i64, clock: Option<Arc<dyn Clock>>) -> Result<Connection, ServerError> {
+        let patience = patience(clock.as_deref());
         let remote = match self {
             Server::Embedded(engine) => {
-                return Ok(Connection::new(Line::Embedded(engine.connect(db))));
+                return Ok(Connection::new(Line::Embedded(engine.connect(db)), None));
             }
             Server::Redis(remote) => remote,
         };
         let open = || {
             let settings = remote.info.redis_settings().clone().set_db(db);
             let client = Client::open(remote.info.clone().set_redis_settings(settings))?;
-            let connection = client.get_connection_with_timeout(RESPONSE_TIMEOUT)?;
-            connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-            connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+            let connection = client.get_connection_with_timeout(patience)?;
+            connection.set_write_timeout(Some(patience))?;
             Ok(connection)
         };
         match open() {
-            Ok(connection) => Ok(Connection::new(Line::Redis(Box::new(connection)))),
-            Err(error) => Err(ServerError(remote.explain_connect(&error))),
+            Ok(connection) => Ok(Connection::new(Line::Redis(Box::new(connection)), clock)),
+            Err(error) => Err(ServerError(remote.explain_connect(&error, patience))),
         }
     }
 
@@ -170,12 +213,7 @@ impl Server {
         let what = describe(error);
         ServerError(match hint(error) {
             Some(hint) => format!("{} answered {what}; {hint}", self.name()),
-            None if error.is_timeout() => {
-                format!(
-                    "{} did not answer within {RESPONSE_TIMEOUT:?}; is it stopped or overloaded?",
-                    self.name()
-                )
-            }
+            None if error.is_timeout() => format!("{} {what}", self.name()),
             None if what.contains("certificate") => format!(
                 "cannot trust {}: {what}; name the file of its authority in SSL_CERT_FILE",
                 self.name()
@@ -189,15 +227,18 @@ impl Server {
 }
 
 impl Remote {
-    fn explain_connect(&self, error: &RedisError) -> String {
+    fn explain_connect(&self, error: &RedisError, patience: Duration) -> String {
         let what = if error.is_timeout() {
-            format!("no answer within {RESPONSE_TIMEOUT:?}")
+            format!("no answer within {patience:?}")
         } else {
             describe(error)
         };
         let hint = match hint(error) {
             Some(hint) => hint,
             None if error.is_timeout() => "is it stopped, overloaded or behind a firewall?",
+            None if error.is_io_error() && self.is_sole => {
+                "is it running, and is that its address?"
+            }
             None if error.is_io_error() => {
                 "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT) to use the embedded server"
             }
@@ -205,6 +246,15 @@ impl Remote {
         };
         format!("cannot reach Redis at {}: {what}; {hint}", self.name)
     }
+}
+
+/// A user as a URL has it.
+fn encoded(user: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    user.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") })
+        .collect::<Vec<String>>()
+        .concat()
 }
 
 fn bracketed(host: &str) -> String {
@@ -263,6 +313,11 @@ fn hint(error: &RedisError) -> Option<&'static str> {
         "NOAUTH" | "WRONGPASS" => {
             Some("give user and password in --redis, or the password in REDIS_PASSWORD")
         }
+        "CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN" => Some(
+            "it is a Redis Cluster, which has a lock's key and its flag on different nodes; NoDb's \
+             locks need a single Redis: name that (of a cluster, only runs with a hash tag in \
+             their id can be worked with, on the node that has it)",
+        ),
         "OOM" => Some("it is out of memory: raise maxmemory or free some"),
         "MISCONF" => Some("it can't save to its disk and refuses to write: see its log"),
         "WRONGTYPE" => Some(

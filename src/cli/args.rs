@@ -7,14 +7,20 @@
 mod commands;
 mod explore;
 mod flags;
+mod operate;
+mod recover;
 mod replay;
 mod scenario;
+mod timeline;
 
-pub use commands::{CatalogueFormat, CheckFormat, Request, RunArgs};
+pub use commands::{CatalogueFormat, CheckArgs, CheckFormat, Request, RunArgs};
 pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 pub use flags::{Color, DEFAULT_DIRECTORY, Format, LockProtocol, ReportOptions, RunOptions};
+pub use operate::{FailIf, StatusArgs};
+pub use recover::{ClearArgs, RecoverOptions, RepairArgs, UnlockArgs};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
+pub use timeline::{Picture, PictureFormat, TimelineArgs};
 
 use super::exit::Exit;
 use super::redact::redact;

@@ -1,47 +1,31 @@
 //! `check`: judges a saved history.
 
-use super::args::{CheckFormat, Color};
+use super::args::{CheckArgs, CheckFormat, Color};
 use super::exit::Exit;
 use super::output::Output;
 use super::refusal::{Refusal, environment};
+use super::timeline::{Drawing, Place};
 use super::{input, terminal};
 use crate::check::check;
-use crate::history::{FileError, History};
 use crate::report::{Judgement, json, table};
-use anyhow::anyhow;
-use std::io::BufReader;
-use std::path::Path;
 
 /// Prints what the checkers say of the history in this file.
-pub(super) fn judge(path: &Path, format: CheckFormat) -> Result<Exit, Refusal> {
-    let name = path.display().to_string();
-    let history = read(path, &name)?;
+pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
+    Drawing::is_possible(args.timeline.as_ref(), args.format == CheckFormat::Json)?;
+    let (name, history) = input::history(&args.file)?;
     let checked = check(&history);
+    let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, Place::BelowReport)?;
     let judgement = Judgement::new(name, &history.head, history.events.len(), &checked);
     let style = terminal::style(Color::Auto, false);
-    let written = Output::Stdout.write(|out| match format {
+    let written = Output::Stdout.write(|out| match args.format {
         CheckFormat::Table => table::write_judgement(&judgement, style, out),
         CheckFormat::Json => json::write(&judgement, out),
     });
     written.map_err(environment)?;
+    drawing.draw_checked(&history, &checked)?;
     Ok(match (judgement.findings.is_empty(), judgement.is_whole) {
         (false, _) => Exit::Unexpected,
         (true, false) => Exit::Inconclusive,
         (true, true) => Exit::Success,
-    })
-}
-
-fn read(path: &Path, name: &str) -> Result<History, Refusal> {
-    let history = match input::open(path) {
-        Ok(file) => History::read(name, &mut BufReader::new(file)),
-        Err(source) => Err(FileError::Unreadable { file: name.to_owned(), source }),
-    };
-    history.map_err(|error| {
-        let exit = match error {
-            FileError::Unreadable { .. } => Exit::Environment,
-            _ => Exit::Usage,
-        };
-        // It says its source itself.
-        Refusal::new(exit, anyhow!("{error}"))
     })
 }

@@ -9,6 +9,7 @@ use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::tasks::{Task, tasks, tasks_of_run};
+use super::timeline::Drawing;
 use super::{github, say, terminal};
 use crate::report::exploration::{Exploration, ProtocolRow};
 use crate::report::{Entry, json, junit, large, table};
@@ -28,7 +29,8 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, 
     let signals = Signals::handle().map_err(environment)?;
     let output = Output::open(args.report.output.as_deref(), args.report.quiet);
     let output = output.map_err(environment)?;
-    signals.set_output(output.by_hand());
+    let drawing = Drawing::open(args.timeline.as_ref(), &args.report)?;
+    signals.set_outputs([output.by_hand(), drawing.by_hand()]);
     let (scenario, file) = one(args, builtin)?;
     let values = values(&scenario, &args.values)?;
     let tasks = tasks(args, &scenario, file.as_deref(), &values)?;
@@ -37,7 +39,7 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, 
     let line = Line::new(args.report.quiet);
     let ended = explore_all(&tasks, jobs, &signals, &line);
     line.clear();
-    report(ended, |rows| exploration(&scenario, file, rows), args, output)
+    report(ended, |rows| exploration(&scenario, file, rows), args, output, drawing)
 }
 
 fn exploration(scenario: &Scenario, file: Option<String>, rows: Vec<ProtocolRow>) -> Exploration {
@@ -50,6 +52,7 @@ fn report(
     explored: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
     args: &ExploreArgs,
     output: Output,
+    drawing: Drawing,
 ) -> Result<Exit, Refusal> {
     let (mut rows, mut refusals) = (Vec::new(), Vec::new());
     for one in ended {
@@ -69,7 +72,12 @@ fn report(
     let exploration = explored(rows);
     github::annotate_explorations([&exploration], args.report.quiet);
     let exit = exit(&exploration);
+    let shown = exploration.first_shown().map(|shown| shown.history.clone());
     write(exploration, args.all, &args.report, output)?;
+    match shown {
+        Some(history) => drawing.draw(&history)?,
+        None => drawing.has_nothing_to_draw("no counterexample is shown"),
+    }
     Ok(Exit::worst(refusals.iter().map(|refusal| refusal.exit).chain([exit])))
 }
 

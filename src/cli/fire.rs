@@ -8,6 +8,7 @@ use super::progress::Progress;
 use super::refusal::{Refusal, environment};
 use super::repeat::execute_all;
 use super::signals::Signals;
+use super::timeline::Drawing;
 use super::{github, say, terminal};
 use crate::report::{Entry, Report, json, junit, table};
 use crate::scenario::Scenario;
@@ -18,9 +19,9 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
     let signals = Signals::handle().map_err(environment)?;
     let output = Output::open(args.report.output.as_deref(), args.report.quiet);
     let output = output.map_err(environment)?;
-    let history = args.history.as_deref().map(|path| Output::open(Some(path), true));
-    let history = history.transpose().map_err(environment)?;
-    signals.set_output(output.by_hand());
+    let history = Output::history(args.history.as_deref()).map_err(environment)?;
+    let drawing = Drawing::open(args.timeline.as_ref(), &args.report)?;
+    signals.set_outputs([output.by_hand(), history.by_hand(), drawing.by_hand()]);
     let progress = Arc::new(Progress::new(scenario.title(), args.report.quiet));
     let job =
         Job { scenario, file: None, values: &args.values, options: &args.run, signals: &signals };
@@ -28,12 +29,11 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
     progress.clear();
     let executed = executed?;
     executed.said.iter().for_each(|line| say(line));
-    if let Some(file) = history {
-        file.write(|out| executed.history.write(out)).map_err(environment)?;
-    }
+    history.write(|out| executed.history.write(out)).map_err(environment)?;
     let report = executed.report;
     github::annotate([&report], args.report.quiet);
     write(report, &args.report, output)?;
+    drawing.draw(&executed.history)?;
     Ok(executed.exit)
 }
 

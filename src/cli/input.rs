@@ -1,11 +1,13 @@
-//! Finds and reads the scenarios that the user names: files, directories of them, built-in ones.
+//! Finds and reads what the user names: scenarios (files, directories of them, built-in ones) and
+//! histories.
 
 use super::exit::Exit;
 use super::refusal::{Refusal, usage};
+use crate::history::{FileError, History};
 use crate::scenario::{Scenario, unknown};
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, BufReader, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -125,9 +127,41 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     }
 }
 
+/// What stands for stdin where a file is named.
+const STDIN: &str = "-";
+
+/// A history that the user named, and what to call it.
+pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
+    let (name, history) = if path.as_os_str() == STDIN {
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            let what = "stdin is the terminal; send a history in, as in: cat FILE | nodb-trigger";
+            return Err(usage(anyhow::anyhow!("{what}")));
+        }
+        let name = "stdin".to_owned();
+        let history = History::read(&name, &mut stdin.lock());
+        (name, history)
+    } else {
+        let name = path.display().to_string();
+        let history = match open(path) {
+            Ok(file) => History::read(&name, &mut BufReader::new(file)),
+            Err(source) => Err(FileError::Unreadable { file: name.clone(), source }),
+        };
+        (name, history)
+    };
+    history.map(|history| (name, history)).map_err(|error| {
+        let exit = match error {
+            FileError::Unreadable { .. } => Exit::Environment,
+            _ => Exit::Usage,
+        };
+        // It says its source itself.
+        Refusal::new(exit, anyhow::anyhow!("{error}"))
+    })
+}
+
 /// A file that isn't there, or is no file, was named wrongly; for anything else the environment is
 /// to blame.
-fn unreadable(path: &Path, error: &io::Error) -> Refusal {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound};
     let exit = match error.kind() {
         NotFound | NotADirectory | IsADirectory | InvalidInput => Exit::Usage,

@@ -3,13 +3,15 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `timeline`, `status`, `recover` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
-//! | `input` | finds and reads scenario files |
+//! | `remote` | the server of a command that runs nothing |
+//! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
+//! | `input` | finds and reads scenario files and histories |
 //! | [`output`] | where the report goes |
 //! | [`progress`] | the bar on stderr |
 //! | [`terminal`] | width and colour |
@@ -25,24 +27,31 @@ mod execute;
 pub mod exit;
 mod explore;
 mod fire;
+mod frame;
 mod github;
 mod input;
 mod list;
 mod model;
 pub mod output;
 pub mod progress;
+mod recover;
 mod redact;
 mod refusal;
+mod remote;
 mod repeat;
 mod replay;
 mod run;
 mod schedule;
+mod screen;
 mod show;
 mod signals;
 mod staged;
+mod status;
 mod tasks;
 pub mod terminal;
+mod timeline;
 mod validate;
+mod watch;
 
 pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
 pub use exit::Exit;
@@ -81,7 +90,12 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
-        Request::Check { file, format } => check::judge(file, *format),
+        Request::Check(args) => check::judge(args),
+        Request::Timeline(args) => timeline::draw(args),
+        Request::Unlock(args) => recover::unlock(args),
+        Request::ClearLocks(args) => recover::clear_locks(args),
+        Request::Repair(args) => recover::repair(args),
+        Request::Status(args) => status::status(args),
     }
 }
 

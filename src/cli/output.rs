@@ -1,28 +1,34 @@
-//! Where the report goes: a file that is opened before the run, or stdout.
+//! Where the report goes, and whatever else is kept of a run: a file that is opened before the run,
+//! or stdout.
 
 use crate::report::escape;
 use crate::runtime::quoted;
 use rustix::fs::OFlags;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Why a report can't be written. Each message has the system's words in it already, so none has a
+/// Why something can't be written. Each message has the system's words in it already, so none has a
 /// source that would say them again.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The file can't be opened.
-    #[error("cannot open {} for the report: {}; nothing was run", escape(&path.display().to_string()), said(error))]
+    #[error("cannot open {} for the {what}: {}; nothing was run", escape(&path.display().to_string()), said(error))]
     Open {
+        /// What was to be written.
+        what: What,
         /// The file.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
     },
     /// The file can't be written.
-    #[error("cannot write the report to {}: {}", escape(&path.display().to_string()), said(error))]
+    #[error("cannot write the {what} to {}: {}", escape(&path.display().to_string()), said(error))]
     Write {
+        /// What was to be written.
+        what: What,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -36,6 +42,27 @@ pub enum OutputError {
     },
 }
 
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// What came of it.
+    Report,
+    /// What happened.
+    History,
+    /// A picture of that.
+    Timeline,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            What::Report => "report",
+            What::History => "history",
+            What::Timeline => "timeline",
+        })
+    }
+}
+
 /// The system's words without its error number.
 fn said(error: &io::Error) -> String {
     let words = error.to_string();
@@ -45,10 +72,10 @@ fn said(error: &io::Error) -> String {
     }
 }
 
-/// The way out for one report.
+/// The way out for one thing that is written.
 #[derive(Debug)]
 pub enum Output {
-    /// `--output FILE`.
+    /// A file that the user named.
     File(OutputFile),
     /// Stdout.
     Stdout,
@@ -57,15 +84,27 @@ pub enum Output {
 }
 
 impl Output {
-    /// Opens the file, if there is one. What it held stays until [`write`](Output::write).
+    /// The report's: a file, if one is named, or else stdout.
     pub fn open(path: Option<&Path>, quiet: bool) -> Result<Self, OutputError> {
         match path {
-            Some(path) => OutputFile::open(path)
-                .map(Output::File)
-                .map_err(|error| OutputError::Open { path: path.to_owned(), error }),
+            Some(path) => Self::file(path, What::Report),
             None if quiet => Ok(Output::Nowhere),
             None => Ok(Output::Stdout),
         }
+    }
+
+    /// Opens a file. What it held stays until [`write`](Output::write).
+    pub fn file(path: &Path, what: What) -> Result<Self, OutputError> {
+        OutputFile::open(path, what).map(Output::File).map_err(|error| OutputError::Open {
+            what,
+            path: path.to_owned(),
+            error,
+        })
+    }
+
+    /// The history's: a file, if one is named.
+    pub fn history(path: Option<&Path>) -> Result<Self, OutputError> {
+        path.map_or(Ok(Output::Nowhere), |path| Self::file(path, What::History))
     }
 
     /// The command that removes a file that was created here.
@@ -78,23 +117,50 @@ impl Output {
         }
     }
 
-    /// Writes what `report` writes. It is complete before the first byte leaves, so that a file
+    /// Writes what `content` writes. It is complete before the first byte leaves, so that a file
     /// loses its old content only for a whole new one.
     pub fn write(
         self,
-        report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), OutputError> {
+        if let Output::Nowhere = self {
+            return Ok(());
+        }
         let mut bytes = Vec::new();
-        let rendered = report(&mut bytes);
+        let rendered = content(&mut bytes);
         match self {
-            Output::File(mut file) => rendered
-                .and_then(|()| file.replace(&bytes))
-                .map_err(|error| OutputError::Write { path: file.path.clone(), error }),
+            Output::File(mut file) => {
+                rendered.and_then(|()| file.replace(&bytes)).map_err(|error| OutputError::Write {
+                    what: file.what,
+                    path: file.path.clone(),
+                    error,
+                })
+            }
             Output::Stdout => rendered
                 .and_then(|()| to_stream(&bytes, &mut io::stdout().lock()))
                 .map_err(|error| OutputError::Stdout { error }),
             Output::Nowhere => Ok(()),
         }
+    }
+}
+
+/// Writes to stdout at once; says whether anybody still reads.
+pub fn offer(bytes: &[u8]) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
+/// Writes a large report to stdout while it is made. A closed pipe is no error.
+pub fn stream(report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match report(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(OutputError::Stdout { error })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -114,16 +180,17 @@ fn open_existing(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// A file for a report. One that was created here and never got its report is removed again.
+/// A file to write. One that was created here and never got its content is removed again.
 #[derive(Debug)]
 pub struct OutputFile {
+    what: What,
     path: PathBuf,
     file: File,
     remove: bool,
 }
 
 impl OutputFile {
-    fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path, what: What) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let (file, created) = match options.write(true).create_new(true).open(path) {
             Ok(file) => (file, true),
@@ -132,7 +199,7 @@ impl OutputFile {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { path: path.to_owned(), file, remove: created })
+        Ok(Self { what, path: path.to_owned(), file, remove: created })
     }
 
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {

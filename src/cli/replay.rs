@@ -6,6 +6,7 @@ use super::output::Output;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
+use super::timeline::Drawing;
 use super::{ServerUrl, github, say, schedule, terminal};
 use crate::clock::{Stopped, WallClock};
 use crate::report::{Entry, Replay, Report, Verdict, json, junit, table};
@@ -41,9 +42,9 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
     let model = schedule::model(&schedule, &scenario, args)?;
     let output = Output::open(args.report.output.as_deref(), args.report.quiet);
     let output = output.map_err(environment)?;
-    let history = args.history.as_deref().map(|path| Output::open(Some(path), true));
-    let history = history.transpose().map_err(environment)?;
-    signals.set_output(output.by_hand());
+    let history = Output::history(args.history.as_deref()).map_err(environment)?;
+    let drawing = Drawing::open(args.timeline.as_ref(), &args.report)?;
+    signals.set_outputs([output.by_hand(), history.by_hand(), drawing.by_hand()]);
     let replayed = match &args.redis {
         None => in_memory(&model, &schedule, &signals),
         Some(url) => on_redis(url, &model, &schedule, args, &signals),
@@ -51,9 +52,7 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
     let Replayed { world, staged } = replayed.map_err(|refusal| with_hint(refusal, is_changed))?;
     let Staged { outcome, notices, left, is_clean, .. } = staged;
     left.iter().for_each(|line| say(line));
-    if let Some(file) = history {
-        file.write(|out| outcome.history.write(out)).map_err(environment)?;
-    }
+    history.write(|out| outcome.history.write(out)).map_err(environment)?;
     let report = report(&world, &outcome, file, [notices, left].concat());
     github::annotate([&report], args.report.quiet);
     let mut exit = Exit::from(report.verdict);
@@ -62,6 +61,7 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
     }
     let replay = Replay::new(report, world.plan(), &outcome.history, schedule.shows);
     write(replay, args, output)?;
+    drawing.draw(&outcome.history)?;
     Ok(exit)
 }
 

@@ -27,7 +27,7 @@ pub(super) fn run(args: &RunArgs, builtin: &[Scenario]) -> Result<Exit, Refusal>
     let signals = Signals::handle().map_err(environment)?;
     let output = Output::open(args.report.output.as_deref(), args.report.quiet);
     let output = output.map_err(environment)?;
-    signals.set_output(output.by_hand());
+    signals.set_outputs([output.by_hand()]);
     let scenarios = named(&args.what, builtin);
     let progress = Arc::new(Progress::new("scenarios", args.report.quiet));
     progress.expect(scenarios.len());

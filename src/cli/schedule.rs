@@ -3,7 +3,7 @@
 use super::args::ReplayArgs;
 use super::execute::run_directories;
 use super::input;
-use super::refusal::{Refusal, environment, usage};
+use super::refusal::{Refusal, usage};
 use crate::lock::{HARDENED, Legacy, Protocol, RunGroup, Ttl};
 use crate::runtime::{Model, Schedule};
 use crate::scenario::{Expectation, Scenario, parse_duration, unknown};
@@ -79,7 +79,7 @@ fn read(path: &Path) -> Result<String, Refusal> {
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             Err(usage(anyhow!("{shown}: this is no text")))
         }
-        Err(error) => Err(environment(anyhow!("cannot read {shown}: {error}"))),
+        Err(error) => Err(input::unreadable(path, &error)),
     }
 }
 

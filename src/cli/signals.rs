@@ -2,7 +2,7 @@
 //! lets no other run begin; the second one ends the program at once and says what is left behind.
 
 use super::exit::Exit;
-use super::say;
+use super::{say, screen};
 use crate::clock::Stopped;
 use crate::runtime::Time;
 use nix::sys::signal::{SigSet, Signal};
@@ -22,8 +22,8 @@ struct State {
     clocks: Vec<Time>,
     /// What the run at work would leave behind now: the commands that clean it.
     leftovers: Vec<String>,
-    /// What the program would leave behind whatever runs: the command that cleans it.
-    output: Option<String>,
+    /// What the program would leave behind whatever runs: the commands that clean it.
+    outputs: Vec<String>,
 }
 
 impl Signals {
@@ -45,6 +45,7 @@ impl Signals {
                 say("interrupted, cleaning up; once more to leave at once");
             }
             if set.wait().is_ok() {
+                screen::restore();
                 for by_hand in told.left() {
                     say(&format!("not cleaned up; run: {by_hand}"));
                 }
@@ -75,9 +76,9 @@ impl Signals {
         self.state().leftovers = leftovers;
     }
 
-    /// The command that removes the file for the report.
-    pub fn set_output(&self, by_hand: Option<String>) {
-        self.state().output = by_hand;
+    /// The commands that remove the files for what is to be written.
+    pub fn set_outputs(&self, by_hand: impl IntoIterator<Item = Option<String>>) {
+        self.state().outputs = by_hand.into_iter().flatten().collect();
     }
 
     fn interrupt(&self) {
@@ -90,7 +91,7 @@ impl Signals {
 
     fn left(&self) -> Vec<String> {
         let state = self.state();
-        state.leftovers.iter().chain(&state.output).cloned().collect()
+        state.leftovers.iter().chain(&state.outputs).cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn what_is_left_is_the_run_s_and_the_report_s() {
         let signals = Signals::default();
-        signals.set_output(Some("rm report".into()));
+        signals.set_outputs([Some("rm report".into()), None]);
         signals.set_leftovers(vec!["rm state".into()]);
         assert_eq!(signals.left(), ["rm state", "rm report"]);
         signals.set_leftovers(Vec::new());

@@ -1,7 +1,8 @@
 //! What a command did to a lock, read from the command and its reply: the one place that knows how
 //! both protocols look on the wire.
 
-use super::hardened::{Script, known_scripts};
+use super::hardened::known_scripts;
+use super::script::Script;
 use super::{LockName, Payload, Token, Ttl};
 use crate::history::{Change, Effect};
 use redis::Value;

@@ -10,35 +10,14 @@
 //! told.
 
 use super::protocol::ask;
+use super::script::Script;
 use super::{
     Acquisition, Caller, LockError, LockName, Payload, Protocol, Token, TokenSlot, Ttl,
     encode_payload,
 };
 use crate::gate::{Killed, Link, PausePoint};
-use redis::{Cmd, FromRedisValue, RedisError, ServerErrorKind};
 use std::sync::LazyLock;
 use std::time::Duration;
-
-/// A script and its digest.
-pub(super) struct Script {
-    text: String,
-    sha: String,
-}
-
-impl Script {
-    fn new(text: &str) -> Self {
-        Self { text: text.into(), sha: redis::Script::new(text).get_hash().into() }
-    }
-
-    /// Whether a command is this script's EVAL or EVALSHA.
-    pub fn is_called_by(&self, name: &str, body: &[u8]) -> bool {
-        match name {
-            "EVALSHA" => body.eq_ignore_ascii_case(self.sha.as_bytes()),
-            "EVAL" => body == self.text.as_bytes(),
-            _ => false,
-        }
-    }
-}
 
 /// The hardened protocol.
 pub struct Hardened {
@@ -116,35 +95,6 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
 pub static HARDENED: LazyLock<Hardened> =
     LazyLock::new(|| Hardened { scripts: &SCRIPTS, is_fenced: true, renews: true });
 
-impl Hardened {
-    fn run<T: FromRedisValue>(
-        &self,
-        link: &mut dyn Link,
-        script: &Script,
-        lock: &LockName,
-        arguments: impl Fn(&mut Cmd),
-    ) -> Result<T, LockError> {
-        let call = |name: &str, body: &str| {
-            let mut cmd = redis::cmd(name);
-            cmd.arg(body).arg(2).arg(lock.key()).arg(lock.runid());
-            arguments(&mut cmd);
-            cmd
-        };
-        let failed = |source: RedisError| LockError::Redis {
-            command: "EVALSHA",
-            key: lock.key().into(),
-            source,
-        };
-        match call("EVALSHA", &script.sha).query(link) {
-            // The server forgot the script, or never had it; EVAL teaches it again.
-            Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
-                call("EVAL", &script.text).query(link).map_err(failed)
-            }
-            other => other.map_err(failed),
-        }
-    }
-}
-
 /// How the payload of an acquisition begins: its token comes first (contract, section 2).
 fn beginning(token: &Token) -> String {
     format!(r#"{{"token":"{}","#, token.as_str())
@@ -177,7 +127,7 @@ impl Protocol for Hardened {
         let payload = encode_payload(&token, caller.identity, caller.clock.unix(), ttl);
         let open = format!(r#"{},"fence":"#, payload.strip_suffix('}').unwrap_or(&payload));
         let (taken, found): (bool, redis::Value) =
-            self.run(caller.link, &self.scripts.acquire, lock, |cmd| {
+            self.scripts.acquire.run(caller.link, lock, |cmd| {
                 cmd.arg(&open).arg(ttl.seconds()).arg(lock.flag()).arg(lock.fence()).arg(floor);
             })?;
         if !taken {
@@ -205,7 +155,7 @@ impl Protocol for Hardened {
         slot: &TokenSlot,
     ) -> Result<(), LockError> {
         let own = caller.own.get().ok_or(LockError::NotOwner)?;
-        let still_ours: bool = self.run(caller.link, &self.scripts.extend, lock, |cmd| {
+        let still_ours: bool = self.scripts.extend.run(caller.link, lock, |cmd| {
             cmd.arg(beginning(&own.token)).arg(own.ttl.seconds()).arg(lock.flag());
         })?;
         if still_ours {
@@ -221,7 +171,7 @@ impl Protocol for Hardened {
         slot: &TokenSlot,
     ) -> Result<(), LockError> {
         let own = caller.own.get().ok_or(LockError::NotOwner)?;
-        let released: i64 = self.run(caller.link, &self.scripts.release, lock, |cmd| {
+        let released: i64 = self.scripts.release.run(caller.link, lock, |cmd| {
             cmd.arg(beginning(&own.token)).arg(lock.flag());
         })?;
         match released {
@@ -242,7 +192,7 @@ impl Protocol for Hardened {
     ) -> Result<(), LockError> {
         let observed: Option<Vec<u8>> = ask(caller.link, "GET", lock.key(), |_| ())?;
         let observed = observed.unwrap_or_default();
-        let released: i64 = self.run(caller.link, &self.scripts.force_release, lock, |cmd| {
+        let released: i64 = self.scripts.force_release.run(caller.link, lock, |cmd| {
             cmd.arg(&observed).arg(lock.flag());
         })?;
         if let Some(own) = caller.own.get() {
@@ -264,7 +214,7 @@ impl Protocol for Hardened {
             Some(_) => self.lost(caller, slot, &own, "somebody else has it now"),
             None => {
                 // A release of what is gone mends the flag, unless somebody has come meanwhile.
-                self.run::<i64>(caller.link, &self.scripts.release, lock, |cmd| {
+                self.scripts.release.run::<i64>(caller.link, lock, |cmd| {
                     cmd.arg(beginning(&own.token)).arg(lock.flag());
                 })?;
                 self.lost(caller, slot, &own, "it is gone")

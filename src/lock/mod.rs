@@ -5,11 +5,14 @@ mod effects;
 mod hardened;
 mod legacy;
 mod name;
+mod owner;
 mod payload;
 mod protocol;
 mod recovery;
 mod run;
+mod script;
 mod snapshot;
+mod survey;
 mod token;
 mod ttl;
 
@@ -19,10 +22,14 @@ pub(crate) use hardened::mutants;
 pub use hardened::{HARDENED, Hardened};
 pub use legacy::{Legacy, is_locked};
 pub use name::{LockName, NameError, RunDirectory, RunGroup};
+pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, LockError, Protocol};
-pub use recovery::{Fence, delete_if, expire_if, replace_if, restore};
+pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
+pub use survey::{
+    Doubt, Found, Sighting, State, Unseen, sight, survey, survey_each, watched_channels,
+};
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};
 pub use ttl::{Ttl, TtlError};

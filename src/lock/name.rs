@@ -104,7 +104,12 @@ pub struct LockName {
 impl LockName {
     /// The lock of the file `relpath` (relative to the run's root) of a run.
     pub fn new(runid: &str, relpath: &str) -> Self {
-        let relpath = relpath.replace('\\', "/");
+        Self::as_found(runid, &relpath.replace('\\', "/"))
+    }
+
+    /// The lock whose key or flag was found on a server: whatever stands there, nothing is
+    /// normalised.
+    pub(super) fn as_found(runid: &str, relpath: &str) -> Self {
         Self {
             runid: runid.into(),
             key: format!("{}{relpath}", key_prefix(runid)),
@@ -137,22 +142,29 @@ impl LockName {
 /// What the fields of a flag hash that mirror locks begin with.
 pub const FLAG_PREFIX: &str = "locked:";
 
+/// What all lock keys begin with.
+pub const KEY_PREFIX: &str = "nodb-lock:";
+
 /// What all lock keys of a run begin with.
 pub fn key_prefix(runid: &str) -> String {
-    format!("nodb-lock:{runid}:")
+    format!("{KEY_PREFIX}{runid}:")
 }
 
 /// The pattern that matches all lock keys of a run and no others: glob characters in the run id
 /// stand for themselves (the reference lets them match other runs: hazard `glob-clear`).
 pub fn key_pattern(runid: &str) -> String {
+    literal(&key_prefix(runid)) + "*"
+}
+
+/// The pattern that matches this text alone.
+pub fn literal(text: &str) -> String {
     let mut pattern = String::new();
-    for character in key_prefix(runid).chars() {
+    for character in text.chars() {
         if matches!(character, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
             pattern.push('\\');
         }
         pattern.push(character);
     }
-    pattern.push('*');
     pattern
 }
 

@@ -51,6 +51,8 @@ pub struct Payload {
     token: Token,
     owner: Option<String>,
     fence: Option<u64>,
+    acquired_at: Option<u64>,
+    expires_at: Option<u64>,
 }
 
 impl Payload {
@@ -71,11 +73,14 @@ impl Payload {
             _ => serde_json::Map::new(),
         };
         let member = |name: &str| object.get(name).and_then(|value| value.as_str());
+        let number = |name: &str| object.get(name).and_then(|value| value.as_u64());
         Self {
             raw: raw.into(),
             token: Token::from(member("token").unwrap_or(&text)),
             owner: member("owner").map(str::to_string),
-            fence: object.get("fence").and_then(|fence| fence.as_u64()),
+            fence: number("fence"),
+            acquired_at: number("acquired_at"),
+            expires_at: number("expires_at"),
         }
     }
 
@@ -92,6 +97,17 @@ impl Payload {
     /// The fencing token, where the protocol has one.
     pub fn fence(&self) -> Option<u64> {
         self.fence
+    }
+
+    /// When it was acquired, in seconds since 1970 by the owner's clock, where the payload says it.
+    pub fn acquired_at(&self) -> Option<u64> {
+        self.acquired_at
+    }
+
+    /// When it ends unless it is extended, in seconds since 1970 by the owner's clock, where the
+    /// payload says it.
+    pub fn expires_at(&self) -> Option<u64> {
+        self.expires_at
     }
 
     /// `hostname:pid` of the owner, where the payload names it.

@@ -1,17 +1,118 @@
-//! Taking a lock out of the way without hitting a newer holder.
+//! Taking a lock out of the way without hitting a newer holder, and setting flags right, beside
+//! whoever works: each change is one script, or a transaction that does nothing if somebody writes
+//! in between. What should be taken away is for the caller to decide.
 
+use super::script::Script;
 use super::{LockError, LockName, Payload};
 use crate::gate::Link;
 use redis::{Pipeline, RedisError, Value};
+use std::sync::LazyLock;
 
-/// Deletes the lock key if it still holds exactly this payload, and sets its flag to `false`; says
-/// whether it did.
-pub fn delete_if(
+/// KEYS: lock key, flag hash. ARGV: the value that was observed, flag field. Gives what came of it,
+/// what was left of the TTL in milliseconds, and what the flag could not be set for.
+///
+/// All that can fail is asked before the first write, but for the right to HSET, which no script can
+/// ask for: that failure is told beside the removal instead of hiding it. DEL comes first, because a
+/// server that is out of memory lets it pass, and what follows it in the same script, too.
+const REMOVE: &str = r#"
+local flag = redis.call('HGET', KEYS[2], ARGV[2])
+local kind = redis.call('TYPE', KEYS[1])['ok']
+local done, ttl = 'gone', -2
+if kind ~= 'none' then
+  if kind ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'changed', -2, ''} end
+  ttl = redis.call('PTTL', KEYS[1])
+  redis.call('DEL', KEYS[1])
+  done = 'removed'
+end
+local set = {}
+if flag and flag ~= 'false' then set = redis.pcall('HSET', KEYS[2], ARGV[2], 'false') end
+return {done, ttl, type(set) == 'table' and set['err'] or ''}
+"#;
+
+/// KEYS: lock key, flag hash. ARGV: flag field. Gives what the flag was set to, if it was.
+const REPAIR: &str = r#"
+local flag = redis.call('HGET', KEYS[2], ARGV[1])
+local says_held = flag and flag ~= 'false'
+local is_held = redis.call('EXISTS', KEYS[1]) == 1
+if is_held and not says_held then
+  redis.call('HSET', KEYS[2], ARGV[1], 'true')
+  return 'true'
+elseif says_held and not is_held then
+  redis.call('HSET', KEYS[2], ARGV[1], 'false')
+  return 'false'
+end
+return ''
+"#;
+
+static REMOVE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(REMOVE));
+static REPAIR_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(REPAIR));
+
+/// What came of taking a lock away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// It was removed.
+    Removed {
+        /// What was left of its TTL in milliseconds; -1 if it had none.
+        ttl_ms: i64,
+        /// Why its flag still says that it is held, if the server refused only that.
+        flag_failed: Option<String>,
+    },
+    /// Nobody held it any more.
+    Gone,
+    /// The key holds another value than the one that was observed. Nothing was changed.
+    Changed,
+}
+
+/// What a repair did to a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// It was right.
+    Right,
+    /// It was set to `true`.
+    SetTrue,
+    /// It was set to `false`.
+    SetFalse,
+}
+
+/// Removes a lock if its key still holds exactly the value that was observed, in one script, so that
+/// nobody who came since can be hit: tokens are never used twice, so no newer holder has the same
+/// value.
+///
+/// The flag goes to `false` with it if it says anything else. Where no flag ever was, none is made:
+/// there was nothing for users to see, and a run's hash may not exist. The fencing counter stays:
+/// others may have seen it.
+pub fn remove_if(
     link: &mut dyn Link,
     lock: &LockName,
     observed: &Payload,
-) -> Result<bool, LockError> {
-    change_if(link, lock, |now| now == Some(observed), Some(b"false"), Fence::Stays)
+) -> Result<Removal, LockError> {
+    let (done, ttl_ms, failed): (String, i64, String) = REMOVE_SCRIPT.run(link, lock, |cmd| {
+        cmd.arg(observed.raw()).arg(lock.flag());
+    })?;
+    let flag_failed = (!failed.is_empty()).then_some(failed);
+    Ok(match done.as_str() {
+        "removed" => Removal::Removed { ttl_ms, flag_failed },
+        "gone" => Removal::Gone,
+        _ => Removal::Changed,
+    })
+}
+
+/// Makes the flag of a lock say what the lock key says, in one script, and writes only if it says
+/// something else: users see each write.
+///
+/// A participant of the reference's protocol may be between its two commands just now. Then it is
+/// about to write the very value that this writes, because the key has changed already and the flag
+/// follows; the script only comes first. What it can't mend is a flag that such a participant writes
+/// late, after the lock has changed hands again: that one drifts anew, with or without a repair.
+pub fn repair_flag(link: &mut dyn Link, lock: &LockName) -> Result<Flag, LockError> {
+    let set: String = REPAIR_SCRIPT.run(link, lock, |cmd| {
+        cmd.arg(lock.flag());
+    })?;
+    Ok(match set.as_str() {
+        "true" => Flag::SetTrue,
+        "false" => Flag::SetFalse,
+        _ => Flag::Right,
+    })
 }
 
 /// What becomes of the counter of fencing tokens.
@@ -134,3 +235,90 @@ fn change_if(
 
 /// How often we look again when others keep writing in between.
 const ATTEMPTS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::VirtualClock;
+    use crate::engine::Engine;
+    use crate::server::{Connection, Server};
+    use std::sync::Arc;
+
+    fn server() -> Connection {
+        let clock = Arc::new(VirtualClock::new(None));
+        Server::Embedded(Engine::new(clock)).connect(0).unwrap()
+    }
+
+    fn run(link: &mut Connection, words: &[&str]) -> Value {
+        let mut command = redis::Cmd::new();
+        for word in words {
+            command.arg(word);
+        }
+        command.query(link).unwrap()
+    }
+
+    fn text(value: &str) -> Value {
+        Value::BulkString(value.into())
+    }
+
+    #[test]
+    fn only_the_value_that_was_observed_is_removed() {
+        let lock = LockName::new("run", "x.nodb");
+        let observed = Payload::decode(b"\xff\0observed");
+        for (value, flag, expected, flag_after) in [
+            (Some(&b"\xff\0observed"[..]), Some("true"), "removed", Some("false")),
+            (Some(b"\xff\0observed"), Some("false"), "removed", Some("false")),
+            (Some(b"\xff\0observed"), None, "removed", None),
+            (Some(b"\xff\0observed "), Some("true"), "changed", Some("true")),
+            (Some(b""), Some("true"), "changed", Some("true")),
+            (None, Some("true"), "gone", Some("false")),
+            (None, None, "gone", None),
+        ] {
+            let mut link = server();
+            if let Some(value) = value {
+                redis::cmd("SET").arg(lock.key()).arg(value).exec(&mut link).unwrap();
+            }
+            if let Some(flag) = flag {
+                run(&mut link, &["HSET", "run", lock.flag(), flag]);
+            }
+            let removal = remove_if(&mut link, &lock, &observed).unwrap();
+            let word = match removal {
+                Removal::Removed { ttl_ms: -1, flag_failed: None } => "removed",
+                Removal::Gone => "gone",
+                Removal::Changed => "changed",
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(word, expected);
+            let left = run(&mut link, &["EXISTS", lock.key()]);
+            assert_eq!(left, Value::Int((word == "changed").into()));
+            let flag = run(&mut link, &["HGET", "run", lock.flag()]);
+            assert_eq!(flag, flag_after.map_or(Value::Nil, text));
+        }
+    }
+
+    #[test]
+    fn a_flag_is_written_only_if_it_is_wrong() {
+        let lock = LockName::new("run", "x.nodb");
+        for (is_held, flag, expected, flag_after) in [
+            (true, Some("true"), Flag::Right, Some("true")),
+            (true, Some("yes"), Flag::Right, Some("yes")),
+            (true, Some("false"), Flag::SetTrue, Some("true")),
+            (true, None, Flag::SetTrue, Some("true")),
+            (false, Some("true"), Flag::SetFalse, Some("false")),
+            (false, Some("yes"), Flag::SetFalse, Some("false")),
+            (false, Some("false"), Flag::Right, Some("false")),
+            (false, None, Flag::Right, None),
+        ] {
+            let mut link = server();
+            if is_held {
+                run(&mut link, &["SET", lock.key(), "token"]);
+            }
+            if let Some(flag) = flag {
+                run(&mut link, &["HSET", "run", lock.flag(), flag]);
+            }
+            assert_eq!(repair_flag(&mut link, &lock).unwrap(), expected);
+            let flag = run(&mut link, &["HGET", "run", lock.flag()]);
+            assert_eq!(flag, flag_after.map_or(Value::Nil, text));
+        }
+    }
+}

@@ -16,11 +16,13 @@ pub mod junit;
 pub mod markdown;
 #[cfg(test)]
 mod mutants;
+pub mod recovery;
 mod repetition;
 mod replay;
 mod runs;
 #[cfg(test)]
 mod samples;
+pub mod status;
 pub mod table;
 pub mod timeline;
 mod wording;
@@ -29,8 +31,11 @@ pub use catalogue::{Catalogue, CatalogueRow, Shown};
 pub use data::{ActorRow, ExpectationRow, FindingRow, Report, SnapshotRow, Summary, Verdict};
 pub use exploration::Exploration;
 pub use judgement::{FairnessRow, Judgement, Share};
+pub use recovery::Recovery;
 pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use replay::Replay;
 pub use runs::{Cause, Entry, Failure, Runs};
+pub use status::Status;
 pub use table::Style;
-pub use wording::{escape, large};
+use table::grid::columns;
+pub use wording::{escape, large, seconds};

@@ -55,6 +55,11 @@ pub(super) fn ttl_left(milliseconds: i64) -> String {
     }
 }
 
+/// A time of which only whole seconds are known: `3 s`, `4 min 59 s`.
+pub fn seconds(number: u64) -> String {
+    if number < 60 { format!("{number} s") } else { in_words(Duration::from_secs(number)) }
+}
+
 /// How many characters tell these tokens apart: eight, or more where eight are the same.
 pub(super) fn token_length<'a>(tokens: impl Iterator<Item = &'a str>) -> usize {
     let mut tokens: Vec<&str> = tokens.collect();
@@ -73,6 +78,23 @@ pub(super) fn shorten(token: &str, length: usize) -> String {
         Some((end, _)) => format!("{}…", escape(token.get(..end).unwrap_or(token))),
         None => escape(token),
     }
+}
+
+/// A moment as ISO 8601 writes it, from the time since 1970: `2025-01-01T00:00:00Z`.
+pub(super) fn utc(since_1970: Duration) -> String {
+    let (days, second) = (since_1970.as_secs() / 86_400, since_1970.as_secs() % 86_400);
+    // Years that begin in March, of which each 400 have as many days (Hinnant, "chrono-Compatible
+    // Low-Level Date Algorithms").
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// `1 actor`, `2 actors`.
@@ -124,6 +146,19 @@ mod tests {
         ];
         for (milliseconds, words) in said {
             assert_eq!(duration(milliseconds), words, "{milliseconds} ms");
+        }
+    }
+
+    #[test]
+    fn moments_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_735_689_600, "2025-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(Duration::from_secs(seconds)), text);
         }
     }
 

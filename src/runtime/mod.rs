@@ -228,9 +228,15 @@ impl World {
         &self.time
     }
 
+    /// Opens a connection for the run itself: no reply is waited for past the run's deadline. What
+    /// is put back afterwards has the whole response time-out.
+    fn connect(&self, db: i64) -> Result<Connection, ServerError> {
+        self.server.connect_on(self.time.clock(), db)
+    }
+
     /// Tells the server what the protocol needs it to know; gives the connection that was used.
     fn prepare(&self) -> Result<Connection, ServerError> {
-        let mut link = self.server.connect(0)?;
+        let mut link = self.connect(0)?;
         let prepared = self.protocol.prepare(&mut link);
         prepared.map_err(|error| ServerError::new(self.explain(&error)))?;
         self.counts_before.get_or_init(|| self.counts());
@@ -263,7 +269,7 @@ impl World {
         // One that did not answer would make us wait for the time-out once more.
         if !self.is_silent() {
             // The server may have gone meanwhile; a new connection tells.
-            match self.server.connect(0) {
+            match self.connect(0) {
                 Ok(mut link) => self.look_at_all(&mut link, "after"),
                 Err(error) => self.fail(error.to_string()),
             }

@@ -180,7 +180,7 @@ fn is_wanted(request: &[&[u8]], wanted: &str, lock: Option<usize>, locks: &[Lock
 }
 
 fn no_reply() -> RedisError {
-    RedisError::from(io::Error::new(io::ErrorKind::TimedOut, "no reply (wanted by a rule)"))
+    RedisError::from(io::Error::new(io::ErrorKind::TimedOut, "gave no reply (wanted by a rule)"))
 }
 
 impl Gate for Ruled<'_> {

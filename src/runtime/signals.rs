@@ -87,7 +87,7 @@ impl World {
 
     fn run_late(&self, late: Late) {
         self.note(|| Cell::Server);
-        let Ok(mut connection) = self.server.connect(0) else { return };
+        let Ok(mut connection) = self.connect(0) else { return };
         connection.record(self.sequence.clone(), self.time.clock());
         let _ = redis::ConnectionLike::req_packed_command(&mut connection, &late.command);
         let events = self.read_tape(late.actor, connection.recorded());

@@ -292,7 +292,7 @@ impl Strand<'_> {
         let world = self.world;
         if !world.takes_by_force() {
             // Not over the actor's own connection: it is no part of the operation.
-            let mut other = world.server.connect(0).map_err(|error| Failure {
+            let mut other = world.connect(0).map_err(|error| Failure {
                 kind: FailureKind::Environment,
                 message: error.to_string(),
             })?;
@@ -312,7 +312,7 @@ impl Strand<'_> {
         }
         let failed = |message| Failure { kind: FailureKind::Environment, message };
         // Not over the actor's own connection: it is no part of the operation.
-        let connected = world.server.connect(0);
+        let connected = world.connect(0);
         let mut other = connected.map_err(|error| failed(error.to_string()))?;
         let found: Option<Vec<u8>> =
             redis::cmd("GET").arg(names.key()).query(&mut other).map_err(|source| {

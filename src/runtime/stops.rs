@@ -173,7 +173,10 @@ pub(super) fn is_shared(world: &World, actor: usize, point: PausePoint) -> bool 
 
 /// What a client sees whose reply never comes.
 pub(super) fn no_reply() -> RedisError {
-    RedisError::from(io::Error::new(io::ErrorKind::TimedOut, "no reply (the schedule dropped it)"))
+    RedisError::from(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "gave no reply (the schedule dropped it)",
+    ))
 }
 
 impl Gate for Seat {

@@ -270,7 +270,7 @@ impl<'a> Strand<'a> {
     /// (contract, section 4).
     pub(super) fn open_cache(&mut self) {
         if self.cache.is_none() && self.world.has_cache {
-            let connection = self.world.server.connect(CACHE_DB).ok();
+            let connection = self.world.connect(CACHE_DB).ok();
             self.cache = connection.map(|connection| {
                 let gate = ruled(self.world, self.clock, &self.fate, (self.new_gate)());
                 Gated::new(connection, gate)

@@ -60,7 +60,7 @@ pub(super) fn connections(
     allow_files(&world.server, strands)?;
     let connect = |_| {
         clock.check().map_err(|why| ServerError::new(format!("{why} while connecting")))?;
-        world.server.connect(0)
+        world.connect(0)
     };
     (0..strands).map(connect).collect()
 }

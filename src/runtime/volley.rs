@@ -69,16 +69,18 @@ impl Volley {
         let sent: Vec<_> =
             gathered.iter_mut().map(|arrival| arrival.connection.send(&arrival.command)).collect();
         let skew = clock.now().saturating_sub(began);
-        let mut silent = false;
+        let mut silence: Option<RedisError> = None;
         let replies: Vec<_> = gathered
             .iter_mut()
             .zip(sent)
             .map(|(Arrival { connection, command, .. }, sent)| {
                 // A server that let one reply's time pass had as long for all the others.
-                let patience = if silent { BARELY } else { RESPONSE_TIMEOUT };
-                let reply = connection.receive_within(command, sent, patience);
-                silent |= reply.as_ref().is_err_and(RedisError::is_timeout);
-                reply
+                let most = if silence.is_some() { BARELY } else { RESPONSE_TIMEOUT };
+                let reply = connection.receive_within(command, sent, most);
+                reply.map_err(|error| match error.is_timeout() {
+                    true => silence.get_or_insert(error).clone(),
+                    false => error,
+                })
             })
             .collect();
         for (Arrival { connection, back, .. }, reply) in gathered.into_iter().zip(replies) {

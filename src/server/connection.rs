@@ -1,6 +1,6 @@
 //! A connection to one database of a server, with a record of what passes.
 
-use super::RESPONSE_TIMEOUT;
+use super::patience;
 use crate::clock::Clock;
 use crate::engine;
 use crate::history::{Moment, Sequence};
@@ -12,6 +12,8 @@ use std::time::Duration;
 /// A connection to one database of a server. It can keep a record of what passes.
 pub struct Connection {
     line: Line,
+    /// Whose deadline bounds the wait for replies.
+    clock: Option<Arc<dyn Clock>>,
     tape: Option<Tape>,
 }
 
@@ -53,8 +55,8 @@ pub struct Sent {
 }
 
 impl Connection {
-    pub(super) fn new(line: Line) -> Self {
-        Self { line, tape: None }
+    pub(super) fn new(line: Line, clock: Option<Arc<dyn Clock>>) -> Self {
+        Self { line, clock, tape: None }
     }
 
     /// Keeps a record from now on.
@@ -69,7 +71,7 @@ impl Connection {
 
     /// Hands the connection out and leaves one that answers nothing.
     pub fn lend(&mut self) -> Connection {
-        std::mem::replace(self, Connection::new(Line::Lent))
+        std::mem::replace(self, Connection::new(Line::Lent, None))
     }
 
     /// Sends one command without waiting for its reply, which
@@ -79,7 +81,7 @@ impl Connection {
         let at = self.moment();
         let reply = match &mut self.line {
             Line::Redis(connection) => connection.send_packed_command(command).err().map(Err),
-            _ => Some(self.line.request(command)),
+            _ => Some(self.line.request(command, patience(None))),
         };
         Sent { at, reply }
     }
@@ -89,22 +91,48 @@ impl Connection {
         &mut self,
         command: &[u8],
         sent: Sent,
-        patience: Duration,
+        most: Duration,
     ) -> RedisResult<Value> {
+        let patience = self.patience().min(most);
         let reply = sent.reply.unwrap_or_else(|| match &mut self.line {
             Line::Redis(connection) => {
-                if patience == RESPONSE_TIMEOUT {
-                    return connection.recv_response();
-                }
-                connection.set_read_timeout(Some(patience))?;
-                let reply = connection.recv_response();
-                connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-                reply
+                within(patience, connection, redis::Connection::recv_response)
             }
             _ => Err(unusable("there is no connection to use here")),
         });
         self.keep(sent.at, command, || reply.clone().map(|reply| vec![reply]));
         reply
+    }
+
+    /// Subscribes to channels by patterns, and calls `heard` for each message, and also whenever
+    /// none came for this long, until that says no.
+    pub fn listen(
+        &mut self,
+        patterns: &[String],
+        patience: Duration,
+        heard: &mut dyn FnMut(bool) -> bool,
+    ) -> RedisResult<()> {
+        let Line::Redis(connection) = &mut self.line else {
+            return Err(unusable("there is no connection to listen on here"));
+        };
+        let mut messages = connection.as_pubsub();
+        for pattern in patterns {
+            messages.psubscribe(pattern)?;
+        }
+        messages.set_read_timeout(Some(patience))?;
+        let mut is_message = false;
+        while heard(is_message) {
+            is_message = match messages.get_message() {
+                Ok(_) => true,
+                Err(error) if error.is_timeout() => false,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        patience(self.clock.as_deref())
     }
 
     fn moment(&self) -> Moment {
@@ -126,10 +154,12 @@ impl Connection {
 }
 
 impl Line {
-    fn request(&mut self, command: &[u8]) -> RedisResult<Value> {
+    fn request(&mut self, command: &[u8], patience: Duration) -> RedisResult<Value> {
         match self {
             Line::Embedded(connection) => connection.req_packed_command(command),
-            Line::Redis(connection) => connection.req_packed_command(command),
+            Line::Redis(connection) => {
+                within(patience, connection, |connection| connection.req_packed_command(command))
+            }
             Line::Lent => Err(unusable("there is no connection to use here")),
             Line::GivenUp => Err(given_up()),
         }
@@ -140,11 +170,14 @@ impl Line {
         commands: &[u8],
         offset: usize,
         count: usize,
+        patience: Duration,
     ) -> RedisResult<Vec<Value>> {
         match self {
             Line::Embedded(connection) => connection.req_packed_commands(commands, offset, count),
             Line::Redis(connection) => {
-                let replies = exchange(connection, commands, offset, count);
+                let replies = within(patience, connection, |connection| {
+                    exchange(connection, commands, offset, count)
+                });
                 if replies.as_ref().is_err_and(RedisError::is_timeout) {
                     *self = Line::GivenUp;
                 }
@@ -161,8 +194,24 @@ fn unusable(why: &'static str) -> RedisError {
 }
 
 fn given_up() -> RedisError {
-    let late = io::Error::new(io::ErrorKind::TimedOut, "an earlier command had no answer in time");
+    let late = io::Error::new(io::ErrorKind::TimedOut, "did not answer an earlier command in time");
     RedisError::from(late)
+}
+
+/// Talks to a server that may take so long for a reply.
+fn within<T>(
+    patience: Duration,
+    connection: &mut redis::Connection,
+    talk: impl FnOnce(&mut redis::Connection) -> RedisResult<T>,
+) -> RedisResult<T> {
+    connection.set_read_timeout(Some(patience))?;
+    talk(connection).map_err(|error| {
+        if !error.is_timeout() {
+            return error;
+        }
+        let late = format!("did not answer within {patience:?}; is it stopped or overloaded?");
+        io::Error::new(io::ErrorKind::TimedOut, late).into()
+    })
 }
 
 /// Sends several commands at once and reads their replies. The library's own way waits for each
@@ -192,7 +241,7 @@ fn exchange(
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         let sent = self.moment();
-        let reply = self.line.request(command);
+        let reply = self.line.request(command, self.patience());
         self.keep(sent, command, || reply.clone().map(|reply| vec![reply]));
         reply
     }
@@ -204,7 +253,7 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let sent = self.moment();
-        let replies = self.line.requests(commands, offset, count);
+        let replies = self.line.requests(commands, offset, count, self.patience());
         self.keep(sent, commands, || replies.clone());
         replies
     }

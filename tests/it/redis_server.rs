@@ -23,6 +23,7 @@ pub struct RedisServer {
     process: Child,
     port: u16,
     dir: TempDir,
+    args: Vec<String>,
 }
 
 impl RedisServer {
@@ -39,8 +40,15 @@ impl RedisServer {
 
     fn try_start(port: u16, args: &[&str]) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("nodb-redis-").tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|word| word.to_string()).collect();
+        let process = Self::spawn(port, &dir, &args);
+        let mut server = Self { process, port, dir, args };
+        server.becomes_ready().then_some(server)
+    }
+
+    fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Child {
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let process = Command::new("redis-server")
+        Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             .arg("--dir")
@@ -52,19 +60,29 @@ impl RedisServer {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap();
-        let mut server = Self { process, port, dir };
+            .unwrap()
+    }
+
+    /// Waits for it; false if somebody else has its port.
+    fn becomes_ready(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        while !server.is_ready() {
-            if server.process.try_wait().unwrap().is_some() {
-                let log = server.log();
+        while !self.is_ready() {
+            if self.process.try_wait().unwrap().is_some() {
+                let log = self.log();
+                let args = &self.args;
                 assert!(log.contains("Address already in use"), "redis-server {args:?}: {log}");
-                return None;
+                return false;
             }
-            assert!(Instant::now() < deadline, "redis-server {args:?}: {}", server.log());
+            assert!(Instant::now() < deadline, "redis-server {:?}: {}", self.args, self.log());
             thread::sleep(Duration::from_millis(2));
         }
-        Some(server)
+        true
+    }
+
+    /// Starts it again after [`kill`](Self::kill), at the same address and empty.
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(self.port, &self.dir, &self.args);
+        assert!(self.becomes_ready(), "somebody took port {} meanwhile", self.port);
     }
 
     /// Asked through its own socket file, so that nobody else who took the port can answer.

@@ -1,9 +1,11 @@
 //! `replay`: a schedule again, in memory and on a real Redis.
 
+use crate::middleman::{Fate, Middleman};
 use crate::program::{Ended, Place, Program, arguments};
 use crate::redis_server::{RedisServer, redis_or_skip};
 use nodb_trigger::scenario::{Scenario, catalogue};
 use std::fs;
+use std::time::Duration;
 
 /// The holder compares, its lease ends, the rival takes the lock, and the holder deletes it.
 const FOREIGN_RELEASE: &str = "1x5.e1.2x4.1x2.2x4:foreign_release";
@@ -218,6 +220,7 @@ fn what_can_t_be_read_is_refused() {
             "wait=x: give a duration",
         ),
         (schedule("legacy", "async", "1x3").replace("check_then", "no_such"), "unknown scenario"),
+        ("/".to_owned(), "cannot read /: it is no plain file"),
     ];
     for (text, why) in cases {
         replay(&place, &text, &[]).refuses(2, &[why]);
@@ -266,5 +269,16 @@ fn a_lock_of_somebody_else_is_left_alone_and_no_replay_lasts_for_ever() {
     let flags = ["--redis", &redis.url(), "--timeout", "1ms"];
     replay(&place, &text, &flags).refuses(4, &["timed out at turn", "see --timeout"]);
     redis.is_empty();
+    place.is_empty();
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up_at_the_time_limit() {
+    let server = Middleman::alone(|_| Fate::Silence);
+    let place = Place::new();
+    let text = schedule("legacy", "async", FOREIGN_RELEASE);
+    let ended = replay(&place, &text, &["--redis", &server.url(), "--timeout", "1s"]);
+    ended.refuses(3, &["127.0.0.1", "did not answer within 1s", "is it stopped"]);
+    assert!(ended.took < Duration::from_secs(4), "{ended:#?}");
     place.is_empty();
 }

@@ -346,6 +346,19 @@ fn a_server_that_freezes_in_the_middle_is_given_up() {
 }
 
 #[test]
+fn a_renewal_waits_for_a_server_that_froze_until_the_time_limit_and_no_longer() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let flags = ["--lock=hardened", "--hold=1h", "--ttl=2s", "--timeout=1500ms"];
+    let working = at(&redis.url(), &place.run(), &flags).start();
+    wait_until("the lock is taken", || is_locked(&redis));
+    redis.freeze();
+    let ended = working.end();
+    ended.exits(3).says(&["did not answer within 1s", "could not clean up"]);
+    place.is_empty();
+}
+
+#[test]
 fn a_server_that_thaws_in_time_does_no_harm() {
     let redis = redis_or_skip!();
     let place = Place::new();

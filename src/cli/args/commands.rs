@@ -6,8 +6,11 @@ use super::flags::{
     report_options, run_flags, run_options, value,
 };
 use super::one;
+use super::operate::{self, StatusArgs};
+use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
+use super::timeline::{self, Picture, TimelineArgs};
 use crate::scenario::Scenario;
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
@@ -43,12 +46,28 @@ pub enum Request {
         format: CatalogueFormat,
     },
     /// `check`: judge a saved history.
-    Check {
-        /// The file, as it was given.
-        file: PathBuf,
-        /// `--format`.
-        format: CheckFormat,
-    },
+    Check(CheckArgs),
+    /// `timeline`: draw a saved history.
+    Timeline(TimelineArgs),
+    /// `unlock`: release one lock.
+    Unlock(UnlockArgs),
+    /// `clear_locks`: remove the locks of a run that nobody needs any more.
+    ClearLocks(ClearArgs),
+    /// `repair`: set flags right.
+    Repair(RepairArgs),
+    /// `status`: who holds what.
+    Status(StatusArgs),
+}
+
+/// What `check` was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckArgs {
+    /// The file, as it was given.
+    pub file: PathBuf,
+    /// `--format`.
+    pub format: CheckFormat,
+    /// `--timeline`.
+    pub timeline: Option<Picture>,
 }
 
 /// What `run` was asked for.
@@ -75,7 +94,7 @@ pub enum CatalogueFormat {
     Markdown,
 }
 
-/// `--format` of `check`.
+/// `--format` of `check` and of the commands that recover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckFormat {
     /// For people.
@@ -131,16 +150,22 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         "catalogue" => {
             Request::Catalogue { format: one(given, "format").unwrap_or(CatalogueFormat::Table) }
         }
-        "check" => Request::Check {
+        "check" => Request::Check(CheckArgs {
             file: one(given, "file")?,
             format: one(given, "format").unwrap_or(CheckFormat::Table),
-        },
+            timeline: one(given, "timeline"),
+        }),
+        "timeline" => Request::Timeline(timeline::timeline_args(given)?),
+        "unlock" => Request::Unlock(recover::unlock_args(given)?),
+        "clear_locks" => Request::ClearLocks(recover::clear_args(given)?),
+        "repair" => Request::Repair(recover::repair_args(given)),
+        "status" => Request::Status(operate::status_args(given)),
         _ => return None,
     })
 }
 
 /// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
+pub(super) fn all(scenarios: &[Scenario]) -> [Command; 13] {
     [
         run(),
         explore::command(scenarios),
@@ -157,16 +182,25 @@ pub(super) fn all(scenarios: &[Scenario]) -> [Command; 8] {
             .arg(format_flag::<CatalogueFormat>("table, json or markdown")),
         Command::new("check")
             .about("Judge a history that --history has saved")
-            .arg(
-                Arg::new("file")
-                    .value_name("FILE")
-                    .value_hint(ValueHint::FilePath)
-                    .value_parser(value_parser!(PathBuf))
-                    .required(true)
-                    .help("History file"),
-            )
-            .arg(format_flag::<CheckFormat>("table or json")),
+            .arg(history_file())
+            .arg(format_flag::<CheckFormat>("table or json"))
+            .arg(timeline::timeline()),
+        timeline::command(),
+        operate::status(),
+        recover::unlock(),
+        recover::clear_locks(),
+        recover::repair(),
     ]
+}
+
+/// A saved history.
+pub(super) fn history_file() -> Arg {
+    Arg::new("file")
+        .value_name("HISTORY")
+        .value_hint(ValueHint::FilePath)
+        .value_parser(value_parser!(PathBuf))
+        .required(true)
+        .help("History file, or - for stdin")
 }
 
 fn run() -> Command {

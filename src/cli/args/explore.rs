@@ -4,6 +4,7 @@ use super::super::execute::TTL_VARIABLE;
 use super::flags::{
     LockProtocol, ReportOptions, help_flag, report_flags, report_options, switch, value,
 };
+use super::timeline::{Picture, timeline};
 use super::{hyphened, one};
 use crate::check::Property;
 use crate::runtime::Timing;
@@ -56,6 +57,8 @@ pub struct ExploreArgs {
     pub all: bool,
     /// What becomes of the report.
     pub report: ReportOptions,
+    /// `--timeline`: of the first counterexample that is shown.
+    pub timeline: Option<Picture>,
 }
 
 /// `--strategy`, without its numbers.
@@ -93,6 +96,7 @@ pub(super) fn explore_args(given: &ArgMatches) -> Option<ExploreArgs> {
         jobs: one(given, "jobs"),
         all: given.get_flag("all"),
         report: report_options(given),
+        timeline: one(given, "timeline"),
     })
 }
 
@@ -125,6 +129,7 @@ pub(super) fn command(scenarios: &[Scenario]) -> Command {
         .next_help_heading("Report")
         .arg(switch("all").help("Show the steps that do not matter, too"))
         .args(report_flags())
+        .arg(timeline().help("Draw the first counterexample: FILE.svg, FILE.html, or here (-)"))
         .arg(help_flag())
 }
 

@@ -203,12 +203,17 @@ pub(super) fn report_flags() -> [Arg; 4] {
             .value_parser(value_parser!(PathBuf))
             .help("Write the report to this file instead of stdout"),
         switch("quiet").help("Print nothing but errors"),
-        value("color", "WHEN")
-            .value_parser(value_parser!(Color))
-            .default_value("auto")
-            .hide_possible_values(true)
-            .help("Colour: auto, always or never"),
+        color_flag(),
     ]
+}
+
+/// `--color`.
+pub(super) fn color_flag() -> Arg {
+    value("color", "WHEN")
+        .value_parser(value_parser!(Color))
+        .default_value("auto")
+        .hide_possible_values(true)
+        .help("Colour: auto, always or never")
 }
 
 /// `--format`, with `table` as its default.

@@ -7,6 +7,7 @@ use super::flags::{
 };
 use super::one;
 use super::scenario::{directory, history};
+use super::timeline::{Picture, timeline};
 use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct ReplayArgs {
     pub report: ReportOptions,
     /// `--history`: the file for the history.
     pub history: Option<PathBuf>,
+    /// `--timeline`.
+    pub timeline: Option<Picture>,
 }
 
 /// The flags of a run that go with a replay.
@@ -52,6 +55,7 @@ pub(super) fn replay_args(given: &ArgMatches) -> Option<ReplayArgs> {
         all: given.get_flag("all"),
         report: report_options(given),
         history: one(given, "history"),
+        timeline: one(given, "timeline"),
     })
 }
 
@@ -92,5 +96,6 @@ pub(super) fn command() -> Command {
         .arg(switch("all").help("Show the steps that do not matter, too, and the locks"))
         .args(report_flags())
         .arg(history())
+        .arg(timeline())
         .arg(help_flag())
 }

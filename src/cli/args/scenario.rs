@@ -4,6 +4,7 @@ use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, RunOptions, help_flag, report_flags, report_options,
     run_flags, run_options, value,
 };
+use super::timeline::{Picture, timeline};
 use super::{hyphened, one};
 use crate::cli::execute::TTL_VARIABLE;
 use crate::lock::Ttl;
@@ -26,6 +27,8 @@ pub struct FireArgs {
     pub report: ReportOptions,
     /// `--history`: the file for the history.
     pub history: Option<PathBuf>,
+    /// `--timeline`.
+    pub timeline: Option<Picture>,
 }
 
 pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
@@ -39,6 +42,7 @@ pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
         run: run_options(given),
         report: report_options(given),
         history: one(given, "history"),
+        timeline: one(given, "timeline"),
     }
 }
 
@@ -68,6 +72,7 @@ pub(super) fn subcommand(scenario: &Scenario) -> Command {
         .next_help_heading("Report")
         .args(report_flags())
         .arg(history())
+        .arg(timeline())
         .arg(help_flag())
 }
 

@@ -126,6 +126,7 @@ fn nothing_given_is_the_default_of_everything() {
             color: Color::Auto,
         },
         history: None,
+        timeline: None,
     };
     assert_eq!(args, expected);
 }
@@ -158,6 +159,7 @@ fn everything_given_is_taken() {
         "--wait=5s",
         "--repeat=3",
         "--history=what.jsonl",
+        "--timeline=what.svg",
     ]);
     let expected = FireArgs {
         scenario: "thundering_herd".into(),
@@ -186,6 +188,7 @@ fn everything_given_is_taken() {
             color: Color::Never,
         },
         history: Some("what.jsonl".into()),
+        timeline: Some(Picture::File { path: "what.svg".into(), format: PictureFormat::Svg }),
     };
     assert_eq!(args, expected);
     assert!(!format!("{args:?}").contains("secret"));
@@ -282,7 +285,7 @@ fn a_password_in_the_wrong_place_is_not_repeated() {
 /// What `--help` says to somebody who has these scenarios, on one screen.
 fn top_help(scenarios: &[Scenario]) -> String {
     let said = command(scenarios).render_help().to_string();
-    assert!(said.lines().count() <= 32, "{} lines:\n{said}", said.lines().count());
+    assert!(said.lines().count() <= 36, "{} lines:\n{said}", said.lines().count());
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
     for scenario in scenarios {
         assert!(said.contains(scenario.name()), "{said}");
@@ -295,7 +298,7 @@ fn the_top_help_lists_every_command_and_names_every_scenario() {
     let said = top_help(&scenarios());
     assert_eq!(said, help(&["--help"]));
     assert_eq!(said, help(&["-h"]));
-    assert!(said.contains("  run        Run scenario files"), "{said}");
+    assert!(said.contains("  run          Run scenario files"), "{said}");
     assert!(said.contains("  thundering_herd, rapid_sequential, ttl_expiration,"), "{said}");
     assert!(!said.contains("thundering-herd"), "{said}");
 }
@@ -379,8 +382,13 @@ fn each_command_takes_what_it_needs() {
     assert_eq!(parse_words(&["validate", "a", "b"]).unwrap(), validate);
     let catalogue = Request::Catalogue { format: CatalogueFormat::Markdown };
     assert_eq!(parse_words(&["catalogue", "--format=markdown"]).unwrap(), catalogue);
-    let check = Request::Check { file: "h".into(), format: CheckFormat::Json };
+    let check =
+        Request::Check(CheckArgs { file: "h".into(), format: CheckFormat::Json, timeline: None });
     assert_eq!(parse_words(&["check", "h", "--format=json"]).unwrap(), check);
+    let output = Picture::Terminal;
+    let timeline = TimelineArgs { history: "h".into(), output, color: Color::Never };
+    let words = ["timeline", "h", "--color=never"];
+    assert_eq!(parse_words(&words).unwrap(), Request::Timeline(timeline));
 }
 
 fn explored(words: &[&str]) -> ExploreArgs {
@@ -412,6 +420,7 @@ fn an_exploration_without_flags_has_the_defaults() {
         jobs: None,
         all: false,
         report,
+        timeline: None,
     };
     assert_eq!(args, expected);
 }
@@ -488,4 +497,35 @@ fn no_parameter_of_an_embedded_scenario_is_called_like_a_flag_of_explore() {
         let flag = hyphened(&parameter.name);
         assert!(!taken.contains(&flag.as_str()), "--{flag} is taken; rename the parameter");
     }
+}
+
+#[test]
+fn the_helps_of_recovery_fit_a_screen_and_have_examples() {
+    for command in ["unlock", "clear_locks", "repair"] {
+        let said = help(&[command, "--help"]);
+        assert!(said.lines().count() <= 36, "{} lines:\n{said}", said.lines().count());
+        assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+        assert!(said.contains(&format!("  nodb-trigger {command} my-run")), "{said}");
+    }
+}
+
+#[test]
+fn what_is_to_be_recovered_is_read() {
+    let words = ["unlock", "ab", "x.nodb", "--token", "0f3a9c41", "--force"];
+    let Request::Unlock(args) = parse_words(&words).unwrap() else { panic!("not unlocked") };
+    assert_eq!((args.run.as_str(), args.file.as_str()), ("ab", "x.nodb"));
+    assert_eq!((args.token.as_deref(), args.force), (Some("0f3a9c41"), true));
+    assert!(!args.options.dry_run);
+    for name in ["clear_locks", "clear-locks"] {
+        let words = [name, "ab", "--scope=_pups", "--dry-run", "--quiet", "--format=json"];
+        let Request::ClearLocks(args) = parse_words(&words).unwrap() else { panic!("{name}") };
+        assert_eq!(args.scope.as_deref(), Some("_pups"));
+        assert!(args.options.dry_run && args.options.quiet && !args.force);
+        assert_eq!(args.options.format, CheckFormat::Json);
+    }
+    let Request::Repair(args) = parse_words(&["repair", "--all"]).unwrap() else { panic!() };
+    assert_eq!(args.run, None);
+    assert!(refused(&["repair"]).contains("RUNID|DIRECTORY"));
+    assert!(refused(&["repair", "ab", "--all"]).contains("--all"));
+    assert!(refused(&["unlock", "ab"]).contains("FILE"));
 }

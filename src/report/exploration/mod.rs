@@ -19,6 +19,7 @@ pub use lanes::{Lanes, Row, SERVER};
 use super::Verdict;
 use super::build::parameter;
 use crate::check::{Property, check};
+use crate::history::History;
 use crate::runtime::{Bounds, Counterexample, Explored, Limit, Schedule, Strategy, Timing};
 use crate::scenario::{Plan, Value};
 use serde::{Serialize, Serializer};
@@ -133,6 +134,9 @@ pub struct CounterexampleRow {
     pub lanes: Vec<Row>,
     /// What happened and how it came to that.
     pub text: String,
+    /// The run itself, to be drawn.
+    #[serde(skip)]
+    pub history: History,
     /// How long it took to find it.
     #[serde(skip)]
     pub took: Duration,
@@ -154,9 +158,19 @@ impl Exploration {
         let verdict = worst.unwrap_or(Verdict::Expected);
         Self { schema: Self::SCHEMA, scenario, title, file, verdict, protocols }
     }
+
+    /// The first of the counterexamples that people are shown.
+    pub fn first_shown(&self) -> Option<&CounterexampleRow> {
+        self.protocols.iter().find_map(|row| row.shown().next())
+    }
 }
 
 impl ProtocolRow {
+    /// The counterexamples that people are shown: those that the verdict depends on.
+    pub fn shown(&self) -> impl Iterator<Item = &CounterexampleRow> {
+        self.counterexamples.iter().filter(|found| found.judged)
+    }
+
     /// What came of exploring a plan.
     pub fn new(plan: &Plan, explored: &Explored, judged: &Judged, bounds: &Bounds) -> Self {
         let found = |property| explored.found.iter().any(|found| found.property == property);
@@ -210,6 +224,7 @@ impl CounterexampleRow {
             actors: names,
             lanes: rows,
             text: finding.map(|finding| finding.text).unwrap_or_default(),
+            history: history.clone(),
             took: found.took,
         }
     }

@@ -28,7 +28,7 @@ pub fn write_exploration(
 }
 
 fn protocol(row: &ProtocolRow, all: bool, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    for found in row.counterexamples.iter().filter(|found| found.judged) {
+    for found in row.shown() {
         counterexample(row, found, all, style, out)?;
     }
     if let Some(line) = row.not_found() {

@@ -15,7 +15,7 @@ const LINES: TableStyle =
 
 /// What a text means to the reader. The words say it too: a tone only adds colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(in crate::report) enum Tone {
     Plain,
     Strong,
     Quiet,
@@ -25,7 +25,7 @@ pub(super) enum Tone {
 }
 
 /// A piece of text, escaped already if it comes from outside.
-pub(super) fn cell(text: impl Into<String>, tone: Tone) -> Cell {
+pub(in crate::report) fn cell(text: impl Into<String>, tone: Tone) -> Cell {
     let cell = Cell::new_owned(text.into());
     match tone {
         Tone::Plain => cell,
@@ -37,15 +37,25 @@ pub(super) fn cell(text: impl Into<String>, tone: Tone) -> Cell {
     }
 }
 
+/// How many columns of the screen a text takes, as the grid counts them.
+pub(in crate::report) fn columns(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len();
+    }
+    let mut table = Table::new();
+    table.add_row([text]);
+    table.column_max_content_widths().first().copied().map_or(0, usize::from)
+}
+
 /// A table in the making.
-pub(super) struct Grid {
+pub(in crate::report) struct Grid {
     table: Table,
     right: Option<usize>,
     fixed: Vec<(usize, u16)>,
 }
 
 impl Grid {
-    pub(super) fn new(style: Style) -> Self {
+    pub(in crate::report) fn new(style: Style) -> Self {
         let mut table = Table::new();
         table
             .load_style(LINES)
@@ -59,26 +69,26 @@ impl Grid {
         Self { table, right: None, fixed: Vec::new() }
     }
 
-    pub(super) fn header(&mut self, names: &[&str]) {
+    pub(in crate::report) fn header(&mut self, names: &[&str]) {
         self.table.set_header(names.iter().map(|name| cell(*name, Tone::Strong)));
     }
 
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(in crate::report) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.table.add_row(cells.into_iter().collect::<Vec<_>>());
     }
 
     /// Aligns a column of numbers.
-    pub(super) fn right(&mut self, column: usize) {
+    pub(in crate::report) fn right(&mut self, column: usize) {
         self.right = Some(column);
     }
 
     /// Gives a column so much width, whatever is in it.
-    pub(super) fn fixed(&mut self, column: usize, width: u16) {
+    pub(in crate::report) fn fixed(&mut self, column: usize, width: u16) {
         self.fixed.push((column, width));
     }
 
     /// Draws what was collected.
-    pub(super) fn print(mut self, out: &mut dyn Write) -> io::Result<()> {
+    pub(in crate::report) fn print(mut self, out: &mut dyn Write) -> io::Result<()> {
         let columns = self.table.column_count();
         for (index, column) in self.table.column_iter_mut().enumerate() {
             let gap = if index + 1 < columns { GAP } else { 0 };

@@ -8,18 +8,22 @@ mod actors;
 mod catalogue;
 mod consistency;
 mod exploration;
-mod grid;
+pub(in crate::report) mod grid;
 mod judgement;
 mod lanes;
+mod recovery;
 mod repetition;
 mod replay;
 mod runs;
+mod status;
 
 pub use catalogue::{write_catalogue, write_list};
 pub use exploration::write_exploration;
 pub use judgement::write_judgement;
+pub use recovery::{write_recovery, write_unlock};
 pub use replay::write_replay;
 pub use runs::write_runs;
+pub use status::write_status;
 
 use super::wording::{count, duration};
 use super::{ExpectationRow, FindingRow, Report, Summary, Verdict, escape};
@@ -50,7 +54,7 @@ impl Style {
     }
 
     /// The style as it can be drawn.
-    fn usable(self) -> Self {
+    pub(in crate::report) fn usable(self) -> Self {
         if self.color {
             // The caller has looked at NO_COLOR; crossterm would again, and overrule `--color
             // always`.
@@ -109,7 +113,12 @@ fn replay_line(command: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "replay: {}", escape(command))
 }
 
-fn paragraph(text: Cell, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// A text that is wrapped as wide as the style.
+pub(in crate::report) fn paragraph(
+    text: Cell,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut grid = Grid::new(style);
     grid.row([text]);
     grid.print(out)

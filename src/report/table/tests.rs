@@ -1,6 +1,8 @@
 //! What people read, compared with what they should: the files in `src/report/golden/`. To renew
 //! them after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test golden`, then read the diff.
 
+mod recovery;
+
 use super::*;
 use crate::report::exploration::{Exploration, Row, samples::exploration};
 use crate::report::{Cause, Entry, Failure, FairnessRow, Judgement, Replay, Runs, Share, samples};

@@ -5,6 +5,7 @@ mod build;
 pub mod html;
 pub mod layout;
 pub mod svg;
+pub mod text;
 
 use crate::history::Moment;
 use serde::Serialize;

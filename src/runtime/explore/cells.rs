@@ -5,7 +5,7 @@
 use super::super::World;
 use super::super::milestone::{Milestone, Passed};
 use super::super::signals::Late;
-use super::intern::Interner;
+use super::intern::{Interner, bytes_of_map};
 use crate::controller::{Memory, STATE_FILE, Shelf, Written};
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
@@ -75,6 +75,11 @@ impl Cells {
     /// The state in which nobody has touched anything.
     pub fn untouched(&mut self) -> u32 {
         self.states.number(Vec::new())
+    }
+
+    /// About how much memory they take.
+    pub fn bytes(&self) -> usize {
+        self.contents.bytes() + self.states.bytes() + bytes_of_map(&self.after)
     }
 
     /// What a cell holds in a state.

@@ -1,18 +1,20 @@
-//! Equal values get the same small number.
+//! Equal values get the same small number; and about how much memory tables take.
 
 use rustc_hash::FxHashMap;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// Numbers values in the order in which they are first met, from 0.
 pub(super) struct Interner<T> {
     numbers: FxHashMap<Rc<T>, u32>,
     values: Vec<Rc<T>>,
+    /// What the values take.
+    bytes: usize,
 }
 
 impl<T> Default for Interner<T> {
     fn default() -> Self {
-        Self { numbers: FxHashMap::default(), values: Vec::new() }
+        Self { numbers: FxHashMap::default(), values: Vec::new(), bytes: 0 }
     }
 }
 
@@ -23,6 +25,7 @@ impl<T: Hash + Eq> Interner<T> {
             return *number;
         }
         let number = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.bytes += bytes_of_value(&value);
         let value = Rc::new(value);
         self.values.push(Rc::clone(&value));
         self.numbers.insert(value, number);
@@ -43,4 +46,36 @@ impl<T: Hash + Eq> Interner<T> {
     pub fn len(&self) -> usize {
         self.values.len()
     }
+
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes + bytes_of_map(&self.numbers) + bytes_of_list(&self.values)
+    }
+}
+
+/// About how much memory a value takes: its own and, for what it points to, as many bytes as its
+/// hash is made of.
+fn bytes_of_value<T: Hash>(value: &T) -> usize {
+    struct Count(usize);
+    impl Hasher for Count {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0 += bytes.len();
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut count = Count(size_of::<T>());
+    value.hash(&mut count);
+    count.0
+}
+
+/// How much memory a map takes, without what its entries point to.
+pub(super) fn bytes_of_map<K, V>(map: &FxHashMap<K, V>) -> usize {
+    map.capacity() * (size_of::<(K, V)>() + 1)
+}
+
+/// How much memory a list takes, without what its members point to.
+pub(super) fn bytes_of_list<T>(list: &Vec<T>) -> usize {
+    list.capacity() * size_of::<T>()
 }

@@ -8,7 +8,7 @@
 
 use super::super::{Model, Turn, World};
 use super::cells::Cells;
-use super::intern::Interner;
+use super::intern::{Interner, bytes_of_list};
 use super::pasts::Pasts;
 use super::servers::{Hands, Servers};
 use super::states::{Draft, States};
@@ -25,6 +25,9 @@ use std::time::Duration;
 
 /// How many states are kept at most.
 const STATES: usize = 8_000_000;
+/// How much memory what is known may take: 2 GiB. Eight million states of three or four actors take
+/// about 1.3.
+const BYTES: usize = 2 << 30;
 
 /// A state's number.
 pub(super) type StateId = u32;
@@ -117,7 +120,22 @@ impl Machine {
 
     /// Whether there is room for more states.
     pub fn has_room(&self) -> bool {
-        self.states.len() <= STATES
+        self.states.len() <= STATES && self.bytes() <= BYTES
+    }
+
+    /// About how much memory is taken by what is known.
+    pub(super) fn bytes(&self) -> usize {
+        let tables = [
+            self.states.bytes(),
+            bytes_of_list(&self.known),
+            bytes_of_list(&self.choices),
+            self.ended.bytes(),
+            self.strands.bytes(),
+            self.servers.bytes(),
+            self.cells.bytes(),
+            self.pasts.bytes(),
+        ];
+        tables.into_iter().sum()
     }
 
     /// How many strands there are.

@@ -1,7 +1,7 @@
 //! What the past of a state can still mean for a violation: monitors by number, and what each event
 //! makes of each of them.
 
-use super::intern::Interner;
+use super::intern::{Interner, bytes_of_map};
 use super::servers::Servers;
 use super::strands::Way;
 use crate::check::{Monitor, Properties};
@@ -29,6 +29,11 @@ impl Pasts {
         };
         let first = pasts.number(Monitor::new(actors, locks));
         (pasts, first)
+    }
+
+    /// About how much memory they take.
+    pub fn bytes(&self) -> usize {
+        self.monitors.bytes() + bytes_of_map(&self.after) + bytes_of_map(&self.after_way)
     }
 
     /// What was violated.

@@ -2,7 +2,7 @@
 //! on the embedded server once for each state that it meets.
 
 use super::super::tape;
-use super::intern::Interner;
+use super::intern::{Interner, bytes_of_map};
 use super::watches::{Watch, Watchers, about_watches};
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::engine::{Engine, Image, requests};
@@ -122,6 +122,12 @@ impl Servers {
         };
         let first = servers.save();
         (servers, first)
+    }
+
+    /// About how much memory its states take, and what is known of each.
+    pub fn bytes(&self) -> usize {
+        let tables = self.states.bytes() + self.requests.bytes() + bytes_of_map(&self.done);
+        tables + bytes_of_map(&self.leases) + bytes_of_map(&self.ends) + bytes_of_map(&self.left)
     }
 
     /// The number of a request.

@@ -1,5 +1,6 @@
 //! The states that were met, side by side in one table of small numbers.
 
+use super::intern::bytes_of_list;
 use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
@@ -56,6 +57,11 @@ impl States {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.table.len() / self.width()
+    }
+
+    /// How much memory they take.
+    pub fn bytes(&self) -> usize {
+        bytes_of_list(&self.table) + self.numbers.capacity() * (size_of::<u32>() + 1)
     }
 
     /// The number of a state.

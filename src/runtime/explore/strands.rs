@@ -92,6 +92,15 @@ pub(super) struct Way {
     pub to: u32,
 }
 
+impl Way {
+    /// About how much memory it takes, and its entry at the place that it leads from.
+    fn bytes(&self) -> usize {
+        let events = self.events.len() * size_of::<(Option<usize>, EventKind)>();
+        let held = (self.reads.len() + self.writes.len()) * size_of::<Held>();
+        size_of::<(Key, Vec<Way>)>() + size_of::<Way>() + events + held
+    }
+}
+
 /// A strand's coroutine.
 struct Live {
     at: u32,
@@ -138,6 +147,8 @@ pub(super) struct Strands {
     tracks: Vec<Track>,
     /// How many ways are known.
     ways: u32,
+    /// About how much memory they and the places take.
+    bytes: usize,
     milestones: Interner<Milestone>,
 }
 
@@ -158,12 +169,17 @@ impl Strands {
             Track { actors, nodes: vec![unborn], live: None, after: FxHashMap::default() }
         };
         let tracks = strands_of(&world.plan).into_iter().map(track).collect();
-        Self { world, timing, tracks, ways: 0, milestones: Interner::default() }
+        Self { world, timing, tracks, ways: 0, bytes: 0, milestones: Interner::default() }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
         self.tracks.len()
+    }
+
+    /// About how much memory is taken by what is known of them.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.milestones.bytes()
     }
 
     /// A place of a strand.
@@ -246,16 +262,19 @@ impl Strands {
         let from = track.nodes.get_mut(node as usize).ok_or_else(lost)?;
         let ways = from.ways.entry(key).or_default();
         let position = ways.len();
-        ways.push(Way {
+        let way = Way {
             number: self.ways,
             reads: touched.reads.into(),
             writes: touched.writes.into(),
             server,
             events: events.into(),
             to,
-        });
+        };
+        self.bytes += way.bytes();
+        ways.push(way);
         self.ways += 1;
         if to == new {
+            self.bytes += size_of::<Node>();
             let from = Some((node, key, position));
             track.nodes.push(Node { from, is_rested, ..reached });
         }

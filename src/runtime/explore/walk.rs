@@ -7,8 +7,8 @@ use crate::check::{Properties, Property};
 use crate::clock::{Clock, WallClock};
 use std::time::Duration;
 
-/// How often the time is looked at, in orderings.
-const SELDOM: u64 = 64;
+/// How many steps are taken before the bounds are looked at again.
+const SELDOM: u64 = 256;
 /// How often somebody is told how far it has come.
 const NOTICE: Duration = Duration::from_millis(100);
 
@@ -83,6 +83,65 @@ pub(super) struct Walked {
     pub stopped_by: Option<Limit>,
 }
 
+/// What ends a walk early.
+struct Ends<'a> {
+    bounds: &'a Bounds,
+    clock: &'a WallClock,
+    on_progress: &'a mut dyn FnMut(&Progress) -> bool,
+    /// How many steps were taken, in all orderings.
+    steps: u64,
+    /// When somebody was last told how far it has come.
+    told: Duration,
+}
+
+impl Ends<'_> {
+    /// After an ordering.
+    fn after_ordering(&self, walked: &Walked) -> Option<Limit> {
+        let is_found = |wanted: &Property| walked.found.contains(*wanted);
+        let bounds = self.bounds;
+        if !bounds.until.is_empty() && bounds.until.iter().all(is_found) {
+            Some(Limit::Satisfied)
+        } else if bounds.max_schedules.is_some_and(|most| walked.orderings_run >= most) {
+            Some(Limit::Schedules)
+        } else {
+            None
+        }
+    }
+
+    /// Before each step, in the middle of an ordering: one may have very many of them.
+    fn before_step(
+        &mut self,
+        machine: &Machine,
+        walked: &Walked,
+        preemptions: Option<u32>,
+    ) -> Option<Limit> {
+        self.steps += 1;
+        if !self.steps.is_multiple_of(SELDOM) {
+            return None;
+        }
+        if !machine.has_room() {
+            return Some(Limit::Memory);
+        }
+        let took = self.clock.now();
+        if self.bounds.max_time.is_some_and(|most| took >= most) {
+            return Some(Limit::Time);
+        }
+        if took - self.told < NOTICE {
+            return None;
+        }
+        self.told = took;
+        let progress = Progress {
+            orderings_run: walked.orderings_run,
+            states: machine.states() as u64,
+            depth: walked.depth,
+            preemptions,
+            found: walked.first.len(),
+            took,
+        };
+        (!(self.on_progress)(&progress)).then_some(Limit::Interrupted)
+    }
+}
+
 /// Runs orderings until the strategy has no more, or a bound is hit.
 pub(super) fn walk(
     machine: &mut Machine,
@@ -98,74 +157,55 @@ pub(super) fn walk(
         depth: 0,
         stopped_by: None,
     };
+    let mut ends = Ends { bounds, clock, on_progress, steps: 0, told: Duration::ZERO };
     let mut path: Vec<Taken> = Vec::new();
-    let mut told = Duration::ZERO;
-    while let Some(kept) = strategy.begin() {
+    while walked.stopped_by.is_none()
+        && let Some(kept) = strategy.begin()
+    {
         path.truncate(kept);
-        run(machine, strategy, clock, &mut path, &mut walked)?;
-        walked.orderings_run += 1;
-        walked.depth = walked.depth.max(path.len());
-        let is_found = |wanted: &Property| walked.found.contains(*wanted);
-        if !bounds.until.is_empty() && bounds.until.iter().all(is_found) {
-            walked.stopped_by = Some(Limit::Satisfied);
-        } else if bounds.max_schedules.is_some_and(|most| walked.orderings_run >= most) {
-            walked.stopped_by = Some(Limit::Schedules);
-        } else if !machine.has_room() {
-            walked.stopped_by = Some(Limit::Memory);
-        } else if walked.orderings_run.is_multiple_of(SELDOM) {
-            let took = clock.now();
-            if bounds.max_time.is_some_and(|most| took >= most) {
-                walked.stopped_by = Some(Limit::Time);
-            } else if took - told >= NOTICE {
-                told = took;
-                let progress = Progress {
-                    orderings_run: walked.orderings_run,
-                    states: machine.states() as u64,
-                    depth: walked.depth,
-                    preemptions: strategy.preemptions(),
-                    found: walked.first.len(),
-                    took,
-                };
-                if !on_progress(&progress) {
-                    walked.stopped_by = Some(Limit::Interrupted);
-                }
+        walked.stopped_by = match run(machine, strategy, &mut ends, &mut path, &mut walked)? {
+            Some(limit) => Some(limit),
+            None => {
+                walked.orderings_run += 1;
+                ends.after_ordering(&walked)
             }
-        }
-        if walked.stopped_by.is_some() {
-            break;
-        }
+        };
     }
     Ok(walked)
 }
 
-/// Runs one ordering on from what is kept of the last one.
+/// Runs one ordering on from what is kept of the last one; gives what kept it from its end.
 fn run(
     machine: &mut Machine,
     strategy: &mut dyn Strategy,
-    clock: &WallClock,
+    ends: &mut Ends<'_>,
     path: &mut Vec<Taken>,
     walked: &mut Walked,
-) -> Result<(), ExploreError> {
+) -> Result<Option<Limit>, ExploreError> {
     loop {
+        if let Some(limit) = ends.before_step(machine, walked, strategy.preemptions()) {
+            return Ok(Some(limit));
+        }
         let now = path.last().copied();
         let first = Taken { to: machine.first(), last: None, preemptions: 0 };
         let Taken { to: state, last, preemptions } = now.unwrap_or(first);
         let last_goes_on = last.is_some_and(|last| machine.goes_on(state, last));
         let choices = machine.choices(state)?;
         if choices.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let at = At { state, depth: path.len(), last, last_goes_on, preemptions, choices };
         let Some(choice) = strategy.choose(&at).and_then(|position| choices.get(position)) else {
-            return Ok(());
+            return Ok(None);
         };
         let preemptions = preemptions + u32::from(at.preempts(choice));
         let taken = Taken { to: choice.to, last: mover(choice.turn).or(last), preemptions };
         path.push(taken);
+        walked.depth = walked.depth.max(path.len());
         for property in machine.found(taken.to).iter() {
             if !walked.found.contains(property) {
                 walked.found.insert(property);
-                let (after, took) = (walked.orderings_run + 1, clock.now());
+                let (after, took) = (walked.orderings_run + 1, ends.clock.now());
                 walked.first.push(First { property, after, took, preemptions });
             }
         }

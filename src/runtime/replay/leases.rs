@@ -42,7 +42,7 @@ impl From<ServerError> for NotEnded {
 
 impl<'a> Leases<'a> {
     pub fn new(world: &'a World) -> Result<Self, ServerError> {
-        Ok(Self { world, link: world.server.connect(0)? })
+        Ok(Self { world, link: world.connect(0)? })
     }
 
     /// Who holds a lock; nothing if nobody does.

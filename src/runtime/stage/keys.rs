@@ -4,8 +4,8 @@ use super::{StageError, World, quoted};
 use crate::controller::{CACHE_DB, STATE_FILE, cache_key};
 use crate::gate::Link;
 use crate::lock::{
-    self, Fence, LockError, LockName, Payload, RunDirectory, delete_if, flags, is_dead,
-    locked_files,
+    self, Fence, LockError, LockName, Payload, Removal, RunDirectory, flags, is_dead, locked_files,
+    remove_if,
 };
 use crate::scenario::{Action, Value};
 use crate::server::Connection;
@@ -195,7 +195,8 @@ impl Found {
                  away from its owner with --force"
             )));
         }
-        if !delete_if(link, lock, &self.payload).map_err(InTheWay::Failed)? {
+        let removal = remove_if(link, lock, &self.payload).map_err(InTheWay::Failed)?;
+        if removal == Removal::Changed {
             return Err(InTheWay::Alive(format!(
                 "{key:?} was taken by somebody else just now; try again"
             )));
@@ -257,7 +258,7 @@ impl World {
 }
 
 fn connect(world: &World, db: i64) -> Result<Connection, StageError> {
-    world.server().connect(db).map_err(|error| StageError::Environment(error.to_string()))
+    world.connect(db).map_err(|error| StageError::Environment(error.to_string()))
 }
 
 fn ask<T: redis::FromRedisValue>(
@@ -273,7 +274,7 @@ fn ask<T: redis::FromRedisValue>(
 /// none; that is no failure (contract, section 4). Another kind of value is one: a dump would
 /// overwrite it.
 fn cached(world: &World, file: &Path) -> Result<Option<Cached>, StageError> {
-    let Ok(mut link) = world.server().connect(CACHE_DB) else { return Ok(None) };
+    let Ok(mut link) = world.connect(CACHE_DB) else { return Ok(None) };
     let mut look = || -> RedisResult<Option<Cached>> {
         let value: Option<Vec<u8>> = redis::cmd("GET").arg(cache_key(file)).query(&mut link)?;
         let ttl_ms = redis::cmd("PTTL").arg(cache_key(file)).query(&mut link)?;

@@ -17,7 +17,7 @@ const CLOSE: f64 = 5.0;
 /// So many parts at most are drawn in order: more would tear the picture to pieces.
 const PARTS: usize = 6;
 /// How wide a step in order is at most, and at least: less would not help.
-const STEP: (f64, f64) = (14.0, 1.2);
+const STEP: (f64, f64) = (14.0, 2.0);
 
 /// The axis: moments on one side, parts of the plot's width on the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -222,7 +222,7 @@ fn close(gaps: &[u64], room: f64) -> Option<u64> {
 }
 
 fn step(number: usize, room: f64) -> f64 {
-    (room * 0.5 / number.max(1) as f64).min(STEP.0)
+    (room * 0.36 / number.max(1) as f64).min(STEP.0)
 }
 
 fn widths(gaps: &[u64], kinds: &[SegmentKind], width: f64) -> Vec<f64> {

@@ -69,6 +69,39 @@ fn to_go_on_while_another_one_sleeps_is_no_preemption() {
     assert_eq!(foreign.map(|it| it.preemptions), Some(0), "{:?}", found(&explored));
 }
 
+/// One actor alone, whose only ordering has thousands of steps.
+#[test]
+fn a_bound_is_seen_in_the_middle_of_an_ordering() {
+    let actors = "[[actors]]\nname = \"busy\"\nstart = \"after\"\ndelay = \"0s\"\n\
+                  instance = \"own\"\nsteps = [ { acquire = \"main\" },\n\
+                  { repeat = 3000, body = [ { extend = \"main\" } ] } ]\n";
+    let model = model(&scenario(actors), &Legacy, Timing::Strict).unwrap();
+    let now = Bounds { max_time: Some(Duration::ZERO), ..bounds(Timing::Strict, 0, 0) };
+    let explored = explore(&model, &now, &mut |_| true).unwrap();
+    assert_eq!((explored.stopped_by, explored.orderings_run), (Some(Limit::Time), 0));
+    assert!((1..1000).contains(&explored.depth), "{}", explored.depth);
+    assert_eq!(found(&explored), []);
+}
+
+/// What is kept of a state is not only its row of numbers.
+#[test]
+fn what_the_server_holds_counts_as_memory() {
+    let bytes = |size: usize| {
+        let actors = format!(
+            "[[actors]]\nname = \"a\"\nstart = \"after\"\ndelay = \"0s\"\ninstance = \"own\"\n\
+             steps = [ {{ redis = [\"SET\", \"{{key}}\", \"{}\"] }} ]\n",
+            "x".repeat(size)
+        );
+        let model = model(&scenario(&actors), &Legacy, Timing::Strict).unwrap();
+        let mut machine = Machine::new(&model, &bounds(Timing::Strict, 0, 0)).unwrap();
+        machine.choices(machine.first()).unwrap();
+        (machine.states(), machine.bytes())
+    };
+    let ((states, small), (as_many, large)) = (bytes(1), bytes(190));
+    assert_eq!(states, as_many);
+    assert!(large - small >= 150, "{small}, {large}");
+}
+
 /// A registry that looks and inserts in two steps replaces the controller of somebody who has it
 /// still, and whose token it remembers.
 #[test]

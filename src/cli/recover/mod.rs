@@ -1,0 +1,336 @@
+//! `unlock`, `clear_locks` and `repair`: safe recovery beside the application that works. What is
+//! removed is exactly what was looked at, and each change is one script.
+//!
+//! A lock is *live*, and stays without `--force`, unless its owner is a process of this host that is
+//! gone: of other hosts, of payloads without an owner, and of numbers that another process may have
+//! taken over, nothing can be told from here.
+
+mod clear_locks;
+mod names;
+mod repair;
+mod unlock;
+
+pub(super) use clear_locks::clear_locks;
+pub(super) use repair::repair;
+pub(super) use unlock::unlock;
+
+use super::args::{CheckFormat, RecoverOptions};
+use super::exit::Exit;
+use super::output::Output;
+use super::refusal::{Refusal, environment};
+use super::signals::Signals;
+use super::status::unseen_in_words;
+use super::{remote, say, terminal};
+use crate::clock::{Clock, WallClock};
+use crate::lock::{
+    Doubt, Flag, Found, Life, LockError, Payload, Removal, Sighting, State, remove_if, repair_flag,
+    survey,
+};
+use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome, Recovery};
+use crate::report::status::Typed;
+use crate::report::{Style, json, seconds};
+use crate::runtime::quoted;
+use crate::server::{Connection, Server};
+use anyhow::anyhow;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::io::{self, Write};
+
+/// A recovery at work.
+struct Session<'a> {
+    server: Server,
+    link: Connection,
+    signals: Signals,
+    clock: WallClock,
+    options: &'a RecoverOptions,
+}
+
+/// Why a recovery ends before everything is done.
+enum Stop {
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// The server can't go on, in words.
+    Failed(String),
+}
+
+impl<'a> Session<'a> {
+    fn open(options: &'a RecoverOptions) -> Result<Self, Refusal> {
+        let signals = Signals::handle().map_err(environment)?;
+        let server = remote::server(options.redis.as_ref())?;
+        let link = remote::connect(&server)?;
+        Ok(Self { server, link, signals, clock: WallClock::new(None), options })
+    }
+
+    /// Seconds since 1970.
+    fn now(&self) -> u64 {
+        self.clock.unix().as_secs()
+    }
+
+    fn report(&self, command: &'static str, runid: Option<String>) -> Recovery {
+        Recovery {
+            schema: Recovery::SCHEMA,
+            command,
+            server: self.server.name().to_owned(),
+            runid,
+            scope: None,
+            dry_run: self.options.dry_run,
+            force: false,
+            stopped: None,
+            counts: Default::default(),
+            locks: Vec::new(),
+            flags: Vec::new(),
+        }
+    }
+
+    /// The failure of a look, before anything was changed.
+    fn refusal(&mut self, error: &LockError) -> Refusal {
+        let words = self.explain(error);
+        environment(anyhow!("{words}; nothing was changed"))
+    }
+
+    /// What keeps us from seeing a lock: the server's words once more, and what to do.
+    fn refused(&mut self, seen: &Sighting) -> Refusal {
+        let (key, runid) = (seen.lock.key(), seen.lock.runid());
+        for (command, key, field) in [("PTTL", key, None), ("HGET", runid, Some(seen.lock.flag()))]
+        {
+            if let Err(source) = redis::cmd(command).arg(key).arg(field).exec(&mut self.link) {
+                return self.refusal(&LockError::Redis { command, key: key.into(), source });
+            }
+        }
+        environment(anyhow!("{}; nothing was changed", reason(seen)))
+    }
+
+    /// A failure in words.
+    fn explain(&mut self, error: &LockError) -> String {
+        let LockError::Redis { command, key, source } = error else { return error.to_string() };
+        let words = format!("{command} {key:?}: {}", self.server.explain(source));
+        match primary(source, &mut self.link) {
+            Some(primary) => format!("{words}: {primary}"),
+            None => words,
+        }
+    }
+
+    /// Takes a lock away if it is still the one that was seen, and says in its row what came of it.
+    fn remove(
+        &mut self,
+        seen: &Sighting,
+        payload: &Payload,
+        row: &mut LockRow,
+    ) -> Result<(), Stop> {
+        if self.options.dry_run {
+            row.outcome = Outcome::WouldRemove;
+            row.put_back = self.put_back(row);
+            return Ok(());
+        }
+        match remove_if(&mut self.link, &seen.lock, payload) {
+            Ok(Removal::Removed { ttl_ms, flag_failed }) => {
+                row.outcome = Outcome::Removed;
+                row.ttl_ms = ttl_ms;
+                row.put_back = self.put_back(row);
+                let Some(why) = flag_failed else { return Ok(()) };
+                row.why = format!("{}; but its flag could not be set: {why}", row.why);
+                Err(Stop::Failed(format!("the flag of {:?} could not be set: {why}", row.key)))
+            }
+            Ok(Removal::Gone) => {
+                row.outcome = Outcome::Gone;
+                row.why = "nobody held it any more".into();
+                Ok(())
+            }
+            Ok(Removal::Changed) => {
+                row.outcome = Outcome::Changed;
+                row.why = "somebody else has taken it meanwhile, and keeps it".into();
+                Ok(())
+            }
+            Err(error) => {
+                row.outcome = Outcome::Failed;
+                row.why = self.failure(&error);
+                self.goes_on(&error, &row.why)
+            }
+        }
+    }
+
+    /// Sets a flag right, and says in its row what came of it.
+    fn set_right(&mut self, seen: &Sighting, row: &mut FlagRow) -> Result<(), Stop> {
+        if self.options.dry_run {
+            row.outcome = FlagOutcome::WouldSet;
+            return Ok(());
+        }
+        match repair_flag(&mut self.link, &seen.lock) {
+            Ok(Flag::Right) => row.outcome = FlagOutcome::RightByNow,
+            Ok(set) => {
+                row.right = set == Flag::SetTrue;
+                row.outcome = FlagOutcome::Set;
+            }
+            Err(error) => {
+                row.outcome = FlagOutcome::Failed;
+                row.why = self.failure(&error);
+                return self.goes_on(&error, &row.why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is a next one.
+    fn check(&self) -> Result<(), Stop> {
+        if self.signals.interrupted() { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    /// What to say of a change that failed: without an answer, nobody knows whether it was made.
+    fn failure(&mut self, error: &LockError) -> String {
+        let words = self.explain(error);
+        match error {
+            LockError::Redis { source, .. } if source.is_io_error() => {
+                format!("{words} It is not known whether this one was done; look again")
+            }
+            _ => words,
+        }
+    }
+
+    /// What is wrong with one run's keys doesn't keep us from the next; all else would fail there,
+    /// too.
+    fn goes_on(&self, error: &LockError, words: &str) -> Result<(), Stop> {
+        match error {
+            LockError::Redis { source, .. } if source.code() == Some("WRONGTYPE") => Ok(()),
+            _ => Err(Stop::Failed(words.to_owned())),
+        }
+    }
+
+    /// The command that puts a removed lock back, unless somebody has taken it since.
+    fn put_back(&self, row: &LockRow) -> Option<String> {
+        let payload = row.payload.as_deref().filter(|text| !text.contains('\0'))?;
+        let mut words = self.server.redis_cli()?;
+        words.extend(["SET".into(), row.key.clone(), payload.to_owned(), "NX".into()]);
+        if let Ok(left) = u64::try_from(row.ttl_ms) {
+            words.extend(["PX".into(), left.max(1).to_string()]);
+        }
+        Some(command_line(&words))
+    }
+
+    /// The command that takes away a lock that was left: this program's, of the acquisition that was
+    /// seen; by hand, where nothing is left to compare.
+    fn take_away(&self, seen: &Sighting) -> Option<String> {
+        if let Some(payload) = removable(seen) {
+            let url = self.options.redis.as_ref().map(|_| self.server.url_to_type().0);
+            let (runid, file) = (seen.lock.runid(), &seen.file);
+            return Typed::new(url).unlock(runid, file, Some(payload), &["--force"]);
+        }
+        let mut words = self.server.redis_cli()?;
+        words.extend(["UNLINK".into(), seen.lock.key().to_owned()]);
+        Some(command_line(&words))
+    }
+
+    /// Looks at all locks and flags of a run, or of all runs.
+    fn survey(&mut self, runid: Option<&str>) -> Result<Vec<Sighting>, Refusal> {
+        let mut sightings = Vec::new();
+        let unseen = survey(&mut self.link, runid, &mut |seen| sightings.push(seen));
+        let unseen = unseen.map_err(|error| self.refusal(&error))?;
+        unseen_in_words(&unseen).iter().for_each(|note| say(note));
+        Ok(sightings)
+    }
+
+    /// Writes the report and says how it ended.
+    fn finish(
+        &self,
+        mut recovery: Recovery,
+        stop: Result<(), Stop>,
+        table: impl FnOnce(&Recovery, Style, &mut dyn Write) -> io::Result<()>,
+    ) -> Result<Exit, Refusal> {
+        recovery.stopped = match &stop {
+            Ok(()) => None,
+            Err(Stop::Interrupted) => Some("interrupted".into()),
+            Err(Stop::Failed(why)) => Some(why.clone()),
+        };
+        recovery.count();
+        let output = Output::open(None, self.options.quiet).map_err(environment)?;
+        let style = terminal::style(self.options.color, false);
+        let written = output.write(|out| match self.options.format {
+            CheckFormat::Table => table(&recovery, style, out),
+            CheckFormat::Json => json::write(&recovery, out),
+        });
+        written.map_err(environment)?;
+        match stop {
+            Err(Stop::Interrupted) => Ok(Exit::Interrupted),
+            Err(Stop::Failed(why)) => Err(environment(anyhow!("{why}"))),
+            Ok(()) if recovery.counts.failed > 0 => Ok(Exit::Environment),
+            Ok(()) => Ok(Exit::Success),
+        }
+    }
+}
+
+/// The primary of the replica that refused to write, where it says which it is.
+fn primary(error: &RedisError, link: &mut Connection) -> Option<String> {
+    if error.kind() != ErrorKind::Server(ServerErrorKind::ReadOnly) {
+        return None;
+    }
+    let role: Vec<redis::Value> = redis::cmd("ROLE").query(link).ok()?;
+    let mut role = role.into_iter().skip(1);
+    let host: String = redis::from_redis_value(role.next()?).ok()?;
+    let port: u16 = redis::from_redis_value(role.next()?).ok()?;
+    Some(format!("redis://{host}:{port}"))
+}
+
+/// What can be removed: a payload of anybody; not what is no string, or too long for a payload.
+fn removable(seen: &Sighting) -> Option<&Payload> {
+    seen.payload().filter(|_| hidden(seen).is_none())
+}
+
+/// Why not all of it could be seen, if that is so.
+fn hidden(seen: &Sighting) -> Option<&str> {
+    match &seen.doubt {
+        Some(Doubt::Hidden(words)) => Some(words),
+        _ => None,
+    }
+}
+
+/// Whether it goes without `--force`.
+fn is_dead(seen: &Sighting) -> bool {
+    seen.state() == State::Orphaned
+}
+
+/// Why a lock may go, or not, in words.
+fn reason(seen: &Sighting) -> String {
+    if let Some(words) = hidden(seen) {
+        return format!("not all of it can be seen: {words}");
+    }
+    match &seen.found {
+        None => "nobody holds it".into(),
+        Some(Found::OtherType { name }) => {
+            format!("the key holds a {name}, which is no lock: look at it, and remove it by hand")
+        }
+        Some(Found::TooLong { bytes }) => format!(
+            "the key holds {bytes} bytes, which are no payload of a lock: look at it, and remove \
+             it by hand"
+        ),
+        Some(Found::Payload { life, .. }) => match life {
+            Life::Dead => "the owner's process is gone".into(),
+            Life::Alive { .. } => "the owner's process lives".into(),
+            Life::Younger { .. } => {
+                "a process of the owner's number lives; it began after the lock was acquired, but \
+                 clocks can be set"
+                    .into()
+            }
+            Life::Elsewhere => {
+                "the owner is on another host, so it can't be told whether it lives".into()
+            }
+            Life::Unnamed => {
+                "the payload names no owner, so it can't be told whether it lives".into()
+            }
+        },
+    }
+}
+
+/// Who holds a lock, and since when.
+fn holder(row: &LockRow) -> String {
+    let who = match (&row.owner, &row.token) {
+        (Some(owner), _) => owner.clone(),
+        (None, Some(token)) => format!("token {token}"),
+        (None, None) => "somebody".into(),
+    };
+    match row.held_s {
+        Some(held) => format!("{who} holds it since {}", seconds(held)),
+        None => format!("{who} holds it"),
+    }
+}
+
+fn command_line(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,101 @@
+//! `unlock`: one lock, and only the acquisition that was looked at.
+
+use super::super::args::UnlockArgs;
+use super::super::exit::Exit;
+use super::super::refusal::{Refusal, usage};
+use super::repair::drifts;
+use super::{Session, Stop, hidden, holder, is_dead, names, reason, removable};
+use crate::lock::{Sighting, sight};
+use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
+use crate::report::table;
+use anyhow::anyhow;
+
+/// How many characters of a token are enough to tell which acquisition is meant.
+const ENOUGH: usize = 8;
+
+/// Releases a lock whose owner is dead, or by force.
+pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
+    let run = names::run(&args.run)?;
+    let file = run.path(&args.file)?;
+    let mut session = Session::open(&args.options)?;
+    let seen = sight(&mut session.link, &run.id, &file);
+    let seen = seen.map_err(|error| session.refusal(&error))?;
+    if hidden(&seen).is_some() {
+        return Err(session.refused(&seen));
+    }
+    let mut recovery = session.report("unlock", Some(run.id.clone()));
+    (recovery.scope, recovery.force) = (Some(file.clone()), args.force);
+    let mut stop = Ok(());
+    if seen.found.is_none() && drifts(&seen) {
+        let row = FlagRow { outcome: FlagOutcome::Left, ..FlagRow::new(&seen) };
+        recovery.flags.push(row);
+    }
+    if seen.found.is_some() {
+        let mut row = LockRow::new(&seen, session.now());
+        stop = release(&mut session, args, &seen, &mut row)?;
+        recovery.locks.push(row);
+    }
+    let outcome = recovery.locks.first().map(|row| row.outcome);
+    let exit = session.finish(recovery, stop, table::write_unlock)?;
+    Ok(match outcome {
+        Some(Outcome::Left | Outcome::Changed) if exit == Exit::Success => Exit::Unexpected,
+        _ => exit,
+    })
+}
+
+/// Releases the lock that was seen, if it is the one that was meant and may go.
+fn release(
+    session: &mut Session<'_>,
+    args: &UnlockArgs,
+    seen: &Sighting,
+    row: &mut LockRow,
+) -> Result<Result<(), Stop>, Refusal> {
+    row.why = reason(seen);
+    let is_meant = match (removable(seen), &args.token) {
+        (Some(payload), Some(token)) => is_meant(payload.token().as_str(), token)?,
+        _ => true,
+    };
+    if !is_meant {
+        row.outcome = Outcome::Changed;
+        row.why = format!("the lock that you saw is gone; {}", holder(row));
+        return Ok(Ok(()));
+    }
+    let may_go = args.force || is_dead(seen);
+    let Some(payload) = removable(seen).filter(|_| may_go) else {
+        row.outcome = Outcome::Left;
+        row.take_away = session.take_away(seen);
+        return Ok(Ok(()));
+    };
+    if !is_dead(seen) {
+        row.why = format!("by force: {}", row.why);
+    }
+    let done = session.remove(seen, payload, row);
+    if row.outcome == Outcome::Changed {
+        row.why = format!("the lock that was found is gone; {}", who_came(session, seen)?);
+    }
+    Ok(done)
+}
+
+/// Who holds a lock now that changed hands under our eyes.
+fn who_came(session: &mut Session<'_>, seen: &Sighting) -> Result<String, Refusal> {
+    let now = sight(&mut session.link, seen.lock.runid(), &seen.file);
+    let now = now.map_err(|error| session.refusal(&error))?;
+    Ok(match now.found {
+        Some(_) => holder(&LockRow::new(&now, session.now())),
+        None => "whoever came has given it back".into(),
+    })
+}
+
+/// Whether a token is the one that was meant.
+fn is_meant(token: &str, meant: &str) -> Result<bool, Refusal> {
+    if token == meant {
+        return Ok(true);
+    }
+    if meant.chars().count() < ENOUGH {
+        return Err(usage(anyhow!(
+            "--token {meant} is too short to tell tokens apart; give at least its first {ENOUGH} \
+             characters"
+        )));
+    }
+    Ok(token.starts_with(meant))
+}

@@ -1,0 +1,210 @@
+//! `status`: who holds which lock.
+
+use super::args::{CheckFormat, FailIf, StatusArgs};
+use super::exit::Exit;
+use super::output;
+use super::refusal::{Refusal, environment};
+use super::{remote, say, terminal, watch};
+use crate::clock::{Clock, WallClock};
+use crate::lock::{LockError, State, Unseen, survey_each};
+use crate::report::status::{Scene, Sightings, Typed};
+use crate::report::{Status, json, table};
+use crate::server::{Connection, Server, ServerError};
+use redis::RedisError;
+use std::time::Duration;
+
+/// How many locks of each state a table shows.
+const SHOWN: usize = 20;
+
+/// Looks once and prints what is there, or goes on looking.
+pub(super) fn status(args: &StatusArgs) -> Result<Exit, Refusal> {
+    let server = remote::server(args.redis.as_ref())?;
+    let runid = args.run.as_deref().map(remote::runid).transpose()?;
+    let subject = Subject::new(server, runid, args);
+    if args.watch {
+        return watch::watch(subject, args);
+    }
+    let mut link = remote::connect(&subject.server)?;
+    let (seen, failing) = subject.look(&mut link, &WallClock::new(None)).map_err(environment)?;
+    let style = terminal::style(args.color, false);
+    let written = output::stream(|out| match args.format {
+        CheckFormat::Table => table::write_status(&seen, None, style, out),
+        CheckFormat::Json => json::write(&seen, out),
+    });
+    written.map_err(environment)?;
+    match failing {
+        Some(why) => {
+            say(&why);
+            Ok(Exit::Unexpected)
+        }
+        None => Ok(Exit::Success),
+    }
+}
+
+/// What is looked at, and what is kept of it.
+pub(super) struct Subject {
+    pub server: Server,
+    pub runid: Option<String>,
+    typed: Typed,
+    /// Whether a command that is printed needs a password that this one was given in its URL.
+    needs_password: bool,
+    keeps_all: bool,
+    fail_if: Vec<FailIf>,
+}
+
+impl Subject {
+    fn new(server: Server, runid: Option<String>, args: &StatusArgs) -> Self {
+        let (url, has_password) = server.url_to_type();
+        let by_variable = std::env::var("REDIS_PASSWORD").is_ok_and(|word| !word.is_empty());
+        Self {
+            server,
+            runid,
+            needs_password: args.redis.is_some() && has_password && !by_variable,
+            typed: Typed::new(args.redis.as_ref().map(|_| url)),
+            keeps_all: args.format == CheckFormat::Json,
+            fail_if: args.fail_if.clone(),
+        }
+    }
+
+    /// Looks once; also says why that is a failure, if it was asked for.
+    pub fn look(
+        &self,
+        link: &mut Connection,
+        clock: &dyn Clock,
+    ) -> Result<(Status, Option<String>), ServerError> {
+        let facts = Facts::ask(link, clock).map_err(|error| self.server.explain(&error))?;
+        let mut sightings = match self.keeps_all {
+            true => Sightings::all(),
+            false => Sightings::first(SHOWN),
+        };
+        let runid = self.runid.as_deref();
+        let unseen = survey_each(link, clock, runid, &mut |one| sightings.take(one));
+        let unseen = unseen.map_err(|error| match error {
+            LockError::Redis { source, .. } => self.server.explain(&source),
+            error => ServerError::new(error.to_string()),
+        })?;
+        let scene = Scene {
+            server: self.server.name().to_owned(),
+            runid: self.runid.clone(),
+            typed: self.typed.clone(),
+            when: facts.time,
+        };
+        let failing = failing(&self.fail_if, &sightings);
+        let mut notes = facts.notes;
+        notes.extend(unseen_in_words(&unseen));
+        if self.needs_password && sightings.any_command() {
+            notes.push(
+                "the commands leave out the password: put it into REDIS_PASSWORD before you type them"
+                    .into(),
+            );
+        }
+        Ok((sightings.status(scene, notes), failing))
+    }
+}
+
+/// What the server says of itself.
+struct Facts {
+    /// Its time, since 1970.
+    time: Duration,
+    notes: Vec<String>,
+}
+
+impl Facts {
+    /// Asks the server. That it refuses to tell is told, and no failure.
+    fn ask(link: &mut Connection, clock: &dyn Clock) -> Result<Self, RedisError> {
+        let mut notes = Vec::new();
+        let info: Option<String> = allowed(redis::cmd("INFO").query(link))?;
+        let fact = |name: &str| {
+            let mut lines = info.as_deref().unwrap_or_default().lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default()
+        };
+        if info.is_none() {
+            notes.push("this user may not ask (INFO) whether it is a replica or a cluster".into());
+        }
+        if fact("role") == "slave" {
+            notes.push(format!(
+                "this server is a replica and may lag behind; type what changes anything for its \
+                 primary, {}:{}",
+                fact("master_host"),
+                fact("master_port")
+            ));
+        }
+        if fact("cluster_enabled") == "1" {
+            notes.push(
+                "this server is a node of a cluster: only its own keys are seen; look at each node"
+                    .into(),
+            );
+        }
+        let time: Option<(u64, u64)> = allowed(redis::cmd("TIME").query(link))?;
+        let time = match time {
+            Some((seconds, micros)) => Duration::from_secs(seconds) + Duration::from_micros(micros),
+            None => {
+                notes.push(
+                    "this user may not ask for the server's TIME: times are by this machine's"
+                        .into(),
+                );
+                clock.unix()
+            }
+        };
+        Ok(Self { time, notes })
+    }
+}
+
+/// The answer, or nothing if the user has no right to ask.
+fn allowed<T>(answer: Result<T, RedisError>) -> Result<Option<T>, RedisError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code() == Some("NOPERM") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn unseen_in_words(unseen: &Unseen) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |number: usize, what: String| {
+        if number > 0 {
+            notes.push(what);
+        }
+    };
+    note(
+        unseen.no_text,
+        format!(
+            "left out: {} that are no UTF-8, as no participant writes them",
+            names(unseen.no_text)
+        ),
+    );
+    note(
+        unseen.nameless,
+        format!("left out: {} that begin with nodb-lock: and name no file", names(unseen.nameless)),
+    );
+    if let Some((key, words)) = &unseen.example {
+        let more = match unseen.unread {
+            0 | 1 => String::new(),
+            all => format!(" (and {} more)", all - 1),
+        };
+        notes.push(format!("the flags under the key {key}{more} can't be read: {words}"));
+    }
+    notes
+}
+
+fn names(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "name" } else { "names" })
+}
+
+/// Why `--fail-if` came true, if it did.
+fn failing(kinds: &[FailIf], seen: &Sightings) -> Option<String> {
+    let drift = seen.count(State::FlagDrift) + seen.count(State::ExpiredFlag);
+    let of = |kind: &FailIf| match kind {
+        FailIf::Stuck => ("stuck", seen.stuck()),
+        FailIf::Drift => ("drift", drift),
+        FailIf::Any => ("any", seen.stuck() + drift),
+    };
+    let (word, number) = kinds.iter().map(of).find(|(_, number)| *number > 0)?;
+    let locks = if number == 1 { "lock is" } else { "locks are" };
+    let what = match word {
+        "any" => "stuck, or disagree with their flag",
+        "drift" => "not as the flag says",
+        word => word,
+    };
+    Some(format!("--fail-if {word}: {number} {locks} {what}"))
+}

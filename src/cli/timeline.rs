@@ -1,0 +1,121 @@
+//! `timeline`, and `--timeline` wherever there is a history: draws what happened.
+
+use super::args::{Color, Format, Picture, PictureFormat, ReportOptions, TimelineArgs};
+use super::exit::Exit;
+use super::output::{Output, What};
+use super::refusal::{Refusal, environment, usage};
+use super::{input, say, terminal};
+use crate::check::{Checked, check};
+use crate::history::History;
+use crate::report::timeline::{Timeline, html, svg, text};
+use anyhow::anyhow;
+
+/// Draws a saved history.
+pub(super) fn draw(args: &TimelineArgs) -> Result<Exit, Refusal> {
+    let (name, history) = input::history(&args.history)?;
+    let checked = check(&history);
+    if !checked.is_whole && args.output != Picture::Terminal {
+        say(&format!("{name} is not whole; drawn as far as it goes"));
+    }
+    let drawing = Drawing::begin(Some(&args.output), args.color, Place::Alone)?;
+    drawing.draw_checked(&history, &checked)?;
+    Ok(Exit::Success)
+}
+
+/// A timeline that is to be drawn, once there is a history.
+#[must_use]
+pub(super) enum Drawing {
+    /// Nobody asked for it.
+    None,
+    /// With characters, on stdout.
+    Terminal(Color, Place),
+    /// Into a file, which is open.
+    File(Output, PictureFormat),
+}
+
+/// What stands on stdout before the picture.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing.
+    Alone,
+    /// A report for people.
+    BelowReport,
+}
+
+impl Drawing {
+    /// Opens the file, if one is named, before there is anything to draw.
+    pub(super) fn open(to: Option<&Picture>, report: &ReportOptions) -> Result<Self, Refusal> {
+        if report.output.is_some() || report.quiet {
+            return Self::begin(to, report.color, Place::Alone);
+        }
+        Self::is_possible(to, report.format != Format::Table)?;
+        Self::begin(to, report.color, Place::BelowReport)
+    }
+
+    /// Refuses to draw among data that a program is to read from stdout.
+    pub(super) fn is_possible(to: Option<&Picture>, has_data: bool) -> Result<(), Refusal> {
+        match to {
+            Some(Picture::Terminal) if has_data => Err(usage(anyhow!(
+                "--timeline - would draw into the data on stdout; name a file, as in \
+                 --timeline FILE.svg"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the file, if one is named; what goes to stdout is known to go well together.
+    pub(super) fn begin(to: Option<&Picture>, color: Color, place: Place) -> Result<Self, Refusal> {
+        Ok(match to {
+            None => Drawing::None,
+            Some(Picture::Terminal) => Drawing::Terminal(color, place),
+            Some(Picture::File { path, format }) => {
+                let file = Output::file(path, What::Timeline).map_err(environment)?;
+                Drawing::File(file, *format)
+            }
+        })
+    }
+
+    /// The command that removes a file that was created here.
+    pub(super) fn by_hand(&self) -> Option<String> {
+        match self {
+            Drawing::File(file, _) => file.by_hand(),
+            Drawing::None | Drawing::Terminal(..) => None,
+        }
+    }
+
+    /// Draws this history, with what the checkers find in it.
+    pub(super) fn draw(self, history: &History) -> Result<(), Refusal> {
+        match self {
+            Drawing::None => Ok(()),
+            drawing => drawing.draw_checked(history, &check(history)),
+        }
+    }
+
+    /// Draws this history, with what was found in it.
+    pub(super) fn draw_checked(self, history: &History, checked: &Checked) -> Result<(), Refusal> {
+        let timeline = || Timeline::new(history, checked);
+        let written = match self {
+            Drawing::None => Ok(()),
+            Drawing::Terminal(color, place) => Output::Stdout.write(|out| {
+                if place == Place::BelowReport {
+                    writeln!(out)?;
+                }
+                text::write(&timeline(), terminal::style(color, false), out)
+            }),
+            Drawing::File(file, PictureFormat::Svg) => {
+                file.write(|out| svg::write(&timeline(), out))
+            }
+            Drawing::File(file, PictureFormat::Html) => {
+                file.write(|out| html::write(&timeline(), out))
+            }
+        };
+        written.map_err(environment)
+    }
+
+    /// Leaves no file, and says why, if anybody asked.
+    pub(super) fn has_nothing_to_draw(self, why: &str) {
+        if !matches!(self, Drawing::None) {
+            say(&format!("{why}, so there is no timeline"));
+        }
+    }
+}

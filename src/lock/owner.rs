@@ -1,0 +1,148 @@
+//! The process that a payload names as its owner: whether it still lives, as far as this machine can
+//! tell. What can't be told counts as alive everywhere.
+
+use super::{Payload, hostname, is_dead};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// How far the clock may be off when two times of this machine are compared, in seconds: payloads
+/// and the time of the boot have whole seconds.
+const SLACK: u64 = 2;
+
+/// What became of the owner of a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "life", rename_all = "snake_case")]
+pub enum Life {
+    /// It lives.
+    Alive {
+        /// Its command line.
+        command: String,
+    },
+    /// It is gone.
+    Dead,
+    /// A process of this number lives, but it began after the lock was acquired. Clocks can be set,
+    /// so this is no proof.
+    Younger {
+        /// Its command line.
+        command: String,
+    },
+    /// It is a process of another host.
+    Elsewhere,
+    /// The payload doesn't name it.
+    Unnamed,
+}
+
+impl Life {
+    /// What became of the owner that this payload names.
+    pub fn of(payload: &Payload) -> Self {
+        Processes::default().life(payload)
+    }
+}
+
+/// The processes of this machine, each looked at once, however many locks it owns.
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    hostname: Option<String>,
+    boot: Option<u64>,
+    known: BTreeMap<u32, Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    is_dead: bool,
+    command: String,
+    /// When it began, in seconds since 1970.
+    began: Option<u64>,
+}
+
+impl Processes {
+    /// What became of the owner that this payload names.
+    pub fn life(&mut self, payload: &Payload) -> Life {
+        let Some(owner) = payload.owner() else { return Life::Unnamed };
+        let Some((host, pid)) = owner.rsplit_once(':') else { return Life::Elsewhere };
+        let Ok(pid) = pid.parse::<u32>() else { return Life::Elsewhere };
+        if host != self.hostname.get_or_insert_with(hostname) {
+            return Life::Elsewhere;
+        }
+        self.boot = self.boot.or_else(boot);
+        let boot = self.boot;
+        let process = self.known.entry(pid).or_insert_with(|| Process {
+            is_dead: is_dead(owner),
+            command: command_line(pid),
+            began: boot.and_then(|boot| began(pid, boot)),
+        });
+        let command = process.command.clone();
+        match (process.began, payload.acquired_at()) {
+            _ if process.is_dead => Life::Dead,
+            (Some(began), Some(acquired)) if began > acquired.saturating_add(SLACK) => {
+                Life::Younger { command }
+            }
+            _ => Life::Alive { command },
+        }
+    }
+}
+
+/// The command line of a process of this machine, or its short name in brackets where it has none;
+/// nothing if it can't be read.
+fn command_line(pid: u32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = String::from_utf8_lossy(&words);
+    let words: Vec<&str> = words.split('\0').filter(|word| !word.is_empty()).collect();
+    if words.is_empty() {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        return if name.is_empty() { name } else { format!("[{}]", name.trim_end()) };
+    }
+    words.join(" ")
+}
+
+/// When a process of this machine began, in seconds since 1970 (proc(5): `starttime` of `stat`,
+/// in ticks since the machine's boot).
+fn began(pid: u32, boot: u64) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before may hold anything; of what follows its closing bracket, it is the 20th.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
+    Some(boot.saturating_add(ticks / rustix::param::clock_ticks_per_second().max(1)))
+}
+
+/// When this machine was started, in seconds since 1970 (proc(5): `btime` of `/proc/stat`).
+fn boot() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, WallClock};
+
+    fn payload(owner: &str, acquired_at: u64) -> Payload {
+        let text = format!(r#"{{"token":"t","owner":"{owner}","acquired_at":{acquired_at}}}"#);
+        Payload::decode(text.as_bytes())
+    }
+
+    #[test]
+    fn this_process_lives_and_is_named() {
+        let me = format!("{}:{}", hostname(), std::process::id());
+        let now = WallClock::new(None).unix().as_secs();
+        let Life::Alive { command } = Life::of(&payload(&me, now)) else { panic!("not alive") };
+        let program = std::env::args().next().unwrap();
+        assert!(command.starts_with(&program), "{command} {program}");
+    }
+
+    #[test]
+    fn a_process_that_began_after_the_acquisition_is_another_one() {
+        let me = format!("{}:{}", hostname(), std::process::id());
+        assert!(matches!(Life::of(&payload(&me, 1_000_000)), Life::Younger { .. }));
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_said_so() {
+        let dead = format!("{}:2147483647", hostname());
+        assert_eq!(Life::of(&payload(&dead, 1)), Life::Dead);
+        assert_eq!(Life::of(&payload("another-host:1", 1)), Life::Elsewhere);
+        assert_eq!(Life::of(&payload("nonsense", 1)), Life::Elsewhere);
+        assert_eq!(Life::of(&Payload::decode(b"plain")), Life::Unnamed);
+    }
+}

@@ -1,0 +1,208 @@
+//! Every lock and flag of a run, or of all runs, as somebody sees them who takes no part. Nothing is
+//! changed, and the server is never held up for long: keys are found by SCAN, and looked at some
+//! hundred at a time.
+
+mod look;
+mod names;
+mod settle;
+
+use super::{Life, LockError, LockName, Payload};
+use crate::clock::Clock;
+use crate::gate::Link;
+use look::Looker;
+use names::Names;
+pub use names::watched_channels;
+
+/// How many locks are looked at, and looked at again, before the next ones are: what is kept of
+/// them at a time.
+const TOGETHER: usize = 10_000;
+
+/// A lock as it was found: key, TTL, flag and fencing counter at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Its names.
+    pub lock: LockName,
+    /// The file that it guards, relative to the run's root.
+    pub file: String,
+    /// What the lock key holds, if it exists.
+    pub found: Option<Found>,
+    /// What is left of the key's TTL in milliseconds; -1 if it has none, -2 if it doesn't exist.
+    pub ttl_ms: i64,
+    /// The value of the flag, if it is set.
+    pub flag: Option<String>,
+    /// The counter of fencing tokens, if there is one.
+    pub fence: Option<String>,
+    /// Why it may be otherwise.
+    pub doubt: Option<Doubt>,
+}
+
+/// Why a lock may be otherwise than it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// Not all of it could be seen: the server's words.
+    Hidden(String),
+    /// It looked odd, and otherwise each time: somebody works with it.
+    Moving,
+}
+
+/// What a lock key holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A string: ours, the reference's or anything else.
+    Payload {
+        /// What it says.
+        payload: Payload,
+        /// What became of the owner that it names.
+        life: Life,
+    },
+    /// A string that is too long for a payload.
+    TooLong {
+        /// How many bytes it has.
+        bytes: u64,
+    },
+    /// No string.
+    OtherType {
+        /// What it is instead: `list`, `hash`, ...
+        name: String,
+    },
+}
+
+/// What a lock is in, in a word: the first that fits, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The lock key holds what is no payload of the contract.
+    ForeignPayload,
+    /// The process that acquired it is gone.
+    Orphaned,
+    /// It would never end by itself.
+    NoTtl,
+    /// It is held, and its flag doesn't say so.
+    FlagDrift,
+    /// Its flag says that it is held, and it isn't: the lease ended, or the holder died between two
+    /// commands.
+    ExpiredFlag,
+    /// It can't be seen well enough to tell.
+    Hidden,
+    /// It is held, and its flag says so.
+    Held,
+    /// It is free, and its flag says so.
+    Free,
+}
+
+impl Sighting {
+    /// What it is in.
+    pub fn state(&self) -> State {
+        let says_held = self.says_held();
+        match &self.found {
+            _ if matches!(self.doubt, Some(Doubt::Hidden(_))) => State::Hidden,
+            // Between two commands of somebody who works, nothing is wrong.
+            None if self.doubt == Some(Doubt::Moving) => State::Free,
+            Some(_) if self.doubt == Some(Doubt::Moving) => State::Held,
+            None if says_held => State::ExpiredFlag,
+            None => State::Free,
+            Some(Found::OtherType { .. } | Found::TooLong { .. }) => State::ForeignPayload,
+            Some(Found::Payload { payload, life }) => match life {
+                _ if payload.owner().is_none() => State::ForeignPayload,
+                Life::Dead => State::Orphaned,
+                _ if self.ttl_ms == -1 => State::NoTtl,
+                _ if !says_held => State::FlagDrift,
+                _ => State::Held,
+            },
+        }
+    }
+
+    /// Whether the flag says that the lock is held: the reference takes any value but `false` for
+    /// that.
+    pub fn says_held(&self) -> bool {
+        self.flag.as_deref().is_some_and(|flag| flag != "false")
+    }
+
+    /// The payload, if the key holds one that can be read.
+    pub fn payload(&self) -> Option<&Payload> {
+        match &self.found {
+            Some(Found::Payload { payload, .. }) => Some(payload),
+            _ => None,
+        }
+    }
+}
+
+/// Looks at the lock of one file.
+pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting, LockError> {
+    let lock = LockName::new(runid, file);
+    let unseen = Sighting {
+        lock: lock.clone(),
+        file: file.to_owned(),
+        found: None,
+        ttl_ms: -2,
+        flag: None,
+        fence: None,
+        doubt: None,
+    };
+    let seen = Looker::default().look(link, [(lock, file.to_owned())].into_iter())?;
+    Ok(seen.into_iter().next().unwrap_or(unseen))
+}
+
+/// What a survey could not take in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unseen {
+    /// How many names of locks and flags are no text (UTF-8).
+    pub no_text: usize,
+    /// How many keys begin as lock keys do and name no file.
+    pub nameless: usize,
+    /// How many flag hashes, or what should be one, could not be read; and the first of them, with
+    /// the server's words.
+    pub unread: usize,
+    /// See `unread`.
+    pub example: Option<(String, String)>,
+}
+
+/// Looks once at every lock and flag of a run, or of all runs, by run and file, and hands them over
+/// some thousand at a time at most. It is for one who makes sure of what was seen before it changes
+/// anything.
+pub fn survey(
+    link: &mut dyn Link,
+    runid: Option<&str>,
+    take: &mut dyn FnMut(Sighting),
+) -> Result<Unseen, LockError> {
+    each(link, None, runid, take)
+}
+
+/// Looks at every lock and flag of a run, or of all runs, as [`survey`] does, for one who says what
+/// it sees.
+///
+/// A participant of the legacy protocol moves key and flag by two commands, and whoever looks in
+/// between sees a drift. So what looks wrong is looked at again a little later, and handed over as
+/// wrong only if it is still the same: the acquisition, where there is one, or else a key that
+/// nobody touched.
+pub fn survey_each(
+    link: &mut dyn Link,
+    clock: &dyn Clock,
+    runid: Option<&str>,
+    take: &mut dyn FnMut(Sighting),
+) -> Result<Unseen, LockError> {
+    each(link, Some(clock), runid, take)
+}
+
+fn each(
+    link: &mut dyn Link,
+    settles: Option<&dyn Clock>,
+    runid: Option<&str>,
+    take: &mut dyn FnMut(Sighting),
+) -> Result<Unseen, LockError> {
+    let names = match runid {
+        Some(runid) => Names::of_run(link, runid)?,
+        None => Names::of_all(link)?,
+    };
+    let unseen = names.unseen.clone();
+    let mut locks = names.into_locks().peekable();
+    let mut looker = Looker::default();
+    while locks.peek().is_some() {
+        let mut sightings = looker.look(link, locks.by_ref().take(TOGETHER))?;
+        if let Some(clock) = settles {
+            settle::settle(&mut looker, link, clock, &mut sightings)?;
+        }
+        sightings.into_iter().for_each(&mut *take);
+    }
+    Ok(unseen)
+}

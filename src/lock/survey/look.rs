@@ -1,0 +1,124 @@
+//! A look at locks whose names are known.
+
+use super::super::owner::Processes;
+use super::super::{LockError, LockName, Payload};
+use super::{Doubt, Found, Sighting};
+use crate::gate::Link;
+use redis::{FromRedisValue, Pipeline, Value, from_redis_value};
+
+/// How many locks are looked at in one transaction.
+const AT_ONCE: usize = 250;
+/// The most of a value that is read, in bytes; no payload is as long.
+const LONGEST: usize = 16 * 1024;
+
+/// One who looks.
+pub(super) struct Looker {
+    processes: Processes,
+    /// Whether key and flag are looked at in one transaction. Where a single command of it is
+    /// refused, all of it is: then each goes alone.
+    is_atomic: bool,
+}
+
+impl Default for Looker {
+    fn default() -> Self {
+        Self { processes: Processes::default(), is_atomic: true }
+    }
+}
+
+impl Looker {
+    /// Looks at these locks, some hundred at a time.
+    pub fn look(
+        &mut self,
+        link: &mut dyn Link,
+        locks: impl Iterator<Item = (LockName, String)>,
+    ) -> Result<Vec<Sighting>, LockError> {
+        let mut locks = locks.peekable();
+        let mut sightings = Vec::new();
+        while locks.peek().is_some() {
+            let some: Vec<(LockName, String)> = locks.by_ref().take(AT_ONCE).collect();
+            let mut replies = self.ask_about(link, &some)?.into_iter();
+            for (lock, file) in some {
+                sightings.push(self.read(lock, file, &mut replies));
+            }
+        }
+        Ok(sightings)
+    }
+
+    fn ask_about(
+        &mut self,
+        link: &mut dyn Link,
+        some: &[(LockName, String)],
+    ) -> Result<Vec<Value>, LockError> {
+        let mut pipeline = redis::pipe();
+        pipeline.ignore_errors();
+        some.iter().for_each(|(lock, _)| add(&mut pipeline, lock));
+        let mut replies = match self.is_atomic {
+            true => pipeline.clone().atomic().query::<Vec<Value>>(link),
+            false => pipeline.query(link),
+        };
+        if self.is_atomic && replies.as_ref().is_err_and(|error| !error.is_io_error()) {
+            self.is_atomic = false;
+            replies = pipeline.query(link);
+        }
+        replies.map_err(|source| LockError::Redis {
+            command: "GETRANGE",
+            key: some.first().map(|(lock, _)| lock.key().to_owned()).unwrap_or_default(),
+            source,
+        })
+    }
+
+    fn read(
+        &mut self,
+        lock: LockName,
+        file: String,
+        replies: &mut impl Iterator<Item = Value>,
+    ) -> Sighting {
+        let mut next = || replies.next().unwrap_or(Value::Nil);
+        let (kind, length, value, ttl, fields) = (next(), next(), next(), next(), next());
+        let doubt = refusal(&kind).or_else(|| refusal(&ttl)).or_else(|| refusal(&fields));
+        let found = match or_default::<String>(kind).as_str() {
+            "none" | "" => None,
+            "string" => Some(self.value(or_default(length), or_default(value))),
+            other => Some(Found::OtherType { name: other.to_owned() }),
+        };
+        let fields: Vec<Option<Vec<u8>>> = or_default(fields);
+        let mut fields =
+            fields.into_iter().map(|field| Some(String::from_utf8_lossy(&field?).into_owned()));
+        Sighting {
+            lock,
+            file,
+            found,
+            ttl_ms: from_redis_value(ttl).unwrap_or(-2),
+            flag: fields.next().flatten(),
+            fence: fields.next().flatten(),
+            doubt: doubt.map(Doubt::Hidden),
+        }
+    }
+
+    fn value(&mut self, bytes: u64, raw: Vec<u8>) -> Found {
+        if bytes > LONGEST as u64 {
+            return Found::TooLong { bytes };
+        }
+        let payload = Payload::decode(&raw);
+        Found::Payload { life: self.processes.life(&payload), payload }
+    }
+}
+
+fn add(pipeline: &mut Pipeline, lock: &LockName) {
+    pipeline.cmd("TYPE").arg(lock.key());
+    pipeline.cmd("STRLEN").arg(lock.key());
+    pipeline.cmd("GETRANGE").arg(lock.key()).arg(0).arg(LONGEST - 1);
+    pipeline.cmd("PTTL").arg(lock.key());
+    pipeline.cmd("HMGET").arg(lock.runid()).arg(lock.flag()).arg(lock.fence());
+}
+
+fn or_default<T: FromRedisValue + Default>(reply: Value) -> T {
+    from_redis_value(reply).unwrap_or_default()
+}
+
+/// The words of a reply that hides something. That a value is of another type hides nothing.
+pub(super) fn refusal(reply: &Value) -> Option<String> {
+    let Value::ServerError(error) = reply else { return None };
+    let code = error.code();
+    (code != "WRONGTYPE").then(|| format!("{code} {}", error.details().unwrap_or_default()))
+}

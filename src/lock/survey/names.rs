@@ -1,0 +1,180 @@
+//! Which locks there are: those that have a key, and those that have a flag.
+
+use super::super::name::{FLAG_PREFIX, KEY_PREFIX, key_pattern, key_prefix, literal};
+use super::super::protocol::ask;
+use super::super::{LockError, LockName};
+use super::Unseen;
+use crate::gate::Link;
+use redis::{FromRedisValue, RedisError, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+
+/// How many keys or fields the server goes through for one reply.
+const COUNT: usize = 1000;
+
+/// A cursor, and what was found up to it.
+type Page = (String, Vec<Vec<u8>>);
+
+/// The locks that were found, by run and file.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    runs: BTreeMap<String, BTreeSet<String>>,
+    pub unseen: Unseen,
+}
+
+impl Names {
+    /// Those of a run.
+    pub fn of_run(link: &mut dyn Link, runid: &str) -> Result<Self, LockError> {
+        let mut names = Self::default();
+        let prefix = key_prefix(runid);
+        scan(link, &key_pattern(runid), None, &mut |_, keys| {
+            for key in keys {
+                if let Some(key) = names.text(key) {
+                    names.add(runid, key.strip_prefix(&prefix).unwrap_or_default());
+                }
+            }
+            Ok(())
+        })?;
+        names.flags(link, vec![runid.into()])?;
+        Ok(names)
+    }
+
+    /// Those of all runs. Where in a key the run id ends can't be told by the key alone, if the id
+    /// or the file has a colon: a flag of that name tells it, or else it is the first colon.
+    pub fn of_all(link: &mut dyn Link) -> Result<Self, LockError> {
+        let mut names = Self::default();
+        let mut keys = BTreeSet::new();
+        scan(link, &(literal(KEY_PREFIX) + "*"), None, &mut |_, found| {
+            keys.extend(found.into_iter().filter_map(|key| names.text(key)));
+            Ok(())
+        })?;
+        scan(link, "*", Some("hash"), &mut |link, hashes| names.flags(link, hashes))?;
+        for key in keys {
+            names.add_key(key.strip_prefix(KEY_PREFIX).unwrap_or_default());
+        }
+        Ok(names)
+    }
+
+    /// The locks, by run and file.
+    pub fn into_locks(self) -> impl Iterator<Item = (LockName, String)> {
+        self.runs.into_iter().flat_map(|(runid, files)| {
+            files.into_iter().map(move |file| (LockName::as_found(&runid, &file), file))
+        })
+    }
+
+    fn add(&mut self, runid: &str, file: &str) {
+        match self.runs.get_mut(runid) {
+            Some(files) => drop(files.insert(file.to_owned())),
+            None => drop(self.runs.insert(runid.to_owned(), [file.to_owned()].into())),
+        }
+    }
+
+    fn add_key(&mut self, key: &str) {
+        let split = |(at, _)| Some((key.get(..at)?, key.get(at + 1..)?));
+        let has_flag = |(runid, file): &(&str, &str)| {
+            self.runs.get(*runid).is_some_and(|files| files.contains(*file))
+        };
+        let mut ways = key.match_indices(':').filter_map(split);
+        match ways.clone().find(has_flag).or_else(|| ways.next()) {
+            Some((runid, file)) => self.add(runid, file),
+            None => self.unseen.nameless += 1,
+        }
+    }
+
+    fn text(&mut self, raw: Vec<u8>) -> Option<String> {
+        let text = String::from_utf8(raw).ok();
+        self.unseen.no_text += usize::from(text.is_none());
+        text
+    }
+
+    /// Adds the files that have a flag in one of these hashes.
+    fn flags(&mut self, link: &mut dyn Link, hashes: Vec<Vec<u8>>) -> Result<(), LockError> {
+        let pattern = format!("{FLAG_PREFIX}*");
+        let mut open: Vec<(Vec<u8>, String)> =
+            hashes.into_iter().map(|hash| (hash, String::from("0"))).collect();
+        while !open.is_empty() {
+            let mut pipeline = redis::pipe();
+            pipeline.ignore_errors();
+            for (hash, cursor) in &open {
+                let cmd = pipeline.cmd("HSCAN").arg(hash).arg(cursor);
+                cmd.arg("MATCH").arg(&pattern).arg("COUNT").arg(COUNT);
+            }
+            let failed = |source: RedisError| LockError::Redis {
+                command: "HSCAN",
+                key: String::from("flags"),
+                source,
+            };
+            let replies: Vec<Value> = pipeline.query(link).map_err(failed)?;
+            for ((hash, _), reply) in mem::take(&mut open).into_iter().zip(replies) {
+                if let Value::ServerError(error) = &reply {
+                    let words = format!("{} {}", error.code(), error.details().unwrap_or_default());
+                    self.unread(&hash, words.trim_end());
+                    continue;
+                }
+                let (cursor, fields) =
+                    Page::from_redis_value(reply).map_err(RedisError::from).map_err(failed)?;
+                self.fields(&hash, fields);
+                if cursor != "0" {
+                    open.push((hash, cursor));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unread(&mut self, hash: &[u8], words: &str) {
+        self.unseen.unread += 1;
+        let example = || (String::from_utf8_lossy(hash).into_owned(), words.to_owned());
+        self.unseen.example.get_or_insert_with(example);
+    }
+
+    /// Adds the files of these fields, each followed by its value.
+    fn fields(&mut self, hash: &[u8], fields: Vec<Vec<u8>>) {
+        for field in fields.into_iter().step_by(2) {
+            match (std::str::from_utf8(hash), std::str::from_utf8(&field)) {
+                (Ok(runid), Ok(field)) => {
+                    field
+                        .strip_prefix(FLAG_PREFIX)
+                        .into_iter()
+                        .for_each(|file| self.add(runid, file));
+                }
+                _ => self.unseen.no_text += 1,
+            }
+        }
+    }
+}
+
+/// The channels, as patterns, on which a server with keyspace notifications tells of changes to the
+/// locks of a run, or of all runs. (The flags of all runs would be on the channels of all keys.)
+pub fn watched_channels(runid: Option<&str>) -> Vec<String> {
+    const KEYS: &str = "__keyspace@0__:";
+    match runid {
+        Some(runid) => {
+            vec![format!("{KEYS}{}", key_pattern(runid)), format!("{KEYS}{}", literal(runid))]
+        }
+        None => vec![format!("{KEYS}{}*", literal(KEY_PREFIX))],
+    }
+}
+
+/// Goes through all keys of this pattern, and of this type if one is named.
+fn scan(
+    link: &mut dyn Link,
+    pattern: &str,
+    kind: Option<&str>,
+    take: &mut dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result<(), LockError>,
+) -> Result<(), LockError> {
+    let mut cursor = String::from("0");
+    loop {
+        let (next, keys): Page = ask(link, "SCAN", &cursor, |cmd| {
+            cmd.arg("MATCH").arg(pattern).arg("COUNT").arg(COUNT);
+            kind.iter().for_each(|kind| {
+                cmd.arg("TYPE").arg(kind);
+            });
+        })?;
+        take(link, keys)?;
+        if next == "0" {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}

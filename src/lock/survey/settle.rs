@@ -1,0 +1,171 @@
+//! A second look at what looked wrong, so that nobody who works is taken for a drift.
+
+use super::super::{LockError, LockName};
+use super::look::Looker;
+use super::{Doubt, Found, Sighting, State};
+use crate::clock::Clock;
+use crate::gate::Link;
+use redis::{RedisError, Value, from_redis_value};
+use std::time::Duration;
+
+/// How long something must be wrong before it is said. Between two commands of a participant there
+/// is a round trip.
+const SETTLED: Duration = Duration::from_millis(50);
+/// How often one looks again at what is otherwise each time.
+const ROUNDS: usize = 20;
+/// How many keys are watched at a time.
+const WATCHED: usize = 5000;
+/// How often one watches.
+const WATCHES: usize = 60;
+
+/// Looks again at what looks wrong. What is otherwise each time is marked as moving.
+pub(super) fn settle(
+    looker: &mut Looker,
+    link: &mut dyn Link,
+    clock: &dyn Clock,
+    sightings: &mut [Sighting],
+) -> Result<(), LockError> {
+    let mut open: Vec<&mut Sighting> = sightings.iter_mut().filter(|one| is_odd(one)).collect();
+    let mut absent = Vec::new();
+    for _ in 0..ROUNDS {
+        if open.is_empty() || clock.sleep(SETTLED).is_err() {
+            break;
+        }
+        let locks = open.iter().map(|one| (one.lock.clone(), one.file.clone()));
+        let now = looker.look(link, locks)?;
+        let mut moving = Vec::new();
+        for (sighting, now) in open.into_iter().zip(now) {
+            let is_same = is_same(sighting, &now);
+            *sighting = now;
+            match (is_odd(sighting), is_same) {
+                (true, true) if sighting.found.is_none() => absent.push(sighting),
+                (true, false) => moving.push(sighting),
+                _ => {}
+            }
+        }
+        open = moving;
+    }
+    open.into_iter().for_each(|sighting| sighting.doubt = Some(Doubt::Moving));
+    settle_absent(looker, link, clock, absent)
+}
+
+fn is_odd(sighting: &Sighting) -> bool {
+    !matches!(sighting.state(), State::Held | State::Free | State::Hidden)
+}
+
+/// Whether it is the same acquisition, and wrong in the same way.
+fn is_same(one: &Sighting, other: &Sighting) -> bool {
+    let same_value = match (&one.found, &other.found) {
+        (
+            Some(Found::Payload { payload: one, .. }),
+            Some(Found::Payload { payload: other, .. }),
+        ) => one.token() == other.token(),
+        (one, other) => one == other,
+    };
+    same_value && one.state() == other.state()
+}
+
+/// A flag without a lock has no token by which one could tell whether somebody came and went
+/// between two looks. So the keys are watched: if nobody touched them, nobody did.
+fn settle_absent(
+    looker: &mut Looker,
+    link: &mut dyn Link,
+    clock: &dyn Clock,
+    mut absent: Vec<&mut Sighting>,
+) -> Result<(), LockError> {
+    let mut heaps = Vec::new();
+    while !absent.is_empty() {
+        heaps.push(absent.split_off(absent.len().saturating_sub(WATCHED)));
+    }
+    for _ in 0..WATCHES {
+        let Some(mut heap) = heaps.pop() else { return Ok(()) };
+        match watch(link, clock, &heap)? {
+            Watched::Untouched(now) => {
+                for (sighting, (is_held, flag)) in heap.into_iter().zip(now) {
+                    match is_held {
+                        true => look_again(looker, link, sighting)?,
+                        false => sighting.flag = flag,
+                    }
+                }
+            }
+            Watched::Touched if heap.len() == 1 => {
+                heap.into_iter().try_for_each(|one| look_again(looker, link, one))?;
+            }
+            Watched::Touched => {
+                heaps.push(heap.split_off(heap.len() / 2));
+                heaps.push(heap);
+            }
+            // Two looks showed the same, and more can't be had.
+            Watched::Refused => {}
+        }
+    }
+    for sighting in heaps.into_iter().flatten() {
+        sighting.doubt = Some(Doubt::Moving);
+    }
+    Ok(())
+}
+
+/// Looks at a lock with which somebody works.
+fn look_again(
+    looker: &mut Looker,
+    link: &mut dyn Link,
+    sighting: &mut Sighting,
+) -> Result<(), LockError> {
+    let lock = (sighting.lock.clone(), sighting.file.clone());
+    for now in looker.look(link, [lock].into_iter())? {
+        let doubt = is_odd(&now).then_some(Doubt::Moving);
+        *sighting = Sighting { doubt: doubt.or(now.doubt.clone()), ..now };
+    }
+    Ok(())
+}
+
+enum Watched {
+    /// Nobody touched the keys; whether they exist, and what the flags say.
+    Untouched(Vec<(bool, Option<String>)>),
+    /// Somebody touched one of them.
+    Touched,
+    /// The server doesn't let us watch.
+    Refused,
+}
+
+/// Watches the keys of these locks for a while.
+fn watch(
+    link: &mut dyn Link,
+    clock: &dyn Clock,
+    locks: &[&mut Sighting],
+) -> Result<Watched, LockError> {
+    let names = || locks.iter().map(|sighting| &sighting.lock);
+    let keys: Vec<&str> = names().map(LockName::key).collect();
+    let attempt = redis::cmd("WATCH").arg(keys).exec(link).and_then(|()| {
+        // Who stopped the clock wants no answer any more.
+        let _ = clock.sleep(SETTLED);
+        let mut look = redis::pipe();
+        look.atomic();
+        for lock in names() {
+            look.cmd("EXISTS").arg(lock.key());
+            look.cmd("HGET").arg(lock.runid()).arg(lock.flag());
+        }
+        match look.query::<Value>(link)? {
+            Value::Nil => Ok(Watched::Touched),
+            replies => Ok(Watched::Untouched(pairs(from_redis_value(replies)?)?)),
+        }
+    });
+    attempt.or_else(|source| {
+        if !source.is_io_error() {
+            return Ok(Watched::Refused);
+        }
+        let key = names().next().map(|lock| lock.key().to_owned()).unwrap_or_default();
+        Err(LockError::Redis { command: "WATCH", key, source })
+    })
+}
+
+fn pairs(replies: Vec<Value>) -> Result<Vec<(bool, Option<String>)>, RedisError> {
+    let mut replies = replies.into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(exists), Some(flag)) = (replies.next(), replies.next()) {
+        let flag: Option<Vec<u8>> = from_redis_value(flag)?;
+        let flag = flag.map(|flag| String::from_utf8_lossy(&flag).into_owned());
+        pairs.push((from_redis_value(exists)?, flag));
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,209 @@
+//! What a recovery found and did, as plain data: one row a lock, one a flag, and counts.
+
+use crate::lock::{Found, Sighting};
+use serde::Serialize;
+
+pub use crate::lock::Life;
+
+/// Everything that a recovery says. The members and their names are the JSON format
+/// `nodb-trigger/recovery/v1`: members may be added, none removed or renamed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recovery {
+    /// [`Recovery::SCHEMA`].
+    pub schema: &'static str,
+    /// `unlock`, `clear_locks` or `repair`.
+    pub command: &'static str,
+    /// The server, without any password.
+    pub server: String,
+    /// The run; none if it was about all runs.
+    pub runid: Option<String>,
+    /// The file or directory below the run's root that it was about.
+    pub scope: Option<String>,
+    /// Whether nothing was to be changed.
+    pub dry_run: bool,
+    /// Whether locks of living owners were to be removed, too.
+    pub force: bool,
+    /// Why it ended before everything was done, if it did.
+    pub stopped: Option<String>,
+    /// How many rows came out how.
+    pub counts: Counts,
+    /// Each lock, by run and file.
+    pub locks: Vec<LockRow>,
+    /// Each flag that disagreed with its lock.
+    pub flags: Vec<FlagRow>,
+}
+
+/// A lock that was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LockRow {
+    /// Its run.
+    pub runid: String,
+    /// Its file, relative to the run's root.
+    pub file: String,
+    /// The lock key.
+    pub key: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why, in words.
+    pub why: String,
+    /// `hostname:pid`, where the payload names it.
+    pub owner: Option<String>,
+    /// What became of the owner's process, if the key holds a payload.
+    pub process: Option<Life>,
+    /// When it was acquired, in seconds since 1970, where the payload says it.
+    pub acquired_at: Option<u64>,
+    /// How many seconds ago that was, by this machine's clock.
+    pub held_s: Option<u64>,
+    /// Whose acquisition it is.
+    pub token: Option<String>,
+    /// The fencing token, where the protocol has one.
+    pub fence: Option<u64>,
+    /// What was left of its TTL in milliseconds; -1 if it had none.
+    pub ttl_ms: i64,
+    /// The value of the lock key, if it can be shown as text.
+    pub payload: Option<String>,
+    /// The command that puts the removed lock back if nobody has taken it since.
+    pub put_back: Option<String>,
+    /// The command that takes the lock away which was left.
+    pub take_away: Option<String>,
+}
+
+/// What came of a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was removed.
+    Removed,
+    /// It would have been, but for `--dry-run`.
+    WouldRemove,
+    /// It was not to be removed.
+    Left,
+    /// Somebody else held it by then, and keeps it.
+    Changed,
+    /// Nobody held it any more.
+    Gone,
+    /// The server did not do it, or did not say so.
+    Failed,
+    /// Its turn never came.
+    NotTried,
+}
+
+/// A flag that disagreed with its lock.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FlagRow {
+    /// Its run.
+    pub runid: String,
+    /// Its file, relative to the run's root.
+    pub file: String,
+    /// What it said; nothing if there was none.
+    pub was: Option<String>,
+    /// What is right, or was when it was looked at.
+    pub right: bool,
+    /// What came of it.
+    pub outcome: FlagOutcome,
+    /// Why, in words, where that doesn't go without saying.
+    pub why: String,
+}
+
+/// What came of a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagOutcome {
+    /// It was set.
+    Set,
+    /// It would have been, but for `--dry-run`.
+    WouldSet,
+    /// It was not to be set.
+    Left,
+    /// It had become right by itself.
+    RightByNow,
+    /// The server did not do it, or did not say so.
+    Failed,
+    /// Its turn never came.
+    NotTried,
+}
+
+/// How many rows came out how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Locks that were removed, or would have been.
+    pub removed: usize,
+    /// Locks that were not to be removed.
+    pub left: usize,
+    /// Locks that had changed hands, and were left to the new holder.
+    pub changed: usize,
+    /// Locks that were gone by then.
+    pub gone: usize,
+    /// Locks and flags with which it did not work.
+    pub failed: usize,
+    /// Locks and flags whose turn never came.
+    pub not_tried: usize,
+    /// Flags that were set, or would have been.
+    pub flags_set: usize,
+    /// Flags that had become right by themselves.
+    pub flags_right_by_now: usize,
+}
+
+impl Recovery {
+    /// The name of the JSON format, and its version.
+    pub const SCHEMA: &'static str = "nodb-trigger/recovery/v1";
+
+    /// Counts the rows.
+    pub fn count(&mut self) {
+        let locks = |outcome| self.locks.iter().filter(|row| row.outcome == outcome).count();
+        let flags = |outcome| self.flags.iter().filter(|row| row.outcome == outcome).count();
+        self.counts = Counts {
+            removed: locks(Outcome::Removed) + locks(Outcome::WouldRemove),
+            left: locks(Outcome::Left),
+            changed: locks(Outcome::Changed),
+            gone: locks(Outcome::Gone),
+            failed: locks(Outcome::Failed) + flags(FlagOutcome::Failed),
+            not_tried: locks(Outcome::NotTried) + flags(FlagOutcome::NotTried),
+            flags_set: flags(FlagOutcome::Set) + flags(FlagOutcome::WouldSet),
+            flags_right_by_now: flags(FlagOutcome::RightByNow),
+        };
+    }
+}
+
+impl LockRow {
+    /// A lock as it was seen `now` (seconds since 1970), whose turn is still to come.
+    pub fn new(seen: &Sighting, now: u64) -> Self {
+        let payload = seen.payload();
+        let acquired_at = payload.and_then(|payload| payload.acquired_at());
+        let process = match &seen.found {
+            Some(Found::Payload { life, .. }) => Some(life.clone()),
+            _ => None,
+        };
+        Self {
+            runid: seen.lock.runid().into(),
+            file: seen.file.clone(),
+            key: seen.lock.key().into(),
+            outcome: Outcome::NotTried,
+            why: String::new(),
+            owner: payload.and_then(|payload| payload.owner()).map(str::to_owned),
+            process,
+            acquired_at,
+            held_s: acquired_at.map(|then| now.saturating_sub(then)),
+            token: payload.map(|payload| payload.token().as_str().to_owned()),
+            fence: payload.and_then(|payload| payload.fence()),
+            ttl_ms: seen.ttl_ms,
+            payload: payload.and_then(|payload| String::from_utf8(payload.raw().to_vec()).ok()),
+            put_back: None,
+            take_away: None,
+        }
+    }
+}
+
+impl FlagRow {
+    /// A flag as it was seen, whose turn is still to come.
+    pub fn new(seen: &Sighting) -> Self {
+        Self {
+            runid: seen.lock.runid().into(),
+            file: seen.file.clone(),
+            was: seen.flag.clone(),
+            right: seen.found.is_some(),
+            outcome: FlagOutcome::NotTried,
+            why: String::new(),
+        }
+    }
+}

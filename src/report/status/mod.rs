@@ -1,0 +1,292 @@
+//! What `status` saw, as plain data: every lock with its state, what that means in a sentence, and
+//! the command that mends it. Looks at nothing itself.
+
+mod mend;
+mod typed;
+mod words;
+
+pub use typed::Typed;
+pub use words::Next;
+
+use crate::lock::{Found, Life, Sighting, State};
+use crate::report::wording::utc;
+use mend::Mend;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How much of a value that is no payload is shown, in characters.
+const EXCERPT: usize = 60;
+/// How far the times of a payload may be off before it is said, in seconds: they are whole seconds.
+const SLACK: i64 = 2;
+
+/// What `status` saw. The members and their names are the JSON format `nodb-trigger/status/v1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// [`Status::SCHEMA`].
+    pub schema: &'static str,
+    /// The server's name.
+    pub server: String,
+    /// When, by the server's clock.
+    pub when: String,
+    /// The run that was asked for; nothing for all.
+    pub runid: Option<String>,
+    /// How many locks are in each state.
+    pub counts: BTreeMap<State, usize>,
+    /// What else is to be known: what could not be seen, and of which kind the server is.
+    pub notes: Vec<String>,
+    /// The commands that mend what is wrong, two at most.
+    pub mend: Vec<String>,
+    /// The locks, by run and file; if only some of each state were kept, the worst first.
+    locks: Locks,
+}
+
+/// The locks, and what is the same for all of them.
+#[derive(Debug, Clone)]
+struct Locks {
+    sightings: Vec<Sighting>,
+    scene: Scene,
+}
+
+/// Row by row, so that there are never all of them.
+impl Serialize for Locks {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.rows())
+    }
+}
+
+impl Locks {
+    fn rows(&self) -> impl Iterator<Item = LockRow> + '_ {
+        self.sightings.iter().map(|sighting| LockRow::new(sighting, &self.scene))
+    }
+}
+
+/// What is the same for all locks of a look.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The server's name, without a password.
+    pub server: String,
+    /// The run that was asked for; nothing for all.
+    pub runid: Option<String>,
+    /// How commands are to be typed.
+    pub typed: Typed,
+    /// The server's time, since 1970.
+    pub when: Duration,
+}
+
+/// A lock. The members and their names are part of `nodb-trigger/status/v1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct LockRow {
+    /// Its run.
+    pub runid: String,
+    /// The file that it guards, relative to the run's root.
+    pub file: String,
+    /// Its key.
+    pub key: String,
+    /// What it is in.
+    pub state: State,
+    /// `hostname:pid` of the owner.
+    pub owner: Option<String>,
+    /// What became of the owner, and what it is.
+    #[serde(flatten)]
+    pub life: Option<Life>,
+    /// When it was acquired, in seconds since 1970 by the owner's clock.
+    pub acquired_at: Option<u64>,
+    /// How long ago that is by the server's clock, in seconds; negative if the owner's clock is
+    /// ahead.
+    pub held_for_s: Option<i64>,
+    /// What is left of the key's TTL in milliseconds; -1 if it has none, -2 if it doesn't exist.
+    pub ttl_ms: i64,
+    /// When the payload says that the lease ends, if that disagrees with the TTL.
+    pub expires_at: Option<u64>,
+    /// The fencing token in the payload.
+    pub fence: Option<u64>,
+    /// The counter of fencing tokens.
+    pub fence_counter: Option<String>,
+    /// The flag.
+    pub flag: Option<String>,
+    /// Who owns the acquisition.
+    pub token: Option<String>,
+    /// How the value begins, if it is no payload of the contract.
+    pub value: Option<String>,
+    /// What all that means.
+    pub diagnosis: String,
+    /// What to do.
+    pub next: Option<Next>,
+    /// What to think of before.
+    pub warning: Option<&'static str>,
+}
+
+/// Takes in what is seen, lock by lock.
+#[derive(Debug, Clone)]
+pub struct Sightings {
+    most: usize,
+    kept: Vec<Sighting>,
+    counts: BTreeMap<State, usize>,
+    stuck: usize,
+    mend: Mend,
+}
+
+impl Sightings {
+    /// Keeps all.
+    pub fn all() -> Self {
+        Self::first(usize::MAX)
+    }
+
+    /// Keeps the first so many of each state, and counts the others.
+    pub fn first(most: usize) -> Self {
+        let (kept, counts) = (Vec::new(), BTreeMap::new());
+        Self { most, kept, counts, stuck: 0, mend: Mend::default() }
+    }
+
+    /// One more; they come by run and file.
+    pub fn take(&mut self, sighting: Sighting) {
+        let count = self.counts.entry(sighting.state()).or_default();
+        *count += 1;
+        self.stuck += usize::from(is_stuck(&sighting));
+        self.mend.take(&sighting);
+        if *count <= self.most {
+            self.kept.push(sighting);
+        }
+    }
+
+    /// Whether there is a lock about which a command is to be typed.
+    pub fn any_command(&self) -> bool {
+        self.counts.keys().any(|state| !matches!(state, State::Free | State::Hidden))
+    }
+
+    /// How many locks nobody will give back.
+    pub fn stuck(&self) -> usize {
+        self.stuck
+    }
+
+    /// How many locks are in this state.
+    pub fn count(&self, state: State) -> usize {
+        self.counts.get(&state).copied().unwrap_or(0)
+    }
+
+    /// What was seen.
+    pub fn status(mut self, scene: Scene, notes: Vec<String>) -> Status {
+        if self.most < usize::MAX {
+            // Stable: among equals, by run and file.
+            self.kept.sort_by_key(Sighting::state);
+        }
+        Status {
+            schema: Status::SCHEMA,
+            server: scene.server.clone(),
+            when: utc(scene.when),
+            runid: scene.runid.clone(),
+            counts: self.counts,
+            notes,
+            mend: self.mend.commands(&scene.typed),
+            locks: Locks { sightings: self.kept, scene },
+        }
+    }
+}
+
+/// Whether nobody will give a lock back, and it won't end by itself soon enough to wait for it: its
+/// owner is gone, or it has no TTL.
+fn is_stuck(sighting: &Sighting) -> bool {
+    match sighting.state() {
+        State::Orphaned | State::NoTtl => true,
+        State::ForeignPayload => sighting.ttl_ms == -1,
+        _ => false,
+    }
+}
+
+impl Status {
+    /// The name of the JSON format, and its version.
+    pub const SCHEMA: &'static str = "nodb-trigger/status/v1";
+
+    /// The locks that were kept.
+    pub fn locks(&self) -> impl Iterator<Item = LockRow> + '_ {
+        self.locks.rows()
+    }
+
+    /// How many locks are in this state.
+    pub fn count(&self, state: State) -> usize {
+        self.counts.get(&state).copied().unwrap_or(0)
+    }
+
+    /// The command that shows every lock.
+    pub fn see_all(&self) -> String {
+        self.locks.scene.typed.status_json(self.runid.as_deref())
+    }
+
+    /// The same, so much later: what is left of TTLs is less, if nothing happened meanwhile.
+    pub fn later(&self, elapsed: Duration) -> Self {
+        let mut later = self.clone();
+        later.locks.scene.when += elapsed;
+        later.when = utc(later.locks.scene.when);
+        let elapsed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+        for lock in later.locks.sightings.iter_mut().filter(|lock| lock.ttl_ms >= 0) {
+            lock.ttl_ms = (lock.ttl_ms - elapsed).max(0);
+        }
+        later
+    }
+
+    /// Whether both show the same but for the time that passed.
+    pub fn shows_the_same(&self, other: &Self) -> bool {
+        let still = |lock: &Sighting| Sighting { ttl_ms: lock.ttl_ms.min(0), ..lock.clone() };
+        self.counts == other.counts
+            && self.notes == other.notes
+            && self.locks.sightings.len() == other.locks.sightings.len()
+            && self
+                .locks
+                .sightings
+                .iter()
+                .zip(&other.locks.sightings)
+                .all(|(one, two)| still(one) == still(two))
+    }
+}
+
+impl LockRow {
+    fn new(sighting: &Sighting, scene: &Scene) -> Self {
+        let payload = sighting.payload();
+        let state = sighting.state();
+        let now = i64::try_from(scene.when.as_secs()).unwrap_or(i64::MAX);
+        let since = |time: u64| now.saturating_sub(i64::try_from(time).unwrap_or(i64::MAX));
+        let acquired_at = payload.and_then(|payload| payload.acquired_at());
+        let is_foreign = state == State::ForeignPayload;
+        let disagrees = |time: &u64| match sighting.ttl_ms {
+            ..0 => true,
+            ttl_ms => (since(*time) + ttl_ms / 1000).abs() > SLACK,
+        };
+        Self {
+            runid: sighting.lock.runid().into(),
+            file: sighting.file.clone(),
+            key: sighting.lock.key().into(),
+            state,
+            owner: payload.and_then(|payload| payload.owner()).map(str::to_owned),
+            life: match &sighting.found {
+                Some(Found::Payload { life, .. }) => Some(life.clone()),
+                _ => None,
+            },
+            acquired_at,
+            held_for_s: acquired_at.map(since),
+            ttl_ms: sighting.ttl_ms,
+            expires_at: payload.and_then(|payload| payload.expires_at()).filter(disagrees),
+            fence: payload.and_then(|payload| payload.fence()),
+            fence_counter: sighting.fence.clone(),
+            flag: sighting.flag.clone(),
+            token: payload
+                .filter(|_| !is_foreign)
+                .map(|payload| payload.token().as_str().to_owned()),
+            value: payload.filter(|_| is_foreign).map(|payload| excerpt(payload.raw())),
+            diagnosis: words::diagnosis(sighting, acquired_at.map(since)),
+            next: words::next(sighting, &scene.typed),
+            warning: words::warning(sighting),
+        }
+    }
+}
+
+/// How a value begins.
+fn excerpt(raw: &[u8]) -> String {
+    // A character has four bytes at most.
+    let start = raw.get(..4 * EXCERPT).unwrap_or(raw);
+    let text = String::from_utf8_lossy(start);
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.into_owned(),
+    }
+}

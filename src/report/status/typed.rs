@@ -1,0 +1,84 @@
+//! Commands as they are typed.
+
+use crate::lock::Payload;
+use crate::runtime::quoted;
+
+/// How many characters of a token tell which acquisition is meant.
+const PREFIX: usize = 8;
+
+/// How commands to the same server are to be typed.
+#[derive(Debug, Clone, Default)]
+pub struct Typed {
+    redis: Option<String>,
+}
+
+impl Typed {
+    /// With this URL for `--redis`, which has no password; without one, the environment names the
+    /// server.
+    pub fn new(redis: Option<String>) -> Self {
+        Self { redis }
+    }
+
+    /// The command that releases a lock; nothing if its names can't be typed.
+    pub fn unlock(
+        &self,
+        runid: &str,
+        file: &str,
+        payload: Option<&Payload>,
+        flags: &[&str],
+    ) -> Option<String> {
+        let prefix: Option<String> =
+            payload.map(|payload| payload.token().as_str().chars().take(PREFIX).collect());
+        let prefix = prefix.filter(|prefix| prefix.chars().all(|c| c.is_ascii_graphic()));
+        let token = prefix.iter().flat_map(|prefix| ["--token", prefix.as_str()]);
+        let flags: Vec<&str> = token.chain(flags.iter().copied()).collect();
+        self.command("unlock", &[typeable(runid)?, file], &flags)
+    }
+
+    /// The command that clears the locks of a run that nobody gives back.
+    pub(super) fn clear_locks(&self, runid: &str) -> Option<String> {
+        self.command("clear_locks", &[typeable(runid)?], &[])
+    }
+
+    /// The command that sets the flags of a run right.
+    pub(super) fn repair(&self, runid: &str) -> Option<String> {
+        self.command("repair", &[typeable(runid)?], &[])
+    }
+
+    /// The command that sets all flags right.
+    pub(super) fn repair_all(&self) -> Option<String> {
+        self.command("repair", &[], &["--all"])
+    }
+
+    /// The command that shows every lock.
+    pub(super) fn status_json(&self, runid: Option<&str>) -> String {
+        let run: Vec<&str> = runid.into_iter().collect();
+        self.command("status", &run, &["--format", "json"]).unwrap_or_default()
+    }
+
+    fn command(&self, name: &str, names: &[&str], flags: &[&str]) -> Option<String> {
+        let redis = self.redis.iter().flat_map(|url| ["--redis", url.as_str()]);
+        let flags = flags.iter().copied().chain(redis);
+        let begins = ["nodb-trigger", name].into_iter();
+        // What begins with a hyphen is taken for a flag, unless all flags have come before.
+        let words: Vec<&str> = if names.iter().any(|name| name.starts_with('-')) {
+            begins.chain(flags).chain(["--"]).chain(names.iter().copied()).collect()
+        } else {
+            begins.chain(names.iter().copied()).chain(flags).collect()
+        };
+        // An argument can't hold a zero byte.
+        let can_be_typed = words.iter().all(|word| !word.contains('\0'));
+        can_be_typed.then(|| words.into_iter().map(typed).collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// A word as a shell reads it.
+fn typed(word: &str) -> String {
+    quoted(word)
+}
+
+/// A run id that isn't taken for a path where it is given as an argument.
+fn typeable(runid: &str) -> Option<&str> {
+    let is_path = runid.contains('/') || runid == "." || runid == "..";
+    (!is_path).then_some(runid)
+}

@@ -1,0 +1,172 @@
+//! What the state of a lock means, and what to do about it, in words.
+
+use super::Typed;
+use crate::lock::{Doubt, Found, Life, Sighting, State};
+use crate::report::wording::ttl_left;
+use serde::Serialize;
+
+/// What to do about a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// Type this.
+    Command(String),
+    /// Nothing but this.
+    Wait(String),
+}
+
+/// What the state of a lock means, in a sentence. `held_for` is by the server's clock, in seconds.
+pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>) -> String {
+    let mut text = match lock.state() {
+        State::Free if is_moving(lock) => {
+            "It changes hands as one looks: somebody works with it.".into()
+        }
+        State::Free => "Nobody holds it, and its flag does not say otherwise.".into(),
+        State::ExpiredFlag => {
+            "Nobody holds it, but its flag still tells users so: the lease ended, or the holder \
+             died between two commands."
+                .into()
+        }
+        State::Hidden => format!("Not all of it can be seen: the server says {}.", hidden(lock)),
+        State::Held if is_moving(lock) => {
+            "It is held, and changes hands as one looks: somebody works with it.".into()
+        }
+        State::Held => sentence(&holder(lock)),
+        State::FlagDrift => {
+            let flag = if lock.flag.is_some() { "says that it is free" } else { "is missing" };
+            format!("{}, but its flag, which users see, {flag}.", capital(&holder(lock)))
+        }
+        State::Orphaned => {
+            format!("Its owner is gone, so no work runs under it; it stays {}.", stays(lock))
+        }
+        State::NoTtl => {
+            format!(
+                "{}. It has no TTL: once its owner is gone, it stays for good.",
+                capital(&holder(lock))
+            )
+        }
+        State::ForeignPayload => foreign(lock),
+    };
+    if let Some(ahead) = held_for.filter(|held| *held < -super::SLACK) {
+        text.push_str(&format!(" Its owner's clock is {} s ahead of the server's.", -ahead));
+    }
+    text
+}
+
+fn foreign(lock: &Sighting) -> String {
+    let what = match &lock.found {
+        Some(Found::OtherType { name }) => format!("The key holds a {name}, which is no lock"),
+        Some(Found::TooLong { bytes }) => {
+            format!("The key holds {bytes} bytes, which is too long for a lock's payload")
+        }
+        _ => "Its value is no NoDb payload, so whose it is can't be told".into(),
+    };
+    format!("{what}; it stays {}.", stays(lock))
+}
+
+/// Until when a lock stays that nobody gives back.
+fn stays(lock: &Sighting) -> String {
+    match lock.ttl_ms {
+        -1 => "for good: it has no TTL".into(),
+        ttl_ms => format!("until its TTL ends in {}", ttl_left(ttl_ms)),
+    }
+}
+
+/// Who holds it.
+fn holder(lock: &Sighting) -> String {
+    let Some(Found::Payload { life, .. }) = &lock.found else { return "it is held".into() };
+    match life {
+        Life::Alive { command } if command.is_empty() => "it is held, and its owner lives".into(),
+        Life::Alive { command } => format!("it is held, and its owner lives ({})", brief(command)),
+        Life::Younger { command } => format!(
+            "it is held, but the process of that number ({}) began later, so the owner is likely \
+             gone",
+            brief(command)
+        ),
+        Life::Dead => "its owner is gone".into(),
+        Life::Elsewhere => {
+            "it is held by another host, where alone one sees whether it lives".into()
+        }
+        Life::Unnamed => "it is held by somebody unnamed".into(),
+    }
+}
+
+fn is_moving(lock: &Sighting) -> bool {
+    lock.doubt == Some(Doubt::Moving)
+}
+
+/// The server's words where it hides something.
+fn hidden(lock: &Sighting) -> &str {
+    match &lock.doubt {
+        Some(Doubt::Hidden(words)) => words,
+        _ => "nothing",
+    }
+}
+
+/// A command line, short enough for a sentence.
+fn brief(command: &str) -> String {
+    const MOST: usize = 60;
+    match command.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", command.get(..end).unwrap_or_default()),
+        None => command.to_owned(),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    capital(text) + "."
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
+}
+
+/// What to do about it.
+pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
+    let unlock =
+        |flags: &[&str]| typed.unlock(lock.lock.runid(), &lock.file, lock.payload(), flags);
+    let command = match lock.state() {
+        State::Free | State::Hidden => return None,
+        State::Held if is_moving(lock) => return None,
+        State::Orphaned => unlock(&[]),
+        State::FlagDrift | State::ExpiredFlag => typed.repair(lock.lock.runid()),
+        State::ForeignPayload | State::Held if lock.ttl_ms >= 0 && !is_younger(lock) => {
+            return Some(Next::Wait(wait(lock)));
+        }
+        State::NoTtl | State::ForeignPayload | State::Held => unlock(&["--force", "--dry-run"]),
+    };
+    Some(match command {
+        Some(command) => Next::Command(command),
+        None => Next::Wait("its names can't be typed as arguments: use redis-cli".into()),
+    })
+}
+
+fn is_younger(lock: &Sighting) -> bool {
+    matches!(&lock.found, Some(Found::Payload { life: Life::Younger { .. }, .. }))
+}
+
+fn wait(lock: &Sighting) -> String {
+    let ends = format!("it ends in {} unless renewed", ttl_left(lock.ttl_ms));
+    let owner = lock.payload().and_then(|payload| payload.owner());
+    match (&lock.found, owner.and_then(|owner| owner.rsplit_once(':'))) {
+        (Some(Found::Payload { life: Life::Elsewhere, .. }), Some((host, pid))) => {
+            format!("{ends}; look for process {pid} on {host}")
+        }
+        _ => ends,
+    }
+}
+
+/// What to think of before one does it.
+pub(super) fn warning(lock: &Sighting) -> Option<&'static str> {
+    match lock.state() {
+        State::NoTtl => Some("make sure that its owner does not work: it would lose its lock"),
+        State::ForeignPayload if lock.ttl_ms < 0 => {
+            Some("find out who wrote it: it may be no lock at all")
+        }
+        State::Held if is_younger(lock) => {
+            Some("make sure that its owner is gone: it would lose its lock")
+        }
+        _ => None,
+    }
+}

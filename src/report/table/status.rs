@@ -1,0 +1,245 @@
+//! Who holds which lock, the worst first, what that means, and what to type.
+//!
+//! Commands stay on one line, however long they are: they are there to be copied.
+
+use super::grid::{Grid, Tone, cell};
+use super::{Style, notices, paragraph};
+use crate::clock::in_words;
+use crate::lock::{Life, State};
+use crate::report::status::{LockRow, Next};
+use crate::report::wording::{count, ttl_left};
+use crate::report::{Status, escape, large};
+use comfy_table::Cell;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// So many locks of one state are explained one by one.
+const EXPLAINED: usize = 3;
+/// The width of the column with the state.
+const STATES: u16 = 15;
+
+/// Writes what was seen; `live` says how it is kept up to date, if it is. The last lines say what
+/// mends it.
+pub fn write_status(
+    status: &Status,
+    live: Option<&str>,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let style = style.usable();
+    paragraph(cell(title(status), Tone::Strong), style, out)?;
+    if let Some(live) = live {
+        paragraph(cell(escape(live), Tone::Quiet), style, out)?;
+    }
+    writeln!(out)?;
+    let rows: Vec<LockRow> = status.locks().collect();
+    if rows.is_empty() {
+        paragraph(cell(nothing(status), Tone::Plain), style, out)?;
+    } else {
+        if !style.is_narrow() {
+            grid(&rows, status.runid.is_none(), style, out)?;
+        }
+        explain(&rows, status.runid.is_none(), style, out)?;
+    }
+    if !status.notes.is_empty() {
+        writeln!(out)?;
+        notices(&status.notes, style, out)?;
+    }
+    if !rows.is_empty() {
+        writeln!(out)?;
+        summary(status, &rows, style, out)?;
+    }
+    Ok(())
+}
+
+fn title(status: &Status) -> String {
+    let what =
+        status.runid.as_ref().map_or("all runs".into(), |run| format!("run {}", escape(run)));
+    format!("{what} on {} at {}", escape(&status.server), status.when)
+}
+
+fn nothing(status: &Status) -> String {
+    let server = escape(&status.server);
+    match &status.runid {
+        Some(run) => format!(
+            "no locks and no flags of run {} on {server}; is this the right server?",
+            escape(run)
+        ),
+        None => format!("no locks and no flags on {server}; is this the right server?"),
+    }
+}
+
+fn grid(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style);
+    let names = ["State", "Run", "File", "Owner", "Held for", "TTL left", "Flag"];
+    let names = names.into_iter().filter(|name| with_runs || *name != "Run");
+    grid.header(&names.collect::<Vec<_>>());
+    grid.fixed(0, STATES);
+    for row in rows {
+        let run = with_runs.then(|| cell(escape(&row.runid), Tone::Plain));
+        let first = [cell(word(row.state), tone(row.state))].into_iter().chain(run);
+        grid.row(first.chain([
+            cell(escape(&row.file), Tone::Plain),
+            cell(owner(row), Tone::Plain),
+            or_dash(held_for(row)),
+            or_dash((row.ttl_ms != -2).then(|| ttl(row.ttl_ms))),
+            or_dash(row.flag.as_deref().map(excerpt)),
+        ]));
+    }
+    grid.print(out)
+}
+
+fn or_dash(text: Option<String>) -> Cell {
+    text.map_or(cell("-", Tone::Quiet), |text| cell(text, Tone::Plain))
+}
+
+/// A flag is `true` or `false`; anything else is shown as it begins.
+fn excerpt(flag: &str) -> String {
+    crate::report::wording::shorten(flag, 12)
+}
+
+fn owner(row: &LockRow) -> String {
+    let Some(owner) = &row.owner else { return "-".into() };
+    let owner = escape(owner);
+    match &row.life {
+        Some(Life::Alive { .. }) => format!("{owner} lives"),
+        Some(Life::Dead) => format!("{owner} is gone"),
+        Some(Life::Younger { .. }) => format!("{owner} is likely gone"),
+        Some(Life::Elsewhere | Life::Unnamed) | None => owner,
+    }
+}
+
+fn held_for(row: &LockRow) -> Option<String> {
+    let seconds = row.held_for_s?;
+    Some(seconds_in_words(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// Whole seconds as a person reads them.
+fn seconds_in_words(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        _ => in_words(Duration::from_secs(seconds)),
+    }
+}
+
+fn ttl(ms: i64) -> String {
+    match u64::try_from(ms) {
+        Ok(ms) => seconds_in_words(ms / 1000),
+        Err(_) => "never ends".into(),
+    }
+}
+
+/// What each of them means: all in a narrow window, where there is no grid, or else the first few
+/// of each state.
+fn explain(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut explained: BTreeMap<State, usize> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        let explained = explained.entry(row.state).or_default();
+        *explained += 1;
+        let is_wanted = *explained <= EXPLAINED && row.state != State::Free;
+        if style.is_narrow() || is_wanted {
+            if index > 0 || !style.is_narrow() {
+                writeln!(out)?;
+            }
+            let run = if with_runs { format!("{}: ", escape(&row.runid)) } else { String::new() };
+            let name = format!("{}: {run}{}", word(row.state), escape(&row.file));
+            paragraph(cell(name, tone(row.state)), style, out)?;
+            explain_one(row, style, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn explain_one(row: &LockRow, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    if style.is_narrow() && row.owner.is_some() {
+        let held = held_for(row).map(|held| format!(", held for {held}")).unwrap_or_default();
+        let text = format!("owner {}{held}, TTL left {}", owner(row), ttl_left(row.ttl_ms));
+        indented(cell(text, Tone::Plain), style, out)?;
+    }
+    indented(cell(escape(&row.diagnosis), Tone::Plain), style, out)?;
+    if let Some(value) = &row.value {
+        indented(cell(format!("value: {}", escape(value)), Tone::Quiet), style, out)?;
+    }
+    match &row.next {
+        Some(Next::Command(command)) => {
+            if let Some(warning) = row.warning {
+                indented(cell(format!("first: {warning}"), Tone::Odd), style, out)?;
+            }
+            writeln!(out, "   next: {}", escape(command))
+        }
+        Some(Next::Wait(what)) => {
+            indented(cell(escape(&format!("wait: {what}")), Tone::Plain), style, out)
+        }
+        None => Ok(()),
+    }
+}
+
+fn indented(text: Cell, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style);
+    grid.row([cell("", Tone::Plain), text]);
+    grid.fixed(0, 0);
+    grid.print(out)
+}
+
+/// How many there are of what, and what mends it.
+fn summary(status: &Status, rows: &[LockRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let hidden = |(state, count): (&State, &usize)| {
+        let shown = rows.iter().filter(|row| row.state == *state).count();
+        let more = count.checked_sub(shown).filter(|more| *more > 0)?;
+        Some(format!("{} {}", large(more as f64), word(*state)))
+    };
+    let hidden: Vec<String> = status.counts.iter().filter_map(hidden).collect();
+    if !hidden.is_empty() {
+        paragraph(
+            cell(format!("… and {} more; all of them:", hidden.join(", ")), Tone::Plain),
+            style,
+            out,
+        )?;
+        writeln!(out, "  {}", escape(&status.see_all()))?;
+        writeln!(out)?;
+    }
+    let all: usize = status.counts.values().sum();
+    let each =
+        |(state, count): (&State, &usize)| format!("{} {}", large(*count as f64), word(*state));
+    let each = status.counts.iter().map(each).collect::<Vec<_>>().join(", ");
+    let by_hand = status.count(State::ForeignPayload) + status.count(State::NoTtl);
+    let (said, tone) = match (status.mend.is_empty(), by_hand) {
+        (true, 0) => ("Nothing is to be mended.".into(), Tone::Good),
+        (true, _) => (format!("{} a decision of yours, see above.", need(by_hand)), Tone::Bad),
+        (false, 0) => ("To mend it:".into(), Tone::Bad),
+        (false, _) => (
+            format!("{} a decision of yours, see above. To mend the rest:", need(by_hand)),
+            Tone::Bad,
+        ),
+    };
+    let locks = if all == 1 { "lock" } else { "locks" };
+    paragraph(cell(format!("{} {locks}: {each}. {said}", large(all as f64)), tone), style, out)?;
+    status.mend.iter().try_for_each(|command| writeln!(out, "  {}", escape(command)))
+}
+
+fn need(number: usize) -> String {
+    count(number, "needs", "need")
+}
+
+fn tone(state: State) -> Tone {
+    match state {
+        State::ForeignPayload | State::Orphaned | State::NoTtl => Tone::Bad,
+        State::FlagDrift | State::ExpiredFlag | State::Hidden => Tone::Odd,
+        State::Held => Tone::Good,
+        State::Free => Tone::Quiet,
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::ForeignPayload => "foreign payload",
+        State::Orphaned => "orphaned",
+        State::NoTtl => "no TTL",
+        State::FlagDrift => "flag drift",
+        State::ExpiredFlag => "expired flag",
+        State::Hidden => "hidden",
+        State::Held => "held",
+        State::Free => "free",
+    }
+}

@@ -1,0 +1,209 @@
+//! The timeline for a terminal: characters in a given width. Every kind of thing has a character of
+//! its own and every acquisition a letter, so that it reads without colour.
+
+mod legend;
+mod names;
+mod scale;
+mod signs;
+mod strip;
+#[cfg(test)]
+mod tests;
+mod ticks;
+
+use super::{Remark, Timeline};
+use crate::clock::in_words;
+use crate::history::Moment;
+use crate::report::table::grid::{Grid, Tone, cell};
+use crate::report::table::paragraph;
+use crate::report::{Style, escape};
+use crossterm::style::{Color, Stylize};
+use names::NameColumn;
+use scale::Scale;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use strip::{Ink, Strip, strip};
+
+/// How many rows the numbers of what was found may take.
+const MOST_ROWS: usize = 4;
+/// How many findings are told.
+const MOST_TOLD: usize = 12;
+/// There is a line down to the axis for every finding, if there are so many columns for each.
+const COLUMNS_A_LINE: usize = 6;
+
+/// The colours of the acquisitions, in turn. Red is for what went wrong.
+const COLOURS: [Color; 6] = [
+    Color::DarkCyan,
+    Color::DarkYellow,
+    Color::DarkMagenta,
+    Color::DarkGreen,
+    Color::Blue,
+    Color::Cyan,
+];
+
+/// Draws it. No line is wider than the style, and none ends with blanks.
+pub fn write(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let style = style.usable();
+    let width = usize::from(style.width);
+    let names = NameColumn::of(&timeline.lanes, width);
+    let scale = Scale::new(timeline, width.saturating_sub(names.columns()));
+    paragraph(cell(title(timeline), Tone::Strong), style, out)?;
+    writeln!(out)?;
+    if timeline.lanes.is_empty() {
+        writeln!(out, "nothing happened")?;
+    } else {
+        picture(timeline, &names, &scale, style, out)?;
+    }
+    findings(timeline, style, out)?;
+    let mut entries = legend::entries(timeline);
+    if scale.shows_order() {
+        entries.push(legend::at_once());
+    }
+    if !entries.is_empty() {
+        writeln!(out)?;
+    }
+    for row in legend::rows(entries, width) {
+        ink(&row, style, out)?;
+    }
+    if !timeline.is_whole {
+        writeln!(out)?;
+        let text = "The history is not whole: what came after its last event is not known.";
+        paragraph(cell(text, Tone::Odd), style, out)?;
+    }
+    Ok(())
+}
+
+fn title(timeline: &Timeline) -> String {
+    let time = |moment: &Moment| in_words(moment.time());
+    let Timeline { title, protocol, begin, end, .. } = timeline;
+    let during = format!("{} to {}", time(begin), time(end));
+    format!("{} under {}, {during}", escape(title), escape(protocol))
+}
+
+/// The lanes, the axis, and the numbers of what was found.
+fn picture(
+    timeline: &Timeline,
+    names: &NameColumn,
+    scale: &Scale,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let places = places(&timeline.findings, scale);
+    let with_lines = places.len() * COLUMNS_A_LINE <= scale.columns;
+    for lane in &timeline.lanes {
+        let mut strip = strip(lane, scale);
+        for column in places.keys().filter(|_| with_lines) {
+            strip.put_behind(*column, '┊', Ink::Quiet);
+        }
+        line(&names.name(lane), &strip, style, out)?;
+    }
+    axis(names, scale, style, out)?;
+    for strip in numbers(&places, scale.columns) {
+        line(&names.blank(), &strip, style, out)?;
+    }
+    Ok(())
+}
+
+/// The axis with its ticks and, below, when they are.
+fn axis(names: &NameColumn, scale: &Scale, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let (mut rule, mut labels) = (Strip::blank(scale.columns), Strip::blank(scale.columns));
+    for column in 0..scale.columns {
+        rule.put(column, '─', Ink::Quiet);
+    }
+    for instant in scale.instants.iter().filter(|instant| instant.more > 0) {
+        for column in instant.first..instant.first + instant.more {
+            rule.put(column, signs::AT_ONCE, Ink::Quiet);
+        }
+    }
+    for tick in ticks::ticks(scale) {
+        rule.put(tick.column, '┬', Ink::Quiet);
+        if let Some(begin) = tick.label_at {
+            labels.put_text(begin, &tick.label, Ink::Plain);
+        }
+    }
+    for gap in &scale.breaks {
+        rule.put_text(gap.first, &gap.text, Ink::Odd);
+    }
+    line(&names.blank(), &rule, style, out)?;
+    line(&names.blank(), &labels, style, out)
+}
+
+/// The findings at each column, by their numbers.
+fn places(findings: &[Remark], scale: &Scale) -> BTreeMap<usize, Vec<usize>> {
+    let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for remark in findings {
+        places.entry(scale.column(remark.at)).or_default().push(remark.number);
+    }
+    places
+}
+
+/// The numbers below their columns, each in the first row that has room for it.
+fn numbers(places: &BTreeMap<usize, Vec<usize>>, columns: usize) -> Vec<Strip> {
+    let mut rows: Vec<Strip> = Vec::new();
+    for (column, numbers) in places {
+        for number in numbers {
+            let text = number.to_string();
+            let begin = (*column).min(columns.saturating_sub(text.len()));
+            let around = begin.saturating_sub(1)..begin + text.len() + 1;
+            let free = rows.iter().position(|row| row.is_blank(around.clone()));
+            let free = free.unwrap_or_else(|| {
+                if rows.len() < MOST_ROWS {
+                    rows.push(Strip::blank(columns));
+                }
+                rows.len()
+            });
+            let last = rows.len().saturating_sub(1);
+            match rows.get_mut(free.min(last)) {
+                Some(row) if row.is_blank(around) => row.put_text(begin, &text, Ink::Bad),
+                // No room for it.
+                _ => {}
+            }
+        }
+    }
+    rows
+}
+
+/// What was found, by the numbers in the picture.
+fn findings(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let findings = &timeline.findings;
+    if findings.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut grid = Grid::new(style);
+    for remark in findings.iter().take(MOST_TOLD) {
+        let text = format!("{}: {}", remark.property, escape(&remark.text));
+        grid.row([cell(remark.number.to_string(), Tone::Bad), cell(text, Tone::Plain)]);
+    }
+    let more = (findings.len().saturating_sub(MOST_TOLD) as u64).saturating_add(timeline.omitted);
+    if more > 0 {
+        grid.row([cell("…", Tone::Bad), cell(format!("{more} more"), Tone::Quiet)]);
+    }
+    grid.print(out)
+}
+
+/// A line of the picture: a name and what stands beside it.
+fn line(name: &str, strip: &Strip, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut pieces = strip.pieces();
+    let name = if pieces.is_empty() { name.trim_end() } else { name };
+    pieces.insert(0, (name.to_owned(), Ink::Plain));
+    ink(&pieces, style, out)
+}
+
+fn ink(pieces: &[(String, Ink)], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    for (text, ink) in pieces {
+        let text = text.as_str();
+        match ink {
+            Ink::Plain => write!(out, "{text}")?,
+            _ if !style.color => write!(out, "{text}")?,
+            Ink::Strong => write!(out, "{}", text.bold())?,
+            Ink::Quiet => write!(out, "{}", text.dim())?,
+            Ink::Odd => write!(out, "{}", text.dark_yellow())?,
+            Ink::Bad => write!(out, "{}", text.dark_red().bold())?,
+            Ink::Token(token) => {
+                let colour = COLOURS.iter().cycle().nth(token % COLOURS.len());
+                write!(out, "{}", text.with(colour.copied().unwrap_or(Color::Reset)))?;
+            }
+        }
+    }
+    writeln!(out)
+}

@@ -1,0 +1,120 @@
+//! The characters for what lasts and for what happens, and what they are called.
+
+use super::strip::Ink;
+use crate::report::timeline::{BarKind, MarkKind};
+
+/// All kinds of bars, in the order of the legend.
+pub(super) const BARS: [BarKind; 7] = [
+    BarKind::Holds,
+    BarKind::Raised,
+    BarKind::Waits,
+    BarKind::Works,
+    BarKind::Writes,
+    BarKind::Asks,
+    BarKind::Many,
+];
+
+/// All kinds of marks, in the order of the legend. Where there is room for one, the last is seen.
+pub(super) const MARKS: [MarkKind; 7] = [
+    MarkKind::Refused,
+    MarkKind::Extended,
+    MarkKind::Failed,
+    MarkKind::Expired,
+    MarkKind::Cleared,
+    MarkKind::Fault,
+    MarkKind::Crashed,
+];
+
+/// What a bar is made of whose actor holds the lock no more, and believes that it does.
+pub(super) const LOST: char = '░';
+/// What a bar ends with whose end is not known.
+pub(super) const OPEN: char = '?';
+/// What the axis is made of where no time passes.
+pub(super) const AT_ONCE: char = '┄';
+
+/// What a bar is made of.
+pub(super) fn of_bar(kind: BarKind) -> char {
+    match kind {
+        BarKind::Holds => '═',
+        BarKind::Raised => '▀',
+        BarKind::Waits => '·',
+        BarKind::Works => '█',
+        BarKind::Writes => '#',
+        BarKind::Asks => '-',
+        BarKind::Many => '▒',
+    }
+}
+
+/// What it is called.
+pub(super) fn name_of_bar(kind: BarKind) -> &'static str {
+    match kind {
+        BarKind::Holds => "holds the lock",
+        BarKind::Raised => "flag says true",
+        BarKind::Waits => "waits",
+        BarKind::Works => "works",
+        BarKind::Writes => "writes the file",
+        BarKind::Asks => "asks Redis",
+        BarKind::Many => "several at once",
+    }
+}
+
+/// What a mark looks like. No mark is a capital letter: those are acquisitions.
+pub(super) fn of_mark(kind: MarkKind) -> (char, Ink) {
+    match kind {
+        MarkKind::Refused => ('x', Ink::Odd),
+        MarkKind::Failed => ('e', Ink::Bad),
+        MarkKind::Expired => ('!', Ink::Bad),
+        MarkKind::Extended => ('+', Ink::Strong),
+        MarkKind::Cleared => ('~', Ink::Bad),
+        MarkKind::Fault => ('*', Ink::Bad),
+        MarkKind::Crashed => ('†', Ink::Bad),
+    }
+}
+
+/// What it is called.
+pub(super) fn name_of_mark(kind: MarkKind) -> &'static str {
+    match kind {
+        MarkKind::Refused => "refused",
+        MarkKind::Failed => "error",
+        MarkKind::Expired => "lease ended",
+        MarkKind::Extended => "lease extended",
+        MarkKind::Cleared => "deleted by another",
+        MarkKind::Fault => "fault",
+        MarkKind::Crashed => "crashed",
+    }
+}
+
+/// What an acquisition is called: A to Z, then AA, AB and so on.
+pub(super) fn letters(token: usize) -> String {
+    let mut letters = Vec::new();
+    let mut rest = token;
+    loop {
+        letters.push(char::from(b'A' + (rest % 26) as u8));
+        match (rest / 26).checked_sub(1) {
+            Some(more) => rest = more,
+            None => break,
+        }
+    }
+    letters.iter().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_looks_different_and_none_like_an_acquisition() {
+        let bars = BARS.map(of_bar).into_iter().chain([LOST, OPEN, AT_ONCE]);
+        let all: BTreeSet<char> = bars.chain(MARKS.map(|kind| of_mark(kind).0)).collect();
+        assert_eq!(all.len(), BARS.len() + 3 + MARKS.len());
+        assert!(all.iter().all(|sign| !sign.is_ascii_uppercase() && !sign.is_whitespace()));
+    }
+
+    #[test]
+    fn acquisitions_are_counted_in_letters() {
+        let all = [0, 1, 25, 26, 27, 51, 52, 701, 702].map(letters);
+        assert_eq!(all, ["A", "B", "Z", "AA", "AB", "AZ", "BA", "ZZ", "AAA"]);
+        assert_eq!(letters(usize::MAX).len(), 14);
+    }
+}

@@ -1,0 +1,102 @@
+//! Servers that refuse, each in its own way.
+
+use super::{DEAD, Hand, TOKEN, at, me, payload, recover};
+use crate::program::wait_until;
+use crate::redis_server::{RedisServer, redis_or_skip};
+
+#[test]
+fn a_replica_names_its_primary() {
+    let primary = redis_or_skip!();
+    let mut hand = Hand::on(&primary);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    hand.run(&["HSET", "run", "locked:y.nodb", "true"]);
+    let replica = RedisServer::start(&["--replicaof", &format!("127.0.0.1 {}", primary.port())]);
+    let mut there = Hand::on(&replica);
+    wait_until("it has the keys", || there.holds("run", "x.nodb").is_some());
+    let name = format!("redis://127.0.0.1:{}", primary.port());
+    for arguments in [&["unlock", "run", "x.nodb"][..], &["clear_locks", "run"], &["repair", "run"]]
+    {
+        let ended = recover(&replica, arguments).run();
+        ended.exits(3).says(&["READONLY", "it is a replica; name its primary", &name]);
+        recover(&replica, arguments).arg("--dry-run").run().exits(0);
+    }
+    assert!(hand.holds("run", "x.nodb").is_some());
+}
+
+#[test]
+fn a_cluster_is_called_so() {
+    let cluster = redis_or_skip!("--cluster-enabled", "yes");
+    let mut hand = Hand::on(&cluster);
+    hand.run(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    wait_until("it works", || {
+        hand.ask::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+    });
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    let ended = recover(&cluster, &["unlock", "run", "x.nodb"]).run();
+    ended.exits(3).says(&["CROSSSLOT", "it is a Redis Cluster", "name that"]);
+    assert!(hand.holds("run", "x.nodb").is_some());
+    // With a hash tag in the run id, both are on one node.
+    hand.lock("{run}", "x.nodb", &payload(TOKEN, DEAD));
+    recover(&cluster, &["unlock", "{run}", "x.nodb"]).run().exits(0);
+    assert_eq!(hand.holds("{run}", "x.nodb"), None);
+}
+
+#[test]
+fn a_user_without_the_right_is_told_so_and_passwords_are_not_shown() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    hand.run(&["HSET", "run", "locked:x.nodb", "true"]);
+    let url = |user: &str| format!("redis://{user}:s3cret@127.0.0.1:{}/0", redis.port());
+    hand.run(&["ACL", "SETUSER", "looks", "on", ">s3cret", "~*", "+@all", "-eval", "-evalsha"]);
+    let ended = at(&url("looks"), &["unlock", "run", "x.nodb"]).run();
+    ended.exits(3).says(&["NOPERM", "evalsha", "ask for the right"]).never_shows("s3cret");
+    assert!(hand.holds("run", "x.nodb").is_some());
+    // One who may not set flags has them wrong afterwards, and hears of it.
+    hand.run(&["ACL", "SETUSER", "deletes", "on", ">s3cret", "~*", "+@all", "-hset"]);
+    let ended = at(&url("deletes"), &["unlock", "run", "x.nodb"]).run();
+    assert!(ended.exits(3).stdout.contains("its flag could not be set"), "{ended:#?}");
+    ended.never_shows("s3cret");
+    assert_eq!(hand.holds("run", "x.nodb"), None);
+}
+
+#[test]
+fn a_server_without_memory_lets_locks_go() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    hand.lock("run", "live.nodb", &payload("live", me()));
+    hand.run(&["HSET", "run", "locked:x.nodb", "true"]);
+    hand.run(&["CONFIG", "SET", "maxmemory", "1"]);
+    recover(&redis, &["unlock", "run", "x.nodb"]).run().exits(0);
+    assert_eq!(hand.flag("run", "x.nodb").as_deref(), Some("false"));
+    let ended = recover(&redis, &["repair", "run"]).run();
+    ended.exits(3).says(&["OOM", "raise maxmemory"]);
+}
+
+#[test]
+fn a_run_whose_hash_is_none_is_told_and_the_lock_stays() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    hand.run(&["SET", "run", "no hash"]);
+    let ended = recover(&redis, &["unlock", "run", "x.nodb"]).run();
+    assert!(ended.exits(3).stdout.contains("WRONGTYPE"), "{ended:#?}");
+    assert!(hand.holds("run", "x.nodb").is_some());
+}
+
+#[test]
+fn names_that_cannot_be_meant_are_refused() {
+    let redis = redis_or_skip!();
+    for (arguments, words) in [
+        (["unlock", "run", "nodb-lock:other:x.nodb"], "is not a lock of run \"run\""),
+        (["unlock", "run", "/runs/other/x.nodb"], "is not in a directory of run \"run\""),
+        (["unlock", "run", ""], "names no file"),
+        (["unlock", "", "x.nodb"], "the run id is empty"),
+        (["unlock", "/", "x.nodb"], "no last component"),
+    ] {
+        recover(&redis, &arguments).run().refuses(2, &[words]);
+    }
+    let nobody = at("redis://:s3cret@127.0.0.1:1", &["repair", "run"]).run();
+    nobody.refuses(3, &["cannot reach Redis"]).never_shows("s3cret");
+}
