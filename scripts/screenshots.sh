@@ -28,7 +28,7 @@ for browser in chromium chromium-browser google-chrome; do
     command -v "$browser" >/dev/null || continue
     timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
         --disable-background-networking --disable-component-update --disable-sync \
-        --hide-scrollbars --user-data-dir="$place/profile" --window-size=960,560 \
+        --hide-scrollbars --user-data-dir="$place/profile" --window-size=1100,425 \
         --screenshot=docs/check_then_delete.png "file://$place/page.html" 2>/dev/null
     exit
 done
