@@ -1,6 +1,6 @@
 #!/bin/bash
 # Checks everything, on a fresh Debian machine with only Rust: format, lints, all tests with a real
-# Redis, documentation. Installs redis-server with apt where it is missing.
+# Redis, documentation. Installs with apt what the tests use and the machine lacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
     else
-        sudo -n "$@" || fail "not root, and sudo asks for a password; install redis-server yourself"
+        sudo -n "$@" || fail "not root, and sudo asks for a password; install yourself: ${missing[*]}"
     fi
 }
 
@@ -25,13 +25,28 @@ for component in fmt clippy; do
         fail "cargo $component is missing; run: rustup component add ${component/#fmt/rustfmt}"
 done
 
-if ! command -v redis-server >/dev/null; then
-    step "Install redis-server"
-    command -v apt-get >/dev/null || fail "redis-server is missing, and there is no apt-get"
+missing=()
+need() { command -v "$1" >/dev/null || missing+=("${@:2}"); }
+need redis-server redis-server
+need redis-cli redis-tools
+need chromium chromium fonts-dejavu-core # looks at the pictures; without a font it shows no letters
+need tmux tmux
+need groff groff-base
+need script bsdutils
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+if [ ${#missing[@]} != 0 ]; then
+    step "Install ${missing[*]}"
+    command -v apt-get >/dev/null || fail "missing, and there is no apt-get: ${missing[*]}"
     as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends redis-server
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends "${missing[@]}"
 fi
 redis-server --version
+
+if [ -e scripts/python.sh ]; then
+    step "Python with redis-py"
+    bash scripts/python.sh
+fi
 
 step "Format"
 cargo fmt --check

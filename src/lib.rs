@@ -4,6 +4,7 @@
 //!
 //! | room | what it is for |
 //! |---|---|
+//! | [`chance`] | the only source of numbers by chance that repeat |
 //! | [`clock`] | the only source of time |
 //! | [`history`] | what happened |
 //! | [`check`] | from a history to findings |
@@ -19,6 +20,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+pub mod chance;
 pub mod check;
 pub mod cli;
 pub mod clock;

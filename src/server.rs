@@ -2,8 +2,10 @@
 //! time-out on everything, and puts failures into words that say what to do.
 
 mod connection;
+mod exchange;
 
-pub use connection::{Connection, Exchange, Sent};
+pub use connection::{Connection, Sent};
+pub use exchange::{Exchange, Listener};
 
 use crate::clock::Clock;
 use crate::engine;
@@ -57,6 +59,8 @@ pub enum Server {
 pub struct Remote {
     info: ConnectionInfo,
     name: String,
+    /// Who hears what passes over its connections.
+    listener: Option<Listener>,
     /// Whether nothing can stand in for it.
     is_sole: bool,
 }
@@ -101,7 +105,7 @@ impl Server {
         }
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        Ok(Server::Redis(Box::new(Remote { info, name, is_sole: false })))
+        Ok(Server::Redis(Box::new(Remote { info, name, is_sole: false, listener: None })))
     }
 
     /// The Redis that the environment names (contract, section 1): `REDIS_URL`, else `REDIS_HOST`
@@ -122,6 +126,17 @@ impl Server {
         Self::at(&url, set("REDIS_PASSWORD").as_deref())
             .map(Some)
             .map_err(|error| ServerError(format!("in the environment ({source}): {error}")))
+    }
+
+    /// The same, with somebody who hears what passes over each connection that is opened from now
+    /// on, but not what opens it (AUTH, SELECT). An embedded server has nobody: what happens on it
+    /// is in the history of its run.
+    #[must_use]
+    pub fn heard_by(mut self, listener: Listener) -> Self {
+        if let Server::Redis(remote) = &mut self {
+            remote.listener = Some(listener);
+        }
+        self
     }
 
     /// The same for one who looks for what is on it: no failure suggests the embedded server.
@@ -203,7 +218,13 @@ impl Server {
             Ok(connection)
         };
         match open() {
-            Ok(connection) => Ok(Connection::new(Line::Redis(Box::new(connection)), clock)),
+            Ok(connection) => {
+                let connection = Connection::new(Line::Redis(Box::new(connection)), clock);
+                Ok(match &remote.listener {
+                    Some(listener) => connection.heard_by(listener.clone()),
+                    None => connection,
+                })
+            }
             Err(error) => Err(ServerError(remote.explain_connect(&error, patience))),
         }
     }

@@ -5,30 +5,40 @@
 //! user asked for leaves as a [`Request`].
 
 mod commands;
+mod complete;
+mod detail;
 mod explore;
 mod flags;
+mod manual;
 mod operate;
 mod recover;
 mod replay;
 mod scenario;
 mod timeline;
+mod top;
 
 pub use commands::{CatalogueFormat, CheckArgs, CheckFormat, Request, RunArgs};
+pub(super) use complete::completions;
 pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 pub use flags::{Color, DEFAULT_DIRECTORY, Format, LockProtocol, ReportOptions, RunOptions};
+pub(super) use manual::manual;
 pub use operate::{FailIf, StatusArgs};
 pub use recover::{ClearArgs, RecoverOptions, RepairArgs, UnlockArgs};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
 pub use timeline::{Picture, PictureFormat, TimelineArgs};
 
-use super::exit::Exit;
 use super::redact::redact;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, nearest};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
+use detail::{Detail, telling};
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use top::Group;
 
+/// What the program is called.
+const NAME: &str = env!("CARGO_PKG_NAME");
 /// How wide a help is at most.
 const WIDTH: usize = 80;
 
@@ -38,8 +48,16 @@ pub fn parse(
     argv: impl IntoIterator<Item = OsString>,
     scenarios: &[Scenario],
 ) -> Result<Request, clap::Error> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
     let mut command = command(scenarios);
-    let matches = command.try_get_matches_from_mut(argv).map_err(redact).map_err(one_spelling)?;
+    if let Some(detail) = Detail::asked_for(&argv) {
+        command = telling(detail, command);
+    }
+    if !io::stdout().is_terminal() {
+        command = command.term_width(WIDTH);
+    }
+    let matches = command.try_get_matches_from_mut(argv).map_err(redact);
+    let matches = matches.map_err(|error| one_spelling(error, scenarios))?;
     let request = matches.subcommand().and_then(|(name, given)| {
         commands::request(name, given).or_else(|| {
             let scenario = scenarios.iter().find(|scenario| scenario.name() == name)?;
@@ -49,9 +67,19 @@ pub fn parse(
     request.ok_or_else(|| command.error(ErrorKind::MissingSubcommand, "a command is needed"))
 }
 
-/// Suggests each scenario by its name only, and not by its hidden alias, too.
-fn one_spelling(mut error: clap::Error) -> clap::Error {
+/// Suggests each scenario by its name only, and not by its hidden alias, too; and suggests one after
+/// `help`, where clap does not.
+fn one_spelling(mut error: clap::Error, scenarios: &[Scenario]) -> clap::Error {
     let kind = ContextKind::SuggestedSubcommand;
+    let given = error.get(ContextKind::InvalidSubcommand).cloned();
+    if let (None, Some(ContextValue::String(given))) = (error.get(kind), given) {
+        let commands = commands::all(scenarios);
+        let commands = commands.iter().map(|(_, command)| command.get_name());
+        let names = commands.chain(scenarios.iter().map(Scenario::name));
+        if let Some(name) = nearest(&given, names) {
+            error.insert(kind, ContextValue::Strings(vec![name.to_owned()]));
+        }
+    }
     if let Some(ContextValue::Strings(names)) = error.get(kind) {
         let mut names: Vec<_> = names.iter().map(|name| name.replace('-', "_")).collect();
         names.dedup();
@@ -65,8 +93,11 @@ fn one<T: Clone + Send + Sync + 'static>(given: &ArgMatches, name: &str) -> Opti
 }
 
 fn command(scenarios: &[Scenario]) -> Command {
-    let example = scenarios.first().map_or("<SCENARIO>", Scenario::name);
-    Command::new("nodb-trigger")
+    with_commands(commands::all(scenarios), scenarios)
+}
+
+fn with_commands(commands: Vec<(Group, Command)>, scenarios: &[Scenario]) -> Command {
+    Command::new(NAME)
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .version(env!("CARGO_PKG_VERSION"))
         .override_usage("nodb-trigger <SCENARIO> [DIRECTORY] [OPTIONS], or nodb-trigger <COMMAND>")
@@ -74,35 +105,10 @@ fn command(scenarios: &[Scenario]) -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_value_name("COMMAND")
-        .after_help(format!(
-            "Scenarios (what each does: nodb-trigger list; its options: nodb-trigger\n\
-             {example} --help):\n{}\n{}",
-            wrapped(scenarios.iter().map(Scenario::name)),
-            Exit::LEGEND
-        ))
-        .subcommands(commands::all(scenarios))
+        .help_template(top::TEMPLATE)
+        .after_help(top::rest(&commands, scenarios))
+        .subcommands(commands.into_iter().map(|(_, command)| command))
         .subcommands(scenarios.iter().map(scenario::subcommand))
-}
-
-/// Words as a paragraph, indented, each line with its end.
-fn wrapped<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    const INDENT: &str = "  ";
-    let mut text = String::new();
-    let mut line = String::new();
-    let mut words = words.peekable();
-    while let Some(word) = words.next() {
-        let comma = if words.peek().is_some() { "," } else { "" };
-        if !line.is_empty() && INDENT.len() + line.len() + 1 + word.len() + comma.len() > WIDTH {
-            text.push_str(&format!("{INDENT}{line}\n"));
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-        line.push_str(comma);
-    }
-    text + &format!("{INDENT}{line}\n")
 }
 
 /// A name as a flag has it: `lock-ttl`.

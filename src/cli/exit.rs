@@ -26,6 +26,16 @@ impl Exit {
 Exit status: 0 as expected, 1 not as expected, 2 usage or scenario file,
              3 environment, 4 inconclusive, 130 interrupted";
 
+    /// All of them, by their numbers.
+    pub const ALL: [Exit; 6] = [
+        Exit::Success,
+        Exit::Unexpected,
+        Exit::Usage,
+        Exit::Environment,
+        Exit::Inconclusive,
+        Exit::Interrupted,
+    ];
+
     /// From the one that a summary of several shows first to the one that it shows last.
     const WORST_FIRST: [Exit; 6] = [
         Exit::Interrupted,
@@ -48,6 +58,18 @@ Exit status: 0 as expected, 1 not as expected, 2 usage or scenario file,
 
     fn rank(self) -> usize {
         Self::WORST_FIRST.iter().position(|exit| *exit == self).unwrap_or(usize::MAX)
+    }
+
+    /// What it says, in a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Success => "What was expected came, or help was asked for.",
+            Exit::Unexpected => "Something else came than was expected.",
+            Exit::Usage => "The command line or the scenario file is wrong.",
+            Exit::Environment => "The environment failed: no server, no permission, disk.",
+            Exit::Inconclusive => "A bound or a time limit was hit before it could be told.",
+            Exit::Interrupted => "Ctrl-C or SIGTERM.",
+        }
     }
 
     /// The number.

@@ -9,7 +9,7 @@ use super::refusal::{Refusal, environment};
 use super::repeat::execute_all;
 use super::signals::Signals;
 use super::timeline::Drawing;
-use super::{github, say, terminal};
+use super::{github, say, terminal, verbose};
 use crate::report::{Entry, Report, json, junit, table};
 use crate::scenario::Scenario;
 use std::sync::Arc;
@@ -28,6 +28,9 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
     let executed = execute_all(&job, Some(&progress));
     progress.clear();
     let executed = executed?;
+    if args.verbose {
+        verbose::show(scenario.name(), &executed.history);
+    }
     executed.said.iter().for_each(|line| say(line));
     history.write(|out| executed.history.write(out)).map_err(environment)?;
     let report = executed.report;

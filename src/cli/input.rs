@@ -4,8 +4,9 @@
 use super::exit::Exit;
 use super::refusal::{Refusal, usage};
 use crate::history::{FileError, History};
-use crate::scenario::{Scenario, unknown};
+use crate::scenario::{Scenario, nearest, unknown};
 use rustix::fs::OFlags;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -57,10 +58,9 @@ fn from_file(path: &Path, builtin: &[Scenario]) -> Named {
     let given = path.display().to_string();
     let scenario = match text(path) {
         Ok(text) => Scenario::parse(&given, &text).map_err(usage),
-        Err(refusal) if is_a_word(path) && !path.exists() => {
-            Err(not_a_scenario(&given, builtin, refusal))
-        }
-        Err(refusal) => Err(refusal),
+        Err(refusal) if path.exists() => Err(refusal),
+        Err(refusal) if is_a_word(path) => Err(not_a_scenario(&given, builtin, refusal)),
+        Err(refusal) => Err(with_a_similar_file(path, builtin, refusal)),
     };
     Named { file: Some(given.clone()), given, scenario }
 }
@@ -73,8 +73,36 @@ fn is_a_word(path: &Path) -> bool {
 fn not_a_scenario(given: &str, builtin: &[Scenario], refusal: Refusal) -> Refusal {
     let names = builtin.iter().map(Scenario::name);
     let unknown = unknown("scenario", &given.replace('-', "_"), names);
-    let error = anyhow::anyhow!("{unknown}; there is no file of this name either");
+    let error = anyhow::anyhow!("there is no file of this name, and {unknown}");
     Refusal { error, ..refusal }
+}
+
+/// Adds what may have been meant, if a file has a similar name or a built-in scenario has this one.
+fn with_a_similar_file(path: &Path, builtin: &[Scenario], refusal: Refusal) -> Refusal {
+    let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    let meant = match (similar(path), by_name(stem, builtin)) {
+        (Some(file), _) => file.display().to_string(),
+        (None, Some(scenario)) => format!("the built-in {}", scenario.name()),
+        (None, None) => return refusal,
+    };
+    let error = anyhow::anyhow!("{}; did you mean {meant}?", refusal.error);
+    Refusal { error, ..refusal }
+}
+
+/// The file beside this one whose name a typing error would turn into this one's.
+pub(super) fn similar(path: &Path) -> Option<PathBuf> {
+    /// More names than these are not looked at.
+    const MOST: usize = 10_000;
+    let name = path.file_name()?.to_str()?;
+    let directory = path.parent()?;
+    let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let entries = fs::read_dir(here).ok()?.take(MOST).filter_map(Result::ok);
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // A directory has no order of its own.
+    names.sort();
+    nearest(name, names.iter().map(String::as_str).filter(|near| *near != name))
+        .map(|near| directory.join(near))
 }
 
 /// The scenario files in a directory, in the order of their names.
@@ -154,8 +182,11 @@ pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
             FileError::Unreadable { .. } => Exit::Environment,
             _ => Exit::Usage,
         };
+        let is_missing = path != Path::new("-") && !path.exists();
+        let meant = is_missing.then(|| similar(path)).flatten();
+        let meant = meant.map(|near| format!("; did you mean {}?", near.display()));
         // It says its source itself.
-        Refusal::new(exit, anyhow::anyhow!("{error}"))
+        Refusal::new(exit, anyhow::anyhow!("{error}{}", meant.unwrap_or_default()))
     })
 }
 

@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `timeline`, `status`, `recover` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `timeline`, `status`, `recover`, `completions`, `man` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -16,6 +16,7 @@
 //! | [`progress`] | the bar on stderr |
 //! | [`terminal`] | width and colour |
 //! | `github` | annotations |
+//! | `verbose` | Redis commands and replies on stderr |
 //! | `signals` | Ctrl-C and SIGTERM |
 //! | [`exit`] | the exit codes |
 
@@ -23,6 +24,7 @@ mod again;
 pub mod args;
 mod catalogue;
 mod check;
+mod completions;
 mod execute;
 pub mod exit;
 mod explore;
@@ -31,6 +33,7 @@ mod frame;
 mod github;
 mod input;
 mod list;
+mod man;
 mod model;
 pub mod output;
 pub mod progress;
@@ -51,6 +54,7 @@ mod tasks;
 pub mod terminal;
 mod timeline;
 mod validate;
+mod verbose;
 mod watch;
 
 pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, parse};
@@ -90,6 +94,8 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
+        Request::Completions { shell } => completions::print(*shell, scenarios),
+        Request::Man { directory } => man::write(directory, scenarios),
         Request::Check(args) => check::judge(args),
         Request::Timeline(args) => timeline::draw(args),
         Request::Unlock(args) => recover::unlock(args),

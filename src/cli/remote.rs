@@ -2,6 +2,7 @@
 
 use super::ServerUrl;
 use super::refusal::{Refusal, environment, usage};
+use super::verbose::heard;
 use crate::lock::RunDirectory;
 use crate::server::{Connection, Server};
 use std::path::Path;
@@ -9,8 +10,8 @@ use std::path::Path;
 /// Where a Redis is that nobody names (contract, section 1).
 const DEFAULT: &str = "redis://localhost:6379";
 
-/// The server that `--redis` names, or else the environment.
-pub(super) fn server(redis: Option<&ServerUrl>) -> Result<Server, Refusal> {
+/// The server that `--redis` names, or else the environment; what passes is shown, if `verbose`.
+pub(super) fn server(redis: Option<&ServerUrl>, verbose: bool) -> Result<Server, Refusal> {
     let variable = |name: &str| std::env::var(name).ok();
     let password = variable("REDIS_PASSWORD");
     let named = match redis {
@@ -20,7 +21,7 @@ pub(super) fn server(redis: Option<&ServerUrl>) -> Result<Server, Refusal> {
             None => Server::at(DEFAULT, password.as_deref()),
         },
     };
-    named.map(Server::sole).map_err(usage)
+    named.map(|server| heard(server.sole(), verbose)).map_err(usage)
 }
 
 /// A connection to the database where locks live.

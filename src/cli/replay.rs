@@ -7,7 +7,7 @@ use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
 use super::timeline::Drawing;
-use super::{ServerUrl, github, say, schedule, terminal};
+use super::{ServerUrl, github, say, schedule, terminal, verbose};
 use crate::clock::{Stopped, WallClock};
 use crate::report::{Entry, Replay, Report, Verdict, json, junit, table};
 use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
@@ -51,6 +51,9 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
     };
     let Replayed { world, staged } = replayed.map_err(|refusal| with_hint(refusal, is_changed))?;
     let Staged { outcome, notices, left, is_clean, .. } = staged;
+    if args.verbose {
+        verbose::show(scenario.name(), &outcome.history);
+    }
     left.iter().for_each(|line| say(line));
     history.write(|out| outcome.history.write(out)).map_err(environment)?;
     let report = report(&world, &outcome, file, [notices, left].concat());

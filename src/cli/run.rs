@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::refusal::{Refusal, environment};
 use super::repeat::execute_all;
 use super::signals::Signals;
-use super::{github, say, terminal};
+use super::{github, say, terminal, verbose};
 use crate::report::{Cause, Entry, Failure, Runs, json, junit, table};
 use crate::scenario::Scenario;
 use std::collections::BTreeMap;
@@ -98,7 +98,10 @@ fn run_one(args: &RunArgs, named: &Named, signals: &Signals, progress: &Progress
         }
     };
     match executed {
-        Ok(Executed { report, exit, said, .. }) => {
+        Ok(Executed { report, history, exit, said }) => {
+            if args.verbose {
+                progress.suspend(|| verbose::show(&named.given, &history));
+            }
             said.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
             (Entry::Report(Box::new(report)), exit)
         }

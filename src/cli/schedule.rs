@@ -74,7 +74,10 @@ fn read(path: &Path) -> Result<String, Refusal> {
         }
         Ok(_) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(usage(anyhow!("{shown:?} is neither a schedule (v1:...) nor a file")))
+            let meant =
+                input::similar(path).map(|near| format!("; did you mean {}?", near.display()));
+            let meant = meant.unwrap_or_default();
+            Err(usage(anyhow!("{shown:?} is neither a schedule (v1:...) nor a file{meant}")))
         }
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             Err(usage(anyhow!("{shown}: this is no text")))

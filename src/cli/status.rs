@@ -18,7 +18,7 @@ const SHOWN: usize = 20;
 
 /// Looks once and prints what is there, or goes on looking.
 pub(super) fn status(args: &StatusArgs) -> Result<Exit, Refusal> {
-    let server = remote::server(args.redis.as_ref())?;
+    let server = remote::server(args.redis.as_ref(), args.verbose)?;
     let runid = args.run.as_deref().map(remote::runid).transpose()?;
     let subject = Subject::new(server, runid, args);
     if args.watch {

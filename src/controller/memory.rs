@@ -2,39 +2,51 @@
 //! looked at it. Ordinary runs don't need it.
 
 use super::{Controller, State};
-use crate::lock::{Acquisition, Token};
+use crate::lock::{Acquisition, TokenSlot};
 use std::sync::atomic::Ordering;
 
 /// What a controller remembers: its acquisition, and what it last knew of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Memory {
     acquisition: Option<Acquisition>,
-    state: State,
+    knowledge: Knowledge,
 }
 
-impl Memory {
-    /// The token of the acquisition.
-    pub fn token(&self) -> Option<&Token> {
-        self.acquisition.as_ref().map(|own| &own.token)
-    }
-}
+/// What a controller last knew of its file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Knowledge(State);
 
 impl Controller {
     /// What the controller remembers now. To ask this is not to touch it.
     pub fn memory(&self) -> Memory {
-        Memory { acquisition: self.slot.memory(), state: self.untouched_state().clone() }
+        Memory { acquisition: self.slot.memory(), knowledge: self.knowledge() }
     }
 
     /// Makes the controller remember what it did when `memory` was taken. That is not to touch it.
     pub fn remember(&self, memory: &Memory) {
         self.slot.remember(memory.acquisition.clone());
-        *self.untouched_state() = memory.state.clone();
+        self.know(&memory.knowledge);
     }
 
-    /// Whether anybody looked at what it remembers, or changed it, since this was last asked.
+    /// Whether anybody looked at what it knows of its file, or changed it, since this was last
+    /// asked. Its token is a matter of its own: [`slot`](Self::slot).
     pub fn was_touched(&self) -> bool {
-        let state = self.touched.swap(false, Ordering::Relaxed);
-        self.slot.was_touched() || state
+        self.touched.swap(false, Ordering::Relaxed)
+    }
+
+    /// What it knows of its file now. To ask this is not to touch it.
+    pub fn knowledge(&self) -> Knowledge {
+        Knowledge(self.untouched_state().clone())
+    }
+
+    /// Makes it know what it did when `knowledge` was taken. That is not to touch it.
+    pub fn know(&self, knowledge: &Knowledge) {
+        *self.untouched_state() = knowledge.0.clone();
+    }
+
+    /// Where it remembers its acquisition.
+    pub fn slot(&self) -> &TokenSlot {
+        &self.slot
     }
 }
 
@@ -42,7 +54,7 @@ impl Controller {
 mod tests {
     use super::*;
     use crate::controller::Files;
-    use crate::lock::{RunDirectory, Ttl};
+    use crate::lock::{RunDirectory, Token, Ttl};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -71,24 +83,22 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_once_that_it_was_touched() {
+    fn it_tells_once_and_apart_that_its_file_or_its_token_was_touched() {
         let controller = controller();
         controller.remember(&controller.memory());
         assert!(!controller.was_touched());
-        let touches: [fn(&Controller); 4] = [
-            Controller::count_operation,
-            |controller| assert_eq!(controller.operation_count(), 1),
-            |controller| assert_eq!(controller.acquisition(), None),
-            Controller::forget_acquisition,
-        ];
-        for touch in touches {
+        let touched = |touch: fn(&Controller)| {
             touch(&controller);
-            assert!(controller.was_touched());
-            assert!(!controller.was_touched());
-        }
-        controller.count_operation();
-        controller.forget_acquisition();
-        assert!(controller.was_touched());
-        assert!(!controller.was_touched());
+            let of_both = || (controller.was_touched(), controller.slot().was_touched());
+            let told = of_both();
+            assert_eq!(of_both(), (false, false));
+            told
+        };
+        let of_its_file = (true, false);
+        assert_eq!(touched(Controller::count_operation), of_its_file);
+        assert_eq!(touched(|it| assert_eq!(it.operation_count(), 1)), of_its_file);
+        let of_its_token = (false, true);
+        assert_eq!(touched(|it| assert_eq!(it.acquisition(), None)), of_its_token);
+        assert_eq!(touched(Controller::forget_acquisition), of_its_token);
     }
 }

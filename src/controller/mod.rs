@@ -6,7 +6,7 @@ mod memory;
 mod registry;
 
 pub use files::{Content, Files, Replaced, Signature, Written};
-pub use memory::Memory;
+pub use memory::{Knowledge, Memory};
 pub use registry::{Registry, Shelf};
 
 use crate::gate::{Link, PausePoint};

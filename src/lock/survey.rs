@@ -15,7 +15,7 @@ pub use names::watched_channels;
 
 /// How many locks are looked at, and looked at again, before the next ones are: what is kept of
 /// them at a time.
-const TOGETHER: usize = 10_000;
+const TOGETHER: usize = 20_000;
 
 /// A lock as it was found: key, TTL, flag and fencing counter at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

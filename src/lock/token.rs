@@ -1,6 +1,7 @@
 //! Who owns an acquisition: tokens, the slot that remembers one, and the one who takes part.
 
 use super::Ttl;
+use crate::chance;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -126,7 +127,7 @@ impl Identity {
             Source::Random => Uuid::new_v4(),
             Source::Counted(number) => {
                 let number = number.fetch_add(1, Ordering::Relaxed);
-                let (high, low) = (spread(2 * number), spread(2 * number + 1));
+                let (high, low) = (chance::nth(2 * number), chance::nth(2 * number + 1));
                 let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
                 uuid::Builder::from_random_bytes(bytes).into_uuid()
             }
@@ -148,7 +149,7 @@ impl Identity {
     pub fn random(&self) -> u64 {
         match &self.source {
             Source::Random => Uuid::new_v4().as_u64_pair().1,
-            Source::Counted(number) => spread(number.fetch_add(1, Ordering::Relaxed)),
+            Source::Counted(number) => chance::nth(number.fetch_add(1, Ordering::Relaxed)),
         }
     }
 
@@ -156,15 +157,6 @@ impl Identity {
     pub fn issued(&self, token: &Token) -> bool {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(token)
     }
-}
-
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014): each
-/// number gives another, and neighbours look nothing alike.
-fn spread(number: u64) -> u64 {
-    let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// This machine's name, as owners carry it.

@@ -33,7 +33,7 @@ fn is_invisible(character: char) -> bool {
 
 /// How long something took, with as many digits as a table needs: `84 us`, `5.8 ms`, `350 ms`,
 /// `2.004 s`, `4 min 59 s`, `5 h 59 min`.
-pub(super) fn duration(milliseconds: f64) -> String {
+pub fn duration(milliseconds: f64) -> String {
     // A cast from f64 saturates: negative and NaN become 0.
     let us = (milliseconds * 1000.0).round() as u64;
     let digits = match us {

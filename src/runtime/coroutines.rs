@@ -2,9 +2,9 @@
 //! pause point the others get their turn, in an order that the seed decides; time moves only when
 //! nobody has anything left to do now.
 
-use super::chance::Chance;
 use super::strand::{Outside, Strand};
 use super::{Buffer, World};
+use crate::chance::Chance;
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::gate::{Gate, Killed, PausePoint};
 use crate::server::{Connection, ServerError};

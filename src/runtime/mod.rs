@@ -13,14 +13,13 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `steps`, `tape`, `stops`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
-//! | `threads`, `coroutines`, `strand`, `volley`, `signals`, `chance` | actors side by side, and who goes first |
+//! | `threads`, `coroutines`, `strand`, `volley`, `signals` | actors side by side, and who goes first |
 //! | `longest` | how long a plan may take |
 //! | `model`, `schedule` | what is explored, and an ordering of it as text |
 //! | `explore` | the orderings, the strategies, the shortest counterexamples |
 //! | `replay` | one ordering again |
 //! | `stage` | what is prepared before a run, and put back after it |
 
-mod chance;
 mod coroutines;
 mod explore;
 mod longest;

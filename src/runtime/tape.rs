@@ -7,9 +7,6 @@ use crate::lock::{LockName, effects};
 use crate::server::Exchange;
 use redis::{RedisResult, Value};
 
-/// How much of a command or a reply is kept as text.
-const LONGEST: usize = 160;
-
 impl World {
     /// What an actor's connection recorded, as events.
     pub(super) fn read_tape(&self, actor: usize, exchanges: Vec<Exchange>) -> Vec<Event> {
@@ -22,15 +19,12 @@ impl World {
 }
 
 fn command(exchange: &Exchange, locks: &[LockName]) -> Command {
-    let requests = requests(&exchange.commands);
-    let text = requests.iter().map(|request| typed(request)).collect::<Vec<_>>().join("; ");
-    let (reply, effects) = match &exchange.replies {
-        Ok(replies) => (replies.iter().map(shown).collect::<Vec<_>>().join("; "), {
-            did(&requests, replies, locks)
-        }),
-        Err(error) => (format!("({error})"), Vec::new()),
+    let effects = match &exchange.replies {
+        Ok(replies) => did(&requests(&exchange.commands), replies, locks),
+        Err(_) => Vec::new(),
     };
-    Command { sent: exchange.sent, text: shortened(text), reply: shortened(reply), effects }
+    let (text, reply) = (exchange.asked(), exchange.answered());
+    Command { sent: exchange.sent, text, reply, effects }
 }
 
 /// What some requests did; those of a transaction have their replies in that of EXEC.
@@ -47,36 +41,6 @@ pub(super) fn did(requests: &[Vec<&[u8]>], replies: &[Value], locks: &[LockName]
 
 fn is_multi(request: &[&[u8]]) -> bool {
     matches!(request, [name] if name.eq_ignore_ascii_case(b"MULTI"))
-}
-
-fn typed(request: &[&[u8]]) -> String {
-    let words = request.iter().map(|word| String::from_utf8_lossy(word));
-    words
-        .map(|word| word.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// A reply as a person reads it.
-fn shown(reply: &Value) -> String {
-    match reply {
-        Value::Nil => "nil".into(),
-        Value::Okay => "OK".into(),
-        Value::Int(number) => number.to_string(),
-        Value::SimpleString(text) => text.clone(),
-        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Value::Array(parts) => {
-            format!("[{}]", parts.iter().map(shown).collect::<Vec<_>>().join(", "))
-        }
-        other => format!("{other:?}"),
-    }
-}
-
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
 }
 
 /// For errors that never were replies of a server.

@@ -4,7 +4,7 @@
 use super::explore::Cell;
 use super::milestone::Passed;
 use super::{World, lock};
-use crate::controller::{Controller, Files, STATE_FILE, initial_state};
+use crate::controller::{Files, STATE_FILE, initial_state};
 use std::sync::{Arc, Mutex};
 
 impl World {
@@ -50,9 +50,14 @@ impl World {
                 touched.push(Cell::Shelf(index));
             }
             let made = self.registry.controllers(run.path());
-            let is_touched = |it: &(usize, &Arc<Controller>)| it.1.was_touched();
-            let numbers = made.iter().enumerate().filter(is_touched);
-            touched.extend(numbers.map(|(number, _)| Cell::Controller(index, number)));
+            for (number, controller) in made.iter().enumerate() {
+                if controller.was_touched() {
+                    touched.push(Cell::Controller(index, number));
+                }
+                if controller.slot().was_touched() {
+                    touched.push(Cell::Slot(index, number));
+                }
+            }
         }
         touched.sort_unstable();
         touched.dedup();

@@ -37,7 +37,7 @@ pub(super) fn quoted(word: &str) -> String {
 pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let word_quoted = quoted(word);
-    match nearest(word, &known) {
+    match nearest(word, known.iter().copied()) {
         Some(near) => format!("unknown {kind} {word_quoted}; did you mean {}?", quoted(near)),
         None if known.is_empty() => format!("unknown {kind} {word_quoted}; there is none"),
         None => format!("unknown {kind} {word_quoted}; known: {}", list(&known)),
@@ -53,16 +53,16 @@ pub(super) fn list(words: &[&str]) -> String {
 }
 
 /// The known word that a typing error would turn into this one.
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 40;
     if word.len() > LONGEST {
         return None;
     }
     let allowed = if word.chars().count() < 4 { 1 } else { 2 };
-    let near = |candidate: &&&str| candidate.len().abs_diff(word.len()) <= 2 * allowed;
-    let candidates = known.iter().filter(near);
+    let near = |candidate: &&str| candidate.len().abs_diff(word.len()) <= 2 * allowed;
+    let candidates = known.into_iter().filter(near);
     candidates
-        .map(|candidate| (distance(word, candidate), *candidate))
+        .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -32,7 +32,7 @@ mod waits;
 
 pub use catalogue::catalogue;
 pub use duration::parse as parse_duration;
-pub use error::{ScenarioError, unknown};
+pub use error::{ScenarioError, nearest, unknown};
 pub use exploration::{Exploration, Timing};
 pub use file::Scenario;
 pub use parameter::{Kind, Parameter};

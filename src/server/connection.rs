@@ -1,6 +1,7 @@
 //! A connection to one database of a server, with a record of what passes.
 
-use super::patience;
+use super::exchange::Listener;
+use super::{Exchange, patience};
 use crate::clock::Clock;
 use crate::engine;
 use crate::history::{Moment, Sequence};
@@ -15,6 +16,7 @@ pub struct Connection {
     /// Whose deadline bounds the wait for replies.
     clock: Option<Arc<dyn Clock>>,
     tape: Option<Tape>,
+    listener: Option<Listener>,
 }
 
 pub(super) enum Line {
@@ -34,19 +36,6 @@ struct Tape {
     exchanges: Vec<Exchange>,
 }
 
-/// Some commands and their replies.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// When they were sent.
-    pub sent: Moment,
-    /// When the last reply had come.
-    pub received: Moment,
-    /// The commands, as they were sent.
-    pub commands: Vec<u8>,
-    /// The replies, or how reading them failed.
-    pub replies: RedisResult<Vec<Value>>,
-}
-
 /// A command on its way.
 pub struct Sent {
     at: Moment,
@@ -56,7 +45,13 @@ pub struct Sent {
 
 impl Connection {
     pub(super) fn new(line: Line, clock: Option<Arc<dyn Clock>>) -> Self {
-        Self { line, clock, tape: None }
+        Self { line, clock, tape: None, listener: None }
+    }
+
+    /// The same, with somebody who hears what passes from now on.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Keeps a record from now on.
@@ -116,10 +111,10 @@ impl Connection {
             return Err(unusable("there is no connection to listen on here"));
         };
         let mut messages = connection.as_pubsub();
+        messages.set_read_timeout(Some(patience))?;
         for pattern in patterns {
             messages.psubscribe(pattern)?;
         }
-        messages.set_read_timeout(Some(patience))?;
         let mut is_message = false;
         while heard(is_message) {
             is_message = match messages.get_message() {
@@ -136,7 +131,11 @@ impl Connection {
     }
 
     fn moment(&self) -> Moment {
-        self.tape.as_ref().map(|tape| tape.sequence.moment(&*tape.clock)).unwrap_or_default()
+        match (&self.tape, &self.listener) {
+            (Some(tape), _) => tape.sequence.moment(&*tape.clock),
+            (None, Some(listener)) => listener.sequence.moment(&*listener.clock),
+            (None, None) => Moment::default(),
+        }
     }
 
     fn keep(
@@ -145,10 +144,17 @@ impl Connection {
         commands: &[u8],
         replies: impl FnOnce() -> RedisResult<Vec<Value>>,
     ) {
+        if self.tape.is_none() && self.listener.is_none() {
+            return;
+        }
         let received = self.moment();
+        let (commands, replies) = (commands.to_vec(), replies());
+        let exchange = Exchange { sent, received, commands, replies };
+        if let Some(listener) = &self.listener {
+            (listener.hear)(&exchange);
+        }
         if let Some(tape) = &mut self.tape {
-            let (commands, replies) = (commands.to_vec(), replies());
-            tape.exchanges.push(Exchange { sent, received, commands, replies });
+            tape.exchanges.push(exchange);
         }
     }
 }

@@ -101,7 +101,11 @@ fn every_state_is_told_with_what_to_type() {
             "no_ttl",
             command("unlock r endless.nodb --token cccccccc --force --dry-run"),
         ),
-        ("foreign.nodb", "foreign_payload", command("unlock r foreign.nodb --force --dry-run")),
+        (
+            "foreign.nodb",
+            "foreign_payload",
+            command("unlock r foreign.nodb --token 'my own l' --force --dry-run"),
+        ),
         ("free.nodb", "free", Value::Null),
     ] {
         let row = row(&report, file);

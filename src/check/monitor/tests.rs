@@ -5,10 +5,11 @@ mod model;
 mod record;
 
 use super::{Monitor, Properties};
+use crate::chance::Chance;
 use crate::check::{Property, check};
 use crate::history::History;
 use model::Model;
-use record::{Random, Recorder};
+use record::Recorder;
 use std::collections::HashMap;
 
 /// How many histories are made; `MONITOR_HISTORIES` asks for another number.
@@ -36,15 +37,15 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> (Self, Random) {
-        let mut random = Random::new(seed);
+    fn new(seed: u64) -> (Self, Chance) {
+        let mut random = Chance::new(seed);
         let (actors, locks) = (2 + random.below(3), 1 + random.below(3));
         let model = Model::new(actors, locks, &mut random);
         let monitor = Monitor::new(actors, locks);
         (Self { model, monitor, recorder: Recorder::new(actors, locks) }, random)
     }
 
-    fn turn(&mut self, random: &mut Random) {
+    fn turn(&mut self, random: &mut Chance) {
         let events = self.model.turn(random);
         self.take(events);
     }
@@ -56,7 +57,7 @@ impl Run {
         }
     }
 
-    fn finish(mut self, random: &mut Random) -> (History, Properties) {
+    fn finish(mut self, random: &mut Chance) -> (History, Properties) {
         let events = self.model.finish(random);
         self.take(events);
         (self.recorder.history(), self.monitor.found())
@@ -95,7 +96,7 @@ fn equal_monitors_find_the_same_in_the_same_future() {
     let mut merged = 0;
     for seed in 0..histories(4_000) {
         let (mut run, mut random) = Run::new(seed % 7);
-        random = Random::new(seed ^ random.next());
+        random = Chance::new(seed ^ random.next());
         for _ in 0..random.below(16) {
             run.turn(&mut random);
             let state = (run.model.canonical(), run.monitor.clone());
@@ -106,7 +107,7 @@ fn equal_monitors_find_the_same_in_the_same_future() {
             merged += 1;
             let future = random.next();
             let [here, there] = [run.clone(), other.clone()].map(|mut run| {
-                let mut random = Random::new(future);
+                let mut random = Chance::new(future);
                 for _ in 0..random.below(60) {
                     run.turn(&mut random);
                 }

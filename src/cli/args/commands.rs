@@ -1,9 +1,10 @@
 //! The commands that are no scenario.
 
+use super::complete::offering;
 use super::explore::{self, ExploreArgs};
 use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, RunOptions, format_flag, help_flag, report_flags,
-    report_options, run_flags, run_options, value,
+    report_options, run_flags, run_options, value, verbose_run_flag,
 };
 use super::one;
 use super::operate::{self, StatusArgs};
@@ -11,9 +12,11 @@ use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
 use super::timeline::{self, Picture, TimelineArgs};
+use super::top::Group;
 use crate::scenario::Scenario;
-use clap::builder::PossibleValue;
+use clap::builder::{PathBufValueParser, PossibleValue, StringValueParser};
 use clap::{Arg, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
+use clap_complete::Shell;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -44,6 +47,16 @@ pub enum Request {
     Catalogue {
         /// `--format`.
         format: CatalogueFormat,
+    },
+    /// `completions`: the script for a shell.
+    Completions {
+        /// Which.
+        shell: Shell,
+    },
+    /// `man`: the manual pages.
+    Man {
+        /// Where to.
+        directory: PathBuf,
     },
     /// `check`: judge a saved history.
     Check(CheckArgs),
@@ -81,6 +94,8 @@ pub struct RunArgs {
     pub report: ReportOptions,
     /// `--jobs`: how many at a time, if it was said.
     pub jobs: Option<NonZeroUsize>,
+    /// `--verbose`: show each Redis command.
+    pub verbose: bool,
 }
 
 /// `--format` of `catalogue`.
@@ -141,6 +156,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             run: run_options(given),
             report: report_options(given),
             jobs: one(given, "jobs"),
+            verbose: given.get_flag("verbose"),
         }),
         "explore" => Request::Explore(explore::explore_args(given)?),
         "replay" => Request::Replay(replay::replay_args(given)?),
@@ -150,6 +166,8 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         "catalogue" => {
             Request::Catalogue { format: one(given, "format").unwrap_or(CatalogueFormat::Table) }
         }
+        "completions" => Request::Completions { shell: one(given, "shell")? },
+        "man" => Request::Man { directory: one(given, "directory")? },
         "check" => Request::Check(CheckArgs {
             file: one(given, "file")?,
             format: one(given, "format").unwrap_or(CheckFormat::Table),
@@ -164,32 +182,24 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
     })
 }
 
-/// All of them, in the order of the help.
-pub(super) fn all(scenarios: &[Scenario]) -> [Command; 13] {
-    [
-        run(),
-        explore::command(scenarios),
-        replay::command(),
-        Command::new("list").about("List the built-in scenarios"),
-        Command::new("show").about("Print the file of a built-in scenario, to start from").arg(
-            Arg::new("name").value_name("NAME").required(true).help("Name of a built-in scenario"),
-        ),
-        Command::new("validate").about("Say whether scenario files are sound").arg(
-            paths("files", "FILE|DIR").help("Scenario files, or directories with *.toml files"),
-        ),
-        Command::new("catalogue")
-            .about("Say which hazard each scenario shows, under each protocol")
-            .arg(format_flag::<CatalogueFormat>("table, json or markdown")),
-        Command::new("check")
-            .about("Judge a history that --history has saved")
-            .arg(history_file())
-            .arg(format_flag::<CheckFormat>("table or json"))
-            .arg(timeline::timeline()),
-        timeline::command(),
-        operate::status(),
-        recover::unlock(),
-        recover::clear_locks(),
-        recover::repair(),
+/// All of them with their groups, in the order of the help.
+pub(super) fn all(scenarios: &[Scenario]) -> Vec<(Group, Command)> {
+    vec![
+        (Group::Fire, run(scenarios)),
+        (Group::Fire, list()),
+        (Group::Fire, show(scenarios)),
+        (Group::Fire, validate()),
+        (Group::Fire, catalogue()),
+        (Group::Explore, explore::command(scenarios)),
+        (Group::Explore, replay::command()),
+        (Group::Operate, operate::status()),
+        (Group::Operate, recover::unlock()),
+        (Group::Operate, recover::clear_locks()),
+        (Group::Operate, recover::repair()),
+        (Group::Look, check()),
+        (Group::Look, timeline::command()),
+        (Group::Setup, completions()),
+        (Group::Setup, man()),
     ]
 }
 
@@ -203,9 +213,9 @@ pub(super) fn history_file() -> Arg {
         .help("History file, or - for stdin")
 }
 
-fn run() -> Command {
+fn run(scenarios: &[Scenario]) -> Command {
     Command::new("run")
-        .about("Run scenario files, directories of them, or built-in scenarios")
+        .about("Run scenario files, directories of them, built-in ones")
         .after_help(
             "Examples:\n  nodb-trigger run my_scenario.toml --virtual\n  \
              nodb-trigger run scenarios/ thundering_herd --virtual --format junit",
@@ -213,7 +223,12 @@ fn run() -> Command {
         .disable_help_flag(true)
         .arg(
             paths("what", "FILE|DIR|NAME")
-                .help("Scenario files, directories with *.toml files, names of built-in scenarios"),
+                .value_parser(offering(scenarios, PathBufValueParser::new()))
+                .hide_possible_values(true)
+                .help("Scenario files, directories of them, built-in scenarios")
+                .long_help(
+                    "Scenario files, directories with *.toml files, names of built-in scenarios",
+                ),
         )
         .next_help_heading("Run")
         .arg(
@@ -221,6 +236,7 @@ fn run() -> Command {
                 .value_hint(ValueHint::DirPath)
                 .value_parser(directory_parser())
                 .default_value(DEFAULT_DIRECTORY)
+                .hide_short_help(true)
                 .help("Run directory; created if missing"),
         )
         .args(run_flags())
@@ -228,11 +244,92 @@ fn run() -> Command {
             value("jobs", "N")
                 .requires("virtual")
                 .value_parser(value_parser!(NonZeroUsize))
-                .help("Run so many virtual scenarios at a time [default: one per core]"),
+                .help("Run so many virtual ones at a time [default: all cores]")
+                .long_help("Run so many virtual scenarios at a time [default: one per core]"),
         )
         .next_help_heading("Report")
         .args(report_flags())
+        .arg(verbose_run_flag())
         .arg(help_flag())
+}
+
+fn list() -> Command {
+    Command::new("list")
+        .about("List the built-in scenarios")
+        .after_help("Example:\n  nodb-trigger list")
+}
+
+fn show(scenarios: &[Scenario]) -> Command {
+    Command::new("show")
+        .about("Print the file of a built-in scenario, to start from")
+        .after_help("Example:\n  nodb-trigger show thundering_herd > my_scenario.toml")
+        .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .value_parser(offering(scenarios, StringValueParser::new()))
+                .hide_possible_values(true)
+                .required(true)
+                .help("Name of a built-in scenario"),
+        )
+}
+
+fn validate() -> Command {
+    Command::new("validate")
+        .about("Say whether scenario files are sound")
+        .after_help("Example:\n  nodb-trigger validate my_scenario.toml scenarios/")
+        .arg(paths("files", "FILE|DIR").help("Scenario files, or directories with *.toml files"))
+}
+
+fn catalogue() -> Command {
+    Command::new("catalogue")
+        .about("Say which hazard each scenario shows, by protocol")
+        .after_help("Example:\n  nodb-trigger catalogue --format json")
+        .arg(format_flag::<CatalogueFormat>("table, json or markdown"))
+}
+
+fn check() -> Command {
+    Command::new("check")
+        .about("Judge a history that --history has saved")
+        .after_help(
+            "Example:\n  nodb-trigger thundering_herd --history herd.jsonl\n  \
+             nodb-trigger check herd.jsonl",
+        )
+        .arg(history_file())
+        .arg(format_flag::<CheckFormat>("table or json"))
+        .arg(timeline::timeline())
+}
+
+fn completions() -> Command {
+    Command::new("completions")
+        .about("Print what lets a shell complete commands and flags")
+        .after_help(
+            "Examples:\n  source <(nodb-trigger completions bash)\n  \
+             nodb-trigger completions fish > ~/.config/fish/completions/nodb-trigger.fish",
+        )
+        .arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .value_parser(value_parser!(Shell))
+                .hide_possible_values(true)
+                .required(true)
+                .help("bash, elvish, fish, powershell or zsh"),
+        )
+}
+
+/// Writes the manual pages; for whoever makes a package.
+fn man() -> Command {
+    Command::new("man")
+        .hide(true)
+        .about("Write the manual pages into a directory")
+        .after_help("Example:\n  nodb-trigger man target/man")
+        .arg(
+            Arg::new("directory")
+                .value_name("DIRECTORY")
+                .value_hint(ValueHint::DirPath)
+                .value_parser(value_parser!(PathBuf))
+                .required(true)
+                .help("Where to; created if missing"),
+        )
 }
 
 fn paths(name: &'static str, value_name: &'static str) -> Arg {

@@ -1,6 +1,7 @@
 //! The arguments of `explore`.
 
 use super::super::execute::TTL_VARIABLE;
+use super::complete::offering;
 use super::flags::{
     LockProtocol, ReportOptions, help_flag, report_flags, report_options, switch, value,
 };
@@ -9,6 +10,7 @@ use super::{hyphened, one};
 use crate::check::Property;
 use crate::runtime::Timing;
 use crate::scenario::{Scenario, parse_duration};
+use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -100,24 +102,29 @@ pub(super) fn explore_args(given: &ArgMatches) -> Option<ExploreArgs> {
     })
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  nodb-trigger explore check_then_delete
+  nodb-trigger explore my_scenario.toml --lock hardened --crashes 1";
+
 /// What the id of a scenario's own flag begins with.
 const PARAMETER: &str = "parameter ";
 
 pub(super) fn command(scenarios: &[Scenario]) -> Command {
     Command::new("explore")
-        .about("Run all orderings of a scenario's steps, to prove or break it")
-        .after_help(format!(
+        .about("Run all orderings of a scenario's steps: prove or break it")
+        .after_help(EXAMPLES)
+        .after_long_help(format!(
             "A built-in scenario's own flags may stand here, too (nodb-trigger NAME --help).\n\
-             A lock without a TTL of its own has that of {TTL_VARIABLE}.\n\n\
-             Examples:\n  nodb-trigger explore check_then_delete\n  \
-             nodb-trigger explore my_scenario.toml --lock hardened --crashes 1"
+             A lock without a TTL of its own has that of {TTL_VARIABLE}.\n\n{EXAMPLES}"
         ))
         .disable_help_flag(true)
         .arg(
             Arg::new("what")
                 .value_name("NAME|FILE")
                 .value_hint(ValueHint::FilePath)
-                .value_parser(value_parser!(PathBuf))
+                .value_parser(offering(scenarios, PathBufValueParser::new()))
+                .hide_possible_values(true)
                 .required(true)
                 .help("A built-in scenario, or a scenario file"),
         )
@@ -129,7 +136,7 @@ pub(super) fn command(scenarios: &[Scenario]) -> Command {
         .next_help_heading("Report")
         .arg(switch("all").help("Show the steps that do not matter, too"))
         .args(report_flags())
-        .arg(timeline().help("Draw the first counterexample: FILE.svg, FILE.html, or here (-)"))
+        .arg(timeline().help("Draw the first counterexample (.svg, .html or -)"))
         .arg(help_flag())
 }
 
@@ -155,10 +162,12 @@ pub(super) fn what_flags() -> [Arg; 7] {
         value("wait", "DURATION")
             .allow_hyphen_values(true)
             .value_parser(parse_duration)
-            .help("Keep trying for a taken lock this long [default: 0s]"),
+            .help("Keep trying for a taken lock [default: 0s]")
+            .long_help("Keep trying for a taken lock this long [default: 0s]"),
         value("timing", "TIMING")
             .allow_hyphen_values(true)
-            .value_parser(timing)
+            .value_parser(timing())
+            .hide_possible_values(true)
             .help("async (pauses anywhere) or strict [default: async]"),
         value("crashes", "N")
             .allow_hyphen_values(true)
@@ -170,8 +179,10 @@ pub(super) fn what_flags() -> [Arg; 7] {
             .help("Lose up to so many replies, anywhere [default: 0]"),
         value("property", "WORD")
             .action(ArgAction::Append)
-            .value_parser(property)
-            .help("Judge only this; repeatable [default: the scenario's]"),
+            .value_parser(property())
+            .hide_possible_values(true)
+            .help("Judge only this; may be said again")
+            .long_help("Judge only this; repeatable [default: the scenario's]"),
     ]
 }
 
@@ -190,7 +201,8 @@ pub(super) fn bound_flags() -> [Arg; 7] {
             .value_parser(max_time)
             .help("Stop after this long [default: 60s]"),
         value("strategy", "WORD")
-            .value_parser(strategy)
+            .value_parser(strategy())
+            .hide_possible_values(true)
             .help("exhaustive, random or pct [default: exhaustive]"),
         value("seed", "N")
             .allow_hyphen_values(true)
@@ -201,6 +213,7 @@ pub(super) fn bound_flags() -> [Arg; 7] {
             .value_parser(value_parser!(u32).range(1..))
             .help("Look for bugs of this depth (pct) [default: 3]"),
         value("jobs", "N")
+            .hide_short_help(true)
             .allow_hyphen_values(true)
             .value_parser(value_parser!(NonZeroUsize))
             .help("Use so many cores [default: all]"),
@@ -214,21 +227,34 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn timing(text: &str) -> Result<Timing, String> {
-    match text {
-        "async" => Ok(Timing::Async),
-        "strict" => Ok(Timing::Strict),
-        _ => Err("give async or strict".into()),
-    }
+/// Takes one of some words.
+fn one_of<T: Copy + Send + Sync + 'static>(
+    words: impl IntoIterator<Item = (&'static str, T)>,
+) -> impl TypedValueParser<Value = T> {
+    let words: Vec<(&'static str, T)> = words.into_iter().collect();
+    let hyphens = |word: &str| Some(hyphened(word)).filter(|hyphens| hyphens != word);
+    let shown = words.iter().map(|(word, _)| PossibleValue::new(*word).aliases(hyphens(word)));
+    PossibleValuesParser::new(shown.collect::<Vec<_>>()).try_map(move |given| {
+        let given = given.replace('-', "_");
+        let found = words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value);
+        found.ok_or("no such word")
+    })
 }
 
-fn strategy(text: &str) -> Result<StrategyWord, String> {
-    match text {
-        "exhaustive" => Ok(StrategyWord::Exhaustive),
-        "random" => Ok(StrategyWord::Random),
-        "pct" => Ok(StrategyWord::Pct),
-        _ => Err("give exhaustive, random or pct".into()),
-    }
+fn timing() -> impl TypedValueParser<Value = Timing> {
+    one_of([("async", Timing::Async), ("strict", Timing::Strict)])
+}
+
+fn strategy() -> impl TypedValueParser<Value = StrategyWord> {
+    one_of([
+        ("exhaustive", StrategyWord::Exhaustive),
+        ("random", StrategyWord::Random),
+        ("pct", StrategyWord::Pct),
+    ])
+}
+
+fn property() -> impl TypedValueParser<Value = Property> {
+    one_of(Property::ALL.map(|property| (property.word(), property)))
 }
 
 fn max_time(text: &str) -> Result<Duration, String> {
@@ -236,11 +262,4 @@ fn max_time(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("give more than 0s".into()),
         duration => Ok(duration),
     }
-}
-
-fn property(text: &str) -> Result<Property, String> {
-    let wanted = text.replace('-', "_");
-    let words = || Property::ALL.map(Property::word).join(", ");
-    let found = Property::ALL.into_iter().find(|property| property.word() == wanted);
-    found.ok_or_else(|| format!("give one of {}", words()))
 }

@@ -158,15 +158,21 @@ pub(super) fn report_options(given: &ArgMatches) -> ReportOptions {
 /// The flags that say how to run.
 pub(super) fn run_flags() -> [Arg; 10] {
     [
-        value("redis", "URL").value_hint(ValueHint::Url).help(
-            "Use this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else an embedded server]",
-        ),
+        value("redis", "URL")
+            .value_hint(ValueHint::Url)
+            .help("Use this Redis [default: REDIS_URL, else embedded]")
+            .long_help(
+                "Use this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else an \
+                 embedded server]",
+            ),
         value("lock", "PROTOCOL")
             .value_parser(value_parser!(LockProtocol))
             .default_value("legacy")
             .hide_possible_values(true)
-            .help("Lock protocol: legacy (with its races) or hardened"),
+            .help("legacy (with its races) or hardened")
+            .long_help("Lock protocol: legacy (with its races) or hardened"),
         value("wait", "DURATION")
+            .hide_short_help(true)
             .allow_hyphen_values(true)
             .value_parser(parse_duration)
             .help("Keep trying to get a taken lock this long [default: 0s]"),
@@ -175,22 +181,26 @@ pub(super) fn run_flags() -> [Arg; 10] {
             .help("Waits take no time, and each run gives the same"),
         value("seed", "N")
             .requires("virtual")
+            .hide_short_help(true)
             .allow_hyphen_values(true)
             .value_parser(seed)
             .help("Draw the order among equals from this seed [default: 0, a fixed order]"),
         value("repeat", "N")
+            .hide_short_help(true)
             .allow_hyphen_values(true)
             .value_parser(repeat)
             .help("Run so often, each virtual run with the next seed, and count what comes"),
         value("timeout", "DURATION")
+            .hide_short_help(true)
             .allow_hyphen_values(true)
             .value_parser(timeout)
             .help("Give up after this long (30s, 2m)"),
         value("run-group", "GROUP")
+            .hide_short_help(true)
             .value_parser(run_group)
             .help("Put a run group before the run id: 'batch;;spring'"),
-        switch("force").help("Take the lock even if somebody else holds it"),
-        switch("keep").help("Clean nothing up, for a look with redis-cli"),
+        switch("force").hide_short_help(true).help("Take the lock even if somebody else holds it"),
+        switch("keep").hide_short_help(true).help("Clean nothing up, for a look with redis-cli"),
     ]
 }
 
@@ -201,8 +211,9 @@ pub(super) fn report_flags() -> [Arg; 4] {
         value("output", "FILE")
             .value_hint(ValueHint::FilePath)
             .value_parser(value_parser!(PathBuf))
+            .hide_short_help(true)
             .help("Write the report to this file instead of stdout"),
-        switch("quiet").help("Print nothing but errors"),
+        switch("quiet").hide_short_help(true).help("Print nothing but errors"),
         color_flag(),
     ]
 }
@@ -213,6 +224,7 @@ pub(super) fn color_flag() -> Arg {
         .value_parser(value_parser!(Color))
         .default_value("auto")
         .hide_possible_values(true)
+        .hide_short_help(true)
         .help("Colour: auto, always or never")
 }
 
@@ -225,9 +237,30 @@ pub(super) fn format_flag<F: ValueEnum + Send + Sync + 'static>(help: &'static s
         .help(help)
 }
 
+/// `--verbose`: what [`verbose`](super::super::verbose) shows.
+pub(super) fn verbose_flag() -> Arg {
+    switch("verbose").short('v').help("Show each Redis command and reply with its time on stderr")
+}
+
+/// `--verbose` of a run, whose commands are shown when it has ended.
+pub(super) fn verbose_run_flag() -> Arg {
+    verbose_flag()
+        .conflicts_with("quiet")
+        .help("Show each Redis command and reply afterwards")
+        .long_help(
+            "Show each Redis command and reply with its time on stderr, when it is over: in \
+             between it would disturb the race",
+        )
+}
+
 /// `--help`, where it should stand among the others.
 pub(super) fn help_flag() -> Arg {
-    Arg::new("help").short('h').long("help").action(ArgAction::Help).help("Print this help")
+    Arg::new("help")
+        .short('h')
+        .long("help")
+        .action(ArgAction::Help)
+        .help("Print this help (--help: all of it)")
+        .long_help("Print this help (-h: a short one)")
 }
 
 /// A flag with a value.

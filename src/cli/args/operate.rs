@@ -2,7 +2,7 @@
 
 use super::super::redact::ServerUrl;
 use super::commands::CheckFormat;
-use super::flags::{Color, color_flag, format_flag, switch, value};
+use super::flags::{Color, color_flag, format_flag, switch, value, verbose_flag};
 use super::one;
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
@@ -23,6 +23,8 @@ pub struct StatusArgs {
     pub format: CheckFormat,
     /// `--color`.
     pub color: Color,
+    /// `--verbose`: show each Redis command.
+    pub verbose: bool,
 }
 
 /// `--fail-if`.
@@ -59,12 +61,13 @@ pub(super) fn status_args(given: &ArgMatches) -> StatusArgs {
         fail_if: fail_if.unwrap_or_default(),
         format: one(given, "format").unwrap_or(CheckFormat::Table),
         color: one(given, "color").unwrap_or(Color::Auto),
+        verbose: given.get_flag("verbose"),
     }
 }
 
 pub(super) fn status() -> Command {
     Command::new("status")
-        .about("Show who holds which lock, what is wrong, and what to type")
+        .about("Show who holds which lock, what is wrong, what to type")
         .after_help(
             "Examples:\n  nodb-trigger status\n  nodb-trigger status my-run --watch\n  \
              nodb-trigger status /runs/my-run --fail-if stuck\n\n\
@@ -80,7 +83,7 @@ pub(super) fn status() -> Command {
                 .help("Run id, or the run's directory (with a '/') [default: all runs]"),
         )
         .arg(switch("all").conflicts_with("run").help("All runs, as without an argument"))
-        .arg(value("redis", "URL").value_hint(ValueHint::Url).help(
+        .arg(value("redis", "URL").value_hint(ValueHint::Url).help("Look at this Redis [default: REDIS_URL, or localhost]").long_help(
             "Look at this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]",
         ))
         .arg(switch("watch").help("Go on looking, and show each change"))
@@ -94,4 +97,5 @@ pub(super) fn status() -> Command {
         )
         .arg(format_flag::<CheckFormat>("table or json"))
         .arg(color_flag())
+        .arg(verbose_flag().conflicts_with("watch"))
 }

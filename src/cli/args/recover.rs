@@ -2,7 +2,7 @@
 
 use super::super::redact::ServerUrl;
 use super::CheckFormat;
-use super::flags::{Color, format_flag, help_flag, report_flags, switch, value};
+use super::flags::{Color, format_flag, help_flag, report_flags, switch, value, verbose_flag};
 use super::one;
 use clap::{Arg, ArgMatches, Command, ValueHint};
 
@@ -19,6 +19,8 @@ pub struct RecoverOptions {
     pub quiet: bool,
     /// `--color`.
     pub color: Color,
+    /// `--verbose`: show each Redis command.
+    pub verbose: bool,
 }
 
 /// What `unlock` was asked for.
@@ -88,16 +90,18 @@ fn options(given: &ArgMatches) -> RecoverOptions {
         format: one(given, "format").unwrap_or(CheckFormat::Table),
         quiet: given.get_flag("quiet"),
         color: one(given, "color").unwrap_or(Color::Auto),
+        verbose: given.get_flag("verbose"),
     }
 }
 
 pub(super) fn unlock() -> Command {
     Command::new("unlock")
-        .about("Release a lock whose owner is dead, or by force the one shown")
+        .about("Release a lock whose owner is dead, or one by force")
         .after_help(
             "A lock whose owner lives, or of which that can't be told (another host), stays \
              without --force. With it, only the very value that was found is removed: whoever \
-             takes the lock meanwhile keeps it.\n\n\
+             takes the lock meanwhile keeps it. Run it where the application runs: from a \
+             container of the same name but other process numbers, a living owner looks dead.\n\n\
              Examples:\n  nodb-trigger unlock my-run wepp.nodb --dry-run\n  \
              nodb-trigger unlock my-run _pups/omni/a/wepp.nodb --token 0f3a9c41 --force\n\n\
              Exit status: 0 it is not locked any more, or was not,\n             \
@@ -122,11 +126,12 @@ pub(super) fn unlock() -> Command {
 pub(super) fn clear_locks() -> Command {
     Command::new("clear_locks")
         .alias("clear-locks")
-        .about("Remove a run's locks of dead owners, and set its flags right")
+        .about("Remove a run's locks of dead owners; set its flags right")
         .after_help(
             "Locks whose owners live, or of which that can't be told (another host, no owner in \
              the payload), stay without --force. Each is removed only if it is still the one that \
-             was found. --format json has the payloads, and the commands that put them back.\n\n\
+             was found. --format json has the payloads, and the commands that put them back. Run it where the application runs: from a \
+             container of the same name but other process numbers, a living owner looks dead.\n\n\
              Examples:\n  nodb-trigger clear_locks my-run --dry-run\n  \
              nodb-trigger clear_locks my-run --scope _pups/omni\n\n\
              Exit status: 0 all dead ones are gone, whatever else was left,\n             \
@@ -144,7 +149,7 @@ pub(super) fn clear_locks() -> Command {
 
 pub(super) fn repair() -> Command {
     Command::new("repair")
-        .about("Make the flags of a run, or of all, say what the lock keys say")
+        .about("Make the flags of a run, or of all, agree with the locks")
         .after_help(
             "The lock key is the truth; no lock is touched. A flag is written only if it is \
              wrong.\n\n\
@@ -175,6 +180,6 @@ fn rest() -> Vec<Arg> {
     rest.extend(
         report_flags().into_iter().filter(|flag| of_a_report.contains(&flag.get_id().as_str())),
     );
-    rest.push(help_flag());
+    rest.extend([verbose_flag(), help_flag()]);
     rest
 }

@@ -3,7 +3,7 @@
 use super::super::redact::ServerUrl;
 use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, help_flag, report_flags, report_options, run_flags, switch,
-    value,
+    value, verbose_run_flag,
 };
 use super::one;
 use super::scenario::{directory, history};
@@ -36,6 +36,8 @@ pub struct ReplayArgs {
     pub report: ReportOptions,
     /// `--history`: the file for the history.
     pub history: Option<PathBuf>,
+    /// `--verbose`: show each Redis command.
+    pub verbose: bool,
     /// `--timeline`.
     pub timeline: Option<Picture>,
 }
@@ -55,22 +57,29 @@ pub(super) fn replay_args(given: &ArgMatches) -> Option<ReplayArgs> {
         all: given.get_flag("all"),
         report: report_options(given),
         history: one(given, "history"),
+        verbose: given.get_flag("verbose"),
         timeline: one(given, "timeline"),
     })
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  nodb-trigger replay schedule.txt
+  nodb-trigger replay schedule.txt --redis redis://127.0.0.1:6379";
 
 pub(super) fn command() -> Command {
     let of_a_run =
         run_flags().into_iter().filter(|flag| OF_A_RUN.contains(&flag.get_id().as_str()));
     Command::new("replay")
         .about("Let a schedule happen again, here or on a real Redis")
-        .after_help(
+        .after_help(EXAMPLES)
+        .after_long_help(format!(
             "A schedule is the text that explore prints. Without --redis it is replayed in memory; \
              with it, one thread an actor takes the turns on that server, sleeps are skipped, and \
              leases end by shortening them.\n\n\
              Exit status: 0 it went as the schedule says, 1 but without what it shows,\n             \
-             4 it parted from the schedule",
-        )
+             4 it parted from the schedule\n\n{EXAMPLES}"
+        ))
         .disable_help_flag(true)
         .arg(
             Arg::new("what")
@@ -97,5 +106,6 @@ pub(super) fn command() -> Command {
         .args(report_flags())
         .arg(history())
         .arg(timeline())
+        .arg(verbose_run_flag())
         .arg(help_flag())
 }

@@ -1,11 +1,12 @@
 //! The subcommand of a scenario: its parameters become flags.
 
+use super::detail::{PARAMETERS, cut};
 use super::flags::{
     DEFAULT_DIRECTORY, ReportOptions, RunOptions, help_flag, report_flags, report_options,
-    run_flags, run_options, value,
+    run_flags, run_options, value, verbose_run_flag,
 };
 use super::timeline::{Picture, timeline};
-use super::{hyphened, one};
+use super::{WIDTH, hyphened, one};
 use crate::cli::execute::TTL_VARIABLE;
 use crate::lock::Ttl;
 use crate::scenario::{Kind, Parameter, Scenario, Value};
@@ -27,6 +28,8 @@ pub struct FireArgs {
     pub report: ReportOptions,
     /// `--history`: the file for the history.
     pub history: Option<PathBuf>,
+    /// `--verbose`: show each Redis command.
+    pub verbose: bool,
     /// `--timeline`.
     pub timeline: Option<Picture>,
 }
@@ -42,13 +45,15 @@ pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
         run: run_options(given),
         report: report_options(given),
         history: one(given, "history"),
+        verbose: given.get_flag("verbose"),
         timeline: one(given, "timeline"),
     }
 }
 
 pub(super) fn subcommand(scenario: &Scenario) -> Command {
     let name = scenario.name();
-    let mut text = format!("{}\n\n{}", scenario.title(), scenario.text().trim());
+    let title = scenario.title();
+    let mut text = format!("{title}\n\n{}", scenario.text().trim());
     if !scenario.hazards().is_empty() {
         text = format!("{text}\n\nProvokes: {}", scenario.hazards().join(", "));
     }
@@ -57,22 +62,22 @@ pub(super) fn subcommand(scenario: &Scenario) -> Command {
     });
     Command::new(name.to_owned())
         .aliases(Some(hyphened(name)).filter(|hyphens| hyphens != name))
-        .hide(true)
-        .before_help(text)
-        .help_template("{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}")
+        .about(title.to_owned())
+        .long_about(text)
         .after_help(format!(
             "Examples:\n  nodb-trigger {name} {DEFAULT_DIRECTORY}{example}\n  \
              nodb-trigger {name} --virtual --format json"
         ))
         .disable_help_flag(true)
         .arg(directory())
-        .args(scenario.parameters().iter().map(parameter))
+        .args(parameters(scenario))
         .next_help_heading("Run")
         .args(run_flags())
         .next_help_heading("Report")
         .args(report_flags())
         .arg(history())
         .arg(timeline())
+        .arg(verbose_run_flag())
         .arg(help_flag())
 }
 
@@ -81,22 +86,38 @@ fn without_full_stop(line: &str) -> &str {
     line.strip_suffix('.').unwrap_or(line)
 }
 
-fn parameter(parameter: &Parameter) -> Arg {
+fn parameters(scenario: &Scenario) -> impl Iterator<Item = Arg> {
+    let flag = |it: &Parameter| "--".len() + it.name.len() + " <>".len() + value_name(it).len();
+    let longest = scenario.parameters().iter().map(flag).max().unwrap_or_default();
+    let room = WIDTH.saturating_sub("      ".len() + longest + "  ".len());
+    scenario.parameters().iter().map(move |it| parameter(it, room))
+}
+
+fn value_name(parameter: &Parameter) -> &'static str {
+    match parameter.kind {
+        Kind::Count { .. } => "COUNT",
+        Kind::Duration => "DURATION",
+        Kind::Ttl => "TTL",
+    }
+}
+
+/// The flag of a parameter; `room` is there for a line of its help.
+fn parameter(parameter: &Parameter, room: usize) -> Arg {
     let reader = parameter.clone();
     let help = without_full_stop(&parameter.help);
+    let default = default(parameter);
     let variable = match parameter.default {
         Some(_) => String::new(),
         None => format!("{TTL_VARIABLE}, else "),
     };
+    let note = format!("[default: {default}]");
+    let short = cut(help, room.saturating_sub(note.len() + 1));
     Arg::new(parameter.name.clone())
         .long(hyphened(&parameter.name))
-        .value_name(match parameter.kind {
-            Kind::Count { .. } => "COUNT",
-            Kind::Duration => "DURATION",
-            Kind::Ttl => "TTL",
-        })
-        .help(format!("{help} [default: {variable}{}]", default(parameter)))
-        .help_heading("Parameters")
+        .value_name(value_name(parameter))
+        .help(format!("{short} {note}"))
+        .long_help(format!("{help} [default: {variable}{default}]"))
+        .help_heading(PARAMETERS)
         // So that the scenario says what is wrong with `-1`, instead of "unexpected argument".
         .allow_hyphen_values(true)
         .value_parser(ValueParser::from(move |text: &str| reader.parse(text)))

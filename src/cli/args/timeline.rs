@@ -43,7 +43,7 @@ pub struct TimelineArgs {
 
 /// `--timeline`.
 pub(super) fn timeline() -> Arg {
-    picture("timeline", "FILE").help("Draw what happened: to FILE.svg or FILE.html, or here (-)")
+    picture("timeline", "FILE").help("Draw what happened (.svg, .html; - draws it here)")
 }
 
 pub(super) fn timeline_args(given: &ArgMatches) -> Option<TimelineArgs> {
@@ -57,11 +57,12 @@ pub(super) fn timeline_args(given: &ArgMatches) -> Option<TimelineArgs> {
 pub(super) fn command() -> Command {
     Command::new("timeline")
         .about("Draw a history that --history has saved")
-        .arg(history_file())
-        .arg(
-            picture("output", "FILE")
-                .help("Draw to FILE.svg or FILE.html [default: -, with characters, here]"),
+        .after_help(
+            "Examples:\n  nodb-trigger timeline herd.jsonl\n  \
+             nodb-trigger timeline herd.jsonl --output herd.html",
         )
+        .arg(history_file())
+        .arg(picture("output", "FILE").help("Draw to this .svg or .html file instead of stdout"))
         .arg(color_flag())
 }
 

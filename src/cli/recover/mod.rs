@@ -3,7 +3,8 @@
 //!
 //! A lock is *live*, and stays without `--force`, unless its owner is a process of this host that is
 //! gone: of other hosts, of payloads without an owner, and of numbers that another process may have
-//! taken over, nothing can be told from here.
+//! taken over, nothing can be told from here. What can't be found out is whether this process sees
+//! the same process numbers as the owner: two containers that share their host's name don't.
 
 mod clear_locks;
 mod names;
@@ -55,7 +56,7 @@ enum Stop {
 impl<'a> Session<'a> {
     fn open(options: &'a RecoverOptions) -> Result<Self, Refusal> {
         let signals = Signals::handle().map_err(environment)?;
-        let server = remote::server(options.redis.as_ref())?;
+        let server = remote::server(options.redis.as_ref(), options.verbose)?;
         let link = remote::connect(&server)?;
         Ok(Self { server, link, signals, clock: WallClock::new(None), options })
     }

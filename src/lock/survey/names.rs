@@ -14,6 +14,8 @@ const COUNT: usize = 1000;
 
 /// A cursor, and what was found up to it.
 type Page = (String, Vec<Vec<u8>>);
+/// Takes in the keys of a page; the connection is free meanwhile.
+type Take<'a> = dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result<(), LockError> + 'a;
 
 /// The locks that were found, by run and file.
 #[derive(Debug, Default)]
@@ -161,7 +163,7 @@ fn scan(
     link: &mut dyn Link,
     pattern: &str,
     kind: Option<&str>,
-    take: &mut dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result<(), LockError>,
+    take: &mut Take<'_>,
 ) -> Result<(), LockError> {
     let mut cursor = String::from("0");
     loop {

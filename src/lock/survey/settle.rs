@@ -12,9 +12,9 @@ use std::time::Duration;
 /// is a round trip.
 const SETTLED: Duration = Duration::from_millis(50);
 /// How often one looks again at what is otherwise each time.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 4;
 /// How many keys are watched at a time.
-const WATCHED: usize = 5000;
+const WATCHED: usize = 20_000;
 /// How often one watches.
 const WATCHES: usize = 60;
 

@@ -40,6 +40,11 @@ impl Mend {
         }
     }
 
+    /// How many runs have orphans that the commands leave.
+    pub(super) fn more_runs(&self) -> usize {
+        self.orphans.runs.saturating_sub(1)
+    }
+
     /// The commands. Clearing a run's locks sets its flags right, too.
     pub(super) fn commands(&self, typed: &Typed) -> Vec<String> {
         let mut commands = Vec::new();

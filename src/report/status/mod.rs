@@ -9,7 +9,7 @@ pub use typed::Typed;
 pub use words::Next;
 
 use crate::lock::{Found, Life, Sighting, State};
-use crate::report::wording::utc;
+use crate::report::wording::{count, utc};
 use mend::Mend;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Status {
     pub notes: Vec<String>,
     /// The commands that mend what is wrong, two at most.
     pub mend: Vec<String>,
+    /// How many locks need a decision first, of somebody who knows more.
+    pub decisions: usize,
     /// The locks, by run and file; if only some of each state were kept, the worst first.
     locks: Locks,
 }
@@ -124,6 +126,7 @@ pub struct Sightings {
     kept: Vec<Sighting>,
     counts: BTreeMap<State, usize>,
     stuck: usize,
+    decisions: usize,
     mend: Mend,
 }
 
@@ -136,7 +139,7 @@ impl Sightings {
     /// Keeps the first so many of each state, and counts the others.
     pub fn first(most: usize) -> Self {
         let (kept, counts) = (Vec::new(), BTreeMap::new());
-        Self { most, kept, counts, stuck: 0, mend: Mend::default() }
+        Self { most, kept, counts, stuck: 0, decisions: 0, mend: Mend::default() }
     }
 
     /// One more; they come by run and file.
@@ -144,6 +147,7 @@ impl Sightings {
         let count = self.counts.entry(sighting.state()).or_default();
         *count += 1;
         self.stuck += usize::from(is_stuck(&sighting));
+        self.decisions += usize::from(words::warning(&sighting).is_some());
         self.mend.take(&sighting);
         if *count <= self.most {
             self.kept.push(sighting);
@@ -166,7 +170,11 @@ impl Sightings {
     }
 
     /// What was seen.
-    pub fn status(mut self, scene: Scene, notes: Vec<String>) -> Status {
+    pub fn status(mut self, scene: Scene, mut notes: Vec<String>) -> Status {
+        if let more @ 1.. = self.mend.more_runs() {
+            let runs = count(more, "more run has", "more runs have");
+            notes.push(format!("{runs} orphaned locks: clear the locks of each in the same way"));
+        }
         if self.most < usize::MAX {
             // Stable: among equals, by run and file.
             self.kept.sort_by_key(Sighting::state);
@@ -179,6 +187,7 @@ impl Sightings {
             counts: self.counts,
             notes,
             mend: self.mend.commands(&scene.typed),
+            decisions: self.decisions,
             locks: Locks { sightings: self.kept, scene },
         }
     }
@@ -201,11 +210,6 @@ impl Status {
     /// The locks that were kept.
     pub fn locks(&self) -> impl Iterator<Item = LockRow> + '_ {
         self.locks.rows()
-    }
-
-    /// How many locks are in this state.
-    pub fn count(&self, state: State) -> usize {
-        self.counts.get(&state).copied().unwrap_or(0)
     }
 
     /// The command that shows every lock.
@@ -250,8 +254,9 @@ impl LockRow {
         let is_foreign = state == State::ForeignPayload;
         let disagrees = |time: &u64| match sighting.ttl_ms {
             ..0 => true,
-            ttl_ms => (since(*time) + ttl_ms / 1000).abs() > SLACK,
+            ttl_ms => since(*time).saturating_add(ttl_ms / 1000).abs() > SLACK,
         };
+        let expires_at = payload.and_then(|payload| payload.expires_at()).filter(disagrees);
         Self {
             runid: sighting.lock.runid().into(),
             file: sighting.file.clone(),
@@ -265,7 +270,7 @@ impl LockRow {
             acquired_at,
             held_for_s: acquired_at.map(since),
             ttl_ms: sighting.ttl_ms,
-            expires_at: payload.and_then(|payload| payload.expires_at()).filter(disagrees),
+            expires_at,
             fence: payload.and_then(|payload| payload.fence()),
             fence_counter: sighting.fence.clone(),
             flag: sighting.flag.clone(),
@@ -273,7 +278,11 @@ impl LockRow {
                 .filter(|_| !is_foreign)
                 .map(|payload| payload.token().as_str().to_owned()),
             value: payload.filter(|_| is_foreign).map(|payload| excerpt(payload.raw())),
-            diagnosis: words::diagnosis(sighting, acquired_at.map(since)),
+            diagnosis: words::diagnosis(
+                sighting,
+                acquired_at.map(since),
+                expires_at.map(|time| since(time).saturating_neg()),
+            ),
             next: words::next(sighting, &scene.typed),
             warning: words::warning(sighting),
         }

@@ -1,6 +1,7 @@
 //! Commands as they are typed.
 
 use crate::lock::Payload;
+use crate::report::escape;
 use crate::runtime::quoted;
 
 /// How many characters of a token tell which acquisition is meant.
@@ -29,7 +30,8 @@ impl Typed {
     ) -> Option<String> {
         let prefix: Option<String> =
             payload.map(|payload| payload.token().as_str().chars().take(PREFIX).collect());
-        let prefix = prefix.filter(|prefix| prefix.chars().all(|c| c.is_ascii_graphic()));
+        // What was no text can't be typed; nothing is released without having been shown then.
+        let prefix = prefix.filter(|prefix| !prefix.is_empty() && !prefix.contains('\u{fffd}'));
         let token = prefix.iter().flat_map(|prefix| ["--token", prefix.as_str()]);
         let flags: Vec<&str> = token.chain(flags.iter().copied()).collect();
         self.command("unlock", &[typeable(runid)?, file], &flags)
@@ -72,13 +74,49 @@ impl Typed {
     }
 }
 
-/// A word as a shell reads it.
+/// A word as a shell reads it, which a terminal can show as it is.
 fn typed(word: &str) -> String {
-    quoted(word)
+    let quoted = quoted(word);
+    if escape(&quoted) == quoted {
+        return quoted;
+    }
+    let mut bytes = String::from("$'");
+    for byte in word.bytes() {
+        bytes.push_str(&format!("\\{byte:03o}"));
+    }
+    bytes + "'"
 }
 
 /// A run id that isn't taken for a path where it is given as an argument.
 fn typeable(runid: &str) -> Option<&str> {
     let is_path = runid.contains('/') || runid == "." || runid == "..";
     (!is_path).then_some(runid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_shell_reads_what_a_terminal_shows() {
+        for word in
+            ["plain", "it's", "a\nb", "\u{202e}x\u{200b}y'", "\u{7}", "Übung ロック", "-x", ""]
+        {
+            let command = Typed::new(Some("redis://h".into())).repair(word).unwrap();
+            assert_eq!(escape(&command), command);
+            let shell = format!("nodb-trigger() {{ printf '%s\\0' \"$@\"; }}; {command}");
+            let output = Command::new("bash").args(["-c", &shell]).output().unwrap();
+            let words = String::from_utf8(output.stdout).unwrap();
+            assert!(words.split('\0').any(|read| read == word), "{command}: {words:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_taken_for_something_else_is_not_typed() {
+        for word in ["a/b", ".", "..", "a\0b"] {
+            assert_eq!(Typed::default().repair(word), None, "{word:?}");
+        }
+        assert_eq!(Typed::default().repair("...").unwrap(), "nodb-trigger repair ...");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Typed;
 use crate::lock::{Doubt, Found, Life, Sighting, State};
-use crate::report::wording::ttl_left;
+use crate::report::wording::seconds;
 use serde::Serialize;
 
 /// What to do about a lock.
@@ -15,8 +15,9 @@ pub enum Next {
     Wait(String),
 }
 
-/// What the state of a lock means, in a sentence. `held_for` is by the server's clock, in seconds.
-pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>) -> String {
+/// What the state of a lock means, in a sentence or two. It was acquired `held_for` seconds ago by the
+/// server's clock, and by its payload it ends in `ends_in` seconds, if that is not what the TTL says.
+pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<i64>) -> String {
     let mut text = match lock.state() {
         State::Free if is_moving(lock) => {
             "It changes hands as one looks: somebody works with it.".into()
@@ -50,6 +51,11 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>) -> String {
     if let Some(ahead) = held_for.filter(|held| *held < -super::SLACK) {
         text.push_str(&format!(" Its owner's clock is {} s ahead of the server's.", -ahead));
     }
+    match ends_in.map(|ends_in| (ends_in, seconds(ends_in.unsigned_abs()))) {
+        Some((..0, ago)) => text.push_str(&format!(" By its payload it ended {ago} ago.")),
+        Some((_, left)) => text.push_str(&format!(" By its payload it ends in {left}.")),
+        None => {}
+    }
     text
 }
 
@@ -68,8 +74,13 @@ fn foreign(lock: &Sighting) -> String {
 fn stays(lock: &Sighting) -> String {
     match lock.ttl_ms {
         -1 => "for good: it has no TTL".into(),
-        ttl_ms => format!("until its TTL ends in {}", ttl_left(ttl_ms)),
+        ttl_ms => format!("until its TTL ends in {}", left(ttl_ms)),
     }
+}
+
+/// What is left of a TTL that there is.
+fn left(ttl_ms: i64) -> String {
+    seconds(u64::try_from(ttl_ms / 1000).unwrap_or(0))
 }
 
 /// Who holds it.
@@ -85,7 +96,8 @@ fn holder(lock: &Sighting) -> String {
         ),
         Life::Dead => "its owner is gone".into(),
         Life::Elsewhere => {
-            "it is held by another host, where alone one sees whether it lives".into()
+            "it is held by a process of another host, and only there can one see whether that lives"
+                .into()
         }
         Life::Unnamed => "it is held by somebody unnamed".into(),
     }
@@ -147,7 +159,7 @@ fn is_younger(lock: &Sighting) -> bool {
 }
 
 fn wait(lock: &Sighting) -> String {
-    let ends = format!("it ends in {} unless renewed", ttl_left(lock.ttl_ms));
+    let ends = format!("it ends in {} unless it is renewed", left(lock.ttl_ms));
     let owner = lock.payload().and_then(|payload| payload.owner());
     match (&lock.found, owner.and_then(|owner| owner.rsplit_once(':'))) {
         (Some(Found::Payload { life: Life::Elsewhere, .. }), Some((host, pid))) => {

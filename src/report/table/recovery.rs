@@ -12,21 +12,7 @@ use std::io::{self, Write};
 pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let style = style.usable();
     paragraph(cell(title(recovery), Tone::Strong), style, out)?;
-    let tried = |row: &&LockRow| row.outcome != Outcome::NotTried;
-    if recovery.locks.iter().any(|row| tried(&row)) {
-        writeln!(out)?;
-        let mut grid = Grid::new(style);
-        grid.header(&["Lock", "Owner", "Now", "Why"]);
-        for row in recovery.locks.iter().filter(tried) {
-            grid.row([
-                cell(name(recovery, &row.runid, &row.file), Tone::Plain),
-                cell(escape(row.owner.as_deref().unwrap_or("-")), Tone::Plain),
-                outcome(row.outcome),
-                cell(escape(&row.why), Tone::Plain),
-            ]);
-        }
-        grid.print(out)?;
-    }
+    locks(recovery, style, out)?;
     flags(recovery, style, out)?;
     writeln!(out)?;
     if let Some(why) = &recovery.stopped {
@@ -53,8 +39,11 @@ pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> i
         paragraph(cell(format!("{word}: {}.", escape(&row.why)), tone), style, out)?;
         // Commands stay on one line, however long they are.
         for (what, command) in [("put it back", &row.put_back), ("take it away", &row.take_away)] {
-            if let Some(command) = command {
-                writeln!(out, "{what}: {}", escape(command))?;
+            let Some(command) = command else { continue };
+            // Escaped, it would be another command.
+            match escape(command) == *command {
+                true => writeln!(out, "{what}: {command}")?,
+                false => writeln!(out, "{what}: the command is in --format json")?,
             }
         }
     }
@@ -118,6 +107,35 @@ fn unlock_word(outcome: Outcome) -> (&'static str, Tone) {
         Outcome::Failed => ("FAILED", Tone::Bad),
         Outcome::NotTried => ("NOT TRIED", Tone::Odd),
     }
+}
+
+/// A row a lock whose turn has come.
+fn locks(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let tried = |row: &&LockRow| row.outcome != Outcome::NotTried;
+    if !recovery.locks.iter().any(|row| tried(&row)) {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut grid = Grid::new(style);
+    if !style.is_narrow() {
+        grid.header(&["Lock", "Owner", "Now", "Why"]);
+    }
+    for row in recovery.locks.iter().filter(tried) {
+        let file = name(recovery, &row.runid, &row.file);
+        let owner = escape(row.owner.as_deref().unwrap_or("-"));
+        let why = escape(&row.why);
+        match style.is_narrow() {
+            true => grid
+                .row([outcome(row.outcome), cell(format!("{file}\n{owner}\n{why}"), Tone::Plain)]),
+            false => grid.row([
+                cell(file, Tone::Plain),
+                cell(owner, Tone::Plain),
+                outcome(row.outcome),
+                cell(why, Tone::Plain),
+            ]),
+        }
+    }
+    grid.print(out)
 }
 
 fn flags(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {

@@ -4,15 +4,13 @@
 
 use super::grid::{Grid, Tone, cell};
 use super::{Style, notices, paragraph};
-use crate::clock::in_words;
 use crate::lock::{Life, State};
 use crate::report::status::{LockRow, Next};
-use crate::report::wording::{count, ttl_left};
+use crate::report::wording::{count, seconds, shorten};
 use crate::report::{Status, escape, large};
 use comfy_table::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::Duration;
 
 /// So many locks of one state are explained one by one.
 const EXPLAINED: usize = 3;
@@ -96,7 +94,7 @@ fn or_dash(text: Option<String>) -> Cell {
 
 /// A flag is `true` or `false`; anything else is shown as it begins.
 fn excerpt(flag: &str) -> String {
-    crate::report::wording::shorten(flag, 12)
+    shorten(flag, 12)
 }
 
 fn owner(row: &LockRow) -> String {
@@ -111,21 +109,12 @@ fn owner(row: &LockRow) -> String {
 }
 
 fn held_for(row: &LockRow) -> Option<String> {
-    let seconds = row.held_for_s?;
-    Some(seconds_in_words(u64::try_from(seconds).unwrap_or(0)))
-}
-
-/// Whole seconds as a person reads them.
-fn seconds_in_words(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        _ => in_words(Duration::from_secs(seconds)),
-    }
+    Some(seconds(u64::try_from(row.held_for_s?).unwrap_or(0)))
 }
 
 fn ttl(ms: i64) -> String {
     match u64::try_from(ms) {
-        Ok(ms) => seconds_in_words(ms / 1000),
+        Ok(ms) => seconds(ms / 1000),
         Err(_) => "never ends".into(),
     }
 }
@@ -154,10 +143,20 @@ fn explain(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write)
 fn explain_one(row: &LockRow, style: Style, out: &mut dyn Write) -> io::Result<()> {
     if style.is_narrow() && row.owner.is_some() {
         let held = held_for(row).map(|held| format!(", held for {held}")).unwrap_or_default();
-        let text = format!("owner {}{held}, TTL left {}", owner(row), ttl_left(row.ttl_ms));
+        let text = format!("owner {}{held}, TTL left: {}", owner(row), ttl(row.ttl_ms));
         indented(cell(text, Tone::Plain), style, out)?;
     }
     indented(cell(escape(&row.diagnosis), Tone::Plain), style, out)?;
+    if let Some(token) = &row.token {
+        let fence = row.fence.map(|fence| format!(", fencing token {fence}")).unwrap_or_default();
+        let counter = row.fence_counter.as_deref();
+        let counter = counter.filter(|counter| {
+            Some(*counter) != row.fence.map(|fence| fence.to_string()).as_deref()
+        });
+        let counter = counter.map(|counter| format!(", counter at {}", shorten(counter, 20)));
+        let text = format!("token {}{fence}{}", shorten(token, 8), counter.unwrap_or_default());
+        indented(cell(text, Tone::Quiet), style, out)?;
+    }
     if let Some(value) = &row.value {
         indented(cell(format!("value: {}", escape(value)), Tone::Quiet), style, out)?;
     }
@@ -203,13 +202,13 @@ fn summary(status: &Status, rows: &[LockRow], style: Style, out: &mut dyn Write)
     let each =
         |(state, count): (&State, &usize)| format!("{} {}", large(*count as f64), word(*state));
     let each = status.counts.iter().map(each).collect::<Vec<_>>().join(", ");
-    let by_hand = status.count(State::ForeignPayload) + status.count(State::NoTtl);
-    let (said, tone) = match (status.mend.is_empty(), by_hand) {
+    let decisions = status.decisions;
+    let (said, tone) = match (status.mend.is_empty(), decisions) {
         (true, 0) => ("Nothing is to be mended.".into(), Tone::Good),
-        (true, _) => (format!("{} a decision of yours, see above.", need(by_hand)), Tone::Bad),
+        (true, _) => (format!("{} a decision of yours, see above.", need(decisions)), Tone::Bad),
         (false, 0) => ("To mend it:".into(), Tone::Bad),
         (false, _) => (
-            format!("{} a decision of yours, see above. To mend the rest:", need(by_hand)),
+            format!("{} a decision of yours, see above. To mend the rest:", need(decisions)),
             Tone::Bad,
         ),
     };
@@ -243,3 +242,6 @@ fn word(state: State) -> &'static str {
         State::Free => "free",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ fn assert_golden(name: &str, report: &Report, width: u16) {
     assert_golden_text(name, drawn(report, width, false));
 }
 
-fn assert_golden_text(name: &str, found: String) {
+pub(super) fn assert_golden_text(name: &str, found: String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/golden").join(name);
     if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
         std::fs::write(&path, &found).unwrap();
@@ -30,7 +30,7 @@ fn assert_golden_text(name: &str, found: String) {
 }
 
 /// The widest line, in columns of a terminal.
-fn widest(text: &str) -> usize {
+pub(super) fn widest(text: &str) -> usize {
     text.lines().map(unicode_columns).max().unwrap_or(0)
 }
 

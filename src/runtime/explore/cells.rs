@@ -6,10 +6,12 @@ use super::super::World;
 use super::super::milestone::{Milestone, Passed};
 use super::super::signals::Late;
 use super::intern::{Interner, bytes_of_map};
-use crate::controller::{Memory, STATE_FILE, Shelf, Written};
+use crate::controller::{Controller, Knowledge, STATE_FILE, Shelf, Written};
+use crate::lock::Acquisition;
 use rustc_hash::FxHashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// One piece of local state that actors share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,8 +20,11 @@ pub(in crate::runtime) enum Cell {
     File(PathBuf),
     /// Which controller the registry hands out for a run (by number), and how many were made.
     Shelf(usize),
-    /// What a controller of a run remembers.
+    /// What a controller of a run knows of its file.
     Controller(usize, usize),
+    /// The token slot of a controller of a run. It is a cell of its own, so that whoever looks at
+    /// one of the two has not seen the other.
+    Slot(usize, usize),
     /// Whether something has happened.
     Signal(String),
     /// The commands that run later.
@@ -35,7 +40,8 @@ pub(in crate::runtime) enum Cell {
 pub(in crate::runtime) enum Content {
     File(Option<Written>),
     Shelf(Shelf),
-    Controller(Memory),
+    Controller(Knowledge),
+    Slot(Option<Acquisition>),
     Signal(bool),
     Late(Vec<Late>),
     Rule(u32),
@@ -163,11 +169,11 @@ impl Cells {
     pub fn remembered(&self, state: u32, run: usize) -> Vec<String> {
         let cells = self.known.iter().zip(0..);
         let memories = cells.filter_map(|(cell, number)| match **cell {
-            Cell::Controller(of, _) if of == run => self.contents.get(self.value(state, number)),
+            Cell::Slot(of, _) if of == run => self.contents.get(self.value(state, number)),
             _ => None,
         });
         let token = |content: &Rc<Content>| match &**content {
-            Content::Controller(memory) => memory.token().map(|token| token.as_str().into()),
+            Content::Slot(own) => own.as_ref().map(|own| own.token.as_str().into()),
             _ => None,
         };
         memories.filter_map(token).collect()
@@ -219,12 +225,11 @@ impl Cells {
                     world.registry.set_shelf(run.path(), *shelf);
                 }
             }
-            (Cell::Controller(run, number), Content::Controller(memory)) => {
-                if let Some(run) = world.runs.get(*run)
-                    && let Some(controller) = world.registry.controllers(run.path()).get(*number)
-                {
-                    controller.remember(memory);
-                }
+            (Cell::Controller(run, number), Content::Controller(knowledge)) => {
+                controller(world, *run, *number).inspect(|it| it.know(knowledge));
+            }
+            (Cell::Slot(run, number), Content::Slot(own)) => {
+                controller(world, *run, *number).inspect(|it| it.slot().remember(own.clone()));
             }
             (Cell::Signal(name), Content::Signal(happened)) => world.set_happened(name, *happened),
             (Cell::Late, Content::Late(late)) => world.set_late(late.clone()),
@@ -232,6 +237,12 @@ impl Cells {
             _ => {}
         }
     }
+}
+
+/// A controller of a run, by number.
+fn controller(world: &World, run: usize, number: usize) -> Option<Arc<Controller>> {
+    let made = world.registry.controllers(world.runs.get(run)?.path());
+    made.get(number).cloned()
 }
 
 /// What a cell holds now.
@@ -243,10 +254,12 @@ pub(in crate::runtime) fn content(world: &World, cell: &Cell) -> Content {
             Content::Shelf(run.map(|run| world.registry.shelf(run.path())).unwrap_or_default())
         }
         Cell::Controller(run, number) => {
-            let run = world.runs.get(*run);
-            let controllers = run.map(|run| world.registry.controllers(run.path()));
-            let controller = controllers.as_ref().and_then(|made| made.get(*number));
-            controller.map_or(Content::Nothing, |it| Content::Controller(it.memory()))
+            let found = controller(world, *run, *number);
+            found.map_or(Content::Nothing, |it| Content::Controller(it.knowledge()))
+        }
+        Cell::Slot(run, number) => {
+            let found = controller(world, *run, *number);
+            Content::Slot(found.and_then(|it| it.slot().memory()))
         }
         Cell::Signal(name) => Content::Signal(world.has_happened(name)),
         Cell::Late => Content::Late(world.late()),
@@ -264,6 +277,8 @@ fn initial(world: &World, cell: &Cell) -> Content {
         }
         Cell::Shelf(_) => Content::Shelf(Shelf::default()),
         Cell::Controller(..) | Cell::Server => Content::Nothing,
+        // That of a controller that is not made yet, too.
+        Cell::Slot(..) => Content::Slot(None),
         Cell::Signal(_) => Content::Signal(false),
         Cell::Late => Content::Late(Vec::new()),
         Cell::Rule(_) => Content::Rule(0),

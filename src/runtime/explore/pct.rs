@@ -3,8 +3,8 @@
 //! highest priority goes on; at a few steps, drawn beforehand, whoever goes on gets the lowest one.
 //! The end of a lease, a crash and a loss have priorities of their own.
 
-use super::super::chance::Chance;
 use super::walk::{At, Strategy};
+use crate::chance::Chance;
 use crate::runtime::Turn;
 use std::collections::BTreeMap;
 

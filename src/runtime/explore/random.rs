@@ -1,7 +1,7 @@
 //! Orderings drawn by chance: at each step any of the choices, with equal chances.
 
-use super::super::chance::Chance;
 use super::walk::{At, Strategy};
+use crate::chance::Chance;
 
 /// Draws each choice.
 pub(super) struct Random(Chance);

@@ -61,6 +61,33 @@ fn a_user_without_the_right_is_told_so_and_passwords_are_not_shown() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_not_touched() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    hand.lock("other", "x.nodb", &payload(TOKEN, DEAD));
+    for run in ["run", "other"] {
+        hand.run(&["HSET", run, "locked:x.nodb", "false"]);
+    }
+    let keys = ["~run", "~other", "~nodb-lock:run:*"];
+    hand.run(&[&["ACL", "SETUSER", "half", "on", "nopass", "+@all"], &keys[..]].concat());
+    let url = format!("redis://half:x@127.0.0.1:{}/0", redis.port());
+    let before = redis.everything();
+    let unlock = at(&url, &["unlock", "other", "x.nodb", "--force"]).run();
+    unlock.refuses(3, &["NOPERM", "nothing was changed"]);
+    for arguments in [&["clear_locks", "other", "--force"][..], &["repair", "other"]] {
+        let ended = at(&url, arguments).run();
+        assert!(ended.exits(3).stdout.contains("not all of it can be seen: NOPERM"), "{ended:#?}");
+    }
+    assert_eq!(redis.everything(), before);
+    // What can be seen is mended all the same.
+    let repair = at(&url, &["repair", "--all", "--format=json"]).run();
+    assert_eq!(repair.exits(3).json()["counts"]["flags_set"], 1);
+    assert_eq!(hand.flag("run", "x.nodb").as_deref(), Some("true"));
+    assert_eq!(hand.flag("other", "x.nodb").as_deref(), Some("false"));
+}
+
+#[test]
 fn a_server_without_memory_lets_locks_go() {
     let redis = redis_or_skip!();
     let mut hand = Hand::on(&redis);

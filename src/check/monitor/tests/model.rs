@@ -1,6 +1,7 @@
 //! Lock clients of all sorts on a model of a server, one command at a time.
 
-use super::record::{KINDS, Random, failure, token};
+use super::record::{KINDS, failure, token};
+use crate::chance::Chance;
 use crate::history::{
     Change, Command, Effect, EventKind, FailureKind, Left, Moment, Operation, Write,
 };
@@ -65,7 +66,7 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(actors: usize, locks: usize, random: &mut Random) -> Self {
+    pub fn new(actors: usize, locks: usize, random: &mut Chance) -> Self {
         let actor = Actor { own: vec![None; locks], read: vec![0; locks], ..Actor::default() };
         Self {
             actors: vec![actor; actors],
@@ -95,7 +96,7 @@ impl Model {
     }
 
     /// One turn of somebody.
-    pub fn turn(&mut self, random: &mut Random) -> Vec<Happening> {
+    pub fn turn(&mut self, random: &mut Chance) -> Vec<Happening> {
         if random.one_in(self.leases) {
             let lock = random.below(self.locks.len());
             return self.end_lease(lock, random).into_iter().collect();
@@ -104,7 +105,7 @@ impl Model {
         self.act(actor, random)
     }
 
-    fn end_lease(&mut self, lock: usize, random: &mut Random) -> Option<Happening> {
+    fn end_lease(&mut self, lock: usize, random: &mut Chance) -> Option<Happening> {
         let gone = self.locks[lock].token.take()?;
         let token = random.one_in(2).then(|| token(gone));
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
@@ -112,7 +113,7 @@ impl Model {
     }
 
     /// Everybody comes to an end.
-    pub fn finish(&mut self, random: &mut Random) -> Vec<Happening> {
+    pub fn finish(&mut self, random: &mut Chance) -> Vec<Happening> {
         let mut events = Vec::new();
         self.troubles = 1000;
         for actor in 0..self.actors.len() {
@@ -137,7 +138,7 @@ impl Model {
         events
     }
 
-    fn act(&mut self, actor: usize, random: &mut Random) -> Vec<Happening> {
+    fn act(&mut self, actor: usize, random: &mut Chance) -> Vec<Happening> {
         let this = &mut self.actors[actor];
         if this.has_ended {
             return Vec::new();
@@ -168,7 +169,7 @@ impl Model {
         }
     }
 
-    fn plan(&mut self, actor: usize, random: &mut Random) {
+    fn plan(&mut self, actor: usize, random: &mut Chance) {
         let lock = random.below(self.locks.len());
         let mut acts = Vec::new();
         if self.crosses && !random.one_in(4) {
@@ -201,7 +202,7 @@ impl Model {
         self.actors[actor].acts = acts.into();
     }
 
-    fn any_step(&self, random: &mut Random) -> Vec<Act> {
+    fn any_step(&self, random: &mut Chance) -> Vec<Act> {
         let verb = random.pick(&[
             "acquire",
             "acquire",
@@ -229,7 +230,7 @@ impl Model {
         self.step(verb, lock, random)
     }
 
-    fn step(&self, verb: &'static str, lock: usize, random: &mut Random) -> Vec<Act> {
+    fn step(&self, verb: &'static str, lock: usize, random: &mut Chance) -> Vec<Act> {
         let hardened = self.hardened != random.one_in(5);
         let mut acts = vec![Act::Invoke(verb, Some(lock))];
         if random.one_in(4) {
@@ -281,7 +282,7 @@ impl Model {
         acts
     }
 
-    fn carry_out(&mut self, actor: usize, act: Act, random: &mut Random) -> Vec<Happening> {
+    fn carry_out(&mut self, actor: usize, act: Act, random: &mut Chance) -> Vec<Happening> {
         let step = self.actors[actor].steps.last().map(|step| step.0);
         if let Act::Invoke(..) | Act::Complete = act {
             let completes = act == Act::Complete;
@@ -380,7 +381,7 @@ impl Model {
         lock: usize,
         left: usize,
         atomic: bool,
-        random: &mut Random,
+        random: &mut Chance,
     ) -> Vec<Happening> {
         if self.locks[lock].token.is_some() {
             let refused = self.command(actor, lock, vec![Change::Refused]);
@@ -417,7 +418,7 @@ impl Model {
         actor: usize,
         lock: usize,
         compares: bool,
-        random: &mut Random,
+        random: &mut Chance,
     ) -> Vec<Happening> {
         let (held, own) = (self.locks[lock].token, self.actors[actor].own[lock].map(|own| own.0));
         if !compares {
@@ -442,14 +443,14 @@ impl Model {
         mut events: Vec<Happening>,
         actor: usize,
         kind: FailureKind,
-        random: &mut Random,
+        random: &mut Chance,
     ) -> Vec<Happening> {
         events.extend(self.fail(actor, kind, random));
         events
     }
 
     /// The innermost step fails; those around it fail, too, maybe after a release, or go on.
-    fn fail(&mut self, actor: usize, kind: FailureKind, random: &mut Random) -> Vec<Happening> {
+    fn fail(&mut self, actor: usize, kind: FailureKind, random: &mut Chance) -> Vec<Happening> {
         let mut events = Vec::new();
         let crashes = kind == FailureKind::Crashed;
         loop {

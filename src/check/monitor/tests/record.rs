@@ -1,35 +1,6 @@
-//! Chance, and the recorder of a run.
+//! The recorder of a run.
 
 use crate::history::{Event, EventKind, Failure, FailureKind, Head, History, Moment};
-
-/// SplitMix64.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    pub fn one_in(&mut self, bound: usize) -> bool {
-        self.below(bound) == 0
-    }
-
-    pub fn pick<T: Clone>(&mut self, among: &[T]) -> T {
-        among[self.below(among.len())].clone()
-    }
-}
 
 /// Puts happenings into a history.
 #[derive(Debug, Clone)]

@@ -239,21 +239,34 @@ fn time() -> impl Strategy<Value = u64> {
     ]
 }
 
+/// Moments of a clock on which much may happen at one time.
+fn a_moment() -> impl Strategy<Value = Moment> {
+    (time(), prop_oneof![0..30u64, any::<u64>()]).prop_map(|(at, order)| Moment { order, at })
+}
+
 fn a_bar() -> impl Strategy<Value = Bar> {
     let kind = prop::sample::select(signs::BARS.to_vec());
     let token = prop::option::of(prop_oneof![0..60usize, any::<usize>()]);
-    (time(), time(), kind, token, ".{0,12}")
-        .prop_map(|(begin, end, kind, token, label)| bar(begin, end, kind, token, &label))
+    (a_moment(), a_moment(), kind, token, any::<(bool, bool)>(), ".{0,12}").prop_map(
+        |(begin, end, kind, token, (is_lost, is_open), label)| Bar {
+            begin,
+            end,
+            is_lost,
+            is_open,
+            ..bar(0, 0, kind, token, &label)
+        },
+    )
 }
 
 fn a_lane() -> impl Strategy<Value = Lane> {
-    let marks = (time(), prop::sample::select(signs::MARKS.to_vec()));
+    let marks = (a_moment(), prop::sample::select(signs::MARKS.to_vec()));
+    let marks = marks.prop_map(|(at, kind)| Mark { at, ..mark(0, kind) });
     (
         prop::sample::select(vec![LaneKind::Lock, LaneKind::Flag, LaneKind::Actor]),
         ".{0,40}",
         any::<usize>(),
         prop::collection::vec(a_bar(), 0..12),
-        prop::collection::vec(marks.prop_map(|(at, kind)| mark(at, kind)), 0..8),
+        prop::collection::vec(marks, 0..8),
     )
         .prop_map(|(kind, name, stands_for, bars, marks)| Lane {
             kind,
@@ -265,16 +278,14 @@ fn a_lane() -> impl Strategy<Value = Lane> {
 }
 
 fn a_timeline() -> impl Strategy<Value = Timeline> {
-    let remarks = (time(), any::<usize>(), ".{0,90}");
+    let remarks = (a_moment(), any::<usize>(), ".{0,90}");
+    let remarks = remarks.prop_map(|(at, number, text)| Remark { at, ..remark(0, number, &text) });
     (
         ".{0,90}",
-        (time(), time()),
+        (a_moment(), a_moment()),
         prop::collection::vec(".{0,40}", 0..4),
         prop::collection::vec(a_lane(), 0..6),
-        prop::collection::vec(
-            remarks.prop_map(|(at, number, text)| remark(at, number, &text)),
-            0..9,
-        ),
+        prop::collection::vec(remarks, 0..9),
         any::<u64>(),
         any::<bool>(),
     )
@@ -282,8 +293,8 @@ fn a_timeline() -> impl Strategy<Value = Timeline> {
             Timeline {
                 protocol: title.clone(),
                 title,
-                begin: at(begin),
-                end: at(end),
+                begin,
+                end,
                 tokens,
                 lanes,
                 findings,

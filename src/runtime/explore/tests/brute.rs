@@ -3,7 +3,7 @@
 //! machine goes along, and must offer the same at each moment.
 
 use super::*;
-use crate::runtime::chance::Chance;
+use crate::chance::Chance;
 use crate::runtime::explore::machine::StateId;
 use crate::runtime::replay::{Director, Now, improvise};
 

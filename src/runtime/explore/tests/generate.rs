@@ -1,6 +1,6 @@
 //! Small scenarios of all kinds, as files, drawn by chance.
 
-use crate::runtime::chance::Chance;
+use crate::chance::Chance;
 use std::fmt::Write;
 
 /// The text of a scenario; not all of them can be bound.
@@ -27,16 +27,16 @@ impl Writer {
             "format = 1\nname = \"generated\"\ntitle = \"Generated.\"\ntext = \"Generated.\"\n\
              hazards = []\n",
         );
-        self.locks = if self.one_of(4) { 2 } else { 1 };
+        self.locks = if self.chance.one_in(4) { 2 } else { 1 };
         for lock in 0..self.locks {
             let _ = writeln!(self.text, "[locks.l{lock}]\nrun_suffix = \"_{lock}\"");
         }
-        let actors = if self.one_of(6) { 3 } else { 2 };
+        let actors = if self.chance.one_in(6) { 3 } else { 2 };
         let most = if actors == 2 { 3 } else { 1 };
         for actor in 0..actors {
             self.actor(actor, most);
         }
-        if self.one_of(6) {
+        if self.chance.one_in(6) {
             self.rule();
         }
     }
@@ -106,15 +106,15 @@ impl Writer {
             24 => format!("replace_token = \"l{lock}\""),
             25 => format!("make_readonly = \"l{lock}\""),
             26 => match self.chance.below(3) {
-                0 => format!("sees = 1, lock = \"l{lock}\", fresh = {}", self.one_of(2)),
+                0 => format!("sees = 1, lock = \"l{lock}\", fresh = {}", self.chance.one_in(2)),
                 1 => format!("cached = true, lock = \"l{lock}\""),
                 _ => format!("plant_orphan = \"l{lock}\", ttl = \"1s\""),
             },
             _ => format!("work = \"0s\", lock = \"l{lock}\""),
         };
-        let go_on = if self.one_of(2) { ", go_on = true" } else { "" };
+        let go_on = if self.chance.one_in(2) { ", go_on = true" } else { "" };
         // A name in a body that is repeated would be of several steps.
-        let name = match self.names < NAMES && depth > 0 && self.one_of(2) {
+        let name = match self.names < NAMES && depth > 0 && self.chance.one_in(2) {
             true => {
                 self.names += 1;
                 format!(", name = \"s{}\"", self.names - 1)
@@ -130,7 +130,7 @@ impl Writer {
             1 => ", ttl = \"2s\"",
             _ => "",
         };
-        let wait = if self.one_of(5) { ", wait = \"150ms\"" } else { "" };
+        let wait = if self.chance.one_in(5) { ", wait = \"150ms\"" } else { "" };
         format!("acquire = \"l{lock}\"{ttl}{wait}")
     }
 
@@ -160,8 +160,8 @@ impl Writer {
             3 => "run_late = \"s0\"",
             _ => "crash = true",
         };
-        let occurrence = if self.one_of(2) { "occurrence = 1\n" } else { "" };
-        let actor = if self.one_of(2) { "actor = \"a0\"\n" } else { "" };
+        let occurrence = if self.chance.one_in(2) { "occurrence = 1\n" } else { "" };
+        let actor = if self.chance.one_in(2) { "actor = \"a0\"\n" } else { "" };
         let _ =
             write!(self.text, "[[rules]]\nname = \"r\"\n{matched}\n{effect}\n{occurrence}{actor}");
     }
@@ -174,12 +174,7 @@ impl Writer {
         self.pick(&["0s", "500ms", "1s", "2500ms"])
     }
 
-    /// Comes true one time of so many.
-    fn one_of(&mut self, many: usize) -> bool {
-        self.chance.below(many) == 0
-    }
-
     fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        from[self.chance.below(from.len())]
+        self.chance.pick(from)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::brute::{Brute, Ordering, Passage, Passed};
 use super::*;
-use crate::runtime::chance::Chance;
+use crate::chance::Chance;
 use std::collections::BTreeSet;
 
 /// How many scenarios are drawn; `EXPLORE_SCENARIOS` asks for another number.

@@ -1,17 +1,36 @@
-//! Chance that is the same each time for the same seed.
+//! Chance that is the same each time for the same seed: for orders that are drawn, for tokens that
+//! repeat, for tests. Not for secrets.
 
 /// Numbers by SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators",
 /// 2014).
+///
+/// ```
+/// use nodb_trigger::chance::{Chance, nth};
+///
+/// let mut chance = Chance::new(0);
+/// assert_eq!([chance.next(), chance.next()], [nth(0), nth(1)]);
+/// ```
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub struct Chance(u64);
+
+/// What is added from one number to the next, before it is mixed.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The number at this place, from 0, of those that the seed 0 gives: neighbours look nothing alike.
+pub fn nth(place: u64) -> u64 {
+    Chance(place.wrapping_mul(STEP)).next()
+}
 
 impl Chance {
+    /// The same seed gives the same numbers.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
+    /// A number that can be any.
+    #[expect(clippy::should_implement_trait, reason = "it never ends")]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(STEP);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
@@ -22,6 +41,19 @@ impl Chance {
     pub fn below(&mut self, end: usize) -> usize {
         let wide = u128::from(self.next()) * end as u128;
         usize::try_from(wide >> 64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+impl Chance {
+    /// Comes true one time of so many.
+    pub fn one_in(&mut self, many: usize) -> bool {
+        self.below(many) == 0
+    }
+
+    /// One of these.
+    pub fn pick<T: Clone>(&mut self, among: &[T]) -> T {
+        among[self.below(among.len())].clone()
     }
 }
 

@@ -1,0 +1,158 @@
+//! A person at a terminal with a stuck run: what is typed is only what the program itself printed,
+//! and all that was on the screen is kept in `tests/sessions/` and compared.
+//!
+//! To renew it after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test session`, then read the
+//! diff as a user would.
+
+use crate::program::{PATIENCE, Place, Program};
+use crate::redis_server::{RedisServer, redis_or_skip};
+use rustix::process::Signal;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What the shell prints when it waits for a command.
+const PROMPT: &str = "$ ";
+
+/// A shell in a terminal of 80 columns.
+struct Terminal {
+    socket: String,
+    prompts: usize,
+}
+
+impl Terminal {
+    /// Opens it, with the program on its PATH; nothing, if there is no tmux and it is not asked for.
+    fn open(redis: &RedisServer) -> Option<Self> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            let is_required =
+                std::env::var_os("NODB_REQUIRE_REDIS").is_some_and(|word| word == "1");
+            assert!(!is_required, "no tmux on the PATH");
+            eprintln!("left out: a session in a terminal (no tmux on the PATH)");
+            return None;
+        }
+        let mut terminal =
+            Self { socket: format!("nodb-session-{}", std::process::id()), prompts: 0 };
+        let program = Path::new(env!("CARGO_BIN_EXE_nodb-trigger")).parent().unwrap();
+        let shell = format!(
+            "env -i TERM=screen LC_ALL=C.UTF-8 PATH={}:/usr/bin:/bin REDIS_URL={} PS1='{PROMPT}' \
+             bash --norc --noprofile",
+            program.display(),
+            redis.url()
+        );
+        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "50", &shell]);
+        terminal.wait_for_prompt();
+        Some(terminal)
+    }
+
+    /// Types a command and waits until it has ended; gives all that was on the screen so far.
+    fn type_in(&mut self, command: &str) -> String {
+        self.tmux(&["send-keys", "-l", command]);
+        self.tmux(&["send-keys", "Enter"]);
+        self.wait_for_prompt()
+    }
+
+    fn wait_for_prompt(&mut self) -> String {
+        self.prompts += 1;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // Lines that the terminal wrapped are joined again, as a person copies them.
+            let seen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
+            let is_prompt = |line: &&str| line.starts_with(PROMPT.trim_end());
+            if seen.lines().filter(is_prompt).count() >= self.prompts {
+                return seen.trim_end().to_owned();
+            }
+            assert!(Instant::now() < deadline, "no prompt:\n{seen}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn tmux(&self, words: &[&str]) -> String {
+        let output = Command::new("tmux").args(["-L", &self.socket]).args(words).output().unwrap();
+        assert!(output.status.success(), "tmux {words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-L", &self.socket, "kill-server"]).output();
+    }
+}
+
+/// The commands that the last `status` on the screen says to type.
+fn printed_commands(screen: &str) -> Vec<String> {
+    let (_, after) = screen.rsplit_once("To mend it:").expect("something is to be mended");
+    let lines = after.lines().skip(1).take_while(|line| line.starts_with("  nodb-trigger "));
+    lines.map(|line| line.trim().to_owned()).collect()
+}
+
+/// The screen with what differs from run to run by names: who, where, which token, all numbers.
+fn steady(screen: &str, owner: &str, token: &str) -> String {
+    let names = screen.replace(owner, "web1:4711").replace(token, "TOKEN");
+    let names = names.replace(token.get(..8).unwrap(), "TOKEN...");
+    let mut text = String::new();
+    for character in names.chars() {
+        match character {
+            '0'..='9' if text.ends_with('0') => {}
+            '0'..='9' => text.push('0'),
+            other => text.push(other),
+        }
+    }
+    text + "\n"
+}
+
+/// Without spaces and lines: how wide the columns are depends on the names.
+fn words(text: &str) -> String {
+    text.chars().filter(|character| !character.is_whitespace() && *character != '─').collect()
+}
+
+#[test]
+fn a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
+    let redis = redis_or_skip!();
+    let Some(mut terminal) = Terminal::open(&redis) else { return };
+    let mut con = redis.client().get_connection().unwrap();
+    // A worker dies under its lock, as by the out-of-memory killer; another one's lease has ended.
+    let place = Place::new();
+    let run = place.at("climate-run");
+    let arguments = ["rapid_sequential", run.to_str().unwrap(), "--hold", "1h", "--redis"];
+    let worker = Program::new(arguments).arg(redis.url()).start();
+    let key = "nodb-lock:climate-run:debug_lock_test.nodb";
+    let deadline = Instant::now() + PATIENCE;
+    let payload = loop {
+        let found: Option<String> = redis::cmd("GET").arg(key).query(&mut con).unwrap();
+        match found {
+            Some(payload) => break payload,
+            None => thread::sleep(Duration::from_millis(10)),
+        }
+        assert!(Instant::now() < deadline, "the worker does not lock");
+    };
+    worker.signal(Signal::KILL);
+    worker.end();
+    redis::cmd("HSET").arg(&["climate-run", "locked:soils.nodb", "true"]).exec(&mut con).unwrap();
+
+    let screen = terminal.type_in("nodb-trigger status climate-run");
+    let commands = printed_commands(&screen);
+    assert_eq!(commands.len(), 2, "{screen}");
+    for command in &commands {
+        terminal.type_in(command);
+    }
+    let screen =
+        terminal.type_in("nodb-trigger status climate-run --fail-if any && echo free again");
+    assert!(screen.ends_with(&format!("free again\n{}", PROMPT.trim_end())), "{screen}");
+
+    let payload: serde_json::Value = serde_json::from_str(&payload).unwrap();
+    let member = |name: &str| payload[name].as_str().unwrap().to_owned();
+    let screen = steady(&screen, &member("owner"), &member("token"));
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sessions/stuck_run.txt");
+    if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
+        fs::write(&golden, &screen).unwrap();
+    }
+    let expected = fs::read_to_string(&golden).unwrap();
+    assert_eq!(
+        words(&screen),
+        words(&expected),
+        "{screen}\nsee how to renew it at the top of this file"
+    );
+}
