@@ -1,11 +1,18 @@
 #!/bin/sh
-# Draws the timelines that README shows: as SVG files, and as a screenshot of a page in a browser.
+# Draws the timelines that README shows, as screenshots of their pages in a browser.
 #
 #   scripts/screenshots.sh
 #
-# Runs are virtual, so the same program draws the same bytes. Needs chromium for the screenshot.
+# Runs are virtual, so the same program draws the same pages. Needs chromium on the PATH.
 set -eu
 cd "$(dirname "$0")/.."
+for browser in chromium chromium-browser google-chrome ""; do
+    command -v "$browser" >/dev/null && break
+done
+if [ -z "$browser" ]; then
+    echo "no chromium on the PATH; install it, then run this again" >&2
+    exit 3
+fi
 cargo build --quiet
 program=${CARGO_TARGET_DIR:-target}/debug/nodb-trigger
 place=$(mktemp -d)
@@ -13,24 +20,16 @@ trap 'rm -rf "$place"' EXIT
 mkdir -p docs
 
 draw() {
-    file=$1
-    shift
-    # What a scenario expects to fail is no failure of this script.
-    "$program" "$@" --virtual --quiet --timeline "$file" "$place/debug_locks" || [ $? -eq 1 ]
-}
-
-draw docs/ttl_expiration.svg ttl_expiration
-draw docs/thundering_herd.svg thundering_herd --threads 10
-draw docs/check_then_delete.svg check_then_delete
-draw "$place/page.html" check_then_delete
-
-for browser in chromium chromium-browser google-chrome; do
-    command -v "$browser" >/dev/null || continue
+    height=$1
+    name=$2
+    shift 2
+    "$program" "$name" "$@" --virtual --quiet --timeline "$place/$name.html" "$place/debug_locks"
     timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
         --disable-background-networking --disable-component-update --disable-sync \
-        --hide-scrollbars --user-data-dir="$place/profile" --window-size=1100,425 \
-        --screenshot=docs/check_then_delete.png "file://$place/page.html" 2>/dev/null
-    exit
-done
-echo "no chromium on the PATH: docs/check_then_delete.png is not drawn" >&2
-exit 3
+        --hide-scrollbars --user-data-dir="$place/profile" --window-size="1100,$height" \
+        --screenshot="docs/$name.png" "file://$place/$name.html" 2>/dev/null
+}
+
+draw 400 ttl_expiration
+draw 720 thundering_herd --threads 10
+draw 425 check_then_delete
