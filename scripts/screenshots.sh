@@ -31,5 +31,5 @@ draw() {
 }
 
 draw 400 ttl_expiration
-draw 720 thundering_herd --threads 10
+draw 740 thundering_herd --threads 10
 draw 425 check_then_delete
