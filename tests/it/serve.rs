@@ -339,7 +339,7 @@ fn a_client_that_goes_in_the_middle_of_its_reply_is_forgotten() {
 fn a_subscriber_that_never_reads_holds_nobody_up_and_is_hung_up_on() {
     let server = here();
     let mut deaf = raw(port(&server));
-    deaf.write_all(b"SUBSCRIBE a\r\n").unwrap();
+    answers(&mut deaf, b"SUBSCRIBE a\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
     let mut listens = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
     let mut heard = listens.as_pubsub();
     heard.subscribe("a").unwrap();
