@@ -14,6 +14,7 @@ mod operate;
 mod recover;
 mod replay;
 mod scenario;
+mod serve;
 mod timeline;
 mod top;
 
@@ -26,6 +27,7 @@ pub use operate::{FailIf, StatusArgs};
 pub use recover::{ClearArgs, RecoverOptions, RepairArgs, UnlockArgs};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
+pub use serve::ServeArgs;
 pub use timeline::{Picture, PictureFormat, TimelineArgs};
 
 use super::redact::redact;
