@@ -15,6 +15,7 @@ mod record;
 mod recover;
 mod replay;
 mod scenario;
+mod serve;
 mod timeline;
 mod top;
 
@@ -28,6 +29,7 @@ pub use record::RecordArgs;
 pub use recover::{ClearArgs, RecoverOptions, RepairArgs, UnlockArgs};
 pub use replay::ReplayArgs;
 pub use scenario::FireArgs;
+pub use serve::ServeArgs;
 pub use timeline::{Picture, PictureFormat, TimelineArgs};
 
 use super::redact::redact;

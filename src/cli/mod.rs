@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `completions`, `man` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -47,6 +47,7 @@ mod replay;
 mod run;
 mod schedule;
 mod screen;
+mod serve;
 mod show;
 mod signals;
 mod staged;
@@ -58,7 +59,7 @@ mod validate;
 mod verbose;
 mod watch;
 
-pub use args::{ExploreArgs, FireArgs, RecordArgs, ReplayArgs, Request, RunArgs, parse};
+pub use args::{ExploreArgs, FireArgs, RecordArgs, ReplayArgs, Request, RunArgs, ServeArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
@@ -104,6 +105,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::ClearLocks(args) => recover::clear_locks(args),
         Request::Repair(args) => recover::repair(args),
         Request::Status(args) => status::status(args),
+        Request::Serve(args) => serve::serve(args),
     }
 }
 

@@ -50,10 +50,8 @@ pub(super) enum Error {
     DiscardWithoutMulti,
     #[error("EXECABORT Transaction discarded because of previous errors.")]
     ExecAbort,
-    #[error(
-        "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"
-    )]
-    ExecArity,
+    #[error("EXECABORT Transaction discarded because of: {0}")]
+    ExecRefused(String),
     #[error(
         "ERR AUTH <password> called without any password configured for the default user. \
          Are you sure your configuration is correct?"
@@ -69,6 +67,17 @@ pub(super) enum Error {
     HelloOption(String),
     #[error("ERR Client names cannot contain spaces, newlines or special characters.")]
     ClientName,
+    #[error(
+        "ERR Can't execute '{0}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context"
+    )]
+    Listening(&'static str),
+    #[error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")]
+    DenyBlocking,
+    #[error("ERR timeout is not an integer or out of range")]
+    TimeoutNotAnInteger,
+    #[error("ERR timeout is negative")]
+    NegativeTimeout,
     #[error("NOSCRIPT No matching script. Please use EVAL.")]
     NoScript,
     #[error("ERR Number of keys can't be negative")]

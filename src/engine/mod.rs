@@ -1,10 +1,12 @@
-//! The embedded Redis server: no process, no socket, time from a [`Clock`].
+//! The embedded Redis server: time from a [`Clock`], clients in this process, or in any other by way of
+//! [`server`].
 //!
 //! It does what lock clients need of Redis 7.0 and does it exactly: same replies, same error texts.
 //! The judge is the differential test `tests/it/conformance.rs`, which runs generated commands here
 //! and on a real server. What it leaves out: persistence, replication, eviction, access rules,
-//! background expiry (a key is gone when somebody looks at it after its deadline), and every command
-//! that is not in the table of `commands/mod.rs`.
+//! background expiry (a key is gone when somebody looks at it after its deadline), waiting (WAIT
+//! answers at once: there are no replicas), and every command that is not in the table of
+//! `commands/mod.rs`. In error lines, bytes that are no text are replaced.
 //!
 //! ```
 //! use nodb_trigger::{clock::VirtualClock, engine::Engine};
@@ -25,8 +27,10 @@ mod error;
 mod glob;
 mod image;
 mod keyspace;
+mod pubsub;
 mod resp;
 mod scripting;
+pub mod server;
 mod session;
 
 pub use glob::matches as glob_matches;
@@ -43,6 +47,7 @@ use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, ServerError
 use crate::clock::Clock;
 use error::Error;
 use keyspace::{DbIndex, Keyspace};
+use pubsub::PubSub;
 use resp::Request;
 use scripting::Scripts;
 use session::{Call, Session};
@@ -64,6 +69,7 @@ struct Shared {
 struct State {
     keyspace: Keyspace,
     scripts: Scripts,
+    pubsub: PubSub,
     /// How far the server's clock is ahead of the one that it was given.
     ahead: Duration,
 }
@@ -180,7 +186,7 @@ impl Connection {
             let argv = request.argv();
             // Redis skips an empty request without an answer.
             if !argv.is_empty() {
-                return Ok(Some(self.call(|call| call.answer(argv, raw))));
+                return Ok(Some(self.call(|call| call.answer(argv, Some(raw)))));
             }
         }
         Ok(None)
@@ -189,8 +195,8 @@ impl Connection {
     fn call<T>(&mut self, run: impl FnOnce(&mut Call<'_>) -> T) -> T {
         let mut state = self.engine.lock();
         let now = self.engine.now(&state);
-        let State { keyspace, scripts, .. } = &mut *state;
-        run(&mut Call { keyspace, scripts, session: &mut self.session, now })
+        let State { keyspace, scripts, pubsub, .. } = &mut *state;
+        run(&mut Call { keyspace, scripts, pubsub, session: &mut self.session, now })
     }
 
     fn check_open(&self) -> RedisResult<()> {
@@ -277,6 +283,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.call(|call| {
             call.unwatch();
+            call.stop_listening();
             call.keyspace.clients -= 1;
         });
     }

@@ -1,10 +1,12 @@
 //! The wire format of requests: an array of bulk strings, borrowed from the bytes it came in.
 //!
-//! Pure functions, no I/O. Redis' other request format (a bare line, for people with telnet) is
-//! refused.
+//! Pure functions, no I/O. Requests are whole here; those that come in pieces, and Redis' other format
+//! (a bare line, for people with telnet), are read by [`super::server`].
+
+use std::io::Write;
 
 /// Redis takes no bulk string above 512 MB, so no length that overflows gets further than this.
-const MAX_BULK: i64 = 512 * 1024 * 1024;
+pub(super) const MAX_BULK: i64 = 512 * 1024 * 1024;
 
 /// How many arguments a request holds without an allocation.
 const INLINE: usize = 8;
@@ -85,6 +87,17 @@ pub fn requests(mut bytes: &[u8]) -> Vec<Vec<&[u8]>> {
         bytes = rest;
     }
     requests
+}
+
+/// Adds the bytes of a request.
+pub(super) fn write(argv: &[&[u8]], out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = write!(out, "*{}\r\n", argv.len());
+    for argument in argv {
+        let _ = write!(out, "${}\r\n", argument.len());
+        out.extend_from_slice(argument);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 fn bulk(input: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {

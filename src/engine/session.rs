@@ -9,7 +9,10 @@ use redis::Value;
 use super::commands::{self, Command};
 use super::error::Error;
 use super::keyspace::{DbIndex, Keyspace, View};
+use super::pubsub::PubSub;
+use super::resp;
 use super::scripting::Scripts;
+use super::server::Outbox;
 
 /// What the server knows of one client.
 #[derive(Debug)]
@@ -25,6 +28,14 @@ pub(super) struct Session {
     pub(super) watches: Vec<Watch>,
     /// After QUIT.
     pub(super) closed: bool,
+    /// Where messages go; nowhere if the client is in this process.
+    pub(super) outbox: Option<Outbox>,
+    /// Whether it has subscribed to anything.
+    pub(super) listening: bool,
+    /// Whether EXEC runs what it queued.
+    pub(super) in_exec: bool,
+    /// Answers to the command that runs, before its reply: some have one for each argument.
+    pub(super) answered: Vec<Value>,
 }
 
 /// The commands between MULTI and EXEC.
@@ -55,6 +66,10 @@ impl Session {
             queue: None,
             watches: Vec::new(),
             closed: false,
+            outbox: None,
+            listening: false,
+            in_exec: false,
+            answered: Vec::new(),
         }
     }
 }
@@ -63,18 +78,27 @@ impl Session {
 pub(super) struct Call<'a> {
     pub(super) keyspace: &'a mut Keyspace,
     pub(super) scripts: &'a mut Scripts,
+    pub(super) pubsub: &'a mut PubSub,
     pub(super) session: &'a mut Session,
     /// Since 1970.
     pub(super) now: Duration,
 }
 
 impl Call<'_> {
-    /// Answers one request; `raw` are the bytes that `argv` was read from.
-    pub(super) fn answer(&mut self, argv: &[&[u8]], raw: &[u8]) -> Value {
+    /// Answers one request; `raw` are the bytes that `argv` was read from, if they are at hand.
+    pub(super) fn answer(&mut self, argv: &[&[u8]], raw: Option<&[u8]>) -> Value {
         let answer = match commands::find(argv) {
+            Ok((command, _))
+                if self.session.listening && !self.session.resp3 && !command.to_listeners =>
+            {
+                Err(self.refuse(Error::Listening(command.name)))
+            }
             Ok((command, args)) => match &mut self.session.queue {
                 Some(queue) if !command.immediate => {
-                    queue.requests.extend_from_slice(raw);
+                    match raw {
+                        Some(raw) => queue.requests.extend_from_slice(raw),
+                        None => resp::write(argv, &mut queue.requests),
+                    }
                     Ok(Value::SimpleString("QUEUED".into()))
                 }
                 _ => (command.run)(self, args),
@@ -89,6 +113,14 @@ impl Call<'_> {
         commands::find(argv)
             .and_then(|(Command { run, .. }, args)| run(self, args))
             .unwrap_or_else(Error::into_value)
+    }
+
+    /// Ends all subscriptions.
+    pub(super) fn stop_listening(&mut self) {
+        if self.session.listening {
+            self.pubsub.leave(self.session.id);
+            self.session.listening = false;
+        }
     }
 
     /// The database that the client selected.
@@ -119,10 +151,11 @@ impl Call<'_> {
 
     /// A refused command spoils the transaction that it is in; a refused EXEC ends it.
     fn refuse(&mut self, error: Error) -> Error {
-        if error == Error::Arity("exec") {
+        if let Error::Arity("exec") | Error::Listening("exec") = error {
             self.session.queue = None;
             self.unwatch();
-            return Error::ExecArity;
+            let why = error.to_string();
+            return Error::ExecRefused(why.trim_start_matches("ERR ").to_owned());
         }
         if let Some(queue) = &mut self.session.queue {
             queue.spoiled = true;

@@ -123,6 +123,10 @@ impl Protocol for Hardened {
         ttl: Ttl,
         floor: u64,
     ) -> Result<Acquisition, LockError> {
+        if caller.own.get().is_some() {
+            // Whoever lost the lock is told before it begins anew.
+            self.check_write(caller, lock, slot)?;
+        }
         let token = caller.identity.issue();
         let payload = encode_payload(&token, caller.identity, caller.clock.unix(), ttl);
         let open = format!(r#"{},"fence":"#, payload.strip_suffix('}').unwrap_or(&payload));
@@ -389,6 +393,16 @@ mod tests {
         two.acquire(0, &*HARDENED).unwrap();
         two.ask(0, |caller, lock, slot| HARDENED.extend(caller, lock, slot)).unwrap();
         two.release(0, &*HARDENED).unwrap();
+    }
+
+    #[test]
+    fn who_lost_the_lock_is_told_before_it_begins_anew() {
+        let mut two = Two::new();
+        two.acquire(0, &*HARDENED).unwrap();
+        two.clock.sleep(Duration::from_secs(3)).unwrap();
+        let told = two.acquire(0, &*HARDENED).unwrap_err();
+        assert!(matches!(told, LockError::Lost(_)), "{told}");
+        two.acquire(0, &*HARDENED).unwrap();
     }
 
     #[test]

@@ -125,12 +125,25 @@ pub fn is_dead(owner: &str) -> bool {
     }
     let pid = pid.parse().ok().filter(|pid| *pid > 0).and_then(rustix::process::Pid::from_raw);
     let Some(pid) = pid else { return false };
-    rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+    let gone = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+    gone || is_zombie(pid.as_raw_nonzero().get())
+}
+
+/// Whether nothing is left of a process but its exit status, which nobody has asked for: where the
+/// first process of a container reaps none, that stays for good (proc(5), `state` of `stat`).
+fn is_zombie(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before may hold anything.
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+    let tasks = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    // A first thread that has ended looks the same while others go on.
+    state == Some("Z") && tasks() <= 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock, WallClock};
 
     #[test]
     fn anything_can_be_a_payload() {
@@ -140,6 +153,20 @@ mod tests {
             assert_eq!(payload.owner(), None);
             assert_eq!(payload.raw(), raw);
         }
+    }
+
+    #[test]
+    fn a_process_that_nobody_reaped_is_dead() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let owner = format!("{}:{}", super::super::hostname(), child.id());
+        assert!(!is_dead(&owner));
+        child.kill().unwrap();
+        let clock = WallClock::new(Some(Duration::from_secs(60)));
+        while !is_dead(&owner) {
+            clock.sleep(Duration::from_millis(1)).expect("it looks alive");
+        }
+        child.wait().unwrap();
+        assert!(is_dead(&owner));
     }
 
     #[test]

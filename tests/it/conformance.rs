@@ -8,11 +8,13 @@ mod compare;
 mod generate;
 mod scripts;
 mod table;
+mod wire;
 
 use std::sync::Arc;
 
 use nodb_trigger::clock::WallClock;
-use nodb_trigger::engine::{Connection, Engine};
+use nodb_trigger::engine::Engine;
+use nodb_trigger::engine::server::{Address, Server};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
@@ -26,7 +28,9 @@ use generate::Step;
 struct Pair {
     real_client: redis::Client,
     real: Vec<redis::Connection>,
-    ours: Vec<Connection>,
+    ours: Vec<Box<dyn ConnectionLike>>,
+    /// Through which ours are connected; without one, they are in this process.
+    socket: Option<Server>,
     /// The names of the commands that each client queued since MULTI, to know what EXEC answers.
     queued: Vec<Option<Vec<String>>>,
 }
@@ -38,10 +42,10 @@ impl Pair {
     /// As many clients on `server`, which must have been started [`LAZY`], and on a new engine.
     fn new(server: &RedisServer, clients: usize) -> Self {
         let real_client = redis::Client::open(server.unix_url()).unwrap();
-        let engine = Engine::new(Arc::new(WallClock::new(None)));
         let mut pair = Self {
             real: (0..clients).map(|_| real_client.get_connection().unwrap()).collect(),
-            ours: (0..clients).map(|_| engine.connect(0)).collect(),
+            ours: Self::in_process(clients),
+            socket: None,
             queued: vec![None; clients],
             real_client,
         };
@@ -49,16 +53,32 @@ impl Pair {
         pair
     }
 
+    /// The same, but ours come through a socket, too.
+    fn over_sockets(server: &RedisServer, clients: usize) -> Self {
+        let engine = Engine::new(Arc::new(WallClock::new(None)));
+        let socket = Server::start(Address::Port(0), Arc::new(engine)).unwrap();
+        let client = redis::Client::open(socket.url()).unwrap();
+        let connect = || Box::new(client.get_connection().unwrap()) as Box<dyn ConnectionLike>;
+        let ours = (0..clients).map(|_| connect()).collect();
+        Self { ours, socket: Some(socket), ..Self::new(server, clients) }
+    }
+
+    fn in_process(clients: usize) -> Vec<Box<dyn ConnectionLike>> {
+        let engine = Engine::new(Arc::new(WallClock::new(None)));
+        let connect = || Box::new(engine.connect(0)) as Box<dyn ConnectionLike>;
+        (0..clients).map(|_| connect()).collect()
+    }
+
     /// Begins anew, on the same connections.
     fn reset(&mut self) {
-        for real in &mut self.real {
-            redis::cmd("RESET").exec(real).unwrap();
-        }
-        redis::cmd("FLUSHALL").exec(&mut self.real[0]).unwrap();
-        redis::cmd("SCRIPT").arg(&["FLUSH", "ASYNC"]).exec(&mut self.real[0]).unwrap();
-        let engine = Engine::new(Arc::new(WallClock::new(None)));
         let clients = self.real.len();
-        self.ours = (0..clients).map(|_| engine.connect(0)).collect();
+        empty(self.real.iter_mut().map(|real| real as &mut dyn ConnectionLike));
+        match self.socket {
+            Some(_) => {
+                empty(self.ours.iter_mut().map(|ours| &mut **ours as &mut dyn ConnectionLike))
+            }
+            None => self.ours = Self::in_process(clients),
+        }
         self.queued = vec![None; clients];
     }
 
@@ -72,7 +92,7 @@ impl Pair {
             return Ok(());
         }
         let real = run(&mut self.real[client], step);
-        let ours = run(&mut self.ours[client], step);
+        let ours = run(&mut *self.ours[client], step);
         let names = self.names(step, &real);
         assert_same(&names, &real, &ours)
             .map_err(|why| TestCaseError::fail(format!("{step:?}\n{why}")))
@@ -93,8 +113,7 @@ impl Pair {
                         }
                     }
                     // In a transaction, the error spoiled it: EXEC will answer nothing.
-                    _ if !atomic
-                        && !commands.iter().any(|args| generate::name(args) == "reset") => {}
+                    _ if !atomic && !commands.iter().any(|args| is_reset(args)) => {}
                     _ => self.queued[client] = None,
                 }
                 let names = commands.iter().map(|args| generate::name(args));
@@ -137,8 +156,22 @@ impl Pair {
     }
 }
 
+/// Whether it ends a transaction: a RESET that is refused does not.
+fn is_reset(args: &[Vec<u8>]) -> bool {
+    args.len() == 1 && generate::name(args) == "reset"
+}
+
+/// Clients and server as they were at the start.
+fn empty<'a>(clients: impl Iterator<Item = &'a mut dyn ConnectionLike>) {
+    for client in clients {
+        redis::cmd("RESET").exec(client).unwrap();
+        redis::cmd("FLUSHALL").exec(client).unwrap();
+        redis::cmd("SCRIPT").arg(&["FLUSH", "ASYNC"]).exec(client).unwrap();
+    }
+}
+
 /// Takes a step on one side.
-fn run(con: &mut impl ConnectionLike, step: &Step) -> Outcome {
+fn run(con: &mut dyn ConnectionLike, step: &Step) -> Outcome {
     match step {
         Step::Command { args, .. } => con.req_packed_command(&redis::pack_command(args)),
         Step::Pipeline { atomic, commands, .. } => {
@@ -164,7 +197,7 @@ fn command(args: &[Vec<u8>]) -> redis::Cmd {
 }
 
 /// SCANs to the end; gives the keys, each once.
-fn walk(con: &mut impl ConnectionLike, options: &[Vec<u8>]) -> Outcome {
+fn walk(con: &mut dyn ConnectionLike, options: &[Vec<u8>]) -> Outcome {
     let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
     for _ in 0..1000 {
         let reply: Value = redis::cmd("SCAN").arg(&cursor).arg(options).query(con)?;
@@ -198,9 +231,19 @@ fn config(cases: u32) -> Config {
 #[test]
 fn generated_sequences_get_the_same_replies_from_both() {
     let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
-    let pair = std::cell::RefCell::new(Pair::new(&server, generate::CLIENTS));
+    follow_generated_sequences(Pair::new(&server, generate::CLIENTS), 800);
+}
+
+#[test]
+fn generated_sequences_get_the_same_replies_from_both_over_sockets() {
+    let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
+    follow_generated_sequences(Pair::over_sockets(&server, generate::CLIENTS), 300);
+}
+
+fn follow_generated_sequences(pair: Pair, cases: u32) {
+    let pair = std::cell::RefCell::new(pair);
     let steps = prop::collection::vec(generate::step(), 1..60);
-    TestRunner::new(config(800))
+    TestRunner::new(config(cases))
         .run(&steps, |steps| {
             let mut pair = pair.borrow_mut();
             pair.reset();
@@ -234,10 +277,11 @@ fn patterns_select_the_same_keys_on_both() {
 #[test]
 fn the_nasty_rules_are_the_same_on_both() {
     let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
-    let mut pair = Pair::new(&server, 3);
-    for lines in table::SCRIPTS {
-        pair.reset();
-        pair.script(lines);
+    for mut pair in [Pair::new(&server, 3), Pair::over_sockets(&server, 3)] {
+        for lines in table::SCRIPTS {
+            pair.reset();
+            pair.script(lines);
+        }
     }
 }
 
@@ -269,7 +313,7 @@ fn errors_reach_the_caller_the_same_way_on_both() {
             Err(e) => format!("{:?} {:?} {:?} {e}", e.kind(), e.code(), e.detail()),
         };
         let real = shown(command(&args).query(&mut pair.real[0]));
-        let ours = shown(command(&args).query(&mut pair.ours[0]));
+        let ours = shown(command(&args).query(&mut *pair.ours[0]));
         assert_eq!(ours, real, "{line}");
     }
 }
@@ -280,7 +324,7 @@ fn a_closed_connection_fails_the_same_way_on_both() {
     let mut pair = Pair::new(&server, 1);
     pair.script(&["MULTI", "QUIT a b"]);
     let real = redis::cmd("PING").query::<String>(&mut pair.real[0]).unwrap_err();
-    let ours = redis::cmd("PING").query::<String>(&mut pair.ours[0]).unwrap_err();
+    let ours = redis::cmd("PING").query::<String>(&mut *pair.ours[0]).unwrap_err();
     assert_eq!((ours.kind(), ours.is_connection_dropped()), (ErrorKind::Io, true));
     assert_eq!((real.kind(), real.is_connection_dropped()), (ErrorKind::Io, true));
     // When the real one notices that it is closed is a matter of luck.
@@ -305,8 +349,15 @@ fn a_database_that_does_not_exist_is_refused_the_same_way_on_both() {
 #[test]
 fn scripts_do_the_same_on_both() {
     let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
-    let mut pair = Pair::new(&server, 1);
+    let mut pairs = [Pair::new(&server, 1), Pair::over_sockets(&server, 1)];
     let mut differences = Vec::new();
+    for pair in &mut pairs {
+        compare_scripts(pair, &mut differences);
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+fn compare_scripts(pair: &mut Pair, differences: &mut Vec<String>) {
     for (body, protocol) in scripts::BODIES.iter().flat_map(|body| [(body, "2"), (body, "3")]) {
         pair.reset();
         pair.script(&["SET s v", "SET n 5", "SET big 100 EX 9000", "HSET h f v"]);
@@ -318,5 +369,4 @@ fn scripts_do_the_same_on_both() {
         }
         pair.script(&["HELLO 2", "GET s", "GET n", "GET x", "HGETALL h", "DBSIZE"]);
     }
-    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }

@@ -21,6 +21,7 @@ mod recovery;
 mod redis_server;
 mod replay;
 mod seed;
+mod serve;
 mod session;
 mod signals;
 mod status;

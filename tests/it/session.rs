@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// What the shell prints when it waits for a command.
 const PROMPT: &str = "$ ";
 
-/// A shell in a terminal of 80 columns.
+/// A shell in a terminal of 120 columns.
 struct Terminal {
     socket: String,
     prompts: usize,
@@ -41,7 +41,7 @@ impl Terminal {
             program.display(),
             redis.url()
         );
-        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "50", &shell]);
+        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "50", &shell]);
         terminal.wait_for_prompt();
         Some(terminal)
     }

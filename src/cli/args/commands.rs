@@ -12,6 +12,7 @@ use super::record::{self, RecordArgs};
 use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
+use super::serve::{self, ServeArgs};
 use super::timeline::{self, Picture, TimelineArgs};
 use super::top::Group;
 use crate::scenario::Scenario;
@@ -73,6 +74,8 @@ pub enum Request {
     Repair(RepairArgs),
     /// `status`: who holds what.
     Status(StatusArgs),
+    /// `serve`: the embedded server for other programs.
+    Serve(ServeArgs),
 }
 
 /// What `check` was asked for.
@@ -182,6 +185,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         "clear_locks" => Request::ClearLocks(recover::clear_args(given)?),
         "repair" => Request::Repair(recover::repair_args(given)),
         "status" => Request::Status(operate::status_args(given)),
+        "serve" => Request::Serve(serve::serve_args(given)),
         _ => return None,
     })
 }
@@ -205,6 +209,7 @@ pub(super) fn all(scenarios: &[Scenario]) -> Vec<(Group, Command)> {
         (Group::Look, timeline::command()),
         (Group::Setup, completions()),
         (Group::Setup, man()),
+        (Group::Setup, serve::command()),
     ]
 }
 

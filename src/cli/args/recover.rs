@@ -130,8 +130,8 @@ pub(super) fn clear_locks() -> Command {
         .after_help(
             "Locks whose owners live, or of which that can't be told (another host, no owner in \
              the payload), stay without --force. Each is removed only if it is still the one that \
-             was found. --format json has the payloads, and the commands that put them back. Run it where the application runs: from a \
-             container of the same name but other process numbers, a living owner looks dead.\n\n\
+             was found. --format json has what puts them back. Run it where the application \
+             runs: elsewhere a living owner may look dead.\n\n\
              Examples:\n  nodb-trigger clear_locks my-run --dry-run\n  \
              nodb-trigger clear_locks my-run --scope _pups/omni\n\n\
              Exit status: 0 all dead ones are gone, whatever else was left,\n             \

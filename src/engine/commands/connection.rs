@@ -8,7 +8,12 @@ use crate::engine::error::{Error, quoted};
 use crate::engine::keyspace::DbIndex;
 use crate::engine::session::Call;
 
-pub(super) fn ping(_: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+pub(super) fn ping(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    if call.session.listening && !call.session.resp3 && args.len() < 2 {
+        // What comes to a listener of the old protocol is a list.
+        let text = args.first().copied().unwrap_or_default();
+        return Ok(Value::Array(vec![bulk(b"pong"), bulk(text)]));
+    }
     match args {
         [] => Ok(Value::SimpleString("PONG".into())),
         [text] => Ok(bulk(text)),
@@ -28,6 +33,7 @@ pub(super) fn quit(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
 
 pub(super) fn reset(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
     call.unwatch();
+    call.stop_listening();
     let session = &mut *call.session;
     session.queue = None;
     session.db = DbIndex::FIRST;
@@ -80,6 +86,7 @@ pub(super) fn hello(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         };
     }
     call.session.resp3 = resp3;
+    call.pubsub.set_protocol(call.session.id, resp3);
     Ok(greeting(call))
 }
 

@@ -2,6 +2,7 @@
 
 use redis::Value;
 
+use super::keys::{ScanOptions, read_cursor, selects};
 use super::{Reply, bulk, count, flag, integer};
 use crate::engine::error::Error;
 use crate::engine::keyspace::{Data, Hash, View};
@@ -121,6 +122,22 @@ pub(super) fn hgetall(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         .map(|(field, value)| (bulk(field), bulk(value)))
         .collect();
     Ok(super::map(call, pairs))
+}
+
+/// All at once, as Redis does it with a hash of up to 128 short fields; so the next cursor is always 0.
+pub(super) fn hscan(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, cursor, options @ ..] = args else { return Err(Error::Arity("hscan")) };
+    read_cursor(cursor).ok_or(Error::InvalidCursor)?;
+    let mut db = call.db();
+    let mut found = Vec::new();
+    if let Some(fields) = read(&mut db, key)? {
+        let pattern = ScanOptions::read(options, false)?.pattern;
+        let wanted = |name: &[u8]| pattern.is_none_or(|pattern| selects(pattern, name));
+        for (name, value) in fields.iter().filter(|(name, _)| wanted(name)) {
+            found.extend([bulk(name), bulk(value)]);
+        }
+    }
+    Ok(Value::Array(vec![bulk(b"0"), Value::Array(found)]))
 }
 
 pub(super) fn hkeys(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {

@@ -30,14 +30,14 @@ pub(super) fn keys(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 }
 
 /// A lone star selects all keys, though as a pattern it would not match the empty one.
-fn selects(pattern: &[u8], key: &[u8]) -> bool {
+pub(super) fn selects(pattern: &[u8], key: &[u8]) -> bool {
     pattern == b"*" || glob::matches(pattern, key)
 }
 
 pub(super) fn scan(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [cursor, options @ ..] = args else { return Err(Error::Arity("scan")) };
     let cursor = read_cursor(cursor).ok_or(Error::InvalidCursor)?;
-    let options = ScanOptions::read(options)?;
+    let options = ScanOptions::read(options, true)?;
 
     let mut db = call.db();
     let (next, mut keys) = db.walk(cursor, options.count);
@@ -51,14 +51,16 @@ pub(super) fn scan(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     Ok(Value::Array(vec![bulk(next.to_string().as_bytes()), Value::Array(keys)]))
 }
 
-struct ScanOptions<'a> {
+/// What SCAN and its relatives are asked for.
+pub(super) struct ScanOptions<'a> {
     count: usize,
-    pattern: Option<&'a [u8]>,
+    pub(super) pattern: Option<&'a [u8]>,
     kind: Option<&'a [u8]>,
 }
 
 impl<'a> ScanOptions<'a> {
-    fn read(mut args: &[&'a [u8]]) -> Result<Self, Error> {
+    /// Only `keys` are of a type.
+    pub(super) fn read(mut args: &[&'a [u8]], keys: bool) -> Result<Self, Error> {
         let mut options = Self { count: 10, pattern: None, kind: None };
         while !args.is_empty() {
             let [name, value, rest @ ..] = args else { return Err(Error::Syntax) };
@@ -70,7 +72,7 @@ impl<'a> ScanOptions<'a> {
                 options.count = usize::try_from(count).unwrap_or(usize::MAX);
             } else if is(name, "match") {
                 options.pattern = Some(value);
-            } else if is(name, "type") {
+            } else if keys && is(name, "type") {
                 options.kind = Some(value);
             } else {
                 return Err(Error::Syntax);
@@ -83,7 +85,7 @@ impl<'a> ScanOptions<'a> {
 
 /// Redis reads a cursor with C's `strtoul`: an empty one is 0, a sign is allowed, and a negative one
 /// counts from the top.
-fn read_cursor(text: &[u8]) -> Option<u64> {
+pub(super) fn read_cursor(text: &[u8]) -> Option<u64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),

@@ -8,6 +8,7 @@ mod connection;
 mod expiry;
 mod hashes;
 mod keys;
+mod pubsub;
 mod scripts;
 mod server;
 mod strings;
@@ -27,15 +28,17 @@ type Run = fn(&mut Call<'_>, &[&[u8]]) -> Reply;
 /// One command, or one subcommand of a command.
 pub(super) struct Command {
     /// As error messages have it: `get`, `client|id`.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// The number of words, name included; if negative, the least number.
     arity: isize,
     /// Whether it runs at once even between MULTI and EXEC.
     pub(super) immediate: bool,
     /// Whether a script may call it.
     pub(super) scriptable: bool,
-    /// Whether it may change keys, so that a read-only script must not call it.
+    /// Whether it may change keys, or tell others something: a read-only script must not call it.
     pub(super) writes: bool,
+    /// Whether a client of the old protocol may use it while it listens to something.
+    pub(super) to_listeners: bool,
     pub(super) run: Run,
     subcommands: &'static [Command],
     /// See [`sort_key`].
@@ -46,8 +49,9 @@ pub(super) struct Command {
 
 const fn command(name: &'static str, arity: isize, run: Run) -> Command {
     let (key, len) = sort_key(name.as_bytes());
-    let (immediate, scriptable, writes) = (false, true, false);
-    Command { name, arity, immediate, scriptable, writes, run, subcommands: &[], key, len }
+    let (immediate, scriptable, writes, to_listeners) = (false, true, false, false);
+    let subcommands = &[];
+    Command { name, arity, immediate, scriptable, writes, to_listeners, run, subcommands, key, len }
 }
 
 const fn write(name: &'static str, arity: isize, run: Run) -> Command {
@@ -61,6 +65,10 @@ const fn private(name: &'static str, arity: isize, run: Run) -> Command {
 
 const fn immediate(name: &'static str, arity: isize, run: Run) -> Command {
     Command { immediate: true, ..private(name, arity, run) }
+}
+
+const fn to_listeners(command: Command) -> Command {
+    Command { to_listeners: true, ..command }
 }
 
 const fn container(
@@ -95,6 +103,7 @@ static COMMANDS: &[Command] = &[
     write("flushall", -1, server::flushall),
     write("flushdb", -1, server::flushdb),
     command("get", 2, strings::get),
+    command("getrange", 4, strings::getrange),
     write("getset", 3, strings::getset),
     write("hdel", -3, hashes::hdel),
     private("hello", -1, connection::hello),
@@ -106,6 +115,7 @@ static COMMANDS: &[Command] = &[
     command("hlen", 2, hashes::hlen),
     command("hmget", -3, hashes::hmget),
     write("hmset", -4, hashes::hmset),
+    command("hscan", -3, hashes::hscan),
     write("hset", -4, hashes::hset),
     write("hsetnx", 4, hashes::hsetnx),
     command("hvals", 2, hashes::hvals),
@@ -113,27 +123,40 @@ static COMMANDS: &[Command] = &[
     write("incrby", 3, strings::incrby),
     command("info", -1, server::info),
     command("keys", 2, keys::keys),
+    command("mget", -2, strings::mget),
+    write("mset", -3, strings::mset),
+    write("msetnx", -3, strings::msetnx),
     immediate("multi", 1, transactions::multi),
     write("persist", 2, expiry::persist),
     write("pexpire", -3, expiry::pexpire),
     write("pexpireat", -3, expiry::pexpireat),
     command("pexpiretime", 2, expiry::pexpiretime),
-    command("ping", -1, connection::ping),
+    to_listeners(command("ping", -1, connection::ping)),
     write("psetex", 4, strings::psetex),
+    to_listeners(private("psubscribe", -2, pubsub::psubscribe)),
     command("pttl", 2, expiry::pttl),
-    immediate("quit", -1, connection::quit),
-    immediate("reset", 1, connection::reset),
+    write("publish", 3, pubsub::publish),
+    to_listeners(private("punsubscribe", -1, pubsub::punsubscribe)),
+    to_listeners(immediate("quit", -1, connection::quit)),
+    to_listeners(immediate("reset", 1, connection::reset)),
     command("scan", -2, keys::scan),
     container("script", -2, scripts::script, SCRIPT),
     command("select", 2, connection::select),
     write("set", -3, strings::set),
     write("setex", 4, strings::setex),
     write("setnx", 3, strings::setnx),
+    write("spublish", 3, pubsub::spublish),
+    to_listeners(private("ssubscribe", -2, pubsub::ssubscribe)),
+    command("strlen", 2, strings::strlen),
+    to_listeners(private("subscribe", -2, pubsub::subscribe)),
+    to_listeners(private("sunsubscribe", -1, pubsub::sunsubscribe)),
     command("time", 1, server::time),
     command("ttl", 2, expiry::ttl),
     command("type", 2, keys::kind),
     write("unlink", -2, keys::del),
+    to_listeners(private("unsubscribe", -1, pubsub::unsubscribe)),
     private("unwatch", 1, transactions::unwatch),
+    private("wait", 3, server::wait),
     immediate("watch", -2, transactions::watch),
 ];
 

@@ -1,10 +1,10 @@
-//! What concerns the whole server: INFO, TIME, COMMAND, DBSIZE, FLUSHDB, FLUSHALL.
+//! What concerns the whole server: INFO, TIME, COMMAND, DBSIZE, FLUSHDB, FLUSHALL, WAIT.
 
 use std::fmt::Write;
 
 use redis::{Value, VerbatimFormat};
 
-use super::{COMMANDS, Reply, bulk, count, is};
+use super::{COMMANDS, Reply, bulk, count, integer, is};
 use crate::engine::VERSION;
 use crate::engine::error::Error;
 use crate::engine::session::Call;
@@ -38,6 +38,17 @@ fn check_flush(args: &[&[u8]]) -> Result<(), Error> {
 pub(super) fn time(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
     let parts = [call.now.as_secs(), call.now.subsec_micros().into()];
     Ok(Value::Array(parts.iter().map(|part| bulk(part.to_string().as_bytes())).collect()))
+}
+
+/// There are no replicas, and it is of no use to wait for some: the answer that would come when the
+/// time is up comes at once.
+pub(super) fn wait(_: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [replicas, timeout] = args else { return Err(Error::Arity("wait")) };
+    integer(replicas)?;
+    if integer(timeout).map_err(|_| Error::TimeoutNotAnInteger)? < 0 {
+        return Err(Error::NegativeTimeout);
+    }
+    Ok(count(0))
 }
 
 /// Clients ask for the list of commands only to help people who type.

@@ -3,7 +3,7 @@
 use redis::Value;
 
 use super::expiry::{Unit, deadline};
-use super::{Reply, bulk, flag, integer, is};
+use super::{Reply, bulk, count, flag, integer, is};
 use crate::engine::error::Error;
 use crate::engine::keyspace::Data;
 use crate::engine::session::Call;
@@ -14,6 +14,63 @@ pub(super) fn get(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         Some(entry) => Ok(bulk(entry.data.as_string()?)),
         None => Ok(Value::Nil),
     }
+}
+
+pub(super) fn strlen(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key] = args else { return Err(Error::Arity("strlen")) };
+    match call.db().get(key) {
+        Some(entry) => Ok(count(entry.data.as_string()?.len())),
+        None => Ok(count(0)),
+    }
+}
+
+pub(super) fn getrange(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, start, end] = args else { return Err(Error::Arity("getrange")) };
+    let (start, end) = (integer(start)?, integer(end)?);
+    let mut db = call.db();
+    let Some(entry) = db.get(key) else { return Ok(bulk(b"")) };
+    let text = entry.data.as_string()?;
+    // Both from the end and the wrong way round: they would meet at the first byte below.
+    if start < 0 && end < 0 && start > end {
+        return Ok(bulk(b""));
+    }
+    let len = i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let place = |at: i64| if at < 0 { at.saturating_add(len).max(0) } else { at };
+    let start = usize::try_from(place(start)).unwrap_or(usize::MAX);
+    let end = usize::try_from(place(end).saturating_add(1).min(len)).unwrap_or(usize::MAX);
+    Ok(bulk(text.get(start..end).unwrap_or_default()))
+}
+
+pub(super) fn mget(call: &mut Call<'_>, keys: &[&[u8]]) -> Reply {
+    let mut db = call.db();
+    let value = |key: &&[u8]| match db.get(key).map(|entry| entry.data.as_string()) {
+        Some(Ok(text)) => bulk(text),
+        // What is no string is as good as nothing.
+        Some(Err(_)) | None => Value::Nil,
+    };
+    Ok(Value::Array(keys.iter().map(value).collect()))
+}
+
+pub(super) fn mset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let (pairs, []) = args.as_chunks::<2>() else { return Err(Error::Arity("mset")) };
+    let mut db = call.db();
+    for [key, value] in pairs {
+        db.set(key, Data::String(value.to_vec()), None);
+    }
+    Ok(Value::Okay)
+}
+
+/// All or none.
+pub(super) fn msetnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let (pairs, []) = args.as_chunks::<2>() else { return Err(Error::Arity("msetnx")) };
+    let mut db = call.db();
+    if pairs.iter().any(|[key, _]| db.get(key).is_some()) {
+        return Ok(flag(false));
+    }
+    for [key, value] in pairs {
+        db.set(key, Data::String(value.to_vec()), None);
+    }
+    Ok(flag(true))
 }
 
 /// The options of SET.

@@ -27,10 +27,14 @@ pub(super) fn exec(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
     let mut replies = Vec::new();
     let mut rest = queue.requests.as_slice();
     let mut request = Request::new();
+    call.session.in_exec = true;
     while let Ok(behind) = request.read(rest) {
-        replies.push(call.run_queued(request.argv()));
+        let reply = call.run_queued(request.argv());
+        replies.append(&mut call.session.answered);
+        replies.push(reply);
         rest = behind;
     }
+    call.session.in_exec = false;
     Ok(Value::Array(replies))
 }
 

@@ -38,6 +38,8 @@ use super::error::{Error, quoted};
 use super::session::{Call, Session};
 use interpreter::{Function, Interpreter, Run};
 
+pub(super) use values::number;
+
 /// The SHA1 of a script's text, which is its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Sha([u8; 20]);
@@ -195,7 +197,8 @@ pub(super) fn run(
     let interpreter = call.scripts.interpreter.as_deref_mut().ok_or(Error::NoScript)?;
     // It can't be called from a script, so what would need scripts is not reached.
     let scripts = &mut Scripts::default();
-    let call = Call { keyspace: call.keyspace, scripts, session: &mut session, now };
+    let (keyspace, pubsub) = (&mut *call.keyspace, &mut *call.pubsub);
+    let call = Call { keyspace, scripts, pubsub, session: &mut session, now };
     interpreter.run(script.function, keys, argv, &mut Run::new(call, read_only, client_resp3, sha))
 }
 

@@ -110,7 +110,7 @@ unsafe fn answer(state: *mut lua_State, run: &mut Run<'_>) -> Result<redis::Valu
         Err(Error::Arity(_)) => {
             return refused("Wrong number of args calling Redis command from script");
         }
-        Err(_) => return refused(why_unknown(request.argv())),
+        Err(_) => return refused("Unknown Redis command called from script"),
     };
     if !command.scriptable {
         return refused("This Redis command is not allowed from script");
@@ -119,29 +119,6 @@ unsafe fn answer(state: *mut lua_State, run: &mut Run<'_>) -> Result<redis::Valu
         return refused("Write commands are not allowed from read-only scripts.");
     }
     (command.run)(&mut run.call, args).map_err(|error| error.to_string())
-}
-
-/// What Redis has against a command that this server does not have: there may be one of that name
-/// which no script may call.
-fn why_unknown(argv: &[&[u8]]) -> &'static str {
-    let least = [
-        ("subscribe", 2),
-        ("unsubscribe", 1),
-        ("psubscribe", 2),
-        ("punsubscribe", 1),
-        ("ssubscribe", 2),
-        ("sunsubscribe", 1),
-        ("monitor", 1),
-        ("wait", 3),
-    ];
-    let name = argv.first().copied().unwrap_or_default();
-    match least.iter().find(|(other, _)| name.eq_ignore_ascii_case(other.as_bytes())) {
-        Some((_, least)) if argv.len() < *least => {
-            "Wrong number of args calling Redis command from script"
-        }
-        Some(_) => "This Redis command is not allowed from script",
-        None => "Unknown Redis command called from script",
-    }
 }
 
 /// Raises an error as Redis' own functions do: a table, so that no place is put before the text.

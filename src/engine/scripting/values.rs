@@ -293,7 +293,7 @@ pub(super) unsafe fn push_table(state: *mut lua_State, name: &CStr, text: &[u8])
 }
 
 /// A number as C's `%.{digits}g` prints it.
-pub(super) fn number(number: f64, digits: usize) -> String {
+pub(in crate::engine) fn number(number: f64, digits: usize) -> String {
     if number.is_nan() {
         return if number.is_sign_negative() { "-nan" } else { "nan" }.to_owned();
     }

@@ -26,12 +26,14 @@ impl Timeline {
             begin: moments(history).min_by_key(|at| when(*at)).unwrap_or_default(),
             end: moments(history).max_by_key(|at| when(*at)).unwrap_or_default(),
         };
-        let mut lanes = locks::lanes(&source);
+        let (mut lanes, lane_of_lock) = locks::lanes(&source, checked);
         let locks = lanes.len();
         let (actors, lane_of) = many::gathered(&source, checked, actors::lives(&source));
         lanes.extend(actors);
-        let findings = remarks::remarks(&source, checked, &lanes, |actor| {
-            lane_of.get(actor).map(|lane| locks + lane)
+        let findings = remarks::remarks(&source, checked, |finding| {
+            let lock = lane_of_lock.get(finding.lock).copied();
+            let actors = finding.actors.iter().filter_map(|actor| lane_of.get(*actor));
+            lock.into_iter().chain(actors.map(|lane| locks + lane)).collect()
         });
         for lane in &mut lanes {
             lane.bars.sort_by_key(|bar| (when(bar.begin), when(bar.end)));

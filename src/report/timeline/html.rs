@@ -3,7 +3,7 @@
 
 use super::layout::legend::{FIELD, meaning, signs};
 use super::layout::rows::{gravity, letter, said};
-use super::layout::ticks::in_short;
+use super::layout::ticks::{in_short, origin};
 use super::layout::{LISTED, Layout, NORMAL, summary};
 use super::svg::{self, STYLE, class, form, name, picture, xml};
 use super::{Bar, BarKind, Lane, LaneKind, MarkKind, Timeline};
@@ -15,7 +15,7 @@ const SCRIPT: &str = include_str!("timeline.js");
 
 /// What the page's policy knows its script by. It must change with the script, otherwise no browser
 /// runs it: `openssl dgst -sha256 -binary src/report/timeline/timeline.js | base64`.
-const SCRIPT_HASH: &str = "sha256-SK/0WuSWc4Yogt2Z2Nje9IjBoi6LM1hhiQIQBexBUSM=";
+const SCRIPT_HASH: &str = "sha256-8VJfor1FlbUw6QZMk/GobB+m390xSJx+V1xxNspCotA=";
 
 /// How wide the picture is drawn for readers without scripts.
 const WIDTH: f64 = 1200.0;
@@ -130,7 +130,7 @@ fn model(timeline: &Timeline, layout: &Layout) -> Value {
         .map(|it| {
             json!({
                 "kind": it.kind, "from": part(it.from), "to": part(it.to),
-                "begin": it.begin, "end": it.end, "said": in_short(it),
+                "begin": it.begin, "end": it.end, "said": in_short(it), "origin": origin(it, 0),
             })
         })
         .collect();
@@ -164,7 +164,8 @@ fn lane(timeline: &Timeline, layout: &Layout, position: usize) -> Option<Value> 
         .enumerate()
         .map(|(line, (full, shown))| {
             let kind = if line == 0 && lane.kind != LaneKind::Flag { "name" } else { "quiet" };
-            json!([full, shown.y, if shown.size == NORMAL { 13 } else { 11 }, kind])
+            let size = if shown.size == NORMAL { 13 } else { 11 };
+            json!([full, shown.y, size, kind, row.alike])
         })
         .collect();
     let bars: Vec<Value> = lane

@@ -53,7 +53,7 @@ pub struct Lane {
 }
 
 /// Whose line it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneKind {
     /// A lock: who owned it.

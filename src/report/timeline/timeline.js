@@ -145,10 +145,13 @@
       if (end <= x || !step) continue;
       const first = segment.begin + (x - place(segment.from)) / pixels;
       const last = Math.min(segment.end, segment.begin + (end - place(segment.from)) / pixels);
-      for (let at = Math.ceil(first / step) * step; at <= last; at += step) {
+      // Far from the beginning, round times are counted from where the part begins.
+      const origin = segment.origin && segment.begin / 1000 > step ? segment.begin : 0;
+      for (let at = origin + Math.ceil((first - origin) / step) * step; at <= last; at += step) {
         const tick = place(segment.from) + (at - segment.begin) * pixels;
         layer.append(make("path", { class: "grid", d: `M${tick.toFixed(1)} ${top}V${bottom + 4}` }));
-        if (!beside.has(at)) say(round(at), tick);
+        if (beside.has(at)) continue;
+        say(!origin ? round(at) : at === origin ? segment.origin : "+" + round(at - origin), tick);
       }
     }
     layer.append(make("path", { class: "base", d: `M${view.left} ${bottom}H${right()}` }));
@@ -157,7 +160,11 @@
 
   function drawLane(lane, index) {
     const room = view.left - MARGIN - 12;
-    lane.names.forEach(([text, y, size, kind]) => write(layer, fit(text, size, room, true), MARGIN, y, size, kind));
+    for (const [text, y, size, kind, alike] of lane.names) {
+      const isWhole = !alike || measure(text, size) <= room;
+      const name = isWhole ? fit(text, size, room, true) : fit("…" + [...text].slice(alike).join(""), size, room);
+      write(layer, name, MARGIN, y, size, kind);
+    }
     let last = -1;
     lane.bars.forEach((bar, number) => {
       const begin = place(bar.from);

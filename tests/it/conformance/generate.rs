@@ -113,6 +113,11 @@ fn number() -> Arg {
     word("1 -1 0 7 9223372036854775807 -9223372036854775808 9223372036854775808 x '' 1.5 01")
 }
 
+/// Places in a string, from either end.
+fn place() -> Arg {
+    prop_oneof![4 => word("0 1 2 5 100 -1 -2 -100"), 1 => number()].boxed()
+}
+
 /// Amounts of time that no test lives to see the end of, all different so that comparing two never
 /// depends on the millisecond; and some that are wrong or over.
 fn amount() -> Arg {
@@ -175,6 +180,15 @@ fn scan_option() -> Args {
     .boxed()
 }
 
+fn hscan_option() -> Args {
+    prop_oneof![
+        2 => word("f* * ? locked:*").prop_map(|pattern| vec![b"MATCH".to_vec(), pattern]),
+        2 => word("1 10 0 x").prop_map(|count| vec![b"count".to_vec(), count]),
+        1 => one(word("TYPE COUNT foo")),
+    ]
+    .boxed()
+}
+
 fn strings() -> Args {
     let names = select(vec!["GET", "INCR", "DECR"]);
     prop_oneof![
@@ -184,6 +198,10 @@ fn strings() -> Args {
         1 => each("GETSET", vec![key(), value()]),
         1 => each("SETEX", vec![key(), amount(), value()]),
         1 => each("PSETEX", vec![key(), amount(), value()]),
+        1 => each("STRLEN", vec![key()]),
+        1 => each("GETRANGE", vec![key(), place(), place()]),
+        1 => repeat("MGET", vec![], vec![key()]),
+        1 => select(vec!["MSET", "MSETNX"]).prop_flat_map(|name| repeat(name, vec![], vec![key(), value()])),
         1 => select(vec!["INCRBY", "DECRBY"]).prop_flat_map(|name| each(name, vec![key(), number()])),
     ]
     .boxed()
@@ -215,6 +233,7 @@ fn hashes() -> Args {
         1 => each("HINCRBY", vec![key(), field(), number()]),
         2 => select(vec!["HDEL", "HMGET"]).prop_flat_map(|name| repeat(name, vec![key()], vec![field()])),
         2 => select(vec!["HGET", "HEXISTS"]).prop_flat_map(|name| each(name, vec![key(), field()])),
+        1 => optional("HSCAN", vec![key(), word("0 0 0 7 x")], hscan_option()),
         2 => select(vec!["HGETALL", "HLEN", "HKEYS", "HVALS"]).prop_flat_map(|name| each(name, vec![key()])),
     ]
     .boxed()
@@ -240,6 +259,9 @@ fn the_rest() -> Args {
             .prop_flat_map(|name| each(name, vec![word("sync ASYNC nope")])),
         1 => repeat("NOPE", vec![], vec![word("a b\\r\\nc x\\0y '' abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz")]),
         1 => each("RESET", vec![]),
+        1 => select(vec!["PUBLISH", "SPUBLISH"]).prop_flat_map(|name| each(name, vec![key(), value()])),
+        // One with replicas to wait for would take its time on the real one.
+        1 => each("WAIT", vec![word("0 -1 x"), word("0 1 -1 x")]),
     ]
     .boxed()
 }
@@ -250,7 +272,8 @@ fn called() -> Args {
         4 => spoiled(plain()),
         1 => spoiled(transactions()),
         1 => each("EVAL", vec![word("return"), word("0")]),
-        1 => each("SUBSCRIBE", vec![word("a")]),
+        1 => select(vec!["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE"])
+            .prop_flat_map(|name| repeat(name, vec![], vec![word("a b")])),
     ];
     let name = select(vec!["EVAL", "EVAL", "EVAL_RO"]);
     (name, select(CALLS.as_slice()), command)

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 const RUNS: usize = 10_000;
 const FILES: usize = 10;
-/// A hundred thousand locks take about half a second where nothing else runs; tests run many at a time, not
-/// optimised.
+/// It takes about a second where nothing else runs; tests run many at a time, and not optimised.
 const SOON: Duration = Duration::from_secs(40);
 
 /// So many locks; every hundredth has no flag.

@@ -6,6 +6,7 @@ use crate::redis_server::{RedisServer, redis_or_skip};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -107,7 +108,9 @@ impl Terminal {
             let is_required =
                 std::env::var_os("NODB_REQUIRE_REDIS").is_some_and(|word| word == "1");
             assert!(!is_required, "no tmux on the PATH");
-            eprintln!("left out: {name} (no tmux on the PATH)");
+            // The handle, not the macro: see `redis_server::available`.
+            let line = format!("\nleft out: status::watch, {name} (no tmux on the PATH)\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
             return None;
         }
         terminal.tmux(&words);

@@ -2,33 +2,79 @@
 
 use super::words::{at, span};
 use super::{Source, effects, mark};
-use crate::check::{How, Reign};
+use crate::check::{Checked, How, Reign};
 use crate::clock::in_words;
 use crate::history::{Change, EventKind, Moment};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Each lock's lane, and its flag's, if it was ever seen to be set.
-pub(super) fn lanes(source: &Source<'_>) -> Vec<Lane> {
-    let mut lanes = Vec::new();
-    for lock in 0..source.history.head.locks.len() {
-        let name = source.words.lock(lock);
-        let mut reigns: Vec<&Reign> =
-            source.possessions.reigns.iter().filter(|reign| reign.lock == lock).collect();
-        reigns.sort_by_key(|reign| when(reign.from));
-        let mut marks = others_doing(source, lock);
-        let mut bars = Vec::new();
-        for (position, reign) in reigns.iter().enumerate() {
-            let next = reigns.get(position + 1).map(|next| next.from);
-            bars.push(bar(source, reign, next));
-            marks.extend(mark_of_end(source, reign));
-        }
-        lanes.push(Lane { kind: LaneKind::Lock, name: name.clone(), stands_for: 1, bars, marks });
-        let bars = flag(source, lock);
-        if !bars.is_empty() {
-            lanes.push(Lane { kind: LaneKind::Flag, name, stands_for: 1, bars, marks: Vec::new() });
+/// How many locks have lanes; where there are more, those with findings and those taken most often.
+const DRAWN: usize = 12;
+
+/// Each lock's lane, and its flag's, if it was ever seen to be set; and for each lock the position
+/// of its lane. Locks that are too many have one lane together, which says so.
+pub(super) fn lanes(source: &Source<'_>, checked: &Checked) -> (Vec<Lane>, Vec<usize>) {
+    let number = source.history.head.locks.len();
+    let mut reigns: Vec<Vec<&Reign>> = vec![Vec::new(); number];
+    for reign in &source.possessions.reigns {
+        if let Some(reigns) = reigns.get_mut(reign.lock) {
+            reigns.push(reign);
         }
     }
+    let drawn = drawn(&reigns, checked);
+    let mut lanes = Vec::new();
+    let mut lane_of = vec![0; number];
+    for (lock, mut reigns) in reigns.into_iter().enumerate() {
+        if !drawn.contains(&lock) {
+            continue;
+        }
+        if let Some(lane_of) = lane_of.get_mut(lock) {
+            *lane_of = lanes.len();
+        }
+        reigns.sort_by_key(|reign| when(reign.from));
+        lanes.extend(of_lock(source, lock, &reigns));
+    }
+    let left_out = number - drawn.len();
+    if left_out > 0 {
+        for (lock, lane_of) in lane_of.iter_mut().enumerate() {
+            if !drawn.contains(&lock) {
+                *lane_of = lanes.len();
+            }
+        }
+        let name = format!("{left_out} more locks: not drawn");
+        let (bars, marks) = (Vec::new(), Vec::new());
+        lanes.push(Lane { kind: LaneKind::Lock, name, stands_for: left_out, bars, marks });
+    }
+    (lanes, lane_of)
+}
+
+fn drawn(reigns: &[Vec<&Reign>], checked: &Checked) -> BTreeSet<usize> {
+    let mut often: Vec<usize> = (0..reigns.len()).collect();
+    often.sort_by_key(|lock| std::cmp::Reverse(reigns.get(*lock).map_or(0, Vec::len)));
+    let mut drawn = BTreeSet::new();
+    for lock in checked.findings.iter().map(|finding| finding.lock).chain(often) {
+        if drawn.len() < DRAWN && lock < reigns.len() {
+            drawn.insert(lock);
+        }
+    }
+    drawn
+}
+
+fn of_lock(source: &Source<'_>, lock: usize, reigns: &[&Reign]) -> Vec<Lane> {
+    let name = source.words.lock(lock);
+    let mut marks = others_doing(source, lock);
+    let mut bars = Vec::new();
+    for (position, reign) in reigns.iter().enumerate() {
+        let next = reigns.get(position + 1).map(|next| next.from);
+        bars.push(bar(source, reign, next));
+        marks.extend(mark_of_end(source, reign));
+    }
+    let lane = Lane { kind: LaneKind::Lock, name: name.clone(), stands_for: 1, bars, marks };
+    let bars = flag(source, lock);
+    let flag = Lane { kind: LaneKind::Flag, name, stands_for: 1, bars, marks: Vec::new() };
+    let mut lanes = vec![lane];
+    lanes.extend(Some(flag).filter(|flag| !flag.bars.is_empty()));
     lanes
 }
 

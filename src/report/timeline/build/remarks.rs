@@ -3,21 +3,17 @@
 use super::{Source, effects};
 use crate::check::{Checked, Finding, Property};
 use crate::history::{Change, Event, EventKind, Moment};
-use crate::report::timeline::{Lane, LaneKind, Remark, when};
+use crate::report::timeline::{Remark, when};
 
 /// The findings with numbers, and the lanes that they are about.
 pub(super) fn remarks(
     source: &Source<'_>,
     checked: &Checked,
-    lanes: &[Lane],
-    lane_of: impl Fn(usize) -> Option<usize>,
+    lanes_of: impl Fn(&Finding) -> Vec<usize>,
 ) -> Vec<Remark> {
-    let is_lock = |(_, lane): &(usize, &Lane)| lane.kind == LaneKind::Lock;
-    let locks: Vec<usize> =
-        lanes.iter().enumerate().filter(is_lock).map(|(position, _)| position).collect();
     let remark = |finding: &Finding| {
-        let mut about: Vec<usize> = locks.get(finding.lock).copied().into_iter().collect();
-        for lane in finding.actors.iter().filter_map(|actor| lane_of(*actor)) {
+        let mut about = Vec::new();
+        for lane in lanes_of(finding) {
             if !about.contains(&lane) {
                 about.push(lane);
             }

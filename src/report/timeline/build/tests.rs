@@ -143,6 +143,23 @@ fn a_history_that_contradicts_itself_is_drawn_without_owners() {
 }
 
 #[test]
+fn locks_that_are_too_many_are_counted_and_the_one_that_matters_is_drawn() {
+    let mut history = herd(2);
+    history.head.locks = (0..30).map(|lock| format!("lock {lock}")).collect();
+    for event in &mut history.events {
+        if let EventKind::Command(command) = &mut event.kind {
+            command.effects.iter_mut().for_each(|effect| effect.lock = 29);
+        }
+    }
+    let timeline = Timeline::new(&history, &check(&history));
+    keeps_promises(&timeline);
+    let locks: Vec<&Lane> = timeline.lanes.iter().filter(|it| it.kind == LaneKind::Lock).collect();
+    assert_eq!(locks.len(), 13);
+    assert!(locks.iter().any(|lane| lane.name == "lock 29" && lane.bars.len() == 1));
+    assert_eq!((&*locks[12].name, locks[12].stands_for), ("18 more locks: not drawn", 18));
+}
+
+#[test]
 fn an_empty_history_has_a_timeline() {
     let history = History::default();
     let timeline = Timeline::new(&history, &check(&history));

@@ -8,13 +8,16 @@ use super::super::{Timeline, when};
 use crate::history::Moment;
 use serde::Serialize;
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// A gap is cut short if it is so many times longer than all the rest.
 const DWARFS: u64 = 20;
 /// What is closer together than this, in pixels, can't be told apart.
 const CLOSE: f64 = 5.0;
+/// So many parts at most are drawn in order: more would tear the picture to pieces.
+const PARTS: usize = 6;
 /// How wide a step in order is at most, and at least: less would not help.
-const STEP: (f64, f64) = (14.0, 1.2);
+const STEP: (f64, f64) = (14.0, 2.0);
 
 /// The axis: moments on one side, parts of the plot's width on the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +66,11 @@ impl Axis {
                 _ => 0,
             })
             .collect();
-        let kinds = kinds(&gaps, width);
+        let found =
+            |point: &(u64, u64)| timeline.findings.iter().any(|remark| when(remark.at) == *point);
+        let found: Vec<bool> = points.iter().map(found).collect();
+        let mut kinds = kinds(&gaps, width);
+        keep_the_fullest(&mut kinds, &found);
         let widths = widths(&gaps, &kinds, width);
         let sum: f64 = widths.iter().sum();
         let mut places = vec![0.0];
@@ -154,6 +161,25 @@ fn kinds(gaps: &[u64], width: f64) -> Vec<SegmentKind> {
     kinds
 }
 
+/// Of many parts in order, leaves those with findings and then those with most points.
+fn keep_the_fullest(kinds: &mut [SegmentKind], found: &[bool]) {
+    let mut runs: Vec<(bool, Range<usize>)> = Vec::new();
+    for gap in (0..kinds.len()).filter(|gap| kinds.get(*gap) == Some(&SegmentKind::Order)) {
+        let is_found = found.get(gap..gap + 2).is_some_and(|ends| ends.contains(&true));
+        match runs.last_mut().filter(|(_, last)| last.end == gap) {
+            Some((has_found, last)) => (*has_found, last.end) = (*has_found || is_found, gap + 1),
+            None => runs.push((is_found, gap..gap + 1)),
+        }
+    }
+    if runs.len() <= PARTS {
+        return;
+    }
+    runs.sort_by_key(|(is_found, run)| std::cmp::Reverse((*is_found, run.len())));
+    for (_, run) in runs.into_iter().skip(PARTS) {
+        kinds.get_mut(run).unwrap_or_default().fill(SegmentKind::Scale);
+    }
+}
+
 /// The gaps that dwarf all the rest.
 fn cut(gaps: &[u64]) -> Vec<usize> {
     let mut longest: Vec<usize> = (0..gaps.len()).filter(|gap| gaps.get(*gap) > Some(&0)).collect();
@@ -196,7 +222,7 @@ fn close(gaps: &[u64], room: f64) -> Option<u64> {
 }
 
 fn step(number: usize, room: f64) -> f64 {
-    (room * 0.5 / number.max(1) as f64).min(STEP.0)
+    (room * 0.36 / number.max(1) as f64).min(STEP.0)
 }
 
 fn widths(gaps: &[u64], kinds: &[SegmentKind], width: f64) -> Vec<f64> {

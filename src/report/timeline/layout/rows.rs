@@ -5,6 +5,7 @@ use super::axis::Axis;
 use super::text::{fit, fit_ends, measure};
 use super::{BOLD, Label, MARGIN, NORMAL, SMALL};
 use crate::clock::in_words;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How far apart the middles of two marks are at least.
@@ -31,6 +32,8 @@ pub struct Row {
     pub mark_y: f64,
     /// Its name, and what else stands before it.
     pub names: Vec<Label>,
+    /// How much of its name is left out where that is too long, so that it differs from others.
+    pub alike: usize,
     /// Its bars.
     pub pieces: Vec<Piece>,
     /// Its marks.
@@ -104,7 +107,7 @@ pub fn rows(timeline: &Timeline, axis: &Axis, left: f64, plot: f64, top: f64) ->
     let mut rows = Vec::new();
     let mut y = top;
     let mut last = None;
-    for lane in &timeline.lanes {
+    for (lane, alike) in timeline.lanes.iter().zip(alike(&timeline.lanes)) {
         if last.is_some_and(|last| last != LaneKind::Flag && last != LaneKind::Actor)
             && lane.kind != LaneKind::Flag
             || last == Some(LaneKind::Flag)
@@ -127,7 +130,8 @@ pub fn rows(timeline: &Timeline, axis: &Axis, left: f64, plot: f64, top: f64) ->
             bar_y,
             bar_height,
             mark_y: y + strip / 2.0 - 0.5,
-            names: names(lane, left, bar_y + bar_height / 2.0),
+            names: names(lane, left, bar_y + bar_height / 2.0, alike),
+            alike,
             pieces: Vec::new(),
             spots: spots(lane, axis, left, plot, y + strip / 2.0 + 3.5),
             left_out: 0,
@@ -139,21 +143,51 @@ pub fn rows(timeline: &Timeline, axis: &Axis, left: f64, plot: f64, top: f64) ->
     (rows, y)
 }
 
-fn names(lane: &Lane, left: f64, middle: f64) -> Vec<Label> {
+/// How many characters of each lane's name can go so that what makes it differ from others of its
+/// kind is seen; none, where its ends tell it apart.
+fn alike(lanes: &[Lane]) -> Vec<usize> {
+    const ENDS: usize = 7;
+    let ends = |name: &str| -> String {
+        let back: Vec<char> = name.chars().rev().take(ENDS * 2).collect();
+        name.chars().take(ENDS).chain(back).collect()
+    };
+    let mut by_ends: BTreeMap<(LaneKind, String), Vec<&str>> = BTreeMap::new();
+    for lane in lanes {
+        by_ends.entry((lane.kind, ends(&lane.name))).or_default().push(&lane.name);
+    }
+    let alike = |lane: &Lane| {
+        let others = by_ends.get(&(lane.kind, ends(&lane.name)))?;
+        let other = others.iter().filter(|other| **other != lane.name);
+        let common =
+            |other: &&str| lane.name.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+        other.map(common).max().map(|common| common.saturating_sub(ENDS * 2))
+    };
+    lanes.iter().map(|lane| alike(lane).unwrap_or(0)).collect()
+}
+
+fn names(lane: &Lane, left: f64, middle: f64, alike: usize) -> Vec<Label> {
     let room = left - MARGIN - 12.0;
     let base = middle + 4.5;
+    let name = |size: f64| match alike {
+        0 => fit_ends(&lane.name, size, room),
+        _ if measure(&lane.name, size) <= room => lane.name.clone(),
+        _ => {
+            let rest: String = lane.name.chars().skip(alike).collect();
+            fit(&format!("…{rest}"), size, room).unwrap_or_default()
+        }
+    };
     match (lane.kind, lane.name.split_once(": ").filter(|_| lane.stands_for > 1)) {
         (_, Some((number, outcome))) => vec![
             Label::new(MARGIN, middle - 2.5, NORMAL, fit_ends(number, NORMAL, room)),
             Label::new(MARGIN, middle + 11.0, SMALL, fit_ends(outcome, SMALL, room)),
         ],
         (LaneKind::Actor, _) => {
-            vec![Label::new(MARGIN, base, NORMAL, fit_ends(&lane.name, NORMAL, room))]
+            vec![Label::new(MARGIN, base, NORMAL, name(NORMAL))]
         }
         (LaneKind::Flag, _) => vec![Label::new(MARGIN, base - 0.5, SMALL, "flag")],
         (LaneKind::Lock, _) => vec![
             Label::new(MARGIN, middle - 2.5, NORMAL, "lock"),
-            Label::new(MARGIN, middle + 11.0, SMALL, fit_ends(&lane.name, SMALL, room)),
+            Label::new(MARGIN, middle + 11.0, SMALL, name(SMALL)),
         ],
     }
 }

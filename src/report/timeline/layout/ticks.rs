@@ -61,19 +61,32 @@ pub fn ticks(axis: &Axis, left: f64, width: f64, y: f64) -> (Vec<Tick>, Vec<Stre
     let Some(every) = round_step(axis, width) else { return (ticks, stretches) };
     for segment in axis.segments.iter().filter(|it| it.kind == SegmentKind::Scale) {
         let length = (segment.end - segment.begin).max(1) as f64;
-        let mut at = segment.begin.div_ceil(every).saturating_mul(every);
-        while at <= segment.end {
-            let part = (at - segment.begin) as f64 / length;
+        let origin = origin(segment, every);
+        let mut passed = match origin {
+            Some(_) => 0,
+            None => segment.begin.next_multiple_of(every) - segment.begin,
+        };
+        while passed <= segment.end - segment.begin {
+            let at = segment.begin + passed;
+            let part = passed as f64 / length;
             let x = left + (segment.from + (segment.to - segment.from) * part) * width;
-            let label = if beside.contains(&at) { None } else { label(round(at), x) };
-            ticks.push(Tick { x, label });
-            at = match at.checked_add(every) {
-                Some(next) => next,
-                None => break,
+            let text = match (&origin, passed) {
+                (Some(origin), 0) => origin.clone(),
+                (Some(_), _) => format!("+{}", round(passed)),
+                (None, _) => round(at),
             };
+            let label = if beside.contains(&at) { None } else { label(text, x) };
+            ticks.push(Tick { x, label });
+            passed += every;
         }
     }
     (ticks, stretches)
+}
+
+/// What a part begins with whose round times are counted from there: they would be too long.
+pub fn origin(segment: &Segment, every: u64) -> Option<String> {
+    let is_fine = segment.begin >= 60 * SECOND && segment.begin / 1000 > every;
+    is_fine.then(|| in_words(Duration::from_nanos(segment.begin)))
 }
 
 /// What is said of a part that is not to scale.
@@ -82,7 +95,8 @@ pub fn in_short(segment: &Segment) -> String {
     let length = segment.end - segment.begin;
     match segment.kind {
         SegmentKind::Gap => format!("{} cut short", words(length)),
-        _ if length == 0 => round(segment.begin),
+        _ if length < 1000 => round(segment.begin / 1000 * 1000),
+        _ if segment.begin == 0 => format!("0 + {}", words(length)),
         _ => format!("{} + {}", words(segment.begin), words(length)),
     }
 }
