@@ -12,6 +12,7 @@
 //! | [`server`] | where the locks live: embedded, or a URL |
 //! | [`gate`] | what commands and shared local state pass through |
 //! | [`lock`] | the shared lock library |
+//! | [`record`] | watches the locks of a running server and tells what happened |
 //! | [`controller`] | a state file guarded by a lock |
 //! | [`scenario`] | the file format, parameters, the plan |
 //! | [`runtime`] | actors running steps: once, in every order, or in a given one |
@@ -29,6 +30,7 @@ pub mod engine;
 pub mod gate;
 pub mod history;
 pub mod lock;
+pub mod record;
 pub mod report;
 pub mod runtime;
 pub mod scenario;

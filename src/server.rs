@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::engine;
 use connection::Line;
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
-    ServerErrorKind,
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, ServerErrorKind,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -210,22 +210,30 @@ impl Server {
             }
             Server::Redis(remote) => remote,
         };
-        let open = || {
-            let settings = remote.info.redis_settings().clone().set_db(db);
-            let client = Client::open(remote.info.clone().set_redis_settings(settings))?;
-            let connection = client.get_connection_with_timeout(patience)?;
-            connection.set_write_timeout(Some(patience))?;
-            Ok(connection)
-        };
-        match open() {
-            Ok(connection) => {
-                let connection = Connection::new(Line::Redis(Box::new(connection)), clock);
-                Ok(match &remote.listener {
-                    Some(listener) => connection.heard_by(listener.clone()),
-                    None => connection,
-                })
+        let settings = remote.info.redis_settings().clone().set_db(db);
+        let connection = remote.open(settings, patience)?;
+        let connection = Connection::new(Line::Redis(Box::new(connection)), clock);
+        Ok(match &remote.listener {
+            Some(listener) => connection.heard_by(listener.clone()),
+            None => connection,
+        })
+    }
+
+    /// Opens a connection to DB 0 of a real Redis, to be used as the library has it.
+    pub fn open_raw(&self, protocol: ProtocolVersion) -> Result<redis::Connection, ServerError> {
+        match self {
+            Server::Embedded(_) => {
+                Err(ServerError("nobody else can use the embedded server".into()))
             }
-            Err(error) => Err(ServerError(remote.explain_connect(&error, patience))),
+            Server::Redis(remote) => {
+                let settings = remote.info.redis_settings().clone();
+                let settings = settings.set_db(0).set_protocol(protocol);
+                let connection = remote.open(settings, RESPONSE_TIMEOUT)?;
+                connection
+                    .set_read_timeout(Some(RESPONSE_TIMEOUT))
+                    .map_err(|error| self.explain(&error))?;
+                Ok(connection)
+            }
         }
     }
 
@@ -248,6 +256,20 @@ impl Server {
 }
 
 impl Remote {
+    fn open(
+        &self,
+        settings: RedisConnectionInfo,
+        patience: Duration,
+    ) -> Result<redis::Connection, ServerError> {
+        let open = || {
+            let client = Client::open(self.info.clone().set_redis_settings(settings))?;
+            let connection = client.get_connection_with_timeout(patience)?;
+            connection.set_write_timeout(Some(patience))?;
+            Ok(connection)
+        };
+        open().map_err(|error| ServerError(self.explain_connect(&error, patience)))
+    }
+
     fn explain_connect(&self, error: &RedisError, patience: Duration) -> String {
         let what = if error.is_timeout() {
             format!("no answer within {patience:?}")

@@ -25,6 +25,7 @@ mod fencing_order;
 mod findings;
 mod flag_drift;
 mod foreign_release;
+mod lease_use;
 mod leases;
 mod lost_update;
 mod monitor;
@@ -38,6 +39,7 @@ mod timeline;
 mod token_drift;
 mod words;
 
+pub use lease_use::{LeaseUse, Shares};
 pub use monitor::{Monitor, Properties};
 pub use possession::{Belief, How, Possessions, Reign, ReignEnd, possessions};
 
@@ -140,6 +142,8 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// How fairly each lock was given out.
     pub fairness: Vec<Fairness>,
+    /// How the leases of each lock were used.
+    pub lease_use: Vec<LeaseUse>,
     /// Whether the history has its beginning, the end of every actor, and its own end. If not, a
     /// property that was not found may still have been violated.
     pub is_whole: bool,
@@ -163,11 +167,12 @@ pub fn check(history: &History) -> Checked {
     token_drift::check(&case, &mut findings);
     fencing_order::check(&case, &mut findings);
     let fairness = starvation::check(&case, &mut findings);
+    let lease_use = lease_use::measure(&case);
     let all_followed = deadlock::check(&case, &mut findings);
     let every_lock_was_left = locks.iter().all(|lock| lock.left.is_some());
     let (findings, omitted) = findings.by_time();
     let is_whole = story.is_whole && every_lock_was_left && all_followed;
-    Checked { findings, fairness, is_whole, omitted }
+    Checked { findings, fairness, lease_use, is_whole, omitted }
 }
 
 /// What the properties are judged from.

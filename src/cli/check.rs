@@ -6,7 +6,8 @@ use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::timeline::{Drawing, Place};
 use super::{input, terminal};
-use crate::check::check;
+use crate::check::{Checked, check};
+use crate::history::History;
 use crate::report::{Judgement, json, table};
 
 /// Prints what the checkers say of the history in this file.
@@ -15,17 +16,28 @@ pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
     let (name, history) = input::history(&args.file)?;
     let checked = check(&history);
     let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, Place::BelowReport)?;
-    let judgement = Judgement::new(name, &history.head, history.events.len(), &checked);
-    let style = terminal::style(Color::Auto, false);
-    let written = Output::Stdout.write(|out| match args.format {
-        CheckFormat::Table => table::write_judgement(&judgement, style, out),
-        CheckFormat::Json => json::write(&judgement, out),
-    });
-    written.map_err(environment)?;
+    let judgement = print(name, &history, &checked, args.format)?;
     drawing.draw_checked(&history, &checked)?;
     Ok(match (judgement.findings.is_empty(), judgement.is_whole) {
         (false, _) => Exit::Unexpected,
         (true, false) => Exit::Inconclusive,
         (true, true) => Exit::Success,
     })
+}
+
+/// Prints what the checkers say of a history; `name` is that of its file.
+pub(super) fn print(
+    name: String,
+    history: &History,
+    checked: &Checked,
+    format: CheckFormat,
+) -> Result<Judgement, Refusal> {
+    let judgement = Judgement::new(name, &history.head, history.events.len(), checked);
+    let style = terminal::style(Color::Auto, false);
+    let written = Output::Stdout.write(|out| match format {
+        CheckFormat::Table => table::write_judgement(&judgement, style, out),
+        CheckFormat::Json => json::write(&judgement, out),
+    });
+    written.map_err(environment)?;
+    Ok(judgement)
 }

@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man` | the commands |
+//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -37,6 +37,7 @@ mod man;
 mod model;
 pub mod output;
 pub mod progress;
+mod record;
 mod recover;
 mod redact;
 mod refusal;
@@ -58,7 +59,7 @@ mod validate;
 mod verbose;
 mod watch;
 
-pub use args::{ExploreArgs, FireArgs, ReplayArgs, Request, RunArgs, ServeArgs, parse};
+pub use args::{ExploreArgs, FireArgs, RecordArgs, ReplayArgs, Request, RunArgs, ServeArgs, parse};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
@@ -95,6 +96,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Show { name } => show::show(name, scenarios),
         Request::Validate { files } => validate::validate(files, scenarios),
         Request::Catalogue { format } => catalogue::print(*format, scenarios),
+        Request::Record(args) => record::record(args),
         Request::Completions { shell } => completions::print(*shell, scenarios),
         Request::Man { directory } => man::write(directory, scenarios),
         Request::Check(args) => check::judge(args),

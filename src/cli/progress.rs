@@ -71,6 +71,11 @@ impl Line {
         self.0.bar.set_message(escape(how_far));
     }
 
+    /// Prints in the line's place, and lets it go on below.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        self.0.suspend(print);
+    }
+
     /// Takes the line off the screen.
     pub fn clear(&self) {
         self.0.clear();

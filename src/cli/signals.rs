@@ -27,12 +27,17 @@ struct State {
 }
 
 impl Signals {
-    /// Waits for signals from now on.
+    /// Waits for signals from now on: they break off what is at work.
     ///
     /// To be called before other threads are started: they must all leave the signals to the one
     /// that waits for them. A handler would break off whatever read of a reply it happens to
     /// interrupt, and the release of a lock with it.
     pub fn handle() -> io::Result<Self> {
+        Self::handle_saying("interrupted, cleaning up; once more to leave at once")
+    }
+
+    /// The same; this is said when the first one comes.
+    pub fn handle_saying(what: &'static str) -> io::Result<Self> {
         let wanted = |signal: &Signal| *signal != Signal::SIGHUP || !is_ignored(*signal);
         let set = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
         let set: SigSet = set.into_iter().filter(wanted).collect();
@@ -42,7 +47,7 @@ impl Signals {
         thread::Builder::new().name("signals".into()).spawn(move || {
             if set.wait().is_ok() {
                 told.interrupt();
-                say("interrupted, cleaning up; once more to leave at once");
+                say(what);
             }
             if set.wait().is_ok() {
                 screen::restore();

@@ -4,7 +4,7 @@
 //! pattern. Where Redis does something odd, so does this file: the client under test may rely on it.
 
 /// Whether all of `text` matches `pattern`. Takes at most `pattern * text` steps, however hostile.
-pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     // Redis never enters its loop for an empty text, so not even `*` matches one.
     if text.is_empty() {
         return pattern.is_empty();

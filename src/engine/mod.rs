@@ -33,6 +33,7 @@ mod scripting;
 pub mod server;
 mod session;
 
+pub use glob::matches as glob_matches;
 pub use image::Image;
 pub use resp::requests;
 

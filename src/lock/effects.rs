@@ -63,15 +63,20 @@ pub fn operation(arguments: &[&[u8]], locks: &[LockName]) -> Option<(Operation, 
         ("SET", [key, ..]) => (Operation::Acquire, key),
         ("EXPIRE" | "PEXPIRE", [key, ..]) => (Operation::Extend, key),
         ("DEL" | "UNLINK", [key]) => (Operation::Release, key),
-        ("EVAL" | "EVALSHA", [body, _, key, ..]) => (script_operation(&name, body)?, key),
+        ("EVAL" | "EVALSHA", [body, _, key, ..]) => (operation_of(&name, body)?, key),
         _ => return None,
     };
     let lock = locks.iter().position(|lock| lock.key().as_bytes() == *key)?;
     Some((operation, lock))
 }
 
-/// What a script of the hardened protocol is for.
-fn script_operation(name: &str, body: &[u8]) -> Option<Operation> {
+/// What a call of a script is for, if it is one of the hardened protocol's.
+pub fn script_operation(arguments: &[&[u8]]) -> Option<Operation> {
+    let [name, body, ..] = arguments else { return None };
+    operation_of(&String::from_utf8_lossy(name).to_ascii_uppercase(), body)
+}
+
+fn operation_of(name: &str, body: &[u8]) -> Option<Operation> {
     known_scripts().into_iter().find_map(|known| {
         let is = |script: &Script| script.is_called_by(name, body);
         if is(&known.acquire) {
@@ -125,10 +130,10 @@ fn set(value: &[u8], options: &[&[u8]], reply: &Value) -> Option<Change> {
 
 /// What one of the hardened protocol's scripts did.
 fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<Change> {
-    let own = arguments.first().and_then(|beginning| token_of(beginning));
+    let own = arguments.first().and_then(|beginning| token_at_beginning(beginning));
     let lease = || arguments.get(1).map(|ttl| number(ttl).saturating_mul(1_000_000_000));
     let flagged = |locked| Change::Flagged { locked };
-    let Some(operation) = script_operation(name, body) else { return Vec::new() };
+    let Some(operation) = operation_of(name, body) else { return Vec::new() };
     match reply {
         Value::Array(parts) if operation == Operation::Acquire => match (parts.as_slice(), own) {
             ([Value::Int(1), Value::Int(fence)], Some(token)) => {
@@ -153,7 +158,7 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
 }
 
 /// The token of a payload of ours, or of its beginning.
-fn token_of(beginning: &[u8]) -> Option<String> {
+pub fn token_at_beginning(beginning: &[u8]) -> Option<String> {
     let rest = beginning.strip_prefix(br#"{"token":""#)?;
     let end = rest.iter().position(|byte| *byte == b'"')?;
     rest.get(..end).map(|token| String::from_utf8_lossy(token).into_owned())

@@ -16,12 +16,12 @@ mod survey;
 mod token;
 mod ttl;
 
-pub use effects::{Operation, effects, operation};
+pub use effects::{Operation, effects, operation, script_operation, token_at_beginning};
 #[cfg(test)]
 pub(crate) use hardened::mutants;
 pub use hardened::{HARDENED, Hardened};
 pub use legacy::{Legacy, is_locked};
-pub use name::{LockName, NameError, RunDirectory, RunGroup};
+pub use name::{FLAG_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern};
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, LockError, Protocol};

@@ -2,7 +2,7 @@
 
 use super::FindingRow;
 use super::build::milliseconds;
-use crate::check::{Checked, Fairness};
+use crate::check::{Checked, Fairness, LeaseUse};
 use crate::history::Head;
 use serde::Serialize;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct Judgement {
     pub omitted: u64,
     /// How fairly each lock was given out.
     pub fairness: Vec<FairnessRow>,
+    /// How the leases of each lock were used.
+    pub lease_use: Vec<LeaseUseRow>,
 }
 
 /// How fairly one lock was given out.
@@ -45,6 +47,29 @@ pub struct FairnessRow {
     pub wait_p99_ms: f64,
     /// The longest wait.
     pub wait_max_ms: f64,
+}
+
+/// How the leases of one lock were used.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LeaseUseRow {
+    /// The lock's key.
+    pub lock: String,
+    /// How often it was held.
+    pub acquisitions: u64,
+    /// Half of those who held it did so for at most so many milliseconds.
+    pub held_p50_ms: f64,
+    /// 99 of 100 did so at most so long.
+    pub held_p99_ms: f64,
+    /// The longest.
+    pub held_max_ms: f64,
+    /// Half used at most this share of the lease; 1 is all of it. Nothing where no lease is known.
+    pub share_p50: Option<f64>,
+    /// 99 of 100 used at most this share.
+    pub share_p99: Option<f64>,
+    /// The largest share.
+    pub share_max: Option<f64>,
+    /// How many leases ended while their holders still held on.
+    pub too_short: u64,
 }
 
 /// How often an actor got a lock.
@@ -83,6 +108,17 @@ impl Judgement {
             wait_p99_ms: milliseconds(fairness.wait_p99),
             wait_max_ms: milliseconds(fairness.wait_max),
         };
+        let lease_use = |used: &LeaseUse| LeaseUseRow {
+            lock: lock(used.lock),
+            acquisitions: used.acquisitions,
+            held_p50_ms: milliseconds(used.held_p50),
+            held_p99_ms: milliseconds(used.held_p99),
+            held_max_ms: milliseconds(used.held_max),
+            share_p50: used.share.map(|share| share.p50 as f64 / 1000.0),
+            share_p99: used.share.map(|share| share.p99 as f64 / 1000.0),
+            share_max: used.share.map(|share| share.max as f64 / 1000.0),
+            too_short: used.too_short,
+        };
         Self {
             schema: Self::SCHEMA,
             file,
@@ -93,6 +129,7 @@ impl Judgement {
             findings: checked.findings.iter().map(finding).collect(),
             omitted: checked.omitted,
             fairness: checked.fairness.iter().map(fairness).collect(),
+            lease_use: checked.lease_use.iter().map(lease_use).collect(),
         }
     }
 }

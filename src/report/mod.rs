@@ -30,7 +30,7 @@ mod wording;
 pub use catalogue::{Catalogue, CatalogueRow, Shown};
 pub use data::{ActorRow, ExpectationRow, FindingRow, Report, SnapshotRow, Summary, Verdict};
 pub use exploration::Exploration;
-pub use judgement::{FairnessRow, Judgement, Share};
+pub use judgement::{FairnessRow, Judgement, LeaseUseRow, Share};
 pub use recovery::Recovery;
 pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use replay::Replay;

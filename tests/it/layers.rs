@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from top to bottom. Each may import itself and what stands above it.
-const ROOMS: [&str; 13] = [
+const ROOMS: [&str; 14] = [
     "chance",
     "clock",
     "history",
@@ -16,6 +16,7 @@ const ROOMS: [&str; 13] = [
     "server",
     "gate",
     "lock",
+    "record",
     "controller",
     "scenario",
     "runtime",

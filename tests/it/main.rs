@@ -16,6 +16,7 @@ mod outcomes;
 mod pictures;
 mod program;
 mod readme;
+mod record;
 mod recovery;
 mod redis_server;
 mod replay;

@@ -8,6 +8,7 @@ use super::flags::{
 };
 use super::one;
 use super::operate::{self, StatusArgs};
+use super::record::{self, RecordArgs};
 use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
 use super::scenario::{FireArgs, directory_parser};
@@ -32,6 +33,8 @@ pub enum Request {
     Explore(ExploreArgs),
     /// `replay`: a schedule again.
     Replay(ReplayArgs),
+    /// `record`: what happens to the locks of a running server.
+    Record(RecordArgs),
     /// `list`.
     List,
     /// `show`: the file of a built-in scenario.
@@ -163,6 +166,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         }),
         "explore" => Request::Explore(explore::explore_args(given)?),
         "replay" => Request::Replay(replay::replay_args(given)?),
+        "record" => Request::Record(record::record_args(given)?),
         "list" => Request::List,
         "show" => Request::Show { name: one(given, "name")? },
         "validate" => Request::Validate { files: many("files") },
@@ -200,6 +204,7 @@ pub(super) fn all(scenarios: &[Scenario]) -> Vec<(Group, Command)> {
         (Group::Operate, recover::unlock()),
         (Group::Operate, recover::clear_locks()),
         (Group::Operate, recover::repair()),
+        (Group::Look, record::command()),
         (Group::Look, check()),
         (Group::Look, timeline::command()),
         (Group::Setup, completions()),

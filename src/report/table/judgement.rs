@@ -3,7 +3,7 @@
 use super::grid::{Grid, Tone, cell};
 use super::{Style, findings, paragraph};
 use crate::report::wording::{count, duration};
-use crate::report::{FairnessRow, Judgement, Share, escape};
+use crate::report::{FairnessRow, Judgement, LeaseUseRow, Share, escape};
 use comfy_table::Cell;
 use std::io::{self, Write};
 
@@ -31,6 +31,10 @@ pub fn write_judgement(judgement: &Judgement, style: Style, out: &mut dyn Write)
         writeln!(out)?;
         fairness(&judgement.fairness, style, out)?;
     }
+    if !judgement.lease_use.is_empty() {
+        writeln!(out)?;
+        lease_use(&judgement.lease_use, style, out)?;
+    }
     writeln!(out)?;
     paragraph(verdict(judgement), style, out)
 }
@@ -48,6 +52,28 @@ fn fairness(rows: &[FairnessRow], style: Style, out: &mut dyn Write) -> io::Resu
         ]);
     }
     grid.print(out)
+}
+
+fn lease_use(rows: &[LeaseUseRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut grid = Grid::new(style);
+    grid.header(&["Lock", "Held", "For (half, 99%, all)", "Of the lease", "Too short"]);
+    for row in rows {
+        let held = [row.held_p50_ms, row.held_p99_ms, row.held_max_ms].map(duration).join(", ");
+        let shares = [row.share_p50, row.share_p99, row.share_max].map(percent).join(", ");
+        let tone = if row.too_short > 0 { Tone::Bad } else { Tone::Plain };
+        grid.row([
+            cell(escape(&row.lock), Tone::Plain),
+            cell(format!("×{}", row.acquisitions), Tone::Plain),
+            cell(format!("≤ {held}"), Tone::Plain),
+            cell(format!("≤ {shares}"), Tone::Plain),
+            cell(row.too_short.to_string(), tone),
+        ]);
+    }
+    grid.print(out)
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "?".into(), |share| format!("{:.0}%", share * 100.0))
 }
 
 /// Who got it how often: of many actors, those who got it most.

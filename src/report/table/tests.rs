@@ -5,7 +5,9 @@ mod recovery;
 
 use super::*;
 use crate::report::exploration::{Exploration, Row, samples::exploration};
-use crate::report::{Cause, Entry, Failure, FairnessRow, Judgement, Replay, Runs, Share, samples};
+use crate::report::{
+    Cause, Entry, Failure, FairnessRow, Judgement, LeaseUseRow, Replay, Runs, Share, samples,
+};
 use crate::runtime::Limit;
 use proptest::prelude::*;
 use std::path::Path;
@@ -119,6 +121,17 @@ fn golden_judgement() {
             wait_p50_ms: 1.0,
             wait_p99_ms: 20.5,
             wait_max_ms: 3000.0,
+        }],
+        lease_use: vec![LeaseUseRow {
+            lock: "nodb-lock:run:debug_lock_test.nodb".into(),
+            acquisitions: 66,
+            held_p50_ms: 350.0,
+            held_p99_ms: 2500.0,
+            held_max_ms: 5001.0,
+            share_p50: Some(0.117),
+            share_p99: Some(0.833),
+            share_max: Some(1.667),
+            too_short: 1,
         }],
     };
     let mut bytes = Vec::new();

@@ -1,0 +1,214 @@
+//! What a command may do to keys, read from its arguments alone: MONITOR shows no replies.
+
+/// What a command may do to one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Write the value if the key is free.
+    Take {
+        /// The value.
+        value: Vec<u8>,
+        /// How long it stays.
+        until: Until,
+    },
+    /// Write the value whoever holds the key.
+    Put {
+        /// The value.
+        value: Vec<u8>,
+        /// How long it stays.
+        until: Until,
+        /// Only if the key is not free.
+        only_if_held: bool,
+    },
+    /// Read the value.
+    Read,
+    /// Delete the key.
+    Delete,
+    /// Set the end of the lease.
+    Expire(Until),
+    /// Something that is not followed.
+    Unknown,
+}
+
+/// When a lease ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Never.
+    Forever,
+    /// When it did before.
+    AsBefore,
+    /// So many milliseconds from now.
+    In(i64),
+    /// At this time, in milliseconds since 1970.
+    At(i64),
+}
+
+/// What a command may do to which keys, in its order.
+pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
+    let Some((name, rest)) = arguments.split_first() else { return Vec::new() };
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    match (name.as_str(), rest) {
+        ("SET", [key, value, options @ ..]) => one(key, set(value, options)),
+        ("SETNX", [key, value]) => {
+            one(key, Some(Act::Take { value: value.clone(), until: Until::Forever }))
+        }
+        ("SETEX" | "PSETEX", [key, time, value]) => {
+            let unit: &[u8] = if name == "SETEX" { b"EX" } else { b"PX" };
+            one(key, end(unit, time).filter(Until::is_to_come).map(|until| put(value, until)))
+        }
+        ("GETSET", [key, value]) => vec![(key, Act::Read), (key, put(value, Until::Forever))],
+        ("MSET", pairs) => {
+            let pairs = pairs.chunks_exact(2).filter_map(|pair| match pair {
+                [key, value] => Some((key.as_slice(), put(value, Until::Forever))),
+                _ => None,
+            });
+            pairs.collect()
+        }
+        ("GET", [key]) => one(key, Some(Act::Read)),
+        ("MGET", keys) => keys.iter().map(|key| (key.as_slice(), Act::Read)).collect(),
+        ("DEL" | "UNLINK", keys) => keys.iter().map(|key| (key.as_slice(), Act::Delete)).collect(),
+        ("GETDEL", [key]) => vec![(key, Act::Read), (key, Act::Delete)],
+        ("PERSIST", [key]) => one(key, Some(Act::Expire(Until::Forever))),
+        ("EXPIRE", [key, time]) => one(key, end(b"EX", time).map(Act::Expire)),
+        ("PEXPIRE", [key, time]) => one(key, end(b"PX", time).map(Act::Expire)),
+        ("EXPIREAT", [key, time]) => one(key, end(b"EXAT", time).map(Act::Expire)),
+        ("PEXPIREAT", [key, time]) => one(key, end(b"PXAT", time).map(Act::Expire)),
+        ("GETEX", [key]) => one(key, Some(Act::Read)),
+        ("GETEX", [key, unit]) if unit.eq_ignore_ascii_case(b"PERSIST") => {
+            vec![(key, Act::Read), (key, Act::Expire(Until::Forever))]
+        }
+        ("GETEX", [key, unit, time]) => {
+            let until = end(&unit.to_ascii_uppercase(), time);
+            let expire = until.map(|until| (key.as_slice(), Act::Expire(until)));
+            std::iter::once((key.as_slice(), Act::Read)).chain(expire).collect()
+        }
+        ("RENAME" | "RENAMENX" | "COPY", [from, to, ..]) => {
+            vec![(from, Act::Unknown), (to, Act::Unknown)]
+        }
+        (
+            "EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT" | "APPEND" | "SETRANGE" | "INCR"
+            | "DECR" | "INCRBY" | "DECRBY" | "INCRBYFLOAT" | "SETBIT" | "BITFIELD" | "MSETNX"
+            | "RESTORE" | "MOVE",
+            [key, ..],
+        ) => one(key, Some(Act::Unknown)),
+        _ => Vec::new(),
+    }
+}
+
+fn one(key: &[u8], act: Option<Act>) -> Vec<(&[u8], Act)> {
+    act.map(|act| (key, act)).into_iter().collect()
+}
+
+fn put(value: &[u8], until: Until) -> Act {
+    Act::Put { value: value.into(), until, only_if_held: false }
+}
+
+/// What SET does with these options; nothing if Redis refuses them.
+fn set(value: &[u8], mut options: &[Vec<u8>]) -> Option<Act> {
+    let (mut until, mut nx, mut xx) = (None, false, false);
+    while let [option, rest @ ..] = options {
+        options = rest;
+        match option.to_ascii_uppercase().as_slice() {
+            b"NX" => nx = true,
+            b"XX" => xx = true,
+            b"GET" => {}
+            b"KEEPTTL" if until.is_none() => until = Some(Until::AsBefore),
+            unit if until.is_none() => {
+                let [time, rest @ ..] = options else { return None };
+                options = rest;
+                until = Some(end(unit, time).filter(Until::is_to_come)?);
+            }
+            _ => return None,
+        }
+    }
+    let (value, until) = (value.to_vec(), until.unwrap_or(Until::Forever));
+    match (nx, xx) {
+        (true, true) => None,
+        (true, false) => Some(Act::Take { value, until }),
+        (false, only_if_held) => Some(Act::Put { value, until, only_if_held }),
+    }
+}
+
+/// The end of a lease in one of the units that Redis knows.
+fn end(unit: &[u8], time: &[u8]) -> Option<Until> {
+    let time: i64 = std::str::from_utf8(time).ok()?.parse().ok()?;
+    Some(match unit {
+        b"EX" => Until::In(time.checked_mul(1000)?),
+        b"PX" => Until::In(time),
+        b"EXAT" => Until::At(time.checked_mul(1000)?),
+        b"PXAT" => Until::At(time),
+        _ => return None,
+    })
+}
+
+impl Until {
+    /// Whether Redis takes it for the lease of a new value.
+    fn is_to_come(&self) -> bool {
+        !matches!(self, Until::In(time) | Until::At(time) if *time <= 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(command: &str) -> Vec<(String, Act)> {
+        let words: Vec<Vec<u8>> = command.split(' ').map(|word| word.into()).collect();
+        let acts = acts(&words).into_iter();
+        acts.map(|(key, act)| (String::from_utf8_lossy(key).into_owned(), act)).collect()
+    }
+
+    fn take(until: Until) -> Vec<(String, Act)> {
+        vec![("k".into(), Act::Take { value: b"v".into(), until })]
+    }
+
+    fn put(until: Until, only_if_held: bool) -> Vec<(String, Act)> {
+        vec![("k".into(), Act::Put { value: b"v".into(), until, only_if_held })]
+    }
+
+    #[test]
+    fn options_of_set_come_in_any_order_and_case() {
+        assert_eq!(read("SET k v"), put(Until::Forever, false));
+        assert_eq!(read("set k v ex 5 nx"), take(Until::In(5000)));
+        assert_eq!(read("SET k v NX PX 5"), take(Until::In(5)));
+        assert_eq!(read("SET k v PXAT 5 GET nX"), take(Until::At(5)));
+        assert_eq!(read("SET k v EXAT 5 XX"), put(Until::At(5000), true));
+        assert_eq!(read("SET k v KEEPTTL"), put(Until::AsBefore, false));
+        assert_eq!(read("SETNX k v"), take(Until::Forever));
+        assert_eq!(read("SETEX k 2 v"), put(Until::In(2000), false));
+        assert_eq!(read("PSETEX k 2 v"), put(Until::In(2), false));
+    }
+
+    #[test]
+    fn what_redis_refuses_does_nothing() {
+        for command in [
+            "SET k v NX XX",
+            "SET k v EX",
+            "SET k v EX 0",
+            "SET k v PX -5",
+            "SET k v EX 5 PX 5",
+            "SET k v EX 5 KEEPTTL",
+            "SET k v SOON",
+            "SET k v EX x",
+            "SETEX k 0 v",
+            "SET k",
+            "PING",
+        ] {
+            assert_eq!(read(command), [], "{command}");
+        }
+    }
+
+    #[test]
+    fn a_command_may_concern_several_keys() {
+        let keys = |acts: Vec<(String, Act)>| {
+            acts.into_iter().map(|(key, act)| (key, format!("{act:?}"))).collect::<Vec<_>>()
+        };
+        let delete = |key: &str| (key.to_owned(), "Delete".to_owned());
+        assert_eq!(keys(read("DEL a b")), [delete("a"), delete("b")]);
+        assert_eq!(keys(read("unlink a")), [delete("a")]);
+        assert_eq!(read("MSET a 1 b 2").len(), 2);
+        assert_eq!(read("GETDEL a").len(), 2);
+        assert_eq!(read("GETEX a EX 5").len(), 2);
+        assert_eq!(read("EXPIRE k 5"), [("k".into(), Act::Expire(Until::In(5000)))]);
+        assert_eq!(read("EXPIRE k 5 NX"), [("k".into(), Act::Unknown)]);
+    }
+}

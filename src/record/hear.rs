@@ -1,0 +1,78 @@
+//! The listening connection: MONITOR's lines, and the ends of leases among them.
+
+use super::line::Line;
+use super::session::RecordError;
+use crate::server::Server;
+use redis::{ErrorKind, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value, cmd};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// How many lines may wait to be read.
+const WAITING: usize = 1 << 16;
+
+/// What comes over the listening connection.
+pub(super) type Heard = Result<Value, RedisError>;
+
+/// Opens it; says whether it also tells when a lease ends.
+pub(super) fn listen(
+    server: &Server,
+    tells: bool,
+) -> Result<(redis::Connection, bool), RecordError> {
+    let mut connection = match server.open_raw(ProtocolVersion::RESP3) {
+        Ok(connection) => connection,
+        // Older than RESP3.
+        Err(_) => server.open_raw(ProtocolVersion::RESP2)?,
+    };
+    let explain = |error: RedisError| RecordError::Server(server.explain(&error));
+    let tells = tells && subscribe(&mut connection).map_err(explain)?;
+    connection.send_packed_command(&cmd("MONITOR").get_packed_command()).map_err(explain)?;
+    loop {
+        match connection.recv_response().map_err(explain)? {
+            Value::Okay => break,
+            Value::ServerError(error) => {
+                let error = RedisError::from(error);
+                if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) {
+                    let answer = error.detail().unwrap_or("NOPERM").to_owned();
+                    let server = server.name().to_owned();
+                    return Err(RecordError::NoMonitor { server, answer });
+                }
+                return Err(explain(error));
+            }
+            _ => {}
+        }
+    }
+    connection.set_read_timeout(None).map_err(explain)?;
+    Ok((connection, tells))
+}
+
+/// Asks for the ends of leases on the same connection, so that they have their place in the stream.
+fn subscribe(connection: &mut redis::Connection) -> Result<bool, RedisError> {
+    let subscribe = cmd("SUBSCRIBE").arg("__keyevent@0__:expired").get_packed_command();
+    connection.send_packed_command(&subscribe)?;
+    Ok(matches!(connection.recv_response()?, Value::Push { kind: PushKind::Subscribe, .. }))
+}
+
+/// What comes over a connection, read by a thread of its own: it ends with the connection.
+pub(super) fn hear(mut connection: redis::Connection) -> Receiver<Heard> {
+    let (sender, receiver): (SyncSender<Heard>, _) = sync_channel(WAITING);
+    let read = move || {
+        loop {
+            let heard = connection.recv_response();
+            let is_over = heard.is_err();
+            if sender.send(heard).is_err() || is_over {
+                return;
+            }
+        }
+    };
+    // Without a thread the receiver says that the connection was lost.
+    let _ = thread::Builder::new().name("monitor".into()).spawn(read);
+    receiver
+}
+
+/// The line of MONITOR, if it is one.
+pub(super) fn parsed(heard: &Value) -> Option<Line> {
+    match heard {
+        Value::SimpleString(text) => Line::parse(text),
+        _ => None,
+    }
+}

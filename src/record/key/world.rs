@@ -1,0 +1,114 @@
+//! The ways in which it may have gone, and what follows from them.
+
+use super::{CLEAR, Decided, Deed, End, Held, Id, Outcome, When};
+use std::collections::HashSet;
+
+/// A command in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub id: Id,
+    pub client: u32,
+    pub outcome: Outcome,
+    pub is_attempt: bool,
+}
+
+/// One way in which it may have gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct World {
+    pub held: Option<Held>,
+    pub against: u32,
+    pub log: Vec<Entry>,
+}
+
+impl World {
+    pub fn do_it(&mut self, deed: Deed, now: When, id: Id) -> Outcome {
+        let (held, before) = (self.held, self.held.and_then(|held| held.until));
+        let mut write = |end: End| {
+            let until = end.when(now, before);
+            self.held = Some(Held { by: id, until });
+        };
+        match (deed, held) {
+            (Deed::Take(_), Some(_)) => Outcome::Refused,
+            (Deed::Put { only_if_held: true, .. }, None) => Outcome::Nothing,
+            (Deed::Take(end) | Deed::Put { end, .. }, None) => {
+                write(end);
+                Outcome::Took
+            }
+            (Deed::Put { end, .. }, Some(held)) => {
+                write(end);
+                Outcome::Replaced(held.by)
+            }
+            (Deed::Read, held) => Outcome::Saw(held.map(|held| held.by)),
+            (Deed::Delete | Deed::Expire(_), None) => Outcome::Nothing,
+            (Deed::Expire(end), Some(held)) if !end.is_over(now) => {
+                self.held = Some(Held { by: held.by, until: end.when(now, before) });
+                Outcome::Extended(held.by)
+            }
+            (Deed::Delete | Deed::Expire(_), Some(held)) => {
+                self.held = None;
+                Outcome::Deleted(held.by)
+            }
+        }
+    }
+
+    /// The last attempt of a client to take the key that is still open to doubt.
+    pub fn attempt(&self, client: u32) -> Option<&Entry> {
+        self.log.iter().rev().find(|entry| entry.client == client && entry.is_attempt)
+    }
+
+    /// What was done by this observation, if that is open to doubt.
+    pub fn outcome(&self, id: Id) -> Option<Outcome> {
+        self.log.iter().rev().find(|entry| entry.id == id).map(|entry| entry.outcome)
+    }
+}
+
+/// A doubt about what was done before, when who holds the key now is certain: what the clients do
+/// later may still end it.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub worlds: Vec<World>,
+    pub age: usize,
+}
+
+impl Past {
+    /// Whether one world is clearly the likeliest.
+    pub fn is_clear(&mut self) -> bool {
+        self.worlds.sort_by_key(|world| world.against);
+        match self.worlds.as_slice() {
+            [first, second, ..] => second.against >= first.against + CLEAR,
+            _ => true,
+        }
+    }
+
+    /// The likeliest world's outcomes, and how many of them rest on nothing but the time, or are
+    /// doubted because another world was given up. What a read found is then left open: it changed
+    /// nothing.
+    pub fn decide(mut self, doubted: &mut HashSet<Id>) -> (Decided, u64) {
+        self.is_clear();
+        let close = self.worlds.first().map_or(0, |first| first.against + CLEAR);
+        let Some((first, others)) = self.worlds.split_first() else { return (Decided::new(), 0) };
+        let others = || others.iter().filter(|other| other.against < close);
+        let is_open = |at: usize, entry: &Entry| {
+            others().any(|other| other.log.get(at).is_some_and(|same| same != entry))
+        };
+        let mut undecided = 0;
+        let mut decided = Decided::new();
+        for (at, entry) in first.log.iter().enumerate() {
+            let is_open = is_open(at, entry) | doubted.remove(&entry.id);
+            match entry.outcome {
+                Outcome::Saw(_) if is_open => {}
+                outcome => {
+                    undecided += u64::from(is_open);
+                    decided.push((entry.id, outcome));
+                }
+            }
+        }
+        (decided, undecided)
+    }
+}
+
+/// Notes what is otherwise in a world that is given up.
+pub(super) fn doubt(doubted: &mut HashSet<Id>, kept: &World, other: &World) {
+    let pairs = kept.log.iter().zip(&other.log);
+    doubted.extend(pairs.filter(|(one, other)| one != other).map(|(one, _)| one.id));
+}

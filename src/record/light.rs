@@ -1,0 +1,177 @@
+//! Records by keyspace notifications only: what changed, but not who did it.
+//!
+//! A notification names the key and what was done; the value is looked at afterwards. What is not
+//! seen: whose connection it was (the payload's owner stands for it), attempts that were refused, and
+//! a value that was gone again before it was looked at.
+
+use super::hear::{Heard, hear};
+use super::look::{notifications, scan};
+use super::model::Model;
+use super::session::{BACK_OFF, Ending, Listener, Order, POLL, RecordError, Recorded, finish};
+use crate::clock::{Clock, Stopped};
+use crate::server::ServerError;
+use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// What `notify-keyspace-events` has to hold: keyspace events of strings, generic commands, expiry.
+const NEEDED: &str = "Kg$x";
+/// How often it is made sure that the server is there.
+const BEAT: Duration = Duration::from_secs(1);
+const CHANNEL: &[u8] = b"__keyspace@0__:";
+
+/// Records until the clock is stopped or its deadline comes.
+pub fn record_light(
+    order: &Order<'_>,
+    clock: &dyn Clock,
+    listener: &mut dyn Listener,
+) -> Result<Recorded, RecordError> {
+    let mut model = Model::new(order.watch.clone());
+    model.tells_expiry(true);
+    let began = micros(clock);
+    let mut gaps = Vec::new();
+    let mut light = attach(order, clock, &mut model)?;
+    listener.say(
+        "recording with --light, by keyspace notifications, which cost the server little: who \
+         does it, attempts that are refused, reads, and what lasts less than a look takes are not \
+         seen",
+    );
+    let ending = 'recording: loop {
+        let lost = match follow(&mut light, order, clock, &mut model, listener) {
+            Ok(ending) => break ending,
+            Err(lost) => lost,
+        };
+        gaps.push(model.size());
+        model.interrupt();
+        listener.say(&format!("{lost}; trying to reach it again"));
+        let mut pause = BACK_OFF.0;
+        light = loop {
+            match clock.sleep(pause) {
+                Err(Stopped::TimedOut) => break 'recording Ending::TimeIsOver,
+                Err(_) => break 'recording Ending::Told,
+                Ok(()) => pause = (pause * 2).min(BACK_OFF.1),
+            }
+            if let Ok(light) = attach(order, clock, &mut model) {
+                listener.say("reached it again; what happened meanwhile was not seen");
+                break light;
+            }
+        };
+    };
+    let limits = "it was recorded with --light, which does not see everything";
+    let reasons = vec![limits.to_owned()];
+    Ok(finish(model, order, gaps, (began, micros(clock)), ending, reasons))
+}
+
+struct Light {
+    heard: Receiver<Heard>,
+    look: redis::Connection,
+}
+
+fn micros(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.unix().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn attach(order: &Order<'_>, clock: &dyn Clock, model: &mut Model) -> Result<Light, RecordError> {
+    let server = order.server;
+    let explain = |error: RedisError| RecordError::Server(server.explain(&error));
+    let mut look = server.open_raw(ProtocolVersion::RESP2)?;
+    let now = notifications(&mut look);
+    let has = |class: char| now.contains(class) || class != 'K' && now.contains('A');
+    if !NEEDED.chars().all(has) {
+        let needed = now.chars().filter(|class| !NEEDED.contains(*class));
+        let needed: String = NEEDED.chars().chain(needed).collect();
+        return Err(RecordError::NoNotifications { server: server.name().into(), now, needed });
+    }
+    let mut listen = server.open_raw(ProtocolVersion::RESP3)?;
+    for pattern in order.watch.patterns() {
+        let channel = [CHANNEL, pattern.as_bytes()].concat();
+        let subscribe = cmd("PSUBSCRIBE").arg(channel).get_packed_command();
+        listen.send_packed_command(&subscribe).map_err(explain)?;
+        if let Value::ServerError(error) = listen.recv_response().map_err(explain)? {
+            return Err(explain(error.into()));
+        }
+    }
+    listen.set_read_timeout(None).map_err(explain)?;
+    let heard = hear(listen);
+    for key in scan(&mut look, &order.watch, clock).map_err(explain)? {
+        if let Ok((value, ttl)) = value_of(&mut look, &key) {
+            model.looked(&key, value.as_deref(), ttl, micros(clock));
+        }
+    }
+    model.has_looked();
+    Ok(Light { heard, look })
+}
+
+/// A key's value and TTL. What is no string can't be a lock.
+fn value_of(
+    look: &mut redis::Connection,
+    key: &[u8],
+) -> Result<(Option<Vec<u8>>, i64), RedisError> {
+    let mut both = redis::pipe();
+    both.cmd("GET").arg(key).cmd("PTTL").arg(key).query(look)
+}
+
+fn follow(
+    light: &mut Light,
+    order: &Order<'_>,
+    clock: &dyn Clock,
+    model: &mut Model,
+    listener: &mut dyn Listener,
+) -> Result<Ending, ServerError> {
+    let explain = |error: RedisError| order.server.explain(&error);
+    let mut beat: Option<Duration> = None;
+    loop {
+        match clock.check() {
+            Err(Stopped::TimedOut) => return Ok(Ending::TimeIsOver),
+            Err(_) => return Ok(Ending::Told),
+            Ok(()) if model.size() >= order.limit => return Ok(Ending::Full),
+            Ok(()) => {}
+        }
+        let now = clock.now();
+        if beat.is_none_or(|beat| now.saturating_sub(beat) >= BEAT) {
+            beat = Some(now);
+            cmd("PING").exec(&mut light.look).map_err(explain)?;
+            listener.counts(&model.counts());
+        }
+        match light.heard.recv_timeout(POLL) {
+            Ok(heard) => take(light, model, heard.map_err(explain)?, clock).map_err(explain)?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                let name = order.server.name();
+                return Err(ServerError::new(format!("lost the connection to {name}")));
+            }
+        }
+    }
+}
+
+/// One notification.
+fn take(
+    light: &mut Light,
+    model: &mut Model,
+    heard: Value,
+    clock: &dyn Clock,
+) -> Result<(), RedisError> {
+    let Value::Push { kind: PushKind::PMessage, data } = heard else { return Ok(()) };
+    let [_, Value::BulkString(channel), Value::BulkString(event)] = data.as_slice() else {
+        return Ok(());
+    };
+    let Some(key) = channel.strip_prefix(CHANNEL) else { return Ok(()) };
+    match event.as_slice() {
+        b"del" | b"rename_from" | b"move_from" | b"evicted" => {
+            model.was_deleted(key, micros(clock))
+        }
+        b"expired" => model.expired(key),
+        b"set" | b"rename_to" | b"expire" | b"persist" | b"restore" => {
+            let (value, ttl) = match value_of(&mut light.look, key) {
+                Ok(found) => found,
+                Err(error) if error.is_io_error() => return Err(error),
+                Err(_) => return Ok(()),
+            };
+            if let Some(value) = value {
+                model.was_set(key, &value, ttl, micros(clock));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,475 @@
+//! The watched keys as the stream of commands moves them.
+
+mod looks;
+mod scripts;
+
+use super::act::{Act, Until, acts};
+use super::key::{Deed, End, Id, Key, Outcome, When, Whose};
+use super::line::{Line, Source, is_socket};
+use super::seen::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
+use super::watch::Watch;
+use crate::lock::Payload;
+use scripts::Running;
+use std::collections::{HashMap, HashSet};
+
+/// For how long the server may stand still, in microseconds, between reading its clock for a command
+/// and reading it anew to stamp it for MONITOR: anything else may run on its processor meanwhile.
+/// It reads the clock after the command before, so nothing more needs to be thought of where that
+/// was stamped later than this before.
+const STANDSTILL: u64 = 1_000_000;
+
+/// What is known of the keys, and what was seen.
+#[derive(Debug)]
+pub(super) struct Model {
+    watch: Watch,
+    keys: HashMap<Vec<u8>, usize>,
+    states: Vec<State>,
+    clients: HashMap<String, u32>,
+    running: Option<Running>,
+    /// The stamp of the last line.
+    previous: u64,
+    /// The transactions that are open, and since when the last line's may have run.
+    open: HashSet<String>,
+    executing: Option<(String, u64)>,
+    tells_expiry: bool,
+    /// Whether a key that was never met is surely free.
+    has_looked: bool,
+    seen: Seen,
+    counts: Counts,
+    /// How many locks a look found, less those that it found gone.
+    found: u64,
+    gone: u64,
+}
+
+/// How much of what was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Commands.
+    pub commands: u64,
+    /// Lines that were none.
+    pub malformed: u64,
+    /// Locks taken.
+    pub acquisitions: u64,
+    /// Attempts that found the lock taken.
+    pub refusals: u64,
+    /// Locks deleted.
+    pub releases: u64,
+    /// Leases that ended by themselves.
+    pub lost: u64,
+    /// Locks held now.
+    pub held: u64,
+    /// Outcomes that rest on nothing but the time that is most likely.
+    pub undecided: u64,
+    /// How often what clients did fitted nothing that could have happened.
+    pub contradictions: u64,
+    /// Commands about watched keys that are not followed.
+    pub unknown: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    /// None until it was looked at.
+    key: Option<Key>,
+    holder: Option<Id>,
+    is_ignored: bool,
+    told: (u64, u64),
+}
+
+impl Model {
+    /// Nothing is known yet.
+    pub fn new(watch: Watch) -> Self {
+        Self {
+            watch,
+            keys: HashMap::new(),
+            states: Vec::new(),
+            clients: HashMap::new(),
+            running: None,
+            previous: 0,
+            open: HashSet::new(),
+            executing: None,
+            tells_expiry: false,
+            has_looked: false,
+            seen: Seen::default(),
+            counts: Counts::default(),
+            found: 0,
+            gone: 0,
+        }
+    }
+
+    /// So far, in numbers.
+    pub fn counts(&self) -> Counts {
+        let began = self.counts.acquisitions + self.found;
+        let over = self.counts.releases + self.gone + self.counts.held;
+        Counts { lost: began.saturating_sub(over), ..self.counts }
+    }
+
+    /// A line that is none.
+    pub fn malformed(&mut self) {
+        self.counts.malformed += 1;
+    }
+
+    /// Whether the server says when a lease has ended.
+    pub fn tells_expiry(&mut self, tells: bool) {
+        self.tells_expiry = tells;
+    }
+
+    /// All keys have been looked at: one that appears now was free.
+    pub fn has_looked(&mut self) {
+        self.has_looked = true;
+        for state in self.states.iter_mut().filter(|state| !state.is_ignored) {
+            state.key.get_or_insert_with(|| Key::new(None, self.tells_expiry));
+        }
+    }
+
+    /// How many observations there are.
+    pub fn size(&self) -> usize {
+        self.seen.observations.len()
+    }
+
+    /// The watched keys that a command touches.
+    pub fn touched(&self, line: &Line) -> Vec<Vec<u8>> {
+        let keys = acts(&line.arguments).into_iter().map(|(key, _)| key);
+        keys.filter(|key| line.db == 0 && self.watch.has(key)).map(<[u8]>::to_vec).collect()
+    }
+
+    /// All keys that were met.
+    pub fn known_keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.seen.locks.iter().map(|lock| lock.key.as_slice())
+    }
+
+    /// What is known of a client.
+    pub fn name_client(&mut self, address: &str, name: &str) {
+        let known = self.clients.get(address).and_then(|client| usize::try_from(*client).ok());
+        if let Some(client) = known.and_then(|client| self.seen.clients.get_mut(client)) {
+            client.name = Some(name.to_owned());
+        }
+    }
+
+    /// One more command ran.
+    pub fn line(&mut self, line: &Line) {
+        self.counts.commands += 1;
+        match &line.source {
+            Source::Script => self.inner(line),
+            Source::Client(address) => {
+                self.end_script();
+                let since = self.since(line, address);
+                self.outer(line, address, since);
+            }
+        }
+        self.previous = self.previous.max(line.at);
+    }
+
+    /// A line of the recording itself: it tells only the time.
+    pub fn passed(&mut self, line: &Line) {
+        self.end_script();
+        self.previous = self.previous.max(line.at);
+    }
+
+    /// Since when a command may have run. All of a transaction runs at one time.
+    fn since(&mut self, line: &Line, address: &str) -> u64 {
+        let name = line.arguments.first().map(|name| name.to_ascii_uppercase());
+        let since = match &self.executing {
+            Some((executing, since)) if executing == address => *since,
+            _ => self.previous.max(line.at.saturating_sub(STANDSTILL)).min(line.at),
+        };
+        self.executing = None;
+        match name.as_deref() {
+            Some(b"MULTI") => drop(self.open.insert(address.to_owned())),
+            Some(b"EXEC" | b"DISCARD") => drop(self.open.remove(address)),
+            _ if self.open.contains(address) => {
+                self.executing = Some((address.to_owned(), since));
+            }
+            _ => {}
+        }
+        since
+    }
+
+    fn outer(&mut self, line: &Line, address: &str, since: u64) {
+        let Some(name) = line.arguments.first().map(|name| name.to_ascii_uppercase()) else {
+            return;
+        };
+        match name.as_slice() {
+            b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO" => {
+                self.begin_script(line, address, since);
+            }
+            b"FLUSHALL" => self.flush(line, address, since),
+            b"CLIENT" | b"HELLO" => self.introduce(line, address),
+            _ if line.db != 0 => {}
+            b"FLUSHDB" => self.flush(line, address, since),
+            _ => {
+                let when = when(since, line.at, line.at);
+                self.command(line, address, when);
+            }
+        }
+    }
+
+    fn command(&mut self, line: &Line, address: &str, when: When) {
+        for (key, act) in acts(&line.arguments) {
+            if let Some(lock) = self.lock(key) {
+                let client = self.client(address);
+                self.act(lock, act, client, line.at, when);
+            }
+        }
+        self.flags(line, address);
+    }
+
+    /// A client says what it is called.
+    fn introduce(&mut self, line: &Line, address: &str) {
+        let said = line.arguments.windows(2).find_map(|pair| match pair {
+            [word, name] if word.eq_ignore_ascii_case(b"SETNAME") => Some(name),
+            _ => None,
+        });
+        if let Some(name) = said.filter(|name| !name.is_empty()) {
+            self.client(address);
+            self.name_client(address, &String::from_utf8_lossy(name));
+        }
+    }
+
+    fn flush(&mut self, line: &Line, address: &str, since: u64) {
+        let when = when(since, line.at, line.at);
+        for lock in 0..self.states.len() {
+            let client = self.client(address);
+            self.act(lock, Act::Delete, client, line.at, when);
+        }
+    }
+
+    /// What a command does to mirror flags.
+    fn flags(&mut self, line: &Line, address: &str) {
+        let Some((name, [hash, fields @ ..])) = line.arguments.split_first() else { return };
+        let mut set: Vec<(&[u8], What)> = Vec::new();
+        match name.to_ascii_uppercase().as_slice() {
+            b"HSET" | b"HMSET" | b"HSETNX" => {
+                for pair in fields.chunks_exact(2) {
+                    if let [field, value] = pair {
+                        set.push((field, What::Flag { locked: value != b"false" }));
+                    }
+                }
+            }
+            b"HDEL" => {
+                set.extend(
+                    fields.iter().map(|field| (field.as_slice(), What::Flag { locked: false })),
+                );
+            }
+            b"HGET" => {
+                set.extend(fields.iter().map(|field| (field.as_slice(), What::AskedFlag)));
+            }
+            _ => {}
+        }
+        for (field, what) in set {
+            let Some(key) = Watch::key_of_flag(hash, field) else { continue };
+            let Some(lock) = self.lock(&key) else { continue };
+            let client = self.client(address);
+            if what == (What::Flag { locked: true }) && self.running.is_none() {
+                let key = self.states.get_mut(lock).and_then(|state| state.key.as_mut());
+                let decided = key.map(|key| key.claimed(client)).unwrap_or_default();
+                self.settle(lock, decided);
+            }
+            if let What::Flag { locked } = what
+                && let Some(lock) = self.seen.locks.get_mut(lock)
+            {
+                lock.flag = locked;
+            }
+            let call = self.call();
+            let outcome = Outcome::Nothing;
+            self.seen.observations.push(Observation {
+                at: line.at,
+                client,
+                lock,
+                call,
+                what,
+                outcome,
+            });
+        }
+    }
+
+    /// The call of the script that runs.
+    fn call(&self) -> Option<u32> {
+        self.running.as_ref().filter(|running| running.is_noted).map(|running| running.number)
+    }
+
+    fn act(&mut self, lock: usize, act: Act, client: u32, at: u64, when: When) {
+        let call = self.call();
+        let is_followed = self.states.get(lock).is_some_and(|state| state.key.is_some());
+        if !is_followed {
+            return;
+        }
+        let lease = |until: Until| lease(until, when);
+        let written = |seen: &mut Seen, value: &[u8]| {
+            let payload = Payload::decode(value);
+            seen.own(client, payload.owner());
+            (text_token(&payload), payload.fence())
+        };
+        let (deed, what) = match act {
+            Act::Take { value, until } => {
+                let (token, fence) = written(&mut self.seen, &value);
+                (Deed::Take(end(until)), What::Write { token, fence, lease: lease(until) })
+            }
+            Act::Put { value, until, only_if_held } => {
+                let (token, fence) = written(&mut self.seen, &value);
+                let deed = Deed::Put { end: end(until), only_if_held };
+                (deed, What::Write { token, fence, lease: lease(until) })
+            }
+            Act::Read => (Deed::Read, What::Read),
+            Act::Delete => (Deed::Delete, What::Delete),
+            Act::Expire(until) => (Deed::Expire(end(until)), What::Expire { lease: lease(until) }),
+            Act::Unknown => {
+                self.counts.unknown += 1;
+                return;
+            }
+        };
+        let id = self.seen.observations.len();
+        let outcome = Outcome::Open;
+        self.seen.observations.push(Observation { at, client, lock, call, what, outcome });
+        let gives_back = self.seen.gives_back(client);
+        if matches!(deed, Deed::Delete) {
+            self.seen.gave_back(client);
+        }
+        let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
+            return;
+        };
+        let decided = key.act(Whose { id, client, gives_back, call }, deed, when);
+        self.settle(lock, decided);
+    }
+
+    /// The server says that a lease has ended.
+    pub fn expired(&mut self, key: &[u8]) {
+        let Some(lock) = self.keys.get(key).copied() else { return };
+        // No lease ends within a script, so one that has read the key is over by now.
+        if self.running.as_ref().is_some_and(|running| running.read.contains(&lock)) {
+            self.end_script();
+        }
+        let Some(state) = self.states.get_mut(lock) else { return };
+        let decided = state.key.as_mut().map(Key::expired).unwrap_or_default();
+        self.settle(lock, decided);
+    }
+
+    /// The connection was lost: what is decided now is all that there is.
+    pub fn interrupt(&mut self) {
+        self.end_script();
+        for lock in 0..self.states.len() {
+            let key = self.states.get_mut(lock).and_then(|state| state.key.as_mut());
+            let decided = key.map(Key::finish).unwrap_or_default();
+            self.settle(lock, decided);
+            if let Some(state) = self.states.get_mut(lock) {
+                (state.key, state.told) = (None, (0, 0));
+            }
+        }
+        self.has_looked = false;
+    }
+
+    /// The end: everything that was seen, and why it may not be all.
+    pub fn finish(mut self) -> (Seen, Counts, Vec<String>) {
+        self.end_script();
+        let held = self.counts.held;
+        self.interrupt();
+        self.counts.held = held;
+        let found = |one: &Observation| matches!(one.what, What::Found { .. });
+        let found = self.seen.observations.iter().filter(|one| found(one)).count();
+        let sockets = self.seen.clients.iter().filter(|client| is_socket(&client.address)).count();
+        let ignored = self.states.iter().filter(|state| state.is_ignored).count();
+        let counts = &self.counts;
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let reasons = [
+            (number(found), "locks were held when they were first looked at"),
+            (number(sockets), "socket has many clients, which all have its address"),
+            (number(ignored), "watched keys could not be read"),
+            (counts.undecided, "outcomes near the end of a lease are only likely"),
+            (counts.contradictions, "times what clients did fitted nothing that can have happened"),
+            (counts.unknown, "commands changed watched keys in a way that is not followed"),
+            (counts.malformed, "lines of MONITOR could not be read"),
+        ];
+        let reasons = reasons.into_iter().filter(|(number, _)| *number > 0);
+        let reasons = reasons.map(|(number, what)| format!("{number} {what}")).collect();
+        let counts = self.counts();
+        (self.seen, counts, reasons)
+    }
+
+    /// A key that can't be read is not followed.
+    pub fn give_up(&mut self, key: &[u8]) {
+        let lock = self.lock(key);
+        if let Some(state) = lock.and_then(|lock| self.states.get_mut(lock)) {
+            state.is_ignored = true;
+        }
+    }
+
+    /// Writes down what is certain now.
+    fn settle(&mut self, lock: usize, decided: Vec<(Id, Outcome)>) {
+        let Some(state) = self.states.get_mut(lock) else { return };
+        if let Some(key) = &state.key {
+            let (undecided, contradictions) = state.told;
+            self.counts.undecided += key.undecided.saturating_sub(undecided);
+            self.counts.contradictions += key.contradictions.saturating_sub(contradictions);
+            state.told = (key.undecided, key.contradictions);
+        }
+        for (id, outcome) in decided {
+            if let Some(observation) = self.seen.observations.get_mut(id) {
+                observation.outcome = outcome;
+            }
+            match outcome {
+                Outcome::Took => self.counts.acquisitions += 1,
+                Outcome::Refused => self.counts.refusals += 1,
+                Outcome::Deleted(_) => self.counts.releases += 1,
+                _ => {}
+            }
+        }
+        let holder = state.key.as_ref().and_then(Key::held).map(|held| held.by);
+        let was_held = std::mem::replace(&mut state.holder, holder).is_some();
+        self.counts.held =
+            (self.counts.held + u64::from(holder.is_some())).saturating_sub(u64::from(was_held));
+    }
+
+    /// The position of a watched key.
+    fn lock(&mut self, key: &[u8]) -> Option<usize> {
+        if let Some(lock) = self.keys.get(key) {
+            return Some(*lock);
+        }
+        if !self.watch.has(key) {
+            return None;
+        }
+        let lock = self.states.len();
+        self.keys.insert(key.to_vec(), lock);
+        self.seen.locks.push(Lock { key: key.to_vec(), flag: false });
+        let key = self.has_looked.then(|| Key::new(None, self.tells_expiry));
+        self.states.push(State { key, holder: None, is_ignored: false, told: (0, 0) });
+        Some(lock)
+    }
+
+    fn client(&mut self, address: &str) -> u32 {
+        if let Some(client) = self.clients.get(address) {
+            return *client;
+        }
+        let client = u32::try_from(self.seen.clients.len()).unwrap_or(NOBODY);
+        self.clients.insert(address.to_owned(), client);
+        self.seen.clients.push(Client {
+            address: address.to_owned(),
+            name: None,
+            owner: None,
+            gave_back: false,
+        });
+        client
+    }
+}
+
+fn when(low: u64, nominal: u64, high: u64) -> When {
+    let milliseconds = |time: u64| i64::try_from(time / 1000).unwrap_or(i64::MAX);
+    When { low: milliseconds(low), nominal: milliseconds(nominal), high: milliseconds(high) }
+}
+
+fn end(until: Until) -> End {
+    match until {
+        Until::Forever => End::Never,
+        Until::AsBefore => End::AsBefore,
+        Until::In(milliseconds) => End::After(milliseconds),
+        Until::At(time) => End::At(time),
+    }
+}
+
+/// A lease in nanoseconds from now.
+fn lease(until: Until, now: When) -> Option<u64> {
+    let milliseconds = match until {
+        Until::Forever | Until::AsBefore => return None,
+        Until::In(milliseconds) => milliseconds,
+        Until::At(time) => time.saturating_sub(now.nominal),
+    };
+    Some(u64::try_from(milliseconds).unwrap_or(0).saturating_mul(1_000_000))
+}

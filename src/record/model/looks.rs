@@ -1,0 +1,102 @@
+//! What looks at the server show, and what its notifications tell.
+
+use super::{Model, STANDSTILL, when};
+use crate::lock::Payload;
+use crate::record::act::{Act, Until};
+use crate::record::key::{Held, Key, Outcome};
+use crate::record::seen::{What, text_token};
+use std::rc::Rc;
+
+/// Ends of leases that differ by fewer milliseconds are the same.
+const NOISE: u64 = 50;
+
+impl Model {
+    /// What a look found in a key, and in how many milliseconds its lease ends.
+    pub fn looked(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
+        let Some(lock) = self.lock(key) else { return };
+        let since = self.previous.max(at.saturating_sub(STANDSTILL)).min(at);
+        let when = when(since, at, at);
+        let Some(value) = value else {
+            self.found_free(lock, at);
+            return;
+        };
+        let payload = Payload::decode(value);
+        let token = text_token(&payload);
+        let until = (ttl >= 0).then(|| when.plus(ttl));
+        let known = self.states.get(lock).and_then(|state| state.holder);
+        let same = known.filter(|id| self.seen.token(*id) == Some(&token));
+        let by = same.unwrap_or_else(|| {
+            let lease = u64::try_from(ttl).ok().map(|ttl| ttl.saturating_mul(1_000_000));
+            let owner = payload.owner().map(Rc::from);
+            let what = What::Found { token, fence: payload.fence(), lease, owner };
+            self.seen.found(lock, at, what, Outcome::Took)
+        });
+        if let Some(state) = self.states.get_mut(lock) {
+            self.found += u64::from(same.is_none());
+            self.gone += u64::from(same.is_none() && state.holder.is_some());
+            self.counts.held += u64::from(state.holder.is_none());
+            state.holder = Some(by);
+            state.key = Some(Key::new(Some(Held { by, until }), self.tells_expiry));
+        }
+    }
+
+    fn found_free(&mut self, lock: usize, at: u64) {
+        let Some(state) = self.states.get_mut(lock) else { return };
+        state.key = Some(Key::new(None, self.tells_expiry));
+        if let Some(holder) = state.holder.take() {
+            self.counts.held = self.counts.held.saturating_sub(1);
+            self.seen.found(lock, at, What::Gone, Outcome::Deleted(holder));
+            self.gone += 1;
+        }
+    }
+
+    /// Somebody wrote this key or set its lease; its payload's owner stands for whoever it was.
+    pub fn was_set(&mut self, key: &[u8], value: &[u8], ttl: i64, at: u64) {
+        let Some(lock) = self.lock(key) else { return };
+        let when = when(at, at, at);
+        let until = if ttl < 0 { Until::Forever } else { Until::In(ttl) };
+        let payload = Payload::decode(value);
+        let state = self.states.get(lock);
+        let held = state.and_then(|state| state.key.as_ref()).and_then(Key::held);
+        let is_same =
+            held.is_some_and(|held| self.seen.token(held.by) == Some(&text_token(&payload)));
+        let client = self.client(payload.owner().unwrap_or("somebody"));
+        if !is_same {
+            let value = value.to_vec();
+            let put = Act::Put { value, until, only_if_held: false };
+            return self.act(lock, put, client, at, when);
+        }
+        let ends = held.and_then(|held| held.until).map(|until| until.nominal);
+        let is_new = match (ends, u64::try_from(ttl)) {
+            (Some(ends), Ok(_)) => when.nominal.saturating_add(ttl).abs_diff(ends) > NOISE,
+            (None, Err(_)) => false,
+            _ => true,
+        };
+        if is_new {
+            self.act(lock, Act::Expire(until), client, at, when);
+        }
+    }
+
+    /// Somebody deleted this key: most likely its holder.
+    pub fn was_deleted(&mut self, key: &[u8], at: u64) {
+        let Some(lock) = self.lock(key) else { return };
+        let holder = self.states.get(lock).and_then(|state| state.holder);
+        let owner = holder.and_then(|id| match &self.seen.observations.get(id)?.what {
+            What::Found { owner, .. } => owner.as_ref().map(|owner| owner.to_string()),
+            _ => {
+                let client = self.seen.observations.get(id)?.client;
+                self.seen.address(client).map(str::to_owned)
+            }
+        });
+        let client = self.client(owner.as_deref().unwrap_or("somebody"));
+        self.act(lock, Act::Delete, client, at, when(at, at, at));
+    }
+
+    /// What the flag of a lock says.
+    pub fn looked_at_flag(&mut self, key: &[u8], locked: bool) {
+        let lock = self.keys.get(key).and_then(|lock| self.seen.locks.get_mut(*lock));
+        if let Some(lock) = lock {
+            lock.flag = locked;
+        }
+    }
+}

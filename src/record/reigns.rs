@@ -1,0 +1,66 @@
+//! From when to when each acquisition lasted.
+
+use super::key::{Id, Outcome};
+use super::seen::{Seen, What};
+use std::collections::HashMap;
+
+/// One acquisition.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reign {
+    /// When its lease ends as it was set last, in microseconds since 1970; none if it does not.
+    ends: Option<u64>,
+    /// The observation that set the lease last.
+    leased_by: Id,
+    /// When it was last surely there.
+    alive: u64,
+}
+
+/// All acquisitions, by their observation.
+#[derive(Debug, Default)]
+pub(super) struct Reigns(HashMap<Id, Reign>);
+
+impl Reigns {
+    /// Reads them from what was seen.
+    pub fn of(seen: &Seen) -> Self {
+        let mut reigns = Self::default();
+        for (id, observation) in seen.observations.iter().enumerate() {
+            let at = observation.at;
+            let ends = |lease: Option<u64>| lease.map(|lease| at.saturating_add(lease / 1000));
+            match (&observation.what, observation.outcome) {
+                (
+                    What::Write { lease, .. } | What::Found { lease, .. },
+                    Outcome::Took | Outcome::Replaced(_),
+                ) => {
+                    let reign = Reign { ends: ends(*lease), leased_by: id, alive: at };
+                    reigns.0.insert(id, reign);
+                }
+                (What::Expire { lease }, Outcome::Extended(held)) => {
+                    let reign = Reign { ends: ends(*lease), leased_by: id, alive: at };
+                    reigns.0.insert(held, reign);
+                }
+                (_, Outcome::Saw(Some(held)) | Outcome::Deleted(held)) => {
+                    if let Some(reign) = reigns.0.get_mut(&held) {
+                        reign.alive = at;
+                    }
+                }
+                _ => {}
+            }
+        }
+        reigns
+    }
+
+    /// When an acquisition's lease ended, if nothing else ended it: not before it was last seen.
+    pub fn end(&self, id: Id) -> Option<u64> {
+        let reign = self.0.get(&id)?;
+        Some(reign.ends?.max(reign.alive))
+    }
+
+    /// The lease in nanoseconds that an observation set: at least as long as it was seen to last,
+    /// for the server's clock runs on between its reading and the time stamp.
+    pub fn lease(&self, held: Id, by: Id, at: u64, lease: Option<u64>) -> Option<u64> {
+        let lease = lease?;
+        let reign = self.0.get(&held).filter(|reign| reign.leased_by == by);
+        let seen = reign.map_or(0, |reign| reign.alive.saturating_sub(at).saturating_mul(1000));
+        Some(lease.max(seen))
+    }
+}

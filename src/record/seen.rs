@@ -1,0 +1,141 @@
+//! What was seen, before it is told as a history.
+
+use super::key::{Id, Outcome};
+use crate::lock::{Operation, Payload};
+use std::rc::Rc;
+
+/// The client of what nobody did.
+pub(super) const NOBODY: u32 = u32::MAX;
+
+/// A token longer than this is told by its beginning and its digest.
+const LONGEST_TOKEN: usize = 128;
+
+/// Everything that was seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub observations: Vec<Observation>,
+    pub clients: Vec<Client>,
+    pub locks: Vec<Lock>,
+    pub calls: Vec<Call>,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub address: String,
+    /// What it calls itself.
+    pub name: Option<String>,
+    /// `host:pid`, from the payloads that it wrote.
+    pub owner: Option<String>,
+    /// Whether it deleted a lock.
+    pub gave_back: bool,
+}
+
+/// A watched key.
+#[derive(Debug)]
+pub(super) struct Lock {
+    pub key: Vec<u8>,
+    /// What its mirror flag says.
+    pub flag: bool,
+}
+
+/// A script that was called.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The tokens among its arguments.
+    pub carried: Vec<Rc<str>>,
+    /// What it is for, if it is one of ours.
+    pub purpose: Option<Operation>,
+}
+
+/// What one command did to one lock.
+#[derive(Debug)]
+pub(super) struct Observation {
+    /// Microseconds since 1970.
+    pub at: u64,
+    pub client: u32,
+    pub lock: usize,
+    /// The call of the script that it was done in.
+    pub call: Option<u32>,
+    pub what: What,
+    pub outcome: Outcome,
+}
+
+/// What was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum What {
+    /// To write the key.
+    Write { token: Rc<str>, fence: Option<u64>, lease: Option<u64> },
+    /// To read it.
+    Read,
+    /// To delete it.
+    Delete,
+    /// To set its lease.
+    Expire { lease: Option<u64> },
+    /// To set the mirror flag.
+    Flag { locked: bool },
+    /// To read the mirror flag.
+    AskedFlag,
+    /// Nobody was seen to write it: it was there.
+    Found { token: Rc<str>, fence: Option<u64>, lease: Option<u64>, owner: Option<Rc<str>> },
+    /// Nobody was seen to delete it: it was gone.
+    Gone,
+}
+
+impl Seen {
+    /// The token of the acquisition that an observation is.
+    pub fn token(&self, id: Id) -> Option<&Rc<str>> {
+        match &self.observations.get(id)?.what {
+            What::Write { token, .. } | What::Found { token, .. } => Some(token),
+            _ => None,
+        }
+    }
+
+    /// A client's address.
+    pub fn address(&self, client: u32) -> Option<&str> {
+        let client = usize::try_from(client).ok()?;
+        self.clients.get(client).map(|client| client.address.as_str())
+    }
+
+    /// Whether a client was seen to delete a lock.
+    pub fn gives_back(&self, client: u32) -> bool {
+        let client = usize::try_from(client).ok().and_then(|client| self.clients.get(client));
+        client.is_some_and(|client| client.gave_back)
+    }
+
+    /// A client deletes a lock.
+    pub fn gave_back(&mut self, client: u32) {
+        let client = usize::try_from(client).ok().and_then(|client| self.clients.get_mut(client));
+        if let Some(client) = client {
+            client.gave_back = true;
+        }
+    }
+
+    /// A client wrote a payload that names its owner.
+    pub fn own(&mut self, client: u32, owner: Option<&str>) {
+        let client = usize::try_from(client).ok().and_then(|client| self.clients.get_mut(client));
+        if let (Some(client), Some(owner)) = (client, owner)
+            && client.owner.is_none()
+        {
+            client.owner = Some(owner.to_owned());
+        }
+    }
+
+    /// Notes what a look found.
+    pub fn found(&mut self, lock: usize, at: u64, what: What, outcome: Outcome) -> Id {
+        let observation = Observation { at, client: NOBODY, lock, call: None, what, outcome };
+        self.observations.push(observation);
+        self.observations.len() - 1
+    }
+}
+
+/// The token of a payload as text that fits into a line.
+pub(super) fn text_token(payload: &Payload) -> Rc<str> {
+    let token = payload.token().as_str();
+    if token.len() <= LONGEST_TOKEN {
+        return Rc::from(token);
+    }
+    let digest = sha1_smol::Sha1::from(token).digest();
+    let beginning: String = token.chars().take(24).collect();
+    Rc::from(format!("{beginning}…{digest}"))
+}

@@ -1,0 +1,485 @@
+//! Attaches to a server by MONITOR, and attaches anew when it goes away.
+//!
+//! Two connections: one only listens, the other one looks. What the second one does appears in the
+//! stream of the first, so each look has its exact place among the commands of all others, and
+//! nothing is lost between looking and listening.
+
+use super::hear::{Heard, hear, listen, parsed};
+use super::line::{Line, Source, is_socket};
+use super::look::{Look, has_expired, look_at, notifications, scan};
+use super::model::{Counts, Model};
+use super::tell::{Frame, tell};
+use super::watch::Watch;
+use crate::clock::{Clock, Stopped};
+use crate::history::History;
+use crate::server::{Server, ServerError};
+use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long the stream may be silent before the clock is asked.
+pub(super) const POLL: Duration = Duration::from_millis(50);
+/// How often the server is asked whether it is there. Each answer stands in the stream with its
+/// time, so this is also how exactly the time is known of what comes after a silence.
+const BEAT: Duration = Duration::from_millis(50);
+/// How often what is counted is told.
+const TELLING: Duration = Duration::from_secs(1);
+/// How often clients are asked for their names.
+const NAMING: Duration = Duration::from_secs(5);
+/// How far the stream may be behind before that is said.
+const LATE: Duration = Duration::from_secs(5);
+/// How long the stream may take to show what was just done.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How many keys are looked at together.
+const CHUNK: usize = 256;
+/// The pauses between attempts to reach a server that went away.
+pub(super) const BACK_OFF: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Why nothing could be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The server.
+    #[error("{0}")]
+    Server(#[from] ServerError),
+    /// The user may not do it.
+    #[error(
+        "{server} does not let this user run MONITOR ({answer}); ask for the right with \
+         ACL SETUSER <user> +monitor, or record with --light"
+    )]
+    NoMonitor {
+        /// The server's name.
+        server: String,
+        /// What it answered.
+        answer: String,
+    },
+    /// Keyspace notifications are off.
+    #[error(
+        "{server} sends no notifications for what --light needs (notify-keyspace-events is \
+         {now:?}); have it set with: CONFIG SET notify-keyspace-events {needed}, or record \
+         without --light"
+    )]
+    NoNotifications {
+        /// The server's name.
+        server: String,
+        /// How they are set.
+        now: String,
+        /// How they have to be set.
+        needed: String,
+    },
+}
+
+/// Why a recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to.
+    Told,
+    /// Its time was over.
+    TimeIsOver,
+    /// There is no room for more.
+    Full,
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// What happened.
+    pub history: History,
+    /// In numbers.
+    pub counts: Counts,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Why it is not whole, or what it can't show.
+    pub reasons: Vec<String>,
+}
+
+/// Who is told how it goes.
+pub trait Listener {
+    /// Something that a person should know.
+    fn say(&mut self, what: &str);
+    /// How far it has come.
+    fn counts(&mut self, counts: &Counts);
+}
+
+/// What is to be recorded.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// Where.
+    pub server: &'a Server,
+    /// Which keys.
+    pub watch: Watch,
+    /// How many observations there is room for.
+    pub limit: usize,
+}
+
+/// Records until the clock is stopped or its deadline comes.
+pub fn record(
+    order: &Order<'_>,
+    clock: &dyn Clock,
+    listener: &mut dyn Listener,
+) -> Result<Recorded, RecordError> {
+    let mut session = Session {
+        order,
+        clock,
+        listener,
+        model: Model::new(order.watch.clone()),
+        gaps: Vec::new(),
+        last: 0,
+        began: 0,
+        heard_at: Duration::ZERO,
+    };
+    let mut attached = session.attach()?;
+    session.greet(&attached);
+    let ending = loop {
+        match session.follow(&mut attached) {
+            Ok(ending) => break ending,
+            Err(lost) => {
+                session.gaps.push(session.model.size());
+                session.model.interrupt();
+                let what = format!("{lost}; trying to reach it again");
+                session.listener.say(&what);
+                match session.reattach() {
+                    Ok(again) => attached = again,
+                    Err(ending) => break ending,
+                }
+            }
+        }
+    };
+    Ok(session.finish(ending))
+}
+
+struct Session<'a> {
+    order: &'a Order<'a>,
+    clock: &'a dyn Clock,
+    listener: &'a mut dyn Listener,
+    model: Model,
+    gaps: Vec<usize>,
+    /// The time stamps of the first and the last line.
+    began: u64,
+    last: u64,
+    /// When the stream last showed what was done here.
+    heard_at: Duration,
+}
+
+/// Both connections.
+struct Attached {
+    heard: Receiver<Heard>,
+    look: redis::Connection,
+    /// The looking connection's address.
+    own: String,
+    /// Whether the server says when a lease ends.
+    tells: bool,
+    /// What it found and the stream has not shown yet: value and TTL.
+    found: HashMap<Vec<u8>, Option<Look>>,
+    role: String,
+    is_cluster: bool,
+}
+
+impl Attached {
+    /// Whether the looking connection did it. All clients of a socket have the same address.
+    fn is_own(&self, line: &Line) -> bool {
+        if !matches!(&line.source, Source::Client(address) if *address == self.own) {
+            return false;
+        }
+        let [name, rest @ ..] = line.arguments.as_slice() else { return false };
+        !is_socket(&self.own)
+            || match name.to_ascii_uppercase().as_slice() {
+                b"PTTL" => rest.first().is_some_and(|key| self.found.contains_key(key)),
+                name => [&b"PING"[..], b"ECHO", b"SCAN", b"INFO"].contains(&name),
+            }
+    }
+}
+
+/// Whether so much time has passed since the last time.
+fn is_time(last: &mut Option<Duration>, now: Duration, each: Duration) -> bool {
+    let is_time = last.is_none_or(|last| now.saturating_sub(last) >= each);
+    if is_time {
+        *last = Some(now);
+    }
+    is_time
+}
+
+impl<'a> Session<'a> {
+    fn attach(&mut self) -> Result<Attached, RecordError> {
+        let server = self.order.server;
+        let explain = |error: RedisError| RecordError::Server(server.explain(&error));
+        let mut look = server.open_raw(ProtocolVersion::RESP2)?;
+        let info: String = cmd("INFO").query(&mut look).unwrap_or_default();
+        let says = |what: &str| info.lines().any(|line| line.trim_end() == what);
+        let (role, is_cluster) =
+            (if says("role:slave") { "replica" } else { "primary" }, says("cluster_enabled:1"));
+        let settings = notifications(&mut look);
+        // Older ones show a command before the end of the lease that it came upon.
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
+        let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+        let tells = role == "primary" && major.is_some_and(|major| major >= 7);
+        let tells = tells && settings.contains('E') && has_expired(&settings);
+        let (listen, tells) = listen(server, tells)?;
+        self.model.tells_expiry(tells);
+        let heard = hear(listen);
+        let mut attached = Attached {
+            heard,
+            look,
+            own: String::new(),
+            tells,
+            found: HashMap::new(),
+            role: role.into(),
+            is_cluster,
+        };
+        let mut keys = scan(&mut attached.look, &self.order.watch, self.clock).map_err(explain)?;
+        let mut backlog = Vec::new();
+        self.drain_to_mark(&mut attached, &mut backlog)?;
+        for line in backlog.iter().filter_map(parsed) {
+            keys.extend(self.model.touched(&line));
+        }
+        keys.extend(self.model.known_keys().map(<[u8]>::to_vec));
+        let keys: Vec<Vec<u8>> = keys.into_iter().collect();
+        for chunk in keys.chunks(CHUNK) {
+            attached.found.extend(look_at(&mut attached.look, chunk).map_err(explain)?);
+        }
+        self.drain_to_mark(&mut attached, &mut backlog)?;
+        for heard in backlog {
+            self.take(&mut attached, heard);
+        }
+        self.model.has_looked();
+        Ok(attached)
+    }
+
+    /// Sets a mark into the stream and keeps everything that comes before it.
+    fn drain_to_mark(
+        &mut self,
+        attached: &mut Attached,
+        backlog: &mut Vec<Value>,
+    ) -> Result<(), RecordError> {
+        let explain = |error: RedisError| self.order.server.explain(&error);
+        let mark = Uuid::new_v4().to_string();
+        cmd("ECHO").arg(&mark).exec(&mut attached.look).map_err(explain)?;
+        let deadline = self.clock.now().saturating_add(PATIENCE);
+        loop {
+            let value = match attached.heard.recv_timeout(POLL) {
+                Ok(heard) => heard.map_err(explain)?,
+                Err(RecvTimeoutError::Timeout) if self.clock.now() < deadline => continue,
+                Err(_) => {
+                    let what = format!(
+                        "{} does not show what it runs; is it overloaded?",
+                        self.order.server.name()
+                    );
+                    return Err(ServerError::new(what).into());
+                }
+            };
+            if let Some(line) = parsed(&value)
+                && line.arguments.get(1).is_some_and(|said| *said == mark.as_bytes())
+                && let Source::Client(address) = line.source
+            {
+                attached.own = address;
+                self.last = self.last.max(line.at);
+                return Ok(());
+            }
+            backlog.push(value);
+        }
+    }
+
+    /// Follows the stream to its end.
+    fn follow(&mut self, attached: &mut Attached) -> Result<Ending, ServerError> {
+        let server = self.order.server;
+        let explain = |error: RedisError| server.explain(&error);
+        let start = self.clock.now();
+        let (mut beat, mut told, mut named) = (None, None, None);
+        self.heard_at = start;
+        loop {
+            match self.clock.check() {
+                Err(stopped) => {
+                    self.catch_up(attached)?;
+                    return Ok(match stopped {
+                        Stopped::TimedOut => Ending::TimeIsOver,
+                        Stopped::Interrupted | Stopped::CalledOff => Ending::Told,
+                    });
+                }
+                Ok(()) if self.model.size() >= self.order.limit => return Ok(Ending::Full),
+                Ok(()) => {}
+            }
+            let now = self.clock.now();
+            if is_time(&mut named, now, NAMING) {
+                self.name_clients(attached);
+            }
+            if is_time(&mut beat, now, BEAT) {
+                cmd("PING").exec(&mut attached.look).map_err(explain)?;
+            }
+            if is_time(&mut told, now, TELLING) {
+                self.listener.counts(&self.model.counts());
+                self.say_if_late(now);
+            }
+            match attached.heard.recv_timeout(POLL) {
+                Ok(heard) => self.take(attached, heard.map_err(explain)?),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let what = format!("lost the connection to {}", server.name());
+                    return Err(ServerError::new(what));
+                }
+            }
+            for _ in 0..1024 {
+                let Ok(heard) = attached.heard.try_recv() else { break };
+                self.take(attached, heard.map_err(explain)?);
+            }
+        }
+    }
+
+    /// Says, once in a while, that the stream is far behind the server.
+    fn say_if_late(&mut self, now: Duration) {
+        if now.saturating_sub(self.heard_at) > LATE {
+            self.listener.say(
+                "the server does more than can be read here, or a value is very large; what \
+                 comes is late",
+            );
+            self.heard_at = now;
+        }
+    }
+
+    /// Takes everything that ran before now.
+    fn catch_up(&mut self, attached: &mut Attached) -> Result<(), ServerError> {
+        self.name_clients(attached);
+        let mut backlog = Vec::new();
+        let caught = self.drain_to_mark(attached, &mut backlog);
+        for heard in backlog {
+            self.take(attached, heard);
+        }
+        caught.map_err(|error| ServerError::new(error.to_string()))
+    }
+
+    /// One thing that the listening connection heard.
+    fn take(&mut self, attached: &mut Attached, heard: Value) {
+        match heard {
+            Value::Push { kind: PushKind::Message, data } => {
+                if let Some(Value::BulkString(key)) = data.last() {
+                    self.model.expired(key);
+                }
+            }
+            Value::SimpleString(text) => match Line::parse(&text) {
+                Some(line) => self.take_line(attached, &line),
+                None => self.model.malformed(),
+            },
+            _ => {}
+        }
+    }
+
+    fn take_line(&mut self, attached: &mut Attached, line: &Line) {
+        self.last = self.last.max(line.at);
+        if self.began == 0 {
+            self.began = line.at;
+        }
+        if !attached.is_own(line) {
+            return self.model.line(line);
+        }
+        self.heard_at = self.clock.now();
+        if let [name, key] = line.arguments.as_slice()
+            && name.eq_ignore_ascii_case(b"PTTL")
+        {
+            match attached.found.remove(key) {
+                Some(Some(look)) => {
+                    self.model.looked(key, look.value.as_deref(), look.ttl, line.at);
+                    let locked = look.flag.is_some_and(|flag| flag != b"false");
+                    self.model.looked_at_flag(key, locked);
+                }
+                Some(None) => self.model.give_up(key),
+                None => {}
+            }
+        }
+        self.model.passed(line);
+    }
+
+    /// Learns what the clients call themselves. It is no loss if the server does not say.
+    fn name_clients(&mut self, attached: &mut Attached) {
+        let listed: Result<String, _> = cmd("CLIENT").arg("LIST").query(&mut attached.look);
+        for client in listed.unwrap_or_default().lines() {
+            let member = |name: &str| {
+                client.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+            };
+            let name = member("name").filter(|name| !name.is_empty());
+            if let (Some(address), Some(name)) = (member("addr"), name) {
+                self.model.name_client(address, name);
+            }
+        }
+    }
+
+    /// Says what the recording shows and what it doesn't.
+    fn greet(&mut self, attached: &Attached) {
+        self.listener.say(
+            "recording with MONITOR: the server sends every command of every client here, which \
+             slows it while this lasts; --light costs less, and shows less",
+        );
+        if !attached.tells && attached.role == "primary" {
+            self.listener.say(
+                "the server does not say when a lease ends, so what is done near that moment may \
+                 stay undecided; from Redis 7 on it says so with CONFIG SET \
+                 notify-keyspace-events Ex",
+            );
+        }
+        if is_socket(&attached.own) {
+            self.listener.say(
+                "all clients of its Unix socket have the same address, so they are told as one",
+            );
+        }
+        if attached.is_cluster {
+            self.listener.say("this is one node of a cluster: locks on other nodes are not seen");
+        }
+        if attached.role == "replica" {
+            self.listener.say(
+                "this is a replica: it shows what its primary did, but not who did it, and no \
+                 attempt that was refused",
+            );
+        }
+        self.listener.counts(&self.model.counts());
+    }
+
+    /// Reaches the server again, however long that takes.
+    fn reattach(&mut self) -> Result<Attached, Ending> {
+        let mut pause = BACK_OFF.0;
+        loop {
+            match self.clock.sleep(pause) {
+                Err(Stopped::TimedOut) => return Err(Ending::TimeIsOver),
+                Err(_) => return Err(Ending::Told),
+                Ok(()) => {}
+            }
+            match self.attach() {
+                Ok(attached) => {
+                    self.listener.say("reached it again; what happened meanwhile was not seen");
+                    return Ok(attached);
+                }
+                Err(_) => pause = (pause * 2).min(BACK_OFF.1),
+            }
+        }
+    }
+
+    fn finish(self, ending: Ending) -> Recorded {
+        let span = (self.began, self.last);
+        finish(self.model, self.order, self.gaps, span, ending, Vec::new())
+    }
+}
+
+/// Tells what was recorded: `span` is when it began and ended, `reasons` why it can't be whole.
+pub(super) fn finish(
+    model: Model,
+    order: &Order<'_>,
+    gaps: Vec<usize>,
+    span: (u64, u64),
+    ending: Ending,
+    mut reasons: Vec<String>,
+) -> Recorded {
+    let (seen, counts, more) = model.finish();
+    reasons.extend(more);
+    if !gaps.is_empty() {
+        reasons.push("the connection was lost meanwhile".into());
+    }
+    if ending == Ending::Full {
+        reasons.push("there was no room for more".into());
+    }
+    let (began, ended) = span;
+    let server = order.server.name().to_owned();
+    let is_complete = reasons.is_empty();
+    let frame = Frame { server, began, ended, gaps, is_complete };
+    let (history, more) = tell(&seen, &frame);
+    reasons.extend(more);
+    Recorded { history, counts, ending, reasons }
+}

@@ -1,0 +1,473 @@
+//! From what was seen to a history that the checkers can judge.
+//!
+//! Commands ran one after the other, so each has its place in the order. Steps are told around them
+//! as the clients' commands show them: an attempt to take a lock is an `acquire`, a deletion a
+//! `release`, a lease that is set an `extend`. What a client found out about its lock, and from
+//! which command, is told as the failure of such a step.
+
+use super::key::{Id, Outcome};
+use super::people::People;
+use super::reigns::Reigns;
+use super::seen::{Seen, What};
+use super::unit::{Came, Unit};
+use crate::history::{
+    Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
+    Operation,
+};
+use crate::lock;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// The protocol of a history that was recorded from outside.
+const OBSERVED: &str = "observed";
+
+/// What is needed to tell the story besides what was seen.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub server: String,
+    /// When it began and ended, in microseconds since 1970.
+    pub began: u64,
+    pub ended: u64,
+    /// Where the connection was lost: before which observation.
+    pub gaps: Vec<Id>,
+    /// Whether all that happened was seen, and is certain.
+    pub is_complete: bool,
+}
+
+/// Tells what was seen, and why that may not be all.
+pub(super) fn tell(seen: &Seen, frame: &Frame) -> (History, Vec<String>) {
+    let reigns = Reigns::of(seen);
+    let people = People::of(seen);
+    let actors = people.names.len();
+    let mut teller = Teller {
+        seen,
+        reigns: &reigns,
+        people: &people,
+        began: frame.began,
+        events: Vec::new(),
+        order: 0,
+        now: 0,
+        has_started: vec![false; actors],
+        steps: vec![0; actors],
+        minds: HashMap::new(),
+        holders: vec![None; seen.locks.len()],
+        leases: BTreeSet::new(),
+        owners: HashMap::new(),
+        stand_ins: HashMap::new(),
+        last_looks: last_looks(seen),
+    };
+    let mut gaps = frame.gaps.iter().peekable();
+    let mut next = 0;
+    while let Some(unit) = Unit::next(seen, next) {
+        while gaps.next_if(|gap| **gap <= next).is_some() {
+            teller.gap();
+        }
+        next += unit.observations.len().max(1);
+        teller.unit(&unit);
+    }
+    for _ in gaps {
+        teller.gap();
+    }
+    let reasons = teller.end(frame);
+    let name = |lock: &super::seen::Lock| shown(&lock.key);
+    let head = Head {
+        scenario: format!("recording of {}", frame.server),
+        protocol: OBSERVED.into(),
+        locks: seen.locks.iter().map(name).collect(),
+        actors: people.names.clone(),
+    };
+    let is_whole = frame.is_complete && reasons.is_empty();
+    (History { head, events: teller.events, is_whole }, reasons)
+}
+
+/// A key as text; several keys may look the same only where they are not text.
+fn shown(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).chars().take(1000).collect()
+}
+
+/// What an actor thinks of a lock.
+#[derive(Debug, Clone, Copy)]
+struct Mind {
+    /// The acquisition that it believes to hold.
+    holds: Id,
+    /// What its last look at the lock showed.
+    last: Came,
+}
+
+struct Teller<'a> {
+    seen: &'a Seen,
+    reigns: &'a Reigns,
+    people: &'a People,
+    began: u64,
+    events: Vec<Event>,
+    order: u64,
+    now: u64,
+    has_started: Vec<bool>,
+    steps: Vec<usize>,
+    minds: HashMap<(usize, usize), Mind>,
+    /// Who holds each lock, by which acquisition.
+    holders: Vec<Option<Id>>,
+    /// When the leases of those end: time, acquisition.
+    leases: BTreeSet<(u64, Id)>,
+    /// Whose each acquisition is.
+    owners: HashMap<Id, usize>,
+    /// For whom a client last acted on a lock.
+    stand_ins: HashMap<(usize, usize), usize>,
+    /// After these looks their clients left the lock alone.
+    last_looks: HashSet<Id>,
+}
+
+/// The reads of a lock that were the last thing that a client did about it, before it tried to take
+/// it anew: if it found somebody else's token, it gave up its own.
+fn last_looks(seen: &Seen) -> HashSet<Id> {
+    let mut goes_on: HashMap<(u32, usize), bool> = HashMap::new();
+    let mut looks = HashSet::new();
+    for (id, one) in seen.observations.iter().enumerate().rev() {
+        let is_try = matches!(one.what, What::Write { .. }) || one.outcome == Outcome::Refused;
+        let goes_on = goes_on.insert((one.client, one.lock), !is_try).unwrap_or(false);
+        if one.what == What::Read && !goes_on {
+            looks.insert(id);
+        }
+    }
+    looks
+}
+
+/// How a step ended.
+enum End {
+    Well,
+    Badly(FailureKind, &'static str),
+}
+
+impl<'a> Teller<'a> {
+    fn unit(&mut self, unit: &Unit<'a>) {
+        let Some(first) = unit.observations.first() else { return };
+        self.let_leases_end(first.at);
+        self.now = self.now.max(first.at);
+        let (lock, came) = (first.lock, unit.came());
+        self.notice_end_of_lease(lock, unit);
+        if first.what == What::Gone {
+            return self.gone(lock);
+        }
+        let client = match (&first.what, self.people.actor(first.client)) {
+            (What::Found { .. }, _) => self.people.holder(unit.first),
+            (_, actor) => actor,
+        };
+        let Some(client) = client else { return };
+        let actor = self.actor_for(unit, client, lock, came);
+        self.stand_ins.insert((client, lock), actor);
+        self.begin(actor);
+        self.act(unit, actor, lock, came);
+    }
+
+    fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {
+        use FailureKind::{AlreadyLocked, LostLock};
+        let mind = self.minds.get(&(actor, lock)).copied();
+        let held = mind.map(|mind| mind.holds);
+        match came {
+            Came::Took(id) => {
+                self.step(unit, actor, lock, "acquire", Some(id), End::Well);
+                self.take(actor, lock, id);
+            }
+            Came::Replaced(id, before) => {
+                let is_own = self.seen.token(id) == self.seen.token(before);
+                let verb = if is_own { "extend" } else { "acquire" };
+                self.step(unit, actor, lock, verb, Some(id), End::Well);
+                self.free(lock);
+                self.take(actor, lock, id);
+            }
+            Came::Refused => {
+                let end = End::Badly(AlreadyLocked, "somebody else holds the lock");
+                self.step(unit, actor, lock, "acquire", None, end);
+            }
+            Came::Deleted(_) => {
+                let verb = match unit.call.and_then(|call| call.purpose) {
+                    Some(lock::Operation::Release) if held.is_none() => "force_release",
+                    _ => "release",
+                };
+                self.step(unit, actor, lock, verb, held, End::Well);
+                self.minds.remove(&(actor, lock));
+                self.free(lock);
+            }
+            Came::Extended(id) => {
+                if held.is_some() {
+                    self.step(unit, actor, lock, "extend", held, End::Well);
+                } else {
+                    self.command(unit, actor, lock);
+                }
+                self.lease(id);
+            }
+            Came::NothingToDelete if held.is_some() && unit.call.is_none() => {
+                self.step(unit, actor, lock, "release", held, End::Well);
+                self.minds.remove(&(actor, lock));
+            }
+            Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend
+                if held.is_some_and(|id| self.is_refused(unit, id)) =>
+            {
+                let end = End::Badly(LostLock, "the lock was no longer its own");
+                self.step(unit, actor, lock, "release", held, end);
+                self.minds.remove(&(actor, lock));
+            }
+            // The reference's release of a lock that is somebody else's by now.
+            Came::Saw(Some(other))
+                if held.is_some_and(|own| own != other)
+                    && self.last_looks.contains(&unit.first) =>
+            {
+                let end = End::Badly(LostLock, "somebody else had the lock");
+                self.step(unit, actor, lock, "release", held, end);
+                self.minds.remove(&(actor, lock));
+            }
+            // The reference's release of a lock that is gone: it only sets the flag right.
+            Came::Unflagged if mind.is_some_and(|mind| mind.last == Came::Saw(None)) => {
+                self.step(unit, actor, lock, "release", held, End::Well);
+                self.minds.remove(&(actor, lock));
+            }
+            // The reference asks whether it is locked before it writes; then it refuses to.
+            Came::AskedFlag if mind.is_some_and(|mind| mind.last == Came::Saw(None)) => {
+                let end = End::Badly(LostLock, "the lock was free when it looked");
+                self.step(unit, actor, lock, "look", held, end);
+                self.minds.remove(&(actor, lock));
+            }
+            _ => self.command(unit, actor, lock),
+        }
+        if let Some(mind) = self.minds.get_mut(&(actor, lock)) {
+            mind.last = came;
+        }
+    }
+
+    /// Whether a script that carries the token of this acquisition did not find it.
+    fn is_refused(&self, unit: &Unit<'a>, held: Id) -> bool {
+        self.seen.token(held).is_some_and(|token| unit.carries(token))
+    }
+
+    /// Whose doing it was: that of the client, unless it acts for the holder over another
+    /// connection.
+    fn actor_for(&self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
+        if self.minds.contains_key(&(client, lock)) || matches!(came, Came::Took(_)) {
+            return client;
+        }
+        let carrying = self.minds.iter().filter(|((_, of), mind)| {
+            let token = self.seen.token(mind.holds);
+            *of == lock && token.is_some_and(|token| unit.carries(token))
+        });
+        let carrying = carrying.map(|((actor, _), _)| *actor);
+        let is_near = |actor: &usize| self.people.may_belong_together(*actor, client);
+        if unit.call.is_some()
+            && let Some(actor) = carrying.filter(is_near).min()
+        {
+            return actor;
+        }
+        match came {
+            Came::Deleted(id) | Came::Extended(id) => {
+                let owner = self.owners.get(&id).copied();
+                let owner = owner.filter(|owner| self.people.belong_together(*owner, client));
+                owner.unwrap_or(client)
+            }
+            Came::Unflagged | Came::AskedFlag => {
+                self.stand_ins.get(&(client, lock)).copied().unwrap_or(client)
+            }
+            _ => client,
+        }
+    }
+
+    fn take(&mut self, actor: usize, lock: usize, id: Id) {
+        self.minds.insert((actor, lock), Mind { holds: id, last: Came::Other });
+        self.owners.insert(id, actor);
+        if let Some(holder) = self.holders.get_mut(lock) {
+            *holder = Some(id);
+        }
+        self.lease(id);
+    }
+
+    /// Notes when the lease of an acquisition ends.
+    fn lease(&mut self, id: Id) {
+        if let Some(end) = self.reigns.end(id) {
+            self.leases.insert((end, id));
+        }
+    }
+
+    /// Nobody holds the lock any more.
+    fn free(&mut self, lock: usize) -> Option<Id> {
+        let id = self.holders.get_mut(lock)?.take()?;
+        if let Some(end) = self.reigns.end(id) {
+            self.leases.remove(&(end, id));
+        }
+        Some(id)
+    }
+
+    /// Tells of the leases that ended before this time.
+    fn let_leases_end(&mut self, at: u64) {
+        while let Some((end, id)) = self.leases.first().copied().filter(|(end, _)| *end < at) {
+            self.leases.remove(&(end, id));
+            let lock = self.seen.observations.get(id).map(|one| one.lock);
+            let Some(lock) = lock.filter(|lock| self.holders.get(*lock) == Some(&Some(id))) else {
+                continue;
+            };
+            self.now = self.now.max(end);
+            self.end_lease(lock);
+        }
+    }
+
+    /// A command that found the lock free, though nobody deleted it: its lease has ended.
+    fn notice_end_of_lease(&mut self, lock: usize, unit: &Unit<'a>) {
+        let finds_free = unit.observations.iter().find_map(|one| match (&one.what, one.outcome) {
+            (What::Flag { .. } | What::AskedFlag, _) => None,
+            (_, Outcome::Took | Outcome::Nothing | Outcome::Saw(None)) => Some(true),
+            _ => Some(false),
+        });
+        if finds_free == Some(true) && self.holders.get(lock).is_some_and(Option::is_some) {
+            self.end_lease(lock);
+        }
+    }
+
+    fn end_lease(&mut self, lock: usize) {
+        let Some(id) = self.free(lock) else { return };
+        let key = self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default();
+        let token = self.seen.token(id).map(|token| token.to_string());
+        self.event(None, EventKind::lease_ended(lock, &key, token));
+    }
+
+    /// A look found the lock free.
+    fn gone(&mut self, lock: usize) {
+        let Some(id) = self.free(lock) else { return };
+        let token = self.seen.token(id).map(|token| token.to_string());
+        let effects = vec![Effect { lock, change: Change::Deleted { token } }];
+        self.event(None, EventKind::fault("it ended unseen".into(), effects));
+    }
+
+    /// The connection was lost: what actors did meanwhile is not known.
+    fn gap(&mut self) {
+        let what =
+            "the connection to the server was lost, and what happened meanwhile was not seen";
+        self.event(None, EventKind::fault(what.into(), Vec::new()));
+        let mut minds: Vec<_> = self.minds.keys().copied().collect();
+        minds.sort_unstable();
+        for (actor, lock) in minds {
+            let mind = self.minds.remove(&(actor, lock));
+            let operation = self.operation(actor, lock, "unseen", mind.map(|mind| mind.holds));
+            self.event(Some(actor), EventKind::Invoked(operation.clone()));
+            let message = "what became of it was not seen".into();
+            let failure = Failure { kind: FailureKind::LostLock, message };
+            self.event(Some(actor), EventKind::Failed { operation, failure });
+        }
+    }
+
+    fn begin(&mut self, actor: usize) {
+        if let Some(started) = self.has_started.get_mut(actor)
+            && !std::mem::replace(started, true)
+        {
+            self.event(Some(actor), EventKind::Started);
+        }
+    }
+
+    fn operation(
+        &mut self,
+        actor: usize,
+        lock: usize,
+        verb: &'static str,
+        held: Option<Id>,
+    ) -> Operation {
+        let mut number = 0;
+        if let Some(steps) = self.steps.get_mut(actor) {
+            number = *steps;
+            *steps += 1;
+        }
+        let token = held.and_then(|held| self.seen.token(held)).map(|token| token.to_string());
+        let fence = held.and_then(|held| match &self.seen.observations.get(held)?.what {
+            What::Write { fence, .. } | What::Found { fence, .. } => *fence,
+            _ => None,
+        });
+        Operation {
+            number,
+            verb: verb.into(),
+            lock: Some(lock),
+            token,
+            fence,
+            ..Operation::default()
+        }
+    }
+
+    fn step(
+        &mut self,
+        unit: &Unit<'a>,
+        actor: usize,
+        lock: usize,
+        verb: &'static str,
+        held: Option<Id>,
+        end: End,
+    ) {
+        let operation = self.operation(actor, lock, verb, held);
+        self.event(Some(actor), EventKind::Invoked(operation.clone()));
+        self.command(unit, actor, lock);
+        let kind = match end {
+            End::Well => EventKind::Completed(operation),
+            End::Badly(kind, message) => {
+                let failure = Failure { kind, message: message.into() };
+                EventKind::Failed { operation, failure }
+            }
+        };
+        self.event(Some(actor), kind);
+    }
+
+    fn command(&mut self, unit: &Unit<'a>, actor: usize, lock: usize) {
+        let sent = self.moment();
+        let changes = unit.changes(self.seen, self.reigns).into_iter();
+        let command = Command {
+            sent,
+            text: unit.text(self.seen),
+            reply: unit.reply().into(),
+            effects: changes.map(|change| Effect { lock, change }).collect(),
+        };
+        self.event(Some(actor), EventKind::Command(command));
+    }
+
+    fn moment(&mut self) -> Moment {
+        self.order += 1;
+        Moment { order: self.order, at: self.now.saturating_sub(self.began).saturating_mul(1000) }
+    }
+
+    fn event(&mut self, actor: Option<usize>, kind: EventKind) {
+        let moment = self.moment();
+        self.events.push(Event { moment, actor, kind });
+    }
+
+    /// The end: whoever holds nothing is done. Says why the history may not be whole.
+    fn end(&mut self, frame: &Frame) -> Vec<String> {
+        self.let_leases_end(frame.ended);
+        self.now = self.now.max(frame.ended);
+        for actor in 0..self.has_started.len() {
+            self.begin(actor);
+        }
+        let is_held =
+            |(_, lock): &&(usize, usize)| self.holders.get(*lock).is_some_and(Option::is_some);
+        let held = self.minds.keys().filter(is_held).count();
+        let open = self.minds.len() - held;
+        let mut reasons = Vec::new();
+        if held > 0 {
+            reasons.push(format!("{held} locks were still held when the recording ended"));
+        }
+        if open > 0 {
+            reasons.push(format!("{open} clients had lost a lock and not yet asked for it"));
+        }
+        if !frame.is_complete || !reasons.is_empty() {
+            return reasons;
+        }
+        for actor in 0..self.has_started.len() {
+            self.event(Some(actor), EventKind::Ended { failure: None });
+        }
+        for (lock, state) in self.seen.locks.iter().enumerate() {
+            let holder = self.holders.get(lock).copied().flatten();
+            let token = holder.and_then(|id| self.seen.token(id)).map(|token| token.to_string());
+            let ttl_ms = match (holder, holder.and_then(|id| self.reigns.end(id))) {
+                (None, _) => -2,
+                (Some(_), None) => -1,
+                (Some(_), Some(end)) => {
+                    i64::try_from(end.saturating_sub(frame.ended) / 1000).unwrap_or(i64::MAX)
+                }
+            };
+            let is_mirrored = super::Watch::name_of(&state.key).is_some();
+            let flag = if is_mirrored { state.flag } else { token.is_some() };
+            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new() };
+            self.event(None, EventKind::Left(left));
+        }
+        reasons
+    }
+}

@@ -1,0 +1,309 @@
+//! `record`: what it saves is what the clients did.
+
+mod load;
+mod places;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use nodb_trigger::check::{Property, check};
+use nodb_trigger::history::{Change, EventKind, History};
+use rustix::process::Signal;
+
+use crate::program::{Ended, Place, Program, Running, wait_until};
+use crate::redis_server::{RedisServer, redis_or_skip};
+
+/// A recording at work.
+struct Recording {
+    program: Running,
+    file: PathBuf,
+}
+
+impl Recording {
+    /// Starts one and waits until nothing can escape it.
+    fn start(redis: &RedisServer, place: &Place, name: &str, rest: &[&str]) -> Self {
+        Self::start_at(&redis.url(), redis, place, name, rest)
+    }
+
+    /// The same, by this address.
+    fn start_at(url: &str, redis: &RedisServer, place: &Place, name: &str, rest: &[&str]) -> Self {
+        let before = pings(redis);
+        let file = place.at(name);
+        let history = file.to_str().unwrap();
+        let words = ["record", "--history", history, "--redis", url];
+        let program = Program::new(words.iter().chain(rest)).start();
+        wait_until("the recording has begun", || pings(redis) > before);
+        Self { program, file }
+    }
+
+    /// Ends it as a user does.
+    fn end(self) -> (Ended, History) {
+        self.program.signal(Signal::INT);
+        let ended = self.program.end();
+        ended.exits(0);
+        (ended, read(&self.file))
+    }
+}
+
+fn read(file: &Path) -> History {
+    let bytes = std::fs::read(file).unwrap();
+    History::read("recorded", &mut bytes.as_slice()).unwrap()
+}
+
+/// How often the server was asked whether it is there: a recording does so once it has looked.
+fn pings(redis: &RedisServer) -> u64 {
+    let mut con = redis.client().get_connection().unwrap();
+    let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut con).unwrap();
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_ping:calls="));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
+/// What happened to each lock, one after the other.
+#[derive(Debug, Default)]
+struct Told {
+    /// By lock: who took it, and the token.
+    acquired: BTreeMap<String, Vec<(String, String)>>,
+    /// By lock: who deleted it, and the token that was deleted.
+    released: BTreeMap<String, Vec<(String, String)>>,
+    /// By actor.
+    refused: HashMap<String, u64>,
+}
+
+fn told(history: &History) -> Told {
+    let mut told = Told::default();
+    let mut holders: HashMap<usize, String> = HashMap::new();
+    for event in &history.events {
+        let actor = event.actor.map(|actor| history.head.actors[actor].clone());
+        let (EventKind::Command(_) | EventKind::Fault { .. }) = &event.kind else { continue };
+        let effects = match &event.kind {
+            EventKind::Command(command) => &command.effects,
+            EventKind::Fault { effects, .. } => effects,
+            _ => continue,
+        };
+        for effect in effects {
+            let lock = history.head.locks[effect.lock].clone();
+            match &effect.change {
+                Change::Took { token, .. } => {
+                    assert!(!holders.contains_key(&effect.lock), "{lock} was held");
+                    holders.insert(effect.lock, token.clone());
+                    let taken = (actor.clone().unwrap(), token.clone());
+                    told.acquired.entry(lock).or_default().push(taken);
+                }
+                Change::Deleted { token } => {
+                    let held = holders.remove(&effect.lock).expect("something to delete");
+                    assert!(token.as_ref().is_none_or(|token| *token == held));
+                    if let Some(actor) = actor.clone() {
+                        told.released.entry(lock).or_default().push((actor, held));
+                    }
+                }
+                Change::Refused => {
+                    *told.refused.entry(actor.clone().unwrap()).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    told
+}
+
+/// One connection that does a few things.
+fn con(redis: &RedisServer) -> redis::Connection {
+    redis.client().get_connection().unwrap()
+}
+
+fn run(con: &mut redis::Connection, command: &str) {
+    let mut words = command.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap());
+    cmd.arg(words.collect::<Vec<_>>());
+    cmd.query::<redis::Value>(con).unwrap();
+}
+
+fn properties(history: &History) -> Vec<Property> {
+    check(history).findings.iter().map(|finding| finding.property).collect()
+}
+
+#[test]
+fn an_operator_who_deletes_a_lock_by_hand_is_found() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let recording = Recording::start(&redis, &place, "h", &["--pattern", "lock"]);
+    let (mut holder, mut operator) = (con(&redis), con(&redis));
+    run(&mut holder, "SET lock mine-1 NX PX 60000");
+    run(&mut operator, "DEL lock");
+    run(&mut holder, "SET lock mine-2 NX PX 60000");
+    run(&mut holder, "DEL lock");
+    let (ended, history) = recording.end();
+    assert!(history.is_whole, "{ended:#?}");
+    let found = properties(&history);
+    assert_eq!(found, [Property::ForeignRelease, Property::SilentLoss], "{ended:#?}");
+    assert!(ended.stdout.contains("mine") || ended.stdout.contains("lock"), "{ended:#?}");
+    assert!(ended.stdout.contains("Of the lease"), "{ended:#?}");
+}
+
+#[test]
+fn clients_of_other_shapes_come_out_right() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let recording = Recording::start(&redis, &place, "h", &["--pattern", "l:*"]);
+    let (mut one, mut other) = (con(&redis), con(&redis));
+    // SETNX and EXPIRE; a transaction; SETEX over it; several keys at once; another database.
+    run(&mut one, "SETNX l:a token-1");
+    run(&mut one, "EXPIRE l:a 60");
+    run(&mut other, "SETNX l:a token-2");
+    run(&mut one, "MULTI");
+    run(&mut one, "DEL l:a");
+    run(&mut one, "SET l:b token-3 px 60000 nx");
+    run(&mut one, "EXEC");
+    run(&mut other, "SELECT 3");
+    run(&mut other, "DEL l:b");
+    run(&mut other, "SELECT 0");
+    run(&mut one, "set l:c token-4 EX 60 NX");
+    run(&mut one, "UNLINK l:b l:c");
+    let release = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end";
+    run(&mut other, "SET l:d token-5 NX PX 60000");
+    for token in ["token-6", "token-5"] {
+        redis::cmd("EVAL").arg(release).arg(1).arg("l:d").arg(token).exec(&mut one).ok();
+    }
+    let (ended, history) = recording.end();
+    let told = told(&history);
+    let tokens = |all: &BTreeMap<String, Vec<(String, String)>>| -> Vec<String> {
+        all.values().flatten().map(|(_, token)| token.clone()).collect()
+    };
+    let all = ["token-1", "token-3", "token-4", "token-5"];
+    assert_eq!(tokens(&told.acquired), all, "{ended:#?}");
+    assert_eq!(tokens(&told.released), all, "{ended:#?}");
+    assert_eq!(told.refused.values().sum::<u64>(), 1, "{ended:#?}");
+    assert!(history.is_whole && properties(&history).is_empty(), "{ended:#?}");
+}
+
+#[test]
+fn locks_held_before_and_after_give_no_false_findings() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let (mut one, mut other) = (con(&redis), con(&redis));
+    run(&mut one, "SET l:before token-1 NX PX 60000");
+    run(&mut one, "LPUSH l:list x");
+    let recording = Recording::start(&redis, &place, "h", &["--pattern", "l:*"]);
+    run(&mut other, "SET l:before token-2 NX PX 60000");
+    run(&mut one, "DEL l:before");
+    run(&mut other, "SET l:after token-3 NX PX 60000");
+    let (ended, history) = recording.end();
+    assert!(!history.is_whole);
+    assert_eq!(properties(&history), [], "{ended:#?}");
+    ended.says(&["held when they were first looked at", "could not be read", "still held"]);
+}
+
+#[test]
+fn payloads_may_be_huge_and_binary_and_names_may_be_hostile() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let recording = Recording::start(&redis, &place, "h", &["--pattern", "l:*"]);
+    let mut client = con(&redis);
+    redis::cmd("CLIENT").arg("SETNAME").arg("a\u{1b}]x").exec(&mut client).ok();
+    let huge = vec![b'\xfe'; 100_000];
+    let key = b"l:\x1b[31m\xff\n";
+    let set = redis::cmd("SET").arg(key).arg(&huge).arg("NX").arg("PX").arg(60_000).clone();
+    assert_eq!(set.query::<redis::Value>(&mut client).unwrap(), redis::Value::Okay);
+    redis::cmd("DEL").arg(key).exec(&mut client).unwrap();
+    let (ended, history) = recording.end();
+    assert!(!ended.stdout.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'));
+    assert!(history.is_whole, "{ended:#?}");
+    assert_eq!(told(&history).released.len(), 1);
+}
+
+#[test]
+fn two_recordings_tell_the_same_and_one_ends_by_itself() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let short = ["--pattern", "l", "--for", "1s", "--format", "json"];
+    let first = Recording::start(&redis, &place, "one", &["--pattern", "l"]);
+    let second = Recording::start(&redis, &place, "two", &short);
+    let mut client = con(&redis);
+    run(&mut client, "SET l token-1 NX PX 60000");
+    run(&mut client, "DEL l");
+    let file = second.file.clone();
+    let ended = second.program.end();
+    ended.exits(0);
+    assert_eq!(ended.json()["lease_use"][0]["acquisitions"], 1, "{ended:#?}");
+    let (_, one) = first.end();
+    assert_eq!(told(&one).acquired, told(&read(&file)).acquired);
+    assert!(one.is_whole && read(&file).is_whole);
+}
+
+#[test]
+fn a_server_that_goes_away_is_waited_for_and_the_history_says_so() {
+    let mut redis = redis_or_skip!();
+    let place = Place::new();
+    let recording = Recording::start(&redis, &place, "h", &["--pattern", "l"]);
+    run(&mut con(&redis), "SET l token-1 NX PX 60000");
+    redis.kill();
+    redis.restart();
+    let is_back = || {
+        let clients: String =
+            redis::cmd("CLIENT").arg("LIST").query(&mut con(&redis)).unwrap_or_default();
+        clients.contains("cmd=monitor")
+    };
+    wait_until("it is back", is_back);
+    let before = pings(&redis);
+    wait_until("it listens", || pings(&redis) > before);
+    let mut client = con(&redis);
+    run(&mut client, "SET l token-2 NX PX 60000");
+    run(&mut client, "DEL l");
+    let (ended, history) = recording.end();
+    ended.says(&["trying to reach it again", "reached it again", "not whole"]);
+    assert!(!history.is_whole);
+    assert_eq!(properties(&history), [], "{ended:#?}");
+    let acquired = &told(&history).acquired["l"];
+    let tokens: Vec<&str> = acquired.iter().map(|(_, token)| token.as_str()).collect();
+    assert_eq!(tokens, ["token-1", "token-2"]);
+}
+
+#[test]
+fn who_may_not_do_it_is_told_what_to_ask_for() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let mut client = con(&redis);
+    run(&mut client, "ACL SETUSER few on >pw ~* &* +@all -monitor");
+    let history = place.at("h");
+    let url = redis.url().replace("redis://", "redis://few:pw@");
+    let record = |rest: &[&str]| {
+        let words = ["record", "--history", history.to_str().unwrap()];
+        Program::new(words.iter().chain(rest)).run()
+    };
+    let refused = record(&["--redis", &url]);
+    refused.refuses(3, &["MONITOR", "+monitor", "--light"]).never_shows("pw@");
+    record(&["--light", "--redis", &url]).refuses(3, &["CONFIG SET notify-keyspace-events Kg$x"]);
+    let gone = record(&["--redis", "redis://127.0.0.1:1"]);
+    gone.refuses(3, &["cannot reach Redis"]);
+    place.is_empty();
+}
+
+#[test]
+fn light_sees_what_changes() {
+    let redis = redis_or_skip!("--notify-keyspace-events", "KEA");
+    let place = Place::new();
+    let recording = Recording::start(&redis, &place, "h", &["--light", "--pattern", "l"]);
+    let mut client = con(&redis);
+    let saved = |token: &str| {
+        let value = format!(r#"{{"token":"{token}","owner":"web1:7"}}"#);
+        redis::cmd("SET").arg("l").arg(value).arg("NX").arg("PX").arg(60_000).clone()
+    };
+    let gets = || {
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut con(&redis)).unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_pttl:calls="));
+        line.map_or(0, |line| line.split(',').next().unwrap().parse::<u64>().unwrap())
+    };
+    for token in ["token-1", "token-2"] {
+        let before = gets();
+        saved(token).exec(&mut client).unwrap();
+        // Both notifications, of SET and of its lease, were looked into.
+        wait_until("it was looked at", || gets() >= before + 2);
+        run(&mut client, "DEL l");
+    }
+    let (ended, history) = recording.end();
+    ended.says(&["keyspace notifications", "--light"]);
+    let acquired = &told(&history).acquired["l"];
+    assert_eq!(acquired.len(), 2, "{ended:#?}");
+    assert!(acquired.iter().all(|(who, _)| who == "web1:7"), "{acquired:?}");
+    assert!(!history.is_whole);
+}
