@@ -5,6 +5,8 @@
 mod look;
 mod names;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use super::{Life, LockError, LockName, Payload};
 use crate::clock::Clock;
@@ -106,7 +108,7 @@ impl Sighting {
                 _ if payload.owner().is_none() => State::ForeignPayload,
                 Life::Dead => State::Orphaned,
                 _ if self.ttl_ms == -1 => State::NoTtl,
-                _ if !says_held => State::FlagDrift,
+                _ if !says_held && !self.may_be_anothers() => State::FlagDrift,
                 _ => State::Held,
             },
         }
@@ -116,6 +118,12 @@ impl Sighting {
     /// that.
     pub fn says_held(&self) -> bool {
         self.flag.as_deref().is_some_and(|flag| flag != "false")
+    }
+
+    /// Whether the key may as well be that of another run's lock: the name of the file has a colon,
+    /// at which the run id could end, and no flag says which run it is.
+    pub fn may_be_anothers(&self) -> bool {
+        self.found.is_some() && self.flag.is_none() && self.file.contains(':')
     }
 
     /// The payload, if the key holds one that can be read.
@@ -150,6 +158,8 @@ pub struct Unseen {
     pub no_text: usize,
     /// How many keys begin as lock keys do and name no file.
     pub nameless: usize,
+    /// How many keys begin as those of the run do, and are locks of other runs, by their flags.
+    pub of_others: usize,
     /// How many flag hashes, or what should be one, could not be read; and the first of them, with
     /// the server's words.
     pub unread: usize,

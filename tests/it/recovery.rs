@@ -366,3 +366,28 @@ fn ten_thousand_orphans_are_cleared_quickly() {
     let flags: Vec<String> = hand.ask(&["HVALS", "run"]);
     assert!(flags.iter().all(|flag| flag == "false"));
 }
+
+#[test]
+fn a_run_whose_id_goes_on_keeps_its_locks() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    for file in ["x.nodb", "no-flag.nodb"] {
+        hand.lock("a:b", file, &payload(file, DEAD));
+    }
+    hand.run(&["HSET", "a:b", "locked:x.nodb", "true"]);
+    let before = redis.everything();
+    for arguments in [
+        &["clear_locks", "a"][..],
+        &["clear_locks", "a", "--force"],
+        &["clear_locks", "a", "--scope", "b:x.nodb"],
+        &["repair", "a"],
+    ] {
+        recover(&redis, arguments).run();
+        assert_eq!(redis.everything(), before, "{arguments:?}");
+    }
+    let left = recover(&redis, &["clear_locks", "a", "--format=json"]).run();
+    assert_eq!(outcomes(left.exits(0))["b:no-flag.nodb"], "left");
+    let meant = ["clear_locks", "a", "--scope", "b:no-flag.nodb"];
+    recover(&redis, &meant).run().exits(0);
+    assert_eq!(hand.holds("a:b", "no-flag.nodb"), None);
+}

@@ -31,11 +31,20 @@ pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
     let is_lock = |seen: &&Sighting| seen.found.is_some() && hidden(seen).is_none();
     let locks: Vec<&Sighting> = seen.iter().filter(is_lock).collect();
     recovery.locks = locks.iter().map(|seen| LockRow::new(seen, now)).collect();
-    let goes = |seen: &Sighting| is_dead(seen) || args.force && removable(seen).is_some();
+    let exact = recovery.scope.clone();
+    let stays = |seen: &Sighting| {
+        (seen.may_be_anothers() && exact.as_deref() != Some(seen.file.as_str())).then_some(
+            "its key may be that of another run's lock, and no flag says which; name exactly this \
+             file with --scope",
+        )
+    };
+    let goes = |seen: &Sighting| {
+        stays(seen).is_none() && (is_dead(seen) || args.force && removable(seen).is_some())
+    };
     // The flag of a lock that goes, goes with it.
     let drifted: Vec<&Sighting> = seen.iter().filter(|seen| drifts(seen) && !goes(seen)).collect();
     recovery.flags = drifted.iter().map(|seen| FlagRow::new(seen)).collect();
-    let stop = remove_all(&mut session, &locks, goes, &mut recovery)
+    let stop = remove_all(&mut session, &locks, goes, stays, &mut recovery)
         .and_then(|()| set_all_right(&mut session, &drifted, &mut recovery));
     recovery.locks.extend(hidden_locks(&seen, now));
     let is_all_gone =
@@ -49,11 +58,12 @@ fn remove_all(
     session: &mut Session<'_>,
     locks: &[&Sighting],
     goes: impl Fn(&Sighting) -> bool,
+    stays: impl Fn(&Sighting) -> Option<&'static str>,
     recovery: &mut Recovery,
 ) -> Result<(), Stop> {
     for (seen, row) in locks.iter().zip(&mut recovery.locks) {
         session.check()?;
-        row.why = reason(seen);
+        row.why = stays(seen).map_or_else(|| reason(seen), str::to_owned);
         match removable(seen).filter(|_| goes(seen)) {
             Some(payload) => session.remove(seen, payload, row)?,
             None => {

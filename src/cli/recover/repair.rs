@@ -8,9 +8,10 @@ use crate::lock::Sighting;
 use crate::report::recovery::{FlagRow, LockRow, Outcome, Recovery};
 use crate::report::table;
 
-/// Whether a flag doesn't say what its lock key says.
+/// Whether a flag doesn't say what its lock key says, as far as the key is known to be the lock's.
 pub(super) fn drifts(seen: &Sighting) -> bool {
-    hidden(seen).is_none() && seen.says_held() != seen.found.is_some()
+    let is_known = hidden(seen).is_none() && !seen.may_be_anothers();
+    is_known && seen.says_held() != seen.found.is_some()
 }
 
 /// Sets the flags right that have drifted.
