@@ -1,6 +1,7 @@
 //! Servers that refuse, each in its own way.
 
 use super::{DEAD, Hand, TOKEN, at, me, payload, recover};
+use crate::middleman::{Fate, Middleman};
 use crate::program::wait_until;
 use crate::redis_server::{RedisServer, redis_or_skip};
 
@@ -58,6 +59,26 @@ fn a_user_without_the_right_is_told_so_and_passwords_are_not_shown() {
     assert!(ended.exits(3).stdout.contains("its flag could not be set"), "{ended:#?}");
     ended.never_shows("s3cret");
     assert_eq!(hand.holds("run", "x.nodb"), None);
+}
+
+#[test]
+fn a_flag_that_could_not_follow_a_lock_that_ended_is_told() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.run(&["ACL", "SETUSER", "looks", "on", "nopass", "~*", "+@all", "-hset"]);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    hand.run(&["HSET", "run", "locked:x.nodb", "true"]);
+    let client = redis.client();
+    let server = Middleman::before(redis.port(), move |command| {
+        if command[0] == "EVALSHA" {
+            let mut con = client.get_connection().unwrap();
+            redis::cmd("DEL").arg("nodb-lock:run:x.nodb").exec(&mut con).unwrap();
+        }
+        Fate::Pass
+    });
+    let url = server.url().replace("redis://", "redis://looks:x@");
+    let ended = at(&url, &["unlock", "run", "x.nodb"]).run();
+    ended.exits(3).says(&["the flag of", "could not be set"]);
 }
 
 #[test]
