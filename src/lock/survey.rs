@@ -8,7 +8,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use super::{Life, LockError, LockName, Payload};
+use super::{Life, LockError, LockName, Payload, is_dead};
 use crate::clock::Clock;
 use crate::gate::Link;
 use look::Looker;
@@ -73,6 +73,8 @@ pub enum Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// It can't be seen well enough to tell.
+    Hidden,
     /// The lock key holds what is no payload of the contract.
     ForeignPayload,
     /// The process that acquired it is gone.
@@ -84,8 +86,6 @@ pub enum State {
     /// Its flag says that it is held, and it isn't: the lease ended, or the holder died between two
     /// commands.
     ExpiredFlag,
-    /// It can't be seen well enough to tell.
-    Hidden,
     /// It is held, and its flag says so.
     Held,
     /// It is free, and its flag says so.
@@ -126,6 +126,13 @@ impl Sighting {
         self.found.is_some() && self.flag.is_none() && self.file.contains(':')
     }
 
+    /// Whether its owner is gone, and still is when asked once more: the number of a process that ended
+    /// may be a new one's by now.
+    pub fn is_orphaned_still(&self) -> bool {
+        let owner = self.payload().and_then(Payload::owner);
+        self.state() == State::Orphaned && owner.is_some_and(is_dead)
+    }
+
     /// The payload, if the key holds one that can be read.
     pub fn payload(&self) -> Option<&Payload> {
         match &self.found {
@@ -135,9 +142,9 @@ impl Sighting {
     }
 }
 
-/// Looks at the lock of one file.
+/// Looks at the lock of one file, whose name is taken as it stands.
 pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting, LockError> {
-    let lock = LockName::new(runid, file);
+    let lock = LockName::as_found(runid, file);
     let unseen = Sighting {
         lock: lock.clone(),
         file: file.to_owned(),

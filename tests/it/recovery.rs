@@ -391,3 +391,18 @@ fn a_run_whose_id_goes_on_keeps_its_locks() {
     recover(&redis, &meant).run().exits(0);
     assert_eq!(hand.holds("a:b", "no-flag.nodb"), None);
 }
+
+#[test]
+fn a_value_that_names_no_acquisition_is_unlocked_by_name_only() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.lock("run", "const.nodb", "locked");
+    hand.lock("run", "live.nodb", &payload(TOKEN, me()));
+    let forced = recover(&redis, &["clear_locks", "run", "--force"]).run();
+    let said = forced.exits(1).stdout.replace('\n', " ");
+    assert!(said.contains("names no acquisition"), "{forced:#?}");
+    assert_eq!(hand.holds("run", "live.nodb"), None);
+    assert_eq!(hand.holds("run", "const.nodb").as_deref(), Some("locked"));
+    recover(&redis, &["unlock", "run", "const.nodb", "--force"]).run().exits(0);
+    assert_eq!(hand.holds("run", "const.nodb"), None);
+}

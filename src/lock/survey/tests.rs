@@ -62,3 +62,32 @@ fn without_a_flag_a_file_with_a_colon_may_be_another_run_s() {
     assert!(!plain.may_be_anothers());
     assert_eq!(plain.state(), State::FlagDrift);
 }
+
+#[test]
+fn a_number_that_lives_again_is_no_orphan() {
+    let mut link = server(&[&["SET", "nodb-lock:run:x.nodb", "1"]]);
+    let mut seen = sight(&mut link, "run", "x.nodb").unwrap();
+    for (pid, is_still) in [(2_147_483_647, true), (std::process::id(), false)] {
+        let text = format!(r#"{{"token":"t","owner":"{}:{pid}"}}"#, hostname());
+        let payload = Payload::decode(text.as_bytes());
+        seen.found = Some(Found::Payload { payload, life: Life::Dead });
+        assert_eq!((seen.state(), seen.is_orphaned_still()), (State::Orphaned, is_still));
+    }
+}
+
+#[test]
+fn a_backslash_in_the_name_of_a_file_is_looked_for_as_it_stands() {
+    let mut link = server(&[&["SET", r"nodb-lock:run:a\b.nodb", "1"]]);
+    assert!(sight(&mut link, "run", r"a\b.nodb").unwrap().found.is_some());
+    assert!(sight(&mut link, "run", "a/b.nodb").unwrap().found.is_none());
+}
+
+#[test]
+fn states_are_tried_in_their_order() {
+    let mut link = server(&[&["HSET", "nodb-lock:run:x.nodb", "a", "1"]]);
+    let mut seen = sight(&mut link, "run", "x.nodb").unwrap();
+    assert_eq!(seen.state(), State::ForeignPayload);
+    seen.doubt = Some(Doubt::Hidden("NOPERM".into()));
+    assert_eq!(seen.state(), State::Hidden);
+    assert!(State::Hidden < State::ForeignPayload);
+}
