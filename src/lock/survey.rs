@@ -14,6 +14,7 @@ use crate::gate::Link;
 use look::Looker;
 use names::Names;
 pub use names::watched_channels;
+use settle::Settler;
 
 /// How many locks are looked at, and looked at again, before the next ones are: what is kept of
 /// them at a time.
@@ -45,6 +46,8 @@ pub enum Doubt {
     Hidden(String),
     /// It looked odd, and otherwise each time: somebody works with it.
     Moving,
+    /// It looked the same twice, and there was no time to watch whether somebody works with it.
+    Unsettled,
 }
 
 /// What a lock key holds.
@@ -214,10 +217,11 @@ fn each(
     let unseen = names.unseen.clone();
     let mut locks = names.into_locks().peekable();
     let mut looker = Looker::default();
+    let mut settler = settles.map(Settler::new);
     while locks.peek().is_some() {
         let mut sightings = looker.look(link, locks.by_ref().take(TOGETHER))?;
-        if let Some(clock) = settles {
-            settle::settle(&mut looker, link, clock, &mut sightings)?;
+        if let Some(settler) = &mut settler {
+            settler.settle(&mut looker, link, &mut sightings)?;
         }
         sightings.into_iter().for_each(&mut *take);
     }

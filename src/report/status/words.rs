@@ -48,6 +48,17 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<
         }
         State::ForeignPayload => foreign(lock),
     };
+    if lock.doubt == Some(Doubt::Unsettled) {
+        text.push_str(
+            " There was no time to make sure that nobody is at work with it: look again.",
+        );
+    }
+    if lock.may_be_anothers() {
+        text.push_str(
+            " Whose it is can't be told for sure: a run id may end at each colon of its key, and no \
+             flag says which does.",
+        );
+    }
     if let Some(ahead) = held_for.filter(|held| *held < -super::SLACK) {
         text.push_str(&format!(" Its owner's clock is {} s ahead of the server's.", -ahead));
     }
