@@ -406,3 +406,24 @@ fn a_value_that_names_no_acquisition_is_unlocked_by_name_only() {
     recover(&redis, &["unlock", "run", "const.nodb", "--force"]).run().exits(0);
     assert_eq!(hand.holds("run", "const.nodb"), None);
 }
+
+#[test]
+fn a_backslash_stands_for_itself_where_such_a_file_is_locked() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    for arguments in [
+        &["unlock", "run", r"a\b.nodb"][..],
+        &["clear_locks", "run", "--scope", r"a\b.nodb"],
+        &["clear_locks", "run", "--scope", r"nodb-lock:run:a\b.nodb"],
+    ] {
+        for file in [r"a\b.nodb", "a/b.nodb"] {
+            hand.lock("run", file, &payload(file, DEAD));
+        }
+        recover(&redis, arguments).run().exits(0);
+        assert_eq!(hand.holds("run", r"a\b.nodb"), None, "{arguments:?}");
+        assert!(hand.holds("run", "a/b.nodb").is_some(), "{arguments:?}");
+        // Where there is none, the reference's way of writing is meant.
+        recover(&redis, arguments).run().exits(0);
+        assert_eq!(hand.holds("run", "a/b.nodb"), None, "{arguments:?}");
+    }
+}

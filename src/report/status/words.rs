@@ -16,7 +16,7 @@ pub enum Next {
 }
 
 /// So many seconds no lock lasts, and no clock is off.
-const YEAR: u64 = 366 * 24 * 3600;
+const YEAR: i64 = 366 * 24 * 3600;
 
 /// What the state of a lock means, in a sentence or two. It was acquired `held_for` seconds ago by the
 /// server's clock, and by its payload it ends in `ends_in` seconds, if that is not what the TTL says.
@@ -62,8 +62,10 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<
              flag says which does.",
         );
     }
-    let is_absurd = |time: i64| time.unsigned_abs() > YEAR;
-    if held_for.is_some_and(|held| held < 0 && is_absurd(held)) || ends_in.is_some_and(is_absurd) {
+    let is_far_ahead = |seconds: i64| seconds > YEAR;
+    if held_for.map(i64::saturating_neg).is_some_and(is_far_ahead)
+        || ends_in.is_some_and(is_far_ahead)
+    {
         text.push_str(" The payload's times make no sense.");
         return text;
     }

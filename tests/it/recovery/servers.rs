@@ -148,3 +148,17 @@ fn names_that_cannot_be_meant_are_refused() {
     let nobody = at("redis://:s3cret@127.0.0.1:1", &["repair", "run"]).run();
     nobody.refuses(3, &["cannot reach Redis"]).never_shows("s3cret");
 }
+
+#[test]
+fn a_value_that_may_not_be_read_is_not_taken_for_an_empty_one() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    for command in ["-getrange", "-strlen"] {
+        hand.run(&["ACL", "SETUSER", "half", "reset", "on", "nopass", "~*", "+@all", command]);
+        let url = format!("redis://half:x@127.0.0.1:{}/0", redis.port());
+        let ended = at(&url, &["unlock", "run", "x.nodb", "--force"]).run();
+        ended.refuses(3, &["NOPERM", "nothing was changed"]);
+    }
+    assert!(hand.holds("run", "x.nodb").is_some());
+}
