@@ -2,6 +2,7 @@
 //! requests and hands them over one by one; answers nothing by itself.
 
 use super::wire;
+use crate::engine::server::Framer;
 use crossbeam::channel::Sender;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -73,21 +74,24 @@ fn accept(listener: &TcpListener, events: &Sender<Event>) {
 }
 
 fn read(number: usize, mut stream: TcpStream, events: &Sender<Event>) {
-    let mut bytes = Vec::new();
+    let mut framer = Framer::default();
     let mut chunk = [0; 4096];
     loop {
-        while let Some((words, used)) = match wire::request(&bytes) {
-            Ok(found) => found,
-            Err(wire::Malformed) => return,
-        } {
-            bytes.drain(..used);
-            if events.send(Event::Asked(number, words)).is_err() {
-                return;
+        let mut words = Vec::new();
+        match framer.next(&mut words) {
+            Ok(true) => {
+                let words = words.into_iter().map(<[u8]>::to_vec).collect();
+                if events.send(Event::Asked(number, words)).is_err() {
+                    return;
+                }
+                continue;
             }
+            Ok(false) => {}
+            Err(_) => return,
         }
         match stream.read(&mut chunk) {
             Ok(0) | Err(_) => return,
-            Ok(read) => bytes.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            Ok(read) => framer.feed(chunk.get(..read).unwrap_or_default()),
         }
     }
 }

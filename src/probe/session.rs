@@ -7,6 +7,7 @@ use super::symbols::{Constants, Symbols};
 use super::wire::{self, KnownScripts, Words};
 use super::{About, Start};
 use crate::clock::{VirtualClock, in_words};
+use crate::engine::server::{Format, write};
 use crate::engine::{self, Engine};
 use crate::gate::{Killed, Link, PausePoint};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
@@ -158,7 +159,7 @@ impl Session {
             // It was left in the middle of something.
             let asking = self.asks.take().and_then(|number| self.lines.get_mut(&number));
             if let Some(line) = asking {
-                line.write(&refusal(OVER), &self.symbols);
+                line.write(&refusal(OVER), &self.symbols, false);
             }
             self.hear(&mut Server::Nobody)?;
         }
@@ -319,7 +320,7 @@ impl Session {
             (name, None) if line.db != 0 || is_aside(name) => line.aside(words),
             _ => return self.pass_on(number, vec![words.to_vec()], false, server),
         };
-        line.write(&answered, &self.symbols);
+        line.write(&answered, &self.symbols, false);
         Ok(())
     }
 
@@ -340,7 +341,7 @@ impl Session {
                 .next()
                 .is_some_and(|it| it.eq_ignore_ascii_case(b"UNWATCH"));
             let answer = if tidies { Ok(vec![Value::Okay]) } else { refusal(OVER) };
-            line.write(&answer, &self.symbols);
+            line.write(&answer, &self.symbols, false);
             return Ok(());
         };
         let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
@@ -353,6 +354,7 @@ impl Session {
                 line.write(
                     &refusal("NOSCRIPT No matching script. Please use EVAL."),
                     &self.symbols,
+                    false,
                 );
                 return Ok(());
             };
@@ -374,7 +376,7 @@ impl Session {
             link.pause(PausePoint::TokenRead).map_err(Broken::Killed)?;
         }
         self.asks = None;
-        line.write(&answered, &self.symbols);
+        line.write(&answered, &self.symbols, is_transaction);
         Ok(())
     }
 }
@@ -395,10 +397,13 @@ impl Line {
     }
 
     /// Sends an answer; where there is none, the connection breaks.
-    fn write(&mut self, answer: &RedisResult<Vec<Value>>, symbols: &Symbols) {
+    fn write(&mut self, answer: &RedisResult<Vec<Value>>, symbols: &Symbols, is_exec: bool) {
         let first = answer.as_ref().ok().and_then(|answers| answers.first());
         let written = first.map(|answer| {
-            let bytes = wire::reply(answer, self.resp3, &|value| symbols.value(value));
+            let mut bytes = Vec::new();
+            // Only EXEC says so that a list is not there, and only to the second version.
+            let format = Format { resp3: self.resp3, no_list: is_exec };
+            write(&symbols.answer(answer), format, &mut bytes);
             self.stream.write_all(&bytes)
         });
         if !matches!(written, Some(Ok(()))) {

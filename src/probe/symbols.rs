@@ -1,5 +1,6 @@
 //! Names for the values that a client draws: the same from run to run, where the values differ.
 
+use redis::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -84,7 +85,20 @@ impl Symbols {
     }
 
     /// What the client is answered: its own values, where their names stand.
-    pub fn value(&self, answer: &[u8]) -> Vec<u8> {
+    pub fn answer(&self, answer: &Value) -> Value {
+        let each = |parts: &[Value]| parts.iter().map(|part| self.answer(part)).collect();
+        match answer {
+            Value::BulkString(bytes) => Value::BulkString(self.value(bytes)),
+            Value::Array(parts) => Value::Array(each(parts)),
+            Value::Set(parts) => Value::Set(each(parts)),
+            Value::Map(pairs) => Value::Map(
+                pairs.iter().map(|(key, held)| (self.answer(key), self.answer(held))).collect(),
+            ),
+            other => other.clone(),
+        }
+    }
+
+    fn value(&self, answer: &[u8]) -> Vec<u8> {
         let mut answer = answer.to_vec();
         // The longest names first: one may begin like another.
         for symbol in self.known.iter().rev() {
