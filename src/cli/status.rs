@@ -177,6 +177,13 @@ pub(super) fn unseen_in_words(unseen: &Unseen) -> Vec<String> {
         unseen.nameless,
         format!("left out: {} that begin with nodb-lock: and name no file", names(unseen.nameless)),
     );
+    note(
+        unseen.of_others,
+        format!(
+            "left out: {} that begin as this run's do, and belong to other runs by their flags",
+            names(unseen.of_others)
+        ),
+    );
     if let Some((key, words)) = &unseen.example {
         let more = match unseen.unread {
             0 | 1 => String::new(),

@@ -40,7 +40,8 @@ impl Life {
     }
 }
 
-/// The processes of this machine, each looked at once, however many locks it owns.
+/// The living processes of this machine, each looked at once, however many locks it owns. Of the
+/// dead, nothing is kept: a new process may get the number at any time.
 #[derive(Debug, Default)]
 pub(super) struct Processes {
     hostname: Option<String>,
@@ -50,7 +51,6 @@ pub(super) struct Processes {
 
 #[derive(Debug)]
 struct Process {
-    is_dead: bool,
     command: String,
     /// When it began, in seconds since 1970.
     began: Option<u64>,
@@ -67,14 +67,15 @@ impl Processes {
         }
         self.boot = self.boot.or_else(boot);
         let boot = self.boot;
+        if !self.known.contains_key(&pid) && is_dead(owner) {
+            return Life::Dead;
+        }
         let process = self.known.entry(pid).or_insert_with(|| Process {
-            is_dead: is_dead(owner),
             command: command_line(pid),
             began: boot.and_then(|boot| began(pid, boot)),
         });
         let command = process.command.clone();
         match (process.began, payload.acquired_at()) {
-            _ if process.is_dead => Life::Dead,
             (Some(began), Some(acquired)) if began > acquired.saturating_add(SLACK) => {
                 Life::Younger { command }
             }
@@ -135,6 +136,14 @@ mod tests {
     fn a_process_that_began_after_the_acquisition_is_another_one() {
         let me = format!("{}:{}", hostname(), std::process::id());
         assert!(matches!(Life::of(&payload(&me, 1_000_000)), Life::Younger { .. }));
+    }
+
+    #[test]
+    fn the_number_of_a_dead_process_is_looked_at_each_time() {
+        let mut processes = Processes::default();
+        let dead = format!("{}:2147483647", hostname());
+        assert_eq!(processes.life(&payload(&dead, 1)), Life::Dead);
+        assert!(processes.known.is_empty(), "{processes:?}");
     }
 
     #[test]

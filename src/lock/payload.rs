@@ -49,6 +49,7 @@ pub fn encode_payload(token: &Token, identity: &Identity, now: Duration, ttl: Tt
 pub struct Payload {
     raw: Vec<u8>,
     token: Token,
+    has_token: bool,
     owner: Option<String>,
     fence: Option<u64>,
     acquired_at: Option<u64>,
@@ -76,6 +77,7 @@ impl Payload {
         let number = |name: &str| object.get(name).and_then(|value| value.as_u64());
         Self {
             raw: raw.into(),
+            has_token: member("token").is_some_and(|token| !token.is_empty()),
             token: Token::from(member("token").unwrap_or(&text)),
             owner: member("owner").map(str::to_string),
             fence: number("fence"),
@@ -92,6 +94,16 @@ impl Payload {
     /// Who owns the acquisition.
     pub fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Whether the value tells one acquisition from the next: it has a token, or is as long as one and
+    /// looks like one. A constant such as `locked` doesn't.
+    pub fn names_acquisition(&self) -> bool {
+        let text = self.token.as_str();
+        let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+        let hyphens = text.bytes().filter(|byte| *byte == b'-').count();
+        let is_uuid = digits == 32 && matches!(hyphens, 0 | 4) && text.len() == digits + hyphens;
+        self.has_token || is_uuid
     }
 
     /// The fencing token, where the protocol has one.
@@ -152,6 +164,23 @@ mod tests {
             assert_eq!(payload.token().as_str(), String::from_utf8_lossy(raw));
             assert_eq!(payload.owner(), None);
             assert_eq!(payload.raw(), raw);
+        }
+    }
+
+    #[test]
+    fn a_constant_names_no_acquisition() {
+        for (raw, names) in [
+            (&b"locked"[..], false),
+            (b"1", false),
+            (b"", false),
+            (br#"{"owner":"web:1"}"#, false),
+            (br#"{"token":""}"#, false),
+            (br#"{"token":"worker-07"}"#, true),
+            (b"0f3a9c41d2b7488f9e0a1b2c3d4e5f60", true),
+            (b"0f3a9c41-d2b7-488f-9e0a-1b2c3d4e5f60", true),
+            (b"0f3a9c41d2b7488f9e0a1b2c3d4e5f6x", false),
+        ] {
+            assert_eq!(Payload::decode(raw).names_acquisition(), names, "{raw:?}");
         }
     }
 

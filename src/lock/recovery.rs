@@ -58,7 +58,10 @@ pub enum Removal {
         flag_failed: Option<String>,
     },
     /// Nobody held it any more.
-    Gone,
+    Gone {
+        /// Why its flag still says that it is held, if the server refused to set it.
+        flag_failed: Option<String>,
+    },
     /// The key holds another value than the one that was observed. Nothing was changed.
     Changed,
 }
@@ -92,7 +95,7 @@ pub fn remove_if(
     let flag_failed = (!failed.is_empty()).then_some(failed);
     Ok(match done.as_str() {
         "removed" => Removal::Removed { ttl_ms, flag_failed },
-        "gone" => Removal::Gone,
+        "gone" => Removal::Gone { flag_failed },
         _ => Removal::Changed,
     })
 }
@@ -284,7 +287,7 @@ mod tests {
             let removal = remove_if(&mut link, &lock, &observed).unwrap();
             let word = match removal {
                 Removal::Removed { ttl_ms: -1, flag_failed: None } => "removed",
-                Removal::Gone => "gone",
+                Removal::Gone { flag_failed: None } => "gone",
                 Removal::Changed => "changed",
                 other => panic!("{other:?}"),
             };

@@ -5,13 +5,16 @@
 mod look;
 mod names;
 mod settle;
+#[cfg(test)]
+mod tests;
 
-use super::{Life, LockError, LockName, Payload};
+use super::{Life, LockError, LockName, Payload, is_dead};
 use crate::clock::Clock;
 use crate::gate::Link;
 use look::Looker;
 use names::Names;
 pub use names::watched_channels;
+use settle::Settler;
 
 /// How many locks are looked at, and looked at again, before the next ones are: what is kept of
 /// them at a time.
@@ -43,6 +46,8 @@ pub enum Doubt {
     Hidden(String),
     /// It looked odd, and otherwise each time: somebody works with it.
     Moving,
+    /// It looked the same twice, and there was no time to watch whether somebody works with it.
+    Unsettled,
 }
 
 /// What a lock key holds.
@@ -71,6 +76,8 @@ pub enum Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// It can't be seen well enough to tell.
+    Hidden,
     /// The lock key holds what is no payload of the contract.
     ForeignPayload,
     /// The process that acquired it is gone.
@@ -82,8 +89,6 @@ pub enum State {
     /// Its flag says that it is held, and it isn't: the lease ended, or the holder died between two
     /// commands.
     ExpiredFlag,
-    /// It can't be seen well enough to tell.
-    Hidden,
     /// It is held, and its flag says so.
     Held,
     /// It is free, and its flag says so.
@@ -106,7 +111,7 @@ impl Sighting {
                 _ if payload.owner().is_none() => State::ForeignPayload,
                 Life::Dead => State::Orphaned,
                 _ if self.ttl_ms == -1 => State::NoTtl,
-                _ if !says_held => State::FlagDrift,
+                _ if !says_held && !self.may_be_anothers() => State::FlagDrift,
                 _ => State::Held,
             },
         }
@@ -118,6 +123,19 @@ impl Sighting {
         self.flag.as_deref().is_some_and(|flag| flag != "false")
     }
 
+    /// Whether the key may as well be that of another run's lock: the name of the file has a colon,
+    /// at which the run id could end, and no flag says which run it is.
+    pub fn may_be_anothers(&self) -> bool {
+        self.found.is_some() && self.flag.is_none() && self.file.contains(':')
+    }
+
+    /// Whether its owner is gone, and still is when asked once more: the number of a process that ended
+    /// may be a new one's by now.
+    pub fn is_orphaned_still(&self) -> bool {
+        let owner = self.payload().and_then(Payload::owner);
+        self.state() == State::Orphaned && owner.is_some_and(is_dead)
+    }
+
     /// The payload, if the key holds one that can be read.
     pub fn payload(&self) -> Option<&Payload> {
         match &self.found {
@@ -127,9 +145,9 @@ impl Sighting {
     }
 }
 
-/// Looks at the lock of one file.
+/// Looks at the lock of one file, whose name is taken as it stands.
 pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting, LockError> {
-    let lock = LockName::new(runid, file);
+    let lock = LockName::as_found(runid, file);
     let unseen = Sighting {
         lock: lock.clone(),
         file: file.to_owned(),
@@ -150,6 +168,8 @@ pub struct Unseen {
     pub no_text: usize,
     /// How many keys begin as lock keys do and name no file.
     pub nameless: usize,
+    /// How many keys begin as those of the run do, and are locks of other runs, by their flags.
+    pub of_others: usize,
     /// How many flag hashes, or what should be one, could not be read; and the first of them, with
     /// the server's words.
     pub unread: usize,
@@ -197,10 +217,11 @@ fn each(
     let unseen = names.unseen.clone();
     let mut locks = names.into_locks().peekable();
     let mut looker = Looker::default();
+    let mut settler = settles.map(Settler::new);
     while locks.peek().is_some() {
         let mut sightings = looker.look(link, locks.by_ref().take(TOGETHER))?;
-        if let Some(clock) = settles {
-            settle::settle(&mut looker, link, clock, &mut sightings)?;
+        if let Some(settler) = &mut settler {
+            settler.settle(&mut looker, link, &mut sightings)?;
         }
         sightings.into_iter().for_each(&mut *take);
     }

@@ -55,6 +55,14 @@ pub(super) fn ttl_left(milliseconds: i64) -> String {
     }
 }
 
+/// What is left of a TTL for one who looks from afar: whole seconds, but for the last one.
+pub(super) fn ttl_from_afar(milliseconds: i64) -> String {
+    match u64::try_from(milliseconds) {
+        Ok(ms) if ms == 0 || ms >= 1000 => seconds(ms / 1000),
+        _ => ttl_left(milliseconds),
+    }
+}
+
 /// A time of which only whole seconds are known: `3 s`, `4 min 59 s`.
 pub fn seconds(number: u64) -> String {
     if number < 60 { format!("{number} s") } else { in_words(Duration::from_secs(number)) }

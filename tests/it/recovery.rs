@@ -366,3 +366,64 @@ fn ten_thousand_orphans_are_cleared_quickly() {
     let flags: Vec<String> = hand.ask(&["HVALS", "run"]);
     assert!(flags.iter().all(|flag| flag == "false"));
 }
+
+#[test]
+fn a_run_whose_id_goes_on_keeps_its_locks() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    for file in ["x.nodb", "no-flag.nodb"] {
+        hand.lock("a:b", file, &payload(file, DEAD));
+    }
+    hand.run(&["HSET", "a:b", "locked:x.nodb", "true"]);
+    let before = redis.everything();
+    for arguments in [
+        &["clear_locks", "a"][..],
+        &["clear_locks", "a", "--force"],
+        &["clear_locks", "a", "--scope", "b:x.nodb"],
+        &["repair", "a"],
+    ] {
+        recover(&redis, arguments).run();
+        assert_eq!(redis.everything(), before, "{arguments:?}");
+    }
+    let left = recover(&redis, &["clear_locks", "a", "--format=json"]).run();
+    assert_eq!(outcomes(left.exits(0))["b:no-flag.nodb"], "left");
+    let meant = ["clear_locks", "a", "--scope", "b:no-flag.nodb"];
+    recover(&redis, &meant).run().exits(0);
+    assert_eq!(hand.holds("a:b", "no-flag.nodb"), None);
+}
+
+#[test]
+fn a_value_that_names_no_acquisition_is_unlocked_by_name_only() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.lock("run", "const.nodb", "locked");
+    hand.lock("run", "live.nodb", &payload(TOKEN, me()));
+    let forced = recover(&redis, &["clear_locks", "run", "--force"]).run();
+    let said = forced.exits(1).stdout.replace('\n', " ");
+    assert!(said.contains("names no acquisition"), "{forced:#?}");
+    assert_eq!(hand.holds("run", "live.nodb"), None);
+    assert_eq!(hand.holds("run", "const.nodb").as_deref(), Some("locked"));
+    recover(&redis, &["unlock", "run", "const.nodb", "--force"]).run().exits(0);
+    assert_eq!(hand.holds("run", "const.nodb"), None);
+}
+
+#[test]
+fn a_backslash_stands_for_itself_where_such_a_file_is_locked() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    for arguments in [
+        &["unlock", "run", r"a\b.nodb"][..],
+        &["clear_locks", "run", "--scope", r"a\b.nodb"],
+        &["clear_locks", "run", "--scope", r"nodb-lock:run:a\b.nodb"],
+    ] {
+        for file in [r"a\b.nodb", "a/b.nodb"] {
+            hand.lock("run", file, &payload(file, DEAD));
+        }
+        recover(&redis, arguments).run().exits(0);
+        assert_eq!(hand.holds("run", r"a\b.nodb"), None, "{arguments:?}");
+        assert!(hand.holds("run", "a/b.nodb").is_some(), "{arguments:?}");
+        // Where there is none, the reference's way of writing is meant.
+        recover(&redis, arguments).run().exits(0);
+        assert_eq!(hand.holds("run", "a/b.nodb"), None, "{arguments:?}");
+    }
+}

@@ -127,14 +127,12 @@ impl<'a> Session<'a> {
                 row.outcome = Outcome::Removed;
                 row.ttl_ms = ttl_ms;
                 row.put_back = self.put_back(row);
-                let Some(why) = flag_failed else { return Ok(()) };
-                row.why = format!("{}; but its flag could not be set: {why}", row.why);
-                Err(Stop::Failed(format!("the flag of {:?} could not be set: {why}", row.key)))
+                flag_set(row, flag_failed)
             }
-            Ok(Removal::Gone) => {
+            Ok(Removal::Gone { flag_failed }) => {
                 row.outcome = Outcome::Gone;
                 row.why = "nobody held it any more".into();
-                Ok(())
+                flag_set(row, flag_failed)
             }
             Ok(Removal::Changed) => {
                 row.outcome = Outcome::Changed;
@@ -255,6 +253,13 @@ impl<'a> Session<'a> {
             Ok(()) => Ok(Exit::Success),
         }
     }
+}
+
+/// Says so in the lock's row if its flag could not be set.
+fn flag_set(row: &mut LockRow, failed: Option<String>) -> Result<(), Stop> {
+    let Some(why) = failed else { return Ok(()) };
+    row.why = format!("{}; but its flag could not be set: {why}", row.why);
+    Err(Stop::Failed(format!("the flag of {:?} could not be set: {why}", row.key)))
 }
 
 /// The primary of the replica that refused to write, where it says which it is.

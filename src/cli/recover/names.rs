@@ -32,13 +32,22 @@ pub(super) fn run(given: &str) -> Result<Run, Refusal> {
 }
 
 impl Run {
-    /// The path below the run's root that was meant: a file's, or a directory's without a `/` at its
-    /// end.
-    pub fn path(&self, given: &str) -> Result<String, Refusal> {
+    /// The paths below the run's root that may be meant, of a file, or of a directory without a `/` at
+    /// its end: the path as it was given and, if that isn't found, the one with `/` for each `\`.
+    pub fn paths(&self, given: &str) -> Result<Vec<String>, Refusal> {
+        let normal = self.path(given, |text| text.replace('\\', "/"))?;
+        let mut paths: Vec<String> = self.path(given, str::to_owned).into_iter().collect();
+        if !paths.contains(&normal) {
+            paths.push(normal);
+        }
+        Ok(paths)
+    }
+
+    fn path(&self, given: &str, read: impl Fn(&str) -> String) -> Result<String, Refusal> {
         let key = format!("nodb-lock:{}:", self.id);
-        let plain = given.replace('\\', "/");
+        let plain = read(given);
         let path = if let Some(file) = given.strip_prefix(&key) {
-            file.replace('\\', "/")
+            read(file)
         } else if given.starts_with("nodb-lock:") {
             return Err(usage(anyhow!(
                 "{given:?} is not a lock of run {:?}, whose keys begin with {key:?}",
@@ -74,7 +83,7 @@ impl Run {
             let Ok(run) = RunDirectory::new(directory, None) else { continue };
             if of_this_run(&run) {
                 let rest = path.strip_prefix(directory).unwrap_or(path);
-                return Ok(file_of(&run.lock(&rest.display().to_string())));
+                return Ok(format!("{}{}", file_of(&run.lock("")), rest.display()));
             }
         }
         Err(usage(anyhow!(
@@ -100,7 +109,10 @@ mod tests {
 
     fn path(run: &str, given: &str) -> String {
         let run = super::run(run).unwrap();
-        run.path(given).unwrap_or_else(|refusal| format!("! {}", refusal.error))
+        match run.paths(given) {
+            Ok(paths) => paths.join(" or "),
+            Err(refusal) => format!("! {}", refusal.error),
+        }
     }
 
     #[test]
@@ -108,7 +120,9 @@ mod tests {
         for (run, given, file) in [
             ("ab", "x.nodb", "x.nodb"),
             ("ab", "./x.nodb", "x.nodb"),
-            ("ab", r"_pups\omni\x.nodb", "_pups/omni/x.nodb"),
+            ("ab", r"_pups\omni\x.nodb", r"_pups\omni\x.nodb or _pups/omni/x.nodb"),
+            ("ab", r"nodb-lock:ab:a\x.nodb", r"a\x.nodb or a/x.nodb"),
+            ("ab", r"/runs/ab/a\x.nodb", r"a\x.nodb or a/x.nodb"),
             ("ab", "_pups/omni/", "_pups/omni"),
             ("ab", "nodb-lock:ab:_pups/x.nodb", "_pups/x.nodb"),
             ("ab", "/runs/ab/x.nodb", "x.nodb"),

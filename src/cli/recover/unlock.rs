@@ -3,6 +3,7 @@
 use super::super::args::UnlockArgs;
 use super::super::exit::Exit;
 use super::super::refusal::{Refusal, usage};
+use super::clear_locks::LIVES_AGAIN;
 use super::repair::drifts;
 use super::{Session, Stop, hidden, holder, is_dead, names, reason, removable};
 use crate::lock::{Sighting, sight};
@@ -16,15 +17,14 @@ const ENOUGH: usize = 8;
 /// Releases a lock whose owner is dead, or by force.
 pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
     let run = names::run(&args.run)?;
-    let file = run.path(&args.file)?;
+    let files = run.paths(&args.file)?;
     let mut session = Session::open(&args.options)?;
-    let seen = sight(&mut session.link, &run.id, &file);
-    let seen = seen.map_err(|error| session.refusal(&error))?;
+    let seen = look(&mut session, &run.id, &files)?;
     if hidden(&seen).is_some() {
         return Err(session.refused(&seen));
     }
     let mut recovery = session.report("unlock", Some(run.id.clone()));
-    (recovery.scope, recovery.force) = (Some(file.clone()), args.force);
+    (recovery.scope, recovery.force) = (Some(seen.file.clone()), args.force);
     let mut stop = Ok(());
     if seen.found.is_none() && drifts(&seen) {
         let row = FlagRow { outcome: FlagOutcome::Left, ..FlagRow::new(&seen) };
@@ -41,6 +41,22 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
         Some(Outcome::Left | Outcome::Changed) if exit == Exit::Success => Exit::Unexpected,
         _ => exit,
     })
+}
+
+/// Looks at the first of these files that has a lock or a flag, or else at the last.
+fn look(session: &mut Session<'_>, runid: &str, files: &[String]) -> Result<Sighting, Refusal> {
+    let (last, others) = files.split_last().map_or(("", &[][..]), |(last, rest)| (last, rest));
+    let mut sight = |file: &str| {
+        let seen = sight(&mut session.link, runid, file);
+        seen.map_err(|error| session.refusal(&error))
+    };
+    for file in others {
+        let seen = sight(file)?;
+        if seen.found.is_some() || seen.flag.is_some() || hidden(&seen).is_some() {
+            return Ok(seen);
+        }
+    }
+    sight(last)
 }
 
 /// Releases the lock that was seen, if it is the one that was meant and may go.
@@ -60,13 +76,18 @@ fn release(
         row.why = format!("the lock that you saw is gone; {}", holder(row));
         return Ok(Ok(()));
     }
-    let may_go = args.force || is_dead(seen);
+    let was_dead = is_dead(seen);
+    let is_dead = seen.is_orphaned_still();
+    if was_dead && !is_dead {
+        row.why = LIVES_AGAIN.into();
+    }
+    let may_go = args.force || is_dead;
     let Some(payload) = removable(seen).filter(|_| may_go) else {
         row.outcome = Outcome::Left;
         row.take_away = session.take_away(seen);
         return Ok(Ok(()));
     };
-    if !is_dead(seen) {
+    if !is_dead {
         row.why = format!("by force: {}", row.why);
     }
     let done = session.remove(seen, payload, row);

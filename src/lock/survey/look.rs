@@ -75,7 +75,7 @@ impl Looker {
     ) -> Sighting {
         let mut next = || replies.next().unwrap_or(Value::Nil);
         let (kind, length, value, ttl, fields) = (next(), next(), next(), next(), next());
-        let doubt = refusal(&kind).or_else(|| refusal(&ttl)).or_else(|| refusal(&fields));
+        let doubt = [&kind, &length, &value, &ttl, &fields].into_iter().find_map(refusal);
         let found = match or_default::<String>(kind).as_str() {
             "none" | "" => None,
             "string" => Some(self.value(or_default(length), or_default(value))),
@@ -121,4 +121,27 @@ pub(super) fn refusal(reply: &Value) -> Option<String> {
     let Value::ServerError(error) = reply else { return None };
     let code = error.code();
     (code != "WRONGTYPE").then(|| format!("{code} {}", error.details().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    fn raw(text: &str) -> Value {
+        redis::parse_redis_value(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn no_refusal_reads_as_a_value() {
+        const REFUSED: &str = "-NOPERM no permissions\r\n";
+        let seen = ["+string\r\n", ":2\r\n", "$2\r\n{}\r\n", ":-1\r\n", "*2\r\n$-1\r\n$-1\r\n"];
+        for refused in 0..seen.len() {
+            let mut replies = seen.map(raw);
+            replies[refused] = raw(REFUSED);
+            let lock = (LockName::new("run", "x.nodb"), String::from("x.nodb"));
+            let sighting = Looker::default().read(lock.0, lock.1, &mut replies.into_iter());
+            assert_eq!(sighting.state(), State::Hidden, "{refused}: {sighting:?}");
+        }
+    }
 }

@@ -11,6 +11,8 @@ use std::mem;
 
 /// How many keys or fields the server goes through for one reply.
 const COUNT: usize = 1000;
+/// At how many colons of a key its run id is taken to end, at most.
+const MOST_COLONS: usize = 16;
 
 /// A cursor, and what was found up to it.
 type Page = (String, Vec<Vec<u8>>);
@@ -25,19 +27,26 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Those of a run.
+    /// Those of a run. The key of a lock of run `a:b` begins as those of run `a` do, and the other way
+    /// round: where only another run has a flag of that name, the lock is the other's.
     pub fn of_run(link: &mut dyn Link, runid: &str) -> Result<Self, LockError> {
         let mut names = Self::default();
         let prefix = key_prefix(runid);
+        let mut found = BTreeSet::new();
         scan(link, &key_pattern(runid), None, &mut |_, keys| {
-            for key in keys {
-                if let Some(key) = names.text(key) {
-                    names.add(runid, key.strip_prefix(&prefix).unwrap_or_default());
-                }
-            }
+            let keys = keys.into_iter().filter_map(|key| names.text(key));
+            found.extend(keys.filter_map(|key| key.strip_prefix(&prefix).map(str::to_owned)));
             Ok(())
         })?;
         names.flags(link, vec![runid.into()])?;
+        let has_flag = |file: &String| names.runs.get(runid).is_some_and(|all| all.contains(file));
+        let in_doubt: Vec<&String> = found.iter().filter(|file| !has_flag(file)).collect();
+        let mut others = BTreeSet::new();
+        for some in in_doubt.chunks(COUNT) {
+            others.extend(of_others(link, runid, some)?);
+        }
+        names.unseen.of_others = others.len();
+        found.difference(&others).for_each(|file| names.add(runid, file));
         Ok(names)
     }
 
@@ -144,6 +153,38 @@ impl Names {
             }
         }
     }
+}
+
+/// Which of these files have no flag in this run, but one in another whose lock would have the same
+/// key.
+fn of_others(
+    link: &mut dyn Link,
+    runid: &str,
+    files: &[&String],
+) -> Result<BTreeSet<String>, LockError> {
+    let mut pipeline = redis::pipe();
+    pipeline.ignore_errors();
+    let mut asked = Vec::new();
+    for file in files {
+        let key = format!("{runid}:{file}");
+        let colons = key.match_indices(':').map(|(at, _)| at).filter(|at| *at != runid.len());
+        for at in colons.take(MOST_COLONS) {
+            let (Some(other), Some(rest)) = (key.get(..at), key.get(at + 1..)) else { continue };
+            pipeline.cmd("HEXISTS").arg(other).arg(format!("{FLAG_PREFIX}{rest}"));
+            asked.push(*file);
+        }
+    }
+    if asked.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let replies: Vec<Value> = pipeline.query(link).map_err(|source| LockError::Redis {
+        command: "HEXISTS",
+        key: String::from("flags"),
+        source,
+    })?;
+    // What is no hash, or may not be seen, has no flag that tells.
+    let told = asked.into_iter().zip(replies).filter(|(_, reply)| *reply == Value::Int(1));
+    Ok(told.map(|(file, _)| file.clone()).collect())
 }
 
 /// The channels, as patterns, on which a server with keyspace notifications tells of changes to the

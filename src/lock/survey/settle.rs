@@ -15,16 +15,45 @@ const SETTLED: Duration = Duration::from_millis(50);
 const ROUNDS: usize = 4;
 /// How many keys are watched at a time.
 const WATCHED: usize = 20_000;
-/// How often one watches.
-const WATCHES: usize = 60;
+/// How long one watches, for all locks of a survey together.
+const WATCHING: Duration = Duration::from_secs(1);
 
-/// Looks again at what looks wrong. What is otherwise each time is marked as moving.
-pub(super) fn settle(
+/// One who looks again.
+pub(super) struct Settler<'a> {
+    clock: &'a dyn Clock,
+    /// What is left of the time for watching.
+    left: Duration,
+}
+
+impl<'a> Settler<'a> {
+    /// At the beginning of a survey.
+    pub fn new(clock: &'a dyn Clock) -> Self {
+        Self { clock, left: WATCHING }
+    }
+
+    /// Looks again at what looks wrong. What is otherwise each time is marked as moving; what looked
+    /// the same twice, and could not be watched in time, as unsettled.
+    pub fn settle(
+        &mut self,
+        looker: &mut Looker,
+        link: &mut dyn Link,
+        sightings: &mut [Sighting],
+    ) -> Result<(), LockError> {
+        let absent = look_twice(looker, link, self.clock, sightings)?;
+        let began = self.clock.now();
+        let settled = settle_absent(looker, link, self.clock, absent, began + self.left);
+        self.left = self.left.saturating_sub(self.clock.now().saturating_sub(began));
+        settled
+    }
+}
+
+/// Gives the flags without a lock that looked the same twice.
+fn look_twice<'s>(
     looker: &mut Looker,
     link: &mut dyn Link,
     clock: &dyn Clock,
-    sightings: &mut [Sighting],
-) -> Result<(), LockError> {
+    sightings: &'s mut [Sighting],
+) -> Result<Vec<&'s mut Sighting>, LockError> {
     let mut open: Vec<&mut Sighting> = sightings.iter_mut().filter(|one| is_odd(one)).collect();
     let mut absent = Vec::new();
     for _ in 0..ROUNDS {
@@ -46,7 +75,7 @@ pub(super) fn settle(
         open = moving;
     }
     open.into_iter().for_each(|sighting| sighting.doubt = Some(Doubt::Moving));
-    settle_absent(looker, link, clock, absent)
+    Ok(absent)
 }
 
 fn is_odd(sighting: &Sighting) -> bool {
@@ -72,13 +101,17 @@ fn settle_absent(
     link: &mut dyn Link,
     clock: &dyn Clock,
     mut absent: Vec<&mut Sighting>,
+    until: Duration,
 ) -> Result<(), LockError> {
     let mut heaps = Vec::new();
     while !absent.is_empty() {
         heaps.push(absent.split_off(absent.len().saturating_sub(WATCHED)));
     }
-    for _ in 0..WATCHES {
-        let Some(mut heap) = heaps.pop() else { return Ok(()) };
+    while clock.now() < until {
+        let Some(heap) = heaps.pop() else { return Ok(()) };
+        if heap.is_empty() {
+            continue;
+        }
         match watch(link, clock, &heap)? {
             Watched::Untouched(now) => {
                 for (sighting, (is_held, flag)) in heap.into_iter().zip(now) {
@@ -92,6 +125,7 @@ fn settle_absent(
                 heap.into_iter().try_for_each(|one| look_again(looker, link, one))?;
             }
             Watched::Touched => {
+                let mut heap = still_absent(looker, link, heap)?;
                 heaps.push(heap.split_off(heap.len() / 2));
                 heaps.push(heap);
             }
@@ -100,9 +134,29 @@ fn settle_absent(
         }
     }
     for sighting in heaps.into_iter().flatten() {
-        sighting.doubt = Some(Doubt::Moving);
+        sighting.doubt = Some(Doubt::Unsettled);
     }
     Ok(())
+}
+
+/// Looks again at locks with one of which somebody works; gives those that look as before.
+fn still_absent<'s>(
+    looker: &mut Looker,
+    link: &mut dyn Link,
+    heap: Vec<&'s mut Sighting>,
+) -> Result<Vec<&'s mut Sighting>, LockError> {
+    let locks = heap.iter().map(|one| (one.lock.clone(), one.file.clone()));
+    let now = looker.look(link, locks)?;
+    let mut absent = Vec::new();
+    for (sighting, now) in heap.into_iter().zip(now) {
+        *sighting = now;
+        match (is_odd(sighting), sighting.found.is_none()) {
+            (true, true) => absent.push(sighting),
+            (true, false) => sighting.doubt = Some(Doubt::Moving),
+            _ => {}
+        }
+    }
+    Ok(absent)
 }
 
 /// Looks at a lock with which somebody works.
@@ -168,4 +222,27 @@ fn pairs(replies: Vec<Value>) -> Result<Vec<(bool, Option<String>)>, RedisError>
         pairs.push((from_redis_value(exists)?, flag));
     }
     Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::VirtualClock;
+    use crate::engine::Engine;
+    use crate::server::Server;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_flag_that_could_not_be_watched_in_time_still_drifts() {
+        let clock = Arc::new(VirtualClock::new(None));
+        let mut link = Server::Embedded(Engine::new(clock.clone())).connect(0).unwrap();
+        redis::cmd("HSET").arg("run").arg("locked:x").arg("true").exec(&mut link).unwrap();
+        for (left, doubt) in [(WATCHING, None), (Duration::ZERO, Some(Doubt::Unsettled))] {
+            let mut seen = [super::super::sight(&mut link, "run", "x").unwrap()];
+            let mut settler = Settler { clock: &*clock, left };
+            settler.settle(&mut Looker::default(), &mut link, &mut seen).unwrap();
+            assert_eq!((seen[0].state(), &seen[0].doubt), (State::ExpiredFlag, &doubt));
+            assert!(settler.left < WATCHING, "what was used is gone");
+        }
+    }
 }

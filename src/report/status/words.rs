@@ -2,7 +2,7 @@
 
 use super::Typed;
 use crate::lock::{Doubt, Found, Life, Sighting, State};
-use crate::report::wording::seconds;
+use crate::report::wording::{seconds, ttl_from_afar};
 use serde::Serialize;
 
 /// What to do about a lock.
@@ -14,6 +14,9 @@ pub enum Next {
     /// Nothing but this.
     Wait(String),
 }
+
+/// So many seconds no lock lasts, and no clock is off.
+const YEAR: i64 = 366 * 24 * 3600;
 
 /// What the state of a lock means, in a sentence or two. It was acquired `held_for` seconds ago by the
 /// server's clock, and by its payload it ends in `ends_in` seconds, if that is not what the TTL says.
@@ -48,6 +51,24 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<
         }
         State::ForeignPayload => foreign(lock),
     };
+    if lock.doubt == Some(Doubt::Unsettled) {
+        text.push_str(
+            " There was no time to make sure that nobody is at work with it: look again.",
+        );
+    }
+    if lock.may_be_anothers() {
+        text.push_str(
+            " Whose it is can't be told for sure: a run id may end at each colon of its key, and no \
+             flag says which does.",
+        );
+    }
+    let is_far_ahead = |seconds: i64| seconds > YEAR;
+    if held_for.map(i64::saturating_neg).is_some_and(is_far_ahead)
+        || ends_in.is_some_and(is_far_ahead)
+    {
+        text.push_str(" The payload's times make no sense.");
+        return text;
+    }
     if let Some(ahead) = held_for.filter(|held| *held < -super::SLACK) {
         text.push_str(&format!(" Its owner's clock is {} s ahead of the server's.", -ahead));
     }
@@ -74,13 +95,8 @@ fn foreign(lock: &Sighting) -> String {
 fn stays(lock: &Sighting) -> String {
     match lock.ttl_ms {
         -1 => "for good: it has no TTL".into(),
-        ttl_ms => format!("until its TTL ends in {}", left(ttl_ms)),
+        ttl_ms => format!("until its TTL ends in {}", ttl_from_afar(ttl_ms)),
     }
-}
-
-/// What is left of a TTL that there is.
-fn left(ttl_ms: i64) -> String {
-    seconds(u64::try_from(ttl_ms / 1000).unwrap_or(0))
 }
 
 /// Who holds it.
@@ -159,7 +175,7 @@ fn is_younger(lock: &Sighting) -> bool {
 }
 
 fn wait(lock: &Sighting) -> String {
-    let ends = format!("it ends in {} unless it is renewed", left(lock.ttl_ms));
+    let ends = format!("it ends in {} unless it is renewed", ttl_from_afar(lock.ttl_ms));
     let owner = lock.payload().and_then(|payload| payload.owner());
     match (&lock.found, owner.and_then(|owner| owner.rsplit_once(':'))) {
         (Some(Found::Payload { life: Life::Elsewhere, .. }), Some((host, pid))) => {

@@ -2,11 +2,11 @@
 //!
 //! Commands stay on one line, however long they are: they are there to be copied.
 
-use super::grid::{Grid, Tone, cell};
+use super::grid::{Grid, Tone, cell, columns};
 use super::{Style, notices, paragraph};
 use crate::lock::{Life, State};
 use crate::report::status::{LockRow, Next};
-use crate::report::wording::{count, seconds, shorten};
+use crate::report::wording::{count, seconds, shorten, ttl_from_afar};
 use crate::report::{Status, escape, large};
 use comfy_table::Cell;
 use std::collections::BTreeMap;
@@ -74,6 +74,11 @@ fn grid(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write) ->
     let names = names.into_iter().filter(|name| with_runs || *name != "Run");
     grid.header(&names.collect::<Vec<_>>());
     grid.fixed(0, STATES);
+    // Times are read at a glance, so they stay on one line.
+    let held = rows.iter().filter_map(held_for);
+    grid.fixed(3 + usize::from(with_runs), widest("Held for", held));
+    let left = rows.iter().map(|row| ttl(row.ttl_ms));
+    grid.fixed(4 + usize::from(with_runs), widest("TTL left", left));
     for row in rows {
         let run = with_runs.then(|| cell(escape(&row.runid), Tone::Plain));
         let first = [cell(word(row.state), tone(row.state))].into_iter().chain(run);
@@ -86,6 +91,12 @@ fn grid(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write) ->
         ]));
     }
     grid.print(out)
+}
+
+/// How wide a column of these must be, so that none is broken.
+fn widest(header: &str, texts: impl Iterator<Item = String>) -> u16 {
+    let most = texts.map(|text| columns(&text)).chain([columns(header)]).max();
+    most.and_then(|most| u16::try_from(most).ok()).unwrap_or(0)
 }
 
 fn or_dash(text: Option<String>) -> Cell {
@@ -113,10 +124,7 @@ fn held_for(row: &LockRow) -> Option<String> {
 }
 
 fn ttl(ms: i64) -> String {
-    match u64::try_from(ms) {
-        Ok(ms) => seconds(ms / 1000),
-        Err(_) => "never ends".into(),
-    }
+    if ms < 0 { "never ends".into() } else { ttl_from_afar(ms) }
 }
 
 /// What each of them means: all in a narrow window, where there is no grid, or else the first few

@@ -240,7 +240,10 @@ impl Scene {
                 let old = last.insert(seen.file.clone(), now.clone());
                 if let Some(old) = old.filter(|old| old != now) {
                     let removal = remove_if(&mut link, &seen.lock, &old).unwrap();
-                    assert!(matches!(removal, Removal::Changed | Removal::Gone), "{removal:?}");
+                    assert!(
+                        matches!(removal, Removal::Changed | Removal::Gone { .. }),
+                        "{removal:?}"
+                    );
                     tries += 1;
                 }
             }

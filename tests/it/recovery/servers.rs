@@ -1,6 +1,7 @@
 //! Servers that refuse, each in its own way.
 
 use super::{DEAD, Hand, TOKEN, at, me, payload, recover};
+use crate::middleman::{Fate, Middleman};
 use crate::program::wait_until;
 use crate::redis_server::{RedisServer, redis_or_skip};
 
@@ -58,6 +59,26 @@ fn a_user_without_the_right_is_told_so_and_passwords_are_not_shown() {
     assert!(ended.exits(3).stdout.contains("its flag could not be set"), "{ended:#?}");
     ended.never_shows("s3cret");
     assert_eq!(hand.holds("run", "x.nodb"), None);
+}
+
+#[test]
+fn a_flag_that_could_not_follow_a_lock_that_ended_is_told() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.run(&["ACL", "SETUSER", "looks", "on", "nopass", "~*", "+@all", "-hset"]);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    hand.run(&["HSET", "run", "locked:x.nodb", "true"]);
+    let client = redis.client();
+    let server = Middleman::before(redis.port(), move |command| {
+        if command[0] == "EVALSHA" {
+            let mut con = client.get_connection().unwrap();
+            redis::cmd("DEL").arg("nodb-lock:run:x.nodb").exec(&mut con).unwrap();
+        }
+        Fate::Pass
+    });
+    let url = server.url().replace("redis://", "redis://looks:x@");
+    let ended = at(&url, &["unlock", "run", "x.nodb"]).run();
+    ended.exits(3).says(&["the flag of", "could not be set"]);
 }
 
 #[test]
@@ -126,4 +147,18 @@ fn names_that_cannot_be_meant_are_refused() {
     }
     let nobody = at("redis://:s3cret@127.0.0.1:1", &["repair", "run"]).run();
     nobody.refuses(3, &["cannot reach Redis"]).never_shows("s3cret");
+}
+
+#[test]
+fn a_value_that_may_not_be_read_is_not_taken_for_an_empty_one() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
+    for command in ["-getrange", "-strlen"] {
+        hand.run(&["ACL", "SETUSER", "half", "reset", "on", "nopass", "~*", "+@all", command]);
+        let url = format!("redis://half:x@127.0.0.1:{}/0", redis.port());
+        let ended = at(&url, &["unlock", "run", "x.nodb", "--force"]).run();
+        ended.refuses(3, &["NOPERM", "nothing was changed"]);
+    }
+    assert!(hand.holds("run", "x.nodb").is_some());
 }

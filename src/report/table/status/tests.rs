@@ -190,6 +190,29 @@ fn golden_status_of_many() {
 }
 
 #[test]
+fn times_are_not_broken_and_absurd_ones_are_called_so() {
+    let owner = "a-host-with-a-rather-long-name.example.com:2147483647";
+    let long = "_pups/omni/a/rather/long/name.nodb";
+    let mut ahead = held(owner, TOKEN, 93_600, Life::Dead);
+    let locks = vec![
+        lock("debug", long, ahead.clone(), 21_000_000, Some("true")),
+        lock("debug", "soon.nodb", ahead.take(), 352, Some("true")),
+        lock(
+            "debug",
+            "absurd.nodb",
+            value(br#"{"token":"t","owner":"web1:1","acquired_at":18446744073709551615}"#),
+            5000,
+            Some("true"),
+        ),
+    ];
+    let text = drawn(&status(Some("debug"), 20, locks, &[]), None, 80, false);
+    assert!(text.contains("1 d 2 h") && text.contains("5 h 50 min"), "{text}");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("ends in 352 ms"), "{text}");
+    assert!(text.contains("times make no sense") && !text.contains("s ahead"), "{text}");
+}
+
+#[test]
 fn colour_only_adds_to_the_words() {
     let status = status(Some("debug"), 20, stuck(), &[]);
     let plain = drawn(&status, None, 80, false);
