@@ -3,6 +3,7 @@
 mod load;
 mod races;
 mod servers;
+mod words;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

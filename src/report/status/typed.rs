@@ -1,11 +1,9 @@
 //! Commands as they are typed.
 
+use super::meant;
 use crate::lock::Payload;
 use crate::report::escape;
 use crate::runtime::quoted;
-
-/// How many characters of a token tell which acquisition is meant.
-const PREFIX: usize = 8;
 
 /// How commands to the same server are to be typed.
 #[derive(Debug, Clone, Default)]
@@ -28,11 +26,8 @@ impl Typed {
         payload: Option<&Payload>,
         flags: &[&str],
     ) -> Option<String> {
-        let prefix: Option<String> =
-            payload.map(|payload| payload.token().as_str().chars().take(PREFIX).collect());
-        // What was no text can't be typed; nothing is released without having been shown then.
-        let prefix = prefix.filter(|prefix| !prefix.is_empty() && !prefix.contains('\u{fffd}'));
-        let token = prefix.iter().flat_map(|prefix| ["--token", prefix.as_str()]);
+        let word = payload.map(meant::word);
+        let token = word.iter().flat_map(|word| ["--token", word.as_str()]);
         let flags: Vec<&str> = token.chain(flags.iter().copied()).collect();
         self.command("unlock", &[typeable(runid)?, file], &flags)
     }

@@ -1,0 +1,39 @@
+//! What is typed and what is said: which acquisition a word means, and what is printed to be typed.
+
+use super::{Hand, me, payload, printed, recover, type_in};
+use crate::redis_server::redis_or_skip;
+
+#[test]
+fn the_command_for_a_lock_does_not_take_its_successor() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    let key = "nodb-lock:run:x.nodb";
+    let lone = |byte: u8| [b"\xff-worker-0", &[byte][..]].concat();
+    for (first, second) in [
+        (
+            payload("worker-07-aaaa", me()).into_bytes(),
+            payload("worker-07-NEWER", me()).into_bytes(),
+        ),
+        (br#"{"since":1700000001}"#.to_vec(), br#"{"since":1700000002}"#.to_vec()),
+        (lone(b'1'), lone(b'2')),
+    ] {
+        let mut set =
+            |value: &[u8]| redis::cmd("SET").arg(key).arg(value).exec(&mut hand.0).unwrap();
+        set(&first);
+        let seen = recover(&redis, &["unlock", "run", "x.nodb"]).run();
+        let command = printed(seen.exits(1), "take it away: ");
+        set(&second);
+        let typed = type_in(&command);
+        assert!(
+            typed.replace('\n', " ").contains("the lock that you saw is gone"),
+            "{command}: {typed}"
+        );
+        set(&first);
+        type_in(&command);
+        assert_eq!(hand.holds("run", "x.nodb"), None, "{command}");
+    }
+    hand.lock("run", "x.nodb", &payload("worker-07-NEWER", me()));
+    let half =
+        recover(&redis, &["unlock", "run", "x.nodb", "--force", "--token", "worker-07"]).run();
+    half.refuses(2, &["give the whole token"]);
+}
