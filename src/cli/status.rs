@@ -128,6 +128,12 @@ impl Facts {
                 fact("master_host"),
                 fact("master_port")
             ));
+            if fact("master_link_status") == "down" {
+                notes.push(
+                    "this replica has lost its primary: what it shows may be long out of date"
+                        .into(),
+                );
+            }
         }
         if fact("cluster_enabled") == "1" {
             notes.push(

@@ -57,7 +57,8 @@ impl<'a> Session<'a> {
     fn open(options: &'a RecoverOptions) -> Result<Self, Refusal> {
         let signals = Signals::handle().map_err(environment)?;
         let server = remote::server(options.redis.as_ref(), options.verbose)?;
-        let link = remote::connect(&server)?;
+        let mut link = remote::connect(&server)?;
+        is_primary(&server, &mut link)?;
         Ok(Self { server, link, signals, clock: WallClock::new(None), options })
     }
 
@@ -255,6 +256,29 @@ impl<'a> Session<'a> {
             Ok(()) => Ok(Exit::Success),
         }
     }
+}
+
+/// Refuses a replica: it may lag behind, so what it shows as free may be held. One that may not be
+/// asked is found out by the first change.
+fn is_primary(server: &Server, link: &mut Connection) -> Result<(), Refusal> {
+    let info: String = match redis::cmd("INFO").arg("replication").query(link) {
+        Ok(info) => info,
+        Err(error) if error.is_io_error() => return Err(environment(server.explain(&error))),
+        Err(_) => return Ok(()),
+    };
+    let fact = |name: &str| {
+        let mut lines = info.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default()
+    };
+    if fact("role") != "slave" {
+        return Ok(());
+    }
+    let (host, port) = (fact("master_host"), fact("master_port"));
+    Err(environment(anyhow!(
+        "INFO on {}: it is a replica of {host}:{port}; name its primary: redis://{host}:{port}; \
+         nothing was changed",
+        server.name()
+    )))
 }
 
 /// The primary of the replica that refused to write, where it says which it is.

@@ -14,12 +14,21 @@ fn a_replica_names_its_primary() {
     let mut there = Hand::on(&replica);
     wait_until("it has the keys", || there.holds("run", "x.nodb").is_some());
     let name = format!("redis://127.0.0.1:{}", primary.port());
-    for arguments in [&["unlock", "run", "x.nodb"][..], &["clear_locks", "run"], &["repair", "run"]]
-    {
-        let ended = recover(&replica, arguments).run();
-        ended.exits(3).says(&["READONLY", "it is a replica; name its primary", &name]);
-        recover(&replica, arguments).arg("--dry-run").run().exits(0);
+    let host = format!("it is a replica of 127.0.0.1:{}; name its primary", primary.port());
+    for arguments in [
+        &["unlock", "run", "x.nodb"][..],
+        &["unlock", "run", "unknown.nodb"],
+        &["clear_locks", "run"],
+        &["clear_locks", "unknown"],
+        &["repair", "run"],
+    ] {
+        recover(&replica, arguments).run().refuses(3, &[&host, &name]);
+        recover(&replica, arguments).arg("--dry-run").run().refuses(3, &[&host]);
     }
+    // One who may not ask hears it from the first change.
+    there.run(&["ACL", "SETUSER", "default", "-info"]);
+    let ended = recover(&replica, &["unlock", "run", "x.nodb"]).run();
+    ended.exits(3).says(&["READONLY", "it is a replica; name its primary", &name]);
     assert!(hand.holds("run", "x.nodb").is_some());
 }
 
