@@ -151,6 +151,7 @@ pub(super) fn clear_locks() -> Command {
 pub(super) fn repair() -> Command {
     Command::new("repair")
         .about("Make the flags of a run, or of all, agree with the locks")
+        .override_usage("nodb-trigger repair [OPTIONS] <RUNID|DIRECTORY|--all>")
         .after_help(
             "The lock key is the truth; no lock is touched. A flag is written only if it is \
              wrong.\n\n\
