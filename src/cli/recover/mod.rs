@@ -77,6 +77,7 @@ impl<'a> Session<'a> {
             dry_run: self.options.dry_run,
             force: false,
             stopped: None,
+            unknown: None,
             counts: Default::default(),
             locks: Vec::new(),
             flags: Vec::new(),
@@ -242,6 +243,7 @@ impl<'a> Session<'a> {
             Err(Stop::Failed(why)) => Some(why.clone()),
         };
         recovery.count();
+        recovery.unknown.iter().for_each(|words| say(words));
         let output = Output::open(None, self.options.quiet).map_err(environment)?;
         let style = terminal::style(self.options.color, false);
         let written = output.write(|out| match self.options.format {

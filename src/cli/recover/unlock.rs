@@ -23,6 +23,9 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
     }
     let mut recovery = session.report("unlock", Some(run.id.clone()));
     (recovery.scope, recovery.force) = (Some(file.clone()), args.force);
+    if seen.found.is_none() && seen.flag.is_none() {
+        recovery.nothing_there();
+    }
     let mut stop = Ok(());
     if seen.found.is_none() && drifts(&seen) {
         let row = FlagRow { outcome: FlagOutcome::Left, ..FlagRow::new(&seen) };

@@ -57,11 +57,17 @@ pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> i
 /// What is said of a lock that nobody holds.
 fn unlocked(recovery: &Recovery) -> String {
     match recovery.flags.is_empty() {
+        _ if recovery.unknown.is_some() => format!("NOT LOCKED: {}", unknown(recovery)),
         true => "NOT LOCKED: nothing to do.".into(),
         false => {
             "NOT LOCKED: nothing to do, but its flag says otherwise; repair sets it right.".into()
         }
     }
+}
+
+/// What to ask oneself, or nothing.
+fn unknown(recovery: &Recovery) -> String {
+    recovery.unknown.as_deref().map(escape).unwrap_or_default()
 }
 
 fn title(recovery: &Recovery) -> String {
@@ -191,6 +197,7 @@ fn counts(recovery: &Recovery) -> String {
     }
     let text = format!("{}.", parts.join(", "));
     match recovery.counts == Counts::default() && recovery.stopped.is_none() {
+        true if recovery.unknown.is_some() => format!("Nothing to do: {}", unknown(recovery)),
         true if recovery.command == "repair" => "Nothing to do: all flags are right.".into(),
         true => "Nothing to do: no lock is held, and all flags are right.".into(),
         false => text,

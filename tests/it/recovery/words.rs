@@ -37,3 +37,24 @@ fn the_command_for_a_lock_does_not_take_its_successor() {
         recover(&redis, &["unlock", "run", "x.nodb", "--force", "--token", "worker-07"]).run();
     half.refuses(2, &["give the whole token"]);
 }
+
+#[test]
+fn a_name_that_is_nowhere_is_no_all_clear() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.run(&["HSET", "run", "locked:x.nodb", "false"]);
+    for (arguments, of) in [
+        (&["unlock", "run", "typo.nodb"][..], "typo.nodb in run run"),
+        (&["clear_locks", "nope"], "run nope"),
+        (&["clear_locks", "run", "--scope", "nothere"], "nothere in run run"),
+        (&["repair", "nope"], "run nope"),
+    ] {
+        let ended = recover(&redis, arguments).run();
+        let words = format!("no lock and no flag of {of}; is the name, and the server, right?");
+        ended.exits(0).says(&[&words]);
+        assert!(ended.stdout.replace('\n', " ").contains(&words), "{ended:#?}");
+    }
+    let known = recover(&redis, &["clear_locks", "run"]).run();
+    assert_eq!(known.exits(0).stderr, "");
+    recover(&redis, &["status", ""]).run().refuses(2, &["the run id is empty"]);
+}
