@@ -105,7 +105,11 @@ impl<'a> Session<'a> {
     /// A failure in words.
     fn explain(&mut self, error: &LockError) -> String {
         let LockError::Redis { command, key, source } = error else { return error.to_string() };
-        let words = format!("{command} {key:?}: {}", self.server.explain(source));
+        let mut words = format!("{command} {key:?}: {}", self.server.explain(source));
+        // Which script, and which line of it, is nothing to act on.
+        if let Some(end) = words.find(" script: ").filter(|_| is_wrong_type(source)) {
+            words.truncate(end);
+        }
         match primary(source, &mut self.link) {
             Some(primary) => format!("{words}: {primary}"),
             None => words,
@@ -192,7 +196,7 @@ impl<'a> Session<'a> {
     /// too.
     fn goes_on(&self, error: &LockError, words: &str) -> Result<(), Stop> {
         match error {
-            LockError::Redis { source, .. } if source.code() == Some("WRONGTYPE") => Ok(()),
+            LockError::Redis { source, .. } if is_wrong_type(source) => Ok(()),
             _ => Err(Stop::Failed(words.to_owned())),
         }
     }
@@ -258,6 +262,11 @@ impl<'a> Session<'a> {
             Ok(()) => Ok(Exit::Success),
         }
     }
+}
+
+/// Whether a key is of another type than a lock's or a run's.
+fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
 }
 
 /// Refuses a replica: it may lag behind, so what it shows as free may be held. One that may not be

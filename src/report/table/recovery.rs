@@ -91,6 +91,14 @@ fn name(recovery: &Recovery, runid: &str, file: &str) -> String {
     }
 }
 
+/// Why, unless that is why it stopped, which is said once.
+fn why(recovery: &Recovery, why: &str) -> String {
+    match recovery.stopped.as_deref() {
+        Some(stopped) if stopped == why => "see below".into(),
+        _ => escape(why),
+    }
+}
+
 fn outcome(outcome: Outcome) -> Cell {
     match outcome {
         Outcome::Removed => cell("removed", Tone::Good),
@@ -129,7 +137,7 @@ fn locks(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<(
     for row in recovery.locks.iter().filter(tried) {
         let file = name(recovery, &row.runid, &row.file);
         let owner = escape(row.owner.as_deref().unwrap_or("-"));
-        let why = escape(&row.why);
+        let why = why(recovery, &row.why);
         match style.is_narrow() {
             true => grid
                 .row([outcome(row.outcome), cell(format!("{file}\n{owner}\n{why}"), Tone::Plain)]),
@@ -167,7 +175,7 @@ fn flags(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<(
             cell(name(recovery, &row.runid, &row.file), Tone::Plain),
             cell(escape(row.was.as_deref().unwrap_or("none")), Tone::Plain),
             now,
-            cell(escape(&row.why), Tone::Plain),
+            cell(why(recovery, &row.why), Tone::Plain),
         ];
         grid.row(cells.into_iter().take(columns));
     }
@@ -223,6 +231,10 @@ fn facts(row: &LockRow) -> Vec<(&'static str, String)> {
     }
     if let Some(payload) = &row.payload {
         facts.push(("payload", payload.clone()));
+    }
+    if row.token.is_some() && row.token == row.payload {
+        let words = "the value has no token of its own: a newer holder's may be the same";
+        facts.push(("beware", words.into()));
     }
     facts
 }

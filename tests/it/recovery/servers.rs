@@ -61,6 +61,8 @@ fn a_user_without_the_right_is_told_so_and_passwords_are_not_shown() {
     let ended = at(&url("looks"), &["unlock", "run", "x.nodb"]).run();
     ended.exits(3).says(&["NOPERM", "evalsha", "ask for the right"]).never_shows("s3cret");
     assert!(hand.holds("run", "x.nodb").is_some());
+    let ended = at(&url("looks"), &["clear_locks", "run"]).run();
+    assert_eq!(ended.exits(3).stdout.matches("NOPERM").count(), 1, "{ended:#?}");
     // One who may not set flags has them wrong afterwards, and hears of it.
     hand.run(&["ACL", "SETUSER", "deletes", "on", ">s3cret", "~*", "+@all", "-hset"]);
     let ended = at(&url("deletes"), &["unlock", "run", "x.nodb"]).run();
@@ -118,6 +120,7 @@ fn a_run_whose_hash_is_none_is_told_and_the_lock_stays() {
     hand.run(&["SET", "run", "no hash"]);
     let ended = recover(&redis, &["unlock", "run", "x.nodb"]).run();
     assert!(ended.exits(3).stdout.contains("WRONGTYPE"), "{ended:#?}");
+    assert!(!ended.stdout.contains(" script:"), "{ended:#?}");
     assert!(hand.holds("run", "x.nodb").is_some());
 }
 

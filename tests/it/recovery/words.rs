@@ -32,6 +32,10 @@ fn the_command_for_a_lock_does_not_take_its_successor() {
         type_in(&command);
         assert_eq!(hand.holds("run", "x.nodb"), None, "{command}");
     }
+    hand.lock("run", "x.nodb", "locked");
+    let constant = recover(&redis, &["unlock", "run", "x.nodb"]).run();
+    let beware = "the value has no token of its own";
+    assert!(constant.exits(1).stdout.contains(beware), "{constant:#?}");
     hand.lock("run", "x.nodb", &payload("worker-07-NEWER", me()));
     let half =
         recover(&redis, &["unlock", "run", "x.nodb", "--force", "--token", "worker-07"]).run();
