@@ -33,6 +33,7 @@ need chromium chromium fonts-dejavu-core # looks at the pictures; without a font
 need tmux tmux
 need groff groff-base
 need script bsdutils
+need npm npm nodejs
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} != 0 ]; then
     step "Install ${missing[*]}"
@@ -47,6 +48,9 @@ if [ -e scripts/python.sh ]; then
     step "Python with redis-py"
     bash scripts/python.sh
 fi
+
+step "Lock clients that are probed"
+bash scripts/subjects.sh
 
 step "Format"
 cargo fmt --check

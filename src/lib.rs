@@ -13,6 +13,7 @@
 //! | [`gate`] | what commands and shared local state pass through |
 //! | [`lock`] | the shared lock library |
 //! | [`record`] | watches the locks of a running server and tells what happened |
+//! | [`probe`] | real lock clients, in any language, as a lock protocol |
 //! | [`controller`] | a state file guarded by a lock |
 //! | [`scenario`] | the file format, parameters, the plan |
 //! | [`runtime`] | actors running steps: once, in every order, or in a given one |
@@ -30,6 +31,7 @@ pub mod engine;
 pub mod gate;
 pub mod history;
 pub mod lock;
+pub mod probe;
 pub mod record;
 pub mod report;
 pub mod runtime;

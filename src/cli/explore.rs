@@ -42,12 +42,16 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, 
     report(ended, |rows| exploration(&scenario, file, rows), args, output, drawing)
 }
 
-fn exploration(scenario: &Scenario, file: Option<String>, rows: Vec<ProtocolRow>) -> Exploration {
+pub(super) fn exploration(
+    scenario: &Scenario,
+    file: Option<String>,
+    rows: Vec<ProtocolRow>,
+) -> Exploration {
     Exploration::new(scenario.name().into(), scenario.title().into(), file, rows)
 }
 
 /// Writes what came of those that were explored. Where none was, the first refusal stands for all.
-fn report(
+pub(super) fn report(
     ended: Vec<Result<ProtocolRow, Refusal>>,
     explored: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
     args: &ExploreArgs,
@@ -82,7 +86,10 @@ fn report(
 }
 
 /// The one scenario that was named, and its file.
-fn one(args: &ExploreArgs, builtin: &[Scenario]) -> Result<(Scenario, Option<String>), Refusal> {
+pub(super) fn one(
+    args: &ExploreArgs,
+    builtin: &[Scenario],
+) -> Result<(Scenario, Option<String>), Refusal> {
     let mut named = named(slice::from_ref(&args.what), builtin).into_iter();
     match (named.next(), named.next()) {
         (Some(only), None) => Ok((only.scenario?, only.file)),
@@ -134,7 +141,7 @@ fn explore_all(
     ended.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
-fn explore_one(
+pub(super) fn explore_one(
     task: &Task,
     signals: &Signals,
     tell: &mut dyn FnMut(&Progress),
@@ -159,7 +166,7 @@ fn refusal(model: &Model, error: ExploreError) -> Refusal {
 }
 
 /// How far an exploration has come, in a line.
-fn so_far(protocol: &str, progress: &Progress) -> String {
+pub(super) fn so_far(protocol: &str, progress: &Progress) -> String {
     let seconds = progress.took.as_secs_f64();
     let rate = match seconds > 0.0 {
         true => format!(", {} orderings/s", large(progress.orderings_run as f64 / seconds)),

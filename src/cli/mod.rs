@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`args`] | what the user asked for |
-//! | `fire`, `run`, `explore`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man` | the commands |
+//! | `fire`, `run`, `explore`, `probe`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man`, `subject` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
@@ -36,6 +36,7 @@ mod list;
 mod man;
 mod model;
 pub mod output;
+mod probe;
 pub mod progress;
 mod record;
 mod recover;
@@ -52,6 +53,7 @@ mod show;
 mod signals;
 mod staged;
 mod status;
+mod subject;
 mod tasks;
 pub mod terminal;
 mod timeline;
@@ -59,7 +61,9 @@ mod validate;
 mod verbose;
 mod watch;
 
-pub use args::{ExploreArgs, FireArgs, RecordArgs, ReplayArgs, Request, RunArgs, ServeArgs, parse};
+pub use args::{
+    ExploreArgs, FireArgs, ProbeArgs, RecordArgs, ReplayArgs, Request, RunArgs, ServeArgs, parse,
+};
 pub use exit::Exit;
 pub use redact::ServerUrl;
 
@@ -91,6 +95,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         },
         Request::Run(args) => run::run(args, scenarios),
         Request::Explore(args) => explore::explore(args, scenarios),
+        Request::Probe(args) => probe::probe(args, scenarios),
         Request::Replay(args) => replay::replay(args, scenarios),
         Request::List => list::list(scenarios),
         Request::Show { name } => show::show(name, scenarios),
@@ -106,6 +111,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Repair(args) => recover::repair(args),
         Request::Status(args) => status::status(args),
         Request::Serve(args) => serve::serve(args),
+        Request::Subject { lock } => subject::serve(*lock),
     }
 }
 

@@ -3,7 +3,9 @@
 use super::args::LockProtocol;
 use super::execute::run_directories;
 use super::refusal::{Refusal, usage};
-use crate::lock::{HARDENED, Legacy, Protocol, Ttl};
+use crate::controller::STATE_FILE;
+use crate::lock::{HARDENED, Legacy, LockName, Protocol, Ttl};
+use crate::probe::{SUBJECT, Subjects};
 use crate::runtime::{Model, Schedule, Timing};
 use crate::scenario::{Scenario, Value, unknown};
 use anyhow::anyhow;
@@ -28,14 +30,16 @@ pub(super) struct Origin<'a> {
     pub timing: Timing,
 }
 
-/// The model of a scenario under a lock protocol; `ttl` is that of locks that name none.
+/// The model of a scenario under a lock protocol, which the scenario and schedules call `name`; `ttl`
+/// is that of locks that name none.
 pub(super) fn model(
     origin: Origin<'_>,
     protocol: &'static dyn Protocol,
     ttl: Ttl,
+    name: &str,
 ) -> Result<Model, Refusal> {
     let Origin { scenario, file, values, wait, timing } = origin;
-    let plan = scenario.bind(values, protocol.name(), ttl, wait).map_err(usage)?;
+    let plan = scenario.bind(values, name, ttl, wait).map_err(usage)?;
     let runs = run_directories(Path::new(DIRECTORY), None, &plan).map_err(usage)?;
     let own = plan.parameters.iter().map(|(name, value)| (name.clone(), value.to_string()));
     let of_the_run = [
@@ -45,13 +49,24 @@ pub(super) fn model(
     let origin = Schedule {
         scenario: file.unwrap_or(scenario.name()).to_owned(),
         digest: scenario.digest(),
-        protocol: protocol.name().into(),
+        protocol: name.into(),
         timing,
         parameters: own.chain(of_the_run).collect(),
         turns: Vec::new(),
         shows: None,
     };
     Ok(Model { plan: plan.lifted(), protocol, runs, origin })
+}
+
+/// The model of a scenario with a client of somebody else's in place of a lock protocol.
+pub(super) fn model_of_subject(
+    origin: Origin<'_>,
+    start: impl FnOnce(&[LockName]) -> Result<&'static Subjects, Refusal>,
+    ttl: Ttl,
+) -> Result<Model, Refusal> {
+    let bound = model(origin, &Legacy, ttl, SUBJECT)?;
+    let locks: Vec<LockName> = bound.runs.iter().map(|run| run.lock(STATE_FILE)).collect();
+    Ok(Model { protocol: start(&locks)?, plan: bound.plan.of_processes(), ..bound })
 }
 
 /// The lock protocol of this name.
@@ -102,7 +117,8 @@ mod tests {
             wait: Duration::from_millis(1500),
             timing: Timing::Strict,
         };
-        let built_in = model(origin, protocol(LockProtocol::Hardened), Ttl::DEFAULT).unwrap();
+        let built_in =
+            model(origin, protocol(LockProtocol::Hardened), Ttl::DEFAULT, "hardened").unwrap();
         let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(built_in.origin.scenario, "check_then_delete");
         assert_eq!(
@@ -114,7 +130,8 @@ mod tests {
         assert!(built_in.origin.turns.is_empty());
         assert_eq!(built_in.runs.len(), built_in.plan.locks.len());
         let file = Origin { file: Some("own/mine.toml"), ..origin };
-        let of_a_file = model(file, protocol(LockProtocol::Legacy), Ttl::DEFAULT).unwrap();
+        let of_a_file =
+            model(file, protocol(LockProtocol::Legacy), Ttl::DEFAULT, "legacy").unwrap();
         assert_eq!(of_a_file.origin.scenario, "own/mine.toml");
     }
 
@@ -124,7 +141,7 @@ mod tests {
         let values = BTreeMap::new();
         let (wait, timing) = (Duration::ZERO, Timing::Async);
         let origin = Origin { scenario: &scenario, file: None, values: &values, wait, timing };
-        let model = model(origin, protocol(LockProtocol::Legacy), Ttl::DEFAULT).unwrap();
+        let model = model(origin, protocol(LockProtocol::Legacy), Ttl::DEFAULT, "legacy").unwrap();
         let mut runs: Vec<&str> = model.runs.iter().map(|run| run.runid()).collect();
         runs.dedup();
         assert_eq!(runs.len(), model.plan.locks.len());

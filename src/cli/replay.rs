@@ -3,6 +3,7 @@
 use super::args::{Format, ReplayArgs};
 use super::exit::Exit;
 use super::output::Output;
+use super::probe::Keeper;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
@@ -39,7 +40,8 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
             schedule.digest
         ));
     }
-    let model = schedule::model(&schedule, &scenario, args)?;
+    let keeper = Keeper::new(&signals);
+    let model = schedule::model(&schedule, &scenario, args, &keeper)?;
     let output = Output::open(args.report.output.as_deref(), args.report.quiet);
     let output = output.map_err(environment)?;
     let history = Output::history(args.history.as_deref()).map_err(environment)?;
@@ -49,7 +51,11 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
         None => in_memory(&model, &schedule, &signals),
         Some(url) => on_redis(url, &model, &schedule, args, &signals),
     };
-    let Replayed { world, staged } = replayed.map_err(|refusal| with_hint(refusal, is_changed))?;
+    let replayed = replayed.map_err(|refusal| match keeper.interrupted() {
+        Some(interrupted) => Refusal { left: refusal.left, ..interrupted },
+        None => with_hint(refusal, is_changed),
+    });
+    let Replayed { world, staged } = replayed?;
     let Staged { outcome, notices, left, is_clean, .. } = staged;
     if args.verbose {
         verbose::show(scenario.name(), &outcome.history);

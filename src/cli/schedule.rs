@@ -3,8 +3,11 @@
 use super::args::ReplayArgs;
 use super::execute::run_directories;
 use super::input;
+use super::probe::Keeper;
 use super::refusal::{Refusal, usage};
-use crate::lock::{HARDENED, Legacy, Protocol, RunGroup, Ttl};
+use crate::controller::STATE_FILE;
+use crate::lock::{HARDENED, Legacy, LockName, Protocol, RunGroup, Ttl};
+use crate::probe::SUBJECT;
 use crate::runtime::{Model, Schedule};
 use crate::scenario::{Expectation, Scenario, parse_duration, unknown};
 use anyhow::{Context, anyhow};
@@ -105,8 +108,8 @@ pub(super) fn model(
     schedule: &Schedule,
     scenario: &Scenario,
     args: &ReplayArgs,
+    keeper: &Keeper,
 ) -> Result<Model, Refusal> {
-    let protocol = protocol(&schedule.protocol).map_err(usage)?;
     let (mut ttl, mut wait) = (Ttl::DEFAULT, Duration::ZERO);
     let mut values = BTreeMap::new();
     for (name, text) in &schedule.parameters {
@@ -127,13 +130,23 @@ pub(super) fn model(
             }
         }
     }
-    let mut plan = scenario.bind(&values, protocol.name(), ttl, wait).map_err(usage)?.lifted();
+    let mut plan = scenario.bind(&values, &schedule.protocol, ttl, wait).map_err(usage)?.lifted();
     // What the scenario expects is meant for the order that its rules force.
     let shown = schedule.shows.map(|property| Expectation::Finding { property, found: true });
     plan.expectations = shown.into_iter().collect();
     let group = args.run_group.clone().map(|(group, name)| RunGroup { group, name });
     let runs = run_directories(&args.directory, group.as_ref(), &plan).map_err(usage)?;
     let origin = Schedule { turns: Vec::new(), ..schedule.clone() };
+    if schedule.protocol == SUBJECT {
+        let Some(command) = &args.subject else {
+            let why = "this schedule is of a client of somebody else's; name it with --subject";
+            return Err(usage(anyhow!(why)));
+        };
+        let locks: Vec<LockName> = runs.iter().map(|run| run.lock(STATE_FILE)).collect();
+        let protocol = keeper.start(command, &locks, args.patience)?;
+        return Ok(Model { plan: plan.of_processes(), protocol, runs, origin });
+    }
+    let protocol = protocol(&schedule.protocol).map_err(usage)?;
     Ok(Model { plan, protocol, runs, origin })
 }
 

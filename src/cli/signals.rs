@@ -24,6 +24,8 @@ struct State {
     leftovers: Vec<String>,
     /// What the program would leave behind whatever runs: the commands that clean it.
     outputs: Vec<String>,
+    /// What is done before the program ends at once.
+    at_last: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Signals {
@@ -51,6 +53,8 @@ impl Signals {
             }
             if set.wait().is_ok() {
                 screen::restore();
+                let at_last = told.state().at_last.take();
+                at_last.into_iter().for_each(|end| end());
                 for by_hand in told.left() {
                     say(&format!("not cleaned up; run: {by_hand}"));
                 }
@@ -84,6 +88,11 @@ impl Signals {
     /// The commands that remove the files for what is to be written.
     pub fn set_outputs(&self, by_hand: impl IntoIterator<Item = Option<String>>) {
         self.state().outputs = by_hand.into_iter().flatten().collect();
+    }
+
+    /// What is to be done before the program ends at once; it must not take long.
+    pub fn set_at_last(&self, end: impl FnOnce() + Send + 'static) {
+        self.state().at_last = Some(Box::new(end));
     }
 
     fn interrupt(&self) {

@@ -63,7 +63,8 @@ impl Asked {
     fn task(self, origin: Origin<'_>, lock: LockProtocol, ttl: Ttl) -> Result<Task, Refusal> {
         let mut bounds = self.bounds();
         let origin = Origin { values: &self.with, timing: bounds.timing, ..origin };
-        let model = model(origin, protocol(lock), ttl)?;
+        let protocol = protocol(lock);
+        let model = model(origin, protocol, ttl, protocol.name())?;
         let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan));
         if judged.must_not_find.is_empty() {
             bounds.until = judged.must_find.clone();
@@ -127,6 +128,22 @@ pub(super) fn tasks(
         }
     }
     Ok(tasks)
+}
+
+/// How far the command line says to go with a client of somebody else's.
+pub(super) fn bounds(args: &ExploreArgs) -> Result<Bounds, Refusal> {
+    let strategy = strategy(args)?;
+    let drawn = (strategy != Strategy::Exhaustive).then_some(DRAWN);
+    Ok(Bounds {
+        timing: args.timing.unwrap_or_default(),
+        crashes: args.crashes.unwrap_or_default(),
+        faults: args.faults.unwrap_or_default(),
+        preemptions: args.preemptions,
+        max_schedules: args.max_schedules.or(drawn),
+        max_time: Some(args.max_time.unwrap_or(DEFAULT_MAX_TIME)),
+        until: Vec::new(),
+        strategy,
+    })
 }
 
 /// What a scenario asks to be explored whenever it is run.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::keyspace::{DbIndex, SavedDb};
+use super::keyspace::{Data, DbIndex, SavedDb};
 use super::scripting::Sha;
 use super::{Engine, session};
 
@@ -16,6 +16,17 @@ pub struct Image {
     dbs: Vec<SavedDb>,
     scripts: Vec<Sha>,
     ahead: Duration,
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its value; of a hash, the fields with their values.
+    pub value: Vec<u8>,
+    /// The last millisecond since 1970 at which it exists, if it does not stay for good.
+    pub deadline: Option<i64>,
+    /// How long that is from now.
+    pub left: Option<Duration>,
 }
 
 impl Engine {
@@ -38,6 +49,23 @@ impl Engine {
         state.keyspace.restore(&image.dbs);
         state.scripts.restore(&image.scripts);
         state.ahead = image.ahead;
+    }
+
+    /// What a key holds, if it exists.
+    pub fn kept(&self, db: i64, key: &[u8]) -> Option<Kept> {
+        let db = DbIndex::new(db).ok()?;
+        let mut state = self.lock();
+        let now = session::millis(self.now(&state));
+        let entry = state.keyspace.at(db, now).get(key)?.clone();
+        let value = match entry.data {
+            Data::String(value) => value,
+            Data::Hash(fields) => {
+                let fields = fields.into_iter().map(|(field, value)| [field, value].join(&b'='));
+                fields.collect::<Vec<_>>().join(&b' ')
+            }
+        };
+        let left = entry.deadline.map(|last| last.saturating_sub(now).max(0).unsigned_abs());
+        Some(Kept { value, deadline: entry.deadline, left: left.map(Duration::from_millis) })
     }
 
     /// The first moment at which a key will be gone if nobody touches it, on the clock that the

@@ -34,7 +34,7 @@ pub mod server;
 mod session;
 
 pub use glob::matches as glob_matches;
-pub use image::Image;
+pub use image::{Image, Kept};
 pub use resp::requests;
 
 use std::fmt;
@@ -168,6 +168,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The server that it is a connection to.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Takes the first request off `input` and answers it; `None` if nothing is left to answer.
     fn answer_next(&mut self, input: &mut &[u8]) -> RedisResult<Option<Value>> {
         self.check_open()?;

@@ -287,7 +287,8 @@ pub enum Change {
     },
     /// The lock key was there, and is gone.
     Deleted {
-        /// Whose acquisition it was, where the command itself made sure of it.
+        /// Whose acquisition it was, where that is certain: the command itself made sure of it, or the
+        /// key was looked at right before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<String>,
     },

@@ -4,6 +4,7 @@
 use super::hardened::known_scripts;
 use super::script::Script;
 use super::{LockName, Payload, Token, Ttl};
+use crate::engine::Kept;
 use crate::history::{Change, Effect};
 use redis::Value;
 
@@ -40,6 +41,46 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
             })
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+/// What a command of a client that we don't know did to a lock: its key before and after tell. What
+/// changes nothing shows in the command itself, if it is one that clients commonly have. Of a key that
+/// is gone it is known whose it was ([`Change::Deleted`]), though the command need not have looked.
+pub fn seen_effects(
+    arguments: &[&[u8]],
+    reply: &Value,
+    locks: &[LockName],
+    observed: &[[Option<Kept>; 2]],
+) -> Vec<Effect> {
+    let changes = observed.iter().enumerate().filter_map(|(lock, [before, after])| {
+        Some(Effect { lock, change: change(before.as_ref(), after.as_ref())? })
+    });
+    let changes: Vec<Effect> = changes.collect();
+    if !changes.is_empty() {
+        return changes;
+    }
+    let changes_nothing =
+        |effect: &Effect| matches!(effect.change, Change::Saw { .. } | Change::Refused);
+    effects(arguments, reply, locks).into_iter().filter(changes_nothing).collect()
+}
+
+fn change(before: Option<&Kept>, after: Option<&Kept>) -> Option<Change> {
+    let token = |kept: &Kept| Payload::decode(&kept.value).token().as_str().to_owned();
+    let lease =
+        |kept: &Kept| kept.left.map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+    match (before, after) {
+        (None, Some(now)) => {
+            Some(Change::Took { token: token(now), fence: None, lease: lease(now) })
+        }
+        (Some(then), None) => Some(Change::Deleted { token: Some(token(then)) }),
+        (Some(then), Some(now)) if then.value != now.value => {
+            Some(Change::Overwrote { token: token(now), lease: lease(now) })
+        }
+        (Some(then), Some(now)) if then.deadline != now.deadline => {
+            Some(Change::Extended { lease: lease(now).unwrap_or(u64::MAX) })
+        }
+        _ => None,
     }
 }
 

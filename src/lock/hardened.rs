@@ -317,6 +317,7 @@ mod tests {
             operation: impl FnOnce(&mut Caller<'_>, &LockName, &TokenSlot) -> T,
         ) -> T {
             let mut caller = Caller {
+                who: crate::lock::Who::default(),
                 link: &mut self.link,
                 clock: &*self.clock,
                 identity: &self.identity,

@@ -16,7 +16,9 @@ mod survey;
 mod token;
 mod ttl;
 
-pub use effects::{Operation, effects, operation, script_operation, token_at_beginning};
+pub use effects::{
+    Operation, effects, operation, script_operation, seen_effects, token_at_beginning,
+};
 #[cfg(test)]
 pub(crate) use hardened::mutants;
 pub use hardened::{HARDENED, Hardened};
@@ -24,7 +26,7 @@ pub use legacy::{Legacy, is_locked};
 pub use name::{FLAG_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern};
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
-pub use protocol::{Caller, LockError, Protocol};
+pub use protocol::{Caller, LockError, Protocol, Who};
 pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};

@@ -16,6 +16,17 @@ pub struct Caller<'a> {
     pub identity: &'a Identity,
     /// What the caller itself remembers of the lock, whoever it shares its controller with.
     pub own: &'a TokenSlot,
+    /// Which of those who take part it is.
+    pub who: Who,
+}
+
+/// One of those who take part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Who {
+    /// Its position among the actors.
+    pub actor: usize,
+    /// A number that nobody else has, nor itself when it begins anew.
+    pub life: u64,
 }
 
 /// A way to guard a file with a lock. The token slot is the controller's memory of its
@@ -84,6 +95,12 @@ pub trait Protocol: Send + Sync {
     /// Whether the resource must check the fencing token and that nobody has written since the
     /// caller last read.
     fn is_fenced(&self) -> bool;
+
+    /// Whether its commands are not known to [`effects`](fn@super::effects), so that what they did
+    /// shows only in the lock key itself.
+    fn is_foreign(&self) -> bool {
+        false
+    }
 }
 
 /// Why an operation on a lock failed. Those of the legacy protocol speak the reference's words (contract,
@@ -110,6 +127,9 @@ pub enum LockError {
     /// A write while nobody holds the lock.
     #[error("cannot dump to unlocked db")]
     NotLocked,
+    /// A client of somebody else's failed.
+    #[error("{0}")]
+    Client(String),
     /// The caller was killed in the middle.
     #[error(transparent)]
     Killed(#[from] Killed),

@@ -153,6 +153,11 @@ impl Identity {
         }
     }
 
+    /// Takes a token for its own that a client drew for it.
+    pub fn claim(&self, token: Token) {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token);
+    }
+
     /// Whether a token was issued here.
     pub fn issued(&self, token: &Token) -> bool {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(token)

@@ -233,6 +233,14 @@ impl World {
         self.server.connect_on(self.time.clock(), db)
     }
 
+    /// A second connection, where what happens on the first can only be seen from beside it.
+    fn aside(&self, connection: &Connection) -> Option<Connection> {
+        if !connection.is_remote() {
+            return None;
+        }
+        self.connect(0).map_err(|error| self.fail(error.to_string())).ok()
+    }
+
     /// Tells the server what the protocol needs it to know; gives the connection that was used.
     fn prepare(&self) -> Result<Connection, ServerError> {
         let mut link = self.connect(0)?;
@@ -323,9 +331,19 @@ impl World {
                     .map(|remembered| token(&remembered))
                     .collect(),
             };
+            let left = self.for_good(left);
             Event { moment: self.moment(), actor: None, kind: EventKind::Left(left) }
         };
         last.map(event).collect()
+    }
+
+    /// How a lock is left when its lease has ended, too, where the protocol is somebody else's: of
+    /// such a client only a lock that stays for good counts as left behind.
+    fn for_good(&self, left: Left) -> Left {
+        if self.protocol.is_foreign() && left.ttl_ms >= 0 {
+            return Left { token: None, ttl_ms: -2, ..left };
+        }
+        left
     }
 
     /// The names of the rules that never matched.

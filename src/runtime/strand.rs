@@ -7,12 +7,12 @@ use crate::clock::{Clock, Stopped};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link, PausePoint};
 use crate::history::{Event, EventKind, Failure, FailureKind, Operation};
-use crate::lock::{Acquisition, Caller, Identity, LockError, TokenSlot};
+use crate::lock::{Acquisition, Caller, Identity, LockError, TokenSlot, Who};
 use crate::scenario::{ActorPlan, Instance, Start};
 use crate::server::Connection;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,10 +40,15 @@ pub(super) struct Strand<'a> {
     pub(super) fate: Arc<Fate>,
     pub(super) identity: Arc<Identity>,
     pub(super) actor: usize,
+    /// Tells this strand from every other, and from itself where it is run again.
+    life: u64,
     steps_taken: usize,
     pub(super) controllers: Vec<Option<Arc<Controller>>>,
     events: Arc<Mutex<Buffer>>,
 }
+
+/// How many strands there were in this process.
+static LIVES: AtomicU64 = AtomicU64::new(0);
 
 /// What a strand shares with whoever lets it run.
 #[derive(Clone)]
@@ -75,6 +80,10 @@ impl<'a> Strand<'a> {
         outside: Outside,
     ) -> Self {
         connection.record(world.sequence.clone(), world.time.clock());
+        if world.protocol.is_foreign() {
+            let keys = world.locks.iter().map(|lock| lock.key().to_owned()).collect();
+            connection.observe(keys, world.aside(&connection));
+        }
         let Outside { fate, identity, events } = outside;
         let gate = ruled(world, clock, &fate, gate);
         Self {
@@ -91,6 +100,7 @@ impl<'a> Strand<'a> {
             fate,
             identity,
             actor: 0,
+            life: LIVES.fetch_add(1, Ordering::Relaxed),
             steps_taken: 0,
             controllers: Vec::new(),
             events,
@@ -246,6 +256,7 @@ impl<'a> Strand<'a> {
             clock: self.clock,
             identity: &self.identity,
             own: self.own.entry(lock).or_default(),
+            who: Who { actor: self.actor, life: self.life },
         };
         (caller, self.cache.as_mut())
     }
@@ -308,6 +319,7 @@ impl<'a> Strand<'a> {
             LockError::AlreadyLocked { .. } => FailureKind::AlreadyLocked,
             LockError::Lost(_) | LockError::OtherToken => FailureKind::LostLock,
             LockError::NotOwner | LockError::NotLocked => FailureKind::Refused,
+            LockError::Client(_) => FailureKind::Environment,
             LockError::Killed(_) => FailureKind::Crashed,
             LockError::Redis { .. } if self.fate.check().is_err() => FailureKind::Crashed,
             LockError::Redis { .. } if self.fate.injected.swap(false, Ordering::Relaxed) => {

@@ -1,9 +1,9 @@
 //! From what passed over a connection to events.
 
 use super::World;
-use crate::engine::requests;
+use crate::engine::{Kept, requests};
 use crate::history::{Command, Effect, Event, EventKind};
-use crate::lock::{LockName, effects};
+use crate::lock::{LockName, effects, seen_effects};
 use crate::server::Exchange;
 use redis::{RedisResult, Value};
 
@@ -20,21 +20,32 @@ impl World {
 
 fn command(exchange: &Exchange, locks: &[LockName]) -> Command {
     let effects = match &exchange.replies {
-        Ok(replies) => did(&requests(&exchange.commands), replies, locks),
+        Ok(replies) => did(&requests(&exchange.commands), replies, locks, &exchange.observed),
         Err(_) => Vec::new(),
     };
     let (text, reply) = (exchange.asked(), exchange.answered());
     Command { sent: exchange.sent, text, reply, effects }
 }
 
-/// What some requests did; those of a transaction have their replies in that of EXEC.
-pub(super) fn did(requests: &[Vec<&[u8]>], replies: &[Value], locks: &[LockName]) -> Vec<Effect> {
+/// What some requests did; those of a transaction have their replies in that of EXEC. Where lock
+/// keys were observed, what they held before and after tells.
+pub(super) fn did(
+    requests: &[Vec<&[u8]>],
+    replies: &[Value],
+    locks: &[LockName],
+    observed: &[[Option<Kept>; 2]],
+) -> Vec<Effect> {
     let (requests, replies) = match (requests, replies) {
         ([multi, inner @ .., _exec], [Value::Array(replies)]) if is_multi(multi) => {
             (inner, replies.as_slice())
         }
         other => other,
     };
+    if let (Some(request), Some(reply), false) =
+        (requests.first(), replies.first(), observed.is_empty())
+    {
+        return seen_effects(request, reply, locks, observed);
+    }
     let each = requests.iter().zip(replies);
     each.flat_map(|(request, reply)| effects(request, reply, locks)).collect()
 }

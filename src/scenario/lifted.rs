@@ -1,6 +1,6 @@
 //! A plan without what forces an order on it, so that every order can be tried.
 
-use super::plan::{Action, Plan, Rule, RuleEffect, Step};
+use super::plan::{Action, Instance, Plan, Rule, RuleEffect, Step};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,14 @@ impl Plan {
         }
         for actor in &mut self.actors {
             actor.steps = Arc::from(without_waits(&actor.steps, &gone));
+        }
+        self
+    }
+
+    /// The plan for actors that are processes: each has its controllers for itself.
+    pub fn of_processes(mut self) -> Self {
+        for actor in &mut self.actors {
+            actor.instance = Instance::Own;
         }
         self
     }

@@ -3,7 +3,7 @@
 use super::exchange::Listener;
 use super::{Exchange, patience};
 use crate::clock::Clock;
-use crate::engine;
+use crate::engine::{self, Kept};
 use crate::history::{Moment, Sequence};
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 use std::io;
@@ -34,6 +34,10 @@ struct Tape {
     sequence: Sequence,
     clock: Arc<dyn Clock>,
     exchanges: Vec<Exchange>,
+    /// The keys of DB 0 that are looked at before and after.
+    keys: Vec<String>,
+    /// What a real Redis is looked at over.
+    aside: Option<Box<Connection>>,
 }
 
 /// A command on its way.
@@ -56,7 +60,21 @@ impl Connection {
 
     /// Keeps a record from now on.
     pub fn record(&mut self, sequence: Sequence, clock: Arc<dyn Clock>) {
-        self.tape = Some(Tape { sequence, clock, exchanges: Vec::new() });
+        let (exchanges, keys) = (Vec::new(), Vec::new());
+        self.tape = Some(Tape { sequence, clock, exchanges, keys, aside: None });
+    }
+
+    /// Looks at these keys of DB 0 before and after whatever is recorded. On a real Redis that takes a
+    /// connection of its own, `aside`, and is exact where nobody else is at work meanwhile.
+    pub fn observe(&mut self, keys: Vec<String>, aside: Option<Connection>) {
+        if let Some(tape) = &mut self.tape {
+            (tape.keys, tape.aside) = (keys, aside.map(Box::new));
+        }
+    }
+
+    /// Whether it leads to a real Redis.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.line, Line::Redis(_))
     }
 
     /// Hands out what was recorded since the last time.
@@ -88,6 +106,7 @@ impl Connection {
         sent: Sent,
         most: Duration,
     ) -> RedisResult<Value> {
+        let before = self.look();
         let patience = self.patience().min(most);
         let reply = sent.reply.unwrap_or_else(|| match &mut self.line {
             Line::Redis(connection) => {
@@ -95,7 +114,7 @@ impl Connection {
             }
             _ => Err(unusable("there is no connection to use here")),
         });
-        self.keep(sent.at, command, || reply.clone().map(|reply| vec![reply]));
+        self.keep(sent.at, command, before, || reply.clone().map(|reply| vec![reply]));
         reply
     }
 
@@ -142,14 +161,18 @@ impl Connection {
         &mut self,
         sent: Moment,
         commands: &[u8],
+        before: Vec<Option<Kept>>,
         replies: impl FnOnce() -> RedisResult<Vec<Value>>,
     ) {
         if self.tape.is_none() && self.listener.is_none() {
             return;
         }
         let received = self.moment();
+        let after = self.look();
+        let observed = before.into_iter().zip(after).map(|(before, after)| [before, after]);
+        let observed = observed.collect();
         let (commands, replies) = (commands.to_vec(), replies());
-        let exchange = Exchange { sent, received, commands, replies };
+        let exchange = Exchange { sent, received, commands, replies, observed };
         if let Some(listener) = &self.listener {
             (listener.hear)(&exchange);
         }
@@ -157,6 +180,45 @@ impl Connection {
             tape.exchanges.push(exchange);
         }
     }
+
+    /// What the observed keys hold now.
+    fn look(&mut self) -> Vec<Option<Kept>> {
+        let Some(tape) = &mut self.tape else { return Vec::new() };
+        match (&self.line, &mut tape.aside) {
+            (Line::Embedded(connection), _) => {
+                let engine = connection.engine();
+                tape.keys.iter().map(|key| engine.kept(0, key.as_bytes())).collect()
+            }
+            (Line::Redis(_), Some(aside)) => {
+                tape.keys.iter().map(|key| kept(aside, key).unwrap_or_default()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What a key holds on a real Redis; of one that is no string, its kind.
+fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
+    let ask =
+        |aside: &mut Connection, command: &str| redis::cmd(command).arg(key).query::<Value>(aside);
+    let value = match ask(aside, "GET") {
+        Ok(Value::Nil) => return Ok(None),
+        Ok(Value::BulkString(value)) => value,
+        _ => match ask(aside, "TYPE")? {
+            Value::SimpleString(kind) => kind.into_bytes(),
+            _ => Vec::new(),
+        },
+    };
+    // Before Redis 7 nobody could be asked; then no extension is seen.
+    let deadline = match ask(aside, "PEXPIRETIME") {
+        Ok(Value::Int(deadline)) => Some(deadline).filter(|deadline| *deadline >= 0),
+        _ => None,
+    };
+    let left = match ask(aside, "PTTL")? {
+        Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
+        _ => None,
+    };
+    Ok(Some(Kept { value, deadline, left }))
 }
 
 impl Line {
@@ -247,8 +309,9 @@ fn exchange(
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         let sent = self.moment();
+        let before = self.look();
         let reply = self.line.request(command, self.patience());
-        self.keep(sent, command, || reply.clone().map(|reply| vec![reply]));
+        self.keep(sent, command, before, || reply.clone().map(|reply| vec![reply]));
         reply
     }
 
@@ -259,8 +322,9 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let sent = self.moment();
+        let before = self.look();
         let replies = self.line.requests(commands, offset, count, self.patience());
-        self.keep(sent, commands, || replies.clone());
+        self.keep(sent, commands, before, || replies.clone());
         replies
     }
 

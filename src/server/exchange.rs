@@ -1,7 +1,7 @@
 //! Some commands and their replies: who listens to them, and how a person reads them.
 
 use crate::clock::Clock;
-use crate::engine::requests;
+use crate::engine::{Kept, requests};
 use crate::history::{Moment, Sequence};
 use redis::{RedisResult, Value};
 use std::fmt;
@@ -21,6 +21,9 @@ pub struct Exchange {
     pub commands: Vec<u8>,
     /// The replies, or how reading them failed.
     pub replies: RedisResult<Vec<Value>>,
+    /// What the keys held before and after, that are
+    /// [observed](super::Connection::observe).
+    pub observed: Vec<[Option<Kept>; 2]>,
 }
 
 /// One who is told of every exchange as soon as it has happened.
@@ -109,7 +112,7 @@ mod tests {
 
     fn exchange(commands: Vec<u8>, replies: RedisResult<Vec<Value>>) -> Exchange {
         let never = Moment::default();
-        Exchange { sent: never, received: never, commands, replies }
+        Exchange { sent: never, received: never, commands, replies, observed: Vec::new() }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from top to bottom. Each may import itself and what stands above it.
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 15] = [
     "chance",
     "clock",
     "history",
@@ -17,6 +17,7 @@ const ROOMS: [&str; 14] = [
     "gate",
     "lock",
     "record",
+    "probe",
     "controller",
     "scenario",
     "runtime",

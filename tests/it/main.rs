@@ -14,6 +14,7 @@ mod layers;
 mod middleman;
 mod outcomes;
 mod pictures;
+mod probe;
 mod program;
 mod readme;
 mod record;

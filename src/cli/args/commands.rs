@@ -3,11 +3,12 @@
 use super::complete::offering;
 use super::explore::{self, ExploreArgs};
 use super::flags::{
-    DEFAULT_DIRECTORY, ReportOptions, RunOptions, format_flag, help_flag, report_flags,
-    report_options, run_flags, run_options, value, verbose_run_flag,
+    DEFAULT_DIRECTORY, LockProtocol, ReportOptions, RunOptions, format_flag, help_flag,
+    report_flags, report_options, run_flags, run_options, value, verbose_run_flag,
 };
 use super::one;
 use super::operate::{self, StatusArgs};
+use super::probe::{self, ProbeArgs};
 use super::record::{self, RecordArgs};
 use super::recover::{self, ClearArgs, RepairArgs, UnlockArgs};
 use super::replay::{self, ReplayArgs};
@@ -31,6 +32,8 @@ pub enum Request {
     Run(RunArgs),
     /// `explore`: every ordering of a scenario's steps.
     Explore(ExploreArgs),
+    /// `probe`: every ordering of what a client of somebody else's sends.
+    Probe(ProbeArgs),
     /// `replay`: a schedule again.
     Replay(ReplayArgs),
     /// `record`: what happens to the locks of a running server.
@@ -76,6 +79,11 @@ pub enum Request {
     Status(StatusArgs),
     /// `serve`: the embedded server for other programs.
     Serve(ServeArgs),
+    /// `subject`: our own locks as a client of somebody else's.
+    Subject {
+        /// `--lock`.
+        lock: LockProtocol,
+    },
 }
 
 /// What `check` was asked for.
@@ -165,6 +173,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
             verbose: given.get_flag("verbose"),
         }),
         "explore" => Request::Explore(explore::explore_args(given)?),
+        "probe" => Request::Probe(probe::probe_args(given)?),
         "replay" => Request::Replay(replay::replay_args(given)?),
         "record" => Request::Record(record::record_args(given)?),
         "list" => Request::List,
@@ -186,6 +195,7 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         "repair" => Request::Repair(recover::repair_args(given)),
         "status" => Request::Status(operate::status_args(given)),
         "serve" => Request::Serve(serve::serve_args(given)),
+        "subject" => Request::Subject { lock: one(given, "lock")? },
         _ => return None,
     })
 }
@@ -199,6 +209,7 @@ pub(super) fn all(scenarios: &[Scenario]) -> Vec<(Group, Command)> {
         (Group::Fire, validate()),
         (Group::Fire, catalogue()),
         (Group::Explore, explore::command(scenarios)),
+        (Group::Explore, probe::command()),
         (Group::Explore, replay::command()),
         (Group::Operate, operate::status()),
         (Group::Operate, recover::unlock()),
@@ -210,6 +221,7 @@ pub(super) fn all(scenarios: &[Scenario]) -> Vec<(Group, Command)> {
         (Group::Setup, completions()),
         (Group::Setup, man()),
         (Group::Setup, serve::command()),
+        (Group::Setup, probe::our_subject()),
     ]
 }
 

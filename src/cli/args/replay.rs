@@ -6,8 +6,10 @@ use super::flags::{
     value, verbose_run_flag,
 };
 use super::one;
+use super::probe::{patience, subject};
 use super::scenario::{directory, history};
 use super::timeline::{Picture, timeline};
+use crate::probe::PATIENCE;
 use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +32,10 @@ pub struct ReplayArgs {
     pub run_group: Option<(String, String)>,
     /// `--force`: take a live lock of somebody else.
     pub force: bool,
+    /// `--subject`: the command line of the client, where the schedule is of one.
+    pub subject: Option<String>,
+    /// `--patience`: how long that client may say nothing.
+    pub patience: Duration,
     /// `--all`: show the steps that don't matter, and the rest of the run's report.
     pub all: bool,
     /// What becomes of the report.
@@ -54,6 +60,8 @@ pub(super) fn replay_args(given: &ArgMatches) -> Option<ReplayArgs> {
         timeout: one(given, "timeout"),
         run_group: one(given, "run-group"),
         force: given.get_flag("force"),
+        subject: one(given, "subject"),
+        patience: one(given, "patience").unwrap_or(PATIENCE),
         all: given.get_flag("all"),
         report: report_options(given),
         history: one(given, "history"),
@@ -101,6 +109,7 @@ pub(super) fn command() -> Command {
                 .help("The scenario, if it is not where the schedule says"),
         )
         .args(of_a_run)
+        .args([subject(), patience()])
         .next_help_heading("Report")
         .arg(switch("all").help("Show the steps that do not matter, too, and the locks"))
         .args(report_flags())

@@ -19,20 +19,26 @@ const KEEP: usize = 64 * 1024;
 
 /// Why bytes are no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub enum Malformed {
+    /// A bare line without an end.
     #[error("too big inline request")]
     LongLine,
+    /// A bare line whose quotes don't match.
     #[error("unbalanced quotes in request")]
     Quotes,
+    /// A number of arguments without an end.
     #[error("too big mbulk count string")]
     LongCount,
+    /// A number of arguments that is none.
     #[error("invalid multibulk length")]
     Count,
+    /// A length without an end.
     #[error("too big bulk count string")]
     LongLength,
     /// The byte as it came: it need not be a letter.
     #[error("expected '$', got '{}'", *.0 as char)]
     NoDollar(u8),
+    /// A length that is none.
     #[error("invalid bulk length")]
     Length,
     /// Redis says nothing, it hangs up.
@@ -42,7 +48,7 @@ pub(super) enum Malformed {
 
 /// What came of a client and was not yet answered.
 #[derive(Debug, Default)]
-pub(super) struct Framer {
+pub struct Framer {
     bytes: Vec<u8>,
     /// Where the next request begins.
     start: usize,
@@ -60,7 +66,7 @@ pub(super) struct Framer {
 
 impl Framer {
     /// More bytes came.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.forget();
         }
@@ -68,7 +74,7 @@ impl Framer {
     }
 
     /// The next request that is complete: its words, none for an empty one.
-    pub(super) fn next<'a>(&'a mut self, argv: &mut Vec<&'a [u8]>) -> Result<bool, Malformed> {
+    pub fn next<'a>(&'a mut self, argv: &mut Vec<&'a [u8]>) -> Result<bool, Malformed> {
         if self.missing == 0 {
             self.start = self.at;
             self.found.clear();

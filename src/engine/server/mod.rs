@@ -23,8 +23,9 @@ mod stream;
 mod words;
 
 pub use advance::Advancing;
+pub use framing::{Framer, Malformed};
 pub use outbox::Outbox;
-pub(super) use reply::{Format, write};
+pub use reply::{Format, write};
 
 use std::collections::BTreeMap;
 use std::fmt;

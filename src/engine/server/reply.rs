@@ -10,16 +10,16 @@ use crate::engine::scripting::number as double;
 
 /// How replies are written.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct Format {
+pub struct Format {
     /// The third version of the protocol, which has a word of its own for nothing. (A transaction that
     /// changes the version says nothing in the words of the last one only.)
-    pub(in crate::engine) resp3: bool,
+    pub resp3: bool,
     /// Whether nothing is written as a list that is not there. Only EXEC says it like that.
-    pub(in crate::engine) no_list: bool,
+    pub no_list: bool,
 }
 
 /// Adds a value's bytes to `out`.
-pub(in crate::engine) fn write(value: &Value, format: Format, out: &mut Vec<u8>) {
+pub fn write(value: &Value, format: Format, out: &mut Vec<u8>) {
     let each = |values: &[Value], out: &mut Vec<u8>| {
         let format = Format { no_list: false, ..format };
         values.iter().for_each(|value| write(value, format, out));

@@ -96,7 +96,8 @@ impl ProtocolRow {
 impl CounterexampleRow {
     /// The command that replays it.
     pub fn replay(&self) -> String {
-        format!("nodb-trigger replay {}", quoted(&self.schedule))
+        let subject = self.subject.as_deref().map(|it| format!(" --subject {}", quoted(it)));
+        format!("nodb-trigger replay {}{}", quoted(&self.schedule), subject.unwrap_or_default())
     }
 }
 

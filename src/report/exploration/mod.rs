@@ -128,6 +128,9 @@ pub struct CounterexampleRow {
     pub steps: usize,
     /// The ordering, as `replay` takes it.
     pub schedule: String,
+    /// The command line of the client that it is of, if that is no protocol of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// Who did anything, in the order of the plan; the server comes last.
     pub actors: Vec<String>,
     /// What was done, in its order.
@@ -205,6 +208,18 @@ impl ProtocolRow {
     }
 }
 
+impl ProtocolRow {
+    /// The same of a client that has this command line. It need not know of our flags, so what is
+    /// wrong with those is not told.
+    pub fn of_subject(mut self, command: &str) -> Self {
+        self.counterexamples.retain(|found| found.judged || found.property != Property::FlagDrift);
+        for found in &mut self.counterexamples {
+            found.subject = Some(command.to_owned());
+        }
+        self
+    }
+}
+
 impl CounterexampleRow {
     fn new(found: &Counterexample, locks: &[String], judged: &Judged) -> Self {
         let property = found.property;
@@ -221,6 +236,7 @@ impl CounterexampleRow {
             is_shortest: found.is_shortest,
             steps: found.decisive,
             schedule: schedule_text(&found.schedule),
+            subject: None,
             actors: names,
             lanes: rows,
             text: finding.map(|finding| finding.text).unwrap_or_default(),

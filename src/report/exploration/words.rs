@@ -16,6 +16,18 @@ pub(super) struct Words<'a> {
     owners: BTreeMap<&'a str, usize>,
 }
 
+/// How long a SET takes a lock for, in the words of who sent it if they are still to be read.
+fn lasting(text: &str, lease: u64) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    let said = words.windows(2).find_map(|pair| match pair {
+        [unit, most] if ["EX", "PX"].iter().any(|known| unit.eq_ignore_ascii_case(known)) => {
+            most.parse::<u64>().ok().map(|most| format!("{} {most}", unit.to_ascii_uppercase()))
+        }
+        _ => None,
+    });
+    said.unwrap_or_else(|| format!("EX {}", lease / 1_000_000_000))
+}
+
 impl<'a> Words<'a> {
     /// Words about this history, whose locks have these names.
     pub fn new(head: &'a Head, locks: &'a [String], events: &'a [Event]) -> Self {
@@ -77,13 +89,15 @@ impl<'a> Words<'a> {
         let first =
             effects.first().map(|Effect { lock, change }| (self.lock(*lock), *lock, change));
         match first {
-            Some((lock, _, Change::Took { lease: Some(lease), .. })) => {
-                format!("SET {lock} NX EX {} -> {reply}", lease / 1_000_000_000)
+            Some((lock, _, Change::Took { lease: Some(lease), .. })) if name == "SET" => {
+                format!("SET {lock} NX {} -> {reply}", lasting(text, *lease))
             }
-            Some((lock, _, Change::Took { .. } | Change::Refused)) => {
+            Some((lock, _, Change::Took { .. } | Change::Refused)) if name == "SET" => {
                 format!("SET {lock} NX -> {reply}")
             }
-            Some((lock, _, Change::Overwrote { .. })) => format!("SET {lock} -> {reply}"),
+            Some((lock, _, Change::Overwrote { .. })) if name == "SET" => {
+                format!("SET {lock} -> {reply}")
+            }
             Some((lock, _, Change::Saw { token })) if name == "GET" => {
                 let seen = token.as_ref().map(|token| self.token(actor, token));
                 format!("GET {lock} -> {}", seen.unwrap_or_else(|| "nil".into()))

@@ -68,7 +68,8 @@ impl Machine {
         let world = World::new(plan, server, model.protocol, runs, time, Box::new(|| ())).watched();
         let world = Arc::new(world);
         world.prepare().map_err(failed)?;
-        let (servers, server) = Servers::new(engine, hands, world.locks.clone());
+        let observes = world.protocol.is_foreign();
+        let (servers, server) = Servers::new(engine, hands, world.locks.clone(), observes);
         let strands = Strands::new(Arc::clone(&world), bounds.timing);
         let mut cells = Cells::default();
         let (pasts, past) = Pasts::new(world.plan.actors.len(), world.locks.len());
@@ -387,13 +388,13 @@ impl Machine {
                 remembered
                     .extend(own.filter(|(of, _)| *of == lock).map(|(_, token)| token.clone()));
             }
-            lefts.push(Left {
+            lefts.push(self.world.for_good(Left {
                 lock,
                 token: seen.payload.as_ref().map(|payload| payload.token().as_str().to_string()),
                 ttl_ms: seen.ttl_ms,
                 flag: seen.flag.as_deref().is_some_and(|flag| flag != "false"),
                 remembered,
-            });
+            }));
         }
         draft.past = self.pasts.after_all(draft.past, lefts);
         Ok(())

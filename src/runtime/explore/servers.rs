@@ -5,7 +5,7 @@ use super::super::tape;
 use super::intern::{Interner, bytes_of_map};
 use super::watches::{Watch, Watchers, about_watches};
 use crate::clock::{Clock, Stopped, VirtualClock};
-use crate::engine::{Engine, Image, requests};
+use crate::engine::{Engine, Image, Kept, requests};
 use crate::history::{Command, Effect, EventKind, Moment};
 use crate::lock::{Knowledge, LockName, Payload, Snapshot};
 use crate::server::{Connection, Server, ServerError};
@@ -87,6 +87,8 @@ pub(super) struct Servers {
     engine: Engine,
     hands: Arc<Hands>,
     locks: Vec<LockName>,
+    /// Whether lock keys are looked at to learn what a command did.
+    observes: bool,
     connections: FxHashMap<i64, Connection>,
     states: Interner<Saved>,
     watchers: Watchers,
@@ -103,11 +105,17 @@ pub(super) struct Servers {
 
 impl Servers {
     /// The server as it is now is the first state.
-    pub fn new(engine: Engine, hands: Arc<Hands>, locks: Vec<LockName>) -> (Self, u32) {
+    pub fn new(
+        engine: Engine,
+        hands: Arc<Hands>,
+        locks: Vec<LockName>,
+        observes: bool,
+    ) -> (Self, u32) {
         let mut servers = Self {
             engine,
             hands,
             locks,
+            observes,
             connections: FxHashMap::default(),
             states: Interner::default(),
             watchers: Watchers::default(),
@@ -179,6 +187,7 @@ impl Servers {
             return Err(ServerError::new(format!("there is no request {request}")));
         };
         self.restore(server, time);
+        let before = self.look();
         let connection = match asked.client {
             Some(client) => self.watchers.connection(&self.engine, client, asked.db)?,
             None => self.connection(asked.db)?,
@@ -187,9 +196,11 @@ impl Servers {
         if let Some(client) = asked.client {
             self.watchers.note(client, asked.db, &requests(&asked.packed));
         }
+        let observed: Vec<_> =
+            before.into_iter().zip(self.look()).map(|(before, after)| [before, after]).collect();
         let effects = match &replies {
             Ok(replies) if asked.db == 0 => {
-                tape::did(&requests(&asked.packed), replies, &self.locks)
+                tape::did(&requests(&asked.packed), replies, &self.locks, &observed)
             }
             _ => Vec::new(),
         };
@@ -197,6 +208,12 @@ impl Servers {
         let done = Done { reply, server, event: self.happened(ran(effects)) };
         self.done.insert(key, done);
         Ok(done)
+    }
+
+    /// What the lock keys hold now, where that is looked at.
+    fn look(&self) -> Vec<Option<Kept>> {
+        let keys = self.locks.iter().filter(|_| self.observes).map(LockName::key);
+        keys.map(|key| self.engine.kept(0, key.as_bytes())).collect()
     }
 
     /// When the lease of a lock ends in a state, as time since 1970: the first moment at which it is

@@ -11,7 +11,7 @@ use nodb_trigger::check::{Property, check};
 use nodb_trigger::clock::WallClock;
 use nodb_trigger::history::{Change, EventKind, History};
 use nodb_trigger::lock::{
-    Caller, HARDENED, Identity, Legacy, LockError, LockName, Protocol, TokenSlot, Ttl,
+    Caller, HARDENED, Identity, Legacy, LockError, LockName, Protocol, TokenSlot, Ttl, Who,
 };
 use nodb_trigger::server::{Listener, Server};
 
@@ -98,7 +98,13 @@ fn ours(redis: &RedisServer, number: u64, keys: &[&str], start: &Barrier) -> (St
         let file = key.strip_prefix("nodb-lock:run:").unwrap();
         let lock = LockName::new("run", file);
         let (own, slot) = (TokenSlot::default(), TokenSlot::default());
-        let mut caller = Caller { link: &mut link, clock: &clock, identity: &identity, own: &own };
+        let mut caller = Caller {
+            link: &mut link,
+            clock: &clock,
+            identity: &identity,
+            own: &own,
+            who: Who::default(),
+        };
         for _ in 0..20 {
             let ttl = Ttl::try_from(LEASE).unwrap();
             match protocol.acquire(&mut caller, &lock, &slot, ttl, 0) {

@@ -10,7 +10,7 @@ use nodb_trigger::clock::WallClock;
 use nodb_trigger::gate::Link;
 use nodb_trigger::lock::{
     Acquisition, Caller, HARDENED, Identity, Legacy, LockError, LockName, Payload, Protocol,
-    Removal, TokenSlot, Ttl, hostname, remove_if, repair_flag, survey,
+    Removal, TokenSlot, Ttl, Who, hostname, remove_if, repair_flag, survey,
 };
 use nodb_trigger::server::{Connection, Server};
 use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
@@ -121,8 +121,13 @@ impl<'a> Client<'a> {
         link: &mut dyn Link,
         operation: impl FnOnce(&mut Caller<'_>, &TokenSlot) -> Result<T, LockError>,
     ) -> Result<T, LockError> {
-        let mut caller =
-            Caller { link, clock: &self.clock, identity: &self.identity, own: &self.own };
+        let mut caller = Caller {
+            link,
+            clock: &self.clock,
+            identity: &self.identity,
+            own: &self.own,
+            who: Who::default(),
+        };
         operation(&mut caller, &self.slot)
     }
 

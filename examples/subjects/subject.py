@@ -1,0 +1,26 @@
+"""The subject's side of the protocol that README.md beside this file describes."""
+
+import json
+import sys
+
+
+def serve(name, client, can=()):
+    """Obeys instructions until there are no more.
+
+    `client` has a method for each instruction that it can follow, named like it. A method gives True
+    for done, False (or a sentence that says why) for "no, somebody else has the lock".
+    """
+    say({"subject": name, "can": list(can)})
+    for line in sys.stdin:
+        told = json.loads(line)
+        verb = told.pop("do")
+        try:
+            done = getattr(client, verb)(**told)
+        except Exception as error:  # whatever a client may throw
+            say({"error": f"{type(error).__name__}: {error}"})
+            continue
+        say({"ok": True} if done is True or done is None else {"ok": False, "why": str(done)})
+
+
+def say(something):
+    print(json.dumps(something), flush=True)

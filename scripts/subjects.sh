@@ -1,0 +1,40 @@
+#!/bin/bash
+# Makes what the subjects in examples/subjects need: Pythons with redis-py, packages of npm, rslock.
+# Does nothing where it is there already. Only probe's own tests and examples need any of it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+into="${CARGO_TARGET_DIR:-target}/subjects"
+
+needs() {
+    command -v "$1" >/dev/null || {
+        echo "$0: $1 is missing; install it ($2)" >&2
+        exit 1
+    }
+}
+
+# A Python of its own with one package: its name and version.
+python_with() {
+    local place="$into/${1/==/-}"
+    [ -e "$place/ready" ] && return
+    rm -rf "$place"
+    python3 -m venv "$place"
+    "$place/bin/python" -m pip install --quiet --disable-pip-version-check "$1"
+    # Last, so that a broken installation is made anew.
+    touch "$place/ready"
+}
+
+needs python3 "with its module venv"
+python_with redis==8.1.0
+python_with redis==2.10.6
+
+needs npm "with node"
+node=examples/subjects/node
+if ! cmp -s "$node/package-lock.json" "$node/node_modules/.installed"; then
+    npm ci --prefix "$node" --silent --no-audit --no-fund
+    cp "$node/package-lock.json" "$node/node_modules/.installed"
+fi
+
+needs cargo "see https://rustup.rs"
+cargo build --quiet --locked --manifest-path examples/subjects/rslock/Cargo.toml \
+    --target-dir "$into/rslock"

@@ -1,0 +1,104 @@
+//! `subject`: our own lock library as a subject of `probe`, so that it is explored in processes of its
+//! own like any other client. Hidden: nobody needs it for their own client.
+
+use super::args::LockProtocol;
+use super::exit::Exit;
+use super::model::protocol;
+use super::refusal::{Refusal, environment, usage};
+use crate::clock::WallClock;
+use crate::lock::{Caller, Identity, LockError, LockName, Protocol, TokenSlot, Ttl, Who};
+use crate::server::{Connection, Server, ServerError};
+use anyhow::anyhow;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::{self, BufRead, Write};
+use std::time::Duration;
+
+/// The client, and what it remembers.
+struct Client {
+    server: Server,
+    protocol: &'static dyn Protocol,
+    identity: Identity,
+    connection: Option<Connection>,
+    slots: HashMap<String, Slots>,
+}
+
+/// What is remembered of one lock.
+#[derive(Default)]
+struct Slots {
+    controller: TokenSlot,
+    own: TokenSlot,
+}
+
+/// Obeys what it is told on stdin until that ends.
+pub(super) fn serve(lock: LockProtocol) -> Result<Exit, Refusal> {
+    let server = Server::from_environment(|name| std::env::var(name).ok()).map_err(usage)?;
+    let server = server.ok_or_else(|| usage(anyhow!("REDIS_URL must say where Redis is")))?;
+    let protocol = protocol(lock);
+    let name = format!("nodb-trigger {} ({})", env!("CARGO_PKG_VERSION"), protocol.name());
+    let (connection, slots) = (None, HashMap::new());
+    let identity = Identity::of_this_process();
+    let mut client = Client { server, protocol, identity, connection, slots };
+    let mut stdout = io::stdout();
+    let mut say = |line: Value| writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    let about = json!({"subject": name, "can": ["extend", "write"]});
+    say(about).map_err(environment)?;
+    for line in io::stdin().lock().lines() {
+        let told: Value = serde_json::from_str(&line.map_err(environment)?).map_err(usage)?;
+        say(client.obey(&told)).map_err(environment)?;
+    }
+    Ok(Exit::Success)
+}
+
+impl Client {
+    fn obey(&mut self, told: &Value) -> Value {
+        match self.does(told) {
+            Ok(()) => json!({"ok": true}),
+            Err(LockError::Redis { .. }) => {
+                // Whoever asks next opens another one.
+                self.connection = None;
+                json!({"error": "Redis failed"})
+            }
+            Err(error @ (LockError::Client(_) | LockError::Killed(_))) => {
+                json!({"error": error.to_string()})
+            }
+            Err(refused) => json!({"ok": false, "why": refused.to_string()}),
+        }
+    }
+
+    fn does(&mut self, told: &Value) -> Result<(), LockError> {
+        let word = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default();
+        if word("do") == "reset" {
+            self.connection = None;
+            self.slots.clear();
+            return Ok(());
+        }
+        let wrong = |what: String| LockError::Client(what);
+        let named = word("lock").strip_prefix("nodb-lock:").and_then(|rest| rest.split_once(':'));
+        let Some((runid, file)) = named else {
+            return Err(wrong(format!("{:?} is no lock", word("lock"))));
+        };
+        let lock = LockName::new(runid, file);
+        let unreachable = |error: ServerError| wrong(error.to_string());
+        let link = match &mut self.connection {
+            Some(link) => link,
+            none => none.insert(self.server.connect(0).map_err(unreachable)?),
+        };
+        let slots = self.slots.entry(lock.key().to_owned()).or_default();
+        let (clock, identity, own) = (&WallClock::new(None), &self.identity, &slots.own);
+        let caller = &mut Caller { link, clock, identity, own, who: Who::default() };
+        let (protocol, slot) = (self.protocol, &slots.controller);
+        match word("do") {
+            "acquire" => {
+                let ttl = told.get("ttl_ms").and_then(Value::as_u64).unwrap_or_default();
+                let ttl = Ttl::try_from(Duration::from_millis(ttl));
+                let ttl = ttl.map_err(|error| wrong(error.to_string()))?;
+                protocol.acquire(caller, &lock, slot, ttl, 0).map(drop)
+            }
+            "extend" => protocol.extend(caller, &lock, slot),
+            "release" => protocol.release(caller, &lock, slot),
+            "write" => protocol.check_write(caller, &lock, slot),
+            other => Err(wrong(format!("cannot {other}"))),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Real lock clients, in any language, as a lock protocol: each actor is a process of its own (a
+//! *subject*) that is told what to do and does it with its own client. What it sends to Redis comes to
+//! a gateway here and goes on over the actor's link, command by command, so whoever decides who goes
+//! on (exploration, replay) decides about the real client as about our own protocols.
+//!
+//! A client draws random tokens and reads clocks. So that the same choices lead to the same commands,
+//! what it sends for the first time and is long enough to be such a value is given a name
+//! (`symbols`), and gets its value back in what the client is answered.
+//!
+//! What a subject is told, and what it answers, is described in `examples/subjects/README.md`.
+
+mod gateway;
+mod process;
+mod session;
+mod symbols;
+mod wire;
+
+pub use process::{Processes, SubjectError};
+
+use crate::clock::{Clock, VirtualClock};
+use crate::lock::{Acquisition, Caller, LockError, LockName, Protocol, Token, TokenSlot, Ttl, Who};
+use crate::server::{Connection, Server};
+use serde_json::json;
+use session::{Answer, Broken, Session};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use symbols::Constants;
+use wire::KnownScripts;
+
+/// The name of the protocol in schedules and reports.
+pub const SUBJECT: &str = "subject";
+
+/// How long a subject may take from one word or command to the next.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The lease of locks in a rehearsal, in milliseconds.
+const REHEARSED_TTL: u64 = 30_000;
+
+/// A real client behind a command line.
+pub struct Subjects {
+    start: Start,
+    about: About,
+    /// The client's name, which the program keeps to its end.
+    name: &'static str,
+    sessions: Mutex<HashMap<usize, Session>>,
+    /// What went wrong with a subject for good, in words.
+    failure: Mutex<Option<String>>,
+    scripts: Arc<KnownScripts>,
+    constants: Arc<Constants>,
+}
+
+/// How subjects are started.
+#[derive(Clone)]
+pub struct Start {
+    /// The command line, which the shell runs.
+    pub command: String,
+    /// How long one may take from one word or command to the next.
+    pub patience: Duration,
+    /// Nobody waits for a subject any more when this is stopped.
+    pub clock: Arc<dyn Clock>,
+    /// Where those that run are known.
+    pub processes: Arc<Processes>,
+}
+
+/// What a subject says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct About {
+    /// Its name and version, for people.
+    pub name: String,
+    /// What it can do besides acquire and release: `extend`, `write`.
+    pub can: Vec<String>,
+}
+
+impl About {
+    fn can(&self, verb: &str) -> bool {
+        self.can.iter().any(|can| can == verb)
+    }
+}
+
+impl Subjects {
+    /// Starts two subjects, hears what they say of themselves, and learns which of the words that
+    /// they send are the same in both. `locks` are the locks that they will be asked for.
+    pub fn new(start: Start, locks: &[LockName]) -> Result<Self, SubjectError> {
+        let subjects = Self {
+            start,
+            about: About::default(),
+            name: SUBJECT,
+            sessions: Mutex::default(),
+            failure: Mutex::default(),
+            scripts: Arc::default(),
+            constants: Arc::default(),
+        };
+        let mut pair = [subjects.start(0)?, subjects.start(1)?];
+        let about = pair[0].about().clone();
+        for lock in locks {
+            let sent = pair.each_mut().map(|session| rehearse(session, lock, &about));
+            let [one, other] = sent;
+            let (one, other) = (one?, other?);
+            let both = one.into_iter().filter(|word| other.contains(word));
+            subjects.constants.add(both);
+        }
+        let sessions = Mutex::new(pair.into_iter().enumerate().collect());
+        let name = String::leak(about.name.clone());
+        Ok(Self { about, name, sessions, ..subjects })
+    }
+
+    /// What the client says of itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// What went wrong with a subject, if anything did that is no matter of locks.
+    pub fn failure(&self) -> Option<String> {
+        locked(&self.failure).clone()
+    }
+
+    /// Tells the actor's subject to do something and passes on what it sends meanwhile.
+    fn tell(
+        &self,
+        caller: &mut Caller<'_>,
+        instruction: serde_json::Value,
+    ) -> Result<Answer, LockError> {
+        let mut lent = Lent { subjects: self, actor: caller.who.actor, session: None };
+        let told = self
+            .lend(caller.who, &mut lent)
+            .and_then(|session| session.tell(&instruction, &mut *caller.link));
+        let token = lent.session.as_ref().and_then(Session::token);
+        token.into_iter().for_each(|token| caller.identity.claim(Token::from(token)));
+        told.map_err(|broken| match broken {
+            // For the server, who was killed is one who sends nothing any more: it is left where it
+            // is, and has forgotten everything when it begins anew.
+            Broken::Killed(killed) => killed.into(),
+            Broken::Subject(error) => {
+                // With the session the process ends.
+                lent.session = None;
+                let what = error.to_string();
+                locked(&self.failure).get_or_insert(what.clone());
+                LockError::Client(what)
+            }
+        })
+    }
+
+    fn lend<'a>(&self, who: Who, lent: &'a mut Lent<'_>) -> Result<&'a mut Session, Broken> {
+        let known = locked(&self.sessions).remove(&who.actor);
+        let mut session = known.map_or_else(|| self.start(who.actor), Ok)?;
+        if session.begin(who.life).is_err() {
+            // It does not come back from where it was left.
+            session = self.start(who.actor)?;
+            session.begin(who.life)?;
+        }
+        Ok(lent.session.insert(session))
+    }
+
+    fn start(&self, actor: usize) -> Result<Session, SubjectError> {
+        let (scripts, constants) = (Arc::clone(&self.scripts), Arc::clone(&self.constants));
+        Session::start(&self.start, actor, scripts, constants)
+    }
+}
+
+/// A session that is at work. It goes back also where the work is given up in the middle.
+struct Lent<'a> {
+    subjects: &'a Subjects,
+    actor: usize,
+    session: Option<Session>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            locked(&self.subjects.sessions).insert(self.actor, session);
+        }
+    }
+}
+
+/// What befalls the lock of a subject that rehearses, between its acquire and the rest.
+const SPOILT: [Option<[&str; 2]>; 3] = [None, Some(["DEL", ""]), Some(["SET", "somebody-else"])];
+
+/// Lets a subject do everything once, on a server of its own, with success and without; gives all
+/// words that it sent.
+fn rehearse(
+    session: &mut Session,
+    lock: &LockName,
+    about: &About,
+) -> Result<HashSet<Vec<u8>>, SubjectError> {
+    let mut sent = HashSet::new();
+    for (life, spoil) in (0..).zip(SPOILT) {
+        let mut server = Server::embedded(Arc::new(VirtualClock::new(None)))
+            .connect(0)
+            .map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+        let well = |told: Result<(), Broken>| match told {
+            Err(Broken::Subject(error)) => Err(error),
+            _ => Ok(()),
+        };
+        well(session.begin(u64::MAX - life))?;
+        let mut tell = |verb: &str, link: &mut Connection| {
+            let told = json!({"do": verb, "lock": lock.key(), "ttl_ms": REHEARSED_TTL});
+            well(session.tell(&told, link).map(drop))
+        };
+        tell("acquire", &mut server)?;
+        if let Some([command, value]) = spoil {
+            let value = Some(value).filter(|value| !value.is_empty());
+            let spoilt = redis::cmd(command).arg(lock.key()).arg(value).exec(&mut server);
+            spoilt.map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+        }
+        for verb in ["write", "extend"].into_iter().filter(|verb| about.can(verb)) {
+            tell(verb, &mut server)?;
+        }
+        tell("release", &mut server)?;
+        tell("acquire", &mut server)?;
+        sent.extend(session.sent());
+    }
+    Ok(sent)
+}
+
+impl Protocol for Subjects {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn acquire(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+        ttl: Ttl,
+        _floor: u64,
+    ) -> Result<Acquisition, LockError> {
+        let ttl_ms = ttl.seconds() * 1000;
+        let told = json!({"do": "acquire", "lock": lock.key(), "ttl_ms": ttl_ms});
+        let answer = self.tell(caller, told)?;
+        if !answer.ok {
+            return Err(LockError::AlreadyLocked { owner: None, token: None });
+        }
+        let token = Token::from(answer.token.as_deref().unwrap_or_default());
+        let acquisition = Acquisition { token, fence: None, ttl };
+        slot.set(Some(acquisition.clone()));
+        Ok(acquisition)
+    }
+
+    fn extend(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        if !self.about.can("extend") {
+            let what = "the subject cannot extend a lock, as this scenario does";
+            return Err(LockError::Client(what.into()));
+        }
+        let ttl = slot.get().ok_or(LockError::NotOwner)?.ttl;
+        let ttl_ms = ttl.seconds() * 1000;
+        let told = json!({"do": "extend", "lock": lock.key(), "ttl_ms": ttl_ms});
+        self.tell(caller, told)?.kept(slot)
+    }
+
+    fn release(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        if slot.get().is_none() {
+            return Err(LockError::NotOwner);
+        }
+        let answer = self.tell(caller, json!({"do": "release", "lock": lock.key()}))?;
+        slot.set(None);
+        answer.kept(slot)
+    }
+
+    fn force_release(
+        &self,
+        _caller: &mut Caller<'_>,
+        _lock: &LockName,
+        _slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        Err(LockError::Client("a subject is never told to release by force".into()))
+    }
+
+    fn check_write(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        _slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        if !self.about.can("write") {
+            return Ok(());
+        }
+        let answer = self.tell(caller, json!({"do": "write", "lock": lock.key()}))?;
+        if answer.ok { Ok(()) } else { Err(LockError::Lost(answer.why)) }
+    }
+
+    fn renewal(&self, _ttl: Ttl) -> Option<Duration> {
+        None
+    }
+
+    fn back_off(&self, _failed: u32, _random: u64) -> Duration {
+        Duration::from_millis(100)
+    }
+
+    fn is_fenced(&self) -> bool {
+        false
+    }
+
+    fn is_foreign(&self) -> bool {
+        true
+    }
+}
+
+impl Answer {
+    /// What it means for one who held the lock.
+    fn kept(self, slot: &TokenSlot) -> Result<(), LockError> {
+        if self.ok {
+            return Ok(());
+        }
+        slot.set(None);
+        Err(LockError::Lost(self.why))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,227 @@
+//! A subject's process: started with the gateway's address, told what to do a line at a time, killed
+//! with all that it started when it is no longer needed.
+
+use super::gateway::Event;
+use crossbeam::channel::{self, Receiver, Sender};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// The longest line that a subject may say, in bytes.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// How long is waited for the last of what it says on stderr.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_millis(200);
+/// How many lines of what it says on stderr are kept.
+const LAST_WORDS: usize = 5;
+
+/// What goes wrong with a subject.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubjectError {
+    /// It can't be started.
+    #[error("cannot start the subject {command:?}: {why}")]
+    NotStarted {
+        /// Its command line.
+        command: String,
+        /// What the system said.
+        why: String,
+    },
+    /// It can't be tried out beforehand.
+    #[error("cannot try the subject out: {0}")]
+    NotRehearsed(String),
+    /// It ended before it was told to.
+    #[error("the subject ended while it was to {doing}{last_words}")]
+    Ended {
+        /// What it was told.
+        doing: String,
+        /// What it said on stderr.
+        last_words: String,
+    },
+    /// It neither answered nor sent a command in time.
+    #[error(
+        "the subject said nothing for {patience} while it was to {doing}; see --patience{last_words}"
+    )]
+    Silent {
+        /// What it was told.
+        doing: String,
+        /// How long was waited.
+        patience: String,
+        /// What it said on stderr.
+        last_words: String,
+    },
+    /// It said what is no answer.
+    #[error("the subject was to {doing} and said {said:?}: {why}")]
+    Garbled {
+        /// What it was told.
+        doing: String,
+        /// What it said.
+        said: String,
+        /// Why that is none.
+        why: String,
+    },
+    /// It opens one connection after the other.
+    #[error("the subject was to {doing} and opened more than {most} connections at a time")]
+    TooManyConnections {
+        /// What it was told.
+        doing: String,
+        /// How many it may open.
+        most: usize,
+    },
+    /// It needs what the server lacks.
+    #[error(
+        "the subject was to {doing} and sent {command}, which the server does not know; a client \
+         that needs it cannot be explored: exploration has a server of its own, whose state it can \
+         put back"
+    )]
+    Lacking {
+        /// What it was told.
+        doing: String,
+        /// The command's name.
+        command: String,
+    },
+    /// It says that it broke.
+    #[error("the subject was to {doing} and failed: {why}")]
+    Failed {
+        /// What it was told.
+        doing: String,
+        /// Its words.
+        why: String,
+    },
+}
+
+/// The subjects that run, each in a process group of its own. They end when this is dropped.
+#[derive(Debug, Default)]
+pub struct Processes(Mutex<BTreeSet<i32>>);
+
+impl Processes {
+    /// Kills all of them with all that they have started.
+    pub fn kill(&self) {
+        for group in std::mem::take(&mut *self.groups()) {
+            // It may be gone already.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+
+    fn groups(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A running subject.
+pub(super) struct Process {
+    child: Child,
+    group: i32,
+    processes: Arc<Processes>,
+    stdin: ChildStdin,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+    /// Closed when it has said its last on stderr.
+    silence: Receiver<()>,
+}
+
+impl Process {
+    /// Starts one by the shell, in a process group of its own; what it says goes to `events`.
+    pub fn start(
+        command: &str,
+        url: &str,
+        events: Sender<Event>,
+        processes: &Arc<Processes>,
+    ) -> Result<Self, SubjectError> {
+        let failed = |why: String| SubjectError::NotStarted { command: command.into(), why };
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(command)
+            .env("REDIS_URL", url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
+        let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
+        processes.groups().insert(group);
+        let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
+            return Err(failed("it has no standard streams".into()));
+        };
+        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let heard = Arc::clone(&last_words);
+        thread::spawn(move || listen(stdout, &events));
+        let (speaks, silence) = channel::bounded(0);
+        thread::spawn(move || {
+            keep_last_words(stderr, &heard);
+            drop(speaks);
+        });
+        Ok(Self { child, group, processes: Arc::clone(processes), stdin, last_words, silence })
+    }
+
+    /// Tells it something; whether it could be told.
+    pub fn tell(&mut self, line: &str) -> bool {
+        self.stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| self.stdin.flush())
+            .is_ok()
+    }
+
+    /// The end of what it said on stderr, as the end of a sentence.
+    pub fn last_words(&self) -> String {
+        // Who has ended may have said something that is still on its way.
+        let _ = self.silence.recv_timeout(LAST_WORDS_PATIENCE);
+        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        match words.back() {
+            Some(last) => format!("; it said: {last}"),
+            None => String::new(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Only while it is not waited for is the number its own.
+        if self.processes.groups().remove(&self.group) {
+            let _ = killpg(Pid::from_raw(self.group), Signal::SIGKILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn listen(stdout: ChildStdout, events: &Sender<Event>) {
+    let mut stdout = BufReader::new(stdout);
+    loop {
+        let mut line = Vec::new();
+        let read = Read::take(&mut stdout, LONGEST_LINE).read_until(b'\n', &mut line);
+        let is_over = !matches!(read, Ok(1..));
+        let said = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let event = if is_over { Event::Ended } else { Event::Said(said) };
+        if events.send(event).is_err() || is_over {
+            return;
+        }
+    }
+}
+
+fn keep_last_words(stderr: ChildStderr, words: &Mutex<VecDeque<String>>) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    while matches!(Read::take(&mut stderr, LONGEST_LINE).read_until(b'\n', &mut line), Ok(1..)) {
+        let said = String::from_utf8_lossy(&line).trim().to_owned();
+        line.clear();
+        if said.is_empty() {
+            continue;
+        }
+        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+        words.push_back(said);
+        if words.len() > LAST_WORDS {
+            words.pop_front();
+        }
+    }
+}

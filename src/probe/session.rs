@@ -1,0 +1,461 @@
+//! A subject at work: it is told something, and while it does that, what it sends goes on to whoever
+//! decides about it.
+
+use super::gateway::{Event, Gateway};
+use super::process::{Process, SubjectError};
+use super::symbols::{Constants, Symbols};
+use super::wire::{self, KnownScripts, Words};
+use super::{About, Start};
+use crate::clock::{VirtualClock, in_words};
+use crate::engine::server::{Format, write};
+use crate::engine::{self, Engine};
+use crate::gate::{Killed, Link, PausePoint};
+use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+use redis::{ConnectionLike, RedisResult, Value};
+use serde_json::json;
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often we look whether anybody still wants to know what a subject says.
+const GLANCE: Duration = Duration::from_millis(100);
+/// The most connections that one subject may have open.
+const MOST_CONNECTIONS: usize = 64;
+/// What a subject is answered that is to come to an end.
+const OVER: &str = "ERR this is over";
+
+/// What a subject answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// Whether it did what it was told.
+    pub ok: bool,
+    /// Why not, in its words.
+    pub why: String,
+    /// The last drawn value that it sent meanwhile, by its name.
+    pub token: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The actor was killed, as was chosen.
+    Killed(Killed),
+    /// Something is wrong with the subject.
+    Subject(SubjectError),
+}
+
+impl From<SubjectError> for Broken {
+    fn from(error: SubjectError) -> Self {
+        Broken::Subject(error)
+    }
+}
+
+/// One subject.
+pub(super) struct Session {
+    process: Process,
+    _gateway: Gateway,
+    events: Receiver<Event>,
+    lines: BTreeMap<usize, Line>,
+    start: Start,
+    about: About,
+    actor: usize,
+    /// Which of the actor's lives it lives.
+    life: Option<u64>,
+    /// What it was told and has not answered.
+    doing: Option<String>,
+    /// Whether a reply was lost on its way to it since it was told.
+    has_lost: bool,
+    /// The connection on which it waits for a reply.
+    asks: Option<usize>,
+    symbols: Symbols,
+    constants: Arc<Constants>,
+    /// The last drawn value that went to the server, by its name.
+    token: Option<String>,
+    scripts: Arc<KnownScripts>,
+    /// Where what is no matter of locks goes: other databases, names of clients.
+    aside: Engine,
+}
+
+/// A connection of a subject.
+struct Line {
+    stream: TcpStream,
+    resp3: bool,
+    db: i64,
+    /// The requests since MULTI.
+    queue: Option<Vec<Words>>,
+    aside: engine::Connection,
+}
+
+/// Who answers a subject's requests.
+enum Server<'a> {
+    /// Whoever decides about the actor.
+    Link(&'a mut dyn Link),
+    /// Nobody: what it does is to come to an end.
+    Nobody,
+}
+
+impl Session {
+    /// Starts a subject and hears what it says of itself.
+    pub fn start(
+        start: &Start,
+        actor: usize,
+        scripts: Arc<KnownScripts>,
+        constants: Arc<Constants>,
+    ) -> Result<Self, SubjectError> {
+        let (sender, events) = channel::unbounded();
+        let not_started =
+            |why: String| SubjectError::NotStarted { command: start.command.clone(), why };
+        let gateway =
+            Gateway::open(sender.clone()).map_err(|error| not_started(error.to_string()))?;
+        let process = Process::start(&start.command, &gateway.url(), sender, &start.processes)?;
+        let mut session = Self {
+            process,
+            _gateway: gateway,
+            events,
+            lines: BTreeMap::new(),
+            start: start.clone(),
+            about: About::default(),
+            actor,
+            life: None,
+            doing: Some("say what it is".into()),
+            has_lost: false,
+            asks: None,
+            symbols: Symbols::new(actor, Arc::clone(&constants)),
+            constants,
+            token: None,
+            scripts,
+            aside: Engine::new(Arc::new(VirtualClock::new(None))),
+        };
+        let said = session.hear(&mut Server::Nobody).map_err(|broken| match broken {
+            Broken::Subject(error) => error,
+            Broken::Killed(_) => not_started("it was killed".into()),
+        })?;
+        let name = said.get("subject").and_then(|name| name.as_str());
+        let name = name.ok_or_else(|| {
+            session.garbled(&said.to_string(), "its first line has no member \"subject\"")
+        })?;
+        let can = said.get("can").and_then(|can| can.as_array()).into_iter().flatten();
+        session.about = About {
+            name: name.to_owned(),
+            can: can.filter_map(|word| word.as_str()).map(str::to_owned).collect(),
+        };
+        session.doing = None;
+        Ok(session)
+    }
+
+    /// What it says of itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// From now on it lives this life of its actor: it has forgotten every other.
+    pub fn begin(&mut self, life: u64) -> Result<(), Broken> {
+        if self.life == Some(life) {
+            return Ok(());
+        }
+        if self.doing.is_some() {
+            // It was left in the middle of something.
+            let asking = self.asks.take().and_then(|number| self.lines.get_mut(&number));
+            if let Some(line) = asking {
+                line.write(&refusal(OVER), &self.symbols, false);
+            }
+            self.hear(&mut Server::Nobody)?;
+        }
+        if self.life.is_some() {
+            let old: Vec<usize> = self.lines.keys().copied().collect();
+            self.say(&json!({"do": "reset"}))?;
+            self.hear(&mut Server::Nobody)?;
+            // What an earlier life still has to say comes over these.
+            let old = old.into_iter().filter_map(|number| self.lines.remove(&number));
+            old.for_each(|line| line.close());
+        }
+        self.symbols = Symbols::new(self.actor, Arc::clone(&self.constants));
+        (self.life, self.token) = (Some(life), None);
+        Ok(())
+    }
+
+    /// The last drawn value that it sent for what it was told last, by its name.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// What it has sent in this life.
+    pub fn sent(&self) -> HashSet<Vec<u8>> {
+        self.symbols.sent()
+    }
+
+    /// Tells it something and lets it do that.
+    pub fn tell(
+        &mut self,
+        instruction: &serde_json::Value,
+        link: &mut dyn Link,
+    ) -> Result<Answer, Broken> {
+        (self.token, self.has_lost) = (None, false);
+        self.say(instruction)?;
+        let said = self.hear(&mut Server::Link(link))?;
+        let why = said.get("why").and_then(|why| why.as_str()).unwrap_or_default().to_owned();
+        match said.get("ok").and_then(|ok| ok.as_bool()) {
+            Some(ok) => Ok(Answer { ok, why, token: self.token.clone() }),
+            None => Err(self.garbled(&said.to_string(), "it has no member \"ok\"").into()),
+        }
+    }
+
+    fn say(&mut self, instruction: &serde_json::Value) -> Result<(), SubjectError> {
+        let verb = instruction.get("do").and_then(|verb| verb.as_str()).unwrap_or_default();
+        self.doing = Some(verb.to_owned());
+        if self.process.tell(&instruction.to_string()) { Ok(()) } else { Err(self.ended()) }
+    }
+
+    /// Waits for the next line that it says, and lets it ask the server meanwhile.
+    fn hear(&mut self, server: &mut Server<'_>) -> Result<serde_json::Value, Broken> {
+        loop {
+            match self.next() {
+                Ok(Event::Said(line)) => {
+                    let said = serde_json::from_str::<serde_json::Value>(&line);
+                    let said = said.map_err(|_| self.garbled(&line, "that is no JSON"))?;
+                    let error = said.get("error").and_then(|error| error.as_str());
+                    let is_wanted = matches!(server, Server::Link(_));
+                    if let (Some(why), true) = (error, is_wanted) {
+                        if self.has_lost {
+                            // That is what was to be tried; it has not got what it wanted.
+                            self.doing = None;
+                            return Ok(json!({"ok": false, "why": why}));
+                        }
+                        let doing = self.doing.take().unwrap_or_default();
+                        return Err(SubjectError::Failed { doing, why: why.into() }.into());
+                    }
+                    self.doing = None;
+                    return Ok(said);
+                }
+                Ok(Event::Opened(..)) if self.lines.len() >= MOST_CONNECTIONS => {
+                    let (doing, most) = (self.doing.take().unwrap_or_default(), MOST_CONNECTIONS);
+                    return Err(SubjectError::TooManyConnections { doing, most }.into());
+                }
+                Ok(Event::Opened(number, stream)) => {
+                    let (aside, db) = (self.aside.connect(0), 0);
+                    let line = Line { stream, resp3: false, db, queue: None, aside };
+                    self.lines.insert(number, line);
+                }
+                Ok(Event::Closed(number)) => drop(self.lines.remove(&number)),
+                Ok(Event::Asked(number, words)) => self.answer(number, &words, server)?,
+                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.ended().into());
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(SubjectError::Silent {
+                        doing: self.doing.take().unwrap_or_default(),
+                        patience: in_words(self.start.patience),
+                        last_words: self.process.last_words(),
+                    }
+                    .into());
+                }
+            }
+        }
+    }
+
+    /// What it does next; no longer than it may take, and than anybody waits.
+    fn next(&self) -> Result<Event, RecvTimeoutError> {
+        let mut left = self.start.patience;
+        loop {
+            let glance = left.min(GLANCE);
+            match self.events.recv_timeout(glance) {
+                Err(RecvTimeoutError::Timeout) if self.start.clock.check().is_ok() => {
+                    left -= glance;
+                    if left.is_zero() {
+                        return Err(RecvTimeoutError::Timeout);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn ended(&mut self) -> SubjectError {
+        SubjectError::Ended {
+            doing: self.doing.take().unwrap_or_default(),
+            last_words: self.process.last_words(),
+        }
+    }
+
+    fn garbled(&self, said: &str, why: &str) -> SubjectError {
+        SubjectError::Garbled {
+            doing: self.doing.clone().unwrap_or_default(),
+            said: said.chars().take(200).collect(),
+            why: why.into(),
+        }
+    }
+
+    /// Answers one request.
+    fn answer(
+        &mut self,
+        number: usize,
+        words: &[Vec<u8>],
+        server: &mut Server<'_>,
+    ) -> Result<(), Broken> {
+        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
+        let word = |at: usize| words.get(at).map(Vec::as_slice).unwrap_or_default();
+        let upper = |at: usize| String::from_utf8_lossy(word(at)).to_ascii_uppercase();
+        let answered = match (upper(0).as_str(), &mut line.queue) {
+            ("MULTI", queue @ None) => {
+                *queue = Some(Vec::new());
+                Ok(vec![Value::Okay])
+            }
+            ("DISCARD", queue @ Some(_)) => {
+                *queue = None;
+                Ok(vec![Value::Okay])
+            }
+            ("EXEC", queue @ Some(_)) => {
+                let requests = queue.take().unwrap_or_default();
+                return self.pass_on(number, requests, true, server);
+            }
+            (_, Some(queue)) => {
+                queue.push(words.to_vec());
+                Ok(vec![Value::SimpleString("QUEUED".into())])
+            }
+            ("SCRIPT", None) if upper(1) == "LOAD" => {
+                Ok(vec![Value::BulkString(self.scripts.learn(word(2)).into_bytes())])
+            }
+            (name, None) if line.db != 0 || is_aside(name) => line.aside(words),
+            _ => return self.pass_on(number, vec![words.to_vec()], false, server),
+        };
+        line.write(&answered, &self.symbols, false);
+        Ok(())
+    }
+
+    /// Lets requests go on to whoever decides; those of a transaction go together.
+    fn pass_on(
+        &mut self,
+        number: usize,
+        requests: Vec<Words>,
+        is_transaction: bool,
+        server: &mut Server<'_>,
+    ) -> Result<(), Broken> {
+        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
+        let Server::Link(link) = server else {
+            // What tidies up succeeds, or a client would try again later.
+            let tidies = requests
+                .iter()
+                .flatten()
+                .next()
+                .is_some_and(|it| it.eq_ignore_ascii_case(b"UNWATCH"));
+            let answer = if tidies { Ok(vec![Value::Okay]) } else { refusal(OVER) };
+            line.write(&answer, &self.symbols, false);
+            return Ok(());
+        };
+        let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
+        let mut packed = Vec::new();
+        if is_transaction {
+            wire::packed(&[b"MULTI".to_vec()], &mut packed);
+        }
+        for words in requests {
+            let Some(words) = whole_script(words, &self.scripts) else {
+                line.write(
+                    &refusal("NOSCRIPT No matching script. Please use EVAL."),
+                    &self.symbols,
+                    false,
+                );
+                return Ok(());
+            };
+            let (words, token) = self.symbols.named(words);
+            self.token = token.or(self.token.take());
+            wire::packed(&words, &mut packed);
+        }
+        if is_transaction {
+            wire::packed(&[b"EXEC".to_vec()], &mut packed);
+        }
+        self.asks = Some(number);
+        let answered = link.req_packed_commands(&packed, offset, wanted);
+        if let Some(command) = wire::lacking(&answered) {
+            let doing = self.doing.take().unwrap_or_default();
+            return Err(SubjectError::Lacking { doing, command }.into());
+        }
+        if answered.is_err() {
+            self.has_lost = true;
+            link.pause(PausePoint::TokenRead).map_err(Broken::Killed)?;
+        }
+        self.asks = None;
+        line.write(&answered, &self.symbols, is_transaction);
+        Ok(())
+    }
+}
+
+impl Line {
+    /// What is no matter of locks is carried out on a server of its own.
+    fn aside(&mut self, words: &[Vec<u8>]) -> RedisResult<Vec<Value>> {
+        let mut packed = Vec::new();
+        wire::packed(words, &mut packed);
+        let answer = self.aside.req_packed_command(&packed);
+        let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+        let is_well = !matches!(answer, Err(_) | Ok(Value::ServerError(_)));
+        if name == b"HELLO" && is_well && words.len() > 1 {
+            self.resp3 = words.get(1).is_some_and(|version| version == b"3");
+        }
+        self.db = self.aside.get_db();
+        answer.map(|answer| vec![answer])
+    }
+
+    /// Sends an answer; where there is none, the connection breaks.
+    fn write(&mut self, answer: &RedisResult<Vec<Value>>, symbols: &Symbols, is_exec: bool) {
+        let first = answer.as_ref().ok().and_then(|answers| answers.first());
+        let written = first.map(|answer| {
+            let mut bytes = Vec::new();
+            // Only EXEC says so that a list is not there, and only to the second version.
+            let format = Format { resp3: self.resp3, no_list: is_exec };
+            write(&symbols.answer(answer), format, &mut bytes);
+            self.stream.write_all(&bytes)
+        });
+        if !matches!(written, Some(Ok(()))) {
+            self.close();
+        }
+    }
+
+    fn close(&self) {
+        // It may be closed already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Whether a command is no matter of locks: it is about the connection, or asks what the server is.
+fn is_aside(name: &str) -> bool {
+    matches!(
+        name,
+        "HELLO"
+            | "AUTH"
+            | "PING"
+            | "ECHO"
+            | "SELECT"
+            | "QUIT"
+            | "RESET"
+            | "INFO"
+            | "COMMAND"
+            | "CLIENT"
+            | "READONLY"
+            | "READWRITE"
+            | "SCRIPT"
+            | "CONFIG"
+            | "TIME"
+    )
+}
+
+/// The request with the script itself in place of its digest; nothing, if nobody has sent that yet.
+fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<Words> {
+    let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+    match (name.as_slice(), words.get_mut(1)) {
+        (b"EVAL", Some(body)) => drop(scripts.learn(body)),
+        (b"EVALSHA", Some(digest)) => {
+            *digest = scripts.find(digest)?;
+            if let Some(name) = words.first_mut() {
+                *name = b"EVAL".to_vec();
+            }
+        }
+        _ => {}
+    }
+    Some(words)
+}
+
+/// An error reply.
+fn refusal(text: &str) -> RedisResult<Vec<Value>> {
+    redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).map(|answer| vec![answer])
+}

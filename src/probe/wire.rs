@@ -1,0 +1,82 @@
+//! Requests as bytes, scripts by their digests, and commands that a server lacks.
+
+use redis::{RedisResult, Value};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The words of a request.
+pub(super) type Words = Vec<Vec<u8>>;
+
+/// A request as it goes to a server.
+pub(super) fn packed(words: &[Vec<u8>], out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The command that a server says it doesn't know.
+pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<String> {
+    let of = |text: &str| {
+        if text.starts_with("Unknown Redis command") {
+            return Some("a script with a command".to_owned());
+        }
+        text.strip_prefix("unknown command '")?.split('\'').next().map(str::to_owned)
+    };
+    let of_value = |value: &Value| match value {
+        Value::ServerError(error) => error.details().and_then(of),
+        _ => None,
+    };
+    match answer {
+        Ok(answers) => answers.iter().find_map(of_value),
+        Err(error) => {
+            let each = error.clone().into_server_errors();
+            let mut each = each.iter().flat_map(|all| all.iter());
+            let unknown = each.find_map(|(_, error)| error.details().and_then(of));
+            unknown.or_else(|| error.detail().and_then(of))
+        }
+    }
+}
+
+/// The scripts that subjects have sent so far, by digest. A subject is told that a digest is unknown
+/// the first time that any has it, and a script then goes to the server whole, so that what a server
+/// has forgotten is no matter of orderings.
+#[derive(Debug, Default)]
+pub(super) struct KnownScripts(Mutex<HashMap<String, Vec<u8>>>);
+
+impl KnownScripts {
+    /// Keeps a script; gives its digest.
+    pub fn learn(&self, body: &[u8]) -> String {
+        let digest = sha1_smol::Sha1::from(body).digest().to_string();
+        self.known().insert(digest.clone(), body.to_vec());
+        digest
+    }
+
+    /// The script that has this digest.
+    pub fn find(&self, digest: &[u8]) -> Option<Vec<u8>> {
+        let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
+        self.known().get(&digest).cloned()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn what_a_server_lacks_is_named() {
+        let error = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
+        let lacks = |text| lacking(&error(text).map(|answer| vec![answer]));
+        let unknown = "ERR unknown command 'LPUSH', with args beginning with: 'a' ";
+        assert_eq!(lacks(unknown), Some("LPUSH".into()));
+        let inner = "ERR Unknown Redis command called from script script: 0a";
+        assert_eq!(lacks(inner), Some("a script with a command".into()));
+        assert_eq!(lacks("ERR syntax error"), None);
+        assert_eq!(lacking(&Ok(vec![Value::BulkString(unknown.into())])), None);
+    }
+}

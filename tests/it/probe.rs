@@ -1,0 +1,295 @@
+//! Real lock clients, explored and replayed: what is found in which, and what becomes of subjects that
+//! do what no subject should.
+//!
+//! Those that must be installed (`scripts/subjects.sh`) are left out where they aren't, unless
+//! `NODB_REQUIRE_REDIS=1`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::program::{Ended, Place, Program, wait_until};
+use crate::redis_server::redis_or_skip;
+
+const SCENARIO: &str = "mutual_exclusion";
+
+/// Where `scripts/subjects.sh` puts what it makes.
+fn installed() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    target.join("subjects")
+}
+
+fn shipped(name: &str) -> String {
+    format!("{}/examples/subjects/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The command line of a subject, if all these files are there.
+fn command(test: &str, words: &[&str], needed: &[&Path]) -> Option<String> {
+    let Some(missing) = needed.iter().find(|path| !path.exists()) else {
+        return Some(words.join(" "));
+    };
+    let what = format!("no {}: run scripts/subjects.sh", missing.display());
+    assert!(std::env::var_os("NODB_REQUIRE_REDIS").is_none_or(|v| v != "1"), "{test}: {what}");
+    let _ = std::io::stderr().write_all(format!("\nleft out: {test} ({what})\n").as_bytes());
+    None
+}
+
+fn python(test: &str, version: &str, script: &str) -> Option<String> {
+    let python = installed().join(format!("redis-{version}/bin/python"));
+    command(test, &[python.to_str().unwrap(), &shipped(script)], &[&python])
+}
+
+fn probe(subject: &str, rest: &[&str]) -> Ended {
+    let words = ["probe", SCENARIO, "--format", "json", "--subject", subject];
+    Program::new(words.iter().chain(rest)).run()
+}
+
+fn row(ended: &Ended) -> Value {
+    ended.json()["protocols"][0].clone()
+}
+
+/// What was found.
+fn found(row: &Value) -> BTreeSet<String> {
+    let all = row["counterexamples"].as_array().unwrap();
+    all.iter().map(|one| one["property"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The schedule that shows this.
+fn schedule(row: &Value, property: &str) -> String {
+    let all = row["counterexamples"].as_array().unwrap();
+    let one = all.iter().find(|one| one["property"] == property);
+    one.unwrap_or_else(|| panic!("no {property} in {row}"))["schedule"].as_str().unwrap().to_owned()
+}
+
+/// Probes a client that must break a rule, and replays what shows it.
+#[track_caller]
+fn breaks(subject: &str, property: &str, rest: &[&str]) -> String {
+    let ended = probe(subject, rest);
+    ended.exits(1);
+    let schedule = schedule(&row(&ended), property);
+    let again = Program::new(["replay", &schedule, "--subject", subject]).run();
+    again.exits(0);
+    assert!(again.stdout.contains(&format!("EXPECTED: it shows {property} again")), "{again:#?}");
+    schedule
+}
+
+/// Probes a client that must keep all rules, in all orderings.
+#[track_caller]
+fn keeps(subject: &str) {
+    let ended = probe(subject, &[]);
+    ended.exits(0);
+    let row = row(&ended);
+    assert!(row["orderings"].as_u64().unwrap() > 100, "{row}");
+    assert_eq!(row["stopped_by"], Value::Null);
+    // Leases end under holders; that is no fault of the client's.
+    assert!(found(&row).contains("overlap"), "{row}");
+    for one in row["counterexamples"].as_array().unwrap() {
+        assert_eq!(one["judged"], false, "{one}");
+    }
+}
+
+#[test]
+fn the_old_lock_of_redis_py_deletes_the_lock_of_others() {
+    let subject = python("the old lock of redis-py", "2.10.6", "redis_py.py");
+    let Some(subject) = subject.map(|it| it + " --plain") else { return };
+    let schedule = breaks(&subject, "foreign_release", &[]);
+    let redis = redis_or_skip!();
+    for _ in 0..3 {
+        let words = ["replay", &schedule, "--subject", &subject, "--redis", &redis.url()];
+        let ended = Program::new(words).run();
+        ended.exits(0);
+        assert!(ended.stdout.contains("EXPECTED: it shows foreign_release again"), "{ended:#?}");
+        assert!(ended.stdout.contains("deletes client_2's lock"), "{ended:#?}");
+        redis.is_empty();
+    }
+}
+
+#[test]
+fn the_old_lock_of_redis_py_stays_for_good_if_it_is_killed_before_it_sets_the_ttl() {
+    let subject = python("the crash window of redis-py", "2.10.6", "redis_py.py");
+    let Some(subject) = subject.map(|it| it + " --plain") else { return };
+    breaks(&subject, "stuck_lock", &["--crashes=1"]);
+    // What it knows nothing of is not held against it.
+    let row = row(&probe(&subject, &["--crashes=1"]));
+    assert!(!found(&row).contains("flag_drift"), "{row}");
+}
+
+#[test]
+fn check_then_delete_is_found_in_the_nodb_protocol_in_python() {
+    let Some(subject) = python("the NoDb protocol in Python", "8.1.0", "nodb.py") else { return };
+    breaks(&subject, "foreign_release", &[]);
+}
+
+#[test]
+fn the_lock_of_redis_py_keeps_all_rules() {
+    let Some(subject) = python("the lock of redis-py", "8.1.0", "redis_py.py") else { return };
+    keeps(&subject);
+}
+
+#[test]
+fn rslock_keeps_all_rules() {
+    let program = installed().join("rslock/debug/rslock-subject");
+    let Some(subject) = command("rslock", &[program.to_str().unwrap()], &[&program]) else {
+        return;
+    };
+    keeps(&subject);
+}
+
+#[test]
+fn redlock_keeps_all_rules() {
+    let (script, packages) = (shipped("node/redlock.js"), shipped("node/node_modules/redlock"));
+    let Some(subject) = command("redlock", &["node", &script], &[Path::new(&packages)]) else {
+        return;
+    };
+    keeps(&subject);
+}
+
+#[test]
+fn a_lock_written_by_hand_in_bash_is_explored_like_any_other() {
+    let subject = shipped("bash.sh");
+    breaks(&subject, "foreign_release", &[]);
+    // Who is left without a reply says that it broke, which is no failure of the subject.
+    let ended = probe(&subject, &["--faults=1", "--property=foreign_release"]);
+    ended.exits(1);
+}
+
+#[test]
+fn our_own_locks_in_processes_show_what_they_show_in_threads() {
+    for (lock, shows, code) in [("legacy", true, 1), ("hardened", false, 0)] {
+        let subject = format!("{} subject --lock {lock}", env!("CARGO_BIN_EXE_nodb-trigger"));
+        let probed = probe(&subject, &["--property=foreign_release"]);
+        probed.exits(code);
+        let words = ["explore", SCENARIO, "--lock", lock, "--format=json"];
+        let explored = Program::new(words).arg("--property=foreign_release").run();
+        let explored = explored.json()["protocols"].as_array().unwrap().clone();
+        let shown = explored.iter().any(|row| found(row).contains("foreign_release"));
+        assert_eq!((found(&row(&probed)).contains("foreign_release"), shown), (shows, shows));
+    }
+}
+
+/// A subject like that in bash, but for some words.
+fn altered(place: &Place, from: &str, to: &str) -> String {
+    let text = fs::read_to_string(shipped("bash.sh")).unwrap();
+    assert!(text.contains(from), "{from}");
+    let path = place.at("subject.sh");
+    fs::write(&path, text.replace(from, to)).unwrap();
+    format!("bash {}", path.display())
+}
+
+/// A command line that notes its process before it goes on, and the processes that were noted.
+fn noted(place: &Place, command: &str) -> String {
+    format!("echo $$ >> {}; {command}", place.at("pids").display())
+}
+
+fn alive(place: &Place) -> Vec<String> {
+    let pids = fs::read_to_string(place.at("pids")).unwrap_or_default();
+    let lives = |pid: &&str| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+        state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+    };
+    pids.lines().filter(lives).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_subject_that_does_not_play_along_is_named_and_ended() {
+    let greets = r#"echo '{"subject": "odd"}'"#;
+    let errs = format!(r#"{greets}; while read line; do echo '{{"error": "it broke"}}'; done"#);
+    let mute = format!("{greets}; sleep 1000");
+    let nameless = r#"echo '{"client": "odd"}'; sleep 1000"#;
+    let floods = format!("{greets}; yes {}", "x".repeat(100));
+    for (command, words) in [
+        ("sleep 1000", &["said nothing for 300 ms", "say what it is", "--patience"][..]),
+        (&mute, &["said nothing for 300 ms", "was to acquire"]),
+        ("echo no such thing >&2; exit 7", &["ended while", "say what it is", "no such thing"]),
+        ("no-such-program", &["ended while", "not found"]),
+        (&format!("{greets}; read line"), &["ended while it was to acquire"]),
+        ("echo hello; sleep 1000", &["say what it is", "\"hello\"", "no JSON"]),
+        (nameless, &["no member \"subject\""]),
+        (&floods, &["was to acquire", "no JSON"]),
+        (&errs, &["was to acquire", "it broke"]),
+    ] {
+        let place = Place::new();
+        probe(&noted(&place, command), &["--patience=300ms"]).refuses(3, words);
+        wait_until(command, || alive(&place).is_empty());
+    }
+}
+
+#[test]
+fn what_a_subject_does_at_work_is_named_too() {
+    let random = ("token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')", "token=$RANDOM");
+    let many = ("ask GET \"$1\"", "for i in {1..100}; do exec {fd}<>$server; done; ask GET \"$1\"");
+    for ((from, to), code, words) in [
+        (("ask DEL \"$1\"", "ask LPUSH queue 1"), 3, &["LPUSH", "cannot be explored"][..]),
+        (("ask DEL \"$1\"", "sleep 1000"), 3, &["said nothing for", "release"]),
+        (("ask DEL \"$1\"", "exit 3; ask DEL"), 3, &["ended while it was to release"]),
+        (("ask GET \"$1\"", "printf GARBAGE >&3; ask GET \"$1\""), 3, &["release"]),
+        (many, 3, &["more than 64 connections"]),
+        (random, 4, &["lock in bash"]),
+    ] {
+        let place = Place::new();
+        let subject = noted(&place, &altered(&place, from, to));
+        let ended = probe(&subject, &["--patience=1s"]);
+        ended.refuses(code, words);
+        wait_until(to, || alive(&place).is_empty());
+    }
+}
+
+/// A scenario in which somebody extends a lock.
+const EXTENDS: &str = r#"
+format = 1
+name = "extends"
+title = "One extends its lock."
+text = "It keeps it longer."
+hazards = []
+
+[locks.main]
+
+[[actors]]
+name = "one"
+start = "together"
+steps = [{ acquire = "main" }, { extend = "main" }, { release = "main" }]
+"#;
+
+#[test]
+fn a_scenario_that_extends_needs_a_subject_that_can() {
+    let place = Place::new();
+    let file = place.at("extends.toml");
+    fs::write(&file, EXTENDS).unwrap();
+    let probe =
+        |subject: &str| Program::new(["probe", file.to_str().unwrap(), "--subject", subject]).run();
+    probe(&shipped("bash.sh")).refuses(3, &["a lock in bash", "cannot extend"]);
+    let ours = format!("{} subject --lock hardened", env!("CARGO_BIN_EXE_nodb-trigger"));
+    probe(&ours).exits(0);
+}
+
+#[test]
+fn a_signal_ends_the_subjects() {
+    for (subject, signal) in [
+        (r#"echo '{"subject": "odd"}'; sleep 1000"#.to_owned(), Signal::INT),
+        ("sleep 1000".to_owned(), Signal::TERM),
+    ] {
+        let place = Place::new();
+        let subject = noted(&place, &subject);
+        let words = ["probe", SCENARIO, "--patience=1h", "--subject", &subject];
+        let working = Program::new(words).start();
+        wait_until("a subject runs", || !alive(&place).is_empty());
+        working.signal(signal);
+        working.end().exits(130).says(&["interrupted"]);
+        wait_until("they are gone", || alive(&place).is_empty());
+    }
+}
+
+#[test]
+fn a_schedule_of_a_subject_needs_the_subject() {
+    let subject = shipped("bash.sh");
+    let schedule = schedule(&row(&probe(&subject, &[])), "foreign_release");
+    Program::new(["replay", &schedule]).run().refuses(2, &["--subject"]);
+    // Another client goes another way.
+    let other = format!("{} subject --lock hardened", env!("CARGO_BIN_EXE_nodb-trigger"));
+    Program::new(["replay", &schedule, "--subject", &other]).run().exits(4);
+}
