@@ -5,6 +5,7 @@ use super::refusal::{Refusal, environment, usage};
 use super::verbose::heard;
 use crate::lock::RunDirectory;
 use crate::server::{Connection, Server};
+use anyhow::anyhow;
 use std::path::Path;
 
 /// Where a Redis is that nobody names (contract, section 1).
@@ -31,6 +32,9 @@ pub(super) fn connect(server: &Server) -> Result<Connection, Refusal> {
 
 /// The run id that was meant: a word is one, and a path leads to the directory of a run.
 pub(super) fn runid(run: &str) -> Result<String, Refusal> {
+    if run.is_empty() {
+        return Err(usage(anyhow!("the run id is empty; give a run's id or its directory")));
+    }
     if !run.contains('/') && run != "." && run != ".." {
         return Ok(run.to_owned());
     }

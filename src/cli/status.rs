@@ -56,11 +56,12 @@ impl Subject {
     fn new(server: Server, runid: Option<String>, args: &StatusArgs) -> Self {
         let (url, has_password) = server.url_to_type();
         let by_variable = std::env::var("REDIS_PASSWORD").is_ok_and(|word| !word.is_empty());
+        let typed = Typed::new(args.redis.as_ref().map(|_| url)).by_hand(server.redis_cli());
         Self {
             server,
             runid,
+            typed,
             needs_password: args.redis.is_some() && has_password && !by_variable,
-            typed: Typed::new(args.redis.as_ref().map(|_| url)),
             keeps_all: args.format == CheckFormat::Json,
             fail_if: args.fail_if.clone(),
         }
@@ -128,6 +129,12 @@ impl Facts {
                 fact("master_host"),
                 fact("master_port")
             ));
+            if fact("master_link_status") == "down" {
+                notes.push(
+                    "this replica has lost its primary: what it shows may be long out of date"
+                        .into(),
+                );
+            }
         }
         if fact("cluster_enabled") == "1" {
             notes.push(

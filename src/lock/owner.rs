@@ -9,6 +9,8 @@ use std::fs;
 /// How far the clock may be off when two times of this machine are compared, in seconds: payloads
 /// and the time of the boot have whole seconds.
 const SLACK: u64 = 2;
+/// What stands for a secret.
+const HIDDEN: &str = "***";
 
 /// What became of the owner of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,8 +86,8 @@ impl Processes {
     }
 }
 
-/// The command line of a process of this machine, or its short name in brackets where it has none;
-/// nothing if it can't be read.
+/// The command line of a process of this machine without passwords, or its short name in brackets
+/// where it has none; nothing if it can't be read.
 fn command_line(pid: u32) -> String {
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words = String::from_utf8_lossy(&words);
@@ -94,7 +96,51 @@ fn command_line(pid: u32) -> String {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         return if name.is_empty() { name } else { format!("[{}]", name.trim_end()) };
     }
-    words.join(" ")
+    without_secrets(&words)
+}
+
+/// Words of a command line, with stars for what may be secret: who may see a lock needs not be one
+/// who may see the processes of its host.
+fn without_secrets(words: &[&str]) -> String {
+    let mut is_secret = false;
+    let each = words.iter().map(|word| {
+        if std::mem::replace(&mut is_secret, false) {
+            return HIDDEN.to_owned();
+        }
+        is_secret = *word == "-a" || word.starts_with('-') && names_secret(word);
+        let is_name = |name: &str| !name.contains(' ') && names_secret(name);
+        match word.split_once('=').filter(|(name, _)| is_name(name)) {
+            Some((name, _)) => {
+                is_secret = false;
+                format!("{name}={HIDDEN}")
+            }
+            // A command line within one, as of `sh -c`.
+            None if word.contains(' ') => without_secrets(&word.split(' ').collect::<Vec<_>>()),
+            None => without_user(word),
+        }
+    });
+    each.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the value of an argument or a variable of this name is likely secret.
+fn names_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "secret", "token", "key"].iter().any(|part| name.contains(part))
+}
+
+/// A word with stars for who logs in, in each URL that it has. A password may hold any character,
+/// so the last `@` counts.
+fn without_user(word: &str) -> String {
+    let mut parts = word.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        shown.push_str("://");
+        match part.rsplit_once('@') {
+            Some((_, rest)) => shown.extend([HIDDEN, "@", rest]),
+            None => shown.push_str(part),
+        }
+    }
+    shown
 }
 
 /// When a process of this machine began, in seconds since 1970 (proc(5): `starttime` of `stat`,
@@ -144,6 +190,33 @@ mod tests {
         let dead = format!("{}:2147483647", hostname());
         assert_eq!(processes.life(&payload(&dead, 1)), Life::Dead);
         assert!(processes.known.is_empty(), "{processes:?}");
+    }
+
+    #[test]
+    fn secrets_of_a_command_line_are_not_shown() {
+        for (given, shown) in [
+            ("app --db redis://u:s3cret@h:6379/0 x", "app --db redis://***@h:6379/0 x"),
+            ("app redis://:a@b/c@h,redis://:s3cret@i", "app redis://***@h,redis://***@i"),
+            ("app --url=redis://:s3cret@h", "app --url=redis://***@h"),
+            ("redis-cli -a s3cret -h host", "redis-cli -a *** -h host"),
+            ("app --password s3cret --quiet", "app --password *** --quiet"),
+            ("app --password=s3cret x", "app --password=*** x"),
+            ("app --api-key s3=cret x", "app --api-key *** x"),
+            (
+                "env REDIS_PASSWORD=s3cret GH_TOKEN=s3cret app",
+                "env REDIS_PASSWORD=*** GH_TOKEN=*** app",
+            ),
+            ("app http://host/@x a@b --all", "app http://***@x a@b --all"),
+        ] {
+            let words: Vec<&str> = given.split(' ').collect();
+            assert_eq!(without_secrets(&words), shown);
+        }
+        assert_eq!(
+            without_secrets(&["app", "--password=a b", "-a", "c d"]),
+            "app --password=*** -a ***"
+        );
+        let shell = ["sh", "-c", "redis-cli -u redis://:s3cret@h -a s3cret"];
+        assert_eq!(without_secrets(&shell), "sh -c redis-cli -u redis://***@h -a ***");
     }
 
     #[test]

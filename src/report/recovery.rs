@@ -25,6 +25,8 @@ pub struct Recovery {
     pub force: bool,
     /// Why it ended before everything was done, if it did.
     pub stopped: Option<String>,
+    /// What to ask oneself where there was nothing at all by the name that was meant.
+    pub unknown: Option<String>,
     /// How many rows came out how.
     pub counts: Counts,
     /// Each lock, by run and file.
@@ -147,6 +149,16 @@ pub struct Counts {
 impl Recovery {
     /// The name of the JSON format, and its version.
     pub const SCHEMA: &'static str = "nodb-trigger/recovery/v1";
+
+    /// Nothing has the name that was meant: that may be a typing error, and is no all-clear.
+    pub fn nothing_there(&mut self) {
+        self.unknown = self.runid.as_ref().map(|runid| {
+            let scope = self.scope.as_ref().map(|scope| format!("{scope} in ")).unwrap_or_default();
+            format!(
+                "no lock and no flag of {scope}run {runid}; is the name, and the server, right?"
+            )
+        });
+    }
 
     /// Counts the rows.
     pub fn count(&mut self) {

@@ -3,6 +3,7 @@
 mod load;
 mod races;
 mod servers;
+mod words;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -148,7 +149,11 @@ fn no_flag_is_made_where_there_was_none() {
     recover(&redis, &["unlock", "run", "x.nodb"]).run().exits(0);
     redis.is_empty();
     let nothing = recover(&redis, &["unlock", "run", "x.nodb"]).run();
+    nothing.exits(0).says(&["no lock and no flag of x.nodb in run run; is the name"]);
+    hand.run(&["HSET", "run", "locked:x.nodb", "false"]);
+    let nothing = recover(&redis, &["unlock", "run", "x.nodb"]).run();
     assert!(nothing.exits(0).stdout.ends_with("NOT LOCKED: nothing to do.\n"), "{nothing:#?}");
+    assert_eq!(nothing.stderr, "");
     hand.run(&["HSET", "run", "locked:x.nodb", "true"]);
     let nothing = recover(&redis, &["unlock", "run", "x.nodb"]).run();
     assert!(nothing.exits(0).stdout.contains("repair sets it right"), "{nothing:#?}");

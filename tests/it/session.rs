@@ -5,7 +5,7 @@
 //! diff as a user would.
 
 use crate::program::{PATIENCE, Place, Program};
-use crate::redis_server::{RedisServer, redis_or_skip};
+use crate::redis_server::{RedisServer, leave_out, redis_or_skip};
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
@@ -26,10 +26,7 @@ impl Terminal {
     /// Opens it, with the program on its PATH; nothing, if there is no tmux and it is not asked for.
     fn open(redis: &RedisServer) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
-            let is_required =
-                std::env::var_os("NODB_REQUIRE_REDIS").is_some_and(|word| word == "1");
-            assert!(!is_required, "no tmux on the PATH");
-            eprintln!("left out: a session in a terminal (no tmux on the PATH)");
+            leave_out("session: a stuck run", "no tmux on the PATH");
             return None;
         }
         let mut terminal =

@@ -93,18 +93,18 @@ fn every_state_is_told_with_what_to_type() {
     let url = url.trim_end_matches("/0");
     let command = |rest: &str| json!({"command": format!("nodb-trigger {rest} --redis {url}")});
     for (file, state, next) in [
-        ("dead.nodb", "orphaned", command("unlock r dead.nodb --token 3fa85f64")),
+        ("dead.nodb", "orphaned", command("unlock r dead.nodb --token 3fa85f64aa")),
         ("drift.nodb", "flag_drift", command("repair r")),
         ("ended.nodb", "expired_flag", command("repair r")),
         (
             "endless.nodb",
             "no_ttl",
-            command("unlock r endless.nodb --token cccccccc --force --dry-run"),
+            command("unlock r endless.nodb --token cccccccc11 --force --dry-run"),
         ),
         (
             "foreign.nodb",
             "foreign_payload",
-            command("unlock r foreign.nodb --token 'my own l' --force --dry-run"),
+            command("unlock r foreign.nodb --token 'my own lock' --force --dry-run"),
         ),
         ("free.nodb", "free", Value::Null),
     ] {
@@ -127,7 +127,7 @@ fn every_state_is_told_with_what_to_type() {
         end,
         [
             format!("  nodb-trigger repair r --redis {url}"),
-            format!("  nodb-trigger unlock r dead.nodb --token 3fa85f64 --redis {url}")
+            format!("  nodb-trigger unlock r dead.nodb --token 3fa85f64aa --redis {url}")
         ]
     );
     assert_eq!(redis.everything(), before, "nothing is changed");

@@ -358,6 +358,18 @@ fn a_renewal_waits_for_a_server_that_froze_until_the_time_limit_and_no_longer() 
     place.is_empty();
 }
 
+/// Whether the server at this port of 127.0.0.1 was sent something that it has not read (proc(5):
+/// `/proc/net/tcp` has the addresses and the length of the queue in hexadecimal digits).
+fn has_unread(port: u16) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let address = format!("0100007F:{port:04X}");
+    const ESTABLISHED: &str = "01";
+    sockets.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words[1] == address && words[3] == ESTABLISHED && !words[4].ends_with(":00000000")
+    })
+}
+
 #[test]
 fn a_server_that_thaws_in_time_does_no_harm() {
     let redis = redis_or_skip!();
@@ -365,7 +377,7 @@ fn a_server_that_thaws_in_time_does_no_harm() {
     let working = at(&redis.url(), &place.run(), &["--hold=500ms"]).start();
     wait_until("the lock is taken", || is_locked(&redis));
     redis.freeze();
-    std::thread::sleep(Duration::from_millis(1500));
+    wait_until("a command waits for an answer", || has_unread(redis.port()));
     redis.thaw();
     working.end().exits(0);
     place.is_empty();

@@ -68,12 +68,13 @@ pub(super) fn status_args(given: &ArgMatches) -> StatusArgs {
 pub(super) fn status() -> Command {
     Command::new("status")
         .about("Show who holds which lock, what is wrong, what to type")
+        .override_usage("nodb-trigger status [OPTIONS] [RUNID|DIRECTORY]")
         .after_help(
             "Examples:\n  nodb-trigger status\n  nodb-trigger status my-run --watch\n  \
              nodb-trigger status /runs/my-run --fail-if stuck\n\n\
-             Nothing is changed. stuck: orphaned, without a TTL, or a foreign value that never ends;\n\
-             drift: a flag that disagrees with its lock. --watch ends with q (exit status 0) or\n\
-             Ctrl-C (130).\n\n\
+             Nothing is changed. stuck: orphaned, without a TTL, or a foreign value that never \
+             ends; drift: a flag that disagrees with its lock. --watch ends with q (exit status 0) \
+             or Ctrl-C (130).\n\n\
              Exit status: 0 looked, 1 --fail-if came true, 2 usage, 3 environment",
         )
         .arg(

@@ -30,7 +30,8 @@ pub struct UnlockArgs {
     pub run: String,
     /// The file, relative to the run's root.
     pub file: String,
-    /// `--token`: whose lock it must be: a token or its beginning.
+    /// `--token`: whose lock it must be: a token, the beginning of a UUID, or `sha1:` and
+    /// the digest of the whole value.
     pub token: Option<String>,
     /// `--force`: also a lock whose owner may live.
     pub force: bool,
@@ -117,7 +118,7 @@ pub(super) fn unlock() -> Command {
         )
         .arg(
             value("token", "TOKEN")
-                .help("Only if the holder has this token (its first 8 characters will do)"),
+                .help("Only if the holder has this token (8 characters of a UUID will do)"),
         )
         .arg(switch("force").help("Also if the owner lives, or if that can't be told"))
         .args(rest())
@@ -150,6 +151,7 @@ pub(super) fn clear_locks() -> Command {
 pub(super) fn repair() -> Command {
     Command::new("repair")
         .about("Make the flags of a run, or of all, agree with the locks")
+        .override_usage("nodb-trigger repair [OPTIONS] <RUNID|DIRECTORY|--all>")
         .after_help(
             "The lock key is the truth; no lock is touched. A flag is written only if it is \
              wrong.\n\n\

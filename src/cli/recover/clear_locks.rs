@@ -29,6 +29,9 @@ pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
     }
     let mut recovery = session.report("clear_locks", Some(run.id));
     (recovery.scope, recovery.force) = (scope, args.force);
+    if seen.is_empty() {
+        recovery.nothing_there();
+    }
     let now = session.now();
     let is_lock = |seen: &&Sighting| seen.found.is_some() && hidden(seen).is_none();
     let locks: Vec<&Sighting> = seen.iter().filter(is_lock).collect();

@@ -57,7 +57,8 @@ impl<'a> Session<'a> {
     fn open(options: &'a RecoverOptions) -> Result<Self, Refusal> {
         let signals = Signals::handle().map_err(environment)?;
         let server = remote::server(options.redis.as_ref(), options.verbose)?;
-        let link = remote::connect(&server)?;
+        let mut link = remote::connect(&server)?;
+        is_primary(&server, &mut link)?;
         Ok(Self { server, link, signals, clock: WallClock::new(None), options })
     }
 
@@ -76,6 +77,7 @@ impl<'a> Session<'a> {
             dry_run: self.options.dry_run,
             force: false,
             stopped: None,
+            unknown: None,
             counts: Default::default(),
             locks: Vec::new(),
             flags: Vec::new(),
@@ -103,7 +105,11 @@ impl<'a> Session<'a> {
     /// A failure in words.
     fn explain(&mut self, error: &LockError) -> String {
         let LockError::Redis { command, key, source } = error else { return error.to_string() };
-        let words = format!("{command} {key:?}: {}", self.server.explain(source));
+        let mut words = format!("{command} {key:?}: {}", self.server.explain(source));
+        // Which script, and which line of it, is nothing to act on.
+        if let Some(end) = words.find(" script: ").filter(|_| is_wrong_type(source)) {
+            words.truncate(end);
+        }
         match primary(source, &mut self.link) {
             Some(primary) => format!("{words}: {primary}"),
             None => words,
@@ -188,7 +194,7 @@ impl<'a> Session<'a> {
     /// too.
     fn goes_on(&self, error: &LockError, words: &str) -> Result<(), Stop> {
         match error {
-            LockError::Redis { source, .. } if source.code() == Some("WRONGTYPE") => Ok(()),
+            LockError::Redis { source, .. } if is_wrong_type(source) => Ok(()),
             _ => Err(Stop::Failed(words.to_owned())),
         }
     }
@@ -239,6 +245,7 @@ impl<'a> Session<'a> {
             Err(Stop::Failed(why)) => Some(why.clone()),
         };
         recovery.count();
+        recovery.unknown.iter().for_each(|words| say(words));
         let output = Output::open(None, self.options.quiet).map_err(environment)?;
         let style = terminal::style(self.options.color, false);
         let written = output.write(|out| match self.options.format {
@@ -260,6 +267,34 @@ fn flag_set(row: &mut LockRow, failed: Option<String>) -> Result<(), Stop> {
     let Some(why) = failed else { return Ok(()) };
     row.why = format!("{}; but its flag could not be set: {why}", row.why);
     Err(Stop::Failed(format!("the flag of {:?} could not be set: {why}", row.key)))
+}
+
+/// Whether a key is of another type than a lock's or a run's.
+fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
+}
+
+/// Refuses a replica: it may lag behind, so what it shows as free may be held. One that may not be
+/// asked is found out by the first change.
+fn is_primary(server: &Server, link: &mut Connection) -> Result<(), Refusal> {
+    let info: String = match redis::cmd("INFO").arg("replication").query(link) {
+        Ok(info) => info,
+        Err(error) if error.is_io_error() => return Err(environment(server.explain(&error))),
+        Err(_) => return Ok(()),
+    };
+    let fact = |name: &str| {
+        let mut lines = info.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default()
+    };
+    if fact("role") != "slave" {
+        return Ok(());
+    }
+    let (host, port) = (fact("master_host"), fact("master_port"));
+    Err(environment(anyhow!(
+        "INFO on {}: it is a replica of {host}:{port}; name its primary: redis://{host}:{port}; \
+         nothing was changed",
+        server.name()
+    )))
 }
 
 /// The primary of the replica that refused to write, where it says which it is.

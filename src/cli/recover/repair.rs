@@ -23,6 +23,9 @@ pub(in crate::cli) fn repair(args: &RepairArgs) -> Result<Exit, Refusal> {
     let runid = run.map(|run| run.id);
     let seen = session.survey(runid.as_deref())?;
     let mut recovery = session.report("repair", runid);
+    if seen.is_empty() {
+        recovery.nothing_there();
+    }
     recovery.locks = hidden_locks(&seen, session.now());
     let drifted: Vec<&Sighting> = seen.iter().filter(|seen| drifts(seen)).collect();
     recovery.flags = drifted.iter().map(|seen| FlagRow::new(seen)).collect();

@@ -6,13 +6,11 @@ use super::super::refusal::{Refusal, usage};
 use super::clear_locks::LIVES_AGAIN;
 use super::repair::drifts;
 use super::{Session, Stop, hidden, holder, is_dead, names, reason, removable};
-use crate::lock::{Sighting, sight};
+use crate::lock::{Payload, Sighting, sight};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
+use crate::report::status::{ENOUGH, Meant, is_meant};
 use crate::report::table;
 use anyhow::anyhow;
-
-/// How many characters of a token are enough to tell which acquisition is meant.
-const ENOUGH: usize = 8;
 
 /// Releases a lock whose owner is dead, or by force.
 pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
@@ -25,6 +23,9 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
     }
     let mut recovery = session.report("unlock", Some(run.id.clone()));
     (recovery.scope, recovery.force) = (Some(seen.file.clone()), args.force);
+    if seen.found.is_none() && seen.flag.is_none() {
+        recovery.nothing_there();
+    }
     let mut stop = Ok(());
     if seen.found.is_none() && drifts(&seen) {
         let row = FlagRow { outcome: FlagOutcome::Left, ..FlagRow::new(&seen) };
@@ -67,11 +68,11 @@ fn release(
     row: &mut LockRow,
 ) -> Result<Result<(), Stop>, Refusal> {
     row.why = reason(seen);
-    let is_meant = match (removable(seen), &args.token) {
-        (Some(payload), Some(token)) => is_meant(payload.token().as_str(), token)?,
+    let is_the_one = match (removable(seen), &args.token) {
+        (Some(payload), Some(word)) => is_the_one(payload, word)?,
         _ => true,
     };
-    if !is_meant {
+    if !is_the_one {
         row.outcome = Outcome::Changed;
         row.why = format!("the lock that you saw is gone; {}", holder(row));
         return Ok(Ok(()));
@@ -107,16 +108,18 @@ fn who_came(session: &mut Session<'_>, seen: &Sighting) -> Result<String, Refusa
     })
 }
 
-/// Whether a token is the one that was meant.
-fn is_meant(token: &str, meant: &str) -> Result<bool, Refusal> {
-    if token == meant {
-        return Ok(true);
-    }
-    if meant.chars().count() < ENOUGH {
-        return Err(usage(anyhow!(
-            "--token {meant} is too short to tell tokens apart; give at least its first {ENOUGH} \
+/// Whether the lock is of the acquisition that was meant.
+fn is_the_one(payload: &Payload, word: &str) -> Result<bool, Refusal> {
+    match is_meant(payload, word) {
+        Meant::Yes => Ok(true),
+        Meant::No => Ok(false),
+        Meant::TooShort => Err(usage(anyhow!(
+            "--token {word} is too short to tell tokens apart; give at least its first {ENOUGH} \
              characters"
-        )));
+        ))),
+        Meant::Beginning => Err(usage(anyhow!(
+            "the holder's token begins with {word} but is no UUID, so others may begin so, too; \
+             give the whole token"
+        ))),
     }
-    Ok(token.starts_with(meant))
 }

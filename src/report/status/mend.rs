@@ -1,6 +1,7 @@
 //! The one or two commands that mend what can be mended without a second thought.
 
 use super::Typed;
+use super::words::is_typeable;
 use crate::lock::{Sighting, State};
 
 /// What is to be mended, in a word each; however many locks there are, it stays small.
@@ -34,7 +35,7 @@ impl Trouble {
 impl Mend {
     pub(super) fn take(&mut self, sighting: &Sighting) {
         match sighting.state() {
-            State::Orphaned => self.orphans.take(sighting),
+            State::Orphaned if is_typeable(sighting) => self.orphans.take(sighting),
             State::FlagDrift | State::ExpiredFlag => self.flags.take(sighting),
             _ => {}
         }
@@ -63,7 +64,7 @@ impl Mend {
             let runid = flag.lock.runid();
             commands.extend(match self.flags.runs {
                 1 if cleared == Some(runid) => None,
-                1 => typed.repair(runid),
+                1 => typed.repair_or_all(runid),
                 _ => typed.repair_all(),
             });
         }

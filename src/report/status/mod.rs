@@ -1,10 +1,12 @@
 //! What `status` saw, as plain data: every lock with its state, what that means in a sentence, and
 //! the command that mends it. Looks at nothing itself.
 
+mod meant;
 mod mend;
 mod typed;
 mod words;
 
+pub use meant::{ENOUGH, Meant, is_meant};
 pub use typed::Typed;
 pub use words::Next;
 

@@ -1,23 +1,27 @@
 //! Commands as they are typed.
 
+use super::meant;
 use crate::lock::Payload;
 use crate::report::escape;
 use crate::runtime::quoted;
-
-/// How many characters of a token tell which acquisition is meant.
-const PREFIX: usize = 8;
 
 /// How commands to the same server are to be typed.
 #[derive(Debug, Clone, Default)]
 pub struct Typed {
     redis: Option<String>,
+    redis_cli: Option<Vec<String>>,
 }
 
 impl Typed {
     /// With this URL for `--redis`, which has no password; without one, the environment names the
     /// server.
     pub fn new(redis: Option<String>) -> Self {
-        Self { redis }
+        Self { redis, redis_cli: None }
+    }
+
+    /// The same, with the words that one types before a command to reach the server by hand.
+    pub fn by_hand(self, redis_cli: Option<Vec<String>>) -> Self {
+        Self { redis_cli, ..self }
     }
 
     /// The command that releases a lock; nothing if its names can't be typed.
@@ -28,13 +32,30 @@ impl Typed {
         payload: Option<&Payload>,
         flags: &[&str],
     ) -> Option<String> {
-        let prefix: Option<String> =
-            payload.map(|payload| payload.token().as_str().chars().take(PREFIX).collect());
-        // What was no text can't be typed; nothing is released without having been shown then.
-        let prefix = prefix.filter(|prefix| !prefix.is_empty() && !prefix.contains('\u{fffd}'));
-        let token = prefix.iter().flat_map(|prefix| ["--token", prefix.as_str()]);
+        let word = payload.map(meant::word);
+        let token = word.iter().flat_map(|word| ["--token", word.as_str()]);
         let flags: Vec<&str> = token.chain(flags.iter().copied()).collect();
+        let key = format!("nodb-lock:{runid}:{file}");
+        // Elsewhere these begin a path of the disk, and a key.
+        let is_key = file.starts_with(['/', '\\']) || file.starts_with("nodb-lock:");
+        let file = if is_key { &key } else { typeable_file(file)? };
         self.command("unlock", &[typeable(runid)?, file], &flags)
+    }
+
+    /// The command that shows what a key holds, by hand.
+    pub(super) fn get(&self, key: &str) -> Option<String> {
+        self.redis_command("GET", key)
+    }
+
+    /// The command that removes a key, by hand and whatever it holds.
+    pub(super) fn unlink(&self, key: &str) -> Option<String> {
+        self.redis_command("UNLINK", key)
+    }
+
+    fn redis_command(&self, name: &str, key: &str) -> Option<String> {
+        let words = self.redis_cli.as_ref()?.iter().map(String::as_str).chain([name, key]);
+        let can_be_typed = !key.contains('\0');
+        can_be_typed.then(|| words.map(typed).collect::<Vec<_>>().join(" "))
     }
 
     /// The command that clears the locks of a run that nobody gives back.
@@ -45,6 +66,11 @@ impl Typed {
     /// The command that sets the flags of a run right.
     pub(super) fn repair(&self, runid: &str) -> Option<String> {
         self.command("repair", &[typeable(runid)?], &[])
+    }
+
+    /// The command that sets the flags of a run right, or all if its name can't be typed.
+    pub(super) fn repair_or_all(&self, runid: &str) -> Option<String> {
+        self.repair(runid).or_else(|| self.repair_all())
     }
 
     /// The command that sets all flags right.
@@ -93,6 +119,12 @@ fn typeable(runid: &str) -> Option<&str> {
     (!is_path).then_some(runid)
 }
 
+/// A file that is still itself where it is given as an argument.
+fn typeable_file(file: &str) -> Option<&str> {
+    let is_itself = !file.split('/').any(|part| matches!(part, "." | "..")) && !file.ends_with('/');
+    (is_itself && !file.is_empty()).then_some(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +141,18 @@ mod tests {
             let output = Command::new("bash").args(["-c", &shell]).output().unwrap();
             let words = String::from_utf8(output.stdout).unwrap();
             assert!(words.split('\0').any(|read| read == word), "{command}: {words:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_would_be_another_one_as_an_argument_is_not_typed() {
+        let typed = Typed::default();
+        for file in ["", "a/", "../b", "a/./b"] {
+            assert_eq!(typed.unlock("r", file, None, &[]), None, "{file:?}");
+        }
+        for (file, word) in [("/a", "nodb-lock:r:/a"), ("nodb-lock:x", "nodb-lock:r:nodb-lock:x")] {
+            let command = format!("nodb-trigger unlock r {word}");
+            assert_eq!(typed.unlock("r", file, None, &[]).unwrap(), command);
         }
     }
 

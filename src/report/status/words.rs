@@ -13,6 +13,8 @@ pub enum Next {
     Command(String),
     /// Nothing but this.
     Wait(String),
+    /// Type this to see what it is: no command that is typed could name it.
+    Look(String),
 }
 
 /// So many seconds no lock lasts, and no clock is off.
@@ -152,22 +154,31 @@ fn capital(text: &str) -> String {
 
 /// What to do about it.
 pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
-    let unlock =
-        |flags: &[&str]| typed.unlock(lock.lock.runid(), &lock.file, lock.payload(), flags);
+    let runid = lock.lock.runid();
     let command = match lock.state() {
         State::Free | State::Hidden => return None,
         State::Held if is_moving(lock) => return None,
-        State::Orphaned => unlock(&[]),
-        State::FlagDrift | State::ExpiredFlag => typed.repair(lock.lock.runid()),
+        State::FlagDrift | State::ExpiredFlag => typed.repair_or_all(runid),
         State::ForeignPayload | State::Held if lock.ttl_ms >= 0 && !is_younger(lock) => {
             return Some(Next::Wait(wait(lock)));
         }
-        State::NoTtl | State::ForeignPayload | State::Held => unlock(&["--force", "--dry-run"]),
+        // Nothing that it holds could be compared.
+        State::ForeignPayload if lock.payload().is_none() => typed.unlink(lock.lock.key()),
+        State::Orphaned => typed.unlock(runid, &lock.file, lock.payload(), &[]),
+        State::NoTtl | State::ForeignPayload | State::Held => {
+            typed.unlock(runid, &lock.file, lock.payload(), &["--force", "--dry-run"])
+        }
     };
-    Some(match command {
-        Some(command) => Next::Command(command),
-        None => Next::Wait("its names can't be typed as arguments: use redis-cli".into()),
+    Some(match (command, typed.get(lock.lock.key())) {
+        (Some(command), _) => Next::Command(command),
+        (None, Some(command)) => Next::Look(command),
+        (None, None) => Next::Wait("no shell can type its names".into()),
     })
+}
+
+/// Whether a command can name it.
+pub(super) fn is_typeable(lock: &Sighting) -> bool {
+    Typed::default().unlock(lock.lock.runid(), &lock.file, None, &[]).is_some()
 }
 
 fn is_younger(lock: &Sighting) -> bool {
@@ -188,6 +199,9 @@ fn wait(lock: &Sighting) -> String {
 /// What to think of before one does it.
 pub(super) fn warning(lock: &Sighting) -> Option<&'static str> {
     match lock.state() {
+        State::Orphaned | State::NoTtl if !is_typeable(lock) => {
+            Some("look at it: no command can name it, so it can only be removed by hand")
+        }
         State::NoTtl => Some("make sure that its owner does not work: it would lose its lock"),
         State::ForeignPayload if lock.ttl_ms < 0 => {
             Some("find out who wrote it: it may be no lock at all")

@@ -57,11 +57,17 @@ pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> i
 /// What is said of a lock that nobody holds.
 fn unlocked(recovery: &Recovery) -> String {
     match recovery.flags.is_empty() {
+        _ if recovery.unknown.is_some() => format!("NOT LOCKED: {}", unknown(recovery)),
         true => "NOT LOCKED: nothing to do.".into(),
         false => {
             "NOT LOCKED: nothing to do, but its flag says otherwise; repair sets it right.".into()
         }
     }
+}
+
+/// What to ask oneself, or nothing.
+fn unknown(recovery: &Recovery) -> String {
+    recovery.unknown.as_deref().map(escape).unwrap_or_default()
 }
 
 fn title(recovery: &Recovery) -> String {
@@ -82,6 +88,14 @@ fn name(recovery: &Recovery, runid: &str, file: &str) -> String {
     match recovery.runid {
         Some(_) => escape(file),
         None => format!("{} {}", escape(runid), escape(file)),
+    }
+}
+
+/// Why, unless that is why it stopped, which is said once.
+fn why(recovery: &Recovery, why: &str) -> String {
+    match recovery.stopped.as_deref() {
+        Some(stopped) if stopped == why => "see below".into(),
+        _ => escape(why),
     }
 }
 
@@ -123,7 +137,7 @@ fn locks(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<(
     for row in recovery.locks.iter().filter(tried) {
         let file = name(recovery, &row.runid, &row.file);
         let owner = escape(row.owner.as_deref().unwrap_or("-"));
-        let why = escape(&row.why);
+        let why = why(recovery, &row.why);
         match style.is_narrow() {
             true => grid
                 .row([outcome(row.outcome), cell(format!("{file}\n{owner}\n{why}"), Tone::Plain)]),
@@ -161,7 +175,7 @@ fn flags(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<(
             cell(name(recovery, &row.runid, &row.file), Tone::Plain),
             cell(escape(row.was.as_deref().unwrap_or("none")), Tone::Plain),
             now,
-            cell(escape(&row.why), Tone::Plain),
+            cell(why(recovery, &row.why), Tone::Plain),
         ];
         grid.row(cells.into_iter().take(columns));
     }
@@ -191,6 +205,7 @@ fn counts(recovery: &Recovery) -> String {
     }
     let text = format!("{}.", parts.join(", "));
     match recovery.counts == Counts::default() && recovery.stopped.is_none() {
+        true if recovery.unknown.is_some() => format!("Nothing to do: {}", unknown(recovery)),
         true if recovery.command == "repair" => "Nothing to do: all flags are right.".into(),
         true => "Nothing to do: no lock is held, and all flags are right.".into(),
         false => text,
@@ -216,6 +231,10 @@ fn facts(row: &LockRow) -> Vec<(&'static str, String)> {
     }
     if let Some(payload) = &row.payload {
         facts.push(("payload", payload.clone()));
+    }
+    if row.token.is_some() && row.token == row.payload {
+        let words = "the value has no token of its own: a newer holder's may be the same";
+        facts.push(("beware", words.into()));
     }
     facts
 }

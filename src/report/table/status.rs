@@ -87,7 +87,7 @@ fn grid(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write) ->
             cell(owner(row), Tone::Plain),
             or_dash(held_for(row)),
             or_dash((row.ttl_ms != -2).then(|| ttl(row.ttl_ms))),
-            or_dash(row.flag.as_deref().map(excerpt)),
+            or_dash(flag(row)),
         ]));
     }
     grid.print(out)
@@ -103,9 +103,13 @@ fn or_dash(text: Option<String>) -> Cell {
     text.map_or(cell("-", Tone::Quiet), |text| cell(text, Tone::Plain))
 }
 
-/// A flag is `true` or `false`; anything else is shown as it begins.
-fn excerpt(flag: &str) -> String {
-    shorten(flag, 12)
+/// A flag is `true` or `false`; anything else is shown as it begins. Of what is hidden, it can't be
+/// told whether it is there.
+fn flag(row: &LockRow) -> Option<String> {
+    match &row.flag {
+        None if row.state == State::Hidden => Some("?".into()),
+        flag => flag.as_deref().map(|flag| shorten(flag, 12)),
+    }
 }
 
 fn owner(row: &LockRow) -> String {
@@ -169,11 +173,12 @@ fn explain_one(row: &LockRow, style: Style, out: &mut dyn Write) -> io::Result<(
         indented(cell(format!("value: {}", escape(value)), Tone::Quiet), style, out)?;
     }
     match &row.next {
-        Some(Next::Command(command)) => {
+        Some(next @ (Next::Command(command) | Next::Look(command))) => {
             if let Some(warning) = row.warning {
                 indented(cell(format!("first: {warning}"), Tone::Odd), style, out)?;
             }
-            writeln!(out, "   next: {}", escape(command))
+            let label = if matches!(next, Next::Look(_)) { "look" } else { "next" };
+            writeln!(out, "   {label}: {}", escape(command))
         }
         Some(Next::Wait(what)) => {
             indented(cell(escape(&format!("wait: {what}")), Tone::Plain), style, out)

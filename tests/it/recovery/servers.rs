@@ -15,12 +15,21 @@ fn a_replica_names_its_primary() {
     let mut there = Hand::on(&replica);
     wait_until("it has the keys", || there.holds("run", "x.nodb").is_some());
     let name = format!("redis://127.0.0.1:{}", primary.port());
-    for arguments in [&["unlock", "run", "x.nodb"][..], &["clear_locks", "run"], &["repair", "run"]]
-    {
-        let ended = recover(&replica, arguments).run();
-        ended.exits(3).says(&["READONLY", "it is a replica; name its primary", &name]);
-        recover(&replica, arguments).arg("--dry-run").run().exits(0);
+    let host = format!("it is a replica of 127.0.0.1:{}; name its primary", primary.port());
+    for arguments in [
+        &["unlock", "run", "x.nodb"][..],
+        &["unlock", "run", "unknown.nodb"],
+        &["clear_locks", "run"],
+        &["clear_locks", "unknown"],
+        &["repair", "run"],
+    ] {
+        recover(&replica, arguments).run().refuses(3, &[&host, &name]);
+        recover(&replica, arguments).arg("--dry-run").run().refuses(3, &[&host]);
     }
+    // One who may not ask hears it from the first change.
+    there.run(&["ACL", "SETUSER", "default", "-info"]);
+    let ended = recover(&replica, &["unlock", "run", "x.nodb"]).run();
+    ended.exits(3).says(&["READONLY", "it is a replica; name its primary", &name]);
     assert!(hand.holds("run", "x.nodb").is_some());
 }
 
@@ -53,6 +62,8 @@ fn a_user_without_the_right_is_told_so_and_passwords_are_not_shown() {
     let ended = at(&url("looks"), &["unlock", "run", "x.nodb"]).run();
     ended.exits(3).says(&["NOPERM", "evalsha", "ask for the right"]).never_shows("s3cret");
     assert!(hand.holds("run", "x.nodb").is_some());
+    let ended = at(&url("looks"), &["clear_locks", "run"]).run();
+    assert_eq!(ended.exits(3).stdout.matches("NOPERM").count(), 1, "{ended:#?}");
     // One who may not set flags has them wrong afterwards, and hears of it.
     hand.run(&["ACL", "SETUSER", "deletes", "on", ">s3cret", "~*", "+@all", "-hset"]);
     let ended = at(&url("deletes"), &["unlock", "run", "x.nodb"]).run();
@@ -130,6 +141,7 @@ fn a_run_whose_hash_is_none_is_told_and_the_lock_stays() {
     hand.run(&["SET", "run", "no hash"]);
     let ended = recover(&redis, &["unlock", "run", "x.nodb"]).run();
     assert!(ended.exits(3).stdout.contains("WRONGTYPE"), "{ended:#?}");
+    assert!(!ended.stdout.contains(" script:"), "{ended:#?}");
     assert!(hand.holds("run", "x.nodb").is_some());
 }
 

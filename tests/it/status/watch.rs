@@ -2,11 +2,10 @@
 
 use super::{connection, here, lock, run};
 use crate::program::{Place, Program, Running, wait_until};
-use crate::redis_server::{RedisServer, redis_or_skip};
+use crate::redis_server::{RedisServer, leave_out, redis_or_skip};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -105,12 +104,7 @@ impl Terminal {
         let shell = format!("env -u NO_COLOR sh {}", script.display());
         words.push(&shell);
         if Command::new("tmux").arg("-V").output().is_err() {
-            let is_required =
-                std::env::var_os("NODB_REQUIRE_REDIS").is_some_and(|word| word == "1");
-            assert!(!is_required, "no tmux on the PATH");
-            // The handle, not the macro: see `redis_server::available`.
-            let line = format!("\nleft out: status::watch, {name} (no tmux on the PATH)\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            leave_out(&format!("status::watch, {name}"), "no tmux on the PATH");
             return None;
         }
         terminal.tmux(&words);

@@ -36,7 +36,7 @@ fn a_password_is_asked_for_and_never_shown() {
     lock(&mut con, "r", "a.nodb", "3fa85f64aa", &here(super::NOBODY));
     let ended = at(&url("default:s3cret@"), &["r"]).run();
     ended.exits(0).never_shows("s3cret");
-    let command = format!("--token 3fa85f64 --redis {}\n", url("default@"));
+    let command = format!("--token 3fa85f64aa --redis {}\n", url("default@"));
     assert!(ended.stdout.contains(&command), "{}", ended.stdout);
     assert!(ended.stdout.contains("REDIS_PASSWORD"), "{}", ended.stdout);
     // The command that is printed reaches the server again.
@@ -84,7 +84,7 @@ fn what_an_acl_hides_is_said_and_the_rest_is_shown() {
 
 #[test]
 fn a_replica_is_looked_at_and_named() {
-    let primary = redis_or_skip!();
+    let mut primary = redis_or_skip!();
     let mut con = connection(&primary);
     lock(&mut con, "r", "a.nodb", "t", &here(super::NOBODY));
     let port = primary.port().to_string();
@@ -97,6 +97,14 @@ fn a_replica_is_looked_at_and_named() {
     assert_eq!(report["counts"], json!({"orphaned": 1}));
     let note = report["notes"][0].as_str().unwrap();
     assert!(note.contains("is a replica") && note.contains(&port), "{note}");
+    assert!(!report["notes"].to_string().contains("has lost its primary"), "{report:#}");
+    primary.kill();
+    wait_until("the link is down", || {
+        let info: String = redis::cmd("INFO").arg("replication").query(&mut con).unwrap();
+        info.contains("master_link_status:down")
+    });
+    let report = status(&replica, &["r", "--format", "json"]).exits(0).json();
+    assert!(report["notes"][1].as_str().unwrap().contains("has lost its primary"), "{report:#}");
 }
 
 #[test]

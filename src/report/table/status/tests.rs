@@ -13,7 +13,8 @@ fn scene(runid: Option<&str>) -> Scene {
     Scene {
         server: "redis://cache.example:6379".into(),
         runid: runid.map(str::to_owned),
-        typed: Typed::new(Some("redis://cache.example:6379".into())),
+        typed: Typed::new(Some("redis://cache.example:6379".into()))
+            .by_hand(Some(["redis-cli", "-h", "cache.example"].map(String::from).into())),
         when: Duration::from_secs(NOW),
     }
 }
@@ -129,6 +130,8 @@ fn hostile() -> Vec<Sighting> {
             Some("tr\u{1b}[31mue and so on and on"),
         ),
         lock("no/run", "c.nodb", held("host:3", TOKEN, 5, Life::Dead), 100_000, Some("true")),
+        lock("no/run", "d.nodb", None, -2, Some("true")),
+        lock("r", "", held("host:3", TOKEN, 5, Life::Dead), 100_000, Some("true")),
         lock("-rf", "--all", None, -2, Some("true")),
         lock(
             "r",
@@ -156,7 +159,7 @@ fn drawn(status: &Status, live: Option<&str>, width: u16, color: bool) -> String
 
 /// The widest line, but for commands, which stay on one.
 fn widest_but_commands(text: &str) -> usize {
-    let is_command = |line: &&str| line.contains("nodb-trigger ");
+    let is_command = |line: &&str| line.contains("nodb-trigger ") || line.contains("redis-cli ");
     widest(&text.lines().filter(|line| !is_command(line)).collect::<Vec<_>>().join("\n"))
 }
 

@@ -44,6 +44,7 @@ fn recovery(command: &'static str, locks: Vec<LockRow>, flags: Vec<FlagRow>) -> 
         dry_run: false,
         force: false,
         stopped: None,
+        unknown: None,
         counts: Counts::default(),
         locks,
         flags,
@@ -135,7 +136,7 @@ fn the_members_of_the_format_are_pinned() {
     assert_eq!(json["schema"], "nodb-trigger/recovery/v1");
     assert_eq!(
         members(&json),
-        "schema command server runid scope dry_run force stopped counts locks flags"
+        "schema command server runid scope dry_run force stopped unknown counts locks flags"
     );
     assert_eq!(
         members(&json["counts"]),
