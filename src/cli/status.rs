@@ -187,7 +187,7 @@ pub(super) fn unseen_in_words(unseen: &Unseen) -> Vec<String> {
     note(
         unseen.of_others,
         format!(
-            "left out: {} that begin as this run's do, and belong to other runs by their flags",
+            "left out: {} beginning as this run's do, which flags of other runs claim",
             names(unseen.of_others)
         ),
     );
