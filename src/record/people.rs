@@ -109,7 +109,8 @@ impl People {
             }
         }
         for id in found {
-            let What::Found { owner, .. } = &seen.observations[id].what else { continue };
+            let observed = seen.observations.get(id).map(|observed| &observed.what);
+            let Some(What::Found { owner, .. }) = observed else { continue };
             let actor = acts_as_holder.get(&id).and_then(|client| self.actor(*client));
             let actor = actor.unwrap_or_else(|| {
                 let name = owner.as_deref().unwrap_or("the holder from before");

@@ -75,6 +75,11 @@ pub enum StrategyWord {
 }
 
 pub(super) fn explore_args(given: &ArgMatches) -> Option<ExploreArgs> {
+    Some(ExploreArgs { lock: one(given, "lock"), jobs: one(given, "jobs"), ..explored(given)? })
+}
+
+/// What is explored and how far, whatever the lock protocol.
+pub(super) fn explored(given: &ArgMatches) -> Option<ExploreArgs> {
     let own = given.ids().filter_map(|id| {
         let name = id.as_str().strip_prefix(PARAMETER)?;
         Some((name.to_owned(), one::<String>(given, id.as_str())?))
@@ -83,7 +88,7 @@ pub(super) fn explore_args(given: &ArgMatches) -> Option<ExploreArgs> {
     Some(ExploreArgs {
         what: one(given, "what")?,
         values: own.chain(named).collect(),
-        lock: one(given, "lock"),
+        lock: None,
         wait: one(given, "wait").unwrap_or_default(),
         timing: one(given, "timing"),
         crashes: one(given, "crashes"),
@@ -95,7 +100,7 @@ pub(super) fn explore_args(given: &ArgMatches) -> Option<ExploreArgs> {
         strategy: one(given, "strategy").unwrap_or(StrategyWord::Exhaustive),
         seed: one(given, "seed"),
         depth: one(given, "depth"),
-        jobs: one(given, "jobs"),
+        jobs: None,
         all: given.get_flag("all"),
         report: report_options(given),
         timeline: one(given, "timeline"),

@@ -1,7 +1,7 @@
 //! The arguments of `probe`.
 
-use super::explore::{DEFAULT_MAX_TIME, ExploreArgs, StrategyWord, bound_flags, what_flags};
-use super::flags::{LockProtocol, help_flag, report_flags, report_options, switch, value};
+use super::explore::{ExploreArgs, bound_flags, explored, what_flags};
+use super::flags::{LockProtocol, help_flag, report_flags, switch, value};
 use super::one;
 use super::timeline::timeline;
 use crate::probe::PATIENCE;
@@ -25,30 +25,10 @@ pub struct ProbeArgs {
 const NOT_OURS: [&str; 2] = ["lock", "jobs"];
 
 pub(super) fn probe_args(given: &ArgMatches) -> Option<ProbeArgs> {
-    let named = given.get_many::<(String, String)>("param").unwrap_or_default().cloned();
     Some(ProbeArgs {
         subject: one(given, "subject")?,
         patience: one(given, "patience").unwrap_or(PATIENCE),
-        explore: ExploreArgs {
-            what: one(given, "what")?,
-            values: named.collect(),
-            lock: None,
-            wait: one(given, "wait").unwrap_or_default(),
-            timing: one(given, "timing"),
-            crashes: one(given, "crashes"),
-            faults: one(given, "faults"),
-            properties: given.get_many("property").unwrap_or_default().copied().collect(),
-            preemptions: one(given, "preemptions"),
-            max_schedules: one(given, "max-schedules"),
-            max_time: Some(one(given, "max-time").unwrap_or(DEFAULT_MAX_TIME)),
-            strategy: one(given, "strategy").unwrap_or(StrategyWord::Exhaustive),
-            seed: one(given, "seed"),
-            depth: one(given, "depth"),
-            jobs: None,
-            all: given.get_flag("all"),
-            timeline: one(given, "timeline"),
-            report: report_options(given),
-        },
+        explore: explored(given)?,
     })
 }
 
