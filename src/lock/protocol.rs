@@ -101,6 +101,16 @@ pub trait Protocol: Send + Sync {
     fn is_foreign(&self) -> bool {
         false
     }
+
+    /// Kills the process of one who takes part, where it has one of its own.
+    fn kill(&self, _who: Who) {}
+
+    /// Stops the process of one who takes part, where it has one of its own, until
+    /// [`go_on`](Self::go_on).
+    fn stop(&self, _who: Who) {}
+
+    /// Lets a process go on that was stopped.
+    fn go_on(&self, _who: Who) {}
 }
 
 /// Why an operation on a lock failed. Those of the legacy protocol speak the reference's words (contract,

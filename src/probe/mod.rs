@@ -20,9 +20,11 @@ pub use process::{Processes, SubjectError};
 use crate::clock::{Clock, VirtualClock};
 use crate::lock::{Acquisition, Caller, LockError, LockName, Protocol, Token, TokenSlot, Ttl, Who};
 use crate::server::{Connection, Server};
+use process::Process;
 use serde_json::json;
 use session::{Answer, Broken, Session};
 use std::collections::{HashMap, HashSet};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use symbols::Constants;
@@ -70,6 +72,15 @@ pub struct About {
     pub name: String,
     /// What it can do besides acquire and release: `extend`, `write`.
     pub can: Vec<String>,
+}
+
+impl Start {
+    /// The command that starts one whose Redis is there.
+    fn by_shell(&self, url: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(&self.command).env("REDIS_URL", url);
+        command
+    }
 }
 
 impl About {
@@ -128,8 +139,7 @@ impl Subjects {
         let token = lent.session.as_ref().and_then(Session::token);
         token.into_iter().for_each(|token| caller.identity.claim(Token::from(token)));
         told.map_err(|broken| match broken {
-            // For the server, who was killed is one who sends nothing any more: it is left where it
-            // is, and has forgotten everything when it begins anew.
+            // It is left where it is, until it is killed, too, or begins anew and forgets everything.
             Broken::Killed(killed) => killed.into(),
             Broken::Subject(error) => {
                 // With the session the process ends.
@@ -150,6 +160,15 @@ impl Subjects {
             session.begin(who.life)?;
         }
         Ok(lent.session.insert(session))
+    }
+
+    /// Does something with the process of one who takes part, if it was told anything in this life.
+    fn with_process(&self, who: Who, act: impl FnOnce(&Process)) {
+        let sessions = locked(&self.sessions);
+        let session = sessions.get(&who.actor).filter(|session| session.lives(who.life));
+        if let Some(session) = session {
+            act(session.process());
+        }
     }
 
     fn start(&self, actor: usize) -> Result<Session, SubjectError> {
@@ -304,6 +323,22 @@ impl Protocol for Subjects {
 
     fn is_foreign(&self) -> bool {
         true
+    }
+
+    /// What was told nothing in this life may live the next one.
+    fn kill(&self, who: Who) {
+        let is_it =
+            |actor: &usize, session: &mut Session| *actor == who.actor && session.lives(who.life);
+        let killed: Vec<_> = locked(&self.sessions).extract_if(is_it).collect();
+        drop(killed);
+    }
+
+    fn stop(&self, who: Who) {
+        self.with_process(who, Process::stop);
+    }
+
+    fn go_on(&self, who: Who) {
+        self.with_process(who, Process::go_on);
     }
 }
 

@@ -353,6 +353,11 @@ impl World {
         idle.map(|(_, rule)| rule.name.clone()).collect()
     }
 
+    /// Whether all orderings are tried, one after the other, with the same actors.
+    fn is_explored(&self) -> bool {
+        self.journal.is_some()
+    }
+
     fn has_volley(&self) -> bool {
         self.plan.actors.iter().any(|actor| actor.start == Start::Together)
     }

@@ -1,7 +1,7 @@
 //! What actors do: each action of a plan, by the lock library and the controller.
 
 use super::explore::Cell;
-use super::strand::{Strand, stopped};
+use super::strand::{StandStill, Strand, stopped};
 use super::{World, lock};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::gate::{Link, PausePoint};
@@ -53,7 +53,10 @@ impl Strand<'_> {
                 Ok(())
             }
             Action::Sleep { duration } => self.spend(*duration),
-            Action::Pause { duration } => self.clock.sleep(*duration).map_err(stopped),
+            Action::Pause { duration } => {
+                let _stands_still = StandStill::new(self.world.protocol, self.who());
+                self.clock.sleep(*duration).map_err(stopped)
+            }
             Action::Dump { lock } => self.dump(*lock, operation),
             Action::Release { lock, force } => self.release(*lock, *force, operation),
             Action::Locked { lock, ttl, wait, body } => self.locked(*lock, *ttl, *wait, body),
