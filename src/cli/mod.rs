@@ -37,6 +37,7 @@ mod man;
 mod model;
 pub mod output;
 mod probe;
+mod processes;
 pub mod progress;
 mod record;
 mod recover;
@@ -111,7 +112,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Repair(args) => recover::repair(args),
         Request::Status(args) => status::status(args),
         Request::Serve(args) => serve::serve(args),
-        Request::Subject { lock } => subject::serve(*lock),
+        Request::Subject { lock, is_actor } => subject::serve(*lock, *is_actor),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::server::{Connection, Exchange};
 use redis::{ConnectionLike, RedisResult, Value};
 
 /// A place where actors share local state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum PausePoint {
     /// Before the controller's token slot is read.
     TokenRead,
@@ -35,6 +35,11 @@ pub trait Link: ConnectionLike {
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
         Ok(())
     }
+
+    /// Fails if the caller was killed.
+    fn is_alive(&self) -> Result<(), Killed> {
+        Ok(())
+    }
 }
 
 impl Link for Connection {}
@@ -59,6 +64,11 @@ pub trait Gate: Send {
 
     /// Shared local state is about to be touched.
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+        Ok(())
+    }
+
+    /// Fails if the actor was killed here.
+    fn is_alive(&self) -> Result<(), Killed> {
         Ok(())
     }
 }
@@ -89,6 +99,10 @@ impl<'a> Gated<'a> {
 impl Link for Gated<'_> {
     fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
         self.gate.pause(point)
+    }
+
+    fn is_alive(&self) -> Result<(), Killed> {
+        self.gate.is_alive()
     }
 }
 

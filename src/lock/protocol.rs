@@ -102,6 +102,12 @@ pub trait Protocol: Send + Sync {
         false
     }
 
+    /// The processes of those who take part, in their order, as payloads name them; none, where all
+    /// are in this one.
+    fn owners(&self) -> &[String] {
+        &[]
+    }
+
     /// Kills the process of one who takes part, where it has one of its own.
     fn kill(&self, _who: Who) {}
 

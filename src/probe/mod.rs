@@ -7,14 +7,21 @@
 //! what it sends for the first time and is long enough to be such a value is given a name
 //! (`symbols`), and gets its value back in what the client is answered.
 //!
+//! Our own locks can be in such processes, too ([`OurProcesses`]), for scenarios that are fired.
+//!
 //! What a subject is told, and what it answers, is described in `examples/subjects/README.md`.
 
+mod call;
 mod gateway;
+mod obey;
+mod ours;
 mod process;
 mod session;
 mod symbols;
 mod wire;
 
+pub use obey::obey;
+pub use ours::{FILES_OF_A_PROCESS, OurProcesses};
 pub use process::{Processes, SubjectError};
 
 use crate::clock::{Clock, VirtualClock};

@@ -49,6 +49,7 @@ pub use outcome::{Ending, Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
+pub use threads::allow_files;
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::controller::{
@@ -215,6 +216,11 @@ impl World {
     /// The lock protocol's name.
     pub fn protocol(&self) -> &'static str {
         self.protocol.name()
+    }
+
+    /// Whether each actor is a process of its own.
+    pub fn has_processes(&self) -> bool {
+        !self.protocol.owners().is_empty()
     }
 
     /// The run directories of the plan's locks.
@@ -402,10 +408,12 @@ impl World {
             .filter(|other| viewer.is_none_or(|viewer| !Arc::ptr_eq(viewer, other)))
             .filter_map(|other| other.local_token())
             .collect();
+        let mut owners = self.protocol.owners().to_vec();
+        owners.push(self.identity.owner().to_owned());
         let knowledge = Knowledge {
             local_token: local_token.as_ref(),
             other_tokens: &other_tokens,
-            owner: self.identity.owner(),
+            owners: &owners,
         };
         let snapshot = Snapshot::take(link, &run.lock(STATE_FILE), knowledge)?;
         lock(&self.looks).push(Look { label: label.into(), lock: lock_index, snapshot });

@@ -211,4 +211,8 @@ impl Gate for Ruled<'_> {
         self.fate.check()?;
         self.inner.pause(point)
     }
+
+    fn is_alive(&self) -> Result<(), Killed> {
+        self.fate.check()
+    }
 }

@@ -330,8 +330,7 @@ impl Strand<'_> {
     }
 
     fn new_payload(&self, ttl: Ttl) -> String {
-        let identity = &*self.identity;
-        encode_payload(&identity.issue(), identity, self.clock.unix(), ttl)
+        encode_payload(&self.identity.issue(), self.owner(), self.clock.unix(), ttl)
     }
 
     fn send<T: redis::FromRedisValue>(
@@ -353,7 +352,7 @@ impl Strand<'_> {
         let names = controller.lock();
         let payload = self
             .remembered(lock, &controller)
-            .map(|own| encode_payload(&own.token, &self.identity, self.clock.unix(), own.ttl));
+            .map(|own| encode_payload(&own.token, self.owner(), self.clock.unix(), own.ttl));
         let mut cmd = redis::Cmd::new();
         for argument in arguments {
             cmd.arg(match argument.as_str() {

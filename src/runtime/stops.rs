@@ -206,6 +206,10 @@ impl Gate for Seat {
         }
         self.fate.check()
     }
+
+    fn is_alive(&self) -> Result<(), Killed> {
+        self.fate.check()
+    }
 }
 
 impl Clock for Seat {

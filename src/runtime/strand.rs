@@ -214,6 +214,12 @@ impl<'a> Strand<'a> {
         Who { actor: self.actor, life: self.life }
     }
 
+    /// The actor, as payloads name it.
+    pub(super) fn owner(&self) -> &str {
+        let owner = self.world.protocol.owners().get(self.actor);
+        owner.map_or(self.identity.owner(), String::as_str)
+    }
+
     /// This actor's controller of a lock: the process's one, or one of its own.
     pub(super) fn controller(&mut self, lock: usize) -> Result<Arc<Controller>, Failure> {
         if let Some(Some(controller)) = self.controllers.get(lock) {

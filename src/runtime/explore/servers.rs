@@ -264,7 +264,7 @@ impl Servers {
         let Some(name) = self.locks.get(lock).cloned() else {
             return Err(ServerError::new(format!("there is no lock {lock}")));
         };
-        let nobody = Knowledge { local_token: None, other_tokens: &[], owner: "" };
+        let nobody = Knowledge { local_token: None, other_tokens: &[], owners: &[] };
         let taken = Snapshot::take(self.connection(0)?, &name, nobody);
         let left = Rc::new(taken.map_err(|error| ServerError::new(error.to_string()))?);
         self.left.insert(key, Rc::clone(&left));
