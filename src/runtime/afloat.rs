@@ -6,12 +6,11 @@ use super::explore::is_about_watches;
 use super::rules::Fate;
 use super::stops::Commands;
 use crate::engine::{only_reads, requests};
-use crate::history::{Event, EventKind};
+use crate::history::EventKind;
 use crate::lock::{Operation, script_operation};
 use crate::server::ServerError;
 use redis::ConnectionLike;
 use std::borrow::Cow;
-use std::sync::atomic::Ordering;
 
 /// What is on its way: strand by strand, and in each strand in the order in which it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,9 +76,7 @@ impl World {
             true => format!("{what} is given up, and still on its way"),
             false => format!("{what} never reaches the server"),
         };
-        let actor = Some(fate.actor.load(Ordering::Relaxed));
-        let kind = EventKind::fault(what, Vec::new());
-        super::lock(&fate.events).push(Event { moment: self.moment(), actor, kind });
+        self.note_fate(fate, what);
     }
 
     /// Carries out what an actor sent, and gave up: on a connection of its own, with nobody there to

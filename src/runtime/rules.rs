@@ -76,6 +76,15 @@ impl Fate {
     }
 }
 
+impl World {
+    /// Writes down what was done to an actor.
+    pub(super) fn note_fate(&self, fate: &Fate, what: String) {
+        let actor = Some(fate.actor.load(Ordering::Relaxed));
+        let kind = EventKind::fault(what, Vec::new());
+        super::lock(&fate.events).push(Event { moment: self.moment(), actor, kind });
+    }
+}
+
 /// A gate with rules in front of another gate.
 pub(super) struct Ruled<'a> {
     pub world: &'a World,
@@ -168,12 +177,7 @@ impl Ruled<'_> {
             RuleEffect::RunLate(signal) => format!("given up by its client, runs after {signal:?}"),
             RuleEffect::Crash => "the actor was killed before it".into(),
         };
-        let event = Event {
-            moment: self.world.moment(),
-            actor: Some(self.fate.actor.load(Ordering::Relaxed)),
-            kind: EventKind::fault(format!("{}: {what}", rule.name), Vec::new()),
-        };
-        super::lock(&self.fate.events).push(event);
+        self.world.note_fate(&self.fate, format!("{}: {what}", rule.name));
     }
 }
 

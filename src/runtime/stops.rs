@@ -141,6 +141,7 @@ impl Seat {
             Resume::Answer(reply) => reply,
             Resume::LoseReply => {
                 let _ = carry_out();
+                self.world.note_fate(&self.fate, "the reply is lost".into());
                 self.fate.injected.store(true, Ordering::Relaxed);
                 Err(no_reply())
             }
