@@ -71,7 +71,7 @@ pub(super) fn execute(
     if options.virtual_time && report.verdict == Verdict::Unexpected {
         report.replay = Some(again::command(job, world.plan(), seed));
     }
-    if report.verdict != Verdict::Expected {
+    if report.expectations.iter().any(|row| !row.met) {
         let notice = started.as_ref().and_then(|started| started.notice(&report.scenario));
         report.notices.extend(notice);
     }

@@ -141,7 +141,7 @@ impl From<LockError> for Refused {
 
 impl Refused {
     /// The failure as it would be here; `failure` is the last one of the server's.
-    pub fn as_here(self, failure: Option<RedisError>) -> LockError {
+    pub fn restored(self, failure: Option<RedisError>) -> LockError {
         match self {
             Self::AlreadyLocked { owner, token } => LockError::AlreadyLocked { owner, token },
             Self::NotOwner => LockError::NotOwner,

@@ -113,7 +113,7 @@ impl OurProcesses {
         slot.set(held.map(Into::into));
         match result {
             Ok(acquired) => Ok(acquired.map(Into::into)),
-            Err(refused) => Err(refused.as_here(failure)),
+            Err(refused) => Err(refused.restored(failure)),
         }
     }
 
