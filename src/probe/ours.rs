@@ -43,7 +43,7 @@ struct Actor {
 pub const FILES_OF_A_PROCESS: u64 = 3;
 
 impl OurProcesses {
-    /// Starts a process for each actor of these names, by commands that run [`obey`](super::obey)
+    /// Starts a process for each actor of these names, by commands that run [`obey`](super::obey())
     /// with the same lock protocol, and waits until all are ready.
     pub fn start(
         inner: &'static dyn Protocol,
