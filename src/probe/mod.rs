@@ -68,7 +68,8 @@ pub struct Start {
 pub struct About {
     /// Its name and version, for people.
     pub name: String,
-    /// What it can do besides acquire and release: `extend`, `write`.
+    /// What it can do besides acquire and release: `extend`, `write`, `time_out` (give up by itself
+    /// what it is not answered).
     pub can: Vec<String>,
 }
 

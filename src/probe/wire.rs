@@ -1,6 +1,6 @@
-//! Requests as bytes, scripts by their digests, and commands that a server lacks.
+//! Requests as bytes, scripts by their digests, refusals, and commands that a server lacks.
 
-use redis::{RedisResult, Value};
+use redis::{ErrorKind, RedisResult, Value};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -38,6 +38,23 @@ pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<String> {
             unknown.or_else(|| error.detail().and_then(of))
         }
     }
+}
+
+/// Where a transaction was refused as a whole, the server's word for that; it is an answer like any
+/// other.
+pub(super) fn with_refusals(answered: RedisResult<Vec<Value>>) -> RedisResult<Vec<Value>> {
+    let error = match &answered {
+        Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => error,
+        _ => return answered,
+    };
+    let why = error.detail().filter(|why| why.starts_with("Transaction"));
+    let why = why.unwrap_or("Transaction discarded because of previous errors.");
+    refusal(&format!("EXECABORT {why}"))
+}
+
+/// An error reply.
+pub(super) fn refusal(text: &str) -> RedisResult<Vec<Value>> {
+    redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).map(|answer| vec![answer])
 }
 
 /// The scripts that subjects have sent so far, by digest. A subject is told that a digest is unknown

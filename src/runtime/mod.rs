@@ -233,6 +233,15 @@ impl World {
         self.server.connect_on(self.time.clock(), db)
     }
 
+    /// Has a connection keep a record, and look at the lock keys where nothing is known of commands.
+    fn watch_over(&self, connection: &mut Connection) {
+        connection.record(self.sequence.clone(), self.time.clock());
+        if self.protocol.is_foreign() {
+            let keys = self.locks.iter().map(|lock| lock.key().to_owned()).collect();
+            connection.observe(keys, self.aside(connection));
+        }
+    }
+
     /// A second connection, where what happens on the first can only be seen from beside it.
     fn aside(&self, connection: &Connection) -> Option<Connection> {
         if !connection.is_remote() {

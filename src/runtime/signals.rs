@@ -4,6 +4,7 @@
 use super::explore::Cell;
 use super::{World, lock};
 use crate::clock::{Clock, Stopped};
+use redis::ConnectionLike;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -14,15 +15,27 @@ pub(super) struct Signals {
     late: Mutex<Vec<Late>>,
 }
 
-/// A command that its client has given up, and that still runs.
+/// What its client has given up, and still runs. It comes over a connection of its own: what was
+/// watched (WATCH) over the client's is not known there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Late {
     /// When it runs.
     pub after: String,
     /// Whose it is.
     pub actor: usize,
-    /// The command.
-    pub command: Vec<u8>,
+    /// What runs.
+    pub sent: Sent,
+}
+
+/// What goes out at once: a command, or several that go together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Sent {
+    /// The commands, packed as on the wire.
+    pub packed: Vec<u8>,
+    /// The number of the first reply that is wanted.
+    pub offset: usize,
+    /// How many replies are wanted.
+    pub count: usize,
 }
 
 impl World {
@@ -88,8 +101,9 @@ impl World {
     fn run_late(&self, late: Late) {
         self.note(|| Cell::Server);
         let Ok(mut connection) = self.connect(0) else { return };
-        connection.record(self.sequence.clone(), self.time.clock());
-        let _ = redis::ConnectionLike::req_packed_command(&mut connection, &late.command);
+        self.watch_over(&mut connection);
+        let Sent { packed, offset, count } = &late.sent;
+        let _ = connection.req_packed_commands(packed, *offset, *count);
         let events = self.read_tape(late.actor, connection.recorded());
         lock(&self.late_events).extend(events);
     }
