@@ -1,8 +1,10 @@
 //! The gate that applies a scenario's rules to single commands and pause points.
 
 use super::World;
+use super::afloat::Sender;
 use super::explore::Cell;
-use super::signals::{Late, Sent};
+use super::signals::Late;
+use super::stops::Commands;
 use super::tape::error_reply;
 use crate::clock::Clock;
 use crate::engine::requests;
@@ -11,7 +13,8 @@ use crate::history::{Event, EventKind};
 use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
 use crate::server::Connection;
-use redis::{RedisError, RedisResult, Value};
+use redis::{ConnectionLike, RedisError, RedisResult, Value};
+use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -50,27 +53,36 @@ pub(super) struct Fate {
     pub crashed: AtomicBool,
     /// The last failure was wanted by a rule.
     pub injected: AtomicBool,
-    /// What the actor is doing to a lock.
-    pub doing: Mutex<Option<Operation>>,
+    /// The verb of the step that the actor is in; empty, if it is in none.
+    pub doing: Mutex<Cow<'static, str>>,
     /// What was done to the actor.
     pub events: Mutex<Vec<Event>>,
 }
 
 impl Fate {
+    /// From now on the actor is in a step of this verb; gives that of the step around it.
+    pub fn begin(&self, verb: Cow<'static, str>) -> Cow<'static, str> {
+        std::mem::replace(&mut super::lock(&self.doing), verb)
+    }
+
+    /// Who sends something now.
+    pub fn sender(&self) -> Sender {
+        let (actor, verb) = (self.actor.load(Ordering::Relaxed), super::lock(&self.doing).clone());
+        Sender { actor, verb }
+    }
+
     /// Fails if the actor was killed.
     pub fn check(&self) -> Result<(), Killed> {
         if self.crashed.load(Ordering::Relaxed) { Err(Killed) } else { Ok(()) }
     }
+}
 
-    /// From now on the actor does this; gives what it did before.
-    pub fn begin(&self, verb: &str) -> Option<Operation> {
-        let begun = match verb {
-            "acquire" => Some(Operation::Acquire),
-            "extend" => Some(Operation::Extend),
-            "release" => Some(Operation::Release),
-            _ => None,
-        };
-        std::mem::replace(&mut *super::lock(&self.doing), begun)
+impl World {
+    /// Writes down what was done to an actor.
+    pub(super) fn note_fate(&self, fate: &Fate, what: String) {
+        let actor = Some(fate.actor.load(Ordering::Relaxed));
+        let kind = EventKind::fault(what, Vec::new());
+        super::lock(&fate.events).push(Event { moment: self.moment(), actor, kind });
     }
 }
 
@@ -91,7 +103,7 @@ enum Verdict {
 
 impl Ruled<'_> {
     /// What becomes of something that goes out, or of a pause point.
-    fn apply(&self, sent: Option<&Sent>, point: Option<PausePoint>) -> Verdict {
+    fn apply(&self, sent: Option<&Commands>, point: Option<PausePoint>) -> Verdict {
         let requests = sent.map(|sent| requests(&sent.packed)).unwrap_or_default();
         let mut verdict = Verdict::Pass;
         for (index, rule) in self.world.plan.rules.iter().enumerate() {
@@ -138,7 +150,15 @@ impl Ruled<'_> {
             return operation(request, locks).map(|(operation, _)| operation);
         }
         let names_a_lock = |word: &&[u8]| locks.iter().any(|lock| *word == lock.key().as_bytes());
-        if request.iter().any(names_a_lock) { *super::lock(&self.fate.doing) } else { None }
+        if !request.iter().any(names_a_lock) {
+            return None;
+        }
+        match &**super::lock(&self.fate.doing) {
+            "acquire" => Some(Operation::Acquire),
+            "extend" => Some(Operation::Extend),
+            "release" => Some(Operation::Release),
+            _ => None,
+        }
     }
 
     fn is_for_this_actor(&self, rule: &Rule) -> bool {
@@ -148,7 +168,7 @@ impl Ruled<'_> {
         })
     }
 
-    fn carry_out(&self, rule: &Rule, sent: Option<&Sent>) -> Verdict {
+    fn carry_out(&self, rule: &Rule, sent: Option<&Commands>) -> Verdict {
         self.note(rule);
         self.world.signal(self.clock, &rule.name);
         match &rule.effect {
@@ -175,7 +195,7 @@ impl Ruled<'_> {
                     self.world.postpone(Late {
                         after: signal.clone(),
                         actor: self.fate.actor.load(Ordering::Relaxed),
-                        sent: sent.clone(),
+                        commands: sent.clone(),
                     });
                 }
                 self.injected(Verdict::Instead(Err(no_reply())))
@@ -202,12 +222,7 @@ impl Ruled<'_> {
             RuleEffect::RunLate(signal) => format!("given up by its client, runs after {signal:?}"),
             RuleEffect::Crash => "the actor was killed before it".into(),
         };
-        let event = Event {
-            moment: self.world.moment(),
-            actor: Some(self.fate.actor.load(Ordering::Relaxed)),
-            kind: EventKind::fault(format!("{}: {what}", rule.name), Vec::new()),
-        };
-        super::lock(&self.fate.events).push(event);
+        self.world.note_fate(&self.fate, format!("{}: {what}", rule.name));
     }
 }
 
@@ -220,7 +235,8 @@ impl Gate for Ruled<'_> {
         if self.fate.crashed.load(Ordering::Relaxed) {
             return Err(no_reply());
         }
-        let sent = Sent { packed: command.to_vec(), offset: 0, count: 1 };
+        let (db, packed) = (connection.get_db(), command.to_vec());
+        let sent = Commands { db, packed, offset: 0, count: 1 };
         match self.apply(Some(&sent), None) {
             Verdict::Pass => self.inner.command(connection, command),
             Verdict::Unheard => self.inner.command(connection, command).and(Err(no_reply())),
@@ -238,7 +254,8 @@ impl Gate for Ruled<'_> {
         if self.fate.crashed.load(Ordering::Relaxed) {
             return Err(no_reply());
         }
-        let sent = Sent { packed: commands.to_vec(), offset, count };
+        let (db, packed) = (connection.get_db(), commands.to_vec());
+        let sent = Commands { db, packed, offset, count };
         let verdict = self.apply(Some(&sent), None);
         let mut pass = || self.inner.pipeline(connection, commands, offset, count);
         match verdict {

@@ -2,6 +2,7 @@
 //! matched.
 
 use super::explore::Cell;
+use super::stops::Commands;
 use super::{World, lock};
 use crate::clock::{Clock, Stopped};
 use redis::ConnectionLike;
@@ -24,18 +25,7 @@ pub(super) struct Late {
     /// Whose it is.
     pub actor: usize,
     /// What runs.
-    pub sent: Sent,
-}
-
-/// What goes out at once: a command, or several that go together.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Sent {
-    /// The commands, packed as on the wire.
-    pub packed: Vec<u8>,
-    /// The number of the first reply that is wanted.
-    pub offset: usize,
-    /// How many replies are wanted.
-    pub count: usize,
+    pub commands: Commands,
 }
 
 impl World {
@@ -100,9 +90,9 @@ impl World {
 
     fn run_late(&self, late: Late) {
         self.note(|| Cell::Server);
-        let Ok(mut connection) = self.connect(0) else { return };
-        self.watch_over(&mut connection);
-        let Sent { packed, offset, count } = &late.sent;
+        let Commands { db, packed, offset, count } = &late.commands;
+        let Ok(mut connection) = self.connect(*db) else { return };
+        self.listen(&mut connection);
         let _ = connection.req_packed_commands(packed, *offset, *count);
         let events = self.read_tape(late.actor, connection.recorded());
         lock(&self.late_events).extend(events);

@@ -79,7 +79,7 @@ impl<'a> Strand<'a> {
         new_gate: NewGate<'a>,
         outside: Outside,
     ) -> Self {
-        world.watch_over(&mut connection);
+        world.listen(&mut connection);
         let Outside { fate, identity, events } = outside;
         let gate = ruled(world, clock, &fate, gate);
         Self {
@@ -172,9 +172,9 @@ impl<'a> Strand<'a> {
         self.steps_taken += 1;
         self.record(EventKind::Invoked(operation.clone()));
         self.fate.injected.store(false, Ordering::Relaxed);
-        let outer = self.fate.begin(&operation.verb);
+        let around = self.fate.begin(operation.verb.clone());
         let result = body(self, &mut operation);
-        *lock(&self.fate.doing) = outer;
+        self.fate.begin(around);
         let result = match result {
             // A crash between two commands is seen only here.
             _ if self.fate.crashed.load(Ordering::Relaxed) => Err(self.crashed()),
