@@ -194,7 +194,7 @@ impl Ruled<'_> {
                 if let Some(sent) = sent {
                     self.world.postpone(Late {
                         after: signal.clone(),
-                        actor: self.fate.actor.load(Ordering::Relaxed),
+                        sender: self.fate.sender(),
                         commands: sent.clone(),
                     });
                 }

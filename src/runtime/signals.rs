@@ -1,11 +1,11 @@
 //! Named things that have happened, for which actors and rules wait: steps that ended, rules that
 //! matched.
 
+use super::afloat::Sender;
 use super::explore::Cell;
 use super::stops::Commands;
 use super::{World, lock};
 use crate::clock::{Clock, Stopped};
-use redis::ConnectionLike;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -22,8 +22,8 @@ pub(super) struct Signals {
 pub(super) struct Late {
     /// When it runs.
     pub after: String,
-    /// Whose it is.
-    pub actor: usize,
+    /// Whose it is, and in which step it was sent.
+    pub sender: Sender,
     /// What runs.
     pub commands: Commands,
 }
@@ -90,11 +90,7 @@ impl World {
 
     fn run_late(&self, late: Late) {
         self.note(|| Cell::Server);
-        let Commands { db, packed, offset, count } = &late.commands;
-        let Ok(mut connection) = self.connect(*db) else { return };
-        self.listen(&mut connection);
-        let _ = connection.req_packed_commands(packed, *offset, *count);
-        let events = self.read_tape(late.actor, connection.recorded());
-        lock(&self.late_events).extend(events);
+        // Nobody is there to hear what became of it.
+        let _ = self.carry_out_late(&late.sender, &late.commands);
     }
 }
