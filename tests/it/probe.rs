@@ -23,7 +23,7 @@ fn installed() -> PathBuf {
     target.join("subjects")
 }
 
-fn shipped(name: &str) -> String {
+pub fn shipped(name: &str) -> String {
     format!("{}/examples/subjects/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -38,7 +38,7 @@ fn command(test: &str, words: &[&str], needed: &[&Path]) -> Option<String> {
     None
 }
 
-fn python(test: &str, version: &str, script: &str) -> Option<String> {
+pub fn python(test: &str, version: &str, script: &str) -> Option<String> {
     let python = installed().join(format!("redis-{version}/bin/python"));
     command(test, &[python.to_str().unwrap(), &shipped(script)], &[&python])
 }
@@ -48,18 +48,18 @@ fn probe(subject: &str, rest: &[&str]) -> Ended {
     Program::new(words.iter().chain(rest)).run()
 }
 
-fn row(ended: &Ended) -> Value {
+pub fn row(ended: &Ended) -> Value {
     ended.json()["protocols"][0].clone()
 }
 
 /// What was found.
-fn found(row: &Value) -> BTreeSet<String> {
+pub fn found(row: &Value) -> BTreeSet<String> {
     let all = row["counterexamples"].as_array().unwrap();
     all.iter().map(|one| one["property"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The schedule that shows this.
-fn schedule(row: &Value, property: &str) -> String {
+pub fn schedule(row: &Value, property: &str) -> String {
     let all = row["counterexamples"].as_array().unwrap();
     let one = all.iter().find(|one| one["property"] == property);
     one.unwrap_or_else(|| panic!("no {property} in {row}"))["schedule"].as_str().unwrap().to_owned()
