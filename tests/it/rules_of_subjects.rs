@@ -226,19 +226,3 @@ fn a_client_that_says_that_it_times_out_and_does_not_is_named() {
     let ended = probe(&file, &subject, &["--patience=300ms"]);
     ended.refuses(3, &["time_out", "never comes", "after 300 ms", "release"]);
 }
-
-#[test]
-fn a_client_whose_command_waits_for_its_turn_does_not_time_out() {
-    let place = Place::new();
-    told_apart(&place, true);
-    // Each is slow to begin, and meanwhile the other's command waits for longer than its time-out.
-    let path = place.at("subject.sh");
-    let text = fs::read_to_string(&path).unwrap();
-    let slow = text.replace("token=$(od", "(($2 == 30000)) || sleep 0.4\n    token=$(od");
-    assert_ne!(slow, text);
-    fs::write(&path, slow).unwrap();
-    probe("mutual_exclusion", &format!("bash {}", path.display()), &[]).exits(0);
-    notes(&place, &["acquire 21600000 0 +OK"]);
-    let log = fs::read_to_string(place.at("log")).unwrap();
-    assert!(log.lines().all(|line| line.split(' ').nth(2) != Some("2")), "{log}");
-}
