@@ -44,7 +44,7 @@ pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
 pub use longest::longest;
-pub use model::Model;
+pub use model::{Model, Upstream};
 pub use outcome::{Ending, Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
