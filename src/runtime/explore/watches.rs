@@ -113,10 +113,10 @@ impl Watchers {
     pub fn look(&mut self) -> Vec<Watch> {
         for watch in &mut self.watches {
             let Some(connection) = self.connections.get_mut(&watch.client) else { continue };
-            let began = ask(connection, &cmd("MULTI"));
-            let done = began.and_then(|_| ask(connection, &cmd("EXEC")));
-            match done {
-                Ok(Value::Nil) => watch.keys.clear(),
+            // A transaction of nothing.
+            let nothing = [cmd("MULTI"), cmd("EXEC")].map(|it| it.get_packed_command()).concat();
+            match connection.req_packed_commands(&nothing, 1, 1).as_deref() {
+                Ok([Value::Nil]) => watch.keys.clear(),
                 _ => {
                     watch.keys.sort_unstable();
                     watch.keys.dedup();
