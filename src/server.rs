@@ -352,7 +352,7 @@ fn words(code: &str, detail: Option<&str>) -> String {
 fn hint(error: &RedisError) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::AuthenticationFailed => {
-            return Some("give user and password in --redis, or the password in REDIS_PASSWORD");
+            return Some("give user and password in the URL, or the password in REDIS_PASSWORD");
         }
         ErrorKind::Server(ServerErrorKind::BusyLoading) => {
             return Some("it is still reading its data; try again when it has finished");
@@ -371,7 +371,7 @@ fn hint(error: &RedisError) -> Option<&'static str> {
     }
     match answer.split(' ').next()? {
         "NOAUTH" | "WRONGPASS" => {
-            Some("give user and password in --redis, or the password in REDIS_PASSWORD")
+            Some("give user and password in the URL, or the password in REDIS_PASSWORD")
         }
         "CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN" => Some(
             "it is a Redis Cluster, which has a lock's key and its flag on different nodes; NoDb's \

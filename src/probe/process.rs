@@ -75,7 +75,7 @@ pub enum SubjectError {
     /// It needs what the embedded server lacks.
     #[error(
         "the subject was to {doing} and sent {command}, which the embedded server does not know; use \
-         --upstream redis://..., a Redis of its own that has it"
+         --upstream redis://... (replay: --redis), a Redis of its own that has it"
     )]
     Lacking {
         /// What it was told.

@@ -344,7 +344,7 @@ impl Session {
             line.write(&answer, &self.symbols, false);
             return Ok(());
         };
-        if let (Some(command), true) = (kept_back(&requests), self.start.upstream.is_some()) {
+        if let (Some(command), true) = (wire::kept_back(&requests), self.start.upstream.is_some()) {
             let doing = self.doing.take().unwrap_or_default();
             return Err(SubjectError::NotPassedOn { doing, command }.into());
         }
@@ -445,45 +445,6 @@ fn is_aside(name: &str) -> bool {
             | "CONFIG"
             | "TIME"
     )
-}
-
-/// The first command that is not passed on to a real Redis: it is about other databases, other clients
-/// or the server itself, or leaves the connection where commands can't follow.
-fn kept_back(requests: &[Words]) -> Option<String> {
-    const NAMES: [&str; 29] = [
-        "ACL",
-        "BGREWRITEAOF",
-        "BGSAVE",
-        "CLUSTER",
-        "DEBUG",
-        "FAILOVER",
-        "FLUSHALL",
-        "FLUSHDB",
-        "FUNCTION",
-        "LATENCY",
-        "MEMORY",
-        "MIGRATE",
-        "MODULE",
-        "MONITOR",
-        "MOVE",
-        "PSUBSCRIBE",
-        "PSYNC",
-        "PUNSUBSCRIBE",
-        "REPLICAOF",
-        "SAVE",
-        "SHUTDOWN",
-        "SLAVEOF",
-        "SLOWLOG",
-        "SSUBSCRIBE",
-        "SUBSCRIBE",
-        "SUNSUBSCRIBE",
-        "SWAPDB",
-        "SYNC",
-        "UNSUBSCRIBE",
-    ];
-    let names = requests.iter().filter_map(|words| words.first());
-    let mut names = names.map(|name| String::from_utf8_lossy(name).to_ascii_uppercase());
-    names.find(|name| NAMES.contains(&name.as_str()))
 }
 
 /// The request with the script itself in place of its digest; nothing, if nobody has sent that yet.

@@ -16,6 +16,7 @@ pub(super) use between::Pair;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,14 +24,37 @@ use std::time::Duration;
 const NO_KEY: &str = "nodb-trigger:no-such-key";
 
 /// What a key holds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub struct Stored {
     /// As DUMP gives it.
     pub dump: Vec<u8>,
+    /// Its members in an order that stays, where the dump has them in one that RESTORE does not keep.
+    pub sorted: Option<Vec<u8>>,
     /// What is left of its TTL, in milliseconds, if it has one.
     pub left: Option<u64>,
     /// Its value as text, if it is a lock.
     pub value: Option<Vec<u8>>,
+}
+
+impl Stored {
+    /// What tells it from others.
+    fn content(&self) -> (&[u8], Option<u64>) {
+        (self.sorted.as_ref().unwrap_or(&self.dump), self.left)
+    }
+}
+
+impl PartialEq for Stored {
+    fn eq(&self, other: &Self) -> bool {
+        self.content() == other.content()
+    }
+}
+
+impl Eq for Stored {}
+
+impl Hash for Stored {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.content().hash(state);
+    }
 }
 
 /// All keys, by name.
@@ -198,6 +222,7 @@ impl Borrowed {
             self.ask::<Value>(redis::cmd(command).arg(NO_KEY))?;
         }
         self.ask::<Value>(redis::cmd("PEXPIREAT").arg(NO_KEY).arg(1))?;
+        self.ask::<Value>(redis::cmd("OBJECT").arg("ENCODING").arg(NO_KEY))?;
         // That this is no dump is said only to who may restore one.
         let mut restore = redis::cmd("RESTORE");
         restore.arg(NO_KEY).arg(0).arg("no dump");

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn key(left: Option<u64>) -> Keys {
-        let stored = Stored { dump: b"dump".to_vec(), left, value: None };
+        let stored = Stored { dump: b"dump".to_vec(), sorted: None, left, value: None };
         Keys::from([(b"lock".to_vec(), stored)])
     }
 

@@ -212,10 +212,11 @@ fn seen(before: BTreeSet<Vec<u8>>, held: Value) -> RedisResult<Seen> {
     let mut keys = Keys::new();
     for key in held {
         let mut parts: Vec<Value> = from_redis_value(key)?;
-        let value = (parts.len() == 4).then(|| parts.pop()).flatten();
+        let value = (parts.len() == 5).then(|| parts.pop()).flatten();
         let value = value.map(from_redis_value::<Vec<u8>>).transpose()?;
-        let (name, dump, left): (Vec<u8>, Vec<u8>, i64) = from_redis_value(Value::Array(parts))?;
-        keys.insert(name, Stored { dump, left: u64::try_from(left).ok(), value });
+        let (name, dump, left, sorted): (Vec<u8>, Vec<u8>, i64, Option<Vec<u8>>) =
+            from_redis_value(Value::Array(parts))?;
+        keys.insert(name, Stored { dump, sorted, left: u64::try_from(left).ok(), value });
     }
     Ok(Seen { before, keys, at: time(&seconds, &micros) })
 }
