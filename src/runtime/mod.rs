@@ -402,7 +402,11 @@ impl World {
             other_tokens: &other_tokens,
             owner: self.identity.owner(),
         };
-        let snapshot = Snapshot::take(link, &run.lock(STATE_FILE), knowledge)?;
+        let take = match self.protocol.is_foreign() {
+            true => Snapshot::of_any_kind,
+            false => Snapshot::take,
+        };
+        let snapshot = take(link, &run.lock(STATE_FILE), knowledge)?;
         lock(&self.looks).push(Look { label: label.into(), lock: lock_index, snapshot });
         Ok(())
     }

@@ -80,6 +80,14 @@ impl Connection {
         }
     }
 
+    /// What a key of DB 0 holds, whatever its kind.
+    pub fn kept(&mut self, key: &str) -> RedisResult<Option<Kept>> {
+        match &self.line {
+            Line::Embedded(connection) => Ok(connection.engine().kept(0, key.as_bytes())),
+            _ => kept(self, key),
+        }
+    }
+
     /// Whether it leads to a real Redis.
     pub fn is_remote(&self) -> bool {
         matches!(self.line, Line::Redis(_))
@@ -221,17 +229,14 @@ impl Connection {
     }
 }
 
-/// What a key holds on a real Redis; of one that is no string, its kind.
+/// What a key holds on a real Redis.
 fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
     let ask =
         |aside: &mut Connection, command: &str| redis::cmd(command).arg(key).query::<Value>(aside);
     let value = match ask(aside, "GET") {
         Ok(Value::Nil) => return Ok(None),
         Ok(Value::BulkString(value)) => value,
-        _ => match ask(aside, "TYPE")? {
-            Value::SimpleString(kind) => kind.into_bytes(),
-            _ => Vec::new(),
-        },
+        _ => members(aside, key)?,
     };
     // Before Redis 7 nobody could be asked; then no extension is seen.
     let deadline = match ask(aside, "PEXPIRETIME") {
@@ -243,6 +248,26 @@ fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
         _ => None,
     };
     Ok(Some(Kept { value, deadline, left }))
+}
+
+/// What a key holds that is no string, as [`Kept::value`] has it.
+fn members(aside: &mut Connection, key: &str) -> RedisResult<Vec<u8>> {
+    let kind: String = redis::cmd("TYPE").arg(key).query(aside)?;
+    let mut all = redis::Cmd::new();
+    match kind.as_str() {
+        "hash" => all.arg("HGETALL").arg(key),
+        "list" => all.arg("LRANGE").arg(key).arg(0).arg(-1),
+        "zset" => all.arg("ZRANGE").arg(key).arg(0).arg(-1),
+        "set" => all.arg("SMEMBERS").arg(key),
+        _ => return Ok(kind.into_bytes()),
+    };
+    let mut all: Vec<Vec<u8>> = all.query(aside)?;
+    match kind.as_str() {
+        "hash" => all = all.chunks(2).map(|pair| pair.join(&b'=')).collect(),
+        "set" => all.sort(),
+        _ => {}
+    }
+    Ok(all.join(&b' '))
 }
 
 impl Line {

@@ -85,20 +85,63 @@ fn python_redis_lock_keeps_all_rules() {
     }
 }
 
-/// A subject like that in bash, which tells by a list that the lock is free, and waits there where it
-/// is not.
+/// A subject like that in bash, but for some words.
+fn rewritten(place: &Place, changes: &[(&str, &str)]) -> String {
+    let mut text = fs::read_to_string(shipped("bash.sh")).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let path = place.at("subject.sh");
+    fs::write(&path, text).unwrap();
+    format!("bash {}", path.display())
+}
+
+const TAKES: &str = r#"ask SET "$1" "$token" NX PX "$2" || return 2"#;
+const TOOK: &str = "[[ $reply == +OK ]]\n";
+const LOOKS: &str = r#"ask GET "$1""#;
+const FREES: &str = r#"ask DEL "$1" || return 2"#;
+
+/// One which tells by a list that the lock is free, and waits there where it is not.
 fn with_lists(place: &Place) -> String {
     let tells = r#"ask DEL "$1" || return 2
     freed=$reply
     ask LPUSH "$1:free" 1 && ask PEXPIRE "$1:free" 1000 || return 2
     reply=$freed"#;
-    let waits = r#"[[ $reply == +OK ]] || { ask BLPOP "$1:free" 0 || return 2; return 1; }"#;
-    let subject = altered(place, r#"ask DEL "$1" || return 2"#, tells);
-    let path = place.at("subject.sh");
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains("[[ $reply == +OK ]]\n"));
-    fs::write(&path, text.replace("[[ $reply == +OK ]]\n", &format!("{waits}\n"))).unwrap();
-    subject
+    let waits = "[[ $reply == +OK ]] || { ask BLPOP \"$1:free\" 0 || return 2; return 1; }\n";
+    rewritten(place, &[(FREES, tells), (TOOK, waits)])
+}
+
+#[test]
+fn a_lock_that_is_no_string_is_explored_and_replayed_too() {
+    let redis = redis_or_skip!();
+    let took = "[[ $reply == :1 ]]\n";
+    // A hash is on both; its TTL comes late, so a crash leaves it for good.
+    let takes = r#"ask HSETNX "$1" owner "$token" || return 2; taken=$reply
+    [[ $taken == :0 ]] || ask PEXPIRE "$1" "$2" || return 2
+    reply=$taken"#;
+    let place = Place::new();
+    let changes = [(TAKES, takes), (TOOK, took), (LOOKS, r#"ask HGET "$1" owner"#)];
+    let subject = rewritten(&place, &changes);
+    let words = ["probe", SCENARIO, "--format", "json", "--subject", &subject];
+    let embedded = row(&Program::new(words).run());
+    assert!(found(&embedded).contains("foreign_release"), "{embedded}");
+    assert_eq!(said(&row(&probe(&subject, &redis, &[]))), said(&embedded));
+    for crashed in [row(&Program::new(words).arg("--crashes=1").run()), {
+        row(&probe(&subject, &redis, &["--crashes=1"]))
+    }] {
+        assert!(found(&crashed).contains("stuck_lock"), "{crashed}");
+    }
+    // A list is not.
+    let takes = r#"ask EVAL "if redis.call('exists', KEYS[1]) == 1 then return 0 end
+      redis.call('rpush', KEYS[1], ARGV[1]) redis.call('pexpire', KEYS[1], ARGV[2]) return 1" \
+      1 "$1" "$token" "$2" || return 2"#;
+    let changes = [(TAKES, takes), (TOOK, took), (LOOKS, r#"ask LINDEX "$1" 0"#)];
+    let subject = rewritten(&place, &changes);
+    let list = row(&probe(&subject, &redis, &["--crashes=1"]));
+    assert!(found(&list).contains("foreign_release"), "{list}");
+    assert!(!found(&list).contains("stuck_lock"), "{list}");
+    redis.is_empty();
 }
 
 #[test]

@@ -199,7 +199,8 @@ impl Servers {
             return Err(ServerError::new(format!("there is no lock {lock}")));
         };
         let nobody = Knowledge { local_token: None, other_tokens: &[], owner: "" };
-        let taken = Snapshot::take(self.store.connection()?, &name, nobody);
+        let take = if self.observes { Snapshot::of_any_kind } else { Snapshot::take };
+        let taken = take(self.store.connection()?, &name, nobody);
         let left = Rc::new(taken.map_err(|error| ServerError::new(error.to_string()))?);
         self.left.insert(key, Rc::clone(&left));
         Ok(left)
