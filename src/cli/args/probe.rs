@@ -60,7 +60,7 @@ pub(super) fn command() -> Command {
         .arg(
             value("upstream", "URL")
                 .value_hint(ValueHint::Url)
-                .help("Explore on this Redis, which must be empty [default: embedded]")
+                .help("Explore on this empty Redis [default: embedded]")
                 .long_help(
                     "Explore on this Redis instead of the embedded server, for clients that need \
                      more commands. Its database 0 must be empty, and is empty again afterwards",
