@@ -80,7 +80,10 @@ impl Recorder {
         let sent = self.moment();
         let effects = vec![Effect { lock, change }];
         let (text, reply) = (text.to_owned(), "OK".to_owned());
-        self.push(Some(actor), EventKind::Command(Command { sent, text, reply, effects }));
+        self.push(
+            Some(actor),
+            EventKind::Command(Command { sent, text, reply, effects, late: None }),
+        );
     }
 
     fn step(

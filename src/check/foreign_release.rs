@@ -1,7 +1,7 @@
 //! Foreign release: a release deletes somebody else's lock.
 //!
-//! Only what is done in a `release`, or in a raw command of a careless client, counts: a
-//! force-release and a clearing of locks are meant to hit others. The lock deleted was somebody
+//! Only what is done in a `release`, or in a raw command of a careless client, counts, also when it
+//! reaches the server after its sender has given it up: a force-release and a clearing of locks are meant to hit others. The lock deleted was somebody
 //! else's if the command itself made sure of a token that another actor acquired; or if the releasing
 //! actor never acquired the lock, or its latest acquisition was surely over before the deletion was
 //! sent, so that what was there was another's. Whose it was is not said of a history in which a reply
@@ -20,7 +20,8 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, line) in case.locks.iter().enumerate() {
         for deletion in &line.deletions {
             let Some(actor) = deletion.deed.actor else { continue };
-            if !matches!(case.story.verb(deletion.deed.step), Some("release" | "redis")) {
+            let verb = deletion.deed.late.or_else(|| case.story.verb(deletion.deed.step));
+            if !matches!(verb, Some("release" | "redis")) {
                 continue;
             }
             if let Some(victim) = victim(line, deletion, actor) {
@@ -86,7 +87,8 @@ fn tell(
     let is_known = is_seen || deletion.token.is_some();
     let holder = line.reigns.get(victim).filter(|_| is_known).and_then(|reign| reign.deed.actor);
     let at = span.received.at;
-    let did = format!("{name}'s release at {}", time(at));
+    let late = if deletion.deed.late.is_some() { "late " } else { "" };
+    let did = format!("{name}'s {late}release at {}", time(at));
     let text = match holder {
         Some(_) => {
             let began = words.beginning(line, victim);

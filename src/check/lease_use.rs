@@ -154,9 +154,8 @@ mod tests {
             let command = |at: u64, order: u64, change: Change| {
                 EventKind::Command(Command {
                     sent: Moment { order, at },
-                    text: String::new(),
-                    reply: String::new(),
                     effects: vec![Effect { lock: 0, change }],
+                    ..Command::default()
                 })
             };
             let took = Change::Took { token: token.clone(), fence: None, lease: Some(100 * MS) };

@@ -122,6 +122,7 @@ impl<'a> Story<'a> {
                 return self.end(open, StepEnd { moment, operation, failure: Some(failure) });
             }
             // A reply may come when the step that sent the command is over.
+            EventKind::Command(command) if command.late.is_some() => return None,
             EventKind::Command(command) => {
                 let step = *open.last()?;
                 let begun = self.steps.get(step)?.begun;

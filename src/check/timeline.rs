@@ -43,6 +43,8 @@ pub(super) struct Deed<'a> {
     pub actor: Option<usize>,
     /// In which step.
     pub step: Option<usize>,
+    /// The verb of the step that it was sent in, if its sender had given it up.
+    pub late: Option<&'a str>,
     /// What it was, if it was a fault.
     pub fault: Option<Fault<'a>>,
 }
@@ -245,7 +247,11 @@ pub(super) fn read<'a>(story: &Story<'a>) -> Vec<Line<'a>> {
             _ => continue,
         };
         let span = Span { sent, received };
-        let deed = Deed { span, actor: event.actor, step: *step, fault };
+        let late = match &event.kind {
+            EventKind::Command(command) => command.late.as_deref(),
+            _ => None,
+        };
+        let deed = Deed { span, actor: event.actor, step: *step, late, fault };
         for effect in effects {
             if let Some(reader) = readers.get_mut(effect.lock) {
                 reader.read(&effect.change, deed);

@@ -40,7 +40,9 @@ impl<'a> Words<'a> {
             Some(Fault::OnPurpose(what)) => return format!("the fault \"{}\"", shortened(what)),
             None => {}
         }
-        match (deed.actor, self.story.verb(deed.step)) {
+        let late = deed.late.map(|verb| format!("late {verb}"));
+        let verb = late.as_deref().or_else(|| self.story.verb(deed.step));
+        match (deed.actor, verb) {
             (Some(_), Some(verb)) => format!("{}'s {}", self.actor(deed.actor), shortened(verb)),
             _ => self.actor(deed.actor),
         }
@@ -51,6 +53,9 @@ impl<'a> Words<'a> {
         let Some(reign) = line.reigns.get(reign) else { return String::new() };
         let at = time(reign.deed.span.received.at);
         match self.story.verb(reign.deed.step) {
+            _ if reign.deed.late.is_some() => {
+                format!("{} took the lock at {at}", self.deed(&reign.deed))
+            }
             None | Some("acquire") => format!("{} acquired at {at}", self.actor(reign.deed.actor)),
             _ => format!("{} wrote the lock key at {at}", self.deed(&reign.deed)),
         }

@@ -78,7 +78,7 @@ mod tests {
                 sent: Moment { order: sent, at: sent },
                 text: text.into(),
                 reply: reply.into(),
-                effects: Vec::new(),
+                ..Command::default()
             }),
         };
         let events = vec![

@@ -33,6 +33,7 @@ mod scripting;
 pub mod server;
 mod session;
 
+pub use commands::only_reads;
 pub use glob::matches as glob_matches;
 pub use image::{Image, Kept};
 pub use resp::requests;

@@ -226,7 +226,7 @@ pub enum FailureKind {
 }
 
 /// A Redis command. It ran on the server somewhere between `sent` and the event's own moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// When it was sent.
     pub sent: Moment,
@@ -237,6 +237,10 @@ pub struct Command {
     /// What it did to the locks, in its own order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
+    /// The verb of the step that it was sent in, if its sender had given it up before it ran, and
+    /// never heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Cow<'static, str>>,
 }
 
 /// What a command did to a lock.

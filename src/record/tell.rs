@@ -415,6 +415,7 @@ impl<'a> Teller<'a> {
             text: unit.text(self.seen),
             reply: unit.reply().into(),
             effects: changes.map(|change| Effect { lock, change }).collect(),
+            late: None,
         };
         self.event(Some(actor), EventKind::Command(command));
     }

@@ -20,6 +20,7 @@
 //! | `replay` | one ordering again |
 //! | `stage` | what is prepared before a run, and put back after it |
 
+mod afloat;
 mod coroutines;
 mod explore;
 mod longest;
@@ -239,6 +240,15 @@ impl World {
             return None;
         }
         self.connect(0).map_err(|error| self.fail(error.to_string())).ok()
+    }
+
+    /// Records what passes over a connection from now on.
+    fn listen(&self, connection: &mut Connection) {
+        connection.record(self.sequence.clone(), self.time.clock());
+        if self.protocol.is_foreign() {
+            let keys = self.locks.iter().map(|lock| lock.key().to_owned()).collect();
+            connection.observe(keys, self.aside(connection));
+        }
     }
 
     /// Tells the server what the protocol needs it to know; gives the connection that was used.

@@ -1,6 +1,7 @@
 //! The gate that applies a scenario's rules to single commands and pause points.
 
 use super::World;
+use super::afloat::Sender;
 use super::explore::Cell;
 use super::signals::Late;
 use super::tape::error_reply;
@@ -12,6 +13,7 @@ use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
 use crate::server::Connection;
 use redis::{RedisError, RedisResult, Value};
+use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -50,14 +52,36 @@ pub(super) struct Fate {
     pub crashed: AtomicBool,
     /// The last failure was wanted by a rule.
     pub injected: AtomicBool,
+    /// The verb of the step that the actor is in; empty, if it is in none.
+    pub doing: Mutex<Cow<'static, str>>,
     /// What was done to the actor.
     pub events: Mutex<Vec<Event>>,
 }
 
 impl Fate {
+    /// From now on the actor is in a step of this verb; gives that of the step around it.
+    pub fn begin(&self, verb: Cow<'static, str>) -> Cow<'static, str> {
+        std::mem::replace(&mut super::lock(&self.doing), verb)
+    }
+
+    /// Who sends something now.
+    pub fn sender(&self) -> Sender {
+        let (actor, verb) = (self.actor.load(Ordering::Relaxed), super::lock(&self.doing).clone());
+        Sender { actor, verb }
+    }
+
     /// Fails if the actor was killed.
     pub fn check(&self) -> Result<(), Killed> {
         if self.crashed.load(Ordering::Relaxed) { Err(Killed) } else { Ok(()) }
+    }
+}
+
+impl World {
+    /// Writes down what was done to an actor.
+    pub(super) fn note_fate(&self, fate: &Fate, what: String) {
+        let actor = Some(fate.actor.load(Ordering::Relaxed));
+        let kind = EventKind::fault(what, Vec::new());
+        super::lock(&fate.events).push(Event { moment: self.moment(), actor, kind });
     }
 }
 
@@ -153,12 +177,7 @@ impl Ruled<'_> {
             RuleEffect::RunLate(signal) => format!("given up by its client, runs after {signal:?}"),
             RuleEffect::Crash => "the actor was killed before it".into(),
         };
-        let event = Event {
-            moment: self.world.moment(),
-            actor: Some(self.fate.actor.load(Ordering::Relaxed)),
-            kind: EventKind::fault(format!("{}: {what}", rule.name), Vec::new()),
-        };
-        super::lock(&self.fate.events).push(event);
+        self.world.note_fate(&self.fate, format!("{}: {what}", rule.name));
     }
 }
 

@@ -16,10 +16,40 @@ pub enum Turn {
     Step(usize),
     /// The same, but the reply to the command never comes.
     LoseReply(usize),
+    /// The command never reaches the server, and no reply comes.
+    Forget(usize),
+    /// The command is on its way for so long that the strand gives up: no reply comes.
+    Postpone(usize),
+    /// A command that was given up reaches the server. They are counted strand by strand, and in
+    /// each in the order in which they were sent.
+    Arrive(usize),
     /// The actor that is active in the strand is killed where it stopped.
     Crash(usize),
     /// The lease of a lock ends.
     Expire(usize),
+}
+
+impl Turn {
+    /// Whose step it is, if it is one.
+    pub fn mover(self) -> Option<usize> {
+        match self {
+            Turn::Step(strand)
+            | Turn::LoseReply(strand)
+            | Turn::Forget(strand)
+            | Turn::Postpone(strand) => Some(strand),
+            Turn::Crash(_) | Turn::Expire(_) | Turn::Arrive(_) => None,
+        }
+    }
+
+    /// Whether a request or a reply comes to harm.
+    pub fn is_fault(self) -> bool {
+        matches!(self, Turn::LoseReply(_) | Turn::Forget(_) | Turn::Postpone(_))
+    }
+
+    /// Whether an actor, a request or a reply comes to harm.
+    pub fn is_misfortune(self) -> bool {
+        self.is_fault() || matches!(self, Turn::Crash(_))
+    }
 }
 
 /// Who does what when: a plan, and the order of its steps.
@@ -27,7 +57,9 @@ pub enum Turn {
 /// As text it is one word that a shell leaves alone: the version of the format, the scenario and its
 /// digest, the protocol, the timing, the parameters, the turns, and perhaps what it shows. Strands
 /// and locks are counted from 1 there; `2x5` is five turns of strand 2, `e1` the end of the lease of
-/// lock 1, `c2` a crash in strand 2, `l2` a reply to strand 2 that is lost.
+/// lock 1, `c2` a crash in strand 2, `l2` a reply to strand 2 that is lost, `f2` a command of
+/// strand 2 that is, `p2` one that strand 2 gives up and that is still on its way, and `a1` the
+/// arrival of the first one that is.
 ///
 /// ```
 /// use nodb_trigger::runtime::{Schedule, Turn};

@@ -19,23 +19,27 @@ use std::time::Duration;
 /// Where an actor stopped, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Stop {
-    /// Commands want to go out, packed as on the wire.
-    Commands {
-        /// To which database.
-        db: i64,
-        /// The commands.
-        packed: Vec<u8>,
-        /// The number of the first reply that is wanted.
-        offset: usize,
-        /// How many replies are wanted.
-        count: usize,
-    },
+    /// Commands want to go out.
+    Commands(Commands),
     /// Shared local state is about to be touched.
     Pause(PausePoint),
     /// So much time is to pass.
     Sleep(Duration),
     /// Something must happen first; whoever goes on looks for itself whether it has.
     Blocked,
+}
+
+/// Commands that go out at once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Commands {
+    /// To which database.
+    pub db: i64,
+    /// As on the wire.
+    pub packed: Vec<u8>,
+    /// The number of the first reply that is wanted.
+    pub offset: usize,
+    /// How many replies are wanted.
+    pub count: usize,
 }
 
 /// How an actor goes on.
@@ -47,7 +51,7 @@ pub(super) enum Resume {
     Answer(RedisResult<Vec<Value>>),
     /// What it stopped for is done, but the reply never comes.
     LoseReply,
-    /// Its commands were carried out elsewhere, and the reply never comes.
+    /// Its commands are somebody else's matter, and no reply comes.
     NoAnswer,
     /// It is killed here.
     Crash,
@@ -126,17 +130,18 @@ impl Seat {
     /// Stops before commands; gives what came of them.
     fn ask(
         &self,
-        stop: Stop,
+        commands: Commands,
         carry_out: impl FnOnce() -> RedisResult<Vec<Value>>,
     ) -> RedisResult<Vec<Value>> {
         if self.fate.crashed.load(Ordering::Relaxed) {
             return Err(no_reply());
         }
-        match self.stop(stop) {
+        match self.stop(Stop::Commands(commands)) {
             Resume::Go => carry_out(),
             Resume::Answer(reply) => reply,
             Resume::LoseReply => {
                 let _ = carry_out();
+                self.world.note_fate(&self.fate, "the reply is lost".into());
                 self.fate.injected.store(true, Ordering::Relaxed);
                 Err(no_reply())
             }
@@ -181,9 +186,10 @@ pub(super) fn no_reply() -> RedisError {
 
 impl Gate for Seat {
     fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
-        let db = connection.get_db();
-        let stop = Stop::Commands { db, packed: command.to_vec(), offset: 0, count: 1 };
-        let replies = self.ask(stop, || connection.req_packed_command(command).map(|it| vec![it]));
+        let (db, packed) = (connection.get_db(), command.to_vec());
+        let commands = Commands { db, packed, offset: 0, count: 1 };
+        let replies =
+            self.ask(commands, || connection.req_packed_command(command).map(|it| vec![it]));
         replies.map(|replies| replies.into_iter().next().unwrap_or(Value::Nil))
     }
 
@@ -194,9 +200,10 @@ impl Gate for Seat {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let db = connection.get_db();
-        let stop = Stop::Commands { db, packed: commands.to_vec(), offset, count };
-        self.ask(stop, || connection.req_packed_commands(commands, offset, count))
+        let (db, packed) = (connection.get_db(), commands.to_vec());
+        self.ask(Commands { db, packed, offset, count }, || {
+            connection.req_packed_commands(commands, offset, count)
+        })
     }
 
     fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {

@@ -79,11 +79,7 @@ impl<'a> Strand<'a> {
         new_gate: NewGate<'a>,
         outside: Outside,
     ) -> Self {
-        connection.record(world.sequence.clone(), world.time.clock());
-        if world.protocol.is_foreign() {
-            let keys = world.locks.iter().map(|lock| lock.key().to_owned()).collect();
-            connection.observe(keys, world.aside(&connection));
-        }
+        world.listen(&mut connection);
         let Outside { fate, identity, events } = outside;
         let gate = ruled(world, clock, &fate, gate);
         Self {
@@ -176,7 +172,9 @@ impl<'a> Strand<'a> {
         self.steps_taken += 1;
         self.record(EventKind::Invoked(operation.clone()));
         self.fate.injected.store(false, Ordering::Relaxed);
+        let around = self.fate.begin(operation.verb.clone());
         let result = body(self, &mut operation);
+        self.fate.begin(around);
         let result = match result {
             // A crash between two commands is seen only here.
             _ if self.fate.crashed.load(Ordering::Relaxed) => Err(self.crashed()),

@@ -24,7 +24,7 @@ fn command(exchange: &Exchange, locks: &[LockName]) -> Command {
         Err(_) => Vec::new(),
     };
     let (text, reply) = (exchange.asked(), exchange.answered());
-    Command { sent: exchange.sent, text, reply, effects }
+    Command { sent: exchange.sent, text, reply, effects, late: None }
 }
 
 /// What some requests did; those of a transaction have their replies in that of EXEC. Where lock

@@ -45,7 +45,7 @@ pub struct Exploration {
     pub timing: Timing,
     /// How many actors may be killed in one ordering.
     pub crashes: u32,
-    /// How many replies may be lost in one ordering.
+    /// How many commands or replies may be lost, or commands be late, in one ordering.
     pub faults: u32,
     /// How many preemptions there may be in one ordering; any number, if none is said.
     pub preemptions: Option<u32>,
@@ -64,7 +64,11 @@ pub(super) const MEMBERS: [Member; 9] = [
     PROTOCOL,
     optional("timing", Shape::Word(|| words(&timings())), "when leases may end; async if left out"),
     optional("crashes", Shape::Count, "how many actors may be killed in one ordering"),
-    optional("faults", Shape::Count, "how many replies may be lost in one ordering"),
+    optional(
+        "faults",
+        Shape::Count,
+        "how many commands or replies may be lost or late in one ordering",
+    ),
     optional("preemptions", Shape::Count, "how many preemptions one ordering may have"),
     optional("max_time", Shape::Time, "how long it may take"),
     optional("finds", Shape::Words(explored), "what some ordering must violate"),

@@ -5,6 +5,7 @@ use nodb_trigger::history::{
     Left, Moment, Operation, SCHEMA, Write,
 };
 use proptest::prelude::*;
+use std::borrow::Cow;
 
 fn read(text: impl AsRef<[u8]>) -> Result<History, FileError> {
     History::read("run.jsonl", &mut text.as_ref())
@@ -74,8 +75,20 @@ fn effects() -> impl Strategy<Value = Vec<Effect>> {
 
 fn kind() -> impl Strategy<Value = EventKind> {
     let moment = (any::<u64>(), any::<u64>()).prop_map(|(order, at)| Moment { order, at });
-    let command = (moment, any::<String>(), any::<String>(), effects())
-        .prop_map(|(sent, text, reply, effects)| Command { sent, text, reply, effects });
+    let command = (
+        moment,
+        any::<String>(),
+        any::<String>(),
+        effects(),
+        prop::option::of(any::<String>().prop_map(Cow::from)),
+    )
+        .prop_map(|(sent, text, reply, effects, late)| Command {
+            sent,
+            text,
+            reply,
+            effects,
+            late,
+        });
     let tokens = prop::collection::vec(any::<String>(), 0..3);
     let left = (0..3usize, prop::option::of(any::<String>()), any::<i64>(), any::<bool>(), tokens)
         .prop_map(|(lock, token, ttl_ms, flag, remembered)| Left {
@@ -277,7 +290,7 @@ fn a_line_without_end_is_not_read_to_its_end() {
 #[test]
 fn what_could_not_be_read_again_is_not_written() {
     let text = "x".repeat(1 << 20);
-    let command = Command { sent: Moment::default(), text, reply: String::new(), effects: vec![] };
+    let command = Command { text, ..Command::default() };
     let event = Event { moment: Moment::default(), actor: None, kind: EventKind::Command(command) };
     let history = History { events: vec![event], ..History::default() };
     assert!(history.write(&mut Vec::new()).is_err());

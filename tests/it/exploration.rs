@@ -232,8 +232,29 @@ fn what_the_files_claim_of_all_orderings_holds() {
     assert_eq!(wrong, [""; 0], "{wrong:#?}");
 }
 
-/// Scenarios with counterexamples of many kinds, and the crashes and lost replies to allow.
-const REPLAYED: [(&str, u32, u32); 10] = [
+#[test]
+fn a_release_that_comes_late_deletes_another_ones_lock_unless_it_compares() {
+    let late_release = |protocol: &'static dyn Protocol| {
+        let model = model(&scenario("check_then_delete"), protocol, &Values::new());
+        explored(&model, &bounds(0, 1, &[]))
+    };
+    let is_late_release = |event: &Event| match &event.kind {
+        EventKind::Command(it) => {
+            it.late.is_some() && !it.effects.is_empty() && it.text.starts_with("DEL")
+        }
+        _ => false,
+    };
+    let legacy = late_release(&Legacy);
+    let foreign = legacy.found.iter().find(|it| it.property == Property::ForeignRelease).unwrap();
+    assert_eq!(foreign.preemptions, 0, "{}", foreign.schedule);
+    let hardened = late_release(&*HARDENED);
+    assert_eq!(hardened.stopped_by, None);
+    assert!(hardened.found.iter().all(|it| it.property != Property::ForeignRelease));
+    assert!(!hardened.found.iter().any(|it| it.outcome.history.events.iter().any(is_late_release)));
+}
+
+/// Scenarios with counterexamples of many kinds, and the crashes and faults to allow.
+const REPLAYED: [(&str, u32, u32); 12] = [
     ("mutual_exclusion", 0, 0),
     ("check_then_delete", 0, 0),
     ("blind_delete", 0, 0),
@@ -244,6 +265,8 @@ const REPLAYED: [(&str, u32, u32); 10] = [
     ("clear_locks_race", 0, 0),
     ("set_then_flag", 1, 0),
     ("lost_reply", 0, 1),
+    ("check_then_delete", 0, 1),
+    ("late_execution", 0, 1),
 ];
 /// How often each is replayed, unless `NODB_REPLAYS` says more.
 const TIMES: usize = 3;

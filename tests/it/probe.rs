@@ -85,7 +85,13 @@ fn breaks(subject: &str, property: &str, rest: &[&str]) -> String {
 /// Probes a client that must keep all rules, in all orderings.
 #[track_caller]
 fn keeps(subject: &str) {
-    let ended = probe(subject, &[]);
+    keeps_with(subject, &[]);
+}
+
+/// The same, with more words.
+#[track_caller]
+fn keeps_with(subject: &str, rest: &[&str]) {
+    let ended = probe(subject, rest);
     ended.exits(0);
     let row = row(&ended);
     assert!(row["orderings"].as_u64().unwrap() > 100, "{row}");
@@ -133,6 +139,7 @@ fn check_then_delete_is_found_in_the_nodb_protocol_in_python() {
 fn the_lock_of_redis_py_keeps_all_rules() {
     let Some(subject) = python("the lock of redis-py", "8.1.0", "redis_py.py") else { return };
     keeps(&subject);
+    keeps_with(&subject, &["--faults=1"]);
 }
 
 #[test]
@@ -160,6 +167,22 @@ fn a_lock_written_by_hand_in_bash_is_explored_like_any_other() {
     // Who is left without a reply says that it broke, which is no failure of the subject.
     let ended = probe(&subject, &["--faults=1", "--property=foreign_release"]);
     ended.exits(1);
+}
+
+#[test]
+fn a_release_that_a_client_gave_up_deletes_the_lock_of_whoever_came_next() {
+    let subject = shipped("bash.sh");
+    // Without a preemption, it takes a DEL that comes late.
+    let rest = ["--faults=1", "--preemptions=0", "--property=foreign_release"];
+    let schedule = breaks(&subject, "foreign_release", &rest);
+    assert!(schedule.contains(".p1") && schedule.contains(".a1"), "{schedule}");
+    let redis = redis_or_skip!();
+    let words = ["replay", &schedule, "--subject", &subject, "--redis", &redis.url()];
+    let ended = Program::new(words).run();
+    ended.exits(0);
+    let late = ended.stdout.lines().find(|line| line.contains("DEL lock -> 1, late"));
+    assert!(late.is_some_and(|line| line.contains("deletes client_2's lock")), "{ended:#?}");
+    redis.is_empty();
 }
 
 #[test]

@@ -116,7 +116,11 @@ impl Story {
         let sent = Moment { order: self.order, at: begin };
         let effects = vec![Effect { lock, change: change(self.order) }];
         let (text, reply) = ("<x>".into(), "]]>".into());
-        self.add(end, actor, EventKind::Command(Command { sent, text, reply, effects }));
+        self.add(
+            end,
+            actor,
+            EventKind::Command(Command { sent, text, reply, effects, late: None }),
+        );
         self.add(end, actor, EventKind::Completed(operation));
     }
 }

@@ -38,7 +38,7 @@ mod writes;
 pub use properties::Properties;
 
 use super::Property;
-use crate::history::{Change, Effect, EventKind, Failure, FailureKind, Left, Operation};
+use crate::history::{Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation};
 use beliefs::Surely;
 use circles::{Circle, Circles};
 use file::{File, Verdict};
@@ -51,6 +51,8 @@ pub struct Monitor {
     actors: Vec<Actor>,
     locks: Vec<Lock>,
     circles: Circles,
+    /// Whether there may be commands that come when their senders have ended.
+    may_come_late: bool,
 }
 
 /// What is known of a lock.
@@ -72,7 +74,13 @@ impl Monitor {
             actors: vec![Actor::new(locks); actors],
             locks: vec![Lock::default(); locks],
             circles: Circles::default(),
+            may_come_late: false,
         }
+    }
+
+    /// The same monitor, but for histories in which commands may come when their senders have ended.
+    pub fn with_late_commands(self) -> Self {
+        Self { may_come_late: true, ..self }
     }
 
     /// Which properties were violated so far, on any lock.
@@ -93,13 +101,16 @@ impl Monitor {
             (EventKind::Failed { operation, failure }, Some(actor)) => {
                 self.fail(actor, operation, failure);
             }
+            (EventKind::Command(Command { effects, late: Some(verb), .. }), actor) => {
+                self.affect(actor, effects, Some(verb));
+            }
             (EventKind::Command(command), actor) => {
-                self.affect(actor, &command.effects);
+                self.affect(actor, &command.effects, None);
                 if let Some(actor) = actor {
                     self.hear_reply(actor, &command.effects);
                 }
             }
-            (EventKind::Fault { effects, .. }, actor) => self.affect(actor, effects),
+            (EventKind::Fault { effects, .. }, actor) => self.affect(actor, effects, None),
             (EventKind::Ended { failure }, Some(actor)) => self.end(actor, failure.as_ref()),
             (EventKind::Left(left), _) => self.look(left),
             (_, None) => {}
@@ -133,7 +144,7 @@ impl Monitor {
                 Doing::Acquires { lock, reign: Reign::Unknown, refusals: 0, met: false }
             }
             ("forget_token", Some(lock)) => Doing::Forgets { lock, met: false },
-            ("release" | "redis", _) => Doing::Deletes,
+            (verb, _) if must_not_hit_others(verb) => Doing::Deletes,
             ("dump" | "external_dump", Some(lock)) => {
                 let lost = self.reign(actor, lock).is_over();
                 Doing::Dumps { lock, lost, passed: self.others_who_lost(lock) }
@@ -216,21 +227,22 @@ impl Monitor {
         }
     }
 
-    /// What a command or a fault did to the locks.
-    fn affect(&mut self, actor: Option<usize>, effects: &[Effect]) {
+    /// What a command or a fault did to the locks; `late` is the verb of the step that a command was
+    /// sent in whose sender had given it up.
+    fn affect(&mut self, actor: Option<usize>, effects: &[Effect], late: Option<&str>) {
         for Effect { lock, change } in effects {
             match change {
                 Change::Took { fence, .. } => {
                     self.end_reign(*lock, None);
-                    self.begin_reign(*lock, actor, *fence);
+                    self.begin_reign(*lock, actor, *fence, late.is_some());
                 }
                 Change::Overwrote { .. } => {
                     self.end_reign(*lock, actor);
-                    self.begin_reign(*lock, actor, None);
+                    self.begin_reign(*lock, actor, None, late.is_some());
                 }
                 Change::Saw { token: None } => self.end_reign(*lock, None),
                 Change::Deleted { .. } => {
-                    self.judge_deletion(*lock, actor);
+                    self.judge_deletion(*lock, actor, late);
                     self.end_reign(*lock, actor);
                 }
                 Change::Refused
@@ -241,7 +253,13 @@ impl Monitor {
         }
     }
 
-    fn begin_reign(&mut self, lock: usize, actor: Option<usize>, fence: Option<u64>) {
+    fn begin_reign(
+        &mut self,
+        lock: usize,
+        actor: Option<usize>,
+        fence: Option<u64>,
+        is_late: bool,
+    ) {
         let Some(line) = self.locks.get_mut(lock) else { return };
         line.ruler = actor.map_or(Ruler::Stranger, Ruler::Actor);
         if let Some(fence) = fence {
@@ -250,7 +268,7 @@ impl Monitor {
             }
             line.fence = line.fence.max(Some(fence));
         }
-        let this = actor.and_then(|actor| self.actors.get_mut(actor));
+        let this = actor.filter(|_| !is_late).and_then(|actor| self.actors.get_mut(actor));
         if let Some(Doing::Acquires { lock: its, reign, .. }) = this.map(|this| &mut this.doing)
             && *its == lock
         {
@@ -275,9 +293,12 @@ impl Monitor {
         }
     }
 
-    fn judge_deletion(&mut self, lock: usize, actor: Option<usize>) {
+    fn judge_deletion(&mut self, lock: usize, actor: Option<usize>, late: Option<&str>) {
         let Some((actor, line)) = actor.zip(self.locks.get(lock)) else { return };
-        let deletes = self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes);
+        let deletes = match late {
+            Some(verb) => must_not_hit_others(verb),
+            None => self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes),
+        };
         if deletes && !matches!(line.ruler, Ruler::Nobody) && line.ruler != Ruler::Actor(actor) {
             self.found.insert(Property::ForeignRelease);
         }
@@ -363,7 +384,7 @@ impl Monitor {
         for (position, lock) in self.locks.iter_mut().enumerate() {
             let Ruler::Actor(actor) = lock.ruler else { continue };
             let Some(actor) = self.actors.get(actor) else { continue };
-            if !actor.is_active {
+            if !actor.is_active && !self.may_come_late {
                 lock.ruler = Ruler::Stranger;
             }
             if self.found.contains(Property::ForeignRelease) && !actor.watches_reign(position) {
@@ -371,4 +392,9 @@ impl Monitor {
             }
         }
     }
+}
+
+/// Whether it is a mistake if a step of this verb deletes the lock of somebody else.
+fn must_not_hit_others(verb: &str) -> bool {
+    matches!(verb, "release" | "redis")
 }

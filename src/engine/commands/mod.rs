@@ -202,6 +202,12 @@ pub(super) fn find<'r, 'a>(
     if fits { Ok((command, args)) } else { Err(Error::Arity(command.name)) }
 }
 
+/// Whether a request is known to change nothing: no key, and nothing about its connection.
+pub fn only_reads(request: &[&[u8]]) -> bool {
+    let found = find(request);
+    found.is_ok_and(|(command, _)| command.scriptable && !command.writes)
+}
+
 fn look_up(table: &'static [Command], name: &[u8]) -> Option<&'static Command> {
     let (key, _) = sort_key(name);
     let found = table.binary_search_by_key(&key, |command| command.key).ok()?;

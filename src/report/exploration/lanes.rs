@@ -48,7 +48,7 @@ impl Lanes {
     /// With one, these rows matter: the one that completes the violation, and of those before it
     /// every change to the lock key and every fault that befell it, whoever did it; and what the
     /// actors of the finding did about that lock (a refused acquire, being told of a loss, being
-    /// killed, a lost reply; the reads of the one who did wrong or suffered; writes of the file or of
+    /// killed, a command or reply that is lost; the reads of the one who did wrong or suffered; writes of the file or of
     /// the flag, where the finding is about these).
     pub fn of(history: &History, locks: &[String], finding: Option<&Finding>) -> Self {
         let words = Words::new(&history.head, locks, &history.events);
@@ -139,7 +139,10 @@ fn loses_a_reply(kind: &EventKind) -> bool {
 /// What an event is called; nothing, if it is no step that others could see.
 fn text(event: &Event, kind: &EventKind, words: &Words<'_>) -> Option<String> {
     match kind {
-        EventKind::Command(command) => Some(words.command(event.actor, command)),
+        EventKind::Command(command) => {
+            let late = if command.late.is_some() { ", late" } else { "" };
+            Some(words.command(event.actor, command) + late)
+        }
         EventKind::Fault { lease_of: Some(lock), .. } => Some(words.lease_ended(*lock)),
         EventKind::Fault { what, .. } => Some(words.fault(what)),
         EventKind::Completed(operation) => {

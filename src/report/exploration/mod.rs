@@ -88,7 +88,7 @@ pub struct BoundsRow {
     pub depth: Option<u32>,
     /// How many actors may be killed in an ordering.
     pub crashes: u32,
-    /// How many replies may be lost in an ordering.
+    /// How many commands or replies may be lost, or commands be late, in an ordering.
     pub faults: u32,
     /// How many preemptions an ordering may have.
     pub preemptions: Option<u32>,

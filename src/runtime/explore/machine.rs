@@ -3,9 +3,11 @@
 //! and are continued once.
 //!
 //! A state is: the state of the server; what the shared cells hold; where each strand is; what the
-//! past can still mean for a violation (`pasts`); how many crashes and losses there were;
-//! and, where time counts, the time and who sleeps until when.
+//! past can still mean for a violation (`pasts`); how many crashes and faults there were; which
+//! commands are still on their way though their senders gave them up; and, where time counts, the
+//! time and who sleeps until when.
 
+use super::super::afloat::{Afloat, Sender};
 use super::super::{Model, Turn, World};
 use super::cells::Cells;
 use super::embedded::Embedded;
@@ -14,7 +16,7 @@ use super::pasts::Pasts;
 use super::servers::Servers;
 use super::states::{Draft, States};
 use super::store::Store;
-use super::strands::{Around, Place, Push, Strands, UNBORN};
+use super::strands::{Around, Node, Place, Push, Strands, UNBORN};
 use super::upstream::Upstream;
 use super::{Bounds, ExploreError};
 use crate::check::Properties;
@@ -52,6 +54,7 @@ pub(super) struct Machine {
     cells: Cells,
     pasts: Pasts,
     states: States,
+    afloat: Interner<Afloat<u32>>,
     /// For each state where its choices begin, and how many there are; none, if that is not known.
     known: Vec<Option<(u32, u32)>>,
     choices: Vec<Choice>,
@@ -80,7 +83,9 @@ impl Machine {
             Servers::new(store, world.locks.clone(), observes).map_err(failed)?;
         let strands = Strands::new(Arc::clone(&world), bounds.timing);
         let mut cells = Cells::default();
-        let (pasts, past) = Pasts::new(world.plan.actors.len(), world.locks.len());
+        let mut afloat = Interner::default();
+        let (pasts, past) =
+            Pasts::new(world.plan.actors.len(), world.locks.len(), bounds.faults > 0);
         let sleepers = match bounds.timing {
             Timing::Async => 0,
             Timing::Strict => strands.len(),
@@ -91,6 +96,7 @@ impl Machine {
             past,
             crashes: 0,
             faults: 0,
+            afloat: afloat.number(Afloat::default()),
             time: 0,
             nodes: vec![UNBORN; strands.len()],
             wakes: vec![0; sleepers],
@@ -104,6 +110,7 @@ impl Machine {
             servers,
             cells,
             pasts,
+            afloat,
             known: Vec::new(),
             choices: Vec::new(),
             ended: Interner::default(),
@@ -143,6 +150,7 @@ impl Machine {
             self.servers.bytes(),
             self.cells.bytes(),
             self.pasts.bytes(),
+            self.afloat.bytes(),
         ];
         tables.into_iter().sum()
     }
@@ -152,7 +160,7 @@ impl Machine {
         self.strands.len()
     }
 
-    /// The choices in a state; none when all have ended.
+    /// The choices in a state; none when all is over.
     pub fn choices(&mut self, state: StateId) -> Result<&[Choice], ExploreError> {
         let known = self.known.get(state as usize).copied().flatten();
         let (from, count) = match known {
@@ -215,14 +223,21 @@ impl Machine {
                 continue;
             }
             turns.push(Turn::Step(strand));
-            if draft.faults < self.bounds.faults && matches!(node.place, Place::Request(_)) {
-                turns.push(Turn::LoseReply(strand));
+            if let Place::Request(request) = node.place
+                && draft.faults < self.bounds.faults
+            {
+                turns.extend([Turn::LoseReply(strand), Turn::Forget(strand)]);
+                // Under strict timing nothing takes longer than the steps say.
+                if self.bounds.timing == Timing::Async && self.servers.may_be_late(request) {
+                    turns.push(Turn::Postpone(strand));
+                }
             }
             if draft.crashes < self.bounds.crashes {
                 turns.push(Turn::Crash(strand));
             }
         }
-        // When all have ended, the end of a lease changes nothing for anybody.
+        turns.extend((0..self.afloat(draft).len()).map(Turn::Arrive));
+        // When all is over, the end of a lease changes nothing for anybody.
         if self.bounds.timing == Timing::Async && !turns.is_empty() {
             for lock in 0..self.world.locks.len() {
                 let lease = self.servers.lease(draft.server, lock).map_err(failed)?;
@@ -251,9 +266,14 @@ impl Machine {
                 if let Some(request) = self.request_of(draft, strand) {
                     self.send(draft, strand, request)?;
                 }
-                draft.faults += 1;
-                self.push(draft, strand, Push::NoAnswer)?;
+                self.get_no_answer(draft, strand)?;
             }
+            Turn::Forget(strand) => self.get_no_answer(draft, strand)?,
+            Turn::Postpone(strand) => {
+                self.postpone(draft, strand);
+                self.get_no_answer(draft, strand)?;
+            }
+            Turn::Arrive(number) => self.arrive(draft, number)?,
             Turn::Crash(strand) => {
                 draft.crashes += 1;
                 self.push(draft, strand, Push::Crash)?;
@@ -286,6 +306,36 @@ impl Machine {
         let actor = node.map(|node| node.actor);
         draft.past = self.pasts.after(draft.past, done.event, actor, &self.servers);
         Ok(done.reply)
+    }
+
+    fn get_no_answer(&mut self, draft: &mut Draft, strand: usize) -> Result<(), ExploreError> {
+        draft.faults += 1;
+        self.push(draft, strand, Push::NoAnswer).map(drop)
+    }
+
+    fn afloat(&self, draft: &Draft) -> Afloat<u32> {
+        self.afloat.get(draft.afloat).map(|afloat| Afloat::clone(afloat)).unwrap_or_default()
+    }
+
+    fn postpone(&mut self, draft: &mut Draft, strand: usize) {
+        let node = draft.nodes.get(strand).and_then(|node| self.strands.node(strand, *node));
+        let Some(&Node { place: Place::Request(request), actor, ref verb, .. }) = node else {
+            return;
+        };
+        let sender = Sender { actor, verb: verb.clone() };
+        let mut afloat = self.afloat(draft);
+        afloat.add(strand, sender, request);
+        draft.afloat = self.afloat.number(afloat);
+    }
+
+    fn arrive(&mut self, draft: &mut Draft, number: usize) -> Result<(), ExploreError> {
+        let mut afloat = self.afloat(draft);
+        let Some((sender, request)) = afloat.take(number) else { return Ok(()) };
+        draft.afloat = self.afloat.number(afloat);
+        let done = self.servers.run(draft.server, request, draft.time).map_err(failed)?;
+        draft.server = done.server;
+        draft.past = self.pasts.after_late(draft.past, done.event, &sender, &self.servers);
+        Ok(())
     }
 
     /// Lets a strand go on to its next place; says whether it went anywhere.
@@ -359,8 +409,10 @@ impl Machine {
                         self.push(draft, strand, Push::GiveUp)?;
                     }
                 }
-            } else {
+            } else if self.afloat(draft).is_empty() {
                 return self.look_at_the_end(draft);
+            } else {
+                return Ok(());
             }
         }
     }
@@ -384,7 +436,7 @@ impl Machine {
         Ok(())
     }
 
-    /// All have ended: how each lock was left.
+    /// All is over: how each lock was left.
     fn look_at_the_end(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
         let mut lefts = Vec::new();
         for lock in 0..self.world.locks.len() {

@@ -21,6 +21,7 @@ mod walk;
 mod watches;
 
 pub(super) use cells::{Cell, Content, content};
+pub(super) use watches::is_about_watches;
 
 use super::{Model, Outcome, ReplayError, Schedule, Turn, replay};
 use crate::check::{Property, check};
@@ -41,7 +42,7 @@ pub struct Bounds {
     pub timing: Timing,
     /// How many actors may be killed in one ordering.
     pub crashes: u32,
-    /// How many replies may be lost in one ordering.
+    /// How many commands or replies may be lost, or commands be late, in one ordering.
     pub faults: u32,
     /// How many preemptions there may be in one ordering; any number, if none is said.
     pub preemptions: Option<u32>,

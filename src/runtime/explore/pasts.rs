@@ -1,11 +1,12 @@
 //! What the past of a state can still mean for a violation: monitors by number, and what each event
 //! makes of each of them.
 
+use super::super::afloat::Sender;
 use super::intern::{Interner, bytes_of_map};
 use super::servers::Servers;
 use super::strands::Way;
 use crate::check::{Monitor, Properties};
-use crate::history::{EventKind, Left};
+use crate::history::{Command, EventKind, Left};
 use rustc_hash::FxHashMap;
 
 /// All monitors that were met.
@@ -19,15 +20,20 @@ pub(super) struct Pasts {
 }
 
 impl Pasts {
-    /// With the number of the one that has seen nothing.
-    pub fn new(actors: usize, locks: usize) -> (Self, u32) {
+    /// With the number of the one that has seen nothing. `may_come_late` says whether commands may
+    /// come when their senders have ended.
+    pub fn new(actors: usize, locks: usize, may_come_late: bool) -> (Self, u32) {
         let mut pasts = Self {
             monitors: Interner::default(),
             found: Vec::new(),
             after: FxHashMap::default(),
             after_way: FxHashMap::default(),
         };
-        let first = pasts.number(Monitor::new(actors, locks));
+        let monitor = Monitor::new(actors, locks);
+        let first = pasts.number(match may_come_late {
+            true => monitor.with_late_commands(),
+            false => monitor,
+        });
         (pasts, first)
     }
 
@@ -52,6 +58,15 @@ impl Pasts {
         };
         self.after.insert((past, event, actor), to);
         to
+    }
+
+    /// After something happened at the server because of a command that was given up.
+    pub fn after_late(&mut self, past: u32, event: u32, sender: &Sender, servers: &Servers) -> u32 {
+        let Some(EventKind::Command(command)) = servers.event(event) else { return past };
+        let command = Command { late: Some(sender.verb.clone()), ..command.clone() };
+        self.read(past, |monitor| {
+            monitor.read(Some(sender.actor), &EventKind::Command(command));
+        })
     }
 
     /// After what an actor wrote down on its way.

@@ -1,12 +1,14 @@
 //! The server as a machine: what each request makes of each of its states. A request runs once for
 //! each state that it meets; where, a [`Store`] decides.
 
+use super::super::afloat::may_be_late;
+use super::super::stops::Commands;
 use super::super::tape;
 use super::intern::{Interner, bytes_of_map};
 use super::store::Store;
-use super::watches::about_watches;
+use super::watches::is_about_watches;
 use crate::engine::{Kept, requests};
-use crate::history::{Command, Effect, EventKind, Moment};
+use crate::history::{Command, Effect, EventKind};
 use crate::lock::{Knowledge, LockName, Payload, Snapshot};
 use crate::server::ServerError;
 use redis::{RedisResult, Value};
@@ -27,9 +29,9 @@ pub(super) struct Request {
 
 impl Request {
     /// The request of a strand.
-    pub fn new(strand: usize, db: i64, packed: Vec<u8>, offset: usize, count: usize) -> Self {
-        let is_about_watches = requests(&packed).iter().any(|words| about_watches(words).is_some());
-        Self { client: is_about_watches.then_some(strand), db, packed, offset, count }
+    pub fn new(strand: usize, commands: Commands) -> Self {
+        let Commands { db, packed, offset, count } = commands;
+        Self { client: is_about_watches(&packed).then_some(strand), db, packed, offset, count }
     }
 }
 
@@ -94,6 +96,11 @@ impl Servers {
     /// The number of a request.
     pub fn request(&mut self, request: Request) -> u32 {
         self.requests.number(request)
+    }
+
+    /// Whether it can make a difference that a request comes late.
+    pub fn may_be_late(&self, request: u32) -> bool {
+        self.requests.get(request).is_some_and(|request| may_be_late(&request.packed))
     }
 
     /// The reply that has this number.
@@ -218,6 +225,5 @@ impl Servers {
 
 /// The event that a command ran, with nothing in it that only people read.
 fn ran(effects: Vec<Effect>) -> EventKind {
-    let (text, reply) = (String::new(), String::new());
-    EventKind::Command(Command { sent: Moment::default(), text, reply, effects })
+    EventKind::Command(Command { effects, ..Command::default() })
 }

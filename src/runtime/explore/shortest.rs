@@ -2,7 +2,7 @@
 //! misfortunes, of these the fewest steps.
 
 use super::machine::{Choice, Machine, StateId};
-use super::walk::{At, mover};
+use super::walk::At;
 use super::{ExploreError, Turn};
 use crate::check::Property;
 use rustc_hash::FxHashMap;
@@ -72,9 +72,9 @@ pub(super) fn shortest(
         let at = At { state, depth: 0, last, last_goes_on, preemptions: cost.0, choices };
         for choice in choices {
             let preemptions = cost.0 + u32::from(at.preempts(choice));
-            let is_misfortune = matches!(choice.turn, Turn::Crash(_) | Turn::LoseReply(_));
-            let next: Cost = (preemptions, cost.1 + u32::from(is_misfortune), cost.2 + 1);
-            let to: Spot = (choice.to, mover(choice.turn).or(last));
+            let misfortunes = cost.1 + u32::from(choice.turn.is_misfortune());
+            let next: Cost = (preemptions, misfortunes, cost.2 + 1);
+            let to: Spot = (choice.to, choice.turn.mover().or(last));
             let is_better = best.get(&to).is_none_or(|(least, _)| next < *least);
             if preemptions <= most && is_better {
                 best.insert(to, (next, Some((spot, *choice))));
@@ -85,7 +85,8 @@ pub(super) fn shortest(
     Ok(None)
 }
 
-/// The way to a spot, and on to the end of all actors: whoever was last goes on as long as it can.
+/// The way to a spot, and on to the end of all actors: whoever was last goes on as long as it can,
+/// and what is still on its way arrives at last.
 fn finish(
     machine: &mut Machine,
     best: &Best,
@@ -102,11 +103,16 @@ fn finish(
     let decisive = turns.len();
     let (mut state, mut last) = spot;
     loop {
-        let steps = machine.choices(state)?.iter().filter(|it| matches!(it.turn, Turn::Step(_)));
-        let next = steps.copied().min_by_key(|it| (mover(it.turn) != last, mover(it.turn)));
-        let Some(next) = next else { break };
+        let rank = |choice: &&Choice| match choice.turn {
+            Turn::Step(strand) if Some(strand) == last => Some((0, strand)),
+            Turn::Step(strand) => Some((1, strand)),
+            Turn::Arrive(request) => Some((2, request)),
+            _ => None,
+        };
+        let goes_on = machine.choices(state)?.iter().filter(|choice| rank(choice).is_some());
+        let Some(next) = goes_on.min_by_key(rank).copied() else { break };
         turns.extend(machine.turns_of(next));
-        (state, last) = (next.to, mover(next.turn));
+        (state, last) = (next.to, next.turn.mover().or(last));
     }
     Ok(Shortest { turns, decisive, preemptions })
 }

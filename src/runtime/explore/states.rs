@@ -14,6 +14,8 @@ pub(super) struct Draft {
     pub past: u32,
     pub crashes: u32,
     pub faults: u32,
+    /// What is on its way though its senders gave it up: the number of such a list.
+    pub afloat: u32,
     /// In nanoseconds since the run began; stays 0 where each strand has a time of its own.
     pub time: u64,
     /// Where each strand is.
@@ -25,7 +27,7 @@ pub(super) struct Draft {
 }
 
 /// The members of a state that every state has, and one for the time.
-const FIXED: usize = 6;
+const FIXED: usize = 7;
 
 /// All states, by number.
 pub(super) struct States {
@@ -68,8 +70,8 @@ impl States {
     pub fn number(&mut self, draft: &Draft) -> u32 {
         let mut row = std::mem::take(&mut self.row);
         row.clear();
-        let Draft { server, cells, past, crashes, faults, .. } = *draft;
-        row.extend([server, cells, past, crashes, faults, self.time(draft.time)]);
+        let Draft { server, cells, past, crashes, faults, afloat, .. } = *draft;
+        row.extend([server, cells, past, crashes, faults, afloat, self.time(draft.time)]);
         row.extend(&draft.nodes);
         for wake in &draft.wakes {
             row.push(self.time(*wake));
@@ -94,12 +96,11 @@ impl States {
     /// Reads a state.
     pub fn read(&self, number: u32, draft: &mut Draft) {
         let row = at(&self.table, self.width(), number);
-        let Some((&[server, cells, past, crashes, faults, time], rest)) = row.split_first_chunk()
-        else {
-            return;
-        };
+        let Some((fixed, rest)) = row.split_first_chunk::<FIXED>() else { return };
+        let [server, cells, past, crashes, faults, afloat, time] = *fixed;
         (draft.server, draft.cells, draft.past) = (server, cells, past);
-        (draft.crashes, draft.faults, draft.time) = (crashes, faults, self.nanos(time));
+        (draft.crashes, draft.faults, draft.afloat) = (crashes, faults, afloat);
+        draft.time = self.nanos(time);
         let (nodes, wakes) = rest.split_at_checked(self.nodes).unwrap_or_default();
         draft.nodes.clear();
         draft.nodes.extend_from_slice(nodes);

@@ -5,6 +5,7 @@
 //! What an actor sees is the replies to its commands, and the shared local state that it touches.
 //! That it does the same each time that it sees the same is checked whenever its code is run again.
 
+use super::super::afloat::Sender;
 use super::super::milestone::Milestone;
 use super::super::stops::{Resume, Seat, Stop};
 use super::super::strand::{Outside, Strand};
@@ -22,10 +23,10 @@ use crate::server::ServerError;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const STACK: usize = 256 * 1024;
@@ -52,7 +53,7 @@ pub(super) enum Push {
     Go,
     /// The reply of this number comes.
     Answer(u32),
-    /// Its commands ran, and no reply comes.
+    /// No reply comes, whatever became of its commands.
     NoAnswer,
     /// It is killed.
     Crash,
@@ -65,6 +66,8 @@ pub(super) struct Node {
     pub place: Place,
     /// Which actor of the strand is active.
     pub actor: usize,
+    /// The verb of the step that this one is in.
+    pub verb: Cow<'static, str>,
     /// Whether it slept or waited right before: to switch away from it then is no preemption.
     pub is_rested: bool,
     /// What its own controllers remember, at its end: locks and tokens.
@@ -162,6 +165,7 @@ impl Strands {
             let unborn = Node {
                 place: Place::Pause(PausePoint::Registry),
                 actor: actors.start,
+                verb: Cow::default(),
                 is_rested: true,
                 remembered: Rc::new([]),
                 from: None,
@@ -374,10 +378,8 @@ impl Strands {
                     push = Resume::Go;
                 }
                 CoroutineResult::Yield(Stop::Sleep(duration)) => break Place::Sleep(duration),
-                CoroutineResult::Yield(Stop::Commands { db, packed, offset, count }) => {
-                    break Place::Request(
-                        servers.request(Request::new(strand, db, packed, offset, count)),
-                    );
+                CoroutineResult::Yield(Stop::Commands(commands)) => {
+                    break Place::Request(servers.request(Request::new(strand, commands)));
                 }
                 CoroutineResult::Yield(Stop::Pause(point)) => break Place::Pause(point),
                 CoroutineResult::Yield(Stop::Blocked) => break Place::Blocked,
@@ -394,9 +396,11 @@ impl Strands {
             Place::Ended => self.remembered(strand),
             _ => Rc::new([]),
         };
+        let Sender { actor, verb } = live.outside.fate.sender();
         Ok(Node {
             place,
-            actor: live.outside.fate.actor.load(Ordering::Relaxed),
+            actor,
+            verb,
             is_rested,
             remembered,
             from: None,

@@ -2,7 +2,7 @@
 //! violate.
 
 use super::machine::{Choice, Machine, StateId};
-use super::{Bounds, ExploreError, Limit, Progress, Turn};
+use super::{Bounds, ExploreError, Limit, Progress};
 use crate::check::{Properties, Property};
 use crate::clock::{Clock, WallClock};
 use std::time::Duration;
@@ -44,15 +44,7 @@ pub(super) struct At<'a> {
 impl At<'_> {
     /// Whether a choice is a preemption.
     pub fn preempts(&self, choice: &Choice) -> bool {
-        self.last_goes_on && mover(choice.turn).is_some_and(|mover| Some(mover) != self.last)
-    }
-}
-
-/// Whose step a turn is.
-pub(super) fn mover(turn: Turn) -> Option<usize> {
-    match turn {
-        Turn::Step(strand) | Turn::LoseReply(strand) => Some(strand),
-        Turn::Crash(_) | Turn::Expire(_) => None,
+        self.last_goes_on && choice.turn.mover().is_some_and(|mover| Some(mover) != self.last)
     }
 }
 
@@ -199,7 +191,7 @@ fn run(
             return Ok(None);
         };
         let preemptions = preemptions + u32::from(at.preempts(choice));
-        let taken = Taken { to: choice.to, last: mover(choice.turn).or(last), preemptions };
+        let taken = Taken { to: choice.to, last: choice.turn.mover().or(last), preemptions };
         path.push(taken);
         walked.depth = walked.depth.max(path.len());
         for property in machine.found(taken.to).iter() {

@@ -2,6 +2,7 @@
 //! whether a watched key has changed: each client that watches has a connection, which watches again
 //! whenever a state was put back.
 
+use crate::engine::requests;
 use crate::server::{Connection, Server, ServerError};
 use redis::{Cmd, ConnectionLike, RedisResult, Value, cmd};
 use std::collections::BTreeMap;
@@ -31,6 +32,11 @@ pub(super) enum AboutWatches<'a> {
     Adds(&'a [&'a [u8]]),
     /// It ends them all.
     Ends,
+}
+
+/// Whether any of these commands does anything to the watches of its client.
+pub(in crate::runtime) fn is_about_watches(commands: &[u8]) -> bool {
+    requests(commands).iter().any(|words| about_watches(words).is_some())
 }
 
 /// What a command does to the watches of its client, if anything.

@@ -11,8 +11,9 @@ use super::leases::{Held, Leases, NotEnded};
 use super::score::Score;
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::lock::LockName;
+use crate::runtime::afloat::{Afloat, may_be_late};
 use crate::runtime::rules::Fate;
-use crate::runtime::stops::{Resume, Stop};
+use crate::runtime::stops::{Commands, Resume, Stop};
 use crate::runtime::{Time, Timing, Turn, World};
 use crate::server::ServerError;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub(super) struct Play<'a, P> {
     score: Score<'a>,
     leases: Leases<'a>,
     roles: Vec<Role<P>>,
+    afloat: Afloat<Commands>,
     /// The play's own time.
     now: Duration,
 }
@@ -95,7 +97,8 @@ impl<'a, P: Player> Play<'a, P> {
     ) -> Result<Self, ServerError> {
         let leases = Leases::new(world)?;
         let score = Score::new(turns);
-        Ok(Self { world, timing, score, leases, roles, now: Duration::ZERO })
+        let (afloat, now) = (Afloat::default(), Duration::ZERO);
+        Ok(Self { world, timing, score, leases, roles, afloat, now })
     }
 
     /// Plays all turns.
@@ -105,7 +108,8 @@ impl<'a, P: Player> Play<'a, P> {
             self.go_on(turn)?;
         }
         match self.roles.iter().position(|role| !role.has_ended()) {
-            None => Ok(()),
+            None if self.afloat.is_empty() => Ok(()),
+            None => Err(self.score.left_open("a command is still on its way")),
             Some(strand) => {
                 Err(self.score.left_open(&format!("{} has not ended", self.name(strand))))
             }
@@ -139,22 +143,55 @@ impl<'a, P: Player> Play<'a, P> {
 
     fn take(&mut self, turn: Turn) -> Result<(), ReplayError> {
         let refused = match turn {
-            _ if self.roles.iter().all(Role::has_ended) => Some("all actors have ended"),
+            Turn::Arrive(number) if number >= self.afloat.len() => Some("there is no such command"),
+            Turn::Arrive(_) => None,
+            _ if self.is_over() => Some("all actors have ended"),
             Turn::Expire(_) if self.timing == Timing::Strict => {
                 Some("that is not the next thing to happen")
             }
             Turn::Expire(_) => None,
-            Turn::Step(strand) | Turn::LoseReply(strand) | Turn::Crash(strand) => {
-                self.refusal(strand, turn)
-            }
+            Turn::Step(strand)
+            | Turn::LoseReply(strand)
+            | Turn::Forget(strand)
+            | Turn::Postpone(strand)
+            | Turn::Crash(strand) => self.refusal(strand, turn),
         };
         match (refused, turn) {
             (Some(but), _) => Err(self.score.parted(&self.asks(turn), but)),
             (None, Turn::Step(strand)) => self.resume(strand, Resume::Go),
             (None, Turn::LoseReply(strand)) => self.resume(strand, Resume::LoseReply),
+            (None, Turn::Forget(strand)) => self.keep_back(strand, false),
+            (None, Turn::Postpone(strand)) => self.keep_back(strand, true),
+            (None, Turn::Arrive(number)) => self.arrive(number),
             (None, Turn::Crash(strand)) => self.resume(strand, Resume::Crash),
             (None, Turn::Expire(lock)) => self.end_lease(lock),
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.roles.iter().all(Role::has_ended) && self.afloat.is_empty()
+    }
+
+    /// Lets a strand go on without a reply to the commands that it is about to send. They are lost,
+    /// or still on their way.
+    fn keep_back(&mut self, strand: usize, is_late: bool) -> Result<(), ReplayError> {
+        if let Some(Role { place: Place::Step(Stop::Commands(commands)), fate, .. }) =
+            self.roles.get(strand)
+        {
+            self.world.note_kept_back(fate, commands, is_late);
+            if is_late {
+                self.afloat.add(strand, fate.sender(), commands.clone());
+            }
+        }
+        self.resume(strand, Resume::NoAnswer)
+    }
+
+    /// Lets a command that was given up reach the server.
+    fn arrive(&mut self, number: usize) -> Result<(), ReplayError> {
+        if let Some((sender, commands)) = self.afloat.take(number) {
+            self.world.carry_out_late(&sender, &commands)?;
+        }
+        Ok(())
     }
 
     fn end_lease(&mut self, lock: usize) -> Result<(), ReplayError> {
@@ -169,8 +206,11 @@ impl<'a, P: Player> Play<'a, P> {
     fn refusal(&self, strand: usize, turn: Turn) -> Option<&'static str> {
         let Some(role) = self.roles.get(strand) else { return Some("there is no such strand") };
         match &role.place {
-            Place::Step(Stop::Pause(_)) if matches!(turn, Turn::LoseReply(_)) => {
+            Place::Step(Stop::Pause(_)) if turn.is_fault() => {
                 Some("it is not about to send anything")
+            }
+            Place::Step(Stop::Commands(commands)) if matches!(turn, Turn::Postpone(_)) => {
+                (!may_be_late(&commands.packed)).then_some("that it comes late makes no difference")
             }
             Place::Step(_) => None,
             Place::Asleep(_) => Some("it sleeps"),
@@ -313,6 +353,11 @@ impl<'a, P: Player> Play<'a, P> {
         match turn {
             Turn::Step(strand) => format!("lets {} go on", self.name(strand)),
             Turn::LoseReply(strand) => format!("loses a reply to {}", self.name(strand)),
+            Turn::Forget(strand) => format!("loses a command of {}", self.name(strand)),
+            Turn::Postpone(strand) => format!("delays a command of {}", self.name(strand)),
+            Turn::Arrive(number) => {
+                format!("lets command {} of those on their way arrive", number + 1)
+            }
             Turn::Crash(strand) => format!("kills {}", self.name(strand)),
             Turn::Expire(lock) => format!("ends the TTL of {}", self.key(lock)),
         }

@@ -118,6 +118,22 @@ fn where_plan_and_schedule_part_is_said() {
         ),
         ("3", "turn 1 of 1 lets strand 3 go on, but there is no such strand".into()),
         ("e1.1", format!("turn 1 of 2 ends the TTL of {key}, but nobody holds it")),
+        (
+            "1.p1",
+            "turn 2 of 2 delays a command of holder, but it is not about to send anything".into(),
+        ),
+        (
+            "1x4.p1",
+            "turn 5 of 5 delays a command of holder, but that it comes late makes no difference"
+                .into(),
+        ),
+        (
+            "1x2.p1.2x4.a2",
+            "turn 8 of 8 lets command 2 of those on their way arrive, but there is no such \
+             command"
+                .into(),
+        ),
+        ("1x2.p1.2x4", "after all 7 turns a command is still on its way".into()),
         ("e2", "turn 1 of 1 ends the TTL of lock 2, but there is no such lock".into()),
         ("1x7.2x9.e1", format!("turn 17 of 17 ends the TTL of {key}, but all actors have ended")),
     ];
@@ -141,6 +157,52 @@ fn a_reply_that_is_lost_was_carried_out() {
     let expected = [Some(FailureKind::Injected), Some(FailureKind::AlreadyLocked)];
     assert_eq!(ends(&outcome), expected);
     assert_eq!(found(&outcome), [Property::StuckLock, Property::FlagDrift]);
+}
+
+#[test]
+fn a_command_that_is_lost_was_not_carried_out() {
+    let model = model(&builtin("mutual_exclusion"), &Legacy, Timing::Async);
+    let outcome = replay(&model, &turns("1x2.f1.2x9")).unwrap();
+    assert_eq!(ends(&outcome), [Some(FailureKind::Injected), None]);
+    assert_eq!((found(&outcome), outcome.updates.as_slice()), (vec![], [1].as_slice()));
+}
+
+#[test]
+fn a_command_that_comes_late_is_carried_out_when_nobody_waits_for_it() {
+    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    // The holder's DEL comes when its lease has ended and the rival holds the lock.
+    let schedule = turns("1x5.p1.e1.2x4.a1.2x5");
+    let outcome = replay(&model, &schedule).unwrap();
+    assert!(found(&outcome).contains(&Property::ForeignRelease), "{:?}", found(&outcome));
+    let late = outcome.history.events.iter().filter_map(|event| match &event.kind {
+        EventKind::Command(command) if command.late.is_some() => {
+            Some((event.actor, command.text.as_str()))
+        }
+        _ => None,
+    });
+    let key = "nodb-lock:replay:debug_lock_test.nodb";
+    assert_eq!(late.collect::<Vec<_>>(), [(Some(0), &*format!("DEL {key}"))]);
+    assert_eq!(replay(&model, &schedule), Ok(outcome));
+    // When all have ended, it still comes.
+    let outcome = replay(&model, &turns("1x2.p1.2x4.a1")).unwrap();
+    assert_eq!(found(&outcome), [Property::StuckLock]);
+}
+
+#[test]
+fn what_is_on_its_way_is_counted_by_strand_and_then_in_order() {
+    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let expected = |turns: &str, first: &str| {
+        let outcome = replay(&model, &self::turns(turns)).unwrap();
+        let late = outcome.history.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Command(command) if command.late.is_some() => event.actor,
+            _ => None,
+        });
+        let names = late.map(|actor| outcome.history.head.actors[actor].as_str());
+        assert_eq!(names.collect::<Vec<_>>().join(" "), first, "{turns}");
+    };
+    // The rival gives up first, and yet it is the second strand's.
+    expected("1x2.2x3.p2.p1.a1x2", "holder rival");
+    expected("1x2.2x3.p2.p1.a2.a1", "rival holder");
 }
 
 /// The holder pauses for longer than its lease.

@@ -50,6 +50,9 @@ impl fmt::Display for Turn {
         let (letter, index) = match self {
             Turn::Step(strand) => ("", strand),
             Turn::LoseReply(strand) => ("l", strand),
+            Turn::Forget(strand) => ("f", strand),
+            Turn::Postpone(strand) => ("p", strand),
+            Turn::Arrive(request) => ("a", request),
             Turn::Crash(strand) => ("c", strand),
             Turn::Expire(lock) => ("e", lock),
         };
@@ -222,17 +225,17 @@ fn turns(field: Part<'_>) -> Result<Vec<Turn>, ScheduleError> {
 }
 
 fn one_turn(part: Part<'_>) -> Result<Turn, ScheduleError> {
-    let behind = |letter| {
-        let text = part.text.strip_prefix(letter)?;
-        Some(Part { text, at: part.at + 1 })
+    let (turn, number): (fn(usize) -> Turn, &str) = match part.text.split_at_checked(1) {
+        Some(("l", number)) => (Turn::LoseReply, number),
+        Some(("f", number)) => (Turn::Forget, number),
+        Some(("p", number)) => (Turn::Postpone, number),
+        Some(("a", number)) => (Turn::Arrive, number),
+        Some(("c", number)) => (Turn::Crash, number),
+        Some(("e", number)) => (Turn::Expire, number),
+        _ => (Turn::Step, part.text),
     };
-    let index = |number: Part<'_>| number.number().map(|number| number - 1);
-    Ok(match (behind('l'), behind('c'), behind('e')) {
-        (Some(strand), _, _) => Turn::LoseReply(index(strand)?),
-        (_, Some(strand), _) => Turn::Crash(index(strand)?),
-        (_, _, Some(lock)) => Turn::Expire(index(lock)?),
-        _ => Turn::Step(index(part)?),
-    })
+    let at = part.at + part.text.len() - number.len();
+    Ok(turn(Part { text: number, at }.number()? - 1))
 }
 
 fn property(field: Part<'_>) -> Result<Property, ScheduleError> {

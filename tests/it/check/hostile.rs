@@ -85,9 +85,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
             .prop_map(|(operation, failure)| EventKind::Failed { operation, failure }),
         5 => (moment(), effects()).prop_map(|(sent, effects)| EventKind::Command(Command {
             sent,
-            text: String::new(),
-            reply: String::new(),
             effects,
+            ..Command::default()
         })),
         1 => effects().prop_map(|effects| EventKind::fault("\n".into(), effects)),
         1 => prop::option::of(failure()).prop_map(|failure| EventKind::Ended { failure }),
@@ -190,7 +189,7 @@ fn judged_in_time(
 fn command(sent: u64, change: Change) -> EventKind {
     let effects = vec![Effect { lock: 0, change }];
     let sent = Moment { order: sent, at: sent };
-    EventKind::Command(Command { sent, text: String::new(), reply: String::new(), effects })
+    EventKind::Command(Command { sent, effects, ..Command::default() })
 }
 
 fn took(order: u64) -> Change {

@@ -144,7 +144,11 @@ impl<'a> Model<'a> {
             // Positions become moments at the end; the sending is kept in the order's place.
             let sent = Moment { order: sent, at: 0 };
             let reply = String::from("…");
-            self.put(actor, received, EventKind::Command(Command { sent, text, reply, effects }));
+            self.put(
+                actor,
+                received,
+                EventKind::Command(Command { sent, text, reply, effects, late: None }),
+            );
         }
         self.foreign.extend(waiting.foreign.map(|lock| (lock, actor, received)));
         let Some(end) = waiting.end else { return };

@@ -75,7 +75,10 @@ impl Tape {
     ) -> &mut Self {
         let effects = change.map(|(lock, change)| Effect { lock, change }).into_iter().collect();
         let (text, reply) = (text.to_owned(), reply.to_owned());
-        self.push(Some(actor), EventKind::Command(Command { sent, text, reply, effects }));
+        self.push(
+            Some(actor),
+            EventKind::Command(Command { sent, text, reply, effects, late: None }),
+        );
         self
     }
 

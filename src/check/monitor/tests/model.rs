@@ -348,7 +348,7 @@ impl Model {
     fn command(&self, actor: usize, lock: usize, changes: Vec<Change>) -> Vec<Happening> {
         let effects = changes.into_iter().map(|change| Effect { lock, change }).collect();
         let (text, reply, sent) = (String::new(), String::new(), Moment::default());
-        vec![(Some(actor), EventKind::Command(Command { sent, text, reply, effects }))]
+        vec![(Some(actor), EventKind::Command(Command { sent, text, reply, effects, late: None }))]
     }
 
     fn complete(&mut self, actor: usize) -> Vec<Happening> {

@@ -92,7 +92,7 @@ fn herd(actors: usize) -> History {
         let (text, reply) = ("SET".into(), "OK".into());
         let effects = vec![Effect { lock: 0, change }];
         let sent = Moment { order: begun + 1, at };
-        add(at, actor, EventKind::Command(Command { sent, text, reply, effects }));
+        add(at, actor, EventKind::Command(Command { sent, text, reply, effects, late: None }));
         if actor == 0 {
             add(at, actor, EventKind::Completed(acquire()));
             continue;

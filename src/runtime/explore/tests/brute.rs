@@ -84,11 +84,11 @@ impl<'a> Brute<'a> {
     fn affordable(&self, now: &Now) -> Vec<Turn> {
         let count = |is_such: fn(&Turn) -> bool| now.taken.iter().filter(|it| is_such(it)).count();
         let crashes = count(|turn| matches!(turn, Turn::Crash(_))) as u32;
-        let faults = count(|turn| matches!(turn, Turn::LoseReply(_))) as u32;
+        let faults = count(|turn| turn.is_fault()) as u32;
         let is_affordable = |turn: &Turn| match turn {
             Turn::Crash(_) => crashes < self.bounds.crashes,
-            Turn::LoseReply(_) => faults < self.bounds.faults,
-            Turn::Step(_) | Turn::Expire(_) => true,
+            turn if turn.is_fault() => faults < self.bounds.faults,
+            _ => true,
         };
         now.possible.iter().copied().filter(is_affordable).collect()
     }
@@ -124,14 +124,11 @@ impl Director for Brute<'_> {
         let choice = choices.iter().find(|choice| choice.turn == turn).unwrap();
         let it = &mut self.now;
         let passage = (state, it.last, turn);
-        match turn {
-            Turn::Step(strand) | Turn::LoseReply(strand) => {
-                it.preemptions += u32::from(last_goes_on && it.last != Some(strand));
-                it.last = Some(strand);
-            }
-            Turn::Crash(_) | Turn::Expire(_) => {}
+        if let Some(strand) = turn.mover() {
+            it.preemptions += u32::from(last_goes_on && it.last != Some(strand));
+            it.last = Some(strand);
         }
-        it.misfortunes += u32::from(matches!(turn, Turn::Crash(_) | Turn::LoseReply(_)));
+        it.misfortunes += u32::from(turn.is_misfortune());
         it.turns.extend(self.machine.turns_of(*choice));
         it.state = choice.to;
         it.moments.push(Passed {

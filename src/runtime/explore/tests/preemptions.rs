@@ -49,15 +49,12 @@ impl Director for Follower<'_> {
     fn choose(&mut self, now: &Now) -> Turn {
         let turn = self.turns[now.taken.len()];
         let (_, mut cost) = self.costs[self.costs.len() - 1];
-        match turn {
-            Turn::Step(strand) | Turn::LoseReply(strand) => {
-                let leaves = self.last.filter(|last| *last != strand);
-                cost.0 += u32::from(leaves.is_some_and(|last| now.goes_on[last]));
-                self.last = Some(strand);
-            }
-            Turn::Crash(_) | Turn::Expire(_) => {}
+        if let Some(strand) = turn.mover() {
+            let leaves = self.last.filter(|last| *last != strand);
+            cost.0 += u32::from(leaves.is_some_and(|last| now.goes_on[last]));
+            self.last = Some(strand);
         }
-        cost.1 += u32::from(matches!(turn, Turn::Crash(_) | Turn::LoseReply(_)));
+        cost.1 += u32::from(turn.is_misfortune());
         cost.2 += 1;
         self.costs.push((now.taken.len() + 1, cost));
         turn

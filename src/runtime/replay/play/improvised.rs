@@ -3,6 +3,7 @@
 
 use super::{Place, Play, Player, Role};
 use crate::clock::Stopped;
+use crate::runtime::afloat::may_be_late;
 use crate::runtime::replay::ReplayError;
 use crate::runtime::stops::{Resume, Stop};
 use crate::runtime::{Timing, Turn};
@@ -49,7 +50,7 @@ impl<P: Player> Player for Watched<P> {
     fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped> {
         self.has_rested &= !self.was_at_step;
         let stop = self.player.go_on(how)?;
-        self.was_at_step = matches!(stop, Some(Stop::Commands { .. } | Stop::Pause(_)));
+        self.was_at_step = matches!(stop, Some(Stop::Commands(_) | Stop::Pause(_)));
         self.has_rested |= matches!(stop, Some(Stop::Sleep(_) | Stop::Blocked));
         Ok(stop)
     }
@@ -60,7 +61,7 @@ impl<P: Player> Play<'_, Watched<P>> {
     pub fn improvise(&mut self, director: &mut dyn Director) -> Result<Vec<Turn>, ReplayError> {
         self.score.improvise();
         self.begin()?;
-        while !self.roles.iter().all(Role::has_ended) {
+        while !self.is_over() {
             let goes_on = |role: &Role<Watched<P>>| role.is_at_step() && !role.player.has_rested;
             let now = Now {
                 possible: self.possible()?,
@@ -78,17 +79,22 @@ impl<P: Player> Play<'_, Watched<P>> {
         let mut possible = Vec::new();
         for (strand, role) in self.roles.iter().enumerate() {
             match &role.place {
-                Place::Step(Stop::Commands { .. }) => {
+                Place::Step(Stop::Commands(commands)) => {
                     possible.extend([
                         Turn::Step(strand),
                         Turn::LoseReply(strand),
+                        Turn::Forget(strand),
                         Turn::Crash(strand),
                     ]);
+                    if self.timing == Timing::Async && may_be_late(&commands.packed) {
+                        possible.push(Turn::Postpone(strand));
+                    }
                 }
                 Place::Step(_) => possible.extend([Turn::Step(strand), Turn::Crash(strand)]),
                 _ => {}
             }
         }
+        possible.extend((0..self.afloat.len()).map(Turn::Arrive));
         if self.timing == Timing::Async {
             for lock in 0..self.world.locks.len() {
                 if self.leases.held(lock)?.is_some_and(|held| held.left.is_some()) {

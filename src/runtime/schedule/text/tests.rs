@@ -4,12 +4,16 @@ use proptest::sample::select;
 
 fn turn() -> impl Strategy<Value = Turn> {
     let index = prop_oneof![0..3_usize, 0..usize::MAX];
-    (0..4, index).prop_map(|(kind, index)| match kind {
-        0 => Turn::Step(index),
-        1 => Turn::LoseReply(index),
-        2 => Turn::Crash(index),
-        _ => Turn::Expire(index),
-    })
+    let kinds = [
+        Turn::Step,
+        Turn::LoseReply,
+        Turn::Forget,
+        Turn::Postpone,
+        Turn::Arrive,
+        Turn::Crash,
+        Turn::Expire,
+    ];
+    (select(kinds.to_vec()), index).prop_map(|(turn, index)| turn(index))
 }
 
 fn schedule() -> impl Strategy<Value = Schedule> {
@@ -66,12 +70,16 @@ fn it_is_short_and_plain() {
         protocol: "hardened".into(),
         timing: Timing::Strict,
         parameters: vec![("ttl".into(), "1m 30s".into()), ("wait".into(), "0s".into())],
-        turns: [vec![Turn::Step(0); 5], vec![Turn::Expire(0), Turn::LoseReply(1), Turn::Crash(1)]]
-            .concat(),
+        turns: [
+            vec![Turn::Step(0); 5],
+            vec![Turn::Expire(0), Turn::LoseReply(1), Turn::Crash(1)],
+            vec![Turn::Forget(2), Turn::Postpone(1), Turn::Arrive(0)],
+        ]
+        .concat(),
         shows: Some(Property::LostUpdate),
     };
     let text = "v1:my%20scenarios/herd%27s.toml@0000beef:hardened:strict:ttl=1m%2030s,wait=0s:\
-                1x5.e1.l2.c2:lost_update";
+                1x5.e1.l2.c2.f3.p2.a1:lost_update";
     assert_eq!(schedule.to_string(), text);
     assert_eq!(format!(" {text}\n").parse(), Ok(schedule));
 }
