@@ -77,7 +77,7 @@ pub(super) fn command() -> Command {
         .next_help_heading("Report")
         .arg(switch("all").help("Show the steps that do not matter, too"))
         .args(report_flags())
-        .arg(timeline().help("Draw the first counterexample: FILE.svg, FILE.html, or here (-)"))
+        .arg(timeline().help("Draw the first counterexample (.svg, .html or -)"))
         .arg(help_flag())
 }
 
