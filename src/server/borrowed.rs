@@ -23,6 +23,9 @@ use std::time::Duration;
 /// A key that is asked for only, to see who may ask for it.
 const NO_KEY: &str = "nodb-trigger:no-such-key";
 
+/// The channel that whoever has borrowed a server listens to, so that it is borrowed once.
+const BORROWED: &str = "nodb-trigger:borrowed";
+
 /// What a key holds.
 #[derive(Debug, Clone)]
 pub struct Stored {
@@ -79,6 +82,8 @@ pub struct Borrowed {
     remote: Box<Remote>,
     books: Mutex<Books>,
     control: Mutex<Option<redis::Connection>>,
+    /// Listens to [`BORROWED`].
+    _presence: Mutex<redis::Connection>,
     told: Told,
 }
 
@@ -107,9 +112,17 @@ impl Borrowed {
         let Server::Redis(remote) = server.sole() else {
             return Err(ServerError("the embedded server can't be borrowed".into()));
         };
-        let borrowed = Self { remote, books: Mutex::default(), control: Mutex::default(), told };
+        let presence = present(&remote)?;
+        let borrowed = Self {
+            remote,
+            books: Mutex::default(),
+            control: Mutex::default(),
+            _presence: Mutex::new(presence),
+            told,
+        };
         borrowed.check_role()?;
         borrowed.check_rights()?;
+        borrowed.check_alone()?;
         let names = borrowed.names()?;
         if let Some(first) = names.first() {
             return Err(ServerError(format!(
@@ -216,6 +229,20 @@ impl Borrowed {
         Err(ServerError(format!("{} can't be used: {why}", self.remote.name)))
     }
 
+    /// Makes sure that nobody else has borrowed it: two would take each other's keys for their own.
+    fn check_alone(&self) -> Result<(), ServerError> {
+        let (_, listeners): (String, usize) =
+            self.ask(redis::cmd("PUBSUB").arg("NUMSUB").arg(BORROWED))?;
+        if listeners <= 1 {
+            return Ok(());
+        }
+        Err(ServerError(format!(
+            "another nodb-trigger has clients on database 0 of {} right now; wait for it, or name \
+             another Redis",
+            self.remote.name
+        )))
+    }
+
     /// Asks for the commands that are needed, but for nothing real.
     fn check_rights(&self) -> Result<(), ServerError> {
         for command in ["DUMP", "DEL", "PTTL", "TYPE"] {
@@ -303,6 +330,21 @@ impl Borrowed {
 
     fn books(&self) -> MutexGuard<'_, Books> {
         locked(&self.books)
+    }
+}
+
+/// A connection that says that the server is borrowed, as long as it is open.
+fn present(remote: &Remote) -> Result<redis::Connection, ServerError> {
+    let settings = remote.info.redis_settings().clone();
+    let mut presence = remote.open(settings, RESPONSE_TIMEOUT)?;
+    let listen = redis::cmd("SUBSCRIBE").arg(BORROWED).get_packed_command();
+    let listens = within(RESPONSE_TIMEOUT, &mut presence, |presence| {
+        presence.send_packed_command(&listen)?;
+        presence.recv_response()?.extract_error()
+    });
+    match listens {
+        Ok(_) => Ok(presence),
+        Err(error) => Err(Server::Redis(Box::new(remote.clone())).explain(&error)),
     }
 }
 

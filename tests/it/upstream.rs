@@ -201,7 +201,7 @@ fn a_redis_that_is_not_fit_is_refused() {
     probing(&subject, &redis.url(), &["--timing=strict"]).run().refuses(2, &["--timing strict"]);
     for (right, user) in [("-restore", "norestore"), ("-eval", "noeval"), ("-dump", "nodump")] {
         let mut acl = redis::cmd("ACL");
-        acl.arg("SETUSER").arg(user).arg(&["on", ">s3cret", "~*", "+@all", right]);
+        acl.arg("SETUSER").arg(user).arg(&["on", ">s3cret", "~*", "&*", "+@all", right]);
         acl.exec(&mut con).unwrap();
         let url = format!("redis://{user}:s3cret@127.0.0.1:{}", redis.port());
         refused(&url, 3, &["NOPERM", "ACL"]);
@@ -404,6 +404,25 @@ fn every_kind_of_key_is_put_back_as_it_was() {
     assert_ne!(borrowed.seen().unwrap().keys[&b"set"[..]], seen.keys[&b"set"[..]]);
     assert_eq!(borrowed.give_back(), Ok(None));
     redis.is_empty();
+}
+
+#[test]
+fn it_is_borrowed_once_at_a_time() {
+    let redis = redis_or_skip!();
+    let (first, _) = borrowed(&redis);
+    let words = ["another nodb-trigger", "wait"];
+    probe(&shipped("bash.sh"), &redis, &[]).refuses(3, &words);
+    drop(first);
+    // The server hears of it when it comes to it.
+    wait_until("it is free again", || {
+        let (_, listeners): (String, usize) = redis::cmd("PUBSUB")
+            .arg("NUMSUB")
+            .arg("nodb-trigger:borrowed")
+            .query(&mut redis.client().get_connection().unwrap())
+            .unwrap();
+        listeners == 0
+    });
+    probe(&shipped("bash.sh"), &redis, &[]).exits(1);
 }
 
 #[test]

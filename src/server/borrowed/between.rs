@@ -47,6 +47,22 @@ enum Ran {
     Refused(redis::ServerError),
 }
 
+impl Ran {
+    /// All answers to so many requests, with those that only say that a transaction goes on.
+    fn answers(self, number: usize, is_transaction: bool) -> RedisResult<Vec<Value>> {
+        let exec = match self {
+            Ran::Refused(error) if is_transaction => return Err(error.into()),
+            Ran::Refused(error) => return Ok(vec![Value::ServerError(error); number]),
+            Ran::Answered(answers) if !is_transaction => return Ok(answers),
+            Ran::Answered(answers) => Value::Array(answers),
+            Ran::Nothing => Value::Nil,
+        };
+        let mut answers = vec![Value::SimpleString("QUEUED".into()); number + 1];
+        answers.push(exec);
+        Ok(answers)
+    }
+}
+
 impl Borrowed {
     /// Runs requests as a [`Connection`](crate::server::Connection) does, and keeps the books.
     pub(in crate::server) fn exchange(
@@ -61,39 +77,26 @@ impl Borrowed {
             return Err(RedisError::from((ErrorKind::Client, "nothing goes on here any more")));
         }
         let asked = requests(commands);
-        let is = |words: &Vec<&[u8]>, names: &[&str]| {
-            words
-                .first()
-                .is_some_and(|it| names.iter().any(|name| it.eq_ignore_ascii_case(name.as_bytes())))
-        };
-        if !asked.is_empty() && asked.iter().all(|words| is(words, &["WATCH", "UNWATCH"])) {
+        if !asked.is_empty() && asked.iter().all(|words| is_any(words, &["WATCH", "UNWATCH"])) {
             let answers =
                 within(patience, pair.watching, |it| transact(it, commands, offset, count));
             return answers.inspect_err(|error| self.failed(error, &[]));
         }
         let (inner, is_transaction) = match asked.as_slice() {
-            [first, inner @ .., last] if is(first, &["MULTI"]) && is(last, &["EXEC"]) => {
+            [first, inner @ .., last] if is_any(first, &["MULTI"]) && is_any(last, &["EXEC"]) => {
                 (inner, true)
             }
             all => (all, false),
         };
-        if inner.iter().any(|words| is(words, &["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"])) {
+        const TIED: [&str; 5] = ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"];
+        if inner.iter().any(|words| is_any(words, &TIED)) {
             let refused = redis::parse_redis_value(b"-ERR a transaction goes out as a whole\r\n")?;
             return Ok(vec![refused; count]);
         }
         let connection = if is_transaction { pair.watching } else { pair.plain };
         let ran = within(patience, connection, |it| self.between(it, inner));
-        let answers = match ran.inspect_err(|error| self.failed(error, inner))? {
-            Ran::Refused(error) if is_transaction => return Err(error.into()),
-            Ran::Refused(error) => vec![Value::ServerError(error); inner.len()],
-            Ran::Answered(answers) if is_transaction => {
-                let queued = Value::SimpleString("QUEUED".into());
-                let queued = std::iter::once(Value::Okay).chain(vec![queued; inner.len()]);
-                queued.chain([Value::Array(answers)]).collect()
-            }
-            Ran::Answered(answers) => answers,
-            Ran::Nothing => vec![Value::Nil; inner.len() + 2],
-        };
+        let ran = ran.inspect_err(|error| self.failed(error, inner))?;
+        let answers = ran.answers(inner.len(), is_transaction)?;
         Ok(answers.into_iter().skip(offset).take(count).collect())
     }
 
@@ -183,10 +186,27 @@ impl Borrowed {
     /// A request failed on its way: whether it ran, and made keys with names that it says, is not
     /// known.
     fn failed(&self, error: &RedisError, inner: &[Vec<&[u8]>]) {
-        let words = inner.iter().flat_map(|words| words.iter().skip(1));
-        self.own(words.map(|word| word.to_vec()));
+        self.own(inner.iter().flat_map(|words| may_be_keys(words)).map(|word| word.to_vec()));
         self.stop(self.explain(error));
     }
+}
+
+/// Whether a request is one of these commands.
+fn is_any(words: &[&[u8]], names: &[&str]) -> bool {
+    let is = |name: &&str| words.first().is_some_and(|it| it.eq_ignore_ascii_case(name.as_bytes()));
+    names.iter().any(|name| is(name))
+}
+
+/// The words of a request that may name keys which it makes.
+fn may_be_keys<'a>(words: &'a [&'a [u8]]) -> &'a [&'a [u8]] {
+    let count = match words {
+        [name, _, count, ..] if name.eq_ignore_ascii_case(b"EVAL") => {
+            String::from_utf8_lossy(count).parse().unwrap_or(0)
+        }
+        // SET has one, COPY and LMOVE make their second.
+        other => return other.get(1..3).or(other.get(1..2)).unwrap_or_default(),
+    };
+    words.get(3..).and_then(|rest| rest.get(..count)).unwrap_or_default()
 }
 
 /// Whether an error says something of the server, and nothing of what was asked for.
@@ -223,4 +243,25 @@ fn seen(before: BTreeSet<Vec<u8>>, held: Value) -> RedisResult<Seen> {
 
 fn nonsense() -> RedisError {
     RedisError::from((ErrorKind::UnexpectedReturnType, "an answer is not as it should be"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lost_request_may_have_made_is_known_by_its_words() {
+        for (line, keys) in [
+            ("SET lock token NX PX 10", &["lock", "token"][..]),
+            ("LPUSH list", &["list"]),
+            ("PING", &[]),
+            ("EVAL script 2 a b c", &["a", "b"]),
+            ("eval script 9 a", &[]),
+            ("EVAL script", &["script"]),
+        ] {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+            assert_eq!(may_be_keys(&words), keys, "{line}");
+        }
+    }
 }
