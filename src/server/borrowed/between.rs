@@ -194,7 +194,7 @@ impl Borrowed {
 /// Whether a request is one of these commands.
 fn is_any(words: &[&[u8]], names: &[&str]) -> bool {
     let is = |name: &&str| words.first().is_some_and(|it| it.eq_ignore_ascii_case(name.as_bytes()));
-    names.iter().any(|name| is(name))
+    names.iter().any(is)
 }
 
 /// The words of a request that may name keys which it makes.
