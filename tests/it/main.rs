@@ -27,5 +27,6 @@ mod session;
 mod signals;
 mod status;
 mod timeline;
+mod upstream;
 mod weather;
 mod wire;
