@@ -86,13 +86,34 @@ pub enum SubjectError {
         /// How many it may open.
         most: usize,
     },
-    /// It needs what the server lacks.
+    /// It needs what the embedded server lacks.
     #[error(
-        "the subject was to {doing} and sent {command}, which the server does not know; a client \
-         that needs it cannot be explored: exploration has a server of its own, whose state it can \
-         put back"
+        "the subject was to {doing} and sent {command}, which the embedded server does not know; use \
+         --upstream redis://... (replay: --redis), a Redis of its own that has it"
     )]
     Lacking {
+        /// What it was told.
+        doing: String,
+        /// The command's name.
+        command: String,
+    },
+    /// It needs what the real Redis lacks.
+    #[error(
+        "the subject was to {doing} and sent {command}, which this Redis does not know; name one \
+         that does"
+    )]
+    Unknown {
+        /// What it was told.
+        doing: String,
+        /// The command's name.
+        command: String,
+    },
+    /// It sent what is no matter of locks, and would touch more than the keys that it names.
+    #[error(
+        "the subject was to {doing} and sent {command}, which is not passed on to a real Redis: it \
+         is about more than keys of this client"
+    )]
+    NotPassedOn {
         /// What it was told.
         doing: String,
         /// The command's name.

@@ -365,6 +365,10 @@ impl Session {
             line.write(&answer, &self.symbols, false);
             return Ok(());
         };
+        if let (Some(command), true) = (wire::kept_back(&requests), self.start.upstream.is_some()) {
+            let doing = self.doing.take().unwrap_or_default();
+            return Err(SubjectError::NotPassedOn { doing, command }.into());
+        }
         let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
         let mut packed = Vec::new();
         if is_transaction {
@@ -395,7 +399,11 @@ impl Session {
         let answered = link.req_packed_commands(&packed, offset, wanted);
         if let Some(command) = wire::lacking(&answered) {
             let doing = self.doing.take().unwrap_or_default();
-            return Err(SubjectError::Lacking { doing, command }.into());
+            return Err(match self.start.upstream {
+                None => SubjectError::Lacking { doing, command },
+                Some(_) => SubjectError::Unknown { doing, command },
+            }
+            .into());
         }
         let answered = wire::with_refusals(answered);
         if answered.is_err() {

@@ -28,5 +28,6 @@ mod session;
 mod signals;
 mod status;
 mod timeline;
+mod upstream;
 mod weather;
 mod wire;
