@@ -35,6 +35,11 @@ pub trait Link: ConnectionLike {
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
         Ok(())
     }
+
+    /// Whether something was done on purpose to what the caller has sent for what it does now.
+    fn is_tampered_with(&self) -> bool {
+        false
+    }
 }
 
 impl Link for Connection {}
@@ -60,6 +65,11 @@ pub trait Gate: Send {
     /// Shared local state is about to be touched.
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
         Ok(())
+    }
+
+    /// Whether it did something to a command since the caller began what it does now.
+    fn has_tampered(&self) -> bool {
+        false
     }
 }
 
@@ -89,6 +99,10 @@ impl<'a> Gated<'a> {
 impl Link for Gated<'_> {
     fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
         self.gate.pause(point)
+    }
+
+    fn is_tampered_with(&self) -> bool {
+        self.gate.has_tampered()
     }
 }
 

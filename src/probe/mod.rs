@@ -87,7 +87,8 @@ impl Start {
 pub struct About {
     /// Its name and version, for people.
     pub name: String,
-    /// What it can do besides acquire and release: `extend`, `write`.
+    /// What it can do besides acquire and release: `extend`, `write`, `time_out` (give up by itself
+    /// what it is not answered).
     pub can: Vec<String>,
 }
 

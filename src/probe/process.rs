@@ -54,6 +54,20 @@ pub enum SubjectError {
         /// What it said on stderr.
         last_words: String,
     },
+    /// It waits for what never comes, though it said that it doesn't.
+    #[error(
+        "the subject says that it can time_out, and still waited after {patience} for a reply that \
+         never comes, while it was to {doing}; give its client a shorter time-out, or see \
+         --patience{last_words}"
+    )]
+    NeverGivesUp {
+        /// What it was told.
+        doing: String,
+        /// How long was waited.
+        patience: String,
+        /// What it said on stderr.
+        last_words: String,
+    },
     /// It said what is no answer.
     #[error("the subject was to {doing} and said {said:?}: {why}")]
     Garbled {
@@ -148,6 +162,7 @@ pub(super) struct Process {
     last_words: Arc<Mutex<VecDeque<String>>>,
     /// Closed when it has said its last on stderr.
     silence: Receiver<()>,
+    is_frozen: bool,
 }
 
 impl Process {
@@ -183,7 +198,8 @@ impl Process {
             keep_last_words(stderr, &heard);
             drop(speaks);
         });
-        Ok(Self { child, group, processes: Arc::clone(processes), stdin, last_words, silence })
+        let (processes, is_frozen) = (Arc::clone(processes), false);
+        Ok(Self { child, group, processes, stdin, last_words, silence, is_frozen })
     }
 
     /// Tells it something; whether it could be told.
@@ -192,6 +208,19 @@ impl Process {
             .write_all(format!("{line}\n").as_bytes())
             .and_then(|()| self.stdin.flush())
             .is_ok()
+    }
+
+    /// Stops it where it is, with all that it started, until it is [thawed](Process::thaw).
+    pub fn freeze(&mut self) {
+        self.is_frozen = killpg(Pid::from_raw(self.group), Signal::SIGSTOP).is_ok();
+    }
+
+    /// Lets it go on, if it was stopped.
+    pub fn thaw(&mut self) {
+        if std::mem::take(&mut self.is_frozen) {
+            // It may be gone.
+            let _ = killpg(Pid::from_raw(self.group), Signal::SIGCONT);
+        }
     }
 
     /// The end of what it said on stderr, as the end of a sentence.

@@ -1,6 +1,6 @@
-//! Requests as bytes, scripts by their digests, and commands that a server lacks or is not to have.
+//! Requests as bytes, scripts by their digests, refusals, and commands that a server lacks or is not to have.
 
-use redis::{RedisResult, Value};
+use redis::{ErrorKind, RedisResult, Value};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -77,6 +77,23 @@ pub(super) fn kept_back(requests: &[Words]) -> Option<String> {
     let names = requests.iter().filter_map(|words| words.first());
     let mut names = names.map(|name| String::from_utf8_lossy(name).to_ascii_uppercase());
     names.find(|name| NAMES.contains(&name.as_str()))
+}
+
+/// Where a transaction was refused as a whole, the server's word for that; it is an answer like any
+/// other.
+pub(super) fn with_refusals(answered: RedisResult<Vec<Value>>) -> RedisResult<Vec<Value>> {
+    let error = match &answered {
+        Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => error,
+        _ => return answered,
+    };
+    let why = error.detail().filter(|why| why.starts_with("Transaction"));
+    let why = why.unwrap_or("Transaction discarded because of previous errors.");
+    refusal(&format!("EXECABORT {why}"))
+}
+
+/// An error reply.
+pub(super) fn refusal(text: &str) -> RedisResult<Vec<Value>> {
+    redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).map(|answer| vec![answer])
 }
 
 /// The scripts that subjects have sent so far, by digest. A subject is told that a digest is unknown

@@ -21,6 +21,7 @@ mod record;
 mod recovery;
 mod redis_server;
 mod replay;
+mod rules_of_subjects;
 mod seed;
 mod serve;
 mod session;
