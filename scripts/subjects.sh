@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes what the subjects in examples/subjects need: Pythons with redis-py, packages of npm, rslock.
+# Makes what the subjects in examples/subjects need: Pythons with clients, packages of npm, rslock.
 # Does nothing where it is there already. Only probe's own tests and examples need any of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,13 +13,13 @@ needs() {
     }
 }
 
-# A Python of its own with one package: its name and version.
+# A Python of its own with a package, and what that needs: names and versions.
 python_with() {
     local place="$into/${1/==/-}"
     [ -e "$place/ready" ] && return
     rm -rf "$place"
     python3 -m venv "$place"
-    "$place/bin/python" -m pip install --quiet --disable-pip-version-check "$1"
+    "$place/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
     # Last, so that a broken installation is made anew.
     touch "$place/ready"
 }
@@ -27,6 +27,7 @@ python_with() {
 needs python3 "with its module venv"
 python_with redis==8.1.0
 python_with redis==2.10.6
+python_with python-redis-lock==4.0.1 redis==8.1.0
 
 needs npm "with node"
 node=examples/subjects/node

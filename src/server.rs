@@ -1,9 +1,11 @@
 //! Where the locks live: the embedded server, or a real Redis at a URL. Opens connections, with a
 //! time-out on everything, and puts failures into words that say what to do.
 
+mod borrowed;
 mod connection;
 mod exchange;
 
+pub use borrowed::{Borrowed, Keys, Seen, Stored, Told};
 pub use connection::{Connection, Sent};
 pub use exchange::{Exchange, Listener};
 
@@ -63,6 +65,8 @@ pub struct Remote {
     listener: Option<Listener>,
     /// Whether nothing can stand in for it.
     is_sole: bool,
+    /// Where books are kept of what passes over its connections.
+    borrowed: Option<Arc<Borrowed>>,
 }
 
 impl fmt::Debug for Remote {
@@ -105,7 +109,13 @@ impl Server {
         }
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        Ok(Server::Redis(Box::new(Remote { info, name, is_sole: false, listener: None })))
+        Ok(Server::Redis(Box::new(Remote {
+            info,
+            name,
+            is_sole: false,
+            listener: None,
+            borrowed: None,
+        })))
     }
 
     /// The Redis that the environment names (contract, section 1): `REDIS_URL`, else `REDIS_HOST`
@@ -211,8 +221,12 @@ impl Server {
             Server::Redis(remote) => remote,
         };
         let settings = remote.info.redis_settings().clone().set_db(db);
-        let connection = remote.open(settings, patience)?;
-        let connection = Connection::new(Line::Redis(Box::new(connection)), clock);
+        let connection = remote.open(settings.clone(), patience)?;
+        let mut connection = Connection::new(Line::Redis(Box::new(connection)), clock);
+        if let Some(borrowed) = remote.borrowed.as_ref().filter(|_| db == 0) {
+            let watching = remote.open(settings, patience)?;
+            connection = connection.booked(Arc::clone(borrowed), watching);
+        }
         Ok(match &remote.listener {
             Some(listener) => connection.heard_by(listener.clone()),
             None => connection,
@@ -338,7 +352,7 @@ fn words(code: &str, detail: Option<&str>) -> String {
 fn hint(error: &RedisError) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::AuthenticationFailed => {
-            return Some("give user and password in --redis, or the password in REDIS_PASSWORD");
+            return Some("give user and password in the URL, or the password in REDIS_PASSWORD");
         }
         ErrorKind::Server(ServerErrorKind::BusyLoading) => {
             return Some("it is still reading its data; try again when it has finished");
@@ -352,9 +366,12 @@ fn hint(error: &RedisError) -> Option<&'static str> {
         _ => {}
     }
     let answer = describe(error);
+    if answer.contains("ACL failure in script") {
+        return Some("this user may not do that; ask for the right in its ACL");
+    }
     match answer.split(' ').next()? {
         "NOAUTH" | "WRONGPASS" => {
-            Some("give user and password in --redis, or the password in REDIS_PASSWORD")
+            Some("give user and password in the URL, or the password in REDIS_PASSWORD")
         }
         "CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN" => Some(
             "it is a Redis Cluster, which has a lock's key and its flag on different nodes; NoDb's \

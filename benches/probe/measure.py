@@ -3,23 +3,32 @@
 Prints the rows of the README's table. The time is the median of the whole program.
 """
 
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-PYTHON = {"PY2": "target/subjects/redis-2.10.6/bin/python", "PY8": "target/subjects/redis-8.1.0/bin/python"}
+PYTHON = {
+    "PY2": "target/subjects/redis-2.10.6/bin/python",
+    "PY8": "target/subjects/redis-8.1.0/bin/python",
+    "PRL": "target/subjects/python-redis-lock-4.0.1/bin/python",
+}
 
-# What the table calls a client, and its command line; files are those in examples/subjects.
+# What the table calls a client, and its command line; files are those in examples/subjects. A client that
+# needs a real Redis says so at the end.
+UPSTREAM = " --upstream"
 CLIENTS = [
     ("redis-py 2.10.6, Lock without scripts", "PY2 redis_py.py --plain"),
     ("redis-py 2.10.6, Lock with scripts", "PY2 redis_py.py"),
     ("redis-py 8.1.0 Lock", "PY8 redis_py.py"),
     ("redlock 4.2.0 (ioredis)", "node node/redlock.js"),
     ("rslock 0.7.4", "target/subjects/rslock/debug/rslock-subject"),
+    ("python-redis-lock 4.0.1", "PRL python_redis_lock.py" + UPSTREAM),
     ("NoDb protocol in Python (stand-in)", "PY8 nodb.py"),
     ("a lock in bash", "bash.sh"),
 ]
@@ -47,6 +56,24 @@ def measure(program, subject, bounds):
     return row["orderings"], row["states"], statistics.median(times), ", ".join(found) or "none"
 
 
+@contextlib.contextmanager
+def redis():
+    """A Redis of its own, on a socket file; gives the flag that names it."""
+    with tempfile.TemporaryDirectory() as place:
+        socket = place + "/redis.sock"
+        words = ["redis-server", "--port", "0", "--save", "", "--unixsocket", socket, "--dir", place]
+        server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        try:
+            while not os.path.exists(socket):
+                if server.poll() is not None:
+                    sys.exit("redis-server did not start")
+                time.sleep(0.01)
+            yield f"--upstream unix:{socket}"
+        finally:
+            server.terminate()
+            server.wait()
+
+
 def grouped(number):
     if number >= 1e7:
         return f"{number / 1e6:.1f} million"
@@ -60,8 +87,11 @@ def main():
     print("|---|---|--:|--:|--:|---|---|")
     for name, short in CLIENTS:
         label = f"`{short}`"
+        needs_redis, subject = short.endswith(UPSTREAM), command(short.removesuffix(UPSTREAM))
         for bounds in BOUNDS:
-            orderings, states, took, found = measure(sys.argv[1], command(short), bounds)
+            with redis() if needs_redis else contextlib.nullcontext("") as upstream:
+                measured = measure(sys.argv[1], subject, f"{bounds} {upstream}")
+            orderings, states, took, found = measured
             bound = f"`{bounds}`" if bounds else ""
             cells = [name, bound, grouped(orderings), grouped(states), f"{took:.2g} s", found, label]
             print("| " + " | ".join(cells) + " |")

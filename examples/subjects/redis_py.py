@@ -11,6 +11,8 @@ from redis.exceptions import LockError
 
 # Until version 3 there was a Lock without scripts, which a server without scripts got.
 PLAIN = {"lock_class": redis.lock.Lock} if "--plain" in sys.argv else {}
+# In seconds: how long it waits for a reply.
+TIME_OUT = float(sys.argv[sys.argv.index("--time-out") + 1]) if "--time-out" in sys.argv else None
 
 
 class Client:
@@ -18,7 +20,7 @@ class Client:
         self.reset()
 
     def reset(self):
-        self.redis = redis.from_url(os.environ["REDIS_URL"])
+        self.redis = redis.from_url(os.environ["REDIS_URL"], socket_timeout=TIME_OUT)
         self.locks = {}
         gc.collect()  # A pipeline that nobody has any more sends UNWATCH when it is collected.
 
@@ -40,4 +42,5 @@ class Client:
         return True
 
 
-subject.serve(f"redis-py {redis.__version__} {'plain ' if PLAIN else ''}Lock", Client(), can=["extend"])
+NAME = f"redis-py {redis.__version__} {'plain ' if PLAIN else ''}Lock"
+subject.serve(NAME, Client(), can=["extend", "time_out"] if TIME_OUT else ["extend"])

@@ -10,6 +10,7 @@
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
 //! | `remote` | the server of a command that runs nothing |
+//! | `upstream` | the real Redis of a client that is explored |
 //! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
 //! | `input` | finds and reads scenario files and histories |
 //! | [`output`] | where the report goes |
@@ -58,6 +59,7 @@ mod subject;
 mod tasks;
 pub mod terminal;
 mod timeline;
+mod upstream;
 mod validate;
 mod verbose;
 mod watch;

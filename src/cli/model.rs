@@ -55,7 +55,7 @@ pub(super) fn model(
         turns: Vec::new(),
         shows: None,
     };
-    Ok(Model { plan: plan.lifted(), protocol, runs, origin })
+    Ok(Model { plan: plan.lifted(), protocol, runs, origin, upstream: None })
 }
 
 /// The model of a scenario with a client of somebody else's in place of a lock protocol.

@@ -11,13 +11,15 @@ use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::tasks::{Task, bounds};
 use super::timeline::Drawing;
+use super::upstream::Loan;
 use crate::check::Property;
 use crate::clock::WallClock;
 use crate::lock::LockName;
 use crate::probe::{Processes, Start, Subjects};
 use crate::report::exploration::Judged;
-use crate::runtime::Time;
-use crate::scenario::Scenario;
+use crate::runtime::{Bounds, Model, Time, Timing, Upstream};
+use crate::scenario::{Action, Scenario};
+use crate::server::Borrowed;
 use anyhow::anyhow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,14 +27,35 @@ use std::time::Duration;
 /// Explores a scenario with a client and writes what came of it.
 pub(super) fn probe(args: &ProbeArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
-    let options = &args.explore;
+    let bounds = bounds(&args.explore)?;
+    let Some(url) = &args.upstream else {
+        return explored(args, bounds, builtin, Keeper::new(&signals, None));
+    };
+    if bounds.timing == Timing::Strict {
+        return Err(usage(anyhow!(
+            "--timing strict goes with the embedded server only: on a real Redis (--upstream) time \
+             can't be put back with a state"
+        )));
+    }
+    let loan = Loan::new(url, &signals)?;
+    let keeper = Keeper::new(&signals, Some(Arc::clone(loan.borrowed())));
+    let ended = explored(args, bounds, builtin, keeper);
+    loan.end(ended)
+}
+
+fn explored(
+    args: &ProbeArgs,
+    bounds: Bounds,
+    builtin: &[Scenario],
+    keeper: Keeper,
+) -> Result<Exit, Refusal> {
+    let (options, signals) = (&args.explore, keeper.signals());
     let output = Output::open(options.report.output.as_deref(), options.report.quiet);
     let output = output.map_err(environment)?;
     let drawing = Drawing::open(options.timeline.as_ref(), &options.report)?;
     signals.set_outputs([output.by_hand(), drawing.by_hand()]);
     let (scenario, file) = one(options, builtin)?;
     let values = values(&scenario, &options.values)?;
-    let bounds = bounds(options)?;
     let origin = Origin {
         scenario: &scenario,
         file: file.as_deref(),
@@ -41,9 +64,16 @@ pub(super) fn probe(args: &ProbeArgs, builtin: &[Scenario]) -> Result<Exit, Refu
         timing: bounds.timing,
     };
     let ttl = default_ttl().map_err(usage)?;
-    let keeper = Keeper::new(&signals);
     let start = |locks: &[LockName]| keeper.start(&args.subject, locks, args.patience);
     let model = model_of_subject(origin, start, ttl)?;
+    let model = Model { upstream: keeper.upstream(None), ..model };
+    if model.upstream.is_some() && model.plan.has(Action::befalls_the_server) {
+        return Err(usage(anyhow!(
+            "{} lets something befall the server itself, and needs the embedded one: leave out \
+             --upstream",
+            model.plan.scenario
+        )));
+    }
     let mut judged = judged();
     if !options.properties.is_empty() {
         judged = judged.only(&options.properties);
@@ -51,9 +81,10 @@ pub(super) fn probe(args: &ProbeArgs, builtin: &[Scenario]) -> Result<Exit, Refu
     let task = Task { model, bounds, judged };
     let line = Line::new(options.report.quiet);
     let name = task.model.protocol.name();
-    let ended = explore_one(&task, &signals, &mut |progress| line.tell(&so_far(name, progress)));
+    let ended = explore_one(&task, signals, &mut |progress| line.tell(&so_far(name, progress)));
     line.clear();
-    let ended = ended.map(|row| row.of_subject(&args.subject));
+    let redis = keeper.upstream.as_ref().map(|borrowed| borrowed.server().url_to_type().0);
+    let ended = ended.map(|row| row.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
     report(vec![ended], |rows| exploration(&scenario, file, rows), options, output, drawing)
 }
@@ -64,17 +95,23 @@ pub(super) struct Keeper {
     /// Stopped by a signal, like that of a run.
     clock: Arc<WallClock>,
     processes: Arc<Processes>,
+    upstream: Option<Arc<Borrowed>>,
 }
 
 impl Keeper {
-    /// Heeds these signals.
-    pub fn new(signals: &Signals) -> Self {
+    /// Heeds these signals. What subjects send goes to this real Redis, if there is one.
+    pub fn new(signals: &Signals, upstream: Option<Arc<Borrowed>>) -> Self {
         let clock = Arc::new(WallClock::new(None));
         signals.add_clock(&Time::Wall(Arc::clone(&clock)));
         let processes = Arc::<Processes>::default();
         let last = Arc::clone(&processes);
         signals.set_at_last(move || last.kill());
-        Self { signals: signals.clone(), clock, processes }
+        Self { signals: signals.clone(), clock, processes, upstream }
+    }
+
+    /// The signals that it heeds.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     /// Starts the subjects that will be asked for these locks. What is known of them stays until the
@@ -86,11 +123,26 @@ impl Keeper {
         patience: Duration,
     ) -> Result<&'static Subjects, Refusal> {
         let (clock, processes) = (Arc::clone(&self.clock), Arc::clone(&self.processes));
-        let start = Start { command: command.into(), patience, clock, processes };
+        let upstream = self.upstream.clone();
+        if let Some(borrowed) = &upstream {
+            borrowed.set_locks(locks.iter().map(|lock| lock.key().to_owned()));
+        }
+        let start = Start { command: command.into(), patience, clock, processes, upstream };
         let subjects = Subjects::new(start, locks);
         let subjects =
             subjects.map_err(|error| self.interrupted().unwrap_or_else(|| environment(error)))?;
         Ok(Box::leak(Box::new(subjects)))
+    }
+
+    /// The real Redis on which a model is explored or replayed, if there is one, and when that is given
+    /// up.
+    pub fn upstream(&self, deadline: Option<Duration>) -> Option<Upstream> {
+        let clock = match deadline {
+            Some(_) => Arc::new(WallClock::new(deadline)),
+            None => Arc::clone(&self.clock),
+        };
+        let borrowed = self.upstream.clone()?;
+        Some(Upstream { borrowed, clock })
     }
 
     /// What to say instead of how a subject failed, if nobody waited for it any more.

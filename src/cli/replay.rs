@@ -8,8 +8,10 @@ use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
 use super::timeline::Drawing;
+use super::upstream::Loan;
 use super::{ServerUrl, github, say, schedule, terminal, verbose};
 use crate::clock::{Stopped, WallClock};
+use crate::probe::SUBJECT;
 use crate::report::{Entry, Replay, Report, Verdict, json, junit, table};
 use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
 use crate::scenario::Scenario;
@@ -29,7 +31,24 @@ const SHORTENED: &str =
 pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
     let schedule = schedule::find(&args.what)?;
-    let (scenario, file) = schedule::scenario(&schedule, args.scenario.as_ref(), builtin)?;
+    let Some(url) = args.redis.as_ref().filter(|_| schedule.protocol == SUBJECT) else {
+        return replayed(&schedule, args, builtin, Keeper::new(&signals, None));
+    };
+    // A client of somebody else's may make any keys.
+    let loan = Loan::new(url, &signals)?;
+    let keeper = Keeper::new(&signals, Some(Arc::clone(loan.borrowed())));
+    let ended = replayed(&schedule, args, builtin, keeper);
+    loan.end(ended)
+}
+
+fn replayed(
+    schedule: &Schedule,
+    args: &ReplayArgs,
+    builtin: &[Scenario],
+    keeper: Keeper,
+) -> Result<Exit, Refusal> {
+    let signals = keeper.signals();
+    let (scenario, file) = schedule::scenario(schedule, args.scenario.as_ref(), builtin)?;
     let is_changed = scenario.digest() != schedule.digest;
     if is_changed {
         say(&format!(
@@ -40,16 +59,17 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
             schedule.digest
         ));
     }
-    let keeper = Keeper::new(&signals);
-    let model = schedule::model(&schedule, &scenario, args, &keeper)?;
+    let model = schedule::model(schedule, &scenario, args, &keeper)?;
+    let deadline = args.timeout.unwrap_or(TIMEOUT);
+    let model = Model { upstream: keeper.upstream(Some(deadline)), ..model };
     let output = Output::open(args.report.output.as_deref(), args.report.quiet);
     let output = output.map_err(environment)?;
     let history = Output::history(args.history.as_deref()).map_err(environment)?;
     let drawing = Drawing::open(args.timeline.as_ref(), &args.report)?;
     signals.set_outputs([output.by_hand(), history.by_hand(), drawing.by_hand()]);
     let replayed = match &args.redis {
-        None => in_memory(&model, &schedule, &signals),
-        Some(url) => on_redis(url, &model, &schedule, args, &signals),
+        Some(url) if model.upstream.is_none() => on_redis(url, &model, schedule, args, signals),
+        _ => alone(&model, schedule, signals),
     };
     let replayed = replayed.map_err(|refusal| match keeper.interrupted() {
         Some(interrupted) => Refusal { left: refusal.left, ..interrupted },
@@ -91,11 +111,19 @@ struct Replayed {
     staged: Staged,
 }
 
-fn in_memory(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replayed, Refusal> {
+/// Where nobody else is: in memory, or on a Redis that is borrowed.
+fn alone(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replayed, Refusal> {
     let world = Arc::new(World::replayed(model));
     signals.add_clock(world.time());
-    let outcome = play(&world, schedule)?;
-    let (notices, kept, left) = (Vec::new(), Vec::new(), Vec::new());
+    let outcome = play(&world, schedule);
+    let mut notices = Vec::new();
+    if let Some(upstream) = &model.upstream {
+        // If something is wrong with the server, that is why the rest is.
+        upstream.borrowed.check().map_err(environment)?;
+        notices.extend(ends_leases(schedule).then(|| SHORTENED.to_owned()));
+    }
+    let outcome = outcome?;
+    let (kept, left) = (Vec::new(), Vec::new());
     Ok(Replayed { world, staged: Staged { outcome, notices, kept, left, is_clean: true } })
 }
 
@@ -116,7 +144,7 @@ fn on_redis(
     let world = Arc::new(world);
     let staging = Staging { signals, force: args.force, keep: false };
     let mut staged = staged(&world, staging, || play(&world, schedule))?;
-    if schedule.turns.iter().any(|turn| matches!(turn, Turn::Expire(_))) {
+    if ends_leases(schedule) {
         staged.notices.push(SHORTENED.into());
     }
     Ok(Replayed { world, staged })
@@ -141,6 +169,10 @@ fn play(world: &Arc<World>, schedule: &Schedule) -> Result<Outcome, Refusal> {
         Some(failure) => Err(environment(anyhow!("{failure}"))),
         None => Ok(outcome),
     }
+}
+
+fn ends_leases(schedule: &Schedule) -> bool {
+    schedule.turns.iter().any(|turn| matches!(turn, Turn::Expire(_)))
 }
 
 fn with_hint(mut refusal: Refusal, is_changed: bool) -> Refusal {

@@ -144,10 +144,10 @@ pub(super) fn model(
         };
         let locks: Vec<LockName> = runs.iter().map(|run| run.lock(STATE_FILE)).collect();
         let protocol = keeper.start(command, &locks, args.patience)?;
-        return Ok(Model { plan: plan.of_processes(), protocol, runs, origin });
+        return Ok(Model { plan: plan.of_processes(), protocol, runs, origin, upstream: None });
     }
     let protocol = protocol(&schedule.protocol).map_err(usage)?;
-    Ok(Model { plan, protocol, runs, origin })
+    Ok(Model { plan, protocol, runs, origin, upstream: None })
 }
 
 fn protocol(name: &str) -> anyhow::Result<&'static dyn Protocol> {

@@ -22,6 +22,8 @@ struct State {
     clocks: Vec<Time>,
     /// What the run at work would leave behind now: the commands that clean it.
     leftovers: Vec<String>,
+    /// What is left on a borrowed server: the command that cleans it.
+    borrowed: Option<String>,
     /// What the program would leave behind whatever runs: the commands that clean it.
     outputs: Vec<String>,
     /// What is done before the program ends at once.
@@ -85,6 +87,11 @@ impl Signals {
         self.state().leftovers = leftovers;
     }
 
+    /// The command that removes what is on a borrowed server now.
+    pub fn set_borrowed(&self, by_hand: Option<String>) {
+        self.state().borrowed = by_hand;
+    }
+
     /// The commands that remove the files for what is to be written.
     pub fn set_outputs(&self, by_hand: impl IntoIterator<Item = Option<String>>) {
         self.state().outputs = by_hand.into_iter().flatten().collect();
@@ -105,7 +112,7 @@ impl Signals {
 
     fn left(&self) -> Vec<String> {
         let state = self.state();
-        state.leftovers.iter().chain(&state.outputs).cloned().collect()
+        state.leftovers.iter().chain(&state.borrowed).chain(&state.outputs).cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -146,6 +153,9 @@ mod tests {
         signals.set_outputs([Some("rm report".into()), None]);
         signals.set_leftovers(vec!["rm state".into()]);
         assert_eq!(signals.left(), ["rm state", "rm report"]);
+        signals.set_borrowed(Some("DEL key".into()));
+        assert_eq!(signals.left(), ["rm state", "DEL key", "rm report"]);
+        signals.set_borrowed(None);
         signals.set_leftovers(Vec::new());
         assert_eq!(signals.left(), ["rm report"]);
     }

@@ -21,7 +21,7 @@ pub struct Image {
 /// What a key holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Its value; of a hash, the fields with their values.
+    /// Its value; of what is no string, the members with their values, with blanks between them.
     pub value: Vec<u8>,
     /// The last millisecond since 1970 at which it exists, if it does not stay for good.
     pub deadline: Option<i64>,

@@ -40,6 +40,11 @@ pub trait Link: ConnectionLike {
     fn is_alive(&self) -> Result<(), Killed> {
         Ok(())
     }
+
+    /// Whether something was done on purpose to what the caller has sent for what it does now.
+    fn is_tampered_with(&self) -> bool {
+        false
+    }
 }
 
 impl Link for Connection {}
@@ -70,6 +75,11 @@ pub trait Gate: Send {
     /// Fails if the actor was killed here.
     fn is_alive(&self) -> Result<(), Killed> {
         Ok(())
+    }
+
+    /// Whether it did something to a command since the caller began what it does now.
+    fn has_tampered(&self) -> bool {
+        false
     }
 }
 
@@ -103,6 +113,10 @@ impl Link for Gated<'_> {
 
     fn is_alive(&self) -> Result<(), Killed> {
         self.gate.is_alive()
+    }
+
+    fn is_tampered_with(&self) -> bool {
+        self.gate.has_tampered()
     }
 }
 

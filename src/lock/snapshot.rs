@@ -112,6 +112,27 @@ impl Diagnosis {
 }
 
 impl Snapshot {
+    /// The same for a lock of somebody else's, which need not be a string: of another kind of value,
+    /// the kind stands for what it holds.
+    pub fn of_any_kind(
+        link: &mut dyn Link,
+        lock: &LockName,
+        knowledge: Knowledge<'_>,
+    ) -> Result<Self, LockError> {
+        match Self::take(link, lock, knowledge) {
+            Err(LockError::Redis { source, .. }) if is_of_another_kind(&source) => {}
+            other => return other,
+        }
+        let mut transaction = redis::pipe();
+        transaction.atomic().cmd("TYPE").arg(lock.key()).cmd("PTTL").arg(lock.key());
+        let (kind, ttl_ms): (String, i64) =
+            transaction.query(link).map_err(|source| failed(lock, source))?;
+        let payload = (kind != "none").then(|| Payload::decode(kind.as_bytes()));
+        let diagnosis = diagnose(payload.as_ref(), ttl_ms, None, knowledge);
+        let local_token = knowledge.local_token.cloned();
+        Ok(Self { payload, ttl_ms, flag: None, local_token, diagnosis })
+    }
+
     /// Looks: GET, PTTL and HGET in one MULTI/EXEC.
     pub fn take(
         link: &mut dyn Link,
@@ -130,6 +151,13 @@ impl Snapshot {
         let diagnosis = diagnose(payload.as_ref(), ttl_ms, flag.as_deref(), knowledge);
         Ok(Self { payload, ttl_ms, flag, local_token: knowledge.local_token.cloned(), diagnosis })
     }
+}
+
+/// Whether the lock is no string.
+fn is_of_another_kind(source: &RedisError) -> bool {
+    let errors = source.clone().into_server_errors();
+    let first = errors.as_deref().and_then(<[_]>::first);
+    first.is_some_and(|(at, error)| *at != HGET && error.code() == "WRONGTYPE")
 }
 
 /// A failure of the transaction, with the name of the command and of the key that it is about.

@@ -26,7 +26,7 @@ pub use process::{Processes, SubjectError};
 
 use crate::clock::{Clock, VirtualClock};
 use crate::lock::{Acquisition, Caller, LockError, LockName, Protocol, Token, TokenSlot, Ttl, Who};
-use crate::server::{Connection, Server};
+use crate::server::{Borrowed, Connection, Keys, Server, ServerError};
 use process::Process;
 use serde_json::json;
 use session::{Answer, Broken, Session};
@@ -70,6 +70,25 @@ pub struct Start {
     pub clock: Arc<dyn Clock>,
     /// Where those that run are known.
     pub processes: Arc<Processes>,
+    /// The real Redis that what they send goes to; if there is none, an embedded server.
+    pub upstream: Option<Arc<Borrowed>>,
+}
+
+impl Start {
+    /// An empty server to rehearse on.
+    fn server(&self) -> Result<Server, ServerError> {
+        let Some(upstream) = &self.upstream else {
+            return Ok(Server::embedded(Arc::new(VirtualClock::new(None))));
+        };
+        upstream.put(&Keys::new())?;
+        Ok(upstream.server())
+    }
+
+    /// Why nothing goes on with the server, if so.
+    fn check_server(&self) -> Result<(), SubjectError> {
+        let checked = self.upstream.as_ref().map_or(Ok(()), |upstream| upstream.check());
+        checked.map_err(|error| SubjectError::NotRehearsed(error.to_string()))
+    }
 }
 
 /// What a subject says of itself.
@@ -77,7 +96,8 @@ pub struct Start {
 pub struct About {
     /// Its name and version, for people.
     pub name: String,
-    /// What it can do besides acquire and release: `extend`, `write`.
+    /// What it can do besides acquire and release: `extend`, `write`, `time_out` (give up by itself
+    /// what it is not answered).
     pub can: Vec<String>,
 }
 
@@ -112,12 +132,16 @@ impl Subjects {
         let mut pair = [subjects.start(0)?, subjects.start(1)?];
         let about = pair[0].about().clone();
         for lock in locks {
-            let sent = pair.each_mut().map(|session| rehearse(session, lock, &about));
+            let sent =
+                pair.each_mut().map(|session| rehearse(session, lock, &about, &subjects.start));
+            subjects.start.check_server()?;
             let [one, other] = sent;
             let (one, other) = (one?, other?);
             let both = one.into_iter().filter(|word| other.contains(word));
             subjects.constants.add(both);
         }
+        // It leaves nothing behind.
+        subjects.start.server().map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
         let sessions = Mutex::new(pair.into_iter().enumerate().collect());
         let name = String::leak(about.name.clone());
         Ok(Self { about, name, sessions, ..subjects })
@@ -208,12 +232,12 @@ fn rehearse(
     session: &mut Session,
     lock: &LockName,
     about: &About,
+    start: &Start,
 ) -> Result<HashSet<Vec<u8>>, SubjectError> {
     let mut sent = HashSet::new();
     for (life, spoil) in (0..).zip(SPOILT) {
-        let mut server = Server::embedded(Arc::new(VirtualClock::new(None)))
-            .connect(0)
-            .map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+        let server = start.server().and_then(|server| server.connect(0));
+        let mut server = server.map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
         let well = |told: Result<(), Broken>| match told {
             Err(Broken::Subject(error)) => Err(error),
             _ => Ok(()),

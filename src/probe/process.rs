@@ -57,6 +57,20 @@ pub enum SubjectError {
         /// What it said on stderr.
         last_words: String,
     },
+    /// It waits for what never comes, though it said that it doesn't.
+    #[error(
+        "the subject says that it can time_out, and still waited after {patience} for a reply that \
+         never comes, while it was to {doing}; give its client a shorter time-out, or see \
+         --patience{last_words}"
+    )]
+    NeverGivesUp {
+        /// What it was told.
+        doing: String,
+        /// How long was waited.
+        patience: String,
+        /// What it said on stderr.
+        last_words: String,
+    },
     /// It said what is no answer.
     #[error("the subject was to {doing} and said {said:?}: {why}")]
     Garbled {
@@ -75,13 +89,34 @@ pub enum SubjectError {
         /// How many it may open.
         most: usize,
     },
-    /// It needs what the server lacks.
+    /// It needs what the embedded server lacks.
     #[error(
-        "the subject was to {doing} and sent {command}, which the server does not know; a client \
-         that needs it cannot be explored: exploration has a server of its own, whose state it can \
-         put back"
+        "the subject was to {doing} and sent {command}, which the embedded server does not know; use \
+         --upstream redis://... (replay: --redis), a Redis of its own that has it"
     )]
     Lacking {
+        /// What it was told.
+        doing: String,
+        /// The command's name.
+        command: String,
+    },
+    /// It needs what the real Redis lacks.
+    #[error(
+        "the subject was to {doing} and sent {command}, which this Redis does not know; name one \
+         that does"
+    )]
+    Unknown {
+        /// What it was told.
+        doing: String,
+        /// The command's name.
+        command: String,
+    },
+    /// It sent what is no matter of locks, and would touch more than the keys that it names.
+    #[error(
+        "the subject was to {doing} and sent {command}, which is not passed on to a real Redis: it \
+         is about more than keys of this client"
+    )]
+    NotPassedOn {
         /// What it was told.
         doing: String,
         /// The command's name.
@@ -128,6 +163,7 @@ pub(super) struct Process {
     last_words: Arc<Mutex<VecDeque<String>>>,
     /// Closed when it has said its last on stderr.
     silence: Receiver<()>,
+    is_frozen: bool,
 }
 
 impl Process {
@@ -153,7 +189,7 @@ impl Process {
             keep_last_words(stderr, &heard);
             drop(speaks);
         })?;
-        Ok(Self { group, stdin, last_words, silence })
+        Ok(Self { group, stdin, last_words, silence, is_frozen: false })
     }
 
     /// The number of its process.
@@ -181,6 +217,19 @@ impl Process {
     /// Lets one that was stopped go on.
     pub fn go_on(&self) {
         self.group.signal(Signal::SIGCONT);
+    }
+
+    /// Stops it where it is, with all that it started, until it is [thawed](Process::thaw).
+    pub fn freeze(&mut self) {
+        self.is_frozen = true;
+        self.group.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on, if it was stopped.
+    pub fn thaw(&mut self) {
+        if std::mem::take(&mut self.is_frozen) {
+            self.group.signal(Signal::SIGCONT);
+        }
     }
 
     /// The end of what it said on stderr, as the end of a sentence.

@@ -65,10 +65,13 @@ pub(super) struct Session {
     life: Option<u64>,
     /// What it was told and has not answered.
     doing: Option<String>,
-    /// Whether a reply was lost on its way to it since it was told.
-    has_lost: bool,
+    /// Whether something was done to it on purpose since it was told: a reply was lost, a command
+    /// was refused.
+    has_suffered: bool,
     /// The connection on which it waits for a reply.
     asks: Option<usize>,
+    /// Whether it waits for a reply that never comes, and has not shown yet that it gave up.
+    waits_in_vain: bool,
     symbols: Symbols,
     constants: Arc<Constants>,
     /// The last drawn value that went to the server, by its name.
@@ -85,6 +88,8 @@ struct Line {
     db: i64,
     /// The requests since MULTI.
     queue: Option<Vec<Words>>,
+    /// No answer comes over it any more.
+    is_dead: bool,
     aside: engine::Connection,
 }
 
@@ -121,8 +126,9 @@ impl Session {
             actor,
             life: None,
             doing: Some("say what it is".into()),
-            has_lost: false,
+            has_suffered: false,
             asks: None,
+            waits_in_vain: false,
             symbols: Symbols::new(actor, Arc::clone(&constants)),
             constants,
             token: None,
@@ -160,8 +166,9 @@ impl Session {
             // It was left in the middle of something.
             let asking = self.asks.take().and_then(|number| self.lines.get_mut(&number));
             if let Some(line) = asking {
-                line.write(&refusal(OVER), &self.symbols, false);
+                line.write(&wire::refusal(OVER), &self.symbols, false);
             }
+            self.process.thaw();
             self.hear(&mut Server::Nobody)?;
         }
         if self.life.is_some() {
@@ -203,7 +210,7 @@ impl Session {
         instruction: &serde_json::Value,
         link: &mut dyn Link,
     ) -> Result<Answer, Broken> {
-        (self.token, self.has_lost) = (None, false);
+        (self.token, self.has_suffered) = (None, false);
         self.say(instruction)?;
         let said = self.hear(&mut Server::Link(link))?;
         let why = said.get("why").and_then(|why| why.as_str()).unwrap_or_default().to_owned();
@@ -224,12 +231,13 @@ impl Session {
         loop {
             match self.next() {
                 Ok(Event::Said(line)) => {
+                    self.waits_in_vain = false;
                     let said = serde_json::from_str::<serde_json::Value>(&line);
                     let said = said.map_err(|_| self.garbled(&line, "that is no JSON"))?;
                     let error = said.get("error").and_then(|error| error.as_str());
                     let is_wanted = matches!(server, Server::Link(_));
                     if let (Some(why), true) = (error, is_wanted) {
-                        if self.has_lost {
+                        if self.has_suffered {
                             // That is what was to be tried; it has not got what it wanted.
                             self.doing = None;
                             return Ok(json!({"ok": false, "why": why}));
@@ -246,23 +254,30 @@ impl Session {
                 }
                 Ok(Event::Opened(number, stream)) => {
                     let (aside, db) = (self.aside.connect(0), 0);
-                    let line = Line { stream, resp3: false, db, queue: None, aside };
+                    let line =
+                        Line { stream, resp3: false, db, queue: None, is_dead: false, aside };
                     self.lines.insert(number, line);
                 }
-                Ok(Event::Closed(number)) => drop(self.lines.remove(&number)),
+                Ok(Event::Closed(number)) => {
+                    let closed = self.lines.remove(&number);
+                    self.waits_in_vain &= !closed.is_some_and(|line| line.is_dead);
+                }
                 Ok(Event::Asked(number, words)) => self.answer(number, &words, server)?,
                 Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.ended().into());
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(SubjectError::Silent {
-                        doing: self.doing.take().unwrap_or_default(),
-                        patience: in_words(self.start.patience),
-                        last_words: self.process.last_words(),
-                    }
-                    .into());
-                }
+                Err(RecvTimeoutError::Timeout) => return Err(self.silent().into()),
             }
+        }
+    }
+
+    fn silent(&mut self) -> SubjectError {
+        let doing = self.doing.take().unwrap_or_default();
+        let (patience, last_words) = (in_words(self.start.patience), self.process.last_words());
+        if self.waits_in_vain {
+            SubjectError::NeverGivesUp { doing, patience, last_words }
+        } else {
+            SubjectError::Silent { doing, patience, last_words }
         }
     }
 
@@ -306,6 +321,12 @@ impl Session {
         server: &mut Server<'_>,
     ) -> Result<(), Broken> {
         let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
+        self.waits_in_vain = false;
+        if line.is_dead {
+            line.close();
+            self.has_suffered = true;
+            return Ok(());
+        }
         let word = |at: usize| words.get(at).map(Vec::as_slice).unwrap_or_default();
         let upper = |at: usize| String::from_utf8_lossy(word(at)).to_ascii_uppercase();
         let answered = match (upper(0).as_str(), &mut line.queue) {
@@ -351,10 +372,14 @@ impl Session {
                 .flatten()
                 .next()
                 .is_some_and(|it| it.eq_ignore_ascii_case(b"UNWATCH"));
-            let answer = if tidies { Ok(vec![Value::Okay]) } else { refusal(OVER) };
+            let answer = if tidies { Ok(vec![Value::Okay]) } else { wire::refusal(OVER) };
             line.write(&answer, &self.symbols, false);
             return Ok(());
         };
+        if let (Some(command), true) = (wire::kept_back(&requests), self.start.upstream.is_some()) {
+            let doing = self.doing.take().unwrap_or_default();
+            return Err(SubjectError::NotPassedOn { doing, command }.into());
+        }
         let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
         let mut packed = Vec::new();
         if is_transaction {
@@ -363,7 +388,7 @@ impl Session {
         for words in requests {
             let Some(words) = whole_script(words, &self.scripts) else {
                 line.write(
-                    &refusal("NOSCRIPT No matching script. Please use EVAL."),
+                    &wire::refusal("NOSCRIPT No matching script. Please use EVAL."),
                     &self.symbols,
                     false,
                 );
@@ -377,17 +402,32 @@ impl Session {
             wire::packed(&[b"EXEC".to_vec()], &mut packed);
         }
         self.asks = Some(number);
+        let times_out = self.about.can("time_out");
+        if times_out {
+            // Its time must not pass while others go on.
+            self.process.freeze();
+        }
         let answered = link.req_packed_commands(&packed, offset, wanted);
         if let Some(command) = wire::lacking(&answered) {
             let doing = self.doing.take().unwrap_or_default();
-            return Err(SubjectError::Lacking { doing, command }.into());
+            return Err(match self.start.upstream {
+                None => SubjectError::Lacking { doing, command },
+                Some(_) => SubjectError::Unknown { doing, command },
+            }
+            .into());
         }
+        let answered = wire::with_refusals(answered);
         if answered.is_err() {
-            self.has_lost = true;
             link.pause(PausePoint::TokenRead).map_err(Broken::Killed)?;
         }
+        self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
-        line.write(&answered, &self.symbols, is_transaction);
+        if answered.is_err() && times_out {
+            (line.is_dead, self.waits_in_vain) = (true, true);
+        } else {
+            line.write(&answered, &self.symbols, is_transaction);
+        }
+        self.process.thaw();
         Ok(())
     }
 }
@@ -464,9 +504,4 @@ fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<Words> {
         _ => {}
     }
     Some(words)
-}
-
-/// An error reply.
-fn refusal(text: &str) -> RedisResult<Vec<Value>> {
-    redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).map(|answer| vec![answer])
 }

@@ -1,6 +1,6 @@
-//! Requests as bytes, scripts by their digests, and commands that a server lacks.
+//! Requests as bytes, scripts by their digests, refusals, and commands that a server lacks or is not to have.
 
-use redis::{RedisResult, Value};
+use redis::{ErrorKind, RedisResult, Value};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -38,6 +38,62 @@ pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<String> {
             unknown.or_else(|| error.detail().and_then(of))
         }
     }
+}
+
+/// The first command that is not passed on to a real Redis: it is about other databases, other clients
+/// or the server itself, or leaves the connection where commands can't follow.
+pub(super) fn kept_back(requests: &[Words]) -> Option<String> {
+    const NAMES: [&str; 29] = [
+        "ACL",
+        "BGREWRITEAOF",
+        "BGSAVE",
+        "CLUSTER",
+        "DEBUG",
+        "FAILOVER",
+        "FLUSHALL",
+        "FLUSHDB",
+        "FUNCTION",
+        "LATENCY",
+        "MEMORY",
+        "MIGRATE",
+        "MODULE",
+        "MONITOR",
+        "MOVE",
+        "PSUBSCRIBE",
+        "PSYNC",
+        "PUNSUBSCRIBE",
+        "REPLICAOF",
+        "SAVE",
+        "SHUTDOWN",
+        "SLAVEOF",
+        "SLOWLOG",
+        "SSUBSCRIBE",
+        "SUBSCRIBE",
+        "SUNSUBSCRIBE",
+        "SWAPDB",
+        "SYNC",
+        "UNSUBSCRIBE",
+    ];
+    let names = requests.iter().filter_map(|words| words.first());
+    let mut names = names.map(|name| String::from_utf8_lossy(name).to_ascii_uppercase());
+    names.find(|name| NAMES.contains(&name.as_str()))
+}
+
+/// Where a transaction was refused as a whole, the server's word for that; it is an answer like any
+/// other.
+pub(super) fn with_refusals(answered: RedisResult<Vec<Value>>) -> RedisResult<Vec<Value>> {
+    let error = match &answered {
+        Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => error,
+        _ => return answered,
+    };
+    let why = error.detail().filter(|why| why.starts_with("Transaction"));
+    let why = why.unwrap_or("Transaction discarded because of previous errors.");
+    refusal(&format!("EXECABORT {why}"))
+}
+
+/// An error reply.
+pub(super) fn refusal(text: &str) -> RedisResult<Vec<Value>> {
+    redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).map(|answer| vec![answer])
 }
 
 /// The scripts that subjects have sent so far, by digest. A subject is told that a digest is unknown
@@ -78,5 +134,14 @@ mod tests {
         assert_eq!(lacks(inner), Some("a script with a command".into()));
         assert_eq!(lacks("ERR syntax error"), None);
         assert_eq!(lacking(&Ok(vec![Value::BulkString(unknown.into())])), None);
+    }
+
+    #[test]
+    fn what_is_about_more_than_keys_is_kept_back() {
+        let words = |line: &str| line.split(' ').map(|word| word.into()).collect::<Words>();
+        let kept =
+            |lines: &[&str]| kept_back(&lines.iter().map(|line| words(line)).collect::<Vec<_>>());
+        assert_eq!(kept(&["GET a", "flushall ASYNC"]), Some("FLUSHALL".into()));
+        assert_eq!(kept(&["DEL flushall", "LPUSH a b", "PUBLISH a b"]), None);
     }
 }

@@ -45,7 +45,7 @@ pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
 pub use longest::longest;
-pub use model::Model;
+pub use model::{Model, Upstream};
 pub use outcome::{Ending, Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
@@ -425,7 +425,11 @@ impl World {
             other_tokens: &other_tokens,
             owners: &owners,
         };
-        let snapshot = Snapshot::take(link, &run.lock(STATE_FILE), knowledge)?;
+        let take = match self.protocol.is_foreign() {
+            true => Snapshot::of_any_kind,
+            false => Snapshot::take,
+        };
+        let snapshot = take(link, &run.lock(STATE_FILE), knowledge)?;
         lock(&self.looks).push(Look { label: label.into(), lock: lock_index, snapshot });
         Ok(())
     }

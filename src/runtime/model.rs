@@ -1,8 +1,11 @@
 //! What is explored and replayed: a plan without what forces an order on it, and where it came from.
 
 use super::Schedule;
+use crate::clock::WallClock;
 use crate::lock::{Protocol, RunDirectory};
 use crate::scenario::Plan;
+use crate::server::Borrowed;
+use std::sync::Arc;
 
 /// A plan whose orderings are explored or replayed.
 #[derive(Clone)]
@@ -15,4 +18,15 @@ pub struct Model {
     pub runs: Vec<RunDirectory>,
     /// Where it came from: a schedule without turns.
     pub origin: Schedule,
+    /// The real Redis where it is explored; if there is none, the embedded server.
+    pub upstream: Option<Upstream>,
+}
+
+/// A real Redis that an exploration has for itself.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its database.
+    pub borrowed: Arc<Borrowed>,
+    /// What is replayed there stops with this clock.
+    pub clock: Arc<WallClock>,
 }

@@ -11,10 +11,10 @@ mod thread;
 #[cfg(test)]
 pub(super) use play::{Director, Now};
 
-use super::{Model, Outcome, Time, Timing, Turn, World};
+use super::{Model, Outcome, Time, Timing, Turn, Upstream, World};
 use crate::clock::{Stopped, VirtualClock};
 use crate::controller::Files;
-use crate::server::{Server, ServerError};
+use crate::server::{Keys, Server, ServerError};
 use std::sync::Arc;
 
 /// Why a schedule was not replayed to its end.
@@ -38,9 +38,18 @@ pub enum ReplayError {
     Server(#[from] ServerError),
 }
 
-/// Replays a schedule of a model on an embedded server of its own.
+/// Replays a schedule of a model on an embedded server of its own, or on the real one that it is
+/// explored on, which is empty before and after.
 pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
-    Arc::new(World::replayed(model)).replay(model.origin.timing, turns)
+    let empty = || match &model.upstream {
+        Some(upstream) => upstream.borrowed.put(&Keys::new()).map(drop),
+        None => Ok(()),
+    };
+    empty()?;
+    let replayed = Arc::new(World::replayed(model)).replay(model.origin.timing, turns);
+    // If something is wrong with the server, that is why the rest is.
+    empty()?;
+    replayed
 }
 
 /// Runs a model as a director says, on an embedded server of its own; gives the turns, too.
@@ -60,9 +69,16 @@ pub(super) fn improvise(
 }
 
 impl World {
-    /// A world in which schedules of a model are replayed: an embedded server and files in memory
-    /// that nobody else sees.
+    /// A world in which schedules of a model are replayed: files in memory, and an embedded server
+    /// that nobody else sees, or the real one that the model is explored on.
     pub fn replayed(model: &Model) -> Self {
+        if let Some(Upstream { borrowed, clock }) = &model.upstream {
+            let (plan, runs, time) =
+                (model.plan.clone(), model.runs.clone(), Time::Wall(Arc::clone(clock)));
+            let server = borrowed.server();
+            return Self::new(plan, server, model.protocol, runs, time, Box::new(|| ()))
+                .alone(Files::in_memory());
+        }
         let clock = Arc::new(VirtualClock::new(None));
         let server = Server::embedded(match model.origin.timing {
             // Leases end only where the schedule says it.

@@ -4,6 +4,7 @@ use super::World;
 use super::afloat::Sender;
 use super::explore::Cell;
 use super::signals::Late;
+use super::stops::Commands;
 use super::tape::error_reply;
 use crate::clock::Clock;
 use crate::engine::requests;
@@ -12,7 +13,7 @@ use crate::history::{Event, EventKind};
 use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
 use crate::server::Connection;
-use redis::{RedisError, RedisResult, Value};
+use redis::{ConnectionLike, RedisError, RedisResult, Value};
 use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -101,15 +102,16 @@ enum Verdict {
 }
 
 impl Ruled<'_> {
-    fn apply(&self, command: Option<&[u8]>, point: Option<PausePoint>) -> Verdict {
-        let requests = command.map(requests).unwrap_or_default();
+    /// What becomes of something that goes out, or of a pause point.
+    fn apply(&self, sent: Option<&Commands>, point: Option<PausePoint>) -> Verdict {
+        let requests = sent.map(|sent| requests(&sent.packed)).unwrap_or_default();
         let mut verdict = Verdict::Pass;
         for (index, rule) in self.world.plan.rules.iter().enumerate() {
             let matches = match (&rule.matches, point) {
                 (Matches::Pause(wanted), Some(point)) => *wanted == point,
-                (Matches::Command(wanted), None) => requests
-                    .iter()
-                    .any(|request| is_wanted(request, wanted, rule.lock, &self.world.locks)),
+                (Matches::Command(wanted), None) => {
+                    requests.iter().any(|request| self.is_wanted(request, wanted, rule.lock))
+                }
                 _ => false,
             };
             if !matches || !self.is_for_this_actor(rule) {
@@ -118,10 +120,45 @@ impl Ruled<'_> {
             self.world.note(|| Cell::Rule(index));
             let number = self.world.rule_counts.next(index);
             if number >= rule.from && rule.to.is_none_or(|to| number <= to) {
-                verdict = self.carry_out(rule, command);
+                verdict = self.carry_out(rule, sent);
             }
         }
         verdict
+    }
+
+    /// Whether a request is of this name, or this operation, and about this lock.
+    fn is_wanted(&self, request: &[&[u8]], wanted: &str, lock: Option<usize>) -> bool {
+        let is_named = match wanted {
+            "acquire" => self.operation(request) == Some(Operation::Acquire),
+            "extend" => self.operation(request) == Some(Operation::Extend),
+            "release" => self.operation(request) == Some(Operation::Release),
+            name => request.first().is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes())),
+        };
+        let is_about = |lock: &LockName| {
+            let names =
+                |word: &&[u8]| *word == lock.key().as_bytes() || *word == lock.flag().as_bytes();
+            request.iter().any(names)
+        };
+        is_named && lock.is_none_or(|lock| self.world.locks.get(lock).is_some_and(is_about))
+    }
+
+    /// What a request does to a lock. What a client of somebody else's sends may be anything; there
+    /// it is what the actor is doing, with each request that names a lock's key.
+    fn operation(&self, request: &[&[u8]]) -> Option<Operation> {
+        let locks = &self.world.locks;
+        if !self.world.protocol.is_foreign() {
+            return operation(request, locks).map(|(operation, _)| operation);
+        }
+        let names_a_lock = |word: &&[u8]| locks.iter().any(|lock| *word == lock.key().as_bytes());
+        if !request.iter().any(names_a_lock) {
+            return None;
+        }
+        match &**super::lock(&self.fate.doing) {
+            "acquire" => Some(Operation::Acquire),
+            "extend" => Some(Operation::Extend),
+            "release" => Some(Operation::Release),
+            _ => None,
+        }
     }
 
     fn is_for_this_actor(&self, rule: &Rule) -> bool {
@@ -131,7 +168,7 @@ impl Ruled<'_> {
         })
     }
 
-    fn carry_out(&self, rule: &Rule, command: Option<&[u8]>) -> Verdict {
+    fn carry_out(&self, rule: &Rule, sent: Option<&Commands>) -> Verdict {
         self.note(rule);
         self.world.signal(self.clock, &rule.name);
         match &rule.effect {
@@ -144,15 +181,23 @@ impl Ruled<'_> {
                 let _ = self.clock.sleep(*duration);
                 Verdict::Pass
             }
-            RuleEffect::Fail(text) => self.injected(Verdict::Instead(error_reply(text))),
+            RuleEffect::Fail(text) => {
+                // What befalls EXEC befalls the whole transaction (redis.io, "Transactions").
+                let is_transaction = sent.is_some_and(|sent| sent.offset > 0);
+                let whole = format!("EXECABORT Transaction discarded because of: {text}");
+                let text = if is_transaction { &whole } else { text };
+                self.injected(Verdict::Instead(error_reply(text)))
+            }
             RuleEffect::DropReply => self.injected(Verdict::Unheard),
             RuleEffect::Forget => self.injected(Verdict::Instead(Err(no_reply()))),
             RuleEffect::RunLate(signal) => {
-                self.world.postpone(Late {
-                    after: signal.clone(),
-                    actor: self.fate.actor.load(Ordering::Relaxed),
-                    command: command.unwrap_or_default().to_vec(),
-                });
+                if let Some(sent) = sent {
+                    self.world.postpone(Late {
+                        after: signal.clone(),
+                        sender: self.fate.sender(),
+                        commands: sent.clone(),
+                    });
+                }
                 self.injected(Verdict::Instead(Err(no_reply())))
             }
             RuleEffect::Crash => {
@@ -181,23 +226,6 @@ impl Ruled<'_> {
     }
 }
 
-/// Whether a request is of this name, or this operation, and about this lock.
-fn is_wanted(request: &[&[u8]], wanted: &str, lock: Option<usize>, locks: &[LockName]) -> bool {
-    let found = operation(request, locks);
-    let is_named = match wanted {
-        "acquire" => found.is_some_and(|(operation, _)| operation == Operation::Acquire),
-        "extend" => found.is_some_and(|(operation, _)| operation == Operation::Extend),
-        "release" => found.is_some_and(|(operation, _)| operation == Operation::Release),
-        name => request.first().is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes())),
-    };
-    let is_about = |lock: &LockName| {
-        let names =
-            |word: &&[u8]| *word == lock.key().as_bytes() || *word == lock.flag().as_bytes();
-        request.iter().any(names)
-    };
-    is_named && lock.is_none_or(|lock| locks.get(lock).is_some_and(is_about))
-}
-
 fn no_reply() -> RedisError {
     RedisError::from(io::Error::new(io::ErrorKind::TimedOut, "gave no reply (wanted by a rule)"))
 }
@@ -207,7 +235,9 @@ impl Gate for Ruled<'_> {
         if self.fate.crashed.load(Ordering::Relaxed) {
             return Err(no_reply());
         }
-        match self.apply(Some(command), None) {
+        let (db, packed) = (connection.get_db(), command.to_vec());
+        let sent = Commands { db, packed, offset: 0, count: 1 };
+        match self.apply(Some(&sent), None) {
             Verdict::Pass => self.inner.command(connection, command),
             Verdict::Unheard => self.inner.command(connection, command).and(Err(no_reply())),
             Verdict::Instead(reply) => reply,
@@ -221,7 +251,22 @@ impl Gate for Ruled<'_> {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        self.inner.pipeline(connection, commands, offset, count)
+        if self.fate.crashed.load(Ordering::Relaxed) {
+            return Err(no_reply());
+        }
+        let (db, packed) = (connection.get_db(), commands.to_vec());
+        let sent = Commands { db, packed, offset, count };
+        let verdict = self.apply(Some(&sent), None);
+        let mut pass = || self.inner.pipeline(connection, commands, offset, count);
+        match verdict {
+            Verdict::Pass => pass(),
+            Verdict::Unheard => pass().and(Err(no_reply())),
+            // The reply to a transaction is a list of replies, or there is none.
+            Verdict::Instead(reply) if offset > 0 => {
+                reply.and_then(Value::extract_error).map(|reply| vec![reply; count])
+            }
+            Verdict::Instead(reply) => reply.map(|reply| vec![reply; count]),
+        }
     }
 
     fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
@@ -233,5 +278,9 @@ impl Gate for Ruled<'_> {
 
     fn is_alive(&self) -> Result<(), Killed> {
         self.fate.check()
+    }
+
+    fn has_tampered(&self) -> bool {
+        self.fate.injected.load(Ordering::Relaxed)
     }
 }

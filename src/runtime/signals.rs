@@ -1,7 +1,9 @@
 //! Named things that have happened, for which actors and rules wait: steps that ended, rules that
 //! matched.
 
+use super::afloat::Sender;
 use super::explore::Cell;
+use super::stops::Commands;
 use super::{World, lock};
 use crate::clock::{Clock, Stopped};
 use std::collections::BTreeSet;
@@ -14,15 +16,16 @@ pub(super) struct Signals {
     late: Mutex<Vec<Late>>,
 }
 
-/// A command that its client has given up, and that still runs.
+/// What its client has given up, and still runs. It comes over a connection of its own: what was
+/// watched (WATCH) over the client's is not known there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Late {
     /// When it runs.
     pub after: String,
-    /// Whose it is.
-    pub actor: usize,
-    /// The command.
-    pub command: Vec<u8>,
+    /// Whose it is, and in which step it was sent.
+    pub sender: Sender,
+    /// What runs.
+    pub commands: Commands,
 }
 
 impl World {
@@ -87,10 +90,7 @@ impl World {
 
     fn run_late(&self, late: Late) {
         self.note(|| Cell::Server);
-        let Ok(mut connection) = self.connect(0) else { return };
-        connection.record(self.sequence.clone(), self.time.clock());
-        let _ = redis::ConnectionLike::req_packed_command(&mut connection, &late.command);
-        let events = self.read_tape(late.actor, connection.recorded());
-        lock(&self.late_events).extend(events);
+        // Nobody is there to hear what became of it.
+        let _ = self.carry_out_late(&late.sender, &late.commands);
     }
 }

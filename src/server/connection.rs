@@ -1,5 +1,6 @@
 //! A connection to one database of a server, with a record of what passes.
 
+use super::borrowed::{Borrowed, Pair};
 use super::exchange::Listener;
 use super::{Exchange, patience};
 use crate::clock::Clock;
@@ -13,6 +14,8 @@ use std::time::Duration;
 /// A connection to one database of a server. It can keep a record of what passes.
 pub struct Connection {
     line: Line,
+    /// Where books are kept of what passes, and the line for what is about watches.
+    borrowed: Option<(Arc<Borrowed>, Box<redis::Connection>)>,
     /// Whose deadline bounds the wait for replies.
     clock: Option<Arc<dyn Clock>>,
     tape: Option<Tape>,
@@ -49,7 +52,12 @@ pub struct Sent {
 
 impl Connection {
     pub(super) fn new(line: Line, clock: Option<Arc<dyn Clock>>) -> Self {
-        Self { line, clock, tape: None, listener: None }
+        Self { line, borrowed: None, clock, tape: None, listener: None }
+    }
+
+    /// The same, with books kept of what passes; `watching` is another line for what is about watches.
+    pub(super) fn booked(self, borrowed: Arc<Borrowed>, watching: redis::Connection) -> Self {
+        Self { borrowed: Some((borrowed, Box::new(watching))), ..self }
     }
 
     /// The same, with somebody who hears what passes from now on.
@@ -69,6 +77,14 @@ impl Connection {
     pub fn observe(&mut self, keys: Vec<String>, aside: Option<Connection>) {
         if let Some(tape) = &mut self.tape {
             (tape.keys, tape.aside) = (keys, aside.map(Box::new));
+        }
+    }
+
+    /// What a key of DB 0 holds, whatever its kind.
+    pub fn kept(&mut self, key: &str) -> RedisResult<Option<Kept>> {
+        match &self.line {
+            Line::Embedded(connection) => Ok(connection.engine().kept(0, key.as_bytes())),
+            _ => kept(self, key),
         }
     }
 
@@ -149,6 +165,22 @@ impl Connection {
         patience(self.clock.as_deref())
     }
 
+    fn requests(
+        &mut self,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let patience = self.patience();
+        self.line.requests(commands, offset, count, patience, self.borrowed.as_mut())
+    }
+
+    /// One command, of which books are kept.
+    fn only(&mut self, command: &[u8]) -> RedisResult<Value> {
+        let replies = self.requests(command, 0, 1)?;
+        replies.into_iter().next().ok_or_else(|| unusable("it did not answer"))
+    }
+
     fn moment(&self) -> Moment {
         match (&self.tape, &self.listener) {
             (Some(tape), _) => tape.sequence.moment(&*tape.clock),
@@ -197,17 +229,14 @@ impl Connection {
     }
 }
 
-/// What a key holds on a real Redis; of one that is no string, its kind.
+/// What a key holds on a real Redis.
 fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
     let ask =
         |aside: &mut Connection, command: &str| redis::cmd(command).arg(key).query::<Value>(aside);
     let value = match ask(aside, "GET") {
         Ok(Value::Nil) => return Ok(None),
         Ok(Value::BulkString(value)) => value,
-        _ => match ask(aside, "TYPE")? {
-            Value::SimpleString(kind) => kind.into_bytes(),
-            _ => Vec::new(),
-        },
+        _ => members(aside, key)?,
     };
     // Before Redis 7 nobody could be asked; then no extension is seen.
     let deadline = match ask(aside, "PEXPIRETIME") {
@@ -219,6 +248,26 @@ fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
         _ => None,
     };
     Ok(Some(Kept { value, deadline, left }))
+}
+
+/// What a key holds that is no string, as [`Kept::value`] has it.
+fn members(aside: &mut Connection, key: &str) -> RedisResult<Vec<u8>> {
+    let kind: String = redis::cmd("TYPE").arg(key).query(aside)?;
+    let mut all = redis::Cmd::new();
+    match kind.as_str() {
+        "hash" => all.arg("HGETALL").arg(key),
+        "list" => all.arg("LRANGE").arg(key).arg(0).arg(-1),
+        "zset" => all.arg("ZRANGE").arg(key).arg(0).arg(-1),
+        "set" => all.arg("SMEMBERS").arg(key),
+        _ => return Ok(kind.into_bytes()),
+    };
+    let mut all: Vec<Vec<u8>> = all.query(aside)?;
+    match kind.as_str() {
+        "hash" => all = all.chunks(2).map(|pair| pair.join(&b'=')).collect(),
+        "set" => all.sort(),
+        _ => {}
+    }
+    Ok(all.join(&b' '))
 }
 
 impl Line {
@@ -239,13 +288,20 @@ impl Line {
         offset: usize,
         count: usize,
         patience: Duration,
+        borrowed: Option<&mut (Arc<Borrowed>, Box<redis::Connection>)>,
     ) -> RedisResult<Vec<Value>> {
         match self {
             Line::Embedded(connection) => connection.req_packed_commands(commands, offset, count),
             Line::Redis(connection) => {
-                let replies = within(patience, connection, |connection| {
-                    exchange(connection, commands, offset, count)
-                });
+                let replies = match borrowed {
+                    Some((borrowed, watching)) => {
+                        let pair = Pair { plain: connection, watching };
+                        borrowed.exchange(pair, commands, offset, count, patience)
+                    }
+                    None => within(patience, connection, |connection| {
+                        transact(connection, commands, offset, count)
+                    }),
+                };
                 if replies.as_ref().is_err_and(RedisError::is_timeout) {
                     *self = Line::GivenUp;
                 }
@@ -267,7 +323,7 @@ fn given_up() -> RedisError {
 }
 
 /// Talks to a server that may take so long for a reply.
-fn within<T>(
+pub(super) fn within<T>(
     patience: Duration,
     connection: &mut redis::Connection,
     talk: impl FnOnce(&mut redis::Connection) -> RedisResult<T>,
@@ -285,7 +341,7 @@ fn within<T>(
 /// Sends several commands at once and reads their replies. The library's own way waits for each
 /// reply of a silent server anew, and panics where MULTI itself is refused (redis 1.8.1,
 /// `req_packed_commands`).
-fn exchange(
+pub(super) fn transact(
     connection: &mut redis::Connection,
     commands: &[u8],
     offset: usize,
@@ -310,7 +366,10 @@ impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         let sent = self.moment();
         let before = self.look();
-        let reply = self.line.request(command, self.patience());
+        let reply = match self.borrowed {
+            Some(_) => self.only(command),
+            None => self.line.request(command, self.patience()),
+        };
         self.keep(sent, command, before, || reply.clone().map(|reply| vec![reply]));
         reply
     }
@@ -323,7 +382,7 @@ impl ConnectionLike for Connection {
     ) -> RedisResult<Vec<Value>> {
         let sent = self.moment();
         let before = self.look();
-        let replies = self.line.requests(commands, offset, count, self.patience());
+        let replies = self.requests(commands, offset, count);
         self.keep(sent, commands, before, || replies.clone());
         replies
     }

@@ -40,7 +40,7 @@ fn model(scenario: &Scenario, protocol: &'static dyn Protocol, with: &Values) ->
     };
     let plan = plan(scenario, protocol.name(), with).lifted();
     let runs = runs(&plan, Path::new("/nowhere/explored"));
-    Model { plan, protocol, runs, origin }
+    Model { plan, protocol, runs, origin, upstream: None }
 }
 
 /// The run directories of a plan's locks.

@@ -23,7 +23,7 @@ fn installed() -> PathBuf {
     target.join("subjects")
 }
 
-fn shipped(name: &str) -> String {
+pub fn shipped(name: &str) -> String {
     format!("{}/examples/subjects/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -38,8 +38,13 @@ fn command(test: &str, words: &[&str], needed: &[&Path]) -> Option<String> {
     None
 }
 
-fn python(test: &str, version: &str, script: &str) -> Option<String> {
-    let python = installed().join(format!("redis-{version}/bin/python"));
+pub fn python(test: &str, version: &str, script: &str) -> Option<String> {
+    python_with(test, &format!("redis-{version}"), script)
+}
+
+/// The same with another package.
+pub fn python_with(test: &str, package: &str, script: &str) -> Option<String> {
+    let python = installed().join(package).join("bin/python");
     command(test, &[python.to_str().unwrap(), &shipped(script)], &[&python])
 }
 
@@ -48,18 +53,18 @@ fn probe(subject: &str, rest: &[&str]) -> Ended {
     Program::new(words.iter().chain(rest)).run()
 }
 
-fn row(ended: &Ended) -> Value {
+pub fn row(ended: &Ended) -> Value {
     ended.json()["protocols"][0].clone()
 }
 
 /// What was found.
-fn found(row: &Value) -> BTreeSet<String> {
+pub fn found(row: &Value) -> BTreeSet<String> {
     let all = row["counterexamples"].as_array().unwrap();
     all.iter().map(|one| one["property"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The schedule that shows this.
-fn schedule(row: &Value, property: &str) -> String {
+pub fn schedule(row: &Value, property: &str) -> String {
     let all = row["counterexamples"].as_array().unwrap();
     let one = all.iter().find(|one| one["property"] == property);
     one.unwrap_or_else(|| panic!("no {property} in {row}"))["schedule"].as_str().unwrap().to_owned()
@@ -195,7 +200,7 @@ fn our_own_locks_in_processes_show_what_they_show_in_threads() {
 }
 
 /// A subject like that in bash, but for some words.
-fn altered(place: &Place, from: &str, to: &str) -> String {
+pub fn altered(place: &Place, from: &str, to: &str) -> String {
     let text = fs::read_to_string(shipped("bash.sh")).unwrap();
     assert!(text.contains(from), "{from}");
     let path = place.at("subject.sh");
@@ -204,11 +209,11 @@ fn altered(place: &Place, from: &str, to: &str) -> String {
 }
 
 /// A command line that notes its process before it goes on, and the processes that were noted.
-fn noted(place: &Place, command: &str) -> String {
+pub fn noted(place: &Place, command: &str) -> String {
     format!("echo $$ >> {}; {command}", place.at("pids").display())
 }
 
-fn alive(place: &Place) -> Vec<String> {
+pub fn alive(place: &Place) -> Vec<String> {
     let pids = fs::read_to_string(place.at("pids")).unwrap_or_default();
     let lives = |pid: &&str| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -247,7 +252,7 @@ fn what_a_subject_does_at_work_is_named_too() {
     let random = ("token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')", "token=$RANDOM");
     let many = ("ask GET \"$1\"", "for i in {1..100}; do exec {fd}<>$server; done; ask GET \"$1\"");
     for ((from, to), code, words) in [
-        (("ask DEL \"$1\"", "ask LPUSH queue 1"), 3, &["LPUSH", "cannot be explored"][..]),
+        (("ask DEL \"$1\"", "ask LPUSH queue 1"), 3, &["LPUSH", "--upstream redis://"][..]),
         (("ask DEL \"$1\"", "sleep 1000"), 3, &["said nothing for", "release"]),
         (("ask DEL \"$1\"", "exit 3; ask DEL"), 3, &["ended while it was to release"]),
         (("ask GET \"$1\"", "printf GARBAGE >&3; ask GET \"$1\""), 3, &["release"]),

@@ -1,5 +1,6 @@
 //! The arguments of `probe`.
 
+use super::super::redact::ServerUrl;
 use super::explore::{ExploreArgs, bound_flags, explored, what_flags};
 use super::flags::{LockProtocol, help_flag, report_flags, switch, value};
 use super::one;
@@ -17,6 +18,8 @@ pub struct ProbeArgs {
     pub subject: String,
     /// `--patience`: how long a subject may say nothing.
     pub patience: Duration,
+    /// `--upstream`: the real Redis that is explored on, instead of the embedded server.
+    pub upstream: Option<ServerUrl>,
     /// What is explored, and how far.
     pub explore: ExploreArgs,
 }
@@ -28,6 +31,7 @@ pub(super) fn probe_args(given: &ArgMatches) -> Option<ProbeArgs> {
     Some(ProbeArgs {
         subject: one(given, "subject")?,
         patience: one(given, "patience").unwrap_or(PATIENCE),
+        upstream: one(given, "upstream").map(ServerUrl::new),
         explore: explored(given)?,
     })
 }
@@ -53,6 +57,15 @@ pub(super) fn command() -> Command {
         .next_help_heading("Subject")
         .arg(subject().required(true))
         .arg(patience())
+        .arg(
+            value("upstream", "URL")
+                .value_hint(ValueHint::Url)
+                .help("Explore on this empty Redis [default: embedded]")
+                .long_help(
+                    "Explore on this Redis instead of the embedded server, for clients that need \
+                     more commands. Its database 0 must be empty, and is empty again afterwards",
+                ),
+        )
         .next_help_heading("Explore")
         .args(what_flags().into_iter().filter(ours))
         .next_help_heading("Bounds")
@@ -64,7 +77,7 @@ pub(super) fn command() -> Command {
         .next_help_heading("Report")
         .arg(switch("all").help("Show the steps that do not matter, too"))
         .args(report_flags())
-        .arg(timeline().help("Draw the first counterexample: FILE.svg, FILE.html, or here (-)"))
+        .arg(timeline().help("Draw the first counterexample (.svg, .html or -)"))
         .arg(help_flag())
 }
 

@@ -84,7 +84,8 @@ pub(super) fn command() -> Command {
         .after_long_help(format!(
             "A schedule is the text that explore prints. Without --redis it is replayed in memory; \
              with it, one thread an actor takes the turns on that server, sleeps are skipped, and \
-             leases end by shortening them.\n\n\
+             leases end by shortening them. With --subject, database 0 of that server must be \
+             empty, and is empty again afterwards.\n\n\
              Exit status: 0 it went as the schedule says, 1 but without what it shows,\n             \
              4 it parted from the schedule\n\n{EXAMPLES}"
         ))

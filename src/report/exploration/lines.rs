@@ -96,8 +96,10 @@ impl ProtocolRow {
 impl CounterexampleRow {
     /// The command that replays it.
     pub fn replay(&self) -> String {
-        let subject = self.subject.as_deref().map(|it| format!(" --subject {}", quoted(it)));
-        format!("nodb-trigger replay {}{}", quoted(&self.schedule), subject.unwrap_or_default())
+        let flags = [("--subject", &self.subject), ("--redis", &self.redis)];
+        let flags = flags.into_iter().filter_map(|(flag, value)| Some((flag, value.as_deref()?)));
+        let flags = flags.map(|(flag, value)| format!(" {flag} {}", quoted(value)));
+        format!("nodb-trigger replay {}{}", quoted(&self.schedule), flags.collect::<String>())
     }
 }
 

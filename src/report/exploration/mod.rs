@@ -131,6 +131,9 @@ pub struct CounterexampleRow {
     /// The command line of the client that it is of, if that is no protocol of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// The Redis on which it was found, if that was a real one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<String>,
     /// Who did anything, in the order of the plan; the server comes last.
     pub actors: Vec<String>,
     /// What was done, in its order.
@@ -209,12 +212,13 @@ impl ProtocolRow {
 }
 
 impl ProtocolRow {
-    /// The same of a client that has this command line. It need not know of our flags, so what is
-    /// wrong with those is not told.
-    pub fn of_subject(mut self, command: &str) -> Self {
+    /// The same of a client that has this command line, explored on the Redis at this URL, if that was
+    /// a real one. A client need not know of our flags, so what is wrong with those is not told.
+    pub fn of_subject(mut self, command: &str, redis: Option<&str>) -> Self {
         self.counterexamples.retain(|found| found.judged || found.property != Property::FlagDrift);
         for found in &mut self.counterexamples {
             found.subject = Some(command.to_owned());
+            found.redis = redis.map(str::to_owned);
         }
         self
     }
@@ -237,6 +241,7 @@ impl CounterexampleRow {
             steps: found.decisive,
             schedule: schedule_text(&found.schedule),
             subject: None,
+            redis: None,
             actors: names,
             lanes: rows,
             text: finding.map(|finding| finding.text).unwrap_or_default(),

@@ -10,18 +10,20 @@
 use super::super::afloat::{Afloat, Sender};
 use super::super::{Model, Turn, World};
 use super::cells::Cells;
+use super::embedded::Embedded;
 use super::intern::{Interner, bytes_of_list};
 use super::pasts::Pasts;
-use super::servers::{Hands, Servers};
+use super::servers::Servers;
 use super::states::{Draft, States};
+use super::store::Store;
 use super::strands::{Around, Node, Place, Push, Strands, UNBORN};
+use super::upstream::Upstream;
 use super::{Bounds, ExploreError};
 use crate::check::Properties;
 use crate::clock::VirtualClock;
-use crate::engine::Engine;
 use crate::history::Left;
 use crate::scenario::Timing;
-use crate::server::{Server, ServerError};
+use crate::server::ServerError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,16 +65,22 @@ pub(super) struct Machine {
 impl Machine {
     /// The machine of a model before anything happened.
     pub fn new(model: &Model, bounds: &Bounds) -> Result<Self, ExploreError> {
-        let hands = Arc::new(Hands::default());
-        let engine = Engine::new(hands.clone());
+        let embedded = Embedded::new();
         let time = super::super::Time::Virtual(Arc::new(VirtualClock::new(None)));
         let (plan, runs) = (model.plan.clone(), model.runs.clone());
-        let server = Server::Embedded(engine.clone());
-        let world = World::new(plan, server, model.protocol, runs, time, Box::new(|| ())).watched();
+        let world =
+            World::new(plan, embedded.server(), model.protocol, runs, time, Box::new(|| ()))
+                .watched();
         let world = Arc::new(world);
         world.prepare().map_err(failed)?;
         let observes = world.protocol.is_foreign();
-        let (servers, server) = Servers::new(engine, hands, world.locks.clone(), observes);
+        let store: Box<dyn Store> = match &model.upstream {
+            // Nothing reaches the embedded one.
+            Some(upstream) => Box::new(Upstream::new(&upstream.borrowed).map_err(failed)?),
+            None => Box::new(embedded),
+        };
+        let (servers, server) =
+            Servers::new(store, world.locks.clone(), observes).map_err(failed)?;
         let strands = Strands::new(Arc::clone(&world), bounds.timing);
         let mut cells = Cells::default();
         let mut afloat = Interner::default();
@@ -173,7 +181,7 @@ impl Machine {
         let mut draft = Draft::default();
         self.states.read(state, &mut draft);
         let from = self.choices.len();
-        for turn in self.turns(&draft) {
+        for turn in self.turns(&draft)? {
             let choice = self.take(state, turn, &mut draft)?;
             self.choices.push(choice);
         }
@@ -207,7 +215,7 @@ impl Machine {
         std::iter::once(choice.turn).chain(ended.into_iter().map(Turn::Expire))
     }
 
-    fn turns(&mut self, draft: &Draft) -> Vec<Turn> {
+    fn turns(&mut self, draft: &Draft) -> Result<Vec<Turn>, ExploreError> {
         let mut turns = Vec::new();
         for (strand, node) in draft.nodes.iter().enumerate() {
             let Some(node) = self.strands.node(strand, *node) else { continue };
@@ -231,11 +239,12 @@ impl Machine {
         turns.extend((0..self.afloat(draft).len()).map(Turn::Arrive));
         // When all is over, the end of a lease changes nothing for anybody.
         if self.bounds.timing == Timing::Async && !turns.is_empty() {
-            let locks = 0..self.world.locks.len();
-            let leased = locks.filter(|lock| self.servers.lease(draft.server, *lock).is_some());
-            turns.extend(leased.map(Turn::Expire));
+            for lock in 0..self.world.locks.len() {
+                let lease = self.servers.lease(draft.server, lock).map_err(failed)?;
+                turns.extend(lease.map(|_| Turn::Expire(lock)));
+            }
         }
-        turns
+        Ok(turns)
     }
 
     fn take(
@@ -415,7 +424,7 @@ impl Machine {
         let until = VirtualClock::EPOCH + Duration::from_nanos(wake);
         let mut ending: Vec<(Duration, usize)> = Vec::new();
         for lock in 0..self.world.locks.len() {
-            let end = self.servers.lease(draft.server, lock);
+            let end = self.servers.lease(draft.server, lock).map_err(failed)?;
             ending.extend(end.filter(|end| *end <= until).map(|end| (end, lock)));
         }
         ending.sort_unstable();

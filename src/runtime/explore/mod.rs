@@ -2,6 +2,7 @@
 
 mod cells;
 mod count;
+mod embedded;
 mod exhaustive;
 mod intern;
 mod machine;
@@ -13,14 +14,16 @@ mod random;
 mod servers;
 mod shortest;
 mod states;
+mod store;
 mod strands;
+mod upstream;
 mod walk;
 mod watches;
 
 pub(super) use cells::{Cell, Content, content};
 pub(super) use watches::is_about_watches;
 
-use super::{Model, Outcome, Schedule, Turn, replay};
+use super::{Model, Outcome, ReplayError, Schedule, Turn, replay};
 use crate::check::{Property, check};
 use crate::clock::{Clock, WallClock};
 use crate::scenario::Timing;
@@ -245,7 +248,10 @@ fn counterexample(
     let Some(Shortest { turns, decisive, preemptions }) = found else {
         return Err(differs(format!("{} was seen once only", property.word())));
     };
-    let outcome = replay(model, &turns).map_err(|error| differs(error.to_string()))?;
+    let outcome = replay(model, &turns).map_err(|error| match error {
+        ReplayError::Server(error) => ExploreError::Failed(error.to_string()),
+        other => differs(other.to_string()),
+    })?;
     if check(&outcome.history).findings.iter().all(|finding| finding.property != property) {
         let schedule = Schedule { turns, ..model.origin.clone() };
         return Err(differs(format!(

@@ -49,7 +49,8 @@ fn explored(at: &Where, protocol: &'static dyn Protocol) -> Explored {
         until: Vec::new(),
         strategy: Strategy::Exhaustive,
     };
-    let explored = explore(&Model { plan, protocol, runs, origin }, &bounds, &mut |_| true);
+    let explored =
+        explore(&Model { plan, protocol, runs, origin, upstream: None }, &bounds, &mut |_| true);
     explored.unwrap()
 }
 

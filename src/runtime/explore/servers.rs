@@ -1,61 +1,30 @@
-//! The server as a machine: its states, and what each request makes of each of them. A request runs
-//! on the embedded server once for each state that it meets.
+//! The server as a machine: what each request makes of each of its states. A request runs once for
+//! each state that it meets; where, a [`Store`] decides.
 
 use super::super::afloat::may_be_late;
 use super::super::stops::Commands;
 use super::super::tape;
 use super::intern::{Interner, bytes_of_map};
-use super::watches::{Watch, Watchers, is_about_watches};
-use crate::clock::{Clock, Stopped, VirtualClock};
-use crate::engine::{Engine, Image, Kept, requests};
+use super::store::Store;
+use super::watches::is_about_watches;
+use crate::engine::{Kept, requests};
 use crate::history::{Command, Effect, EventKind};
 use crate::lock::{Knowledge, LockName, Payload, Snapshot};
-use crate::server::{Connection, Server, ServerError};
-use redis::{ConnectionLike, RedisResult, Value};
+use crate::server::ServerError;
+use redis::{RedisResult, Value};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// The time of a server whose states are put back, and so its time.
-#[derive(Default)]
-pub(super) struct Hands(AtomicU64);
-
-impl Hands {
-    /// Sets the time, counted from [`VirtualClock::EPOCH`].
-    pub fn set(&self, nanos: u64) {
-        self.0.store(nanos, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
-    }
-
-    fn unix(&self) -> Duration {
-        VirtualClock::EPOCH + self.now()
-    }
-
-    fn sleep(&self, _: Duration) -> Result<(), Stopped> {
-        Ok(())
-    }
-
-    fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
-        if done() { Ok(()) } else { Err(Stopped::TimedOut) }
-    }
-}
 
 /// Commands of an actor that go out at once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Request {
     /// The strand, where it matters to the server who asks.
-    client: Option<usize>,
-    db: i64,
-    packed: Vec<u8>,
-    offset: usize,
-    count: usize,
+    pub client: Option<usize>,
+    pub db: i64,
+    pub packed: Vec<u8>,
+    pub offset: usize,
+    pub count: usize,
 }
 
 impl Request {
@@ -64,13 +33,6 @@ impl Request {
         let Commands { db, packed, offset, count } = commands;
         Self { client: is_about_watches(&packed).then_some(strand), db, packed, offset, count }
     }
-}
-
-/// A state of the server.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Saved {
-    image: Image,
-    watches: Vec<Watch>,
 }
 
 /// What a request did.
@@ -86,14 +48,10 @@ pub(super) struct Done {
 
 /// The states of the server that were met, and what leads from one to another.
 pub(super) struct Servers {
-    engine: Engine,
-    hands: Arc<Hands>,
+    store: Box<dyn Store>,
     locks: Vec<LockName>,
     /// Whether lock keys are looked at to learn what a command did.
     observes: bool,
-    connections: FxHashMap<i64, Connection>,
-    states: Interner<Saved>,
-    watchers: Watchers,
     requests: Interner<Request>,
     replies: Vec<RedisResult<Vec<Value>>>,
     /// The numbers of replies, by how they print: errors can't be compared.
@@ -108,19 +66,15 @@ pub(super) struct Servers {
 impl Servers {
     /// The server as it is now is the first state.
     pub fn new(
-        engine: Engine,
-        hands: Arc<Hands>,
+        mut store: Box<dyn Store>,
         locks: Vec<LockName>,
         observes: bool,
-    ) -> (Self, u32) {
-        let mut servers = Self {
-            engine,
-            hands,
+    ) -> Result<(Self, u32), ServerError> {
+        let first = store.save()?;
+        let servers = Self {
+            store,
             locks,
             observes,
-            connections: FxHashMap::default(),
-            states: Interner::default(),
-            watchers: Watchers::default(),
             requests: Interner::default(),
             replies: Vec::new(),
             numbers: FxHashMap::default(),
@@ -130,13 +84,12 @@ impl Servers {
             ends: FxHashMap::default(),
             left: FxHashMap::default(),
         };
-        let first = servers.save();
-        (servers, first)
+        Ok((servers, first))
     }
 
     /// About how much memory its states take, and what is known of each.
     pub fn bytes(&self) -> usize {
-        let tables = self.states.bytes() + self.requests.bytes() + bytes_of_map(&self.done);
+        let tables = self.store.bytes() + self.requests.bytes() + bytes_of_map(&self.done);
         tables + bytes_of_map(&self.leases) + bytes_of_map(&self.ends) + bytes_of_map(&self.left)
     }
 
@@ -169,19 +122,13 @@ impl Servers {
     }
 
     /// Puts a state back.
-    pub fn restore(&mut self, server: u32, time: u64) {
-        self.hands.set(time);
-        if let Some(saved) = self.states.get(server) {
-            self.watchers.before_restore(&saved.watches);
-            self.engine.restore(&saved.image);
-            self.watchers.after_restore();
-        }
+    pub fn restore(&mut self, server: u32, time: u64) -> Result<(), ServerError> {
+        self.store.restore(server, time)
     }
 
     /// The number of the state that the server is in now.
-    pub fn save(&mut self) -> u32 {
-        let watches = self.watchers.look();
-        self.states.number(Saved { image: self.engine.save(), watches })
+    pub fn save(&mut self) -> Result<u32, ServerError> {
+        self.store.save()
     }
 
     /// What a request does in a state.
@@ -193,16 +140,9 @@ impl Servers {
         let Some(asked) = self.requests.get(request).cloned() else {
             return Err(ServerError::new(format!("there is no request {request}")));
         };
-        self.restore(server, time);
+        self.restore(server, time)?;
         let before = self.look();
-        let connection = match asked.client {
-            Some(client) => self.watchers.connection(&self.engine, client, asked.db)?,
-            None => self.connection(asked.db)?,
-        };
-        let replies = connection.req_packed_commands(&asked.packed, asked.offset, asked.count);
-        if let Some(client) = asked.client {
-            self.watchers.note(client, asked.db, &requests(&asked.packed));
-        }
+        let replies = self.store.run(&asked)?;
         let observed: Vec<_> =
             before.into_iter().zip(self.look()).map(|(before, after)| [before, after]).collect();
         let effects = match &replies {
@@ -211,7 +151,7 @@ impl Servers {
             }
             _ => Vec::new(),
         };
-        let (reply, server) = (self.number(replies), self.save());
+        let (reply, server) = (self.number(replies), self.save()?);
         let done = Done { reply, server, event: self.happened(ran(effects)) };
         self.done.insert(key, done);
         Ok(done)
@@ -220,20 +160,19 @@ impl Servers {
     /// What the lock keys hold now, where that is looked at.
     fn look(&self) -> Vec<Option<Kept>> {
         let keys = self.locks.iter().filter(|_| self.observes).map(LockName::key);
-        keys.map(|key| self.engine.kept(0, key.as_bytes())).collect()
+        keys.map(|key| self.store.kept(key)).collect()
     }
 
     /// When the lease of a lock ends in a state, as time since 1970: the first moment at which it is
     /// gone. Nothing if there is no lock, or none with a lease.
-    pub fn lease(&mut self, server: u32, lock: usize) -> Option<Duration> {
+    pub fn lease(&mut self, server: u32, lock: usize) -> Result<Option<Duration>, ServerError> {
         if let Some(lease) = self.leases.get(&(server, lock)) {
-            return *lease;
+            return Ok(*lease);
         }
-        self.restore(server, 0);
-        let key = self.locks.get(lock)?.key();
-        let lease = self.engine.lease_end(0, key.as_bytes());
+        self.restore(server, 0)?;
+        let lease = self.locks.get(lock).and_then(|lock| self.store.lease_end(lock.key()));
         self.leases.insert((server, lock), lease);
-        lease
+        Ok(lease)
     }
 
     /// What is left when the lease of a lock has ended: a state, and an event's number.
@@ -241,17 +180,12 @@ impl Servers {
         if let Some(end) = self.ends.get(&(server, lock)) {
             return Ok(*end);
         }
-        self.restore(server, 0);
+        self.restore(server, 0)?;
         let key = self.locks.get(lock).map(|lock| lock.key().to_string()).unwrap_or_default();
-        let held = self
-            .connection(0)?
-            .req_packed_command(&redis::cmd("GET").arg(&key).get_packed_command());
-        let token = match held {
-            Ok(Value::BulkString(raw)) => Some(Payload::decode(&raw).token().as_str().to_string()),
-            _ => None,
-        };
-        self.engine.evict(0, key.as_bytes());
-        let end = (self.save(), self.happened(EventKind::lease_ended(lock, &key, token)));
+        let held = self.store.kept(&key);
+        let token = held.map(|held| Payload::decode(&held.value).token().as_str().to_string());
+        self.store.end_lease(&key)?;
+        let end = (self.save()?, self.happened(EventKind::lease_ended(lock, &key, token)));
         self.ends.insert((server, lock), end);
         Ok(end)
     }
@@ -267,23 +201,16 @@ impl Servers {
         if let Some(left) = self.left.get(&key) {
             return Ok(Rc::clone(left));
         }
-        self.restore(server, time);
+        self.restore(server, time)?;
         let Some(name) = self.locks.get(lock).cloned() else {
             return Err(ServerError::new(format!("there is no lock {lock}")));
         };
         let nobody = Knowledge { local_token: None, other_tokens: &[], owners: &[] };
-        let taken = Snapshot::take(self.connection(0)?, &name, nobody);
+        let take = if self.observes { Snapshot::of_any_kind } else { Snapshot::take };
+        let taken = take(self.store.connection()?, &name, nobody);
         let left = Rc::new(taken.map_err(|error| ServerError::new(error.to_string()))?);
         self.left.insert(key, Rc::clone(&left));
         Ok(left)
-    }
-
-    fn connection(&mut self, db: i64) -> Result<&mut Connection, ServerError> {
-        if !self.connections.contains_key(&db) {
-            let connection = Server::Embedded(self.engine.clone()).connect(db)?;
-            self.connections.insert(db, connection);
-        }
-        self.connections.get_mut(&db).ok_or_else(|| ServerError::new("no connection".into()))
     }
 
     fn number(&mut self, reply: RedisResult<Vec<Value>>) -> u32 {

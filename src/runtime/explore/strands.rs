@@ -19,6 +19,7 @@ use crate::gate::{Gate, PausePoint};
 use crate::history::EventKind;
 use crate::lock::Identity;
 use crate::scenario::Timing;
+use crate::server::ServerError;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use rustc_hash::FxHashMap;
@@ -238,10 +239,11 @@ impl Strands {
     ) -> Result<usize, ExploreError> {
         let mut live = self.live_at(strand, node, cells, servers)?;
         cells.restore(&self.world, around.cells);
-        servers.restore(around.server, around.time);
+        servers.restore(around.server, around.time).map_err(failed)?;
         let reached = self.resume(strand, &mut live, key, servers)?;
         let touched = cells.take_touched(&self.world, around.cells);
-        let server = touched.server.then(|| (around.server, servers.save()));
+        let server = touched.server.then(|| Ok((around.server, servers.save()?)));
+        let server = server.transpose().map_err(failed)?;
         let events = self.written_down(&live);
         let before = self.node(strand, node).map(|node| node.place);
         let was_blocked = before == Some(Place::Blocked);
@@ -316,7 +318,7 @@ impl Strands {
             let way = way.ok_or_else(lost)?;
             cells.restore_only(&self.world, &way.reads);
             if let Some((before, _)) = way.server {
-                servers.restore(before, key.1);
+                servers.restore(before, key.1).map_err(failed)?;
             }
             let place = self.node(strand, to).map(|node| node.place);
             let reached = self.resume(strand, &mut live, key, servers)?;
@@ -429,6 +431,10 @@ impl Strands {
         let name = self.world.plan.actors.get(reached.actor).map_or("", |actor| &actor.name);
         ExploreError::NotRepeatable(format!("{name} took another step than before"))
     }
+}
+
+fn failed(error: ServerError) -> ExploreError {
+    ExploreError::Failed(error.to_string())
 }
 
 /// The tables don't fit each other: a mistake of ours.

@@ -35,7 +35,7 @@ fn model(
         turns: Vec::new(),
         shows: None,
     };
-    Ok(Model { runs: runs(&plan), plan, protocol, origin })
+    Ok(Model { runs: runs(&plan), plan, protocol, origin, upstream: None })
 }
 
 fn runs(plan: &Plan) -> Vec<RunDirectory> {

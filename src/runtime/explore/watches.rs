@@ -1,8 +1,8 @@
-//! Which client watches which keys (`WATCH`), as a part of the server's state. The engine itself says
+//! Which client watches which keys (`WATCH`), as a part of the server's state. The server itself says
 //! whether a watched key has changed: each client that watches has a connection, which watches again
 //! whenever a state was put back.
 
-use crate::engine::{Engine, requests};
+use crate::engine::requests;
 use crate::server::{Connection, Server, ServerError};
 use redis::{Cmd, ConnectionLike, RedisResult, Value, cmd};
 use std::collections::BTreeMap;
@@ -53,19 +53,19 @@ impl Watchers {
     /// The connection of a client that asks for something that is about watches.
     pub fn connection(
         &mut self,
-        engine: &Engine,
+        server: &Server,
         strand: usize,
         db: i64,
     ) -> Result<&mut Connection, ServerError> {
         let connected = self.connections.contains_key(&(strand, db));
-        let new = (!connected).then(|| Server::Embedded(engine.clone()).connect(db)).transpose()?;
+        let new = (!connected).then(|| server.connect(db)).transpose()?;
         self.connections.extend(new.map(|new| ((strand, db), new)));
         let found = self.connections.get_mut(&(strand, db));
         found.ok_or_else(|| ServerError::new("no connection".into()))
     }
 
     /// A state is about to be put back in which clients watch this. To whoever watches at that
-    /// moment, all keys change.
+    /// moment, all keys change, on the embedded server.
     pub fn before_restore(&mut self, watches: &[Watch]) {
         for connection in self.connections.values_mut() {
             let _ = ask(connection, &cmd("UNWATCH"));
@@ -88,6 +88,11 @@ impl Watchers {
             }
             let _ = ask(connection, again.arg(&watch.keys));
         }
+    }
+
+    /// Whether a client watches, and one of the keys has changed.
+    pub fn in_vain(&self, strand: usize, db: i64) -> bool {
+        self.watches.iter().any(|watch| watch.client == (strand, db) && watch.keys.is_empty())
     }
 
     /// A client's commands ran.
@@ -114,10 +119,10 @@ impl Watchers {
     pub fn look(&mut self) -> Vec<Watch> {
         for watch in &mut self.watches {
             let Some(connection) = self.connections.get_mut(&watch.client) else { continue };
-            let began = ask(connection, &cmd("MULTI"));
-            let done = began.and_then(|_| ask(connection, &cmd("EXEC")));
-            match done {
-                Ok(Value::Nil) => watch.keys.clear(),
+            // A transaction of nothing.
+            let nothing = [cmd("MULTI"), cmd("EXEC")].map(|it| it.get_packed_command()).concat();
+            match connection.req_packed_commands(&nothing, 1, 1).as_deref() {
+                Ok([Value::Nil]) => watch.keys.clear(),
                 _ => {
                     watch.keys.sort_unstable();
                     watch.keys.dedup();

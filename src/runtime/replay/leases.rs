@@ -5,7 +5,6 @@ use crate::history::{EventKind, Moment};
 use crate::lock::{LockName, Payload, expire_if};
 use crate::runtime::World;
 use crate::server::{Connection, Server, ServerError};
-use redis::FromRedisValue;
 use std::time::Duration;
 
 /// How often we look whether a lease has ended on a real server.
@@ -48,10 +47,9 @@ impl<'a> Leases<'a> {
     /// Who holds a lock; nothing if nobody does.
     pub fn held(&mut self, lock: usize) -> Result<Option<Held>, ServerError> {
         let Some(names) = self.world.locks.get(lock) else { return Ok(None) };
-        let Some(found) = self.ask::<Option<Vec<u8>>>("GET", names)? else { return Ok(None) };
-        let left: i64 = self.ask("PTTL", names)?;
-        let left = u64::try_from(left).ok().map(Duration::from_millis);
-        Ok(Some(Held { payload: Payload::decode(&found), left }))
+        let found = self.link.kept(names.key());
+        let found = found.map_err(|error| self.world.server.explain(&error))?;
+        Ok(found.map(|kept| Held { payload: Payload::decode(&kept.value), left: kept.left }))
     }
 
     /// Ends a lease now.
@@ -78,6 +76,11 @@ impl<'a> Leases<'a> {
     /// Shortens the lease of a lock of ours as far as it goes.
     fn shorten(&mut self, names: &LockName) -> Result<(), NotEnded> {
         let world = self.world;
+        if world.protocol.is_foreign() {
+            // Nobody else is there, and what it holds need not be a payload.
+            let ended = redis::cmd("PEXPIRE").arg(names.key()).arg(1).exec(&mut self.link);
+            return Ok(ended.map_err(|error| world.server.explain(&error))?);
+        }
         let shortened = expire_if(&mut self.link, names, |payload| world.is_ours(payload));
         match shortened.map_err(|error| ServerError::new(world.explain(&error)))? {
             true => Ok(()),
@@ -90,14 +93,5 @@ impl<'a> Leases<'a> {
         let key = self.world.locks.get(lock).map(LockName::key).unwrap_or_default();
         let token = held.payload.token().as_str().to_owned();
         self.world.note_fault(moment, EventKind::lease_ended(lock, key, Some(token)));
-    }
-
-    fn ask<T: FromRedisValue>(
-        &mut self,
-        command: &str,
-        names: &LockName,
-    ) -> Result<T, ServerError> {
-        let reply = redis::cmd(command).arg(names.key()).query(&mut self.link);
-        reply.map_err(|error| self.world.server.explain(&error))
     }
 }

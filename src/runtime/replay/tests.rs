@@ -23,7 +23,7 @@ fn model(scenario: &Scenario, protocol: &'static dyn Protocol, timing: Timing) -
     let run =
         |suffix: &str| RunDirectory::new(Path::new(&format!("/tmp/replay{suffix}")), None).unwrap();
     let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect();
-    Model { plan, protocol, runs, origin }
+    Model { plan, protocol, runs, origin, upstream: None }
 }
 
 fn builtin(name: &str) -> Scenario {

@@ -1,0 +1,64 @@
+//! A real Redis for clients of somebody else's: borrowed, and given back empty, or with what is left on
+//! it named.
+
+use super::exit::Exit;
+use super::refusal::{Refusal, environment, usage};
+use super::signals::Signals;
+use super::{ServerUrl, say};
+use crate::runtime::quoted;
+use crate::server::{Borrowed, Server};
+use std::sync::Arc;
+
+/// A Redis that was borrowed.
+pub(super) struct Loan {
+    borrowed: Arc<Borrowed>,
+    signals: Signals,
+}
+
+impl Loan {
+    /// Borrows the Redis at a URL.
+    pub fn new(url: &ServerUrl, signals: &Signals) -> Result<Self, Refusal> {
+        let password = std::env::var("REDIS_PASSWORD").ok();
+        let server = Server::at(url.reveal(), password.as_deref()).map_err(usage)?;
+        let told = signals.clone();
+        let told = move |words: Vec<String>| told.set_borrowed(Some(typed(&words)));
+        let borrowed = Borrowed::new(server, Box::new(told)).map_err(environment)?;
+        Ok(Self { borrowed, signals: signals.clone() })
+    }
+
+    /// The Redis itself.
+    pub fn borrowed(&self) -> &Arc<Borrowed> {
+        &self.borrowed
+    }
+
+    /// Gives it back, however the work ended: deletes what is ours, and says what is left.
+    pub fn end(self, ended: Result<Exit, Refusal>) -> Result<Exit, Refusal> {
+        let is_well = self.borrowed.check().is_ok();
+        let given_back = self.borrowed.give_back();
+        self.signals.set_borrowed(None);
+        let is_clean = given_back.is_ok();
+        let left = match given_back {
+            // What ended the work was named already.
+            Ok(theirs) => theirs.filter(|_| is_well),
+            Err(error) => {
+                let by_hand = self.borrowed.by_hand();
+                let by_hand = by_hand.map(|words| format!("; run: {}", typed(&words)));
+                Some(format!("could not clean up ({error}){}", by_hand.unwrap_or_default()))
+            }
+        };
+        match ended {
+            Ok(exit) => {
+                left.iter().for_each(|line| say(line));
+                Ok(if is_clean { exit } else { Exit::worst([exit, Exit::Environment]) })
+            }
+            Err(mut refusal) => {
+                refusal.left.extend(left);
+                Err(refusal)
+            }
+        }
+    }
+}
+
+fn typed(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}

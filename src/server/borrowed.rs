@@ -1,0 +1,362 @@
+//! Database 0 of a real Redis, borrowed for clients of somebody else's, who may make any keys there:
+//! it is empty before, and empty again when it is given back.
+//!
+//! Books are kept of the keys. Each request goes out between two scripts, in one transaction
+//! (`between`): what was there before it that nobody here made is somebody else's, and what came with
+//! it is ours. Keys are deleted by name only, and only ours. A key that is not ours ends the work.
+
+mod between;
+
+use super::connection::within;
+use super::{RESPONSE_TIMEOUT, Remote, Server, ServerError};
+use between::{NAMES, PUT, time};
+
+pub(super) use between::Pair;
+
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A key that is asked for only, to see who may ask for it.
+const NO_KEY: &str = "nodb-trigger:no-such-key";
+
+/// The channel that whoever has borrowed a server listens to, so that it is borrowed once.
+const BORROWED: &str = "nodb-trigger:borrowed";
+
+/// What a key holds.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// As DUMP gives it.
+    pub dump: Vec<u8>,
+    /// Its members in an order that stays, where the dump has them in one that RESTORE does not keep.
+    pub sorted: Option<Vec<u8>>,
+    /// What is left of its TTL, in milliseconds, if it has one.
+    pub left: Option<u64>,
+    /// Its value as text, if it is a lock.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Stored {
+    /// What tells it from others.
+    fn content(&self) -> (&[u8], Option<u64>) {
+        (self.sorted.as_ref().unwrap_or(&self.dump), self.left)
+    }
+}
+
+impl PartialEq for Stored {
+    fn eq(&self, other: &Self) -> bool {
+        self.content() == other.content()
+    }
+}
+
+impl Eq for Stored {}
+
+impl Hash for Stored {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.content().hash(state);
+    }
+}
+
+/// All keys, by name.
+pub type Keys = BTreeMap<Vec<u8>, Stored>;
+
+/// What the last request found and left.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// The names that were there right before it.
+    pub before: BTreeSet<Vec<u8>>,
+    /// The keys right after it.
+    pub keys: Keys,
+    /// When they were looked at, by the server's clock.
+    pub at: Duration,
+}
+
+/// Who is told the words of the command that deletes by hand what is ours, each time that they change.
+pub type Told = Box<dyn Fn(Vec<String>) + Send + Sync>;
+
+/// A borrowed database, and the books of it.
+pub struct Borrowed {
+    remote: Box<Remote>,
+    books: Mutex<Books>,
+    control: Mutex<Option<redis::Connection>>,
+    /// Listens to [`BORROWED`].
+    _presence: Mutex<redis::Connection>,
+    told: Told,
+}
+
+#[derive(Default)]
+struct Books {
+    /// The locks, whose values are looked at.
+    locks: Vec<String>,
+    /// The names of ours that are there.
+    ours: BTreeSet<Vec<u8>>,
+    /// The names of ours that ever were there.
+    ever: BTreeSet<Vec<u8>>,
+    seen: Option<Seen>,
+    /// Why nothing goes on here.
+    trouble: Option<ServerError>,
+}
+
+impl fmt::Debug for Borrowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Borrowed").field(&self.remote).finish()
+    }
+}
+
+impl Borrowed {
+    /// Borrows database 0 of a server, if it is empty and fit for it.
+    pub fn new(server: Server, told: Told) -> Result<Arc<Self>, ServerError> {
+        let Server::Redis(remote) = server.sole() else {
+            return Err(ServerError("the embedded server can't be borrowed".into()));
+        };
+        let presence = present(&remote)?;
+        let borrowed = Self {
+            remote,
+            books: Mutex::default(),
+            control: Mutex::default(),
+            _presence: Mutex::new(presence),
+            told,
+        };
+        borrowed.check_role()?;
+        borrowed.check_rights()?;
+        borrowed.check_alone()?;
+        let names = borrowed.names()?;
+        if let Some(first) = names.first() {
+            return Err(ServerError(format!(
+                "database 0 of {} is not empty: it holds {}, one is {}; a client may make any key, \
+                 so it is tried on an empty one only: name a Redis that nobody needs, as \
+                 redis-server --port 6400 --save '' starts one",
+                borrowed.remote.name,
+                keys(names.len()),
+                shown(first),
+            )));
+        }
+        Ok(Arc::new(borrowed))
+    }
+
+    /// The server, with books kept of what goes over its connections.
+    pub fn server(self: &Arc<Self>) -> Server {
+        let mut remote = self.remote.clone();
+        remote.borrowed = Some(Arc::clone(self));
+        Server::Redis(remote)
+    }
+
+    /// The locks, whose values are looked at from now on.
+    pub fn set_locks(&self, locks: impl IntoIterator<Item = String>) {
+        self.books().locks = locks.into_iter().collect();
+    }
+
+    /// What the last request since something was put found and left, if there was one.
+    pub fn seen(&self) -> Option<Seen> {
+        self.books().seen.clone()
+    }
+
+    /// Why nothing goes on here any more, if so.
+    pub fn check(&self) -> Result<(), ServerError> {
+        self.books().trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// Puts keys in place of all that are there; gives the server's time at that moment. Where there
+    /// is a key that is not ours it fails, and changes nothing.
+    pub fn put(&self, keys: &Keys) -> Result<Duration, ServerError> {
+        self.check()?;
+        let ours = self.books().ours.clone();
+        let mut cmd = redis::cmd("EVAL");
+        cmd.arg([NAMES, PUT].concat()).arg(ours.len()).arg(&ours);
+        for (name, stored) in keys {
+            cmd.arg(name).arg(stored.left.unwrap_or_default()).arg(&stored.dump);
+        }
+        // They may be there from the moment on that this is sent.
+        self.own(keys.keys().cloned());
+        let answer: Vec<Vec<u8>> = self.ask(&cmd).map_err(|error| self.stop(error))?;
+        match answer.as_slice() {
+            [seconds, micros] => {
+                let books = &mut *self.books();
+                (books.ours, books.seen) = (keys.keys().cloned().collect(), None);
+                Ok(time(seconds, micros))
+            }
+            [theirs] => {
+                self.books().ours = ours;
+                Err(self.stop(self.is_theirs(theirs)))
+            }
+            _ => Err(ServerError(format!("{} answered nonsense to EVAL", self.remote.name))),
+        }
+    }
+
+    /// Deletes what is ours. Says what had to be left, if anything is there that is not.
+    pub fn give_back(&self) -> Result<Option<String>, ServerError> {
+        // The old connection may be what failed.
+        *locked(&self.control) = None;
+        let ours = self.books().ours.clone();
+        if !ours.is_empty() {
+            self.ask::<Value>(redis::cmd("DEL").arg(&ours))?;
+            self.books().ours.clear();
+        }
+        let left = self.names()?;
+        Ok(left.first().map(|first| {
+            format!(
+                "database 0 of {} holds {} that nobody here made, one is {}; left as it is",
+                self.remote.name,
+                keys(left.len()),
+                shown(first),
+            )
+        }))
+    }
+
+    /// The words of the command that deletes what is ours; nothing, if nothing ever was.
+    pub fn by_hand(&self) -> Option<Vec<String>> {
+        let ever = self.books().ever.clone();
+        let mut words = Server::Redis(self.remote.clone()).redis_cli()?;
+        words.push("DEL".into());
+        words.extend(ever.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
+        (!ever.is_empty()).then_some(words)
+    }
+
+    /// Why this server can't be used, if it says so itself.
+    fn check_role(&self) -> Result<(), ServerError> {
+        let info: String = self.ask(&redis::cmd("INFO"))?;
+        let says = |line: &str| info.lines().any(|it| it.trim_end() == line);
+        let why = if says("cluster_enabled:1") {
+            "it is a node of a Redis Cluster, where keys live on several; name a single Redis"
+        } else if says("role:slave") {
+            "it is a replica; name its primary, or a Redis that nobody needs"
+        } else {
+            return Ok(());
+        };
+        Err(ServerError(format!("{} can't be used: {why}", self.remote.name)))
+    }
+
+    /// Makes sure that nobody else has borrowed it: two would take each other's keys for their own.
+    fn check_alone(&self) -> Result<(), ServerError> {
+        let (_, listeners): (String, usize) =
+            self.ask(redis::cmd("PUBSUB").arg("NUMSUB").arg(BORROWED))?;
+        if listeners <= 1 {
+            return Ok(());
+        }
+        Err(ServerError(format!(
+            "another nodb-trigger has clients on database 0 of {} right now; wait for it, or name \
+             another Redis",
+            self.remote.name
+        )))
+    }
+
+    /// Asks for the commands that are needed, but for nothing real.
+    fn check_rights(&self) -> Result<(), ServerError> {
+        for command in ["DUMP", "DEL", "PTTL", "TYPE"] {
+            self.ask::<Value>(redis::cmd(command).arg(NO_KEY))?;
+        }
+        self.ask::<Value>(redis::cmd("PEXPIREAT").arg(NO_KEY).arg(1))?;
+        self.ask::<Value>(redis::cmd("OBJECT").arg("ENCODING").arg(NO_KEY))?;
+        // That this is no dump is said only to who may restore one.
+        let mut restore = redis::cmd("RESTORE");
+        restore.arg(NO_KEY).arg(0).arg("no dump");
+        match self.talk(|control| restore.query::<Value>(control))? {
+            Err(error) if between::is_of_the_server(&error) => Err(self.explain(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of all keys.
+    fn names(&self) -> Result<Vec<Vec<u8>>, ServerError> {
+        let script = [NAMES, "return names"].concat();
+        let mut names: Vec<Vec<u8>> = self.ask(redis::cmd("EVAL").arg(script).arg(0))?;
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    fn ask<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, ServerError> {
+        self.talk(|control| cmd.query(control))?.map_err(|error| self.explain(&error))
+    }
+
+    /// Talks over a connection of our own.
+    fn talk<T>(
+        &self,
+        talk: impl FnOnce(&mut redis::Connection) -> RedisResult<T>,
+    ) -> Result<RedisResult<T>, ServerError> {
+        let mut control = locked(&self.control);
+        let connection = match control.take() {
+            Some(connection) => connection,
+            None => {
+                let settings = self.remote.info.redis_settings().clone().set_db(0);
+                self.remote.open(settings, RESPONSE_TIMEOUT)?
+            }
+        };
+        let connection = control.insert(connection);
+        let answer = within(RESPONSE_TIMEOUT, connection, talk);
+        if answer.as_ref().is_err_and(RedisError::is_io_error) {
+            // What comes late would be taken for the answer to something else.
+            *control = None;
+        }
+        Ok(answer)
+    }
+
+    fn explain(&self, error: &RedisError) -> ServerError {
+        Server::Redis(self.remote.clone()).explain(error)
+    }
+
+    fn is_theirs(&self, name: &[u8]) -> ServerError {
+        ServerError(format!(
+            "somebody else uses database 0 of {}, too: the key {} is none of ours, and was left as it \
+             is; name a Redis that nobody else uses",
+            self.remote.name,
+            shown(name)
+        ))
+    }
+
+    /// Nothing goes on from here; gives why.
+    fn stop(&self, why: ServerError) -> ServerError {
+        self.books().trouble.get_or_insert(why).clone()
+    }
+
+    /// These names are ours.
+    fn own(&self, names: impl IntoIterator<Item = Vec<u8>>) {
+        let is_new = {
+            let books = &mut *self.books();
+            let known = books.ever.len();
+            for name in names {
+                books.ever.insert(name.clone());
+                books.ours.insert(name);
+            }
+            books.ever.len() > known
+        };
+        if let (true, Some(words)) = (is_new, self.by_hand()) {
+            (self.told)(words);
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        locked(&self.books)
+    }
+}
+
+/// A connection that says that the server is borrowed, as long as it is open.
+fn present(remote: &Remote) -> Result<redis::Connection, ServerError> {
+    let settings = remote.info.redis_settings().clone();
+    let mut presence = remote.open(settings, RESPONSE_TIMEOUT)?;
+    let listen = redis::cmd("SUBSCRIBE").arg(BORROWED).get_packed_command();
+    let listens = within(RESPONSE_TIMEOUT, &mut presence, |presence| {
+        presence.send_packed_command(&listen)?;
+        presence.recv_response()?.extract_error()
+    });
+    match listens {
+        Ok(_) => Ok(presence),
+        Err(error) => Err(Server::Redis(Box::new(remote.clone())).explain(&error)),
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A key's name as people read it.
+fn shown(name: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(name))
+}
+
+fn keys(number: usize) -> String {
+    if number == 1 { "1 key".into() } else { format!("{number} keys") }
+}
