@@ -114,7 +114,8 @@ impl Session {
             |why: String| SubjectError::NotStarted { command: start.command.clone(), why };
         let gateway =
             Gateway::open(sender.clone()).map_err(|error| not_started(error.to_string()))?;
-        let process = Process::start(&start.command, &gateway.url(), sender, &start.processes)?;
+        let process = Process::start(&mut start.by_shell(&gateway.url()), sender, &start.processes);
+        let process = process.map_err(|error| not_started(error.to_string()))?;
         let mut session = Self {
             process,
             _gateway: gateway,
@@ -181,6 +182,16 @@ impl Session {
         self.symbols = Symbols::new(self.actor, Arc::clone(&self.constants));
         (self.life, self.token) = (Some(life), None);
         Ok(())
+    }
+
+    /// Whether this is the life that it lives.
+    pub fn lives(&self, life: u64) -> bool {
+        self.life == Some(life)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// The last drawn value that it sent for what it was told last, by its name.
