@@ -67,7 +67,8 @@ pub const FILES_OF_A_PROCESS: u64 = 3;
 
 impl OurProcesses {
     /// Starts a process for each actor of these names, by commands that run [`obey`](super::obey())
-    /// with the same lock protocol, and waits until all are ready.
+    /// with the same lock protocol, and waits until all are ready. They end with the thread that
+    /// started them.
     pub fn start(
         inner: &'static dyn Protocol,
         names: &[&str],

@@ -232,6 +232,10 @@ fn what_rests_on_the_registry_of_one_process_is_refused() {
 fn processes_have_no_virtual_time_and_orderings_have_no_processes() {
     let place = Place::new();
     herd(&place.run(), &["--virtual", "--processes"]).run().exits(2).says(&["--processes"]);
+    for only_virtual in ["--seed=3", "--jobs=2"] {
+        let words = ["run", "mutual_exclusion", "--processes", only_virtual];
+        Program::new(words).run().exits(2).says(&["--processes"]);
+    }
     let words = ["explore", "mutual_exclusion", "--processes"];
     Program::new(words).run().exits(2).says(&["--processes"]);
 }
