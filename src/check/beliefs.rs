@@ -122,6 +122,8 @@ impl Reader {
                     belief.surely_until = belief.surely_until.min(moment);
                 }
             }
+            // It tells its sender nothing.
+            EventKind::Command(command) if command.late.is_some() => {}
             EventKind::Command(command) => {
                 let extends = |change: &Change| matches!(change, Change::Extended { .. });
                 if command.effects.iter().any(|effect| extends(&effect.change)) {
