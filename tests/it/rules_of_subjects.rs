@@ -275,7 +275,7 @@ acquire() {{
 
 #[test]
 fn a_client_with_a_time_out_is_stopped_while_its_command_waits_and_any_other_is_not() {
-    for (times_out, patience) in [(true, 20), (false, 0)] {
+    for (times_out, patience) in [(true, 5), (false, 0)] {
         let place = Place::new();
         let subject = looks_at_rivals(&place, times_out, patience, ":");
         let words = ["probe", "mutual_exclusion", "--property=deadlock", "--subject", &subject];
