@@ -9,7 +9,7 @@ use super::{About, Start};
 use crate::clock::{VirtualClock, in_words};
 use crate::engine::server::{Format, write};
 use crate::engine::{self, Engine};
-use crate::gate::{Killed, Link, PausePoint};
+use crate::gate::{Killed, Link};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use redis::{ConnectionLike, RedisResult, Value};
 use serde_json::json;
@@ -168,7 +168,7 @@ impl Session {
             if let Some(line) = asking {
                 line.write(&wire::refusal(OVER), &self.symbols, false);
             }
-            self.process.thaw();
+            self.process.go_on();
             self.hear(&mut Server::Nobody)?;
         }
         if self.life.is_some() {
@@ -405,7 +405,7 @@ impl Session {
         let times_out = self.about.can("time_out");
         if times_out {
             // Its time must not pass while others go on.
-            self.process.freeze();
+            self.process.stop();
         }
         let answered = link.req_packed_commands(&packed, offset, wanted);
         if let Some(command) = wire::lacking(&answered) {
@@ -418,7 +418,7 @@ impl Session {
         }
         let answered = wire::with_refusals(answered);
         if answered.is_err() {
-            link.pause(PausePoint::TokenRead).map_err(Broken::Killed)?;
+            link.is_alive().map_err(Broken::Killed)?;
         }
         self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
@@ -427,7 +427,9 @@ impl Session {
         } else {
             line.write(&answered, &self.symbols, is_transaction);
         }
-        self.process.thaw();
+        if times_out {
+            self.process.go_on();
+        }
         Ok(())
     }
 }
