@@ -9,7 +9,7 @@ use super::{About, Start};
 use crate::clock::{VirtualClock, in_words};
 use crate::engine::server::{Format, write};
 use crate::engine::{self, Engine};
-use crate::gate::{Killed, Link, PausePoint};
+use crate::gate::{Killed, Link};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use redis::{ConnectionLike, RedisResult, Value};
 use serde_json::json;
@@ -114,7 +114,8 @@ impl Session {
             |why: String| SubjectError::NotStarted { command: start.command.clone(), why };
         let gateway =
             Gateway::open(sender.clone()).map_err(|error| not_started(error.to_string()))?;
-        let process = Process::start(&start.command, &gateway.url(), sender, &start.processes)?;
+        let process = Process::start(&mut start.by_shell(&gateway.url()), sender, &start.processes);
+        let process = process.map_err(|error| not_started(error.to_string()))?;
         let mut session = Self {
             process,
             _gateway: gateway,
@@ -167,7 +168,7 @@ impl Session {
             if let Some(line) = asking {
                 line.write(&wire::refusal(OVER), &self.symbols, false);
             }
-            self.process.thaw();
+            self.process.go_on();
             self.hear(&mut Server::Nobody)?;
         }
         if self.life.is_some() {
@@ -181,6 +182,16 @@ impl Session {
         self.symbols = Symbols::new(self.actor, Arc::clone(&self.constants));
         (self.life, self.token) = (Some(life), None);
         Ok(())
+    }
+
+    /// Whether this is the life that it lives.
+    pub fn lives(&self, life: u64) -> bool {
+        self.life == Some(life)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// The last drawn value that it sent for what it was told last, by its name.
@@ -394,7 +405,7 @@ impl Session {
         let times_out = self.about.can("time_out");
         if times_out {
             // Its time must not pass while others go on.
-            self.process.freeze();
+            self.process.stop();
         }
         let answered = link.req_packed_commands(&packed, offset, wanted);
         if let Some(command) = wire::lacking(&answered) {
@@ -407,7 +418,7 @@ impl Session {
         }
         let answered = wire::with_refusals(answered);
         if answered.is_err() {
-            link.pause(PausePoint::TokenRead).map_err(Broken::Killed)?;
+            link.is_alive().map_err(Broken::Killed)?;
         }
         self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
@@ -416,7 +427,9 @@ impl Session {
         } else {
             line.write(&answered, &self.symbols, is_transaction);
         }
-        self.process.thaw();
+        if times_out {
+            self.process.go_on();
+        }
         Ok(())
     }
 }
