@@ -110,6 +110,12 @@ fn one_that_hears_no_reply_to_its_acquire_locks_others_out_and_does_not_know_it(
         ("operation = \"acquire\"\ndrop_reply = true", ["acquire 1000 2", "acquire 2000 1"]),
         ("command = \"GET\"\ndrop_reply = true", ["acquire 1000 0 +OK", "acquire 2000 1"]),
         ("operation = \"acquire\"\nforget = true", ["acquire 1000 2", "acquire 2000 0 +OK"]),
+        // Of two rules the first decides.
+        (
+            "operation = \"acquire\"\nforget = true\n\n[[rules]]\nname = \"second\"\n\
+             actor = \"first\"\noperation = \"acquire\"\ndrop_reply = true",
+            ["acquire 1000 2", "acquire 2000 0 +OK"],
+        ),
     ] {
         let place = Place::new();
         let file = scenario(&place, "0s", rule);
