@@ -365,10 +365,6 @@ impl Session {
             line.write(&answer, &self.symbols, false);
             return Ok(());
         };
-        if let (Some(command), true) = (wire::kept_back(&requests), self.start.upstream.is_some()) {
-            let doing = self.doing.take().unwrap_or_default();
-            return Err(SubjectError::NotPassedOn { doing, command }.into());
-        }
         let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
         let mut packed = Vec::new();
         if is_transaction {
@@ -383,6 +379,11 @@ impl Session {
                 );
                 return Ok(());
             };
+            let is_real = self.start.upstream.is_some();
+            if let Some(command) = is_real.then(|| wire::kept_back(&words)).flatten() {
+                let doing = self.doing.take().unwrap_or_default();
+                return Err(SubjectError::NotPassedOn { doing, command }.into());
+            }
             let (words, token) = self.symbols.named(words);
             self.token = token.or(self.token.take());
             wire::packed(&words, &mut packed);

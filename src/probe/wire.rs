@@ -40,19 +40,23 @@ pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<String> {
     }
 }
 
-/// The first command that is not passed on to a real Redis: it is about other databases, other clients
-/// or the server itself, or leaves the connection where commands can't follow.
-pub(super) fn kept_back(requests: &[Words]) -> Option<String> {
-    const NAMES: [&str; 29] = [
+/// What of a request is not passed on to a real Redis: it is about other databases, other clients or
+/// the server itself, or leaves the connection where commands can't follow.
+pub(super) fn kept_back(words: &[Vec<u8>]) -> Option<String> {
+    const NAMES: [&str; 40] = [
         "ACL",
+        "AUTH",
         "BGREWRITEAOF",
         "BGSAVE",
+        "CLIENT",
         "CLUSTER",
+        "CONFIG",
         "DEBUG",
         "FAILOVER",
         "FLUSHALL",
         "FLUSHDB",
         "FUNCTION",
+        "HELLO",
         "LATENCY",
         "MEMORY",
         "MIGRATE",
@@ -62,8 +66,15 @@ pub(super) fn kept_back(requests: &[Words]) -> Option<String> {
         "PSUBSCRIBE",
         "PSYNC",
         "PUNSUBSCRIBE",
+        "QUIT",
+        "READONLY",
+        "READWRITE",
+        "REPLCONF",
         "REPLICAOF",
+        "RESET",
         "SAVE",
+        "SCRIPT",
+        "SELECT",
         "SHUTDOWN",
         "SLAVEOF",
         "SLOWLOG",
@@ -74,9 +85,26 @@ pub(super) fn kept_back(requests: &[Words]) -> Option<String> {
         "SYNC",
         "UNSUBSCRIBE",
     ];
-    let names = requests.iter().filter_map(|words| words.first());
-    let mut names = names.map(|name| String::from_utf8_lossy(name).to_ascii_uppercase());
-    names.find(|name| NAMES.contains(&name.as_str()))
+    let name = String::from_utf8_lossy(words.first()?).to_ascii_uppercase();
+    let is_to_a_database = |word: &Vec<u8>| word.eq_ignore_ascii_case(b"DB");
+    match name.as_str() {
+        "COPY" => words.iter().skip(3).any(is_to_a_database).then(|| "COPY ... DB".into()),
+        "EVAL" | "EVAL_RO" => kept_back_script(&String::from_utf8_lossy(words.get(1)?)),
+        name => NAMES.contains(&name).then(|| name.to_owned()),
+    }
+}
+
+/// The same of a script. What it may not call anyway (CONFIG) is left to the server.
+fn kept_back_script(script: &str) -> Option<String> {
+    const NAMES: [&str; 6] = ["FLUSHALL", "FLUSHDB", "MIGRATE", "MOVE", "SELECT", "SWAPDB"];
+    // A name stands there as a string; whatever else does is no name, or looks like one.
+    let says = |name: &str| {
+        script.split(['\'', '"', '[', ']']).any(|piece| piece.eq_ignore_ascii_case(name))
+    };
+    if says("COPY") && says("DB") {
+        return Some("a script with COPY ... DB".into());
+    }
+    NAMES.iter().find(|name| says(name)).map(|name| format!("a script with {name}"))
 }
 
 /// Where a transaction was refused as a whole, the server's word for that; it is an answer like any
@@ -138,10 +166,32 @@ mod tests {
 
     #[test]
     fn what_is_about_more_than_keys_is_kept_back() {
-        let words = |line: &str| line.split(' ').map(|word| word.into()).collect::<Words>();
-        let kept =
-            |lines: &[&str]| kept_back(&lines.iter().map(|line| words(line)).collect::<Vec<_>>());
-        assert_eq!(kept(&["GET a", "flushall ASYNC"]), Some("FLUSHALL".into()));
-        assert_eq!(kept(&["DEL flushall", "LPUSH a b", "PUBLISH a b"]), None);
+        let kept = |line: &str| {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.into()).collect();
+            kept_back(&words)
+        };
+        for (line, what) in [
+            ("flushall ASYNC", "FLUSHALL"),
+            // These come so far only in a transaction.
+            ("SELECT 1", "SELECT"),
+            ("CONFIG SET timeout 1", "CONFIG"),
+            ("COPY a b db 1", "COPY ... DB"),
+            ("EVAL redis.call('flushAll') 0", "a script with FLUSHALL"),
+            ("EVAL local\u{a0}c=redis.call;c(\"select\",1) 0", "a script with SELECT"),
+            ("EVAL redis.call([[MOVE]],KEYS[1],1) 1 a", "a script with MOVE"),
+            ("EVAL redis.call('copy',KEYS[1],KEYS[2],'DB',1) 2 a b", "a script with COPY ... DB"),
+        ] {
+            assert_eq!(kept(line).as_deref(), Some(what), "{line}");
+        }
+        for line in [
+            "DEL flushall",
+            "LPUSH a b",
+            "PUBLISH a b",
+            "COPY DB db",
+            "EVAL redis.call('del',KEYS[1]) 2 select flushall",
+            "EVAL redis.call('copy',KEYS[1],KEYS[2]) 2 a db",
+        ] {
+            assert_eq!(kept(line), None, "{line}");
+        }
     }
 }
