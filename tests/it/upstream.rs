@@ -197,6 +197,7 @@ fn a_redis_that_is_not_fit_is_refused() {
     let mut con = redis.client().get_connection().unwrap();
     refused("redis://127.0.0.1:1", 3, &["cannot reach Redis", "refused"]);
     refused("nonsense", 2, &["redis://"]);
+    refused(&format!("redis://127.0.0.1:{}/5", redis.port()), 3, &["database 5", "database 0"]);
     refused("redis://:s3cret@127.0.0.1:1", 3, &["cannot reach Redis"]);
     probing(&subject, &redis.url(), &["--timing=strict"]).run().refuses(2, &["--timing strict"]);
     for (right, user) in [("-restore", "norestore"), ("-eval", "noeval"), ("-dump", "nodump")] {
@@ -210,6 +211,10 @@ fn a_redis_that_is_not_fit_is_refused() {
     refused(&replica.url(), 3, &["replica"]);
     let cluster = RedisServer::start(&["--cluster-enabled", "yes"]);
     refused(&cluster.url(), 3, &["Cluster"]);
+    for command in ["RESTORE", "MULTI", "EVAL"] {
+        let renamed = RedisServer::start(&["--rename-command", command, "renamed"]);
+        refused(&renamed.url(), 3, &["unknown command", command]);
+    }
     let full = RedisServer::start(&["--maxmemory", "1"]);
     refused(&full.url(), 3, &["OOM", "maxmemory"]);
     redis.is_empty();
@@ -408,6 +413,61 @@ fn every_kind_of_key_is_put_back_as_it_was() {
     assert_ne!(borrowed.seen().unwrap().keys[&b"set"[..]], seen.keys[&b"set"[..]]);
     assert_eq!(borrowed.give_back(), Ok(None));
     redis.is_empty();
+}
+
+#[test]
+fn any_name_can_be_deleted_by_hand_and_is_named_before_it_is_there() {
+    let redis = redis_or_skip!();
+    for names in
+        [vec![&b"plain name"[..], b"\"quoted\" 'name'"], vec![b"\0\xff \"a\\*[b]\n", b"", b"plain"]]
+    {
+        let told = Arc::<Mutex<Vec<Vec<String>>>>::default();
+        let heard = Arc::clone(&told);
+        let client = redis.client();
+        let hear = move |words| {
+            let mut con = client.get_connection().unwrap();
+            let there: usize = redis::cmd("DBSIZE").query(&mut con).unwrap();
+            let mut heard = heard.lock().unwrap();
+            assert_eq!(there, heard.len(), "it is named before it is there");
+            heard.push(words);
+        };
+        let server = Server::at(&redis.url(), None).unwrap();
+        let borrowed = Borrowed::new(server, Box::new(hear)).unwrap();
+        let mut con = borrowed.server().connect(0).unwrap();
+        for name in &names {
+            redis::cmd("SET").arg(name).arg("value").exec(&mut con).unwrap();
+        }
+        assert_eq!(redis.everything().len(), names.len());
+        let words = told.lock().unwrap().pop().unwrap();
+        assert_eq!(borrowed.by_hand(), Some(words.clone()));
+        assert!(!words.concat().contains('\n'), "{words:?}");
+        let by_hand = std::process::Command::new(&words[0]).args(&words[1..]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&by_hand.stdout).trim(), names.len().to_string());
+        redis.is_empty();
+    }
+}
+
+#[test]
+fn a_ttl_that_is_almost_over_is_put_back_as_one() {
+    let redis = redis_or_skip!();
+    let (borrowed, _) = borrowed(&redis);
+    let mut con = borrowed.server().connect(0).unwrap();
+    redis::cmd("SET").arg("a").arg(1).arg("PX").arg(60_000).exec(&mut con).unwrap();
+    let mut keys = borrowed.seen().unwrap().keys;
+    keys.values_mut().for_each(|stored| stored.left = Some(0));
+    borrowed.put(&keys).unwrap();
+    wait_until("it is over", || redis.everything().is_empty());
+}
+
+#[test]
+fn a_client_whose_locks_are_in_another_database_is_refused() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let subject =
+        altered(&place, r#"exec 3<>"$server"; }"#, r#"exec 3<>"$server"; ask SELECT 1; }"#);
+    let words = ["probe", SCENARIO, "--subject", &subject];
+    Program::new(words).run().refuses(3, &["nothing to database 0"]);
+    probe(&subject, &redis, &[]).refuses(3, &["nothing to database 0"]);
 }
 
 #[test]
