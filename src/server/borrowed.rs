@@ -237,6 +237,9 @@ impl Borrowed {
             "it is a node of a Redis Cluster, where keys live on several; name a single Redis"
         } else if says("role:slave") {
             "it is a replica; name its primary, or a Redis that nobody needs"
+        } else if !says("maxmemory:0") && !says("maxmemory_policy:noeviction") {
+            "it evicts keys when it is full, those of other databases, too; set its maxmemory-policy \
+             to noeviction"
         } else {
             return Ok(());
         };

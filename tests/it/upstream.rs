@@ -200,12 +200,14 @@ fn a_redis_that_is_not_fit_is_refused() {
     refused(&format!("redis://127.0.0.1:{}/5", redis.port()), 3, &["database 5", "database 0"]);
     refused("redis://:s3cret@127.0.0.1:1", 3, &["cannot reach Redis"]);
     probing(&subject, &redis.url(), &["--timing=strict"]).run().refuses(2, &["--timing strict"]);
-    for (right, user) in [("-restore", "norestore"), ("-eval", "noeval"), ("-dump", "nodump")] {
+    for (right, user) in
+        [("-restore", "norestore"), ("-eval", "noeval"), ("-dump", "nodump"), ("-scan", "noscan")]
+    {
         let mut acl = redis::cmd("ACL");
         acl.arg("SETUSER").arg(user).arg(&["on", ">s3cret", "~*", "&*", "+@all", right]);
         acl.exec(&mut con).unwrap();
         let url = format!("redis://{user}:s3cret@127.0.0.1:{}", redis.port());
-        refused(&url, 3, &["NOPERM", "ACL"]);
+        refused(&url, 3, &["user", "ask for the right in its ACL"]);
     }
     let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &redis.port().to_string()]);
     refused(&replica.url(), 3, &["replica"]);
@@ -215,6 +217,8 @@ fn a_redis_that_is_not_fit_is_refused() {
         let renamed = RedisServer::start(&["--rename-command", command, "renamed"]);
         refused(&renamed.url(), 3, &["unknown command", command]);
     }
+    let evicts = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+    refused(&RedisServer::start(&evicts).url(), 3, &["evicts", "noeviction"]);
     let full = RedisServer::start(&["--maxmemory", "1"]);
     refused(&full.url(), 3, &["OOM", "maxmemory"]);
     redis.is_empty();
@@ -457,6 +461,17 @@ fn a_ttl_that_is_almost_over_is_put_back_as_one() {
     keys.values_mut().for_each(|stored| stored.left = Some(0));
     borrowed.put(&keys).unwrap();
     wait_until("it is over", || redis.everything().is_empty());
+}
+
+#[test]
+fn what_a_script_says_is_an_answer_and_not_the_server_s_trouble() {
+    let redis = redis_or_skip!();
+    let (borrowed, _) = borrowed(&redis);
+    let mut con = borrowed.server().connect(0).unwrap();
+    let busy = "return redis.error_reply('BUSY somebody has it')";
+    let refused = redis::cmd("EVAL").arg(busy).arg(0).exec(&mut con).unwrap_err();
+    assert_eq!(refused.code(), Some("BUSY"));
+    assert_eq!(borrowed.check(), Ok(()));
 }
 
 #[test]

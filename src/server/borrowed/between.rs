@@ -3,6 +3,7 @@
 use super::{Borrowed, Keys, Seen, Stored};
 use crate::engine::requests;
 use crate::server::connection::{transact, within};
+use crate::server::{describe, is_forbidden_to_scripts};
 use redis::{ErrorKind, RedisError, RedisResult, Value, from_redis_value};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -171,7 +172,9 @@ impl Borrowed {
             Value::ServerError(error) => Some(RedisError::from(error.clone())),
             _ => None,
         });
-        if let Some(error) = refused.filter(is_of_the_server) {
+        // A script may say by itself that something is busy. A server that is runs nothing.
+        let is_told = |error: &RedisError| error.code() == Some("BUSY");
+        if let Some(error) = refused.filter(|error| is_of_the_server(error) && !is_told(error)) {
             self.stop(self.explain(&error));
         }
         Ok(answers)
@@ -261,9 +264,9 @@ fn may_be_made<'a>(words: &[&'a [u8]]) -> Vec<&'a [u8]> {
 
 /// Whether an error says something of the server, and nothing of what was asked for.
 pub(super) fn is_of_the_server(error: &RedisError) -> bool {
-    let text = super::super::describe(error);
+    let text = describe(error);
     let code = text.split(' ').next().unwrap_or_default();
-    OF_THE_SERVER.contains(&code) || text.contains("ACL failure in script")
+    OF_THE_SERVER.contains(&code) || is_forbidden_to_scripts(&text)
 }
 
 /// The server's time, as TIME gives it.
