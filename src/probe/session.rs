@@ -370,13 +370,11 @@ impl Session {
         if is_transaction {
             wire::packed(&[b"MULTI".to_vec()], &mut packed);
         }
+        let names: Vec<Vec<u8>> = requests.iter().filter_map(|it| it.first()).cloned().collect();
         for words in requests {
             let Some(words) = whole_script(words, &self.scripts) else {
-                line.write(
-                    &wire::refusal("NOSCRIPT No matching script. Please use EVAL."),
-                    &self.symbols,
-                    false,
-                );
+                let unknown = wire::refusal("NOSCRIPT No matching script. Please use EVAL.");
+                line.write(&unknown, &self.symbols, false);
                 return Ok(());
             };
             let is_real = self.start.upstream.is_some();
@@ -415,6 +413,10 @@ impl Session {
         if answered.is_err() && times_out {
             (line.is_dead, self.waits_in_vain) = (true, true);
         } else {
+            let answered = match line.resp3 {
+                true => answered.map(|answers| wire::in_resp3(&names, answers, is_transaction)),
+                false => answered,
+            };
             line.write(&answered, &self.symbols, is_transaction);
         }
         self.process.thaw();

@@ -119,6 +119,34 @@ pub(super) fn with_refusals(answered: RedisResult<Vec<Value>>) -> RedisResult<Ve
     refusal(&format!("EXECABORT {why}"))
 }
 
+/// What RESP3 says in another way than RESP2, in which servers are asked here: members of hashes and
+/// sets, and a score. `names` are those of the commands.
+pub(super) fn in_resp3(names: &[Vec<u8>], answers: Vec<Value>, is_exec: bool) -> Vec<Value> {
+    if let (true, [Value::Array(inner)]) = (is_exec, answers.as_slice()) {
+        return vec![Value::Array(in_resp3(names, inner.clone(), false))];
+    }
+    let each = names.iter().zip(answers);
+    each.map(|(name, answer)| one_in_resp3(&name.to_ascii_uppercase(), answer)).collect()
+}
+
+fn one_in_resp3(name: &[u8], answer: Value) -> Value {
+    match (name, answer) {
+        (b"HGETALL", Value::Array(parts)) => {
+            let pairs = parts.chunks_exact(2).filter_map(|pair| match pair {
+                [field, held] => Some((field.clone(), held.clone())),
+                _ => None,
+            });
+            Value::Map(pairs.collect())
+        }
+        (b"SMEMBERS" | b"SDIFF" | b"SINTER" | b"SUNION", Value::Array(parts)) => Value::Set(parts),
+        (b"ZSCORE" | b"ZINCRBY", Value::BulkString(score)) => {
+            let number = String::from_utf8_lossy(&score).parse();
+            number.map_or(Value::BulkString(score), Value::Double)
+        }
+        (_, answer) => answer,
+    }
+}
+
 /// An error reply.
 pub(super) fn refusal(text: &str) -> RedisResult<Vec<Value>> {
     redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).map(|answer| vec![answer])
@@ -152,6 +180,28 @@ impl KnownScripts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_resp3_says_in_another_way_is_said_so() {
+        let text = |text: &str| Value::BulkString(text.into());
+        let list = || Value::Array(vec![text("a"), text("1")]);
+        let names = ["hgetall", "SMEMBERS", "ZSCORE", "LRANGE", "GET"].map(|it| it.into());
+        let asked = vec![list(), list(), text("1.5"), list(), Value::Nil];
+        let said = vec![
+            Value::Map(vec![(text("a"), text("1"))]),
+            Value::Set(vec![text("a"), text("1")]),
+            Value::Double(1.5),
+            list(),
+            Value::Nil,
+        ];
+        assert_eq!(
+            in_resp3(&names, vec![Value::Array(asked.clone())], true),
+            [Value::Array(said.clone())]
+        );
+        assert_eq!(in_resp3(&names, asked, false), said);
+        assert_eq!(in_resp3(&names, vec![Value::Nil], true), [Value::Nil]);
+    }
+
     #[test]
     fn what_a_server_lacks_is_named() {
         let error = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
