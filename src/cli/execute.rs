@@ -5,6 +5,7 @@ use super::again;
 use super::args::RunOptions;
 use super::exit::Exit;
 use super::model::protocol;
+use super::processes::Started;
 use super::progress::Progress;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
@@ -59,7 +60,8 @@ pub(super) fn execute(
     if job.signals.interrupted() {
         return Err(Refusal::new(Exit::Interrupted, anyhow::anyhow!("interrupted, not run")));
     }
-    let world = Arc::new(world(job, seed, progress)?);
+    let (world, started) = world(job, seed, progress)?;
+    let world = Arc::new(world);
     let Job { signals, options, .. } = job;
     let staging = Staging { signals, force: options.force, keep: options.keep };
     let Staged { outcome, notices, kept, left, is_clean } =
@@ -68,6 +70,10 @@ pub(super) fn execute(
     report.file = job.file.map(str::to_owned);
     if options.virtual_time && report.verdict == Verdict::Unexpected {
         report.replay = Some(again::command(job, world.plan(), seed));
+    }
+    if report.expectations.iter().any(|row| !row.met) {
+        let notice = started.as_ref().and_then(|started| started.notice(&report.scenario));
+        report.notices.extend(notice);
     }
     let (exit, why) = exit(&report, &outcome);
     let exit = match (exit, world.time().clock().check()) {
@@ -81,11 +87,16 @@ pub(super) fn execute(
     Ok(Executed { report, history: outcome.history, exit, said })
 }
 
-fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<World, Refusal> {
+fn world(
+    job: &Job<'_>,
+    seed: u64,
+    progress: Option<&Arc<Progress>>,
+) -> Result<(World, Option<Started>), Refusal> {
     let options = job.options;
-    let protocol = protocol(options.lock);
+    let mut protocol = protocol(options.lock);
     let ttl = default_ttl().map_err(usage)?;
-    let plan = job.scenario.bind(job.values, protocol.name(), ttl, options.wait).map_err(usage)?;
+    let mut plan =
+        job.scenario.bind(job.values, protocol.name(), ttl, options.wait).map_err(usage)?;
     let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
     let runs = run_directories(&options.directory, group.as_ref(), &plan).map_err(usage)?;
     let deadline = options.timeout.unwrap_or_else(|| {
@@ -99,6 +110,13 @@ fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<W
     };
     job.signals.add_clock(&time);
     let server = server(options, &time)?;
+    let mut started = None;
+    if options.processes {
+        let ours = Started::start(options.lock, &plan, job.signals, time.clock())?;
+        protocol = ours.protocol();
+        plan = plan.of_processes();
+        started = Some(ours);
+    }
     let on_end: Box<dyn Fn() + Send + Sync> = match progress.cloned() {
         Some(progress) => {
             progress.expect(plan.actors.len());
@@ -106,7 +124,7 @@ fn world(job: &Job<'_>, seed: u64, progress: Option<&Arc<Progress>>) -> Result<W
         }
         None => Box::new(|| ()),
     };
-    Ok(World::new(plan, server, protocol, runs, time, on_end).with_seed(seed))
+    Ok((World::new(plan, server, protocol, runs, time, on_end).with_seed(seed), started))
 }
 
 /// The exit status, and why it is not the verdict's.

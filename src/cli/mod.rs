@@ -38,6 +38,7 @@ mod man;
 mod model;
 pub mod output;
 mod probe;
+mod processes;
 pub mod progress;
 mod record;
 mod recover;
@@ -113,7 +114,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Repair(args) => recover::repair(args),
         Request::Status(args) => status::status(args),
         Request::Serve(args) => serve::serve(args),
-        Request::Subject { lock } => subject::serve(*lock),
+        Request::Subject { lock, is_actor } => subject::serve(*lock, *is_actor),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `subject`: our own lock library as a subject of `probe`, so that it is explored in processes of its
-//! own like any other client. Hidden: nobody needs it for their own client.
+//! own like any other client; and the process of an actor where actors are processes (`--processes`).
+//! Hidden: nobody needs it for their own client.
 
 use super::args::LockProtocol;
 use super::exit::Exit;
@@ -7,11 +8,12 @@ use super::model::protocol;
 use super::refusal::{Refusal, environment, usage};
 use crate::clock::WallClock;
 use crate::lock::{Caller, Identity, LockError, LockName, Protocol, TokenSlot, Ttl, Who};
+use crate::probe::obey;
 use crate::server::{Connection, Server, ServerError};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::time::Duration;
 
 /// The client, and what it remembers.
@@ -31,7 +33,11 @@ struct Slots {
 }
 
 /// Obeys what it is told on stdin until that ends.
-pub(super) fn serve(lock: LockProtocol) -> Result<Exit, Refusal> {
+pub(super) fn serve(lock: LockProtocol, is_actor: bool) -> Result<Exit, Refusal> {
+    if is_actor {
+        let obeyed = obey(protocol(lock), &mut BufReader::new(io::stdin()), &mut io::stdout());
+        return obeyed.map(|()| Exit::Success).map_err(environment);
+    }
     let server = Server::from_environment(|name| std::env::var(name).ok()).map_err(usage)?;
     let server = server.ok_or_else(|| usage(anyhow!("REDIS_URL must say where Redis is")))?;
     let protocol = protocol(lock);

@@ -6,7 +6,7 @@ use crate::server::{Connection, Exchange};
 use redis::{ConnectionLike, RedisResult, Value};
 
 /// A place where actors share local state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum PausePoint {
     /// Before the controller's token slot is read.
     TokenRead,
@@ -33,6 +33,11 @@ pub struct Killed;
 pub trait Link: ConnectionLike {
     /// Says that the caller is about to touch local state that others share.
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+        Ok(())
+    }
+
+    /// Fails if the caller was killed.
+    fn is_alive(&self) -> Result<(), Killed> {
         Ok(())
     }
 
@@ -64,6 +69,11 @@ pub trait Gate: Send {
 
     /// Shared local state is about to be touched.
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+        Ok(())
+    }
+
+    /// Fails if the actor was killed here.
+    fn is_alive(&self) -> Result<(), Killed> {
         Ok(())
     }
 
@@ -99,6 +109,10 @@ impl<'a> Gated<'a> {
 impl Link for Gated<'_> {
     fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
         self.gate.pause(point)
+    }
+
+    fn is_alive(&self) -> Result<(), Killed> {
+        self.gate.is_alive()
     }
 
     fn is_tampered_with(&self) -> bool {

@@ -128,7 +128,7 @@ impl Protocol for Hardened {
             self.check_write(caller, lock, slot)?;
         }
         let token = caller.identity.issue();
-        let payload = encode_payload(&token, caller.identity, caller.clock.unix(), ttl);
+        let payload = encode_payload(&token, caller.identity.owner(), caller.clock.unix(), ttl);
         let open = format!(r#"{},"fence":"#, payload.strip_suffix('}').unwrap_or(&payload));
         let (taken, found): (bool, redis::Value) =
             self.scripts.acquire.run(caller.link, lock, |cmd| {

@@ -27,7 +27,7 @@ impl Protocol for Legacy {
         _floor: u64,
     ) -> Result<Acquisition, LockError> {
         let token = caller.identity.issue();
-        let payload = encode_payload(&token, caller.identity, caller.clock.unix(), ttl);
+        let payload = encode_payload(&token, caller.identity.owner(), caller.clock.unix(), ttl);
         let taken: Option<String> = ask(caller.link, "SET", lock.key(), |cmd| {
             cmd.arg(&payload).arg("NX").arg("EX").arg(ttl.seconds());
         })?;

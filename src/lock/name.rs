@@ -128,6 +128,11 @@ impl LockName {
         &self.key
     }
 
+    /// The file, relative to the run's root directory.
+    pub fn file(&self) -> &str {
+        self.flag.strip_prefix(FLAG_PREFIX).unwrap_or_default()
+    }
+
     /// The field of the flag hash.
     pub fn flag(&self) -> &str {
         &self.flag

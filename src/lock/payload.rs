@@ -1,6 +1,6 @@
 //! The value of a lock key (contract, section 2).
 
-use super::{Identity, Token, Ttl};
+use super::{Token, Ttl};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ struct Written<'a> {
 ///
 /// let identity = Identity::repeatable();
 /// let token = identity.issue();
-/// let text = encode_payload(&token, &identity, Duration::from_millis(1_700_000_000_900), Ttl::DEFAULT);
+/// let text = encode_payload(&token, identity.owner(), Duration::from_millis(1_700_000_000_900), Ttl::DEFAULT);
 /// assert_eq!(
 ///     text,
 ///     format!(
@@ -31,11 +31,11 @@ struct Written<'a> {
 ///     )
 /// );
 /// ```
-pub fn encode_payload(token: &Token, identity: &Identity, now: Duration, ttl: Ttl) -> String {
+pub fn encode_payload(token: &Token, owner: &str, now: Duration, ttl: Ttl) -> String {
     let acquired_at = now.as_secs();
     let written = Written {
         token: token.as_str(),
-        owner: identity.owner(),
+        owner,
         acquired_at,
         expires_at: acquired_at + ttl.seconds(),
         ttl: ttl.seconds(),

@@ -101,6 +101,22 @@ pub trait Protocol: Send + Sync {
     fn is_foreign(&self) -> bool {
         false
     }
+
+    /// The processes of those who take part, in their order, as payloads name them; none, where all
+    /// are in this one.
+    fn owners(&self) -> &[String] {
+        &[]
+    }
+
+    /// Kills the process of one who takes part, where it has one of its own.
+    fn kill(&self, _who: Who) {}
+
+    /// Stops the process of one who takes part, where it has one of its own, until
+    /// [`go_on`](Self::go_on).
+    fn stop(&self, _who: Who) {}
+
+    /// Lets a process go on that was stopped.
+    fn go_on(&self, _who: Who) {}
 }
 
 /// Why an operation on a lock failed. Those of the legacy protocol speak the reference's words (contract,

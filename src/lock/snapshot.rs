@@ -29,8 +29,8 @@ pub struct Knowledge<'a> {
     pub local_token: Option<&'a Token>,
     /// Tokens that other controllers of this process remember.
     pub other_tokens: &'a [Token],
-    /// This process, as payloads name it.
-    pub owner: &'a str,
+    /// Our processes, as payloads name them.
+    pub owners: &'a [String],
 }
 
 /// What lock key, flag and local token mean together.
@@ -196,8 +196,8 @@ fn diagnose(
 /// A lock of a dead process, or one of ours that no controller remembers.
 fn is_orphaned(payload: &Payload, knowledge: Knowledge<'_>) -> bool {
     payload.owner().is_some_and(|owner| {
-        let forgotten =
-            owner == knowledge.owner && !knowledge.other_tokens.contains(payload.token());
+        let forgotten = knowledge.owners.iter().any(|our| our == owner)
+            && !knowledge.other_tokens.contains(payload.token());
         forgotten || is_dead(owner)
     })
 }
@@ -235,9 +235,10 @@ mod tests {
         ] {
             let payload = payload.map(|text| Payload::decode(text.as_bytes()));
             let local = local.map(Token::from);
+            let me = ["me:1".to_owned()];
             let others: Vec<Token> = other.map(Token::from).into_iter().collect();
             let knowledge =
-                Knowledge { local_token: local.as_ref(), other_tokens: &others, owner: "me:1" };
+                Knowledge { local_token: local.as_ref(), other_tokens: &others, owners: &me };
             let found = diagnose(payload.as_ref(), ttl_ms, flag, knowledge);
             assert_eq!(found, expected, "{payload:?} {ttl_ms} {flag:?} {local:?} {others:?}");
         }

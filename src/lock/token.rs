@@ -89,6 +89,7 @@ pub struct Identity {
 enum Source {
     Random,
     Counted(AtomicU64),
+    Given(Token),
 }
 
 impl Identity {
@@ -99,6 +100,11 @@ impl Identity {
             source: Source::Random,
             issued: Mutex::default(),
         }
+    }
+
+    /// This process, with a token that somebody else drew for it.
+    pub fn with_token(token: Token) -> Self {
+        Self { source: Source::Given(token), ..Self::of_this_process() }
     }
 
     /// One that is the same in each run: a fixed owner, and tokens that follow from their number.
@@ -125,6 +131,7 @@ impl Identity {
     pub fn issue(&self) -> Token {
         let uuid = match &self.source {
             Source::Random => Uuid::new_v4(),
+            Source::Given(token) => return token.clone(),
             Source::Counted(number) => {
                 let number = number.fetch_add(1, Ordering::Relaxed);
                 let (high, low) = (chance::nth(2 * number), chance::nth(2 * number + 1));
@@ -140,7 +147,7 @@ impl Identity {
     /// How many tokens and numbers were drawn, where they are the same in each run.
     pub fn drawn(&self) -> u64 {
         match &self.source {
-            Source::Random => 0,
+            Source::Random | Source::Given(_) => 0,
             Source::Counted(number) => number.load(Ordering::Relaxed),
         }
     }
@@ -148,7 +155,7 @@ impl Identity {
     /// A number that is different each time; the same in each run where tokens are.
     pub fn random(&self) -> u64 {
         match &self.source {
-            Source::Random => Uuid::new_v4().as_u64_pair().1,
+            Source::Random | Source::Given(_) => Uuid::new_v4().as_u64_pair().1,
             Source::Counted(number) => chance::nth(number.fetch_add(1, Ordering::Relaxed)),
         }
     }

@@ -7,22 +7,31 @@
 //! what it sends for the first time and is long enough to be such a value is given a name
 //! (`symbols`), and gets its value back in what the client is answered.
 //!
+//! Our own locks can be in such processes, too ([`OurProcesses`]), for scenarios that are fired.
+//!
 //! What a subject is told, and what it answers, is described in `examples/subjects/README.md`.
 
+mod call;
 mod gateway;
+mod obey;
+mod ours;
 mod process;
 mod session;
 mod symbols;
 mod wire;
 
+pub use obey::obey;
+pub use ours::{FILES_OF_A_PROCESS, OurProcesses};
 pub use process::{Processes, SubjectError};
 
 use crate::clock::{Clock, VirtualClock};
 use crate::lock::{Acquisition, Caller, LockError, LockName, Protocol, Token, TokenSlot, Ttl, Who};
 use crate::server::{Borrowed, Connection, Keys, Server, ServerError};
+use process::Process;
 use serde_json::json;
 use session::{Answer, Broken, Session};
 use std::collections::{HashMap, HashSet};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use symbols::Constants;
@@ -92,6 +101,15 @@ pub struct About {
     pub can: Vec<String>,
 }
 
+impl Start {
+    /// The command that starts one whose Redis is there.
+    fn by_shell(&self, url: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(&self.command).env("REDIS_URL", url);
+        command
+    }
+}
+
 impl About {
     fn can(&self, verb: &str) -> bool {
         self.can.iter().any(|can| can == verb)
@@ -159,8 +177,7 @@ impl Subjects {
         let token = lent.session.as_ref().and_then(Session::token);
         token.into_iter().for_each(|token| caller.identity.claim(Token::from(token)));
         told.map_err(|broken| match broken {
-            // For the server, who was killed is one who sends nothing any more: it is left where it
-            // is, and has forgotten everything when it begins anew.
+            // It is left where it is, until it is killed, too, or begins anew and forgets everything.
             Broken::Killed(killed) => killed.into(),
             Broken::Subject(error) => {
                 // With the session the process ends.
@@ -181,6 +198,15 @@ impl Subjects {
             session.begin(who.life)?;
         }
         Ok(lent.session.insert(session))
+    }
+
+    /// Does something with the process of one who takes part, if it was told anything in this life.
+    fn with_process(&self, who: Who, act: impl FnOnce(&Process)) {
+        let sessions = locked(&self.sessions);
+        let session = sessions.get(&who.actor).filter(|session| session.lives(who.life));
+        if let Some(session) = session {
+            act(session.process());
+        }
     }
 
     fn start(&self, actor: usize) -> Result<Session, SubjectError> {
@@ -335,6 +361,22 @@ impl Protocol for Subjects {
 
     fn is_foreign(&self) -> bool {
         true
+    }
+
+    /// What was told nothing in this life may live the next one.
+    fn kill(&self, who: Who) {
+        let is_it =
+            |actor: &usize, session: &mut Session| *actor == who.actor && session.lives(who.life);
+        let killed: Vec<_> = locked(&self.sessions).extract_if(is_it).collect();
+        drop(killed);
+    }
+
+    fn stop(&self, who: Who) {
+        self.with_process(who, Process::stop);
+    }
+
+    fn go_on(&self, who: Who) {
+        self.with_process(who, Process::go_on);
     }
 }
 

@@ -5,13 +5,14 @@ use super::gateway::Event;
 use crossbeam::channel::{self, Receiver, Sender};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 /// The longest line that a subject may say, in bytes.
 const LONGEST_LINE: u64 = 64 * 1024;
@@ -19,6 +20,8 @@ const LONGEST_LINE: u64 = 64 * 1024;
 const LAST_WORDS_PATIENCE: Duration = Duration::from_millis(200);
 /// How many lines of what it says on stderr are kept.
 const LAST_WORDS: usize = 5;
+/// What a thread that listens needs at most.
+const STACK: usize = 128 * 1024;
 
 /// What goes wrong with a subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -155,51 +158,42 @@ impl Drop for Processes {
 
 /// A running subject.
 pub(super) struct Process {
-    child: Child,
-    group: i32,
-    processes: Arc<Processes>,
+    group: Group,
     stdin: ChildStdin,
     last_words: Arc<Mutex<VecDeque<String>>>,
     /// Closed when it has said its last on stderr.
     silence: Receiver<()>,
-    is_frozen: bool,
 }
 
 impl Process {
-    /// Starts one by the shell, in a process group of its own; what it says goes to `events`.
+    /// Starts one in a process group of its own; what it says goes to `events`.
     pub fn start(
-        command: &str,
-        url: &str,
+        command: &mut Command,
         events: Sender<Event>,
         processes: &Arc<Processes>,
-    ) -> Result<Self, SubjectError> {
-        let failed = |why: String| SubjectError::NotStarted { command: command.into(), why };
-        let mut child = Command::new("sh")
-            .arg("-c")
-            .arg(command)
-            .env("REDIS_URL", url)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
-        processes.groups().insert(group);
+    ) -> io::Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut group = Group::new(command.process_group(0).spawn()?, processes);
+        let child = &mut group.child;
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
-            return Err(failed("it has no standard streams".into()));
+            return Err(io::Error::other("it has no standard streams"));
         };
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         let heard = Arc::clone(&last_words);
-        thread::spawn(move || listen(stdout, &events));
+        let thread = || thread::Builder::new().stack_size(STACK);
+        thread().spawn(move || listen(stdout, &events))?;
         let (speaks, silence) = channel::bounded(0);
-        thread::spawn(move || {
+        thread().spawn(move || {
             keep_last_words(stderr, &heard);
             drop(speaks);
-        });
-        let (processes, is_frozen) = (Arc::clone(processes), false);
-        Ok(Self { child, group, processes, stdin, last_words, silence, is_frozen })
+        })?;
+        Ok(Self { group, stdin, last_words, silence })
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.group.child.id()
     }
 
     /// Tells it something; whether it could be told.
@@ -210,17 +204,18 @@ impl Process {
             .is_ok()
     }
 
-    /// Stops it where it is, with all that it started, until it is [thawed](Process::thaw).
-    pub fn freeze(&mut self) {
-        self.is_frozen = killpg(Pid::from_raw(self.group), Signal::SIGSTOP).is_ok();
+    /// Lets it do nothing more until it may [`go_on`](Self::go_on).
+    pub fn stop(&self) {
+        self.group.signal(Signal::SIGSTOP);
+        // The signal is not there at once; one that has ended meanwhile stands still, too.
+        let pid = rustix::process::Pid::from_child(&self.group.child);
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _ = waitid(WaitId::Pid(pid), options);
     }
 
-    /// Lets it go on, if it was stopped.
-    pub fn thaw(&mut self) {
-        if std::mem::take(&mut self.is_frozen) {
-            // It may be gone.
-            let _ = killpg(Pid::from_raw(self.group), Signal::SIGCONT);
-        }
+    /// Lets one that was stopped go on.
+    pub fn go_on(&self) {
+        self.group.signal(Signal::SIGCONT);
     }
 
     /// The end of what it said on stderr, as the end of a sentence.
@@ -235,12 +230,32 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+/// A process and all that it has started. They are killed when this is dropped.
+struct Group {
+    child: Child,
+    number: i32,
+    processes: Arc<Processes>,
+}
+
+impl Group {
+    fn new(child: Child, processes: &Arc<Processes>) -> Self {
+        let number = i32::try_from(child.id()).unwrap_or(i32::MAX);
+        processes.groups().insert(number);
+        Self { child, number, processes: Arc::clone(processes) }
+    }
+
+    /// Nobody else has the number as long as nobody has waited for the process, as only `drop` does.
+    fn signal(&self, signal: Signal) {
+        // It may be gone already.
+        let _ = killpg(Pid::from_raw(self.number), signal);
+    }
+}
+
+impl Drop for Group {
     fn drop(&mut self) {
-        // Only while it is not waited for is the number its own.
-        if self.processes.groups().remove(&self.group) {
-            let _ = killpg(Pid::from_raw(self.group), Signal::SIGKILL);
-        }
+        // From now on nobody else sends it anything.
+        self.processes.groups().remove(&self.number);
+        self.signal(Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }

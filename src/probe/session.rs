@@ -9,7 +9,7 @@ use super::{About, Start};
 use crate::clock::{VirtualClock, in_words};
 use crate::engine::server::{Format, write};
 use crate::engine::{self, Engine};
-use crate::gate::{Killed, Link, PausePoint};
+use crate::gate::{Killed, Link};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use redis::{ConnectionLike, RedisResult, Value};
 use serde_json::json;
@@ -114,7 +114,8 @@ impl Session {
             |why: String| SubjectError::NotStarted { command: start.command.clone(), why };
         let gateway =
             Gateway::open(sender.clone()).map_err(|error| not_started(error.to_string()))?;
-        let process = Process::start(&start.command, &gateway.url(), sender, &start.processes)?;
+        let process = Process::start(&mut start.by_shell(&gateway.url()), sender, &start.processes);
+        let process = process.map_err(|error| not_started(error.to_string()))?;
         let mut session = Self {
             process,
             _gateway: gateway,
@@ -167,7 +168,7 @@ impl Session {
             if let Some(line) = asking {
                 line.write(&wire::refusal(OVER), &self.symbols, false);
             }
-            self.process.thaw();
+            self.process.go_on();
             self.hear(&mut Server::Nobody)?;
         }
         if self.life.is_some() {
@@ -181,6 +182,16 @@ impl Session {
         self.symbols = Symbols::new(self.actor, Arc::clone(&self.constants));
         (self.life, self.token) = (Some(life), None);
         Ok(())
+    }
+
+    /// Whether this is the life that it lives.
+    pub fn lives(&self, life: u64) -> bool {
+        self.life == Some(life)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// The last drawn value that it sent for what it was told last, by its name.
@@ -372,7 +383,7 @@ impl Session {
         }
         let names: Vec<Vec<u8>> = requests.iter().filter_map(|it| it.first()).cloned().collect();
         for words in requests {
-            let Some(words) = whole_script(words, &self.scripts) else {
+            let Some(words) = wire::whole_script(words, &self.scripts) else {
                 let unknown = wire::refusal("NOSCRIPT No matching script. Please use EVAL.");
                 line.write(&unknown, &self.symbols, false);
                 return Ok(());
@@ -393,7 +404,7 @@ impl Session {
         let times_out = self.about.can("time_out");
         if times_out {
             // Its time must not pass while others go on.
-            self.process.freeze();
+            self.process.stop();
         }
         let answered = link.req_packed_commands(&packed, offset, wanted);
         if let Some(command) = wire::lacking(&answered) {
@@ -406,7 +417,7 @@ impl Session {
         }
         let answered = wire::with_refusals(answered);
         if answered.is_err() {
-            link.pause(PausePoint::TokenRead).map_err(Broken::Killed)?;
+            link.is_alive().map_err(Broken::Killed)?;
         }
         self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
@@ -419,7 +430,9 @@ impl Session {
             };
             line.write(&answered, &self.symbols, is_transaction);
         }
-        self.process.thaw();
+        if times_out {
+            self.process.go_on();
+        }
         Ok(())
     }
 }
@@ -480,20 +493,4 @@ fn is_aside(name: &str) -> bool {
             | "CONFIG"
             | "TIME"
     )
-}
-
-/// The request with the script itself in place of its digest; nothing, if nobody has sent that yet.
-fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<Words> {
-    let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
-    match (name.as_slice(), words.get_mut(1)) {
-        (b"EVAL", Some(body)) => drop(scripts.learn(body)),
-        (b"EVALSHA", Some(digest)) => {
-            *digest = scripts.find(digest)?;
-            if let Some(name) = words.first_mut() {
-                *name = b"EVAL".to_vec();
-            }
-        }
-        _ => {}
-    }
-    Some(words)
 }

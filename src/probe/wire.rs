@@ -177,6 +177,22 @@ impl KnownScripts {
     }
 }
 
+/// The request with the script itself in place of its digest; nothing, if nobody has sent that yet.
+pub(super) fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<Words> {
+    let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+    match (name.as_slice(), words.get_mut(1)) {
+        (b"EVAL", Some(body)) => drop(scripts.learn(body)),
+        (b"EVALSHA", Some(digest)) => {
+            *digest = scripts.find(digest)?;
+            if let Some(name) = words.first_mut() {
+                *name = b"EVAL".to_vec();
+            }
+        }
+        _ => {}
+    }
+    Some(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,6 +44,7 @@ impl Report {
                 Time::Wall(_) => "wall",
                 Time::Virtual(_) => "virtual",
             },
+            processes: world.has_processes(),
             seed: world.seed(),
             protocol: world.protocol(),
             working_directory: first

@@ -21,6 +21,8 @@ pub struct Report {
     pub server: String,
     /// `wall` or `virtual`.
     pub clock: &'static str,
+    /// Whether each actor was a process of its own.
+    pub processes: bool,
     /// What decided the order among equals; nothing on a wall clock, where nobody does.
     pub seed: Option<u64>,
     /// The lock protocol.

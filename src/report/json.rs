@@ -55,7 +55,17 @@ mod tests {
                 "expectations",
                 "verdict",
             ],
-            &["title", "clock", "notices", "findings", "file", "seed", "replay", "repetition"],
+            &[
+                "title",
+                "clock",
+                "notices",
+                "findings",
+                "file",
+                "seed",
+                "replay",
+                "repetition",
+                "processes",
+            ],
         );
         check(
             &json["summary"],

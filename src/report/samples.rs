@@ -18,6 +18,7 @@ fn report(scenario: &str, title: &str) -> Report {
         file: None,
         server: "embedded".into(),
         clock: "wall",
+        processes: false,
         seed: None,
         protocol: "legacy",
         working_directory: "/tmp/debug".into(),

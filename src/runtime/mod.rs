@@ -50,6 +50,7 @@ pub use outcome::{Ending, Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
+pub use threads::allow_files;
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::controller::{
@@ -218,6 +219,11 @@ impl World {
         self.protocol.name()
     }
 
+    /// Whether each actor is a process of its own.
+    pub fn has_processes(&self) -> bool {
+        !self.protocol.owners().is_empty()
+    }
+
     /// The run directories of the plan's locks.
     pub fn runs(&self) -> &[RunDirectory] {
         &self.runs
@@ -363,6 +369,11 @@ impl World {
         idle.map(|(_, rule)| rule.name.clone()).collect()
     }
 
+    /// Whether all orderings are tried, one after the other, with the same actors.
+    fn is_explored(&self) -> bool {
+        self.journal.is_some()
+    }
+
     fn has_volley(&self) -> bool {
         self.plan.actors.iter().any(|actor| actor.start == Start::Together)
     }
@@ -407,10 +418,12 @@ impl World {
             .filter(|other| viewer.is_none_or(|viewer| !Arc::ptr_eq(viewer, other)))
             .filter_map(|other| other.local_token())
             .collect();
+        let mut owners = self.protocol.owners().to_vec();
+        owners.push(self.identity.owner().to_owned());
         let knowledge = Knowledge {
             local_token: local_token.as_ref(),
             other_tokens: &other_tokens,
-            owner: self.identity.owner(),
+            owners: &owners,
         };
         let take = match self.protocol.is_foreign() {
             true => Snapshot::of_any_kind,

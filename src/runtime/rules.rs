@@ -276,6 +276,10 @@ impl Gate for Ruled<'_> {
         self.inner.pause(point)
     }
 
+    fn is_alive(&self) -> Result<(), Killed> {
+        self.fate.check()
+    }
+
     fn has_tampered(&self) -> bool {
         self.fate.injected.load(Ordering::Relaxed)
     }

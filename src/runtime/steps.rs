@@ -1,7 +1,7 @@
 //! What actors do: each action of a plan, by the lock library and the controller.
 
 use super::explore::Cell;
-use super::strand::{Strand, stopped};
+use super::strand::{StandStill, Strand, stopped};
 use super::{World, lock};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::gate::{Link, PausePoint};
@@ -53,7 +53,10 @@ impl Strand<'_> {
                 Ok(())
             }
             Action::Sleep { duration } => self.spend(*duration),
-            Action::Pause { duration } => self.clock.sleep(*duration).map_err(stopped),
+            Action::Pause { duration } => {
+                let _stands_still = StandStill::new(self.world.protocol, self.who());
+                self.clock.sleep(*duration).map_err(stopped)
+            }
             Action::Dump { lock } => self.dump(*lock, operation),
             Action::Release { lock, force } => self.release(*lock, *force, operation),
             Action::Locked { lock, ttl, wait, body } => self.locked(*lock, *ttl, *wait, body),
@@ -327,8 +330,7 @@ impl Strand<'_> {
     }
 
     fn new_payload(&self, ttl: Ttl) -> String {
-        let identity = &*self.identity;
-        encode_payload(&identity.issue(), identity, self.clock.unix(), ttl)
+        encode_payload(&self.identity.issue(), self.owner(), self.clock.unix(), ttl)
     }
 
     fn send<T: redis::FromRedisValue>(
@@ -350,7 +352,7 @@ impl Strand<'_> {
         let names = controller.lock();
         let payload = self
             .remembered(lock, &controller)
-            .map(|own| encode_payload(&own.token, &self.identity, self.clock.unix(), own.ttl));
+            .map(|own| encode_payload(&own.token, self.owner(), self.clock.unix(), own.ttl));
         let mut cmd = redis::Cmd::new();
         for argument in arguments {
             cmd.arg(match argument.as_str() {

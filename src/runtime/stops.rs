@@ -213,6 +213,10 @@ impl Gate for Seat {
         }
         self.fate.check()
     }
+
+    fn is_alive(&self) -> Result<(), Killed> {
+        self.fate.check()
+    }
 }
 
 impl Clock for Seat {

@@ -7,7 +7,7 @@ use crate::clock::{Clock, Stopped};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link, PausePoint};
 use crate::history::{Event, EventKind, Failure, FailureKind, Operation};
-use crate::lock::{Acquisition, Caller, Identity, LockError, TokenSlot, Who};
+use crate::lock::{Acquisition, Caller, Identity, LockError, Protocol, TokenSlot, Who};
 use crate::scenario::{ActorPlan, Instance, Start};
 use crate::server::Connection;
 use std::collections::BTreeMap;
@@ -191,15 +191,31 @@ impl<'a> Strand<'a> {
         result
     }
 
-    /// What is left of an actor that was killed: nothing that it remembered.
+    /// What is left of an actor that was killed: no process, and nothing that it remembered.
     pub(super) fn crashed(&mut self) -> Failure {
         self.fate.crashed.store(true, Ordering::Relaxed);
+        // To start processes anew takes most of the time of an exploration; there they begin a new
+        // life instead.
+        if !self.world.is_explored() {
+            self.world.protocol.kill(self.who());
+        }
         for controller in self.controllers.iter().flatten() {
             controller.forget_acquisition();
         }
         self.held.clear();
         self.own.clear();
         Failure { kind: FailureKind::Crashed, message: "killed".into() }
+    }
+
+    /// The actor, in this life.
+    pub(super) fn who(&self) -> Who {
+        Who { actor: self.actor, life: self.life }
+    }
+
+    /// The actor, as payloads name it.
+    pub(super) fn owner(&self) -> &str {
+        let owner = self.world.protocol.owners().get(self.actor);
+        owner.map_or(self.identity.owner(), String::as_str)
     }
 
     /// This actor's controller of a lock: the process's one, or one of its own.
@@ -249,12 +265,13 @@ impl<'a> Strand<'a> {
 
     /// The actor as a caller of the lock library, with its own memory of a lock.
     pub(super) fn caller(&mut self, lock: usize) -> (Caller<'_>, Option<&mut Gated<'a>>) {
+        let who = self.who();
         let caller = Caller {
             link: &mut self.link,
             clock: self.clock,
             identity: &self.identity,
             own: self.own.entry(lock).or_default(),
-            who: Who { actor: self.actor, life: self.life },
+            who,
         };
         (caller, self.cache.as_mut())
     }
@@ -329,6 +346,26 @@ impl<'a> Strand<'a> {
             }
         };
         Failure { kind, message: self.world.explain(error) }
+    }
+}
+
+/// As long as this is there, an actor's process stands still. One that is given up in the middle goes
+/// on, too: it has to come to its end.
+pub(super) struct StandStill {
+    protocol: &'static dyn Protocol,
+    who: Who,
+}
+
+impl StandStill {
+    pub fn new(protocol: &'static dyn Protocol, who: Who) -> Self {
+        protocol.stop(who);
+        Self { protocol, who }
+    }
+}
+
+impl Drop for StandStill {
+    fn drop(&mut self) {
+        self.protocol.go_on(self.who);
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn connections(
     strands: usize,
 ) -> Result<Vec<Connection>, ServerError> {
     check_memory(strands)?;
-    allow_files(&world.server, strands)?;
+    allow_connections(&world.server, strands)?;
     let connect = |_| {
         clock.check().map_err(|why| ServerError::new(format!("{why} while connecting")))?;
         world.connect(0)
@@ -104,19 +104,25 @@ fn check_memory(strands: usize) -> Result<(), ServerError> {
 }
 
 /// Makes sure that all connections can be open at once: each strand's own, and one to the cache.
-fn allow_files(server: &Server, strands: usize) -> Result<(), ServerError> {
+fn allow_connections(server: &Server, strands: usize) -> Result<(), ServerError> {
     if matches!(server, Server::Embedded(_)) {
         return Ok(());
     }
-    let needed = 2 * strands as u64 + OTHER_FILES;
+    allow_files(2 * strands as u64, "connections")
+}
+
+/// Makes sure that so many files can be open at once besides those that always are. `what` needs
+/// them.
+pub fn allow_files(wanted: u64, what: &str) -> Result<(), ServerError> {
+    let needed = wanted.saturating_add(OTHER_FILES);
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
     }
     if limit.maximum.is_some_and(|maximum| maximum < needed) {
         return Err(ServerError::new(format!(
-            "{strands} connections need {needed} open files, and this process may have {}; \
-             raise the hard limit (ulimit -Hn), or use fewer actors",
+            "the {what} need {needed} open files, and this process may have {}; raise the hard \
+             limit (ulimit -Hn), or use fewer actors",
             limit.maximum.unwrap_or_default()
         )));
     }

@@ -15,6 +15,7 @@ mod middleman;
 mod outcomes;
 mod pictures;
 mod probe;
+mod processes;
 mod program;
 mod readme;
 mod record;

@@ -313,6 +313,29 @@ fn a_signal_ends_the_subjects() {
 }
 
 #[test]
+fn who_is_killed_in_a_replay_is_gone_when_the_next_one_comes() {
+    let place = Place::new();
+    let (pids, log) = (place.at("pids"), place.at("log"));
+    // Each looks, before it takes the lock, whether one of those that were started is gone.
+    let looks = format!(
+        "for pid in $(cat {}); do [[ -e /proc/$pid ]] || echo gone >> {}; done; ",
+        pids.display(),
+        log.display()
+    );
+    let take = "ask SET \"$1\" \"$token\" NX";
+    let altered = altered(&place, &format!("{take} PX \"$2\""), &format!("{looks}{take}"));
+    let subject = noted(&place, &altered);
+    let ended = probe(&subject, &["--crashes=1", "--property=stuck_lock"]);
+    ended.exits(1);
+    let schedule = schedule(&row(&ended), "stuck_lock");
+    fs::remove_file(&pids).unwrap();
+    let _ = fs::remove_file(&log);
+    Program::new(["replay", &schedule, "--subject", &subject]).run().exits(0);
+    assert_eq!(fs::read_to_string(&log).unwrap_or_default(), "gone\n");
+    assert!(alive(&place).is_empty());
+}
+
+#[test]
 fn a_schedule_of_a_subject_needs_the_subject() {
     let subject = shipped("bash.sh");
     let schedule = schedule(&row(&probe(&subject, &[])), "foreign_release");

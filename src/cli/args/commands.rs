@@ -83,6 +83,8 @@ pub enum Request {
     Subject {
         /// `--lock`.
         lock: LockProtocol,
+        /// `--actor`: as the process of an actor of ours.
+        is_actor: bool,
     },
 }
 
@@ -195,7 +197,9 @@ pub(super) fn request(name: &str, given: &ArgMatches) -> Option<Request> {
         "repair" => Request::Repair(recover::repair_args(given)),
         "status" => Request::Status(operate::status_args(given)),
         "serve" => Request::Serve(serve::serve_args(given)),
-        "subject" => Request::Subject { lock: one(given, "lock")? },
+        "subject" => {
+            Request::Subject { lock: one(given, "lock")?, is_actor: given.contains_id("actor") }
+        }
         _ => return None,
     })
 }

@@ -29,6 +29,8 @@ pub struct RunOptions {
     pub wait: Duration,
     /// `--virtual`: on a clock that takes no time.
     pub virtual_time: bool,
+    /// `--processes`: each actor a process of its own.
+    pub processes: bool,
     /// `--seed`: what decides the order among equals on a virtual clock.
     pub seed: u64,
     /// `--repeat`: how often, if it was said.
@@ -136,6 +138,7 @@ pub(super) fn run_options(given: &ArgMatches) -> RunOptions {
         lock: one(given, "lock").unwrap_or(LockProtocol::Legacy),
         wait: one(given, "wait").unwrap_or_default(),
         virtual_time: given.get_flag("virtual"),
+        processes: given.get_flag("processes"),
         seed: one(given, "seed").unwrap_or_default(),
         repeat: one(given, "repeat"),
         timeout: one(given, "timeout"),
@@ -156,7 +159,7 @@ pub(super) fn report_options(given: &ArgMatches) -> ReportOptions {
 }
 
 /// The flags that say how to run.
-pub(super) fn run_flags() -> [Arg; 10] {
+pub(super) fn run_flags() -> [Arg; 11] {
     [
         value("redis", "URL")
             .value_hint(ValueHint::Url)
@@ -179,6 +182,10 @@ pub(super) fn run_flags() -> [Arg; 10] {
         switch("virtual")
             .conflicts_with("redis")
             .help("Waits take no time, and each run gives the same"),
+        switch("processes")
+            .conflicts_with("virtual")
+            .hide_short_help(true)
+            .help("Each actor is a process of its own, which really is killed and stopped"),
         value("seed", "N")
             .requires("virtual")
             .hide_short_help(true)

@@ -83,12 +83,17 @@ pub(super) fn command() -> Command {
 
 /// `subject`, which `probe` is given to explore our own locks in processes of their own.
 pub(super) fn our_subject() -> Command {
-    Command::new("subject").hide(true).about("Our own locks as a subject of probe").arg(
-        value("lock", "LOCK")
-            .value_parser(value_parser!(LockProtocol))
-            .required(true)
-            .help("The lock protocol"),
-    )
+    let about = "Our own locks as a subject of probe, or as the process of an actor";
+    Command::new("subject")
+        .hide(true)
+        .about(about)
+        .arg(
+            value("lock", "LOCK")
+                .value_parser(value_parser!(LockProtocol))
+                .required(true)
+                .help("The lock protocol"),
+        )
+        .arg(value("actor", "NAME").help("Be the process of this actor of a run with --processes"))
 }
 
 /// `--subject`.

@@ -142,6 +142,7 @@ fn head(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
         ("run id", &report.runid),
         ("protocol", report.protocol),
         ("clock", report.clock),
+        ("actors", if report.processes { "a process each" } else { "" }),
         ("seed", seed.as_deref().unwrap_or_default()),
         ("parameters", &parameters(report)),
     ] {

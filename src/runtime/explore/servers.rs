@@ -205,7 +205,7 @@ impl Servers {
         let Some(name) = self.locks.get(lock).cloned() else {
             return Err(ServerError::new(format!("there is no lock {lock}")));
         };
-        let nobody = Knowledge { local_token: None, other_tokens: &[], owner: "" };
+        let nobody = Knowledge { local_token: None, other_tokens: &[], owners: &[] };
         let take = if self.observes { Snapshot::of_any_kind } else { Snapshot::take };
         let taken = take(self.store.connection()?, &name, nobody);
         let left = Rc::new(taken.map_err(|error| ServerError::new(error.to_string()))?);

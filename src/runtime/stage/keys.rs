@@ -167,7 +167,7 @@ enum InTheWay {
 
 impl Found {
     fn look(link: &mut dyn Link, lock: &LockName) -> Result<Option<Self>, LockError> {
-        let nothing = lock::Knowledge { local_token: None, other_tokens: &[], owner: "" };
+        let nothing = lock::Knowledge { local_token: None, other_tokens: &[], owners: &[] };
         let seen = lock::Snapshot::take(link, lock, nothing)?;
         Ok(seen.payload.map(|payload| Self { payload, ttl_ms: seen.ttl_ms }))
     }

@@ -1,0 +1,78 @@
+//! The actors of a run with `--processes`: started before it, and ended after it, however it ends.
+
+use super::args::LockProtocol;
+use super::model::protocol;
+use super::refusal::{Refusal, environment};
+use super::signals::Signals;
+use crate::clock::Clock;
+use crate::lock::Protocol;
+use crate::probe::{FILES_OF_A_PROCESS, OurProcesses, Processes};
+use crate::runtime::allow_files;
+use crate::scenario::{Instance, Plan};
+use anyhow::{Context, anyhow};
+use std::process::Command;
+use std::sync::Arc;
+
+/// Processes that run; they end when this is dropped.
+pub(super) struct Started {
+    ours: &'static OurProcesses,
+    processes: Arc<Processes>,
+    /// Whether actors of the plan share controllers, which processes can't.
+    shares: bool,
+}
+
+impl Started {
+    /// Starts a process for each actor of a plan. What is known of them stays until the program ends;
+    /// they don't.
+    pub fn start(
+        lock: LockProtocol,
+        plan: &Plan,
+        signals: &Signals,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Refusal> {
+        let actors = plan.actors.len() as u64;
+        // Besides its pipes each has two connections.
+        let files = allow_files(actors.saturating_mul(FILES_OF_A_PROCESS + 2), "processes");
+        files.map_err(environment)?;
+        let program = std::env::current_exe().context("cannot find this program");
+        let program = program.map_err(environment)?;
+        let processes = Arc::<Processes>::default();
+        let last = Arc::clone(&processes);
+        signals.set_at_last(move || last.kill());
+        let inner = protocol(lock);
+        let command = |name: &str| {
+            let mut command = Command::new(&program);
+            command.args(["subject", "--lock", inner.name(), "--actor", name]);
+            command
+        };
+        let names: Vec<&str> = plan.actors.iter().map(|actor| actor.name.as_str()).collect();
+        let ours = OurProcesses::start(inner, &names, command, &processes, clock);
+        let ours = ours.map_err(|why| environment(anyhow!(why)))?;
+        let shares = plan.actors.iter().any(|actor| actor.instance != Instance::Own);
+        Ok(Self { ours: Box::leak(Box::new(ours)), processes, shares })
+    }
+
+    /// The lock protocol of these processes.
+    pub fn protocol(&self) -> &'static dyn Protocol {
+        self.ours
+    }
+
+    /// What is to be said where the run did not come out as expected.
+    pub fn notice(&self, scenario: &str) -> Option<String> {
+        let notice = || {
+            format!(
+                "in {scenario}, actors share the controller, and its one token, of a process; with \
+                 --processes each has its own, so what rests on sharing it cannot come"
+            )
+        };
+        self.shares.then(notice)
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // All at once, before the first is waited for.
+        self.processes.kill();
+        self.ours.end();
+    }
+}

@@ -1,0 +1,297 @@
+//! Our own locks in processes of their own, one an actor. What the lock protocol does is done there;
+//! each command comes back here before it goes out, over the actor's own link, so that who looks at
+//! commands, holds or counts them sees no difference. What is remembered goes along each time.
+
+use super::call::{Call, Done, Held, Said, Told, Verb};
+use super::gateway::Event;
+use super::process::{Process, Processes};
+use super::{PATIENCE, locked};
+use crate::clock::{Clock, in_words};
+use crate::engine::server::{Format, write};
+use crate::gate::Link;
+use crate::lock::{
+    Acquisition, Caller, LockError, LockName, Protocol, TokenSlot, Ttl, Who, hostname,
+};
+use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+use redis::{RedisError, RedisResult, Value};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How often we look whether the run was stopped while a process is at work.
+const GLANCE: Duration = Duration::from_millis(100);
+/// How long a process may say nothing when the run was stopped.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A lock protocol whose callers are processes.
+pub struct OurProcesses {
+    inner: &'static dyn Protocol,
+    clock: Arc<dyn Clock>,
+    owners: Vec<String>,
+    /// Those that were not killed and are not at work.
+    idle: Vec<Mutex<Option<Actor>>>,
+}
+
+/// An actor's process.
+struct Actor {
+    process: Process,
+    events: Receiver<Event>,
+    name: String,
+}
+
+/// How many open files a process takes here.
+pub const FILES_OF_A_PROCESS: u64 = 3;
+
+impl OurProcesses {
+    /// Starts a process for each actor of these names, by commands that run [`obey`](super::obey())
+    /// with the same lock protocol, and waits until all are ready.
+    pub fn start(
+        inner: &'static dyn Protocol,
+        names: &[&str],
+        command: impl Fn(&str) -> Command,
+        processes: &Arc<Processes>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, String> {
+        let failed = |number: usize, name: &str, why: String| {
+            let of = names.len();
+            format!(
+                "cannot start the process of {name} ({} of {of}): {why}; use fewer actors, or raise \
+                 the limit (ulimit -u)",
+                number + 1
+            )
+        };
+        let mut actors = Vec::new();
+        for (number, name) in names.iter().enumerate() {
+            let (said, events) = channel::unbounded();
+            let process = Process::start(&mut command(name), said, processes);
+            let process = process.map_err(|error| failed(number, name, error.to_string()))?;
+            actors.push(Actor { process, events, name: (*name).into() });
+        }
+        for (number, actor) in actors.iter().enumerate() {
+            clock.check().map_err(|why| format!("{why} while processes were started"))?;
+            match actor.hear(&*clock, "begin") {
+                Ok(Said::Ready) => {}
+                Ok(_) => return Err(failed(number, &actor.name, "it was not ready".into())),
+                Err(why) => return Err(failed(number, &actor.name, why)),
+            }
+        }
+        let owner = |actor: &Actor| format!("{}:{}", hostname(), actor.process.pid());
+        let owners = actors.iter().map(owner).collect();
+        let idle = actors.into_iter().map(|actor| Mutex::new(Some(actor))).collect();
+        Ok(Self { inner, clock, owners, idle })
+    }
+
+    /// Ends all of them.
+    pub fn end(&self) {
+        self.idle.iter().for_each(|actor| drop(locked(actor).take()));
+    }
+
+    /// Lets the caller's process do something.
+    fn call(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+        verb: Verb,
+    ) -> Result<Option<Acquisition>, LockError> {
+        let gone = || LockError::Client("its process is gone".into());
+        let place = self.idle.get(caller.who.actor).ok_or_else(gone)?;
+        let mut actor = locked(place).take().ok_or_else(gone)?;
+        let doing = verb.words();
+        let call = Call {
+            verb,
+            runid: lock.runid().into(),
+            file: lock.file().into(),
+            own: caller.own.memory().map(Held::from),
+            slot: slot.memory().map(Held::from),
+        };
+        let done = actor.obeys(Told::Do(call), doing, &*self.clock, caller.link);
+        // Also one that waits for its reply and is killed there.
+        *locked(place) = Some(actor);
+        let (Done { result, own, slot: held }, failure) = done?;
+        caller.own.set(own.map(Into::into));
+        slot.set(held.map(Into::into));
+        match result {
+            Ok(acquired) => Ok(acquired.map(Into::into)),
+            Err(refused) => Err(refused.restored(failure)),
+        }
+    }
+
+    fn with_process(&self, who: Who, act: impl FnOnce(&Process)) {
+        let actor = self.idle.get(who.actor).map(locked);
+        if let Some(actor) = actor.as_ref().and_then(|actor| actor.as_ref()) {
+            act(&actor.process);
+        }
+    }
+}
+
+impl Actor {
+    /// Tells it something and lets it ask the server; gives what came of it, and how the server
+    /// failed last.
+    fn obeys(
+        &mut self,
+        told: Told,
+        doing: &str,
+        clock: &dyn Clock,
+        link: &mut dyn Link,
+    ) -> Result<(Done, Option<RedisError>), LockError> {
+        let (mut told, mut failure) = (told, None);
+        loop {
+            let line = serde_json::to_string(&told).unwrap_or_default();
+            if !self.process.tell(&line) {
+                return Err(LockError::Client(self.ended(doing)));
+            }
+            told = match self.hear(clock, doing).map_err(LockError::Client)? {
+                Said::Send(command) => {
+                    let reply = link.req_packed_command(&command);
+                    if reply.is_err() {
+                        // One that was killed gets no answer any more.
+                        link.is_alive()?;
+                    }
+                    failure = reply.clone().and_then(Value::extract_error).err();
+                    answer(&reply)
+                }
+                Said::Pause(point) => {
+                    link.pause(point)?;
+                    Told::GoOn
+                }
+                Said::Done(done) => return Ok((*done, failure)),
+                Said::Ready => return Err(LockError::Client(self.odd(doing, "ready"))),
+            };
+        }
+    }
+
+    /// The next that it says. A run that was stopped lets its actors give their locks back.
+    fn hear(&self, clock: &dyn Clock, doing: &str) -> Result<Said, String> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.events.recv_timeout(GLANCE) {
+                Ok(Event::Said(line)) => {
+                    return serde_json::from_str(&line).map_err(|_| self.odd(doing, &line));
+                }
+                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.ended(doing));
+                }
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => waited += GLANCE,
+            }
+            let most = if clock.check().is_ok() { PATIENCE } else { LAST_PATIENCE };
+            if waited >= most {
+                let name = &self.name;
+                let most = in_words(most);
+                return Err(format!(
+                    "the process of {name} said nothing for {most} while it was to {doing}"
+                ));
+            }
+        }
+    }
+
+    fn ended(&self, doing: &str) -> String {
+        let (name, last_words) = (&self.name, self.process.last_words());
+        format!("the process of {name} ended while it was to {doing}{last_words}")
+    }
+
+    fn odd(&self, doing: &str, said: &str) -> String {
+        let said: String = said.chars().take(100).collect();
+        format!("the process of {} was to {doing} and said {said:?}", self.name)
+    }
+}
+
+fn answer(reply: &RedisResult<Value>) -> Told {
+    let Ok(reply) = reply else { return Told::NoReply };
+    let mut bytes = Vec::new();
+    write(reply, Format { resp3: true, no_list: false }, &mut bytes);
+    Told::Reply(bytes)
+}
+
+impl Protocol for OurProcesses {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn prepare(&self, link: &mut dyn Link) -> Result<(), LockError> {
+        self.inner.prepare(link)
+    }
+
+    /// The token is drawn here, so that it is known whose lock it is, whatever becomes of the process.
+    fn acquire(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+        ttl: Ttl,
+        floor: u64,
+    ) -> Result<Acquisition, LockError> {
+        let token = caller.identity.issue().as_str().into();
+        let verb = Verb::Acquire { token, ttl: ttl.seconds(), floor };
+        let acquired = self.call(caller, lock, slot, verb)?;
+        acquired.ok_or_else(|| LockError::Client("its process says nothing of its lock".into()))
+    }
+
+    fn extend(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        self.call(caller, lock, slot, Verb::Extend).map(drop)
+    }
+
+    fn release(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        self.call(caller, lock, slot, Verb::Release).map(drop)
+    }
+
+    fn force_release(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        self.call(caller, lock, slot, Verb::ForceRelease).map(drop)
+    }
+
+    fn check_write(
+        &self,
+        caller: &mut Caller<'_>,
+        lock: &LockName,
+        slot: &TokenSlot,
+    ) -> Result<(), LockError> {
+        self.call(caller, lock, slot, Verb::CheckWrite).map(drop)
+    }
+
+    fn renewal(&self, ttl: Ttl) -> Option<Duration> {
+        self.inner.renewal(ttl)
+    }
+
+    fn back_off(&self, failed: u32, random: u64) -> Duration {
+        self.inner.back_off(failed, random)
+    }
+
+    fn is_fenced(&self) -> bool {
+        self.inner.is_fenced()
+    }
+
+    fn owners(&self) -> &[String] {
+        &self.owners
+    }
+
+    fn kill(&self, who: Who) {
+        if let Some(actor) = self.idle.get(who.actor) {
+            let killed = locked(actor).take();
+            drop(killed);
+        }
+    }
+
+    fn stop(&self, who: Who) {
+        self.with_process(who, Process::stop);
+    }
+
+    fn go_on(&self, who: Who) {
+        self.with_process(who, Process::go_on);
+    }
+}
