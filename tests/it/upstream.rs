@@ -475,6 +475,23 @@ fn what_a_script_says_is_an_answer_and_not_the_server_s_trouble() {
 }
 
 #[test]
+fn a_client_that_speaks_resp3_is_answered_so() {
+    let redis = redis_or_skip!();
+    let asks = r#"ask HELLO 3; printf '*1\r\n$4\r\nPING\r\n' >&3
+    until [[ $reply == +PONG ]]; do hear || return 2; done
+    ask HSET "$1:of" f v && ask HGETALL "$1:of" && [[ $reply == %1 ]] || return 2
+    for _ in 1 2 3 4; do hear || return 2; done
+    "#;
+    let place = Place::new();
+    let subject = altered(&place, TAKES, &[asks, TAKES].concat());
+    let embedded =
+        row(&Program::new(["probe", SCENARIO, "--format", "json", "--subject", &subject]).run());
+    assert!(found(&embedded).contains("foreign_release"), "{embedded}");
+    assert_eq!(said(&row(&probe(&subject, &redis, &[]))), said(&embedded));
+    redis.is_empty();
+}
+
+#[test]
 fn a_client_whose_locks_are_in_another_database_is_refused() {
     let redis = redis_or_skip!();
     let place = Place::new();
