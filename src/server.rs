@@ -349,6 +349,12 @@ fn words(code: &str, detail: Option<&str>) -> String {
     format!("{code} {}", detail.unwrap_or_default()).trim_end().into()
 }
 
+/// Whether an answer says that a script called what its user may not; before Redis 7, and since then.
+fn is_forbidden_to_scripts(answer: &str) -> bool {
+    let ways = ["ACL failure in script", "user executing the script can't"];
+    ways.iter().any(|way| answer.contains(way))
+}
+
 fn hint(error: &RedisError) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::AuthenticationFailed => {
@@ -366,7 +372,7 @@ fn hint(error: &RedisError) -> Option<&'static str> {
         _ => {}
     }
     let answer = describe(error);
-    if answer.contains("ACL failure in script") {
+    if is_forbidden_to_scripts(&answer) {
         return Some("this user may not do that; ask for the right in its ACL");
     }
     match answer.split(' ').next()? {

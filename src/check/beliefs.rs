@@ -24,6 +24,8 @@ pub(super) struct Belief {
     pub from: Moment,
     /// Until when it certainly lasted.
     pub surely_until: Moment,
+    /// When the actor first began to give the lock back.
+    pub given_back: Moment,
     /// When it ended.
     pub until: Moment,
     /// What ended it.
@@ -120,8 +122,11 @@ impl Reader {
                 let belief = belief.and_then(|belief| self.beliefs.get_mut(*belief));
                 if let Some(belief) = belief.filter(|_| gives_back) {
                     belief.surely_until = belief.surely_until.min(moment);
+                    belief.given_back = belief.given_back.min(moment);
                 }
             }
+            // It tells its sender nothing.
+            EventKind::Command(command) if command.late.is_some() => {}
             EventKind::Command(command) => {
                 let extends = |change: &Change| matches!(change, Change::Extended { .. });
                 if command.effects.iter().any(|effect| extends(&effect.change)) {
@@ -193,6 +198,7 @@ impl Reader {
                 reign,
                 from,
                 surely_until: NEVER,
+                given_back: NEVER,
                 until: NEVER,
                 ending,
             });

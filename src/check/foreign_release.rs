@@ -1,11 +1,11 @@
 //! Foreign release: a release deletes somebody else's lock.
 //!
 //! Only what is done in a `release`, or in a raw command of a careless client, counts, also when it
-//! reaches the server after its sender has given it up: a force-release and a clearing of locks are meant to hit others. The lock deleted was somebody
-//! else's if the command itself made sure of a token that another actor acquired; or if the releasing
-//! actor never acquired the lock, or its latest acquisition was surely over before the deletion was
-//! sent, so that what was there was another's. Whose it was is not said of a history in which a reply
-//! may be missing.
+//! reaches the server after its sender has given it up: a force-release and a clearing of locks are
+//! meant to hit others. The lock deleted was somebody else's if the command itself made sure of a
+//! token that another actor acquired; or if the releasing actor never acquired the lock, or its latest
+//! acquisition was surely over before the deletion was sent, so that what was there was another's.
+//! Whose it was is not said of a history in which a reply may be missing.
 
 use super::findings::{Findings, Told};
 use super::timeline::{Deletion, Line};

@@ -2,11 +2,13 @@
 //!
 //! A belief counts if it ended untold (its release completed, the actor ended well, or it acquired
 //! the lock anew), and its reign was surely over before that, and neither the actor's own deletion
-//! nor its own overwriting may have been what ended it.
+//! nor its own overwriting may have been what ended it. A release that comes late, when its sender has
+//! the lock anew, was meant for an earlier reign: it ends this one as anybody else's would.
 
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Told};
-use super::timeline::Reign;
+use super::story::gives_back;
+use super::timeline::{Deed, Reign};
 use super::words::{Words, time};
 use super::{Case, Property};
 
@@ -23,11 +25,23 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
 }
 
 fn is_lost(reign: &Reign<'_>, belief: &Belief) -> bool {
-    match reign.own_end.filter(|own_end| own_end.sent.order <= belief.until.order) {
-        Some(own_end) => reign.is_over_before(own_end.sent),
+    match reign.own_end.filter(|own_end| own_end.span.sent.order <= belief.until.order) {
+        Some(own_end) if was_meant_for_another(&own_end, reign, belief) => {
+            reign.is_over_before(belief.until)
+        }
+        Some(own_end) => reign.is_over_before(own_end.span.sent),
         // It gave nothing back, so what is over by then was ended by something else.
         None => reign.is_over_before(belief.until),
     }
+}
+
+/// Whether a deed is a release that was given up, and that came while the actor held the lock again and
+/// had not begun to give it back.
+fn was_meant_for_another(deed: &Deed<'_>, reign: &Reign<'_>, belief: &Belief) -> bool {
+    let sent = deed.span.sent;
+    deed.late.is_some_and(gives_back)
+        && reign.deed.span.is_before(deed.span)
+        && sent.order < belief.given_back.order
 }
 
 fn tell(case: &Case<'_>, belief: &Belief) -> Told {

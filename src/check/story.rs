@@ -34,13 +34,18 @@ impl<'a> Step<'a> {
 
     /// Whether it gives a lock back, its own or whoever's.
     pub fn gives_back(&self) -> bool {
-        matches!(&*self.operation.verb, "release" | "force_release")
+        gives_back(&self.operation.verb)
     }
 
     /// Its end, if it ended well.
     pub fn completed(&self) -> Option<&StepEnd<'a>> {
         self.end.as_ref().filter(|end| end.failure.is_none())
     }
+}
+
+/// Whether a step of this verb gives a lock back, its own or whoever's.
+pub(super) fn gives_back(verb: &str) -> bool {
+    matches!(verb, "release" | "force_release")
 }
 
 /// How often an actor began and ended: once each, if all is well.

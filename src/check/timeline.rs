@@ -63,7 +63,7 @@ pub(super) struct Reign<'a> {
     /// The first command that proves it to be over.
     pub end: Option<End<'a>>,
     /// The first deletion or overwriting by its own actor that may have been its end.
-    pub own_end: Option<Span>,
+    pub own_end: Option<Deed<'a>>,
     /// The lease that it was given when it began.
     pub leased: Option<u64>,
 }
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
             Change::Overwrote { token, lease } => {
                 self.conclude(deed, Shows::Overwritten);
                 if let Some(own) = self.own_of(deed).and_then(|own| self.line.reigns.get_mut(own)) {
-                    own.own_end.get_or_insert(deed.span);
+                    own.own_end.get_or_insert(deed);
                 }
                 self.begin(deed, token, None, *lease);
             }
@@ -337,7 +337,7 @@ impl<'a> Reader<'a> {
         let own = self.own_of(deed);
         let own_reign = own.and_then(|own| self.line.reigns.get_mut(own));
         if let Some(own) = own_reign.filter(|own| token.is_none_or(|token| token == own.token)) {
-            own.own_end.get_or_insert(deed.span);
+            own.own_end.get_or_insert(deed);
         }
         let reigns_before = self.line.reigns.len();
         let open = match (self.pending.front(), self.pending.len()) {

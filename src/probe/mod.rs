@@ -137,6 +137,13 @@ impl Subjects {
             subjects.start.check_server()?;
             let [one, other] = sent;
             let (one, other) = (one?, other?);
+            if one.is_empty() {
+                return Err(SubjectError::NotRehearsed(format!(
+                    "to take and release {} it sent nothing to database 0, where locks are; if its \
+                     client selects another, take that away",
+                    lock.key()
+                )));
+            }
             let both = one.into_iter().filter(|word| other.contains(word));
             subjects.constants.add(both);
         }

@@ -170,7 +170,6 @@ pub(super) struct Process {
     last_words: Arc<Mutex<VecDeque<String>>>,
     /// Closed when it has said its last on stderr.
     silence: Receiver<()>,
-    is_frozen: bool,
 }
 
 impl Process {
@@ -196,7 +195,7 @@ impl Process {
             keep_last_words(stderr, &heard);
             drop(speaks);
         })?;
-        Ok(Self { group, stdin, last_words, silence, is_frozen: false })
+        Ok(Self { group, stdin, last_words, silence })
     }
 
     /// The number of its process.
@@ -232,19 +231,6 @@ impl Process {
     /// Lets one that was stopped go on.
     pub fn go_on(&self) {
         self.group.signal(Signal::SIGCONT);
-    }
-
-    /// Stops it where it is, with all that it started, until it is [thawed](Process::thaw).
-    pub fn freeze(&mut self) {
-        self.is_frozen = true;
-        self.group.signal(Signal::SIGSTOP);
-    }
-
-    /// Lets it go on, if it was stopped.
-    pub fn thaw(&mut self) {
-        if std::mem::take(&mut self.is_frozen) {
-            self.group.signal(Signal::SIGCONT);
-        }
     }
 
     /// The end of what it said on stderr, as the end of a sentence.

@@ -9,7 +9,7 @@ use super::{About, Start};
 use crate::clock::{VirtualClock, in_words};
 use crate::engine::server::{Format, write};
 use crate::engine::{self, Engine};
-use crate::gate::{Killed, Link, PausePoint};
+use crate::gate::{Killed, Link};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use redis::{ConnectionLike, RedisResult, Value};
 use serde_json::json;
@@ -168,7 +168,7 @@ impl Session {
             if let Some(line) = asking {
                 line.write(&wire::refusal(OVER), &self.symbols, false);
             }
-            self.process.thaw();
+            self.process.go_on();
             self.hear(&mut Server::Nobody)?;
         }
         if self.life.is_some() {
@@ -376,24 +376,23 @@ impl Session {
             line.write(&answer, &self.symbols, false);
             return Ok(());
         };
-        if let (Some(command), true) = (wire::kept_back(&requests), self.start.upstream.is_some()) {
-            let doing = self.doing.take().unwrap_or_default();
-            return Err(SubjectError::NotPassedOn { doing, command }.into());
-        }
         let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
         let mut packed = Vec::new();
         if is_transaction {
             wire::packed(&[b"MULTI".to_vec()], &mut packed);
         }
+        let names: Vec<Vec<u8>> = requests.iter().filter_map(|it| it.first()).cloned().collect();
         for words in requests {
-            let Some(words) = whole_script(words, &self.scripts) else {
-                line.write(
-                    &wire::refusal("NOSCRIPT No matching script. Please use EVAL."),
-                    &self.symbols,
-                    false,
-                );
+            let Some(words) = wire::whole_script(words, &self.scripts) else {
+                let unknown = wire::refusal("NOSCRIPT No matching script. Please use EVAL.");
+                line.write(&unknown, &self.symbols, false);
                 return Ok(());
             };
+            let is_real = self.start.upstream.is_some();
+            if let Some(command) = is_real.then(|| wire::kept_back(&words)).flatten() {
+                let doing = self.doing.take().unwrap_or_default();
+                return Err(SubjectError::NotPassedOn { doing, command }.into());
+            }
             let (words, token) = self.symbols.named(words);
             self.token = token.or(self.token.take());
             wire::packed(&words, &mut packed);
@@ -405,7 +404,7 @@ impl Session {
         let times_out = self.about.can("time_out");
         if times_out {
             // Its time must not pass while others go on.
-            self.process.freeze();
+            self.process.stop();
         }
         let answered = link.req_packed_commands(&packed, offset, wanted);
         if let Some(command) = wire::lacking(&answered) {
@@ -418,16 +417,22 @@ impl Session {
         }
         let answered = wire::with_refusals(answered);
         if answered.is_err() {
-            link.pause(PausePoint::TokenRead).map_err(Broken::Killed)?;
+            link.is_alive().map_err(Broken::Killed)?;
         }
         self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
         if answered.is_err() && times_out {
             (line.is_dead, self.waits_in_vain) = (true, true);
         } else {
+            let answered = match line.resp3 {
+                true => answered.map(|answers| wire::in_resp3(&names, answers, is_transaction)),
+                false => answered,
+            };
             line.write(&answered, &self.symbols, is_transaction);
         }
-        self.process.thaw();
+        if times_out {
+            self.process.go_on();
+        }
         Ok(())
     }
 }
@@ -488,20 +493,4 @@ fn is_aside(name: &str) -> bool {
             | "CONFIG"
             | "TIME"
     )
-}
-
-/// The request with the script itself in place of its digest; nothing, if nobody has sent that yet.
-fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<Words> {
-    let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
-    match (name.as_slice(), words.get_mut(1)) {
-        (b"EVAL", Some(body)) => drop(scripts.learn(body)),
-        (b"EVALSHA", Some(digest)) => {
-            *digest = scripts.find(digest)?;
-            if let Some(name) = words.first_mut() {
-                *name = b"EVAL".to_vec();
-            }
-        }
-        _ => {}
-    }
-    Some(words)
 }

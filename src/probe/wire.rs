@@ -40,19 +40,23 @@ pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<String> {
     }
 }
 
-/// The first command that is not passed on to a real Redis: it is about other databases, other clients
-/// or the server itself, or leaves the connection where commands can't follow.
-pub(super) fn kept_back(requests: &[Words]) -> Option<String> {
-    const NAMES: [&str; 29] = [
+/// What of a request is not passed on to a real Redis: it is about other databases, other clients or
+/// the server itself, or leaves the connection where commands can't follow.
+pub(super) fn kept_back(words: &[Vec<u8>]) -> Option<String> {
+    const NAMES: [&str; 40] = [
         "ACL",
+        "AUTH",
         "BGREWRITEAOF",
         "BGSAVE",
+        "CLIENT",
         "CLUSTER",
+        "CONFIG",
         "DEBUG",
         "FAILOVER",
         "FLUSHALL",
         "FLUSHDB",
         "FUNCTION",
+        "HELLO",
         "LATENCY",
         "MEMORY",
         "MIGRATE",
@@ -62,8 +66,15 @@ pub(super) fn kept_back(requests: &[Words]) -> Option<String> {
         "PSUBSCRIBE",
         "PSYNC",
         "PUNSUBSCRIBE",
+        "QUIT",
+        "READONLY",
+        "READWRITE",
+        "REPLCONF",
         "REPLICAOF",
+        "RESET",
         "SAVE",
+        "SCRIPT",
+        "SELECT",
         "SHUTDOWN",
         "SLAVEOF",
         "SLOWLOG",
@@ -74,9 +85,26 @@ pub(super) fn kept_back(requests: &[Words]) -> Option<String> {
         "SYNC",
         "UNSUBSCRIBE",
     ];
-    let names = requests.iter().filter_map(|words| words.first());
-    let mut names = names.map(|name| String::from_utf8_lossy(name).to_ascii_uppercase());
-    names.find(|name| NAMES.contains(&name.as_str()))
+    let name = String::from_utf8_lossy(words.first()?).to_ascii_uppercase();
+    let is_to_a_database = |word: &Vec<u8>| word.eq_ignore_ascii_case(b"DB");
+    match name.as_str() {
+        "COPY" => words.iter().skip(3).any(is_to_a_database).then(|| "COPY ... DB".into()),
+        "EVAL" | "EVAL_RO" => kept_back_script(&String::from_utf8_lossy(words.get(1)?)),
+        name => NAMES.contains(&name).then(|| name.to_owned()),
+    }
+}
+
+/// The same of a script. What it may not call anyway (CONFIG) is left to the server.
+fn kept_back_script(script: &str) -> Option<String> {
+    const NAMES: [&str; 6] = ["FLUSHALL", "FLUSHDB", "MIGRATE", "MOVE", "SELECT", "SWAPDB"];
+    // A name stands there as a string; whatever else does is no name, or looks like one.
+    let says = |name: &str| {
+        script.split(['\'', '"', '[', ']']).any(|piece| piece.eq_ignore_ascii_case(name))
+    };
+    if says("COPY") && says("DB") {
+        return Some("a script with COPY ... DB".into());
+    }
+    NAMES.iter().find(|name| says(name)).map(|name| format!("a script with {name}"))
 }
 
 /// Where a transaction was refused as a whole, the server's word for that; it is an answer like any
@@ -89,6 +117,34 @@ pub(super) fn with_refusals(answered: RedisResult<Vec<Value>>) -> RedisResult<Ve
     let why = error.detail().filter(|why| why.starts_with("Transaction"));
     let why = why.unwrap_or("Transaction discarded because of previous errors.");
     refusal(&format!("EXECABORT {why}"))
+}
+
+/// What RESP3 says in another way than RESP2, in which servers are asked here: members of hashes and
+/// sets, and a score. `names` are those of the commands.
+pub(super) fn in_resp3(names: &[Vec<u8>], answers: Vec<Value>, is_exec: bool) -> Vec<Value> {
+    if let (true, [Value::Array(inner)]) = (is_exec, answers.as_slice()) {
+        return vec![Value::Array(in_resp3(names, inner.clone(), false))];
+    }
+    let each = names.iter().zip(answers);
+    each.map(|(name, answer)| one_in_resp3(&name.to_ascii_uppercase(), answer)).collect()
+}
+
+fn one_in_resp3(name: &[u8], answer: Value) -> Value {
+    match (name, answer) {
+        (b"HGETALL", Value::Array(parts)) => {
+            let pairs = parts.chunks_exact(2).filter_map(|pair| match pair {
+                [field, held] => Some((field.clone(), held.clone())),
+                _ => None,
+            });
+            Value::Map(pairs.collect())
+        }
+        (b"SMEMBERS" | b"SDIFF" | b"SINTER" | b"SUNION", Value::Array(parts)) => Value::Set(parts),
+        (b"ZSCORE" | b"ZINCRBY", Value::BulkString(score)) => {
+            let number = String::from_utf8_lossy(&score).parse();
+            number.map_or(Value::BulkString(score), Value::Double)
+        }
+        (_, answer) => answer,
+    }
 }
 
 /// An error reply.
@@ -121,9 +177,47 @@ impl KnownScripts {
     }
 }
 
+/// The request with the script itself in place of its digest; nothing, if nobody has sent that yet.
+pub(super) fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<Words> {
+    let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+    match (name.as_slice(), words.get_mut(1)) {
+        (b"EVAL", Some(body)) => drop(scripts.learn(body)),
+        (b"EVALSHA", Some(digest)) => {
+            *digest = scripts.find(digest)?;
+            if let Some(name) = words.first_mut() {
+                *name = b"EVAL".to_vec();
+            }
+        }
+        _ => {}
+    }
+    Some(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_resp3_says_in_another_way_is_said_so() {
+        let text = |text: &str| Value::BulkString(text.into());
+        let list = || Value::Array(vec![text("a"), text("1")]);
+        let names = ["hgetall", "SMEMBERS", "ZSCORE", "LRANGE", "GET"].map(|it| it.into());
+        let asked = vec![list(), list(), text("1.5"), list(), Value::Nil];
+        let said = vec![
+            Value::Map(vec![(text("a"), text("1"))]),
+            Value::Set(vec![text("a"), text("1")]),
+            Value::Double(1.5),
+            list(),
+            Value::Nil,
+        ];
+        assert_eq!(
+            in_resp3(&names, vec![Value::Array(asked.clone())], true),
+            [Value::Array(said.clone())]
+        );
+        assert_eq!(in_resp3(&names, asked, false), said);
+        assert_eq!(in_resp3(&names, vec![Value::Nil], true), [Value::Nil]);
+    }
+
     #[test]
     fn what_a_server_lacks_is_named() {
         let error = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
@@ -138,10 +232,32 @@ mod tests {
 
     #[test]
     fn what_is_about_more_than_keys_is_kept_back() {
-        let words = |line: &str| line.split(' ').map(|word| word.into()).collect::<Words>();
-        let kept =
-            |lines: &[&str]| kept_back(&lines.iter().map(|line| words(line)).collect::<Vec<_>>());
-        assert_eq!(kept(&["GET a", "flushall ASYNC"]), Some("FLUSHALL".into()));
-        assert_eq!(kept(&["DEL flushall", "LPUSH a b", "PUBLISH a b"]), None);
+        let kept = |line: &str| {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.into()).collect();
+            kept_back(&words)
+        };
+        for (line, what) in [
+            ("flushall ASYNC", "FLUSHALL"),
+            // These come so far only in a transaction.
+            ("SELECT 1", "SELECT"),
+            ("CONFIG SET timeout 1", "CONFIG"),
+            ("COPY a b db 1", "COPY ... DB"),
+            ("EVAL redis.call('flushAll') 0", "a script with FLUSHALL"),
+            ("EVAL local\u{a0}c=redis.call;c(\"select\",1) 0", "a script with SELECT"),
+            ("EVAL redis.call([[MOVE]],KEYS[1],1) 1 a", "a script with MOVE"),
+            ("EVAL redis.call('copy',KEYS[1],KEYS[2],'DB',1) 2 a b", "a script with COPY ... DB"),
+        ] {
+            assert_eq!(kept(line).as_deref(), Some(what), "{line}");
+        }
+        for line in [
+            "DEL flushall",
+            "LPUSH a b",
+            "PUBLISH a b",
+            "COPY DB db",
+            "EVAL redis.call('del',KEYS[1]) 2 select flushall",
+            "EVAL redis.call('copy',KEYS[1],KEYS[2]) 2 a db",
+        ] {
+            assert_eq!(kept(line), None, "{line}");
+        }
     }
 }

@@ -119,8 +119,16 @@ impl Ruled<'_> {
             }
             self.world.note(|| Cell::Rule(index));
             let number = self.world.rule_counts.next(index);
-            if number >= rule.from && rule.to.is_none_or(|to| number <= to) {
-                verdict = self.carry_out(rule, sent);
+            if number < rule.from || rule.to.is_some_and(|to| number > to) {
+                continue;
+            }
+            // A command has one fate; it may be held as often as rules say.
+            match rule.effect {
+                RuleEffect::HoldUntil(_) | RuleEffect::Delay(_) => {
+                    self.carry_out(rule, sent);
+                }
+                _ if matches!(verdict, Verdict::Pass) => verdict = self.carry_out(rule, sent),
+                _ => {}
             }
         }
         verdict

@@ -28,7 +28,8 @@ pub(super) const MATCHES: [Member; 3] = [
     optional(
         "operation",
         Shape::Word(|| words(&OPERATIONS)),
-        "the command by which the lock protocol does this to the lock key; of a client of somebody          else's each that names the key while the client does this",
+        "the command by which the lock protocol does this to the lock key; of a real client each one \
+         that names the key while it does this",
     ),
     optional("pause", Shape::Word(|| words(&PAUSES)), "a place where local state is shared"),
 ];

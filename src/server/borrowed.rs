@@ -112,6 +112,14 @@ impl Borrowed {
         let Server::Redis(remote) = server.sole() else {
             return Err(ServerError("the embedded server can't be borrowed".into()));
         };
+        if remote.info.redis_settings().db() != 0 {
+            return Err(ServerError(format!(
+                "the URL of {} names database {}, but clients are tried on database 0, which must be \
+                 empty: leave the number out",
+                remote.name,
+                remote.info.redis_settings().db()
+            )));
+        }
         let presence = present(&remote)?;
         let borrowed = Self {
             remote,
@@ -124,16 +132,16 @@ impl Borrowed {
         borrowed.check_rights()?;
         borrowed.check_alone()?;
         let names = borrowed.names()?;
-        if let Some(first) = names.first() {
+        if !names.is_empty() {
             return Err(ServerError(format!(
-                "database 0 of {} is not empty: it holds {}, one is {}; a client may make any key, \
-                 so it is tried on an empty one only: name a Redis that nobody needs, as \
-                 redis-server --port 6400 --save '' starts one",
+                "database 0 of {} is not empty: it holds {}; a client may make any key, so it is \
+                 tried on an empty one only: delete what a probe that was killed has left, or name a \
+                 Redis that nobody needs, as redis-server --port 6400 --save '' starts one",
                 borrowed.remote.name,
-                keys(names.len()),
-                shown(first),
+                keys(&names),
             )));
         }
+        borrowed.check_exchange()?;
         Ok(Arc::new(borrowed))
     }
 
@@ -167,7 +175,9 @@ impl Borrowed {
         let mut cmd = redis::cmd("EVAL");
         cmd.arg([NAMES, PUT].concat()).arg(ours.len()).arg(&ours);
         for (name, stored) in keys {
-            cmd.arg(name).arg(stored.left.unwrap_or_default()).arg(&stored.dump);
+            // To RESTORE, 0 is no TTL.
+            let left = stored.left.map_or(0, |left| left.max(1));
+            cmd.arg(name).arg(left).arg(&stored.dump);
         }
         // They may be there from the moment on that this is sent.
         self.own(keys.keys().cloned());
@@ -196,22 +206,26 @@ impl Borrowed {
             self.books().ours.clear();
         }
         let left = self.names()?;
-        Ok(left.first().map(|first| {
+        let theirs = || {
+            let (name, keys) = (&self.remote.name, keys(&left));
             format!(
-                "database 0 of {} holds {} that nobody here made, one is {}; left as it is",
-                self.remote.name,
-                keys(left.len()),
-                shown(first),
+                "database 0 of {name} holds what nobody here is known to have made, {keys}; left as it is"
             )
-        }))
+        };
+        Ok((!left.is_empty()).then(theirs))
     }
 
     /// The words of the command that deletes what is ours; nothing, if nothing ever was.
     pub fn by_hand(&self) -> Option<Vec<String>> {
         let ever = self.books().ever.clone();
         let mut words = Server::Redis(self.remote.clone()).redis_cli()?;
+        let plain: Option<Vec<String>> = ever.iter().map(|name| plain(name)).collect();
+        let names = plain.unwrap_or_else(|| {
+            words.push("--quoted-input".into());
+            ever.iter().map(|name| escaped(name)).collect()
+        });
         words.push("DEL".into());
-        words.extend(ever.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
+        words.extend(names);
         (!ever.is_empty()).then_some(words)
     }
 
@@ -223,6 +237,9 @@ impl Borrowed {
             "it is a node of a Redis Cluster, where keys live on several; name a single Redis"
         } else if says("role:slave") {
             "it is a replica; name its primary, or a Redis that nobody needs"
+        } else if !says("maxmemory:0") && !says("maxmemory_policy:noeviction") {
+            "it evicts keys when it is full, those of other databases, too; set its maxmemory-policy \
+             to noeviction"
         } else {
             return Ok(());
         };
@@ -254,9 +271,17 @@ impl Borrowed {
         let mut restore = redis::cmd("RESTORE");
         restore.arg(NO_KEY).arg(0).arg("no dump");
         match self.talk(|control| restore.query::<Value>(control))? {
-            Err(error) if between::is_of_the_server(&error) => Err(self.explain(&error)),
+            Err(error) if between::is_of_the_server(&error) || is_unknown(&error) => {
+                Err(self.explain(&error))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Asks for nothing, as it is asked for what clients want.
+    fn check_exchange(&self) -> Result<(), ServerError> {
+        self.talk(|control| self.between(control, &[]))?.map_err(|error| self.explain(&error))?;
+        self.check()
     }
 
     /// The names of all keys.
@@ -314,13 +339,17 @@ impl Borrowed {
 
     /// These names are ours.
     fn own(&self, names: impl IntoIterator<Item = Vec<u8>>) {
+        let names: Vec<Vec<u8>> = names.into_iter().collect();
+        self.books().ours.extend(names.iter().cloned());
+        self.foresee(names);
+    }
+
+    /// These names may be ours soon.
+    fn foresee(&self, names: impl IntoIterator<Item = Vec<u8>>) {
         let is_new = {
             let books = &mut *self.books();
             let known = books.ever.len();
-            for name in names {
-                books.ever.insert(name.clone());
-                books.ours.insert(name);
-            }
+            books.ever.extend(names);
             books.ever.len() > known
         };
         if let (true, Some(words)) = (is_new, self.by_hand()) {
@@ -352,11 +381,44 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A key's name as people read it.
-fn shown(name: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(name))
+fn is_unknown(error: &RedisError) -> bool {
+    super::describe(error).contains("unknown command")
 }
 
-fn keys(number: usize) -> String {
-    if number == 1 { "1 key".into() } else { format!("{number} keys") }
+/// A key's name as people read it.
+fn shown(name: &[u8]) -> String {
+    const LONGEST: usize = 80;
+    let name = String::from_utf8_lossy(name);
+    let cut: String = name.chars().take(LONGEST).collect();
+    let rest = if cut.len() < name.len() { "..." } else { "" };
+    format!("{cut:?}{rest}")
+}
+
+/// How many keys there are, and some of them.
+fn keys(names: &[Vec<u8>]) -> String {
+    const MOST: usize = 5;
+    let some: Vec<String> = names.iter().take(MOST).map(|name| shown(name)).collect();
+    let (number, some) = (names.len(), some.join(", "));
+    match number {
+        1 => format!("1 key, {some}"),
+        _ if number <= MOST => format!("{number} keys, {some}"),
+        _ => format!("{number} keys, {some} and {} more", number - MOST),
+    }
+}
+
+/// A name that one can type as it is.
+fn plain(name: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(name).ok()?;
+    let is_plain = !name.is_empty() && !name.chars().any(char::is_control);
+    is_plain.then(|| name.to_owned())
+}
+
+/// Any name, as `redis-cli --quoted-input` understands it.
+fn escaped(name: &[u8]) -> String {
+    let byte = |byte: &u8| match byte {
+        b'"' | b'\\' => format!("\\{}", char::from(*byte)),
+        b' '..=b'~' => char::from(*byte).into(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    format!("\"{}\"", name.iter().map(byte).collect::<String>())
 }

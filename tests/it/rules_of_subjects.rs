@@ -1,10 +1,14 @@
 //! The rules of a scenario, applied to real clients: what befalls a command of theirs, and what they make
 //! of it. Most clients here are the lock in bash with some words altered.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
 
 use crate::probe::{found, python, row, schedule, shipped};
-use crate::program::{Ended, Place, Program};
+use crate::program::{Ended, Place, Program, wait_until};
 
 /// A scenario of one who takes the lock for a second and gives it back, and of a rival who comes when that
 /// lease has ended, or before.
@@ -106,6 +110,12 @@ fn one_that_hears_no_reply_to_its_acquire_locks_others_out_and_does_not_know_it(
         ("operation = \"acquire\"\ndrop_reply = true", ["acquire 1000 2", "acquire 2000 1"]),
         ("command = \"GET\"\ndrop_reply = true", ["acquire 1000 0 +OK", "acquire 2000 1"]),
         ("operation = \"acquire\"\nforget = true", ["acquire 1000 2", "acquire 2000 0 +OK"]),
+        // Of two rules the first decides.
+        (
+            "operation = \"acquire\"\nforget = true\n\n[[rules]]\nname = \"second\"\n\
+             actor = \"first\"\noperation = \"acquire\"\ndrop_reply = true",
+            ["acquire 1000 2", "acquire 2000 0 +OK"],
+        ),
     ] {
         let place = Place::new();
         let file = scenario(&place, "0s", rule);
@@ -225,4 +235,78 @@ fn a_client_that_says_that_it_times_out_and_does_not_is_named() {
     let file = scenario(&place, "0s", "operation = \"release\"\nforget = true");
     let ended = probe(&file, &subject, &["--patience=300ms"]);
     ended.refuses(3, &["time_out", "never comes", "after 300 ms", "release"]);
+}
+
+/// One that, before it takes the lock, notes how its rivals' processes are: of those that wait for an
+/// answer (`held`), and of the others (`idle`). It waits until one that is held is stopped, for so many
+/// seconds at most, and then does this.
+fn looks_at_rivals(place: &Place, times_out: bool, patience: u32, then: &str) -> String {
+    let dir = place.at("rivals");
+    fs::create_dir(&dir).unwrap();
+    let dir = dir.display();
+    let looks = format!(
+        "patience={patience}
+look() {{
+    local rival pid stat how until=$((SECONDS + patience))
+    for rival in '{dir}'/*; do
+        pid=${{rival##*/}} how=idle
+        [[ $pid == $$ ]] && continue
+        [[ -s $rival ]] && how=held
+        while read -r stat </proc/$pid/stat; stat=${{stat##*) }}
+            [[ $how == held && $stat != T* ]] && ((SECONDS < until)); do :; done
+        ((SECONDS < until)) || patience=0
+        echo \"$how ${{stat:0:1}}\" >> '{}'
+        [[ $how == held ]] && {then}
+    done
+}}
+
+acquire() {{
+    look",
+        place.at("log").display()
+    );
+    let can = r#""a lock in bash", "can": ["time_out"]}"#;
+    let reset = format!("reset\n: > '{dir}'/$$\necho");
+    let asks =
+        format!("echo asks > '{dir}'/$$; printf %s \"$request\" >&3 && hear && : > '{dir}'/$$");
+    bash(
+        place,
+        &[
+            ("acquire() {", &looks),
+            ("reset\necho", &reset),
+            ("printf %s \"$request\" >&3 && hear", &asks),
+            (r#""a lock in bash"}"#, if times_out { can } else { r#""a lock in bash"}"# }),
+        ],
+    )
+}
+
+#[test]
+fn a_client_with_a_time_out_is_stopped_while_its_command_waits_and_any_other_is_not() {
+    for (times_out, patience) in [(true, 5), (false, 0)] {
+        let place = Place::new();
+        let subject = looks_at_rivals(&place, times_out, patience, ":");
+        let words = ["probe", "mutual_exclusion", "--property=deadlock", "--subject", &subject];
+        Program::new(words).run().exits(0);
+        let log = fs::read_to_string(place.at("log")).unwrap();
+        let seen = |how: &str| log.lines().filter(|line| line.starts_with(how)).count();
+        assert!(seen("held") > 0 && seen("idle") > 0, "{log}");
+        let stopped = if times_out { seen("held") } else { 0 };
+        assert_eq!((seen("held T"), seen("idle T")), (stopped, 0), "{log}");
+    }
+}
+
+#[test]
+fn a_signal_ends_clients_that_are_stopped() {
+    let place = Place::new();
+    let subject = looks_at_rivals(&place, true, 20, "exec sleep 1000");
+    let words = ["probe", "mutual_exclusion", "--patience=1h", "--subject", &subject];
+    let working = Program::new(words).start();
+    let log = || fs::read_to_string(place.at("log")).unwrap_or_default();
+    wait_until("one is stopped", || log().contains("held T"));
+    working.signal(Signal::INT);
+    working.end().exits(130).says(&["interrupted"]);
+    let subjects = fs::read_dir(place.at("rivals")).unwrap().map(|it| it.unwrap().file_name());
+    let subjects: Vec<_> = subjects.collect();
+    assert_eq!(subjects.len(), 2);
+    let is_gone = |pid: &OsString| !Path::new("/proc").join(pid).exists();
+    wait_until("they are gone", || subjects.iter().all(is_gone));
 }

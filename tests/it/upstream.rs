@@ -197,19 +197,28 @@ fn a_redis_that_is_not_fit_is_refused() {
     let mut con = redis.client().get_connection().unwrap();
     refused("redis://127.0.0.1:1", 3, &["cannot reach Redis", "refused"]);
     refused("nonsense", 2, &["redis://"]);
+    refused(&format!("redis://127.0.0.1:{}/5", redis.port()), 3, &["database 5", "database 0"]);
     refused("redis://:s3cret@127.0.0.1:1", 3, &["cannot reach Redis"]);
     probing(&subject, &redis.url(), &["--timing=strict"]).run().refuses(2, &["--timing strict"]);
-    for (right, user) in [("-restore", "norestore"), ("-eval", "noeval"), ("-dump", "nodump")] {
+    for (right, user) in
+        [("-restore", "norestore"), ("-eval", "noeval"), ("-dump", "nodump"), ("-scan", "noscan")]
+    {
         let mut acl = redis::cmd("ACL");
         acl.arg("SETUSER").arg(user).arg(&["on", ">s3cret", "~*", "&*", "+@all", right]);
         acl.exec(&mut con).unwrap();
         let url = format!("redis://{user}:s3cret@127.0.0.1:{}", redis.port());
-        refused(&url, 3, &["NOPERM", "ACL"]);
+        refused(&url, 3, &["user", "ask for the right in its ACL"]);
     }
     let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &redis.port().to_string()]);
     refused(&replica.url(), 3, &["replica"]);
     let cluster = RedisServer::start(&["--cluster-enabled", "yes"]);
     refused(&cluster.url(), 3, &["Cluster"]);
+    for command in ["RESTORE", "MULTI", "EVAL"] {
+        let renamed = RedisServer::start(&["--rename-command", command, "renamed"]);
+        refused(&renamed.url(), 3, &["unknown command", command]);
+    }
+    let evicts = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+    refused(&RedisServer::start(&evicts).url(), 3, &["evicts", "noeviction"]);
     let full = RedisServer::start(&["--maxmemory", "1"]);
     refused(&full.url(), 3, &["OOM", "maxmemory"]);
     redis.is_empty();
@@ -332,6 +341,10 @@ fn what_is_about_more_than_keys_is_not_passed_on() {
     for (instead, words) in [
         ("ask FLUSHALL", &["FLUSHALL", "not passed on"][..]),
         ("ask SUBSCRIBE \"$1\"", &["SUBSCRIBE", "not passed on"]),
+        ("ask COPY \"$1\" there DB 1", &["COPY ... DB", "not passed on"]),
+        ("ask EVAL \"redis.call('FLUSHALL')\" 0", &["a script with FLUSHALL", "not passed on"]),
+        ("ask MULTI; ask SELECT 1; ask DEL theirs; ask EXEC", &["SELECT", "not passed on"]),
+        ("ask MULTI; ask CONFIG SET timeout 77; ask EXEC", &["CONFIG", "not passed on"]),
         ("ask NO.SUCH.COMMAND", &["NO.SUCH.COMMAND", "this Redis does not know"]),
     ] {
         let place = Place::new();
@@ -404,6 +417,89 @@ fn every_kind_of_key_is_put_back_as_it_was() {
     assert_ne!(borrowed.seen().unwrap().keys[&b"set"[..]], seen.keys[&b"set"[..]]);
     assert_eq!(borrowed.give_back(), Ok(None));
     redis.is_empty();
+}
+
+#[test]
+fn any_name_can_be_deleted_by_hand_and_is_named_before_it_is_there() {
+    let redis = redis_or_skip!();
+    for names in
+        [vec![&b"plain name"[..], b"\"quoted\" 'name'"], vec![b"\0\xff \"a\\*[b]\n", b"", b"plain"]]
+    {
+        let told = Arc::<Mutex<Vec<Vec<String>>>>::default();
+        let heard = Arc::clone(&told);
+        let client = redis.client();
+        let hear = move |words| {
+            let mut con = client.get_connection().unwrap();
+            let there: usize = redis::cmd("DBSIZE").query(&mut con).unwrap();
+            let mut heard = heard.lock().unwrap();
+            assert_eq!(there, heard.len(), "it is named before it is there");
+            heard.push(words);
+        };
+        let server = Server::at(&redis.url(), None).unwrap();
+        let borrowed = Borrowed::new(server, Box::new(hear)).unwrap();
+        let mut con = borrowed.server().connect(0).unwrap();
+        for name in &names {
+            redis::cmd("SET").arg(name).arg("value").exec(&mut con).unwrap();
+        }
+        assert_eq!(redis.everything().len(), names.len());
+        let words = told.lock().unwrap().pop().unwrap();
+        assert_eq!(borrowed.by_hand(), Some(words.clone()));
+        assert!(!words.concat().contains('\n'), "{words:?}");
+        let by_hand = std::process::Command::new(&words[0]).args(&words[1..]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&by_hand.stdout).trim(), names.len().to_string());
+        redis.is_empty();
+    }
+}
+
+#[test]
+fn a_ttl_that_is_almost_over_is_put_back_as_one() {
+    let redis = redis_or_skip!();
+    let (borrowed, _) = borrowed(&redis);
+    let mut con = borrowed.server().connect(0).unwrap();
+    redis::cmd("SET").arg("a").arg(1).arg("PX").arg(60_000).exec(&mut con).unwrap();
+    let mut keys = borrowed.seen().unwrap().keys;
+    keys.values_mut().for_each(|stored| stored.left = Some(0));
+    borrowed.put(&keys).unwrap();
+    wait_until("it is over", || redis.everything().is_empty());
+}
+
+#[test]
+fn what_a_script_says_is_an_answer_and_not_the_server_s_trouble() {
+    let redis = redis_or_skip!();
+    let (borrowed, _) = borrowed(&redis);
+    let mut con = borrowed.server().connect(0).unwrap();
+    let busy = "return redis.error_reply('BUSY somebody has it')";
+    let refused = redis::cmd("EVAL").arg(busy).arg(0).exec(&mut con).unwrap_err();
+    assert_eq!(refused.code(), Some("BUSY"));
+    assert_eq!(borrowed.check(), Ok(()));
+}
+
+#[test]
+fn a_client_that_speaks_resp3_is_answered_so() {
+    let redis = redis_or_skip!();
+    let asks = r#"ask HELLO 3; printf '*1\r\n$4\r\nPING\r\n' >&3
+    until [[ $reply == +PONG ]]; do hear || return 2; done
+    ask HSET "$1:of" f v && ask HGETALL "$1:of" && [[ $reply == %1 ]] || return 2
+    for _ in 1 2 3 4; do hear || return 2; done
+    "#;
+    let place = Place::new();
+    let subject = altered(&place, TAKES, &[asks, TAKES].concat());
+    let embedded =
+        row(&Program::new(["probe", SCENARIO, "--format", "json", "--subject", &subject]).run());
+    assert!(found(&embedded).contains("foreign_release"), "{embedded}");
+    assert_eq!(said(&row(&probe(&subject, &redis, &[]))), said(&embedded));
+    redis.is_empty();
+}
+
+#[test]
+fn a_client_whose_locks_are_in_another_database_is_refused() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let subject =
+        altered(&place, r#"exec 3<>"$server"; }"#, r#"exec 3<>"$server"; ask SELECT 1; }"#);
+    let words = ["probe", SCENARIO, "--subject", &subject];
+    Program::new(words).run().refuses(3, &["nothing to database 0"]);
+    probe(&subject, &redis, &[]).refuses(3, &["nothing to database 0"]);
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl Monitor {
                     _ => Reign::Unknown,
                 };
                 (mind.is_open, mind.is_certain, mind.met) = (true, true, false);
+                mind.gives_back = false;
             } else if mind.is_certain {
                 mind.met |= it.depth > 0;
                 if it.depth == 0 {

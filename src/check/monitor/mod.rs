@@ -38,6 +38,7 @@ mod writes;
 pub use properties::Properties;
 
 use super::Property;
+use super::story::gives_back;
 use crate::history::{Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation};
 use beliefs::Surely;
 use circles::{Circle, Circles};
@@ -128,10 +129,11 @@ impl Monitor {
         this.depth += 1;
         this.awaits = true;
         this.doing = doing;
-        if matches!(&*operation.verb, "release" | "force_release")
+        if gives_back(&operation.verb)
             && let Some(mind) = operation.lock.and_then(|lock| this.minds.get_mut(lock))
         {
             mind.is_certain = false;
+            mind.gives_back = self.may_come_late && mind.is_open;
         }
         if operation.verb == "acquire" {
             self.look_for_circle(actor);
@@ -177,7 +179,7 @@ impl Monitor {
 
     fn fail(&mut self, actor: usize, operation: &Operation, failure: &Failure) {
         let kind = failure.kind;
-        let gives_back = matches!(&*operation.verb, "release" | "force_release");
+        let gives_back = gives_back(&operation.verb);
         let refuses_write = operation.verb == "dump" && kind == FailureKind::Refused;
         let refuses_release = gives_back && failure.is_about_the_lock();
         match operation.lock {
@@ -233,17 +235,17 @@ impl Monitor {
         for Effect { lock, change } in effects {
             match change {
                 Change::Took { fence, .. } => {
-                    self.end_reign(*lock, None);
+                    self.end_reign(*lock, None, None);
                     self.begin_reign(*lock, actor, *fence, late.is_some());
                 }
                 Change::Overwrote { .. } => {
-                    self.end_reign(*lock, actor);
+                    self.end_reign(*lock, actor, late);
                     self.begin_reign(*lock, actor, None, late.is_some());
                 }
-                Change::Saw { token: None } => self.end_reign(*lock, None),
+                Change::Saw { token: None } => self.end_reign(*lock, None, None),
                 Change::Deleted { .. } => {
                     self.judge_deletion(*lock, actor, late);
-                    self.end_reign(*lock, actor);
+                    self.end_reign(*lock, actor, late);
                 }
                 Change::Refused
                 | Change::Saw { token: Some(_) }
@@ -276,20 +278,24 @@ impl Monitor {
         }
     }
 
-    /// Whoever reigns does so no longer; this is its own doing if it deleted or overwrote the key.
-    fn end_reign(&mut self, lock: usize, by: Option<usize>) {
+    /// Whoever reigns does so no longer; this is its own doing if it deleted or overwrote the key, but
+    /// for a late release of an earlier reign.
+    fn end_reign(&mut self, lock: usize, by: Option<usize>, late: Option<&str>) {
         let Some(line) = self.locks.get_mut(lock) else { return };
         let Ruler::Actor(actor) = std::mem::take(&mut line.ruler) else { return };
-        let over = if by == Some(actor) { Reign::GivenUp } else { Reign::Lost };
         let Some(this) = self.actors.get_mut(actor) else { return };
+        let is_meant = |gives_this_back: bool| {
+            by == Some(actor) && (gives_this_back || !late.is_some_and(gives_back))
+        };
+        let over = |is_meant: bool| if is_meant { Reign::GivenUp } else { Reign::Lost };
         if let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.reign == Reign::Lasts) {
-            mind.reign = over;
+            mind.reign = over(is_meant(mind.gives_back));
         }
         if let Doing::Acquires { lock: its, reign, .. } = &mut this.doing
             && *its == lock
             && *reign == Reign::Lasts
         {
-            *reign = over;
+            *reign = over(is_meant(false));
         }
     }
 

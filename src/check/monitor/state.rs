@@ -61,6 +61,8 @@ pub(super) struct Mind {
     pub is_open: bool,
     /// Whether it certainly does: it has not begun to give it back.
     pub is_certain: bool,
+    /// Whether it has begun to give it back; only where that can matter later.
+    pub gives_back: bool,
     /// Whether somebody came to believe the same since the first reply that may have told this
     /// actor of its loss.
     pub met: bool,
@@ -190,5 +192,6 @@ impl Mind {
         }
         let may_still_lose = may_be_silent && matches!(self.reign, Reign::Lasts | Reign::Lost);
         self.is_open = self.is_certain || may_still_lose;
+        self.gives_back &= may_be_silent && self.reign == Reign::Lasts;
     }
 }

@@ -42,6 +42,7 @@ impl Run {
         let (actors, locks) = (2 + random.below(3), 1 + random.below(3));
         let model = Model::new(actors, locks, &mut random);
         let monitor = Monitor::new(actors, locks);
+        let monitor = if model.is_late() { monitor.with_late_commands() } else { monitor };
         (Self { model, monitor, recorder: Recorder::new(actors, locks) }, random)
     }
 

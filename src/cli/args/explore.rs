@@ -181,7 +181,7 @@ pub(super) fn what_flags() -> [Arg; 7] {
         value("faults", "N")
             .allow_hyphen_values(true)
             .value_parser(value_parser!(u32))
-            .help("Lose or delay so many commands or replies [default: 0]"),
+            .help("Lose or delay up to so many commands [default: 0]"),
         value("property", "WORD")
             .action(ArgAction::Append)
             .value_parser(property())

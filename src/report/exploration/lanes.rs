@@ -48,8 +48,8 @@ impl Lanes {
     /// With one, these rows matter: the one that completes the violation, and of those before it
     /// every change to the lock key and every fault that befell it, whoever did it; and what the
     /// actors of the finding did about that lock (a refused acquire, being told of a loss, being
-    /// killed, a command or reply that is lost; the reads of the one who did wrong or suffered; writes of the file or of
-    /// the flag, where the finding is about these).
+    /// killed, a command or reply that is lost; the reads of the one who did wrong or suffered; writes
+    /// of the file or of the flag, where the finding is about these).
     pub fn of(history: &History, locks: &[String], finding: Option<&Finding>) -> Self {
         let words = Words::new(&history.head, locks, &history.events);
         let drafts = drafts(&history.events, &words);

@@ -22,7 +22,7 @@ use super::{Bounds, ExploreError};
 use crate::check::Properties;
 use crate::clock::VirtualClock;
 use crate::history::Left;
-use crate::scenario::Timing;
+use crate::scenario::{Rule, RuleEffect, Timing};
 use crate::server::ServerError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,8 +84,9 @@ impl Machine {
         let strands = Strands::new(Arc::clone(&world), bounds.timing);
         let mut cells = Cells::default();
         let mut afloat = Interner::default();
-        let (pasts, past) =
-            Pasts::new(world.plan.actors.len(), world.locks.len(), bounds.faults > 0);
+        let runs_late = |rule: &Rule| matches!(rule.effect, RuleEffect::RunLate(_));
+        let may_come_late = bounds.faults > 0 || world.plan.rules.iter().any(runs_late);
+        let (pasts, past) = Pasts::new(world.plan.actors.len(), world.locks.len(), may_come_late);
         let sleepers = match bounds.timing {
             Timing::Async => 0,
             Timing::Strict => strands.len(),

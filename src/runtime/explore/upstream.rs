@@ -180,7 +180,8 @@ fn left(keys: &Keys, put: Duration, seen: Option<Seen>) -> Option<Keys> {
         let before = keys.get(name).and_then(|before| before.left);
         stored.left = stored.left.map(|now| match before {
             Some(before) if before.abs_diff(now.saturating_add(passed)) <= EXACTNESS => before,
-            _ => now.div_ceil(STEP).saturating_mul(STEP),
+            // What is there has a lease, also where less than a millisecond of it is left.
+            _ => now.max(1).div_ceil(STEP).saturating_mul(STEP),
         });
     }
     Some(left)
@@ -215,6 +216,7 @@ mod tests {
             (Some(30_000), None, 7, None),
             (None, Some(29_999), 0, Some(30_000)),
             (None, Some(1), 0, Some(100)),
+            (None, Some(0), 0, Some(100)),
             (None, None, 0, None),
         ] {
             assert_eq!(becomes(before, now, passed), Some(expected), "{before:?} {now:?} {passed}");

@@ -3,6 +3,7 @@
 use super::{Borrowed, Keys, Seen, Stored};
 use crate::engine::requests;
 use crate::server::connection::{transact, within};
+use crate::server::{describe, is_forbidden_to_scripts};
 use redis::{ErrorKind, RedisError, RedisResult, Value, from_redis_value};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub(in crate::server) struct Pair<'a> {
 }
 
 /// What came of a transaction.
-enum Ran {
+pub(super) enum Ran {
     /// The answers.
     Answered(Vec<Value>),
     /// Nothing: a watched key has changed.
@@ -93,6 +94,8 @@ impl Borrowed {
             let refused = redis::parse_redis_value(b"-ERR a transaction goes out as a whole\r\n")?;
             return Ok(vec![refused; count]);
         }
+        // They may be there from the moment on that this is sent.
+        self.foresee(inner.iter().flat_map(|words| may_be_made(words)).map(<[u8]>::to_vec));
         let connection = if is_transaction { pair.watching } else { pair.plain };
         let ran = within(patience, connection, |it| self.between(it, inner));
         let ran = ran.inspect_err(|error| self.failed(error, inner))?;
@@ -100,7 +103,7 @@ impl Borrowed {
         Ok(answers.into_iter().skip(offset).take(count).collect())
     }
 
-    fn between(
+    pub(super) fn between(
         &self,
         connection: &mut redis::Connection,
         inner: &[Vec<&[u8]>],
@@ -169,7 +172,9 @@ impl Borrowed {
             Value::ServerError(error) => Some(RedisError::from(error.clone())),
             _ => None,
         });
-        if let Some(error) = refused.filter(is_of_the_server) {
+        // A script may say by itself that something is busy. A server that is runs nothing.
+        let is_told = |error: &RedisError| error.code() == Some("BUSY");
+        if let Some(error) = refused.filter(|error| is_of_the_server(error) && !is_told(error)) {
             self.stop(self.explain(&error));
         }
         Ok(answers)
@@ -186,7 +191,7 @@ impl Borrowed {
     /// A request failed on its way: whether it ran, and made keys with names that it says, is not
     /// known.
     fn failed(&self, error: &RedisError, inner: &[Vec<&[u8]>]) {
-        self.own(inner.iter().flat_map(|words| may_be_keys(words)).map(|word| word.to_vec()));
+        self.own(inner.iter().flat_map(|words| may_be_made(words)).map(<[u8]>::to_vec));
         self.stop(self.explain(error));
     }
 }
@@ -197,23 +202,71 @@ fn is_any(words: &[&[u8]], names: &[&str]) -> bool {
     names.iter().any(is)
 }
 
-/// The words of a request that may name keys which it makes.
-fn may_be_keys<'a>(words: &'a [&'a [u8]]) -> &'a [&'a [u8]] {
-    let count = match words {
-        [name, _, count, ..] if name.eq_ignore_ascii_case(b"EVAL") => {
-            String::from_utf8_lossy(count).parse().unwrap_or(0)
-        }
-        // SET has one, COPY and LMOVE make their second.
-        other => return other.get(1..3).or(other.get(1..2)).unwrap_or_default(),
-    };
-    words.get(3..).and_then(|rest| rest.get(..count)).unwrap_or_default()
+/// The keys that a request may make, as far as its words say so.
+fn may_be_made<'a>(words: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    /// What only looks at its keys, changes them or takes something from them.
+    const MAKE_NONE: [&str; 27] = [
+        "BLPOP",
+        "BRPOP",
+        "DEL",
+        "EXISTS",
+        "EXPIRE",
+        "EXPIREAT",
+        "GET",
+        "GETDEL",
+        "GETEX",
+        "HDEL",
+        "HEXISTS",
+        "HGET",
+        "HGETALL",
+        "LINDEX",
+        "LLEN",
+        "LPOP",
+        "LRANGE",
+        "LREM",
+        "PERSIST",
+        "PEXPIRE",
+        "PEXPIREAT",
+        "PTTL",
+        "PUBLISH",
+        "TTL",
+        "UNLINK",
+        "ZRANGE",
+        "ZREM",
+    ];
+    const MAKE_THE_SECOND: [&str; 9] = [
+        "BITOP",
+        "BLMOVE",
+        "BRPOPLPUSH",
+        "COPY",
+        "LMOVE",
+        "RENAME",
+        "RENAMENX",
+        "RPOPLPUSH",
+        "SMOVE",
+    ];
+    let Some((_, rest)) = words.split_first() else { return Vec::new() };
+    if is_any(words, &MAKE_NONE) {
+        return Vec::new();
+    }
+    if is_any(words, &MAKE_THE_SECOND) {
+        return rest.get(1).copied().into_iter().collect();
+    }
+    if is_any(words, &["MSET", "MSETNX"]) {
+        return rest.iter().step_by(2).copied().collect();
+    }
+    if is_any(words, &["EVAL", "FCALL"]) {
+        let count = rest.get(1).map(|count| String::from_utf8_lossy(count).parse().unwrap_or(0));
+        return rest.iter().skip(2).take(count.unwrap_or_default()).copied().collect();
+    }
+    rest.first().copied().into_iter().collect()
 }
 
 /// Whether an error says something of the server, and nothing of what was asked for.
 pub(super) fn is_of_the_server(error: &RedisError) -> bool {
-    let text = super::super::describe(error);
+    let text = describe(error);
     let code = text.split(' ').next().unwrap_or_default();
-    OF_THE_SERVER.contains(&code) || text.contains("ACL failure in script")
+    OF_THE_SERVER.contains(&code) || is_forbidden_to_scripts(&text)
 }
 
 /// The server's time, as TIME gives it.
@@ -250,18 +303,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_lost_request_may_have_made_is_known_by_its_words() {
+    fn what_a_request_may_make_is_known_by_its_words() {
         for (line, keys) in [
-            ("SET lock token NX PX 10", &["lock", "token"][..]),
-            ("LPUSH list", &["list"]),
+            ("SET lock token NX PX 10", &["lock"][..]),
+            ("LPUSH list 1 2", &["list"]),
             ("PING", &[]),
+            ("get lock", &[]),
+            ("MSET a 1 b 2 c 3", &["a", "b", "c"]),
+            ("RENAME from to", &["to"]),
             ("EVAL script 2 a b c", &["a", "b"]),
-            ("eval script 9 a", &[]),
-            ("EVAL script", &["script"]),
+            ("eval script 9 a", &["a"]),
+            ("EVAL script", &[]),
+            ("EVAL script many a", &[]),
         ] {
             let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
             let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-            assert_eq!(may_be_keys(&words), keys, "{line}");
+            assert_eq!(may_be_made(&words), keys, "{line}");
         }
     }
 }

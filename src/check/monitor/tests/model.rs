@@ -63,6 +63,19 @@ pub struct Model {
     troubles: usize,
     /// Of how many turns one is the end of a lease.
     leases: usize,
+    /// Of how many commands one is given up, and comes late; 0: none.
+    delays: usize,
+    afloat: Vec<Late>,
+}
+
+/// A command that its sender has given up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Late {
+    actor: usize,
+    verb: &'static str,
+    act: Act,
+    /// The token that it was sent with.
+    own: Option<u64>,
 }
 
 impl Model {
@@ -76,7 +89,14 @@ impl Model {
             crosses: locks > 1 && random.one_in(2),
             troubles: random.pick(&[6, 25, 1000]),
             leases: random.pick(&[6, 12, 100]),
+            delays: random.pick(&[0, 6, 25]),
+            afloat: Vec::new(),
         }
+    }
+
+    /// Whether commands may come late.
+    pub fn is_late(&self) -> bool {
+        self.delays > 0
     }
 
     /// The same with tokens named by where they are.
@@ -92,6 +112,7 @@ impl Model {
         for own in model.actors.iter_mut().flat_map(|actor| &mut actor.own).flatten() {
             rename(&mut own.0);
         }
+        model.afloat.iter_mut().filter_map(|late| late.own.as_mut()).for_each(&mut rename);
         model
     }
 
@@ -100,6 +121,9 @@ impl Model {
         if random.one_in(self.leases) {
             let lock = random.below(self.locks.len());
             return self.end_lease(lock, random).into_iter().collect();
+        }
+        if !self.afloat.is_empty() && random.one_in(6) {
+            return self.arrive(random);
         }
         let actor = random.below(self.actors.len());
         self.act(actor, random)
@@ -127,6 +151,9 @@ impl Model {
                 let failure = random.one_in(4).then(|| failure(random.pick(&KINDS)));
                 events.push((Some(actor), EventKind::Ended { failure }));
             }
+        }
+        while !self.afloat.is_empty() {
+            events.extend(self.arrive(random));
         }
         for (lock, it) in self.locks.iter().enumerate() {
             let own = self.actors.iter().filter_map(|actor| actor.own[lock]);
@@ -164,9 +191,61 @@ impl Model {
             self.plan(actor, random);
         }
         match self.actors[actor].acts.pop_front() {
+            Some(act) if self.is_given_up(&act, random) => self.give_up(actor, act, random),
             Some(act) => self.carry_out(actor, act, random),
             None => Vec::new(),
         }
+    }
+
+    fn is_given_up(&self, act: &Act, random: &mut Chance) -> bool {
+        let changes_something = matches!(
+            act,
+            Act::Take { .. }
+                | Act::Delete { .. }
+                | Act::Extend { .. }
+                | Act::Overwrite(_)
+                | Act::Flag(..)
+        );
+        self.delays > 0 && changes_something && random.one_in(self.delays)
+    }
+
+    fn give_up(&mut self, actor: usize, act: Act, random: &mut Chance) -> Vec<Happening> {
+        let this = &self.actors[actor];
+        let (verb, lock) = *this.steps.last().unwrap();
+        let own = lock.and_then(|lock| this.own[lock]).map(|own| own.0);
+        self.afloat.push(Late { actor, verb, act, own });
+        self.fail(actor, FailureKind::Injected, random)
+    }
+
+    /// A command that was given up reaches the server.
+    fn arrive(&mut self, random: &mut Chance) -> Vec<Happening> {
+        let Late { actor, verb, act, own } = self.afloat.remove(random.below(self.afloat.len()));
+        let mut events = match act {
+            Act::Take { lock, atomic, .. } if self.locks[lock].token.is_none() => {
+                self.begin_reign(actor, lock, atomic, random)
+            }
+            Act::Take { lock, .. } => self.command(actor, lock, vec![Change::Refused]),
+            Act::Delete { lock, compares: true }
+                if own.is_none() || self.locks[lock].token != own =>
+            {
+                let held = self.locks[lock].token.map(token);
+                self.command(actor, lock, vec![Change::Saw { token: held }])
+            }
+            Act::Extend { lock, compares } => {
+                let held = self.locks[lock].token;
+                let extends = held.is_some() && (!compares || held == own);
+                let change = extends.then_some(Change::Extended { lease: LEASE });
+                self.command(actor, lock, change.into_iter().collect())
+            }
+            Act::Delete { lock, compares: true } => self.delete_own(actor, lock),
+            _ => self.carry_out_anyhow(actor, act, random),
+        };
+        for (_, kind) in &mut events {
+            if let EventKind::Command(command) = kind {
+                command.late = Some(verb.into());
+            }
+        }
+        events
     }
 
     fn plan(&mut self, actor: usize, random: &mut Chance) {
@@ -321,7 +400,7 @@ impl Model {
                 }
                 saw
             }
-            Act::Delete { lock, compares } => self.delete(actor, lock, compares, random),
+            Act::Delete { lock, compares: true } => self.compare_and_delete(actor, lock, random),
             Act::Extend { lock, compares } => {
                 let held = self.locks[lock].token;
                 let own = self.actors[actor].own[lock].map(|own| own.0);
@@ -330,6 +409,22 @@ impl Model {
                 }
                 let nothing = self.command(actor, lock, Vec::new());
                 self.and_fail(nothing, actor, FailureKind::LostLock, random)
+            }
+            Act::Ask => self.command(actor, 0, Vec::new()),
+            Act::Delete { .. } | Act::Overwrite(_) | Act::Flag(..) => {
+                self.carry_out_anyhow(actor, act, random)
+            }
+        }
+    }
+
+    /// What does not depend on what its actor knows.
+    fn carry_out_anyhow(&mut self, actor: usize, act: Act, random: &mut Chance) -> Vec<Happening> {
+        match act {
+            Act::Delete { lock, .. } => {
+                let was = self.locks[lock].token.take();
+                let exact = was.filter(|_| random.one_in(5)).map(token);
+                let deleted = was.map(|_| Change::Deleted { token: exact });
+                self.command(actor, lock, deleted.into_iter().collect())
             }
             Act::Overwrite(lock) => {
                 self.issued += 1;
@@ -341,7 +436,7 @@ impl Model {
                 self.locks[lock].flag = locked;
                 self.command(actor, lock, vec![Change::Flagged { locked }])
             }
-            Act::Ask => self.command(actor, 0, Vec::new()),
+            _ => Vec::new(),
         }
     }
 
@@ -392,6 +487,22 @@ impl Model {
             let kinds = [FailureKind::AlreadyLocked, FailureKind::TimedOut, FailureKind::LostLock];
             return self.and_fail(refused, actor, random.pick(&kinds), random);
         }
+        let took = self.begin_reign(actor, lock, atomic, random);
+        let is_acquire = self.actors[actor].steps.last().is_some_and(|step| step.0 == "acquire");
+        if is_acquire {
+            let fence = atomic.then_some(self.locks[lock].fence);
+            self.actors[actor].own[lock] = Some((self.issued, fence));
+        }
+        took
+    }
+
+    fn begin_reign(
+        &mut self,
+        actor: usize,
+        lock: usize,
+        atomic: bool,
+        random: &mut Chance,
+    ) -> Vec<Happening> {
         self.issued += 1;
         let it = &mut self.locks[lock];
         it.token = Some(self.issued);
@@ -399,10 +510,6 @@ impl Model {
         let fence = atomic.then_some(it.fence);
         if atomic && random.one_in(2) {
             it.revision += 1;
-        }
-        let is_acquire = self.actors[actor].steps.last().is_some_and(|step| step.0 == "acquire");
-        if is_acquire {
-            self.actors[actor].own[lock] = Some((self.issued, fence));
         }
         let mut changes =
             vec![Change::Took { token: token(self.issued), fence, lease: Some(LEASE) }];
@@ -413,29 +520,26 @@ impl Model {
         self.command(actor, lock, changes)
     }
 
-    fn delete(
+    fn compare_and_delete(
         &mut self,
         actor: usize,
         lock: usize,
-        compares: bool,
         random: &mut Chance,
     ) -> Vec<Happening> {
         let (held, own) = (self.locks[lock].token, self.actors[actor].own[lock].map(|own| own.0));
-        if !compares {
-            let was = self.locks[lock].token.take();
-            let exact = was.filter(|_| random.one_in(5)).map(token);
-            let deleted = was.map(|_| Change::Deleted { token: exact });
-            return self.command(actor, lock, deleted.into_iter().collect());
-        }
         if held.is_some() && held == own {
-            self.locks[lock].token = None;
-            self.locks[lock].flag = false;
-            let deleted = Change::Deleted { token: own.map(token) };
-            return self.command(actor, lock, vec![deleted, Change::Flagged { locked: false }]);
+            return self.delete_own(actor, lock);
         }
         let saw = self.command(actor, lock, vec![Change::Saw { token: held.map(token) }]);
         let kinds = [FailureKind::LostLock, FailureKind::Refused];
         self.and_fail(saw, actor, random.pick(&kinds), random)
+    }
+
+    fn delete_own(&mut self, actor: usize, lock: usize) -> Vec<Happening> {
+        let was = self.locks[lock].token.take();
+        self.locks[lock].flag = false;
+        let deleted = Change::Deleted { token: was.map(token) };
+        self.command(actor, lock, vec![deleted, Change::Flagged { locked: false }])
     }
 
     fn and_fail(

@@ -89,6 +89,12 @@ impl<'a> Reader<'a> {
                 let detail = format!("{}\n{}", source.words.plain(what), at(event.moment));
                 self.marks.push(mark(event.moment, MarkKind::Fault, detail));
             }
+            // No step of its actor shows it, and its actor does not hear what came of it.
+            EventKind::Command(command) if command.late.is_some() => {
+                let what = source.words.plain(&command.text);
+                let detail = format!("runs late: {what}\n{}", at(event.moment));
+                self.marks.push(mark(event.moment, MarkKind::Fault, detail));
+            }
             EventKind::Command(_) => self.command(source, event),
             EventKind::Fault { .. } | EventKind::Started | EventKind::Left(_) => {}
         }

@@ -27,7 +27,7 @@ fn is_golden(name: &str, timeline: &Timeline) {
 
 #[test]
 fn timelines_are_golden() {
-    for name in ["ttl_expiration", "check_then_delete"] {
+    for name in ["ttl_expiration", "check_then_delete", "late_release"] {
         is_golden(name, &read(&format!("{GOLDEN}/histories/{name}.jsonl")));
     }
     for name in ["amnesia-bad", "deadlock-bad", "silent_reacquire-bad"] {

@@ -185,3 +185,31 @@ fn what_strict_timing_finds_is_found_without_it() {
     }
     assert!(compared >= 40, "{compared}");
 }
+
+/// Who sent it has ended, and the lock is still its own.
+#[test]
+fn what_a_rule_runs_late_may_release_the_own_lock() {
+    let text = r#"
+[[actors]]
+name = "first"
+start = "together"
+instance = "own"
+steps = [{ acquire = "main" }, { release = "main", name = "given up", go_on = true }]
+
+[[actors]]
+name = "second"
+start = "after"
+delay = "0s"
+instance = "own"
+steps = [{ await = "given up" }, { sleep = "1s", name = "done" }]
+
+[[rules]]
+name = "late"
+command = "DEL"
+run_late = "done"
+"#;
+    for timing in Timing::ALL {
+        let found = found(&explored(text, &Legacy, timing));
+        assert!(!found.contains(&Property::ForeignRelease), "{timing:?}: {found:?}");
+    }
+}
