@@ -202,7 +202,8 @@ fn a_process_ends_with_whoever_started_it_even_if_it_is_not_told_so() {
     let start = "exec 3<&0; \"$0\" subject --lock legacy --actor it <&3 & echo $!; wait";
     let mut shell = Command::new("sh");
     shell.args(["-c", start, env!("CARGO_BIN_EXE_nodb-trigger")]);
-    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut shell =
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut said = BufReader::new(shell.stdout.take().unwrap());
     let mut line = || {
         let mut line = String::new();
