@@ -1,14 +1,16 @@
 //! The actors of a run with `--processes`: started before it, and ended after it, however it ends.
 
 use super::args::LockProtocol;
+use super::exit::Exit;
 use super::model::protocol;
-use super::refusal::{Refusal, environment};
+use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopped};
+use crate::gate::PausePoint;
 use crate::lock::Protocol;
-use crate::probe::{FILES_OF_A_PROCESS, OurProcesses, Processes};
-use crate::runtime::allow_files;
-use crate::scenario::{Instance, Plan};
+use crate::probe::{FILES_OF_A_PROCESS, MEMORY_OF_A_PROCESS, NotStarted, OurProcesses, Processes};
+use crate::runtime::{THREAD_MEMORY, allow_files, check_memory};
+use crate::scenario::{Instance, Matches, Plan};
 use anyhow::{Context, anyhow};
 use std::process::Command;
 use std::sync::Arc;
@@ -30,7 +32,10 @@ impl Started {
         signals: &Signals,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Refusal> {
+        check_rules(plan)?;
         let actors = plan.actors.len() as u64;
+        let memory = actors.saturating_mul(MEMORY_OF_A_PROCESS + THREAD_MEMORY);
+        check_memory(memory, &format!("{actors} processes")).map_err(environment)?;
         // Besides its pipes each has two connections.
         let files = allow_files(actors.saturating_mul(FILES_OF_A_PROCESS + 2), "processes");
         files.map_err(environment)?;
@@ -47,7 +52,7 @@ impl Started {
         };
         let names: Vec<&str> = plan.actors.iter().map(|actor| actor.name.as_str()).collect();
         let ours = OurProcesses::start(inner, &names, command, &processes, clock);
-        let ours = ours.map_err(|why| environment(anyhow!(why)))?;
+        let ours = ours.map_err(not_started)?;
         let shares = plan.actors.iter().any(|actor| actor.instance != Instance::Own);
         Ok(Self { ours: Box::leak(Box::new(ours)), processes, shares })
     }
@@ -66,6 +71,30 @@ impl Started {
             )
         };
         self.shares.then(notice)
+    }
+}
+
+/// A rule for the registry of controllers would wait in vain: threads of a process ask it.
+fn check_rules(plan: &Plan) -> Result<(), Refusal> {
+    let registry = Matches::Pause(PausePoint::Registry);
+    let Some(rule) = plan.rules.iter().find(|rule| rule.matches == registry) else {
+        return Ok(());
+    };
+    Err(usage(anyhow!(
+        "{} cannot be run with --processes: its rule {:?} is for the registry of controllers that the \
+         threads of one process share; leave --processes out",
+        plan.scenario,
+        rule.name
+    )))
+}
+
+fn not_started(why: NotStarted) -> Refusal {
+    match why {
+        NotStarted::Stopped(Stopped::Interrupted) => Refusal::new(Exit::Interrupted, why),
+        NotStarted::Stopped(Stopped::TimedOut) => {
+            Refusal::new(Exit::Inconclusive, anyhow!("{why}; see --timeout"))
+        }
+        _ => environment(why),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::lock::{Caller, Identity, LockError, LockName, Protocol, TokenSlot, Tt
 use crate::probe::obey;
 use crate::server::{Connection, Server, ServerError};
 use anyhow::anyhow;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -35,6 +36,9 @@ struct Slots {
 /// Obeys what it is told on stdin until that ends.
 pub(super) fn serve(lock: LockProtocol, is_actor: bool) -> Result<Exit, Refusal> {
     if is_actor {
+        // One that stands still does not hear that nobody tells it anything any more.
+        let died = set_parent_process_death_signal(Some(Signal::KILL));
+        died.map_err(|error| environment(io::Error::from(error)))?;
         let obeyed = obey(protocol(lock), &mut BufReader::new(io::stdin()), &mut io::stdout());
         return obeyed.map(|()| Exit::Success).map_err(environment);
     }

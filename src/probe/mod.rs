@@ -21,8 +21,8 @@ mod symbols;
 mod wire;
 
 pub use obey::obey;
-pub use ours::{FILES_OF_A_PROCESS, OurProcesses};
-pub use process::{Processes, SubjectError};
+pub use ours::{FILES_OF_A_PROCESS, NotStarted, OurProcesses};
+pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
 
 use crate::clock::{Clock, VirtualClock};
 use crate::lock::{Acquisition, Caller, LockError, LockName, Protocol, Token, TokenSlot, Ttl, Who};

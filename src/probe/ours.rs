@@ -6,7 +6,7 @@ use super::call::{Call, Done, Held, Said, Told, Verb};
 use super::gateway::Event;
 use super::process::{Process, Processes};
 use super::{PATIENCE, locked};
-use crate::clock::{Clock, in_words};
+use crate::clock::{Clock, Stopped, in_words};
 use crate::engine::server::{Format, write};
 use crate::gate::Link;
 use crate::lock::{
@@ -23,12 +23,35 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// How long a process may say nothing when the run was stopped.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Why not all processes could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// Nobody wants them any more.
+    #[error("{0} while processes were started")]
+    Stopped(Stopped),
+    /// One of them can't be had.
+    #[error(
+        "cannot start the process of {name} ({number} of {of}): {why}; use fewer actors, or raise \
+         the limit (ulimit -u)"
+    )]
+    Failed {
+        /// The actor's name.
+        name: String,
+        /// Which one it is, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// What the system or the process said.
+        why: String,
+    },
+}
+
 /// A lock protocol whose callers are processes.
 pub struct OurProcesses {
     inner: &'static dyn Protocol,
     clock: Arc<dyn Clock>,
     owners: Vec<String>,
-    /// Those that were not killed and are not at work.
+    /// Those that live and are not at work.
     idle: Vec<Mutex<Option<Actor>>>,
 }
 
@@ -44,32 +67,31 @@ pub const FILES_OF_A_PROCESS: u64 = 3;
 
 impl OurProcesses {
     /// Starts a process for each actor of these names, by commands that run [`obey`](super::obey())
-    /// with the same lock protocol, and waits until all are ready.
+    /// with the same lock protocol, and waits until all are ready. They end with the thread that
+    /// started them.
     pub fn start(
         inner: &'static dyn Protocol,
         names: &[&str],
         command: impl Fn(&str) -> Command,
         processes: &Arc<Processes>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, String> {
-        let failed = |number: usize, name: &str, why: String| {
-            let of = names.len();
-            format!(
-                "cannot start the process of {name} ({} of {of}): {why}; use fewer actors, or raise \
-                 the limit (ulimit -u)",
-                number + 1
-            )
+    ) -> Result<Self, NotStarted> {
+        let failed = |index: usize, name: &str, why: String| {
+            let (name, number, of) = (name.to_owned(), index + 1, names.len());
+            NotStarted::Failed { name, number, of, why }
         };
         let mut actors = Vec::new();
         for (number, name) in names.iter().enumerate() {
+            clock.check().map_err(NotStarted::Stopped)?;
             let (said, events) = channel::unbounded();
             let process = Process::start(&mut command(name), said, processes);
             let process = process.map_err(|error| failed(number, name, error.to_string()))?;
             actors.push(Actor { process, events, name: (*name).into() });
         }
         for (number, actor) in actors.iter().enumerate() {
-            clock.check().map_err(|why| format!("{why} while processes were started"))?;
-            match actor.hear(&*clock, "begin") {
+            let heard = actor.hear(&*clock, "begin");
+            clock.check().map_err(NotStarted::Stopped)?;
+            match heard {
                 Ok(Said::Ready) => {}
                 Ok(_) => return Err(failed(number, &actor.name, "it was not ready".into())),
                 Err(why) => return Err(failed(number, &actor.name, why)),
@@ -105,10 +127,10 @@ impl OurProcesses {
             own: caller.own.memory().map(Held::from),
             slot: slot.memory().map(Held::from),
         };
-        let done = actor.obeys(Told::Do(call), doing, &*self.clock, caller.link);
-        // Also one that waits for its reply and is killed there.
+        // Whoever was killed in the middle is gone, and so is one that nobody understands any more.
+        let (done, failure) = actor.obeys(Told::Do(call), doing, &*self.clock, caller.link)?;
         *locked(place) = Some(actor);
-        let (Done { result, own, slot: held }, failure) = done?;
+        let Done { result, own, slot: held } = done;
         caller.own.set(own.map(Into::into));
         slot.set(held.map(Into::into));
         match result {

@@ -2,6 +2,7 @@
 //! with all that it started when it is no longer needed.
 
 use super::gateway::Event;
+use crate::clock::{Clock, WallClock};
 use crossbeam::channel::{self, Receiver, Sender};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -22,6 +23,12 @@ const LAST_WORDS_PATIENCE: Duration = Duration::from_millis(200);
 const LAST_WORDS: usize = 5;
 /// What a thread that listens needs at most.
 const STACK: usize = 128 * 1024;
+/// How many bytes of addresses the two threads take here that listen to a process.
+pub const MEMORY_OF_A_PROCESS: u64 = 2 * STACK as u64;
+/// How long is waited until a process that was stopped stands still.
+const STANDING_STILL: Duration = Duration::from_secs(1);
+/// How often we look whether it does.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// What goes wrong with a subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -207,10 +214,18 @@ impl Process {
     /// Lets it do nothing more until it may [`go_on`](Self::go_on).
     pub fn stop(&self) {
         self.group.signal(Signal::SIGSTOP);
-        // The signal is not there at once; one that has ended meanwhile stands still, too.
+        // The signal is not there at once, and somebody else may wake it up again.
+        let clock = WallClock::new(Some(STANDING_STILL));
+        while !self.stands_still() && clock.sleep(GLANCE).is_ok() {}
+    }
+
+    /// Whether it is stopped, or has ended.
+    fn stands_still(&self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.group.child);
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        let _ = waitid(WaitId::Pid(pid), options);
+        let is_it = WaitIdOptions::STOPPED | WaitIdOptions::EXITED;
+        let looked =
+            waitid(WaitId::Pid(pid), is_it | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG);
+        !matches!(looked, Ok(None))
     }
 
     /// Lets one that was stopped go on.

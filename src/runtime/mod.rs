@@ -50,7 +50,7 @@ pub use outcome::{Ending, Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};
-pub use threads::allow_files;
+pub use threads::{THREAD_MEMORY, allow_files, check_memory};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::controller::{

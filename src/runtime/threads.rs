@@ -15,6 +15,8 @@ use std::time::Duration;
 /// What a thread needs at most; with a thousand of them the default of 2 MiB is a lot of address
 /// space.
 const STACK: usize = 512 * 1024;
+/// The same, for whoever counts addresses.
+pub const THREAD_MEMORY: u64 = STACK as u64;
 /// Addresses that the process uses besides the stacks: code, and the allocator's areas.
 const OTHER_MEMORY: u64 = 256 << 20;
 /// Files that the process has open besides the connections.
@@ -56,7 +58,7 @@ pub(super) fn connections(
     clock: &WallClock,
     strands: usize,
 ) -> Result<Vec<Connection>, ServerError> {
-    check_memory(strands)?;
+    check_memory(strands as u64 * THREAD_MEMORY, &format!("{strands} threads"))?;
     allow_connections(&world.server, strands)?;
     let connect = |_| {
         clock.check().map_err(|why| ServerError::new(format!("{why} while connecting")))?;
@@ -88,14 +90,15 @@ pub(super) fn join(threads: Vec<ScopedJoinHandle<'_, Buffer>>) -> Result<Vec<Buf
     threads.into_iter().map(join).collect()
 }
 
-/// Makes sure that all threads have a place for their stacks: a process that runs out of addresses
-/// while threads start is aborted, and cleans nothing up.
-fn check_memory(strands: usize) -> Result<(), ServerError> {
-    let needed = (strands as u64).saturating_mul(STACK as u64).saturating_add(OTHER_MEMORY);
+/// Makes sure that all threads have a place for their stacks, which take so many bytes: a process
+/// that runs out of addresses while threads start is aborted, and cleans nothing up. `who` needs
+/// them.
+pub fn check_memory(wanted: u64, who: &str) -> Result<(), ServerError> {
+    let needed = wanted.saturating_add(OTHER_MEMORY);
     match getrlimit(Resource::As).current {
         Some(limit) if limit < needed => Err(ServerError::new(format!(
-            "{strands} threads need {} MiB of addresses, and this process may have {}; raise the \
-             limit (ulimit -v), or use fewer actors",
+            "{who} need {} MiB of addresses, and this process may have {}; raise the limit \
+             (ulimit -v), or use fewer actors",
             needed >> 20,
             limit >> 20
         ))),

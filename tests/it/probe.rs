@@ -312,26 +312,68 @@ fn a_signal_ends_the_subjects() {
     }
 }
 
+/// A subject whose lock has no TTL, and which looks at each process that was started, `$pid`, before
+/// it takes the lock; what it says then goes to the file `log`.
+fn looking(place: &Place, looks: &str) -> String {
+    let (pids, log) = (place.at("pids"), place.at("log"));
+    let looks =
+        format!("for pid in $(cat {}); do {looks}; done >> {}; ", pids.display(), log.display());
+    let take = "ask SET \"$1\" \"$token\" NX";
+    let altered = altered(place, &format!("{take} PX \"$2\""), &format!("{looks}{take}"));
+    noted(place, &altered)
+}
+
+/// Replays it, and forgets before who was there and what they saw.
+fn again(place: &Place, schedule: &str, subject: &str) {
+    fs::remove_file(place.at("pids")).unwrap();
+    fs::remove_file(place.at("log")).unwrap();
+    Program::new(["replay", schedule, "--subject", subject]).run().exits(0);
+}
+
 #[test]
 fn who_is_killed_in_a_replay_is_gone_when_the_next_one_comes() {
     let place = Place::new();
-    let (pids, log) = (place.at("pids"), place.at("log"));
-    // Each looks, before it takes the lock, whether one of those that were started is gone.
-    let looks = format!(
-        "for pid in $(cat {}); do [[ -e /proc/$pid ]] || echo gone >> {}; done; ",
-        pids.display(),
-        log.display()
-    );
-    let take = "ask SET \"$1\" \"$token\" NX";
-    let altered = altered(&place, &format!("{take} PX \"$2\""), &format!("{looks}{take}"));
-    let subject = noted(&place, &altered);
+    let subject = looking(&place, "[[ -e /proc/$pid ]] || echo gone");
     let ended = probe(&subject, &["--crashes=1", "--property=stuck_lock"]);
     ended.exits(1);
-    let schedule = schedule(&row(&ended), "stuck_lock");
-    fs::remove_file(&pids).unwrap();
-    let _ = fs::remove_file(&log);
-    Program::new(["replay", &schedule, "--subject", &subject]).run().exits(0);
-    assert_eq!(fs::read_to_string(&log).unwrap_or_default(), "gone\n");
+    again(&place, &schedule(&row(&ended), "stuck_lock"), &subject);
+    assert_eq!(fs::read_to_string(place.at("log")).unwrap(), "gone\n");
+    assert!(alive(&place).is_empty());
+}
+
+/// A scenario in which one pauses while the other tries to get its lock.
+const PAUSES: &str = r#"
+format = 1
+name = "pauses"
+title = "One pauses while the other tries to get its lock."
+text = "One pauses while the other tries to get its lock."
+hazards = []
+
+[locks.main]
+
+[[actors]]
+name = "one"
+start = "after"
+delay = "0s"
+steps = [{ acquire = "main", name = "one has it" }, { pause = "1s" }, { crash = true }]
+
+[[actors]]
+name = "two"
+start = "after"
+delay = "0s"
+steps = [{ await = "one has it" }, { acquire = "main" }]
+"#;
+
+#[test]
+fn who_pauses_in_a_replay_stands_still_when_the_next_one_comes() {
+    let place = Place::new();
+    let file = place.at("pauses.toml");
+    fs::write(&file, PAUSES).unwrap();
+    let subject = looking(&place, "[[ $(< /proc/$pid/stat) == *') T '* ]] && echo stopped");
+    let words = ["probe", file.to_str().unwrap(), "--format=json", "--subject", &subject];
+    let ended = Program::new(words).arg("--timing=strict").arg("--property=stuck_lock").run();
+    again(&place, &schedule(&row(&ended), "stuck_lock"), &subject);
+    assert_eq!(fs::read_to_string(place.at("log")).unwrap(), "stopped\n");
     assert!(alive(&place).is_empty());
 }
 

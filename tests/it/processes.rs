@@ -3,12 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::program::{Place, Program, Running, arguments, herd, wait_until};
+use crate::program::{Place, Program, Running, arguments, herd, send_signal, wait_until};
 use crate::redis_server::{RedisServer, redis_or_skip};
 
 /// One who takes a lock and does something then, and another who does something else.
@@ -67,6 +71,20 @@ fn held(place: &Place, redis: &RedisServer, holder: &str, other: &str) -> (Runni
 fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
+/// The processes that it has started.
+fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The process of the actor of this name.
+fn process_of(actor: &str, running: &Running) -> Option<u32> {
+    children(running.pid()).into_iter().find(|pid| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split('\0').any(|word| word == actor)
+    })
 }
 
 fn interrupt(running: Running, redis: &RedisServer) {
@@ -135,56 +153,136 @@ fn who_works_when_a_signal_comes_is_ended_and_its_lock_cleaned_up() {
 }
 
 #[test]
+fn a_signal_and_the_time_limit_are_heard_while_processes_start() {
+    let place = Place::new();
+    let herd = ["thundering_herd", "--threads=200", "--processes", "--hold=10m"];
+    let running = Program::new(arguments(&herd, &place.run(), &[])).start();
+    wait_until("the first one is there", || !children(running.pid()).is_empty());
+    let first = children(running.pid());
+    running.signal(Signal::INT);
+    running.end().exits(130);
+    first.into_iter().for_each(|pid| assert_eq!(state(pid), None));
+    place.is_empty();
+    let late = Program::new(arguments(&herd, &place.run(), &["--timeout=1ms"])).run();
+    late.refuses(4, &["timed out", "--timeout"]);
+    place.is_empty();
+}
+
+#[test]
+fn too_little_memory_for_the_processes_is_said() {
+    let place = Place::new();
+    let herd = ["thundering_herd", "--threads=1000", "--processes"];
+    let ended = Program::after("ulimit -v 600000", arguments(&herd, &place.run(), &[])).run();
+    ended.refuses(3, &["1000 processes need", "ulimit -v", "use fewer actors"]);
+    place.is_empty();
+}
+
+#[test]
+fn a_process_that_somebody_else_kills_is_named() {
+    let (place, redis) = (Place::new(), redis_or_skip!());
+    let tries = r#"{ acquire = "main", wait = "10m" }"#;
+    let (file, url) = (scenario(&place, r#"{ sleep = "0s" }"#, tries), redis.url());
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("in_sequence", "together")).unwrap();
+    let run = place.run();
+    let words = ["run", &file, "--directory", run.to_str().unwrap(), "--redis", &url];
+    let running = Program::new(words).arg("--processes").start();
+    let mut pid = None;
+    wait_until("they are there", || {
+        pid = process_of("other", &running);
+        pid.is_some() && !redis.everything().is_empty()
+    });
+    send_signal(pid.unwrap(), Signal::KILL);
+    running.end().exits(3).says(&["the process of other ended", "acquire the lock"]);
+    redis.is_empty();
+}
+
+#[test]
+fn a_process_ends_with_whoever_started_it_even_if_it_is_not_told_so() {
+    let start = "exec 3<&0; \"$0\" subject --lock legacy --actor it <&3 & echo $!; wait";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", start, env!("CARGO_BIN_EXE_nodb-trigger")]);
+    let mut shell =
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = BufReader::new(shell.stdout.take().unwrap());
+    let mut line = || {
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    };
+    let pid: u32 = line().parse().unwrap();
+    assert_eq!(line(), "\"ready\"");
+    send_signal(pid, Signal::STOP);
+    wait_until("it stands still", || state(pid) == Some('T'));
+    shell.kill().unwrap();
+    // Its stdin is still open here.
+    let _stdin = shell.stdin.take();
+    shell.wait().unwrap();
+    wait_until("it is gone", || state(pid).is_none_or(|state| state == 'Z'));
+}
+
+#[test]
+fn what_rests_on_the_registry_of_one_process_is_refused() {
+    let place = Place::new();
+    let words = arguments(&["singleton_race"], &place.run(), &["--processes"]);
+    Program::new(words).run().refuses(2, &["registry of controllers", "leave --processes out"]);
+    place.is_empty();
+}
+
+#[test]
 fn processes_have_no_virtual_time_and_orderings_have_no_processes() {
     let place = Place::new();
     herd(&place.run(), &["--virtual", "--processes"]).run().exits(2).says(&["--processes"]);
+    for only_virtual in ["--seed=3", "--jobs=2"] {
+        let words = ["run", "mutual_exclusion", "--processes", only_virtual];
+        Program::new(words).run().exits(2).says(&["--processes"]);
+    }
     let words = ["explore", "mutual_exclusion", "--processes"];
     Program::new(words).run().exits(2).says(&["--processes"]);
 }
 
-/// What comes out otherwise with processes, and how it ends then.
-const OTHERWISE: [(&str, i32); 4] = [
+/// What comes out otherwise with processes, and under which protocols.
+const OTHERWISE: [(&str, &[&str]); 3] = [
     // It expects that two operations of one process see one another's controller.
-    ("cache_refresh", 1),
+    ("cache_refresh", &["legacy", "hardened"]),
     // It is about the one token slot that threads of a process share.
-    ("shared_token_slot", 1),
-    // Its rules wait for the process's registry of controllers, which nobody asks here: it is given up.
-    ("singleton_race", 4),
+    ("shared_token_slot", &["legacy"]),
     // The second operation cannot inherit the token of the first.
-    ("ttl_expiration", 1),
+    ("ttl_expiration", &["legacy"]),
 ];
+/// How many run at a time. They sleep most of the time.
+const AT_A_TIME: usize = 8;
 
 #[test]
-fn every_scenario_comes_to_an_end_with_processes() {
+fn every_scenario_shows_with_processes_what_it_shows_with_threads() {
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).unwrap();
     let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    let names: Vec<String> =
-        files.filter_map(|file| Some(file.strip_suffix(".toml")?.to_owned())).collect();
-    assert_eq!(names.len(), 33);
-    let start = |name: &String| {
-        let place = Place::new();
-        let rest = ["--processes", "--format=json", "--timeout=20s"];
-        let running = Program::new(arguments(&[name.as_str()], &place.run(), &rest)).start();
-        (name.clone(), place, running)
-    };
-    // Most of them sleep most of the time.
-    for some in names.chunks(8) {
-        let running: Vec<_> = some.iter().map(start).collect();
-        for (name, _place, running) in running {
-            let ended = running.end();
-            let otherwise = OTHERWISE.iter().find(|(other, _)| *other == name.as_str());
-            assert_eq!(
-                ended.code,
-                Some(otherwise.map_or(0, |(_, code)| *code)),
-                "{name}: {ended:#?}"
-            );
-            let report = ended.json();
-            let notices = report["notices"].to_string();
-            assert_eq!(
-                notices.contains("with --processes"),
-                otherwise.is_some(),
-                "{name}: {notices}"
-            );
+    let names = files.filter_map(|file| Some(file.strip_suffix(".toml")?.to_owned()));
+    // That one is refused.
+    let names: BTreeSet<String> = names.filter(|name| name != "singleton_race").collect();
+    assert_eq!(names.len(), 32);
+    let all: Vec<(&str, &str)> =
+        names.iter().flat_map(|name| ["legacy", "hardened"].map(|lock| (&**name, lock))).collect();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some((name, lock)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    comes_out(name, lock);
+                }
+            });
         }
-    }
+    });
+}
+
+/// Runs one, and looks whether it comes out as expected, or says why it does not.
+fn comes_out(name: &str, lock: &str) {
+    let place = Place::new();
+    let rest = ["--processes", "--format=json", "--lock", lock];
+    let ended = Program::new(arguments(&[name], &place.run(), &rest)).run();
+    let is_otherwise =
+        OTHERWISE.iter().any(|(other, locks)| *other == name && locks.contains(&lock));
+    assert_eq!(ended.code, Some(i32::from(is_otherwise)), "{name} {lock}: {ended:#?}");
+    let notices = ended.json()["notices"].to_string();
+    assert_eq!(notices.contains("with --processes"), is_otherwise, "{name} {lock}: {notices}");
 }

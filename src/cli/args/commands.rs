@@ -3,8 +3,8 @@
 use super::complete::offering;
 use super::explore::{self, ExploreArgs};
 use super::flags::{
-    DEFAULT_DIRECTORY, LockProtocol, ReportOptions, RunOptions, format_flag, help_flag,
-    report_flags, report_options, run_flags, run_options, value, verbose_run_flag,
+    DEFAULT_DIRECTORY, LockProtocol, NEVER_VIRTUAL, ReportOptions, RunOptions, format_flag,
+    help_flag, report_flags, report_options, run_flags, run_options, value, verbose_run_flag,
 };
 use super::one;
 use super::operate::{self, StatusArgs};
@@ -269,6 +269,7 @@ fn run(scenarios: &[Scenario]) -> Command {
         .arg(
             value("jobs", "N")
                 .requires("virtual")
+                .conflicts_with_all(NEVER_VIRTUAL)
                 .value_parser(value_parser!(NonZeroUsize))
                 .help("Run so many virtual ones at a time [default: all cores]")
                 .long_help("Run so many virtual scenarios at a time [default: one per core]"),

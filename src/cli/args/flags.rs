@@ -158,6 +158,10 @@ pub(super) fn report_options(given: &ArgMatches) -> ReportOptions {
     }
 }
 
+/// What can't be where `--virtual` is. What needs that must say it, too: clap takes a need for met
+/// where it can't be met.
+pub(super) const NEVER_VIRTUAL: [&str; 2] = ["redis", "processes"];
+
 /// The flags that say how to run.
 pub(super) fn run_flags() -> [Arg; 11] {
     [
@@ -180,14 +184,14 @@ pub(super) fn run_flags() -> [Arg; 11] {
             .value_parser(parse_duration)
             .help("Keep trying to get a taken lock this long [default: 0s]"),
         switch("virtual")
-            .conflicts_with("redis")
+            .conflicts_with_all(NEVER_VIRTUAL)
             .help("Waits take no time, and each run gives the same"),
         switch("processes")
-            .conflicts_with("virtual")
             .hide_short_help(true)
             .help("Each actor is a process of its own, which really is killed and stopped"),
         value("seed", "N")
             .requires("virtual")
+            .conflicts_with_all(NEVER_VIRTUAL)
             .hide_short_help(true)
             .allow_hyphen_values(true)
             .value_parser(seed)
