@@ -38,10 +38,9 @@ pub use glob::matches as glob_matches;
 pub use image::{Image, Kept};
 pub use resp::requests;
 
-use std::fmt;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 

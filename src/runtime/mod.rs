@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `steps`, `tape`, `stops`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
 //! | `threads`, `coroutines`, `strand`, `volley`, `signals` | actors side by side, and who goes first |
+//! | `looks` | how the locks look before, in and after a run |
 //! | `longest` | how long a plan may take |
 //! | `model`, `schedule` | what is explored, and an ordering of it as text |
 //! | `explore` | the orderings, the strategies, the shortest counterexamples |
@@ -24,6 +25,7 @@ mod afloat;
 mod coroutines;
 mod explore;
 mod longest;
+mod looks;
 mod milestone;
 mod model;
 mod outcome;
@@ -56,10 +58,8 @@ use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::controller::{
     Controller, ControllerError, Files, Registry, STATE_FILE, Written, count_on_file,
 };
-use crate::history::{Event, EventKind, Head, History, Left, Moment, Sequence};
-use crate::lock::{
-    Identity, Knowledge, LockError, LockName, Payload, Protocol, RunDirectory, Snapshot, Token,
-};
+use crate::history::{Event, Head, History, Moment, Sequence};
+use crate::lock::{Identity, LockError, LockName, Payload, Protocol, RunDirectory};
 use crate::scenario::{Plan, Start};
 use crate::server::{Connection, Server, ServerError};
 use explore::Cell;
@@ -328,40 +328,6 @@ impl World {
         }
     }
 
-    /// How the locks were left, by the last snapshots.
-    fn left(&self) -> Vec<Event> {
-        let looks = lock(&self.looks);
-        let last = looks.iter().filter(|look| look.label == "after");
-        let event = |look: &Look| {
-            let token = |token: &Token| token.as_str().to_string();
-            let instances = self.runs.get(look.lock).map(|run| self.instances(look.lock, run));
-            let remembered = instances.unwrap_or_default();
-            let left = Left {
-                lock: look.lock,
-                token: look.snapshot.payload.as_ref().map(|payload| token(payload.token())),
-                ttl_ms: look.snapshot.ttl_ms,
-                flag: look.snapshot.flag.as_deref().is_some_and(|flag| flag != "false"),
-                remembered: remembered
-                    .iter()
-                    .filter_map(|controller| controller.local_token())
-                    .map(|remembered| token(&remembered))
-                    .collect(),
-            };
-            let left = self.for_good(left);
-            Event { moment: self.moment(), actor: None, kind: EventKind::Left(left) }
-        };
-        last.map(event).collect()
-    }
-
-    /// How a lock is left when its lease has ended, too, where the protocol is somebody else's: of
-    /// such a client only a lock that stays for good counts as left behind.
-    fn for_good(&self, left: Left) -> Left {
-        if self.protocol.is_foreign() && left.ttl_ms >= 0 {
-            return Left { token: None, ttl_ms: -2, ..left };
-        }
-        left
-    }
-
     /// The names of the rules that never matched.
     fn unmatched(&self) -> Vec<String> {
         let rules = self.plan.rules.iter().enumerate();
@@ -389,55 +355,6 @@ impl World {
                 })
             })
             .collect()
-    }
-
-    fn look_at_all(&self, link: &mut Connection, label: &str) {
-        for lock in 0..self.runs.len() {
-            if let Err(error) = self.look(link, lock, None, label) {
-                self.fail(self.explain(&error));
-            }
-        }
-    }
-
-    /// Takes a snapshot, through the eyes of `viewer` or, without one, of the controller that
-    /// remembers an acquisition.
-    fn look(
-        &self,
-        link: &mut dyn crate::gate::Link,
-        lock_index: usize,
-        viewer: Option<&Arc<Controller>>,
-        label: &str,
-    ) -> Result<(), LockError> {
-        let Some(run) = self.runs.get(lock_index) else { return Ok(()) };
-        let instances = self.instances(lock_index, run);
-        let remembers = |controller: &&Arc<Controller>| controller.local_token().is_some();
-        let viewer = viewer.or_else(|| instances.iter().find(remembers));
-        let local_token = viewer.and_then(|viewer| viewer.local_token());
-        let other_tokens: Vec<Token> = instances
-            .iter()
-            .filter(|other| viewer.is_none_or(|viewer| !Arc::ptr_eq(viewer, other)))
-            .filter_map(|other| other.local_token())
-            .collect();
-        let mut owners = self.protocol.owners().to_vec();
-        owners.push(self.identity.owner().to_owned());
-        let knowledge = Knowledge {
-            local_token: local_token.as_ref(),
-            other_tokens: &other_tokens,
-            owners: &owners,
-        };
-        let take = match self.protocol.is_foreign() {
-            true => Snapshot::of_any_kind,
-            false => Snapshot::take,
-        };
-        let snapshot = take(link, &run.lock(STATE_FILE), knowledge)?;
-        lock(&self.looks).push(Look { label: label.into(), lock: lock_index, snapshot });
-        Ok(())
-    }
-
-    fn instances(&self, lock_index: usize, run: &RunDirectory) -> Vec<Arc<Controller>> {
-        let own = lock(&self.own_instances);
-        let own = own.iter().filter(|own| own.lock == lock_index).map(|own| &own.controller);
-        self.registry.made(run).iter().chain(own).cloned().collect()
     }
 
     /// Notes that the environment failed; the first failure is the one that counts.
