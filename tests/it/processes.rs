@@ -30,7 +30,7 @@ hazards = []
 [[actors]]
 name = "holder"
 start = "in_sequence"
-steps = [{{ acquire = "main", ttl = "10m" }}, {holder}]
+steps = [{{ acquire = "main", ttl = "10m", name = "held" }}, {holder}]
 
 [[actors]]
 name = "other"
@@ -180,10 +180,11 @@ fn too_little_memory_for_the_processes_is_said() {
 #[test]
 fn a_process_that_somebody_else_kills_is_named() {
     let (place, redis) = (Place::new(), redis_or_skip!());
-    let tries = r#"{ acquire = "main", wait = "10m" }"#;
+    let tries = r#"{ await = "held" }, { acquire = "main", wait = "10m" }"#;
     let (file, url) = (scenario(&place, r#"{ sleep = "0s" }"#, tries), redis.url());
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("in_sequence", "together")).unwrap();
+    let at_once = "\"after\"\ndelay = \"0s\"";
+    fs::write(&file, text.replace("\"in_sequence\"", at_once)).unwrap();
     let run = place.run();
     let words = ["run", &file, "--directory", run.to_str().unwrap(), "--redis", &url];
     let running = Program::new(words).arg("--processes").start();
