@@ -53,6 +53,7 @@ impl Recorder {
             protocol: "legacy".into(),
             actors: (0..actors).map(|actor| format!("actor-{actor}")).collect(),
             locks: (0..locks).map(|lock| format!("nodb-lock:run-{lock}:state.nodb")).collect(),
+            ..Head::default()
         };
         let history = History { head, events: Vec::with_capacity(EVENTS + 2000), is_whole: true };
         let mut recorder = Self { history, order: 0, steps: vec![0; actors] };

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::timeline::{Drawing, Place};
-use super::{input, terminal};
+use super::{input, say, terminal};
 use crate::check::{Checked, check};
 use crate::history::History;
 use crate::report::{Judgement, json, table};
@@ -33,6 +33,7 @@ pub(super) fn print(
     format: CheckFormat,
 ) -> Result<Judgement, Refusal> {
     let judgement = Judgement::new(name, &history.head, history.events.len(), checked);
+    judgement.incomplete.iter().for_each(|why| say(&format!("incomplete: {why}")));
     let style = terminal::style(Color::Auto, false);
     let written = Output::Stdout.write(|out| match format {
         CheckFormat::Table => table::write_judgement(&judgement, style, out),

@@ -42,7 +42,6 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     output.write(|out| recorded.history.write(out)).map_err(environment)?;
     let checked = check(&recorded.history);
     if !args.quiet {
-        recorded.reasons.iter().for_each(|reason| say(&format!("not whole: {reason}")));
         say(&in_words(&recorded.counts));
         let name = args.history.display().to_string();
         print(name, &recorded.history, &checked, args.format)?;

@@ -71,6 +71,9 @@ pub struct Head {
     pub actors: Vec<String>,
     /// The lock keys; events speak of them by position.
     pub locks: Vec<String>,
+    /// Why the history is known to be incomplete, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<String>,
 }
 
 /// One thing that happened.

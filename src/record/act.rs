@@ -1,5 +1,7 @@
 //! What a command may do to keys, read from its arguments alone: MONITOR shows no replies.
 
+use super::commands::{Reach, reach};
+
 /// What a command may do to one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
@@ -25,8 +27,8 @@ pub(super) enum Act {
     Delete,
     /// Set the end of the lease.
     Expire(Until),
-    /// Something that is not followed.
-    Unknown,
+    /// Something that is not followed: the name of the command.
+    Unknown(String),
 }
 
 /// When a lease ends.
@@ -81,16 +83,15 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
             let expire = until.map(|until| (key.as_slice(), Act::Expire(until)));
             std::iter::once((key.as_slice(), Act::Read)).chain(expire).collect()
         }
-        ("RENAME" | "RENAMENX" | "COPY", [from, to, ..]) => {
-            vec![(from, Act::Unknown), (to, Act::Unknown)]
+        ("COPY", [_, to, ..]) => vec![(to, Act::Unknown(name))],
+        (_, rest) => {
+            let changed = match reach(&name) {
+                Reach::NoKey => &[],
+                Reach::FirstKey => rest.get(..1).unwrap_or_default(),
+                Reach::AnyArgument => rest,
+            };
+            changed.iter().map(|key| (key.as_slice(), Act::Unknown(name.clone()))).collect()
         }
-        (
-            "EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT" | "APPEND" | "SETRANGE" | "INCR"
-            | "DECR" | "INCRBY" | "DECRBY" | "INCRBYFLOAT" | "SETBIT" | "BITFIELD" | "MSETNX"
-            | "RESTORE" | "MOVE",
-            [key, ..],
-        ) => one(key, Some(Act::Unknown)),
-        _ => Vec::new(),
     }
 }
 
@@ -102,7 +103,8 @@ fn put(value: &[u8], until: Until) -> Act {
     Act::Put { value: value.into(), until, only_if_held: false }
 }
 
-/// What SET does with these options; nothing if Redis refuses them.
+/// What SET does with these options; nothing if Redis refuses them. Redis 8.4 and Valkey 8.1 have
+/// more options.
 fn set(value: &[u8], mut options: &[Vec<u8>]) -> Option<Act> {
     let (mut until, mut nx, mut xx) = (None, false, false);
     while let [option, rest @ ..] = options {
@@ -113,11 +115,15 @@ fn set(value: &[u8], mut options: &[Vec<u8>]) -> Option<Act> {
             b"GET" => {}
             b"KEEPTTL" if until.is_none() => until = Some(Until::AsBefore),
             unit if until.is_none() => {
+                if !UNITS.contains(&unit) {
+                    return Some(Act::Unknown("SET".into()));
+                }
                 let [time, rest @ ..] = options else { return None };
                 options = rest;
                 until = Some(end(unit, time).filter(Until::is_to_come)?);
             }
-            _ => return None,
+            unit if unit == b"KEEPTTL" || UNITS.contains(&unit) => return None,
+            _ => return Some(Act::Unknown("SET".into())),
         }
     }
     let (value, until) = (value.to_vec(), until.unwrap_or(Until::Forever));
@@ -127,6 +133,9 @@ fn set(value: &[u8], mut options: &[Vec<u8>]) -> Option<Act> {
         (false, only_if_held) => Some(Act::Put { value, until, only_if_held }),
     }
 }
+
+/// The options of SET that name a lease.
+const UNITS: [&[u8]; 4] = [b"EX", b"PX", b"EXAT", b"PXAT"];
 
 /// The end of a lease in one of the units that Redis knows.
 fn end(unit: &[u8], time: &[u8]) -> Option<Until> {
@@ -187,10 +196,8 @@ mod tests {
             "SET k v PX -5",
             "SET k v EX 5 PX 5",
             "SET k v EX 5 KEEPTTL",
-            "SET k v SOON",
             "SET k v EX x",
             "SETEX k 0 v",
-            "SET k",
             "PING",
         ] {
             assert_eq!(read(command), [], "{command}");
@@ -209,6 +216,27 @@ mod tests {
         assert_eq!(read("GETDEL a").len(), 2);
         assert_eq!(read("GETEX a EX 5").len(), 2);
         assert_eq!(read("EXPIRE k 5"), [("k".into(), Act::Expire(Until::In(5000)))]);
-        assert_eq!(read("EXPIRE k 5 NX"), [("k".into(), Act::Unknown)]);
+    }
+
+    #[test]
+    fn what_is_not_followed_is_named() {
+        let unknown = |keys: &[&str], name: &str| -> Vec<(String, Act)> {
+            keys.iter().map(|key| ((*key).to_owned(), Act::Unknown(name.into()))).collect()
+        };
+        for (command, keys, name) in [
+            ("EXPIRE k 5 NX", &["k"][..], "EXPIRE"),
+            ("SET k v IFEQ w", &["k"], "SET"),
+            ("SET k v PX 5 IFNE w", &["k"], "SET"),
+            ("hset k field v", &["k"], "HSET"),
+            ("RESTORE k 0 x", &["k"], "RESTORE"),
+            ("COPY a k", &["k"], "COPY"),
+            ("RENAME a k", &["a", "k"], "RENAME"),
+            ("ZUNIONSTORE k 1 a", &["k", "1", "a"], "ZUNIONSTORE"),
+            ("JSON.SET k $ v", &["k", "$", "v"], "JSON.SET"),
+            ("HGETALL k", &[], ""),
+            ("PUBLISH k message", &[], ""),
+        ] {
+            assert_eq!(read(command), unknown(keys, name), "{command}");
+        }
     }
 }

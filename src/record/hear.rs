@@ -13,18 +13,27 @@ const WAITING: usize = 1 << 16;
 /// What comes over the listening connection.
 pub(super) type Heard = Result<Value, RedisError>;
 
-/// Opens it; says whether it also tells when a lease ends.
+/// The channels of the events that MONITOR does not show.
+pub(super) const EXPIRED: &str = "__keyevent@0__:expired";
+pub(super) const EVICTED: &str = "__keyevent@0__:evicted";
+
+/// Opens it; gives those of the channels that it also listens to.
 pub(super) fn listen(
     server: &Server,
-    tells: bool,
-) -> Result<(redis::Connection, bool), RecordError> {
+    channels: &[&'static str],
+) -> Result<(redis::Connection, Vec<&'static str>), RecordError> {
     let mut connection = match server.open_raw(ProtocolVersion::RESP3) {
         Ok(connection) => connection,
         // Older than RESP3.
         Err(_) => server.open_raw(ProtocolVersion::RESP2)?,
     };
     let explain = |error: RedisError| RecordError::Server(server.explain(&error));
-    let tells = tells && subscribe(&mut connection).map_err(explain)?;
+    let mut heard = Vec::new();
+    for channel in channels {
+        if subscribe(&mut connection, channel).map_err(explain)? {
+            heard.push(*channel);
+        }
+    }
     connection.send_packed_command(&cmd("MONITOR").get_packed_command()).map_err(explain)?;
     loop {
         match connection.recv_response().map_err(explain)? {
@@ -42,12 +51,12 @@ pub(super) fn listen(
         }
     }
     connection.set_read_timeout(None).map_err(explain)?;
-    Ok((connection, tells))
+    Ok((connection, heard))
 }
 
-/// Asks for the ends of leases on the same connection, so that they have their place in the stream.
-fn subscribe(connection: &mut redis::Connection) -> Result<bool, RedisError> {
-    let subscribe = cmd("SUBSCRIBE").arg("__keyevent@0__:expired").get_packed_command();
+/// Asks for events on the same connection, so that they have their place in the stream.
+fn subscribe(connection: &mut redis::Connection, channel: &str) -> Result<bool, RedisError> {
+    let subscribe = cmd("SUBSCRIBE").arg(channel).get_packed_command();
     connection.send_packed_command(&subscribe)?;
     Ok(matches!(connection.recv_response()?, Value::Push { kind: PushKind::Subscribe, .. }))
 }

@@ -5,8 +5,8 @@
 //! a value that was gone again before it was looked at.
 
 use super::hear::{Heard, hear};
-use super::look::{notifications, scan};
-use super::model::Model;
+use super::look::{look_at, notifications, scan};
+use super::model::{Model, not_followed};
 use super::session::{BACK_OFF, Ending, Listener, Order, POLL, RecordError, Recorded, finish};
 use crate::clock::{Clock, Stopped};
 use crate::server::ServerError;
@@ -29,7 +29,6 @@ pub fn record_light(
     let mut model = Model::new(order.watch.clone());
     model.tells_expiry(true);
     let began = micros(clock);
-    let mut gaps = Vec::new();
     let mut light = attach(order, clock, &mut model)?;
     listener.say(
         "recording with --light, by keyspace notifications, which cost the server little: who \
@@ -41,8 +40,7 @@ pub fn record_light(
             Ok(ending) => break ending,
             Err(lost) => lost,
         };
-        gaps.push(model.size());
-        model.interrupt();
+        model.interrupt(&lost.to_string());
         listener.say(&format!("{lost}; trying to reach it again"));
         let mut pause = BACK_OFF.0;
         light = loop {
@@ -58,8 +56,7 @@ pub fn record_light(
         };
     };
     let limits = "it was recorded with --light, which does not see everything";
-    let reasons = vec![limits.to_owned()];
-    Ok(finish(model, order, gaps, (began, micros(clock)), ending, reasons))
+    Ok(finish(model, order, (began, micros(clock)), ending, &[limits.to_owned()]))
 }
 
 struct Light {
@@ -94,21 +91,24 @@ fn attach(order: &Order<'_>, clock: &dyn Clock, model: &mut Model) -> Result<Lig
     listen.set_read_timeout(None).map_err(explain)?;
     let heard = hear(listen);
     for key in scan(&mut look, &order.watch, clock).map_err(explain)? {
-        if let Ok((value, ttl)) = value_of(&mut look, &key) {
-            model.looked(&key, value.as_deref(), ttl, micros(clock));
+        match value_of(&mut look, &key).map_err(explain)? {
+            Ok((value, ttl)) => model.looked(&key, value.as_deref(), ttl, micros(clock)),
+            Err(why) => model.unread(&key, why),
         }
     }
     model.has_looked();
     Ok(Light { heard, look })
 }
 
-/// A key's value and TTL. What is no string can't be a lock.
+/// A key's value and TTL, or why it can't be followed.
+#[expect(clippy::type_complexity, reason = "the connection may fail, or the key")]
 fn value_of(
     look: &mut redis::Connection,
     key: &[u8],
-) -> Result<(Option<Vec<u8>>, i64), RedisError> {
-    let mut both = redis::pipe();
-    both.cmd("GET").arg(key).cmd("PTTL").arg(key).query(look)
+) -> Result<Result<(Option<Vec<u8>>, i64), String>, RedisError> {
+    let found = look_at(look, &[key.to_vec()])?.pop();
+    let found = found.map(|(_, found)| found.map(|look| (look.value, look.ttl)));
+    Ok(found.unwrap_or_else(|| Err("it could not be read".into())))
 }
 
 fn follow(
@@ -157,21 +157,22 @@ fn take(
     };
     let Some(key) = channel.strip_prefix(CHANNEL) else { return Ok(()) };
     match event.as_slice() {
-        b"del" | b"rename_from" | b"move_from" | b"evicted" => {
-            model.was_deleted(key, micros(clock))
-        }
+        b"del" | b"rename_from" | b"move_from" => model.was_deleted(key, micros(clock)),
         b"expired" => model.expired(key),
+        b"evicted" => model.evicted(key),
         b"set" | b"rename_to" | b"expire" | b"persist" | b"restore" => {
-            let (value, ttl) = match value_of(&mut light.look, key) {
-                Ok(found) => found,
-                Err(error) if error.is_io_error() => return Err(error),
-                Err(_) => return Ok(()),
-            };
-            if let Some(value) = value {
-                model.was_set(key, &value, ttl, micros(clock));
+            match value_of(&mut light.look, key)? {
+                Ok((Some(value), ttl)) => model.was_set(key, &value, ttl, micros(clock)),
+                Ok((None, _)) => {}
+                Err(why) => model.unread(key, why),
             }
         }
-        _ => {}
+        // These come beside the events of changes.
+        b"keymiss" | b"new" | b"overwritten" | b"type_changed" => {}
+        other => {
+            let command = String::from_utf8_lossy(other).to_ascii_uppercase();
+            model.unread(key, not_followed(&command));
+        }
     }
     Ok(())
 }

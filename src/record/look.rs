@@ -2,10 +2,10 @@
 
 use super::watch::Watch;
 use crate::clock::{Clock, Stopped};
-use redis::{RedisError, Value, cmd};
+use redis::{RedisError, ServerError, Value, cmd};
 use std::collections::BTreeSet;
 
-/// What was found in a key; none if it could not be read.
+/// What was found in a key.
 #[derive(Debug)]
 pub(super) struct Look {
     pub value: Option<Vec<u8>>,
@@ -43,20 +43,58 @@ pub(super) fn notifications(look: &mut redis::Connection) -> String {
     asked.unwrap_or_default().into_iter().nth(1).unwrap_or_default()
 }
 
-/// Whether they tell when a lease has ended.
-pub(super) fn has_expired(settings: &str) -> bool {
-    settings.contains(['x', 'A'])
+/// What the server says of itself, by INFO, that can make a history incomplete.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// `role` and `master_replid`: both stay as long as the server keeps its role.
+    pub role: String,
+    replication: String,
+    /// How many keys it has evicted.
+    pub evicted: Option<u64>,
+    pub major_version: u32,
+    pub is_cluster: bool,
 }
 
-/// What was found in some keys.
-pub(super) type Looks = Vec<(Vec<u8>, Option<Look>)>;
+impl Facts {
+    /// Asks the server; where it does not say, nothing is known.
+    pub fn ask(look: &mut redis::Connection) -> Self {
+        let info: String = cmd("INFO").query(look).unwrap_or_default();
+        let fact = |name: &str| {
+            let value =
+                |line: &'_ str| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned());
+            info.lines().find_map(|line| value(line.trim_end()))
+        };
+        let major = fact("redis_version").and_then(|it| it.split('.').next()?.parse().ok());
+        Self {
+            role: fact("role").unwrap_or_default(),
+            replication: fact("master_replid").unwrap_or_default(),
+            evicted: fact("evicted_keys").and_then(|number| number.parse().ok()),
+            major_version: major.unwrap_or_default(),
+            is_cluster: fact("cluster_enabled").is_some_and(|it| it == "1"),
+        }
+    }
 
-/// Looks at some keys, each in a transaction: value, TTL, and the mirror flag of a NoDb lock.
+    /// Whether it is a replica.
+    pub fn is_replica(&self) -> bool {
+        self.role == "slave"
+    }
+
+    /// Whether the server has changed its role, or its primary, since it said `before`.
+    pub fn changed_role(&self, before: &Self) -> bool {
+        (&self.role, &self.replication) != (&before.role, &before.replication)
+    }
+}
+
+/// What was found in some keys, or why it could not be read.
+pub(super) type Looks = Vec<(Vec<u8>, Result<Look, String>)>;
+
+/// Looks at some keys, each in a transaction: type, value, TTL, and the mirror flag of a NoDb lock.
 pub(super) fn look_at(look: &mut redis::Connection, keys: &[Vec<u8>]) -> Result<Looks, RedisError> {
     let mut commands = Vec::new();
     for key in keys {
         let name = Watch::name_of(key);
         cmd("MULTI").write_packed_command(&mut commands);
+        cmd("TYPE").arg(key).write_packed_command(&mut commands);
         cmd("GET").arg(key).write_packed_command(&mut commands);
         if let Some(name) = &name {
             cmd("HGET").arg(name.runid()).arg(name.flag()).write_packed_command(&mut commands);
@@ -67,31 +105,56 @@ pub(super) fn look_at(look: &mut redis::Connection, keys: &[Vec<u8>]) -> Result<
     look.send_packed_command(&commands)?;
     let mut looks = Vec::with_capacity(keys.len());
     for key in keys {
-        let queued = if Watch::name_of(key).is_some() { 4 } else { 3 };
+        let queued = if Watch::name_of(key).is_some() { 5 } else { 4 };
+        let mut refused = None;
         for _ in 0..queued {
-            look.recv_response()?;
+            if let Value::ServerError(error) = look.recv_response()? {
+                refused.get_or_insert(error);
+            }
         }
-        let found = match look.recv_response()? {
-            Value::Array(replies) => read_look(&replies),
-            _ => None,
+        let found = match (look.recv_response()?, refused) {
+            (Value::Array(replies), None) => read_look(&replies),
+            (_, Some(error)) => Err(not_read(error)),
+            _ => Err("it could not be read".into()),
         };
         looks.push((key.clone(), found));
     }
     Ok(looks)
 }
 
-fn read_look(replies: &[Value]) -> Option<Look> {
+fn not_read(error: ServerError) -> String {
+    format!("it could not be read: {}", RedisError::from(error))
+}
+
+/// Why a key that holds another type than a string is not followed.
+pub(super) fn other_type(name: &str) -> String {
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("it holds {article} {name}, which is not followed")
+}
+
+fn read_look(replies: &[Value]) -> Result<Look, String> {
     let text = |value: &Value| match value {
         Value::BulkString(text) => Some(text.clone()),
         _ => None,
     };
-    let (value, flag, ttl) = match replies {
-        [value, Value::Int(ttl)] => (value, None, ttl),
-        [value, flag, Value::Int(ttl)] => (value, text(flag), ttl),
-        _ => return None,
-    };
-    if matches!(value, Value::ServerError(_)) {
-        return None;
+    if let Some(Value::SimpleString(name)) = replies.first()
+        && name != "none"
+        && name != "string"
+    {
+        return Err(other_type(name));
     }
-    Some(Look { value: text(value), ttl: *ttl, flag })
+    let refused = replies.iter().find_map(|reply| match reply {
+        Value::ServerError(error) => Some(error.clone()),
+        _ => None,
+    });
+    if let Some(error) = refused {
+        return Err(not_read(error));
+    }
+    match replies {
+        [_, value, Value::Int(ttl)] => Ok(Look { value: text(value), ttl: *ttl, flag: None }),
+        [_, value, flag, Value::Int(ttl)] => {
+            Ok(Look { value: text(value), ttl: *ttl, flag: text(flag) })
+        }
+        _ => Err("it could not be read".into()),
+    }
 }

@@ -8,13 +8,15 @@
 //! | `look` | looks at keys without changing anything |
 //! | [`Watch`] | which keys |
 //! | `line` | one line of MONITOR |
-//! | `act` | what a command may do to keys |
+//! | `act`, `commands` | what a command may do to keys |
 //! | `key` | what it did to one key, though MONITOR shows neither replies nor the end of a lease |
 //! | `model` | all keys together |
 //! | `people` | who the clients are |
 //! | `tell`, `unit`, `reigns` | from what was seen to a history |
+//! | `reasons` | why the history is incomplete |
 
 mod act;
+mod commands;
 mod hear;
 mod key;
 mod light;
@@ -22,6 +24,7 @@ mod line;
 mod look;
 mod model;
 mod people;
+mod reasons;
 mod reigns;
 mod seen;
 mod session;

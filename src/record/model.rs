@@ -6,6 +6,7 @@ mod scripts;
 use super::act::{Act, Until, acts};
 use super::key::{Deed, End, Id, Key, Outcome, When, Whose};
 use super::line::{Line, Source, is_socket};
+use super::reasons::{Reasons, shown};
 use super::seen::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::watch::Watch;
 use crate::lock::Payload;
@@ -34,6 +35,8 @@ pub(super) struct Model {
     tells_expiry: bool,
     /// Whether a key that was never met is surely free.
     has_looked: bool,
+    /// How many commands on watched keys ran in other databases, and the first of these.
+    elsewhere: Option<(u64, u64)>,
     seen: Seen,
     counts: Counts,
     /// How many locks a look found, less those that it found gone.
@@ -62,16 +65,17 @@ pub struct Counts {
     pub undecided: u64,
     /// How often what clients did fitted nothing that could have happened.
     pub contradictions: u64,
-    /// Commands about watched keys that are not followed.
-    pub unknown: u64,
 }
 
 #[derive(Debug)]
 struct State {
-    /// None until it was looked at.
+    /// None until it was looked at, and when it is not followed any more.
     key: Option<Key>,
     holder: Option<Id>,
-    is_ignored: bool,
+    /// Why the history does not show everything about it.
+    gaps: Vec<String>,
+    /// Whether nothing more is followed.
+    is_given_up: bool,
     told: (u64, u64),
 }
 
@@ -89,6 +93,7 @@ impl Model {
             executing: None,
             tells_expiry: false,
             has_looked: false,
+            elsewhere: None,
             seen: Seen::default(),
             counts: Counts::default(),
             found: 0,
@@ -116,7 +121,7 @@ impl Model {
     /// All keys have been looked at: one that appears now was free.
     pub fn has_looked(&mut self) {
         self.has_looked = true;
-        for state in self.states.iter_mut().filter(|state| !state.is_ignored) {
+        for state in self.states.iter_mut().filter(|state| !state.is_given_up) {
             state.key.get_or_insert_with(|| Key::new(None, self.tells_expiry));
         }
     }
@@ -130,6 +135,17 @@ impl Model {
     pub fn touched(&self, line: &Line) -> Vec<Vec<u8>> {
         let keys = acts(&line.arguments).into_iter().map(|(key, _)| key);
         keys.filter(|key| line.db == 0 && self.watch.has(key)).map(<[u8]>::to_vec).collect()
+    }
+
+    /// How often something was missed.
+    pub fn gaps(&self) -> usize {
+        self.seen.gaps.len()
+    }
+
+    /// What was missed, if the keys have not been looked at since.
+    pub fn missing(&self) -> Option<&str> {
+        let gap = self.seen.gaps.last().filter(|_| !self.has_looked);
+        gap.map(|(_, why)| why.as_str())
     }
 
     /// All keys that were met.
@@ -192,25 +208,46 @@ impl Model {
             b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO" => {
                 self.begin_script(line, address, since);
             }
-            b"FLUSHALL" => self.flush(line, address, since),
             b"CLIENT" | b"HELLO" => self.introduce(line, address),
-            _ if line.db != 0 => {}
-            b"FLUSHDB" => self.flush(line, address, since),
+            _ => self.command(line, address, when(since, line.at, line.at)),
+        }
+    }
+
+    /// A command, of a client or of a script.
+    fn command(&mut self, line: &Line, address: &str, when: When) {
+        let Some((name, rest)) = line.arguments.split_first() else { return };
+        let is_here = line.db == 0;
+        match name.to_ascii_uppercase().as_slice() {
+            b"FLUSHALL" => self.flush(line, address, when),
+            b"FLUSHDB" if is_here => self.flush(line, address, when),
+            b"SWAPDB" => {
+                if rest.iter().any(|database| database == b"0") {
+                    let words: Vec<_> = rest.iter().map(|word| shown(word)).collect();
+                    self.interrupt(&format!("SWAPDB {} exchanged databases", words.join(" ")));
+                }
+            }
+            // These reach into other databases.
+            b"MOVE" | b"COPY" => self.acts(line, address, when),
+            _ if is_here => {
+                self.acts(line, address, when);
+                self.flags(line, address);
+            }
             _ => {
-                let when = when(since, line.at, line.at);
-                self.command(line, address, when);
+                if acts(&line.arguments).iter().any(|(key, _)| self.watch.has(key)) {
+                    self.elsewhere.get_or_insert((0, line.db)).0 += 1;
+                }
             }
         }
     }
 
-    fn command(&mut self, line: &Line, address: &str, when: When) {
+    fn acts(&mut self, line: &Line, address: &str, when: When) {
         for (key, act) in acts(&line.arguments) {
-            if let Some(lock) = self.lock(key) {
-                let client = self.client(address);
-                self.act(lock, act, client, line.at, when);
-            }
+            let Some(lock) = self.lock(key) else { continue };
+            self.note_call();
+            self.learn_from_script(lock, &act);
+            let client = self.client(address);
+            self.act(lock, act, client, line.at, when);
         }
-        self.flags(line, address);
     }
 
     /// A client says what it is called.
@@ -225,8 +262,7 @@ impl Model {
         }
     }
 
-    fn flush(&mut self, line: &Line, address: &str, since: u64) {
-        let when = when(since, line.at, line.at);
+    fn flush(&mut self, line: &Line, address: &str, when: When) {
         for lock in 0..self.states.len() {
             let client = self.client(address);
             self.act(lock, Act::Delete, client, line.at, when);
@@ -284,7 +320,7 @@ impl Model {
 
     /// The call of the script that runs.
     fn call(&self) -> Option<u32> {
-        self.running.as_ref().filter(|running| running.is_noted).map(|running| running.number)
+        self.running.as_ref()?.noted
     }
 
     fn act(&mut self, lock: usize, act: Act, client: u32, at: u64, when: When) {
@@ -312,9 +348,8 @@ impl Model {
             Act::Read => (Deed::Read, What::Read),
             Act::Delete => (Deed::Delete, What::Delete),
             Act::Expire(until) => (Deed::Expire(end(until)), What::Expire { lease: lease(until) }),
-            Act::Unknown => {
-                self.counts.unknown += 1;
-                return;
+            Act::Unknown(command) => {
+                return self.give_up(lock, at, not_followed(&command));
             }
         };
         let id = self.seen.observations.len();
@@ -343,52 +378,113 @@ impl Model {
         self.settle(lock, decided);
     }
 
-    /// The connection was lost: what is decided now is all that there is.
-    pub fn interrupt(&mut self) {
+    /// The server evicted a key.
+    pub fn evicted(&mut self, key: &[u8]) {
+        let Some(lock) = self.lock(key) else { return };
+        let Some(state) = self.states.get_mut(lock) else { return };
+        let holder = state.holder;
+        let decided = state.key.as_mut().map(Key::expired).unwrap_or_default();
+        self.settle(lock, decided);
+        if let Some(holder) = holder {
+            self.seen.found(lock, self.previous, What::Gone, Outcome::Deleted(holder));
+            self.gone += 1;
+        }
+        self.note_gap(lock, "the server evicted it".into());
+    }
+
+    /// From here on nothing is known of any key until all are looked at: what is decided now is all
+    /// that there is.
+    pub fn interrupt(&mut self, why: &str) {
         self.end_script();
+        self.settle_all();
+        self.has_looked = false;
+        self.seen.gaps.push((self.size(), why.to_owned()));
+    }
+
+    fn settle_all(&mut self) {
         for lock in 0..self.states.len() {
             let key = self.states.get_mut(lock).and_then(|state| state.key.as_mut());
             let decided = key.map(Key::finish).unwrap_or_default();
             self.settle(lock, decided);
-            if let Some(state) = self.states.get_mut(lock) {
-                (state.key, state.told) = (None, (0, 0));
+            let Some(state) = self.states.get_mut(lock) else { continue };
+            let (undecided, contradictions) = std::mem::take(&mut state.told);
+            state.key = None;
+            if undecided > 0 {
+                let what = "what some commands did near the end of a lease is only likely";
+                self.note_gap(lock, what.into());
+            }
+            if contradictions > 0 {
+                self.note_gap(lock, "what clients did fits nothing that can have happened".into());
             }
         }
-        self.has_looked = false;
     }
 
-    /// The end: everything that was seen, and why it may not be all.
-    pub fn finish(mut self) -> (Seen, Counts, Vec<String>) {
+    /// The end: everything that was seen, and why the history is incomplete.
+    pub fn finish(mut self) -> (Seen, Counts, Reasons) {
         self.end_script();
-        let held = self.counts.held;
-        self.interrupt();
-        self.counts.held = held;
-        let found = |one: &Observation| matches!(one.what, What::Found { .. });
-        let found = self.seen.observations.iter().filter(|one| found(one)).count();
-        let sockets = self.seen.clients.iter().filter(|client| is_socket(&client.address)).count();
-        let ignored = self.states.iter().filter(|state| state.is_ignored).count();
-        let counts = &self.counts;
-        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let reasons = [
-            (number(found), "locks were held when they were first looked at"),
-            (number(sockets), "socket has many clients, which all have its address"),
-            (number(ignored), "watched keys could not be read"),
-            (counts.undecided, "outcomes near the end of a lease are only likely"),
-            (counts.contradictions, "times what clients did fitted nothing that can have happened"),
-            (counts.unknown, "commands changed watched keys in a way that is not followed"),
-            (counts.malformed, "lines of MONITOR could not be read"),
-        ];
-        let reasons = reasons.into_iter().filter(|(number, _)| *number > 0);
-        let reasons = reasons.map(|(number, what)| format!("{number} {what}")).collect();
+        self.settle_all();
+        let mut reasons = Reasons::default();
+        self.seen.gaps.iter().for_each(|(_, why)| reasons.add(why));
+        if self.counts.malformed > 0 {
+            reasons.add(&format!("{} lines of MONITOR could not be read", self.counts.malformed));
+        }
+        if self.seen.clients.iter().any(|client| is_socket(&client.address)) {
+            reasons.add("all clients of the server's Unix socket have one address");
+        }
+        if !self.seen.observations.iter().any(is_attempt) {
+            let elsewhere = match self.elsewhere {
+                Some((number, db)) => format!(
+                    "; commands on keys with these names ran in database {db}, which is not \
+                     recorded ({number})"
+                ),
+                None => String::new(),
+            };
+            reasons.add(&format!("no attempt to acquire a lock was seen in database 0{elsewhere}"));
+        }
+        for observation in &self.seen.observations {
+            if let (What::Found { .. }, Some(lock)) =
+                (&observation.what, self.seen.locks.get(observation.lock))
+            {
+                reasons.add_about(&lock.key, "it was already held at the first look");
+            }
+        }
+        for (state, lock) in self.states.iter().zip(&self.seen.locks) {
+            state.gaps.iter().for_each(|why| reasons.add_about(&lock.key, why));
+        }
         let counts = self.counts();
         (self.seen, counts, reasons)
     }
 
     /// A key that can't be read is not followed.
-    pub fn give_up(&mut self, key: &[u8]) {
-        let lock = self.lock(key);
-        if let Some(state) = lock.and_then(|lock| self.states.get_mut(lock)) {
-            state.is_ignored = true;
+    pub fn unread(&mut self, key: &[u8], why: String) {
+        if let Some(lock) = self.lock(key) {
+            self.give_up(lock, self.previous, why);
+        }
+    }
+
+    /// From here on a key is not followed.
+    fn give_up(&mut self, lock: usize, at: u64, why: String) {
+        let Some(state) = self.states.get_mut(lock) else { return };
+        if std::mem::replace(&mut state.is_given_up, true) {
+            return;
+        }
+        let decided = state.key.as_mut().map(Key::finish).unwrap_or_default();
+        self.settle(lock, decided);
+        let Some(state) = self.states.get_mut(lock) else { return };
+        state.key = None;
+        if state.holder.take().is_some() {
+            self.counts.held = self.counts.held.saturating_sub(1);
+            self.gone += 1;
+        }
+        self.seen.found(lock, at, What::GivenUp, Outcome::Nothing);
+        self.note_gap(lock, why);
+    }
+
+    fn note_gap(&mut self, lock: usize, why: String) {
+        if let Some(state) = self.states.get_mut(lock)
+            && !state.gaps.contains(&why)
+        {
+            state.gaps.push(why);
         }
     }
 
@@ -430,7 +526,8 @@ impl Model {
         self.keys.insert(key.to_vec(), lock);
         self.seen.locks.push(Lock { key: key.to_vec(), flag: false });
         let key = self.has_looked.then(|| Key::new(None, self.tells_expiry));
-        self.states.push(State { key, holder: None, is_ignored: false, told: (0, 0) });
+        let (gaps, is_given_up) = (Vec::new(), false);
+        self.states.push(State { key, holder: None, gaps, is_given_up, told: (0, 0) });
         Some(lock)
     }
 
@@ -448,6 +545,17 @@ impl Model {
         });
         client
     }
+}
+
+/// Why a key is not followed after this command.
+pub(super) fn not_followed(command: &str) -> String {
+    let command = shown(command.as_bytes());
+    format!("{command} may have changed it, which is not followed")
+}
+
+fn is_attempt(observation: &Observation) -> bool {
+    matches!(observation.what, What::Write { .. })
+        || matches!(observation.outcome, Outcome::Took | Outcome::Refused)
 }
 
 fn when(low: u64, nominal: u64, high: u64) -> When {

@@ -17,6 +17,8 @@ pub(super) struct Seen {
     pub clients: Vec<Client>,
     pub locks: Vec<Lock>,
     pub calls: Vec<Call>,
+    /// Before which observations something was missed, and why.
+    pub gaps: Vec<(Id, String)>,
 }
 
 /// A connection.
@@ -80,6 +82,8 @@ pub(super) enum What {
     Found { token: Rc<str>, fence: Option<u64>, lease: Option<u64>, owner: Option<Rc<str>> },
     /// Nobody was seen to delete it: it was gone.
     Gone,
+    /// Nothing: from here on the key is not followed.
+    GivenUp,
 }
 
 impl Seen {

@@ -4,9 +4,9 @@
 //! stream of the first, so each look has its exact place among the commands of all others, and
 //! nothing is lost between looking and listening.
 
-use super::hear::{Heard, hear, listen, parsed};
+use super::hear::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
 use super::line::{Line, Source, is_socket};
-use super::look::{Look, has_expired, look_at, notifications, scan};
+use super::look::{Facts, Look, look_at, notifications, scan};
 use super::model::{Counts, Model};
 use super::tell::{Frame, tell};
 use super::watch::Watch;
@@ -91,8 +91,6 @@ pub struct Recorded {
     pub counts: Counts,
     /// Why it ended.
     pub ending: Ending,
-    /// Why it is not whole, or what it can't show.
-    pub reasons: Vec<String>,
 }
 
 /// Who is told how it goes.
@@ -125,7 +123,7 @@ pub fn record(
         clock,
         listener,
         model: Model::new(order.watch.clone()),
-        gaps: Vec::new(),
+        notices: Vec::new(),
         last: 0,
         began: 0,
         heard_at: Duration::ZERO,
@@ -136,10 +134,10 @@ pub fn record(
         match session.follow(&mut attached) {
             Ok(ending) => break ending,
             Err(lost) => {
-                session.gaps.push(session.model.size());
-                session.model.interrupt();
-                let what = format!("{lost}; trying to reach it again");
-                session.listener.say(&what);
+                if session.model.missing().is_none() {
+                    session.model.interrupt(&lost.to_string());
+                }
+                session.listener.say(&format!("{lost}; trying to reach it again"));
                 match session.reattach() {
                     Ok(again) => attached = again,
                     Err(ending) => break ending,
@@ -155,7 +153,8 @@ struct Session<'a> {
     clock: &'a dyn Clock,
     listener: &'a mut dyn Listener,
     model: Model,
-    gaps: Vec<usize>,
+    /// Why the history is incomplete, besides what the model knows.
+    notices: Vec<String>,
     /// The time stamps of the first and the last line.
     began: u64,
     last: u64,
@@ -169,12 +168,12 @@ struct Attached {
     look: redis::Connection,
     /// The looking connection's address.
     own: String,
-    /// Whether the server says when a lease ends.
-    tells: bool,
-    /// What it found and the stream has not shown yet: value and TTL.
-    found: HashMap<Vec<u8>, Option<Look>>,
-    role: String,
-    is_cluster: bool,
+    /// Which events the server tells.
+    events: Vec<&'static str>,
+    /// What it found and the stream has not shown yet.
+    found: HashMap<Vec<u8>, Result<Look, String>>,
+    /// What the server said of itself when it was attached to.
+    facts: Facts,
 }
 
 impl Attached {
@@ -206,28 +205,23 @@ impl<'a> Session<'a> {
         let server = self.order.server;
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
         let mut look = server.open_raw(ProtocolVersion::RESP2)?;
-        let info: String = cmd("INFO").query(&mut look).unwrap_or_default();
-        let says = |what: &str| info.lines().any(|line| line.trim_end() == what);
-        let (role, is_cluster) =
-            (if says("role:slave") { "replica" } else { "primary" }, says("cluster_enabled:1"));
+        let facts = Facts::ask(&mut look);
+        if facts == Facts::default() {
+            let what =
+                "this user may not ask (INFO) for evictions and for changes of the server's role";
+            self.notices.push(what.into());
+        }
         let settings = notifications(&mut look);
         // Older ones show a command before the end of the lease that it came upon.
-        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
-        let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
-        let tells = role == "primary" && major.is_some_and(|major| major >= 7);
-        let tells = tells && settings.contains('E') && has_expired(&settings);
-        let (listen, tells) = listen(server, tells)?;
-        self.model.tells_expiry(tells);
+        let tells = !facts.is_replica() && facts.major_version >= 7 && settings.contains('E');
+        let wanted = [(EXPIRED, 'x'), (EVICTED, 'e')].into_iter();
+        let wanted = wanted.filter(|(_, class)| tells && settings.contains([*class, 'A']));
+        let wanted: Vec<&str> = wanted.map(|(channel, _)| channel).collect();
+        let (listen, events) = listen(server, &wanted)?;
+        self.model.tells_expiry(events.contains(&EXPIRED));
         let heard = hear(listen);
-        let mut attached = Attached {
-            heard,
-            look,
-            own: String::new(),
-            tells,
-            found: HashMap::new(),
-            role: role.into(),
-            is_cluster,
-        };
+        let (own, found) = (String::new(), HashMap::new());
+        let mut attached = Attached { heard, look, own, events, found, facts };
         let mut keys = scan(&mut attached.look, &self.order.watch, self.clock).map_err(explain)?;
         let mut backlog = Vec::new();
         self.drain_to_mark(&mut attached, &mut backlog)?;
@@ -240,8 +234,13 @@ impl<'a> Session<'a> {
             attached.found.extend(look_at(&mut attached.look, chunk).map_err(explain)?);
         }
         self.drain_to_mark(&mut attached, &mut backlog)?;
+        let gaps = self.model.gaps();
         for heard in backlog {
             self.take(&mut attached, heard);
+        }
+        if self.model.gaps() > gaps {
+            let what = format!("the databases of {} were exchanged meanwhile", server.name());
+            return Err(ServerError::new(what).into());
         }
         self.model.has_looked();
         Ok(attached)
@@ -303,6 +302,10 @@ impl<'a> Session<'a> {
             let now = self.clock.now();
             if is_time(&mut named, now, NAMING) {
                 self.name_clients(attached);
+                self.ask_facts(attached);
+            }
+            if let Some(why) = self.model.missing() {
+                return Err(ServerError::new(why.to_owned()));
             }
             if is_time(&mut beat, now, BEAT) {
                 cmd("PING").exec(&mut attached.look).map_err(explain)?;
@@ -340,6 +343,7 @@ impl<'a> Session<'a> {
     /// Takes everything that ran before now.
     fn catch_up(&mut self, attached: &mut Attached) -> Result<(), ServerError> {
         self.name_clients(attached);
+        self.ask_facts(attached);
         let mut backlog = Vec::new();
         let caught = self.drain_to_mark(attached, &mut backlog);
         for heard in backlog {
@@ -352,8 +356,11 @@ impl<'a> Session<'a> {
     fn take(&mut self, attached: &mut Attached, heard: Value) {
         match heard {
             Value::Push { kind: PushKind::Message, data } => {
-                if let Some(Value::BulkString(key)) = data.last() {
-                    self.model.expired(key);
+                if let [Value::BulkString(channel), Value::BulkString(key)] = data.as_slice() {
+                    match channel == EVICTED.as_bytes() {
+                        true => self.model.evicted(key),
+                        false => self.model.expired(key),
+                    }
                 }
             }
             Value::SimpleString(text) => match Line::parse(&text) {
@@ -377,16 +384,37 @@ impl<'a> Session<'a> {
             && name.eq_ignore_ascii_case(b"PTTL")
         {
             match attached.found.remove(key) {
-                Some(Some(look)) => {
+                Some(Ok(look)) => {
                     self.model.looked(key, look.value.as_deref(), look.ttl, line.at);
                     let locked = look.flag.is_some_and(|flag| flag != b"false");
                     self.model.looked_at_flag(key, locked);
                 }
-                Some(None) => self.model.give_up(key),
+                Some(Err(why)) => self.model.unread(key, why),
                 None => {}
             }
         }
         self.model.passed(line);
+    }
+
+    /// Asks for evictions and changes of role, which MONITOR does not show.
+    fn ask_facts(&mut self, attached: &mut Attached) {
+        let now = Facts::ask(&mut attached.look);
+        let before = &attached.facts;
+        if now.changed_role(before) && self.model.missing().is_none() {
+            self.model.interrupt("the server changed its role");
+        }
+        if now.evicted != before.evicted && !attached.events.contains(&EVICTED) {
+            let number = match (now.evicted, before.evicted) {
+                (Some(now), Some(before)) => now.saturating_sub(before).to_string(),
+                _ => "an unknown number of".into(),
+            };
+            self.notices.push(format!(
+                "the server evicted keys ({number}), and which is not known, so what is said of \
+                 later commands may be wrong; it says which with CONFIG SET \
+                 notify-keyspace-events Exe"
+            ));
+        }
+        attached.facts = now;
     }
 
     /// Learns what the clients call themselves. It is no loss if the server does not say.
@@ -409,7 +437,7 @@ impl<'a> Session<'a> {
             "recording with MONITOR: the server sends every command of every client here, which \
              slows it while this lasts; --light costs less, and shows less",
         );
-        if !attached.tells && attached.role == "primary" {
+        if !attached.events.contains(&EXPIRED) && !attached.facts.is_replica() {
             self.listener.say(
                 "the server does not say when a lease ends, so what is done near that moment may \
                  stay undecided; from Redis 7 on it says so with CONFIG SET \
@@ -421,10 +449,10 @@ impl<'a> Session<'a> {
                 "all clients of its Unix socket have the same address, so they are told as one",
             );
         }
-        if attached.is_cluster {
+        if attached.facts.is_cluster {
             self.listener.say("this is one node of a cluster: locks on other nodes are not seen");
         }
-        if attached.role == "replica" {
+        if attached.facts.is_replica() {
             self.listener.say(
                 "this is a replica: it shows what its primary did, but not who did it, and no \
                  attempt that was refused",
@@ -453,33 +481,25 @@ impl<'a> Session<'a> {
     }
 
     fn finish(self, ending: Ending) -> Recorded {
-        let span = (self.began, self.last);
-        finish(self.model, self.order, self.gaps, span, ending, Vec::new())
+        finish(self.model, self.order, (self.began, self.last), ending, &self.notices)
     }
 }
 
-/// Tells what was recorded: `span` is when it began and ended, `reasons` why it can't be whole.
+/// Tells what was recorded: `span` is when it began and ended, `notices` why it can't be complete.
 pub(super) fn finish(
     model: Model,
     order: &Order<'_>,
-    gaps: Vec<usize>,
     span: (u64, u64),
     ending: Ending,
-    mut reasons: Vec<String>,
+    notices: &[String],
 ) -> Recorded {
-    let (seen, counts, more) = model.finish();
-    reasons.extend(more);
-    if !gaps.is_empty() {
-        reasons.push("the connection was lost meanwhile".into());
-    }
+    let (seen, counts, mut reasons) = model.finish();
+    notices.iter().for_each(|notice| reasons.add(notice));
     if ending == Ending::Full {
-        reasons.push("there was no room for more".into());
+        reasons.add("there was no room for more");
     }
     let (began, ended) = span;
-    let server = order.server.name().to_owned();
-    let is_complete = reasons.is_empty();
-    let frame = Frame { server, began, ended, gaps, is_complete };
-    let (history, more) = tell(&seen, &frame);
-    reasons.extend(more);
-    Recorded { history, counts, ending, reasons }
+    let history =
+        tell(&seen, Frame { server: order.server.name().to_owned(), began, ended, reasons });
+    Recorded { history, counts, ending }
 }

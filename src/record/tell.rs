@@ -7,6 +7,7 @@
 
 use super::key::{Id, Outcome};
 use super::people::People;
+use super::reasons::{Reasons, shown};
 use super::reigns::Reigns;
 use super::seen::{Seen, What};
 use super::unit::{Came, Unit};
@@ -27,14 +28,12 @@ pub(super) struct Frame {
     /// When it began and ended, in microseconds since 1970.
     pub began: u64,
     pub ended: u64,
-    /// Where the connection was lost: before which observation.
-    pub gaps: Vec<Id>,
-    /// Whether all that happened was seen, and is certain.
-    pub is_complete: bool,
+    /// Why not all that happened was seen, or is certain.
+    pub reasons: Reasons,
 }
 
 /// Tells what was seen, and why that may not be all.
-pub(super) fn tell(seen: &Seen, frame: &Frame) -> (History, Vec<String>) {
+pub(super) fn tell(seen: &Seen, mut frame: Frame) -> History {
     let reigns = Reigns::of(seen);
     let people = People::of(seen);
     let actors = people.names.len();
@@ -55,33 +54,28 @@ pub(super) fn tell(seen: &Seen, frame: &Frame) -> (History, Vec<String>) {
         stand_ins: HashMap::new(),
         last_looks: last_looks(seen),
     };
-    let mut gaps = frame.gaps.iter().peekable();
+    let mut gaps = seen.gaps.iter().peekable();
     let mut next = 0;
     while let Some(unit) = Unit::next(seen, next) {
-        while gaps.next_if(|gap| **gap <= next).is_some() {
-            teller.gap();
+        while let Some((_, why)) = gaps.next_if(|(gap, _)| *gap <= next) {
+            teller.gap(why);
         }
         next += unit.observations.len().max(1);
         teller.unit(&unit);
     }
-    for _ in gaps {
-        teller.gap();
+    for (_, why) in gaps {
+        teller.gap(why);
     }
-    let reasons = teller.end(frame);
+    let is_whole = teller.end(&mut frame.reasons, frame.ended);
     let name = |lock: &super::seen::Lock| shown(&lock.key);
     let head = Head {
         scenario: format!("recording of {}", frame.server),
         protocol: OBSERVED.into(),
         locks: seen.locks.iter().map(name).collect(),
         actors: people.names.clone(),
+        incomplete: frame.reasons.in_words(),
     };
-    let is_whole = frame.is_complete && reasons.is_empty();
-    (History { head, events: teller.events, is_whole }, reasons)
-}
-
-/// A key as text; several keys may look the same only where they are not text.
-fn shown(key: &[u8]) -> String {
-    String::from_utf8_lossy(key).chars().take(1000).collect()
+    History { head, events: teller.events, is_whole }
 }
 
 /// What an actor thinks of a lock.
@@ -143,6 +137,9 @@ impl<'a> Teller<'a> {
         self.let_leases_end(first.at);
         self.now = self.now.max(first.at);
         let (lock, came) = (first.lock, unit.came());
+        if first.what == What::GivenUp {
+            return self.given_up(lock);
+        }
         self.notice_end_of_lease(lock, unit);
         if first.what == What::Gone {
             return self.gone(lock);
@@ -333,12 +330,25 @@ impl<'a> Teller<'a> {
         self.event(None, EventKind::fault("it ended unseen".into(), effects));
     }
 
-    /// The connection was lost: what actors did meanwhile is not known.
-    fn gap(&mut self) {
-        let what =
-            "the connection to the server was lost, and what happened meanwhile was not seen";
-        self.event(None, EventKind::fault(what.into(), Vec::new()));
-        let mut minds: Vec<_> = self.minds.keys().copied().collect();
+    /// Something was missed: what actors did meanwhile is not known.
+    fn gap(&mut self, why: &str) {
+        let what = format!("{why}, and what happened meanwhile was not seen");
+        self.event(None, EventKind::fault(what, Vec::new()));
+        self.forget(|_| true);
+    }
+
+    /// From here on a lock is not followed.
+    fn given_up(&mut self, lock: usize) {
+        let key = self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default();
+        let what = format!("{key} is not followed from here on");
+        self.event(None, EventKind::fault(what, Vec::new()));
+        self.forget(|of| of == lock);
+        self.free(lock);
+    }
+
+    /// What actors believe of these locks may be wrong from here on.
+    fn forget(&mut self, of: impl Fn(usize) -> bool) {
+        let mut minds: Vec<_> = self.minds.keys().copied().filter(|(_, lock)| of(*lock)).collect();
         minds.sort_unstable();
         for (actor, lock) in minds {
             let mind = self.minds.remove(&(actor, lock));
@@ -430,26 +440,25 @@ impl<'a> Teller<'a> {
         self.events.push(Event { moment, actor, kind });
     }
 
-    /// The end: whoever holds nothing is done. Says why the history may not be whole.
-    fn end(&mut self, frame: &Frame) -> Vec<String> {
-        self.let_leases_end(frame.ended);
-        self.now = self.now.max(frame.ended);
+    /// The end: whoever holds nothing is done. Says whether the history is complete.
+    fn end(&mut self, reasons: &mut Reasons, ended: u64) -> bool {
+        self.let_leases_end(ended);
+        self.now = self.now.max(ended);
         for actor in 0..self.has_started.len() {
             self.begin(actor);
         }
-        let is_held =
-            |(_, lock): &&(usize, usize)| self.holders.get(*lock).is_some_and(Option::is_some);
-        let held = self.minds.keys().filter(is_held).count();
-        let open = self.minds.len() - held;
-        let mut reasons = Vec::new();
-        if held > 0 {
-            reasons.push(format!("{held} locks were still held when the recording ended"));
+        let mut open: Vec<usize> = self.minds.keys().map(|(_, lock)| *lock).collect();
+        open.sort_unstable();
+        for lock in open {
+            let Some(key) = self.seen.locks.get(lock).map(|lock| &lock.key) else { continue };
+            let why = match self.holders.get(lock) {
+                Some(Some(_)) => "it was still held when the recording ended",
+                _ => "a holder lost it, and had not noticed when the recording ended",
+            };
+            reasons.add_about(key, why);
         }
-        if open > 0 {
-            reasons.push(format!("{open} clients had lost a lock and not yet asked for it"));
-        }
-        if !frame.is_complete || !reasons.is_empty() {
-            return reasons;
+        if !reasons.is_empty() {
+            return false;
         }
         for actor in 0..self.has_started.len() {
             self.event(Some(actor), EventKind::Ended { failure: None });
@@ -461,7 +470,7 @@ impl<'a> Teller<'a> {
                 (None, _) => -2,
                 (Some(_), None) => -1,
                 (Some(_), Some(end)) => {
-                    i64::try_from(end.saturating_sub(frame.ended) / 1000).unwrap_or(i64::MAX)
+                    i64::try_from(end.saturating_sub(ended) / 1000).unwrap_or(i64::MAX)
                 }
             };
             let is_mirrored = super::Watch::name_of(&state.key).is_some();
@@ -469,6 +478,6 @@ impl<'a> Teller<'a> {
             let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new() };
             self.event(None, EventKind::Left(left));
         }
-        reasons
+        true
     }
 }

@@ -24,6 +24,8 @@ pub struct Judgement {
     /// Whether it has its beginning, the end of every actor, and its own end; if not, what was not
     /// found may still have happened.
     pub is_whole: bool,
+    /// Why it is known to be incomplete, a sentence each.
+    pub incomplete: Vec<String>,
     /// What went wrong, by time.
     pub findings: Vec<FindingRow>,
     /// How many findings are not listed.
@@ -126,6 +128,7 @@ impl Judgement {
             protocol: head.protocol.clone(),
             events,
             is_whole: checked.is_whole,
+            incomplete: head.incomplete.clone(),
             findings: checked.findings.iter().map(finding).collect(),
             omitted: checked.omitted,
             fairness: checked.fairness.iter().map(fairness).collect(),

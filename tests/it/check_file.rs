@@ -114,8 +114,15 @@ fn kind() -> impl Strategy<Value = EventKind> {
 
 fn history() -> impl Strategy<Value = History> {
     let names = || prop::collection::vec(any::<String>(), 3);
-    let head = (any::<String>(), any::<String>(), names(), names())
-        .prop_map(|(scenario, protocol, actors, locks)| Head { scenario, protocol, actors, locks });
+    let head = (any::<String>(), any::<String>(), names(), names(), names()).prop_map(
+        |(scenario, protocol, actors, locks, incomplete)| Head {
+            scenario,
+            protocol,
+            actors,
+            locks,
+            incomplete,
+        },
+    );
     let event = (any::<u64>(), any::<u64>(), prop::option::of(0..3usize), kind());
     (head, prop::collection::vec(event, 0..20), any::<bool>()).prop_map(
         |(head, events, is_whole)| {
@@ -183,6 +190,7 @@ fn the_file_is_what_it_is_said_to_be() {
             protocol: "legacy".into(),
             actors: vec!["A".into(), "B".into()],
             locks: vec!["l".into()],
+            ..Head::default()
         },
         events: vec![Event {
             moment: Moment { order: 1, at: 0 },

@@ -331,7 +331,7 @@ fn a_saved_history_is_judged() {
     let ended = check(&clean, &[]);
     ended.exits(0);
     fits(&ended);
-    assert!(ended.stdout.ends_with("CLEAN: nothing was found, and the history is whole.\n"));
+    assert!(ended.stdout.ends_with("CLEAN: no findings, and the history is complete.\n"));
     let json = check(&clean, &["--format", "json"]).json();
     assert_eq!(json["schema"], "nodb-trigger/check/v1");
     assert_eq!(json["is_whole"], true);

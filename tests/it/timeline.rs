@@ -59,6 +59,7 @@ fn hostile() -> History {
         protocol: "<b>legacy</b>".into(),
         actors: names.map(str::to_owned).to_vec(),
         locks: vec!["nodb-lock:<&>:שלום.nodb".into(), "x".repeat(500)],
+        ..Head::default()
     };
     let mut story = Story { order: 0, events: Vec::new() };
     let hours = 6 * 3600 * 1_000_000_000;

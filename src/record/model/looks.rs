@@ -14,6 +14,9 @@ impl Model {
     /// What a look found in a key, and in how many milliseconds its lease ends.
     pub fn looked(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
         let Some(lock) = self.lock(key) else { return };
+        if self.states.get(lock).is_some_and(|state| state.is_given_up) {
+            return;
+        }
         let since = self.previous.max(at.saturating_sub(STANDSTILL)).min(at);
         let when = when(since, at, at);
         let Some(value) = value else {
@@ -41,7 +44,9 @@ impl Model {
     }
 
     fn found_free(&mut self, lock: usize, at: u64) {
-        let Some(state) = self.states.get_mut(lock) else { return };
+        let Some(state) = self.states.get_mut(lock).filter(|state| !state.is_given_up) else {
+            return;
+        };
         state.key = Some(Key::new(None, self.tells_expiry));
         if let Some(holder) = state.holder.take() {
             self.counts.held = self.counts.held.saturating_sub(1);

@@ -93,15 +93,31 @@ fn shares(shares: &[Share]) -> String {
 fn verdict(judgement: &Judgement) -> Cell {
     let found = usize::try_from(judgement.omitted).unwrap_or(usize::MAX);
     let found = judgement.findings.len().saturating_add(found);
-    let whole =
-        if judgement.is_whole { "" } else { "; the history is not whole, so there may be more" };
+    let findings = || count(found, "finding", "findings");
     match (found, judgement.is_whole) {
-        (0, true) => cell("CLEAN: nothing was found, and the history is whole.", Tone::Good),
+        (0, true) => cell("CLEAN: no findings, and the history is complete.", Tone::Good),
         (0, false) => {
-            cell("INCONCLUSIVE: nothing was found, but the history is not whole.", Tone::Odd)
+            let line = format!(
+                "INCONCLUSIVE: no findings, but the history is incomplete{}",
+                why(judgement)
+            );
+            cell(line, Tone::Odd)
         }
-        (found, _) => {
-            cell(format!("FOUND: {}{whole}.", count(found, "finding", "findings")), Tone::Bad)
+        (_, true) => cell(format!("FOUND: {}.", findings()), Tone::Bad),
+        (_, false) => {
+            let line = "the history is incomplete, so there may be more";
+            cell(format!("FOUND: {}; {line}.", findings()), Tone::Bad)
+        }
+    }
+}
+
+/// Why the history is incomplete, as the end of a sentence.
+fn why(judgement: &Judgement) -> String {
+    match judgement.incomplete.as_slice() {
+        [] => ".".into(),
+        [only] => format!(": {}.", escape(only)),
+        [first, more @ ..] => {
+            format!(": {} (and {} more).", escape(first), count(more.len(), "reason", "reasons"))
         }
     }
 }

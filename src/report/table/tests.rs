@@ -111,6 +111,7 @@ fn golden_judgement() {
         protocol: "legacy".into(),
         events: 51,
         is_whole: false,
+        incomplete: vec!["lock:a: it was still held when the recording ended".into()],
         findings: vec![samples::finding("A's release at 5.001 s deleted B's lock")],
         omitted: 2,
         fairness: vec![FairnessRow {

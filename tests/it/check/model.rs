@@ -476,6 +476,7 @@ impl<'a> Model<'a> {
             protocol: "made up".into(),
             actors: (0..self.actors.len()).map(|actor| format!("actor {actor}")).collect(),
             locks: (0..self.keys.len()).map(|lock| format!("lock {lock}")).collect(),
+            ..Head::default()
         };
         let told = |list: &[(usize, usize, u64)]| {
             list.iter().map(|(lock, actor, position)| (*lock, *actor, at(*position))).collect()

@@ -23,6 +23,7 @@ impl Tape {
             protocol: "legacy".into(),
             actors: actors.iter().map(|actor| actor.to_string()).collect(),
             locks: names.iter().take(locks).map(|name| name.to_string()).collect(),
+            ..Head::default()
         };
         let history = History { head, events: Vec::new(), is_whole: true };
         let steps = vec![(0, None); actors.len()];

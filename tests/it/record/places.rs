@@ -54,7 +54,7 @@ fn clients_of_a_socket_are_told_as_one_and_that_is_said() {
     run(&mut client, "SET l token-1 NX PX 60000");
     run(&mut client, "DEL l");
     let (ended, history) = recording.end();
-    ended.says(&["all clients of its Unix socket", "not whole"]);
+    ended.says(&["all clients of its Unix socket", "incomplete: all clients of"]);
     let told = told(&history);
     assert_eq!(told.acquired["l"].len(), 1, "{ended:#?}");
     assert_eq!(told.released["l"].len(), 1, "{ended:#?}");

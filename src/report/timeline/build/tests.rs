@@ -71,6 +71,7 @@ fn herd(actors: usize) -> History {
         protocol: "legacy".into(),
         actors: (0..actors).map(|actor| format!("t{actor}")).collect(),
         locks: vec!["lock".into()],
+        ..Head::default()
     };
     let mut order = 0;
     let mut events = Vec::new();
