@@ -152,6 +152,8 @@ pub(super) struct Key {
     is_astray: bool,
     /// How many outcomes rest on nothing but the time that is most likely.
     pub undecided: u64,
+    /// Whether any outcome was inferred, from the time or from what clients did next.
+    pub is_inferred: bool,
     /// How often what the clients did fitted no world.
     pub contradictions: u64,
 }
@@ -184,6 +186,7 @@ impl Key {
             doubted: HashSet::new(),
             is_astray: false,
             undecided: 0,
+            is_inferred: false,
             contradictions: 0,
         }
     }
@@ -327,6 +330,7 @@ impl Key {
                     self.contradictions += 1;
                 }
             } else if now.high > until.low && !self.tells_expiry {
+                self.is_inferred = true;
                 let late = now.nominal.saturating_sub(until.nominal);
                 let mut gone = World { held: None, ..world.clone() };
                 if late > 0 {

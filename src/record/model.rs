@@ -79,6 +79,14 @@ struct State {
     told: (u64, u64),
 }
 
+impl State {
+    fn note_gap(&mut self, why: &str) {
+        if !self.gaps.iter().any(|known| known == why) {
+            self.gaps.push(why.to_owned());
+        }
+    }
+}
+
 impl Model {
     /// Nothing is known yet.
     pub fn new(watch: Watch) -> Self {
@@ -389,7 +397,9 @@ impl Model {
             self.seen.found(lock, self.previous, What::Gone, Outcome::Deleted(holder));
             self.gone += 1;
         }
-        self.note_gap(lock, "the server evicted it".into());
+        if let Some(state) = self.states.get_mut(lock) {
+            state.note_gap("the server evicted it");
+        }
     }
 
     /// From here on nothing is known of any key until all are looked at: what is decided now is all
@@ -407,14 +417,10 @@ impl Model {
             let decided = key.map(Key::finish).unwrap_or_default();
             self.settle(lock, decided);
             let Some(state) = self.states.get_mut(lock) else { continue };
-            let (undecided, contradictions) = std::mem::take(&mut state.told);
+            let (_, contradictions) = std::mem::take(&mut state.told);
             state.key = None;
-            if undecided > 0 {
-                let what = "what some commands did near the end of a lease is only likely";
-                self.note_gap(lock, what.into());
-            }
             if contradictions > 0 {
-                self.note_gap(lock, "what clients did fits nothing that can have happened".into());
+                state.note_gap("what clients did fits nothing that can have happened");
             }
         }
     }
@@ -476,16 +482,8 @@ impl Model {
             self.counts.held = self.counts.held.saturating_sub(1);
             self.gone += 1;
         }
+        state.note_gap(&why);
         self.seen.found(lock, at, What::GivenUp, Outcome::Nothing);
-        self.note_gap(lock, why);
-    }
-
-    fn note_gap(&mut self, lock: usize, why: String) {
-        if let Some(state) = self.states.get_mut(lock)
-            && !state.gaps.contains(&why)
-        {
-            state.gaps.push(why);
-        }
     }
 
     /// Writes down what is certain now.
@@ -496,6 +494,11 @@ impl Model {
             self.counts.undecided += key.undecided.saturating_sub(undecided);
             self.counts.contradictions += key.contradictions.saturating_sub(contradictions);
             state.told = (key.undecided, key.contradictions);
+            if key.is_inferred {
+                let why = "what happened near the end of a lease is inferred, as the server does \
+                           not tell when a lease ends";
+                state.note_gap(why);
+            }
         }
         for (id, outcome) in decided {
             if let Some(observation) = self.seen.observations.get_mut(id) {

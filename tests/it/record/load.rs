@@ -249,21 +249,17 @@ fn where_the_server_tells_of_ended_leases_it_agrees_with_fifty_clients_one_by_on
     assert!(found.findings.iter().all(|one| one.property != Property::StuckLock), "{ended:#?}");
 }
 
-/// How many outcomes may be told wrong without being counted. What a client does next is strong
-/// evidence and no proof: in one of 80 runs, with six times more work than cores, one deletion of
-/// some 150 was told otherwise than it was, and none was called undecided.
-const UNNOTICED: u64 = 1;
-
 #[test]
-fn where_it_does_not_a_recording_is_hardly_wrong_beyond_what_it_calls_undecided() {
+fn where_it_does_not_a_recording_with_errors_is_called_incomplete() {
     let redis = redis_or_skip!();
-    let Some(python) = python("where_it_does_not_a_recording_is_hardly_wrong") else {
+    let Some(python) = python("where_it_does_not_a_recording_with_errors") else {
         return;
     };
     let (ended, history, logs) = recorded(&redis, &python);
     let (told, leases) = told(&history);
     let (wrong, undecided) = (differences(&told, &logs), undecided(&ended));
     eprintln!("{wrong:#?} wrong, {undecided} undecided, {leases} leases ended");
-    assert!(wrong.len() as u64 <= undecided + UNNOTICED, "{wrong:#?}, {undecided}: {ended:#?}");
-    assert!(undecided == 0 || !history.is_whole, "{ended:#?}");
+    // What is inferred may be wrong; it is most often right.
+    assert!(wrong.len() < 10, "{wrong:#?}: {ended:#?}");
+    assert!(wrong.is_empty() && undecided == 0 || !history.is_whole, "{ended:#?}");
 }
