@@ -7,7 +7,7 @@ use crate::controller::STATE_FILE;
 use crate::lock::{HARDENED, Legacy, LockName, Protocol, Ttl};
 use crate::probe::{SUBJECT, Subjects};
 use crate::runtime::{Model, Schedule, Timing};
-use crate::scenario::{Scenario, Value, unknown};
+use crate::scenario::{Plan, Scenario, Value, unknown};
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,12 +61,13 @@ pub(super) fn model(
 /// The model of a scenario with a client of somebody else's in place of a lock protocol.
 pub(super) fn model_of_subject(
     origin: Origin<'_>,
-    start: impl FnOnce(&[LockName]) -> Result<&'static Subjects, Refusal>,
+    start: impl FnOnce(&Plan, &[LockName]) -> Result<&'static Subjects, Refusal>,
     ttl: Ttl,
 ) -> Result<Model, Refusal> {
     let bound = model(origin, &Legacy, ttl, SUBJECT)?;
     let locks: Vec<LockName> = bound.runs.iter().map(|run| run.lock(STATE_FILE)).collect();
-    Ok(Model { protocol: start(&locks)?, plan: bound.plan.of_processes(), ..bound })
+    let protocol = start(&bound.plan, &locks)?;
+    Ok(Model { protocol, plan: bound.plan.of_processes(), ..bound })
 }
 
 /// The lock protocol of this name.

@@ -8,6 +8,7 @@ use super::model::{Origin, model_of_subject, values};
 use super::output::Output;
 use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};
+use super::say;
 use super::signals::Signals;
 use super::tasks::{Task, bounds};
 use super::timeline::Drawing;
@@ -18,7 +19,7 @@ use crate::lock::LockName;
 use crate::probe::{Processes, Start, Subjects};
 use crate::report::exploration::Judged;
 use crate::runtime::{Bounds, Model, Time, Timing, Upstream};
-use crate::scenario::{Action, Scenario};
+use crate::scenario::{Action, Plan, Scenario};
 use crate::server::Borrowed;
 use anyhow::anyhow;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ fn explored(
     let drawing = Drawing::open(options.timeline.as_ref(), &options.report)?;
     signals.set_outputs([output.by_hand(), drawing.by_hand()]);
     let (scenario, file) = one(options, builtin)?;
+    if let Some(why) = scenario.unplayable() {
+        return Err(unplayable(scenario.name(), &why));
+    }
     let values = values(&scenario, &options.values)?;
     let origin = Origin {
         scenario: &scenario,
@@ -64,7 +68,21 @@ fn explored(
         timing: bounds.timing,
     };
     let ttl = default_ttl().map_err(usage)?;
-    let start = |locks: &[LockName]| keeper.start(&args.subject, locks, args.patience);
+    let start = |plan: &Plan, locks: &[LockName]| {
+        if let Some(why) = plan.unplayable() {
+            return Err(unplayable(&plan.scenario, &why));
+        }
+        if plan.shares_controllers() {
+            say(&format!(
+                "in {}, actors share a controller; each client has its own, so what rests on \
+                 sharing one is not tried",
+                plan.scenario
+            ));
+        }
+        let subjects = keeper.start(&args.subject, locks, args.patience)?;
+        keeper.preflight(subjects, locks)?;
+        Ok(subjects)
+    };
     let model = model_of_subject(origin, start, ttl)?;
     let model = Model { upstream: keeper.upstream(None), ..model };
     if model.upstream.is_some() && model.plan.has(Action::befalls_the_server) {
@@ -134,6 +152,15 @@ impl Keeper {
         Ok(Box::leak(Box::new(subjects)))
     }
 
+    /// Makes sure that the subjects' lock is one, before anything is said of it.
+    fn preflight(&self, subjects: &Subjects, locks: &[LockName]) -> Result<(), Refusal> {
+        let is_lock = subjects.preflight(locks);
+        let is_lock =
+            is_lock.map_err(|error| self.interrupted().unwrap_or_else(|| environment(error)))?;
+        let name = || subjects.about().name.clone();
+        is_lock.map_err(|why| Refusal::new(Exit::Inconclusive, anyhow!("{}: {why}", name())))
+    }
+
     /// The real Redis on which a model is explored or replayed, if there is one, and when that is given
     /// up.
     pub fn upstream(&self, deadline: Option<Duration>) -> Option<Upstream> {
@@ -156,6 +183,10 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.processes.kill();
     }
+}
+
+fn unplayable(scenario: &str, why: &str) -> Refusal {
+    usage(anyhow!("{scenario} can't be probed: {why}; take another scenario, or write one"))
 }
 
 /// What no lock client may do. That leases end under holders, no client can rule out; what follows

@@ -15,6 +15,7 @@ mod call;
 mod gateway;
 mod obey;
 mod ours;
+mod preflight;
 mod process;
 mod session;
 mod symbols;
@@ -22,6 +23,7 @@ mod wire;
 
 pub use obey::obey;
 pub use ours::{FILES_OF_A_PROCESS, NotStarted, OurProcesses};
+pub use preflight::NotALock;
 pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
 
 use crate::clock::{Clock, VirtualClock};
@@ -157,6 +159,21 @@ impl Subjects {
     /// What the client says of itself.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// Whether the client's lock is one: it has the key that the client was told, refuses a second
+    /// client, and can be acquired again after its release. Nothing has been explored before.
+    pub fn preflight(&self, locks: &[LockName]) -> Result<Result<(), NotALock>, SubjectError> {
+        let mut sessions = locked(&self.sessions);
+        for lock in locks {
+            let mut pair = sessions.values_mut();
+            let (Some(one), Some(other)) = (pair.next(), pair.next()) else { break };
+            if let Err(why) = preflight::preflight([one, other], lock, &self.start)? {
+                return Ok(Err(why));
+            }
+        }
+        self.start.server().map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+        Ok(Ok(()))
     }
 
     /// What went wrong with a subject, if anything did that is no matter of locks.

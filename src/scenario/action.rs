@@ -268,6 +268,14 @@ impl ActionSpec {
         Ok(Self::Fixed(Action::Await { signal }))
     }
 
+    /// The steps in it.
+    pub(super) fn body(&self) -> &[StepSpec] {
+        match self {
+            Self::Locked { body, .. } | Self::Repeat { body, .. } => body,
+            _ => &[],
+        }
+    }
+
     /// Whether it waits for somebody.
     pub(super) fn awaits(&self) -> bool {
         matches!(self, Self::Fixed(Action::Await { .. }))

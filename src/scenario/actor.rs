@@ -53,6 +53,11 @@ enum StartSpec {
 }
 
 impl ActorSpec {
+    /// The verb of a step that is for one protocol only, and that protocol.
+    pub(super) fn only_for_a_protocol(&self) -> Option<(&'static str, &'static str)> {
+        StepSpec::only_for_a_protocol(&self.steps)
+    }
+
     pub(super) fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
         let table = item.table("an actor")?;
         table.only(&names(&MEMBERS))?;

@@ -231,6 +231,17 @@ impl Scenario {
         self.explorations.iter().filter(|spec| spec.is_for(protocol)).map(bind).collect()
     }
 
+    /// A step or a rule that is there under one lock protocol only, and that protocol.
+    pub(super) fn only_for_a_protocol(&self) -> Option<(String, &'static str)> {
+        let step = |actor: &ActorSpec| {
+            let (verb, protocol) = actor.only_for_a_protocol()?;
+            Some((format!("the step \"{verb}\" of \"{}\"", actor.name), protocol))
+        };
+        let rules = || self.rules.iter().find_map(RuleSpec::only_for_a_protocol);
+        let rule = || rules().map(|(name, protocol)| (format!("the rule \"{name}\""), protocol));
+        self.actors.iter().find_map(step).or_else(rule)
+    }
+
     fn bind_rules(
         &self,
         binding: &Binding,

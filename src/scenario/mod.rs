@@ -15,6 +15,7 @@ mod expect;
 mod exploration;
 mod file;
 mod first;
+mod foreign;
 mod lifted;
 mod names;
 mod parameter;

@@ -87,6 +87,11 @@ enum EffectSpec {
 }
 
 impl RuleSpec {
+    /// Its name and its protocol, if it is for one only.
+    pub(super) fn only_for_a_protocol(&self) -> Option<(&str, &'static str)> {
+        Some((&self.name, self.protocol?))
+    }
+
     pub(super) fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
         let table = item.table("a rule")?;
         let (matches, effects) = (names(&MATCHES), names(&EFFECTS));

@@ -34,6 +34,7 @@ const AROUND: [&str; 2] = ["before", "after"];
 /// A step with its sums not worked out.
 #[derive(Debug, Clone)]
 pub(super) struct StepSpec {
+    verb: &'static str,
     name: Option<String>,
     go_on: bool,
     protocol: OnlyFor,
@@ -221,12 +222,20 @@ impl StepSpec {
         let go_on = table.get("go_on").map_or(Ok(false), |field| field.flag())?;
         let own = Around { protocol, name: name.as_deref(), outer: Some(around), ..*around };
         let action = ActionSpec::read(&table, verb, field, scope, &own)?;
-        Ok(Self { name, go_on, protocol, action })
+        Ok(Self { verb: verb.name, name, go_on, protocol, action })
     }
 
     /// Whether it begins by waiting for somebody.
     pub(super) fn awaits(&self) -> bool {
         self.action.awaits()
+    }
+
+    /// The verb of a step that is for one protocol only, and that protocol.
+    pub(super) fn only_for_a_protocol(steps: &[Self]) -> Option<(&'static str, &'static str)> {
+        steps.iter().find_map(|step| match (step.protocol, step.action.body()) {
+            (Some(protocol), _) => Some((step.verb, protocol)),
+            (None, body) => Self::only_for_a_protocol(body),
+        })
     }
 
     /// Some steps with their sums worked out, less those of other protocols.

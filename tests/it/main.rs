@@ -14,6 +14,7 @@ mod layers;
 mod middleman;
 mod outcomes;
 mod pictures;
+mod preflight;
 mod probe;
 mod processes;
 mod program;

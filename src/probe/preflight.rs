@@ -1,0 +1,120 @@
+//! What is looked at before orderings are explored: whether the subject's lock is a lock at all. What
+//! is said of a client that never acquires, or that locks another key, would be true of nothing.
+
+use super::process::SubjectError;
+use super::session::{Answer, Broken, Session};
+use super::{REHEARSED_TTL, Start};
+use crate::lock::LockName;
+use crate::server::Connection;
+use redis::{RedisResult, cmd};
+use serde_json::json;
+
+/// The life in which subjects are looked at; those of a rehearsal come after it.
+const LIFE: u64 = u64::MAX - 10;
+/// How many keys are named that the client wrote instead of the one that it was told.
+const MOST_KEYS: usize = 3;
+
+/// Why orderings of a subject would tell nothing of its lock.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no verdict: {0}")]
+pub struct NotALock(String);
+
+/// Has two subjects take a lock one after the other, on an empty server and with no race at all.
+pub(super) fn preflight(
+    [one, other]: [&mut Session; 2],
+    lock: &LockName,
+    start: &Start,
+) -> Result<Result<(), NotALock>, SubjectError> {
+    let server = start.server().map_err(failed)?;
+    let mut first = Client::begin(one, lock, server.connect(0).map_err(failed)?)?;
+    let mut second = Client::begin(other, lock, server.connect(0).map_err(failed)?)?;
+    let key = lock.key();
+    let not = |why: String| Ok(Err(NotALock(why)));
+    let acquired = first.tell("acquire")?;
+    if !acquired.ok {
+        return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
+    }
+    let missing = first.missing_key().map_err(failed)?;
+    let is_granted_twice = second.tell("acquire")?.ok;
+    let mut problems = Vec::new();
+    if is_granted_twice {
+        problems.push(format!(
+            "a second client acquired {key} while the first one held it: two grants at once \
+             (double_grant), without any race (locks that are shared by design, as readers or \
+             permits, can't be probed yet)"
+        ));
+    }
+    problems.extend(missing);
+    if !problems.is_empty() {
+        return not(problems.join("; "));
+    }
+    let released = first.tell("release")?;
+    if !released.ok {
+        return not(format!("the release of {key} by its holder failed{}", why(&released)));
+    }
+    let again = second.tell("acquire")?;
+    if !again.ok {
+        return not(format!("{key} could not be acquired after its release{}", why(&again)));
+    }
+    Ok(Ok(()))
+}
+
+fn failed(error: impl ToString) -> SubjectError {
+    SubjectError::NotRehearsed(error.to_string())
+}
+
+fn why(answer: &Answer) -> String {
+    if answer.why.is_empty() { String::new() } else { format!(" ({:?})", answer.why) }
+}
+
+/// A subject that is told about one lock.
+struct Client<'a> {
+    session: &'a mut Session,
+    lock: &'a LockName,
+    link: Connection,
+}
+
+impl<'a> Client<'a> {
+    fn begin(
+        session: &'a mut Session,
+        lock: &'a LockName,
+        link: Connection,
+    ) -> Result<Self, SubjectError> {
+        session.begin(LIFE).map_err(broken)?;
+        Ok(Self { session, lock, link })
+    }
+
+    fn tell(&mut self, verb: &str) -> Result<Answer, SubjectError> {
+        let told = json!({"do": verb, "lock": self.lock.key(), "ttl_ms": REHEARSED_TTL});
+        self.session.tell(&told, &mut self.link).map_err(broken)
+    }
+
+    /// Says that the lock's key is not there, if it isn't, and which keys are.
+    fn missing_key(&mut self) -> RedisResult<Option<String>> {
+        let key = self.lock.key();
+        if cmd("EXISTS").arg(key).query(&mut self.link)? {
+            return Ok(None);
+        }
+        let mut keys: Vec<Vec<u8>> = cmd("KEYS").arg("*").query(&mut self.link)?;
+        keys.sort_unstable();
+        let shown = keys.iter().take(MOST_KEYS).map(|key| String::from_utf8_lossy(key));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let wrote = match keys.len().checked_sub(MOST_KEYS).filter(|more| *more > 0) {
+            _ if keys.is_empty() => "no key at all".into(),
+            None => shown,
+            Some(more) => format!("{shown} and {more} more"),
+        };
+        Ok(Some(format!(
+            "after a successful acquire the key {key} does not exist; the client wrote {wrote} \
+             (a subject takes the lock under the key that it is told)"
+        )))
+    }
+}
+
+/// Nobody chooses here that a subject crashes.
+fn broken(broken: Broken) -> SubjectError {
+    match broken {
+        Broken::Subject(error) => error,
+        Broken::Killed(killed) => SubjectError::NotRehearsed(killed.to_string()),
+    }
+}
