@@ -8,7 +8,6 @@ use super::model::{Origin, model_of_subject, values};
 use super::output::Output;
 use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};
-use super::say;
 use super::signals::Signals;
 use super::tasks::{Task, bounds};
 use super::timeline::Drawing;
@@ -71,13 +70,6 @@ fn explored(
     let start = |plan: &Plan, locks: &[LockName]| {
         if let Some(why) = plan.unplayable() {
             return Err(unplayable(&plan.scenario, &why));
-        }
-        if plan.shares_controllers() {
-            say(&format!(
-                "in {}, actors share a controller; each client has its own, so what rests on \
-                 sharing one is not tried",
-                plan.scenario
-            ));
         }
         let subjects = keeper.start(&args.subject, locks, args.patience)?;
         keeper.preflight(subjects, locks)?;

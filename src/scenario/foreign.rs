@@ -1,7 +1,7 @@
 //! What a client from outside can't play: it only acquires, extends, releases and writes.
 
 use super::file::Scenario;
-use super::plan::{Action, Instance, Matches, Plan, Step};
+use super::plan::{Action, Matches, Plan, Step};
 use crate::gate::PausePoint;
 
 /// The hazards of actors that share one controller, as only threads of one process can.
@@ -30,11 +30,6 @@ impl Plan {
         let steps = self.actors.iter().flat_map(|actor| &*actor.steps);
         let verb = steps.map(unplayable).find_map(|verb| verb)?;
         Some(format!("a client can't be told to {verb}"))
-    }
-
-    /// Whether several actors share one controller.
-    pub fn shares_controllers(&self) -> bool {
-        self.actors.iter().filter(|actor| actor.instance != Instance::Own).count() > 1
     }
 }
 

@@ -76,10 +76,3 @@ fn a_scenario_that_clients_cannot_play_is_refused() {
         ended.refuses(2, &[scenario, "can't be probed", why]);
     }
 }
-
-#[test]
-fn actors_that_share_a_controller_are_named_as_not_tried() {
-    let words = ["probe", "thundering_herd", "--param=threads=2", "--property=stuck_lock"];
-    let ended = Program::new(words).arg("--subject").arg(shipped("bash.sh")).run();
-    ended.exits(0).says(&["in thundering_herd, actors share a controller", "is not tried"]);
-}
