@@ -74,5 +74,6 @@ fn model(clients: u64, protocol: &str) -> Result<Model, String> {
             turns: Vec::new(),
             shows: None,
         },
+        upstream: None,
     })
 }
