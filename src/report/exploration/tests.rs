@@ -158,6 +158,14 @@ fn what_is_judged_comes_from_the_plan_or_is_what_a_good_protocol_rules_out() {
 }
 
 #[test]
+fn what_is_not_explored_is_not_judged() {
+    let (plan, _) = ran("starvation", &Legacy);
+    let judged = Judged::of(&plan);
+    assert_eq!(judged.must_find, []);
+    assert_eq!(judged.must_not_find, crate::report::Catalogue::RULED_OUT);
+}
+
+#[test]
 fn the_verdict_is_a_proof_or_a_counterexample_and_a_bound_is_neither() {
     use Property::{ForeignRelease, LostUpdate, Overlap};
     use Verdict::{Expected, Inconclusive, Unexpected};
