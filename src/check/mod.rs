@@ -88,6 +88,25 @@ impl Property {
         Property::Deadlock,
     ];
 
+    /// Those that the exploration of all orderings can judge, in the order of [`Property::ALL`].
+    pub const EXPLORED: [Property; 9] = [
+        Property::Overlap,
+        Property::ForeignRelease,
+        Property::LostUpdate,
+        Property::SilentLoss,
+        Property::StuckLock,
+        Property::FlagDrift,
+        Property::TokenDrift,
+        Property::FencingOrder,
+        Property::Deadlock,
+    ];
+
+    /// Why an exploration can't judge it, if it can't.
+    pub fn not_explored(self) -> Option<&'static str> {
+        let why = "is not explored: it is a matter of how long, not of an ordering";
+        (!Self::EXPLORED.contains(&self)).then_some(why)
+    }
+
     /// The word that reports and scenario files use.
     pub fn word(self) -> &'static str {
         match self {

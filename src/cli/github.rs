@@ -32,7 +32,7 @@ fn explored(exploration: &Exploration) -> Vec<String> {
     let unexpected = exploration.protocols.iter().filter(|row| row.verdict == Verdict::Unexpected);
     unexpected
         .map(|row| {
-            let title = format!("explore {} ({})", exploration.scenario, row.protocol);
+            let title = format!("explore {} ({})", exploration.scenario, row.name);
             format!("::error {file}title={}::{}", property(&title), data(&row.wrong()))
         })
         .collect()

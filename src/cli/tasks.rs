@@ -4,14 +4,15 @@ use super::args::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, LockProtocol, St
 use super::execute::default_ttl;
 use super::model::{Origin, model, protocol};
 use super::refusal::{Refusal, usage};
+use crate::check::Property;
 use crate::lock::Ttl;
 use crate::report::exploration::Judged;
 use crate::runtime::{Bounds, Model, Strategy, Timing};
 use crate::scenario::{Exploration, Scenario, Value};
 use anyhow::anyhow;
 use std::collections::BTreeMap;
-use std::slice;
 use std::time::Duration;
+use std::{mem, slice};
 
 /// How many orderings are drawn, if that is not said.
 const DRAWN: u64 = 100_000;
@@ -21,6 +22,39 @@ pub(super) struct Task {
     pub model: Model,
     pub bounds: Bounds,
     pub judged: Judged,
+}
+
+impl Task {
+    /// Whether both explore the same and neither must find what the other must not.
+    fn is_same(&self, other: &Self) -> bool {
+        let bounds = |task: &Self| Bounds { until: Vec::new(), ..task.bounds.clone() };
+        let contradicts = |one: &Judged, other: &Judged| {
+            one.must_find.iter().any(|property| other.must_not_find.contains(property))
+        };
+        self.model.origin == other.model.origin
+            && bounds(self) == bounds(other)
+            && !contradicts(&self.judged, &other.judged)
+            && !contradicts(&other.judged, &self.judged)
+    }
+
+    /// Also judge what the other task judges.
+    fn take_over(&mut self, other: Self) {
+        let add = |all: &mut Vec<Property>, more: Vec<Property>| {
+            let new: Vec<_> = more.into_iter().filter(|property| !all.contains(property)).collect();
+            all.extend(new);
+        };
+        add(&mut self.judged.must_find, other.judged.must_find);
+        add(&mut self.judged.must_not_find, other.judged.must_not_find);
+        self.bounds.until = until(&self.judged);
+    }
+}
+
+/// The properties that end the exploration once all of them are violated.
+fn until(judged: &Judged) -> Vec<Property> {
+    match judged.must_not_find.is_empty() {
+        true => judged.must_find.clone(),
+        false => Vec::new(),
+    }
 }
 
 /// What a scenario file asks of the exploration of its scenario under one lock protocol.
@@ -66,9 +100,7 @@ impl Asked {
         let protocol = protocol(lock);
         let model = model(origin, protocol, ttl, protocol.name())?;
         let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan));
-        if judged.must_not_find.is_empty() {
-            bounds.until = judged.must_find.clone();
-        }
+        bounds.until = until(&judged);
         Ok(Task { model, bounds, judged })
     }
 }
@@ -120,14 +152,29 @@ pub(super) fn tasks(
             if strategy != Strategy::Exhaustive {
                 task.bounds.preemptions = None;
             }
-            if !args.properties.is_empty() {
-                task.judged = task.judged.only(&args.properties);
-                task.bounds.until.clear();
-            }
             tasks.push(task);
         }
     }
+    let mut tasks = merged(tasks);
+    if !args.properties.is_empty() {
+        for task in &mut tasks {
+            task.judged = mem::take(&mut task.judged).only(&args.properties);
+            task.bounds.until.clear();
+        }
+    }
     Ok(tasks)
+}
+
+/// Merge tasks that explore the same, so that each exploration runs once.
+fn merged(tasks: Vec<Task>) -> Vec<Task> {
+    let mut merged: Vec<Task> = Vec::new();
+    for task in tasks {
+        match merged.iter_mut().find(|known| known.is_same(&task)) {
+            Some(known) => known.take_over(task),
+            None => merged.push(task),
+        }
+    }
+    merged
 }
 
 /// How far the command line says to go with a client of somebody else's.
@@ -155,7 +202,8 @@ pub(super) fn tasks_of_run(
 ) -> Result<Vec<Task>, Refusal> {
     let (ttl, none) = (default_ttl().map_err(usage)?, BTreeMap::new());
     let all = asked(scenario, &none, lock, ttl)?.into_iter();
-    all.map(|asked| asked.task(origin(scenario, file, wait, &none), lock, ttl)).collect()
+    let tasks = all.map(|asked| asked.task(origin(scenario, file, wait, &none), lock, ttl));
+    Ok(merged(tasks.collect::<Result<_, _>>()?))
 }
 
 fn origin<'a>(
@@ -188,7 +236,7 @@ fn strategy(args: &ExploreArgs) -> Result<Strategy, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Property;
+    use crate::cli::model::values;
     use crate::cli::{Request, parse};
     use crate::scenario::catalogue;
 
@@ -248,5 +296,79 @@ mod tests {
         assert_eq!(strategy(&["--seed=1"]), refused("--seed", "random or pct"));
         assert_eq!(strategy(&["--depth=2"]), refused("--depth", "pct"));
         assert_eq!(strategy(&["--strategy=random", "--depth=2"]), refused("--depth", "pct"));
+    }
+
+    /// `mutual_exclusion` with these `[[explore]]` entries.
+    fn with_entries(entries: &[&str]) -> Scenario {
+        let scenarios = catalogue().unwrap();
+        let scenario = scenarios.iter().find(|it| it.name() == "mutual_exclusion").unwrap();
+        let (before, _) = scenario.file_text().split_once("[[explore]]").unwrap();
+        let entries = entries.iter().map(|entry| format!("[[explore]]\n{entry}\n"));
+        Scenario::parse("x.toml", &format!("{before}{}", entries.collect::<String>())).unwrap()
+    }
+
+    fn merged_tasks(entries: &[&str], flags: &[&str]) -> Vec<Task> {
+        let argv = ["nodb-trigger", "explore", "x.toml", "--lock=legacy"].iter().chain(flags);
+        let Ok(Request::Explore(args)) = parse(argv.map(Into::into), &[]) else {
+            panic!("{flags:?}");
+        };
+        let scenario = with_entries(entries);
+        let values = values(&scenario, &args.values).unwrap();
+        tasks(&args, &scenario, None, &values).unwrap()
+    }
+
+    const TWO: &str = "finds = [\"lost_update\", \"overlap\"]";
+    const THREE: &str = "finds = [\"overlap\", \"silent_loss\"]\nwith = { clients = 3 }";
+
+    #[test]
+    fn equal_explorations_are_run_once_and_judged_together() {
+        assert_eq!(merged_tasks(&[TWO, THREE], &[]).len(), 2);
+        let tasks = merged_tasks(&[TWO, THREE], &["--param=clients=3"]);
+        let [task] = tasks.as_slice() else { panic!("{} tasks", tasks.len()) };
+        let all = [Property::LostUpdate, Property::Overlap, Property::SilentLoss];
+        assert_eq!(task.judged.must_find, all);
+        assert_eq!(task.judged.must_not_find, []);
+        assert_eq!(task.bounds.until, all);
+        let free = "free_of = \"deadlock\"\nwith = { clients = 3 }";
+        let task = merged_tasks(&[TWO, free], &["--param=clients=3"]).remove(0);
+        assert_eq!(task.judged.must_find, [Property::LostUpdate, Property::Overlap]);
+        assert_eq!(task.judged.must_not_find, [Property::Deadlock]);
+        assert_eq!(task.bounds.until, []);
+        let flags = ["--param=clients=3", "--property=silent_loss"];
+        let tasks = merged_tasks(&[TWO, THREE], &flags);
+        let judged: Vec<_> = tasks.iter().map(|task| task.judged.clone()).collect();
+        let must_find = vec![Property::SilentLoss];
+        assert_eq!(judged, [Judged { must_find, ..Judged::default() }]);
+    }
+
+    #[test]
+    fn explorations_that_differ_or_contradict_each_other_stay_apart() {
+        for (entry, flag) in [
+            ("timing = \"strict\"", "--timing=async"),
+            ("crashes = 1", "--crashes=1"),
+            ("faults = 1", "--faults=1"),
+            ("preemptions = 1", "--preemptions=1"),
+            ("max_time = \"9s\"", "--max-time=9s"),
+        ] {
+            let entries = [TWO, &format!("{TWO}\n{entry}")];
+            assert_eq!(merged_tasks(&entries, &[]).len(), 2, "{entry}");
+            assert_eq!(merged_tasks(&entries, &[flag]).len(), 1, "{flag}");
+        }
+        let free = "free_of = \"overlap\"";
+        assert_eq!(merged_tasks(&[TWO, free], &[]).len(), 2);
+        assert_eq!(merged_tasks(&[free, TWO], &[]).len(), 2);
+    }
+
+    #[test]
+    fn a_run_explores_what_is_equal_once() {
+        let of_run = |entries: &[&str]| {
+            let scenario = with_entries(entries);
+            tasks_of_run(&scenario, None, LockProtocol::Legacy, Duration::ZERO).unwrap()
+        };
+        let again = "finds = \"silent_loss\"\nwith = { clients = 2 }";
+        let tasks = of_run(&[TWO, again, THREE]);
+        assert_eq!(tasks.len(), 2);
+        let all = [Property::LostUpdate, Property::Overlap, Property::SilentLoss];
+        assert_eq!(tasks[0].judged.must_find, all);
     }
 }

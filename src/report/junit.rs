@@ -104,7 +104,7 @@ fn explored(exploration: &Exploration, row: &ProtocolRow) -> TestCase {
             status
         }
     };
-    let name = format!("explore {} {}", exploration.scenario, row.protocol);
+    let name = format!("explore {} {}", exploration.scenario, row.name);
     let mut case = TestCase::new(name, status);
     case.set_classname(exploration.file.as_deref().unwrap_or(NAME));
     case
@@ -117,7 +117,8 @@ fn orderings(row: &ProtocolRow) -> String {
         let _ = writeln!(text, "{}: {}", found.property.word(), found.text);
         let _ = writeln!(text, "replay: {}", found.replay());
     }
-    if let Some(line) = row.not_found() {
+    let not_judged = row.not_judged().map(str::to_owned);
+    for line in [row.not_found(false), not_judged].into_iter().flatten() {
         let _ = writeln!(text, "{line}");
     }
     text

@@ -67,7 +67,7 @@ fn diagnoses() -> [(&'static str, &'static str); Diagnosis::ALL.len()] {
 }
 
 /// The words for what is looked for.
-pub(super) fn properties() -> [(&'static str, Property); Property::ALL.len()] {
+fn properties() -> [(&'static str, Property); Property::ALL.len()] {
     Property::ALL.map(|property| (property.word(), property))
 }
 

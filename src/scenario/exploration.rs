@@ -3,7 +3,7 @@
 
 use super::declared;
 use super::error::ScenarioError;
-use super::expect::{findings, properties};
+use super::expect::findings;
 use super::names::OnlyFor;
 use super::parameter::{self, MOST, Parameter};
 use super::plan::Value;
@@ -81,15 +81,7 @@ fn timings() -> [(&'static str, Timing); Timing::ALL.len()] {
 }
 
 fn explored() -> Vec<&'static str> {
-    let explored =
-        properties().into_iter().filter(|(_, property)| not_explored(*property).is_none());
-    explored.map(|(word, _)| word).collect()
-}
-
-/// Why a property is not explored, if it isn't.
-fn not_explored(property: Property) -> Option<&'static str> {
-    let is_fairness = property == Property::Starvation;
-    is_fairness.then_some("is not explored: it is a matter of how long, not of an ordering")
+    Property::EXPLORED.map(Property::word).to_vec()
 }
 
 /// The most explorations that a file may ask for.
@@ -126,7 +118,7 @@ impl ExplorationSpec {
         table.only(&names(&MEMBERS))?;
         let protocol = table.get("protocol").map(|field| field.word(&PROTOCOLS)).transpose()?;
         let timing = table.get("timing").map(|field| field.word(&timings())).transpose()?;
-        let findings = findings(&table, not_explored)?;
+        let findings = findings(&table, Property::not_explored)?;
         if findings.is_empty() {
             return Err(table.error("an exploration needs \"finds\" or \"free_of\""));
         }

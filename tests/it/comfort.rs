@@ -126,6 +126,11 @@ fn bash_completes_commands_scenarios_flags_values_and_files() {
     assert_eq!(offer(&["thundering_herd", "--lock", ""]), ["legacy", "hardened"]);
     assert_eq!(offer(&["run", "--format", "j"]), ["json", "junit"]);
     assert_eq!(offer(&["explore", "x", "--property", "overl"]), ["overlap"]);
+    for command in ["explore", "probe"] {
+        let properties = offer(&[command, "x", "--property", ""]);
+        assert_eq!(properties.len(), 9, "{properties:?}");
+        assert!(!properties.contains(&"starvation".to_owned()), "{properties:?}");
+    }
     assert_eq!(offer(&["explore", "check_th"]), ["check_then_delete"]);
     assert_eq!(offer(&["show", "starv"]), ["starvation"]);
     assert_eq!(offer(&["completions", "z"]), ["zsh"]);

@@ -24,6 +24,7 @@ mod recovery;
 mod redis_server;
 mod replay;
 mod rules_of_subjects;
+mod scope;
 mod seed;
 mod serve;
 mod session;

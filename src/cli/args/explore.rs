@@ -6,7 +6,7 @@ use super::flags::{
     LockProtocol, ReportOptions, help_flag, report_flags, report_options, switch, value,
 };
 use super::timeline::{Picture, timeline};
-use super::{hyphened, one};
+use super::{NAME, hyphened, one};
 use crate::check::Property;
 use crate::runtime::Timing;
 use crate::scenario::{Scenario, parse_duration};
@@ -237,13 +237,18 @@ fn one_of<T: Copy + Send + Sync + 'static>(
     words: impl IntoIterator<Item = (&'static str, T)>,
 ) -> impl TypedValueParser<Value = T> {
     let words: Vec<(&'static str, T)> = words.into_iter().collect();
-    let hyphens = |word: &str| Some(hyphened(word)).filter(|hyphens| hyphens != word);
-    let shown = words.iter().map(|(word, _)| PossibleValue::new(*word).aliases(hyphens(word)));
+    let shown = words.iter().map(|(word, _)| spelled(word));
     PossibleValuesParser::new(shown.collect::<Vec<_>>()).try_map(move |given| {
         let given = given.replace('-', "_");
         let found = words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value);
         found.ok_or("no such word")
     })
+}
+
+/// A word, which may have hyphens in place of its underscores.
+fn spelled(word: &'static str) -> PossibleValue {
+    let hyphens = Some(hyphened(word)).filter(|hyphens| hyphens != word);
+    PossibleValue::new(word).aliases(hyphens)
 }
 
 fn timing() -> impl TypedValueParser<Value = Timing> {
@@ -259,7 +264,19 @@ fn strategy() -> impl TypedValueParser<Value = StrategyWord> {
 }
 
 fn property() -> impl TypedValueParser<Value = Property> {
-    one_of(Property::ALL.map(|property| (property.word(), property)))
+    // A word that is hidden is offered nowhere, and its refusal can say why.
+    let shown = Property::ALL.map(|it| spelled(it.word()).hide(it.not_explored().is_some()));
+    PossibleValuesParser::new(shown).try_map(|given| {
+        let given = given.replace('-', "_");
+        let found = Property::ALL.into_iter().find(|property| property.word() == given);
+        let found = found.ok_or("no such word")?;
+        match found.not_explored() {
+            None => Ok(found),
+            Some(why) => {
+                Err(format!("{given} {why}; run '{NAME} {given}', or '{NAME} check' on a history"))
+            }
+        }
+    })
 }
 
 fn max_time(text: &str) -> Result<Duration, String> {

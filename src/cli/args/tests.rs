@@ -480,6 +480,21 @@ fn a_wrong_flag_of_an_exploration_is_named_with_what_would_be_right() {
 }
 
 #[test]
+fn starvation_is_refused_with_what_to_run_instead() {
+    let probe: &[&str] = &["probe", "mutual_exclusion", "--subject=./client"];
+    for command in [&["explore", "mutual_exclusion"], probe] {
+        let said = refused(&[command, &["--property=starvation"]].concat());
+        let why = "starvation is not explored: it is a matter of how long, not of an ordering; \
+                   run 'nodb-trigger starvation', or 'nodb-trigger check' on a history";
+        assert!(said.contains(why), "{said}");
+        let said = refused(&[command, &["--property=x"]].concat());
+        let words = Property::EXPLORED.map(Property::word).join(", ");
+        assert!(said.contains(&format!("[possible values: {words}]")), "{said}");
+    }
+    assert!(!help(&["explore", "--help"]).contains("starvation"));
+}
+
+#[test]
 fn the_help_of_explore_fits_a_screen() {
     let said = help(&["explore", "--help"]);
     assert!(said.lines().count() <= 44, "{} lines:\n{said}", said.lines().count());

@@ -15,12 +15,15 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// What the plan's own expectations say of findings; where they say nothing, no ordering violates
-    /// what a good protocol rules out.
+    /// What the plan's own expectations say of findings that can be explored; where they say nothing,
+    /// no ordering violates what a good protocol rules out.
     pub fn of(plan: &Plan) -> Self {
         let mut judged = Self::default();
         for expectation in &plan.expectations {
             let Expectation::Finding { property, found } = expectation else { continue };
+            if property.not_explored().is_some() {
+                continue;
+            }
             let list = if *found { &mut judged.must_find } else { &mut judged.must_not_find };
             if !list.contains(property) {
                 list.push(*property);

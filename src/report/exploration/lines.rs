@@ -1,28 +1,101 @@
 //! What all writers say of an exploration, in the same words.
 
-use super::{CounterexampleRow, ProtocolRow};
+use super::{BoundsRow, CounterexampleRow, ProtocolRow};
+use crate::check::Property;
 use crate::report::wording::{duration, large};
 use crate::runtime::{Limit, quoted};
+use crate::scenario::Timing;
+use std::fmt::Write;
+
+const STRICT: &str = "a lease expires only as time passes";
 
 impl ProtocolRow {
-    /// What was looked for and not found, and how far that goes.
-    pub fn not_found(&self) -> Option<String> {
+    /// What was looked for and not found, and how far that goes; with the flags that go further, if
+    /// the command has them.
+    pub fn not_found(&self, with_flags: bool) -> Option<String> {
         let absent = self.judged.iter().filter(|it| !it.found).map(|it| it.property.word());
-        let absent = absent.collect::<Vec<_>>().join(", ");
-        if absent.is_empty() {
-            return None;
+        let absent = match absent.collect::<Vec<_>>().as_slice() {
+            [] => return None,
+            [one] => format!("no {one}"),
+            several => format!("none of {}", several.join(", ")),
+        };
+        let name = &self.name;
+        let mut tried = self.tried();
+        if let Some(flags) = self.flags_to_try().filter(|_| with_flags) {
+            let _ = write!(tried, ": {flags}");
         }
-        let protocol = &self.protocol;
+        let lease = match self.is_strict() {
+            true => STRICT,
+            false => "a lease may expire at any step",
+        };
+        let actors = count(self.actor_count as f64, "actor", "actors");
+        let how = format!("{actors}; {lease}; {tried}");
         let Some(limit) = self.stopped_by else {
-            let all = orderings(self.orderings.unwrap_or(self.orderings_run as f64));
+            let number = self.orderings.unwrap_or(self.orderings_run as f64);
+            let all = match number == 1.0 {
+                true => "the only ordering".into(),
+                false => format!("any of {}", orderings(number)),
+            };
             let states = count(self.states as f64, "state", "states");
-            let timing = self.timing;
-            return Some(format!(
-                "{protocol}: all {all} ({states}), no {absent} ({timing} timing)"
-            ));
+            return Some(format!("{name}: {absent} in {all} ({states}; {how})"));
         };
         let bound = self.bound(limit);
-        Some(format!("{protocol}: inconclusive: {bound}; none of {absent} so far"))
+        Some(format!("{name}: inconclusive: {bound}; {absent} so far ({how})"))
+    }
+
+    /// Which crashes and faults were tried, and which were not.
+    fn tried(&self) -> String {
+        let beyond = |own: bool| if own { " beyond the scenario's own" } else { "" };
+        let BoundsRow { crashes, faults, .. } = self.bounds;
+        let (crash, fault) = (beyond(self.own.crash), beyond(self.own.fault));
+        let (mut tried, mut not_tried) = (Vec::new(), Vec::new());
+        match crashes {
+            0 => not_tried.push(format!("no crash{crash}")),
+            most => tried.push(format!("up to {}{crash}", count(most.into(), "crash", "crashes"))),
+        }
+        match faults {
+            0 => not_tried.push(format!("no lost command{fault}")),
+            most => {
+                // Under strict timing no command is late.
+                let lost = if self.is_strict() { "lost" } else { "lost or delayed" };
+                let (one, many) = (format!("{lost} command"), format!("{lost} commands"));
+                tried.push(format!("up to {}{fault}", count(most.into(), &one, &many)));
+            }
+        }
+        let mut parts = Vec::new();
+        if !tried.is_empty() {
+            parts.push(format!("with {}", tried.join(" and ")));
+        }
+        if !not_tried.is_empty() {
+            parts.push(format!("{} tried", not_tried.join(" and ")));
+        }
+        parts.join("; ")
+    }
+
+    /// The limits of the verdict, in short.
+    pub fn scope(&self) -> String {
+        let lease = if self.is_strict() { format!("{STRICT}; ") } else { String::new() };
+        let flags = self.flags_to_try().map(|flags| format!(" ({flags})")).unwrap_or_default();
+        format!("{lease}{}{flags}", self.tried())
+    }
+
+    fn is_strict(&self) -> bool {
+        self.timing == Timing::Strict.word()
+    }
+
+    /// The flags of `explore` and `probe` that try what was not tried.
+    fn flags_to_try(&self) -> Option<String> {
+        let BoundsRow { crashes, faults, .. } = self.bounds;
+        let flags = [("--crashes 1", crashes), ("--faults 1", faults)];
+        let flags = flags.into_iter().filter(|(_, most)| *most == 0).map(|(flag, _)| flag);
+        Some(flags.collect::<Vec<_>>().join(", ")).filter(|flags| !flags.is_empty())
+    }
+
+    /// Mutual exclusion, where it is not judged of a client.
+    pub fn not_judged(&self) -> Option<&'static str> {
+        let is_judged = self.judged.iter().any(|it| it.property == Property::Overlap);
+        let is_open = self.subject.is_some() && !is_judged;
+        is_open.then_some("not judged: whether two clients hold the lock at once")
     }
 
     /// What kept it from covering all orderings.
@@ -70,7 +143,7 @@ impl ProtocolRow {
         let is_shortest = if found.is_shortest { "shortest: " } else { "" };
         format!(
             "{}: {} after {} ({}); {is_shortest}{}",
-            self.protocol,
+            self.name,
             found.property.word(),
             orderings(found.after as f64),
             duration(found.took.as_secs_f64() * 1e3),
@@ -86,7 +159,7 @@ impl ProtocolRow {
         let which = if more.is_empty() { first } else { "WORD" };
         Some(format!(
             "{}: also possible: {} (--property {which} shows {})",
-            self.protocol,
+            self.name,
             words.join(", "),
             if more.is_empty() { "it" } else { "one" },
         ))

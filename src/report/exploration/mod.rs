@@ -7,6 +7,7 @@ mod judged;
 mod lanes;
 mod lines;
 mod marks;
+mod names;
 #[cfg(test)]
 pub(in crate::report) mod samples;
 #[cfg(test)]
@@ -21,7 +22,7 @@ use super::build::parameter;
 use crate::check::{Property, check};
 use crate::history::History;
 use crate::runtime::{Bounds, Counterexample, Explored, Limit, Schedule, Strategy, Timing};
-use crate::scenario::{Plan, Value};
+use crate::scenario::{Action, Plan, RuleEffect, Value};
 use serde::{Serialize, Serializer};
 use std::time::Duration;
 
@@ -48,6 +49,17 @@ pub struct Exploration {
 pub struct ProtocolRow {
     /// The protocol's name.
     pub protocol: String,
+    /// The protocol's name, with the settings that tell this row from others of the protocol.
+    #[serde(skip)]
+    pub name: String,
+    /// The command line of the client, if the row is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// How many actors there were.
+    pub actor_count: usize,
+    /// What the scenario's own steps and rules do to actors and commands.
+    #[serde(skip)]
+    pub own: Own,
     /// Whether what must be found was found, and what must not be found can't be.
     pub verdict: Verdict,
     /// Each parameter as the user would write it.
@@ -75,6 +87,15 @@ pub struct ProtocolRow {
     /// How long it took.
     #[serde(skip)]
     pub took: Duration,
+}
+
+/// What a scenario itself does to actors and commands, whatever the bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Whether an actor crashes.
+    pub crash: bool,
+    /// Whether a command or a reply is lost, or a command is late.
+    pub fault: bool,
 }
 
 /// How far an exploration might go.
@@ -157,8 +178,9 @@ impl Exploration {
         scenario: String,
         title: String,
         file: Option<String>,
-        protocols: Vec<ProtocolRow>,
+        mut protocols: Vec<ProtocolRow>,
     ) -> Self {
+        names::tell_apart(&mut protocols);
         let has = |verdict: &Verdict| protocols.iter().any(|row| row.verdict == *verdict);
         let worst = [Verdict::Unexpected, Verdict::Inconclusive].into_iter().find(has);
         let verdict = worst.unwrap_or(Verdict::Expected);
@@ -195,6 +217,10 @@ impl ProtocolRow {
         counterexamples.extend(others);
         Self {
             protocol: explored.protocol.clone(),
+            name: explored.protocol.clone(),
+            subject: None,
+            actor_count: plan.actors.len(),
+            own: Own::of(plan),
             verdict: judged.verdict(explored),
             parameters: parameters.map(|(name, value)| (name.clone(), parameter(value))).collect(),
             timing: timing(bounds.timing),
@@ -215,12 +241,27 @@ impl ProtocolRow {
     /// The same of a client that has this command line, explored on the Redis at this URL, if that was
     /// a real one. A client need not know of our flags, so what is wrong with those is not told.
     pub fn of_subject(mut self, command: &str, redis: Option<&str>) -> Self {
+        self.subject = Some(command.to_owned());
         self.counterexamples.retain(|found| found.judged || found.property != Property::FlagDrift);
         for found in &mut self.counterexamples {
             found.subject = Some(command.to_owned());
             found.redis = redis.map(str::to_owned);
         }
         self
+    }
+}
+
+impl Own {
+    fn of(plan: &Plan) -> Self {
+        let does = |which: fn(&RuleEffect) -> bool| plan.rules.iter().any(|it| which(&it.effect));
+        let crashes = |action: &Action| matches!(action, Action::Crash);
+        Self {
+            crash: does(|it| matches!(it, RuleEffect::Crash)) || plan.has(crashes),
+            fault: does(|it| {
+                use RuleEffect::{DropReply, Forget, RunLate};
+                matches!(it, DropReply | Forget | RunLate(_))
+            }),
+        }
     }
 }
 

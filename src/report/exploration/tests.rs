@@ -1,12 +1,12 @@
 //! Rows, folding and judging; how it looks is pinned by the writers' tests.
 
 use super::samples::{bounds, exploration, explored, properties, ran};
-use super::{Judged, Lanes, ProtocolRow};
+use super::{Exploration, Judged, Lanes, Own, ProtocolRow};
 use crate::check::{Finding, Property, check};
 use crate::history::{EventKind, History};
 use crate::lock::{HARDENED, Legacy, Protocol};
 use crate::report::Verdict;
-use crate::runtime::{Limit, Outcome};
+use crate::runtime::{Bounds, Limit, Outcome, Timing};
 use crate::scenario::catalogue;
 
 const MAIN: &[String] = &[];
@@ -158,6 +158,14 @@ fn what_is_judged_comes_from_the_plan_or_is_what_a_good_protocol_rules_out() {
 }
 
 #[test]
+fn what_is_not_explored_is_not_judged() {
+    let (plan, _) = ran("starvation", &Legacy);
+    let judged = Judged::of(&plan);
+    assert_eq!(judged.must_find, []);
+    assert_eq!(judged.must_not_find, crate::report::Catalogue::RULED_OUT);
+}
+
+#[test]
 fn the_verdict_is_a_proof_or_a_counterexample_and_a_bound_is_neither() {
     use Property::{ForeignRelease, LostUpdate, Overlap};
     use Verdict::{Expected, Inconclusive, Unexpected};
@@ -198,11 +206,12 @@ fn each_bound_is_named() {
     let said = |limit, preemptions| {
         let mut explored = explored(&plan, "hardened", &outcome, &[]);
         (explored.stopped_by, explored.orderings_run) = (Some(limit), 1204);
-        let bounds = crate::runtime::Bounds { preemptions, max_schedules: Some(1204), ..bounds() };
+        let bounds = Bounds { preemptions, max_schedules: Some(1204), ..bounds() };
         let judged = Judged { must_not_find: vec![Property::LostUpdate], ..Judged::default() };
-        ProtocolRow::new(&plan, &explored, &judged, &bounds).not_found().unwrap()
+        ProtocolRow::new(&plan, &explored, &judged, &bounds).not_found(true).unwrap()
     };
-    let rest = "; none of lost_update so far";
+    let rest = "; no lost_update so far (2 actors; a lease may expire at any step; no crash and no \
+                lost command tried: --crashes 1, --faults 1)";
     for (limit, preemptions, bound) in [
         (
             Limit::Time,
@@ -216,4 +225,128 @@ fn each_bound_is_named() {
     ] {
         assert_eq!(said(limit, preemptions), format!("hardened: inconclusive: {bound}{rest}"));
     }
+}
+
+/// What was found under `hardened` in two clients: nothing.
+fn free(judged: &[Property], bounds: Bounds) -> ProtocolRow {
+    let (plan, outcome) = ran("mutual_exclusion", &*HARDENED);
+    let explored = explored(&plan, "hardened", &outcome, &[]);
+    let judged = Judged { must_not_find: judged.to_vec(), ..Judged::default() };
+    ProtocolRow::new(&plan, &explored, &judged, &bounds)
+}
+
+#[test]
+fn what_was_tried_and_what_was_not_is_named() {
+    let (both, two) = ([Property::StuckLock, Property::Deadlock], Own { crash: true, fault: true });
+    let (none, timing) = (Own::default(), Timing::Async);
+    for (timing, crashes, faults, own, tried, flags) in [
+        (timing, 0, 0, none, "no crash and no lost command tried", "--crashes 1, --faults 1"),
+        (timing, 1, 0, none, "with up to 1 crash; no lost command tried", "--faults 1"),
+        (
+            timing,
+            0,
+            2,
+            none,
+            "with up to 2 lost or delayed commands; no crash tried",
+            "--crashes 1",
+        ),
+        (timing, 2, 1, none, "with up to 2 crashes and up to 1 lost or delayed command", ""),
+        (Timing::Strict, 1, 1, none, "with up to 1 crash and up to 1 lost command", ""),
+        (
+            timing,
+            0,
+            0,
+            two,
+            "no crash beyond the scenario's own and no lost command beyond the scenario's own tried",
+            "--crashes 1, --faults 1",
+        ),
+        (
+            timing,
+            1,
+            0,
+            Own { crash: true, ..none },
+            "with up to 1 crash beyond the scenario's own; no lost command tried",
+            "--faults 1",
+        ),
+    ] {
+        let mut row = free(&both, Bounds { timing, crashes, faults, ..bounds() });
+        row.own = own;
+        let (lease, strict) = match timing {
+            Timing::Async => ("a lease may expire at any step", ""),
+            Timing::Strict => {
+                ("a lease expires only as time passes", "a lease expires only as time passes; ")
+            }
+        };
+        let all = "hardened: none of stuck_lock, deadlock in any of 3 412 orderings";
+        let found = |flags: &str| format!("{all} (812 states; 2 actors; {lease}; {tried}{flags})");
+        assert_eq!(row.not_found(false), Some(found("")));
+        let (in_row, in_verdict) = match flags {
+            "" => Default::default(),
+            flags => (format!(": {flags}"), format!(" ({flags})")),
+        };
+        assert_eq!(row.not_found(true), Some(found(&in_row)));
+        assert_eq!(row.scope(), format!("{strict}{tried}{in_verdict}"));
+    }
+}
+
+#[test]
+fn one_property_and_one_ordering_are_in_the_singular() {
+    let mut row = free(&[Property::Deadlock], bounds());
+    row.orderings = Some(1.0);
+    let said = row.not_found(false).unwrap();
+    assert!(said.starts_with("hardened: no deadlock in the only ordering (812 states; "), "{said}");
+}
+
+#[test]
+fn crashes_and_lost_commands_of_the_scenario_itself_are_known() {
+    for (scenario, crash, fault) in [
+        ("mutual_exclusion", false, false),
+        ("killed_holder", true, false),
+        ("lost_reply", false, true),
+        ("late_execution", false, true),
+    ] {
+        let (plan, outcome) = ran(scenario, &Legacy);
+        let explored = explored(&plan, "legacy", &outcome, &[]);
+        let row = ProtocolRow::new(&plan, &explored, &Judged::default(), &bounds());
+        assert_eq!(row.own, Own { crash, fault }, "{scenario}");
+    }
+}
+
+#[test]
+fn rows_of_one_protocol_are_named_by_what_tells_them_apart() {
+    let names = |rows: Vec<ProtocolRow>| -> Vec<String> {
+        let exploration = Exploration::new("x".into(), "X.".into(), None, rows);
+        exploration.protocols.into_iter().map(|row| row.name).collect()
+    };
+    let row = |bounds| free(&[Property::Deadlock], bounds);
+    let three = |mut row: ProtocolRow| {
+        row.parameters.insert("clients".into(), 3.into());
+        row
+    };
+    assert_eq!(names(vec![row(bounds()), row(bounds())]), ["hardened", "hardened"]);
+    let legacy = ProtocolRow { protocol: "legacy".into(), ..three(row(bounds())) };
+    let rows = vec![legacy, row(bounds()), three(row(bounds()))];
+    assert_eq!(names(rows), ["legacy", "hardened (clients=2)", "hardened (clients=3)"]);
+    let strict = Bounds { timing: Timing::Strict, crashes: 1, faults: 2, ..bounds() };
+    assert_eq!(
+        names(vec![row(bounds()), row(strict)]),
+        [
+            "hardened (timing=async, crashes=0, faults=0)",
+            "hardened (timing=strict, crashes=1, faults=2)"
+        ]
+    );
+    let bounded = Bounds { preemptions: Some(1), ..bounds() };
+    assert_eq!(
+        names(vec![row(bounds()), row(bounded)]),
+        ["hardened (preemptions=any)", "hardened (preemptions=1)"]
+    );
+}
+
+#[test]
+fn mutual_exclusion_of_a_client_is_said_not_to_be_judged_unless_it_is() {
+    let row = |judged| free(&[judged], bounds());
+    let not_judged = Some("not judged: whether two clients hold the lock at once");
+    assert_eq!(row(Property::Deadlock).of_subject("./client", None).not_judged(), not_judged);
+    assert_eq!(row(Property::Overlap).of_subject("./client", None).not_judged(), None);
+    assert_eq!(row(Property::Deadlock).not_judged(), None);
 }

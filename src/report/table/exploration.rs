@@ -31,7 +31,7 @@ fn protocol(row: &ProtocolRow, all: bool, style: Style, out: &mut dyn Write) -> 
     for found in row.shown() {
         counterexample(row, found, all, style, out)?;
     }
-    if let Some(line) = row.not_found() {
+    if let Some(line) = row.not_found(true) {
         let is_missing = row.judged.iter().any(|it| it.must_be_found && !it.found);
         let tone = match row.stopped_by {
             Some(_) => Tone::Odd,
@@ -41,7 +41,8 @@ fn protocol(row: &ProtocolRow, all: bool, style: Style, out: &mut dyn Write) -> 
         writeln!(out)?;
         paragraph(cell(escape(&line), tone), style, out)?;
     }
-    if let Some(line) = row.also_possible() {
+    let not_judged = row.not_judged().map(|what| format!("{}: {what}", row.name));
+    for line in [row.also_possible(), not_judged].into_iter().flatten() {
         paragraph(cell(escape(&line), Tone::Quiet), style, out)?;
     }
     Ok(())
@@ -66,25 +67,54 @@ fn counterexample(
 
 fn verdict(exploration: &Exploration) -> Cell {
     let with = |verdict| exploration.protocols.iter().filter(move |row| row.verdict == verdict);
-    let names = || {
-        let mut names: Vec<_> =
-            with(exploration.verdict).map(|row| escape(&row.protocol)).collect();
-        names.dedup();
-        names.join(" and ")
-    };
-    match exploration.verdict {
-        Verdict::Expected => {
-            cell(format!("EXPECTED: {} came out as expected.", names()), Tone::Good)
-        }
+    let names = || listed(&with(exploration.verdict).collect::<Vec<_>>());
+    let (line, tone) = match exploration.verdict {
+        Verdict::Expected => (format!("EXPECTED: {} came out as expected", names()), Tone::Good),
         Verdict::Unexpected => {
             let reasons: Vec<_> = with(Verdict::Unexpected)
-                .map(|row| format!("under {}, {}", escape(&row.protocol), row.wrong()))
+                .map(|row| format!("under {}, {}", escape(&row.name), row.wrong()))
                 .collect();
-            cell(format!("UNEXPECTED: {}.", reasons.join("; ")), Tone::Bad)
+            (format!("UNEXPECTED: {}", reasons.join("; ")), Tone::Bad)
         }
         Verdict::Inconclusive => {
             let line = "INCONCLUSIVE: not all orderings were covered under";
-            cell(format!("{line} {}.", names()), Tone::Odd)
+            (format!("{line} {}", names()), Tone::Odd)
         }
+    };
+    cell(format!("{line}; {}.", scope(&exploration.protocols)), tone)
+}
+
+/// The limits of the verdict, for readers of the last line alone.
+fn scope(rows: &[ProtocolRow]) -> String {
+    let mut tried: Vec<(String, Vec<&ProtocolRow>)> = Vec::new();
+    for row in rows {
+        let text = row.scope();
+        match tried.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, rows)) => rows.push(row),
+            None => tried.push((text, vec![row])),
+        }
+    }
+    let mut parts: Vec<String> = match tried.as_slice() {
+        [(text, _)] => vec![text.clone()],
+        several => {
+            let under = |(text, rows): &(String, Vec<_>)| format!("{text} under {}", listed(rows));
+            several.iter().map(under).collect()
+        }
+    };
+    for row in rows.iter().filter(|row| row.subject.is_some()) {
+        let judged: Vec<_> = row.judged.iter().map(|it| it.property.word()).collect();
+        parts.push(format!("judged: {}", judged.join(", ")));
+        parts.extend(row.not_judged().map(str::to_owned));
+    }
+    parts.join("; ")
+}
+
+/// The rows' names, each once.
+fn listed(rows: &[&ProtocolRow]) -> String {
+    let mut names: Vec<_> = rows.iter().map(|row| escape(&row.name)).collect();
+    names.dedup();
+    match names.split_last() {
+        Some((last, rest @ [_, ..])) => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
     }
 }

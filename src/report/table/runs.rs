@@ -52,7 +52,7 @@ fn explored_row(exploration: &Exploration, row: &ProtocolRow) -> [Cell; 5] {
     let found = found.collect::<Vec<_>>().join(", ");
     [
         cell(escape(&name_of_explored(exploration)), Tone::Plain),
-        cell(escape(&row.protocol), Tone::Plain),
+        cell(escape(&row.name), Tone::Plain),
         verdict_cell(row.verdict),
         cell(if found.is_empty() { "-" } else { &found }, Tone::Plain),
         cell(duration(row.took.as_secs_f64() * 1e3), Tone::Plain),
@@ -67,7 +67,7 @@ fn explored(exploration: &Exploration) -> Vec<String> {
         for found in wrongly {
             lines.extend([row.found(found), found.text.clone()]);
         }
-        lines.extend(row.not_found());
+        lines.extend(row.not_found(false));
     }
     lines
 }

@@ -1,0 +1,154 @@
+//! What `explore` and `probe` say of how far a result goes: what was tried, what was not, and which
+//! row has which parameters.
+
+use crate::program::{Ended, Place, Program};
+use std::fs;
+
+/// What it printed, without line ends.
+fn said(ended: &Ended) -> String {
+    ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The sentences of the verdict.
+fn verdict(ended: &Ended) -> String {
+    let last = ended.stdout.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    last.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn explore(words: &[&str]) -> Ended {
+    Program::new(["explore"].iter().chain(words)).run()
+}
+
+fn probe(rest: &[&str]) -> Ended {
+    let subject = format!("{} subject --lock hardened", env!("CARGO_BIN_EXE_nodb-trigger"));
+    let words = ["probe", "mutual_exclusion", "--subject", &subject];
+    Program::new(words.iter().chain(rest)).run()
+}
+
+#[test]
+fn explore_names_what_was_not_tried() {
+    let ended = explore(&["stale_write", "--lock=hardened"]);
+    let part = "(31 states; 2 actors; a lease may expire at any step; no crash and no lost command \
+                tried: --crashes 1, --faults 1)";
+    assert!(said(ended.exits(0)).contains(part), "{ended:#?}");
+    assert_eq!(
+        verdict(&ended),
+        "EXPECTED: hardened came out as expected; no crash and no lost command tried (--crashes 1, \
+         --faults 1)."
+    );
+    let ended = explore(&["stale_write", "--lock=legacy", "--timing=strict", "--faults=1"]);
+    assert_eq!(
+        verdict(&ended),
+        "EXPECTED: legacy came out as expected; a lease expires only as time passes; with up to 1 \
+         lost command; no crash tried (--crashes 1)."
+    );
+}
+
+#[test]
+fn the_last_line_tells_protocols_apart_that_were_not_tried_with_the_same() {
+    let place = Place::new();
+    let show = Program::new(["show", "stale_write"]).run().stdout;
+    let legacy = "protocol = \"legacy\"\nfinds = \"lost_update\"";
+    assert!(show.contains(legacy), "{show}");
+    let mine = place.at("mine.toml");
+    fs::write(&mine, show.replace(legacy, &format!("{legacy}\ncrashes = 1"))).unwrap();
+    assert_eq!(
+        verdict(explore(&[mine.to_str().unwrap()]).exits(0)),
+        "EXPECTED: legacy and hardened came out as expected; with up to 1 crash; no lost command \
+         tried (--faults 1) under legacy; no crash and no lost command tried (--crashes 1, \
+         --faults 1) under hardened."
+    );
+}
+
+#[test]
+fn explore_names_rows_by_the_parameters_in_which_they_differ() {
+    let ended = explore(&["mutual_exclusion"]);
+    let text = said(ended.exits(0));
+    for part in [
+        "legacy: foreign_release after ",
+        "hardened (clients=2): none of foreign_release",
+        "hardened (clients=3): none of foreign_release",
+        "hardened (clients=3): also possible: ",
+        "EXPECTED: legacy, hardened (clients=2) and hardened (clients=3) came out as expected;",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let ended = explore(&["mutual_exclusion", "--lock=hardened", "--property=overlap"]);
+    let text = said(ended.exits(1));
+    for part in [
+        "hardened (clients=2): overlap after ",
+        "hardened (clients=3): overlap after ",
+        "UNEXPECTED: under hardened (clients=2), overlap was found; under hardened (clients=3), \
+         overlap was found;",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let junit = explore(&["mutual_exclusion", "--lock=hardened", "--format=junit"]).stdout;
+    for name in ["hardened (clients=2)\"", "hardened (clients=3)\""] {
+        assert!(junit.contains(&format!("\"explore mutual_exclusion {name}")), "{junit}");
+    }
+}
+
+#[test]
+fn explore_runs_equal_explorations_once_and_names_no_parameters_then() {
+    let words = ["mutual_exclusion", "--lock=hardened", "--clients=3"];
+    let ended = explore(&words);
+    assert_eq!(said(ended.exits(0)).matches("hardened: none of ").count(), 1, "{ended:#?}");
+    let ended = explore(&[&words[..], &["--format=json"]].concat());
+    let json = ended.json();
+    let [row] = json["protocols"].as_array().unwrap().as_slice() else { panic!("{json}") };
+    assert_eq!((&row["actor_count"], &row["protocol"]), (&3.into(), &"hardened".into()));
+}
+
+#[test]
+fn a_run_names_no_flags_that_it_does_not_have() {
+    let place = Place::new();
+    let show = Program::new(["show", "stale_write"]).run().stdout;
+    let mine = place.at("mine.toml");
+    let (before, _) = show.split_once("[[explore]]").unwrap();
+    fs::write(&mine, format!("{before}[[explore]]\nfinds = \"deadlock\"\n")).unwrap();
+    let mine = mine.to_str().unwrap();
+    let table = Program::new(["run", mine, "--virtual", "--lock=hardened"]).run();
+    let junit = Program::new(["run", mine, "--virtual", "--lock=hardened", "--format=junit"]).run();
+    for ended in [table, junit] {
+        let text = said(&ended);
+        assert!(text.contains("no crash and no lost command tried"), "{text}");
+        assert!(!text.contains("--crashes"), "{text}");
+    }
+}
+
+#[test]
+fn the_last_line_of_probe_names_what_was_judged_and_that_mutual_exclusion_was_not() {
+    let ended = probe(&[]);
+    let text = said(ended.exits(0));
+    let not_judged = "not judged: whether two clients hold the lock at once";
+    let row = format!("nodb-trigger {} (hardened): {not_judged}", env!("CARGO_PKG_VERSION"));
+    assert!(text.contains(&row), "no {row:?} in {text}");
+    let judged = format!(
+        "; no crash and no lost command tried (--crashes 1, --faults 1); judged: foreign_release, \
+         stuck_lock, deadlock; {not_judged}."
+    );
+    assert!(verdict(&ended).ends_with(&judged), "{}", verdict(&ended));
+    let bounded = probe(&["--max-schedules=30", "--property=deadlock", "--crashes=1"]);
+    let judged = format!("; no lost command tried (--faults 1); judged: deadlock; {not_judged}.");
+    assert!(verdict(bounded.exits(4)).ends_with(&judged), "{}", verdict(&bounded));
+    let overlap = probe(&["--property=overlap"]);
+    assert!(verdict(overlap.exits(1)).ends_with("; judged: overlap."), "{}", verdict(&overlap));
+    assert!(!overlap.stdout.contains("not judged"), "{overlap:#?}");
+}
+
+#[test]
+fn starvation_is_refused_before_anything_is_opened() {
+    let place = Place::new();
+    let report = place.at("report.json");
+    let subject = format!("touch {}", place.at("started").display());
+    let explore = ["explore", "mutual_exclusion"].map(str::to_owned).to_vec();
+    let probe = ["probe", "mutual_exclusion", "--subject", &subject].map(str::to_owned).to_vec();
+    for command in [explore, probe] {
+        let flags = ["--property=starvation", "--output", report.to_str().unwrap()];
+        let ended = Program::new(command.iter().map(String::as_str).chain(flags)).run();
+        ended.exits(2).says(&["starvation is not explored", "'nodb-trigger starvation'"]);
+        assert_eq!(ended.stdout, "");
+        assert!(!report.exists() && !place.at("started").exists());
+    }
+}
