@@ -45,6 +45,18 @@ use top::Group;
 
 /// What the program is called.
 const NAME: &str = env!("CARGO_PKG_NAME");
+/// The commands that are about no built-in scenario, in snake_case.
+pub(super) const WITHOUT_SCENARIOS: [&str; 9] = [
+    "check",
+    "clear_locks",
+    "record",
+    "repair",
+    "serve",
+    "status",
+    "subject",
+    "timeline",
+    "unlock",
+];
 /// How wide a help is at most.
 const WIDTH: usize = 80;
 

@@ -71,7 +71,7 @@ pub use exit::Exit;
 pub use redact::ServerUrl;
 
 use crate::report::escape;
-use crate::scenario::{Scenario, ScenarioError, catalogue as builtin};
+use crate::scenario::{Scenario, ScenarioError, built_in, catalogue as builtin};
 use refusal::{Refusal, usage as wrong_usage};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -91,11 +91,18 @@ pub fn main() -> ExitCode {
     .into()
 }
 
-/// The built-in scenarios. Subjects are started by the hundred and know nothing of scenarios, which
-/// would take most of their start.
+/// The built-in scenarios that the command line can be about. Parsing all of them would take most of
+/// the time of a virtual run.
 fn needed(argv: &[OsString]) -> Result<Vec<Scenario>, ScenarioError> {
-    let is_subject = argv.get(1).is_some_and(|word| word == "subject");
-    if is_subject { Ok(Vec::new()) } else { builtin() }
+    let Some(command) = argv.get(1).and_then(|word| word.to_str()) else { return builtin() };
+    let command = command.replace('-', "_");
+    if args::WITHOUT_SCENARIOS.contains(&command.as_str()) {
+        return Ok(Vec::new());
+    }
+    match built_in(&command)? {
+        Some(scenario) => Ok(vec![scenario]),
+        None => builtin(),
+    }
 }
 
 fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
@@ -187,10 +194,31 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_reads_no_scenarios() {
-        assert_eq!(needed(&argv(&["subject", "--lock", "legacy"])).unwrap().len(), 0);
-        assert!(needed(&argv(&["list"])).unwrap().len() > 30);
-        assert!(parse(argv(&["subject", "--lock", "legacy"]), &[]).is_ok());
+    fn only_the_scenarios_that_can_be_meant_are_parsed() {
+        for words in [&["list"][..], &["explore", "thundering_herd"], &["nonsense"], &[]] {
+            assert_eq!(needed(&argv(words)).unwrap().len(), builtin().unwrap().len(), "{words:?}");
+        }
+        for name in ["thundering_herd", "thundering-herd"] {
+            let needed = needed(&argv(&[name, "/tmp/debug"])).unwrap();
+            let names: Vec<_> = needed.iter().map(Scenario::name).collect();
+            assert_eq!(names, ["thundering_herd"]);
+        }
+        for command in args::WITHOUT_SCENARIOS {
+            assert_eq!(needed(&argv(&[command])).unwrap().len(), 0, "{command}");
+        }
+    }
+
+    #[test]
+    fn every_scenario_is_found_by_its_name_and_has_the_same_help_alone() {
+        let all = builtin().unwrap();
+        for scenario in &all {
+            let alone = built_in(scenario.name()).unwrap().unwrap();
+            assert_eq!(alone.name(), scenario.name());
+            let help = |scenarios: &[Scenario]| {
+                parse(argv(&[scenario.name(), "--help"]), scenarios).unwrap_err().to_string()
+            };
+            assert_eq!(help(&[alone]), help(&all));
+        }
     }
 
     #[test]

@@ -49,6 +49,14 @@ pub(super) const FILES: [(&str, &str); 33] = [
     embedded!("starvation"),
 ];
 
+/// The embedded scenario with this name.
+pub fn built_in(name: &str) -> Result<Option<Scenario>, ScenarioError> {
+    let found = FILES.iter().find(|(file, _)| {
+        file.strip_prefix("scenarios/").and_then(|file| file.strip_suffix(".toml")) == Some(name)
+    });
+    found.map(|(file, text)| Scenario::parse(file, text)).transpose()
+}
+
 /// The embedded scenarios, in the order in which they are listed.
 pub fn catalogue() -> Result<Vec<Scenario>, ScenarioError> {
     FILES.iter().map(|(file, text)| Scenario::parse(file, text)).collect()

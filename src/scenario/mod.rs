@@ -31,7 +31,7 @@ mod tests;
 mod vocabulary;
 mod waits;
 
-pub use catalogue::catalogue;
+pub use catalogue::{built_in, catalogue};
 pub use duration::parse as parse_duration;
 pub use error::{ScenarioError, nearest, unknown};
 pub use exploration::{Exploration, Timing};
