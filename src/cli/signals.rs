@@ -134,6 +134,15 @@ impl Signals {
     }
 }
 
+/// Lets a write beyond `ulimit -f` fail with EFBIG, as on a full disk, instead of SIGXFSZ ending the
+/// program without cleanup. To be called before other threads are started: they inherit it. Processes
+/// that are started don't: the standard library clears their mask.
+pub(super) fn outlive_file_size_limit() {
+    let set: SigSet = [Signal::SIGXFSZ].into_iter().collect();
+    // Without it, the limit ends the program, as it would any other.
+    let _ = set.thread_block();
+}
+
 /// Whether a signal at `now` is another interruption than the one at `first`.
 fn is_another_interruption(first: Duration, now: Duration) -> bool {
     now.saturating_sub(first) >= ONE_INTERRUPTION

@@ -160,6 +160,32 @@ fn two_signals_within_a_second_are_one_interruption() {
 }
 
 #[test]
+fn a_file_beyond_the_limit_of_its_size_is_an_error_and_leaves_nothing() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    for flag in ["--output", "--history", "--timeline"] {
+        let file = place.at("large.html");
+        let herd = ["thundering_herd", "--hold=1ms", "--redis", &redis.url()];
+        let rest = [flag, file.to_str().unwrap()];
+        let ended = Program::after("ulimit -f 1", arguments(&herd, &place.run(), &rest)).run();
+        ended.exits(3).says(&["cannot write the", "large.html: File too large"]);
+        place.is_empty();
+        redis.is_empty();
+    }
+    // Not even the files of the run can be written: the configuration, and then the state file.
+    let herd = ["thundering_herd", "--redis", &redis.url()];
+    let run = || Program::after("ulimit -f 0", arguments(&herd, &place.run(), &[])).run();
+    run().exits(3).says(&["cannot write to", "File too large"]);
+    place.is_empty();
+    std::fs::create_dir(place.run()).unwrap();
+    std::fs::write(place.run().join("debug.cfg"), "theirs").unwrap();
+    run().exits(3).says(&["cannot write to", "File too large"]);
+    std::fs::remove_file(place.run().join("debug.cfg")).unwrap();
+    std::fs::remove_dir(place.run()).unwrap();
+    redis.is_empty();
+}
+
+#[test]
 fn a_low_soft_limit_of_files_is_raised() {
     let redis = redis_or_skip!();
     let place = Place::new();
