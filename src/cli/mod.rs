@@ -79,6 +79,7 @@ use std::process::ExitCode;
 
 /// The program.
 pub fn main() -> ExitCode {
+    signals::outlive_file_size_limit();
     let argv: Vec<OsString> = std::env::args_os().collect();
     let scenarios = match needed(&argv) {
         Ok(scenarios) => scenarios,

@@ -17,7 +17,8 @@ use crate::runtime::Time;
 use std::sync::Arc;
 
 /// What is said when a signal ends it.
-const ENDING: &str = "ending the recording; once more to leave at once, without a history";
+const ENDING: &str =
+    "ending the recording; to leave at once, without a history, interrupt again after a second";
 
 /// Records until it is ended, then saves and judges what happened.
 pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {

@@ -1,14 +1,20 @@
 //! Ctrl-C, SIGTERM and a terminal that is closed: the first one ends the run, lets it clean up, and
-//! lets no other run begin; the second one ends the program at once and says what is left behind.
+//! lets no other run begin; one that comes a second later or more ends the program at once and says
+//! what is left behind.
 
 use super::exit::Exit;
 use super::{say, screen};
-use crate::clock::Stopped;
+use crate::clock::{Clock, Stopped, WallClock};
 use crate::runtime::Time;
 use nix::sys::signal::{SigSet, Signal};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
+
+/// How long after the first signal others belong to the same interruption. GNU `timeout` sends two: one
+/// to the process and one to its group.
+const ONE_INTERRUPTION: Duration = Duration::from_secs(1);
 
 /// What the one handler of the process knows. Without [`handle`](Signals::handle) nothing ever
 /// comes.
@@ -37,7 +43,9 @@ impl Signals {
     /// that waits for them. A handler would break off whatever read of a reply it happens to
     /// interrupt, and the release of a lock with it.
     pub fn handle() -> io::Result<Self> {
-        Self::handle_saying("interrupted, cleaning up; once more to leave at once")
+        Self::handle_saying(
+            "interrupted, cleaning up; to leave at once, interrupt again after a second",
+        )
     }
 
     /// The same; this is said when the first one comes.
@@ -49,11 +57,17 @@ impl Signals {
         let signals = Self::default();
         let told = signals.clone();
         thread::Builder::new().name("signals".into()).spawn(move || {
-            if set.wait().is_ok() {
-                told.interrupt();
-                say(what);
+            let clock = WallClock::new(None);
+            if set.wait().is_err() {
+                return;
             }
-            if set.wait().is_ok() {
+            let first = clock.now();
+            told.interrupt();
+            say(what);
+            while set.wait().is_ok() {
+                if !is_another_interruption(first, clock.now()) {
+                    continue;
+                }
                 screen::restore();
                 let at_last = told.state().at_last.take();
                 at_last.into_iter().for_each(|end| end());
@@ -120,6 +134,20 @@ impl Signals {
     }
 }
 
+/// Lets a write beyond `ulimit -f` fail with EFBIG, as on a full disk, instead of SIGXFSZ ending the
+/// program without cleanup. To be called before other threads are started: they inherit it. Processes
+/// that are started don't: the standard library clears their mask.
+pub(super) fn outlive_file_size_limit() {
+    let set: SigSet = [Signal::SIGXFSZ].into_iter().collect();
+    // Without it, the limit ends the program, as it would any other.
+    let _ = set.thread_block();
+}
+
+/// Whether a signal at `now` is another interruption than the one at `first`.
+fn is_another_interruption(first: Duration, now: Duration) -> bool {
+    now.saturating_sub(first) >= ONE_INTERRUPTION
+}
+
 /// Whether whoever started us wants this signal to do nothing, as `nohup` does.
 fn is_ignored(signal: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -131,7 +159,17 @@ fn is_ignored(signal: Signal) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::WallClock;
+
+    #[test]
+    fn signals_within_a_second_of_the_first_are_one_interruption() {
+        let first = Duration::from_secs(70);
+        for (later_ms, is_another) in
+            [(0, false), (1, false), (999, false), (1000, true), (1001, true), (3_600_000, true)]
+        {
+            let now = first + Duration::from_millis(later_ms);
+            assert_eq!(is_another_interruption(first, now), is_another, "{later_ms} ms");
+        }
+    }
 
     #[test]
     fn a_run_that_begins_after_a_signal_finds_its_clock_stopped() {

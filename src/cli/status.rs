@@ -6,13 +6,16 @@ use super::output;
 use super::refusal::{Refusal, environment};
 use super::{remote, say, terminal, watch};
 use crate::clock::{Clock, WallClock};
-use crate::lock::{LockError, State, Unseen, survey_each};
+use crate::lock::{LockError, Unseen, rights, survey_each};
 use crate::report::status::{Scene, Sightings, Typed};
 use crate::report::{Status, json, table};
+use crate::runtime::quoted;
 use crate::server::{Connection, Server, ServerError};
 use redis::RedisError;
 use std::time::Duration;
 
+/// What an answer begins with to which the user has no right.
+const NOPERM: &str = "NOPERM";
 /// How many locks of each state a table shows.
 const SHOWN: usize = 20;
 
@@ -33,9 +36,9 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Refusal> {
     });
     written.map_err(environment)?;
     match failing {
-        Some(why) => {
+        Some((exit, why)) => {
             say(&why);
-            Ok(Exit::Unexpected)
+            Ok(exit)
         }
         None => Ok(Exit::Success),
     }
@@ -67,12 +70,12 @@ impl Subject {
         }
     }
 
-    /// Looks once; also says why that is a failure, if it was asked for.
+    /// Looks once; also gives the exit status that `--fail-if` asks for, and why.
     pub fn look(
         &self,
         link: &mut Connection,
         clock: &dyn Clock,
-    ) -> Result<(Status, Option<String>), ServerError> {
+    ) -> Result<(Status, Option<(Exit, String)>), ServerError> {
         let facts = Facts::ask(link, clock).map_err(|error| self.server.explain(&error))?;
         let mut sightings = match self.keeps_all {
             true => Sightings::all(),
@@ -81,18 +84,28 @@ impl Subject {
         let runid = self.runid.as_deref();
         let unseen = survey_each(link, clock, runid, &mut |one| sightings.take(one));
         let unseen = unseen.map_err(|error| match error {
+            LockError::Redis { command, source, .. } if is_refused(&source) => {
+                let (why, grant) = (self.server.explain(&source), grant(link, runid));
+                ServerError::new(format!("{command}: {why}: {grant}"))
+            }
             LockError::Redis { source, .. } => self.server.explain(&source),
             error => ServerError::new(error.to_string()),
         })?;
+        if let Some((key, words)) = &unseen.example {
+            sightings.take_unread(unseen.unread, key, &format!("{words} (HSCAN)"));
+        }
         let scene = Scene {
             server: self.server.name().to_owned(),
             runid: self.runid.clone(),
             typed: self.typed.clone(),
             when: facts.time,
         };
-        let failing = failing(&self.fail_if, &sightings);
+        let failing = failing(&self.fail_if, &sightings)
+            .map(|why| (Exit::Unexpected, why))
+            .or_else(|| Some((Exit::Environment, self.untold(&sightings, link)?)));
         let mut notes = facts.notes;
-        notes.extend(unseen_in_words(&unseen));
+        notes.extend(left_out_in_words(&unseen));
+        notes.extend(unread_in_words(&unseen));
         if self.needs_password && sightings.any_command() {
             notes.push(
                 "the commands leave out the password: put it into REDIS_PASSWORD before you type them"
@@ -101,6 +114,27 @@ impl Subject {
         }
         Ok((sightings.status(scene, notes), failing))
     }
+
+    /// Why `--fail-if` can't tell, if it can't: something could not be read.
+    fn untold(&self, seen: &Sightings, link: &mut Connection) -> Option<String> {
+        let (keys, key, words) = seen.unread().filter(|_| !self.fail_if.is_empty())?;
+        let more = match keys {
+            1 => String::new(),
+            all => format!(" (and {} more)", all - 1),
+        };
+        let grant = match words.starts_with(NOPERM) {
+            true => format!("; to let this user read it: {}", grant(link, self.runid.as_deref())),
+            false => String::new(),
+        };
+        Some(format!("--fail-if can't tell: {key:?}{more} could not be read: {words}{grant}"))
+    }
+}
+
+/// The command that grants this user what it needs to see everything.
+fn grant(link: &mut Connection, runid: Option<&str>) -> String {
+    let user = redis::cmd("ACL").arg("WHOAMI").query(link).unwrap_or_else(|_| "<user>".to_owned());
+    let rules: Vec<String> = rights(runid).iter().map(|rule| quoted(rule)).collect();
+    format!("ACL SETUSER {user} {}", rules.join(" "))
 }
 
 /// What the server says of itself.
@@ -161,12 +195,18 @@ impl Facts {
 fn allowed<T>(answer: Result<T, RedisError>) -> Result<Option<T>, RedisError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.code() == Some("NOPERM") => Ok(None),
+        Err(error) if is_refused(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-pub(super) fn unseen_in_words(unseen: &Unseen) -> Vec<String> {
+/// Whether the user has no right to this.
+fn is_refused(error: &RedisError) -> bool {
+    error.code() == Some(NOPERM)
+}
+
+/// The names that are left out because they are no locks of the run.
+pub(super) fn left_out_in_words(unseen: &Unseen) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |number: usize, what: String| {
         if number > 0 {
@@ -191,14 +231,17 @@ pub(super) fn unseen_in_words(unseen: &Unseen) -> Vec<String> {
             names(unseen.of_others)
         ),
     );
-    if let Some((key, words)) = &unseen.example {
-        let more = match unseen.unread {
-            0 | 1 => String::new(),
-            all => format!(" (and {} more)", all - 1),
-        };
-        notes.push(format!("the flags under the key {key}{more} can't be read: {words}"));
-    }
     notes
+}
+
+/// The flags that could not be read, if any.
+pub(super) fn unread_in_words(unseen: &Unseen) -> Option<String> {
+    let (key, words) = unseen.example.as_ref()?;
+    let more = match unseen.unread {
+        0 | 1 => String::new(),
+        all => format!(" (and {} more)", all - 1),
+    };
+    Some(format!("the flags under the key {key}{more} can't be read: {words}"))
 }
 
 fn names(number: usize) -> String {
@@ -207,11 +250,10 @@ fn names(number: usize) -> String {
 
 /// Why `--fail-if` came true, if it did.
 fn failing(kinds: &[FailIf], seen: &Sightings) -> Option<String> {
-    let drift = seen.count(State::FlagDrift) + seen.count(State::ExpiredFlag);
     let of = |kind: &FailIf| match kind {
         FailIf::Stuck => ("stuck", seen.stuck()),
-        FailIf::Drift => ("drift", drift),
-        FailIf::Any => ("any", seen.stuck() + drift),
+        FailIf::Drift => ("drift", seen.drifted()),
+        FailIf::Any => ("any", seen.wrong()),
     };
     let (word, number) = kinds.iter().map(of).find(|(_, number)| *number > 0)?;
     let locks = if number == 1 { "lock is" } else { "locks are" };

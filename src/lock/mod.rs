@@ -31,7 +31,7 @@ pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, repl
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
 pub use survey::{
-    Doubt, Found, Sighting, State, Unseen, sight, survey, survey_each, watched_channels,
+    Doubt, Found, Sighting, State, Unseen, rights, sight, survey, survey_each, watched_channels,
 };
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};
 pub use ttl::{Ttl, TtlError};

@@ -29,10 +29,12 @@ if flag and flag ~= 'false' then set = redis.pcall('HSET', KEYS[2], ARGV[2], 'fa
 return {done, ttl, type(set) == 'table' and set['err'] or ''}
 "#;
 
-/// KEYS: lock key, flag hash. ARGV: flag field. Gives what the flag was set to, if it was.
+/// KEYS: lock key, flag hash. ARGV: flag field. Gives what the flag was set to, if it was. A missing
+/// flag stays missing.
 const REPAIR: &str = r#"
 local flag = redis.call('HGET', KEYS[2], ARGV[1])
-local says_held = flag and flag ~= 'false'
+if not flag then return '' end
+local says_held = flag ~= 'false'
 local is_held = redis.call('EXISTS', KEYS[1]) == 1
 if is_held and not says_held then
   redis.call('HSET', KEYS[2], ARGV[1], 'true')
@@ -69,7 +71,7 @@ pub enum Removal {
 /// What a repair did to a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {
-    /// It was right.
+    /// It was right, or missing.
     Right,
     /// It was set to `true`.
     SetTrue,
@@ -100,8 +102,8 @@ pub fn remove_if(
     })
 }
 
-/// Makes the flag of a lock say what the lock key says, in one script, and writes only if it says
-/// something else: users see each write.
+/// Makes the flag of a lock, if it has one, say what the lock key says, in one script, and writes only
+/// if it says something else: users see each write.
 ///
 /// A participant of the reference's protocol may be between its two commands just now. Then it is
 /// about to write the very value that this writes, because the key has changed already and the flag
@@ -300,13 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_written_only_if_it_is_wrong() {
+    fn a_flag_is_written_only_if_it_is_there_and_wrong() {
         let lock = LockName::new("run", "x.nodb");
         for (is_held, flag, expected, flag_after) in [
             (true, Some("true"), Flag::Right, Some("true")),
             (true, Some("yes"), Flag::Right, Some("yes")),
             (true, Some("false"), Flag::SetTrue, Some("true")),
-            (true, None, Flag::SetTrue, Some("true")),
+            (true, None, Flag::Right, None),
             (false, Some("true"), Flag::SetFalse, Some("false")),
             (false, Some("yes"), Flag::SetFalse, Some("false")),
             (false, Some("false"), Flag::Right, Some("false")),

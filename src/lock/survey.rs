@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::gate::Link;
 use look::Looker;
 use names::Names;
-pub use names::watched_channels;
+pub use names::{rights, watched_channels};
 use settle::Settler;
 
 /// How many locks are looked at, and looked at again, before the next ones are: what is kept of
@@ -84,11 +84,13 @@ pub enum State {
     Orphaned,
     /// It would never end by itself.
     NoTtl,
-    /// It is held, and its flag doesn't say so.
+    /// It is held, and its flag says that it is free.
     FlagDrift,
     /// Its flag says that it is held, and it isn't: the lease ended, or the holder died between two
     /// commands.
     ExpiredFlag,
+    /// It is held, and it has no flag.
+    NoFlag,
     /// It is held, and its flag says so.
     Held,
     /// It is free, and its flag says so.
@@ -111,10 +113,20 @@ impl Sighting {
                 _ if payload.owner().is_none() => State::ForeignPayload,
                 Life::Dead => State::Orphaned,
                 _ if self.ttl_ms == -1 => State::NoTtl,
-                _ if !says_held && !self.may_be_anothers() => State::FlagDrift,
+                _ if self.drifts() => State::FlagDrift,
+                _ if !says_held && !self.may_be_anothers() => State::NoFlag,
                 _ => State::Held,
             },
         }
+    }
+
+    /// Whether the flag exists and contradicts the lock key, which holds nothing or what can be a lock:
+    /// what a repair sets right, whatever else is wrong with the lock. A missing flag is no drift: a
+    /// repair never creates one.
+    pub fn drifts(&self) -> bool {
+        let is_known = !matches!(self.doubt, Some(Doubt::Hidden(_) | Doubt::Moving));
+        let is_lock = matches!(self.found, None | Some(Found::Payload { .. }));
+        is_known && is_lock && self.flag.is_some() && self.says_held() != self.found.is_some()
     }
 
     /// Whether the flag says that the lock is held: the reference takes any value but `false` for

@@ -25,7 +25,8 @@ pub struct Recovery {
     pub force: bool,
     /// Why it ended before everything was done, if it did.
     pub stopped: Option<String>,
-    /// What to ask oneself where there was nothing at all by the name that was meant.
+    /// Which flags could not be read; or what to ask oneself where there was nothing at all by the
+    /// name that was meant.
     pub unknown: Option<String>,
     /// How many rows came out how.
     pub counts: Counts,
@@ -152,6 +153,9 @@ impl Recovery {
 
     /// Nothing has the name that was meant: that may be a typing error, and is no all-clear.
     pub fn nothing_there(&mut self) {
+        if self.unknown.is_some() {
+            return;
+        }
         self.unknown = self.runid.as_ref().map(|runid| {
             let scope = self.scope.as_ref().map(|scope| format!("{scope} in ")).unwrap_or_default();
             format!(

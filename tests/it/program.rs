@@ -130,6 +130,19 @@ impl Running {
         send_signal(self.pid(), signal);
     }
 
+    /// Sends it a signal again and again until it ends.
+    #[track_caller]
+    pub fn interrupt_until_it_ends(mut self, signal: Signal) -> Ended {
+        wait_until("it ends", || {
+            let has_ended = self.child.try_wait().unwrap().is_some();
+            if !has_ended {
+                self.signal(signal);
+            }
+            has_ended
+        });
+        self.end()
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;

@@ -2,6 +2,7 @@
 
 mod load;
 mod many;
+mod repair;
 mod watch;
 mod weather;
 
@@ -282,6 +283,6 @@ fn values_of_every_kind_are_taken_for_what_they_are() {
     run(&mut con, &["SET", "odd", "a string"]);
     run(&mut con, &["SET", "nodb-lock:odd:x.nodb", &payload("t", "other:1"), "EX", "9"]);
     let report = status(&redis, &["odd", "--format", "json"]).exits(0).json();
-    assert_eq!(report["counts"], json!({"flag_drift": 1}));
+    assert_eq!(report["counts"], json!({"no_flag": 1}));
     assert!(report["notes"][0].as_str().unwrap().contains("WRONGTYPE"), "{report:#}");
 }

@@ -298,7 +298,7 @@ fn a_signal_ends_it_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn the_second_signal_names_what_is_left() {
+fn a_later_signal_names_what_is_left() {
     let redis = redis_or_skip!();
     let place = Place::new();
     let subject = at_release(&place, EXPLORING, "sleep 1000");
@@ -308,9 +308,7 @@ fn the_second_signal_names_what_is_left() {
     });
     // It would wait for the answer to what it cleans up with.
     redis.freeze();
-    working.signal(Signal::INT);
-    working.signal(Signal::TERM);
-    let ended = working.end();
+    let ended = working.interrupt_until_it_ends(Signal::INT);
     redis.thaw();
     ended.exits(130).says(&["not cleaned up; run: redis-cli", "DEL nodb-lock:"]);
 }

@@ -73,9 +73,10 @@ pub(super) fn status() -> Command {
             "Examples:\n  nodb-trigger status\n  nodb-trigger status my-run --watch\n  \
              nodb-trigger status /runs/my-run --fail-if stuck\n\n\
              Nothing is changed. stuck: orphaned, without a TTL, or a foreign value that never \
-             ends; drift: a flag that disagrees with its lock. --watch ends with q (exit status 0) \
+             ends; drift: a flag that contradicts its lock, which repair sets right. --watch ends with q (exit status 0) \
              or Ctrl-C (130).\n\n\
-             Exit status: 0 looked, 1 --fail-if came true, 2 usage, 3 environment",
+             Exit status: 0 looked, 1 --fail-if came true, 2 usage,\n             \
+             3 environment, or --fail-if can't tell as not everything could be read",
         )
         .arg(
             Arg::new("run")

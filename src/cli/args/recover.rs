@@ -153,8 +153,8 @@ pub(super) fn repair() -> Command {
         .about("Make the flags of a run, or of all, agree with the locks")
         .override_usage("nodb-trigger repair [OPTIONS] <RUNID|DIRECTORY|--all>")
         .after_help(
-            "The lock key is the truth; no lock is touched. A flag is written only if it is \
-             wrong.\n\n\
+            "The lock key is the truth; no lock is touched. A flag is written only if it exists \
+             and is wrong.\n\n\
              Examples:\n  nodb-trigger repair my-run\n  nodb-trigger repair --all --dry-run",
         )
         .disable_help_flag(true)

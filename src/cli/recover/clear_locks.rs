@@ -3,7 +3,7 @@
 use super::super::args::ClearArgs;
 use super::super::exit::Exit;
 use super::super::refusal::Refusal;
-use super::repair::{drifts, hidden_locks, set_all_right};
+use super::repair::{hidden_locks, set_all_right};
 use super::{Session, Stop, hidden, is_dead, names, reason, removable};
 use crate::lock::Sighting;
 use crate::report::recovery::{FlagRow, LockRow, Outcome, Recovery};
@@ -40,7 +40,7 @@ pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
     let stays = |seen: &Sighting| stays(seen, args.force, scope.as_deref());
     // The flag of a lock that goes, goes with it.
     let flag_stays =
-        |seen: &&Sighting| drifts(seen) && (seen.found.is_none() || stays(seen).is_some());
+        |seen: &&Sighting| seen.drifts() && (seen.found.is_none() || stays(seen).is_some());
     let drifted: Vec<&Sighting> = seen.iter().filter(flag_stays).collect();
     recovery.flags = drifted.iter().map(|seen| FlagRow::new(seen)).collect();
     let stop = remove_all(&mut session, &locks, stays, &mut recovery)

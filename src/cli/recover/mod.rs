@@ -20,7 +20,7 @@ use super::exit::Exit;
 use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::signals::Signals;
-use super::status::unseen_in_words;
+use super::status::{left_out_in_words, unread_in_words};
 use super::{remote, say, terminal};
 use crate::clock::{Clock, WallClock};
 use crate::lock::{
@@ -43,6 +43,8 @@ struct Session<'a> {
     signals: Signals,
     clock: WallClock,
     options: &'a RecoverOptions,
+    /// Which flags could not be read, if any.
+    unread: Option<String>,
 }
 
 /// Why a recovery ends before everything is done.
@@ -59,7 +61,8 @@ impl<'a> Session<'a> {
         let server = remote::server(options.redis.as_ref(), options.verbose)?;
         let mut link = remote::connect(&server)?;
         is_primary(&server, &mut link)?;
-        Ok(Self { server, link, signals, clock: WallClock::new(None), options })
+        let clock = WallClock::new(None);
+        Ok(Self { server, link, signals, clock, options, unread: None })
     }
 
     /// Seconds since 1970.
@@ -77,7 +80,7 @@ impl<'a> Session<'a> {
             dry_run: self.options.dry_run,
             force: false,
             stopped: None,
-            unknown: None,
+            unknown: self.unread.clone(),
             counts: Default::default(),
             locks: Vec::new(),
             flags: Vec::new(),
@@ -228,7 +231,8 @@ impl<'a> Session<'a> {
         let mut sightings = Vec::new();
         let unseen = survey(&mut self.link, runid, &mut |seen| sightings.push(seen));
         let unseen = unseen.map_err(|error| self.refusal(&error))?;
-        unseen_in_words(&unseen).iter().for_each(|note| say(note));
+        left_out_in_words(&unseen).iter().for_each(|note| say(note));
+        self.unread = unread_in_words(&unseen);
         Ok(sightings)
     }
 
@@ -256,7 +260,7 @@ impl<'a> Session<'a> {
         match stop {
             Err(Stop::Interrupted) => Ok(Exit::Interrupted),
             Err(Stop::Failed(why)) => Err(environment(anyhow!("{why}"))),
-            Ok(()) if recovery.counts.failed > 0 => Ok(Exit::Environment),
+            Ok(()) if recovery.counts.failed > 0 || self.unread.is_some() => Ok(Exit::Environment),
             Ok(()) => Ok(Exit::Success),
         }
     }

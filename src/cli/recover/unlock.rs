@@ -4,7 +4,6 @@ use super::super::args::UnlockArgs;
 use super::super::exit::Exit;
 use super::super::refusal::{Refusal, usage};
 use super::clear_locks::LIVES_AGAIN;
-use super::repair::drifts;
 use super::{Session, Stop, hidden, holder, is_dead, names, reason, removable};
 use crate::lock::{Payload, Sighting, sight};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
@@ -27,7 +26,7 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
         recovery.nothing_there();
     }
     let mut stop = Ok(());
-    if seen.found.is_none() && drifts(&seen) {
+    if seen.found.is_none() && seen.drifts() {
         let row = FlagRow { outcome: FlagOutcome::Left, ..FlagRow::new(&seen) };
         recovery.flags.push(row);
     }

@@ -11,6 +11,9 @@ const AT_ONCE: usize = 250;
 /// The most of a value that is read, in bytes; no payload is as long.
 const LONGEST: usize = 16 * 1024;
 
+/// What is asked about each lock, in this order.
+const COMMANDS: [&str; 5] = ["TYPE", "STRLEN", "GETRANGE", "PTTL", "HMGET"];
+
 /// One who looks.
 pub(super) struct Looker {
     processes: Processes,
@@ -75,7 +78,10 @@ impl Looker {
     ) -> Sighting {
         let mut next = || replies.next().unwrap_or(Value::Nil);
         let (kind, length, value, ttl, fields) = (next(), next(), next(), next(), next());
-        let doubt = [&kind, &length, &value, &ttl, &fields].into_iter().find_map(refusal);
+        let doubt = COMMANDS
+            .into_iter()
+            .zip([&kind, &length, &value, &ttl, &fields])
+            .find_map(|(name, reply)| Some(format!("{} ({name})", refusal(reply)?)));
         let found = match or_default::<String>(kind).as_str() {
             "none" | "" => None,
             "string" => Some(self.value(or_default(length), or_default(value))),
@@ -105,11 +111,12 @@ impl Looker {
 }
 
 fn add(pipeline: &mut Pipeline, lock: &LockName) {
-    pipeline.cmd("TYPE").arg(lock.key());
-    pipeline.cmd("STRLEN").arg(lock.key());
-    pipeline.cmd("GETRANGE").arg(lock.key()).arg(0).arg(LONGEST - 1);
-    pipeline.cmd("PTTL").arg(lock.key());
-    pipeline.cmd("HMGET").arg(lock.runid()).arg(lock.flag()).arg(lock.fence());
+    let [kind, length, value, ttl, fields] = COMMANDS;
+    pipeline.cmd(kind).arg(lock.key());
+    pipeline.cmd(length).arg(lock.key());
+    pipeline.cmd(value).arg(lock.key()).arg(0).arg(LONGEST - 1);
+    pipeline.cmd(ttl).arg(lock.key());
+    pipeline.cmd(fields).arg(lock.runid()).arg(lock.flag()).arg(lock.fence());
 }
 
 fn or_default<T: FromRedisValue + Default>(reply: Value) -> T {
@@ -142,6 +149,8 @@ mod tests {
             let lock = (LockName::new("run", "x.nodb"), String::from("x.nodb"));
             let sighting = Looker::default().read(lock.0, lock.1, &mut replies.into_iter());
             assert_eq!(sighting.state(), State::Hidden, "{refused}: {sighting:?}");
+            let words = format!("NOPERM no permissions ({})", COMMANDS[refused]);
+            assert_eq!(sighting.doubt, Some(Doubt::Hidden(words)));
         }
     }
 }

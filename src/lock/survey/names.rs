@@ -199,6 +199,18 @@ pub fn watched_channels(runid: Option<&str>) -> Vec<String> {
     }
 }
 
+/// The ACL rules that let a user survey a run, or all runs, whose flags are under keys of any name.
+pub fn rights(runid: Option<&str>) -> Vec<String> {
+    let commands = ["scan", "type", "strlen", "getrange", "pttl", "hmget", "hscan", "hexists"];
+    let keys = match runid {
+        Some(runid) => vec![key_pattern(runid), literal(runid)],
+        None => vec!["*".into()],
+    };
+    // Outside of brackets, a hyphen stands for itself.
+    let keys = keys.into_iter().map(|key| format!("~{}", key.replace(r"\-", "-")));
+    commands.map(|name| format!("+{name}")).into_iter().chain(keys).collect()
+}
+
 /// Goes through all keys of this pattern, and of this type if one is named.
 fn scan(
     link: &mut dyn Link,

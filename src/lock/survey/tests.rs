@@ -60,7 +60,30 @@ fn without_a_flag_a_file_with_a_colon_may_be_another_run_s() {
     assert_eq!(in_doubt.state(), State::Held, "no drift is known");
     let plain = sight(&mut link, "a", "y.nodb").unwrap();
     assert!(!plain.may_be_anothers());
-    assert_eq!(plain.state(), State::FlagDrift);
+    assert_eq!(plain.state(), State::NoFlag);
+}
+
+#[test]
+fn only_an_existing_flag_of_what_can_be_a_lock_drifts() {
+    let long = "x".repeat(100_000);
+    let mut link = server(&[
+        &["HSET", "nodb-lock:run:hash", "a", "1"],
+        &["SET", "nodb-lock:run:long", &long],
+        &["SET", "nodb-lock:run:missing", "1"],
+        &["SET", "nodb-lock:run:foreign", "1"],
+        &["HSET", "run", "locked:hash", "false", "locked:long", "false"],
+        &["HSET", "run", "locked:foreign", "false", "locked:c:d", "true", "locked:free", "false"],
+    ]);
+    for (file, expected) in [
+        ("hash", false),
+        ("long", false),
+        ("missing", false),
+        ("foreign", true),
+        ("c:d", true),
+        ("free", false),
+    ] {
+        assert_eq!(sight(&mut link, "run", file).unwrap().drifts(), expected, "{file}");
+    }
 }
 
 #[test]

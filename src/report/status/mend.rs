@@ -36,7 +36,7 @@ impl Mend {
     pub(super) fn take(&mut self, sighting: &Sighting) {
         match sighting.state() {
             State::Orphaned if is_typeable(sighting) => self.orphans.take(sighting),
-            State::FlagDrift | State::ExpiredFlag => self.flags.take(sighting),
+            _ if sighting.drifts() => self.flags.take(sighting),
             _ => {}
         }
     }

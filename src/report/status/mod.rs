@@ -10,7 +10,7 @@ pub use meant::{ENOUGH, Meant, is_meant};
 pub use typed::Typed;
 pub use words::Next;
 
-use crate::lock::{Found, Life, Sighting, State};
+use crate::lock::{Doubt, Found, Life, Sighting, State};
 use crate::report::wording::{count, utc};
 use mend::Mend;
 use serde::{Serialize, Serializer};
@@ -37,10 +37,14 @@ pub struct Status {
     pub counts: BTreeMap<State, usize>,
     /// What else is to be known: what could not be seen, and of which kind the server is.
     pub notes: Vec<String>,
+    /// How many flags contradict their locks, in whatever state these are: what `repair` sets right.
+    pub drifted: usize,
     /// The commands that mend what is wrong, two at most.
     pub mend: Vec<String>,
     /// How many locks need a decision first, of somebody who knows more.
     pub decisions: usize,
+    /// How many locks and flag hashes could not be read: what is wrong with them is not in `mend`.
+    pub unread: usize,
     /// The locks, by run and file; if only some of each state were kept, the worst first.
     locks: Locks,
 }
@@ -128,6 +132,11 @@ pub struct Sightings {
     kept: Vec<Sighting>,
     counts: BTreeMap<State, usize>,
     stuck: usize,
+    drifted: usize,
+    wrong: usize,
+    unread: usize,
+    /// The first key that could not be read, with the server's words.
+    unread_example: Option<(String, String)>,
     decisions: usize,
     mend: Mend,
 }
@@ -140,20 +149,50 @@ impl Sightings {
 
     /// Keeps the first so many of each state, and counts the others.
     pub fn first(most: usize) -> Self {
-        let (kept, counts) = (Vec::new(), BTreeMap::new());
-        Self { most, kept, counts, stuck: 0, decisions: 0, mend: Mend::default() }
+        Self {
+            most,
+            kept: Vec::new(),
+            counts: BTreeMap::new(),
+            stuck: 0,
+            drifted: 0,
+            wrong: 0,
+            unread: 0,
+            unread_example: None,
+            decisions: 0,
+            mend: Mend::default(),
+        }
     }
 
     /// One more; they come by run and file.
     pub fn take(&mut self, sighting: Sighting) {
         let count = self.counts.entry(sighting.state()).or_default();
         *count += 1;
-        self.stuck += usize::from(is_stuck(&sighting));
+        let is_kept = *count <= self.most;
+        let (is_stuck, drifts) = (is_stuck(&sighting), sighting.drifts());
+        self.stuck += usize::from(is_stuck);
+        self.drifted += usize::from(drifts);
+        self.wrong += usize::from(is_stuck || drifts);
+        if let Some(Doubt::Hidden(words)) = &sighting.doubt {
+            self.take_unread(1, sighting.lock.key(), words);
+        }
         self.decisions += usize::from(words::warning(&sighting).is_some());
         self.mend.take(&sighting);
-        if *count <= self.most {
+        if is_kept {
             self.kept.push(sighting);
         }
+    }
+
+    /// Counts keys that could not be read; the server's words are about this one.
+    pub fn take_unread(&mut self, keys: usize, key: &str, words: &str) {
+        self.unread += keys;
+        self.unread_example.get_or_insert_with(|| (key.to_owned(), words.to_owned()));
+    }
+
+    /// How many locks and flag hashes could not be read, and the first of them with the server's
+    /// words.
+    pub fn unread(&self) -> Option<(usize, &str, &str)> {
+        let (key, words) = self.unread_example.as_ref()?;
+        Some((self.unread, key, words))
     }
 
     /// Whether there is a lock about which a command is to be typed.
@@ -166,9 +205,14 @@ impl Sightings {
         self.stuck
     }
 
-    /// How many locks are in this state.
-    pub fn count(&self, state: State) -> usize {
-        self.counts.get(&state).copied().unwrap_or(0)
+    /// How many flags contradict their locks: those that a repair would set right.
+    pub fn drifted(&self) -> usize {
+        self.drifted
+    }
+
+    /// How many locks are stuck, or have a flag that contradicts them.
+    pub fn wrong(&self) -> usize {
+        self.wrong
     }
 
     /// What was seen.
@@ -188,8 +232,10 @@ impl Sightings {
             runid: scene.runid.clone(),
             counts: self.counts,
             notes,
+            drifted: self.drifted,
             mend: self.mend.commands(&scene.typed),
             decisions: self.decisions,
+            unread: self.unread,
             locks: Locks { sightings: self.kept, scene },
         }
     }

@@ -39,9 +39,15 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<
         }
         State::Held => sentence(&holder(lock)),
         State::FlagDrift => {
-            let flag = if lock.flag.is_some() { "says that it is free" } else { "is missing" };
-            format!("{}, but its flag, which users see, {flag}.", capital(&holder(lock)))
+            format!(
+                "{}, but its flag, which users see, says that it is free.",
+                capital(&holder(lock))
+            )
         }
+        State::NoFlag => format!(
+            "{}, but its flag, which users see, is missing. No command creates a flag.",
+            capital(&holder(lock))
+        ),
         State::Orphaned => {
             format!("Its owner is gone, so no work runs under it; it stays {}.", stays(lock))
         }
@@ -53,6 +59,9 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<
         }
         State::ForeignPayload => foreign(lock),
     };
+    if lock.found.is_some() && lock.drifts() && lock.state() != State::FlagDrift {
+        text.push_str(" Its flag, which users see, says that it is free.");
+    }
     if lock.doubt == Some(Doubt::Unsettled) {
         text.push_str(
             " There was no time to make sure that nobody is at work with it: look again.",
@@ -159,13 +168,18 @@ pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
         State::Free | State::Hidden => return None,
         State::Held if is_moving(lock) => return None,
         State::FlagDrift | State::ExpiredFlag => typed.repair_or_all(runid),
+        State::ForeignPayload if lock.drifts() && lock.ttl_ms >= 0 => typed.repair_or_all(runid),
+        State::NoFlag if lock.ttl_ms >= 0 && !is_younger(lock) => {
+            let ends = wait(lock);
+            return Some(Next::Wait(format!("its holder sets the flag on release; {ends}")));
+        }
         State::ForeignPayload | State::Held if lock.ttl_ms >= 0 && !is_younger(lock) => {
             return Some(Next::Wait(wait(lock)));
         }
         // Nothing that it holds could be compared.
         State::ForeignPayload if lock.payload().is_none() => typed.unlink(lock.lock.key()),
         State::Orphaned => typed.unlock(runid, &lock.file, lock.payload(), &[]),
-        State::NoTtl | State::ForeignPayload | State::Held => {
+        State::NoTtl | State::ForeignPayload | State::Held | State::NoFlag => {
             typed.unlock(runid, &lock.file, lock.payload(), &["--force", "--dry-run"])
         }
     };
@@ -206,7 +220,7 @@ pub(super) fn warning(lock: &Sighting) -> Option<&'static str> {
         State::ForeignPayload if lock.ttl_ms < 0 => {
             Some("find out who wrote it: it may be no lock at all")
         }
-        State::Held if is_younger(lock) => {
+        State::Held | State::NoFlag if is_younger(lock) => {
             Some("make sure that its owner is gone: it would lose its lock")
         }
         _ => None,

@@ -59,6 +59,12 @@ fn title(status: &Status) -> String {
 
 fn nothing(status: &Status) -> String {
     let server = escape(&status.server);
+    if status.unread > 0 {
+        let runs =
+            status.runid.as_ref().map_or("all runs".into(), |run| format!("run {}", escape(run)));
+        let unread = unread(status);
+        return format!("{runs} on {server}: {unread}, and no locks or flags were seen.");
+    }
     match &status.runid {
         Some(run) => format!(
             "no locks and no flags of run {} on {server}; is this the right server?",
@@ -217,6 +223,10 @@ fn summary(status: &Status, rows: &[LockRow], style: Style, out: &mut dyn Write)
     let each = status.counts.iter().map(each).collect::<Vec<_>>().join(", ");
     let decisions = status.decisions;
     let (said, tone) = match (status.mend.is_empty(), decisions) {
+        (true, 0) if status.unread > 0 => ("What was read needs no mending.".into(), Tone::Odd),
+        (true, 0) if status.counts.contains_key(&State::NoFlag) => {
+            ("Nothing is to be done but wait.".into(), Tone::Odd)
+        }
         (true, 0) => ("Nothing is to be mended.".into(), Tone::Good),
         (true, _) => (format!("{} a decision of yours, see above.", need(decisions)), Tone::Bad),
         (false, 0) => ("To mend it:".into(), Tone::Bad),
@@ -226,8 +236,21 @@ fn summary(status: &Status, rows: &[LockRow], style: Style, out: &mut dyn Write)
         ),
     };
     let locks = if all == 1 { "lock" } else { "locks" };
-    paragraph(cell(format!("{} {locks}: {each}. {said}", large(all as f64)), tone), style, out)?;
+    let states = [State::FlagDrift, State::ExpiredFlag];
+    let told: usize = states.iter().filter_map(|state| status.counts.get(state)).sum();
+    let drifted = match status.drifted {
+        all if all == told => String::new(),
+        all => format!("{} wrong. ", count(all, "flag is", "flags are")),
+    };
+    let unread = if status.unread > 0 { unread(status) + ". " } else { String::new() };
+    let text = format!("{} {locks}: {each}. {drifted}{unread}{said}", large(all as f64));
+    paragraph(cell(text, tone), style, out)?;
     status.mend.iter().try_for_each(|command| writeln!(out, "  {}", escape(command)))
+}
+
+/// How much could not be read.
+fn unread(status: &Status) -> String {
+    format!("{} not be read", count(status.unread, "key could", "keys could"))
 }
 
 fn need(number: usize) -> String {
@@ -237,7 +260,7 @@ fn need(number: usize) -> String {
 fn tone(state: State) -> Tone {
     match state {
         State::ForeignPayload | State::Orphaned | State::NoTtl => Tone::Bad,
-        State::FlagDrift | State::ExpiredFlag | State::Hidden => Tone::Odd,
+        State::FlagDrift | State::ExpiredFlag | State::NoFlag | State::Hidden => Tone::Odd,
         State::Held => Tone::Good,
         State::Free => Tone::Quiet,
     }
@@ -250,6 +273,7 @@ fn word(state: State) -> &'static str {
         State::NoTtl => "no TTL",
         State::FlagDrift => "flag drift",
         State::ExpiredFlag => "expired flag",
+        State::NoFlag => "no flag",
         State::Hidden => "hidden",
         State::Held => "held",
         State::Free => "free",

@@ -100,8 +100,16 @@ impl Directory {
 
     fn write_config(&self) -> io::Result<bool> {
         let (name, content) = CONFIG_FILE;
-        match File::create_new(self.path.join(name)) {
-            Ok(mut file) => file.write_all(content.as_bytes()).map(|()| true),
+        let path = self.path.join(name);
+        match File::create_new(&path) {
+            Ok(mut file) => {
+                let written = file.write_all(content.as_bytes());
+                if written.is_err() {
+                    // What was cut short is no longer recognized as ours when the run cleans up.
+                    let _ = fs::remove_file(&path);
+                }
+                written.map(|()| true)
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),
         }

@@ -125,12 +125,27 @@ fn a_server_without_memory_lets_locks_go() {
     let mut hand = Hand::on(&redis);
     hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
     hand.lock("run", "live.nodb", &payload("live", me()));
-    hand.run(&["HSET", "run", "locked:x.nodb", "true"]);
+    hand.run(&["HSET", "run", "locked:x.nodb", "true", "locked:live.nodb", "false"]);
     hand.run(&["CONFIG", "SET", "maxmemory", "1"]);
     recover(&redis, &["unlock", "run", "x.nodb"]).run().exits(0);
     assert_eq!(hand.flag("run", "x.nodb").as_deref(), Some("false"));
     let ended = recover(&redis, &["repair", "run"]).run();
     ended.exits(3).says(&["OOM", "raise maxmemory"]);
+}
+
+#[test]
+fn flags_that_may_not_be_read_are_not_called_right() {
+    let redis = redis_or_skip!();
+    let mut hand = Hand::on(&redis);
+    hand.run(&["HSET", "run", "locked:gone.nodb", "true"]);
+    hand.run(&["ACL", "SETUSER", "blind", "on", "nopass", "~*", "+@all", "-hscan"]);
+    let url = format!("redis://blind:x@127.0.0.1:{}", redis.port());
+    for command in ["repair", "clear_locks"] {
+        let ended = at(&url, &[command, "run"]).run();
+        ended.exits(3).says(&["the flags under the key run can't be read: NOPERM"]);
+        assert!(!ended.stdout.contains("are right"), "{ended:#?}");
+        assert_eq!(ended.stderr.matches("NOPERM").count(), 1, "{ended:#?}");
+    }
 }
 
 #[test]

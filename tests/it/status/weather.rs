@@ -75,11 +75,79 @@ fn what_an_acl_hides_is_said_and_the_rest_is_shown() {
     assert!(words.contains("NOPERM"), "{report:#}");
     let notes = report["notes"].to_string();
     assert!(notes.contains("INFO") && notes.contains("the key hidden"), "{notes}");
-    at(&url, &["hidden", "--fail-if", "any"]).run().exits(0);
+    at(&url, &["hidden"]).run().exits(0);
     at(&url, &["seen", "--fail-if", "stuck"]).run().exits(1);
+    at(&url, &["--fail-if", "stuck"]).run().exits(1);
     // Without SCAN there is nothing to begin with.
     run(&mut con, &["ACL", "SETUSER", "op", "-scan"]);
-    at(&url, &[]).run().refuses(3, &["NOPERM", "ACL"]);
+    at(&url, &[]).run().refuses(3, &["SCAN", "NOPERM", "ACL SETUSER op +scan", "'~*'"]);
+}
+
+#[test]
+fn a_key_that_may_not_be_read_gives_no_all_clear() {
+    let redis = redis_or_skip!();
+    let mut con = connection(&redis);
+    lock(&mut con, "r", "a.nodb", "t", &here(std::process::id()));
+    let all = ["reset", "on", ">pw", "~*", "+@all"];
+    let url = format!("redis://op:pw@127.0.0.1:{}", redis.port());
+    for (rules, refused) in [
+        (&["-type"][..], "(TYPE)"),
+        (&["-strlen"], "(STRLEN)"),
+        (&["-getrange"], "(GETRANGE)"),
+        (&["-pttl"], "(PTTL)"),
+        (&["-hmget"], "(HMGET)"),
+        (&["-hscan"], "(HSCAN)"),
+        (&["-scan"], "SCAN: "),
+        (&["resetkeys", "~r"], "(TYPE)"),
+        (&["resetkeys", "~nodb-lock:*"], "(HMGET)"),
+    ] {
+        run(&mut con, &[&["ACL", "SETUSER", "op"], &all[..], rules].concat());
+        for kind in ["stuck", "drift", "any"] {
+            let ended = at(&url, &["r", "--fail-if", kind]).run();
+            ended.exits(3).says(&[
+                refused,
+                "NOPERM",
+                "ACL SETUSER op +scan",
+                "'~nodb-lock:r:*' '~r'",
+            ]);
+            assert!(!ended.stdout.contains("Nothing is to be mended"), "{rules:?}: {ended:#?}");
+        }
+        if rules != ["-scan"] {
+            let table = at(&url, &["r"]).run();
+            let text = table.exits(0).stdout.replace('\n', " ");
+            let words = match rules {
+                // The lock and the flags.
+                ["resetkeys", "~nodb-lock:*"] => "2 keys could not be read. ",
+                _ => "1 key could not be read. ",
+            };
+            assert!(text.contains(words), "{rules:?}: {table:#?}");
+            assert!(!text.contains("Nothing is to be mended"), "{rules:?}: {table:#?}");
+            let report = at(&url, &["r", "--format", "json"]).run();
+            assert!(report.exits(0).json()["unread"].as_u64() > Some(0), "{report:#?}");
+        }
+    }
+    // The printed command is all that is needed.
+    let said = at(&url, &["r", "--fail-if", "any"]).run().stderr;
+    let command = said.split("read it: ").nth(1).unwrap().trim().replace('\'', "");
+    run(&mut con, &["ACL", "SETUSER", "op", "reset", "on", ">pw"]);
+    run(&mut con, &command.split(' ').collect::<Vec<_>>());
+    let ended = at(&url, &["r", "--fail-if", "any"]).run();
+    assert!(
+        ended.exits(0).stdout.contains("1 lock: 1 held. Nothing is to be mended."),
+        "{ended:#?}"
+    );
+    // Flags without a lock may hide behind a hash that can't be read.
+    run(&mut con, &["FLUSHALL"]);
+    run(&mut con, &["HSET", "r", "locked:gone.nodb", "true"]);
+    run(&mut con, &["ACL", "SETUSER", "op", "-hscan"]);
+    let ended = at(&url, &["r"]).run();
+    let text = ended.exits(0).stdout.replace('\n', " ");
+    assert!(
+        text.contains(": 1 key could not be read, and no locks or flags were seen."),
+        "{ended:#?}"
+    );
+    assert!(!text.contains("is this the right server"), "{ended:#?}");
+    at(&url, &["r", "--fail-if", "drift"]).run().exits(3).says(&["\"r\"", "(HSCAN)"]);
 }
 
 #[test]
@@ -121,7 +189,7 @@ fn a_node_of_a_cluster_shows_its_own_keys() {
     run(&mut con, &["HSET", "r", "locked:b.nodb", "true"]);
     run(&mut con, &["SET", "nodb-lock:r:c.nodb", &payload("t", "other:1"), "EX", "99"]);
     let report = status(&redis, &["--format", "json"]).exits(0).json();
-    let counts = json!({"orphaned": 1, "flag_drift": 1, "expired_flag": 1});
+    let counts = json!({"orphaned": 1, "expired_flag": 1, "no_flag": 1});
     assert_eq!(report["counts"], counts, "{report:#}");
     assert_eq!(row(&report, "a.nodb")["flag"], "true");
     assert!(report["notes"].to_string().contains("cluster"), "{report:#}");
