@@ -23,7 +23,7 @@ mod top;
 pub use commands::{CatalogueFormat, CheckArgs, CheckFormat, Request, RunArgs};
 pub(super) use complete::completions;
 pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
-pub use flags::{Color, DEFAULT_DIRECTORY, Format, LockProtocol, ReportOptions, RunOptions};
+pub use flags::{Color, DEFAULT_DIRECTORY, Format, ReportOptions, RunOptions};
 pub(super) use manual::manual;
 pub use operate::{FailIf, StatusArgs};
 pub use probe::ProbeArgs;

@@ -5,10 +5,11 @@ use super::exit::Exit;
 use super::output::Output;
 use super::refusal::{Refusal, environment, usage};
 use super::terminal;
-use crate::lock::{HARDENED, Legacy, Protocol, Ttl};
+use crate::lock::{LockProtocol, Ttl, protocols};
 use crate::report::{Catalogue, CatalogueRow, json, markdown, table};
 use crate::scenario::{Scenario, ScenarioError};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Prints the catalogue.
@@ -27,10 +28,13 @@ pub(super) fn print(format: CatalogueFormat, scenarios: &[Scenario]) -> Result<E
 /// What the scenarios expect with their parameters at their defaults.
 pub(super) fn catalogue(scenarios: &[Scenario]) -> Result<Catalogue, Refusal> {
     let row = |scenario: &Scenario| -> Result<CatalogueRow, ScenarioError> {
-        let plan = |protocol: &dyn Protocol| {
-            scenario.bind(&BTreeMap::new(), protocol.name(), Ttl::DEFAULT, Duration::ZERO)
+        let plan = |protocol: &Arc<dyn LockProtocol>| {
+            let name = protocol.name();
+            let plan = scenario.bind(&BTreeMap::new(), name, Ttl::DEFAULT, Duration::ZERO)?;
+            Ok((name.to_owned(), plan))
         };
-        Ok(CatalogueRow::new(scenario, &plan(&Legacy)?, &plan(&*HARDENED)?))
+        let plans: Result<Vec<_>, _> = protocols().iter().map(plan).collect();
+        Ok(CatalogueRow::new(scenario, plans?))
     };
     let rows: Result<Vec<_>, _> = scenarios.iter().map(row).collect();
     Ok(Catalogue::new(rows.map_err(usage)?))

@@ -4,7 +4,6 @@
 use super::again;
 use super::args::RunOptions;
 use super::exit::Exit;
-use super::model::protocol;
 use super::processes::Started;
 use super::progress::Progress;
 use super::refusal::{Refusal, environment, usage};
@@ -12,7 +11,7 @@ use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
 use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::history::History;
-use crate::lock::{RunDirectory, RunGroup, Ttl};
+use crate::lock::{RunDirectory, RunGroup, Ttl, in_process};
 use crate::report::{Report, Verdict};
 use crate::runtime::{Ending, Outcome, Time, World, longest};
 use crate::scenario::{Plan, Scenario, Value};
@@ -93,10 +92,10 @@ fn world(
     progress: Option<&Arc<Progress>>,
 ) -> Result<(World, Option<Started>), Refusal> {
     let options = job.options;
-    let mut protocol = protocol(options.lock);
+    let mut host = in_process(Arc::clone(options.lock));
     let ttl = default_ttl().map_err(usage)?;
     let mut plan =
-        job.scenario.bind(job.values, protocol.name(), ttl, options.wait).map_err(usage)?;
+        job.scenario.bind(job.values, options.lock.name(), ttl, options.wait).map_err(usage)?;
     let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
     let runs = run_directories(&options.directory, group.as_ref(), &plan).map_err(usage)?;
     let deadline = options.timeout.unwrap_or_else(|| {
@@ -113,7 +112,7 @@ fn world(
     let mut started = None;
     if options.processes {
         let ours = Started::start(options.lock, &plan, job.signals, time.clock())?;
-        protocol = ours.protocol();
+        host = ours.host();
         plan = plan.of_processes();
         started = Some(ours);
     }
@@ -124,7 +123,7 @@ fn world(
         }
         None => Box::new(|| ()),
     };
-    Ok((World::new(plan, server, protocol, runs, time, on_end).with_seed(seed), started))
+    Ok((World::new(plan, server, host, runs, time, on_end).with_seed(seed), started))
 }
 
 /// The exit status, and why it is not the verdict's.

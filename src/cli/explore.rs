@@ -1,6 +1,6 @@
 //! `explore`: every ordering of a scenario's steps, under one lock protocol or both.
 
-use super::args::{ExploreArgs, Format, LockProtocol, ReportOptions};
+use super::args::{ExploreArgs, Format, ReportOptions};
 use super::exit::Exit;
 use super::input::named;
 use super::model::values;
@@ -11,6 +11,7 @@ use super::signals::Signals;
 use super::tasks::{Task, tasks, tasks_of_run};
 use super::timeline::Drawing;
 use super::{github, say, terminal};
+use crate::lock::LockProtocol;
 use crate::report::exploration::{Exploration, ProtocolRow};
 use crate::report::{Entry, json, junit, large, table};
 use crate::runtime::{ExploreError, Limit, Model, Progress, explore as run};
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -123,7 +124,7 @@ fn explore_all(
             let index = next.fetch_add(1, Ordering::Relaxed);
             tasks.get(index).map(|task| (index, task))
         } {
-            let name = task.model.protocol.name();
+            let name = task.model.host.protocol().name();
             let one = explore_one(task, signals, &mut |progress| {
                 tell(index, Some(so_far(name, progress)));
             });
@@ -162,7 +163,7 @@ fn refusal(model: &Model, error: ExploreError) -> Refusal {
         ExploreError::NotRepeatable(_) => Exit::Inconclusive,
         ExploreError::Failed(_) => Exit::Environment,
     };
-    Refusal::new(exit, anyhow!("{}: {error}", model.protocol.name()))
+    Refusal::new(exit, anyhow!("{}: {error}", model.host.protocol().name()))
 }
 
 /// How far an exploration has come, in a line.
@@ -210,7 +211,7 @@ fn write(
 pub(super) fn explore_for_run(
     scenario: &Scenario,
     file: Option<&str>,
-    lock: LockProtocol,
+    lock: &Arc<dyn LockProtocol>,
     wait: Duration,
     signals: &Signals,
 ) -> Option<Result<(Entry, Exit), Refusal>> {

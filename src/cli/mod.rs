@@ -76,6 +76,7 @@ use refusal::{Refusal, usage as wrong_usage};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -130,7 +131,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Repair(args) => recover::repair(args),
         Request::Status(args) => status::status(args),
         Request::Serve(args) => serve::serve(args),
-        Request::Subject { lock, is_actor } => subject::serve(*lock, *is_actor),
+        Request::Subject { lock, is_actor } => subject::serve(Arc::clone(lock), *is_actor),
     }
 }
 

@@ -1,16 +1,16 @@
 //! From a scenario to the model of it that is explored or replayed.
 
-use super::args::LockProtocol;
 use super::execute::run_directories;
 use super::refusal::{Refusal, usage};
 use crate::controller::STATE_FILE;
-use crate::lock::{HARDENED, Legacy, LockName, Protocol, Ttl};
+use crate::lock::{ActorHost, Legacy, LockName, Ttl, in_process};
 use crate::probe::{SUBJECT, Subjects};
 use crate::runtime::{Model, Schedule, Timing};
 use crate::scenario::{Plan, Scenario, Value, unknown};
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The run directory, which is in memory only.
@@ -34,7 +34,7 @@ pub(super) struct Origin<'a> {
 /// is that of locks that name none.
 pub(super) fn model(
     origin: Origin<'_>,
-    protocol: &'static dyn Protocol,
+    host: Arc<dyn ActorHost>,
     ttl: Ttl,
     name: &str,
 ) -> Result<Model, Refusal> {
@@ -55,27 +55,19 @@ pub(super) fn model(
         turns: Vec::new(),
         shows: None,
     };
-    Ok(Model { plan: plan.lifted(), protocol, runs, origin, upstream: None })
+    Ok(Model { plan: plan.lifted(), host, runs, origin, upstream: None })
 }
 
 /// The model of a scenario with a client of somebody else's in place of a lock protocol.
 pub(super) fn model_of_subject(
     origin: Origin<'_>,
-    start: impl FnOnce(&Plan, &[LockName]) -> Result<&'static Subjects, Refusal>,
+    start: impl FnOnce(&Plan, &[LockName]) -> Result<Arc<Subjects>, Refusal>,
     ttl: Ttl,
 ) -> Result<Model, Refusal> {
-    let bound = model(origin, &Legacy, ttl, SUBJECT)?;
+    let bound = model(origin, in_process(Arc::new(Legacy)), ttl, SUBJECT)?;
     let locks: Vec<LockName> = bound.runs.iter().map(|run| run.lock(STATE_FILE)).collect();
-    let protocol = start(&bound.plan, &locks)?;
-    Ok(Model { protocol, plan: bound.plan.of_processes(), ..bound })
-}
-
-/// The lock protocol of this name.
-pub(super) fn protocol(lock: LockProtocol) -> &'static dyn Protocol {
-    match lock {
-        LockProtocol::Legacy => &Legacy,
-        LockProtocol::Hardened => &*HARDENED,
-    }
+    let host = start(&bound.plan, &locks)?;
+    Ok(Model { host, plan: bound.plan.of_processes(), ..bound })
 }
 
 /// The values of a scenario's parameters, read from text.
@@ -100,6 +92,7 @@ pub(super) fn values(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::Hardened;
     use crate::scenario::catalogue;
 
     fn built_in(name: &str) -> Scenario {
@@ -119,7 +112,8 @@ mod tests {
             timing: Timing::Strict,
         };
         let built_in =
-            model(origin, protocol(LockProtocol::Hardened), Ttl::DEFAULT, "hardened").unwrap();
+            model(origin, in_process(Arc::new(Hardened::default())), Ttl::DEFAULT, "hardened")
+                .unwrap();
         let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(built_in.origin.scenario, "check_then_delete");
         assert_eq!(
@@ -131,8 +125,7 @@ mod tests {
         assert!(built_in.origin.turns.is_empty());
         assert_eq!(built_in.runs.len(), built_in.plan.locks.len());
         let file = Origin { file: Some("own/mine.toml"), ..origin };
-        let of_a_file =
-            model(file, protocol(LockProtocol::Legacy), Ttl::DEFAULT, "legacy").unwrap();
+        let of_a_file = model(file, in_process(Arc::new(Legacy)), Ttl::DEFAULT, "legacy").unwrap();
         assert_eq!(of_a_file.origin.scenario, "own/mine.toml");
     }
 
@@ -142,7 +135,7 @@ mod tests {
         let values = BTreeMap::new();
         let (wait, timing) = (Duration::ZERO, Timing::Async);
         let origin = Origin { scenario: &scenario, file: None, values: &values, wait, timing };
-        let model = model(origin, protocol(LockProtocol::Legacy), Ttl::DEFAULT, "legacy").unwrap();
+        let model = model(origin, in_process(Arc::new(Legacy)), Ttl::DEFAULT, "legacy").unwrap();
         let mut runs: Vec<&str> = model.runs.iter().map(|run| run.runid()).collect();
         runs.dedup();
         assert_eq!(runs.len(), model.plan.locks.len());

@@ -72,7 +72,7 @@ fn explored(
             return Err(unplayable(&plan.scenario, &why));
         }
         let subjects = keeper.start(&args.subject, locks, args.patience)?;
-        keeper.preflight(subjects, locks)?;
+        keeper.preflight(&subjects, locks)?;
         Ok(subjects)
     };
     let model = model_of_subject(origin, start, ttl)?;
@@ -90,7 +90,7 @@ fn explored(
     }
     let task = Task { model, bounds, judged };
     let line = Line::new(options.report.quiet);
-    let name = task.model.protocol.name();
+    let name = task.model.host.protocol().name();
     let ended = explore_one(&task, signals, &mut |progress| line.tell(&so_far(name, progress)));
     line.clear();
     let redis = keeper.upstream.as_ref().map(|borrowed| borrowed.server().url_to_type().0);
@@ -124,14 +124,13 @@ impl Keeper {
         &self.signals
     }
 
-    /// Starts the subjects that will be asked for these locks. What is known of them stays until the
-    /// program ends; they don't.
+    /// Starts the subjects that will be asked for these locks.
     pub fn start(
         &self,
         command: &str,
         locks: &[LockName],
         patience: Duration,
-    ) -> Result<&'static Subjects, Refusal> {
+    ) -> Result<Arc<Subjects>, Refusal> {
         let (clock, processes) = (Arc::clone(&self.clock), Arc::clone(&self.processes));
         let upstream = self.upstream.clone();
         if let Some(borrowed) = &upstream {
@@ -141,7 +140,7 @@ impl Keeper {
         let subjects = Subjects::new(start, locks);
         let subjects =
             subjects.map_err(|error| self.interrupted().unwrap_or_else(|| environment(error)))?;
-        Ok(Box::leak(Box::new(subjects)))
+        Ok(Arc::new(subjects))
     }
 
     /// Makes sure that the subjects' lock is one, before anything is said of it.

@@ -1,13 +1,11 @@
 //! The actors of a run with `--processes`: started before it, and ended after it, however it ends.
 
-use super::args::LockProtocol;
 use super::exit::Exit;
-use super::model::protocol;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use crate::clock::{Clock, Stopped};
 use crate::gate::PausePoint;
-use crate::lock::Protocol;
+use crate::lock::{ActorHost, LockProtocol};
 use crate::probe::{FILES_OF_A_PROCESS, MEMORY_OF_A_PROCESS, NotStarted, OurProcesses, Processes};
 use crate::runtime::{THREAD_MEMORY, allow_files, check_memory};
 use crate::scenario::{Instance, Matches, Plan};
@@ -17,17 +15,16 @@ use std::sync::Arc;
 
 /// Processes that run; they end when this is dropped.
 pub(super) struct Started {
-    ours: &'static OurProcesses,
+    ours: Arc<OurProcesses>,
     processes: Arc<Processes>,
     /// Whether actors of the plan share controllers, which processes can't.
     shares: bool,
 }
 
 impl Started {
-    /// Starts a process for each actor of a plan. What is known of them stays until the program ends;
-    /// they don't.
+    /// Starts a process for each actor of a plan.
     pub fn start(
-        lock: LockProtocol,
+        protocol: &Arc<dyn LockProtocol>,
         plan: &Plan,
         signals: &Signals,
         clock: Arc<dyn Clock>,
@@ -44,22 +41,21 @@ impl Started {
         let processes = Arc::<Processes>::default();
         let last = Arc::clone(&processes);
         signals.set_at_last(move || last.kill());
-        let inner = protocol(lock);
         let command = |name: &str| {
             let mut command = Command::new(&program);
-            command.args(["subject", "--lock", inner.name(), "--actor", name]);
+            command.args(["subject", "--lock", protocol.name(), "--actor", name]);
             command
         };
         let names: Vec<&str> = plan.actors.iter().map(|actor| actor.name.as_str()).collect();
-        let ours = OurProcesses::start(inner, &names, command, &processes, clock);
+        let ours = OurProcesses::start(Arc::clone(protocol), &names, command, &processes, clock);
         let ours = ours.map_err(not_started)?;
         let shares = plan.actors.iter().any(|actor| actor.instance != Instance::Own);
-        Ok(Self { ours: Box::leak(Box::new(ours)), processes, shares })
+        Ok(Self { ours: Arc::new(ours), processes, shares })
     }
 
-    /// The lock protocol of these processes.
-    pub fn protocol(&self) -> &'static dyn Protocol {
-        self.ours
+    /// What runs the actors in these processes.
+    pub fn host(&self) -> Arc<dyn ActorHost> {
+        Arc::clone(&self.ours) as Arc<dyn ActorHost>
     }
 
     /// What is to be said where the run did not come out as expected.

@@ -139,8 +139,8 @@ fn on_redis(
     let deadline = args.timeout.unwrap_or(TIMEOUT);
     let time = Time::Wall(Arc::new(WallClock::new(Some(deadline))));
     signals.add_clock(&time);
-    let Model { plan, protocol, runs, .. } = model.clone();
-    let world = World::new(plan, server, protocol, runs, time, Box::new(|| ())).without_cache();
+    let Model { plan, host, runs, .. } = model.clone();
+    let world = World::new(plan, server, host, runs, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let staging = Staging { signals, force: args.force, keep: false };
     let mut staged = staged(&world, staging, || play(&world, schedule))?;

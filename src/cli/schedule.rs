@@ -6,7 +6,7 @@ use super::input;
 use super::probe::Keeper;
 use super::refusal::{Refusal, usage};
 use crate::controller::STATE_FILE;
-use crate::lock::{HARDENED, Legacy, LockName, Protocol, RunGroup, Ttl};
+use crate::lock::{LockName, RunGroup, Ttl, in_process, protocol, protocols};
 use crate::probe::SUBJECT;
 use crate::runtime::{Model, Schedule};
 use crate::scenario::{Expectation, Scenario, parse_duration, unknown};
@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The largest file in which a schedule is looked for: 64 MiB.
@@ -143,15 +144,12 @@ pub(super) fn model(
             return Err(usage(anyhow!(why)));
         };
         let locks: Vec<LockName> = runs.iter().map(|run| run.lock(STATE_FILE)).collect();
-        let protocol = keeper.start(command, &locks, args.patience)?;
-        return Ok(Model { plan: plan.of_processes(), protocol, runs, origin, upstream: None });
+        let host = keeper.start(command, &locks, args.patience)?;
+        return Ok(Model { plan: plan.of_processes(), host, runs, origin, upstream: None });
     }
-    let protocol = protocol(&schedule.protocol).map_err(usage)?;
-    Ok(Model { plan, protocol, runs, origin, upstream: None })
-}
-
-fn protocol(name: &str) -> anyhow::Result<&'static dyn Protocol> {
-    let known: [&'static dyn Protocol; 2] = [&Legacy, &*HARDENED];
-    let found = known.into_iter().find(|protocol| protocol.name() == name);
-    found.ok_or_else(|| anyhow!("{}", unknown("protocol", name, known.map(|known| known.name()))))
+    let Some(protocol) = protocol(&schedule.protocol) else {
+        let known = protocols().iter().map(|known| known.name());
+        return Err(usage(anyhow!("{}", unknown("protocol", &schedule.protocol, known))));
+    };
+    Ok(Model { plan, host: in_process(Arc::clone(protocol)), runs, origin, upstream: None })
 }

@@ -2,12 +2,10 @@
 //! own like any other client; and the process of an actor where actors are processes (`--processes`).
 //! Hidden: nobody needs it for their own client.
 
-use super::args::LockProtocol;
 use super::exit::Exit;
-use super::model::protocol;
 use super::refusal::{Refusal, environment, usage};
 use crate::clock::WallClock;
-use crate::lock::{Caller, Identity, LockError, LockName, Protocol, TokenSlot, Ttl, Who};
+use crate::lock::{Context, Identity, LockError, LockName, LockProtocol, TokenSlot, Ttl};
 use crate::probe::obey;
 use crate::server::{Connection, Server, ServerError};
 use anyhow::anyhow;
@@ -15,12 +13,13 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The client, and what it remembers.
 struct Client {
     server: Server,
-    protocol: &'static dyn Protocol,
+    protocol: Arc<dyn LockProtocol>,
     identity: Identity,
     connection: Option<Connection>,
     slots: HashMap<String, Slots>,
@@ -34,17 +33,16 @@ struct Slots {
 }
 
 /// Obeys what it is told on stdin until that ends.
-pub(super) fn serve(lock: LockProtocol, is_actor: bool) -> Result<Exit, Refusal> {
+pub(super) fn serve(protocol: Arc<dyn LockProtocol>, is_actor: bool) -> Result<Exit, Refusal> {
     if is_actor {
         // One that stands still does not hear that nobody tells it anything any more.
         let died = set_parent_process_death_signal(Some(Signal::KILL));
         died.map_err(|error| environment(io::Error::from(error)))?;
-        let obeyed = obey(protocol(lock), &mut BufReader::new(io::stdin()), &mut io::stdout());
+        let obeyed = obey(&*protocol, &mut BufReader::new(io::stdin()), &mut io::stdout());
         return obeyed.map(|()| Exit::Success).map_err(environment);
     }
     let server = Server::from_environment(|name| std::env::var(name).ok()).map_err(usage)?;
     let server = server.ok_or_else(|| usage(anyhow!("REDIS_URL must say where Redis is")))?;
-    let protocol = protocol(lock);
     let name = format!("nodb-trigger {} ({})", env!("CARGO_PKG_VERSION"), protocol.name());
     let (connection, slots) = (None, HashMap::new());
     let identity = Identity::of_this_process();
@@ -96,18 +94,19 @@ impl Client {
         };
         let slots = self.slots.entry(lock.key().to_owned()).or_default();
         let (clock, identity, own) = (&WallClock::new(None), &self.identity, &slots.own);
-        let caller = &mut Caller { link, clock, identity, own, who: Who::default() };
-        let (protocol, slot) = (self.protocol, &slots.controller);
+        let slot = &slots.controller;
+        let at = &mut Context { link, clock, identity, lock: &lock, own, slot };
+        let protocol = &self.protocol;
         match word("do") {
             "acquire" => {
                 let ttl = told.get("ttl_ms").and_then(Value::as_u64).unwrap_or_default();
                 let ttl = Ttl::try_from(Duration::from_millis(ttl));
                 let ttl = ttl.map_err(|error| wrong(error.to_string()))?;
-                protocol.acquire(caller, &lock, slot, ttl, 0).map(drop)
+                protocol.acquire(at, ttl, 0).map(drop)
             }
-            "extend" => protocol.extend(caller, &lock, slot),
-            "release" => protocol.release(caller, &lock, slot),
-            "write" => protocol.check_write(caller, &lock, slot),
+            "extend" => protocol.extend(at),
+            "release" => protocol.release(at),
+            "write" => protocol.check_write(at),
             other => Err(wrong(format!("cannot {other}"))),
         }
     }

@@ -1,16 +1,17 @@
 //! What is to be explored: models of a scenario, how far, and what must come of each.
 
-use super::args::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, LockProtocol, StrategyWord};
+use super::args::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 use super::execute::default_ttl;
-use super::model::{Origin, model, protocol};
+use super::model::{Origin, model};
 use super::refusal::{Refusal, usage};
 use crate::check::Property;
-use crate::lock::Ttl;
+use crate::lock::{LockProtocol, Ttl, in_process, protocols};
 use crate::report::exploration::Judged;
 use crate::runtime::{Bounds, Model, Strategy, Timing};
 use crate::scenario::{Exploration, Scenario, Value};
 use anyhow::anyhow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{mem, slice};
 
@@ -94,11 +95,15 @@ impl Asked {
         }
     }
 
-    fn task(self, origin: Origin<'_>, lock: LockProtocol, ttl: Ttl) -> Result<Task, Refusal> {
+    fn task(
+        self,
+        origin: Origin<'_>,
+        lock: &Arc<dyn LockProtocol>,
+        ttl: Ttl,
+    ) -> Result<Task, Refusal> {
         let mut bounds = self.bounds();
         let origin = Origin { values: &self.with, timing: bounds.timing, ..origin };
-        let protocol = protocol(lock);
-        let model = model(origin, protocol, ttl, protocol.name())?;
+        let model = model(origin, in_process(Arc::clone(lock)), ttl, lock.name())?;
         let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan));
         bounds.until = until(&judged);
         Ok(Task { model, bounds, judged })
@@ -109,10 +114,10 @@ impl Asked {
 fn asked(
     scenario: &Scenario,
     given: &BTreeMap<String, Value>,
-    lock: LockProtocol,
+    lock: &Arc<dyn LockProtocol>,
     ttl: Ttl,
 ) -> Result<Vec<Asked>, Refusal> {
-    let explorations = scenario.explorations(given, protocol(lock).name(), ttl).map_err(usage)?;
+    let explorations = scenario.explorations(given, lock.name(), ttl).map_err(usage)?;
     Ok(explorations.into_iter().map(Asked::from).collect())
 }
 
@@ -127,12 +132,12 @@ pub(super) fn tasks(
     let strategy = strategy(args)?;
     let ttl = default_ttl().map_err(usage)?;
     let locks = match &args.lock {
-        Some(lock) => slice::from_ref(lock),
-        None => &[LockProtocol::Legacy, LockProtocol::Hardened],
+        Some(lock) => slice::from_ref(*lock),
+        None => protocols(),
     };
     let mut tasks = Vec::new();
     for lock in locks {
-        let mut all = asked(scenario, values, *lock, ttl)?;
+        let mut all = asked(scenario, values, lock, ttl)?;
         if all.is_empty() {
             all.push(Asked { with: values.clone(), ..Asked::default() });
         }
@@ -145,7 +150,7 @@ pub(super) fn tasks(
                 max_time: args.max_time.or(asked.max_time),
                 ..asked
             };
-            let mut task = asked.task(origin(scenario, file, args.wait, values), *lock, ttl)?;
+            let mut task = asked.task(origin(scenario, file, args.wait, values), lock, ttl)?;
             let drawn = (strategy != Strategy::Exhaustive).then_some(DRAWN);
             task.bounds.max_schedules = args.max_schedules.or(drawn);
             task.bounds.strategy = strategy;
@@ -197,7 +202,7 @@ pub(super) fn bounds(args: &ExploreArgs) -> Result<Bounds, Refusal> {
 pub(super) fn tasks_of_run(
     scenario: &Scenario,
     file: Option<&str>,
-    lock: LockProtocol,
+    lock: &Arc<dyn LockProtocol>,
     wait: Duration,
 ) -> Result<Vec<Task>, Refusal> {
     let (ttl, none) = (default_ttl().map_err(usage)?, BTreeMap::new());
@@ -252,8 +257,9 @@ mod tests {
 
     #[test]
     fn both_protocols_are_explored_unless_one_is_named() {
-        let protocols = |flags: &[&str]| -> Vec<&str> {
-            tasks_of(flags).unwrap().iter().map(|task| task.model.protocol.name()).collect()
+        let protocols = |flags: &[&str]| -> Vec<String> {
+            let tasks = tasks_of(flags).unwrap();
+            tasks.iter().map(|task| task.model.host.protocol().name().to_owned()).collect()
         };
         assert_eq!(protocols(&[]), ["legacy", "hardened"]);
         assert_eq!(protocols(&["--lock=hardened"]), ["hardened"]);
@@ -363,7 +369,7 @@ mod tests {
     fn a_run_explores_what_is_equal_once() {
         let of_run = |entries: &[&str]| {
             let scenario = with_entries(entries);
-            tasks_of_run(&scenario, None, LockProtocol::Legacy, Duration::ZERO).unwrap()
+            tasks_of_run(&scenario, None, &protocols()[0], Duration::ZERO).unwrap()
         };
         let again = "finds = \"silent_loss\"\nwith = { clients = 2 }";
         let tasks = of_run(&[TWO, again, THREE]);

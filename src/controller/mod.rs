@@ -12,7 +12,7 @@ pub use registry::{Registry, Shelf};
 use crate::gate::{Link, PausePoint};
 use crate::history::Write;
 use crate::lock::{
-    Acquisition, Caller, LockError, LockName, Protocol, RunDirectory, Token, TokenSlot, Ttl,
+    Acquisition, Caller, LockError, LockName, LockProtocol, RunDirectory, Token, TokenSlot, Ttl,
 };
 use redis::ConnectionLike;
 use serde_json::{Map, Value};
@@ -127,7 +127,7 @@ impl Controller {
     pub fn acquire(
         &self,
         caller: &mut Caller<'_>,
-        protocol: &dyn Protocol,
+        protocol: &dyn LockProtocol,
         ttl: Ttl,
     ) -> Result<Acquisition, ControllerError> {
         caller.link.pause(PausePoint::FileRead).map_err(LockError::from)?;
@@ -138,12 +138,12 @@ impl Controller {
             self.refresh_now()?;
         }
         let floor = fence(&self.state().members);
-        let acquired = protocol.acquire(caller, &self.lock, &self.slot, ttl, floor)?;
+        let acquired = protocol.acquire(&mut caller.at(&self.lock, &self.slot), ttl, floor)?;
         if let Some(fence) = acquired.fence.filter(|_| protocol.is_fenced())
             && let Err(error) = self.stamp(caller.link, fence)
         {
             // Nobody would know that they hold it.
-            let _ = protocol.release(caller, &self.lock, &self.slot);
+            let _ = protocol.release(&mut caller.at(&self.lock, &self.slot));
             return Err(error);
         }
         Ok(acquired)
@@ -173,27 +173,27 @@ impl Controller {
     pub fn extend(
         &self,
         caller: &mut Caller<'_>,
-        protocol: &dyn Protocol,
+        protocol: &dyn LockProtocol,
     ) -> Result<(), ControllerError> {
-        Ok(protocol.extend(caller, &self.lock, &self.slot)?)
+        Ok(protocol.extend(&mut caller.at(&self.lock, &self.slot))?)
     }
 
     /// Gives the lock back.
     pub fn release(
         &self,
         caller: &mut Caller<'_>,
-        protocol: &dyn Protocol,
+        protocol: &dyn LockProtocol,
     ) -> Result<(), ControllerError> {
-        Ok(protocol.release(caller, &self.lock, &self.slot)?)
+        Ok(protocol.release(&mut caller.at(&self.lock, &self.slot))?)
     }
 
     /// Takes the lock away from whoever owns it now.
     pub fn force_release(
         &self,
         caller: &mut Caller<'_>,
-        protocol: &dyn Protocol,
+        protocol: &dyn LockProtocol,
     ) -> Result<(), ControllerError> {
-        Ok(protocol.force_release(caller, &self.lock, &self.slot)?)
+        Ok(protocol.force_release(&mut caller.at(&self.lock, &self.slot))?)
     }
 
     /// Counts one more operation, in memory.
@@ -225,10 +225,10 @@ impl Controller {
     pub fn dump(
         &self,
         caller: &mut Caller<'_>,
-        protocol: &dyn Protocol,
+        protocol: &dyn LockProtocol,
         cache: Option<&mut dyn ConnectionLike>,
     ) -> Result<Write, ControllerError> {
-        protocol.check_write(caller, &self.lock, &self.slot)?;
+        protocol.check_write(&mut caller.at(&self.lock, &self.slot))?;
         let own = caller.own.get().and_then(|own| own.fence);
         let (text, based_on, seen) = {
             let mut state = self.state();

@@ -11,10 +11,7 @@
 
 use super::protocol::ask;
 use super::script::Script;
-use super::{
-    Acquisition, Caller, LockError, LockName, Payload, Protocol, Token, TokenSlot, Ttl,
-    encode_payload,
-};
+use super::{Acquisition, Context, LockError, LockProtocol, Payload, Token, Ttl, encode_payload};
 use crate::gate::{Killed, Link, PausePoint};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -91,17 +88,19 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     compares: true,
 });
 
-/// The one that is in use.
-pub static HARDENED: LazyLock<Hardened> =
-    LazyLock::new(|| Hardened { scripts: &SCRIPTS, is_fenced: true, renews: true });
+impl Default for Hardened {
+    fn default() -> Self {
+        Self { scripts: &SCRIPTS, is_fenced: true, renews: true }
+    }
+}
 
 /// How the payload of an acquisition begins: its token comes first (contract, section 2).
 fn beginning(token: &Token) -> String {
     format!(r#"{{"token":"{}","#, token.as_str())
 }
 
-impl Protocol for Hardened {
-    fn name(&self) -> &'static str {
+impl LockProtocol for Hardened {
+    fn name(&self) -> &str {
         "hardened"
     }
 
@@ -117,22 +116,24 @@ impl Protocol for Hardened {
 
     fn acquire(
         &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
+        at: &mut Context<'_>,
         ttl: Ttl,
         floor: u64,
     ) -> Result<Acquisition, LockError> {
-        if caller.own.get().is_some() {
+        if at.own.get().is_some() {
             // Whoever lost the lock is told before it begins anew.
-            self.check_write(caller, lock, slot)?;
+            self.check_write(at)?;
         }
-        let token = caller.identity.issue();
-        let payload = encode_payload(&token, caller.identity.owner(), caller.clock.unix(), ttl);
+        let token = at.identity.issue();
+        let payload = encode_payload(&token, at.identity.owner(), at.clock.unix(), ttl);
         let open = format!(r#"{},"fence":"#, payload.strip_suffix('}').unwrap_or(&payload));
         let (taken, found): (bool, redis::Value) =
-            self.scripts.acquire.run(caller.link, lock, |cmd| {
-                cmd.arg(&open).arg(ttl.seconds()).arg(lock.flag()).arg(lock.fence()).arg(floor);
+            self.scripts.acquire.run(at.link, at.lock, |cmd| {
+                cmd.arg(&open)
+                    .arg(ttl.seconds())
+                    .arg(at.lock.flag())
+                    .arg(at.lock.fence())
+                    .arg(floor);
             })?;
         if !taken {
             let holder = match found {
@@ -146,84 +147,68 @@ impl Protocol for Hardened {
             _ => None,
         };
         let acquisition = Acquisition { token, fence, ttl };
-        caller.own.set(Some(acquisition.clone()));
-        caller.link.pause(PausePoint::TokenWrite)?;
-        slot.set(Some(acquisition.clone()));
+        at.own.set(Some(acquisition.clone()));
+        at.link.pause(PausePoint::TokenWrite)?;
+        at.slot.set(Some(acquisition.clone()));
         Ok(acquisition)
     }
 
-    fn extend(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        let own = caller.own.get().ok_or(LockError::NotOwner)?;
-        let still_ours: bool = self.scripts.extend.run(caller.link, lock, |cmd| {
-            cmd.arg(beginning(&own.token)).arg(own.ttl.seconds()).arg(lock.flag());
+    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        let own = at.own.get().ok_or(LockError::NotOwner)?;
+        let still_ours: bool = self.scripts.extend.run(at.link, at.lock, |cmd| {
+            cmd.arg(beginning(&own.token)).arg(own.ttl.seconds()).arg(at.lock.flag());
         })?;
         if still_ours {
             return Ok(());
         }
-        self.lost(caller, slot, &own, "it could not be extended")
+        self.lost(at, &own, "it could not be extended")
     }
 
-    fn release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        let own = caller.own.get().ok_or(LockError::NotOwner)?;
-        let released: i64 = self.scripts.release.run(caller.link, lock, |cmd| {
-            cmd.arg(beginning(&own.token)).arg(lock.flag());
+    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        let own = at.own.get().ok_or(LockError::NotOwner)?;
+        let released: i64 = self.scripts.release.run(at.link, at.lock, |cmd| {
+            cmd.arg(beginning(&own.token)).arg(at.lock.flag());
         })?;
         match released {
             1 => {
-                forget(caller, slot, &own)?;
+                forget(at, &own)?;
                 Ok(())
             }
-            0 => self.lost(caller, slot, &own, "it was gone before it was released"),
-            _ => self.lost(caller, slot, &own, "somebody else had it when it was to be released"),
+            0 => self.lost(at, &own, "it was gone before it was released"),
+            _ => self.lost(at, &own, "somebody else had it when it was to be released"),
         }
     }
 
-    fn force_release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        let observed: Option<Vec<u8>> = ask(caller.link, "GET", lock.key(), |_| ())?;
+    fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        let observed: Option<Vec<u8>> = ask(at.link, "GET", at.lock.key(), |_| ())?;
         let observed = observed.unwrap_or_default();
-        let released: i64 = self.scripts.force_release.run(caller.link, lock, |cmd| {
-            cmd.arg(&observed).arg(lock.flag());
+        let released: i64 = self.scripts.force_release.run(at.link, at.lock, |cmd| {
+            cmd.arg(&observed).arg(at.lock.flag());
         })?;
-        if let Some(own) = caller.own.get() {
-            forget(caller, slot, &own)?;
+        if let Some(own) = at.own.get() {
+            forget(at, &own)?;
         }
         if released < 0 { Err(LockError::OtherToken) } else { Ok(()) }
     }
 
-    fn check_write(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        let own = caller.own.get().ok_or(LockError::NotOwner)?;
-        let raw: Option<Vec<u8>> = ask(caller.link, "GET", lock.key(), |_| ())?;
+    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        let own = at.own.get().ok_or(LockError::NotOwner)?;
+        let raw: Option<Vec<u8>> = ask(at.link, "GET", at.lock.key(), |_| ())?;
         match raw.as_deref().map(Payload::decode) {
             Some(payload) if *payload.token() == own.token => Ok(()),
-            Some(_) => self.lost(caller, slot, &own, "somebody else has it now"),
+            Some(_) => self.lost(at, &own, "somebody else has it now"),
             None => {
                 // A release of what is gone mends the flag, unless somebody has come meanwhile.
-                self.scripts.release.run::<i64>(caller.link, lock, |cmd| {
-                    cmd.arg(beginning(&own.token)).arg(lock.flag());
+                self.scripts.release.run::<i64>(at.link, at.lock, |cmd| {
+                    cmd.arg(beginning(&own.token)).arg(at.lock.flag());
                 })?;
-                self.lost(caller, slot, &own, "it is gone")
+                self.lost(at, &own, "it is gone")
             }
         }
+    }
+
+    fn first_command(&self) -> &str {
+        "EVALSHA"
     }
 
     fn renewal(&self, ttl: Ttl) -> Option<Duration> {
@@ -243,25 +228,19 @@ impl Protocol for Hardened {
 }
 
 impl Hardened {
-    /// Forgets an acquisition that is over, and tells the caller.
-    fn lost(
-        &self,
-        caller: &mut Caller<'_>,
-        slot: &TokenSlot,
-        own: &Acquisition,
-        why: &str,
-    ) -> Result<(), LockError> {
-        forget(caller, slot, own)?;
+    /// Forgets an acquisition that is over, and tells the at.
+    fn lost(&self, at: &mut Context<'_>, own: &Acquisition, why: &str) -> Result<(), LockError> {
+        forget(at, own)?;
         Err(LockError::Lost(why.into()))
     }
 }
 
 /// Forgets an acquisition; what others who share the controller remember is not touched.
-fn forget(caller: &mut Caller<'_>, slot: &TokenSlot, own: &Acquisition) -> Result<(), Killed> {
-    caller.own.set(None);
-    caller.link.pause(PausePoint::TokenWrite)?;
-    if slot.get().is_some_and(|now| now.token == own.token) {
-        slot.set(None);
+fn forget(at: &mut Context<'_>, own: &Acquisition) -> Result<(), Killed> {
+    at.own.set(None);
+    at.link.pause(PausePoint::TokenWrite)?;
+    if at.slot.get().is_some_and(|now| now.token == own.token) {
+        at.slot.set(None);
     }
     Ok(())
 }
@@ -280,7 +259,7 @@ pub(super) fn known_scripts() -> [&'static Scripts; 3] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Identity, Legacy};
+    use super::super::{Caller, Identity, Legacy, LockName, TokenSlot};
     use super::*;
     use crate::clock::{Clock, VirtualClock};
     use crate::engine::Engine;
@@ -311,28 +290,23 @@ mod tests {
             }
         }
 
-        fn ask<T>(
-            &mut self,
-            who: usize,
-            operation: impl FnOnce(&mut Caller<'_>, &LockName, &TokenSlot) -> T,
-        ) -> T {
+        fn ask<T>(&mut self, who: usize, operation: impl FnOnce(&mut Context<'_>) -> T) -> T {
             let mut caller = Caller {
-                who: crate::lock::Who::default(),
                 link: &mut self.link,
                 clock: &*self.clock,
                 identity: &self.identity,
                 own: &self.own[who],
             };
-            operation(&mut caller, &self.lock, &self.slots[who])
+            operation(&mut caller.at(&self.lock, &self.slots[who]))
         }
 
-        fn acquire(&mut self, who: usize, by: &dyn Protocol) -> Result<Acquisition, LockError> {
+        fn acquire(&mut self, who: usize, by: &dyn LockProtocol) -> Result<Acquisition, LockError> {
             let ttl = Ttl::try_from(Duration::from_secs(2)).unwrap();
-            self.ask(who, |caller, lock, slot| by.acquire(caller, lock, slot, ttl, 7))
+            self.ask(who, |at| by.acquire(at, ttl, 7))
         }
 
-        fn release(&mut self, who: usize, by: &dyn Protocol) -> Result<(), LockError> {
-            self.ask(who, |caller, lock, slot| by.release(caller, lock, slot))
+        fn release(&mut self, who: usize, by: &dyn LockProtocol) -> Result<(), LockError> {
+            self.ask(who, |at| by.release(at))
         }
 
         fn stored(&mut self) -> (Option<String>, Option<String>) {
@@ -345,7 +319,7 @@ mod tests {
 
     #[test]
     fn legacy_and_hardened_participants_exclude_each_other() {
-        let protocols: [&dyn Protocol; 2] = [&Legacy, &*HARDENED];
+        let protocols: [&dyn LockProtocol; 2] = [&Legacy, &Hardened::default()];
         for (first, second) in [(0, 1), (1, 0), (1, 1), (0, 0)] {
             let (first, second) = (protocols[first], protocols[second]);
             let mut two = Two::new();
@@ -378,49 +352,58 @@ mod tests {
         let mut two = Two::new();
         let mut fences = Vec::new();
         for _ in 0..3 {
-            fences.push(two.acquire(0, &*HARDENED).unwrap().fence.unwrap());
-            two.release(0, &*HARDENED).unwrap();
+            fences.push(two.acquire(0, &Hardened::default()).unwrap().fence.unwrap());
+            two.release(0, &Hardened::default()).unwrap();
         }
         assert_eq!(fences, [8, 9, 10], "above the floor of 7");
         redis::cmd("FLUSHALL").exec(&mut two.link).unwrap();
-        assert_eq!(two.acquire(0, &*HARDENED).unwrap().fence, Some(8), "also when Redis forgot");
+        assert_eq!(
+            two.acquire(0, &Hardened::default()).unwrap().fence,
+            Some(8),
+            "also when Redis forgot"
+        );
     }
 
     #[test]
     fn a_server_that_forgot_the_scripts_is_taught_them_again() {
         let mut two = Two::new();
-        HARDENED.prepare(&mut two.link).unwrap();
+        Hardened::default().prepare(&mut two.link).unwrap();
         redis::cmd("SCRIPT").arg("FLUSH").exec(&mut two.link).unwrap();
-        two.acquire(0, &*HARDENED).unwrap();
-        two.ask(0, |caller, lock, slot| HARDENED.extend(caller, lock, slot)).unwrap();
-        two.release(0, &*HARDENED).unwrap();
+        two.acquire(0, &Hardened::default()).unwrap();
+        two.ask(0, |at| Hardened::default().extend(at)).unwrap();
+        two.release(0, &Hardened::default()).unwrap();
     }
 
     #[test]
     fn who_lost_the_lock_is_told_before_it_begins_anew() {
         let mut two = Two::new();
-        two.acquire(0, &*HARDENED).unwrap();
+        two.acquire(0, &Hardened::default()).unwrap();
         two.clock.sleep(Duration::from_secs(3)).unwrap();
-        let told = two.acquire(0, &*HARDENED).unwrap_err();
+        let told = two.acquire(0, &Hardened::default()).unwrap_err();
         assert!(matches!(told, LockError::Lost(_)), "{told}");
-        two.acquire(0, &*HARDENED).unwrap();
+        two.acquire(0, &Hardened::default()).unwrap();
     }
 
     #[test]
     fn a_forced_release_spares_who_came_after_the_look() {
         let mut two = Two::new();
-        let holder = two.acquire(0, &*HARDENED).unwrap();
-        two.ask(1, |caller, lock, slot| HARDENED.force_release(caller, lock, slot)).unwrap();
+        let holder = two.acquire(0, &Hardened::default()).unwrap();
+        two.ask(1, |at| Hardened::default().force_release(at)).unwrap();
         assert_eq!(two.stored(), (None, Some("false".into())));
-        assert!(matches!(two.release(0, &*HARDENED), Err(LockError::Lost(_))), "{holder:?}");
+        assert!(
+            matches!(two.release(0, &Hardened::default()), Err(LockError::Lost(_))),
+            "{holder:?}"
+        );
     }
 }
 
 /// The protocol with one of its cures left out, to see that the checkers notice.
 #[cfg(test)]
 pub(crate) mod mutants {
-    use super::{ACQUIRE, EXTEND, FORCE_RELEASE, Hardened, RELEASE, SCRIPTS, Script, Scripts};
-    use std::sync::LazyLock;
+    use super::{
+        ACQUIRE, EXTEND, FORCE_RELEASE, Hardened, LockProtocol, RELEASE, SCRIPTS, Script, Scripts,
+    };
+    use std::sync::{Arc, LazyLock};
 
     fn scripts(release: &str, compares: bool) -> Scripts {
         Scripts {
@@ -445,15 +428,19 @@ pub(crate) mod mutants {
     }
 
     /// Releases whosever lock it is.
-    pub static SKIPS_COMPARE: LazyLock<Hardened> =
-        LazyLock::new(|| Hardened { scripts: &BLIND, is_fenced: true, renews: true });
+    pub fn skips_compare() -> Arc<dyn LockProtocol> {
+        Arc::new(Hardened { scripts: &BLIND, is_fenced: true, renews: true })
+    }
     /// Leaves the flag as it is when it releases.
-    pub static SKIPS_FLAG: LazyLock<Hardened> =
-        LazyLock::new(|| Hardened { scripts: &FLAGLESS, is_fenced: true, renews: true });
+    pub fn skips_flag() -> Arc<dyn LockProtocol> {
+        Arc::new(Hardened { scripts: &FLAGLESS, is_fenced: true, renews: true })
+    }
     /// Writes without asking for the fencing token.
-    pub static SKIPS_FENCE: LazyLock<Hardened> =
-        LazyLock::new(|| Hardened { scripts: &SCRIPTS, is_fenced: false, renews: true });
+    pub fn skips_fence() -> Arc<dyn LockProtocol> {
+        Arc::new(Hardened { scripts: &SCRIPTS, is_fenced: false, renews: true })
+    }
     /// Never extends a lease.
-    pub static SKIPS_RENEWAL: LazyLock<Hardened> =
-        LazyLock::new(|| Hardened { scripts: &SCRIPTS, is_fenced: true, renews: false });
+    pub fn skips_renewal() -> Arc<dyn LockProtocol> {
+        Arc::new(Hardened { scripts: &SCRIPTS, is_fenced: true, renews: false })
+    }
 }

@@ -4,119 +4,87 @@
 
 use super::protocol::{ask, set_flag};
 use super::{
-    Acquisition, Caller, LockError, LockName, Payload, Protocol, TokenSlot, Ttl, encode_payload,
+    Acquisition, Context, LockError, LockName, LockProtocol, Payload, Ttl, encode_payload,
 };
 use crate::gate::{Link, PausePoint};
-use std::time::Duration;
 
 /// The reference's protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct Legacy;
 
-impl Protocol for Legacy {
-    fn name(&self) -> &'static str {
+impl LockProtocol for Legacy {
+    fn name(&self) -> &str {
         "legacy"
     }
 
     fn acquire(
         &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
+        at: &mut Context<'_>,
         ttl: Ttl,
         _floor: u64,
     ) -> Result<Acquisition, LockError> {
-        let token = caller.identity.issue();
-        let payload = encode_payload(&token, caller.identity.owner(), caller.clock.unix(), ttl);
-        let taken: Option<String> = ask(caller.link, "SET", lock.key(), |cmd| {
+        let token = at.identity.issue();
+        let payload = encode_payload(&token, at.identity.owner(), at.clock.unix(), ttl);
+        let taken: Option<String> = ask(at.link, "SET", at.lock.key(), |cmd| {
             cmd.arg(&payload).arg("NX").arg("EX").arg(ttl.seconds());
         })?;
         if taken.is_none() {
-            let holder = stored(caller.link, lock)?;
+            let holder = stored(at.link, at.lock)?;
             return Err(LockError::already_locked(holder.as_ref()));
         }
-        set_flag(caller.link, lock, true)?;
-        caller.link.pause(PausePoint::TokenWrite)?;
+        set_flag(at.link, at.lock, true)?;
+        at.link.pause(PausePoint::TokenWrite)?;
         let acquisition = Acquisition { token, fence: None, ttl };
-        slot.set(Some(acquisition.clone()));
+        at.slot.set(Some(acquisition.clone()));
         Ok(acquisition)
     }
 
     /// The reference has no such operation. This is what careless clients do: whoever asks sets
     /// the TTL, without looking whose lock it is.
-    fn extend(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        caller.link.pause(PausePoint::TokenRead)?;
-        let ttl = slot.get().ok_or(LockError::NotOwner)?.ttl;
-        ask(caller.link, "EXPIRE", lock.key(), |cmd| {
+    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        at.link.pause(PausePoint::TokenRead)?;
+        let ttl = at.slot.get().ok_or(LockError::NotOwner)?.ttl;
+        ask(at.link, "EXPIRE", at.lock.key(), |cmd| {
             cmd.arg(ttl.seconds());
         })
     }
 
-    fn release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        if let Some(payload) = stored(caller.link, lock)? {
-            caller.link.pause(PausePoint::TokenRead)?;
-            match slot.get() {
+    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        if let Some(payload) = stored(at.link, at.lock)? {
+            at.link.pause(PausePoint::TokenRead)?;
+            match at.slot.get() {
                 None => return Err(LockError::NotOwner),
                 Some(own) if own.token != *payload.token() => return Err(LockError::OtherToken),
-                Some(_) => delete(caller, lock)?,
+                Some(_) => delete(at)?,
             }
         }
-        forget(caller, lock, slot)
+        forget(at)
     }
 
-    fn force_release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        if stored(caller.link, lock)?.is_some() {
-            delete(caller, lock)?;
+    fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        if stored(at.link, at.lock)?.is_some() {
+            delete(at)?;
         }
-        forget(caller, lock, slot)
+        forget(at)
     }
 
-    fn check_write(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        _slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        if is_locked(caller.link, lock)? { Ok(()) } else { Err(LockError::NotLocked) }
+    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        if is_locked(at.link, at.lock)? { Ok(()) } else { Err(LockError::NotLocked) }
     }
 
-    fn renewal(&self, _ttl: Ttl) -> Option<Duration> {
-        None
-    }
-
-    /// The reference does not wait; who does, asks ten times a second.
-    fn back_off(&self, _failed: u32, _random: u64) -> Duration {
-        Duration::from_millis(100)
-    }
-
-    fn is_fenced(&self) -> bool {
-        false
+    fn first_command(&self) -> &str {
+        "SET"
     }
 }
 
-fn delete(caller: &mut Caller<'_>, lock: &LockName) -> Result<(), LockError> {
-    ask(caller.link, "DEL", lock.key(), |_| ())
+fn delete(at: &mut Context<'_>) -> Result<(), LockError> {
+    ask(at.link, "DEL", at.lock.key(), |_| ())
 }
 
-fn forget(caller: &mut Caller<'_>, lock: &LockName, slot: &TokenSlot) -> Result<(), LockError> {
-    set_flag(caller.link, lock, false)?;
-    caller.link.pause(PausePoint::TokenWrite)?;
-    slot.set(None);
+fn forget(at: &mut Context<'_>) -> Result<(), LockError> {
+    set_flag(at.link, at.lock, false)?;
+    at.link.pause(PausePoint::TokenWrite)?;
+    at.slot.set(None);
     Ok(())
 }
 

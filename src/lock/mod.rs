@@ -3,12 +3,14 @@
 
 mod effects;
 mod hardened;
+mod host;
 mod legacy;
 mod name;
 mod owner;
 mod payload;
 mod protocol;
 mod recovery;
+mod registry;
 mod run;
 mod script;
 mod snapshot;
@@ -19,15 +21,17 @@ mod ttl;
 pub use effects::{
     Operation, effects, operation, script_operation, seen_effects, token_at_beginning,
 };
+pub use hardened::Hardened;
 #[cfg(test)]
 pub(crate) use hardened::mutants;
-pub use hardened::{HARDENED, Hardened};
+pub use host::{ActorHost, Who, in_process};
 pub use legacy::{Legacy, is_locked};
 pub use name::{FLAG_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern};
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
-pub use protocol::{Caller, LockError, Protocol, Who};
+pub use protocol::{Caller, Context, LockError, LockProtocol};
 pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
+pub use registry::{protocol, protocols};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
 pub use survey::{

@@ -4,9 +4,10 @@ use super::{Acquisition, Identity, LockName, Payload, TokenSlot, Ttl};
 use crate::clock::Clock;
 use crate::gate::{Killed, Link};
 use redis::{Cmd, FromRedisValue, RedisError};
+use std::fmt;
 use std::time::Duration;
 
-/// Who calls: a connection, the time, and who asks.
+/// Who calls: a connection, the time, and in whose name.
 pub struct Caller<'a> {
     /// The connection to DB 0.
     pub link: &'a mut dyn Link,
@@ -16,25 +17,38 @@ pub struct Caller<'a> {
     pub identity: &'a Identity,
     /// What the caller itself remembers of the lock, whoever it shares its controller with.
     pub own: &'a TokenSlot,
-    /// Which of those who take part it is.
-    pub who: Who,
 }
 
-/// One of those who take part.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Who {
-    /// Its position among the actors.
-    pub actor: usize,
-    /// A number that nobody else has, nor itself when it begins anew.
-    pub life: u64,
+impl Caller<'_> {
+    /// The context of an operation on this lock. `slot` is the controller's memory of its
+    /// acquisition, which all who share the controller share.
+    pub fn at<'b>(&'b mut self, lock: &'b LockName, slot: &'b TokenSlot) -> Context<'b> {
+        let Self { link, clock, identity, own } = self;
+        Context { link: *link, clock: *clock, identity, own, lock, slot }
+    }
 }
 
-/// A way to guard a file with a lock. The token slot is the controller's memory of its
-/// acquisition, which all who share the controller share; an operation reads and writes it, or the
-/// caller's own memory, as the protocol says.
-pub trait Protocol: Send + Sync {
+/// What an operation on a lock works with.
+pub struct Context<'a> {
+    /// The connection to DB 0.
+    pub link: &'a mut dyn Link,
+    /// The time that payloads carry.
+    pub clock: &'a dyn Clock,
+    /// The owner and the source of tokens.
+    pub identity: &'a Identity,
+    /// The lock.
+    pub lock: &'a LockName,
+    /// What the caller itself remembers of its acquisition.
+    pub own: &'a TokenSlot,
+    /// What the controller remembers of its acquisition.
+    pub slot: &'a TokenSlot,
+}
+
+/// A way to guard a file with a lock. An operation reads and writes the memory of the caller, or that
+/// of its controller, as the protocol says.
+pub trait LockProtocol: Send + Sync {
     /// The name that the command line and reports use.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Tells the server beforehand what it needs to know.
     fn prepare(&self, _link: &mut dyn Link) -> Result<(), LockError> {
@@ -44,79 +58,59 @@ pub trait Protocol: Send + Sync {
     /// Takes the lock for `ttl`, or fails at once with [`LockError::AlreadyLocked`]. `floor` is the
     /// highest fencing token that the resource has seen; a protocol that has them gives a higher
     /// one.
-    fn acquire(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-        ttl: Ttl,
-        floor: u64,
-    ) -> Result<Acquisition, LockError>;
+    fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, floor: u64)
+    -> Result<Acquisition, LockError>;
 
     /// Gives the lock its full lease again.
-    fn extend(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError>;
+    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError>;
 
-    /// Gives the lock back.
-    fn release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError>;
+    /// Releases the lock.
+    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError>;
 
-    /// Takes the lock away from whoever owns it now.
-    fn force_release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError>;
+    /// Releases the lock whoever owns it now.
+    fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError>;
 
     /// Fails unless the protocol lets the caller write the file now.
-    fn check_write(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError>;
+    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError>;
+
+    /// The name of the command that an acquire sends first, in capitals.
+    fn first_command(&self) -> &str;
 
     /// How often a holder that works extends its lease; never, if there is no renewal.
-    fn renewal(&self, ttl: Ttl) -> Option<Duration>;
+    fn renewal(&self, _ttl: Ttl) -> Option<Duration> {
+        None
+    }
 
     /// How long to wait before the next try, after `failed` tries. `random` is a number that is
     /// different for each who waits.
-    fn back_off(&self, failed: u32, random: u64) -> Duration;
+    fn back_off(&self, _failed: u32, _random: u64) -> Duration {
+        Duration::from_millis(100)
+    }
 
     /// Whether the resource must check the fencing token and that nobody has written since the
     /// caller last read.
-    fn is_fenced(&self) -> bool;
+    fn is_fenced(&self) -> bool {
+        false
+    }
 
     /// Whether its commands are not known to [`effects`](fn@super::effects), so that what they did
     /// shows only in the lock key itself.
     fn is_foreign(&self) -> bool {
         false
     }
+}
 
-    /// The processes of those who take part, in their order, as payloads name them; none, where all
-    /// are in this one.
-    fn owners(&self) -> &[String] {
-        &[]
+/// Protocols are told apart by their names.
+impl PartialEq for dyn LockProtocol {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
     }
+}
 
-    /// Kills the process of one who takes part, where it has one of its own.
-    fn kill(&self, _who: Who) {}
-
-    /// Stops the process of one who takes part, where it has one of its own, until
-    /// [`go_on`](Self::go_on).
-    fn stop(&self, _who: Who) {}
-
-    /// Lets a process go on that was stopped.
-    fn go_on(&self, _who: Who) {}
+impl fmt::Debug for dyn LockProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Why an operation on a lock failed. Those of the legacy protocol speak the reference's words (contract,

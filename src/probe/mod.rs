@@ -27,7 +27,9 @@ pub use preflight::NotALock;
 pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
 
 use crate::clock::{Clock, VirtualClock};
-use crate::lock::{Acquisition, Caller, LockError, LockName, Protocol, Token, TokenSlot, Ttl, Who};
+use crate::lock::{
+    Acquisition, ActorHost, Context, LockError, LockName, LockProtocol, Token, TokenSlot, Ttl, Who,
+};
 use crate::server::{Borrowed, Connection, Keys, Server, ServerError};
 use process::Process;
 use serde_json::json;
@@ -48,12 +50,16 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The lease of locks in a rehearsal, in milliseconds.
 const REHEARSED_TTL: u64 = 30_000;
 
-/// A real client behind a command line.
+/// A real client behind a command line: each actor is a process of its own.
 pub struct Subjects {
+    pool: Arc<Pool>,
+    protocol: Arc<dyn LockProtocol>,
+}
+
+/// The processes of a client, and what all of them share.
+struct Pool {
     start: Start,
     about: About,
-    /// The client's name, which the program keeps to its end.
-    name: &'static str,
     sessions: Mutex<HashMap<usize, Session>>,
     /// What went wrong with a subject for good, in words.
     failure: Mutex<Option<String>>,
@@ -122,21 +128,19 @@ impl Subjects {
     /// Starts two subjects, hears what they say of themselves, and learns which of the words that
     /// they send are the same in both. `locks` are the locks that they will be asked for.
     pub fn new(start: Start, locks: &[LockName]) -> Result<Self, SubjectError> {
-        let subjects = Self {
+        let pool = Pool {
             start,
             about: About::default(),
-            name: SUBJECT,
             sessions: Mutex::default(),
             failure: Mutex::default(),
             scripts: Arc::default(),
             constants: Arc::default(),
         };
-        let mut pair = [subjects.start(0)?, subjects.start(1)?];
+        let mut pair = [pool.start(0)?, pool.start(1)?];
         let about = pair[0].about().clone();
         for lock in locks {
-            let sent =
-                pair.each_mut().map(|session| rehearse(session, lock, &about, &subjects.start));
-            subjects.start.check_server()?;
+            let sent = pair.each_mut().map(|session| rehearse(session, lock, &about, &pool.start));
+            pool.start.check_server()?;
             let [one, other] = sent;
             let (one, other) = (one?, other?);
             if one.is_empty() {
@@ -147,52 +151,56 @@ impl Subjects {
                 )));
             }
             let both = one.into_iter().filter(|word| other.contains(word));
-            subjects.constants.add(both);
+            pool.constants.add(both);
         }
         // It leaves nothing behind.
-        subjects.start.server().map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+        pool.start.server().map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
         let sessions = Mutex::new(pair.into_iter().enumerate().collect());
-        let name = String::leak(about.name.clone());
-        Ok(Self { about, name, sessions, ..subjects })
+        let pool = Arc::new(Pool { about, sessions, ..pool });
+        let protocol = Arc::new(Client { pool: Arc::clone(&pool), who: Who::default() });
+        Ok(Self { pool, protocol })
     }
 
     /// What the client says of itself.
     pub fn about(&self) -> &About {
-        &self.about
+        &self.pool.about
     }
 
     /// Whether the client's lock is one: it has the key that the client was told, refuses a second
     /// client, and can be acquired again after its release. Nothing has been explored before.
     pub fn preflight(&self, locks: &[LockName]) -> Result<Result<(), NotALock>, SubjectError> {
-        let mut sessions = locked(&self.sessions);
+        let mut sessions = locked(&self.pool.sessions);
         for lock in locks {
             let mut pair = sessions.values_mut();
             let (Some(one), Some(other)) = (pair.next(), pair.next()) else { break };
-            if let Err(why) = preflight::preflight([one, other], lock, &self.start)? {
+            if let Err(why) = preflight::preflight([one, other], lock, &self.pool.start)? {
                 return Ok(Err(why));
             }
         }
-        self.start.server().map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+        let server = self.pool.start.server();
+        server.map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
         Ok(Ok(()))
     }
 
     /// What went wrong with a subject, if anything did that is no matter of locks.
     pub fn failure(&self) -> Option<String> {
-        locked(&self.failure).clone()
+        locked(&self.pool.failure).clone()
     }
+}
 
+impl Pool {
     /// Tells the actor's subject to do something and passes on what it sends meanwhile.
     fn tell(
         &self,
-        caller: &mut Caller<'_>,
+        who: Who,
+        at: &mut Context<'_>,
         instruction: serde_json::Value,
     ) -> Result<Answer, LockError> {
-        let mut lent = Lent { subjects: self, actor: caller.who.actor, session: None };
-        let told = self
-            .lend(caller.who, &mut lent)
-            .and_then(|session| session.tell(&instruction, &mut *caller.link));
+        let mut lent = Lent { pool: self, actor: who.actor, session: None };
+        let told =
+            self.lend(who, &mut lent).and_then(|session| session.tell(&instruction, &mut *at.link));
         let token = lent.session.as_ref().and_then(Session::token);
-        token.into_iter().for_each(|token| caller.identity.claim(Token::from(token)));
+        token.into_iter().for_each(|token| at.identity.claim(Token::from(token)));
         told.map_err(|broken| match broken {
             // It is left where it is, until it is killed, too, or begins anew and forgets everything.
             Broken::Killed(killed) => killed.into(),
@@ -234,7 +242,7 @@ impl Subjects {
 
 /// A session that is at work. It goes back also where the work is given up in the middle.
 struct Lent<'a> {
-    subjects: &'a Subjects,
+    pool: &'a Pool,
     actor: usize,
     session: Option<Session>,
 }
@@ -242,7 +250,7 @@ struct Lent<'a> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            locked(&self.subjects.sessions).insert(self.actor, session);
+            locked(&self.pool.sessions).insert(self.actor, session);
         }
     }
 }
@@ -287,113 +295,110 @@ fn rehearse(
     Ok(sent)
 }
 
-impl Protocol for Subjects {
-    fn name(&self) -> &'static str {
-        self.name
+/// The client of one actor.
+struct Client {
+    pool: Arc<Pool>,
+    who: Who,
+}
+
+impl Client {
+    fn tell(
+        &self,
+        at: &mut Context<'_>,
+        instruction: serde_json::Value,
+    ) -> Result<Answer, LockError> {
+        self.pool.tell(self.who, at, instruction)
+    }
+}
+
+impl LockProtocol for Client {
+    fn name(&self) -> &str {
+        &self.pool.about.name
     }
 
     fn acquire(
         &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
+        at: &mut Context<'_>,
         ttl: Ttl,
         _floor: u64,
     ) -> Result<Acquisition, LockError> {
         let ttl_ms = ttl.seconds() * 1000;
-        let told = json!({"do": "acquire", "lock": lock.key(), "ttl_ms": ttl_ms});
-        let answer = self.tell(caller, told)?;
+        let told = json!({"do": "acquire", "lock": at.lock.key(), "ttl_ms": ttl_ms});
+        let answer = self.tell(at, told)?;
         if !answer.ok {
             return Err(LockError::AlreadyLocked { owner: None, token: None });
         }
         let token = Token::from(answer.token.as_deref().unwrap_or_default());
         let acquisition = Acquisition { token, fence: None, ttl };
-        slot.set(Some(acquisition.clone()));
+        at.slot.set(Some(acquisition.clone()));
         Ok(acquisition)
     }
 
-    fn extend(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        if !self.about.can("extend") {
+    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        if !self.pool.about.can("extend") {
             let what = "the subject cannot extend a lock, as this scenario does";
             return Err(LockError::Client(what.into()));
         }
-        let ttl = slot.get().ok_or(LockError::NotOwner)?.ttl;
+        let ttl = at.slot.get().ok_or(LockError::NotOwner)?.ttl;
         let ttl_ms = ttl.seconds() * 1000;
-        let told = json!({"do": "extend", "lock": lock.key(), "ttl_ms": ttl_ms});
-        self.tell(caller, told)?.kept(slot)
+        let told = json!({"do": "extend", "lock": at.lock.key(), "ttl_ms": ttl_ms});
+        self.tell(at, told)?.kept(at.slot)
     }
 
-    fn release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        if slot.get().is_none() {
+    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        if at.slot.get().is_none() {
             return Err(LockError::NotOwner);
         }
-        let answer = self.tell(caller, json!({"do": "release", "lock": lock.key()}))?;
-        slot.set(None);
-        answer.kept(slot)
+        let answer = self.tell(at, json!({"do": "release", "lock": at.lock.key()}))?;
+        at.slot.set(None);
+        answer.kept(at.slot)
     }
 
-    fn force_release(
-        &self,
-        _caller: &mut Caller<'_>,
-        _lock: &LockName,
-        _slot: &TokenSlot,
-    ) -> Result<(), LockError> {
+    fn force_release(&self, _at: &mut Context<'_>) -> Result<(), LockError> {
         Err(LockError::Client("a subject is never told to release by force".into()))
     }
 
-    fn check_write(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        _slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        if !self.about.can("write") {
+    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        if !self.pool.about.can("write") {
             return Ok(());
         }
-        let answer = self.tell(caller, json!({"do": "write", "lock": lock.key()}))?;
+        let answer = self.tell(at, json!({"do": "write", "lock": at.lock.key()}))?;
         if answer.ok { Ok(()) } else { Err(LockError::Lost(answer.why)) }
     }
 
-    fn renewal(&self, _ttl: Ttl) -> Option<Duration> {
-        None
-    }
-
-    fn back_off(&self, _failed: u32, _random: u64) -> Duration {
-        Duration::from_millis(100)
-    }
-
-    fn is_fenced(&self) -> bool {
-        false
+    /// It is not known before it comes.
+    fn first_command(&self) -> &str {
+        ""
     }
 
     fn is_foreign(&self) -> bool {
         true
+    }
+}
+
+impl ActorHost for Subjects {
+    fn protocol(&self) -> &Arc<dyn LockProtocol> {
+        &self.protocol
+    }
+
+    fn protocol_of(&self, who: Who) -> Arc<dyn LockProtocol> {
+        Arc::new(Client { pool: Arc::clone(&self.pool), who })
     }
 
     /// What was told nothing in this life may live the next one.
     fn kill(&self, who: Who) {
         let is_it =
             |actor: &usize, session: &mut Session| *actor == who.actor && session.lives(who.life);
-        let killed: Vec<_> = locked(&self.sessions).extract_if(is_it).collect();
+        let killed: Vec<_> = locked(&self.pool.sessions).extract_if(is_it).collect();
         drop(killed);
     }
 
     fn stop(&self, who: Who) {
-        self.with_process(who, Process::stop);
+        self.pool.with_process(who, Process::stop);
     }
 
     fn go_on(&self, who: Who) {
-        self.with_process(who, Process::go_on);
+        self.pool.with_process(who, Process::go_on);
     }
 }
 

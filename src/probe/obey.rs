@@ -4,13 +4,13 @@
 use super::call::{Call, Done, Said, Told, Verb, lease};
 use crate::clock::WallClock;
 use crate::gate::{Killed, Link, PausePoint};
-use crate::lock::{Caller, Identity, LockName, Protocol, Token, TokenSlot, Who};
+use crate::lock::{Context, Identity, LockName, LockProtocol, Token, TokenSlot};
 use redis::{ConnectionLike, RedisError, RedisResult, Value};
 use std::io::{self, BufRead, Write};
 
 /// Does what it is told until nothing more comes.
 pub fn obey(
-    protocol: &dyn Protocol,
+    protocol: &dyn LockProtocol,
     input: &mut (impl BufRead + Send),
     output: &mut (impl Write + Send),
 ) -> io::Result<()> {
@@ -24,7 +24,7 @@ pub fn obey(
     Ok(())
 }
 
-fn carry_out(protocol: &dyn Protocol, call: Call, link: &mut dyn Link) -> Done {
+fn carry_out(protocol: &dyn LockProtocol, call: Call, link: &mut dyn Link) -> Done {
     let Call { verb, runid, file, own: remembered, slot: held } = call;
     let (lock, own, slot) =
         (LockName::new(&runid, &file), TokenSlot::default(), TokenSlot::default());
@@ -35,16 +35,20 @@ fn carry_out(protocol: &dyn Protocol, call: Call, link: &mut dyn Link) -> Done {
         _ => "",
     };
     let (clock, identity) = (WallClock::new(None), Identity::with_token(Token::from(token)));
-    let mut caller =
-        Caller { link, clock: &clock, identity: &identity, own: &own, who: Who::default() };
+    let at = &mut Context {
+        link,
+        clock: &clock,
+        identity: &identity,
+        lock: &lock,
+        own: &own,
+        slot: &slot,
+    };
     let result = match verb {
-        Verb::Acquire { ttl, floor, .. } => {
-            protocol.acquire(&mut caller, &lock, &slot, lease(ttl), floor).map(Some)
-        }
-        Verb::Extend => protocol.extend(&mut caller, &lock, &slot).map(|()| None),
-        Verb::Release => protocol.release(&mut caller, &lock, &slot).map(|()| None),
-        Verb::ForceRelease => protocol.force_release(&mut caller, &lock, &slot).map(|()| None),
-        Verb::CheckWrite => protocol.check_write(&mut caller, &lock, &slot).map(|()| None),
+        Verb::Acquire { ttl, floor, .. } => protocol.acquire(at, lease(ttl), floor).map(Some),
+        Verb::Extend => protocol.extend(at).map(|()| None),
+        Verb::Release => protocol.release(at).map(|()| None),
+        Verb::ForceRelease => protocol.force_release(at).map(|()| None),
+        Verb::CheckWrite => protocol.check_write(at).map(|()| None),
     };
     Done {
         result: result.map(|own| own.map(Into::into)).map_err(Into::into),

@@ -9,9 +9,7 @@ use super::{PATIENCE, locked};
 use crate::clock::{Clock, Stopped, in_words};
 use crate::engine::server::{Format, write};
 use crate::gate::Link;
-use crate::lock::{
-    Acquisition, Caller, LockError, LockName, Protocol, TokenSlot, Ttl, Who, hostname,
-};
+use crate::lock::{Acquisition, ActorHost, Context, LockError, LockProtocol, Ttl, Who, hostname};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use redis::{RedisError, RedisResult, Value};
 use std::process::Command;
@@ -48,9 +46,14 @@ pub enum NotStarted {
 
 /// A lock protocol whose callers are processes.
 pub struct OurProcesses {
-    inner: &'static dyn Protocol,
-    clock: Arc<dyn Clock>,
+    inner: Arc<dyn LockProtocol>,
     owners: Vec<String>,
+    pool: Arc<Pool>,
+}
+
+/// The processes, one an actor.
+struct Pool {
+    clock: Arc<dyn Clock>,
     /// Those that live and are not at work.
     idle: Vec<Mutex<Option<Actor>>>,
 }
@@ -70,7 +73,7 @@ impl OurProcesses {
     /// with the same lock protocol, and waits until all are ready. They end with the thread that
     /// started them.
     pub fn start(
-        inner: &'static dyn Protocol,
+        inner: Arc<dyn LockProtocol>,
         names: &[&str],
         command: impl Fn(&str) -> Command,
         processes: &Arc<Processes>,
@@ -100,39 +103,40 @@ impl OurProcesses {
         let owner = |actor: &Actor| format!("{}:{}", hostname(), actor.process.pid());
         let owners = actors.iter().map(owner).collect();
         let idle = actors.into_iter().map(|actor| Mutex::new(Some(actor))).collect();
-        Ok(Self { inner, clock, owners, idle })
+        Ok(Self { inner, owners, pool: Arc::new(Pool { clock, idle }) })
     }
 
     /// Ends all of them.
     pub fn end(&self) {
-        self.idle.iter().for_each(|actor| drop(locked(actor).take()));
+        self.pool.idle.iter().for_each(|actor| drop(locked(actor).take()));
     }
+}
 
+impl Pool {
     /// Lets the caller's process do something.
     fn call(
         &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
+        who: Who,
+        at: &mut Context<'_>,
         verb: Verb,
     ) -> Result<Option<Acquisition>, LockError> {
         let gone = || LockError::Client("its process is gone".into());
-        let place = self.idle.get(caller.who.actor).ok_or_else(gone)?;
+        let place = self.idle.get(who.actor).ok_or_else(gone)?;
         let mut actor = locked(place).take().ok_or_else(gone)?;
         let doing = verb.words();
         let call = Call {
             verb,
-            runid: lock.runid().into(),
-            file: lock.file().into(),
-            own: caller.own.memory().map(Held::from),
-            slot: slot.memory().map(Held::from),
+            runid: at.lock.runid().into(),
+            file: at.lock.file().into(),
+            own: at.own.memory().map(Held::from),
+            slot: at.slot.memory().map(Held::from),
         };
         // Whoever was killed in the middle is gone, and so is one that nobody understands any more.
-        let (done, failure) = actor.obeys(Told::Do(call), doing, &*self.clock, caller.link)?;
+        let (done, failure) = actor.obeys(Told::Do(call), doing, &*self.clock, at.link)?;
         *locked(place) = Some(actor);
         let Done { result, own, slot: held } = done;
-        caller.own.set(own.map(Into::into));
-        slot.set(held.map(Into::into));
+        at.own.set(own.map(Into::into));
+        at.slot.set(held.map(Into::into));
         match result {
             Ok(acquired) => Ok(acquired.map(Into::into)),
             Err(refused) => Err(refused.restored(failure)),
@@ -226,76 +230,69 @@ fn answer(reply: &RedisResult<Value>) -> Told {
     Told::Reply(bytes)
 }
 
-impl Protocol for OurProcesses {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
+/// The process of one actor.
+struct Client {
+    inner: Arc<dyn LockProtocol>,
+    pool: Arc<Pool>,
+    who: Who,
+}
 
-    fn prepare(&self, link: &mut dyn Link) -> Result<(), LockError> {
-        self.inner.prepare(link)
+impl Client {
+    fn call(&self, at: &mut Context<'_>, verb: Verb) -> Result<Option<Acquisition>, LockError> {
+        self.pool.call(self.who, at, verb)
+    }
+}
+
+impl LockProtocol for Client {
+    fn name(&self) -> &str {
+        self.inner.name()
     }
 
     /// The token is drawn here, so that it is known whose lock it is, whatever becomes of the process.
     fn acquire(
         &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
+        at: &mut Context<'_>,
         ttl: Ttl,
         floor: u64,
     ) -> Result<Acquisition, LockError> {
-        let token = caller.identity.issue().as_str().into();
-        let verb = Verb::Acquire { token, ttl: ttl.seconds(), floor };
-        let acquired = self.call(caller, lock, slot, verb)?;
+        let token = at.identity.issue().as_str().into();
+        let acquired = self.call(at, Verb::Acquire { token, ttl: ttl.seconds(), floor })?;
         acquired.ok_or_else(|| LockError::Client("its process says nothing of its lock".into()))
     }
 
-    fn extend(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        self.call(caller, lock, slot, Verb::Extend).map(drop)
+    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        self.call(at, Verb::Extend).map(drop)
     }
 
-    fn release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        self.call(caller, lock, slot, Verb::Release).map(drop)
+    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        self.call(at, Verb::Release).map(drop)
     }
 
-    fn force_release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        self.call(caller, lock, slot, Verb::ForceRelease).map(drop)
+    fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        self.call(at, Verb::ForceRelease).map(drop)
     }
 
-    fn check_write(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> Result<(), LockError> {
-        self.call(caller, lock, slot, Verb::CheckWrite).map(drop)
+    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+        self.call(at, Verb::CheckWrite).map(drop)
     }
 
-    fn renewal(&self, ttl: Ttl) -> Option<Duration> {
-        self.inner.renewal(ttl)
-    }
-
-    fn back_off(&self, failed: u32, random: u64) -> Duration {
-        self.inner.back_off(failed, random)
+    fn first_command(&self) -> &str {
+        self.inner.first_command()
     }
 
     fn is_fenced(&self) -> bool {
         self.inner.is_fenced()
+    }
+}
+
+impl ActorHost for OurProcesses {
+    fn protocol(&self) -> &Arc<dyn LockProtocol> {
+        &self.inner
+    }
+
+    fn protocol_of(&self, who: Who) -> Arc<dyn LockProtocol> {
+        let (inner, pool) = (Arc::clone(&self.inner), Arc::clone(&self.pool));
+        Arc::new(Client { inner, pool, who })
     }
 
     fn owners(&self) -> &[String] {
@@ -303,17 +300,17 @@ impl Protocol for OurProcesses {
     }
 
     fn kill(&self, who: Who) {
-        if let Some(actor) = self.idle.get(who.actor) {
+        if let Some(actor) = self.pool.idle.get(who.actor) {
             let killed = locked(actor).take();
             drop(killed);
         }
     }
 
     fn stop(&self, who: Who) {
-        self.with_process(who, Process::stop);
+        self.pool.with_process(who, Process::stop);
     }
 
     fn go_on(&self, who: Who) {
-        self.with_process(who, Process::go_on);
+        self.pool.with_process(who, Process::go_on);
     }
 }

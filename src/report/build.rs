@@ -19,9 +19,7 @@ impl Report {
         let never = |rule| format!("rule {rule:?} never matched anything");
         notices.extend(outcome.unmatched.iter().map(never));
         let found = |property| checked.findings.iter().any(|finding| finding.property == property);
-        if world.protocol() == "hardened"
-            && found(Property::Overlap)
-            && !found(Property::LostUpdate)
+        if world.protocol().is_fenced() && found(Property::Overlap) && !found(Property::LostUpdate)
         {
             notices.push(HARMLESS_OVERLAP.into());
         }
@@ -46,7 +44,7 @@ impl Report {
             },
             processes: world.has_processes(),
             seed: world.seed(),
-            protocol: world.protocol(),
+            protocol: world.protocol().name().into(),
             working_directory: first
                 .map(|run| run.path().display().to_string())
                 .unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use crate::check::Property;
 use crate::scenario::{Expectation, Plan, Scenario, Status};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What every scenario shows. The members and their names are the JSON format
 /// `nodb-trigger/catalogue/v1`.
@@ -23,10 +23,9 @@ pub struct CatalogueRow {
     pub title: String,
     /// The ids of its hazards.
     pub hazards: Vec<String>,
-    /// What must come out under the `legacy` protocol.
-    pub legacy: Shown,
-    /// What must come out under the `hardened` protocol.
-    pub hardened: Shown,
+    /// What must come out under each lock protocol, by its name.
+    #[serde(flatten, serialize_with = "by_protocol")]
+    pub protocols: Vec<(String, Shown)>,
 }
 
 /// What must come out.
@@ -48,6 +47,11 @@ impl Catalogue {
     pub const RULED_OUT: [Property; 4] =
         [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
 
+    /// The names of the protocols, in their order.
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        self.scenarios.first().into_iter().flat_map(|row| &row.protocols).map(|(name, _)| &**name)
+    }
+
     /// The catalogue of these rows.
     pub fn new(scenarios: Vec<CatalogueRow>) -> Self {
         Self { schema: Self::SCHEMA, scenarios }
@@ -55,16 +59,23 @@ impl Catalogue {
 }
 
 impl CatalogueRow {
-    /// What a scenario's plans for the two protocols expect.
-    pub fn new(scenario: &Scenario, legacy: &Plan, hardened: &Plan) -> Self {
+    /// What a scenario's plans for each protocol expect.
+    pub fn new(scenario: &Scenario, plans: Vec<(String, Plan)>) -> Self {
+        let shown = |(name, plan): (String, Plan)| (name, Shown::of(&plan));
         Self {
             name: scenario.name().into(),
             title: scenario.title().into(),
             hazards: scenario.hazards().to_vec(),
-            legacy: Shown::of(legacy),
-            hardened: Shown::of(hardened),
+            protocols: plans.into_iter().map(shown).collect(),
         }
     }
+}
+
+fn by_protocol<S: Serializer>(
+    protocols: &[(String, Shown)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(protocols.iter().map(|(name, shown)| (name, shown)))
 }
 
 impl Shown {

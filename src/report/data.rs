@@ -26,7 +26,7 @@ pub struct Report {
     /// What decided the order among equals; nothing on a wall clock, where nobody does.
     pub seed: Option<u64>,
     /// The lock protocol.
-    pub protocol: &'static str,
+    pub protocol: String,
     /// The run directory, absolute.
     pub working_directory: String,
     /// The run id that the lock keys carry.

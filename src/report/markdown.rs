@@ -5,17 +5,15 @@ use std::io::{self, Write};
 
 /// Writes the catalogue as one table.
 pub fn write(catalogue: &Catalogue, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "| hazard | scenario | `legacy` | `hardened` |")?;
-    writeln!(out, "|---|---|---|---|")?;
+    let header: String = catalogue.protocols().map(|name| format!(" `{name}` |")).collect();
+    writeln!(out, "| hazard | scenario |{header}")?;
+    writeln!(out, "|---|---|{}", "---|".repeat(catalogue.protocols().count()))?;
     for row in &catalogue.scenarios {
-        writeln!(
-            out,
-            "| {} | `{}` | {} | {} |",
-            plain(&row.hazards.join(", ")),
-            row.name,
-            plain(&row.legacy.words()),
-            plain(&row.hardened.words())
-        )?;
+        write!(out, "| {} | `{}` |", plain(&row.hazards.join(", ")), row.name)?;
+        for (_, shown) in &row.protocols {
+            write!(out, " {} |", plain(&shown.words()))?;
+        }
+        writeln!(out)?;
     }
     let four = Catalogue::RULED_OUT.map(|property| format!("`{}`", property.word()));
     writeln!(out, "\nThe four: {}.", four.join(", "))
@@ -51,8 +49,7 @@ mod tests {
             name: "mine".into(),
             title: "Mine.".into(),
             hazards: vec!["one".into(), "two".into()],
-            legacy,
-            hardened,
+            protocols: vec![("legacy".into(), legacy), ("hardened".into(), hardened)],
         };
         let mut bytes = Vec::new();
         write(&Catalogue::new(vec![row]), &mut bytes).unwrap();

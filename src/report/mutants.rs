@@ -3,7 +3,7 @@
 
 use super::{Report, Verdict};
 use crate::clock::VirtualClock;
-use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl, mutants};
+use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process, mutants};
 use crate::runtime::{Stage, Time, World, longest};
 use crate::scenario::{Scenario, catalogue};
 use crate::server::Server;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn run(scenario: &Scenario, protocol: &'static dyn Protocol) -> Report {
+fn run(scenario: &Scenario, protocol: Arc<dyn LockProtocol>) -> Report {
     let name = protocol.name();
     let plan = scenario.bind(&BTreeMap::new(), name, Ttl::DEFAULT, Duration::ZERO).unwrap();
     let deadline = longest(&plan) + Duration::from_secs(30);
@@ -22,7 +22,8 @@ fn run(scenario: &Scenario, protocol: &'static dyn Protocol) -> Report {
         RunDirectory::new(Path::new(&format!("/nowhere/mutant{suffix}")), None).unwrap()
     };
     let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect();
-    let world = Arc::new(World::new(plan, server, protocol, runs, time, Box::new(|| ())));
+    let world =
+        Arc::new(World::new(plan, server, in_process(protocol), runs, time, Box::new(|| ())));
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
     let notices = stage.prepare_keys(&world, false).unwrap();
@@ -31,23 +32,23 @@ fn run(scenario: &Scenario, protocol: &'static dyn Protocol) -> Report {
 }
 
 /// The scenarios that do not come out as expected.
-fn noticed_by(protocol: &'static dyn Protocol) -> Vec<String> {
+fn noticed_by(protocol: Arc<dyn LockProtocol>) -> Vec<String> {
     let scenarios = catalogue().unwrap();
-    let reports = scenarios.iter().map(|scenario| run(scenario, protocol));
+    let reports = scenarios.iter().map(|scenario| run(scenario, Arc::clone(&protocol)));
     let noticed = reports.filter(|report| report.verdict != Verdict::Expected);
     noticed.map(|report| report.scenario).collect()
 }
 
 #[test]
 fn every_scenario_comes_out_as_expected_under_both_protocols() {
-    assert_eq!(noticed_by(&Legacy), [""; 0]);
-    assert_eq!(noticed_by(&*HARDENED), [""; 0]);
+    assert_eq!(noticed_by(Arc::new(Legacy)), [""; 0]);
+    assert_eq!(noticed_by(Arc::new(Hardened::default())), [""; 0]);
 }
 
 #[test]
 fn no_rule_of_a_built_in_scenario_is_idle() {
     for scenario in catalogue().unwrap() {
-        for protocol in [&Legacy as &'static dyn Protocol, &*HARDENED] {
+        for protocol in [Arc::new(Legacy) as Arc<dyn LockProtocol>, Arc::new(Hardened::default())] {
             let notices = run(&scenario, protocol).notices;
             let idle = notices.iter().any(|notice| notice.contains("never matched"));
             assert!(!idle, "{}: {notices:?}", scenario.name());
@@ -58,10 +59,10 @@ fn no_rule_of_a_built_in_scenario_is_idle() {
 #[test]
 fn each_cure_that_is_left_out_is_noticed() {
     for (mutant, protocol, by) in [
-        ("compare", &*mutants::SKIPS_COMPARE, "check_then_delete"),
-        ("flag", &*mutants::SKIPS_FLAG, "thundering_herd"),
-        ("fence", &*mutants::SKIPS_FENCE, "paused_holder"),
-        ("renewal", &*mutants::SKIPS_RENEWAL, "ttl_expiration"),
+        ("compare", mutants::skips_compare(), "check_then_delete"),
+        ("flag", mutants::skips_flag(), "thundering_herd"),
+        ("fence", mutants::skips_fence(), "paused_holder"),
+        ("renewal", mutants::skips_renewal(), "ttl_expiration"),
     ] {
         let noticed = noticed_by(protocol);
         assert!(noticed.iter().any(|name| name == by), "without {mutant}: {noticed:?}");
@@ -83,7 +84,7 @@ hazards = []
 free_of = ["foreign_release", "lost_update", "silent_loss", "flag_drift"]
 "#
     );
-    run(&Scenario::parse("made_up.toml", &text).unwrap(), &*HARDENED)
+    run(&Scenario::parse("made_up.toml", &text).unwrap(), Arc::new(Hardened::default()))
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn report(scenario: &str, title: &str) -> Report {
         clock: "wall",
         processes: false,
         seed: None,
-        protocol: "legacy",
+        protocol: "legacy".into(),
         working_directory: "/tmp/debug".into(),
         runid: "debug".into(),
         parameters: serde_json::Map::new(),

@@ -37,7 +37,7 @@ impl World {
     /// How a lock is left when its lease has ended, too, where the protocol is somebody else's: of
     /// such a client only a lock that stays for good counts as left behind.
     pub(super) fn for_good(&self, left: Left) -> Left {
-        if self.protocol.is_foreign() && left.ttl_ms >= 0 {
+        if self.protocol().is_foreign() && left.ttl_ms >= 0 {
             return Left { token: None, ttl_ms: -2, ..left };
         }
         left
@@ -70,14 +70,14 @@ impl World {
             .filter(|other| viewer.is_none_or(|viewer| !Arc::ptr_eq(viewer, other)))
             .filter_map(|other| other.local_token())
             .collect();
-        let mut owners = self.protocol.owners().to_vec();
+        let mut owners = self.host.owners().to_vec();
         owners.push(self.identity.owner().to_owned());
         let knowledge = Knowledge {
             local_token: local_token.as_ref(),
             other_tokens: &other_tokens,
             owners: &owners,
         };
-        let take = match self.protocol.is_foreign() {
+        let take = match self.protocol().is_foreign() {
             true => Snapshot::of_any_kind,
             false => Snapshot::take,
         };

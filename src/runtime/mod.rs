@@ -59,7 +59,7 @@ use crate::controller::{
     Controller, ControllerError, Files, Registry, STATE_FILE, Written, count_on_file,
 };
 use crate::history::{Event, Head, History, Moment, Sequence};
-use crate::lock::{Identity, LockError, LockName, Payload, Protocol, RunDirectory};
+use crate::lock::{ActorHost, Identity, LockError, LockName, LockProtocol, Payload, RunDirectory};
 use crate::scenario::{Plan, Start};
 use crate::server::{Connection, Server, ServerError};
 use explore::Cell;
@@ -110,7 +110,7 @@ impl Time {
 pub struct World {
     plan: Plan,
     server: Server,
-    protocol: &'static dyn Protocol,
+    host: Arc<dyn ActorHost>,
     runs: Vec<RunDirectory>,
     files: Arc<Files>,
     identity: Arc<Identity>,
@@ -155,7 +155,7 @@ impl World {
     pub fn new(
         plan: Plan,
         server: Server,
-        protocol: &'static dyn Protocol,
+        host: Arc<dyn ActorHost>,
         runs: Vec<RunDirectory>,
         time: Time,
         on_end: Box<dyn Fn() + Send + Sync>,
@@ -169,7 +169,7 @@ impl World {
             rule_counts: Counts::new(&plan.rules),
             plan,
             server,
-            protocol,
+            host,
             runs,
             files: Arc::new(files),
             identity: Arc::new(identity),
@@ -214,14 +214,14 @@ impl World {
         &self.server
     }
 
-    /// The lock protocol's name.
-    pub fn protocol(&self) -> &'static str {
-        self.protocol.name()
+    /// The lock protocol.
+    pub fn protocol(&self) -> &dyn LockProtocol {
+        &**self.host.protocol()
     }
 
     /// Whether each actor is a process of its own.
     pub fn has_processes(&self) -> bool {
-        !self.protocol.owners().is_empty()
+        !self.host.owners().is_empty()
     }
 
     /// The run directories of the plan's locks.
@@ -251,7 +251,7 @@ impl World {
     /// Records what passes over a connection from now on.
     fn listen(&self, connection: &mut Connection) {
         connection.record(self.sequence.clone(), self.time.clock());
-        if self.protocol.is_foreign() {
+        if self.protocol().is_foreign() {
             let keys = self.locks.iter().map(|lock| lock.key().to_owned()).collect();
             connection.observe(keys, self.aside(connection));
         }
@@ -260,7 +260,7 @@ impl World {
     /// Tells the server what the protocol needs it to know; gives the connection that was used.
     fn prepare(&self) -> Result<Connection, ServerError> {
         let mut link = self.connect(0)?;
-        let prepared = self.protocol.prepare(&mut link);
+        let prepared = self.protocol().prepare(&mut link);
         prepared.map_err(|error| ServerError::new(self.explain(&error)))?;
         self.counts_before.get_or_init(|| self.counts());
         Ok(link)
@@ -322,7 +322,7 @@ impl World {
     fn head(&self) -> Head {
         Head {
             scenario: self.plan.scenario.clone(),
-            protocol: self.protocol.name().into(),
+            protocol: self.protocol().name().into(),
             actors: self.plan.actors.iter().map(|actor| actor.name.clone()).collect(),
             locks: self.locks.iter().map(|lock| lock.key().to_string()).collect(),
             incomplete: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::Schedule;
 use crate::clock::WallClock;
-use crate::lock::{Protocol, RunDirectory};
+use crate::lock::{ActorHost, RunDirectory};
 use crate::scenario::Plan;
 use crate::server::Borrowed;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub struct Model {
     /// The plan, without rules that hold or delay, and without waits for them.
     pub plan: Plan,
-    /// The lock protocol.
-    pub protocol: &'static dyn Protocol,
+    /// Where its actors run, and the lock protocol that they speak.
+    pub host: Arc<dyn ActorHost>,
     /// The run directories of the plan's locks, in their order.
     pub runs: Vec<RunDirectory>,
     /// Where it came from: a schedule without turns.

@@ -76,7 +76,7 @@ impl World {
             let (plan, runs, time) =
                 (model.plan.clone(), model.runs.clone(), Time::Wall(Arc::clone(clock)));
             let server = borrowed.server();
-            return Self::new(plan, server, model.protocol, runs, time, Box::new(|| ()))
+            return Self::new(plan, server, Arc::clone(&model.host), runs, time, Box::new(|| ()))
                 .alone(Files::in_memory());
         }
         let clock = Arc::new(VirtualClock::new(None));
@@ -87,7 +87,7 @@ impl World {
         });
         let (plan, runs) = (model.plan.clone(), model.runs.clone());
         let on_end = Box::new(|| ());
-        Self::new(plan, server, model.protocol, runs, Time::Virtual(clock), on_end)
+        Self::new(plan, server, Arc::clone(&model.host), runs, Time::Virtual(clock), on_end)
             .alone(Files::in_memory())
     }
 

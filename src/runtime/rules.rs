@@ -154,7 +154,7 @@ impl Ruled<'_> {
     /// it is what the actor is doing, with each request that names a lock's key.
     fn operation(&self, request: &[&[u8]]) -> Option<Operation> {
         let locks = &self.world.locks;
-        if !self.world.protocol.is_foreign() {
+        if !self.world.protocol().is_foreign() {
             return operation(request, locks).map(|(operation, _)| operation);
         }
         let names_a_lock = |word: &&[u8]| locks.iter().any(|lock| *word == lock.key().as_bytes());

@@ -54,7 +54,7 @@ impl Strand<'_> {
             }
             Action::Sleep { duration } => self.spend(*duration),
             Action::Pause { duration } => {
-                let _stands_still = StandStill::new(self.world.protocol, self.who());
+                let _stands_still = StandStill::new(Arc::clone(&self.world.host), self.who());
                 self.clock.sleep(*duration).map_err(stopped)
             }
             Action::Dump { lock } => self.dump(*lock, operation),
@@ -120,7 +120,7 @@ impl Strand<'_> {
         }
         self.enter_part(DUMP);
         if let Err(failure) = self.recorded(part("dump"), |strand, it| strand.dump(lock, it)) {
-            if self.world.protocol.is_fenced() && failure.kind != FailureKind::Crashed {
+            if self.world.protocol().is_fenced() && failure.kind != FailureKind::Crashed {
                 let _ =
                     self.recorded(part("release"), |strand, it| strand.release(lock, false, it));
             }
@@ -151,9 +151,9 @@ impl Strand<'_> {
         let world = self.world;
         let ttl = ttl.unwrap_or(world.plan.default_ttl);
         let deadline = self.clock.now().saturating_add(wait.unwrap_or(world.plan.wait));
-        let mut failed = 0;
+        let (protocol, mut failed) = (self.protocol(), 0);
         loop {
-            let error = match controller.acquire(&mut self.caller(lock).0, world.protocol, ttl) {
+            let error = match controller.acquire(&mut self.caller(lock).0, &*protocol, ttl) {
                 Ok(acquired) => {
                     note(operation, &acquired);
                     self.held.insert(lock, acquired);
@@ -162,7 +162,7 @@ impl Strand<'_> {
                 Err(error) => error,
             };
             let left = deadline.saturating_sub(self.clock.now());
-            let pause = world.protocol.back_off(failed, self.identity.random()).min(left);
+            let pause = world.protocol().back_off(failed, self.identity.random()).min(left);
             let goes_on = !left.is_zero();
             match error {
                 ControllerError::Lock(LockError::AlreadyLocked { .. }) if goes_on => {
@@ -176,8 +176,8 @@ impl Strand<'_> {
 
     fn extend(&mut self, lock: usize) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
-        let world = self.world;
-        let result = controller.extend(&mut self.caller(lock).0, world.protocol);
+        let protocol = self.protocol();
+        let result = controller.extend(&mut self.caller(lock).0, &*protocol);
         result.map_err(|error| self.failure(&error))
     }
 
@@ -188,7 +188,7 @@ impl Strand<'_> {
         let mut left = duration;
         loop {
             let renewal =
-                self.held.values().filter_map(|own| world.protocol.renewal(own.ttl)).min();
+                self.held.values().filter_map(|own| world.protocol().renewal(own.ttl)).min();
             let part = renewal.map_or(left, |renewal| renewal.min(left));
             self.clock.sleep(part).map_err(stopped)?;
             left -= part;
@@ -231,12 +231,12 @@ impl Strand<'_> {
         if force {
             self.only_ours(lock)?;
         }
-        let world = self.world;
+        let protocol = self.protocol();
         let (mut caller, _) = self.caller(lock);
         let result = if force {
-            controller.force_release(&mut caller, world.protocol)
+            controller.force_release(&mut caller, &*protocol)
         } else {
-            controller.release(&mut caller, world.protocol)
+            controller.release(&mut caller, &*protocol)
         };
         result.map_err(|error| self.failure(&error))?;
         self.held.remove(&lock);
@@ -249,10 +249,10 @@ impl Strand<'_> {
         if let Some(own) = self.remembered(lock, &controller) {
             note(operation, &own);
         }
-        let world = self.world;
+        let protocol = self.protocol();
         let (mut caller, cache) = self.caller(lock);
         let cache = cache.map(|cache| cache as &mut dyn ConnectionLike);
-        let result = controller.dump(&mut caller, world.protocol, cache);
+        let result = controller.dump(&mut caller, &*protocol, cache);
         operation.write = Some(result.map_err(|error| self.failure(&error))?);
         Ok(())
     }

@@ -7,7 +7,9 @@ use crate::clock::{Clock, Stopped};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link, PausePoint};
 use crate::history::{Event, EventKind, Failure, FailureKind, Operation};
-use crate::lock::{Acquisition, Caller, Identity, LockError, Protocol, TokenSlot, Who};
+use crate::lock::{
+    Acquisition, ActorHost, Caller, Identity, LockError, LockProtocol, TokenSlot, Who,
+};
 use crate::scenario::{ActorPlan, Instance, Start};
 use crate::server::Connection;
 use std::collections::BTreeMap;
@@ -197,7 +199,7 @@ impl<'a> Strand<'a> {
         // To start processes anew takes most of the time of an exploration; there they begin a new
         // life instead.
         if !self.world.is_explored() {
-            self.world.protocol.kill(self.who());
+            self.world.host.kill(self.who());
         }
         for controller in self.controllers.iter().flatten() {
             controller.forget_acquisition();
@@ -212,9 +214,14 @@ impl<'a> Strand<'a> {
         Who { actor: self.actor, life: self.life }
     }
 
+    /// The lock protocol as the actor speaks it.
+    pub(super) fn protocol(&self) -> Arc<dyn LockProtocol> {
+        self.world.host.protocol_of(self.who())
+    }
+
     /// The actor, as payloads name it.
     pub(super) fn owner(&self) -> &str {
-        let owner = self.world.protocol.owners().get(self.actor);
+        let owner = self.world.host.owners().get(self.actor);
         owner.map_or(self.identity.owner(), String::as_str)
     }
 
@@ -265,13 +272,11 @@ impl<'a> Strand<'a> {
 
     /// The actor as a caller of the lock library, with its own memory of a lock.
     pub(super) fn caller(&mut self, lock: usize) -> (Caller<'_>, Option<&mut Gated<'a>>) {
-        let who = self.who();
         let caller = Caller {
             link: &mut self.link,
             clock: self.clock,
             identity: &self.identity,
             own: self.own.entry(lock).or_default(),
-            who,
         };
         (caller, self.cache.as_mut())
     }
@@ -352,20 +357,20 @@ impl<'a> Strand<'a> {
 /// As long as this is there, an actor's process stands still. One that is given up in the middle goes
 /// on, too: it has to come to its end.
 pub(super) struct StandStill {
-    protocol: &'static dyn Protocol,
+    host: Arc<dyn ActorHost>,
     who: Who,
 }
 
 impl StandStill {
-    pub fn new(protocol: &'static dyn Protocol, who: Who) -> Self {
-        protocol.stop(who);
-        Self { protocol, who }
+    pub fn new(host: Arc<dyn ActorHost>, who: Who) -> Self {
+        host.stop(who);
+        Self { host, who }
     }
 }
 
 impl Drop for StandStill {
     fn drop(&mut self) {
-        self.protocol.go_on(self.who);
+        self.host.go_on(self.who);
     }
 }
 

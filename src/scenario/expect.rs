@@ -1,13 +1,13 @@
 //! The expectations of a scenario file.
 
 use super::error::{ScenarioError, quoted, unknown};
-use super::names::OnlyFor;
+use super::names::{OnlyFor, only_for};
 use super::parameter::MOST;
 use super::plan::{Expectation, Status};
 use super::read::{Field, Table};
 use super::step::Scope;
 use super::sum::{Binding, Condition, Sum};
-use super::vocabulary::{Member, PROTOCOL, PROTOCOLS, Shape, names, optional, words};
+use super::vocabulary::{Member, PROTOCOL, Shape, names, optional, words};
 use crate::check::Property;
 use crate::lock::Diagnosis;
 
@@ -91,7 +91,7 @@ impl ExpectSpec {
     pub(super) fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
         let table = item.table("an expectation")?;
         table.only(&[names(&CASE), names(&WHAT)].concat())?;
-        let protocol = table.get("protocol").map(|field| field.word(&PROTOCOLS)).transpose()?;
+        let protocol = only_for(&table)?;
         let when = table.get("when").map_or(Ok(Vec::new()), |field| field.one_or_more())?;
         let when = when.into_iter().map(|field| Condition::read(field, &mut scope.parameters));
         let when = when.collect::<Result<_, _>>()?;

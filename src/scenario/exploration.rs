@@ -4,13 +4,13 @@
 use super::declared;
 use super::error::ScenarioError;
 use super::expect::findings;
-use super::names::OnlyFor;
+use super::names::{OnlyFor, only_for};
 use super::parameter::{self, MOST, Parameter};
 use super::plan::Value;
 use super::read::{Field, Table};
 use super::step::Scope;
 use super::sum::{Binding, Sum};
-use super::vocabulary::{Member, PROTOCOL, PROTOCOLS, Shape, names, optional, words};
+use super::vocabulary::{Member, PROTOCOL, Shape, names, optional, words};
 use crate::check::Property;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -116,7 +116,7 @@ impl ExplorationSpec {
     fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
         let table = item.table("an exploration")?;
         table.only(&names(&MEMBERS))?;
-        let protocol = table.get("protocol").map(|field| field.word(&PROTOCOLS)).transpose()?;
+        let protocol = only_for(&table)?;
         let timing = table.get("timing").map(|field| field.word(&timings())).transpose()?;
         let findings = findings(&table, Property::not_explored)?;
         if findings.is_empty() {

@@ -13,7 +13,7 @@ use super::read::{Field, Source, Table};
 use super::rule::RuleSpec;
 use super::step::Scope;
 use super::sum::{Binding, Parameters};
-use super::vocabulary::{Member, PROTOCOLS, Shape, names, needed, optional, words};
+use super::vocabulary::{Member, Shape, names, needed, optional, protocol_names};
 use super::waits::{self, Stuck};
 use crate::lock::Ttl;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +87,7 @@ impl Scenario {
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let source = Source::new(file, text)?;
         let scenario = Self::read(&source)?;
-        for protocol in words(&PROTOCOLS) {
+        for protocol in protocol_names() {
             let bind = |given: &BTreeMap<_, _>| {
                 scenario.bind(given, protocol, Ttl::DEFAULT, Duration::ZERO)
             };

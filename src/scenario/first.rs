@@ -3,6 +3,7 @@
 
 use super::plan::{Action, ActorPlan, Instance, Matches, Plan, Rule, RuleEffect, Start, Step};
 use crate::gate::PausePoint;
+use crate::lock::LockProtocol;
 use std::collections::BTreeMap;
 
 /// The first command of a group that starts together.
@@ -22,18 +23,21 @@ impl<'a> First<'a> {
     }
 
     /// Whether a rule matches it, or a pause point that comes before it.
-    fn is_matched(&self, rule: &Rule, protocol: &str) -> bool {
+    fn is_matched(&self, rule: &Rule, protocol: Option<&dyn LockProtocol>) -> bool {
         let acquires = matches!(self.action, Action::Acquire { .. } | Action::Locked { .. });
-        let is_hardened = protocol == "hardened";
         match &rule.matches {
             Matches::Pause(PausePoint::Registry) => self.instance == Instance::Shared,
-            Matches::Pause(PausePoint::FileRead) => acquires && is_hardened,
+            Matches::Pause(PausePoint::FileRead) => {
+                acquires && protocol.is_some_and(|protocol| protocol.is_fenced())
+            }
             Matches::Pause(_) => false,
             Matches::Command(wanted) => {
                 let is_named = match self.action {
                     Action::Redis { arguments, .. } => arguments.first() == Some(wanted),
                     _ if acquires && wanted == "acquire" => true,
-                    _ if acquires && is_hardened => wanted == "EVALSHA",
+                    _ if acquires => {
+                        protocol.is_some_and(|protocol| wanted == protocol.first_command())
+                    }
                     _ => wanted == "SET",
                 };
                 is_named && rule.lock.is_none_or(|lock| self.action.lock() == Some(lock))
@@ -70,7 +74,7 @@ fn first(steps: &[Step]) -> Option<(usize, &Action)> {
 pub(super) fn held<'a>(
     plan: &'a Plan,
     firsts: &BTreeMap<&'a str, First<'a>>,
-    protocol: &str,
+    protocol: Option<&dyn LockProtocol>,
 ) -> BTreeMap<&'a str, Vec<(&'a Rule, &'a str)>> {
     let mut held: BTreeMap<&str, Vec<_>> = BTreeMap::new();
     let names = plan.actors.iter().map(|actor| (&*actor.name, &*actor.group));

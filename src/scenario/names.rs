@@ -1,12 +1,18 @@
 //! The names that a file gives to its steps, rules and snapshots, and who speaks of them.
 
 use super::error::{ScenarioError, quoted, unknown};
-use super::read::Field;
-use super::vocabulary::PROTOCOLS;
+use super::read::{Field, Table};
+use super::vocabulary::protocol_names;
 use std::collections::BTreeMap;
 
 /// The lock protocol that a part of a file is for; every one, if none is said.
 pub(super) type OnlyFor = Option<&'static str>;
+
+/// The protocol that a part of a file is for, if it is for one only.
+pub(super) fn only_for(table: &Table<'_>) -> Result<OnlyFor, ScenarioError> {
+    let names: Vec<_> = protocol_names().into_iter().map(|name| (name, name)).collect();
+    table.get("protocol").map(|field| field.word(&names)).transpose()
+}
 
 /// Names, and the protocols under which each is there.
 #[derive(Default)]
@@ -46,7 +52,7 @@ impl Names {
     fn left_out(&self, name: &str, wanted: OnlyFor) -> Option<&'static str> {
         let there = self.0.get(name)?;
         let is_there = |protocol| there.contains(&None) || there.contains(&Some(protocol));
-        let protocols = PROTOCOLS.iter().map(|(protocol, _)| *protocol);
+        let protocols = protocol_names().into_iter();
         protocols
             .filter(|protocol| wanted.is_none_or(|wanted| wanted == *protocol))
             .find(|protocol| !is_there(*protocol))

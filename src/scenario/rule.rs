@@ -1,12 +1,12 @@
 //! The rules of a scenario file: what is done to single commands and pause points.
 
 use super::error::{ScenarioError, quoted, unknown};
-use super::names::{OnlyFor, Wait};
+use super::names::{OnlyFor, Wait, only_for};
 use super::plan::{Matches, Rule, RuleEffect};
 use super::read::{Field, Table};
 use super::step::Scope;
 use super::sum::{Binding, Sum};
-use super::vocabulary::{Member, PROTOCOL, PROTOCOLS, Shape, names, needed, optional, words};
+use super::vocabulary::{Member, PROTOCOL, Shape, names, needed, optional, words};
 use crate::gate::PausePoint;
 use std::collections::BTreeSet;
 
@@ -96,7 +96,7 @@ impl RuleSpec {
         let table = item.table("a rule")?;
         let (matches, effects) = (names(&MATCHES), names(&EFFECTS));
         table.only(&[&matches[..], &effects[..], &names(&DETAILS)[..]].concat())?;
-        let protocol = table.get("protocol").map(|field| field.word(&PROTOCOLS)).transpose()?;
+        let protocol = only_for(&table)?;
         let name = scope.name_of_rule(table.need("name")?, protocol)?;
         let matched = table.one_of(&matches)?;
         let actor = table.get("actor").map(|field| Ok((field.text()?.to_owned(), field.at)));

@@ -2,11 +2,11 @@
 
 use super::action::{ActionSpec, VERBS, Verb};
 use super::error::{ScenarioError, list, quoted, unknown};
-use super::names::{Names, OnlyFor, Wait};
+use super::names::{Names, OnlyFor, Wait, only_for};
 use super::plan::{LockPlan, Step};
 use super::read::{Field, Table};
 use super::sum::{Binding, Parameters, Sum};
-use super::vocabulary::{Member, PROTOCOL, PROTOCOLS, Shape, names, optional};
+use super::vocabulary::{Member, PROTOCOL, Shape, names, optional};
 use std::collections::BTreeSet;
 
 /// What can stand beside a verb.
@@ -268,13 +268,12 @@ fn beside(table: &Table<'_>, verb: &Verb) -> Result<(), ScenarioError> {
 
 /// The protocol that a step is for: its own, or that of the step around it.
 fn protocol(table: &Table<'_>, around: &Around<'_>) -> Result<OnlyFor, ScenarioError> {
-    let Some(field) = table.get("protocol") else { return Ok(around.protocol) };
-    let own = field.word(&PROTOCOLS)?;
-    match around.protocol {
-        Some(outer) if outer != own => {
+    let own = only_for(table)?;
+    match (own, around.protocol, table.get("protocol")) {
+        (Some(own), Some(outer), Some(field)) if own != outer => {
             let message = format!("it would never be taken: the step around it is for \"{outer}\"");
             Err(field.error(message))
         }
-        _ => Ok(Some(own)),
+        (own, outer, _) => Ok(own.or(outer)),
     }
 }

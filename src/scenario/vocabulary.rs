@@ -1,6 +1,8 @@
 //! The members of a scenario file and what each may be: the tables by which the reader goes and of
 //! which the JSON Schema is made.
 
+use crate::lock::protocols;
+
 /// A member of a table.
 #[derive(Clone, Copy)]
 pub(super) struct Member {
@@ -77,9 +79,11 @@ pub(super) fn words<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
     table.iter().map(|(word, _)| *word).collect()
 }
 
-/// The lock protocols that a part of a file can be for.
-pub(super) const PROTOCOLS: [(&str, &str); 2] = [("legacy", "legacy"), ("hardened", "hardened")];
+/// The names of the lock protocols that a part of a file can be for.
+pub(super) fn protocol_names() -> Vec<&'static str> {
+    protocols().iter().map(|protocol| protocol.name()).collect()
+}
 
 /// The member that says so.
 pub(super) const PROTOCOL: Member =
-    optional("protocol", Shape::Word(|| words(&PROTOCOLS)), "only under this lock protocol");
+    optional("protocol", Shape::Word(protocol_names), "only under this lock protocol");

@@ -2,6 +2,7 @@
 
 use super::first::{First, held};
 use super::plan::{Action, ActorPlan, Plan, Rule, Start, Step};
+use crate::lock;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One who waits in vain.
@@ -45,7 +46,8 @@ pub(super) fn stuck<'a>(plan: &'a Plan, protocol: &str) -> Option<Stuck<'a>> {
     }
     let firsts = actors.iter().filter_map(|actor| Some((&*actor.group, First::of(actor)?)));
     let firsts: BTreeMap<&str, First<'_>> = firsts.collect();
-    let held = held(plan, &firsts, protocol);
+    let protocol = lock::protocol(protocol);
+    let held = held(plan, &firsts, protocol.map(|protocol| &**protocol));
     let group = |(number, actor): (usize, &&'a ActorPlan)| {
         let mut events = Vec::new();
         let first = firsts.get(&*actor.group).map_or(0, |first| first.position);

@@ -5,7 +5,7 @@ use crate::redis_server::redis_or_skip;
 use nodb_trigger::check::{Property, check};
 use nodb_trigger::clock::{VirtualClock, WallClock};
 use nodb_trigger::history::{Event, EventKind, FailureKind, History};
-use nodb_trigger::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
+use nodb_trigger::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
 use nodb_trigger::runtime::{
     Bounds, Counterexample, Explored, Limit, Model, Schedule, Stage, Strategy, Time, World, explore,
 };
@@ -28,7 +28,7 @@ fn plan(scenario: &Scenario, protocol: &str, with: &Values) -> Plan {
     scenario.bind(with, protocol, Ttl::DEFAULT, Duration::ZERO).unwrap()
 }
 
-fn model(scenario: &Scenario, protocol: &'static dyn Protocol, with: &Values) -> Model {
+fn model(scenario: &Scenario, protocol: Arc<dyn LockProtocol>, with: &Values) -> Model {
     let origin = Schedule {
         scenario: scenario.name().into(),
         digest: scenario.digest(),
@@ -40,7 +40,7 @@ fn model(scenario: &Scenario, protocol: &'static dyn Protocol, with: &Values) ->
     };
     let plan = plan(scenario, protocol.name(), with).lifted();
     let runs = runs(&plan, Path::new("/nowhere/explored"));
-    Model { plan, protocol, runs, origin, upstream: None }
+    Model { plan, host: in_process(protocol), runs, origin, upstream: None }
 }
 
 /// The run directories of a plan's locks.
@@ -127,7 +127,7 @@ fn all_that_scenarios_find_is_in_the_list() {
 fn what_rules_force_is_found_without_them_and_in_no_more_commands() {
     for (name, property, crashes, faults) in FORCED {
         let scenario = scenario(name);
-        let mut model = model(&scenario, &Legacy, &Values::new());
+        let mut model = model(&scenario, Arc::new(Legacy), &Values::new());
         if name != "rejected_release" {
             model.plan.rules.clear();
         }
@@ -155,7 +155,8 @@ fn recipe(scenario: &Scenario) -> History {
     let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
     let (server, runs) =
         (Server::embedded(time.clock()), runs(&plan, Path::new("/nowhere/forced")));
-    let world = World::new(plan, server, &Legacy, runs, time, Box::new(|| ())).without_cache();
+    let world = World::new(plan, server, in_process(Arc::new(Legacy)), runs, time, Box::new(|| ()))
+        .without_cache();
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
@@ -206,10 +207,10 @@ fn is_misfortune(kind: &EventKind) -> bool {
 fn what_the_files_claim_of_all_orderings_holds() {
     let mut wrong = Vec::new();
     for scenario in catalogue().unwrap() {
-        for protocol in [&Legacy as &'static dyn Protocol, &*HARDENED] {
+        for protocol in [Arc::new(Legacy) as Arc<dyn LockProtocol>, Arc::new(Hardened::default())] {
             let entries = scenario.explorations(&Values::new(), protocol.name(), Ttl::DEFAULT);
             for entry in entries.unwrap() {
-                let model = model(&scenario, protocol, &entry.with);
+                let model = model(&scenario, Arc::clone(&protocol), &entry.with);
                 let until = if entry.free_of.is_empty() { &entry.finds[..] } else { &[] };
                 let bounds = Bounds {
                     timing: entry.timing,
@@ -234,7 +235,7 @@ fn what_the_files_claim_of_all_orderings_holds() {
 
 #[test]
 fn a_release_that_comes_late_deletes_another_ones_lock_unless_it_compares() {
-    let late_release = |protocol: &'static dyn Protocol| {
+    let late_release = |protocol: Arc<dyn LockProtocol>| {
         let model = model(&scenario("check_then_delete"), protocol, &Values::new());
         explored(&model, &bounds(0, 1, &[]))
     };
@@ -244,10 +245,10 @@ fn a_release_that_comes_late_deletes_another_ones_lock_unless_it_compares() {
         }
         _ => false,
     };
-    let legacy = late_release(&Legacy);
+    let legacy = late_release(Arc::new(Legacy));
     let foreign = legacy.found.iter().find(|it| it.property == Property::ForeignRelease).unwrap();
     assert_eq!(foreign.preemptions, 0, "{}", foreign.schedule);
-    let hardened = late_release(&*HARDENED);
+    let hardened = late_release(Arc::new(Hardened::default()));
     assert_eq!(hardened.stopped_by, None);
     assert!(hardened.found.iter().all(|it| it.property != Property::ForeignRelease));
     assert!(!hardened.found.iter().any(|it| it.outcome.history.events.iter().any(is_late_release)));
@@ -286,7 +287,7 @@ fn counterexamples_show_the_same_on_a_real_redis_each_time() {
     let times = std::env::var("NODB_REPLAYS").map_or(TIMES, |times| times.parse().unwrap());
     let mut replayed = 0;
     for (name, crashes, faults) in REPLAYED {
-        let model = model(&scenario(name), &Legacy, &Values::new());
+        let model = model(&scenario(name), Arc::new(Legacy), &Values::new());
         for counterexample in explored(&model, &bounds(crashes, faults, &[])).found {
             for time in 0..times {
                 let history = on_redis(&redis.url(), &model, &counterexample, place.path());
@@ -303,11 +304,11 @@ fn counterexamples_show_the_same_on_a_real_redis_each_time() {
 
 /// The history of a counterexample on a real server.
 fn on_redis(url: &str, model: &Model, counterexample: &Counterexample, base: &Path) -> History {
-    let Model { plan, protocol, .. } = model.clone();
+    let Model { plan, host, .. } = model.clone();
     assert!(!plan.has(Action::befalls_the_server));
     let time = Time::Wall(Arc::new(WallClock::new(Some(Duration::from_secs(30)))));
     let (server, runs) = (Server::at(url, None).unwrap(), runs(&plan, &base.join("run")));
-    let world = World::new(plan, server, protocol, runs, time, Box::new(|| ())).without_cache();
+    let world = World::new(plan, server, host, runs, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();

@@ -1,12 +1,13 @@
 //! The model as a scenario for nodb-trigger.
 
 use crate::measure::{DRAWN, Explored, SEED, Strategy};
-use nodb_trigger::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
+use nodb_trigger::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl};
 use nodb_trigger::runtime::{self, Bounds, Limit, Model, Schedule, Timing};
 use nodb_trigger::scenario::{Scenario, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use std::sync::Arc;
 
 /// An exploration that has not come to its end by then is not waited for.
 const MAX_TIME: Duration = Duration::from_secs(60);
@@ -60,7 +61,7 @@ fn model(clients: u64, protocol: &str) -> Result<Model, String> {
     let values = BTreeMap::from([("clients".to_string(), Value::Count(clients as u32))]);
     let plan = scenario.bind(&values, protocol, Ttl::DEFAULT, Duration::ZERO);
     let run = RunDirectory::new(Path::new("/runs/clients"), None);
-    let protocol: &'static dyn Protocol = if protocol == "legacy" { &Legacy } else { &*HARDENED };
+    let protocol: Arc<dyn LockProtocol> = if protocol == "legacy" { Arc::new(Legacy) } else { Arc::new(Hardened::default()) };
     Ok(Model {
         plan: plan.map_err(|error| error.to_string())?,
         protocol,

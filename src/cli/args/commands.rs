@@ -3,8 +3,8 @@
 use super::complete::offering;
 use super::explore::{self, ExploreArgs};
 use super::flags::{
-    DEFAULT_DIRECTORY, LockProtocol, NEVER_VIRTUAL, ReportOptions, RunOptions, format_flag,
-    help_flag, report_flags, report_options, run_flags, run_options, value, verbose_run_flag,
+    DEFAULT_DIRECTORY, NEVER_VIRTUAL, ReportOptions, RunOptions, format_flag, help_flag,
+    report_flags, report_options, run_flags, run_options, value, verbose_run_flag,
 };
 use super::one;
 use super::operate::{self, StatusArgs};
@@ -16,12 +16,14 @@ use super::scenario::{FireArgs, directory_parser};
 use super::serve::{self, ServeArgs};
 use super::timeline::{self, Picture, TimelineArgs};
 use super::top::Group;
+use crate::lock::LockProtocol;
 use crate::scenario::Scenario;
 use clap::builder::{PathBufValueParser, PossibleValue, StringValueParser};
 use clap::{Arg, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What the user asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +84,7 @@ pub enum Request {
     /// `subject`: our own locks as a client of somebody else's.
     Subject {
         /// `--lock`.
-        lock: LockProtocol,
+        lock: &'static Arc<dyn LockProtocol>,
         /// `--actor`: as the process of an actor of ours.
         is_actor: bool,
     },

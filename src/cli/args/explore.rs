@@ -3,11 +3,12 @@
 use super::super::execute::TTL_VARIABLE;
 use super::complete::offering;
 use super::flags::{
-    LockProtocol, ReportOptions, help_flag, report_flags, report_options, switch, value,
+    ReportOptions, help_flag, lock_protocol, report_flags, report_options, switch, value,
 };
 use super::timeline::{Picture, timeline};
 use super::{NAME, hyphened, one};
 use crate::check::Property;
+use crate::lock::LockProtocol;
 use crate::runtime::Timing;
 use crate::scenario::{Scenario, parse_duration};
 use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -15,6 +16,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an exploration may take if nobody says.
@@ -30,7 +32,7 @@ pub struct ExploreArgs {
     /// The parameters that were given, by name in snake_case, not read yet.
     pub values: BTreeMap<String, String>,
     /// `--lock`; both protocols, if none is said.
-    pub lock: Option<LockProtocol>,
+    pub lock: Option<&'static Arc<dyn LockProtocol>>,
     /// `--wait`: how long an acquire keeps trying.
     pub wait: Duration,
     /// `--timing`; as the scenario file says, if it is not said. So are the bounds below.
@@ -157,7 +159,7 @@ fn parameters(scenarios: &[Scenario]) -> impl Iterator<Item = Arg> {
 pub(super) fn what_flags() -> [Arg; 7] {
     [
         value("lock", "PROTOCOL")
-            .value_parser(value_parser!(LockProtocol))
+            .value_parser(lock_protocol())
             .hide_possible_values(true)
             .help("Lock protocol: legacy or hardened [default: both]"),
         value("param", "NAME=VALUE")

@@ -2,10 +2,12 @@
 
 use super::super::redact::ServerUrl;
 use super::one;
+use crate::lock::{LockProtocol, protocol, protocols};
 use crate::scenario::parse_duration;
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, ValueEnum, ValueHint, value_parser};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a run happens if nobody says (contract, section 1).
@@ -24,7 +26,7 @@ pub struct RunOptions {
     /// `--redis`: the server's URL. Without it the environment decides.
     pub redis: Option<ServerUrl>,
     /// `--lock`: the lock protocol.
-    pub lock: LockProtocol,
+    pub lock: &'static Arc<dyn LockProtocol>,
     /// `--wait`: how long an acquire keeps trying.
     pub wait: Duration,
     /// `--virtual`: on a clock that takes no time.
@@ -58,15 +60,6 @@ pub struct ReportOptions {
     pub color: Color,
 }
 
-/// `--lock`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockProtocol {
-    /// The reference's protocol, with its races.
-    Legacy,
-    /// The protocol without them.
-    Hardened,
-}
-
 /// `--format` of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -87,19 +80,6 @@ pub enum Color {
     Always,
     /// Nowhere.
     Never,
-}
-
-impl ValueEnum for LockProtocol {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[LockProtocol::Legacy, LockProtocol::Hardened]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            LockProtocol::Legacy => "legacy",
-            LockProtocol::Hardened => "hardened",
-        }))
-    }
 }
 
 impl ValueEnum for Format {
@@ -130,12 +110,19 @@ impl ValueEnum for Color {
     }
 }
 
+/// Takes the name of a lock protocol.
+pub(super) fn lock_protocol() -> impl TypedValueParser<Value = &'static Arc<dyn LockProtocol>> {
+    let names = protocols().iter().map(|protocol| protocol.name());
+    PossibleValuesParser::new(names)
+        .try_map(|name| protocol(&name).ok_or("there is no such lock protocol"))
+}
+
 /// What [`run_flags`] were given, and the argument `directory` beside them.
 pub(super) fn run_options(given: &ArgMatches) -> RunOptions {
     RunOptions {
         directory: one(given, "directory").unwrap_or_else(|| DEFAULT_DIRECTORY.into()),
         redis: one(given, "redis").map(ServerUrl::new),
-        lock: one(given, "lock").unwrap_or(LockProtocol::Legacy),
+        lock: one(given, "lock").unwrap_or(&protocols()[0]),
         wait: one(given, "wait").unwrap_or_default(),
         virtual_time: given.get_flag("virtual"),
         processes: given.get_flag("processes"),
@@ -173,7 +160,7 @@ pub(super) fn run_flags() -> [Arg; 11] {
                  embedded server]",
             ),
         value("lock", "PROTOCOL")
-            .value_parser(value_parser!(LockProtocol))
+            .value_parser(lock_protocol())
             .default_value("legacy")
             .hide_possible_values(true)
             .help("legacy (with its races) or hardened")

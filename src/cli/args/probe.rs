@@ -2,7 +2,7 @@
 
 use super::super::redact::ServerUrl;
 use super::explore::{ExploreArgs, bound_flags, explored, what_flags};
-use super::flags::{LockProtocol, help_flag, report_flags, switch, value};
+use super::flags::{help_flag, lock_protocol, report_flags, switch, value};
 use super::one;
 use super::timeline::timeline;
 use crate::probe::PATIENCE;
@@ -89,7 +89,7 @@ pub(super) fn our_subject() -> Command {
         .about(about)
         .arg(
             value("lock", "LOCK")
-                .value_parser(value_parser!(LockProtocol))
+                .value_parser(lock_protocol())
                 .required(true)
                 .help("The lock protocol"),
         )

@@ -6,6 +6,7 @@ use super::super::redact::ServerUrl;
 use super::scenario::default;
 use super::*;
 use crate::check::Property;
+use crate::lock::protocol;
 use crate::runtime::Timing;
 use crate::scenario::Value;
 use std::collections::BTreeMap;
@@ -111,7 +112,7 @@ fn nothing_given_is_the_default_of_everything() {
         run: RunOptions {
             directory: "/tmp/debug_locks".into(),
             redis: None,
-            lock: LockProtocol::Legacy,
+            lock: protocol("legacy").unwrap(),
             wait: Duration::ZERO,
             virtual_time: false,
             processes: false,
@@ -175,7 +176,7 @@ fn everything_given_is_taken() {
         run: RunOptions {
             directory: "/tmp/a run [*]\n".into(),
             redis: Some(ServerUrl::new("redis://:secret@host/0".into())),
-            lock: LockProtocol::Hardened,
+            lock: protocol("hardened").unwrap(),
             wait: Duration::from_secs(5),
             virtual_time: false,
             processes: false,
@@ -453,7 +454,7 @@ fn an_exploration_takes_its_flags_and_those_of_the_scenario() {
     let values = [("threads", "3"), ("lock_ttl", "2s"), ("own", "4")];
     assert_eq!(args.values, values.map(|(name, text)| (name.into(), text.into())).into());
     assert_eq!(args.what, PathBuf::from("mine.toml"));
-    assert_eq!(args.lock, Some(LockProtocol::Hardened));
+    assert_eq!(args.lock, protocol("hardened"));
     assert_eq!((args.timing, args.crashes, args.faults), (Some(Timing::Strict), Some(1), Some(2)));
     assert_eq!(args.properties, [Property::Overlap, Property::LostUpdate]);
     assert_eq!((args.preemptions, args.max_schedules), (Some(2), Some(1000)));

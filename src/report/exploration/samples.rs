@@ -4,7 +4,7 @@ use super::{Exploration, Judged, ProtocolRow};
 use crate::check::{Property, check};
 use crate::clock::VirtualClock;
 use crate::history::{Change, Event, EventKind, History, Moment};
-use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
+use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
 use crate::runtime::{
     Bounds, Counterexample, Explored, Limit, Outcome, Schedule, Stage, Strategy, Time, Timing,
     Turn, World, longest,
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A scenario's plan, and what came of a virtual run with its rules.
-pub(in crate::report) fn ran(name: &str, protocol: &'static dyn Protocol) -> (Plan, Outcome) {
+pub(in crate::report) fn ran(name: &str, protocol: Arc<dyn LockProtocol>) -> (Plan, Outcome) {
     let scenarios = catalogue().unwrap();
     let scenario = scenarios.iter().find(|scenario| scenario.name() == name).unwrap();
     let plan =
@@ -27,7 +27,7 @@ pub(in crate::report) fn ran(name: &str, protocol: &'static dyn Protocol) -> (Pl
     let server = Server::embedded(time.clock());
     let run = |suffix: &str| RunDirectory::new(Path::new(&format!("/nowhere/run{suffix}")), None);
     let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix).unwrap()).collect();
-    let world = World::new(plan.clone(), server, protocol, runs, time, Box::new(|| ()));
+    let world = World::new(plan.clone(), server, in_process(protocol), runs, time, Box::new(|| ()));
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
@@ -138,11 +138,11 @@ pub(in crate::report) fn properties(outcome: &Outcome) -> Vec<Property> {
 
 /// A built-in scenario under legacy, and under hardened with all orderings covered, or not.
 pub(in crate::report) fn exploration(name: &str, limit: Option<Limit>) -> Exploration {
-    let (plan, outcome) = ran(name, &Legacy);
+    let (plan, outcome) = ran(name, Arc::new(Legacy));
     let found = properties(&outcome);
     let legacy = explored(&plan, "legacy", &outcome, &found);
     let legacy = ProtocolRow::new(&plan, &legacy, &Judged::of(&plan), &bounds());
-    let (plan, outcome) = ran(name, &*HARDENED);
+    let (plan, outcome) = ran(name, Arc::new(Hardened::default()));
     let hardened = Explored {
         stopped_by: limit,
         orderings: limit.is_none().then_some(1_340_000.0),

@@ -4,10 +4,11 @@ use super::samples::{bounds, exploration, explored, properties, ran};
 use super::{Exploration, Judged, Lanes, Own, ProtocolRow};
 use crate::check::{Finding, Property, check};
 use crate::history::{EventKind, History};
-use crate::lock::{HARDENED, Legacy, Protocol};
+use crate::lock::{Hardened, Legacy, LockProtocol};
 use crate::report::Verdict;
 use crate::runtime::{Bounds, Limit, Outcome, Timing};
 use crate::scenario::catalogue;
+use std::sync::Arc;
 
 const MAIN: &[String] = &[];
 
@@ -25,7 +26,7 @@ fn texts(lanes: &Lanes) -> Vec<String> {
 
 #[test]
 fn everything_that_was_done_is_a_row() {
-    let (_, outcome) = ran("check_then_delete", &Legacy);
+    let (_, outcome) = ran("check_then_delete", Arc::new(Legacy));
     let lanes = Lanes::of(&outcome.history, MAIN, None);
     assert_eq!(lanes.names, ["holder", "rival", "server"]);
     let expected = [
@@ -48,7 +49,7 @@ fn everything_that_was_done_is_a_row() {
 
 #[test]
 fn scripts_are_known_by_what_they_did() {
-    let (_, outcome) = ran("check_then_delete", &*HARDENED);
+    let (_, outcome) = ran("check_then_delete", Arc::new(Hardened::default()));
     let rows = texts(&Lanes::of(&outcome.history, MAIN, None));
     for part in [
         "holder: acquire script -> taken, fence 1",
@@ -63,7 +64,7 @@ fn scripts_are_known_by_what_they_did() {
 
 #[test]
 fn the_row_that_completes_the_violation_is_marked_and_what_leads_to_it_matters() {
-    let (_, outcome) = ran("check_then_delete", &Legacy);
+    let (_, outcome) = ran("check_then_delete", Arc::new(Legacy));
     let lanes = lanes(&outcome, Property::ForeignRelease);
     let marked: Vec<_> = lanes.rows.iter().filter(|row| row.mark.is_some()).collect();
     let [row] = marked.as_slice() else { panic!("{marked:#?}") };
@@ -79,8 +80,8 @@ fn the_row_that_completes_the_violation_is_marked_and_what_leads_to_it_matters()
 #[test]
 fn each_finding_of_each_built_in_scenario_has_its_row() {
     for scenario in catalogue().unwrap() {
-        for protocol in [&Legacy as &'static dyn Protocol, &*HARDENED] {
-            let (_, outcome) = ran(scenario.name(), protocol);
+        for protocol in [Arc::new(Legacy) as Arc<dyn LockProtocol>, Arc::new(Hardened::default())] {
+            let (_, outcome) = ran(scenario.name(), Arc::clone(&protocol));
             for property in properties(&outcome) {
                 let lanes = lanes(&outcome, property);
                 let of = format!("{} {} {property:?}", scenario.name(), protocol.name());
@@ -99,7 +100,7 @@ fn each_finding_of_each_built_in_scenario_has_its_row() {
 /// Who has the lock first may be the last to be done with acquiring it.
 #[test]
 fn an_overlap_is_complete_when_both_have_taken_the_lock() {
-    let (_, outcome) = ran("check_then_delete", &Legacy);
+    let (_, outcome) = ran("check_then_delete", Arc::new(Legacy));
     let mut finding = first(&outcome.history, Property::ForeignRelease).unwrap();
     finding.property = Property::Overlap;
     for actors in [vec![0, 1], vec![1, 0]] {
@@ -112,17 +113,17 @@ fn an_overlap_is_complete_when_both_have_taken_the_lock() {
 
 #[test]
 fn a_crash_and_a_lost_reply_are_seen() {
-    let (_, outcome) = ran("killed_holder", &Legacy);
+    let (_, outcome) = ran("killed_holder", Arc::new(Legacy));
     let rows = texts(&Lanes::of(&outcome.history, MAIN, None));
     assert!(rows.iter().any(|row| row.ends_with(": is killed")), "{rows:#?}");
-    let (_, outcome) = ran("lost_reply", &Legacy);
+    let (_, outcome) = ran("lost_reply", Arc::new(Legacy));
     let rows = texts(&Lanes::of(&outcome.history, MAIN, None));
     assert!(rows.iter().any(|row| row.ends_with("-> OK, reply lost")), "{rows:#?}");
 }
 
 #[test]
 fn the_end_of_a_lease_needs_no_effect_to_be_understood() {
-    let (_, mut outcome) = ran("check_then_delete", &Legacy);
+    let (_, mut outcome) = ran("check_then_delete", Arc::new(Legacy));
     let with = lanes(&outcome, Property::ForeignRelease);
     for event in &mut outcome.history.events {
         if let EventKind::Fault { effects, .. } = &mut event.kind {
@@ -134,7 +135,7 @@ fn the_end_of_a_lease_needs_no_effect_to_be_understood() {
 
 #[test]
 fn several_locks_have_their_names() {
-    let (plan, outcome) = ran("deadlock_sim", &Legacy);
+    let (plan, outcome) = ran("deadlock_sim", Arc::new(Legacy));
     let names: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
     let rows = texts(&Lanes::of(&outcome.history, &names, None));
     for name in &names {
@@ -145,7 +146,7 @@ fn several_locks_have_their_names() {
 
 #[test]
 fn what_is_judged_comes_from_the_plan_or_is_what_a_good_protocol_rules_out() {
-    let (plan, _) = ran("check_then_delete", &Legacy);
+    let (plan, _) = ran("check_then_delete", Arc::new(Legacy));
     let judged = Judged::of(&plan);
     assert_eq!(judged.must_find, [Property::ForeignRelease]);
     assert_eq!(judged.must_not_find, []);
@@ -159,7 +160,7 @@ fn what_is_judged_comes_from_the_plan_or_is_what_a_good_protocol_rules_out() {
 
 #[test]
 fn what_is_not_explored_is_not_judged() {
-    let (plan, _) = ran("starvation", &Legacy);
+    let (plan, _) = ran("starvation", Arc::new(Legacy));
     let judged = Judged::of(&plan);
     assert_eq!(judged.must_find, []);
     assert_eq!(judged.must_not_find, crate::report::Catalogue::RULED_OUT);
@@ -169,7 +170,7 @@ fn what_is_not_explored_is_not_judged() {
 fn the_verdict_is_a_proof_or_a_counterexample_and_a_bound_is_neither() {
     use Property::{ForeignRelease, LostUpdate, Overlap};
     use Verdict::{Expected, Inconclusive, Unexpected};
-    let (plan, outcome) = ran("check_then_delete", &Legacy);
+    let (plan, outcome) = ran("check_then_delete", Arc::new(Legacy));
     let limit = Some(Limit::Time);
     for (must_find, must_not_find, found, stopped_by, verdict) in [
         (&[][..], &[LostUpdate][..], &[][..], None, Expected),
@@ -202,7 +203,7 @@ fn the_worst_protocol_decides() {
 
 #[test]
 fn each_bound_is_named() {
-    let (plan, outcome) = ran("check_then_delete", &*HARDENED);
+    let (plan, outcome) = ran("check_then_delete", Arc::new(Hardened::default()));
     let said = |limit, preemptions| {
         let mut explored = explored(&plan, "hardened", &outcome, &[]);
         (explored.stopped_by, explored.orderings_run) = (Some(limit), 1204);
@@ -229,7 +230,7 @@ fn each_bound_is_named() {
 
 /// What was found under `hardened` in two clients: nothing.
 fn free(judged: &[Property], bounds: Bounds) -> ProtocolRow {
-    let (plan, outcome) = ran("mutual_exclusion", &*HARDENED);
+    let (plan, outcome) = ran("mutual_exclusion", Arc::new(Hardened::default()));
     let explored = explored(&plan, "hardened", &outcome, &[]);
     let judged = Judged { must_not_find: judged.to_vec(), ..Judged::default() };
     ProtocolRow::new(&plan, &explored, &judged, &bounds)
@@ -305,7 +306,7 @@ fn crashes_and_lost_commands_of_the_scenario_itself_are_known() {
         ("lost_reply", false, true),
         ("late_execution", false, true),
     ] {
-        let (plan, outcome) = ran(scenario, &Legacy);
+        let (plan, outcome) = ran(scenario, Arc::new(Legacy));
         let explored = explored(&plan, "legacy", &outcome, &[]);
         let row = ProtocolRow::new(&plan, &explored, &Judged::default(), &bounds());
         assert_eq!(row.own, Own { crash, fault }, "{scenario}");

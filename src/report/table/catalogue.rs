@@ -18,18 +18,20 @@ pub fn write_list(catalogue: &Catalogue, style: Style, out: &mut dyn Write) -> i
 pub fn write_catalogue(catalogue: &Catalogue, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let style = style.usable();
     let mut grid = Grid::new(style);
-    grid.header(&["Hazard", "Scenario", "legacy", "hardened"]);
+    let header = ["Hazard", "Scenario"].into_iter().chain(catalogue.protocols());
+    let header: Vec<&str> = header.collect();
+    grid.header(&header);
     if !style.is_narrow() {
         let longest = catalogue.scenarios.iter().map(|row| row.name.len()).max();
         grid.fixed(1, longest.and_then(|longest| u16::try_from(longest).ok()).unwrap_or(1).max(8));
     }
     for row in &catalogue.scenarios {
-        grid.row([
+        let about = [
             cell(escape(&row.hazards.join(", ")), Tone::Plain),
             cell(escape(&row.name), Tone::Strong),
-            cell(escape(&row.legacy.words()), Tone::Plain),
-            cell(escape(&row.hardened.words()), Tone::Plain),
-        ]);
+        ];
+        let shown = row.protocols.iter().map(|(_, it)| cell(escape(&it.words()), Tone::Plain));
+        grid.row(about.into_iter().chain(shown));
     }
     grid.print(out)?;
     writeln!(out)?;

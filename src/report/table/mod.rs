@@ -140,7 +140,7 @@ fn head(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
         ("server", report.server.as_str()),
         ("directory", &report.working_directory),
         ("run id", &report.runid),
-        ("protocol", report.protocol),
+        ("protocol", report.protocol.as_str()),
         ("clock", report.clock),
         ("actors", if report.processes { "a process each" } else { "" }),
         ("seed", seed.as_deref().unwrap_or_default()),

@@ -75,7 +75,7 @@ fn explored(exploration: &Exploration) -> Vec<String> {
 fn report_row(report: &Report) -> [Cell; 5] {
     [
         cell(escape(name(report)), Tone::Plain),
-        cell(report.protocol, Tone::Plain),
+        cell(&report.protocol, Tone::Plain),
         verdict_cell(report.verdict),
         cell(findings(report), Tone::Plain),
         cell(duration(report.summary.elapsed_ms), Tone::Plain),

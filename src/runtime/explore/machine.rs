@@ -68,12 +68,18 @@ impl Machine {
         let embedded = Embedded::new();
         let time = super::super::Time::Virtual(Arc::new(VirtualClock::new(None)));
         let (plan, runs) = (model.plan.clone(), model.runs.clone());
-        let world =
-            World::new(plan, embedded.server(), model.protocol, runs, time, Box::new(|| ()))
-                .watched();
+        let world = World::new(
+            plan,
+            embedded.server(),
+            Arc::clone(&model.host),
+            runs,
+            time,
+            Box::new(|| ()),
+        )
+        .watched();
         let world = Arc::new(world);
         world.prepare().map_err(failed)?;
-        let observes = world.protocol.is_foreign();
+        let observes = world.protocol().is_foreign();
         let store: Box<dyn Store> = match &model.upstream {
             // Nothing reaches the embedded one.
             Some(upstream) => Box::new(Upstream::new(&upstream.borrowed).map_err(failed)?),

@@ -215,7 +215,7 @@ pub fn explore(
         found.push(counterexample(model, &mut machine, first, among, &mut may_go_on)?);
     }
     Ok(Explored {
-        protocol: model.protocol.name().into(),
+        protocol: model.host.protocol().name().into(),
         found,
         orderings_run: walked.orderings_run,
         orderings,

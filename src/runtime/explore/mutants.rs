@@ -3,10 +3,11 @@
 
 use super::{Bounds, Explored, Model, Schedule, Strategy, explore};
 use crate::check::Property;
-use crate::lock::{HARDENED, Protocol, RunDirectory, Ttl, mutants};
+use crate::lock::{Hardened, LockProtocol, RunDirectory, Ttl, in_process, mutants};
 use crate::scenario::{Scenario, Timing, catalogue};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a cure shows.
@@ -17,7 +18,7 @@ struct Where {
     timing: Timing,
 }
 
-fn explored(at: &Where, protocol: &'static dyn Protocol) -> Explored {
+fn explored(at: &Where, protocol: Arc<dyn LockProtocol>) -> Explored {
     let named = |it: &Scenario| it.name() == at.scenario;
     let scenario = catalogue().unwrap().into_iter().find(named).unwrap();
     let value = |(name, text): &(&str, &str)| {
@@ -49,8 +50,11 @@ fn explored(at: &Where, protocol: &'static dyn Protocol) -> Explored {
         until: Vec::new(),
         strategy: Strategy::Exhaustive,
     };
-    let explored =
-        explore(&Model { plan, protocol, runs, origin, upstream: None }, &bounds, &mut |_| true);
+    let explored = explore(
+        &Model { plan, host: in_process(protocol), runs, origin, upstream: None },
+        &bounds,
+        &mut |_| true,
+    );
     explored.unwrap()
 }
 
@@ -70,11 +74,11 @@ const OVERRUN: Where = Where {
 #[test]
 fn each_cure_that_is_left_out_is_found() {
     for (what, mutant, at, property, within) in [
-        ("compare", &*mutants::SKIPS_COMPARE, &MEET, Property::ForeignRelease, 300),
-        ("compare", &*mutants::SKIPS_COMPARE, &RELEASE, Property::ForeignRelease, 100),
-        ("flag", &*mutants::SKIPS_FLAG, &MEET, Property::FlagDrift, 100),
-        ("fence", &*mutants::SKIPS_FENCE, &MEET, Property::LostUpdate, 100),
-        ("renewal", &*mutants::SKIPS_RENEWAL, &OVERRUN, Property::Overlap, 100),
+        ("compare", mutants::skips_compare(), &MEET, Property::ForeignRelease, 300),
+        ("compare", mutants::skips_compare(), &RELEASE, Property::ForeignRelease, 100),
+        ("flag", mutants::skips_flag(), &MEET, Property::FlagDrift, 100),
+        ("fence", mutants::skips_fence(), &MEET, Property::LostUpdate, 100),
+        ("renewal", mutants::skips_renewal(), &OVERRUN, Property::Overlap, 100),
     ] {
         let what = format!("without {what}, {}, {}", at.scenario, property.word());
         let explored = explored(at, mutant);
@@ -89,7 +93,7 @@ fn each_cure_that_is_left_out_is_found() {
 fn with_all_cures_no_ordering_shows_any_of_it() {
     for (at, allowed) in [(&MEET, &[Property::Overlap, Property::TokenDrift][..]), (&OVERRUN, &[])]
     {
-        let explored = explored(at, &*HARDENED);
+        let explored = explored(at, Arc::new(Hardened::default()));
         assert_eq!(explored.stopped_by, None);
         let found: Vec<Property> = explored.found.iter().map(|it| it.property).collect();
         assert!(found.iter().all(|property| allowed.contains(property)), "{found:?}");

@@ -13,15 +13,16 @@ use super::machine::Machine;
 use super::*;
 use crate::check::Properties;
 use crate::history::{Event, EventKind, Left};
-use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
+use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
 use crate::scenario::{Plan, Scenario};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A scenario as it is explored; nothing, if it can't be bound for this protocol.
 fn model(
     scenario: &Scenario,
-    protocol: &'static dyn Protocol,
+    protocol: Arc<dyn LockProtocol>,
     timing: Timing,
 ) -> std::result::Result<Model, String> {
     let bound = scenario.bind(&BTreeMap::new(), protocol.name(), Ttl::DEFAULT, Duration::ZERO);
@@ -35,7 +36,7 @@ fn model(
         turns: Vec::new(),
         shows: None,
     };
-    Ok(Model { runs: runs(&plan), plan, protocol, origin, upstream: None })
+    Ok(Model { runs: runs(&plan), plan, host: in_process(protocol), origin, upstream: None })
 }
 
 fn runs(plan: &Plan) -> Vec<RunDirectory> {
@@ -58,8 +59,8 @@ fn bounds(timing: Timing, crashes: u32, faults: u32) -> Bounds {
     }
 }
 
-fn both_protocols() -> [&'static dyn Protocol; 2] {
-    [&Legacy, &*HARDENED]
+fn both_protocols() -> [Arc<dyn LockProtocol>; 2] {
+    [Arc::new(Legacy), Arc::new(Hardened::default())]
 }
 
 /// What the checkers find in a history, but for what is not explored.

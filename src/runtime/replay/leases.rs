@@ -76,7 +76,7 @@ impl<'a> Leases<'a> {
     /// Shortens the lease of a lock of ours as far as it goes.
     fn shorten(&mut self, names: &LockName) -> Result<(), NotEnded> {
         let world = self.world;
-        if world.protocol.is_foreign() {
+        if world.protocol().is_foreign() {
             // Nobody else is there, and what it holds need not be a payload.
             let ended = redis::cmd("PEXPIRE").arg(names.key()).arg(1).exec(&mut self.link);
             return Ok(ended.map_err(|error| world.server.explain(&error))?);

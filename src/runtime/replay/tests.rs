@@ -1,14 +1,15 @@
 use super::*;
 use crate::check::{Property, check};
 use crate::history::{Change, EventKind, FailureKind};
-use crate::lock::{HARDENED, Legacy, Protocol, RunDirectory, Ttl};
+use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
 use crate::runtime::Schedule;
 use crate::scenario::{Scenario, catalogue};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-fn model(scenario: &Scenario, protocol: &'static dyn Protocol, timing: Timing) -> Model {
+fn model(scenario: &Scenario, protocol: Arc<dyn LockProtocol>, timing: Timing) -> Model {
     let bound = scenario.bind(&BTreeMap::new(), protocol.name(), Ttl::DEFAULT, Duration::ZERO);
     let plan = bound.unwrap().lifted();
     let origin = Schedule {
@@ -23,7 +24,7 @@ fn model(scenario: &Scenario, protocol: &'static dyn Protocol, timing: Timing) -
     let run =
         |suffix: &str| RunDirectory::new(Path::new(&format!("/tmp/replay{suffix}")), None).unwrap();
     let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect();
-    Model { plan, protocol, runs, origin, upstream: None }
+    Model { plan, host: in_process(protocol), runs, origin, upstream: None }
 }
 
 fn builtin(name: &str) -> Scenario {
@@ -63,7 +64,7 @@ const FOREIGN_RELEASE: &str = "1x5.e1.2x4.1x2.2x4";
 
 #[test]
 fn a_schedule_leads_to_what_it_shows_each_time() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let outcome = replay(&model, &turns(FOREIGN_RELEASE)).unwrap();
     assert_eq!(found(&outcome), [Property::ForeignRelease, Property::SilentLoss]);
     assert_eq!(ends(&outcome), [None, None]);
@@ -73,7 +74,7 @@ fn a_schedule_leads_to_what_it_shows_each_time() {
 
 #[test]
 fn the_end_of_a_lease_is_in_the_history_with_its_holder() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let events = replay(&model, &turns(FOREIGN_RELEASE)).unwrap().history.events;
     let fault = events.iter().find_map(|event| match &event.kind {
         EventKind::Fault { what, effects, lease_of: Some(0) } => {
@@ -90,14 +91,14 @@ fn the_end_of_a_lease_is_in_the_history_with_its_holder() {
 
 #[test]
 fn without_the_race_the_same_plan_is_clean() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let outcome = replay(&model, &turns("1x7.2x9")).unwrap();
     assert_eq!((found(&outcome), outcome.updates), (vec![], vec![1]));
 }
 
 #[test]
 fn a_hardened_release_leaves_the_successor_alone() {
-    let model = model(&builtin("check_then_delete"), &*HARDENED, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Hardened::default()), Timing::Async);
     let outcome = replay(&model, &turns("1x4.e1.2x4.1.2x3")).unwrap();
     let expected = (vec![], vec![1]);
     assert_eq!((found(&outcome), outcome.updates), expected);
@@ -105,7 +106,7 @@ fn a_hardened_release_leaves_the_successor_alone() {
 
 #[test]
 fn where_plan_and_schedule_part_is_said() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let key = "nodb-lock:replay:debug_lock_test.nodb";
     let cases = [
         ("", "after all 0 turns holder has not ended".to_owned()),
@@ -144,7 +145,7 @@ fn where_plan_and_schedule_part_is_said() {
 
 #[test]
 fn who_is_killed_does_nothing_more_and_who_waits_for_it_waits_in_vain() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let outcome = replay(&model, &turns("c1.2x4")).unwrap();
     assert_eq!(ends(&outcome), [Some(FailureKind::Crashed), Some(FailureKind::TimedOut)]);
     assert_eq!(found(&outcome), [Property::StuckLock]);
@@ -152,7 +153,7 @@ fn who_is_killed_does_nothing_more_and_who_waits_for_it_waits_in_vain() {
 
 #[test]
 fn a_reply_that_is_lost_was_carried_out() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let outcome = replay(&model, &turns("1x2.l1.2x4")).unwrap();
     let expected = [Some(FailureKind::Injected), Some(FailureKind::AlreadyLocked)];
     assert_eq!(ends(&outcome), expected);
@@ -161,7 +162,7 @@ fn a_reply_that_is_lost_was_carried_out() {
 
 #[test]
 fn a_command_that_is_lost_was_not_carried_out() {
-    let model = model(&builtin("mutual_exclusion"), &Legacy, Timing::Async);
+    let model = model(&builtin("mutual_exclusion"), Arc::new(Legacy), Timing::Async);
     let outcome = replay(&model, &turns("1x2.f1.2x9")).unwrap();
     assert_eq!(ends(&outcome), [Some(FailureKind::Injected), None]);
     assert_eq!((found(&outcome), outcome.updates.as_slice()), (vec![], [1].as_slice()));
@@ -169,7 +170,7 @@ fn a_command_that_is_lost_was_not_carried_out() {
 
 #[test]
 fn a_command_that_comes_late_is_carried_out_when_nobody_waits_for_it() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     // The holder's DEL comes when its lease has ended and the rival holds the lock.
     let schedule = turns("1x5.p1.e1.2x4.a1.2x5");
     let outcome = replay(&model, &schedule).unwrap();
@@ -190,7 +191,7 @@ fn a_command_that_comes_late_is_carried_out_when_nobody_waits_for_it() {
 
 #[test]
 fn what_is_on_its_way_is_counted_by_strand_and_then_in_order() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let expected = |turns: &str, first: &str| {
         let outcome = replay(&model, &self::turns(turns)).unwrap();
         let late = outcome.history.events.iter().filter_map(|event| match &event.kind {
@@ -230,7 +231,7 @@ const PAUSED: &str = r#"
 #[test]
 fn under_strict_timing_leases_end_when_it_is_time() {
     let scenario = Scenario::parse("paused.toml", PAUSED).unwrap();
-    let model = model(&scenario, &Legacy, Timing::Strict);
+    let model = model(&scenario, Arc::new(Legacy), Timing::Strict);
     let outcome = replay(&model, &turns("1x4.e1.2x4.1.2x3")).unwrap();
     let events = &outcome.history.events;
     let times: Vec<u128> = events
@@ -258,7 +259,7 @@ fn under_strict_timing_leases_end_when_it_is_time() {
 
 #[test]
 fn a_replay_that_is_stopped_says_where() {
-    let model = model(&builtin("check_then_delete"), &Legacy, Timing::Async);
+    let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let world = Arc::new(World::replayed(&model));
     world.time().stop(Stopped::Interrupted);
     let error = world.replay(Timing::Async, &turns("1x7.2x9")).unwrap_err();
@@ -267,7 +268,7 @@ fn a_replay_that_is_stopped_says_where() {
 
 #[test]
 fn one_who_is_killed_before_it_writes_its_file_does_not_write_it() {
-    let model = model(&builtin("mutual_exclusion"), &Legacy, Timing::Async);
+    let model = model(&builtin("mutual_exclusion"), Arc::new(Legacy), Timing::Async);
     // The file, SET, HSET, GET, and then the file again.
     let whole = replay(&model, &turns("1x9.2x9")).unwrap();
     assert_eq!((whole.updates.as_slice(), ends(&whole)), ([2].as_slice(), vec![None, None]));

@@ -11,7 +11,7 @@ use nodb_trigger::check::{Property, check};
 use nodb_trigger::clock::WallClock;
 use nodb_trigger::history::{Change, EventKind, History};
 use nodb_trigger::lock::{
-    Caller, HARDENED, Identity, Legacy, LockError, LockName, Protocol, TokenSlot, Ttl, Who,
+    Caller, Hardened, Identity, Legacy, LockError, LockName, LockProtocol, TokenSlot, Ttl,
 };
 use nodb_trigger::server::{Listener, Server};
 
@@ -88,7 +88,7 @@ fn ours(redis: &RedisServer, number: u64, keys: &[&str], start: &Barrier) -> (St
     let address = info.split(' ').find_map(|part| part.strip_prefix("addr=")).unwrap().to_owned();
     let (clock, identity) = (WallClock::new(None), Identity::of_this_process());
     let is_legacy = number.is_multiple_of(2);
-    let protocol: &dyn Protocol = if is_legacy { &Legacy } else { &*HARDENED };
+    let protocol: &dyn LockProtocol = if is_legacy { &Legacy } else { &Hardened::default() };
     let mut log = Log::default();
     start.wait();
     for round in 0..8 {
@@ -98,22 +98,16 @@ fn ours(redis: &RedisServer, number: u64, keys: &[&str], start: &Barrier) -> (St
         let file = key.strip_prefix("nodb-lock:run:").unwrap();
         let lock = LockName::new("run", file);
         let (own, slot) = (TokenSlot::default(), TokenSlot::default());
-        let mut caller = Caller {
-            link: &mut link,
-            clock: &clock,
-            identity: &identity,
-            own: &own,
-            who: Who::default(),
-        };
+        let mut caller = Caller { link: &mut link, clock: &clock, identity: &identity, own: &own };
         for _ in 0..20 {
             let ttl = Ttl::try_from(LEASE).unwrap();
-            match protocol.acquire(&mut caller, &lock, &slot, ttl, 0) {
+            match protocol.acquire(&mut caller.at(&lock, &slot), ttl, 0) {
                 Ok(acquisition) => {
                     log.attempts.push((key.into(), Some(acquisition.token.as_str().to_owned())));
                     let outlasts = draw.is_multiple_of(5);
                     thread::sleep(if outlasts { LEASE + NEAR } else { NEAR / 4 });
                     let before = *deletes.lock().unwrap();
-                    let released = protocol.release(&mut caller, &lock, &slot);
+                    let released = protocol.release(&mut caller.at(&lock, &slot));
                     let has_deleted = *deletes.lock().unwrap() > before;
                     let is_deleted = if is_legacy { has_deleted } else { released.is_ok() };
                     if is_deleted {

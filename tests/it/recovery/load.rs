@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use nodb_trigger::clock::WallClock;
 use nodb_trigger::gate::Link;
 use nodb_trigger::lock::{
-    Acquisition, Caller, HARDENED, Identity, Legacy, LockError, LockName, Payload, Protocol,
-    Removal, TokenSlot, Ttl, Who, hostname, remove_if, repair_flag, survey,
+    Acquisition, Caller, Context, Hardened, Identity, Legacy, LockError, LockName, LockProtocol,
+    Payload, Removal, TokenSlot, Ttl, hostname, remove_if, repair_flag, survey,
 };
 use nodb_trigger::server::{Connection, Server};
 use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
@@ -102,7 +102,7 @@ impl ConnectionLike for Doomed {
 /// A client, with what it remembers.
 struct Client<'a> {
     scene: &'a Scene,
-    protocol: &'a dyn Protocol,
+    protocol: &'a dyn LockProtocol,
     clock: WallClock,
     identity: Identity,
     own: TokenSlot,
@@ -110,7 +110,7 @@ struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    fn new(scene: &'a Scene, protocol: &'a dyn Protocol) -> Self {
+    fn new(scene: &'a Scene, protocol: &'a dyn LockProtocol) -> Self {
         let identity = Identity::of_this_process();
         let (own, slot) = Default::default();
         Self { scene, protocol, clock: WallClock::new(None), identity, own, slot }
@@ -119,24 +119,19 @@ impl<'a> Client<'a> {
     fn ask<T>(
         &self,
         link: &mut dyn Link,
-        operation: impl FnOnce(&mut Caller<'_>, &TokenSlot) -> Result<T, LockError>,
+        lock: &LockName,
+        operation: impl FnOnce(&mut Context<'_>) -> Result<T, LockError>,
     ) -> Result<T, LockError> {
-        let mut caller = Caller {
-            link,
-            clock: &self.clock,
-            identity: &self.identity,
-            own: &self.own,
-            who: Who::default(),
-        };
-        operation(&mut caller, &self.slot)
+        let mut caller =
+            Caller { link, clock: &self.clock, identity: &self.identity, own: &self.own };
+        operation(&mut caller.at(lock, &self.slot))
     }
 
     fn acquire(&self, link: &mut dyn Link, lock: &LockName) -> Result<Acquisition, LockError> {
         let deadline = Instant::now() + PATIENCE;
         let ttl = Ttl::DEFAULT;
         loop {
-            let taken =
-                self.ask(link, |caller, slot| self.protocol.acquire(caller, lock, slot, ttl, 0));
+            let taken = self.ask(link, lock, |at| self.protocol.acquire(at, ttl, 0));
             match taken {
                 Err(LockError::AlreadyLocked { .. }) => {
                     assert!(Instant::now() < deadline, "{} is never free", lock.key());
@@ -155,15 +150,15 @@ impl<'a> Client<'a> {
         if is_long {
             self.scene.outlast_recovery();
         }
-        self.ask(link, |caller, slot| self.protocol.extend(caller, lock, slot)).unwrap();
-        self.ask(link, |caller, slot| self.protocol.check_write(caller, lock, slot)).unwrap();
+        self.ask(link, lock, |at| self.protocol.extend(at)).unwrap();
+        self.ask(link, lock, |at| self.protocol.check_write(at)).unwrap();
         let raw: Option<Vec<u8>> = redis::cmd("GET").arg(lock.key()).query(link).unwrap();
         let token = raw.map(|raw| Payload::decode(&raw).token().clone());
         assert_eq!(token, Some(own.token), "a live holder lost its lock");
         guarded.count.store(seen + 1, Ordering::SeqCst);
         guarded.work.fetch_add(1, Ordering::SeqCst);
         assert_eq!(guarded.inside.fetch_sub(1, Ordering::SeqCst), 1, "an overlap");
-        self.ask(link, |caller, slot| self.protocol.release(caller, lock, slot)).unwrap();
+        self.ask(link, lock, |at| self.protocol.release(at)).unwrap();
     }
 
     /// Dies at one of the moments at which the protocol can be cut off.
@@ -174,8 +169,7 @@ impl<'a> Client<'a> {
         let (dies_before, spared) = moments[round / DEADLY % moments.len()];
         let mut link = Doomed { connection: server.connect(0).unwrap(), dies_before, spared };
         if self.acquire(&mut link, lock).is_ok() && is_legacy {
-            let released =
-                self.ask(&mut link, |caller, slot| self.protocol.release(caller, lock, slot));
+            let released = self.ask(&mut link, lock, |at| self.protocol.release(at));
             assert!(released.is_err(), "it has died before");
         }
         self.scene.deaths.fetch_add(1, Ordering::SeqCst);
@@ -188,7 +182,8 @@ impl Scene {
     }
 
     fn client(&self, number: usize) {
-        let protocol: &dyn Protocol = if number.is_multiple_of(2) { &Legacy } else { &*HARDENED };
+        let protocol: &dyn LockProtocol =
+            if number.is_multiple_of(2) { &Legacy } else { &Hardened::default() };
         let mut link = self.server().connect(0).unwrap();
         for round in 0..ROUNDS {
             let client = Client::new(self, protocol);

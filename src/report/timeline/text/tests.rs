@@ -9,6 +9,7 @@ use crate::report::exploration::samples::ran;
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind};
 use proptest::prelude::*;
 use std::path::Path;
+use std::sync::Arc;
 
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
@@ -205,7 +206,7 @@ fn golden_timelines_made_by_hand() {
 #[test]
 fn golden_timelines_of_scenarios() {
     for name in ["thundering_herd", "ttl_expiration", "check_then_delete", "deadlock_sim"] {
-        let (_, outcome) = ran(name, &Legacy);
+        let (_, outcome) = ran(name, Arc::new(Legacy));
         assert_golden(name, &Timeline::new(&outcome.history, &check(&outcome.history)));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/stuck_lock-bad.jsonl");

@@ -5,6 +5,7 @@ use super::brute::{Brute, Ordering, Passage, Passed};
 use super::*;
 use crate::chance::Chance;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// How many scenarios are drawn; `EXPLORE_SCENARIOS` asks for another number.
 const SCENARIOS: u64 = 240;
@@ -49,7 +50,7 @@ fn the_reduction_loses_nothing_and_adds_nothing() {
 /// One scenario, and how it is explored.
 struct Case {
     text: String,
-    protocol: &'static dyn Protocol,
+    protocol: Arc<dyn LockProtocol>,
     bounds: Bounds,
 }
 
@@ -57,7 +58,7 @@ impl Case {
     fn new(seed: u64) -> Self {
         let mut chance = Chance::new(!seed);
         let timing = Timing::ALL[chance.below(2)];
-        let protocol = both_protocols()[chance.below(2)];
+        let protocol = Arc::clone(&both_protocols()[chance.below(2)]);
         let (crashes, faults) = [(0, 0), (0, 0), (1, 0), (0, 1)][chance.below(4)];
         Self { text: generate::scenario(seed), protocol, bounds: bounds(timing, crashes, faults) }
     }
@@ -65,7 +66,8 @@ impl Case {
     fn compare(&self, most: u64, tally: &mut Tally) {
         let scenario = Scenario::parse("generated.toml", &self.text);
         let scenario = scenario.map_err(|error| error.to_string());
-        let model = scenario.and_then(|it| model(&it, self.protocol, self.bounds.timing));
+        let model =
+            scenario.and_then(|it| model(&it, Arc::clone(&self.protocol), self.bounds.timing));
         let model = match model {
             Ok(model) => model,
             Err(why) => {

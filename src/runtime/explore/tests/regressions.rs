@@ -1,6 +1,7 @@
 //! What exploration once got wrong, each in the smallest scenario that shows it.
 
 use super::*;
+use std::sync::Arc;
 
 /// A scenario with one lock and these actors.
 fn scenario(actors: &str) -> Scenario {
@@ -9,7 +10,7 @@ fn scenario(actors: &str) -> Scenario {
     Scenario::parse("small.toml", &format!("{head}{actors}")).unwrap()
 }
 
-fn explored(actors: &str, protocol: &'static dyn Protocol, timing: Timing) -> Explored {
+fn explored(actors: &str, protocol: Arc<dyn LockProtocol>, timing: Timing) -> Explored {
     let model = model(&scenario(actors), protocol, timing).unwrap();
     explore(&model, &bounds(timing, 0, 0), &mut |_| true).unwrap()
 }
@@ -25,7 +26,7 @@ fn where_nothing_can_be_chosen_there_is_one_ordering() {
     let actors = "[[actors]]\nname = \"idle\"\nstart = \"after\"\ndelay = \"0s\"\n\
                   instance = \"own\"\nsteps = [ { sleep = \"1s\" } ]\n";
     for timing in Timing::ALL {
-        let explored = explored(actors, &Legacy, timing);
+        let explored = explored(actors, Arc::new(Legacy), timing);
         assert_eq!((explored.orderings, explored.orderings_run), (Some(1.0), 1));
         assert_eq!((explored.stopped_by, explored.depth), (None, 0));
     }
@@ -36,13 +37,13 @@ fn where_nothing_can_be_chosen_there_is_one_ordering() {
 fn who_watches_a_key_can_change_it_unless_somebody_else_did() {
     let one = "[[actors]]\nname = \"owner\"\nstart = \"after\"\ndelay = \"0s\"\n\
                instance = \"own\"\nsteps = [ { acquire = \"main\" }, { replace_token = \"main\" } ]\n";
-    let alone = explored(one, &Legacy, Timing::Strict);
+    let alone = explored(one, Arc::new(Legacy), Timing::Strict);
     assert_eq!(found(&alone), [Property::StuckLock, Property::TokenDrift]);
     // The key holds at last what it held at first, and was changed all the same.
     let two = "[[actors]]\nname = \"other\"\nstart = \"after\"\ndelay = \"0s\"\n\
                instance = \"own\"\nsteps = [ { redis = [\"PERSIST\", \"{key}\"] },\n\
                { redis = [\"PEXPIRE\", \"{key}\", \"21600000\"] } ]\n";
-    let model = model(&scenario(&format!("{one}{two}")), &Legacy, Timing::Strict).unwrap();
+    let model = model(&scenario(&format!("{one}{two}")), Arc::new(Legacy), Timing::Strict).unwrap();
     let bounds = bounds(Timing::Strict, 0, 0);
     let mut machine = Machine::new(&model, &bounds).unwrap();
     let mut brute = brute::Brute::new(&mut machine, &bounds);
@@ -64,7 +65,7 @@ fn to_go_on_while_another_one_sleeps_is_no_preemption() {
                   steps = [ { acquire = \"main\" }, { pause = \"1s\" }, { release = \"main\" } ]\n\
                   [[actors]]\nname = \"b\"\nstart = \"after\"\ndelay = \"1s\"\ninstance = \"own\"\n\
                   steps = [ { force_release = \"main\" } ]\n";
-    let explored = explored(actors, &Legacy, Timing::Strict);
+    let explored = explored(actors, Arc::new(Legacy), Timing::Strict);
     let foreign = explored.found.iter().find(|it| it.property == Property::SilentLoss);
     assert_eq!(foreign.map(|it| it.preemptions), Some(0), "{:?}", found(&explored));
 }
@@ -75,7 +76,7 @@ fn a_bound_is_seen_in_the_middle_of_an_ordering() {
     let actors = "[[actors]]\nname = \"busy\"\nstart = \"after\"\ndelay = \"0s\"\n\
                   instance = \"own\"\nsteps = [ { acquire = \"main\" },\n\
                   { repeat = 3000, body = [ { extend = \"main\" } ] } ]\n";
-    let model = model(&scenario(actors), &Legacy, Timing::Strict).unwrap();
+    let model = model(&scenario(actors), Arc::new(Legacy), Timing::Strict).unwrap();
     let now = Bounds { max_time: Some(Duration::ZERO), ..bounds(Timing::Strict, 0, 0) };
     let explored = explore(&model, &now, &mut |_| true).unwrap();
     assert_eq!((explored.stopped_by, explored.orderings_run), (Some(Limit::Time), 0));
@@ -92,7 +93,7 @@ fn what_the_server_holds_counts_as_memory() {
              steps = [ {{ redis = [\"SET\", \"{{key}}\", \"{}\"] }} ]\n",
             "x".repeat(size)
         );
-        let model = model(&scenario(&actors), &Legacy, Timing::Strict).unwrap();
+        let model = model(&scenario(&actors), Arc::new(Legacy), Timing::Strict).unwrap();
         let mut machine = Machine::new(&model, &bounds(Timing::Strict, 0, 0)).unwrap();
         machine.choices(machine.first()).unwrap();
         (machine.states(), machine.bytes())
@@ -110,7 +111,7 @@ fn a_controller_that_was_replaced_is_looked_at_in_the_end() {
                   instance = \"shared\"\nsteps = [ { acquire = \"main\" }, { evict = \"main\" } ]\n\
                   [[actors]]\nname = \"b\"\nstart = \"after\"\ndelay = \"0s\"\n\
                   instance = \"racy\"\nsteps = [ { get_instance = \"main\" } ]\n";
-    let model = model(&scenario(actors), &Legacy, Timing::Strict).unwrap();
+    let model = model(&scenario(actors), Arc::new(Legacy), Timing::Strict).unwrap();
     let bounds = bounds(Timing::Strict, 0, 0);
     let mut machine = Machine::new(&model, &bounds).unwrap();
     let mut brute = brute::Brute::new(&mut machine, &bounds);
@@ -157,7 +158,7 @@ fn somebody_can_come_between_a_sleep_and_a_look_at_what_is_shared() {
     ];
     for actors in cases {
         for timing in Timing::ALL {
-            let found = found(&explored(&actors, &Legacy, timing));
+            let found = found(&explored(&actors, Arc::new(Legacy), timing));
             assert!(found.contains(&Property::StuckLock), "{timing:?}: {found:?}\n{actors}");
         }
     }
@@ -170,7 +171,7 @@ fn what_strict_timing_finds_is_found_without_it() {
     for scenario in crate::scenario::catalogue().unwrap() {
         for protocol in both_protocols() {
             let run = |timing| {
-                let model = model(&scenario, protocol, timing).unwrap();
+                let model = model(&scenario, Arc::clone(&protocol), timing).unwrap();
                 let bounds = Bounds { max_schedules: Some(3000), ..bounds(timing, 0, 0) };
                 explore(&model, &bounds, &mut |_| true).unwrap()
             };
@@ -209,7 +210,7 @@ command = "DEL"
 run_late = "done"
 "#;
     for timing in Timing::ALL {
-        let found = found(&explored(text, &Legacy, timing));
+        let found = found(&explored(text, Arc::new(Legacy), timing));
         assert!(!found.contains(&Property::ForeignRelease), "{timing:?}: {found:?}");
     }
 }

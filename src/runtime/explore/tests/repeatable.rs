@@ -1,8 +1,9 @@
 //! That the same exploration comes to the same, and that one that can't is no result.
 
 use super::*;
-use crate::lock::{Acquisition, Caller, LockError, LockName, TokenSlot};
+use crate::lock::{Acquisition, Context, LockError};
 use crate::scenario::catalogue;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 fn builtin(name: &str) -> Scenario {
@@ -21,8 +22,9 @@ fn the_same_exploration_twice_comes_to_the_same() {
     let strategies =
         [Strategy::Exhaustive, Strategy::Random { seed: 7 }, Strategy::Pct { seed: 7, depth: 3 }];
     for name in ["check_then_delete", "shared_token_slot", "singleton_race"] {
-        for (protocol, strategy) in
-            both_protocols().into_iter().flat_map(|it| strategies.map(|strategy| (it, strategy)))
+        for (protocol, strategy) in both_protocols()
+            .into_iter()
+            .flat_map(|it| strategies.map(|strategy| (it.clone(), strategy)))
         {
             let model = model(&builtin(name), protocol, Timing::Async).unwrap();
             let bounds =
@@ -35,79 +37,49 @@ fn the_same_exploration_twice_comes_to_the_same() {
 /// The legacy protocol in a mood: every third acquire looks at the lock first.
 struct Moody(AtomicU32);
 
-static MOODY: Moody = Moody(AtomicU32::new(0));
-
-impl Protocol for Moody {
-    fn name(&self) -> &'static str {
+impl LockProtocol for Moody {
+    fn name(&self) -> &str {
         "legacy"
     }
 
     fn acquire(
         &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
+        at: &mut Context<'_>,
         ttl: Ttl,
         floor: u64,
     ) -> std::result::Result<Acquisition, LockError> {
         if self.0.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
-            let _ = redis::cmd("GET").arg(lock.key()).exec(caller.link);
+            let _ = redis::cmd("GET").arg(at.lock.key()).exec(at.link);
         }
-        Legacy.acquire(caller, lock, slot, ttl, floor)
+        Legacy.acquire(at, ttl, floor)
     }
 
-    fn extend(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> std::result::Result<(), LockError> {
-        Legacy.extend(caller, lock, slot)
+    fn extend(&self, at: &mut Context<'_>) -> std::result::Result<(), LockError> {
+        Legacy.extend(at)
     }
 
-    fn release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> std::result::Result<(), LockError> {
-        Legacy.release(caller, lock, slot)
+    fn release(&self, at: &mut Context<'_>) -> std::result::Result<(), LockError> {
+        Legacy.release(at)
     }
 
-    fn force_release(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> std::result::Result<(), LockError> {
-        Legacy.force_release(caller, lock, slot)
+    fn force_release(&self, at: &mut Context<'_>) -> std::result::Result<(), LockError> {
+        Legacy.force_release(at)
     }
 
-    fn check_write(
-        &self,
-        caller: &mut Caller<'_>,
-        lock: &LockName,
-        slot: &TokenSlot,
-    ) -> std::result::Result<(), LockError> {
-        Legacy.check_write(caller, lock, slot)
+    fn check_write(&self, at: &mut Context<'_>) -> std::result::Result<(), LockError> {
+        Legacy.check_write(at)
     }
 
-    fn renewal(&self, ttl: Ttl) -> Option<Duration> {
-        Legacy.renewal(ttl)
-    }
-
-    fn back_off(&self, failed: u32, random: u64) -> Duration {
-        Legacy.back_off(failed, random)
-    }
-
-    fn is_fenced(&self) -> bool {
-        Legacy.is_fenced()
+    fn first_command(&self) -> &str {
+        Legacy.first_command()
     }
 }
 
 #[test]
 fn what_does_not_run_the_same_way_twice_is_an_error() {
-    let model = model(&builtin("check_then_delete"), &MOODY, Timing::Async).unwrap();
+    let model =
+        model(&builtin("check_then_delete"), Arc::new(Moody(AtomicU32::new(0))), Timing::Async)
+            .unwrap();
     let error = explore(&model, &bounds(Timing::Async, 0, 0), &mut |_| true).unwrap_err();
     assert!(matches!(error, ExploreError::NotRepeatable(_)), "{error}");
 }
@@ -115,7 +87,7 @@ fn what_does_not_run_the_same_way_twice_is_an_error() {
 /// is too large to look for it everywhere.
 #[test]
 fn chance_does_not_end_in_a_search_through_everything() {
-    let model = model(&builtin("thundering_herd"), &Legacy, Timing::Async).unwrap();
+    let model = model(&builtin("thundering_herd"), Arc::new(Legacy), Timing::Async).unwrap();
     let strategy = Strategy::Random { seed: 3 };
     let bounds = Bounds { strategy, max_schedules: Some(20), ..bounds(Timing::Async, 1, 1) };
     let explored = explored(&model, &bounds);

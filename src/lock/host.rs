@@ -1,0 +1,53 @@
+//! Where actors run: all in this process, or each in a process of its own.
+
+use super::LockProtocol;
+use std::sync::Arc;
+
+/// One of the actors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Who {
+    /// Its position among the actors.
+    pub actor: usize,
+    /// A number that no other actor has, nor the same actor when it begins again.
+    pub life: u64,
+}
+
+/// What runs actors and gives each its side of the lock protocol.
+pub trait ActorHost: Send + Sync {
+    /// The protocol, for what is no actor's doing.
+    fn protocol(&self) -> &Arc<dyn LockProtocol>;
+
+    /// The protocol as this actor speaks it, as long as it lives.
+    fn protocol_of(&self, _who: Who) -> Arc<dyn LockProtocol> {
+        Arc::clone(self.protocol())
+    }
+
+    /// The processes of the actors, in their order, as payloads name them; none, where all are in
+    /// this one.
+    fn owners(&self) -> &[String] {
+        &[]
+    }
+
+    /// Kills the process of an actor that has one of its own.
+    fn kill(&self, _who: Who) {}
+
+    /// Stops the process of an actor that has one of its own, until [`go_on`](Self::go_on).
+    fn stop(&self, _who: Who) {}
+
+    /// Lets a process go on that was stopped.
+    fn go_on(&self, _who: Who) {}
+}
+
+/// All actors in this process.
+struct InProcess(Arc<dyn LockProtocol>);
+
+impl ActorHost for InProcess {
+    fn protocol(&self) -> &Arc<dyn LockProtocol> {
+        &self.0
+    }
+}
+
+/// Runs all actors in this process.
+pub fn in_process(protocol: Arc<dyn LockProtocol>) -> Arc<dyn ActorHost> {
+    Arc::new(InProcess(protocol))
+}
