@@ -47,8 +47,8 @@ for scenario in $scenarios; do
     done
     keep "$scenario.show" show "$scenario"
     keep "$scenario.help" "$scenario" --help
-    keep "$scenario.explore.json" explore "$scenario" --max-schedules 20000 --format json
-    keep "$scenario.explore" explore "$scenario" --max-schedules 20000 --jobs 1
+    keep "$scenario.explore.json" explore "$scenario" --max-schedules 2000 --format json
+    keep "$scenario.explore" explore "$scenario" --max-schedules 2000 --jobs 1
 done
 
 # Schedules that the explorations printed, replayed.

@@ -2,9 +2,9 @@
 //! whoever explores orderings and for whoever replays one, since schedules count them.
 
 use super::World;
-use super::explore::is_about_watches;
 use super::rules::Fate;
 use super::stops::Commands;
+use super::transactions::is_about_watches;
 use crate::engine::{only_reads, requests};
 use crate::history::EventKind;
 use crate::lock::{Operation, script_operation};

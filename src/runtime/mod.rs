@@ -24,10 +24,12 @@
 mod afloat;
 mod coroutines;
 mod explore;
+mod isolated;
 mod longest;
 mod looks;
-mod milestone;
+mod merge_point;
 mod model;
+mod observer;
 mod outcome;
 mod replay;
 mod rules;
@@ -39,8 +41,8 @@ mod stops;
 mod strand;
 mod tape;
 mod threads;
+mod transactions;
 mod volley;
-mod watched;
 
 pub use crate::scenario::Timing;
 pub use explore::{
@@ -55,15 +57,12 @@ pub use stage::{Cleaned, Stage, StageError, quoted};
 pub use threads::{THREAD_MEMORY, allow_files, check_memory};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
-use crate::controller::{
-    Controller, ControllerError, Files, Registry, STATE_FILE, Written, count_on_file,
-};
+use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
 use crate::history::{Event, Head, History, Moment, Sequence};
 use crate::lock::{ActorHost, Identity, LockError, LockName, LockProtocol, Payload, RunDirectory};
 use crate::scenario::{Plan, Start};
 use crate::server::{Connection, Server, ServerError};
-use explore::Cell;
-use milestone::Passed;
+use observer::{Observer, Unobserved};
 use rules::Counts;
 use signals::Signals;
 use std::ops::Range;
@@ -133,12 +132,7 @@ pub struct World {
     /// Whether dumps are mirrored in the cache.
     has_cache: bool,
     on_end: Box<dyn Fn() + Send + Sync>,
-    /// Which shared local state was touched, where somebody wants to know.
-    journal: Option<Mutex<Vec<Cell>>>,
-    /// The last milestone that was passed, where somebody wants to know.
-    milestone: Option<Mutex<Option<Passed>>>,
-    /// The state files' content at the beginning, where it is put back again and again.
-    initial_file: Option<Written>,
+    observer: Arc<dyn Observer>,
 }
 
 /// A controller that an actor has for itself.
@@ -187,9 +181,7 @@ impl World {
             takes_by_force: AtomicBool::new(false),
             has_cache: true,
             on_end,
-            journal: None,
-            milestone: None,
-            initial_file: None,
+            observer: Arc::new(Unobserved),
         }
     }
 
@@ -334,11 +326,6 @@ impl World {
         let rules = self.plan.rules.iter().enumerate();
         let idle = rules.filter(|(index, _)| self.rule_counts.of(*index) == 0);
         idle.map(|(_, rule)| rule.name.clone()).collect()
-    }
-
-    /// Whether all orderings are tried, one after the other, with the same actors.
-    fn is_explored(&self) -> bool {
-        self.journal.is_some()
     }
 
     fn has_volley(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::World;
 use super::afloat::Sender;
-use super::explore::Cell;
+use super::observer::Cell;
 use super::signals::Late;
 use super::stops::Commands;
 use super::tape::error_reply;
@@ -117,7 +117,7 @@ impl Ruled<'_> {
             if !matches || !self.is_for_this_actor(rule) {
                 continue;
             }
-            self.world.note(|| Cell::Rule(index));
+            self.world.observer.touched(&|| Cell::Rule(index));
             let number = self.world.rule_counts.next(index);
             if number < rule.from || rule.to.is_some_and(|to| number > to) {
                 continue;

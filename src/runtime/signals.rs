@@ -2,7 +2,7 @@
 //! matched.
 
 use super::afloat::Sender;
-use super::explore::Cell;
+use super::observer::Cell;
 use super::stops::Commands;
 use super::{World, lock};
 use crate::clock::{Clock, Stopped};
@@ -31,8 +31,8 @@ pub(super) struct Late {
 impl World {
     /// Says that something has happened, and runs what was waiting for it.
     pub(super) fn signal(&self, clock: &dyn Clock, name: &str) {
-        self.note(|| Cell::Signal(name.into()));
-        self.note(|| Cell::Late);
+        self.observer.touched(&|| Cell::Signal(name.into()));
+        self.observer.touched(&|| Cell::Late);
         if !lock(&self.signals.happened).insert(name.into()) {
             return;
         }
@@ -47,7 +47,7 @@ impl World {
     /// Waits until something has happened.
     pub(super) fn wait_for(&self, clock: &dyn Clock, name: &str) -> Result<(), Stopped> {
         clock.wait_until(&|| {
-            self.note(|| Cell::Signal(name.into()));
+            self.observer.touched(&|| Cell::Signal(name.into()));
             self.has_happened(name)
         })
     }
@@ -84,12 +84,12 @@ impl World {
 
     /// Lets a command run later.
     pub(super) fn postpone(&self, late: Late) {
-        self.note(|| Cell::Late);
+        self.observer.touched(&|| Cell::Late);
         lock(&self.signals.late).push(late);
     }
 
     fn run_late(&self, late: Late) {
-        self.note(|| Cell::Server);
+        self.observer.touched(&|| Cell::Server);
         // Nobody is there to hear what became of it.
         let _ = self.carry_out_late(&late.sender, &late.commands);
     }

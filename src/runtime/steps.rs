@@ -1,6 +1,6 @@
 //! What actors do: each action of a plan, by the lock library and the controller.
 
-use super::explore::Cell;
+use super::observer::Cell;
 use super::strand::{StandStill, Strand, stopped};
 use super::{World, lock};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
@@ -23,7 +23,7 @@ impl Strand<'_> {
         for (position, step) in (0..).zip(steps) {
             self.clock.check().map_err(stopped)?;
             self.position.push(position);
-            self.pass_milestone();
+            self.pass_merge_point();
             let operation = Operation {
                 verb: step.action.verb().into(),
                 name: step.name.clone(),
@@ -136,7 +136,7 @@ impl Strand<'_> {
     /// Begins a part of a `locked` step; the steps of its body have lower positions.
     fn enter_part(&mut self, part: u32) {
         self.position.push(part);
-        self.pass_milestone();
+        self.pass_merge_point();
         self.position.pop();
     }
 
@@ -452,7 +452,7 @@ fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), F
 impl World {
     /// Lets a misfortune befall the server.
     fn befall(&self, action: &Action) -> Result<(), Failure> {
-        self.note(|| Cell::Server);
+        self.observer.touched(&|| Cell::Server);
         let Server::Embedded(engine) = &self.server else {
             let message = format!("{} needs the embedded server; leave out --redis", action.verb());
             return Err(Failure { kind: FailureKind::Environment, message });

@@ -120,7 +120,7 @@ impl<'a> Strand<'a> {
             self.controllers = vec![None; world.runs.len()];
             self.position.clear();
             self.began = Duration::ZERO;
-            self.pass_milestone();
+            self.pass_merge_point();
             let ready = self.wait_for_start(plan);
             self.record(EventKind::Started);
             let result = ready.and_then(|()| self.act(plan));
@@ -196,11 +196,7 @@ impl<'a> Strand<'a> {
     /// What is left of an actor that was killed: no process, and nothing that it remembered.
     pub(super) fn crashed(&mut self) -> Failure {
         self.fate.crashed.store(true, Ordering::Relaxed);
-        // To start processes anew takes most of the time of an exploration; there they begin a new
-        // life instead.
-        if !self.world.is_explored() {
-            self.world.host.kill(self.who());
-        }
+        self.world.host.kill(self.who());
         for controller in self.controllers.iter().flatten() {
             controller.forget_acquisition();
         }

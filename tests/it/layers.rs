@@ -41,6 +41,26 @@ fn rooms_keep_to_their_order_and_their_duties() {
     assert!(mistakes.is_empty(), "\n{}\n", mistakes.join("\n"));
 }
 
+/// The code that runs a scenario knows nothing of exploration, which observes it from outside.
+#[test]
+fn what_runs_a_scenario_imports_nothing_of_exploration() {
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runtime");
+    let files = rust_files(&runtime);
+    let core = files.iter().filter(|path| {
+        let name = path.strip_prefix(&runtime).unwrap();
+        // The first only names the room's modules and what is public of them.
+        name != Path::new("mod.rs") && !name.starts_with("explore")
+    });
+    let mut looked_at = 0;
+    for path in core {
+        looked_at += 1;
+        let code = without_comments(&fs::read_to_string(path).unwrap());
+        let uses = code.lines().find(|line| line.contains("explore::"));
+        assert_eq!(uses, None, "{} imports exploration", path.display());
+    }
+    assert!(looked_at > 20, "only {looked_at} files");
+}
+
 fn rust_files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {

@@ -3,41 +3,20 @@
 //! code runs on from it; and it is known which cells that code touched.
 
 use super::super::World;
-use super::super::milestone::{Milestone, Passed};
+use super::super::merge_point::MergePoint;
+use super::super::observer::Cell;
 use super::super::signals::Late;
 use super::intern::{Interner, bytes_of_map};
+use super::journal::{Passed, Watched};
 use crate::controller::{Controller, Knowledge, STATE_FILE, Shelf, Written};
 use crate::lock::Acquisition;
 use rustc_hash::FxHashMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// One piece of local state that actors share.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::runtime) enum Cell {
-    /// The content of a file.
-    File(PathBuf),
-    /// Which controller the registry hands out for a run (by number), and how many were made.
-    Shelf(usize),
-    /// What a controller of a run knows of its file.
-    Controller(usize, usize),
-    /// The token slot of a controller of a run. It is a cell of its own, so that whoever looks at
-    /// one of the two has not seen the other.
-    Slot(usize, usize),
-    /// Whether something has happened.
-    Signal(String),
-    /// The commands that run later.
-    Late,
-    /// How often a rule has matched.
-    Rule(usize),
-    /// The server, where something other than an actor's command changed it.
-    Server,
-}
-
 /// What a cell holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::runtime) enum Content {
+pub(super) enum Content {
     File(Option<Written>),
     Shelf(Shelf),
     Controller(Knowledge),
@@ -70,8 +49,8 @@ pub(super) struct Touched {
     pub writes: Vec<Held>,
     /// Whether the server was among it.
     pub server: bool,
-    /// The last milestone that was passed, and what was seen since.
-    pub milestone: Option<(Milestone, Box<[Held]>)>,
+    /// The last merge point that was passed, and what was seen since.
+    pub merge_point: Option<(MergePoint, Box<[Held]>)>,
 }
 
 /// A cell and the value that it held or got.
@@ -122,7 +101,7 @@ impl Cells {
     }
 
     /// Puts a state back, so that code can run on from it.
-    pub fn restore(&self, world: &World, state: u32) {
+    pub fn restore(&self, world: &Watched, state: u32) {
         for cell in 0..u32::try_from(self.known.len()).unwrap_or(u32::MAX) {
             self.set(world, (cell, self.value(state, cell)));
         }
@@ -130,19 +109,19 @@ impl Cells {
     }
 
     /// Puts the values back that some code once read.
-    pub fn restore_only(&self, world: &World, held: &[Held]) {
+    pub fn restore_only(&self, world: &Watched, held: &[Held]) {
         held.iter().for_each(|held| self.set(world, *held));
         world.touched();
     }
 
     /// What was touched since the last time: what it held before, in a given state, and what it
     /// holds now, if that is something else.
-    pub fn take_touched(&mut self, world: &World, before: u32) -> Touched {
+    pub fn take_touched(&mut self, world: &Watched, before: u32) -> Touched {
         let mut touched = Touched::default();
         let mut cells = world.touched();
-        if let Some(Passed { milestone, held }) = world.take_milestone() {
+        if let Some(Passed { point, held }) = world.take_passed() {
             let since = self.seen_since(world, before, &cells, &held);
-            touched.milestone = since.map(|since| (milestone, since));
+            touched.merge_point = since.map(|since| (point, since));
             cells.extend(held.into_iter().map(|(cell, _)| cell));
             cells.sort_unstable();
             cells.dedup();
@@ -179,11 +158,11 @@ impl Cells {
         memories.filter_map(token).collect()
     }
 
-    /// What these cells held when a milestone was passed, at which some held what is given and all
+    /// What these cells held when a merge point was passed, at which some held what is given and all
     /// others what they held before. Nothing if the server is among them.
     fn seen_since(
         &mut self,
-        world: &World,
+        world: &Watched,
         before: u32,
         cells: &[Cell],
         then: &[(Cell, Content)],
@@ -203,7 +182,7 @@ impl Cells {
         Some(seen.into())
     }
 
-    fn number(&mut self, world: &World, cell: Cell) -> u32 {
+    fn number(&mut self, world: &Watched, cell: Cell) -> u32 {
         let initial = initial(world, &cell);
         let number = self.known.number(cell);
         if number as usize == self.initial.len() {
@@ -246,7 +225,7 @@ fn controller(world: &World, run: usize, number: usize) -> Option<Arc<Controller
 }
 
 /// What a cell holds now.
-pub(in crate::runtime) fn content(world: &World, cell: &Cell) -> Content {
+pub(super) fn content(world: &World, cell: &Cell) -> Content {
     match cell {
         Cell::File(path) => Content::File(world.files.last_written(path)),
         Cell::Shelf(run) => {
@@ -269,7 +248,7 @@ pub(in crate::runtime) fn content(world: &World, cell: &Cell) -> Content {
 }
 
 /// What a cell holds before anybody touches it.
-fn initial(world: &World, cell: &Cell) -> Content {
+fn initial(world: &Watched, cell: &Cell) -> Content {
     match cell {
         Cell::File(path) => {
             let is_state = world.runs.iter().any(|run| run.path().join(STATE_FILE) == *path);

@@ -12,6 +12,7 @@ use super::super::{Model, Turn, World};
 use super::cells::Cells;
 use super::embedded::Embedded;
 use super::intern::{Interner, bytes_of_list};
+use super::journal::Watched;
 use super::pasts::Pasts;
 use super::servers::Servers;
 use super::states::{Draft, States};
@@ -47,7 +48,7 @@ pub(super) struct Choice {
 
 /// The machine, as far as it is known.
 pub(super) struct Machine {
-    world: Arc<World>,
+    world: Arc<Watched>,
     bounds: Bounds,
     strands: Strands,
     servers: Servers,
@@ -75,9 +76,8 @@ impl Machine {
             runs,
             time,
             Box::new(|| ()),
-        )
-        .watched();
-        let world = Arc::new(world);
+        );
+        let world = Arc::new(Watched::new(world));
         world.prepare().map_err(failed)?;
         let observes = world.protocol().is_foreign();
         let store: Box<dyn Store> = match &model.upstream {

@@ -5,6 +5,7 @@ mod count;
 mod embedded;
 mod exhaustive;
 mod intern;
+mod journal;
 mod machine;
 #[cfg(test)]
 mod mutants;
@@ -19,9 +20,6 @@ mod strands;
 mod upstream;
 mod walk;
 mod watches;
-
-pub(super) use cells::{Cell, Content, content};
-pub(super) use watches::is_about_watches;
 
 use super::{Model, Outcome, ReplayError, Schedule, Turn, replay};
 use crate::check::{Property, check};

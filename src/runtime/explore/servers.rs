@@ -4,9 +4,9 @@
 use super::super::afloat::may_be_late;
 use super::super::stops::Commands;
 use super::super::tape;
+use super::super::transactions::is_about_watches;
 use super::intern::{Interner, bytes_of_map};
 use super::store::Store;
-use super::watches::is_about_watches;
 use crate::engine::{Kept, requests};
 use crate::history::{Command, Effect, EventKind};
 use crate::lock::{Knowledge, LockName, Payload, Snapshot};

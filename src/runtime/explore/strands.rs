@@ -6,13 +6,14 @@
 //! That it does the same each time that it sees the same is checked whenever its code is run again.
 
 use super::super::afloat::Sender;
-use super::super::milestone::Milestone;
+use super::super::merge_point::MergePoint;
 use super::super::stops::{Resume, Seat, Stop};
 use super::super::strand::{Outside, Strand};
-use super::super::{Buffer, Own, World, lock, strands as strands_of};
+use super::super::{Buffer, Own, lock, strands as strands_of};
 use super::ExploreError;
 use super::cells::{Cells, Held};
 use super::intern::Interner;
+use super::journal::Watched;
 use super::servers::{Request, Servers};
 use crate::clock::{Clock, VirtualClock};
 use crate::gate::{Gate, PausePoint};
@@ -118,12 +119,12 @@ struct Track {
     actors: Range<usize>,
     nodes: Vec<Node>,
     live: Option<Live>,
-    /// The places right after milestones, by what leads to the same from there on.
-    after: FxHashMap<AfterMilestone, u32>,
+    /// The places right after merge_points, by what leads to the same from there on.
+    after: FxHashMap<AfterMergePoint, u32>,
 }
 
-/// The milestone's number, what was seen since, where the strand is, and whether it has rested.
-type AfterMilestone = (u32, Box<[Held]>, Place, bool);
+/// The merge_point's number, what was seen since, where the strand is, and whether it has rested.
+type AfterMergePoint = (u32, Box<[Held]>, Place, bool);
 
 impl Track {
     /// The end of the strand that is known and leaves the same behind.
@@ -146,21 +147,21 @@ pub(super) struct Around {
 
 /// All strands.
 pub(super) struct Strands {
-    world: Arc<World>,
+    world: Arc<Watched>,
     timing: Timing,
     tracks: Vec<Track>,
     /// How many ways are known.
     ways: u32,
     /// About how much memory they and the places take.
     bytes: usize,
-    milestones: Interner<Milestone>,
+    merge_points: Interner<MergePoint>,
 }
 
 /// The place of every strand before it has done anything.
 pub(super) const UNBORN: u32 = 0;
 
 impl Strands {
-    pub fn new(world: Arc<World>, timing: Timing) -> Self {
+    pub fn new(world: Arc<Watched>, timing: Timing) -> Self {
         let track = |actors: Range<usize>| {
             let unborn = Node {
                 place: Place::Pause(PausePoint::Registry),
@@ -174,7 +175,7 @@ impl Strands {
             Track { actors, nodes: vec![unborn], live: None, after: FxHashMap::default() }
         };
         let tracks = strands_of(&world.plan).into_iter().map(track).collect();
-        Self { world, timing, tracks, ways: 0, bytes: 0, milestones: Interner::default() }
+        Self { world, timing, tracks, ways: 0, bytes: 0, merge_points: Interner::default() }
     }
 
     /// How many there are.
@@ -184,7 +185,7 @@ impl Strands {
 
     /// About how much memory is taken by what is known of them.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.milestones.bytes()
+        self.bytes + self.merge_points.bytes()
     }
 
     /// A place of a strand.
@@ -249,7 +250,8 @@ impl Strands {
         let was_blocked = before == Some(Place::Blocked);
         let has_slept = matches!(before, Some(Place::Sleep(_)));
         let is_rested = reached.is_rested || was_blocked || has_slept;
-        let milestone = touched.milestone.map(|(it, seen)| (self.milestones.number(it), seen));
+        let merge_point =
+            touched.merge_point.map(|(it, seen)| (self.merge_points.number(it), seen));
         let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
         let new = u32::try_from(track.nodes.len()).unwrap_or(u32::MAX);
         let to = match reached.place {
@@ -257,9 +259,9 @@ impl Strands {
             Place::Blocked if was_blocked && events.is_empty() => node,
             // However an actor came to its end, nothing more comes of it.
             Place::Ended => track.ended_like(&reached).unwrap_or(new),
-            place => match milestone {
-                Some((milestone, seen)) => {
-                    let after = (milestone, seen, place, is_rested);
+            place => match merge_point {
+                Some((merge_point, seen)) => {
+                    let after = (merge_point, seen, place, is_rested);
                     *track.after.entry(after).or_insert(new)
                 }
                 None => new,
@@ -327,7 +329,7 @@ impl Strands {
             }
             self.written_down(&live);
             self.world.touched();
-            self.world.take_milestone();
+            self.world.take_passed();
             live.at = to;
         }
         Ok(live)
@@ -343,7 +345,8 @@ impl Strands {
         let connection = self.world.server.connect(0).map_err(|error| failed(error.to_string()))?;
         let stack = DefaultStack::new(STACK)
             .map_err(|error| failed(format!("cannot make another coroutine: {error}")))?;
-        let (world, shared, clock) = (Arc::clone(&self.world), outside.clone(), Arc::clone(&time));
+        let (world, shared, clock) =
+            (Arc::clone(&self.world.world), outside.clone(), Arc::clone(&time));
         let task = Coroutine::with_stack(stack, move |yielder, _: Resume| {
             let seat = Seat::new(yielder, Arc::clone(&world), Arc::clone(&shared.fate), clock);
             let time = seat.clone();

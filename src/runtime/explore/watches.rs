@@ -2,7 +2,7 @@
 //! whether a watched key has changed: each client that watches has a connection, which watches again
 //! whenever a state was put back.
 
-use crate::engine::requests;
+use super::super::transactions::{AboutWatches, about_watches};
 use crate::server::{Connection, Server, ServerError};
 use redis::{Cmd, ConnectionLike, RedisResult, Value, cmd};
 use std::collections::BTreeMap;
@@ -24,29 +24,6 @@ pub(super) struct Watchers {
     connections: BTreeMap<Client, Connection>,
     /// What they watch in the state that was put back, and since.
     watches: Vec<Watch>,
-}
-
-/// What a command does to the watches of its client.
-pub(super) enum AboutWatches<'a> {
-    /// It adds these keys.
-    Adds(&'a [&'a [u8]]),
-    /// It ends them all.
-    Ends,
-}
-
-/// Whether any of these commands does anything to the watches of its client.
-pub(in crate::runtime) fn is_about_watches(commands: &[u8]) -> bool {
-    requests(commands).iter().any(|words| about_watches(words).is_some())
-}
-
-/// What a command does to the watches of its client, if anything.
-pub(super) fn about_watches<'a>(words: &'a [&'a [u8]]) -> Option<AboutWatches<'a>> {
-    let (name, keys) = words.split_first()?;
-    match name.to_ascii_uppercase().as_slice() {
-        b"WATCH" => Some(AboutWatches::Adds(keys)),
-        b"UNWATCH" | b"EXEC" | b"DISCARD" => Some(AboutWatches::Ends),
-        _ => None,
-    }
 }
 
 impl Watchers {

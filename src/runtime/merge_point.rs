@@ -1,7 +1,6 @@
-//! Milestones: moments at which all that an actor has seen so far is of no more consequence than
+//! Merge points: moments at which all that an actor has seen so far is of no more consequence than
 //! what it holds and remembers. Exploration merges the ways that lead to equal ones.
 
-use super::explore::{Cell, Content, content};
 use super::strand::Strand;
 use super::{World, lock};
 use crate::controller::{Controller, Memory};
@@ -13,7 +12,7 @@ use std::time::Duration;
 /// All that what an actor does next can depend on, besides what it will see: where it is in its
 /// plan, and whatever else its strand keeps from one step to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Milestone {
+pub(super) struct MergePoint {
     actor: usize,
     position: Vec<u32>,
     began: Duration,
@@ -38,23 +37,20 @@ enum Mine {
     Own(Memory),
 }
 
-/// A milestone that was passed, and what the cells held then that had been touched before it.
-pub(super) struct Passed {
-    pub milestone: Milestone,
-    pub held: Vec<(Cell, Content)>,
-}
-
 impl Strand<'_> {
-    /// Says that a milestone is passed, if somebody wants to know.
-    pub(super) fn pass_milestone(&self) {
+    /// Notifies the observer that the actor passes a merge point.
+    pub(super) fn pass_merge_point(&self) {
+        self.world.observer.passed(self.world, &|| self.merge_point());
+    }
+
+    fn merge_point(&self) -> MergePoint {
         let world = self.world;
-        let Some(last) = &world.milestone else { return };
         let mine = |(lock, controller): (usize, &Option<Arc<Controller>>)| {
             controller.as_ref().map(|controller| world.whose(lock, controller))
         };
         let own_instances = lock(&world.own_instances);
         let remembered = own_instances.iter().filter(|own| self.has_been(own.actor));
-        let milestone = Milestone {
+        MergePoint {
             actor: self.actor,
             position: self.position.clone(),
             began: self.began,
@@ -65,15 +61,7 @@ impl Strand<'_> {
             controllers: self.controllers.iter().enumerate().map(mine).collect(),
             injected: self.fate.injected.load(Ordering::Relaxed),
             remembered: remembered.map(|own| (own.lock, own.controller.memory())).collect(),
-        };
-        drop(own_instances);
-        let mut last = lock(last);
-        let mut touched = world.touched();
-        touched.extend(last.take().into_iter().flat_map(|it| it.held).map(|(cell, _)| cell));
-        touched.sort_unstable();
-        touched.dedup();
-        let held = touched.into_iter().map(|cell| (cell.clone(), content(world, &cell))).collect();
-        *last = Some(Passed { milestone, held });
+        }
     }
 }
 
