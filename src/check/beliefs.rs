@@ -6,7 +6,7 @@
 
 use super::story::{NEVER, Step, StepEnd, Story};
 use super::timeline::Line;
-use crate::history::{Change, Event, EventKind, FailureKind, Moment};
+use crate::history::{Change, Event, EventKind, FailureKind, Moment, Verb};
 use std::collections::HashMap;
 
 /// A belief.
@@ -143,7 +143,7 @@ impl Reader {
                     self.open(actor, lock, position, reign, moment);
                 } else if step.gives_back() {
                     self.close(actor, lock, Ending::Released, step.begun, moment);
-                } else if step.operation.verb == "forget_token" {
+                } else if step.operation.verb == Verb::ForgetToken {
                     self.close(actor, lock, Ending::Forgot, step.begun, moment);
                 }
             }
@@ -171,7 +171,7 @@ impl Reader {
         let (kind, moment) = (failure.kind, end.moment);
         let told = self.minds.get(actor).map_or(step.begun, |mind| mind.told);
         let lock = end.operation.lock.or(step.operation.lock);
-        let refuses_write = step.operation.verb == "dump" && kind == FailureKind::Refused;
+        let refuses_write = step.operation.verb == Verb::Dump && kind == FailureKind::Refused;
         let refuses_release = step.gives_back() && failure.is_about_the_lock();
         match lock {
             _ if kind == FailureKind::Crashed => {

@@ -11,6 +11,7 @@ use super::findings::{Findings, Told};
 use super::timeline::{Deletion, Line};
 use super::words::{Words, time};
 use super::{Case, Property};
+use crate::history::Verb;
 
 /// How far from the deletion its victim is looked for among reigns that ran at the same time.
 const NEAR: usize = 8;
@@ -21,7 +22,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
         for deletion in &line.deletions {
             let Some(actor) = deletion.deed.actor else { continue };
             let verb = deletion.deed.late.or_else(|| case.story.verb(deletion.deed.step));
-            if !matches!(verb, Some("release" | "redis")) {
+            if !matches!(verb, Some(Verb::Release | Verb::Redis)) {
                 continue;
             }
             if let Some(victim) = victim(line, deletion, actor) {

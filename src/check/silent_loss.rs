@@ -7,10 +7,10 @@
 
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Told};
-use super::story::gives_back;
 use super::timeline::{Deed, Reign};
 use super::words::{Words, time};
 use super::{Case, Property};
+use crate::history::Verb;
 
 /// Finds each loss that nobody told of.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
@@ -39,7 +39,7 @@ fn is_lost(reign: &Reign<'_>, belief: &Belief) -> bool {
 /// had not begun to give it back.
 fn was_meant_for_another(deed: &Deed<'_>, reign: &Reign<'_>, belief: &Belief) -> bool {
     let sent = deed.span.sent;
-    deed.late.is_some_and(gives_back)
+    deed.late.is_some_and(Verb::releases)
         && reign.deed.span.is_before(deed.span)
         && sent.order < belief.given_back.order
 }

@@ -1,6 +1,6 @@
 //! Which step each event belongs to, how each actor's life went, and whether the history is whole.
 
-use crate::history::{Command, Event, EventKind, Failure, Head, History, Moment, Operation};
+use crate::history::{Command, Event, EventKind, Failure, Head, History, Moment, Operation, Verb};
 
 /// A step, from its beginning to its end.
 #[derive(Debug)]
@@ -29,23 +29,18 @@ pub(super) struct StepEnd<'a> {
 impl<'a> Step<'a> {
     /// Whether it tries to take a lock.
     pub fn is_acquire(&self) -> bool {
-        self.operation.verb == "acquire"
+        self.operation.verb == Verb::Acquire
     }
 
     /// Whether it gives a lock back, its own or whoever's.
     pub fn gives_back(&self) -> bool {
-        gives_back(&self.operation.verb)
+        self.operation.verb.releases()
     }
 
     /// Its end, if it ended well.
     pub fn completed(&self) -> Option<&StepEnd<'a>> {
         self.end.as_ref().filter(|end| end.failure.is_none())
     }
-}
-
-/// Whether a step of this verb gives a lock back, its own or whoever's.
-pub(super) fn gives_back(verb: &str) -> bool {
-    matches!(verb, "release" | "force_release")
 }
 
 /// How often an actor began and ended: once each, if all is well.
@@ -160,7 +155,7 @@ impl<'a> Story<'a> {
     }
 
     /// The verb of a step.
-    pub fn verb(&self, step: Option<usize>) -> Option<&'a str> {
+    pub fn verb(&self, step: Option<usize>) -> Option<&'a Verb> {
         let step = self.steps.get(step?)?;
         Some(&step.operation.verb)
     }

@@ -6,7 +6,7 @@
 
 use super::leases::{Extensions, LeaseEnd};
 use super::story::Story;
-use crate::history::{Change, EventKind, Left, Moment};
+use crate::history::{Change, EventKind, Left, Moment, Verb};
 use std::collections::{HashMap, VecDeque};
 
 /// Between which moments something ran on the server.
@@ -44,7 +44,7 @@ pub(super) struct Deed<'a> {
     /// In which step.
     pub step: Option<usize>,
     /// The verb of the step that it was sent in, if its sender had given it up.
-    pub late: Option<&'a str>,
+    pub late: Option<&'a Verb>,
     /// What it was, if it was a fault.
     pub fault: Option<Fault<'a>>,
 }
@@ -248,7 +248,7 @@ pub(super) fn read<'a>(story: &Story<'a>) -> Vec<Line<'a>> {
         };
         let span = Span { sent, received };
         let late = match &event.kind {
-            EventKind::Command(command) => command.late.as_deref(),
+            EventKind::Command(command) => command.late.as_ref(),
             _ => None,
         };
         let deed = Deed { span, actor: event.actor, step: *step, late, fault };

@@ -3,7 +3,7 @@
 use super::story::Story;
 use super::timeline::{Deed, Fault, Line, Shows, Span};
 use crate::clock::in_words;
-use crate::history::Moment;
+use crate::history::{Moment, Verb};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -41,9 +41,9 @@ impl<'a> Words<'a> {
             None => {}
         }
         let late = deed.late.map(|verb| format!("late {verb}"));
-        let verb = late.as_deref().or_else(|| self.story.verb(deed.step));
+        let verb = late.or_else(|| Some(self.story.verb(deed.step)?.word().to_owned()));
         match (deed.actor, verb) {
-            (Some(_), Some(verb)) => format!("{}'s {}", self.actor(deed.actor), shortened(verb)),
+            (Some(_), Some(verb)) => format!("{}'s {}", self.actor(deed.actor), shortened(&verb)),
             _ => self.actor(deed.actor),
         }
     }
@@ -56,7 +56,9 @@ impl<'a> Words<'a> {
             _ if reign.deed.late.is_some() => {
                 format!("{} took the lock at {at}", self.deed(&reign.deed))
             }
-            None | Some("acquire") => format!("{} acquired at {at}", self.actor(reign.deed.actor)),
+            None | Some(Verb::Acquire) => {
+                format!("{} acquired at {at}", self.actor(reign.deed.actor))
+            }
             _ => format!("{} wrote the lock key at {at}", self.deed(&reign.deed)),
         }
     }

@@ -5,12 +5,13 @@
 //! end, so that recording does not order what should race. A history is all that a checker sees.
 
 mod file;
+mod verb;
 
 pub use file::{FileError, SCHEMA};
+pub use verb::Verb;
 
 use crate::clock::Clock;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -150,7 +151,7 @@ pub struct Operation {
     /// The position among the steps that the actor took, from 0; `Invoked` and what ends it agree.
     pub number: usize,
     /// What kind of step it is (`acquire`, `dump`, ...).
-    pub verb: Cow<'static, str>,
+    pub verb: Verb,
     /// Its name, if the scenario gives it one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -243,7 +244,7 @@ pub struct Command {
     /// The verb of the step that it was sent in, if its sender had given it up before it ran, and
     /// never heard of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub late: Option<Cow<'static, str>>,
+    pub late: Option<Verb>,
 }
 
 /// What a command did to a lock.

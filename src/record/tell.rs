@@ -13,7 +13,7 @@ use super::seen::{Seen, What};
 use super::unit::{Came, Unit};
 use crate::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
-    Operation,
+    Operation, Verb,
 };
 use crate::lock;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -161,24 +161,24 @@ impl<'a> Teller<'a> {
         let held = mind.map(|mind| mind.holds);
         match came {
             Came::Took(id) => {
-                self.step(unit, actor, lock, "acquire", Some(id), End::Well);
+                self.step(unit, actor, lock, Verb::Acquire, Some(id), End::Well);
                 self.take(actor, lock, id);
             }
             Came::Replaced(id, before) => {
                 let is_own = self.seen.token(id) == self.seen.token(before);
-                let verb = if is_own { "extend" } else { "acquire" };
+                let verb = if is_own { Verb::Extend } else { Verb::Acquire };
                 self.step(unit, actor, lock, verb, Some(id), End::Well);
                 self.free(lock);
                 self.take(actor, lock, id);
             }
             Came::Refused => {
                 let end = End::Badly(AlreadyLocked, "somebody else holds the lock");
-                self.step(unit, actor, lock, "acquire", None, end);
+                self.step(unit, actor, lock, Verb::Acquire, None, end);
             }
             Came::Deleted(_) => {
                 let verb = match unit.call.and_then(|call| call.purpose) {
-                    Some(lock::Operation::Release) if held.is_none() => "force_release",
-                    _ => "release",
+                    Some(lock::Operation::Release) if held.is_none() => Verb::ForceRelease,
+                    _ => Verb::Release,
                 };
                 self.step(unit, actor, lock, verb, held, End::Well);
                 self.minds.remove(&(actor, lock));
@@ -186,21 +186,21 @@ impl<'a> Teller<'a> {
             }
             Came::Extended(id) => {
                 if held.is_some() {
-                    self.step(unit, actor, lock, "extend", held, End::Well);
+                    self.step(unit, actor, lock, Verb::Extend, held, End::Well);
                 } else {
                     self.command(unit, actor, lock);
                 }
                 self.lease(id);
             }
             Came::NothingToDelete if held.is_some() && unit.call.is_none() => {
-                self.step(unit, actor, lock, "release", held, End::Well);
+                self.step(unit, actor, lock, Verb::Release, held, End::Well);
                 self.minds.remove(&(actor, lock));
             }
             Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend
                 if held.is_some_and(|id| self.is_refused(unit, id)) =>
             {
                 let end = End::Badly(LostLock, "the lock was no longer its own");
-                self.step(unit, actor, lock, "release", held, end);
+                self.step(unit, actor, lock, Verb::Release, held, end);
                 self.minds.remove(&(actor, lock));
             }
             // The reference's release of a lock that is somebody else's by now.
@@ -209,18 +209,18 @@ impl<'a> Teller<'a> {
                     && self.last_looks.contains(&unit.first) =>
             {
                 let end = End::Badly(LostLock, "somebody else had the lock");
-                self.step(unit, actor, lock, "release", held, end);
+                self.step(unit, actor, lock, Verb::Release, held, end);
                 self.minds.remove(&(actor, lock));
             }
             // The reference's release of a lock that is gone: it only sets the flag right.
             Came::Unflagged if mind.is_some_and(|mind| mind.last == Came::Saw(None)) => {
-                self.step(unit, actor, lock, "release", held, End::Well);
+                self.step(unit, actor, lock, Verb::Release, held, End::Well);
                 self.minds.remove(&(actor, lock));
             }
             // The reference asks whether it is locked before it writes; then it refuses to.
             Came::AskedFlag if mind.is_some_and(|mind| mind.last == Came::Saw(None)) => {
                 let end = End::Badly(LostLock, "the lock was free when it looked");
-                self.step(unit, actor, lock, "look", held, end);
+                self.step(unit, actor, lock, Verb::Look, held, end);
                 self.minds.remove(&(actor, lock));
             }
             _ => self.command(unit, actor, lock),
@@ -352,7 +352,7 @@ impl<'a> Teller<'a> {
         minds.sort_unstable();
         for (actor, lock) in minds {
             let mind = self.minds.remove(&(actor, lock));
-            let operation = self.operation(actor, lock, "unseen", mind.map(|mind| mind.holds));
+            let operation = self.operation(actor, lock, Verb::Unseen, mind.map(|mind| mind.holds));
             self.event(Some(actor), EventKind::Invoked(operation.clone()));
             let message = "what became of it was not seen".into();
             let failure = Failure { kind: FailureKind::LostLock, message };
@@ -368,13 +368,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn operation(
-        &mut self,
-        actor: usize,
-        lock: usize,
-        verb: &'static str,
-        held: Option<Id>,
-    ) -> Operation {
+    fn operation(&mut self, actor: usize, lock: usize, verb: Verb, held: Option<Id>) -> Operation {
         let mut number = 0;
         if let Some(steps) = self.steps.get_mut(actor) {
             number = *steps;
@@ -385,14 +379,7 @@ impl<'a> Teller<'a> {
             What::Write { fence, .. } | What::Found { fence, .. } => *fence,
             _ => None,
         });
-        Operation {
-            number,
-            verb: verb.into(),
-            lock: Some(lock),
-            token,
-            fence,
-            ..Operation::default()
-        }
+        Operation { number, verb, lock: Some(lock), token, fence, ..Operation::default() }
     }
 
     fn step(
@@ -400,7 +387,7 @@ impl<'a> Teller<'a> {
         unit: &Unit<'a>,
         actor: usize,
         lock: usize,
-        verb: &'static str,
+        verb: Verb,
         held: Option<Id>,
         end: End,
     ) {

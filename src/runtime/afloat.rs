@@ -6,11 +6,10 @@ use super::rules::Fate;
 use super::stops::Commands;
 use super::transactions::is_about_watches;
 use crate::engine::{only_reads, requests};
-use crate::history::EventKind;
+use crate::history::{EventKind, Verb};
 use crate::lock::{Operation, script_operation};
 use crate::server::ServerError;
 use redis::ConnectionLike;
-use std::borrow::Cow;
 
 /// What is on its way: strand by strand, and in each strand in the order in which it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,7 +27,7 @@ struct Sent<R> {
 pub(super) struct Sender {
     pub actor: usize,
     /// The verb of the step that it was sent in.
-    pub verb: Cow<'static, str>,
+    pub verb: Verb,
 }
 
 impl<R> Default for Afloat<R> {

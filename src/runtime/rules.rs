@@ -9,12 +9,11 @@ use super::tape::error_reply;
 use crate::clock::Clock;
 use crate::engine::requests;
 use crate::gate::{Gate, Killed, PausePoint};
-use crate::history::{Event, EventKind};
+use crate::history::{Event, EventKind, Verb};
 use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
 use crate::server::Connection;
 use redis::{ConnectionLike, RedisError, RedisResult, Value};
-use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -54,14 +53,14 @@ pub(super) struct Fate {
     /// The last failure was wanted by a rule.
     pub injected: AtomicBool,
     /// The verb of the step that the actor is in; empty, if it is in none.
-    pub doing: Mutex<Cow<'static, str>>,
+    pub doing: Mutex<Verb>,
     /// What was done to the actor.
     pub events: Mutex<Vec<Event>>,
 }
 
 impl Fate {
     /// From now on the actor is in a step of this verb; gives that of the step around it.
-    pub fn begin(&self, verb: Cow<'static, str>) -> Cow<'static, str> {
+    pub fn begin(&self, verb: Verb) -> Verb {
         std::mem::replace(&mut super::lock(&self.doing), verb)
     }
 
@@ -161,10 +160,10 @@ impl Ruled<'_> {
         if !request.iter().any(names_a_lock) {
             return None;
         }
-        match &**super::lock(&self.fate.doing) {
-            "acquire" => Some(Operation::Acquire),
-            "extend" => Some(Operation::Extend),
-            "release" => Some(Operation::Release),
+        match *super::lock(&self.fate.doing) {
+            Verb::Acquire => Some(Operation::Acquire),
+            Verb::Extend => Some(Operation::Extend),
+            Verb::Release => Some(Operation::Release),
             _ => None,
         }
     }

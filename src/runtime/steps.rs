@@ -5,7 +5,9 @@ use super::strand::{StandStill, Strand, stopped};
 use super::{World, lock};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::gate::{Link, PausePoint};
-use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Operation};
+use crate::history::{
+    Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Operation, Verb,
+};
 use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
 use crate::scenario::{Action, Step};
 use crate::server::Server;
@@ -25,7 +27,7 @@ impl Strand<'_> {
             self.position.push(position);
             self.pass_merge_point();
             let operation = Operation {
-                verb: step.action.verb().into(),
+                verb: step.action.verb(),
                 name: step.name.clone(),
                 lock: step.action.lock(),
                 ..Operation::default()
@@ -104,30 +106,26 @@ impl Strand<'_> {
         wait: Option<Duration>,
         body: &[Step],
     ) -> Result<(), Failure> {
-        let part = |verb: &'static str| Operation {
-            verb: verb.into(),
-            lock: Some(lock),
-            ..Operation::default()
-        };
-        self.recorded(part("acquire"), |strand, it| strand.acquire(lock, ttl, wait, it))?;
+        let part = |verb: Verb| Operation { verb, lock: Some(lock), ..Operation::default() };
+        self.recorded(part(Verb::Acquire), |strand, it| strand.acquire(lock, ttl, wait, it))?;
         if let Err(failure) = self.take_steps(body) {
             if failure.kind != FailureKind::Crashed {
                 // The body's failure is what the caller hears of.
-                let _ =
-                    self.recorded(part("release"), |strand, it| strand.release(lock, false, it));
+                let _ = self
+                    .recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it));
             }
             return Err(failure);
         }
         self.enter_part(DUMP);
-        if let Err(failure) = self.recorded(part("dump"), |strand, it| strand.dump(lock, it)) {
+        if let Err(failure) = self.recorded(part(Verb::Dump), |strand, it| strand.dump(lock, it)) {
             if self.world.protocol().is_fenced() && failure.kind != FailureKind::Crashed {
-                let _ =
-                    self.recorded(part("release"), |strand, it| strand.release(lock, false, it));
+                let _ = self
+                    .recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it));
             }
             return Err(failure);
         }
         self.enter_part(RELEASE);
-        self.recorded(part("release"), |strand, it| strand.release(lock, false, it))?;
+        self.recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it))?;
         self.enter_part(VALIDATE);
         let controller = self.controller(lock)?;
         controller.validate(&mut self.link).map_err(|error| self.failure(&error))
@@ -197,7 +195,7 @@ impl Strand<'_> {
             }
             for lock in self.held.keys().copied().collect::<Vec<_>>() {
                 let renewed =
-                    Operation { verb: "extend".into(), lock: Some(lock), ..Operation::default() };
+                    Operation { verb: Verb::Extend, lock: Some(lock), ..Operation::default() };
                 let result = self.recorded(renewed, |strand, _| strand.extend(lock));
                 result.map_err(|failure| self.could_not_renew(lock, failure))?;
             }

@@ -3,6 +3,7 @@
 use super::file::Scenario;
 use super::plan::{Action, Matches, Plan, Step};
 use crate::gate::PausePoint;
+use crate::history::Verb;
 
 /// The hazards of actors that share one controller, as only threads of one process can.
 const SHARING: [&str; 2] = ["shared-token-slot", "singleton"];
@@ -33,7 +34,7 @@ impl Plan {
     }
 }
 
-fn unplayable(step: &Step) -> Option<&'static str> {
+fn unplayable(step: &Step) -> Option<Verb> {
     match &step.action {
         Action::Locked { body, .. } | Action::Repeat { body, .. } => {
             body.iter().find_map(unplayable)

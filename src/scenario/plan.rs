@@ -3,6 +3,7 @@
 
 use crate::check::Property;
 use crate::gate::PausePoint;
+use crate::history::Verb;
 use crate::lock::Ttl;
 use std::sync::Arc;
 use std::time::Duration;
@@ -312,34 +313,34 @@ impl Action {
     }
 
     /// The step's name in scenario files (`acquire`, `locked`, ...).
-    pub fn verb(&self) -> &'static str {
+    pub fn verb(&self) -> Verb {
         match self {
-            Action::Acquire { .. } => "acquire",
-            Action::Work { .. } => "work",
-            Action::Sleep { .. } => "sleep",
-            Action::Dump { .. } => "dump",
-            Action::Release { force: false, .. } => "release",
-            Action::Release { force: true, .. } => "force_release",
-            Action::Locked { .. } => "locked",
-            Action::ForgetToken { .. } => "forget_token",
-            Action::ReplaceToken { .. } => "replace_token",
-            Action::PlantOrphan { .. } => "plant_orphan",
-            Action::ClearLocks { .. } => "clear_locks",
-            Action::Extend { .. } => "extend",
-            Action::Pause { .. } => "pause",
-            Action::Crash => "crash",
-            Action::Await { .. } => "await",
-            Action::Repeat { .. } => "repeat",
-            Action::Amnesia => "amnesia",
-            Action::ClockJump { .. } => "clock_jump",
-            Action::Evict { .. } => "evict",
-            Action::GetInstance { .. } => "get_instance",
-            Action::ExternalDump { .. } => "external_dump",
-            Action::MakeReadonly { .. } => "make_readonly",
-            Action::Sees { .. } => "sees",
-            Action::Cached { .. } => "cached",
-            Action::Redis { .. } => "redis",
-            Action::Snapshot { .. } => "snapshot",
+            Action::Acquire { .. } => Verb::Acquire,
+            Action::Work { .. } => Verb::Work,
+            Action::Sleep { .. } => Verb::Sleep,
+            Action::Dump { .. } => Verb::Dump,
+            Action::Release { force: false, .. } => Verb::Release,
+            Action::Release { force: true, .. } => Verb::ForceRelease,
+            Action::Locked { .. } => Verb::Locked,
+            Action::ForgetToken { .. } => Verb::ForgetToken,
+            Action::ReplaceToken { .. } => Verb::ReplaceToken,
+            Action::PlantOrphan { .. } => Verb::PlantOrphan,
+            Action::ClearLocks { .. } => Verb::ClearLocks,
+            Action::Extend { .. } => Verb::Extend,
+            Action::Pause { .. } => Verb::Pause,
+            Action::Crash => Verb::Crash,
+            Action::Await { .. } => Verb::Await,
+            Action::Repeat { .. } => Verb::Repeat,
+            Action::Amnesia => Verb::Amnesia,
+            Action::ClockJump { .. } => Verb::ClockJump,
+            Action::Evict { .. } => Verb::Evict,
+            Action::GetInstance { .. } => Verb::GetInstance,
+            Action::ExternalDump { .. } => Verb::ExternalDump,
+            Action::MakeReadonly { .. } => Verb::MakeReadonly,
+            Action::Sees { .. } => Verb::Sees,
+            Action::Cached { .. } => Verb::Cached,
+            Action::Redis { .. } => Verb::Redis,
+            Action::Snapshot { .. } => Verb::Snapshot,
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use nodb_trigger::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, FileError, Head, History,
-    Left, Moment, Operation, SCHEMA, Write,
+    Left, Moment, Operation, SCHEMA, Verb, Write,
 };
 use proptest::prelude::*;
-use std::borrow::Cow;
 
 fn read(text: impl AsRef<[u8]>) -> Result<History, FileError> {
     History::read("run.jsonl", &mut text.as_ref())
@@ -35,7 +34,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     )
         .prop_map(|(number, verb, name, lock, token, fence, write)| Operation {
             number,
-            verb: verb.into(),
+            verb: verb.as_str().into(),
             name,
             lock,
             token,
@@ -80,7 +79,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         any::<String>(),
         any::<String>(),
         effects(),
-        prop::option::of(any::<String>().prop_map(Cow::from)),
+        prop::option::of(any::<String>().prop_map(|verb| Verb::from(&*verb))),
     )
         .prop_map(|(sent, text, reply, effects, late)| Command {
             sent,

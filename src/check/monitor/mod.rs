@@ -38,8 +38,9 @@ mod writes;
 pub use properties::Properties;
 
 use super::Property;
-use super::story::gives_back;
-use crate::history::{Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation};
+use crate::history::{
+    Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Verb,
+};
 use beliefs::Surely;
 use circles::{Circle, Circles};
 use file::{File, Verdict};
@@ -129,25 +130,25 @@ impl Monitor {
         this.depth += 1;
         this.awaits = true;
         this.doing = doing;
-        if gives_back(&operation.verb)
+        if operation.verb.releases()
             && let Some(mind) = operation.lock.and_then(|lock| this.minds.get_mut(lock))
         {
             mind.is_certain = false;
             mind.gives_back = self.may_come_late && mind.is_open;
         }
-        if operation.verb == "acquire" {
+        if operation.verb == Verb::Acquire {
             self.look_for_circle(actor);
         }
     }
 
     fn doing(&self, actor: usize, operation: &Operation) -> Doing {
-        match (&*operation.verb, operation.lock) {
-            ("acquire", Some(lock)) => {
+        match (&operation.verb, operation.lock) {
+            (Verb::Acquire, Some(lock)) => {
                 Doing::Acquires { lock, reign: Reign::Unknown, refusals: 0, met: false }
             }
-            ("forget_token", Some(lock)) => Doing::Forgets { lock, met: false },
+            (Verb::ForgetToken, Some(lock)) => Doing::Forgets { lock, met: false },
             (verb, _) if must_not_hit_others(verb) => Doing::Deletes,
-            ("dump" | "external_dump", Some(lock)) => {
+            (Verb::Dump | Verb::ExternalDump, Some(lock)) => {
                 let lost = self.reign(actor, lock).is_over();
                 Doing::Dumps { lock, lost, passed: self.others_who_lost(lock) }
             }
@@ -163,13 +164,13 @@ impl Monitor {
 
     fn complete(&mut self, actor: usize, operation: &Operation) {
         if let Some(lock) = operation.lock {
-            match &*operation.verb {
-                "acquire" => {
+            match operation.verb {
+                Verb::Acquire => {
                     self.close(actor, lock, Surely::Begun, true);
                     self.open(actor, lock);
                 }
-                "release" | "force_release" => self.close(actor, lock, Surely::Begun, true),
-                "forget_token" => self.close(actor, lock, Surely::Begun, false),
+                Verb::Release | Verb::ForceRelease => self.close(actor, lock, Surely::Begun, true),
+                Verb::ForgetToken => self.close(actor, lock, Surely::Begun, false),
                 _ => {}
             }
             self.write(actor, lock, operation);
@@ -179,8 +180,8 @@ impl Monitor {
 
     fn fail(&mut self, actor: usize, operation: &Operation, failure: &Failure) {
         let kind = failure.kind;
-        let gives_back = gives_back(&operation.verb);
-        let refuses_write = operation.verb == "dump" && kind == FailureKind::Refused;
+        let gives_back = operation.verb.releases();
+        let refuses_write = operation.verb == Verb::Dump && kind == FailureKind::Refused;
         let refuses_release = gives_back && failure.is_about_the_lock();
         match operation.lock {
             _ if kind == FailureKind::Crashed => self.close_all(actor, Surely::Now, false),
@@ -231,7 +232,7 @@ impl Monitor {
 
     /// What a command or a fault did to the locks; `late` is the verb of the step that a command was
     /// sent in whose sender had given it up.
-    fn affect(&mut self, actor: Option<usize>, effects: &[Effect], late: Option<&str>) {
+    fn affect(&mut self, actor: Option<usize>, effects: &[Effect], late: Option<&Verb>) {
         for Effect { lock, change } in effects {
             match change {
                 Change::Took { fence, .. } => {
@@ -280,12 +281,12 @@ impl Monitor {
 
     /// Whoever reigns does so no longer; this is its own doing if it deleted or overwrote the key, but
     /// for a late release of an earlier reign.
-    fn end_reign(&mut self, lock: usize, by: Option<usize>, late: Option<&str>) {
+    fn end_reign(&mut self, lock: usize, by: Option<usize>, late: Option<&Verb>) {
         let Some(line) = self.locks.get_mut(lock) else { return };
         let Ruler::Actor(actor) = std::mem::take(&mut line.ruler) else { return };
         let Some(this) = self.actors.get_mut(actor) else { return };
         let is_meant = |gives_this_back: bool| {
-            by == Some(actor) && (gives_this_back || !late.is_some_and(gives_back))
+            by == Some(actor) && (gives_this_back || !late.is_some_and(Verb::releases))
         };
         let over = |is_meant: bool| if is_meant { Reign::GivenUp } else { Reign::Lost };
         if let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.reign == Reign::Lasts) {
@@ -299,7 +300,7 @@ impl Monitor {
         }
     }
 
-    fn judge_deletion(&mut self, lock: usize, actor: Option<usize>, late: Option<&str>) {
+    fn judge_deletion(&mut self, lock: usize, actor: Option<usize>, late: Option<&Verb>) {
         let Some((actor, line)) = actor.zip(self.locks.get(lock)) else { return };
         let deletes = match late {
             Some(verb) => must_not_hit_others(verb),
@@ -401,6 +402,6 @@ impl Monitor {
 }
 
 /// Whether it is a mistake if a step of this verb deletes the lock of somebody else.
-fn must_not_hit_others(verb: &str) -> bool {
-    matches!(verb, "release" | "redis")
+fn must_not_hit_others(verb: &Verb) -> bool {
+    matches!(verb, Verb::Release | Verb::Redis)
 }

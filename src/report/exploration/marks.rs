@@ -3,7 +3,7 @@
 use super::lanes::{Draft, REPLY_LOST};
 use super::words::Words;
 use crate::check::{Finding, Property};
-use crate::history::{Change, Effect, Event, EventKind, FailureKind};
+use crate::history::{Change, Effect, Event, EventKind, FailureKind, Verb};
 
 /// The row that completes the violation.
 pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding) -> Option<usize> {
@@ -107,8 +107,8 @@ fn untold_end(events: &[Event], finding: &Finding) -> Option<usize> {
         let is_done = match &event.kind {
             EventKind::Ended { failure } => failure.is_none(),
             EventKind::Completed(operation) => {
-                let verbs = ["acquire", "release", "force_release"];
-                operation.lock == Some(finding.lock) && verbs.contains(&&*operation.verb)
+                let verb = &operation.verb;
+                operation.lock == Some(finding.lock) && (*verb == Verb::Acquire || verb.releases())
             }
             _ => false,
         };

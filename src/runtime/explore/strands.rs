@@ -17,14 +17,13 @@ use super::journal::Watched;
 use super::servers::{Request, Servers};
 use crate::clock::{Clock, VirtualClock};
 use crate::gate::{Gate, PausePoint};
-use crate::history::EventKind;
+use crate::history::{EventKind, Verb};
 use crate::lock::Identity;
 use crate::scenario::Timing;
 use crate::server::ServerError;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use rustc_hash::FxHashMap;
-use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -68,7 +67,7 @@ pub(super) struct Node {
     /// Which actor of the strand is active.
     pub actor: usize,
     /// The verb of the step that this one is in.
-    pub verb: Cow<'static, str>,
+    pub verb: Verb,
     /// Whether it slept or waited right before: to switch away from it then is no preemption.
     pub is_rested: bool,
     /// What its own controllers remember, at its end: locks and tokens.
@@ -166,7 +165,7 @@ impl Strands {
             let unborn = Node {
                 place: Place::Pause(PausePoint::Registry),
                 actor: actors.start,
-                verb: Cow::default(),
+                verb: Verb::default(),
                 is_rested: true,
                 remembered: Rc::new([]),
                 from: None,

@@ -185,10 +185,10 @@ fn a_lock_ends_under_its_holder() {
 
 #[test]
 fn a_forgotten_token_needs_force() {
-    let verbs: Vec<&str> = plan("token_corruption", &[]).actors[0]
+    let verbs: Vec<String> = plan("token_corruption", &[]).actors[0]
         .steps
         .iter()
-        .map(|step| step.action.verb())
+        .map(|step| step.action.verb().to_string())
         .collect();
     let expected_verbs =
         ["acquire", "snapshot", "forget_token", "snapshot", "release", "force_release", "snapshot"];

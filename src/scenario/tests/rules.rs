@@ -74,8 +74,8 @@ fn every_match_and_effect_is_read() {
 
 #[test]
 fn steps_of_the_other_protocol_are_left_out() {
-    let holder = |protocol: &str| -> Vec<&'static str> {
-        plan(protocol).actors[0].steps.iter().map(|step| step.action.verb()).collect()
+    let holder = |protocol: &str| -> Vec<String> {
+        plan(protocol).actors[0].steps.iter().map(|step| step.action.verb().to_string()).collect()
     };
     let around = |renewal| ["acquire", "repeat", renewal, "await", "release", "crash"];
     assert_eq!(holder("legacy"), around("redis"));

@@ -209,7 +209,7 @@ impl<'a> Oracle<'a> {
             .steps
             .iter()
             .filter(|step| step.actor == actor && step.operation.lock == Some(lock))
-            .filter(|step| step.operation.verb == "acquire")
+            .filter(|step| step.operation.verb.word() == "acquire")
             .collect();
         if tries.iter().any(|step| step.end.is_some_and(|(_, _, failure)| failure.is_none())) {
             return None;
@@ -299,6 +299,6 @@ impl<'a> Oracle<'a> {
                 matches!(failure.kind, FailureKind::TimedOut | FailureKind::Interrupted)
             }
         };
-        step.operation.verb == "acquire" && (refusals.count() > 1 || ends_waiting)
+        step.operation.verb.word() == "acquire" && (refusals.count() > 1 || ends_waiting)
     }
 }

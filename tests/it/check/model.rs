@@ -185,7 +185,7 @@ impl<'a> Model<'a> {
             Err((operation, kind)) => {
                 let is_told = kind == FailureKind::LostLock
                     || kind == FailureKind::Refused
-                    || operation.verb.contains("release");
+                    || operation.verb.word().contains("release");
                 if let Some(lock) = operation.lock.filter(|_| is_told) {
                     self.disbelieve(actor, lock, None);
                 }

@@ -77,7 +77,7 @@ impl<'a> Oracle<'a> {
     }
 
     pub(super) fn verb(&self, did: &Did<'_>) -> &str {
-        did.step.map_or("", |step| &self.steps[step].operation.verb)
+        did.step.map_or("", |step| self.steps[step].operation.verb.word())
     }
 
     /// All acquisitions of a lock.
@@ -167,14 +167,14 @@ impl<'a> Oracle<'a> {
             else {
                 continue;
             };
-            if operation.verb != "acquire" {
+            if operation.verb.word() != "acquire" {
                 continue;
             }
             let (surely, until, is_untold) = self.end_of_belief(step.actor, lock, from);
             let begins_to_give_back = self.steps.iter().filter(|other| {
                 other.actor == step.actor
                     && other.operation.lock == Some(lock)
-                    && matches!(&*other.operation.verb, "release" | "force_release")
+                    && matches!(other.operation.verb.word(), "release" | "force_release")
                     && other.begun > from
             });
             let surely_until = begins_to_give_back
@@ -217,7 +217,7 @@ impl<'a> Oracle<'a> {
             let begun = step.map(|step| step.begun);
             match &event.kind {
                 EventKind::Completed(operation) if operation.lock == Some(lock) => {
-                    match &*operation.verb {
+                    match operation.verb.word() {
                         "release" | "force_release" | "acquire" => return (begun, end, true),
                         "forget_token" => return (begun, end, false),
                         _ => {}
@@ -227,7 +227,7 @@ impl<'a> Oracle<'a> {
                     return (end, end, false);
                 }
                 EventKind::Failed { operation, failure } if operation.lock == Some(lock) => {
-                    let is_told = match &*operation.verb {
+                    let is_told = match operation.verb.word() {
                         _ if failure.kind == FailureKind::LostLock => true,
                         "release" | "force_release" => failure.is_about_the_lock(),
                         "dump" => failure.kind == FailureKind::Refused,

@@ -4,7 +4,7 @@ use super::words::{at, failure as in_words_of, span};
 use super::{Source, effects, mark};
 use crate::check::{Belief, How, Reign, ReignEnd};
 use crate::clock::in_words;
-use crate::history::{Change, Event, EventKind, Failure, FailureKind, Moment, Operation};
+use crate::history::{Change, Event, EventKind, Failure, FailureKind, Moment, Operation, Verb};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use std::time::Duration;
 
@@ -34,12 +34,12 @@ pub(super) fn lives(source: &Source<'_>) -> Vec<Life> {
 }
 
 /// What a step is drawn as; nothing, if it is made of others.
-fn kind_of(verb: &str) -> Option<BarKind> {
+fn kind_of(verb: &Verb) -> Option<BarKind> {
     Some(match verb {
-        "locked" | "repeat" => return None,
-        "acquire" | "await" | "pause" | "sleep" => BarKind::Waits,
-        "work" => BarKind::Works,
-        "dump" | "external_dump" => BarKind::Writes,
+        Verb::Locked | Verb::Repeat => return None,
+        Verb::Acquire | Verb::Await | Verb::Pause | Verb::Sleep => BarKind::Waits,
+        Verb::Work => BarKind::Works,
+        Verb::Dump | Verb::ExternalDump => BarKind::Writes,
         _ => BarKind::Asks,
     })
 }
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         let belief = self.belief(open.begun, open.operation.lock);
         let kind = match belief {
             // Who lets time pass with a lock works under it.
-            Some(_) if open.operation.verb == "sleep" => BarKind::Works,
+            Some(_) if open.operation.verb == Verb::Sleep => BarKind::Works,
             _ => kind,
         };
         let mut detail = named(source, open.operation);
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
         }
         let failed = failure.map(|failure| format!("\n{}", in_words_of(failure)));
         let unended = is_open.then(|| "\nits end is not in the history".to_owned());
-        let label = source.words.plain(&open.operation.verb);
+        let label = source.words.plain(open.operation.verb.word());
         let end = if when(end) < when(open.begun) { open.begun } else { end };
         let bar = Bar {
             begin: open.begun,
@@ -266,7 +266,7 @@ fn outcome(failure: Option<&Failure>) -> &'static str {
 
 /// `release "late release"`.
 fn named(source: &Source<'_>, operation: &Operation) -> String {
-    let verb = source.words.plain(&operation.verb);
+    let verb = source.words.plain(operation.verb.word());
     match &operation.name {
         Some(name) => format!("{verb} \"{}\"", source.words.plain(name)),
         None => verb,

@@ -2,7 +2,7 @@
 
 use super::{Source, effects};
 use crate::check::{Checked, Finding, Property};
-use crate::history::{Change, Event, EventKind, Moment};
+use crate::history::{Change, Event, EventKind, Moment, Verb};
 use crate::report::timeline::{Remark, when};
 
 /// The findings with numbers, and the lanes that they are about.
@@ -57,11 +57,13 @@ fn is_such(event: &Event, finding: &Finding) -> bool {
             is_by(0) && operation.write.is_some_and(|write| write.replaced != write.based_on)
         }
         (Property::Overlap, EventKind::Completed(operation)) => {
-            is_by(1) && operation.verb == "acquire" && operation.lock == Some(finding.lock)
+            is_by(1) && operation.verb == Verb::Acquire && operation.lock == Some(finding.lock)
         }
         (Property::SilentLoss, EventKind::Completed(operation)) => {
-            let verbs = ["acquire", "release", "force_release"];
-            is_by(0) && operation.lock == Some(finding.lock) && verbs.contains(&&*operation.verb)
+            let verb = &operation.verb;
+            is_by(0)
+                && operation.lock == Some(finding.lock)
+                && (*verb == Verb::Acquire || verb.releases())
         }
         (
             Property::FlagDrift | Property::StuckLock | Property::TokenDrift,

@@ -50,7 +50,7 @@ fn who_watches_a_key_can_change_it_unless_somebody_else_did() {
     let mut refused = 0;
     loop {
         let (_, outcome) = brute.run(&model);
-        let failed = |event: &crate::history::Event| matches!(&event.kind, EventKind::Failed { operation, .. } if operation.verb == "replace_token");
+        let failed = |event: &crate::history::Event| matches!(&event.kind, EventKind::Failed { operation, .. } if operation.verb == crate::history::Verb::ReplaceToken);
         refused += u32::from(outcome.history.events.iter().any(failed));
         if !brute.next() {
             break;
