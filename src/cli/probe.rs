@@ -15,7 +15,7 @@ use super::upstream::Loan;
 use crate::check::Property;
 use crate::clock::WallClock;
 use crate::lock::LockName;
-use crate::probe::{Processes, Start, Subjects};
+use crate::probe::{Processes, Start, SubjectError, Subjects};
 use crate::report::exploration::Judged;
 use crate::runtime::{Bounds, Model, Time, Timing, Upstream};
 use crate::scenario::{Action, Plan, Scenario};
@@ -84,7 +84,7 @@ fn explored(
             model.plan.scenario
         )));
     }
-    let mut judged = judged();
+    let mut judged = judged(model.plan.actors.len());
     if !options.properties.is_empty() {
         judged = judged.only(&options.properties);
     }
@@ -145,11 +145,10 @@ impl Keeper {
 
     /// Makes sure that the subjects' lock is one, before anything is said of it.
     fn preflight(&self, subjects: &Subjects, locks: &[LockName]) -> Result<(), Refusal> {
-        let is_lock = subjects.preflight(locks);
-        let is_lock =
-            is_lock.map_err(|error| self.interrupted().unwrap_or_else(|| environment(error)))?;
-        let name = || subjects.about().name.clone();
-        is_lock.map_err(|why| Refusal::new(Exit::Inconclusive, anyhow!("{}: {why}", name())))
+        subjects.preflight(locks).map_err(|error| match error {
+            error @ SubjectError::NotALock { .. } => Refusal::new(Exit::Inconclusive, error),
+            error => self.interrupted().unwrap_or_else(|| environment(error)),
+        })
     }
 
     /// The real Redis on which a model is explored or replayed, if there is one, and when that is given
@@ -180,9 +179,12 @@ fn unplayable(scenario: &str, why: &str) -> Refusal {
     usage(anyhow!("{scenario} can't be probed: {why}; take another scenario, or write one"))
 }
 
-/// What no lock client may do. That leases end under holders, no client can rule out; what follows
+/// What no lock client may do; an actor that is alone can't do it to another. That leases end under holders, no client can rule out; what follows
 /// from that is reported as possible.
-fn judged() -> Judged {
-    let must_not_find = vec![Property::ForeignRelease, Property::StuckLock, Property::Deadlock];
+fn judged(actors: usize) -> Judged {
+    let mut must_not_find = vec![Property::StuckLock];
+    if actors > 1 {
+        must_not_find = vec![Property::ForeignRelease, Property::StuckLock, Property::Deadlock];
+    }
     Judged { must_find: Vec::new(), must_not_find }
 }

@@ -23,7 +23,6 @@ mod wire;
 
 pub use obey::obey;
 pub use ours::{FILES_OF_A_PROCESS, NotStarted, OurProcesses};
-pub use preflight::NotALock;
 pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
 
 use crate::clock::{Clock, VirtualClock};
@@ -166,20 +165,17 @@ impl Subjects {
         &self.pool.about
     }
 
-    /// Whether the client's lock is one: it has the key that the client was told, refuses a second
+    /// Whether the client's lock is one: it has the key that the client was given, refuses a second
     /// client, and can be acquired again after its release. Nothing has been explored before.
-    pub fn preflight(&self, locks: &[LockName]) -> Result<Result<(), NotALock>, SubjectError> {
+    pub fn preflight(&self, locks: &[LockName]) -> Result<(), SubjectError> {
         let mut sessions = locked(&self.pool.sessions);
         for lock in locks {
             let mut pair = sessions.values_mut();
             let (Some(one), Some(other)) = (pair.next(), pair.next()) else { break };
-            if let Err(why) = preflight::preflight([one, other], lock, &self.pool.start)? {
-                return Ok(Err(why));
-            }
+            preflight::preflight([one, other], lock, &self.pool.start)?;
         }
         let server = self.pool.start.server();
-        server.map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
-        Ok(Ok(()))
+        server.map(drop).map_err(|error| SubjectError::NotRehearsed(error.to_string()))
     }
 
     /// What went wrong with a subject, if anything did that is no matter of locks.

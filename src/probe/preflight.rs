@@ -1,5 +1,5 @@
-//! What is looked at before orderings are explored: whether the subject's lock is a lock at all. What
-//! is said of a client that never acquires, or that locks another key, would be true of nothing.
+//! Checks, before orderings are explored, that the subject's lock excludes a second client. A verdict
+//! on a client that never acquires, or that locks another key, would say nothing.
 
 use super::process::SubjectError;
 use super::session::{Answer, Broken, Session};
@@ -9,27 +9,25 @@ use crate::server::Connection;
 use redis::{RedisResult, cmd};
 use serde_json::json;
 
-/// The life in which subjects are looked at; those of a rehearsal come after it.
+/// The life in which subjects are checked; those of a rehearsal come after it.
 const LIFE: u64 = u64::MAX - 10;
+/// What is left of a lease in milliseconds, at most, where a release ended it by shortening it.
+const SHORT: i64 = 1000;
 /// How many keys are named that the client wrote instead of the one that it was told.
 const MOST_KEYS: usize = 3;
-
-/// Why orderings of a subject would tell nothing of its lock.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no verdict: {0}")]
-pub struct NotALock(String);
 
 /// Has two subjects take a lock one after the other, on an empty server and with no race at all.
 pub(super) fn preflight(
     [one, other]: [&mut Session; 2],
     lock: &LockName,
     start: &Start,
-) -> Result<Result<(), NotALock>, SubjectError> {
+) -> Result<(), SubjectError> {
+    let first_name = one.about().name.clone();
     let server = start.server().map_err(failed)?;
     let mut first = Client::begin(one, lock, server.connect(0).map_err(failed)?)?;
     let mut second = Client::begin(other, lock, server.connect(0).map_err(failed)?)?;
     let key = lock.key();
-    let not = |why: String| Ok(Err(NotALock(why)));
+    let not = |why: String| Err(SubjectError::NotALock { name: first_name.clone(), why });
     let acquired = first.tell("acquire")?;
     if !acquired.ok {
         return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
@@ -52,11 +50,17 @@ pub(super) fn preflight(
     if !released.ok {
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
+    if let Some(left) = first.short_lease().map_err(failed)? {
+        return not(format!(
+            "its release left {key} with a lease of {left} ms instead of deleting it, and a client \
+             that ends another client's lock so is not judged yet"
+        ));
+    }
     let again = second.tell("acquire")?;
     if !again.ok {
         return not(format!("{key} could not be acquired after its release{}", why(&again)));
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 fn failed(error: impl ToString) -> SubjectError {
@@ -67,7 +71,7 @@ fn why(answer: &Answer) -> String {
     if answer.why.is_empty() { String::new() } else { format!(" ({:?})", answer.why) }
 }
 
-/// A subject that is told about one lock.
+/// A subject and the one lock that it is asked for.
 struct Client<'a> {
     session: &'a mut Session,
     lock: &'a LockName,
@@ -89,6 +93,12 @@ impl<'a> Client<'a> {
         self.session.tell(&told, &mut self.link).map_err(broken)
     }
 
+    /// What is left of the lock's lease in milliseconds, if it is about to end.
+    fn short_lease(&mut self) -> RedisResult<Option<i64>> {
+        let left: i64 = cmd("PTTL").arg(self.lock.key()).query(&mut self.link)?;
+        Ok(Some(left).filter(|left| (0..SHORT).contains(left)))
+    }
+
     /// Says that the lock's key is not there, if it isn't, and which keys are.
     fn missing_key(&mut self) -> RedisResult<Option<String>> {
         let key = self.lock.key();
@@ -106,12 +116,12 @@ impl<'a> Client<'a> {
         };
         Ok(Some(format!(
             "after a successful acquire the key {key} does not exist; the client wrote {wrote} \
-             (a subject takes the lock under the key that it is told)"
+             (a subject must use the key that it is given)"
         )))
     }
 }
 
-/// Nobody chooses here that a subject crashes.
+/// No crash is scheduled here.
 fn broken(broken: Broken) -> SubjectError {
     match broken {
         Broken::Subject(error) => error,

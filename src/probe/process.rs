@@ -96,6 +96,25 @@ pub enum SubjectError {
         /// How many it may open.
         most: usize,
     },
+    /// Its lock is none, so that no ordering would tell anything of it.
+    #[error("{name}: no verdict: {why}")]
+    NotALock {
+        /// What the client calls itself.
+        name: String,
+        /// What is missing.
+        why: String,
+    },
+    /// It sends one command after the other.
+    #[error(
+        "the subject was to {doing} and sent more than {most} commands; an acquire is to try once, \
+         without retries"
+    )]
+    TooManyCommands {
+        /// What it was told.
+        doing: String,
+        /// How many it may send.
+        most: u32,
+    },
     /// It needs what the embedded server lacks.
     #[error(
         "the subject was to {doing} and sent {command}, which the embedded server does not know; use \

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// How often we look whether anybody still wants to know what a subject says.
 const GLANCE: Duration = Duration::from_millis(100);
+/// The most commands that one subject may send for one instruction.
+const MOST_COMMANDS: u32 = 10_000;
 /// The most connections that one subject may have open.
 const MOST_CONNECTIONS: usize = 64;
 /// What a subject is answered that is to come to an end.
@@ -228,6 +230,7 @@ impl Session {
 
     /// Waits for the next line that it says, and lets it ask the server meanwhile.
     fn hear(&mut self, server: &mut Server<'_>) -> Result<serde_json::Value, Broken> {
+        let mut asked = 0;
         loop {
             match self.next() {
                 Ok(Event::Said(line)) => {
@@ -262,7 +265,14 @@ impl Session {
                     let closed = self.lines.remove(&number);
                     self.waits_in_vain &= !closed.is_some_and(|line| line.is_dead);
                 }
-                Ok(Event::Asked(number, words)) => self.answer(number, &words, server)?,
+                Ok(Event::Asked(..)) if asked == MOST_COMMANDS => {
+                    let (doing, most) = (self.doing.take().unwrap_or_default(), MOST_COMMANDS);
+                    return Err(SubjectError::TooManyCommands { doing, most }.into());
+                }
+                Ok(Event::Asked(number, words)) => {
+                    asked += 1;
+                    self.answer(number, &words, server)?;
+                }
                 Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.ended().into());
                 }
@@ -284,6 +294,9 @@ impl Session {
     /// What it does next; no longer than it may take, and than anybody waits.
     fn next(&self) -> Result<Event, RecvTimeoutError> {
         let mut left = self.start.patience;
+        if self.start.clock.check().is_err() {
+            return Err(RecvTimeoutError::Timeout);
+        }
         loop {
             let glance = left.min(GLANCE);
             match self.events.recv_timeout(glance) {

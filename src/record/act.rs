@@ -88,6 +88,7 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
             let changed = match reach(&name) {
                 Reach::NoKey => &[],
                 Reach::FirstKey => rest.get(..1).unwrap_or_default(),
+                Reach::TwoKeys => rest.get(..2).unwrap_or_default(),
                 Reach::AnyArgument => rest,
             };
             changed.iter().map(|key| (key.as_slice(), Act::Unknown(name.clone()))).collect()
@@ -232,6 +233,7 @@ mod tests {
             ("COPY a k", &["k"], "COPY"),
             ("RENAME a k", &["a", "k"], "RENAME"),
             ("ZUNIONSTORE k 1 a", &["k", "1", "a"], "ZUNIONSTORE"),
+            ("SMOVE a b k", &["a", "b"], "SMOVE"),
             ("JSON.SET k $ v", &["k", "$", "v"], "JSON.SET"),
             ("HGETALL k", &[], ""),
             ("PUBLISH k message", &[], ""),

@@ -7,6 +7,8 @@ pub(super) enum Reach {
     NoKey,
     /// It changes only the key that it names first.
     FirstKey,
+    /// It changes only the two keys that it names first.
+    TwoKeys,
     /// It is unknown: any argument may be a key that it changes.
     AnyArgument,
 }
@@ -17,6 +19,8 @@ pub(super) fn reach(name: &str) -> Reach {
         Reach::NoKey
     } else if FIRST_KEY.binary_search(&name).is_ok() {
         Reach::FirstKey
+    } else if TWO_KEYS.contains(&name) {
+        Reach::TwoKeys
     } else {
         Reach::AnyArgument
     }
@@ -60,6 +64,10 @@ const FIRST_KEY: &[&str] = &[
     "ZREMRANGEBYLEX", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE",
 ];
 
+/// Commands that write their first two arguments only.
+const TWO_KEYS: [&str; 8] =
+    ["BLMOVE", "BRPOPLPUSH", "LMOVE", "RENAME", "RENAMENX", "RPOPLPUSH", "SMOVE", "ZRANGESTORE"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,7 +82,8 @@ mod tests {
     fn an_unknown_command_may_change_any_argument() {
         assert_eq!(reach("HGETALL"), Reach::NoKey);
         assert_eq!(reach("LPUSH"), Reach::FirstKey);
-        for name in ["MIGRATE", "SMOVE", "LMOVE", "JSON.SET", "MSETEX", ""] {
+        assert_eq!(reach("SMOVE"), Reach::TwoKeys);
+        for name in ["MIGRATE", "BLPOP", "JSON.SET", "MSETEX", ""] {
             assert_eq!(reach(name), Reach::AnyArgument, "{name}");
         }
     }

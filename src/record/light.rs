@@ -4,8 +4,9 @@
 //! seen: whose connection it was (the payload's owner stands for it), attempts that were refused, and
 //! a value that was gone again before it was looked at.
 
+use super::facts::notifications;
 use super::hear::{Heard, hear};
-use super::look::{look_at, notifications, scan};
+use super::look::{Look, look_at, scan};
 use super::model::{Model, not_followed};
 use super::session::{BACK_OFF, Ending, Listener, Order, POLL, RecordError, Recorded, finish};
 use crate::clock::{Clock, Stopped};
@@ -91,8 +92,8 @@ fn attach(order: &Order<'_>, clock: &dyn Clock, model: &mut Model) -> Result<Lig
     listen.set_read_timeout(None).map_err(explain)?;
     let heard = hear(listen);
     for key in scan(&mut look, &order.watch, clock).map_err(explain)? {
-        match value_of(&mut look, &key).map_err(explain)? {
-            Ok((value, ttl)) => model.looked(&key, value.as_deref(), ttl, micros(clock)),
+        match look_into(&mut look, &key).map_err(explain)? {
+            Ok(look) => model.looked(&key, look.value.as_deref(), look.ttl, micros(clock)),
             Err(why) => model.unread(&key, why),
         }
     }
@@ -100,16 +101,13 @@ fn attach(order: &Order<'_>, clock: &dyn Clock, model: &mut Model) -> Result<Lig
     Ok(Light { heard, look })
 }
 
-/// A key's value and TTL, or why it can't be followed.
-#[expect(clippy::type_complexity, reason = "the connection may fail, or the key")]
-fn value_of(
-    look: &mut redis::Connection,
-    key: &[u8],
-) -> Result<Result<(Option<Vec<u8>>, i64), String>, RedisError> {
+/// What is in a key, or why it can't be followed; an error, if the connection fails.
+fn look_into(look: &mut redis::Connection, key: &[u8]) -> Result<Found, RedisError> {
     let found = look_at(look, &[key.to_vec()])?.pop();
-    let found = found.map(|(_, found)| found.map(|look| (look.value, look.ttl)));
-    Ok(found.unwrap_or_else(|| Err("it could not be read".into())))
+    Ok(found.map_or_else(|| Err("it could not be looked at".into()), |(_, found)| found))
 }
+
+type Found = Result<Look, String>;
 
 fn follow(
     light: &mut Light,
@@ -161,9 +159,11 @@ fn take(
         b"expired" => model.expired(key),
         b"evicted" => model.evicted(key),
         b"set" | b"rename_to" | b"expire" | b"persist" | b"restore" => {
-            match value_of(&mut light.look, key)? {
-                Ok((Some(value), ttl)) => model.was_set(key, &value, ttl, micros(clock)),
-                Ok((None, _)) => {}
+            match look_into(&mut light.look, key)? {
+                Ok(Look { value: Some(value), ttl, .. }) => {
+                    model.was_set(key, &value, ttl, micros(clock));
+                }
+                Ok(_) => {}
                 Err(why) => model.unread(key, why),
             }
         }

@@ -36,55 +36,6 @@ pub(super) fn scan(
     Ok(found)
 }
 
-/// The setting of keyspace notifications, where the server tells it.
-pub(super) fn notifications(look: &mut redis::Connection) -> String {
-    let asked: Result<Vec<String>, _> =
-        cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(look);
-    asked.unwrap_or_default().into_iter().nth(1).unwrap_or_default()
-}
-
-/// What the server says of itself, by INFO, that can make a history incomplete.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Facts {
-    /// `role` and `master_replid`: both stay as long as the server keeps its role.
-    pub role: String,
-    replication: String,
-    /// How many keys it has evicted.
-    pub evicted: Option<u64>,
-    pub major_version: u32,
-    pub is_cluster: bool,
-}
-
-impl Facts {
-    /// Asks the server; where it does not say, nothing is known.
-    pub fn ask(look: &mut redis::Connection) -> Self {
-        let info: String = cmd("INFO").query(look).unwrap_or_default();
-        let fact = |name: &str| {
-            let value =
-                |line: &'_ str| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned());
-            info.lines().find_map(|line| value(line.trim_end()))
-        };
-        let major = fact("redis_version").and_then(|it| it.split('.').next()?.parse().ok());
-        Self {
-            role: fact("role").unwrap_or_default(),
-            replication: fact("master_replid").unwrap_or_default(),
-            evicted: fact("evicted_keys").and_then(|number| number.parse().ok()),
-            major_version: major.unwrap_or_default(),
-            is_cluster: fact("cluster_enabled").is_some_and(|it| it == "1"),
-        }
-    }
-
-    /// Whether it is a replica.
-    pub fn is_replica(&self) -> bool {
-        self.role == "slave"
-    }
-
-    /// Whether the server has changed its role, or its primary, since it said `before`.
-    pub fn changed_role(&self, before: &Self) -> bool {
-        (&self.role, &self.replication) != (&before.role, &before.replication)
-    }
-}
-
 /// What was found in some keys, or why it could not be read.
 pub(super) type Looks = Vec<(Vec<u8>, Result<Look, String>)>;
 

@@ -5,7 +5,7 @@
 //! | `session` | attaches to the server, and attaches anew when it goes away |
 //! | `hear` | the connection that listens |
 //! | `light` | the same by keyspace notifications only |
-//! | `look` | looks at keys without changing anything |
+//! | `look`, `facts` | looks at keys, and at the server, without changing anything |
 //! | [`Watch`] | which keys |
 //! | `line` | one line of MONITOR |
 //! | `act`, `commands` | what a command may do to keys |
@@ -17,6 +17,7 @@
 
 mod act;
 mod commands;
+mod facts;
 mod hear;
 mod key;
 mod light;

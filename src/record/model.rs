@@ -1,12 +1,15 @@
 //! The watched keys as the stream of commands moves them.
 
+mod gaps;
 mod looks;
 mod scripts;
 
+pub(super) use gaps::not_followed;
+
 use super::act::{Act, Until, acts};
 use super::key::{Deed, End, Id, Key, Outcome, When, Whose};
-use super::line::{Line, Source, is_socket};
-use super::reasons::{Reasons, shown};
+use super::line::{Line, Source};
+use super::reasons::shown;
 use super::seen::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::watch::Watch;
 use crate::lock::Payload;
@@ -145,17 +148,6 @@ impl Model {
         keys.filter(|key| line.db == 0 && self.watch.has(key)).map(<[u8]>::to_vec).collect()
     }
 
-    /// How often something was missed.
-    pub fn gaps(&self) -> usize {
-        self.seen.gaps.len()
-    }
-
-    /// What was missed, if the keys have not been looked at since.
-    pub fn missing(&self) -> Option<&str> {
-        let gap = self.seen.gaps.last().filter(|_| !self.has_looked);
-        gap.map(|(_, why)| why.as_str())
-    }
-
     /// All keys that were met.
     pub fn known_keys(&self) -> impl Iterator<Item = &[u8]> {
         self.seen.locks.iter().map(|lock| lock.key.as_slice())
@@ -234,8 +226,11 @@ impl Model {
                     self.interrupt(&format!("SWAPDB {} exchanged databases", words.join(" ")));
                 }
             }
-            // These reach into other databases.
-            b"MOVE" | b"COPY" => self.acts(line, address, when),
+            b"COPY" if copies_to(rest, line.db) == Some(0) => self.acts(line, address, when),
+            b"MOVE" if is_here || rest.get(1).is_some_and(|db| db == b"0") => {
+                self.acts(line, address, when);
+            }
+            b"COPY" | b"MOVE" => {}
             _ if is_here => {
                 self.acts(line, address, when);
                 self.flags(line, address);
@@ -386,106 +381,6 @@ impl Model {
         self.settle(lock, decided);
     }
 
-    /// The server evicted a key.
-    pub fn evicted(&mut self, key: &[u8]) {
-        let Some(lock) = self.lock(key) else { return };
-        let Some(state) = self.states.get_mut(lock) else { return };
-        let holder = state.holder;
-        let decided = state.key.as_mut().map(Key::expired).unwrap_or_default();
-        self.settle(lock, decided);
-        if let Some(holder) = holder {
-            self.seen.found(lock, self.previous, What::Gone, Outcome::Deleted(holder));
-            self.gone += 1;
-        }
-        if let Some(state) = self.states.get_mut(lock) {
-            state.note_gap("the server evicted it");
-        }
-    }
-
-    /// From here on nothing is known of any key until all are looked at: what is decided now is all
-    /// that there is.
-    pub fn interrupt(&mut self, why: &str) {
-        self.end_script();
-        self.settle_all();
-        self.has_looked = false;
-        self.seen.gaps.push((self.size(), why.to_owned()));
-    }
-
-    fn settle_all(&mut self) {
-        for lock in 0..self.states.len() {
-            let key = self.states.get_mut(lock).and_then(|state| state.key.as_mut());
-            let decided = key.map(Key::finish).unwrap_or_default();
-            self.settle(lock, decided);
-            let Some(state) = self.states.get_mut(lock) else { continue };
-            let (_, contradictions) = std::mem::take(&mut state.told);
-            state.key = None;
-            if contradictions > 0 {
-                state.note_gap("what clients did fits nothing that can have happened");
-            }
-        }
-    }
-
-    /// The end: everything that was seen, and why the history is incomplete.
-    pub fn finish(mut self) -> (Seen, Counts, Reasons) {
-        self.end_script();
-        self.settle_all();
-        let mut reasons = Reasons::default();
-        self.seen.gaps.iter().for_each(|(_, why)| reasons.add(why));
-        if self.counts.malformed > 0 {
-            reasons.add(&format!("{} lines of MONITOR could not be read", self.counts.malformed));
-        }
-        if self.seen.clients.iter().any(|client| is_socket(&client.address)) {
-            reasons.add("all clients of the server's Unix socket have one address");
-        }
-        if !self.seen.observations.iter().any(is_attempt) {
-            let elsewhere = match self.elsewhere {
-                Some((number, db)) => format!(
-                    "; commands on keys with these names ran in database {db}, which is not \
-                     recorded ({number})"
-                ),
-                None => String::new(),
-            };
-            reasons.add(&format!("no attempt to acquire a lock was seen in database 0{elsewhere}"));
-        }
-        for observation in &self.seen.observations {
-            if let (What::Found { .. }, Some(lock)) =
-                (&observation.what, self.seen.locks.get(observation.lock))
-            {
-                reasons.add_about(&lock.key, "it was already held at the first look");
-            }
-        }
-        for (state, lock) in self.states.iter().zip(&self.seen.locks) {
-            state.gaps.iter().for_each(|why| reasons.add_about(&lock.key, why));
-        }
-        let counts = self.counts();
-        (self.seen, counts, reasons)
-    }
-
-    /// A key that can't be read is not followed.
-    pub fn unread(&mut self, key: &[u8], why: String) {
-        if let Some(lock) = self.lock(key) {
-            self.give_up(lock, self.previous, why);
-        }
-    }
-
-    /// From here on a key is not followed.
-    fn give_up(&mut self, lock: usize, at: u64, why: String) {
-        let Some(state) = self.states.get_mut(lock) else { return };
-        if std::mem::replace(&mut state.is_given_up, true) {
-            return;
-        }
-        let decided = state.key.as_mut().map(Key::finish).unwrap_or_default();
-        self.settle(lock, decided);
-        let Some(state) = self.states.get_mut(lock) else { return };
-        state.key = None;
-        if state.holder.take().is_some() {
-            self.counts.held = self.counts.held.saturating_sub(1);
-            self.gone += 1;
-        }
-        state.note_gap(&why);
-        self.seen.found(lock, at, What::GivenUp, Outcome::Nothing);
-    }
-
     /// Writes down what is certain now.
     fn settle(&mut self, lock: usize, decided: Vec<(Id, Outcome)>) {
         let Some(state) = self.states.get_mut(lock) else { return };
@@ -550,15 +445,16 @@ impl Model {
     }
 }
 
-/// Why a key is not followed after this command.
-pub(super) fn not_followed(command: &str) -> String {
-    let command = shown(command.as_bytes());
-    format!("{command} may have changed it, which is not followed")
-}
-
-fn is_attempt(observation: &Observation) -> bool {
-    matches!(observation.what, What::Write { .. })
-        || matches!(observation.outcome, Outcome::Took | Outcome::Refused)
+/// The database that a COPY writes to; nothing, if it does not say a number.
+fn copies_to(arguments: &[Vec<u8>], here: u64) -> Option<u64> {
+    let database = arguments.windows(2).find_map(|pair| match pair {
+        [word, database] if word.eq_ignore_ascii_case(b"DB") => Some(database),
+        _ => None,
+    });
+    match database {
+        Some(database) => std::str::from_utf8(database).ok()?.parse().ok(),
+        None => Some(here),
+    }
 }
 
 fn when(low: u64, nominal: u64, high: u64) -> When {

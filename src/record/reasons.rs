@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+/// How many characters of a key a reason shows.
+const LONGEST: usize = 80;
+
 /// Each reason once, with the first key that it is about and how many more there are.
 #[derive(Debug, Default)]
 pub(super) struct Reasons(Vec<Reason>);
@@ -26,7 +29,7 @@ impl Reasons {
         match self.0.iter_mut().find(|reason| reason.first.is_some() && reason.why == why) {
             Some(reason) => drop(reason.keys.insert(key.to_vec())),
             None => {
-                let (first, keys) = (Some(shown(key)), HashSet::from([key.to_vec()]));
+                let (first, keys) = (Some(short(key)), HashSet::from([key.to_vec()]));
                 self.0.push(Reason { why: why.to_owned(), first, keys });
             }
         }
@@ -47,6 +50,15 @@ impl Reasons {
         };
         self.0.iter().map(sentence).collect()
     }
+}
+
+fn short(key: &[u8]) -> String {
+    let mut text = shown(key);
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// A key as text; several keys may look the same only where they are not text.

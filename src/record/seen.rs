@@ -82,6 +82,8 @@ pub(super) enum What {
     Found { token: Rc<str>, fence: Option<u64>, lease: Option<u64>, owner: Option<Rc<str>> },
     /// Nobody was seen to delete it: it was gone.
     Gone,
+    /// The server evicted it.
+    Evicted,
     /// Nothing: from here on the key is not followed.
     GivenUp,
 }

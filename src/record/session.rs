@@ -4,9 +4,10 @@
 //! stream of the first, so each look has its exact place among the commands of all others, and
 //! nothing is lost between looking and listening.
 
+use super::facts::Facts;
 use super::hear::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
 use super::line::{Line, Source, is_socket};
-use super::look::{Facts, Look, look_at, notifications, scan};
+use super::look::{Look, look_at, scan};
 use super::model::{Counts, Model};
 use super::tell::{Frame, tell};
 use super::watch::Watch;
@@ -42,7 +43,7 @@ pub(super) const BACK_OFF: (Duration, Duration) =
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The server.
-    #[error("{0}")]
+    #[error(transparent)]
     Server(#[from] ServerError),
     /// The user may not do it.
     #[error(
@@ -124,6 +125,7 @@ pub fn record(
         listener,
         model: Model::new(order.watch.clone()),
         notices: Vec::new(),
+        said: None,
         last: 0,
         began: 0,
         heard_at: Duration::ZERO,
@@ -137,7 +139,10 @@ pub fn record(
                 if session.model.missing().is_none() {
                     session.model.interrupt(&lost.to_string());
                 }
-                session.listener.say(&format!("{lost}; trying to reach it again"));
+                let now = session.clock.now();
+                if is_time(&mut session.said, now, LATE) {
+                    session.listener.say(&format!("{lost}; trying to reach it again"));
+                }
                 match session.reattach() {
                     Ok(again) => attached = again,
                     Err(ending) => break ending,
@@ -155,6 +160,8 @@ struct Session<'a> {
     model: Model,
     /// Why the history is incomplete, besides what the model knows.
     notices: Vec<String>,
+    /// When it was last said that something was missed.
+    said: Option<Duration>,
     /// The time stamps of the first and the last line.
     began: u64,
     last: u64,
@@ -206,16 +213,8 @@ impl<'a> Session<'a> {
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
         let mut look = server.open_raw(ProtocolVersion::RESP2)?;
         let facts = Facts::ask(&mut look);
-        if facts == Facts::default() {
-            let what =
-                "this user may not ask (INFO) for evictions and for changes of the server's role";
-            self.notices.push(what.into());
-        }
-        let settings = notifications(&mut look);
-        // Older ones show a command before the end of the lease that it came upon.
-        let tells = !facts.is_replica() && facts.major_version >= 7 && settings.contains('E');
         let wanted = [(EXPIRED, 'x'), (EVICTED, 'e')].into_iter();
-        let wanted = wanted.filter(|(_, class)| tells && settings.contains([*class, 'A']));
+        let wanted = wanted.filter(|(_, class)| facts.tells(*class));
         let wanted: Vec<&str> = wanted.map(|(channel, _)| channel).collect();
         let (listen, events) = listen(server, &wanted)?;
         self.model.tells_expiry(events.contains(&EXPIRED));
@@ -239,8 +238,12 @@ impl<'a> Session<'a> {
             self.take(&mut attached, heard);
         }
         if self.model.gaps() > gaps {
-            let what = format!("the databases of {} were exchanged meanwhile", server.name());
-            return Err(ServerError::new(what).into());
+            return Err(ServerError::new("its databases were exchanged meanwhile".into()).into());
+        }
+        // What was refused does not show in the stream.
+        for (key, found) in attached.found.drain() {
+            let why = found.err().unwrap_or_else(|| "it could not be looked at".into());
+            self.model.unread(&key, why);
         }
         self.model.has_looked();
         Ok(attached)
@@ -302,7 +305,6 @@ impl<'a> Session<'a> {
             let now = self.clock.now();
             if is_time(&mut named, now, NAMING) {
                 self.name_clients(attached);
-                self.ask_facts(attached);
             }
             if let Some(why) = self.model.missing() {
                 return Err(ServerError::new(why.to_owned()));
@@ -313,6 +315,7 @@ impl<'a> Session<'a> {
             if is_time(&mut told, now, TELLING) {
                 self.listener.counts(&self.model.counts());
                 self.say_if_late(now);
+                self.ask_facts(attached);
             }
             match attached.heard.recv_timeout(POLL) {
                 Ok(heard) => self.take(attached, heard.map_err(explain)?),
@@ -396,23 +399,13 @@ impl<'a> Session<'a> {
         self.model.passed(line);
     }
 
-    /// Asks for evictions and changes of role, which MONITOR does not show.
+    /// Asks for what MONITOR does not show.
     fn ask_facts(&mut self, attached: &mut Attached) {
         let now = Facts::ask(&mut attached.look);
-        let before = &attached.facts;
-        if now.changed_role(before) && self.model.missing().is_none() {
-            self.model.interrupt("the server changed its role");
-        }
-        if now.evicted != before.evicted && !attached.events.contains(&EVICTED) {
-            let number = match (now.evicted, before.evicted) {
-                (Some(now), Some(before)) => now.saturating_sub(before).to_string(),
-                _ => "an unknown number of".into(),
-            };
-            self.notices.push(format!(
-                "the server evicted keys ({number}), and which is not known, so what is said of \
-                 later commands may be wrong; it says which with CONFIG SET \
-                 notify-keyspace-events Exe"
-            ));
+        if let Some(why) = now.missed_since(&attached.facts)
+            && self.model.missing().is_none()
+        {
+            self.model.interrupt(why);
         }
         attached.facts = now;
     }
@@ -444,12 +437,18 @@ impl<'a> Session<'a> {
                  notify-keyspace-events Ex",
             );
         }
+        if attached.facts.info.is_none() {
+            let what = "this user may not ask INFO, so evictions and changes of the server's role are \
+                        not seen";
+            self.listener.say(what);
+            self.notices.push(what.into());
+        }
         if is_socket(&attached.own) {
             self.listener.say(
                 "all clients of its Unix socket have the same address, so they are told as one",
             );
         }
-        if attached.facts.is_cluster {
+        if attached.facts.info.as_ref().is_some_and(|info| info.is_cluster) {
             self.listener.say("this is one node of a cluster: locks on other nodes are not seen");
         }
         if attached.facts.is_replica() {
@@ -472,7 +471,10 @@ impl<'a> Session<'a> {
             }
             match self.attach() {
                 Ok(attached) => {
-                    self.listener.say("reached it again; what happened meanwhile was not seen");
+                    if self.said.is_none_or(|said| self.clock.now().saturating_sub(said) < LATE) {
+                        let what = "reached it again; what happened meanwhile was not seen";
+                        self.listener.say(what);
+                    }
                     return Ok(attached);
                 }
                 Err(_) => pause = (pause * 2).min(BACK_OFF.1),

@@ -141,8 +141,10 @@ impl<'a> Teller<'a> {
             return self.given_up(lock);
         }
         self.notice_end_of_lease(lock, unit);
-        if first.what == What::Gone {
-            return self.gone(lock);
+        match first.what {
+            What::Gone => return self.gone(lock, "it ended unseen"),
+            What::Evicted => return self.gone(lock, "the server evicted it"),
+            _ => {}
         }
         let client = match (&first.what, self.people.actor(first.client)) {
             (What::Found { .. }, _) => self.people.holder(unit.first),
@@ -322,12 +324,12 @@ impl<'a> Teller<'a> {
         self.event(None, EventKind::lease_ended(lock, &key, token));
     }
 
-    /// A look found the lock free.
-    fn gone(&mut self, lock: usize) {
+    /// The lock is free, by no client's doing.
+    fn gone(&mut self, lock: usize, what: &str) {
         let Some(id) = self.free(lock) else { return };
         let token = self.seen.token(id).map(|token| token.to_string());
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        self.event(None, EventKind::fault("it ended unseen".into(), effects));
+        self.event(None, EventKind::fault(what.into(), effects));
     }
 
     /// Something was missed: what actors did meanwhile is not known.

@@ -159,6 +159,7 @@ impl<'a> Unit<'a> {
             What::AskedFlag => format!("HGET (flag of {key})"),
             What::Found { .. } => format!("(held when the recording looked) {key}"),
             What::Gone => format!("(gone when the recording looked) {key}"),
+            What::Evicted => format!("(evicted by the server) {key}"),
             What::GivenUp => format!("(not followed from here on) {key}"),
         }
     }

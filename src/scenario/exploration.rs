@@ -81,7 +81,7 @@ fn timings() -> [(&'static str, Timing); Timing::ALL.len()] {
 }
 
 fn explored() -> Vec<&'static str> {
-    Property::EXPLORED.map(Property::word).to_vec()
+    Property::explored().map(Property::word).collect()
 }
 
 /// The most explorations that a file may ask for.

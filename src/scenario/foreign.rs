@@ -30,7 +30,7 @@ impl Plan {
         }
         let steps = self.actors.iter().flat_map(|actor| &*actor.steps);
         let verb = steps.map(unplayable).find_map(|verb| verb)?;
-        Some(format!("a client can't be told to {verb}"))
+        Some(format!("a client has no instruction for {verb}"))
     }
 }
 

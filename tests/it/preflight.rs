@@ -21,7 +21,7 @@ fn a_client_whose_lock_is_none_gets_no_verdict_and_the_reason() {
     let altered =
         |from: &'static str, to: &'static str| move |place: &Place| altered(place, from, to);
     type Make<'a> = &'a dyn Fn(&Place) -> String;
-    let cases: [(Make<'_>, &[&str]); 6] = [
+    let cases: [(Make<'_>, &[&str]); 7] = [
         (&altered("[[ $reply == +OK ]]", "false"), &["acquire of the free lock", "was refused"]),
         (
             &altered(TAKE, "ask GET \"$1\"; reply=+OK"),
@@ -37,6 +37,10 @@ fn a_client_whose_lock_is_none_gets_no_verdict_and_the_reason() {
         ),
         (&altered("[[ $reply == \"$token\" ]] || return 1", "return 1"), &["by its holder failed"]),
         (&keeps, &["could not be acquired after its release"]),
+        (
+            &altered("ask DEL \"$1\"", "ask PEXPIRE \"$1\" 5"),
+            &["with a lease of 5 ms instead of deleting it", "is not judged yet"],
+        ),
     ];
     for (make, words) in cases {
         let place = Place::new();
@@ -61,16 +65,16 @@ fn a_scenario_that_clients_cannot_play_is_refused() {
     for (scenario, why) in [
         ("shared_token_slot", "threads that share one controller"),
         ("singleton_race", "threads that share one controller"),
-        ("glob_clear", "can't be told to clear_locks"),
-        ("clear_locks_race", "can't be told to clear_locks"),
+        ("glob_clear", "has no instruction for clear_locks"),
+        ("clear_locks_race", "has no instruction for clear_locks"),
         ("blind_delete", "the step \"redis\" of \"holder\" is only for the lock protocol legacy"),
         (
             "killed_holder",
             "the step \"acquire\" of \"holder\" is only for the lock protocol legacy",
         ),
         ("set_then_flag", "is only for the lock protocol legacy"),
-        ("force_unlock_recovery", "can't be told to force_release"),
-        ("cache_refresh", "can't be told to get_instance"),
+        ("force_unlock_recovery", "has no instruction for force_release"),
+        ("cache_refresh", "has no instruction for get_instance"),
     ] {
         let ended = Program::new(["probe", scenario, "--subject", &shipped("bash.sh")]).run();
         ended.refuses(2, &[scenario, "can't be probed", why]);

@@ -113,7 +113,7 @@ fn a_later_signal_ends_it_at_once_and_says_what_is_left() {
     // The commands that it names do clean everything.
     let left: Vec<&str> = heard
         .lines()
-        .filter_map(|line| line.split_once("; run: "))
+        .filter_map(|line| line.split_once("not cleaned up; run: "))
         .map(|(_, command)| command)
         .collect();
     assert!(!left.is_empty(), "{heard}");
@@ -138,6 +138,7 @@ fn a_later_signal_is_obeyed_even_if_nobody_reads_stderr() {
     working.interrupt_until_it_ends(Signal::INT).exits(130);
     redis.thaw();
     assert!(is_locked(&redis), "it did not wait for the server");
+    assert!(std::path::Path::new(&place.run()).exists(), "what ends at once cleans nothing up");
 }
 
 #[test]

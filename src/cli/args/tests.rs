@@ -489,7 +489,7 @@ fn starvation_is_refused_with_what_to_run_instead() {
                    run 'nodb-trigger starvation', or 'nodb-trigger check' on a history";
         assert!(said.contains(why), "{said}");
         let said = refused(&[command, &["--property=x"]].concat());
-        let words = Property::EXPLORED.map(Property::word).join(", ");
+        let words = Property::explored().map(Property::word).collect::<Vec<_>>().join(", ");
         assert!(said.contains(&format!("[possible values: {words}]")), "{said}");
     }
     assert!(!help(&["explore", "--help"]).contains("starvation"));

@@ -29,7 +29,8 @@ impl ProtocolRow {
             false => "a lease may expire at any step",
         };
         let actors = count(self.actor_count as f64, "actor", "actors");
-        let how = format!("{actors}; {lease}; {tried}");
+        let own = if self.subject.is_some() { ", each with a client of its own" } else { "" };
+        let how = format!("{actors}{own}; {lease}; {tried}");
         let Some(limit) = self.stopped_by else {
             let number = self.orderings.unwrap_or(self.orderings_run as f64);
             let all = match number == 1.0 {

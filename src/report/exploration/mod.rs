@@ -50,7 +50,6 @@ pub struct ProtocolRow {
     /// The protocol's name.
     pub protocol: String,
     /// The protocol's name, with the settings that tell this row from others of the protocol.
-    #[serde(skip)]
     pub name: String,
     /// The command line of the client, if the row is about one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -41,8 +41,7 @@ fn protocol(row: &ProtocolRow, all: bool, style: Style, out: &mut dyn Write) -> 
         writeln!(out)?;
         paragraph(cell(escape(&line), tone), style, out)?;
     }
-    let not_judged = row.not_judged().map(|what| format!("{}: {what}", row.name));
-    for line in [row.also_possible(), not_judged].into_iter().flatten() {
+    if let Some(line) = row.also_possible() {
         paragraph(cell(escape(&line), Tone::Quiet), style, out)?;
     }
     Ok(())

@@ -105,7 +105,7 @@ fn verdict(judgement: &Judgement) -> Cell {
         }
         (_, true) => cell(format!("FOUND: {}.", findings()), Tone::Bad),
         (_, false) => {
-            let line = "the history is incomplete, so there may be more";
+            let line = "the history is incomplete, so findings may be missing or wrong";
             cell(format!("FOUND: {}; {line}.", findings()), Tone::Bad)
         }
     }

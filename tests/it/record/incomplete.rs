@@ -133,6 +133,7 @@ fn an_eviction_that_the_server_tells_is_followed_and_the_overlap_is_found() {
     }
     let (ended, history) = recording.end();
     ended.says(&["incomplete: l:x: the server evicted it", "2 acquired, 0 refused"]);
+    assert!(ended.stdout.contains("the fault \"the server evicted it\""), "{ended:#?}");
     assert!(properties(&history).contains(&Property::Overlap), "{ended:#?}");
     assert!(!properties(&history).contains(&Property::ForeignRelease), "{ended:#?}");
     assert_eq!(told(&history).acquired["l:x"].len(), 2, "{ended:#?}");
@@ -144,10 +145,46 @@ fn an_eviction_that_the_server_tells_is_followed_and_the_overlap_is_found() {
 fn an_eviction_that_the_server_only_counts_makes_the_history_incomplete() {
     let [one, two, three, four, five] = EVICTS;
     let redis = redis_or_skip!(one, two, three, four, five, "");
-    is_incomplete(&redis, "the server evicted keys (", |client| {
+    is_incomplete(&redis, "the server evicted keys, and it is not known which", |client| {
         run(client, "SET other token-1 NX PX 600000");
         evict(client, "other");
     });
+    is_incomplete(&redis, "the server's statistics were reset", |client| {
+        run(client, "CONFIG RESETSTAT");
+    });
+}
+
+#[test]
+fn notifications_that_are_switched_off_make_the_history_incomplete() {
+    let redis = redis_or_skip!("--notify-keyspace-events", "Exe");
+    is_incomplete(&redis, "the server's notify-keyspace-events was changed", |client| {
+        send(client, &[b"CONFIG", b"SET", b"notify-keyspace-events", b""]);
+    });
+}
+
+#[test]
+fn what_the_user_may_not_read_makes_the_history_incomplete() {
+    let redis = redis_or_skip!();
+    let mut admin = con(&redis);
+    run(&mut admin, "SET l:there token-1 PX 60000");
+    for (rights, why) in [
+        ("-type", "incomplete: l:there: it could not be read: "),
+        ("-get", "incomplete: l:there: it could not be read: "),
+        ("-pttl", "incomplete: l:there: it could not be read: "),
+        ("-info", "incomplete: this user may not ask INFO"),
+    ] {
+        let place = Place::new();
+        run(&mut admin, &format!("ACL SETUSER few reset on >pw ~* &* +@all {rights}"));
+        let url = redis.url().replace("redis://", "redis://few:pw@");
+        let rest = ["--pattern", "l:*"];
+        let recording = Recording::start_at(&url, &redis, &place, "h", &rest);
+        let mut client = con(&redis);
+        run(&mut client, "SET l:first token-2 NX PX 60000");
+        run(&mut client, "DEL l:first");
+        let (ended, history) = recording.end();
+        ended.says(&[why]);
+        assert!(!history.is_whole && !ended.stdout.contains("CLEAN"), "{rights}: {ended:#?}");
+    }
 }
 
 #[test]
@@ -182,7 +219,11 @@ fn a_recording_in_which_no_acquire_was_tried_is_never_clean() {
     run(&mut client, "SET l:x token-1 NX PX 60000");
     run(&mut client, "DEL l:x");
     let (ended, history) = recording.end();
-    ended.says(&["no attempt to acquire a lock was seen in database 0", "ran in database 1"]);
+    ended.says(&[
+        "incomplete: no attempt to acquire a lock was seen in database 0",
+        "2 commands on keys with these names ran in other databases, which are not recorded; the \
+         first in database 1",
+    ]);
     assert!(!history.is_whole, "{ended:#?}");
     assert!(ended.stdout.contains("INCONCLUSIVE: no findings, but the history is incomplete: no"));
 }
