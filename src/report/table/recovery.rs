@@ -205,7 +205,7 @@ fn counts(recovery: &Recovery) -> String {
     }
     let text = format!("{}.", parts.join(", "));
     match recovery.counts == Counts::default() && recovery.stopped.is_none() {
-        true if recovery.unknown.is_some() => format!("Nothing to do: {}", unknown(recovery)),
+        true if recovery.unknown.is_some() => format!("Not repaired: {}", unknown(recovery)),
         true if recovery.command == "repair" => "Nothing to do: all flags are right.".into(),
         true => "Nothing to do: no lock is held, and all flags are right.".into(),
         false => text,
