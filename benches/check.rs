@@ -9,8 +9,13 @@ use nodb_trigger::history::{
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+/// The sizes, unless the environment says others.
 const EVENTS: usize = 1_000_000;
 const ROUNDS: usize = 7;
+
+fn size(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
+}
 
 fn main() {
     println!(
@@ -25,7 +30,7 @@ fn main() {
 fn judge(name: &str, history: &History) {
     let mut times: Vec<Duration> = Vec::new();
     let mut findings = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..size("ROUNDS", ROUNDS) {
         let begun = Instant::now();
         let checked = black_box(check(black_box(history)));
         times.push(begun.elapsed());
@@ -33,7 +38,7 @@ fn judge(name: &str, history: &History) {
         findings = checked.findings.len() as u64 + checked.omitted;
     }
     times.sort();
-    let median = times[ROUNDS / 2];
+    let median = times[times.len() / 2];
     let rate = history.events.len() as f64 / median.as_secs_f64();
     let events = history.events.len();
     println!("{name:<44} {events:>9} {findings:>9} {median:>10.1?} {rate:>14.0}");
@@ -41,6 +46,8 @@ fn judge(name: &str, history: &History) {
 
 /// A history that is being written; a millisecond passes at each event.
 struct Recorder {
+    /// How many events there are to be.
+    events: usize,
     history: History,
     order: u64,
     steps: Vec<usize>,
@@ -55,8 +62,13 @@ impl Recorder {
             locks: (0..locks).map(|lock| format!("nodb-lock:run-{lock}:state.nodb")).collect(),
             ..Head::default()
         };
-        let history = History { head, events: Vec::with_capacity(EVENTS + 2000), is_whole: true };
-        let mut recorder = Self { history, order: 0, steps: vec![0; actors] };
+        let history = History {
+            head,
+            events: Vec::with_capacity(size("EVENTS", EVENTS) + 2000),
+            is_whole: true,
+        };
+        let mut recorder =
+            Self { events: size("EVENTS", EVENTS), history, order: 0, steps: vec![0; actors] };
         for actor in 0..actors {
             recorder.push(Some(actor), EventKind::Started);
         }
@@ -64,7 +76,7 @@ impl Recorder {
     }
 
     fn is_full(&self) -> bool {
-        self.history.events.len() >= EVENTS
+        self.history.events.len() >= self.events
     }
 
     fn moment(&mut self) -> Moment {

@@ -64,4 +64,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 step "Tests, with a real Redis, and examples in the documentation"
 NODB_REQUIRE_REDIS=1 cargo test --locked
 
-printf '\nAll passed: format, lints, documentation, tests (%d s).\n' "$SECONDS"
+step "Benchmarks, each once at its smallest size"
+bash scripts/benches.sh
+
+printf '\nAll passed: format, lints, documentation, tests, benchmarks (%d s).\n' "$SECONDS"

@@ -13,6 +13,8 @@ import tempfile
 import time
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
+# Only the clients whose name has this in it.
+ONLY = os.environ.get("ONLY", "")
 PYTHON = {
     "PY2": "target/subjects/redis-2.10.6/bin/python",
     "PY8": "target/subjects/redis-8.1.0/bin/python",
@@ -85,7 +87,7 @@ def main():
     print(f"{os.cpu_count()} cores; load average {load[0]:.2f}; medians of {ROUNDS}", file=sys.stderr)
     print("| client | bounds | orderings | states | time | finding | subject |")
     print("|---|---|--:|--:|--:|---|---|")
-    for name, short in CLIENTS:
+    for name, short in [client for client in CLIENTS if ONLY in client[0]]:
         label = f"`{short}`"
         needs_redis, subject = short.endswith(UPSTREAM), command(short.removesuffix(UPSTREAM))
         for bounds in BOUNDS:

@@ -4,8 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${ROUNDS:-51}
 
-cargo build --release --quiet
-program=target/release/nodb-trigger
+program=${PROGRAM:-target/release/nodb-trigger}
+[ -n "${PROGRAM:-}" ] || cargo build --release --quiet
 
 micros() { echo "${EPOCHREALTIME/[.,]/}"; }
 

@@ -1,7 +1,7 @@
 //! The model as a scenario for nodb-trigger.
 
 use crate::measure::{DRAWN, Explored, SEED, Strategy};
-use nodb_trigger::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl};
+use nodb_trigger::lock::{self, RunDirectory, Ttl, in_process};
 use nodb_trigger::runtime::{self, Bounds, Limit, Model, Schedule, Timing};
 use nodb_trigger::scenario::{Scenario, Value};
 use std::collections::BTreeMap;
@@ -61,10 +61,10 @@ fn model(clients: u64, protocol: &str) -> Result<Model, String> {
     let values = BTreeMap::from([("clients".to_string(), Value::Count(clients as u32))]);
     let plan = scenario.bind(&values, protocol, Ttl::DEFAULT, Duration::ZERO);
     let run = RunDirectory::new(Path::new("/runs/clients"), None);
-    let protocol: Arc<dyn LockProtocol> = if protocol == "legacy" { Arc::new(Legacy) } else { Arc::new(Hardened::default()) };
+    let protocol = lock::protocol(protocol).ok_or_else(|| format!("no protocol {protocol:?}"))?;
     Ok(Model {
         plan: plan.map_err(|error| error.to_string())?,
-        protocol,
+        host: in_process(Arc::clone(protocol)),
         runs: vec![run.map_err(|error| error.to_string())?],
         origin: Schedule {
             scenario: "clients".into(),
