@@ -4,14 +4,12 @@
 //! To renew it after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test session`, then read the
 //! diff as a user would.
 
-use crate::program::{PATIENCE, Place, Program};
+use crate::program::{Place, Program, poll};
 use crate::redis_server::{RedisServer, leave_out, redis_or_skip};
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 /// What the shell prints when it waits for a command.
 const PROMPT: &str = "$ ";
@@ -52,17 +50,15 @@ impl Terminal {
 
     fn wait_for_prompt(&mut self) -> String {
         self.prompts += 1;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let mut seen = String::new();
+        let prompt = poll(|| {
             // Lines that the terminal wrapped are joined again, as a person copies them.
-            let seen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
+            seen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
             let is_prompt = |line: &&str| line.starts_with(PROMPT.trim_end());
-            if seen.lines().filter(is_prompt).count() >= self.prompts {
-                return seen.trim_end().to_owned();
-            }
-            assert!(Instant::now() < deadline, "no prompt:\n{seen}");
-            thread::sleep(Duration::from_millis(10));
-        }
+            (seen.lines().filter(is_prompt).count() >= self.prompts).then_some(())
+        });
+        assert!(prompt.is_some(), "no prompt:\n{seen}");
+        seen.trim_end().to_owned()
     }
 
     fn tmux(&self, words: &[&str]) -> String {
@@ -116,15 +112,8 @@ fn a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
     let arguments = ["rapid_sequential", run.to_str().unwrap(), "--hold", "1h", "--redis"];
     let worker = Program::new(arguments).arg(redis.url()).start();
     let key = "nodb-lock:climate-run:debug_lock_test.nodb";
-    let deadline = Instant::now() + PATIENCE;
-    let payload = loop {
-        let found: Option<String> = redis::cmd("GET").arg(key).query(&mut con).unwrap();
-        match found {
-            Some(payload) => break payload,
-            None => thread::sleep(Duration::from_millis(10)),
-        }
-        assert!(Instant::now() < deadline, "the worker does not lock");
-    };
+    let payload = || redis::cmd("GET").arg(key).query::<Option<String>>(&mut con).unwrap();
+    let payload = poll(payload).expect("the worker locks");
     worker.signal(Signal::KILL);
     worker.end();
     redis::cmd("HSET").arg(&["climate-run", "locked:soils.nodb", "true"]).exec(&mut con).unwrap();
