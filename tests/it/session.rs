@@ -1,13 +1,10 @@
 //! A person at a terminal with a stuck run: what is typed is only what the program itself printed,
 //! and all that was on the screen is kept in `tests/sessions/` and compared.
-//!
-//! To renew it after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test session`, then read the
-//! diff as a user would.
 
+use crate::golden::holds;
 use crate::program::{Place, Program, poll};
 use crate::redis_server::{RedisServer, leave_out, redis_or_skip};
 use rustix::process::Signal;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -102,7 +99,7 @@ fn words(text: &str) -> String {
 }
 
 #[test]
-fn a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
+fn golden_session_where_a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
     let redis = redis_or_skip!();
     let Some(mut terminal) = Terminal::open(&redis) else { return };
     let mut con = redis.client().get_connection().unwrap();
@@ -131,14 +128,6 @@ fn a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
     let payload: serde_json::Value = serde_json::from_str(&payload).unwrap();
     let member = |name: &str| payload[name].as_str().unwrap().to_owned();
     let screen = steady(&screen, &member("owner"), &member("token"));
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sessions/stuck_run.txt");
-    if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
-        fs::write(&golden, &screen).unwrap();
-    }
-    let expected = fs::read_to_string(&golden).unwrap();
-    assert_eq!(
-        words(&screen),
-        words(&expected),
-        "{screen}\nsee how to renew it at the top of this file"
-    );
+    let (file, is_same) = ("tests/sessions/stuck_run.txt", |a: &str, b: &str| words(a) == words(b));
+    assert!(holds(file, &screen, is_same), "{file} differs:\n{screen}");
 }
