@@ -108,9 +108,12 @@ fn golden_session_where_a_stuck_run_is_recovered_with_the_commands_that_status_p
     let run = place.at("climate-run");
     let arguments = ["rapid_sequential", run.to_str().unwrap(), "--hold", "1h", "--redis"];
     let worker = Program::new(arguments).arg(redis.url()).start();
+    // It sets the flag last.
+    let flag = ["climate-run", "locked:debug_lock_test.nodb"];
+    let is_locked = || redis::cmd("HGET").arg(&flag).query::<Option<String>>(&mut con).unwrap();
+    assert_eq!(poll(is_locked).as_deref(), Some("true"));
     let key = "nodb-lock:climate-run:debug_lock_test.nodb";
-    let payload = || redis::cmd("GET").arg(key).query::<Option<String>>(&mut con).unwrap();
-    let payload = poll(payload).expect("the worker locks");
+    let payload: String = redis::cmd("GET").arg(key).query(&mut con).unwrap();
     worker.signal(Signal::KILL);
     worker.end();
     redis::cmd("HSET").arg(&["climate-run", "locked:soils.nodb", "true"]).exec(&mut con).unwrap();
