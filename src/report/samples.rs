@@ -1,4 +1,4 @@
-//! Reports made by hand, for the writers' tests.
+//! Reports made by hand, for the writers' tests, and the golden files that the tests compare with.
 
 use super::{
     ActorRow, ExpectationRow, FindingRow, Repetition, Report, SnapshotRow, Summary, Verdict,
@@ -218,4 +218,16 @@ pub(super) fn repeated() -> Report {
     }
     unexpected.repetition = Some(repetition);
     unexpected
+}
+
+/// Fails unless `tests/golden/NAME.snap` holds this text. After a change that is meant, renew all
+/// golden files with `INSTA_UPDATE=always cargo test golden` and read the diff.
+pub(crate) fn assert_golden(name: &str, text: &str) {
+    // The comparison ignores white space at the end.
+    assert_eq!(text, format!("{}\n", text.trim_end()), "{name} ends with one newline");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
 }

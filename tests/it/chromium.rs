@@ -4,14 +4,11 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
-/// How long a browser may take for a page.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::program::poll;
 
 /// A browser that was found.
 pub struct Chromium(PathBuf);
@@ -59,16 +56,7 @@ impl Chromium {
             .unwrap();
         let group = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
         let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-        let deadline = Instant::now() + PATIENCE;
-        let is_done = loop {
-            if child.try_wait().unwrap().is_some() {
-                break true;
-            }
-            if Instant::now() > deadline {
-                break false;
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
+        let is_done = poll(|| child.try_wait().unwrap()).is_some();
         let _ = kill_process_group(group, Signal::KILL);
         let _ = child.wait();
         assert!(is_done, "the browser hangs: {}", read(&log));

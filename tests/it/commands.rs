@@ -295,23 +295,6 @@ fn the_catalogue_says_what_happens_under_each_protocol() {
     assert_eq!(herd["legacy"]["ends"], serde_json::json!(["1 succeeds", "4 already locked"]));
 }
 
-/// To renew it: `NODB_RENEW_GOLDEN=1 cargo test readme_s_catalogue`.
-#[test]
-fn the_readme_s_catalogue_is_what_the_program_prints() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(&path).unwrap();
-    let (begin, end) = ("<!-- catalogue -->\n", "<!-- /catalogue -->\n");
-    let (before, rest) = readme.split_once(begin).expect("README.md has no <!-- catalogue -->");
-    let (within, after) = rest.split_once(end).expect("README.md has no <!-- /catalogue -->");
-    let printed = program(&Place::new(), &["catalogue", "--format", "markdown"]);
-    let printed = &printed.exits(0).stdout;
-    if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
-        fs::write(&path, [before, begin, printed, end, after].concat()).unwrap();
-    } else {
-        assert!(within == printed, "README.md's catalogue differs; the program prints\n{printed}");
-    }
-}
-
 /// A history of a scenario in this place.
 fn saved(place: &Place, scenario: &str, protocol: &str) -> PathBuf {
     let path = place.at(&format!("{scenario}-{protocol}.jsonl"));

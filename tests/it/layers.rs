@@ -1,5 +1,6 @@
 //! The layering of `src/`, kept by reading the code: a room imports only rooms above it, time comes
-//! from one file, `anyhow` stays in `cli`, and one file knows the numbers of the exit codes.
+//! from one file, `anyhow` stays in `cli`, and one file knows the numbers of the exit codes. Tests
+//! wait for conditions and not for time, and what they compare with is not in `src/`.
 //!
 //! It reads words, not syntax: comments are left out, strings are not.
 
@@ -62,16 +63,53 @@ fn what_runs_a_scenario_imports_nothing_of_exploration() {
 }
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    files(dir).into_iter().filter(is_rust).collect()
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(files(&path));
+        } else {
             found.push(path);
         }
     }
     found
+}
+
+/// Which tests sleep or ask for the time: the helper that looks again until a condition holds, and
+/// clients that hold locks for a while, so that there is a load.
+const TIMED: [(&str, &str); 3] =
+    [("program.rs", "Instant::now"), ("program.rs", "sleep("), ("record/load.rs", "sleep(")];
+
+/// The same rule for tests in `src/` is one of those for all of it.
+#[test]
+fn tests_wait_for_conditions_and_not_for_time() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let mut timed = Vec::new();
+    for path in rust_files(&tests) {
+        let name = path.strip_prefix(&tests).unwrap().to_str().unwrap();
+        let code = without_comments(&fs::read_to_string(&path).unwrap());
+        let calls = ["Instant::now", "sleep(", ".elapsed()"].into_iter();
+        let found = calls.filter(|call| name != "layers.rs" && code.contains(call));
+        timed.extend(found.map(|call| (name.to_owned(), call)));
+    }
+    timed.sort();
+    assert_eq!(timed, TIMED.map(|(name, call)| (name.to_owned(), call)));
+}
+
+#[test]
+fn golden_files_are_not_in_src() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let is_golden = |path: &PathBuf| {
+        let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
+        name.contains("golden") || name.ends_with(".snap")
+    };
+    let golden: Vec<PathBuf> = files(&src).into_iter().filter(is_golden).collect();
+    assert!(golden.is_empty(), "{golden:#?}");
 }
 
 /// What is wrong with a file, one line each. `name` is its path below `src`.

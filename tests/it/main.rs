@@ -9,6 +9,7 @@ mod commands;
 mod conformance;
 mod directory;
 mod exploration;
+mod golden;
 mod hazards;
 mod layers;
 mod middleman;

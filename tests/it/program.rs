@@ -90,11 +90,10 @@ impl Program {
 
     /// Starts it.
     pub fn start(mut self) -> Running {
-        let started = Instant::now();
         let mut child = self.0.spawn().unwrap();
         let stdout = child.stdout.take().map(reader);
         let stderr = child.stderr.take().map(reader);
-        Running { child, stdout, stderr, started }
+        Running { child, stdout, stderr }
     }
 
     /// Runs it to its end.
@@ -116,7 +115,6 @@ pub struct Running {
     child: Child,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
-    started: Instant,
 }
 
 impl Running {
@@ -145,25 +143,13 @@ impl Running {
 
     /// Waits for its end.
     pub fn end(mut self) -> Ended {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            if Instant::now() > deadline {
-                let _ = self.child.kill();
-                let said = |pipe: Option<JoinHandle<Vec<u8>>>| text(pipe);
-                panic!(
-                    "hangs; stdout: {} stderr: {}",
-                    said(self.stdout.take()),
-                    said(self.stderr.take())
-                );
-            }
-            thread::sleep(Duration::from_millis(1));
+        let Some(status) = poll(|| self.child.try_wait().unwrap()) else {
+            let _ = self.child.kill();
+            let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
+            panic!("hangs; stdout: {stdout} stderr: {stderr}");
         };
         Ended {
             code: status.code(),
-            took: self.started.elapsed(),
             stdout: text(self.stdout.take()),
             stderr: text(self.stderr.take()),
         }
@@ -191,8 +177,6 @@ pub fn send_signal(pid: u32, signal: Signal) {
 pub struct Ended {
     /// The exit status; nothing if a signal killed it.
     pub code: Option<i32>,
-    /// From start to end.
-    pub took: Duration,
     /// The report.
     pub stdout: String,
     /// Everything else.
@@ -247,14 +231,22 @@ impl Ended {
     }
 }
 
+/// Looks again and again until there is something to return; gives up after [`PATIENCE`].
+pub fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = look();
+        if found.is_some() || Instant::now() > deadline {
+            return found;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Waits for something to come true.
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
+    assert!(poll(|| is_so().then_some(())).is_some(), "waited in vain until {what}");
 }
 
 /// A place for run directories, gone afterwards.

@@ -56,10 +56,7 @@ fn read(file: &Path) -> History {
 
 /// How often the server was asked whether it is there: a recording does so once it has looked.
 fn pings(redis: &RedisServer) -> u64 {
-    let mut con = redis.client().get_connection().unwrap();
-    let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut con).unwrap();
-    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_ping:calls="));
-    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    redis.count("commandstats", "cmdstat_ping:calls=")
 }
 
 /// What happened to each lock, one after the other.
@@ -335,11 +332,7 @@ fn light_sees_what_changes() {
         let value = format!(r#"{{"token":"{token}","owner":"web1:7"}}"#);
         redis::cmd("SET").arg("l").arg(value).arg("NX").arg("PX").arg(60_000).clone()
     };
-    let gets = || {
-        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut con(&redis)).unwrap();
-        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_pttl:calls="));
-        line.map_or(0, |line| line.split(',').next().unwrap().parse::<u64>().unwrap())
-    };
+    let gets = || redis.count("commandstats", "cmdstat_pttl:calls=");
     for token in ["token-1", "token-2"] {
         let before = gets();
         saved(token).exec(&mut client).unwrap();

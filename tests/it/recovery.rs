@@ -8,7 +8,6 @@ mod words;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::Command;
-use std::time::Duration;
 
 use nodb_trigger::lock::hostname;
 use serde_json::json;
@@ -312,15 +311,11 @@ fn repairing_writes_only_flags_that_are_wrong() {
     let dry = recover(&redis, &["repair", "run", "--dry-run", "--format=json"]).run();
     assert_eq!(dry.exits(0).json()["counts"]["flags_set"], 2);
     assert_eq!(redis.everything(), before);
-    let written = |hand: &mut Hand| {
-        let stats: String = hand.ask(&["INFO", "commandstats"]);
-        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_hset:calls="));
-        line.map_or(0, |line| line.split(',').next().unwrap().parse::<u64>().unwrap())
-    };
-    let at_first = written(&mut hand);
+    let written = || redis.count("commandstats", "cmdstat_hset:calls=");
+    let at_first = written();
     for expected in [2, 2] {
         recover(&redis, &["repair", "run"]).run().exits(0);
-        assert_eq!(written(&mut hand) - at_first, expected);
+        assert_eq!(written() - at_first, expected);
     }
     for (file, flag) in [
         ("held", Some("true")),
@@ -355,7 +350,7 @@ fn all_runs_are_repaired_at_once() {
 }
 
 #[test]
-fn ten_thousand_orphans_are_cleared_quickly() {
+fn ten_thousand_orphans_are_cleared_with_a_few_commands_each() {
     let redis = redis_or_skip!();
     let mut hand = Hand::on(&redis);
     let mut pipe = redis::pipe();
@@ -365,9 +360,11 @@ fn ten_thousand_orphans_are_cleared_quickly() {
         pipe.cmd("HSET").arg("run").arg(format!("locked:{number}.nodb")).arg("true").ignore();
     }
     pipe.exec(&mut hand.0).unwrap();
+    let before = redis.commands();
     let ended = recover(&redis, &["clear_locks", "run"]).run();
+    let commands = redis.commands() - before;
+    assert!(commands < 13 * 10_000, "{commands}");
     assert!(ended.exits(0).stdout.ends_with("\n10000 locks removed, 0 left, 0 flags set right.\n"));
-    assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
     assert_eq!(hand.ask::<Vec<String>>(&["KEYS", "*"]), ["run"]);
     let flags: Vec<String> = hand.ask(&["HVALS", "run"]);
     assert!(flags.iter().all(|flag| flag == "false"));

@@ -9,14 +9,11 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use redis::Client;
 use tempfile::TempDir;
 
-/// How long a server may take to answer its first PING.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::program::{PATIENCE, poll};
 
 /// A running server. Dropping it kills it.
 pub struct RedisServer {
@@ -65,18 +62,15 @@ impl RedisServer {
 
     /// Waits for it; false if somebody else has its port.
     fn becomes_ready(&mut self) -> bool {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.is_ready() {
-            if self.process.try_wait().unwrap().is_some() {
-                let log = self.log();
-                let args = &self.args;
-                assert!(log.contains("Address already in use"), "redis-server {args:?}: {log}");
-                return false;
-            }
-            assert!(Instant::now() < deadline, "redis-server {:?}: {}", self.args, self.log());
-            thread::sleep(Duration::from_millis(2));
-        }
-        true
+        let is_ready = poll(|| match self.is_ready() {
+            true => Some(true),
+            false => self.process.try_wait().unwrap().map(|_| false),
+        });
+        let (log, args) = (self.log(), &self.args);
+        assert!(is_ready.is_some(), "redis-server {args:?}: {log}");
+        let has_port = is_ready == Some(true);
+        assert!(has_port || log.contains("Address already in use"), "redis-server {args:?}: {log}");
+        has_port
     }
 
     /// Starts it again after [`kill`](Self::kill), at the same address and empty.
@@ -119,6 +113,19 @@ impl RedisServer {
     /// A client of this server.
     pub fn client(&self) -> Client {
         Client::open(self.url()).unwrap()
+    }
+
+    /// The number after `begin` in a line of INFO; 0 if there is no such line.
+    pub fn count(&self, section: &str, begin: &str) -> u64 {
+        let mut con = self.client().get_connection().unwrap();
+        let info: String = redis::cmd("INFO").arg(section).query(&mut con).unwrap();
+        let count = info.lines().find_map(|line| line.strip_prefix(begin));
+        count.map_or(0, |count| count.split(',').next().unwrap().parse().unwrap())
+    }
+
+    /// How many commands it has executed.
+    pub fn commands(&self) -> u64 {
+        self.count("stats", "total_commands_processed:")
     }
 
     /// The process id.

@@ -5,7 +5,6 @@ use crate::program::{Ended, Place, Program, arguments};
 use crate::redis_server::{RedisServer, redis_or_skip};
 use nodb_trigger::scenario::{Scenario, catalogue};
 use std::fs;
-use std::time::Duration;
 
 /// The holder compares, its lease ends, the rival takes the lock, and the holder deletes it.
 const FOREIGN_RELEASE: &str = "1x5.e1.2x4.1x2.2x4:foreign_release";
@@ -279,6 +278,5 @@ fn a_server_that_never_answers_is_given_up_at_the_time_limit() {
     let text = schedule("legacy", "async", FOREIGN_RELEASE);
     let ended = replay(&place, &text, &["--redis", &server.url(), "--timeout", "1s"]);
     ended.refuses(3, &["127.0.0.1", "did not answer within 1s", "is it stopped"]);
-    assert!(ended.took < Duration::from_secs(4), "{ended:#?}");
     place.is_empty();
 }

@@ -1,17 +1,12 @@
 //! A person at a terminal with a stuck run: what is typed is only what the program itself printed,
 //! and all that was on the screen is kept in `tests/sessions/` and compared.
-//!
-//! To renew it after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test session`, then read the
-//! diff as a user would.
 
-use crate::program::{PATIENCE, Place, Program};
+use crate::golden::holds;
+use crate::program::{Place, Program, poll};
 use crate::redis_server::{RedisServer, leave_out, redis_or_skip};
 use rustix::process::Signal;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 /// What the shell prints when it waits for a command.
 const PROMPT: &str = "$ ";
@@ -52,17 +47,15 @@ impl Terminal {
 
     fn wait_for_prompt(&mut self) -> String {
         self.prompts += 1;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let mut seen = String::new();
+        let prompt = poll(|| {
             // Lines that the terminal wrapped are joined again, as a person copies them.
-            let seen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
+            seen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
             let is_prompt = |line: &&str| line.starts_with(PROMPT.trim_end());
-            if seen.lines().filter(is_prompt).count() >= self.prompts {
-                return seen.trim_end().to_owned();
-            }
-            assert!(Instant::now() < deadline, "no prompt:\n{seen}");
-            thread::sleep(Duration::from_millis(10));
-        }
+            (seen.lines().filter(is_prompt).count() >= self.prompts).then_some(())
+        });
+        assert!(prompt.is_some(), "no prompt:\n{seen}");
+        seen.trim_end().to_owned()
     }
 
     fn tmux(&self, words: &[&str]) -> String {
@@ -106,7 +99,7 @@ fn words(text: &str) -> String {
 }
 
 #[test]
-fn a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
+fn golden_session_where_a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
     let redis = redis_or_skip!();
     let Some(mut terminal) = Terminal::open(&redis) else { return };
     let mut con = redis.client().get_connection().unwrap();
@@ -115,16 +108,12 @@ fn a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
     let run = place.at("climate-run");
     let arguments = ["rapid_sequential", run.to_str().unwrap(), "--hold", "1h", "--redis"];
     let worker = Program::new(arguments).arg(redis.url()).start();
+    // It sets the flag last.
+    let flag = ["climate-run", "locked:debug_lock_test.nodb"];
+    let is_locked = || redis::cmd("HGET").arg(&flag).query::<Option<String>>(&mut con).unwrap();
+    assert_eq!(poll(is_locked).as_deref(), Some("true"));
     let key = "nodb-lock:climate-run:debug_lock_test.nodb";
-    let deadline = Instant::now() + PATIENCE;
-    let payload = loop {
-        let found: Option<String> = redis::cmd("GET").arg(key).query(&mut con).unwrap();
-        match found {
-            Some(payload) => break payload,
-            None => thread::sleep(Duration::from_millis(10)),
-        }
-        assert!(Instant::now() < deadline, "the worker does not lock");
-    };
+    let payload: String = redis::cmd("GET").arg(key).query(&mut con).unwrap();
     worker.signal(Signal::KILL);
     worker.end();
     redis::cmd("HSET").arg(&["climate-run", "locked:soils.nodb", "true"]).exec(&mut con).unwrap();
@@ -142,14 +131,6 @@ fn a_stuck_run_is_recovered_with_the_commands_that_status_prints() {
     let payload: serde_json::Value = serde_json::from_str(&payload).unwrap();
     let member = |name: &str| payload[name].as_str().unwrap().to_owned();
     let screen = steady(&screen, &member("owner"), &member("token"));
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sessions/stuck_run.txt");
-    if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
-        fs::write(&golden, &screen).unwrap();
-    }
-    let expected = fs::read_to_string(&golden).unwrap();
-    assert_eq!(
-        words(&screen),
-        words(&expected),
-        "{screen}\nsee how to renew it at the top of this file"
-    );
+    let (file, is_same) = ("tests/sessions/stuck_run.txt", |a: &str, b: &str| words(a) == words(b));
+    assert!(holds(file, &screen, is_same), "{file} differs:\n{screen}");
 }

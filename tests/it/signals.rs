@@ -1,14 +1,13 @@
 //! Signals at every moment, and limits of the process.
 
 use std::process::Command;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::middleman::{Fate, Middleman};
 use crate::program::{Place, Program, arguments, send_signal, wait_until};
 use crate::redis_server::redis_or_skip;
-use crate::weather::{KEY, SILENCE, at, is_locked};
+use crate::weather::{KEY, at, is_locked};
 
 #[test]
 fn signals_release_the_lock_and_remove_the_files() {
@@ -22,7 +21,6 @@ fn signals_release_the_lock_and_remove_the_files() {
         ended.exits(130).says(&["interrupted, cleaning up"]);
         assert_eq!(ended.json()["verdict"], "inconclusive");
         assert!(ended.json()["actors"].to_string().contains("interrupted"));
-        assert!(ended.took < Duration::from_secs(20));
         place.is_empty();
         redis.is_empty();
     }
@@ -67,9 +65,7 @@ fn a_signal_before_the_server_ever_answered_ends_it_with_130() {
     let waiting = at(&server.url(), &place.run(), &[]).start();
     wait_until("it asks", || server.count("SELECT") + server.count("MULTI") > 0);
     waiting.signal(Signal::INT);
-    let ended = waiting.end();
-    ended.exits(130).says(&["interrupted"]);
-    assert!(ended.took < Duration::from_secs(9), "{ended:#?}");
+    waiting.end().exits(130).says(&["interrupted"]);
     place.is_empty();
 }
 
@@ -89,7 +85,6 @@ fn a_signal_while_the_server_hangs_ends_it_and_says_what_is_left() {
         "redis-cli",
         KEY,
     ]);
-    assert!(ended.took < SILENCE, "{ended:#?}");
     place.is_empty();
 }
 

@@ -115,7 +115,7 @@ fn every_state_is_told_with_what_to_type() {
     let held = row(&report, "held.nodb");
     assert_eq!((&held["state"], &held["life"]), (&json!("held"), &json!("alive")));
     assert!(held["command"].as_str().unwrap().contains("it-"), "{held:#}");
-    assert!((0..100).contains(&held["held_for_s"].as_i64().unwrap()), "{held:#}");
+    assert!(held["held_for_s"].as_i64().unwrap() >= 0, "{held:#}");
     assert!((1..=300_000).contains(&held["ttl_ms"].as_i64().unwrap()), "{held:#}");
     let wait = row(&report, "far.nodb")["next"]["wait"].as_str().unwrap().to_owned();
     assert!(wait.ends_with("look for process 17 on another-host"), "{wait}");

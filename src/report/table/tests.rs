@@ -1,16 +1,15 @@
-//! What people read, compared with what they should: the files in `src/report/golden/`. To renew
-//! them after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test golden`, then read the diff.
+//! What people read, compared with what they should: the files in `tests/golden/`.
 
 mod recovery;
 
 use super::*;
 use crate::report::exploration::{Exploration, Row, samples::exploration};
+use crate::report::samples::assert_golden;
 use crate::report::{
     Cause, Entry, Failure, FairnessRow, Judgement, LeaseUseRow, Replay, Runs, Share, samples,
 };
 use crate::runtime::Limit;
 use proptest::prelude::*;
-use std::path::Path;
 
 fn drawn(report: &Report, width: u16, color: bool) -> String {
     let mut bytes = Vec::new();
@@ -18,17 +17,8 @@ fn drawn(report: &Report, width: u16, color: bool) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn assert_golden(name: &str, report: &Report, width: u16) {
-    assert_golden_text(name, drawn(report, width, false));
-}
-
-pub(super) fn assert_golden_text(name: &str, found: String) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/golden").join(name);
-    if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
-        std::fs::write(&path, &found).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == expected, "{} differs; found:\n{found}", path.display());
+fn assert_golden_report(name: &str, report: &Report, width: u16) {
+    assert_golden(name, &drawn(report, width, false));
 }
 
 /// The widest line, in columns of a terminal.
@@ -43,31 +33,31 @@ fn unicode_columns(line: &str) -> usize {
 
 #[test]
 fn golden_herd() {
-    assert_golden("herd-80.txt", &samples::herd(10), 80);
-    assert_golden("herd-40.txt", &samples::herd(10), 40);
-    assert_golden("herd-1000-80.txt", &samples::herd(1000), 80);
-    assert_golden("herd-1000-40.txt", &samples::herd(1000), 40);
+    assert_golden_report("herd-80.txt", &samples::herd(10), 80);
+    assert_golden_report("herd-40.txt", &samples::herd(10), 40);
+    assert_golden_report("herd-1000-80.txt", &samples::herd(1000), 80);
+    assert_golden_report("herd-1000-40.txt", &samples::herd(1000), 40);
 }
 
 #[test]
 fn golden_orphan() {
-    assert_golden("orphan-80.txt", &samples::orphan(), 80);
-    assert_golden("orphan-40.txt", &samples::orphan(), 40);
+    assert_golden_report("orphan-80.txt", &samples::orphan(), 80);
+    assert_golden_report("orphan-40.txt", &samples::orphan(), 40);
 }
 
 #[test]
 fn golden_hostile() {
-    assert_golden("hostile-80.txt", &samples::hostile(), 80);
+    assert_golden_report("hostile-80.txt", &samples::hostile(), 80);
 }
 
 #[test]
 fn golden_interrupted() {
-    assert_golden("interrupted-80.txt", &samples::interrupted(), 80);
+    assert_golden_report("interrupted-80.txt", &samples::interrupted(), 80);
 }
 
 #[test]
 fn golden_repeated() {
-    assert_golden("repeated-80.txt", &samples::repeated(), 80);
+    assert_golden_report("repeated-80.txt", &samples::repeated(), 80);
 }
 
 /// Several scenarios that ended in every way that there is.
@@ -97,7 +87,7 @@ fn drawn_runs(runs: &Runs, width: u16) -> String {
 
 #[test]
 fn golden_runs() {
-    assert_golden_text("runs-80.txt", drawn_runs(&several(), 80));
+    assert_golden("runs-80.txt", &drawn_runs(&several(), 80));
     let good = Runs(vec![Entry::Report(Box::new(samples::herd(10)))]);
     assert!(drawn_runs(&good, 80).ends_with("EXPECTED: all 1 scenarios ended as expected.\n"));
 }
@@ -137,7 +127,7 @@ fn golden_judgement() {
     };
     let mut bytes = Vec::new();
     write_judgement(&judgement, Style::PLAIN, &mut bytes).unwrap();
-    assert_golden_text("judgement-80.txt", String::from_utf8(bytes).unwrap());
+    assert_golden("judgement-80.txt", &String::from_utf8(bytes).unwrap());
 }
 
 fn drawn_exploration(exploration: &Exploration, all: bool, width: u16) -> String {
@@ -149,24 +139,24 @@ fn drawn_exploration(exploration: &Exploration, all: bool, width: u16) -> String
 #[test]
 fn golden_exploration() {
     let found = exploration("check_then_delete", None);
-    assert_golden_text("exploration-100.txt", drawn_exploration(&found, false, 100));
-    assert_golden_text("exploration-all-100.txt", drawn_exploration(&found, true, 100));
-    assert_golden_text("exploration-40.txt", drawn_exploration(&found, false, 40));
+    assert_golden("exploration-100.txt", &drawn_exploration(&found, false, 100));
+    assert_golden("exploration-all-100.txt", &drawn_exploration(&found, true, 100));
+    assert_golden("exploration-40.txt", &drawn_exploration(&found, false, 40));
     let bounded = exploration("paused_holder", Some(Limit::Time));
-    assert_golden_text("exploration-bounded-80.txt", drawn_exploration(&bounded, false, 80));
+    assert_golden("exploration-bounded-80.txt", &drawn_exploration(&bounded, false, 80));
     let mut wrong = exploration("lost_reply", None);
     wrong.protocols[0].judged[0].must_be_found = false;
     wrong.protocols[0].verdict = Verdict::Unexpected;
     wrong.verdict = Verdict::Unexpected;
-    assert_golden_text("exploration-unexpected-80.txt", drawn_exploration(&wrong, false, 80));
+    assert_golden("exploration-unexpected-80.txt", &drawn_exploration(&wrong, false, 80));
     let mut json = Vec::new();
     crate::report::json::write(&found, &mut json).unwrap();
-    assert_golden_text("exploration.json", String::from_utf8(json).unwrap());
+    assert_golden("exploration.json", &String::from_utf8(json).unwrap());
     let mut junit = Vec::new();
     let entries = [found, bounded, wrong].map(|it| Entry::Exploration(Box::new(it)));
     crate::report::junit::write(&entries, &mut junit).unwrap();
-    assert_golden_text("exploration.xml", String::from_utf8(junit).unwrap());
-    assert_golden_text("exploration-runs-80.txt", drawn_runs(&Runs(entries.to_vec()), 80));
+    assert_golden("exploration.xml", &String::from_utf8(junit).unwrap());
+    assert_golden("exploration-runs-80.txt", &drawn_runs(&Runs(entries.to_vec()), 80));
 }
 
 #[test]
@@ -190,8 +180,8 @@ fn golden_replay() {
         write_replay(replay, all, Style::PLAIN, &mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
     };
-    assert_golden_text("replay-80.txt", drawn(&replay, false));
-    assert_golden_text("replay-all-80.txt", drawn(&replay, true));
+    assert_golden("replay-80.txt", &drawn(&replay, false));
+    assert_golden("replay-all-80.txt", &drawn(&replay, true));
     let verdict = |verdict, shows| {
         let mut replay = replay.clone();
         (replay.report.verdict, replay.shows) = (verdict, shows);

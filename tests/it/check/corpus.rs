@@ -1,10 +1,10 @@
 //! The corpus in `tests/histories`: for each property a history that has it (`-bad`) and one that
 //! comes close and doesn't (`-ok`), and what exactly is found in each.
 //!
-//! The files are what [`stories`] writes; with `BLESS=1` in the environment the test writes them
-//! anew. They are read as files of a version that must stay readable.
+//! The files are what [`stories`] writes. They are read as files of a version that must stay readable.
 
 use super::tape::Tape;
+use crate::golden::holds;
 use nodb_trigger::check::{Checked, check};
 use nodb_trigger::history::{Change, FailureKind, History};
 use std::path::PathBuf;
@@ -24,18 +24,14 @@ fn told(checked: &Checked) -> Vec<String> {
 }
 
 #[test]
-fn the_corpus_is_judged_as_it_should_be() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
+fn the_golden_corpus_is_judged_as_it_should_be() {
     for Story { name, history, findings } in stories() {
-        let path = folder.join(format!("{name}.jsonl"));
         let mut text = Vec::new();
         history.write(&mut text).unwrap();
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&path, &text).unwrap();
-        }
-        let file = std::fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(String::from_utf8_lossy(&file), String::from_utf8_lossy(&text), "{name}");
-        let read = History::read(name, &mut file.as_slice()).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let file = format!("tests/histories/{name}.jsonl");
+        assert!(holds(&file, &text, str::eq), "{file} differs:\n{text}");
+        let read = History::read(name, &mut text.as_bytes()).unwrap();
         assert_eq!(read, history, "{name}");
         let checked = check(&read);
         assert_eq!(told(&checked), findings, "{name}");

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use nodb_trigger::clock::WallClock;
 use nodb_trigger::gate::Link;
@@ -16,7 +15,7 @@ use nodb_trigger::server::{Connection, Server};
 use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 
 use super::{DEAD, recover};
-use crate::program::{PATIENCE, wait_until};
+use crate::program::{poll, wait_until};
 use crate::redis_server::{RedisServer, redis_or_skip};
 
 const RUN: &str = "busy*[run]";
@@ -128,18 +127,12 @@ impl<'a> Client<'a> {
     }
 
     fn acquire(&self, link: &mut dyn Link, lock: &LockName) -> Result<Acquisition, LockError> {
-        let deadline = Instant::now() + PATIENCE;
         let ttl = Ttl::DEFAULT;
-        loop {
+        let taken = poll(|| {
             let taken = self.ask(link, lock, |at| self.protocol.acquire(at, ttl, 0));
-            match taken {
-                Err(LockError::AlreadyLocked { .. }) => {
-                    assert!(Instant::now() < deadline, "{} is never free", lock.key());
-                    thread::sleep(Duration::from_micros(200));
-                }
-                other => return other,
-            }
-        }
+            (!matches!(taken, Err(LockError::AlreadyLocked { .. }))).then_some(taken)
+        });
+        taken.unwrap_or_else(|| panic!("{} is never free", lock.key()))
     }
 
     /// Works once, undisturbed.

@@ -1,7 +1,7 @@
 //! `status --watch`, into a pipe and on a terminal.
 
 use super::{connection, here, lock, run};
-use crate::program::{Place, Program, Running, wait_until};
+use crate::program::{Place, Program, Running, poll, wait_until};
 use crate::redis_server::{RedisServer, leave_out, redis_or_skip};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -124,12 +124,11 @@ impl Terminal {
     #[track_caller]
     fn shows(&self, words: &str) -> String {
         let mut screen = String::new();
-        let deadline = std::time::Instant::now() + crate::program::PATIENCE;
-        while !screen.contains(words) {
+        let is_shown = poll(|| {
             screen = self.screen();
-            assert!(std::time::Instant::now() < deadline, "no {words:?} in\n{screen}");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+            screen.contains(words).then_some(())
+        });
+        assert!(is_shown.is_some(), "no {words:?} in\n{screen}");
         screen
     }
 

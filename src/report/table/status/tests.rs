@@ -1,7 +1,8 @@
-use super::super::tests::{assert_golden_text, widest};
+use super::super::tests::widest;
 use super::*;
 use crate::lock::{Doubt, Found, LockName, Payload, Sighting};
 use crate::report::json;
+use crate::report::samples::assert_golden;
 use crate::report::status::{Scene, Sightings, Typed};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -172,12 +173,12 @@ fn golden_status() {
             let text = drawn(status, None, width, false);
             assert!(widest_but_commands(&text) <= usize::from(width), "{text}");
             assert!(!text.contains('\u{1b}'), "{text}");
-            assert_golden_text(&format!("status-{name}-{width}.txt"), text);
+            assert_golden(&format!("status-{name}-{width}.txt"), &text);
         }
     }
     let mut bytes = Vec::new();
     json::write(&stuck, &mut bytes).unwrap();
-    assert_golden_text("status.json", String::from_utf8(bytes).unwrap());
+    assert_golden("status.json", &String::from_utf8(bytes).unwrap());
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn golden_status_of_many() {
     let locks = (0..500).flat_map(|run| (0..4).map(move |file| gone(run, file))).collect();
     let live = Some("live by a look every 1 s; q ends it");
     let text = drawn(&status(None, 4, locks, &[]), live, 80, false);
-    assert_golden_text("status-many-80.txt", text);
+    assert_golden("status-many-80.txt", &text);
 }
 
 #[test]

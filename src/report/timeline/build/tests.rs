@@ -1,12 +1,12 @@
-//! Timelines of saved histories, word for word. The files in `golden/` are to be looked at; renew
-//! them after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test golden`, then read the diff.
+//! Timelines of saved histories, word for word. The golden files are to be looked at.
 
 use super::*;
 use crate::check::check;
 use crate::history::{Change, Command, Failure, FailureKind, Head, Operation};
+use crate::report::samples::assert_golden;
 use crate::report::timeline::{BarKind, LaneKind};
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report/golden");
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 const HISTORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");
 
 fn read(path: &str) -> Timeline {
@@ -15,14 +15,9 @@ fn read(path: &str) -> Timeline {
     Timeline::new(&history, &check(&history))
 }
 
-#[track_caller]
 fn is_golden(name: &str, timeline: &Timeline) {
-    let path = format!("{GOLDEN}/timeline-{name}.json");
     let text = serde_json::to_string_pretty(timeline).unwrap() + "\n";
-    if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
-        std::fs::write(&path, &text).unwrap();
-    }
-    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "{path}");
+    assert_golden(&format!("timeline-{name}.json"), &text);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::history::{History, Moment};
 use crate::lock::Legacy;
 use crate::report::columns;
 use crate::report::exploration::samples::ran;
+use crate::report::samples::assert_golden;
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind};
 use proptest::prelude::*;
 use std::path::Path;
@@ -177,17 +178,10 @@ fn drawn(timeline: &Timeline, width: u16, color: bool) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// To renew them after a change that is meant: `NODB_RENEW_GOLDEN=1 cargo test golden`.
-fn assert_golden(name: &str, timeline: &Timeline) {
+fn assert_golden_widths(name: &str, timeline: &Timeline) {
     for width in [40, 80, 120] {
         let text = drawn(timeline, width, false);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/golden");
-        let path = folder.join(format!("timeline-{name}-{width}.txt"));
-        if std::env::var_os("NODB_RENEW_GOLDEN").is_some() {
-            std::fs::write(&path, &text).unwrap();
-        }
-        let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(wanted, text, "{path:?}");
+        assert_golden(&format!("timeline-{name}-{width}.txt"), &text);
         assert!(is_within(&text, width), "{text}");
     }
 }
@@ -198,21 +192,21 @@ fn is_within(text: &str, width: u16) -> bool {
 
 #[test]
 fn golden_timelines_made_by_hand() {
-    assert_golden("expired", &expired());
-    assert_golden("forgotten", &forgotten());
-    assert_golden("hostile", &hostile());
+    assert_golden_widths("expired", &expired());
+    assert_golden_widths("forgotten", &forgotten());
+    assert_golden_widths("hostile", &hostile());
 }
 
 #[test]
 fn golden_timelines_of_scenarios() {
     for name in ["thundering_herd", "ttl_expiration", "check_then_delete", "deadlock_sim"] {
         let (_, outcome) = ran(name, Arc::new(Legacy));
-        assert_golden(name, &Timeline::new(&outcome.history, &check(&outcome.history)));
+        assert_golden_widths(name, &Timeline::new(&outcome.history, &check(&outcome.history)));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/stuck_lock-bad.jsonl");
     let text = std::fs::read(&path).unwrap();
     let history = History::read("stuck_lock", &mut text.as_slice()).unwrap();
-    assert_golden("stuck_lock", &Timeline::new(&history, &check(&history)));
+    assert_golden_widths("stuck_lock", &Timeline::new(&history, &check(&history)));
 }
 
 #[test]
