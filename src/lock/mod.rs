@@ -1,5 +1,8 @@
 //! The shared lock library: the NoDb lock's names, wire format and protocols, as plain synchronous
-//! code over a Redis connection. It records nothing and knows no actors.
+//! code over a Redis connection. It records nothing.
+//!
+//! A protocol is a [`LockProtocol`], one file and one line in `registry`; what runs the actors that
+//! speak it is an [`ActorHost`].
 
 mod effects;
 mod hardened;

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `steps`, `tape`, `stops`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
 //! | `threads`, `coroutines`, `strand`, `volley`, `signals` | actors side by side, and who goes first |
+//! | `observer`, `merge_point` | what exploration is notified of; nothing, in a run |
 //! | `looks` | how the locks look before, in and after a run |
 //! | `longest` | how long a plan may take |
 //! | `model`, `schedule` | what is explored, and an ordering of it as text |
