@@ -362,7 +362,7 @@ impl Session {
             ("SCRIPT", None) if upper(1) == "LOAD" => {
                 Ok(vec![Value::BulkString(self.scripts.learn(word(2)).into_bytes())])
             }
-            (name, None) if line.db != 0 || is_aside(name) => line.aside(words),
+            (name, None) if line.db != 0 || wire::is_aside(name) => line.aside(words),
             _ => return self.pass_on(number, vec![words.to_vec()], false, server),
         };
         line.write(&answered, &self.symbols, false);
@@ -484,26 +484,4 @@ impl Line {
         // It may be closed already.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
-}
-
-/// Whether a command is no matter of locks: it is about the connection, or asks what the server is.
-fn is_aside(name: &str) -> bool {
-    matches!(
-        name,
-        "HELLO"
-            | "AUTH"
-            | "PING"
-            | "ECHO"
-            | "SELECT"
-            | "QUIT"
-            | "RESET"
-            | "INFO"
-            | "COMMAND"
-            | "CLIENT"
-            | "READONLY"
-            | "READWRITE"
-            | "SCRIPT"
-            | "CONFIG"
-            | "TIME"
-    )
 }

@@ -193,6 +193,28 @@ pub(super) fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<W
     Some(words)
 }
 
+/// Whether a command is no matter of locks: it is about the connection, or asks what the server is.
+pub(super) fn is_aside(name: &str) -> bool {
+    matches!(
+        name,
+        "HELLO"
+            | "AUTH"
+            | "PING"
+            | "ECHO"
+            | "SELECT"
+            | "QUIT"
+            | "RESET"
+            | "INFO"
+            | "COMMAND"
+            | "CLIENT"
+            | "READONLY"
+            | "READWRITE"
+            | "SCRIPT"
+            | "CONFIG"
+            | "TIME"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

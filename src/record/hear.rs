@@ -1,7 +1,7 @@
 //! The listening connection: MONITOR's lines, and the ends of leases among them.
 
 use super::line::Line;
-use super::session::RecordError;
+use super::recording::RecordError;
 use crate::server::Server;
 use redis::{ErrorKind, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value, cmd};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

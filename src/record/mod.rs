@@ -2,6 +2,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
+//! | `recording` | what is asked for, and what comes back |
 //! | `session` | attaches to the server, and attaches anew when it goes away |
 //! | `hear` | the connection that listens |
 //! | `light` | the same by keyspace notifications only |
@@ -26,6 +27,7 @@ mod look;
 mod model;
 mod people;
 mod reasons;
+mod recording;
 mod reigns;
 mod seen;
 mod session;
@@ -35,5 +37,6 @@ mod watch;
 
 pub use light::record_light;
 pub use model::Counts;
-pub use session::{Ending, Listener, Order, RecordError, Recorded, record};
+pub use recording::{Ending, Listener, Order, RecordError, Recorded};
+pub use session::record;
 pub use watch::Watch;

@@ -8,12 +8,10 @@ use super::facts::Facts;
 use super::hear::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
 use super::line::{Line, Source, is_socket};
 use super::look::{Look, look_at, scan};
-use super::model::{Counts, Model};
-use super::tell::{Frame, tell};
-use super::watch::Watch;
+use super::model::Model;
+use super::recording::{Ending, Listener, Order, RecordError, Recorded, finish};
 use crate::clock::{Clock, Stopped};
-use crate::history::History;
-use crate::server::{Server, ServerError};
+use crate::server::ServerError;
 use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -38,80 +36,6 @@ const CHUNK: usize = 256;
 /// The pauses between attempts to reach a server that went away.
 pub(super) const BACK_OFF: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(5));
-
-/// Why nothing could be recorded.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The server.
-    #[error(transparent)]
-    Server(#[from] ServerError),
-    /// The user may not do it.
-    #[error(
-        "{server} does not let this user run MONITOR ({answer}); ask for the right with \
-         ACL SETUSER <user> +monitor, or record with --light"
-    )]
-    NoMonitor {
-        /// The server's name.
-        server: String,
-        /// What it answered.
-        answer: String,
-    },
-    /// Keyspace notifications are off.
-    #[error(
-        "{server} sends no notifications for what --light needs (notify-keyspace-events is \
-         {now:?}); have it set with: CONFIG SET notify-keyspace-events {needed}, or record \
-         without --light"
-    )]
-    NoNotifications {
-        /// The server's name.
-        server: String,
-        /// How they are set.
-        now: String,
-        /// How they have to be set.
-        needed: String,
-    },
-}
-
-/// Why a recording ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// It was told to.
-    Told,
-    /// Its time was over.
-    TimeIsOver,
-    /// There is no room for more.
-    Full,
-}
-
-/// What was recorded.
-#[derive(Debug)]
-pub struct Recorded {
-    /// What happened.
-    pub history: History,
-    /// In numbers.
-    pub counts: Counts,
-    /// Why it ended.
-    pub ending: Ending,
-}
-
-/// Who is told how it goes.
-pub trait Listener {
-    /// Something that a person should know.
-    fn say(&mut self, what: &str);
-    /// How far it has come.
-    fn counts(&mut self, counts: &Counts);
-}
-
-/// What is to be recorded.
-#[derive(Debug)]
-pub struct Order<'a> {
-    /// Where.
-    pub server: &'a Server,
-    /// Which keys.
-    pub watch: Watch,
-    /// How many observations there is room for.
-    pub limit: usize,
-}
 
 /// Records until the clock is stopped or its deadline comes.
 pub fn record(
@@ -485,23 +409,4 @@ impl<'a> Session<'a> {
     fn finish(self, ending: Ending) -> Recorded {
         finish(self.model, self.order, (self.began, self.last), ending, &self.notices)
     }
-}
-
-/// Tells what was recorded: `span` is when it began and ended, `notices` why it can't be complete.
-pub(super) fn finish(
-    model: Model,
-    order: &Order<'_>,
-    span: (u64, u64),
-    ending: Ending,
-    notices: &[String],
-) -> Recorded {
-    let (seen, counts, mut reasons) = model.finish();
-    notices.iter().for_each(|notice| reasons.add(notice));
-    if ending == Ending::Full {
-        reasons.add("there was no room for more");
-    }
-    let (began, ended) = span;
-    let history =
-        tell(&seen, Frame { server: order.server.name().to_owned(), began, ended, reasons });
-    Recorded { history, counts, ending }
 }

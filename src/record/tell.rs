@@ -429,7 +429,7 @@ impl<'a> Teller<'a> {
         self.events.push(Event { moment, actor, kind });
     }
 
-    /// The end: whoever holds nothing is done. Says whether the history is complete.
+    /// Ends the history, and says whether it is complete.
     fn end(&mut self, reasons: &mut Reasons, ended: u64) -> bool {
         self.let_leases_end(ended);
         self.now = self.now.max(ended);

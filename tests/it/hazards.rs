@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use nodb_trigger::scenario::{Action, Scenario, catalogue};
 
-use crate::program::{Place, arguments, herd, wait_until};
+use crate::program::{Place, Program, arguments, herd, wait_until};
 use crate::redis_server::redis_or_skip;
 use crate::weather::is_locked;
 
 const PROTOCOLS: [&str; 2] = ["legacy", "hardened"];
 /// How many run at once: they wait most of the time.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 4;
+/// How often one may be run on threads until it shows what it says. There the machine decides how
+/// long a pause takes, and a busy one may let a lease expire earlier than the scenario meant.
+const TRIES: usize = 5;
 /// Above this a scenario runs in virtual time only.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Runs each of these under both protocols, several at once, and gives what did not come out as
-/// expected.
-fn unexpected(scenarios: &[Scenario], flags: &[&str]) -> Vec<String> {
+/// expected in any of these tries.
+fn unexpected(scenarios: &[Scenario], flags: &[&str], tries: usize) -> Vec<String> {
     let all = scenarios.iter().flat_map(|one| PROTOCOLS.map(|protocol| (one.name(), protocol)));
     let queue = Mutex::new(all);
     let failed = Mutex::new(Vec::new());
@@ -27,23 +30,31 @@ fn unexpected(scenarios: &[Scenario], flags: &[&str]) -> Vec<String> {
             scope.spawn(|| {
                 loop {
                     let Some((name, protocol)) = queue.lock().unwrap().next() else { break };
-                    let place = Place::new();
-                    let lock = ["--lock", protocol, "--format", "json"];
-                    // Run ids are the last component: they must differ where the server is shared.
-                    let directory = place.at(&format!("{name}-{protocol}"));
-                    let flags = [&lock[..], flags].concat();
-                    let ended =
-                        crate::program::Program::new(arguments(&[name], &directory, &flags)).run();
-                    if ended.code != Some(0) {
-                        let told = format!("{name} {protocol}: {:?}\n{}", ended.code, ended.stdout);
-                        failed.lock().unwrap().push(told);
+                    let mut tries = (0..tries).map(|_| run(name, protocol, flags));
+                    if !tries.any(|it| it.is_ok()) {
+                        failed.lock().unwrap().push(format!("{name} {protocol}"));
                     }
-                    place.is_empty();
                 }
             });
         }
     });
     failed.into_inner().unwrap()
+}
+
+/// Runs a scenario once; it must leave nothing behind, however it ends.
+fn run(name: &str, protocol: &str, flags: &[&str]) -> Result<(), ()> {
+    let place = Place::new();
+    let lock = ["--lock", protocol, "--format", "json"];
+    // Run ids are the last component: they must differ where the server is shared.
+    let directory = place.at(&format!("{name}-{protocol}"));
+    let ended = Program::new(arguments(&[name], &directory, &[&lock[..], flags].concat())).run();
+    place.is_empty();
+    if ended.code == Some(0) {
+        return Ok(());
+    }
+    // Shown if the test fails in the end.
+    eprintln!("{name} {protocol}: {ended:#?}");
+    Err(())
 }
 
 fn is_short(scenario: &Scenario) -> bool {
@@ -60,14 +71,14 @@ fn runs_anywhere(scenario: &Scenario) -> bool {
 
 #[test]
 fn in_virtual_time() {
-    assert_eq!(unexpected(&catalogue().unwrap(), &["--virtual"]), [""; 0]);
+    assert_eq!(unexpected(&catalogue().unwrap(), &["--virtual"], 1), [""; 0]);
 }
 
 #[test]
 fn on_threads_with_the_embedded_server() {
     let short: Vec<Scenario> = catalogue().unwrap().into_iter().filter(is_short).collect();
     assert!(short.len() > 20, "{}", short.len());
-    assert_eq!(unexpected(&short, &[]), [""; 0]);
+    assert_eq!(unexpected(&short, &[], TRIES), [""; 0]);
 }
 
 #[test]
@@ -76,7 +87,7 @@ fn on_threads_with_a_real_redis() {
     let fit = |one: &Scenario| is_short(one) && runs_anywhere(one);
     let fitting: Vec<Scenario> = catalogue().unwrap().into_iter().filter(fit).collect();
     assert!(fitting.len() > 20, "{}", fitting.len());
-    assert_eq!(unexpected(&fitting, &["--redis", &redis.url()]), [""; 0]);
+    assert_eq!(unexpected(&fitting, &["--redis", &redis.url()], TRIES), [""; 0]);
     redis.is_empty();
 }
 
@@ -99,7 +110,7 @@ fn what_befalls_the_server_is_refused_on_a_real_one() {
     for scenario in ["amnesia", "clock_jump", "eviction"] {
         let place = Place::new();
         let flags = ["--redis", &redis.url()];
-        let program = crate::program::Program::new(arguments(&[scenario], &place.run(), &flags));
+        let program = Program::new(arguments(&[scenario], &place.run(), &flags));
         program.run().refuses(2, &[scenario, "needs the embedded one", "--redis"]);
         place.is_empty();
     }

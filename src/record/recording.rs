@@ -1,0 +1,100 @@
+//! A recording: what is asked for, who is notified meanwhile, and what comes back.
+
+use super::model::{Counts, Model};
+use super::tell::{Frame, tell};
+use super::watch::Watch;
+use crate::history::History;
+use crate::server::{Server, ServerError};
+
+/// Why nothing could be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The user may not do it.
+    #[error(
+        "{server} does not let this user run MONITOR ({answer}); ask for the right with \
+         ACL SETUSER <user> +monitor, or record with --light"
+    )]
+    NoMonitor {
+        /// The server's name.
+        server: String,
+        /// What it answered.
+        answer: String,
+    },
+    /// Keyspace notifications are off.
+    #[error(
+        "{server} sends no notifications for what --light needs (notify-keyspace-events is \
+         {now:?}); have it set with: CONFIG SET notify-keyspace-events {needed}, or record \
+         without --light"
+    )]
+    NoNotifications {
+        /// The server's name.
+        server: String,
+        /// How they are set.
+        now: String,
+        /// How they have to be set.
+        needed: String,
+    },
+}
+
+/// Why a recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to.
+    Told,
+    /// Its time was over.
+    TimeIsOver,
+    /// There is no room for more.
+    Full,
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// What happened.
+    pub history: History,
+    /// In numbers.
+    pub counts: Counts,
+    /// Why it ended.
+    pub ending: Ending,
+}
+
+/// Who is told how it goes.
+pub trait Listener {
+    /// Something that a person should know.
+    fn say(&mut self, what: &str);
+    /// How far it has come.
+    fn counts(&mut self, counts: &Counts);
+}
+
+/// What is to be recorded.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// Where.
+    pub server: &'a Server,
+    /// Which keys.
+    pub watch: Watch,
+    /// How many observations there is room for.
+    pub limit: usize,
+}
+
+/// Tells what was recorded: `span` is when it began and ended, `notices` why it can't be complete.
+pub(super) fn finish(
+    model: Model,
+    order: &Order<'_>,
+    span: (u64, u64),
+    ending: Ending,
+    notices: &[String],
+) -> Recorded {
+    let (seen, counts, mut reasons) = model.finish();
+    notices.iter().for_each(|notice| reasons.add(notice));
+    if ending == Ending::Full {
+        reasons.add("there was no room for more");
+    }
+    let (began, ended) = span;
+    let history =
+        tell(&seen, Frame { server: order.server.name().to_owned(), began, ended, reasons });
+    Recorded { history, counts, ending }
+}
