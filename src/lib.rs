@@ -19,6 +19,10 @@
 //! | [`runtime`] | actors running steps: once, in every order, or in a given one |
 //! | [`report`] | reports and pictures as plain data, and their writers |
 //! | [`cli`] | arguments, exit codes |
+#![cfg_attr(
+    not(test),
+    deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
+)]
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 

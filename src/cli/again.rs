@@ -2,7 +2,7 @@
 
 use super::args::{DEFAULT_DIRECTORY, RunOptions};
 use super::execute::Job;
-use crate::lock::protocols;
+use crate::lock::default_protocol;
 use crate::runtime::quoted;
 use crate::scenario::{Plan, Value};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) fn command(job: &Job<'_>, plan: &Plan, seed: u64) -> String {
     words.push("--virtual".into());
     let duration = |duration: Duration| Value::Duration(duration).to_string();
     let flags = [
-        ("--lock", (protocols().first() != Some(*lock)).then(|| lock.name().to_owned())),
+        ("--lock", (*lock != default_protocol()).then(|| lock.name().to_owned())),
         ("--wait", (!wait.is_zero()).then(|| duration(*wait))),
         ("--seed", (seed != 0).then(|| seed.to_string())),
         ("--timeout", timeout.map(duration)),

@@ -149,6 +149,7 @@ impl Keyspace {
     }
 
     /// The database `db` as it is at the moment `now` (milliseconds since 1970).
+    #[expect(clippy::indexing_slicing, reason = "a DbIndex is one of a database that there is")]
     pub(super) fn at(&mut self, db: DbIndex, now: i64) -> View<'_> {
         View { db: &mut self.dbs[db.0], now }
     }

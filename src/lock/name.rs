@@ -65,7 +65,8 @@ impl RunDirectory {
             .collect::<Option<_>>()
             .ok_or_else(|| NameError::NotUtf8(directory.into()))?;
         let root = names.iter().position(|name| *name == "_pups").unwrap_or(names.len());
-        let (Some(last), below) = (names[..root].last(), &names[root..]) else {
+        let (above, below) = names.split_at(root);
+        let Some(last) = above.last() else {
             return Err(NameError::NoName(directory.into()));
         };
         let runid = match group {

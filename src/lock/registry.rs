@@ -3,12 +3,18 @@
 use super::{Hardened, Legacy, LockProtocol};
 use std::sync::{Arc, LazyLock};
 
-static PROTOCOLS: LazyLock<Vec<Arc<dyn LockProtocol>>> =
-    LazyLock::new(|| vec![Arc::new(Legacy), Arc::new(Hardened::default())]);
+static PROTOCOLS: LazyLock<[Arc<dyn LockProtocol>; 2]> =
+    LazyLock::new(|| [Arc::new(Legacy), Arc::new(Hardened::default())]);
 
-/// All lock protocols, in the order in which they are listed. The first is the default.
+/// All lock protocols, in the order in which they are listed.
 pub fn protocols() -> &'static [Arc<dyn LockProtocol>] {
-    &PROTOCOLS
+    &*PROTOCOLS
+}
+
+/// The lock protocol that is used if none is named.
+pub fn default_protocol() -> &'static Arc<dyn LockProtocol> {
+    let [first, ..] = &*PROTOCOLS;
+    first
 }
 
 /// The lock protocol of this name.

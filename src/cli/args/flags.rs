@@ -2,7 +2,7 @@
 
 use super::super::redact::ServerUrl;
 use super::one;
-use crate::lock::{LockProtocol, protocol, protocols};
+use crate::lock::{LockProtocol, default_protocol, protocol, protocols};
 use crate::scenario::parse_duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, ValueEnum, ValueHint, value_parser};
@@ -122,7 +122,7 @@ pub(super) fn run_options(given: &ArgMatches) -> RunOptions {
     RunOptions {
         directory: one(given, "directory").unwrap_or_else(|| DEFAULT_DIRECTORY.into()),
         redis: one(given, "redis").map(ServerUrl::new),
-        lock: one(given, "lock").unwrap_or(&protocols()[0]),
+        lock: one(given, "lock").unwrap_or(default_protocol()),
         wait: one(given, "wait").unwrap_or_default(),
         virtual_time: given.get_flag("virtual"),
         processes: given.get_flag("processes"),
@@ -161,7 +161,7 @@ pub(super) fn run_flags() -> [Arg; 11] {
             ),
         value("lock", "PROTOCOL")
             .value_parser(lock_protocol())
-            .default_value("legacy")
+            .default_value(default_protocol().name())
             .hide_possible_values(true)
             .help("legacy (with its races) or hardened")
             .long_help("Lock protocol: legacy (with its races) or hardened"),

@@ -217,6 +217,7 @@ fn look_up(table: &'static [Command], name: &[u8]) -> Option<&'static Command> {
 
 /// The first sixteen letters of a name in upper case as one number, which sorts as the letters do and
 /// compares in one step; and the name's length. Of a subcommand's, only what follows the bar counts.
+#[expect(clippy::indexing_slicing, reason = "bounded by the conditions; a const fn has no get")]
 const fn sort_key(name: &[u8]) -> (u128, usize) {
     let mut key = [0; 16];
     let (mut from, mut len) = (0, 0);
