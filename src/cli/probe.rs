@@ -84,7 +84,16 @@ fn explored(
             model.plan.scenario
         )));
     }
-    let mut judged = judged(model.plan.actors.len());
+    let actors = model.plan.actors.len();
+    let alone = options.properties.iter().find(|property| actors < 2 && needs_two(**property));
+    if let Some(property) = alone {
+        return Err(usage(anyhow!(
+            "{} has one actor, and {} takes two",
+            model.plan.scenario,
+            property.word()
+        )));
+    }
+    let mut judged = judged(actors);
     if !options.properties.is_empty() {
         judged = judged.only(&options.properties);
     }
@@ -179,8 +188,14 @@ fn unplayable(scenario: &str, why: &str) -> Refusal {
     usage(anyhow!("{scenario} can't be probed: {why}; take another scenario, or write one"))
 }
 
-/// What no lock client may do; an actor that is alone can't do it to another. That leases end under holders, no client can rule out; what follows
-/// from that is reported as possible.
+/// Whether it takes two actors to violate it.
+fn needs_two(property: Property) -> bool {
+    use Property::{Deadlock, ForeignRelease, LostUpdate, Overlap};
+    matches!(property, Overlap | ForeignRelease | LostUpdate | Deadlock)
+}
+
+/// What no lock client may do; an actor that is alone can't do all of it. That leases end under
+/// holders, no client can rule out; what follows from that is reported as possible.
 fn judged(actors: usize) -> Judged {
     let mut must_not_find = vec![Property::StuckLock];
     if actors > 1 {

@@ -1,6 +1,7 @@
 //! Where state files live: on disk, or in memory for virtual runs. Those in memory can be watched and
 //! put back, so that exploration can put a state back and knows what a piece of code depends on.
 
+use sha1_smol::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -21,6 +22,8 @@ pub struct Signature {
 pub struct Files {
     on_disk: bool,
     written: Mutex<BTreeMap<PathBuf, Written>>,
+    /// Digests of the contents that were mirrored in the cache, and of which file.
+    mirrored: Mutex<BTreeSet<(PathBuf, [u8; 20])>>,
     /// Held by the one of us who looks and then writes.
     checked: Mutex<()>,
     /// Which files were read or written, if anybody wants to know.
@@ -70,7 +73,13 @@ impl Files {
 
     /// Files in memory: none yet, nothing else sees them, and they cost nothing.
     pub fn in_memory() -> Self {
-        Self { on_disk: false, written: Mutex::default(), checked: Mutex::default(), touched: None }
+        Self {
+            on_disk: false,
+            written: Mutex::default(),
+            mirrored: Mutex::default(),
+            checked: Mutex::default(),
+            touched: None,
+        }
     }
 
     /// Files in memory that note which of them are touched.
@@ -103,6 +112,18 @@ impl Files {
     /// What was last written to a file through here, if anything was.
     pub fn last_written(&self, path: &Path) -> Option<Written> {
         self.written().get(path).cloned()
+    }
+
+    /// Notes a content that is about to be mirrored in the cache.
+    pub fn note_mirrored(&self, path: &Path, bytes: &[u8]) {
+        let mut mirrored = self.mirrored.lock().unwrap_or_else(PoisonError::into_inner);
+        mirrored.insert((path.into(), Sha1::from(bytes).digest().bytes()));
+    }
+
+    /// Whether this content was mirrored in the cache by this program.
+    pub fn has_mirrored(&self, path: &Path, bytes: &[u8]) -> bool {
+        let mirrored = self.mirrored.lock().unwrap_or_else(PoisonError::into_inner);
+        mirrored.contains(&(path.into(), Sha1::from(bytes).digest().bytes()))
     }
 
     /// Whether there is such a file.

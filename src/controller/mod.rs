@@ -257,6 +257,7 @@ impl Controller {
             state.revision = replaced.new;
         }
         if let Some(cache) = cache {
+            self.files.note_mirrored(&self.path, text.as_bytes());
             let mut mirror = redis::cmd("SET");
             mirror.arg(cache_key(&self.path)).arg(&text).arg("EX").arg(CACHE_SECONDS);
             let _ = mirror.exec(cache);

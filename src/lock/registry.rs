@@ -1,4 +1,5 @@
-//! The lock protocols that there are. To add one: add its file and a line here.
+//! The lock protocols that there are. To add one: add its file and a line here. If it sends scripts,
+//! `effects` must know them.
 
 use super::{Hardened, Legacy, LockProtocol};
 use std::sync::{Arc, LazyLock};

@@ -11,8 +11,6 @@ use serde_json::json;
 
 /// The life in which subjects are checked; those of a rehearsal come after it.
 const LIFE: u64 = u64::MAX - 10;
-/// What is left of a lease in milliseconds, at most, where a release ended it by shortening it.
-const SHORT: i64 = 1000;
 /// How many keys are named that the client wrote instead of the one that it was told.
 const MOST_KEYS: usize = 3;
 
@@ -50,10 +48,10 @@ pub(super) fn preflight(
     if !released.ok {
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
-    if let Some(left) = first.short_lease().map_err(failed)? {
+    if first.has_key().map_err(failed)? {
         return not(format!(
-            "its release left {key} with a lease of {left} ms instead of deleting it, and a client \
-             that ends another client's lock so is not judged yet"
+            "its release left the key {key} there instead of deleting it, and a client that takes \
+             another client's lock away so is not judged yet"
         ));
     }
     let again = second.tell("acquire")?;
@@ -93,16 +91,14 @@ impl<'a> Client<'a> {
         self.session.tell(&told, &mut self.link).map_err(broken)
     }
 
-    /// What is left of the lock's lease in milliseconds, if it is about to end.
-    fn short_lease(&mut self) -> RedisResult<Option<i64>> {
-        let left: i64 = cmd("PTTL").arg(self.lock.key()).query(&mut self.link)?;
-        Ok(Some(left).filter(|left| (0..SHORT).contains(left)))
+    fn has_key(&mut self) -> RedisResult<bool> {
+        cmd("EXISTS").arg(self.lock.key()).query(&mut self.link)
     }
 
     /// Says that the lock's key is not there, if it isn't, and which keys are.
     fn missing_key(&mut self) -> RedisResult<Option<String>> {
         let key = self.lock.key();
-        if cmd("EXISTS").arg(key).query(&mut self.link)? {
+        if self.has_key()? {
             return Ok(None);
         }
         let mut keys: Vec<Vec<u8>> = cmd("KEYS").arg("*").query(&mut self.link)?;

@@ -106,8 +106,8 @@ pub enum SubjectError {
     },
     /// It sends one command after the other.
     #[error(
-        "the subject was to {doing} and sent more than {most} commands; an acquire is to try once, \
-         without retries"
+        "the subject was to {doing} and sent more than {most} commands; it is to try once, without \
+         retries"
     )]
     TooManyCommands {
         /// What it was told.

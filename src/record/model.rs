@@ -236,7 +236,8 @@ impl Model {
                 self.flags(line, address);
             }
             _ => {
-                if acts(&line.arguments).iter().any(|(key, _)| self.watch.has(key)) {
+                let changes = |(key, act): &(&[u8], Act)| *act != Act::Read && self.watch.has(key);
+                if acts(&line.arguments).iter().any(changes) {
                     self.elsewhere.get_or_insert((0, line.db)).0 += 1;
                 }
             }
@@ -447,7 +448,7 @@ impl Model {
 
 /// The database that a COPY writes to; nothing, if it does not say a number.
 fn copies_to(arguments: &[Vec<u8>], here: u64) -> Option<u64> {
-    let database = arguments.windows(2).find_map(|pair| match pair {
+    let database = arguments.get(2..).unwrap_or_default().windows(2).find_map(|pair| match pair {
         [word, database] if word.eq_ignore_ascii_case(b"DB") => Some(database),
         _ => None,
     });

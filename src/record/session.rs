@@ -64,10 +64,11 @@ pub fn record(
                     session.model.interrupt(&lost.to_string());
                 }
                 let now = session.clock.now();
-                if is_time(&mut session.said, now, LATE) {
+                let is_said = is_time(&mut session.said, now, LATE);
+                if is_said {
                     session.listener.say(&format!("{lost}; trying to reach it again"));
                 }
-                match session.reattach() {
+                match session.reattach(is_said) {
                     Ok(again) => attached = again,
                     Err(ending) => break ending,
                 }
@@ -162,7 +163,10 @@ impl<'a> Session<'a> {
             self.take(&mut attached, heard);
         }
         if self.model.gaps() > gaps {
-            return Err(ServerError::new("its databases were exchanged meanwhile".into()).into());
+            let name = server.name();
+            let what =
+                format!("the databases of {name} were exchanged while it was looked at; try again");
+            return Err(ServerError::new(what).into());
         }
         // What was refused does not show in the stream.
         for (key, found) in attached.found.drain() {
@@ -212,7 +216,7 @@ impl<'a> Session<'a> {
         let server = self.order.server;
         let explain = |error: RedisError| server.explain(&error);
         let start = self.clock.now();
-        let (mut beat, mut told, mut named) = (None, None, None);
+        let (mut beat, mut told, mut named) = (None, Some(start), None);
         self.heard_at = start;
         loop {
             match self.clock.check() {
@@ -326,10 +330,15 @@ impl<'a> Session<'a> {
     /// Asks for what MONITOR does not show.
     fn ask_facts(&mut self, attached: &mut Attached) {
         let now = Facts::ask(&mut attached.look);
-        if let Some(why) = now.missed_since(&attached.facts)
+        if let Some(why) = now.changed_since(&attached.facts)
             && self.model.missing().is_none()
         {
             self.model.interrupt(why);
+        }
+        if !attached.events.contains(&EVICTED)
+            && let Some(why) = now.evicted_since(&attached.facts)
+        {
+            self.notices.push(why.into());
         }
         attached.facts = now;
     }
@@ -355,11 +364,14 @@ impl<'a> Session<'a> {
              slows it while this lasts; --light costs less, and shows less",
         );
         if !attached.events.contains(&EXPIRED) && !attached.facts.is_replica() {
-            self.listener.say(
+            let cure = match attached.facts.tells('x') {
+                true => "this user may not subscribe to __keyevent@0__:expired",
+                false => "from Redis 7 on it says so with CONFIG SET notify-keyspace-events Exe",
+            };
+            self.listener.say(&format!(
                 "the server does not say when a lease ends, so what is done near that moment may \
-                 stay undecided; from Redis 7 on it says so with CONFIG SET \
-                 notify-keyspace-events Ex",
-            );
+                 stay undecided; {cure}"
+            ));
         }
         if attached.facts.info.is_none() {
             let what = "this user may not ask INFO, so evictions and changes of the server's role are \
@@ -384,8 +396,8 @@ impl<'a> Session<'a> {
         self.listener.counts(&self.model.counts());
     }
 
-    /// Reaches the server again, however long that takes.
-    fn reattach(&mut self) -> Result<Attached, Ending> {
+    /// Reaches the server again, however long that takes; says so, if it was said that it was lost.
+    fn reattach(&mut self, is_said: bool) -> Result<Attached, Ending> {
         let mut pause = BACK_OFF.0;
         loop {
             match self.clock.sleep(pause) {
@@ -395,7 +407,7 @@ impl<'a> Session<'a> {
             }
             match self.attach() {
                 Ok(attached) => {
-                    if self.said.is_none_or(|said| self.clock.now().saturating_sub(said) < LATE) {
+                    if is_said {
                         let what = "reached it again; what happened meanwhile was not seen";
                         self.listener.say(what);
                     }

@@ -1,5 +1,6 @@
-//! What can be notified of the local state that actors share and of where they stand in their plans.
-//! A run that nobody observes pays nothing for it.
+//! What is notified of the state that actors share and of where they stand in their plans: an
+//! exploration is, a run is not. (Files, registries, controllers and token slots keep a flag that an
+//! observer reads.)
 
 use super::World;
 use super::merge_point::MergePoint;

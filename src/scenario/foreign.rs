@@ -28,6 +28,9 @@ impl Plan {
         if let Some(rule) = self.rules.iter().find(|rule| rule.matches == registry) {
             return Some(format!("its rule {:?} is for the registry of controllers", rule.name));
         }
+        if !self.has(|action| matches!(action, Action::Acquire { .. } | Action::Locked { .. })) {
+            return Some("it never acquires a lock".into());
+        }
         let steps = self.actors.iter().flat_map(|actor| &*actor.steps);
         let verb = steps.map(unplayable).find_map(|verb| verb)?;
         Some(format!("a client has no instruction for {verb}"))
@@ -39,10 +42,30 @@ fn unplayable(step: &Step) -> Option<Verb> {
         Action::Locked { body, .. } | Action::Repeat { body, .. } => {
             body.iter().find_map(unplayable)
         }
+        // These are about the token, the payload or the controllers of the application.
         action @ (Action::Release { force: true, .. }
+        | Action::ForgetToken { .. }
+        | Action::ReplaceToken { .. }
+        | Action::PlantOrphan { .. }
         | Action::ClearLocks { .. }
         | Action::GetInstance { .. }
         | Action::Cached { .. }) => Some(action.verb()),
-        _ => None,
+        Action::Acquire { .. }
+        | Action::Work { .. }
+        | Action::Sleep { .. }
+        | Action::Dump { .. }
+        | Action::Release { force: false, .. }
+        | Action::Extend { .. }
+        | Action::Pause { .. }
+        | Action::Crash
+        | Action::Await { .. }
+        | Action::Amnesia
+        | Action::ClockJump { .. }
+        | Action::Evict { .. }
+        | Action::ExternalDump { .. }
+        | Action::MakeReadonly { .. }
+        | Action::Sees { .. }
+        | Action::Redis { .. }
+        | Action::Snapshot { .. } => None,
     }
 }

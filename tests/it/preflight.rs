@@ -36,10 +36,10 @@ fn a_client_whose_lock_is_none_gets_no_verdict_and_the_reason() {
             &["does not exist; the client wrote my:nodb-lock:"],
         ),
         (&altered("[[ $reply == \"$token\" ]] || return 1", "return 1"), &["by its holder failed"]),
-        (&keeps, &["could not be acquired after its release"]),
+        (&keeps, &["left the key nodb-lock:", "instead of deleting it"]),
         (
             &altered("ask DEL \"$1\"", "ask PEXPIRE \"$1\" 5"),
-            &["with a lease of 5 ms instead of deleting it", "is not judged yet"],
+            &["left the key nodb-lock:", "instead of deleting it", "is not judged yet"],
         ),
     ];
     for (make, words) in cases {
@@ -65,7 +65,7 @@ fn a_scenario_that_clients_cannot_play_is_refused() {
     for (scenario, why) in [
         ("shared_token_slot", "threads that share one controller"),
         ("singleton_race", "threads that share one controller"),
-        ("glob_clear", "has no instruction for clear_locks"),
+        ("glob_clear", "has no instruction for plant_orphan"),
         ("clear_locks_race", "has no instruction for clear_locks"),
         ("blind_delete", "the step \"redis\" of \"holder\" is only for the lock protocol legacy"),
         (
@@ -75,8 +75,43 @@ fn a_scenario_that_clients_cannot_play_is_refused() {
         ("set_then_flag", "is only for the lock protocol legacy"),
         ("force_unlock_recovery", "has no instruction for force_release"),
         ("cache_refresh", "has no instruction for get_instance"),
+        ("orphaned_locks", "has no instruction for plant_orphan"),
     ] {
         let ended = Program::new(["probe", scenario, "--subject", &shipped("bash.sh")]).run();
         ended.refuses(2, &[scenario, "can't be probed", why]);
     }
+}
+
+/// A scenario with these steps for each of `count` actors.
+fn scenario(place: &Place, count: u32, steps: &str) -> String {
+    let file = place.at("own.toml");
+    let text = format!(
+        "format = 1\nname = \"own\"\ntitle = \"Own.\"\ntext = \"Own.\"\nhazards = []\n[locks.main]\n\
+         [[actors]]\nname = \"one\"\ncount = {count}\nstart = \"together\"\nsteps = [{steps}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_would_be_true_of_nothing_is_refused() {
+    let acquires = r#"{ acquire = "main" }, { release = "main" }"#;
+    let forgets = r#"{ acquire = "main" }, { forget_token = "main" }, { release = "main" }"#;
+    for (count, steps, flags, why) in [
+        (2, r#"{ work = "1s" }"#, &[][..], "it never acquires a lock"),
+        (2, forgets, &[], "has no instruction for forget_token"),
+        (1, acquires, &["--property=overlap"], "has one actor, and overlap takes two"),
+    ] {
+        let place = Place::new();
+        let words = ["probe", &scenario(&place, count, steps), "--subject", &shipped("bash.sh")];
+        Program::new(words.iter().chain(flags)).run().refuses(2, &[why]);
+    }
+}
+
+#[test]
+fn one_actor_is_judged_only_for_what_one_can_do() {
+    let place = Place::new();
+    let file = scenario(&place, 1, r#"{ acquire = "main" }, { release = "main" }"#);
+    let ended = Program::new(["probe", &file, "--subject", &shipped("bash.sh")]).run();
+    assert!(ended.exits(0).stdout.contains("judged: stuck_lock;"), "{ended:#?}");
 }

@@ -174,7 +174,7 @@ fn clients_of_other_shapes_come_out_right() {
     assert_eq!(tokens(&told.acquired), all, "{ended:#?}");
     assert_eq!(tokens(&told.released), all, "{ended:#?}");
     assert_eq!(told.refused.values().sum::<u64>(), 1, "{ended:#?}");
-    ended.says(&["1 command on keys with these names ran in other databases"]);
+    ended.says(&["1 command changed keys with these names in other databases"]);
     assert!(!history.is_whole && properties(&history).is_empty(), "{ended:#?}");
 }
 

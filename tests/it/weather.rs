@@ -20,6 +20,37 @@ pub fn is_locked(redis: &RedisServer) -> bool {
     flag.is_some_and(|flag| flag == "true")
 }
 
+/// One writes the file and the cache; the next one only takes the lock, which writes the file.
+const NO_LAST_WRITE: &str = r#"
+format = 1
+name = "no_last_write"
+title = "The last to take the lock writes nothing."
+text = "Its acquire stores the fencing token in the file, and not in the cache."
+hazards = []
+[locks.main]
+[[actors]]
+name = "writer"
+start = "in_sequence"
+steps = [{ locked = "main", body = [{ work = "0s" }] }]
+[[actors]]
+name = "idler"
+start = "in_sequence"
+steps = [{ acquire = "main" }, { release = "main" }]
+[[expect]]
+succeeded = 2
+"#;
+
+#[test]
+fn a_cache_entry_that_is_older_than_the_file_is_cleaned_up_too() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let file = place.at("no_last_write.toml");
+    std::fs::write(&file, NO_LAST_WRITE).unwrap();
+    let words = ["run", file.to_str().unwrap(), "--lock=hardened", "--redis", &redis.url()];
+    Program::new(words).arg("--directory").arg(place.run()).run().exits(0);
+    redis.is_empty();
+}
+
 #[test]
 fn no_server_is_said_with_the_way_out() {
     let place = Place::new();

@@ -6,8 +6,8 @@ use nodb_trigger::runtime::{self, Bounds, Limit, Model, Schedule, Timing};
 use nodb_trigger::scenario::{Scenario, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An exploration that has not come to its end by then is not waited for.
 const MAX_TIME: Duration = Duration::from_secs(60);

@@ -76,8 +76,8 @@ impl Model {
         if let Some((number, db)) = self.elsewhere {
             let commands = if number == 1 { "command" } else { "commands" };
             reasons.add(&format!(
-                "{number} {commands} on keys with these names ran in other databases, which are \
-                 not recorded; the first in database {db}"
+                "{number} {commands} changed keys with these names in other databases, which are not \
+                 recorded; the first in database {db}"
             ));
         }
         for observation in &self.seen.observations {

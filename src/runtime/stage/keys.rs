@@ -94,11 +94,11 @@ impl Keys {
         })
     }
 
-    /// Gives the cache entry the value that it had before, unless it is not the one that we wrote.
+    /// Gives the cache entry the value that it had before, unless it is not one that we wrote. The
+    /// last write may not be the one in it: an acquire writes the file, and mirrors nothing.
     fn clean_cache(&self, world: &World) -> Result<(), String> {
-        let Some(written) = world.files.last_written(&self.file) else { return Ok(()) };
         let now = cached(world, &self.file).map_err(|error| error.to_string())?;
-        if now.is_none_or(|now| now.value != written.bytes) {
+        if now.is_none_or(|now| !world.files.has_mirrored(&self.file, &now.value)) {
             return Ok(());
         }
         let mut link = world.server().connect(CACHE_DB).map_err(|error| error.to_string())?;

@@ -45,7 +45,7 @@ fn a_command_that_is_not_followed_makes_the_history_incomplete() {
         ("l:x: LPUSH may have changed it", &[b"lpush", b"l:x", b"me"]),
         ("l:x: ZUNIONSTORE may have changed it", &[b"ZUNIONSTORE", b"l:x", b"1", b"z"]),
         ("l:x: SET may have changed it", &[b"SET", b"l:x", b"a", b"IFEQ", b"b"]),
-        ("l:x: COPY may have changed it", &[b"COPY", b"s", b"l:x"]),
+        ("l:x: COPY may have changed it", &[b"COPY", b"DB", b"l:x"]),
         ("l:x: RENAME may have changed it", &[b"RENAME", b"s", b"l:x"]),
         ("l:x: RESTORE may have changed it", &[b"RESTORE", b"l:x", b"0", b"damaged"]),
         (
@@ -188,6 +188,44 @@ fn what_the_user_may_not_read_makes_the_history_incomplete() {
 }
 
 #[test]
+fn an_eviction_that_the_user_may_not_hear_of_makes_the_history_incomplete() {
+    let [one, two, three, four, five] = EVICTS;
+    let redis = redis_or_skip!(one, two, three, four, five, "Exe");
+    let place = Place::new();
+    run(&mut con(&redis), "ACL SETUSER few on >pw ~* resetchannels +@all");
+    let url = redis.url().replace("redis://", "redis://few:pw@");
+    let recording = Recording::start_at(&url, &redis, &place, "h", &["--pattern", "l:*"]);
+    let mut client = con(&redis);
+    run(&mut client, "SET l:x token-1 NX PX 600000");
+    evict(&mut client, "l:x");
+    let (ended, history) = recording.end();
+    ended.says(&[
+        "this user may not subscribe to __keyevent@0__:expired",
+        "incomplete: the server evicted keys, and it is not known which",
+    ]);
+    assert!(!history.is_whole, "{ended:#?}");
+}
+
+#[test]
+fn a_replica_that_attaches_is_no_change_of_role() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let recording = Recording::start(&redis, &place, "h", &["--pattern", "l:*"]);
+    let mut client = con(&redis);
+    run(&mut client, "SET l:x token-1 NX PX 60000");
+    run(&mut client, "DEL l:x");
+    let of = format!("127.0.0.1 {}", redis.port());
+    let _replica = redis_or_skip!("--replicaof", &of);
+    let is_attached = || {
+        let info: String = redis::cmd("INFO").arg("replication").query(&mut con(&redis)).unwrap();
+        info.contains("state=online")
+    };
+    wait_until("the replica follows", is_attached);
+    let (ended, history) = recording.end();
+    assert!(history.is_whole, "{ended:#?}");
+}
+
+#[test]
 fn a_lock_whose_key_a_function_puts_together_is_followed() {
     let redis = redis_or_skip!();
     let place = Place::new();
@@ -221,7 +259,7 @@ fn a_recording_in_which_no_acquire_was_tried_is_never_clean() {
     let (ended, history) = recording.end();
     ended.says(&[
         "incomplete: no attempt to acquire a lock was seen in database 0",
-        "2 commands on keys with these names ran in other databases, which are not recorded; the \
+        "2 commands changed keys with these names in other databases, which are not recorded; the \
          first in database 1",
     ]);
     assert!(!history.is_whole, "{ended:#?}");
