@@ -4,10 +4,10 @@
 //! Acquire, extend, release and force-release each change Redis by one script (which runs as one
 //! command), so lock key and flag move together. A fencing token, counted in the flag hash and never
 //! below what the resource has seen, lets the resource refuse a holder whose lock was taken over
-//! (Kleppmann, "How to do distributed locking"). No script runs when a lease ends by itself: the flag
-//! then says "locked" until somebody acquires, or the one who held it finds out. Who acquires remembers its token itself, so that
-//! threads that share a controller don't take each other's for their own. Loss of the lock is always
-//! told.
+//! (Kleppmann, "How to do distributed locking"). No script runs when a lease expires: the flag then
+//! says "locked" until the next acquire, or until the former holder learns of it. The actor that
+//! acquires remembers its token itself, so threads that share a controller don't take each other's
+//! token for their own. A lost lock is always reported.
 
 use super::protocol::ask;
 use super::script::Script;

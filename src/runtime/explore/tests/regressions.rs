@@ -1,6 +1,7 @@
 //! What exploration once got wrong, each in the smallest scenario that shows it.
 
 use super::*;
+use crate::history::{Event, Verb};
 use std::sync::Arc;
 
 /// A scenario with one lock and these actors.
@@ -50,7 +51,12 @@ fn who_watches_a_key_can_change_it_unless_somebody_else_did() {
     let mut refused = 0;
     loop {
         let (_, outcome) = brute.run(&model);
-        let failed = |event: &crate::history::Event| matches!(&event.kind, EventKind::Failed { operation, .. } if operation.verb == crate::history::Verb::ReplaceToken);
+        let failed = |event: &Event| {
+            matches!(
+                &event.kind,
+                EventKind::Failed { operation, .. } if operation.verb == Verb::ReplaceToken
+            )
+        };
         refused += u32::from(outcome.history.events.iter().any(failed));
         if !brute.next() {
             break;
