@@ -15,7 +15,7 @@ const PROTOCOLS: [&str; 2] = ["legacy", "hardened"];
 const AT_ONCE: usize = 4;
 /// How often one may be run on threads until it shows what it says. There the machine decides how
 /// long a pause takes, and a busy one may let a lease expire earlier than the scenario meant.
-const TRIES: usize = 3;
+pub const TRIES: usize = 3;
 /// Above this a scenario runs in virtual time only.
 const LONGEST: Duration = Duration::from_secs(5);
 
