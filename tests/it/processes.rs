@@ -12,6 +12,7 @@ use std::thread;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::hazards::TRIES;
 use crate::program::{Place, Program, Running, arguments, herd, send_signal, wait_until};
 use crate::redis_server::{RedisServer, redis_or_skip};
 
@@ -280,10 +281,18 @@ fn every_scenario_shows_with_processes_what_it_shows_with_threads() {
 fn comes_out(name: &str, lock: &str) {
     let place = Place::new();
     let rest = ["--processes", "--format=json", "--lock", lock];
-    let ended = Program::new(arguments(&[name], &place.run(), &rest)).run();
     let is_otherwise =
         OTHERWISE.iter().any(|(other, locks)| *other == name && locks.contains(&lock));
-    assert_eq!(ended.code, Some(i32::from(is_otherwise)), "{name} {lock}: {ended:#?}");
+    let wanted = Some(i32::from(is_otherwise));
+    let fire = || Program::new(arguments(&[name], &place.run(), &rest)).run();
+    let mut ended = fire();
+    for _ in 1..TRIES {
+        if ended.code == wanted {
+            break;
+        }
+        ended = fire();
+    }
+    assert_eq!(ended.code, wanted, "{name} {lock}: {ended:#?}");
     let notices = ended.json()["notices"].to_string();
     assert_eq!(notices.contains("with --processes"), is_otherwise, "{name} {lock}: {notices}");
 }
