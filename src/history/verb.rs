@@ -42,7 +42,7 @@ verbs! {
     Extend = "extend",
     /// Releases the lock.
     Release = "release",
-    /// Releases the lock whoever owns it.
+    /// Releases the lock, even if another client owns it.
     ForceRelease = "force_release",
     /// Writes the state file.
     Dump = "dump",

@@ -67,7 +67,7 @@ pub trait LockProtocol: Send + Sync {
     /// Releases the lock.
     fn release(&self, at: &mut Context<'_>) -> Result<(), LockError>;
 
-    /// Releases the lock whoever owns it now.
+    /// Releases the lock, even if another client owns it now.
     fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError>;
 
     /// Fails unless the protocol lets the caller write the file now.

@@ -61,7 +61,7 @@ pub struct Recorded {
     pub ending: Ending,
 }
 
-/// Who is told how it goes.
+/// Receives the progress and the notices of a recording.
 pub trait Listener {
     /// Something that a person should know.
     fn say(&mut self, what: &str);

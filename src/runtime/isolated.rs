@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 impl World {
     /// The same world, but all that it has is its server and these files in memory: no lock of
-    /// others can be in the way, and nobody reads the cache.
+    /// another program can interfere, and the cache has no reader.
     pub(super) fn alone(self, files: Files) -> Self {
         for run in &self.runs {
             // In memory nothing fails.

@@ -15,8 +15,8 @@ pub(super) enum Cell {
     Shelf(usize),
     /// What a controller of a run knows of its file.
     Controller(usize, usize),
-    /// The token slot of a controller of a run. It is a cell of its own, so that whoever looks at
-    /// one of the two has not seen the other.
+    /// The token slot of a controller of a run. It is a cell of its own, separate from
+    /// the controller: a read of one does not depend on a write of the other.
     Slot(usize, usize),
     /// Whether something has happened.
     Signal(String),
