@@ -18,9 +18,13 @@
 //!
 //! `monitor` judges the same event by event, with as little memory as that needs, where nothing
 //! overlaps: for the exploration of orderings.
+//!
+//! What is said of findings is decided here, too: `expectations` compares a run with what was
+//! expected of it, `verdict` and `orderings` give the verdict on runs and on explorations.
 
 mod beliefs;
 mod deadlock;
+mod expectations;
 mod fencing_order;
 mod findings;
 mod flag_drift;
@@ -29,6 +33,7 @@ mod lease_use;
 mod leases;
 mod lost_update;
 mod monitor;
+mod orderings;
 mod overlap;
 mod possession;
 mod silent_loss;
@@ -37,11 +42,15 @@ mod story;
 mod stuck_lock;
 mod timeline;
 mod token_drift;
+mod verdict;
 mod words;
 
+pub use expectations::{ActorEnd, Expectation, Expected, Run, Status};
 pub use lease_use::{LeaseUse, Shares};
 pub use monitor::{Monitor, Properties};
+pub use orderings::Judged;
 pub use possession::{Belief, How, Possessions, Reign, ReignEnd, possessions};
+pub use verdict::{Ending, Ruling, Verdict};
 
 use crate::history::History;
 use serde::{Deserialize, Serialize};
@@ -87,6 +96,10 @@ impl Property {
         Property::Starvation,
         Property::Deadlock,
     ];
+
+    /// What a good protocol rules out, however its holders are paused (design, "Words").
+    pub const RULED_OUT: [Property; 4] =
+        [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
 
     /// Those that the exploration of all orderings can judge, in the order of [`Property::ALL`].
     pub fn explored() -> impl Iterator<Item = Property> {

@@ -9,11 +9,12 @@ use super::progress::Progress;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
+use crate::check::{Ending, Verdict};
 use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::history::History;
 use crate::lock::{RunDirectory, RunGroup, Ttl, in_process};
-use crate::report::{Report, Verdict};
-use crate::runtime::{Ending, Outcome, Time, World, longest};
+use crate::report::{Besides, Report};
+use crate::runtime::{Outcome, Time, World, longest};
 use crate::scenario::{Plan, Scenario, Value};
 use crate::server::Server;
 use anyhow::{Context, anyhow};
@@ -65,15 +66,17 @@ pub(super) fn execute(
     let staging = Staging { signals, force: options.force, keep: options.keep };
     let Staged { outcome, notices, kept, left, is_clean } =
         staged(&world, staging, || world.run().map_err(environment))?;
-    let mut report = Report::new(&world, &outcome, [notices, kept.clone(), left.clone()].concat());
-    report.file = job.file.map(str::to_owned);
-    if options.virtual_time && report.verdict == Verdict::Unexpected {
-        report.replay = Some(again::command(job, world.plan(), seed));
-    }
-    if report.expectations.iter().any(|row| !row.met) {
-        let notice = started.as_ref().and_then(|started| started.notice(&report.scenario));
-        report.notices.extend(notice);
-    }
+    let ruling = outcome.judge(world.plan());
+    let can_be_had_again = options.virtual_time && ruling.verdict == Verdict::Unexpected;
+    let has_unmet = ruling.expectations.iter().any(|expected| !expected.met);
+    let besides = Besides {
+        file: job.file.map(str::to_owned),
+        seed: world.seed(),
+        replay: can_be_had_again.then(|| again::command(job, world.plan(), seed)),
+        notices: [notices, kept.clone(), left.clone()].concat(),
+        hint: started.filter(|_| has_unmet).and_then(|it| it.notice(&world.plan().scenario)),
+    };
+    let report = Report::new(&world, &outcome, &ruling, besides);
     let (exit, why) = exit(&report, &outcome);
     let exit = match (exit, world.time().clock().check()) {
         // Whatever came of it then, it was on the way out.

@@ -1,6 +1,6 @@
 //! Exit codes: what a shell script learns. Nothing else in the crate knows the numbers.
 
-use crate::report::Verdict;
+use crate::check::Verdict;
 use std::process::ExitCode;
 
 /// How the process ends.

@@ -233,10 +233,10 @@ pub(super) fn explore_for_run(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Judged;
     use crate::check::Property;
+    use crate::check::Verdict;
     use crate::lock::Ttl;
-    use crate::report::Verdict;
-    use crate::report::exploration::Judged;
     use crate::runtime::{Bounds, Explored, Strategy, Timing};
     use crate::scenario::catalogue;
 

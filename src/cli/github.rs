@@ -1,7 +1,8 @@
 //! Annotations for GitHub Actions: what was not as expected, where a workflow's reader sees it. They
 //! go to stderr, which the runner reads as well as stdout, so that they break no report.
 
-use crate::report::{Exploration, Report, Verdict};
+use crate::check::Verdict;
+use crate::report::{Exploration, Report};
 use std::io::{self, Write};
 
 /// Annotates each unmet expectation, if we run in GitHub Actions and somebody wants to hear it.

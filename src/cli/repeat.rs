@@ -4,7 +4,7 @@ use super::execute::{Executed, Job, execute};
 use super::exit::Exit;
 use super::progress::Progress;
 use super::refusal::Refusal;
-use crate::report::{Repetition, Verdict};
+use crate::report::Repetition;
 use std::sync::Arc;
 
 /// Runs the job once, or as often as its options say. The bar, if there is one, counts actors, or
@@ -45,14 +45,12 @@ pub(super) fn execute_all(
     let Some(mut shown) = shown else {
         return Err(Refusal::new(Exit::Usage, anyhow::anyhow!("nothing was to be run")));
     };
-    if let Some((exit, said)) = broken_off {
+    let notice = format!("broken off after {} of {times} runs", repetition.runs);
+    let broken_off = broken_off.map(|(exit, said)| {
         (shown.exit, shown.said) = (exit, said);
-        shown.report.verdict = Verdict::Inconclusive;
-        let ended = format!("broken off after {} of {times} runs", repetition.runs);
-        shown.report.notices.push(ended);
-    }
-    shown.report.repetition = Some(repetition);
-    Ok(shown)
+        notice
+    });
+    Ok(Executed { report: shown.report.of_runs(repetition, broken_off), ..shown })
 }
 
 /// What a refusal in the middle has to tell; a signal has told it already.

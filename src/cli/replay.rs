@@ -12,7 +12,7 @@ use super::upstream::Loan;
 use super::{ServerUrl, github, say, schedule, terminal, verbose};
 use crate::clock::{Stopped, WallClock};
 use crate::probe::SUBJECT;
-use crate::report::{Entry, Replay, Report, Verdict, json, junit, table};
+use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
 use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
 use crate::scenario::Scenario;
 use crate::server::Server;
@@ -82,13 +82,17 @@ fn replayed(
     }
     left.iter().for_each(|line| say(line));
     history.write(|out| outcome.history.write(out)).map_err(environment)?;
-    let report = report(&world, &outcome, file, [notices, left].concat());
+    // What decides is whether the schedule showed again what it shows.
+    let ruling = outcome.judge_replay(world.plan());
+    let besides = Besides { file, notices: [notices, left].concat(), ..Besides::default() };
+    let report = Report::new(&world, &outcome, &ruling, besides);
     github::annotate([&report], args.report.quiet);
     let mut exit = Exit::from(report.verdict);
     if !is_clean {
         exit = Exit::worst([exit, Exit::Environment]);
     }
-    let replay = Replay::new(report, world.plan(), &outcome.history, schedule.shows);
+    let findings = &ruling.checked.findings;
+    let replay = Replay::new(report, world.plan(), &outcome.history, findings, schedule.shows);
     write(replay, args, output)?;
     drawing.draw(&outcome.history)?;
     Ok(exit)
@@ -180,13 +184,4 @@ fn with_hint(mut refusal: Refusal, is_changed: bool) -> Refusal {
         refusal.error = anyhow!("{:#}; the scenario has changed since", refusal.error);
     }
     refusal
-}
-
-/// The report. What decides is whether the schedule showed again what it shows.
-fn report(world: &World, outcome: &Outcome, file: Option<String>, notices: Vec<String>) -> Report {
-    let mut report = Report::new(world, outcome, notices);
-    (report.file, report.seed) = (file, None);
-    let is_shown = report.expectations.iter().all(|row| row.met);
-    report.verdict = if is_shown { Verdict::Expected } else { Verdict::Unexpected };
-    report
 }

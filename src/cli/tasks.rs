@@ -4,9 +4,9 @@ use super::args::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
 use super::execute::default_ttl;
 use super::model::{Origin, model};
 use super::refusal::{Refusal, usage};
+use crate::check::Judged;
 use crate::check::Property;
 use crate::lock::{LockProtocol, Ttl, in_process, protocols};
-use crate::report::exploration::Judged;
 use crate::runtime::{Bounds, Model, Strategy, Timing};
 use crate::scenario::{Exploration, Scenario, Value};
 use anyhow::anyhow;
@@ -104,7 +104,7 @@ impl Asked {
         let mut bounds = self.bounds();
         let origin = Origin { values: &self.with, timing: bounds.timing, ..origin };
         let model = model(origin, in_process(Arc::clone(lock)), ttl, lock.name())?;
-        let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan));
+        let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan.expectations));
         bounds.until = until(&judged);
         Ok(Task { model, bounds, judged })
     }

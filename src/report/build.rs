@@ -1,49 +1,57 @@
 //! From plan, history and snapshots to the report.
 
-use super::{ActorRow, FindingRow, Report, SnapshotRow, Summary, Verdict, expectations};
-use crate::check::{Finding, Property, check};
+use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
+use crate::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
 use crate::controller::STATE_FILE;
-use crate::history::{EventKind, FailureKind, History};
+use crate::history::{EventKind, History};
 use crate::lock::Token;
-use crate::runtime::{Ending, Look, Outcome, Time, World};
-use crate::scenario::{Plan, Status, Value};
+use crate::runtime::{Look, Outcome, Time, World};
+use crate::scenario::{ActorPlan, Plan, Value};
 use std::time::Duration;
 
+/// What a report says besides what came of the run.
+#[derive(Debug, Default)]
+pub struct Besides {
+    /// The file that the scenario was read from, as the user wrote it.
+    pub file: Option<String>,
+    /// What decided the order among equals.
+    pub seed: Option<u64>,
+    /// The command that runs it again.
+    pub replay: Option<String>,
+    /// What the user should know first.
+    pub notices: Vec<String>,
+    /// What the user should know where the expectations were not met.
+    pub hint: Option<String>,
+}
+
 impl Report {
-    /// The report on a run. `notices` are what the user should know besides.
-    pub fn new(world: &World, outcome: &Outcome, mut notices: Vec<String>) -> Self {
+    /// The report on a run that was judged.
+    pub fn new(world: &World, outcome: &Outcome, ruling: &Ruling, besides: Besides) -> Self {
         let plan = world.plan();
-        let actors = actor_rows(plan, &outcome.history);
-        let checked = check(&outcome.history);
-        let expectations = expectations::judge(plan, &actors, outcome, &checked.findings);
+        let Besides { file, seed, replay, mut notices, hint } = besides;
+        let actors = actor_rows(plan, &outcome.history, &ruling.ends);
         let never = |rule| format!("rule {rule:?} never matched anything");
         notices.extend(outcome.unmatched.iter().map(never));
-        let found = |property| checked.findings.iter().any(|finding| finding.property == property);
+        let findings = &ruling.checked.findings;
+        let found = |property| findings.iter().any(|finding| finding.property == property);
         if world.protocol().is_fenced() && found(Property::Overlap) && !found(Property::LostUpdate)
         {
             notices.push(HARMLESS_OVERLAP.into());
         }
-        let verdict = match outcome.ending() {
-            Ending::Complete if expectations.is_empty() || !checked.is_whole => {
-                Verdict::Inconclusive
-            }
-            Ending::Complete if expectations.iter().all(|row| row.met) => Verdict::Expected,
-            Ending::Complete => Verdict::Unexpected,
-            _ => Verdict::Inconclusive,
-        };
+        notices.extend(hint);
         let first = world.runs().first();
         Self {
             schema: Self::SCHEMA,
             scenario: plan.scenario.clone(),
             title: plan.title.clone(),
-            file: None,
+            file,
             server: world.server().name().into(),
             clock: match world.time() {
                 Time::Wall(_) => "wall",
                 Time::Virtual(_) => "virtual",
             },
             processes: world.has_processes(),
-            seed: world.seed(),
+            seed,
             protocol: world.protocol().name().into(),
             working_directory: first
                 .map(|run| run.path().display().to_string())
@@ -57,12 +65,23 @@ impl Report {
             summary: summary(&actors, outcome),
             actors,
             consistency: outcome.looks.iter().map(|look| snapshot_row(world, look)).collect(),
-            findings: checked.findings.iter().map(|finding| finding_row(world, finding)).collect(),
-            expectations,
-            verdict,
+            findings: findings.iter().map(|finding| finding_row(world, finding)).collect(),
+            expectations: ruling.expectations.clone(),
+            verdict: ruling.verdict,
             notices,
-            replay: None,
+            replay,
             repetition: None,
+        }
+    }
+
+    /// The same as the report on several runs, of which it shows the worst. They were broken off if a
+    /// notice says so.
+    pub fn of_runs(self, repetition: Repetition, broken_off: Option<String>) -> Self {
+        Self {
+            verdict: Verdict::of_runs(self.verdict, broken_off.is_none()),
+            notices: self.notices.into_iter().chain(broken_off).collect(),
+            repetition: Some(repetition),
+            ..self
         }
     }
 }
@@ -84,19 +103,15 @@ pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e6
 }
 
-fn actor_rows(plan: &Plan, history: &History) -> Vec<ActorRow> {
-    let mut rows: Vec<ActorRow> = plan
-        .actors
-        .iter()
-        .enumerate()
-        .map(|(index, actor)| ActorRow {
-            name: actor.name.clone(),
-            index,
-            status: Status::Error,
-            duration_ms: 0.0,
-            error: Some("did not run to its end".into()),
-        })
-        .collect();
+fn actor_rows(plan: &Plan, history: &History, ends: &[ActorEnd]) -> Vec<ActorRow> {
+    let row = |(index, (actor, end)): (usize, (&ActorPlan, &ActorEnd))| ActorRow {
+        name: actor.name.clone(),
+        index,
+        status: end.status,
+        duration_ms: 0.0,
+        error: end.error.clone(),
+    };
+    let mut rows: Vec<ActorRow> = plan.actors.iter().zip(ends).enumerate().map(row).collect();
     let mut started = vec![Duration::ZERO; rows.len()];
     for event in &history.events {
         let Some(actor) = event.actor else { continue };
@@ -105,24 +120,13 @@ fn actor_rows(plan: &Plan, history: &History) -> Vec<ActorRow> {
         };
         match &event.kind {
             EventKind::Started => *started = event.moment.time(),
-            EventKind::Ended { failure } => {
+            EventKind::Ended { .. } => {
                 row.duration_ms = milliseconds(event.moment.time().saturating_sub(*started));
-                row.error = failure.as_ref().map(|failure| failure.message.clone());
-                row.status = status(failure.as_ref().map(|failure| failure.kind));
             }
             _ => {}
         }
     }
     rows
-}
-
-/// How something ended that failed in this way, or not at all.
-pub(super) fn status(failure: Option<FailureKind>) -> Status {
-    match failure {
-        None => Status::Success,
-        Some(FailureKind::AlreadyLocked) => Status::AlreadyLocked,
-        Some(_) => Status::Error,
-    }
 }
 
 fn summary(actors: &[ActorRow], outcome: &Outcome) -> Summary {

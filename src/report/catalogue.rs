@@ -43,10 +43,6 @@ impl Catalogue {
     /// The name of the JSON format, and its version.
     pub const SCHEMA: &'static str = "nodb-trigger/catalogue/v1";
 
-    /// What a good protocol rules out, however its holders are paused (design, "Words").
-    pub const RULED_OUT: [Property; 4] =
-        [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
-
     /// The names of the protocols, in their order.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.scenarios.first().into_iter().flat_map(|row| &row.protocols).map(|(name, _)| &**name)
@@ -116,11 +112,11 @@ impl Shown {
         if !self.finds.is_empty() {
             parts.push(format!("finds {}", list(&self.finds)));
         }
-        let all_four = Catalogue::RULED_OUT.iter().all(|one| self.free_of.contains(one));
+        let all_four = Property::RULED_OUT.iter().all(|one| self.free_of.contains(one));
         let mut others = self.free_of.clone();
         if all_four {
             parts.push("none of the four".into());
-            others.retain(|property| !Catalogue::RULED_OUT.contains(property));
+            others.retain(|property| !Property::RULED_OUT.contains(property));
         }
         if !others.is_empty() {
             parts.push(format!("free of {}", list(&others)));

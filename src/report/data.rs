@@ -1,8 +1,7 @@
 //! The report as plain data: what the writers write.
 
 use super::Repetition;
-use crate::check::Property;
-use crate::scenario::Status;
+use crate::check::{Expected, Property, Status, Verdict};
 use serde::Serialize;
 
 /// Everything that a report says. The members and their names are the JSON format
@@ -42,7 +41,7 @@ pub struct Report {
     /// What the checkers found in the history, by time.
     pub findings: Vec<FindingRow>,
     /// What was expected, and what came.
-    pub expectations: Vec<ExpectationRow>,
+    pub expectations: Vec<Expected>,
     /// Whether all expectations held.
     pub verdict: Verdict,
     /// What the user should know besides: leftovers cleaned, things that could not be cleaned.
@@ -135,38 +134,4 @@ pub struct FindingRow {
     pub at_ms: f64,
     /// What happened and how it came to that.
     pub text: String,
-}
-
-/// One thing that was expected.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ExpectationRow {
-    /// What should come.
-    pub what: String,
-    /// Whether it came.
-    pub met: bool,
-    /// What came.
-    pub found: String,
-}
-
-/// The verdict on a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// All expectations held.
-    Expected,
-    /// At least one did not.
-    Unexpected,
-    /// The run did not go far enough to tell, or nothing was expected of these parameters.
-    Inconclusive,
-}
-
-impl Verdict {
-    /// The word that reports use.
-    pub fn word(self) -> &'static str {
-        match self {
-            Verdict::Expected => "expected",
-            Verdict::Unexpected => "unexpected",
-            Verdict::Inconclusive => "inconclusive",
-        }
-    }
 }

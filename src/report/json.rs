@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn words_of_the_format_are_pinned() {
-        use crate::report::Verdict;
+        use crate::check::Verdict;
         use crate::scenario::Status;
         let word = |value: Value| value.as_str().unwrap().to_owned();
         let statuses = [Status::Success, Status::AlreadyLocked, Status::Error];
@@ -104,9 +104,8 @@ mod tests {
             statuses.map(|status| word(serde_json::to_value(status).unwrap())),
             ["success", "already_locked", "error"]
         );
-        let verdicts = [Verdict::Expected, Verdict::Unexpected, Verdict::Inconclusive];
         assert_eq!(
-            verdicts.map(|verdict| word(serde_json::to_value(verdict).unwrap())),
+            Verdict::ALL.map(|verdict| word(serde_json::to_value(verdict).unwrap())),
             ["expected", "unexpected", "inconclusive"]
         );
         let report: Value = serde_json::from_str(&written(&samples::herd(3))).unwrap();

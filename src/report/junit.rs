@@ -4,7 +4,8 @@
 //! No time of day and no random number goes into it, so the same runs give the same bytes.
 
 use super::exploration::ProtocolRow;
-use super::{Entry, Exploration, Failure, Report, Verdict};
+use super::{Entry, Exploration, Failure, Report};
+use crate::check::Verdict;
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 use std::fmt::Write as _;
 use std::io::{self, Write};

@@ -1,6 +1,7 @@
 //! The catalogue for a README.
 
 use super::Catalogue;
+use crate::check::Property;
 use std::io::{self, Write};
 
 /// Writes the catalogue as one table.
@@ -15,7 +16,7 @@ pub fn write(catalogue: &Catalogue, out: &mut dyn Write) -> io::Result<()> {
         }
         writeln!(out)?;
     }
-    let four = Catalogue::RULED_OUT.map(|property| format!("`{}`", property.word()));
+    let four = Property::RULED_OUT.map(|property| format!("`{}`", property.word()));
     writeln!(out, "\nThe four: {}.", four.join(", "))
 }
 
@@ -41,7 +42,7 @@ mod tests {
     fn a_row_is_a_line_whatever_is_in_it() {
         let legacy = Shown { finds: vec![Property::Overlap], ..Shown::default() };
         let hardened = Shown {
-            free_of: [&Catalogue::RULED_OUT[..], &[Property::Overlap]].concat(),
+            free_of: [&Property::RULED_OUT[..], &[Property::Overlap]].concat(),
             ends: vec!["a|b: error".into()],
             ..Shown::default()
         };

@@ -8,7 +8,6 @@
 mod build;
 mod catalogue;
 mod data;
-mod expectations;
 pub mod exploration;
 pub mod json;
 mod judgement;
@@ -27,8 +26,9 @@ pub mod table;
 pub mod timeline;
 mod wording;
 
+pub use build::Besides;
 pub use catalogue::{Catalogue, CatalogueRow, Shown};
-pub use data::{ActorRow, ExpectationRow, FindingRow, Report, SnapshotRow, Summary, Verdict};
+pub use data::{ActorRow, FindingRow, Report, SnapshotRow, Summary};
 pub use exploration::Exploration;
 pub use judgement::{FairnessRow, Judgement, LeaseUseRow, Share};
 pub use recovery::Recovery;

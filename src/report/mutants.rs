@@ -1,7 +1,8 @@
 //! Each cure of the hardened protocol left out must be noticed by a built-in scenario, and no
 //! scenario may notice anything where none is.
 
-use super::{Report, Verdict};
+use super::{Besides, Report};
+use crate::check::Verdict;
 use crate::clock::VirtualClock;
 use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process, mutants};
 use crate::runtime::{Stage, Time, World, longest};
@@ -28,7 +29,8 @@ fn run(scenario: &Scenario, protocol: Arc<dyn LockProtocol>) -> Report {
     stage.prepare_directories(&world).unwrap();
     let notices = stage.prepare_keys(&world, false).unwrap();
     let outcome = world.run().unwrap();
-    Report::new(&world, &outcome, notices)
+    let ruling = outcome.judge(world.plan());
+    Report::new(&world, &outcome, &ruling, Besides { notices, ..Besides::default() })
 }
 
 /// The scenarios that do not come out as expected.

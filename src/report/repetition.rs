@@ -1,6 +1,7 @@
 //! What came of many runs of one scenario.
 
-use super::{Report, Summary, Verdict};
+use super::{Report, Summary};
+use crate::check::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -55,11 +56,10 @@ impl OutcomeTally {
 impl Repetition {
     /// No run yet. `seed` is that of the first one, if they have seeds.
     pub fn new(seed: Option<u64>) -> Self {
-        let verdicts = [Verdict::Expected, Verdict::Unexpected, Verdict::Inconclusive];
         Self {
             runs: 0,
             seed,
-            verdicts: verdicts.map(|verdict| (verdict.word(), 0)).into(),
+            verdicts: Verdict::ALL.map(|verdict| (verdict.word(), 0)).into(),
             outcomes: Vec::new(),
             findings: BTreeMap::new(),
         }

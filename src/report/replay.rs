@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::exploration::{Lanes, Row};
-use crate::check::{Property, check};
+use crate::check::{Finding, Property};
 use crate::history::History;
 use crate::scenario::Plan;
 use serde::Serialize;
@@ -22,9 +22,14 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// What came of replaying a plan's schedule that shows this.
-    pub fn new(report: Report, plan: &Plan, history: &History, shows: Option<Property>) -> Self {
-        let findings = check(history).findings;
+    /// What came of replaying a plan's schedule that shows this, with what was found in it.
+    pub fn new(
+        report: Report,
+        plan: &Plan,
+        history: &History,
+        findings: &[Finding],
+        shows: Option<Property>,
+    ) -> Self {
         let shown = findings.iter().find(|finding| Some(finding.property) == shows);
         let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
         let lanes = Lanes::of(history, &locks, shown.or(findings.first())).rows;

@@ -1,10 +1,7 @@
 //! Reports made by hand, for the writers' tests, and the golden files that the tests compare with.
 
-use super::{
-    ActorRow, ExpectationRow, FindingRow, Repetition, Report, SnapshotRow, Summary, Verdict,
-};
-use crate::check::Property;
-use crate::scenario::Status;
+use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
+use crate::check::{Expected, Property, Status, Verdict};
 use serde_json::json;
 
 const TOKEN: &str = "3f2a91bc04de4e1f8a55d6c7b8091a2b";
@@ -48,8 +45,8 @@ pub(super) fn actor(index: usize, name: &str, status: Status, ms: f64, error: &s
     ActorRow { name: name.into(), index, status, duration_ms: ms, error }
 }
 
-fn expectation(met: bool, what: &str, found: &str) -> ExpectationRow {
-    ExpectationRow { what: what.into(), met, found: found.into() }
+fn expectation(met: bool, what: &str, found: &str) -> Expected {
+    Expected { what: what.into(), met, found: found.into() }
 }
 
 fn free(label: &str) -> SnapshotRow {

@@ -51,7 +51,7 @@ pub use explore::{
 };
 pub use longest::longest;
 pub use model::{Model, Upstream};
-pub use outcome::{Ending, Look, Outcome};
+pub use outcome::{Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, quoted};

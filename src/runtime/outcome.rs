@@ -1,7 +1,9 @@
 //! What came of a run.
 
+use crate::check::{Ending, Ruling, Run};
 use crate::history::{EventKind, FailureKind, History};
 use crate::lock::Snapshot;
+use crate::scenario::Plan;
 use std::time::Duration;
 
 /// A snapshot and where it was taken.
@@ -32,19 +34,6 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
-/// How a run as a whole ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Every actor came to its own end.
-    Complete,
-    /// The environment failed.
-    Failed,
-    /// Ctrl-C, SIGTERM.
-    Interrupted,
-    /// The deadline passed.
-    TimedOut,
-}
-
 impl Outcome {
     /// How the run as a whole ended.
     pub fn ending(&self) -> Ending {
@@ -61,6 +50,28 @@ impl Outcome {
             Ending::TimedOut
         } else {
             Ending::Complete
+        }
+    }
+
+    /// What is to be said of it, as a run of this plan.
+    pub fn judge(&self, plan: &Plan) -> Ruling {
+        Ruling::on(&self.run(plan), self.ending())
+    }
+
+    /// What is to be said of it, as a replay of a schedule.
+    pub fn judge_replay(&self, plan: &Plan) -> Ruling {
+        Ruling::on_replay(&self.run(plan))
+    }
+
+    fn run<'a>(&'a self, plan: &'a Plan) -> Run<'a> {
+        let looks = self.looks.iter();
+        Run {
+            expectations: &plan.expectations,
+            groups: plan.actors.iter().map(|actor| &*actor.group).collect(),
+            locks: plan.locks.iter().map(|lock| &*lock.name).collect(),
+            history: &self.history,
+            snapshots: looks.map(|look| (&*look.label, look.snapshot.diagnosis.word())).collect(),
+            updates: &self.updates,
         }
     }
 }

@@ -3,12 +3,11 @@
 use super::error::{ScenarioError, quoted, unknown};
 use super::names::{OnlyFor, only_for};
 use super::parameter::MOST;
-use super::plan::{Expectation, Status};
 use super::read::{Field, Table};
 use super::step::Scope;
 use super::sum::{Binding, Condition, Sum};
 use super::vocabulary::{Member, PROTOCOL, Shape, names, optional, words};
-use crate::check::Property;
+use crate::check::{Expectation, Property, Status};
 use crate::lock::Diagnosis;
 
 const STATUSES: [(&str, Status); 3] = [

@@ -31,6 +31,7 @@ mod tests;
 mod vocabulary;
 mod waits;
 
+pub use crate::check::{Expectation, Status};
 pub use catalogue::{built_in, catalogue};
 pub use duration::parse as parse_duration;
 pub use error::{ScenarioError, nearest, unknown};
@@ -38,7 +39,6 @@ pub use exploration::{Exploration, Timing};
 pub use file::Scenario;
 pub use parameter::{Kind, Parameter};
 pub use plan::{
-    Action, ActorPlan, Expectation, Instance, LockPlan, Matches, Plan, Rule, RuleEffect, Start,
-    Status, Step, Value,
+    Action, ActorPlan, Instance, LockPlan, Matches, Plan, Rule, RuleEffect, Start, Step, Value,
 };
 pub use schema::schema;

@@ -1,7 +1,7 @@
 //! The plan: a scenario with every parameter bound and nothing left to default. It is all that a
 //! runtime needs to know, and the same plan on a virtual clock gives the same run.
 
-use crate::check::Property;
+use crate::check::Expectation;
 use crate::gate::PausePoint;
 use crate::history::Verb;
 use crate::lock::Ttl;
@@ -393,69 +393,4 @@ pub enum RuleEffect {
     RunLate(String),
     /// The actor is killed before it.
     Crash,
-}
-
-/// How an actor or a step ended, as scenario files and reports say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// All went well.
-    Success,
-    /// Somebody else held the lock.
-    AlreadyLocked,
-    /// Anything else went wrong.
-    Error,
-}
-
-/// One thing that must come out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expectation {
-    /// How many actors end with a status.
-    Total {
-        /// Only those made from this name; all, if none is said.
-        group: Option<String>,
-        /// Which end is counted.
-        status: Status,
-        /// How many there must be.
-        count: u64,
-    },
-    /// How each actor of a group ends.
-    Actor {
-        /// The actors' name in the scenario file.
-        group: String,
-        /// How they end.
-        status: Status,
-        /// What the error says, in part.
-        error: Option<String>,
-    },
-    /// How a named step ends, each time that somebody takes it; it must be taken at least once.
-    Step {
-        /// The step's name.
-        step: String,
-        /// How it ends.
-        status: Status,
-        /// What the error says, in part.
-        error: Option<String>,
-    },
-    /// What a snapshot shows.
-    Snapshot {
-        /// The snapshot's label.
-        label: String,
-        /// A word from the fixed list of diagnoses.
-        diagnosis: String,
-    },
-    /// What the checkers must find, or must not.
-    Finding {
-        /// The property.
-        property: Property,
-        /// Whether it must be found.
-        found: bool,
-    },
-    /// By how much `operation_count` in the state file must have risen when all is over.
-    Updates {
-        /// Which lock's controller.
-        lock: usize,
-        /// By how much.
-        count: u64,
-    },
 }

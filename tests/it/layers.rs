@@ -1,6 +1,7 @@
 //! The layering of `src/`, kept by reading the code: a room imports only rooms above it, time comes
-//! from one file, `anyhow` stays in `cli`, and one file knows the numbers of the exit codes. Tests
-//! wait for conditions and not for time, and what they compare with is not in `src/`.
+//! from one file, `anyhow` stays in `cli`, one file knows the numbers of the exit codes, and verdicts
+//! are decided in `check`. Tests wait for conditions and not for time, and what they compare with is
+//! not in `src/`.
 //!
 //! It reads words, not syntax: comments are left out, strings are not.
 
@@ -61,6 +62,74 @@ fn what_runs_a_scenario_imports_nothing_of_exploration() {
         assert_eq!(uses, None, "{} imports exploration", path.display());
     }
     assert!(looked_at > 20, "only {looked_at} files");
+}
+
+/// The verdict is decided in `check`. The rooms below compare it and show it, and pass it on in the
+/// constructors of reports; they neither choose nor overwrite one.
+#[test]
+fn verdicts_are_decided_beside_the_judges() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut decided = Vec::new();
+    for path in ["cli", "report"].into_iter().flat_map(|room| rust_files(&src.join(room))) {
+        let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
+        let is_of_tests = ["tests", "tests.rs", "samples.rs", "mutants.rs"];
+        if is_of_tests.iter().any(|part| name.split('/').any(|it| it == *part)) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = without_comments(text.split("#[cfg(test)]\nmod tests {").next().unwrap());
+        let found = code.lines().filter(|line| decides_a_verdict(line));
+        decided.extend(found.map(|line| format!("src/{name}: {}", line.trim())));
+    }
+    assert!(decided.is_empty(), "\n{}\n", decided.join("\n"));
+}
+
+/// Whether a verdict is assigned, or one of the three is the value of a member, an arm or a branch.
+fn decides_a_verdict(line: &str) -> bool {
+    let assigns = line.match_indices("verdict").any(|(at, word)| {
+        let rest = line[at + word.len()..].trim_start();
+        let is_let = line.trim_start().starts_with("let ");
+        !is_let && rest.starts_with('=') && !rest.starts_with("==") && !rest.starts_with("=>")
+    });
+    let chooses = ["Expected", "Unexpected", "Inconclusive"].iter().any(|word| {
+        let chosen = format!("Verdict::{word}");
+        line.match_indices(&chosen).any(|(at, _)| {
+            let before = line[..at].trim_end();
+            let is_member = before.ends_with(':') && !before.ends_with("::");
+            let is_assigned = before.ends_with('=') && !before.ends_with("==");
+            is_member
+                || is_assigned && !before.ends_with("!=")
+                || before.ends_with("=>")
+                || before.ends_with('{')
+        })
+    });
+    assigns || chooses
+}
+
+#[test]
+fn a_verdict_that_is_decided_is_found_and_one_that_is_shown_is_not() {
+    for line in [
+        "report.verdict = Verdict::Inconclusive;",
+        "report.verdict = if is_shown { good } else { bad };",
+        "Self { verdict: Verdict::Expected, ..self }",
+        "let verdict = Verdict::Expected;",
+        "Ending::Complete => Verdict::Unexpected,",
+        "if all { Verdict::Expected } else { bad }",
+    ] {
+        assert!(decides_a_verdict(line), "{line}");
+    }
+    for line in [
+        "let verdict = worst(rows);",
+        "verdict: ruling.verdict,",
+        "verdict: Verdict::of_runs(self.verdict, all),",
+        "if report.verdict == Verdict::Expected {",
+        "let noticed = reports.filter(|report| report.verdict != Verdict::Expected);",
+        "Verdict::Expected => (format!(\"EXPECTED\"), Tone::Good),",
+        "verdict => {",
+        "let with = |verdict| rows.filter(move |row| row.verdict == verdict);",
+    ] {
+        assert!(!decides_a_verdict(line), "{line}");
+    }
 }
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

@@ -3,7 +3,6 @@
 //!
 //! How long it took is for people only: without it, the same exploration gives the same bytes.
 
-mod judged;
 mod lanes;
 mod lines;
 mod marks;
@@ -14,12 +13,10 @@ pub(in crate::report) mod samples;
 mod tests;
 mod words;
 
-pub use judged::Judged;
 pub use lanes::{Lanes, Row, SERVER};
 
-use super::Verdict;
 use super::build::parameter;
-use crate::check::{Property, check};
+use crate::check::{Judged, Property, Verdict};
 use crate::history::History;
 use crate::runtime::{Bounds, Counterexample, Explored, Limit, Schedule, Strategy, Timing};
 use crate::scenario::{Action, Plan, RuleEffect, Value};
@@ -180,9 +177,7 @@ impl Exploration {
         mut protocols: Vec<ProtocolRow>,
     ) -> Self {
         names::tell_apart(&mut protocols);
-        let has = |verdict: &Verdict| protocols.iter().any(|row| row.verdict == *verdict);
-        let worst = [Verdict::Unexpected, Verdict::Inconclusive].into_iter().find(has);
-        let verdict = worst.unwrap_or(Verdict::Expected);
+        let verdict = Verdict::of_parts(protocols.iter().map(|row| row.verdict));
         Self { schema: Self::SCHEMA, scenario, title, file, verdict, protocols }
     }
 
@@ -200,11 +195,11 @@ impl ProtocolRow {
 
     /// What came of exploring a plan.
     pub fn new(plan: &Plan, explored: &Explored, judged: &Judged, bounds: &Bounds) -> Self {
-        let found = |property| explored.found.iter().any(|found| found.property == property);
+        let found: Vec<Property> = explored.found.iter().map(|found| found.property).collect();
         let row = |property| JudgedRow {
             property,
             must_be_found: judged.must_find.contains(&property),
-            found: found(property),
+            found: found.contains(&property),
         };
         let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
         let parameters = plan.parameters.iter();
@@ -220,7 +215,7 @@ impl ProtocolRow {
             subject: None,
             actor_count: plan.actors.len(),
             own: Own::of(plan),
-            verdict: judged.verdict(explored),
+            verdict: judged.verdict(&found, explored.stopped_by.is_none()),
             parameters: parameters.map(|(name, value)| (name.clone(), parameter(value))).collect(),
             timing: timing(bounds.timing),
             bounds: BoundsRow::new(bounds),
@@ -268,9 +263,7 @@ impl CounterexampleRow {
     fn new(found: &Counterexample, locks: &[String], judged: &Judged) -> Self {
         let property = found.property;
         let history = &found.outcome.history;
-        let findings = check(history).findings;
-        let finding = findings.into_iter().find(|finding| finding.property == property);
-        let Lanes { names, rows } = Lanes::of(history, locks, finding.as_ref());
+        let Lanes { names, rows } = Lanes::of(history, locks, Some(&found.finding));
         Self {
             property,
             expected: judged.must_find.contains(&property),
@@ -284,7 +277,7 @@ impl CounterexampleRow {
             redis: None,
             actors: names,
             lanes: rows,
-            text: finding.map(|finding| finding.text).unwrap_or_default(),
+            text: found.finding.text.clone(),
             history: history.clone(),
             took: found.took,
         }

@@ -1,7 +1,7 @@
 //! Explorations as they may come out, made of virtual runs of built-in scenarios.
 
-use super::{Exploration, Judged, ProtocolRow};
-use crate::check::{Property, check};
+use super::{Exploration, ProtocolRow};
+use crate::check::{Finding, Judged, Property, check};
 use crate::clock::VirtualClock;
 use crate::history::{Change, Event, EventKind, History, Moment};
 use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
@@ -97,6 +97,15 @@ pub(in crate::report) fn explored(
     outcome: &Outcome,
     found: &[Property],
 ) -> Explored {
+    let findings = check(&outcome.history).findings;
+    let none = |property: &Property| {
+        let (property, text) = (*property, String::new());
+        Finding { property, lock: 0, actors: Vec::new(), at: 0, text }
+    };
+    let finding = |property: &Property| {
+        let found = findings.iter().find(|finding| finding.property == *property);
+        found.cloned().unwrap_or_else(|| none(property))
+    };
     let counterexample = |property: &Property| Counterexample {
         property: *property,
         after: 14,
@@ -114,6 +123,7 @@ pub(in crate::report) fn explored(
         },
         decisive: 3,
         outcome: outcome.clone(),
+        finding: finding(property),
     };
     Explored {
         protocol: protocol.into(),
@@ -141,7 +151,7 @@ pub(in crate::report) fn exploration(name: &str, limit: Option<Limit>) -> Explor
     let (plan, outcome) = ran(name, Arc::new(Legacy));
     let found = properties(&outcome);
     let legacy = explored(&plan, "legacy", &outcome, &found);
-    let legacy = ProtocolRow::new(&plan, &legacy, &Judged::of(&plan), &bounds());
+    let legacy = ProtocolRow::new(&plan, &legacy, &Judged::of(&plan.expectations), &bounds());
     let (plan, outcome) = ran(name, Arc::new(Hardened::default()));
     let hardened = Explored {
         stopped_by: limit,
@@ -149,6 +159,6 @@ pub(in crate::report) fn exploration(name: &str, limit: Option<Limit>) -> Explor
         orderings_run: 1204,
         ..explored(&plan, "hardened", &outcome, &[Property::Overlap])
     };
-    let hardened = ProtocolRow::new(&plan, &hardened, &Judged::of(&plan), &bounds());
+    let hardened = ProtocolRow::new(&plan, &hardened, &Judged::of(&plan.expectations), &bounds());
     Exploration::new(plan.scenario, plan.title, None, vec![legacy, hardened])
 }

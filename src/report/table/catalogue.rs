@@ -2,6 +2,7 @@
 
 use super::grid::{Grid, Tone, cell};
 use super::{Style, paragraph};
+use crate::check::Property;
 use crate::report::{Catalogue, escape};
 use std::io::{self, Write};
 
@@ -35,6 +36,6 @@ pub fn write_catalogue(catalogue: &Catalogue, style: Style, out: &mut dyn Write)
     }
     grid.print(out)?;
     writeln!(out)?;
-    let four = Catalogue::RULED_OUT.map(|property| property.word()).join(", ");
+    let four = Property::RULED_OUT.map(|property| property.word()).join(", ");
     paragraph(cell(format!("The four: {four}."), Tone::Quiet), style, out)
 }

@@ -3,8 +3,9 @@
 use super::grid::{Tone, cell};
 use super::lanes::picture;
 use super::{Style, paragraph, replay_line};
+use crate::check::Verdict;
+use crate::report::escape;
 use crate::report::exploration::{CounterexampleRow, Exploration, ProtocolRow};
-use crate::report::{Verdict, escape};
 use comfy_table::Cell;
 use std::io::{self, Write};
 

@@ -26,8 +26,9 @@ pub use runs::write_runs;
 pub use status::write_status;
 
 use super::wording::{count, duration};
-use super::{ExpectationRow, FindingRow, Report, Summary, Verdict, escape};
+use super::{FindingRow, Report, Summary, escape};
 use crate::check::Property;
+use crate::check::{Expected, Verdict};
 use comfy_table::Cell;
 use grid::{Grid, Tone, cell};
 use std::collections::BTreeMap;
@@ -207,7 +208,7 @@ fn findings(rows: &[FindingRow], style: Style, out: &mut dyn Write) -> io::Resul
 /// How many findings of one property are shown.
 const MOST_OF_ONE: usize = 3;
 
-fn expectations(rows: &[ExpectationRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn expectations(rows: &[Expected], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut grid = Grid::new(style);
     grid.header(&["Met", "Expected", "Found"]);
     for row in rows {

@@ -2,8 +2,9 @@
 
 use super::grid::{Grid, Tone, cell};
 use super::{Style, paragraph};
+use crate::check::Verdict;
 use crate::report::wording::count;
-use crate::report::{OutcomeTally, Repetition, Tally, Verdict};
+use crate::report::{OutcomeTally, Repetition, Tally};
 use std::io::{self, Write};
 
 /// So many different outcomes are shown; the JSON report has them all.

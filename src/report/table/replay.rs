@@ -3,7 +3,8 @@
 use super::grid::{Tone, cell};
 use super::lanes::picture;
 use super::{Style, details, findings, notices, paragraph, parameters, title};
-use crate::report::{Replay, Report, Verdict, escape};
+use crate::check::Verdict;
+use crate::report::{Replay, Report, escape};
 use comfy_table::Cell;
 use std::io::{self, Write};
 

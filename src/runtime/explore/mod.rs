@@ -22,7 +22,7 @@ mod walk;
 mod watches;
 
 use super::{Model, Outcome, ReplayError, Schedule, Turn, replay};
-use crate::check::{Property, check};
+use crate::check::{Finding, Property, check};
 use crate::clock::{Clock, WallClock};
 use crate::scenario::Timing;
 use exhaustive::Exhaustive;
@@ -133,6 +133,8 @@ pub struct Counterexample {
     pub decisive: usize,
     /// What happened in it, as it was replayed to make sure.
     pub outcome: Outcome,
+    /// What the checkers say of it.
+    pub finding: Finding,
 }
 
 /// How far an exploration has come.
@@ -250,13 +252,14 @@ fn counterexample(
         ReplayError::Server(error) => ExploreError::Failed(error.to_string()),
         other => differs(other.to_string()),
     })?;
-    if check(&outcome.history).findings.iter().all(|finding| finding.property != property) {
+    let findings = check(&outcome.history).findings;
+    let Some(finding) = findings.into_iter().find(|finding| finding.property == property) else {
         let schedule = Schedule { turns, ..model.origin.clone() };
         return Err(differs(format!(
             "{} does not show when {schedule} is replayed",
             property.word()
         )));
-    }
+    };
     let schedule = Schedule { turns, shows: Some(property), ..model.origin.clone() };
     let (after, took) = (first.after, first.took);
     Ok(Counterexample {
@@ -268,6 +271,7 @@ fn counterexample(
         schedule,
         decisive,
         outcome,
+        finding,
     })
 }
 

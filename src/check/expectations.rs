@@ -1,0 +1,270 @@
+//! What was expected of a run, and what came.
+
+use super::{Finding, Property};
+use crate::history::{EventKind, FailureKind, History};
+use serde::{Deserialize, Serialize};
+
+/// How an actor or a step ended, as scenario files and reports say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// All went well.
+    Success,
+    /// Somebody else held the lock.
+    AlreadyLocked,
+    /// Anything else went wrong.
+    Error,
+}
+
+impl Status {
+    /// How something ended that failed in this way, or not at all.
+    pub fn of(failure: Option<FailureKind>) -> Self {
+        match failure {
+            None => Status::Success,
+            Some(FailureKind::AlreadyLocked) => Status::AlreadyLocked,
+            Some(_) => Status::Error,
+        }
+    }
+}
+
+/// One thing that must come out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expectation {
+    /// How many actors end with a status.
+    Total {
+        /// Only those made from this name; all, if none is said.
+        group: Option<String>,
+        /// Which end is counted.
+        status: Status,
+        /// How many there must be.
+        count: u64,
+    },
+    /// How each actor of a group ends.
+    Actor {
+        /// The actors' name in the scenario file.
+        group: String,
+        /// How they end.
+        status: Status,
+        /// What the error says, in part.
+        error: Option<String>,
+    },
+    /// How a named step ends, each time that somebody takes it; it must be taken at least once.
+    Step {
+        /// The step's name.
+        step: String,
+        /// How it ends.
+        status: Status,
+        /// What the error says, in part.
+        error: Option<String>,
+    },
+    /// What a snapshot shows.
+    Snapshot {
+        /// The snapshot's label.
+        label: String,
+        /// A word from the fixed list of diagnoses.
+        diagnosis: String,
+    },
+    /// What the checkers must find, or must not.
+    Finding {
+        /// The property.
+        property: Property,
+        /// Whether it must be found.
+        found: bool,
+    },
+    /// By how much `operation_count` in the state file must have risen when all is over.
+    Updates {
+        /// Which lock's controller.
+        lock: usize,
+        /// By how much.
+        count: u64,
+    },
+}
+
+/// One thing that was expected, and what came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Expected {
+    /// What should come.
+    pub what: String,
+    /// Whether it came.
+    pub met: bool,
+    /// What came.
+    pub found: String,
+}
+
+/// How one actor ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActorEnd {
+    /// How.
+    pub status: Status,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// A run, as far as expectations speak of it.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// What must come out.
+    pub expectations: &'a [Expectation],
+    /// Each actor's name in the scenario file, which several may share.
+    pub groups: Vec<&'a str>,
+    /// Each lock's name in the scenario file.
+    pub locks: Vec<&'a str>,
+    /// Every step of every actor.
+    pub history: &'a History,
+    /// The label and the diagnosis of each snapshot.
+    pub snapshots: Vec<(&'a str, &'a str)>,
+    /// By how much each lock's `operation_count` on file rose.
+    pub updates: &'a [u64],
+}
+
+/// One end: how, and with which error.
+type End<'a> = (Status, Option<&'a str>);
+
+/// How each of `actors` actors ended.
+pub(super) fn ends(history: &History, actors: usize) -> Vec<ActorEnd> {
+    let unknown = ActorEnd { status: Status::Error, error: Some("did not run to its end".into()) };
+    let mut ends = vec![unknown; actors];
+    for event in &history.events {
+        if let EventKind::Ended { failure } = &event.kind
+            && let Some(end) = event.actor.and_then(|actor| ends.get_mut(actor))
+        {
+            let error = failure.as_ref().map(|failure| failure.message.clone());
+            let status = Status::of(failure.as_ref().map(|failure| failure.kind));
+            *end = ActorEnd { status, error };
+        }
+    }
+    ends
+}
+
+/// Judges every expectation of a run.
+pub(super) fn judge(run: &Run<'_>, ends: &[ActorEnd], findings: &[Finding]) -> Vec<Expected> {
+    run.expectations.iter().map(|expected| judge_one(run, ends, findings, expected)).collect()
+}
+
+fn judge_one(
+    run: &Run<'_>,
+    actors: &[ActorEnd],
+    findings: &[Finding],
+    expected: &Expectation,
+) -> Expected {
+    let of_group = |group: &str| -> Vec<&ActorEnd> {
+        let mine = run.groups.iter().zip(actors).filter(|(its, _)| **its == group);
+        mine.map(|(_, end)| end).collect()
+    };
+    match expected {
+        Expectation::Total { group, status, count } => {
+            let ends = match group {
+                Some(group) => of_group(group),
+                None => actors.iter().collect(),
+            };
+            let found = ends.iter().filter(|end| end.status == *status).count() as u64;
+            let who = group.as_ref().map(|group| format!("{group} ")).unwrap_or_default();
+            Expected {
+                what: format!("{who}{}: {count}", counted(*status)),
+                met: found == *count,
+                found: found.to_string(),
+            }
+        }
+        Expectation::Actor { group, status, error } => {
+            let ends = of_group(group);
+            let ends = ends.iter().map(|end| (end.status, end.error.as_deref())).collect();
+            ends_as_expected(format!("{group} ends with"), ends, *status, error.as_deref())
+        }
+        Expectation::Step { step, status, error } => {
+            let ends = step_ends(run.history, step);
+            ends_as_expected(format!("step {step:?} ends with"), ends, *status, error.as_deref())
+        }
+        Expectation::Snapshot { label, diagnosis } => {
+            let labelled = run.snapshots.iter().filter(|(its, _)| its == label);
+            let found: Vec<&str> = labelled.map(|(_, diagnosis)| *diagnosis).collect();
+            Expected {
+                what: format!("snapshot {label:?}: {diagnosis}"),
+                met: !found.is_empty() && found.iter().all(|word| word == diagnosis),
+                found: listed(found),
+            }
+        }
+        Expectation::Finding { property, found } => {
+            let count = findings.iter().filter(|finding| finding.property == *property).count();
+            Expected {
+                what: format!("{} {}", if *found { "finds" } else { "free of" }, property.word()),
+                met: *found == (count > 0),
+                found: if count == 0 { "none".into() } else { format!("{count}") },
+            }
+        }
+        Expectation::Updates { lock, count } => {
+            let found = run.updates.get(*lock).copied().unwrap_or_default();
+            let name = match (run.locks.as_slice(), run.locks.get(*lock)) {
+                ([_, _, ..], Some(lock)) => format!(" of {lock}"),
+                _ => String::new(),
+            };
+            Expected {
+                what: format!("operation_count on file{name} rises by {count}"),
+                met: found == *count,
+                found: found.to_string(),
+            }
+        }
+    }
+}
+
+fn step_ends<'a>(history: &'a History, step: &str) -> Vec<End<'a>> {
+    let named = |name: &Option<String>| name.as_deref() == Some(step);
+    history
+        .events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Completed(id) if named(&id.name) => Some((Status::Success, None)),
+            EventKind::Failed { operation, failure } if named(&operation.name) => {
+                Some((Status::of(Some(failure.kind)), Some(failure.message.as_str())))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn ends_as_expected(
+    subject: String,
+    ends: Vec<End<'_>>,
+    status: Status,
+    error: Option<&str>,
+) -> Expected {
+    let fits = |(found, message): &End<'_>| {
+        *found == status
+            && error.is_none_or(|part| message.is_some_and(|message| message.contains(part)))
+    };
+    Expected {
+        what: format!("{subject} {}", in_words((status, error))),
+        met: !ends.is_empty() && ends.iter().all(fits),
+        found: listed(ends.into_iter().map(in_words).collect::<Vec<_>>()),
+    }
+}
+
+fn in_words((status, error): End<'_>) -> String {
+    let word = match status {
+        Status::Success => "success",
+        Status::AlreadyLocked => "already locked",
+        Status::Error => "error",
+    };
+    match error {
+        Some(error) => format!("{word}: {error}"),
+        None => word.into(),
+    }
+}
+
+fn counted(status: Status) -> &'static str {
+    match status {
+        Status::Success => "succeeded",
+        Status::AlreadyLocked => "already locked",
+        Status::Error => "errors",
+    }
+}
+
+/// The different ones, in the order in which they came.
+fn listed<T: Into<String>>(found: Vec<T>) -> String {
+    let mut different: Vec<String> = Vec::new();
+    for one in found.into_iter().map(Into::into) {
+        if !different.contains(&one) {
+            different.push(one);
+        }
+    }
+    if different.is_empty() { "never happened".into() } else { different.join("; ") }
+}

@@ -1,0 +1,98 @@
+//! The verdict on a run, on a replayed schedule, and on several runs: decided here and nowhere else.
+
+use super::expectations::{self, ActorEnd, Expected, Run};
+use super::{Checked, check};
+use serde::Serialize;
+
+/// The verdict on a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All expectations held.
+    Expected,
+    /// At least one did not.
+    Unexpected,
+    /// The run did not go far enough to tell, or nothing was expected of these parameters.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 3] = [Verdict::Expected, Verdict::Unexpected, Verdict::Inconclusive];
+
+    /// The word that reports use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Expected => "expected",
+            Verdict::Unexpected => "unexpected",
+            Verdict::Inconclusive => "inconclusive",
+        }
+    }
+
+    /// The verdict on several runs that were all done, where this is the worst one; without all of
+    /// them it can't be told.
+    pub fn of_runs(worst: Verdict, all_done: bool) -> Verdict {
+        if all_done { worst } else { Verdict::Inconclusive }
+    }
+
+    /// The verdict on something that has several parts, each with a verdict of its own.
+    pub fn of_parts(parts: impl IntoIterator<Item = Verdict>) -> Verdict {
+        let rank = |verdict: &Verdict| match verdict {
+            Verdict::Expected => 0,
+            Verdict::Inconclusive => 1,
+            Verdict::Unexpected => 2,
+        };
+        parts.into_iter().max_by_key(rank).unwrap_or(Verdict::Expected)
+    }
+}
+
+/// How a run as a whole ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every actor came to its own end.
+    Complete,
+    /// The environment failed.
+    Failed,
+    /// Ctrl-C, SIGTERM.
+    Interrupted,
+    /// The deadline passed.
+    TimedOut,
+}
+
+/// What is said of a run: how its actors ended, what was found, which expectations were met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    /// How each actor ended.
+    pub ends: Vec<ActorEnd>,
+    /// What the checkers say of its history.
+    pub checked: Checked,
+    /// What was expected, and what came.
+    pub expectations: Vec<Expected>,
+    /// Whether all expectations held.
+    pub verdict: Verdict,
+}
+
+impl Ruling {
+    /// Judges a run that ended in this way.
+    pub fn on(run: &Run<'_>, ending: Ending) -> Self {
+        let ends = expectations::ends(run.history, run.groups.len());
+        let checked = check(run.history);
+        let expectations = expectations::judge(run, &ends, &checked.findings);
+        let can_be_told =
+            ending == Ending::Complete && checked.is_whole && !expectations.is_empty();
+        let verdict = if can_be_told { all_met(&expectations) } else { Verdict::Inconclusive };
+        Self { ends, checked, expectations, verdict }
+    }
+
+    /// The same of a schedule that was replayed to its end: what decides is whether it showed again
+    /// what it shows.
+    pub fn on_replay(run: &Run<'_>) -> Self {
+        let ruling = Self::on(run, Ending::Complete);
+        Self { verdict: all_met(&ruling.expectations), ..ruling }
+    }
+}
+
+fn all_met(expectations: &[Expected]) -> Verdict {
+    let all = expectations.iter().all(|expected| expected.met);
+    if all { Verdict::Expected } else { Verdict::Unexpected }
+}
