@@ -4,10 +4,11 @@
 use super::World;
 use super::rules::Fate;
 use super::stops::Commands;
+use super::tape;
 use super::transactions::is_about_watches;
 use crate::engine::{only_reads, requests};
 use crate::history::{EventKind, Verb};
-use crate::lock::{Operation, script_operation};
+use crate::lock::{LockName, Operation, script_operation};
 use crate::server::ServerError;
 use redis::ConnectionLike;
 
@@ -67,46 +68,46 @@ pub(super) fn may_be_late(packed: &[u8]) -> bool {
     !is_about_watches(packed) && !requests(packed).iter().all(|request| only_reads(request))
 }
 
-impl World {
-    /// Writes down that an actor gets no reply to what it is about to send: it is lost, or late.
-    pub(super) fn note_kept_back(&self, fate: &Fate, commands: &Commands, is_late: bool) {
-        let what = self.in_short(&commands.packed);
-        let what = match is_late {
+/// Writes down that an actor gets no reply to what it is about to send: it is lost, or late.
+pub(super) fn note_kept_back(world: &World, fate: &Fate, commands: &Commands, is_late: bool) {
+    let what = in_short(&commands.packed, &world.setup.locks);
+    fate.note(
+        world.log.moment(),
+        match is_late {
             true => format!("{what} is given up, and still on its way"),
             false => format!("{what} never reaches the server"),
-        };
-        self.note_fate(fate, what);
-    }
+        },
+    );
+}
 
-    /// Carries out what an actor sent, and gave up: on a connection of its own, with nobody there to
-    /// hear the reply.
-    pub(super) fn carry_out_late(
-        &self,
-        sender: &Sender,
-        commands: &Commands,
-    ) -> Result<(), ServerError> {
-        let Commands { db, packed, offset, count } = commands;
-        let mut connection = self.connect(*db)?;
-        self.listen(&mut connection);
-        let replies = connection.req_packed_commands(packed, *offset, *count);
-        let mut events = self.read_tape(sender.actor, connection.recorded());
-        for event in &mut events {
-            if let EventKind::Command(command) = &mut event.kind {
-                command.late = Some(sender.verb.clone());
-            }
+/// Carries out what an actor sent, and gave up: on a connection of its own, with nobody there to
+/// hear the reply.
+pub(super) fn carry_out(
+    world: &World,
+    sender: &Sender,
+    commands: &Commands,
+) -> Result<(), ServerError> {
+    let Commands { db, packed, offset, count } = commands;
+    let mut connection = world.services.connect(*db)?;
+    world.listen(&mut connection);
+    let replies = connection.req_packed_commands(packed, *offset, *count);
+    let mut events = tape::read(sender.actor, connection.recorded(), &world.setup.locks);
+    for event in &mut events {
+        if let EventKind::Command(command) = &mut event.kind {
+            command.late = Some(sender.verb.clone());
         }
-        super::lock(&self.late_events).extend(events);
-        replies.map(drop).map_err(|error| self.server.explain(&error))
     }
+    super::lock(&world.log.late_events).extend(events);
+    replies.map(drop).map_err(|error| world.services.server.explain(&error))
+}
 
-    /// The names of commands, and the lock that they are about.
-    fn in_short(&self, packed: &[u8]) -> String {
-        let requests = requests(packed);
-        let names: Vec<_> = requests.iter().map(|request| name_of(request)).collect();
-        let is_named = |key: &str| requests.iter().flatten().any(|word| *word == key.as_bytes());
-        let key = self.locks.iter().map(|lock| lock.key()).find(|key| is_named(key));
-        [names.join(", "), key.unwrap_or_default().into()].join(" ").trim_end().to_owned()
-    }
+/// The names of commands, and the lock that they are about.
+fn in_short(packed: &[u8], locks: &[LockName]) -> String {
+    let requests = requests(packed);
+    let names: Vec<_> = requests.iter().map(|request| name_of(request)).collect();
+    let is_named = |key: &str| requests.iter().flatten().any(|word| *word == key.as_bytes());
+    let key = locks.iter().map(|lock| lock.key()).find(|key| is_named(key));
+    [names.join(", "), key.unwrap_or_default().into()].join(" ").trim_end().to_owned()
 }
 
 /// What a request is called: the name of its command, or what its script is for.

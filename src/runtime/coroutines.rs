@@ -2,32 +2,17 @@
 //! pause point the others get their turn, in an order that the seed decides; time moves only when
 //! nobody has anything left to do now.
 
-use super::strand::{Outside, Strand};
+use super::stops::{Resume, Stop, Stops};
+use super::task::CoroutineTask;
 use super::{Buffer, World};
 use crate::chance::Chance;
-use crate::clock::{Clock, Stopped, VirtualClock};
-use crate::gate::{Gate, Killed, PausePoint};
-use crate::server::{Connection, ServerError};
-use corosensei::stack::DefaultStack;
-use corosensei::{Coroutine, CoroutineResult, Yielder};
-use redis::{ConnectionLike, RedisResult, Value};
+use crate::clock::{Clock, VirtualClock};
+use crate::server::ServerError;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-
-const STACK: usize = 256 * 1024;
-
-/// When a coroutine wants to go on.
-enum Wake {
-    /// At this time.
-    At(Duration),
-    /// When something has happened; it looks for itself what.
-    Happened,
-}
-
-type Task = Coroutine<(), Wake, Buffer>;
 
 /// Runs all strands to their end.
 pub(super) fn run(
@@ -35,59 +20,78 @@ pub(super) fn run(
     clock: &Arc<VirtualClock>,
     strands: Vec<Range<usize>>,
 ) -> Result<Vec<Buffer>, ServerError> {
-    let mut tasks = strands
-        .into_iter()
-        .map(|strand| task(Arc::clone(world), Arc::clone(clock), strand))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut buffers = Vec::with_capacity(tasks.len());
-    let mut turns = Turns::new(world.seed);
-    let mut queue: Queue =
-        (0..tasks.len()).map(|index| Reverse((Duration::ZERO, turns.next(), index))).collect();
+    let identity = &world.setup.identity;
+    let task = |actors| {
+        let time = Arc::clone(clock);
+        let task = CoroutineTask::new(world, actors, identity, time, Stops::Everywhere)?;
+        Ok((task, Resume::Go))
+    };
+    let mut tasks = strands.into_iter().map(task).collect::<Result<Vec<_>, ServerError>>()?;
+    let mut queue = Queue::new(world.setup.seed);
+    (0..tasks.len()).for_each(|index| queue.push(Duration::ZERO, index));
     let mut waiting = Vec::new();
     let mut happenings = clock.happenings();
     loop {
-        let Some(Reverse((wake, _, index))) = queue.pop() else {
+        let Some((wake, index)) = queue.pop() else {
             if waiting.is_empty() {
-                return Ok(buffers);
+                return Ok(tasks.iter().map(|(task, _)| task.outside.take_events()).collect());
             }
-            // Whoever waits now waits in vain, until the deadline.
+            // All that wait now wait in vain, until the deadline.
             clock.advance_to(clock.deadline().unwrap_or(Duration::MAX));
-            requeue(&mut waiting, &mut queue, clock, &mut turns);
+            queue.push_all(clock.now(), &mut waiting);
             continue;
         };
         clock.advance_to(wake);
-        let Some(task) = tasks.get_mut(index) else { continue };
-        let yielded = task.resume(());
+        let Some((task, how)) = tasks.get_mut(index) else { continue };
+        let stop = task.resume(std::mem::replace(how, Resume::Go));
         if clock.happenings() != happenings {
             happenings = clock.happenings();
-            requeue(&mut waiting, &mut queue, clock, &mut turns);
+            queue.push_all(clock.now(), &mut waiting);
         }
-        match yielded {
-            CoroutineResult::Yield(Wake::At(wake)) => {
-                queue.push(Reverse((wake, turns.next(), index)));
+        match stop {
+            Some(Stop::Sleep(duration)) => {
+                let (wake, result) = clock.wake(duration);
+                *how = result.map_or_else(Resume::GiveUp, |()| Resume::Go);
+                queue.push(wake, index);
             }
-            CoroutineResult::Yield(Wake::Happened) => waiting.push(index),
-            CoroutineResult::Return(buffer) => buffers.push(buffer),
+            Some(Stop::Commands(_) | Stop::Pause(_)) => queue.push(clock.now(), index),
+            Some(Stop::Blocked) => waiting.push(index),
+            None => {}
         }
     }
 }
 
-/// Something has happened: everybody who waits may look whether it is what they wait for.
-fn requeue(waiting: &mut Vec<usize>, queue: &mut Queue, clock: &VirtualClock, turns: &mut Turns) {
-    for index in waiting.drain(..) {
-        queue.push(Reverse((clock.now(), turns.next(), index)));
-    }
+/// Which task goes on when: by time, then by turn.
+struct Queue {
+    turns: Turns,
+    tasks: BinaryHeap<Reverse<(Duration, u64, usize)>>,
 }
 
-/// Who goes on when: by time, then by turn.
-type Queue = BinaryHeap<Reverse<(Duration, u64, usize)>>;
+impl Queue {
+    fn new(seed: u64) -> Self {
+        Self { turns: Turns::new(seed), tasks: BinaryHeap::new() }
+    }
+
+    fn push(&mut self, wake: Duration, index: usize) {
+        self.tasks.push(Reverse((wake, self.turns.next(), index)));
+    }
+
+    /// Something has happened: all that wait may look whether it is what they wait for.
+    fn push_all(&mut self, now: Duration, waiting: &mut Vec<usize>) {
+        waiting.drain(..).for_each(|index| self.push(now, index));
+    }
+
+    fn pop(&mut self) -> Option<(Duration, usize)> {
+        self.tasks.pop().map(|Reverse((wake, _, index))| (wake, index))
+    }
+}
 
 /// The order among those who go on at the same time.
 #[derive(Debug)]
 enum Turns {
     /// Who asked first goes first.
     Fair { next: u64 },
-    /// Whoever it falls on.
+    /// The order is drawn.
     Drawn(Chance),
 }
 
@@ -108,110 +112,6 @@ impl Turns {
             }
             Turns::Drawn(chance) => chance.next(),
         }
-    }
-}
-
-fn task(
-    world: Arc<World>,
-    clock: Arc<VirtualClock>,
-    actors: Range<usize>,
-) -> Result<Task, ServerError> {
-    let connection = world.server.connect(0)?;
-    Ok(Coroutine::with_stack(stack()?, move |yielder, ()| {
-        let turn = Turn { yielder, clock };
-        let clock = turn.clone();
-        let new_gate = || Box::new(turn.clone()) as Box<dyn Gate>;
-        let outside = Outside::new(&world.identity);
-        Strand::new(&world, &clock, connection, new_gate(), &new_gate, outside).run(actors)
-    }))
-}
-
-/// What a strand's coroutine runs on.
-pub(super) fn stack() -> Result<DefaultStack, ServerError> {
-    DefaultStack::new(STACK).map_err(|error| {
-        ServerError::new(format!("cannot make another coroutine: {error}; use fewer actors"))
-    })
-}
-
-/// A coroutine's way to let others have their turn: its gate and its clock.
-#[derive(Clone)]
-struct Turn {
-    yielder: *const Yielder<(), Wake>,
-    clock: Arc<VirtualClock>,
-}
-
-// SAFETY: a `Turn` lives inside the strand of the coroutine that it belongs to, which stays on the
-// thread of the scheduler; `Send` and `Sync` are asked for by the traits it serves, not used.
-unsafe impl Send for Turn {}
-// SAFETY: as above.
-unsafe impl Sync for Turn {}
-
-impl Turn {
-    fn suspend(&self, wake: Wake) {
-        // SAFETY: the yielder lives as long as the coroutine's body, and so as long as the strand
-        // that alone holds this `Turn`.
-        unsafe { &*self.yielder }.suspend(wake);
-    }
-
-    fn give_way(&self) {
-        self.suspend(Wake::At(self.clock.now()));
-    }
-}
-
-impl Clock for Turn {
-    fn now(&self) -> Duration {
-        self.clock.now()
-    }
-
-    fn unix(&self) -> Duration {
-        self.clock.unix()
-    }
-
-    fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
-        let (wake, result) = self.clock.wake(duration);
-        self.suspend(Wake::At(wake));
-        result
-    }
-
-    fn check(&self) -> Result<(), Stopped> {
-        self.clock.wake(Duration::ZERO).1
-    }
-
-    fn notify(&self) {
-        self.clock.notify();
-    }
-
-    fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
-        while !done() {
-            if self.clock.deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
-                return Err(Stopped::TimedOut);
-            }
-            self.suspend(Wake::Happened);
-        }
-        Ok(())
-    }
-}
-
-impl Gate for Turn {
-    fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
-        self.give_way();
-        connection.req_packed_command(command)
-    }
-
-    fn pipeline(
-        &mut self,
-        connection: &mut Connection,
-        commands: &[u8],
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        self.give_way();
-        connection.req_packed_commands(commands, offset, count)
-    }
-
-    fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
-        self.give_way();
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long a plan can take at most, as far as it says so itself.
 
-use super::strands;
+use super::setup::strands;
 use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
 use std::ops::Range;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Merge points: moments at which all that an actor has seen so far is of no more consequence than
 //! what it holds and remembers. Exploration merges the ways that lead to equal ones.
 
+use super::World;
 use super::strand::Strand;
-use super::{World, lock};
 use crate::controller::{Controller, Memory};
 use crate::lock::Acquisition;
 use std::sync::Arc;
@@ -37,38 +37,33 @@ enum Mine {
     Own(Memory),
 }
 
-impl Strand<'_> {
-    /// Notifies the observer that the actor passes a merge point.
-    pub(super) fn pass_merge_point(&self) {
-        self.world.observer.passed(self.world, &|| self.merge_point());
-    }
-
-    fn merge_point(&self) -> MergePoint {
-        let world = self.world;
+impl MergePoint {
+    pub fn of(strand: &Strand<'_>) -> Self {
+        let services = &strand.world.services;
         let mine = |(lock, controller): (usize, &Option<Arc<Controller>>)| {
-            controller.as_ref().map(|controller| world.whose(lock, controller))
+            controller.as_ref().map(|controller| Mine::of(strand.world, lock, controller))
         };
-        let own_instances = lock(&world.own_instances);
-        let remembered = own_instances.iter().filter(|own| self.has_been(own.actor));
-        MergePoint {
-            actor: self.actor,
-            position: self.position.clone(),
-            began: self.began,
-            now: self.clock.now(),
-            drawn: self.identity.drawn(),
-            held: self.held.iter().map(|(lock, own)| (*lock, own.clone())).collect(),
-            own: self.own.iter().map(|(lock, own)| (*lock, own.memory())).collect(),
-            controllers: self.controllers.iter().enumerate().map(mine).collect(),
-            injected: self.fate.injected.load(Ordering::Relaxed),
+        let remembered = services.own_of(strand.actors_so_far()).into_iter();
+        Self {
+            actor: strand.actor,
+            position: strand.position.clone(),
+            began: strand.began,
+            now: strand.clock.now(),
+            drawn: strand.identity.drawn(),
+            held: strand.held.iter().map(|(lock, own)| (*lock, own.clone())).collect(),
+            own: strand.own.iter().map(|(lock, own)| (*lock, own.memory())).collect(),
+            controllers: strand.controllers.iter().enumerate().map(mine).collect(),
+            injected: strand.fate.injected.load(Ordering::Relaxed),
             remembered: remembered.map(|own| (own.lock, own.controller.memory())).collect(),
         }
     }
 }
 
-impl World {
-    fn whose(&self, lock: usize, controller: &Arc<Controller>) -> Mine {
-        let shared = self.runs.get(lock).map(|run| self.registry.controllers(run.path()));
+impl Mine {
+    fn of(world: &World, lock: usize, controller: &Arc<Controller>) -> Self {
+        let shared =
+            world.runs().get(lock).map(|run| world.services.registry.controllers(run.path()));
         let number = shared.and_then(|it| it.iter().position(|it| Arc::ptr_eq(it, controller)));
-        number.map_or_else(|| Mine::Own(controller.memory()), Mine::Shared)
+        number.map_or_else(|| Self::Own(controller.memory()), Self::Shared)
     }
 }

@@ -1,20 +1,26 @@
-//! Runs a plan again in the order that a schedule says. `play` directs, by the same rules as
-//! exploration has; `score` says which turn it is; `leases` lets leases end. Who is directed is a
-//! coroutine each on the embedded server (`coroutine`), or a thread each on a real one (`thread`).
+//! Runs a plan again in the order that a schedule says. `play` is the scheduler, by the same rules as
+//! exploration has; `score` says which turn it is; `leases` lets leases end. Its tasks are coroutines
+//! on the embedded server, or threads on a real one (`thread`).
 
-mod coroutine;
 mod leases;
 mod play;
 mod score;
 mod thread;
 
 #[cfg(test)]
+use play::Watched;
+#[cfg(test)]
 pub(super) use play::{Director, Now};
 
+use super::stops::Stops;
+use super::task::CoroutineTask;
 use super::{Model, Outcome, Time, Timing, Turn, Upstream, World};
 use crate::clock::{Stopped, VirtualClock};
 use crate::controller::Files;
+use crate::lock::Identity;
 use crate::server::{Keys, Server, ServerError};
+use play::Play;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Why a schedule was not replayed to its end.
@@ -61,11 +67,25 @@ pub(super) fn improvise(
     let (world, timing) = (Arc::new(World::replayed(model)), model.origin.timing);
     let mut turns = Vec::new();
     let outcome = world.around(|strands| {
-        let (taken, buffers) = coroutine::improvise(&world, timing, director, strands)?;
-        turns = taken;
-        Ok::<_, ReplayError>((buffers, None))
+        let tasks = coroutines(&world, strands)?.into_iter().map(Watched::new).collect();
+        let mut play = Play::new(&world, timing, &[], tasks)?;
+        turns = play.improvise(director)?;
+        Ok::<_, ReplayError>((play.take_events(), None))
     })?;
     Ok((turns, outcome))
+}
+
+/// The strands of a world as coroutines.
+fn coroutines(
+    world: &Arc<World>,
+    strands: Vec<Range<usize>>,
+) -> Result<Vec<CoroutineTask>, ServerError> {
+    let task = |(number, actors)| {
+        let identity = Arc::new(Identity::repeatable_of(number));
+        let time = Arc::new(VirtualClock::new(None));
+        CoroutineTask::new(world, actors, &identity, time, Stops::WhereShared)
+    };
+    strands.into_iter().enumerate().map(task).collect()
 }
 
 impl World {
@@ -91,11 +111,6 @@ impl World {
             .alone(Files::in_memory())
     }
 
-    /// The same world, but dumps are not mirrored in the cache.
-    pub fn without_cache(self) -> Self {
-        Self { has_cache: false, ..self }
-    }
-
     /// Replays a schedule of this world's plan. On the wall clock the strands are threads, one of
     /// which is at work at any time. They skip what they would sleep, and leases are made to end by
     /// shortening them; one that ends by itself meanwhile makes the replay another than it says.
@@ -105,11 +120,15 @@ impl World {
         turns: &[Turn],
     ) -> Result<Outcome, ReplayError> {
         self.around(|strands| {
-            let buffers = match &self.time {
-                Time::Wall(clock) => thread::play(self, clock, timing, turns, strands),
-                Time::Virtual(_) => coroutine::play(self, timing, turns, strands),
+            let buffers = match &self.services.time {
+                Time::Wall(clock) => thread::play(self, clock, timing, turns, strands)?,
+                Time::Virtual(_) => {
+                    let mut play = Play::new(self, timing, turns, coroutines(self, strands)?)?;
+                    play.perform()?;
+                    play.take_events()
+                }
             };
-            Ok((buffers?, None))
+            Ok((buffers, None))
         })
     }
 }

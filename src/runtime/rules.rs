@@ -3,13 +3,13 @@
 use super::World;
 use super::afloat::Sender;
 use super::observer::Cell;
-use super::signals::Late;
+use super::signals::{self, Late};
 use super::stops::Commands;
 use super::tape::error_reply;
 use crate::clock::Clock;
 use crate::engine::requests;
 use crate::gate::{Gate, Killed, PausePoint};
-use crate::history::{Event, EventKind, Verb};
+use crate::history::{Event, EventKind, Moment, Verb};
 use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
 use crate::server::Connection;
@@ -70,18 +70,16 @@ impl Fate {
         Sender { actor, verb }
     }
 
+    /// Writes down what was done to the actor.
+    pub fn note(&self, moment: Moment, what: String) {
+        let actor = Some(self.actor.load(Ordering::Relaxed));
+        let kind = EventKind::fault(what, Vec::new());
+        super::lock(&self.events).push(Event { moment, actor, kind });
+    }
+
     /// Fails if the actor was killed.
     pub fn check(&self) -> Result<(), Killed> {
         if self.crashed.load(Ordering::Relaxed) { Err(Killed) } else { Ok(()) }
-    }
-}
-
-impl World {
-    /// Writes down what was done to an actor.
-    pub(super) fn note_fate(&self, fate: &Fate, what: String) {
-        let actor = Some(fate.actor.load(Ordering::Relaxed));
-        let kind = EventKind::fault(what, Vec::new());
-        super::lock(&fate.events).push(Event { moment: self.moment(), actor, kind });
     }
 }
 
@@ -105,7 +103,7 @@ impl Ruled<'_> {
     fn apply(&self, sent: Option<&Commands>, point: Option<PausePoint>) -> Verdict {
         let requests = sent.map(|sent| requests(&sent.packed)).unwrap_or_default();
         let mut verdict = Verdict::Pass;
-        for (index, rule) in self.world.plan.rules.iter().enumerate() {
+        for (index, rule) in self.world.setup.plan.rules.iter().enumerate() {
             let matches = match (&rule.matches, point) {
                 (Matches::Pause(wanted), Some(point)) => *wanted == point,
                 (Matches::Command(wanted), None) => {
@@ -117,7 +115,7 @@ impl Ruled<'_> {
                 continue;
             }
             self.world.observer.touched(&|| Cell::Rule(index));
-            let number = self.world.rule_counts.next(index);
+            let number = self.world.signals.counts.next(index);
             if number < rule.from || rule.to.is_some_and(|to| number > to) {
                 continue;
             }
@@ -146,13 +144,13 @@ impl Ruled<'_> {
                 |word: &&[u8]| *word == lock.key().as_bytes() || *word == lock.flag().as_bytes();
             request.iter().any(names)
         };
-        is_named && lock.is_none_or(|lock| self.world.locks.get(lock).is_some_and(is_about))
+        is_named && lock.is_none_or(|lock| self.world.setup.locks.get(lock).is_some_and(is_about))
     }
 
     /// What a request does to a lock. What a client of somebody else's sends may be anything; there
     /// it is what the actor is doing, with each request that names a lock's key.
     fn operation(&self, request: &[&[u8]]) -> Option<Operation> {
-        let locks = &self.world.locks;
+        let locks = &self.world.setup.locks;
         if !self.world.protocol().is_foreign() {
             return operation(request, locks).map(|(operation, _)| operation);
         }
@@ -169,7 +167,7 @@ impl Ruled<'_> {
     }
 
     fn is_for_this_actor(&self, rule: &Rule) -> bool {
-        let actor = self.world.plan.actors.get(self.fate.actor.load(Ordering::Relaxed));
+        let actor = self.world.setup.plan.actors.get(self.fate.actor.load(Ordering::Relaxed));
         rule.actor.as_ref().is_none_or(|name| {
             actor.is_some_and(|actor| actor.name == *name || actor.group == *name)
         })
@@ -177,11 +175,11 @@ impl Ruled<'_> {
 
     fn carry_out(&self, rule: &Rule, sent: Option<&Commands>) -> Verdict {
         self.note(rule);
-        self.world.signal(self.clock, &rule.name);
+        signals::signal(self.world, self.clock, &rule.name);
         match &rule.effect {
             // A run that is stopped lets everything pass, so that locks can be released.
             RuleEffect::HoldUntil(signal) => {
-                let _ = self.world.wait_for(self.clock, signal);
+                let _ = signals::wait_for(self.world, self.clock, signal);
                 Verdict::Pass
             }
             RuleEffect::Delay(duration) => {
@@ -199,11 +197,9 @@ impl Ruled<'_> {
             RuleEffect::Forget => self.injected(Verdict::Instead(Err(no_reply()))),
             RuleEffect::RunLate(signal) => {
                 if let Some(sent) = sent {
-                    self.world.postpone(Late {
-                        after: signal.clone(),
-                        sender: self.fate.sender(),
-                        commands: sent.clone(),
-                    });
+                    let (after, sender) = (signal.clone(), self.fate.sender());
+                    let late = Late { after, sender, commands: sent.clone() };
+                    signals::postpone(self.world, late);
                 }
                 self.injected(Verdict::Instead(Err(no_reply())))
             }
@@ -229,7 +225,7 @@ impl Ruled<'_> {
             RuleEffect::RunLate(signal) => format!("given up by its client, runs after {signal:?}"),
             RuleEffect::Crash => "the actor was killed before it".into(),
         };
-        self.world.note_fate(&self.fate, format!("{}: {what}", rule.name));
+        self.fate.note(self.world.log.moment(), format!("{}: {what}", rule.name));
     }
 }
 

@@ -1,19 +1,23 @@
 //! Named things that have happened, for which actors and rules wait: steps that ended, rules that
 //! matched.
 
-use super::afloat::Sender;
+use super::World;
+use super::afloat::{self, Sender};
+use super::lock;
 use super::observer::Cell;
+use super::rules::Counts;
 use super::stops::Commands;
-use super::{World, lock};
 use crate::clock::{Clock, Stopped};
+use crate::scenario::Rule;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-/// What has happened so far, and the commands that run when something happens.
-#[derive(Default)]
+/// What has happened so far, the commands that run when something happens, and how often each rule
+/// has matched.
 pub(super) struct Signals {
     happened: Mutex<BTreeSet<String>>,
     late: Mutex<Vec<Late>>,
+    pub counts: Counts,
 }
 
 /// What its client has given up, and still runs. It comes over a connection of its own: what was
@@ -28,38 +32,19 @@ pub(super) struct Late {
     pub commands: Commands,
 }
 
-impl World {
-    /// Says that something has happened, and runs what was waiting for it.
-    pub(super) fn signal(&self, clock: &dyn Clock, name: &str) {
-        self.observer.touched(&|| Cell::Signal(name.into()));
-        self.observer.touched(&|| Cell::Late);
-        if !lock(&self.signals.happened).insert(name.into()) {
-            return;
-        }
-        let due: Vec<Late> =
-            lock(&self.signals.late).extract_if(.., |late| late.after == name).collect();
-        for late in due {
-            self.run_late(late);
-        }
-        clock.notify();
-    }
-
-    /// Waits until something has happened.
-    pub(super) fn wait_for(&self, clock: &dyn Clock, name: &str) -> Result<(), Stopped> {
-        clock.wait_until(&|| {
-            self.observer.touched(&|| Cell::Signal(name.into()));
-            self.has_happened(name)
-        })
+impl Signals {
+    pub fn new(rules: &[Rule]) -> Self {
+        Self { happened: Mutex::default(), late: Mutex::default(), counts: Counts::new(rules) }
     }
 
     /// Whether something has happened.
-    pub(super) fn has_happened(&self, name: &str) -> bool {
-        lock(&self.signals.happened).contains(name)
+    pub fn has_happened(&self, name: &str) -> bool {
+        lock(&self.happened).contains(name)
     }
 
     /// Puts back whether something has happened.
-    pub(super) fn set_happened(&self, name: &str, happened: bool) {
-        let mut all = lock(&self.signals.happened);
+    pub fn set_happened(&self, name: &str, happened: bool) {
+        let mut all = lock(&self.happened);
         if happened {
             all.insert(name.into());
         } else {
@@ -67,30 +52,55 @@ impl World {
         }
     }
 
+    /// How many things have happened.
+    pub fn happenings(&self) -> usize {
+        lock(&self.happened).len()
+    }
+
     /// The commands that are to run later.
-    pub(super) fn late(&self) -> Vec<Late> {
-        lock(&self.signals.late).clone()
+    pub fn late(&self) -> Vec<Late> {
+        lock(&self.late).clone()
     }
 
     /// Puts back the commands that are to run later.
-    pub(super) fn set_late(&self, late: Vec<Late>) {
-        *lock(&self.signals.late) = late;
+    pub fn set_late(&self, late: Vec<Late>) {
+        *lock(&self.late) = late;
     }
 
-    /// How many things have happened.
-    pub(super) fn happenings(&self) -> usize {
-        lock(&self.signals.happened).len()
+    /// The names of the rules that never matched.
+    pub fn unmatched(&self, rules: &[Rule]) -> Vec<String> {
+        let idle = rules.iter().enumerate().filter(|(index, _)| self.counts.of(*index) == 0);
+        idle.map(|(_, rule)| rule.name.clone()).collect()
     }
+}
 
-    /// Lets a command run later.
-    pub(super) fn postpone(&self, late: Late) {
-        self.observer.touched(&|| Cell::Late);
-        lock(&self.signals.late).push(late);
+/// Says that something has happened, and runs what was waiting for it.
+pub(super) fn signal(world: &World, clock: &dyn Clock, name: &str) {
+    world.observer.touched(&|| Cell::Signal(name.into()));
+    world.observer.touched(&|| Cell::Late);
+    if !lock(&world.signals.happened).insert(name.into()) {
+        return;
     }
+    let due: Vec<Late> =
+        lock(&world.signals.late).extract_if(.., |late| late.after == name).collect();
+    for late in due {
+        world.observer.touched(&|| Cell::Server);
+        // Nobody is there to hear the reply.
+        let _ = afloat::carry_out(world, &late.sender, &late.commands);
+    }
+    clock.notify();
+}
 
-    fn run_late(&self, late: Late) {
-        self.observer.touched(&|| Cell::Server);
-        // Nobody is there to hear what became of it.
-        let _ = self.carry_out_late(&late.sender, &late.commands);
-    }
+/// Waits until something has happened.
+pub(super) fn wait_for(world: &World, clock: &dyn Clock, name: &str) -> Result<(), Stopped> {
+    clock.wait_until(&|| {
+        world.observer.touched(&|| Cell::Signal(name.into()));
+        world.signals.has_happened(name)
+    })
+}
+
+/// Lets a command run later.
+pub(super) fn postpone(world: &World, late: Late) {
+    world.observer.touched(&|| Cell::Late);
+    lock(&world.signals.late).push(late);
 }

@@ -1,13 +1,12 @@
 //! What actors do: each action of a plan, by the lock library and the controller.
 
 use super::observer::Cell;
+use super::stage::foreign_lock;
 use super::strand::{StandStill, Strand, stopped};
-use super::{World, lock};
+use super::{World, looks, signals};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::gate::{Link, PausePoint};
-use crate::history::{
-    Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Operation, Verb,
-};
+use crate::history::{Change, Effect, EventKind, Failure, FailureKind, Operation, Verb};
 use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
 use crate::scenario::{Action, Step};
 use crate::server::Server;
@@ -56,7 +55,7 @@ impl Strand<'_> {
             }
             Action::Sleep { duration } => self.spend(*duration),
             Action::Pause { duration } => {
-                let _stands_still = StandStill::new(Arc::clone(&self.world.host), self.who());
+                let _stands_still = StandStill::new(Arc::clone(&self.world.setup.host), self.who());
                 self.clock.sleep(*duration).map_err(stopped)
             }
             Action::Dump { lock } => self.dump(*lock, operation),
@@ -68,7 +67,9 @@ impl Strand<'_> {
                 self.position.pop();
                 result
             }),
-            Action::Await { signal } => self.world.wait_for(self.clock, signal).map_err(stopped),
+            Action::Await { signal } => {
+                signals::wait_for(self.world, self.clock, signal).map_err(stopped)
+            }
             Action::Crash => Err(self.crashed()),
             Action::ForgetToken { lock } => {
                 let forgotten = self.controller(*lock)?.forget_token(&mut self.link);
@@ -82,12 +83,13 @@ impl Strand<'_> {
             Action::Redis { lock, arguments } => self.redis(*lock, arguments),
             Action::Snapshot { lock, label } => {
                 let controller = self.controller(*lock)?;
-                let looked = self.world.look(&mut self.link, *lock, Some(&controller), label);
+                let looked =
+                    looks::look(self.world, &mut self.link, *lock, Some(&controller), label);
                 looked.map_err(|error| self.lock_failure(&error))
             }
             Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => {
                 self.pause(PausePoint::Server)?;
-                self.world.befall(action)
+                befall(self.world, action)
             }
             Action::GetInstance { lock } => self.renew_instance(*lock),
             Action::ExternalDump { lock } => self.external_dump(*lock, operation),
@@ -147,8 +149,8 @@ impl Strand<'_> {
     ) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
         let world = self.world;
-        let ttl = ttl.unwrap_or(world.plan.default_ttl);
-        let deadline = self.clock.now().saturating_add(wait.unwrap_or(world.plan.wait));
+        let ttl = ttl.unwrap_or(world.setup.plan.default_ttl);
+        let deadline = self.clock.now().saturating_add(wait.unwrap_or(world.setup.plan.wait));
         let (protocol, mut failed) = (self.protocol(), 0);
         loop {
             let error = match controller.acquire(&mut self.caller(lock).0, &*protocol, ttl) {
@@ -258,9 +260,9 @@ impl Strand<'_> {
     /// Puts another token into a lock of ours.
     fn replace_token(&mut self, lock: usize) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
-        let payload = self.new_payload(self.world.plan.default_ttl);
+        let payload = self.new_payload(self.world.setup.plan.default_ttl);
         let world = self.world;
-        let ours = |payload: &Payload| world.is_ours(payload);
+        let ours = |payload: &Payload| world.setup.is_ours(payload);
         match replace_if(&mut self.link, controller.lock(), ours, &payload) {
             Ok(replaced) => {
                 refused_unless(replaced, || "there is no lock of ours to change".into())
@@ -291,13 +293,13 @@ impl Strand<'_> {
         let controller = self.controller(lock)?;
         let runid = controller.lock().runid();
         let world = self.world;
-        if !world.takes_by_force() {
+        if !world.setup.takes_by_force() {
             // Not over the actor's own connection: it is no part of the operation.
-            let mut other = world.connect(0).map_err(|error| Failure {
+            let mut other = world.services.connect(0).map_err(|error| Failure {
                 kind: FailureKind::Environment,
                 message: error.to_string(),
             })?;
-            let foreign = world.foreign_lock(&mut other, runid, true);
+            let foreign = foreign_lock(world, &mut other, runid, true);
             let foreign = foreign.map_err(|error| self.lock_failure(&error))?;
             refused_unless(foreign.is_none(), || foreign.unwrap_or_default())?;
         }
@@ -307,13 +309,15 @@ impl Strand<'_> {
 
     /// Refuses to touch a lock of somebody else. One that comes after this look can't be helped.
     fn only_ours(&self, lock: usize) -> Result<(), Failure> {
-        let (world, Some(names)) = (self.world, self.world.locks.get(lock)) else { return Ok(()) };
-        if world.takes_by_force() {
+        let (world, Some(names)) = (self.world, self.world.setup.locks.get(lock)) else {
+            return Ok(());
+        };
+        if world.setup.takes_by_force() {
             return Ok(());
         }
         let failed = |message| Failure { kind: FailureKind::Environment, message };
         // Not over the actor's own connection: it is no part of the operation.
-        let connected = world.connect(0);
+        let connected = world.services.connect(0);
         let mut other = connected.map_err(|error| failed(error.to_string()))?;
         let found: Option<Vec<u8>> =
             redis::cmd("GET").arg(names.key()).query(&mut other).map_err(|source| {
@@ -323,7 +327,8 @@ impl Strand<'_> {
                     source,
                 })
             })?;
-        let ours = found.as_deref().map(Payload::decode).is_none_or(|found| world.is_ours(&found));
+        let ours =
+            found.as_deref().map(Payload::decode).is_none_or(|found| world.setup.is_ours(&found));
         refused_unless(ours, || "somebody else has the lock; it is left alone".into())
     }
 
@@ -366,7 +371,7 @@ impl Strand<'_> {
                 true => return self.lost_connection(names.key(), error),
                 false => FailureKind::Refused,
             };
-            Failure { kind, message: self.world.server.explain(&error).to_string() }
+            Failure { kind, message: self.world.services.server.explain(&error).to_string() }
         })
     }
 
@@ -394,11 +399,13 @@ impl Strand<'_> {
     }
 
     fn make_readonly(&mut self, lock: usize) -> Result<(), Failure> {
-        let Some(run) = self.world.runs.get(lock) else { return Ok(()) };
+        let Some(run) = self.world.setup.runs.get(lock) else { return Ok(()) };
         let path = run.path().join(READONLY_FILE);
         self.pause(PausePoint::FileWrite)?;
-        refused_unless(!self.world.files.exists(&path), || "it is read-only already".into())?;
-        match self.world.files.replace(&path, b"") {
+        refused_unless(!self.world.services.files.exists(&path), || {
+            "it is read-only already".into()
+        })?;
+        match self.world.services.files.replace(&path, b"") {
             Ok(_) => Ok(()),
             Err(source) => Err(self.failure(&ControllerError::File { path, source })),
         }
@@ -409,6 +416,7 @@ impl Strand<'_> {
         self.pause(PausePoint::Memory)?;
         let before = self
             .world
+            .log
             .counts_before
             .get()
             .and_then(|counts| counts.get(lock))
@@ -419,9 +427,9 @@ impl Strand<'_> {
     }
 
     fn cached(&mut self, lock: usize, expected: bool) -> Result<(), Failure> {
-        let Some(run) = self.world.runs.get(lock) else { return Ok(()) };
+        let Some(run) = self.world.setup.runs.get(lock) else { return Ok(()) };
         self.pause(PausePoint::Registry)?;
-        let found = self.world.registry.existing(run).is_some();
+        let found = self.world.services.registry.existing(run).is_some();
         refused_unless(found == expected, || {
             format!("the controller is {}cached", if found { "" } else { "not " })
         })
@@ -430,8 +438,10 @@ impl Strand<'_> {
     fn fresh_controller(&mut self, lock: usize) -> Result<Arc<Controller>, Failure> {
         let world = self.world;
         self.pause(PausePoint::FileRead)?;
-        let Some(run) = world.runs.get(lock) else { return self.controller(lock) };
-        Controller::open(run, &world.files).map(Arc::new).map_err(|error| self.failure(&error))
+        let Some(run) = world.setup.runs.get(lock) else { return self.controller(lock) };
+        Controller::open(run, &world.services.files)
+            .map(Arc::new)
+            .map_err(|error| self.failure(&error))
     }
 }
 
@@ -447,38 +457,31 @@ fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), F
     Err(Failure { kind: FailureKind::Refused, message: message() })
 }
 
-impl World {
-    /// Lets a misfortune befall the server.
-    fn befall(&self, action: &Action) -> Result<(), Failure> {
-        self.observer.touched(&|| Cell::Server);
-        let Server::Embedded(engine) = &self.server else {
-            let message = format!("{} needs the embedded server; leave out --redis", action.verb());
-            return Err(Failure { kind: FailureKind::Environment, message });
-        };
-        let (what, gone): (String, Vec<usize>) = match action {
-            Action::Amnesia => {
-                engine.forget();
-                ("the server forgot everything".into(), (0..self.locks.len()).collect())
-            }
-            Action::ClockJump { duration } => {
-                engine.shift_clock(*duration);
-                (format!("the server's clock jumped by {duration:?}"), Vec::new())
-            }
-            Action::Evict { lock } => {
-                let key = self.locks.get(*lock).map(|lock| lock.key()).unwrap_or_default();
-                let gone = engine.evict(0, key.as_bytes());
-                (format!("the server evicted {key:?}"), gone.then_some(*lock).into_iter().collect())
-            }
-            _ => return Ok(()),
-        };
-        let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
-        let effects = gone.into_iter().map(deleted).collect();
-        self.note_fault(self.moment(), EventKind::fault(what, effects));
-        Ok(())
-    }
-
-    /// Writes down what befell the server.
-    pub(super) fn note_fault(&self, moment: Moment, kind: EventKind) {
-        lock(&self.late_events).push(Event { moment, actor: None, kind });
-    }
+/// Lets a misfortune befall the server.
+fn befall(world: &World, action: &Action) -> Result<(), Failure> {
+    world.observer.touched(&|| Cell::Server);
+    let Server::Embedded(engine) = &world.services.server else {
+        let message = format!("{} needs the embedded server; leave out --redis", action.verb());
+        return Err(Failure { kind: FailureKind::Environment, message });
+    };
+    let (what, gone): (String, Vec<usize>) = match action {
+        Action::Amnesia => {
+            engine.forget();
+            ("the server forgot everything".into(), (0..world.setup.locks.len()).collect())
+        }
+        Action::ClockJump { duration } => {
+            engine.shift_clock(*duration);
+            (format!("the server's clock jumped by {duration:?}"), Vec::new())
+        }
+        Action::Evict { lock } => {
+            let key = world.setup.key(*lock);
+            let gone = engine.evict(0, key.as_bytes());
+            (format!("the server evicted {key:?}"), gone.then_some(*lock).into_iter().collect())
+        }
+        _ => return Ok(()),
+    };
+    let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
+    let effects = gone.into_iter().map(deleted).collect();
+    world.log.note_fault(world.log.moment(), EventKind::fault(what, effects));
+    Ok(())
 }

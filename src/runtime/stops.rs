@@ -4,6 +4,7 @@
 
 use super::World;
 use super::rules::Fate;
+use super::strand::Outside;
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::gate::{Gate, Killed, PausePoint};
 use crate::scenario::Instance;
@@ -55,8 +56,17 @@ pub(super) enum Resume {
     NoAnswer,
     /// It is killed here.
     Crash,
-    /// The run's deadline has come.
-    GiveUp,
+    /// The run is over, for this reason.
+    GiveUp(Stopped),
+}
+
+/// Where actors stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stops {
+    /// At all places.
+    Everywhere,
+    /// Only where another actor can see a difference.
+    WhereShared,
 }
 
 /// An actor's place in a coroutine, or in a thread: its gate and its clock.
@@ -65,8 +75,9 @@ pub(super) struct Seat {
     way: Way,
     world: Arc<World>,
     fate: Arc<Fate>,
-    /// The actor's own time, which whoever resumes it moves.
+    /// The time that the actor sees, which its scheduler moves.
     time: Arc<VirtualClock>,
+    stops: Stops,
 }
 
 /// How an actor says that it stopped, and hears how it goes on.
@@ -98,20 +109,20 @@ impl Seat {
     pub fn new(
         yielder: &Yielder<Resume, Stop>,
         world: Arc<World>,
-        fate: Arc<Fate>,
-        time: Arc<VirtualClock>,
+        outside: &Outside,
+        stops: Stops,
     ) -> Self {
-        Self { way: Way::Coroutine(yielder), world, fate, time }
+        Self::at(Way::Coroutine(yielder), world, outside, stops)
     }
 
     /// The place of the thread at the end of this wire.
-    pub fn of_thread(
-        wire: Wire,
-        world: Arc<World>,
-        fate: Arc<Fate>,
-        time: Arc<VirtualClock>,
-    ) -> Self {
-        Self { way: Way::Thread(wire), world, fate, time }
+    pub fn of_thread(wire: Wire, world: Arc<World>, outside: &Outside) -> Self {
+        Self::at(Way::Thread(wire), world, outside, Stops::WhereShared)
+    }
+
+    fn at(way: Way, world: Arc<World>, outside: &Outside, stops: Stops) -> Self {
+        let (fate, time) = (Arc::clone(&outside.fate), Arc::clone(&outside.time));
+        Self { way, world, fate, time, stops }
     }
 
     fn stop(&self, stop: Stop) -> Resume {
@@ -122,7 +133,7 @@ impl Seat {
             Way::Thread(wire) => {
                 let order = wire.stops.send(stop).ok().and_then(|()| wire.orders.recv().ok());
                 // With nobody left who directs it, it is over.
-                order.unwrap_or(Resume::GiveUp)
+                order.unwrap_or(Resume::GiveUp(Stopped::TimedOut))
             }
         }
     }
@@ -141,7 +152,7 @@ impl Seat {
             Resume::Answer(reply) => reply,
             Resume::LoseReply => {
                 let _ = carry_out();
-                self.world.note_fate(&self.fate, "the reply is lost".into());
+                self.fate.note(self.world.log.moment(), "the reply is lost".into());
                 self.fate.injected.store(true, Ordering::Relaxed);
                 Err(no_reply())
             }
@@ -149,29 +160,26 @@ impl Seat {
                 self.fate.injected.store(true, Ordering::Relaxed);
                 Err(no_reply())
             }
-            Resume::Crash | Resume::GiveUp => {
+            Resume::Crash | Resume::GiveUp(_) => {
                 self.fate.crashed.store(true, Ordering::Relaxed);
                 Err(no_reply())
             }
         }
     }
 
-    /// Whether others can see this actor's pauses here: what it alone has nobody else touches.
-    fn is_shared(&self, point: PausePoint) -> bool {
-        is_shared(&self.world, self.fate.actor.load(Ordering::Relaxed), point)
-    }
-}
-
-/// Whether others can see an actor's pauses at a point.
-pub(super) fn is_shared(world: &World, actor: usize, point: PausePoint) -> bool {
-    match point {
-        PausePoint::FileRead | PausePoint::FileWrite | PausePoint::Server => true,
-        PausePoint::TokenRead
-        | PausePoint::TokenWrite
-        | PausePoint::Registry
-        | PausePoint::Memory => {
-            let actor = world.plan.actors.get(actor);
-            actor.is_none_or(|actor| actor.instance != Instance::Own)
+    /// Whether it stops at a point: what it alone has nobody else touches.
+    fn stops_at(&self, point: PausePoint) -> bool {
+        match point {
+            PausePoint::FileRead | PausePoint::FileWrite | PausePoint::Server => true,
+            PausePoint::TokenRead
+            | PausePoint::TokenWrite
+            | PausePoint::Registry
+            | PausePoint::Memory => {
+                let actor = self.fate.actor.load(Ordering::Relaxed);
+                let actor = self.world.plan().actors.get(actor);
+                self.stops == Stops::Everywhere
+                    || actor.is_none_or(|actor| actor.instance != Instance::Own)
+            }
         }
     }
 }
@@ -208,7 +216,7 @@ impl Gate for Seat {
 
     fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
         self.fate.check()?;
-        if self.is_shared(point) && matches!(self.stop(Stop::Pause(point)), Resume::Crash) {
+        if self.stops_at(point) && matches!(self.stop(Stop::Pause(point)), Resume::Crash) {
             self.fate.crashed.store(true, Ordering::Relaxed);
         }
         self.fate.check()
@@ -232,19 +240,30 @@ impl Clock for Seat {
     }
 
     fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
-        if duration.is_zero() {
+        if duration.is_zero() && self.stops == Stops::WhereShared {
             return Ok(());
         }
         match self.stop(Stop::Sleep(duration)) {
-            Resume::GiveUp => Err(Stopped::TimedOut),
+            Resume::GiveUp(why) => Err(why),
             _ => Ok(()),
         }
     }
 
+    fn check(&self) -> Result<(), Stopped> {
+        self.time.wake(Duration::ZERO).1
+    }
+
+    fn notify(&self) {
+        self.time.notify();
+    }
+
     fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
         while !done() {
-            if let Resume::GiveUp = self.stop(Stop::Blocked) {
+            if self.time.deadline().is_some_and(|deadline| deadline <= self.time.now()) {
                 return Err(Stopped::TimedOut);
+            }
+            if let Resume::GiveUp(why) = self.stop(Stop::Blocked) {
+                return Err(why);
             }
         }
         Ok(())

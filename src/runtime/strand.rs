@@ -1,9 +1,11 @@
 //! Actors following one another: their beginnings and ends, and writing down what happens. The
 //! same code for every way of running.
 
+use super::merge_point::MergePoint;
 use super::rules::{Fate, Ruled};
-use super::{Buffer, Own, World, lock};
-use crate::clock::{Clock, Stopped};
+use super::services::Own;
+use super::{Buffer, World, lock, signals, tape};
+use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link, PausePoint};
 use crate::history::{Event, EventKind, Failure, FailureKind, Operation};
@@ -52,21 +54,29 @@ pub(super) struct Strand<'a> {
 /// How many strands there were in this process.
 static LIVES: AtomicU64 = AtomicU64::new(0);
 
-/// What a strand shares with whoever lets it run.
+/// What a strand shares with its scheduler.
 #[derive(Clone)]
 pub(super) struct Outside {
     /// Whose turn it is in the strand, and what befalls it.
     pub fate: Arc<Fate>,
     /// In whose name it acquires locks.
     pub identity: Arc<Identity>,
+    /// The time that it sees, where its scheduler moves that.
+    pub time: Arc<VirtualClock>,
     /// What it has written down and nobody has taken yet.
     pub events: Arc<Mutex<Buffer>>,
 }
 
 impl Outside {
-    /// For a strand that acquires in this name.
-    pub fn new(identity: &Arc<Identity>) -> Self {
-        Self { fate: Arc::default(), identity: Arc::clone(identity), events: Arc::default() }
+    /// For a strand that acquires in this name and sees this time.
+    pub fn new(identity: &Arc<Identity>, time: Arc<VirtualClock>) -> Self {
+        let (fate, events) = Default::default();
+        Self { fate, identity: Arc::clone(identity), time, events }
+    }
+
+    /// What the strand has written down since the last time.
+    pub fn take_events(&self) -> Buffer {
+        std::mem::take(&mut lock(&self.events))
     }
 }
 
@@ -82,7 +92,7 @@ impl<'a> Strand<'a> {
         outside: Outside,
     ) -> Self {
         world.listen(&mut connection);
-        let Outside { fate, identity, events } = outside;
+        let Outside { fate, identity, events, .. } = outside;
         let gate = ruled(world, clock, &fate, gate);
         Self {
             world,
@@ -105,19 +115,19 @@ impl<'a> Strand<'a> {
         }
     }
 
-    /// Runs the actors one after the other and gives what was written down.
-    pub fn run(mut self, actors: Range<usize>) -> Buffer {
+    /// Runs the actors one after the other.
+    pub fn run(mut self, actors: Range<usize>) {
         let world = self.world;
         self.first = actors.start;
         for actor in actors {
-            let Some(plan) = world.plan.actors.get(actor) else { continue };
+            let Some(plan) = world.setup.plan.actors.get(actor) else { continue };
             self.actor = actor;
             self.fate.actor.store(actor, Ordering::Relaxed);
             self.fate.crashed.store(false, Ordering::Relaxed);
             self.steps_taken = 0;
             self.held.clear();
             self.own.clear();
-            self.controllers = vec![None; world.runs.len()];
+            self.controllers = vec![None; world.setup.runs.len()];
             self.position.clear();
             self.began = Duration::ZERO;
             self.pass_merge_point();
@@ -125,22 +135,26 @@ impl<'a> Strand<'a> {
             self.record(EventKind::Started);
             let result = ready.and_then(|()| self.act(plan));
             if let Err(Failure { kind: FailureKind::Environment, message }) = &result {
-                world.fail(message.clone());
+                world.log.fail(message.clone());
             }
             self.collect();
             self.record(EventKind::Ended { failure: result.err() });
             (world.on_end)();
         }
-        std::mem::take(&mut lock(&self.events))
     }
 
-    /// Whether an actor has had its turn in this strand, or has it now.
-    pub(super) fn has_been(&self, actor: usize) -> bool {
-        (self.first..=self.actor).contains(&actor)
+    /// The strand's actors up to the one that has its turn.
+    pub(super) fn actors_so_far(&self) -> Range<usize> {
+        self.first..self.actor + 1
+    }
+
+    /// Notifies the observer that the actor passes a merge point.
+    pub(super) fn pass_merge_point(&self) {
+        self.world.observer.passed(self.world, &|| MergePoint::of(self));
     }
 
     fn wait_for_start(&mut self, plan: &ActorPlan) -> Result<(), Failure> {
-        if let Some(message) = self.world.failure() {
+        if let Some(message) = self.world.log.failure() {
             let message = format!("not started: {message}");
             return Err(Failure { kind: FailureKind::Environment, message });
         }
@@ -188,7 +202,7 @@ impl<'a> Strand<'a> {
             Err(failure) => EventKind::Failed { operation, failure: failure.clone() },
         });
         if let Some(name) = signal {
-            self.world.signal(self.clock, &name);
+            signals::signal(self.world, self.clock, &name);
         }
         result
     }
@@ -196,7 +210,7 @@ impl<'a> Strand<'a> {
     /// What is left of an actor that was killed: no process, and nothing that it remembered.
     pub(super) fn crashed(&mut self) -> Failure {
         self.fate.crashed.store(true, Ordering::Relaxed);
-        self.world.host.kill(self.who());
+        self.world.setup.host.kill(self.who());
         for controller in self.controllers.iter().flatten() {
             controller.forget_acquisition();
         }
@@ -212,12 +226,12 @@ impl<'a> Strand<'a> {
 
     /// The lock protocol as the actor speaks it.
     pub(super) fn protocol(&self) -> Arc<dyn LockProtocol> {
-        self.world.host.protocol_of(self.who())
+        self.world.setup.host.protocol_of(self.who())
     }
 
     /// The actor, as payloads name it.
     pub(super) fn owner(&self) -> &str {
-        let owner = self.world.host.owners().get(self.actor);
+        let owner = self.world.setup.host.owners().get(self.actor);
         owner.map_or(self.identity.owner(), String::as_str)
     }
 
@@ -242,26 +256,28 @@ impl<'a> Strand<'a> {
     pub(super) fn get_instance(&mut self, lock_index: usize) -> Result<Arc<Controller>, Failure> {
         let world = self.world;
         let (Some(run), Some(actor)) =
-            (world.runs.get(lock_index), world.plan.actors.get(self.actor))
+            (world.setup.runs.get(lock_index), world.setup.plan.actors.get(self.actor))
         else {
             let message = format!("the plan has no lock {lock_index} or no actor {}", self.actor);
             return Err(Failure { kind: FailureKind::Refused, message });
         };
         let link: &mut dyn Link = &mut self.link;
         let opened = match actor.instance {
-            Instance::Shared => world.registry.instance(run, &world.files, link),
-            Instance::Racy => world.registry.racy_instance(run, &world.files, link),
+            Instance::Shared => world.services.registry.instance(run, &world.services.files, link),
+            Instance::Racy => {
+                world.services.registry.racy_instance(run, &world.services.files, link)
+            }
             Instance::Own => link
                 .pause(PausePoint::FileRead)
                 .map_err(|killed| LockError::from(killed).into())
-                .and_then(|()| Controller::open(run, &world.files))
+                .and_then(|()| Controller::open(run, &world.services.files))
                 .map(Arc::new),
         };
         let controller = opened.map_err(|error| self.failure(&error))?;
         if actor.instance == Instance::Own {
             let own =
                 Own { actor: self.actor, lock: lock_index, controller: Arc::clone(&controller) };
-            lock(&world.own_instances).push(own);
+            lock(&world.services.own).push(own);
         }
         Ok(controller)
     }
@@ -296,8 +312,8 @@ impl<'a> Strand<'a> {
     /// Opens the connection to the cache, if it can be had: no cache is no failure of a write
     /// (contract, section 4).
     pub(super) fn open_cache(&mut self) {
-        if self.cache.is_none() && self.world.has_cache {
-            let connection = self.world.connect(CACHE_DB).ok();
+        if self.cache.is_none() && self.world.setup.has_cache {
+            let connection = self.world.services.connect(CACHE_DB).ok();
             self.cache = connection.map(|connection| {
                 let gate = ruled(self.world, self.clock, &self.fate, (self.new_gate)());
                 Gated::new(connection, gate)
@@ -306,7 +322,7 @@ impl<'a> Strand<'a> {
     }
 
     fn record(&mut self, kind: EventKind) {
-        let moment = self.world.moment();
+        let moment = self.world.log.moment();
         lock(&self.events).push(Event { moment, actor: Some(self.actor), kind });
     }
 
@@ -314,7 +330,7 @@ impl<'a> Strand<'a> {
     fn collect(&mut self) {
         let exchanges = self.link.recorded();
         let mut events = lock(&self.events);
-        events.extend(self.world.read_tape(self.actor, exchanges));
+        events.extend(tape::read(self.actor, exchanges, &self.world.setup.locks));
         events.append(&mut lock(&self.fate.events));
     }
 
@@ -327,7 +343,7 @@ impl<'a> Strand<'a> {
                 FailureKind::Environment
             }
         };
-        Failure { kind, message: self.world.explain_controller(error) }
+        Failure { kind, message: self.world.services.explain_controller(error) }
     }
 
     pub(super) fn lock_failure(&self, error: &LockError) -> Failure {
@@ -346,7 +362,7 @@ impl<'a> Strand<'a> {
                 return Failure { kind: FailureKind::Environment, message };
             }
         };
-        Failure { kind, message: self.world.explain(error) }
+        Failure { kind, message: self.world.services.explain(error) }
     }
 }
 
@@ -376,7 +392,7 @@ fn ruled<'a>(
     fate: &Arc<Fate>,
     gate: Box<dyn Gate>,
 ) -> Box<dyn Gate + 'a> {
-    if world.plan.rules.is_empty() {
+    if world.setup.plan.rules.is_empty() {
         gate
     } else {
         Box::new(Ruled { world, clock, fate: Arc::clone(fate), inner: gate })

@@ -1,21 +1,18 @@
 //! From what passed over a connection to events.
 
-use super::World;
 use crate::engine::{Kept, requests};
 use crate::history::{Command, Effect, Event, EventKind};
 use crate::lock::{LockName, effects, seen_effects};
 use crate::server::Exchange;
 use redis::{RedisResult, Value};
 
-impl World {
-    /// What an actor's connection recorded, as events.
-    pub(super) fn read_tape(&self, actor: usize, exchanges: Vec<Exchange>) -> Vec<Event> {
-        let event = |exchange: Exchange| {
-            let kind = EventKind::Command(command(&exchange, &self.locks));
-            Event { moment: exchange.received, actor: Some(actor), kind }
-        };
-        exchanges.into_iter().map(event).collect()
-    }
+/// What an actor's connection recorded, as events.
+pub(super) fn read(actor: usize, exchanges: Vec<Exchange>, locks: &[LockName]) -> Vec<Event> {
+    let event = |exchange: Exchange| {
+        let kind = EventKind::Command(command(&exchange, locks));
+        Event { moment: exchange.received, actor: Some(actor), kind }
+    };
+    exchanges.into_iter().map(event).collect()
 }
 
 fn command(exchange: &Exchange, locks: &[LockName]) -> Command {

@@ -3,12 +3,13 @@
 use super::strand::{Outside, Strand};
 use super::volley::Volley;
 use super::{Buffer, World};
-use crate::clock::{Clock, Stopped, WallClock};
+use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::gate::{Gate, Open};
 use crate::scenario::Start;
 use crate::server::{Connection, Server, ServerError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ops::Range;
+use std::sync::Arc;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -31,25 +32,29 @@ pub(super) fn run(
 ) -> Result<(Vec<Buffer>, Option<Duration>), ServerError> {
     let connections = connections(world, clock, strands.len())?;
     let volley = Volley::new();
-    thread::scope(|scope| {
+    let outside = || Outside::new(&world.setup.identity, Arc::new(VirtualClock::new(None)));
+    let outsides: Vec<Outside> = strands.iter().map(|_| outside()).collect();
+    let skew = thread::scope(|scope| {
         let mut threads = Vec::with_capacity(strands.len());
-        for (strand, connection) in strands.iter().zip(connections) {
-            let together =
-                world.plan.actors.get(strand.start).is_some_and(|a| a.start == Start::Together);
-            let gate: Box<dyn Gate> =
-                if together { Box::new(volley.ticket()) } else { Box::new(Open) };
-            let actors = strand.clone();
+        for ((actors, connection), outside) in strands.iter().zip(connections).zip(&outsides) {
+            let first = world.plan().actors.get(actors.start);
+            let gate: Box<dyn Gate> = match first.map(|actor| actor.start) {
+                Some(Start::Together) => Box::new(volley.ticket()),
+                _ => Box::new(Open),
+            };
             let body = move || {
                 let new_gate = || Box::new(Open) as Box<dyn Gate>;
-                let outside = Outside::new(&world.identity);
-                Strand::new(world, clock, connection, gate, &new_gate, outside).run(actors)
+                Strand::new(world, clock, connection, gate, &new_gate, outside.clone())
+                    .run(actors.clone());
             };
             let thread = start(scope, threads.len() + 1, strands.len(), body);
             threads.push(thread.inspect_err(|_| clock.stop(Stopped::CalledOff))?);
         }
         let skew = volley.fire(clock);
-        Ok((join(threads)?, skew))
-    })
+        join(threads)?;
+        Ok(skew)
+    })?;
+    Ok((outsides.iter().map(Outside::take_events).collect(), skew))
 }
 
 /// Opens a connection for each strand, if there is room for all of them and their threads.
@@ -59,10 +64,10 @@ pub(super) fn connections(
     strands: usize,
 ) -> Result<Vec<Connection>, ServerError> {
     check_memory(strands as u64 * THREAD_MEMORY, &format!("{strands} threads"))?;
-    allow_connections(&world.server, strands)?;
+    allow_connections(&world.services.server, strands)?;
     let connect = |_| {
         clock.check().map_err(|why| ServerError::new(format!("{why} while connecting")))?;
-        world.connect(0)
+        world.services.connect(0)
     };
     (0..strands).map(connect).collect()
 }
@@ -72,8 +77,8 @@ pub(super) fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     number: usize,
     of: usize,
-    body: impl FnOnce() -> Buffer + Send + 'scope,
-) -> Result<ScopedJoinHandle<'scope, Buffer>, ServerError> {
+    body: impl FnOnce() + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, ()>, ServerError> {
     let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, body);
     thread.map_err(|error| {
         ServerError::new(format!(
@@ -82,12 +87,11 @@ pub(super) fn start<'scope>(
     })
 }
 
-/// Waits for threads to end; gives what each wrote down.
-pub(super) fn join(threads: Vec<ScopedJoinHandle<'_, Buffer>>) -> Result<Vec<Buffer>, ServerError> {
-    let join = |thread: ScopedJoinHandle<'_, Buffer>| {
+/// Waits for threads to end.
+pub(super) fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) -> Result<(), ServerError> {
+    threads.into_iter().try_for_each(|thread| {
         thread.join().map_err(|_| ServerError::new("a thread of ours panicked".into()))
-    };
-    threads.into_iter().map(join).collect()
+    })
 }
 
 /// Makes sure that all threads have a place for their stacks, which take so many bytes: a process

@@ -198,10 +198,12 @@ impl Cells {
         };
         let (cell, content): (&Rc<Cell>, &Rc<Content>) = (cell, content);
         match (&**cell, &**content) {
-            (Cell::File(path), Content::File(written)) => world.files.put(path, written.clone()),
+            (Cell::File(path), Content::File(written)) => {
+                world.services.files.put(path, written.clone())
+            }
             (Cell::Shelf(run), Content::Shelf(shelf)) => {
-                if let Some(run) = world.runs.get(*run) {
-                    world.registry.set_shelf(run.path(), *shelf);
+                if let Some(run) = world.setup.runs.get(*run) {
+                    world.services.registry.set_shelf(run.path(), *shelf);
                 }
             }
             (Cell::Controller(run, number), Content::Controller(knowledge)) => {
@@ -210,9 +212,11 @@ impl Cells {
             (Cell::Slot(run, number), Content::Slot(own)) => {
                 controller(world, *run, *number).inspect(|it| it.slot().remember(own.clone()));
             }
-            (Cell::Signal(name), Content::Signal(happened)) => world.set_happened(name, *happened),
-            (Cell::Late, Content::Late(late)) => world.set_late(late.clone()),
-            (Cell::Rule(rule), Content::Rule(state)) => world.rule_counts.set(*rule, *state),
+            (Cell::Signal(name), Content::Signal(happened)) => {
+                world.signals.set_happened(name, *happened)
+            }
+            (Cell::Late, Content::Late(late)) => world.signals.set_late(late.clone()),
+            (Cell::Rule(rule), Content::Rule(state)) => world.signals.counts.set(*rule, *state),
             _ => {}
         }
     }
@@ -220,17 +224,19 @@ impl Cells {
 
 /// A controller of a run, by number.
 fn controller(world: &World, run: usize, number: usize) -> Option<Arc<Controller>> {
-    let made = world.registry.controllers(world.runs.get(run)?.path());
+    let made = world.services.registry.controllers(world.setup.runs.get(run)?.path());
     made.get(number).cloned()
 }
 
 /// What a cell holds now.
 pub(super) fn content(world: &World, cell: &Cell) -> Content {
     match cell {
-        Cell::File(path) => Content::File(world.files.last_written(path)),
+        Cell::File(path) => Content::File(world.services.files.last_written(path)),
         Cell::Shelf(run) => {
-            let run = world.runs.get(*run);
-            Content::Shelf(run.map(|run| world.registry.shelf(run.path())).unwrap_or_default())
+            let run = world.setup.runs.get(*run);
+            Content::Shelf(
+                run.map(|run| world.services.registry.shelf(run.path())).unwrap_or_default(),
+            )
         }
         Cell::Controller(run, number) => {
             let found = controller(world, *run, *number);
@@ -240,9 +246,9 @@ pub(super) fn content(world: &World, cell: &Cell) -> Content {
             let found = controller(world, *run, *number);
             Content::Slot(found.and_then(|it| it.slot().memory()))
         }
-        Cell::Signal(name) => Content::Signal(world.has_happened(name)),
-        Cell::Late => Content::Late(world.late()),
-        Cell::Rule(rule) => Content::Rule(world.rule_counts.of(*rule)),
+        Cell::Signal(name) => Content::Signal(world.signals.has_happened(name)),
+        Cell::Late => Content::Late(world.signals.late()),
+        Cell::Rule(rule) => Content::Rule(world.signals.counts.of(*rule)),
         Cell::Server => Content::Nothing,
     }
 }
@@ -251,7 +257,7 @@ pub(super) fn content(world: &World, cell: &Cell) -> Content {
 fn initial(world: &Watched, cell: &Cell) -> Content {
     match cell {
         Cell::File(path) => {
-            let is_state = world.runs.iter().any(|run| run.path().join(STATE_FILE) == *path);
+            let is_state = world.setup.runs.iter().any(|run| run.path().join(STATE_FILE) == *path);
             Content::File(world.initial_file.clone().filter(|_| is_state))
         }
         Cell::Shelf(_) => Content::Shelf(Shelf::default()),

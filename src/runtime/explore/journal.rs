@@ -51,12 +51,12 @@ impl Observer for Journal {
 impl Journal {
     fn take(&self, world: &World) -> Vec<Cell> {
         let mut touched = std::mem::take(&mut *lock(&self.touched));
-        touched.extend(world.files.touched().into_iter().map(Cell::File));
-        for (index, run) in world.runs.iter().enumerate() {
-            if world.registry.was_touched(run.path()) {
+        touched.extend(world.services.files.touched().into_iter().map(Cell::File));
+        for (index, run) in world.setup.runs.iter().enumerate() {
+            if world.services.registry.was_touched(run.path()) {
                 touched.push(Cell::Shelf(index));
             }
-            let made = world.registry.controllers(run.path());
+            let made = world.services.registry.controllers(run.path());
             for (number, controller) in made.iter().enumerate() {
                 if controller.was_touched() {
                     touched.push(Cell::Controller(index, number));
@@ -76,12 +76,12 @@ impl Watched {
     /// The same world, but it is alone with its server and observed, and no process of an actor ends
     /// where the actor crashes: to start processes takes most of the time of an exploration.
     pub fn new(world: World) -> Self {
-        let world = world.alone(Files::watched());
-        let first = world.runs.first().map(|run| run.path().join(STATE_FILE));
-        let initial_file = first.and_then(|path| world.files.last_written(&path));
+        let mut world = world.alone(Files::watched());
+        let first = world.setup.runs.first().map(|run| run.path().join(STATE_FILE));
+        let initial_file = first.and_then(|path| world.services.files.last_written(&path));
         let journal = Arc::<Journal>::default();
-        let host = Arc::new(Immortal(Arc::clone(&world.host)));
-        let world = World { observer: Arc::clone(&journal) as Arc<dyn Observer>, host, ..world };
+        world.setup.host = Arc::new(Immortal(Arc::clone(&world.setup.host)));
+        world.observer = Arc::clone(&journal) as Arc<dyn Observer>;
         Self { world: Arc::new(world), journal, initial_file }
     }
 

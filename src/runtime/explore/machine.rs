@@ -86,13 +86,14 @@ impl Machine {
             None => Box::new(embedded),
         };
         let (servers, server) =
-            Servers::new(store, world.locks.clone(), observes).map_err(failed)?;
+            Servers::new(store, world.setup.locks.clone(), observes).map_err(failed)?;
         let strands = Strands::new(Arc::clone(&world), bounds.timing);
         let mut cells = Cells::default();
         let mut afloat = Interner::default();
         let runs_late = |rule: &Rule| matches!(rule.effect, RuleEffect::RunLate(_));
-        let may_come_late = bounds.faults > 0 || world.plan.rules.iter().any(runs_late);
-        let (pasts, past) = Pasts::new(world.plan.actors.len(), world.locks.len(), may_come_late);
+        let may_come_late = bounds.faults > 0 || world.setup.plan.rules.iter().any(runs_late);
+        let (pasts, past) =
+            Pasts::new(world.setup.plan.actors.len(), world.setup.locks.len(), may_come_late);
         let sleepers = match bounds.timing {
             Timing::Async => 0,
             Timing::Strict => strands.len(),
@@ -246,7 +247,7 @@ impl Machine {
         turns.extend((0..self.afloat(draft).len()).map(Turn::Arrive));
         // When all is over, the end of a lease changes nothing for anybody.
         if self.bounds.timing == Timing::Async && !turns.is_empty() {
-            for lock in 0..self.world.locks.len() {
+            for lock in 0..self.world.setup.locks.len() {
                 let lease = self.servers.lease(draft.server, lock).map_err(failed)?;
                 turns.extend(lease.map(|_| Turn::Expire(lock)));
             }
@@ -430,7 +431,7 @@ impl Machine {
         let Some(wake) = wakes.min().copied() else { return Ok(()) };
         let until = VirtualClock::EPOCH + Duration::from_nanos(wake);
         let mut ending: Vec<(Duration, usize)> = Vec::new();
-        for lock in 0..self.world.locks.len() {
+        for lock in 0..self.world.setup.locks.len() {
             let end = self.servers.lease(draft.server, lock).map_err(failed)?;
             ending.extend(end.filter(|end| *end <= until).map(|end| (end, lock)));
         }
@@ -446,7 +447,7 @@ impl Machine {
     /// All is over: how each lock was left.
     fn look_at_the_end(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
         let mut lefts = Vec::new();
-        for lock in 0..self.world.locks.len() {
+        for lock in 0..self.world.setup.locks.len() {
             let seen = self.servers.left(draft.server, lock, draft.time);
             let seen = seen.map_err(failed)?;
             let mut remembered = self.cells.remembered(draft.cells, lock);
@@ -456,7 +457,7 @@ impl Machine {
                 remembered
                     .extend(own.filter(|(of, _)| *of == lock).map(|(_, token)| token.clone()));
             }
-            lefts.push(self.world.for_good(Left {
+            lefts.push(self.world.setup.for_good(Left {
                 lock,
                 token: seen.payload.as_ref().map(|payload| payload.token().as_str().to_string()),
                 ttl_ms: seen.ttl_ms,

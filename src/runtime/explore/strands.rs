@@ -6,30 +6,28 @@
 //! That it does the same each time that it sees the same is checked whenever its code is run again.
 
 use super::super::afloat::Sender;
+use super::super::lock;
 use super::super::merge_point::MergePoint;
-use super::super::stops::{Resume, Seat, Stop};
-use super::super::strand::{Outside, Strand};
-use super::super::{Buffer, Own, lock, strands as strands_of};
+use super::super::services::Own;
+use super::super::setup::strands as strands_of;
+use super::super::stops::{Resume, Stop, Stops};
+use super::super::task::CoroutineTask;
 use super::ExploreError;
 use super::cells::{Cells, Held};
 use super::intern::Interner;
 use super::journal::Watched;
 use super::servers::{Request, Servers};
-use crate::clock::{Clock, VirtualClock};
-use crate::gate::{Gate, PausePoint};
+use crate::clock::{Clock, Stopped, VirtualClock};
+use crate::gate::PausePoint;
 use crate::history::{EventKind, Verb};
 use crate::lock::Identity;
 use crate::scenario::Timing;
 use crate::server::ServerError;
-use corosensei::stack::DefaultStack;
-use corosensei::{Coroutine, CoroutineResult};
 use rustc_hash::FxHashMap;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-const STACK: usize = 256 * 1024;
 
 /// Where an actor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,12 +103,10 @@ impl Way {
     }
 }
 
-/// A strand's coroutine.
+/// A strand's coroutine, and its place.
 struct Live {
     at: u32,
-    task: Coroutine<Resume, Stop, Buffer>,
-    outside: Outside,
-    time: Arc<VirtualClock>,
+    task: CoroutineTask,
 }
 
 /// One strand.
@@ -173,7 +169,7 @@ impl Strands {
             };
             Track { actors, nodes: vec![unborn], live: None, after: FxHashMap::default() }
         };
-        let tracks = strands_of(&world.plan).into_iter().map(track).collect();
+        let tracks = strands_of(&world.setup.plan).into_iter().map(track).collect();
         Self { world, timing, tracks, ways: 0, bytes: 0, merge_points: Interner::default() }
     }
 
@@ -306,7 +302,7 @@ impl Strands {
         let actors = track.actors.clone();
         // The old one ends first: it drops what it holds.
         track.live = None;
-        lock(&self.world.own_instances).retain(|own| !actors.contains(&own.actor));
+        lock(&self.world.services.own).retain(|own| !actors.contains(&own.actor));
         let mut path = Vec::new();
         let mut at = node;
         while let Some((from, key, way)) = self.node(strand, at).and_then(|node| node.from) {
@@ -336,23 +332,12 @@ impl Strands {
 
     /// A coroutine of a strand that has not begun.
     fn born(&self, strand: usize) -> Result<Live, ExploreError> {
-        let failed = |what: String| ExploreError::Failed(what);
         let actors = self.tracks.get(strand).map(|track| track.actors.clone()).ok_or_else(lost)?;
         let identity = Arc::new(Identity::repeatable_of(strand));
-        let outside = Outside::new(&identity);
         let time = Arc::new(VirtualClock::new(None));
-        let connection = self.world.server.connect(0).map_err(|error| failed(error.to_string()))?;
-        let stack = DefaultStack::new(STACK)
-            .map_err(|error| failed(format!("cannot make another coroutine: {error}")))?;
-        let (world, shared, clock) =
-            (Arc::clone(&self.world.world), outside.clone(), Arc::clone(&time));
-        let task = Coroutine::with_stack(stack, move |yielder, _: Resume| {
-            let seat = Seat::new(yielder, Arc::clone(&world), Arc::clone(&shared.fate), clock);
-            let time = seat.clone();
-            let new_gate = || Box::new(seat.clone()) as Box<dyn Gate>;
-            Strand::new(&world, &time, connection, new_gate(), &new_gate, shared).run(actors)
-        });
-        Ok(Live { at: UNBORN, task, outside, time })
+        let task =
+            CoroutineTask::new(&self.world.world, actors, &identity, time, Stops::WhereShared);
+        Ok(Live { at: UNBORN, task: task.map_err(failed)? })
     }
 
     /// Lets a coroutine run on to the next place that counts.
@@ -368,37 +353,35 @@ impl Strands {
             Push::Answer(reply) => Resume::Answer(servers.reply(reply)),
             Push::NoAnswer => Resume::NoAnswer,
             Push::Crash => Resume::Crash,
-            Push::GiveUp => Resume::GiveUp,
+            Push::GiveUp => Resume::GiveUp(Stopped::TimedOut),
         };
-        live.time.advance_to(Duration::from_nanos(time));
+        let own_time = Arc::clone(&live.task.outside.time);
+        own_time.advance_to(Duration::from_nanos(time));
         let mut is_rested = false;
         let place = loop {
             match live.task.resume(push) {
-                CoroutineResult::Yield(Stop::Sleep(duration)) if self.timing == Timing::Async => {
-                    live.time.advance_to(live.time.now().saturating_add(duration));
+                Some(Stop::Sleep(duration)) if self.timing == Timing::Async => {
+                    own_time.advance_to(own_time.now().saturating_add(duration));
                     is_rested = true;
                     push = Resume::Go;
                 }
-                CoroutineResult::Yield(Stop::Sleep(duration)) => break Place::Sleep(duration),
-                CoroutineResult::Yield(Stop::Commands(commands)) => {
+                Some(Stop::Sleep(duration)) => break Place::Sleep(duration),
+                Some(Stop::Commands(commands)) => {
                     break Place::Request(servers.request(Request::new(strand, commands)));
                 }
-                CoroutineResult::Yield(Stop::Pause(point)) => break Place::Pause(point),
-                CoroutineResult::Yield(Stop::Blocked) => break Place::Blocked,
-                CoroutineResult::Return(buffer) => {
-                    lock(&live.outside.events).extend(buffer);
-                    break Place::Ended;
-                }
+                Some(Stop::Pause(point)) => break Place::Pause(point),
+                Some(Stop::Blocked) => break Place::Blocked,
+                None => break Place::Ended,
             }
         };
-        if let Some(failure) = lock(&self.world.failure).take() {
+        if let Some(failure) = self.world.log.take_failure() {
             return Err(ExploreError::Failed(failure));
         }
         let remembered = match place {
             Place::Ended => self.remembered(strand),
             _ => Rc::new([]),
         };
-        let Sender { actor, verb } = live.outside.fate.sender();
+        let Sender { actor, verb } = live.task.outside.fate.sender();
         Ok(Node {
             place,
             actor,
@@ -413,24 +396,22 @@ impl Strands {
     /// What the controllers remember that the actors of a strand have for themselves.
     fn remembered(&self, strand: usize) -> Rc<[(usize, String)]> {
         let actors = self.tracks.get(strand).map(|track| track.actors.clone()).unwrap_or_default();
-        let own = lock(&self.world.own_instances);
-        let own = own.iter().filter(|own| actors.contains(&own.actor));
-        let token = |own: &Own| Some((own.lock, own.controller.local_token()?.as_str().into()));
-        own.filter_map(token).collect()
+        let token = |own: Own| Some((own.lock, own.controller.local_token()?.as_str().into()));
+        self.world.services.own_of(actors).into_iter().filter_map(token).collect()
     }
 
     /// What was written down since the last time, in order.
     fn written_down(&self, live: &Live) -> Vec<(Option<usize>, EventKind)> {
-        let mut events = std::mem::take(&mut *lock(&live.outside.events));
-        events.append(&mut lock(&live.outside.fate.events));
-        events.append(&mut lock(&self.world.late_events));
-        lock(&self.world.looks).clear();
+        let mut events = live.task.outside.take_events();
+        events.append(&mut lock(&live.task.outside.fate.events));
+        events.append(&mut lock(&self.world.log.late_events));
+        lock(&self.world.log.looks).clear();
         events.sort_by_key(|event| event.moment);
         events.into_iter().map(|event| (event.actor, event.kind)).collect()
     }
 
     fn differs(&self, reached: &Node) -> ExploreError {
-        let name = self.world.plan.actors.get(reached.actor).map_or("", |actor| &actor.name);
+        let name = self.world.setup.plan.actors.get(reached.actor).map_or("", |actor| &actor.name);
         ExploreError::NotRepeatable(format!("{name} took another step than before"))
     }
 }

@@ -41,35 +41,35 @@ impl From<ServerError> for NotEnded {
 
 impl<'a> Leases<'a> {
     pub fn new(world: &'a World) -> Result<Self, ServerError> {
-        Ok(Self { world, link: world.connect(0)? })
+        Ok(Self { world, link: world.services.connect(0)? })
     }
 
     /// Who holds a lock; nothing if nobody does.
     pub fn held(&mut self, lock: usize) -> Result<Option<Held>, ServerError> {
-        let Some(names) = self.world.locks.get(lock) else { return Ok(None) };
+        let Some(names) = self.world.setup.locks.get(lock) else { return Ok(None) };
         let found = self.link.kept(names.key());
-        let found = found.map_err(|error| self.world.server.explain(&error))?;
+        let found = found.map_err(|error| self.world.services.server.explain(&error))?;
         Ok(found.map(|kept| Held { payload: Payload::decode(&kept.value), left: kept.left }))
     }
 
     /// Ends a lease now.
     pub fn end(&mut self, lock: usize) -> Result<(), NotEnded> {
-        let (world, Some(names)) = (self.world, self.world.locks.get(lock)) else {
+        let (world, Some(names)) = (self.world, self.world.setup.locks.get(lock)) else {
             return Err(NotEnded::Refused("there is no such lock"));
         };
         let held = self.held(lock)?.ok_or(NotEnded::Refused("nobody holds it"))?;
         if held.left.is_none() {
             return Err(NotEnded::Refused("it has no TTL"));
         }
-        if let Server::Embedded(engine) = &world.server {
+        if let Server::Embedded(engine) = &world.services.server {
             engine.evict(0, names.key().as_bytes());
         } else {
             self.shorten(names)?;
             while self.held(lock)?.is_some_and(|now| now.payload == held.payload) {
-                world.time.clock().sleep(GLANCE).map_err(NotEnded::Stopped)?;
+                world.services.time.clock().sleep(GLANCE).map_err(NotEnded::Stopped)?;
             }
         }
-        self.note_end(lock, &held, world.moment());
+        self.note_end(lock, &held, world.log.moment());
         Ok(())
     }
 
@@ -79,10 +79,10 @@ impl<'a> Leases<'a> {
         if world.protocol().is_foreign() {
             // Nobody else is there, and what it holds need not be a payload.
             let ended = redis::cmd("PEXPIRE").arg(names.key()).arg(1).exec(&mut self.link);
-            return Ok(ended.map_err(|error| world.server.explain(&error))?);
+            return Ok(ended.map_err(|error| world.services.server.explain(&error))?);
         }
-        let shortened = expire_if(&mut self.link, names, |payload| world.is_ours(payload));
-        match shortened.map_err(|error| ServerError::new(world.explain(&error)))? {
+        let shortened = expire_if(&mut self.link, names, |payload| world.setup.is_ours(payload));
+        match shortened.map_err(|error| ServerError::new(world.services.explain(&error)))? {
             true => Ok(()),
             false => Err(NotEnded::Refused("somebody else holds it")),
         }
@@ -90,8 +90,8 @@ impl<'a> Leases<'a> {
 
     /// Writes down that the lease of a lock ended.
     pub fn note_end(&self, lock: usize, held: &Held, moment: Moment) {
-        let key = self.world.locks.get(lock).map(LockName::key).unwrap_or_default();
+        let key = self.world.setup.locks.get(lock).map(LockName::key).unwrap_or_default();
         let token = held.payload.token().as_str().to_owned();
-        self.world.note_fault(moment, EventKind::lease_ended(lock, key, Some(token)));
+        self.world.log.note_fault(moment, EventKind::lease_ended(lock, key, Some(token)));
     }
 }

@@ -4,6 +4,8 @@
 mod improvised;
 
 #[cfg(test)]
+pub(super) use improvised::Watched;
+#[cfg(test)]
 pub(in crate::runtime) use improvised::{Director, Now};
 
 use super::ReplayError;
@@ -11,31 +13,21 @@ use super::leases::{Held, Leases, NotEnded};
 use super::score::Score;
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::lock::LockName;
-use crate::runtime::afloat::{Afloat, may_be_late};
+use crate::runtime::afloat::{Afloat, carry_out, may_be_late, note_kept_back};
 use crate::runtime::rules::Fate;
 use crate::runtime::stops::{Commands, Resume, Stop};
-use crate::runtime::{Time, Timing, Turn, World};
+use crate::runtime::task::Task;
+use crate::runtime::{Buffer, Time, Timing, Turn, World};
 use crate::server::ServerError;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How far apart two turns are where time means nothing.
 const TICK: Duration = Duration::from_micros(1);
 
-/// A strand that goes on when it is told to.
-pub(super) trait Player {
-    /// Lets it go on until it stops again; nothing if it has ended instead.
-    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped>;
-}
-
-/// A strand in a play.
-pub(super) struct Role<P> {
-    /// Who plays it.
-    pub player: P,
-    fate: Arc<Fate>,
-    /// The strand's own time.
-    time: Arc<VirtualClock>,
+/// A task, and where it is.
+struct Role<T> {
+    task: T,
     place: Place,
 }
 
@@ -52,20 +44,24 @@ enum Place {
 }
 
 /// A schedule at work.
-pub(super) struct Play<'a, P> {
+pub(super) struct Play<'a, T> {
     world: &'a World,
     timing: Timing,
     score: Score<'a>,
     leases: Leases<'a>,
-    roles: Vec<Role<P>>,
+    roles: Vec<Role<T>>,
     afloat: Afloat<Commands>,
     /// The play's own time.
     now: Duration,
 }
 
-impl<P> Role<P> {
-    pub fn new(player: P, fate: Arc<Fate>, time: Arc<VirtualClock>) -> Self {
-        Self { player, fate, time, place: Place::Nowhere }
+impl<T: Task> Role<T> {
+    fn fate(&self) -> &Fate {
+        &self.task.outside().fate
+    }
+
+    fn time(&self) -> &VirtualClock {
+        &self.task.outside().time
     }
 
     fn has_ended(&self) -> bool {
@@ -88,13 +84,14 @@ impl<P> Role<P> {
     }
 }
 
-impl<'a, P: Player> Play<'a, P> {
+impl<'a, T: Task> Play<'a, T> {
     pub fn new(
         world: &'a World,
         timing: Timing,
         turns: &'a [Turn],
-        roles: Vec<Role<P>>,
+        tasks: Vec<T>,
     ) -> Result<Self, ServerError> {
+        let roles = tasks.into_iter().map(|task| Role { task, place: Place::Nowhere }).collect();
         let leases = Leases::new(world)?;
         let score = Score::new(turns);
         let (afloat, now) = (Afloat::default(), Duration::ZERO);
@@ -132,13 +129,18 @@ impl<'a, P: Player> Play<'a, P> {
         self.settle()
     }
 
-    /// The strands, when it is over.
-    pub fn into_players(self) -> impl Iterator<Item = P> {
-        self.roles.into_iter().map(|role| role.player)
+    /// The tasks, when it is over.
+    pub fn into_tasks(self) -> impl Iterator<Item = T> {
+        self.roles.into_iter().map(|role| role.task)
+    }
+
+    /// What the strands have written down.
+    pub fn take_events(&self) -> Vec<Buffer> {
+        self.roles.iter().map(|role| role.task.outside().take_events()).collect()
     }
 
     fn check(&self) -> Result<(), ReplayError> {
-        self.world.time.clock().check().map_err(|why| self.score.stopped(why))
+        self.world.services.time.clock().check().map_err(|why| self.score.stopped(why))
     }
 
     fn take(&mut self, turn: Turn) -> Result<(), ReplayError> {
@@ -175,12 +177,12 @@ impl<'a, P: Player> Play<'a, P> {
     /// Lets a strand go on without a reply to the commands that it is about to send. They are lost,
     /// or still on their way.
     fn keep_back(&mut self, strand: usize, is_late: bool) -> Result<(), ReplayError> {
-        if let Some(Role { place: Place::Step(Stop::Commands(commands)), fate, .. }) =
-            self.roles.get(strand)
+        if let Some(role) = self.roles.get(strand)
+            && let Place::Step(Stop::Commands(commands)) = &role.place
         {
-            self.world.note_kept_back(fate, commands, is_late);
+            note_kept_back(self.world, role.fate(), commands, is_late);
             if is_late {
-                self.afloat.add(strand, fate.sender(), commands.clone());
+                self.afloat.add(strand, role.fate().sender(), commands.clone());
             }
         }
         self.resume(strand, Resume::NoAnswer)
@@ -189,7 +191,7 @@ impl<'a, P: Player> Play<'a, P> {
     /// Lets a command that was given up reach the server.
     fn arrive(&mut self, number: usize) -> Result<(), ReplayError> {
         if let Some((sender, commands)) = self.afloat.take(number) {
-            self.world.carry_out_late(&sender, &commands)?;
+            carry_out(self.world, &sender, &commands)?;
         }
         Ok(())
     }
@@ -240,24 +242,24 @@ impl<'a, P: Player> Play<'a, P> {
     /// Lets each go on, in their order, who waits or has slept long enough; tells whether that
     /// changed anything.
     fn stir(&mut self) -> Result<bool, ReplayError> {
-        let happenings = self.world.happenings();
+        let happenings = self.world.signals.happenings();
         let mut moved = false;
         for strand in 0..self.roles.len() {
-            let is_up = |role: &Role<P>| role.wake().is_some_and(|wake| wake <= self.now);
+            let is_up = |role: &Role<T>| role.wake().is_some_and(|wake| wake <= self.now);
             let role = self.roles.get(strand);
             if role.is_some_and(|role| role.is_blocked() || is_up(role)) {
                 self.resume(strand, Resume::Go)?;
                 moved |= !self.roles.get(strand).is_some_and(Role::is_blocked);
             }
         }
-        Ok(moved || self.world.happenings() != happenings)
+        Ok(moved || self.world.signals.happenings() != happenings)
     }
 
     /// Whoever waits now waits in vain.
     fn give_up(&mut self) -> Result<(), ReplayError> {
         for strand in 0..self.roles.len() {
             if self.roles.get(strand).is_some_and(Role::is_blocked) {
-                self.resume(strand, Resume::GiveUp)?;
+                self.resume(strand, Resume::GiveUp(Stopped::TimedOut))?;
             }
         }
         Ok(())
@@ -266,7 +268,7 @@ impl<'a, P: Player> Play<'a, P> {
     /// Lets time pass until then, and leases end by the way.
     fn sleep_until(&mut self, wake: Duration) -> Result<(), ReplayError> {
         self.check()?;
-        match self.world.time {
+        match self.world.services.time {
             Time::Virtual(_) => self.pass_with_leases(wake),
             // A real server's time goes its own way; the schedule says what ends now.
             Time::Wall(_) => {
@@ -281,7 +283,7 @@ impl<'a, P: Player> Play<'a, P> {
 
     fn pass_with_leases(&mut self, until: Duration) -> Result<(), ReplayError> {
         let mut before = Vec::new();
-        for lock in 0..self.world.locks.len() {
+        for lock in 0..self.world.setup.locks.len() {
             let held = self.leases.held(lock)?;
             let end = held.as_ref().and_then(|held| Some(gone_at(self.now, held.left?)));
             before.extend(held.zip(end).map(|(held, end)| (end, lock, held)));
@@ -300,7 +302,7 @@ impl<'a, P: Player> Play<'a, P> {
     fn expired(&mut self, lock: usize, held: &Held, at: Duration) -> Result<(), ReplayError> {
         let moment = VirtualClock::new(None);
         moment.advance_to(at);
-        self.leases.note_end(lock, held, self.world.sequence.moment(&moment));
+        self.leases.note_end(lock, held, self.world.log.sequence.moment(&moment));
         #[cfg(test)]
         if self.score.is_improvised() {
             self.score.note(Turn::Expire(lock));
@@ -317,11 +319,11 @@ impl<'a, P: Player> Play<'a, P> {
     /// Moves the play's time.
     fn pass(&mut self, until: Duration) {
         self.now = until;
-        if let Time::Virtual(clock) = &self.world.time {
+        if let Time::Virtual(clock) = &self.world.services.time {
             clock.advance_to(until);
         }
         if self.timing == Timing::Strict {
-            self.roles.iter().for_each(|role| role.time.advance_to(until));
+            self.roles.iter().for_each(|role| role.time().advance_to(until));
         }
     }
 
@@ -329,10 +331,10 @@ impl<'a, P: Player> Play<'a, P> {
     fn resume(&mut self, strand: usize, mut how: Resume) -> Result<(), ReplayError> {
         let Some(role) = self.roles.get_mut(strand) else { return Ok(()) };
         role.place = loop {
-            match role.player.go_on(how).map_err(|why| self.score.stopped(why))? {
+            match role.task.go_on(how).map_err(|why| self.score.stopped(why))? {
                 None => break Place::Nowhere,
                 Some(Stop::Sleep(duration)) if self.timing == Timing::Async => {
-                    role.time.advance_to(role.time.now().saturating_add(duration));
+                    role.time().advance_to(role.time().now().saturating_add(duration));
                     how = Resume::Go;
                 }
                 Some(Stop::Sleep(duration)) => {
@@ -342,7 +344,7 @@ impl<'a, P: Player> Play<'a, P> {
                 Some(step) => break Place::Step(step),
             }
         };
-        match self.world.failure() {
+        match self.world.log.failure() {
             Some(failure) => Err(ServerError::new(failure).into()),
             None => Ok(()),
         }
@@ -365,13 +367,13 @@ impl<'a, P: Player> Play<'a, P> {
 
     /// The actor that is active in a strand.
     fn name(&self, strand: usize) -> String {
-        let actor = self.roles.get(strand).map(|role| role.fate.actor.load(Ordering::Relaxed));
-        let actor = actor.and_then(|actor| self.world.plan.actors.get(actor));
+        let actor = self.roles.get(strand).map(|role| role.fate().actor.load(Ordering::Relaxed));
+        let actor = actor.and_then(|actor| self.world.setup.plan.actors.get(actor));
         actor.map_or_else(|| format!("strand {}", strand + 1), |actor| actor.name.clone())
     }
 
     fn key(&self, lock: usize) -> String {
-        let key = self.world.locks.get(lock).map(LockName::key);
+        let key = self.world.setup.locks.get(lock).map(LockName::key);
         key.map_or_else(|| format!("lock {}", lock + 1), str::to_owned)
     }
 }

@@ -2,11 +2,12 @@
 //! it waits until it has stopped again.
 
 use super::ReplayError;
-use super::play::{Play, Player, Role};
+use super::play::Play;
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};
 use crate::gate::Gate;
 use crate::runtime::stops::{Resume, Seat, Stop, Wire};
 use crate::runtime::strand::{Outside, Strand};
+use crate::runtime::task::Task;
 use crate::runtime::threads::{connections, join, start};
 use crate::runtime::{Buffer, Timing, Turn, World};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
@@ -32,38 +33,40 @@ pub(super) fn play(
         Ok(()) => error.into(),
     })?;
     thread::scope(|scope| {
-        let (mut roles, mut threads) = (Vec::new(), Vec::new());
+        let (mut tasks, mut threads) = (Vec::new(), Vec::new());
         for (actors, connection) in strands.iter().cloned().zip(connections) {
-            let outside = Outside::new(&world.identity);
             let time = Arc::new(VirtualClock::new(None));
-            let (puppet, wire) = wire(clock);
-            roles.push(Role::new(puppet, Arc::clone(&outside.fate), Arc::clone(&time)));
+            let outside = Outside::new(&world.setup.identity, time);
+            let (task, wire) = wire(clock, outside.clone());
+            tasks.push(task);
             let body = move || {
                 if wire.orders.recv().is_err() {
-                    return Buffer::new();
+                    return;
                 }
-                let seat =
-                    Seat::of_thread(wire, Arc::clone(world), Arc::clone(&outside.fate), time);
+                let seat = Seat::of_thread(wire, Arc::clone(world), &outside);
                 let new_gate = || Box::new(seat.clone()) as Box<dyn Gate>;
-                Strand::new(world, &seat, connection, new_gate(), &new_gate, outside).run(actors)
+                Strand::new(world, &seat, connection, new_gate(), &new_gate, outside).run(actors);
             };
             threads.push(start(scope, threads.len() + 1, strands.len(), body)?);
         }
-        // Whoever still waits for an order when the play is gone gives up.
-        let performed = Play::new(world, timing, turns, roles)?.perform();
-        let buffers = join(threads)?;
-        performed.map(|()| buffers)
+        let mut play = Play::new(world, timing, turns, tasks)?;
+        let performed = play.perform();
+        let outsides: Vec<Outside> = play.into_tasks().map(|task| task.outside).collect();
+        // A thread that still waits for an order has nobody left to give it, and gives up.
+        join(threads)?;
+        performed.map(|()| outsides.iter().map(Outside::take_events).collect())
     })
 }
 
-/// A thread, as far as whoever directs it sees.
-struct Puppet<'a> {
+/// A strand in a thread.
+struct ThreadTask<'a> {
     orders: Sender<Resume>,
     stops: Receiver<Stop>,
     clock: &'a WallClock,
+    outside: Outside,
 }
 
-impl Player for Puppet<'_> {
+impl Task for ThreadTask<'_> {
     fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped> {
         if self.orders.send(how).is_err() {
             return Ok(None);
@@ -76,11 +79,16 @@ impl Player for Puppet<'_> {
             }
         }
     }
+
+    fn outside(&self) -> &Outside {
+        &self.outside
+    }
 }
 
 /// Both ends of a wire.
-fn wire(clock: &WallClock) -> (Puppet<'_>, Wire) {
+fn wire(clock: &WallClock, outside: Outside) -> (ThreadTask<'_>, Wire) {
     let (orders, heard) = channel::unbounded();
     let (said, stops) = channel::unbounded();
-    (Puppet { orders, stops, clock }, Wire { stops: said, orders: heard, began: clock.unix() })
+    let wire = Wire { stops: said, orders: heard, began: clock.unix() };
+    (ThreadTask { orders, stops, clock, outside }, wire)
 }

@@ -42,7 +42,7 @@ impl Keys {
         let lock = run.lock(STATE_FILE);
         let file = run.path().join(STATE_FILE);
         let mut link = connect(world, 0)?;
-        let failed = |error: LockError| StageError::Environment(world.explain(&error));
+        let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
         // All looks before the first change, so that a refusal leaves everything as it is.
         let found = Found::look(&mut link, &lock).map_err(failed)?;
         let cache_before = cached(world, &file)?;
@@ -77,14 +77,14 @@ impl Keys {
     pub fn clean(&self, world: &World) -> Result<Vec<String>, String> {
         let lock = self.clean_lock(world);
         // A server that is silent would make us wait for the time-out once more.
-        let cache = if world.is_silent() { Ok(()) } else { self.clean_cache(world) };
+        let cache = if world.log.is_silent() { Ok(()) } else { self.clean_cache(world) };
         let notices = lock?;
         cache.map(|()| notices)
     }
 
     fn clean_lock(&self, world: &World) -> Result<Vec<String>, String> {
         let mut link = world.server().connect(0).map_err(|error| error.to_string())?;
-        let ours = |payload: &Payload| world.identity.issued(payload.token());
+        let ours = |payload: &Payload| world.setup.identity.issued(payload.token());
         let flag = self.flag_before.as_deref();
         let restored = lock::restore(&mut link, &self.lock, ours, flag, self.fence);
         Ok(if restored.map_err(|error| world.explain_and_note(&error))? {
@@ -98,7 +98,7 @@ impl Keys {
     /// last write may not be the one in it: an acquire writes the file, and mirrors nothing.
     fn clean_cache(&self, world: &World) -> Result<(), String> {
         let now = cached(world, &self.file).map_err(|error| error.to_string())?;
-        if now.is_none_or(|now| !world.files.has_mirrored(&self.file, &now.value)) {
+        if now.is_none_or(|now| !world.services.files.has_mirrored(&self.file, &now.value)) {
             return Ok(());
         }
         let mut link = world.server().connect(CACHE_DB).map_err(|error| error.to_string())?;
@@ -212,13 +212,13 @@ impl Found {
 /// A plan that clears all locks of a run may do so only where they are all its own.
 pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
     let clears = |action: &Action| matches!(action, Action::ClearLocks { .. });
-    if world.takes_by_force() || !world.plan().has(clears) {
+    if world.setup.takes_by_force() || !world.plan().has(clears) {
         return Ok(());
     }
     let mut link = connect(world, 0)?;
     for run in world.runs() {
-        let failed = |error: LockError| StageError::Environment(world.explain(&error));
-        if let Some(theirs) = world.foreign_lock(&mut link, run.runid(), false).map_err(failed)? {
+        let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
+        if let Some(theirs) = foreign_lock(world, &mut link, run.runid(), false).map_err(failed)? {
             return Err(StageError::Environment(format!(
                 "{} clears all locks of run {:?}, and {theirs}; choose another directory, or clear \
                  it with --force",
@@ -230,35 +230,33 @@ pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
     Ok(())
 }
 
-impl World {
-    /// A lock or a flag of a run that is not of our making, if there is one, in words. The locks of
-    /// our own files are looked at only if we are told to.
-    pub(in crate::runtime) fn foreign_lock(
-        &self,
-        link: &mut dyn Link,
-        runid: &str,
-        also_our_files: bool,
-    ) -> Result<Option<String>, LockError> {
-        let is_our_file = |lock: &LockName| self.locks.iter().any(|our| our.key() == lock.key());
-        for file in locked_files(link, runid)? {
-            let lock = LockName::new(runid, &file);
-            if is_our_file(&lock) && !also_our_files {
-                continue;
-            }
-            let found = Found::look(link, &lock)?;
-            if found.is_some_and(|found| !self.identity.issued(found.payload.token())) {
-                return Ok(Some(format!("{file:?} is locked there by somebody else")));
-            }
+/// A lock or a flag of a run that is not of our making, if there is one, in words. The locks of
+/// our own files are looked at only if we are told to.
+pub(in crate::runtime) fn foreign_lock(
+    world: &World,
+    link: &mut dyn Link,
+    runid: &str,
+    also_our_files: bool,
+) -> Result<Option<String>, LockError> {
+    let is_our_file = |lock: &LockName| world.setup.locks.iter().any(|our| our.key() == lock.key());
+    for file in locked_files(link, runid)? {
+        let lock = LockName::new(runid, &file);
+        if is_our_file(&lock) && !also_our_files {
+            continue;
         }
-        let flagged = flags(link, runid)?.into_iter().filter(|(_, flag)| flag != "false");
-        let theirs =
-            flagged.map(|(file, _)| file).find(|file| !is_our_file(&LockName::new(runid, file)));
-        Ok(theirs.map(|file| format!("{file:?} is flagged there as locked by somebody else")))
+        let found = Found::look(link, &lock)?;
+        if found.is_some_and(|found| !world.setup.identity.issued(found.payload.token())) {
+            return Ok(Some(format!("{file:?} is locked there by somebody else")));
+        }
     }
+    let flagged = flags(link, runid)?.into_iter().filter(|(_, flag)| flag != "false");
+    let theirs =
+        flagged.map(|(file, _)| file).find(|file| !is_our_file(&LockName::new(runid, file)));
+    Ok(theirs.map(|file| format!("{file:?} is flagged there as locked by somebody else")))
 }
 
 fn connect(world: &World, db: i64) -> Result<Connection, StageError> {
-    world.connect(db).map_err(|error| StageError::Environment(error.to_string()))
+    world.services.connect(db).map_err(|error| StageError::Environment(error.to_string()))
 }
 
 fn ask<T: redis::FromRedisValue>(
@@ -274,7 +272,7 @@ fn ask<T: redis::FromRedisValue>(
 /// none; that is no failure (contract, section 4). Another kind of value is one: a dump would
 /// overwrite it.
 fn cached(world: &World, file: &Path) -> Result<Option<Cached>, StageError> {
-    let Ok(mut link) = world.connect(CACHE_DB) else { return Ok(None) };
+    let Ok(mut link) = world.services.connect(CACHE_DB) else { return Ok(None) };
     let mut look = || -> RedisResult<Option<Cached>> {
         let value: Option<Vec<u8>> = redis::cmd("GET").arg(cache_key(file)).query(&mut link)?;
         let ttl_ms = redis::cmd("PTTL").arg(cache_key(file)).query(&mut link)?;

@@ -10,6 +10,7 @@ use crate::scenario::Action;
 use crate::server::Server;
 use disk::Directory;
 use keys::Keys;
+pub(super) use keys::foreign_lock;
 
 /// Why a run can't begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +46,7 @@ impl Stage {
         for run in world.runs() {
             self.directories.push(Directory::new(run.path()));
             if let Some(directory) = self.directories.last_mut() {
-                directory.set_up(&world.files)?;
+                directory.set_up(&world.services.files)?;
             }
         }
         Ok(())
@@ -94,7 +95,7 @@ impl Stage {
             }
         }
         for directory in self.directories.into_iter().rev() {
-            notices.extend(directory.clean(&world.files));
+            notices.extend(directory.clean(&world.services.files));
         }
         Cleaned { notices, is_clean }
     }

@@ -1,11 +1,13 @@
 //! A play without a score: at each moment somebody is told which turns are possible, by nothing but
 //! the strands that stand there for real, and says which is taken. For tests that try all of them.
 
-use super::{Place, Play, Player, Role};
+use super::{Place, Play, Role};
 use crate::clock::Stopped;
 use crate::runtime::afloat::may_be_late;
 use crate::runtime::replay::ReplayError;
 use crate::runtime::stops::{Resume, Stop};
+use crate::runtime::strand::Outside;
+use crate::runtime::task::Task;
 use crate::runtime::{Timing, Turn};
 
 /// Says which turn is next.
@@ -25,44 +27,40 @@ pub struct Now {
     pub taken: Vec<Turn>,
 }
 
-/// A player, and whether it slept or waited since its last step.
-pub(in crate::runtime::replay) struct Watched<P> {
-    pub player: P,
+/// A task, and whether it slept or waited since its last step.
+pub(in crate::runtime::replay) struct Watched<T> {
+    task: T,
     was_at_step: bool,
     has_rested: bool,
 }
 
-impl<P> Watched<P> {
-    pub fn new(player: P) -> Self {
-        Self { player, was_at_step: false, has_rested: false }
+impl<T> Watched<T> {
+    pub fn new(task: T) -> Self {
+        Self { task, was_at_step: false, has_rested: false }
     }
 }
 
-impl<P> Role<P> {
-    /// The same role, but its rests are noted.
-    pub fn watched(self) -> Role<Watched<P>> {
-        let Self { player, fate, time, place } = self;
-        Role { player: Watched::new(player), fate, time, place }
-    }
-}
-
-impl<P: Player> Player for Watched<P> {
+impl<T: Task> Task for Watched<T> {
     fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped> {
         self.has_rested &= !self.was_at_step;
-        let stop = self.player.go_on(how)?;
+        let stop = self.task.go_on(how)?;
         self.was_at_step = matches!(stop, Some(Stop::Commands(_) | Stop::Pause(_)));
         self.has_rested |= matches!(stop, Some(Stop::Sleep(_) | Stop::Blocked));
         Ok(stop)
     }
+
+    fn outside(&self) -> &Outside {
+        self.task.outside()
+    }
 }
 
-impl<P: Player> Play<'_, Watched<P>> {
+impl<T: Task> Play<'_, Watched<T>> {
     /// Plays to the end of all strands; gives the turns that were taken.
     pub fn improvise(&mut self, director: &mut dyn Director) -> Result<Vec<Turn>, ReplayError> {
         self.score.improvise();
         self.begin()?;
         while !self.is_over() {
-            let goes_on = |role: &Role<Watched<P>>| role.is_at_step() && !role.player.has_rested;
+            let goes_on = |role: &Role<Watched<T>>| role.is_at_step() && !role.task.has_rested;
             let now = Now {
                 possible: self.possible()?,
                 goes_on: self.roles.iter().map(goes_on).collect(),
@@ -96,7 +94,7 @@ impl<P: Player> Play<'_, Watched<P>> {
         }
         possible.extend((0..self.afloat.len()).map(Turn::Arrive));
         if self.timing == Timing::Async {
-            for lock in 0..self.world.locks.len() {
+            for lock in 0..self.world.setup.locks.len() {
                 if self.leases.held(lock)?.is_some_and(|held| held.left.is_some()) {
                     possible.push(Turn::Expire(lock));
                 }

@@ -1,0 +1,68 @@
+//! What actors use: the server, the clock, the files and the controllers of a run.
+
+use super::Time;
+use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
+use crate::lock::{LockError, RunDirectory};
+use crate::server::{Connection, Server, ServerError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+/// The services of a run.
+pub(super) struct Services {
+    pub server: Server,
+    pub time: Time,
+    pub files: Arc<Files>,
+    pub registry: Registry,
+    /// The controllers that actors have for themselves.
+    pub own: Mutex<Vec<Own>>,
+}
+
+/// A controller that an actor has for itself.
+#[derive(Clone)]
+pub(super) struct Own {
+    pub actor: usize,
+    pub lock: usize,
+    pub controller: Arc<Controller>,
+}
+
+impl Services {
+    /// Opens a connection for the run itself: no reply is waited for past the run's deadline. What
+    /// is put back afterwards has the whole response time-out.
+    pub fn connect(&self, db: i64) -> Result<Connection, ServerError> {
+        self.server.connect_on(self.time.clock(), db)
+    }
+
+    /// All controllers of a lock: the shared ones, then those that actors have for themselves.
+    pub fn controllers(&self, lock: usize, run: &RunDirectory) -> Vec<Arc<Controller>> {
+        let own = super::lock(&self.own);
+        let own = own.iter().filter(|own| own.lock == lock).map(|own| &own.controller);
+        self.registry.made(run).iter().chain(own).cloned().collect()
+    }
+
+    /// The controllers that these actors have for themselves.
+    pub fn own_of(&self, actors: Range<usize>) -> Vec<Own> {
+        let own = super::lock(&self.own);
+        own.iter().filter(|own| actors.contains(&own.actor)).cloned().collect()
+    }
+
+    /// The `operation_count` in the state file of a run.
+    pub fn count_on_file(&self, run: &RunDirectory) -> Result<u64, ControllerError> {
+        count_on_file(&self.files, &run.path().join(STATE_FILE))
+    }
+
+    pub fn explain(&self, error: &LockError) -> String {
+        match error {
+            LockError::Redis { command, key, source } => {
+                format!("{command} {key:?}: {}", self.server.explain(source))
+            }
+            other => other.to_string(),
+        }
+    }
+
+    pub fn explain_controller(&self, error: &ControllerError) -> String {
+        match error {
+            ControllerError::Lock(error) => self.explain(error),
+            other => other.to_string(),
+        }
+    }
+}
