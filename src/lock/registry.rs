@@ -1,21 +1,53 @@
-//! The lock protocols that there are. To add one: add its file and a line here. If it sends scripts,
-//! `effects` must know them.
+//! The lock protocols that there are. To add one: add its file and a line here; from outside, call
+//! [`register`]. If it sends scripts, `effects` must know them.
 
 use super::{Hardened, Legacy, LockProtocol};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-static PROTOCOLS: LazyLock<[Arc<dyn LockProtocol>; 2]> =
-    LazyLock::new(|| [Arc::new(Legacy), Arc::new(Hardened::default())]);
+static REGISTERED: Mutex<Vec<Arc<dyn LockProtocol>>> = Mutex::new(Vec::new());
+static PROTOCOLS: OnceLock<Vec<Arc<dyn LockProtocol>>> = OnceLock::new();
+
+/// Why a lock protocol can't be registered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterError {
+    /// The protocols have been asked for before.
+    #[error("register {0:?} before anything else asks for the lock protocols")]
+    TooLate(String),
+    /// There is one of this name.
+    #[error("there is a lock protocol {0:?} already")]
+    NameTaken(String),
+}
+
+/// Adds a lock protocol of another crate, listed after the built-in ones. Call it first in `main`.
+pub fn register(protocol: Arc<dyn LockProtocol>) -> Result<(), RegisterError> {
+    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = protocol.name().to_owned();
+    if PROTOCOLS.get().is_some() {
+        return Err(RegisterError::TooLate(name));
+    }
+    if built_in().iter().chain(registered.iter()).any(|known| known.name() == name) {
+        return Err(RegisterError::NameTaken(name));
+    }
+    registered.push(protocol);
+    Ok(())
+}
+
+fn built_in() -> [Arc<dyn LockProtocol>; 2] {
+    [Arc::new(Legacy), Arc::new(Hardened::default())]
+}
 
 /// All lock protocols, in the order in which they are listed.
 pub fn protocols() -> &'static [Arc<dyn LockProtocol>] {
-    &*PROTOCOLS
+    PROTOCOLS.get_or_init(|| {
+        let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+        built_in().into_iter().chain(registered.iter().cloned()).collect()
+    })
 }
 
 /// The lock protocol that is used if none is named.
 pub fn default_protocol() -> &'static Arc<dyn LockProtocol> {
-    let [first, ..] = &*PROTOCOLS;
-    first
+    static DEFAULT: OnceLock<Arc<dyn LockProtocol>> = OnceLock::new();
+    DEFAULT.get_or_init(|| Arc::new(Legacy))
 }
 
 /// The lock protocol of this name.
@@ -33,5 +65,13 @@ mod tests {
             assert_eq!(protocol(known.name()), Some(known));
         }
         assert_eq!(protocol("subject"), None);
+        assert_eq!(protocols().first(), Some(default_protocol()));
+    }
+
+    #[test]
+    fn no_protocol_is_registered_when_they_were_asked_for() {
+        protocols();
+        let late = register(Arc::new(Legacy));
+        assert_eq!(late, Err(RegisterError::TooLate("legacy".into())));
     }
 }
