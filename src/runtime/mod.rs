@@ -162,6 +162,12 @@ impl World {
         }
     }
 
+    /// A world of a model on this server.
+    fn of_model(model: &Model, server: Server, time: Time) -> Self {
+        let (plan, host, runs) = (model.plan.clone(), Arc::clone(&model.host), model.runs.clone());
+        Self::new(plan, server, host, runs, time, Box::new(|| ()))
+    }
+
     /// The same world, but on a virtual clock the seed decides the order among those who could go on
     /// at the same time; with seed 0, who asked first goes first.
     pub fn with_seed(mut self, seed: u64) -> Self {

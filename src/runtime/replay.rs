@@ -92,23 +92,21 @@ impl World {
     /// A world in which schedules of a model are replayed: files in memory, and an embedded server
     /// that nobody else sees, or the real one that the model is explored on.
     pub fn replayed(model: &Model) -> Self {
-        if let Some(Upstream { borrowed, clock }) = &model.upstream {
-            let (plan, runs, time) =
-                (model.plan.clone(), model.runs.clone(), Time::Wall(Arc::clone(clock)));
-            let server = borrowed.server();
-            return Self::new(plan, server, Arc::clone(&model.host), runs, time, Box::new(|| ()))
-                .alone(Files::in_memory());
-        }
-        let clock = Arc::new(VirtualClock::new(None));
-        let server = Server::embedded(match model.origin.timing {
-            // Leases end only where the schedule says it.
-            Timing::Async => Arc::new(VirtualClock::new(None)),
-            Timing::Strict => clock.clone(),
-        });
-        let (plan, runs) = (model.plan.clone(), model.runs.clone());
-        let on_end = Box::new(|| ());
-        Self::new(plan, server, Arc::clone(&model.host), runs, Time::Virtual(clock), on_end)
-            .alone(Files::in_memory())
+        let (server, time) = match &model.upstream {
+            Some(Upstream { borrowed, clock }) => {
+                (borrowed.server(), Time::Wall(Arc::clone(clock)))
+            }
+            None => {
+                let clock = Arc::new(VirtualClock::new(None));
+                let server = Server::embedded(match model.origin.timing {
+                    // Leases end only where the schedule says it.
+                    Timing::Async => Arc::new(VirtualClock::new(None)),
+                    Timing::Strict => clock.clone(),
+                });
+                (server, Time::Virtual(clock))
+            }
+        };
+        Self::of_model(model, server, time).alone(Files::in_memory())
     }
 
     /// Replays a schedule of this world's plan. On the wall clock the strands are threads, one of

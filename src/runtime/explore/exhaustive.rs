@@ -2,7 +2,7 @@
 //! bounding for systematic testing of multithreaded programs", 2007): depth first, and what follows
 //! from a state is run once.
 
-use super::walk::{At, Strategy};
+use super::walk::{At, Scheduler};
 use rustc_hash::FxHashSet;
 
 /// Up to how many preemptions are tried one by one, before any number is.
@@ -83,7 +83,7 @@ impl Exhaustive {
     }
 }
 
-impl Strategy for Exhaustive {
+impl Scheduler for Exhaustive {
     fn begin(&mut self) -> Option<usize> {
         while self.frames.pop_if(|frame| frame.left == 0).is_some() {}
         if let Some(last) = self.frames.len().checked_sub(1) {

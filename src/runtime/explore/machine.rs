@@ -8,7 +8,7 @@
 //! time and who sleeps until when.
 
 use super::super::afloat::{Afloat, Sender};
-use super::super::{Model, Turn, World};
+use super::super::{Model, Time, Turn, World};
 use super::cells::Cells;
 use super::embedded::Embedded;
 use super::intern::{Interner, bytes_of_list};
@@ -17,7 +17,7 @@ use super::pasts::Pasts;
 use super::servers::Servers;
 use super::states::{Draft, States};
 use super::store::Store;
-use super::strands::{Around, Node, Place, Push, Strands, UNBORN};
+use super::strands::{Around, Node, Place, Push, Shared, Strands, UNBORN};
 use super::upstream::Upstream;
 use super::{Bounds, ExploreError};
 use crate::check::Properties;
@@ -51,8 +51,7 @@ pub(super) struct Machine {
     world: Arc<Watched>,
     bounds: Bounds,
     strands: Strands,
-    servers: Servers,
-    cells: Cells,
+    shared: Shared,
     pasts: Pasts,
     states: States,
     afloat: Interner<Afloat<u32>>,
@@ -67,17 +66,8 @@ impl Machine {
     /// The machine of a model before anything happened.
     pub fn new(model: &Model, bounds: &Bounds) -> Result<Self, ExploreError> {
         let embedded = Embedded::new();
-        let time = super::super::Time::Virtual(Arc::new(VirtualClock::new(None)));
-        let (plan, runs) = (model.plan.clone(), model.runs.clone());
-        let world = World::new(
-            plan,
-            embedded.server(),
-            Arc::clone(&model.host),
-            runs,
-            time,
-            Box::new(|| ()),
-        );
-        let world = Arc::new(Watched::new(world));
+        let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
+        let world = Arc::new(Watched::new(World::of_model(model, embedded.server(), time)));
         world.prepare().map_err(failed)?;
         let observes = world.protocol().is_foreign();
         let store: Box<dyn Store> = match &model.upstream {
@@ -115,8 +105,7 @@ impl Machine {
             world,
             bounds: bounds.clone(),
             strands,
-            servers,
-            cells,
+            shared: Shared { cells, servers },
             pasts,
             afloat,
             known: Vec::new(),
@@ -155,8 +144,8 @@ impl Machine {
             bytes_of_list(&self.choices),
             self.ended.bytes(),
             self.strands.bytes(),
-            self.servers.bytes(),
-            self.cells.bytes(),
+            self.shared.servers.bytes(),
+            self.shared.cells.bytes(),
             self.pasts.bytes(),
             self.afloat.bytes(),
         ];
@@ -236,7 +225,7 @@ impl Machine {
             {
                 turns.extend([Turn::LoseReply(strand), Turn::Forget(strand)]);
                 // Under strict timing nothing takes longer than the steps say.
-                if self.bounds.timing == Timing::Async && self.servers.may_be_late(request) {
+                if self.bounds.timing == Timing::Async && self.shared.servers.may_be_late(request) {
                     turns.push(Turn::Postpone(strand));
                 }
             }
@@ -248,7 +237,7 @@ impl Machine {
         // When all is over, the end of a lease changes nothing for anybody.
         if self.bounds.timing == Timing::Async && !turns.is_empty() {
             for lock in 0..self.world.setup.locks.len() {
-                let lease = self.servers.lease(draft.server, lock).map_err(failed)?;
+                let lease = self.shared.servers.lease(draft.server, lock).map_err(failed)?;
                 turns.extend(lease.map(|_| Turn::Expire(lock)));
             }
         }
@@ -308,11 +297,11 @@ impl Machine {
         strand: usize,
         request: u32,
     ) -> Result<u32, ExploreError> {
-        let done = self.servers.run(draft.server, request, draft.time).map_err(failed)?;
+        let done = self.shared.servers.run(draft.server, request, draft.time).map_err(failed)?;
         draft.server = done.server;
         let node = draft.nodes.get(strand).and_then(|node| self.strands.node(strand, *node));
         let actor = node.map(|node| node.actor);
-        draft.past = self.pasts.after(draft.past, done.event, actor, &self.servers);
+        draft.past = self.pasts.after(draft.past, done.event, actor, &self.shared.servers);
         Ok(done.reply)
     }
 
@@ -340,9 +329,9 @@ impl Machine {
         let mut afloat = self.afloat(draft);
         let Some((sender, request)) = afloat.take(number) else { return Ok(()) };
         draft.afloat = self.afloat.number(afloat);
-        let done = self.servers.run(draft.server, request, draft.time).map_err(failed)?;
+        let done = self.shared.servers.run(draft.server, request, draft.time).map_err(failed)?;
         draft.server = done.server;
-        draft.past = self.pasts.after_late(draft.past, done.event, &sender, &self.servers);
+        draft.past = self.pasts.after_late(draft.past, done.event, &sender, &self.shared.servers);
         Ok(())
     }
 
@@ -351,10 +340,9 @@ impl Machine {
         let Draft { cells, server, time, .. } = *draft;
         let around = Around { cells, server, time };
         let from = draft.nodes.get(strand).copied().unwrap_or(UNBORN);
-        let (known_cells, servers) = (&mut self.cells, &mut self.servers);
-        let way = self.strands.way(strand, from, push, around, known_cells, servers)?;
+        let way = self.strands.way(strand, from, push, around, &mut self.shared)?;
         draft.past = self.pasts.after_way(draft.past, way);
-        draft.cells = known_cells.after(cells, way.number, &way.writes);
+        draft.cells = self.shared.cells.after(cells, way.number, &way.writes);
         if let Some((_, after)) = way.server {
             draft.server = after;
         }
@@ -375,9 +363,9 @@ impl Machine {
     }
 
     fn expire(&mut self, draft: &mut Draft, lock: usize) -> Result<(), ExploreError> {
-        let (server, event) = self.servers.expire(draft.server, lock).map_err(failed)?;
+        let (server, event) = self.shared.servers.expire(draft.server, lock).map_err(failed)?;
         draft.server = server;
-        draft.past = self.pasts.after(draft.past, event, None, &self.servers);
+        draft.past = self.pasts.after(draft.past, event, None, &self.shared.servers);
         Ok(())
     }
 
@@ -432,7 +420,7 @@ impl Machine {
         let until = VirtualClock::EPOCH + Duration::from_nanos(wake);
         let mut ending: Vec<(Duration, usize)> = Vec::new();
         for lock in 0..self.world.setup.locks.len() {
-            let end = self.servers.lease(draft.server, lock).map_err(failed)?;
+            let end = self.shared.servers.lease(draft.server, lock).map_err(failed)?;
             ending.extend(end.filter(|end| *end <= until).map(|end| (end, lock)));
         }
         ending.sort_unstable();
@@ -448,9 +436,9 @@ impl Machine {
     fn look_at_the_end(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
         let mut lefts = Vec::new();
         for lock in 0..self.world.setup.locks.len() {
-            let seen = self.servers.left(draft.server, lock, draft.time);
+            let seen = self.shared.servers.left(draft.server, lock, draft.time);
             let seen = seen.map_err(failed)?;
-            let mut remembered = self.cells.remembered(draft.cells, lock);
+            let mut remembered = self.shared.cells.remembered(draft.cells, lock);
             for (strand, node) in draft.nodes.iter().enumerate() {
                 let node = self.strands.node(strand, *node);
                 let own = node.into_iter().flat_map(|node| node.remembered.iter());

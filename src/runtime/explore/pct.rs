@@ -3,7 +3,7 @@
 //! highest priority goes on; at a few steps, drawn beforehand, whoever goes on gets the lowest one.
 //! The end of a lease, a crash and a loss have priorities of their own.
 
-use super::walk::{At, Strategy};
+use super::walk::{At, Scheduler};
 use crate::chance::Chance;
 use crate::runtime::Turn;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Pct {
     }
 }
 
-impl Strategy for Pct {
+impl Scheduler for Pct {
     fn begin(&mut self) -> Option<usize> {
         self.priorities.clear();
         self.lowest = 1 << 62;

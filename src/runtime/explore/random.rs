@@ -1,6 +1,6 @@
 //! Orderings drawn by chance: at each step any of the choices, with equal chances.
 
-use super::walk::{At, Strategy};
+use super::walk::{At, Scheduler};
 use crate::chance::Chance;
 
 /// Draws each choice.
@@ -13,7 +13,7 @@ impl Random {
     }
 }
 
-impl Strategy for Random {
+impl Scheduler for Random {
     fn begin(&mut self) -> Option<usize> {
         Some(0)
     }

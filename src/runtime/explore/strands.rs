@@ -122,6 +122,17 @@ struct Track {
 type AfterMergePoint = (u32, Box<[Held]>, Place, bool);
 
 impl Track {
+    /// The place from which the strand goes on as from the one that it reached; `new` if none is known.
+    fn like(&mut self, reached: &Node, after: Option<(u32, Box<[Held]>)>, new: u32) -> u32 {
+        // However an actor came to its end, nothing more follows.
+        if reached.place == Place::Ended {
+            return self.ended_like(reached).unwrap_or(new);
+        }
+        let Some((merge_point, seen)) = after else { return new };
+        let after = (merge_point, seen, reached.place, reached.is_rested);
+        *self.after.entry(after).or_insert(new)
+    }
+
     /// The end of the strand that is known and leaves the same behind.
     fn ended_like(&self, reached: &Node) -> Option<u32> {
         let is_like =
@@ -129,6 +140,12 @@ impl Track {
         let position = self.nodes.iter().position(is_like)?;
         u32::try_from(position).ok()
     }
+}
+
+/// What all strands touch: local state, and the server.
+pub(super) struct Shared {
+    pub cells: Cells,
+    pub servers: Servers,
 }
 
 /// The state around a strand when it goes on.
@@ -195,14 +212,13 @@ impl Strands {
         node: u32,
         push: Push,
         around: Around,
-        cells: &mut Cells,
-        servers: &mut Servers,
+        shared: &mut Shared,
     ) -> Result<&Way, ExploreError> {
         let key = (push, around.time);
-        let known = self.known(strand, node, key, around, cells);
+        let known = self.known(strand, node, key, around, &shared.cells);
         let position = match known {
             Some(position) => position,
-            None => self.discover(strand, node, key, around, cells, servers)?,
+            None => self.discover(strand, node, key, around, shared)?,
         };
         let ways = self.node(strand, node).and_then(|node| node.ways.get(&key));
         ways.and_then(|ways| ways.get(position)).ok_or_else(lost)
@@ -230,21 +246,21 @@ impl Strands {
         node: u32,
         key: Key,
         around: Around,
-        cells: &mut Cells,
-        servers: &mut Servers,
+        shared: &mut Shared,
     ) -> Result<usize, ExploreError> {
-        let mut live = self.live_at(strand, node, cells, servers)?;
-        cells.restore(&self.world, around.cells);
-        servers.restore(around.server, around.time).map_err(failed)?;
-        let reached = self.resume(strand, &mut live, key, servers)?;
-        let touched = cells.take_touched(&self.world, around.cells);
-        let server = touched.server.then(|| Ok((around.server, servers.save()?)));
+        let mut live = self.live_at(strand, node, shared)?;
+        shared.cells.restore(&self.world, around.cells);
+        shared.servers.restore(around.server, around.time).map_err(failed)?;
+        let reached = self.resume(strand, &mut live, key, &mut shared.servers)?;
+        let touched = shared.cells.take_touched(&self.world, around.cells);
+        let server = touched.server.then(|| Ok((around.server, shared.servers.save()?)));
         let server = server.transpose().map_err(failed)?;
         let events = self.written_down(&live);
         let before = self.node(strand, node).map(|node| node.place);
         let was_blocked = before == Some(Place::Blocked);
         let has_slept = matches!(before, Some(Place::Sleep(_)));
         let is_rested = reached.is_rested || was_blocked || has_slept;
+        let reached = Node { is_rested, ..reached };
         let merge_point =
             touched.merge_point.map(|(it, seen)| (self.merge_points.number(it), seen));
         let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
@@ -252,15 +268,7 @@ impl Strands {
         let to = match reached.place {
             // To look again and wait on is to stay.
             Place::Blocked if was_blocked && events.is_empty() => node,
-            // However an actor came to its end, nothing more comes of it.
-            Place::Ended => track.ended_like(&reached).unwrap_or(new),
-            place => match merge_point {
-                Some((merge_point, seen)) => {
-                    let after = (merge_point, seen, place, is_rested);
-                    *track.after.entry(after).or_insert(new)
-                }
-                None => new,
-            },
+            _ => track.like(&reached, merge_point, new),
         };
         let from = track.nodes.get_mut(node as usize).ok_or_else(lost)?;
         let ways = from.ways.entry(key).or_default();
@@ -278,8 +286,7 @@ impl Strands {
         self.ways += 1;
         if to == new {
             self.bytes += size_of::<Node>();
-            let from = Some((node, key, position));
-            track.nodes.push(Node { from, is_rested, ..reached });
+            track.nodes.push(Node { from: Some((node, key, position)), ..reached });
         }
         live.at = to;
         let has_ended = track.nodes.get(to as usize).is_none_or(|to| to.place == Place::Ended);
@@ -292,8 +299,7 @@ impl Strands {
         &mut self,
         strand: usize,
         node: u32,
-        cells: &Cells,
-        servers: &mut Servers,
+        shared: &mut Shared,
     ) -> Result<Live, ExploreError> {
         let track = self.tracks.get_mut(strand).ok_or_else(lost)?;
         if let Some(live) = track.live.take_if(|live| live.at == node) {
@@ -313,12 +319,12 @@ impl Strands {
         for (from, key, position, to) in path.into_iter().rev() {
             let way = self.node(strand, from).and_then(|node| node.ways.get(&key)?.get(position));
             let way = way.ok_or_else(lost)?;
-            cells.restore_only(&self.world, &way.reads);
+            shared.cells.restore_only(&self.world, &way.reads);
             if let Some((before, _)) = way.server {
-                servers.restore(before, key.1).map_err(failed)?;
+                shared.servers.restore(before, key.1).map_err(failed)?;
             }
             let place = self.node(strand, to).map(|node| node.place);
-            let reached = self.resume(strand, &mut live, key, servers)?;
+            let reached = self.resume(strand, &mut live, key, &mut shared.servers)?;
             if Some(reached.place) != place {
                 return Err(self.differs(&reached));
             }

@@ -1,4 +1,4 @@
-//! Runs one ordering after the other through the machine, as a strategy says, and notes what they
+//! Runs one ordering after the other through the machine, as a scheduler says, and notes what they
 //! violate.
 
 use super::machine::{Choice, Machine, StateId};
@@ -13,7 +13,7 @@ const SELDOM: u64 = 256;
 const NOTICE: Duration = Duration::from_millis(100);
 
 /// Decides which orderings are run.
-pub(super) trait Strategy {
+pub(super) trait Scheduler {
     /// Begins the next ordering: how many choices of the last one it keeps. None when all are run.
     fn begin(&mut self) -> Option<usize>;
 
@@ -134,11 +134,11 @@ impl Ends<'_> {
     }
 }
 
-/// Runs orderings until the strategy has no more, or a bound is hit.
+/// Runs orderings until the scheduler has no more, or a bound is hit.
 pub(super) fn walk(
     machine: &mut Machine,
     bounds: &Bounds,
-    strategy: &mut dyn Strategy,
+    scheduler: &mut dyn Scheduler,
     clock: &WallClock,
     on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Walked, ExploreError> {
@@ -152,10 +152,10 @@ pub(super) fn walk(
     let mut ends = Ends { bounds, clock, on_progress, steps: 0, told: Duration::ZERO };
     let mut path: Vec<Taken> = Vec::new();
     while walked.stopped_by.is_none()
-        && let Some(kept) = strategy.begin()
+        && let Some(kept) = scheduler.begin()
     {
         path.truncate(kept);
-        walked.stopped_by = match run(machine, strategy, &mut ends, &mut path, &mut walked)? {
+        walked.stopped_by = match run(machine, scheduler, &mut ends, &mut path, &mut walked)? {
             Some(limit) => Some(limit),
             None => {
                 walked.orderings_run += 1;
@@ -169,13 +169,13 @@ pub(super) fn walk(
 /// Runs one ordering on from what is kept of the last one; gives what kept it from its end.
 fn run(
     machine: &mut Machine,
-    strategy: &mut dyn Strategy,
+    scheduler: &mut dyn Scheduler,
     ends: &mut Ends<'_>,
     path: &mut Vec<Taken>,
     walked: &mut Walked,
 ) -> Result<Option<Limit>, ExploreError> {
     loop {
-        if let Some(limit) = ends.before_step(machine, walked, strategy.preemptions()) {
+        if let Some(limit) = ends.before_step(machine, walked, scheduler.preemptions()) {
             return Ok(Some(limit));
         }
         let now = path.last().copied();
@@ -187,7 +187,7 @@ fn run(
             return Ok(None);
         }
         let at = At { state, depth: path.len(), last, last_goes_on, preemptions, choices };
-        let Some(choice) = strategy.choose(&at).and_then(|position| choices.get(position)) else {
+        let Some(choice) = scheduler.choose(&at).and_then(|position| choices.get(position)) else {
             return Ok(None);
         };
         let preemptions = preemptions + u32::from(at.preempts(choice));
