@@ -4,9 +4,9 @@
 //! the lock back, begins to forget it, acquires it anew, or receives the first reply that may have
 //! told it of the loss; then it ends when that is done.
 
-use super::story::{NEVER, Step, StepEnd, Story};
+use super::story::{NEVER, Step, Story};
 use super::timeline::Line;
-use crate::history::{Change, Event, EventKind, FailureKind, Moment, Verb};
+use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Verb};
 use std::collections::HashMap;
 
 /// A belief.
@@ -53,10 +53,74 @@ pub(super) enum Ending {
     Open,
 }
 
+/// From when on a belief that ends may have been over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Surely {
+    /// From the beginning of the step that ends it.
+    Begun,
+    /// From the first reply that may have told of the loss.
+    Told,
+    /// From its end on.
+    Now,
+}
+
+/// Which beliefs of an actor end, and how: the one in this lock or, where none is said, all. Both readers
+/// of beliefs, the one of whole histories and the [`Monitor`](super::Monitor), follow these rules.
+pub(super) type End = (Option<usize>, Ending);
+
+/// What ends when a step of this verb completes. An acquire begins a belief, too.
+pub(super) fn ended_by_success(verb: &Verb, lock: usize) -> Option<End> {
+    let ending = match verb {
+        Verb::Acquire => Ending::Superseded,
+        Verb::Release | Verb::ForceRelease => Ending::Released,
+        Verb::ForgetToken => Ending::Forgot,
+        _ => return None,
+    };
+    Some((Some(lock), ending))
+}
+
+/// What ends when a step of this verb fails.
+pub(super) fn ended_by_failure(verb: &Verb, lock: Option<usize>, failure: &Failure) -> Option<End> {
+    let tells_of_the_lock = match failure.kind {
+        FailureKind::Crashed => return Some((None, Ending::Crashed)),
+        FailureKind::LostLock => true,
+        FailureKind::Refused if *verb == Verb::Dump => lock.is_some(),
+        _ => lock.is_some() && verb.releases() && failure.is_about_the_lock(),
+    };
+    tells_of_the_lock.then_some((lock, Ending::Told))
+}
+
+/// What ends when the actor ends.
+pub(super) fn ended_by_end(failure: Option<&Failure>) -> End {
+    let ending = match failure.map(|failure| failure.kind) {
+        None => Ending::Ended,
+        Some(FailureKind::Crashed) => Ending::Crashed,
+        Some(_) => Ending::Broken,
+    };
+    (None, ending)
+}
+
+/// Whether a loss that is told when the step ends may have been known from this reply on, and not
+/// before: it is the first one in the step, or it extended something, or it is the first one after
+/// that. `awaits` says whether such a reply is still to come.
+pub(super) fn may_tell(awaits: &mut bool, effects: &[Effect]) -> bool {
+    let extends = effects.iter().any(|it| matches!(it.change, Change::Extended { .. }));
+    extends | std::mem::replace(awaits, extends)
+}
+
 impl Ending {
     /// Whether the actor never heard whether it had lost the lock.
     pub fn is_untold(self) -> bool {
         matches!(self, Ending::Released | Ending::Superseded | Ending::Ended)
+    }
+
+    /// From when on the belief may have been over.
+    pub fn surely_until(self) -> Surely {
+        match self {
+            Ending::Released | Ending::Superseded | Ending::Forgot => Surely::Begun,
+            Ending::Told => Surely::Told,
+            Ending::Crashed | Ending::Ended | Ending::Broken | Ending::Open => Surely::Now,
+        }
     }
 }
 
@@ -128,62 +192,43 @@ impl Reader {
             // It tells its sender nothing.
             EventKind::Command(command) if command.late.is_some() => {}
             EventKind::Command(command) => {
-                let extends = |change: &Change| matches!(change, Change::Extended { .. });
-                if command.effects.iter().any(|effect| extends(&effect.change)) {
-                    (mind.told, mind.awaits) = (moment, true);
-                } else if mind.awaits {
-                    (mind.told, mind.awaits) = (moment, false);
+                if may_tell(&mut mind.awaits, &command.effects) {
+                    mind.told = moment;
                 }
             }
             EventKind::Completed(operation) => {
                 let (Some((position, step)), Some(lock)) = (step, operation.lock) else { return };
+                let verb = &step.operation.verb;
+                self.end(actor, ended_by_success(verb, lock), step.begun, moment);
                 if step.is_acquire() {
-                    self.close(actor, lock, Ending::Superseded, step.begun, moment);
                     let reign = reigns.get(&(position, lock)).copied();
                     self.open(actor, lock, position, reign, moment);
-                } else if step.gives_back() {
-                    self.close(actor, lock, Ending::Released, step.begun, moment);
-                } else if step.operation.verb == Verb::ForgetToken {
-                    self.close(actor, lock, Ending::Forgot, step.begun, moment);
                 }
             }
-            EventKind::Failed { .. } => {
+            EventKind::Failed { operation, failure } => {
                 let Some((_, step)) = step else { return };
-                if let Some(end) = &step.end {
-                    self.hear(actor, step, end);
-                }
+                let lock = operation.lock.or(step.operation.lock);
+                let end = ended_by_failure(&step.operation.verb, lock, failure);
+                self.end(actor, end, step.begun, moment);
             }
             EventKind::Ended { failure } => {
-                let ending = match failure.as_ref().map(|failure| failure.kind) {
-                    None => Ending::Ended,
-                    Some(FailureKind::Crashed) => Ending::Crashed,
-                    Some(_) => Ending::Broken,
-                };
-                self.close_all(actor, ending, moment, moment);
+                self.end(actor, Some(ended_by_end(failure.as_ref())), moment, moment);
             }
             EventKind::Started | EventKind::Fault { .. } | EventKind::Left(_) => {}
         }
     }
 
-    /// What the failure of a step tells its actor.
-    fn hear(&mut self, actor: usize, step: &Step<'_>, end: &StepEnd<'_>) {
-        let Some(failure) = end.failure else { return };
-        let (kind, moment) = (failure.kind, end.moment);
-        let told = self.minds.get(actor).map_or(step.begun, |mind| mind.told);
-        let lock = end.operation.lock.or(step.operation.lock);
-        let refuses_write = step.operation.verb == Verb::Dump && kind == FailureKind::Refused;
-        let refuses_release = step.gives_back() && failure.is_about_the_lock();
+    /// Ends beliefs, in a step that was begun then.
+    fn end(&mut self, actor: usize, end: Option<End>, begun: Moment, moment: Moment) {
+        let Some((lock, ending)) = end else { return };
+        let surely = match ending.surely_until() {
+            Surely::Begun => begun,
+            Surely::Told => self.minds.get(actor).map_or(begun, |mind| mind.told),
+            Surely::Now => moment,
+        };
         match lock {
-            _ if kind == FailureKind::Crashed => {
-                self.close_all(actor, Ending::Crashed, moment, moment);
-            }
-            Some(lock) if kind == FailureKind::LostLock || refuses_write || refuses_release => {
-                self.close(actor, lock, Ending::Told, told, moment);
-            }
-            None if kind == FailureKind::LostLock => {
-                self.close_all(actor, Ending::Told, told, moment);
-            }
-            _ => {}
+            Some(lock) => self.close(actor, lock, ending, surely, moment),
+            None => self.close_all(actor, ending, surely, moment),
         }
     }
 

@@ -75,14 +75,17 @@ fn waiting(case: &Case<'_>) -> Vec<bool> {
             *count += 1;
         }
     }
-    let ends_waiting = |step: &Step<'_>| match &step.end {
-        None => true,
-        Some(end) => end.failure.is_some_and(|failure| {
-            matches!(failure.kind, FailureKind::TimedOut | FailureKind::Interrupted)
-        }),
+    let ends_waiting = |step: &Step<'_>| {
+        let end = step.end.as_ref();
+        end.is_none_or(|end| is_end_of_wait(end.failure.map(|failure| failure.kind)))
     };
     let steps = case.story.steps.iter().zip(refusals);
     steps.map(|(step, count)| step.is_acquire() && (count > 1 || ends_waiting(step))).collect()
+}
+
+/// Whether an acquire that ends in this way has waited, however often it was refused.
+pub(super) fn is_end_of_wait(failure: Option<FailureKind>) -> bool {
+    matches!(failure, Some(FailureKind::TimedOut | FailureKind::Interrupted))
 }
 
 /// Who waits in which step, and who holds which lock by which belief.

@@ -3,6 +3,7 @@
 use super::{Finding, Property};
 use crate::history::{EventKind, FailureKind, History};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// How an actor or a step ended, as scenario files and reports say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,6 +99,8 @@ pub struct ActorEnd {
     pub status: Status,
     /// What went wrong.
     pub error: Option<String>,
+    /// From its start to its end.
+    pub took: Duration,
 }
 
 /// A run, as far as expectations speak of it.
@@ -122,15 +125,22 @@ type End<'a> = (Status, Option<&'a str>);
 
 /// How each of `actors` actors ended.
 pub(super) fn ends(history: &History, actors: usize) -> Vec<ActorEnd> {
-    let unknown = ActorEnd { status: Status::Error, error: Some("did not run to its end".into()) };
-    let mut ends = vec![unknown; actors];
+    let (status, error) = (Status::Error, Some("did not run to its end".into()));
+    let mut ends = vec![ActorEnd { status, error, took: Duration::ZERO }; actors];
+    let mut started = vec![Duration::ZERO; actors];
     for event in &history.events {
-        if let EventKind::Ended { failure } = &event.kind
-            && let Some(end) = event.actor.and_then(|actor| ends.get_mut(actor))
-        {
-            let error = failure.as_ref().map(|failure| failure.message.clone());
-            let status = Status::of(failure.as_ref().map(|failure| failure.kind));
-            *end = ActorEnd { status, error };
+        let Some(actor) = event.actor else { continue };
+        let (Some(end), Some(started)) = (ends.get_mut(actor), started.get_mut(actor)) else {
+            continue;
+        };
+        match &event.kind {
+            EventKind::Started => *started = event.moment.time(),
+            EventKind::Ended { failure } => {
+                end.status = Status::of(failure.as_ref().map(|failure| failure.kind));
+                end.error = failure.as_ref().map(|failure| failure.message.clone());
+                end.took = event.moment.time().saturating_sub(*started);
+            }
+            _ => {}
         }
     }
     ends

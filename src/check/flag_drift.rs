@@ -10,10 +10,15 @@ use crate::history::{Left, Moment};
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, line) in case.locks.iter().enumerate() {
         let Some((moment, left)) = line.left else { continue };
-        if left.flag != left.token.is_some() {
+        if drifts(left) {
             findings.add(Property::FlagDrift, lock, || tell(case, line, moment, left));
         }
     }
+}
+
+/// Whether the flag says something else than the lock key.
+pub(super) fn drifts(left: &Left) -> bool {
+    left.flag != left.token.is_some()
 }
 
 fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left) -> Told {

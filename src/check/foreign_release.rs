@@ -22,7 +22,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
         for deletion in &line.deletions {
             let Some(actor) = deletion.deed.actor else { continue };
             let verb = deletion.deed.late.or_else(|| case.story.verb(deletion.deed.step));
-            if !matches!(verb, Some(Verb::Release | Verb::Redis)) {
+            if !verb.is_some_and(is_for_ones_own) {
                 continue;
             }
             if let Some(victim) = victim(line, deletion, actor) {
@@ -31,6 +31,11 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// Whether a step of this verb must delete no lock but its own actor's.
+pub(super) fn is_for_ones_own(verb: &Verb) -> bool {
+    matches!(verb, Verb::Release | Verb::Redis)
 }
 
 /// Whose reign a deletion ended, if that was surely not the deleting actor's own.

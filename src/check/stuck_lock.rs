@@ -10,11 +10,16 @@ use crate::history::{Left, Moment};
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, line) in case.locks.iter().enumerate() {
         let Some((moment, left)) = line.left else { continue };
-        if let Some(key) = &left.token {
+        if let Some(key) = stuck(left) {
             let tell = || tell(case, line, moment, left, key);
             findings.add(Property::StuckLock, lock, tell);
         }
     }
+}
+
+/// The token of a lock that was left behind.
+pub(super) fn stuck(left: &Left) -> Option<&String> {
+    left.token.as_ref()
 }
 
 fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, key: &str) -> Told {

@@ -11,13 +11,16 @@ use crate::history::{Left, Moment};
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, line) in case.locks.iter().enumerate() {
         let Some((moment, left)) = line.left else { continue };
-        for remembered in &left.remembered {
-            if left.token.as_ref() != Some(remembered) {
-                let tell = || tell(case, line, moment, left, remembered);
-                findings.add(Property::TokenDrift, lock, tell);
-            }
+        for remembered in drifting(left) {
+            let tell = || tell(case, line, moment, left, remembered);
+            findings.add(Property::TokenDrift, lock, tell);
         }
     }
+}
+
+/// The tokens that are remembered for nothing.
+pub(super) fn drifting(left: &Left) -> impl Iterator<Item = &String> {
+    left.remembered.iter().filter(|remembered| left.token.as_ref() != Some(remembered))
 }
 
 fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, remembered: &str) -> Told {

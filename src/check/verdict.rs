@@ -4,16 +4,16 @@ use super::expectations::{self, ActorEnd, Expected, Run};
 use super::{Checked, check};
 use serde::Serialize;
 
-/// The verdict on a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The verdict on a run, from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All expectations held.
     Expected,
-    /// At least one did not.
-    Unexpected,
     /// The run did not go far enough to tell, or nothing was expected of these parameters.
     Inconclusive,
+    /// At least one did not hold.
+    Unexpected,
 }
 
 impl Verdict {
@@ -36,13 +36,8 @@ impl Verdict {
     }
 
     /// The verdict on something that has several parts, each with a verdict of its own.
-    pub fn of_parts(parts: impl IntoIterator<Item = Verdict>) -> Verdict {
-        let rank = |verdict: &Verdict| match verdict {
-            Verdict::Expected => 0,
-            Verdict::Inconclusive => 1,
-            Verdict::Unexpected => 2,
-        };
-        parts.into_iter().max_by_key(rank).unwrap_or(Verdict::Expected)
+    pub fn of_parts(parts: impl Iterator<Item = Verdict>) -> Verdict {
+        parts.max().unwrap_or(Verdict::Expected)
     }
 }
 
@@ -86,9 +81,8 @@ impl Ruling {
 
     /// The same of a schedule that was replayed to its end: what decides is whether it showed again
     /// what it shows.
-    pub fn on_replay(run: &Run<'_>) -> Self {
-        let ruling = Self::on(run, Ending::Complete);
-        Self { verdict: all_met(&ruling.expectations), ..ruling }
+    pub fn of_replay(self) -> Self {
+        Self { verdict: all_met(&self.expectations), ..self }
     }
 }
 

@@ -83,7 +83,7 @@ fn replayed(
     left.iter().for_each(|line| say(line));
     history.write(|out| outcome.history.write(out)).map_err(environment)?;
     // What decides is whether the schedule showed again what it shows.
-    let ruling = outcome.judge_replay(world.plan());
+    let ruling = outcome.judge(world.plan()).of_replay();
     let besides = Besides { file, notices: [notices, left].concat(), ..Besides::default() };
     let report = Report::new(&world, &outcome, &ruling, besides);
     github::annotate([&report], args.report.quiet);

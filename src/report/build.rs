@@ -3,7 +3,7 @@
 use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
 use crate::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
 use crate::controller::STATE_FILE;
-use crate::history::{EventKind, History};
+use crate::history::EventKind;
 use crate::lock::Token;
 use crate::runtime::{Look, Outcome, Time, World};
 use crate::scenario::{ActorPlan, Plan, Value};
@@ -29,7 +29,7 @@ impl Report {
     pub fn new(world: &World, outcome: &Outcome, ruling: &Ruling, besides: Besides) -> Self {
         let plan = world.plan();
         let Besides { file, seed, replay, mut notices, hint } = besides;
-        let actors = actor_rows(plan, &outcome.history, &ruling.ends);
+        let actors = actor_rows(plan, &ruling.ends);
         let never = |rule| format!("rule {rule:?} never matched anything");
         notices.extend(outcome.unmatched.iter().map(never));
         let findings = &ruling.checked.findings;
@@ -39,6 +39,8 @@ impl Report {
             notices.push(HARMLESS_OVERLAP.into());
         }
         notices.extend(hint);
+        let lock = |index: usize| Some(plan.locks.get(index)?.name.clone());
+        let actor = |index: usize| Some(plan.actors.get(index)?.name.clone());
         let first = world.runs().first();
         Self {
             schema: Self::SCHEMA,
@@ -57,15 +59,11 @@ impl Report {
                 .map(|run| run.path().display().to_string())
                 .unwrap_or_default(),
             runid: first.map(|run| run.runid().to_string()).unwrap_or_default(),
-            parameters: plan
-                .parameters
-                .iter()
-                .map(|(name, value)| (name.clone(), parameter(value)))
-                .collect(),
+            parameters: parameters(plan),
             summary: summary(&actors, outcome),
             actors,
             consistency: outcome.looks.iter().map(|look| snapshot_row(world, look)).collect(),
-            findings: findings.iter().map(|finding| finding_row(world, finding)).collect(),
+            findings: findings.iter().map(|it| FindingRow::new(it, lock, actor)).collect(),
             expectations: ruling.expectations.clone(),
             verdict: ruling.verdict,
             notices,
@@ -91,11 +89,13 @@ const HARMLESS_OVERLAP: &str = "an overlap remains possible: no lock with a TTL 
     a holder can be paused. It did no harm: the state file had the later holder's fencing token, \
     so the earlier one could no longer write, and was told";
 
-pub(super) fn parameter(value: &Value) -> serde_json::Value {
-    match value {
+/// Each parameter as the user would write it.
+pub(super) fn parameters(plan: &Plan) -> serde_json::Map<String, serde_json::Value> {
+    let written = |value: &Value| match value {
         Value::Count(count) => (*count).into(),
         other => other.to_string().into(),
-    }
+    };
+    plan.parameters.iter().map(|(name, value)| (name.clone(), written(value))).collect()
 }
 
 pub(super) fn milliseconds(duration: Duration) -> f64 {
@@ -103,30 +103,15 @@ pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e6
 }
 
-fn actor_rows(plan: &Plan, history: &History, ends: &[ActorEnd]) -> Vec<ActorRow> {
+fn actor_rows(plan: &Plan, ends: &[ActorEnd]) -> Vec<ActorRow> {
     let row = |(index, (actor, end)): (usize, (&ActorPlan, &ActorEnd))| ActorRow {
         name: actor.name.clone(),
         index,
         status: end.status,
-        duration_ms: 0.0,
+        duration_ms: milliseconds(end.took),
         error: end.error.clone(),
     };
-    let mut rows: Vec<ActorRow> = plan.actors.iter().zip(ends).enumerate().map(row).collect();
-    let mut started = vec![Duration::ZERO; rows.len()];
-    for event in &history.events {
-        let Some(actor) = event.actor else { continue };
-        let (Some(row), Some(started)) = (rows.get_mut(actor), started.get_mut(actor)) else {
-            continue;
-        };
-        match &event.kind {
-            EventKind::Started => *started = event.moment.time(),
-            EventKind::Ended { .. } => {
-                row.duration_ms = milliseconds(event.moment.time().saturating_sub(*started));
-            }
-            _ => {}
-        }
-    }
-    rows
+    plan.actors.iter().zip(ends).enumerate().map(row).collect()
 }
 
 fn summary(actors: &[ActorRow], outcome: &Outcome) -> Summary {
@@ -148,15 +133,20 @@ fn summary(actors: &[ActorRow], outcome: &Outcome) -> Summary {
     }
 }
 
-fn finding_row(world: &World, finding: &Finding) -> FindingRow {
-    let name = |actor: &usize| world.plan().actors.get(*actor).map(|actor| actor.name.clone());
-    let lock = world.plan().locks.get(finding.lock);
-    FindingRow {
-        property: finding.property,
-        lock: lock.map(|lock| lock.name.clone()).unwrap_or_default(),
-        actors: finding.actors.iter().filter_map(name).collect(),
-        at_ms: milliseconds(Duration::from_nanos(finding.at)),
-        text: finding.text.clone(),
+impl FindingRow {
+    /// A finding; `lock` and `actor` give the names.
+    pub(super) fn new(
+        finding: &Finding,
+        lock: impl Fn(usize) -> Option<String>,
+        actor: impl Fn(usize) -> Option<String>,
+    ) -> Self {
+        Self {
+            property: finding.property,
+            lock: lock(finding.lock).unwrap_or_default(),
+            actors: finding.actors.iter().filter_map(|index| actor(*index)).collect(),
+            at_ms: milliseconds(Duration::from_nanos(finding.at)),
+            text: finding.text.clone(),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use super::build::milliseconds;
 use crate::check::{Checked, Fairness, LeaseUse};
 use crate::history::Head;
 use serde::Serialize;
-use std::time::Duration;
 
 /// Everything that is said of a history. The members and their names are the JSON format
 /// `nodb-trigger/check/v1`: members may be added, none removed or renamed.
@@ -89,15 +88,9 @@ impl Judgement {
 
     /// What was found in a file's history.
     pub fn new(file: String, head: &Head, events: usize, checked: &Checked) -> Self {
-        let lock = |index: usize| head.locks.get(index).cloned().unwrap_or_default();
-        let name = |actor: &usize| head.actors.get(*actor).cloned();
-        let finding = |finding: &crate::check::Finding| FindingRow {
-            property: finding.property,
-            lock: lock(finding.lock),
-            actors: finding.actors.iter().filter_map(name).collect(),
-            at_ms: milliseconds(Duration::from_nanos(finding.at)),
-            text: finding.text.clone(),
-        };
+        let name = |index: usize| head.locks.get(index).cloned();
+        let lock = |index: usize| name(index).unwrap_or_default();
+        let actor = |index: usize| head.actors.get(index).cloned();
         let fairness = |fairness: &Fairness| FairnessRow {
             lock: lock(fairness.lock),
             acquisitions: head
@@ -129,7 +122,7 @@ impl Judgement {
             events,
             is_whole: checked.is_whole,
             incomplete: head.incomplete.clone(),
-            findings: checked.findings.iter().map(finding).collect(),
+            findings: checked.findings.iter().map(|it| FindingRow::new(it, name, actor)).collect(),
             omitted: checked.omitted,
             fairness: checked.fairness.iter().map(fairness).collect(),
             lease_use: checked.lease_use.iter().map(lease_use).collect(),

@@ -55,23 +55,15 @@ impl Outcome {
 
     /// What is to be said of it, as a run of this plan.
     pub fn judge(&self, plan: &Plan) -> Ruling {
-        Ruling::on(&self.run(plan), self.ending())
-    }
-
-    /// What is to be said of it, as a replay of a schedule.
-    pub fn judge_replay(&self, plan: &Plan) -> Ruling {
-        Ruling::on_replay(&self.run(plan))
-    }
-
-    fn run<'a>(&'a self, plan: &'a Plan) -> Run<'a> {
         let looks = self.looks.iter();
-        Run {
+        let run = Run {
             expectations: &plan.expectations,
             groups: plan.actors.iter().map(|actor| &*actor.group).collect(),
             locks: plan.locks.iter().map(|lock| &*lock.name).collect(),
             history: &self.history,
             snapshots: looks.map(|look| (&*look.label, look.snapshot.diagnosis.word())).collect(),
             updates: &self.updates,
-        }
+        };
+        Ruling::on(&run, self.ending())
     }
 }

@@ -6,30 +6,17 @@
 
 use super::state::{Doing, Reign};
 use super::{Monitor, Property};
+use crate::check::beliefs::{End, Ending, Surely, may_tell};
 use crate::history::{Change, Effect};
-
-/// Until when a belief that ends now certainly lasted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Surely {
-    /// Until the step began that ends it.
-    Begun,
-    /// Until the first reply that may have told of the loss.
-    Told,
-    /// Until now.
-    Now,
-}
 
 impl Monitor {
     /// The first reply after a step began may have told of a loss; one that extended something, and
     /// the first one after it, anew.
     pub(super) fn hear_reply(&mut self, actor: usize, effects: &[Effect]) {
-        let has = |wanted: fn(&Change) -> bool| effects.iter().any(|it| wanted(&it.change));
         let Some(this) = self.actors.get_mut(actor) else { return };
-        let extends = has(|change| matches!(change, Change::Extended { .. }));
-        let told_anew = extends || this.awaits;
-        this.awaits = extends;
+        let told_anew = may_tell(&mut this.awaits, effects);
         if let Doing::Acquires { refusals, .. } = &mut this.doing
-            && has(|change| *change == Change::Refused)
+            && effects.iter().any(|it| it.change == Change::Refused)
         {
             *refusals = (*refusals + 1).min(2);
             if *refusals == 2 {
@@ -83,16 +70,26 @@ impl Monitor {
         }
     }
 
+    /// Beliefs end.
+    pub(super) fn end_beliefs(&mut self, actor: usize, end: End) {
+        match end {
+            (Some(lock), ending) => self.close(actor, lock, ending),
+            (None, ending) => {
+                (0..self.locks.len()).for_each(|lock| self.close(actor, lock, ending))
+            }
+        }
+    }
+
     /// A belief ends, if there is one.
-    pub(super) fn close(&mut self, actor: usize, lock: usize, surely: Surely, is_untold: bool) {
-        match surely {
+    fn close(&mut self, actor: usize, lock: usize, ending: Ending) {
+        match ending.surely_until() {
             Surely::Told => self.circles.did_not_believe(actor, lock),
             Surely::Now => self.circles.believes(actor),
             Surely::Begun => {}
         }
         let Some(this) = self.actors.get_mut(actor) else { return };
         let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.is_open) else { return };
-        if is_untold && mind.reign == Reign::Lost {
+        if ending.is_untold() && mind.reign == Reign::Lost {
             self.found.insert(Property::SilentLoss);
         }
         let met_in_step = match &mut this.doing {
@@ -104,7 +101,7 @@ impl Monitor {
             _ => false,
         };
         let met_since = std::mem::take(&mut mind.met);
-        let has_met = match surely {
+        let has_met = match ending.surely_until() {
             Surely::Begun => false,
             Surely::Told => met_in_step,
             Surely::Now => met_in_step || met_since,
@@ -113,11 +110,5 @@ impl Monitor {
             self.found.insert(Property::Overlap);
         }
         (mind.is_open, mind.is_certain) = (false, false);
-    }
-
-    pub(super) fn close_all(&mut self, actor: usize, surely: Surely, is_untold: bool) {
-        for lock in 0..self.locks.len() {
-            self.close(actor, lock, surely, is_untold);
-        }
     }
 }

@@ -37,11 +37,11 @@ mod writes;
 
 pub use properties::Properties;
 
-use super::Property;
+use super::beliefs::{ended_by_end, ended_by_failure, ended_by_success};
+use super::{Property, deadlock, flag_drift, foreign_release, stuck_lock, token_drift};
 use crate::history::{
     Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Verb,
 };
-use beliefs::Surely;
 use circles::{Circle, Circles};
 use file::{File, Verdict};
 use state::{Actor, Doing, Reign, Ruler};
@@ -147,7 +147,7 @@ impl Monitor {
                 Doing::Acquires { lock, reign: Reign::Unknown, refusals: 0, met: false }
             }
             (Verb::ForgetToken, Some(lock)) => Doing::Forgets { lock, met: false },
-            (verb, _) if must_not_hit_others(verb) => Doing::Deletes,
+            (verb, _) if foreign_release::is_for_ones_own(verb) => Doing::Deletes,
             (Verb::Dump | Verb::ExternalDump, Some(lock)) => {
                 let lost = self.reign(actor, lock).is_over();
                 Doing::Dumps { lock, lost, passed: self.others_who_lost(lock) }
@@ -164,14 +164,11 @@ impl Monitor {
 
     fn complete(&mut self, actor: usize, operation: &Operation) {
         if let Some(lock) = operation.lock {
-            match operation.verb {
-                Verb::Acquire => {
-                    self.close(actor, lock, Surely::Begun, true);
-                    self.open(actor, lock);
-                }
-                Verb::Release | Verb::ForceRelease => self.close(actor, lock, Surely::Begun, true),
-                Verb::ForgetToken => self.close(actor, lock, Surely::Begun, false),
-                _ => {}
+            if let Some(end) = ended_by_success(&operation.verb, lock) {
+                self.end_beliefs(actor, end);
+            }
+            if operation.verb == Verb::Acquire {
+                self.open(actor, lock);
             }
             self.write(actor, lock, operation);
         }
@@ -179,19 +176,10 @@ impl Monitor {
     }
 
     fn fail(&mut self, actor: usize, operation: &Operation, failure: &Failure) {
-        let kind = failure.kind;
-        let gives_back = operation.verb.releases();
-        let refuses_write = operation.verb == Verb::Dump && kind == FailureKind::Refused;
-        let refuses_release = gives_back && failure.is_about_the_lock();
-        match operation.lock {
-            _ if kind == FailureKind::Crashed => self.close_all(actor, Surely::Now, false),
-            Some(lock) if kind == FailureKind::LostLock || refuses_write || refuses_release => {
-                self.close(actor, lock, Surely::Told, false);
-            }
-            None if kind == FailureKind::LostLock => self.close_all(actor, Surely::Told, false),
-            _ => {}
+        if let Some(end) = ended_by_failure(&operation.verb, operation.lock, failure) {
+            self.end_beliefs(actor, end);
         }
-        self.end_step(actor, Some(kind));
+        self.end_step(actor, Some(failure.kind));
     }
 
     fn end_step(&mut self, actor: usize, failure: Option<FailureKind>) {
@@ -203,11 +191,10 @@ impl Monitor {
                 if met {
                     self.found.insert(Property::Overlap);
                 }
-                match failure {
-                    Some(FailureKind::TimedOut | FailureKind::Interrupted) => {
-                        self.circles.waits(actor);
-                    }
-                    _ => self.circles.does_not_wait(actor),
+                if deadlock::is_end_of_wait(failure) {
+                    self.circles.waits(actor);
+                } else {
+                    self.circles.does_not_wait(actor);
                 }
             }
             Doing::Forgets { met: true, .. } => self.found.insert(Property::Overlap),
@@ -220,7 +207,7 @@ impl Monitor {
     }
 
     fn end(&mut self, actor: usize, failure: Option<&Failure>) {
-        self.close_all(actor, Surely::Now, failure.is_none());
+        self.end_beliefs(actor, ended_by_end(failure));
         let locks = self.locks.len();
         if let Some(this) = self.actors.get_mut(actor) {
             *this = Actor::new(locks);
@@ -303,7 +290,7 @@ impl Monitor {
     fn judge_deletion(&mut self, lock: usize, actor: Option<usize>, late: Option<&Verb>) {
         let Some((actor, line)) = actor.zip(self.locks.get(lock)) else { return };
         let deletes = match late {
-            Some(verb) => must_not_hit_others(verb),
+            Some(verb) => foreign_release::is_for_ones_own(verb),
             None => self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes),
         };
         if deletes && !matches!(line.ruler, Ruler::Nobody) && line.ruler != Ruler::Actor(actor) {
@@ -343,14 +330,13 @@ impl Monitor {
         if self.actors.iter().any(|actor| actor.is_active) {
             return;
         }
-        if left.token.is_some() {
-            self.found.insert(Property::StuckLock);
-        }
-        if left.flag != left.token.is_some() {
-            self.found.insert(Property::FlagDrift);
-        }
-        if left.remembered.iter().any(|remembered| left.token.as_ref() != Some(remembered)) {
-            self.found.insert(Property::TokenDrift);
+        let violated = [
+            (Property::StuckLock, stuck_lock::stuck(left).is_some()),
+            (Property::FlagDrift, flag_drift::drifts(left)),
+            (Property::TokenDrift, token_drift::drifting(left).next().is_some()),
+        ];
+        for (property, _) in violated.into_iter().filter(|(_, is_violated)| *is_violated) {
+            self.found.insert(property);
         }
     }
 
@@ -399,9 +385,4 @@ impl Monitor {
             }
         }
     }
-}
-
-/// Whether it is a mistake if a step of this verb deletes the lock of somebody else.
-fn must_not_hit_others(verb: &Verb) -> bool {
-    matches!(verb, Verb::Release | Verb::Redis)
 }

@@ -15,7 +15,7 @@ mod words;
 
 pub use lanes::{Lanes, Row, SERVER};
 
-use super::build::parameter;
+use super::build::parameters;
 use crate::check::{Judged, Property, Verdict};
 use crate::history::History;
 use crate::runtime::{Bounds, Counterexample, Explored, Limit, Schedule, Strategy, Timing};
@@ -202,7 +202,6 @@ impl ProtocolRow {
             found: found.contains(&property),
         };
         let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
-        let parameters = plan.parameters.iter();
         let counterexamples =
             explored.found.iter().map(|found| CounterexampleRow::new(found, &locks, judged));
         // What was asked for comes first.
@@ -216,7 +215,7 @@ impl ProtocolRow {
             actor_count: plan.actors.len(),
             own: Own::of(plan),
             verdict: judged.verdict(&found, explored.stopped_by.is_none()),
-            parameters: parameters.map(|(name, value)| (name.clone(), parameter(value))).collect(),
+            parameters: parameters(plan),
             timing: timing(bounds.timing),
             bounds: BoundsRow::new(bounds),
             orderings_run: explored.orderings_run,
