@@ -6,7 +6,7 @@ use super::model::run;
 use super::oracle::Oracle;
 use super::setup::{Act, Asks, Setup, Truth};
 use nodb_trigger::check::{Checked, Property, check};
-use nodb_trigger::history::History;
+use nodb_trigger::history::{Change, EventKind, Failure, FailureKind, History};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -171,6 +171,47 @@ fn cut(history: &History, length: usize) -> History {
     History { head: history.head.clone(), events, is_whole: true }
 }
 
+/// How steps and actors end that the clients of the model don't let end so.
+const KINDS: [FailureKind; 6] = [
+    FailureKind::Crashed,
+    FailureKind::LostLock,
+    FailureKind::Refused,
+    FailureKind::TimedOut,
+    FailureKind::Interrupted,
+    FailureKind::Environment,
+];
+
+/// The same history, but some steps fail otherwise, some actors fail at their end, and some commands
+/// of an acquire extend the lease that they find.
+fn troubled(mut history: History, seed: u64) -> History {
+    let mut random = seed;
+    let mut below = |count: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) as usize % count
+    };
+    for event in &mut history.events {
+        match &mut event.kind {
+            EventKind::Failed { failure, .. } if below(3) == 0 => {
+                failure.kind = KINDS[below(KINDS.len())];
+            }
+            EventKind::Ended { failure } if below(3) == 0 => {
+                let kind = KINDS[below(KINDS.len())];
+                *failure = Some(Failure { kind, message: "as the test says".into() });
+            }
+            EventKind::Command(command) => {
+                let refusals = command.effects.iter_mut().map(|effect| &mut effect.change);
+                for change in refusals.filter(|change| **change == Change::Refused) {
+                    if below(3) == 0 {
+                        *change = Change::Extended { lease: 300_000_000 };
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    history
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: if cfg!(debug_assertions) { 400 } else { 20_000 },
@@ -185,6 +226,17 @@ proptest! {
         let (history, _) = run(&setup);
         let checked = check(&history);
         prop_assert!(checked.is_whole);
+        let defined = Oracle::read(&history).all();
+        prop_assert_eq!(found(&checked), defined, "{}", text(&history, &checked));
+    }
+
+    #[test]
+    fn they_find_the_same_where_steps_and_actors_end_badly(
+        setup in prop_oneof![setups(), circle()],
+        seed: u64,
+    ) {
+        let history = troubled(run(&setup).0, seed);
+        let checked = check(&history);
         let defined = Oracle::read(&history).all();
         prop_assert_eq!(found(&checked), defined, "{}", text(&history, &checked));
     }
