@@ -1,12 +1,10 @@
 //! How each actor fared. Many actors are folded: what is rare is shown, what repeats is counted.
 
-use super::Style;
-use super::grid::{Grid, Tone, cell};
+use super::grid::{Page, Tone, cell};
 use crate::report::wording::{count, duration};
 use crate::report::{ActorRow, escape};
 use crate::scenario::Status;
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 
 /// So many actors are shown one by one.
 const WHOLE: usize = 20;
@@ -42,13 +40,11 @@ struct Folded {
 }
 
 /// Writes the table.
-pub(super) fn write(actors: &[ActorRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    grid.header(if style.is_narrow() {
-        &["Actor", "Time", "Result"]
-    } else {
-        &["Actor", "Time", "Status", "Error"]
-    });
+pub(super) fn write(actors: &[ActorRow], page: &mut Page) {
+    let is_narrow = page.style.is_narrow();
+    let mut grid = page.grid();
+    let names = if is_narrow { &["Result"][..] } else { &["Status", "Error"] };
+    grid.header(&[&["Actor", "Time"], names].concat());
     grid.right(1);
     let mut above = None;
     for line in lines(actors) {
@@ -60,20 +56,19 @@ pub(super) fn write(actors: &[ActorRow], style: Style, out: &mut dyn Write) -> i
         };
         let (status, tone) = words(line.status());
         let error = message(&line, &mut above);
-        let first = [cell(name, Tone::Plain), cell(time, Tone::Plain)];
-        if style.is_narrow() {
-            let result = match error.as_deref() {
-                None => status.to_owned(),
-                Some(AS_ABOVE) if line.status() == Status::AlreadyLocked => status.to_owned(),
-                Some(error) => format!("{status}: {error}"),
-            };
-            grid.row(first.into_iter().chain([cell(result, tone)]));
+        let mut row = vec![cell(name, Tone::Plain), cell(time, Tone::Plain)];
+        if is_narrow {
+            row.push(match error.as_deref() {
+                Some(AS_ABOVE) if line.status() == Status::AlreadyLocked => cell(status, tone),
+                Some(error) => cell(format!("{status}: {error}"), tone),
+                None => cell(status, tone),
+            });
         } else {
-            let error = cell(error.unwrap_or_default(), Tone::Plain);
-            grid.row(first.into_iter().chain([cell(status, tone), error]));
+            row.extend([cell(status, tone), cell(error.unwrap_or_default(), Tone::Plain)]);
         }
+        grid.row(row);
     }
-    grid.print(out)
+    page.print(grid);
 }
 
 /// What a line says about its error, and remembers for the lines below.

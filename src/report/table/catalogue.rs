@@ -1,41 +1,36 @@
 //! The built-in scenarios: their names, and what they show.
 
-use super::grid::{Grid, Tone, cell};
-use super::{Style, paragraph};
-use crate::check::Property;
+use super::Style;
+use super::grid::{Page, Tone, cell, plain};
 use crate::report::{Catalogue, escape};
 use std::io::{self, Write};
 
 /// Writes each scenario's name and its one line.
 pub fn write_list(catalogue: &Catalogue, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style.usable());
-    for row in &catalogue.scenarios {
-        grid.row([cell(escape(&row.name), Tone::Strong), cell(escape(&row.title), Tone::Plain)]);
-    }
-    grid.print(out)
+    let mut page = Page::new(style);
+    let rows = catalogue.scenarios.iter();
+    page.rows(rows.map(|row| [cell(escape(&row.name), Tone::Strong), plain(&row.title)]));
+    page.write(out)
 }
 
 /// Writes what each scenario shows under each protocol.
 pub fn write_catalogue(catalogue: &Catalogue, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let style = style.usable();
-    let mut grid = Grid::new(style);
+    let mut page = Page::new(style);
+    let mut grid = page.grid();
     let header = ["Hazard", "Scenario"].into_iter().chain(catalogue.protocols());
-    let header: Vec<&str> = header.collect();
-    grid.header(&header);
-    if !style.is_narrow() {
+    grid.header(&header.collect::<Vec<_>>());
+    if !page.style.is_narrow() {
         let longest = catalogue.scenarios.iter().map(|row| row.name.len()).max();
-        grid.fixed(1, longest.and_then(|longest| u16::try_from(longest).ok()).unwrap_or(1).max(8));
+        grid.fixed(1, longest.unwrap_or(1).max(8));
     }
     for row in &catalogue.scenarios {
-        let about = [
-            cell(escape(&row.hazards.join(", ")), Tone::Plain),
-            cell(escape(&row.name), Tone::Strong),
-        ];
-        let shown = row.protocols.iter().map(|(_, it)| cell(escape(&it.words()), Tone::Plain));
+        let about = [plain(row.hazards.join(", ")), cell(escape(&row.name), Tone::Strong)];
+        let shown = row.protocols.iter().map(|(_, it)| plain(it.words()));
         grid.row(about.into_iter().chain(shown));
     }
-    grid.print(out)?;
-    writeln!(out)?;
-    let four = Property::RULED_OUT.map(|property| property.word()).join(", ");
-    paragraph(cell(format!("The four: {four}."), Tone::Quiet), style, out)
+    page.print(grid);
+    page.blank();
+    let four = Catalogue::RULED_OUT.map(|property| property.word()).join(", ");
+    page.paragraph(format!("The four: {four}."), Tone::Quiet);
+    page.write(out)
 }

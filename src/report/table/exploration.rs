@@ -1,12 +1,10 @@
 //! What came of an exploration: a line a protocol, and each counterexample as lanes.
 
-use super::grid::{Tone, cell};
+use super::grid::{Page, Tone};
 use super::lanes::picture;
-use super::{Style, paragraph, replay_line};
-use crate::check::Verdict;
-use crate::report::escape;
+use super::{Style, replay_line, title, tone};
 use crate::report::exploration::{CounterexampleRow, Exploration, ProtocolRow};
-use comfy_table::Cell;
+use crate::report::{Verdict, escape};
 use std::io::{self, Write};
 
 /// Writes the exploration for people; the last line is the verdict. With `all`, steps that do not
@@ -18,20 +16,17 @@ pub fn write_exploration(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let style = style.usable();
-    let title = format!("{}: {}", escape(&exploration.scenario), escape(&exploration.title));
-    paragraph(cell(title, Tone::Strong), style, out)?;
-    for row in &exploration.protocols {
-        protocol(row, all, style, out)?;
-    }
-    writeln!(out)?;
-    paragraph(verdict(exploration), style, out)
+    let mut page = Page::new(style);
+    title(&exploration.scenario, &exploration.title, &mut page);
+    exploration.protocols.iter().for_each(|row| protocol(row, all, &mut page));
+    page.blank();
+    let (text, tone) = (verdict(exploration), tone(exploration.verdict));
+    page.paragraph(format!("{text}; {}.", scope(&exploration.protocols)), tone);
+    page.write(out)
 }
 
-fn protocol(row: &ProtocolRow, all: bool, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    for found in row.shown() {
-        counterexample(row, found, all, style, out)?;
-    }
+fn protocol(row: &ProtocolRow, all: bool, page: &mut Page) {
+    row.shown().for_each(|found| counterexample(row, found, all, page));
     if let Some(line) = row.not_found(true) {
         let is_missing = row.judged.iter().any(|it| it.must_be_found && !it.found);
         let tone = match row.stopped_by {
@@ -39,49 +34,39 @@ fn protocol(row: &ProtocolRow, all: bool, style: Style, out: &mut dyn Write) -> 
             None if is_missing => Tone::Bad,
             None => Tone::Good,
         };
-        writeln!(out)?;
-        paragraph(cell(escape(&line), tone), style, out)?;
+        page.blank();
+        page.paragraph(escape(&line), tone);
     }
     if let Some(line) = row.also_possible() {
-        paragraph(cell(escape(&line), Tone::Quiet), style, out)?;
+        page.paragraph(escape(&line), Tone::Quiet);
     }
-    Ok(())
 }
 
-fn counterexample(
-    row: &ProtocolRow,
-    found: &CounterexampleRow,
-    all: bool,
-    style: Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let line = escape(&row.found(found));
-    writeln!(out)?;
-    paragraph(cell(line, if found.expected { Tone::Strong } else { Tone::Bad }), style, out)?;
-    picture(&found.lanes, all, style, out)?;
+fn counterexample(row: &ProtocolRow, found: &CounterexampleRow, all: bool, page: &mut Page) {
+    page.blank();
+    let tone = if found.expected { Tone::Strong } else { Tone::Bad };
+    page.paragraph(escape(&row.found(found)), tone);
+    picture(&found.lanes, all, page);
     if !found.text.is_empty() {
-        paragraph(cell(escape(&found.text), Tone::Plain), style, out)?;
+        page.paragraph(escape(&found.text), Tone::Plain);
     }
-    replay_line(&found.replay(), out)
+    replay_line(&found.replay(), page);
 }
 
-fn verdict(exploration: &Exploration) -> Cell {
-    let with = |verdict| exploration.protocols.iter().filter(move |row| row.verdict == verdict);
-    let names = || listed(&with(exploration.verdict).collect::<Vec<_>>());
-    let (line, tone) = match exploration.verdict {
-        Verdict::Expected => (format!("EXPECTED: {} came out as expected", names()), Tone::Good),
+fn verdict(exploration: &Exploration) -> String {
+    let rows = exploration.protocols.iter().filter(|row| row.verdict == exploration.verdict);
+    let rows: Vec<_> = rows.collect();
+    match exploration.verdict {
+        Verdict::Expected => format!("EXPECTED: {} came out as expected", listed(&rows)),
         Verdict::Unexpected => {
-            let reasons: Vec<_> = with(Verdict::Unexpected)
-                .map(|row| format!("under {}, {}", escape(&row.name), row.wrong()))
-                .collect();
-            (format!("UNEXPECTED: {}", reasons.join("; ")), Tone::Bad)
+            let wrong =
+                |row: &&ProtocolRow| format!("under {}, {}", escape(&row.name), row.wrong());
+            format!("UNEXPECTED: {}", rows.iter().map(wrong).collect::<Vec<_>>().join("; "))
         }
         Verdict::Inconclusive => {
-            let line = "INCONCLUSIVE: not all orderings were covered under";
-            (format!("{line} {}", names()), Tone::Odd)
+            format!("INCONCLUSIVE: not all orderings were covered under {}", listed(&rows))
         }
-    };
-    cell(format!("{line}; {}.", scope(&exploration.protocols)), tone)
+    }
 }
 
 /// The limits of the verdict, for readers of the last line alone.

@@ -1,10 +1,9 @@
 //! What the checkers say of a saved history.
 
-use super::grid::{Grid, Tone, cell};
-use super::{Style, findings, paragraph};
+use super::grid::{Page, Tone, cell, plain};
+use super::{Style, findings};
 use crate::report::wording::{count, duration};
 use crate::report::{FairnessRow, Judgement, LeaseUseRow, Share, escape};
-use comfy_table::Cell;
 use std::io::{self, Write};
 
 /// How many actors are named who got a lock.
@@ -12,64 +11,51 @@ const MOST: usize = 8;
 
 /// Writes the judgement for people. The last line is the verdict.
 pub fn write_judgement(judgement: &Judgement, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let style = style.usable();
-    let mut grid = Grid::new(style);
-    for (name, value) in [
-        ("history", escape(&judgement.file)),
-        ("scenario", escape(&judgement.scenario)),
-        ("protocol", escape(&judgement.protocol)),
-        ("events", judgement.events.to_string()),
-    ] {
-        grid.row([cell(name, Tone::Quiet), cell(value, Tone::Plain)]);
-    }
-    grid.print(out)?;
-    if !judgement.findings.is_empty() {
-        writeln!(out)?;
-        findings(&judgement.findings, style, out)?;
-    }
-    if !judgement.fairness.is_empty() {
-        writeln!(out)?;
-        fairness(&judgement.fairness, style, out)?;
-    }
-    if !judgement.lease_use.is_empty() {
-        writeln!(out)?;
-        lease_use(&judgement.lease_use, style, out)?;
-    }
-    writeln!(out)?;
-    paragraph(verdict(judgement), style, out)
+    let mut page = Page::new(style);
+    page.facts([
+        ("history", &judgement.file),
+        ("scenario", &judgement.scenario),
+        ("protocol", &judgement.protocol),
+        ("events", &judgement.events.to_string()),
+    ]);
+    findings(&judgement.findings, &mut page);
+    fairness(&judgement.fairness, &mut page);
+    lease_use(&judgement.lease_use, &mut page);
+    page.blank();
+    let (text, tone) = verdict(judgement);
+    page.paragraph(text, tone);
+    page.write(out)
 }
 
-fn fairness(rows: &[FairnessRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    grid.header(&["Lock", "Who got it", "Half waited", "99% waited", "Longest"]);
-    for row in rows {
-        grid.row([
-            cell(escape(&row.lock), Tone::Plain),
+fn fairness(rows: &[FairnessRow], page: &mut Page) {
+    let header = ["Lock", "Who got it", "Half waited", "99% waited", "Longest"];
+    let row = |row: &FairnessRow| {
+        [
+            plain(&row.lock),
             cell(shares(&row.acquisitions), Tone::Plain),
-            cell(format!("≤ {}", duration(row.wait_p50_ms)), Tone::Plain),
-            cell(format!("≤ {}", duration(row.wait_p99_ms)), Tone::Plain),
-            cell(duration(row.wait_max_ms), Tone::Plain),
-        ]);
-    }
-    grid.print(out)
+            plain(format!("≤ {}", duration(row.wait_p50_ms))),
+            plain(format!("≤ {}", duration(row.wait_p99_ms))),
+            plain(duration(row.wait_max_ms)),
+        ]
+    };
+    page.section(&header, rows.iter().map(row));
 }
 
-fn lease_use(rows: &[LeaseUseRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    grid.header(&["Lock", "Held", "For (half, 99%, all)", "Of the lease", "Too short"]);
-    for row in rows {
+fn lease_use(rows: &[LeaseUseRow], page: &mut Page) {
+    let header = ["Lock", "Held", "For (half, 99%, all)", "Of the lease", "Too short"];
+    let row = |row: &LeaseUseRow| {
         let held = [row.held_p50_ms, row.held_p99_ms, row.held_max_ms].map(duration).join(", ");
         let shares = [row.share_p50, row.share_p99, row.share_max].map(percent).join(", ");
         let tone = if row.too_short > 0 { Tone::Bad } else { Tone::Plain };
-        grid.row([
-            cell(escape(&row.lock), Tone::Plain),
-            cell(format!("×{}", row.acquisitions), Tone::Plain),
-            cell(format!("≤ {held}"), Tone::Plain),
-            cell(format!("≤ {shares}"), Tone::Plain),
+        [
+            plain(&row.lock),
+            plain(format!("×{}", row.acquisitions)),
+            plain(format!("≤ {held}")),
+            plain(format!("≤ {shares}")),
             cell(row.too_short.to_string(), tone),
-        ]);
-    }
-    grid.print(out)
+        ]
+    };
+    page.section(&header, rows.iter().map(row));
 }
 
 fn percent(share: Option<f64>) -> String {
@@ -90,23 +76,20 @@ fn shares(shares: &[Share]) -> String {
     if words.is_empty() { "nobody".into() } else { words.join(", ") }
 }
 
-fn verdict(judgement: &Judgement) -> Cell {
+fn verdict(judgement: &Judgement) -> (String, Tone) {
     let found = usize::try_from(judgement.omitted).unwrap_or(usize::MAX);
     let found = judgement.findings.len().saturating_add(found);
-    let findings = || count(found, "finding", "findings");
+    let findings = count(found, "finding", "findings");
     match (found, judgement.is_whole) {
-        (0, true) => cell("CLEAN: no findings, and the history is complete.", Tone::Good),
+        (0, true) => ("CLEAN: no findings, and the history is complete.".into(), Tone::Good),
         (0, false) => {
-            let line = format!(
-                "INCONCLUSIVE: no findings, but the history is incomplete{}",
-                why(judgement)
-            );
-            cell(line, Tone::Odd)
+            let line = "INCONCLUSIVE: no findings, but the history is incomplete";
+            (format!("{line}{}", why(judgement)), Tone::Odd)
         }
-        (_, true) => cell(format!("FOUND: {}.", findings()), Tone::Bad),
+        (_, true) => (format!("FOUND: {findings}."), Tone::Bad),
         (_, false) => {
             let line = "the history is incomplete, so findings may be missing or wrong";
-            cell(format!("FOUND: {}; {line}.", findings()), Tone::Bad)
+            (format!("FOUND: {findings}; {line}."), Tone::Bad)
         }
     }
 }

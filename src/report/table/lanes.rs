@@ -1,12 +1,11 @@
 //! An ordering as a picture: a lane an actor, or a list where there is no room for lanes.
 
 use super::Style;
-use super::grid::{Grid, Tone, cell};
+use super::grid::{Page, Tone, cell};
 use crate::report::escape;
 use crate::report::exploration::Row;
 use comfy_table::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
 
 /// So many lanes go side by side; more become a list.
 const MOST: usize = 6;
@@ -18,16 +17,11 @@ const STEPS: usize = 6;
 const GAP: usize = 2;
 
 /// Draws what was done. With `all`, also what does not matter.
-pub(super) fn picture(
-    rows: &[Row],
-    all: bool,
-    style: Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(super) fn picture(rows: &[Row], all: bool, page: &mut Page) {
     let lines = lines(rows, all);
-    match Lanes::of(&lines, style) {
-        Some(lanes) => lanes.draw(&lines, style, out),
-        None => list(&lines, style, out),
+    match Lanes::of(&lines, page.style) {
+        Some(lanes) => lanes.draw(&lines, page),
+        None => list(&lines, page),
     }
 }
 
@@ -104,57 +98,54 @@ impl Lanes {
         Some(Self { lanes })
     }
 
-    fn draw(&self, lines: &[Line<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
-        self.header(style, out)?;
+    fn draw(&self, lines: &[Line<'_>], page: &mut Page) {
+        self.header(page);
         for line in lines {
             match line {
-                Line::Row(row) => self.row(row, style, out)?,
-                Line::Folded(number) => at(STEPS, "", folded(*number), style, out)?,
+                Line::Row(row) => self.row(row, page),
+                Line::Folded(number) => at(STEPS, "", folded(*number), page),
             }
         }
-        Ok(())
     }
 
-    fn header(&self, style: Style, out: &mut dyn Write) -> io::Result<()> {
-        let mut grid = Grid::new(style);
+    fn header(&self, page: &mut Page) {
+        let mut grid = page.grid();
         let names = self.lanes.values().map(|lane| lane.name.as_str());
         grid.header(&["step"].into_iter().chain(names).collect::<Vec<_>>());
         let widths = [STEPS - GAP].into_iter().chain(self.lanes.values().map(|lane| lane.width));
-        for (column, width) in widths.enumerate() {
-            grid.fixed(column, u16::try_from(width).unwrap_or(u16::MAX));
-        }
-        grid.print(out)
+        widths.enumerate().for_each(|(column, width)| grid.fixed(column, width));
+        page.print(grid);
     }
 
     /// A row begins in its lane. As nothing stands beside it, it may go on to the edge.
-    fn row(&self, row: &Row, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    fn row(&self, row: &Row, page: &mut Page) {
         let begin = self.lanes.get(&row.column).map_or(STEPS, |lane| lane.begin);
         let (number, text) = (format!("{:>4}", row.step), escape(&row.text));
         let Some(mark) = row.mark.as_deref().map(marked) else {
-            return at(begin, &number, cell(text, Tone::Plain), style, out);
+            return at(begin, &number, cell(text, Tone::Plain), page);
         };
-        let edge = usize::from(style.width);
+        let edge = usize::from(page.style.width);
         let whole = format!("{text}   {mark}");
         if begin + width(&whole) <= edge {
-            return at(begin, &number, cell(whole, Tone::Bad), style, out);
+            return at(begin, &number, cell(whole, Tone::Bad), page);
         }
-        at(begin, &number, cell(text, Tone::Bad), style, out)?;
+        at(begin, &number, cell(text, Tone::Bad), page);
         let begin = begin.min(edge.saturating_sub(width(&mark)).max(STEPS));
-        at(begin, "", cell(mark, Tone::Bad), style, out)
+        at(begin, "", cell(mark, Tone::Bad), page);
     }
 }
 
 /// A line with a number before it, whose text begins at a column of the screen.
-fn at(begin: usize, number: &str, text: Cell, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    grid.fixed(0, u16::try_from(begin.saturating_sub(GAP)).unwrap_or(u16::MAX));
+fn at(begin: usize, number: &str, text: Cell, page: &mut Page) {
+    let mut grid = page.grid();
+    grid.fixed(0, begin.saturating_sub(GAP));
     grid.row([cell(number, Tone::Quiet), text]);
-    grid.print(out)
+    page.print(grid);
 }
 
 /// One column for all: who, and what.
-fn list(lines: &[Line<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
+fn list(lines: &[Line<'_>], page: &mut Page) {
+    let mut grid = page.grid();
     grid.right(0);
     let nothing = || cell("", Tone::Plain);
     for line in lines {
@@ -170,5 +161,5 @@ fn list(lines: &[Line<'_>], style: Style, out: &mut dyn Write) -> io::Result<()>
             Line::Folded(number) => grid.row([nothing(), nothing(), folded(*number)]),
         }
     }
-    grid.print(out)
+    page.print(grid);
 }

@@ -26,11 +26,9 @@ pub use runs::write_runs;
 pub use status::write_status;
 
 use super::wording::{count, duration};
-use super::{FindingRow, Report, Summary, escape};
+use super::{FindingRow, Report, Summary, Verdict, escape};
 use crate::check::Property;
-use crate::check::{Expected, Verdict};
-use comfy_table::Cell;
-use grid::{Grid, Tone, cell};
+use grid::{Page, Tone, cell, plain};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -67,76 +65,61 @@ impl Style {
 
 /// Writes the report for people. The last line is the verdict.
 pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let style = style.usable();
-    title(report, style, out)?;
-    head(report, style, out)?;
-    details(report, style, out)?;
-    if !report.findings.is_empty() {
-        writeln!(out)?;
-        findings(&report.findings, style, out)?;
-    }
-    if !report.expectations.is_empty() {
-        writeln!(out)?;
-        expectations(&report.expectations, style, out)?;
-    }
-    if !report.notices.is_empty() {
-        writeln!(out)?;
-        notices(&report.notices, style, out)?;
-    }
+    let mut page = Page::new(style);
+    title(&report.scenario, &report.title, &mut page);
+    head(report, &mut page);
+    details(report, &mut page);
+    findings(&report.findings, &mut page);
+    page.section(
+        &["Met", "Expected", "Found"],
+        report.expectations.iter().map(|row| {
+            let met = if row.met { cell("yes", Tone::Good) } else { cell("NO", Tone::Bad) };
+            [met, plain(&row.what), plain(&row.found)]
+        }),
+    );
+    notices(&report.notices, &mut page);
     if let Some(repetition) = &report.repetition {
-        writeln!(out)?;
-        repetition::write(repetition, report.seed, style, out)?;
+        page.blank();
+        repetition::write(repetition, report.seed, &mut page);
     }
-    writeln!(out)?;
+    page.blank();
     if let Some(command) = &report.replay {
-        replay_line(command, out)?;
+        replay_line(command, &mut page);
     }
-    paragraph(verdict(report), style, out)
+    let (text, tone) = verdict(report);
+    page.paragraph(text, tone);
+    page.write(out)
 }
 
 /// How each actor fared, and how the locks were.
-fn details(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn details(report: &Report, page: &mut Page) {
     if !report.actors.is_empty() {
-        writeln!(out)?;
-        actors::write(&report.actors, style, out)?;
+        page.blank();
+        actors::write(&report.actors, page);
     }
-    writeln!(out)?;
-    paragraph(cell(summary(&report.summary, report.clock), Tone::Strong), style, out)?;
+    page.blank();
+    page.paragraph(summary(&report.summary, report.clock), Tone::Strong);
     if !report.consistency.is_empty() {
-        writeln!(out)?;
-        consistency::write(&report.consistency, style, out)?;
+        page.blank();
+        consistency::write(&report.consistency, page);
     }
-    Ok(())
 }
 
 /// The command that replays something. It stays on one line, however long it is.
-fn replay_line(command: &str, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "replay: {}", escape(command))
-}
-
-/// A text that is wrapped as wide as the style.
-pub(in crate::report) fn paragraph(
-    text: Cell,
-    style: Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    grid.row([text]);
-    grid.print(out)
+fn replay_line(command: &str, page: &mut Page) {
+    page.line(&format!("replay: {}", escape(command)));
 }
 
 /// What ran.
-fn title(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let title = format!("{}: {}", escape(&report.scenario), escape(&report.title));
-    paragraph(cell(title, Tone::Strong), style, out)
+fn title(scenario: &str, title: &str, page: &mut Page) {
+    page.paragraph(format!("{}: {}", escape(scenario), escape(title)), Tone::Strong);
 }
 
 /// Where it ran, and with which parameters.
-fn head(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn head(report: &Report, page: &mut Page) {
     // The fixed order goes without saying.
     let seed = report.seed.filter(|seed| *seed != 0).map(|seed| seed.to_string());
-    let mut grid = Grid::new(style);
-    for (name, value) in [
+    let facts = [
         ("file", report.file.as_deref().unwrap_or_default()),
         ("server", report.server.as_str()),
         ("directory", &report.working_directory),
@@ -146,12 +129,8 @@ fn head(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
         ("actors", if report.processes { "a process each" } else { "" }),
         ("seed", seed.as_deref().unwrap_or_default()),
         ("parameters", &parameters(report)),
-    ] {
-        if !value.is_empty() {
-            grid.row([cell(name, Tone::Quiet), cell(escape(value), Tone::Plain)]);
-        }
-    }
-    grid.print(out)
+    ];
+    page.facts(facts.into_iter().filter(|(_, value)| !value.is_empty()));
 }
 
 /// The parameters as flags, ready to be copied.
@@ -184,75 +163,57 @@ fn summary(summary: &Summary, clock: &str) -> String {
 }
 
 /// What went wrong; where one property was violated many times, the first few and a count.
-fn findings(rows: &[FindingRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    grid.header(&["Finding", "What happened"]);
+fn findings(rows: &[FindingRow], page: &mut Page) {
     let mut shown: BTreeMap<Property, usize> = BTreeMap::new();
+    let mut cells = Vec::new();
     for row in rows {
         let shown = shown.entry(row.property).or_default();
         *shown += 1;
         if *shown <= MOST_OF_ONE {
-            let word = cell(row.property.word(), Tone::Bad);
-            grid.row([word, cell(escape(&row.text), Tone::Plain)]);
+            cells.push([cell(row.property.word(), Tone::Bad), plain(&row.text)]);
         }
     }
-    for (property, count) in shown {
-        if let Some(more) = count.checked_sub(MOST_OF_ONE).filter(|more| *more > 0) {
-            let word = cell(property.word(), Tone::Bad);
-            grid.row([word, cell(format!("… {more} more"), Tone::Quiet)]);
-        }
+    for (property, count) in shown.into_iter().filter(|(_, count)| *count > MOST_OF_ONE) {
+        let more = format!("… {} more", count - MOST_OF_ONE);
+        cells.push([cell(property.word(), Tone::Bad), cell(more, Tone::Quiet)]);
     }
-    grid.print(out)
+    page.section(&["Finding", "What happened"], cells);
 }
 
 /// How many findings of one property are shown.
 const MOST_OF_ONE: usize = 3;
 
-fn expectations(rows: &[Expected], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    grid.header(&["Met", "Expected", "Found"]);
-    for row in rows {
-        let met = if row.met { cell("yes", Tone::Good) } else { cell("NO", Tone::Bad) };
-        grid.row([
-            met,
-            cell(escape(&row.what), Tone::Plain),
-            cell(escape(&row.found), Tone::Plain),
-        ]);
+fn notices(notices: &[String], page: &mut Page) {
+    if !notices.is_empty() {
+        page.blank();
+        page.rows(notices.iter().map(|notice| [cell("note", Tone::Odd), plain(notice)]));
     }
-    grid.print(out)
-}
-
-fn notices(notices: &[String], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    for notice in notices {
-        grid.row([cell("note", Tone::Odd), cell(escape(notice), Tone::Plain)]);
-    }
-    grid.print(out)
 }
 
 /// The verdict in a sentence.
-fn verdict(report: &Report) -> Cell {
+fn verdict(report: &Report) -> (String, Tone) {
     let all = report.expectations.len();
     let unmet = report.expectations.iter().filter(|row| !row.met).count();
-    match report.verdict {
-        Verdict::Expected if all == 0 => cell("EXPECTED: it went as it should.", Tone::Good),
-        Verdict::Expected if all == 1 => cell("EXPECTED: the expectation was met.", Tone::Good),
-        Verdict::Expected => {
-            cell(format!("EXPECTED: all {all} expectations were met."), Tone::Good)
+    let text = match (report.verdict, all) {
+        (Verdict::Expected, 0) => "EXPECTED: it went as it should.",
+        (Verdict::Expected, 1) => "EXPECTED: the expectation was met.",
+        (Verdict::Expected, _) => &format!("EXPECTED: all {all} expectations were met."),
+        (Verdict::Unexpected, 1) => "UNEXPECTED: the expectation was not met.",
+        (Verdict::Unexpected, _) => &format!("UNEXPECTED: {unmet} of {all} expectations not met."),
+        (Verdict::Inconclusive, 0) => {
+            "INCONCLUSIVE: nothing was checked; no outcome is expected of these parameters."
         }
-        Verdict::Unexpected if all == 1 => {
-            cell("UNEXPECTED: the expectation was not met.", Tone::Bad)
-        }
-        Verdict::Unexpected => {
-            cell(format!("UNEXPECTED: {unmet} of {all} expectations not met."), Tone::Bad)
-        }
-        Verdict::Inconclusive if all == 0 => cell(
-            "INCONCLUSIVE: nothing was checked; no outcome is expected of these parameters.",
-            Tone::Odd,
-        ),
-        Verdict::Inconclusive => {
-            cell("INCONCLUSIVE: the run did not go far enough to tell.", Tone::Odd)
-        }
+        (Verdict::Inconclusive, _) => "INCONCLUSIVE: the run did not go far enough to tell.",
+    };
+    (text.into(), tone(report.verdict))
+}
+
+/// How a verdict is coloured.
+fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Expected => Tone::Good,
+        Verdict::Unexpected => Tone::Bad,
+        Verdict::Inconclusive => Tone::Odd,
     }
 }
 

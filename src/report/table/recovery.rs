@@ -1,68 +1,61 @@
 //! What a recovery found and did.
 
-use super::grid::{Grid, Tone, cell};
-use super::{Style, paragraph};
+use super::Style;
+use super::grid::{Page, Tone, cell, plain};
 use crate::report::escape;
-use crate::report::recovery::{Counts, FlagOutcome, FlagRow, Life, LockRow, Outcome, Recovery};
+use crate::report::recovery::{Counts, FlagOutcome, Life, LockRow, Outcome, Recovery};
 use crate::report::wording::{count, seconds, ttl_left};
 use comfy_table::Cell;
 use std::io::{self, Write};
 
 /// Writes the recovery of many locks for people. The last line has the counts.
 pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let style = style.usable();
-    paragraph(cell(title(recovery), Tone::Strong), style, out)?;
-    locks(recovery, style, out)?;
-    flags(recovery, style, out)?;
-    writeln!(out)?;
+    let mut page = Page::new(style);
+    page.paragraph(title(recovery), Tone::Strong);
+    locks(recovery, &mut page);
+    flags(recovery, &mut page);
+    page.blank();
     if let Some(why) = &recovery.stopped {
-        paragraph(cell(format!("STOPPED: {}", escape(why)), Tone::Bad), style, out)?;
+        page.paragraph(format!("STOPPED: {}", escape(why)), Tone::Bad);
     }
-    paragraph(cell(counts(recovery), Tone::Strong), style, out)
+    page.paragraph(counts(recovery), Tone::Strong);
+    page.write(out)
 }
 
 /// Writes the recovery of one lock for people: all that is known of it, what came of it, and the
 /// commands that one may want next.
 pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let style = style.usable();
-    paragraph(cell(title(recovery), Tone::Strong), style, out)?;
+    let mut page = Page::new(style);
+    page.paragraph(title(recovery), Tone::Strong);
+    recovery.locks.iter().for_each(|row| page.facts(facts(row)));
     for row in &recovery.locks {
-        let mut grid = Grid::new(style);
-        for (what, value) in facts(row) {
-            grid.row([cell(what, Tone::Quiet), cell(escape(&value), Tone::Plain)]);
-        }
-        grid.print(out)?;
-    }
-    for row in &recovery.locks {
-        writeln!(out)?;
+        page.blank();
         let (word, tone) = unlock_word(row.outcome);
-        paragraph(cell(format!("{word}: {}.", escape(&row.why)), tone), style, out)?;
+        page.paragraph(format!("{word}: {}.", escape(&row.why)), tone);
         // Commands stay on one line, however long they are.
         for (what, command) in [("put it back", &row.put_back), ("take it away", &row.take_away)] {
             let Some(command) = command else { continue };
             // Escaped, it would be another command.
-            match escape(command) == *command {
-                true => writeln!(out, "{what}: {command}")?,
-                false => writeln!(out, "{what}: the command is in --format json")?,
-            }
+            let is_plain = escape(command) == *command;
+            let shown = if is_plain { command } else { "the command is in --format json" };
+            page.line(&format!("{what}: {shown}"));
         }
     }
     if recovery.locks.is_empty() {
-        writeln!(out)?;
-        paragraph(cell(unlocked(recovery), Tone::Good), style, out)?;
+        page.blank();
+        page.paragraph(unlocked(recovery), Tone::Good);
     }
-    Ok(())
+    page.write(out)
 }
 
 /// What is said of a lock that nobody holds.
 fn unlocked(recovery: &Recovery) -> String {
-    match recovery.flags.is_empty() {
-        _ if recovery.unknown.is_some() => format!("NOT LOCKED: {}", unknown(recovery)),
-        true => "NOT LOCKED: nothing to do.".into(),
-        false => {
-            "NOT LOCKED: nothing to do, but its flag says otherwise; repair sets it right.".into()
-        }
-    }
+    let what = match recovery.flags.is_empty() {
+        _ if recovery.unknown.is_some() => &unknown(recovery),
+        true => "nothing to do.",
+        false => "nothing to do, but its flag says otherwise; repair sets it right.",
+    };
+    format!("NOT LOCKED: {what}")
 }
 
 /// What to ask oneself, or nothing.
@@ -99,24 +92,26 @@ fn why(recovery: &Recovery, why: &str) -> String {
     }
 }
 
+/// The word for what came of a lock in a table, and its tone there.
 fn outcome(outcome: Outcome) -> Cell {
     match outcome {
-        Outcome::Removed => cell("removed", Tone::Good),
-        Outcome::WouldRemove => cell("would remove", Tone::Odd),
         Outcome::Left => cell("left", Tone::Plain),
-        Outcome::Changed => cell("changed", Tone::Odd),
         Outcome::Gone => cell("gone", Tone::Plain),
+        Outcome::Changed => cell("changed", Tone::Odd),
         Outcome::Failed => cell("FAILED", Tone::Bad),
-        Outcome::NotTried => cell("not tried", Tone::Odd),
+        _ => {
+            let (word, tone) = unlock_word(outcome);
+            cell(word.to_lowercase(), tone)
+        }
     }
 }
 
+/// The word for what came of the one lock that was meant.
 fn unlock_word(outcome: Outcome) -> (&'static str, Tone) {
     match outcome {
         Outcome::Removed => ("REMOVED", Tone::Good),
         Outcome::WouldRemove => ("WOULD REMOVE", Tone::Odd),
-        Outcome::Left => ("LEFT", Tone::Bad),
-        Outcome::Changed => ("LEFT", Tone::Bad),
+        Outcome::Left | Outcome::Changed => ("LEFT", Tone::Bad),
         Outcome::Gone => ("GONE", Tone::Good),
         Outcome::Failed => ("FAILED", Tone::Bad),
         Outcome::NotTried => ("NOT TRIED", Tone::Odd),
@@ -124,62 +119,43 @@ fn unlock_word(outcome: Outcome) -> (&'static str, Tone) {
 }
 
 /// A row a lock whose turn has come.
-fn locks(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let tried = |row: &&LockRow| row.outcome != Outcome::NotTried;
-    if !recovery.locks.iter().any(|row| tried(&row)) {
-        return Ok(());
-    }
-    writeln!(out)?;
-    let mut grid = Grid::new(style);
-    if !style.is_narrow() {
-        grid.header(&["Lock", "Owner", "Now", "Why"]);
-    }
-    for row in recovery.locks.iter().filter(tried) {
+fn locks(recovery: &Recovery, page: &mut Page) {
+    let is_narrow = page.style.is_narrow();
+    let tried = recovery.locks.iter().filter(|row| row.outcome != Outcome::NotTried);
+    let rows = tried.map(|row| {
         let file = name(recovery, &row.runid, &row.file);
         let owner = escape(row.owner.as_deref().unwrap_or("-"));
-        let why = why(recovery, &row.why);
-        match style.is_narrow() {
-            true => grid
-                .row([outcome(row.outcome), cell(format!("{file}\n{owner}\n{why}"), Tone::Plain)]),
-            false => grid.row([
-                cell(file, Tone::Plain),
-                cell(owner, Tone::Plain),
-                outcome(row.outcome),
-                cell(why, Tone::Plain),
-            ]),
+        let (outcome, why) = (outcome(row.outcome), why(recovery, &row.why));
+        match is_narrow {
+            true => vec![outcome, cell(format!("{file}\n{owner}\n{why}"), Tone::Plain)],
+            false => {
+                let [file, owner, why] = [file, owner, why].map(|text| cell(text, Tone::Plain));
+                vec![file, owner, outcome, why]
+            }
         }
-    }
-    grid.print(out)
+    });
+    page.section(if is_narrow { &[] } else { &["Lock", "Owner", "Now", "Why"] }, rows);
 }
 
-fn flags(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let tried = |row: &&FlagRow| row.outcome != FlagOutcome::NotTried;
-    if !recovery.flags.iter().any(|row| tried(&row)) {
-        return Ok(());
-    }
-    writeln!(out)?;
+fn flags(recovery: &Recovery, page: &mut Page) {
     let with_reasons = recovery.flags.iter().any(|row| !row.why.is_empty());
     let columns = if with_reasons { 4 } else { 3 };
-    let mut grid = Grid::new(style);
-    grid.header(["Flag", "Was", "Now", "Why"].get(..columns).unwrap_or_default());
-    for row in recovery.flags.iter().filter(tried) {
+    let tried = recovery.flags.iter().filter(|row| row.outcome != FlagOutcome::NotTried);
+    let rows = tried.map(|row| {
         let now = match row.outcome {
             FlagOutcome::Set => cell(format!("set to {}", row.right), Tone::Good),
             FlagOutcome::WouldSet => cell(format!("would set to {}", row.right), Tone::Odd),
-            FlagOutcome::Left => cell("left", Tone::Plain),
-            FlagOutcome::RightByNow => cell("right by now", Tone::Plain),
+            FlagOutcome::Left => plain("left"),
+            FlagOutcome::RightByNow => plain("right by now"),
             FlagOutcome::Failed => cell("FAILED", Tone::Bad),
             FlagOutcome::NotTried => cell("not tried", Tone::Odd),
         };
-        let cells = [
-            cell(name(recovery, &row.runid, &row.file), Tone::Plain),
-            cell(escape(row.was.as_deref().unwrap_or("none")), Tone::Plain),
-            now,
-            cell(why(recovery, &row.why), Tone::Plain),
-        ];
-        grid.row(cells.into_iter().take(columns));
-    }
-    grid.print(out)
+        let file = cell(name(recovery, &row.runid, &row.file), Tone::Plain);
+        let was = plain(row.was.as_deref().unwrap_or("none"));
+        let why = cell(why(recovery, &row.why), Tone::Plain);
+        [file, was, now, why].into_iter().take(columns)
+    });
+    page.section(["Flag", "Was", "Now", "Why"].get(..columns).unwrap_or_default(), rows);
 }
 
 fn counts(recovery: &Recovery) -> String {
@@ -203,40 +179,31 @@ fn counts(recovery: &Recovery) -> String {
             parts.push(format!("{number} {what}"));
         }
     }
-    let text = format!("{}.", parts.join(", "));
     match recovery.counts == Counts::default() && recovery.stopped.is_none() {
         true if recovery.unknown.is_some() => format!("Not repaired: {}", unknown(recovery)),
         true if recovery.command == "repair" => "Nothing to do: all flags are right.".into(),
         true => "Nothing to do: no lock is held, and all flags are right.".into(),
-        false => text,
+        false => format!("{}.", parts.join(", ")),
     }
 }
 
 /// What is known of a lock.
 fn facts(row: &LockRow) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("lock key", row.key.clone())];
-    if let Some(life) = &row.process {
-        facts.push(("owner", row.owner.clone().unwrap_or_else(|| "not named".into())));
-        facts.push(("its process", process(life)));
-    }
-    if let Some(held) = row.held_s {
-        facts.push(("acquired", format!("{} ago", seconds(held))));
-    }
-    facts.push(("TTL left", ttl_left(row.ttl_ms)));
-    if let Some(token) = &row.token {
-        facts.push(("token", token.clone()));
-    }
-    if let Some(fence) = row.fence {
-        facts.push(("fence", fence.to_string()));
-    }
-    if let Some(payload) = &row.payload {
-        facts.push(("payload", payload.clone()));
-    }
-    if row.token.is_some() && row.token == row.payload {
-        let words = "the value has no token of its own: a newer holder's may be the same";
-        facts.push(("beware", words.into()));
-    }
-    facts
+    let is_nameless = row.token.is_some() && row.token == row.payload;
+    let beware = "the value has no token of its own: a newer holder's may be the same";
+    let owner = || row.owner.clone().unwrap_or_else(|| "not named".into());
+    let facts = [
+        ("lock key", Some(row.key.clone())),
+        ("owner", row.process.as_ref().map(|_| owner())),
+        ("its process", row.process.as_ref().map(process)),
+        ("acquired", row.held_s.map(|held| format!("{} ago", seconds(held)))),
+        ("TTL left", Some(ttl_left(row.ttl_ms))),
+        ("token", row.token.clone()),
+        ("fence", row.fence.map(|fence| fence.to_string())),
+        ("payload", row.payload.clone()),
+        ("beware", is_nameless.then(|| beware.into())),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// What became of an owner's process.

@@ -1,33 +1,21 @@
 //! What came of many runs.
 
-use super::grid::{Grid, Tone, cell};
-use super::{Style, paragraph};
-use crate::check::Verdict;
+use super::grid::{Grid, Page, Tone, cell, plain};
+use super::tone;
 use crate::report::wording::count;
-use crate::report::{OutcomeTally, Repetition, Tally};
-use std::io::{self, Write};
+use crate::report::{OutcomeTally, Repetition, Tally, Verdict};
 
 /// So many different outcomes are shown; the JSON report has them all.
 const MOST: usize = 10;
 
 /// Writes how often what came. `seed` is that of the run that the rest of the report is about.
-pub(super) fn write(
-    repetition: &Repetition,
-    seed: Option<u64>,
-    style: Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(super) fn write(repetition: &Repetition, seed: Option<u64>, page: &mut Page) {
     let first = if repetition.seed.is_some() { "First seed" } else { "First run" };
-    let mut grid = Grid::new(style);
+    let mut grid = page.grid();
     grid.header(&["What came", "Runs", first]);
     grid.right(1);
     for outcome in repetition.outcomes.iter().take(MOST) {
-        let tone = match outcome.verdict {
-            Verdict::Expected => Tone::Good,
-            Verdict::Unexpected => Tone::Bad,
-            Verdict::Inconclusive => Tone::Odd,
-        };
-        row(&mut grid, in_words(outcome), tone, outcome.tally);
+        row(&mut grid, in_words(outcome), tone(outcome.verdict), outcome.tally);
     }
     if let Some(more) = repetition.outcomes.len().checked_sub(MOST).filter(|more| *more > 0) {
         grid.row([cell(format!("… {more} other outcomes"), Tone::Quiet)]);
@@ -35,15 +23,14 @@ pub(super) fn write(
     for (word, tally) in &repetition.findings {
         row(&mut grid, format!("found {word}"), Tone::Bad, *tally);
     }
-    grid.print(out)?;
-    writeln!(out)?;
-    paragraph(cell(summary(repetition, seed), Tone::Strong), style, out)
+    page.print(grid);
+    page.blank();
+    page.paragraph(summary(repetition, seed), Tone::Strong);
 }
 
 fn row(grid: &mut Grid, what: String, tone: Tone, tally: Tally) {
     let first = tally.first_seed.unwrap_or(tally.first_run);
-    let number = |number: u64| cell(number.to_string(), Tone::Plain);
-    grid.row([cell(what, tone), number(tally.count), number(first)]);
+    grid.row([cell(what, tone), plain(tally.count.to_string()), plain(first.to_string())]);
 }
 
 fn in_words(outcome: &OutcomeTally) -> String {

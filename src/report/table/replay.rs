@@ -1,11 +1,9 @@
 //! What came of a replay: the picture first.
 
-use super::grid::{Tone, cell};
+use super::grid::{Page, Tone};
 use super::lanes::picture;
-use super::{Style, details, findings, notices, paragraph, parameters, title};
-use crate::check::Verdict;
-use crate::report::{Replay, Report, escape};
-use comfy_table::Cell;
+use super::{Style, details, findings, notices, parameters, title};
+use crate::report::{Replay, Report, Verdict, escape};
 use std::io::{self, Write};
 
 /// Writes what came of a replay for people; the last line is the verdict. With `all`, steps that do
@@ -16,25 +14,21 @@ pub fn write_replay(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let style = style.usable();
+    let mut page = Page::new(style);
     let report = &replay.report;
-    title(report, style, out)?;
-    paragraph(cell(place(report), Tone::Quiet), style, out)?;
-    writeln!(out)?;
-    picture(&replay.lanes, all, style, out)?;
+    title(&report.scenario, &report.title, &mut page);
+    page.paragraph(place(report), Tone::Quiet);
+    page.blank();
+    picture(&replay.lanes, all, &mut page);
     if all {
-        details(report, style, out)?;
+        details(report, &mut page);
     }
-    if !report.findings.is_empty() {
-        writeln!(out)?;
-        findings(&report.findings, style, out)?;
-    }
-    if !report.notices.is_empty() {
-        writeln!(out)?;
-        notices(&report.notices, style, out)?;
-    }
-    writeln!(out)?;
-    paragraph(verdict(replay), style, out)
+    findings(&report.findings, &mut page);
+    notices(&report.notices, &mut page);
+    page.blank();
+    let (text, tone) = verdict(replay);
+    page.paragraph(text, tone);
+    page.write(out)
 }
 
 /// Where it was replayed, and with what.
@@ -50,17 +44,16 @@ fn place(report: &Report) -> String {
     format!("replayed {file}on {server} under {}{with}{parameters}", report.protocol)
 }
 
-fn verdict(replay: &Replay) -> Cell {
-    match (replay.report.verdict, replay.shows) {
+fn verdict(replay: &Replay) -> (String, Tone) {
+    let (verdict, shows) = (replay.report.verdict, replay.shows.map(|property| property.word()));
+    match (verdict, shows) {
         (Verdict::Expected, Some(shows)) => {
-            cell(format!("EXPECTED: it shows {} again.", shows.word()), Tone::Good)
+            (format!("EXPECTED: it shows {shows} again."), Tone::Good)
         }
-        (Verdict::Expected, None) => cell("EXPECTED: it went as the schedule says.", Tone::Good),
+        (Verdict::Expected, None) => ("EXPECTED: it went as the schedule says.".into(), Tone::Good),
         (_, Some(shows)) => {
-            let text =
-                format!("UNEXPECTED: it went as the schedule says, without {}.", shows.word());
-            cell(text, Tone::Bad)
+            (format!("UNEXPECTED: it went as the schedule says, without {shows}."), Tone::Bad)
         }
-        (_, None) => cell("UNEXPECTED: it did not go as it should.", Tone::Bad),
+        (_, None) => ("UNEXPECTED: it did not go as it should.".into(), Tone::Bad),
     }
 }

@@ -1,35 +1,37 @@
 //! The summary of several scenarios.
 
-use super::grid::{Grid, Tone, cell};
-use super::{Style, paragraph, replay_line};
-use crate::check::Verdict;
+use super::grid::{Page, Tone, cell, or_dash, plain};
+use super::{Style, replay_line, tone};
 use crate::report::exploration::ProtocolRow;
 use crate::report::wording::duration;
-use crate::report::{Cause, Entry, Exploration, Failure, Report, Runs, escape};
+use crate::report::{Cause, Entry, Exploration, Failure, Report, Runs, Verdict, escape};
 use comfy_table::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// Writes the summary for people. The last line is the verdict on all.
 pub fn write_runs(runs: &Runs, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let style = style.usable();
-    let mut grid = Grid::new(style);
+    let mut page = Page::new(style);
+    let mut grid = page.grid();
     grid.header(&["Scenario", "Protocol", "Verdict", "Findings", "Time"]);
     for entry in &runs.0 {
         match entry {
             Entry::Report(report) => grid.row(report_row(report)),
             Entry::Exploration(exploration) => {
-                for row in &exploration.protocols {
-                    grid.row(explored_row(exploration, row));
-                }
+                exploration
+                    .protocols
+                    .iter()
+                    .for_each(|row| grid.row(explored_row(exploration, row)));
             }
             Entry::Failure(failure) => grid.row(failure_row(failure)),
         }
     }
-    grid.print(out)?;
-    reasons(runs, style, out)?;
-    writeln!(out)?;
-    paragraph(verdict(runs), style, out)
+    page.print(grid);
+    reasons(runs, &mut page);
+    page.blank();
+    let (text, tone) = verdict(runs);
+    page.paragraph(text, tone);
+    page.write(out)
 }
 
 fn name(report: &Report) -> &str {
@@ -41,23 +43,26 @@ fn name_of_explored(exploration: &Exploration) -> String {
 }
 
 fn verdict_cell(verdict: Verdict) -> Cell {
-    match verdict {
-        Verdict::Expected => cell("expected", Tone::Good),
-        Verdict::Unexpected => cell("UNEXPECTED", Tone::Bad),
-        Verdict::Inconclusive => cell("inconclusive", Tone::Odd),
-    }
+    let word = match verdict {
+        Verdict::Unexpected => "UNEXPECTED",
+        _ => verdict.word(),
+    };
+    cell(word, tone(verdict))
 }
 
 fn explored_row(exploration: &Exploration, row: &ProtocolRow) -> [Cell; 5] {
     let found = row.judged.iter().filter(|it| it.found).map(|it| it.property.word());
-    let found = found.collect::<Vec<_>>().join(", ");
     [
-        cell(escape(&name_of_explored(exploration)), Tone::Plain),
-        cell(escape(&row.name), Tone::Plain),
+        plain(name_of_explored(exploration)),
+        plain(&row.name),
         verdict_cell(row.verdict),
-        cell(if found.is_empty() { "-" } else { &found }, Tone::Plain),
-        cell(duration(row.took.as_secs_f64() * 1e3), Tone::Plain),
+        plain(or_none(found.collect())),
+        plain(duration(row.took.as_secs_f64() * 1e3)),
     ]
+}
+
+fn or_none(words: Vec<&str>) -> String {
+    if words.is_empty() { "-".into() } else { words.join(", ") }
 }
 
 /// What all orderings of a scenario came to, where that is not as it must be.
@@ -75,11 +80,11 @@ fn explored(exploration: &Exploration) -> Vec<String> {
 
 fn report_row(report: &Report) -> [Cell; 5] {
     [
-        cell(escape(name(report)), Tone::Plain),
-        cell(&report.protocol, Tone::Plain),
+        plain(name(report)),
+        plain(&report.protocol),
         verdict_cell(report.verdict),
-        cell(findings(report), Tone::Plain),
-        cell(duration(report.summary.elapsed_ms), Tone::Plain),
+        plain(findings(report)),
+        plain(duration(report.summary.elapsed_ms)),
     ]
 }
 
@@ -89,9 +94,8 @@ fn failure_row(failure: &Failure) -> [Cell; 5] {
         Cause::Environment => "FAILED",
         Cause::Interrupted => "NOT RUN",
     };
-    let nothing = || cell("-", Tone::Quiet);
-    let scenario = cell(escape(&failure.file), Tone::Plain);
-    [scenario, nothing(), cell(word, Tone::Bad), nothing(), nothing()]
+    let nothing = || or_dash(None::<&str>);
+    [plain(&failure.file), nothing(), cell(word, Tone::Bad), nothing(), nothing()]
 }
 
 /// Each property that was violated; of many runs, in how many.
@@ -111,38 +115,29 @@ fn findings(report: &Report) -> String {
         1 => word.to_owned(),
         count => format!("{word} ×{count}"),
     };
-    let words: Vec<_> = counts.into_iter().map(times).collect();
-    if words.is_empty() { "-".into() } else { words.join(", ") }
+    let words: Vec<String> = counts.into_iter().map(times).collect();
+    or_none(words.iter().map(String::as_str).collect())
 }
 
 /// What was not met, and what is wrong with what could not be run.
-fn reasons(runs: &Runs, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    let mut reasons = 0;
+fn reasons(runs: &Runs, page: &mut Page) {
+    let mut rows = Vec::new();
     for entry in &runs.0 {
-        let why = match entry {
-            Entry::Report(report) => unmet(report),
-            Entry::Exploration(exploration) => explored(exploration),
-            Entry::Failure(failure) => vec![failure.message.clone()],
-        };
-        let who = match entry {
-            Entry::Report(report) => name(report).to_owned(),
-            Entry::Exploration(exploration) => name_of_explored(exploration),
-            Entry::Failure(failure) => failure.file.clone(),
+        let (who, why) = match entry {
+            Entry::Report(report) => (name(report).to_owned(), unmet(report)),
+            Entry::Exploration(explored) => (name_of_explored(explored), self::explored(explored)),
+            Entry::Failure(failure) => (failure.file.clone(), vec![failure.message.clone()]),
         };
         for (index, line) in why.iter().enumerate() {
             let who = if index == 0 { escape(&who) } else { String::new() };
-            grid.row([cell(who, Tone::Bad), cell(escape(line), Tone::Plain)]);
-            reasons += 1;
+            rows.push([cell(who, Tone::Bad), plain(line)]);
         }
     }
-    if reasons == 0 {
-        return Ok(());
+    if !rows.is_empty() {
+        page.blank();
+        page.rows(rows);
+        runs.0.iter().flat_map(replays).for_each(|command| replay_line(&command, page));
     }
-    writeln!(out)?;
-    grid.print(out)?;
-    let replays = runs.0.iter().flat_map(replays);
-    replays.into_iter().try_for_each(|command| replay_line(&command, out))
 }
 
 /// The commands that replay what was not as it must be.
@@ -186,7 +181,7 @@ fn unmet(report: &Report) -> Vec<String> {
     lines
 }
 
-fn verdict(runs: &Runs) -> Cell {
+fn verdict(runs: &Runs) -> (String, Tone) {
     let explorations = runs.explorations().count();
     let scenarios = runs.0.len() - explorations;
     let all = match explorations {
@@ -194,29 +189,20 @@ fn verdict(runs: &Runs) -> Cell {
         1 => format!("{scenarios} scenarios and 1 exploration"),
         many => format!("{scenarios} scenarios and {many} explorations"),
     };
-    let explored = |verdict| runs.explorations().filter(move |it| it.verdict == verdict).count();
     let with = |verdict| {
-        runs.reports().filter(|report| report.verdict == verdict).count() + explored(verdict)
+        let reports = runs.reports().filter(|report| report.verdict == verdict).count();
+        reports + runs.explorations().filter(|it| it.verdict == verdict).count()
     };
-    let (unexpected, inconclusive) = (with(Verdict::Unexpected), with(Verdict::Inconclusive));
-    let failed = runs.failures().count();
-    let mut parts = Vec::new();
-    for (number, what) in
-        [(unexpected, "unexpected"), (inconclusive, "inconclusive"), (failed, "not run")]
-    {
-        if number > 0 {
-            parts.push(format!("{number} {what}"));
-        }
-    }
-    if parts.is_empty() {
-        return cell(format!("EXPECTED: all {all} ended as expected."), Tone::Good);
-    }
-    let counts = format!("of {all}, {}.", parts.join(", "));
-    if failed > 0 {
-        cell(format!("FAILED: {counts}"), Tone::Bad)
-    } else if unexpected > 0 {
-        cell(format!("UNEXPECTED: {counts}"), Tone::Bad)
-    } else {
-        cell(format!("INCONCLUSIVE: {counts}"), Tone::Odd)
-    }
+    let (unexpected, failed) = (with(Verdict::Unexpected), runs.failures().count());
+    let inconclusive = with(Verdict::Inconclusive);
+    let counts = [(unexpected, "unexpected"), (inconclusive, "inconclusive"), (failed, "not run")];
+    let counts = counts.into_iter().filter(|(number, _)| *number > 0);
+    let counts: Vec<_> = counts.map(|(number, what)| format!("{number} {what}")).collect();
+    let (word, tone) = match counts.as_slice() {
+        [] => return (format!("EXPECTED: all {all} ended as expected."), Tone::Good),
+        _ if failed > 0 => ("FAILED", Tone::Bad),
+        _ if unexpected > 0 => ("UNEXPECTED", Tone::Bad),
+        _ => ("INCONCLUSIVE", Tone::Odd),
+    };
+    (format!("{word}: of {all}, {}.", counts.join(", ")), tone)
 }

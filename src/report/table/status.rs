@@ -2,20 +2,19 @@
 //!
 //! Commands stay on one line, however long they are: they are there to be copied.
 
-use super::grid::{Grid, Tone, cell, columns};
-use super::{Style, notices, paragraph};
+use super::grid::{Page, Tone, cell, columns, or_dash, plain};
+use super::{Style, notices};
 use crate::lock::{Life, State};
 use crate::report::status::{LockRow, Next};
 use crate::report::wording::{count, seconds, shorten, ttl_from_afar};
 use crate::report::{Status, escape, large};
-use comfy_table::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// So many locks of one state are explained one by one.
 const EXPLAINED: usize = 3;
 /// The width of the column with the state.
-const STATES: u16 = 15;
+const STATES: usize = 15;
 
 /// Writes what was seen; `live` says how it is kept up to date, if it is. The last lines say what
 /// mends it.
@@ -25,57 +24,47 @@ pub fn write_status(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let style = style.usable();
-    paragraph(cell(title(status), Tone::Strong), style, out)?;
+    let mut page = Page::new(style);
+    page.paragraph(format!("{} at {}", place(status), status.when), Tone::Strong);
     if let Some(live) = live {
-        paragraph(cell(escape(live), Tone::Quiet), style, out)?;
+        page.paragraph(escape(live), Tone::Quiet);
     }
-    writeln!(out)?;
+    page.blank();
     let rows: Vec<LockRow> = status.locks().collect();
     if rows.is_empty() {
-        paragraph(cell(nothing(status), Tone::Plain), style, out)?;
+        page.paragraph(nothing(status), Tone::Plain);
     } else {
-        if !style.is_narrow() {
-            grid(&rows, status.runid.is_none(), style, out)?;
+        if !page.style.is_narrow() {
+            grid(&rows, status.runid.is_none(), &mut page);
         }
-        explain(&rows, status.runid.is_none(), style, out)?;
+        explain(&rows, status.runid.is_none(), &mut page);
     }
-    if !status.notes.is_empty() {
-        writeln!(out)?;
-        notices(&status.notes, style, out)?;
-    }
+    notices(&status.notes, &mut page);
     if !rows.is_empty() {
-        writeln!(out)?;
-        summary(status, &rows, style, out)?;
+        page.blank();
+        summary(status, &rows, &mut page);
     }
-    Ok(())
+    page.write(out)
 }
 
-fn title(status: &Status) -> String {
-    let what =
-        status.runid.as_ref().map_or("all runs".into(), |run| format!("run {}", escape(run)));
-    format!("{what} on {} at {}", escape(&status.server), status.when)
+/// The run that was asked for, and the server.
+fn place(status: &Status) -> String {
+    let run = status.runid.as_ref().map(|run| format!("run {}", escape(run)));
+    format!("{} on {}", run.unwrap_or_else(|| "all runs".into()), escape(&status.server))
 }
 
 fn nothing(status: &Status) -> String {
-    let server = escape(&status.server);
     if status.unread > 0 {
-        let runs =
-            status.runid.as_ref().map_or("all runs".into(), |run| format!("run {}", escape(run)));
         let unread = unread(status);
-        return format!("{runs} on {server}: {unread}, and no locks or flags were seen.");
+        return format!("{}: {unread}, and no locks or flags were seen.", place(status));
     }
-    match &status.runid {
-        Some(run) => format!(
-            "no locks and no flags of run {} on {server}; is this the right server?",
-            escape(run)
-        ),
-        None => format!("no locks and no flags on {server}; is this the right server?"),
-    }
+    let run = status.runid.as_ref().map(|run| format!(" of run {}", escape(run)));
+    let (run, server) = (run.unwrap_or_default(), escape(&status.server));
+    format!("no locks and no flags{run} on {server}; is this the right server?")
 }
 
-fn grid(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
+fn grid(rows: &[LockRow], with_runs: bool, page: &mut Page) {
+    let mut grid = page.grid();
     let names = ["State", "Run", "File", "Owner", "Held for", "TTL left", "Flag"];
     let names = names.into_iter().filter(|name| with_runs || *name != "Run");
     grid.header(&names.collect::<Vec<_>>());
@@ -86,27 +75,22 @@ fn grid(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write) ->
     let left = rows.iter().map(|row| ttl(row.ttl_ms));
     grid.fixed(4 + usize::from(with_runs), widest("TTL left", left));
     for row in rows {
-        let run = with_runs.then(|| cell(escape(&row.runid), Tone::Plain));
+        let run = with_runs.then(|| plain(&row.runid));
         let first = [cell(word(row.state), tone(row.state))].into_iter().chain(run);
         grid.row(first.chain([
-            cell(escape(&row.file), Tone::Plain),
+            plain(&row.file),
             cell(owner(row), Tone::Plain),
             or_dash(held_for(row)),
             or_dash((row.ttl_ms != -2).then(|| ttl(row.ttl_ms))),
-            or_dash(flag(row)),
+            flag(row).map_or(or_dash(None::<&str>), |flag| cell(flag, Tone::Plain)),
         ]));
     }
-    grid.print(out)
+    page.print(grid);
 }
 
 /// How wide a column of these must be, so that none is broken.
-fn widest(header: &str, texts: impl Iterator<Item = String>) -> u16 {
-    let most = texts.map(|text| columns(&text)).chain([columns(header)]).max();
-    most.and_then(|most| u16::try_from(most).ok()).unwrap_or(0)
-}
-
-fn or_dash(text: Option<String>) -> Cell {
-    text.map_or(cell("-", Tone::Quiet), |text| cell(text, Tone::Plain))
+fn widest(header: &str, texts: impl Iterator<Item = String>) -> usize {
+    texts.map(|text| columns(&text)).fold(columns(header), usize::max)
 }
 
 /// A flag is `true` or `false`; anything else is shown as it begins. Of what is hidden, it can't be
@@ -139,102 +123,79 @@ fn ttl(ms: i64) -> String {
 
 /// What each of them means: all in a narrow window, where there is no grid, or else the first few
 /// of each state.
-fn explain(rows: &[LockRow], with_runs: bool, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn explain(rows: &[LockRow], with_runs: bool, page: &mut Page) {
+    let is_narrow = page.style.is_narrow();
     let mut explained: BTreeMap<State, usize> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         let explained = explained.entry(row.state).or_default();
         *explained += 1;
         let is_wanted = *explained <= EXPLAINED && row.state != State::Free;
-        if style.is_narrow() || is_wanted {
-            if index > 0 || !style.is_narrow() {
-                writeln!(out)?;
+        if is_narrow || is_wanted {
+            if index > 0 || !is_narrow {
+                page.blank();
             }
             let run = if with_runs { format!("{}: ", escape(&row.runid)) } else { String::new() };
             let name = format!("{}: {run}{}", word(row.state), escape(&row.file));
-            paragraph(cell(name, tone(row.state)), style, out)?;
-            explain_one(row, style, out)?;
+            page.paragraph(name, tone(row.state));
+            explain_one(row, page);
         }
     }
-    Ok(())
 }
 
-fn explain_one(row: &LockRow, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    if style.is_narrow() && row.owner.is_some() {
+fn explain_one(row: &LockRow, page: &mut Page) {
+    if page.style.is_narrow() && row.owner.is_some() {
         let held = held_for(row).map(|held| format!(", held for {held}")).unwrap_or_default();
         let text = format!("owner {}{held}, TTL left: {}", owner(row), ttl(row.ttl_ms));
-        indented(cell(text, Tone::Plain), style, out)?;
+        indented(text, Tone::Plain, page);
     }
-    indented(cell(escape(&row.diagnosis), Tone::Plain), style, out)?;
+    indented(escape(&row.diagnosis), Tone::Plain, page);
     if let Some(token) = &row.token {
-        let fence = row.fence.map(|fence| format!(", fencing token {fence}")).unwrap_or_default();
-        let counter = row.fence_counter.as_deref();
-        let counter = counter.filter(|counter| {
-            Some(*counter) != row.fence.map(|fence| fence.to_string()).as_deref()
-        });
+        let fence = row.fence.map(|fence| fence.to_string());
+        let counter = row.fence_counter.as_ref().filter(|counter| Some(*counter) != fence.as_ref());
         let counter = counter.map(|counter| format!(", counter at {}", shorten(counter, 20)));
+        let fence = fence.map(|fence| format!(", fencing token {fence}")).unwrap_or_default();
         let text = format!("token {}{fence}{}", shorten(token, 8), counter.unwrap_or_default());
-        indented(cell(text, Tone::Quiet), style, out)?;
+        indented(text, Tone::Quiet, page);
     }
     if let Some(value) = &row.value {
-        indented(cell(format!("value: {}", escape(value)), Tone::Quiet), style, out)?;
+        indented(format!("value: {}", escape(value)), Tone::Quiet, page);
     }
     match &row.next {
         Some(next @ (Next::Command(command) | Next::Look(command))) => {
             if let Some(warning) = row.warning {
-                indented(cell(format!("first: {warning}"), Tone::Odd), style, out)?;
+                indented(format!("first: {warning}"), Tone::Odd, page);
             }
             let label = if matches!(next, Next::Look(_)) { "look" } else { "next" };
-            writeln!(out, "   {label}: {}", escape(command))
+            page.line(&format!("   {label}: {}", escape(command)));
         }
-        Some(Next::Wait(what)) => {
-            indented(cell(escape(&format!("wait: {what}")), Tone::Plain), style, out)
-        }
-        None => Ok(()),
+        Some(Next::Wait(what)) => indented(escape(&format!("wait: {what}")), Tone::Plain, page),
+        None => {}
     }
 }
 
-fn indented(text: Cell, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut grid = Grid::new(style);
-    grid.row([cell("", Tone::Plain), text]);
+fn indented(text: String, tone: Tone, page: &mut Page) {
+    let mut grid = page.grid();
+    grid.row([plain(""), cell(text, tone)]);
     grid.fixed(0, 0);
-    grid.print(out)
+    page.print(grid);
 }
 
 /// How many there are of what, and what mends it.
-fn summary(status: &Status, rows: &[LockRow], style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn summary(status: &Status, rows: &[LockRow], page: &mut Page) {
+    let number = |number: usize, state: State| format!("{} {}", large(number as f64), word(state));
     let hidden = |(state, count): (&State, &usize)| {
         let shown = rows.iter().filter(|row| row.state == *state).count();
-        let more = count.checked_sub(shown).filter(|more| *more > 0)?;
-        Some(format!("{} {}", large(more as f64), word(*state)))
+        count.checked_sub(shown).filter(|more| *more > 0).map(|more| number(more, *state))
     };
     let hidden: Vec<String> = status.counts.iter().filter_map(hidden).collect();
     if !hidden.is_empty() {
-        paragraph(
-            cell(format!("… and {} more; all of them:", hidden.join(", ")), Tone::Plain),
-            style,
-            out,
-        )?;
-        writeln!(out, "  {}", escape(&status.see_all()))?;
-        writeln!(out)?;
+        page.paragraph(format!("… and {} more; all of them:", hidden.join(", ")), Tone::Plain);
+        page.line(&format!("  {}", escape(&status.see_all())));
+        page.blank();
     }
     let all: usize = status.counts.values().sum();
-    let each =
-        |(state, count): (&State, &usize)| format!("{} {}", large(*count as f64), word(*state));
-    let each = status.counts.iter().map(each).collect::<Vec<_>>().join(", ");
-    let decisions = status.decisions;
-    let (said, tone) = match (status.mend.is_empty(), decisions) {
-        (true, 0) if status.unread > 0 => ("What was read needs no mending.".into(), Tone::Odd),
-        (true, 0) if status.counts.contains_key(&State::NoFlag) => {
-            ("Nothing is to be done but wait.".into(), Tone::Odd)
-        }
-        (true, 0) => ("Nothing is to be mended.".into(), Tone::Good),
-        (true, _) => (format!("{} a decision of yours, see above.", need(decisions)), Tone::Bad),
-        (false, 0) => ("To mend it:".into(), Tone::Bad),
-        (false, _) => (
-            format!("{} a decision of yours, see above. To mend the rest:", need(decisions)),
-            Tone::Bad,
-        ),
-    };
+    let each = status.counts.iter().map(|(state, count)| number(*count, *state));
+    let each = each.collect::<Vec<_>>().join(", ");
     let locks = if all == 1 { "lock" } else { "locks" };
     let states = [State::FlagDrift, State::ExpiredFlag];
     let told: usize = states.iter().filter_map(|state| status.counts.get(state)).sum();
@@ -243,18 +204,33 @@ fn summary(status: &Status, rows: &[LockRow], style: Style, out: &mut dyn Write)
         all => format!("{} wrong. ", count(all, "flag is", "flags are")),
     };
     let unread = if status.unread > 0 { unread(status) + ". " } else { String::new() };
-    let text = format!("{} {locks}: {each}. {drifted}{unread}{said}", large(all as f64));
-    paragraph(cell(text, tone), style, out)?;
-    status.mend.iter().try_for_each(|command| writeln!(out, "  {}", escape(command)))
+    let (said, tone) = to_do(status);
+    let all = large(all as f64);
+    page.paragraph(format!("{all} {locks}: {each}. {drifted}{unread}{said}"), tone);
+    status.mend.iter().for_each(|command| page.line(&format!("  {}", escape(command))));
+}
+
+/// What is said before the commands that mend it.
+fn to_do(status: &Status) -> (String, Tone) {
+    let decisions = match status.decisions {
+        0 => None,
+        some => Some(count(some, "needs", "need") + " a decision of yours, see above."),
+    };
+    match (status.mend.is_empty(), decisions) {
+        (true, None) if status.unread > 0 => ("What was read needs no mending.".into(), Tone::Odd),
+        (true, None) if status.counts.contains_key(&State::NoFlag) => {
+            ("Nothing is to be done but wait.".into(), Tone::Odd)
+        }
+        (true, None) => ("Nothing is to be mended.".into(), Tone::Good),
+        (true, Some(decisions)) => (decisions, Tone::Bad),
+        (false, None) => ("To mend it:".into(), Tone::Bad),
+        (false, Some(decisions)) => (format!("{decisions} To mend the rest:"), Tone::Bad),
+    }
 }
 
 /// How much could not be read.
 fn unread(status: &Status) -> String {
     format!("{} not be read", count(status.unread, "key could", "keys could"))
-}
-
-fn need(number: usize) -> String {
-    count(number, "needs", "need")
 }
 
 fn tone(state: State) -> Tone {

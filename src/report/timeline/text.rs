@@ -13,8 +13,7 @@ mod ticks;
 use super::{Remark, Timeline};
 use crate::clock::in_words;
 use crate::history::Moment;
-use crate::report::table::grid::{Grid, Tone, cell};
-use crate::report::table::paragraph;
+use crate::report::table::grid::{Page, Tone, cell};
 use crate::report::{Style, escape};
 use crossterm::style::{Color, Stylize};
 use names::NameColumn;
@@ -42,34 +41,32 @@ const COLOURS: [Color; 6] = [
 
 /// Draws it. No line is wider than the style, and none ends with blanks.
 pub fn write(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let style = style.usable();
-    let width = usize::from(style.width);
+    let mut page = Page::new(style);
+    let width = usize::from(page.style.width);
     let names = NameColumn::of(&timeline.lanes, width);
     let scale = Scale::new(timeline, width.saturating_sub(names.columns()));
-    paragraph(cell(title(timeline), Tone::Strong), style, out)?;
-    writeln!(out)?;
+    page.paragraph(title(timeline), Tone::Strong);
+    page.blank();
     if timeline.lanes.is_empty() {
-        writeln!(out, "nothing happened")?;
+        page.line("nothing happened");
     } else {
-        picture(timeline, &names, &scale, style, out)?;
+        picture(timeline, &names, &scale, &mut page);
     }
-    findings(timeline, style, out)?;
+    findings(timeline, &mut page);
     let mut entries = legend::entries(timeline);
     if scale.shows_order() {
         entries.push(legend::at_once());
     }
     if !entries.is_empty() {
-        writeln!(out)?;
+        page.blank();
     }
-    for row in legend::rows(entries, width) {
-        ink(&row, style, out)?;
-    }
+    legend::rows(entries, width).iter().for_each(|row| ink(row, &mut page));
     if !timeline.is_whole {
-        writeln!(out)?;
+        page.blank();
         let text = "The history is not whole: what came after its last event is not known.";
-        paragraph(cell(text, Tone::Odd), style, out)?;
+        page.paragraph(text, Tone::Odd);
     }
-    Ok(())
+    page.write(out)
 }
 
 fn title(timeline: &Timeline) -> String {
@@ -80,13 +77,7 @@ fn title(timeline: &Timeline) -> String {
 }
 
 /// The lanes, the axis, and the numbers of what was found.
-fn picture(
-    timeline: &Timeline,
-    names: &NameColumn,
-    scale: &Scale,
-    style: Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn picture(timeline: &Timeline, names: &NameColumn, scale: &Scale, page: &mut Page) {
     let places = places(&timeline.findings, scale);
     let with_lines = places.len() * COLUMNS_A_LINE <= scale.columns;
     for lane in &timeline.lanes {
@@ -94,17 +85,14 @@ fn picture(
         for column in places.keys().filter(|_| with_lines) {
             strip.put_behind(*column, '┊', Ink::Quiet);
         }
-        line(&names.name(lane), &strip, style, out)?;
+        line(&names.name(lane), &strip, page);
     }
-    axis(names, scale, style, out)?;
-    for strip in numbers(&places, scale.columns) {
-        line(&names.blank(), &strip, style, out)?;
-    }
-    Ok(())
+    axis(names, scale, page);
+    numbers(&places, scale.columns).iter().for_each(|strip| line(&names.blank(), strip, page));
 }
 
 /// The axis with its ticks and, below, when they are.
-fn axis(names: &NameColumn, scale: &Scale, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn axis(names: &NameColumn, scale: &Scale, page: &mut Page) {
     let (mut rule, mut labels) = (Strip::blank(scale.columns), Strip::blank(scale.columns));
     for column in 0..scale.columns {
         rule.put(column, '─', Ink::Quiet);
@@ -123,8 +111,8 @@ fn axis(names: &NameColumn, scale: &Scale, style: Style, out: &mut dyn Write) ->
     for gap in &scale.breaks {
         rule.put_text(gap.first, &gap.text, Ink::Odd);
     }
-    line(&names.blank(), &rule, style, out)?;
-    line(&names.blank(), &labels, style, out)
+    line(&names.blank(), &rule, page);
+    line(&names.blank(), &labels, page);
 }
 
 /// The findings at each column, by their numbers.
@@ -163,47 +151,42 @@ fn numbers(places: &BTreeMap<usize, Vec<usize>>, columns: usize) -> Vec<Strip> {
 }
 
 /// What was found, by the numbers in the picture.
-fn findings(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn findings(timeline: &Timeline, page: &mut Page) {
     let findings = &timeline.findings;
     if findings.is_empty() {
-        return Ok(());
+        return;
     }
-    writeln!(out)?;
-    let mut grid = Grid::new(style);
-    for remark in findings.iter().take(MOST_TOLD) {
+    page.blank();
+    let row = |remark: &Remark| {
         let text = format!("{}: {}", remark.property, escape(&remark.text));
-        grid.row([cell(remark.number.to_string(), Tone::Bad), cell(text, Tone::Plain)]);
-    }
+        [cell(remark.number.to_string(), Tone::Bad), cell(text, Tone::Plain)]
+    };
     let more = (findings.len().saturating_sub(MOST_TOLD) as u64).saturating_add(timeline.omitted);
-    if more > 0 {
-        grid.row([cell("…", Tone::Bad), cell(format!("{more} more"), Tone::Quiet)]);
-    }
-    grid.print(out)
+    let more =
+        (more > 0).then(|| [cell("…", Tone::Bad), cell(format!("{more} more"), Tone::Quiet)]);
+    page.rows(findings.iter().take(MOST_TOLD).map(row).chain(more));
 }
 
 /// A line of the picture: a name and what stands beside it.
-fn line(name: &str, strip: &Strip, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn line(name: &str, strip: &Strip, page: &mut Page) {
     let mut pieces = strip.pieces();
     let name = if pieces.is_empty() { name.trim_end() } else { name };
     pieces.insert(0, (name.to_owned(), Ink::Plain));
-    ink(&pieces, style, out)
+    ink(&pieces, page);
 }
 
-fn ink(pieces: &[(String, Ink)], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    for (text, ink) in pieces {
-        let text = text.as_str();
-        match ink {
-            Ink::Plain => write!(out, "{text}")?,
-            _ if !style.color => write!(out, "{text}")?,
-            Ink::Strong => write!(out, "{}", text.bold())?,
-            Ink::Quiet => write!(out, "{}", text.dim())?,
-            Ink::Odd => write!(out, "{}", text.dark_yellow())?,
-            Ink::Bad => write!(out, "{}", text.dark_red().bold())?,
-            Ink::Token(token) => {
-                let colour = COLOURS.iter().cycle().nth(token % COLOURS.len());
-                write!(out, "{}", text.with(colour.copied().unwrap_or(Color::Reset)))?;
-            }
+fn ink(pieces: &[(String, Ink)], page: &mut Page) {
+    let colour = |(text, ink): &(String, Ink)| match ink {
+        _ if !page.style.color => text.clone(),
+        Ink::Plain => text.clone(),
+        Ink::Strong => text.as_str().bold().to_string(),
+        Ink::Quiet => text.as_str().dim().to_string(),
+        Ink::Odd => text.as_str().dark_yellow().to_string(),
+        Ink::Bad => text.as_str().dark_red().bold().to_string(),
+        Ink::Token(token) => {
+            let colour = COLOURS.iter().cycle().nth(token % COLOURS.len());
+            text.as_str().with(colour.copied().unwrap_or(Color::Reset)).to_string()
         }
-    }
-    writeln!(out)
+    };
+    page.line(&pieces.iter().map(colour).collect::<String>());
 }
