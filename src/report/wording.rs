@@ -44,6 +44,11 @@ pub fn duration(milliseconds: f64) -> String {
     in_words(Duration::from_micros(us.saturating_add(digits / 2) / digits * digits))
 }
 
+/// The same, as exact as its digits tell, from nanoseconds.
+pub(super) fn nanoseconds(number: u64) -> String {
+    in_words(Duration::from_nanos(number))
+}
+
 /// What is left of a TTL, from Redis's answer to PTTL. Rounded down: nobody should read that more is
 /// left than there is.
 pub(super) fn ttl_left(milliseconds: i64) -> String {

@@ -1,24 +1,16 @@
 //! The timeline as one HTML file that needs nothing else: the picture, and a script that draws it
 //! anew for each width and zoom. Nothing is loaded, and no script but its own may run.
 
-use super::layout::legend::{FIELD, meaning, signs};
-use super::layout::rows::{gravity, letter, said};
-use super::layout::ticks::{in_short, origin};
-use super::layout::{LISTED, Layout, NORMAL, summary};
-use super::svg::{self, STYLE, class, form, name, picture, xml};
-use super::{Bar, BarKind, Lane, LaneKind, MarkKind, Timeline};
+use super::layout::{LISTED, Layout, NORMAL, Row, summary, title};
+use super::svg::lanes::{classes, over, said};
+use super::svg::legend::{FIELD, drawn, look, meaning, signs};
+use super::svg::{self, STYLE, axis, in_words, xml};
+use super::{LaneKind, MarkKind, Timeline, letters};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
 const PAGE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("timeline.js");
-
-/// What the page's policy knows its script by. It must change with the script, otherwise no browser
-/// runs it: `openssl dgst -sha256 -binary src/report/timeline/timeline.js | base64`.
-const SCRIPT_HASH: &str = "sha256-8VJfor1FlbUw6QZMk/GobB+m390xSJx+V1xxNspCotA=";
-
-/// How wide the picture is drawn for readers without scripts.
-const WIDTH: f64 = 1200.0;
 
 /// What every mark is called and looks like.
 const MARKS: [MarkKind; 7] = [
@@ -33,30 +25,30 @@ const MARKS: [MarkKind; 7] = [
 
 /// Writes the timeline as a page.
 pub fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
-    let layout = Layout::new(timeline, WIDTH, false);
-    let title = xml(&svg::title(timeline));
+    // For readers without scripts; with them, only its numbers are used.
+    let layout = Layout::new(timeline, svg::WIDTH, -10.0);
+    let model = model(timeline, &layout).to_string().replace('<', "\\u003c");
+    // No script runs but one that has the digest of the page, which nothing in the page can hold.
+    let nonce = sha1_smol::Sha1::from(model.clone() + SCRIPT).digest();
     write!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; script-src '{SCRIPT_HASH}'; base-uri 'none'; \
+         style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; base-uri 'none'; \
          form-action 'none'\">\n\
-         <title>{title}</title>\n<style>{STYLE}{PAGE}</style>\n</head>\n\
+         <title>{}</title>\n<style>{STYLE}{PAGE}</style>\n</head>\n\
          <body class=\"timeline\">\n<h1>{}</h1>\n<p class=\"summary\">{}</p>\n{TOOLS}\
-         <div id=\"stage\">\n{}</div>\n",
-        xml(if timeline.title.is_empty() { "a history" } else { &timeline.title }),
-        xml(&summary(timeline)),
-        picture(timeline, false),
-    )?;
-    write_legend(timeline, &layout, out)?;
-    write_findings(timeline, out)?;
-    let model = model(timeline, &layout).to_string().replace('<', "\\u003c");
-    write!(
-        out,
-        "{KEYS}<div id=\"tip\" role=\"tooltip\" hidden></div>\n\
+         <div id=\"stage\">\n{}</div>\n{}{}{KEYS}\
+         <div id=\"tip\" role=\"tooltip\" hidden></div>\n\
          <script type=\"application/json\" id=\"model\">{model}</script>\n\
-         <script>{SCRIPT}</script>\n</body>\n</html>\n"
+         <script nonce=\"{nonce}\">{SCRIPT}</script>\n</body>\n</html>\n",
+        xml(&svg::heading(timeline)),
+        xml(title(timeline)),
+        xml(&summary(timeline)),
+        svg::picture(timeline, svg::WIDTH, false),
+        legend(timeline, &layout),
+        findings(timeline),
     )?;
     out.flush()
 }
@@ -82,136 +74,88 @@ const KEYS: &str = "<section id=\"keys\" hidden aria-label=\"Keys\"><strong>Keys
 <dt>wheel</dt><dd>zoom; with Ctrl where the page scrolls</dd>\
 <dt>drag, Shift + wheel</dt><dd>earlier, later</dd></dl></section>\n";
 
-fn write_legend(timeline: &Timeline, layout: &Layout, out: &mut dyn Write) -> io::Result<()> {
-    let signs = signs(timeline, &layout.stretches);
-    if signs.is_empty() {
-        return Ok(());
-    }
-    write!(out, "<ul class=\"legend\">")?;
-    for sign in signs {
-        let mut drawn = String::new();
-        // A String takes everything.
-        let _ = svg::sign(&mut drawn, sign, 0.0, 1.0);
-        write!(
-            out,
-            "<li><svg class=\"timeline\" viewBox=\"0 0 {FIELD} 14\" aria-hidden=\"true\">{drawn}\
-             </svg>{}</li>",
+fn legend(timeline: &Timeline, layout: &Layout<'_>) -> String {
+    let signs = signs(timeline, &layout.axis);
+    let key = |sign| {
+        format!(
+            "<li><svg class=\"timeline\" viewBox=\"0 0 {FIELD} 14\" aria-hidden=\"true\">{}</svg>{}</li>",
+            drawn(sign, 0.0, 1.0),
             meaning(sign)
-        )?;
-    }
-    writeln!(out, "</ul>")
+        )
+    };
+    let keys: String = signs.into_iter().map(key).collect();
+    if keys.is_empty() { keys } else { format!("<ul class=\"legend\">{keys}</ul>\n") }
 }
 
-fn write_findings(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
-    write!(out, "<ol class=\"findings\">")?;
+fn findings(timeline: &Timeline) -> String {
+    let mut list = String::from("<ol class=\"findings\">");
     for remark in timeline.findings.iter().take(LISTED) {
-        write!(
-            out,
+        list += &format!(
             "<li><span class=\"n\">{}</span><p><strong>{}</strong><br>{}</p></li>",
             remark.number,
-            xml(&remark.property.replace('_', " ")),
+            xml(&in_words(remark)),
             xml(&remark.text)
-        )?;
+        );
     }
-    writeln!(out, "</ol>")?;
-    let more = timeline.findings.len().saturating_sub(LISTED) as u64 + timeline.omitted;
-    match more {
-        0 => Ok(()),
-        _ => writeln!(out, "<p class=\"note\">and {more} more findings</p>"),
+    list += "</ol>\n";
+    match timeline.findings.len().saturating_sub(LISTED) as u64 + timeline.omitted {
+        0 => list,
+        more => format!("{list}<p class=\"note\">and {more} more findings</p>\n"),
     }
 }
 
 /// What the script draws: places in time are parts of 1, places from top to bottom are pixels.
-fn model(timeline: &Timeline, layout: &Layout) -> Value {
-    let segments: Vec<Value> = layout
-        .axis
-        .segments
-        .iter()
-        .map(|it| {
-            json!({
-                "kind": it.kind, "from": part(it.from), "to": part(it.to),
-                "begin": it.begin, "end": it.end, "said": in_short(it), "origin": origin(it, 0),
-            })
+fn model(timeline: &Timeline, layout: &Layout<'_>) -> Value {
+    let segments = layout.axis.segments.iter().map(|it| {
+        json!({
+            "kind": it.kind, "from": part(it.from), "to": part(it.to), "begin": it.begin,
+            "end": it.end, "said": axis::in_short(it), "origin": axis::origin(it, 0),
         })
-        .collect();
-    let findings: Vec<Value> = timeline
-        .findings
-        .iter()
-        .map(|it| {
-            json!({
-                "at": part(layout.axis.place(it.at)), "number": it.number, "lanes": it.lanes,
-                "property": it.property.replace('_', " "), "text": it.text,
-            })
+    });
+    let findings = timeline.findings.iter().map(|it| {
+        json!({
+            "at": part(layout.axis.place(it.at)), "number": it.number, "lanes": it.lanes,
+            "property": in_words(it), "text": it.text,
         })
-        .collect();
-    let lanes: Vec<Value> =
-        (0..timeline.lanes.len()).filter_map(|position| lane(timeline, layout, position)).collect();
-    let forms: serde_json::Map<String, Value> =
-        MARKS.iter().map(|kind| (name(*kind).to_owned(), form(*kind).into())).collect();
+    });
+    let lanes = layout.rows.iter().map(|row| lane(row, layout));
+    let form = |kind: MarkKind| (look(kind).name.to_owned(), look(kind).form.into());
+    let forms: serde_json::Map<String, Value> = MARKS.map(form).into_iter().collect();
     json!({
-        "height": layout.height.ceil(), "top": layout.top, "bottom": layout.bottom,
-        "flags_top": layout.flags_top, "segments": segments, "findings": findings,
-        "lanes": lanes, "forms": forms,
+        "height": svg::height(layout.bottom + 16.0), "top": layout.top, "bottom": layout.bottom,
+        "flags_top": layout.flags_top, "segments": segments.collect::<Vec<_>>(),
+        "findings": findings.collect::<Vec<_>>(), "lanes": lanes.collect::<Vec<_>>(),
+        "forms": forms,
     })
 }
 
-fn lane(timeline: &Timeline, layout: &Layout, position: usize) -> Option<Value> {
-    let (lane, row) = (timeline.lanes.get(position)?, layout.rows.get(position)?);
+fn lane(row: &Row<'_>, layout: &Layout<'_>) -> Value {
+    let lane = row.lane;
     let place = |moment| part(layout.axis.place(moment));
-    let names: Vec<Value> = full_names(lane)
-        .iter()
-        .zip(&row.names)
-        .enumerate()
-        .map(|(line, (full, shown))| {
-            let kind = if line == 0 && lane.kind != LaneKind::Flag { "name" } else { "quiet" };
-            let size = if shown.size == NORMAL { 13 } else { 11 };
-            json!([full, shown.y, size, kind, row.alike])
+    let names = row.names.iter().enumerate().map(|(line, name)| {
+        let kind = if line == 0 && lane.kind != LaneKind::Flag { "name" } else { "quiet" };
+        let size = if name.size == NORMAL { 13 } else { 11 };
+        json!([name.full, name.y, size, kind, row.alike])
+    });
+    let bars = lane.bars.iter().map(|bar| {
+        json!({
+            "from": place(bar.begin), "to": place(bar.end), "kind": classes(lane.kind, bar),
+            "over": over(lane, bar), "open": bar.is_open, "said": said(lane, bar),
+            "letter": bar.token.filter(|_| lane.kind != LaneKind::Flag).map(letters),
+            "detail": bar.detail,
         })
-        .collect();
-    let bars: Vec<Value> = lane
-        .bars
-        .iter()
-        .map(|bar| {
-            json!({
-                "from": place(bar.begin), "to": place(bar.end), "kind": class(lane.kind, bar),
-                "over": over(lane, bar), "open": bar.is_open, "said": said(lane, bar),
-                "letter": bar.token.filter(|_| lane.kind != LaneKind::Flag).map(letter),
-                "detail": bar.detail,
-            })
+    });
+    let marks = lane.marks.iter().map(|mark| {
+        let look = look(mark.kind);
+        json!({
+            "at": place(mark.at), "kind": look.name, "gravity": look.gravity,
+            "times": mark.times, "detail": mark.detail,
         })
-        .collect();
-    let marks: Vec<Value> = lane
-        .marks
-        .iter()
-        .map(|mark| {
-            json!({
-                "at": place(mark.at), "kind": name(mark.kind), "gravity": gravity(mark.kind),
-                "times": mark.times, "detail": mark.detail,
-            })
-        })
-        .collect();
-    Some(json!({
-        "names": names, "bar_y": row.bar_y, "bar_height": row.bar_height, "mark_y": row.mark_y,
-        "bars": bars, "marks": marks,
-    }))
-}
-
-fn full_names(lane: &Lane) -> Vec<&str> {
-    match (lane.kind, lane.name.split_once(": ").filter(|_| lane.stands_for > 1)) {
-        (_, Some((number, outcome))) => vec![number, outcome],
-        (LaneKind::Actor, _) => vec![&lane.name],
-        (LaneKind::Flag, _) => vec!["flag"],
-        (LaneKind::Lock, _) => vec!["lock", &lane.name],
-    }
-}
-
-/// What is drawn over a bar's filling.
-fn over(lane: &Lane, bar: &Bar) -> Option<&'static str> {
-    match bar.kind {
-        _ if bar.is_lost => Some("lost"),
-        BarKind::Waits if lane.kind == LaneKind::Actor => Some("dots"),
-        _ => None,
-    }
+    });
+    json!({
+        "names": names.collect::<Vec<_>>(), "bar_y": row.bar_y, "bar_height": row.bar_height,
+        "mark_y": row.mark_y, "bars": bars.collect::<Vec<_>>(), "marks": marks.collect::<Vec<_>>(),
+    })
 }
 
 /// A place, as exact as the deepest zoom needs it.

@@ -160,3 +160,24 @@ pub struct Remark {
 pub fn when(moment: Moment) -> (u64, u64) {
     (moment.at, moment.order)
 }
+
+/// What an acquisition is called: `A` to `Z`, then `AA`, `AB` and so on.
+fn letters(token: usize) -> String {
+    let last = char::from(b'A' + (token % 26) as u8).to_string();
+    match (token / 26).checked_sub(1) {
+        Some(more) => letters(more) + &last,
+        None => last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acquisitions_are_counted_in_letters() {
+        let all = [0, 1, 25, 26, 27, 51, 52, 701, 702].map(letters);
+        assert_eq!(all, ["A", "B", "Z", "AA", "AB", "AZ", "BA", "ZZ", "AAA"]);
+        assert_eq!(letters(usize::MAX).len(), 14);
+    }
+}

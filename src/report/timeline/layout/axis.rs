@@ -59,13 +59,8 @@ impl Axis {
     /// The axis of a timeline on a plot of this width in pixels.
     pub fn new(timeline: &Timeline, width: f64) -> Self {
         let points = points(timeline);
-        let gaps: Vec<u64> = points
-            .windows(2)
-            .map(|pair| match pair {
-                [one, other] => other.0 - one.0,
-                _ => 0,
-            })
-            .collect();
+        let pairs = points.iter().zip(points.iter().skip(1));
+        let gaps: Vec<u64> = pairs.map(|(one, next)| next.0 - one.0).collect();
         let found =
             |point: &(u64, u64)| timeline.findings.iter().any(|remark| when(remark.at) == *point);
         let found: Vec<bool> = points.iter().map(found).collect();
@@ -73,12 +68,12 @@ impl Axis {
         keep_the_fullest(&mut kinds, &found);
         let widths = widths(&gaps, &kinds, width);
         let sum: f64 = widths.iter().sum();
-        let mut places = vec![0.0];
         let mut place = 0.0;
-        for width in &widths {
+        let mut passed = |width: &f64| {
             place += width / sum;
-            places.push(place.min(1.0));
-        }
+            f64::min(place, 1.0)
+        };
+        let places: Vec<f64> = [0.0].into_iter().chain(widths.iter().map(&mut passed)).collect();
         let segments = segments(&points, &places, &kinds);
         Self { points, places, segments }
     }
@@ -149,12 +144,12 @@ fn kinds(gaps: &[u64], width: f64) -> Vec<SegmentKind> {
         }
     }
     let room = width - cut.len() as f64 * gap_width(cut.len(), width);
-    let is_whole = |(gap, _): &(usize, &u64)| !cut.contains(gap);
-    let rest: Vec<u64> =
-        gaps.iter().enumerate().filter(is_whole).map(|(_, length)| *length).collect();
-    let Some(close) = close(&rest, room) else { return kinds };
-    for (kind, length) in kinds.iter_mut().zip(gaps) {
-        if *kind == SegmentKind::Scale && *length <= close {
+    let mut rest: Vec<(&mut SegmentKind, u64)> =
+        kinds.iter_mut().zip(gaps.iter().copied()).collect();
+    rest.retain(|(kind, _)| **kind == SegmentKind::Scale);
+    let lengths: Vec<u64> = rest.iter().map(|(_, length)| *length).collect();
+    if let Some(close) = close(&lengths, room) {
+        for (kind, _) in rest.into_iter().filter(|(_, length)| *length <= close) {
             *kind = SegmentKind::Order;
         }
     }
@@ -245,16 +240,10 @@ fn widths(gaps: &[u64], kinds: &[SegmentKind], width: f64) -> Vec<f64> {
 fn segments(points: &[(u64, u64)], places: &[f64], kinds: &[SegmentKind]) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     for ((kind, pair), place) in kinds.iter().zip(points.windows(2)).zip(places.windows(2)) {
-        let ([(begin, _), (end, _)], [from, to]) = (pair, place) else { continue };
+        let (&[(begin, _), (end, _)], &[from, to]) = (pair, place) else { continue };
         match segments.last_mut().filter(|last| last.kind == *kind) {
-            Some(last) => (last.end, last.to) = (*end, *to),
-            None => segments.push(Segment {
-                kind: *kind,
-                from: *from,
-                to: *to,
-                begin: *begin,
-                end: *end,
-            }),
+            Some(last) => (last.end, last.to) = (end, to),
+            None => segments.push(Segment { kind: *kind, from, to, begin, end }),
         }
     }
     segments

@@ -29,20 +29,9 @@ pub fn fit(text: &str, size: f64, room: f64) -> Option<String> {
     if measure(text, size) <= room {
         return Some(text.to_owned());
     }
-    let shortened = cut(text, size, room)?;
-    (shortened.chars().count() > 3).then_some(shortened)
-}
-
-fn cut(text: &str, size: f64, room: f64) -> Option<String> {
-    let room = room - measure("…", size);
-    let mut used = 0.0;
-    let fits = |character: &char| {
-        used += width(*character) * size;
-        used <= room
-    };
-    let kept: String = text.chars().take_while(fits).collect();
+    let kept = fitting(text.chars(), size, 0.0, room - measure("…", size));
     let kept = kept.trim_end();
-    (!kept.is_empty()).then(|| format!("{kept}…"))
+    (kept.chars().count() > 2).then(|| format!("{kept}…"))
 }
 
 /// The text without its middle, if need be: names that begin alike are told apart by their ends.
@@ -51,21 +40,18 @@ pub fn fit_ends(text: &str, size: f64, room: f64) -> String {
         return text.to_owned();
     }
     let room = room - measure("…", size);
-    let mut used = 0.0;
-    let back: String = {
-        let fits = |character: &char| {
-            used += width(*character) * size;
-            used <= room * 0.6
-        };
-        text.chars().rev().take_while(fits).collect()
-    };
-    let mut used = measure(&back, size);
-    let fits = |character: &char| {
+    let back = fitting(text.chars().rev(), size, 0.0, room * 0.6);
+    let front = fitting(text.chars(), size, measure(&back, size), room);
+    front + "…" + &back.chars().rev().collect::<String>()
+}
+
+/// The first of these characters, as many as fit beside what is there.
+fn fitting(text: impl Iterator<Item = char>, size: f64, mut used: f64, room: f64) -> String {
+    text.take_while(|character| {
         used += width(*character) * size;
         used <= room
-    };
-    let front: String = text.chars().take_while(fits).collect();
-    front + "…" + &back.chars().rev().collect::<String>()
+    })
+    .collect()
 }
 
 /// The text in lines, broken at spaces, or within a word that is longer than a line.

@@ -4,7 +4,7 @@ use super::names::shortened;
 use super::signs;
 use super::strip::Ink;
 use crate::report::columns;
-use crate::report::timeline::{Bar, BarKind, Mark, Timeline};
+use crate::report::timeline::{Bar, BarKind, Mark, Timeline, letters};
 use crate::report::wording::{shorten, token_length};
 use std::collections::BTreeSet;
 
@@ -67,7 +67,7 @@ fn acquisitions(timeline: &Timeline, drawn: &BTreeSet<usize>) -> Vec<Entry> {
     let known: Vec<(usize, &String)> =
         drawn.iter().filter_map(|index| Some((*index, timeline.tokens.get(*index)?))).collect();
     let entry = |(index, token): &(usize, &String)| {
-        sign_of(signs::letters(*index), Ink::Token(*index), &shorten(token, length))
+        sign_of(letters(*index), Ink::Token(*index), &shorten(token, length))
     };
     let mut entries: Vec<Entry> = known.iter().take(MOST_TOKENS).map(entry).collect();
     if let Some(more) = known.len().checked_sub(MOST_TOKENS).filter(|more| *more > 0) {

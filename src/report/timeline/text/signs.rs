@@ -84,20 +84,6 @@ pub(super) fn name_of_mark(kind: MarkKind) -> &'static str {
     }
 }
 
-/// What an acquisition is called: A to Z, then AA, AB and so on.
-pub(super) fn letters(token: usize) -> String {
-    let mut letters = Vec::new();
-    let mut rest = token;
-    loop {
-        letters.push(char::from(b'A' + (rest % 26) as u8));
-        match (rest / 26).checked_sub(1) {
-            Some(more) => rest = more,
-            None => break,
-        }
-    }
-    letters.iter().rev().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,12 +95,5 @@ mod tests {
         let all: BTreeSet<char> = bars.chain(MARKS.map(|kind| of_mark(kind).0)).collect();
         assert_eq!(all.len(), BARS.len() + 3 + MARKS.len());
         assert!(all.iter().all(|sign| !sign.is_ascii_uppercase() && !sign.is_whitespace()));
-    }
-
-    #[test]
-    fn acquisitions_are_counted_in_letters() {
-        let all = [0, 1, 25, 26, 27, 51, 52, 701, 702].map(letters);
-        assert_eq!(all, ["A", "B", "Z", "AA", "AB", "AZ", "BA", "ZZ", "AAA"]);
-        assert_eq!(letters(usize::MAX).len(), 14);
     }
 }

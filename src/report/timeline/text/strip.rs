@@ -1,8 +1,8 @@
 //! One lane as a row of characters.
 
 use super::scale::Scale;
-use super::signs::{LOST, MARKS, OPEN, letters, of_bar, of_mark};
-use crate::report::timeline::{Bar, BarKind, Lane, Mark};
+use super::signs::{LOST, MARKS, OPEN, of_bar, of_mark};
+use crate::report::timeline::{Bar, BarKind, Lane, Mark, letters};
 use crate::report::{columns, escape};
 use std::collections::BTreeMap;
 use std::ops::Range;

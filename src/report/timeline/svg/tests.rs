@@ -1,10 +1,66 @@
-//! That nothing overlaps and nothing leaves the picture, by the layout's own numbers.
+//! That nothing overlaps and nothing leaves the picture, by the picture's own numbers.
 
+use super::super::layout::axis::{Axis, SegmentKind};
 use super::*;
 use crate::history::Moment;
-use crate::report::timeline::{Bar, BarKind, Lane, Mark, MarkKind, Remark, svg};
-use axis::SegmentKind;
+use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use proptest::prelude::*;
+
+/// A text in the picture, with as much room as it can fill.
+#[derive(Debug)]
+struct Text {
+    class: String,
+    x: f64,
+    y: f64,
+    width: f64,
+    size: f64,
+    text: String,
+}
+
+/// An attribute of the element that begins a piece of the picture.
+fn attribute<'a>(piece: &'a str, name: &str) -> &'a str {
+    let tag = piece.split_once('>').map_or(piece, |(tag, _)| tag);
+    let (_, rest) = tag.split_once(&format!(" {name}=\"")).unwrap_or_default();
+    rest.split_once('"').map_or("", |(value, _)| value)
+}
+
+fn number(piece: &str, name: &str) -> f64 {
+    attribute(piece, name).parse().unwrap()
+}
+
+/// The texts in a piece of the picture.
+fn texts(picture: &str) -> Vec<Text> {
+    let text = |piece: &str| {
+        let (class, size) = attribute(piece, "class").split_once(' ').map_or_else(
+            || (attribute(piece, "class"), NORMAL),
+            |(class, small)| (class, if small == "small" { SMALL } else { SMALL - 1.0 }),
+        );
+        let size = if class == "title" { LARGE } else { size };
+        let (_, inside) = piece.split_once('>').unwrap();
+        let inside = inside.split_once("</text>").unwrap().0;
+        let text = inside.split_once("</title>").map_or(inside, |(_, text)| text);
+        let text = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
+            .into_iter()
+            .fold(text.to_owned(), |text, (escaped, sign)| text.replace(escaped, sign));
+        let bold = if ["title", "strong", "number"].contains(&class) { BOLD } else { 1.0 };
+        Text {
+            class: class.into(),
+            x: number(piece, "x"),
+            y: number(piece, "y"),
+            width: measure(&text, size) * bold,
+            size,
+            text,
+        }
+    };
+    picture.split("<text").skip(1).map(|piece| text(&format!("<text{piece}"))).collect()
+}
+
+/// The groups of a class in a picture.
+fn groups<'a>(picture: &'a str, class: &str) -> Vec<&'a str> {
+    let groups = picture.split("<g class=\"").skip(1);
+    let groups = groups.filter(|group| group.starts_with(&format!("{class} ")));
+    groups.map(|group| group.split_once("</g>").map_or(group, |(group, _)| group)).collect()
+}
 
 fn moment(at: u64, order: u64) -> Moment {
     Moment { order, at }
@@ -44,12 +100,10 @@ fn kinds(times: &[u64]) -> Vec<SegmentKind> {
 }
 
 fn said(times: &[u64]) -> Vec<String> {
-    let layout = Layout::new(&of_times(times), 1200.0, true);
-    let mut labels: Vec<&Label> =
-        layout.ticks.iter().filter_map(|tick| tick.label.as_ref()).collect();
-    labels.extend(layout.stretches.iter().filter_map(|it| it.label.as_ref()));
-    labels.sort_by(|one, other| one.x.total_cmp(&other.x));
-    labels.iter().map(|label| label.text.clone()).collect()
+    let mut texts = texts(&picture(&of_times(times), 1200.0, true));
+    texts.retain(|text| text.class == "tick");
+    texts.sort_by(|one, other| one.x.total_cmp(&other.x));
+    texts.into_iter().map(|text| text.text).collect()
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -96,11 +150,12 @@ fn marks_on_one_spot_are_one_with_their_number_and_the_gravest_sign() {
         mark(2_000_000, MarkKind::Fault, 1),
         mark(SECOND / 2, MarkKind::Refused, 1),
     ];
-    let layout = Layout::new(&timeline, 1200.0, true);
-    let spots = &layout.rows[0].spots;
-    let shown: Vec<_> =
-        spots.iter().map(|it| (it.marks, it.kind, it.label.as_ref().map(|it| &*it.text))).collect();
-    assert_eq!(shown, [(3, MarkKind::Crashed, Some("×5")), (1, MarkKind::Refused, None)]);
+    let picture = picture(&timeline, 1200.0, false);
+    let shown: Vec<_> = groups(&picture, "mark")
+        .into_iter()
+        .map(|mark| (mark.split_once('"').unwrap().0, texts(mark).pop().map(|it| it.text)))
+        .collect();
+    assert_eq!(shown, [("mark crashed", Some("×5".into())), ("mark refused", None)]);
 }
 
 /// Texts with characters of every sort.
@@ -161,7 +216,7 @@ fn timeline() -> impl Strategy<Value = Timeline> {
                         detail: String::new(),
                     })
                     .collect();
-                marks.sort_by_key(|mark| super::super::when(mark.at));
+                marks.sort_by_key(|mark| when(mark.at));
                 Lane {
                     kind,
                     name: texts[draw(texts.len())].clone(),
@@ -180,7 +235,7 @@ fn timeline() -> impl Strategy<Value = Timeline> {
                 text: texts[draw(texts.len())].clone(),
             })
             .collect();
-        findings.sort_by_key(|remark| super::super::when(remark.at));
+        findings.sort_by_key(|remark| when(remark.at));
         (1..).zip(&mut findings).for_each(|(number, remark)| remark.number = number);
         Timeline {
             title: texts[0].clone(),
@@ -196,9 +251,10 @@ fn timeline() -> impl Strategy<Value = Timeline> {
     })
 }
 
-/// The rectangle that a text can fill.
-fn rectangle(label: &Label) -> [f64; 4] {
-    [label.x, label.y - label.size * 0.8, label.x + label.width, label.y + label.size * 0.2]
+/// The rectangle that a text can fill; places are rounded.
+fn rectangle(text: &Text) -> [f64; 4] {
+    let Text { x, y, width, size, .. } = text;
+    [x + 0.05, y - size * 0.8, x + width - 0.05, y + size * 0.2]
 }
 
 fn overlap(one: [f64; 4], other: [f64; 4]) -> bool {
@@ -213,12 +269,14 @@ proptest! {
         timeline in timeline(),
         width in prop_oneof![Just(400.0), Just(1200.0), 320.0..2000.0],
     ) {
-        let layout = Layout::new(&timeline, width, true);
-        let texts: Vec<&Label> = layout.texts().filter(|it| !it.text.is_empty()).collect();
+        let picture = picture(&timeline, width, true);
+        let height = number(&picture, "height");
+        let texts: Vec<Text> =
+            texts(&picture).into_iter().filter(|it| !it.text.is_empty()).collect();
         for (position, one) in texts.iter().enumerate() {
             let [left, top, right, bottom] = rectangle(one);
             prop_assert!(left >= 0.0 && top >= 0.0, "{one:?}");
-            prop_assert!(right <= layout.width + 0.01 && bottom <= layout.height, "{one:?} {}", layout.width);
+            prop_assert!(right <= width + 0.01 && bottom <= height, "{one:?} {width}");
             for other in &texts[position + 1..] {
                 prop_assert!(!overlap(rectangle(one), rectangle(other)), "{one:?} {other:?}");
             }
@@ -227,19 +285,27 @@ proptest! {
 
     #[test]
     fn bars_keep_their_order_and_hold_their_texts(timeline in timeline()) {
-        let layout = Layout::new(&timeline, 1200.0, true);
-        let (left, right) = (layout.left - 0.01, layout.left + layout.plot + 0.01);
+        let layout = Layout::new(&timeline, 1200.0, -10.0);
+        let (left, right) = (layout.left - 0.1, layout.left + layout.plot + 0.1);
         for row in &layout.rows {
+            let mut drawn = String::new();
+            prop_assert_eq!(lanes::draw(&mut drawn, row, &layout), 0);
             let mut last = left;
-            for piece in &row.pieces {
-                prop_assert!(piece.width >= 0.0 && last <= piece.x + 0.01, "{piece:?}");
-                last = piece.x + piece.width;
-                prop_assert!(last <= right, "{piece:?}");
-                if let Some(label) = &piece.label {
-                    prop_assert!(piece.x <= label.x && label.x + label.width <= last, "{piece:?}");
+            for bar in groups(&drawn, "bar") {
+                let (_, shape) = bar.split_once("</title>\n").unwrap();
+                let (x, width) = (number(shape, "x"), number(shape, "width"));
+                prop_assert!(width >= 0.0 && last <= x + 0.1, "{bar}");
+                last = x + width;
+                prop_assert!(last <= right, "{bar}");
+                for text in texts(bar) {
+                    prop_assert!(x <= text.x && text.x + text.width <= last + 0.1, "{bar}");
                 }
             }
-            prop_assert!(row.spots.iter().all(|spot| left <= spot.x && spot.x <= right));
+            for mark in groups(&drawn, "mark") {
+                let (_, place) = mark.split_once("translate(").unwrap();
+                let x: f64 = place.split_once(' ').unwrap().0.parse().unwrap();
+                prop_assert!(left <= x && x <= right, "{mark}");
+            }
         }
         prop_assert!(layout.axis.segments.iter().all(|it| it.from <= it.to));
     }
@@ -248,7 +314,7 @@ proptest! {
     fn the_same_timeline_gives_the_same_bytes(timeline in timeline()) {
         let written = || {
             let mut bytes = Vec::new();
-            svg::write(&timeline, &mut bytes).unwrap();
+            write(&timeline, &mut bytes).unwrap();
             String::from_utf8(bytes).unwrap()
         };
         let once = written();

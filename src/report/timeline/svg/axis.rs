@@ -1,10 +1,10 @@
-//! What stands on the axis: round times where it is to scale, one time where it is not.
+//! The axis: round times where it is to scale, one time where it is not.
 
-use super::axis::{Axis, Segment, SegmentKind};
-use super::text::measure;
-use super::{Label, SMALL};
-use crate::clock::in_words;
-use std::time::Duration;
+use super::super::layout::axis::{Axis, Segment, SegmentKind};
+use super::super::layout::text::measure;
+use super::super::layout::{Layout, SMALL};
+use super::{text, zigzag};
+use crate::report::wording::nanoseconds;
 
 /// How far apart round times are at least, in pixels.
 const APART: f64 = 84.0;
@@ -12,92 +12,104 @@ const APART: f64 = 84.0;
 const BETWEEN: f64 = 10.0;
 const SECOND: u64 = 1_000_000_000;
 
-/// A round time.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tick {
-    /// Where its line is.
-    pub x: f64,
-    /// What it says, if there is room.
-    pub label: Option<Label>,
+/// Texts on the axis, as far as they have room beside those before them.
+struct Texts<'a> {
+    layout: &'a Layout<'a>,
+    taken: Vec<(f64, f64)>,
 }
 
-/// A part of the axis that is not to scale.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stretch {
-    /// From where.
-    pub x: f64,
-    /// How far.
-    pub width: f64,
-    /// Whether it is a gap that was cut short.
-    pub is_gap: bool,
-    /// What it says, if there is room.
-    pub label: Option<Label>,
-}
-
-/// What stands on an axis that lies from `left` to `left + width`, with its texts at `y`.
-pub fn ticks(axis: &Axis, left: f64, width: f64, y: f64) -> (Vec<Tick>, Vec<Stretch>) {
-    let mut taken: Vec<(f64, f64)> = Vec::new();
-    let mut label = |text: String, center: f64| {
-        let long = measure(&text, SMALL);
-        let x = (center - long / 2.0).max(left - 20.0).min(left + width + 30.0 - long);
+impl Texts<'_> {
+    /// The text around this place; nothing, if there is no room for it.
+    fn text(&mut self, said: String, center: f64) -> String {
+        let Layout { left, plot, bottom, .. } = self.layout;
+        let long = measure(&said, SMALL);
+        let x = (center - long / 2.0).max(left - 20.0).min(left + plot + 30.0 - long);
         let is_free = |(from, to): &(f64, f64)| x + long + BETWEEN < *from || to + BETWEEN < x;
-        if !taken.iter().all(is_free) {
-            return None;
+        if !self.taken.iter().all(is_free) {
+            return String::new();
         }
-        taken.push((x, x + long));
-        Some(Label { x, y, width: long, size: SMALL, text })
-    };
-    let mut stretches = Vec::new();
-    let others = |segment: &&Segment| segment.kind != SegmentKind::Scale;
-    for segment in axis.segments.iter().filter(others) {
-        let (x, long) = (left + segment.from * width, (segment.to - segment.from) * width);
-        let is_gap = segment.kind == SegmentKind::Gap;
-        let label = label(in_short(segment), x + long / 2.0);
-        stretches.push(Stretch { x, width: long, is_gap, label });
+        self.taken.push((x, x + long));
+        text("tick", x, bottom + 20.0, SMALL, &said)
     }
+}
+
+/// Draws the axis, and what it is made of behind the lanes.
+pub(super) fn draw(out: &mut String, layout: &Layout<'_>) {
+    let Layout { left, plot, top, bottom, .. } = layout;
+    let mut texts = Texts { layout, taken: Vec::new() };
+    let (mut breaks, mut said) = (String::new(), String::new());
+    for segment in layout.axis.segments.iter().filter(|it| it.kind != SegmentKind::Scale) {
+        let (x, width) = (left + segment.from * plot, (segment.to - segment.from) * plot);
+        said += &texts.text(in_short(segment), x + width / 2.0);
+        let (is_gap, height) = (segment.kind == SegmentKind::Gap, bottom - top);
+        let class = if is_gap { "gap" } else { "order" };
+        *out += &format!(
+            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" \
+             height=\"{height:.1}\"/>\n"
+        );
+        if is_gap {
+            breaks += &(zigzag(x + width / 2.0, *bottom) + "\n");
+        } else {
+            let (y, end) = (bottom + 4.0, x + width);
+            *out += &format!(
+                "<path class=\"bracket\" d=\"M{x:.1} {bottom:.1}V{y:.1}H{end:.1}V{bottom:.1}\"/>\n"
+            );
+        }
+    }
+    let mut times = String::new();
+    for (x, label) in ticks(&layout.axis, *plot) {
+        let (x, end) = (left + x * plot, bottom + 4.0);
+        times += &label.map(|label| texts.text(label, x)).unwrap_or_default();
+        *out += &format!("<path class=\"grid\" d=\"M{x:.1} {top:.1}V{end:.1}\"/>\n");
+    }
+    let right = left + plot;
+    *out += &format!("<path class=\"base\" d=\"M{left:.1} {bottom:.1}H{right:.1}\"/>\n");
+    *out += &(breaks + &times + &said);
+}
+
+/// The round times on a plot of this width: where they are, of 1, and what they say. What is beside
+/// a part in order says nothing: that does.
+fn ticks(axis: &Axis, width: f64) -> Vec<(f64, Option<String>)> {
     let mut ticks = Vec::new();
     let ordered = axis.segments.iter().filter(|it| it.kind == SegmentKind::Order);
     let beside: Vec<u64> = ordered.flat_map(|it| [it.begin, it.end]).collect();
-    let Some(every) = round_step(axis, width) else { return (ticks, stretches) };
+    let Some(every) = round_step(axis, width) else { return ticks };
     for segment in axis.segments.iter().filter(|it| it.kind == SegmentKind::Scale) {
-        let length = (segment.end - segment.begin).max(1) as f64;
+        let length = segment.end - segment.begin;
         let origin = origin(segment, every);
-        let mut passed = match origin {
+        let first = match origin {
             Some(_) => 0,
             None => segment.begin.next_multiple_of(every) - segment.begin,
         };
-        while passed <= segment.end - segment.begin {
+        for passed in (first..=length).step_by(usize::try_from(every).unwrap_or(usize::MAX)) {
             let at = segment.begin + passed;
-            let part = passed as f64 / length;
-            let x = left + (segment.from + (segment.to - segment.from) * part) * width;
+            let part = passed as f64 / length.max(1) as f64;
             let text = match (&origin, passed) {
                 (Some(origin), 0) => origin.clone(),
                 (Some(_), _) => format!("+{}", round(passed)),
                 (None, _) => round(at),
             };
-            let label = if beside.contains(&at) { None } else { label(text, x) };
-            ticks.push(Tick { x, label });
-            passed += every;
+            let text = Some(text).filter(|_| !beside.contains(&at));
+            ticks.push((segment.from + (segment.to - segment.from) * part, text));
         }
     }
-    (ticks, stretches)
+    ticks
 }
 
 /// What a part begins with whose round times are counted from there: they would be too long.
 pub fn origin(segment: &Segment, every: u64) -> Option<String> {
     let is_fine = segment.begin >= 60 * SECOND && segment.begin / 1000 > every;
-    is_fine.then(|| in_words(Duration::from_nanos(segment.begin)))
+    is_fine.then(|| nanoseconds(segment.begin))
 }
 
 /// What is said of a part that is not to scale.
 pub fn in_short(segment: &Segment) -> String {
-    let words = |nanoseconds| in_words(Duration::from_nanos(nanoseconds));
     let length = segment.end - segment.begin;
     match segment.kind {
-        SegmentKind::Gap => format!("{} cut short", words(length)),
+        SegmentKind::Gap => format!("{} cut short", nanoseconds(length)),
         _ if length < 1000 => round(segment.begin / 1000 * 1000),
-        _ if segment.begin == 0 => format!("0 + {}", words(length)),
-        _ => format!("{} + {}", words(segment.begin), words(length)),
+        _ if segment.begin == 0 => format!("0 + {}", nanoseconds(length)),
+        _ => format!("{} + {}", nanoseconds(segment.begin), nanoseconds(length)),
     }
 }
 
@@ -120,7 +132,7 @@ fn steps() -> impl Iterator<Item = u64> {
 }
 
 /// A round time, exactly: `0`, `500 us`, `1.5 s`, `2 min`, `1 h 30 min`.
-pub fn round(nanoseconds: u64) -> String {
+fn round(nanoseconds: u64) -> String {
     match nanoseconds {
         0 => return "0".into(),
         1..1_000_000 => return format!("{} us", decimal(nanoseconds, 1000)),
