@@ -143,6 +143,15 @@ impl EventKind {
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
         Self::Fault { what: format!("the TTL of {key} ended"), effects, lease_of: Some(lock) }
     }
+
+    /// What it did to the locks.
+    pub fn effects(&self) -> &[Effect] {
+        match self {
+            Self::Command(command) => &command.effects,
+            Self::Fault { effects, .. } => effects,
+            _ => &[],
+        }
+    }
 }
 
 /// A step, or a part of one (`locked` is made of several).

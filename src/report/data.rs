@@ -55,6 +55,20 @@ pub struct Report {
 impl Report {
     /// The name of the format, and its version.
     pub const SCHEMA: &'static str = "nodb-trigger/report/v1";
+
+    /// What was expected and did not come, a line each.
+    pub(super) fn unmet(&self) -> impl Iterator<Item = String> {
+        let unmet = self.expectations.iter().filter(|row| !row.met);
+        unmet.map(|row| format!("expected {}; found {}", row.what, row.found))
+    }
+
+    /// Why an inconclusive report is so.
+    pub(super) fn inconclusive(&self) -> &'static str {
+        match self.expectations.len() {
+            0 => "nothing was checked",
+            _ => "the run did not go far enough to tell",
+        }
+    }
 }
 
 /// The run in numbers.

@@ -7,7 +7,6 @@ use super::exploration::ProtocolRow;
 use super::{Entry, Exploration, Failure, Report};
 use crate::check::Verdict;
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -50,59 +49,45 @@ fn elapsed(report: &Report) -> Duration {
 }
 
 fn status(report: &Report) -> TestCaseStatus {
-    if report.verdict == Verdict::Expected {
-        return TestCaseStatus::success();
-    }
-    let unmet = report.expectations.iter().filter(|row| !row.met).count();
+    let unmet = report.unmet().count();
     let message = match report.verdict {
+        Verdict::Expected => return TestCaseStatus::success(),
         Verdict::Unexpected => {
             format!("{unmet} of {} expectations not met", report.expectations.len())
         }
-        _ if report.expectations.is_empty() => "nothing was checked".into(),
-        _ => "the run did not go far enough to tell".into(),
+        Verdict::Inconclusive => report.inconclusive().into(),
     };
+    failure(report.verdict, message, story(report))
+}
+
+fn failure(verdict: Verdict, message: String, story: Vec<String>) -> TestCaseStatus {
+    let story: String = story.into_iter().map(|line| line + "\n").collect();
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_type(report.verdict.word()).set_message(message).set_description(story(report));
+    status.set_type(verdict.word()).set_message(message).set_description(story);
     status
 }
 
 /// What was not as expected, what was found, and what else there is to know, a line each.
-fn story(report: &Report) -> String {
-    let mut text = String::new();
-    for row in report.expectations.iter().filter(|row| !row.met) {
-        let _ = writeln!(text, "expected {}; found {}", row.what, row.found);
-    }
-    for row in &report.findings {
-        let _ = writeln!(text, "{}: {}", row.property.word(), row.text);
-    }
-    for notice in &report.notices {
-        let _ = writeln!(text, "note: {notice}");
-    }
-    if let Some(repetition) = &report.repetition {
-        let expected = repetition.verdicts.get(Verdict::Expected.word()).unwrap_or(&0);
-        let _ = writeln!(text, "{expected} of {} runs were as expected", repetition.runs);
-    }
-    if let Some(seed) = report.seed {
-        let _ = writeln!(text, "seed {seed}, protocol {}", report.protocol);
-    }
-    if let Some(command) = &report.replay {
-        let _ = writeln!(text, "replay: {command}");
-    }
-    text
+fn story(report: &Report) -> Vec<String> {
+    let mut lines: Vec<String> = report.unmet().collect();
+    let found = report.findings.iter();
+    lines.extend(found.map(|row| format!("{}: {}", row.property.word(), row.text)));
+    lines.extend(report.notices.iter().map(|notice| format!("note: {notice}")));
+    lines.extend(report.repetition.as_ref().map(|repetition| {
+        format!("{} of {} runs were as expected", repetition.expected(), repetition.runs)
+    }));
+    lines.extend(report.seed.map(|seed| format!("seed {seed}, protocol {}", report.protocol)));
+    lines.extend(report.replay.as_ref().map(|command| format!("replay: {command}")));
+    lines
 }
 
 /// All orderings under one lock protocol. What they took is left out: it is never the same twice.
 fn explored(exploration: &Exploration, row: &ProtocolRow) -> TestCase {
     let status = match row.verdict {
         Verdict::Expected => TestCaseStatus::success(),
-        verdict => {
-            let message = match verdict {
-                Verdict::Unexpected => row.wrong(),
-                _ => "not all orderings were covered".into(),
-            };
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_type(verdict.word()).set_message(message).set_description(orderings(row));
-            status
+        Verdict::Unexpected => failure(row.verdict, row.wrong(), orderings(row)),
+        Verdict::Inconclusive => {
+            failure(row.verdict, "not all orderings were covered".into(), orderings(row))
         }
     };
     let name = format!("explore {} {}", exploration.scenario, row.name);
@@ -112,17 +97,13 @@ fn explored(exploration: &Exploration, row: &ProtocolRow) -> TestCase {
 }
 
 /// What was found and how to see it again, and what was not found, a line each.
-fn orderings(row: &ProtocolRow) -> String {
-    let mut text = String::new();
-    for found in row.counterexamples.iter().filter(|found| found.judged) {
-        let _ = writeln!(text, "{}: {}", found.property.word(), found.text);
-        let _ = writeln!(text, "replay: {}", found.replay());
-    }
+fn orderings(row: &ProtocolRow) -> Vec<String> {
+    let found = row.shown().flat_map(|found| {
+        let finding = format!("{}: {}", found.property.word(), found.text);
+        [finding, format!("replay: {}", found.replay())]
+    });
     let not_judged = row.not_judged().map(str::to_owned);
-    for line in [row.not_found(false), not_judged].into_iter().flatten() {
-        let _ = writeln!(text, "{line}");
-    }
-    text
+    found.chain(row.not_found(false)).chain(not_judged).collect()
 }
 
 fn error(failure: &Failure) -> TestCase {

@@ -65,6 +65,11 @@ impl Repetition {
         }
     }
 
+    /// How many runs were as expected.
+    pub(super) fn expected(&self) -> u64 {
+        self.verdicts.get(Verdict::Expected.word()).copied().unwrap_or_default()
+    }
+
     /// Counts the next run.
     pub fn add(&mut self, report: &Report) {
         let first_seed = self.seed.map(|seed| seed.wrapping_add(self.runs));

@@ -1,6 +1,7 @@
 //! How single values are said to a person: durations, names from outside, shortened tokens.
 
 use crate::clock::in_words;
+use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
 
 /// Makes text from outside fit for a terminal: what would move the cursor, change colours, reorder
@@ -87,27 +88,22 @@ pub(super) fn token_length<'a>(tokens: impl Iterator<Item = &'a str>) -> usize {
 
 /// The token's first characters, and a sign that there are more.
 pub(super) fn shorten(token: &str, length: usize) -> String {
-    match token.char_indices().nth(length) {
-        Some((end, _)) => format!("{}…", escape(token.get(..end).unwrap_or(token))),
-        None => escape(token),
+    escape(&cut(token, length))
+}
+
+/// The text's first characters, and a sign that there are more.
+pub(super) fn cut(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
 /// A moment as ISO 8601 writes it, from the time since 1970: `2025-01-01T00:00:00Z`.
 pub(super) fn utc(since_1970: Duration) -> String {
-    let (days, second) = (since_1970.as_secs() / 86_400, since_1970.as_secs() % 86_400);
-    // Years that begin in March, of which each 400 have as many days (Hinnant, "chrono-Compatible
-    // Low-Level Date Algorithms").
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+    let moment = DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// `1 actor`, `2 actors`.

@@ -3,7 +3,7 @@
 use super::lanes::{Draft, REPLY_LOST};
 use super::words::Words;
 use crate::check::{Finding, Property};
-use crate::history::{Change, Effect, Event, EventKind, FailureKind, Verb};
+use crate::history::{Change, Event, EventKind, FailureKind, Verb};
 
 /// The row that completes the violation.
 pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding) -> Option<usize> {
@@ -57,17 +57,8 @@ fn is_decisive(draft: &Draft<'_>, finding: &Finding) -> bool {
     }
 }
 
-/// What an event did to the locks.
-fn effects(event: &Event) -> &[Effect] {
-    match &event.kind {
-        EventKind::Command(command) => &command.effects,
-        EventKind::Fault { effects, .. } => effects,
-        _ => &[],
-    }
-}
-
 fn did(event: &Event, lock: usize, is_such: impl Fn(&Change) -> bool) -> bool {
-    effects(event).iter().any(|effect| effect.lock == lock && is_such(&effect.change))
+    event.kind.effects().iter().any(|effect| effect.lock == lock && is_such(&effect.change))
 }
 
 /// Who holds a lock after an event, if that changed it.
@@ -75,7 +66,7 @@ fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
     if matches!(event.kind, EventKind::Fault { lease_of: Some(ended), .. } if ended == lock) {
         return Some(None);
     }
-    let of_lock = effects(event).iter().filter(|effect| effect.lock == lock);
+    let of_lock = event.kind.effects().iter().filter(|effect| effect.lock == lock);
     let change = of_lock.filter_map(|effect| match &effect.change {
         Change::Took { .. } | Change::Overwrote { .. } => Some(event.actor),
         Change::Deleted { .. } => Some(None),

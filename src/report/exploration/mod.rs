@@ -18,7 +18,7 @@ pub use lanes::{Lanes, Row, SERVER};
 use super::build::parameters;
 use crate::check::{Judged, Property, Verdict};
 use crate::history::History;
-use crate::runtime::{Bounds, Counterexample, Explored, Limit, Schedule, Strategy, Timing};
+use crate::runtime::{Bounds, Counterexample, Explored, Limit, Strategy};
 use crate::scenario::{Action, Plan, RuleEffect, Value};
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -74,7 +74,6 @@ pub struct ProtocolRow {
     /// The most steps that an ordering had.
     pub depth: usize,
     /// What kept it from covering all orderings; nothing, if it did.
-    #[serde(serialize_with = "limit")]
     pub stopped_by: Option<Limit>,
     /// What was looked for.
     pub judged: Vec<JudgedRow>,
@@ -193,6 +192,11 @@ impl ProtocolRow {
         self.counterexamples.iter().filter(|found| found.judged)
     }
 
+    /// Those of them that must not be there.
+    pub fn wrongly_found(&self) -> impl Iterator<Item = &CounterexampleRow> {
+        self.shown().filter(|found| !found.expected)
+    }
+
     /// What came of exploring a plan.
     pub fn new(plan: &Plan, explored: &Explored, judged: &Judged, bounds: &Bounds) -> Self {
         let found: Vec<Property> = explored.found.iter().map(|found| found.property).collect();
@@ -216,7 +220,7 @@ impl ProtocolRow {
             own: Own::of(plan),
             verdict: judged.verdict(&found, explored.stopped_by.is_none()),
             parameters: parameters(plan),
-            timing: timing(bounds.timing),
+            timing: bounds.timing.word(),
             bounds: BoundsRow::new(bounds),
             orderings_run: explored.orderings_run,
             orderings: explored.orderings,
@@ -228,9 +232,7 @@ impl ProtocolRow {
             took: explored.took,
         }
     }
-}
 
-impl ProtocolRow {
     /// The same of a client that has this command line, explored on the Redis at this URL, if that was
     /// a real one. A client need not know of our flags, so what is wrong with those is not told.
     pub fn of_subject(mut self, command: &str, redis: Option<&str>) -> Self {
@@ -271,7 +273,7 @@ impl CounterexampleRow {
             preemptions: found.preemptions,
             is_shortest: found.is_shortest,
             steps: found.decisive,
-            schedule: schedule_text(&found.schedule),
+            schedule: found.schedule.to_string(),
             subject: None,
             redis: None,
             actors: names,
@@ -281,11 +283,6 @@ impl CounterexampleRow {
             took: found.took,
         }
     }
-}
-
-/// A schedule as `replay` takes it.
-fn schedule_text(schedule: &Schedule) -> String {
-    schedule.to_string()
 }
 
 impl BoundsRow {
@@ -308,13 +305,6 @@ impl BoundsRow {
     }
 }
 
-fn timing(timing: Timing) -> &'static str {
-    match timing {
-        Timing::Async => "async",
-        Timing::Strict => "strict",
-    }
-}
-
 /// A count of orderings: a whole number, as long as it is exact.
 fn whole<S: Serializer>(orderings: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -323,16 +313,4 @@ fn whole<S: Serializer>(orderings: &Option<f64>, serializer: S) -> Result<S::Ok,
         Some(number) => serializer.serialize_f64(*number),
         None => serializer.serialize_none(),
     }
-}
-
-fn limit<S: Serializer>(limit: &Option<Limit>, serializer: S) -> Result<S::Ok, S::Error> {
-    let word = limit.map(|limit| match limit {
-        Limit::Schedules => "schedules",
-        Limit::Time => "time",
-        Limit::Preemptions => "preemptions",
-        Limit::Memory => "memory",
-        Limit::Satisfied => "satisfied",
-        Limit::Interrupted => "interrupted",
-    });
-    word.serialize(serializer)
 }

@@ -3,6 +3,7 @@
 use crate::controller::STATE_FILE;
 use crate::history::{Change, Command, Effect, Event, EventKind, Head, Left, Write};
 use crate::lock::LockName;
+use crate::report::wording::cut;
 use std::collections::BTreeMap;
 
 /// A text that nobody made shorter is cut here.
@@ -186,10 +187,7 @@ impl<'a> Words<'a> {
         if let Some((before, _)) = text.split_once("{\"") {
             text = format!("{before}{{…}}");
         }
-        match text.char_indices().nth(LONGEST) {
-            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-            None => text,
-        }
+        cut(&text, LONGEST)
     }
 }
 

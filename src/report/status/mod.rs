@@ -11,7 +11,7 @@ pub use typed::Typed;
 pub use words::Next;
 
 use crate::lock::{Doubt, Found, Life, Sighting, State};
-use crate::report::wording::{count, utc};
+use crate::report::wording::{count, cut, utc};
 use mend::Mend;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ pub struct LockRow {
 }
 
 /// Takes in what is seen, lock by lock.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sightings {
     most: usize,
     kept: Vec<Sighting>,
@@ -149,18 +149,7 @@ impl Sightings {
 
     /// Keeps the first so many of each state, and counts the others.
     pub fn first(most: usize) -> Self {
-        Self {
-            most,
-            kept: Vec::new(),
-            counts: BTreeMap::new(),
-            stuck: 0,
-            drifted: 0,
-            wrong: 0,
-            unread: 0,
-            unread_example: None,
-            decisions: 0,
-            mend: Mend::default(),
-        }
+        Self { most, ..Self::default() }
     }
 
     /// One more; they come by run and file.
@@ -280,15 +269,8 @@ impl Status {
     /// Whether both show the same but for the time that passed.
     pub fn shows_the_same(&self, other: &Self) -> bool {
         let still = |lock: &Sighting| Sighting { ttl_ms: lock.ttl_ms.min(0), ..lock.clone() };
-        self.counts == other.counts
-            && self.notes == other.notes
-            && self.locks.sightings.len() == other.locks.sightings.len()
-            && self
-                .locks
-                .sightings
-                .iter()
-                .zip(&other.locks.sightings)
-                .all(|(one, two)| still(one) == still(two))
+        let locks = |status: &Self| status.locks.sightings.iter().map(still).collect::<Vec<_>>();
+        self.counts == other.counts && self.notes == other.notes && locks(self) == locks(other)
     }
 }
 
@@ -305,6 +287,7 @@ impl LockRow {
             ttl_ms => since(*time).saturating_add(ttl_ms / 1000).abs() > SLACK,
         };
         let expires_at = payload.and_then(|payload| payload.expires_at()).filter(disagrees);
+        let ends_in = expires_at.map(|time| since(time).saturating_neg());
         Self {
             runid: sighting.lock.runid().into(),
             file: sighting.file.clone(),
@@ -326,11 +309,7 @@ impl LockRow {
                 .filter(|_| !is_foreign)
                 .map(|payload| payload.token().as_str().to_owned()),
             value: payload.filter(|_| is_foreign).map(|payload| excerpt(payload.raw())),
-            diagnosis: words::diagnosis(
-                sighting,
-                acquired_at.map(since),
-                expires_at.map(|time| since(time).saturating_neg()),
-            ),
+            diagnosis: words::diagnosis(sighting, acquired_at.map(since), ends_in),
             next: words::next(sighting, &scene.typed),
             warning: words::warning(sighting),
         }
@@ -342,8 +321,5 @@ fn excerpt(raw: &[u8]) -> String {
     // A character has four bytes at most.
     let start = raw.get(..4 * EXCERPT).unwrap_or(raw);
     let text = String::from_utf8_lossy(start);
-    match text.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.into_owned(),
-    }
+    cut(&text, EXCERPT)
 }

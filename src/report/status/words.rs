@@ -2,7 +2,7 @@
 
 use super::Typed;
 use crate::lock::{Doubt, Found, Life, Sighting, State};
-use crate::report::wording::{seconds, ttl_from_afar};
+use crate::report::wording::{cut, seconds, ttl_from_afar};
 use serde::Serialize;
 
 /// What to do about a lock.
@@ -17,12 +17,15 @@ pub enum Next {
     Look(String),
 }
 
+/// How much of a command line is short enough for a sentence, in characters.
+const BRIEF: usize = 60;
 /// So many seconds no lock lasts, and no clock is off.
 const YEAR: i64 = 366 * 24 * 3600;
 
 /// What the state of a lock means, in a sentence or two. It was acquired `held_for` seconds ago by the
 /// server's clock, and by its payload it ends in `ends_in` seconds, if that is not what the TTL says.
 pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<i64>) -> String {
+    let holder = capital(&holder(lock));
     let mut text = match lock.state() {
         State::Free if is_moving(lock) => {
             "It changes hands as one looks: somebody works with it.".into()
@@ -37,26 +40,15 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<
         State::Held if is_moving(lock) => {
             "It is held, and changes hands as one looks: somebody works with it.".into()
         }
-        State::Held => sentence(&holder(lock)),
-        State::FlagDrift => {
-            format!(
-                "{}, but its flag, which users see, says that it is free.",
-                capital(&holder(lock))
-            )
+        State::Held => holder + ".",
+        State::FlagDrift => holder + ", but its flag, which users see, says that it is free.",
+        State::NoFlag => {
+            holder + ", but its flag, which users see, is missing. No command creates a flag."
         }
-        State::NoFlag => format!(
-            "{}, but its flag, which users see, is missing. No command creates a flag.",
-            capital(&holder(lock))
-        ),
         State::Orphaned => {
             format!("Its owner is gone, so no work runs under it; it stays {}.", stays(lock))
         }
-        State::NoTtl => {
-            format!(
-                "{}. It has no TTL: once its owner is gone, it stays for good.",
-                capital(&holder(lock))
-            )
-        }
+        State::NoTtl => holder + ". It has no TTL: once its owner is gone, it stays for good.",
         State::ForeignPayload => foreign(lock),
     };
     if lock.found.is_some() && lock.drifts() && lock.state() != State::FlagDrift {
@@ -73,10 +65,7 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<
              flag says which does.",
         );
     }
-    let is_far_ahead = |seconds: i64| seconds > YEAR;
-    if held_for.map(i64::saturating_neg).is_some_and(is_far_ahead)
-        || ends_in.is_some_and(is_far_ahead)
-    {
+    if held_for.into_iter().map(i64::saturating_neg).chain(ends_in).any(|ahead| ahead > YEAR) {
         text.push_str(" The payload's times make no sense.");
         return text;
     }
@@ -115,11 +104,13 @@ fn holder(lock: &Sighting) -> String {
     let Some(Found::Payload { life, .. }) = &lock.found else { return "it is held".into() };
     match life {
         Life::Alive { command } if command.is_empty() => "it is held, and its owner lives".into(),
-        Life::Alive { command } => format!("it is held, and its owner lives ({})", brief(command)),
+        Life::Alive { command } => {
+            format!("it is held, and its owner lives ({})", cut(command, BRIEF))
+        }
         Life::Younger { command } => format!(
             "it is held, but the process of that number ({}) began later, so the owner is likely \
              gone",
-            brief(command)
+            cut(command, BRIEF)
         ),
         Life::Dead => "its owner is gone".into(),
         Life::Elsewhere => {
@@ -140,19 +131,6 @@ fn hidden(lock: &Sighting) -> &str {
         Some(Doubt::Hidden(words)) => words,
         _ => "nothing",
     }
-}
-
-/// A command line, short enough for a sentence.
-fn brief(command: &str) -> String {
-    const MOST: usize = 60;
-    match command.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", command.get(..end).unwrap_or_default()),
-        None => command.to_owned(),
-    }
-}
-
-fn sentence(text: &str) -> String {
-    capital(text) + "."
 }
 
 fn capital(text: &str) -> String {

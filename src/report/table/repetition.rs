@@ -3,7 +3,7 @@
 use super::grid::{Grid, Page, Tone, cell, plain};
 use super::tone;
 use crate::report::wording::count;
-use crate::report::{OutcomeTally, Repetition, Tally, Verdict};
+use crate::report::{OutcomeTally, Repetition, Tally};
 
 /// So many different outcomes are shown; the JSON report has them all.
 const MOST: usize = 10;
@@ -41,8 +41,7 @@ fn in_words(outcome: &OutcomeTally) -> String {
 
 fn summary(repetition: &Repetition, shown: Option<u64>) -> String {
     let runs = repetition.runs;
-    let expected = repetition.verdicts.get(Verdict::Expected.word()).copied().unwrap_or_default();
-    let mut line = format!("{expected} of {runs} runs as expected");
+    let mut line = format!("{} of {runs} runs as expected", repetition.expected());
     if let (Some(first), Some(shown)) = (repetition.seed, shown) {
         let last = first.wrapping_add(runs.saturating_sub(1));
         line.push_str(&format!(

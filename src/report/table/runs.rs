@@ -69,8 +69,7 @@ fn or_none(words: Vec<&str>) -> String {
 fn explored(exploration: &Exploration) -> Vec<String> {
     let mut lines = Vec::new();
     for row in exploration.protocols.iter().filter(|row| row.verdict != Verdict::Expected) {
-        let wrongly = row.counterexamples.iter().filter(|it| it.judged && !it.expected);
-        for found in wrongly {
+        for found in row.wrongly_found() {
             lines.extend([row.found(found), found.text.clone()]);
         }
         lines.extend(row.not_found(false));
@@ -145,28 +144,17 @@ fn replays(entry: &Entry) -> Vec<String> {
     match entry {
         Entry::Report(report) => report.replay.iter().cloned().collect(),
         Entry::Exploration(exploration) => {
-            let rows = exploration.protocols.iter().flat_map(|row| &row.counterexamples);
-            rows.filter(|it| it.judged && !it.expected).map(|it| it.replay()).collect()
+            let wrongly = exploration.protocols.iter().flat_map(ProtocolRow::wrongly_found);
+            wrongly.map(|found| found.replay()).collect()
         }
         Entry::Failure(_) => Vec::new(),
     }
 }
 
 fn unmet(report: &Report) -> Vec<String> {
-    let mut lines: Vec<_> = report
-        .expectations
-        .iter()
-        .filter(|row| !row.met)
-        .map(|row| format!("expected {}; found {}", row.what, row.found))
-        .collect();
+    let mut lines: Vec<String> = report.unmet().collect();
     if report.verdict == Verdict::Inconclusive {
-        lines.insert(
-            0,
-            match report.expectations.len() {
-                0 => "nothing was checked".into(),
-                _ => "the run did not go far enough to tell".into(),
-            },
-        );
+        lines.insert(0, report.inconclusive().into());
     }
     if lines.is_empty() {
         return lines;
@@ -175,8 +163,8 @@ fn unmet(report: &Report) -> Vec<String> {
         lines.push(format!("with seed {seed}"));
     }
     if let Some(repetition) = &report.repetition {
-        let expected = repetition.verdicts.get(Verdict::Expected.word()).unwrap_or(&0);
-        lines.push(format!("{expected} of {} runs as expected", repetition.runs));
+        let (expected, runs) = (repetition.expected(), repetition.runs);
+        lines.push(format!("{expected} of {runs} runs as expected"));
     }
     lines
 }

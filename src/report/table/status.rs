@@ -75,8 +75,9 @@ fn grid(rows: &[LockRow], with_runs: bool, page: &mut Page) {
     let left = rows.iter().map(|row| ttl(row.ttl_ms));
     grid.fixed(4 + usize::from(with_runs), widest("TTL left", left));
     for row in rows {
+        let (word, tone) = look(row.state);
         let run = with_runs.then(|| plain(&row.runid));
-        let first = [cell(word(row.state), tone(row.state))].into_iter().chain(run);
+        let first = [cell(word, tone)].into_iter().chain(run);
         grid.row(first.chain([
             plain(&row.file),
             cell(owner(row), Tone::Plain),
@@ -135,8 +136,8 @@ fn explain(rows: &[LockRow], with_runs: bool, page: &mut Page) {
                 page.blank();
             }
             let run = if with_runs { format!("{}: ", escape(&row.runid)) } else { String::new() };
-            let name = format!("{}: {run}{}", word(row.state), escape(&row.file));
-            page.paragraph(name, tone(row.state));
+            let (word, tone) = look(row.state);
+            page.paragraph(format!("{word}: {run}{}", escape(&row.file)), tone);
             explain_one(row, page);
         }
     }
@@ -182,7 +183,8 @@ fn indented(text: String, tone: Tone, page: &mut Page) {
 
 /// How many there are of what, and what mends it.
 fn summary(status: &Status, rows: &[LockRow], page: &mut Page) {
-    let number = |number: usize, state: State| format!("{} {}", large(number as f64), word(state));
+    let number =
+        |number: usize, state: State| format!("{} {}", large(number as f64), look(state).0);
     let hidden = |(state, count): (&State, &usize)| {
         let shown = rows.iter().filter(|row| row.state == *state).count();
         count.checked_sub(shown).filter(|more| *more > 0).map(|more| number(more, *state))
@@ -233,26 +235,18 @@ fn unread(status: &Status) -> String {
     format!("{} not be read", count(status.unread, "key could", "keys could"))
 }
 
-fn tone(state: State) -> Tone {
+/// The word for a state, and how it is coloured.
+fn look(state: State) -> (&'static str, Tone) {
     match state {
-        State::ForeignPayload | State::Orphaned | State::NoTtl => Tone::Bad,
-        State::FlagDrift | State::ExpiredFlag | State::NoFlag | State::Hidden => Tone::Odd,
-        State::Held => Tone::Good,
-        State::Free => Tone::Quiet,
-    }
-}
-
-fn word(state: State) -> &'static str {
-    match state {
-        State::ForeignPayload => "foreign payload",
-        State::Orphaned => "orphaned",
-        State::NoTtl => "no TTL",
-        State::FlagDrift => "flag drift",
-        State::ExpiredFlag => "expired flag",
-        State::NoFlag => "no flag",
-        State::Hidden => "hidden",
-        State::Held => "held",
-        State::Free => "free",
+        State::ForeignPayload => ("foreign payload", Tone::Bad),
+        State::Orphaned => ("orphaned", Tone::Bad),
+        State::NoTtl => ("no TTL", Tone::Bad),
+        State::FlagDrift => ("flag drift", Tone::Odd),
+        State::ExpiredFlag => ("expired flag", Tone::Odd),
+        State::NoFlag => ("no flag", Tone::Odd),
+        State::Hidden => ("hidden", Tone::Odd),
+        State::Held => ("held", Tone::Good),
+        State::Free => ("free", Tone::Quiet),
     }
 }
 

@@ -7,11 +7,11 @@ mod many;
 mod remarks;
 mod words;
 
-use super::{Lane, Mark, MarkKind, Timeline, when};
+use super::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, Timeline, when};
 use crate::check::{Checked, Possessions, possessions};
-use crate::history::{Effect, Event, EventKind, History, Moment};
-use std::collections::HashMap;
-use words::Words;
+use crate::history::{History, Moment};
+use crate::report::wording::token_length;
+use std::collections::{HashMap, HashSet};
 
 impl Timeline {
     /// The timeline of a history, and of what was found in it.
@@ -20,8 +20,9 @@ impl Timeline {
         let tokens = tokens(&possessions);
         let source = Source {
             history,
-            words: Words::new(history, &tokens),
-            token_of: positions(&tokens),
+            // Tokens of other tools may have long beginnings in common.
+            token_length: token_length(tokens.iter().map(String::as_str)).min(words::LONGEST),
+            token_of: tokens.iter().zip(0..).map(|(token, at)| (token.as_str(), at)).collect(),
             possessions: &possessions,
             begin: moments(history).min_by_key(|at| when(*at)).unwrap_or_default(),
             end: moments(history).max_by_key(|at| when(*at)).unwrap_or_default(),
@@ -40,11 +41,11 @@ impl Timeline {
             lane.marks.sort_by_key(|mark| (when(mark.at), mark.kind));
         }
         Self {
-            title: source.words.plain(&history.head.scenario),
-            protocol: source.words.plain(&history.head.protocol),
+            title: source.plain(&history.head.scenario),
+            protocol: source.plain(&history.head.protocol),
             begin: source.begin,
             end: source.end,
-            tokens: tokens.iter().map(|token| source.words.plain(token)).collect(),
+            tokens: tokens.iter().map(|token| source.plain(token)).collect(),
             lanes,
             findings,
             omitted: checked.omitted,
@@ -57,7 +58,8 @@ impl Timeline {
 struct Source<'a> {
     history: &'a History,
     possessions: &'a Possessions,
-    words: Words<'a>,
+    /// How many characters tell tokens apart.
+    token_length: usize,
     token_of: HashMap<&'a str, usize>,
     begin: Moment,
     end: Moment,
@@ -65,13 +67,8 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// A token's position among the timeline's.
-    fn token(&self, token: &str) -> Option<usize> {
+    fn position_of(&self, token: &str) -> Option<usize> {
         self.token_of.get(token).copied()
-    }
-
-    /// The token of a reign, as a position among the timeline's.
-    fn token_of_reign(&self, reign: Option<usize>) -> Option<usize> {
-        self.token(&self.possessions.reigns.get(reign?)?.token)
     }
 
     /// A time as a moment, after all that happened by then.
@@ -91,39 +88,27 @@ fn moments(history: &History) -> impl Iterator<Item = Moment> {
 fn tokens(possessions: &Possessions) -> Vec<String> {
     let mut reigns: Vec<_> = possessions.reigns.iter().collect();
     reigns.sort_by_key(|reign| when(reign.from));
-    let mut tokens: Vec<String> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for reign in reigns {
-        if seen.insert(reign.token.as_str()) {
-            tokens.push(reign.token.clone());
-        }
+    let mut seen = HashSet::new();
+    reigns.retain(|reign| seen.insert(reign.token.as_str()));
+    reigns.into_iter().map(|reign| reign.token.clone()).collect()
+}
+
+fn mark(at: Moment, kind: MarkKind, what: &str) -> Mark {
+    Mark { at, kind, times: 1, detail: format!("{what}\n{}", words::at(at)) }
+}
+
+impl Bar {
+    /// A bar of no acquisition; never of negative length.
+    fn new(kind: BarKind, begin: Moment, end: Moment, label: String, detail: String) -> Self {
+        let end = if when(end) < when(begin) { begin } else { end };
+        Self { begin, end, kind, token: None, is_lost: false, is_open: false, label, detail }
     }
-    tokens
-}
-
-fn positions(tokens: &[String]) -> HashMap<&str, usize> {
-    tokens.iter().enumerate().map(|(position, token)| (token.as_str(), position)).collect()
-}
-
-/// What an event did to the locks.
-fn effects(event: &Event) -> &[Effect] {
-    match &event.kind {
-        EventKind::Command(command) => &command.effects,
-        EventKind::Fault { effects, .. } => effects,
-        _ => &[],
-    }
-}
-
-fn mark(at: Moment, kind: MarkKind, detail: String) -> Mark {
-    Mark { at, kind, times: 1, detail }
 }
 
 impl Lane {
-    /// When something first was on it, and when last.
-    fn span(&self) -> Option<(Moment, Moment)> {
-        let bars = self.bars.iter().flat_map(|bar| [bar.begin, bar.end]);
-        let all = || bars.clone().chain(self.marks.iter().map(|mark| mark.at));
-        Some((all().min_by_key(|at| when(*at))?, all().max_by_key(|at| when(*at))?))
+    /// A lane of one.
+    fn new(kind: LaneKind, name: String, bars: Vec<Bar>, marks: Vec<Mark>) -> Self {
+        Self { kind, name, stands_for: 1, bars, marks }
     }
 }
 

@@ -96,7 +96,8 @@ pub struct Explored {
 }
 
 /// What kept an exploration from covering all orderings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// [`Bounds::max_schedules`].
     Schedules,

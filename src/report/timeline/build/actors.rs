@@ -1,12 +1,11 @@
 //! The lanes of the actors, one each: what they did, step by step, with or without the lock.
 
-use super::words::{at, failure as in_words_of, span};
-use super::{Source, effects, mark};
+use super::words::{failed, heard, span};
+use super::{Source, mark};
 use crate::check::{Belief, How, Reign, ReignEnd};
-use crate::clock::in_words;
 use crate::history::{Change, Event, EventKind, Failure, FailureKind, Moment, Operation, Verb};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
-use std::time::Duration;
+use crate::report::wording::nanoseconds;
 
 /// An actor's lane, and how its life went.
 pub(super) struct Life {
@@ -83,17 +82,16 @@ impl<'a> Reader<'a> {
                 if let Some(failure) = failure {
                     self.hear(source, event.moment, None, failure);
                 }
-                self.outcome = Some(outcome(failure.as_ref()));
+                self.outcome =
+                    Some(failure.as_ref().map_or("success", |failure| failed(failure.kind)));
             }
             EventKind::Fault { what, lease_of: None, .. } => {
-                let detail = format!("{}\n{}", source.words.plain(what), at(event.moment));
-                self.marks.push(mark(event.moment, MarkKind::Fault, detail));
+                self.marks.push(mark(event.moment, MarkKind::Fault, &source.plain(what)));
             }
             // No step of its actor shows it, and its actor does not hear what came of it.
             EventKind::Command(command) if command.late.is_some() => {
-                let what = source.words.plain(&command.text);
-                let detail = format!("runs late: {what}\n{}", at(event.moment));
-                self.marks.push(mark(event.moment, MarkKind::Fault, detail));
+                let what = format!("runs late: {}", source.plain(&command.text));
+                self.marks.push(mark(event.moment, MarkKind::Fault, &what));
             }
             EventKind::Command(_) => self.command(source, event),
             EventKind::Fault { .. } | EventKind::Started | EventKind::Left(_) => {}
@@ -101,18 +99,16 @@ impl<'a> Reader<'a> {
     }
 
     fn command(&mut self, source: &Source<'_>, event: &Event) {
-        for effect in effects(event) {
-            let lock = source.words.lock(effect.lock);
+        for effect in event.kind.effects() {
+            let lock = source.lock(effect.lock);
             let (kind, what) = match effect.change {
                 Change::Refused => (MarkKind::Refused, format!("{lock} is taken")),
                 Change::Extended { lease } => {
-                    let lease = in_words(Duration::from_nanos(lease));
-                    (MarkKind::Extended, format!("extends {lock} to {lease}"))
+                    (MarkKind::Extended, format!("extends {lock} to {}", nanoseconds(lease)))
                 }
                 _ => continue,
             };
-            let detail = format!("{what}\n{}", at(event.moment));
-            self.marks.push(mark(event.moment, kind, detail));
+            self.marks.push(mark(event.moment, kind, &what));
         }
     }
 
@@ -129,27 +125,27 @@ impl<'a> Reader<'a> {
         }
         self.last_failure = Some(failure);
         let what = operation.map_or_else(|| "ended".into(), |it| named(source, it));
-        let detail = format!("{what}\n{}\n{}", in_words_of(failure), at(moment));
-        let kind = match failure.kind {
+        let mut mark = mark(moment, MarkKind::Failed, &format!("{what}\n{}", heard(failure)));
+        match failure.kind {
             FailureKind::AlreadyLocked => {
                 let begun = self.open.last().map_or(moment, |open| open.begun);
                 let is_of_step =
                     |mark: &Mark| mark.kind == MarkKind::Refused && when(begun) <= when(mark.at);
                 if let Some(last) = self.marks.iter_mut().rfind(|mark| is_of_step(mark)) {
-                    last.detail = detail;
+                    last.detail = mark.detail;
                     return;
                 }
-                MarkKind::Refused
+                mark.kind = MarkKind::Refused;
             }
             FailureKind::Crashed => {
                 if std::mem::replace(&mut self.has_crashed, true) {
                     return;
                 }
-                MarkKind::Crashed
+                mark.kind = MarkKind::Crashed;
             }
-            _ => MarkKind::Failed,
-        };
-        self.marks.push(mark(moment, kind, detail));
+            _ => {}
+        }
+        self.marks.push(mark);
     }
 
     fn end_step(
@@ -181,24 +177,16 @@ impl<'a> Reader<'a> {
         };
         let mut detail = named(source, open.operation);
         if let Some(lock) = open.operation.lock {
-            detail.push_str(&format!("\n{}", source.words.lock(lock)));
+            detail.push_str(&format!("\n{}", source.lock(lock)));
         }
-        let failed = failure.map(|failure| format!("\n{}", in_words_of(failure)));
-        let unended = is_open.then(|| "\nits end is not in the history".to_owned());
-        let label = source.words.plain(open.operation.verb.word());
-        let end = if when(end) < when(open.begun) { open.begun } else { end };
-        let bar = Bar {
-            begin: open.begun,
-            end,
-            kind,
-            token: None,
-            is_lost: false,
-            is_open,
-            label,
-            detail: detail + &failed.or(unended).unwrap_or_default(),
-        };
-        let bars = with_lock(source, bar, belief);
-        self.bars.extend(bars);
+        if let Some(failure) = failure {
+            detail.push_str(&format!("\n{}", heard(failure)));
+        } else if is_open {
+            detail.push_str("\nits end is not in the history");
+        }
+        let label = source.plain(open.operation.verb.word());
+        let bar = Bar { is_open, ..Bar::new(kind, open.begun, end, label, detail) };
+        self.bars.extend(with_lock(source, bar, belief));
     }
 
     /// What the actor believed to hold: that lock, or the one that it took last.
@@ -221,16 +209,8 @@ impl<'a> Reader<'a> {
         let mut holds = Vec::new();
         for belief in &self.beliefs {
             for (begin, end) in gaps(&self.bars, belief, shortest) {
-                let bar = Bar {
-                    begin,
-                    end,
-                    kind: BarKind::Holds,
-                    token: None,
-                    is_lost: false,
-                    is_open: false,
-                    label: "holds".into(),
-                    detail: format!("holds {}", source.words.lock(belief.lock)),
-                };
+                let detail = format!("holds {}", source.lock(belief.lock));
+                let bar = Bar::new(BarKind::Holds, begin, end, "holds".into(), detail);
                 holds.extend(with_lock(source, bar, Some(belief)));
             }
         }
@@ -243,74 +223,55 @@ impl<'a> Reader<'a> {
             is_free
         });
         self.bars.extend(holds);
-        let name = source.words.actor(Some(actor));
-        let (bars, marks) = (self.bars, self.marks);
-        let lane = Lane { kind: LaneKind::Actor, name, stands_for: 1, bars, marks };
+        let name = source.actor(Some(actor));
+        let lane = Lane::new(LaneKind::Actor, name, self.bars, self.marks);
         Life { lane, outcome: self.outcome }
-    }
-}
-
-fn outcome(failure: Option<&Failure>) -> &'static str {
-    match failure.map(|failure| failure.kind) {
-        None => "success",
-        Some(FailureKind::AlreadyLocked) => "already locked",
-        Some(FailureKind::LostLock) => "lost the lock",
-        Some(FailureKind::Refused) => "refused",
-        Some(FailureKind::Crashed) => "crashed",
-        Some(FailureKind::Injected) => "failed on purpose",
-        Some(FailureKind::Environment) => "failed",
-        Some(FailureKind::Interrupted) => "interrupted",
-        Some(FailureKind::TimedOut) => "timed out",
     }
 }
 
 /// `release "late release"`.
 fn named(source: &Source<'_>, operation: &Operation) -> String {
-    let verb = source.words.plain(operation.verb.word());
+    let verb = source.plain(operation.verb.word());
     match &operation.name {
-        Some(name) => format!("{verb} \"{}\"", source.words.plain(name)),
+        Some(name) => format!("{verb} \"{}\"", source.plain(name)),
         None => verb,
     }
 }
 
-/// The bar with the acquisition under which it lies; in two, where that was lost on the way.
+/// The bar with the acquisition under which it lies; in pieces, where that was lost on the way.
 fn with_lock(source: &Source<'_>, bar: Bar, belief: Option<&Belief>) -> Vec<Bar> {
-    let said = |bar: Bar, more: &str| {
-        let (first, rest) = bar.detail.split_once('\n').unwrap_or((&bar.detail, ""));
-        let rest = if rest.is_empty() { String::new() } else { format!("\n{rest}") };
-        let detail = format!("{first}\n{}{more}{rest}", span(bar.begin, bar.end));
-        Bar { detail, ..bar }
+    let (what, rest) = match bar.detail.split_once('\n') {
+        Some((what, rest)) => (what, format!("\n{rest}")),
+        None => (bar.detail.as_str(), String::new()),
     };
-    let Some(belief) = belief else { return vec![said(bar, "")] };
-    let token = source.token_of_reign(belief.reign);
+    let piece = |begin, end, more: &str| {
+        let detail = format!("{what}\n{}{more}{rest}", span(begin, end));
+        Bar { begin, end, detail, is_open: bar.is_open && end == bar.end, ..bar.clone() }
+    };
+    let Some(belief) = belief else { return vec![piece(bar.begin, bar.end, "")] };
     let reign = belief.reign.and_then(|reign| source.possessions.reigns.get(reign));
-    let word = reign.map(|reign| source.words.token(&reign.token));
-    let word = word.map_or_else(String::new, |token| format!(", token {token}"));
+    let token = reign.and_then(|reign| source.position_of(&reign.token));
+    let word = reign.map(|reign| format!(", token {}", source.token(&reign.token)));
+    let word = word.unwrap_or_default();
     let owned = owned(source, belief);
-    let mut pieces = Vec::new();
-    let mut rest = Some(bar);
-    while let Some(bar) = rest.take() {
-        let from = when(bar.begin);
-        let is_owned = |(begin, end): &&(Moment, Option<Moment>)| {
-            when(*begin) <= from && end.is_none_or(|end| from < when(end))
+    let inside = |edge: &Moment| when(bar.begin) < when(*edge) && when(*edge) < when(bar.end);
+    let edges = owned.iter().flat_map(|(begin, end)| [Some(*begin), *end]).flatten();
+    let mut edges: Vec<Moment> = edges.filter(inside).collect();
+    edges.sort_by_key(|edge| when(*edge));
+    edges.dedup();
+    let begins = [bar.begin].into_iter().chain(edges.iter().copied());
+    let pieces = begins.zip(edges.iter().copied().chain([bar.end])).map(|(begin, end)| {
+        let is_owned = |(from, until): &(Moment, Option<Moment>)| {
+            when(*from) <= when(begin) && until.is_none_or(|until| when(begin) < when(until))
         };
-        let is_lost = !owned.is_empty() && !owned.iter().any(|reign| is_owned(&reign));
+        let is_lost = !owned.is_empty() && !owned.iter().any(is_owned);
         let more = match is_lost {
             true => format!("\nbelieves to hold the lock, but it is no longer its own{word}"),
             false => format!("\nwith the lock{word}"),
         };
-        let edges = owned.iter().flat_map(|(begin, end)| [Some(*begin), *end]).flatten();
-        let inside = |edge: &Moment| from < when(*edge) && when(*edge) < when(bar.end);
-        let (piece, later) = match edges.filter(inside).min_by_key(|edge| when(*edge)) {
-            Some(edge) => {
-                (Bar { end: edge, is_open: false, ..bar.clone() }, Some(Bar { begin: edge, ..bar }))
-            }
-            None => (bar, None),
-        };
-        pieces.push(said(Bar { token, is_lost, ..piece }, &more));
-        rest = later;
-    }
-    pieces
+        Bar { token, is_lost, ..piece(begin, end, &more) }
+    });
+    pieces.collect()
 }
 
 /// From when to when the lock was the believer's own, under the token that it knows. An end of its

@@ -1,13 +1,12 @@
 //! The lanes of the locks: who owned each, and when its flag said `true`.
 
 use super::words::{at, span};
-use super::{Source, effects, mark};
+use super::{Source, mark};
 use crate::check::{Checked, How, Reign};
-use crate::clock::in_words;
 use crate::history::{Change, EventKind, Moment};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
-use std::collections::BTreeSet;
-use std::time::Duration;
+use crate::report::wording::nanoseconds;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many locks have lanes; where there are more, those with findings and those taken most often.
 const DRAWN: usize = 12;
@@ -16,87 +15,70 @@ const DRAWN: usize = 12;
 /// of its lane. Locks that are too many have one lane together, which says so.
 pub(super) fn lanes(source: &Source<'_>, checked: &Checked) -> (Vec<Lane>, Vec<usize>) {
     let number = source.history.head.locks.len();
-    let mut reigns: Vec<Vec<&Reign>> = vec![Vec::new(); number];
-    for reign in &source.possessions.reigns {
-        if let Some(reigns) = reigns.get_mut(reign.lock) {
-            reigns.push(reign);
-        }
-    }
-    let drawn = drawn(&reigns, checked);
+    let drawn = drawn(source, checked, number);
     let mut lanes = Vec::new();
-    let mut lane_of = vec![0; number];
-    for (lock, mut reigns) in reigns.into_iter().enumerate() {
-        if !drawn.contains(&lock) {
-            continue;
-        }
-        if let Some(lane_of) = lane_of.get_mut(lock) {
-            *lane_of = lanes.len();
-        }
-        reigns.sort_by_key(|reign| when(reign.from));
-        lanes.extend(of_lock(source, lock, &reigns));
+    let mut lane_of = BTreeMap::new();
+    for lock in &drawn {
+        lane_of.insert(*lock, lanes.len());
+        lanes.extend(of_lock(source, *lock));
     }
-    let left_out = number - drawn.len();
-    if left_out > 0 {
-        for (lock, lane_of) in lane_of.iter_mut().enumerate() {
-            if !drawn.contains(&lock) {
-                *lane_of = lanes.len();
-            }
-        }
+    let rest = lanes.len();
+    if let left_out @ 1.. = number - drawn.len() {
         let name = format!("{left_out} more locks: not drawn");
-        let (bars, marks) = (Vec::new(), Vec::new());
-        lanes.push(Lane { kind: LaneKind::Lock, name, stands_for: left_out, bars, marks });
+        let lane = Lane::new(LaneKind::Lock, name, Vec::new(), Vec::new());
+        lanes.push(Lane { stands_for: left_out, ..lane });
     }
-    (lanes, lane_of)
+    (lanes, (0..number).map(|lock| lane_of.get(&lock).copied().unwrap_or(rest)).collect())
 }
 
-fn drawn(reigns: &[Vec<&Reign>], checked: &Checked) -> BTreeSet<usize> {
-    let mut often: Vec<usize> = (0..reigns.len()).collect();
-    often.sort_by_key(|lock| std::cmp::Reverse(reigns.get(*lock).map_or(0, Vec::len)));
+fn drawn(source: &Source<'_>, checked: &Checked, number: usize) -> BTreeSet<usize> {
+    let mut taken = vec![0_usize; number];
+    for reign in &source.possessions.reigns {
+        taken.get_mut(reign.lock).into_iter().for_each(|taken| *taken += 1);
+    }
+    let mut often: Vec<usize> = (0..number).collect();
+    often.sort_by_key(|lock| std::cmp::Reverse(taken.get(*lock)));
     let mut drawn = BTreeSet::new();
     for lock in checked.findings.iter().map(|finding| finding.lock).chain(often) {
-        if drawn.len() < DRAWN && lock < reigns.len() {
+        if drawn.len() < DRAWN && lock < number {
             drawn.insert(lock);
         }
     }
     drawn
 }
 
-fn of_lock(source: &Source<'_>, lock: usize, reigns: &[&Reign]) -> Vec<Lane> {
-    let name = source.words.lock(lock);
+fn of_lock(source: &Source<'_>, lock: usize) -> Vec<Lane> {
+    let name = source.lock(lock);
+    let reigns = source.possessions.reigns.iter();
+    let mut reigns: Vec<&Reign> = reigns.filter(|reign| reign.lock == lock).collect();
+    reigns.sort_by_key(|reign| when(reign.from));
     let mut marks = others_doing(source, lock);
-    let mut bars = Vec::new();
-    for (position, reign) in reigns.iter().enumerate() {
-        let next = reigns.get(position + 1).map(|next| next.from);
-        bars.push(bar(source, reign, next));
-        marks.extend(mark_of_end(source, reign));
-    }
-    let lane = Lane { kind: LaneKind::Lock, name: name.clone(), stands_for: 1, bars, marks };
-    let bars = flag(source, lock);
-    let flag = Lane { kind: LaneKind::Flag, name, stands_for: 1, bars, marks: Vec::new() };
-    let mut lanes = vec![lane];
-    lanes.extend(Some(flag).filter(|flag| !flag.bars.is_empty()));
-    lanes
+    marks.extend(reigns.iter().filter_map(|reign| mark_of_end(source, reign)));
+    let next = reigns.iter().skip(1).map(|next| Some(next.from)).chain([None]);
+    let bars = reigns.iter().zip(next).map(|(reign, next)| bar(source, reign, next)).collect();
+    let flag = Lane::new(LaneKind::Flag, name.clone(), flag(source, lock), Vec::new());
+    let lane = Lane::new(LaneKind::Lock, name, bars, marks);
+    [lane].into_iter().chain(Some(flag).filter(|flag| !flag.bars.is_empty())).collect()
 }
 
 fn bar(source: &Source<'_>, reign: &Reign, next: Option<Moment>) -> Bar {
-    let words = &source.words;
     let known = reign.end.as_ref().map(|end| end.at);
     let end = known.into_iter().chain(next).min_by_key(|end| when(*end)).unwrap_or(source.end);
-    let end = if when(end) < when(reign.from) { reign.from } else { end };
-    let owner = words.actor(reign.actor);
-    let mut detail = format!("{owner} owned the lock\n{}", span(reign.from, end));
-    detail.push_str(&format!("\ntoken {}", words.token(&reign.token)));
-    if let Some(fence) = reign.fence {
-        detail.push_str(&format!(", fencing token {fence}"));
-    }
-    let lease = reign.lease.map(|lease| in_words(Duration::from_nanos(lease)));
-    detail.push_str(&lease.map_or("\nno lease".into(), |lease| format!("\nlease {lease}")));
-    detail.push('\n');
-    detail.push_str(&how_it_ended(source, reign));
-    let is_open = reign.end.as_ref().is_none_or(|end| end.how == How::Gone);
-    let token = source.token(&reign.token);
-    let kind = BarKind::Holds;
-    Bar { begin: reign.from, end, kind, token, is_lost: false, is_open, label: owner, detail }
+    let mut bar =
+        Bar::new(BarKind::Holds, reign.from, end, source.actor(reign.actor), String::new());
+    let fence = reign.fence.map(|fence| format!(", fencing token {fence}")).unwrap_or_default();
+    let lease = reign.lease.map(|lease| format!("lease {}", nanoseconds(lease)));
+    bar.detail = format!(
+        "{} owned the lock\n{}\ntoken {}{fence}\n{}\n{}",
+        bar.label,
+        span(bar.begin, bar.end),
+        source.token(&reign.token),
+        lease.unwrap_or_else(|| "no lease".into()),
+        how_it_ended(source, reign)
+    );
+    bar.is_open = reign.end.as_ref().is_none_or(|end| end.how == How::Gone);
+    bar.token = source.position_of(&reign.token);
+    bar
 }
 
 fn how_it_ended(source: &Source<'_>, reign: &Reign) -> String {
@@ -104,13 +86,13 @@ fn how_it_ended(source: &Source<'_>, reign: &Reign) -> String {
         return "its end is not in the history".into();
     };
     let when = at(end.at);
-    let by = source.words.actor(end.by);
+    let by = source.actor(end.by);
     match &end.how {
         How::Released => format!("released {when}"),
         How::Deleted => format!("deleted by {by} {when}"),
         How::Overwritten => format!("overwritten by {by} {when}"),
         How::Expired => format!("its lease ended {when}"),
-        How::TakenAway(what) => format!("taken away {when}: {}", source.words.plain(what)),
+        How::TakenAway(what) => format!("taken away {when}: {}", source.plain(what)),
         How::Gone => format!("gone {when} at the latest, nobody was seen to delete it"),
     }
 }
@@ -122,32 +104,29 @@ fn mark_of_end(source: &Source<'_>, reign: &Reign) -> Option<Mark> {
         How::Deleted | How::Overwritten | How::TakenAway(_) => MarkKind::Cleared,
         How::Released | How::Gone => return None,
     };
-    let owner = source.words.actor(reign.actor);
-    Some(mark(end.at, kind, format!("{owner}'s lock: {}", how_it_ended(source, reign))))
+    let detail = format!("{}'s lock: {}", source.actor(reign.actor), how_it_ended(source, reign));
+    Some(Mark { at: end.at, kind, times: 1, detail })
 }
 
 /// Extensions, and what befell the server.
 fn others_doing(source: &Source<'_>, lock: usize) -> Vec<Mark> {
     let mut marks = Vec::new();
     for event in &source.history.events {
-        let mut own = effects(event).iter().filter(|effect| effect.lock == lock);
+        let mut own = event.kind.effects().iter().filter(|effect| effect.lock == lock);
         match &event.kind {
             EventKind::Command(_) => {
                 for effect in own {
                     let Change::Extended { lease } = effect.change else { continue };
-                    let lease = in_words(Duration::from_nanos(lease));
-                    let who = source.words.actor(event.actor);
-                    let detail =
-                        format!("{who} extended the lease to {lease}\n{}", at(event.moment));
-                    marks.push(mark(event.moment, MarkKind::Extended, detail));
+                    let (who, lease) = (source.actor(event.actor), nanoseconds(lease));
+                    let what = format!("{who} extended the lease to {lease}");
+                    marks.push(mark(event.moment, MarkKind::Extended, &what));
                 }
             }
             EventKind::Fault { lease_of: Some(_), .. } => {}
             EventKind::Fault { what, effects, .. }
                 if event.actor.is_none() && (effects.is_empty() || own.next().is_some()) =>
             {
-                let detail = format!("{}\n{}", source.words.plain(what), at(event.moment));
-                marks.push(mark(event.moment, MarkKind::Fault, detail));
+                marks.push(mark(event.moment, MarkKind::Fault, &source.plain(what)));
             }
             _ => {}
         }
@@ -159,42 +138,30 @@ fn others_doing(source: &Source<'_>, lock: usize) -> Vec<Mark> {
 fn flag(source: &Source<'_>, lock: usize) -> Vec<Bar> {
     let mut bars = Vec::new();
     let mut raised: Option<(Moment, Option<usize>)> = None;
-    let mut end = |raised: (Moment, Option<usize>), end: Moment, how: String, is_open: bool| {
-        let (begin, by) = raised;
-        let detail = format!(
-            "the flag said true\n{}\nraised by {}\n{how}",
-            span(begin, end),
-            source.words.actor(by)
-        );
-        bars.push(Bar {
-            begin,
-            end,
-            kind: BarKind::Raised,
-            token: None,
-            is_lost: false,
-            is_open,
-            label: "true".into(),
-            detail,
-        });
+    let mut end = |raised: (Moment, Option<usize>), end: Moment, how: &str, is_open: bool| {
+        let (begin, by) = (raised.0, source.actor(raised.1));
+        let detail = format!("the flag said true\n{}\nraised by {by}\n{how}", span(begin, end));
+        let bar = Bar::new(BarKind::Raised, begin, end, "true".into(), detail);
+        bars.push(Bar { is_open, ..bar });
     };
     for event in &source.history.events {
         if let EventKind::Left(left) = &event.kind {
             if let Some(up) = raised.take_if(|_| left.lock == lock && !left.flag) {
                 let how = "false when it was looked at last, nobody was seen to lower it";
-                end(up, event.moment, how.into(), true);
+                end(up, event.moment, how, true);
             }
             continue;
         }
-        for effect in effects(event).iter().filter(|effect| effect.lock == lock) {
+        for effect in event.kind.effects().iter().filter(|effect| effect.lock == lock) {
             match effect.change {
                 Change::Flagged { locked: true } => {
                     raised.get_or_insert((event.moment, event.actor));
                 }
                 Change::Flagged { locked: false } => {
                     if let Some(up) = raised.take() {
-                        let who = source.words.actor(event.actor);
+                        let who = source.actor(event.actor);
                         let how = format!("lowered by {who} {}", at(event.moment));
-                        end(up, event.moment, how, false);
+                        end(up, event.moment, &how, false);
                     }
                 }
                 _ => {}
@@ -202,7 +169,7 @@ fn flag(source: &Source<'_>, lock: usize) -> Vec<Bar> {
         }
     }
     if let Some(up) = raised {
-        end(up, source.end, "still true when the history ends".into(), true);
+        end(up, source.end, "still true when the history ends", true);
     }
     bars
 }

@@ -34,24 +34,15 @@ pub(super) fn gathered(
     for (actor, life) in lives.iter().enumerate().filter(|(actor, _)| !alone.contains(actor)) {
         groups.entry(life.outcome.unwrap_or("no end seen")).or_default().push(actor);
     }
+    let alone = alone.into_iter().map(|actor| ("", vec![actor]));
     let mut lane_of = vec![0; lives.len()];
-    let mut lanes = Vec::new();
-    let mut lives: Vec<Option<Life>> = lives.into_iter().map(Some).collect();
-    let mut take = |actor: usize| lives.get_mut(actor).and_then(Option::take);
-    let mut point = |actor: usize, lane: usize| {
-        if let Some(of) = lane_of.get_mut(actor) {
-            *of = lane;
+    let mut lanes: Vec<Lane> = Vec::new();
+    for (outcome, actors) in alone.chain(groups) {
+        for actor in &actors {
+            lane_of.get_mut(*actor).into_iter().for_each(|of| *of = lanes.len());
         }
-    };
-    for actor in alone {
-        point(actor, lanes.len());
-        lanes.extend(take(actor).map(|life| life.lane));
-    }
-    for (outcome, actors) in groups {
-        actors.iter().for_each(|actor| point(*actor, lanes.len()));
-        let members: Vec<Lane> =
-            actors.iter().filter_map(|actor| Some(take(*actor)?.lane)).collect();
-        lanes.push(together(source, outcome, members));
+        let members = actors.iter().filter_map(|actor| lives.get(*actor));
+        lanes.push(together(source, outcome, members.map(|life| &life.lane).collect()));
     }
     (lanes, lane_of)
 }
@@ -74,23 +65,25 @@ fn alone(source: &Source<'_>, checked: &Checked, lives: &[Life]) -> BTreeSet<usi
     alone
 }
 
-fn together(source: &Source<'_>, outcome: &str, mut members: Vec<Lane>) -> Lane {
-    if let [_] = members.as_slice() {
-        return members.swap_remove(0);
+fn together(source: &Source<'_>, outcome: &str, members: Vec<&Lane>) -> Lane {
+    if let [one] = members.as_slice() {
+        return (*one).clone();
     }
     let number = members.len();
     let name = format!("{number} actors: {outcome}");
-    let edges: Vec<(Moment, Moment)> = members.iter().filter_map(Lane::span).collect();
-    let begin = edges.iter().map(|edge| edge.0).min_by_key(|at| when(*at)).unwrap_or(source.begin);
-    let end = edges.iter().map(|edge| edge.1).max_by_key(|at| when(*at)).unwrap_or(source.end);
+    let bars = members.iter().flat_map(|lane| &lane.bars).flat_map(|bar| [bar.begin, bar.end]);
+    let marks = members.iter().flat_map(|lane| &lane.marks).map(|mark| mark.at);
+    let all = bars.chain(marks);
+    let begin = all.clone().min_by_key(|at| when(*at)).unwrap_or(source.begin);
+    let end = all.max_by_key(|at| when(*at)).unwrap_or(source.end);
     let parts = Parts { begin, end };
     let who = who(&members);
     let bars = parts.bars(source, &members, &who);
-    let marks = parts.marks(&members);
-    Lane { kind: LaneKind::Actor, name, stands_for: number, bars, marks }
+    let lane = Lane::new(LaneKind::Actor, name, bars, parts.marks(&members));
+    Lane { stands_for: number, ..lane }
 }
 
-fn who(members: &[Lane]) -> String {
+fn who(members: &[&Lane]) -> String {
     let names: Vec<&str> = members.iter().take(LISTED).map(|lane| lane.name.as_str()).collect();
     let mut who = names.join(", ");
     if let Some(more) = members.len().checked_sub(LISTED).filter(|more| *more > 0) {
@@ -125,7 +118,7 @@ impl Parts {
     }
 
     /// How many do what in the middle of each part; equal parts are one bar.
-    fn bars(&self, source: &Source<'_>, members: &[Lane], who: &str) -> Vec<Bar> {
+    fn bars(&self, source: &Source<'_>, members: &[&Lane], who: &str) -> Vec<Bar> {
         if self.length() == 0 {
             let label = format!("{} actors", members.len());
             return vec![many(self.begin, self.end, label, who)];
@@ -166,7 +159,7 @@ impl Parts {
     }
 
     /// Marks of one kind in one part are one, with their number.
-    fn marks(&self, members: &[Lane]) -> Vec<Mark> {
+    fn marks(&self, members: &[&Lane]) -> Vec<Mark> {
         let mut found: BTreeMap<(u64, MarkKind), Mark> = BTreeMap::new();
         for mark in members.iter().flat_map(|lane| &lane.marks) {
             found
@@ -177,13 +170,9 @@ impl Parts {
                 })
                 .or_insert_with(|| mark.clone());
         }
-        let counted = |mark: Mark| {
-            let more = if mark.times > 1 {
-                format!("{} times, such as\n", mark.times)
-            } else {
-                String::new()
-            };
-            Mark { detail: more + &mark.detail, ..mark }
+        let counted = |mark: Mark| match mark.times {
+            1 => mark,
+            times => Mark { detail: format!("{times} times, such as\n{}", mark.detail), ..mark },
         };
         found.into_values().map(counted).collect()
     }
@@ -191,16 +180,7 @@ impl Parts {
 
 fn many(begin: Moment, end: Moment, label: String, who: &str) -> Bar {
     let detail = format!("{label}\n{}\n{who}", span(begin, end));
-    Bar {
-        begin,
-        end,
-        kind: BarKind::Many,
-        token: None,
-        is_lost: false,
-        is_open: false,
-        label,
-        detail,
-    }
+    Bar::new(BarKind::Many, begin, end, label, detail)
 }
 
 fn verb(kind: BarKind) -> &'static str {

@@ -1,6 +1,6 @@
 //! Findings, put where they happened.
 
-use super::{Source, effects};
+use super::Source;
 use crate::check::{Checked, Finding, Property};
 use crate::history::{Change, Event, EventKind, Moment, Verb};
 use crate::report::timeline::{Remark, when};
@@ -23,7 +23,7 @@ pub(super) fn remarks(
             number: 0,
             property: finding.property.word(),
             lanes: about,
-            text: source.words.plain_sentence(&finding.text),
+            text: source.plain_sentence(&finding.text),
         }
     };
     let mut remarks: Vec<Remark> = checked.findings.iter().map(remark).collect();
@@ -49,7 +49,7 @@ fn is_such(event: &Event, finding: &Finding) -> bool {
     let is_by =
         |nth: usize| event.actor.is_some() && event.actor == finding.actors.get(nth).copied();
     let did = |is_such: fn(&Change) -> bool| {
-        effects(event).iter().any(|it| it.lock == finding.lock && is_such(&it.change))
+        event.kind.effects().iter().any(|it| it.lock == finding.lock && is_such(&it.change))
     };
     match (finding.property, &event.kind) {
         (Property::ForeignRelease, _) => is_by(0) && did(|it| matches!(it, Change::Deleted { .. })),

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::check::check;
-use crate::history::{Change, Command, Failure, FailureKind, Head, Operation};
+use crate::history::{
+    Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, Operation,
+};
 use crate::report::samples::assert_golden;
-use crate::report::timeline::{BarKind, LaneKind};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 const HISTORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");

@@ -1,28 +1,16 @@
 //! What is said of things in a timeline.
 
+use super::Source;
 use crate::clock::in_words;
-use crate::history::{Failure, FailureKind, History, Moment};
-use crate::report::wording::{shorten, token_length};
-use std::time::Duration;
+use crate::history::{Failure, FailureKind, Moment};
+use crate::report::wording::{nanoseconds, shorten};
 
 /// The longest name or message.
-const LONGEST: usize = 300;
+pub(super) const LONGEST: usize = 300;
 /// The longest text of a finding.
 const LONGEST_SENTENCE: usize = 2000;
 
-/// Names and times of one history.
-pub(super) struct Words<'a> {
-    history: &'a History,
-    token_length: usize,
-}
-
-impl<'a> Words<'a> {
-    pub(super) fn new(history: &'a History, tokens: &[String]) -> Self {
-        let token_length = token_length(tokens.iter().map(String::as_str));
-        // Tokens of other tools may have long beginnings in common.
-        Self { history, token_length: token_length.min(LONGEST) }
-    }
-
+impl Source<'_> {
     /// Text from outside, made visible, and not without end.
     pub(super) fn plain(&self, text: &str) -> String {
         shorten(text, LONGEST)
@@ -56,27 +44,36 @@ pub(super) fn at(moment: Moment) -> String {
     format!("at {}", in_words(moment.time()))
 }
 
-/// `1.300 s to 1.500 s, 200 ms`.
+/// `1.300 s to 1.500 s, 200 ms long`.
 pub(super) fn span(begin: Moment, end: Moment) -> String {
-    let lasted = Duration::from_nanos(end.at.saturating_sub(begin.at));
-    if lasted.is_zero() {
-        return at(begin);
+    match end.at.saturating_sub(begin.at) {
+        0 => at(begin),
+        lasted => {
+            let (from, to) = (in_words(begin.time()), in_words(end.time()));
+            format!("{from} to {to}, {} long", nanoseconds(lasted))
+        }
     }
-    let (from, to) = (in_words(begin.time()), in_words(end.time()));
-    format!("{from} to {to}, {} long", in_words(lasted))
 }
 
-/// What an actor heard when something failed.
-pub(super) fn failure(failure: &Failure) -> String {
-    let kind = match failure.kind {
+/// How something ended that failed in this way.
+pub(super) fn failed(kind: FailureKind) -> &'static str {
+    match kind {
         FailureKind::AlreadyLocked => "already locked",
-        FailureKind::LostLock => "told that the lock is lost",
+        FailureKind::LostLock => "lost the lock",
         FailureKind::Refused => "refused",
         FailureKind::Crashed => "crashed",
         FailureKind::Injected => "failed on purpose",
         FailureKind::Environment => "failed",
         FailureKind::Interrupted => "interrupted",
         FailureKind::TimedOut => "timed out",
+    }
+}
+
+/// What an actor heard when something failed.
+pub(super) fn heard(failure: &Failure) -> String {
+    let kind = match failure.kind {
+        FailureKind::LostLock => "told that the lock is lost",
+        kind => failed(kind),
     };
     format!("{kind}: {}", shorten(&failure.message, LONGEST))
 }

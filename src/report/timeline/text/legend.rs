@@ -4,7 +4,7 @@ use super::names::shortened;
 use super::signs;
 use super::strip::Ink;
 use crate::report::columns;
-use crate::report::timeline::{Bar, BarKind, Mark, Timeline, letters};
+use crate::report::timeline::{Bar, BarKind, MarkKind, Timeline, letters};
 use crate::report::wording::{shorten, token_length};
 use std::collections::BTreeSet;
 
@@ -13,35 +13,31 @@ const MOST_TOKENS: usize = 8;
 /// What stands between two entries.
 const GAP: &str = "   ";
 
-/// What a sign means.
-pub(super) struct Entry {
-    sign: String,
-    ink: Ink,
-    words: String,
-}
+/// A sign and what it means.
+pub(super) type Entry = (String, Ink, String);
 
 /// The signs of the lanes, and then the acquisitions.
 pub(super) fn entries(timeline: &Timeline) -> Vec<Entry> {
     let bars: Vec<&Bar> = timeline.lanes.iter().flat_map(|lane| &lane.bars).collect();
-    let marks: Vec<&Mark> = timeline.lanes.iter().flat_map(|lane| &lane.marks).collect();
-    let mut entries = Vec::new();
+    let marks: BTreeSet<MarkKind> =
+        timeline.lanes.iter().flat_map(|lane| &lane.marks).map(|mark| mark.kind).collect();
     let is_lost = |bar: &&Bar| bar.is_lost && matches!(bar.kind, BarKind::Holds | BarKind::Works);
+    let mut entries = Vec::new();
     for kind in signs::BARS {
         if bars.iter().any(|bar| bar.kind == kind && !is_lost(bar)) {
-            entries.push(line(signs::of_bar(kind), Ink::Plain, signs::name_of_bar(kind)));
+            let (sign, name) = signs::of_bar(kind);
+            entries.push(line(sign, Ink::Plain, name));
         }
     }
     if bars.iter().any(is_lost) {
         entries.push(line(signs::LOST, Ink::Bad, "only believes that it holds the lock"));
     }
-    for kind in signs::MARKS {
-        if marks.iter().any(|mark| mark.kind == kind) {
-            let (sign, ink) = signs::of_mark(kind);
-            entries.push(sign_of(sign.into(), ink, signs::name_of_mark(kind)));
-        }
+    for kind in signs::MARKS.into_iter().filter(|kind| marks.contains(kind)) {
+        let (sign, ink, name) = signs::of_mark(kind);
+        entries.push((sign.into(), ink, name.into()));
     }
     if bars.iter().any(|bar| bar.is_open) {
-        entries.push(sign_of(signs::OPEN.into(), Ink::Odd, "end not seen"));
+        entries.push((signs::OPEN.into(), Ink::Odd, "end not seen".into()));
     }
     let tokens: BTreeSet<usize> = bars.iter().filter_map(|bar| bar.token).collect();
     entries.extend(acquisitions(timeline, &tokens));
@@ -54,11 +50,7 @@ pub(super) fn at_once() -> Entry {
 }
 
 fn line(sign: char, ink: Ink, words: &str) -> Entry {
-    sign_of(format!("{sign}{sign}"), ink, words)
-}
-
-fn sign_of(sign: String, ink: Ink, words: &str) -> Entry {
-    Entry { sign, ink, words: words.into() }
+    (format!("{sign}{sign}"), ink, words.into())
 }
 
 /// The letters of the acquisitions, with as much of their tokens as tells them apart.
@@ -67,11 +59,11 @@ fn acquisitions(timeline: &Timeline, drawn: &BTreeSet<usize>) -> Vec<Entry> {
     let known: Vec<(usize, &String)> =
         drawn.iter().filter_map(|index| Some((*index, timeline.tokens.get(*index)?))).collect();
     let entry = |(index, token): &(usize, &String)| {
-        sign_of(letters(*index), Ink::Token(*index), &shorten(token, length))
+        (letters(*index), Ink::Token(*index), shorten(token, length))
     };
     let mut entries: Vec<Entry> = known.iter().take(MOST_TOKENS).map(entry).collect();
     if let Some(more) = known.len().checked_sub(MOST_TOKENS).filter(|more| *more > 0) {
-        entries.push(sign_of("…".into(), Ink::Quiet, &format!("{more} more acquisitions")));
+        entries.push(("…".into(), Ink::Quiet, format!("{more} more acquisitions")));
     }
     entries
 }
@@ -80,7 +72,7 @@ fn acquisitions(timeline: &Timeline, drawn: &BTreeSet<usize>) -> Vec<Entry> {
 pub(super) fn rows(entries: Vec<Entry>, width: usize) -> Vec<Vec<(String, Ink)>> {
     let mut rows: Vec<Vec<(String, Ink)>> = Vec::new();
     let mut taken = 0;
-    for Entry { sign, ink, words } in entries {
+    for (sign, ink, words) in entries {
         let words = shortened(&words, width.saturating_sub(columns(&sign) + 1));
         let needs = columns(&sign) + 1 + columns(&words);
         let words = if words.is_empty() { words } else { format!(" {words}") };

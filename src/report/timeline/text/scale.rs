@@ -83,14 +83,16 @@ impl Scale {
     /// The axis for a timeline in so many columns.
     pub(super) fn new(timeline: &Timeline, columns: usize) -> Self {
         let moments = moments(timeline);
-        let instants: Vec<&[Key]> = moments.chunk_by(|one, next| one.0 == next.0).collect();
+        let instants = moments.chunk_by(|one, next| one.0 == next.0);
+        let at = |moments: &[Key]| moments.first().map_or(0, |(at, _)| *at);
+        let mut instants: Vec<Piece<'_>> =
+            instants.map(|moments| Piece { at: at(moments), moments, more: 0 }).collect();
         let gaps = long_gaps(&instants, columns / COLUMNS_A_BREAK);
-        let texts: Vec<String> =
-            gaps.iter().map(|(begin, end)| format!("//{}//", roughly(end - begin))).collect();
-        let left = columns.saturating_sub(texts.iter().map(String::len).sum());
-        let more = for_order(&instants, left);
-        let pieces = pieces(&instants, &more, &gaps);
-        let shares = shares(&pieces, left.saturating_sub(more.iter().sum()));
+        let mut texts = gaps.iter().map(|(begin, end)| format!("//{}//", roughly(end - begin)));
+        let left = columns.saturating_sub(texts.clone().map(|text| text.len()).sum());
+        let spent = give_order_room(&mut instants, left);
+        let pieces = instants.chunk_by(|one, next| !gaps.contains(&(one.at, next.at)));
+        let pieces: Vec<&[Piece<'_>]> = pieces.collect();
         let mut scale = Self {
             stretches: Vec::new(),
             breaks: Vec::new(),
@@ -98,8 +100,8 @@ impl Scale {
             columns,
             moments: Vec::new(),
         };
-        let (mut first, mut texts) = (0, texts.into_iter());
-        for (piece, share) in pieces.iter().zip(shares) {
+        let mut first = 0;
+        for (piece, share) in pieces.iter().zip(shares(&pieces, left.saturating_sub(spent))) {
             first += scale.add(piece, share, first);
             if let Some(text) = texts.next() {
                 let one = Break { first, text };
@@ -113,19 +115,15 @@ impl Scale {
     /// Adds a stretch that begins at this column and has so many columns for time; gives how many
     /// it has in all.
     fn add(&mut self, piece: &[Piece<'_>], share: usize, first: usize) -> usize {
-        let time = |piece: Option<&Piece<'_>>| {
-            piece.and_then(|piece| piece.moments.first()).map_or(0, |(at, _)| *at)
-        };
-        let (begin, end) = (time(piece.first()), time(piece.last()));
-        let length = u128::from(end.saturating_sub(begin));
+        let (begin, end) = ends(piece);
+        let length = u128::from(end - begin);
         let last = share.saturating_sub(1);
         let mut more = 0;
         for one in piece {
-            let at = time(Some(one));
-            let into = u128::from(at.saturating_sub(begin)) * last as u128;
+            let into = u128::from(one.at - begin) * last as u128;
             let into = into.checked_div(length).map_or(0, |into| into as usize);
             let own = first + into + more;
-            self.instants.push(Instant { at, first: own, more: one.more });
+            self.instants.push(Instant { at: one.at, first: own, more: one.more });
             let steps = one.moments.len().saturating_sub(1).max(1);
             let column = |rank: usize| own + rank * one.more / steps;
             let placed = one.moments.iter().enumerate();
@@ -169,8 +167,15 @@ impl Scale {
 
 /// What happens at one time, and how many columns more than one it gets.
 struct Piece<'a> {
+    at: u64,
     moments: &'a [Key],
     more: usize,
+}
+
+/// From when to when a piece of the axis goes.
+fn ends(piece: &[Piece<'_>]) -> (u64, u64) {
+    let at = |one: Option<&Piece<'_>>| one.map_or(0, |one| one.at);
+    (at(piece.first()), at(piece.last()))
 }
 
 /// Every moment at which something begins, ends or happens.
@@ -187,13 +192,10 @@ fn moments(timeline: &Timeline) -> Vec<Key> {
 }
 
 /// The gaps to break out, by time; none where the rest can be seen as it is.
-fn long_gaps(instants: &[&[Key]], most: usize) -> Vec<(u64, u64)> {
-    let pairs = instants.windows(2).filter_map(|pair| match pair {
-        [[(begin, _), ..], [(end, _), ..]] => Some((*begin, *end)),
-        _ => None,
-    });
+fn long_gaps(instants: &[Piece<'_>], most: usize) -> Vec<(u64, u64)> {
+    let pairs = instants.iter().zip(instants.iter().skip(1));
+    let mut gaps: Vec<(u64, u64)> = pairs.map(|(one, next)| (one.at, next.at)).collect();
     let length = |gap: &(u64, u64)| u128::from(gap.1 - gap.0);
-    let mut gaps: Vec<(u64, u64)> = pairs.collect();
     let mut rest: u128 = gaps.iter().map(length).sum();
     gaps.sort_by_key(|gap| std::cmp::Reverse(length(gap)));
     for (index, gap) in gaps.iter().enumerate().take(most) {
@@ -208,10 +210,10 @@ fn long_gaps(instants: &[&[Key]], most: usize) -> Vec<(u64, u64)> {
     Vec::new()
 }
 
-/// How many columns more than one each instant gets, so that what happens at one time can be told
-/// apart.
-fn for_order(instants: &[&[Key]], columns: usize) -> Vec<usize> {
-    let later = |moments: &&[Key]| moments.len().saturating_sub(1);
+/// Gives each instant columns, so that what happens at one time can be told apart; says how many in
+/// all.
+fn give_order_room(instants: &mut [Piece<'_>], columns: usize) -> usize {
+    let later = |one: &Piece<'_>| one.moments.len().saturating_sub(1);
     let all: usize = instants.iter().map(later).sum();
     let (part, of) = FOR_ORDER;
     let most = match instants {
@@ -219,39 +221,24 @@ fn for_order(instants: &[&[Key]], columns: usize) -> Vec<usize> {
         _ => columns * part / of,
     };
     let most = most.min(all * ROOMY);
-    instants.iter().map(|moments| (later(moments) * most).checked_div(all).unwrap_or(0)).collect()
-}
-
-/// The instants between breaks.
-fn pieces<'a>(instants: &[&'a [Key]], more: &[usize], gaps: &[(u64, u64)]) -> Vec<Vec<Piece<'a>>> {
-    let mut pieces = vec![Vec::new()];
-    let mut ends = gaps.iter().map(|(_, end)| *end).peekable();
-    for (moments, more) in instants.iter().zip(more) {
-        let at = moments.first().map(|(at, _)| *at);
-        if at.is_some() && ends.peek().copied() == at {
-            ends.next();
-            pieces.push(Vec::new());
-        }
-        if let Some(piece) = pieces.last_mut() {
-            piece.push(Piece { moments, more: *more });
-        }
+    for one in instants.iter_mut() {
+        one.more = (later(one) * most).checked_div(all).unwrap_or(0);
     }
-    pieces
+    instants.iter().map(|one| one.more).sum()
 }
 
 /// How many columns the time of each piece gets: some for what happens in it, the rest in
 /// proportion to its length.
-fn shares(pieces: &[Vec<Piece<'_>>], columns: usize) -> Vec<usize> {
+fn shares(pieces: &[&[Piece<'_>]], columns: usize) -> Vec<usize> {
     let each = columns / pieces.len().max(1) / 2;
-    let least = |piece: &Vec<Piece<'_>>| piece.len().min(each).max(1);
-    let length = |piece: &Vec<Piece<'_>>| {
-        let time = |piece: Option<&Piece<'_>>| piece?.moments.first().map(|(at, _)| *at);
-        let ends = time(piece.first()).zip(time(piece.last()));
-        ends.map_or(0, |(begin, end)| u128::from(end.saturating_sub(begin)))
+    let least = |piece: &&[Piece<'_>]| piece.len().min(each).max(1);
+    let length = |piece: &&[Piece<'_>]| {
+        let (begin, end) = ends(piece);
+        u128::from(end - begin)
     };
     let all: u128 = pieces.iter().map(length).sum();
     let spare = columns.saturating_sub(pieces.iter().map(least).sum());
-    let share = |piece: &Vec<Piece<'_>>| {
+    let share = |piece: &&[Piece<'_>]| {
         let share = (spare as u128 * length(piece)).checked_div(all).unwrap_or_default();
         least(piece) + usize::try_from(share).unwrap_or_default()
     };

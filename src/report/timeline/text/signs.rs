@@ -32,55 +32,30 @@ pub(super) const OPEN: char = '?';
 /// What the axis is made of where no time passes.
 pub(super) const AT_ONCE: char = '┄';
 
-/// What a bar is made of.
-pub(super) fn of_bar(kind: BarKind) -> char {
+/// What a bar is made of, and what that is called.
+pub(super) fn of_bar(kind: BarKind) -> (char, &'static str) {
     match kind {
-        BarKind::Holds => '═',
-        BarKind::Raised => '▀',
-        BarKind::Waits => '·',
-        BarKind::Works => '█',
-        BarKind::Writes => '#',
-        BarKind::Asks => '-',
-        BarKind::Many => '▒',
+        BarKind::Holds => ('═', "holds the lock"),
+        BarKind::Raised => ('▀', "flag says true"),
+        BarKind::Waits => ('·', "waits"),
+        BarKind::Works => ('█', "works"),
+        BarKind::Writes => ('#', "writes the file"),
+        BarKind::Asks => ('-', "asks Redis"),
+        BarKind::Many => ('▒', "several at once"),
     }
 }
 
-/// What it is called.
-pub(super) fn name_of_bar(kind: BarKind) -> &'static str {
+/// What a mark looks like, and what that is called. No mark is a capital letter: those are
+/// acquisitions.
+pub(super) fn of_mark(kind: MarkKind) -> (char, Ink, &'static str) {
     match kind {
-        BarKind::Holds => "holds the lock",
-        BarKind::Raised => "flag says true",
-        BarKind::Waits => "waits",
-        BarKind::Works => "works",
-        BarKind::Writes => "writes the file",
-        BarKind::Asks => "asks Redis",
-        BarKind::Many => "several at once",
-    }
-}
-
-/// What a mark looks like. No mark is a capital letter: those are acquisitions.
-pub(super) fn of_mark(kind: MarkKind) -> (char, Ink) {
-    match kind {
-        MarkKind::Refused => ('x', Ink::Odd),
-        MarkKind::Failed => ('e', Ink::Bad),
-        MarkKind::Expired => ('!', Ink::Bad),
-        MarkKind::Extended => ('+', Ink::Strong),
-        MarkKind::Cleared => ('~', Ink::Bad),
-        MarkKind::Fault => ('*', Ink::Bad),
-        MarkKind::Crashed => ('†', Ink::Bad),
-    }
-}
-
-/// What it is called.
-pub(super) fn name_of_mark(kind: MarkKind) -> &'static str {
-    match kind {
-        MarkKind::Refused => "refused",
-        MarkKind::Failed => "error",
-        MarkKind::Expired => "lease ended",
-        MarkKind::Extended => "lease extended",
-        MarkKind::Cleared => "deleted by another",
-        MarkKind::Fault => "fault",
-        MarkKind::Crashed => "crashed",
+        MarkKind::Refused => ('x', Ink::Odd, "refused"),
+        MarkKind::Failed => ('e', Ink::Bad, "error"),
+        MarkKind::Expired => ('!', Ink::Bad, "lease ended"),
+        MarkKind::Extended => ('+', Ink::Strong, "lease extended"),
+        MarkKind::Cleared => ('~', Ink::Bad, "deleted by another"),
+        MarkKind::Fault => ('*', Ink::Bad, "fault"),
+        MarkKind::Crashed => ('†', Ink::Bad, "crashed"),
     }
 }
 
@@ -91,7 +66,7 @@ mod tests {
 
     #[test]
     fn every_kind_looks_different_and_none_like_an_acquisition() {
-        let bars = BARS.map(of_bar).into_iter().chain([LOST, OPEN, AT_ONCE]);
+        let bars = BARS.map(|kind| of_bar(kind).0).into_iter().chain([LOST, OPEN, AT_ONCE]);
         let all: BTreeSet<char> = bars.chain(MARKS.map(|kind| of_mark(kind).0)).collect();
         assert_eq!(all.len(), BARS.len() + 3 + MARKS.len());
         assert!(all.iter().all(|sign| !sign.is_ascii_uppercase() && !sign.is_whitespace()));

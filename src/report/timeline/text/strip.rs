@@ -89,7 +89,7 @@ pub(super) fn strip(lane: &Lane, scale: &Scale) -> Strip {
         strip.put_text(gap.middle(), "//", Ink::Quiet);
     }
     for (column, mark) in marks {
-        let (sign, ink) = of_mark(mark.kind);
+        let (sign, ink, _) = of_mark(mark.kind);
         strip.put(column, sign, ink);
     }
     strip
@@ -140,17 +140,12 @@ fn runs(lane: &Lane, scale: &Scale) -> Vec<(usize, Range<usize>)> {
             }
         }
     }
-    let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
-    for (column, index) in seen.iter().enumerate() {
-        match (index, runs.last_mut()) {
-            (Some(index), Some((last, run))) if last == index && run.end == column => {
-                run.end = column + 1;
-            }
-            (Some(index), _) => runs.push((*index, column..column + 1)),
-            (None, _) => {}
-        }
-    }
-    runs
+    let seen: Vec<(usize, Option<usize>)> = seen.into_iter().enumerate().collect();
+    let run = |run: &[(usize, Option<usize>)]| {
+        let (column, index) = run.first()?;
+        Some(((*index)?, *column..column + run.len()))
+    };
+    seen.chunk_by(|one, next| one.1 == next.1).filter_map(run).collect()
 }
 
 /// Which of two bars is seen where there is room for one only.
@@ -169,7 +164,7 @@ fn weight(kind: BarKind) -> usize {
 fn sign(bar: &Bar) -> char {
     match bar.kind {
         BarKind::Holds | BarKind::Works if bar.is_lost => LOST,
-        kind => of_bar(kind),
+        kind => of_bar(kind).0,
     }
 }
 
