@@ -106,7 +106,7 @@ impl Ruled<'_> {
         for (index, rule) in self.world.setup.plan.rules.iter().enumerate() {
             let matches = match (&rule.matches, point) {
                 (Matches::Pause(wanted), Some(point)) => *wanted == point,
-                (Matches::Command(wanted), None) => {
+                (wanted, None) => {
                     requests.iter().any(|request| self.is_wanted(request, wanted, rule.lock))
                 }
                 _ => false,
@@ -132,12 +132,13 @@ impl Ruled<'_> {
     }
 
     /// Whether a request is of this name, or this operation, and about this lock.
-    fn is_wanted(&self, request: &[&[u8]], wanted: &str, lock: Option<usize>) -> bool {
+    fn is_wanted(&self, request: &[&[u8]], wanted: &Matches, lock: Option<usize>) -> bool {
         let is_named = match wanted {
-            "acquire" => self.operation(request) == Some(Operation::Acquire),
-            "extend" => self.operation(request) == Some(Operation::Extend),
-            "release" => self.operation(request) == Some(Operation::Release),
-            name => request.first().is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes())),
+            Matches::Operation(wanted) => self.operation(request) == Some(*wanted),
+            Matches::Command(name) => {
+                request.first().is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+            }
+            Matches::Pause(_) => false,
         };
         let is_about = |lock: &LockName| {
             let names =

@@ -1,317 +1,182 @@
 //! What a step does: its verb, and what the verb takes.
 
-use super::error::{ScenarioError, quoted};
+use super::error::{Result, quoted};
+use super::form::{Count, Flag, Lock, Member, Shape, Text, Texts, Time, True};
 use super::names::Wait;
 use super::parameter::MOST;
-use super::plan::Action;
-use super::raw::Raw;
-use super::read::{Field, Table};
-use super::step::{Around, Scope, StepSpec};
-use super::sum::{Binding, Sum};
-use super::vocabulary::Shape;
-use std::time::Duration;
+use super::plan::{Action, Step};
+use super::raw;
+use super::read::Field;
+use super::step::{Around, Scope, StepForm, steps};
+use crate::lock::Ttl;
 
 /// A verb, as files say it: [`Action::verb`].
-#[derive(Clone, Copy)]
 pub(super) struct Verb {
-    pub(super) name: &'static str,
-    kind: Kind,
+    pub(super) member: Member,
     /// What must stand beside it.
     pub(super) needs: &'static [&'static str],
     /// What else may, besides what may stand beside every verb.
     pub(super) beside: &'static [&'static str],
-    /// What it does.
-    pub(super) help: &'static str,
+    pub(super) read: fn(&mut Task<'_, '_, '_>) -> Result<Action>,
 }
 
-/// How a verb is read.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// Its value is a lock, and that is all.
-    Lock(fn(usize) -> Action),
-    /// Its value is a duration, and that is all.
-    Time(fn(Duration) -> Action),
-    /// Its value is `true`.
-    True(fn() -> Action),
-    Acquire,
-    Locked,
-    Work,
-    PlantOrphan,
-    Snapshot,
-    Await,
-    Repeat,
-    Sees,
-    Cached,
-    Redis,
+/// A step whose action is to be read.
+pub(super) struct Task<'r, 'a, 's> {
+    /// The verb's value.
+    pub(super) field: Field<'a>,
+    pub(super) form: &'r StepForm<'a>,
+    pub(super) scope: &'r mut Scope<'s>,
+    pub(super) around: &'r Around<'r>,
 }
 
-const fn verb(name: &'static str, kind: Kind, help: &'static str) -> Verb {
-    Verb { name, kind, needs: &[], beside: &[], help }
-}
-
-const fn with(verb: Verb, needs: &'static [&'static str], beside: &'static [&'static str]) -> Verb {
-    Verb { needs, beside, ..verb }
+/// `"name": shape of its value, what stands beside it, "help", what is made of it`.
+macro_rules! verb {
+    (
+        $name:literal: $shape:ty,
+        $(needs $($need:literal)+,)? $(beside $($beside:literal)+,)? $help:literal,
+        |$task:pat_param, $value:pat_param| $action:expr
+    ) => {
+        Verb {
+            member: Member::of::<$shape>($name, $help),
+            needs: &[$($($need),+)?],
+            beside: &[$($($beside),+)?],
+            read: |task| {
+                let $value = <$shape>::read(task.field, task.scope)?;
+                $($(task.form.table.need($need)?;)+)?
+                let $task = task;
+                Ok($action)
+            },
+        }
+    };
 }
 
 /// What a step can do.
 pub(super) const VERBS: [Verb; 26] = [
-    with(verb("acquire", Kind::Acquire, "takes the lock"), &[], &["ttl", "wait"]),
-    verb("extend", Kind::Lock(|lock| Action::Extend { lock }), "gives it its full lease again"),
-    verb("release", Kind::Lock(|lock| Action::Release { lock, force: false }), "releases it"),
-    verb(
-        "force_release",
-        Kind::Lock(|lock| Action::Release { lock, force: true }),
-        "releases it, whoever owns it",
+    verb!("acquire": Lock, beside "ttl" "wait", "takes the lock", |task, lock| {
+        Action::Acquire { lock, ttl: task.form.ttl, wait: task.form.wait }
+    }),
+    verb!("extend": Lock, "gives it its full lease again", |_, lock| Action::Extend { lock }),
+    verb!("release": Lock, "releases it", |_, lock| Action::Release { lock, force: false }),
+    verb!("force_release": Lock, "releases it, whoever owns it", |_, lock| {
+        Action::Release { lock, force: true }
+    }),
+    verb!("dump": Lock, "writes the state file", |_, lock| Action::Dump { lock }),
+    verb!(
+        "locked": Lock, needs "body", beside "ttl" "wait",
+        "acquire, the steps of the body, dump, release; on an error in the body release",
+        |task, lock| {
+            let (ttl, wait) = (task.form.ttl, task.form.wait);
+            Action::Locked { lock, ttl, wait, body: task.body(Some(lock))? }
+        }
     ),
-    verb("dump", Kind::Lock(|lock| Action::Dump { lock }), "writes the state file"),
-    with(
-        verb(
-            "locked",
-            Kind::Locked,
-            "acquire, the steps of the body, dump, release; on an error in the body release",
-        ),
-        &["body"],
-        &["ttl", "wait"],
+    verb!(
+        "work": Time, beside "lock",
+        "lets time pass, and raises the operation count in memory",
+        |task, duration| Action::Work { lock: task.meant_lock()?, duration }
     ),
-    with(
-        verb("work", Kind::Work, "lets time pass, and raises the operation count in memory"),
-        &[],
-        &["lock"],
+    verb!("sleep": Time, "lets time pass", |_, duration| Action::Sleep { duration }),
+    verb!("pause": Time, "stands still: time passes, and no lease is renewed", |_, duration| {
+        Action::Pause { duration }
+    }),
+    verb!("crash": True, "ends the actor: nothing more is done at all", |_, ()| Action::Crash),
+    verb!(
+        "await": Text, "waits until a named step has ended, or a named rule matched",
+        |task, signal| task.wait_for(signal)?
     ),
-    verb("sleep", Kind::Time(|duration| Action::Sleep { duration }), "lets time pass"),
-    verb(
-        "pause",
-        Kind::Time(|duration| Action::Pause { duration }),
-        "stands still: time passes, and no lease is renewed",
+    verb!(
+        "repeat": Count<0, MOST>, needs "body", "does the steps of the body so often",
+        |task, times| Action::Repeat { times, body: task.body(None)? }
     ),
-    verb("crash", Kind::True(|| Action::Crash), "ends the actor: nothing more is done at all"),
-    verb("await", Kind::Await, "waits until a named step has ended, or a named rule matched"),
-    with(verb("repeat", Kind::Repeat, "does the steps of the body so often"), &["body"], &[]),
-    verb(
-        "forget_token",
-        Kind::Lock(|lock| Action::ForgetToken { lock }),
-        "forgets the token, as a crash would",
+    verb!("forget_token": Lock, "forgets the token, as a crash would", |_, lock| {
+        Action::ForgetToken { lock }
+    }),
+    verb!("replace_token": Lock, "puts another token into Redis, as a rival would", |_, lock| {
+        Action::ReplaceToken { lock }
+    }),
+    verb!(
+        "plant_orphan": Lock, needs "ttl", "puts a lock into Redis that nobody remembers",
+        |task, lock| Action::PlantOrphan { lock, ttl: task.form.ttl.unwrap_or(Ttl::DEFAULT) }
     ),
-    verb(
-        "replace_token",
-        Kind::Lock(|lock| Action::ReplaceToken { lock }),
-        "puts another token into Redis, as a rival would",
+    verb!("clear_locks": Lock, "clears all locks of the lock's run", |_, lock| {
+        Action::ClearLocks { lock }
+    }),
+    verb!(
+        "amnesia": True, "the server forgets everything, as after a restart without persistence",
+        |_, ()| Action::Amnesia
     ),
-    with(
-        verb("plant_orphan", Kind::PlantOrphan, "puts a lock into Redis that nobody remembers"),
-        &["ttl"],
-        &[],
+    verb!("clock_jump": Time, "the server's clock jumps ahead", |_, duration| {
+        Action::ClockJump { duration }
+    }),
+    verb!("evict": Lock, "the server evicts the lock key", |_, lock| Action::Evict { lock }),
+    verb!(
+        "get_instance": Lock, "gets the process's controller anew, refreshed if its file changed",
+        |_, lock| Action::GetInstance { lock }
     ),
-    verb(
-        "clear_locks",
-        Kind::Lock(|lock| Action::ClearLocks { lock }),
-        "clears all locks of the lock's run",
-    ),
-    verb(
-        "amnesia",
-        Kind::True(|| Action::Amnesia),
-        "the server forgets everything, as after a restart without persistence",
-    ),
-    verb(
-        "clock_jump",
-        Kind::Time(|duration| Action::ClockJump { duration }),
-        "the server's clock jumps ahead",
-    ),
-    verb("evict", Kind::Lock(|lock| Action::Evict { lock }), "the server evicts the lock key"),
-    verb(
-        "get_instance",
-        Kind::Lock(|lock| Action::GetInstance { lock }),
-        "gets the process's controller anew, refreshed if its file changed",
-    ),
-    verb(
-        "external_dump",
-        Kind::Lock(|lock| Action::ExternalDump { lock }),
+    verb!(
+        "external_dump": Lock,
         "another process raises the operation count in the file, without any lock",
+        |_, lock| Action::ExternalDump { lock }
     ),
-    verb(
-        "make_readonly",
-        Kind::Lock(|lock| Action::MakeReadonly { lock }),
-        "makes the lock's run read-only",
+    verb!("make_readonly": Lock, "makes the lock's run read-only", |_, lock| {
+        Action::MakeReadonly { lock }
+    }),
+    verb!(
+        "sees": Count<0, { u32::MAX }>, beside "lock" "fresh",
+        "fails unless the controller has counted so many operations",
+        |task, count| {
+            let fresh = task.form.fresh.unwrap_or(false);
+            Action::Sees { lock: task.meant_lock()?, count: count.into(), fresh }
+        }
     ),
-    with(
-        verb("sees", Kind::Sees, "fails unless the controller has counted so many operations"),
-        &[],
-        &["lock", "fresh"],
+    verb!(
+        "cached": Flag, beside "lock",
+        "fails unless the process caches a controller, or caches none",
+        |task, is_cached| Action::Cached { lock: task.meant_lock()?, is_cached }
     ),
-    with(
-        verb(
-            "cached",
-            Kind::Cached,
-            "fails unless the process caches a controller, or caches none",
-        ),
-        &[],
-        &["lock"],
+    verb!(
+        "snapshot": Lock, needs "label",
+        "looks at Redis and the local token, changing nothing",
+        |task, lock| Action::Snapshot { lock, label: task.label()? }
     ),
-    with(
-        verb("snapshot", Kind::Snapshot, "looks at Redis and the local token, changing nothing"),
-        &["label"],
-        &[],
-    ),
-    with(
-        verb("redis", Kind::Redis, "sends one command about the lock key or its flag"),
-        &[],
-        &["lock"],
+    verb!(
+        "redis": Texts, beside "lock", "sends one command about the lock key or its flag",
+        |task, command| {
+            let arguments = raw::command(command, task.scope)?;
+            Action::Redis { lock: task.meant_lock()?, arguments }
+        }
     ),
 ];
 
-impl Verb {
-    /// What its value may be.
-    pub(super) fn shape(&self) -> Shape {
-        match self.kind {
-            Kind::Lock(_) | Kind::Acquire | Kind::Locked | Kind::PlantOrphan | Kind::Snapshot => {
-                Shape::Reference
-            }
-            Kind::Await => Shape::Reference,
-            Kind::Time(_) | Kind::Work => Shape::Time,
-            Kind::True(_) => Shape::True,
-            Kind::Repeat | Kind::Sees => Shape::Count,
-            Kind::Cached => Shape::Flag,
-            Kind::Redis => Shape::Texts,
-        }
-    }
-}
-
-/// What a step does, with its sums not worked out.
-#[derive(Debug, Clone)]
-pub(super) enum ActionSpec {
-    Acquire { lock: usize, ttl: Option<Sum>, wait: Option<Sum> },
-    Locked { lock: usize, ttl: Option<Sum>, wait: Option<Sum>, body: Vec<StepSpec> },
-    Work { lock: usize, duration: Sum },
-    Time { duration: Sum, action: fn(Duration) -> Action },
-    PlantOrphan { lock: usize, ttl: Sum },
-    Repeat { times: Sum, body: Vec<StepSpec> },
-    Sees { lock: usize, count: Sum, fresh: bool },
-    Redis { lock: usize, command: Raw },
-    Fixed(Action),
-}
-
-impl ActionSpec {
-    pub(super) fn read(
-        table: &Table<'_>,
-        verb: &Verb,
-        field: Field<'_>,
-        scope: &mut Scope<'_>,
-        around: &Around<'_>,
-    ) -> Result<Self, ScenarioError> {
-        Ok(match verb.kind {
-            Kind::Lock(action) => Self::Fixed(action(scope.lock(field)?)),
-            Kind::Time(action) => {
-                Self::Time { duration: Sum::time(field, &mut scope.parameters)?, action }
-            }
-            Kind::True(action) => {
-                field.only_true()?;
-                Self::Fixed(action())
-            }
-            Kind::Acquire => {
-                let (ttl, wait) = (scope.time(table, "ttl")?, scope.time(table, "wait")?);
-                Self::Acquire { lock: scope.lock(field)?, ttl, wait }
-            }
-            Kind::Locked => {
-                let lock = scope.lock(field)?;
-                let (ttl, wait) = (scope.time(table, "ttl")?, scope.time(table, "wait")?);
-                let inside = around.body(field, Some(lock))?;
-                let body = StepSpec::read_all(table.need("body")?, scope, &inside)?;
-                Self::Locked { lock, ttl, wait, body }
-            }
-            Kind::Work => {
-                let lock = scope.meant_lock(table, around)?;
-                Self::Work { lock, duration: Sum::time(field, &mut scope.parameters)? }
-            }
-            Kind::PlantOrphan => {
-                let ttl = Sum::time(table.need("ttl")?, &mut scope.parameters)?;
-                Self::PlantOrphan { lock: scope.lock(field)?, ttl }
-            }
-            Kind::Snapshot => {
-                let lock = scope.lock(field)?;
-                let label = scope.label(table.need("label")?, around.protocol)?;
-                Self::Fixed(Action::Snapshot { lock, label })
-            }
-            Kind::Await => Self::read_await(field, scope, around)?,
-            Kind::Repeat => {
-                let times = Sum::count(field, &mut scope.parameters)?;
-                let inside = around.body(field, None)?;
-                let body = StepSpec::read_all(table.need("body")?, scope, &inside)?;
-                Self::Repeat { times, body }
-            }
-            Kind::Sees => {
-                let lock = scope.meant_lock(table, around)?;
-                let fresh = table.get("fresh").map_or(Ok(false), |field| field.flag())?;
-                Self::Sees { lock, count: Sum::count(field, &mut scope.parameters)?, fresh }
-            }
-            Kind::Cached => {
-                let lock = scope.meant_lock(table, around)?;
-                Self::Fixed(Action::Cached { lock, is_cached: field.flag()? })
-            }
-            Kind::Redis => {
-                let lock = scope.meant_lock(table, around)?;
-                Self::Redis { lock, command: Raw::read(field, &mut scope.parameters)? }
-            }
-        })
-    }
-
-    fn read_await(
-        field: Field<'_>,
-        scope: &mut Scope<'_>,
-        around: &Around<'_>,
-    ) -> Result<Self, ScenarioError> {
-        let signal = field.text()?.to_owned();
-        if around.is_in(&signal) {
-            return Err(field.error(format!("{} waits for itself", quoted(&signal))));
-        }
-        let (name, group) = (signal.clone(), Some(around.group.to_owned()));
-        scope.waits.push(Wait { name, at: field.at, group, protocol: around.protocol });
-        Ok(Self::Fixed(Action::Await { signal }))
-    }
-
-    /// The steps in it.
-    pub(super) fn body(&self) -> &[StepSpec] {
-        match self {
-            Self::Locked { body, .. } | Self::Repeat { body, .. } => body,
-            _ => &[],
+impl Task<'_, '_, '_> {
+    /// The lock that `lock` names, or the one of the innermost `locked`, or the file's only one.
+    fn meant_lock(&self) -> Result<usize> {
+        match self.form.lock.or(self.around.lock) {
+            Some(lock) => Ok(lock),
+            None => self.scope.only_lock(&self.form.table),
         }
     }
 
-    /// Whether it waits for somebody.
-    pub(super) fn awaits(&self) -> bool {
-        matches!(self, Self::Fixed(Action::Await { .. }))
+    /// The steps in it, which may be under a lock.
+    fn body(&mut self, lock: Option<usize>) -> Result<Vec<Step>> {
+        let inside = self.around.body(self.field, lock)?;
+        steps(self.form.body.as_deref().unwrap_or_default(), self.scope, &inside)
     }
 
-    pub(super) fn bind(&self, binding: &Binding) -> Result<Action, ScenarioError> {
-        let ttl = |ttl: &Option<Sum>| ttl.as_ref().map(|sum| sum.to_ttl(binding)).transpose();
-        let wait =
-            |wait: &Option<Sum>| wait.as_ref().map(|sum| sum.to_duration(binding)).transpose();
-        Ok(match self {
-            Self::Acquire { lock, ttl: lease, wait: patience } => {
-                Action::Acquire { lock: *lock, ttl: ttl(lease)?, wait: wait(patience)? }
-            }
-            Self::Locked { lock, ttl: lease, wait: patience, body } => {
-                let body = StepSpec::bind_all(body, binding)?;
-                Action::Locked { lock: *lock, ttl: ttl(lease)?, wait: wait(patience)?, body }
-            }
-            Self::Work { lock, duration } => {
-                Action::Work { lock: *lock, duration: duration.to_duration(binding)? }
-            }
-            Self::Time { duration, action } => action(duration.to_duration(binding)?),
-            Self::PlantOrphan { lock, ttl } => {
-                Action::PlantOrphan { lock: *lock, ttl: ttl.to_ttl(binding)? }
-            }
-            Self::Repeat { times, body } => {
-                let times = times.to_count(binding, MOST)?;
-                Action::Repeat { times, body: StepSpec::bind_all(body, binding)? }
-            }
-            Self::Sees { lock, count, fresh } => {
-                let count = count.to_count(binding, u32::MAX)?.into();
-                Action::Sees { lock: *lock, count, fresh: *fresh }
-            }
-            Self::Redis { lock, command } => {
-                Action::Redis { lock: *lock, arguments: command.bind(binding)? }
-            }
-            Self::Fixed(action) => action.clone(),
-        })
+    fn label(&mut self) -> Result<String> {
+        let label = self.form.label.as_ref();
+        label.map_or(Ok(String::new()), |label| self.scope.label(label, self.around.protocol))
+    }
+
+    fn wait_for(&mut self, signal: &str) -> Result<Action> {
+        if self.around.is_in(signal) {
+            return Err(self.field.error(format!("{} waits for itself", quoted(signal))));
+        }
+        self.scope.waits.push(Wait {
+            name: signal.to_owned(),
+            at: self.field.at,
+            group: Some(self.around.group.to_owned()),
+            protocol: self.around.protocol,
+        });
+        Ok(Action::Await { signal: signal.to_owned() })
     }
 }

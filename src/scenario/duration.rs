@@ -73,24 +73,17 @@ fn nanoseconds(number: &str, unit: &str) -> Result<u64, String> {
         return Err(SHAPE.to_owned());
     }
     let whole = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(*size));
-    Ok(whole.ok_or(RANGE)?.saturating_add(parts(fraction, *size)?))
-}
-
-/// What a decimal fraction of a unit comes to.
-fn parts(fraction: &str, size: u64) -> Result<u64, String> {
+    let whole = whole.ok_or(RANGE)?;
     let fraction = fraction.trim_end_matches('0');
-    let mut scale: u64 = 1;
-    let mut sum: u64 = 0;
-    for digit in fraction.chars().filter_map(|c| c.to_digit(10)) {
-        scale = scale.saturating_mul(10);
-        sum = sum.saturating_mul(10).saturating_add(u64::from(digit));
+    let scale = u32::try_from(fraction.len()).ok().and_then(|digits| 10_u64.checked_pow(digits));
+    let part = fraction.parse().map_or(0, |part: u128| part * u128::from(*size));
+    match scale {
+        Some(scale) if part % u128::from(scale) == 0 => {
+            let part = u64::try_from(part / u128::from(scale)).map_err(|_| RANGE)?;
+            Ok(whole.saturating_add(part))
+        }
+        _ => Err("a duration is a whole number of nanoseconds".to_owned()),
     }
-    let exact = u128::from(sum) * u128::from(size);
-    let fine = fraction.len() > 15 || exact % u128::from(scale) != 0;
-    if fine {
-        return Err("a duration is a whole number of nanoseconds".to_owned());
-    }
-    u64::try_from(exact / u128::from(scale)).map_err(|_| RANGE.to_owned())
 }
 
 /// Writes a number of nanoseconds such that [`parse`] reads it back.

@@ -25,6 +25,9 @@ pub enum ScenarioError {
     },
 }
 
+/// What reading and binding a scenario gives.
+pub(super) type Result<T, E = ScenarioError> = std::result::Result<T, E>;
+
 /// A word of the user's in quotes, safe for a terminal and not endless.
 pub(super) fn quoted(word: &str) -> String {
     const SHOWN: usize = 60;
@@ -62,55 +65,15 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let near = |candidate: &&str| candidate.len().abs_diff(word.len()) <= 2 * allowed;
     let candidates = known.into_iter().filter(near);
     candidates
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be changed, added, removed or swapped with their neighbour.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    let mut last = None;
-    for (i, l) in left.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, &r) in right.iter().enumerate() {
-            let swapped = j > 0 && last == Some(r) && right.get(j - 1) == Some(&l);
-            let cost = [
-                at(&row, j) + usize::from(l != r),
-                at(&row, j + 1) + 1,
-                at(&next, j) + 1,
-                if swapped { at(&before, j - 1) + 1 } else { usize::MAX },
-            ];
-            next.push(cost.into_iter().min().unwrap_or(usize::MAX));
-        }
-        before = std::mem::replace(&mut row, next);
-        last = Some(l);
-    }
-    at(&row, right.len())
-}
-
-/// A cell of a row of the distance table.
-fn at(row: &[usize], column: usize) -> usize {
-    row.get(column).copied().unwrap_or(usize::MAX / 2)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distance_counts_typing_errors() {
-        for (left, right, expected) in
-            [("main", "main", 0), ("mian", "main", 1), ("", "ab", 2), ("wrok", "work", 1)]
-        {
-            assert_eq!(distance(left, right), expected, "{left} {right}");
-            assert_eq!(distance(right, left), expected, "{right} {left}");
-        }
-        assert_eq!(distance("kitten", "sitting"), 3);
-    }
 
     #[test]
     fn unknown_words_get_a_suggestion_or_the_list() {

@@ -2,15 +2,10 @@
 //! found in them.
 
 use super::declared;
-use super::error::ScenarioError;
-use super::expect::findings;
-use super::names::{OnlyFor, only_for};
+use super::expect::{Properties, findings};
+use super::form::*;
 use super::parameter::{self, MOST, Parameter};
 use super::plan::Value;
-use super::read::{Field, Table};
-use super::step::Scope;
-use super::sum::{Binding, Sum};
-use super::vocabulary::{Member, PROTOCOL, Shape, names, optional, words};
 use crate::check::Property;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,133 +54,98 @@ pub struct Exploration {
     pub with: BTreeMap<String, Value>,
 }
 
-/// What an exploration may say.
-pub(super) const MEMBERS: [Member; 9] = [
-    PROTOCOL,
-    optional("timing", Shape::Word(|| words(&timings())), "when leases may end; async if left out"),
-    optional("crashes", Shape::Count, "how many actors may be killed in one ordering"),
-    optional(
-        "faults",
-        Shape::Count,
-        "how many commands or replies may be lost or late in one ordering",
-    ),
-    optional("preemptions", Shape::Count, "how many preemptions one ordering may have"),
-    optional("max_time", Shape::Time, "how long it may take"),
-    optional("finds", Shape::Words(explored), "what some ordering must violate"),
-    optional("free_of", Shape::Words(explored), "what no ordering may violate"),
-    optional("with", Shape::Values, "values of parameters, in place of their defaults"),
-];
-
-fn timings() -> [(&'static str, Timing); Timing::ALL.len()] {
-    Timing::ALL.map(|timing| (timing.word(), timing))
+form! {
+    /// What an exploration may say.
+    ExplorationForm<'a>: "exploration", "an exploration" {
+        protocol: Option<Protocol> = ONLY_UNDER,
+        timing: Option<Word<Timing>> = "when leases may end; async if left out",
+        crashes: Option<Count<0, MOST>> = "how many actors may be killed in one ordering",
+        faults: Option<Count<0, MOST>> =
+            "how many commands or replies may be lost or late in one ordering",
+        preemptions: Option<Count<0, MOST>> = "how many preemptions one ordering may have",
+        max_time: Option<Time> = "how long it may take",
+        finds: Option<Explored> = "what some ordering must violate",
+        free_of: Option<Explored> = "what no ordering may violate",
+        with: Option<Values> = "values of parameters, in place of their defaults",
+    }
 }
 
-fn explored() -> Vec<&'static str> {
-    Property::explored().map(Property::word).collect()
+impl Words for Timing {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|timing| (timing.word(), timing)).to_vec()
+    }
 }
 
-/// The most explorations that a file may ask for.
-const MOST_EXPLORATIONS: usize = 100;
+shapes! {
+    /// Words for what exploration can judge.
+    Explored: Vec<Placed<'a, Property>>,
+        one_or_more(json!({ "enum": Property::explored().map(Property::word).collect::<Vec<_>>() })),
+        |field, scope| Properties::read(field, scope);
+}
 
-/// All explorations that a file asks for.
+/// All explorations that a file asks for under the protocol that is bound. Values that are given go
+/// before those that the file names, and `values` are all parameters' with these.
 pub(super) fn explorations(
-    root: &Table<'_>,
+    items: Vec<Field<'_>>,
+    given: &BTreeMap<String, Value>,
+    values: impl Fn(&BTreeMap<String, Value>) -> Result<Vec<Value>>,
     scope: &mut Scope<'_>,
-) -> Result<Vec<ExplorationSpec>, ScenarioError> {
-    let items = root.items("explore")?;
+) -> Result<Vec<Exploration>> {
+    /// The most explorations that a file may ask for.
+    const MOST_EXPLORATIONS: usize = 100;
     if let Some(item) = items.get(MOST_EXPLORATIONS) {
         return Err(item.error(format!("at most {MOST_EXPLORATIONS} explorations")));
     }
-    items.into_iter().map(|item| ExplorationSpec::read(item, scope)).collect()
-}
-
-/// An exploration with its sums not worked out.
-#[derive(Debug, Clone)]
-pub(super) struct ExplorationSpec {
-    protocol: OnlyFor,
-    timing: Timing,
-    crashes: Option<Sum>,
-    faults: Option<Sum>,
-    preemptions: Option<Sum>,
-    max_time: Option<Sum>,
-    findings: Vec<(Property, bool)>,
-    with: BTreeMap<String, Value>,
-}
-
-impl ExplorationSpec {
-    fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
-        let table = item.table("an exploration")?;
-        table.only(&names(&MEMBERS))?;
-        let protocol = only_for(&table)?;
-        let timing = table.get("timing").map(|field| field.word(&timings())).transpose()?;
-        let findings = findings(&table, Property::not_explored)?;
-        if findings.is_empty() {
-            return Err(table.error("an exploration needs \"finds\" or \"free_of\""));
-        }
-        let mut count = |name| {
-            let field = table.get(name);
-            field.map(|field| Sum::count(field, &mut scope.parameters)).transpose()
-        };
-        Ok(Self {
-            protocol,
-            timing: timing.unwrap_or_default(),
-            crashes: count("crashes")?,
-            faults: count("faults")?,
-            preemptions: count("preemptions")?,
-            max_time: scope.time(&table, "max_time")?,
-            findings,
-            with: with(&table, scope.parameters.declared())?,
-        })
-    }
-
-    /// Whether it is for this protocol.
-    pub(super) fn is_for(&self, protocol: &str) -> bool {
-        self.protocol.is_none_or(|own| own == protocol)
-    }
-
-    /// The values to bind with: those that are given, and its own for the others.
-    pub(super) fn with(&self, given: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-        let mut with = self.with.clone();
+    let mut explorations = Vec::new();
+    for item in items {
+        let table = ExplorationForm::table(item)?;
+        let mut with = with(&table, scope.parameters.declared)?;
         with.extend(given.iter().map(|(name, value)| (name.clone(), *value)));
-        with
+        scope.parameters.values = values(&with)?;
+        explorations.extend(exploration(table, with, scope)?);
     }
+    Ok(explorations)
+}
 
-    /// The exploration; `with` are the values that the binding was made of.
-    pub(super) fn bind(
-        &self,
-        binding: &Binding,
-        with: BTreeMap<String, Value>,
-    ) -> Result<Exploration, ScenarioError> {
-        let count =
-            |sum: &Option<Sum>| sum.as_ref().map(|sum| sum.to_count(binding, MOST)).transpose();
-        let max_time = self.max_time.as_ref().map(|sum| sum.to_duration(binding)).transpose()?;
-        let those = |wanted| {
-            let such = self.findings.iter().filter(move |(_, found)| *found == wanted);
-            such.map(|(property, _)| *property).collect()
-        };
-        Ok(Exploration {
-            timing: self.timing,
-            crashes: count(&self.crashes)?.unwrap_or(0),
-            faults: count(&self.faults)?.unwrap_or(0),
-            preemptions: count(&self.preemptions)?,
-            max_time,
-            finds: those(true),
-            free_of: those(false),
-            with,
-        })
+/// Reads an exploration; gives nothing if it is for another protocol.
+fn exploration(
+    table: Table<'_>,
+    with: BTreeMap<String, Value>,
+    scope: &mut Scope<'_>,
+) -> Result<Option<Exploration>> {
+    let late = scope.late.len();
+    let form = ExplorationForm::read(table, scope)?;
+    let findings = findings(form.finds, form.free_of, Property::not_explored)?;
+    if findings.is_empty() {
+        return Err(form.table.error("an exploration needs \"finds\" or \"free_of\""));
     }
+    if !scope.is_for(form.protocol) {
+        scope.late.truncate(late);
+        return Ok(None);
+    }
+    let those = |wanted| {
+        let such = findings.iter().filter(move |(_, found)| *found == wanted);
+        such.map(|(property, _)| *property).collect()
+    };
+    Ok(Some(Exploration {
+        timing: form.timing.unwrap_or_default(),
+        crashes: form.crashes.unwrap_or(0),
+        faults: form.faults.unwrap_or(0),
+        preemptions: form.preemptions,
+        max_time: form.max_time,
+        finds: those(true),
+        free_of: those(false),
+        with,
+    }))
 }
 
 /// The values that it gives to parameters.
-fn with(
-    table: &Table<'_>,
-    declared: &[Parameter],
-) -> Result<BTreeMap<String, Value>, ScenarioError> {
+fn with(table: &Table<'_>, declared: &[Parameter]) -> Result<BTreeMap<String, Value>> {
     let Some(field) = table.get("with") else { return Ok(BTreeMap::new()) };
     let value = |field: Field<'_>| {
         let found = parameter::find(declared, field.name);
         let (_, parameter) = found.map_err(|message| field.error_at_key(message))?;
         Ok((parameter.name.clone(), declared::value(parameter, field)?))
     };
-    field.table("\"with\"")?.in_order().into_iter().map(value).collect()
+    field.table("\"with\"")?.fields.into_iter().map(value).collect()
 }

@@ -1,41 +1,52 @@
 //! A scenario file as a whole: what it says of itself, its actors, rules and expectations, what its
 //! exploration must come to; and how it becomes a plan.
 
-use super::actor::{ActorSpec, MOST_STEPS, unrolled};
-use super::declared::{hazards, locks, parameters};
-use super::error::{ScenarioError, quoted};
-use super::expect::ExpectSpec;
-use super::exploration::{Exploration, ExplorationSpec, explorations};
+use super::actor::{ActorForm, Actors};
+use super::declared::{LockForm, ParameterForm, locks, parameter};
+use super::error::quoted;
+use super::expect::{CaseForm, expectations};
+use super::exploration::{Exploration, ExplorationForm, explorations};
+use super::form::*;
 use super::names::Wait;
-use super::parameter::{self, MOST, Parameter};
-use super::plan::{ActorPlan, LockPlan, Plan, Rule, Value};
-use super::read::{Field, Source, Table};
-use super::rule::RuleSpec;
-use super::step::Scope;
-use super::sum::{Binding, Parameters};
-use super::vocabulary::{Member, Shape, names, needed, optional, protocol_names};
+use super::parameter::{self, Parameter};
+use super::plan::{LockPlan, Plan, Value};
+use super::read::Source;
+use super::rule::{RuleForm, rule};
+use super::sum::Parameters;
 use super::waits::{self, Stuck};
 use crate::lock::Ttl;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::Duration;
+use toml::de::DeTable;
 
 /// The format that this program reads.
-pub(super) const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
-/// What a file may say.
-pub(super) const MEMBERS: [Member; 11] = [
-    needed("format", Shape::Format, "the number of the format"),
-    needed("name", Shape::Name, "the scenario's name"),
-    needed("title", Shape::Line, "one line that says what happens"),
-    needed("text", Shape::Lines, "what happens, why it matters, what to look at"),
-    needed("hazards", Shape::Hazards, "ids of hazards; may be empty"),
-    optional("parameters", Shape::Table("parameter"), "what can be chosen; each becomes a flag"),
-    needed("locks", Shape::Table("lock"), "the state file of one run each"),
-    needed("actors", Shape::List("actor"), "who takes part"),
-    optional("rules", Shape::List("rule"), "what is done to single commands and pause points"),
-    optional("expect", Shape::List("expectation"), "what must come out"),
-    optional("explore", Shape::List("exploration"), "what exploring all orderings must come to"),
-];
+form! {
+    /// What a file may say.
+    FileForm<'a>: "scenario", "a scenario" {
+        format: Format = "the number of the format",
+        name: Name = "the scenario's name",
+        title: Line = "one line that says what happens",
+        text: Lines = "what happens, why it matters, what to look at",
+        hazards: Hazards = "ids of hazards; may be empty",
+        parameters: Option<Named<ParameterForm<'a>>> = "what can be chosen; each becomes a flag",
+        locks: At<Named<LockForm<'a>>> = "the state file of one run each",
+        actors: At<List<ActorForm<'a>>> = "who takes part",
+        rules: Option<List<RuleForm<'a>>> = "what is done to single commands and pause points",
+        expect: Option<List<CaseForm<'a>>> = "what must come out",
+        explore: Option<List<ExplorationForm<'a>>> = "what exploring all orderings must come to",
+    }
+}
+
+shapes! {
+    /// The number of the format.
+    Format: (), json!({ "const": FORMAT }), |field, _| match field.count()? {
+        FORMAT => Ok(()),
+        other => Err(field.error(format!("this program reads format {FORMAT}, not {other}"))),
+    };
+}
 
 /// A scenario file, read and found sound: it binds with its own defaults.
 ///
@@ -75,71 +86,51 @@ pub struct Scenario {
     hazards: Vec<String>,
     parameters: Vec<Parameter>,
     locks: Vec<LockPlan>,
-    actors: Vec<ActorSpec>,
-    rules: Vec<RuleSpec>,
-    waits: Vec<Wait>,
-    expectations: Vec<ExpectSpec>,
-    explorations: Vec<ExplorationSpec>,
+}
+
+/// What comes of a file with the values of its parameters, for one lock protocol.
+struct Bound {
+    plan: Result<Plan>,
+    explorations: Result<Vec<Exploration>>,
+    /// A step or a rule that is there under one lock protocol only, and that protocol.
+    only_under: Option<(String, &'static str)>,
 }
 
 impl Scenario {
     /// Reads a scenario file. `file` is its name, for messages only.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
-        let source = Source::new(file, text)?;
-        let scenario = Self::read(&source)?;
-        for protocol in protocol_names() {
-            let bind = |given: &BTreeMap<_, _>| {
-                scenario.bind(given, protocol, Ttl::DEFAULT, Duration::ZERO)
-            };
-            let none = BTreeMap::new();
-            bind(&none)?;
-            for exploration in scenario.explorations(&none, protocol, Ttl::DEFAULT)? {
-                bind(&exploration.with)?;
-            }
-        }
+        let scenario = Self::sound(file, text)?;
+        scenario.validate()?;
         Ok(scenario)
     }
 
-    fn read(source: &Source) -> Result<Self, ScenarioError> {
+    /// Reads a file that is known to be sound: of what can be wrong with it, only what it says of
+    /// itself and declares is looked at now.
+    pub(super) fn sound(file: &str, text: &str) -> Result<Self> {
+        let source = Source::new(file, text)?;
         let tree = source.tree()?;
-        let root = Table::root(source, tree.get_ref());
-        format(root.need("format")?)?;
-        root.only(&names(&MEMBERS))?;
-        let parameters = parameters(&root)?;
-        let locks = locks(&root)?;
-        let mut scope = Scope::new(Parameters::new(&parameters), &locks);
-        let actors = actors(source, &root, &mut scope)?;
-        let rules = root.items("rules")?.into_iter();
-        let rules = rules.map(|item| RuleSpec::read(item, &mut scope)).collect::<Result<_, _>>()?;
-        for wait in &scope.waits {
-            if let Some(message) = wait.mistake(&scope.steps, &scope.rules) {
-                return Err(source.error(wait.at, message));
+        let mut scope = Scope::default();
+        let table = root(&source, tree.get_ref(), &mut scope)?;
+        let parameters =
+            Option::<Named<ParameterForm<'_>>>::member(&table, "parameters", &mut scope)?;
+        let parameters = each(parameters, |field| parameter(field, &mut scope))?;
+        let declared = At::<Named<LockForm<'_>>>::member(&table, "locks", &mut scope)?;
+        let locks = locks(&declared, &mut scope)?;
+        let FileForm { name, title, text, hazards, .. } = FileForm::read(table, &mut scope)?;
+        Ok(Self { source: source.clone(), name, title, text, hazards, parameters, locks })
+    }
+
+    /// Fails if it makes no plan with its own defaults, or with the values of its explorations.
+    pub(super) fn validate(&self) -> Result<()> {
+        let none = BTreeMap::new();
+        for protocol in protocol_names() {
+            let bound = self.bound(&none, protocol, Ttl::DEFAULT, Duration::ZERO)?;
+            bound.plan?;
+            for exploration in bound.explorations? {
+                self.bind(&exploration.with, protocol, Ttl::DEFAULT, Duration::ZERO)?;
             }
         }
-        let expectations = root.items("expect")?.into_iter();
-        let expectations = expectations.map(|item| ExpectSpec::read(item, &mut scope));
-        let expectations = expectations.collect::<Result<_, _>>()?;
-        let explorations = explorations(&root, &mut scope)?;
-        if let Some(parameter) = scope.parameters.unused() {
-            let name = &parameter.name;
-            let message = format!("parameter \"{name}\" is not used; use it as \"${name}\"");
-            return Err(source.error(parameter.declared_at, message));
-        }
-        let waits = scope.waits;
-        Ok(Self {
-            source: source.clone(),
-            name: root.need("name")?.name('_')?,
-            title: root.need("title")?.line()?,
-            text: root.need("text")?.lines()?,
-            hazards: hazards(&root)?,
-            parameters,
-            locks,
-            actors,
-            rules,
-            waits,
-            expectations,
-            explorations,
-        })
+        Ok(())
     }
 
     /// The name in snake_case.
@@ -188,30 +179,7 @@ impl Scenario {
         default_ttl: Ttl,
         wait: Duration,
     ) -> Result<Plan, ScenarioError> {
-        let values = self.values(given, default_ttl)?;
-        let (source, parameters) = (&self.source, &self.parameters);
-        let binding = Binding { source, parameters, values: &values, protocol };
-        let mut expectations = Vec::new();
-        for expectation in &self.expectations {
-            expectations.extend(expectation.bind(&binding)?);
-        }
-        let actors = self.bind_actors(&binding)?;
-        let names = self.parameters.iter().map(|parameter| parameter.name.clone());
-        let plan = Plan {
-            scenario: self.name.clone(),
-            title: self.title.clone(),
-            parameters: names.zip(values.iter().copied()).collect(),
-            locks: self.locks.clone(),
-            rules: self.bind_rules(&binding, &actors)?,
-            actors,
-            expectations,
-            default_ttl,
-            wait,
-        };
-        match waits::stuck(&plan, protocol) {
-            None => Ok(plan),
-            Some(stuck) => Err(self.waits_in_vain(&stuck, protocol)),
-        }
+        self.bound(given, protocol, default_ttl, wait)?.plan
     }
 
     /// What the file asks of exploration under this protocol. Values of parameters that are given
@@ -222,43 +190,83 @@ impl Scenario {
         protocol: &str,
         default_ttl: Ttl,
     ) -> Result<Vec<Exploration>, ScenarioError> {
-        let (source, parameters) = (&self.source, &self.parameters);
-        let bind = |spec: &ExplorationSpec| {
-            let with = spec.with(given);
-            let values = self.values(&with, default_ttl)?;
-            spec.bind(&Binding { source, parameters, values: &values, protocol }, with)
-        };
-        self.explorations.iter().filter(|spec| spec.is_for(protocol)).map(bind).collect()
+        self.bound(given, protocol, default_ttl, Duration::ZERO)?.explorations
     }
 
     /// A step or a rule that is there under one lock protocol only, and that protocol.
-    pub(super) fn only_for_a_protocol(&self) -> Option<(String, &'static str)> {
-        let step = |actor: &ActorSpec| {
-            let (verb, protocol) = actor.only_for_a_protocol()?;
-            Some((format!("the step \"{verb}\" of \"{}\"", actor.name), protocol))
-        };
-        let rules = || self.rules.iter().find_map(RuleSpec::only_for_a_protocol);
-        let rule = || rules().map(|(name, protocol)| (format!("the rule \"{name}\""), protocol));
-        self.actors.iter().find_map(step).or_else(rule)
+    pub(super) fn only_under(&self) -> Option<(String, &'static str)> {
+        self.bound(&BTreeMap::new(), "", Ttl::DEFAULT, Duration::ZERO).ok()?.only_under
     }
 
-    fn bind_rules(
+    /// Reads the file with these values.
+    fn bound(
         &self,
-        binding: &Binding,
-        actors: &[ActorPlan],
-    ) -> Result<Vec<Rule>, ScenarioError> {
-        let groups: BTreeSet<&str> = self.actors.iter().map(|actor| &*actor.name).collect();
-        let names: BTreeSet<&str> = actors.iter().map(|actor| &*actor.name).collect();
-        let rules = self.rules.iter().map(|rule| rule.bind(binding, &groups, &names));
-        rules.filter_map(Result::transpose).collect()
+        given: &BTreeMap<String, Value>,
+        protocol: &str,
+        default_ttl: Ttl,
+        wait: Duration,
+    ) -> Result<Bound> {
+        let values = self.values(given, default_ttl)?;
+        let names = self.parameters.iter().map(|parameter| parameter.name.clone());
+        let parameters = names.zip(values.iter().copied()).collect();
+        let tree = self.source.tree()?;
+        let declared = Parameters { declared: &self.parameters, values, used: BTreeSet::new() };
+        let mut scope = Scope::new(declared, &self.locks, protocol);
+        let form = FileForm::read(root(&self.source, tree.get_ref(), &mut scope)?, &mut scope)?;
+        let actors = Actors::read(&form.actors, &mut scope)?;
+        let rules = each(form.rules, |item| rule(item, &mut scope))?;
+        let (rules, effects): (Vec<_>, Vec<usize>) = rules.into_iter().flatten().unzip();
+        for wait in &scope.waits {
+            if let Some(message) = wait.mistake(&scope.steps, &scope.rules) {
+                return Err(self.source.error(wait.at, message));
+            }
+        }
+        // What expectations make of the values is told first.
+        let late = mem::take(&mut scope.late);
+        let expectations = expectations(form.expect.unwrap_or_default(), &mut scope)?;
+        let late = mem::take(&mut scope.late).into_iter().chain(late).next();
+        let values = |with: &BTreeMap<_, _>| self.values(with, default_ttl);
+        let explorations =
+            explorations(form.explore.unwrap_or_default(), given, values, &mut scope)?;
+        if let Some(parameter) = scope.parameters.unused() {
+            let name = &parameter.name;
+            let message = format!("parameter \"{name}\" is not used; use it as \"${name}\"");
+            return Err(self.source.error(parameter.declared_at, message));
+        }
+        let (scenario, title, locks) = (self.name.clone(), self.title.clone(), self.locks.clone());
+        let plan = Plan {
+            scenario,
+            title,
+            parameters,
+            locks,
+            actors,
+            rules,
+            expectations,
+            default_ttl,
+            wait,
+        };
+        let stuck = || waits::stuck(&plan, protocol);
+        let late =
+            late.or_else(|| Some(self.waits_in_vain(&stuck()?, &scope.waits, &plan, &effects)));
+        Ok(Bound {
+            plan: late.map_or(Ok(plan), Err),
+            explorations: scope.late.into_iter().next().map_or(Ok(explorations), Err),
+            only_under: scope.only_under,
+        })
     }
 
-    fn waits_in_vain(&self, stuck: &Stuck<'_>, protocol: &str) -> ScenarioError {
+    fn waits_in_vain(
+        &self,
+        stuck: &Stuck<'_>,
+        waits: &[Wait],
+        plan: &Plan,
+        effects: &[usize],
+    ) -> ScenarioError {
         let Stuck { group, name, rule } = stuck;
         let until = quoted(name);
-        if let Some(rule) = rule {
-            let rule = self.rules.iter().find(|spec| spec.is(rule, protocol));
-            let at = rule.map_or(0, |rule| rule.effect_at);
+        if let Some(held) = rule {
+            let mut rules = plan.rules.iter().zip(effects);
+            let at = rules.find(|(rule, _)| rule.name == *held).map_or(0, |(_, at)| *at);
             let message = format!(
                 "this holds the first command of \"{group}\", and nobody can get to {until} before \
                  all who start together have sent theirs; use start = \"after\" with delay = \"0s\""
@@ -266,16 +274,12 @@ impl Scenario {
             return self.source.error(at, message);
         }
         let is_it = |wait: &&Wait| wait.group.as_deref() == Some(group) && wait.name == *name;
-        let at = self.waits.iter().find(is_it).map_or(0, |wait| wait.at);
+        let at = waits.iter().find(is_it).map_or(0, |wait| wait.at);
         self.source.error(at, format!("this waits for ever: nobody can get to {until} before it"))
     }
 
     /// Each parameter's value.
-    fn values(
-        &self,
-        given: &BTreeMap<String, Value>,
-        default_ttl: Ttl,
-    ) -> Result<Vec<Value>, ScenarioError> {
+    fn values(&self, given: &BTreeMap<String, Value>, default_ttl: Ttl) -> Result<Vec<Value>> {
         let wrong =
             |name: &str, message| ScenarioError::Parameter { name: name.to_owned(), message };
         for name in given.keys() {
@@ -289,68 +293,20 @@ impl Scenario {
         };
         self.parameters.iter().map(value).collect()
     }
-
-    fn bind_actors(&self, binding: &Binding) -> Result<Vec<ActorPlan>, ScenarioError> {
-        let mut total = 0;
-        let mut steps: u64 = 0;
-        let mut counts = Vec::new();
-        for actor in &self.actors {
-            let count = actor.count(binding)?;
-            total += u64::from(count);
-            if total > u64::from(MOST) {
-                let message = format!("a plan has at most {MOST} actors; this makes it {total}");
-                return Err(self.source.error(actor.count_at, message));
-            }
-            counts.push(count);
-        }
-        let mut plans: Vec<ActorPlan> = Vec::new();
-        let mut names = BTreeSet::new();
-        for (actor, count) in self.actors.iter().zip(counts) {
-            for plan in actor.bind(binding, count)? {
-                steps = steps.saturating_add(unrolled(&plan.steps));
-                if steps > MOST_STEPS {
-                    let message =
-                        format!("a plan has at most {MOST_STEPS} steps, repeats unrolled");
-                    return Err(self.source.error(actor.name_at, message));
-                }
-                if !names.insert(plan.name.clone()) {
-                    let message = format!("two actors would be called \"{}\"", plan.name);
-                    return Err(self.source.error(actor.name_at, message));
-                }
-                plans.push(plan);
-            }
-        }
-        if plans.is_empty() {
-            let at = self.actors.first().map_or(0, |actor| actor.count_at);
-            return Err(self.source.error(at, "a plan needs at least one actor"));
-        }
-        Ok(plans)
-    }
 }
 
-fn format(field: Field<'_>) -> Result<(), ScenarioError> {
-    match field.count()? {
-        FORMAT => Ok(()),
-        other => Err(field.error(format!("this program reads format {FORMAT}, not {other}"))),
-    }
+/// The whole file, of the right format and with known members only.
+fn root<'a>(source: &'a Source, tree: &'a DeTable<'a>, scope: &mut Scope<'_>) -> Result<Table<'a>> {
+    let table = Table::root(source, FileForm::WHAT, tree);
+    Format::member(&table, "format", scope)?;
+    table.only(FileForm::MEMBERS)?;
+    Ok(table)
 }
 
-fn actors(
-    source: &Source,
-    root: &Table<'_>,
-    scope: &mut Scope<'_>,
-) -> Result<Vec<ActorSpec>, ScenarioError> {
-    let mut actors = Vec::new();
-    for item in root.need("actors")?.items()? {
-        let actor = ActorSpec::read(item, scope)?;
-        if !scope.groups.insert(actor.name.clone()) {
-            let message = format!("two actors are called \"{}\"", actor.name);
-            return Err(source.error(actor.name_at, message));
-        }
-        actors.push(actor);
-    }
-    if actors.is_empty() {
-        return Err(root.need("actors")?.error("a scenario needs at least one actor"));
-    }
-    Ok(actors)
+/// Reads each item of a list that may be left out.
+fn each<'a, T>(
+    items: Option<Vec<Field<'a>>>,
+    read: impl FnMut(Field<'a>) -> Result<T>,
+) -> Result<Vec<T>> {
+    items.unwrap_or_default().into_iter().map(read).collect()
 }

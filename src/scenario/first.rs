@@ -3,7 +3,7 @@
 
 use super::plan::{Action, ActorPlan, Instance, Matches, Plan, Rule, RuleEffect, Start, Step};
 use crate::gate::PausePoint;
-use crate::lock::LockProtocol;
+use crate::lock::{LockProtocol, Operation};
 use std::collections::BTreeMap;
 
 /// The first command of a group that starts together.
@@ -31,18 +31,25 @@ impl<'a> First<'a> {
                 acquires && protocol.is_some_and(|protocol| protocol.is_fenced())
             }
             Matches::Pause(_) => false,
+            Matches::Operation(wanted) => {
+                acquires && *wanted == Operation::Acquire && self.is_about(rule)
+            }
             Matches::Command(wanted) => {
                 let is_named = match self.action {
                     Action::Redis { arguments, .. } => arguments.first() == Some(wanted),
-                    _ if acquires && wanted == "acquire" => true,
                     _ if acquires => {
                         protocol.is_some_and(|protocol| wanted == protocol.first_command())
                     }
                     _ => wanted == "SET",
                 };
-                is_named && rule.lock.is_none_or(|lock| self.action.lock() == Some(lock))
+                is_named && self.is_about(rule)
             }
         }
+    }
+
+    /// Whether it is about the rule's lock, if the rule has one.
+    fn is_about(&self, rule: &Rule) -> bool {
+        rule.lock.is_none_or(|lock| self.action.lock() == Some(lock))
     }
 }
 

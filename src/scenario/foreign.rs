@@ -16,7 +16,7 @@ impl Scenario {
                 "it is about threads that share one controller ({hazard}), and each client has its own"
             ));
         }
-        let (what, protocol) = self.only_for_a_protocol()?;
+        let (what, protocol) = self.only_under()?;
         Some(format!("{what} is only for the lock protocol {protocol}, and would be left out"))
     }
 }

@@ -2,8 +2,9 @@
 //! Knows TOML; knows nothing of how a plan is run.
 //!
 //! A file is read member by member ([`Scenario::parse`]), so that whatever is wrong with it is
-//! named with its line, its column and what would be right. Its numbers may be sums of parameters;
-//! [`Scenario::bind`] works them out, and a [`Plan`] is what comes of it.
+//! named with its line, its column and what would be right. `form` is how its tables are stated, for
+//! the reader and for the JSON [`schema`]. Its numbers may be sums of parameters: [`Scenario::bind`]
+//! reads the file with the parameters' values, and a [`Plan`] is what comes of it.
 
 mod action;
 mod actor;
@@ -16,6 +17,7 @@ mod exploration;
 mod file;
 mod first;
 mod foreign;
+mod form;
 mod lifted;
 mod names;
 mod parameter;
@@ -28,7 +30,6 @@ mod step;
 mod sum;
 #[cfg(test)]
 mod tests;
-mod vocabulary;
 mod waits;
 
 pub use crate::check::{Expectation, Status};

@@ -1,18 +1,9 @@
 //! The names that a file gives to its steps, rules and snapshots, and who speaks of them.
 
-use super::error::{ScenarioError, quoted, unknown};
-use super::read::{Field, Table};
-use super::vocabulary::protocol_names;
+use super::error::{Result, quoted, unknown};
+use super::form::{OnlyFor, protocol_names};
+use super::read::Field;
 use std::collections::BTreeMap;
-
-/// The lock protocol that a part of a file is for; every one, if none is said.
-pub(super) type OnlyFor = Option<&'static str>;
-
-/// The protocol that a part of a file is for, if it is for one only.
-pub(super) fn only_for(table: &Table<'_>) -> Result<OnlyFor, ScenarioError> {
-    let names: Vec<_> = protocol_names().into_iter().map(|name| (name, name)).collect();
-    table.get("protocol").map(|field| field.word(&names)).transpose()
-}
 
 /// Names, and the protocols under which each is there.
 #[derive(Default)]
@@ -60,12 +51,7 @@ impl Names {
 
     /// The name that a member speaks of, which must be one of these under each protocol that is
     /// meant.
-    pub(super) fn known(
-        &self,
-        field: Field<'_>,
-        kind: &str,
-        protocol: OnlyFor,
-    ) -> Result<String, ScenarioError> {
+    pub(super) fn known(&self, field: Field<'_>, kind: &str, protocol: OnlyFor) -> Result<String> {
         let name = field.text()?;
         if !self.contains(name) {
             return Err(field.error(unknown(kind, name, self.all())));

@@ -4,7 +4,7 @@
 use crate::check::Expectation;
 use crate::gate::PausePoint;
 use crate::history::Verb;
-use crate::lock::Ttl;
+use crate::lock::{Operation, Ttl};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -314,33 +314,19 @@ impl Action {
 
     /// The step's name in scenario files (`acquire`, `locked`, ...).
     pub fn verb(&self) -> Verb {
-        match self {
-            Action::Acquire { .. } => Verb::Acquire,
-            Action::Work { .. } => Verb::Work,
-            Action::Sleep { .. } => Verb::Sleep,
-            Action::Dump { .. } => Verb::Dump,
-            Action::Release { force: false, .. } => Verb::Release,
-            Action::Release { force: true, .. } => Verb::ForceRelease,
-            Action::Locked { .. } => Verb::Locked,
-            Action::ForgetToken { .. } => Verb::ForgetToken,
-            Action::ReplaceToken { .. } => Verb::ReplaceToken,
-            Action::PlantOrphan { .. } => Verb::PlantOrphan,
-            Action::ClearLocks { .. } => Verb::ClearLocks,
-            Action::Extend { .. } => Verb::Extend,
-            Action::Pause { .. } => Verb::Pause,
-            Action::Crash => Verb::Crash,
-            Action::Await { .. } => Verb::Await,
-            Action::Repeat { .. } => Verb::Repeat,
-            Action::Amnesia => Verb::Amnesia,
-            Action::ClockJump { .. } => Verb::ClockJump,
-            Action::Evict { .. } => Verb::Evict,
-            Action::GetInstance { .. } => Verb::GetInstance,
-            Action::ExternalDump { .. } => Verb::ExternalDump,
-            Action::MakeReadonly { .. } => Verb::MakeReadonly,
-            Action::Sees { .. } => Verb::Sees,
-            Action::Cached { .. } => Verb::Cached,
-            Action::Redis { .. } => Verb::Redis,
-            Action::Snapshot { .. } => Verb::Snapshot,
+        /// Actions have the names of their verbs, but for one.
+        macro_rules! verb_of {
+            ($action:ident: $($name:ident)*) => {
+                match $action {
+                    Action::Release { force: true, .. } => Verb::ForceRelease,
+                    $(Action::$name { .. } => Verb::$name,)*
+                }
+            };
+        }
+        verb_of! {
+            self: Acquire Work Sleep Dump Release Locked ForgetToken ReplaceToken PlantOrphan ClearLocks
+            Extend Pause Crash Await Repeat Amnesia ClockJump Evict GetInstance ExternalDump MakeReadonly
+            Sees Cached Redis Snapshot
         }
     }
 }
@@ -367,10 +353,10 @@ pub struct Rule {
 /// What a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Matches {
-    /// Commands of this name in capitals (`DEL`), or of this operation of the lock protocol,
-    /// whatever commands it is made of (`acquire`, `extend`, `release`: the command that changes
-    /// the lock key).
+    /// Commands of this name in capitals (`DEL`).
     Command(String),
+    /// The commands that do this to the lock key, whatever they are called.
+    Operation(Operation),
     /// A pause point.
     Pause(PausePoint),
 }

@@ -1,8 +1,9 @@
 //! Reads TOML member by member, and knows the place of each in the file. Says what is wrong with a
 //! file that isn't TOML, has a member that nobody knows, or has one of the wrong type.
 
-use super::error::{ScenarioError, list, quoted, unknown};
-use std::collections::BTreeMap;
+use super::error::{Result, ScenarioError, list, quoted, unknown};
+use super::form::Member;
+use std::borrow::Cow;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -18,7 +19,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(file: &str, text: &str) -> Result<Self, ScenarioError> {
+    pub(super) fn new(file: &str, text: &str) -> Result<Self> {
         let file = file.escape_debug().to_string();
         if text.len() <= LARGEST {
             return Ok(Self { file, text: text.to_owned() });
@@ -34,7 +35,7 @@ impl Source {
     }
 
     /// Parses the text.
-    pub(super) fn tree(&self) -> Result<Spanned<DeTable<'_>>, ScenarioError> {
+    pub(super) fn tree(&self) -> Result<Spanned<DeTable<'_>>> {
         DeTable::parse(&self.text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             self.error(at, format!("this is not TOML: {}", one_line(error.message())))
@@ -64,7 +65,8 @@ pub(super) struct Table<'a> {
     /// What an error calls it: `an actor`.
     what: &'static str,
     at: usize,
-    members: BTreeMap<&'a str, Field<'a>>,
+    /// Its members in the order of the file.
+    pub(super) fields: Vec<Field<'a>>,
 }
 
 /// A member of a table, or an item of a list.
@@ -81,65 +83,78 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn root(source: &'a Source, table: &'a DeTable<'a>) -> Self {
-        Self::new(source, "a scenario", 0, table)
+    /// The file itself.
+    pub(super) fn root(source: &'a Source, what: &'static str, table: &'a DeTable<'a>) -> Self {
+        Self::new(source, what, 0, table)
     }
 
     fn new(source: &'a Source, what: &'static str, at: usize, table: &'a DeTable<'a>) -> Self {
-        let field = |key: &'a Spanned<_>, value: &'a Spanned<DeValue<'a>>| {
-            let name: &'a std::borrow::Cow<'a, str> = key.get_ref();
-            let name: &'a str = name;
+        let field = |(key, value): (&'a Spanned<Cow<'a, str>>, &'a Spanned<DeValue<'a>>)| {
             let (key_at, at) = (key.span().start, value.span().start);
-            (name, Field { source, name, key_at, at, value: value.get_ref() })
+            Field { source, name: key.get_ref(), key_at, at, value: value.get_ref() }
         };
-        let members = table.iter().map(|(key, value)| field(key, value)).collect();
-        Self { source, what, at, members }
+        let mut fields: Vec<Field<'a>> = table.iter().map(field).collect();
+        fields.sort_by_key(|field| field.key_at);
+        Self { source, what, at, fields }
     }
 
     /// Refuses members that aren't among these.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), ScenarioError> {
-        match self.in_order().into_iter().find(|field| !known.contains(&field.name)) {
+    pub(super) fn only(&self, known: &[Member]) -> Result<()> {
+        let is_known = |field: &Field<'_>| known.iter().any(|member| member.name == field.name);
+        match self.fields.iter().find(|field| !is_known(field)) {
             None => Ok(()),
             Some(field) => {
                 let kind = format!("member of {}", self.what);
-                let known = known.iter().copied();
+                let known = known.iter().map(|member| member.name);
                 Err(field.error_at_key(unknown(&kind, field.name, known)))
             }
         }
     }
 
-    /// The members in the order of the file.
-    pub(super) fn in_order(&self) -> Vec<Field<'a>> {
-        let mut fields: Vec<Field<'a>> = self.members.values().copied().collect();
-        fields.sort_by_key(|field| field.key_at);
-        fields
+    /// Refuses members that don't go with the one of this name. `what_does` says which do.
+    pub(super) fn fits(
+        &self,
+        name: &str,
+        fits: impl Fn(&str) -> bool,
+        what_does: &str,
+    ) -> Result<()> {
+        match self.fields.iter().find(|field| field.name != name && !fits(field.name)) {
+            None => Ok(()),
+            Some(field) => Err(field.error_at_key(format!(
+                "\"{}\" does not go with \"{name}\"{what_does}",
+                field.name
+            ))),
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Field<'a>> {
-        self.members.get(name).copied()
+        self.fields.iter().find(|field| field.name == name).copied()
     }
 
     /// A member that must be there.
-    pub(super) fn need(&self, name: &str) -> Result<Field<'a>, ScenarioError> {
+    pub(super) fn need(&self, name: &str) -> Result<Field<'a>> {
         self.get(name).ok_or_else(|| self.error(format!("{} needs \"{name}\"", self.what)))
     }
 
-    /// The items of a list that may be left out.
-    pub(super) fn items(&self, name: &str) -> Result<Vec<Field<'a>>, ScenarioError> {
-        self.get(name).map_or(Ok(Vec::new()), |field| field.items())
-    }
-
-    /// The one of these members that is there; an error if none is, or more than one.
-    pub(super) fn one_of(&self, names: &[&str]) -> Result<Field<'a>, ScenarioError> {
-        let mut present = self.in_order().into_iter().filter(|field| names.contains(&field.name));
+    /// The one of these choices that is there; an error if none is, or more than one.
+    pub(super) fn one_of<'c, T>(
+        &self,
+        choices: &'c [T],
+        name: fn(&T) -> &'static str,
+    ) -> Result<(Field<'a>, &'c T)> {
+        let chosen = |field: &Field<'a>| {
+            choices.iter().find(|choice| name(choice) == field.name).map(|choice| (*field, choice))
+        };
+        let mut present = self.fields.iter().filter_map(chosen);
         let Some(first) = present.next() else {
-            return Err(self.error(format!("{} needs one of {}", self.what, list(names))));
+            let names: Vec<&str> = choices.iter().map(name).collect();
+            return Err(self.error(format!("{} needs one of {}", self.what, list(&names))));
         };
         match present.next() {
             None => Ok(first),
-            Some(second) => Err(second.error_at_key(format!(
+            Some((second, _)) => Err(second.error_at_key(format!(
                 "{} has only one of \"{}\" and \"{}\"",
-                self.what, first.name, second.name
+                self.what, first.0.name, second.name
             ))),
         }
     }
@@ -167,7 +182,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value as a string.
-    pub(super) fn text(&self) -> Result<&'a str, ScenarioError> {
+    pub(super) fn text(&self) -> Result<&'a str> {
         self.as_text().ok_or_else(|| self.wrong_type("a string"))
     }
 
@@ -183,7 +198,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value as a count.
-    pub(super) fn count(&self) -> Result<u32, ScenarioError> {
+    pub(super) fn count(&self) -> Result<u32> {
         if self.value.as_integer().is_none() {
             return Err(self.wrong_type("a whole number"));
         }
@@ -192,24 +207,24 @@ impl<'a> Field<'a> {
         })
     }
 
-    pub(super) fn flag(&self) -> Result<bool, ScenarioError> {
+    pub(super) fn flag(&self) -> Result<bool> {
         self.value.as_bool().ok_or_else(|| self.wrong_type("true or false"))
     }
 
     /// The value as `true`, which says all there is to say.
-    pub(super) fn only_true(&self) -> Result<(), ScenarioError> {
+    pub(super) fn only_true(&self) -> Result<()> {
         if self.flag()? {
             return Ok(());
         }
         Err(self.error(format!("\"{}\" can only be true; or leave it out", self.name)))
     }
 
-    pub(super) fn table(&self, what: &'static str) -> Result<Table<'a>, ScenarioError> {
+    pub(super) fn table(&self, what: &'static str) -> Result<Table<'a>> {
         let table = self.value.as_table().ok_or_else(|| self.wrong_type("a table"))?;
         Ok(Table::new(self.source, what, self.at, table))
     }
 
-    pub(super) fn items(&self) -> Result<Vec<Field<'a>>, ScenarioError> {
+    pub(super) fn items(&self) -> Result<Vec<Field<'a>>> {
         let items = self.value.as_array().ok_or_else(|| self.wrong_type("a list"))?;
         let field = |item: &'a Spanned<DeValue<'a>>| {
             let at = item.span().start;
@@ -219,7 +234,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value as a string, or a list of them.
-    pub(super) fn one_or_more(&self) -> Result<Vec<Field<'a>>, ScenarioError> {
+    pub(super) fn one_or_more(&self) -> Result<Vec<Field<'a>>> {
         match self.value {
             DeValue::String(_) => Ok(vec![*self]),
             DeValue::Array(_) => self.items(),
@@ -228,24 +243,18 @@ impl<'a> Field<'a> {
     }
 
     /// The value as a name: lower-case letters, digits and one kind of joint.
-    pub(super) fn name(&self, joint: char) -> Result<String, ScenarioError> {
+    pub(super) fn name(&self, joint: char) -> Result<String> {
         let text = self.text()?;
-        if is_name(text, joint) {
-            return Ok(text.to_owned());
-        }
-        Err(self.error(bad_name(text, joint)))
+        name(text, joint).map_err(|message| self.error(message))
     }
 
     /// The member's own name as a name.
-    pub(super) fn own_name(&self) -> Result<String, ScenarioError> {
-        if is_name(self.name, '_') {
-            return Ok(self.name.to_owned());
-        }
-        Err(self.error_at_key(bad_name(self.name, '_')))
+    pub(super) fn own_name(&self) -> Result<String> {
+        name(self.name, '_').map_err(|message| self.error_at_key(message))
     }
 
     /// The value as one line of text.
-    pub(super) fn line(&self) -> Result<String, ScenarioError> {
+    pub(super) fn line(&self) -> Result<String> {
         const LONGEST: usize = 200;
         let text = self.text()?;
         if text.trim().is_empty() || text.chars().any(char::is_control) {
@@ -258,7 +267,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value as lines of text.
-    pub(super) fn lines(&self) -> Result<String, ScenarioError> {
+    pub(super) fn lines(&self) -> Result<String> {
         let text = self.text()?.replace("\r\n", "\n");
         if text.trim().is_empty() || text.chars().any(|c| c.is_control() && c != '\n') {
             return Err(self.error(format!("\"{}\" must be lines of plain text", self.name)));
@@ -267,7 +276,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value as one of these words.
-    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ScenarioError> {
+    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T> {
         let text = self.text()?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         let known = words.iter().map(|(word, _)| *word);
@@ -275,16 +284,18 @@ impl<'a> Field<'a> {
     }
 }
 
-fn is_name(text: &str, joint: char) -> bool {
+fn name(text: &str, joint: char) -> Result<String, String> {
     const LONGEST: usize = 40;
-    text.starts_with(|c: char| c.is_ascii_lowercase())
+    let is_name = text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.len() <= LONGEST
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == joint)
-}
-
-fn bad_name(text: &str, joint: char) -> String {
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == joint);
+    if is_name {
+        return Ok(text.to_owned());
+    }
     let text = quoted(text);
-    format!("{text} is not a name; use up to 40 of a-z, 0-9 and {joint}, a letter first")
+    Err(format!(
+        "{text} is not a name; use up to {LONGEST} of a-z, 0-9 and {joint}, a letter first"
+    ))
 }
 
 fn type_of(value: &DeValue<'_>) -> &'static str {

@@ -1,256 +1,150 @@
 //! The rules of a scenario file: what is done to single commands and pause points.
 
-use super::error::{ScenarioError, quoted, unknown};
-use super::names::{OnlyFor, Wait, only_for};
+use super::error::{quoted, unknown};
+use super::form::*;
+use super::names::Wait;
 use super::plan::{Matches, Rule, RuleEffect};
-use super::read::{Field, Table};
-use super::step::Scope;
-use super::sum::{Binding, Sum};
-use super::vocabulary::{Member, PROTOCOL, Shape, names, needed, optional, words};
 use crate::gate::PausePoint;
-use std::collections::BTreeSet;
-
-const PAUSES: [(&str, PausePoint); 5] = [
-    ("token_read", PausePoint::TokenRead),
-    ("token_write", PausePoint::TokenWrite),
-    ("registry", PausePoint::Registry),
-    ("file_read", PausePoint::FileRead),
-    ("file_write", PausePoint::FileWrite),
-];
-
-/// The operations of a lock protocol that a rule can name.
-const OPERATIONS: [(&str, &str); 3] =
-    [("acquire", "acquire"), ("extend", "extend"), ("release", "release")];
+use crate::lock::Operation;
 
 /// What a rule matches: one of these.
-pub(super) const MATCHES: [Member; 3] = [
-    optional("command", Shape::Command, "a Redis command's name, in capitals"),
-    optional(
-        "operation",
-        Shape::Word(|| words(&OPERATIONS)),
+pub(super) const MATCHES: [Choice<Matches>; 3] = [
+    choice!("command": Command, "a Redis command's name, in capitals" => Matches::Command),
+    choice!(
+        "operation": Word<Operation>,
         "the command by which the lock protocol does this to the lock key; of a real client each one \
-         that names the key while it does this",
+         that names the key while it does this"
+        => Matches::Operation
     ),
-    optional("pause", Shape::Word(|| words(&PAUSES)), "a place where local state is shared"),
+    choice!("pause": Word<PausePoint>, "a place where local state is shared" => Matches::Pause),
 ];
 
 /// What a rule does: one of these.
-pub(super) const EFFECTS: [Member; 7] = [
-    optional("hold_until", Shape::Reference, "waits until this step ended or rule matched"),
-    optional("fail", Shape::Line, "never reaches the server; this error comes back"),
-    optional("drop_reply", Shape::True, "runs, but its reply never comes"),
-    optional("forget", Shape::True, "never reaches the server, and no reply comes"),
-    optional("delay", Shape::Time, "waits this long"),
-    optional("run_late", Shape::Reference, "the client gives up; runs after this step or rule"),
-    optional("crash", Shape::True, "kills the actor before it"),
+pub(super) const EFFECTS: [Choice<RuleEffect>; 7] = [
+    choice!("hold_until": Text, "waits until this step ended or rule matched" => |name| RuleEffect::HoldUntil(name.to_owned())),
+    choice!("fail": Reply, "never reaches the server; this error comes back" => RuleEffect::Fail),
+    choice!("drop_reply": True, "runs, but its reply never comes" => |()| RuleEffect::DropReply),
+    choice!("forget": True, "never reaches the server, and no reply comes" => |()| RuleEffect::Forget),
+    choice!("delay": Time, "waits this long" => RuleEffect::Delay),
+    choice!("run_late": Text, "the client gives up; runs after this step or rule" => |name| RuleEffect::RunLate(name.to_owned())),
+    choice!("crash": True, "kills the actor before it" => |()| RuleEffect::Crash),
 ];
 
-/// What else a rule may say.
-pub(super) const DETAILS: [Member; 7] = [
-    needed("name", Shape::Line, "what steps and rules that wait for it call it"),
-    optional("actor", Shape::Reference, "whose: the name of an actor or of a group"),
-    optional("lock", Shape::Reference, "only if it is about this lock"),
-    optional("occurrence", Shape::Count, "the only match that it is for, from 1"),
-    optional("from", Shape::Count, "the first match that it is for, from 1"),
-    optional("to", Shape::Count, "the last match that it is for"),
-    PROTOCOL,
-];
-
-/// The effects that a pause point can have: nothing is sent there.
-const EFFECTS_OF_PAUSES: [&str; 3] = ["hold_until", "delay", "crash"];
-
-/// A rule with its sums not worked out.
-#[derive(Debug, Clone)]
-pub(super) struct RuleSpec {
-    name: String,
-    protocol: OnlyFor,
-    actor: Option<(String, usize)>,
-    matches: Matches,
-    lock: Option<usize>,
-    range: Range,
-    effect: EffectSpec,
-    /// Where the file says what it does.
-    pub(super) effect_at: usize,
-}
-
-/// For which matches a rule is.
-#[derive(Debug, Clone)]
-enum Range {
-    Only(Sum),
-    Between { from: Option<Sum>, to: Option<Sum> },
-}
-
-#[derive(Debug, Clone)]
-enum EffectSpec {
-    Delay(Sum),
-    Fixed(RuleEffect),
-}
-
-impl RuleSpec {
-    /// Its name and its protocol, if it is for one only.
-    pub(super) fn only_for_a_protocol(&self) -> Option<(&str, &'static str)> {
-        Some((&self.name, self.protocol?))
+form! {
+    /// What else a rule may say.
+    RuleForm<'a>: "rule", "a rule" {
+        name: At<Line> = "what steps and rules that wait for it call it",
+        actor: Option<At<Text>> = "whose: the name of an actor or of a group",
+        lock: Option<Lock> = "only if it is about this lock",
+        occurrence: Option<AnyCount> = "the only match that it is for, from 1",
+        from: Option<AnyCount> = "the first match that it is for, from 1",
+        to: Option<AnyCount> = "the last match that it is for",
+        protocol: Option<Protocol> = ONLY_UNDER,
     }
+}
 
-    pub(super) fn read(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
-        let table = item.table("a rule")?;
-        let (matches, effects) = (names(&MATCHES), names(&EFFECTS));
-        table.only(&[&matches[..], &effects[..], &names(&DETAILS)[..]].concat())?;
-        let protocol = only_for(&table)?;
-        let name = scope.name_of_rule(table.need("name")?, protocol)?;
-        let matched = table.one_of(&matches)?;
-        let actor = table.get("actor").map(|field| Ok((field.text()?.to_owned(), field.at)));
-        let lock = table.get("lock").map(|field| scope.lock(field)).transpose()?;
-        let effect = table.one_of(&effects)?;
-        if matched.name == "pause" {
-            let unfit = |field: &Field<'_>| {
-                field.name == "lock"
-                    || effects.contains(&field.name) && !EFFECTS_OF_PAUSES.contains(&field.name)
-            };
-            if let Some(field) = table.in_order().into_iter().find(unfit) {
-                let message = format!("\"{}\" does not go with \"pause\"", field.name);
-                return Err(field.error_at_key(message));
-            }
+shapes! {
+    /// A Redis command's name.
+    Command: String, json!({ "type": "string", "pattern": "^[A-Z]{1,20}$" }), |field, _| {
+        const LONGEST: usize = 20;
+        let name = field.text()?;
+        let length = 1..=LONGEST;
+        if length.contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Ok(name.to_owned());
         }
-        Ok(Self {
-            effect_at: effect.at,
-            effect: EffectSpec::read(effect, &name, protocol, scope)?,
-            name,
-            protocol,
-            actor: actor.transpose()?,
-            matches: matches_of(matched)?,
-            lock,
-            range: Range::read(&table, scope)?,
-        })
-    }
-
-    /// Whether it has this name under this protocol.
-    pub(super) fn is(&self, name: &str, protocol: &str) -> bool {
-        self.name == name && self.protocol.is_none_or(|own| own == protocol)
-    }
-
-    /// The rule; nothing if it isn't for this protocol. `groups` and `actors` are whom it can name.
-    pub(super) fn bind(
-        &self,
-        binding: &Binding,
-        groups: &BTreeSet<&str>,
-        actors: &BTreeSet<&str>,
-    ) -> Result<Option<Rule>, ScenarioError> {
-        if !self.is(&self.name, binding.protocol) {
-            return Ok(None);
+        let name = quoted(name);
+        Err(field.error(format!("{name} is no command; write its name in capitals: \"DEL\"")))
+    };
+    /// What a server says that refuses: a word in capitals, and the rest of the line.
+    Reply: String, text(), |field, _| {
+        let reply = field.line()?;
+        let code = reply.split(' ').next().unwrap_or_default();
+        if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            let example = "READONLY You can't write against a read only replica.";
+            let message = format!("an error reply begins with a word in capitals: \"{example}\"");
+            return Err(field.error(message));
         }
-        if let Some((name, at)) = &self.actor
-            && !groups.contains(&**name)
-            && !actors.contains(&**name)
-        {
-            let known = groups.iter().copied();
-            return Err(binding.source.error(*at, unknown("actor", name, known)));
-        }
-        let (from, to) = self.range.bind(binding)?;
-        let effect = match &self.effect {
-            EffectSpec::Delay(sum) => RuleEffect::Delay(sum.to_duration(binding)?),
-            EffectSpec::Fixed(effect) => effect.clone(),
-        };
-        Ok(Some(Rule {
-            name: self.name.clone(),
-            actor: self.actor.as_ref().map(|(name, _)| name.clone()),
-            matches: self.matches.clone(),
-            lock: self.lock,
-            from,
-            to,
-            effect,
-        }))
+        Ok(reply)
+    };
+}
+
+impl Words for Operation {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("acquire", Self::Acquire), ("extend", Self::Extend), ("release", Self::Release)]
     }
 }
 
-fn matches_of(field: Field<'_>) -> Result<Matches, ScenarioError> {
-    const LONGEST: usize = 20;
-    match field.name {
-        "pause" => Ok(Matches::Pause(field.word(&PAUSES)?)),
-        "operation" => Ok(Matches::Command(field.word(&OPERATIONS)?.to_owned())),
-        _ => {
-            let name = field.text()?;
-            let is_one = (1..=LONGEST).contains(&name.len())
-                && name.bytes().all(|byte| byte.is_ascii_uppercase());
-            if is_one {
-                return Ok(Matches::Command(name.to_owned()));
-            }
-            let name = quoted(name);
-            Err(field.error(format!("{name} is no command; write its name in capitals: \"DEL\"")))
+impl Words for PausePoint {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
+            ("token_read", Self::TokenRead),
+            ("token_write", Self::TokenWrite),
+            ("registry", Self::Registry),
+            ("file_read", Self::FileRead),
+            ("file_write", Self::FileWrite),
+        ]
+    }
+}
+
+/// What doesn't go with a pause point, where nothing is sent.
+const NOT_WITH_PAUSE: [&str; 5] = ["lock", "fail", "drop_reply", "forget", "run_late"];
+
+/// All members of a rule.
+pub(super) fn all_members() -> Vec<Member> {
+    [members(&MATCHES), members(&EFFECTS), RuleForm::MEMBERS.to_vec()].concat()
+}
+
+/// Reads a rule; gives it and the place of its effect, if it is for the protocol that is bound.
+pub(super) fn rule(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Option<(Rule, usize)>> {
+    let table = item.table(RuleForm::WHAT)?;
+    table.only(&all_members())?;
+    table.need("name")?;
+    let (matched, matches) = table.one_of(&MATCHES, |choice| choice.member.name)?;
+    let (field, effect) = table.one_of(&EFFECTS, |choice| choice.member.name)?;
+    if matched.name == "pause" {
+        table.fits("pause", |name| !NOT_WITH_PAUSE.contains(&name), "")?;
+    }
+    if table.get("occurrence").is_some() {
+        table.fits("occurrence", |name| !["from", "to"].contains(&name), "")?;
+    }
+    let late = scope.late.len();
+    let (matches, effect) = ((matches.read)(matched, scope)?, (effect.read)(field, scope)?);
+    let form = RuleForm::read(table, scope)?;
+    let name = &form.name.value;
+    scope.name(&form.name, form.protocol, true)?;
+    if let Some(only) = form.protocol {
+        scope.only_under.get_or_insert_with(|| (format!("the rule \"{name}\""), only));
+    }
+    if let RuleEffect::HoldUntil(signal) | RuleEffect::RunLate(signal) = &effect {
+        if signal == name {
+            return Err(field.error(format!("{} waits for itself", quoted(name))));
         }
+        let (name, at, protocol) = (signal.clone(), field.at, form.protocol);
+        scope.waits.push(Wait { name, at, group: None, protocol });
     }
+    let (from, to) = range(&form, scope);
+    if let Some(actor) = &form.actor
+        && !scope.groups.contains(actor.value)
+        && !scope.actors.contains(actor.value)
+    {
+        let known = scope.groups.iter().map(|name| &**name);
+        scope.late.push(actor.field.error(unknown("actor", actor.value, known)));
+    }
+    if !scope.is_for(form.protocol) {
+        scope.late.truncate(late);
+        return Ok(None);
+    }
+    let actor = form.actor.map(|actor| actor.value.to_owned());
+    let rule = Rule { name: form.name.value, actor, matches, lock: form.lock, from, to, effect };
+    Ok(Some((rule, field.at)))
 }
 
-impl Range {
-    fn read(table: &Table<'_>, scope: &mut Scope<'_>) -> Result<Self, ScenarioError> {
-        let mut count = |name| {
-            let sum = table.get(name).map(|field| Sum::count(field, &mut scope.parameters));
-            sum.transpose()
-        };
-        let Some(only) = count("occurrence")? else {
-            return Ok(Self::Between { from: count("from")?, to: count("to")? });
-        };
-        match table.get("from").or(table.get("to")) {
-            None => Ok(Self::Only(only)),
-            Some(field) => {
-                let message = format!("\"{}\" does not go with \"occurrence\"", field.name);
-                Err(field.error_at_key(message))
-            }
-        }
-    }
-
-    fn bind(&self, binding: &Binding) -> Result<(u32, Option<u32>), ScenarioError> {
-        let (from, to) = match self {
-            Self::Only(only) => (Some(only), Some(only)),
-            Self::Between { from, to } => (from.as_ref(), to.as_ref()),
-        };
-        let first = from.map_or(Ok(1), |sum| sum.to_count_from(1, binding, u32::MAX))?;
-        let last = to.map(|sum| sum.to_count_from(first, binding, u32::MAX)).transpose()?;
-        Ok((first, last))
-    }
-}
-
-impl EffectSpec {
-    fn read(
-        field: Field<'_>,
-        rule: &str,
-        protocol: OnlyFor,
-        scope: &mut Scope<'_>,
-    ) -> Result<Self, ScenarioError> {
-        let mut signal = |field: Field<'_>| {
-            let name = field.text()?.to_owned();
-            if name == rule {
-                return Err(field.error(format!("{} waits for itself", quoted(rule))));
-            }
-            scope.waits.push(Wait { name: name.clone(), at: field.at, group: None, protocol });
-            Ok(name)
-        };
-        let effect = match field.name {
-            "hold_until" => RuleEffect::HoldUntil(signal(field)?),
-            "run_late" => RuleEffect::RunLate(signal(field)?),
-            "fail" => RuleEffect::Fail(error_reply(field)?),
-            "delay" => return Ok(Self::Delay(Sum::time(field, &mut scope.parameters)?)),
-            only_true => {
-                field.only_true()?;
-                match only_true {
-                    "drop_reply" => RuleEffect::DropReply,
-                    "forget" => RuleEffect::Forget,
-                    _ => RuleEffect::Crash,
-                }
-            }
-        };
-        Ok(Self::Fixed(effect))
-    }
-}
-
-/// What a server says that refuses: a word in capitals, and the rest of the line.
-fn error_reply(field: Field<'_>) -> Result<String, ScenarioError> {
-    let reply = field.line()?;
-    let code = reply.split(' ').next().unwrap_or_default();
-    if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        let example = "READONLY You can't write against a read only replica.";
-        let message = format!("an error reply begins with a word in capitals: \"{example}\"");
-        return Err(field.error(message));
-    }
-    Ok(reply)
+/// The first and the last of the matches that it is for.
+fn range(form: &RuleForm<'_>, scope: &mut Scope<'_>) -> (u32, Option<u32>) {
+    let (from, to) = match &form.occurrence {
+        Some(only) => (Some(only), Some(only)),
+        None => (form.from.as_ref(), form.to.as_ref()),
+    };
+    let first = from.map_or(1, |sum| sum.within(1, u32::MAX, scope));
+    (first, to.map(|sum| sum.within(first, u32::MAX, scope)))
 }

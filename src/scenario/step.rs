@@ -1,26 +1,27 @@
 //! The steps of a scenario file: one verb each, and what stands beside it.
 
-use super::action::{ActionSpec, VERBS, Verb};
-use super::error::{ScenarioError, list, quoted, unknown};
-use super::names::{Names, OnlyFor, Wait, only_for};
+use super::action::{Task, VERBS, Verb};
+use super::error::{list, quoted, unknown};
+use super::form::*;
+use super::names::{Names, Wait};
 use super::plan::{LockPlan, Step};
-use super::read::{Field, Table};
-use super::sum::{Binding, Parameters, Sum};
-use super::vocabulary::{Member, PROTOCOL, Shape, names, optional};
+use super::sum::Parameters;
 use std::collections::BTreeSet;
 
-/// What can stand beside a verb.
-pub(super) const BESIDE: [Member; 9] = [
-    optional("name", Shape::Line, "what expectations and those who wait for it call it"),
-    optional("go_on", Shape::Flag, "whether the actor goes on when the step fails"),
-    PROTOCOL,
-    optional("ttl", Shape::Time, "for how long"),
-    optional("wait", Shape::Time, "how long it keeps trying"),
-    optional("lock", Shape::Reference, "which lock"),
-    optional("body", Shape::List("step"), "the steps in it"),
-    optional("label", Shape::Line, "what reports and expectations call it"),
-    optional("fresh", Shape::Flag, "whether to read the file into a controller of its own"),
-];
+form! {
+    /// What can stand beside a verb.
+    StepForm<'a>: "step", "a step" {
+        name: Option<At<Line>> = "what expectations and those who wait for it call it",
+        go_on: Option<Flag> = "whether the actor goes on when the step fails",
+        protocol: Option<At<Protocol>> = ONLY_UNDER,
+        ttl: Option<Lease> = "for how long",
+        wait: Option<Time> = "how long it keeps trying",
+        lock: Option<Lock> = "which lock",
+        body: Option<List<StepForm<'a>>> = "the steps in it",
+        label: Option<At<Line>> = "what reports and expectations call it",
+        fresh: Option<Flag> = "whether to read the file into a controller of its own",
+    }
+}
 
 /// What can stand beside every verb.
 pub(super) const BESIDE_ALL: [&str; 3] = ["name", "go_on", "protocol"];
@@ -31,27 +32,26 @@ const DEEPEST: usize = 16;
 /// Labels of the snapshots that the runtime takes of every lock, around all actors.
 const AROUND: [&str; 2] = ["before", "after"];
 
-/// A step with its sums not worked out.
-#[derive(Debug, Clone)]
-pub(super) struct StepSpec {
-    verb: &'static str,
-    name: Option<String>,
-    go_on: bool,
-    protocol: OnlyFor,
-    action: ActionSpec,
-}
-
 /// What the parts of a file may speak of: parameters, locks, and the names of steps, rules,
 /// snapshots and actors.
+#[derive(Default)]
 pub(super) struct Scope<'a> {
     pub(super) parameters: Parameters<'a>,
     pub(super) locks: &'a [LockPlan],
+    /// The lock protocol that the file is bound for.
+    protocol: &'a str,
     pub(super) steps: Names,
     pub(super) rules: Names,
     pub(super) labels: Names,
     pub(super) groups: BTreeSet<String>,
+    /// The actors' names in the plan.
+    pub(super) actors: BTreeSet<String>,
     /// Who waits for which step or rule, which may come later in the file.
     pub(super) waits: Vec<Wait>,
+    /// A step or a rule that is there under one lock protocol only, and that protocol.
+    pub(super) only_under: Option<(String, &'static str)>,
+    /// What is wrong with these values of the parameters. It is told if the file is right otherwise.
+    pub(super) late: Vec<ScenarioError>,
 }
 
 /// What stands around a step.
@@ -80,11 +80,7 @@ impl<'a> Around<'a> {
     }
 
     /// What stands around the steps of a body, which may be under a lock.
-    pub(super) fn body(
-        &self,
-        of: Field<'_>,
-        lock: Option<usize>,
-    ) -> Result<Around<'_>, ScenarioError> {
+    pub(super) fn body(&self, of: Field<'_>, lock: Option<usize>) -> Result<Around<'_>> {
         let depth = self.depth + 1;
         if depth > DEEPEST {
             return Err(
@@ -96,25 +92,42 @@ impl<'a> Around<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(parameters: Parameters<'a>, locks: &'a [LockPlan]) -> Self {
+    pub(super) fn new(
+        parameters: Parameters<'a>,
+        locks: &'a [LockPlan],
+        protocol: &'a str,
+    ) -> Self {
         let mut labels = Names::default();
         for label in AROUND {
             labels.add(label, None);
         }
-        let (steps, rules) = (Names::default(), Names::default());
-        Self { parameters, locks, steps, rules, labels, groups: BTreeSet::new(), waits: Vec::new() }
+        Self { parameters, locks, protocol, labels, ..Self::default() }
+    }
+
+    /// Whether a part of the file that is for this protocol is for the one that is bound.
+    pub(super) fn is_for(&self, protocol: OnlyFor) -> bool {
+        protocol.is_none_or(|own| own == self.protocol)
     }
 
     /// The position of the lock that this member names.
-    pub(super) fn lock(&self, field: Field<'_>) -> Result<usize, ScenarioError> {
+    pub(super) fn lock(&self, field: Field<'_>) -> Result<usize> {
         let name = field.text()?;
         let position = self.locks.iter().position(|lock| lock.name == name);
         let known = || self.locks.iter().map(|lock| &*lock.name);
         position.ok_or_else(|| field.error(unknown("lock", name, known())))
     }
 
+    /// A name that actors have in the file.
+    pub(super) fn group(&self, field: Field<'_>) -> Result<String> {
+        let name = field.text()?;
+        if self.groups.contains(name) {
+            return Ok(name.to_owned());
+        }
+        Err(field.error(unknown("actor", name, self.groups.iter().map(|name| &**name))))
+    }
+
     /// The lock that is meant where none is named and none is around: the file's only one.
-    pub(super) fn only_lock(&self, table: &Table<'_>) -> Result<usize, ScenarioError> {
+    pub(super) fn only_lock(&self, table: &Table<'_>) -> Result<usize> {
         if self.locks.len() == 1 {
             return Ok(0);
         }
@@ -122,158 +135,91 @@ impl<'a> Scope<'a> {
         Err(table.error(format!("say which lock: lock = one of {}", list(&names))))
     }
 
-    /// The lock that `lock` names, or the one of the innermost `locked`, or the file's only one.
-    pub(super) fn meant_lock(
-        &self,
-        table: &Table<'_>,
-        around: &Around<'_>,
-    ) -> Result<usize, ScenarioError> {
-        match (table.get("lock"), around.lock) {
-            (Some(field), _) => self.lock(field),
-            (None, Some(lock)) => Ok(lock),
-            (None, None) => self.only_lock(table),
-        }
-    }
-
-    /// The sum of a duration that may be left out.
-    pub(super) fn time(
+    /// A name that no other step or rule has. `is_rule` says which of the two has it now.
+    pub(super) fn name(
         &mut self,
-        table: &Table<'_>,
-        name: &str,
-    ) -> Result<Option<Sum>, ScenarioError> {
-        table.get(name).map(|field| Sum::time(field, &mut self.parameters)).transpose()
-    }
-
-    /// A name that no other step or rule has.
-    fn name_of_step(&mut self, field: Field<'_>, only: OnlyFor) -> Result<String, ScenarioError> {
-        let name = field.line()?;
-        if self.rules.contains(&name) || !self.steps.add(&name, only) {
-            return Err(field.error(taken(&name)));
-        }
-        Ok(name)
-    }
-
-    /// A name that no other rule or step has.
-    pub(super) fn name_of_rule(
-        &mut self,
-        field: Field<'_>,
+        name: &Placed<'_, String>,
         only: OnlyFor,
-    ) -> Result<String, ScenarioError> {
-        let name = field.line()?;
-        if self.steps.contains(&name) || !self.rules.add(&name, only) {
-            return Err(field.error(taken(&name)));
+        is_rule: bool,
+    ) -> Result<()> {
+        let (own, other) = match is_rule {
+            true => (&mut self.rules, &self.steps),
+            false => (&mut self.steps, &self.rules),
+        };
+        if other.contains(&name.value) || !own.add(&name.value, only) {
+            let taken = quoted(&name.value);
+            let message = format!("two steps or rules have the name {taken}; each needs its own");
+            return Err(name.field.error(message));
         }
-        Ok(name)
+        Ok(())
     }
 
     /// A label that no other snapshot has.
-    pub(super) fn label(
-        &mut self,
-        field: Field<'_>,
-        only: OnlyFor,
-    ) -> Result<String, ScenarioError> {
-        let label = field.line()?;
-        if AROUND.contains(&&*label) {
+    pub(super) fn label(&mut self, label: &Placed<'_, String>, only: OnlyFor) -> Result<String> {
+        if AROUND.contains(&&*label.value) {
             let message = "the run's own snapshots are labelled before and after; \
                            choose another label";
-            return Err(field.error(message));
+            return Err(label.field.error(message));
         }
-        if !self.labels.add(&label, only) {
-            let label = quoted(&label);
-            return Err(
-                field.error(format!("two snapshots have the label {label}; each needs its own"))
-            );
+        if !self.labels.add(&label.value, only) {
+            let taken = quoted(&label.value);
+            return Err(label
+                .field
+                .error(format!("two snapshots have the label {taken}; each needs its own")));
         }
-        Ok(label)
+        Ok(label.value.clone())
     }
 }
 
-fn taken(name: &str) -> String {
-    let name = quoted(name);
-    format!("two steps or rules have the name {name}; each needs its own")
+/// Reads a list of steps. Those that are for another protocol are left out.
+pub(super) fn steps(
+    items: &[Field<'_>],
+    scope: &mut Scope<'_>,
+    around: &Around<'_>,
+) -> Result<Vec<Step>> {
+    items.iter().filter_map(|item| step(*item, scope, around).transpose()).collect()
 }
 
-impl StepSpec {
-    /// Reads a list of steps.
-    pub(super) fn read_all(
-        list: Field<'_>,
-        scope: &mut Scope<'_>,
-        around: &Around<'_>,
-    ) -> Result<Vec<Self>, ScenarioError> {
-        list.items()?.into_iter().map(|item| Self::read(item, scope, around)).collect()
+fn step(item: Field<'_>, scope: &mut Scope<'_>, around: &Around<'_>) -> Result<Option<Step>> {
+    let table = item.table(StepForm::WHAT)?;
+    let verbs = VERBS.map(|verb| verb.member);
+    table.only(&[&verbs[..], StepForm::MEMBERS].concat())?;
+    let (field, verb) = table.one_of(&VERBS, |verb| verb.member.name)?;
+    beside(&table, verb)?;
+    let late = scope.late.len();
+    let form = StepForm::read(table, scope)?;
+    let protocol = protocol(&form, around)?;
+    if let Some(only) = protocol {
+        let what = || (format!("the step \"{}\" of \"{}\"", field.name, around.group), only);
+        scope.only_under.get_or_insert_with(what);
     }
-
-    fn read(
-        item: Field<'_>,
-        scope: &mut Scope<'_>,
-        around: &Around<'_>,
-    ) -> Result<Self, ScenarioError> {
-        let table = item.table("a step")?;
-        let verbs = VERBS.map(|verb| verb.name);
-        table.only(&[&verbs[..], &names(&BESIDE)].concat())?;
-        let field = table.one_of(&verbs)?;
-        let Some(verb) = VERBS.iter().find(|verb| verb.name == field.name) else {
-            return Err(field.error_at_key(unknown("verb", field.name, verbs)));
-        };
-        beside(&table, verb)?;
-        let protocol = protocol(&table, around)?;
-        let name =
-            table.get("name").map(|field| scope.name_of_step(field, protocol)).transpose()?;
-        let go_on = table.get("go_on").map_or(Ok(false), |field| field.flag())?;
-        let own = Around { protocol, name: name.as_deref(), outer: Some(around), ..*around };
-        let action = ActionSpec::read(&table, verb, field, scope, &own)?;
-        Ok(Self { verb: verb.name, name, go_on, protocol, action })
+    if let Some(name) = &form.name {
+        scope.name(name, protocol, false)?;
     }
-
-    /// Whether it begins by waiting for somebody.
-    pub(super) fn awaits(&self) -> bool {
-        self.action.awaits()
+    let name = form.name.as_ref().map(|name| name.value.clone());
+    let around = Around { protocol, name: name.as_deref(), outer: Some(around), ..*around };
+    let action = (verb.read)(&mut Task { field, form: &form, scope, around: &around })?;
+    if !scope.is_for(protocol) {
+        scope.late.truncate(late);
+        return Ok(None);
     }
-
-    /// The verb of a step that is for one protocol only, and that protocol.
-    pub(super) fn only_for_a_protocol(steps: &[Self]) -> Option<(&'static str, &'static str)> {
-        steps.iter().find_map(|step| match (step.protocol, step.action.body()) {
-            (Some(protocol), _) => Some((step.verb, protocol)),
-            (None, body) => Self::only_for_a_protocol(body),
-        })
-    }
-
-    /// Some steps with their sums worked out, less those of other protocols.
-    pub(super) fn bind_all(steps: &[Self], binding: &Binding) -> Result<Vec<Step>, ScenarioError> {
-        let is_meant =
-            |step: &&Self| step.protocol.is_none_or(|protocol| protocol == binding.protocol);
-        steps.iter().filter(is_meant).map(|step| step.bind(binding)).collect()
-    }
-
-    fn bind(&self, binding: &Binding) -> Result<Step, ScenarioError> {
-        let action = self.action.bind(binding)?;
-        Ok(Step { name: self.name.clone(), go_on: self.go_on, action })
-    }
+    Ok(Some(Step { go_on: form.go_on.unwrap_or(false), action, name }))
 }
 
 /// Refuses what doesn't go with a verb.
-fn beside(table: &Table<'_>, verb: &Verb) -> Result<(), ScenarioError> {
+fn beside(table: &Table<'_>, verb: &Verb) -> Result<()> {
     let fitting = [&BESIDE_ALL, verb.needs, verb.beside].concat();
-    let unfit = |field: &Field<'_>| field.name != verb.name && !fitting.contains(&field.name);
-    match table.in_order().into_iter().find(unfit) {
-        None => Ok(()),
-        Some(field) => Err(field.error_at_key(format!(
-            "\"{}\" does not go with \"{}\"; what does: {}",
-            field.name,
-            verb.name,
-            list(&fitting)
-        ))),
-    }
+    let what_does = format!("; what does: {}", list(&fitting));
+    table.fits(verb.member.name, |name| fitting.contains(&name), &what_does)
 }
 
 /// The protocol that a step is for: its own, or that of the step around it.
-fn protocol(table: &Table<'_>, around: &Around<'_>) -> Result<OnlyFor, ScenarioError> {
-    let own = only_for(table)?;
-    match (own, around.protocol, table.get("protocol")) {
-        (Some(own), Some(outer), Some(field)) if own != outer => {
+fn protocol(form: &StepForm<'_>, around: &Around<'_>) -> Result<OnlyFor> {
+    match (&form.protocol, around.protocol) {
+        (Some(own), Some(outer)) if own.value != outer => {
             let message = format!("it would never be taken: the step around it is for \"{outer}\"");
-            Err(field.error(message))
+            Err(own.field.error(message))
         }
-        (own, outer, _) => Ok(own.or(outer)),
+        (own, outer) => Ok(own.as_ref().map(|own| own.value).or(outer)),
     }
 }

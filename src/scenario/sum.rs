@@ -1,22 +1,33 @@
-//! The arithmetic of scenario files: `$threads - 1`, `$hold + 100ms`, and `$hold > $ttl`.
+//! The arithmetic of scenario files: `$threads - 1`, `$hold + 100ms`, and `$hold > $ttl`. A sum is
+//! worked out as it is read, with the values that the file is bound with.
 
-use super::error::{ScenarioError, list, quoted};
+use super::error::{Result, list, quoted};
 use super::parameter::{self, Kind, Parameter};
 use super::plan::Value;
-use super::read::{Field, Source};
+use super::read::Field;
+use super::step::Scope;
 use super::{duration, parameter::ttl};
 use crate::lock::Ttl;
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What a sum counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+enum Unit {
     Count,
     Time,
 }
 
 impl Unit {
+    fn of(parameter: &Parameter) -> Self {
+        match parameter.kind {
+            Kind::Count { .. } => Self::Count,
+            Kind::Duration | Kind::Ttl => Self::Time,
+        }
+    }
+
     /// What its values may be.
     fn range(self) -> &'static str {
         match self {
@@ -27,112 +38,56 @@ impl Unit {
 }
 
 /// Numbers and parameters, added and taken away.
-#[derive(Debug, Clone)]
-pub(super) struct Sum {
-    at: usize,
-    text: String,
+pub(super) struct Sum<'a> {
+    field: Field<'a>,
+    text: Cow<'a, str>,
     unit: Unit,
-    terms: Vec<Term>,
-}
-
-#[derive(Debug, Clone)]
-struct Term {
-    minus: bool,
-    value: Operand,
-}
-
-#[derive(Debug, Clone)]
-enum Operand {
     /// A count, or nanoseconds.
-    Number(i128),
-    /// The position of a parameter.
-    Parameter(usize),
+    value: i128,
+    /// The positions of its parameters.
+    parameters: Vec<usize>,
 }
 
-/// A comparison of two sums.
-#[derive(Debug, Clone)]
-pub(super) struct Condition {
-    left: Sum,
-    right: Sum,
-    holds: Holds,
-}
-
-/// Which order of left and right a comparison is true of.
-type Holds = fn(Ordering) -> bool;
-
-/// The parameters that a file may speak of, and which of them it did.
+/// The parameters that a file may speak of, their values, and which of them it spoke of.
+#[derive(Default)]
 pub(super) struct Parameters<'a> {
-    declared: &'a [Parameter],
-    used: Vec<bool>,
-}
-
-/// For whom a file is bound: the parameters' values, to work sums out with, and the lock protocol.
-pub(super) struct Binding<'a> {
-    pub(super) source: &'a Source,
-    pub(super) parameters: &'a [Parameter],
-    pub(super) values: &'a [Value],
-    pub(super) protocol: &'a str,
+    pub(super) declared: &'a [Parameter],
+    pub(super) values: Vec<Value>,
+    pub(super) used: BTreeSet<usize>,
 }
 
 impl<'a> Parameters<'a> {
-    pub(super) fn new(declared: &'a [Parameter]) -> Self {
-        Self { declared, used: vec![false; declared.len()] }
-    }
-
-    /// All that are declared.
-    pub(super) fn declared(&self) -> &'a [Parameter] {
-        self.declared
-    }
-
-    fn refer(&mut self, name: &str, unit: Unit) -> Result<usize, String> {
+    /// The position and the value of the parameter with this name.
+    fn refer(&mut self, name: &str, unit: Unit) -> Result<(usize, i128), String> {
         let (position, parameter) = parameter::find(self.declared, name)?;
-        if let Some(used) = self.used.get_mut(position) {
-            *used = true;
-        }
-        match (unit_of(parameter), unit) {
+        self.used.insert(position);
+        match (Unit::of(parameter), unit) {
             (Unit::Count, Unit::Time) => Err(format!("\"${name}\" is a count, not a duration")),
             (Unit::Time, Unit::Count) => Err(format!("\"${name}\" is a duration, not a count")),
-            _ => Ok(position),
+            _ => Ok((position, self.values.get(position).map_or(0, number))),
         }
     }
 
     /// The first parameter that nothing referred to.
     pub(super) fn unused(&self) -> Option<&'a Parameter> {
-        let pairs = self.declared.iter().zip(&self.used);
-        pairs.filter(|(_, used)| !**used).map(|(parameter, _)| parameter).next()
+        let mut parameters = self.declared.iter().enumerate();
+        parameters.find(|(position, _)| !self.used.contains(position)).map(|(_, unused)| unused)
     }
 }
 
-fn unit_of(parameter: &Parameter) -> Unit {
-    match parameter.kind {
-        Kind::Count { .. } => Unit::Count,
-        Kind::Duration | Kind::Ttl => Unit::Time,
-    }
-}
-
-impl Sum {
+impl<'a> Sum<'a> {
     /// A count: `5`, `"$threads"`, `"$threads - 1"`.
-    pub(super) fn count(
-        field: Field<'_>,
-        parameters: &mut Parameters<'_>,
-    ) -> Result<Self, ScenarioError> {
-        match field.as_text() {
-            Some(text) => Self::read(field, text, Unit::Count, parameters),
-            None => Ok(Self::one(field.at, field.count()?)),
+    pub(super) fn count(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Self> {
+        if let Some(text) = field.as_text() {
+            return Self::read(field, text, Unit::Count, scope);
         }
-    }
-
-    /// The count of whoever says none.
-    pub(super) fn one(at: usize, count: u32) -> Self {
-        let terms = vec![Term { minus: false, value: Operand::Number(count.into()) }];
-        Self { at, text: count.to_string(), unit: Unit::Count, terms }
+        let count = field.count()?;
+        let (text, parameters) = (Cow::Owned(count.to_string()), Vec::new());
+        Ok(Self { field, text, unit: Unit::Count, value: count.into(), parameters })
     }
 
     /// A duration or a TTL: `"2s"`, `"$hold"`, `"$hold + 1s"`.
-    pub(super) fn time(
-        field: Field<'_>,
-        parameters: &mut Parameters<'_>,
-    ) -> Result<Self, ScenarioError> {
+    pub(super) fn time(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Self> {
         let text = match (field.as_text(), field.as_whole()) {
             (Some(text), _) => text,
             (None, Some(0)) => "0",
@@ -141,20 +96,16 @@ impl Sum {
             }
             _ => field.text()?,
         };
-        Self::read(field, text, Unit::Time, parameters)
+        Self::read(field, text, Unit::Time, scope)
     }
 
-    fn read(
-        field: Field<'_>,
-        text: &str,
-        unit: Unit,
-        parameters: &mut Parameters<'_>,
-    ) -> Result<Self, ScenarioError> {
-        let mut terms = Vec::new();
+    fn read(field: Field<'a>, text: &'a str, unit: Unit, scope: &mut Scope<'_>) -> Result<Self> {
+        let mut sum = Self { field, text: text.into(), unit, value: 0, parameters: Vec::new() };
         let mut minus = false;
+        let mut is_first = true;
         for piece in text.split_inclusive(['+', '-']) {
             let operand = piece.trim_end_matches(['+', '-']).trim();
-            if operand.is_empty() && piece.ends_with('-') && terms.is_empty() {
+            if operand.is_empty() && piece.ends_with('-') && is_first {
                 return Err(field.error(format!("{}: {}", quoted(text), unit.range())));
             }
             if operand.is_empty() {
@@ -162,107 +113,98 @@ impl Sum {
                 let message = format!("{} lacks a number; write \"{example}\"", quoted(text));
                 return Err(field.error(message));
             }
-            let value = Operand::read(operand, unit, parameters);
-            let value = value.map_err(|message| field.error(message))?;
-            terms.push(Term { minus, value });
-            minus = piece.ends_with('-');
+            let number = sum.operand(operand, scope).map_err(|message| field.error(message))?;
+            sum.value += if minus { -number } else { number };
+            (minus, is_first) = (piece.ends_with('-'), false);
         }
-        if terms.is_empty() || text.ends_with(['+', '-']) {
+        if is_first || text.ends_with(['+', '-']) {
             return Err(field.error(format!("{} is not complete", quoted(text))));
         }
-        Ok(Self { at: field.at, text: text.to_owned(), unit, terms })
+        Ok(sum)
     }
 
-    /// What it comes to.
-    fn value(&self, values: &[Value]) -> i128 {
-        self.terms.iter().fold(0, |sum, term| {
-            let number = match term.value {
-                Operand::Number(number) => number,
-                Operand::Parameter(position) => values.get(position).map_or(0, number),
-            };
-            if term.minus { sum - number } else { sum + number }
-        })
-    }
-
-    /// What it comes to, as a count up to `most`.
-    pub(super) fn to_count(&self, binding: &Binding, most: u32) -> Result<u32, ScenarioError> {
-        self.to_count_from(0, binding, most)
+    fn operand(&mut self, text: &str, scope: &mut Scope<'_>) -> Result<i128, String> {
+        if let Some(name) = text.strip_prefix('$') {
+            let (position, value) = scope.parameters.refer(name, self.unit)?;
+            self.parameters.push(position);
+            return Ok(value);
+        }
+        let wrong = |right: &str| format!("{}: {right}", quoted(text));
+        match self.unit {
+            Unit::Count => text
+                .parse::<u32>()
+                .map(i128::from)
+                .map_err(|_| wrong("give a whole number, or a parameter such as $threads")),
+            Unit::Time => {
+                let duration = duration::parse(text).map_err(|right| wrong(&right))?;
+                Ok(number(&Value::Duration(duration)))
+            }
+        }
     }
 
     /// What it comes to, as a count from `least` to `most`.
-    pub(super) fn to_count_from(
-        &self,
-        least: u32,
-        binding: &Binding,
-        most: u32,
-    ) -> Result<u32, ScenarioError> {
-        let count = u32::try_from(self.value(binding.values)).ok();
-        let right = || format!("a count here is from {least} to {most}");
-        let fits = |count: &u32| (least..=most).contains(count);
-        count.filter(fits).ok_or_else(|| self.error(binding, &right()))
+    pub(super) fn within(&self, least: u32, most: u32, scope: &mut Scope<'_>) -> u32 {
+        match u32::try_from(self.value) {
+            Ok(count) if (least..=most).contains(&count) => count,
+            _ => self.is_wrong(&format!("a count here is from {least} to {most}"), least, scope),
+        }
     }
 
     /// What it comes to, as a duration.
-    pub(super) fn to_duration(&self, binding: &Binding) -> Result<Duration, ScenarioError> {
-        self.to_duration_times(1, binding)
+    pub(super) fn duration(&self, scope: &mut Scope<'_>) -> Duration {
+        self.times(1, scope)
     }
 
     /// What so many of it come to, as a duration.
-    pub(super) fn to_duration_times(
-        &self,
-        times: u32,
-        binding: &Binding,
-    ) -> Result<Duration, ScenarioError> {
-        let all = self.value(binding.values).checked_mul(times.into());
-        let nanoseconds = all.and_then(|all| u64::try_from(all).ok());
-        let duration = nanoseconds.map(Duration::from_nanos);
-        duration
-            .filter(|duration| *duration <= duration::LONGEST)
-            .ok_or_else(|| self.error(binding, Unit::Time.range()))
+    pub(super) fn times(&self, times: u32, scope: &mut Scope<'_>) -> Duration {
+        let nanoseconds = u64::try_from(self.value * i128::from(times));
+        match nanoseconds.map(Duration::from_nanos) {
+            Ok(duration) if duration <= duration::LONGEST => duration,
+            _ => self.is_wrong(Unit::Time.range(), Duration::ZERO, scope),
+        }
     }
 
     /// What it comes to, as a TTL.
-    pub(super) fn to_ttl(&self, binding: &Binding) -> Result<Ttl, ScenarioError> {
-        ttl(self.to_duration(binding)?).map_err(|message| self.error(binding, &message))
+    pub(super) fn ttl(&self, scope: &mut Scope<'_>) -> Ttl {
+        let errors = scope.late.len();
+        match ttl(self.duration(scope)) {
+            Ok(ttl) => ttl,
+            Err(_) if scope.late.len() > errors => Ttl::DEFAULT,
+            Err(right) => self.is_wrong(&right, Ttl::DEFAULT, scope),
+        }
     }
 
-    /// What is wrong with what it comes to, and which parameters made it so.
-    fn error(&self, binding: &Binding, right: &str) -> ScenarioError {
+    /// Notes what is wrong with what it comes to, and which parameters made it so. Gives what to go
+    /// on with.
+    fn is_wrong<T>(&self, right: &str, instead: T, scope: &mut Scope<'_>) -> T {
         let text = quoted(&self.text);
-        let message = match self.made_so(binding) {
+        let message = match self.made_so(&scope.parameters) {
             made_so if made_so.is_empty() => format!("{text}: {right}"),
-            made_so => {
-                let value = show(self.value(binding.values), self.unit);
-                format!("{text} is {value} with {made_so}; {right}")
-            }
+            made_so => format!("{text} is {} with {made_so}; {right}", self.shown()),
         };
-        binding.source.error(self.at, message)
+        scope.late.push(self.field.error(message));
+        instead
     }
 
     /// The parameters in it: `threads = 1`.
-    fn made_so(&self, binding: &Binding) -> String {
-        let mut parts = Vec::new();
-        for term in &self.terms {
-            if let Operand::Parameter(position) = term.value
-                && let Some(parameter) = binding.parameters.get(position)
-                && let Some(value) = binding.values.get(position)
-            {
-                parts.push(format!("{} = {value}", parameter.name));
-            }
-        }
-        parts.truncate(4);
-        parts.join(", ")
+    fn made_so(&self, parameters: &Parameters<'_>) -> String {
+        const SHOWN: usize = 4;
+        let positions = self.parameters.iter().take(SHOWN);
+        let parts = positions.filter_map(|position| {
+            let name = &parameters.declared.get(*position)?.name;
+            Some(format!("{name} = {}", parameters.values.get(*position)?))
+        });
+        parts.collect::<Vec<_>>().join(", ")
     }
-}
 
-fn show(value: i128, unit: Unit) -> String {
-    match unit {
-        Unit::Count => value.to_string(),
-        Unit::Time => {
-            let mut text = if value < 0 { "-".to_owned() } else { String::new() };
-            let _ = duration::write(&mut text, value.unsigned_abs());
-            text
+    /// What it comes to, as people write it.
+    fn shown(&self) -> String {
+        if self.unit == Unit::Count {
+            return self.value.to_string();
         }
+        let mut text = if self.value < 0 { "-".to_owned() } else { String::new() };
+        let _ = duration::write(&mut text, self.value.unsigned_abs());
+        text
     }
 }
 
@@ -276,26 +218,8 @@ fn number(value: &Value) -> i128 {
     }
 }
 
-impl Operand {
-    fn read(text: &str, unit: Unit, parameters: &mut Parameters<'_>) -> Result<Self, String> {
-        if let Some(name) = text.strip_prefix('$') {
-            return parameters.refer(name, unit).map(Operand::Parameter);
-        }
-        let number = match unit {
-            Unit::Count => {
-                let number = text.parse::<u32>().ok().map(i128::from);
-                let right = "give a whole number, or a parameter such as $threads";
-                number.ok_or_else(|| format!("{}: {right}", quoted(text)))?
-            }
-            Unit::Time => {
-                let duration = duration::parse(text);
-                let duration = duration.map_err(|right| format!("{}: {right}", quoted(text)));
-                number(&Value::Duration(duration?))
-            }
-        };
-        Ok(Operand::Number(number))
-    }
-}
+/// Which order of left and right a comparison is true of.
+type Holds = fn(Ordering) -> bool;
 
 /// The comparisons, the longer before their beginnings.
 const COMPARISONS: [(&str, Holds); 6] = [
@@ -307,16 +231,12 @@ const COMPARISONS: [(&str, Holds); 6] = [
     (">", Ordering::is_gt),
 ];
 
-impl Condition {
-    /// `"$hold > $ttl"`.
-    pub(super) fn read(
-        field: Field<'_>,
-        parameters: &mut Parameters<'_>,
-    ) -> Result<Self, ScenarioError> {
+impl Scope<'_> {
+    /// Whether a comparison holds: `"$hold > $ttl"`.
+    pub(super) fn holds(&mut self, field: Field<'_>) -> Result<bool> {
         let text = field.text()?;
-        let words: Vec<&str> = COMPARISONS.iter().map(|(word, _)| *word).collect();
         let shape = || {
-            let words = list(&words);
+            let words = list(&COMPARISONS.map(|(word, _)| word));
             field.error(format!("{} must compare two values by one of {words}", quoted(text)))
         };
         let at = text.find(['<', '>', '=', '!']).ok_or_else(shape)?;
@@ -329,30 +249,21 @@ impl Condition {
         {
             return Err(shape());
         }
-        let unit = Self::unit(field, text, parameters)?;
-        let left = Sum::read(field, left.trim(), unit, parameters)?;
-        let right = Sum::read(field, right.trim(), unit, parameters)?;
-        Ok(Self { left, right, holds })
+        let unit = self.unit_of(field, text)?;
+        let left = Sum::read(field, left.trim(), unit, self)?;
+        let right = Sum::read(field, right.trim(), unit, self)?;
+        Ok(holds(left.value.cmp(&right.value)))
     }
 
     /// What is compared: what the first parameter is.
-    fn unit(
-        field: Field<'_>,
-        text: &str,
-        parameters: &Parameters<'_>,
-    ) -> Result<Unit, ScenarioError> {
+    fn unit_of(&self, field: Field<'_>, text: &str) -> Result<Unit> {
         let Some((_, rest)) = text.split_once('$') else {
             let message = format!("{} compares no parameter, such as \"$hold\"", quoted(text));
             return Err(field.error(message));
         };
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         let name = rest.get(..end).unwrap_or_default();
-        let found = parameter::find(parameters.declared, name);
-        found.map(|(_, parameter)| unit_of(parameter)).map_err(|message| field.error(message))
-    }
-
-    /// Whether it is so.
-    pub(super) fn holds(&self, values: &[Value]) -> bool {
-        (self.holds)(self.left.value(values).cmp(&self.right.value(values)))
+        let found = parameter::find(self.parameters.declared, name);
+        found.map(|(_, parameter)| Unit::of(parameter)).map_err(|message| field.error(message))
     }
 }

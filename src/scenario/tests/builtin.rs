@@ -37,10 +37,11 @@ fn expected(plan: &Plan) -> Vec<String> {
 }
 
 #[test]
-fn all_are_named_after_their_files_and_speak_plain_english() {
+fn all_are_sound_are_named_after_their_files_and_speak_plain_english() {
     let scenarios = catalogue().unwrap();
     for (scenario, (file, _)) in scenarios.iter().zip(FILES) {
         assert_eq!(file, format!("scenarios/{}.toml", scenario.name()));
+        assert_eq!(scenario.validate(), Ok(()), "{file}");
         assert!(scenario.title().len() <= 100, "{file}");
         assert!(scenario.text().lines().all(|line| line.chars().count() <= 80), "{file}");
         assert!(scenario.parameters().iter().all(|p| p.help.len() <= 100), "{file}");

@@ -3,7 +3,7 @@
 use super::{RACE, bind, bind_for, parse, seconds, ttl};
 use crate::check::Property;
 use crate::gate::PausePoint;
-use crate::lock::Ttl;
+use crate::lock::{Operation, Ttl};
 use crate::scenario::{
     Action, Expectation, Instance, Matches, Plan, Rule, RuleEffect, Start, Step,
 };
@@ -19,7 +19,7 @@ fn rules_are_bound_in_order() {
     let held = Rule {
         name: "release held".to_owned(),
         actor: Some("holder".to_owned()),
-        matches: Matches::Command("release".to_owned()),
+        matches: Matches::Operation(Operation::Release),
         lock: Some(0),
         from: 1,
         to: Some(1),
@@ -47,8 +47,8 @@ fn every_match_and_effect_is_read() {
     };
     let matches = [
         ("command = \"DEL\"", Matches::Command("DEL".to_owned())),
-        ("operation = \"acquire\"", Matches::Command("acquire".to_owned())),
-        ("operation = \"extend\"", Matches::Command("extend".to_owned())),
+        ("operation = \"acquire\"", Matches::Operation(Operation::Acquire)),
+        ("operation = \"extend\"", Matches::Operation(Operation::Extend)),
         ("pause = \"token_read\"", Matches::Pause(PausePoint::TokenRead)),
         ("pause = \"token_write\"", Matches::Pause(PausePoint::TokenWrite)),
         ("pause = \"registry\"", Matches::Pause(PausePoint::Registry)),

@@ -1,0 +1,318 @@
+//! The members of a scenario file's tables, each stated once: its name, its shape and its help. A
+//! shape says how a member is read and how the JSON Schema describes it; [`form!`] makes a table's
+//! members a struct, so that what is read is what the schema knows.
+
+pub(super) use super::error::{Result, ScenarioError};
+pub(super) use super::read::{Field, Table};
+pub(super) use super::step::Scope;
+use super::sum::Sum;
+use crate::lock::{Ttl, protocols};
+pub(super) use serde_json::{Value as Json, json};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// A member of a table, as the schema and errors about unknown members need it.
+#[derive(Clone, Copy)]
+pub(super) struct Member {
+    pub(super) name: &'static str,
+    pub(super) schema: fn() -> Json,
+    /// Whether it must be there.
+    pub(super) is_needed: bool,
+    /// What it is, in a few words.
+    pub(super) help: &'static str,
+}
+
+impl Member {
+    pub(super) const fn of<'a, S: Shape<'a>>(name: &'static str, help: &'static str) -> Self {
+        Self { name, schema: S::schema, is_needed: S::IS_NEEDED, help }
+    }
+}
+
+/// What a member may be.
+pub(super) trait Shape<'a> {
+    /// What it is read as.
+    type Out;
+    const IS_NEEDED: bool = true;
+
+    fn schema() -> Json;
+
+    fn read(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Self::Out>;
+
+    /// Reads the member of this name.
+    fn member(table: &Table<'a>, name: &str, scope: &mut Scope<'_>) -> Result<Self::Out> {
+        Self::read(table.need(name)?, scope)
+    }
+}
+
+/// A table's members as a struct: `name: Shape = "help"`, in the order in which they are read.
+macro_rules! form {
+    (
+        $(#[$doc:meta])*
+        $form:ident<$a:lifetime>: $definition:literal, $what:literal {
+            $($field:ident $(as $name:literal)?: $shape:ty = $help:expr,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[allow(dead_code)] // Some members are looked at in the table.
+        pub(super) struct $form<$a> {
+            pub(super) table: Table<$a>,
+            $(pub(super) $field: <$shape as Shape<$a>>::Out,)*
+        }
+
+        impl<$a> Form<$a> for $form<$a> {
+            const DEFINITION: &'static str = $definition;
+            const WHAT: &'static str = $what;
+            const MEMBERS: &'static [Member] = &[
+                $(Member::of::<$shape>(spelt!($field $($name)?), $help),)*
+            ];
+
+            fn read(table: Table<$a>, scope: &mut Scope<'_>) -> Result<Self> {
+                $(let $field = <$shape>::member(&table, spelt!($field $($name)?), scope)?;)*
+                Ok(Self { $($field,)* table })
+            }
+        }
+    };
+}
+
+/// A member's name: that of the field, unless another is given.
+macro_rules! spelt {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $name:literal) => {
+        $name
+    };
+}
+
+/// What [`form!`] makes.
+pub(super) trait Form<'a>: Sized {
+    /// What the schema calls it.
+    const DEFINITION: &'static str;
+    /// What an error calls it: `an actor`.
+    const WHAT: &'static str;
+    const MEMBERS: &'static [Member];
+
+    /// Reads the members of a table that may have others, too.
+    fn read(table: Table<'a>, scope: &mut Scope<'_>) -> Result<Self>;
+
+    /// A table that has none but these members.
+    fn table(field: Field<'a>) -> Result<Table<'a>> {
+        let table = field.table(Self::WHAT)?;
+        table.only(Self::MEMBERS)?;
+        Ok(table)
+    }
+
+    /// Reads such a table.
+    fn open(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Self> {
+        Self::read(Self::table(field)?, scope)
+    }
+}
+
+/// A member of which a table has one at a time, with what it makes.
+pub(super) struct Choice<T: 'static> {
+    pub(super) member: Member,
+    pub(super) read: fn(Field<'_>, &mut Scope<'_>) -> Result<T>,
+}
+
+/// `"name": Shape, "help" => what is made of it`.
+macro_rules! choice {
+    ($name:literal: $shape:ty, $help:expr => $make:expr) => {
+        Choice {
+            member: Member::of::<Option<$shape>>($name, $help),
+            read: |field, scope| <$shape>::read(field, scope).map($make),
+        }
+    };
+}
+
+/// The members of some choices.
+pub(super) fn members<T>(choices: &[Choice<T>]) -> Vec<Member> {
+    choices.iter().map(|choice| choice.member).collect()
+}
+
+/// What may be left out.
+impl<'a, S: Shape<'a>> Shape<'a> for Option<S> {
+    type Out = Option<S::Out>;
+    const IS_NEEDED: bool = false;
+
+    fn schema() -> Json {
+        S::schema()
+    }
+
+    fn read(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Self::Out> {
+        S::read(field, scope).map(Some)
+    }
+
+    fn member(table: &Table<'a>, name: &str, scope: &mut Scope<'_>) -> Result<Self::Out> {
+        table.get(name).map(|field| S::read(field, scope)).transpose()
+    }
+}
+
+/// Shapes: a type, what it is read as, its schema, and how it is read. Those that have parts name
+/// them in brackets.
+macro_rules! shapes {
+    () => {};
+    ([$($part:tt)*] $type:ty: $out:ty, $schema:expr, |$field:ident, $scope:pat_param| $read:expr; $($rest:tt)*) => {
+        impl<'a, $($part)*> Shape<'a> for $type {
+            type Out = $out;
+
+            fn schema() -> Json {
+                $schema
+            }
+
+            fn read($field: Field<'a>, $scope: &mut Scope<'_>) -> Result<$out> {
+                $read
+            }
+        }
+
+        shapes! { $($rest)* }
+    };
+    ($(#[$doc:meta])* $name:ident: $($rest:tt)*) => {
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        shapes! { [] $name: $($rest)* }
+    };
+}
+
+pub(super) use {choice, form, shapes, spelt};
+
+/// A shape with the place of what is read.
+pub(super) struct At<S>(PhantomData<S>);
+
+/// What is read of such a shape.
+pub(super) struct Placed<'a, T> {
+    pub(super) field: Field<'a>,
+    pub(super) value: T,
+}
+
+/// A count, or a sum of counts.
+pub(super) struct Count<const LEAST: u32, const MOST: u32>;
+
+/// One of the words of a type.
+pub(super) struct Word<T>(PhantomData<T>);
+
+/// A list of tables.
+pub(super) struct List<F>(PhantomData<F>);
+
+/// A table of the file's own names for tables.
+pub(super) struct Named<F>(PhantomData<F>);
+
+pub(super) const NAME: &str = "^[a-z][a-z0-9_]{0,39}$";
+const NAME_WITH_HYPHENS: &str = "^[a-z][a-z0-9-]{0,39}$";
+
+shapes! {
+    /// Lower-case letters, digits and `_`.
+    Name: String, reference("name"), |field, _| field.name('_');
+    /// A list of names with `-`.
+    Hazards: Vec<String>, list(json!({ "type": "string", "pattern": NAME_WITH_HYPHENS })),
+        |field, _| super::declared::hazards(field);
+    /// One line of text.
+    Line: String, text(), |field, _| field.line();
+    /// Lines of text.
+    Lines: String, text(), |field, _| field.lines();
+    /// A name that is defined elsewhere in the file, or a text that is to be looked at more closely.
+    Text: &'a str, text(), |field, _| field.text();
+    /// A name whose meaning depends on what stands around it.
+    Reference: Field<'a>, text(), |field, _| field.text().map(|_| field);
+    /// A lock of the file, read as its position.
+    Lock: usize, text(), |field, scope| scope.lock(field);
+    /// Actors of the file.
+    Group: String, text(), |field, scope| scope.group(field);
+    /// A whole number, and no sum.
+    Whole: u32, json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+        |field, _| field.count();
+    /// A whole number or a duration, and no sum: a parameter's value.
+    Plain: Field<'a>, plain(), |field, _| Ok(field);
+    /// A table of values, by parameter.
+    Values: Field<'a>, json!({ "type": "object", "additionalProperties": plain() }),
+        |field, _| Ok(field);
+    /// `true` or `false`.
+    Flag: bool, json!({ "type": "boolean" }), |field, _| field.flag();
+    /// `true`.
+    True: (), json!({ "const": true }), |field, _| field.only_true();
+    /// A duration, or a sum of durations.
+    Time: Duration, reference("time"), |field, scope| Ok(Sum::time(field, scope)?.duration(scope));
+    /// A duration that is a TTL.
+    Lease: Ttl, reference("time"), |field, scope| Ok(Sum::time(field, scope)?.ttl(scope));
+    /// A duration that is taken several times.
+    Repeated: Sum<'a>, reference("time"), |field, scope| Sum::time(field, scope);
+    /// A count whose range the rest of its table decides.
+    AnyCount: Sum<'a>, reference("count"), |field, scope| Sum::count(field, scope);
+    /// A lock protocol's name.
+    Protocol: &'static str, json!({ "enum": protocol_names() }), |field, _| {
+        let names = protocol_names().into_iter().map(|name| (name, name));
+        field.word(&names.collect::<Vec<_>>())
+    };
+    /// A list of texts.
+    Texts: Field<'a>, list(text()), |field, _| Ok(field);
+    /// A comparison, or a list of them.
+    Conditions: bool, one_or_more(text()), |field, scope| {
+        let mut all_hold = true;
+        for one in field.one_or_more()? {
+            all_hold &= scope.holds(one)?;
+        }
+        Ok(all_hold)
+    };
+    [S: Shape<'a>] At<S>: Placed<'a, S::Out>, S::schema(),
+        |field, scope| Ok(Placed { field, value: S::read(field, scope)? });
+    [const LEAST: u32, const MOST: u32] Count<LEAST, MOST>: u32, reference("count"),
+        |field, scope| Ok(Sum::count(field, scope)?.within(LEAST, MOST, scope));
+    [T: Words] Word<T>: T, json!({ "enum": words::<T>() }), |field, _| field.word(&T::words());
+    [F: Form<'a>] List<F>: Vec<Field<'a>>, list(reference(F::DEFINITION)), |field, _| field.items();
+    [F: Form<'a>] Named<F>: Vec<Field<'a>>, named(reference(F::DEFINITION)), |field, _| {
+        /// The most locks, and the most parameters, that a file may have.
+        const MOST: usize = 100;
+        let fields = field.table("")?.fields;
+        match fields.get(MOST) {
+            None => Ok(fields),
+            Some(other) => {
+                Err(other.error_at_key(format!("at most {MOST} may stand in {}", field.name)))
+            }
+        }
+    };
+}
+
+/// What has words in files.
+pub(super) trait Words: Copy {
+    fn words() -> Vec<(&'static str, Self)>;
+}
+
+/// The words alone.
+pub(super) fn words<T: Words>() -> Vec<&'static str> {
+    T::words().into_iter().map(|(word, _)| word).collect()
+}
+
+/// The names of the lock protocols that a part of a file can be for.
+pub(super) fn protocol_names() -> Vec<&'static str> {
+    protocols().iter().map(|protocol| protocol.name()).collect()
+}
+
+/// The help of the member that says for which protocol a part of a file is.
+pub(super) const ONLY_UNDER: &str = "only under this lock protocol";
+
+/// The protocol that a part of a file is for; every one, if none is said.
+pub(super) type OnlyFor = Option<&'static str>;
+
+pub(super) fn reference(name: &str) -> Json {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+pub(super) fn one_or_more(one: Json) -> Json {
+    json!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
+fn named(table: Json) -> Json {
+    json!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": table })
+}
+
+fn list(items: Json) -> Json {
+    json!({ "type": "array", "items": items })
+}
+
+pub(super) fn text() -> Json {
+    json!({ "type": "string" })
+}
+
+fn plain() -> Json {
+    json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] })
+}
