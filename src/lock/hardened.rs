@@ -12,6 +12,7 @@
 use super::protocol::ask;
 use super::script::Script;
 use super::{Acquisition, Context, LockError, LockProtocol, Payload, Token, Ttl, encode_payload};
+use crate::check::Property;
 use crate::gate::{Killed, Link, PausePoint};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -205,6 +206,11 @@ impl LockProtocol for Hardened {
                 self.lost(at, &own, "it is gone")
             }
         }
+    }
+
+    fn rules_out(&self) -> &[Property] {
+        use Property::{FlagDrift, ForeignRelease, LostUpdate, SilentLoss};
+        &[ForeignRelease, LostUpdate, SilentLoss, FlagDrift]
     }
 
     fn first_command(&self) -> &str {

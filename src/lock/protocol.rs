@@ -1,6 +1,7 @@
 //! What a lock protocol offers, and how its operations fail.
 
 use super::{Acquisition, Identity, LockName, Payload, TokenSlot, Ttl};
+use crate::check::Property;
 use crate::clock::Clock;
 use crate::gate::{Killed, Link};
 use redis::{Cmd, FromRedisValue, RedisError};
@@ -75,6 +76,12 @@ pub trait LockProtocol: Send + Sync {
 
     /// The name of the command that an acquire sends first, in capitals.
     fn first_command(&self) -> &str;
+
+    /// What it is made to rule out. A scenario file that says what is found, and names such a
+    /// property for this protocol nowhere, expects that a run under it is free of the property.
+    fn rules_out(&self) -> &[Property] {
+        &[]
+    }
 
     /// How often a holder that works extends its lease; never, if there is no renewal.
     fn renewal(&self, _ttl: Ttl) -> Option<Duration> {

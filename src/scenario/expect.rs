@@ -100,20 +100,54 @@ pub(super) fn all_members() -> Vec<Member> {
     [CaseForm::MEMBERS, WhatForm::MEMBERS].concat()
 }
 
-/// Reads all expectations; gives those for the protocol and the values that are bound.
+/// What is expected in one case.
+struct Case {
+    protocol: OnlyFor,
+    /// Whether the values are those that it is meant for.
+    holds: bool,
+    expected: Vec<Expectation>,
+}
+
+/// Reads all expectations; gives those for the protocol and the values that are bound. A file that
+/// says what is found, also by exploration, and names a property for this protocol nowhere, expects
+/// that there is none of what the protocol rules out.
 pub(super) fn expectations(
     items: Vec<Field<'_>>,
+    is_explored: bool,
     scope: &mut Scope<'_>,
 ) -> Result<Vec<Expectation>> {
     let mut all = Vec::new();
+    let mut named = Vec::new();
+    let mut says_what_is_found = is_explored;
+    // What is for all protocols comes first.
+    let mut own = None;
     for item in items {
-        all.append(&mut case(item, scope)?);
+        let Case { protocol, holds, expected } = case(item, scope)?;
+        let is_meant = scope.is_for(protocol);
+        for expectation in &expected {
+            if let Expectation::Finding { property, .. } = expectation {
+                says_what_is_found = true;
+                named.extend(is_meant.then_some(*property));
+            }
+        }
+        if is_meant && protocol.is_some() {
+            own = own.or(Some(all.len()));
+        }
+        if is_meant && holds {
+            all.extend(expected);
+        }
+    }
+    if says_what_is_found {
+        let ruled_out = scope.ruled_out().iter().filter(|property| !named.contains(property));
+        let none = |property: &Property| Expectation::Finding { property: *property, found: false };
+        let at = own.unwrap_or(all.len());
+        all.splice(at..at, ruled_out.map(none));
     }
     Ok(all)
 }
 
 /// Reads an expectation, or a list of them.
-fn case(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Vec<Expectation>> {
+fn case(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Case> {
     let table = item.table(CaseForm::WHAT)?;
     table.only(&all_members())?;
     if table.get("all").is_some() {
@@ -133,9 +167,8 @@ fn case(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Vec<Expectation>> {
     }
     if !scope.is_for(protocol) || !holds {
         scope.late.truncate(late);
-        expected.clear();
     }
-    Ok(expected)
+    Ok(Case { protocol, holds, expected })
 }
 
 fn what(table: Table<'_>, protocol: OnlyFor, scope: &mut Scope<'_>) -> Result<Vec<Expectation>> {

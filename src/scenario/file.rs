@@ -223,7 +223,8 @@ impl Scenario {
         }
         // What expectations make of the values is told first.
         let late = mem::take(&mut scope.late);
-        let expectations = expectations(form.expect.unwrap_or_default(), &mut scope)?;
+        let is_explored = form.explore.is_some();
+        let expectations = expectations(form.expect.unwrap_or_default(), is_explored, &mut scope)?;
         let late = mem::take(&mut scope.late).into_iter().chain(late).next();
         let values = |with: &BTreeMap<_, _>| self.values(with, default_ttl);
         let explorations =

@@ -6,6 +6,8 @@ use super::form::*;
 use super::names::{Names, Wait};
 use super::plan::{LockPlan, Step};
 use super::sum::Parameters;
+use crate::check::Property;
+use crate::lock;
 use std::collections::BTreeSet;
 
 form! {
@@ -107,6 +109,11 @@ impl<'a> Scope<'a> {
     /// Whether a part of the file that is for this protocol is for the one that is bound.
     pub(super) fn is_for(&self, protocol: OnlyFor) -> bool {
         protocol.is_none_or(|own| own == self.protocol)
+    }
+
+    /// What the lock protocol that is bound rules out.
+    pub(super) fn ruled_out(&self) -> &'static [Property] {
+        lock::protocol(self.protocol).map_or(&[], |protocol| protocol.rules_out())
     }
 
     /// The position of the lock that this member names.

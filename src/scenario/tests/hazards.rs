@@ -1,13 +1,10 @@
 //! The embedded scenarios of hazards: each is there, says what is found before and after, and
 //! leaves nothing to luck.
 
-use super::bind_for;
+use super::{RACE, bind_for, parse};
 use crate::check::Property;
+use crate::lock::protocol;
 use crate::scenario::{Action, Expectation, Plan, Scenario, Start, Step, catalogue};
-
-/// What a good protocol rules out (design, "Words").
-const RULED_OUT: [Property; 4] =
-    [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
 
 fn plan(scenario: &Scenario, protocol: &str) -> Plan {
     bind_for(protocol, scenario, &[]).unwrap()
@@ -62,15 +59,46 @@ fn what_is_found_before_the_cure() {
 
 #[test]
 fn what_a_good_protocol_rules_out_is_excluded_after_the_cure() {
+    let ruled_out = protocol("hardened").unwrap().rules_out();
+    assert_eq!(ruled_out.len(), 4);
     for scenario in catalogue().unwrap() {
         let plan = plan(&scenario, "hardened");
         let excluded = findings(&plan, false);
         let missing: Vec<_> =
-            RULED_OUT.iter().filter(|property| !excluded.contains(property)).collect();
+            ruled_out.iter().filter(|property| !excluded.contains(property)).collect();
         assert!(missing.is_empty(), "{}: {missing:?}", scenario.name());
         let found = findings(&plan, true);
         assert!(found.iter().all(|property| !excluded.contains(property)), "{}", scenario.name());
     }
+}
+
+#[test]
+fn what_a_protocol_rules_out_is_expected_to_be_absent_where_a_file_does_not_name_it() {
+    let excluded = |text: &str, protocol: &str| {
+        let plan = bind_for(protocol, &parse(text).unwrap(), &[]).unwrap();
+        let word = |expectation: &Expectation| match expectation {
+            Expectation::Finding { property, found: false } => property.word().to_owned(),
+            Expectation::Finding { property, found: true } => format!("!{}", property.word()),
+            _ => "other".to_owned(),
+        };
+        plan.expectations.iter().map(word).collect::<Vec<_>>().join(" ")
+    };
+    let named = "!overlap !silent_loss deadlock";
+    let all = "foreign_release lost_update silent_loss flag_drift";
+    assert_eq!(excluded(RACE, "legacy"), format!("!foreign_release {named}"));
+    assert_eq!(
+        excluded(RACE, "hardened"),
+        format!("{named} foreign_release lost_update flag_drift"),
+        "but for what the file names itself"
+    );
+    let own = "[[expect]]\nprotocol = \"hardened\"\nupdates = 1\n\n[[explore]]";
+    let (before, explore) = RACE.split_once("[[expect]]").unwrap();
+    let (_, explore) = explore.split_once("[[explore]]").unwrap();
+    let one = format!("{before}[[expect]]\nerrors = 0\n\n{own}{explore}");
+    assert_eq!(excluded(&one, "hardened"), format!("other {all} other"), "before its own");
+    assert_eq!(excluded(&one, "legacy"), "other", "it rules out nothing");
+    let silent = format!("{before}[[expect]]\nerrors = 0\n");
+    assert_eq!(excluded(&silent, "hardened"), "other", "the file is not about findings");
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn findings_are_expected_or_excluded() {
         finding(Property::SilentLoss, true),
         finding(Property::Deadlock, false),
     ];
-    assert_eq!(plan("hardened").expectations, both);
+    assert_eq!(plan("hardened").expectations[..3], both);
     assert_eq!(plan("legacy").expectations[0], finding(Property::ForeignRelease, true));
 }
 
