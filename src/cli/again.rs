@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The command that repeats a virtual run.
 pub(super) fn command(job: &Job<'_>, plan: &Plan, seed: u64) -> String {
-    let RunOptions { directory, lock, wait, timeout, run_group, .. } = job.options;
+    let (RunOptions { lock, wait, stage, .. }, directory) = (job.options, job.directory);
     let mut words = vec!["nodb-trigger".to_owned()];
     let of_its_own = directory.as_os_str() != DEFAULT_DIRECTORY;
     let directory = of_its_own.then(|| directory.display().to_string());
@@ -32,8 +32,8 @@ pub(super) fn command(job: &Job<'_>, plan: &Plan, seed: u64) -> String {
         ("--lock", (*lock != default_protocol()).then(|| lock.name().to_owned())),
         ("--wait", (!wait.is_zero()).then(|| duration(*wait))),
         ("--seed", (seed != 0).then(|| seed.to_string())),
-        ("--timeout", timeout.map(duration)),
-        ("--run-group", run_group.as_ref().map(|(group, name)| format!("{group};;{name}"))),
+        ("--timeout", stage.timeout.map(duration)),
+        ("--run-group", stage.run_group.as_ref().map(|(group, name)| format!("{group};;{name}"))),
     ];
     for (flag, value) in flags {
         words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));

@@ -3,100 +3,106 @@
 //!
 //! No scenario is named here. What a scenario tells of itself comes as [`Scenario`]; what the
 //! user asked for leaves as a [`Request`].
+//!
+//! Each file imports only those above it: `values`; `run`, `explore`, `history`, `operate`, `serve`;
+//! `commands`; `detail`; `scenario`; `top`; `complete`, `manual`.
 
 mod commands;
 mod complete;
 mod detail;
 mod explore;
-mod flags;
+mod history;
 mod manual;
 mod operate;
-mod probe;
-mod record;
-mod recover;
-mod replay;
+mod run;
 mod scenario;
 mod serve;
-mod timeline;
 mod top;
+mod values;
 
-pub use commands::{CatalogueFormat, CheckArgs, CheckFormat, Request, RunArgs};
-pub(super) use complete::completions;
-pub use explore::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
-pub use flags::{Color, DEFAULT_DIRECTORY, Format, ReportOptions, RunOptions};
-pub(super) use manual::manual;
-pub use operate::{FailIf, StatusArgs};
-pub use probe::ProbeArgs;
-pub use record::RecordArgs;
-pub use recover::{ClearArgs, RecoverOptions, RepairArgs, UnlockArgs};
-pub use replay::ReplayArgs;
-pub use scenario::FireArgs;
+pub use commands::Request;
+pub use complete::completions;
+pub use explore::{
+    BoundOptions, DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, ProbeArgs, SearchOptions,
+    ShownOptions,
+};
+pub use history::{CheckArgs, TimelineArgs};
+pub use manual::manual;
+pub use operate::{ClearArgs, RecordArgs, RecoverOptions, RepairArgs, StatusArgs, UnlockArgs};
+pub use run::{FireArgs, ReplayArgs, ReportOptions, RunArgs, RunOptions};
 pub use serve::ServeArgs;
-pub use timeline::{Picture, PictureFormat, TimelineArgs};
+pub use values::{
+    CatalogueFormat, CheckFormat, Color, DEFAULT_DIRECTORY, FailIf, Format, Picture, PictureFormat,
+    StrategyWord, TTL_VARIABLE,
+};
 
+use super::builtin::BuiltIn;
 use super::redact::redact;
 use crate::scenario::{Scenario, nearest};
+use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command};
 use detail::{Detail, telling};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use top::Group;
-
-/// What the program is called.
-const NAME: &str = env!("CARGO_PKG_NAME");
-/// The commands that are about no built-in scenario, in snake_case.
-pub(super) const WITHOUT_SCENARIOS: [&str; 9] = [
-    "check",
-    "clear_locks",
-    "record",
-    "repair",
-    "serve",
-    "status",
-    "subject",
-    "timeline",
-    "unlock",
-];
-/// How wide a help is at most.
-const WIDTH: usize = 80;
+use values::WIDTH;
 
 /// Reads a command line. Being asked for help is an error of clap's, too: hand it to
 /// [`usage`](super::usage).
 pub fn parse(
     argv: impl IntoIterator<Item = OsString>,
-    scenarios: &[Scenario],
+    builtin: &BuiltIn,
 ) -> Result<Request, clap::Error> {
     let argv: Vec<OsString> = argv.into_iter().collect();
-    let mut command = command(scenarios);
-    if let Some(detail) = Detail::asked_for(&argv) {
+    let broken = |error| clap::Error::raw(ErrorKind::InvalidValue, error);
+    let words = argv.iter().skip(1).filter_map(|word| word.to_str());
+    let named: Result<Vec<_>, _> = words.filter_map(|word| builtin.get(word).transpose()).collect();
+    match parse_with(&argv, &builtin.names(), &named.map_err(broken)?) {
+        // It may be the flag of a scenario that is not named: `explore` takes those of all.
+        Err(error) if error.kind() == ErrorKind::UnknownArgument => {
+            parse_with(&argv, &builtin.names(), &builtin.all().map_err(broken)?)
+        }
+        parsed => parsed,
+    }
+}
+
+fn parse_with(
+    argv: &[OsString],
+    names: &[&str],
+    scenarios: &[&Scenario],
+) -> Result<Request, clap::Error> {
+    let mut command = top::command(names, scenarios);
+    if let Some(detail) = Detail::asked_for(argv) {
         command = telling(detail, command);
     }
     if !io::stdout().is_terminal() {
         command = command.term_width(WIDTH);
     }
-    let matches = command.try_get_matches_from_mut(argv).map_err(redact);
-    let matches = matches.map_err(|error| one_spelling(error, scenarios))?;
-    let request = matches.subcommand().and_then(|(name, given)| {
-        commands::request(name, given).or_else(|| {
-            let scenario = scenarios.iter().find(|scenario| scenario.name() == name)?;
-            Some(Request::Fire(scenario::fire_args(scenario, given)))
-        })
-    });
-    request.ok_or_else(|| command.error(ErrorKind::MissingSubcommand, "a command is needed"))
+    let known: Vec<String> = command.get_subcommands().map(|it| it.get_name().into()).collect();
+    let matches = command.try_get_matches_from_mut(argv);
+    let matches = matches.map_err(|error| one_spelling(redact(error), &known))?;
+    let Some((name, given)) = matches.subcommand() else {
+        return Err(command.error(ErrorKind::MissingSubcommand, "a command is needed"));
+    };
+    if let Some(scenario) = scenarios.iter().find(|scenario| scenario.name() == name) {
+        return scenario::fire_args(scenario, given).map(Request::Fire);
+    }
+    let mut request = Request::from_arg_matches(&matches)?;
+    if let Request::Explore(args) = &mut request {
+        // What --param says goes before.
+        args.search.params.splice(..0, commands::given_parameters(given));
+    }
+    Ok(request)
 }
 
 /// Suggests each scenario by its name only, and not by its hidden alias, too; and suggests one after
 /// `help`, where clap does not.
-fn one_spelling(mut error: clap::Error, scenarios: &[Scenario]) -> clap::Error {
+fn one_spelling(mut error: clap::Error, known: &[String]) -> clap::Error {
     let kind = ContextKind::SuggestedSubcommand;
     let given = error.get(ContextKind::InvalidSubcommand).cloned();
-    if let (None, Some(ContextValue::String(given))) = (error.get(kind), given) {
-        let commands = commands::all(scenarios);
-        let commands = commands.iter().map(|(_, command)| command.get_name());
-        let names = commands.chain(scenarios.iter().map(Scenario::name));
-        if let Some(name) = nearest(&given, names) {
-            error.insert(kind, ContextValue::Strings(vec![name.to_owned()]));
-        }
+    if let (None, Some(ContextValue::String(given))) = (error.get(kind), given)
+        && let Some(name) = nearest(&given, known.iter().map(String::as_str))
+    {
+        error.insert(kind, ContextValue::Strings(vec![name.to_owned()]));
     }
     if let Some(ContextValue::Strings(names)) = error.get(kind) {
         let mut names: Vec<_> = names.iter().map(|name| name.replace('-', "_")).collect();
@@ -104,34 +110,6 @@ fn one_spelling(mut error: clap::Error, scenarios: &[Scenario]) -> clap::Error {
         error.insert(kind, ContextValue::Strings(names));
     }
     error
-}
-
-fn one<T: Clone + Send + Sync + 'static>(given: &ArgMatches, name: &str) -> Option<T> {
-    given.get_one::<T>(name).cloned()
-}
-
-fn command(scenarios: &[Scenario]) -> Command {
-    with_commands(commands::all(scenarios), scenarios)
-}
-
-fn with_commands(commands: Vec<(Group, Command)>, scenarios: &[Scenario]) -> Command {
-    Command::new(NAME)
-        .about(env!("CARGO_PKG_DESCRIPTION"))
-        .version(env!("CARGO_PKG_VERSION"))
-        .override_usage("nodb-trigger <SCENARIO> [DIRECTORY] [OPTIONS], or nodb-trigger <COMMAND>")
-        .max_term_width(WIDTH)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand_value_name("COMMAND")
-        .help_template(top::TEMPLATE)
-        .after_help(top::rest(&commands, scenarios))
-        .subcommands(commands.into_iter().map(|(_, command)| command))
-        .subcommands(scenarios.iter().map(scenario::subcommand))
-}
-
-/// A name as a flag has it: `lock-ttl`.
-fn hyphened(name: &str) -> String {
-    name.replace('_', "-")
 }
 
 #[cfg(test)]

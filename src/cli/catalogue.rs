@@ -1,9 +1,10 @@
 //! `catalogue`: what each built-in scenario shows, under each protocol.
 
 use super::args::{CatalogueFormat, Color};
+use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::output::Output;
-use super::refusal::{Refusal, environment, usage};
+use super::refusal::{Refusal, environment};
 use super::terminal;
 use crate::lock::{LockProtocol, Ttl, protocols};
 use crate::report::{Catalogue, CatalogueRow, json, markdown, table};
@@ -13,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Prints the catalogue.
-pub(super) fn print(format: CatalogueFormat, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
-    let catalogue = catalogue(scenarios)?;
+pub(super) fn print(format: CatalogueFormat, builtin: &BuiltIn) -> Result<Exit, Refusal> {
+    let catalogue = catalogue(&builtin.all()?)?;
     let style = terminal::style(Color::Auto, false);
     let written = Output::Stdout.write(|out| match format {
         CatalogueFormat::Table => table::write_catalogue(&catalogue, style, out),
@@ -26,8 +27,8 @@ pub(super) fn print(format: CatalogueFormat, scenarios: &[Scenario]) -> Result<E
 }
 
 /// What the scenarios expect with their parameters at their defaults.
-pub(super) fn catalogue(scenarios: &[Scenario]) -> Result<Catalogue, Refusal> {
-    let row = |scenario: &Scenario| -> Result<CatalogueRow, ScenarioError> {
+pub(super) fn catalogue(scenarios: &[&Scenario]) -> Result<Catalogue, Refusal> {
+    let row = |scenario: &&Scenario| -> Result<CatalogueRow, ScenarioError> {
         let plan = |protocol: &Arc<dyn LockProtocol>| {
             let name = protocol.name();
             let plan = scenario.bind(&BTreeMap::new(), name, Ttl::DEFAULT, Duration::ZERO)?;
@@ -37,5 +38,5 @@ pub(super) fn catalogue(scenarios: &[Scenario]) -> Result<Catalogue, Refusal> {
         Ok(CatalogueRow::new(scenario, plans?))
     };
     let rows: Result<Vec<_>, _> = scenarios.iter().map(row).collect();
-    Ok(Catalogue::new(rows.map_err(usage)?))
+    Ok(Catalogue::new(rows?))
 }

@@ -1,15 +1,15 @@
 //! `completions`: the script that lets a shell complete a command line.
 
 use super::args;
+use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::output::Output;
 use super::refusal::{Refusal, environment};
-use crate::scenario::Scenario;
 use clap_complete::Shell;
 
 /// Prints the script for a shell.
-pub(super) fn print(shell: Shell, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
-    let script = args::completions(shell, scenarios);
+pub(super) fn print(shell: Shell, builtin: &BuiltIn) -> Result<Exit, Refusal> {
+    let script = args::completions(shell, &builtin.all()?);
     Output::Stdout.write(|out| out.write_all(script.as_bytes())).map_err(environment)?;
     Ok(Exit::Success)
 }

@@ -2,7 +2,7 @@
 //! and the exit status. Prints nothing.
 
 use super::again;
-use super::args::RunOptions;
+use super::args::{RunOptions, TTL_VARIABLE};
 use super::exit::Exit;
 use super::processes::Started;
 use super::progress::Progress;
@@ -27,8 +27,6 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(30);
 /// And for the connection of each actor.
 const CONNECTING: Duration = Duration::from_secs(1);
-/// Names the default TTL in seconds (contract, section 1).
-pub(super) const TTL_VARIABLE: &str = "WEPPPY_LOCK_TTL_SECONDS";
 
 /// What to run, and how.
 #[derive(Clone, Copy)]
@@ -38,6 +36,8 @@ pub(super) struct Job<'a> {
     pub file: Option<&'a str>,
     /// The parameters that were given.
     pub values: &'a BTreeMap<String, Value>,
+    /// The run directory, as it was given.
+    pub directory: &'a Path,
     pub options: &'a RunOptions,
     pub signals: &'a Signals,
 }
@@ -63,7 +63,7 @@ pub(super) fn execute(
     let (world, started) = world(job, seed, progress)?;
     let world = Arc::new(world);
     let Job { signals, options, .. } = job;
-    let staging = Staging { signals, force: options.force, keep: options.keep };
+    let staging = Staging { signals, force: options.stage.force, keep: options.keep };
     let Staged { outcome, notices, kept, left, is_clean } =
         staged(&world, staging, || world.run().map_err(environment))?;
     let ruling = outcome.judge(world.plan());
@@ -99,9 +99,9 @@ fn world(
     let ttl = default_ttl().map_err(usage)?;
     let mut plan =
         job.scenario.bind(job.values, options.lock.name(), ttl, options.wait).map_err(usage)?;
-    let group = options.run_group.clone().map(|(group, name)| RunGroup { group, name });
-    let runs = run_directories(&options.directory, group.as_ref(), &plan).map_err(usage)?;
-    let deadline = options.timeout.unwrap_or_else(|| {
+    let group = options.stage.run_group.clone().map(|(group, name)| RunGroup { group, name });
+    let runs = run_directories(job.directory, group.as_ref(), &plan).map_err(usage)?;
+    let deadline = options.stage.timeout.unwrap_or_else(|| {
         let connecting = CONNECTING * u32::try_from(plan.actors.len()).unwrap_or(u32::MAX);
         longest(&plan).saturating_add(GRACE).saturating_add(connecting)
     });

@@ -1,6 +1,7 @@
 //! `explore`: every ordering of a scenario's steps, under one lock protocol or both.
 
-use super::args::{ExploreArgs, Format, ReportOptions};
+use super::args::{ExploreArgs, Format, ReportOptions, ShownOptions};
+use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::input::named;
 use super::model::values;
@@ -19,6 +20,7 @@ use crate::scenario::Scenario;
 use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,21 +28,21 @@ use std::thread;
 use std::time::Duration;
 
 /// Explores a scenario and writes what came of it.
-pub(super) fn explore(args: &ExploreArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
+pub(super) fn explore(args: &ExploreArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
-    let output = Output::open(args.report.output.as_deref(), args.report.quiet);
+    let output = Output::open(args.shown.report.output.as_deref(), args.shown.report.quiet);
     let output = output.map_err(environment)?;
-    let drawing = Drawing::open(args.timeline.as_ref(), &args.report)?;
+    let drawing = Drawing::open(args.shown.timeline.as_ref(), &args.shown.report)?;
     signals.set_outputs([output.by_hand(), drawing.by_hand()]);
-    let (scenario, file) = one(args, builtin)?;
-    let values = values(&scenario, &args.values)?;
+    let (scenario, file) = one(&args.what, builtin)?;
+    let values = values(&scenario, &args.search.values())?;
     let tasks = tasks(args, &scenario, file.as_deref(), &values)?;
     let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = args.jobs.unwrap_or_else(cores).get();
-    let line = Line::new(args.report.quiet);
+    let line = Line::new(args.shown.report.quiet);
     let ended = explore_all(&tasks, jobs, &signals, &line);
     line.clear();
-    report(ended, |rows| exploration(&scenario, file, rows), args, output, drawing)
+    report(ended, |rows| exploration(&scenario, file, rows), &args.shown, output, drawing)
 }
 
 pub(super) fn exploration(
@@ -55,7 +57,7 @@ pub(super) fn exploration(
 pub(super) fn report(
     ended: Vec<Result<ProtocolRow, Refusal>>,
     explored: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
-    args: &ExploreArgs,
+    shown: &ShownOptions,
     output: Output,
     drawing: Drawing,
 ) -> Result<Exit, Refusal> {
@@ -75,11 +77,11 @@ pub(super) fn report(
         say(&format!("{:#}", refusal.error));
     }
     let exploration = explored(rows);
-    github::annotate_explorations([&exploration], args.report.quiet);
+    github::annotate_explorations([&exploration], shown.report.quiet);
     let exit = exit(&exploration);
-    let shown = exploration.first_shown().map(|shown| shown.history.clone());
-    write(exploration, args.all, &args.report, output)?;
-    match shown {
+    let example = exploration.first_shown().map(|shown| shown.history.clone());
+    write(exploration, shown.all, &shown.report, output)?;
+    match example {
         Some(history) => drawing.draw(&history)?,
         None => drawing.has_nothing_to_draw("no counterexample is shown"),
     }
@@ -88,14 +90,14 @@ pub(super) fn report(
 
 /// The one scenario that was named, and its file.
 pub(super) fn one(
-    args: &ExploreArgs,
-    builtin: &[Scenario],
+    what: &PathBuf,
+    builtin: &BuiltIn,
 ) -> Result<(Scenario, Option<String>), Refusal> {
-    let mut named = named(slice::from_ref(&args.what), builtin).into_iter();
+    let mut named = named(slice::from_ref(what), builtin).into_iter();
     match (named.next(), named.next()) {
         (Some(only), None) => Ok((only.scenario?, only.file)),
         _ => {
-            let shown = args.what.display();
+            let shown = what.display();
             Err(usage(anyhow!("{shown} is a directory; name one of the scenario files in it")))
         }
     }

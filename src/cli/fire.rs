@@ -17,25 +17,31 @@ use std::sync::Arc;
 /// Fires one scenario and writes its report.
 pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
-    let output = Output::open(args.report.output.as_deref(), args.report.quiet);
+    let output = Output::open(args.output.report.output.as_deref(), args.output.report.quiet);
     let output = output.map_err(environment)?;
-    let history = Output::history(args.history.as_deref()).map_err(environment)?;
-    let drawing = Drawing::open(args.timeline.as_ref(), &args.report)?;
+    let history = Output::history(args.output.history.as_deref()).map_err(environment)?;
+    let drawing = Drawing::open(args.output.timeline.as_ref(), &args.output.report)?;
     signals.set_outputs([output.by_hand(), history.by_hand(), drawing.by_hand()]);
-    let progress = Arc::new(Progress::new(scenario.title(), args.report.quiet));
-    let job =
-        Job { scenario, file: None, values: &args.values, options: &args.run, signals: &signals };
+    let progress = Arc::new(Progress::new(scenario.title(), args.output.report.quiet));
+    let job = Job {
+        scenario,
+        file: None,
+        values: &args.values,
+        directory: &args.directory,
+        options: &args.run,
+        signals: &signals,
+    };
     let executed = execute_all(&job, Some(&progress));
     progress.clear();
     let executed = executed?;
-    if args.verbose {
+    if args.output.verbose {
         verbose::show(scenario.name(), &executed.history);
     }
     executed.said.iter().for_each(|line| say(line));
     history.write(|out| executed.history.write(out)).map_err(environment)?;
     let report = executed.report;
-    github::annotate([&report], args.report.quiet);
-    write(report, &args.report, output)?;
+    github::annotate([&report], args.output.report.quiet);
+    write(report, &args.output.report, output)?;
     drawing.draw(&executed.history)?;
     Ok(executed.exit)
 }

@@ -1,6 +1,7 @@
 //! Finds and reads what the user names: scenarios (files, directories of them, built-in ones) and
 //! histories.
 
+use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::refusal::{Refusal, usage};
 use crate::history::{FileError, History};
@@ -27,14 +28,14 @@ pub(super) struct Named {
 
 /// Everything that these words name, in their order; a directory is its `*.toml` files in the order
 /// of their names. A built-in scenario's name goes before a file of that name.
-pub(super) fn named(what: &[PathBuf], builtin: &[Scenario]) -> Vec<Named> {
+pub(super) fn named(what: &[PathBuf], builtin: &BuiltIn) -> Vec<Named> {
     what.iter().flat_map(|path| named_by(path, builtin)).collect()
 }
 
-fn named_by(path: &Path, builtin: &[Scenario]) -> Vec<Named> {
-    if let Some(scenario) = path.to_str().and_then(|name| by_name(name, builtin)) {
-        let given = scenario.name().to_owned();
-        return vec![Named { given, file: None, scenario: Ok(scenario.clone()) }];
+fn named_by(path: &Path, builtin: &BuiltIn) -> Vec<Named> {
+    if let Some(name) = path.to_str().and_then(|name| builtin.name(name)) {
+        let scenario = built_in(name, builtin).cloned();
+        return vec![Named { given: name.to_owned(), file: None, scenario }];
     }
     if !path.is_dir() {
         return vec![from_file(path, builtin)];
@@ -49,12 +50,12 @@ fn named_by(path: &Path, builtin: &[Scenario]) -> Vec<Named> {
 }
 
 /// The built-in scenario of this name, with hyphens or without.
-pub(super) fn by_name<'a>(name: &str, builtin: &'a [Scenario]) -> Option<&'a Scenario> {
-    let name = name.replace('-', "_");
-    builtin.iter().find(|scenario| scenario.name() == name)
+pub(super) fn built_in<'a>(name: &str, builtin: &'a BuiltIn) -> Result<&'a Scenario, Refusal> {
+    let unknown = || usage(anyhow::anyhow!(unknown("scenario", name, builtin.names())));
+    builtin.get(name)?.ok_or_else(unknown)
 }
 
-fn from_file(path: &Path, builtin: &[Scenario]) -> Named {
+fn from_file(path: &Path, builtin: &BuiltIn) -> Named {
     let given = path.display().to_string();
     let scenario = match text(path) {
         Ok(text) => Scenario::parse(&given, &text).map_err(usage),
@@ -70,19 +71,18 @@ fn is_a_word(path: &Path) -> bool {
     path.extension().is_none() && path.components().count() == 1
 }
 
-fn not_a_scenario(given: &str, builtin: &[Scenario], refusal: Refusal) -> Refusal {
-    let names = builtin.iter().map(Scenario::name);
-    let unknown = unknown("scenario", &given.replace('-', "_"), names);
+fn not_a_scenario(given: &str, builtin: &BuiltIn, refusal: Refusal) -> Refusal {
+    let unknown = unknown("scenario", &given.replace('-', "_"), builtin.names());
     let error = anyhow::anyhow!("there is no file of this name, and {unknown}");
     Refusal { error, ..refusal }
 }
 
 /// Adds what may have been meant, if a file has a similar name or a built-in scenario has this one.
-fn with_a_similar_file(path: &Path, builtin: &[Scenario], refusal: Refusal) -> Refusal {
+fn with_a_similar_file(path: &Path, builtin: &BuiltIn, refusal: Refusal) -> Refusal {
     let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
-    let meant = match (similar(path), by_name(stem, builtin)) {
+    let meant = match (similar(path), builtin.name(stem)) {
         (Some(file), _) => file.display().to_string(),
-        (None, Some(scenario)) => format!("the built-in {}", scenario.name()),
+        (None, Some(name)) => format!("the built-in {name}"),
         (None, None) => return refusal,
     };
     let error = anyhow::anyhow!("{}; did you mean {meant}?", refusal.error);

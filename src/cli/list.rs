@@ -1,17 +1,17 @@
 //! `list`: the built-in scenarios.
 
 use super::args::Color;
+use super::builtin::BuiltIn;
 use super::catalogue::catalogue;
 use super::exit::Exit;
 use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::terminal;
 use crate::report::table;
-use crate::scenario::Scenario;
 
 /// Prints each scenario's name and its one line.
-pub(super) fn list(scenarios: &[Scenario]) -> Result<Exit, Refusal> {
-    let catalogue = catalogue(scenarios)?;
+pub(super) fn list(builtin: &BuiltIn) -> Result<Exit, Refusal> {
+    let catalogue = catalogue(&builtin.all()?)?;
     let style = terminal::style(Color::Auto, false);
     let written = Output::Stdout.write(|out| table::write_list(&catalogue, style, out));
     written.map_err(environment)?;

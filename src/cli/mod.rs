@@ -2,7 +2,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`args`] | what the user asked for |
+//! | `args` | what the user asked for |
 //! | `fire`, `run`, `explore`, `probe`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man`, `subject` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `staged` | prepares what a run needs, and puts it back |
@@ -12,22 +12,24 @@
 //! | `remote` | the server of a command that runs nothing |
 //! | `upstream` | the real Redis of a client that is explored |
 //! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
+//! | `builtin` | the built-in scenarios, parsed when they are asked for |
 //! | `input` | finds and reads scenario files and histories |
-//! | [`output`] | where the report goes |
-//! | [`progress`] | the bar on stderr |
-//! | [`terminal`] | width and colour |
+//! | `output` | where the report goes |
+//! | `progress` | the bar on stderr |
+//! | `terminal` | width and colour |
 //! | `github` | annotations |
 //! | `verbose` | Redis commands and replies on stderr |
 //! | `signals` | Ctrl-C and SIGTERM |
-//! | [`exit`] | the exit codes |
+//! | `exit` | the exit codes |
 
 mod again;
-pub mod args;
+mod args;
+mod builtin;
 mod catalogue;
 mod check;
 mod completions;
 mod execute;
-pub mod exit;
+mod exit;
 mod explore;
 mod fire;
 mod frame;
@@ -36,10 +38,10 @@ mod input;
 mod list;
 mod man;
 mod model;
-pub mod output;
+mod output;
 mod probe;
 mod processes;
-pub mod progress;
+mod progress;
 mod record;
 mod recover;
 mod redact;
@@ -57,23 +59,19 @@ mod staged;
 mod status;
 mod subject;
 mod tasks;
-pub mod terminal;
+mod terminal;
 mod timeline;
 mod upstream;
 mod validate;
 mod verbose;
 mod watch;
 
-pub use args::{
-    ExploreArgs, FireArgs, ProbeArgs, RecordArgs, ReplayArgs, Request, RunArgs, ServeArgs, parse,
-};
-pub use exit::Exit;
-pub use redact::ServerUrl;
-
 use crate::report::escape;
-use crate::scenario::{Scenario, ScenarioError, built_in, catalogue as builtin};
-use refusal::{Refusal, usage as wrong_usage};
-use std::ffi::OsString;
+use args::{Request, parse};
+use builtin::BuiltIn;
+use exit::Exit;
+use redact::ServerUrl;
+use refusal::Refusal;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -81,49 +79,28 @@ use std::sync::Arc;
 /// The program.
 pub fn main() -> ExitCode {
     signals::outlive_file_size_limit();
-    let argv: Vec<OsString> = std::env::args_os().collect();
-    let scenarios = match needed(&argv) {
-        Ok(scenarios) => scenarios,
-        Err(error) => return complain(&wrong_usage(error)).into(),
+    let builtin = BuiltIn::default();
+    let exit = match parse(std::env::args_os(), &builtin) {
+        Ok(request) => obey(&request, &builtin).unwrap_or_else(|refusal| complain(&refusal)),
+        Err(error) => meaning(&error, error.print()),
     };
-    run_with(argv, &scenarios, |request| match obey(&request, &scenarios) {
-        Ok(exit) => exit,
-        Err(refusal) => complain(&refusal),
-    })
-    .into()
+    exit.into()
 }
 
-/// The built-in scenarios that the command line can be about. Parsing all of them would take most of
-/// the time of a virtual run.
-fn needed(argv: &[OsString]) -> Result<Vec<Scenario>, ScenarioError> {
-    let Some(command) = argv.get(1).and_then(|word| word.to_str()) else { return builtin() };
-    let command = command.replace('-', "_");
-    if args::WITHOUT_SCENARIOS.contains(&command.as_str()) {
-        return Ok(Vec::new());
-    }
-    match built_in(&command)? {
-        Some(scenario) => Ok(vec![scenario]),
-        None => builtin(),
-    }
-}
-
-fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
+fn obey(request: &Request, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     match request {
-        Request::Fire(args) => match input::by_name(&args.scenario, scenarios) {
-            Some(scenario) => fire::fire(args, scenario),
-            None => show::show(&args.scenario, scenarios),
-        },
-        Request::Run(args) => run::run(args, scenarios),
-        Request::Explore(args) => explore::explore(args, scenarios),
-        Request::Probe(args) => probe::probe(args, scenarios),
-        Request::Replay(args) => replay::replay(args, scenarios),
-        Request::List => list::list(scenarios),
-        Request::Show { name } => show::show(name, scenarios),
-        Request::Validate { files } => validate::validate(files, scenarios),
-        Request::Catalogue { format } => catalogue::print(*format, scenarios),
+        Request::Fire(args) => fire::fire(args, input::built_in(&args.scenario, builtin)?),
+        Request::Run(args) => run::run(args, builtin),
+        Request::Explore(args) => explore::explore(args, builtin),
+        Request::Probe(args) => probe::probe(args, builtin),
+        Request::Replay(args) => replay::replay(args, builtin),
+        Request::List => list::list(builtin),
+        Request::Show { name } => show::show(input::built_in(name, builtin)?),
+        Request::Validate { files } => validate::validate(files, builtin),
+        Request::Catalogue { format } => catalogue::print(*format, builtin),
         Request::Record(args) => record::record(args),
-        Request::Completions { shell } => completions::print(*shell, scenarios),
-        Request::Man { directory } => man::write(directory, scenarios),
+        Request::Completions { shell } => completions::print(*shell, builtin),
+        Request::Man { directory } => man::write(directory, builtin),
         Request::Check(args) => check::judge(args),
         Request::Timeline(args) => timeline::draw(args),
         Request::Unlock(args) => recover::unlock(args),
@@ -131,7 +108,7 @@ fn obey(request: &Request, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
         Request::Repair(args) => recover::repair(args),
         Request::Status(args) => status::status(args),
         Request::Serve(args) => serve::serve(args),
-        Request::Subject { lock, is_actor } => subject::serve(Arc::clone(lock), *is_actor),
+        Request::Subject { lock, actor } => subject::serve(Arc::clone(lock), actor.is_some()),
     }
 }
 
@@ -148,23 +125,7 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "nodb-trigger: {}", escape(line));
 }
 
-/// Reads the command line and obeys it; or prints help, or what is wrong with it.
-pub fn run_with(
-    argv: impl IntoIterator<Item = OsString>,
-    scenarios: &[Scenario],
-    obey: impl FnOnce(Request) -> Exit,
-) -> Exit {
-    match parse(argv, scenarios) {
-        Ok(request) => obey(request),
-        Err(error) => usage(&error),
-    }
-}
-
-/// Prints what clap has to say: help and version to stdout, errors to stderr.
-pub fn usage(error: &clap::Error) -> Exit {
-    meaning(error, error.print())
-}
-
+/// How it ends when clap has printed what it has to say: help and version to stdout, errors to stderr.
 fn meaning(error: &clap::Error, printed: io::Result<()>) -> Exit {
     match printed {
         _ if error.use_stderr() => Exit::Usage,
@@ -176,57 +137,47 @@ fn meaning(error: &clap::Error, printed: io::Result<()>) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn herd() -> Scenario {
-        builtin().unwrap().swap_remove(0)
-    }
+    use crate::scenario::catalogue;
+    use std::ffi::OsString;
 
     fn argv(words: &[&str]) -> Vec<OsString> {
         ["nodb-trigger"].iter().chain(words).map(OsString::from).collect()
     }
 
     #[test]
-    fn what_is_fired_ends_as_the_run_says() {
-        let fire = |request: Request| {
-            let Request::Fire(args) = request else { panic!("{request:?}") };
-            assert_eq!(args.scenario, herd().name());
-            Exit::Inconclusive
-        };
-        assert_eq!(run_with(argv(&[herd().name()]), &[herd()], fire), Exit::Inconclusive);
-    }
-
-    #[test]
-    fn only_the_scenarios_that_can_be_meant_are_parsed() {
-        for words in [&["list"][..], &["explore", "thundering_herd"], &["nonsense"], &[]] {
-            assert_eq!(needed(&argv(words)).unwrap().len(), builtin().unwrap().len(), "{words:?}");
-        }
-        for name in ["thundering_herd", "thundering-herd"] {
-            let needed = needed(&argv(&[name, "/tmp/debug"])).unwrap();
-            let names: Vec<_> = needed.iter().map(Scenario::name).collect();
-            assert_eq!(names, ["thundering_herd"]);
-        }
-        for command in args::WITHOUT_SCENARIOS {
-            assert_eq!(needed(&argv(&[command])).unwrap().len(), 0, "{command}");
+    fn only_the_scenarios_that_are_named_are_parsed() {
+        for (words, names) in [
+            (&["thundering-herd", "/tmp/debug"][..], &["thundering_herd"][..]),
+            (&["explore", "eviction"], &["eviction"]),
+            (&["run", "a.toml", "eviction", "amnesia"], &["amnesia", "eviction"]),
+            (&["show", "glob_clear"], &["glob_clear"]),
+            (&["check", "a.jsonl"], &[]),
+            (&["nonsense"], &[]),
+            (&["--help"], &[]),
+        ] {
+            let builtin = BuiltIn::default();
+            let _ = parse(argv(words), &builtin);
+            let mut parsed = builtin.parsed();
+            parsed.sort();
+            assert_eq!(parsed, names, "{words:?}");
         }
     }
 
     #[test]
-    fn every_scenario_is_found_by_its_name_and_has_the_same_help_alone() {
-        let all = builtin().unwrap();
-        for scenario in &all {
-            let alone = built_in(scenario.name()).unwrap().unwrap();
-            assert_eq!(alone.name(), scenario.name());
-            let help = |scenarios: &[Scenario]| {
-                parse(argv(&[scenario.name(), "--help"]), scenarios).unwrap_err().to_string()
+    fn every_scenario_has_the_same_help_when_no_other_is_parsed() {
+        let all = BuiltIn::from(catalogue().unwrap());
+        for name in all.names() {
+            let help = |builtin: &BuiltIn| {
+                parse(argv(&[name, "--help"]), builtin).unwrap_err().to_string()
             };
-            assert_eq!(help(&[alone]), help(&all));
+            assert_eq!(help(&BuiltIn::default()), help(&all));
         }
     }
 
     #[test]
     fn help_is_a_success_and_a_mistake_is_not() {
         let ends = |words: &[&str], printed| {
-            let error = parse(argv(words), &[herd()]).expect_err("nothing to fire");
+            let error = parse(argv(words), &BuiltIn::default()).expect_err("nothing to fire");
             meaning(&error, printed)
         };
         for words in [&["--help"][..], &["-h"], &["--version"], &["thundering_herd", "--help"]] {

@@ -1,6 +1,7 @@
 //! `probe`: every ordering of what a client of somebody else's sends.
 
 use super::args::ProbeArgs;
+use super::builtin::BuiltIn;
 use super::execute::default_ttl;
 use super::exit::Exit;
 use super::explore::{exploration, explore_one, one, report, so_far};
@@ -16,18 +17,18 @@ use crate::check::Judged;
 use crate::check::Property;
 use crate::clock::WallClock;
 use crate::lock::LockName;
-use crate::probe::{Processes, Start, SubjectError, Subjects};
+use crate::probe::{PATIENCE, Processes, Start, SubjectError, Subjects};
 use crate::runtime::{Bounds, Model, Time, Timing, Upstream};
-use crate::scenario::{Action, Plan, Scenario};
+use crate::scenario::{Action, Plan};
 use crate::server::Borrowed;
 use anyhow::anyhow;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Explores a scenario with a client and writes what came of it.
-pub(super) fn probe(args: &ProbeArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
+pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
-    let bounds = bounds(&args.explore)?;
+    let bounds = bounds(&args.search)?;
     let Some(url) = &args.upstream else {
         return explored(args, bounds, builtin, Keeper::new(&signals, None));
     };
@@ -46,24 +47,24 @@ pub(super) fn probe(args: &ProbeArgs, builtin: &[Scenario]) -> Result<Exit, Refu
 fn explored(
     args: &ProbeArgs,
     bounds: Bounds,
-    builtin: &[Scenario],
+    builtin: &BuiltIn,
     keeper: Keeper,
 ) -> Result<Exit, Refusal> {
-    let (options, signals) = (&args.explore, keeper.signals());
+    let (options, signals) = (&args.shown, keeper.signals());
     let output = Output::open(options.report.output.as_deref(), options.report.quiet);
     let output = output.map_err(environment)?;
     let drawing = Drawing::open(options.timeline.as_ref(), &options.report)?;
     signals.set_outputs([output.by_hand(), drawing.by_hand()]);
-    let (scenario, file) = one(options, builtin)?;
+    let (scenario, file) = one(&args.what, builtin)?;
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
     }
-    let values = values(&scenario, &options.values)?;
+    let values = values(&scenario, &args.search.values())?;
     let origin = Origin {
         scenario: &scenario,
         file: file.as_deref(),
         values: &values,
-        wait: options.wait,
+        wait: args.search.wait,
         timing: bounds.timing,
     };
     let ttl = default_ttl().map_err(usage)?;
@@ -71,7 +72,7 @@ fn explored(
         if let Some(why) = plan.unplayable() {
             return Err(unplayable(&plan.scenario, &why));
         }
-        let subjects = keeper.start(&args.subject, locks, args.patience)?;
+        let subjects = keeper.start(&args.subject, locks, args.patience.unwrap_or(PATIENCE))?;
         keeper.preflight(&subjects, locks)?;
         Ok(subjects)
     };
@@ -85,7 +86,7 @@ fn explored(
         )));
     }
     let actors = model.plan.actors.len();
-    let alone = options.properties.iter().find(|property| actors < 2 && needs_two(**property));
+    let alone = args.search.properties.iter().find(|property| actors < 2 && needs_two(**property));
     if let Some(property) = alone {
         return Err(usage(anyhow!(
             "{} has one actor, and {} takes two",
@@ -94,8 +95,8 @@ fn explored(
         )));
     }
     let mut judged = judged(actors);
-    if !options.properties.is_empty() {
-        judged = judged.only(&options.properties);
+    if !args.search.properties.is_empty() {
+        judged = judged.only(&args.search.properties);
     }
     let task = Task { model, bounds, judged };
     let line = Line::new(options.report.quiet);

@@ -7,12 +7,13 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl(String);
 
-impl ServerUrl {
-    /// A URL, not looked at yet.
-    pub fn new(url: String) -> Self {
+impl From<String> for ServerUrl {
+    fn from(url: String) -> Self {
         Self(url)
     }
+}
 
+impl ServerUrl {
     /// The URL with its password, for whoever connects.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_password_is_not_printed_and_not_lost() {
-        let url = ServerUrl::new("rediss://me:s3cr@t/x@host:1/0".into());
+        let url = ServerUrl("rediss://me:s3cr@t/x@host:1/0".into());
         assert_eq!(format!("{url:?}"), r#"ServerUrl("rediss://***@host:1/0")"#);
         assert_eq!(url.reveal(), "rediss://me:s3cr@t/x@host:1/0");
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use crate::runtime::StageError;
+use crate::scenario::ScenarioError;
 
 /// Why it can't be done.
 #[derive(Debug)]
@@ -27,6 +28,12 @@ pub(super) fn usage(error: impl Into<anyhow::Error>) -> Refusal {
 /// The environment failed.
 pub(super) fn environment(error: impl Into<anyhow::Error>) -> Refusal {
     Refusal::new(Exit::Environment, error)
+}
+
+impl From<ScenarioError> for Refusal {
+    fn from(error: ScenarioError) -> Self {
+        usage(error)
+    }
 }
 
 impl From<StageError> for Refusal {

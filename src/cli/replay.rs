@@ -1,6 +1,7 @@
 //! `replay`: a schedule again, on an embedded server or a real one.
 
 use super::args::{Format, ReplayArgs};
+use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::output::Output;
 use super::probe::Keeper;
@@ -14,7 +15,6 @@ use crate::clock::{Stopped, WallClock};
 use crate::probe::SUBJECT;
 use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
 use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
-use crate::scenario::Scenario;
 use crate::server::Server;
 use anyhow::anyhow;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const SHORTENED: &str =
     "where the schedule ends a TTL, the replay made it end by setting it to one millisecond";
 
 /// Replays a schedule and writes the report.
-pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
+pub(super) fn replay(args: &ReplayArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
     let schedule = schedule::find(&args.what)?;
     let Some(url) = args.redis.as_ref().filter(|_| schedule.protocol == SUBJECT) else {
@@ -44,7 +44,7 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &[Scenario]) -> Result<Exit, Re
 fn replayed(
     schedule: &Schedule,
     args: &ReplayArgs,
-    builtin: &[Scenario],
+    builtin: &BuiltIn,
     keeper: Keeper,
 ) -> Result<Exit, Refusal> {
     let signals = keeper.signals();
@@ -60,12 +60,12 @@ fn replayed(
         ));
     }
     let model = schedule::model(schedule, &scenario, args, &keeper)?;
-    let deadline = args.timeout.unwrap_or(TIMEOUT);
+    let deadline = args.stage.timeout.unwrap_or(TIMEOUT);
     let model = Model { upstream: keeper.upstream(Some(deadline)), ..model };
-    let output = Output::open(args.report.output.as_deref(), args.report.quiet);
+    let output = Output::open(args.output.report.output.as_deref(), args.output.report.quiet);
     let output = output.map_err(environment)?;
-    let history = Output::history(args.history.as_deref()).map_err(environment)?;
-    let drawing = Drawing::open(args.timeline.as_ref(), &args.report)?;
+    let history = Output::history(args.output.history.as_deref()).map_err(environment)?;
+    let drawing = Drawing::open(args.output.timeline.as_ref(), &args.output.report)?;
     signals.set_outputs([output.by_hand(), history.by_hand(), drawing.by_hand()]);
     let replayed = match &args.redis {
         Some(url) if model.upstream.is_none() => on_redis(url, &model, schedule, args, signals),
@@ -77,7 +77,7 @@ fn replayed(
     });
     let Replayed { world, staged } = replayed?;
     let Staged { outcome, notices, left, is_clean, .. } = staged;
-    if args.verbose {
+    if args.output.verbose {
         verbose::show(scenario.name(), &outcome.history);
     }
     left.iter().for_each(|line| say(line));
@@ -86,7 +86,7 @@ fn replayed(
     let ruling = outcome.judge(world.plan()).of_replay();
     let besides = Besides { file, notices: [notices, left].concat(), ..Besides::default() };
     let report = Report::new(&world, &outcome, &ruling, besides);
-    github::annotate([&report], args.report.quiet);
+    github::annotate([&report], args.output.report.quiet);
     let mut exit = Exit::from(report.verdict);
     if !is_clean {
         exit = Exit::worst([exit, Exit::Environment]);
@@ -99,7 +99,7 @@ fn replayed(
 }
 
 fn write(replay: Replay, args: &ReplayArgs, output: Output) -> Result<(), Refusal> {
-    let options = &args.report;
+    let options = &args.output.report;
     let style = terminal::style(options.color, options.output.is_some());
     let written = output.write(|out| match options.format {
         Format::Json => json::write(&replay, out),
@@ -140,13 +140,13 @@ fn on_redis(
 ) -> Result<Replayed, Refusal> {
     let password = std::env::var("REDIS_PASSWORD").ok();
     let server = Server::at(url.reveal(), password.as_deref()).map_err(usage)?;
-    let deadline = args.timeout.unwrap_or(TIMEOUT);
+    let deadline = args.stage.timeout.unwrap_or(TIMEOUT);
     let time = Time::Wall(Arc::new(WallClock::new(Some(deadline))));
     signals.add_clock(&time);
     let Model { plan, host, runs, .. } = model.clone();
     let world = World::new(plan, server, host, runs, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
-    let staging = Staging { signals, force: args.force, keep: false };
+    let staging = Staging { signals, force: args.stage.force, keep: false };
     let mut staged = staged(&world, staging, || play(&world, schedule))?;
     if ends_leases(schedule) {
         staged.notices.push(SHORTENED.into());

@@ -1,6 +1,7 @@
 //! `run`: several scenarios, one summary, one exit status.
 
 use super::args::{Format, ReportOptions, RunArgs};
+use super::builtin::BuiltIn;
 use super::execute::{Executed, Job};
 use super::exit::Exit;
 use super::explore::explore_for_run;
@@ -12,7 +13,6 @@ use super::repeat::execute_all;
 use super::signals::Signals;
 use super::{github, say, terminal, verbose};
 use crate::report::{Cause, Entry, Failure, Runs, json, junit, table};
-use crate::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ use std::thread;
 type Ended = (Entry, Exit);
 
 /// Runs everything that was named.
-pub(super) fn run(args: &RunArgs, builtin: &[Scenario]) -> Result<Exit, Refusal> {
+pub(super) fn run(args: &RunArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
     let output = Output::open(args.report.output.as_deref(), args.report.quiet);
     let output = output.map_err(environment)?;
@@ -90,7 +90,8 @@ fn run_one(args: &RunArgs, named: &Named, signals: &Signals, progress: &Progress
         Err(refusal) => Err((refusal.exit, format!("{:#}", refusal.error))),
         Ok(scenario) => {
             let file = named.file.as_deref();
-            let job = Job { scenario, file, values: &values, options: &args.run, signals };
+            let (directory, options) = (args.directory.as_path(), &args.run);
+            let job = Job { scenario, file, values: &values, directory, options, signals };
             execute_all(&job, None).map_err(|refusal| {
                 refusal.left.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
                 (refusal.exit, format!("{:#}", refusal.error))

@@ -1,13 +1,14 @@
 //! Finds the schedule that the user named, and makes of its scenario what is replayed.
 
 use super::args::ReplayArgs;
+use super::builtin::BuiltIn;
 use super::execute::run_directories;
 use super::input;
 use super::probe::Keeper;
 use super::refusal::{Refusal, usage};
 use crate::controller::STATE_FILE;
 use crate::lock::{LockName, RunGroup, Ttl, in_process, protocol, protocols};
-use crate::probe::SUBJECT;
+use crate::probe::{PATIENCE, SUBJECT};
 use crate::runtime::{Model, Schedule};
 use crate::scenario::{Expectation, Scenario, parse_duration, unknown};
 use anyhow::{Context, anyhow};
@@ -94,7 +95,7 @@ fn read(path: &Path) -> Result<String, Refusal> {
 pub(super) fn scenario(
     schedule: &Schedule,
     instead: Option<&PathBuf>,
-    builtin: &[Scenario],
+    builtin: &BuiltIn,
 ) -> Result<(Scenario, Option<String>), Refusal> {
     let path = instead.cloned().unwrap_or_else(|| schedule.scenario.clone().into());
     let mut named = input::named(std::slice::from_ref(&path), builtin);
@@ -135,7 +136,7 @@ pub(super) fn model(
     // What the scenario expects is meant for the order that its rules force.
     let shown = schedule.shows.map(|property| Expectation::Finding { property, found: true });
     plan.expectations = shown.into_iter().collect();
-    let group = args.run_group.clone().map(|(group, name)| RunGroup { group, name });
+    let group = args.stage.run_group.clone().map(|(group, name)| RunGroup { group, name });
     let runs = run_directories(&args.directory, group.as_ref(), &plan).map_err(usage)?;
     let origin = Schedule { turns: Vec::new(), ..schedule.clone() };
     if schedule.protocol == SUBJECT {
@@ -144,7 +145,7 @@ pub(super) fn model(
             return Err(usage(anyhow!(why)));
         };
         let locks: Vec<LockName> = runs.iter().map(|run| run.lock(STATE_FILE)).collect();
-        let host = keeper.start(command, &locks, args.patience)?;
+        let host = keeper.start(command, &locks, args.patience.unwrap_or(PATIENCE))?;
         return Ok(Model { plan: plan.of_processes(), host, runs, origin, upstream: None });
     }
     let Some(protocol) = protocol(&schedule.protocol) else {

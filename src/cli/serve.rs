@@ -29,7 +29,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Refusal> {
         (Arc::new(Engine::new(Arc::clone(&clock) as Arc<dyn Clock>)), "")
     };
     allow_files();
-    let server = Server::start(args.address.clone(), door).map_err(environment)?;
+    let server = Server::start(args.address(), door).map_err(environment)?;
     if let Address::Socket(path) = server.address() {
         signals.set_leftovers(vec![format!("rm {}", quoted(&path.display().to_string()))]);
     }

@@ -1,17 +1,12 @@
 //! `show`: the file of a built-in scenario, to start from.
 
 use super::exit::Exit;
-use super::input::by_name;
 use super::output::Output;
-use super::refusal::{Refusal, environment, usage};
-use crate::scenario::{Scenario, unknown};
+use super::refusal::{Refusal, environment};
+use crate::scenario::Scenario;
 
 /// Prints the file as it is.
-pub(super) fn show(name: &str, scenarios: &[Scenario]) -> Result<Exit, Refusal> {
-    let Some(scenario) = by_name(name, scenarios) else {
-        let names = scenarios.iter().map(Scenario::name);
-        return Err(usage(anyhow::anyhow!(unknown("scenario", name, names))));
-    };
+pub(super) fn show(scenario: &Scenario) -> Result<Exit, Refusal> {
     let file = scenario.file_text().as_bytes();
     Output::Stdout.write(|out| out.write_all(file)).map_err(environment)?;
     Ok(Exit::Success)

@@ -1,6 +1,8 @@
 //! What is to be explored: models of a scenario, how far, and what must come of each.
 
-use super::args::{DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, StrategyWord};
+use super::args::{
+    BoundOptions, DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, SearchOptions, StrategyWord,
+};
 use super::execute::default_ttl;
 use super::model::{Origin, model};
 use super::refusal::{Refusal, usage};
@@ -129,7 +131,8 @@ pub(super) fn tasks(
     file: Option<&str>,
     values: &BTreeMap<String, Value>,
 ) -> Result<Vec<Task>, Refusal> {
-    let strategy = strategy(args)?;
+    let (search, far) = (&args.search, &args.search.bounds);
+    let strategy = strategy(far)?;
     let ttl = default_ttl().map_err(usage)?;
     let locks = match &args.lock {
         Some(lock) => slice::from_ref(*lock),
@@ -143,16 +146,16 @@ pub(super) fn tasks(
         }
         for asked in all {
             let asked = Asked {
-                timing: args.timing.unwrap_or(asked.timing),
-                crashes: args.crashes.unwrap_or(asked.crashes),
-                faults: args.faults.unwrap_or(asked.faults),
-                preemptions: args.preemptions.or(asked.preemptions),
-                max_time: args.max_time.or(asked.max_time),
+                timing: search.timing.unwrap_or(asked.timing),
+                crashes: search.crashes.unwrap_or(asked.crashes),
+                faults: search.faults.unwrap_or(asked.faults),
+                preemptions: far.preemptions.or(asked.preemptions),
+                max_time: far.max_time.or(asked.max_time),
                 ..asked
             };
-            let mut task = asked.task(origin(scenario, file, args.wait, values), lock, ttl)?;
+            let mut task = asked.task(origin(scenario, file, search.wait, values), lock, ttl)?;
             let drawn = (strategy != Strategy::Exhaustive).then_some(DRAWN);
-            task.bounds.max_schedules = args.max_schedules.or(drawn);
+            task.bounds.max_schedules = far.max_schedules.or(drawn);
             task.bounds.strategy = strategy;
             if strategy != Strategy::Exhaustive {
                 task.bounds.preemptions = None;
@@ -161,9 +164,9 @@ pub(super) fn tasks(
         }
     }
     let mut tasks = merged(tasks);
-    if !args.properties.is_empty() {
+    if !search.properties.is_empty() {
         for task in &mut tasks {
-            task.judged = mem::take(&mut task.judged).only(&args.properties);
+            task.judged = mem::take(&mut task.judged).only(&search.properties);
             task.bounds.until.clear();
         }
     }
@@ -183,16 +186,17 @@ fn merged(tasks: Vec<Task>) -> Vec<Task> {
 }
 
 /// How far the command line says to go with a client of somebody else's.
-pub(super) fn bounds(args: &ExploreArgs) -> Result<Bounds, Refusal> {
-    let strategy = strategy(args)?;
+pub(super) fn bounds(search: &SearchOptions) -> Result<Bounds, Refusal> {
+    let far = &search.bounds;
+    let strategy = strategy(far)?;
     let drawn = (strategy != Strategy::Exhaustive).then_some(DRAWN);
     Ok(Bounds {
-        timing: args.timing.unwrap_or_default(),
-        crashes: args.crashes.unwrap_or_default(),
-        faults: args.faults.unwrap_or_default(),
-        preemptions: args.preemptions,
-        max_schedules: args.max_schedules.or(drawn),
-        max_time: Some(args.max_time.unwrap_or(DEFAULT_MAX_TIME)),
+        timing: search.timing.unwrap_or_default(),
+        crashes: search.crashes.unwrap_or_default(),
+        faults: search.faults.unwrap_or_default(),
+        preemptions: far.preemptions,
+        max_schedules: far.max_schedules.or(drawn),
+        max_time: Some(far.max_time.unwrap_or(DEFAULT_MAX_TIME)),
         until: Vec::new(),
         strategy,
     })
@@ -220,7 +224,7 @@ fn origin<'a>(
     Origin { scenario, file, values, wait, timing: Timing::default() }
 }
 
-fn strategy(args: &ExploreArgs) -> Result<Strategy, Refusal> {
+fn strategy(args: &BoundOptions) -> Result<Strategy, Refusal> {
     let goes_with =
         |flag: &str, word: &str| Err(usage(anyhow!("{flag} goes with --strategy {word}")));
     let seed = args.seed.unwrap_or_default();
@@ -241,17 +245,18 @@ fn strategy(args: &ExploreArgs) -> Result<Strategy, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::{Request, parse};
+    use crate::cli::builtin::BuiltIn;
     use crate::cli::model::values;
-    use crate::cli::{Request, parse};
-    use crate::scenario::catalogue;
+    use crate::scenario::built_in;
 
     fn tasks_of(flags: &[&str]) -> Result<Vec<Task>, String> {
         let argv = ["nodb-trigger", "explore", "check_then_delete"].iter().chain(flags);
-        let scenarios = catalogue().unwrap();
-        let Ok(Request::Explore(args)) = parse(argv.map(Into::into), &scenarios) else {
+        let builtin = BuiltIn::default();
+        let Ok(Request::Explore(args)) = parse(argv.map(Into::into), &builtin) else {
             panic!("{flags:?}");
         };
-        let scenario = scenarios.iter().find(|it| it.name() == "check_then_delete").unwrap();
+        let scenario = builtin.get("check_then_delete").unwrap().unwrap();
         tasks(&args, scenario, None, &BTreeMap::new()).map_err(|refusal| refusal.error.to_string())
     }
 
@@ -306,8 +311,7 @@ mod tests {
 
     /// `mutual_exclusion` with these `[[explore]]` entries.
     fn with_entries(entries: &[&str]) -> Scenario {
-        let scenarios = catalogue().unwrap();
-        let scenario = scenarios.iter().find(|it| it.name() == "mutual_exclusion").unwrap();
+        let scenario = built_in("mutual_exclusion").unwrap().unwrap();
         let (before, _) = scenario.file_text().split_once("[[explore]]").unwrap();
         let entries = entries.iter().map(|entry| format!("[[explore]]\n{entry}\n"));
         Scenario::parse("x.toml", &format!("{before}{}", entries.collect::<String>())).unwrap()
@@ -315,11 +319,11 @@ mod tests {
 
     fn merged_tasks(entries: &[&str], flags: &[&str]) -> Vec<Task> {
         let argv = ["nodb-trigger", "explore", "x.toml", "--lock=legacy"].iter().chain(flags);
-        let Ok(Request::Explore(args)) = parse(argv.map(Into::into), &[]) else {
+        let Ok(Request::Explore(args)) = parse(argv.map(Into::into), &BuiltIn::default()) else {
             panic!("{flags:?}");
         };
         let scenario = with_entries(entries);
-        let values = values(&scenario, &args.values).unwrap();
+        let values = values(&scenario, &args.search.values()).unwrap();
         tasks(&args, &scenario, None, &values).unwrap()
     }
 

@@ -12,7 +12,7 @@ use anyhow::anyhow;
 
 /// Draws a saved history.
 pub(super) fn draw(args: &TimelineArgs) -> Result<Exit, Refusal> {
-    let (name, history) = input::history(&args.history)?;
+    let (name, history) = input::history(&args.file)?;
     let checked = check(&history);
     if !checked.is_whole && args.output != Picture::Terminal {
         say(&format!("{name} is not whole; drawn as far as it goes"));

@@ -1,16 +1,16 @@
 //! `validate`: whether scenario files are sound.
 
+use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::input::named;
 use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::say;
 use crate::report::escape;
-use crate::scenario::Scenario;
 use std::path::PathBuf;
 
 /// Says of each file whether it is sound: on stdout if it is, else on stderr what is wrong with it.
-pub(super) fn validate(files: &[PathBuf], builtin: &[Scenario]) -> Result<Exit, Refusal> {
+pub(super) fn validate(files: &[PathBuf], builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let mut sound = String::new();
     let mut exits = Vec::new();
     for named in named(files, builtin) {

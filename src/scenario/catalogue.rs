@@ -22,15 +22,24 @@ pub(super) const FILES: [(&str, &str); 33] = embedded! {
     late_execution, rejected_release, amnesia, clock_jump, eviction, glob_clear, starvation,
 };
 
+/// The names of the embedded scenarios, in the order in which they are listed.
+pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|(file, _)| stem(file))
+}
+
 /// The embedded scenario with this name.
 pub fn built_in(name: &str) -> Result<Option<Scenario>, ScenarioError> {
-    let found = FILES.iter().find(|(file, _)| {
-        file.strip_prefix("scenarios/").and_then(|file| file.strip_suffix(".toml")) == Some(name)
-    });
+    let found = FILES.iter().find(|(file, _)| stem(file) == name);
     found.map(|(file, text)| Scenario::sound(file, text)).transpose()
 }
 
 /// The embedded scenarios, in the order in which they are listed.
 pub fn catalogue() -> Result<Vec<Scenario>, ScenarioError> {
     FILES.iter().map(|(file, text)| Scenario::sound(file, text)).collect()
+}
+
+/// The name that a file's scenario has.
+fn stem(file: &'static str) -> &'static str {
+    let name = file.strip_prefix("scenarios/").and_then(|name| name.strip_suffix(".toml"));
+    name.unwrap_or(file)
 }

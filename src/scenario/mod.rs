@@ -33,7 +33,7 @@ mod tests;
 mod waits;
 
 pub use crate::check::{Expectation, Status};
-pub use catalogue::{built_in, catalogue};
+pub use catalogue::{built_in, built_in_names, catalogue};
 pub use duration::parse as parse_duration;
 pub use error::{ScenarioError, nearest, unknown};
 pub use exploration::{Exploration, Timing};

@@ -1,47 +1,18 @@
-//! Names that a shell may complete where any text is taken.
+//! The script that lets a shell complete a command line.
 
-use super::{NAME, commands, with_commands};
+use super::commands::commands;
+use super::top::with_commands;
+use super::values::NAME;
 use crate::scenario::Scenario;
-use clap::builder::{PathBufValueParser, PossibleValue, TypedValueParser};
-use clap::{Arg, Command};
+use clap::builder::PathBufValueParser;
 use clap_complete::Shell;
-use std::ffi::OsStr;
 
-/// Reads a value as another parser does, and lets a shell offer some words for it.
-#[derive(Clone)]
-pub(super) struct Offering<P> {
-    words: Vec<String>,
-    parser: P,
-}
-
-/// Offers the names of the scenarios.
-pub(super) fn offering<P>(scenarios: &[Scenario], parser: P) -> Offering<P> {
-    let words = scenarios.iter().map(|scenario| scenario.name().to_owned()).collect();
-    Offering { words, parser }
-}
-
-impl<P: TypedValueParser> TypedValueParser for Offering<P> {
-    type Value = P::Value;
-
-    fn parse_ref(
-        &self,
-        command: &Command,
-        arg: Option<&Arg>,
-        value: &OsStr,
-    ) -> Result<Self::Value, clap::Error> {
-        self.parser.parse_ref(command, arg, value)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(self.words.iter().map(PossibleValue::new)))
-    }
-}
-
-/// The script that lets a shell complete a command line.
-pub(in crate::cli) fn completions(shell: Shell, scenarios: &[Scenario]) -> String {
-    let mut commands = commands::all(scenarios);
-    commands.retain(|(_, command)| !command.is_hide_set());
-    let mut command = with_commands(commands, scenarios);
+/// The script for a shell.
+pub fn completions(shell: Shell, scenarios: &[&Scenario]) -> String {
+    let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name()).collect();
+    let mut commands = commands(&names, scenarios);
+    commands.retain(|command| !command.is_hide_set());
+    let mut command = with_commands(commands, &names, scenarios);
     if shell == Shell::Zsh {
         // It offers either words or files, never both.
         for name in ["run", "explore"] {

@@ -1,10 +1,10 @@
 //! The manual pages: one for the program, one for each command and each scenario.
 
-use super::super::execute::TTL_VARIABLE;
 use super::super::exit::Exit;
+use super::commands::{commands, grouped};
 use super::detail::{Detail, argument};
-use super::top::{GROUPS, Group};
-use super::{NAME, commands};
+use super::top;
+use super::values::{NAME, TTL_VARIABLE};
 use crate::scenario::Scenario;
 use clap::Command;
 use clap_mangen::Man;
@@ -32,12 +32,13 @@ const DESCRIPTION: [&str; 3] = [
 ];
 
 /// The files of the manual, by name.
-pub(in crate::cli) fn manual(scenarios: &[Scenario]) -> io::Result<Vec<(String, Vec<u8>)>> {
+pub fn manual(scenarios: &[&Scenario]) -> io::Result<Vec<(String, Vec<u8>)>> {
     let in_full = |command: Command| command.mut_args(|arg| argument(Detail::Full, arg));
-    let mut command = super::command(scenarios).disable_help_subcommand(true);
+    let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name()).collect();
+    let mut command = top::command(&names, scenarios).disable_help_subcommand(true);
     command = command.mut_subcommands(in_full);
     command.build();
-    let mut pages = vec![(file(NAME), top(&command, scenarios)?)];
+    let mut pages = vec![(file(NAME), program(&command, scenarios)?)];
     for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         let name = format!("{NAME}-{}", command.get_name());
         pages.push((file(&name), page(command, &name)?));
@@ -49,7 +50,7 @@ fn file(name: &str) -> String {
     format!("{name}.1")
 }
 
-fn top(command: &Command, scenarios: &[Scenario]) -> io::Result<Vec<u8>> {
+fn program(command: &Command, scenarios: &[&Scenario]) -> io::Result<Vec<u8>> {
     let man = man(command.clone(), NAME);
     let mut page = Vec::new();
     head().to_writer(&mut page)?;
@@ -59,9 +60,12 @@ fn top(command: &Command, scenarios: &[Scenario]) -> io::Result<Vec<u8>> {
     text.control("SH", ["DESCRIPTION"]);
     paragraphs(&mut text, DESCRIPTION);
     text.control("SH", ["COMMANDS"]);
-    let commands = commands::all(scenarios);
-    for (group, title) in GROUPS {
-        in_group(&mut text, group, title, &commands);
+    for (title, command) in grouped(&commands(&[], &[])) {
+        if let Some(title) = title {
+            text.control("SS", [title]);
+        }
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        tagged(&mut text, &format!("{NAME} {}", command.get_name()), &about);
     }
     text.control("SH", ["SCENARIOS"]);
     for scenario in scenarios {
@@ -78,7 +82,7 @@ fn top(command: &Command, scenarios: &[Scenario]) -> io::Result<Vec<u8>> {
     for (name, meaning) in ENVIRONMENT {
         tagged(&mut text, name, meaning);
     }
-    let example = scenarios.first().map_or("list", Scenario::name);
+    let example = scenarios.first().map_or("list", |scenario| scenario.name());
     text.control("SH", ["EXAMPLES"]);
     as_it_is(&mut text, [&*format!("{NAME} {example} --virtual"), "nodb-trigger list"]);
     text.control("SH", ["SEE ALSO"]);
@@ -86,20 +90,6 @@ fn top(command: &Command, scenarios: &[Scenario]) -> io::Result<Vec<u8>> {
     text.text([bold(format!("{NAME}-{example}")), roman("(1)")]);
     text.to_writer(&mut page)?;
     Ok(page)
-}
-
-/// The commands of a group, each with what it does.
-fn in_group(text: &mut Roff, group: Group, title: &str, commands: &[(Group, Command)]) {
-    let mut is_empty = true;
-    let members = commands.iter().filter(|(its, command)| *its == group && !command.is_hide_set());
-    for (_, command) in members {
-        if is_empty {
-            text.control("SS", [title]);
-            is_empty = false;
-        }
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        tagged(text, &format!("{NAME} {}", command.get_name()), &about);
-    }
 }
 
 fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {

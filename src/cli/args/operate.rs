@@ -1,103 +1,223 @@
-//! The command `status`.
+//! The arguments of what works on the locks of an application: `status`, `record` and recovery.
 
 use super::super::redact::ServerUrl;
-use super::commands::CheckFormat;
-use super::flags::{Color, color_flag, format_flag, switch, value, verbose_flag};
-use super::one;
-use clap::builder::PossibleValue;
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum, ValueHint, value_parser};
+use super::values::{CheckFormat, Color, FailIf, Picture, picture};
+use crate::scenario::parse_duration;
+use clap::{Args, ValueHint};
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// What `status` was asked for.
-#[derive(Debug, Clone, PartialEq)]
+/// Show who holds which lock, what is wrong, what to type
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(override_usage = "nodb-trigger status [OPTIONS] [RUNID|DIRECTORY]")]
+#[command(after_help = "\
+Examples:
+  nodb-trigger status
+  nodb-trigger status my-run --watch
+  nodb-trigger status /runs/my-run --fail-if stuck
+
+Nothing is changed. stuck: orphaned, without a TTL, or a foreign value that never ends; drift: a \
+flag that contradicts its lock, which repair sets right. --watch ends with q (exit status 0) or \
+Ctrl-C (130).
+
+Exit status: 0 looked, 1 --fail-if came true, 2 usage,
+             3 environment, or --fail-if can't tell as not everything could be read")]
 pub struct StatusArgs {
-    /// The run id, or a path to the run's directory, as it was given; without it all runs are
-    /// looked at.
+    /// Run id, or the run's directory (with a '/') [default: all runs]
+    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::DirPath)]
     pub run: Option<String>,
-    /// `--redis`: the server's URL. Without it the environment decides.
+    /// All runs, as without an argument
+    #[arg(long, conflicts_with = "run")]
+    pub all: bool,
+    /// Look at this Redis [default: REDIS_URL, or localhost]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(
+        long_help = "Look at this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else \
+                       localhost]"
+    )]
     pub redis: Option<ServerUrl>,
-    /// `--watch`: go on, and show each change.
+    /// Go on looking, and show each change
+    #[arg(long)]
     pub watch: bool,
-    /// `--fail-if`: what ends it with 1.
+    /// End with 1 if any lock is so: stuck, drift or any (repeatable)
+    #[arg(long, value_name = "WHAT", hide_possible_values = true, conflicts_with = "watch")]
     pub fail_if: Vec<FailIf>,
-    /// `--format`.
+    /// table or json
+    #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     pub format: CheckFormat,
-    /// `--color`.
+    /// Colour: auto, always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(hide_short_help = true)]
     pub color: Color,
-    /// `--verbose`: show each Redis command.
+    /// Show each Redis command and reply with its time on stderr
+    #[arg(short, long, conflicts_with = "watch")]
     pub verbose: bool,
 }
 
-/// `--fail-if`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailIf {
-    /// A lock that nobody will give back.
-    Stuck,
-    /// A flag that disagrees with its lock.
-    Drift,
-    /// Any of these.
-    Any,
+/// Watch the locks of a running Redis, save what happens
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "\
+Examples:
+  nodb-trigger record --history night.jsonl --for 1h
+  nodb-trigger record my-run --history run.jsonl --pattern 'lock:*'
+
+Ctrl-C ends it; then it says what check says. Nothing is changed.")]
+#[command(after_long_help = "\
+Examples:
+  nodb-trigger record --history night.jsonl --for 1h
+  nodb-trigger record my-run --history run.jsonl --pattern 'lock:*'
+
+It listens with MONITOR until Ctrl-C or --for ends it, saves the history, and
+prints what check says of it. Nothing is changed on the server. MONITOR makes
+the server send every command of every client here, which slows it while it
+lasts. --light costs next to nothing, but needs keyspace notifications, and
+does not see who did it, attempts that were refused, or what came and went
+between two looks.
+
+Exit status: 0 recorded, whatever was found; 2 usage, 3 environment, 4 no room
+for more")]
+pub struct RecordArgs {
+    /// Run id, or the run's directory (with a '/') [default: all runs]
+    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::DirPath)]
+    pub run: Option<String>,
+    /// Save what happens, for check and timeline
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub history: PathBuf,
+    /// Watch these keys as locks, too (repeatable)
+    #[arg(long = "pattern", value_name = "GLOB")]
+    pub patterns: Vec<String>,
+    /// Listen to keyspace notifications instead of MONITOR
+    #[arg(long)]
+    pub light: bool,
+    /// End after this long (30s, 2h)
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Record this Redis [default: REDIS_URL, or localhost]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(
+        long_help = "Record this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else \
+                       localhost]"
+    )]
+    pub redis: Option<ServerUrl>,
+    /// Draw what happened (.svg, .html; - draws it here)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = picture())]
+    pub timeline: Option<Picture>,
+    /// table or json
+    #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    pub format: CheckFormat,
+    /// Print nothing but errors
+    #[arg(long, hide_short_help = true)]
+    pub quiet: bool,
+    /// End when there are so many observations
+    // The default takes some hundred megabytes.
+    #[arg(long, value_name = "N", hide = true, default_value = "2000000")]
+    pub room: usize,
 }
 
-impl ValueEnum for FailIf {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[FailIf::Stuck, FailIf::Drift, FailIf::Any]
-    }
+/// Release a lock whose owner is dead, or one by force
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "\
+A lock whose owner lives, or of which that can't be told (another host), stays without --force. \
+With it, only the very value that was found is removed: whoever takes the lock meanwhile keeps it. \
+Run it where the application runs: from a container of the same name but other process numbers, a \
+living owner looks dead.
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            FailIf::Stuck => "stuck",
-            FailIf::Drift => "drift",
-            FailIf::Any => "any",
-        }))
-    }
+Examples:
+  nodb-trigger unlock my-run wepp.nodb --dry-run
+  nodb-trigger unlock my-run _pups/omni/a/wepp.nodb --token 0f3a9c41 --force
+
+Exit status: 0 it is not locked any more, or was not,
+             1 it was left: its owner may live, or somebody else has it now")]
+pub struct UnlockArgs {
+    /// The run's id, or a path to its directory (with a '/' in it)
+    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::AnyPath)]
+    pub run: String,
+    /// The file as status shows it: relative to the run's root
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// Only if the holder has this token (8 characters of a UUID will do)
+    // Or `sha1:` and the digest of the whole value.
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Also if the owner lives, or if that can't be told
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub options: RecoverOptions,
 }
 
-pub(super) fn status_args(given: &ArgMatches) -> StatusArgs {
-    let fail_if = given.get_many("fail-if").map(|kinds| kinds.copied().collect());
-    StatusArgs {
-        run: one(given, "run"),
-        redis: one(given, "redis").map(ServerUrl::new),
-        watch: given.get_flag("watch"),
-        fail_if: fail_if.unwrap_or_default(),
-        format: one(given, "format").unwrap_or(CheckFormat::Table),
-        color: one(given, "color").unwrap_or(Color::Auto),
-        verbose: given.get_flag("verbose"),
-    }
+/// Remove a run's locks of dead owners; set its flags right
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "\
+Locks whose owners live, or of which that can't be told (another host, no owner in the payload), \
+stay without --force. Each is removed only if it is still the one that was found. --format json has \
+what puts them back. Run it where the application runs: elsewhere a living owner may look dead.
+
+Examples:
+  nodb-trigger clear_locks my-run --dry-run
+  nodb-trigger clear_locks my-run --scope _pups/omni
+
+Exit status: 0 all dead ones are gone, whatever else was left,
+             1 with --force: not all are gone")]
+pub struct ClearArgs {
+    /// The run's id, or a path to its directory (with a '/' in it)
+    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::AnyPath)]
+    pub run: String,
+    /// Only this file, or the files in this directory, relative to the run's root
+    #[arg(long, value_name = "PATH")]
+    pub scope: Option<String>,
+    /// Also locks whose owners live, or of which that can't be told
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub options: RecoverOptions,
 }
 
-pub(super) fn status() -> Command {
-    Command::new("status")
-        .about("Show who holds which lock, what is wrong, what to type")
-        .override_usage("nodb-trigger status [OPTIONS] [RUNID|DIRECTORY]")
-        .after_help(
-            "Examples:\n  nodb-trigger status\n  nodb-trigger status my-run --watch\n  \
-             nodb-trigger status /runs/my-run --fail-if stuck\n\n\
-             Nothing is changed. stuck: orphaned, without a TTL, or a foreign value that never \
-             ends; drift: a flag that contradicts its lock, which repair sets right. --watch ends with q (exit status 0) \
-             or Ctrl-C (130).\n\n\
-             Exit status: 0 looked, 1 --fail-if came true, 2 usage,\n             \
-             3 environment, or --fail-if can't tell as not everything could be read",
-        )
-        .arg(
-            Arg::new("run")
-                .value_name("RUNID|DIRECTORY")
-                .value_hint(ValueHint::DirPath)
-                .help("Run id, or the run's directory (with a '/') [default: all runs]"),
-        )
-        .arg(switch("all").conflicts_with("run").help("All runs, as without an argument"))
-        .arg(value("redis", "URL").value_hint(ValueHint::Url).help("Look at this Redis [default: REDIS_URL, or localhost]").long_help(
-            "Look at this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]",
-        ))
-        .arg(switch("watch").help("Go on looking, and show each change"))
-        .arg(
-            value("fail-if", "WHAT")
-                .action(ArgAction::Append)
-                .value_parser(value_parser!(FailIf))
-                .hide_possible_values(true)
-                .conflicts_with("watch")
-                .help("End with 1 if any lock is so: stuck, drift or any (repeatable)"),
-        )
-        .arg(format_flag::<CheckFormat>("table or json"))
-        .arg(color_flag())
-        .arg(verbose_flag().conflicts_with("watch"))
+/// Make the flags of a run, or of all, agree with the locks
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(disable_help_flag = true)]
+#[command(override_usage = "nodb-trigger repair [OPTIONS] <RUNID|DIRECTORY|--all>")]
+#[command(after_help = "\
+The lock key is the truth; no lock is touched. A flag is written only if it exists and is wrong.
+
+Examples:
+  nodb-trigger repair my-run
+  nodb-trigger repair --all --dry-run")]
+pub struct RepairArgs {
+    /// The run's id, or a path to its directory (with a '/' in it)
+    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present = "all")]
+    pub run: Option<String>,
+    /// All runs of this Redis
+    #[arg(long, conflicts_with = "run")]
+    pub all: bool,
+    #[command(flatten)]
+    pub options: RecoverOptions,
+}
+
+/// What all commands that recover are told.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct RecoverOptions {
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub redis: Option<ServerUrl>,
+    /// table or json
+    #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    pub format: CheckFormat,
+    /// Print nothing but errors
+    #[arg(long, hide_short_help = true)]
+    pub quiet: bool,
+    /// Colour: auto, always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(hide_short_help = true)]
+    pub color: Color,
+    /// Show each Redis command and reply with its time on stderr
+    #[arg(short, long)]
+    pub verbose: bool,
 }

@@ -1,56 +1,35 @@
 //! The subcommand of a scenario: its parameters become flags.
 
+use super::commands::with_help_flag;
 use super::detail::{PARAMETERS, cut};
-use super::flags::{
-    DEFAULT_DIRECTORY, ReportOptions, RunOptions, help_flag, report_flags, report_options,
-    run_flags, run_options, value, verbose_run_flag,
-};
-use super::timeline::{Picture, timeline};
-use super::{WIDTH, hyphened, one};
-use crate::cli::execute::TTL_VARIABLE;
+use super::run::FireArgs;
+use super::values::{DEFAULT_DIRECTORY, TTL_VARIABLE, WIDTH, hyphened};
 use crate::lock::Ttl;
 use crate::scenario::{Kind, Parameter, Scenario, Value};
-use clap::builder::{PathBufValueParser, TypedValueParser, ValueParser};
-use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use clap::builder::ValueParser;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-/// What the user asked for: fire this scenario.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FireArgs {
-    /// The scenario's name, in snake_case.
-    pub scenario: String,
-    /// The parameters that were given, by name; the others have their defaults.
-    pub values: BTreeMap<String, Value>,
-    /// How to run it.
-    pub run: RunOptions,
-    /// What becomes of the report.
-    pub report: ReportOptions,
-    /// `--history`: the file for the history.
-    pub history: Option<PathBuf>,
-    /// `--verbose`: show each Redis command.
-    pub verbose: bool,
-    /// `--timeline`.
-    pub timeline: Option<Picture>,
-}
-
-pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> FireArgs {
+/// What is to be fired.
+pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> Result<FireArgs, clap::Error> {
     let value = |parameter: &Parameter| {
         let value = given.get_one::<Value>(&parameter.name)?;
         Some((parameter.name.clone(), *value))
     };
-    FireArgs {
-        scenario: scenario.name().into(),
-        values: scenario.parameters().iter().filter_map(value).collect(),
-        run: run_options(given),
-        report: report_options(given),
-        history: one(given, "history"),
-        verbose: given.get_flag("verbose"),
-        timeline: one(given, "timeline"),
+    let values = scenario.parameters().iter().filter_map(value).collect();
+    Ok(FireArgs { scenario: scenario.name().into(), values, ..FireArgs::from_arg_matches(given)? })
+}
+
+/// The subcommand of this name: that of the scenario, or one that can only be named.
+pub(super) fn subcommand(name: &str, scenario: Option<&Scenario>) -> Command {
+    let command = Command::new(name.to_owned());
+    let command = command.aliases(Some(hyphened(name)).filter(|hyphens| hyphens != name));
+    match scenario {
+        Some(scenario) => with_flags(command, scenario),
+        None => command,
     }
 }
 
-pub(super) fn subcommand(scenario: &Scenario) -> Command {
+fn with_flags(command: Command, scenario: &Scenario) -> Command {
     let name = scenario.name();
     let title = scenario.title();
     let mut text = format!("{title}\n\n{}", scenario.text().trim());
@@ -60,25 +39,14 @@ pub(super) fn subcommand(scenario: &Scenario) -> Command {
     let example = scenario.parameters().first().map_or(String::new(), |parameter| {
         format!(" --{} {}", hyphened(&parameter.name), default(parameter))
     });
-    Command::new(name.to_owned())
-        .aliases(Some(hyphened(name)).filter(|hyphens| hyphens != name))
+    let command = FireArgs::augment_args(command.args(parameters(scenario)))
         .about(title.to_owned())
         .long_about(text)
         .after_help(format!(
             "Examples:\n  nodb-trigger {name} {DEFAULT_DIRECTORY}{example}\n  \
              nodb-trigger {name} --virtual --format json"
-        ))
-        .disable_help_flag(true)
-        .arg(directory())
-        .args(parameters(scenario))
-        .next_help_heading("Run")
-        .args(run_flags())
-        .next_help_heading("Report")
-        .args(report_flags())
-        .arg(history())
-        .arg(timeline())
-        .arg(verbose_run_flag())
-        .arg(help_flag())
+        ));
+    with_help_flag(command.disable_help_flag(true))
 }
 
 /// As our own lines in a help have it.
@@ -126,33 +94,4 @@ fn parameter(parameter: &Parameter, room: usize) -> Arg {
 /// The value if nobody names one, here or in the environment.
 pub(super) fn default(parameter: &Parameter) -> Value {
     parameter.default.unwrap_or(Value::Ttl(Ttl::DEFAULT))
-}
-
-/// `--history`.
-pub(super) fn history() -> Arg {
-    value("history", "FILE")
-        .value_hint(ValueHint::FilePath)
-        .value_parser(value_parser!(PathBuf))
-        .help("Save what happened, for nodb-trigger check")
-}
-
-pub(super) fn directory() -> Arg {
-    Arg::new("directory")
-        .value_name("DIRECTORY")
-        .value_hint(ValueHint::DirPath)
-        .value_parser(directory_parser())
-        .default_value(DEFAULT_DIRECTORY)
-        .help("Run directory; created if missing")
-}
-
-/// Takes a path, and no URL that stands in the wrong place.
-pub(super) fn directory_parser() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| {
-        let text = path.to_string_lossy();
-        if text.contains("://") || text.starts_with("unix:/") {
-            Err("that is a URL and no directory; name the server with --redis")
-        } else {
-            Ok(path)
-        }
-    })
 }

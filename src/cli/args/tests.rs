@@ -3,12 +3,18 @@
 mod recover;
 
 use super::super::redact::ServerUrl;
+use super::commands::commands;
+use super::run::{OutputOptions, StageOptions};
 use super::scenario::default;
+use super::top::command;
+use super::values::hyphened;
 use super::*;
 use crate::check::Property;
+use crate::engine::server::Address;
 use crate::lock::protocol;
 use crate::runtime::Timing;
-use crate::scenario::Value;
+use crate::scenario::{Value, catalogue};
+use clap::Command;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,7 +80,13 @@ fn scenarios() -> Vec<Scenario> {
 
 fn parse_words(words: &[&str]) -> Result<Request, clap::Error> {
     let argv = ["nodb-trigger"].iter().chain(words).map(OsString::from);
-    parse(argv, &scenarios())
+    parse(argv, &scenarios().into())
+}
+
+/// The command line of these scenarios.
+fn whole(scenarios: &[Scenario]) -> Command {
+    let names: Vec<&str> = scenarios.iter().map(Scenario::name).collect();
+    command(&names, &scenarios.iter().collect::<Vec<_>>())
 }
 
 /// What is to be fired.
@@ -100,7 +112,7 @@ fn help(words: &[&str]) -> String {
 
 #[test]
 fn the_command_is_well_formed() {
-    command(&scenarios()).debug_assert();
+    whole(&scenarios()).debug_assert();
 }
 
 #[test]
@@ -109,8 +121,8 @@ fn nothing_given_is_the_default_of_everything() {
     let expected = FireArgs {
         scenario: "thundering_herd".into(),
         values: BTreeMap::new(),
+        directory: "/tmp/debug_locks".into(),
         run: RunOptions {
-            directory: "/tmp/debug_locks".into(),
             redis: None,
             lock: protocol("legacy").unwrap(),
             wait: Duration::ZERO,
@@ -118,20 +130,20 @@ fn nothing_given_is_the_default_of_everything() {
             processes: false,
             seed: 0,
             repeat: None,
-            timeout: None,
-            run_group: None,
-            force: false,
+            stage: StageOptions { timeout: None, run_group: None, force: false },
             keep: false,
         },
-        report: ReportOptions {
-            format: Format::Table,
-            output: None,
-            quiet: false,
-            color: Color::Auto,
+        output: OutputOptions {
+            report: ReportOptions {
+                format: Format::Table,
+                output: None,
+                quiet: false,
+                color: Color::Auto,
+            },
+            history: None,
+            verbose: false,
+            timeline: None,
         },
-        history: None,
-        verbose: false,
-        timeline: None,
     };
     assert_eq!(args, expected);
 }
@@ -173,29 +185,33 @@ fn everything_given_is_taken() {
             ("hold".into(), Value::Duration(Duration::from_millis(500))),
             ("lock_ttl".into(), Value::Ttl(Duration::from_secs(30).try_into().unwrap())),
         ]),
+        directory: "/tmp/a run [*]\n".into(),
         run: RunOptions {
-            directory: "/tmp/a run [*]\n".into(),
-            redis: Some(ServerUrl::new("redis://:secret@host/0".into())),
+            redis: Some(ServerUrl::from("redis://:secret@host/0".to_owned())),
             lock: protocol("hardened").unwrap(),
             wait: Duration::from_secs(5),
             virtual_time: false,
             processes: false,
             seed: 0,
             repeat: Some(3),
-            timeout: Some(Duration::from_secs(90)),
-            run_group: Some(("batch".into(), "spring".into())),
-            force: true,
+            stage: StageOptions {
+                timeout: Some(Duration::from_secs(90)),
+                run_group: Some(("batch".into(), "spring".into())),
+                force: true,
+            },
             keep: true,
         },
-        report: ReportOptions {
-            format: Format::Json,
-            output: Some("out.json".into()),
-            quiet: true,
-            color: Color::Never,
+        output: OutputOptions {
+            report: ReportOptions {
+                format: Format::Json,
+                output: Some("out.json".into()),
+                quiet: true,
+                color: Color::Never,
+            },
+            history: Some("what.jsonl".into()),
+            verbose: false,
+            timeline: Some(Picture::File { path: "what.svg".into(), format: PictureFormat::Svg }),
         },
-        history: Some("what.jsonl".into()),
-        verbose: false,
-        timeline: Some(Picture::File { path: "what.svg".into(), format: PictureFormat::Svg }),
     };
     assert_eq!(args, expected);
     assert!(!format!("{args:?}").contains("secret"));
@@ -206,8 +222,8 @@ fn a_directory_needs_not_be_unicode() {
     use std::os::unix::ffi::OsStringExt;
     let strange = OsString::from_vec(b"/tmp/\xff".to_vec());
     let argv = ["nodb-trigger".into(), "thundering_herd".into(), strange.clone()];
-    let Ok(Request::Fire(args)) = parse(argv, &scenarios()) else { panic!("not fired") };
-    assert_eq!(args.run.directory, PathBuf::from(strange));
+    let Ok(Request::Fire(args)) = parse(argv, &scenarios().into()) else { panic!("not fired") };
+    assert_eq!(args.directory, PathBuf::from(strange));
 }
 
 #[test]
@@ -291,7 +307,7 @@ fn a_password_in_the_wrong_place_is_not_repeated() {
 
 /// What `--help` says to somebody who has these scenarios, on one screen.
 fn top_help(scenarios: &[Scenario]) -> String {
-    let said = command(scenarios).render_help().to_string();
+    let said = whole(scenarios).render_help().to_string();
     assert!(said.lines().count() <= 36, "{} lines:\n{said}", said.lines().count());
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
     for scenario in scenarios {
@@ -337,34 +353,36 @@ fn the_version_is_the_crates() {
 
 #[test]
 fn no_parameter_of_an_embedded_scenario_is_called_like_a_common_flag_or_command() {
-    use super::flags::{help_flag, report_flags, run_flags};
-    let flags = [run_flags().to_vec(), report_flags().to_vec(), vec![help_flag()]].concat();
-    let mut taken: Vec<String> = flags.iter().map(|flag| flag.get_id().to_string()).collect();
-    taken.extend(["directory", "history", "version"].map(String::from));
-    let commands = commands::all(&[]);
-    let commands: Vec<_> = commands.iter().map(|(_, command)| command.get_name()).collect();
-    for scenario in &crate::scenario::catalogue().unwrap() {
+    let without_parameters = whole(&[scenario("rapid_sequential", "None")]);
+    let subcommand = without_parameters.find_subcommand("rapid_sequential").unwrap();
+    let mut taken: Vec<&str> = subcommand.get_arguments().filter_map(|it| it.get_long()).collect();
+    taken.extend(["directory", "version"]);
+    assert!(taken.contains(&"history") && taken.contains(&"help"), "{taken:?}");
+    let commands = commands(&[], &[]);
+    let commands: Vec<_> = commands.iter().map(Command::get_name).collect();
+    for scenario in &catalogue().unwrap() {
         let name = scenario.name();
         assert!(!commands.contains(&name), "scenario {name:?} is called like a command");
         for parameter in scenario.parameters() {
             let flag = hyphened(&parameter.name);
-            assert!(!taken.contains(&flag), "{name}: --{flag} is taken; rename the parameter");
+            assert!(!taken.contains(&&*flag), "{name}: --{flag} is taken; rename the parameter");
         }
     }
 }
 
 #[test]
 fn the_embedded_scenarios_make_a_well_formed_command_line() {
-    let embedded = crate::scenario::catalogue().unwrap();
-    command(&embedded).debug_assert();
+    let embedded = catalogue().unwrap();
+    whole(&embedded).debug_assert();
     top_help(&embedded);
+    let builtin = BuiltIn::from(embedded.clone());
     for scenario in &embedded {
         for parameter in scenario.parameters() {
             let shown = default(parameter).to_string();
             assert!(parameter.parse(&shown).is_ok(), "{}", parameter.name);
         }
         let argv = ["nodb-trigger", scenario.name()].map(OsString::from);
-        let Ok(Request::Fire(args)) = parse(argv, &embedded) else { panic!("not fired") };
+        let Ok(Request::Fire(args)) = parse(argv, &builtin) else { panic!("not fired") };
         assert_eq!(args.scenario, scenario.name());
     }
 }
@@ -375,7 +393,7 @@ fn each_command_takes_what_it_needs() {
     let Request::Run(args) = run else { panic!("{run:?}") };
     assert_eq!(args.what, [PathBuf::from("a.toml"), "thundering_herd".into()]);
     assert_eq!(args.jobs.map(|jobs| jobs.get()), Some(4));
-    assert_eq!(args.run.directory, PathBuf::from("/tmp/debug_locks"));
+    assert_eq!(args.directory, PathBuf::from("/tmp/debug_locks"));
     assert_eq!(parse_words(&["list"]).unwrap(), Request::List);
     let show = Request::Show { name: "thundering_herd".into() };
     assert_eq!(parse_words(&["show", "thundering_herd"]).unwrap(), show);
@@ -387,7 +405,7 @@ fn each_command_takes_what_it_needs() {
         Request::Check(CheckArgs { file: "h".into(), format: CheckFormat::Json, timeline: None });
     assert_eq!(parse_words(&["check", "h", "--format=json"]).unwrap(), check);
     let output = Picture::Terminal;
-    let timeline = TimelineArgs { history: "h".into(), output, color: Color::Never };
+    let timeline = TimelineArgs { file: "h".into(), output, color: Color::Never };
     let words = ["timeline", "h", "--color=never"];
     assert_eq!(parse_words(&words).unwrap(), Request::Timeline(timeline));
 }
@@ -402,26 +420,28 @@ fn explored(words: &[&str]) -> ExploreArgs {
 #[test]
 fn an_exploration_without_flags_has_the_defaults() {
     let args = explored(&["thundering_herd"]);
-    let report = fired(&["thundering_herd"]).report;
+    let report = fired(&["thundering_herd"]).output.report;
     let expected = ExploreArgs {
         what: "thundering_herd".into(),
-        values: BTreeMap::new(),
         lock: None,
-        wait: Duration::ZERO,
-        timing: None,
-        crashes: None,
-        faults: None,
-        properties: Vec::new(),
-        preemptions: None,
-        max_schedules: None,
-        max_time: None,
-        strategy: StrategyWord::Exhaustive,
-        seed: None,
-        depth: None,
+        search: SearchOptions {
+            params: Vec::new(),
+            wait: Duration::ZERO,
+            timing: None,
+            crashes: None,
+            faults: None,
+            properties: Vec::new(),
+            bounds: BoundOptions {
+                preemptions: None,
+                max_schedules: None,
+                max_time: None,
+                strategy: StrategyWord::Exhaustive,
+                seed: None,
+                depth: None,
+            },
+        },
         jobs: None,
-        all: false,
-        report,
-        timeline: None,
+        shown: ShownOptions { all: false, report, timeline: None },
     };
     assert_eq!(args, expected);
 }
@@ -452,16 +472,29 @@ fn an_exploration_takes_its_flags_and_those_of_the_scenario() {
         "--quiet",
     ]);
     let values = [("threads", "3"), ("lock_ttl", "2s"), ("own", "4")];
-    assert_eq!(args.values, values.map(|(name, text)| (name.into(), text.into())).into());
+    assert_eq!(args.search.values(), values.map(|(name, text)| (name.into(), text.into())).into());
     assert_eq!(args.what, PathBuf::from("mine.toml"));
     assert_eq!(args.lock, protocol("hardened"));
-    assert_eq!((args.timing, args.crashes, args.faults), (Some(Timing::Strict), Some(1), Some(2)));
-    assert_eq!(args.properties, [Property::Overlap, Property::LostUpdate]);
-    assert_eq!((args.preemptions, args.max_schedules), (Some(2), Some(1000)));
-    assert_eq!((args.max_time, args.wait), (Some(Duration::from_secs(10)), Duration::from_secs(1)));
-    assert_eq!((args.strategy, args.seed, args.depth), (StrategyWord::Pct, Some(7), Some(4)));
     assert_eq!(args.jobs.map(|jobs| jobs.get()), Some(2));
-    assert!(args.all && args.report.quiet);
+    assert!(args.shown.all && args.shown.report.quiet);
+    let bounds = BoundOptions {
+        preemptions: Some(2),
+        max_schedules: Some(1000),
+        max_time: Some(Duration::from_secs(10)),
+        strategy: StrategyWord::Pct,
+        seed: Some(7),
+        depth: Some(4),
+    };
+    let expected = SearchOptions {
+        params: args.search.params.clone(),
+        wait: Duration::from_secs(1),
+        timing: Some(Timing::Strict),
+        crashes: Some(1),
+        faults: Some(2),
+        properties: vec![Property::Overlap, Property::LostUpdate],
+        bounds,
+    };
+    assert_eq!(args.search, expected);
 }
 
 #[test]
@@ -506,11 +539,38 @@ fn the_help_of_explore_fits_a_screen() {
 
 #[test]
 fn no_parameter_of_an_embedded_scenario_is_called_like_a_flag_of_explore() {
-    let embedded = crate::scenario::catalogue().unwrap();
-    let explore = explore::command(&[]);
+    let embedded = catalogue().unwrap();
+    let none = whole(&[]);
+    let explore = none.find_subcommand("explore").unwrap();
     let taken: Vec<&str> = explore.get_arguments().filter_map(|flag| flag.get_long()).collect();
     for parameter in embedded.iter().flat_map(Scenario::parameters) {
         let flag = hyphened(&parameter.name);
         assert!(!taken.contains(&flag.as_str()), "--{flag} is taken; rename the parameter");
+    }
+}
+
+#[test]
+fn a_flag_of_another_scenario_is_left_to_explore_and_no_other_command() {
+    let builtin = BuiltIn::default();
+    let parsed =
+        |words: &[&str]| parse(["nodb-trigger"].iter().chain(words).map(OsString::from), &builtin);
+    let explore = parsed(&["explore", "amnesia", "--threads=3"]).unwrap();
+    let Request::Explore(args) = explore else { panic!("{explore:?}") };
+    assert_eq!(args.search.params, [("threads".to_owned(), "3".to_owned())]);
+    assert!(parsed(&["amnesia", "--threads=3"]).is_err());
+}
+
+#[test]
+fn a_server_has_a_port_or_a_socket_file_and_never_both() {
+    let asked = |words: &[&str]| match parse_words(&[&["serve"], words].concat()) {
+        Ok(Request::Serve(args)) => Ok((args.address(), args.virtual_time)),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.kind()),
+    };
+    assert_eq!(asked(&[]), Ok((Address::Port(0), false)));
+    assert_eq!(asked(&["--port", "6400", "--virtual"]), Ok((Address::Port(6400), true)));
+    assert_eq!(asked(&["--socket=a b"]), Ok((Address::Socket("a b".into()), false)));
+    for wrong in [&["--port=1", "--socket=x"][..], &["--port=-1"], &["--port=65536"], &["x"]] {
+        assert!(asked(wrong).is_err(), "{wrong:?}");
     }
 }

@@ -1,74 +1,73 @@
-//! The help of the program itself: its commands in groups, its scenarios, its exit statuses.
+//! The whole command line, and the help of the program itself: its commands in groups, its scenarios,
+//! its exit statuses.
 
 use super::super::exit::Exit;
-use super::WIDTH;
+use super::commands::{commands, grouped};
+use super::scenario::subcommand;
+use super::values::{NAME, WIDTH};
 use crate::scenario::Scenario;
 use clap::Command;
 
-/// What a command is for, as the help has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Group {
-    /// To let something happen.
-    Fire,
-    /// To try all orderings.
-    Explore,
-    /// For locks that somebody works with.
-    Operate,
-    /// For what has happened.
-    Look,
-    /// For the program itself.
-    Setup,
+/// The help's layout; everything below the usage is [`rest`].
+const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}";
+
+/// The command line with a subcommand for each of these names; that of a scenario which isn't here
+/// has no flags.
+pub(super) fn command(names: &[&str], scenarios: &[&Scenario]) -> Command {
+    with_commands(commands(names, scenarios), names, scenarios)
 }
 
-/// All groups, in the order of the help.
-pub(super) const GROUPS: [(Group, &str); 5] = [
-    (Group::Fire, "Fire"),
-    (Group::Explore, "Explore"),
-    (Group::Operate, "Operate"),
-    (Group::Look, "Look"),
-    (Group::Setup, "Set up"),
-];
-
-/// The help's layout; everything below the usage is [`rest`].
-pub(super) const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}";
+/// The same with these commands beside the scenarios.
+pub(super) fn with_commands(
+    commands: Vec<Command>,
+    names: &[&str],
+    scenarios: &[&Scenario],
+) -> Command {
+    let scenario = |name: &&str| scenarios.iter().find(|it| it.name() == *name).copied();
+    Command::new(NAME)
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .override_usage("nodb-trigger <SCENARIO> [DIRECTORY] [OPTIONS], or nodb-trigger <COMMAND>")
+        .max_term_width(WIDTH)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand_value_name("COMMAND")
+        .help_template(TEMPLATE)
+        .after_help(rest(&commands, names))
+        .subcommands(commands)
+        .subcommands(names.iter().map(|name| subcommand(name, scenario(name))))
+}
 
 /// Commands, scenarios, exit statuses.
-pub(super) fn rest(commands: &[(Group, Command)], scenarios: &[Scenario]) -> String {
-    let example = scenarios.first().map_or("SCENARIO", Scenario::name);
+fn rest(commands: &[Command], names: &[&str]) -> String {
+    let example = names.first().unwrap_or(&"SCENARIO");
     format!(
         "{}\nScenarios (what each does: nodb-trigger list; its options: {example} -h):\n{}\n{}",
         table(commands),
-        wrapped(scenarios.iter().map(Scenario::name)),
+        wrapped(names),
         Exit::LEGEND
     )
 }
 
 /// A line a command, with its group before the first.
-fn table(commands: &[(Group, Command)]) -> String {
-    let longest = commands.iter().map(|(_, command)| command.get_name().len()).max();
+fn table(commands: &[Command]) -> String {
+    let longest = commands.iter().map(|command| command.get_name().len()).max();
     let width = longest.unwrap_or_default();
-    let mut text = String::new();
-    for (group, title) in GROUPS {
-        let mut title = title;
-        let members =
-            commands.iter().filter(|(its, command)| *its == group && !command.is_hide_set());
-        for (_, command) in members {
-            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            text.push_str(&format!("{title:7}  {:width$}  {about}\n", command.get_name()));
-            title = "";
-        }
-    }
-    text
+    let line = |(title, command): (Option<&str>, &Command)| {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let title = title.unwrap_or_default();
+        format!("{title:7}  {:width$}  {about}\n", command.get_name())
+    };
+    grouped(commands).map(line).collect()
 }
 
 /// Words as a paragraph, indented, each line with its end.
-fn wrapped<'a>(words: impl Iterator<Item = &'a str>) -> String {
+fn wrapped(words: &[&str]) -> String {
     const INDENT: &str = "  ";
     let mut text = String::new();
     let mut line = String::new();
-    let mut words = words.peekable();
-    while let Some(word) = words.next() {
-        let comma = if words.peek().is_some() { "," } else { "" };
+    for (number, word) in words.iter().enumerate() {
+        let comma = if number + 1 < words.len() { "," } else { "" };
         if !line.is_empty() && INDENT.len() + line.len() + 1 + word.len() + comma.len() > WIDTH {
             text.push_str(&format!("{INDENT}{line}\n"));
             line.clear();
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn words_are_wrapped_at_the_screen_s_edge() {
-        let text = wrapped((0..30).map(|_| "seventeen_letters"));
+        let text = wrapped(&["seventeen_letters"; 30]);
         assert!(text.lines().all(|line| line.len() <= WIDTH && line.starts_with("  s")), "{text}");
         assert_eq!(text.matches("seventeen_letters").count(), 30);
         assert!(text.ends_with("letters\n"), "{text}");
@@ -97,14 +96,14 @@ mod tests {
     #[test]
     fn a_group_is_named_once_and_hidden_commands_are_not() {
         let commands = [
-            (Group::Look, Command::new("look").about("It looks")),
-            (Group::Fire, Command::new("a").about("First")),
-            (Group::Fire, Command::new("hidden").hide(true)),
-            (Group::Fire, Command::new("b").about("Second")),
+            Command::new("run").about("First"),
+            Command::new("hidden").hide(true),
+            Command::new("b").about("Second"),
+            Command::new("record").about("It looks"),
         ];
         assert_eq!(
             table(&commands),
-            "Fire     a       First\n         b       Second\nLook     look    It looks\n"
+            "Fire     run     First\n         b       Second\nLook     record  It looks\n"
         );
     }
 }

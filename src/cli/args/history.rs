@@ -1,0 +1,43 @@
+//! The arguments of what reads a saved history: `check` and `timeline`.
+
+use super::values::{CheckFormat, Color, Picture, picture};
+use clap::{Args, ValueHint};
+use std::path::PathBuf;
+
+/// Judge a history that --history has saved
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "\
+Example:
+  nodb-trigger thundering_herd --history herd.jsonl
+  nodb-trigger check herd.jsonl")]
+pub struct CheckArgs {
+    /// History file, or - for stdin
+    #[arg(value_name = "HISTORY", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// table or json
+    #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    pub format: CheckFormat,
+    /// Draw what happened (.svg, .html; - draws it here)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = picture())]
+    pub timeline: Option<Picture>,
+}
+
+/// Draw a history that --history has saved
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "\
+Examples:
+  nodb-trigger timeline herd.jsonl
+  nodb-trigger timeline herd.jsonl --output herd.html")]
+pub struct TimelineArgs {
+    /// History file, or - for stdin
+    #[arg(value_name = "HISTORY", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Draw to this .svg or .html file instead of stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = picture())]
+    #[arg(default_value = "-", hide_default_value = true)]
+    pub output: Picture,
+    /// Colour: auto, always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(hide_short_help = true)]
+    pub color: Color,
+}

@@ -1,0 +1,215 @@
+//! The arguments of what runs a scenario: its own subcommand, `run` and `replay`.
+
+use super::super::redact::ServerUrl;
+use super::values::{
+    Color, DEFAULT_DIRECTORY, Format, Picture, directory, lock_protocol, picture, repeat,
+    run_group, seed, timeout,
+};
+use crate::lock::{LockProtocol, default_protocol};
+use crate::scenario::{Value, parse_duration};
+use clap::{Args, ValueHint};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What can't be where `--virtual` is. What needs that must say it, too: clap takes a need for met
+/// where it can't be met.
+const NEVER_VIRTUAL: [&str; 2] = ["redis", "processes"];
+
+const VERBOSE: &str = "Show each Redis command and reply with its time on stderr, when it is over: \
+                       in between it would disturb the race";
+
+/// What the user asked for: fire this scenario.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct FireArgs {
+    /// The scenario's name, in snake_case.
+    #[arg(skip)]
+    pub scenario: String,
+    /// The parameters that were given, by name; the others have their defaults.
+    #[arg(skip)]
+    pub values: BTreeMap<String, Value>,
+    /// Run directory; created if missing
+    #[arg(value_name = "DIRECTORY", value_hint = ValueHint::DirPath, value_parser = directory())]
+    #[arg(default_value = DEFAULT_DIRECTORY)]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub run: RunOptions,
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// Run scenario files, directories of them, built-in ones
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "\
+Examples:
+  nodb-trigger run my_scenario.toml --virtual
+  nodb-trigger run scenarios/ thundering_herd --virtual --format junit")]
+pub struct RunArgs {
+    /// Scenario files, directories of them, built-in scenarios
+    #[arg(value_name = "FILE|DIR|NAME", value_hint = ValueHint::AnyPath, required = true)]
+    #[arg(hide_possible_values = true)]
+    #[arg(
+        long_help = "Scenario files, directories with *.toml files, names of built-in scenarios"
+    )]
+    pub what: Vec<PathBuf>,
+    /// Run directory; created if missing
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = directory())]
+    #[arg(default_value = DEFAULT_DIRECTORY, hide_short_help = true, help_heading = "Run")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// Run so many virtual ones at a time [default: all cores]
+    #[arg(long, value_name = "N", requires = "virtual_time")]
+    #[arg(conflicts_with_all = NEVER_VIRTUAL)]
+    #[arg(long_help = "Run so many virtual scenarios at a time [default: one per core]")]
+    pub jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub report: ReportOptions,
+    /// Show each Redis command and reply afterwards
+    #[arg(short, long, conflicts_with = "quiet", long_help = VERBOSE)]
+    pub verbose: bool,
+}
+
+/// Let a schedule happen again, here or on a real Redis
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(disable_help_flag = true, after_help = REPLAY_EXAMPLES)]
+#[command(after_long_help = format!("\
+A schedule is the text that explore prints. Without --redis it is replayed in memory; with it, one \
+thread an actor takes the turns on that server, sleeps are skipped, and leases end by shortening \
+them. With --subject, database 0 of that server must be empty, and is empty again afterwards.
+
+Exit status: 0 it went as the schedule says, 1 but without what it shows,
+             4 it parted from the schedule
+
+{REPLAY_EXAMPLES}"))]
+pub struct ReplayArgs {
+    /// The schedule, a file with it, or a JSON report of explore (its first)
+    #[arg(value_name = "SCHEDULE|FILE")]
+    pub what: String,
+    /// Run directory; created if missing
+    #[arg(value_name = "DIRECTORY", value_hint = ValueHint::DirPath, value_parser = directory())]
+    #[arg(default_value = DEFAULT_DIRECTORY)]
+    pub directory: PathBuf,
+    /// Replay on this Redis [default: an embedded server]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "Run")]
+    pub redis: Option<ServerUrl>,
+    /// The scenario, if it is not where the schedule says
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Run")]
+    pub scenario: Option<PathBuf>,
+    #[command(flatten)]
+    pub stage: StageOptions,
+    /// The client, as a command for the shell
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
+    pub subject: Option<String>,
+    /// Give up when a subject says nothing this long [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "subject")]
+    #[arg(hide_short_help = true)]
+    pub patience: Option<Duration>,
+    /// Show the steps that do not matter, too, and the locks
+    #[arg(long, help_heading = "Report")]
+    pub all: bool,
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  nodb-trigger replay schedule.txt
+  nodb-trigger replay schedule.txt --redis redis://127.0.0.1:6379";
+
+/// How to run a scenario.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Run")]
+pub struct RunOptions {
+    /// Use this Redis [default: REDIS_URL, else embedded]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(
+        long_help = "Use this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else an \
+                       embedded server]"
+    )]
+    pub redis: Option<ServerUrl>,
+    /// legacy (with its races) or hardened
+    #[arg(long, value_name = "PROTOCOL", value_parser = lock_protocol())]
+    #[arg(default_value = default_protocol().name(), hide_possible_values = true)]
+    #[arg(long_help = "Lock protocol: legacy (with its races) or hardened")]
+    pub lock: &'static Arc<dyn LockProtocol>,
+    /// Keep trying to get a taken lock this long [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, hide_short_help = true)]
+    #[arg(default_value = "0s", hide_default_value = true, allow_hyphen_values = true)]
+    pub wait: Duration,
+    /// Waits take no time, and each run gives the same
+    #[arg(long = "virtual", conflicts_with_all = NEVER_VIRTUAL)]
+    pub virtual_time: bool,
+    /// Each actor is a process of its own, which really is killed and stopped
+    #[arg(long, hide_short_help = true)]
+    pub processes: bool,
+    /// Draw the order among equals from this seed [default: 0, a fixed order]
+    #[arg(long, value_name = "N", value_parser = seed, hide_short_help = true)]
+    #[arg(default_value = "0", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(requires = "virtual_time", conflicts_with_all = NEVER_VIRTUAL)]
+    pub seed: u64,
+    /// Run so often, each virtual run with the next seed, and count what comes
+    #[arg(long, value_name = "N", value_parser = repeat, hide_short_help = true)]
+    #[arg(allow_hyphen_values = true)]
+    pub repeat: Option<u32>,
+    #[command(flatten)]
+    pub stage: StageOptions,
+    /// Clean nothing up, for a look with redis-cli
+    #[arg(long, hide_short_help = true)]
+    pub keep: bool,
+}
+
+/// Where a run or a replay happens, and for how long.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Run")]
+pub struct StageOptions {
+    /// Give up after this long (30s, 2m)
+    #[arg(long, value_name = "DURATION", value_parser = timeout, hide_short_help = true)]
+    #[arg(allow_hyphen_values = true)]
+    pub timeout: Option<Duration>,
+    /// Put a run group before the run id: 'batch;;spring'
+    #[arg(long, value_name = "GROUP", value_parser = run_group, hide_short_help = true)]
+    pub run_group: Option<(String, String)>,
+    /// Take the lock even if somebody else holds it
+    #[arg(long, hide_short_help = true)]
+    pub force: bool,
+}
+
+/// What becomes of the report.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Report")]
+pub struct ReportOptions {
+    /// table, json or junit
+    #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    pub format: Format,
+    /// Write the report to this file instead of stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub output: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(long, hide_short_help = true)]
+    pub quiet: bool,
+    /// Colour: auto, always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(hide_short_help = true)]
+    pub color: Color,
+}
+
+/// What becomes of one run.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Report")]
+pub struct OutputOptions {
+    #[command(flatten)]
+    pub report: ReportOptions,
+    /// Save what happened, for nodb-trigger check
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub history: Option<PathBuf>,
+    /// Draw what happened (.svg, .html; - draws it here)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = picture())]
+    pub timeline: Option<Picture>,
+    /// Show each Redis command and reply afterwards
+    #[arg(short, long, conflicts_with = "quiet", long_help = VERBOSE)]
+    pub verbose: bool,
+}

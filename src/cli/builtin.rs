@@ -1,0 +1,57 @@
+//! The built-in scenarios: known by their names, and parsed when they are asked for.
+
+use crate::scenario::{Scenario, ScenarioError, built_in, built_in_names};
+use std::cell::OnceCell;
+
+/// Scenarios, each with its name.
+pub(super) struct BuiltIn(Vec<(String, OnceCell<Scenario>)>);
+
+impl Default for BuiltIn {
+    fn default() -> Self {
+        Self(built_in_names().map(|name| (name.to_owned(), OnceCell::new())).collect())
+    }
+}
+
+impl From<Vec<Scenario>> for BuiltIn {
+    fn from(scenarios: Vec<Scenario>) -> Self {
+        let parsed = scenarios.into_iter().map(|it| (it.name().to_owned(), OnceCell::from(it)));
+        Self(parsed.collect())
+    }
+}
+
+impl BuiltIn {
+    /// Their names, in the order in which they are listed.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The name that was meant, with hyphens or without, if there is such a scenario.
+    pub fn name(&self, given: &str) -> Option<&str> {
+        let given = given.replace('-', "_");
+        self.names().into_iter().find(|name| *name == given)
+    }
+
+    /// The scenario of this name, with hyphens or without.
+    pub fn get(&self, given: &str) -> Result<Option<&Scenario>, ScenarioError> {
+        let given = given.replace('-', "_");
+        let found = self.0.iter().find(|(name, _)| *name == given);
+        let Some((name, scenario)) = found else { return Ok(None) };
+        if scenario.get().is_none()
+            && let Some(parsed) = built_in(name)?
+        {
+            return Ok(Some(scenario.get_or_init(|| parsed)));
+        }
+        Ok(scenario.get())
+    }
+
+    /// The names of those that are parsed.
+    #[cfg(test)]
+    pub fn parsed(&self) -> Vec<&str> {
+        self.0.iter().filter_map(|(_, scenario)| scenario.get().map(Scenario::name)).collect()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Result<Vec<&Scenario>, ScenarioError> {
+        self.0.iter().filter_map(|(name, _)| self.get(name).transpose()).collect()
+    }
+}
