@@ -4,6 +4,7 @@
 //!
 //! | room | what it is for |
 //! |---|---|
+//! | [`text`] | words of others in our sentences |
 //! | [`chance`] | the only source of numbers by chance that repeat |
 //! | [`clock`] | the only source of time |
 //! | [`history`] | what happened |
@@ -41,3 +42,4 @@ pub mod report;
 pub mod runtime;
 pub mod scenario;
 pub mod server;
+pub mod text;

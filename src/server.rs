@@ -11,6 +11,7 @@ pub use exchange::{Exchange, Listener};
 
 use crate::clock::Clock;
 use crate::engine;
+use crate::text::of_system;
 use connection::Line;
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
@@ -321,8 +322,7 @@ fn bracketed(host: &str) -> String {
 /// What came back, in the words of Redis or of the system, without the library's decoration.
 fn describe(error: &RedisError) -> String {
     if error.is_io_error() {
-        let text = error.to_string();
-        let text = text.split(" (os error").next().unwrap_or(&text);
+        let text = of_system(error);
         let mut letters = text.chars();
         let first = letters.next().map(|first| first.to_lowercase().to_string());
         return first.unwrap_or_default() + letters.as_str();

@@ -4,6 +4,7 @@ use super::story::Story;
 use super::timeline::{Deed, Fault, Line, Shows, Span};
 use crate::clock::in_words;
 use crate::history::{Moment, Verb};
+use crate::text;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -94,13 +95,7 @@ impl<'a> Words<'a> {
 
 /// A name that fits into a sentence and a terminal.
 fn shortened(name: &str) -> String {
-    let shown = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    let mut shown: String = shown.take(LONGEST_NAME + 1).collect();
-    if let Some((end, _)) = shown.char_indices().nth(LONGEST_NAME) {
-        shown.truncate(end);
-        shown.push('…');
-    }
-    shown
+    text::shortened(name, LONGEST_NAME)
 }
 
 /// The beginning of a token, enough to tell it from others.

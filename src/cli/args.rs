@@ -24,7 +24,6 @@ pub use commands::Request;
 pub use complete::completions;
 pub use explore::{
     BoundOptions, DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, ProbeArgs, SearchOptions,
-    ShownOptions,
 };
 pub use history::{CheckArgs, TimelineArgs};
 pub use manual::manual;

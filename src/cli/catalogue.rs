@@ -4,7 +4,7 @@ use super::args::{CatalogueFormat, Color};
 use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::output::Output;
-use super::refusal::{Refusal, environment};
+use super::refusal::Refusal;
 use super::terminal;
 use crate::lock::{LockProtocol, Ttl, protocols};
 use crate::report::{Catalogue, CatalogueRow, json, markdown, table};
@@ -17,12 +17,11 @@ use std::time::Duration;
 pub(super) fn print(format: CatalogueFormat, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let catalogue = catalogue(&builtin.all()?)?;
     let style = terminal::style(Color::Auto, false);
-    let written = Output::Stdout.write(|out| match format {
+    Output::Stdout.write(|out| match format {
         CatalogueFormat::Table => table::write_catalogue(&catalogue, style, out),
         CatalogueFormat::Json => json::write(&catalogue, out),
         CatalogueFormat::Markdown => markdown::write(&catalogue, out),
-    });
-    written.map_err(environment)?;
+    })?;
     Ok(Exit::Success)
 }
 

@@ -3,7 +3,7 @@
 use super::args::{CheckArgs, CheckFormat, Color};
 use super::exit::Exit;
 use super::output::Output;
-use super::refusal::{Refusal, environment};
+use super::refusal::Refusal;
 use super::timeline::{Drawing, Place};
 use super::{input, say, terminal};
 use crate::check::{Checked, check};
@@ -35,10 +35,9 @@ pub(super) fn print(
     let judgement = Judgement::new(name, &history.head, history.events.len(), checked);
     judgement.incomplete.iter().for_each(|why| say(&format!("incomplete: {why}")));
     let style = terminal::style(Color::Auto, false);
-    let written = Output::Stdout.write(|out| match format {
+    Output::Stdout.write(|out| match format {
         CheckFormat::Table => table::write_judgement(&judgement, style, out),
         CheckFormat::Json => json::write(&judgement, out),
-    });
-    written.map_err(environment)?;
+    })?;
     Ok(judgement)
 }

@@ -4,12 +4,12 @@ use super::args;
 use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::output::Output;
-use super::refusal::{Refusal, environment};
+use super::refusal::Refusal;
 use clap_complete::Shell;
 
 /// Prints the script for a shell.
 pub(super) fn print(shell: Shell, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let script = args::completions(shell, &builtin.all()?);
-    Output::Stdout.write(|out| out.write_all(script.as_bytes())).map_err(environment)?;
+    Output::Stdout.write(|out| out.write_all(script.as_bytes()))?;
     Ok(Exit::Success)
 }

@@ -1,17 +1,16 @@
 //! `explore`: every ordering of a scenario's steps, under one lock protocol or both.
 
-use super::args::{ExploreArgs, Format, ReportOptions, ShownOptions};
+use super::args::{ExploreArgs, Format};
 use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::input::named;
 use super::model::values;
-use super::output::Output;
+use super::outputs::Outputs;
 use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::tasks::{Task, tasks, tasks_of_run};
-use super::timeline::Drawing;
-use super::{github, say, terminal};
+use super::{github, say};
 use crate::lock::LockProtocol;
 use crate::report::exploration::{Exploration, ProtocolRow};
 use crate::report::{Entry, json, junit, large, table};
@@ -30,19 +29,17 @@ use std::time::Duration;
 /// Explores a scenario and writes what came of it.
 pub(super) fn explore(args: &ExploreArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
-    let output = Output::open(args.shown.report.output.as_deref(), args.shown.report.quiet);
-    let output = output.map_err(environment)?;
-    let drawing = Drawing::open(args.shown.timeline.as_ref(), &args.shown.report)?;
-    signals.set_outputs([output.by_hand(), drawing.by_hand()]);
+    let shown = &args.shown;
+    let outputs = Outputs::open(&signals, &shown.report, None, shown.timeline.as_ref())?;
     let (scenario, file) = one(&args.what, builtin)?;
     let values = values(&scenario, &args.search.values())?;
     let tasks = tasks(args, &scenario, file.as_deref(), &values)?;
     let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = args.jobs.unwrap_or_else(cores).get();
-    let line = Line::new(args.shown.report.quiet);
+    let line = Line::new(shown.report.quiet);
     let ended = explore_all(&tasks, jobs, &signals, &line);
     line.clear();
-    report(ended, |rows| exploration(&scenario, file, rows), &args.shown, output, drawing)
+    report(ended, |rows| exploration(&scenario, file, rows), shown.all, outputs)
 }
 
 pub(super) fn exploration(
@@ -53,13 +50,13 @@ pub(super) fn exploration(
     Exploration::new(scenario.name().into(), scenario.title().into(), file, rows)
 }
 
-/// Writes what came of those that were explored. Where none was, the first refusal stands for all.
+/// Writes what came of those that were explored, with `all` steps or those that matter. Where none
+/// was, the first refusal stands for all.
 pub(super) fn report(
     ended: Vec<Result<ProtocolRow, Refusal>>,
     explored: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
-    shown: &ShownOptions,
-    output: Output,
-    drawing: Drawing,
+    all: bool,
+    outputs: Outputs<'_>,
 ) -> Result<Exit, Refusal> {
     let (mut rows, mut refusals) = (Vec::new(), Vec::new());
     for one in ended {
@@ -77,14 +74,14 @@ pub(super) fn report(
         say(&format!("{:#}", refusal.error));
     }
     let exploration = explored(rows);
-    github::annotate_explorations([&exploration], shown.report.quiet);
     let exit = exit(&exploration);
     let example = exploration.first_shown().map(|shown| shown.history.clone());
-    write(exploration, shown.all, &shown.report, output)?;
-    match example {
-        Some(history) => drawing.draw(&history)?,
-        None => drawing.has_nothing_to_draw("no counterexample is shown"),
-    }
+    let annotations = github::of_exploration(&exploration);
+    outputs.write(example.as_ref(), annotations, |format, style, out| match format {
+        Format::Json => json::write(&exploration, out),
+        Format::Table => table::write_exploration(&exploration, all, style, out),
+        Format::Junit => junit::write(&[Entry::Exploration(Box::new(exploration))], out),
+    })?;
     Ok(Exit::worst(refusals.iter().map(|refusal| refusal.exit).chain([exit])))
 }
 
@@ -191,21 +188,6 @@ fn exit(exploration: &Exploration) -> Exit {
         true => Exit::Interrupted,
         false => exploration.verdict.into(),
     }
-}
-
-fn write(
-    exploration: Exploration,
-    all: bool,
-    options: &ReportOptions,
-    output: Output,
-) -> Result<(), Refusal> {
-    let style = terminal::style(options.color, options.output.is_some());
-    let written = output.write(|out| match options.format {
-        Format::Json => json::write(&exploration, out),
-        Format::Table => table::write_exploration(&exploration, all, style, out),
-        Format::Junit => junit::write(&[Entry::Exploration(Box::new(exploration))], out),
-    });
-    written.map_err(environment)
 }
 
 /// What came of all orderings of a scenario that asks for it to be explored when it is run, and the

@@ -5,51 +5,35 @@ use crate::check::Verdict;
 use crate::report::{Exploration, Report};
 use std::io::{self, Write};
 
-/// Annotates each unmet expectation, if we run in GitHub Actions and somebody wants to hear it.
-pub(super) fn annotate<'a>(reports: impl IntoIterator<Item = &'a Report>, quiet: bool) {
-    print(reports.into_iter().flat_map(annotations), quiet);
-}
-
-/// The same for each protocol that did not come out as it must when all orderings were explored.
-pub(super) fn annotate_explorations<'a>(
-    explorations: impl IntoIterator<Item = &'a Exploration>,
-    quiet: bool,
-) {
-    print(explorations.into_iter().flat_map(explored), quiet);
-}
-
-fn print(annotations: impl Iterator<Item = String>, quiet: bool) {
-    if quiet || std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value.is_empty()) {
-        return;
-    }
-    for annotation in annotations {
-        let _ = writeln!(io::stderr(), "{annotation}");
+/// Prints annotations, if we run in GitHub Actions.
+pub(super) fn annotate(annotations: &[String]) {
+    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| !value.is_empty()) {
+        for annotation in annotations {
+            let _ = writeln!(io::stderr(), "{annotation}");
+        }
     }
 }
 
-fn explored(exploration: &Exploration) -> Vec<String> {
-    let file = exploration.file.as_ref().map(|file| format!("file={},", property(file)));
-    let file = file.unwrap_or_default();
-    let unexpected = exploration.protocols.iter().filter(|row| row.verdict == Verdict::Unexpected);
-    unexpected
-        .map(|row| {
-            let title = format!("explore {} ({})", exploration.scenario, row.name);
-            format!("::error {file}title={}::{}", property(&title), data(&row.wrong()))
-        })
-        .collect()
-}
-
-fn annotations(report: &Report) -> Vec<String> {
-    let file = report.file.as_ref().map(|file| format!("file={},", property(file)));
-    let file = file.unwrap_or_default();
-    let title = property(&format!("{} ({})", report.scenario, report.protocol));
+/// One for each unmet expectation.
+pub(super) fn of_report(report: &Report) -> Vec<String> {
+    let title = format!("{} ({})", report.scenario, report.protocol);
     let unmet = report.expectations.iter().filter(|row| !row.met);
-    unmet
-        .map(|row| {
-            let text = data(&format!("expected {}; found {}", row.what, row.found));
-            format!("::error {file}title={title}::{text}")
-        })
-        .collect()
+    let text = |what, found| format!("expected {what}; found {found}");
+    let file = report.file.as_deref();
+    unmet.map(|row| annotation(file, &title, &text(&row.what, &row.found))).collect()
+}
+
+/// One for each protocol that did not come out as it must when all orderings were explored.
+pub(super) fn of_exploration(exploration: &Exploration) -> Vec<String> {
+    let unexpected = exploration.protocols.iter().filter(|row| row.verdict == Verdict::Unexpected);
+    let title = |name| format!("explore {} ({name})", exploration.scenario);
+    let file = exploration.file.as_deref();
+    unexpected.map(|row| annotation(file, &title(&row.name), &row.wrong())).collect()
+}
+
+fn annotation(file: Option<&str>, title: &str, text: &str) -> String {
+    let file = file.map(|file| format!("file={},", property(file))).unwrap_or_default();
+    format!("::error {file}title={}::{}", property(title), data(text))
 }
 
 /// Text as the runner reads it.

@@ -6,6 +6,7 @@ use super::exit::Exit;
 use super::refusal::{Refusal, usage};
 use crate::history::{FileError, History};
 use crate::scenario::{Scenario, nearest, unknown};
+use crate::text::of_system;
 use rustix::fs::OFlags;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -198,7 +199,6 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
         NotFound | NotADirectory | IsADirectory | InvalidInput => Exit::Usage,
         _ => Exit::Environment,
     };
-    let words = error.to_string();
-    let words = words.rsplit_once(" (os error ").map_or(words.as_str(), |(words, _)| words);
+    let words = of_system(error);
     Refusal::new(exit, anyhow::anyhow!("cannot read {}: {words}", path.display()))
 }

@@ -5,7 +5,7 @@ use super::builtin::BuiltIn;
 use super::catalogue::catalogue;
 use super::exit::Exit;
 use super::output::Output;
-use super::refusal::{Refusal, environment};
+use super::refusal::Refusal;
 use super::terminal;
 use crate::report::table;
 
@@ -13,7 +13,6 @@ use crate::report::table;
 pub(super) fn list(builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let catalogue = catalogue(&builtin.all()?)?;
     let style = terminal::style(Color::Auto, false);
-    let written = Output::Stdout.write(|out| table::write_list(&catalogue, style, out));
-    written.map_err(environment)?;
+    Output::Stdout.write(|out| table::write_list(&catalogue, style, out))?;
     Ok(Exit::Success)
 }

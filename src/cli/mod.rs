@@ -14,7 +14,7 @@
 //! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
 //! | `builtin` | the built-in scenarios, parsed when they are asked for |
 //! | `input` | finds and reads scenario files and histories |
-//! | `output` | where the report goes |
+//! | `output`, `outputs` | where the report goes, and all that is written about a run |
 //! | `progress` | the bar on stderr |
 //! | `terminal` | width and colour |
 //! | `github` | annotations |
@@ -39,6 +39,7 @@ mod list;
 mod man;
 mod model;
 mod output;
+mod outputs;
 mod probe;
 mod processes;
 mod progress;

@@ -3,8 +3,8 @@
 
 use crate::report::escape;
 use crate::runtime::quoted;
+use crate::text::of_system;
 use rustix::fs::OFlags;
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -15,61 +15,31 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The file can't be opened.
-    #[error("cannot open {} for the {what}: {}; nothing was run", escape(&path.display().to_string()), said(error))]
+    #[error("cannot open {} for the {what}: {}; nothing was run", escape(&path.display().to_string()), of_system(error))]
     Open {
-        /// What was to be written.
-        what: What,
+        /// What was to be written: the report, the history or the timeline.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
     },
     /// The file can't be written.
-    #[error("cannot write the {what} to {}: {}", escape(&path.display().to_string()), said(error))]
+    #[error("cannot write the {what} to {}: {}", escape(&path.display().to_string()), of_system(error))]
     Write {
-        /// What was to be written.
-        what: What,
+        /// What was to be written: the report, the history or the timeline.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
     },
     /// Stdout can't be written.
-    #[error("cannot write the report to stdout: {}", said(error))]
+    #[error("cannot write the report to stdout: {}", of_system(error))]
     Stdout {
         /// What the system said.
         error: io::Error,
     },
-}
-
-/// What is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// What came of it.
-    Report,
-    /// What happened.
-    History,
-    /// A picture of that.
-    Timeline,
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            What::Report => "report",
-            What::History => "history",
-            What::Timeline => "timeline",
-        })
-    }
-}
-
-/// The system's words without its error number.
-fn said(error: &io::Error) -> String {
-    let words = error.to_string();
-    match words.rsplit_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => words,
-    }
 }
 
 /// The way out for one thing that is written.
@@ -87,14 +57,14 @@ impl Output {
     /// The report's: a file, if one is named, or else stdout.
     pub fn open(path: Option<&Path>, quiet: bool) -> Result<Self, OutputError> {
         match path {
-            Some(path) => Self::file(path, What::Report),
+            Some(path) => Self::file(path, "report"),
             None if quiet => Ok(Output::Nowhere),
             None => Ok(Output::Stdout),
         }
     }
 
     /// Opens a file. What it held stays until [`write`](Output::write).
-    pub fn file(path: &Path, what: What) -> Result<Self, OutputError> {
+    pub fn file(path: &Path, what: &'static str) -> Result<Self, OutputError> {
         OutputFile::open(path, what).map(Output::File).map_err(|error| OutputError::Open {
             what,
             path: path.to_owned(),
@@ -104,7 +74,7 @@ impl Output {
 
     /// The history's: a file, if one is named.
     pub fn history(path: Option<&Path>) -> Result<Self, OutputError> {
-        path.map_or(Ok(Output::Nowhere), |path| Self::file(path, What::History))
+        path.map_or(Ok(Output::Nowhere), |path| Self::file(path, "history"))
     }
 
     /// The command that removes a file that was created here.
@@ -183,14 +153,14 @@ fn open_existing(path: &Path) -> io::Result<File> {
 /// A file to write. One that was created here and never got its content is removed again.
 #[derive(Debug)]
 pub struct OutputFile {
-    what: What,
+    what: &'static str,
     path: PathBuf,
     file: File,
     remove: bool,
 }
 
 impl OutputFile {
-    fn open(path: &Path, what: What) -> io::Result<Self> {
+    fn open(path: &Path, what: &'static str) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let (file, created) = match options.write(true).create_new(true).open(path) {
             Ok(file) => (file, true),

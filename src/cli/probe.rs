@@ -6,12 +6,11 @@ use super::execute::default_ttl;
 use super::exit::Exit;
 use super::explore::{exploration, explore_one, one, report, so_far};
 use super::model::{Origin, model_of_subject, values};
-use super::output::Output;
+use super::outputs::Outputs;
 use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::tasks::{Task, bounds};
-use super::timeline::Drawing;
 use super::upstream::Loan;
 use crate::check::Judged;
 use crate::check::Property;
@@ -51,10 +50,7 @@ fn explored(
     keeper: Keeper,
 ) -> Result<Exit, Refusal> {
     let (options, signals) = (&args.shown, keeper.signals());
-    let output = Output::open(options.report.output.as_deref(), options.report.quiet);
-    let output = output.map_err(environment)?;
-    let drawing = Drawing::open(options.timeline.as_ref(), &options.report)?;
-    signals.set_outputs([output.by_hand(), drawing.by_hand()]);
+    let outputs = Outputs::open(signals, &options.report, None, options.timeline.as_ref())?;
     let (scenario, file) = one(&args.what, builtin)?;
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
@@ -106,7 +102,7 @@ fn explored(
     let redis = keeper.upstream.as_ref().map(|borrowed| borrowed.server().url_to_type().0);
     let ended = ended.map(|row| row.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
-    report(vec![ended], |rows| exploration(&scenario, file, rows), options, output, drawing)
+    report(vec![ended], |rows| exploration(&scenario, file, rows), options.all, outputs)
 }
 
 /// Starts subjects, and ends them: when it is dropped, or when the program is left at once.

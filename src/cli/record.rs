@@ -27,7 +27,7 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     let signals = Signals::handle_saying(ENDING).map_err(environment)?;
     let server = remote::server(args.redis.as_ref(), false)?;
     let runid = args.run.as_deref().map(remote::runid).transpose()?;
-    let output = Output::history(Some(&args.history)).map_err(environment)?;
+    let output = Output::history(Some(&args.history))?;
     let place = if args.quiet { Place::Alone } else { Place::BelowReport };
     let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, place)?;
     signals.set_outputs([output.by_hand(), drawing.by_hand()]);
@@ -40,7 +40,7 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     let recorded = listen(&order, &*clock, &mut told);
     told.line.clear();
     let recorded = recorded.map_err(environment)?;
-    output.write(|out| recorded.history.write(out)).map_err(environment)?;
+    output.write(|out| recorded.history.write(out))?;
     let checked = check(&recorded.history);
     if !args.quiet {
         say(&in_words(&recorded.counts));

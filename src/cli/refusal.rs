@@ -1,6 +1,7 @@
 //! What keeps a command from doing what it should, and the exit status that says so.
 
 use super::exit::Exit;
+use super::output::OutputError;
 use crate::runtime::StageError;
 use crate::scenario::ScenarioError;
 
@@ -28,6 +29,12 @@ pub(super) fn usage(error: impl Into<anyhow::Error>) -> Refusal {
 /// The environment failed.
 pub(super) fn environment(error: impl Into<anyhow::Error>) -> Refusal {
     Refusal::new(Exit::Environment, error)
+}
+
+impl From<OutputError> for Refusal {
+    fn from(error: OutputError) -> Self {
+        environment(error)
+    }
 }
 
 impl From<ScenarioError> for Refusal {

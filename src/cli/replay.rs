@@ -3,14 +3,13 @@
 use super::args::{Format, ReplayArgs};
 use super::builtin::BuiltIn;
 use super::exit::Exit;
-use super::output::Output;
+use super::outputs::Outputs;
 use super::probe::Keeper;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
-use super::timeline::Drawing;
 use super::upstream::Loan;
-use super::{ServerUrl, github, say, schedule, terminal, verbose};
+use super::{ServerUrl, github, say, schedule, verbose};
 use crate::clock::{Stopped, WallClock};
 use crate::probe::SUBJECT;
 use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
@@ -62,11 +61,9 @@ fn replayed(
     let model = schedule::model(schedule, &scenario, args, &keeper)?;
     let deadline = args.stage.timeout.unwrap_or(TIMEOUT);
     let model = Model { upstream: keeper.upstream(Some(deadline)), ..model };
-    let output = Output::open(args.output.report.output.as_deref(), args.output.report.quiet);
-    let output = output.map_err(environment)?;
-    let history = Output::history(args.output.history.as_deref()).map_err(environment)?;
-    let drawing = Drawing::open(args.output.timeline.as_ref(), &args.output.report)?;
-    signals.set_outputs([output.by_hand(), history.by_hand(), drawing.by_hand()]);
+    let asked = &args.output;
+    let (history, timeline) = (asked.history.as_deref(), asked.timeline.as_ref());
+    let outputs = Outputs::open(signals, &asked.report, history, timeline)?;
     let replayed = match &args.redis {
         Some(url) if model.upstream.is_none() => on_redis(url, &model, schedule, args, signals),
         _ => alone(&model, schedule, signals),
@@ -77,36 +74,27 @@ fn replayed(
     });
     let Replayed { world, staged } = replayed?;
     let Staged { outcome, notices, left, is_clean, .. } = staged;
-    if args.output.verbose {
+    if asked.verbose {
         verbose::show(scenario.name(), &outcome.history);
     }
     left.iter().for_each(|line| say(line));
-    history.write(|out| outcome.history.write(out)).map_err(environment)?;
     // What decides is whether the schedule showed again what it shows.
     let ruling = outcome.judge(world.plan()).of_replay();
     let besides = Besides { file, notices: [notices, left].concat(), ..Besides::default() };
     let report = Report::new(&world, &outcome, &ruling, besides);
-    github::annotate([&report], args.output.report.quiet);
+    let annotations = github::of_report(&report);
     let mut exit = Exit::from(report.verdict);
     if !is_clean {
         exit = Exit::worst([exit, Exit::Environment]);
     }
     let findings = &ruling.checked.findings;
     let replay = Replay::new(report, world.plan(), &outcome.history, findings, schedule.shows);
-    write(replay, args, output)?;
-    drawing.draw(&outcome.history)?;
-    Ok(exit)
-}
-
-fn write(replay: Replay, args: &ReplayArgs, output: Output) -> Result<(), Refusal> {
-    let options = &args.output.report;
-    let style = terminal::style(options.color, options.output.is_some());
-    let written = output.write(|out| match options.format {
+    outputs.write(Some(&outcome.history), annotations, |format, style, out| match format {
         Format::Json => json::write(&replay, out),
         Format::Table => table::write_replay(&replay, args.all, style, out),
         Format::Junit => junit::write(&[Entry::Report(Box::new(replay.report))], out),
-    });
-    written.map_err(environment)
+    })?;
+    Ok(exit)
 }
 
 /// What came of a replay that went to its end.

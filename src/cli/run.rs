@@ -1,17 +1,17 @@
 //! `run`: several scenarios, one summary, one exit status.
 
-use super::args::{Format, ReportOptions, RunArgs};
+use super::args::{Format, RunArgs};
 use super::builtin::BuiltIn;
 use super::execute::{Executed, Job};
 use super::exit::Exit;
 use super::explore::explore_for_run;
 use super::input::{Named, named};
-use super::output::Output;
+use super::outputs::Outputs;
 use super::progress::Progress;
 use super::refusal::{Refusal, environment};
 use super::repeat::execute_all;
 use super::signals::Signals;
-use super::{github, say, terminal, verbose};
+use super::{github, say, verbose};
 use crate::report::{Cause, Entry, Failure, Runs, json, junit, table};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -25,9 +25,7 @@ type Ended = (Entry, Exit);
 /// Runs everything that was named.
 pub(super) fn run(args: &RunArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
-    let output = Output::open(args.report.output.as_deref(), args.report.quiet);
-    let output = output.map_err(environment)?;
-    signals.set_outputs([output.by_hand()]);
+    let outputs = Outputs::open(&signals, &args.report, None, None)?;
     let scenarios = named(&args.what, builtin);
     let progress = Arc::new(Progress::new("scenarios", args.report.quiet));
     progress.expect(scenarios.len());
@@ -35,9 +33,15 @@ pub(super) fn run(args: &RunArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     progress.clear();
     let exit = Exit::worst(ended.iter().map(|(_, exit)| *exit));
     let runs = Runs(ended.into_iter().map(|(entry, _)| entry).collect());
-    github::annotate(runs.reports(), args.report.quiet);
-    github::annotate_explorations(runs.explorations(), args.report.quiet);
-    write(&runs, &args.report, output)?;
+    let reports = runs.reports().flat_map(github::of_report);
+    let annotations = reports.chain(runs.explorations().flat_map(github::of_exploration));
+    // For people, the whole report where there is only one.
+    outputs.write(None, annotations.collect(), |format, style, out| match (format, &*runs.0) {
+        (Format::Json, _) => json::write(&runs, out),
+        (Format::Junit, entries) => junit::write(entries, out),
+        (Format::Table, [Entry::Report(report)]) => table::write(report, style, out),
+        (Format::Table, _) => table::write_runs(&runs, style, out),
+    })?;
     Ok(exit)
 }
 
@@ -140,16 +144,4 @@ fn failed(named: &Named, exit: Exit, message: String, say: impl Fn(&str)) -> End
         _ => Cause::Scenario,
     };
     (Entry::Failure(Failure { file: named.given.clone(), cause, message }), exit)
-}
-
-/// Writes the summary; for people, the whole report where there is only one.
-fn write(runs: &Runs, options: &ReportOptions, output: Output) -> Result<(), Refusal> {
-    let style = terminal::style(options.color, options.output.is_some());
-    let written = output.write(|out| match (options.format, runs.0.as_slice()) {
-        (Format::Json, _) => json::write(runs, out),
-        (Format::Junit, entries) => junit::write(entries, out),
-        (Format::Table, [Entry::Report(report)]) => table::write(report, style, out),
-        (Format::Table, _) => table::write_runs(runs, style, out),
-    });
-    written.map_err(environment)
 }

@@ -34,8 +34,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Refusal> {
         signals.set_leftovers(vec![format!("rm {}", quoted(&path.display().to_string()))]);
     }
     let url = server.url();
-    let written = Output::Stdout.write(|out| writeln!(out, "{}", escape(&url)));
-    written.map_err(environment)?;
+    Output::Stdout.write(|out| writeln!(out, "{}", escape(&url)))?;
     say(&format!("serving clients on this machine until Ctrl-C or SIGTERM{time}"));
     // Nothing but a signal ends this.
     let _ = clock.wait_until(&|| false);

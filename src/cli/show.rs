@@ -2,12 +2,12 @@
 
 use super::exit::Exit;
 use super::output::Output;
-use super::refusal::{Refusal, environment};
+use super::refusal::Refusal;
 use crate::scenario::Scenario;
 
 /// Prints the file as it is.
 pub(super) fn show(scenario: &Scenario) -> Result<Exit, Refusal> {
     let file = scenario.file_text().as_bytes();
-    Output::Stdout.write(|out| out.write_all(file)).map_err(environment)?;
+    Output::Stdout.write(|out| out.write_all(file))?;
     Ok(Exit::Success)
 }

@@ -30,11 +30,10 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Refusal> {
     let mut link = remote::connect(&subject.server)?;
     let (seen, failing) = subject.look(&mut link, &WallClock::new(None)).map_err(environment)?;
     let style = terminal::style(args.color, false);
-    let written = output::stream(|out| match args.format {
+    output::stream(|out| match args.format {
         CheckFormat::Table => table::write_status(&seen, None, style, out),
         CheckFormat::Json => json::write(&seen, out),
-    });
-    written.map_err(environment)?;
+    })?;
     match failing {
         Some((exit, why)) => {
             say(&why);

@@ -2,8 +2,8 @@
 
 use super::args::{Color, Format, Picture, PictureFormat, ReportOptions, TimelineArgs};
 use super::exit::Exit;
-use super::output::{Output, What};
-use super::refusal::{Refusal, environment, usage};
+use super::output::Output;
+use super::refusal::{Refusal, usage};
 use super::{input, say, terminal};
 use crate::check::{Checked, check};
 use crate::history::History;
@@ -69,8 +69,7 @@ impl Drawing {
             None => Drawing::None,
             Some(Picture::Terminal) => Drawing::Terminal(color, place),
             Some(Picture::File { path, format }) => {
-                let file = Output::file(path, What::Timeline).map_err(environment)?;
-                Drawing::File(file, *format)
+                Drawing::File(Output::file(path, "timeline")?, *format)
             }
         })
     }
@@ -94,7 +93,7 @@ impl Drawing {
     /// Draws this history, with what was found in it.
     pub(super) fn draw_checked(self, history: &History, checked: &Checked) -> Result<(), Refusal> {
         let timeline = || Timeline::new(history, checked);
-        let written = match self {
+        match self {
             Drawing::None => Ok(()),
             Drawing::Terminal(color, place) => Output::Stdout.write(|out| {
                 if place == Place::BelowReport {
@@ -108,8 +107,8 @@ impl Drawing {
             Drawing::File(file, PictureFormat::Html) => {
                 file.write(|out| html::write(&timeline(), out))
             }
-        };
-        written.map_err(environment)
+        }?;
+        Ok(())
     }
 
     /// Leaves no file, and says why, if anybody asked.

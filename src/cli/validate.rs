@@ -4,7 +4,7 @@ use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::input::named;
 use super::output::Output;
-use super::refusal::{Refusal, environment};
+use super::refusal::Refusal;
 use super::say;
 use crate::report::escape;
 use std::path::PathBuf;
@@ -25,6 +25,6 @@ pub(super) fn validate(files: &[PathBuf], builtin: &BuiltIn) -> Result<Exit, Ref
             }
         }
     }
-    Output::Stdout.write(|out| out.write_all(sound.as_bytes())).map_err(environment)?;
+    Output::Stdout.write(|out| out.write_all(sound.as_bytes()))?;
     Ok(Exit::worst(exits))
 }

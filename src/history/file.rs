@@ -7,6 +7,7 @@
 //! is read takes memory in proportion to the file, and a file has a limit.
 
 use super::{Event, EventKind, Head, History};
+use crate::text;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read, Write};
 
@@ -251,14 +252,7 @@ fn in_words(error: &serde_json::Error) -> String {
     }
 }
 
-/// At most so much that an error stays readable, without what would move the cursor.
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let shown = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    let mut shown: String = shown.take(LONGEST + 1).collect();
-    if let Some((end, _)) = shown.char_indices().nth(LONGEST) {
-        shown.truncate(end);
-        shown.push('…');
-    }
-    shown
+/// At most so much that an error stays readable.
+fn shortened(words: &str) -> String {
+    text::shortened(words, 200)
 }

@@ -4,6 +4,7 @@ mod recover;
 
 use super::super::redact::ServerUrl;
 use super::commands::commands;
+use super::explore::ShownOptions;
 use super::run::{OutputOptions, StageOptions};
 use super::scenario::default;
 use super::top::command;

@@ -250,13 +250,12 @@ impl<'a> Session<'a> {
         };
         recovery.count();
         recovery.unknown.iter().for_each(|words| say(words));
-        let output = Output::open(None, self.options.quiet).map_err(environment)?;
+        let output = Output::open(None, self.options.quiet)?;
         let style = terminal::style(self.options.color, false);
-        let written = output.write(|out| match self.options.format {
+        output.write(|out| match self.options.format {
             CheckFormat::Table => table(&recovery, style, out),
             CheckFormat::Json => json::write(&recovery, out),
-        });
-        written.map_err(environment)?;
+        })?;
         match stop {
             Err(Stop::Interrupted) => Ok(Exit::Interrupted),
             Err(Stop::Failed(why)) => Err(environment(anyhow!("{why}"))),

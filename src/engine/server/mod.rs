@@ -27,6 +27,7 @@ pub use framing::{Framer, Malformed};
 pub use outbox::Outbox;
 pub use reply::{Format, write};
 
+use crate::text::of_system;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
@@ -121,11 +122,7 @@ fn why(address: &Address, error: &io::Error) -> String {
         (Address::Socket(_), io::ErrorKind::AddrInUse) => {
             "the file exists; remove it if no server has it, or choose another path".into()
         }
-        _ => {
-            let words = error.to_string();
-            let words = words.split(" (os error ").next().unwrap_or_default();
-            format!("{words}; choose another address")
-        }
+        _ => format!("{}; choose another address", of_system(error)),
     }
 }
 
