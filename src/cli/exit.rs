@@ -7,17 +7,17 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The expectations held, or help was asked for and given.
-    Success,
+    Success = 0,
     /// An expectation did not hold.
-    Unexpected,
+    Unexpected = 1,
     /// The command line or the scenario file is wrong.
-    Usage,
+    Usage = 2,
     /// The environment failed: no server, no permission, disk.
-    Environment,
+    Environment = 3,
     /// A bound or a time-out was hit before it could be told.
-    Inconclusive,
+    Inconclusive = 4,
     /// Ctrl-C or SIGTERM.
-    Interrupted,
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -74,14 +74,7 @@ Exit status: 0 as expected, 1 not as expected, 2 usage or scenario file,
 
     /// The number.
     pub fn code(self) -> u8 {
-        match self {
-            Exit::Success => 0,
-            Exit::Unexpected => 1,
-            Exit::Usage => 2,
-            Exit::Environment => 3,
-            Exit::Inconclusive => 4,
-            Exit::Interrupted => 130,
-        }
+        self as u8
     }
 }
 

@@ -3,9 +3,10 @@
 use super::args::{ExploreArgs, Format};
 use super::builtin::BuiltIn;
 use super::exit::Exit;
-use super::input::named;
+use super::input::only;
 use super::model::values;
 use super::outputs::Outputs;
+use super::parallel::{cores, in_parallel};
 use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
@@ -18,12 +19,8 @@ use crate::runtime::{ExploreError, Limit, Model, Progress, explore as run};
 use crate::scenario::Scenario;
 use anyhow::anyhow;
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::slice;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 /// Explores a scenario and writes what came of it.
@@ -34,8 +31,7 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &BuiltIn) -> Result<Exit, Ref
     let (scenario, file) = one(&args.what, builtin)?;
     let values = values(&scenario, &args.search.values())?;
     let tasks = tasks(args, &scenario, file.as_deref(), &values)?;
-    let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let jobs = args.jobs.unwrap_or_else(cores).get();
+    let jobs = args.jobs.map_or_else(cores, usize::from);
     let line = Line::new(shown.report.quiet);
     let ended = explore_all(&tasks, jobs, &signals, &line);
     line.clear();
@@ -86,18 +82,11 @@ pub(super) fn report(
 }
 
 /// The one scenario that was named, and its file.
-pub(super) fn one(
-    what: &PathBuf,
-    builtin: &BuiltIn,
-) -> Result<(Scenario, Option<String>), Refusal> {
-    let mut named = named(slice::from_ref(what), builtin).into_iter();
-    match (named.next(), named.next()) {
-        (Some(only), None) => Ok((only.scenario?, only.file)),
-        _ => {
-            let shown = what.display();
-            Err(usage(anyhow!("{shown} is a directory; name one of the scenario files in it")))
-        }
-    }
+pub(super) fn one(what: &Path, builtin: &BuiltIn) -> Result<(Scenario, Option<String>), Refusal> {
+    only(what, builtin)?.ok_or_else(|| {
+        let shown = what.display();
+        usage(anyhow!("{shown} is a directory; name one of the scenario files in it"))
+    })
 }
 
 /// Explores them, as many at a time as there are jobs, and gives what came in their order.
@@ -107,9 +96,7 @@ fn explore_all(
     signals: &Signals,
     line: &Line,
 ) -> Vec<Result<ProtocolRow, Refusal>> {
-    let next = AtomicUsize::new(0);
     let told: Mutex<BTreeMap<usize, String>> = Mutex::default();
-    let ended: Mutex<BTreeMap<usize, Result<ProtocolRow, Refusal>>> = Mutex::default();
     let tell = |index: usize, how_far: Option<String>| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         match how_far {
@@ -118,27 +105,14 @@ fn explore_all(
         };
         line.tell(&told.values().map(String::as_str).collect::<Vec<_>>().join("; "));
     };
-    let work = || {
-        while let Some((index, task)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            tasks.get(index).map(|task| (index, task))
-        } {
-            let name = task.model.host.protocol().name();
-            let one = explore_one(task, signals, &mut |progress| {
-                tell(index, Some(so_far(name, progress)));
-            });
-            tell(index, None);
-            ended.lock().unwrap_or_else(PoisonError::into_inner).insert(index, one);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..jobs.min(tasks.len()) {
-            // Where there can't be another thread, those that there are do it all.
-            let _ = thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
-    ended.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    in_parallel(tasks, jobs, |index, task| {
+        let name = task.model.host.protocol().name();
+        let ended = explore_one(task, signals, &mut |progress| {
+            tell(index, Some(so_far(name, progress)));
+        });
+        tell(index, None);
+        ended
+    })
 }
 
 pub(super) fn explore_one(

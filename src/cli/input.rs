@@ -33,6 +33,18 @@ pub(super) fn named(what: &[PathBuf], builtin: &BuiltIn) -> Vec<Named> {
     what.iter().flat_map(|path| named_by(path, builtin)).collect()
 }
 
+/// The one scenario that this names, and its file; nothing if it is a directory with several.
+pub(super) fn only(
+    path: &Path,
+    builtin: &BuiltIn,
+) -> Result<Option<(Scenario, Option<String>)>, Refusal> {
+    let mut named = named_by(path, builtin);
+    match (named.pop(), named.is_empty()) {
+        (Some(only), true) => Ok(Some((only.scenario?, only.file))),
+        _ => Ok(None),
+    }
+}
+
 fn named_by(path: &Path, builtin: &BuiltIn) -> Vec<Named> {
     if let Some(name) = path.to_str().and_then(|name| builtin.name(name)) {
         let scenario = built_in(name, builtin).cloned();

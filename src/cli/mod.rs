@@ -40,6 +40,7 @@ mod man;
 mod model;
 mod output;
 mod outputs;
+mod parallel;
 mod probe;
 mod processes;
 mod progress;

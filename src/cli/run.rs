@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::explore::explore_for_run;
 use super::input::{Named, named};
 use super::outputs::Outputs;
+use super::parallel::{cores, in_parallel};
 use super::progress::Progress;
 use super::refusal::{Refusal, environment};
 use super::repeat::execute_all;
@@ -14,10 +15,7 @@ use super::signals::Signals;
 use super::{github, say, verbose};
 use crate::report::{Cause, Entry, Failure, Runs, json, junit, table};
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 /// What came of one scenario, and the exit status that it would have alone.
 type Ended = (Entry, Exit);
@@ -52,57 +50,27 @@ fn run_all(
     signals: &Signals,
     progress: &Arc<Progress>,
 ) -> Vec<Ended> {
-    let next = AtomicUsize::new(0);
-    let ended: Mutex<BTreeMap<usize, Vec<Ended>>> = Mutex::default();
-    let work = || {
-        while let Some((index, named)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            scenarios.get(index).map(|named| (index, named))
-        } {
-            let one = run_one(args, named, signals, progress);
-            let all = [Some(one), explore_one(args, named, signals, progress)];
-            progress.finished_one();
-            let all = all.into_iter().flatten().collect();
-            ended.lock().unwrap_or_else(PoisonError::into_inner).insert(index, all);
-        }
-    };
-    let others = jobs(args, scenarios.len()).saturating_sub(1);
-    thread::scope(|scope| {
-        for _ in 0..others {
-            // Where there can't be another thread, those that there are do it all.
-            let _ = thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
+    // On the wall clock they share a directory.
+    let jobs = if args.run.virtual_time { args.jobs.map_or_else(cores, usize::from) } else { 1 };
+    let ended = in_parallel(scenarios, jobs, |_, named| {
+        let ran = run_one(args, named, signals, progress);
+        let explored = explore_one(args, named, signals, progress);
+        progress.finished_one();
+        [Some(ran), explored]
     });
-    let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-    ended.into_values().flatten().collect()
-}
-
-/// How many run at a time. On the wall clock they share a directory, so one does.
-fn jobs(args: &RunArgs, scenarios: usize) -> usize {
-    if !args.run.virtual_time {
-        return 1;
-    }
-    let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    args.jobs.unwrap_or_else(cores).get().min(scenarios)
+    ended.into_iter().flatten().flatten().collect()
 }
 
 fn run_one(args: &RunArgs, named: &Named, signals: &Signals, progress: &Progress) -> Ended {
     let say = |line: &str| progress.suspend(|| say(line));
     let values = BTreeMap::new();
-    let executed = match &named.scenario {
-        Err(refusal) => Err((refusal.exit, format!("{:#}", refusal.error))),
-        Ok(scenario) => {
-            let file = named.file.as_deref();
-            let (directory, options) = (args.directory.as_path(), &args.run);
-            let job = Job { scenario, file, values: &values, directory, options, signals };
-            execute_all(&job, None).map_err(|refusal| {
-                refusal.left.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
-                (refusal.exit, format!("{:#}", refusal.error))
-            })
-        }
+    let scenario = match &named.scenario {
+        Ok(scenario) => scenario,
+        Err(refusal) => return failed(named, refusal, say),
     };
-    match executed {
+    let (file, directory, options) = (named.file.as_deref(), args.directory.as_path(), &args.run);
+    let job = Job { scenario, file, values: &values, directory, options, signals };
+    match execute_all(&job, None) {
         Ok(Executed { report, history, exit, said }) => {
             if args.verbose {
                 progress.suspend(|| verbose::show(&named.given, &history));
@@ -110,7 +78,10 @@ fn run_one(args: &RunArgs, named: &Named, signals: &Signals, progress: &Progress
             said.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
             (Entry::Report(Box::new(report)), exit)
         }
-        Err((exit, message)) => failed(named, exit, message, say),
+        Err(refusal) => {
+            refusal.left.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
+            failed(named, &refusal, say)
+        }
     }
 }
 
@@ -126,14 +97,11 @@ fn explore_one(
     let file = named.file.as_deref();
     let explored = explore_for_run(scenario, file, options.lock, options.wait, signals)?;
     let say = |line: &str| progress.suspend(|| say(line));
-    Some(
-        explored.unwrap_or_else(|refusal| {
-            failed(named, refusal.exit, format!("{:#}", refusal.error), say)
-        }),
-    )
+    Some(explored.unwrap_or_else(|refusal| failed(named, &refusal, say)))
 }
 
-fn failed(named: &Named, exit: Exit, message: String, say: impl Fn(&str)) -> Ended {
+fn failed(named: &Named, refusal: &Refusal, say: impl Fn(&str)) -> Ended {
+    let (exit, message) = (refusal.exit, format!("{:#}", refusal.error));
     // A signal has said it already.
     if exit != Exit::Interrupted {
         say(&message);

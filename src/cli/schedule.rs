@@ -97,12 +97,10 @@ pub(super) fn scenario(
     instead: Option<&PathBuf>,
     builtin: &BuiltIn,
 ) -> Result<(Scenario, Option<String>), Refusal> {
-    let path = instead.cloned().unwrap_or_else(|| schedule.scenario.clone().into());
-    let mut named = input::named(std::slice::from_ref(&path), builtin);
-    match (named.pop(), named.is_empty()) {
-        (Some(named), true) => Ok((named.scenario?, named.file)),
-        _ => Err(usage(anyhow!("{} holds several scenarios; name one of them", path.display()))),
-    }
+    let path = instead.map_or(Path::new(&schedule.scenario), PathBuf::as_path);
+    input::only(path, builtin)?.ok_or_else(|| {
+        usage(anyhow!("{} holds several scenarios; name one of them", path.display()))
+    })
 }
 
 /// What is replayed: the schedule's scenario with its parameters, which must show what it shows.
