@@ -1,19 +1,25 @@
 //! The command that runs a scenario again, and gives the same.
 
 use super::args::{DEFAULT_DIRECTORY, RunOptions};
-use super::execute::Job;
 use crate::lock::default_protocol;
-use crate::runtime::quoted;
+use crate::runtime::command_line;
 use crate::scenario::{Plan, Value};
+use std::path::Path;
 use std::time::Duration;
 
 /// The command that repeats a virtual run.
-pub(super) fn command(job: &Job<'_>, plan: &Plan, seed: u64) -> String {
-    let (RunOptions { lock, wait, stage, .. }, directory) = (job.options, job.directory);
+pub(super) fn command(
+    options: &RunOptions,
+    directory: &Path,
+    file: Option<&str>,
+    plan: &Plan,
+    seed: u64,
+) -> String {
+    let RunOptions { lock, wait, stage, .. } = options;
     let mut words = vec!["nodb-trigger".to_owned()];
     let of_its_own = directory.as_os_str() != DEFAULT_DIRECTORY;
     let directory = of_its_own.then(|| directory.display().to_string());
-    match job.file {
+    match file {
         Some(file) => {
             words.extend(["run".into(), file.into()]);
             words.extend(directory.into_iter().flat_map(|it| ["--directory".into(), it]));
@@ -38,5 +44,5 @@ pub(super) fn command(job: &Job<'_>, plan: &Plan, seed: u64) -> String {
     for (flag, value) in flags {
         words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
     }
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    command_line(&words)
 }

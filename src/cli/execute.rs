@@ -1,25 +1,25 @@
 //! Runs one scenario once, under the options of the command line: from the scenario to the report
 //! and the exit status. Prints nothing.
 
-use super::again;
-use super::args::{RunOptions, TTL_VARIABLE};
+use super::args::RunOptions;
 use super::exit::Exit;
+use super::model::{default_ttl, run_directories};
 use super::processes::Started;
 use super::progress::Progress;
 use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
+use super::{again, remote};
 use crate::check::{Ending, Verdict};
 use crate::clock::{Stopped, VirtualClock, WallClock};
 use crate::history::History;
-use crate::lock::{RunDirectory, RunGroup, Ttl, in_process};
+use crate::lock::{RunGroup, in_process};
 use crate::report::{Besides, Report};
 use crate::runtime::{Outcome, Time, World, longest};
-use crate::scenario::{Plan, Scenario, Value};
+use crate::scenario::{Scenario, Value};
 use crate::server::Server;
-use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,9 +72,10 @@ pub(super) fn execute(
     let besides = Besides {
         file: job.file.map(str::to_owned),
         seed: world.seed(),
-        replay: can_be_had_again.then(|| again::command(job, world.plan(), seed)),
+        replay: can_be_had_again
+            .then(|| again::command(options, job.directory, job.file, world.plan(), seed)),
         notices: [notices, kept.clone(), left.clone()].concat(),
-        hint: started.filter(|_| has_unmet).and_then(|it| it.notice(&world.plan().scenario)),
+        hint: started.as_ref().filter(|_| has_unmet).and_then(|it| it.notice(&world.plan().scenario)),
     };
     let report = Report::new(&world, &outcome, &ruling, besides);
     let (exit, why) = exit(&report, &outcome);
@@ -145,44 +146,10 @@ fn exit(report: &Report, outcome: &Outcome) -> (Exit, Option<String>) {
     }
 }
 
-/// The TTL of whatever names none, from the environment.
-pub(super) fn default_ttl() -> anyhow::Result<Ttl> {
-    let variable = std::env::var(TTL_VARIABLE).ok();
-    let Some(text) = variable.filter(|text| !text.is_empty()) else { return Ok(Ttl::DEFAULT) };
-    let seconds: i64 = text.parse().map_err(|_| {
-        anyhow!("{TTL_VARIABLE} is {text:?}, and should be a whole number of seconds")
-    })?;
-    // The reference takes anything below one second for one second (contract, section 1).
-    Ttl::try_from(Duration::from_secs(seconds.max(1).unsigned_abs()))
-        .with_context(|| format!("{TTL_VARIABLE} is {text:?}"))
-}
-
-/// The run directory of each lock.
-pub(super) fn run_directories(
-    directory: &Path,
-    group: Option<&RunGroup>,
-    plan: &Plan,
-) -> anyhow::Result<Vec<RunDirectory>> {
-    let run = |suffix: &str| {
-        let base = RunDirectory::new(directory, None)?;
-        let mut path = base.path().as_os_str().to_owned();
-        path.push(suffix);
-        RunDirectory::new(&PathBuf::from(path), group)
-    };
-    plan.locks.iter().map(|lock| Ok(run(&lock.run_suffix)?)).collect()
-}
-
 fn server(options: &RunOptions, time: &Time) -> Result<Server, Refusal> {
     if options.virtual_time {
         return Ok(Server::embedded(time.clock()));
     }
-    let variable = |name: &str| std::env::var(name).ok();
-    let named = match &options.redis {
-        Some(url) => Some(Server::at(url.reveal(), variable("REDIS_PASSWORD").as_deref())),
-        None => Server::from_environment(variable).transpose(),
-    };
-    match named.transpose().map_err(usage)? {
-        Some(server) => Ok(server),
-        None => Ok(Server::embedded(time.clock())),
-    }
+    let named = remote::named(options.redis.as_ref())?;
+    Ok(named.unwrap_or_else(|| Server::embedded(time.clock())))
 }

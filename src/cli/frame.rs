@@ -1,5 +1,7 @@
 //! A text on as many rows as a window has.
 
+use unicode_width::UnicodeWidthStr;
+
 /// The lines of a text that fit into a window of so many columns and rows. Of a text that is too
 /// long, the beginning and the last paragraph.
 pub(super) fn fit(text: &str, (columns, rows): (u16, u16)) -> Vec<&str> {
@@ -26,19 +28,18 @@ fn take(left: &mut usize, wanted: usize) -> bool {
     left.checked_sub(wanted).map(|rest| *left = rest).is_some()
 }
 
-/// How many columns a line takes, or fewer: what is not ASCII may be wide.
+/// How many columns a line takes.
 fn width(line: &str) -> usize {
-    let mut width = 0;
     let mut letters = line.chars();
+    let mut shown = String::new();
     while let Some(letter) = letters.next() {
         match letter {
             // A colour, up to its final letter.
             '\u{1b}' => drop(letters.find(char::is_ascii_alphabetic)),
-            '─' | '…' => width += 1,
-            letter => width += if letter.is_ascii() { 1 } else { 2 },
+            letter => shown.push(letter),
         }
     }
-    width
+    shown.width()
 }
 
 #[cfg(test)]
@@ -60,6 +61,6 @@ mod tests {
         assert_eq!(fit(TEXT, (5, 9)).len(), 8);
         assert_eq!(fit(TEXT, (5, 8)).last(), Some(&"  command"));
         assert_eq!(width("\u{1b}[1mab\u{1b}[0m…"), 3);
-        assert_eq!(width("ロ"), 2);
+        assert_eq!(width("ロé"), 3);
     }
 }

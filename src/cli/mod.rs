@@ -9,8 +9,9 @@
 //! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
-//! | `remote` | the server of a command that runs nothing |
+//! | `remote` | the server that is named |
 //! | `upstream` | the real Redis of a client that is explored |
+//! | `look` | a look at all locks, for `status` and the commands that recover |
 //! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
 //! | `builtin` | the built-in scenarios, parsed when they are asked for |
 //! | `input` | finds and reads scenario files and histories |
@@ -36,6 +37,7 @@ mod frame;
 mod github;
 mod input;
 mod list;
+mod look;
 mod man;
 mod model;
 mod output;

@@ -1,15 +1,15 @@
-//! From a scenario to the model of it that is explored or replayed.
+//! From a scenario to what is run, and to the model of it that is explored or replayed.
 
-use super::execute::run_directories;
+use super::args::TTL_VARIABLE;
 use super::refusal::{Refusal, usage};
 use crate::controller::STATE_FILE;
-use crate::lock::{ActorHost, Legacy, LockName, Ttl, in_process};
+use crate::lock::{ActorHost, Legacy, LockName, RunDirectory, RunGroup, Ttl, in_process};
 use crate::probe::{SUBJECT, Subjects};
 use crate::runtime::{Model, Schedule, Timing};
 use crate::scenario::{Plan, Scenario, Value, unknown};
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +68,33 @@ pub(super) fn model_of_subject(
     let locks: Vec<LockName> = bound.runs.iter().map(|run| run.lock(STATE_FILE)).collect();
     let host = start(&bound.plan, &locks)?;
     Ok(Model { host, plan: bound.plan.of_processes(), ..bound })
+}
+
+/// The TTL of whatever names none, from the environment.
+pub(super) fn default_ttl() -> anyhow::Result<Ttl> {
+    let variable = std::env::var(TTL_VARIABLE).ok();
+    let Some(text) = variable.filter(|text| !text.is_empty()) else { return Ok(Ttl::DEFAULT) };
+    let seconds: i64 = text.parse().map_err(|_| {
+        anyhow!("{TTL_VARIABLE} is {text:?}, and should be a whole number of seconds")
+    })?;
+    // The reference takes anything below one second for one second (contract, section 1).
+    Ttl::try_from(Duration::from_secs(seconds.max(1).unsigned_abs()))
+        .with_context(|| format!("{TTL_VARIABLE} is {text:?}"))
+}
+
+/// The run directory of each lock.
+pub(super) fn run_directories(
+    directory: &Path,
+    group: Option<&RunGroup>,
+    plan: &Plan,
+) -> anyhow::Result<Vec<RunDirectory>> {
+    let run = |suffix: &str| {
+        let base = RunDirectory::new(directory, None)?;
+        let mut path = base.path().as_os_str().to_owned();
+        path.push(suffix);
+        RunDirectory::new(&PathBuf::from(path), group)
+    };
+    plan.locks.iter().map(|lock| Ok(run(&lock.run_suffix)?)).collect()
 }
 
 /// The values of a scenario's parameters, read from text.

@@ -2,10 +2,9 @@
 
 use super::args::ProbeArgs;
 use super::builtin::BuiltIn;
-use super::execute::default_ttl;
 use super::exit::Exit;
 use super::explore::{exploration, explore_one, one, report, so_far};
-use super::model::{Origin, model_of_subject, values};
+use super::model::{Origin, default_ttl, model_of_subject, values};
 use super::outputs::Outputs;
 use super::progress::Line;
 use super::refusal::{Refusal, environment, usage};

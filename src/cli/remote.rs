@@ -1,4 +1,4 @@
-//! The real Redis that a command is about which runs nothing: an embedded server would be empty.
+//! The real Redis that a command is about.
 
 use super::ServerUrl;
 use super::refusal::{Refusal, environment, usage};
@@ -11,18 +11,25 @@ use std::path::Path;
 /// Where a Redis is that nobody names (contract, section 1).
 const DEFAULT: &str = "redis://localhost:6379";
 
-/// The server that `--redis` names, or else the environment; what passes is shown, if `verbose`.
+/// The server of a command that runs nothing, for which an embedded one would be empty: what `--redis`
+/// names, or else the environment, or else the one of this machine; what passes is shown, if `verbose`.
 pub(super) fn server(redis: Option<&ServerUrl>, verbose: bool) -> Result<Server, Refusal> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let password = variable("REDIS_PASSWORD");
-    let named = match redis {
-        Some(url) => Server::at(url.reveal(), password.as_deref()),
-        None => match Server::from_environment(variable).transpose() {
-            Some(server) => server,
-            None => Server::at(DEFAULT, password.as_deref()),
-        },
-    };
-    named.map(|server| heard(server.sole(), verbose)).map_err(usage)
+    let server = named(redis)?.map_or_else(|| at(&DEFAULT.to_owned().into()), Ok)?;
+    Ok(heard(server.sole(), verbose))
+}
+
+/// The server that a flag names, or else the environment.
+pub(super) fn named(redis: Option<&ServerUrl>) -> Result<Option<Server>, Refusal> {
+    match redis {
+        Some(url) => at(url).map(Some),
+        None => Server::from_environment(|name| std::env::var(name).ok()).map_err(usage),
+    }
+}
+
+/// The server at a URL; the password is that of the environment, where the URL has none.
+pub(super) fn at(url: &ServerUrl) -> Result<Server, Refusal> {
+    let password = std::env::var("REDIS_PASSWORD").ok();
+    Server::at(url.reveal(), password.as_deref()).map_err(usage)
 }
 
 /// A connection to the database where locks live.

@@ -5,16 +5,15 @@ use super::builtin::BuiltIn;
 use super::exit::Exit;
 use super::outputs::Outputs;
 use super::probe::Keeper;
-use super::refusal::{Refusal, environment, usage};
+use super::refusal::{Refusal, environment};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
 use super::upstream::Loan;
-use super::{ServerUrl, github, say, schedule, verbose};
+use super::{ServerUrl, github, remote, say, schedule, verbose};
 use crate::clock::{Stopped, WallClock};
 use crate::probe::SUBJECT;
 use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
 use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
-use crate::server::Server;
 use anyhow::anyhow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,8 +125,7 @@ fn on_redis(
     args: &ReplayArgs,
     signals: &Signals,
 ) -> Result<Replayed, Refusal> {
-    let password = std::env::var("REDIS_PASSWORD").ok();
-    let server = Server::at(url.reveal(), password.as_deref()).map_err(usage)?;
+    let server = remote::at(url)?;
     let deadline = args.stage.timeout.unwrap_or(TIMEOUT);
     let time = Time::Wall(Arc::new(WallClock::new(Some(deadline))));
     signals.add_clock(&time);

@@ -2,8 +2,8 @@
 
 use super::args::ReplayArgs;
 use super::builtin::BuiltIn;
-use super::execute::run_directories;
 use super::input;
+use super::model::run_directories;
 use super::probe::Keeper;
 use super::refusal::{Refusal, usage};
 use crate::controller::STATE_FILE;

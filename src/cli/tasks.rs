@@ -3,8 +3,7 @@
 use super::args::{
     BoundOptions, DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, SearchOptions, StrategyWord,
 };
-use super::execute::default_ttl;
-use super::model::{Origin, model};
+use super::model::{Origin, default_ttl, model};
 use super::refusal::{Refusal, usage};
 use crate::check::Judged;
 use crate::check::Property;

@@ -2,11 +2,11 @@
 //! it named.
 
 use super::exit::Exit;
-use super::refusal::{Refusal, environment, usage};
+use super::refusal::{Refusal, environment};
 use super::signals::Signals;
-use super::{ServerUrl, say};
-use crate::runtime::quoted;
-use crate::server::{Borrowed, Server};
+use super::{ServerUrl, remote, say};
+use crate::runtime::command_line;
+use crate::server::Borrowed;
 use std::sync::Arc;
 
 /// A Redis that was borrowed.
@@ -18,10 +18,9 @@ pub(super) struct Loan {
 impl Loan {
     /// Borrows the Redis at a URL.
     pub fn new(url: &ServerUrl, signals: &Signals) -> Result<Self, Refusal> {
-        let password = std::env::var("REDIS_PASSWORD").ok();
-        let server = Server::at(url.reveal(), password.as_deref()).map_err(usage)?;
+        let server = remote::at(url)?;
         let told = signals.clone();
-        let told = move |words: Vec<String>| told.set_borrowed(Some(typed(&words)));
+        let told = move |words: Vec<String>| told.set_borrowed(Some(command_line(&words)));
         let borrowed = Borrowed::new(server, Box::new(told)).map_err(environment)?;
         Ok(Self { borrowed, signals: signals.clone() })
     }
@@ -42,7 +41,7 @@ impl Loan {
             Ok(theirs) => theirs.filter(|_| is_well),
             Err(error) => {
                 let by_hand = self.borrowed.by_hand();
-                let by_hand = by_hand.map(|words| format!("; run: {}", typed(&words)));
+                let by_hand = by_hand.map(|words| format!("; run: {}", command_line(&words)));
                 Some(format!("could not clean up ({error}){}", by_hand.unwrap_or_default()))
             }
         };
@@ -57,8 +56,4 @@ impl Loan {
             }
         }
     }
-}
-
-fn typed(words: &[String]) -> String {
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }

@@ -5,10 +5,10 @@
 
 use super::args::{CheckFormat, StatusArgs};
 use super::exit::Exit;
+use super::look::Subject;
 use super::refusal::{Refusal, environment};
 use super::screen::{Key, Screen};
 use super::signals::Signals;
-use super::status::Subject;
 use super::{frame, output, remote, say, terminal};
 use crate::clock::{Clock, WallClock};
 use crate::lock::watched_channels;

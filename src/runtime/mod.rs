@@ -58,7 +58,7 @@ pub use model::{Model, Upstream};
 pub use outcome::{Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
-pub use stage::{Cleaned, Stage, StageError, quoted};
+pub use stage::{Cleaned, Stage, StageError, command_line, quoted};
 pub use threads::{THREAD_MEMORY, allow_files, check_memory};
 
 use crate::clock::{Clock, Stopped, VirtualClock, WallClock};

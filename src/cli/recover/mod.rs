@@ -17,10 +17,10 @@ pub(super) use unlock::unlock;
 
 use super::args::{CheckFormat, RecoverOptions};
 use super::exit::Exit;
+use super::look::{left_out_in_words, unread_in_words};
 use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::signals::Signals;
-use super::status::{left_out_in_words, unread_in_words};
 use super::{remote, say, terminal};
 use crate::clock::{Clock, WallClock};
 use crate::lock::{
@@ -30,7 +30,7 @@ use crate::lock::{
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome, Recovery};
 use crate::report::status::Typed;
 use crate::report::{Style, json, seconds};
-use crate::runtime::quoted;
+use crate::runtime::command_line;
 use crate::server::{Connection, Server};
 use anyhow::anyhow;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
@@ -373,8 +373,4 @@ fn holder(row: &LockRow) -> String {
         Some(held) => format!("{who} holds it since {}", seconds(held)),
         None => format!("{who} holds it"),
     }
-}
-
-fn command_line(words: &[String]) -> String {
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }

@@ -107,6 +107,11 @@ impl Stage {
     }
 }
 
+/// Words as a shell reads them, on one line.
+pub fn command_line(words: &[impl AsRef<str>]) -> String {
+    words.iter().map(|word| quoted(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
 /// A word as a shell reads it, on one line.
 pub fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);

@@ -1,0 +1,219 @@
+//! A look at the locks and flags of a server, once.
+
+use super::args::{CheckFormat, FailIf, StatusArgs};
+use super::exit::Exit;
+use crate::clock::Clock;
+use crate::lock::{LockError, Unseen, rights, survey_each};
+use crate::report::Status;
+use crate::report::status::{Scene, Sightings, Typed};
+use crate::runtime::command_line;
+use crate::server::{Connection, Server, ServerError};
+use redis::RedisError;
+use std::time::Duration;
+
+/// What an answer begins with to which the user has no right.
+const NOPERM: &str = "NOPERM";
+/// How many locks of each state a table shows.
+const SHOWN: usize = 20;
+
+/// What is looked at, and what is kept of it.
+pub(super) struct Subject {
+    pub server: Server,
+    pub runid: Option<String>,
+    typed: Typed,
+    /// Whether a command that is printed needs a password that this one was given in its URL.
+    needs_password: bool,
+    keeps_all: bool,
+    fail_if: Vec<FailIf>,
+}
+
+impl Subject {
+    pub fn new(server: Server, runid: Option<String>, args: &StatusArgs) -> Self {
+        let (url, has_password) = server.url_to_type();
+        let by_variable = std::env::var("REDIS_PASSWORD").is_ok_and(|word| !word.is_empty());
+        let typed = Typed::new(args.redis.as_ref().map(|_| url)).by_hand(server.redis_cli());
+        Self {
+            server,
+            runid,
+            typed,
+            needs_password: args.redis.is_some() && has_password && !by_variable,
+            keeps_all: args.format == CheckFormat::Json,
+            fail_if: args.fail_if.clone(),
+        }
+    }
+
+    /// Looks once; also gives the exit status that `--fail-if` asks for, and why.
+    pub fn look(
+        &self,
+        link: &mut Connection,
+        clock: &dyn Clock,
+    ) -> Result<(Status, Option<(Exit, String)>), ServerError> {
+        let facts = Facts::ask(link, clock).map_err(|error| self.server.explain(&error))?;
+        let mut sightings = match self.keeps_all {
+            true => Sightings::all(),
+            false => Sightings::first(SHOWN),
+        };
+        let runid = self.runid.as_deref();
+        let unseen = survey_each(link, clock, runid, &mut |one| sightings.take(one));
+        let unseen = unseen.map_err(|error| match error {
+            LockError::Redis { command, source, .. } if is_refused(&source) => {
+                let (why, grant) = (self.server.explain(&source), grant(link, runid));
+                ServerError::new(format!("{command}: {why}: {grant}"))
+            }
+            LockError::Redis { source, .. } => self.server.explain(&source),
+            error => ServerError::new(error.to_string()),
+        })?;
+        if let Some((key, words)) = &unseen.example {
+            sightings.take_unread(unseen.unread, key, &format!("{words} (HSCAN)"));
+        }
+        let scene = Scene {
+            server: self.server.name().to_owned(),
+            runid: self.runid.clone(),
+            typed: self.typed.clone(),
+            when: facts.time,
+        };
+        let failing = failing(&self.fail_if, &sightings)
+            .map(|why| (Exit::Unexpected, why))
+            .or_else(|| Some((Exit::Environment, self.untold(&sightings, link)?)));
+        let mut notes = facts.notes;
+        notes.extend(left_out_in_words(&unseen));
+        notes.extend(unread_in_words(&unseen));
+        if self.needs_password && sightings.any_command() {
+            notes.push(
+                "the commands leave out the password: put it into REDIS_PASSWORD before you type them"
+                    .into(),
+            );
+        }
+        Ok((sightings.status(scene, notes), failing))
+    }
+
+    /// Why `--fail-if` can't tell, if it can't: something could not be read.
+    fn untold(&self, seen: &Sightings, link: &mut Connection) -> Option<String> {
+        let (keys, key, words) = seen.unread().filter(|_| !self.fail_if.is_empty())?;
+        let more = match keys {
+            1 => String::new(),
+            all => format!(" (and {} more)", all - 1),
+        };
+        let grant = match words.starts_with(NOPERM) {
+            true => format!("; to let this user read it: {}", grant(link, self.runid.as_deref())),
+            false => String::new(),
+        };
+        Some(format!("--fail-if can't tell: {key:?}{more} could not be read: {words}{grant}"))
+    }
+}
+
+/// The command that grants this user what it needs to see everything.
+fn grant(link: &mut Connection, runid: Option<&str>) -> String {
+    let user = redis::cmd("ACL").arg("WHOAMI").query(link).unwrap_or_else(|_| "<user>".to_owned());
+    format!("ACL SETUSER {user} {}", command_line(&rights(runid)))
+}
+
+/// What the server says of itself.
+struct Facts {
+    /// Its time, since 1970.
+    time: Duration,
+    notes: Vec<String>,
+}
+
+impl Facts {
+    /// Asks the server. That it refuses to tell is told, and no failure.
+    fn ask(link: &mut Connection, clock: &dyn Clock) -> Result<Self, RedisError> {
+        let mut notes = Vec::new();
+        let info: Option<String> = allowed(redis::cmd("INFO").query(link))?;
+        let fact = |name: &str| {
+            let mut lines = info.as_deref().unwrap_or_default().lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default()
+        };
+        if info.is_none() {
+            notes.push("this user may not ask (INFO) whether it is a replica or a cluster".into());
+        }
+        if fact("role") == "slave" {
+            notes.push(format!(
+                "this server is a replica and may lag behind; type what changes anything for its \
+                 primary, {}:{}",
+                fact("master_host"),
+                fact("master_port")
+            ));
+            if fact("master_link_status") == "down" {
+                notes.push(
+                    "this replica has lost its primary: what it shows may be long out of date"
+                        .into(),
+                );
+            }
+        }
+        if fact("cluster_enabled") == "1" {
+            notes.push(
+                "this server is a node of a cluster: only its own keys are seen; look at each node"
+                    .into(),
+            );
+        }
+        let time: Option<(u64, u64)> = allowed(redis::cmd("TIME").query(link))?;
+        let time = match time {
+            Some((seconds, micros)) => Duration::from_secs(seconds) + Duration::from_micros(micros),
+            None => {
+                notes.push(
+                    "this user may not ask for the server's TIME: times are by this machine's"
+                        .into(),
+                );
+                clock.unix()
+            }
+        };
+        Ok(Self { time, notes })
+    }
+}
+
+/// The answer, or nothing if the user has no right to ask.
+fn allowed<T>(answer: Result<T, RedisError>) -> Result<Option<T>, RedisError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if is_refused(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the user has no right to this.
+fn is_refused(error: &RedisError) -> bool {
+    error.code() == Some(NOPERM)
+}
+
+/// The names that are left out because they are no locks of the run.
+pub(super) fn left_out_in_words(unseen: &Unseen) -> Vec<String> {
+    let notes = [
+        (unseen.no_text, "that are no UTF-8, as no participant writes them"),
+        (unseen.nameless, "that begin with nodb-lock: and name no file"),
+        (unseen.of_others, "beginning as this run's do, which flags of other runs claim"),
+    ];
+    let left_out = notes.iter().filter(|(number, _)| *number > 0);
+    let note = |(number, what): &(usize, &str)| {
+        let names = if *number == 1 { "name" } else { "names" };
+        format!("left out: {number} {names} {what}")
+    };
+    left_out.map(note).collect()
+}
+
+/// The flags that could not be read, if any.
+pub(super) fn unread_in_words(unseen: &Unseen) -> Option<String> {
+    let (key, words) = unseen.example.as_ref()?;
+    let more = match unseen.unread {
+        0 | 1 => String::new(),
+        all => format!(" (and {} more)", all - 1),
+    };
+    Some(format!("the flags under the key {key}{more} can't be read: {words}"))
+}
+
+/// Why `--fail-if` came true, if it did.
+fn failing(kinds: &[FailIf], seen: &Sightings) -> Option<String> {
+    let of = |kind: &FailIf| match kind {
+        FailIf::Stuck => ("stuck", seen.stuck()),
+        FailIf::Drift => ("drift", seen.drifted()),
+        FailIf::Any => ("any", seen.wrong()),
+    };
+    let (word, number) = kinds.iter().map(of).find(|(_, number)| *number > 0)?;
+    let locks = if number == 1 { "lock is" } else { "locks are" };
+    let what = match word {
+        "any" => "stuck, or disagree with their flag",
+        "drift" => "not as the flag says",
+        word => word,
+    };
+    Some(format!("--fail-if {word}: {number} {locks} {what}"))
+}
