@@ -27,15 +27,17 @@ impl BuiltIn {
 
     /// The name that was meant, with hyphens or without, if there is such a scenario.
     pub fn name(&self, given: &str) -> Option<&str> {
+        self.find(given).map(|(name, _)| name.as_str())
+    }
+
+    fn find(&self, given: &str) -> Option<&(String, OnceCell<Scenario>)> {
         let given = given.replace('-', "_");
-        self.names().into_iter().find(|name| *name == given)
+        self.0.iter().find(|(name, _)| *name == given)
     }
 
     /// The scenario of this name, with hyphens or without.
     pub fn get(&self, given: &str) -> Result<Option<&Scenario>, ScenarioError> {
-        let given = given.replace('-', "_");
-        let found = self.0.iter().find(|(name, _)| *name == given);
-        let Some((name, scenario)) = found else { return Ok(None) };
+        let Some((name, scenario)) = self.find(given) else { return Ok(None) };
         if scenario.get().is_none()
             && let Some(parsed) = built_in(name)?
         {

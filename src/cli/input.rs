@@ -7,6 +7,7 @@ use super::refusal::{Refusal, usage};
 use crate::history::{FileError, History};
 use crate::scenario::{Scenario, nearest, unknown};
 use crate::text::of_system;
+use anyhow::anyhow;
 use rustix::fs::OFlags;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -64,7 +65,7 @@ fn named_by(path: &Path, builtin: &BuiltIn) -> Vec<Named> {
 
 /// The built-in scenario of this name, with hyphens or without.
 pub(super) fn built_in<'a>(name: &str, builtin: &'a BuiltIn) -> Result<&'a Scenario, Refusal> {
-    let unknown = || usage(anyhow::anyhow!(unknown("scenario", name, builtin.names())));
+    let unknown = || usage(anyhow!(unknown("scenario", name, builtin.names())));
     builtin.get(name)?.ok_or_else(unknown)
 }
 
@@ -86,7 +87,7 @@ fn is_a_word(path: &Path) -> bool {
 
 fn not_a_scenario(given: &str, builtin: &BuiltIn, refusal: Refusal) -> Refusal {
     let unknown = unknown("scenario", &given.replace('-', "_"), builtin.names());
-    let error = anyhow::anyhow!("there is no file of this name, and {unknown}");
+    let error = anyhow!("there is no file of this name, and {unknown}");
     Refusal { error, ..refusal }
 }
 
@@ -98,7 +99,7 @@ fn with_a_similar_file(path: &Path, builtin: &BuiltIn, refusal: Refusal) -> Refu
         (None, Some(name)) => format!("the built-in {name}"),
         (None, None) => return refusal,
     };
-    let error = anyhow::anyhow!("{}; did you mean {meant}?", refusal.error);
+    let error = anyhow!("{}; did you mean {meant}?", refusal.error);
     Refusal { error, ..refusal }
 }
 
@@ -128,7 +129,7 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
     files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     if files.is_empty() {
-        return Err(usage(anyhow::anyhow!("{shown} is a directory without *.toml files")));
+        return Err(usage(anyhow!("{shown} is a directory without *.toml files")));
     }
     Ok(files)
 }
@@ -138,13 +139,10 @@ fn text(path: &Path) -> Result<String, Refusal> {
     let shown = path.display();
     let file = open(path).map_err(|error| unreadable(path, &error))?;
     let size = file.metadata().map_err(|error| unreadable(path, &error))?.len();
-    let too_large = |size: u64| {
-        usage(anyhow::anyhow!(
-            "{shown}: a scenario file has at most {LARGEST} bytes, and this one has {size}"
-        ))
-    };
     if size > LARGEST {
-        return Err(too_large(size));
+        return Err(usage(anyhow!(
+            "{shown}: a scenario file has at most {LARGEST} bytes, and this one has {size}"
+        )));
     }
     let mut bytes = Vec::new();
     let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
@@ -153,7 +151,7 @@ fn text(path: &Path) -> Result<String, Refusal> {
         let good = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..good).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        usage(anyhow::anyhow!("{shown}:{line}: this is no text: byte {} is not UTF-8", good + 1))
+        usage(anyhow!("{shown}:{line}: this is no text: byte {} is not UTF-8", good + 1))
     })
 }
 
@@ -177,7 +175,7 @@ pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
         let stdin = io::stdin();
         if stdin.is_terminal() {
             let what = "stdin is the terminal; send a history in, as in: cat FILE | nodb-trigger";
-            return Err(usage(anyhow::anyhow!("{what}")));
+            return Err(usage(anyhow!("{what}")));
         }
         let name = "stdin".to_owned();
         let history = History::read(&name, &mut stdin.lock());
@@ -199,7 +197,7 @@ pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
         let meant = is_missing.then(|| similar(path)).flatten();
         let meant = meant.map(|near| format!("; did you mean {}?", near.display()));
         // It says its source itself.
-        Refusal::new(exit, anyhow::anyhow!("{error}{}", meant.unwrap_or_default()))
+        Refusal::new(exit, anyhow!("{error}{}", meant.unwrap_or_default()))
     })
 }
 
@@ -212,5 +210,5 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
         _ => Exit::Environment,
     };
     let words = of_system(error);
-    Refusal::new(exit, anyhow::anyhow!("cannot read {}: {words}", path.display()))
+    Refusal::new(exit, anyhow!("cannot read {}: {words}", path.display()))
 }

@@ -120,10 +120,7 @@ impl Facts {
     fn ask(link: &mut Connection, clock: &dyn Clock) -> Result<Self, RedisError> {
         let mut notes = Vec::new();
         let info: Option<String> = allowed(redis::cmd("INFO").query(link))?;
-        let fact = |name: &str| {
-            let mut lines = info.as_deref().unwrap_or_default().lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default()
-        };
+        let fact = |name: &str| fact(info.as_deref().unwrap_or_default(), name);
         if info.is_none() {
             notes.push("this user may not ask (INFO) whether it is a replica or a cluster".into());
         }
@@ -160,6 +157,12 @@ impl Facts {
         };
         Ok(Self { time, notes })
     }
+}
+
+/// What INFO says of this; nothing, if it says nothing.
+pub(super) fn fact<'a>(info: &'a str, name: &str) -> &'a str {
+    let mut lines = info.lines();
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default()
 }
 
 /// The answer, or nothing if the user has no right to ask.

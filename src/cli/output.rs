@@ -107,7 +107,7 @@ impl Output {
                 })
             }
             Output::Stdout => rendered
-                .and_then(|()| to_stream(&bytes, &mut io::stdout().lock()))
+                .and_then(|()| to_stream(&bytes, &mut io::stdout().lock()).map(drop))
                 .map_err(|error| OutputError::Stdout { error }),
             Output::Nowhere => Ok(()),
         }
@@ -116,29 +116,26 @@ impl Output {
 
 /// Writes to stdout at once; says whether anybody still reads.
 pub fn offer(bytes: &[u8]) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        written => written.map(|()| true),
-    }
+    to_stream(bytes, &mut io::stdout().lock())
 }
 
 /// Writes a large report to stdout while it is made. A closed pipe is no error.
 pub fn stream(report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    match report(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(OutputError::Stdout { error })
-        }
-        _ => Ok(()),
-    }
+    let written = is_read(report(&mut out).and_then(|()| out.flush()));
+    written.map(drop).map_err(|error| OutputError::Stdout { error })
 }
 
-/// Writes everything, or as much as the reader wants: a closed pipe is no error.
-fn to_stream(bytes: &[u8], stream: &mut dyn Write) -> io::Result<()> {
-    match stream.write_all(bytes).and_then(|()| stream.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+/// Writes everything, or as much as the reader wants; says whether it was all.
+fn to_stream(bytes: &[u8], stream: &mut dyn Write) -> io::Result<bool> {
+    is_read(stream.write_all(bytes).and_then(|()| stream.flush()))
+}
+
+/// Whether anybody still reads: a closed pipe is no error.
+fn is_read(written: io::Result<()>) -> io::Result<bool> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 
@@ -283,7 +280,7 @@ mod tests {
     fn a_closed_pipe_is_no_error() {
         let (reader, mut writer) = io::pipe().unwrap();
         drop(reader);
-        to_stream(&[b'x'; 1 << 20], &mut writer).unwrap();
+        assert!(!to_stream(&[b'x'; 1 << 20], &mut writer).unwrap());
     }
 
     #[test]

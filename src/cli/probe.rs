@@ -80,19 +80,7 @@ fn explored(
             model.plan.scenario
         )));
     }
-    let actors = model.plan.actors.len();
-    let alone = args.search.properties.iter().find(|property| actors < 2 && needs_two(**property));
-    if let Some(property) = alone {
-        return Err(usage(anyhow!(
-            "{} has one actor, and {} takes two",
-            model.plan.scenario,
-            property.word()
-        )));
-    }
-    let mut judged = judged(actors);
-    if !args.search.properties.is_empty() {
-        judged = judged.only(&args.search.properties);
-    }
+    let judged = judged(&model.plan, &args.search.properties)?;
     let task = Task { model, bounds, judged };
     let line = Line::new(options.report.quiet);
     let name = task.model.host.protocol().name();
@@ -190,12 +178,17 @@ fn needs_two(property: Property) -> bool {
     matches!(property, Overlap | ForeignRelease | LostUpdate | Deadlock)
 }
 
-/// What no lock client may do; an actor that is alone can't do all of it. That leases end under
-/// holders, no client can rule out; what follows from that is reported as possible.
-fn judged(actors: usize) -> Judged {
-    let mut must_not_find = vec![Property::StuckLock];
-    if actors > 1 {
-        must_not_find = vec![Property::ForeignRelease, Property::StuckLock, Property::Deadlock];
+/// Judges what no lock client may do, or only these properties; an actor that is alone can't do all
+/// of it. That leases end under holders, no client can rule out; what follows from that is reported as
+/// possible.
+fn judged(plan: &Plan, only: &[Property]) -> Result<Judged, Refusal> {
+    let is_alone = plan.actors.len() < 2;
+    if let Some(property) = only.iter().find(|property| is_alone && needs_two(**property)) {
+        let (scenario, property) = (&plan.scenario, property.word());
+        return Err(usage(anyhow!("{scenario} has one actor, and {property} takes two")));
     }
-    Judged { must_find: Vec::new(), must_not_find }
+    let mut must_not_find = vec![Property::ForeignRelease, Property::StuckLock, Property::Deadlock];
+    must_not_find.retain(|property| !(is_alone && needs_two(*property)));
+    let judged = Judged { must_find: Vec::new(), must_not_find };
+    Ok(if only.is_empty() { judged } else { judged.only(only) })
 }

@@ -83,6 +83,18 @@ impl From<Exploration> for Asked {
 }
 
 impl Asked {
+    /// The same, but what is said on the command line goes before.
+    fn or_as_said(self, search: &SearchOptions) -> Self {
+        Self {
+            timing: search.timing.unwrap_or(self.timing),
+            crashes: search.crashes.unwrap_or(self.crashes),
+            faults: search.faults.unwrap_or(self.faults),
+            preemptions: search.bounds.preemptions.or(self.preemptions),
+            max_time: search.bounds.max_time.or(self.max_time),
+            ..self
+        }
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds {
             timing: self.timing,
@@ -130,8 +142,8 @@ pub(super) fn tasks(
     file: Option<&str>,
     values: &BTreeMap<String, Value>,
 ) -> Result<Vec<Task>, Refusal> {
-    let (search, far) = (&args.search, &args.search.bounds);
-    let strategy = strategy(far)?;
+    let search = &args.search;
+    let strategy = strategy(&search.bounds)?;
     let ttl = default_ttl().map_err(usage)?;
     let locks = match &args.lock {
         Some(lock) => slice::from_ref(*lock),
@@ -144,22 +156,10 @@ pub(super) fn tasks(
             all.push(Asked { with: values.clone(), ..Asked::default() });
         }
         for asked in all {
-            let asked = Asked {
-                timing: search.timing.unwrap_or(asked.timing),
-                crashes: search.crashes.unwrap_or(asked.crashes),
-                faults: search.faults.unwrap_or(asked.faults),
-                preemptions: far.preemptions.or(asked.preemptions),
-                max_time: far.max_time.or(asked.max_time),
-                ..asked
-            };
-            let mut task = asked.task(origin(scenario, file, search.wait, values), lock, ttl)?;
-            let drawn = (strategy != Strategy::Exhaustive).then_some(DRAWN);
-            task.bounds.max_schedules = far.max_schedules.or(drawn);
-            task.bounds.strategy = strategy;
-            if strategy != Strategy::Exhaustive {
-                task.bounds.preemptions = None;
-            }
-            tasks.push(task);
+            let origin = origin(scenario, file, search.wait, values);
+            let task = asked.or_as_said(search).task(origin, lock, ttl)?;
+            let bounds = with_strategy(task.bounds, strategy, search);
+            tasks.push(Task { bounds, ..task });
         }
     }
     let mut tasks = merged(tasks);
@@ -186,19 +186,20 @@ fn merged(tasks: Vec<Task>) -> Vec<Task> {
 
 /// How far the command line says to go with a client of somebody else's.
 pub(super) fn bounds(search: &SearchOptions) -> Result<Bounds, Refusal> {
-    let far = &search.bounds;
-    let strategy = strategy(far)?;
-    let drawn = (strategy != Strategy::Exhaustive).then_some(DRAWN);
-    Ok(Bounds {
-        timing: search.timing.unwrap_or_default(),
-        crashes: search.crashes.unwrap_or_default(),
-        faults: search.faults.unwrap_or_default(),
-        preemptions: far.preemptions,
-        max_schedules: far.max_schedules.or(drawn),
-        max_time: Some(far.max_time.unwrap_or(DEFAULT_MAX_TIME)),
-        until: Vec::new(),
+    let strategy = strategy(&search.bounds)?;
+    Ok(with_strategy(Asked::default().or_as_said(search).bounds(), strategy, search))
+}
+
+/// The same bounds for a strategy; one that draws orderings ends after some, and counts no
+/// preemptions.
+fn with_strategy(bounds: Bounds, strategy: Strategy, search: &SearchOptions) -> Bounds {
+    let is_drawn = strategy != Strategy::Exhaustive;
+    Bounds {
         strategy,
-    })
+        max_schedules: search.bounds.max_schedules.or(is_drawn.then_some(DRAWN)),
+        preemptions: bounds.preemptions.filter(|_| !is_drawn),
+        ..bounds
+    }
 }
 
 /// What a scenario asks to be explored whenever it is run.

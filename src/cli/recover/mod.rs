@@ -17,7 +17,7 @@ pub(super) use unlock::unlock;
 
 use super::args::{CheckFormat, RecoverOptions};
 use super::exit::Exit;
-use super::look::{left_out_in_words, unread_in_words};
+use super::look::{fact, left_out_in_words, unread_in_words};
 use super::output::Output;
 use super::refusal::{Refusal, environment};
 use super::signals::Signals;
@@ -285,14 +285,10 @@ fn is_primary(server: &Server, link: &mut Connection) -> Result<(), Refusal> {
         Err(error) if error.is_io_error() => return Err(environment(server.explain(&error))),
         Err(_) => return Ok(()),
     };
-    let fact = |name: &str| {
-        let mut lines = info.lines();
-        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default()
-    };
-    if fact("role") != "slave" {
+    if fact(&info, "role") != "slave" {
         return Ok(());
     }
-    let (host, port) = (fact("master_host"), fact("master_port"));
+    let (host, port) = (fact(&info, "master_host"), fact(&info, "master_port"));
     Err(environment(anyhow!(
         "INFO on {}: it is a replica of {host}:{port}; name its primary: redis://{host}:{port}; \
          nothing was changed",
