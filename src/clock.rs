@@ -8,8 +8,9 @@ mod words;
 
 pub use words::in_words;
 
+use parking_lot::{Condvar, Mutex};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Why a sleep ended early.
@@ -82,7 +83,7 @@ impl WallClock {
 
     /// Wakes everyone who sleeps on this clock and lets nobody sleep on it again.
     pub fn stop(&self, why: Stopped) {
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self.stopped.lock();
         stopped.get_or_insert(why);
         self.changed.notify_all();
     }
@@ -118,7 +119,7 @@ impl Clock for WallClock {
 
     fn notify(&self) {
         // Whoever has found that it must wait waits by the time we get the lock.
-        let _stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let _stopped = self.stopped.lock();
         self.changed.notify_all();
     }
 }
@@ -126,7 +127,7 @@ impl Clock for WallClock {
 impl WallClock {
     /// Rests until then, or until `done`, or until the clock is stopped.
     fn rest(&self, until: Duration, done: &dyn Fn() -> bool) -> Result<(), Stopped> {
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self.stopped.lock();
         loop {
             if let Some(why) = *stopped {
                 return Err(why);
@@ -135,8 +136,7 @@ impl WallClock {
             if left.is_zero() || done() {
                 return Ok(());
             }
-            stopped =
-                self.changed.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut stopped, left);
         }
     }
 }

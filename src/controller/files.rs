@@ -1,13 +1,13 @@
 //! Where state files live: on disk, or in memory for virtual runs. Those in memory can be watched and
 //! put back, so that exploration can put a state back and knows what a piece of code depends on.
 
+use parking_lot::Mutex;
 use sha1_smol::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Tells one content of a file from the next (contract, section 3: modification time and size).
@@ -18,7 +18,7 @@ pub struct Signature {
 }
 
 /// Where state files live, and what was written there through it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Files {
     on_disk: bool,
     written: Mutex<BTreeMap<PathBuf, Written>>,
@@ -68,39 +68,32 @@ pub struct Replaced {
 impl Files {
     /// Files on disk.
     pub fn on_disk() -> Self {
-        Self { on_disk: true, ..Self::in_memory() }
+        Self { on_disk: true, ..Self::default() }
     }
 
     /// Files in memory: none yet, nothing else sees them, and they cost nothing.
     pub fn in_memory() -> Self {
-        Self {
-            on_disk: false,
-            written: Mutex::default(),
-            mirrored: Mutex::default(),
-            checked: Mutex::default(),
-            touched: None,
-        }
+        Self::default()
     }
 
     /// Files in memory that note which of them are touched.
     pub fn watched() -> Self {
-        Self { touched: Some(Mutex::default()), ..Self::in_memory() }
+        Self { touched: Some(Mutex::default()), ..Self::default() }
     }
 
     /// The paths that were read, asked about or written since this was last asked, in order, whether
     /// or not there was a file. Always none unless the files are [`watched`](Self::watched).
     pub fn touched(&self) -> Vec<PathBuf> {
         let Some(touched) = &self.touched else { return Vec::new() };
-        let mut touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *touched).into_iter().collect()
+        std::mem::take(&mut *touched.lock()).into_iter().collect()
     }
 
     /// Gives a file in memory the content that [`last_written`](Self::last_written) told of, or
     /// removes it. That is no write: no revision is counted, and nothing is noted.
     pub fn put(&self, path: &Path, content: Option<Written>) {
         match content {
-            Some(content) => self.written().insert(path.into(), content),
-            None => self.written().remove(path),
+            Some(content) => self.written.lock().insert(path.into(), content),
+            None => self.written.lock().remove(path),
         };
     }
 
@@ -111,25 +104,23 @@ impl Files {
 
     /// What was last written to a file through here, if anything was.
     pub fn last_written(&self, path: &Path) -> Option<Written> {
-        self.written().get(path).cloned()
+        self.written.lock().get(path).cloned()
     }
 
     /// Notes a content that is about to be mirrored in the cache.
     pub fn note_mirrored(&self, path: &Path, bytes: &[u8]) {
-        let mut mirrored = self.mirrored.lock().unwrap_or_else(PoisonError::into_inner);
-        mirrored.insert((path.into(), Sha1::from(bytes).digest().bytes()));
+        self.mirrored.lock().insert((path.into(), Sha1::from(bytes).digest().bytes()));
     }
 
     /// Whether this content was mirrored in the cache by this program.
     pub fn has_mirrored(&self, path: &Path, bytes: &[u8]) -> bool {
-        let mirrored = self.mirrored.lock().unwrap_or_else(PoisonError::into_inner);
-        mirrored.contains(&(path.into(), Sha1::from(bytes).digest().bytes()))
+        self.mirrored.lock().contains(&(path.into(), Sha1::from(bytes).digest().bytes()))
     }
 
     /// Whether there is such a file.
     pub fn exists(&self, path: &Path) -> bool {
         self.note(path);
-        if self.on_disk { path.exists() } else { self.written().contains_key(path) }
+        if self.on_disk { path.exists() } else { self.written.lock().contains_key(path) }
     }
 
     /// The file's content, or nothing if there is no such file.
@@ -156,7 +147,7 @@ impl Files {
         if self.on_disk {
             absent_is_none(fs::metadata(path).and_then(|found| signature(&found)))
         } else {
-            Ok(self.written().get(path).map(|written| written.signature))
+            Ok(self.written.lock().get(path).map(|written| written.signature))
         }
     }
 
@@ -166,7 +157,7 @@ impl Files {
     /// with each rewrite.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<Replaced> {
         self.note(path);
-        let mut written = self.written();
+        let mut written = self.written.lock();
         let old = written.get(path);
         let (signature, replaced) = if self.on_disk {
             let before = absent_is_none(fs::metadata(path))?;
@@ -195,7 +186,7 @@ impl Files {
         bytes: &[u8],
         may: impl FnOnce(Option<&Content>) -> bool,
     ) -> io::Result<Option<Replaced>> {
-        let _ours = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ours = self.checked.lock();
         let _guard = if self.on_disk { lock_on_disk(path)? } else { None };
         if !may(self.read(path)?.as_ref()) {
             return Ok(None);
@@ -211,14 +202,10 @@ impl Files {
 
     fn note(&self, path: &Path) {
         let Some(touched) = &self.touched else { return };
-        let mut touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut touched = touched.lock();
         if !touched.contains(path) {
             touched.insert(path.into());
         }
-    }
-
-    fn written(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Written>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

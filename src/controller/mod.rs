@@ -14,12 +14,13 @@ use crate::history::Write;
 use crate::lock::{
     Acquisition, Caller, LockError, LockName, LockProtocol, RunDirectory, Token, TokenSlot, Ttl,
 };
+use parking_lot::{Mutex, MutexGuard};
 use redis::ConnectionLike;
 use serde_json::{Map, Value};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The state file's name (contract, section 1).
 pub const STATE_FILE: &str = "debug_lock_test.nodb";
@@ -65,6 +66,9 @@ pub enum ControllerError {
     },
 }
 
+/// What an operation of a controller gives.
+pub type Result<T = (), E = ControllerError> = std::result::Result<T, E>;
+
 /// A state file, its lock, and the memory of an acquisition.
 #[derive(Debug)]
 pub struct Controller {
@@ -87,7 +91,7 @@ struct State {
 
 impl Controller {
     /// A new controller of a run directory's state file, which need not exist yet.
-    pub fn open(run: &RunDirectory, files: &Arc<Files>) -> Result<Self, ControllerError> {
+    pub fn open(run: &RunDirectory, files: &Arc<Files>) -> Result<Self> {
         let path = run.path().join(STATE_FILE);
         let state = load(files, &path)?;
         Ok(Self {
@@ -102,17 +106,17 @@ impl Controller {
     }
 
     /// Fails unless there is a state file at `path`, or nothing.
-    pub fn check(files: &Files, path: &Path) -> Result<(), ControllerError> {
+    pub fn check(files: &Files, path: &Path) -> Result {
         load(files, path).map(drop)
     }
 
     /// Reads the file again if it changed since this controller last saw it.
-    pub fn refresh(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
+    pub fn refresh(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         self.refresh_now()
     }
 
-    fn refresh_now(&self) -> Result<(), ControllerError> {
+    fn refresh_now(&self) -> Result {
         let found = self.files.signature(&self.path).map_err(|source| self.failed(source))?;
         let seen = self.state().signature;
         if found != seen {
@@ -129,7 +133,7 @@ impl Controller {
         caller: &mut Caller<'_>,
         protocol: &dyn LockProtocol,
         ttl: Ttl,
-    ) -> Result<Acquisition, ControllerError> {
+    ) -> Result<Acquisition> {
         caller.link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         if self.files.exists(&self.directory.join(READONLY_FILE)) {
             return Err(ControllerError::ReadOnly(self.directory.clone()));
@@ -151,7 +155,7 @@ impl Controller {
 
     /// Reads the file under the lock, whatever is in memory, and stores the fencing token in it, so
     /// that who held the lock before can no longer write.
-    fn stamp(&self, link: &mut dyn Link, own: u64) -> Result<(), ControllerError> {
+    fn stamp(&self, link: &mut dyn Link, own: u64) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         let mut state = load(&self.files, &self.path)?;
         state.members.insert(FENCE.into(), Value::from(own));
@@ -170,29 +174,17 @@ impl Controller {
     }
 
     /// Gives the lock its full lease again.
-    pub fn extend(
-        &self,
-        caller: &mut Caller<'_>,
-        protocol: &dyn LockProtocol,
-    ) -> Result<(), ControllerError> {
+    pub fn extend(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result {
         Ok(protocol.extend(&mut caller.at(&self.lock, &self.slot))?)
     }
 
     /// Gives the lock back.
-    pub fn release(
-        &self,
-        caller: &mut Caller<'_>,
-        protocol: &dyn LockProtocol,
-    ) -> Result<(), ControllerError> {
+    pub fn release(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result {
         Ok(protocol.release(&mut caller.at(&self.lock, &self.slot))?)
     }
 
     /// Takes the lock away from whoever owns it now.
-    pub fn force_release(
-        &self,
-        caller: &mut Caller<'_>,
-        protocol: &dyn LockProtocol,
-    ) -> Result<(), ControllerError> {
+    pub fn force_release(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result {
         Ok(protocol.force_release(&mut caller.at(&self.lock, &self.slot))?)
     }
 
@@ -209,7 +201,7 @@ impl Controller {
     }
 
     /// Writes the state to its file without asking for any lock, as a process that knows of none.
-    pub fn dump_without_lock(&self) -> Result<Write, ControllerError> {
+    pub fn dump_without_lock(&self) -> Result<Write> {
         let (text, based_on) = {
             let state = self.state();
             (encode(&state.members), state.revision)
@@ -227,7 +219,7 @@ impl Controller {
         caller: &mut Caller<'_>,
         protocol: &dyn LockProtocol,
         cache: Option<&mut dyn ConnectionLike>,
-    ) -> Result<Write, ControllerError> {
+    ) -> Result<Write> {
         protocol.check_write(&mut caller.at(&self.lock, &self.slot))?;
         let own = caller.own.get().and_then(|own| own.fence);
         let (text, based_on, seen) = {
@@ -266,7 +258,7 @@ impl Controller {
     }
 
     /// Reads the file back and fails unless it is a state file.
-    pub fn validate(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
+    pub fn validate(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         load(&self.files, &self.path).map(drop)
     }
@@ -287,7 +279,7 @@ impl Controller {
     }
 
     /// Forgets the acquisition, as a step of an actor.
-    pub fn forget_token(&self, link: &mut dyn Link) -> Result<(), ControllerError> {
+    pub fn forget_token(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::TokenWrite).map_err(LockError::from)?;
         self.forget_acquisition();
         Ok(())
@@ -304,7 +296,7 @@ impl Controller {
     }
 
     fn untouched_state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn failed(&self, source: io::Error) -> ControllerError {
@@ -318,7 +310,7 @@ pub fn cache_key(path: &Path) -> &[u8] {
 }
 
 /// The `operation_count` that a state file holds; 0 if there is no such file yet.
-pub fn count_on_file(files: &Files, path: &Path) -> Result<u64, ControllerError> {
+pub fn count_on_file(files: &Files, path: &Path) -> Result<u64> {
     load(files, path).map(|state| operation_count(&state.members))
 }
 
@@ -344,7 +336,7 @@ fn fence_in(bytes: &[u8]) -> u64 {
     serde_json::from_slice(bytes).map_or(0, |members| fence(&members))
 }
 
-fn load(files: &Files, path: &Path) -> Result<State, ControllerError> {
+fn load(files: &Files, path: &Path) -> Result<State> {
     let found =
         files.read(path).map_err(|source| ControllerError::File { path: path.into(), source })?;
     let Some(Content { bytes, signature, revision }) = found else {

@@ -6,10 +6,11 @@
 use super::{Controller, ControllerError, Files, READONLY_FILE};
 use crate::gate::{Link, PausePoint};
 use crate::lock::{LockError, RunDirectory};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The process's controllers.
 #[derive(Debug, Default)]
@@ -150,7 +151,7 @@ impl Registry {
     }
 
     fn at<T>(&self, run: &Path, then: impl FnOnce(&mut Place) -> T) -> T {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.0.lock();
         match places.get_mut(run) {
             Some(place) => then(place),
             None => then(places.entry(run.into()).or_default()),

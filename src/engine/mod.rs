@@ -38,7 +38,8 @@ pub use glob::matches as glob_matches;
 pub use image::{Image, Kept};
 pub use resp::requests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -134,7 +135,7 @@ impl Engine {
 
     /// One command runs at a time. A panic in one (there should be none) must not end the server.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 
     /// The server's time since 1970. Asked while its state is locked, so that time passes in the

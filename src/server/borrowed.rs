@@ -13,11 +13,12 @@ use between::{NAMES, PUT, time};
 
 pub(super) use between::Pair;
 
+use parking_lot::Mutex;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A key that is asked for only, to see who may ask for it.
@@ -154,24 +155,24 @@ impl Borrowed {
 
     /// The locks, whose values are looked at from now on.
     pub fn set_locks(&self, locks: impl IntoIterator<Item = String>) {
-        self.books().locks = locks.into_iter().collect();
+        self.books.lock().locks = locks.into_iter().collect();
     }
 
     /// What the last request since something was put found and left, if there was one.
     pub fn seen(&self) -> Option<Seen> {
-        self.books().seen.clone()
+        self.books.lock().seen.clone()
     }
 
     /// Why nothing goes on here any more, if so.
     pub fn check(&self) -> Result<(), ServerError> {
-        self.books().trouble.clone().map_or(Ok(()), Err)
+        self.books.lock().trouble.clone().map_or(Ok(()), Err)
     }
 
     /// Puts keys in place of all that are there; gives the server's time at that moment. Where there
     /// is a key that is not ours it fails, and changes nothing.
     pub fn put(&self, keys: &Keys) -> Result<Duration, ServerError> {
         self.check()?;
-        let ours = self.books().ours.clone();
+        let ours = self.books.lock().ours.clone();
         let mut cmd = redis::cmd("EVAL");
         cmd.arg([NAMES, PUT].concat()).arg(ours.len()).arg(&ours);
         for (name, stored) in keys {
@@ -184,12 +185,12 @@ impl Borrowed {
         let answer: Vec<Vec<u8>> = self.ask(&cmd).map_err(|error| self.stop(error))?;
         match answer.as_slice() {
             [seconds, micros] => {
-                let books = &mut *self.books();
+                let books = &mut *self.books.lock();
                 (books.ours, books.seen) = (keys.keys().cloned().collect(), None);
                 Ok(time(seconds, micros))
             }
             [theirs] => {
-                self.books().ours = ours;
+                self.books.lock().ours = ours;
                 Err(self.stop(self.is_theirs(theirs)))
             }
             _ => Err(ServerError(format!("{} answered nonsense to EVAL", self.remote.name))),
@@ -199,11 +200,11 @@ impl Borrowed {
     /// Deletes what is ours. Says what had to be left, if anything is there that is not.
     pub fn give_back(&self) -> Result<Option<String>, ServerError> {
         // The old connection may be what failed.
-        *locked(&self.control) = None;
-        let ours = self.books().ours.clone();
+        *self.control.lock() = None;
+        let ours = self.books.lock().ours.clone();
         if !ours.is_empty() {
             self.ask::<Value>(redis::cmd("DEL").arg(&ours))?;
-            self.books().ours.clear();
+            self.books.lock().ours.clear();
         }
         let left = self.names()?;
         let theirs = || {
@@ -217,7 +218,7 @@ impl Borrowed {
 
     /// The words of the command that deletes what is ours; nothing, if nothing ever was.
     pub fn by_hand(&self) -> Option<Vec<String>> {
-        let ever = self.books().ever.clone();
+        let ever = self.books.lock().ever.clone();
         let mut words = Server::Redis(self.remote.clone()).redis_cli()?;
         let plain: Option<Vec<String>> = ever.iter().map(|name| plain(name)).collect();
         let names = plain.unwrap_or_else(|| {
@@ -302,7 +303,7 @@ impl Borrowed {
         &self,
         talk: impl FnOnce(&mut redis::Connection) -> RedisResult<T>,
     ) -> Result<RedisResult<T>, ServerError> {
-        let mut control = locked(&self.control);
+        let mut control = self.control.lock();
         let connection = match control.take() {
             Some(connection) => connection,
             None => {
@@ -334,20 +335,20 @@ impl Borrowed {
 
     /// Nothing goes on from here; gives why.
     fn stop(&self, why: ServerError) -> ServerError {
-        self.books().trouble.get_or_insert(why).clone()
+        self.books.lock().trouble.get_or_insert(why).clone()
     }
 
     /// These names are ours.
     fn own(&self, names: impl IntoIterator<Item = Vec<u8>>) {
         let names: Vec<Vec<u8>> = names.into_iter().collect();
-        self.books().ours.extend(names.iter().cloned());
+        self.books.lock().ours.extend(names.iter().cloned());
         self.foresee(names);
     }
 
     /// These names may be ours soon.
     fn foresee(&self, names: impl IntoIterator<Item = Vec<u8>>) {
         let is_new = {
-            let books = &mut *self.books();
+            let books = &mut *self.books.lock();
             let known = books.ever.len();
             books.ever.extend(names);
             books.ever.len() > known
@@ -355,10 +356,6 @@ impl Borrowed {
         if let (true, Some(words)) = (is_new, self.by_hand()) {
             (self.told)(words);
         }
-    }
-
-    fn books(&self) -> MutexGuard<'_, Books> {
-        locked(&self.books)
     }
 }
 
@@ -375,10 +372,6 @@ fn present(remote: &Remote) -> Result<redis::Connection, ServerError> {
         Ok(_) => Ok(presence),
         Err(error) => Err(Server::Redis(Box::new(remote.clone())).explain(&error)),
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_unknown(error: &RedisError) -> bool {

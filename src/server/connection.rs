@@ -271,6 +271,15 @@ fn members(aside: &mut Connection, key: &str) -> RedisResult<Vec<u8>> {
 }
 
 impl Line {
+    /// The connection, if there is one to use.
+    fn open(&self) -> Option<&dyn ConnectionLike> {
+        match self {
+            Line::Embedded(connection) => Some(connection),
+            Line::Redis(connection) => Some(&**connection),
+            Line::Lent | Line::GivenUp => None,
+        }
+    }
+
     fn request(&mut self, command: &[u8], patience: Duration) -> RedisResult<Value> {
         match self {
             Line::Embedded(connection) => connection.req_packed_command(command),
@@ -388,11 +397,7 @@ impl ConnectionLike for Connection {
     }
 
     fn get_db(&self) -> i64 {
-        match &self.line {
-            Line::Embedded(connection) => connection.get_db(),
-            Line::Redis(connection) => connection.get_db(),
-            Line::Lent | Line::GivenUp => 0,
-        }
+        self.line.open().map_or(0, |connection| connection.get_db())
     }
 
     fn check_connection(&mut self) -> bool {
@@ -404,10 +409,6 @@ impl ConnectionLike for Connection {
     }
 
     fn is_open(&self) -> bool {
-        match &self.line {
-            Line::Embedded(connection) => connection.is_open(),
-            Line::Redis(connection) => connection.is_open(),
-            Line::Lent | Line::GivenUp => false,
-        }
+        self.line.open().is_some_and(|connection| connection.is_open())
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! It is carried out at once, also between MULTI and EXEC, and is for clients alone, not for scripts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
@@ -23,17 +24,14 @@ pub struct Advancing {
     dial: Arc<Dial>,
 }
 
-/// One moves it at a time.
-struct Dial {
-    clock: Arc<VirtualClock>,
-    moving: Mutex<()>,
-}
+/// The clock, which one client moves at a time.
+type Dial = Mutex<Arc<VirtualClock>>;
 
 impl Advancing {
     /// An empty engine at the moment that `clock` shows.
     pub fn new(clock: Arc<VirtualClock>) -> Self {
         let engine = Engine::new(Arc::clone(&clock) as Arc<dyn Clock>);
-        Self { engine, dial: Arc::new(Dial { clock, moving: Mutex::new(()) }) }
+        Self { engine, dial: Arc::new(Mutex::new(clock)) }
     }
 }
 
@@ -52,10 +50,7 @@ impl Handler for Client {
     fn answer(&mut self, argv: &[&[u8]], outbox: &Outbox) -> Next {
         match argv {
             [name, arguments @ ..] if name.eq_ignore_ascii_case(NAME.as_bytes()) => {
-                let value = match self.dial.advance(arguments) {
-                    Ok(()) => Value::Okay,
-                    Err(refused) => refused.into_value(),
-                };
+                let value = advance(&self.dial, arguments).unwrap_or_else(Error::into_value);
                 let mut bytes = Vec::new();
                 reply::write(&value, Format { resp3: false, no_list: false }, &mut bytes);
                 outbox.reply(&bytes);
@@ -66,13 +61,11 @@ impl Handler for Client {
     }
 }
 
-impl Dial {
-    fn advance(&self, arguments: &[&[u8]]) -> Result<(), Error> {
-        let [millis] = arguments else { return Err(Error::Arity(NAME)) };
-        let millis = integer(millis).and_then(|millis| u64::try_from(millis).ok());
-        let by = Duration::from_millis(millis.ok_or(Error::NotAnInteger)?);
-        let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        self.clock.advance_to(self.clock.now().saturating_add(by));
-        Ok(())
-    }
+fn advance(dial: &Dial, arguments: &[&[u8]]) -> Result<Value, Error> {
+    let [millis] = arguments else { return Err(Error::Arity(NAME)) };
+    let millis = integer(millis).and_then(|millis| u64::try_from(millis).ok());
+    let by = Duration::from_millis(millis.ok_or(Error::NotAnInteger)?);
+    let clock = dial.lock();
+    clock.advance_to(clock.now().saturating_add(by));
+    Ok(Value::Okay)
 }

@@ -1,13 +1,13 @@
 //! One connection: bytes in, requests to whoever answers them, until either side ends it.
 
 use std::io::{self, Read};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::framing::{Framer, Malformed};
 use super::outbox::Outbox;
-use super::stream::Stream;
-use super::{Handler, Next};
+use super::{Handler, Next, Stream};
 
 /// How much is read at a time.
 const CHUNK: usize = 16 * 1024;
@@ -80,9 +80,9 @@ fn refusal(malformed: Malformed) -> Vec<u8> {
 /// it has not read yet is lost.
 fn part(stream: &Stream, outbox: &Outbox, chunk: &mut [u8]) {
     outbox.drain();
-    stream.end_writing();
+    let _ = stream.shutdown(Shutdown::Write);
     let (patience, times) = PARTING;
-    if stream.set_read_timeout(patience).is_ok() {
+    if stream.set_read_timeout(Some(patience)).is_ok() {
         let gone = |came: io::Result<usize>| matches!(came, Ok(0) | Err(_));
         (0..times).find(|_| gone(read(stream, chunk)));
     }

@@ -7,7 +7,6 @@
 //! | `connection.rs` | reads one client's requests and has them answered |
 //! | `outbox.rs` | what goes to a client, who may be slow |
 //! | `client.rs`, `advance.rs` | the engine as the one who answers, also on a clock that clients move |
-//! | `stream.rs` | a TCP connection or one through a socket file |
 //!
 //! Each connection has a thread, and a second one as soon as its client is slow to read or subscribes
 //! to something. Whoever answers the requests is behind a [`Door`]: the engine itself, or what
@@ -19,7 +18,6 @@ mod connection;
 mod framing;
 mod outbox;
 mod reply;
-mod stream;
 mod words;
 
 pub use advance::Advancing;
@@ -28,20 +26,22 @@ pub use outbox::Outbox;
 pub use reply::{Format, write};
 
 use crate::text::of_system;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustix::io::retry_on_intr;
+use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::{SocketFlags, accept_with};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-use stream::Stream;
 
 /// How many clients may be connected at a time.
 pub const MAX_CLIENTS: usize = 2048;
@@ -132,8 +132,7 @@ pub struct Server {
     shared: Arc<Shared>,
     address: Address,
     acceptor: Option<JoinHandle<()>>,
-    /// Ends the wait for clients.
-    stop: Stream,
+    listener: Arc<OwnedFd>,
     /// The socket file's own number, so that nobody else's is removed.
     inode: Option<u64>,
 }
@@ -152,24 +151,23 @@ struct State {
     clients: BTreeMap<u64, (Outbox, Option<JoinHandle<()>>)>,
 }
 
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
+/// One client's connection. To the system it is a socket like any other, whichever way it came in.
+type Stream = UnixStream;
 
 impl Server {
     /// Listens at `address` and lets whoever comes in through `door`.
     pub fn start(address: Address, door: Arc<dyn Door>) -> Result<Self, ServeError> {
         let listen = |error| ServeError::Listen { address: address.clone(), error };
-        let (listener, address) = Listener::bind(&address).map_err(listen)?;
+        let (listener, address) = bind(&address).map_err(listen)?;
         let inode = match &address {
             Address::Port(_) => None,
             Address::Socket(path) => fs::symlink_metadata(path).ok().map(|about| about.ino()),
         };
-        let stop = listener.ender().map_err(listen)?;
+        let listener = Arc::new(listener);
         let (state, changed) = (Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { door, state, changed });
-        let mut server = Self { shared, address, acceptor: None, stop, inode };
+        let stop = Arc::clone(&listener);
+        let mut server = Self { shared, address, acceptor: None, listener: stop, inode };
         let shared = Arc::clone(&server.shared);
         let acceptor = thread::Builder::new().name("accept".into()).stack_size(STACK);
         let acceptor = acceptor.spawn(move || accept(&listener, &shared));
@@ -193,13 +191,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.shared.state().stopping = true;
+        self.shared.state.lock().stopping = true;
         self.shared.changed.notify_all();
         // To a listener, this means that whoever waits for clients is told to stop waiting.
-        self.stop.shut_down();
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         // A thread that panicked has ended, too.
         let _ = self.acceptor.take().map(JoinHandle::join);
-        let clients = std::mem::take(&mut self.shared.state().clients);
+        let clients = std::mem::take(&mut self.shared.state.lock().clients);
         clients.values().for_each(|(outbox, _)| outbox.close());
         for (_, thread) in clients.into_values() {
             let _ = thread.map(JoinHandle::join);
@@ -212,71 +210,42 @@ impl Drop for Server {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Listener {
-    fn bind(address: &Address) -> io::Result<(Self, Address)> {
-        Ok(match address {
-            Address::Port(port) => {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port))?;
-                rustix::net::listen(&listener, BACKLOG)?;
-                let port = listener.local_addr()?.port();
-                (Listener::Tcp(listener), Address::Port(port))
-            }
-            Address::Socket(path) => {
-                // Clients need not be where this process is.
-                let path = std::path::absolute(path)?;
-                let listener = UnixListener::bind(&path)?;
-                rustix::net::listen(&listener, BACKLOG)?;
-                (Listener::Unix(listener), Address::Socket(path))
-            }
-        })
-    }
-
-    fn accept(&self) -> io::Result<Stream> {
-        match self {
-            Listener::Tcp(listener) => {
-                let (stream, _) = listener.accept()?;
-                // Refused only if the client has gone again.
-                let _ = stream.set_nodelay(true);
-                Ok(Stream::Tcp(stream))
-            }
-            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+/// Listens at an address; gives it with the port that it got.
+fn bind(address: &Address) -> io::Result<(OwnedFd, Address)> {
+    let (listener, address) = match address {
+        Address::Port(port) => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port))?;
+            let port = listener.local_addr()?.port();
+            (OwnedFd::from(listener), Address::Port(port))
         }
-    }
-
-    /// A handle by which [`accept`](Self::accept) is ended: to the system, a listener is a stream like
-    /// any other.
-    fn ender(&self) -> io::Result<Stream> {
-        Ok(match self {
-            Listener::Tcp(listener) => {
-                Stream::Tcp(TcpStream::from(OwnedFd::from(listener.try_clone()?)))
-            }
-            Listener::Unix(listener) => {
-                Stream::Unix(UnixStream::from(OwnedFd::from(listener.try_clone()?)))
-            }
-        })
-    }
+        Address::Socket(path) => {
+            // Clients need not be where this process is.
+            let path = std::path::absolute(path)?;
+            (OwnedFd::from(UnixListener::bind(&path)?), Address::Socket(path))
+        }
+    };
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok((listener, address))
 }
 
 /// Lets clients in until the server is stopped.
-fn accept(listener: &Listener, shared: &Arc<Shared>) {
+fn accept(listener: &OwnedFd, shared: &Arc<Shared>) {
     loop {
-        let accepted = listener.accept();
-        let state = shared.state();
+        let accepted = retry_on_intr(|| accept_with(listener, SocketFlags::CLOEXEC));
+        let mut state = shared.state.lock();
         if state.stopping {
             return;
         }
         match accepted {
-            Ok(stream) => admit(Arc::new(stream), state, shared),
+            Ok(stream) => {
+                // Refused only if the client has gone again, or came through a socket file.
+                let _ = set_tcp_nodelay(&stream, true);
+                admit(Arc::new(Stream::from(stream)), state, shared);
+            }
             // Too many open files, mostly: asking at once would be answered the same.
             Err(_) => {
                 let until = |state: &mut State| !state.stopping;
-                drop(shared.changed.wait_timeout_while(state, AGAIN, until));
+                shared.changed.wait_while_for(&mut state, until, AGAIN);
             }
         }
     }
@@ -318,6 +287,6 @@ struct Gone {
 impl Drop for Gone {
     fn drop(&mut self) {
         self.outbox.end();
-        self.shared.state().clients.remove(&self.number);
+        self.shared.state.lock().clients.remove(&self.number);
     }
 }

@@ -3,14 +3,16 @@
 //! Whoever gives never waits for the client. The connection's own thread writes; as soon as the client
 //! is slow to read, or somebody else has something for it, a second thread takes the writing over.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fmt;
 use std::io::{self, Write};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::Shutdown;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::stream::Stream;
+use super::Stream;
 
 /// How much others may have sent a client that does not read; Redis hangs up on it then, too.
 const MAX_PUSHED: usize = 32 * 1024 * 1024;
@@ -54,7 +56,7 @@ impl fmt::Debug for Outbox {
 impl Outbox {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
         // If it is refused, the client has gone.
-        let _ = stream.set_write_timeout(BRIEFLY);
+        let _ = stream.set_write_timeout(Some(BRIEFLY));
         Self(Arc::new(Shared {
             stream: Some(stream),
             state: Mutex::default(),
@@ -69,7 +71,7 @@ impl Outbox {
 
     /// Takes everything out that waits, to look at it or to put it into another one.
     pub fn take(&self) -> Vec<u8> {
-        mem::take(&mut self.state().waiting)
+        mem::take(&mut self.0.state.lock().waiting)
     }
 
     /// Adds a reply. It leaves when the connection's thread has answered all that came together.
@@ -86,7 +88,7 @@ impl Outbox {
     }
 
     fn add(&self, bytes: &[u8], most: usize) -> MutexGuard<'_, State> {
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         if state.waiting.len().saturating_add(bytes.len()) > most {
             self.hang_up(&mut state);
         } else if !state.closed {
@@ -100,63 +102,49 @@ impl Outbox {
 
     /// Writes what waits, for as long as the client reads; then leaves it to the second thread.
     pub(super) fn flush(&self) {
-        let mut state = self.state();
-        if state.writer.is_some() {
-            return;
-        }
-        while !state.waiting.is_empty() && !state.closed {
-            state = match self.write(state) {
-                Ok(state) => state,
-                Err(mut state) => {
-                    self.start_writer(&mut state);
-                    return;
-                }
-            };
+        let mut state = self.0.state.lock();
+        while state.writer.is_none() && !state.waiting.is_empty() && !state.closed {
+            if !self.write(&mut state) {
+                self.start_writer(&mut state);
+            }
         }
     }
 
     /// Writes what waits now; gives up, with the rest waiting, when nothing moves for a while.
-    fn write<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-    ) -> Result<MutexGuard<'a, State>, MutexGuard<'a, State>> {
-        let Some(stream) = &self.0.stream else { return Ok(state) };
+    fn write(&self, state: &mut MutexGuard<'_, State>) -> bool {
+        let Some(stream) = &self.0.stream else { return true };
         let mut bytes = mem::take(&mut state.waiting);
         state.writing = true;
-        drop(state);
         let (mut written, mut ended) = (0, Ok(()));
-        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            match (&**stream).write(rest) {
-                Ok(0) => ended = Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => ended = Err(error),
+        MutexGuard::unlocked(state, || {
+            while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+                match (&**stream).write(rest) {
+                    Ok(0) => ended = Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => written += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => ended = Err(error),
+                }
+                if ended.is_err() {
+                    break;
+                }
             }
-            if ended.is_err() {
-                break;
-            }
-        }
-        let mut state = self.state();
+        });
         state.writing = false;
         match ended {
-            Ok(()) => {
-                if state.waiting.is_empty() && bytes.capacity() <= MAX_PUSHED {
-                    bytes.clear();
-                    state.waiting = bytes;
-                }
-                Ok(state)
+            Ok(()) if state.waiting.is_empty() && bytes.capacity() <= MAX_PUSHED => {
+                bytes.clear();
+                state.waiting = bytes;
             }
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 bytes.drain(..written);
                 bytes.append(&mut state.waiting);
                 state.waiting = bytes;
-                Err(state)
+                return false;
             }
-            Err(_) => {
-                self.hang_up(&mut state);
-                Ok(state)
-            }
+            Err(_) => self.hang_up(state),
         }
+        true
     }
 
     /// Lets the second thread write from now on.
@@ -177,15 +165,15 @@ impl Outbox {
 
     fn write_on(&self) {
         if let Some(stream) = &self.0.stream {
-            let _ = stream.set_write_timeout(LAST_WORDS);
+            let _ = stream.set_write_timeout(Some(LAST_WORDS));
         }
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         while !state.closed {
             if state.waiting.is_empty() {
                 self.0.changed.notify_all();
-                state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                self.0.changed.wait(&mut state);
             } else {
-                state = self.write(state).unwrap_or_else(|state| state);
+                self.write(&mut state);
             }
         }
     }
@@ -195,32 +183,29 @@ impl Outbox {
         self.flush();
         let unread =
             |state: &mut State| !state.closed && (state.writing || !state.waiting.is_empty());
-        drop(self.0.changed.wait_timeout_while(self.state(), LAST_WORDS, unread));
+        self.0.changed.wait_while_for(&mut self.0.state.lock(), unread, LAST_WORDS);
     }
 
     /// Hangs up and ends the second thread.
     pub(super) fn end(&self) {
         self.close();
-        let writer = self.state().writer.take();
+        let writer = self.0.state.lock().writer.take();
         // It has no reason to panic, and nobody to tell.
         let _ = writer.map(JoinHandle::join);
     }
 
     /// Hangs up: whoever reads or writes there is told so at once.
     pub(super) fn close(&self) {
-        self.hang_up(&mut self.state());
+        self.hang_up(&mut self.0.state.lock());
     }
 
     fn hang_up(&self, state: &mut State) {
         state.closed = true;
         state.waiting = Vec::new();
         if let Some(stream) = &self.0.stream {
-            stream.shut_down();
+            // It may have ended already.
+            let _ = stream.shutdown(Shutdown::Both);
         }
         self.0.changed.notify_all();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

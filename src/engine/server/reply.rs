@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use redis::{PushKind, Value, VerbatimFormat};
+use redis::Value;
 
 use crate::engine::scripting::number as double;
 
@@ -51,7 +51,7 @@ pub fn write(value: &Value, format: Format, out: &mut Vec<u8>) {
         }
         Value::Push { kind, data } => {
             line(out, if format.resp3 { b'>' } else { b'*' }, data.len() + 1);
-            bulk(out, b'$', name(kind).as_bytes());
+            bulk(out, b'$', kind.to_string().as_bytes());
             each(data, out);
         }
         Value::Boolean(yes) => line(out, b'#', if *yes { 't' } else { 'f' }),
@@ -62,7 +62,7 @@ pub fn write(value: &Value, format: Format, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\r\n");
         }
         Value::VerbatimString { format, text } => {
-            bulk(out, b'=', format!("{}:{text}", kind_of_text(format)).as_bytes());
+            bulk(out, b'=', format!("{format}:{text}").as_bytes());
         }
         Value::ServerError(error) => match error.details() {
             Some(details) => line(out, b'-', format_args!("{} {details}", error.code())),
@@ -85,32 +85,6 @@ fn bulk(out: &mut Vec<u8>, letter: u8, bytes: &[u8]) {
     line(out, letter, bytes.len());
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
-}
-
-fn kind_of_text(kind: &VerbatimFormat) -> &str {
-    match kind {
-        VerbatimFormat::Text => "txt",
-        VerbatimFormat::Markdown => "mkd",
-        VerbatimFormat::Unknown(other) => other,
-        _ => "txt",
-    }
-}
-
-fn name(kind: &PushKind) -> &str {
-    match kind {
-        PushKind::Message => "message",
-        PushKind::PMessage => "pmessage",
-        PushKind::SMessage => "smessage",
-        PushKind::Subscribe => "subscribe",
-        PushKind::PSubscribe => "psubscribe",
-        PushKind::SSubscribe => "ssubscribe",
-        PushKind::Unsubscribe => "unsubscribe",
-        PushKind::PUnsubscribe => "punsubscribe",
-        PushKind::SUnsubscribe => "sunsubscribe",
-        PushKind::Invalidate => "invalidate",
-        PushKind::Other(other) => other,
-        _ => "",
-    }
 }
 
 #[cfg(test)]

@@ -16,20 +16,9 @@ pub(super) const PUT: &str = include_str!("put.lua");
 pub(super) const HELD: &str = include_str!("held.lua");
 
 /// Errors that say something of the server, and nothing of what was asked for.
-const OF_THE_SERVER: [&str; 12] = [
-    "OOM",
-    "MISCONF",
-    "READONLY",
-    "NOPERM",
-    "NOAUTH",
-    "LOADING",
-    "BUSY",
-    "MASTERDOWN",
-    "NOREPLICAS",
-    "CLUSTERDOWN",
-    "MOVED",
-    "CROSSSLOT",
-];
+const OF_THE_SERVER: &str = "\
+    OOM MISCONF READONLY NOPERM NOAUTH LOADING BUSY MASTERDOWN NOREPLICAS CLUSTERDOWN MOVED \
+    CROSSSLOT";
 
 /// Two connections of one client: watches, and the transactions that they are for, go over the
 /// second. What passes over the first would end them.
@@ -78,19 +67,19 @@ impl Borrowed {
             return Err(RedisError::from((ErrorKind::Client, "nothing goes on here any more")));
         }
         let asked = requests(commands);
-        if !asked.is_empty() && asked.iter().all(|words| is_any(words, &["WATCH", "UNWATCH"])) {
+        if !asked.is_empty() && asked.iter().all(|words| is_any(words, "WATCH UNWATCH")) {
             let answers =
                 within(patience, pair.watching, |it| transact(it, commands, offset, count));
             return answers.inspect_err(|error| self.failed(error, &[]));
         }
         let (inner, is_transaction) = match asked.as_slice() {
-            [first, inner @ .., last] if is_any(first, &["MULTI"]) && is_any(last, &["EXEC"]) => {
+            [first, inner @ .., last] if is_any(first, "MULTI") && is_any(last, "EXEC") => {
                 (inner, true)
             }
             all => (all, false),
         };
-        const TIED: [&str; 5] = ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"];
-        if inner.iter().any(|words| is_any(words, &TIED)) {
+        const TIED: &str = "MULTI EXEC DISCARD WATCH UNWATCH";
+        if inner.iter().any(|words| is_any(words, TIED)) {
             let refused = redis::parse_redis_value(b"-ERR a transaction goes out as a whole\r\n")?;
             return Ok(vec![refused; count]);
         }
@@ -108,7 +97,7 @@ impl Borrowed {
         connection: &mut redis::Connection,
         inner: &[Vec<&[u8]>],
     ) -> RedisResult<Ran> {
-        let locks = self.books().locks.clone();
+        let locks = self.books.lock().locks.clone();
         let mut names = redis::cmd("EVAL");
         names.arg([NAMES, "return names"].concat()).arg(0);
         let mut held = redis::cmd("EVAL");
@@ -116,11 +105,7 @@ impl Borrowed {
         let mut packed = redis::cmd("MULTI").get_packed_command();
         names.write_packed_command(&mut packed);
         for words in inner {
-            let mut cmd = redis::Cmd::new();
-            for word in words {
-                cmd.arg(*word);
-            }
-            cmd.write_packed_command(&mut packed);
+            redis::Cmd::new().arg(words).write_packed_command(&mut packed);
         }
         held.write_packed_command(&mut packed);
         redis::cmd("EXEC").write_packed_command(&mut packed);
@@ -155,14 +140,14 @@ impl Borrowed {
         let names: BTreeSet<Vec<u8>> = from_redis_value(answers.remove(0).extract_error()?)?;
         let seen = seen(names, held)?;
         let theirs: Vec<Vec<u8>> = {
-            let books = self.books();
+            let books = self.books.lock();
             seen.before.difference(&books.ours).cloned().collect()
         };
         let now = seen.keys.keys().filter(|name| !theirs.contains(name)).cloned();
         let now: BTreeSet<Vec<u8>> = now.collect();
         self.own(now.iter().cloned());
         {
-            let books = &mut *self.books();
+            let books = &mut *self.books.lock();
             (books.ours, books.seen) = (now, Some(seen));
         }
         if let Some(name) = theirs.first() {
@@ -197,65 +182,30 @@ impl Borrowed {
 }
 
 /// Whether a request is one of these commands.
-fn is_any(words: &[&[u8]], names: &[&str]) -> bool {
-    let is = |name: &&str| words.first().is_some_and(|it| it.eq_ignore_ascii_case(name.as_bytes()));
-    names.iter().any(is)
+fn is_any(words: &[&[u8]], names: &str) -> bool {
+    let is = |name: &str| words.first().is_some_and(|it| it.eq_ignore_ascii_case(name.as_bytes()));
+    names.split(' ').any(is)
 }
 
 /// The keys that a request may make, as far as its words say so.
 fn may_be_made<'a>(words: &[&'a [u8]]) -> Vec<&'a [u8]> {
     /// What only looks at its keys, changes them or takes something from them.
-    const MAKE_NONE: [&str; 27] = [
-        "BLPOP",
-        "BRPOP",
-        "DEL",
-        "EXISTS",
-        "EXPIRE",
-        "EXPIREAT",
-        "GET",
-        "GETDEL",
-        "GETEX",
-        "HDEL",
-        "HEXISTS",
-        "HGET",
-        "HGETALL",
-        "LINDEX",
-        "LLEN",
-        "LPOP",
-        "LRANGE",
-        "LREM",
-        "PERSIST",
-        "PEXPIRE",
-        "PEXPIREAT",
-        "PTTL",
-        "PUBLISH",
-        "TTL",
-        "UNLINK",
-        "ZRANGE",
-        "ZREM",
-    ];
-    const MAKE_THE_SECOND: [&str; 9] = [
-        "BITOP",
-        "BLMOVE",
-        "BRPOPLPUSH",
-        "COPY",
-        "LMOVE",
-        "RENAME",
-        "RENAMENX",
-        "RPOPLPUSH",
-        "SMOVE",
-    ];
+    const MAKE_NONE: &str = "\
+        BLPOP BRPOP DEL EXISTS EXPIRE EXPIREAT GET GETDEL GETEX HDEL HEXISTS HGET HGETALL LINDEX \
+        LLEN LPOP LRANGE LREM PERSIST PEXPIRE PEXPIREAT PTTL PUBLISH TTL UNLINK ZRANGE ZREM";
+    const MAKE_THE_SECOND: &str = "\
+        BITOP BLMOVE BRPOPLPUSH COPY LMOVE RENAME RENAMENX RPOPLPUSH SMOVE";
     let Some((_, rest)) = words.split_first() else { return Vec::new() };
-    if is_any(words, &MAKE_NONE) {
+    if is_any(words, MAKE_NONE) {
         return Vec::new();
     }
-    if is_any(words, &MAKE_THE_SECOND) {
+    if is_any(words, MAKE_THE_SECOND) {
         return rest.get(1).copied().into_iter().collect();
     }
-    if is_any(words, &["MSET", "MSETNX"]) {
+    if is_any(words, "MSET MSETNX") {
         return rest.iter().step_by(2).copied().collect();
     }
-    if is_any(words, &["EVAL", "FCALL"]) {
+    if is_any(words, "EVAL FCALL") {
         let count = rest.get(1).map(|count| String::from_utf8_lossy(count).parse().unwrap_or(0));
         return rest.iter().skip(2).take(count.unwrap_or_default()).copied().collect();
     }
@@ -266,7 +216,7 @@ fn may_be_made<'a>(words: &[&'a [u8]]) -> Vec<&'a [u8]> {
 pub(super) fn is_of_the_server(error: &RedisError) -> bool {
     let text = describe(error);
     let code = text.split(' ').next().unwrap_or_default();
-    OF_THE_SERVER.contains(&code) || is_forbidden_to_scripts(&text)
+    OF_THE_SERVER.split(' ').any(|known| known == code) || is_forbidden_to_scripts(&text)
 }
 
 /// The server's time, as TIME gives it.
