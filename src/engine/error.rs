@@ -3,7 +3,7 @@
 //! Clients parse these texts, so each is pinned by the differential test. This file knows no
 //! command; it only words what the commands found.
 
-use redis::{ErrorKind, ServerError, Value, make_extension_error, parse_redis_value};
+use redis::{ErrorKind, ServerError, Value, parse_redis_value};
 
 /// Why a command was refused. `Display` gives the error line without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,15 +112,8 @@ impl Error {
     /// parser makes the value. Line breaks in quoted arguments become spaces, as in Redis.
     pub(super) fn into_value(self) -> Value {
         let line = self.to_string().replace(['\r', '\n'], " ");
-        parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap_or_else(|_| extension(line))
-    }
-}
-
-/// The same for a line that the parser refuses, which no text above is.
-fn extension(line: String) -> Value {
-    match ServerError::try_from(make_extension_error("ERR".into(), Some(line))) {
-        Ok(error) => Value::ServerError(error),
-        Err(_) => Value::Nil,
+        // It refuses no line.
+        parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap_or(Value::Nil)
     }
 }
 

@@ -15,7 +15,7 @@ const DATABASES: usize = 16;
 pub(super) type Hash = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The number of a database that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct DbIndex(usize);
 
 impl DbIndex {

@@ -15,7 +15,7 @@ use super::scripting::Scripts;
 use super::server::Outbox;
 
 /// What the server knows of one client.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Session {
     pub(super) id: i64,
     pub(super) db: DbIndex,
@@ -58,19 +58,7 @@ pub(super) struct Watch {
 
 impl Session {
     pub(super) fn new(id: i64, db: DbIndex) -> Self {
-        Self {
-            id,
-            db,
-            name: Vec::new(),
-            resp3: false,
-            queue: None,
-            watches: Vec::new(),
-            closed: false,
-            outbox: None,
-            listening: false,
-            in_exec: false,
-            answered: Vec::new(),
-        }
+        Self { id, db, ..Self::default() }
     }
 }
 

@@ -104,11 +104,6 @@ fn greeting(call: &Call<'_>) -> Value {
     super::map(call, pairs.into_iter().map(|(name, value)| (bulk(name.as_bytes()), value)))
 }
 
-/// CLIENT without a subcommand has too few words, so nothing gets here.
-pub(super) fn client(_: &mut Call<'_>, _: &[&[u8]]) -> Reply {
-    Err(Error::Arity("client"))
-}
-
 pub(super) fn client_id(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
     Ok(Value::Int(call.session.id))
 }

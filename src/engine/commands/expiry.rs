@@ -62,22 +62,6 @@ pub(super) fn deadline(
     unit.end(amount, now).ok_or(Error::InvalidExpire(name))
 }
 
-pub(super) fn expire(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    set_deadline(call, args, "expire", Unit::Seconds)
-}
-
-pub(super) fn pexpire(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    set_deadline(call, args, "pexpire", Unit::Millis)
-}
-
-pub(super) fn expireat(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    set_deadline(call, args, "expireat", Unit::SecondsSince1970)
-}
-
-pub(super) fn pexpireat(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    set_deadline(call, args, "pexpireat", Unit::MillisSince1970)
-}
-
 /// Under which condition a new deadline replaces the old one.
 #[derive(Default)]
 struct Condition {
@@ -120,7 +104,12 @@ impl Condition {
     }
 }
 
-fn set_deadline(call: &mut Call<'_>, args: &[&[u8]], name: &'static str, unit: Unit) -> Reply {
+pub(super) fn set_deadline(
+    call: &mut Call<'_>,
+    args: &[&[u8]],
+    name: &'static str,
+    unit: Unit,
+) -> Reply {
     let [key, amount, options @ ..] = args else { return Err(Error::Arity(name)) };
     let condition = Condition::read(options)?;
     let now = call.now_ms();

@@ -17,7 +17,10 @@ mod transactions;
 use redis::Value;
 
 use super::error::{Error, quoted};
+use super::pubsub::Topic::{Channel, Pattern, Shard};
+use super::scripting::Access;
 use super::session::Call;
+use expiry::Unit;
 
 /// What a command answers.
 type Reply = Result<Value, Error>;
@@ -71,34 +74,32 @@ const fn to_listeners(command: Command) -> Command {
     Command { to_listeners: true, ..command }
 }
 
-const fn container(
-    name: &'static str,
-    arity: isize,
-    run: Run,
-    subcommands: &'static [Command],
-) -> Command {
-    Command { subcommands, ..command(name, arity, run) }
+/// A command that does nothing without a subcommand, and has too few words then.
+const fn container(name: &'static str, subcommands: &'static [Command]) -> Command {
+    Command { subcommands, ..command(name, -2, |_, _| Err(Error::Syntax)) }
 }
 
 /// All commands, sorted by name.
 static COMMANDS: &[Command] = &[
     private("auth", -2, connection::auth),
-    container("client", -2, connection::client, CLIENT),
-    container("command", -1, server::command, COMMAND),
+    container("client", CLIENT),
+    Command { subcommands: COMMAND, ..command("command", -1, server::command) },
     command("dbsize", 1, server::dbsize),
-    write("decr", 2, strings::decr),
+    write("decr", 2, |call, args| strings::add(call, args, -1)),
     write("decrby", 3, strings::decrby),
     write("del", -2, keys::del),
     immediate("discard", 1, transactions::discard),
     command("echo", 2, connection::echo),
-    private("eval", -3, scripts::eval),
-    private("evalsha", -3, scripts::evalsha),
-    private("evalsha_ro", -3, scripts::evalsha_ro),
-    private("eval_ro", -3, scripts::eval_ro),
+    private("eval", -3, |call, args| scripts::eval(call, args, Access::Any)),
+    private("evalsha", -3, |call, args| scripts::evalsha(call, args, Access::Any)),
+    private("evalsha_ro", -3, |call, args| scripts::evalsha(call, args, Access::ReadOnly)),
+    private("eval_ro", -3, |call, args| scripts::eval(call, args, Access::ReadOnly)),
     immediate("exec", 1, transactions::exec),
     command("exists", -2, keys::exists),
-    write("expire", -3, expiry::expire),
-    write("expireat", -3, expiry::expireat),
+    write("expire", -3, |call, args| expiry::set_deadline(call, args, "expire", Unit::Seconds)),
+    write("expireat", -3, |call, args| {
+        expiry::set_deadline(call, args, "expireat", Unit::SecondsSince1970)
+    }),
     command("expiretime", 2, expiry::expiretime),
     write("flushall", -1, server::flushall),
     write("flushdb", -1, server::flushdb),
@@ -119,7 +120,7 @@ static COMMANDS: &[Command] = &[
     write("hset", -4, hashes::hset),
     write("hsetnx", 4, hashes::hsetnx),
     command("hvals", 2, hashes::hvals),
-    write("incr", 2, strings::incr),
+    write("incr", 2, |call, args| strings::add(call, args, 1)),
     write("incrby", 3, strings::incrby),
     command("info", -1, server::info),
     command("keys", 2, keys::keys),
@@ -128,33 +129,35 @@ static COMMANDS: &[Command] = &[
     write("msetnx", -3, strings::msetnx),
     immediate("multi", 1, transactions::multi),
     write("persist", 2, expiry::persist),
-    write("pexpire", -3, expiry::pexpire),
-    write("pexpireat", -3, expiry::pexpireat),
+    write("pexpire", -3, |call, args| expiry::set_deadline(call, args, "pexpire", Unit::Millis)),
+    write("pexpireat", -3, |call, args| {
+        expiry::set_deadline(call, args, "pexpireat", Unit::MillisSince1970)
+    }),
     command("pexpiretime", 2, expiry::pexpiretime),
     to_listeners(command("ping", -1, connection::ping)),
-    write("psetex", 4, strings::psetex),
-    to_listeners(private("psubscribe", -2, pubsub::psubscribe)),
+    write("psetex", 4, |call, args| strings::set_for(call, args, "psetex", Unit::Millis)),
+    to_listeners(private("psubscribe", -2, |call, names| pubsub::begin(call, names, Pattern))),
     command("pttl", 2, expiry::pttl),
-    write("publish", 3, pubsub::publish),
-    to_listeners(private("punsubscribe", -1, pubsub::punsubscribe)),
+    write("publish", 3, |call, args| pubsub::publish(call, args, false)),
+    to_listeners(private("punsubscribe", -1, |call, names| pubsub::end(call, names, Pattern))),
     to_listeners(immediate("quit", -1, connection::quit)),
     to_listeners(immediate("reset", 1, connection::reset)),
     command("scan", -2, keys::scan),
-    container("script", -2, scripts::script, SCRIPT),
+    container("script", SCRIPT),
     command("select", 2, connection::select),
     write("set", -3, strings::set),
-    write("setex", 4, strings::setex),
+    write("setex", 4, |call, args| strings::set_for(call, args, "setex", Unit::Seconds)),
     write("setnx", 3, strings::setnx),
-    write("spublish", 3, pubsub::spublish),
-    to_listeners(private("ssubscribe", -2, pubsub::ssubscribe)),
+    write("spublish", 3, |call, args| pubsub::publish(call, args, true)),
+    to_listeners(private("ssubscribe", -2, |call, names| pubsub::begin(call, names, Shard))),
     command("strlen", 2, strings::strlen),
-    to_listeners(private("subscribe", -2, pubsub::subscribe)),
-    to_listeners(private("sunsubscribe", -1, pubsub::sunsubscribe)),
+    to_listeners(private("subscribe", -2, |call, names| pubsub::begin(call, names, Channel))),
+    to_listeners(private("sunsubscribe", -1, |call, names| pubsub::end(call, names, Shard))),
     command("time", 1, server::time),
     command("ttl", 2, expiry::ttl),
     command("type", 2, keys::kind),
     write("unlink", -2, keys::del),
-    to_listeners(private("unsubscribe", -1, pubsub::unsubscribe)),
+    to_listeners(private("unsubscribe", -1, |call, names| pubsub::end(call, names, Channel))),
     private("unwatch", 1, transactions::unwatch),
     private("wait", 3, server::wait),
     immediate("watch", -2, transactions::watch),

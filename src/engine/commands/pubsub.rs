@@ -7,47 +7,23 @@ use crate::engine::error::Error;
 use crate::engine::pubsub::Topic;
 use crate::engine::session::Call;
 
-pub(super) fn publish(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+pub(super) fn publish(call: &mut Call<'_>, args: &[&[u8]], shards: bool) -> Reply {
     let [channel, message] = args else { return Err(Error::Arity("publish")) };
-    Ok(count(call.pubsub.publish(false, channel, message)))
+    Ok(count(call.pubsub.publish(shards, channel, message)))
 }
 
-pub(super) fn spublish(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    let [channel, message] = args else { return Err(Error::Arity("spublish")) };
-    Ok(count(call.pubsub.publish(true, channel, message)))
-}
-
-pub(super) fn subscribe(call: &mut Call<'_>, names: &[&[u8]]) -> Reply {
-    begin(call, names, Topic::Channel, "subscribe")
-}
-
-pub(super) fn psubscribe(call: &mut Call<'_>, names: &[&[u8]]) -> Reply {
-    begin(call, names, Topic::Pattern, "psubscribe")
-}
-
-pub(super) fn ssubscribe(call: &mut Call<'_>, names: &[&[u8]]) -> Reply {
-    if call.session.in_exec {
+pub(super) fn begin(call: &mut Call<'_>, names: &[&[u8]], kind: Topic) -> Reply {
+    if call.session.in_exec && kind == Topic::Shard {
         return Err(Error::DenyBlocking);
     }
-    begin(call, names, Topic::Shard, "ssubscribe")
-}
-
-pub(super) fn unsubscribe(call: &mut Call<'_>, names: &[&[u8]]) -> Reply {
-    end(call, names, Topic::Channel)
-}
-
-pub(super) fn punsubscribe(call: &mut Call<'_>, names: &[&[u8]]) -> Reply {
-    end(call, names, Topic::Pattern)
-}
-
-pub(super) fn sunsubscribe(call: &mut Call<'_>, names: &[&[u8]]) -> Reply {
-    end(call, names, Topic::Shard)
-}
-
-fn begin(call: &mut Call<'_>, names: &[&[u8]], kind: Topic, command: &str) -> Reply {
     // Who is called and not connected by a socket can be told nothing unasked.
     let Some(outbox) = call.session.outbox.clone() else {
-        return Err(super::unknown(command.as_bytes(), names));
+        let command: &[u8] = match kind {
+            Topic::Channel => b"subscribe",
+            Topic::Pattern => b"psubscribe",
+            Topic::Shard => b"ssubscribe",
+        };
+        return Err(super::unknown(command, names));
     };
     let (id, resp3) = (call.session.id, call.session.resp3);
     call.session.listening = true;
@@ -58,7 +34,7 @@ fn begin(call: &mut Call<'_>, names: &[&[u8]], kind: Topic, command: &str) -> Re
     last_of(call)
 }
 
-fn end(call: &mut Call<'_>, names: &[&[u8]], kind: Topic) -> Reply {
+pub(super) fn end(call: &mut Call<'_>, names: &[&[u8]], kind: Topic) -> Reply {
     let id = call.session.id;
     let mut names: Vec<Vec<u8>> = names.iter().map(|name| name.to_vec()).collect();
     if names.is_empty() {

@@ -8,30 +8,14 @@ use crate::engine::error::Error;
 use crate::engine::scripting::{self, Access, Sha};
 use crate::engine::session::Call;
 
-pub(super) fn eval(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    eval_body(call, args, Access::Any)
-}
-
-pub(super) fn eval_ro(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    eval_body(call, args, Access::ReadOnly)
-}
-
-pub(super) fn evalsha(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    eval_loaded(call, args, Access::Any)
-}
-
-pub(super) fn evalsha_ro(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    eval_loaded(call, args, Access::ReadOnly)
-}
-
-fn eval_body(call: &mut Call<'_>, args: &[&[u8]], access: Access) -> Reply {
+pub(super) fn eval(call: &mut Call<'_>, args: &[&[u8]], access: Access) -> Reply {
     let [body, rest @ ..] = args else { return Err(Error::Arity("eval")) };
     let (keys, argv) = split(rest)?;
     let sha = call.scripts.load(body)?;
     scripting::run(call, sha, keys, argv, access)
 }
 
-fn eval_loaded(call: &mut Call<'_>, args: &[&[u8]], access: Access) -> Reply {
+pub(super) fn evalsha(call: &mut Call<'_>, args: &[&[u8]], access: Access) -> Reply {
     let [sha, rest @ ..] = args else { return Err(Error::Arity("evalsha")) };
     // Redis looks at the length first, and for the script last.
     if sha.len() != Sha::DIGITS {
@@ -50,11 +34,6 @@ fn split<'r, 'a>(args: Words<'r, 'a>) -> Result<(Words<'r, 'a>, Words<'r, 'a>), 
     let number = integer(number)?;
     let number = usize::try_from(number).map_err(|_| Error::NegativeKeys)?;
     args.split_at_checked(number).ok_or(Error::TooManyKeys)
-}
-
-/// SCRIPT without a subcommand has too few words, so nothing gets here.
-pub(super) fn script(_: &mut Call<'_>, _: &[&[u8]]) -> Reply {
-    Err(Error::Arity("script"))
 }
 
 pub(super) fn load(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {

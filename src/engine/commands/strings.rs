@@ -145,15 +145,12 @@ pub(super) fn setnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     Ok(flag(absent))
 }
 
-pub(super) fn setex(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    set_for(call, args, "setex", Unit::Seconds)
-}
-
-pub(super) fn psetex(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    set_for(call, args, "psetex", Unit::Millis)
-}
-
-fn set_for(call: &mut Call<'_>, args: &[&[u8]], name: &'static str, unit: Unit) -> Reply {
+pub(super) fn set_for(
+    call: &mut Call<'_>,
+    args: &[&[u8]],
+    name: &'static str,
+    unit: Unit,
+) -> Reply {
     let [key, amount, value] = args else { return Err(Error::Arity(name)) };
     let deadline = deadline(name, unit, amount, call.now_ms())?;
     call.db().set(key, Data::String(value.to_vec()), Some(deadline));
@@ -171,27 +168,18 @@ pub(super) fn getset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     Ok(before)
 }
 
-pub(super) fn incr(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    let [key] = args else { return Err(Error::Arity("incr")) };
-    add(call, key, 1)
-}
-
-pub(super) fn decr(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    let [key] = args else { return Err(Error::Arity("decr")) };
-    add(call, key, -1)
-}
-
 pub(super) fn incrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, by] = args else { return Err(Error::Arity("incrby")) };
-    add(call, key, integer(by)?)
+    add(call, &[key], integer(by)?)
 }
 
 pub(super) fn decrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, by] = args else { return Err(Error::Arity("decrby")) };
-    add(call, key, integer(by)?.checked_neg().ok_or(Error::DecrementOverflow)?)
+    add(call, &[key], integer(by)?.checked_neg().ok_or(Error::DecrementOverflow)?)
 }
 
-fn add(call: &mut Call<'_>, key: &[u8], by: i64) -> Reply {
+pub(super) fn add(call: &mut Call<'_>, args: &[&[u8]], by: i64) -> Reply {
+    let [key] = args else { return Err(Error::Syntax) };
     let mut db = call.db();
     let (before, deadline) = match db.get(key) {
         Some(entry) => (integer(entry.data.as_string()?)?, entry.deadline),
