@@ -3,7 +3,7 @@
 use super::args::{CheckFormat, FailIf, StatusArgs};
 use super::exit::Exit;
 use crate::clock::Clock;
-use crate::lock::{LockError, Unseen, rights, survey_each};
+use crate::lock::{LockError, Unseen, rights, survey};
 use crate::report::Status;
 use crate::report::status::{Scene, Sightings, Typed};
 use crate::runtime::command_line;
@@ -54,7 +54,7 @@ impl Subject {
             false => Sightings::first(SHOWN),
         };
         let runid = self.runid.as_deref();
-        let unseen = survey_each(link, clock, runid, &mut |one| sightings.take(one));
+        let unseen = survey(link, Some(clock), runid, &mut |one| sightings.take(one));
         let unseen = unseen.map_err(|error| match error {
             LockError::Redis { command, source, .. } if is_refused(&source) => {
                 let (why, grant) = (self.server.explain(&source), grant(link, runid));

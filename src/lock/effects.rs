@@ -1,9 +1,8 @@
 //! What a command did to a lock, read from the command and its reply: the one place that knows how
 //! both protocols look on the wire.
 
-use super::hardened::known_scripts;
 use super::script::Script;
-use super::{LockName, Payload, Token, Ttl};
+use super::{LockName, Payload, Ttl};
 use crate::engine::Kept;
 use crate::history::{Change, Effect};
 use redis::Value;
@@ -24,22 +23,16 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
                 .then(|| Change::Extended { lease: number(ttl).saturating_mul(unit) })
         }),
         ("EVAL" | "EVALSHA", [body, _, key, _, arguments @ ..]) => {
-            let lock = locks.iter().position(|lock| lock.key().as_bytes() == *key);
-            let changes = scripted(&name, body, arguments, reply);
-            let about = |lock| changes.into_iter().map(move |change| Effect { lock, change });
-            lock.map(|lock| about(lock).collect()).unwrap_or_default()
+            about(locks, key, || scripted(&name, body, arguments, reply))
         }
-        ("HSET", [hash, field, value]) => locks
-            .iter()
-            .enumerate()
-            .filter(|(_, lock)| {
+        ("HSET", [hash, field, value]) => {
+            let mirrors = |lock: &LockName| {
                 lock.runid().as_bytes() == *hash && lock.flag().as_bytes() == *field
-            })
-            .map(|(lock, _)| Effect {
-                lock,
-                change: Change::Flagged { locked: *value != b"false" },
-            })
-            .collect(),
+            };
+            let change = || Change::Flagged { locked: *value != b"false" };
+            let mirrored = locks.iter().enumerate().filter(|(_, lock)| mirrors(lock));
+            mirrored.map(|(lock, _)| Effect { lock, change: change() }).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -53,10 +46,10 @@ pub fn seen_effects(
     locks: &[LockName],
     observed: &[[Option<Kept>; 2]],
 ) -> Vec<Effect> {
-    let changes = observed.iter().enumerate().filter_map(|(lock, [before, after])| {
+    let changed = |(lock, [before, after]): (usize, &[Option<Kept>; 2])| {
         Some(Effect { lock, change: change(before.as_ref(), after.as_ref())? })
-    });
-    let changes: Vec<Effect> = changes.collect();
+    };
+    let changes: Vec<Effect> = observed.iter().enumerate().filter_map(changed).collect();
     if !changes.is_empty() {
         return changes;
     }
@@ -104,7 +97,7 @@ pub fn operation(arguments: &[&[u8]], locks: &[LockName]) -> Option<(Operation, 
         ("SET", [key, ..]) => (Operation::Acquire, key),
         ("EXPIRE" | "PEXPIRE", [key, ..]) => (Operation::Extend, key),
         ("DEL" | "UNLINK", [key]) => (Operation::Release, key),
-        ("EVAL" | "EVALSHA", [body, _, key, ..]) => (operation_of(&name, body)?, key),
+        ("EVAL" | "EVALSHA", [body, _, key, ..]) => (Script::called(&name, body)?.operation, key),
         _ => return None,
     };
     let lock = locks.iter().position(|lock| lock.key().as_bytes() == *key)?;
@@ -114,37 +107,18 @@ pub fn operation(arguments: &[&[u8]], locks: &[LockName]) -> Option<(Operation, 
 /// What a call of a script is for, if it is one of the hardened protocol's.
 pub fn script_operation(arguments: &[&[u8]]) -> Option<Operation> {
     let [name, body, ..] = arguments else { return None };
-    operation_of(&String::from_utf8_lossy(name).to_ascii_uppercase(), body)
+    Some(Script::called(&String::from_utf8_lossy(name).to_ascii_uppercase(), body)?.operation)
 }
 
-fn operation_of(name: &str, body: &[u8]) -> Option<Operation> {
-    known_scripts().into_iter().find_map(|known| {
-        let is = |script: &Script| script.is_called_by(name, body);
-        if is(&known.acquire) {
-            Some(Operation::Acquire)
-        } else if is(&known.extend) {
-            Some(Operation::Extend)
-        } else if is(&known.release) || is(&known.force_release) {
-            Some(Operation::Release)
-        } else {
-            None
-        }
-    })
-}
-
-/// Whether a script that releases makes sure whose lock it deletes.
-fn makes_sure(name: &str, body: &[u8]) -> bool {
-    known_scripts().into_iter().any(|known| {
-        let is = |script: &Script| script.is_called_by(name, body);
-        is(&known.force_release) || is(&known.release) && known.compares
-    })
-}
-
-fn about(locks: &[LockName], key: &[u8], change: impl FnOnce() -> Option<Change>) -> Vec<Effect> {
+fn about<C: IntoIterator<Item = Change>>(
+    locks: &[LockName],
+    key: &[u8],
+    changes: impl FnOnce() -> C,
+) -> Vec<Effect> {
     let Some(lock) = locks.iter().position(|lock| lock.key().as_bytes() == key) else {
         return Vec::new();
     };
-    change().map(|change| Effect { lock, change }).into_iter().collect()
+    changes().into_iter().map(|change| Effect { lock, change }).collect()
 }
 
 fn set(value: &[u8], options: &[&[u8]], reply: &Value) -> Option<Change> {
@@ -174,24 +148,23 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
     let own = arguments.first().and_then(|beginning| token_at_beginning(beginning));
     let lease = || arguments.get(1).map(|ttl| number(ttl).saturating_mul(1_000_000_000));
     let flagged = |locked| Change::Flagged { locked };
-    let Some(operation) = operation_of(name, body) else { return Vec::new() };
-    match reply {
-        Value::Array(parts) if operation == Operation::Acquire => match (parts.as_slice(), own) {
+    let Some(role) = Script::called(name, body) else { return Vec::new() };
+    match (role.operation, reply) {
+        (Operation::Acquire, Value::Array(parts)) => match (parts.as_slice(), own) {
             ([Value::Int(1), Value::Int(fence)], Some(token)) => {
                 let fence = u64::try_from(*fence).ok();
                 vec![Change::Took { token, fence, lease: lease() }, flagged(true)]
             }
             _ => vec![Change::Refused],
         },
-        Value::Int(1) if operation == Operation::Extend => {
+        (Operation::Extend, Value::Int(1)) => {
             lease().map(|lease| Change::Extended { lease }).into_iter().collect()
         }
-        Value::Int(0) if operation == Operation::Extend => Vec::new(),
-        Value::Int(1) if operation == Operation::Release => {
-            let token = own.filter(|_| makes_sure(name, body));
+        (Operation::Release, Value::Int(1)) => {
+            let token = own.filter(|_| role.compares);
             vec![Change::Deleted { token }, flagged(false)]
         }
-        Value::Int(0) if operation == Operation::Release => {
+        (Operation::Release, Value::Int(0)) => {
             vec![Change::Saw { token: None }, flagged(false)]
         }
         _ => Vec::new(),
@@ -206,14 +179,12 @@ pub fn token_at_beginning(beginning: &[u8]) -> Option<String> {
 }
 
 fn saw(reply: &Value) -> Option<Change> {
-    let token = |token: &Token| token.as_str().to_string();
-    match reply {
-        Value::Nil => Some(Change::Saw { token: None }),
-        Value::BulkString(raw) => {
-            Some(Change::Saw { token: Some(token(Payload::decode(raw).token())) })
-        }
-        _ => None,
-    }
+    let token = match reply {
+        Value::Nil => None,
+        Value::BulkString(raw) => Some(Payload::decode(raw).token().as_str().to_owned()),
+        _ => return None,
+    };
+    Some(Change::Saw { token })
 }
 
 /// A number of seconds or milliseconds; more than a year is a year, which outlives every run.

@@ -11,27 +11,22 @@
 
 use super::protocol::ask;
 use super::script::Script;
-use super::{Acquisition, Context, LockError, LockProtocol, Payload, Token, Ttl, encode_payload};
+use super::{
+    Acquisition, Context, LockError, LockProtocol, Operation, Payload, Result, Token, Ttl,
+    encode_payload,
+};
 use crate::check::Property;
 use crate::gate::{Killed, Link, PausePoint};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// The hardened protocol.
+#[derive(Clone)]
 pub struct Hardened {
-    scripts: &'static Scripts,
-    is_fenced: bool,
-    renews: bool,
-}
-
-/// Its four scripts.
-pub(super) struct Scripts {
-    pub acquire: Script,
-    pub extend: Script,
-    pub release: Script,
-    pub force_release: Script,
-    /// Whether the release deletes only the lock of who calls it.
-    pub compares: bool,
+    acquire: Arc<Script>,
+    extend: Arc<Script>,
+    release: Arc<Script>,
+    force_release: Arc<Script>,
 }
 
 /// KEYS: lock key, flag hash. ARGV: payload up to the fencing token, TTL in seconds, flag field,
@@ -81,17 +76,16 @@ if holder then return 1 end
 return 0
 "#;
 
-pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
-    acquire: Script::new(ACQUIRE),
-    extend: Script::new(EXTEND),
-    release: Script::new(RELEASE),
-    force_release: Script::new(FORCE_RELEASE),
-    compares: true,
+static HARDENED: LazyLock<Hardened> = LazyLock::new(|| Hardened {
+    acquire: Script::of_protocol(Operation::Acquire, true, ACQUIRE),
+    extend: Script::of_protocol(Operation::Extend, true, EXTEND),
+    release: Script::of_protocol(Operation::Release, true, RELEASE),
+    force_release: Script::of_protocol(Operation::Release, true, FORCE_RELEASE),
 });
 
 impl Default for Hardened {
     fn default() -> Self {
-        Self { scripts: &SCRIPTS, is_fenced: true, renews: true }
+        HARDENED.clone()
     }
 }
 
@@ -106,8 +100,8 @@ impl LockProtocol for Hardened {
     }
 
     /// Loads the scripts, so that each operation is one command from the first time on.
-    fn prepare(&self, link: &mut dyn Link) -> Result<(), LockError> {
-        let Scripts { acquire, extend, release, force_release, .. } = self.scripts;
+    fn prepare(&self, link: &mut dyn Link) -> Result {
+        let Self { acquire, extend, release, force_release } = self;
         [acquire, extend, release, force_release].into_iter().try_for_each(|script| {
             ask(link, "SCRIPT", "LOAD", |cmd| {
                 cmd.arg(&script.text);
@@ -115,12 +109,7 @@ impl LockProtocol for Hardened {
         })
     }
 
-    fn acquire(
-        &self,
-        at: &mut Context<'_>,
-        ttl: Ttl,
-        floor: u64,
-    ) -> Result<Acquisition, LockError> {
+    fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, floor: u64) -> Result<Acquisition> {
         if at.own.get().is_some() {
             // Whoever lost the lock is told before it begins anew.
             self.check_write(at)?;
@@ -128,14 +117,9 @@ impl LockProtocol for Hardened {
         let token = at.identity.issue();
         let payload = encode_payload(&token, at.identity.owner(), at.clock.unix(), ttl);
         let open = format!(r#"{},"fence":"#, payload.strip_suffix('}').unwrap_or(&payload));
-        let (taken, found): (bool, redis::Value) =
-            self.scripts.acquire.run(at.link, at.lock, |cmd| {
-                cmd.arg(&open)
-                    .arg(ttl.seconds())
-                    .arg(at.lock.flag())
-                    .arg(at.lock.fence())
-                    .arg(floor);
-            })?;
+        let (taken, found): (bool, redis::Value) = self.acquire.run(at.link, at.lock, |cmd| {
+            cmd.arg(&open).arg(ttl.seconds()).arg(at.lock.flag()).arg(at.lock.fence()).arg(floor);
+        })?;
         if !taken {
             let holder = match found {
                 redis::Value::BulkString(raw) => Some(Payload::decode(&raw)),
@@ -154,9 +138,9 @@ impl LockProtocol for Hardened {
         Ok(acquisition)
     }
 
-    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn extend(&self, at: &mut Context<'_>) -> Result {
         let own = at.own.get().ok_or(LockError::NotOwner)?;
-        let still_ours: bool = self.scripts.extend.run(at.link, at.lock, |cmd| {
+        let still_ours: bool = self.extend.run(at.link, at.lock, |cmd| {
             cmd.arg(beginning(&own.token)).arg(own.ttl.seconds()).arg(at.lock.flag());
         })?;
         if still_ours {
@@ -165,25 +149,22 @@ impl LockProtocol for Hardened {
         self.lost(at, &own, "it could not be extended")
     }
 
-    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn release(&self, at: &mut Context<'_>) -> Result {
         let own = at.own.get().ok_or(LockError::NotOwner)?;
-        let released: i64 = self.scripts.release.run(at.link, at.lock, |cmd| {
+        let released: i64 = self.release.run(at.link, at.lock, |cmd| {
             cmd.arg(beginning(&own.token)).arg(at.lock.flag());
         })?;
         match released {
-            1 => {
-                forget(at, &own)?;
-                Ok(())
-            }
+            1 => forget(at, &own).map_err(LockError::from),
             0 => self.lost(at, &own, "it was gone before it was released"),
             _ => self.lost(at, &own, "somebody else had it when it was to be released"),
         }
     }
 
-    fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn force_release(&self, at: &mut Context<'_>) -> Result {
         let observed: Option<Vec<u8>> = ask(at.link, "GET", at.lock.key(), |_| ())?;
         let observed = observed.unwrap_or_default();
-        let released: i64 = self.scripts.force_release.run(at.link, at.lock, |cmd| {
+        let released: i64 = self.force_release.run(at.link, at.lock, |cmd| {
             cmd.arg(&observed).arg(at.lock.flag());
         })?;
         if let Some(own) = at.own.get() {
@@ -192,7 +173,7 @@ impl LockProtocol for Hardened {
         if released < 0 { Err(LockError::OtherToken) } else { Ok(()) }
     }
 
-    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn check_write(&self, at: &mut Context<'_>) -> Result {
         let own = at.own.get().ok_or(LockError::NotOwner)?;
         let raw: Option<Vec<u8>> = ask(at.link, "GET", at.lock.key(), |_| ())?;
         match raw.as_deref().map(Payload::decode) {
@@ -200,7 +181,7 @@ impl LockProtocol for Hardened {
             Some(_) => self.lost(at, &own, "somebody else has it now"),
             None => {
                 // A release of what is gone mends the flag, unless somebody has come meanwhile.
-                self.scripts.release.run::<i64>(at.link, at.lock, |cmd| {
+                self.release.run::<i64>(at.link, at.lock, |cmd| {
                     cmd.arg(beginning(&own.token)).arg(at.lock.flag());
                 })?;
                 self.lost(at, &own, "it is gone")
@@ -218,7 +199,7 @@ impl LockProtocol for Hardened {
     }
 
     fn renewal(&self, ttl: Ttl) -> Option<Duration> {
-        self.renews.then(|| ttl.duration() / 3)
+        Some(ttl.duration() / 3)
     }
 
     /// Doubles from 25 ms to 1 s, less up to half of it, so that those who wait for the same lock
@@ -229,13 +210,13 @@ impl LockProtocol for Hardened {
     }
 
     fn is_fenced(&self) -> bool {
-        self.is_fenced
+        true
     }
 }
 
 impl Hardened {
     /// Forgets an acquisition that is over, and tells the at.
-    fn lost(&self, at: &mut Context<'_>, own: &Acquisition, why: &str) -> Result<(), LockError> {
+    fn lost(&self, at: &mut Context<'_>, own: &Acquisition, why: &str) -> Result {
         forget(at, own)?;
         Err(LockError::Lost(why.into()))
     }
@@ -249,18 +230,6 @@ fn forget(at: &mut Context<'_>, own: &Acquisition) -> Result<(), Killed> {
         at.slot.set(None);
     }
     Ok(())
-}
-
-/// All scripts by which the protocol is known on the wire.
-#[cfg(not(test))]
-pub(super) fn known_scripts() -> [&'static Scripts; 1] {
-    [&SCRIPTS]
-}
-
-/// All scripts by which the protocol is known on the wire, and its mutants.
-#[cfg(test)]
-pub(super) fn known_scripts() -> [&'static Scripts; 3] {
-    mutants::all()
 }
 
 #[cfg(test)]
@@ -406,47 +375,77 @@ mod tests {
 /// The protocol with one of its cures left out, to see that the checkers notice.
 #[cfg(test)]
 pub(crate) mod mutants {
-    use super::{
-        ACQUIRE, EXTEND, FORCE_RELEASE, Hardened, LockProtocol, RELEASE, SCRIPTS, Script, Scripts,
-    };
-    use std::sync::{Arc, LazyLock};
+    use super::*;
 
-    fn scripts(release: &str, compares: bool) -> Scripts {
-        Scripts {
-            acquire: Script::new(ACQUIRE),
-            extend: Script::new(EXTEND),
-            release: Script::new(release),
-            force_release: Script::new(FORCE_RELEASE),
-            compares,
-        }
-    }
-
-    static BLIND: LazyLock<Scripts> = LazyLock::new(|| {
-        scripts(&RELEASE.replace("then return -1 end", "then holder = holder end"), false)
+    static BLIND: LazyLock<Arc<Script>> = LazyLock::new(|| {
+        let release = RELEASE.replace("then return -1 end", "then holder = holder end");
+        Script::of_protocol(Operation::Release, false, &release)
     });
-    static FLAGLESS: LazyLock<Scripts> = LazyLock::new(|| {
-        scripts(&RELEASE.replace("redis.call('HSET', KEYS[2], ARGV[2], 'false')", ""), true)
+    static FLAGLESS: LazyLock<Arc<Script>> = LazyLock::new(|| {
+        let release = RELEASE.replace("redis.call('HSET', KEYS[2], ARGV[2], 'false')", "");
+        Script::of_protocol(Operation::Release, true, &release)
     });
 
-    /// All scripts that tests may run.
-    pub(in crate::lock) fn all() -> [&'static Scripts; 3] {
-        [&SCRIPTS, &BLIND, &FLAGLESS]
+    fn releasing_by(release: &Arc<Script>) -> Arc<dyn LockProtocol> {
+        Arc::new(Hardened { release: Arc::clone(release), ..Hardened::default() })
     }
 
     /// Releases whosever lock it is.
     pub fn skips_compare() -> Arc<dyn LockProtocol> {
-        Arc::new(Hardened { scripts: &BLIND, is_fenced: true, renews: true })
+        releasing_by(&BLIND)
     }
     /// Leaves the flag as it is when it releases.
     pub fn skips_flag() -> Arc<dyn LockProtocol> {
-        Arc::new(Hardened { scripts: &FLAGLESS, is_fenced: true, renews: true })
+        releasing_by(&FLAGLESS)
     }
     /// Writes without asking for the fencing token.
     pub fn skips_fence() -> Arc<dyn LockProtocol> {
-        Arc::new(Hardened { scripts: &SCRIPTS, is_fenced: false, renews: true })
+        Arc::new(Without { is_fenced: false, renews: true, hardened: Hardened::default() })
     }
     /// Never extends a lease.
     pub fn skips_renewal() -> Arc<dyn LockProtocol> {
-        Arc::new(Hardened { scripts: &SCRIPTS, is_fenced: true, renews: false })
+        Arc::new(Without { is_fenced: true, renews: false, hardened: Hardened::default() })
+    }
+
+    struct Without {
+        is_fenced: bool,
+        renews: bool,
+        hardened: Hardened,
+    }
+
+    impl LockProtocol for Without {
+        fn name(&self) -> &str {
+            self.hardened.name()
+        }
+        fn prepare(&self, link: &mut dyn Link) -> Result {
+            self.hardened.prepare(link)
+        }
+        fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, floor: u64) -> Result<Acquisition> {
+            self.hardened.acquire(at, ttl, floor)
+        }
+        fn extend(&self, at: &mut Context<'_>) -> Result {
+            self.hardened.extend(at)
+        }
+        fn release(&self, at: &mut Context<'_>) -> Result {
+            self.hardened.release(at)
+        }
+        fn force_release(&self, at: &mut Context<'_>) -> Result {
+            self.hardened.force_release(at)
+        }
+        fn check_write(&self, at: &mut Context<'_>) -> Result {
+            self.hardened.check_write(at)
+        }
+        fn first_command(&self) -> &str {
+            self.hardened.first_command()
+        }
+        fn renewal(&self, ttl: Ttl) -> Option<Duration> {
+            self.hardened.renewal(ttl).filter(|_| self.renews)
+        }
+        fn back_off(&self, failed: u32, random: u64) -> Duration {
+            self.hardened.back_off(failed, random)
+        }
+        fn is_fenced(&self) -> bool {
+            self.is_fenced
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::protocol::{ask, set_flag};
 use super::{
-    Acquisition, Context, LockError, LockName, LockProtocol, Payload, Ttl, encode_payload,
+    Acquisition, Context, LockError, LockName, LockProtocol, Payload, Result, Ttl, encode_payload,
 };
 use crate::gate::{Link, PausePoint};
 
@@ -17,12 +17,7 @@ impl LockProtocol for Legacy {
         "legacy"
     }
 
-    fn acquire(
-        &self,
-        at: &mut Context<'_>,
-        ttl: Ttl,
-        _floor: u64,
-    ) -> Result<Acquisition, LockError> {
+    fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, _floor: u64) -> Result<Acquisition> {
         let token = at.identity.issue();
         let payload = encode_payload(&token, at.identity.owner(), at.clock.unix(), ttl);
         let taken: Option<String> = ask(at.link, "SET", at.lock.key(), |cmd| {
@@ -41,7 +36,7 @@ impl LockProtocol for Legacy {
 
     /// The reference has no such operation. This is what careless clients do: whoever asks sets
     /// the TTL, without looking whose lock it is.
-    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn extend(&self, at: &mut Context<'_>) -> Result {
         at.link.pause(PausePoint::TokenRead)?;
         let ttl = at.slot.get().ok_or(LockError::NotOwner)?.ttl;
         ask(at.link, "EXPIRE", at.lock.key(), |cmd| {
@@ -49,7 +44,7 @@ impl LockProtocol for Legacy {
         })
     }
 
-    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn release(&self, at: &mut Context<'_>) -> Result {
         if let Some(payload) = stored(at.link, at.lock)? {
             at.link.pause(PausePoint::TokenRead)?;
             match at.slot.get() {
@@ -61,14 +56,14 @@ impl LockProtocol for Legacy {
         forget(at)
     }
 
-    fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn force_release(&self, at: &mut Context<'_>) -> Result {
         if stored(at.link, at.lock)?.is_some() {
             delete(at)?;
         }
         forget(at)
     }
 
-    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn check_write(&self, at: &mut Context<'_>) -> Result {
         if is_locked(at.link, at.lock)? { Ok(()) } else { Err(LockError::NotLocked) }
     }
 
@@ -77,11 +72,11 @@ impl LockProtocol for Legacy {
     }
 }
 
-fn delete(at: &mut Context<'_>) -> Result<(), LockError> {
+fn delete(at: &mut Context<'_>) -> Result {
     ask(at.link, "DEL", at.lock.key(), |_| ())
 }
 
-fn forget(at: &mut Context<'_>) -> Result<(), LockError> {
+fn forget(at: &mut Context<'_>) -> Result {
     set_flag(at.link, at.lock, false)?;
     at.link.pause(PausePoint::TokenWrite)?;
     at.slot.set(None);
@@ -89,7 +84,7 @@ fn forget(at: &mut Context<'_>) -> Result<(), LockError> {
 }
 
 /// Whether anybody holds the lock; a flag that says so while nobody does is set to `false`.
-pub fn is_locked(link: &mut dyn Link, lock: &LockName) -> Result<bool, LockError> {
+pub fn is_locked(link: &mut dyn Link, lock: &LockName) -> Result<bool> {
     if stored(link, lock)?.is_some() {
         return Ok(true);
     }
@@ -102,7 +97,7 @@ pub fn is_locked(link: &mut dyn Link, lock: &LockName) -> Result<bool, LockError
     Ok(false)
 }
 
-fn stored(link: &mut dyn Link, lock: &LockName) -> Result<Option<Payload>, LockError> {
+fn stored(link: &mut dyn Link, lock: &LockName) -> Result<Option<Payload>> {
     let raw: Option<Vec<u8>> = ask(link, "GET", lock.key(), |_| ())?;
     Ok(raw.as_deref().map(Payload::decode))
 }

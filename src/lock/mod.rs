@@ -32,13 +32,11 @@ pub use legacy::{Legacy, is_locked};
 pub use name::{FLAG_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern};
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
-pub use protocol::{Caller, Context, LockError, LockProtocol};
+pub use protocol::{Caller, Context, LockError, LockProtocol, Result};
 pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
 pub use registry::{RegisterError, default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
-pub use survey::{
-    Doubt, Found, Sighting, State, Unseen, rights, sight, survey, survey_each, watched_channels,
-};
+pub use survey::{Doubt, Found, Sighting, State, Unseen, rights, sight, survey, watched_channels};
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};
 pub use ttl::{Ttl, TtlError};

@@ -143,13 +143,18 @@ fn without_user(word: &str) -> String {
     shown
 }
 
+/// What a process's `stat` says of it (proc(5)), counted from its state on: the name before that may
+/// hold anything.
+pub(super) fn stat(pid: u32, place: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(place).map(str::to_owned)
+}
+
 /// When a process of this machine began, in seconds since 1970 (proc(5): `starttime` of `stat`,
 /// in ticks since the machine's boot).
 fn began(pid: u32, boot: u64) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before may hold anything; of what follows its closing bracket, it is the 20th.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
+    let ticks: u64 = stat(pid, 19)?.parse().ok()?;
     Some(boot.saturating_add(ticks / rustix::param::clock_ticks_per_second().max(1)))
 }
 

@@ -1,5 +1,6 @@
 //! The value of a lock key (contract, section 2).
 
+use super::owner::stat;
 use super::{Token, Ttl};
 use serde::Serialize;
 use std::time::Duration;
@@ -138,18 +139,15 @@ pub fn is_dead(owner: &str) -> bool {
     let pid = pid.parse().ok().filter(|pid| *pid > 0).and_then(rustix::process::Pid::from_raw);
     let Some(pid) = pid else { return false };
     let gone = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
-    gone || is_zombie(pid.as_raw_nonzero().get())
+    gone || is_zombie(pid.as_raw_nonzero().get().unsigned_abs())
 }
 
 /// Whether nothing is left of a process but its exit status, which nobody has asked for: where the
 /// first process of a container reaps none, that stays for good (proc(5), `state` of `stat`).
-fn is_zombie(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before may hold anything.
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+fn is_zombie(pid: u32) -> bool {
     let tasks = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     // A first thread that has ended looks the same while others go on.
-    state == Some("Z") && tasks() <= 1
+    stat(pid, 0).is_some_and(|state| state == "Z") && tasks() <= 1
 }
 
 #[cfg(test)]

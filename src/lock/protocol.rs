@@ -5,6 +5,7 @@ use crate::check::Property;
 use crate::clock::Clock;
 use crate::gate::{Killed, Link};
 use redis::{Cmd, FromRedisValue, RedisError};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ pub struct Context<'a> {
     pub slot: &'a TokenSlot,
 }
 
+/// What an operation on a lock gives.
+pub type Result<T = (), E = LockError> = std::result::Result<T, E>;
+
 /// A way to guard a file with a lock. An operation reads and writes the memory of the caller, or that
 /// of its controller, as the protocol says.
 pub trait LockProtocol: Send + Sync {
@@ -52,27 +56,26 @@ pub trait LockProtocol: Send + Sync {
     fn name(&self) -> &str;
 
     /// Tells the server beforehand what it needs to know.
-    fn prepare(&self, _link: &mut dyn Link) -> Result<(), LockError> {
+    fn prepare(&self, _link: &mut dyn Link) -> Result {
         Ok(())
     }
 
     /// Takes the lock for `ttl`, or fails at once with [`LockError::AlreadyLocked`]. `floor` is the
     /// highest fencing token that the resource has seen; a protocol that has them gives a higher
     /// one.
-    fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, floor: u64)
-    -> Result<Acquisition, LockError>;
+    fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, floor: u64) -> Result<Acquisition>;
 
     /// Gives the lock its full lease again.
-    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError>;
+    fn extend(&self, at: &mut Context<'_>) -> Result;
 
     /// Releases the lock.
-    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError>;
+    fn release(&self, at: &mut Context<'_>) -> Result;
 
     /// Releases the lock, even if another client owns it now.
-    fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError>;
+    fn force_release(&self, at: &mut Context<'_>) -> Result;
 
     /// Fails unless the protocol lets the caller write the file now.
-    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError>;
+    fn check_write(&self, at: &mut Context<'_>) -> Result;
 
     /// The name of the command that an acquire sends first, in capitals.
     fn first_command(&self) -> &str;
@@ -122,7 +125,8 @@ impl fmt::Debug for dyn LockProtocol {
 
 /// Why an operation on a lock failed. Those of the legacy protocol speak the reference's words (contract,
 /// section 3).
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LockError {
     /// Somebody else holds the lock: its owner, or its token where the payload names none.
     #[error("lock() called on an already locked nodb ({})", holder(owner, token))]
@@ -149,11 +153,14 @@ pub enum LockError {
     Client(String),
     /// The caller was killed in the middle.
     #[error(transparent)]
+    #[serde(skip)]
     Killed(#[from] Killed),
     /// Redis failed.
     #[error("{command} {key}: {source}")]
+    #[serde(skip)]
     Redis {
         /// What was tried.
+        #[serde(skip)]
         command: &'static str,
         /// On which key.
         key: String,
@@ -169,6 +176,11 @@ impl LockError {
             owner: holder.and_then(|payload| payload.owner()).map(str::to_string),
             token: holder.map(|payload| payload.token().as_str().to_string()),
         }
+    }
+
+    /// What a command on a key failed with.
+    pub(super) fn redis(command: &'static str, key: &str) -> impl Fn(RedisError) -> Self {
+        move |source| Self::Redis { command, key: key.into(), source }
     }
 }
 
@@ -186,19 +198,15 @@ pub(super) fn ask<T: FromRedisValue>(
     command: &'static str,
     key: &str,
     rest: impl FnOnce(&mut Cmd),
-) -> Result<T, LockError> {
+) -> Result<T> {
     let mut cmd = redis::cmd(command);
     cmd.arg(key);
     rest(&mut cmd);
-    cmd.query(link).map_err(|source| LockError::Redis { command, key: key.into(), source })
+    cmd.query(link).map_err(LockError::redis(command, key))
 }
 
 /// Writes the mirror flag.
-pub(super) fn set_flag(
-    link: &mut dyn Link,
-    lock: &LockName,
-    locked: bool,
-) -> Result<(), LockError> {
+pub(super) fn set_flag(link: &mut dyn Link, lock: &LockName, locked: bool) -> Result {
     let value = if locked { "true" } else { "false" };
     ask(link, "HSET", lock.runid(), |cmd| {
         cmd.arg(lock.flag()).arg(value);

@@ -3,9 +3,9 @@
 //! in between. What should be taken away is for the caller to decide.
 
 use super::script::Script;
-use super::{LockError, LockName, Payload};
+use super::{LockError, LockName, Payload, Result};
 use crate::gate::Link;
-use redis::{Pipeline, RedisError, Value};
+use redis::{Cmd, RedisError, Value};
 use std::sync::LazyLock;
 
 /// KEYS: lock key, flag hash. ARGV: the value that was observed, flag field. Gives what came of it,
@@ -86,11 +86,7 @@ pub enum Flag {
 /// The flag goes to `false` with it if it says anything else. Where no flag ever was, none is made:
 /// there was nothing for users to see, and a run's hash may not exist. The fencing counter stays:
 /// others may have seen it.
-pub fn remove_if(
-    link: &mut dyn Link,
-    lock: &LockName,
-    observed: &Payload,
-) -> Result<Removal, LockError> {
+pub fn remove_if(link: &mut dyn Link, lock: &LockName, observed: &Payload) -> Result<Removal> {
     let (done, ttl_ms, failed): (String, i64, String) = REMOVE_SCRIPT.run(link, lock, |cmd| {
         cmd.arg(observed.raw()).arg(lock.flag());
     })?;
@@ -109,7 +105,7 @@ pub fn remove_if(
 /// about to write the very value that this writes, because the key has changed already and the flag
 /// follows; the script only comes first. What it can't mend is a flag that such a participant writes
 /// late, after the lock has changed hands again: that one drifts anew, with or without a repair.
-pub fn repair_flag(link: &mut dyn Link, lock: &LockName) -> Result<Flag, LockError> {
+pub fn repair_flag(link: &mut dyn Link, lock: &LockName) -> Result<Flag> {
     let set: String = REPAIR_SCRIPT.run(link, lock, |cmd| {
         cmd.arg(lock.flag());
     })?;
@@ -138,79 +134,17 @@ pub fn restore(
     ours: impl Fn(&Payload) -> bool,
     flag: Option<&[u8]>,
     fence: Fence,
-) -> Result<bool, LockError> {
-    change_if(link, lock, |now| now.is_none_or(&ours), flag, fence)
-}
-
-/// Puts another payload into the lock key, whose lease goes on, if its holder is one of `ours`; says
-/// whether it did.
-pub fn replace_if(
-    link: &mut dyn Link,
-    lock: &LockName,
-    ours: impl Fn(&Payload) -> bool,
-    payload: &str,
-) -> Result<bool, LockError> {
-    let mut change = redis::pipe();
-    change.atomic().cmd("SET").arg(lock.key()).arg(payload).arg("XX").arg("KEEPTTL");
-    change_watched(link, lock, ours, "SET", &change)
-}
-
-/// Lets the lease of a lock end in a millisecond, if its holder is one of `ours`; says whether it
-/// did.
-pub fn expire_if(
-    link: &mut dyn Link,
-    lock: &LockName,
-    ours: impl Fn(&Payload) -> bool,
-) -> Result<bool, LockError> {
-    let mut change = redis::pipe();
-    change.atomic().cmd("PEXPIRE").arg(lock.key()).arg(1);
-    change_watched(link, lock, ours, "PEXPIRE", &change)
-}
-
-fn change_watched(
-    link: &mut dyn Link,
-    lock: &LockName,
-    ours: impl Fn(&Payload) -> bool,
-    command: &'static str,
-    change: &Pipeline,
-) -> Result<bool, LockError> {
-    let mut attempt = || -> Result<bool, RedisError> {
-        redis::cmd("WATCH").arg(lock.key()).exec(link)?;
-        let raw: Option<Vec<u8>> = redis::cmd("GET").arg(lock.key()).query(link)?;
-        if !raw.as_deref().map(Payload::decode).as_ref().is_some_and(&ours) {
-            redis::cmd("UNWATCH").exec(link)?;
-            return Ok(false);
-        }
-        let reply: Value = change.query(link)?;
-        Ok(reply != Value::Nil)
-    };
-    attempt().map_err(|source| LockError::Redis { command, key: lock.key().into(), source })
-}
-
-/// Deletes the lock key and sets or removes the flag, if what the key holds is as it should be.
-/// WATCH and MULTI make comparing and changing one thing: if anybody writes in between, EXEC does
-/// nothing (Redis documentation, "Transactions"), and we look again.
-fn change_if(
-    link: &mut dyn Link,
-    lock: &LockName,
-    as_it_should_be: impl Fn(Option<&Payload>) -> bool,
-    flag: Option<&[u8]>,
-    fence: Fence,
-) -> Result<bool, LockError> {
+) -> Result<bool> {
     let mut attempt = || -> Result<Option<bool>, RedisError> {
-        redis::cmd("WATCH").arg(lock.key()).exec(link)?;
-        let raw: Option<Vec<u8>> = redis::cmd("GET").arg(lock.key()).query(link)?;
-        if !as_it_should_be(raw.as_deref().map(Payload::decode).as_ref()) {
-            redis::cmd("UNWATCH").exec(link)?;
+        let Some(held) = watch(link, lock, |held| held.is_none_or(&ours))? else {
             return Ok(Some(false));
-        }
-        let flag_now: Option<Vec<u8>> =
-            redis::cmd("HGET").arg(lock.runid()).arg(lock.flag()).query(link)?;
-        let counter: Option<Vec<u8>> = match fence {
-            Fence::Stays => None,
-            Fence::Goes => redis::cmd("HGET").arg(lock.runid()).arg(lock.fence()).query(link)?,
         };
-        if raw.is_none() && flag_now.as_deref() == flag && counter.is_none() {
+        let mut field = |name: &str| -> Result<Option<Vec<u8>>, RedisError> {
+            redis::cmd("HGET").arg(lock.runid()).arg(name).query(link)
+        };
+        let flag_now = field(lock.flag())?;
+        let counter = if fence == Fence::Goes { field(lock.fence())? } else { None };
+        if held.is_none() && flag_now.as_deref() == flag && counter.is_none() {
             // Nothing to do; a write would be seen by whoever watches the flags, and refused by a
             // server that takes no writes.
             redis::cmd("UNWATCH").exec(link)?;
@@ -229,13 +163,71 @@ fn change_if(
         Ok((reply != Value::Nil).then_some(true))
     };
     for _ in 0..ATTEMPTS {
-        let failed =
-            |source| LockError::Redis { command: "WATCH, DEL", key: lock.key().into(), source };
-        if let Some(done) = attempt().map_err(failed)? {
+        if let Some(done) = attempt().map_err(LockError::redis("WATCH, DEL", lock.key()))? {
             return Ok(done);
         }
     }
     Ok(false)
+}
+
+/// Watches the lock key, and gives what it holds if that is as it should be. WATCH and MULTI make
+/// comparing and changing one thing: if anybody writes in between, EXEC does nothing (Redis
+/// documentation, "Transactions").
+fn watch(
+    link: &mut dyn Link,
+    lock: &LockName,
+    as_it_should_be: impl Fn(Option<&Payload>) -> bool,
+) -> Result<Option<Option<Payload>>, RedisError> {
+    redis::cmd("WATCH").arg(lock.key()).exec(link)?;
+    let raw: Option<Vec<u8>> = redis::cmd("GET").arg(lock.key()).query(link)?;
+    let held = raw.as_deref().map(Payload::decode);
+    if as_it_should_be(held.as_ref()) {
+        return Ok(Some(held));
+    }
+    redis::cmd("UNWATCH").exec(link)?;
+    Ok(None)
+}
+
+/// Puts another payload into the lock key, whose lease goes on, if its holder is one of `ours`; says
+/// whether it did.
+pub fn replace_if(
+    link: &mut dyn Link,
+    lock: &LockName,
+    ours: impl Fn(&Payload) -> bool,
+    payload: &str,
+) -> Result<bool> {
+    let mut set = redis::cmd("SET");
+    set.arg(lock.key()).arg(payload).arg("XX").arg("KEEPTTL");
+    change_watched(link, lock, ours, "SET", set)
+}
+
+/// Lets the lease of a lock end in a millisecond, if its holder is one of `ours`; says whether it
+/// did.
+pub fn expire_if(
+    link: &mut dyn Link,
+    lock: &LockName,
+    ours: impl Fn(&Payload) -> bool,
+) -> Result<bool> {
+    let mut expire = redis::cmd("PEXPIRE");
+    expire.arg(lock.key()).arg(1);
+    change_watched(link, lock, ours, "PEXPIRE", expire)
+}
+
+fn change_watched(
+    link: &mut dyn Link,
+    lock: &LockName,
+    ours: impl Fn(&Payload) -> bool,
+    command: &'static str,
+    change: Cmd,
+) -> Result<bool> {
+    let attempt = || -> Result<bool, RedisError> {
+        if watch(link, lock, |held| held.is_some_and(&ours))?.is_none() {
+            return Ok(false);
+        }
+        let reply: Value = redis::pipe().atomic().add_command(change).query(link)?;
+        Ok(reply != Value::Nil)
+    };
+    attempt().map_err(LockError::redis(command, lock.key()))
 }
 
 /// How often we look again when others keep writing in between.

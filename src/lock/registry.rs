@@ -1,8 +1,9 @@
 //! The lock protocols that there are. To add one: add its file and a line here; from outside, call
-//! [`register`]. If it sends scripts, `effects` must know them.
+//! [`register`]. If it sends scripts, `Script::of_protocol` makes them.
 
 use super::{Hardened, Legacy, LockProtocol};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 
 static REGISTERED: Mutex<Vec<Arc<dyn LockProtocol>>> = Mutex::new(Vec::new());
 static PROTOCOLS: OnceLock<Vec<Arc<dyn LockProtocol>>> = OnceLock::new();
@@ -20,7 +21,7 @@ pub enum RegisterError {
 
 /// Adds a lock protocol of another crate, listed after the built-in ones. Call it first in `main`.
 pub fn register(protocol: Arc<dyn LockProtocol>) -> Result<(), RegisterError> {
-    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut registered = REGISTERED.lock();
     let name = protocol.name().to_owned();
     if PROTOCOLS.get().is_some() {
         return Err(RegisterError::TooLate(name));
@@ -39,7 +40,7 @@ fn built_in() -> [Arc<dyn LockProtocol>; 2] {
 /// All lock protocols, in the order in which they are listed.
 pub fn protocols() -> &'static [Arc<dyn LockProtocol>] {
     PROTOCOLS.get_or_init(|| {
-        let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+        let registered = REGISTERED.lock();
         built_in().into_iter().chain(registered.iter().cloned()).collect()
     })
 }

@@ -3,13 +3,13 @@
 
 use super::name::{FLAG_PREFIX, key_pattern, key_prefix};
 use super::protocol::{ask, set_flag};
-use super::{LockError, LockName, is_locked};
+use super::{LockName, Result, is_locked};
 use crate::gate::Link;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Deletes every lock of a run and sets its flags to `false`, whoever holds them. Returns the flag
 /// fields (`locked:<file>`) that were cleared.
-pub fn clear_locks(link: &mut dyn Link, runid: &str) -> Result<Vec<String>, LockError> {
+pub fn clear_locks(link: &mut dyn Link, runid: &str) -> Result<Vec<String>> {
     let mut cleared = BTreeSet::new();
     for (file, flag) in flags(link, runid)? {
         let lock = LockName::new(runid, &file);
@@ -30,10 +30,7 @@ pub fn clear_locks(link: &mut dyn Link, runid: &str) -> Result<Vec<String>, Lock
 
 /// Which files of a run are locked, by the lock keys; every file that has a flag or a lock is
 /// named. Flags that say `true` where no lock is are set to `false`.
-pub fn lock_statuses(
-    link: &mut dyn Link,
-    runid: &str,
-) -> Result<BTreeMap<String, bool>, LockError> {
+pub fn lock_statuses(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String, bool>> {
     let mut statuses: BTreeMap<String, bool> =
         locked_files(link, runid)?.into_iter().map(|file| (file, true)).collect();
     for (file, flag) in flags(link, runid)? {
@@ -48,7 +45,7 @@ pub fn lock_statuses(
 }
 
 /// The files of a run that have a lock key.
-pub fn locked_files(link: &mut dyn Link, runid: &str) -> Result<BTreeSet<String>, LockError> {
+pub fn locked_files(link: &mut dyn Link, runid: &str) -> Result<BTreeSet<String>> {
     let pattern = key_pattern(runid);
     let prefix = key_prefix(runid);
     let mut files = BTreeSet::new();
@@ -66,7 +63,7 @@ pub fn locked_files(link: &mut dyn Link, runid: &str) -> Result<BTreeSet<String>
 }
 
 /// The files of a run that have a flag, and what it says.
-pub fn flags(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String, String>, LockError> {
+pub fn flags(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String, String>> {
     let fields: BTreeMap<Vec<u8>, Vec<u8>> = ask(link, "HGETALL", runid, |_| ())?;
     Ok(fields
         .into_iter()

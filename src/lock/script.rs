@@ -1,9 +1,14 @@
 //! A script of ours, and how it is called: by its digest, and by its text where the server doesn't
 //! know it. What the scripts do is in `hardened` and `recovery`.
 
-use super::{LockError, LockName};
+use super::{LockError, LockName, Operation, Result};
 use crate::gate::Link;
-use redis::{Cmd, FromRedisValue, RedisError, ServerErrorKind};
+use parking_lot::RwLock;
+use redis::{Cmd, FromRedisValue, ServerErrorKind};
+use std::sync::Arc;
+
+/// The scripts of lock protocols, and what each is for.
+static KNOWN: RwLock<Vec<(Role, Arc<Script>)>> = RwLock::new(Vec::new());
 
 /// A script and its digest.
 pub(super) struct Script {
@@ -11,18 +16,36 @@ pub(super) struct Script {
     sha: String,
 }
 
+/// What a script of a lock protocol is for.
+#[derive(Clone, Copy)]
+pub(super) struct Role {
+    pub operation: Operation,
+    /// Whether one that releases deletes only the lock of the client that calls it.
+    pub compares: bool,
+}
+
 impl Script {
     pub fn new(text: &str) -> Self {
         Self { text: text.into(), sha: redis::Script::new(text).get_hash().into() }
     }
 
-    /// Whether a command is this script's EVAL or EVALSHA.
-    pub fn is_called_by(&self, name: &str, body: &[u8]) -> bool {
-        match name {
-            "EVALSHA" => body.eq_ignore_ascii_case(self.sha.as_bytes()),
-            "EVAL" => body == self.text.as_bytes(),
+    /// A script of a lock protocol, which is known on the wire from now on.
+    pub fn of_protocol(operation: Operation, compares: bool, text: &str) -> Arc<Self> {
+        let script = Arc::new(Self::new(text));
+        KNOWN.write().push((Role { operation, compares }, Arc::clone(&script)));
+        script
+    }
+
+    /// What a command is for that is an EVAL or EVALSHA of a lock protocol's script.
+    pub fn called(name: &str, body: &[u8]) -> Option<Role> {
+        // With the protocols come their scripts.
+        super::protocols();
+        let is_called = |(_, script): &&(Role, Arc<Self>)| match name {
+            "EVALSHA" => body.eq_ignore_ascii_case(script.sha.as_bytes()),
+            "EVAL" => body == script.text.as_bytes(),
             _ => false,
-        }
+        };
+        KNOWN.read().iter().find(is_called).map(|(role, _)| *role)
     }
 
     /// Runs it. Its keys are the lock key and the flag hash.
@@ -31,24 +54,20 @@ impl Script {
         link: &mut dyn Link,
         lock: &LockName,
         arguments: impl Fn(&mut Cmd),
-    ) -> Result<T, LockError> {
+    ) -> Result<T> {
         let call = |name: &str, body: &str| {
             let mut cmd = redis::cmd(name);
             cmd.arg(body).arg(2).arg(lock.key()).arg(lock.runid());
             arguments(&mut cmd);
             cmd
         };
-        let failed = |source: RedisError| LockError::Redis {
-            command: "EVALSHA",
-            key: lock.key().into(),
-            source,
-        };
-        match call("EVALSHA", &self.sha).query(link) {
+        let answer = match call("EVALSHA", &self.sha).query(link) {
             // The server forgot the script, or never had it; EVAL teaches it again.
             Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
-                call("EVAL", &self.text).query(link).map_err(failed)
+                call("EVAL", &self.text).query(link)
             }
-            other => other.map_err(failed),
-        }
+            other => other,
+        };
+        answer.map_err(LockError::redis("EVALSHA", lock.key()))
     }
 }

@@ -2,7 +2,7 @@
 //! judged together with what the controller remembers. (The reference's own test of consistency
 //! repairs the flag that it is about to judge, and ignores the token: contract, section 5.)
 
-use super::{LockError, LockName, Payload, Token, is_dead};
+use super::{LockError, LockName, Payload, Result, Token, is_dead};
 use crate::gate::Link;
 use redis::RedisError;
 use serde::{Deserialize, Serialize};
@@ -118,7 +118,7 @@ impl Snapshot {
         link: &mut dyn Link,
         lock: &LockName,
         knowledge: Knowledge<'_>,
-    ) -> Result<Self, LockError> {
+    ) -> Result<Self> {
         match Self::take(link, lock, knowledge) {
             Err(LockError::Redis { source, .. }) if is_of_another_kind(&source) => {}
             other => return other,
@@ -134,11 +134,7 @@ impl Snapshot {
     }
 
     /// Looks: GET, PTTL and HGET in one MULTI/EXEC.
-    pub fn take(
-        link: &mut dyn Link,
-        lock: &LockName,
-        knowledge: Knowledge<'_>,
-    ) -> Result<Self, LockError> {
+    pub fn take(link: &mut dyn Link, lock: &LockName, knowledge: Knowledge<'_>) -> Result<Self> {
         let mut transaction = redis::pipe();
         transaction.atomic();
         transaction.cmd("GET").arg(lock.key());
@@ -168,7 +164,7 @@ fn failed(lock: &LockName, source: RedisError) -> LockError {
         Some(HGET) => ("HGET", lock.runid()),
         _ => ("GET", lock.key()),
     };
-    LockError::Redis { command, key: key.into(), source }
+    LockError::redis(command, key)(source)
 }
 
 /// The position of the flag's command in the transaction.

@@ -8,7 +8,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use super::{Life, LockError, LockName, Payload, is_dead};
+use super::{Life, LockName, Payload, Result, is_dead};
 use crate::clock::Clock;
 use crate::gate::Link;
 use look::Looker;
@@ -158,7 +158,7 @@ impl Sighting {
 }
 
 /// Looks at the lock of one file, whose name is taken as it stands.
-pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting, LockError> {
+pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting> {
     let lock = LockName::as_found(runid, file);
     let unseen = Sighting {
         lock: lock.clone(),
@@ -169,7 +169,7 @@ pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting, L
         fence: None,
         doubt: None,
     };
-    let seen = Looker::default().look(link, [(lock, file.to_owned())].into_iter())?;
+    let seen = Looker::default().look(link, std::iter::once(lock))?;
     Ok(seen.into_iter().next().unwrap_or(unseen))
 }
 
@@ -189,39 +189,20 @@ pub struct Unseen {
     pub example: Option<(String, String)>,
 }
 
-/// Looks once at every lock and flag of a run, or of all runs, by run and file, and hands them over
-/// some thousand at a time at most. It is for one who makes sure of what was seen before it changes
-/// anything.
-pub fn survey(
-    link: &mut dyn Link,
-    runid: Option<&str>,
-    take: &mut dyn FnMut(Sighting),
-) -> Result<Unseen, LockError> {
-    each(link, None, runid, take)
-}
-
-/// Looks at every lock and flag of a run, or of all runs, as [`survey`] does, for one who says what
-/// it sees.
+/// Looks at every lock and flag of a run, or of all runs, by run and file, and hands them over some
+/// thousand at a time at most.
 ///
 /// A participant of the legacy protocol moves key and flag by two commands, and whoever looks in
-/// between sees a drift. So what looks wrong is looked at again a little later, and handed over as
-/// wrong only if it is still the same: the acquisition, where there is one, or else a key that
-/// nobody touched.
-pub fn survey_each(
+/// between sees a drift. So with a clock, what looks wrong is looked at again a little later, and
+/// handed over as wrong only if it is still the same: the acquisition, where there is one, or else a
+/// key that nobody touched. Without one, each is looked at once: for a caller that makes sure of what
+/// was seen before it changes anything.
+pub fn survey(
     link: &mut dyn Link,
-    clock: &dyn Clock,
+    clock: Option<&dyn Clock>,
     runid: Option<&str>,
     take: &mut dyn FnMut(Sighting),
-) -> Result<Unseen, LockError> {
-    each(link, Some(clock), runid, take)
-}
-
-fn each(
-    link: &mut dyn Link,
-    settles: Option<&dyn Clock>,
-    runid: Option<&str>,
-    take: &mut dyn FnMut(Sighting),
-) -> Result<Unseen, LockError> {
+) -> Result<Unseen> {
     let names = match runid {
         Some(runid) => Names::of_run(link, runid)?,
         None => Names::of_all(link)?,
@@ -229,7 +210,7 @@ fn each(
     let unseen = names.unseen.clone();
     let mut locks = names.into_locks().peekable();
     let mut looker = Looker::default();
-    let mut settler = settles.map(Settler::new);
+    let mut settler = clock.map(Settler::new);
     while locks.peek().is_some() {
         let mut sightings = looker.look(link, locks.by_ref().take(TOGETHER))?;
         if let Some(settler) = &mut settler {

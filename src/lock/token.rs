@@ -2,14 +2,15 @@
 
 use super::Ttl;
 use crate::chance;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 /// Says who owns one acquisition: 32 lower-case hexadecimal digits of a version 4 UUID (contract,
 /// section 2), or whatever a foreign payload holds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Token(String);
 
 impl Token {
@@ -26,7 +27,7 @@ impl From<&str> for Token {
 }
 
 /// What one knows of an acquisition that one holds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Acquisition {
     /// Who owns it.
     pub token: Token,
@@ -59,21 +60,17 @@ impl TokenSlot {
 
     /// What [`get`](Self::get) gives, without counting as a look.
     pub fn memory(&self) -> Option<Acquisition> {
-        self.held().clone()
+        self.acquisition.lock().clone()
     }
 
     /// Puts back what [`memory`](Self::memory) gave, without counting as a change.
     pub fn remember(&self, memory: Option<Acquisition>) {
-        *self.held() = memory;
+        *self.acquisition.lock() = memory;
     }
 
     /// Whether anybody called [`get`](Self::get) or [`set`](Self::set) since this was last asked.
     pub fn was_touched(&self) -> bool {
         self.touched.swap(false, Ordering::Relaxed)
-    }
-
-    fn held(&self) -> MutexGuard<'_, Option<Acquisition>> {
-        self.acquisition.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,17 +106,13 @@ impl Identity {
 
     /// One that is the same in each run: a fixed owner, and tokens that follow from their number.
     pub fn repeatable() -> Self {
-        Self {
-            owner: "virtual:1".into(),
-            source: Source::Counted(AtomicU64::new(0)),
-            issued: Mutex::default(),
-        }
+        Self::repeatable_of(0)
     }
 
     /// One of several that are the same in each run and have no token in common.
     pub fn repeatable_of(number: usize) -> Self {
-        let first = (number as u64) << 32;
-        Self { source: Source::Counted(AtomicU64::new(first)), ..Self::repeatable() }
+        let source = Source::Counted(AtomicU64::new((number as u64) << 32));
+        Self { owner: "virtual:1".into(), source, issued: Mutex::default() }
     }
 
     /// `hostname:pid`.
@@ -140,7 +133,7 @@ impl Identity {
             }
         };
         let token = Token(uuid.simple().to_string());
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone());
+        self.issued.lock().insert(token.clone());
         token
     }
 
@@ -162,12 +155,12 @@ impl Identity {
 
     /// Takes a token for its own that a client drew for it.
     pub fn claim(&self, token: Token) {
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token);
+        self.issued.lock().insert(token);
     }
 
     /// Whether a token was issued here.
     pub fn issued(&self, token: &Token) -> bool {
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(token)
+        self.issued.lock().contains(token)
     }
 }
 

@@ -1,10 +1,12 @@
 //! How long a lock lives if nobody releases it.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A lease in whole seconds, as the wire format has it (contract, sections 1 and 2): from one
 /// second to [`Ttl::MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Duration", into = "Duration")]
 pub struct Ttl(u64);
 
 /// Why a duration can't be a TTL.
@@ -35,6 +37,12 @@ impl Ttl {
     /// The TTL as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_secs(self.0)
+    }
+}
+
+impl From<Ttl> for Duration {
+    fn from(ttl: Ttl) -> Self {
+        ttl.duration()
     }
 }
 

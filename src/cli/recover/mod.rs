@@ -229,7 +229,7 @@ impl<'a> Session<'a> {
     /// Looks at all locks and flags of a run, or of all runs.
     fn survey(&mut self, runid: Option<&str>) -> Result<Vec<Sighting>, Refusal> {
         let mut sightings = Vec::new();
-        let unseen = survey(&mut self.link, runid, &mut |seen| sightings.push(seen));
+        let unseen = survey(&mut self.link, None, runid, &mut |seen| sightings.push(seen));
         let unseen = unseen.map_err(|error| self.refusal(&error))?;
         left_out_in_words(&unseen).iter().for_each(|note| say(note));
         self.unread = unread_in_words(&unseen);

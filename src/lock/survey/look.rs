@@ -1,7 +1,7 @@
 //! A look at locks whose names are known.
 
 use super::super::owner::Processes;
-use super::super::{LockError, LockName, Payload};
+use super::super::{LockError, LockName, Payload, Result};
 use super::{Doubt, Found, Sighting};
 use crate::gate::Link;
 use redis::{FromRedisValue, Pipeline, Value, from_redis_value};
@@ -33,49 +33,34 @@ impl Looker {
     pub fn look(
         &mut self,
         link: &mut dyn Link,
-        locks: impl Iterator<Item = (LockName, String)>,
-    ) -> Result<Vec<Sighting>, LockError> {
+        locks: impl Iterator<Item = LockName>,
+    ) -> Result<Vec<Sighting>> {
         let mut locks = locks.peekable();
         let mut sightings = Vec::new();
         while locks.peek().is_some() {
-            let some: Vec<(LockName, String)> = locks.by_ref().take(AT_ONCE).collect();
+            let some: Vec<LockName> = locks.by_ref().take(AT_ONCE).collect();
             let mut replies = self.ask_about(link, &some)?.into_iter();
-            for (lock, file) in some {
-                sightings.push(self.read(lock, file, &mut replies));
-            }
+            sightings.extend(some.into_iter().map(|lock| self.read(lock, &mut replies)));
         }
         Ok(sightings)
     }
 
-    fn ask_about(
-        &mut self,
-        link: &mut dyn Link,
-        some: &[(LockName, String)],
-    ) -> Result<Vec<Value>, LockError> {
+    fn ask_about(&mut self, link: &mut dyn Link, some: &[LockName]) -> Result<Vec<Value>> {
+        let key = some.first().map(LockName::key).unwrap_or_default();
+        let failed = LockError::redis("GETRANGE", key);
         let mut pipeline = redis::pipe();
         pipeline.ignore_errors();
-        some.iter().for_each(|(lock, _)| add(&mut pipeline, lock));
-        let mut replies = match self.is_atomic {
-            true => pipeline.clone().atomic().query::<Vec<Value>>(link),
-            false => pipeline.query(link),
-        };
-        if self.is_atomic && replies.as_ref().is_err_and(|error| !error.is_io_error()) {
-            self.is_atomic = false;
-            replies = pipeline.query(link);
+        some.iter().for_each(|lock| add(&mut pipeline, lock));
+        if self.is_atomic {
+            match pipeline.clone().atomic().query(link) {
+                Err(error) if !error.is_io_error() => self.is_atomic = false,
+                replies => return replies.map_err(failed),
+            }
         }
-        replies.map_err(|source| LockError::Redis {
-            command: "GETRANGE",
-            key: some.first().map(|(lock, _)| lock.key().to_owned()).unwrap_or_default(),
-            source,
-        })
+        pipeline.query(link).map_err(failed)
     }
 
-    fn read(
-        &mut self,
-        lock: LockName,
-        file: String,
-        replies: &mut impl Iterator<Item = Value>,
-    ) -> Sighting {
+    fn read(&mut self, lock: LockName, replies: &mut impl Iterator<Item = Value>) -> Sighting {
         let mut next = || replies.next().unwrap_or(Value::Nil);
         let (kind, length, value, ttl, fields) = (next(), next(), next(), next(), next());
         let doubt = COMMANDS
@@ -91,8 +76,8 @@ impl Looker {
         let mut fields =
             fields.into_iter().map(|field| Some(String::from_utf8_lossy(&field?).into_owned()));
         Sighting {
+            file: lock.file().to_owned(),
             lock,
-            file,
             found,
             ttl_ms: from_redis_value(ttl).unwrap_or(-2),
             flag: fields.next().flatten(),
@@ -146,8 +131,8 @@ mod tests {
         for refused in 0..seen.len() {
             let mut replies = seen.map(raw);
             replies[refused] = raw(REFUSED);
-            let lock = (LockName::new("run", "x.nodb"), String::from("x.nodb"));
-            let sighting = Looker::default().read(lock.0, lock.1, &mut replies.into_iter());
+            let lock = LockName::new("run", "x.nodb");
+            let sighting = Looker::default().read(lock, &mut replies.into_iter());
             assert_eq!(sighting.state(), State::Hidden, "{refused}: {sighting:?}");
             let words = format!("NOPERM no permissions ({})", COMMANDS[refused]);
             assert_eq!(sighting.doubt, Some(Doubt::Hidden(words)));

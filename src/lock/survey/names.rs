@@ -2,10 +2,10 @@
 
 use super::super::name::{FLAG_PREFIX, KEY_PREFIX, key_pattern, key_prefix, literal};
 use super::super::protocol::ask;
-use super::super::{LockError, LockName};
+use super::super::{LockError, LockName, Result};
 use super::Unseen;
 use crate::gate::Link;
-use redis::{FromRedisValue, RedisError, Value};
+use redis::{FromRedisValue, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
@@ -17,7 +17,7 @@ const MOST_COLONS: usize = 16;
 /// A cursor, and what was found up to it.
 type Page = (String, Vec<Vec<u8>>);
 /// Takes in the keys of a page; the connection is free meanwhile.
-type Take<'a> = dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result<(), LockError> + 'a;
+type Take<'a> = dyn FnMut(&mut dyn Link, Vec<Vec<u8>>) -> Result + 'a;
 
 /// The locks that were found, by run and file.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub(super) struct Names {
 impl Names {
     /// Those of a run. The key of a lock of run `a:b` begins as those of run `a` do, and the other way
     /// round: where only another run has a flag of that name, the lock is the other's.
-    pub fn of_run(link: &mut dyn Link, runid: &str) -> Result<Self, LockError> {
+    pub fn of_run(link: &mut dyn Link, runid: &str) -> Result<Self> {
         let mut names = Self::default();
         let prefix = key_prefix(runid);
         let mut found = BTreeSet::new();
@@ -52,7 +52,7 @@ impl Names {
 
     /// Those of all runs. Where in a key the run id ends can't be told by the key alone, if the id
     /// or the file has a colon: a flag of that name tells it, or else it is the first colon.
-    pub fn of_all(link: &mut dyn Link) -> Result<Self, LockError> {
+    pub fn of_all(link: &mut dyn Link) -> Result<Self> {
         let mut names = Self::default();
         let mut keys = BTreeSet::new();
         scan(link, &(literal(KEY_PREFIX) + "*"), None, &mut |_, found| {
@@ -67,9 +67,9 @@ impl Names {
     }
 
     /// The locks, by run and file.
-    pub fn into_locks(self) -> impl Iterator<Item = (LockName, String)> {
+    pub fn into_locks(self) -> impl Iterator<Item = LockName> {
         self.runs.into_iter().flat_map(|(runid, files)| {
-            files.into_iter().map(move |file| (LockName::as_found(&runid, &file), file))
+            files.into_iter().map(move |file| LockName::as_found(&runid, &file))
         })
     }
 
@@ -99,7 +99,7 @@ impl Names {
     }
 
     /// Adds the files that have a flag in one of these hashes.
-    fn flags(&mut self, link: &mut dyn Link, hashes: Vec<Vec<u8>>) -> Result<(), LockError> {
+    fn flags(&mut self, link: &mut dyn Link, hashes: Vec<Vec<u8>>) -> Result {
         let pattern = format!("{FLAG_PREFIX}*");
         let mut open: Vec<(Vec<u8>, String)> =
             hashes.into_iter().map(|hash| (hash, String::from("0"))).collect();
@@ -110,12 +110,8 @@ impl Names {
                 let cmd = pipeline.cmd("HSCAN").arg(hash).arg(cursor);
                 cmd.arg("MATCH").arg(&pattern).arg("COUNT").arg(COUNT);
             }
-            let failed = |source: RedisError| LockError::Redis {
-                command: "HSCAN",
-                key: String::from("flags"),
-                source,
-            };
-            let replies: Vec<Value> = pipeline.query(link).map_err(failed)?;
+            let failed = LockError::redis("HSCAN", "flags");
+            let replies: Vec<Value> = pipeline.query(link).map_err(&failed)?;
             for ((hash, _), reply) in mem::take(&mut open).into_iter().zip(replies) {
                 if let Value::ServerError(error) = &reply {
                     let words = format!("{} {}", error.code(), error.details().unwrap_or_default());
@@ -123,7 +119,7 @@ impl Names {
                     continue;
                 }
                 let (cursor, fields) =
-                    Page::from_redis_value(reply).map_err(RedisError::from).map_err(failed)?;
+                    Page::from_redis_value(reply).map_err(|error| failed(error.into()))?;
                 self.fields(&hash, fields);
                 if cursor != "0" {
                     open.push((hash, cursor));
@@ -157,11 +153,7 @@ impl Names {
 
 /// Which of these files have no flag in this run, but one in another whose lock would have the same
 /// key.
-fn of_others(
-    link: &mut dyn Link,
-    runid: &str,
-    files: &[&String],
-) -> Result<BTreeSet<String>, LockError> {
+fn of_others(link: &mut dyn Link, runid: &str, files: &[&String]) -> Result<BTreeSet<String>> {
     let mut pipeline = redis::pipe();
     pipeline.ignore_errors();
     let mut asked = Vec::new();
@@ -177,11 +169,8 @@ fn of_others(
     if asked.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let replies: Vec<Value> = pipeline.query(link).map_err(|source| LockError::Redis {
-        command: "HEXISTS",
-        key: String::from("flags"),
-        source,
-    })?;
+    let replies =
+        pipeline.query::<Vec<Value>>(link).map_err(LockError::redis("HEXISTS", "flags"))?;
     // What is no hash, or may not be seen, has no flag that tells.
     let told = asked.into_iter().zip(replies).filter(|(_, reply)| *reply == Value::Int(1));
     Ok(told.map(|(file, _)| file.clone()).collect())
@@ -212,12 +201,7 @@ pub fn rights(runid: Option<&str>) -> Vec<String> {
 }
 
 /// Goes through all keys of this pattern, and of this type if one is named.
-fn scan(
-    link: &mut dyn Link,
-    pattern: &str,
-    kind: Option<&str>,
-    take: &mut Take<'_>,
-) -> Result<(), LockError> {
+fn scan(link: &mut dyn Link, pattern: &str, kind: Option<&str>, take: &mut Take<'_>) -> Result {
     let mut cursor = String::from("0");
     loop {
         let (next, keys): Page = ask(link, "SCAN", &cursor, |cmd| {

@@ -1,6 +1,6 @@
 //! A second look at what looked wrong, so that nobody who works is taken for a drift.
 
-use super::super::{LockError, LockName};
+use super::super::{LockError, LockName, Result};
 use super::look::Looker;
 use super::{Doubt, Found, Sighting, State};
 use crate::clock::Clock;
@@ -38,44 +38,140 @@ impl<'a> Settler<'a> {
         looker: &mut Looker,
         link: &mut dyn Link,
         sightings: &mut [Sighting],
-    ) -> Result<(), LockError> {
-        let absent = look_twice(looker, link, self.clock, sightings)?;
+    ) -> Result {
+        let mut again = Again { looker, link, clock: self.clock };
+        let absent = again.look_twice(sightings)?;
         let began = self.clock.now();
-        let settled = settle_absent(looker, link, self.clock, absent, began + self.left);
+        let settled = again.settle_absent(absent, began + self.left);
         self.left = self.left.saturating_sub(self.clock.now().saturating_sub(began));
         settled
     }
 }
 
-/// Gives the flags without a lock that looked the same twice.
-fn look_twice<'s>(
-    looker: &mut Looker,
-    link: &mut dyn Link,
-    clock: &dyn Clock,
-    sightings: &'s mut [Sighting],
-) -> Result<Vec<&'s mut Sighting>, LockError> {
-    let mut open: Vec<&mut Sighting> = sightings.iter_mut().filter(|one| is_odd(one)).collect();
-    let mut absent = Vec::new();
-    for _ in 0..ROUNDS {
-        if open.is_empty() || clock.sleep(SETTLED).is_err() {
-            break;
+/// What it takes to look again.
+struct Again<'a> {
+    looker: &'a mut Looker,
+    link: &'a mut dyn Link,
+    clock: &'a dyn Clock,
+}
+
+impl Again<'_> {
+    /// Gives the flags without a lock that looked the same twice.
+    fn look_twice<'s>(&mut self, sightings: &'s mut [Sighting]) -> Result<Vec<&'s mut Sighting>> {
+        let mut open: Vec<&mut Sighting> = sightings.iter_mut().filter(|one| is_odd(one)).collect();
+        let mut absent = Vec::new();
+        for _ in 0..ROUNDS {
+            if open.is_empty() || self.clock.sleep(SETTLED).is_err() {
+                break;
+            }
+            let locks = open.iter().map(|one| one.lock.clone());
+            let now = self.looker.look(self.link, locks)?;
+            let mut moving = Vec::new();
+            for (sighting, now) in open.into_iter().zip(now) {
+                let is_same = is_same(sighting, &now);
+                *sighting = now;
+                match (is_odd(sighting), is_same) {
+                    (true, true) if sighting.found.is_none() => absent.push(sighting),
+                    (true, false) => moving.push(sighting),
+                    _ => {}
+                }
+            }
+            open = moving;
         }
-        let locks = open.iter().map(|one| (one.lock.clone(), one.file.clone()));
-        let now = looker.look(link, locks)?;
-        let mut moving = Vec::new();
-        for (sighting, now) in open.into_iter().zip(now) {
-            let is_same = is_same(sighting, &now);
+        open.into_iter().for_each(|sighting| sighting.doubt = Some(Doubt::Moving));
+        Ok(absent)
+    }
+
+    /// A flag without a lock has no token by which one could tell whether somebody came and went
+    /// between two looks. So the keys are watched: if nobody touched them, nobody did.
+    fn settle_absent(&mut self, mut absent: Vec<&mut Sighting>, until: Duration) -> Result {
+        let mut heaps = Vec::new();
+        while !absent.is_empty() {
+            heaps.push(absent.split_off(absent.len().saturating_sub(WATCHED)));
+        }
+        while self.clock.now() < until {
+            let Some(heap) = heaps.pop() else { return Ok(()) };
+            if heap.is_empty() {
+                continue;
+            }
+            match self.watch(&heap)? {
+                Watched::Untouched(now) => {
+                    for (sighting, (is_held, flag)) in heap.into_iter().zip(now) {
+                        if is_held {
+                            self.look_again(sighting)?;
+                        } else {
+                            sighting.flag = flag;
+                        }
+                    }
+                }
+                Watched::Touched if heap.len() == 1 => {
+                    heap.into_iter().try_for_each(|one| self.look_again(one))?;
+                }
+                Watched::Touched => {
+                    let mut heap = self.still_absent(heap)?;
+                    heaps.push(heap.split_off(heap.len() / 2));
+                    heaps.push(heap);
+                }
+                // Two looks showed the same, and more can't be had.
+                Watched::Refused => {}
+            }
+        }
+        for sighting in heaps.into_iter().flatten() {
+            sighting.doubt = Some(Doubt::Unsettled);
+        }
+        Ok(())
+    }
+
+    /// Looks again at locks with one of which somebody works; gives those that look as before.
+    fn still_absent<'s>(&mut self, heap: Vec<&'s mut Sighting>) -> Result<Vec<&'s mut Sighting>> {
+        let locks = heap.iter().map(|one| one.lock.clone());
+        let now = self.looker.look(self.link, locks)?;
+        let mut absent = Vec::new();
+        for (sighting, now) in heap.into_iter().zip(now) {
             *sighting = now;
-            match (is_odd(sighting), is_same) {
-                (true, true) if sighting.found.is_none() => absent.push(sighting),
-                (true, false) => moving.push(sighting),
+            match (is_odd(sighting), sighting.found.is_none()) {
+                (true, true) => absent.push(sighting),
+                (true, false) => sighting.doubt = Some(Doubt::Moving),
                 _ => {}
             }
         }
-        open = moving;
+        Ok(absent)
     }
-    open.into_iter().for_each(|sighting| sighting.doubt = Some(Doubt::Moving));
-    Ok(absent)
+
+    /// Looks at a lock with which somebody works.
+    fn look_again(&mut self, sighting: &mut Sighting) -> Result {
+        for now in self.looker.look(self.link, std::iter::once(sighting.lock.clone()))? {
+            let doubt = is_odd(&now).then_some(Doubt::Moving);
+            *sighting = Sighting { doubt: doubt.or(now.doubt.clone()), ..now };
+        }
+        Ok(())
+    }
+
+    /// Watches the keys of these locks for a while.
+    fn watch(&mut self, locks: &[&mut Sighting]) -> Result<Watched> {
+        let names = || locks.iter().map(|sighting| &sighting.lock);
+        let keys: Vec<&str> = names().map(LockName::key).collect();
+        let attempt = redis::cmd("WATCH").arg(&keys).exec(self.link).and_then(|()| {
+            // Who stopped the clock wants no answer any more.
+            let _ = self.clock.sleep(SETTLED);
+            let mut look = redis::pipe();
+            look.atomic();
+            for lock in names() {
+                look.cmd("EXISTS").arg(lock.key());
+                look.cmd("HGET").arg(lock.runid()).arg(lock.flag());
+            }
+            match look.query::<Value>(self.link)? {
+                Value::Nil => Ok(Watched::Touched),
+                replies => Ok(Watched::Untouched(pairs(from_redis_value(replies)?)?)),
+            }
+        });
+        attempt.or_else(|source| {
+            if !source.is_io_error() {
+                return Ok(Watched::Refused);
+            }
+            Err(LockError::redis("WATCH", keys.first().unwrap_or(&""))(source))
+        })
+    }
 }
 
 fn is_odd(sighting: &Sighting) -> bool {
@@ -94,85 +190,6 @@ fn is_same(one: &Sighting, other: &Sighting) -> bool {
     same_value && one.state() == other.state()
 }
 
-/// A flag without a lock has no token by which one could tell whether somebody came and went
-/// between two looks. So the keys are watched: if nobody touched them, nobody did.
-fn settle_absent(
-    looker: &mut Looker,
-    link: &mut dyn Link,
-    clock: &dyn Clock,
-    mut absent: Vec<&mut Sighting>,
-    until: Duration,
-) -> Result<(), LockError> {
-    let mut heaps = Vec::new();
-    while !absent.is_empty() {
-        heaps.push(absent.split_off(absent.len().saturating_sub(WATCHED)));
-    }
-    while clock.now() < until {
-        let Some(heap) = heaps.pop() else { return Ok(()) };
-        if heap.is_empty() {
-            continue;
-        }
-        match watch(link, clock, &heap)? {
-            Watched::Untouched(now) => {
-                for (sighting, (is_held, flag)) in heap.into_iter().zip(now) {
-                    match is_held {
-                        true => look_again(looker, link, sighting)?,
-                        false => sighting.flag = flag,
-                    }
-                }
-            }
-            Watched::Touched if heap.len() == 1 => {
-                heap.into_iter().try_for_each(|one| look_again(looker, link, one))?;
-            }
-            Watched::Touched => {
-                let mut heap = still_absent(looker, link, heap)?;
-                heaps.push(heap.split_off(heap.len() / 2));
-                heaps.push(heap);
-            }
-            // Two looks showed the same, and more can't be had.
-            Watched::Refused => {}
-        }
-    }
-    for sighting in heaps.into_iter().flatten() {
-        sighting.doubt = Some(Doubt::Unsettled);
-    }
-    Ok(())
-}
-
-/// Looks again at locks with one of which somebody works; gives those that look as before.
-fn still_absent<'s>(
-    looker: &mut Looker,
-    link: &mut dyn Link,
-    heap: Vec<&'s mut Sighting>,
-) -> Result<Vec<&'s mut Sighting>, LockError> {
-    let locks = heap.iter().map(|one| (one.lock.clone(), one.file.clone()));
-    let now = looker.look(link, locks)?;
-    let mut absent = Vec::new();
-    for (sighting, now) in heap.into_iter().zip(now) {
-        *sighting = now;
-        match (is_odd(sighting), sighting.found.is_none()) {
-            (true, true) => absent.push(sighting),
-            (true, false) => sighting.doubt = Some(Doubt::Moving),
-            _ => {}
-        }
-    }
-    Ok(absent)
-}
-
-/// Looks at a lock with which somebody works.
-fn look_again(
-    looker: &mut Looker,
-    link: &mut dyn Link,
-    sighting: &mut Sighting,
-) -> Result<(), LockError> {
-    let lock = (sighting.lock.clone(), sighting.file.clone());
-    for now in looker.look(link, [lock].into_iter())? {
-        let doubt = is_odd(&now).then_some(Doubt::Moving);
-        *sighting = Sighting { doubt: doubt.or(now.doubt.clone()), ..now };
-    }
-    Ok(())
-}
-
 enum Watched {
     /// Nobody touched the keys; whether they exist, and what the flags say.
     Untouched(Vec<(bool, Option<String>)>),
@@ -180,37 +197,6 @@ enum Watched {
     Touched,
     /// The server doesn't let us watch.
     Refused,
-}
-
-/// Watches the keys of these locks for a while.
-fn watch(
-    link: &mut dyn Link,
-    clock: &dyn Clock,
-    locks: &[&mut Sighting],
-) -> Result<Watched, LockError> {
-    let names = || locks.iter().map(|sighting| &sighting.lock);
-    let keys: Vec<&str> = names().map(LockName::key).collect();
-    let attempt = redis::cmd("WATCH").arg(keys).exec(link).and_then(|()| {
-        // Who stopped the clock wants no answer any more.
-        let _ = clock.sleep(SETTLED);
-        let mut look = redis::pipe();
-        look.atomic();
-        for lock in names() {
-            look.cmd("EXISTS").arg(lock.key());
-            look.cmd("HGET").arg(lock.runid()).arg(lock.flag());
-        }
-        match look.query::<Value>(link)? {
-            Value::Nil => Ok(Watched::Touched),
-            replies => Ok(Watched::Untouched(pairs(from_redis_value(replies)?)?)),
-        }
-    });
-    attempt.or_else(|source| {
-        if !source.is_io_error() {
-            return Ok(Watched::Refused);
-        }
-        let key = names().next().map(|lock| lock.key().to_owned()).unwrap_or_default();
-        Err(LockError::Redis { command: "WATCH", key, source })
-    })
 }
 
 fn pairs(replies: Vec<Value>) -> Result<Vec<(bool, Option<String>)>, RedisError> {

@@ -23,7 +23,7 @@ fn server(commands: &[&[&str]]) -> Connection {
 /// The files of a run, and what was left out.
 fn files(link: &mut Connection, runid: &str) -> (Vec<String>, Unseen) {
     let mut files = Vec::new();
-    let unseen = survey(link, Some(runid), &mut |seen| files.push(seen.file)).unwrap();
+    let unseen = survey(link, None, Some(runid), &mut |seen| files.push(seen.file)).unwrap();
     (files, unseen)
 }
 

@@ -221,7 +221,7 @@ impl Scene {
         let mut tries = 0;
         while !self.is_over.load(Ordering::SeqCst) {
             let mut sightings = Vec::new();
-            survey(&mut link, Some(RUN), &mut |seen| sightings.push(seen)).unwrap();
+            survey(&mut link, None, Some(RUN), &mut |seen| sightings.push(seen)).unwrap();
             for seen in sightings {
                 repair_flag(&mut link, &seen.lock).unwrap();
                 let Some(now) = seen.payload() else { continue };
