@@ -4,7 +4,6 @@ use crate::gate::PausePoint;
 use crate::lock::{Acquisition, LockError, Token, Ttl};
 use redis::{ErrorKind, RedisError};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// What a process is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,9 +40,9 @@ pub(super) struct Call {
     pub runid: String,
     pub file: String,
     /// What the actor itself remembers.
-    pub own: Option<Held>,
+    pub own: Option<Acquisition>,
     /// What its controller remembers.
-    pub slot: Option<Held>,
+    pub slot: Option<Acquisition>,
 }
 
 /// What is to be done.
@@ -52,8 +51,8 @@ pub(super) struct Call {
 pub(super) enum Verb {
     /// Take the lock, with this token.
     Acquire {
-        token: String,
-        ttl: u64,
+        token: Token,
+        ttl: Ttl,
         floor: u64,
     },
     Extend,
@@ -78,63 +77,27 @@ impl Verb {
 /// What came of it, and what the actor remembers now.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Done {
-    pub result: Result<Option<Held>, Refused>,
-    pub own: Option<Held>,
-    pub slot: Option<Held>,
+    pub result: Result<Option<Acquisition>, Refused>,
+    pub own: Option<Acquisition>,
+    pub slot: Option<Acquisition>,
 }
 
-/// An acquisition.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Held {
-    token: String,
-    fence: Option<u64>,
-    ttl: u64,
-}
-
-/// A failure.
+/// A failure. That of a command comes without the server's own error.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Refused {
-    AlreadyLocked { owner: Option<String>, token: Option<String> },
-    NotOwner,
-    OtherToken,
-    Lost(String),
-    NotLocked,
-    Client(String),
+    Lock(LockError),
     Redis { command: String, key: String, why: String },
-}
-
-impl From<Acquisition> for Held {
-    fn from(own: Acquisition) -> Self {
-        let Acquisition { token, fence, ttl } = own;
-        Self { token: token.as_str().into(), fence, ttl: ttl.seconds() }
-    }
-}
-
-impl From<Held> for Acquisition {
-    fn from(Held { token, fence, ttl }: Held) -> Self {
-        Self { token: Token::from(token.as_str()), fence, ttl: lease(ttl) }
-    }
-}
-
-/// A TTL of so many seconds.
-pub(super) fn lease(seconds: u64) -> Ttl {
-    Ttl::try_from(Duration::from_secs(seconds)).unwrap_or(Ttl::DEFAULT)
 }
 
 impl From<LockError> for Refused {
     fn from(error: LockError) -> Self {
         match error {
-            LockError::AlreadyLocked { owner, token } => Self::AlreadyLocked { owner, token },
-            LockError::NotOwner => Self::NotOwner,
-            LockError::OtherToken => Self::OtherToken,
-            LockError::Lost(why) => Self::Lost(why),
-            LockError::NotLocked => Self::NotLocked,
-            LockError::Client(what) => Self::Client(what),
-            LockError::Killed(killed) => Self::Client(killed.to_string()),
+            LockError::Killed(killed) => Self::Lock(LockError::Client(killed.to_string())),
             LockError::Redis { command, key, source } => {
                 Self::Redis { command: command.into(), key, why: source.to_string() }
             }
+            other => Self::Lock(other),
         }
     }
 }
@@ -143,12 +106,7 @@ impl Refused {
     /// The failure as it would be here; `failure` is the last one of the server's.
     pub fn restored(self, failure: Option<RedisError>) -> LockError {
         match self {
-            Self::AlreadyLocked { owner, token } => LockError::AlreadyLocked { owner, token },
-            Self::NotOwner => LockError::NotOwner,
-            Self::OtherToken => LockError::OtherToken,
-            Self::Lost(why) => LockError::Lost(why),
-            Self::NotLocked => LockError::NotLocked,
-            Self::Client(what) => LockError::Client(what),
+            Self::Lock(error) => error,
             Self::Redis { command, key, why } => {
                 let unclear = || RedisError::from((ErrorKind::UnexpectedReturnType, "reply", why));
                 let source = failure.unwrap_or_else(unclear);

@@ -27,15 +27,17 @@ pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
 
 use crate::clock::{Clock, VirtualClock};
 use crate::lock::{
-    Acquisition, ActorHost, Context, LockError, LockName, LockProtocol, Token, TokenSlot, Ttl, Who,
+    self, Acquisition, ActorHost, Context, LockError, LockName, LockProtocol, Token, TokenSlot,
+    Ttl, Who,
 };
 use crate::server::{Borrowed, Connection, Keys, Server, ServerError};
+use parking_lot::Mutex;
 use process::Process;
 use serde_json::json;
 use session::{Answer, Broken, Session};
 use std::collections::{HashMap, HashSet};
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use symbols::Constants;
 use wire::KnownScripts;
@@ -93,8 +95,7 @@ impl Start {
 
     /// Why nothing goes on with the server, if so.
     fn check_server(&self) -> Result<(), SubjectError> {
-        let checked = self.upstream.as_ref().map_or(Ok(()), |upstream| upstream.check());
-        checked.map_err(|error| SubjectError::NotRehearsed(error.to_string()))
+        self.upstream.as_ref().map_or(Ok(()), |upstream| upstream.check().map_err(Into::into))
     }
 }
 
@@ -143,17 +144,18 @@ impl Subjects {
             let [one, other] = sent;
             let (one, other) = (one?, other?);
             if one.is_empty() {
-                return Err(SubjectError::NotRehearsed(format!(
+                let what = format!(
                     "to take and release {} it sent nothing to database 0, where locks are; if its \
                      client selects another, take that away",
                     lock.key()
-                )));
+                );
+                return Err(ServerError::new(what).into());
             }
             let both = one.into_iter().filter(|word| other.contains(word));
             pool.constants.add(both);
         }
         // It leaves nothing behind.
-        pool.start.server().map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+        pool.start.server()?;
         let sessions = Mutex::new(pair.into_iter().enumerate().collect());
         let pool = Arc::new(Pool { about, sessions, ..pool });
         let protocol = Arc::new(Client { pool: Arc::clone(&pool), who: Who::default() });
@@ -168,50 +170,25 @@ impl Subjects {
     /// Whether the client's lock is one: it has the key that the client was given, refuses a second
     /// client, and can be acquired again after its release. Nothing has been explored before.
     pub fn preflight(&self, locks: &[LockName]) -> Result<(), SubjectError> {
-        let mut sessions = locked(&self.pool.sessions);
+        let mut sessions = self.pool.sessions.lock();
         for lock in locks {
             let mut pair = sessions.values_mut();
             let (Some(one), Some(other)) = (pair.next(), pair.next()) else { break };
             preflight::preflight([one, other], lock, &self.pool.start)?;
         }
-        let server = self.pool.start.server();
-        server.map(drop).map_err(|error| SubjectError::NotRehearsed(error.to_string()))
+        self.pool.start.server()?;
+        Ok(())
     }
 
     /// What went wrong with a subject, if anything did that is no matter of locks.
     pub fn failure(&self) -> Option<String> {
-        locked(&self.pool.failure).clone()
+        self.pool.failure.lock().clone()
     }
 }
 
 impl Pool {
-    /// Tells the actor's subject to do something and passes on what it sends meanwhile.
-    fn tell(
-        &self,
-        who: Who,
-        at: &mut Context<'_>,
-        instruction: serde_json::Value,
-    ) -> Result<Answer, LockError> {
-        let mut lent = Lent { pool: self, actor: who.actor, session: None };
-        let told =
-            self.lend(who, &mut lent).and_then(|session| session.tell(&instruction, &mut *at.link));
-        let token = lent.session.as_ref().and_then(Session::token);
-        token.into_iter().for_each(|token| at.identity.claim(Token::from(token)));
-        told.map_err(|broken| match broken {
-            // It is left where it is, until it is killed, too, or begins anew and forgets everything.
-            Broken::Killed(killed) => killed.into(),
-            Broken::Subject(error) => {
-                // With the session the process ends.
-                lent.session = None;
-                let what = error.to_string();
-                locked(&self.failure).get_or_insert(what.clone());
-                LockError::Client(what)
-            }
-        })
-    }
-
     fn lend<'a>(&self, who: Who, lent: &'a mut Lent<'_>) -> Result<&'a mut Session, Broken> {
-        let known = locked(&self.sessions).remove(&who.actor);
+        let known = self.sessions.lock().remove(&who.actor);
         let mut session = known.map_or_else(|| self.start(who.actor), Ok)?;
         if session.begin(who.life).is_err() {
             // It does not come back from where it was left.
@@ -223,7 +200,7 @@ impl Pool {
 
     /// Does something with the process of one who takes part, if it was told anything in this life.
     fn with_process(&self, who: Who, act: impl FnOnce(&Process)) {
-        let sessions = locked(&self.sessions);
+        let sessions = self.sessions.lock();
         let session = sessions.get(&who.actor).filter(|session| session.lives(who.life));
         if let Some(session) = session {
             act(session.process());
@@ -246,7 +223,7 @@ struct Lent<'a> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            locked(&self.pool.sessions).insert(self.actor, session);
+            self.pool.sessions.lock().insert(self.actor, session);
         }
     }
 }
@@ -264,8 +241,7 @@ fn rehearse(
 ) -> Result<HashSet<Vec<u8>>, SubjectError> {
     let mut sent = HashSet::new();
     for (life, spoil) in (0..).zip(SPOILT) {
-        let server = start.server().and_then(|server| server.connect(0));
-        let mut server = server.map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+        let mut server = start.server()?.connect(0)?;
         let well = |told: Result<(), Broken>| match told {
             Err(Broken::Subject(error)) => Err(error),
             _ => Ok(()),
@@ -279,7 +255,7 @@ fn rehearse(
         if let Some([command, value]) = spoil {
             let value = Some(value).filter(|value| !value.is_empty());
             let spoilt = redis::cmd(command).arg(lock.key()).arg(value).exec(&mut server);
-            spoilt.map_err(|error| SubjectError::NotRehearsed(error.to_string()))?;
+            spoilt.map_err(|error| ServerError::new(error.to_string()))?;
         }
         for verb in ["write", "extend"].into_iter().filter(|verb| about.can(verb)) {
             tell(verb, &mut server)?;
@@ -298,12 +274,25 @@ struct Client {
 }
 
 impl Client {
-    fn tell(
-        &self,
-        at: &mut Context<'_>,
-        instruction: serde_json::Value,
-    ) -> Result<Answer, LockError> {
-        self.pool.tell(self.who, at, instruction)
+    /// Tells the actor's subject to do something and passes on what it sends meanwhile.
+    fn tell(&self, at: &mut Context<'_>, instruction: serde_json::Value) -> lock::Result<Answer> {
+        let (pool, who) = (&*self.pool, self.who);
+        let mut lent = Lent { pool, actor: who.actor, session: None };
+        let told =
+            pool.lend(who, &mut lent).and_then(|session| session.tell(&instruction, &mut *at.link));
+        let token = lent.session.as_ref().and_then(Session::token);
+        token.into_iter().for_each(|token| at.identity.claim(Token::from(token)));
+        told.map_err(|broken| match broken {
+            // It is left where it is, until it is killed, too, or begins anew and forgets everything.
+            Broken::Killed(killed) => killed.into(),
+            Broken::Subject(error) => {
+                // With the session the process ends.
+                lent.session = None;
+                let what = error.to_string();
+                pool.failure.lock().get_or_insert(what.clone());
+                LockError::Client(what)
+            }
+        })
     }
 }
 
@@ -312,12 +301,7 @@ impl LockProtocol for Client {
         &self.pool.about.name
     }
 
-    fn acquire(
-        &self,
-        at: &mut Context<'_>,
-        ttl: Ttl,
-        _floor: u64,
-    ) -> Result<Acquisition, LockError> {
+    fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, _floor: u64) -> lock::Result<Acquisition> {
         let ttl_ms = ttl.seconds() * 1000;
         let told = json!({"do": "acquire", "lock": at.lock.key(), "ttl_ms": ttl_ms});
         let answer = self.tell(at, told)?;
@@ -330,7 +314,7 @@ impl LockProtocol for Client {
         Ok(acquisition)
     }
 
-    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn extend(&self, at: &mut Context<'_>) -> lock::Result {
         if !self.pool.about.can("extend") {
             let what = "the subject cannot extend a lock, as this scenario does";
             return Err(LockError::Client(what.into()));
@@ -341,7 +325,7 @@ impl LockProtocol for Client {
         self.tell(at, told)?.kept(at.slot)
     }
 
-    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn release(&self, at: &mut Context<'_>) -> lock::Result {
         if at.slot.get().is_none() {
             return Err(LockError::NotOwner);
         }
@@ -350,11 +334,11 @@ impl LockProtocol for Client {
         answer.kept(at.slot)
     }
 
-    fn force_release(&self, _at: &mut Context<'_>) -> Result<(), LockError> {
+    fn force_release(&self, _at: &mut Context<'_>) -> lock::Result {
         Err(LockError::Client("a subject is never told to release by force".into()))
     }
 
-    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn check_write(&self, at: &mut Context<'_>) -> lock::Result {
         if !self.pool.about.can("write") {
             return Ok(());
         }
@@ -385,7 +369,7 @@ impl ActorHost for Subjects {
     fn kill(&self, who: Who) {
         let is_it =
             |actor: &usize, session: &mut Session| *actor == who.actor && session.lives(who.life);
-        let killed: Vec<_> = locked(&self.pool.sessions).extract_if(is_it).collect();
+        let killed: Vec<_> = self.pool.sessions.lock().extract_if(is_it).collect();
         drop(killed);
     }
 
@@ -400,15 +384,11 @@ impl ActorHost for Subjects {
 
 impl Answer {
     /// What it means for one who held the lock.
-    fn kept(self, slot: &TokenSlot) -> Result<(), LockError> {
+    fn kept(self, slot: &TokenSlot) -> lock::Result {
         if self.ok {
             return Ok(());
         }
         slot.set(None);
         Err(LockError::Lost(self.why))
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! The other side of [`OurProcesses`](super::OurProcesses): what runs in an actor's process. It does
 //! what the lock protocol does, and sends its commands to whoever told it to.
 
-use super::call::{Call, Done, Said, Told, Verb, lease};
+use super::call::{Call, Done, Said, Told, Verb};
 use crate::clock::WallClock;
 use crate::gate::{Killed, Link, PausePoint};
 use crate::lock::{Context, Identity, LockName, LockProtocol, Token, TokenSlot};
@@ -28,13 +28,13 @@ fn carry_out(protocol: &dyn LockProtocol, call: Call, link: &mut dyn Link) -> Do
     let Call { verb, runid, file, own: remembered, slot: held } = call;
     let (lock, own, slot) =
         (LockName::new(&runid, &file), TokenSlot::default(), TokenSlot::default());
-    own.remember(remembered.map(Into::into));
-    slot.remember(held.map(Into::into));
+    own.remember(remembered);
+    slot.remember(held);
     let token = match &verb {
-        Verb::Acquire { token, .. } => token.as_str(),
-        _ => "",
+        Verb::Acquire { token, .. } => token.clone(),
+        _ => Token::from(""),
     };
-    let (clock, identity) = (WallClock::new(None), Identity::with_token(Token::from(token)));
+    let (clock, identity) = (WallClock::new(None), Identity::with_token(token));
     let at = &mut Context {
         link,
         clock: &clock,
@@ -44,17 +44,13 @@ fn carry_out(protocol: &dyn LockProtocol, call: Call, link: &mut dyn Link) -> Do
         slot: &slot,
     };
     let result = match verb {
-        Verb::Acquire { ttl, floor, .. } => protocol.acquire(at, lease(ttl), floor).map(Some),
+        Verb::Acquire { ttl, floor, .. } => protocol.acquire(at, ttl, floor).map(Some),
         Verb::Extend => protocol.extend(at).map(|()| None),
         Verb::Release => protocol.release(at).map(|()| None),
         Verb::ForceRelease => protocol.force_release(at).map(|()| None),
         Verb::CheckWrite => protocol.check_write(at).map(|()| None),
     };
-    Done {
-        result: result.map(|own| own.map(Into::into)).map_err(Into::into),
-        own: own.memory().map(Into::into),
-        slot: slot.memory().map(Into::into),
-    }
+    Done { result: result.map_err(Into::into), own: own.memory(), slot: slot.memory() }
 }
 
 /// The way to whoever tells us what to do, and by it to the server.

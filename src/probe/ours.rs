@@ -2,18 +2,21 @@
 //! each command comes back here before it goes out, over the actor's own link, so that who looks at
 //! commands, holds or counts them sees no difference. What is remembered goes along each time.
 
-use super::call::{Call, Done, Held, Said, Told, Verb};
+use super::PATIENCE;
+use super::call::{Call, Done, Said, Told, Verb};
 use super::gateway::Event;
 use super::process::{Process, Processes};
-use super::{PATIENCE, locked};
 use crate::clock::{Clock, Stopped, in_words};
 use crate::engine::server::{Format, write};
 use crate::gate::Link;
-use crate::lock::{Acquisition, ActorHost, Context, LockError, LockProtocol, Ttl, Who, hostname};
+use crate::lock::{
+    self, Acquisition, ActorHost, Context, LockError, LockProtocol, Ttl, Who, hostname,
+};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+use parking_lot::Mutex;
 use redis::{RedisError, RedisResult, Value};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often we look whether the run was stopped while a process is at work.
@@ -108,43 +111,13 @@ impl OurProcesses {
 
     /// Ends all of them.
     pub fn end(&self) {
-        self.pool.idle.iter().for_each(|actor| drop(locked(actor).take()));
+        self.pool.idle.iter().for_each(|actor| drop(actor.lock().take()));
     }
 }
 
 impl Pool {
-    /// Lets the caller's process do something.
-    fn call(
-        &self,
-        who: Who,
-        at: &mut Context<'_>,
-        verb: Verb,
-    ) -> Result<Option<Acquisition>, LockError> {
-        let gone = || LockError::Client("its process is gone".into());
-        let place = self.idle.get(who.actor).ok_or_else(gone)?;
-        let mut actor = locked(place).take().ok_or_else(gone)?;
-        let doing = verb.words();
-        let call = Call {
-            verb,
-            runid: at.lock.runid().into(),
-            file: at.lock.file().into(),
-            own: at.own.memory().map(Held::from),
-            slot: at.slot.memory().map(Held::from),
-        };
-        // Whoever was killed in the middle is gone, and so is one that nobody understands any more.
-        let (done, failure) = actor.obeys(Told::Do(call), doing, &*self.clock, at.link)?;
-        *locked(place) = Some(actor);
-        let Done { result, own, slot: held } = done;
-        at.own.set(own.map(Into::into));
-        at.slot.set(held.map(Into::into));
-        match result {
-            Ok(acquired) => Ok(acquired.map(Into::into)),
-            Err(refused) => Err(refused.restored(failure)),
-        }
-    }
-
     fn with_process(&self, who: Who, act: impl FnOnce(&Process)) {
-        let actor = self.idle.get(who.actor).map(locked);
+        let actor = self.idle.get(who.actor).map(Mutex::lock);
         if let Some(actor) = actor.as_ref().and_then(|actor| actor.as_ref()) {
             act(&actor.process);
         }
@@ -160,7 +133,7 @@ impl Actor {
         doing: &str,
         clock: &dyn Clock,
         link: &mut dyn Link,
-    ) -> Result<(Done, Option<RedisError>), LockError> {
+    ) -> lock::Result<(Done, Option<RedisError>)> {
         let (mut told, mut failure) = (told, None);
         loop {
             let line = serde_json::to_string(&told).unwrap_or_default();
@@ -238,8 +211,26 @@ struct Client {
 }
 
 impl Client {
-    fn call(&self, at: &mut Context<'_>, verb: Verb) -> Result<Option<Acquisition>, LockError> {
-        self.pool.call(self.who, at, verb)
+    /// Lets the caller's process do something.
+    fn call(&self, at: &mut Context<'_>, verb: Verb) -> lock::Result<Option<Acquisition>> {
+        let gone = || LockError::Client("its process is gone".into());
+        let place = self.pool.idle.get(self.who.actor).ok_or_else(gone)?;
+        let mut actor = place.lock().take().ok_or_else(gone)?;
+        let doing = verb.words();
+        let call = Call {
+            verb,
+            runid: at.lock.runid().into(),
+            file: at.lock.file().into(),
+            own: at.own.memory(),
+            slot: at.slot.memory(),
+        };
+        // Whoever was killed in the middle is gone, and so is one that nobody understands any more.
+        let (done, failure) = actor.obeys(Told::Do(call), doing, &*self.pool.clock, at.link)?;
+        *place.lock() = Some(actor);
+        let Done { result, own, slot: held } = done;
+        at.own.set(own);
+        at.slot.set(held);
+        result.map_err(|refused| refused.restored(failure))
     }
 }
 
@@ -249,30 +240,25 @@ impl LockProtocol for Client {
     }
 
     /// The token is drawn here, so that it is known whose lock it is, whatever becomes of the process.
-    fn acquire(
-        &self,
-        at: &mut Context<'_>,
-        ttl: Ttl,
-        floor: u64,
-    ) -> Result<Acquisition, LockError> {
-        let token = at.identity.issue().as_str().into();
-        let acquired = self.call(at, Verb::Acquire { token, ttl: ttl.seconds(), floor })?;
+    fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, floor: u64) -> lock::Result<Acquisition> {
+        let token = at.identity.issue();
+        let acquired = self.call(at, Verb::Acquire { token, ttl, floor })?;
         acquired.ok_or_else(|| LockError::Client("its process says nothing of its lock".into()))
     }
 
-    fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn extend(&self, at: &mut Context<'_>) -> lock::Result {
         self.call(at, Verb::Extend).map(drop)
     }
 
-    fn release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn release(&self, at: &mut Context<'_>) -> lock::Result {
         self.call(at, Verb::Release).map(drop)
     }
 
-    fn force_release(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn force_release(&self, at: &mut Context<'_>) -> lock::Result {
         self.call(at, Verb::ForceRelease).map(drop)
     }
 
-    fn check_write(&self, at: &mut Context<'_>) -> Result<(), LockError> {
+    fn check_write(&self, at: &mut Context<'_>) -> lock::Result {
         self.call(at, Verb::CheckWrite).map(drop)
     }
 
@@ -301,7 +287,7 @@ impl ActorHost for OurProcesses {
 
     fn kill(&self, who: Who) {
         if let Some(actor) = self.pool.idle.get(who.actor) {
-            let killed = locked(actor).take();
+            let killed = actor.lock().take();
             drop(killed);
         }
     }

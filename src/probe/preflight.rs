@@ -5,9 +5,11 @@ use super::process::SubjectError;
 use super::session::{Answer, Broken, Session};
 use super::{REHEARSED_TTL, Start};
 use crate::lock::LockName;
-use crate::server::Connection;
+use crate::server::{Connection, ServerError};
 use redis::{RedisResult, cmd};
 use serde_json::json;
+
+type Result<T> = std::result::Result<T, SubjectError>;
 
 /// The life in which subjects are checked; those of a rehearsal come after it.
 const LIFE: u64 = u64::MAX - 10;
@@ -19,11 +21,11 @@ pub(super) fn preflight(
     [one, other]: [&mut Session; 2],
     lock: &LockName,
     start: &Start,
-) -> Result<(), SubjectError> {
+) -> Result<()> {
     let first_name = one.about().name.clone();
-    let server = start.server().map_err(failed)?;
-    let mut first = Client::begin(one, lock, server.connect(0).map_err(failed)?)?;
-    let mut second = Client::begin(other, lock, server.connect(0).map_err(failed)?)?;
+    let server = start.server()?;
+    let mut first = Client::begin(one, lock, server.connect(0)?)?;
+    let mut second = Client::begin(other, lock, server.connect(0)?)?;
     let key = lock.key();
     let not = |why: String| Err(SubjectError::NotALock { name: first_name.clone(), why });
     let acquired = first.tell("acquire")?;
@@ -61,8 +63,8 @@ pub(super) fn preflight(
     Ok(())
 }
 
-fn failed(error: impl ToString) -> SubjectError {
-    SubjectError::NotRehearsed(error.to_string())
+fn failed(error: impl ToString) -> ServerError {
+    ServerError::new(error.to_string())
 }
 
 fn why(answer: &Answer) -> String {
@@ -77,16 +79,12 @@ struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    fn begin(
-        session: &'a mut Session,
-        lock: &'a LockName,
-        link: Connection,
-    ) -> Result<Self, SubjectError> {
+    fn begin(session: &'a mut Session, lock: &'a LockName, link: Connection) -> Result<Self> {
         session.begin(LIFE).map_err(broken)?;
         Ok(Self { session, lock, link })
     }
 
-    fn tell(&mut self, verb: &str) -> Result<Answer, SubjectError> {
+    fn tell(&mut self, verb: &str) -> Result<Answer> {
         let told = json!({"do": verb, "lock": self.lock.key(), "ttl_ms": REHEARSED_TTL});
         self.session.tell(&told, &mut self.link).map_err(broken)
     }
@@ -121,6 +119,6 @@ impl<'a> Client<'a> {
 fn broken(broken: Broken) -> SubjectError {
     match broken {
         Broken::Subject(error) => error,
-        Broken::Killed(killed) => SubjectError::NotRehearsed(killed.to_string()),
+        Broken::Killed(killed) => failed(killed).into(),
     }
 }

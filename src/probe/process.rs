@@ -3,15 +3,17 @@
 
 use super::gateway::Event;
 use crate::clock::{Clock, WallClock};
+use crate::server::ServerError;
 use crossbeam::channel::{self, Receiver, Sender};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
 
@@ -19,8 +21,6 @@ use std::{io, thread};
 const LONGEST_LINE: u64 = 64 * 1024;
 /// How long is waited for the last of what it says on stderr.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_millis(200);
-/// How many lines of what it says on stderr are kept.
-const LAST_WORDS: usize = 5;
 /// What a thread that listens needs at most.
 const STACK: usize = 128 * 1024;
 /// How many bytes of addresses the two threads take here that listen to a process.
@@ -43,7 +43,7 @@ pub enum SubjectError {
     },
     /// It can't be tried out beforehand.
     #[error("cannot try the subject out: {0}")]
-    NotRehearsed(String),
+    NotRehearsed(#[from] ServerError),
     /// It ended before it was told to.
     #[error("the subject ended while it was to {doing}{last_words}")]
     Ended {
@@ -78,23 +78,13 @@ pub enum SubjectError {
         /// What it said on stderr.
         last_words: String,
     },
-    /// It said what is no answer.
-    #[error("the subject was to {doing} and said {said:?}: {why}")]
-    Garbled {
+    /// What it did ends the work with it.
+    #[error("the subject was to {doing} and {wrong}")]
+    Wrong {
         /// What it was told.
         doing: String,
-        /// What it said.
-        said: String,
-        /// Why that is none.
-        why: String,
-    },
-    /// It opens one connection after the other.
-    #[error("the subject was to {doing} and opened more than {most} connections at a time")]
-    TooManyConnections {
-        /// What it was told.
-        doing: String,
-        /// How many it may open.
-        most: usize,
+        /// What is wrong with what it did.
+        wrong: Wrong,
     },
     /// Its lock is none, so that no ordering would tell anything of it.
     #[error("{name}: no verdict: {why}")]
@@ -104,58 +94,37 @@ pub enum SubjectError {
         /// What is missing.
         why: String,
     },
-    /// It sends one command after the other.
+}
+
+/// What a subject did that ends the work with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// It said what is no answer: its words, and why that is none.
+    #[error("said {0:?}: {1}")]
+    Garbled(String, &'static str),
+    /// It opens one connection after the other: how many it may open.
+    #[error("opened more than {0} connections at a time")]
+    TooManyConnections(usize),
+    /// It sends one command after the other: how many it may send.
+    #[error("sent more than {0} commands; it is to try once, without retries")]
+    TooManyCommands(u32),
+    /// It needs a command that the embedded server lacks.
     #[error(
-        "the subject was to {doing} and sent more than {most} commands; it is to try once, without \
-         retries"
+        "sent {0}, which the embedded server does not know; use --upstream redis://... (replay: \
+         --redis), a Redis of its own that has it"
     )]
-    TooManyCommands {
-        /// What it was told.
-        doing: String,
-        /// How many it may send.
-        most: u32,
-    },
-    /// It needs what the embedded server lacks.
+    Lacking(String),
+    /// It needs a command that the real Redis lacks.
+    #[error("sent {0}, which this Redis does not know; name one that does")]
+    Unknown(String),
+    /// It sent a command that is no matter of locks, and would touch more than the keys that it names.
     #[error(
-        "the subject was to {doing} and sent {command}, which the embedded server does not know; use \
-         --upstream redis://... (replay: --redis), a Redis of its own that has it"
+        "sent {0}, which is not passed on to a real Redis: it is about more than keys of this client"
     )]
-    Lacking {
-        /// What it was told.
-        doing: String,
-        /// The command's name.
-        command: String,
-    },
-    /// It needs what the real Redis lacks.
-    #[error(
-        "the subject was to {doing} and sent {command}, which this Redis does not know; name one \
-         that does"
-    )]
-    Unknown {
-        /// What it was told.
-        doing: String,
-        /// The command's name.
-        command: String,
-    },
-    /// It sent what is no matter of locks, and would touch more than the keys that it names.
-    #[error(
-        "the subject was to {doing} and sent {command}, which is not passed on to a real Redis: it \
-         is about more than keys of this client"
-    )]
-    NotPassedOn {
-        /// What it was told.
-        doing: String,
-        /// The command's name.
-        command: String,
-    },
-    /// It says that it broke.
-    #[error("the subject was to {doing} and failed: {why}")]
-    Failed {
-        /// What it was told.
-        doing: String,
-        /// Its words.
-        why: String,
-    },
+    NotPassedOn(String),
+    /// It says, in these words, that it broke.
+    #[error("failed: {0}")]
+    Failed(String),
 }
 
 /// The subjects that run, each in a process group of its own. They end when this is dropped.
@@ -165,14 +134,10 @@ pub struct Processes(Mutex<BTreeSet<i32>>);
 impl Processes {
     /// Kills all of them with all that they have started.
     pub fn kill(&self) {
-        for group in std::mem::take(&mut *self.groups()) {
+        for group in std::mem::take(&mut *self.0.lock()) {
             // It may be gone already.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
-    }
-
-    fn groups(&self) -> MutexGuard<'_, BTreeSet<i32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,7 +151,7 @@ impl Drop for Processes {
 pub(super) struct Process {
     group: Group,
     stdin: ChildStdin,
-    last_words: Arc<Mutex<VecDeque<String>>>,
+    last_words: Arc<Mutex<String>>,
     /// Closed when it has said its last on stderr.
     silence: Receiver<()>,
 }
@@ -205,7 +170,7 @@ impl Process {
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
             return Err(io::Error::other("it has no standard streams"));
         };
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let last_words = Arc::<Mutex<String>>::default();
         let heard = Arc::clone(&last_words);
         let thread = || thread::Builder::new().stack_size(STACK);
         thread().spawn(move || listen(stdout, &events))?;
@@ -256,11 +221,8 @@ impl Process {
     pub fn last_words(&self) -> String {
         // Who has ended may have said something that is still on its way.
         let _ = self.silence.recv_timeout(LAST_WORDS_PATIENCE);
-        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        match words.back() {
-            Some(last) => format!("; it said: {last}"),
-            None => String::new(),
-        }
+        let last = self.last_words.lock();
+        if last.is_empty() { String::new() } else { format!("; it said: {last}") }
     }
 }
 
@@ -274,7 +236,7 @@ struct Group {
 impl Group {
     fn new(child: Child, processes: &Arc<Processes>) -> Self {
         let number = i32::try_from(child.id()).unwrap_or(i32::MAX);
-        processes.groups().insert(number);
+        processes.0.lock().insert(number);
         Self { child, number, processes: Arc::clone(processes) }
     }
 
@@ -288,7 +250,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // From now on nobody else sends it anything.
-        self.processes.groups().remove(&self.number);
+        self.processes.0.lock().remove(&self.number);
         self.signal(Signal::SIGKILL);
         let _ = self.child.wait();
     }
@@ -308,19 +270,14 @@ fn listen(stdout: ChildStdout, events: &Sender<Event>) {
     }
 }
 
-fn keep_last_words(stderr: ChildStderr, words: &Mutex<VecDeque<String>>) {
+fn keep_last_words(stderr: ChildStderr, last: &Mutex<String>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
     while matches!(Read::take(&mut stderr, LONGEST_LINE).read_until(b'\n', &mut line), Ok(1..)) {
         let said = String::from_utf8_lossy(&line).trim().to_owned();
         line.clear();
-        if said.is_empty() {
-            continue;
-        }
-        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
-        words.push_back(said);
-        if words.len() > LAST_WORDS {
-            words.pop_front();
+        if !said.is_empty() {
+            *last.lock() = said;
         }
     }
 }

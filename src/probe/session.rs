@@ -2,7 +2,7 @@
 //! decides about it.
 
 use super::gateway::{Event, Gateway};
-use super::process::{Process, SubjectError};
+use super::process::{Process, SubjectError, Wrong};
 use super::symbols::{Constants, Symbols};
 use super::wire::{self, KnownScripts, Words};
 use super::{About, Start};
@@ -38,6 +38,8 @@ pub(super) struct Answer {
     /// The last drawn value that it sent meanwhile, by its name.
     pub token: Option<String>,
 }
+
+type Result<T = (), E = Broken> = std::result::Result<T, E>;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -160,7 +162,7 @@ impl Session {
     }
 
     /// From now on it lives this life of its actor: it has forgotten every other.
-    pub fn begin(&mut self, life: u64) -> Result<(), Broken> {
+    pub fn begin(&mut self, life: u64) -> Result {
         if self.life == Some(life) {
             return Ok(());
         }
@@ -207,11 +209,7 @@ impl Session {
     }
 
     /// Tells it something and lets it do that.
-    pub fn tell(
-        &mut self,
-        instruction: &serde_json::Value,
-        link: &mut dyn Link,
-    ) -> Result<Answer, Broken> {
+    pub fn tell(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
         (self.token, self.has_suffered) = (None, false);
         self.say(instruction)?;
         let said = self.hear(&mut Server::Link(link))?;
@@ -228,8 +226,14 @@ impl Session {
         if self.process.tell(&instruction.to_string()) { Ok(()) } else { Err(self.ended()) }
     }
 
+    /// What it did ends the work with it.
+    fn went(&mut self, wrong: Wrong) -> Broken {
+        let doing = self.doing.take().unwrap_or_default();
+        SubjectError::Wrong { doing, wrong }.into()
+    }
+
     /// Waits for the next line that it says, and lets it ask the server meanwhile.
-    fn hear(&mut self, server: &mut Server<'_>) -> Result<serde_json::Value, Broken> {
+    fn hear(&mut self, server: &mut Server<'_>) -> Result<serde_json::Value> {
         let mut asked = 0;
         loop {
             match self.next() {
@@ -245,15 +249,13 @@ impl Session {
                             self.doing = None;
                             return Ok(json!({"ok": false, "why": why}));
                         }
-                        let doing = self.doing.take().unwrap_or_default();
-                        return Err(SubjectError::Failed { doing, why: why.into() }.into());
+                        return Err(self.went(Wrong::Failed(why.into())));
                     }
                     self.doing = None;
                     return Ok(said);
                 }
                 Ok(Event::Opened(..)) if self.lines.len() >= MOST_CONNECTIONS => {
-                    let (doing, most) = (self.doing.take().unwrap_or_default(), MOST_CONNECTIONS);
-                    return Err(SubjectError::TooManyConnections { doing, most }.into());
+                    return Err(self.went(Wrong::TooManyConnections(MOST_CONNECTIONS)));
                 }
                 Ok(Event::Opened(number, stream)) => {
                     let (aside, db) = (self.aside.connect(0), 0);
@@ -266,8 +268,7 @@ impl Session {
                     self.waits_in_vain &= !closed.is_some_and(|line| line.is_dead);
                 }
                 Ok(Event::Asked(..)) if asked == MOST_COMMANDS => {
-                    let (doing, most) = (self.doing.take().unwrap_or_default(), MOST_COMMANDS);
-                    return Err(SubjectError::TooManyCommands { doing, most }.into());
+                    return Err(self.went(Wrong::TooManyCommands(MOST_COMMANDS)));
                 }
                 Ok(Event::Asked(number, words)) => {
                     asked += 1;
@@ -318,21 +319,13 @@ impl Session {
         }
     }
 
-    fn garbled(&self, said: &str, why: &str) -> SubjectError {
-        SubjectError::Garbled {
-            doing: self.doing.clone().unwrap_or_default(),
-            said: said.chars().take(200).collect(),
-            why: why.into(),
-        }
+    fn garbled(&self, said: &str, why: &'static str) -> SubjectError {
+        let doing = self.doing.clone().unwrap_or_default();
+        SubjectError::Wrong { doing, wrong: Wrong::Garbled(said.chars().take(200).collect(), why) }
     }
 
     /// Answers one request.
-    fn answer(
-        &mut self,
-        number: usize,
-        words: &[Vec<u8>],
-        server: &mut Server<'_>,
-    ) -> Result<(), Broken> {
+    fn answer(&mut self, number: usize, words: &[Vec<u8>], server: &mut Server<'_>) -> Result {
         let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
         self.waits_in_vain = false;
         if line.is_dead {
@@ -376,35 +369,66 @@ impl Session {
         requests: Vec<Words>,
         is_transaction: bool,
         server: &mut Server<'_>,
-    ) -> Result<(), Broken> {
-        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
+    ) -> Result {
         let Server::Link(link) = server else {
             // What tidies up succeeds, or a client would try again later.
-            let tidies = requests
-                .iter()
-                .flatten()
-                .next()
-                .is_some_and(|it| it.eq_ignore_ascii_case(b"UNWATCH"));
+            let first = requests.iter().flatten().next();
+            let tidies = first.is_some_and(|it| it.eq_ignore_ascii_case(b"UNWATCH"));
             let answer = if tidies { Ok(vec![Value::Okay]) } else { wire::refusal(OVER) };
-            line.write(&answer, &self.symbols, false);
+            self.write(number, &answer);
             return Ok(());
         };
         let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
+        let names: Vec<Vec<u8>> = requests.iter().filter_map(|it| it.first()).cloned().collect();
+        let Some(packed) = self.packed(requests, is_transaction)? else {
+            let unknown = wire::refusal("NOSCRIPT No matching script. Please use EVAL.");
+            self.write(number, &unknown);
+            return Ok(());
+        };
+        self.asks = Some(number);
+        let times_out = self.about.can("time_out");
+        // Its time must not pass while others go on.
+        let stopped = times_out.then(|| Stopped::new(&self.process));
+        let answered = link.req_packed_commands(&packed, offset, wanted);
+        if let Some(command) = wire::lacking(&answered) {
+            drop(stopped);
+            let is_real = self.start.upstream.is_some();
+            let lacks = if is_real { Wrong::Unknown } else { Wrong::Lacking };
+            return Err(self.went(lacks(command)));
+        }
+        let answered = wire::with_refusals(answered);
+        if answered.is_err()
+            && let Err(killed) = link.is_alive()
+        {
+            stopped.into_iter().for_each(Stopped::stay);
+            return Err(Broken::Killed(killed));
+        }
+        self.has_suffered |= answered.is_err() || link.is_tampered_with();
+        self.asks = None;
+        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
+        if answered.is_err() && times_out {
+            (line.is_dead, self.waits_in_vain) = (true, true);
+        } else if line.resp3 {
+            let answered = answered.map(|all| wire::in_resp3(&names, all, is_transaction));
+            line.write(&answered, &self.symbols, is_transaction);
+        } else {
+            line.write(&answered, &self.symbols, is_transaction);
+        }
+        Ok(())
+    }
+
+    /// Requests as they go to the server, with scripts whole and drawn values named; none, if one
+    /// calls a script that nobody has sent yet.
+    fn packed(&mut self, requests: Vec<Words>, is_transaction: bool) -> Result<Option<Vec<u8>>> {
         let mut packed = Vec::new();
         if is_transaction {
             wire::packed(&[b"MULTI".to_vec()], &mut packed);
         }
-        let names: Vec<Vec<u8>> = requests.iter().filter_map(|it| it.first()).cloned().collect();
         for words in requests {
-            let Some(words) = wire::whole_script(words, &self.scripts) else {
-                let unknown = wire::refusal("NOSCRIPT No matching script. Please use EVAL.");
-                line.write(&unknown, &self.symbols, false);
-                return Ok(());
-            };
+            let Some(words) = wire::whole_script(words, &self.scripts) else { return Ok(None) };
             let is_real = self.start.upstream.is_some();
             if let Some(command) = is_real.then(|| wire::kept_back(&words)).flatten() {
-                let doing = self.doing.take().unwrap_or_default();
-                return Err(SubjectError::NotPassedOn { doing, command }.into());
+                return Err(self.went(Wrong::NotPassedOn(command)));
             }
             let (words, token) = self.symbols.named(words);
             self.token = token.or(self.token.take());
@@ -413,40 +437,34 @@ impl Session {
         if is_transaction {
             wire::packed(&[b"EXEC".to_vec()], &mut packed);
         }
-        self.asks = Some(number);
-        let times_out = self.about.can("time_out");
-        if times_out {
-            // Its time must not pass while others go on.
-            self.process.stop();
+        Ok(Some(packed))
+    }
+
+    fn write(&mut self, number: usize, answer: &RedisResult<Vec<Value>>) {
+        if let Some(line) = self.lines.get_mut(&number) {
+            line.write(answer, &self.symbols, false);
         }
-        let answered = link.req_packed_commands(&packed, offset, wanted);
-        if let Some(command) = wire::lacking(&answered) {
-            let doing = self.doing.take().unwrap_or_default();
-            return Err(match self.start.upstream {
-                None => SubjectError::Lacking { doing, command },
-                Some(_) => SubjectError::Unknown { doing, command },
-            }
-            .into());
-        }
-        let answered = wire::with_refusals(answered);
-        if answered.is_err() {
-            link.is_alive().map_err(Broken::Killed)?;
-        }
-        self.has_suffered |= answered.is_err() || link.is_tampered_with();
-        self.asks = None;
-        if answered.is_err() && times_out {
-            (line.is_dead, self.waits_in_vain) = (true, true);
-        } else {
-            let answered = match line.resp3 {
-                true => answered.map(|answers| wire::in_resp3(&names, answers, is_transaction)),
-                false => answered,
-            };
-            line.write(&answered, &self.symbols, is_transaction);
-        }
-        if times_out {
-            self.process.go_on();
-        }
-        Ok(())
+    }
+}
+
+/// A process that stands still until this is dropped.
+struct Stopped<'a>(Option<&'a Process>);
+
+impl<'a> Stopped<'a> {
+    fn new(process: &'a Process) -> Self {
+        process.stop();
+        Self(Some(process))
+    }
+
+    /// Leaves it where it is: until it is killed, or begins the next life.
+    fn stay(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(Process::go_on);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Names for the values that a client draws: the same from run to run, where the values differ.
 
+use parking_lot::RwLock;
 use redis::Value;
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// The shortest value that may be drawn, in bytes: 64 random bits are 16 hexadecimal digits.
 const SHORTEST: usize = 16;
@@ -16,11 +17,11 @@ pub(super) struct Constants(RwLock<HashSet<Vec<u8>>>);
 impl Constants {
     /// From now on these are constants, too.
     pub fn add(&self, words: impl IntoIterator<Item = Vec<u8>>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(words);
+        self.0.write().extend(words);
     }
 
     fn holds(&self, word: &[u8]) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(word)
+        self.0.read().contains(word)
     }
 }
 

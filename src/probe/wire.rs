@@ -1,20 +1,15 @@
 //! Requests as bytes, scripts by their digests, refusals, and commands that a server lacks or is not to have.
 
+use parking_lot::Mutex;
 use redis::{ErrorKind, RedisResult, Value};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The words of a request.
 pub(super) type Words = Vec<Vec<u8>>;
 
 /// A request as it goes to a server.
 pub(super) fn packed(words: &[Vec<u8>], out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-    for word in words {
-        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        out.extend_from_slice(word);
-        out.extend_from_slice(b"\r\n");
-    }
+    redis::Cmd::new().arg(words).write_packed_command(out);
 }
 
 /// The command that a server says it doesn't know.
@@ -43,54 +38,17 @@ pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<String> {
 /// What of a request is not passed on to a real Redis: it is about other databases, other clients or
 /// the server itself, or leaves the connection where commands can't follow.
 pub(super) fn kept_back(words: &[Vec<u8>]) -> Option<String> {
-    const NAMES: [&str; 40] = [
-        "ACL",
-        "AUTH",
-        "BGREWRITEAOF",
-        "BGSAVE",
-        "CLIENT",
-        "CLUSTER",
-        "CONFIG",
-        "DEBUG",
-        "FAILOVER",
-        "FLUSHALL",
-        "FLUSHDB",
-        "FUNCTION",
-        "HELLO",
-        "LATENCY",
-        "MEMORY",
-        "MIGRATE",
-        "MODULE",
-        "MONITOR",
-        "MOVE",
-        "PSUBSCRIBE",
-        "PSYNC",
-        "PUNSUBSCRIBE",
-        "QUIT",
-        "READONLY",
-        "READWRITE",
-        "REPLCONF",
-        "REPLICAOF",
-        "RESET",
-        "SAVE",
-        "SCRIPT",
-        "SELECT",
-        "SHUTDOWN",
-        "SLAVEOF",
-        "SLOWLOG",
-        "SSUBSCRIBE",
-        "SUBSCRIBE",
-        "SUNSUBSCRIBE",
-        "SWAPDB",
-        "SYNC",
-        "UNSUBSCRIBE",
-    ];
+    const NAMES: &str = "\
+        ACL AUTH BGREWRITEAOF BGSAVE CLIENT CLUSTER CONFIG DEBUG FAILOVER FLUSHALL FLUSHDB \
+        FUNCTION HELLO LATENCY MEMORY MIGRATE MODULE MONITOR MOVE PSUBSCRIBE PSYNC PUNSUBSCRIBE \
+        QUIT READONLY READWRITE REPLCONF REPLICAOF RESET SAVE SCRIPT SELECT SHUTDOWN SLAVEOF \
+        SLOWLOG SSUBSCRIBE SUBSCRIBE SUNSUBSCRIBE SWAPDB SYNC UNSUBSCRIBE";
     let name = String::from_utf8_lossy(words.first()?).to_ascii_uppercase();
     let is_to_a_database = |word: &Vec<u8>| word.eq_ignore_ascii_case(b"DB");
     match name.as_str() {
         "COPY" => words.iter().skip(3).any(is_to_a_database).then(|| "COPY ... DB".into()),
         "EVAL" | "EVAL_RO" => kept_back_script(&String::from_utf8_lossy(words.get(1)?)),
-        name => NAMES.contains(&name).then(|| name.to_owned()),
+        name => NAMES.split(' ').any(|kept| kept == name).then(|| name.to_owned()),
     }
 }
 
@@ -162,18 +120,14 @@ impl KnownScripts {
     /// Keeps a script; gives its digest.
     pub fn learn(&self, body: &[u8]) -> String {
         let digest = sha1_smol::Sha1::from(body).digest().to_string();
-        self.known().insert(digest.clone(), body.to_vec());
+        self.0.lock().insert(digest.clone(), body.to_vec());
         digest
     }
 
     /// The script that has this digest.
     pub fn find(&self, digest: &[u8]) -> Option<Vec<u8>> {
         let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
-        self.known().get(&digest).cloned()
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().get(&digest).cloned()
     }
 }
 
@@ -195,24 +149,10 @@ pub(super) fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<W
 
 /// Whether a command is no matter of locks: it is about the connection, or asks what the server is.
 pub(super) fn is_aside(name: &str) -> bool {
-    matches!(
-        name,
-        "HELLO"
-            | "AUTH"
-            | "PING"
-            | "ECHO"
-            | "SELECT"
-            | "QUIT"
-            | "RESET"
-            | "INFO"
-            | "COMMAND"
-            | "CLIENT"
-            | "READONLY"
-            | "READWRITE"
-            | "SCRIPT"
-            | "CONFIG"
-            | "TIME"
-    )
+    const NAMES: &str = "\
+        HELLO AUTH PING ECHO SELECT QUIT RESET INFO COMMAND CLIENT READONLY READWRITE SCRIPT \
+        CONFIG TIME";
+    NAMES.split(' ').any(|aside| aside == name)
 }
 
 #[cfg(test)]
