@@ -1,6 +1,7 @@
 //! What a command may do to keys, read from its arguments alone: MONITOR shows no replies.
 
 use super::commands::{Reach, reach};
+use super::key::When;
 
 /// What a command may do to one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +152,35 @@ fn end(unit: &[u8], time: &[u8]) -> Option<Until> {
 }
 
 impl Until {
+    /// The end of a lease that is set now, in place of one that ends then.
+    pub fn when(self, now: When, before: Option<When>) -> Option<When> {
+        match self {
+            Until::Forever => None,
+            Until::AsBefore => before,
+            Until::In(milliseconds) => Some(now.plus(milliseconds)),
+            Until::At(time) => Some(When::exactly(time)),
+        }
+    }
+
+    /// Whether setting it deletes the key at once.
+    pub fn is_over(self, now: When) -> bool {
+        match self {
+            Until::In(milliseconds) => milliseconds <= 0,
+            Until::At(time) => time <= now.nominal,
+            Until::Forever | Until::AsBefore => false,
+        }
+    }
+
+    /// The lease in nanoseconds from now.
+    pub fn lease(self, now: When) -> Option<u64> {
+        let milliseconds = match self {
+            Until::Forever | Until::AsBefore => return None,
+            Until::In(milliseconds) => milliseconds,
+            Until::At(time) => time.saturating_sub(now.nominal),
+        };
+        Some(u64::try_from(milliseconds).unwrap_or(0).saturating_mul(1_000_000))
+    }
+
     /// Whether Redis takes it for the lease of a new value.
     fn is_to_come(&self) -> bool {
         !matches!(self, Until::In(time) | Until::At(time) if *time <= 0)

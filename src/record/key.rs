@@ -7,6 +7,7 @@
 
 mod world;
 
+use super::act::Until;
 use std::collections::HashSet;
 use world::{Entry, Past, World, doubt};
 
@@ -70,7 +71,7 @@ impl When {
         Self { low: plus(self.low), nominal: plus(self.nominal), high: plus(self.high) }
     }
 
-    fn exactly(at: i64) -> Self {
+    pub fn exactly(at: i64) -> Self {
         Self { low: at, nominal: at, high: at }
     }
 }
@@ -79,11 +80,11 @@ impl When {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
     /// Taken, if it is free.
-    Take(End),
+    Take(Until),
     /// Written.
     Put {
         /// Until when.
-        end: End,
+        until: Until,
         /// Only if it is held.
         only_if_held: bool,
     },
@@ -92,40 +93,7 @@ pub(super) enum Deed {
     /// Deleted.
     Delete,
     /// The lease is set.
-    Expire(End),
-}
-
-/// The end of a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// None.
-    Never,
-    /// As before.
-    AsBefore,
-    /// So many milliseconds after the command.
-    After(i64),
-    /// At this time.
-    At(i64),
-}
-
-impl End {
-    fn when(self, now: When, before: Option<When>) -> Option<When> {
-        match self {
-            End::Never => None,
-            End::AsBefore => before,
-            End::After(milliseconds) => Some(now.plus(milliseconds)),
-            End::At(time) => Some(When::exactly(time)),
-        }
-    }
-
-    /// Whether it deletes the key at once.
-    fn is_over(self, now: When) -> bool {
-        match self {
-            End::After(milliseconds) => milliseconds <= 0,
-            End::At(time) => time <= now.nominal,
-            End::Never | End::AsBefore => false,
-        }
-    }
+    Expire(Until),
 }
 
 /// Who holds the key.
@@ -138,7 +106,7 @@ pub(super) struct Held {
 }
 
 /// A key that is followed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Key {
     worlds: Vec<World>,
     pasts: Vec<Past>,
@@ -178,17 +146,7 @@ impl Key {
     /// A key that is free, or held.
     pub fn new(held: Option<Held>, tells_expiry: bool) -> Self {
         let world = World { held, against: 0, log: Vec::new() };
-        Self {
-            worlds: vec![world],
-            pasts: Vec::new(),
-            tells_expiry,
-            script: None,
-            doubted: HashSet::new(),
-            is_astray: false,
-            undecided: 0,
-            is_inferred: false,
-            contradictions: 0,
-        }
+        Self { worlds: vec![world], tells_expiry, ..Self::default() }
     }
 
     /// Who holds it: where that is in doubt, who does most likely.

@@ -6,8 +6,8 @@ mod scripts;
 
 pub(super) use gaps::not_followed;
 
-use super::act::{Act, Until, acts};
-use super::key::{Deed, End, Id, Key, Outcome, When, Whose};
+use super::act::{Act, acts};
+use super::key::{Decided, Deed, Id, Key, Outcome, When, Whose};
 use super::line::{Line, Source};
 use super::reasons::shown;
 use super::seen::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
@@ -23,7 +23,7 @@ use std::collections::{HashMap, HashSet};
 const STANDSTILL: u64 = 1_000_000;
 
 /// What is known of the keys, and what was seen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Model {
     watch: Watch,
     keys: HashMap<Vec<u8>, usize>,
@@ -70,7 +70,7 @@ pub struct Counts {
     pub contradictions: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// None until it was looked at, and when it is not followed any more.
     key: Option<Key>,
@@ -93,23 +93,7 @@ impl State {
 impl Model {
     /// Nothing is known yet.
     pub fn new(watch: Watch) -> Self {
-        Self {
-            watch,
-            keys: HashMap::new(),
-            states: Vec::new(),
-            clients: HashMap::new(),
-            running: None,
-            previous: 0,
-            open: HashSet::new(),
-            executing: None,
-            tells_expiry: false,
-            has_looked: false,
-            elsewhere: None,
-            seen: Seen::default(),
-            counts: Counts::default(),
-            found: 0,
-            gone: 0,
-        }
+        Self { watch, ..Self::default() }
     }
 
     /// So far, in numbers.
@@ -286,9 +270,8 @@ impl Model {
                 }
             }
             b"HDEL" => {
-                set.extend(
-                    fields.iter().map(|field| (field.as_slice(), What::Flag { locked: false })),
-                );
+                let what = What::Flag { locked: false };
+                set.extend(fields.iter().map(|field| (field.as_slice(), what.clone())));
             }
             b"HGET" => {
                 set.extend(fields.iter().map(|field| (field.as_slice(), What::AskedFlag)));
@@ -300,25 +283,15 @@ impl Model {
             let Some(lock) = self.lock(&key) else { continue };
             let client = self.client(address);
             if what == (What::Flag { locked: true }) && self.running.is_none() {
-                let key = self.states.get_mut(lock).and_then(|state| state.key.as_mut());
-                let decided = key.map(|key| key.claimed(client)).unwrap_or_default();
-                self.settle(lock, decided);
+                self.decide(lock, |key| key.claimed(client));
             }
             if let What::Flag { locked } = what
                 && let Some(lock) = self.seen.locks.get_mut(lock)
             {
                 lock.flag = locked;
             }
-            let call = self.call();
-            let outcome = Outcome::Nothing;
-            self.seen.observations.push(Observation {
-                at: line.at,
-                client,
-                lock,
-                call,
-                what,
-                outcome,
-            });
+            let (at, call, outcome) = (line.at, self.call(), Outcome::Nothing);
+            self.seen.observations.push(Observation { at, client, lock, call, what, outcome });
         }
     }
 
@@ -329,11 +302,9 @@ impl Model {
 
     fn act(&mut self, lock: usize, act: Act, client: u32, at: u64, when: When) {
         let call = self.call();
-        let is_followed = self.states.get(lock).is_some_and(|state| state.key.is_some());
-        if !is_followed {
+        if self.states.get(lock).is_none_or(|state| state.key.is_none()) {
             return;
         }
-        let lease = |until: Until| lease(until, when);
         let written = |seen: &mut Seen, value: &[u8]| {
             let payload = Payload::decode(value);
             seen.own(client, payload.owner());
@@ -342,32 +313,23 @@ impl Model {
         let (deed, what) = match act {
             Act::Take { value, until } => {
                 let (token, fence) = written(&mut self.seen, &value);
-                (Deed::Take(end(until)), What::Write { token, fence, lease: lease(until) })
+                (Deed::Take(until), What::Write { token, fence, lease: until.lease(when) })
             }
             Act::Put { value, until, only_if_held } => {
                 let (token, fence) = written(&mut self.seen, &value);
-                let deed = Deed::Put { end: end(until), only_if_held };
-                (deed, What::Write { token, fence, lease: lease(until) })
+                let what = What::Write { token, fence, lease: until.lease(when) };
+                (Deed::Put { until, only_if_held }, what)
             }
             Act::Read => (Deed::Read, What::Read),
             Act::Delete => (Deed::Delete, What::Delete),
-            Act::Expire(until) => (Deed::Expire(end(until)), What::Expire { lease: lease(until) }),
-            Act::Unknown(command) => {
-                return self.give_up(lock, at, not_followed(&command));
-            }
+            Act::Expire(until) => (Deed::Expire(until), What::Expire { lease: until.lease(when) }),
+            Act::Unknown(command) => return self.give_up(lock, at, not_followed(&command)),
         };
         let id = self.seen.observations.len();
         let outcome = Outcome::Open;
         self.seen.observations.push(Observation { at, client, lock, call, what, outcome });
-        let gives_back = self.seen.gives_back(client);
-        if matches!(deed, Deed::Delete) {
-            self.seen.gave_back(client);
-        }
-        let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
-            return;
-        };
-        let decided = key.act(Whose { id, client, gives_back, call }, deed, when);
-        self.settle(lock, decided);
+        let gives_back = self.seen.gives_back(client, matches!(deed, Deed::Delete));
+        self.decide(lock, |key| key.act(Whose { id, client, gives_back, call }, deed, when));
     }
 
     /// The server says that a lease has ended.
@@ -377,15 +339,15 @@ impl Model {
         if self.running.as_ref().is_some_and(|running| running.read.contains(&lock)) {
             self.end_script();
         }
-        let Some(state) = self.states.get_mut(lock) else { return };
-        let decided = state.key.as_mut().map(Key::expired).unwrap_or_default();
-        self.settle(lock, decided);
+        self.decide(lock, Key::expired);
     }
 
-    /// Writes down what is certain now.
-    fn settle(&mut self, lock: usize, decided: Vec<(Id, Outcome)>) {
+    /// Lets what is known of a key become more certain, and writes down what is certain now.
+    fn decide(&mut self, lock: usize, more: impl FnOnce(&mut Key) -> Decided) {
         let Some(state) = self.states.get_mut(lock) else { return };
-        if let Some(key) = &state.key {
+        let mut decided = Decided::new();
+        if let Some(key) = &mut state.key {
+            decided = more(key);
             let (undecided, contradictions) = state.told;
             self.counts.undecided += key.undecided.saturating_sub(undecided);
             self.counts.contradictions += key.contradictions.saturating_sub(contradictions);
@@ -425,8 +387,7 @@ impl Model {
         self.keys.insert(key.to_vec(), lock);
         self.seen.locks.push(Lock { key: key.to_vec(), flag: false });
         let key = self.has_looked.then(|| Key::new(None, self.tells_expiry));
-        let (gaps, is_given_up) = (Vec::new(), false);
-        self.states.push(State { key, holder: None, gaps, is_given_up, told: (0, 0) });
+        self.states.push(State { key, ..State::default() });
         Some(lock)
     }
 
@@ -436,12 +397,7 @@ impl Model {
         }
         let client = u32::try_from(self.seen.clients.len()).unwrap_or(NOBODY);
         self.clients.insert(address.to_owned(), client);
-        self.seen.clients.push(Client {
-            address: address.to_owned(),
-            name: None,
-            owner: None,
-            gave_back: false,
-        });
+        self.seen.clients.push(Client { address: address.to_owned(), ..Client::default() });
         client
     }
 }
@@ -461,23 +417,4 @@ fn copies_to(arguments: &[Vec<u8>], here: u64) -> Option<u64> {
 fn when(low: u64, nominal: u64, high: u64) -> When {
     let milliseconds = |time: u64| i64::try_from(time / 1000).unwrap_or(i64::MAX);
     When { low: milliseconds(low), nominal: milliseconds(nominal), high: milliseconds(high) }
-}
-
-fn end(until: Until) -> End {
-    match until {
-        Until::Forever => End::Never,
-        Until::AsBefore => End::AsBefore,
-        Until::In(milliseconds) => End::After(milliseconds),
-        Until::At(time) => End::At(time),
-    }
-}
-
-/// A lease in nanoseconds from now.
-fn lease(until: Until, now: When) -> Option<u64> {
-    let milliseconds = match until {
-        Until::Forever | Until::AsBefore => return None,
-        Until::In(milliseconds) => milliseconds,
-        Until::At(time) => time.saturating_sub(now.nominal),
-    };
-    Some(u64::try_from(milliseconds).unwrap_or(0).saturating_mul(1_000_000))
 }

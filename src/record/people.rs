@@ -5,30 +5,31 @@ use super::seen::{NOBODY, Seen, What};
 use std::collections::HashMap;
 
 /// The actors of the history.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct People {
-    /// Their names.
-    pub names: Vec<String>,
+    /// All of them.
+    pub actors: Vec<Actor>,
     /// For each client, the actor that it is.
     of_client: Vec<usize>,
-    owners: Vec<Option<String>>,
-    called: Vec<Option<String>>,
-    hosts: Vec<String>,
     /// Who holds what nobody was seen to take.
     holders: HashMap<Id, usize>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Actor {
+    /// Its name in the history.
+    pub name: String,
+    owner: Option<String>,
+    /// What it calls itself.
+    called: Option<String>,
+    host: String,
 }
 
 impl People {
     /// Everybody who was seen, each connection for itself.
     pub fn of(seen: &Seen) -> Self {
-        let mut people = Self {
-            names: Vec::new(),
-            of_client: Vec::new(),
-            owners: Vec::new(),
-            called: Vec::new(),
-            hosts: Vec::new(),
-            holders: HashMap::new(),
-        };
+        let mut people = Self::default();
         let mut is_active = vec![false; seen.clients.len()];
         for observation in &seen.observations {
             let client = usize::try_from(observation.client).unwrap_or(usize::MAX);
@@ -43,7 +44,7 @@ impl People {
                 (None, Some(name)) => format!("{name} at {}", client.address),
                 (None, None) => client.address.clone(),
             };
-            people.of_client.push(people.names.len());
+            people.of_client.push(people.actors.len());
             if is_active {
                 people.add(name, client.owner.clone(), client.name.clone(), &client.address);
             }
@@ -53,11 +54,8 @@ impl People {
     }
 
     fn add(&mut self, name: String, owner: Option<String>, called: Option<String>, at: &str) {
-        self.names.push(name);
-        self.owners.push(owner);
-        self.called.push(called);
-        let host = at.rsplit_once(':').map_or(at, |(host, _)| host);
-        self.hosts.push(host.to_owned());
+        let host = at.rsplit_once(':').map_or(at, |(host, _)| host).to_owned();
+        self.actors.push(Actor { name, owner, called, host });
     }
 
     /// The actor that a client is.
@@ -73,16 +71,18 @@ impl People {
 
     /// Whether two actors are surely parts of one application.
     pub fn belong_together(&self, one: usize, other: usize) -> bool {
-        let same = |of: &[Option<String>]| {
-            let (one, other) = (of.get(one).and_then(Option::as_ref), of.get(other));
-            one.is_some() && one == other.and_then(Option::as_ref)
-        };
-        one == other || same(&self.owners) || same(&self.called)
+        let both = self.actors.get(one).zip(self.actors.get(other));
+        one == other
+            || both.is_some_and(|(one, other)| {
+                one.owner.is_some() && one.owner == other.owner
+                    || one.called.is_some() && one.called == other.called
+            })
     }
 
     /// Whether they may be: they come from the same machine.
     pub fn may_belong_together(&self, one: usize, other: usize) -> bool {
-        self.hosts.get(one) == self.hosts.get(other) || self.belong_together(one, other)
+        let host = |actor: usize| self.actors.get(actor).map(|actor| &actor.host);
+        host(one) == host(other) || self.belong_together(one, other)
     }
 
     /// Whoever gives back or extends what was found held, as its holder would, is its holder.
@@ -114,10 +114,10 @@ impl People {
             let actor = acts_as_holder.get(&id).and_then(|client| self.actor(*client));
             let actor = actor.unwrap_or_else(|| {
                 let name = owner.as_deref().unwrap_or("the holder from before");
-                let known = self.names.iter().position(|known| known == name);
+                let known = self.actors.iter().position(|known| known.name == name);
                 known.unwrap_or_else(|| {
                     self.add(name.to_owned(), owner.as_deref().map(str::to_owned), None, "");
-                    self.names.len() - 1
+                    self.actors.len() - 1
                 })
             });
             self.holders.insert(id, actor);

@@ -3,8 +3,10 @@
 use super::model::{Counts, Model};
 use super::tell::{Frame, tell};
 use super::watch::Watch;
+use crate::clock::{Clock, Stopped};
 use crate::history::History;
 use crate::server::{Server, ServerError};
+use std::time::Duration;
 
 /// Why nothing could be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,36 @@ pub enum Ending {
     /// There is no room for more.
     Full,
 }
+
+impl From<Stopped> for Ending {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::TimedOut => Ending::TimeIsOver,
+            Stopped::Interrupted | Stopped::CalledOff => Ending::Told,
+        }
+    }
+}
+
+/// The pauses between attempts to reach a server that went away.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Reaches the server again, however long that takes.
+pub(super) fn reach_again<T>(
+    clock: &dyn Clock,
+    mut attach: impl FnMut() -> Result<T, RecordError>,
+) -> Result<T, Ending> {
+    let mut pause = BACK_OFF.0;
+    loop {
+        clock.sleep(pause)?;
+        if let Ok(attached) = attach() {
+            return Ok(attached);
+        }
+        pause = (pause * 2).min(BACK_OFF.1);
+    }
+}
+
+/// That it was reached again.
+pub(super) const REACHED: &str = "reached it again; what happened meanwhile was not seen";
 
 /// What was recorded.
 #[derive(Debug)]

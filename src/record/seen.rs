@@ -22,7 +22,7 @@ pub(super) struct Seen {
 }
 
 /// A connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Client {
     pub address: String,
     /// What it calls itself.
@@ -97,33 +97,28 @@ impl Seen {
         }
     }
 
-    /// A client's address.
-    pub fn address(&self, client: u32) -> Option<&str> {
-        let client = usize::try_from(client).ok()?;
-        self.clients.get(client).map(|client| client.address.as_str())
+    /// A client.
+    pub fn client(&self, client: u32) -> Option<&Client> {
+        self.clients.get(usize::try_from(client).ok()?)
     }
 
-    /// Whether a client was seen to delete a lock.
-    pub fn gives_back(&self, client: u32) -> bool {
-        let client = usize::try_from(client).ok().and_then(|client| self.clients.get(client));
-        client.is_some_and(|client| client.gave_back)
+    fn client_mut(&mut self, client: u32) -> Option<&mut Client> {
+        self.clients.get_mut(usize::try_from(client).ok()?)
     }
 
-    /// A client deletes a lock.
-    pub fn gave_back(&mut self, client: u32) {
-        let client = usize::try_from(client).ok().and_then(|client| self.clients.get_mut(client));
-        if let Some(client) = client {
-            client.gave_back = true;
-        }
+    /// Whether a client was seen to delete a lock before it does what it does now: whether it deletes one
+    /// now is noted.
+    pub fn gives_back(&mut self, client: u32, now: bool) -> bool {
+        let Some(client) = self.client_mut(client) else { return false };
+        let before = client.gave_back;
+        client.gave_back |= now;
+        before
     }
 
     /// A client wrote a payload that names its owner.
     pub fn own(&mut self, client: u32, owner: Option<&str>) {
-        let client = usize::try_from(client).ok().and_then(|client| self.clients.get_mut(client));
-        if let (Some(client), Some(owner)) = (client, owner)
-            && client.owner.is_none()
-        {
-            client.owner = Some(owner.to_owned());
+        if let (Some(client), Some(owner)) = (self.client_mut(client), owner) {
+            client.owner.get_or_insert_with(|| owner.to_owned());
         }
     }
 

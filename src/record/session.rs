@@ -9,8 +9,10 @@ use super::hear::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
 use super::line::{Line, Source, is_socket};
 use super::look::{Look, look_at, scan};
 use super::model::Model;
-use super::recording::{Ending, Listener, Order, RecordError, Recorded, finish};
-use crate::clock::{Clock, Stopped};
+use super::recording::{
+    Ending, Listener, Order, REACHED, RecordError, Recorded, finish, reach_again,
+};
+use crate::clock::Clock;
 use crate::server::ServerError;
 use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
 use std::collections::HashMap;
@@ -33,9 +35,6 @@ const LATE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How many keys are looked at together.
 const CHUNK: usize = 256;
-/// The pauses between attempts to reach a server that went away.
-pub(super) const BACK_OFF: (Duration, Duration) =
-    (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Records until the clock is stopped or its deadline comes.
 pub fn record(
@@ -68,9 +67,12 @@ pub fn record(
                 if is_said {
                     session.listener.say(&format!("{lost}; trying to reach it again"));
                 }
-                match session.reattach(is_said) {
+                match reach_again(clock, || session.attach()) {
                     Ok(again) => attached = again,
                     Err(ending) => break ending,
+                }
+                if is_said {
+                    session.listener.say(REACHED);
                 }
             }
         }
@@ -124,7 +126,7 @@ impl Attached {
 }
 
 /// Whether so much time has passed since the last time.
-fn is_time(last: &mut Option<Duration>, now: Duration, each: Duration) -> bool {
+pub(super) fn is_time(last: &mut Option<Duration>, now: Duration, each: Duration) -> bool {
     let is_time = last.is_none_or(|last| now.saturating_sub(last) >= each);
     if is_time {
         *last = Some(now);
@@ -138,9 +140,9 @@ impl<'a> Session<'a> {
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
         let mut look = server.open_raw(ProtocolVersion::RESP2)?;
         let facts = Facts::ask(&mut look);
-        let wanted = [(EXPIRED, 'x'), (EVICTED, 'e')].into_iter();
-        let wanted = wanted.filter(|(_, class)| facts.tells(*class));
-        let wanted: Vec<&str> = wanted.map(|(channel, _)| channel).collect();
+        let mut wanted = vec![(EXPIRED, 'x'), (EVICTED, 'e')];
+        wanted.retain(|(_, class)| facts.tells(*class));
+        let wanted: Vec<&str> = wanted.into_iter().map(|(channel, _)| channel).collect();
         let (listen, events) = listen(server, &wanted)?;
         self.model.tells_expiry(events.contains(&EXPIRED));
         let heard = hear(listen);
@@ -222,10 +224,7 @@ impl<'a> Session<'a> {
             match self.clock.check() {
                 Err(stopped) => {
                     self.catch_up(attached)?;
-                    return Ok(match stopped {
-                        Stopped::TimedOut => Ending::TimeIsOver,
-                        Stopped::Interrupted | Stopped::CalledOff => Ending::Told,
-                    });
+                    return Ok(stopped.into());
                 }
                 Ok(()) if self.model.size() >= self.order.limit => return Ok(Ending::Full),
                 Ok(()) => {}
@@ -288,9 +287,10 @@ impl<'a> Session<'a> {
         match heard {
             Value::Push { kind: PushKind::Message, data } => {
                 if let [Value::BulkString(channel), Value::BulkString(key)] = data.as_slice() {
-                    match channel == EVICTED.as_bytes() {
-                        true => self.model.evicted(key),
-                        false => self.model.expired(key),
+                    if channel == EVICTED.as_bytes() {
+                        self.model.evicted(key);
+                    } else {
+                        self.model.expired(key);
                     }
                 }
             }
@@ -364,9 +364,10 @@ impl<'a> Session<'a> {
              slows it while this lasts; --light costs less, and shows less",
         );
         if !attached.events.contains(&EXPIRED) && !attached.facts.is_replica() {
-            let cure = match attached.facts.tells('x') {
-                true => "this user may not subscribe to __keyevent@0__:expired",
-                false => "from Redis 7 on it says so with CONFIG SET notify-keyspace-events Exe",
+            let cure = if attached.facts.tells('x') {
+                "this user may not subscribe to __keyevent@0__:expired"
+            } else {
+                "from Redis 7 on it says so with CONFIG SET notify-keyspace-events Exe"
             };
             self.listener.say(&format!(
                 "the server does not say when a lease ends, so what is done near that moment may \
@@ -394,28 +395,6 @@ impl<'a> Session<'a> {
             );
         }
         self.listener.counts(&self.model.counts());
-    }
-
-    /// Reaches the server again, however long that takes; says so, if it was said that it was lost.
-    fn reattach(&mut self, is_said: bool) -> Result<Attached, Ending> {
-        let mut pause = BACK_OFF.0;
-        loop {
-            match self.clock.sleep(pause) {
-                Err(Stopped::TimedOut) => return Err(Ending::TimeIsOver),
-                Err(_) => return Err(Ending::Told),
-                Ok(()) => {}
-            }
-            match self.attach() {
-                Ok(attached) => {
-                    if is_said {
-                        let what = "reached it again; what happened meanwhile was not seen";
-                        self.listener.say(what);
-                    }
-                    return Ok(attached);
-                }
-                Err(_) => pause = (pause * 2).min(BACK_OFF.1),
-            }
-        }
     }
 
     fn finish(self, ending: Ending) -> Recorded {

@@ -36,7 +36,7 @@ pub(super) struct Frame {
 pub(super) fn tell(seen: &Seen, mut frame: Frame) -> History {
     let reigns = Reigns::of(seen);
     let people = People::of(seen);
-    let actors = people.names.len();
+    let actors = people.actors.len();
     let mut teller = Teller {
         seen,
         reigns: &reigns,
@@ -72,7 +72,7 @@ pub(super) fn tell(seen: &Seen, mut frame: Frame) -> History {
         scenario: format!("recording of {}", frame.server),
         protocol: OBSERVED.into(),
         locks: seen.locks.iter().map(name).collect(),
-        actors: people.names.clone(),
+        actors: people.actors.iter().map(|actor| actor.name.clone()).collect(),
         incomplete: frame.reasons.in_words(),
     };
     History { head, events: teller.events, is_whole }
@@ -158,9 +158,13 @@ impl<'a> Teller<'a> {
     }
 
     fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {
-        use FailureKind::{AlreadyLocked, LostLock};
         let mind = self.minds.get(&(actor, lock)).copied();
         let held = mind.map(|mind| mind.holds);
+        if let Some((verb, end)) = self.loss(unit, mind, came) {
+            self.step(unit, actor, lock, verb, held, end);
+            self.minds.remove(&(actor, lock));
+            return;
+        }
         match came {
             Came::Took(id) => {
                 self.step(unit, actor, lock, Verb::Acquire, Some(id), End::Well);
@@ -174,7 +178,7 @@ impl<'a> Teller<'a> {
                 self.take(actor, lock, id);
             }
             Came::Refused => {
-                let end = End::Badly(AlreadyLocked, "somebody else holds the lock");
+                let end = End::Badly(FailureKind::AlreadyLocked, "somebody else holds the lock");
                 self.step(unit, actor, lock, Verb::Acquire, None, end);
             }
             Came::Deleted(_) => {
@@ -194,37 +198,6 @@ impl<'a> Teller<'a> {
                 }
                 self.lease(id);
             }
-            Came::NothingToDelete if held.is_some() && unit.call.is_none() => {
-                self.step(unit, actor, lock, Verb::Release, held, End::Well);
-                self.minds.remove(&(actor, lock));
-            }
-            Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend
-                if held.is_some_and(|id| self.is_refused(unit, id)) =>
-            {
-                let end = End::Badly(LostLock, "the lock was no longer its own");
-                self.step(unit, actor, lock, Verb::Release, held, end);
-                self.minds.remove(&(actor, lock));
-            }
-            // The reference's release of a lock that is somebody else's by now.
-            Came::Saw(Some(other))
-                if held.is_some_and(|own| own != other)
-                    && self.last_looks.contains(&unit.first) =>
-            {
-                let end = End::Badly(LostLock, "somebody else had the lock");
-                self.step(unit, actor, lock, Verb::Release, held, end);
-                self.minds.remove(&(actor, lock));
-            }
-            // The reference's release of a lock that is gone: it only sets the flag right.
-            Came::Unflagged if mind.is_some_and(|mind| mind.last == Came::Saw(None)) => {
-                self.step(unit, actor, lock, Verb::Release, held, End::Well);
-                self.minds.remove(&(actor, lock));
-            }
-            // The reference asks whether it is locked before it writes; then it refuses to.
-            Came::AskedFlag if mind.is_some_and(|mind| mind.last == Came::Saw(None)) => {
-                let end = End::Badly(LostLock, "the lock was free when it looked");
-                self.step(unit, actor, lock, Verb::Look, held, end);
-                self.minds.remove(&(actor, lock));
-            }
             _ => self.command(unit, actor, lock),
         }
         if let Some(mind) = self.minds.get_mut(&(actor, lock)) {
@@ -232,9 +205,39 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// Whether a script that carries the token of this acquisition did not find it.
-    fn is_refused(&self, unit: &Unit<'a>, held: Id) -> bool {
-        self.seen.token(held).is_some_and(|token| unit.carries(token))
+    /// The step by which an actor gives up a lock that it holds no more, and how that ends.
+    fn loss(&self, unit: &Unit<'a>, mind: Option<Mind>, came: Came) -> Option<(Verb, End)> {
+        let Mind { holds, last } = mind?;
+        // A script that carries the token did not find it.
+        let is_refused = || self.seen.token(holds).is_some_and(|token| unit.carries(token));
+        let lost = |why| End::Badly(FailureKind::LostLock, why);
+        match came {
+            Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
+            Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend if is_refused() => {
+                Some((Verb::Release, lost("the lock was no longer its own")))
+            }
+            // The reference's release of a lock that is somebody else's by now.
+            Came::Saw(Some(other)) if holds != other && self.last_looks.contains(&unit.first) => {
+                Some((Verb::Release, lost("somebody else had the lock")))
+            }
+            // The reference's release of a lock that is gone: it only sets the flag right.
+            Came::Unflagged if last == Came::Saw(None) => Some((Verb::Release, End::Well)),
+            // The reference asks whether it is locked before it writes; then it refuses to.
+            Came::AskedFlag if last == Came::Saw(None) => {
+                Some((Verb::Look, lost("the lock was free when it looked")))
+            }
+            _ => None,
+        }
+    }
+
+    /// The token of an acquisition, as histories have it.
+    fn token(&self, id: Id) -> Option<String> {
+        self.seen.token(id).map(|token| token.to_string())
+    }
+
+    /// A lock's key, as text.
+    fn key(&self, lock: usize) -> String {
+        self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default()
     }
 
     /// Whose doing it was: that of the client, unless it acts for the holder over another
@@ -319,16 +322,13 @@ impl<'a> Teller<'a> {
 
     fn end_lease(&mut self, lock: usize) {
         let Some(id) = self.free(lock) else { return };
-        let key = self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default();
-        let token = self.seen.token(id).map(|token| token.to_string());
-        self.event(None, EventKind::lease_ended(lock, &key, token));
+        self.event(None, EventKind::lease_ended(lock, &self.key(lock), self.token(id)));
     }
 
     /// The lock is free, by no client's doing.
     fn gone(&mut self, lock: usize, what: &str) {
         let Some(id) = self.free(lock) else { return };
-        let token = self.seen.token(id).map(|token| token.to_string());
-        let effects = vec![Effect { lock, change: Change::Deleted { token } }];
+        let effects = vec![Effect { lock, change: Change::Deleted { token: self.token(id) } }];
         self.event(None, EventKind::fault(what.into(), effects));
     }
 
@@ -341,8 +341,7 @@ impl<'a> Teller<'a> {
 
     /// From here on a lock is not followed.
     fn given_up(&mut self, lock: usize) {
-        let key = self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default();
-        let what = format!("{key} is not followed from here on");
+        let what = format!("{} is not followed from here on", self.key(lock));
         self.event(None, EventKind::fault(what, Vec::new()));
         self.forget(|of| of == lock);
         self.free(lock);
@@ -350,11 +349,10 @@ impl<'a> Teller<'a> {
 
     /// What actors believe of these locks may be wrong from here on.
     fn forget(&mut self, of: impl Fn(usize) -> bool) {
-        let mut minds: Vec<_> = self.minds.keys().copied().filter(|(_, lock)| of(*lock)).collect();
-        minds.sort_unstable();
-        for (actor, lock) in minds {
-            let mind = self.minds.remove(&(actor, lock));
-            let operation = self.operation(actor, lock, Verb::Unseen, mind.map(|mind| mind.holds));
+        let mut minds: Vec<_> = self.minds.extract_if(|(_, lock), _| of(*lock)).collect();
+        minds.sort_unstable_by_key(|(at, _)| *at);
+        for ((actor, lock), mind) in minds {
+            let operation = self.operation(actor, lock, Verb::Unseen, Some(mind.holds));
             self.event(Some(actor), EventKind::Invoked(operation.clone()));
             let message = "what became of it was not seen".into();
             let failure = Failure { kind: FailureKind::LostLock, message };
@@ -376,7 +374,7 @@ impl<'a> Teller<'a> {
             number = *steps;
             *steps += 1;
         }
-        let token = held.and_then(|held| self.seen.token(held)).map(|token| token.to_string());
+        let token = held.and_then(|held| self.token(held));
         let fence = held.and_then(|held| match &self.seen.observations.get(held)?.what {
             What::Write { fence, .. } | What::Found { fence, .. } => *fence,
             _ => None,
@@ -454,7 +452,7 @@ impl<'a> Teller<'a> {
         }
         for (lock, state) in self.seen.locks.iter().enumerate() {
             let holder = self.holders.get(lock).copied().flatten();
-            let token = holder.and_then(|id| self.seen.token(id)).map(|token| token.to_string());
+            let token = holder.and_then(|id| self.token(id));
             let ttl_ms = match (holder, holder.and_then(|id| self.reigns.end(id))) {
                 (None, _) => -2,
                 (Some(_), None) => -1,

@@ -8,7 +8,7 @@ const ALL: &str = "nodb-lock:*";
 const PREFIX: &[u8] = b"nodb-lock:";
 
 /// Which keys are watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watch {
     patterns: Vec<String>,
 }

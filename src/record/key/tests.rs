@@ -11,7 +11,7 @@ fn by(client: u32, id: Id) -> Whose {
     Whose { id, client, gives_back: false, call: None }
 }
 
-const LEASE: Deed = Deed::Take(End::After(100));
+const LEASE: Deed = Deed::Take(Until::In(100));
 
 /// A lease of one client, and another one that asks for it when it may have ended.
 fn in_doubt() -> Key {
@@ -59,7 +59,7 @@ fn a_world_that_is_given_up_for_want_of_room_leaves_its_doubts() {
     let mut key = in_doubt();
     // Both leases go on and on, so both worlds stay as likely as they are.
     let mut decided = Decided::new();
-    decided.extend(key.act(by(3, 2), Deed::Expire(End::Never), at(112, 22)));
+    decided.extend(key.act(by(3, 2), Deed::Expire(Until::Forever), at(112, 22)));
     for id in 3..LONGEST_LOG + 10 {
         decided.extend(key.act(by(3, id), LEASE, at(120, 0)));
     }

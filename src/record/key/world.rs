@@ -1,6 +1,6 @@
 //! The ways in which it may have gone, and what follows from them.
 
-use super::{CLEAR, Decided, Deed, End, Held, Id, Outcome, When};
+use super::{CLEAR, Decided, Deed, Held, Id, Outcome, Until, When};
 use std::collections::HashSet;
 
 /// A command in a world.
@@ -23,25 +23,24 @@ pub(super) struct World {
 impl World {
     pub fn do_it(&mut self, deed: Deed, now: When, id: Id) -> Outcome {
         let (held, before) = (self.held, self.held.and_then(|held| held.until));
-        let mut write = |end: End| {
-            let until = end.when(now, before);
-            self.held = Some(Held { by: id, until });
+        let mut write = |until: Until| {
+            self.held = Some(Held { by: id, until: until.when(now, before) });
         };
         match (deed, held) {
             (Deed::Take(_), Some(_)) => Outcome::Refused,
             (Deed::Put { only_if_held: true, .. }, None) => Outcome::Nothing,
-            (Deed::Take(end) | Deed::Put { end, .. }, None) => {
-                write(end);
+            (Deed::Take(until) | Deed::Put { until, .. }, None) => {
+                write(until);
                 Outcome::Took
             }
-            (Deed::Put { end, .. }, Some(held)) => {
-                write(end);
+            (Deed::Put { until, .. }, Some(held)) => {
+                write(until);
                 Outcome::Replaced(held.by)
             }
             (Deed::Read, held) => Outcome::Saw(held.map(|held| held.by)),
             (Deed::Delete | Deed::Expire(_), None) => Outcome::Nothing,
-            (Deed::Expire(end), Some(held)) if !end.is_over(now) => {
-                self.held = Some(Held { by: held.by, until: end.when(now, before) });
+            (Deed::Expire(until), Some(held)) if !until.is_over(now) => {
+                self.held = Some(Held { by: held.by, until: until.when(now, before) });
                 Outcome::Extended(held.by)
             }
             (Deed::Delete | Deed::Expire(_), Some(held)) => {

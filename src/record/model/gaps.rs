@@ -22,10 +22,8 @@ impl Model {
     /// The server evicted a key.
     pub fn evicted(&mut self, key: &[u8]) {
         let Some(lock) = self.lock(key) else { return };
-        let Some(state) = self.states.get_mut(lock) else { return };
-        let holder = state.holder;
-        let decided = state.key.as_mut().map(Key::expired).unwrap_or_default();
-        self.settle(lock, decided);
+        let holder = self.states.get(lock).and_then(|state| state.holder);
+        self.decide(lock, Key::expired);
         if let Some(holder) = holder {
             self.seen.found(lock, self.previous, What::Evicted, Outcome::Deleted(holder));
             self.gone += 1;
@@ -46,9 +44,7 @@ impl Model {
 
     fn settle_all(&mut self) {
         for lock in 0..self.states.len() {
-            let key = self.states.get_mut(lock).and_then(|state| state.key.as_mut());
-            let decided = key.map(Key::finish).unwrap_or_default();
-            self.settle(lock, decided);
+            self.decide(lock, Key::finish);
             let Some(state) = self.states.get_mut(lock) else { continue };
             let (_, contradictions) = std::mem::take(&mut state.told);
             state.key = None;
@@ -107,8 +103,7 @@ impl Model {
         if std::mem::replace(&mut state.is_given_up, true) {
             return;
         }
-        let decided = state.key.as_mut().map(Key::finish).unwrap_or_default();
-        self.settle(lock, decided);
+        self.decide(lock, Key::finish);
         let Some(state) = self.states.get_mut(lock) else { return };
         state.key = None;
         if state.holder.take().is_some() {

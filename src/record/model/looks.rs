@@ -89,8 +89,8 @@ impl Model {
         let owner = holder.and_then(|id| match &self.seen.observations.get(id)?.what {
             What::Found { owner, .. } => owner.as_ref().map(|owner| owner.to_string()),
             _ => {
-                let client = self.seen.observations.get(id)?.client;
-                self.seen.address(client).map(str::to_owned)
+                let client = self.seen.client(self.seen.observations.get(id)?.client);
+                client.map(|client| client.address.clone())
             }
         });
         let client = self.client(owner.as_deref().unwrap_or("somebody"));

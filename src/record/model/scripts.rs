@@ -50,14 +50,10 @@ impl Model {
         let Some((key, call)) = self.key_and_call(lock, noted) else { return };
         let ids = carried_ids(key, &self.seen, &call.carried);
         let purpose = call.purpose;
-        let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
-            return;
-        };
-        let decided = match act {
+        self.decide(lock, |key| match act {
             Act::Put { .. } if ids.is_empty() => key.found(true),
             _ => key.compared(&ids, true, purpose == Some(lock::Operation::Release)),
-        };
-        self.settle(lock, decided);
+        });
     }
 
     /// The script is over: what it read and left alone was not what it looked for.
@@ -67,15 +63,10 @@ impl Model {
             let Some((key, call)) = self.key_and_call(lock, running.noted) else { continue };
             let ids = carried_ids(key, &self.seen, &call.carried);
             let purpose = call.purpose;
-            let Some(key) = self.states.get_mut(lock).and_then(|state| state.key.as_mut()) else {
-                continue;
-            };
-            let decided = if purpose == Some(lock::Operation::Acquire) {
-                key.found(false)
-            } else {
-                key.compared(&ids, false, true)
-            };
-            self.settle(lock, decided);
+            self.decide(lock, |key| match purpose {
+                Some(lock::Operation::Acquire) => key.found(false),
+                _ => key.compared(&ids, false, true),
+            });
         }
     }
 
