@@ -75,7 +75,10 @@ pub(super) fn execute(
         replay: can_be_had_again
             .then(|| again::command(options, job.directory, job.file, world.plan(), seed)),
         notices: [notices, kept.clone(), left.clone()].concat(),
-        hint: started.as_ref().filter(|_| has_unmet).and_then(|it| it.notice(&world.plan().scenario)),
+        hint: started
+            .as_ref()
+            .filter(|_| has_unmet)
+            .and_then(|it| it.notice(&world.plan().scenario)),
     };
     let report = Report::new(&world, &outcome, &ruling, besides);
     let (exit, why) = exit(&report, &outcome);

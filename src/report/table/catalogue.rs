@@ -2,6 +2,7 @@
 
 use super::Style;
 use super::grid::{Page, Tone, cell, plain};
+use crate::check::Property;
 use crate::report::{Catalogue, escape};
 use std::io::{self, Write};
 
@@ -30,7 +31,7 @@ pub fn write_catalogue(catalogue: &Catalogue, style: Style, out: &mut dyn Write)
     }
     page.print(grid);
     page.blank();
-    let four = Catalogue::RULED_OUT.map(|property| property.word()).join(", ");
+    let four = Property::RULED_OUT.map(|property| property.word()).join(", ");
     page.paragraph(format!("The four: {four}."), Tone::Quiet);
     page.write(out)
 }

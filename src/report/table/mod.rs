@@ -26,8 +26,8 @@ pub use runs::write_runs;
 pub use status::write_status;
 
 use super::wording::{count, duration};
-use super::{FindingRow, Report, Summary, Verdict, escape};
-use crate::check::Property;
+use super::{FindingRow, Report, Summary, escape};
+use crate::check::{Property, Verdict};
 use grid::{Page, Tone, cell, plain};
 use std::collections::BTreeMap;
 use std::io::{self, Write};

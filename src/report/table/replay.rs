@@ -3,7 +3,8 @@
 use super::grid::{Page, Tone};
 use super::lanes::picture;
 use super::{Style, details, findings, notices, parameters, title};
-use crate::report::{Replay, Report, Verdict, escape};
+use crate::check::Verdict;
+use crate::report::{Replay, Report, escape};
 use std::io::{self, Write};
 
 /// Writes what came of a replay for people; the last line is the verdict. With `all`, steps that do
