@@ -14,8 +14,7 @@ impl Default for BuiltIn {
 
 impl From<Vec<Scenario>> for BuiltIn {
     fn from(scenarios: Vec<Scenario>) -> Self {
-        let parsed = scenarios.into_iter().map(|it| (it.name().to_owned(), OnceCell::from(it)));
-        Self(parsed.collect())
+        Self(scenarios.into_iter().map(|it| (it.name().to_owned(), OnceCell::from(it))).collect())
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::args::{CatalogueFormat, Color};
 use super::builtin::BuiltIn;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal};
 use super::output::Output;
-use super::refusal::Refusal;
 use super::terminal;
 use crate::lock::{LockProtocol, Ttl, protocols};
 use crate::report::{Catalogue, CatalogueRow, json, markdown, table};

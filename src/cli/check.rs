@@ -1,9 +1,8 @@
 //! `check`: judges a saved history.
 
 use super::args::{CheckArgs, CheckFormat, Color};
-use super::exit::Exit;
+use super::exit::{Exit, Refusal};
 use super::output::Output;
-use super::refusal::Refusal;
 use super::timeline::{Drawing, Place};
 use super::{input, say, terminal};
 use crate::check::{Checked, check};

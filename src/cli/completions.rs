@@ -2,9 +2,8 @@
 
 use super::args;
 use super::builtin::BuiltIn;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal};
 use super::output::Output;
-use super::refusal::Refusal;
 use clap_complete::Shell;
 
 /// Prints the script for a shell.

@@ -2,11 +2,10 @@
 //! and the exit status. Prints nothing.
 
 use super::args::RunOptions;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment, usage};
 use super::model::{default_ttl, run_directories};
 use super::processes::Started;
 use super::progress::Progress;
-use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
 use super::{again, remote};
@@ -153,6 +152,5 @@ fn server(options: &RunOptions, time: &Time) -> Result<Server, Refusal> {
     if options.virtual_time {
         return Ok(Server::embedded(time.clock()));
     }
-    let named = remote::named(options.redis.as_ref())?;
-    Ok(named.unwrap_or_else(|| Server::embedded(time.clock())))
+    Ok(remote::named(options.redis.as_ref())?.unwrap_or_else(|| Server::embedded(time.clock())))
 }

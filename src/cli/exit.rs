@@ -1,6 +1,13 @@
-//! Exit codes: what a shell script learns. Nothing else in the crate knows the numbers.
+//! How a command ends: its exit code, which is what a shell script learns, and why it can't do what it
+//! should. Nothing else in the crate knows the numbers.
 
+use super::output::OutputError;
 use crate::check::Verdict;
+use crate::clock::Stopped;
+use crate::runtime::StageError;
+use crate::scenario::ScenarioError;
+use anyhow::anyhow;
+use std::error::Error;
 use std::process::ExitCode;
 
 /// How the process ends.
@@ -90,6 +97,62 @@ impl From<Verdict> for Exit {
             Verdict::Expected => Exit::Success,
             Verdict::Unexpected => Exit::Unexpected,
             Verdict::Inconclusive => Exit::Inconclusive,
+        }
+    }
+}
+
+/// Why it can't be done.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub exit: Exit,
+    pub error: anyhow::Error,
+    /// What is left behind all the same, with the commands that clean it.
+    pub left: Vec<String>,
+}
+
+impl Refusal {
+    /// A refusal that leaves nothing behind.
+    pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into(), left: Vec::new() }
+    }
+}
+
+/// The command line or the scenario file is wrong.
+pub(super) fn usage(error: impl Into<anyhow::Error>) -> Refusal {
+    Refusal::new(Exit::Usage, error)
+}
+
+/// The environment failed.
+pub(super) fn environment(error: impl Into<anyhow::Error>) -> Refusal {
+    Refusal::new(Exit::Environment, error)
+}
+
+impl From<OutputError> for Refusal {
+    fn from(error: OutputError) -> Self {
+        environment(error)
+    }
+}
+
+impl From<ScenarioError> for Refusal {
+    fn from(error: ScenarioError) -> Self {
+        usage(error)
+    }
+}
+
+/// It was stopped: by a signal, or at its time limit.
+pub(super) fn stopped(why: Stopped, error: impl Error + Send + Sync + 'static) -> Refusal {
+    match why {
+        Stopped::Interrupted => Refusal::new(Exit::Interrupted, error),
+        Stopped::TimedOut => Refusal::new(Exit::Inconclusive, anyhow!("{error}; see --timeout")),
+        Stopped::CalledOff => environment(error),
+    }
+}
+
+impl From<StageError> for Refusal {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Usage(_) => usage(error),
+            StageError::Environment(_) => environment(error),
         }
     }
 }

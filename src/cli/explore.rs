@@ -2,13 +2,12 @@
 
 use super::args::{ExploreArgs, Format};
 use super::builtin::BuiltIn;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment, usage};
 use super::input::only;
 use super::model::values;
 use super::outputs::Outputs;
 use super::parallel::{cores, in_parallel};
 use super::progress::Line;
-use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::tasks::{Task, tasks, tasks_of_run};
 use super::{github, say};
@@ -35,14 +34,10 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &BuiltIn) -> Result<Exit, Ref
     let line = Line::new(shown.report.quiet);
     let ended = explore_all(&tasks, jobs, &signals, &line);
     line.clear();
-    report(ended, |rows| exploration(&scenario, file, rows), shown.all, outputs)
+    report(ended, &scenario, file, shown.all, outputs)
 }
 
-pub(super) fn exploration(
-    scenario: &Scenario,
-    file: Option<String>,
-    rows: Vec<ProtocolRow>,
-) -> Exploration {
+fn exploration(scenario: &Scenario, file: Option<String>, rows: Vec<ProtocolRow>) -> Exploration {
     Exploration::new(scenario.name().into(), scenario.title().into(), file, rows)
 }
 
@@ -50,7 +45,8 @@ pub(super) fn exploration(
 /// was, the first refusal stands for all.
 pub(super) fn report(
     ended: Vec<Result<ProtocolRow, Refusal>>,
-    explored: impl FnOnce(Vec<ProtocolRow>) -> Exploration,
+    scenario: &Scenario,
+    file: Option<String>,
     all: bool,
     outputs: Outputs<'_>,
 ) -> Result<Exit, Refusal> {
@@ -69,7 +65,7 @@ pub(super) fn report(
     for refusal in refusals.iter().filter(|refusal| refusal.exit != Exit::Interrupted) {
         say(&format!("{:#}", refusal.error));
     }
-    let exploration = explored(rows);
+    let exploration = exploration(scenario, file, rows);
     let exit = exit(&exploration);
     let example = exploration.first_shown().map(|shown| shown.history.clone());
     let annotations = github::of_exploration(&exploration);

@@ -2,10 +2,9 @@
 
 use super::args::{FireArgs, Format};
 use super::execute::Job;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment};
 use super::outputs::Outputs;
 use super::progress::Progress;
-use super::refusal::{Refusal, environment};
 use super::repeat::execute_all;
 use super::signals::Signals;
 use super::{github, say, verbose};

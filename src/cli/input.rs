@@ -2,8 +2,7 @@
 //! histories.
 
 use super::builtin::BuiltIn;
-use super::exit::Exit;
-use super::refusal::{Refusal, usage};
+use super::exit::{Exit, Refusal, usage};
 use crate::history::{FileError, History};
 use crate::scenario::{Scenario, nearest, unknown};
 use crate::text::of_system;
@@ -145,8 +144,7 @@ fn text(path: &Path) -> Result<String, Refusal> {
         )));
     }
     let mut bytes = Vec::new();
-    let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|error| unreadable(path, &error))?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..good).unwrap_or_default();

@@ -3,9 +3,8 @@
 use super::args::Color;
 use super::builtin::BuiltIn;
 use super::catalogue::catalogue;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal};
 use super::output::Output;
-use super::refusal::Refusal;
 use super::terminal;
 use crate::report::table;
 

@@ -2,8 +2,7 @@
 
 use super::args;
 use super::builtin::BuiltIn;
-use super::exit::Exit;
-use super::refusal::{Refusal, environment};
+use super::exit::{Exit, Refusal, environment};
 use anyhow::Context;
 use std::fs;
 use std::path::Path;

@@ -21,7 +21,7 @@
 //! | `github` | annotations |
 //! | `verbose` | Redis commands and replies on stderr |
 //! | `signals` | Ctrl-C and SIGTERM |
-//! | `exit` | the exit codes |
+//! | `exit` | the exit codes, and why a command can't do what it should |
 
 mod again;
 mod args;
@@ -49,7 +49,6 @@ mod progress;
 mod record;
 mod recover;
 mod redact;
-mod refusal;
 mod remote;
 mod repeat;
 mod replay;
@@ -73,9 +72,8 @@ mod watch;
 use crate::report::escape;
 use args::{Request, parse};
 use builtin::BuiltIn;
-use exit::Exit;
+use exit::{Exit, Refusal};
 use redact::ServerUrl;
-use refusal::Refusal;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;

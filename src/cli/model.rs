@@ -1,7 +1,7 @@
 //! From a scenario to what is run, and to the model of it that is explored or replayed.
 
 use super::args::TTL_VARIABLE;
-use super::refusal::{Refusal, usage};
+use super::exit::{Refusal, usage};
 use crate::controller::STATE_FILE;
 use crate::lock::{ActorHost, Legacy, LockName, RunDirectory, RunGroup, Ttl, in_process};
 use crate::probe::{SUBJECT, Subjects};

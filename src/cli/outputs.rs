@@ -2,8 +2,8 @@
 //! a picture of it. All are opened before anything runs.
 
 use super::args::{Format, Picture, ReportOptions};
+use super::exit::Refusal;
 use super::output::Output;
-use super::refusal::Refusal;
 use super::signals::Signals;
 use super::timeline::Drawing;
 use super::{github, terminal};

@@ -2,12 +2,11 @@
 
 use super::args::ProbeArgs;
 use super::builtin::BuiltIn;
-use super::exit::Exit;
-use super::explore::{exploration, explore_one, one, report, so_far};
+use super::exit::{Exit, Refusal, environment, usage};
+use super::explore::{explore_one, one, report, so_far};
 use super::model::{Origin, default_ttl, model_of_subject, values};
 use super::outputs::Outputs;
 use super::progress::Line;
-use super::refusal::{Refusal, environment, usage};
 use super::signals::Signals;
 use super::tasks::{Task, bounds};
 use super::upstream::Loan;
@@ -89,7 +88,7 @@ fn explored(
     let redis = keeper.upstream.as_ref().map(|borrowed| borrowed.server().url_to_type().0);
     let ended = ended.map(|row| row.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
-    report(vec![ended], |rows| exploration(&scenario, file, rows), options.all, outputs)
+    report(vec![ended], &scenario, file, options.all, outputs)
 }
 
 /// Starts subjects, and ends them: when it is dropped, or when the program is left at once.

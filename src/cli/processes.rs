@@ -1,9 +1,8 @@
 //! The actors of a run with `--processes`: started before it, and ended after it, however it ends.
 
-use super::exit::Exit;
-use super::refusal::{Refusal, environment, usage};
+use super::exit::{Refusal, environment, stopped, usage};
 use super::signals::Signals;
-use crate::clock::{Clock, Stopped};
+use crate::clock::Clock;
 use crate::gate::PausePoint;
 use crate::lock::{ActorHost, LockProtocol};
 use crate::probe::{FILES_OF_A_PROCESS, MEMORY_OF_A_PROCESS, NotStarted, OurProcesses, Processes};
@@ -86,10 +85,7 @@ fn check_rules(plan: &Plan) -> Result<(), Refusal> {
 
 fn not_started(why: NotStarted) -> Refusal {
     match why {
-        NotStarted::Stopped(Stopped::Interrupted) => Refusal::new(Exit::Interrupted, why),
-        NotStarted::Stopped(Stopped::TimedOut) => {
-            Refusal::new(Exit::Inconclusive, anyhow!("{why}; see --timeout"))
-        }
+        NotStarted::Stopped(stop) => stopped(stop, why),
         _ => environment(why),
     }
 }

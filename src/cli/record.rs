@@ -2,10 +2,9 @@
 
 use super::args::{CheckFormat, Color, RecordArgs};
 use super::check::print;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment};
 use super::output::Output;
 use super::progress::Line;
-use super::refusal::{Refusal, environment};
 use super::signals::Signals;
 use super::timeline::{Drawing, Place};
 use super::{remote, say};

@@ -1,7 +1,7 @@
 //! The real Redis that a command is about.
 
 use super::ServerUrl;
-use super::refusal::{Refusal, environment, usage};
+use super::exit::{Refusal, environment, usage};
 use super::verbose::heard;
 use crate::lock::RunDirectory;
 use crate::server::{Connection, Server};

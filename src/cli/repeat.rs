@@ -1,9 +1,8 @@
 //! Runs a scenario as often as `--repeat` says, and counts what comes.
 
 use super::execute::{Executed, Job, execute};
-use super::exit::Exit;
+use super::exit::{Exit, Refusal};
 use super::progress::Progress;
-use super::refusal::Refusal;
 use crate::report::Repetition;
 use std::sync::Arc;
 

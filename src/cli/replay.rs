@@ -2,15 +2,14 @@
 
 use super::args::{Format, ReplayArgs};
 use super::builtin::BuiltIn;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment, stopped};
 use super::outputs::Outputs;
 use super::probe::Keeper;
-use super::refusal::{Refusal, environment};
 use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
 use super::upstream::Loan;
 use super::{ServerUrl, github, remote, say, schedule, verbose};
-use crate::clock::{Stopped, WallClock};
+use crate::clock::WallClock;
 use crate::probe::SUBJECT;
 use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
 use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
@@ -141,19 +140,13 @@ fn on_redis(
 }
 
 fn play(world: &Arc<World>, schedule: &Schedule) -> Result<Outcome, Refusal> {
-    let outcome = world.replay(schedule.timing, &schedule.turns);
-    let outcome = outcome.map_err(|error| match error {
+    let outcome = world.replay(schedule.timing, &schedule.turns).map_err(|error| match error {
         ReplayError::Parted(why) => {
             let why = anyhow!("the replay parted from the schedule: {why}");
             Refusal::new(Exit::Inconclusive, why)
         }
-        ReplayError::Stopped { why: Stopped::Interrupted, .. } => {
-            Refusal::new(Exit::Interrupted, error)
-        }
-        ReplayError::Stopped { why: Stopped::TimedOut, .. } => {
-            Refusal::new(Exit::Inconclusive, anyhow!("{error}; see --timeout"))
-        }
-        ReplayError::Stopped { .. } | ReplayError::Server(_) => environment(error),
+        ReplayError::Stopped { why, .. } => stopped(why, error),
+        ReplayError::Server(_) => environment(error),
     })?;
     match &outcome.failure {
         Some(failure) => Err(environment(anyhow!("{failure}"))),

@@ -3,13 +3,12 @@
 use super::args::{Format, RunArgs};
 use super::builtin::BuiltIn;
 use super::execute::{Executed, Job};
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment};
 use super::explore::explore_for_run;
 use super::input::{Named, named};
 use super::outputs::Outputs;
 use super::parallel::{cores, in_parallel};
 use super::progress::Progress;
-use super::refusal::{Refusal, environment};
 use super::repeat::execute_all;
 use super::signals::Signals;
 use super::{github, say, verbose};

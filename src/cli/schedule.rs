@@ -2,10 +2,10 @@
 
 use super::args::ReplayArgs;
 use super::builtin::BuiltIn;
+use super::exit::{Refusal, usage};
 use super::input;
 use super::model::run_directories;
 use super::probe::Keeper;
-use super::refusal::{Refusal, usage};
 use crate::controller::STATE_FILE;
 use crate::lock::{LockName, RunGroup, Ttl, in_process, protocol, protocols};
 use crate::probe::{PATIENCE, SUBJECT};

@@ -1,9 +1,8 @@
 //! `serve`: the embedded server alone, for clients in any language.
 
 use super::args::ServeArgs;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment};
 use super::output::Output;
-use super::refusal::{Refusal, environment};
 use super::say;
 use super::signals::Signals;
 use crate::clock::{Clock, VirtualClock, WallClock};

@@ -1,8 +1,7 @@
 //! `show`: the file of a built-in scenario, to start from.
 
-use super::exit::Exit;
+use super::exit::{Exit, Refusal};
 use super::output::Output;
-use super::refusal::Refusal;
 use crate::scenario::Scenario;
 
 /// Prints the file as it is.

@@ -1,8 +1,7 @@
 //! Runs something on a stage: what it needs is prepared before, and put back afterwards however it
 //! ends.
 
-use super::exit::Exit;
-use super::refusal::Refusal;
+use super::exit::{Exit, Refusal};
 use super::signals::Signals;
 use crate::clock::Stopped;
 use crate::runtime::{Cleaned, Outcome, Stage, World};

@@ -1,9 +1,8 @@
 //! `status`: who holds which lock.
 
 use super::args::{CheckFormat, StatusArgs};
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment};
 use super::look::Subject;
-use super::refusal::{Refusal, environment};
 use super::{output, remote, say, terminal, watch};
 use crate::clock::WallClock;
 use crate::report::{json, table};

@@ -2,8 +2,7 @@
 //! own like any other client; and the process of an actor where actors are processes (`--processes`).
 //! Hidden: nobody needs it for their own client.
 
-use super::exit::Exit;
-use super::refusal::{Refusal, environment, usage};
+use super::exit::{Exit, Refusal, environment, usage};
 use crate::clock::WallClock;
 use crate::lock::{Context, Identity, LockError, LockName, LockProtocol, TokenSlot, Ttl};
 use crate::probe::obey;

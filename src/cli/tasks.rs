@@ -3,8 +3,8 @@
 use super::args::{
     BoundOptions, DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, SearchOptions, StrategyWord,
 };
+use super::exit::{Refusal, usage};
 use super::model::{Origin, default_ttl, model};
-use super::refusal::{Refusal, usage};
 use crate::check::Judged;
 use crate::check::Property;
 use crate::lock::{LockProtocol, Ttl, in_process, protocols};

@@ -1,9 +1,8 @@
 //! `timeline`, and `--timeline` wherever there is a history: draws what happened.
 
 use super::args::{Color, Format, Picture, PictureFormat, ReportOptions, TimelineArgs};
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, usage};
 use super::output::Output;
-use super::refusal::{Refusal, usage};
 use super::{input, say, terminal};
 use crate::check::{Checked, check};
 use crate::history::History;
@@ -22,15 +21,17 @@ pub(super) fn draw(args: &TimelineArgs) -> Result<Exit, Refusal> {
     Ok(Exit::Success)
 }
 
-/// A timeline that is to be drawn, once there is a history.
+/// A timeline that is to be drawn, once there is a history; nowhere, if nobody asked for it.
 #[must_use]
-pub(super) enum Drawing {
-    /// Nobody asked for it.
-    None,
-    /// With characters, on stdout.
-    Terminal(Color, Place),
-    /// Into a file, which is open.
-    File(Output, PictureFormat),
+pub(super) struct Drawing {
+    output: Output,
+    form: Form,
+}
+
+enum Form {
+    /// With characters.
+    Text(Color, Place),
+    Picture(PictureFormat),
 }
 
 /// What stands on stdout before the picture.
@@ -65,55 +66,51 @@ impl Drawing {
 
     /// Opens the file, if one is named; what goes to stdout is known to go well together.
     pub(super) fn begin(to: Option<&Picture>, color: Color, place: Place) -> Result<Self, Refusal> {
+        let text = Form::Text(color, place);
         Ok(match to {
-            None => Drawing::None,
-            Some(Picture::Terminal) => Drawing::Terminal(color, place),
+            None => Drawing { output: Output::Nowhere, form: text },
+            Some(Picture::Terminal) => Drawing { output: Output::Stdout, form: text },
             Some(Picture::File { path, format }) => {
-                Drawing::File(Output::file(path, "timeline")?, *format)
+                Drawing { output: Output::file(path, "timeline")?, form: Form::Picture(*format) }
             }
         })
     }
 
     /// The command that removes a file that was created here.
     pub(super) fn by_hand(&self) -> Option<String> {
-        match self {
-            Drawing::File(file, _) => file.by_hand(),
-            Drawing::None | Drawing::Terminal(..) => None,
-        }
+        self.output.by_hand()
     }
 
     /// Draws this history, with what the checkers find in it.
     pub(super) fn draw(self, history: &History) -> Result<(), Refusal> {
-        match self {
-            Drawing::None => Ok(()),
-            drawing => drawing.draw_checked(history, &check(history)),
+        match self.output {
+            Output::Nowhere => Ok(()),
+            _ => self.draw_checked(history, &check(history)),
         }
     }
 
     /// Draws this history, with what was found in it.
     pub(super) fn draw_checked(self, history: &History, checked: &Checked) -> Result<(), Refusal> {
-        let timeline = || Timeline::new(history, checked);
-        match self {
-            Drawing::None => Ok(()),
-            Drawing::Terminal(color, place) => Output::Stdout.write(|out| {
-                if place == Place::BelowReport {
-                    writeln!(out)?;
+        let Self { output, form } = self;
+        output.write(|out| {
+            let timeline = Timeline::new(history, checked);
+            match form {
+                Form::Text(color, place) => {
+                    if place == Place::BelowReport {
+                        writeln!(out)?;
+                    }
+                    text::write(&timeline, terminal::style(color, false), out)
                 }
-                text::write(&timeline(), terminal::style(color, false), out)
-            }),
-            Drawing::File(file, PictureFormat::Svg) => {
-                file.write(|out| svg::write(&timeline(), out))
+                Form::Picture(PictureFormat::Svg) => svg::write(&timeline, out),
+                Form::Picture(PictureFormat::Html) => html::write(&timeline, out),
             }
-            Drawing::File(file, PictureFormat::Html) => {
-                file.write(|out| html::write(&timeline(), out))
-            }
-        }?;
+        })?;
         Ok(())
     }
 
     /// Leaves no file, and says why, if anybody asked.
     pub(super) fn has_nothing_to_draw(self, why: &str) {
-        if !matches!(self, Drawing::None) {
+        if !matches!(self.output, Output::Nowhere) {
             say(&format!("{why}, so there is no timeline"));
         }
     }

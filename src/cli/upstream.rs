@@ -1,8 +1,7 @@
 //! A real Redis for clients of somebody else's: borrowed, and given back empty, or with what is left on
 //! it named.
 
-use super::exit::Exit;
-use super::refusal::{Refusal, environment};
+use super::exit::{Exit, Refusal, environment};
 use super::signals::Signals;
 use super::{ServerUrl, remote, say};
 use crate::runtime::command_line;

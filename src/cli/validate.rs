@@ -1,10 +1,9 @@
 //! `validate`: whether scenario files are sound.
 
 use super::builtin::BuiltIn;
-use super::exit::Exit;
+use super::exit::{Exit, Refusal};
 use super::input::named;
 use super::output::Output;
-use super::refusal::Refusal;
 use super::say;
 use crate::report::escape;
 use std::path::PathBuf;

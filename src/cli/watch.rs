@@ -4,9 +4,8 @@
 //! they find out comes here as news.
 
 use super::args::{CheckFormat, StatusArgs};
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment};
 use super::look::Subject;
-use super::refusal::{Refusal, environment};
 use super::screen::{Key, Screen};
 use super::signals::Signals;
 use super::{frame, output, remote, say, terminal};

@@ -51,8 +51,7 @@ fn rest(commands: &[Command], names: &[&str]) -> String {
 
 /// A line a command, with its group before the first.
 fn table(commands: &[Command]) -> String {
-    let longest = commands.iter().map(|command| command.get_name().len()).max();
-    let width = longest.unwrap_or_default();
+    let width = commands.iter().map(|command| command.get_name().len()).max().unwrap_or_default();
     let line = |(title, command): (Option<&str>, &Command)| {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let title = title.unwrap_or_default();

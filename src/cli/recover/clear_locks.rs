@@ -1,8 +1,7 @@
 //! `clear_locks`: the locks of a run that nobody will release any more.
 
 use super::super::args::ClearArgs;
-use super::super::exit::Exit;
-use super::super::refusal::Refusal;
+use super::super::exit::{Exit, Refusal};
 use super::repair::{hidden_locks, set_all_right};
 use super::{Session, Stop, hidden, is_dead, names, reason, removable};
 use crate::lock::Sighting;

@@ -16,10 +16,9 @@ pub(super) use repair::repair;
 pub(super) use unlock::unlock;
 
 use super::args::{CheckFormat, RecoverOptions};
-use super::exit::Exit;
+use super::exit::{Exit, Refusal, environment};
 use super::look::{fact, left_out_in_words, unread_in_words};
 use super::output::Output;
-use super::refusal::{Refusal, environment};
 use super::signals::Signals;
 use super::{remote, say, terminal};
 use crate::clock::{Clock, WallClock};

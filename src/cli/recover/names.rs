@@ -1,7 +1,7 @@
 //! Which run, file or directory was meant: as `status` shows it, as Redis has it, or as the disk has
 //! it.
 
-use super::super::refusal::{Refusal, usage};
+use super::super::exit::{Refusal, usage};
 use super::super::remote;
 use crate::lock::{LockName, RunDirectory};
 use anyhow::anyhow;

@@ -1,8 +1,7 @@
 //! `repair`: flags that say what the lock keys say.
 
 use super::super::args::RepairArgs;
-use super::super::exit::Exit;
-use super::super::refusal::Refusal;
+use super::super::exit::{Exit, Refusal};
 use super::{Session, Stop, hidden, names, reason};
 use crate::lock::Sighting;
 use crate::report::recovery::{FlagRow, LockRow, Outcome, Recovery};

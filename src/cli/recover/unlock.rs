@@ -1,8 +1,7 @@
 //! `unlock`: one lock, and only the acquisition that was looked at.
 
 use super::super::args::UnlockArgs;
-use super::super::exit::Exit;
-use super::super::refusal::{Refusal, usage};
+use super::super::exit::{Exit, Refusal, usage};
 use super::clear_locks::LIVES_AGAIN;
 use super::{Session, Stop, hidden, holder, is_dead, names, reason, removable};
 use crate::lock::{Payload, Sighting, sight};
@@ -46,10 +45,8 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
 /// Looks at the first of these files that has a lock or a flag, or else at the last.
 fn look(session: &mut Session<'_>, runid: &str, files: &[String]) -> Result<Sighting, Refusal> {
     let (last, others) = files.split_last().map_or(("", &[][..]), |(last, rest)| (last, rest));
-    let mut sight = |file: &str| {
-        let seen = sight(&mut session.link, runid, file);
-        seen.map_err(|error| session.refusal(&error))
-    };
+    let mut sight =
+        |file: &str| sight(&mut session.link, runid, file).map_err(|error| session.refusal(&error));
     for file in others {
         let seen = sight(file)?;
         if seen.found.is_some() || seen.flag.is_some() || hidden(&seen).is_some() {
