@@ -207,9 +207,9 @@ pub(super) fn unread_in_words(unseen: &Unseen) -> Option<String> {
 /// Why `--fail-if` came true, if it did.
 fn failing(kinds: &[FailIf], seen: &Sightings) -> Option<String> {
     let of = |kind: &FailIf| match kind {
-        FailIf::Stuck => ("stuck", seen.stuck()),
-        FailIf::Drift => ("drift", seen.drifted()),
-        FailIf::Any => ("any", seen.wrong()),
+        FailIf::Stuck => ("stuck", seen.stuck),
+        FailIf::Drift => ("drift", seen.drifted),
+        FailIf::Any => ("any", seen.wrong),
     };
     let (word, number) = kinds.iter().map(of).find(|(_, number)| *number > 0)?;
     let locks = if number == 1 { "lock is" } else { "locks are" };

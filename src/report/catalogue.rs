@@ -1,5 +1,6 @@
 //! What the scenarios show, from their own expectations.
 
+use super::wording::status_word;
 use crate::check::Property;
 use crate::scenario::{Expectation, Plan, Scenario, Status};
 use serde::{Serialize, Serializer};
@@ -88,10 +89,10 @@ impl Shown {
                     shown.ends.push(format!("{}{count} {status}", whose.unwrap_or_default()));
                 }
                 Expectation::Actor { group, status, .. } => {
-                    shown.ends.push(format!("{group}: {}", ended(*status)));
+                    shown.ends.push(format!("{group}: {}", status_word(*status)));
                 }
                 Expectation::Step { step, status, .. } if *status != Status::Success => {
-                    failing_steps.push(format!("{step}: {}", ended(*status)));
+                    failing_steps.push(format!("{step}: {}", status_word(*status)));
                 }
                 _ => {}
             }
@@ -135,13 +136,5 @@ fn counted(status: Status, count: u64) -> &'static str {
         (Status::AlreadyLocked, _) => "already locked",
         (Status::Error, 1) => "error",
         (Status::Error, _) => "errors",
-    }
-}
-
-fn ended(status: Status) -> &'static str {
-    match status {
-        Status::Success => "success",
-        Status::AlreadyLocked => "already locked",
-        Status::Error => "error",
     }
 }

@@ -1,6 +1,7 @@
 //! How single values are said to a person: durations, names from outside, shortened tokens.
 
 use crate::clock::in_words;
+use crate::scenario::Status;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
 
@@ -104,6 +105,15 @@ pub(super) fn utc(since_1970: Duration) -> String {
     let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
     let moment = DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// How an actor or a step ended.
+pub(super) fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Success => "success",
+        Status::AlreadyLocked => "already locked",
+        Status::Error => "error",
+    }
 }
 
 /// `1 actor`, `2 actors`.

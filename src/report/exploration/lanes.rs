@@ -144,7 +144,7 @@ fn text(event: &Event, kind: &EventKind, words: &Words<'_>) -> Option<String> {
             Some(words.command(event.actor, command) + late)
         }
         EventKind::Fault { lease_of: Some(lock), .. } => Some(words.lease_ended(*lock)),
-        EventKind::Fault { what, .. } => Some(words.fault(what)),
+        EventKind::Fault { what, .. } => Some(words.plain(what)),
         EventKind::Completed(operation) => {
             operation.write.map(|write| words.write(operation.lock, write))
         }

@@ -145,11 +145,6 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// What befell the server or an actor.
-    pub fn fault(&self, what: &str) -> String {
-        self.plain(what)
-    }
-
     /// The end of a lease.
     pub fn lease_ended(&self, lock: usize) -> String {
         format!("TTL of {} ends", self.lock(lock))
@@ -174,7 +169,7 @@ impl<'a> Words<'a> {
     }
 
     /// Text with keys, flags and payloads said shortly.
-    fn plain(&self, text: &str) -> String {
+    pub fn plain(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (lock, key) in self.head.locks.iter().enumerate() {
             if let Some(flag) = flag_of(key) {

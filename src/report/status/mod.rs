@@ -131,9 +131,12 @@ pub struct Sightings {
     most: usize,
     kept: Vec<Sighting>,
     counts: BTreeMap<State, usize>,
-    stuck: usize,
-    drifted: usize,
-    wrong: usize,
+    /// How many locks nobody will give back.
+    pub stuck: usize,
+    /// How many flags contradict their locks: those that a repair would set right.
+    pub drifted: usize,
+    /// How many locks are stuck, or have a flag that contradicts them.
+    pub wrong: usize,
     unread: usize,
     /// The first key that could not be read, with the server's words.
     unread_example: Option<(String, String)>,
@@ -187,21 +190,6 @@ impl Sightings {
     /// Whether there is a lock about which a command is to be typed.
     pub fn any_command(&self) -> bool {
         self.counts.keys().any(|state| !matches!(state, State::Free | State::Hidden))
-    }
-
-    /// How many locks nobody will give back.
-    pub fn stuck(&self) -> usize {
-        self.stuck
-    }
-
-    /// How many flags contradict their locks: those that a repair would set right.
-    pub fn drifted(&self) -> usize {
-        self.drifted
-    }
-
-    /// How many locks are stuck, or have a flag that contradicts them.
-    pub fn wrong(&self) -> usize {
-        self.wrong
     }
 
     /// What was seen.

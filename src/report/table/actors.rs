@@ -1,7 +1,7 @@
 //! How each actor fared. Many actors are folded: what is rare is shown, what repeats is counted.
 
 use super::grid::{Page, Tone, cell};
-use crate::report::wording::{count, duration};
+use crate::report::wording::{count, duration, status_word};
 use crate::report::{ActorRow, escape};
 use crate::scenario::Status;
 use std::collections::BTreeSet;
@@ -54,7 +54,7 @@ pub(super) fn write(actors: &[ActorRow], page: &mut Page) {
                 (format!("… {} more", folded.count), format!("≤ {}", duration(folded.longest_ms)))
             }
         };
-        let (status, tone) = words(line.status());
+        let (status, tone) = (status_word(line.status()), tone(line.status()));
         let error = message(&line, &mut above);
         let mut row = vec![cell(name, Tone::Plain), cell(time, Tone::Plain)];
         if is_narrow {
@@ -87,11 +87,11 @@ fn message<'a>(line: &Line<'a>, above: &mut Option<&'a str>) -> Option<String> {
     }
 }
 
-fn words(status: Status) -> (&'static str, Tone) {
+fn tone(status: Status) -> Tone {
     match status {
-        Status::Success => ("success", Tone::Good),
-        Status::AlreadyLocked => ("already locked", Tone::Odd),
-        Status::Error => ("error", Tone::Bad),
+        Status::Success => Tone::Good,
+        Status::AlreadyLocked => Tone::Odd,
+        Status::Error => Tone::Bad,
     }
 }
 

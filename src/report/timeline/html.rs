@@ -5,23 +5,13 @@ use super::layout::{LISTED, Layout, NORMAL, Row, summary, title};
 use super::svg::lanes::{classes, over, said};
 use super::svg::legend::{FIELD, drawn, look, meaning, signs};
 use super::svg::{self, STYLE, axis, in_words, xml};
+use super::text::MARKS;
 use super::{LaneKind, MarkKind, Timeline, letters};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
 const PAGE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("timeline.js");
-
-/// What every mark is called and looks like.
-const MARKS: [MarkKind; 7] = [
-    MarkKind::Refused,
-    MarkKind::Failed,
-    MarkKind::Expired,
-    MarkKind::Extended,
-    MarkKind::Cleared,
-    MarkKind::Fault,
-    MarkKind::Crashed,
-];
 
 /// Writes the timeline as a page.
 pub fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
@@ -78,7 +68,8 @@ fn legend(timeline: &Timeline, layout: &Layout<'_>) -> String {
     let signs = signs(timeline, &layout.axis);
     let key = |sign| {
         format!(
-            "<li><svg class=\"timeline\" viewBox=\"0 0 {FIELD} 14\" aria-hidden=\"true\">{}</svg>{}</li>",
+            "<li><svg class=\"timeline\" viewBox=\"0 0 {FIELD} 14\" aria-hidden=\"true\">{}</svg>\
+             {}</li>",
             drawn(sign, 0.0, 1.0),
             meaning(sign)
         )
@@ -125,7 +116,7 @@ fn model(timeline: &Timeline, layout: &Layout<'_>) -> Value {
         "height": svg::height(layout.bottom + 16.0), "top": layout.top, "bottom": layout.bottom,
         "flags_top": layout.flags_top, "segments": segments.collect::<Vec<_>>(),
         "findings": findings.collect::<Vec<_>>(), "lanes": lanes.collect::<Vec<_>>(),
-        "forms": forms,
+        "forms": forms, "steps": axis::steps().collect::<Vec<_>>(),
     })
 }
 

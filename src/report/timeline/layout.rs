@@ -1,5 +1,5 @@
-//! The geometry that a timeline has in every picture of it: where the lanes lie, and what is where in
-//! time. What fits on them at some width is for those who draw.
+//! The geometry that a timeline has in every picture of it: where the lanes lie, and what is where
+//! in time. What fits on them at some width is for those who draw.
 
 pub mod axis;
 pub mod text;

@@ -18,7 +18,8 @@ use crate::report::{Style, escape};
 use crossterm::style::{Color, Stylize};
 use names::NameColumn;
 use scale::Scale;
-use std::collections::BTreeMap;
+pub(super) use signs::MARKS;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use strip::{Ink, Strip, strip};
 
@@ -78,11 +79,13 @@ fn title(timeline: &Timeline) -> String {
 
 /// The lanes, the axis, and the numbers of what was found.
 fn picture(timeline: &Timeline, names: &NameColumn, scale: &Scale, page: &mut Page) {
-    let places = places(&timeline.findings, scale);
-    let with_lines = places.len() * COLUMNS_A_LINE <= scale.columns;
+    let place = |remark: &Remark| (scale.column(remark.at), remark.number);
+    let places: Vec<(usize, usize)> = timeline.findings.iter().map(place).collect();
+    let columns: BTreeSet<usize> = places.iter().map(|(column, _)| *column).collect();
+    let with_lines = columns.len() * COLUMNS_A_LINE <= scale.columns;
     for lane in &timeline.lanes {
         let mut strip = strip(lane, scale);
-        for column in places.keys().filter(|_| with_lines) {
+        for column in columns.iter().filter(|_| with_lines) {
             strip.put_behind(*column, '┊', Ink::Quiet);
         }
         line(&names.name(lane), &strip, page);
@@ -115,38 +118,18 @@ fn axis(names: &NameColumn, scale: &Scale, page: &mut Page) {
     line(&names.blank(), &labels, page);
 }
 
-/// The findings at each column, by their numbers.
-fn places(findings: &[Remark], scale: &Scale) -> BTreeMap<usize, Vec<usize>> {
-    let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for remark in findings {
-        places.entry(scale.column(remark.at)).or_default().push(remark.number);
-    }
-    places
-}
-
-/// The numbers below their columns, each in the first row that has room for it.
-fn numbers(places: &BTreeMap<usize, Vec<usize>>, columns: usize) -> Vec<Strip> {
-    let mut rows: Vec<Strip> = Vec::new();
-    for (column, numbers) in places {
-        for number in numbers {
-            let text = number.to_string();
-            let begin = (*column).min(columns.saturating_sub(text.len()));
-            let around = begin.saturating_sub(1)..begin + text.len() + 1;
-            let free = rows.iter().position(|row| row.is_blank(around.clone()));
-            let free = free.unwrap_or_else(|| {
-                if rows.len() < MOST_ROWS {
-                    rows.push(Strip::blank(columns));
-                }
-                rows.len()
-            });
-            let last = rows.len().saturating_sub(1);
-            match rows.get_mut(free.min(last)) {
-                Some(row) if row.is_blank(around) => row.put_text(begin, &text, Ink::Bad),
-                // No room for it.
-                _ => {}
-            }
+/// The numbers below their columns, each in the first row that has room for it, if any has.
+fn numbers(places: &[(usize, usize)], columns: usize) -> Vec<Strip> {
+    let mut rows = vec![Strip::blank(columns); MOST_ROWS];
+    for (column, number) in places {
+        let text = number.to_string();
+        let begin = (*column).min(columns.saturating_sub(text.len()));
+        let around = begin.saturating_sub(1)..begin + text.len() + 1;
+        if let Some(row) = rows.iter_mut().find(|row| row.is_blank(around.clone())) {
+            row.put_text(begin, &text, Ink::Bad);
         }
     }
+    rows.retain(|row| !row.is_blank(0..columns));
     rows
 }
 

@@ -63,10 +63,6 @@
   // Time.
 
   const SECOND = 1e9;
-  const STEPS = [];
-  for (let unit = 1; unit < SECOND; unit *= 10) STEPS.push(unit, 2 * unit, 5 * unit);
-  for (const s of [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200]) STEPS.push(s * SECOND);
-  for (let days = 1; days < 1e6; days *= 10) STEPS.push(...[1, 2, 5].map((n) => n * days * 86400 * SECOND));
 
   function round(time) {
     const decimal = (value, digits) => String(Number(value.toFixed(digits)));
@@ -141,7 +137,7 @@
       if (segment.kind !== "scale") continue;
       const [x, end] = clipped(segment);
       const pixels = (place(segment.to) - place(segment.from)) / Math.max(segment.end - segment.begin, 1);
-      const step = STEPS.find((step) => step * pixels >= 84);
+      const step = model.steps.find((step) => step * pixels >= 84);
       if (end <= x || !step) continue;
       const first = segment.begin + (x - place(segment.from)) / pixels;
       const last = Math.min(segment.end, segment.begin + (end - place(segment.from)) / pixels);

@@ -17,7 +17,7 @@ pub(super) struct Life {
 /// All actors' lives, in the order of the history's head.
 pub(super) fn lives(source: &Source<'_>) -> Vec<Life> {
     let actors = source.history.head.actors.len();
-    let mut readers: Vec<Reader<'_>> = (0..actors).map(|_| Reader::default()).collect();
+    let mut readers: Vec<Reader<'_>> = (0..actors).map(|_| Reader::new(source)).collect();
     for belief in &source.possessions.beliefs {
         if let Some(reader) = readers.get_mut(belief.actor) {
             reader.beliefs.push(belief);
@@ -25,10 +25,10 @@ pub(super) fn lives(source: &Source<'_>) -> Vec<Life> {
     }
     for event in &source.history.events {
         if let Some(reader) = event.actor.and_then(|actor| readers.get_mut(actor)) {
-            reader.read(source, event);
+            reader.read(event);
         }
     }
-    let life = |(actor, reader): (usize, Reader<'_>)| reader.finish(source, actor);
+    let life = |(actor, reader): (usize, Reader<'_>)| reader.finish(actor);
     readers.into_iter().enumerate().map(life).collect()
 }
 
@@ -50,8 +50,8 @@ struct Open<'a> {
 }
 
 /// One actor's events, as they are read.
-#[derive(Default)]
 struct Reader<'a> {
+    source: &'a Source<'a>,
     beliefs: Vec<&'a Belief>,
     open: Vec<Open<'a>>,
     bars: Vec<Bar>,
@@ -62,7 +62,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn read(&mut self, source: &Source<'_>, event: &'a Event) {
+    fn new(source: &'a Source<'a>) -> Self {
+        let (beliefs, open, bars, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (last_failure, has_crashed, outcome) = (None, false, None);
+        Self { source, beliefs, open, bars, marks, last_failure, has_crashed, outcome }
+    }
+
+    fn read(&mut self, event: &'a Event) {
+        let source = self.source;
         match &event.kind {
             EventKind::Invoked(operation) => {
                 // A step within one that is drawn belongs to it.
@@ -72,15 +79,15 @@ impl<'a> Reader<'a> {
             }
             EventKind::Completed(operation) => {
                 self.last_failure = None;
-                self.end_step(source, event.moment, operation, None);
+                self.end_step(event.moment, operation, None);
             }
             EventKind::Failed { operation, failure } => {
-                self.hear(source, event.moment, Some(operation), failure);
-                self.end_step(source, event.moment, operation, Some(failure));
+                self.hear(event.moment, Some(operation), failure);
+                self.end_step(event.moment, operation, Some(failure));
             }
             EventKind::Ended { failure } => {
                 if let Some(failure) = failure {
-                    self.hear(source, event.moment, None, failure);
+                    self.hear(event.moment, None, failure);
                 }
                 self.outcome =
                     Some(failure.as_ref().map_or("success", |failure| failed(failure.kind)));
@@ -93,14 +100,14 @@ impl<'a> Reader<'a> {
                 let what = format!("runs late: {}", source.plain(&command.text));
                 self.marks.push(mark(event.moment, MarkKind::Fault, &what));
             }
-            EventKind::Command(_) => self.command(source, event),
+            EventKind::Command(_) => self.command(event),
             EventKind::Fault { .. } | EventKind::Started | EventKind::Left(_) => {}
         }
     }
 
-    fn command(&mut self, source: &Source<'_>, event: &Event) {
+    fn command(&mut self, event: &Event) {
         for effect in event.kind.effects() {
-            let lock = source.lock(effect.lock);
+            let lock = self.source.lock(effect.lock);
             let (kind, what) = match effect.change {
                 Change::Refused => (MarkKind::Refused, format!("{lock} is taken")),
                 Change::Extended { lease } => {
@@ -113,18 +120,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A failure is told once, where it happened, not again by the steps around it.
-    fn hear(
-        &mut self,
-        source: &Source<'_>,
-        moment: Moment,
-        operation: Option<&Operation>,
-        failure: &'a Failure,
-    ) {
+    fn hear(&mut self, moment: Moment, operation: Option<&Operation>, failure: &'a Failure) {
         if self.last_failure == Some(failure) {
             return;
         }
         self.last_failure = Some(failure);
-        let what = operation.map_or_else(|| "ended".into(), |it| named(source, it));
+        let what = operation.map_or_else(|| "ended".into(), |it| named(self.source, it));
         let mut mark = mark(moment, MarkKind::Failed, &format!("{what}\n{}", heard(failure)));
         match failure.kind {
             FailureKind::AlreadyLocked => {
@@ -148,26 +149,14 @@ impl<'a> Reader<'a> {
         self.marks.push(mark);
     }
 
-    fn end_step(
-        &mut self,
-        source: &Source<'_>,
-        end: Moment,
-        operation: &Operation,
-        failure: Option<&Failure>,
-    ) {
+    fn end_step(&mut self, end: Moment, operation: &Operation, failure: Option<&Failure>) {
         let is_it = |open: &mut Open<'_>| open.operation.number == operation.number;
         let Some(open) = self.open.pop_if(is_it) else { return };
-        self.draw(source, &open, end, failure, false);
+        self.draw(&open, end, failure, false);
     }
 
-    fn draw(
-        &mut self,
-        source: &Source<'_>,
-        open: &Open<'_>,
-        end: Moment,
-        failure: Option<&Failure>,
-        is_open: bool,
-    ) {
+    fn draw(&mut self, open: &Open<'_>, end: Moment, failure: Option<&Failure>, is_open: bool) {
+        let source = self.source;
         let Some(kind) = open.kind else { return };
         let belief = self.belief(open.begun, open.operation.lock);
         let kind = match belief {
@@ -200,9 +189,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn finish(mut self, source: &Source<'_>, actor: usize) -> Life {
+    fn finish(mut self, actor: usize) -> Life {
+        let source = self.source;
         while let Some(open) = self.open.pop() {
-            self.draw(source, &open, source.end, None, true);
+            self.draw(&open, source.end, None, true);
         }
         self.bars.sort_by_key(|bar| when(bar.begin));
         let shortest = source.end.at.saturating_sub(source.begin.at) / 1000;

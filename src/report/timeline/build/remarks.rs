@@ -4,6 +4,7 @@ use super::Source;
 use crate::check::{Checked, Finding, Property};
 use crate::history::{Change, Event, EventKind, Moment, Verb};
 use crate::report::timeline::{Remark, when};
+use std::collections::BTreeSet;
 
 /// The findings with numbers, and the lanes that they are about.
 pub(super) fn remarks(
@@ -12,17 +13,13 @@ pub(super) fn remarks(
     lanes_of: impl Fn(&Finding) -> Vec<usize>,
 ) -> Vec<Remark> {
     let remark = |finding: &Finding| {
-        let mut about = Vec::new();
-        for lane in lanes_of(finding) {
-            if !about.contains(&lane) {
-                about.push(lane);
-            }
-        }
+        let (mut lanes, mut seen) = (lanes_of(finding), BTreeSet::new());
+        lanes.retain(|lane| seen.insert(*lane));
         Remark {
             at: moment(source, finding),
             number: 0,
             property: finding.property.word(),
-            lanes: about,
+            lanes,
             text: source.plain_sentence(&finding.text),
         }
     };

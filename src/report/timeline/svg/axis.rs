@@ -123,7 +123,7 @@ fn round_step(axis: &Axis, width: f64) -> Option<u64> {
 }
 
 /// Steps that a person counts in, rising.
-fn steps() -> impl Iterator<Item = u64> {
+pub fn steps() -> impl Iterator<Item = u64> {
     let decimal = (0..9).flat_map(|digits| [1, 2, 5].map(|first| first * 10u64.pow(digits)));
     let seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
     let hours = [1, 2, 3, 6, 12].map(|hours| hours * 3600);

@@ -15,7 +15,7 @@ pub(super) const BARS: [BarKind; 7] = [
 ];
 
 /// All kinds of marks, in the order of the legend. Where there is room for one, the last is seen.
-pub(super) const MARKS: [MarkKind; 7] = [
+pub(in crate::report::timeline) const MARKS: [MarkKind; 7] = [
     MarkKind::Refused,
     MarkKind::Extended,
     MarkKind::Failed,
