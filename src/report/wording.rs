@@ -5,6 +5,8 @@ use crate::scenario::Status;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
 
+const SECOND: u64 = 1_000_000_000;
+
 /// Makes text from outside fit for a terminal: what would move the cursor, change colours, reorder
 /// or hide characters is spelled out.
 ///
@@ -49,6 +51,35 @@ pub fn duration(milliseconds: f64) -> String {
 /// The same, as exact as its digits tell, from nanoseconds.
 pub(super) fn nanoseconds(number: u64) -> String {
     in_words(Duration::from_nanos(number))
+}
+
+/// A round time, exactly: `0`, `500 us`, `1.5 s`, `2 min`, `1 h 30 min`.
+pub(super) fn round(nanoseconds: u64) -> String {
+    match nanoseconds {
+        0 => return "0".into(),
+        1..1_000_000 => return format!("{} us", decimal(nanoseconds, 1000)),
+        1_000_000..SECOND => return format!("{} ms", decimal(nanoseconds, 1_000_000)),
+        _ => {}
+    }
+    let mut rest = nanoseconds;
+    let mut parts = Vec::new();
+    for (size, unit) in [(86_400, "d"), (3600, "h"), (60, "min")] {
+        let size = size * SECOND;
+        if rest >= size {
+            parts.push(format!("{} {unit}", rest / size));
+            rest %= size;
+        }
+    }
+    if rest > 0 {
+        parts.push(format!("{} s", decimal(rest, SECOND)));
+    }
+    parts.join(" ")
+}
+
+fn decimal(number: u64, unit: u64) -> String {
+    let digits = unit.ilog10() as usize;
+    let text = format!("{}.{:0digits$}", number / unit, number % unit);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// What is left of a TTL, from Redis's answer to PTTL. Rounded down: nobody should read that more is
@@ -130,20 +161,31 @@ pub fn large(number: f64) -> String {
         return format!("{:.1} million", number / 1e6);
     }
     let digits = format!("{:.0}", number.max(0.0));
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(' ');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn round_times_are_said_exactly() {
+        for (nanoseconds, said) in [
+            (0, "0"),
+            (500, "0.5 us"),
+            (20_000, "20 us"),
+            (1_500_000, "1.5 ms"),
+            (1_300_000_000, "1.3 s"),
+            (90_000_000_000, "1 min 30 s"),
+            (61_500_000_000, "1 min 1.5 s"),
+            (7200 * SECOND, "2 h"),
+            (86_400 * SECOND, "1 d"),
+        ] {
+            assert_eq!(round(nanoseconds), said);
+        }
+    }
 
     #[test]
     fn durations_have_the_digits_that_a_person_needs() {

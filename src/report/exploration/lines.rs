@@ -1,6 +1,6 @@
 //! What all writers say of an exploration, in the same words.
 
-use super::{BoundsRow, CounterexampleRow, ProtocolRow};
+use super::{BoundsRow, CounterexampleRow, JudgedRow, ProtocolRow};
 use crate::check::Property;
 use crate::report::wording::{duration, large};
 use crate::runtime::{Limit, quoted};
@@ -24,21 +24,19 @@ impl ProtocolRow {
         if let Some(flags) = self.flags_to_try().filter(|_| with_flags) {
             let _ = write!(tried, ": {flags}");
         }
-        let lease = match self.is_strict() {
-            true => STRICT,
-            false => "a lease may expire at any step",
-        };
+        let lease = if self.is_strict() { STRICT } else { "a lease may expire at any step" };
         let actors = count(self.actor_count as f64, "actor", "actors");
         let own = if self.subject.is_some() { ", each with a client of its own" } else { "" };
         let how = format!("{actors}{own}; {lease}; {tried}");
         let Some(limit) = self.stopped_by else {
             let number = self.orderings.unwrap_or(self.orderings_run as f64);
-            let all = match number == 1.0 {
-                true => "the only ordering".into(),
-                false => format!("any of {}", orderings(number)),
+            let any = if number == 1.0 {
+                "the only ordering"
+            } else {
+                &format!("any of {}", orderings(number))
             };
             let states = count(self.states as f64, "state", "states");
-            return Some(format!("{name}: {absent} in {all} ({states}; {how})"));
+            return Some(format!("{name}: {absent} in {any} ({states}; {how})"));
         };
         let bound = self.bound(limit);
         Some(format!("{name}: inconclusive: {bound}; {absent} so far ({how})"))
@@ -129,10 +127,8 @@ impl ProtocolRow {
     /// if all orderings were covered.
     pub fn wrong(&self) -> String {
         let is_covered = self.stopped_by.is_none();
-        let wrong = self.judged.iter().filter(|it| match it.found {
-            true => !it.must_be_found,
-            false => it.must_be_found && is_covered,
-        });
+        let is_wrong = |it: &&JudgedRow| it.found != it.must_be_found && (it.found || is_covered);
+        let wrong = self.judged.iter().filter(is_wrong);
         let wrong = wrong.map(|it| {
             format!("{} was {}found", it.property.word(), if it.found { "" } else { "not " })
         });

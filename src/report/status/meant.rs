@@ -32,10 +32,7 @@ pub(super) fn word(payload: &Payload) -> String {
     }
     let would_mislead = token.starts_with('-') || token.starts_with(DIGEST);
     let is_typeable = !token.is_empty() && token.len() <= LONGEST && is_exact(token);
-    match is_typeable && !would_mislead {
-        true => token.to_owned(),
-        false => digest(payload),
-    }
+    if is_typeable && !would_mislead { token.to_owned() } else { digest(payload) }
 }
 
 /// Whether this word names the acquisition of this payload.
@@ -45,12 +42,11 @@ pub fn is_meant(payload: &Payload, word: &str) -> Meant {
     if is_whole || word == digest(payload) {
         return Meant::Yes;
     }
-    let begins_so = token.starts_with(word);
-    match word.chars().count() < ENOUGH {
-        true => Meant::TooShort,
-        false if begins_so && is_uuid(token) => Meant::Yes,
-        false if begins_so => Meant::Beginning,
-        false => Meant::No,
+    match word.chars().count() {
+        0..ENOUGH => Meant::TooShort,
+        _ if !token.starts_with(word) => Meant::No,
+        _ if is_uuid(token) => Meant::Yes,
+        _ => Meant::Beginning,
     }
 }
 

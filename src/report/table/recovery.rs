@@ -50,17 +50,12 @@ pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> i
 
 /// What is said of a lock that nobody holds.
 fn unlocked(recovery: &Recovery) -> String {
-    let what = match recovery.flags.is_empty() {
-        _ if recovery.unknown.is_some() => &unknown(recovery),
-        true => "nothing to do.",
-        false => "nothing to do, but its flag says otherwise; repair sets it right.",
+    let what = match &recovery.unknown {
+        Some(unknown) => &escape(unknown),
+        None if recovery.flags.is_empty() => "nothing to do.",
+        None => "nothing to do, but its flag says otherwise; repair sets it right.",
     };
     format!("NOT LOCKED: {what}")
-}
-
-/// What to ask oneself, or nothing.
-fn unknown(recovery: &Recovery) -> String {
-    recovery.unknown.as_deref().map(escape).unwrap_or_default()
 }
 
 fn title(recovery: &Recovery) -> String {
@@ -126,13 +121,11 @@ fn locks(recovery: &Recovery, page: &mut Page) {
         let file = name(recovery, &row.runid, &row.file);
         let owner = escape(row.owner.as_deref().unwrap_or("-"));
         let (outcome, why) = (outcome(row.outcome), why(recovery, &row.why));
-        match is_narrow {
-            true => vec![outcome, cell(format!("{file}\n{owner}\n{why}"), Tone::Plain)],
-            false => {
-                let [file, owner, why] = [file, owner, why].map(|text| cell(text, Tone::Plain));
-                vec![file, owner, outcome, why]
-            }
+        if is_narrow {
+            return vec![outcome, cell(format!("{file}\n{owner}\n{why}"), Tone::Plain)];
         }
+        let [file, owner, why] = [file, owner, why].map(|text| cell(text, Tone::Plain));
+        vec![file, owner, outcome, why]
     });
     page.section(if is_narrow { &[] } else { &["Lock", "Owner", "Now", "Why"] }, rows);
 }
@@ -179,11 +172,12 @@ fn counts(recovery: &Recovery) -> String {
             parts.push(format!("{number} {what}"));
         }
     }
-    match recovery.counts == Counts::default() && recovery.stopped.is_none() {
-        true if recovery.unknown.is_some() => format!("Not repaired: {}", unknown(recovery)),
-        true if recovery.command == "repair" => "Nothing to do: all flags are right.".into(),
-        true => "Nothing to do: no lock is held, and all flags are right.".into(),
-        false => format!("{}.", parts.join(", ")),
+    let is_nothing = recovery.counts == Counts::default() && recovery.stopped.is_none();
+    match &recovery.unknown {
+        _ if !is_nothing => format!("{}.", parts.join(", ")),
+        Some(unknown) => format!("Not repaired: {}", escape(unknown)),
+        None if recovery.command == "repair" => "Nothing to do: all flags are right.".into(),
+        None => "Nothing to do: no lock is held, and all flags are right.".into(),
     }
 }
 

@@ -255,11 +255,12 @@ fn with_lock(source: &Source<'_>, bar: Bar, belief: Option<&Belief>) -> Vec<Bar>
             when(*from) <= when(begin) && until.is_none_or(|until| when(begin) < when(until))
         };
         let is_lost = !owned.is_empty() && !owned.iter().any(is_owned);
-        let more = match is_lost {
-            true => format!("\nbelieves to hold the lock, but it is no longer its own{word}"),
-            false => format!("\nwith the lock{word}"),
+        let more = if is_lost {
+            "believes to hold the lock, but it is no longer its own"
+        } else {
+            "with the lock"
         };
-        Bar { token, is_lost, ..piece(begin, end, &more) }
+        Bar { token, is_lost, ..piece(begin, end, &format!("\n{more}{word}")) }
     });
     pieces.collect()
 }

@@ -4,7 +4,7 @@ use super::super::layout::axis::{Axis, Segment, SegmentKind};
 use super::super::layout::text::measure;
 use super::super::layout::{Layout, SMALL};
 use super::{text, zigzag};
-use crate::report::wording::nanoseconds;
+use crate::report::wording::{nanoseconds, round};
 
 /// How far apart round times are at least, in pixels.
 const APART: f64 = 84.0;
@@ -131,55 +131,9 @@ pub fn steps() -> impl Iterator<Item = u64> {
     decimal.chain(seconds.into_iter().chain(hours).chain(days).map(|seconds| seconds * SECOND))
 }
 
-/// A round time, exactly: `0`, `500 us`, `1.5 s`, `2 min`, `1 h 30 min`.
-fn round(nanoseconds: u64) -> String {
-    match nanoseconds {
-        0 => return "0".into(),
-        1..1_000_000 => return format!("{} us", decimal(nanoseconds, 1000)),
-        1_000_000..SECOND => return format!("{} ms", decimal(nanoseconds, 1_000_000)),
-        _ => {}
-    }
-    let mut rest = nanoseconds;
-    let mut parts = Vec::new();
-    for (size, unit) in [(86_400, "d"), (3600, "h"), (60, "min")] {
-        let size = size * SECOND;
-        if rest >= size {
-            parts.push(format!("{} {unit}", rest / size));
-            rest %= size;
-        }
-    }
-    if rest > 0 {
-        parts.push(format!("{} s", decimal(rest, SECOND)));
-    }
-    parts.join(" ")
-}
-
-fn decimal(number: u64, unit: u64) -> String {
-    let digits = unit.ilog10() as usize;
-    let text = format!("{}.{:0digits$}", number / unit, number % unit);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn round_times_are_said_exactly() {
-        for (nanoseconds, said) in [
-            (0, "0"),
-            (500, "0.5 us"),
-            (20_000, "20 us"),
-            (1_500_000, "1.5 ms"),
-            (1_300_000_000, "1.3 s"),
-            (90_000_000_000, "1 min 30 s"),
-            (61_500_000_000, "1 min 1.5 s"),
-            (7200 * SECOND, "2 h"),
-            (86_400 * SECOND, "1 d"),
-        ] {
-            assert_eq!(round(nanoseconds), said);
-        }
-    }
 
     #[test]
     fn steps_rise() {

@@ -1,8 +1,7 @@
 //! What stands under the axis: moments that are easy to count with, as close as can be read.
 
 use super::scale::{Scale, Stretch};
-use crate::clock::in_words;
-use std::time::Duration;
+use crate::report::wording::{nanoseconds, round};
 
 /// Blanks between two labels.
 const GAP: usize = 3;
@@ -30,18 +29,16 @@ pub(super) struct Tick {
 
 /// All ticks, by column. The first of each stretch gets its label before any other.
 pub(super) fn ticks(scale: &Scale) -> Vec<Tick> {
-    let of_each = scale.stretches.iter().map(|stretch| of_stretch(stretch, scale));
-    let (mut firsts, mut others) = (Vec::new(), Vec::new());
-    for ticks in of_each {
-        let mut ticks = ticks.into_iter();
-        firsts.extend(ticks.next());
-        others.extend(ticks);
+    let mut all = Vec::new();
+    for stretch in &scale.stretches {
+        all.extend(of_stretch(stretch, scale).into_iter().enumerate());
     }
+    // Stable: the others stay in their order.
+    all.sort_by_key(|(position, _)| *position > 0);
     let mut taken: Vec<(usize, usize)> = Vec::new();
-    let mut ticks: Vec<Tick> = firsts
+    let mut ticks: Vec<Tick> = all
         .into_iter()
-        .chain(others)
-        .map(|(column, label)| {
+        .map(|(_, (column, label))| {
             let begin = column.min(scale.columns.saturating_sub(label.len()));
             let end = begin + label.len();
             let is_free = taken.iter().all(|(from, to)| end < *from || *to < begin);
@@ -93,7 +90,7 @@ fn relative(stretch: &Stretch, scale: &Scale, step: u64) -> Vec<(usize, String)>
     let later = moments(stretch.begin, step, stretch.end).skip(1);
     ticks.extend(later.map(|at| {
         let added = at - stretch.begin;
-        let words = exactly(added).unwrap_or_else(|| in_words(Duration::from_nanos(added)));
+        let words = exactly(added).unwrap_or_else(|| nanoseconds(added));
         (scale.column_of_time(at), format!("+{words}"))
     }));
     ticks
@@ -106,42 +103,21 @@ fn moments(first: u64, step: u64, end: u64) -> impl Iterator<Item = u64> {
 
 fn moment(at: u64) -> String {
     let exact = exactly(at).filter(|label| label.len() <= LONGEST);
-    exact.unwrap_or_else(|| in_words(Duration::from_nanos(at)))
+    exact.unwrap_or_else(|| nanoseconds(at))
 }
 
-/// A moment without its noughts: `0`, `20 ms`, `1.5 s`, `1 h 30 min`; nothing, if it needs more than
-/// three digits after the point or more than two units.
+/// A moment without its noughts: `0`, `20 ms`, `1.5 s`, `1 h 30 min`; nothing, if it needs more
+/// than three digits after the point or more than two units.
 fn exactly(nanos: u64) -> Option<String> {
-    let decimal = |size: u64, unit: &str| {
-        // Three digits after the point.
-        let thousandths = nanos.checked_mul(1000)?;
-        (thousandths % size == 0).then(|| {
-            let (whole, part) = (nanos / size, thousandths / size % 1000);
-            let text = format!("{whole}.{part:03}");
-            format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
-        })
+    let finest = match nanos {
+        0..1_000_000 => 1,
+        1_000_000..1_000_000_000 => 1_000,
+        1_000_000_000..60_000_000_000 => 1_000_000,
+        _ => 1_000_000_000,
     };
-    match nanos {
-        0 => Some("0".into()),
-        1..1_000 => Some(format!("{nanos} ns")),
-        1_000..1_000_000 => decimal(1_000, "us"),
-        1_000_000..1_000_000_000 => decimal(1_000_000, "ms"),
-        1_000_000_000..60_000_000_000 => decimal(1_000_000_000, "s"),
-        _ => whole_seconds(nanos),
-    }
-}
-
-fn whole_seconds(nanos: u64) -> Option<String> {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
-    let mut seconds = nanos / 1_000_000_000;
-    let mut parts = Vec::new();
-    for (size, unit) in UNITS {
-        if seconds >= size {
-            parts.push(format!("{} {unit}", seconds / size));
-            seconds %= size;
-        }
-    }
-    (nanos.is_multiple_of(1_000_000_000) && parts.len() <= 2).then(|| parts.join(" "))
+    let said = if (1..1_000).contains(&nanos) { format!("{nanos} ns") } else { round(nanos) };
+    let units = said.split(' ').count() / 2;
+    (nanos.is_multiple_of(finest) && units <= 2).then_some(said)
 }
 
 #[cfg(test)]
