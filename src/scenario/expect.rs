@@ -217,7 +217,7 @@ fn what(table: Table<'_>, protocol: OnlyFor, scope: &mut Scope<'_>) -> Result<Ve
 
 /// What kind of thing is expected.
 fn kind_of(table: &Table<'_>) -> Result<Kind> {
-    let totals = table.fields.iter().find(|field| TOTALS.contains(&field.name)).copied();
+    let totals = table.fields.iter().find(|field| TOTALS.contains(&&*field.name)).copied();
     let first = totals.or(table.get("finds")).or(table.get("free_of"));
     match first.and_then(|field| KINDS.iter().find(|(name, ..)| *name == field.name)) {
         Some(kind) => Ok(*kind),

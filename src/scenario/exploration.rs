@@ -143,7 +143,7 @@ fn exploration(
 fn with(table: &Table<'_>, declared: &[Parameter]) -> Result<BTreeMap<String, Value>> {
     let Some(field) = table.get("with") else { return Ok(BTreeMap::new()) };
     let value = |field: Field<'_>| {
-        let found = parameter::find(declared, field.name);
+        let found = parameter::find(declared, &field.name);
         let (_, parameter) = found.map_err(|message| field.error_at_key(message))?;
         Ok((parameter.name.clone(), declared::value(parameter, field)?))
     };

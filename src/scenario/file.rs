@@ -18,7 +18,6 @@ use crate::lock::Ttl;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
-use toml::de::DeTable;
 
 /// The format that this program reads.
 const FORMAT: u32 = 1;
@@ -108,9 +107,8 @@ impl Scenario {
     /// itself and declares is looked at now.
     pub(super) fn sound(file: &str, text: &str) -> Result<Self> {
         let source = Source::new(file, text)?;
-        let tree = source.tree()?;
         let mut scope = Scope::default();
-        let table = root(&source, tree.get_ref(), &mut scope)?;
+        let table = root(&source, &mut scope)?;
         let parameters =
             Option::<Named<ParameterForm<'_>>>::member(&table, "parameters", &mut scope)?;
         let parameters = each(parameters, |field| parameter(field, &mut scope))?;
@@ -209,10 +207,9 @@ impl Scenario {
         let values = self.values(given, default_ttl)?;
         let names = self.parameters.iter().map(|parameter| parameter.name.clone());
         let parameters = names.zip(values.iter().copied()).collect();
-        let tree = self.source.tree()?;
         let declared = Parameters { declared: &self.parameters, values, used: BTreeSet::new() };
         let mut scope = Scope::new(declared, &self.locks, protocol);
-        let form = FileForm::read(root(&self.source, tree.get_ref(), &mut scope)?, &mut scope)?;
+        let form = FileForm::read(root(&self.source, &mut scope)?, &mut scope)?;
         let actors = Actors::read(&form.actors, &mut scope)?;
         let rules = each(form.rules, |item| rule(item, &mut scope))?;
         let (rules, effects): (Vec<_>, Vec<usize>) = rules.into_iter().flatten().unzip();
@@ -297,8 +294,8 @@ impl Scenario {
 }
 
 /// The whole file, of the right format and with known members only.
-fn root<'a>(source: &'a Source, tree: &'a DeTable<'a>, scope: &mut Scope<'_>) -> Result<Table<'a>> {
-    let table = Table::root(source, FileForm::WHAT, tree);
+fn root<'a>(source: &'a Source, scope: &mut Scope<'_>) -> Result<Table<'a>> {
+    let table = Table::root(source, FileForm::WHAT);
     Format::member(&table, "format", scope)?;
     table.only(FileForm::MEMBERS)?;
     Ok(table)

@@ -3,7 +3,7 @@
 
 use super::error::{Result, ScenarioError, list, quoted, unknown};
 use super::form::Member;
-use std::borrow::Cow;
+use std::ops::Deref;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -12,34 +12,99 @@ const LARGEST: usize = 1 << 20;
 
 /// A file's name and text. Places in it are byte offsets; they become line and column when an
 /// error needs them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Source {
     file: String,
     text: String,
+    members: Vec<Node>,
+}
+
+/// A member of a table, or an item of a list.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// The member's name; an item has that of its list.
+    pub(super) name: String,
+    /// The place of its name, for errors about its being there at all.
+    pub(super) key_at: usize,
+    /// The place of its value.
+    pub(super) at: usize,
+    value: Value,
+}
+
+#[derive(Debug, Clone)]
+enum Value {
+    Text(String),
+    /// A whole number; nothing, if it is too large.
+    Whole(Option<i64>),
+    Flag(bool),
+    List(Vec<Node>),
+    /// A table's members in the order of the file.
+    Table(Vec<Node>),
+    /// What no member may be.
+    Other(&'static str),
+}
+
+impl Node {
+    fn of(name: &str, key_at: usize, value: &Spanned<DeValue<'_>>) -> Self {
+        let item = |item: &Spanned<_>| Self::of(name, item.span().start, item);
+        let own = match value.get_ref() {
+            DeValue::String(text) => Value::Text(text.to_string()),
+            DeValue::Integer(number) => {
+                Value::Whole(i64::from_str_radix(number.as_str(), number.radix()).ok())
+            }
+            DeValue::Boolean(flag) => Value::Flag(*flag),
+            DeValue::Array(items) => Value::List(items.iter().map(item).collect()),
+            DeValue::Table(table) => Value::Table(Self::members(table)),
+            DeValue::Float(_) => Value::Other("a decimal number"),
+            DeValue::Datetime(_) => Value::Other("a date"),
+        };
+        Self { name: name.to_owned(), key_at, at: value.span().start, value: own }
+    }
+
+    /// The members of a table in the order of the file.
+    fn members(table: &DeTable<'_>) -> Vec<Self> {
+        let members = table.iter();
+        let mut members: Vec<Self> =
+            members.map(|(key, value)| Self::of(key.get_ref(), key.span().start, value)).collect();
+        members.sort_by_key(|member| member.key_at);
+        members
+    }
+
+    /// What an error calls it.
+    fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Text(_) => "a string",
+            Value::Whole(_) => "a whole number",
+            Value::Flag(_) => "true or false",
+            Value::List(_) => "a list",
+            Value::Table(_) => "a table",
+            Value::Other(kind) => kind,
+        }
+    }
 }
 
 impl Source {
+    /// Parses the text.
     pub(super) fn new(file: &str, text: &str) -> Result<Self> {
         let file = file.escape_debug().to_string();
-        if text.len() <= LARGEST {
-            return Ok(Self { file, text: text.to_owned() });
-        }
-        let source = Self { file, text: String::new() };
+        let mut source = Self { file, text: String::new(), members: Vec::new() };
         let size = text.len();
-        Err(source.error(0, format!("a scenario file has at most {LARGEST} bytes, not {size}")))
+        if size > LARGEST {
+            let message = format!("a scenario file has at most {LARGEST} bytes, not {size}");
+            return Err(source.error(0, message));
+        }
+        source.text = text.to_owned();
+        let tree = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            source.error(at, format!("this is not TOML: {}", one_line(error.message())))
+        })?;
+        source.members = Node::members(tree.get_ref());
+        Ok(source)
     }
 
     /// The text.
     pub(super) fn text(&self) -> &str {
         &self.text
-    }
-
-    /// Parses the text.
-    pub(super) fn tree(&self) -> Result<Spanned<DeTable<'_>>> {
-        DeTable::parse(&self.text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            self.error(at, format!("this is not TOML: {}", one_line(error.message())))
-        })
     }
 
     /// An error at this place.
@@ -69,32 +134,29 @@ pub(super) struct Table<'a> {
     pub(super) fields: Vec<Field<'a>>,
 }
 
-/// A member of a table, or an item of a list.
+/// A node of a file.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
     source: &'a Source,
-    /// The member's name.
-    pub(super) name: &'a str,
-    /// The place of its name, for errors about its being there at all.
-    pub(super) key_at: usize,
-    /// The place of its value.
-    pub(super) at: usize,
-    value: &'a DeValue<'a>,
+    node: &'a Node,
+}
+
+impl Deref for Field<'_> {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        self.node
+    }
 }
 
 impl<'a> Table<'a> {
     /// The file itself.
-    pub(super) fn root(source: &'a Source, what: &'static str, table: &'a DeTable<'a>) -> Self {
-        Self::new(source, what, 0, table)
+    pub(super) fn root(source: &'a Source, what: &'static str) -> Self {
+        Self::new(source, what, 0, &source.members)
     }
 
-    fn new(source: &'a Source, what: &'static str, at: usize, table: &'a DeTable<'a>) -> Self {
-        let field = |(key, value): (&'a Spanned<Cow<'a, str>>, &'a Spanned<DeValue<'a>>)| {
-            let (key_at, at) = (key.span().start, value.span().start);
-            Field { source, name: key.get_ref(), key_at, at, value: value.get_ref() }
-        };
-        let mut fields: Vec<Field<'a>> = table.iter().map(field).collect();
-        fields.sort_by_key(|field| field.key_at);
+    fn new(source: &'a Source, what: &'static str, at: usize, members: &'a [Node]) -> Self {
+        let fields = members.iter().map(|node| Field { source, node }).collect();
         Self { source, what, at, fields }
     }
 
@@ -106,7 +168,7 @@ impl<'a> Table<'a> {
             Some(field) => {
                 let kind = format!("member of {}", self.what);
                 let known = known.iter().map(|member| member.name);
-                Err(field.error_at_key(unknown(&kind, field.name, known)))
+                Err(field.error_at_key(unknown(&kind, &field.name, known)))
             }
         }
     }
@@ -118,7 +180,7 @@ impl<'a> Table<'a> {
         fits: impl Fn(&str) -> bool,
         what_does: &str,
     ) -> Result<()> {
-        match self.fields.iter().find(|field| field.name != name && !fits(field.name)) {
+        match self.fields.iter().find(|field| field.name != name && !fits(&field.name)) {
             None => Ok(()),
             Some(field) => Err(field.error_at_key(format!(
                 "\"{}\" does not go with \"{name}\"{what_does}",
@@ -177,7 +239,7 @@ impl<'a> Field<'a> {
     }
 
     fn wrong_type(&self, wanted: &str) -> ScenarioError {
-        let found = type_of(self.value);
+        let found = self.kind();
         self.error(format!("\"{}\" must be {wanted}, not {found}", self.name.escape_debug()))
     }
 
@@ -188,27 +250,29 @@ impl<'a> Field<'a> {
 
     /// The value, if it is a string.
     pub(super) fn as_text(&self) -> Option<&'a str> {
-        self.value.as_str()
+        if let Value::Text(text) = &self.node.value { Some(text) } else { None }
     }
 
     /// The value, if it is a whole number.
     pub(super) fn as_whole(&self) -> Option<i64> {
-        let number = self.value.as_integer()?;
-        i64::from_str_radix(number.as_str(), number.radix()).ok()
+        if let Value::Whole(number) = self.value { number } else { None }
     }
 
     /// The value as a count.
     pub(super) fn count(&self) -> Result<u32> {
-        if self.value.as_integer().is_none() {
+        let Value::Whole(number) = self.value else {
             return Err(self.wrong_type("a whole number"));
-        }
-        self.as_whole().and_then(|number| u32::try_from(number).ok()).ok_or_else(|| {
+        };
+        number.and_then(|number| u32::try_from(number).ok()).ok_or_else(|| {
             self.error(format!("\"{}\" must be a whole number from 0 to {}", self.name, u32::MAX))
         })
     }
 
     pub(super) fn flag(&self) -> Result<bool> {
-        self.value.as_bool().ok_or_else(|| self.wrong_type("true or false"))
+        let Value::Flag(flag) = self.value else {
+            return Err(self.wrong_type("true or false"));
+        };
+        Ok(flag)
     }
 
     /// The value as `true`, which says all there is to say.
@@ -220,24 +284,24 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn table(&self, what: &'static str) -> Result<Table<'a>> {
-        let table = self.value.as_table().ok_or_else(|| self.wrong_type("a table"))?;
-        Ok(Table::new(self.source, what, self.at, table))
+        let Value::Table(members) = &self.node.value else {
+            return Err(self.wrong_type("a table"));
+        };
+        Ok(Table::new(self.source, what, self.at, members))
     }
 
     pub(super) fn items(&self) -> Result<Vec<Field<'a>>> {
-        let items = self.value.as_array().ok_or_else(|| self.wrong_type("a list"))?;
-        let field = |item: &'a Spanned<DeValue<'a>>| {
-            let at = item.span().start;
-            Field { key_at: at, at, value: item.get_ref(), ..*self }
+        let Value::List(items) = &self.node.value else {
+            return Err(self.wrong_type("a list"));
         };
-        Ok(items.iter().map(field).collect())
+        Ok(items.iter().map(|node| Field { node, ..*self }).collect())
     }
 
     /// The value as a string, or a list of them.
     pub(super) fn one_or_more(&self) -> Result<Vec<Field<'a>>> {
         match self.value {
-            DeValue::String(_) => Ok(vec![*self]),
-            DeValue::Array(_) => self.items(),
+            Value::Text(_) => Ok(vec![*self]),
+            Value::List(_) => self.items(),
             _ => Err(self.wrong_type("a string, or a list of strings")),
         }
     }
@@ -250,7 +314,7 @@ impl<'a> Field<'a> {
 
     /// The member's own name as a name.
     pub(super) fn own_name(&self) -> Result<String> {
-        name(self.name, '_').map_err(|message| self.error_at_key(message))
+        name(&self.name, '_').map_err(|message| self.error_at_key(message))
     }
 
     /// The value as one line of text.
@@ -280,7 +344,7 @@ impl<'a> Field<'a> {
         let text = self.text()?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         let known = words.iter().map(|(word, _)| *word);
-        found.ok_or_else(|| self.error(unknown(self.name, text, known)))
+        found.ok_or_else(|| self.error(unknown(&self.name, text, known)))
     }
 }
 
@@ -296,16 +360,4 @@ fn name(text: &str, joint: char) -> Result<String, String> {
     Err(format!(
         "{text} is not a name; use up to {LONGEST} of a-z, 0-9 and {joint}, a letter first"
     ))
-}
-
-fn type_of(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a decimal number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
 }

@@ -17,13 +17,15 @@ pub(super) struct Stuck<'a> {
 
 /// What an actor does about names, in order.
 enum Event<'a> {
-    Awaits(&'a str),
-    /// The first command is held by a rule until then.
-    Held(&'a Rule, &'a str),
-    /// The first command waits for those of all who start together.
-    Volley,
+    /// It waits for a name: in a step, or because this rule holds its first command.
+    Waits(&'a str, Option<&'a Rule>),
+    /// It has its first command ready for the volley of all who start together.
+    Arrives,
     Ends(&'a str),
 }
+
+/// The name of what happens when all have their first commands ready. No step or rule has it.
+const VOLLEY: &str = "";
 
 /// All actors of one name, who do the same.
 struct Group<'a> {
@@ -55,8 +57,8 @@ pub(super) fn stuck<'a>(plan: &'a Plan, protocol: &str) -> Option<Stuck<'a>> {
         list_events(before, &mut events);
         if firsts.contains_key(&*actor.group) {
             let rules = held.get(&*actor.group).into_iter().flatten();
-            events.extend(rules.map(|(rule, until)| Event::Held(rule, until)));
-            events.push(Event::Volley);
+            events.extend(rules.map(|(rule, until)| Event::Waits(until, Some(rule))));
+            events.extend([Event::Arrives, Event::Waits(VOLLEY, None)]);
         }
         list_events(after, &mut events);
         let is_next = number > 0 && matches!(actor.start, Start::InSequence { .. });
@@ -71,8 +73,6 @@ struct Run<'a> {
     groups: Vec<Group<'a>>,
     happened: BTreeSet<&'a str>,
     waiting: BTreeMap<&'a str, Vec<(usize, Option<&'a Rule>)>>,
-    /// Those whose first commands wait for the others'.
-    gathered: Vec<usize>,
     /// How many first commands the volley still waits for.
     missing: usize,
     ready: Vec<usize>,
@@ -83,8 +83,7 @@ impl<'a> Run<'a> {
         let happened = plan.rules.iter().map(|rule| &*rule.name).collect();
         let leads = groups.iter().enumerate().filter(|(_, group)| !group.is_next);
         let ready = leads.map(|(number, _)| number).collect();
-        let waiting = BTreeMap::new();
-        Self { groups, happened, waiting, gathered: Vec::new(), missing, ready }
+        Self { groups, happened, waiting: BTreeMap::new(), missing, ready }
     }
 
     fn stuck(mut self) -> Option<Stuck<'a>> {
@@ -93,10 +92,11 @@ impl<'a> Run<'a> {
                 self.ready.push(number + 1);
             }
         }
+        // Who is held keeps all the others waiting, and so is the cause.
+        self.waiting.remove(VOLLEY);
         let each = |(name, who): (&'a str, Vec<(usize, Option<&'a Rule>)>)| {
             who.into_iter().map(move |(number, rule)| (number, rule.map(|rule| &*rule.name), name))
         };
-        // Who is held keeps all the others waiting, and so is the cause.
         let all = self.waiting.into_iter().flat_map(each);
         let (number, rule, name) =
             all.min_by_key(|(number, rule, name)| (rule.is_none(), *number, *name))?;
@@ -108,29 +108,24 @@ impl<'a> Run<'a> {
         let Some(group) = self.groups.get_mut(number) else { return false };
         while let Some(event) = group.events.get(group.taken) {
             group.taken += 1;
-            let (name, rule) = match event {
-                Event::Awaits(name) => (*name, None),
-                Event::Held(rule, name) => (*name, Some(*rule)),
-                Event::Volley => {
-                    self.missing = self.missing.saturating_sub(1);
-                    if self.missing == 0 {
-                        self.ready.append(&mut self.gathered);
-                        continue;
-                    }
-                    self.gathered.push(number);
+            let name = match event {
+                Event::Waits(name, _) if self.happened.contains(name) => continue,
+                Event::Waits(name, rule) => {
+                    self.waiting.entry(name).or_default().push((number, *rule));
                     return false;
                 }
-                Event::Ends(name) => {
-                    if self.happened.insert(name) {
-                        let waited = self.waiting.remove(name).unwrap_or_default();
-                        self.ready.extend(waited.into_iter().map(|(number, _)| number));
+                Event::Arrives => {
+                    self.missing = self.missing.saturating_sub(1);
+                    if self.missing > 0 {
+                        continue;
                     }
-                    continue;
+                    VOLLEY
                 }
+                Event::Ends(name) => name,
             };
-            if !self.happened.contains(name) {
-                self.waiting.entry(name).or_default().push((number, rule));
-                return false;
+            if self.happened.insert(name) {
+                let waited = self.waiting.remove(name).unwrap_or_default();
+                self.ready.extend(waited.into_iter().map(|(number, _)| number));
             }
         }
         true
@@ -141,7 +136,7 @@ fn list_events<'a>(steps: &'a [Step], events: &mut Vec<Event<'a>>) {
     for step in steps {
         let body: &[Step] = match &step.action {
             Action::Await { signal } => {
-                events.push(Event::Awaits(signal));
+                events.push(Event::Waits(signal, None));
                 &[]
             }
             Action::Repeat { times: 0, .. } => &[],
