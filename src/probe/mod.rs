@@ -149,7 +149,7 @@ impl Subjects {
                      client selects another, take that away",
                     lock.key()
                 );
-                return Err(ServerError::new(what).into());
+                return Err(SubjectError::NotRehearsed(what));
             }
             let both = one.into_iter().filter(|word| other.contains(word));
             pool.constants.add(both);
@@ -255,7 +255,7 @@ fn rehearse(
         if let Some([command, value]) = spoil {
             let value = Some(value).filter(|value| !value.is_empty());
             let spoilt = redis::cmd(command).arg(lock.key()).arg(value).exec(&mut server);
-            spoilt.map_err(|error| ServerError::new(error.to_string()))?;
+            spoilt.map_err(preflight::failed)?;
         }
         for verb in ["write", "extend"].into_iter().filter(|verb| about.can(verb)) {
             tell(verb, &mut server)?;

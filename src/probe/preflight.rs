@@ -5,7 +5,7 @@ use super::process::SubjectError;
 use super::session::{Answer, Broken, Session};
 use super::{REHEARSED_TTL, Start};
 use crate::lock::LockName;
-use crate::server::{Connection, ServerError};
+use crate::server::Connection;
 use redis::{RedisResult, cmd};
 use serde_json::json;
 
@@ -63,8 +63,8 @@ pub(super) fn preflight(
     Ok(())
 }
 
-fn failed(error: impl ToString) -> ServerError {
-    ServerError::new(error.to_string())
+pub(super) fn failed(error: impl ToString) -> SubjectError {
+    SubjectError::NotRehearsed(error.to_string())
 }
 
 fn why(answer: &Answer) -> String {
@@ -119,6 +119,6 @@ impl<'a> Client<'a> {
 fn broken(broken: Broken) -> SubjectError {
     match broken {
         Broken::Subject(error) => error,
-        Broken::Killed(killed) => failed(killed).into(),
+        Broken::Killed(killed) => failed(killed),
     }
 }

@@ -43,7 +43,7 @@ pub enum SubjectError {
     },
     /// It can't be tried out beforehand.
     #[error("cannot try the subject out: {0}")]
-    NotRehearsed(#[from] ServerError),
+    NotRehearsed(String),
     /// It ended before it was told to.
     #[error("the subject ended while it was to {doing}{last_words}")]
     Ended {
@@ -94,6 +94,12 @@ pub enum SubjectError {
         /// What is missing.
         why: String,
     },
+}
+
+impl From<ServerError> for SubjectError {
+    fn from(error: ServerError) -> Self {
+        Self::NotRehearsed(error.to_string())
+    }
 }
 
 /// What a subject did that ends the work with it.
