@@ -183,5 +183,5 @@ fn tell(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Tol
         })
         .collect();
     let text = format!("{}; the circle closed at {}", list(&parts, "; "), time(closed.at));
-    Told { actors: circle.iter().map(|(step, _)| step.actor).collect(), at: closed.at, text }
+    Told { actors: circle.iter().map(|(step, _)| step.actor).collect(), at: closed, text }
 }

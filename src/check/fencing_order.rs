@@ -60,7 +60,7 @@ fn tell_acquisition(case: &Case<'_>, line: &Line<'_>, before: usize, reign: usiz
     );
     let deed = |reign: usize| line.reigns.get(reign).map(|reign| reign.deed);
     let actors = [deed(reign), deed(before)].into_iter().flatten().filter_map(|deed| deed.actor);
-    let at = deed(reign).map_or(0, |deed| deed.span.received.at);
+    let at = deed(reign).map(|deed| deed.span.received).unwrap_or_default();
     Told { actors: actors.collect(), at, text }
 }
 
@@ -82,7 +82,7 @@ fn check_writes(case: &Case<'_>, dumps: &[Dump<'_>], findings: &mut Findings) {
                         of(dump),
                     );
                     let actors = vec![dump.step.actor, by.step.actor];
-                    Told { actors, at: dump.done.at, text }
+                    Told { actors, at: dump.done, text }
                 });
             }
             _ => highest = Some((dump.lock, fence, dump)),

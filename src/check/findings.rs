@@ -1,6 +1,7 @@
 //! Collects findings, at most so many that somebody can read them.
 
 use super::{Finding, Property};
+use crate::history::Moment;
 use std::collections::HashMap;
 
 /// How many findings of one property on one lock are listed.
@@ -20,7 +21,8 @@ impl Findings {
         if self.has_room(property, lock) {
             *self.counts.entry((property, lock)).or_default() += 1;
             let Told { actors, at, text } = tell();
-            self.listed.push(Finding { property, lock, actors, at, text });
+            let Moment { at, order } = at;
+            self.listed.push(Finding { property, lock, actors, at, order, text });
         } else {
             self.omit(1);
         }
@@ -50,8 +52,8 @@ impl Findings {
 pub(super) struct Told {
     /// The one who did wrong or suffered first, then the others.
     pub actors: Vec<usize>,
-    /// When, in nanoseconds since the run began.
-    pub at: u64,
+    /// The moment of the event that completes it.
+    pub at: Moment,
     /// What happened.
     pub text: String,
 }

@@ -41,5 +41,5 @@ fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left) -> Told {
     );
     let last = line.flagged.and_then(|deed| deed.actor);
     let last = last.or_else(|| line.reigns.last().and_then(|reign| reign.deed.actor));
-    Told { actors: last.into_iter().collect(), at: moment.at, text }
+    Told { actors: last.into_iter().collect(), at: moment, text }
 }

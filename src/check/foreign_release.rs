@@ -92,9 +92,9 @@ fn tell(
     let is_seen = span.received.order < case.story.hidden_from.order;
     let is_known = is_seen || deletion.token.is_some();
     let holder = line.reigns.get(victim).filter(|_| is_known).and_then(|reign| reign.deed.actor);
-    let at = span.received.at;
+    let at = span.received;
     let late = if deletion.deed.late.is_some() { "late " } else { "" };
-    let did = format!("{name}'s {late}release at {}", time(at));
+    let did = format!("{name}'s {late}release at {}", time(at.at));
     let text = match holder {
         Some(_) => {
             let began = words.beginning(line, victim);

@@ -95,5 +95,5 @@ fn tell(
         time(dump.done.at),
     );
     let actors = [Some(dump.step.actor), replaced.map(|other| other.step.actor)];
-    Told { actors: actors.into_iter().flatten().collect(), at: dump.done.at, text }
+    Told { actors: actors.into_iter().flatten().collect(), at: dump.done, text }
 }

@@ -19,6 +19,23 @@
 //! `monitor` judges the same event by event, with as little memory as that needs, where nothing
 //! overlaps: for the exploration of orderings.
 //!
+//! # Why there are two readers
+//!
+//! Where commands overlap, a property can't be judged when its event comes. Whose tenure a deletion
+//! ended is known when all acquires are read whose commands were sent by then; whether a lease was over
+//! depends on extensions that come later; a wait is one when it was refused again. So `foreign_release`,
+//! `silent_loss`, `lost_update`, `fencing_order` and `deadlock` read intervals, after the history. The
+//! monitor can't wait: each state of an exploration has a copy, equal copies are merged, and what it
+//! remembers is a few bits for each actor and lock. An `overlap` depends on the order of events alone, but
+//! a finding names both beliefs with their ends, and a memory of which beliefs met would keep states
+//! apart that have the same future.
+//!
+//! What doesn't depend on that is stated once, and both follow it: which beliefs a step or an actor ends
+//! and which reply may have told of a loss (`beliefs`), what may delete only its own actor's lock
+//! (`foreign_release`), which end of an acquire shows that it waited (`deadlock`), and how a lock must
+//! not be left (`stuck_lock`, `flag_drift`, `token_drift`). The tests compare the reader of histories with
+//! the definitions, and the monitor with it.
+//!
 //! What is said of findings is decided here, too: `expectations` compares a run with what was
 //! expected of it, `verdict` and `orderings` give the verdict on runs and on explorations.
 
@@ -52,7 +69,7 @@ pub use orderings::Judged;
 pub use possession::{Belief, How, Possessions, Reign, ReignEnd, possessions};
 pub use verdict::{Ending, Ruling, Verdict};
 
-use crate::history::History;
+use crate::history::{History, Moment};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -152,8 +169,17 @@ pub struct Finding {
     pub actors: Vec<usize>,
     /// When, in nanoseconds since the run began.
     pub at: u64,
+    /// The event that completes it, by its place in the order.
+    pub order: u64,
     /// What happened and how it came to that, in one sentence with names and times.
     pub text: String,
+}
+
+impl Finding {
+    /// The moment of the event that completes it.
+    pub fn moment(&self) -> Moment {
+        Moment { order: self.order, at: self.at }
+    }
 }
 
 /// How fairly one lock was given out.

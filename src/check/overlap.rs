@@ -47,5 +47,5 @@ fn tell(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Told {
         time(later.from.at),
         time(later.surely_until.at),
     );
-    Told { actors: vec![earlier.actor, later.actor], at: later.from.at, text }
+    Told { actors: vec![earlier.actor, later.actor], at: later.from, text }
 }

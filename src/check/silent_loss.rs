@@ -75,5 +75,5 @@ fn tell(case: &Case<'_>, belief: &Belief) -> Told {
             actors.push(other);
         }
     }
-    Told { actors, at: belief.until.at, text }
+    Told { actors, at: belief.until, text }
 }

@@ -214,7 +214,7 @@ fn tell(
         words.actor(other),
         times.join(", "),
     );
-    Told { actors: std::iter::once(actor).chain(other).collect(), at: until.at, text }
+    Told { actors: std::iter::once(actor).chain(other).collect(), at: until, text }
 }
 
 fn fairness(case: &Case<'_>, tries: &TriesByLock) -> Vec<Fairness> {

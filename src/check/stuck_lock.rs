@@ -55,5 +55,5 @@ fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, key: &str
         "{began}{why}; when no actor was left at {}, the lock was still there: {ends}",
         time(moment.at)
     );
-    Told { actors: owner.into_iter().collect(), at: moment.at, text }
+    Told { actors: owner.into_iter().collect(), at: moment, text }
 }

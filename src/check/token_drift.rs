@@ -42,5 +42,5 @@ fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, remembere
         token(remembered),
     );
     let owner = reign.and_then(|reign| line.reigns.get(reign)?.deed.actor);
-    Told { actors: owner.into_iter().collect(), at: moment.at, text }
+    Told { actors: owner.into_iter().collect(), at: moment, text }
 }

@@ -7,19 +7,29 @@ use crate::history::{Change, Event, EventKind, FailureKind, Verb};
 
 /// The row that completes the violation.
 pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding) -> Option<usize> {
-    let is_last = |draft: &&Draft<'_>| is_decisive(draft, finding);
+    let at = events.partition_point(|event| event.moment.order < finding.order);
+    let is_by = |draft: &Draft<'_>, nth: usize| {
+        draft.event.actor.is_some() && draft.event.actor == finding.actors.get(nth).copied()
+    };
+    let took = |change: &Change| matches!(change, Change::Took { .. });
     let found = match finding.property {
-        Property::ForeignRelease => {
-            let at = foreign_deletion(events, finding)?;
-            drafts.iter().position(|draft| draft.position == at)
-        }
+        // A belief begins when the acquire is done, so who believed later may have taken first.
+        Property::Overlap => drafts.iter().rposition(|it| {
+            let by_either = is_by(it, 0) || is_by(it, 1);
+            it.position <= at && by_either && did(it.event, finding.lock, took)
+        }),
+        // A release completes with its last command.
         Property::SilentLoss => {
             let at = untold_end(events, finding)?;
-            // A release completes with its last command.
-            let whose = finding.actors.first().copied();
-            drafts.iter().rposition(|it| it.position <= at && it.event.actor == whose)
+            drafts.iter().rposition(|it| it.position <= at && is_by(it, 0))
         }
-        _ => drafts.iter().rposition(|draft| is_last(&draft)),
+        Property::ForeignRelease
+        | Property::LostUpdate
+        | Property::FencingOrder
+        | Property::FlagDrift
+        | Property::StuckLock
+        | Property::TokenDrift => drafts.iter().position(|it| it.position == at),
+        Property::Starvation | Property::Deadlock => None,
     };
     let names = |draft: &Draft<'_>| {
         draft.event.moment.at <= finding.at
@@ -28,32 +38,12 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
     found.or_else(|| drafts.iter().rposition(names))
 }
 
-fn is_decisive(draft: &Draft<'_>, finding: &Finding) -> bool {
-    let event = draft.event;
-    let is_by =
-        |nth: usize| event.actor.is_some() && event.actor == finding.actors.get(nth).copied();
-    let is_now = event.moment.at == finding.at;
-    match (finding.property, &event.kind) {
-        (Property::LostUpdate, EventKind::Completed(operation)) => {
-            let is_lost = operation.write.is_some_and(|write| write.replaced != write.based_on);
-            is_by(0) && is_now && is_lost && operation.lock == Some(finding.lock)
-        }
-        (Property::Overlap, _) => {
-            let took = |change: &Change| matches!(change, Change::Took { .. });
-            // A belief begins when the acquire is done, so who believed later may have taken first.
-            let by_either = is_by(0) || is_by(1);
-            by_either && event.moment.at <= finding.at && did(event, finding.lock, took)
-        }
-        (Property::FencingOrder, EventKind::Completed(_) | EventKind::Command(_)) => {
-            let took = |change: &Change| matches!(change, Change::Took { .. });
-            let wrote = matches!(&event.kind, EventKind::Completed(_));
-            is_by(0) && is_now && (wrote || did(event, finding.lock, took))
-        }
-        (
-            Property::FlagDrift | Property::StuckLock | Property::TokenDrift,
-            EventKind::Left(left),
-        ) => left.lock == finding.lock,
-        _ => false,
+/// What an event did to the locks.
+fn effects(event: &Event) -> &[Effect] {
+    match &event.kind {
+        EventKind::Command(command) => &command.effects,
+        EventKind::Fault { effects, .. } => effects,
+        _ => &[],
     }
 }
 
@@ -73,21 +63,6 @@ fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
         _ => None,
     });
     change.fold(None, |_, now| Some(now))
-}
-
-/// The deletion of what another one held.
-fn foreign_deletion(events: &[Event], finding: &Finding) -> Option<usize> {
-    let wrongdoer = finding.actors.first().copied();
-    let deleted = |change: &Change| matches!(change, Change::Deleted { .. });
-    let mut held_by = None;
-    for (position, event) in events.iter().enumerate() {
-        let is_it = event.actor == wrongdoer && event.moment.at == finding.at;
-        if is_it && held_by != wrongdoer && did(event, finding.lock, deleted) {
-            return Some(position);
-        }
-        held_by = holder(event, finding.lock).unwrap_or(held_by);
-    }
-    None
 }
 
 /// Where somebody who had lost the lock is done with it, and was not told.

@@ -100,7 +100,7 @@ pub(in crate::report) fn explored(
     let findings = check(&outcome.history).findings;
     let none = |property: &Property| {
         let (property, text) = (*property, String::new());
-        Finding { property, lock: 0, actors: Vec::new(), at: 0, text }
+        Finding { property, lock: 0, actors: Vec::new(), at: 0, order: 0, text }
     };
     let finding = |property: &Property| {
         let found = findings.iter().find(|finding| finding.property == *property);

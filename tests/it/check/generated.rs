@@ -226,6 +226,8 @@ proptest! {
         let (history, _) = run(&setup);
         let checked = check(&history);
         prop_assert!(checked.is_whole);
+        let is_an_events = |moment| history.events.iter().any(|event| event.moment == moment);
+        prop_assert!(checked.findings.iter().all(|finding| is_an_events(finding.moment())));
         let defined = Oracle::read(&history).all();
         prop_assert_eq!(found(&checked), defined, "{}", text(&history, &checked));
     }
