@@ -151,7 +151,10 @@ impl<'a, S: Shape<'a>> Shape<'a> for Option<S> {
 /// them in brackets.
 macro_rules! shapes {
     () => {};
-    ([$($part:tt)*] $type:ty: $out:ty, $schema:expr, |$field:ident, $scope:pat_param| $read:expr; $($rest:tt)*) => {
+    (
+        [$($part:tt)*] $type:ty: $out:ty, $schema:expr,
+        |$field:ident, $scope:pat_param| $read:expr; $($rest:tt)*
+    ) => {
         impl<'a, $($part)*> Shape<'a> for $type {
             type Out = $out;
 
@@ -210,7 +213,7 @@ shapes! {
     Line: String, text(), |field, _| field.line();
     /// Lines of text.
     Lines: String, text(), |field, _| field.lines();
-    /// A name that is defined elsewhere in the file, or a text that is to be looked at more closely.
+    /// A text that is to be looked at more closely.
     Text: &'a str, text(), |field, _| field.text();
     /// A name whose meaning depends on what stands around it.
     Reference: Field<'a>, text(), |field, _| field.text().map(|_| field);

@@ -324,9 +324,9 @@ impl Action {
             };
         }
         verb_of! {
-            self: Acquire Work Sleep Dump Release Locked ForgetToken ReplaceToken PlantOrphan ClearLocks
-            Extend Pause Crash Await Repeat Amnesia ClockJump Evict GetInstance ExternalDump MakeReadonly
-            Sees Cached Redis Snapshot
+            self: Acquire Work Sleep Dump Release Locked ForgetToken ReplaceToken PlantOrphan
+            ClearLocks Extend Pause Crash Await Repeat Amnesia ClockJump Evict GetInstance
+            ExternalDump MakeReadonly Sees Cached Redis Snapshot
         }
     }
 }

@@ -21,12 +21,16 @@ pub(super) const MATCHES: [Choice<Matches>; 3] = [
 
 /// What a rule does: one of these.
 pub(super) const EFFECTS: [Choice<RuleEffect>; 7] = [
-    choice!("hold_until": Text, "waits until this step ended or rule matched" => |name| RuleEffect::HoldUntil(name.to_owned())),
+    choice!("hold_until": Text, "waits until this step ended or rule matched" => |name| {
+        RuleEffect::HoldUntil(name.to_owned())
+    }),
     choice!("fail": Reply, "never reaches the server; this error comes back" => RuleEffect::Fail),
     choice!("drop_reply": True, "runs, but its reply never comes" => |()| RuleEffect::DropReply),
     choice!("forget": True, "never reaches the server, and no reply comes" => |()| RuleEffect::Forget),
     choice!("delay": Time, "waits this long" => RuleEffect::Delay),
-    choice!("run_late": Text, "the client gives up; runs after this step or rule" => |name| RuleEffect::RunLate(name.to_owned())),
+    choice!("run_late": Text, "the client gives up; runs after this step or rule" => |name| {
+        RuleEffect::RunLate(name.to_owned())
+    }),
     choice!("crash": True, "kills the actor before it" => |()| RuleEffect::Crash),
 ];
 
