@@ -38,15 +38,6 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
     found.or_else(|| drafts.iter().rposition(names))
 }
 
-/// What an event did to the locks.
-fn effects(event: &Event) -> &[Effect] {
-    match &event.kind {
-        EventKind::Command(command) => &command.effects,
-        EventKind::Fault { effects, .. } => effects,
-        _ => &[],
-    }
-}
-
 fn did(event: &Event, lock: usize, is_such: impl Fn(&Change) -> bool) -> bool {
     event.kind.effects().iter().any(|effect| effect.lock == lock && is_such(&effect.change))
 }
