@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`text`] | words of others in our sentences |
 //! | [`chance`] | the only source of numbers by chance that repeat |
+//! | [`registry`] | what other crates add |
 //! | [`clock`] | the only source of time |
 //! | [`history`] | what happened |
 //! | [`check`] | from a history to findings |
@@ -38,6 +39,7 @@ pub mod history;
 pub mod lock;
 pub mod probe;
 pub mod record;
+pub mod registry;
 pub mod report;
 pub mod runtime;
 pub mod scenario;

@@ -36,6 +36,8 @@
 //! not be left (`stuck_lock`, `flag_drift`, `token_drift`). The tests compare the reader of histories with
 //! the definitions, and the monitor with it.
 //!
+//! `registered` has the judges that other crates add.
+//!
 //! What is said of findings is decided here, too: `expectations` compares a run with what was
 //! expected of it, `verdict` and `orderings` give the verdict on runs and on explorations.
 
@@ -53,6 +55,7 @@ mod monitor;
 mod orderings;
 mod overlap;
 mod possession;
+mod registered;
 mod silent_loss;
 mod starvation;
 mod story;
@@ -66,16 +69,16 @@ pub use expectations::{ActorEnd, Expectation, Expected, Run, Status};
 pub use lease_use::{LeaseUse, Shares};
 pub use monitor::{Monitor, Properties};
 pub use orderings::Judged;
+pub use registered::{Judge, Violation, register};
 pub use possession::{Belief, How, Possessions, Reign, ReignEnd, possessions};
 pub use verdict::{Ending, Ruling, Verdict};
 
 use crate::history::{History, Moment};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
 
 /// What is looked for (design, "Words").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Property {
     /// Two actors believe at once that they hold the lock.
     Overlap,
@@ -97,10 +100,12 @@ pub enum Property {
     Starvation,
     /// Actors wait for each other's locks in a circle.
     Deadlock,
+    /// That of a [registered](register) judge, by its number.
+    Registered(u8),
 }
 
 impl Property {
-    /// All of them.
+    /// All that are built in.
     pub const ALL: [Property; 10] = [
         Property::Overlap,
         Property::ForeignRelease,
@@ -118,9 +123,19 @@ impl Property {
     pub const RULED_OUT: [Property; 4] =
         [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
 
-    /// Those that the exploration of all orderings can judge, in the order of [`Property::ALL`].
+    /// All of them: those that are built in, then those of registered judges.
+    pub fn all() -> impl Iterator<Item = Property> {
+        Self::ALL.into_iter().chain(registered::properties())
+    }
+
+    /// The one of this word.
+    pub fn named(word: &str) -> Option<Property> {
+        Self::all().find(|property| property.word() == word)
+    }
+
+    /// Those that the exploration of all orderings can judge, in the order of [`Property::all`].
     pub fn explored() -> impl Iterator<Item = Property> {
-        Self::ALL.into_iter().filter(|property| property.not_explored().is_none())
+        Self::all().filter(|property| property.not_explored().is_none())
     }
 
     /// Why an exploration can't judge it, if it can't.
@@ -137,7 +152,8 @@ impl Property {
             | Property::FlagDrift
             | Property::TokenDrift
             | Property::FencingOrder
-            | Property::Deadlock => None,
+            | Property::Deadlock
+            | Property::Registered(_) => None,
         }
     }
 
@@ -154,7 +170,22 @@ impl Property {
             Property::FencingOrder => "fencing_order",
             Property::Starvation => "starvation",
             Property::Deadlock => "deadlock",
+            Property::Registered(number) => registered::word(number),
         }
+    }
+}
+
+impl Serialize for Property {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl<'de> Deserialize<'de> for Property {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Property::named(&word)
+            .ok_or_else(|| serde::de::Error::custom(format!("{word:?} is no property")))
     }
 }
 
@@ -231,6 +262,7 @@ pub fn check(history: &History) -> Checked {
     let fairness = starvation::check(&case, &mut findings);
     let lease_use = lease_use::measure(&case);
     let all_followed = deadlock::check(&case, &mut findings);
+    registered::check(history, &mut findings);
     let every_lock_was_left = locks.iter().all(|lock| lock.left.is_some());
     let (findings, omitted) = findings.by_time();
     let is_whole = story.is_whole && every_lock_was_left && all_followed;

@@ -34,7 +34,7 @@ pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, Context, LockError, LockProtocol, Result};
 pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
-pub use registry::{RegisterError, default_protocol, protocol, protocols, register};
+pub use registry::{default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
 pub use survey::{Doubt, Found, Sighting, State, Unseen, rights, sight, survey, watched_channels};

@@ -2,47 +2,30 @@
 //! [`register`]. If it sends scripts, `Script::of_protocol` makes them.
 
 use super::{Hardened, Legacy, LockProtocol};
-use parking_lot::Mutex;
+use crate::registry::{RegisterError, Registry};
 use std::sync::{Arc, OnceLock};
 
-static REGISTERED: Mutex<Vec<Arc<dyn LockProtocol>>> = Mutex::new(Vec::new());
-static PROTOCOLS: OnceLock<Vec<Arc<dyn LockProtocol>>> = OnceLock::new();
+static PROTOCOLS: Registry<Arc<dyn LockProtocol>> = Registry::new();
 
-/// Why a lock protocol can't be registered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RegisterError {
-    /// The protocols have been asked for before.
-    #[error("register {0:?} before anything else asks for the lock protocols")]
-    TooLate(String),
-    /// There is one of this name.
-    #[error("there is a lock protocol {0:?} already")]
-    NameTaken(String),
-}
+/// How many lock protocols can be registered.
+const MOST: usize = 100;
 
 /// Adds a lock protocol of another crate, listed after the built-in ones. Call it first in `main`.
 pub fn register(protocol: Arc<dyn LockProtocol>) -> Result<(), RegisterError> {
-    let mut registered = REGISTERED.lock();
     let name = protocol.name().to_owned();
-    if PROTOCOLS.get().is_some() {
-        return Err(RegisterError::TooLate(name));
-    }
-    if built_in().iter().chain(registered.iter()).any(|known| known.name() == name) {
+    if built_in().iter().any(|known| known.name() == name) {
         return Err(RegisterError::NameTaken(name));
     }
-    registered.push(protocol);
-    Ok(())
+    PROTOCOLS.add(&name, protocol, |known| known.name(), MOST)
 }
 
-fn built_in() -> [Arc<dyn LockProtocol>; 2] {
-    [Arc::new(Legacy), Arc::new(Hardened::default())]
+fn built_in() -> Vec<Arc<dyn LockProtocol>> {
+    vec![Arc::new(Legacy), Arc::new(Hardened::default())]
 }
 
 /// All lock protocols, in the order in which they are listed.
 pub fn protocols() -> &'static [Arc<dyn LockProtocol>] {
-    PROTOCOLS.get_or_init(|| {
-        let registered = REGISTERED.lock();
-        built_in().into_iter().chain(registered.iter().cloned()).collect()
-    })
+    PROTOCOLS.all(built_in)
 }
 
 /// The lock protocol that is used if none is named.
@@ -70,9 +53,8 @@ mod tests {
     }
 
     #[test]
-    fn no_protocol_is_registered_when_they_were_asked_for() {
-        protocols();
-        let late = register(Arc::new(Legacy));
-        assert_eq!(late, Err(RegisterError::TooLate("legacy".into())));
+    fn a_built_in_name_is_taken() {
+        let again = register(Arc::new(Legacy));
+        assert_eq!(again, Err(RegisterError::NameTaken("legacy".into())));
     }
 }

@@ -79,7 +79,7 @@ impl Words for Diagnosis {
 
 impl Words for Property {
     fn words() -> Vec<(&'static str, Self)> {
-        Self::ALL.map(|property| (property.word(), property)).to_vec()
+        Self::all().map(|property| (property.word(), property)).collect()
     }
 }
 

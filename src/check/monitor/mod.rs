@@ -42,6 +42,7 @@ use super::{Property, deadlock, flag_drift, foreign_release, stuck_lock, token_d
 use crate::history::{
     Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Verb,
 };
+use super::registered::Judging;
 use circles::{Circle, Circles};
 use file::{File, Verdict};
 use state::{Actor, Doing, Reign, Ruler};
@@ -55,6 +56,7 @@ pub struct Monitor {
     circles: Circles,
     /// Whether there may be commands that come when their senders have ended.
     may_come_late: bool,
+    others: Judging,
 }
 
 /// What is known of a lock.
@@ -77,6 +79,7 @@ impl Monitor {
             locks: vec![Lock::default(); locks],
             circles: Circles::default(),
             may_come_late: false,
+            others: Judging::begin(),
         }
     }
 
@@ -120,6 +123,7 @@ impl Monitor {
         if self.circles.is_one_proved() {
             self.found.insert(Property::Deadlock);
         }
+        self.others.read(actor, kind, |property, _| self.found.insert(property));
         self.forget();
     }
 

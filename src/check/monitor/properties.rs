@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A set of properties.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Properties(u16);
+pub struct Properties(u32);
 
 impl Properties {
     /// Adds one.
@@ -23,9 +23,9 @@ impl Properties {
         self.0 == 0
     }
 
-    /// All that are in it, in the order of [`Property::ALL`].
+    /// All that are in it, in the order of [`Property::all`].
     pub fn iter(self) -> impl Iterator<Item = Property> {
-        Property::ALL.into_iter().filter(move |property| self.contains(*property))
+        Property::all().filter(move |property| self.contains(*property))
     }
 }
 
@@ -43,6 +43,19 @@ impl fmt::Debug for Properties {
     }
 }
 
-fn bit(property: Property) -> u16 {
-    1 << property as u16
+fn bit(property: Property) -> u32 {
+    let number = match property {
+        Property::Overlap => 0,
+        Property::ForeignRelease => 1,
+        Property::LostUpdate => 2,
+        Property::SilentLoss => 3,
+        Property::StuckLock => 4,
+        Property::FlagDrift => 5,
+        Property::TokenDrift => 6,
+        Property::FencingOrder => 7,
+        Property::Starvation => 8,
+        Property::Deadlock => 9,
+        Property::Registered(number) => 10 + u32::from(number),
+    };
+    1 << number
 }

@@ -144,14 +144,13 @@ pub(super) fn timing() -> impl TypedValueParser<Value = Timing> {
 /// Takes a property that can be explored, with hyphens or without.
 pub(super) fn property() -> impl TypedValueParser<Value = Property> {
     // A word that is hidden is offered nowhere, and its refusal can say why.
-    let shown = Property::ALL.map(|it| {
+    let shown = Property::all().map(|it| {
         let hyphens = Some(hyphened(it.word())).filter(|hyphens| hyphens != it.word());
         PossibleValue::new(it.word()).aliases(hyphens).hide(it.not_explored().is_some())
     });
     PossibleValuesParser::new(shown).try_map(|given| {
         let given = given.replace('-', "_");
-        let found = Property::ALL.into_iter().find(|property| property.word() == given);
-        let found = found.ok_or("no such word")?;
+        let found = Property::named(&given).ok_or("no such word")?;
         match found.not_explored() {
             None => Ok(found),
             Some(why) => {

@@ -28,7 +28,8 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
         | Property::FencingOrder
         | Property::FlagDrift
         | Property::StuckLock
-        | Property::TokenDrift => drafts.iter().position(|it| it.position == at),
+        | Property::TokenDrift
+        | Property::Registered(_) => drafts.iter().position(|it| it.position == at),
         Property::Starvation | Property::Deadlock => None,
     };
     let names = |draft: &Draft<'_>| {
@@ -104,6 +105,7 @@ pub(super) fn mark(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> S
         (Property::FencingOrder, _) => "its fencing token is not higher".into(),
         (Property::Starvation, _) => "never gets the lock".into(),
         (Property::Deadlock, _) => "closes the circle".into(),
+        (Property::Registered(_), _) => format!("violates {}", finding.property.word()),
     }
 }
 

@@ -239,8 +239,7 @@ fn one_turn(part: Part<'_>) -> Result<Turn, ScheduleError> {
 }
 
 fn property(field: Part<'_>) -> Result<Property, ScheduleError> {
-    let found = Property::ALL.into_iter().find(|property| property.word() == field.text);
-    found.ok_or_else(|| field.error(format!("{:?} is no property", field.text)))
+    Property::named(field.text).ok_or_else(|| field.error(format!("{:?} is no property", field.text)))
 }
 
 #[cfg(test)]

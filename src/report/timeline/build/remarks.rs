@@ -44,7 +44,8 @@ fn moment(source: &Source<'_>, finding: &Finding) -> Moment {
         | Property::LostUpdate
         | Property::FlagDrift
         | Property::StuckLock
-        | Property::TokenDrift => return finding.moment(),
+        | Property::TokenDrift
+        | Property::Registered(_) => return finding.moment(),
         Property::SilentLoss if is_completed => return finding.moment(),
         Property::SilentLoss
         | Property::FencingOrder
