@@ -1,13 +1,20 @@
-//! The program with one more lock protocol: `plain`, a random token that is deleted by one script if
-//! it is still there.
+//! The program with one more lock protocol and one more judge.
+//!
+//! The protocol `plain` has a random token that one script deletes if it is still there. The judge
+//! finds `barging`: an actor acquires the lock twice in a row, and nobody in between.
 //!
 //! ```text
 //! cargo run --example my_protocol -- explore mutual_exclusion --lock plain
 //! cargo run --example my_protocol -- thundering_herd --virtual --lock plain
+//! cargo run --example my_protocol -- explore starvation --property barging
 //! ```
 
-use nodb_trigger::lock::{Acquisition, Context, LockError, LockProtocol, Token, Ttl, register};
+use nodb_trigger::check::{self, Judge, Violation};
+use nodb_trigger::history::{EventKind, Verb};
+use nodb_trigger::lock::{self, Acquisition, Context, LockError, LockProtocol, Token, Ttl};
+use nodb_trigger::registry::RegisterError;
 use redis::{Cmd, FromRedisValue};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -82,8 +89,39 @@ fn ask<T: FromRedisValue>(
     cmd.query(at.link).map_err(failed)
 }
 
+struct Barging;
+
+impl Judge for Barging {
+    /// The actor that acquired last, for each lock.
+    type Memory = BTreeMap<usize, usize>;
+
+    fn word(&self) -> &'static str {
+        "barging"
+    }
+
+    fn read(
+        &self,
+        last: &mut Self::Memory,
+        actor: Option<usize>,
+        event: &EventKind,
+    ) -> Option<Violation> {
+        let EventKind::Completed(operation) = event else { return None };
+        let (actor, lock) = (actor?, operation.lock?);
+        if operation.verb != Verb::Acquire || last.insert(lock, actor) != Some(actor) {
+            return None;
+        }
+        let text = "one actor acquired the lock twice in a row".into();
+        Some(Violation { lock, actors: vec![actor], text })
+    }
+}
+
+fn registered() -> Result<(), RegisterError> {
+    lock::register(Arc::new(Plain))?;
+    check::register(Barging)
+}
+
 fn main() -> ExitCode {
-    if let Err(error) = register(Arc::new(Plain)) {
+    if let Err(error) = registered() {
         eprintln!("my_protocol: {error}");
         return ExitCode::FAILURE;
     }

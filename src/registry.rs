@@ -18,7 +18,7 @@ pub enum RegisterError {
 }
 
 /// What is registered, in that order. Nothing can be added when it has been asked for.
-pub struct Registry<T> {
+pub(crate) struct Registry<T> {
     waiting: Mutex<Vec<T>>,
     all: OnceLock<Vec<T>>,
 }

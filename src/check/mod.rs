@@ -69,8 +69,8 @@ pub use expectations::{ActorEnd, Expectation, Expected, Run, Status};
 pub use lease_use::{LeaseUse, Shares};
 pub use monitor::{Monitor, Properties};
 pub use orderings::Judged;
-pub use registered::{Judge, Violation, register};
 pub use possession::{Belief, How, Possessions, Reign, ReignEnd, possessions};
+pub use registered::{Judge, Violation, register};
 pub use verdict::{Ending, Ruling, Verdict};
 
 use crate::history::{History, Moment};

@@ -2,7 +2,6 @@
 
 use super::args::Color;
 use super::builtin::BuiltIn;
-use super::catalogue::catalogue;
 use super::exit::{Exit, Refusal};
 use super::output::Output;
 use super::terminal;
@@ -10,8 +9,8 @@ use crate::report::table;
 
 /// Prints each scenario's name and its one line.
 pub(super) fn list(builtin: &BuiltIn) -> Result<Exit, Refusal> {
-    let catalogue = catalogue(&builtin.all()?)?;
+    let scenarios = builtin.all()?;
     let style = terminal::style(Color::Auto, false);
-    Output::Stdout.write(|out| table::write_list(&catalogue, style, out))?;
+    Output::Stdout.write(|out| table::write_list(&scenarios, style, out))?;
     Ok(Exit::Success)
 }

@@ -24,9 +24,9 @@ pub struct CatalogueRow {
     pub title: String,
     /// The ids of its hazards.
     pub hazards: Vec<String>,
-    /// What must come out under each lock protocol, by its name.
+    /// What must come out under each lock protocol, by its name; nothing where it can't be played.
     #[serde(flatten, serialize_with = "by_protocol")]
-    pub protocols: Vec<(String, Shown)>,
+    pub protocols: Vec<(String, Option<Shown>)>,
 }
 
 /// What must come out.
@@ -57,8 +57,8 @@ impl Catalogue {
 
 impl CatalogueRow {
     /// What a scenario's plans for each protocol expect.
-    pub fn new(scenario: &Scenario, plans: Vec<(String, Plan)>) -> Self {
-        let shown = |(name, plan): (String, Plan)| (name, Shown::of(&plan));
+    pub fn new(scenario: &Scenario, plans: Vec<(String, Option<Plan>)>) -> Self {
+        let shown = |(name, plan): (String, Option<Plan>)| (name, plan.as_ref().map(Shown::of));
         Self {
             name: scenario.name().into(),
             title: scenario.title().into(),
@@ -69,10 +69,15 @@ impl CatalogueRow {
 }
 
 fn by_protocol<S: Serializer>(
-    protocols: &[(String, Shown)],
+    protocols: &[(String, Option<Shown>)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(protocols.iter().map(|(name, shown)| (name, shown)))
+}
+
+/// What is said of a scenario under a protocol.
+pub(super) fn in_words(shown: Option<&Shown>) -> String {
+    shown.map_or_else(|| "can't be played".into(), Shown::words)
 }
 
 impl Shown {

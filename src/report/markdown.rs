@@ -1,6 +1,7 @@
 //! The catalogue for a README.
 
 use super::Catalogue;
+use super::catalogue::in_words;
 use crate::check::Property;
 use std::io::{self, Write};
 
@@ -12,7 +13,7 @@ pub fn write(catalogue: &Catalogue, out: &mut dyn Write) -> io::Result<()> {
     for row in &catalogue.scenarios {
         write!(out, "| {} | `{}` |", plain(&row.hazards.join(", ")), row.name)?;
         for (_, shown) in &row.protocols {
-            write!(out, " {} |", plain(&shown.words()))?;
+            write!(out, " {} |", plain(&in_words(shown.as_ref())))?;
         }
         writeln!(out)?;
     }
@@ -50,7 +51,7 @@ mod tests {
             name: "mine".into(),
             title: "Mine.".into(),
             hazards: vec!["one".into(), "two".into()],
-            protocols: vec![("legacy".into(), legacy), ("hardened".into(), hardened)],
+            protocols: vec![("legacy".into(), Some(legacy)), ("hardened".into(), Some(hardened))],
         };
         let mut bytes = Vec::new();
         write(&Catalogue::new(vec![row]), &mut bytes).unwrap();

@@ -9,6 +9,7 @@ mod commands;
 mod conformance;
 mod directory;
 mod exploration;
+mod extension;
 mod golden;
 mod hazards;
 mod layers;

@@ -38,11 +38,11 @@ mod writes;
 pub use properties::Properties;
 
 use super::beliefs::{ended_by_end, ended_by_failure, ended_by_success};
+use super::registered::Judging;
 use super::{Property, deadlock, flag_drift, foreign_release, stuck_lock, token_drift};
 use crate::history::{
     Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Verb,
 };
-use super::registered::Judging;
 use circles::{Circle, Circles};
 use file::{File, Verdict};
 use state::{Actor, Doing, Reign, Ruler};

@@ -3,14 +3,16 @@
 use super::Style;
 use super::grid::{Page, Tone, cell, plain};
 use crate::check::Property;
+use crate::report::catalogue::in_words;
 use crate::report::{Catalogue, escape};
+use crate::scenario::Scenario;
 use std::io::{self, Write};
 
 /// Writes each scenario's name and its one line.
-pub fn write_list(catalogue: &Catalogue, style: Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_list(scenarios: &[&Scenario], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
-    let rows = catalogue.scenarios.iter();
-    page.rows(rows.map(|row| [cell(escape(&row.name), Tone::Strong), plain(&row.title)]));
+    let rows = scenarios.iter();
+    page.rows(rows.map(|row| [cell(escape(row.name()), Tone::Strong), plain(row.title())]));
     page.write(out)
 }
 
@@ -26,7 +28,7 @@ pub fn write_catalogue(catalogue: &Catalogue, style: Style, out: &mut dyn Write)
     }
     for row in &catalogue.scenarios {
         let about = [plain(row.hazards.join(", ")), cell(escape(&row.name), Tone::Strong)];
-        let shown = row.protocols.iter().map(|(_, it)| plain(it.words()));
+        let shown = row.protocols.iter().map(|(_, it)| plain(in_words(it.as_ref())));
         grid.row(about.into_iter().chain(shown));
     }
     page.print(grid);

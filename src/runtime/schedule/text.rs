@@ -239,7 +239,8 @@ fn one_turn(part: Part<'_>) -> Result<Turn, ScheduleError> {
 }
 
 fn property(field: Part<'_>) -> Result<Property, ScheduleError> {
-    Property::named(field.text).ok_or_else(|| field.error(format!("{:?} is no property", field.text)))
+    Property::named(field.text)
+        .ok_or_else(|| field.error(format!("{:?} is no property", field.text)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,86 @@
+//! A lock protocol and a judge of another crate: `examples/my_protocol.rs`, which `cargo test` builds.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::program::Place;
+
+fn my_protocol(arguments: &[&str]) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_nodb-trigger")).with_file_name("examples");
+    let program = program.join("my_protocol");
+    let output = Command::new(&program).args(arguments).output();
+    output.unwrap_or_else(|error| panic!("{program:?}: {error}; run: cargo build --examples"))
+}
+
+#[track_caller]
+fn says(arguments: &[&str], code: i32, words: &[&str]) -> String {
+    let output = my_protocol(arguments);
+    let (out, err) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
+    // Words may be broken between lines.
+    let flat = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in words {
+        assert!(flat.contains(words), "{arguments:?}: no {words:?} in\n{out}\n{err}");
+    }
+    out
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_registered_protocol_is_listed_run_and_explored() {
+    let place = Place::new();
+    let run = place.run();
+    says(&["list"], 0, &["thundering_herd", "starvation"]);
+    let catalogue = json(&says(&["catalogue", "--format=json"], 0, &[]));
+    let shown = catalogue["scenarios"].as_array().unwrap();
+    assert!(shown.iter().all(|row| row.get("plain").is_some()), "{catalogue}");
+
+    let herd = ["thundering_herd", run.to_str().unwrap(), "--virtual", "--lock=plain"];
+    says(&herd, 0, &["protocol plain", "EXPECTED: all 5 expectations were met."]);
+    let report = json(&says(&[&herd[..], &["--format=json"]].concat(), 0, &[]));
+    assert_eq!((&report["protocol"], &report["verdict"]), (&"plain".into(), &"expected".into()));
+
+    // It has no fencing token, so a holder whose lease ended can still overwrite its successor.
+    let explored = ["explore", "mutual_exclusion", "--lock=plain"];
+    says(&explored, 1, &["UNEXPECTED: under plain, lost_update was found"]);
+    let explored = json(&says(&[&explored[..], &["--format=json"]].concat(), 1, &[]));
+    let found = &explored["protocols"][0]["counterexamples"];
+    let word = found[0]["replay"].as_str().or(found[0]["schedule"].as_str()).unwrap();
+    let word = word.rsplit(' ').next().unwrap();
+    says(&["replay", word], 0, &["lost_update"]);
+}
+
+#[test]
+fn a_registered_judge_judges_runs_explorations_and_histories() {
+    let place = Place::new();
+    let (run, history) = (place.run(), place.at("history"));
+    let history = history.to_str().unwrap();
+    // One after another: in `starvation` the same actor acquires again and again.
+    let starved = ["starvation", run.to_str().unwrap(), "--virtual", "--history", history];
+    let report = json(&says(&[&starved[..], &["--format=json"]].concat(), 0, &[]));
+    let is_barging = |row: &Value| row["property"] == "barging";
+    assert!(report["findings"].as_array().unwrap().iter().any(is_barging), "{report}");
+
+    says(&["check", history], 1, &["barging", "one actor acquired the lock twice in a row"]);
+    let checked = json(&my_protocol_json(&["check", history, "--format=json"]));
+    assert!(checked["findings"].as_array().unwrap().iter().any(is_barging), "{checked}");
+
+    says(
+        &["explore", "starvation", "--property=barging"],
+        1,
+        &["violates barging", "under legacy, barging was found"],
+    );
+    // Each client acquires once.
+    let words = ["no barging in any of", "EXPECTED: plain came out as expected"];
+    says(&["explore", "mutual_exclusion", "--property=barging", "--lock=plain"], 0, &words);
+}
+
+fn my_protocol_json(arguments: &[&str]) -> String {
+    String::from_utf8(my_protocol(arguments).stdout).unwrap()
+}
