@@ -25,7 +25,12 @@ impl Properties {
 
     /// All that are in it, in the order of [`Property::all`].
     pub fn iter(self) -> impl Iterator<Item = Property> {
-        Property::all().filter(move |property| self.contains(*property))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let number = (left != 0).then(|| left.trailing_zeros())?;
+            left &= left - 1;
+            Some(of_bit(number))
+        })
     }
 }
 
@@ -43,8 +48,9 @@ impl fmt::Debug for Properties {
     }
 }
 
-fn bit(property: Property) -> u32 {
-    let number = match property {
+/// The position of a property's bit.
+fn number(property: Property) -> u32 {
+    match property {
         Property::Overlap => 0,
         Property::ForeignRelease => 1,
         Property::LostUpdate => 2,
@@ -56,6 +62,32 @@ fn bit(property: Property) -> u32 {
         Property::Starvation => 8,
         Property::Deadlock => 9,
         Property::Registered(number) => 10 + u32::from(number),
-    };
-    1 << number
+    }
+}
+
+fn bit(property: Property) -> u32 {
+    1 << number(property)
+}
+
+fn of_bit(number: u32) -> Property {
+    let built_in = Property::ALL.get(number as usize).copied();
+    let registered = || number.saturating_sub(10) as u8;
+    built_in.unwrap_or_else(|| Property::Registered(registered()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_gives_what_was_put_into_it_in_order() {
+        let all: Vec<Property> =
+            Property::ALL.into_iter().chain((0..16).map(Property::Registered)).collect();
+        for property in &all {
+            assert_eq!(of_bit(number(*property)), *property);
+        }
+        let set: Properties = all.iter().rev().copied().collect();
+        assert_eq!(set.iter().collect::<Vec<_>>(), all);
+        assert_eq!(Properties::default().iter().next(), None);
+    }
 }
