@@ -46,7 +46,7 @@ use std::io::{self, IsTerminal};
 use values::WIDTH;
 
 /// Reads a command line. Being asked for help is an error of clap's, too: hand it to
-/// [`usage`](super::usage).
+/// [`usage`](super::exit::usage).
 pub fn parse(
     argv: impl IntoIterator<Item = OsString>,
     builtin: &BuiltIn,

@@ -3,7 +3,7 @@
 //!
 //! A file is read member by member ([`Scenario::parse`]), so that whatever is wrong with it is
 //! named with its line, its column and what would be right. `form` is how its tables are stated, for
-//! the reader and for the JSON [`schema`]. Its numbers may be sums of parameters: [`Scenario::bind`]
+//! the reader and for the JSON [`schema()`]. Its numbers may be sums of parameters: [`Scenario::bind`]
 //! reads the file with the parameters' values, and a [`Plan`] is what comes of it.
 
 mod action;

@@ -26,8 +26,11 @@ pub struct ServeArgs {
     /// Listen on a new socket file instead
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with = "port")]
     pub socket: Option<PathBuf>,
-    /// Time stands still; the command NODB.ADVANCE <milliseconds> moves it
-    #[arg(long = "virtual")]
+    /// Time stands still.
+    #[arg(
+        long = "virtual",
+        help = "Time stands still; the command NODB.ADVANCE <milliseconds> moves it"
+    )]
     pub virtual_time: bool,
 }
 
