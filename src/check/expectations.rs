@@ -169,11 +169,8 @@ fn judge_one(
             };
             let found = ends.iter().filter(|end| end.status == *status).count() as u64;
             let who = group.as_ref().map(|group| format!("{group} ")).unwrap_or_default();
-            Expected {
-                what: format!("{who}{}: {count}", counted(*status)),
-                met: found == *count,
-                found: found.to_string(),
-            }
+            let what = format!("{who}{}: {count}", counted(*status));
+            Expected { what, met: found == *count, found: found.to_string() }
         }
         Expectation::Actor { group, status, error } => {
             let ends = of_group(group);
@@ -187,19 +184,15 @@ fn judge_one(
         Expectation::Snapshot { label, diagnosis } => {
             let labelled = run.snapshots.iter().filter(|(its, _)| its == label);
             let found: Vec<&str> = labelled.map(|(_, diagnosis)| *diagnosis).collect();
-            Expected {
-                what: format!("snapshot {label:?}: {diagnosis}"),
-                met: !found.is_empty() && found.iter().all(|word| word == diagnosis),
-                found: listed(found),
-            }
+            let met = !found.is_empty() && found.iter().all(|word| word == diagnosis);
+            let what = format!("snapshot {label:?}: {diagnosis}");
+            Expected { what, met, found: listed(found) }
         }
         Expectation::Finding { property, found } => {
             let count = findings.iter().filter(|finding| finding.property == *property).count();
-            Expected {
-                what: format!("{} {}", if *found { "finds" } else { "free of" }, property.word()),
-                met: *found == (count > 0),
-                found: if count == 0 { "none".into() } else { format!("{count}") },
-            }
+            let what = format!("{} {}", if *found { "finds" } else { "free of" }, property.word());
+            let shown = if count == 0 { "none".into() } else { count.to_string() };
+            Expected { what, met: *found == (count > 0), found: shown }
         }
         Expectation::Updates { lock, count } => {
             let found = run.updates.get(*lock).copied().unwrap_or_default();
@@ -207,11 +200,8 @@ fn judge_one(
                 ([_, _, ..], Some(lock)) => format!(" of {lock}"),
                 _ => String::new(),
             };
-            Expected {
-                what: format!("operation_count on file{name} rises by {count}"),
-                met: found == *count,
-                found: found.to_string(),
-            }
+            let what = format!("operation_count on file{name} rises by {count}");
+            Expected { what, met: found == *count, found: found.to_string() }
         }
     }
 }

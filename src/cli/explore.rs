@@ -17,9 +17,10 @@ use crate::report::{Entry, json, junit, large, table};
 use crate::runtime::{ExploreError, Limit, Model, Progress, explore as run};
 use crate::scenario::Scenario;
 use anyhow::anyhow;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Explores a scenario and writes what came of it.
@@ -94,7 +95,7 @@ fn explore_all(
 ) -> Vec<Result<ProtocolRow, Refusal>> {
     let told: Mutex<BTreeMap<usize, String>> = Mutex::default();
     let tell = |index: usize, how_far: Option<String>| {
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = told.lock();
         match how_far {
             Some(how_far) => told.insert(index, how_far),
             None => told.remove(&index),

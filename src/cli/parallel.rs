@@ -1,8 +1,8 @@
 //! Several pieces of work at a time.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Does the work on each of these, `jobs` at a time, and gives what came in their order.
@@ -18,7 +18,7 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(one) = all.get(index) else { return };
             let result = work(index, one);
-            done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, result);
+            done.lock().insert(index, result);
         }
     };
     thread::scope(|scope| {
@@ -28,7 +28,7 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
         }
         take_turns();
     });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    done.into_inner().into_values().collect()
 }
 
 /// How many jobs there are if nobody says: one a core.

@@ -7,8 +7,9 @@ use super::{say, screen};
 use crate::clock::{Clock, Stopped, WallClock};
 use crate::runtime::Time;
 use nix::sys::signal::{SigSet, Signal};
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -130,7 +131,7 @@ impl Signals {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

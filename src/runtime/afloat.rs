@@ -97,7 +97,7 @@ pub(super) fn carry_out(
             command.late = Some(sender.verb.clone());
         }
     }
-    super::lock(&world.log.late_events).extend(events);
+    world.log.late_events.lock().extend(events);
     replies.map(drop).map_err(|error| world.services.server.explain(&error))
 }
 

@@ -1,6 +1,6 @@
 //! How the locks look: snapshots before, in and after a run, and how each was left.
 
-use super::{Look, World, lock};
+use super::{Look, World};
 use crate::controller::{Controller, STATE_FILE};
 use crate::gate::Link;
 use crate::history::{Event, EventKind, Left};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// How the locks were left, by the last snapshots.
 pub(super) fn left(world: &World) -> Vec<Event> {
-    let looks = lock(&world.log.looks);
+    let looks = world.log.looks.lock();
     let last = looks.iter().filter(|look| look.label == "after");
     let event = |look: &Look| {
         let token = |token: &Token| token.as_str().to_string();
@@ -73,6 +73,6 @@ pub(super) fn look(
         false => Snapshot::take,
     };
     let snapshot = take(link, &run.lock(STATE_FILE), knowledge)?;
-    lock(&world.log.looks).push(Look { label: label.into(), lock: lock_index, snapshot });
+    world.log.looks.lock().push(Look { label: label.into(), lock: lock_index, snapshot });
     Ok(())
 }

@@ -68,13 +68,14 @@ use crate::lock::{ActorHost, Identity, LockError, LockProtocol, RunDirectory};
 use crate::scenario::{Plan, Start};
 use crate::server::{Connection, Server, ServerError};
 use observer::{Observer, Unobserved};
+use parking_lot::Mutex;
 use run_log::RunLog;
 use services::Services;
 use setup::{Setup, strands};
 use signals::Signals;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// On which clock a plan runs, and so how.
@@ -276,7 +277,7 @@ impl World {
         let before = self.log.counts_before.get_or_init(|| self.counts());
         looks::look_at_all(self, &mut link, "before");
         let (mut buffers, start_skew) = run(strands(self.plan()))?;
-        buffers.push(std::mem::take(&mut lock(&self.log.late_events)));
+        buffers.push(std::mem::take(&mut self.log.late_events.lock()));
         // One that did not answer would make us wait for the time-out once more.
         if !self.log.is_silent() {
             // The server may have gone meanwhile; a new connection tells.
@@ -291,7 +292,7 @@ impl World {
             before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect();
         Ok(Outcome {
             history: History::merge(self.setup.head(), buffers),
-            looks: std::mem::take(&mut lock(&self.log.looks)),
+            looks: std::mem::take(&mut self.log.looks.lock()),
             start_skew,
             updates,
             unmatched: self.signals.unmatched(&self.plan().rules),
@@ -323,10 +324,6 @@ impl World {
         }
         self.services.explain(error)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What one strand wrote down.

@@ -13,10 +13,11 @@ use crate::history::{Event, EventKind, Moment, Verb};
 use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
 use crate::server::Connection;
+use parking_lot::Mutex;
 use redis::{ConnectionLike, RedisError, RedisResult, Value};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// How often each rule of a plan has matched.
 pub(super) struct Counts(Vec<AtomicU32>);
@@ -61,12 +62,12 @@ pub(super) struct Fate {
 impl Fate {
     /// From now on the actor is in a step of this verb; gives that of the step around it.
     pub fn begin(&self, verb: Verb) -> Verb {
-        std::mem::replace(&mut super::lock(&self.doing), verb)
+        std::mem::replace(&mut self.doing.lock(), verb)
     }
 
     /// Who sends something now.
     pub fn sender(&self) -> Sender {
-        let (actor, verb) = (self.actor.load(Ordering::Relaxed), super::lock(&self.doing).clone());
+        let (actor, verb) = (self.actor.load(Ordering::Relaxed), self.doing.lock().clone());
         Sender { actor, verb }
     }
 
@@ -74,7 +75,7 @@ impl Fate {
     pub fn note(&self, moment: Moment, what: String) {
         let actor = Some(self.actor.load(Ordering::Relaxed));
         let kind = EventKind::fault(what, Vec::new());
-        super::lock(&self.events).push(Event { moment, actor, kind });
+        self.events.lock().push(Event { moment, actor, kind });
     }
 
     /// Fails if the actor was killed.
@@ -159,7 +160,7 @@ impl Ruled<'_> {
         if !request.iter().any(names_a_lock) {
             return None;
         }
-        match *super::lock(&self.fate.doing) {
+        match *self.fate.doing.lock() {
             Verb::Acquire => Some(Operation::Acquire),
             Verb::Extend => Some(Operation::Extend),
             Verb::Release => Some(Operation::Release),

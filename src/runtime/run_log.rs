@@ -2,9 +2,10 @@
 
 use super::{Look, Time};
 use crate::history::{Event, EventKind, Moment, Sequence};
+use parking_lot::Mutex;
 use redis::RedisError;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 /// What a run as a whole writes down.
 pub(super) struct RunLog {
@@ -43,20 +44,20 @@ impl RunLog {
 
     /// Writes down what befell the server.
     pub fn note_fault(&self, moment: Moment, kind: EventKind) {
-        super::lock(&self.late_events).push(Event { moment, actor: None, kind });
+        self.late_events.lock().push(Event { moment, actor: None, kind });
     }
 
     /// Notes that the environment failed; the first failure is the one that counts.
     pub fn fail(&self, message: String) {
-        super::lock(&self.failure).get_or_insert(message);
+        self.failure.lock().get_or_insert(message);
     }
 
     pub fn failure(&self) -> Option<String> {
-        super::lock(&self.failure).clone()
+        self.failure.lock().clone()
     }
 
     pub fn take_failure(&self) -> Option<String> {
-        super::lock(&self.failure).take()
+        self.failure.lock().take()
     }
 
     pub fn is_silent(&self) -> bool {

@@ -4,8 +4,9 @@ use super::Time;
 use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
 use crate::lock::{LockError, RunDirectory};
 use crate::server::{Connection, Server, ServerError};
+use parking_lot::Mutex;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The services of a run.
 pub(super) struct Services {
@@ -34,14 +35,14 @@ impl Services {
 
     /// All controllers of a lock: the shared ones, then those that actors have for themselves.
     pub fn controllers(&self, lock: usize, run: &RunDirectory) -> Vec<Arc<Controller>> {
-        let own = super::lock(&self.own);
+        let own = self.own.lock();
         let own = own.iter().filter(|own| own.lock == lock).map(|own| &own.controller);
         self.registry.made(run).iter().chain(own).cloned().collect()
     }
 
     /// The controllers that these actors have for themselves.
     pub fn own_of(&self, actors: Range<usize>) -> Vec<Own> {
-        let own = super::lock(&self.own);
+        let own = self.own.lock();
         own.iter().filter(|own| actors.contains(&own.actor)).cloned().collect()
     }
 

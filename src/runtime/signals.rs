@@ -3,14 +3,13 @@
 
 use super::World;
 use super::afloat::{self, Sender};
-use super::lock;
 use super::observer::Cell;
 use super::rules::Counts;
 use super::stops::Commands;
 use crate::clock::{Clock, Stopped};
 use crate::scenario::Rule;
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 /// What has happened so far, the commands that run when something happens, and how often each rule
 /// has matched.
@@ -39,12 +38,12 @@ impl Signals {
 
     /// Whether something has happened.
     pub fn has_happened(&self, name: &str) -> bool {
-        lock(&self.happened).contains(name)
+        self.happened.lock().contains(name)
     }
 
     /// Puts back whether something has happened.
     pub fn set_happened(&self, name: &str, happened: bool) {
-        let mut all = lock(&self.happened);
+        let mut all = self.happened.lock();
         if happened {
             all.insert(name.into());
         } else {
@@ -54,17 +53,17 @@ impl Signals {
 
     /// How many things have happened.
     pub fn happenings(&self) -> usize {
-        lock(&self.happened).len()
+        self.happened.lock().len()
     }
 
     /// The commands that are to run later.
     pub fn late(&self) -> Vec<Late> {
-        lock(&self.late).clone()
+        self.late.lock().clone()
     }
 
     /// Puts back the commands that are to run later.
     pub fn set_late(&self, late: Vec<Late>) {
-        *lock(&self.late) = late;
+        *self.late.lock() = late;
     }
 
     /// The names of the rules that never matched.
@@ -78,11 +77,11 @@ impl Signals {
 pub(super) fn signal(world: &World, clock: &dyn Clock, name: &str) {
     world.observer.touched(&|| Cell::Signal(name.into()));
     world.observer.touched(&|| Cell::Late);
-    if !lock(&world.signals.happened).insert(name.into()) {
+    if !world.signals.happened.lock().insert(name.into()) {
         return;
     }
     let due: Vec<Late> =
-        lock(&world.signals.late).extract_if(.., |late| late.after == name).collect();
+        world.signals.late.lock().extract_if(.., |late| late.after == name).collect();
     for late in due {
         world.observer.touched(&|| Cell::Server);
         // Nobody is there to hear the reply.
@@ -102,5 +101,5 @@ pub(super) fn wait_for(world: &World, clock: &dyn Clock, name: &str) -> Result<(
 /// Lets a command run later.
 pub(super) fn postpone(world: &World, late: Late) {
     world.observer.touched(&|| Cell::Late);
-    lock(&world.signals.late).push(late);
+    world.signals.late.lock().push(late);
 }

@@ -4,7 +4,7 @@
 use super::merge_point::MergePoint;
 use super::rules::{Fate, Ruled};
 use super::services::Own;
-use super::{Buffer, World, lock, signals, tape};
+use super::{Buffer, World, signals, tape};
 use crate::clock::{Clock, Stopped, VirtualClock};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::gate::{Gate, Gated, Link, PausePoint};
@@ -14,10 +14,11 @@ use crate::lock::{
 };
 use crate::scenario::{ActorPlan, Instance, Start};
 use crate::server::Connection;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Makes the gates of a strand's connections.
@@ -76,7 +77,7 @@ impl Outside {
 
     /// What the strand has written down since the last time.
     pub fn take_events(&self) -> Buffer {
-        std::mem::take(&mut lock(&self.events))
+        std::mem::take(&mut self.events.lock())
     }
 }
 
@@ -277,7 +278,7 @@ impl<'a> Strand<'a> {
         if actor.instance == Instance::Own {
             let own =
                 Own { actor: self.actor, lock: lock_index, controller: Arc::clone(&controller) };
-            lock(&world.services.own).push(own);
+            world.services.own.lock().push(own);
         }
         Ok(controller)
     }
@@ -323,15 +324,15 @@ impl<'a> Strand<'a> {
 
     fn record(&mut self, kind: EventKind) {
         let moment = self.world.log.moment();
-        lock(&self.events).push(Event { moment, actor: Some(self.actor), kind });
+        self.events.lock().push(Event { moment, actor: Some(self.actor), kind });
     }
 
     /// Takes in what was recorded elsewhere for this actor.
     fn collect(&mut self) {
         let exchanges = self.link.recorded();
-        let mut events = lock(&self.events);
+        let mut events = self.events.lock();
         events.extend(tape::read(self.actor, exchanges, &self.world.setup.locks));
-        events.append(&mut lock(&self.fate.events));
+        events.append(&mut self.fate.events.lock());
     }
 
     pub(super) fn failure(&self, error: &ControllerError) -> Failure {

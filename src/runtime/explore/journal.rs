@@ -1,14 +1,15 @@
 //! What is noted while an actor's code runs: which local state it touches that actors share, and which
 //! merge points it passes.
 
+use super::super::World;
 use super::super::merge_point::MergePoint;
 use super::super::observer::{Cell, Observer};
-use super::super::{World, lock};
 use super::cells::{Content, content};
 use crate::controller::{Files, STATE_FILE, Written};
 use crate::lock::{ActorHost, LockProtocol, Who};
+use parking_lot::Mutex;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A world that is observed.
 pub(super) struct Watched {
@@ -33,12 +34,12 @@ struct Journal {
 
 impl Observer for Journal {
     fn touched(&self, cell: &dyn Fn() -> Cell) {
-        lock(&self.touched).push(cell());
+        self.touched.lock().push(cell());
     }
 
     fn passed(&self, world: &World, point: &dyn Fn() -> MergePoint) {
         let point = point();
-        let mut last = lock(&self.passed);
+        let mut last = self.passed.lock();
         let mut touched = self.take(world);
         touched.extend(last.take().into_iter().flat_map(|it| it.held).map(|(cell, _)| cell));
         touched.sort_unstable();
@@ -50,7 +51,7 @@ impl Observer for Journal {
 
 impl Journal {
     fn take(&self, world: &World) -> Vec<Cell> {
-        let mut touched = std::mem::take(&mut *lock(&self.touched));
+        let mut touched = std::mem::take(&mut *self.touched.lock());
         touched.extend(world.services.files.touched().into_iter().map(Cell::File));
         for (index, run) in world.setup.runs.iter().enumerate() {
             if world.services.registry.was_touched(run.path()) {
@@ -92,7 +93,7 @@ impl Watched {
 
     /// The last merge point that was passed since this was last asked.
     pub fn take_passed(&self) -> Option<Passed> {
-        lock(&self.journal.passed).take()
+        self.journal.passed.lock().take()
     }
 }
 

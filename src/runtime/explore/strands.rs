@@ -6,7 +6,6 @@
 //! That it does the same each time that it sees the same is checked whenever its code is run again.
 
 use super::super::afloat::Sender;
-use super::super::lock;
 use super::super::merge_point::MergePoint;
 use super::super::services::Own;
 use super::super::setup::strands as strands_of;
@@ -308,7 +307,7 @@ impl Strands {
         let actors = track.actors.clone();
         // The old one ends first: it drops what it holds.
         track.live = None;
-        lock(&self.world.services.own).retain(|own| !actors.contains(&own.actor));
+        self.world.services.own.lock().retain(|own| !actors.contains(&own.actor));
         let mut path = Vec::new();
         let mut at = node;
         while let Some((from, key, way)) = self.node(strand, at).and_then(|node| node.from) {
@@ -409,9 +408,9 @@ impl Strands {
     /// What was written down since the last time, in order.
     fn written_down(&self, live: &Live) -> Vec<(Option<usize>, EventKind)> {
         let mut events = live.task.outside.take_events();
-        events.append(&mut lock(&live.task.outside.fate.events));
-        events.append(&mut lock(&self.world.log.late_events));
-        lock(&self.world.log.looks).clear();
+        events.append(&mut live.task.outside.fate.events.lock());
+        events.append(&mut self.world.log.late_events.lock());
+        self.world.log.looks.lock().clear();
         events.sort_by_key(|event| event.moment);
         events.into_iter().map(|event| (event.actor, event.kind)).collect()
     }
