@@ -1,0 +1,55 @@
+#!/bin/bash
+# What takes too long for continuous integration: all tests ten times, five times beside four busy
+# processes, and generated inputs by the thousand. About three hours on two cores. One line a step, with
+# its time; the output of a step that fails is kept and named.
+#
+# Not under nohup: some tests send signals that nohup has their programs ignore.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export NODB_REQUIRE_REDIS=1 INSTA_UPDATE=no
+logs=$(mktemp -d)
+failed=0
+
+step() {
+    local name=$1 began=$SECONDS log
+    shift
+    log="$logs/${name// /-}"
+    if "$@" >"$log" 2>&1; then
+        printf 'ok      %-40s %5d s\n' "$name" $((SECONDS - began))
+        rm "$log"
+    else
+        printf 'FAILED  %-40s %5d s  %s\n' "$name" $((SECONDS - began)) "$log"
+        failed=1
+    fi
+}
+
+busy() {
+    local pids=() status
+    for _ in 1 2 3 4; do
+        while :; do :; done &
+        pids+=($!)
+    done
+    "$@"
+    status=$?
+    kill "${pids[@]}"
+    return $status
+}
+
+git log -1 --format='%h %s'
+cargo test --locked --no-run || exit 1
+for round in 1 2 3 4 5 6 7 8 9 10; do
+    step "all tests, round $round" cargo test --locked --no-fail-fast
+done
+for round in 1 2 3 4 5; do
+    step "all tests, busy, round $round" busy cargo test --locked --no-fail-fast
+done
+export PROPTEST_CASES=10000
+step "broken scenario files" cargo test --locked --release --lib broken
+step "conformance" cargo test --locked --release --test it conformance
+unset PROPTEST_CASES
+MONITOR_HISTORIES=100000 step "monitor and checkers" cargo test --locked --release --lib monitor
+EXPLORE_WALKS=200 step "random walks replayed" cargo test --locked --release --lib walks
+NODB_REPLAYS=20 step "counterexamples on a real Redis" cargo test --locked --release --test it exploration
+
+[ $failed = 0 ] && rm -r "$logs" && echo "All passed ($SECONDS s)."
+exit $failed
