@@ -1,7 +1,7 @@
 //! The program with one more lock protocol and one more judge.
 //!
 //! The protocol `plain` has a random token that one script deletes if it is still there. The judge
-//! finds `barging`: an actor acquires the lock twice in a row, and nobody in between.
+//! finds `barging`: an actor acquires the lock twice in a row, with no other acquire in between.
 //!
 //! ```text
 //! cargo run --example my_protocol -- explore mutual_exclusion --lock plain
@@ -74,7 +74,7 @@ impl LockProtocol for Plain {
         "SET"
     }
 
-    /// Its commands are its own affair: what they do is seen in the lock's key.
+    /// What its commands do is read from the lock's key.
     fn is_foreign(&self) -> bool {
         true
     }

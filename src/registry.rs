@@ -9,9 +9,15 @@ pub enum RegisterError {
     /// What there is has been asked for before.
     #[error("register {0:?} before anything else: the program has looked at what there is")]
     TooLate(String),
-    /// There is one of this name.
-    #[error("{0:?} is there already")]
+    /// There is one of this name, or the program uses the name itself.
+    #[error("the name {0:?} is taken")]
     NameTaken(String),
+    /// A name has other characters than those that reports and schedules can hold.
+    #[error("{0:?} is no name: use lower-case letters, digits and _, and begin with a letter")]
+    NoName(String),
+    /// A lock protocol claims that its commands are known.
+    #[error("{0:?} must answer is_foreign() with true: what its commands do is read from the key")]
+    NotForeign(String),
     /// There is no room for one more.
     #[error("there is no room for {0:?}: at most {1} can be registered")]
     TooMany(String, usize),
@@ -19,14 +25,15 @@ pub enum RegisterError {
 
 /// What is registered, in that order. Nothing can be added when it has been asked for.
 pub(crate) struct Registry<T> {
-    waiting: Mutex<Vec<T>>,
+    /// What was added; nothing, when it has been asked for.
+    waiting: Mutex<Option<Vec<T>>>,
     all: OnceLock<Vec<T>>,
 }
 
 impl<T> Registry<T> {
     /// Nothing is registered.
     pub const fn new() -> Self {
-        Self { waiting: Mutex::new(Vec::new()), all: OnceLock::new() }
+        Self { waiting: Mutex::new(Some(Vec::new())), all: OnceLock::new() }
     }
 
     /// Adds one of this name; `name_of` says what the others are called. At most `most` can be added.
@@ -37,27 +44,36 @@ impl<T> Registry<T> {
         name_of: impl Fn(&T) -> &str,
         most: usize,
     ) -> Result<(), RegisterError> {
-        let mut waiting = self.waiting.lock();
-        if self.all.get().is_some() {
-            Err(RegisterError::TooLate(name.into()))
-        } else if waiting.iter().any(|known| name_of(known) == name) {
-            Err(RegisterError::NameTaken(name.into()))
-        } else if waiting.len() >= most {
-            Err(RegisterError::TooMany(name.into(), most))
-        } else {
-            waiting.push(added);
-            Ok(())
+        if !is_name(name) {
+            return Err(RegisterError::NoName(name.into()));
         }
+        let mut waiting = self.waiting.lock();
+        let Some(waiting) = waiting.as_mut() else {
+            return Err(RegisterError::TooLate(name.into()));
+        };
+        if waiting.iter().any(|known| name_of(known) == name) {
+            return Err(RegisterError::NameTaken(name.into()));
+        }
+        if waiting.len() >= most {
+            return Err(RegisterError::TooMany(name.into(), most));
+        }
+        waiting.push(added);
+        Ok(())
     }
 
     /// All that are registered, after those that are built in.
     pub fn all(&self, built_in: impl FnOnce() -> Vec<T>) -> &[T] {
         self.all.get_or_init(|| {
             let mut all = built_in();
-            all.append(&mut self.waiting.lock());
+            all.extend(self.waiting.lock().take().into_iter().flatten());
             all
         })
     }
+}
+
+fn is_name(name: &str) -> bool {
+    let others = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(others)
 }
 
 #[cfg(test)]
@@ -75,5 +91,15 @@ mod tests {
         assert_eq!(registry.all(|| vec!["zero"]), ["zero", "one", "two"]);
         assert_eq!(add("four"), Err(RegisterError::TooLate("four".into())));
         assert_eq!(registry.all(Vec::new), ["zero", "one", "two"]);
+    }
+
+    #[test]
+    fn a_name_is_a_word_that_a_schedule_can_hold() {
+        let registry = Registry::new();
+        for name in ["", "Plain", "a b", "a:b", "1st", "_x", "é"] {
+            let added = registry.add(name, name, |it| it, 9);
+            assert_eq!(added, Err(RegisterError::NoName(name.into())));
+        }
+        assert_eq!(registry.add("a_1", "a_1", |it| it, 9), Ok(()));
     }
 }

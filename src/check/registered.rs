@@ -3,9 +3,10 @@
 
 use super::Property;
 use super::findings::{Findings, Told};
-use crate::history::{EventKind, History};
+use crate::history::{Command, EventKind, History};
 use crate::registry::{RegisterError, Registry};
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -25,7 +26,12 @@ pub trait Judge: Send + Sync + 'static {
     /// digits and `_`.
     fn word(&self) -> &'static str;
 
-    /// Takes in the next event; gives what it violates.
+    /// Takes in the next event; gives what it violates. Runs and explorations show the same: of a
+    /// command its effects, and in which step a late one was sent; of a fault its effects, and
+    /// whose lease ended. Texts, replies and times are left out.
+    ///
+    /// That nothing was found says nothing of whether it could have been: use a scenario in which it
+    /// can.
     fn read(
         &self,
         memory: &mut Self::Memory,
@@ -89,18 +95,39 @@ impl Judging {
         Self(judges().iter().map(|judge| judge.begin()).collect())
     }
 
-    /// Takes in the next event; `found` is told of each violation.
+    /// Takes in the next event; gives each violation to `found`.
     pub fn read(
         &mut self,
         actor: Option<usize>,
         event: &EventKind,
         mut found: impl FnMut(Property, Violation),
     ) {
+        if self.0.is_empty() {
+            return;
+        }
+        let Some(event) = as_explored(event) else { return };
         for (number, judge) in (0..).zip(&mut self.0) {
-            if let Some(violation) = judge.read(actor, event) {
+            if let Some(violation) = judge.read(actor, &event) {
                 found(Property::Registered(number), violation);
             }
         }
+    }
+}
+
+/// An event as an exploration has it, so that a run is not judged by more than an exploration is.
+fn as_explored(event: &EventKind) -> Option<Cow<'_, EventKind>> {
+    match event {
+        EventKind::Command(command) => {
+            let (effects, late) = (command.effects.clone(), command.late.clone());
+            let command = Command { effects, late, ..Command::default() };
+            Some(Cow::Owned(EventKind::Command(command)))
+        }
+        EventKind::Fault { effects, lease_of: None, .. } if effects.is_empty() => None,
+        EventKind::Fault { effects, lease_of, .. } => {
+            let (what, effects) = (String::new(), effects.clone());
+            Some(Cow::Owned(EventKind::Fault { what, effects, lease_of: *lease_of }))
+        }
+        other => Some(Cow::Borrowed(other)),
     }
 }
 

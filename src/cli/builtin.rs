@@ -12,6 +12,7 @@ impl Default for BuiltIn {
     }
 }
 
+#[cfg(test)]
 impl From<Vec<Scenario>> for BuiltIn {
     fn from(scenarios: Vec<Scenario>) -> Self {
         Self(scenarios.into_iter().map(|it| (it.name().to_owned(), OnceCell::from(it))).collect())

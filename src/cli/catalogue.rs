@@ -7,14 +7,14 @@ use super::output::Output;
 use super::terminal;
 use crate::lock::{LockProtocol, Ttl, protocols};
 use crate::report::{Catalogue, CatalogueRow, json, markdown, table};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, ScenarioError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Prints the catalogue.
 pub(super) fn print(format: CatalogueFormat, builtin: &BuiltIn) -> Result<Exit, Refusal> {
-    let catalogue = catalogue(&builtin.all()?);
+    let catalogue = catalogue(&builtin.all()?)?;
     let style = terminal::style(Color::Auto, false);
     Output::Stdout.write(|out| match format {
         CatalogueFormat::Table => table::write_catalogue(&catalogue, style, out),
@@ -25,15 +25,19 @@ pub(super) fn print(format: CatalogueFormat, builtin: &BuiltIn) -> Result<Exit, 
 }
 
 /// What the scenarios expect with their parameters at their defaults.
-pub(super) fn catalogue(scenarios: &[&Scenario]) -> Catalogue {
+pub(super) fn catalogue(scenarios: &[&Scenario]) -> Result<Catalogue, Refusal> {
     let row = |scenario: &&Scenario| {
-        // A scenario may have steps that a registered protocol lacks.
         let plan = |protocol: &Arc<dyn LockProtocol>| {
             let name = protocol.name();
-            let plan = scenario.bind(&BTreeMap::new(), name, Ttl::DEFAULT, Duration::ZERO);
-            (name.to_owned(), plan.ok())
+            match scenario.bind(&BTreeMap::new(), name, Ttl::DEFAULT, Duration::ZERO) {
+                // A scenario may have steps that a registered protocol lacks.
+                Err(_) if protocol.is_foreign() => Ok((name.to_owned(), None)),
+                plan => Ok((name.to_owned(), Some(plan?))),
+            }
         };
-        CatalogueRow::new(scenario, protocols().iter().map(plan).collect())
+        let plans: Result<Vec<_>, ScenarioError> = protocols().iter().map(plan).collect();
+        Ok(CatalogueRow::new(scenario, plans?))
     };
-    Catalogue::new(scenarios.iter().map(row).collect())
+    let rows: Result<Vec<_>, ScenarioError> = scenarios.iter().map(row).collect();
+    Ok(Catalogue::new(rows?))
 }

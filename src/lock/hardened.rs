@@ -190,8 +190,7 @@ impl LockProtocol for Hardened {
     }
 
     fn rules_out(&self) -> &[Property] {
-        use Property::{FlagDrift, ForeignRelease, LostUpdate, SilentLoss};
-        &[ForeignRelease, LostUpdate, SilentLoss, FlagDrift]
+        &Property::RULED_OUT
     }
 
     fn first_command(&self) -> &str {

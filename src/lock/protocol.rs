@@ -82,6 +82,7 @@ pub trait LockProtocol: Send + Sync {
 
     /// What it is made to rule out. A scenario file that says what is found, and names such a
     /// property for this protocol nowhere, expects that a run under it is free of the property.
+    /// Explorations that state no expectation look for [`Property::RULED_OUT`] under every protocol.
     fn rules_out(&self) -> &[Property] {
         &[]
     }

@@ -1,5 +1,5 @@
 //! The lock protocols that there are. To add one: add its file and a line here; from outside, call
-//! [`register`]. If it sends scripts, `Script::of_protocol` makes them.
+//! [`register`]. If a built-in one sends scripts, `Script::of_protocol` makes them.
 
 use super::{Hardened, Legacy, LockProtocol};
 use crate::registry::{RegisterError, Registry};
@@ -10,11 +10,19 @@ static PROTOCOLS: Registry<Arc<dyn LockProtocol>> = Registry::new();
 /// How many lock protocols can be registered.
 const MOST: usize = 100;
 
-/// Adds a lock protocol of another crate, listed after the built-in ones. Call it first in `main`.
+/// Names that reports and schedules give to what is no lock protocol of this list.
+const RESERVED: [&str; 2] = ["subject", "observed"];
+
+/// Adds a lock protocol of another crate, listed after the built-in ones. Call it first in `main`. It
+/// must be [foreign](LockProtocol::is_foreign): what its commands do is read from the lock's key.
 pub fn register(protocol: Arc<dyn LockProtocol>) -> Result<(), RegisterError> {
     let name = protocol.name().to_owned();
-    if built_in().iter().any(|known| known.name() == name) {
+    let is_taken = built_in().iter().any(|known| known.name() == name);
+    if is_taken || RESERVED.contains(&name.as_str()) {
         return Err(RegisterError::NameTaken(name));
+    }
+    if !protocol.is_foreign() {
+        return Err(RegisterError::NotForeign(name));
     }
     PROTOCOLS.add(&name, protocol, |known| known.name(), MOST)
 }

@@ -391,7 +391,7 @@ impl Session {
         let stopped = times_out.then(|| Stopped::new(&self.process));
         let answered = link.req_packed_commands(&packed, offset, wanted);
         if let Some(command) = wire::lacking(&answered) {
-            drop(stopped);
+            stopped.into_iter().for_each(Stopped::stay);
             let is_real = self.start.upstream.is_some();
             let lacks = if is_real { Wrong::Unknown } else { Wrong::Lacking };
             return Err(self.went(lacks(command)));

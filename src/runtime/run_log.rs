@@ -42,7 +42,7 @@ impl RunLog {
         }
     }
 
-    /// Writes down what befell the server.
+    /// Records a fault of the server.
     pub fn note_fault(&self, moment: Moment, kind: EventKind) {
         self.late_events.lock().push(Event { moment, actor: None, kind });
     }

@@ -41,7 +41,7 @@ impl Setup {
         self.locks.get(lock).map(LockName::key).unwrap_or_default()
     }
 
-    /// How a lock is left when its lease has ended, too, where the protocol is somebody else's: of
+    /// How a lock is left when its lease has ended, too, where the protocol is foreign: of
     /// such a client only a lock that stays for good counts as left behind.
     pub fn for_good(&self, left: Left) -> Left {
         if self.protocol().is_foreign() && left.ttl_ms >= 0 {

@@ -457,7 +457,7 @@ fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), F
     Err(Failure { kind: FailureKind::Refused, message: message() })
 }
 
-/// Lets a misfortune befall the server.
+/// Injects a fault into the server.
 fn befall(world: &World, action: &Action) -> Result<(), Failure> {
     world.observer.touched(&|| Cell::Server);
     let Server::Embedded(engine) = &world.services.server else {

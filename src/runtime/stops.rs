@@ -1,6 +1,6 @@
-//! Where actors stop so that somebody else decides who goes on: before each Redis command, before
-//! each touch of local state that others share, and wherever time is to pass. The places are the
-//! same for whoever explores orderings and for whoever replays one.
+//! Where actors stop so that a scheduler decides which goes on: before each Redis command, before
+//! each touch of local state that others share, and where time is to pass. The places are the same
+//! for explorations and replays; virtual runs also stop where no other actor can see a difference.
 
 use super::World;
 use super::rules::Fate;

@@ -1,4 +1,4 @@
-//! Strands that go on when they are told to. A scheduler says which is next: the virtual clock and a
+//! Strands that a scheduler resumes. It picks which is next: the virtual clock and a
 //! seed (`coroutines`), a schedule (`replay`), or an exploration.
 
 use super::World;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 const STACK: usize = 256 * 1024;
 
-/// A strand that goes on when it is told to.
+/// A strand that a scheduler resumes.
 pub(super) trait Task {
     /// Lets it go on until it stops again; nothing if it has ended instead.
     fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped>;

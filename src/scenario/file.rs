@@ -4,17 +4,17 @@
 use super::actor::{ActorForm, Actors};
 use super::declared::{LockForm, ParameterForm, locks, parameter};
 use super::error::quoted;
-use super::expect::{CaseForm, expectations};
+use super::expect::{About, CaseForm, expectations};
 use super::exploration::{Exploration, ExplorationForm, explorations};
 use super::form::*;
 use super::names::Wait;
 use super::parameter::{self, Parameter};
-use super::plan::{LockPlan, Plan, Value};
+use super::plan::{Action, LockPlan, Plan, Value};
 use super::read::Source;
 use super::rule::{RuleForm, rule};
 use super::sum::Parameters;
 use super::waits::{self, Stuck};
-use crate::lock::Ttl;
+use crate::lock::{Ttl, protocols};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
@@ -121,7 +121,9 @@ impl Scenario {
     /// Fails if it makes no plan with its own defaults, or with the values of its explorations.
     pub(super) fn validate(&self) -> Result<()> {
         let none = BTreeMap::new();
-        for protocol in protocol_names() {
+        // It need not be for registered protocols.
+        for protocol in protocols().iter().filter(|protocol| !protocol.is_foreign()) {
+            let protocol = protocol.name();
             let bound = self.bound(&none, protocol, Ttl::DEFAULT, Duration::ZERO)?;
             bound.plan?;
             for exploration in bound.explorations? {
@@ -220,8 +222,13 @@ impl Scenario {
         }
         // What expectations make of the values is told first.
         let late = mem::take(&mut scope.late);
-        let is_explored = form.explore.is_some();
-        let expectations = expectations(form.expect.unwrap_or_default(), is_explored, &mut scope)?;
+        let file = About {
+            is_explored: form.explore.is_some(),
+            has_careless_clients: actors
+                .iter()
+                .any(|actor| actor.has(|action| matches!(action, Action::Redis { .. }))),
+        };
+        let expectations = expectations(form.expect.unwrap_or_default(), file, &mut scope)?;
         let late = mem::take(&mut scope.late).into_iter().chain(late).next();
         let values = |with: &BTreeMap<_, _>| self.values(with, default_ttl);
         let explorations =

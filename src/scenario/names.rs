@@ -1,13 +1,18 @@
 //! The names that a file gives to its steps, rules and snapshots, and who speaks of them.
 
 use super::error::{Result, quoted, unknown};
-use super::form::{OnlyFor, protocol_names};
+use super::form::OnlyFor;
 use super::read::Field;
+use crate::lock::protocols;
 use std::collections::BTreeMap;
 
 /// Names, and the protocols under which each is there.
 #[derive(Default)]
-pub(super) struct Names(BTreeMap<String, Vec<OnlyFor>>);
+pub(super) struct Names<'a> {
+    /// The protocol that is bound.
+    bound: &'a str,
+    there: BTreeMap<String, Vec<OnlyFor>>,
+}
 
 /// One who waits for a name.
 #[derive(Debug, Clone)]
@@ -19,10 +24,15 @@ pub(super) struct Wait {
     pub(super) protocol: OnlyFor,
 }
 
-impl Names {
+impl<'a> Names<'a> {
+    /// No names yet, for a plan under this protocol.
+    pub(super) fn under(bound: &'a str) -> Self {
+        Self { bound, there: BTreeMap::new() }
+    }
+
     /// Takes a name that is free under this protocol; says whether it was.
     pub(super) fn add(&mut self, name: &str, protocol: OnlyFor) -> bool {
-        let taken = self.0.entry(name.to_owned()).or_default();
+        let taken = self.there.entry(name.to_owned()).or_default();
         let is_free = match protocol {
             None => taken.is_empty(),
             Some(_) => !taken.contains(&None) && !taken.contains(&protocol),
@@ -32,19 +42,22 @@ impl Names {
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.there.contains_key(name)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(|name| &**name)
+        self.there.keys().map(|name| &**name)
     }
 
-    /// A protocol under which the name is not there, of those that `wanted` means.
+    /// A protocol under which the name is not there, of those that `wanted` means. A file need not be
+    /// for a registered protocol, unless that is bound.
     fn left_out(&self, name: &str, wanted: OnlyFor) -> Option<&'static str> {
-        let there = self.0.get(name)?;
+        let there = self.there.get(name)?;
         let is_there = |protocol| there.contains(&None) || there.contains(&Some(protocol));
-        let protocols = protocol_names().into_iter();
+        let protocols = protocols().iter();
         protocols
+            .filter(|protocol| !protocol.is_foreign() || protocol.name() == self.bound)
+            .map(|protocol| protocol.name())
             .filter(|protocol| wanted.is_none_or(|wanted| wanted == *protocol))
             .find(|protocol| !is_there(*protocol))
     }
@@ -65,7 +78,7 @@ impl Names {
 
 impl Wait {
     /// What is wrong with it, if anything is: one of `steps` or `rules` must have the name.
-    pub(super) fn mistake(&self, steps: &Names, rules: &Names) -> Option<String> {
+    pub(super) fn mistake(&self, steps: &Names<'_>, rules: &Names<'_>) -> Option<String> {
         let name = &*self.name;
         let names = if rules.contains(name) { rules } else { steps };
         if !names.contains(name) {

@@ -265,13 +265,20 @@ pub enum Action {
 impl Plan {
     /// Whether some step, also one inside another, is such an action.
     pub fn has(&self, is_such: fn(&Action) -> bool) -> bool {
+        self.actors.iter().any(|actor| actor.has(is_such))
+    }
+}
+
+impl ActorPlan {
+    /// Whether some step, also one inside another, is such an action.
+    pub fn has(&self, is_such: fn(&Action) -> bool) -> bool {
         fn any(steps: &[Step], is_such: fn(&Action) -> bool) -> bool {
             steps.iter().any(|step| match &step.action {
                 Action::Locked { body, .. } | Action::Repeat { body, .. } => any(body, is_such),
                 action => is_such(action),
             })
         }
-        self.actors.iter().any(|actor| any(&actor.steps, is_such))
+        any(&self.steps, is_such)
     }
 }
 

@@ -42,9 +42,9 @@ pub(super) struct Scope<'a> {
     pub(super) locks: &'a [LockPlan],
     /// The lock protocol that the file is bound for.
     protocol: &'a str,
-    pub(super) steps: Names,
-    pub(super) rules: Names,
-    pub(super) labels: Names,
+    pub(super) steps: Names<'a>,
+    pub(super) rules: Names<'a>,
+    pub(super) labels: Names<'a>,
     pub(super) groups: BTreeSet<String>,
     /// The actors' names in the plan.
     pub(super) actors: BTreeSet<String>,
@@ -99,11 +99,13 @@ impl<'a> Scope<'a> {
         locks: &'a [LockPlan],
         protocol: &'a str,
     ) -> Self {
-        let mut labels = Names::default();
+        let names = || Names::under(protocol);
+        let mut labels = names();
         for label in AROUND {
             labels.add(label, None);
         }
-        Self { parameters, locks, protocol, labels, ..Self::default() }
+        let (steps, rules) = (names(), names());
+        Self { parameters, locks, protocol, steps, rules, labels, ..Self::default() }
     }
 
     /// Whether a part of the file that is for this protocol is for the one that is bound.

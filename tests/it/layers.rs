@@ -103,6 +103,8 @@ fn decides_a_verdict(line: &str) -> bool {
                 || is_assigned && !before.ends_with("!=")
                 || before.ends_with("=>")
                 || before.ends_with('{')
+                || before.ends_with("return")
+                || before.ends_with("unwrap_or(")
         })
     });
     assigns || chooses
@@ -117,6 +119,8 @@ fn a_verdict_that_is_decided_is_found_and_one_that_is_shown_is_not() {
         "let verdict = Verdict::Expected;",
         "Ending::Complete => Verdict::Unexpected,",
         "if all { Verdict::Expected } else { bad }",
+        "return Verdict::Expected;",
+        "worst.unwrap_or(Verdict::Expected)",
     ] {
         assert!(decides_a_verdict(line), "{line}");
     }

@@ -2,6 +2,7 @@
 //! binary, in a directory and on a Redis of its own. A `text` block after one whose
 //! output is always the same is what that prints.
 
+use crate::extension::my_program;
 use crate::redis_server::redis_or_skip;
 use std::fmt::Write;
 use std::path::Path;
@@ -42,16 +43,15 @@ fn every_block_of_commands_runs_and_virtual_output_is_what_it_says() {
     let path = temp.path().to_str().unwrap();
     let port = server.port().to_string();
 
-    let example = Path::new(env!("CARGO_BIN_EXE_nodb-trigger"));
-    let example = example.with_file_name("examples").join("my_protocol");
+    let example = my_program();
     let mut count = 0;
     for (index, block) in blocks.iter().enumerate().filter(|(_, block)| block.kind == "sh") {
         let script = block
             .text
             .replace("cargo run --release --", "nodb-trigger")
-            .replace("cargo run --example my_protocol --", example.to_str().unwrap())
             .replace("/tmp/", &format!("{path}/"))
-            .replace("6379", &port);
+            .replace("6379", &port)
+            .replace("cargo run --example my_protocol --", example.to_str().unwrap());
         let output = shell(&script, temp.path());
         let shown = format!(
             "README.md:{}\n{script}\n{}{}",

@@ -18,8 +18,16 @@ pub fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
     // For readers without scripts; with them, only its numbers are used.
     let layout = Layout::new(timeline, svg::WIDTH, -10.0);
     let model = model(timeline, &layout).to_string().replace('<', "\\u003c");
-    // No script runs but one that has the digest of the page, which nothing in the page can hold.
-    let nonce = sha1_smol::Sha1::from(model.clone() + SCRIPT).digest();
+    let (heading, title) = (xml(&svg::heading(timeline)), xml(title(timeline)));
+    let summary = xml(&summary(timeline));
+    let picture = svg::picture(timeline, svg::WIDTH, false);
+    let (legend, findings) = (legend(timeline, &layout), findings(timeline));
+    // No script runs but one that has the digest of all that a history puts into the page: nothing in
+    // it can hold its own digest.
+    let parts = [&heading, &title, &summary, &picture, &legend, &findings, &model];
+    let mut digest = sha1_smol::Sha1::from(SCRIPT);
+    parts.iter().for_each(|part| digest.update(part.as_bytes()));
+    let nonce = digest.digest();
     write!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -27,18 +35,12 @@ pub fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
          style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; base-uri 'none'; \
          form-action 'none'\">\n\
-         <title>{}</title>\n<style>{STYLE}{PAGE}</style>\n</head>\n\
-         <body class=\"timeline\">\n<h1>{}</h1>\n<p class=\"summary\">{}</p>\n{TOOLS}\
-         <div id=\"stage\">\n{}</div>\n{}{}{KEYS}\
+         <title>{heading}</title>\n<style>{STYLE}{PAGE}</style>\n</head>\n\
+         <body class=\"timeline\">\n<h1>{title}</h1>\n<p class=\"summary\">{summary}</p>\n{TOOLS}\
+         <div id=\"stage\">\n{picture}</div>\n{legend}{findings}{KEYS}\
          <div id=\"tip\" role=\"tooltip\" hidden></div>\n\
          <script type=\"application/json\" id=\"model\">{model}</script>\n\
          <script nonce=\"{nonce}\">{SCRIPT}</script>\n</body>\n</html>\n",
-        xml(&svg::heading(timeline)),
-        xml(title(timeline)),
-        xml(&summary(timeline)),
-        svg::picture(timeline, svg::WIDTH, false),
-        legend(timeline, &layout),
-        findings(timeline),
     )?;
     out.flush()
 }

@@ -52,7 +52,7 @@ pub(super) fn play(
         let mut play = Play::new(world, timing, turns, tasks)?;
         let performed = play.perform();
         let outsides: Vec<Outside> = play.into_tasks().map(|task| task.outside).collect();
-        // A thread that still waits for an order has nobody left to give it, and gives up.
+        // A thread that still waits for an order gives up: the sender is gone.
         join(threads)?;
         performed.map(|()| outsides.iter().map(Outside::take_events).collect())
     })

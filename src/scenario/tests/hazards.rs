@@ -99,6 +99,14 @@ fn what_a_protocol_rules_out_is_expected_to_be_absent_where_a_file_does_not_name
     assert_eq!(excluded(&one, "legacy"), "other", "it rules out nothing");
     let silent = format!("{before}[[expect]]\nerrors = 0\n");
     assert_eq!(excluded(&silent, "hardened"), "other", "the file is not about findings");
+    let legacy = "[[expect]]\nprotocol = \"legacy\"\nfinds = \"foreign_release\"\n";
+    assert_eq!(excluded(&format!("{before}{legacy}"), "hardened"), "", "it expects nothing here");
+    let both = format!("{before}{legacy}\n[[expect]]\nerrors = 0\n");
+    assert_eq!(excluded(&both, "hardened"), format!("other {all}"));
+    let careless = both.replace("{ release", "{ redis = [\"DEL\", \"{key}\"] },\n  { release");
+    assert_ne!(careless, both);
+    let rest = all.strip_prefix("foreign_release ").unwrap();
+    assert_eq!(excluded(&careless, "hardened"), format!("other {rest}"), "its own client deletes");
 }
 
 #[test]

@@ -239,6 +239,8 @@ proptest! {
     ) {
         let history = troubled(run(&setup).0, seed);
         let checked = check(&history);
+        let is_an_events = |moment| history.events.iter().any(|event| event.moment == moment);
+        prop_assert!(checked.findings.iter().all(|finding| is_an_events(finding.moment())));
         let defined = Oracle::read(&history).all();
         prop_assert_eq!(found(&checked), defined, "{}", text(&history, &checked));
     }
