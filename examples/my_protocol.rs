@@ -41,6 +41,7 @@ impl LockProtocol for Plain {
         Ok(acquisition)
     }
 
+    /// Two commands: the lease may end between them, and another client acquire.
     fn extend(&self, at: &mut Context<'_>) -> Result<(), LockError> {
         let ttl = at.own.get().ok_or(LockError::NotOwner)?.ttl;
         self.check_write(at)?;

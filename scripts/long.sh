@@ -1,7 +1,7 @@
 #!/bin/bash
 # What takes too long for continuous integration: all tests ten times, five times beside four busy
-# processes, and generated inputs by the thousand. About three hours on two cores. One line a step, with
-# its time; the output of a step that fails is kept and named.
+# processes, and generated inputs by the thousand. One line a step, with its time; the output of a step
+# that fails is kept and named.
 #
 # Not under nohup: some tests send signals that nohup has their programs ignore.
 set -uo pipefail

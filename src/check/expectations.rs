@@ -49,7 +49,7 @@ pub enum Expectation {
         /// What the error says, in part.
         error: Option<String>,
     },
-    /// How a named step ends, each time that somebody takes it; it must be taken at least once.
+    /// How a named step ends, each time that an actor takes it; it must be taken at least once.
     Step {
         /// The step's name.
         step: String,

@@ -31,7 +31,7 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
     done.into_inner().into_values().collect()
 }
 
-/// How many jobs there are if nobody says: one a core.
+/// How many jobs there are by default: one a core.
 pub(super) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

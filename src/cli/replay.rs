@@ -17,7 +17,7 @@ use anyhow::anyhow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// When a replay on a real server is given up if nobody says.
+/// When a replay on a real server is given up by default.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is said where leases were made to end.

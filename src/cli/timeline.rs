@@ -21,7 +21,7 @@ pub(super) fn draw(args: &TimelineArgs) -> Result<Exit, Refusal> {
     Ok(Exit::Success)
 }
 
-/// A timeline that is to be drawn, once there is a history; nowhere, if nobody asked for it.
+/// A timeline that is to be drawn, once there is a history; nowhere, if none was asked for.
 #[must_use]
 pub(super) struct Drawing {
     output: Output,

@@ -9,7 +9,7 @@ use crate::runtime::{Look, Outcome, Time, World};
 use crate::scenario::{ActorPlan, Plan, Value};
 use std::time::Duration;
 
-/// What a report says besides what came of the run.
+/// What a report says besides the outcome of the run.
 #[derive(Debug, Default)]
 pub struct Besides {
     /// The file that the scenario was read from, as the user wrote it.

@@ -220,7 +220,7 @@ impl Scenario {
                 return Err(self.source.error(wait.at, message));
             }
         }
-        // What expectations make of the values is told first.
+        // Mistakes in the expectations are reported first.
         let late = mem::take(&mut scope.late);
         let file = About {
             is_explored: form.explore.is_some(),

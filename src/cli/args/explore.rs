@@ -17,9 +17,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long an exploration may take if nobody says.
+/// How long an exploration may take by default.
 pub const DEFAULT_MAX_TIME: Duration = Duration::from_secs(60);
-/// The depth of the bugs that `pct` looks for if nobody says.
+/// The depth of the bugs that `pct` looks for by default.
 pub const DEFAULT_DEPTH: u32 = 3;
 
 const EXAMPLES: &str = "\

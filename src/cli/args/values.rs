@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) const NAME: &str = env!("CARGO_PKG_NAME");
 /// How wide a help is at most.
 pub(super) const WIDTH: usize = 80;
-/// Where a run happens if nobody says (contract, section 1).
+/// Where a run happens if no directory is given (contract, section 1).
 pub const DEFAULT_DIRECTORY: &str = "/tmp/debug_locks";
 /// Names the default TTL in seconds (contract, section 1).
 pub const TTL_VARIABLE: &str = "WEPPPY_LOCK_TTL_SECONDS";
