@@ -11,7 +11,7 @@ use std::time::Duration;
 pub enum Status {
     /// All went well.
     Success,
-    /// Somebody else held the lock.
+    /// Another client held the lock.
     AlreadyLocked,
     /// Anything else went wrong.
     Error,

@@ -42,7 +42,7 @@ fn exploration(scenario: &Scenario, file: Option<String>, rows: Vec<ProtocolRow>
     Exploration::new(scenario.name().into(), scenario.title().into(), file, rows)
 }
 
-/// Writes what came of those that were explored, with `all` steps or those that matter. Where none
+/// Writes the results of those that were explored, with `all` steps or those that matter. Where none
 /// was, the first refusal stands for all.
 pub(super) fn report(
     ended: Vec<Result<ProtocolRow, Refusal>>,

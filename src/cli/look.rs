@@ -116,7 +116,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// Asks the server. That it refuses to tell is told, and no failure.
+    /// Asks the server. A refusal becomes a note, and is no failure.
     fn ask(link: &mut Connection, clock: &dyn Clock) -> Result<Self, RedisError> {
         let mut notes = Vec::new();
         let info: Option<String> = allowed(redis::cmd("INFO").query(link))?;

@@ -145,7 +145,7 @@ pub fn restore(
         let flag_now = field(lock.flag())?;
         let counter = if fence == Fence::Goes { field(lock.fence())? } else { None };
         if held.is_none() && flag_now.as_deref() == flag && counter.is_none() {
-            // Nothing to do; a write would be seen by whoever watches the flags, and refused by a
+            // Nothing to do; a write would be seen by those that watch the flags, and refused by a
             // server that takes no writes.
             redis::cmd("UNWATCH").exec(link)?;
             return Ok(Some(true));

@@ -80,8 +80,8 @@ pub(super) fn note_kept_back(world: &World, fate: &Fate, commands: &Commands, is
     );
 }
 
-/// Carries out what an actor sent, and gave up: on a connection of its own, with nobody there to
-/// hear the reply.
+/// Carries out what an actor sent, and gave up: on a connection of its own. No client hears the
+/// reply.
 pub(super) fn carry_out(
     world: &World,
     sender: &Sender,

@@ -84,7 +84,7 @@ pub(super) fn signal(world: &World, clock: &dyn Clock, name: &str) {
         world.signals.late.lock().extract_if(.., |late| late.after == name).collect();
     for late in due {
         world.observer.touched(&|| Cell::Server);
-        // Nobody is there to hear the reply.
+        // No client hears the reply.
         let _ = afloat::carry_out(world, &late.sender, &late.commands);
     }
     clock.notify();

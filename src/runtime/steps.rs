@@ -89,7 +89,7 @@ impl Strand<'_> {
             }
             Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => {
                 self.pause(PausePoint::Server)?;
-                befall(self.world, action)
+                inject(self.world, action)
             }
             Action::GetInstance { lock } => self.renew_instance(*lock),
             Action::ExternalDump { lock } => self.external_dump(*lock, operation),
@@ -458,7 +458,7 @@ fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), F
 }
 
 /// Injects a fault into the server.
-fn befall(world: &World, action: &Action) -> Result<(), Failure> {
+fn inject(world: &World, action: &Action) -> Result<(), Failure> {
     world.observer.touched(&|| Cell::Server);
     let Server::Embedded(engine) = &world.services.server else {
         let message = format!("{} needs the embedded server; leave out --redis", action.verb());

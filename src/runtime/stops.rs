@@ -167,7 +167,7 @@ impl Seat {
         }
     }
 
-    /// Whether it stops at a point: what it alone has nobody else touches.
+    /// Whether it stops at a point: what it alone has, no other actor touches.
     fn stops_at(&self, point: PausePoint) -> bool {
         match point {
             PausePoint::FileRead | PausePoint::FileWrite | PausePoint::Server => true,

@@ -52,7 +52,7 @@ pub(super) struct Scope<'a> {
     pub(super) waits: Vec<Wait>,
     /// A step or a rule that is there under one lock protocol only, and that protocol.
     pub(super) only_under: Option<(String, &'static str)>,
-    /// What is wrong with these values of the parameters. It is told if the file is right otherwise.
+    /// What is wrong with these values of the parameters. It is reported if the file is right otherwise.
     pub(super) late: Vec<ScenarioError>,
 }
 

@@ -69,7 +69,7 @@ Examples:
         shell: Shell,
     },
     /// Write the manual pages into a directory
-    // For whoever makes a package.
+    // For packagers.
     #[command(hide = true, after_help = "Example:\n  nodb-trigger man target/man")]
     Man {
         /// Where to; created if missing

@@ -59,7 +59,7 @@ pub enum Color {
     Never,
 }
 
-/// `--fail-if`: a lock that nobody will give back, a flag that disagrees with its lock, or either.
+/// `--fail-if`: a lock that no client will release, a flag that disagrees with its lock, or either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FailIf {
     Stuck,

@@ -122,7 +122,7 @@ impl Again<'_> {
         Ok(())
     }
 
-    /// Looks again at locks with one of which somebody works; gives those that look as before.
+    /// Looks again at locks with one of which a client works; gives those that look as before.
     fn still_absent<'s>(&mut self, heap: Vec<&'s mut Sighting>) -> Result<Vec<&'s mut Sighting>> {
         let locks = heap.iter().map(|one| one.lock.clone());
         let now = self.looker.look(self.link, locks)?;
@@ -138,7 +138,7 @@ impl Again<'_> {
         Ok(absent)
     }
 
-    /// Looks at a lock with which somebody works.
+    /// Looks at a lock with which a client works.
     fn look_again(&mut self, sighting: &mut Sighting) -> Result {
         for now in self.looker.look(self.link, std::iter::once(sighting.lock.clone()))? {
             let doubt = is_odd(&now).then_some(Doubt::Moving);

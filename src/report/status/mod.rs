@@ -131,7 +131,7 @@ pub struct Sightings {
     most: usize,
     kept: Vec<Sighting>,
     counts: BTreeMap<State, usize>,
-    /// How many locks nobody will give back.
+    /// How many locks no client will release.
     pub stuck: usize,
     /// How many flags contradict their locks: those that a repair would set right.
     pub drifted: usize,

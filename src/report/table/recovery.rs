@@ -87,7 +87,7 @@ fn why(recovery: &Recovery, why: &str) -> String {
     }
 }
 
-/// The word for what came of a lock in a table, and its tone there.
+/// The word for the outcome of a lock in a table, and its tone there.
 fn outcome(outcome: Outcome) -> Cell {
     match outcome {
         Outcome::Left => cell("left", Tone::Plain),
@@ -101,7 +101,7 @@ fn outcome(outcome: Outcome) -> Cell {
     }
 }
 
-/// The word for what came of the one lock that was meant.
+/// The word for the outcome of the one lock that was meant.
 fn unlock_word(outcome: Outcome) -> (&'static str, Tone) {
     match outcome {
         Outcome::Removed => ("REMOVED", Tone::Good),
