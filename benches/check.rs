@@ -1,8 +1,8 @@
 //! How fast a history is judged: events a second, for a million events. Run with
 //! `cargo bench --bench check`.
 
-use nodb_trigger::check::check;
-use nodb_trigger::history::{
+use lock_history::check::check;
+use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
     Operation, Write,
 };

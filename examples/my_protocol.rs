@@ -9,10 +9,10 @@
 //! cargo run --example my_protocol -- explore starvation --property barging
 //! ```
 
-use nodb_trigger::check::{self, Judge, Violation};
-use nodb_trigger::history::{EventKind, Verb};
-use nodb_trigger::lock::{self, Acquisition, Context, LockError, LockProtocol, Token, Ttl};
-use nodb_trigger::registry::RegisterError;
+use lock_history::check::{self, Judge, Violation};
+use lock_history::history::{EventKind, Verb};
+use lock_history::registry::RegisterError;
+use lock_lab::lock::{self, Acquisition, Context, LockError, LockProtocol, Token, Ttl};
 use redis::{Cmd, FromRedisValue};
 use std::collections::BTreeMap;
 use std::process::ExitCode;

@@ -53,7 +53,7 @@ step "Lock clients that are probed"
 bash scripts/subjects.sh
 
 step "Format"
-cargo fmt --check
+cargo fmt --all --check
 
 step "Lints"
 cargo clippy --all-targets --locked -- -D warnings

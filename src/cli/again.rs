@@ -1,9 +1,9 @@
 //! The command that runs a scenario again, and gives the same.
 
 use super::args::{DEFAULT_DIRECTORY, RunOptions};
-use crate::lock::default_protocol;
-use crate::runtime::command_line;
-use crate::scenario::{Plan, Value};
+use lock_lab::lock::default_protocol;
+use lock_lab::runtime::command_line;
+use lock_lab::scenario::{Plan, Value};
 use std::path::Path;
 use std::time::Duration;
 

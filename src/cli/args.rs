@@ -37,10 +37,10 @@ pub use values::{
 
 use super::builtin::BuiltIn;
 use super::redact::redact;
-use crate::scenario::{Scenario, nearest};
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use detail::{Detail, telling};
+use lock_lab::scenario::{Scenario, nearest};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use values::WIDTH;

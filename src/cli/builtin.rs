@@ -1,6 +1,6 @@
 //! The built-in scenarios: known by their names, and parsed when they are asked for.
 
-use crate::scenario::{Scenario, ScenarioError, built_in, built_in_names};
+use lock_lab::scenario::{Scenario, ScenarioError, built_in, built_in_names};
 use std::cell::OnceCell;
 
 /// Scenarios, each with its name.

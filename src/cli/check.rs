@@ -5,9 +5,9 @@ use super::exit::{Exit, Refusal};
 use super::output::Output;
 use super::timeline::{Drawing, Place};
 use super::{input, say, terminal};
-use crate::check::{Checked, check};
-use crate::history::History;
 use crate::report::{Judgement, json, table};
+use lock_history::check::{Checked, check};
+use lock_history::history::History;
 
 /// Prints what the checkers say of the history in this file.
 pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {

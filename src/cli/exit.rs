@@ -2,11 +2,11 @@
 //! should. Nothing else in the crate knows the numbers.
 
 use super::output::OutputError;
-use crate::check::Verdict;
-use crate::clock::Stopped;
-use crate::runtime::StageError;
-use crate::scenario::ScenarioError;
 use anyhow::anyhow;
+use lock_history::check::Verdict;
+use lock_lab::runtime::StageError;
+use lock_lab::scenario::ScenarioError;
+use redis_sim::clock::Stopped;
 use std::error::Error;
 use std::process::ExitCode;
 

@@ -11,12 +11,12 @@ use super::progress::Line;
 use super::signals::Signals;
 use super::tasks::{Task, tasks, tasks_of_run};
 use super::{github, say};
-use crate::lock::LockProtocol;
 use crate::report::exploration::{Exploration, ProtocolRow};
 use crate::report::{Entry, json, junit, large, table};
-use crate::runtime::{ExploreError, Limit, Model, Progress, explore as run};
-use crate::scenario::Scenario;
 use anyhow::anyhow;
+use lock_lab::lock::LockProtocol;
+use lock_lab::runtime::{ExploreError, Limit, Model, Progress, explore as run};
+use lock_lab::scenario::Scenario;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -188,12 +188,12 @@ pub(super) fn explore_for_run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Judged;
-    use crate::check::Property;
-    use crate::check::Verdict;
-    use crate::lock::Ttl;
-    use crate::runtime::{Bounds, Explored, Strategy, Timing};
-    use crate::scenario::catalogue;
+    use lock_history::check::Judged;
+    use lock_history::check::Property;
+    use lock_history::check::Verdict;
+    use lock_lab::lock::Ttl;
+    use lock_lab::runtime::{Bounds, Explored, Strategy, Timing};
+    use lock_lab::scenario::catalogue;
 
     #[test]
     fn progress_is_one_line_of_numbers() {

@@ -9,7 +9,7 @@ use super::repeat::execute_all;
 use super::signals::Signals;
 use super::{github, say, verbose};
 use crate::report::{Entry, json, junit, table};
-use crate::scenario::Scenario;
+use lock_lab::scenario::Scenario;
 use std::sync::Arc;
 
 /// Fires one scenario and writes its report.

@@ -1,8 +1,8 @@
 //! Annotations for GitHub Actions: what was not as expected, where a workflow's reader sees it. They
 //! go to stderr, which the runner reads as well as stdout, so that they break no report.
 
-use crate::check::Verdict;
 use crate::report::{Exploration, Report};
+use lock_history::check::Verdict;
 use std::io::{self, Write};
 
 /// Prints annotations, if we run in GitHub Actions.

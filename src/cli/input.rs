@@ -3,10 +3,10 @@
 
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal, usage};
-use crate::history::{FileError, History};
-use crate::scenario::{Scenario, nearest, unknown};
-use crate::text::of_system;
 use anyhow::anyhow;
+use lock_history::history::{FileError, History};
+use lock_lab::scenario::{Scenario, nearest, unknown};
+use redis_sim::server::of_system;
 use rustix::fs::OFlags;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};

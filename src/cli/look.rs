@@ -2,13 +2,13 @@
 
 use super::args::{CheckFormat, FailIf, StatusArgs};
 use super::exit::Exit;
-use crate::clock::Clock;
-use crate::lock::{LockError, Unseen, rights, survey};
 use crate::report::Status;
 use crate::report::status::{Scene, Sightings, Typed};
-use crate::runtime::command_line;
-use crate::server::{Connection, Server, ServerError};
+use lock_lab::lock::{LockError, Unseen, rights, survey};
+use lock_lab::runtime::command_line;
+use lock_lab::server::{Connection, Server, ServerError};
 use redis::RedisError;
+use redis_sim::clock::Clock;
 use std::time::Duration;
 
 /// What an answer begins with to which the user has no right.

@@ -139,7 +139,7 @@ fn meaning(error: &clap::Error, printed: io::Result<()>) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::catalogue;
+    use lock_lab::scenario::catalogue;
     use std::ffi::OsString;
 
     fn argv(words: &[&str]) -> Vec<OsString> {

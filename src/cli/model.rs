@@ -2,12 +2,12 @@
 
 use super::args::TTL_VARIABLE;
 use super::exit::{Refusal, usage};
-use crate::controller::STATE_FILE;
-use crate::lock::{ActorHost, Legacy, LockName, RunDirectory, RunGroup, Ttl, in_process};
-use crate::probe::{SUBJECT, Subjects};
-use crate::runtime::{Model, Schedule, Timing};
-use crate::scenario::{Plan, Scenario, Value, unknown};
 use anyhow::{Context, anyhow};
+use lock_lab::controller::STATE_FILE;
+use lock_lab::lock::{ActorHost, Legacy, LockName, RunDirectory, RunGroup, Ttl, in_process};
+use lock_lab::probe::{SUBJECT, Subjects};
+use lock_lab::runtime::{Model, Schedule, Timing};
+use lock_lab::scenario::{Plan, Scenario, Value, unknown};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,8 +119,8 @@ pub(super) fn values(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::Hardened;
-    use crate::scenario::catalogue;
+    use lock_lab::lock::Hardened;
+    use lock_lab::scenario::catalogue;
 
     fn built_in(name: &str) -> Scenario {
         catalogue().unwrap().into_iter().find(|scenario| scenario.name() == name).unwrap()

@@ -2,8 +2,8 @@
 //! or stdout.
 
 use crate::report::escape;
-use crate::runtime::quoted;
-use crate::text::of_system;
+use lock_lab::runtime::quoted;
+use redis_sim::server::of_system;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};

@@ -7,8 +7,8 @@ use super::output::Output;
 use super::signals::Signals;
 use super::timeline::Drawing;
 use super::{github, terminal};
-use crate::history::History;
 use crate::report::Style;
+use lock_history::history::History;
 use std::io::{self, Write};
 use std::path::Path;
 

@@ -2,13 +2,15 @@
 
 use super::exit::{Refusal, environment, stopped, usage};
 use super::signals::Signals;
-use crate::clock::Clock;
-use crate::gate::PausePoint;
-use crate::lock::{ActorHost, LockProtocol};
-use crate::probe::{FILES_OF_A_PROCESS, MEMORY_OF_A_PROCESS, NotStarted, OurProcesses, Processes};
-use crate::runtime::{THREAD_MEMORY, allow_files, check_memory};
-use crate::scenario::{Instance, Matches, Plan};
 use anyhow::{Context, anyhow};
+use lock_lab::gate::PausePoint;
+use lock_lab::lock::{ActorHost, LockProtocol};
+use lock_lab::probe::{
+    FILES_OF_A_PROCESS, MEMORY_OF_A_PROCESS, NotStarted, OurProcesses, Processes,
+};
+use lock_lab::runtime::{THREAD_MEMORY, allow_files, check_memory};
+use lock_lab::scenario::{Instance, Matches, Plan};
+use redis_sim::clock::Clock;
 use std::process::Command;
 use std::sync::Arc;
 

@@ -8,11 +8,11 @@ use super::progress::Line;
 use super::signals::Signals;
 use super::timeline::{Drawing, Place};
 use super::{remote, say};
-use crate::check::check;
-use crate::clock::WallClock;
 use crate::record::{self, Counts, Ending, Listener, Order, Watch};
 use crate::report::large;
-use crate::runtime::Time;
+use lock_history::check::check;
+use lock_lab::runtime::Time;
+use redis_sim::clock::WallClock;
 use std::sync::Arc;
 
 /// What is said when a signal ends it.

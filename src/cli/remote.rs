@@ -3,9 +3,9 @@
 use super::ServerUrl;
 use super::exit::{Refusal, environment, usage};
 use super::verbose::heard;
-use crate::lock::RunDirectory;
-use crate::server::{Connection, Server};
 use anyhow::anyhow;
+use lock_lab::lock::RunDirectory;
+use lock_lab::server::{Connection, Server};
 use std::path::Path;
 
 /// Where a Redis is that nobody names (contract, section 1).

@@ -9,11 +9,11 @@ use super::signals::Signals;
 use super::staged::{Staged, Staging, staged};
 use super::upstream::Loan;
 use super::{ServerUrl, github, remote, say, schedule, verbose};
-use crate::clock::WallClock;
-use crate::probe::SUBJECT;
 use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
-use crate::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
 use anyhow::anyhow;
+use lock_lab::probe::SUBJECT;
+use lock_lab::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
+use redis_sim::clock::WallClock;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,11 +5,11 @@ use super::exit::{Exit, Refusal, environment};
 use super::output::Output;
 use super::say;
 use super::signals::Signals;
-use crate::clock::{Clock, VirtualClock, WallClock};
-use crate::engine::Engine;
-use crate::engine::server::{Address, Advancing, Door, MAX_CLIENTS, Server};
 use crate::report::escape;
-use crate::runtime::{Time, quoted};
+use lock_lab::runtime::{Time, quoted};
+use redis_sim::Engine;
+use redis_sim::clock::{Clock, VirtualClock, WallClock};
+use redis_sim::server::{Address, Advancing, Door, MAX_CLIENTS, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Arc;
 

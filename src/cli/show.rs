@@ -2,7 +2,7 @@
 
 use super::exit::{Exit, Refusal};
 use super::output::Output;
-use crate::scenario::Scenario;
+use lock_lab::scenario::Scenario;
 
 /// Prints the file as it is.
 pub(super) fn show(scenario: &Scenario) -> Result<Exit, Refusal> {

@@ -4,10 +4,10 @@
 
 use super::exit::Exit;
 use super::{say, screen};
-use crate::clock::{Clock, Stopped, WallClock};
-use crate::runtime::Time;
+use lock_lab::runtime::Time;
 use nix::sys::signal::{SigSet, Signal};
 use parking_lot::{Mutex, MutexGuard};
+use redis_sim::clock::{Clock, Stopped, WallClock};
 use std::io;
 use std::sync::Arc;
 use std::thread;

@@ -3,8 +3,8 @@
 
 use super::exit::{Exit, Refusal};
 use super::signals::Signals;
-use crate::clock::Stopped;
-use crate::runtime::{Cleaned, Outcome, Stage, World};
+use lock_lab::runtime::{Cleaned, Outcome, Stage, World};
+use redis_sim::clock::Stopped;
 
 /// How to go about it.
 #[derive(Clone, Copy)]

@@ -4,8 +4,8 @@ use super::args::{CheckFormat, StatusArgs};
 use super::exit::{Exit, Refusal, environment};
 use super::look::Subject;
 use super::{output, remote, say, terminal, watch};
-use crate::clock::WallClock;
 use crate::report::{json, table};
+use redis_sim::clock::WallClock;
 
 /// Looks once and prints what is there, or goes on looking.
 pub(super) fn status(args: &StatusArgs) -> Result<Exit, Refusal> {

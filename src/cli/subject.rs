@@ -3,11 +3,11 @@
 //! Hidden: nobody needs it for their own client.
 
 use super::exit::{Exit, Refusal, environment, usage};
-use crate::clock::WallClock;
-use crate::lock::{Context, Identity, LockError, LockName, LockProtocol, TokenSlot, Ttl};
-use crate::probe::obey;
-use crate::server::{Connection, Server, ServerError};
 use anyhow::anyhow;
+use lock_lab::lock::{Context, Identity, LockError, LockName, LockProtocol, TokenSlot, Ttl};
+use lock_lab::probe::obey;
+use lock_lab::server::{Connection, Server, ServerError};
+use redis_sim::clock::WallClock;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::{Value, json};
 use std::collections::HashMap;

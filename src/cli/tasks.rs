@@ -5,12 +5,12 @@ use super::args::{
 };
 use super::exit::{Refusal, usage};
 use super::model::{Origin, default_ttl, model};
-use crate::check::Judged;
-use crate::check::Property;
-use crate::lock::{LockProtocol, Ttl, in_process, protocols};
-use crate::runtime::{Bounds, Model, Strategy, Timing};
-use crate::scenario::{Exploration, Scenario, Value};
 use anyhow::anyhow;
+use lock_history::check::Judged;
+use lock_history::check::Property;
+use lock_lab::lock::{LockProtocol, Ttl, in_process, protocols};
+use lock_lab::runtime::{Bounds, Model, Strategy, Timing};
+use lock_lab::scenario::{Exploration, Scenario, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -248,7 +248,7 @@ mod tests {
     use crate::cli::args::{Request, parse};
     use crate::cli::builtin::BuiltIn;
     use crate::cli::model::values;
-    use crate::scenario::built_in;
+    use lock_lab::scenario::built_in;
 
     fn tasks_of(flags: &[&str]) -> Result<Vec<Task>, String> {
         let argv = ["nodb-trigger", "explore", "check_then_delete"].iter().chain(flags);

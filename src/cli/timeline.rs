@@ -4,10 +4,10 @@ use super::args::{Color, Format, Picture, PictureFormat, ReportOptions, Timeline
 use super::exit::{Exit, Refusal, usage};
 use super::output::Output;
 use super::{input, say, terminal};
-use crate::check::{Checked, check};
-use crate::history::History;
 use crate::report::timeline::{Timeline, html, svg, text};
 use anyhow::anyhow;
+use lock_history::check::{Checked, check};
+use lock_history::history::History;
 
 /// Draws a saved history.
 pub(super) fn draw(args: &TimelineArgs) -> Result<Exit, Refusal> {

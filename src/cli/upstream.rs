@@ -4,8 +4,8 @@
 use super::exit::{Exit, Refusal, environment};
 use super::signals::Signals;
 use super::{ServerUrl, remote, say};
-use crate::runtime::command_line;
-use crate::server::Borrowed;
+use lock_lab::runtime::command_line;
+use lock_lab::server::Borrowed;
 use std::sync::Arc;
 
 /// A Redis that was borrowed.

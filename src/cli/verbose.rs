@@ -3,10 +3,10 @@
 //! would disturb what should race.
 
 use super::say;
-use crate::clock::WallClock;
-use crate::history::{EventKind, Head, History, Moment};
 use crate::report::{duration, escape};
-use crate::server::{Exchange, Listener, Server};
+use lock_history::history::{EventKind, Head, History, Moment};
+use lock_lab::server::{Exchange, Listener, Server};
+use redis_sim::clock::WallClock;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -63,9 +63,9 @@ fn line(sent: Moment, received: Moment, actor: &str, asked: &str, answered: &str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::VirtualClock;
-    use crate::history::{Command, Event};
+    use lock_history::history::{Command, Event};
     use redis::{Commands, cmd};
+    use redis_sim::clock::VirtualClock;
     use std::sync::Mutex;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use super::recording::RecordError;
-use crate::server::Server;
+use lock_lab::server::Server;
 use redis::{ErrorKind, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value, cmd};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;

@@ -1,8 +1,8 @@
 //! Looks at a server without changing anything: which keys there are, and what is in them.
 
 use super::watch::Watch;
-use crate::clock::{Clock, Stopped};
 use redis::{RedisError, ServerError, Value, cmd};
+use redis_sim::clock::{Clock, Stopped};
 use std::collections::BTreeSet;
 
 /// What was found in a key.

@@ -12,7 +12,7 @@ use super::line::{Line, Source};
 use super::reasons::shown;
 use super::seen::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::watch::Watch;
-use crate::lock::Payload;
+use lock_lab::lock::Payload;
 use scripts::Running;
 use std::collections::{HashMap, HashSet};
 

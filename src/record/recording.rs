@@ -3,9 +3,9 @@
 use super::model::{Counts, Model};
 use super::tell::{Frame, tell};
 use super::watch::Watch;
-use crate::clock::{Clock, Stopped};
-use crate::history::History;
-use crate::server::{Server, ServerError};
+use lock_history::history::History;
+use lock_lab::server::{Server, ServerError};
+use redis_sim::clock::{Clock, Stopped};
 use std::time::Duration;
 
 /// Why nothing could be recorded.

@@ -1,7 +1,7 @@
 //! What was seen, before it is told as a history.
 
 use super::key::{Id, Outcome};
-use crate::lock::{Operation, Payload};
+use lock_lab::lock::{Operation, Payload};
 use std::rc::Rc;
 
 /// The client of what nobody did.

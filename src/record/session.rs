@@ -12,9 +12,9 @@ use super::model::Model;
 use super::recording::{
     Ending, Listener, Order, REACHED, RecordError, Recorded, finish, reach_again,
 };
-use crate::clock::Clock;
-use crate::server::ServerError;
+use lock_lab::server::ServerError;
 use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
+use redis_sim::clock::Clock;
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;

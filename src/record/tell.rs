@@ -11,11 +11,11 @@ use super::reasons::{Reasons, shown};
 use super::reigns::Reigns;
 use super::seen::{Seen, What};
 use super::unit::{Came, Unit};
-use crate::history::{
+use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
     Operation, Verb,
 };
-use crate::lock;
+use lock_lab::lock;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The protocol of a history that was recorded from outside.

@@ -3,8 +3,8 @@
 use super::key::{Id, Outcome};
 use super::reigns::Reigns;
 use super::seen::{Call, Observation, Seen, What};
-use crate::history::Change;
-use crate::lock::Operation;
+use lock_history::history::Change;
+use lock_lab::lock::Operation;
 
 /// A lease that never ends, where one has to be named: a year.
 const FOREVER: u64 = 365 * 24 * 3600 * 1_000_000_000;

@@ -1,7 +1,7 @@
 //! Which keys are watched.
 
-use crate::engine::glob_matches;
-use crate::lock::{FLAG_PREFIX, LockName, key_pattern};
+use lock_lab::lock::{FLAG_PREFIX, LockName, key_pattern};
+use redis_sim::glob_matches;
 
 /// What the keys of all NoDb locks match.
 const ALL: &str = "nodb-lock:*";

@@ -1,12 +1,12 @@
 //! From plan, history and snapshots to the report.
 
 use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
-use crate::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
-use crate::controller::STATE_FILE;
-use crate::history::EventKind;
-use crate::lock::Token;
-use crate::runtime::{Look, Outcome, Time, World};
-use crate::scenario::{ActorPlan, Plan, Value};
+use lock_history::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
+use lock_history::history::EventKind;
+use lock_lab::controller::STATE_FILE;
+use lock_lab::lock::Token;
+use lock_lab::runtime::{Look, Outcome, Time, World};
+use lock_lab::scenario::{ActorPlan, Plan, Value};
 use std::time::Duration;
 
 /// What a report says besides the outcome of the run.

@@ -1,8 +1,8 @@
 //! What the scenarios show, from their own expectations.
 
 use super::wording::status_word;
-use crate::check::Property;
-use crate::scenario::{Expectation, Plan, Scenario, Status};
+use lock_history::check::Property;
+use lock_lab::scenario::{Expectation, Plan, Scenario, Status};
 use serde::{Serialize, Serializer};
 
 /// What every scenario shows. The members and their names are the JSON format

@@ -1,7 +1,7 @@
 //! The report as plain data: what the writers write.
 
 use super::Repetition;
-use crate::check::{Expected, Property, Status, Verdict};
+use lock_history::check::{Expected, Property, Status, Verdict};
 use serde::Serialize;
 
 /// Everything that a report says. The members and their names are the JSON format

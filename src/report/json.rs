@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn words_of_the_format_are_pinned() {
-        use crate::check::Verdict;
-        use crate::scenario::Status;
+        use lock_history::check::Verdict;
+        use lock_lab::scenario::Status;
         let word = |value: Value| value.as_str().unwrap().to_owned();
         let statuses = [Status::Success, Status::AlreadyLocked, Status::Error];
         assert_eq!(

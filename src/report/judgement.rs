@@ -2,8 +2,8 @@
 
 use super::FindingRow;
 use super::build::milliseconds;
-use crate::check::{Checked, Fairness, LeaseUse};
-use crate::history::Head;
+use lock_history::check::{Checked, Fairness, LeaseUse};
+use lock_history::history::Head;
 use serde::Serialize;
 
 /// Everything that is said of a history. The members and their names are the JSON format

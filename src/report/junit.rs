@@ -5,7 +5,7 @@
 
 use super::exploration::ProtocolRow;
 use super::{Entry, Exploration, Failure, Report};
-use crate::check::Verdict;
+use lock_history::check::Verdict;
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 use std::io::{self, Write};
 use std::time::Duration;

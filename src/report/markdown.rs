@@ -2,7 +2,7 @@
 
 use super::Catalogue;
 use super::catalogue::in_words;
-use crate::check::Property;
+use lock_history::check::Property;
 use std::io::{self, Write};
 
 /// Writes the catalogue as one table.
@@ -36,8 +36,8 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Property;
     use crate::report::{CatalogueRow, Shown};
+    use lock_history::check::Property;
 
     #[test]
     fn a_row_is_a_line_whatever_is_in_it() {

@@ -13,8 +13,6 @@ pub mod json;
 mod judgement;
 pub mod junit;
 pub mod markdown;
-#[cfg(test)]
-mod mutants;
 pub mod recovery;
 mod repetition;
 mod replay;

@@ -1,9 +1,9 @@
 //! What a recovery found and did, as plain data: one row a lock, one a flag, and counts.
 
-use crate::lock::{Found, Sighting};
+use lock_lab::lock::{Found, Sighting};
 use serde::Serialize;
 
-pub use crate::lock::Life;
+pub use lock_lab::lock::Life;
 
 /// Everything that a recovery says. The members and their names are the JSON format
 /// `nodb-trigger/recovery/v1`: members may be added, none removed or renamed.

@@ -1,7 +1,7 @@
 //! What came of many runs of one scenario.
 
 use super::{Report, Summary};
-use crate::check::Verdict;
+use lock_history::check::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -2,9 +2,9 @@
 
 use super::Report;
 use super::exploration::{Lanes, Row};
-use crate::check::{Finding, Property};
-use crate::history::History;
-use crate::scenario::Plan;
+use lock_history::check::{Finding, Property};
+use lock_history::history::History;
+use lock_lab::scenario::Plan;
 use serde::Serialize;
 
 /// What came of a replay. As JSON: the report, with one member more.

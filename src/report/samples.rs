@@ -1,7 +1,7 @@
 //! Reports made by hand, for the writers' tests, and the golden files that the tests compare with.
 
 use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
-use crate::check::{Expected, Property, Status, Verdict};
+use lock_history::check::{Expected, Property, Status, Verdict};
 use serde_json::json;
 
 const TOKEN: &str = "3f2a91bc04de4e1f8a55d6c7b8091a2b";

@@ -1,8 +1,8 @@
 //! How single values are said to a person: durations, names from outside, shortened tokens.
 
-use crate::clock::in_words;
-use crate::scenario::Status;
 use chrono::{DateTime, SecondsFormat, Utc};
+use lock_lab::scenario::Status;
+use redis_sim::clock::in_words;
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;

@@ -1,6 +1,6 @@
 //! The history file: what is written is read again, and what is wrong with a file is said.
 
-use nodb_trigger::history::{
+use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, FileError, Head, History,
     Left, Moment, Operation, SCHEMA, Verb, Write,
 };

@@ -7,9 +7,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use nodb_trigger::clock::{VirtualClock, WallClock};
-use nodb_trigger::server::{Listener, Server};
+use lock_lab::server::{Listener, Server};
 use redis::cmd;
+use redis_sim::clock::{VirtualClock, WallClock};
 
 use crate::program::{Place, Program, arguments};
 use crate::redis_server::{RedisServer, leave_out, redis_or_skip};
@@ -456,7 +456,7 @@ fn a_listener_hears_everything_that_passes_on_either_kind_of_server() {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hear = {
             let heard = heard.clone();
-            move |exchange: &nodb_trigger::server::Exchange| {
+            move |exchange: &lock_lab::server::Exchange| {
                 assert!(exchange.sent.order < exchange.received.order);
                 assert!(exchange.sent.at <= exchange.received.at);
                 heard.lock().unwrap().push((exchange.asked(), exchange.answered()));

@@ -12,13 +12,13 @@ mod wire;
 
 use std::sync::Arc;
 
-use nodb_trigger::clock::WallClock;
-use nodb_trigger::engine::Engine;
-use nodb_trigger::engine::server::{Address, Server};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use redis::{ConnectionLike, ErrorKind, RedisResult, Value};
+use redis_sim::Engine;
+use redis_sim::clock::WallClock;
+use redis_sim::server::{Address, Server};
 
 use crate::redis_server::{RedisServer, redis_or_skip};
 use compare::{Outcome, assert_same};

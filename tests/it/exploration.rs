@@ -2,17 +2,17 @@
 //! commands; what their files claim of all orderings holds; and a real Redis shows the same.
 
 use crate::redis_server::redis_or_skip;
-use nodb_trigger::check::{Property, check};
-use nodb_trigger::clock::{VirtualClock, WallClock};
-use nodb_trigger::history::{Event, EventKind, FailureKind, History};
-use nodb_trigger::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
-use nodb_trigger::runtime::{
+use lock_history::check::{Property, check};
+use lock_history::history::{Event, EventKind, FailureKind, History};
+use lock_lab::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
+use lock_lab::runtime::{
     Bounds, Counterexample, Explored, Limit, Model, Schedule, Stage, Strategy, Time, World, explore,
 };
-use nodb_trigger::scenario::{
+use lock_lab::scenario::{
     Action, Expectation, Plan, RuleEffect, Scenario, Timing, Value, catalogue,
 };
-use nodb_trigger::server::Server;
+use lock_lab::server::Server;
+use redis_sim::clock::{VirtualClock, WallClock};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! and the golden files of insta with `INSTA_UPDATE=always cargo test golden`, and read the diff.
 
 use crate::program::Program;
-use nodb_trigger::scenario::schema;
+use lock_lab::scenario::schema;
 use std::path::Path;
 
 /// Whether a file of the repository holds what was found. `INSTA_UPDATE=always` writes it if not.

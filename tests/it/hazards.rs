@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use nodb_trigger::scenario::{Action, Scenario, catalogue};
+use lock_lab::scenario::{Action, Scenario, catalogue};
 
 use crate::program::{Place, Program, arguments, herd, wait_until};
 use crate::redis_server::redis_or_skip;
@@ -58,13 +58,13 @@ fn run(name: &str, protocol: &str, flags: &[&str]) -> Result<(), ()> {
 }
 
 fn is_short(scenario: &Scenario) -> bool {
-    let ttl = nodb_trigger::lock::Ttl::DEFAULT;
+    let ttl = lock_lab::lock::Ttl::DEFAULT;
     let plan = scenario.bind(&Default::default(), "legacy", ttl, Duration::ZERO).unwrap();
-    nodb_trigger::runtime::longest(&plan) <= LONGEST
+    lock_lab::runtime::longest(&plan) <= LONGEST
 }
 
 fn runs_anywhere(scenario: &Scenario) -> bool {
-    let ttl = nodb_trigger::lock::Ttl::DEFAULT;
+    let ttl = lock_lab::lock::Ttl::DEFAULT;
     let plan = scenario.bind(&Default::default(), "legacy", ttl, Duration::ZERO).unwrap();
     !plan.has(Action::befalls_the_server)
 }

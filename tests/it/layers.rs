@@ -1,59 +1,92 @@
-//! The layering of `src/`, kept by reading the code: a room imports only rooms above it, time comes
-//! from one file, `anyhow` stays in `cli`, one file knows the numbers of the exit codes, and verdicts
-//! are decided in `check`. Tests wait for conditions and not for time, and what they compare with is
-//! not in `src/`.
+//! The layering of the sources, kept by reading the code. Cargo keeps the order of the crates; inside
+//! a crate a module imports only those above it. Time comes from one file, `anyhow` stays in `cli`,
+//! one file knows the numbers of the exit codes, and verdicts are decided in `check`. Tests wait for
+//! conditions and not for time, and what they compare with is not among the sources.
 //!
 //! It reads words, not syntax: comments are left out, strings are not.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms from top to bottom. Each may import itself and what stands above it.
-const ROOMS: [&str; 17] = [
-    "text",
-    "registry",
-    "chance",
-    "clock",
-    "history",
-    "check",
-    "engine",
-    "server",
-    "gate",
-    "lock",
-    "record",
-    "probe",
-    "controller",
-    "scenario",
-    "runtime",
-    "report",
-    "cli",
-];
+/// A crate's sources.
+#[derive(Clone, Copy)]
+struct Crate {
+    src: &'static str,
+    /// Its modules from top to bottom: each may import itself and what stands above it. None where
+    /// they know each other.
+    modules: &'static [&'static str],
+}
 
-/// What belongs to no room: the list of rooms, and the `main` that calls the last one.
-const ABOVE_ALL_ROOMS: [&str; 2] = ["lib.rs", "main.rs"];
+const SIM: Crate = Crate { src: "crates/redis-sim/src", modules: &[] };
+const HISTORY: Crate =
+    Crate { src: "crates/lock-history/src", modules: &["text", "registry", "history", "check"] };
+const LAB: Crate = Crate {
+    src: "crates/lock-lab/src",
+    modules: &["chance", "server", "gate", "lock", "probe", "controller", "scenario", "runtime"],
+};
+const PROGRAM: Crate = Crate { src: "src", modules: &["record", "report", "cli"] };
+
+const CRATES: [Crate; 4] = [SIM, HISTORY, LAB, PROGRAM];
+
+/// What belongs to no module: the list of modules, and the `main` that calls the last one.
+const ABOVE_ALL_MODULES: [&str; 2] = ["lib.rs", "main.rs"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Crate {
+    fn root(self) -> PathBuf {
+        root().join(self.src)
+    }
+
+    /// Its files with their paths below its root.
+    fn files(self) -> Vec<(String, PathBuf)> {
+        let root = self.root();
+        let name = |path: &Path| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        files(&root).into_iter().map(|path| (name(&path), path)).collect()
+    }
+
+    fn rust_files(self) -> Vec<(String, PathBuf)> {
+        self.files().into_iter().filter(|(name, _)| name.ends_with(".rs")).collect()
+    }
+}
 
 #[test]
-fn rooms_keep_to_their_order_and_their_duties() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = rust_files(&src);
-    assert!(files.len() > 50, "only {} files found in {}", files.len(), src.display());
+fn modules_keep_to_their_order_and_their_duties() {
     let mut mistakes = Vec::new();
-    for path in files {
-        let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
-        mistakes.extend(mistakes_in(name, &fs::read_to_string(&path).unwrap()));
+    for home in CRATES {
+        let files = home.rust_files();
+        assert!(files.len() > 30, "only {} files found in {}", files.len(), home.src);
+        for (name, path) in files {
+            mistakes.extend(mistakes_in(home, &name, &fs::read_to_string(&path).unwrap()));
+        }
     }
     assert!(mistakes.is_empty(), "\n{}\n", mistakes.join("\n"));
+}
+
+/// Every crate's sources are looked at.
+#[test]
+fn the_crates_are_those_of_the_workspace() {
+    let mut found: Vec<String> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| format!("crates/{}/src", entry.unwrap().file_name().to_str().unwrap()))
+        .collect();
+    found.push("src".into());
+    found.sort();
+    let mut known = CRATES.map(|home| home.src.to_owned());
+    known.sort();
+    assert_eq!(found, known);
 }
 
 /// The code that runs a scenario knows nothing of exploration, which observes it from outside.
 #[test]
 fn what_runs_a_scenario_imports_nothing_of_exploration() {
-    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runtime");
-    let files = rust_files(&runtime);
-    let core =
-        files.iter().filter(|path| !path.strip_prefix(&runtime).unwrap().starts_with("explore"));
+    let is_core =
+        |name: &str| name.starts_with("runtime/") && !name.starts_with("runtime/explore/");
+    let files = LAB.rust_files();
     let mut looked_at = 0;
-    for path in core {
+    for (_, path) in files.iter().filter(|(name, _)| is_core(name)) {
         looked_at += 1;
         let code = without_comments(&fs::read_to_string(path).unwrap());
         // The room's own file names its modules and what is public of them.
@@ -66,14 +99,12 @@ fn what_runs_a_scenario_imports_nothing_of_exploration() {
     assert!(looked_at > 20, "only {looked_at} files");
 }
 
-/// The verdict is decided in `check`. The rooms below compare it and show it, and pass it on in the
-/// constructors of reports; they neither choose nor overwrite one.
+/// The verdict is decided in `check`. The program compares it and shows it, and passes it on in the
+/// constructors of reports; it neither chooses nor overwrites one.
 #[test]
 fn verdicts_are_decided_beside_the_judges() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut decided = Vec::new();
-    for path in ["cli", "report"].into_iter().flat_map(|room| rust_files(&src.join(room))) {
-        let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
+    for (name, path) in PROGRAM.rust_files() {
         let is_of_tests = ["tests", "tests.rs", "samples.rs", "mutants.rs"];
         if is_of_tests.iter().any(|part| name.split('/').any(|it| it == *part)) {
             continue;
@@ -138,11 +169,6 @@ fn a_verdict_that_is_decided_is_found_and_one_that_is_shown_is_not() {
     }
 }
 
-fn rust_files(dir: &Path) -> Vec<PathBuf> {
-    let is_rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
-    files(dir).into_iter().filter(is_rust).collect()
-}
-
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -161,68 +187,68 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 const TIMED: [(&str, &str); 3] =
     [("program.rs", "Instant::now"), ("program.rs", "sleep("), ("record/load.rs", "sleep(")];
 
-/// The same rule for tests in `src/` is one of those for all of it.
+/// The same rule for unit tests is one of those for all sources.
 #[test]
 fn tests_wait_for_conditions_and_not_for_time() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let tests = Crate { src: "tests/it", modules: &[] };
     let mut timed = Vec::new();
-    for path in rust_files(&tests) {
-        let name = path.strip_prefix(&tests).unwrap().to_str().unwrap();
+    for (name, path) in tests.rust_files() {
         let code = without_comments(&fs::read_to_string(&path).unwrap());
         let calls = ["Instant::now", "sleep(", ".elapsed()"].into_iter();
         let found = calls.filter(|call| name != "layers.rs" && code.contains(call));
-        timed.extend(found.map(|call| (name.to_owned(), call)));
+        timed.extend(found.map(|call| (name.clone(), call)));
     }
     timed.sort();
     assert_eq!(timed, TIMED.map(|(name, call)| (name.to_owned(), call)));
 }
 
 #[test]
-fn golden_files_are_not_in_src() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let is_golden = |path: &PathBuf| {
-        let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
-        name.contains("golden") || name.ends_with(".snap")
-    };
-    let golden: Vec<PathBuf> = files(&src).into_iter().filter(is_golden).collect();
+fn golden_files_are_not_among_the_sources() {
+    let is_golden = |name: &str| name.contains("golden") || name.ends_with(".snap");
+    let files = CRATES.into_iter().flat_map(Crate::files);
+    let golden: Vec<PathBuf> =
+        files.filter(|(name, _)| is_golden(name)).map(|(_, path)| path).collect();
     assert!(golden.is_empty(), "{golden:#?}");
 }
 
-/// What is wrong with a file, one line each. `name` is its path below `src`.
-fn mistakes_in(name: &str, text: &str) -> Vec<String> {
-    if ABOVE_ALL_ROOMS.contains(&name) {
+/// What is wrong with a file, one line each. `name` is its path below the root of its crate.
+fn mistakes_in(home: Crate, name: &str, text: &str) -> Vec<String> {
+    let src = home.src;
+    if ABOVE_ALL_MODULES.contains(&name) {
         return Vec::new();
     }
     let first = name.split('/').next().unwrap_or(name);
-    let room = first.strip_suffix(".rs").unwrap_or(first);
-    let Some(place) = ROOMS.iter().position(|other| *other == room) else {
-        return vec![format!("src/{name}: {room:?} is no room; add it to the list of rooms")];
+    let module = first.strip_suffix(".rs").unwrap_or(first);
+    let below = match home.modules.iter().position(|other| *other == module) {
+        Some(place) => &home.modules[place + 1..],
+        None if home.modules.is_empty() => &[],
+        None => return vec![format!("{src}/{name}: add {module:?} to the list of modules")],
     };
     let code = without_comments(text);
     let mut mistakes = Vec::new();
-    for (line, imported) in rooms_named(&code, depth(name)) {
-        if ROOMS[place + 1..].contains(&imported.as_str()) {
+    for (line, imported) in modules_named(&code, depth(name)) {
+        if below.contains(&imported.as_str()) {
             mistakes
-                .push(format!("src/{name}:{line}: {room} imports {imported}, which is below it"));
+                .push(format!("{src}/{name}:{line}: {module} imports {imported}, which is below"));
         }
     }
     for (number, line) in code.lines().enumerate() {
-        for why in forbidden(name, room, line) {
-            mistakes.push(format!("src/{name}:{}: {why}", number + 1));
+        for why in forbidden(name, module, line) {
+            mistakes.push(format!("{src}/{name}:{}: {why}", number + 1));
         }
     }
     mistakes
 }
 
 /// What a line does that is another file's duty.
-fn forbidden(name: &str, room: &str, line: &str) -> Vec<&'static str> {
+fn forbidden(name: &str, module: &str, line: &str) -> Vec<&'static str> {
     let mut found = Vec::new();
     let reads_the_clock = ["Instant::now", "SystemTime::now", "thread::sleep", "park_timeout"];
     if name != "clock.rs" && reads_the_clock.iter().any(|call| has_word(line, call)) {
         found.push("only clock.rs asks for the time and sleeps");
     }
-    if room != "cli" && has_word(line, "anyhow") {
-        found.push("anyhow is for cli only; use an error type of the room's own");
+    if module != "cli" && has_word(line, "anyhow") {
+        found.push("anyhow is for cli only; use an error type of the module's own");
     }
     let numbers = ["ExitCode::from(", "process::exit("];
     let number = numbers.iter().any(|call| {
@@ -251,7 +277,7 @@ fn depth(name: &str) -> usize {
 }
 
 /// Every name that follows `crate::`, or as many `super::` as lead there, with its line.
-fn rooms_named(code: &str, depth: usize) -> Vec<(usize, String)> {
+fn modules_named(code: &str, depth: usize) -> Vec<(usize, String)> {
     let root = "super::".repeat(depth);
     let mut named = Vec::new();
     for start in ["crate::", &root] {
@@ -305,63 +331,64 @@ fn has_word(line: &str, wanted: &str) -> bool {
 }
 
 #[test]
-fn an_import_of_a_room_below_is_found_however_it_is_written() {
+fn an_import_of_a_module_below_is_found_however_it_is_written() {
     for (name, code) in [
-        ("lock/mod.rs", "use crate::report::Report;"),
-        ("lock/mod.rs", "pub(crate) use crate::report::Report;"),
-        ("lock/deep/er.rs", "fn f(_: &crate::report::Report) {}"),
-        ("lock/mod.rs", "use crate::{clock::Clock, report};"),
+        ("lock/mod.rs", "use crate::runtime::World;"),
+        ("lock/mod.rs", "pub(crate) use crate::runtime::World;"),
+        ("lock/deep/er.rs", "fn f(_: &crate::runtime::World) {}"),
+        ("lock/mod.rs", "use crate::{gate::Gate, runtime};"),
         (
             "lock/mod.rs",
-            "use crate::{\n    gate::{self, Gate},\n    report::{\n        table,\n    },\n};",
+            "use crate::{\n    gate::{self, Gate},\n    runtime::{\n        table,\n    },\n};",
         ),
-        ("lock/mod.rs", "use super::report::Report;"),
-        ("lock/token.rs", "use super::super::report::Report;"),
-        ("clock.rs", "use super::report::Report;"),
-        ("lock/mod.rs", "let url = \"redis://host\"; crate::report::write(url);"),
+        ("lock/mod.rs", "use super::runtime::World;"),
+        ("lock/token.rs", "use super::super::runtime::World;"),
+        ("chance.rs", "use super::runtime::World;"),
+        ("lock/mod.rs", "let url = \"redis://host\"; crate::runtime::write(url);"),
     ] {
-        let found = mistakes_in(name, code);
+        let found = mistakes_in(LAB, name, code);
         assert_eq!(found.len(), 1, "{name}: {code}: {found:?}");
-        assert!(found[0].contains("imports report, which is below it"), "{found:?}");
+        assert!(found[0].contains("imports runtime, which is below"), "{found:?}");
     }
-    let second_line = mistakes_in("lock/mod.rs", "//! Locks.\nuse crate::cli::Exit;");
-    assert_eq!(second_line, ["src/lock/mod.rs:2: lock imports cli, which is below it"]);
+    let second_line = mistakes_in(PROGRAM, "record/mod.rs", "//! Locks.\nuse crate::cli::Exit;");
+    assert_eq!(second_line, ["src/record/mod.rs:2: record imports cli, which is below"]);
 }
 
 #[test]
 fn what_is_allowed_is_no_mistake() {
-    for (name, code) in [
-        ("report/mod.rs", "use crate::report::Report;"),
-        ("report/mod.rs", "use crate::{clock::Clock, lock::{self, Token}};"),
-        ("lock/mod.rs", "// use crate::report::Report;\n/// See [`crate::cli`]."),
-        ("lock/mod.rs", "use mycrate::report::Report;"),
-        ("runtime/strand.rs", "super::report();"),
-        ("lock/mod.rs", "use crate::gate::{Link, report};"),
-        ("main.rs", "fn main() -> ExitCode { nodb_trigger::cli::main() }"),
-        ("clock.rs", "let now = Instant::now();"),
-        ("runtime/strand.rs", "clock.sleep(pause); inbox.recv_timeout(pause);"),
-        ("cli/fire.rs", "use anyhow::Context;"),
-        ("cli/signals.rs", "std::process::exit(Exit::Interrupted.code().into());"),
-        ("cli/exit.rs", "ExitCode::from(3)"),
+    for (home, name, code) in [
+        (PROGRAM, "report/mod.rs", "use crate::report::Report;"),
+        (PROGRAM, "report/mod.rs", "use crate::{record::Recording, report::{self, Report}};"),
+        (LAB, "lock/mod.rs", "// use crate::runtime::World;\n/// See [`crate::runtime`]."),
+        (LAB, "lock/mod.rs", "use mycrate::runtime::World;"),
+        (LAB, "runtime/strand.rs", "super::runtime();"),
+        (LAB, "lock/mod.rs", "use crate::gate::{Link, runtime};"),
+        (PROGRAM, "main.rs", "fn main() -> ExitCode { nodb_trigger::cli::main() }"),
+        (SIM, "clock.rs", "let now = Instant::now();"),
+        (SIM, "session.rs", "use crate::commands;"),
+        (LAB, "runtime/strand.rs", "clock.sleep(pause); inbox.recv_timeout(pause);"),
+        (PROGRAM, "cli/fire.rs", "use anyhow::Context;"),
+        (PROGRAM, "cli/signals.rs", "std::process::exit(Exit::Interrupted.code().into());"),
+        (PROGRAM, "cli/exit.rs", "ExitCode::from(3)"),
     ] {
-        assert_eq!(mistakes_in(name, code), Vec::<String>::new(), "{name}: {code}");
+        assert_eq!(mistakes_in(home, name, code), Vec::<String>::new(), "{name}: {code}");
     }
 }
 
 #[test]
 fn each_other_rule_is_found_broken() {
-    for (name, code, why) in [
-        ("lock/mod.rs", "let now = std::time::Instant::now();", "only clock.rs"),
-        ("cli/fire.rs", "let now = SystemTime::now();", "only clock.rs"),
-        ("runtime/mod.rs", "thread::sleep(pause);", "only clock.rs"),
-        ("engine/mod.rs", "fn f() -> anyhow::Result<()> {", "anyhow is for cli only"),
-        ("cli/fire.rs", "ExitCode::from(3)", "only cli/exit.rs"),
-        ("cli/signals.rs", "std::process::exit(130);", "only cli/exit.rs"),
-        ("cli/mod.rs", "return ExitCode::FAILURE;", "only cli/exit.rs"),
-        ("helpers/mod.rs", "", "is no room"),
-        ("helpers.rs", "", "is no room"),
+    for (home, name, code, why) in [
+        (LAB, "lock/mod.rs", "let now = std::time::Instant::now();", "only clock.rs"),
+        (PROGRAM, "cli/fire.rs", "let now = SystemTime::now();", "only clock.rs"),
+        (LAB, "runtime/mod.rs", "thread::sleep(pause);", "only clock.rs"),
+        (SIM, "session.rs", "fn f() -> anyhow::Result<()> {", "anyhow is for cli only"),
+        (PROGRAM, "cli/fire.rs", "ExitCode::from(3)", "only cli/exit.rs"),
+        (PROGRAM, "cli/signals.rs", "std::process::exit(130);", "only cli/exit.rs"),
+        (PROGRAM, "cli/mod.rs", "return ExitCode::FAILURE;", "only cli/exit.rs"),
+        (PROGRAM, "helpers/mod.rs", "", "to the list of modules"),
+        (LAB, "helpers.rs", "", "to the list of modules"),
     ] {
-        let found = mistakes_in(name, code);
+        let found = mistakes_in(home, name, code);
         assert_eq!(found.len(), 1, "{name}: {code}: {found:?}");
         assert!(found[0].contains(why), "{name}: {code}: {found:?}");
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use nodb_trigger::check::{Property, check};
-use nodb_trigger::history::{Change, EventKind, History};
+use lock_history::check::{Property, check};
+use lock_history::history::{Change, EventKind, History};
 use rustix::process::Signal;
 
 use crate::program::{Ended, Place, Program, Running, wait_until};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::Command;
 
-use nodb_trigger::lock::hostname;
+use lock_lab::lock::hostname;
 use serde_json::json;
 
 use crate::program::{Ended, Program};

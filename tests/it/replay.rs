@@ -3,7 +3,7 @@
 use crate::middleman::{Fate, Middleman};
 use crate::program::{Ended, Place, Program, arguments};
 use crate::redis_server::{RedisServer, redis_or_skip};
-use nodb_trigger::scenario::{Scenario, catalogue};
+use lock_lab::scenario::{Scenario, catalogue};
 use std::fs;
 
 /// The holder compares, its lease ends, the rival takes the lock, and the holder deletes it.

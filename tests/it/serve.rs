@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
-use nodb_trigger::clock::WallClock;
-use nodb_trigger::engine::Engine;
-use nodb_trigger::engine::server::{Address, Door, Handler, MAX_CLIENTS, Next, Outbox, Server};
 use redis::ConnectionLike;
+use redis_sim::Engine;
+use redis_sim::clock::WallClock;
+use redis_sim::server::{Address, Door, Handler, MAX_CLIENTS, Next, Outbox, Server};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::program::{PATIENCE, Place, Program, Running, wait_until};

@@ -8,7 +8,7 @@ mod weather;
 
 use crate::program::{Ended, Program};
 use crate::redis_server::{RedisServer, redis_or_skip};
-use nodb_trigger::lock::hostname;
+use lock_lab::lock::hostname;
 use redis::Connection;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};

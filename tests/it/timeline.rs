@@ -3,8 +3,8 @@
 
 use crate::chromium::Chromium;
 use crate::program::{Place, Program};
-use nodb_trigger::check::check;
-use nodb_trigger::history::{
+use lock_history::check::check;
+use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Moment,
     Operation,
 };

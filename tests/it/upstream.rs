@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use nodb_trigger::server::{Borrowed, Keys, Server};
+use lock_lab::server::{Borrowed, Keys, Server};
 use redis::{ConnectionLike, Value as Reply};
 use rustix::process::Signal;
 use serde_json::Value;

@@ -1,9 +1,9 @@
 //! The model as a scenario for nodb-trigger.
 
 use crate::measure::{DRAWN, Explored, SEED, Strategy};
-use nodb_trigger::lock::{self, RunDirectory, Ttl, in_process};
-use nodb_trigger::runtime::{self, Bounds, Limit, Model, Schedule, Timing};
-use nodb_trigger::scenario::{Scenario, Value};
+use lock_lab::lock::{self, RunDirectory, Ttl, in_process};
+use lock_lab::runtime::{self, Bounds, Limit, Model, Schedule, Timing};
+use lock_lab::scenario::{Scenario, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 use super::commands::commands;
 use super::top::with_commands;
 use super::values::NAME;
-use crate::scenario::Scenario;
 use clap::builder::PathBufValueParser;
 use clap_complete::Shell;
+use lock_lab::scenario::Scenario;
 
 /// The script for a shell.
 pub fn completions(shell: Shell, scenarios: &[&Scenario]) -> String {

@@ -6,11 +6,11 @@ use super::values::{
     Picture, StrategyWord, TTL_VARIABLE, lock_protocol, max_time, parameter, picture, property,
     timing,
 };
-use crate::check::Property;
-use crate::lock::LockProtocol;
-use crate::runtime::Timing;
-use crate::scenario::parse_duration;
 use clap::{Args, ValueHint, value_parser};
+use lock_history::check::Property;
+use lock_lab::lock::LockProtocol;
+use lock_lab::runtime::Timing;
+use lock_lab::scenario::parse_duration;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

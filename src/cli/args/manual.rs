@@ -5,10 +5,10 @@ use super::commands::{commands, grouped};
 use super::detail::{Detail, argument};
 use super::top;
 use super::values::{NAME, TTL_VARIABLE};
-use crate::scenario::Scenario;
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use lock_lab::scenario::Scenario;
 use std::io;
 
 /// What the environment may say.

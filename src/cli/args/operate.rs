@@ -2,8 +2,8 @@
 
 use super::super::redact::ServerUrl;
 use super::values::{CheckFormat, Color, FailIf, Picture, picture};
-use crate::scenario::parse_duration;
 use clap::{Args, ValueHint};
+use lock_lab::scenario::parse_duration;
 use std::path::PathBuf;
 use std::time::Duration;
 

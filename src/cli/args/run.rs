@@ -5,9 +5,9 @@ use super::values::{
     Color, DEFAULT_DIRECTORY, Format, Picture, directory, lock_protocol, picture, repeat,
     run_group, seed, timeout,
 };
-use crate::lock::{LockProtocol, default_protocol};
-use crate::scenario::{Value, parse_duration};
 use clap::{Args, ValueHint};
+use lock_lab::lock::{LockProtocol, default_protocol};
+use lock_lab::scenario::{Value, parse_duration};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

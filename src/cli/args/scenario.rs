@@ -4,10 +4,10 @@ use super::commands::with_help_flag;
 use super::detail::{PARAMETERS, cut};
 use super::run::FireArgs;
 use super::values::{DEFAULT_DIRECTORY, TTL_VARIABLE, WIDTH, hyphened};
-use crate::lock::Ttl;
-use crate::scenario::{Kind, Parameter, Scenario, Value};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use lock_lab::lock::Ttl;
+use lock_lab::scenario::{Kind, Parameter, Scenario, Value};
 
 /// What is to be fired.
 pub(super) fn fire_args(scenario: &Scenario, given: &ArgMatches) -> Result<FireArgs, clap::Error> {

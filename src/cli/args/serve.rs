@@ -1,7 +1,7 @@
 //! The arguments of `serve`.
 
-use crate::engine::server::Address;
 use clap::{Args, ValueHint};
+use redis_sim::server::Address;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\

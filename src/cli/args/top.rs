@@ -5,8 +5,8 @@ use super::super::exit::Exit;
 use super::commands::{commands, grouped};
 use super::scenario::subcommand;
 use super::values::{NAME, WIDTH};
-use crate::scenario::Scenario;
 use clap::Command;
+use lock_lab::scenario::Scenario;
 
 /// The help's layout; everything below the usage is [`rest`].
 const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}";

@@ -1,11 +1,11 @@
 //! The values that flags take: their words, and how they are read.
 
-use crate::check::Property;
-use crate::lock::{LockProtocol, protocol, protocols};
-use crate::runtime::Timing;
-use crate::scenario::parse_duration;
 use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
+use lock_history::check::Property;
+use lock_lab::lock::{LockProtocol, protocol, protocols};
+use lock_lab::runtime::Timing;
+use lock_lab::scenario::parse_duration;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -4,9 +4,9 @@ use super::super::args::ClearArgs;
 use super::super::exit::{Exit, Refusal};
 use super::repair::{hidden_locks, set_all_right};
 use super::{Session, Stop, hidden, is_dead, names, reason, removable};
-use crate::lock::Sighting;
 use crate::report::recovery::{FlagRow, LockRow, Outcome, Recovery};
 use crate::report::table;
+use lock_lab::lock::Sighting;
 
 /// Removes the locks of dead owners, or all, and sets flags right.
 ///

@@ -21,18 +21,18 @@ use super::look::{fact, left_out_in_words, unread_in_words};
 use super::output::Output;
 use super::signals::Signals;
 use super::{remote, say, terminal};
-use crate::clock::{Clock, WallClock};
-use crate::lock::{
-    Doubt, Flag, Found, Life, LockError, Payload, Removal, Sighting, State, remove_if, repair_flag,
-    survey,
-};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome, Recovery};
 use crate::report::status::Typed;
 use crate::report::{Style, json, seconds};
-use crate::runtime::command_line;
-use crate::server::{Connection, Server};
 use anyhow::anyhow;
+use lock_lab::lock::{
+    Doubt, Flag, Found, Life, LockError, Payload, Removal, Sighting, State, remove_if, repair_flag,
+    survey,
+};
+use lock_lab::runtime::command_line;
+use lock_lab::server::{Connection, Server};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis_sim::clock::{Clock, WallClock};
 use std::io::{self, Write};
 
 /// A recovery at work.

@@ -3,8 +3,8 @@
 
 use super::super::exit::{Refusal, usage};
 use super::super::remote;
-use crate::lock::{LockName, RunDirectory};
 use anyhow::anyhow;
+use lock_lab::lock::{LockName, RunDirectory};
 use std::path::Path;
 
 /// A run, and where in it one is.

@@ -3,9 +3,9 @@
 use super::super::args::RepairArgs;
 use super::super::exit::{Exit, Refusal};
 use super::{Session, Stop, hidden, names, reason};
-use crate::lock::Sighting;
 use crate::report::recovery::{FlagRow, LockRow, Outcome, Recovery};
 use crate::report::table;
+use lock_lab::lock::Sighting;
 
 /// Sets the flags right that have drifted.
 pub(in crate::cli) fn repair(args: &RepairArgs) -> Result<Exit, Refusal> {

@@ -4,11 +4,11 @@ use super::super::args::UnlockArgs;
 use super::super::exit::{Exit, Refusal, usage};
 use super::clear_locks::LIVES_AGAIN;
 use super::{Session, Stop, hidden, holder, is_dead, names, reason, removable};
-use crate::lock::{Payload, Sighting, sight};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
 use crate::report::status::{ENOUGH, Meant, is_meant};
 use crate::report::table;
 use anyhow::anyhow;
+use lock_lab::lock::{Payload, Sighting, sight};
 
 /// Releases a lock whose owner is dead, or by force.
 pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {

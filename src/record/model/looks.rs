@@ -1,10 +1,10 @@
 //! What looks at the server show, and what its notifications tell.
 
 use super::{Model, STANDSTILL, when};
-use crate::lock::Payload;
 use crate::record::act::{Act, Until};
 use crate::record::key::{Held, Key, Outcome};
 use crate::record::seen::{What, text_token};
+use lock_lab::lock::Payload;
 use std::rc::Rc;
 
 /// Ends of leases that differ by fewer milliseconds are the same.

@@ -2,11 +2,11 @@
 //! found there.
 
 use super::{Model, when};
-use crate::lock::{self, Payload, token_at_beginning};
 use crate::record::act::Act;
 use crate::record::key::{Id, Key};
 use crate::record::line::Line;
 use crate::record::seen::{Call, Seen, text_token};
+use lock_lab::lock::{self, Payload, token_at_beginning};
 use std::rc::Rc;
 
 /// A script that runs.

@@ -3,8 +3,8 @@
 
 use super::marks;
 use super::words::Words;
-use crate::check::Finding;
-use crate::history::{Event, EventKind, Failure, FailureKind, History};
+use lock_history::check::Finding;
+use lock_history::history::{Event, EventKind, Failure, FailureKind, History};
 use serde::Serialize;
 use std::collections::BTreeSet;
 

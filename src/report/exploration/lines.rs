@@ -1,10 +1,10 @@
 //! What all writers say of an exploration, in the same words.
 
 use super::{BoundsRow, CounterexampleRow, JudgedRow, ProtocolRow};
-use crate::check::Property;
 use crate::report::wording::{duration, large};
-use crate::runtime::{Limit, quoted};
-use crate::scenario::Timing;
+use lock_history::check::Property;
+use lock_lab::runtime::{Limit, quoted};
+use lock_lab::scenario::Timing;
 use std::fmt::Write;
 
 const STRICT: &str = "a lease expires only as time passes";

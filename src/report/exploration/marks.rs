@@ -2,8 +2,8 @@
 
 use super::lanes::{Draft, REPLY_LOST};
 use super::words::Words;
-use crate::check::{Finding, Property};
-use crate::history::{Change, Event, EventKind, FailureKind, Verb};
+use lock_history::check::{Finding, Property};
+use lock_history::history::{Change, Event, EventKind, FailureKind, Verb};
 
 /// The row that completes the violation.
 pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding) -> Option<usize> {

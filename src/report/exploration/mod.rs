@@ -16,10 +16,10 @@ mod words;
 pub use lanes::{Lanes, Row, SERVER};
 
 use super::build::parameters;
-use crate::check::{Judged, Property, Verdict};
-use crate::history::History;
-use crate::runtime::{Bounds, Counterexample, Explored, Limit, Strategy};
-use crate::scenario::{Action, Plan, RuleEffect, Value};
+use lock_history::check::{Judged, Property, Verdict};
+use lock_history::history::History;
+use lock_lab::runtime::{Bounds, Counterexample, Explored, Limit, Strategy};
+use lock_lab::scenario::{Action, Plan, RuleEffect, Value};
 use serde::{Serialize, Serializer};
 use std::time::Duration;
 

@@ -1,16 +1,16 @@
 //! Explorations as they may come out, made of virtual runs of built-in scenarios.
 
 use super::{Exploration, ProtocolRow};
-use crate::check::{Finding, Judged, Property, check};
-use crate::clock::VirtualClock;
-use crate::history::{Change, Event, EventKind, History, Moment};
-use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
-use crate::runtime::{
+use lock_history::check::{Finding, Judged, Property, check};
+use lock_history::history::{Change, Event, EventKind, History, Moment};
+use lock_lab::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
+use lock_lab::runtime::{
     Bounds, Counterexample, Explored, Limit, Outcome, Schedule, Stage, Strategy, Time, Timing,
     Turn, World, longest,
 };
-use crate::scenario::{Plan, catalogue};
-use crate::server::Server;
+use lock_lab::scenario::{Plan, catalogue};
+use lock_lab::server::Server;
+use redis_sim::clock::VirtualClock;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -2,11 +2,11 @@
 
 use super::samples::{bounds, exploration, explored, properties, ran};
 use super::{Exploration, Lanes, Own, ProtocolRow};
-use crate::check::{Finding, Judged, Property, Verdict, check};
-use crate::history::{EventKind, History};
-use crate::lock::{Hardened, Legacy, LockProtocol};
-use crate::runtime::{Bounds, Limit, Outcome, Timing};
-use crate::scenario::catalogue;
+use lock_history::check::{Finding, Judged, Property, Verdict, check};
+use lock_history::history::{EventKind, History};
+use lock_lab::lock::{Hardened, Legacy, LockProtocol};
+use lock_lab::runtime::{Bounds, Limit, Outcome, Timing};
+use lock_lab::scenario::catalogue;
 use std::sync::Arc;
 
 const MAIN: &[String] = &[];
@@ -153,7 +153,7 @@ fn what_is_judged_comes_from_the_plan_or_is_what_a_good_protocol_rules_out() {
     assert_eq!((only.must_find, only.must_not_find), (vec![], vec![Property::Overlap]));
     let only = judged.only(&[Property::ForeignRelease]);
     assert_eq!((only.must_find, only.must_not_find), (vec![Property::ForeignRelease], vec![]));
-    let silent = crate::scenario::Plan { expectations: Vec::new(), ..plan };
+    let silent = lock_lab::scenario::Plan { expectations: Vec::new(), ..plan };
     assert_eq!(Judged::of(&silent.expectations).must_not_find, Property::RULED_OUT);
 }
 

@@ -1,9 +1,9 @@
 //! Commands, replies and faults as a person says them: no keys, no tokens, no payloads.
 
-use crate::controller::STATE_FILE;
-use crate::history::{Change, Command, Effect, Event, EventKind, Head, Left, Write};
-use crate::lock::LockName;
 use crate::report::wording::cut;
+use lock_history::history::{Change, Command, Effect, Event, EventKind, Head, Left, Write};
+use lock_lab::controller::STATE_FILE;
+use lock_lab::lock::LockName;
 use std::collections::BTreeMap;
 
 /// A text that nobody made shorter is cut here.

@@ -1,6 +1,6 @@
 //! The word that names one acquisition on a command line: it must not fit another one.
 
-use crate::lock::Payload;
+use lock_lab::lock::Payload;
 use uuid::Uuid;
 
 /// How many characters of a UUID tell which acquisition is meant.

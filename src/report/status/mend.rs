@@ -2,7 +2,7 @@
 
 use super::Typed;
 use super::words::is_typeable;
-use crate::lock::{Sighting, State};
+use lock_lab::lock::{Sighting, State};
 
 /// What is to be mended, in a word each; however many locks there are, it stays small.
 #[derive(Debug, Clone, Default)]

@@ -10,8 +10,8 @@ pub use meant::{ENOUGH, Meant, is_meant};
 pub use typed::Typed;
 pub use words::Next;
 
-use crate::lock::{Doubt, Found, Life, Sighting, State};
 use crate::report::wording::{count, cut, utc};
+use lock_lab::lock::{Doubt, Found, Life, Sighting, State};
 use mend::Mend;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;

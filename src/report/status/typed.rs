@@ -1,9 +1,9 @@
 //! Commands as they are typed.
 
 use super::meant;
-use crate::lock::Payload;
 use crate::report::escape;
-use crate::runtime::quoted;
+use lock_lab::lock::Payload;
+use lock_lab::runtime::quoted;
 
 /// How commands to the same server are to be typed.
 #[derive(Debug, Clone, Default)]

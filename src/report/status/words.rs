@@ -1,8 +1,8 @@
 //! What the state of a lock means, and what to do about it, in words.
 
 use super::Typed;
-use crate::lock::{Doubt, Found, Life, Sighting, State};
 use crate::report::wording::{cut, seconds, ttl_from_afar};
+use lock_lab::lock::{Doubt, Found, Life, Sighting, State};
 use serde::Serialize;
 
 /// What to do about a lock.

@@ -3,7 +3,7 @@
 use super::grid::{Page, Tone, cell};
 use crate::report::wording::{count, duration, status_word};
 use crate::report::{ActorRow, escape};
-use crate::scenario::Status;
+use lock_lab::scenario::Status;
 use std::collections::BTreeSet;
 
 /// So many actors are shown one by one.

@@ -2,10 +2,10 @@
 
 use super::Style;
 use super::grid::{Page, Tone, cell, plain};
-use crate::check::Property;
 use crate::report::catalogue::in_words;
 use crate::report::{Catalogue, escape};
-use crate::scenario::Scenario;
+use lock_history::check::Property;
+use lock_lab::scenario::Scenario;
 use std::io::{self, Write};
 
 /// Writes each scenario's name and its one line.

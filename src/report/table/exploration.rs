@@ -3,9 +3,9 @@
 use super::grid::{Page, Tone};
 use super::lanes::picture;
 use super::{Style, replay_line, title, tone};
-use crate::check::Verdict;
 use crate::report::escape;
 use crate::report::exploration::{CounterexampleRow, Exploration, ProtocolRow};
+use lock_history::check::Verdict;
 use std::io::{self, Write};
 
 /// Writes the exploration for people; the last line is the verdict. With `all`, steps that do not

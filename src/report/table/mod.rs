@@ -27,8 +27,8 @@ pub use status::write_status;
 
 use super::wording::{count, duration};
 use super::{FindingRow, Report, Summary, escape};
-use crate::check::{Property, Verdict};
 use grid::{Page, Tone, cell, plain};
+use lock_history::check::{Property, Verdict};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 

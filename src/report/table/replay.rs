@@ -3,8 +3,8 @@
 use super::grid::{Page, Tone};
 use super::lanes::picture;
 use super::{Style, details, findings, notices, parameters, title};
-use crate::check::Verdict;
 use crate::report::{Replay, Report, escape};
+use lock_history::check::Verdict;
 use std::io::{self, Write};
 
 /// Writes what came of a replay for people; the last line is the verdict. With `all`, steps that do

@@ -2,11 +2,11 @@
 
 use super::grid::{Page, Tone, cell, or_dash, plain};
 use super::{Style, replay_line, tone};
-use crate::check::Verdict;
 use crate::report::exploration::ProtocolRow;
 use crate::report::wording::duration;
 use crate::report::{Cause, Entry, Exploration, Failure, Report, Runs, escape};
 use comfy_table::Cell;
+use lock_history::check::Verdict;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 

@@ -4,10 +4,10 @@
 
 use super::grid::{Page, Tone, cell, columns, or_dash, plain};
 use super::{Style, notices};
-use crate::lock::{Life, State};
 use crate::report::status::{LockRow, Next};
 use crate::report::wording::{count, seconds, shorten, ttl_from_afar};
 use crate::report::{Status, escape, large};
+use lock_lab::lock::{Life, State};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 

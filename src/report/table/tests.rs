@@ -8,7 +8,7 @@ use crate::report::samples::assert_golden;
 use crate::report::{
     Cause, Entry, Failure, FairnessRow, Judgement, LeaseUseRow, Replay, Runs, Share, samples,
 };
-use crate::runtime::Limit;
+use lock_lab::runtime::Limit;
 use proptest::prelude::*;
 
 fn drawn(report: &Report, width: u16, color: bool) -> String {

@@ -8,9 +8,9 @@ mod remarks;
 mod words;
 
 use super::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, Timeline, when};
-use crate::check::{Checked, Possessions, possessions};
-use crate::history::{History, Moment};
 use crate::report::wording::token_length;
+use lock_history::check::{Checked, Possessions, possessions};
+use lock_history::history::{History, Moment};
 use std::collections::{HashMap, HashSet};
 
 impl Timeline {

@@ -5,9 +5,9 @@ pub mod axis;
 pub mod text;
 
 use super::{Lane, LaneKind, Timeline};
-use crate::history::Moment;
 use crate::report::wording::{count, nanoseconds};
 use axis::Axis;
+use lock_history::history::Moment;
 use std::collections::BTreeMap;
 use text::{fit, fit_ends, measure};
 

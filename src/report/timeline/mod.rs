@@ -7,7 +7,7 @@ pub mod layout;
 pub mod svg;
 pub mod text;
 
-use crate::history::Moment;
+use lock_history::history::Moment;
 use serde::Serialize;
 
 /// A history as it is drawn.

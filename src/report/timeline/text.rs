@@ -11,12 +11,12 @@ mod tests;
 mod ticks;
 
 use super::{Remark, Timeline};
-use crate::clock::in_words;
-use crate::history::Moment;
 use crate::report::table::grid::{Page, Tone, cell};
 use crate::report::{Style, escape};
 use crossterm::style::{Color, Stylize};
+use lock_history::history::Moment;
 use names::NameColumn;
+use redis_sim::clock::in_words;
 use scale::Scale;
 pub(super) use signs::MARKS;
 use std::collections::BTreeSet;

@@ -5,8 +5,8 @@
 
 use super::tape::Tape;
 use crate::golden::holds;
-use nodb_trigger::check::{Checked, check};
-use nodb_trigger::history::{Change, FailureKind, History};
+use lock_history::check::{Checked, check};
+use lock_history::history::{Change, FailureKind, History};
 use std::path::PathBuf;
 
 const A: usize = 0;

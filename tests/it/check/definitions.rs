@@ -1,8 +1,8 @@
 //! The definitions of the properties, written down as they are read.
 
 use super::oracle::{Did, Oracle, Step, token_of};
-use nodb_trigger::check::Property;
-use nodb_trigger::history::{Change, EventKind, FailureKind, Left, Moment, Write};
+use lock_history::check::Property;
+use lock_history::history::{Change, EventKind, FailureKind, Left, Moment, Write};
 
 /// A finding without its words: the property, the lock, who did wrong or suffered, and when.
 pub type Found = (Property, usize, Option<usize>, u64);

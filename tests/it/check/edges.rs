@@ -1,8 +1,8 @@
 //! Where a definition ends: cases that generated histories seldom meet, one a test.
 
 use super::tape::Tape;
-use nodb_trigger::check::{Property, check};
-use nodb_trigger::history::{Change, Failure, FailureKind, History};
+use lock_history::check::{Property, check};
+use lock_history::history::{Change, Failure, FailureKind, History};
 use std::time::Duration;
 
 const A: usize = 0;
@@ -253,7 +253,7 @@ fn what_contradicts_itself_proves_nothing() {
     assert_eq!(spoilt(|history| drop(history.events.remove(0))), 0);
     let reply_first = |history: &mut History| {
         for event in &mut history.events {
-            if let nodb_trigger::history::EventKind::Command(command) = &mut event.kind {
+            if let lock_history::history::EventKind::Command(command) = &mut event.kind {
                 command.sent.order = u64::MAX;
             }
         }

@@ -5,8 +5,8 @@ use super::definitions::Found;
 use super::model::run;
 use super::oracle::Oracle;
 use super::setup::{Act, Asks, Setup, Truth};
-use nodb_trigger::check::{Checked, Property, check};
-use nodb_trigger::history::{Change, EventKind, Failure, FailureKind, History};
+use lock_history::check::{Checked, Property, check};
+use lock_history::history::{Change, EventKind, Failure, FailureKind, History};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

@@ -1,8 +1,8 @@
 //! Histories that nobody recorded: whatever they hold, judging them ends soon and well.
 
 use crate::program::poll;
-use nodb_trigger::check::{Checked, check};
-use nodb_trigger::history::{
+use lock_history::check::{Checked, check};
+use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
     Operation, Write,
 };

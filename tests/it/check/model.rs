@@ -6,7 +6,7 @@
 //! ones, so that the spans of several actors overlap; `in_sequence` leaves them no room.
 
 use super::setup::{Act, Asks, Setup, Truth};
-use nodb_trigger::history::{
+use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
     Operation, Write,
 };

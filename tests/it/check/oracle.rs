@@ -2,7 +2,7 @@
 //! are looked at, and nothing is kept that could be worked out anew. Slow, and for histories of a
 //! recorder only.
 
-use nodb_trigger::history::{
+use lock_history::history::{
     Change, Effect, Event, EventKind, Failure, FailureKind, History, Moment, Operation,
 };
 

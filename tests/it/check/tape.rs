@@ -1,6 +1,6 @@
 //! Histories written down by hand: what each actor does, millisecond by millisecond.
 
-use nodb_trigger::history::{
+use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
     Operation, Write,
 };

@@ -63,7 +63,7 @@ fn same_reply(names: &[String], real: &Value, ours: &Value) -> bool {
     }
 }
 
-/// Kind, code, detail, words and list of commands; see `engine::Connection` for the one exception.
+/// Kind, code, detail, words and list of commands; see `redis_sim::Connection` for the one exception.
 fn same_error(real: &RedisError, ours: &RedisError) -> bool {
     if (real.kind(), real.code()) != (ours.kind(), ours.code()) {
         return false;

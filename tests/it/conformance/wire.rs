@@ -6,12 +6,12 @@ use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
 
-use nodb_trigger::clock::WallClock;
-use nodb_trigger::engine::Engine;
-use nodb_trigger::engine::server::{Address, Server};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{TestCaseError, TestRunner};
+use redis_sim::Engine;
+use redis_sim::clock::WallClock;
+use redis_sim::server::{Address, Server};
 
 use super::{config, generate::unescape};
 use crate::program::PATIENCE;
@@ -200,7 +200,7 @@ const LINES: &[&str] = &[
     "DISCARD",
 ];
 
-/// In a transaction, Redis answers these in a way that no client can read; see `engine::pubsub`.
+/// In a transaction, Redis answers these in a way that no client can read; see `redis_sim::pubsub`.
 fn unreadable_in_multi(line: &str) -> bool {
     ["SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH", "publish", "HELLO"]
         .iter()

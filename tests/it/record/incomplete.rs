@@ -3,7 +3,7 @@
 use super::{Recording, con, properties, run, told};
 use crate::program::{Place, Program, wait_until};
 use crate::redis_server::{RedisServer, redis_or_skip};
-use nodb_trigger::check::Property;
+use lock_history::check::Property;
 
 /// Sends a command, whatever is answered.
 fn send(con: &mut redis::Connection, words: &[&[u8]]) {

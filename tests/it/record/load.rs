@@ -7,13 +7,13 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use nodb_trigger::check::{Property, check};
-use nodb_trigger::clock::WallClock;
-use nodb_trigger::history::{Change, EventKind, History};
-use nodb_trigger::lock::{
+use lock_history::check::{Property, check};
+use lock_history::history::{Change, EventKind, History};
+use lock_lab::lock::{
     Caller, Hardened, Identity, Legacy, LockError, LockName, LockProtocol, TokenSlot, Ttl,
 };
-use nodb_trigger::server::{Listener, Server};
+use lock_lab::server::{Listener, Server};
+use redis_sim::clock::WallClock;
 
 use super::Recording;
 use crate::program::{Ended, Place};

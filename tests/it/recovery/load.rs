@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use nodb_trigger::clock::WallClock;
-use nodb_trigger::gate::Link;
-use nodb_trigger::lock::{
+use lock_lab::gate::Link;
+use lock_lab::lock::{
     Acquisition, Caller, Context, Hardened, Identity, Legacy, LockError, LockName, LockProtocol,
     Payload, Removal, TokenSlot, Ttl, hostname, remove_if, repair_flag, survey,
 };
-use nodb_trigger::server::{Connection, Server};
+use lock_lab::server::{Connection, Server};
 use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
+use redis_sim::clock::WallClock;
 
 use super::{DEAD, recover};
 use crate::program::{poll, wait_until};

@@ -1,9 +1,9 @@
 use super::super::tests::widest;
 use super::*;
-use crate::lock::{Doubt, Found, LockName, Payload, Sighting};
 use crate::report::json;
 use crate::report::samples::assert_golden;
 use crate::report::status::{Scene, Sightings, Typed};
+use lock_lab::lock::{Doubt, Found, LockName, Payload, Sighting};
 use proptest::prelude::*;
 use std::time::Duration;
 

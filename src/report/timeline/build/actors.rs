@@ -2,10 +2,12 @@
 
 use super::words::{failed, heard, span};
 use super::{Source, mark};
-use crate::check::{Belief, How, Reign, ReignEnd};
-use crate::history::{Change, Event, EventKind, Failure, FailureKind, Moment, Operation, Verb};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use crate::report::wording::nanoseconds;
+use lock_history::check::{Belief, How, Reign, ReignEnd};
+use lock_history::history::{
+    Change, Event, EventKind, Failure, FailureKind, Moment, Operation, Verb,
+};
 
 /// An actor's lane, and how its life went.
 pub(super) struct Life {

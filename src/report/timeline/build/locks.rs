@@ -2,10 +2,10 @@
 
 use super::words::{at, span};
 use super::{Source, mark};
-use crate::check::{Checked, How, Reign};
-use crate::history::{Change, EventKind, Moment};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use crate::report::wording::nanoseconds;
+use lock_history::check::{Checked, How, Reign};
+use lock_history::history::{Change, EventKind, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many locks have lanes; where there are more, those with findings and those taken most often.

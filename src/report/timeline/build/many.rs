@@ -4,9 +4,9 @@
 use super::Source;
 use super::actors::Life;
 use super::words::span;
-use crate::check::Checked;
-use crate::history::Moment;
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
+use lock_history::check::Checked;
+use lock_history::history::Moment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 

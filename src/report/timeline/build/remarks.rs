@@ -1,9 +1,9 @@
 //! Findings, put where they happened.
 
 use super::Source;
-use crate::check::{Checked, Finding, Property};
-use crate::history::{Event, EventKind, Moment};
 use crate::report::timeline::{Remark, when};
+use lock_history::check::{Checked, Finding, Property};
+use lock_history::history::{Event, EventKind, Moment};
 use std::collections::BTreeSet;
 
 /// The findings with numbers, and the lanes that they are about.

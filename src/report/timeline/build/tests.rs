@@ -1,11 +1,11 @@
 //! Timelines of saved histories, word for word. The golden files are to be looked at.
 
 use super::*;
-use crate::check::check;
-use crate::history::{
+use crate::report::samples::assert_golden;
+use lock_history::check::check;
+use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, Operation,
 };
-use crate::report::samples::assert_golden;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 const HISTORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");

@@ -1,9 +1,9 @@
 //! What is said of things in a timeline.
 
 use super::Source;
-use crate::clock::in_words;
-use crate::history::{Failure, FailureKind, Moment};
 use crate::report::wording::{nanoseconds, shorten};
+use lock_history::history::{Failure, FailureKind, Moment};
+use redis_sim::clock::in_words;
 
 /// The longest name or message.
 pub(super) const LONGEST: usize = 300;

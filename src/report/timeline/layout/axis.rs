@@ -5,7 +5,7 @@
 //! that dwarfs everything else is cut short. Both are said on the picture.
 
 use super::super::{Timeline, when};
-use crate::history::Moment;
+use lock_history::history::Moment;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::ops::Range;

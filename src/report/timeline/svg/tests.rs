@@ -2,8 +2,8 @@
 
 use super::super::layout::axis::{Axis, SegmentKind};
 use super::*;
-use crate::history::Moment;
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
+use lock_history::history::Moment;
 use proptest::prelude::*;
 
 /// A text in the picture, with as much room as it can fill.

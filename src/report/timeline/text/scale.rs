@@ -2,8 +2,8 @@
 //! nothing happens and beside which all the rest would be too small to see are broken out. And what
 //! happens at one time, one thing after the other, as on a virtual clock, gets room for its order.
 
-use crate::history::Moment;
 use crate::report::timeline::{Timeline, when};
+use lock_history::history::Moment;
 use std::collections::BTreeSet;
 
 /// A stretch is long if it is so many times as long as all that is not broken out.

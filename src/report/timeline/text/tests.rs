@@ -1,13 +1,13 @@
 //! What people see, as golden files; and what holds for any timeline, however strange.
 
 use super::*;
-use crate::check::check;
-use crate::history::{History, Moment};
-use crate::lock::Legacy;
 use crate::report::columns;
 use crate::report::exploration::samples::ran;
 use crate::report::samples::assert_golden;
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind};
+use lock_history::check::check;
+use lock_history::history::{History, Moment};
+use lock_lab::lock::Legacy;
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::Arc;

@@ -123,8 +123,8 @@ fn exactly(nanos: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Moment;
     use crate::report::timeline::Timeline;
+    use lock_history::history::Moment;
 
     fn scale(begin: u64, end: u64, columns: usize) -> Scale {
         let moment = |at| Moment { order: at, at };

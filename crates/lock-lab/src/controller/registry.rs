@@ -1,0 +1,275 @@
+//! One controller per run directory within a process (contract, section 3, `getInstance`).
+//!
+//! So that exploration can put a state back, a registry numbers the controllers that it made and
+//! keeps them: one that is made again, after a state from before was put back, is the same object.
+
+use super::{Controller, ControllerError, Files, READONLY_FILE};
+use crate::gate::{Link, PausePoint};
+use crate::lock::{LockError, RunDirectory};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The process's controllers.
+#[derive(Debug, Default)]
+pub struct Registry(Mutex<BTreeMap<PathBuf, Place>>);
+
+/// What a registry knows of a run directory, as a value. Its numbers are places in
+/// [`Registry::controllers`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Shelf {
+    /// The controller that is handed out.
+    pub current: Option<usize>,
+    /// How many were made.
+    pub made: usize,
+}
+
+/// The controllers of one run directory.
+#[derive(Debug, Default)]
+struct Place {
+    shelf: Shelf,
+    /// All that were ever made; those from [`Shelf::made`] on are not made yet.
+    controllers: Vec<Arc<Controller>>,
+    /// Whether anybody looked here.
+    touched: bool,
+}
+
+impl Place {
+    fn current(&self) -> Option<Arc<Controller>> {
+        self.controllers.get(self.shelf.current?).cloned()
+    }
+
+    /// Gives a new controller its number.
+    fn add(&mut self, new: Controller) -> (usize, Arc<Controller>) {
+        let number = self.shelf.made;
+        self.shelf.made += 1;
+        if let Some(again) = self.controllers.get(number) {
+            again.remember(&new.memory());
+            again.touched.store(true, Ordering::Relaxed);
+            return (number, Arc::clone(again));
+        }
+        let new = Arc::new(new);
+        new.touched.store(true, Ordering::Relaxed);
+        self.controllers.push(Arc::clone(&new));
+        (number, new)
+    }
+}
+
+impl Registry {
+    /// The controller of a run directory: the one that is there, refreshed if its file changed, or
+    /// a new one. That of a read-only run is never kept.
+    pub fn instance(
+        &self,
+        run: &RunDirectory,
+        files: &Arc<Files>,
+        link: &mut dyn Link,
+    ) -> Result<Arc<Controller>, ControllerError> {
+        link.pause(PausePoint::Registry).map_err(LockError::from)?;
+        if files.exists(&run.path().join(READONLY_FILE)) {
+            return Controller::open(run, files).map(Arc::new);
+        }
+        let (controller, is_new) = self.touch(run, |place| match place.current() {
+            Some(controller) => Ok::<_, ControllerError>((controller, false)),
+            None => {
+                let (number, controller) = place.add(Controller::open(run, files)?);
+                place.shelf.current = Some(number);
+                Ok((controller, true))
+            }
+        })?;
+        if !is_new {
+            controller.refresh(link)?;
+        }
+        Ok(controller)
+    }
+
+    /// The same by a registry that looks and inserts in two steps: who comes in between gets a
+    /// controller of its own (hazard `singleton`).
+    pub fn racy_instance(
+        &self,
+        run: &RunDirectory,
+        files: &Arc<Files>,
+        link: &mut dyn Link,
+    ) -> Result<Arc<Controller>, ControllerError> {
+        link.pause(PausePoint::FileRead).map_err(LockError::from)?;
+        if let Some(controller) = self.existing(run) {
+            controller.refresh(link)?;
+            return Ok(controller);
+        }
+        // Read before anybody is kept out: others shall come in between.
+        let new = Controller::open(run, files)?;
+        let (number, controller) = self.touch(run, |place| place.add(new));
+        link.pause(PausePoint::Registry).map_err(LockError::from)?;
+        self.touch(run, |place| place.shelf.current = Some(number));
+        Ok(controller)
+    }
+
+    /// The controller of a run directory, if there is one already.
+    pub fn existing(&self, run: &RunDirectory) -> Option<Arc<Controller>> {
+        self.touch(run, |place| place.current())
+    }
+
+    /// All controllers that were made for a run directory: first the one that is handed out, then
+    /// those that it replaced.
+    pub fn made(&self, run: &RunDirectory) -> Vec<Arc<Controller>> {
+        self.touch(run, |place| {
+            let made = place.controllers.iter().take(place.shelf.made).enumerate();
+            let mut made: Vec<_> = made.collect();
+            made.sort_by_key(|(number, _)| Some(*number) != place.shelf.current);
+            made.into_iter().map(|(_, controller)| Arc::clone(controller)).collect()
+        })
+    }
+
+    /// Which controllers of a run directory there are now. To ask this is not to touch it.
+    pub fn shelf(&self, run: &Path) -> Shelf {
+        self.at(run, |place| place.shelf)
+    }
+
+    /// Puts back what [`shelf`](Self::shelf) gave; what the controllers remember is for
+    /// [`Controller::remember`] to put back. That is not to touch it.
+    pub fn set_shelf(&self, run: &Path, shelf: Shelf) {
+        self.at(run, |place| place.shelf = shelf);
+    }
+
+    /// All controllers that were ever made for a run directory, by number: also those that, in the
+    /// state that was put back, are not made yet.
+    pub fn controllers(&self, run: &Path) -> Vec<Arc<Controller>> {
+        self.at(run, |place| place.controllers.clone())
+    }
+
+    /// Whether anybody asked for a controller of a run directory since this was last asked.
+    pub fn was_touched(&self, run: &Path) -> bool {
+        self.at(run, |place| std::mem::take(&mut place.touched))
+    }
+
+    fn touch<T>(&self, run: &RunDirectory, then: impl FnOnce(&mut Place) -> T) -> T {
+        self.at(run.path(), |place| {
+            place.touched = true;
+            then(place)
+        })
+    }
+
+    fn at<T>(&self, run: &Path, then: impl FnOnce(&mut Place) -> T) -> T {
+        let mut places = self.0.lock();
+        match places.get_mut(run) {
+            Some(place) => then(place),
+            None => then(places.entry(run.into()).or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Gate, Gated, Killed};
+    use crate::server::{Connection, Server};
+    use redis_sim::clock::VirtualClock;
+
+    struct Setting {
+        run: RunDirectory,
+        files: Arc<Files>,
+        server: Server,
+        registry: Registry,
+    }
+
+    impl Setting {
+        fn new() -> Self {
+            Self {
+                run: RunDirectory::new(Path::new("/runs/ab"), None).unwrap(),
+                files: Arc::new(Files::in_memory()),
+                server: Server::embedded(Arc::new(VirtualClock::new(None))),
+                registry: Registry::default(),
+            }
+        }
+
+        fn link(&self) -> Connection {
+            self.server.connect(0).unwrap()
+        }
+
+        fn instance(&self) -> Arc<Controller> {
+            self.registry.instance(&self.run, &self.files, &mut self.link()).unwrap()
+        }
+
+        fn racy_instance(&self, link: &mut dyn Link) -> Arc<Controller> {
+            self.registry.racy_instance(&self.run, &self.files, link).unwrap()
+        }
+
+        fn shelf(&self) -> (Option<usize>, usize) {
+            let Shelf { current, made } = self.registry.shelf(self.run.path());
+            (current, made)
+        }
+    }
+
+    /// At a pause point, somebody else comes in between.
+    struct Between<'a>(&'a Setting);
+
+    impl Gate for Between<'_> {
+        fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+            if point == PausePoint::Registry {
+                self.0.racy_instance(&mut self.0.link());
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn one_controller_is_handed_out_until_the_registry_is_put_back() {
+        let setting = Setting::new();
+        assert!(setting.registry.existing(&setting.run).is_none());
+        let first = setting.instance();
+        assert!(Arc::ptr_eq(&first, &setting.instance()));
+        assert_eq!(setting.shelf(), (Some(0), 1));
+        setting.registry.set_shelf(setting.run.path(), Shelf::default());
+        assert!(setting.registry.existing(&setting.run).is_none());
+        assert_eq!(setting.registry.controllers(setting.run.path()).len(), 1);
+    }
+
+    #[test]
+    fn a_controller_that_is_made_again_is_the_same_and_remembers_nothing() {
+        let setting = Setting::new();
+        let first = setting.instance();
+        let fresh = first.memory();
+        first.count_operation();
+        setting.registry.set_shelf(setting.run.path(), Shelf::default());
+        let again = setting.instance();
+        assert!(Arc::ptr_eq(&first, &again));
+        assert_eq!(again.memory(), fresh);
+        setting.registry.set_shelf(setting.run.path(), Shelf::default());
+        setting.files.replace(&again.path, br#"{"operation_count": 3}"#).unwrap();
+        assert_eq!(setting.instance().operation_count(), 3);
+    }
+
+    #[test]
+    fn who_comes_in_between_gets_the_next_number_each_time() {
+        let setting = Setting::new();
+        let path = setting.run.path();
+        let mut link = Gated::new(setting.link(), Box::new(Between(&setting)));
+        let slow = setting.racy_instance(&mut link);
+        assert_eq!(setting.shelf(), (Some(0), 2));
+        let controllers = setting.registry.controllers(path);
+        assert!(Arc::ptr_eq(&slow, &controllers[0]));
+        setting.registry.set_shelf(path, Shelf::default());
+        assert!(Arc::ptr_eq(&setting.racy_instance(&mut link), &slow));
+        let again = setting.registry.controllers(path);
+        assert!(controllers.iter().zip(&again).all(|(a, b)| Arc::ptr_eq(a, b)));
+        assert_eq!(again.len(), 2);
+    }
+
+    #[test]
+    fn it_tells_once_that_somebody_asked() {
+        let setting = Setting::new();
+        let path = setting.run.path();
+        let touched = || setting.registry.was_touched(path);
+        setting.registry.set_shelf(path, setting.registry.shelf(path));
+        assert!(!touched());
+        setting.registry.existing(&setting.run);
+        assert!(touched());
+        setting.instance();
+        assert!(touched());
+        setting.racy_instance(&mut setting.link());
+        assert!(touched());
+        assert!(!touched());
+        assert!(!setting.registry.was_touched(Path::new("/runs/other")));
+    }
+}

@@ -1,0 +1,194 @@
+//! What a command did to a lock, read from the command and its reply: the one place that knows how
+//! both protocols look on the wire.
+
+use super::script::Script;
+use super::{LockName, Payload, Ttl};
+use lock_history::history::{Change, Effect};
+use redis::Value;
+use redis_sim::Kept;
+
+/// What one command, as its arguments, did to these locks.
+pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Effect> {
+    let Some((name, rest)) = arguments.split_first() else { return Vec::new() };
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    match (name.as_str(), rest) {
+        ("SET", [key, value, options @ ..]) => about(locks, key, || set(value, options, reply)),
+        ("GET", [key]) => about(locks, key, || saw(reply)),
+        ("DEL" | "UNLINK", [key]) => about(locks, key, || {
+            (*reply == Value::Int(1)).then_some(Change::Deleted { token: None })
+        }),
+        ("EXPIRE" | "PEXPIRE", [key, ttl]) => about(locks, key, || {
+            let unit = if name == "EXPIRE" { 1_000_000_000 } else { 1_000_000 };
+            (*reply == Value::Int(1))
+                .then(|| Change::Extended { lease: number(ttl).saturating_mul(unit) })
+        }),
+        ("EVAL" | "EVALSHA", [body, _, key, _, arguments @ ..]) => {
+            about(locks, key, || scripted(&name, body, arguments, reply))
+        }
+        ("HSET", [hash, field, value]) => {
+            let mirrors = |lock: &LockName| {
+                lock.runid().as_bytes() == *hash && lock.flag().as_bytes() == *field
+            };
+            let change = || Change::Flagged { locked: *value != b"false" };
+            let mirrored = locks.iter().enumerate().filter(|(_, lock)| mirrors(lock));
+            mirrored.map(|(lock, _)| Effect { lock, change: change() }).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What a command of a client that we don't know did to a lock: its key before and after tell. What
+/// changes nothing shows in the command itself, if it is one that clients commonly have. Of a key that
+/// is gone it is known whose it was ([`Change::Deleted`]), though the command need not have looked.
+pub fn seen_effects(
+    arguments: &[&[u8]],
+    reply: &Value,
+    locks: &[LockName],
+    observed: &[[Option<Kept>; 2]],
+) -> Vec<Effect> {
+    let changed = |(lock, [before, after]): (usize, &[Option<Kept>; 2])| {
+        Some(Effect { lock, change: change(before.as_ref(), after.as_ref())? })
+    };
+    let changes: Vec<Effect> = observed.iter().enumerate().filter_map(changed).collect();
+    if !changes.is_empty() {
+        return changes;
+    }
+    let changes_nothing =
+        |effect: &Effect| matches!(effect.change, Change::Saw { .. } | Change::Refused);
+    effects(arguments, reply, locks).into_iter().filter(changes_nothing).collect()
+}
+
+fn change(before: Option<&Kept>, after: Option<&Kept>) -> Option<Change> {
+    let token = |kept: &Kept| Payload::decode(&kept.value).token().as_str().to_owned();
+    let lease =
+        |kept: &Kept| kept.left.map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+    match (before, after) {
+        (None, Some(now)) => {
+            Some(Change::Took { token: token(now), fence: None, lease: lease(now) })
+        }
+        (Some(then), None) => Some(Change::Deleted { token: Some(token(then)) }),
+        (Some(then), Some(now)) if then.value != now.value => {
+            Some(Change::Overwrote { token: token(now), lease: lease(now) })
+        }
+        (Some(then), Some(now)) if then.deadline != now.deadline => {
+            Some(Change::Extended { lease: lease(now).unwrap_or(u64::MAX) })
+        }
+        _ => None,
+    }
+}
+
+/// What a command of a lock protocol is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// It may take the lock.
+    Acquire,
+    /// It may extend the lease.
+    Extend,
+    /// It may delete the lock.
+    Release,
+}
+
+/// What a command is for, and the lock that it is about: the command by which either protocol
+/// changes the lock key.
+pub fn operation(arguments: &[&[u8]], locks: &[LockName]) -> Option<(Operation, usize)> {
+    let (name, rest) = arguments.split_first()?;
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    let (operation, key) = match (name.as_str(), rest) {
+        ("SET", [key, ..]) => (Operation::Acquire, key),
+        ("EXPIRE" | "PEXPIRE", [key, ..]) => (Operation::Extend, key),
+        ("DEL" | "UNLINK", [key]) => (Operation::Release, key),
+        ("EVAL" | "EVALSHA", [body, _, key, ..]) => (Script::called(&name, body)?.operation, key),
+        _ => return None,
+    };
+    let lock = locks.iter().position(|lock| lock.key().as_bytes() == *key)?;
+    Some((operation, lock))
+}
+
+/// What a call of a script is for, if it is one of the hardened protocol's.
+pub fn script_operation(arguments: &[&[u8]]) -> Option<Operation> {
+    let [name, body, ..] = arguments else { return None };
+    Some(Script::called(&String::from_utf8_lossy(name).to_ascii_uppercase(), body)?.operation)
+}
+
+fn about<C: IntoIterator<Item = Change>>(
+    locks: &[LockName],
+    key: &[u8],
+    changes: impl FnOnce() -> C,
+) -> Vec<Effect> {
+    let Some(lock) = locks.iter().position(|lock| lock.key().as_bytes() == key) else {
+        return Vec::new();
+    };
+    changes().into_iter().map(|change| Effect { lock, change }).collect()
+}
+
+fn set(value: &[u8], options: &[&[u8]], reply: &Value) -> Option<Change> {
+    let has =
+        |option: &str| options.iter().any(|given| given.eq_ignore_ascii_case(option.as_bytes()));
+    let after = |option: &str| {
+        let at = options.iter().position(|given| given.eq_ignore_ascii_case(option.as_bytes()))?;
+        options.get(at + 1).map(|value| number(value))
+    };
+    if *reply != Value::Okay {
+        return has("NX").then_some(Change::Refused);
+    }
+    let lease = after("EX")
+        .map(|seconds| seconds.saturating_mul(1_000_000_000))
+        .or_else(|| after("PX").map(|milliseconds| milliseconds.saturating_mul(1_000_000)));
+    let payload = Payload::decode(value);
+    let token = payload.token().as_str().to_string();
+    Some(if has("NX") {
+        Change::Took { token, fence: payload.fence(), lease }
+    } else {
+        Change::Overwrote { token, lease }
+    })
+}
+
+/// What one of the hardened protocol's scripts did.
+fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<Change> {
+    let own = arguments.first().and_then(|beginning| token_at_beginning(beginning));
+    let lease = || arguments.get(1).map(|ttl| number(ttl).saturating_mul(1_000_000_000));
+    let flagged = |locked| Change::Flagged { locked };
+    let Some(role) = Script::called(name, body) else { return Vec::new() };
+    match (role.operation, reply) {
+        (Operation::Acquire, Value::Array(parts)) => match (parts.as_slice(), own) {
+            ([Value::Int(1), Value::Int(fence)], Some(token)) => {
+                let fence = u64::try_from(*fence).ok();
+                vec![Change::Took { token, fence, lease: lease() }, flagged(true)]
+            }
+            _ => vec![Change::Refused],
+        },
+        (Operation::Extend, Value::Int(1)) => {
+            lease().map(|lease| Change::Extended { lease }).into_iter().collect()
+        }
+        (Operation::Release, Value::Int(1)) => {
+            let token = own.filter(|_| role.compares);
+            vec![Change::Deleted { token }, flagged(false)]
+        }
+        (Operation::Release, Value::Int(0)) => {
+            vec![Change::Saw { token: None }, flagged(false)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The token of a payload of ours, or of its beginning.
+pub fn token_at_beginning(beginning: &[u8]) -> Option<String> {
+    let rest = beginning.strip_prefix(br#"{"token":""#)?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    rest.get(..end).map(|token| String::from_utf8_lossy(token).into_owned())
+}
+
+fn saw(reply: &Value) -> Option<Change> {
+    let token = match reply {
+        Value::Nil => None,
+        Value::BulkString(raw) => Some(Payload::decode(raw).token().as_str().to_owned()),
+        _ => return None,
+    };
+    Some(Change::Saw { token })
+}
+
+/// A number of seconds or milliseconds; more than a year is a year, which outlives every run.
+fn number(text: &[u8]) -> u64 {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    u64::min(number, Ttl::MAX.seconds() * 1000)
+}

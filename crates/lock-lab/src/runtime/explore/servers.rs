@@ -1,0 +1,229 @@
+//! The server as a machine: what each request makes of each of its states. A request runs once for
+//! each state that it meets; where, a [`Store`] decides.
+
+use super::super::afloat::may_be_late;
+use super::super::stops::Commands;
+use super::super::tape;
+use super::super::transactions::is_about_watches;
+use super::intern::{Interner, bytes_of_map};
+use super::store::Store;
+use crate::lock::{Knowledge, LockName, Payload, Snapshot};
+use crate::server::ServerError;
+use lock_history::history::{Command, Effect, EventKind};
+use redis::{RedisResult, Value};
+use redis_sim::{Kept, requests};
+use rustc_hash::FxHashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Commands of an actor that go out at once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Request {
+    /// The strand, where it matters to the server who asks.
+    pub client: Option<usize>,
+    pub db: i64,
+    pub packed: Vec<u8>,
+    pub offset: usize,
+    pub count: usize,
+}
+
+impl Request {
+    /// The request of a strand.
+    pub fn new(strand: usize, commands: Commands) -> Self {
+        let Commands { db, packed, offset, count } = commands;
+        Self { client: is_about_watches(&packed).then_some(strand), db, packed, offset, count }
+    }
+}
+
+/// What a request did.
+#[derive(Clone, Copy)]
+pub(super) struct Done {
+    /// The reply's number.
+    pub reply: u32,
+    /// The state that it left.
+    pub server: u32,
+    /// What it did to the locks: an event's number.
+    pub event: u32,
+}
+
+/// The states of the server that were met, and what leads from one to another.
+pub(super) struct Servers {
+    store: Box<dyn Store>,
+    locks: Vec<LockName>,
+    /// Whether lock keys are looked at to learn what a command did.
+    observes: bool,
+    requests: Interner<Request>,
+    replies: Vec<RedisResult<Vec<Value>>>,
+    /// The numbers of replies, by how they print: errors can't be compared.
+    numbers: FxHashMap<String, u32>,
+    done: FxHashMap<(u32, u32, u64), Done>,
+    events: Vec<EventKind>,
+    leases: FxHashMap<(u32, usize), Option<Duration>>,
+    ends: FxHashMap<(u32, usize), (u32, u32)>,
+    left: FxHashMap<(u32, usize, u64), Rc<Snapshot>>,
+}
+
+impl Servers {
+    /// The server as it is now is the first state.
+    pub fn new(
+        mut store: Box<dyn Store>,
+        locks: Vec<LockName>,
+        observes: bool,
+    ) -> Result<(Self, u32), ServerError> {
+        let first = store.save()?;
+        let servers = Self {
+            store,
+            locks,
+            observes,
+            requests: Interner::default(),
+            replies: Vec::new(),
+            numbers: FxHashMap::default(),
+            done: FxHashMap::default(),
+            events: Vec::new(),
+            leases: FxHashMap::default(),
+            ends: FxHashMap::default(),
+            left: FxHashMap::default(),
+        };
+        Ok((servers, first))
+    }
+
+    /// About how much memory its states take, and what is known of each.
+    pub fn bytes(&self) -> usize {
+        let tables = self.store.bytes() + self.requests.bytes() + bytes_of_map(&self.done);
+        tables + bytes_of_map(&self.leases) + bytes_of_map(&self.ends) + bytes_of_map(&self.left)
+    }
+
+    /// The number of a request.
+    pub fn request(&mut self, request: Request) -> u32 {
+        self.requests.number(request)
+    }
+
+    /// Whether it can make a difference that a request comes late.
+    pub fn may_be_late(&self, request: u32) -> bool {
+        self.requests.get(request).is_some_and(|request| may_be_late(&request.packed))
+    }
+
+    /// The reply that has this number.
+    pub fn reply(&self, number: u32) -> RedisResult<Vec<Value>> {
+        self.replies.get(number as usize).cloned().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// The event that has this number.
+    pub fn event(&self, number: u32) -> Option<&EventKind> {
+        self.events.get(number as usize)
+    }
+
+    fn happened(&mut self, event: EventKind) -> u32 {
+        if let Some(known) = self.events.iter().position(|known| *known == event) {
+            return u32::try_from(known).unwrap_or(u32::MAX);
+        }
+        self.events.push(event);
+        u32::try_from(self.events.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Puts a state back.
+    pub fn restore(&mut self, server: u32, time: u64) -> Result<(), ServerError> {
+        self.store.restore(server, time)
+    }
+
+    /// The number of the state that the server is in now.
+    pub fn save(&mut self) -> Result<u32, ServerError> {
+        self.store.save()
+    }
+
+    /// What a request does in a state.
+    pub fn run(&mut self, server: u32, request: u32, time: u64) -> Result<Done, ServerError> {
+        let key = (server, request, time);
+        if let Some(done) = self.done.get(&key) {
+            return Ok(*done);
+        }
+        let Some(asked) = self.requests.get(request).cloned() else {
+            return Err(ServerError::new(format!("there is no request {request}")));
+        };
+        self.restore(server, time)?;
+        let before = self.look();
+        let replies = self.store.run(&asked)?;
+        let observed: Vec<_> =
+            before.into_iter().zip(self.look()).map(|(before, after)| [before, after]).collect();
+        let effects = match &replies {
+            Ok(replies) if asked.db == 0 => {
+                tape::did(&requests(&asked.packed), replies, &self.locks, &observed)
+            }
+            _ => Vec::new(),
+        };
+        let (reply, server) = (self.number(replies), self.save()?);
+        let done = Done { reply, server, event: self.happened(ran(effects)) };
+        self.done.insert(key, done);
+        Ok(done)
+    }
+
+    /// What the lock keys hold now, where that is looked at.
+    fn look(&self) -> Vec<Option<Kept>> {
+        let keys = self.locks.iter().filter(|_| self.observes).map(LockName::key);
+        keys.map(|key| self.store.kept(key)).collect()
+    }
+
+    /// When the lease of a lock ends in a state, as time since 1970: the first moment at which it is
+    /// gone. Nothing if there is no lock, or none with a lease.
+    pub fn lease(&mut self, server: u32, lock: usize) -> Result<Option<Duration>, ServerError> {
+        if let Some(lease) = self.leases.get(&(server, lock)) {
+            return Ok(*lease);
+        }
+        self.restore(server, 0)?;
+        let lease = self.locks.get(lock).and_then(|lock| self.store.lease_end(lock.key()));
+        self.leases.insert((server, lock), lease);
+        Ok(lease)
+    }
+
+    /// What is left when the lease of a lock has ended: a state, and an event's number.
+    pub fn expire(&mut self, server: u32, lock: usize) -> Result<(u32, u32), ServerError> {
+        if let Some(end) = self.ends.get(&(server, lock)) {
+            return Ok(*end);
+        }
+        self.restore(server, 0)?;
+        let key = self.locks.get(lock).map(|lock| lock.key().to_string()).unwrap_or_default();
+        let held = self.store.kept(&key);
+        let token = held.map(|held| Payload::decode(&held.value).token().as_str().to_string());
+        self.store.end_lease(&key)?;
+        let end = (self.save()?, self.happened(EventKind::lease_ended(lock, &key, token)));
+        self.ends.insert((server, lock), end);
+        Ok(end)
+    }
+
+    /// How a lock is left in a state.
+    pub fn left(
+        &mut self,
+        server: u32,
+        lock: usize,
+        time: u64,
+    ) -> Result<Rc<Snapshot>, ServerError> {
+        let key = (server, lock, time);
+        if let Some(left) = self.left.get(&key) {
+            return Ok(Rc::clone(left));
+        }
+        self.restore(server, time)?;
+        let Some(name) = self.locks.get(lock).cloned() else {
+            return Err(ServerError::new(format!("there is no lock {lock}")));
+        };
+        let nobody = Knowledge { local_token: None, other_tokens: &[], owners: &[] };
+        let take = if self.observes { Snapshot::of_any_kind } else { Snapshot::take };
+        let taken = take(self.store.connection()?, &name, nobody);
+        let left = Rc::new(taken.map_err(|error| ServerError::new(error.to_string()))?);
+        self.left.insert(key, Rc::clone(&left));
+        Ok(left)
+    }
+
+    fn number(&mut self, reply: RedisResult<Vec<Value>>) -> u32 {
+        let next = u32::try_from(self.replies.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(format!("{reply:?}")).or_insert(next);
+        if number == next {
+            self.replies.push(reply);
+        }
+        number
+    }
+}
+
+/// The event that a command ran, with nothing in it that only people read.
+fn ran(effects: Vec<Effect>) -> EventKind {
+    EventKind::Command(Command { effects, ..Command::default() })
+}

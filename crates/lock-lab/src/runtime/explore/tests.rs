@@ -1,0 +1,102 @@
+//! That exploration is sound: the machine and reality agree, on every ordering of small generated
+//! scenarios and on random orderings of all built-in ones.
+
+mod brute;
+mod generate;
+mod preemptions;
+mod reduction;
+mod regressions;
+mod repeatable;
+mod walks;
+
+use super::machine::Machine;
+use super::*;
+use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
+use crate::scenario::{Plan, Scenario};
+use lock_history::check::Properties;
+use lock_history::history::{Event, EventKind, Left};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A scenario as it is explored; nothing, if it can't be bound for this protocol.
+fn model(
+    scenario: &Scenario,
+    protocol: Arc<dyn LockProtocol>,
+    timing: Timing,
+) -> std::result::Result<Model, String> {
+    let bound = scenario.bind(&BTreeMap::new(), protocol.name(), Ttl::DEFAULT, Duration::ZERO);
+    let plan = bound.map_err(|error| error.to_string())?.lifted();
+    let origin = Schedule {
+        scenario: scenario.name().into(),
+        digest: scenario.digest(),
+        protocol: protocol.name().into(),
+        timing,
+        parameters: Vec::new(),
+        turns: Vec::new(),
+        shows: None,
+    };
+    Ok(Model { runs: runs(&plan), plan, host: in_process(protocol), origin, upstream: None })
+}
+
+fn runs(plan: &Plan) -> Vec<RunDirectory> {
+    let run = |suffix: &str| {
+        RunDirectory::new(Path::new(&format!("/tmp/explore{suffix}")), None).unwrap()
+    };
+    plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect()
+}
+
+fn bounds(timing: Timing, crashes: u32, faults: u32) -> Bounds {
+    Bounds {
+        timing,
+        crashes,
+        faults,
+        preemptions: None,
+        max_schedules: None,
+        max_time: None,
+        until: Vec::new(),
+        strategy: Strategy::Exhaustive,
+    }
+}
+
+fn both_protocols() -> [Arc<dyn LockProtocol>; 2] {
+    [Arc::new(Legacy), Arc::new(Hardened::default())]
+}
+
+/// What the checkers find in a history, but for what is not explored.
+fn found_by_check(outcome: &Outcome) -> Properties {
+    let checked = check(&outcome.history);
+    assert!(checked.is_whole);
+    let findings = checked.findings.into_iter().map(|finding| finding.property);
+    findings.filter(|property| *property != Property::Starvation).collect()
+}
+
+/// A schedule that can be replayed by hand.
+fn shown(model: &Model, turns: &[Turn]) -> String {
+    Schedule { turns: turns.to_vec(), ..model.origin.clone() }.to_string()
+}
+
+/// What a run comes to, for those who look at it from outside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Result {
+    /// How each lock was left: its token, its TTL, its flag, and what is remembered of it.
+    locks: Vec<(Option<String>, i64, bool, Vec<String>)>,
+    /// By how much each lock's file was counted up.
+    updates: Vec<u64>,
+}
+
+impl Result {
+    fn of(outcome: &Outcome) -> Self {
+        let left = |event: &Event| match &event.kind {
+            EventKind::Left(left) => Some(left.clone()),
+            _ => None,
+        };
+        let lock = |left: Left| {
+            let mut remembered = left.remembered;
+            remembered.sort();
+            (left.token, left.ttl_ms, left.flag, remembered)
+        };
+        let locks = outcome.history.events.iter().filter_map(left).map(lock).collect();
+        Self { locks, updates: outcome.updates.clone() }
+    }
+}

@@ -1,0 +1,78 @@
+//! How the locks look: snapshots before, in and after a run, and how each was left.
+
+use super::{Look, World};
+use crate::controller::{Controller, STATE_FILE};
+use crate::gate::Link;
+use crate::lock::{Knowledge, LockError, Snapshot, Token};
+use crate::server::Connection;
+use lock_history::history::{Event, EventKind, Left};
+use std::sync::Arc;
+
+/// How the locks were left, by the last snapshots.
+pub(super) fn left(world: &World) -> Vec<Event> {
+    let looks = world.log.looks.lock();
+    let last = looks.iter().filter(|look| look.label == "after");
+    let event = |look: &Look| {
+        let token = |token: &Token| token.as_str().to_string();
+        let instances =
+            world.setup.runs.get(look.lock).map(|run| world.services.controllers(look.lock, run));
+        let remembered = instances.unwrap_or_default();
+        let left = Left {
+            lock: look.lock,
+            token: look.snapshot.payload.as_ref().map(|payload| token(payload.token())),
+            ttl_ms: look.snapshot.ttl_ms,
+            flag: look.snapshot.flag.as_deref().is_some_and(|flag| flag != "false"),
+            remembered: remembered
+                .iter()
+                .filter_map(|controller| controller.local_token())
+                .map(|remembered| token(&remembered))
+                .collect(),
+        };
+        let left = world.setup.for_good(left);
+        Event { moment: world.log.moment(), actor: None, kind: EventKind::Left(left) }
+    };
+    last.map(event).collect()
+}
+
+pub(super) fn look_at_all(world: &World, link: &mut Connection, label: &str) {
+    for lock in 0..world.setup.runs.len() {
+        if let Err(error) = look(world, link, lock, None, label) {
+            world.log.fail(world.services.explain(&error));
+        }
+    }
+}
+
+/// Takes a snapshot, through the eyes of `viewer` or, without one, of the controller that
+/// remembers an acquisition.
+pub(super) fn look(
+    world: &World,
+    link: &mut dyn Link,
+    lock_index: usize,
+    viewer: Option<&Arc<Controller>>,
+    label: &str,
+) -> Result<(), LockError> {
+    let Some(run) = world.setup.runs.get(lock_index) else { return Ok(()) };
+    let instances = world.services.controllers(lock_index, run);
+    let remembers = |controller: &&Arc<Controller>| controller.local_token().is_some();
+    let viewer = viewer.or_else(|| instances.iter().find(remembers));
+    let local_token = viewer.and_then(|viewer| viewer.local_token());
+    let other_tokens: Vec<Token> = instances
+        .iter()
+        .filter(|other| viewer.is_none_or(|viewer| !Arc::ptr_eq(viewer, other)))
+        .filter_map(|other| other.local_token())
+        .collect();
+    let mut owners = world.setup.host.owners().to_vec();
+    owners.push(world.setup.identity.owner().to_owned());
+    let knowledge = Knowledge {
+        local_token: local_token.as_ref(),
+        other_tokens: &other_tokens,
+        owners: &owners,
+    };
+    let take = match world.protocol().is_foreign() {
+        true => Snapshot::of_any_kind,
+        false => Snapshot::take,
+    };
+    let snapshot = take(link, &run.lock(STATE_FILE), knowledge)?;
+    world.log.looks.lock().push(Look { label: label.into(), lock: lock_index, snapshot });
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What came of a run.
+
+use crate::lock::Snapshot;
+use crate::scenario::Plan;
+use lock_history::check::{Ending, Ruling, Run};
+use lock_history::history::{EventKind, FailureKind, History};
+use std::time::Duration;
+
+/// A snapshot and where it was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// What the scenario calls it; `before` and `after` are taken around all actors.
+    pub label: String,
+    /// The lock's position in the plan.
+    pub lock: usize,
+    /// What it showed.
+    pub snapshot: Snapshot,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// Every step of every actor.
+    pub history: History,
+    /// The snapshots, in the order in which they were taken.
+    pub looks: Vec<Look>,
+    /// From the first to the last command of the volley, if there was one.
+    pub start_skew: Option<Duration>,
+    /// By how much each lock's `operation_count` on file rose.
+    pub updates: Vec<u64>,
+    /// The names of the rules that never matched.
+    pub unmatched: Vec<String>,
+    /// What failed in the environment, if anything did.
+    pub failure: Option<String>,
+}
+
+impl Outcome {
+    /// How the run as a whole ended.
+    pub fn ending(&self) -> Ending {
+        let ended_by = |kind: FailureKind| {
+            self.history.events.iter().any(|event| {
+                matches!(&event.kind, EventKind::Ended { failure: Some(by) } if by.kind == kind)
+            })
+        };
+        if ended_by(FailureKind::Interrupted) {
+            Ending::Interrupted
+        } else if self.failure.is_some() {
+            Ending::Failed
+        } else if ended_by(FailureKind::TimedOut) {
+            Ending::TimedOut
+        } else {
+            Ending::Complete
+        }
+    }
+
+    /// What is to be said of it, as a run of this plan.
+    pub fn judge(&self, plan: &Plan) -> Ruling {
+        let looks = self.looks.iter();
+        let run = Run {
+            expectations: &plan.expectations,
+            groups: plan.actors.iter().map(|actor| &*actor.group).collect(),
+            locks: plan.locks.iter().map(|lock| &*lock.name).collect(),
+            history: &self.history,
+            snapshots: looks.map(|look| (&*look.label, look.snapshot.diagnosis.word())).collect(),
+            updates: &self.updates,
+        };
+        Ruling::on(&run, self.ending())
+    }
+}

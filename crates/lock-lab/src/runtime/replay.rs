@@ -1,0 +1,135 @@
+//! Runs a plan again in the order that a schedule says. `play` is the scheduler, by the same rules as
+//! exploration has; `score` says which turn it is; `leases` lets leases end. Its tasks are coroutines
+//! on the embedded server, or threads on a real one (`thread`).
+
+mod leases;
+mod play;
+mod score;
+mod thread;
+
+#[cfg(test)]
+use play::Watched;
+#[cfg(test)]
+pub(super) use play::{Director, Now};
+
+use super::stops::Stops;
+use super::task::CoroutineTask;
+use super::{Model, Outcome, Time, Timing, Turn, Upstream, World};
+use crate::controller::Files;
+use crate::lock::Identity;
+use crate::server::{Keys, Server, ServerError};
+use play::Play;
+use redis_sim::clock::{Stopped, VirtualClock};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Why a schedule was not replayed to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The plan does not go the way that the schedule says.
+    #[error("{0}")]
+    Parted(String),
+    /// It was stopped.
+    #[error("{why} at turn {turn} of {of}")]
+    Stopped {
+        /// By whom.
+        why: Stopped,
+        /// How many turns had begun.
+        turn: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The environment failed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// Replays a schedule of a model on an embedded server of its own, or on the real one that it is
+/// explored on, which is empty before and after.
+pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
+    let empty = || match &model.upstream {
+        Some(upstream) => upstream.borrowed.put(&Keys::new()).map(drop),
+        None => Ok(()),
+    };
+    empty()?;
+    let replayed = Arc::new(World::replayed(model)).replay(model.origin.timing, turns);
+    // If something is wrong with the server, that is why the rest is.
+    empty()?;
+    replayed
+}
+
+/// Runs a model as a director says, on an embedded server of its own; gives the turns, too.
+#[cfg(test)]
+pub(super) fn improvise(
+    model: &Model,
+    director: &mut dyn Director,
+) -> Result<(Vec<Turn>, Outcome), ReplayError> {
+    let (world, timing) = (Arc::new(World::replayed(model)), model.origin.timing);
+    let mut turns = Vec::new();
+    let outcome = world.around(|strands| {
+        let tasks = coroutines(&world, strands)?.into_iter().map(Watched::new).collect();
+        let mut play = Play::new(&world, timing, &[], tasks)?;
+        turns = play.improvise(director)?;
+        Ok::<_, ReplayError>((play.take_events(), None))
+    })?;
+    Ok((turns, outcome))
+}
+
+/// The strands of a world as coroutines.
+fn coroutines(
+    world: &Arc<World>,
+    strands: Vec<Range<usize>>,
+) -> Result<Vec<CoroutineTask>, ServerError> {
+    let task = |(number, actors)| {
+        let identity = Arc::new(Identity::repeatable_of(number));
+        let time = Arc::new(VirtualClock::new(None));
+        CoroutineTask::new(world, actors, &identity, time, Stops::WhereShared)
+    };
+    strands.into_iter().enumerate().map(task).collect()
+}
+
+impl World {
+    /// A world in which schedules of a model are replayed: files in memory, and an embedded server
+    /// that nobody else sees, or the real one that the model is explored on.
+    pub fn replayed(model: &Model) -> Self {
+        let (server, time) = match &model.upstream {
+            Some(Upstream { borrowed, clock }) => {
+                (borrowed.server(), Time::Wall(Arc::clone(clock)))
+            }
+            None => {
+                let clock = Arc::new(VirtualClock::new(None));
+                let server = Server::embedded(match model.origin.timing {
+                    // Leases end only where the schedule says it.
+                    Timing::Async => Arc::new(VirtualClock::new(None)),
+                    Timing::Strict => clock.clone(),
+                });
+                (server, Time::Virtual(clock))
+            }
+        };
+        Self::of_model(model, server, time).alone(Files::in_memory())
+    }
+
+    /// Replays a schedule of this world's plan. On the wall clock the strands are threads, one of
+    /// which is at work at any time. They skip what they would sleep, and leases are made to end by
+    /// shortening them; one that ends by itself meanwhile makes the replay another than it says.
+    pub fn replay(
+        self: &Arc<Self>,
+        timing: Timing,
+        turns: &[Turn],
+    ) -> Result<Outcome, ReplayError> {
+        self.around(|strands| {
+            let buffers = match &self.services.time {
+                Time::Wall(clock) => thread::play(self, clock, timing, turns, strands)?,
+                Time::Virtual(_) => {
+                    let mut play = Play::new(self, timing, turns, coroutines(self, strands)?)?;
+                    play.perform()?;
+                    play.take_events()
+                }
+            };
+            Ok((buffers, None))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

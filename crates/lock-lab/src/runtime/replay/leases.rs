@@ -1,0 +1,97 @@
+//! The leases of a plan's locks: how long they still last, and letting them end.
+
+use crate::lock::{LockName, Payload, expire_if};
+use crate::runtime::World;
+use crate::server::{Connection, Server, ServerError};
+use lock_history::history::{EventKind, Moment};
+use redis_sim::clock::Stopped;
+use std::time::Duration;
+
+/// How often we look whether a lease has ended on a real server.
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// Looks at leases and ends them, over a connection of its own.
+pub(super) struct Leases<'a> {
+    world: &'a World,
+    link: Connection,
+}
+
+/// A lock that somebody holds.
+pub(super) struct Held {
+    payload: Payload,
+    /// What is left of its lease; nothing, if it has none.
+    pub left: Option<Duration>,
+}
+
+/// Why a lease was not ended.
+pub(super) enum NotEnded {
+    /// It can't be.
+    Refused(&'static str),
+    /// The run was stopped.
+    Stopped(Stopped),
+    /// The server failed.
+    Failed(ServerError),
+}
+
+impl From<ServerError> for NotEnded {
+    fn from(error: ServerError) -> Self {
+        NotEnded::Failed(error)
+    }
+}
+
+impl<'a> Leases<'a> {
+    pub fn new(world: &'a World) -> Result<Self, ServerError> {
+        Ok(Self { world, link: world.services.connect(0)? })
+    }
+
+    /// Who holds a lock; nothing if nobody does.
+    pub fn held(&mut self, lock: usize) -> Result<Option<Held>, ServerError> {
+        let Some(names) = self.world.setup.locks.get(lock) else { return Ok(None) };
+        let found = self.link.kept(names.key());
+        let found = found.map_err(|error| self.world.services.server.explain(&error))?;
+        Ok(found.map(|kept| Held { payload: Payload::decode(&kept.value), left: kept.left }))
+    }
+
+    /// Ends a lease now.
+    pub fn end(&mut self, lock: usize) -> Result<(), NotEnded> {
+        let (world, Some(names)) = (self.world, self.world.setup.locks.get(lock)) else {
+            return Err(NotEnded::Refused("there is no such lock"));
+        };
+        let held = self.held(lock)?.ok_or(NotEnded::Refused("nobody holds it"))?;
+        if held.left.is_none() {
+            return Err(NotEnded::Refused("it has no TTL"));
+        }
+        if let Server::Embedded(engine) = &world.services.server {
+            engine.evict(0, names.key().as_bytes());
+        } else {
+            self.shorten(names)?;
+            while self.held(lock)?.is_some_and(|now| now.payload == held.payload) {
+                world.services.time.clock().sleep(GLANCE).map_err(NotEnded::Stopped)?;
+            }
+        }
+        self.note_end(lock, &held, world.log.moment());
+        Ok(())
+    }
+
+    /// Shortens the lease of a lock of ours as far as it goes.
+    fn shorten(&mut self, names: &LockName) -> Result<(), NotEnded> {
+        let world = self.world;
+        if world.protocol().is_foreign() {
+            // Nobody else is there, and what it holds need not be a payload.
+            let ended = redis::cmd("PEXPIRE").arg(names.key()).arg(1).exec(&mut self.link);
+            return Ok(ended.map_err(|error| world.services.server.explain(&error))?);
+        }
+        let shortened = expire_if(&mut self.link, names, |payload| world.setup.is_ours(payload));
+        match shortened.map_err(|error| ServerError::new(world.services.explain(&error)))? {
+            true => Ok(()),
+            false => Err(NotEnded::Refused("somebody else holds it")),
+        }
+    }
+
+    /// Writes down that the lease of a lock ended.
+    pub fn note_end(&self, lock: usize, held: &Held, moment: Moment) {
+        let key = self.world.setup.locks.get(lock).map(LockName::key).unwrap_or_default();
+        let token = held.payload.token().as_str().to_owned();
+        self.world.log.note_fault(moment, EventKind::lease_ended(lock, key, Some(token)));
+    }
+}

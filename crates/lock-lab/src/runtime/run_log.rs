@@ -1,0 +1,71 @@
+//! What a run writes down besides its actors' own events.
+
+use super::{Look, Time};
+use lock_history::history::{Event, EventKind, Moment, Sequence};
+use parking_lot::Mutex;
+use redis::RedisError;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a run as a whole writes down.
+pub(super) struct RunLog {
+    time: Time,
+    pub sequence: Sequence,
+    pub looks: Mutex<Vec<Look>>,
+    /// What happened to the server, and what late commands did.
+    pub late_events: Mutex<Vec<Event>>,
+    /// The `operation_count` of each lock's state file at the beginning.
+    pub counts_before: OnceLock<Vec<u64>>,
+    failure: Mutex<Option<String>>,
+    /// Whether the server once did not answer in time.
+    silent: AtomicBool,
+}
+
+impl RunLog {
+    pub fn new(time: Time) -> Self {
+        Self {
+            time,
+            sequence: Sequence::default(),
+            looks: Mutex::default(),
+            late_events: Mutex::default(),
+            counts_before: OnceLock::new(),
+            failure: Mutex::default(),
+            silent: AtomicBool::new(false),
+        }
+    }
+
+    /// Now, as the next in the run's one sequence.
+    pub fn moment(&self) -> Moment {
+        match &self.time {
+            Time::Wall(clock) => self.sequence.moment(&**clock),
+            Time::Virtual(clock) => self.sequence.moment(&**clock),
+        }
+    }
+
+    /// Records a fault of the server.
+    pub fn note_fault(&self, moment: Moment, kind: EventKind) {
+        self.late_events.lock().push(Event { moment, actor: None, kind });
+    }
+
+    /// Notes that the environment failed; the first failure is the one that counts.
+    pub fn fail(&self, message: String) {
+        self.failure.lock().get_or_insert(message);
+    }
+
+    pub fn failure(&self) -> Option<String> {
+        self.failure.lock().clone()
+    }
+
+    pub fn take_failure(&self) -> Option<String> {
+        self.failure.lock().take()
+    }
+
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the server let the time for a reply pass.
+    pub fn note_silence(&self, error: &RedisError) {
+        self.silent.fetch_or(error.is_timeout(), Ordering::Relaxed);
+    }
+}

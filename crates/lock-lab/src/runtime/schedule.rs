@@ -1,0 +1,91 @@
+//! A schedule: in which order the actors of a plan took their steps, and what befell them in
+//! between. It is a value that a person can copy from a terminal.
+
+mod text;
+
+pub use text::ScheduleError;
+
+use crate::scenario::Timing;
+use lock_history::check::Property;
+
+/// One entry of a schedule. Strands and locks are counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Turn {
+    /// A strand does what it stopped for (a command, or a touch of shared local state), and goes on
+    /// to its next stop.
+    Step(usize),
+    /// The same, but the reply to the command never comes.
+    LoseReply(usize),
+    /// The command never reaches the server, and no reply comes.
+    Forget(usize),
+    /// The command is on its way for so long that the strand gives up: no reply comes.
+    Postpone(usize),
+    /// A command that was given up reaches the server. They are counted strand by strand, and in
+    /// each in the order in which they were sent.
+    Arrive(usize),
+    /// The actor that is active in the strand is killed where it stopped.
+    Crash(usize),
+    /// The lease of a lock ends.
+    Expire(usize),
+}
+
+impl Turn {
+    /// Whose step it is, if it is one.
+    pub fn mover(self) -> Option<usize> {
+        match self {
+            Turn::Step(strand)
+            | Turn::LoseReply(strand)
+            | Turn::Forget(strand)
+            | Turn::Postpone(strand) => Some(strand),
+            Turn::Crash(_) | Turn::Expire(_) | Turn::Arrive(_) => None,
+        }
+    }
+
+    /// Whether a request or a reply comes to harm.
+    pub fn is_fault(self) -> bool {
+        matches!(self, Turn::LoseReply(_) | Turn::Forget(_) | Turn::Postpone(_))
+    }
+
+    /// Whether an actor, a request or a reply comes to harm.
+    pub fn is_misfortune(self) -> bool {
+        self.is_fault() || matches!(self, Turn::Crash(_))
+    }
+}
+
+/// Who does what when: a plan, and the order of its steps.
+///
+/// As text it is one word that a shell leaves alone: the version of the format, the scenario and its
+/// digest, the protocol, the timing, the parameters, the turns, and perhaps what it shows. Strands
+/// and locks are counted from 1 there; `2x5` is five turns of strand 2, `e1` the end of the lease of
+/// lock 1, `c2` a crash in strand 2, `l2` a reply to strand 2 that is lost, `f2` a command of
+/// strand 2 that is, `p2` one that strand 2 gives up and that is still on its way, and `a1` the
+/// arrival of the first one that is.
+///
+/// ```
+/// use lock_lab::runtime::{Schedule, Turn};
+///
+/// let text = "v1:check_then_delete@9c41d2e0:legacy:async:ttl=1s,wait=0s:1x3.e1.2.1:foreign_release";
+/// let schedule: Schedule = text.parse()?;
+/// assert_eq!(schedule.turns.len(), 6);
+/// assert_eq!(schedule.turns[3], Turn::Expire(0));
+/// assert_eq!(schedule.to_string(), text);
+/// # Ok::<(), lock_lab::runtime::ScheduleError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// The scenario's name, or the path of its file.
+    pub scenario: String,
+    /// Tells one version of the scenario from the next.
+    pub digest: u32,
+    /// The lock protocol's name.
+    pub protocol: String,
+    /// Under which timing it was found.
+    pub timing: Timing,
+    /// The parameters that the plan was bound with, by name, as the command line reads them; those
+    /// of the run (`default_ttl`, `wait`) among them.
+    pub parameters: Vec<(String, String)>,
+    /// The order.
+    pub turns: Vec<Turn>,
+    /// What it violates, if it is a counterexample.
+    pub shows: Option<Property>,
+}

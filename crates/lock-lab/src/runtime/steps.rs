@@ -1,0 +1,487 @@
+//! What actors do: each action of a plan, by the lock library and the controller.
+
+use super::observer::Cell;
+use super::stage::foreign_lock;
+use super::strand::{StandStill, Strand, stopped};
+use super::{World, looks, signals};
+use crate::controller::{Controller, ControllerError, READONLY_FILE};
+use crate::gate::{Link, PausePoint};
+use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
+use crate::scenario::{Action, Step};
+use crate::server::Server;
+use lock_history::history::{Change, Effect, EventKind, Failure, FailureKind, Operation, Verb};
+use redis::ConnectionLike;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The parts of a `locked` step after its body, as positions.
+const DUMP: u32 = u32::MAX - 2;
+const RELEASE: u32 = u32::MAX - 1;
+const VALIDATE: u32 = u32::MAX;
+
+impl Strand<'_> {
+    pub(super) fn take_steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        for (position, step) in (0..).zip(steps) {
+            self.clock.check().map_err(stopped)?;
+            self.position.push(position);
+            self.pass_merge_point();
+            let operation = Operation {
+                verb: step.action.verb(),
+                name: step.name.clone(),
+                lock: step.action.lock(),
+                ..Operation::default()
+            };
+            let result = self
+                .recorded(operation, |strand, operation| strand.perform(&step.action, operation));
+            self.position.pop();
+            match result {
+                Err(failure) if step.go_on && failure.can_be_survived() => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, action: &Action, operation: &mut Operation) -> Result<(), Failure> {
+        match action {
+            Action::Acquire { lock, ttl, wait } => self.acquire(*lock, *ttl, *wait, operation),
+            Action::Extend { lock } => self.extend(*lock),
+            Action::Work { lock, duration } => {
+                let controller = self.controller(*lock)?;
+                self.spend(*duration)?;
+                self.pause(PausePoint::Memory)?;
+                controller.count_operation();
+                Ok(())
+            }
+            Action::Sleep { duration } => self.spend(*duration),
+            Action::Pause { duration } => {
+                let _stands_still = StandStill::new(Arc::clone(&self.world.setup.host), self.who());
+                self.clock.sleep(*duration).map_err(stopped)
+            }
+            Action::Dump { lock } => self.dump(*lock, operation),
+            Action::Release { lock, force } => self.release(*lock, *force, operation),
+            Action::Locked { lock, ttl, wait, body } => self.locked(*lock, *ttl, *wait, body),
+            Action::Repeat { times, body } => (0..*times).try_for_each(|time| {
+                self.position.push(time);
+                let result = self.take_steps(body);
+                self.position.pop();
+                result
+            }),
+            Action::Await { signal } => {
+                signals::wait_for(self.world, self.clock, signal).map_err(stopped)
+            }
+            Action::Crash => Err(self.crashed()),
+            Action::ForgetToken { lock } => {
+                let forgotten = self.controller(*lock)?.forget_token(&mut self.link);
+                forgotten.map_err(|error| self.failure(&error))?;
+                self.forget(*lock);
+                Ok(())
+            }
+            Action::ReplaceToken { lock } => self.replace_token(*lock),
+            Action::PlantOrphan { lock, ttl } => self.plant_orphan(*lock, *ttl),
+            Action::ClearLocks { lock } => self.clear_locks(*lock),
+            Action::Redis { lock, arguments } => self.redis(*lock, arguments),
+            Action::Snapshot { lock, label } => {
+                let controller = self.controller(*lock)?;
+                let looked =
+                    looks::look(self.world, &mut self.link, *lock, Some(&controller), label);
+                looked.map_err(|error| self.lock_failure(&error))
+            }
+            Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => {
+                self.pause(PausePoint::Server)?;
+                inject(self.world, action)
+            }
+            Action::GetInstance { lock } => self.renew_instance(*lock),
+            Action::ExternalDump { lock } => self.external_dump(*lock, operation),
+            Action::MakeReadonly { lock } => self.make_readonly(*lock),
+            Action::Sees { lock, count, fresh } => self.sees(*lock, *count, *fresh),
+            Action::Cached { lock, is_cached } => self.cached(*lock, *is_cached),
+        }
+    }
+
+    /// The reference's context manager (contract, section 3). Under legacy a dump that is refused
+    /// leaves the lock as it is, as the reference does.
+    fn locked(
+        &mut self,
+        lock: usize,
+        ttl: Option<Ttl>,
+        wait: Option<Duration>,
+        body: &[Step],
+    ) -> Result<(), Failure> {
+        let part = |verb: Verb| Operation { verb, lock: Some(lock), ..Operation::default() };
+        self.recorded(part(Verb::Acquire), |strand, it| strand.acquire(lock, ttl, wait, it))?;
+        if let Err(failure) = self.take_steps(body) {
+            if failure.kind != FailureKind::Crashed {
+                // The body's failure is what the caller hears of.
+                let _ = self
+                    .recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it));
+            }
+            return Err(failure);
+        }
+        self.enter_part(DUMP);
+        if let Err(failure) = self.recorded(part(Verb::Dump), |strand, it| strand.dump(lock, it)) {
+            if self.world.protocol().is_fenced() && failure.kind != FailureKind::Crashed {
+                let _ = self
+                    .recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it));
+            }
+            return Err(failure);
+        }
+        self.enter_part(RELEASE);
+        self.recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it))?;
+        self.enter_part(VALIDATE);
+        let controller = self.controller(lock)?;
+        controller.validate(&mut self.link).map_err(|error| self.failure(&error))
+    }
+
+    /// Begins a part of a `locked` step; the steps of its body have lower positions.
+    fn enter_part(&mut self, part: u32) {
+        self.position.push(part);
+        self.pass_merge_point();
+        self.position.pop();
+    }
+
+    fn acquire(
+        &mut self,
+        lock: usize,
+        ttl: Option<Ttl>,
+        wait: Option<Duration>,
+        operation: &mut Operation,
+    ) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let world = self.world;
+        let ttl = ttl.unwrap_or(world.setup.plan.default_ttl);
+        let deadline = self.clock.now().saturating_add(wait.unwrap_or(world.setup.plan.wait));
+        let (protocol, mut failed) = (self.protocol(), 0);
+        loop {
+            let error = match controller.acquire(&mut self.caller(lock).0, &*protocol, ttl) {
+                Ok(acquired) => {
+                    note(operation, &acquired);
+                    self.held.insert(lock, acquired);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let left = deadline.saturating_sub(self.clock.now());
+            let pause = world.protocol().back_off(failed, self.identity.random()).min(left);
+            let goes_on = !left.is_zero();
+            match error {
+                ControllerError::Lock(LockError::AlreadyLocked { .. }) if goes_on => {
+                    self.clock.sleep(pause).map_err(stopped)?;
+                }
+                error => return Err(self.failure(&error)),
+            }
+            failed += 1;
+        }
+    }
+
+    fn extend(&mut self, lock: usize) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let protocol = self.protocol();
+        let result = controller.extend(&mut self.caller(lock).0, &*protocol);
+        result.map_err(|error| self.failure(&error))
+    }
+
+    /// Lets time pass while the leases of what is held are renewed. A lease that can't be renewed
+    /// ends the work at once.
+    fn spend(&mut self, duration: Duration) -> Result<(), Failure> {
+        let world = self.world;
+        let mut left = duration;
+        loop {
+            let renewal =
+                self.held.values().filter_map(|own| world.protocol().renewal(own.ttl)).min();
+            let part = renewal.map_or(left, |renewal| renewal.min(left));
+            self.clock.sleep(part).map_err(stopped)?;
+            left -= part;
+            if left.is_zero() {
+                return Ok(());
+            }
+            for lock in self.held.keys().copied().collect::<Vec<_>>() {
+                let renewed =
+                    Operation { verb: Verb::Extend, lock: Some(lock), ..Operation::default() };
+                let result = self.recorded(renewed, |strand, _| strand.extend(lock));
+                result.map_err(|failure| self.could_not_renew(lock, failure))?;
+            }
+        }
+    }
+
+    fn could_not_renew(&mut self, lock: usize, failure: Failure) -> Failure {
+        self.held.remove(&lock);
+        match failure.kind {
+            FailureKind::Injected => Failure {
+                kind: FailureKind::LostLock,
+                message: format!(
+                    "the lock may be lost, it could not be renewed: {}",
+                    failure.message
+                ),
+            },
+            _ => failure,
+        }
+    }
+
+    fn release(
+        &mut self,
+        lock: usize,
+        force: bool,
+        operation: &mut Operation,
+    ) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        if let Some(own) = self.remembered(lock, &controller) {
+            note(operation, &own);
+        }
+        if force {
+            self.only_ours(lock)?;
+        }
+        let protocol = self.protocol();
+        let (mut caller, _) = self.caller(lock);
+        let result = if force {
+            controller.force_release(&mut caller, &*protocol)
+        } else {
+            controller.release(&mut caller, &*protocol)
+        };
+        result.map_err(|error| self.failure(&error))?;
+        self.held.remove(&lock);
+        Ok(())
+    }
+
+    fn dump(&mut self, lock: usize, operation: &mut Operation) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        self.open_cache();
+        if let Some(own) = self.remembered(lock, &controller) {
+            note(operation, &own);
+        }
+        let protocol = self.protocol();
+        let (mut caller, cache) = self.caller(lock);
+        let cache = cache.map(|cache| cache as &mut dyn ConnectionLike);
+        let result = controller.dump(&mut caller, &*protocol, cache);
+        operation.write = Some(result.map_err(|error| self.failure(&error))?);
+        Ok(())
+    }
+
+    /// Puts another token into a lock of ours.
+    fn replace_token(&mut self, lock: usize) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let payload = self.new_payload(self.world.setup.plan.default_ttl);
+        let world = self.world;
+        let ours = |payload: &Payload| world.setup.is_ours(payload);
+        match replace_if(&mut self.link, controller.lock(), ours, &payload) {
+            Ok(replaced) => {
+                refused_unless(replaced, || "there is no lock of ours to change".into())
+            }
+            Err(error) => Err(self.lock_failure(&error)),
+        }
+    }
+
+    fn plant_orphan(&mut self, lock: usize, ttl: Ttl) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let names = controller.lock();
+        let mut plant = redis::cmd("SET");
+        plant.arg(names.key()).arg(self.new_payload(ttl));
+        plant.arg("NX").arg("EX").arg(ttl.seconds());
+        let planted: bool = self.send("SET", &controller, &plant)?;
+        if !planted {
+            let message = "somebody else has the lock; nothing was planted".into();
+            return Err(Failure { kind: FailureKind::AlreadyLocked, message });
+        }
+        let mut flag = redis::cmd("HSET");
+        flag.arg(names.runid()).arg(names.flag()).arg("true");
+        self.send("HSET", &controller, &flag)
+    }
+
+    /// Clears all locks of the run, unless one of them is of somebody else. Between that look and
+    /// the clearing another one may come: the reference's operation can't help it.
+    fn clear_locks(&mut self, lock: usize) -> Result<(), Failure> {
+        let controller = self.controller(lock)?;
+        let runid = controller.lock().runid();
+        let world = self.world;
+        if !world.setup.takes_by_force() {
+            // Not over the actor's own connection: it is no part of the operation.
+            let mut other = world.services.connect(0).map_err(|error| Failure {
+                kind: FailureKind::Environment,
+                message: error.to_string(),
+            })?;
+            let foreign = foreign_lock(world, &mut other, runid, true);
+            let foreign = foreign.map_err(|error| self.lock_failure(&error))?;
+            refused_unless(foreign.is_none(), || foreign.unwrap_or_default())?;
+        }
+        let result = clear_locks(&mut self.link, runid);
+        result.map(drop).map_err(|error| self.lock_failure(&error))
+    }
+
+    /// Refuses to touch a lock of somebody else. One that comes after this look can't be helped.
+    fn only_ours(&self, lock: usize) -> Result<(), Failure> {
+        let (world, Some(names)) = (self.world, self.world.setup.locks.get(lock)) else {
+            return Ok(());
+        };
+        if world.setup.takes_by_force() {
+            return Ok(());
+        }
+        let failed = |message| Failure { kind: FailureKind::Environment, message };
+        // Not over the actor's own connection: it is no part of the operation.
+        let connected = world.services.connect(0);
+        let mut other = connected.map_err(|error| failed(error.to_string()))?;
+        let found: Option<Vec<u8>> =
+            redis::cmd("GET").arg(names.key()).query(&mut other).map_err(|source| {
+                self.lock_failure(&LockError::Redis {
+                    command: "GET",
+                    key: names.key().into(),
+                    source,
+                })
+            })?;
+        let ours =
+            found.as_deref().map(Payload::decode).is_none_or(|found| world.setup.is_ours(&found));
+        refused_unless(ours, || "somebody else has the lock; it is left alone".into())
+    }
+
+    fn new_payload(&self, ttl: Ttl) -> String {
+        encode_payload(&self.identity.issue(), self.owner(), self.clock.unix(), ttl)
+    }
+
+    fn send<T: redis::FromRedisValue>(
+        &mut self,
+        command: &'static str,
+        controller: &Controller,
+        cmd: &redis::Cmd,
+    ) -> Result<T, Failure> {
+        cmd.query(&mut self.link).map_err(|source| {
+            let key = controller.lock().key().into();
+            self.lock_failure(&LockError::Redis { command, key, source })
+        })
+    }
+
+    /// A command of a careless client.
+    fn redis(&mut self, lock: usize, arguments: &[String]) -> Result<(), Failure> {
+        self.only_ours(lock)?;
+        let controller = self.controller(lock)?;
+        let names = controller.lock();
+        let payload = self
+            .remembered(lock, &controller)
+            .map(|own| encode_payload(&own.token, self.owner(), self.clock.unix(), own.ttl));
+        let mut cmd = redis::Cmd::new();
+        for argument in arguments {
+            cmd.arg(match argument.as_str() {
+                "{key}" => names.key(),
+                "{runid}" => names.runid(),
+                "{flag}" => names.flag(),
+                "{payload}" => payload.as_deref().unwrap_or("forgotten"),
+                other => other,
+            });
+        }
+        cmd.exec(&mut self.link).map_err(|error| {
+            let kind = match error.is_io_error() {
+                true => return self.lost_connection(names.key(), error),
+                false => FailureKind::Refused,
+            };
+            Failure { kind, message: self.world.services.server.explain(&error).to_string() }
+        })
+    }
+
+    fn lost_connection(&self, key: &str, source: redis::RedisError) -> Failure {
+        self.lock_failure(&LockError::Redis { command: "redis", key: key.into(), source })
+    }
+
+    fn pause(&mut self, point: PausePoint) -> Result<(), Failure> {
+        self.link.pause(point).map_err(|killed| self.lock_failure(&killed.into()))
+    }
+
+    fn renew_instance(&mut self, lock: usize) -> Result<(), Failure> {
+        let controller = self.get_instance(lock)?;
+        self.keep_controller(lock, controller);
+        Ok(())
+    }
+
+    fn external_dump(&mut self, lock: usize, operation: &mut Operation) -> Result<(), Failure> {
+        let other = self.fresh_controller(lock)?;
+        other.count_operation();
+        self.pause(PausePoint::FileWrite)?;
+        let written = other.dump_without_lock();
+        operation.write = Some(written.map_err(|error| self.failure(&error))?);
+        Ok(())
+    }
+
+    fn make_readonly(&mut self, lock: usize) -> Result<(), Failure> {
+        let Some(run) = self.world.setup.runs.get(lock) else { return Ok(()) };
+        let path = run.path().join(READONLY_FILE);
+        self.pause(PausePoint::FileWrite)?;
+        refused_unless(!self.world.services.files.exists(&path), || {
+            "it is read-only already".into()
+        })?;
+        match self.world.services.files.replace(&path, b"") {
+            Ok(_) => Ok(()),
+            Err(source) => Err(self.failure(&ControllerError::File { path, source })),
+        }
+    }
+
+    fn sees(&mut self, lock: usize, count: u64, fresh: bool) -> Result<(), Failure> {
+        let controller = if fresh { self.fresh_controller(lock)? } else { self.controller(lock)? };
+        self.pause(PausePoint::Memory)?;
+        let before = self
+            .world
+            .log
+            .counts_before
+            .get()
+            .and_then(|counts| counts.get(lock))
+            .copied()
+            .unwrap_or_default();
+        let seen = controller.operation_count().saturating_sub(before);
+        refused_unless(seen == count, || format!("sees {seen} operations and not {count}"))
+    }
+
+    fn cached(&mut self, lock: usize, expected: bool) -> Result<(), Failure> {
+        let Some(run) = self.world.setup.runs.get(lock) else { return Ok(()) };
+        self.pause(PausePoint::Registry)?;
+        let found = self.world.services.registry.existing(run).is_some();
+        refused_unless(found == expected, || {
+            format!("the controller is {}cached", if found { "" } else { "not " })
+        })
+    }
+
+    fn fresh_controller(&mut self, lock: usize) -> Result<Arc<Controller>, Failure> {
+        let world = self.world;
+        self.pause(PausePoint::FileRead)?;
+        let Some(run) = world.setup.runs.get(lock) else { return self.controller(lock) };
+        Controller::open(run, &world.services.files)
+            .map(Arc::new)
+            .map_err(|error| self.failure(&error))
+    }
+}
+
+fn note(operation: &mut Operation, own: &Acquisition) {
+    operation.token = Some(own.token.as_str().into());
+    operation.fence = own.fence;
+}
+
+fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
+    if holds {
+        return Ok(());
+    }
+    Err(Failure { kind: FailureKind::Refused, message: message() })
+}
+
+/// Injects a fault into the server.
+fn inject(world: &World, action: &Action) -> Result<(), Failure> {
+    world.observer.touched(&|| Cell::Server);
+    let Server::Embedded(engine) = &world.services.server else {
+        let message = format!("{} needs the embedded server; leave out --redis", action.verb());
+        return Err(Failure { kind: FailureKind::Environment, message });
+    };
+    let (what, gone): (String, Vec<usize>) = match action {
+        Action::Amnesia => {
+            engine.forget();
+            ("the server forgot everything".into(), (0..world.setup.locks.len()).collect())
+        }
+        Action::ClockJump { duration } => {
+            engine.shift_clock(*duration);
+            (format!("the server's clock jumped by {duration:?}"), Vec::new())
+        }
+        Action::Evict { lock } => {
+            let key = world.setup.key(*lock);
+            let gone = engine.evict(0, key.as_bytes());
+            (format!("the server evicted {key:?}"), gone.then_some(*lock).into_iter().collect())
+        }
+        _ => return Ok(()),
+    };
+    let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
+    let effects = gone.into_iter().map(deleted).collect();
+    world.log.note_fault(world.log.moment(), EventKind::fault(what, effects));
+    Ok(())
+}

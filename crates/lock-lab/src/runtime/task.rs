@@ -1,0 +1,78 @@
+//! Strands that a scheduler resumes. It picks which is next: the virtual clock and a
+//! seed (`coroutines`), a schedule (`replay`), or an exploration.
+
+use super::World;
+use super::stops::{Resume, Seat, Stop, Stops};
+use super::strand::{Outside, Strand};
+use crate::gate::Gate;
+use crate::lock::Identity;
+use crate::server::ServerError;
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
+use redis_sim::clock::{Stopped, VirtualClock};
+use std::ops::Range;
+use std::sync::Arc;
+
+const STACK: usize = 256 * 1024;
+
+/// A strand that a scheduler resumes.
+pub(super) trait Task {
+    /// Lets it go on until it stops again; nothing if it has ended instead.
+    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped>;
+
+    /// What it shares with its scheduler.
+    fn outside(&self) -> &Outside;
+}
+
+/// A strand in a coroutine.
+pub(super) struct CoroutineTask {
+    coroutine: Coroutine<Resume, Stop, ()>,
+    pub outside: Outside,
+}
+
+impl CoroutineTask {
+    /// A strand of these actors that has not begun. It acquires locks in this name, and `time` is the
+    /// time that it sees.
+    pub fn new(
+        world: &Arc<World>,
+        actors: Range<usize>,
+        identity: &Arc<Identity>,
+        time: Arc<VirtualClock>,
+        stops: Stops,
+    ) -> Result<Self, ServerError> {
+        let connection = world.services.server.connect(0)?;
+        let stack = DefaultStack::new(STACK).map_err(|error| {
+            ServerError::new(format!("cannot make another coroutine: {error}; use fewer actors"))
+        })?;
+        let outside = Outside::new(identity, time);
+        let (world, shared) = (Arc::clone(world), outside.clone());
+        let coroutine = Coroutine::with_stack(stack, move |yielder, _| {
+            let seat = Seat::new(yielder, Arc::clone(&world), &shared, stops);
+            let clock = seat.clone();
+            let new_gate = || Box::new(seat.clone()) as Box<dyn Gate>;
+            Strand::new(&world, &clock, connection, new_gate(), &new_gate, shared).run(actors);
+        });
+        Ok(Self { coroutine, outside })
+    }
+
+    /// Lets it go on until it stops again; nothing if it has ended instead.
+    pub fn resume(&mut self, how: Resume) -> Option<Stop> {
+        if self.coroutine.done() {
+            return None;
+        }
+        match self.coroutine.resume(how) {
+            CoroutineResult::Yield(stop) => Some(stop),
+            CoroutineResult::Return(()) => None,
+        }
+    }
+}
+
+impl Task for CoroutineTask {
+    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped> {
+        Ok(self.resume(how))
+    }
+
+    fn outside(&self) -> &Outside {
+        &self.outside
+    }
+}

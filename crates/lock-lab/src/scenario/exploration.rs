@@ -1,0 +1,151 @@
+//! What the exploration of a scenario must come to: which orderings are tried, and what must be
+//! found in them.
+
+use super::declared;
+use super::expect::{Properties, findings};
+use super::form::*;
+use super::parameter::{self, MOST, Parameter};
+use super::plan::Value;
+use lock_history::check::Property;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// When a lease may end while orderings are explored (design, "Words").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Timing {
+    /// Any actor may be paused anywhere, so a lease may end between any two steps.
+    #[default]
+    Async,
+    /// Time passes only as the steps say; a Redis command takes none.
+    Strict,
+}
+
+impl Timing {
+    /// All of them.
+    pub const ALL: [Timing; 2] = [Timing::Async, Timing::Strict];
+
+    /// The word that reports, schedules and scenario files use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Timing::Async => "async",
+            Timing::Strict => "strict",
+        }
+    }
+}
+
+/// What a file asks of the exploration of its scenario under one lock protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exploration {
+    /// When leases may end.
+    pub timing: Timing,
+    /// How many actors may be killed in one ordering.
+    pub crashes: u32,
+    /// How many commands or replies may be lost, or commands be late, in one ordering.
+    pub faults: u32,
+    /// How many preemptions there may be in one ordering; any number, if none is said.
+    pub preemptions: Option<u32>,
+    /// How long it may take.
+    pub max_time: Option<Duration>,
+    /// What some ordering must violate.
+    pub finds: Vec<Property>,
+    /// What no ordering may violate.
+    pub free_of: Vec<Property>,
+    /// The values to [bind](super::Scenario::bind) the plan with.
+    pub with: BTreeMap<String, Value>,
+}
+
+form! {
+    /// What an exploration may say.
+    ExplorationForm<'a>: "exploration", "an exploration" {
+        protocol: Option<Protocol> = ONLY_UNDER,
+        timing: Option<Word<Timing>> = "when leases may end; async if left out",
+        crashes: Option<Count<0, MOST>> = "how many actors may be killed in one ordering",
+        faults: Option<Count<0, MOST>> =
+            "how many commands or replies may be lost or late in one ordering",
+        preemptions: Option<Count<0, MOST>> = "how many preemptions one ordering may have",
+        max_time: Option<Time> = "how long it may take",
+        finds: Option<Explored> = "what some ordering must violate",
+        free_of: Option<Explored> = "what no ordering may violate",
+        with: Option<Values> = "values of parameters, in place of their defaults",
+    }
+}
+
+impl Words for Timing {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|timing| (timing.word(), timing)).to_vec()
+    }
+}
+
+shapes! {
+    /// Words for what exploration can judge.
+    Explored: Vec<Placed<'a, Property>>,
+        one_or_more(json!({ "enum": Property::explored().map(Property::word).collect::<Vec<_>>() })),
+        |field, scope| Properties::read(field, scope);
+}
+
+/// All explorations that a file asks for under the protocol that is bound. Values that are given go
+/// before those that the file names, and `values` are all parameters' with these.
+pub(super) fn explorations(
+    items: Vec<Field<'_>>,
+    given: &BTreeMap<String, Value>,
+    values: impl Fn(&BTreeMap<String, Value>) -> Result<Vec<Value>>,
+    scope: &mut Scope<'_>,
+) -> Result<Vec<Exploration>> {
+    /// The most explorations that a file may ask for.
+    const MOST_EXPLORATIONS: usize = 100;
+    if let Some(item) = items.get(MOST_EXPLORATIONS) {
+        return Err(item.error(format!("at most {MOST_EXPLORATIONS} explorations")));
+    }
+    let mut explorations = Vec::new();
+    for item in items {
+        let table = ExplorationForm::table(item)?;
+        let mut with = with(&table, scope.parameters.declared)?;
+        with.extend(given.iter().map(|(name, value)| (name.clone(), *value)));
+        scope.parameters.values = values(&with)?;
+        explorations.extend(exploration(table, with, scope)?);
+    }
+    Ok(explorations)
+}
+
+/// Reads an exploration; gives nothing if it is for another protocol.
+fn exploration(
+    table: Table<'_>,
+    with: BTreeMap<String, Value>,
+    scope: &mut Scope<'_>,
+) -> Result<Option<Exploration>> {
+    let late = scope.late.len();
+    let form = ExplorationForm::read(table, scope)?;
+    let findings = findings(form.finds, form.free_of, Property::not_explored)?;
+    if findings.is_empty() {
+        return Err(form.table.error("an exploration needs \"finds\" or \"free_of\""));
+    }
+    if !scope.is_for(form.protocol) {
+        scope.late.truncate(late);
+        return Ok(None);
+    }
+    let those = |wanted| {
+        let such = findings.iter().filter(move |(_, found)| *found == wanted);
+        such.map(|(property, _)| *property).collect()
+    };
+    Ok(Some(Exploration {
+        timing: form.timing.unwrap_or_default(),
+        crashes: form.crashes.unwrap_or(0),
+        faults: form.faults.unwrap_or(0),
+        preemptions: form.preemptions,
+        max_time: form.max_time,
+        finds: those(true),
+        free_of: those(false),
+        with,
+    }))
+}
+
+/// The values that it gives to parameters.
+fn with(table: &Table<'_>, declared: &[Parameter]) -> Result<BTreeMap<String, Value>> {
+    let Some(field) = table.get("with") else { return Ok(BTreeMap::new()) };
+    let value = |field: Field<'_>| {
+        let found = parameter::find(declared, &field.name);
+        let (_, parameter) = found.map_err(|message| field.error_at_key(message))?;
+        Ok((parameter.name.clone(), declared::value(parameter, field)?))
+    };
+    field.table("\"with\"")?.fields.into_iter().map(value).collect()
+}

@@ -1,0 +1,191 @@
+//! Keys that hold a string: SET and its older relatives, GET, counters.
+
+use redis::Value;
+
+use super::expiry::{Unit, deadline};
+use super::{Reply, bulk, count, flag, integer, is};
+use crate::error::Error;
+use crate::keyspace::Data;
+use crate::session::Call;
+
+pub(super) fn get(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key] = args else { return Err(Error::Arity("get")) };
+    match call.db().get(key) {
+        Some(entry) => Ok(bulk(entry.data.as_string()?)),
+        None => Ok(Value::Nil),
+    }
+}
+
+pub(super) fn strlen(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key] = args else { return Err(Error::Arity("strlen")) };
+    match call.db().get(key) {
+        Some(entry) => Ok(count(entry.data.as_string()?.len())),
+        None => Ok(count(0)),
+    }
+}
+
+pub(super) fn getrange(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, start, end] = args else { return Err(Error::Arity("getrange")) };
+    let (start, end) = (integer(start)?, integer(end)?);
+    let mut db = call.db();
+    let Some(entry) = db.get(key) else { return Ok(bulk(b"")) };
+    let text = entry.data.as_string()?;
+    // Both from the end and the wrong way round: they would meet at the first byte below.
+    if start < 0 && end < 0 && start > end {
+        return Ok(bulk(b""));
+    }
+    let len = i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let place = |at: i64| if at < 0 { at.saturating_add(len).max(0) } else { at };
+    let start = usize::try_from(place(start)).unwrap_or(usize::MAX);
+    let end = usize::try_from(place(end).saturating_add(1).min(len)).unwrap_or(usize::MAX);
+    Ok(bulk(text.get(start..end).unwrap_or_default()))
+}
+
+pub(super) fn mget(call: &mut Call<'_>, keys: &[&[u8]]) -> Reply {
+    let mut db = call.db();
+    let value = |key: &&[u8]| match db.get(key).map(|entry| entry.data.as_string()) {
+        Some(Ok(text)) => bulk(text),
+        // What is no string is as good as nothing.
+        Some(Err(_)) | None => Value::Nil,
+    };
+    Ok(Value::Array(keys.iter().map(value).collect()))
+}
+
+pub(super) fn mset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let (pairs, []) = args.as_chunks::<2>() else { return Err(Error::Arity("mset")) };
+    let mut db = call.db();
+    for [key, value] in pairs {
+        db.set(key, Data::String(value.to_vec()), None);
+    }
+    Ok(Value::Okay)
+}
+
+/// All or none.
+pub(super) fn msetnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let (pairs, []) = args.as_chunks::<2>() else { return Err(Error::Arity("msetnx")) };
+    let mut db = call.db();
+    if pairs.iter().any(|[key, _]| db.get(key).is_some()) {
+        return Ok(flag(false));
+    }
+    for [key, value] in pairs {
+        db.set(key, Data::String(value.to_vec()), None);
+    }
+    Ok(flag(true))
+}
+
+/// The options of SET.
+#[derive(Default)]
+struct Options<'a> {
+    nx: bool,
+    xx: bool,
+    get: bool,
+    keep_ttl: bool,
+    expiry: Option<(Unit, &'a [u8])>,
+}
+
+impl<'a> Options<'a> {
+    /// Redis takes an option twice, but none that contradicts an earlier one.
+    fn read(mut args: &[&'a [u8]]) -> Result<Self, Error> {
+        let mut options = Self::default();
+        while let Some((word, rest)) = args.split_first() {
+            args = rest;
+            if is(word, "nx") && !options.xx {
+                options.nx = true;
+            } else if is(word, "xx") && !options.nx {
+                options.xx = true;
+            } else if is(word, "get") {
+                options.get = true;
+            } else if is(word, "keepttl") && options.expiry.is_none() {
+                options.keep_ttl = true;
+            } else {
+                let unit = Unit::named(word).filter(|_| !options.keep_ttl).ok_or(Error::Syntax)?;
+                if options.expiry.is_some_and(|(earlier, _)| earlier != unit) {
+                    return Err(Error::Syntax);
+                }
+                let (amount, rest) = args.split_first().ok_or(Error::Syntax)?;
+                options.expiry = Some((unit, amount));
+                args = rest;
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub(super) fn set(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, value, options @ ..] = args else { return Err(Error::Arity("set")) };
+    let options = Options::read(options)?;
+    let now = call.now_ms();
+    let expiry = options.expiry.map(|(unit, amount)| deadline("set", unit, amount, now));
+    let mut deadline = expiry.transpose()?;
+
+    let mut db = call.db();
+    let old = db.get(key);
+    let found = old.is_some();
+    if options.keep_ttl {
+        deadline = old.and_then(|entry| entry.deadline);
+    }
+    let before = match old {
+        Some(entry) if options.get => Some(bulk(entry.data.as_string()?)),
+        _ => None,
+    };
+    if (options.nx && found) || (options.xx && !found) {
+        return Ok(before.unwrap_or(Value::Nil));
+    }
+    db.set(key, Data::String(value.to_vec()), deadline);
+    Ok(if options.get { before.unwrap_or(Value::Nil) } else { Value::Okay })
+}
+
+pub(super) fn setnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, value] = args else { return Err(Error::Arity("setnx")) };
+    let mut db = call.db();
+    let absent = db.get(key).is_none();
+    if absent {
+        db.set(key, Data::String(value.to_vec()), None);
+    }
+    Ok(flag(absent))
+}
+
+pub(super) fn set_for(
+    call: &mut Call<'_>,
+    args: &[&[u8]],
+    name: &'static str,
+    unit: Unit,
+) -> Reply {
+    let [key, amount, value] = args else { return Err(Error::Arity(name)) };
+    let deadline = deadline(name, unit, amount, call.now_ms())?;
+    call.db().set(key, Data::String(value.to_vec()), Some(deadline));
+    Ok(Value::Okay)
+}
+
+pub(super) fn getset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, value] = args else { return Err(Error::Arity("getset")) };
+    let mut db = call.db();
+    let before = match db.get(key) {
+        Some(entry) => bulk(entry.data.as_string()?),
+        None => Value::Nil,
+    };
+    db.set(key, Data::String(value.to_vec()), None);
+    Ok(before)
+}
+
+pub(super) fn incrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, by] = args else { return Err(Error::Arity("incrby")) };
+    add(call, &[key], integer(by)?)
+}
+
+pub(super) fn decrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, by] = args else { return Err(Error::Arity("decrby")) };
+    add(call, &[key], integer(by)?.checked_neg().ok_or(Error::DecrementOverflow)?)
+}
+
+pub(super) fn add(call: &mut Call<'_>, args: &[&[u8]], by: i64) -> Reply {
+    let [key] = args else { return Err(Error::Syntax) };
+    let mut db = call.db();
+    let (before, deadline) = match db.get(key) {
+        Some(entry) => (integer(entry.data.as_string()?)?, entry.deadline),
+        None => (0, None),
+    };
+    let sum = before.checked_add(by).ok_or(Error::Overflow)?;
+    db.set(key, Data::String(sum.to_string().into_bytes()), deadline);
+    Ok(Value::Int(sum))
+}

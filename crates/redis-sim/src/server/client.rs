@@ -1,0 +1,44 @@
+//! The engine at the end of a connection.
+
+use super::outbox::Outbox;
+use super::reply::{self, Format};
+use super::{Door, Handler, Next};
+use crate::{Connection, Engine};
+
+/// A client of the engine that came over a socket.
+struct Client {
+    connection: Connection,
+    /// Reused from reply to reply.
+    bytes: Vec<u8>,
+}
+
+/// A buffer above this is given back after the reply.
+const KEEP: usize = 64 * 1024;
+
+impl Door for Engine {
+    fn open(&self, outbox: &Outbox) -> Box<dyn Handler> {
+        let mut connection = self.connect(0);
+        connection.session.outbox = Some(outbox.clone());
+        Box::new(Client { connection, bytes: Vec::new() })
+    }
+}
+
+impl Handler for Client {
+    fn answer(&mut self, argv: &[&[u8]], outbox: &Outbox) -> Next {
+        let bytes = &mut self.bytes;
+        self.connection.call(|call| {
+            let value = call.answer(argv, None);
+            let no_list = argv.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
+            let format = Format { resp3: call.session.resp3, no_list };
+            let before = std::mem::take(&mut call.session.answered);
+            before.iter().chain([&value]).for_each(|value| reply::write(value, format, bytes));
+            // While the server is locked: a message that is sent after this must come after it.
+            outbox.reply(bytes);
+        });
+        if bytes.capacity() > KEEP {
+            *bytes = Vec::new();
+        }
+        bytes.clear();
+        if self.connection.session.closed { Next::Close } else { Next::Read }
+    }
+}
