@@ -2,8 +2,8 @@
 //! and the exit status. Prints nothing.
 
 use super::args::RunOptions;
+use super::binding::default_ttl;
 use super::exit::{Exit, Refusal, environment, usage};
-use super::model::{default_ttl, run_directories};
 use super::processes::Started;
 use super::progress::Progress;
 use super::signals::Signals;
@@ -103,7 +103,7 @@ fn world(
     let mut plan =
         job.scenario.bind(job.values, options.lock.name(), ttl, options.wait).map_err(usage)?;
     let group = options.stage.run_group.clone().map(|(group, name)| RunGroup { group, name });
-    let runs = run_directories(job.directory, group.as_ref(), &plan).map_err(usage)?;
+    let runs = plan.run_directories(job.directory, group.as_ref()).map_err(usage)?;
     let deadline = options.stage.timeout.unwrap_or_else(|| {
         let connecting = CONNECTING * u32::try_from(plan.actors.len()).unwrap_or(u32::MAX);
         longest(&plan).saturating_add(GRACE).saturating_add(connecting)

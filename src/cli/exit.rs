@@ -4,6 +4,7 @@
 use super::output::OutputError;
 use anyhow::anyhow;
 use lock_history::check::Verdict;
+use lock_lab::runtime::ModelError;
 use lock_lab::runtime::StageError;
 use lock_lab::scenario::ScenarioError;
 use redis_sim::clock::Stopped;
@@ -130,6 +131,12 @@ pub(super) fn environment(error: impl Into<anyhow::Error>) -> Refusal {
 impl From<OutputError> for Refusal {
     fn from(error: OutputError) -> Self {
         environment(error)
+    }
+}
+
+impl From<ModelError> for Refusal {
+    fn from(error: ModelError) -> Self {
+        usage(error)
     }
 }
 

@@ -1,10 +1,10 @@
 //! `explore`: every ordering of a scenario's steps, under one lock protocol or both.
 
 use super::args::{ExploreArgs, Format};
+use super::binding::values;
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal, environment, usage};
 use super::input::only;
-use super::model::values;
 use super::outputs::Outputs;
 use super::parallel::{cores, in_parallel};
 use super::progress::Line;

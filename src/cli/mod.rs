@@ -25,6 +25,7 @@
 
 mod again;
 mod args;
+mod binding;
 mod builtin;
 mod catalogue;
 mod check;
@@ -39,7 +40,7 @@ mod input;
 mod list;
 mod look;
 mod man;
-mod model;
+
 mod output;
 mod outputs;
 mod parallel;

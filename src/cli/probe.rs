@@ -1,10 +1,10 @@
 //! `probe`: every ordering of what a client of somebody else's sends.
 
 use super::args::ProbeArgs;
+use super::binding::{default_ttl, values};
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal, environment, usage};
 use super::explore::{explore_one, one, report, so_far};
-use super::model::{Origin, default_ttl, model_of_subject, values};
 use super::outputs::Outputs;
 use super::progress::Line;
 use super::signals::Signals;
@@ -15,7 +15,7 @@ use lock_history::check::Judged;
 use lock_history::check::Property;
 use lock_lab::lock::LockName;
 use lock_lab::probe::{PATIENCE, Processes, Start, SubjectError, Subjects};
-use lock_lab::runtime::{Bounds, Model, Time, Timing, Upstream};
+use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
 use lock_lab::scenario::{Action, Plan};
 use lock_lab::server::Borrowed;
 use redis_sim::clock::WallClock;
@@ -53,15 +53,12 @@ fn explored(
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
     }
-    let values = values(&scenario, &args.search.values())?;
-    let origin = Origin {
-        scenario: &scenario,
-        file: file.as_deref(),
-        values: &values,
+    let binding = Binding {
+        values: values(&scenario, &args.search.values())?,
+        default_ttl: default_ttl().map_err(usage)?,
         wait: args.search.wait,
         timing: bounds.timing,
     };
-    let ttl = default_ttl().map_err(usage)?;
     let start = |plan: &Plan, locks: &[LockName]| {
         if let Some(why) = plan.unplayable() {
             return Err(unplayable(&plan.scenario, &why));
@@ -70,8 +67,11 @@ fn explored(
         keeper.preflight(&subjects, locks)?;
         Ok(subjects)
     };
-    let model = model_of_subject(origin, start, ttl)?;
-    let model = Model { upstream: keeper.upstream(None), ..model };
+    let mut model = Model::of_subjects(&scenario, &binding, start)?;
+    if let Some(file) = &file {
+        model.origin.scenario.clone_from(file);
+    }
+    model.upstream = keeper.upstream(None);
     if model.upstream.is_some() && model.plan.has(Action::befalls_the_server) {
         return Err(usage(anyhow!(
             "{} lets something befall the server itself, and needs the embedded one: leave out \

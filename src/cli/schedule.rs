@@ -4,7 +4,6 @@ use super::args::ReplayArgs;
 use super::builtin::BuiltIn;
 use super::exit::{Refusal, usage};
 use super::input;
-use super::model::run_directories;
 use super::probe::Keeper;
 use anyhow::{Context, anyhow};
 use lock_lab::controller::STATE_FILE;
@@ -135,7 +134,7 @@ pub(super) fn model(
     let shown = schedule.shows.map(|property| Expectation::Finding { property, found: true });
     plan.expectations = shown.into_iter().collect();
     let group = args.stage.run_group.clone().map(|(group, name)| RunGroup { group, name });
-    let runs = run_directories(&args.directory, group.as_ref(), &plan).map_err(usage)?;
+    let runs = plan.run_directories(&args.directory, group.as_ref()).map_err(usage)?;
     let origin = Schedule { turns: Vec::new(), ..schedule.clone() };
     if schedule.protocol == SUBJECT {
         let Some(command) = &args.subject else {

@@ -3,13 +3,13 @@
 use super::args::{
     BoundOptions, DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, SearchOptions, StrategyWord,
 };
+use super::binding::default_ttl;
 use super::exit::{Refusal, usage};
-use super::model::{Origin, default_ttl, model};
 use anyhow::anyhow;
 use lock_history::check::Judged;
 use lock_history::check::Property;
-use lock_lab::lock::{LockProtocol, Ttl, in_process, protocols};
-use lock_lab::runtime::{Bounds, Model, Strategy, Timing};
+use lock_lab::lock::{LockProtocol, Ttl, protocols};
+use lock_lab::runtime::{Binding, Bounds, Model, Strategy, Timing};
 use lock_lab::scenario::{Exploration, Scenario, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -110,13 +110,18 @@ impl Asked {
 
     fn task(
         self,
-        origin: Origin<'_>,
+        scenario: &Scenario,
+        file: Option<&str>,
         lock: &Arc<dyn LockProtocol>,
-        ttl: Ttl,
+        default_ttl: Ttl,
+        wait: Duration,
     ) -> Result<Task, Refusal> {
         let mut bounds = self.bounds();
-        let origin = Origin { values: &self.with, timing: bounds.timing, ..origin };
-        let model = model(origin, in_process(Arc::clone(lock)), ttl, lock.name())?;
+        let binding = Binding { values: self.with, default_ttl, wait, timing: bounds.timing };
+        let mut model = Model::new(scenario, &binding, Arc::clone(lock))?;
+        if let Some(file) = file {
+            model.origin.scenario = file.to_owned();
+        }
         let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan.expectations));
         bounds.until = until(&judged);
         Ok(Task { model, bounds, judged })
@@ -156,8 +161,8 @@ pub(super) fn tasks(
             all.push(Asked { with: values.clone(), ..Asked::default() });
         }
         for asked in all {
-            let origin = origin(scenario, file, search.wait, values);
-            let task = asked.or_as_said(search).task(origin, lock, ttl)?;
+            let asked = asked.or_as_said(search);
+            let task = asked.task(scenario, file, lock, ttl, search.wait)?;
             let bounds = with_strategy(task.bounds, strategy, search);
             tasks.push(Task { bounds, ..task });
         }
@@ -211,17 +216,8 @@ pub(super) fn tasks_of_run(
 ) -> Result<Vec<Task>, Refusal> {
     let (ttl, none) = (default_ttl().map_err(usage)?, BTreeMap::new());
     let all = asked(scenario, &none, lock, ttl)?.into_iter();
-    let tasks = all.map(|asked| asked.task(origin(scenario, file, wait, &none), lock, ttl));
+    let tasks = all.map(|asked| asked.task(scenario, file, lock, ttl, wait));
     Ok(merged(tasks.collect::<Result<_, _>>()?))
-}
-
-fn origin<'a>(
-    scenario: &'a Scenario,
-    file: Option<&'a str>,
-    wait: Duration,
-    values: &'a BTreeMap<String, Value>,
-) -> Origin<'a> {
-    Origin { scenario, file, values, wait, timing: Timing::default() }
 }
 
 fn strategy(args: &BoundOptions) -> Result<Strategy, Refusal> {
@@ -246,8 +242,8 @@ fn strategy(args: &BoundOptions) -> Result<Strategy, Refusal> {
 mod tests {
     use super::*;
     use crate::cli::args::{Request, parse};
+    use crate::cli::binding::values;
     use crate::cli::builtin::BuiltIn;
-    use crate::cli::model::values;
     use lock_lab::scenario::built_in;
 
     fn tasks_of(flags: &[&str]) -> Result<Vec<Task>, String> {

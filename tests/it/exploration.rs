@@ -4,13 +4,11 @@
 use crate::redis_server::redis_or_skip;
 use lock_history::check::{Property, check};
 use lock_history::history::{Event, EventKind, FailureKind, History};
-use lock_lab::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
+use lock_lab::lock::{Hardened, Legacy, LockProtocol, Ttl, in_process};
 use lock_lab::runtime::{
-    Bounds, Counterexample, Explored, Limit, Model, Schedule, Stage, Strategy, Time, World, explore,
+    Binding, Bounds, Counterexample, Explored, Limit, Model, Stage, Time, World, explore,
 };
-use lock_lab::scenario::{
-    Action, Expectation, Plan, RuleEffect, Scenario, Timing, Value, catalogue,
-};
+use lock_lab::scenario::{Action, Expectation, Plan, RuleEffect, Scenario, Value, catalogue};
 use lock_lab::server::Server;
 use redis_sim::clock::{VirtualClock, WallClock};
 use std::collections::BTreeMap;
@@ -29,40 +27,12 @@ fn plan(scenario: &Scenario, protocol: &str, with: &Values) -> Plan {
 }
 
 fn model(scenario: &Scenario, protocol: Arc<dyn LockProtocol>, with: &Values) -> Model {
-    let origin = Schedule {
-        scenario: scenario.name().into(),
-        digest: scenario.digest(),
-        protocol: protocol.name().into(),
-        timing: Timing::Async,
-        parameters: Vec::new(),
-        turns: Vec::new(),
-        shows: None,
-    };
-    let plan = plan(scenario, protocol.name(), with).lifted();
-    let runs = runs(&plan, Path::new("/nowhere/explored"));
-    Model { plan, host: in_process(protocol), runs, origin, upstream: None }
-}
-
-/// The run directories of a plan's locks.
-fn runs(plan: &Plan, base: &Path) -> Vec<RunDirectory> {
-    let run = |suffix: &str| {
-        let path = format!("{}{suffix}", base.display());
-        RunDirectory::new(Path::new(&path), None).unwrap()
-    };
-    plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect()
+    let binding = Binding { values: with.clone(), ..Binding::default() };
+    Model::new(scenario, &binding, protocol).unwrap()
 }
 
 fn bounds(crashes: u32, faults: u32, until: &[Property]) -> Bounds {
-    Bounds {
-        timing: Timing::Async,
-        crashes,
-        faults,
-        preemptions: None,
-        max_schedules: None,
-        max_time: None,
-        until: until.to_vec(),
-        strategy: Strategy::Exhaustive,
-    }
+    Bounds { crashes, faults, until: until.to_vec(), ..Bounds::default() }
 }
 
 fn explored(model: &Model, bounds: &Bounds) -> Explored {
@@ -153,8 +123,10 @@ fn what_rules_force_is_found_without_them_and_in_no_more_commands() {
 fn recipe(scenario: &Scenario) -> History {
     let plan = plan(scenario, "legacy", &Values::new());
     let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
-    let (server, runs) =
-        (Server::embedded(time.clock()), runs(&plan, Path::new("/nowhere/forced")));
+    let (server, runs) = (
+        Server::embedded(time.clock()),
+        plan.run_directories(Path::new("/nowhere/forced"), None).unwrap(),
+    );
     let world = World::new(plan, server, in_process(Arc::new(Legacy)), runs, time, Box::new(|| ()))
         .without_cache();
     let world = Arc::new(world);
@@ -307,7 +279,8 @@ fn on_redis(url: &str, model: &Model, counterexample: &Counterexample, base: &Pa
     let Model { plan, host, .. } = model.clone();
     assert!(!plan.has(Action::befalls_the_server));
     let time = Time::Wall(Arc::new(WallClock::new(Some(Duration::from_secs(30)))));
-    let (server, runs) = (Server::at(url, None).unwrap(), runs(&plan, &base.join("run")));
+    let (server, runs) =
+        (Server::at(url, None).unwrap(), plan.run_directories(&base.join("run"), None).unwrap());
     let world = World::new(plan, server, host, runs, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let mut stage = Stage::default();

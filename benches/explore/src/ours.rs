@@ -1,11 +1,10 @@
 //! The model as a scenario for nodb-trigger.
 
 use crate::measure::{DRAWN, Explored, SEED, Strategy};
-use lock_lab::lock::{self, RunDirectory, Ttl, in_process};
-use lock_lab::runtime::{self, Bounds, Limit, Model, Schedule, Timing};
+use lock_lab::lock;
+use lock_lab::runtime::{self, Binding, Bounds, Limit, Model};
 use lock_lab::scenario::{Scenario, Value};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,16 +19,7 @@ pub fn explore(clients: u64, protocol: &str, strategy: Strategy) -> Result<Explo
         Strategy::All => (runtime::Strategy::Exhaustive, None),
         Strategy::Random => (runtime::Strategy::Random { seed: SEED }, Some(DRAWN)),
     };
-    let bounds = Bounds {
-        timing: Timing::Async,
-        crashes: 0,
-        faults: 0,
-        preemptions: None,
-        max_schedules,
-        max_time: Some(MAX_TIME),
-        until: Vec::new(),
-        strategy,
-    };
+    let bounds = Bounds { max_schedules, max_time: Some(MAX_TIME), strategy, ..Bounds::default() };
     let explored = runtime::explore(&model, &bounds, &mut |_| true);
     let explored = explored.map_err(|error| error.to_string())?;
     if explored.stopped_by == Some(Limit::Time) && max_schedules.is_some() {
@@ -59,22 +49,7 @@ fn model(clients: u64, protocol: &str) -> Result<Model, String> {
     let scenario = Scenario::parse("clients.toml", include_str!("../clients.toml"));
     let scenario = scenario.map_err(|error| error.to_string())?;
     let values = BTreeMap::from([("clients".to_string(), Value::Count(clients as u32))]);
-    let plan = scenario.bind(&values, protocol, Ttl::DEFAULT, Duration::ZERO);
-    let run = RunDirectory::new(Path::new("/runs/clients"), None);
+    let binding = Binding { values, ..Binding::default() };
     let protocol = lock::protocol(protocol).ok_or_else(|| format!("no protocol {protocol:?}"))?;
-    Ok(Model {
-        plan: plan.map_err(|error| error.to_string())?,
-        host: in_process(Arc::clone(protocol)),
-        runs: vec![run.map_err(|error| error.to_string())?],
-        origin: Schedule {
-            scenario: "clients".into(),
-            digest: 0,
-            protocol: protocol.name().into(),
-            timing: Timing::Async,
-            parameters: vec![("clients".into(), clients.to_string())],
-            turns: Vec::new(),
-            shows: None,
-        },
-        upstream: None,
-    })
+    Model::new(&scenario, &binding, Arc::clone(protocol)).map_err(|error| error.to_string())
 }

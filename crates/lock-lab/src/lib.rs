@@ -1,5 +1,20 @@
 //! Runs scenarios with Redis locks once, in every order, or in a given one.
 //!
+//! ```
+//! use lock_lab::runtime::{Binding, Bounds, Model, explore};
+//! use lock_lab::{lock::Legacy, scenario::built_in};
+//! use std::sync::Arc;
+//!
+//! let scenario = built_in("check_then_delete")?.expect("it is built in");
+//! let model = Model::new(&scenario, &Binding::default(), Arc::new(Legacy))?;
+//! let explored = explore(&model, &Bounds::default(), &mut |_progress| true)?;
+//! assert_eq!(explored.stopped_by, None, "some orderings were not tried");
+//! for found in &explored.found {
+//!     println!("{}; to replay it: {}", found.finding.text, found.schedule);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Each module imports only those above it:
 //!
 //! | module | what it is for |

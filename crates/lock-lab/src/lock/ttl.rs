@@ -40,6 +40,12 @@ impl Ttl {
     }
 }
 
+impl Default for Ttl {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl From<Ttl> for Duration {
     fn from(ttl: Ttl) -> Self {
         ttl.duration()

@@ -56,7 +56,7 @@ pub use explore::{
     Bounds, Counterexample, ExploreError, Explored, Limit, Progress, Strategy, explore,
 };
 pub use longest::longest;
-pub use model::{Model, Upstream};
+pub use model::{Binding, Model, ModelError, Upstream};
 pub use outcome::{Look, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};

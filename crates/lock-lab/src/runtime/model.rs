@@ -1,11 +1,45 @@
 //! What is explored and replayed: a plan without what forces an order on it, and where it came from.
 
 use super::Schedule;
-use crate::lock::{ActorHost, RunDirectory};
-use crate::scenario::Plan;
+use crate::controller::STATE_FILE;
+use crate::lock::{
+    ActorHost, Legacy, LockName, LockProtocol, NameError, RunDirectory, Ttl, in_process,
+};
+use crate::probe::{SUBJECT, Subjects};
+use crate::scenario::{Plan, Scenario, ScenarioError, Timing, Value};
 use crate::server::Borrowed;
 use redis_sim::clock::WallClock;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The run directory, which is in memory only.
+const DIRECTORY: &str = "/nodb-trigger/explore";
+
+/// How a scenario is bound to be explored.
+#[derive(Debug, Clone, Default)]
+pub struct Binding {
+    /// The values of parameters; the others have their defaults.
+    pub values: BTreeMap<String, Value>,
+    /// The TTL of locks that name none.
+    pub default_ttl: Ttl,
+    /// How long an acquire that doesn't say keeps trying.
+    pub wait: Duration,
+    /// When leases may end.
+    pub timing: Timing,
+}
+
+/// Why a scenario can't be explored.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The values don't fit the scenario, or the scenario doesn't fit the protocol.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A lock's run directory can't have its name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
 
 /// A plan whose orderings are explored or replayed.
 #[derive(Clone)]
@@ -22,6 +56,56 @@ pub struct Model {
     pub upstream: Option<Upstream>,
 }
 
+impl Model {
+    /// A scenario whose actors speak this lock protocol, in this process.
+    pub fn new(
+        scenario: &Scenario,
+        binding: &Binding,
+        protocol: Arc<dyn LockProtocol>,
+    ) -> Result<Self, ModelError> {
+        let name = protocol.name().to_owned();
+        Self::bound(scenario, binding, in_process(protocol), &name)
+    }
+
+    /// A scenario whose actors are clients from outside, which `start` starts for these locks.
+    pub fn of_subjects<E: From<ModelError>>(
+        scenario: &Scenario,
+        binding: &Binding,
+        start: impl FnOnce(&Plan, &[LockName]) -> Result<Arc<Subjects>, E>,
+    ) -> Result<Self, E> {
+        let bound = Self::bound(scenario, binding, in_process(Arc::new(Legacy)), SUBJECT)?;
+        let locks: Vec<LockName> = bound.runs.iter().map(|run| run.lock(STATE_FILE)).collect();
+        let host = start(&bound.plan, &locks)?;
+        Ok(Self { host, plan: bound.plan.of_processes(), ..bound })
+    }
+
+    fn bound(
+        scenario: &Scenario,
+        binding: &Binding,
+        host: Arc<dyn ActorHost>,
+        protocol: &str,
+    ) -> Result<Self, ModelError> {
+        let Binding { values, default_ttl, wait, timing } = binding;
+        let plan = scenario.bind(values, protocol, *default_ttl, *wait)?;
+        let runs = plan.run_directories(Path::new(DIRECTORY), None)?;
+        let own = plan.parameters.iter().map(|(name, value)| (name.clone(), value.to_string()));
+        let of_the_run = [
+            ("default_ttl".to_owned(), Value::Ttl(*default_ttl).to_string()),
+            ("wait".to_owned(), Value::Duration(*wait).to_string()),
+        ];
+        let origin = Schedule {
+            scenario: scenario.name().to_owned(),
+            digest: scenario.digest(),
+            protocol: protocol.to_owned(),
+            timing: *timing,
+            parameters: own.chain(of_the_run).collect(),
+            turns: Vec::new(),
+            shows: None,
+        };
+        Ok(Self { plan: plan.lifted(), host, runs, origin, upstream: None })
+    }
+}
+
 /// A real Redis that an exploration has for itself.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -29,4 +113,49 @@ pub struct Upstream {
     pub borrowed: Arc<Borrowed>,
     /// What is replayed there stops with this clock.
     pub clock: Arc<WallClock>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Hardened;
+    use crate::scenario;
+
+    fn built_in(name: &str) -> Scenario {
+        scenario::built_in(name).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_model_says_where_it_came_from() {
+        let scenario = built_in("check_then_delete");
+        let ttl = scenario.parameters()[0].parse("2s").unwrap();
+        let binding = Binding {
+            values: BTreeMap::from([("ttl".to_owned(), ttl)]),
+            wait: Duration::from_millis(1500),
+            timing: Timing::Strict,
+            ..Binding::default()
+        };
+        let model = Model::new(&scenario, &binding, Arc::new(Hardened::default())).unwrap();
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expected = Schedule {
+            scenario: "check_then_delete".into(),
+            digest: scenario.digest(),
+            protocol: "hardened".into(),
+            timing: Timing::Strict,
+            parameters: vec![own("ttl", "2s"), own("default_ttl", "6h"), own("wait", "1s 500ms")],
+            turns: Vec::new(),
+            shows: None,
+        };
+        assert_eq!(model.origin, expected);
+    }
+
+    #[test]
+    fn each_lock_has_a_run_of_its_own() {
+        let scenario = built_in("deadlock_sim");
+        let model = Model::new(&scenario, &Binding::default(), Arc::new(Legacy)).unwrap();
+        let mut runs: Vec<&str> = model.runs.iter().map(|run| run.runid()).collect();
+        runs.dedup();
+        assert_eq!(runs.len(), model.plan.locks.len());
+        assert!(runs.iter().all(|run| run.starts_with("explore")), "{runs:?}");
+    }
 }

@@ -2,9 +2,10 @@
 //! runtime needs to know, and the same plan on a virtual clock gives the same run.
 
 use crate::gate::PausePoint;
-use crate::lock::{Operation, Ttl};
+use crate::lock::{NameError, Operation, RunDirectory, RunGroup, Ttl};
 use lock_history::check::Expectation;
 use lock_history::history::Verb;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -266,6 +267,21 @@ impl Plan {
     /// Whether some step, also one inside another, is such an action.
     pub fn has(&self, is_such: fn(&Action) -> bool) -> bool {
         self.actors.iter().any(|actor| actor.has(is_such))
+    }
+
+    /// The run directory of each lock: this one, with the lock's suffix.
+    pub fn run_directories(
+        &self,
+        directory: &Path,
+        group: Option<&RunGroup>,
+    ) -> Result<Vec<RunDirectory>, NameError> {
+        let base = RunDirectory::new(directory, None)?;
+        let run = |lock: &LockPlan| {
+            let mut path = base.path().as_os_str().to_owned();
+            path.push(&lock.run_suffix);
+            RunDirectory::new(Path::new(&path), group)
+        };
+        self.locks.iter().map(run).collect()
     }
 }
 

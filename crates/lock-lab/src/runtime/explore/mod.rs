@@ -34,7 +34,7 @@ use std::time::Duration;
 use walk::{First, walk};
 
 /// What is explored, and how far.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bounds {
     /// When leases may end.
     pub timing: Timing,
@@ -55,9 +55,10 @@ pub struct Bounds {
 }
 
 /// How the next ordering is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Strategy {
     /// All of them, those with the fewest preemptions first.
+    #[default]
     Exhaustive,
     /// At each step any of those who can go on, with equal chances.
     Random {

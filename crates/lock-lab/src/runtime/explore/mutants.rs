@@ -1,12 +1,12 @@
 //! Each cure of the hardened protocol left out is found by exploration, most within a hundred
 //! orderings; with all of them, nothing is found in any ordering.
 
-use super::{Bounds, Explored, Model, Schedule, Strategy, explore};
-use crate::lock::{Hardened, LockProtocol, RunDirectory, Ttl, in_process, mutants};
+use super::{Bounds, Explored, Model, explore};
+use crate::lock::{Hardened, LockProtocol, mutants};
+use crate::runtime::Binding;
 use crate::scenario::{Scenario, Timing, catalogue};
 use lock_history::check::Property;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,37 +25,11 @@ fn explored(at: &Where, protocol: Arc<dyn LockProtocol>) -> Explored {
         let parameter = scenario.parameters().iter().find(|it| it.name == *name).unwrap();
         ((*name).to_owned(), parameter.parse(text).unwrap())
     };
-    let with: BTreeMap<_, _> = at.with.iter().map(value).collect();
-    let plan = scenario.bind(&with, protocol.name(), Ttl::DEFAULT, at.wait).unwrap().lifted();
-    let run = |suffix: &str| {
-        RunDirectory::new(Path::new(&format!("/nowhere/mutant{suffix}")), None).unwrap()
-    };
-    let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect();
-    let origin = Schedule {
-        scenario: scenario.name().into(),
-        digest: scenario.digest(),
-        protocol: protocol.name().into(),
-        timing: at.timing,
-        parameters: Vec::new(),
-        turns: Vec::new(),
-        shows: None,
-    };
-    let bounds = Bounds {
-        timing: at.timing,
-        crashes: 0,
-        faults: 0,
-        preemptions: None,
-        max_schedules: None,
-        max_time: None,
-        until: Vec::new(),
-        strategy: Strategy::Exhaustive,
-    };
-    let explored = explore(
-        &Model { plan, host: in_process(protocol), runs, origin, upstream: None },
-        &bounds,
-        &mut |_| true,
-    );
-    explored.unwrap()
+    let values: BTreeMap<_, _> = at.with.iter().map(value).collect();
+    let (timing, wait) = (at.timing, at.wait);
+    let binding = Binding { values, wait, timing, ..Binding::default() };
+    let model = Model::new(&scenario, &binding, protocol).unwrap();
+    explore(&model, &Bounds { timing, ..Bounds::default() }, &mut |_| true).unwrap()
 }
 
 /// Two clients that meet; leases may end anywhere.

@@ -11,12 +11,12 @@ mod walks;
 
 use super::machine::Machine;
 use super::*;
-use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
-use crate::scenario::{Plan, Scenario};
+use crate::lock::{Hardened, Legacy, LockProtocol, Ttl};
+use crate::runtime::Binding;
+use crate::scenario::Scenario;
 use lock_history::check::Properties;
 use lock_history::history::{Event, EventKind, Left};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 /// A scenario as it is explored; nothing, if it can't be bound for this protocol.
@@ -25,38 +25,12 @@ fn model(
     protocol: Arc<dyn LockProtocol>,
     timing: Timing,
 ) -> std::result::Result<Model, String> {
-    let bound = scenario.bind(&BTreeMap::new(), protocol.name(), Ttl::DEFAULT, Duration::ZERO);
-    let plan = bound.map_err(|error| error.to_string())?.lifted();
-    let origin = Schedule {
-        scenario: scenario.name().into(),
-        digest: scenario.digest(),
-        protocol: protocol.name().into(),
-        timing,
-        parameters: Vec::new(),
-        turns: Vec::new(),
-        shows: None,
-    };
-    Ok(Model { runs: runs(&plan), plan, host: in_process(protocol), origin, upstream: None })
-}
-
-fn runs(plan: &Plan) -> Vec<RunDirectory> {
-    let run = |suffix: &str| {
-        RunDirectory::new(Path::new(&format!("/tmp/explore{suffix}")), None).unwrap()
-    };
-    plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect()
+    let binding = Binding { timing, ..Binding::default() };
+    Model::new(scenario, &binding, protocol).map_err(|error| error.to_string())
 }
 
 fn bounds(timing: Timing, crashes: u32, faults: u32) -> Bounds {
-    Bounds {
-        timing,
-        crashes,
-        faults,
-        preemptions: None,
-        max_schedules: None,
-        max_time: None,
-        until: Vec::new(),
-        strategy: Strategy::Exhaustive,
-    }
+    Bounds { timing, crashes, faults, ..Bounds::default() }
 }
 
 fn both_protocols() -> [Arc<dyn LockProtocol>; 2] {

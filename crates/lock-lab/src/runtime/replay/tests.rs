@@ -1,30 +1,15 @@
 use super::*;
-use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
+use crate::lock::{Hardened, Legacy, LockProtocol};
+use crate::runtime::Binding;
 use crate::runtime::Schedule;
 use crate::scenario::{Scenario, catalogue};
 use lock_history::check::{Property, check};
 use lock_history::history::{Change, EventKind, FailureKind};
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 fn model(scenario: &Scenario, protocol: Arc<dyn LockProtocol>, timing: Timing) -> Model {
-    let bound = scenario.bind(&BTreeMap::new(), protocol.name(), Ttl::DEFAULT, Duration::ZERO);
-    let plan = bound.unwrap().lifted();
-    let origin = Schedule {
-        scenario: scenario.name().into(),
-        digest: scenario.digest(),
-        protocol: protocol.name().into(),
-        timing,
-        parameters: Vec::new(),
-        turns: Vec::new(),
-        shows: None,
-    };
-    let run =
-        |suffix: &str| RunDirectory::new(Path::new(&format!("/tmp/replay{suffix}")), None).unwrap();
-    let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect();
-    Model { plan, host: in_process(protocol), runs, origin, upstream: None }
+    Model::new(scenario, &Binding { timing, ..Binding::default() }, protocol).unwrap()
 }
 
 fn builtin(name: &str) -> Scenario {
