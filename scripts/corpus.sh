@@ -52,7 +52,7 @@ for scenario in $scenarios; do
 done
 
 # Schedules that the explorations printed, replayed.
-grep -hoE '"schedule": "v1:[^"]+"' ./*.explore.json.out | cut -d'"' -f4 | sort -u | head -20 >schedules
+grep -hoE '"schedule": "v1:[^"]+"' ./*.explore.json.out | cut -d'"' -f4 | sort -u | awk 'NR <= 20' >schedules
 number=0
 while read -r schedule; do
     number=$((number + 1))
