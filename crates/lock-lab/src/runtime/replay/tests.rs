@@ -69,7 +69,7 @@ fn the_end_of_a_lease_is_in_the_history_with_its_holder() {
     });
     let (at, what, effects) = fault.unwrap();
     assert_eq!(at, Duration::from_micros(6));
-    assert_eq!(what, "the TTL of nodb-lock:replay:debug_lock_test.nodb ended");
+    assert_eq!(what, "the TTL of nodb-lock:explore:debug_lock_test.nodb ended");
     let token = crate::lock::Identity::repeatable_of(0).issue().as_str().to_owned();
     assert_eq!(effects[0].change, Change::Deleted { token: Some(token) });
 }
@@ -92,7 +92,7 @@ fn a_hardened_release_leaves_the_successor_alone() {
 #[test]
 fn where_plan_and_schedule_part_is_said() {
     let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
-    let key = "nodb-lock:replay:debug_lock_test.nodb";
+    let key = "nodb-lock:explore:debug_lock_test.nodb";
     let cases = [
         ("", "after all 0 turns holder has not ended".to_owned()),
         ("1x5", "after all 5 turns holder has not ended".into()),
@@ -166,7 +166,7 @@ fn a_command_that_comes_late_is_carried_out_when_nobody_waits_for_it() {
         }
         _ => None,
     });
-    let key = "nodb-lock:replay:debug_lock_test.nodb";
+    let key = "nodb-lock:explore:debug_lock_test.nodb";
     assert_eq!(late.collect::<Vec<_>>(), [(Some(0), &*format!("DEL {key}"))]);
     assert_eq!(replay(&model, &schedule), Ok(outcome));
     // When all have ended, it still comes.
@@ -227,7 +227,7 @@ fn under_strict_timing_leases_end_when_it_is_time() {
     assert_eq!(times, [0, 0, 1001, 1500, 1500, 2000, 2500, 2500, 2500]);
     assert_eq!(replay(&model, &turns("1x4.e1.2x4.1.2x3")), Ok(outcome));
 
-    let key = "nodb-lock:replay:debug_lock_test.nodb";
+    let key = "nodb-lock:explore:debug_lock_test.nodb";
     let cases = [
         ("1x4.2x3", format!("turn 5 of 7 lets rival go on, but the TTL of {key} ends first")),
         ("1x4", format!("after all 4 turns the TTL of {key} ends")),
