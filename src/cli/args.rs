@@ -11,13 +11,13 @@ mod commands;
 mod complete;
 mod detail;
 mod explore;
+mod help;
 mod history;
 mod manual;
 mod operate;
 mod run;
 mod scenario;
 mod serve;
-mod top;
 mod values;
 
 pub use commands::Request;
@@ -69,7 +69,7 @@ fn parse_with(
     names: &[&str],
     scenarios: &[&Scenario],
 ) -> Result<Request, clap::Error> {
-    let mut command = top::command(names, scenarios);
+    let mut command = help::command(names, scenarios);
     if let Some(detail) = Detail::asked_for(argv) {
         command = telling(detail, command);
     }

@@ -7,8 +7,8 @@ use super::exit::{Exit, Refusal, environment, usage};
 use super::processes::Started;
 use super::progress::Progress;
 use super::signals::Signals;
-use super::staged::{Staged, Staging, staged};
-use super::{again, remote};
+use super::workspace::{Staged, Staging, staged};
+use super::{remote, repro};
 use crate::report::{Besides, Report};
 use lock_history::check::{Ending, Verdict};
 use lock_history::history::History;
@@ -72,7 +72,7 @@ pub(super) fn execute(
         file: job.file.map(str::to_owned),
         seed: world.seed(),
         replay: can_be_had_again
-            .then(|| again::command(options, job.directory, job.file, world.plan(), seed)),
+            .then(|| repro::command(options, job.directory, job.file, world.plan(), seed)),
         notices: [notices, kept.clone(), left.clone()].concat(),
         hint: started
             .as_ref()

@@ -5,14 +5,15 @@
 //! | `args` | what the user asked for |
 //! | `fire`, `run`, `explore`, `probe`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man`, `subject` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
-//! | `staged` | prepares what a run needs, and puts it back |
-//! | `model`, `tasks` | a scenario as it is explored, how far, and what must come of it |
+//! | `workspace` | prepares what a run needs, and puts it back |
+//! | `binding` | parameters and defaults, from the command line and the environment |
+//! | `explore_plan` | what is explored, how far, and what must be found |
 //! | `repeat` | runs it as often as was said |
 //! | `schedule` | finds the schedule to replay, and its scenario |
 //! | `remote` | the server that is named |
 //! | `upstream` | the real Redis of a client that is explored |
 //! | `look` | a look at all locks, for `status` and the commands that recover |
-//! | `watch`, `screen`, `frame` | what `status` shows while it goes on |
+//! | `watch`, `screen`, `viewport` | what `status` shows while it goes on |
 //! | `builtin` | the built-in scenarios, parsed when they are asked for |
 //! | `input` | finds and reads scenario files and histories |
 //! | `output`, `outputs` | where the report goes, and all that is written about a run |
@@ -23,7 +24,6 @@
 //! | `signals` | Ctrl-C and SIGTERM |
 //! | `exit` | the exit codes, and why a command can't do what it should |
 
-mod again;
 mod args;
 mod binding;
 mod builtin;
@@ -34,13 +34,15 @@ mod execute;
 mod exit;
 mod explore;
 mod fire;
-mod frame;
 mod github;
 mod input;
 mod list;
 mod look;
 mod man;
+mod repro;
+mod viewport;
 
+mod explore_plan;
 mod output;
 mod outputs;
 mod parallel;
@@ -59,16 +61,15 @@ mod screen;
 mod serve;
 mod show;
 mod signals;
-mod staged;
 mod status;
 mod subject;
-mod tasks;
 mod terminal;
 mod timeline;
 mod upstream;
 mod validate;
 mod verbose;
 mod watch;
+mod workspace;
 
 use crate::report::escape;
 use args::{Request, parse};

@@ -3,7 +3,7 @@
 use super::exit::{Refusal, environment, stopped, usage};
 use super::signals::Signals;
 use anyhow::{Context, anyhow};
-use lock_lab::gate::PausePoint;
+use lock_lab::intercept::PausePoint;
 use lock_lab::lock::{ActorHost, LockProtocol};
 use lock_lab::probe::{
     FILES_OF_A_PROCESS, MEMORY_OF_A_PROCESS, NotStarted, OurProcesses, Processes,

@@ -129,7 +129,8 @@ pub(super) fn model(
             }
         }
     }
-    let mut plan = scenario.bind(&values, &schedule.protocol, ttl, wait).map_err(usage)?.lifted();
+    let mut plan =
+        scenario.bind(&values, &schedule.protocol, ttl, wait).map_err(usage)?.unconstrained();
     // What the scenario expects is meant for the order that its rules force.
     let shown = schedule.shows.map(|property| Expectation::Finding { property, found: true });
     plan.expectations = shown.into_iter().collect();

@@ -8,7 +8,7 @@ use super::exit::{Exit, Refusal, environment};
 use super::look::Subject;
 use super::screen::{Key, Screen};
 use super::signals::Signals;
-use super::{frame, output, remote, say, terminal};
+use super::{output, remote, say, terminal, viewport};
 use crate::report::{Status, table};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use lock_lab::lock::watched_channels;
@@ -140,7 +140,7 @@ impl Show for Live<'_> {
         let style = terminal::style(self.args.color, false);
         table::write_status(&status, Some(&live), style, &mut text)?;
         let text = String::from_utf8_lossy(&text);
-        self.screen.draw(&frame::fit(&text, size))?;
+        self.screen.draw(&viewport::fit(&text, size))?;
         Ok(true)
     }
 }

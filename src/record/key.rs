@@ -7,7 +7,7 @@
 
 mod world;
 
-use super::act::Until;
+use super::effects::Until;
 use std::collections::HashSet;
 use world::{Entry, Past, World, doubt};
 

@@ -4,38 +4,39 @@
 //! |---|---|
 //! | `recording` | what is asked for, and what comes back |
 //! | `session` | attaches to the server, and attaches anew when it goes away |
-//! | `hear` | the connection that listens |
-//! | `light` | the same by keyspace notifications only |
+//! | `monitor_stream` | the connection that listens |
+//! | `keyspace` | the same by keyspace notifications only |
 //! | `look`, `facts` | looks at keys, and at the server, without changing anything |
 //! | [`Watch`] | which keys |
-//! | `line` | one line of MONITOR |
-//! | `act`, `commands` | what a command may do to keys |
+//! | `monitor_line` | one line of MONITOR |
+//! | `effects`, `commands` | what a command may do to keys |
 //! | `key` | what it did to one key, though MONITOR shows neither replies nor the end of a lease |
 //! | `model` | all keys together |
-//! | `people` | who the clients are |
-//! | `tell`, `unit`, `reigns` | from what was seen to a history |
+//! | `actors` | who the clients are |
+//! | `observations` | what was seen of each client |
+//! | `to_history`, `operation`, `tenures` | from what was seen to a history |
 //! | `reasons` | why the history is incomplete |
 
-mod act;
+mod actors;
 mod commands;
+mod effects;
 mod facts;
-mod hear;
 mod key;
-mod light;
-mod line;
+mod keyspace;
 mod look;
 mod model;
-mod people;
+mod monitor_line;
+mod monitor_stream;
+mod observations;
+mod operation;
 mod reasons;
 mod recording;
-mod reigns;
-mod seen;
 mod session;
-mod tell;
-mod unit;
+mod tenures;
+mod to_history;
 mod watch;
 
-pub use light::record_light;
+pub use keyspace::record_light;
 pub use model::Counts;
 pub use recording::{Ending, Listener, Order, RecordError, Recorded};
 pub use session::record;

@@ -6,11 +6,11 @@ mod scripts;
 
 pub(super) use gaps::not_followed;
 
-use super::act::{Act, acts};
+use super::effects::{Act, acts};
 use super::key::{Decided, Deed, Id, Key, Outcome, When, Whose};
-use super::line::{Line, Source};
+use super::monitor_line::{Line, Source};
+use super::observations::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::reasons::shown;
-use super::seen::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::watch::Watch;
 use lock_lab::lock::Payload;
 use scripts::Running;

@@ -1,7 +1,7 @@
 //! A recording: what is asked for, who is notified meanwhile, and what comes back.
 
 use super::model::{Counts, Model};
-use super::tell::{Frame, tell};
+use super::to_history::{Frame, tell};
 use super::watch::Watch;
 use lock_history::history::History;
 use lock_lab::server::{Server, ServerError};

@@ -5,10 +5,10 @@
 //! nothing is lost between looking and listening.
 
 use super::facts::Facts;
-use super::hear::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
-use super::line::{Line, Source, is_socket};
 use super::look::{Look, look_at, scan};
 use super::model::Model;
+use super::monitor_line::{Line, Source, is_socket};
+use super::monitor_stream::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
 use super::recording::{
     Ending, Listener, Order, REACHED, RecordError, Recorded, finish, reach_again,
 };

@@ -19,9 +19,9 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`chance`] | the only source of numbers by chance that repeat |
+//! | [`rng`] | the only source of numbers by chance that repeat |
 //! | [`server`] | where the locks live: embedded, or a URL |
-//! | [`gate`] | what commands and shared local state pass through |
+//! | [`intercept`] | what commands and shared local state pass through |
 //! | [`lock`] | the shared lock library |
 //! | [`probe`] | real lock clients, in any language, as a lock protocol |
 //! | [`controller`] | a state file guarded by a lock |
@@ -34,11 +34,11 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
-pub mod chance;
 pub mod controller;
-pub mod gate;
+pub mod intercept;
 pub mod lock;
 pub mod probe;
+pub mod rng;
 pub mod runtime;
 pub mod scenario;
 pub mod server;

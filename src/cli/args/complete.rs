@@ -1,7 +1,7 @@
 //! The script that lets a shell complete a command line.
 
 use super::commands::commands;
-use super::top::with_commands;
+use super::help::with_commands;
 use super::values::NAME;
 use clap::builder::PathBufValueParser;
 use clap_complete::Shell;

@@ -3,7 +3,7 @@
 use super::super::exit::Exit;
 use super::commands::{commands, grouped};
 use super::detail::{Detail, argument};
-use super::top;
+use super::help;
 use super::values::{NAME, TTL_VARIABLE};
 use clap::Command;
 use clap_mangen::Man;
@@ -35,7 +35,7 @@ const DESCRIPTION: [&str; 3] = [
 pub fn manual(scenarios: &[&Scenario]) -> io::Result<Vec<(String, Vec<u8>)>> {
     let in_full = |command: Command| command.mut_args(|arg| argument(Detail::Full, arg));
     let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name()).collect();
-    let mut command = top::command(&names, scenarios).disable_help_subcommand(true);
+    let mut command = help::command(&names, scenarios).disable_help_subcommand(true);
     command = command.mut_subcommands(in_full);
     command.build();
     let mut pages = vec![(file(NAME), program(&command, scenarios)?)];

@@ -3,9 +3,9 @@
 use super::Counts;
 use super::Model;
 use crate::record::key::{Key, Outcome};
-use crate::record::line::is_socket;
+use crate::record::monitor_line::is_socket;
+use crate::record::observations::{Observation, Seen, What};
 use crate::record::reasons::{Reasons, shown};
-use crate::record::seen::{Observation, Seen, What};
 
 impl Model {
     /// How often something was missed.

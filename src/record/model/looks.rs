@@ -1,9 +1,9 @@
 //! What looks at the server show, and what its notifications tell.
 
 use super::{Model, STANDSTILL, when};
-use crate::record::act::{Act, Until};
+use crate::record::effects::{Act, Until};
 use crate::record::key::{Held, Key, Outcome};
-use crate::record::seen::{What, text_token};
+use crate::record::observations::{What, text_token};
 use lock_lab::lock::Payload;
 use std::rc::Rc;
 

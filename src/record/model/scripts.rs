@@ -2,10 +2,10 @@
 //! found there.
 
 use super::{Model, when};
-use crate::record::act::Act;
+use crate::record::effects::Act;
 use crate::record::key::{Id, Key};
-use crate::record::line::Line;
-use crate::record::seen::{Call, Seen, text_token};
+use crate::record::monitor_line::Line;
+use crate::record::observations::{Call, Seen, text_token};
 use lock_lab::lock::{self, Payload, token_at_beginning};
 use std::rc::Rc;
 

@@ -86,11 +86,11 @@ fn moments(history: &History) -> impl Iterator<Item = Moment> {
 
 /// All tokens, in the order in which they took a lock.
 fn tokens(possessions: &Possessions) -> Vec<String> {
-    let mut reigns: Vec<_> = possessions.reigns.iter().collect();
-    reigns.sort_by_key(|reign| when(reign.from));
+    let mut tenures: Vec<_> = possessions.tenures.iter().collect();
+    tenures.sort_by_key(|tenure| when(tenure.from));
     let mut seen = HashSet::new();
-    reigns.retain(|reign| seen.insert(reign.token.as_str()));
-    reigns.into_iter().map(|reign| reign.token.clone()).collect()
+    tenures.retain(|tenure| seen.insert(tenure.token.as_str()));
+    tenures.into_iter().map(|tenure| tenure.token.clone()).collect()
 }
 
 fn mark(at: Moment, kind: MarkKind, what: &str) -> Mark {

@@ -45,14 +45,14 @@ impl<'a> Oracle<'a> {
                 continue;
             }
             let is_foreign = match token {
-                Some(token) => self.reigns(did.lock).any(|reign| {
-                    token_of(self.dids[reign].change) == Some(token)
-                        && self.dids[reign].actor != did.actor
+                Some(token) => self.tenures(did.lock).any(|tenure| {
+                    token_of(self.dids[tenure].change) == Some(token)
+                        && self.dids[tenure].actor != did.actor
                 }),
                 None => {
-                    let mut own = self.reigns(did.lock).filter(|reign| {
-                        self.dids[*reign].actor == did.actor
-                            && self.dids[*reign].received < did.received
+                    let mut own = self.tenures(did.lock).filter(|tenure| {
+                        self.dids[*tenure].actor == did.actor
+                            && self.dids[*tenure].received < did.received
                     });
                     own.all(|own| self.is_over_before(own, did.sent))
                 }
@@ -97,10 +97,10 @@ impl<'a> Oracle<'a> {
         let mut found = Vec::new();
         for belief in self.beliefs.iter().filter(|belief| belief.is_untold) {
             let Some(taken) = belief.taken else { continue };
-            let reign = &self.dids[taken];
-            let own = |did: &&Did<'_>| did.lock == reign.lock && did.actor == reign.actor;
+            let tenure = &self.dids[taken];
+            let own = |did: &&Did<'_>| did.lock == tenure.lock && did.actor == tenure.actor;
             let own_end = self.dids.iter().filter(own).find(|did| {
-                let token = token_of(reign.change);
+                let token = token_of(tenure.change);
                 let may_end_it = match did.change {
                     Change::Deleted { token: deleted } => {
                         deleted.is_none() || deleted.as_ref() == token
@@ -108,7 +108,7 @@ impl<'a> Oracle<'a> {
                     Change::Overwrote { .. } => true,
                     _ => false,
                 };
-                may_end_it && did.received > reign.received && did.sent < belief.until
+                may_end_it && did.received > tenure.received && did.sent < belief.until
             });
             let is_lost = match own_end {
                 Some(own_end) => self.is_over_before(taken, own_end.sent),
@@ -132,8 +132,8 @@ impl<'a> Oracle<'a> {
                 continue;
             };
             let owner = |token: &String| {
-                let owns = |reign: &usize| token_of(self.dids[*reign].change) == Some(token);
-                self.reigns(*lock).find(owns).and_then(|reign| self.dids[reign].actor)
+                let owns = |tenure: &usize| token_of(self.dids[*tenure].change) == Some(token);
+                self.tenures(*lock).find(owns).and_then(|tenure| self.dids[tenure].actor)
             };
             let at = event.moment.at;
             if let Some(token) = token {

@@ -81,29 +81,29 @@ impl<'a> Oracle<'a> {
     }
 
     /// All acquisitions of a lock.
-    pub(super) fn reigns(&self, lock: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn tenures(&self, lock: usize) -> impl Iterator<Item = usize> {
         (0..self.dids.len()).filter(move |did| {
             self.dids[*did].lock == lock && token_of(self.dids[*did].change).is_some()
         })
     }
 
     /// When the first command's reply came that proves that this acquisition is over.
-    pub(super) fn proof(&self, reign: usize) -> Option<Moment> {
-        let plain = self.plain_proof(reign);
-        let on_lock = self.dids.iter().filter(|did| did.lock == self.dids[reign].lock);
+    pub(super) fn proof(&self, tenure: usize) -> Option<Moment> {
+        let plain = self.plain_proof(tenure);
+        let on_lock = self.dids.iter().filter(|did| did.lock == self.dids[tenure].lock);
         let special = on_lock.filter(|did| match did.change {
             // It made sure of the token.
             Change::Deleted { token: Some(token) } => {
-                token_of(self.dids[reign].change) == Some(token)
+                token_of(self.dids[tenure].change) == Some(token)
             }
             // Or nothing else was there that it could have deleted.
             Change::Deleted { token: None } => {
                 let lock = did.lock;
-                let mut candidates = self.reigns(lock).filter(|other| {
+                let mut candidates = self.tenures(lock).filter(|other| {
                     self.dids[*other].sent.order <= did.received.order
                         && self.plain_proof(*other).is_none_or(|by| by.order >= did.sent.order)
                 });
-                candidates.next() == Some(reign) && candidates.next().is_none()
+                candidates.next() == Some(tenure) && candidates.next().is_none()
             }
             _ => false,
         });
@@ -111,11 +111,11 @@ impl<'a> Oracle<'a> {
     }
 
     /// The same, of those that surely ran after it and show the lock free or overwritten.
-    fn plain_proof(&self, reign: usize) -> Option<Moment> {
-        let reign = &self.dids[reign];
-        let on_lock = self.dids.iter().filter(|did| did.lock == reign.lock);
+    fn plain_proof(&self, tenure: usize) -> Option<Moment> {
+        let tenure = &self.dids[tenure];
+        let on_lock = self.dids.iter().filter(|did| did.lock == tenure.lock);
         let shows = on_lock.filter(|did| {
-            reign.received.order < did.sent.order
+            tenure.received.order < did.sent.order
                 && matches!(
                     did.change,
                     Change::Took { .. }
@@ -128,17 +128,17 @@ impl<'a> Oracle<'a> {
     }
 
     /// From when on its lease is certainly over, with every extension that may have been its.
-    pub(super) fn runs_out(&self, reign: usize) -> Option<u64> {
+    pub(super) fn runs_out(&self, tenure: usize) -> Option<u64> {
         let (Change::Took { lease, .. } | Change::Overwrote { lease, .. }) =
-            self.dids[reign].change
+            self.dids[tenure].change
         else {
             return None;
         };
-        let proof = self.proof(reign).map_or(u64::MAX, |proof| proof.order);
+        let proof = self.proof(tenure).map_or(u64::MAX, |proof| proof.order);
         let extensions: Vec<(&Did<'_>, u64)> = self
             .dids
             .iter()
-            .filter(|did| did.lock == self.dids[reign].lock)
+            .filter(|did| did.lock == self.dids[tenure].lock)
             .filter_map(|did| match did.change {
                 Change::Extended { lease } => Some((did, *lease)),
                 _ => None,
@@ -147,16 +147,16 @@ impl<'a> Oracle<'a> {
         let last = extensions.iter().rposition(|(did, _)| did.sent.order <= proof);
         let ends = extensions.iter().enumerate().filter_map(|(position, (did, lease))| {
             let concerns =
-                did.received.order >= self.dids[reign].sent.order && Some(position) <= last;
+                did.received.order >= self.dids[tenure].sent.order && Some(position) <= last;
             concerns.then_some(did.received.at + lease)
         });
-        let own = self.dids[reign].received.at + (*lease)?;
+        let own = self.dids[tenure].received.at + (*lease)?;
         Some(ends.chain([own]).max().unwrap_or(own) + 1_000_000)
     }
 
-    pub(super) fn is_over_before(&self, reign: usize, moment: Moment) -> bool {
-        self.proof(reign).is_some_and(|proof| proof.order < moment.order)
-            || self.runs_out(reign).is_some_and(|at| at <= moment.at)
+    pub(super) fn is_over_before(&self, tenure: usize, moment: Moment) -> bool {
+        self.proof(tenure).is_some_and(|proof| proof.order < moment.order)
+            || self.runs_out(tenure).is_some_and(|at| at <= moment.at)
     }
 
     fn beliefs(&self) -> Vec<Belief> {
@@ -182,8 +182,10 @@ impl<'a> Oracle<'a> {
                 .chain([surely.unwrap_or(end_of_all)])
                 .min()
                 .unwrap_or(end_of_all);
-            let taken =
-                self.reigns(lock).filter(|reign| self.dids[*reign].step == Some(position)).last();
+            let taken = self
+                .tenures(lock)
+                .filter(|tenure| self.dids[*tenure].step == Some(position))
+                .last();
             beliefs.push(Belief {
                 actor: step.actor,
                 lock,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use lock_lab::gate::Link;
+use lock_lab::intercept::Link;
 use lock_lab::lock::{
     Acquisition, Caller, Context, Hardened, Identity, Legacy, LockError, LockName, LockProtocol,
     Payload, Removal, TokenSlot, Ttl, hostname, remove_if, repair_flag, survey,

@@ -4,8 +4,8 @@
 //! the lock back, begins to forget it, acquires it anew, or receives the first reply that may have
 //! told it of the loss; then it ends when that is done.
 
-use super::story::{NEVER, Step, Story};
-use super::timeline::Line;
+use super::tenure::Line;
+use super::trace::{NEVER, Step, Trace};
 use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Verb};
 use std::collections::HashMap;
 
@@ -18,8 +18,8 @@ pub(super) struct Belief {
     pub lock: usize,
     /// The acquire that began it.
     pub step: usize,
-    /// The reign that the acquire began, by position in the lock's line.
-    pub reign: Option<usize>,
+    /// The tenure that the acquire began, by position in the lock's line.
+    pub tenure: Option<usize>,
     /// When it began.
     pub from: Moment,
     /// Until when it certainly lasted.
@@ -125,36 +125,36 @@ impl Ending {
 }
 
 /// Reads all beliefs from a history, in the order in which they began.
-pub(super) fn read(story: &Story<'_>, locks: &[Line<'_>]) -> Vec<Belief> {
-    let reigns = reigns_by_step(locks);
+pub(super) fn read(trace: &Trace<'_>, locks: &[Line<'_>]) -> Vec<Belief> {
+    let tenures = tenures_by_step(locks);
     let mut reader = Reader {
         beliefs: Vec::new(),
-        minds: story.head.actors.iter().map(|_| Mind::default()).collect(),
+        known: trace.head.actors.iter().map(|_| Knowledge::default()).collect(),
     };
-    for (event, step) in story.events.iter().zip(&story.step_of) {
+    for (event, step) in trace.events.iter().zip(&trace.step_of) {
         let Some(actor) = event.actor else { continue };
-        let step = step.and_then(|step| Some((step, story.steps.get(step)?)));
-        reader.read(event, actor, step, &reigns);
+        let step = step.and_then(|step| Some((step, trace.steps.get(step)?)));
+        reader.read(event, actor, step, &tenures);
     }
-    reader.finish(story)
+    reader.finish(trace)
 }
 
-/// The last reign that each acquire began.
-fn reigns_by_step(locks: &[Line<'_>]) -> HashMap<(usize, usize), usize> {
-    let mut reigns = HashMap::new();
+/// The last tenure that each acquire began.
+fn tenures_by_step(locks: &[Line<'_>]) -> HashMap<(usize, usize), usize> {
+    let mut tenures = HashMap::new();
     for (lock, line) in locks.iter().enumerate() {
-        for (position, reign) in line.reigns.iter().enumerate() {
-            if let Some(step) = reign.deed.step {
-                reigns.insert((step, lock), position);
+        for (position, tenure) in line.tenures.iter().enumerate() {
+            if let Some(step) = tenure.access.step {
+                tenures.insert((step, lock), position);
             }
         }
     }
-    reigns
+    tenures
 }
 
 /// What one actor thinks.
 #[derive(Debug, Default)]
-struct Mind {
+struct Knowledge {
     /// Its beliefs, by lock.
     open: HashMap<usize, usize>,
     /// The earliest moment at which a loss that is told when the step ends was known.
@@ -165,7 +165,7 @@ struct Mind {
 
 struct Reader {
     beliefs: Vec<Belief>,
-    minds: Vec<Mind>,
+    known: Vec<Knowledge>,
 }
 
 impl Reader {
@@ -174,15 +174,15 @@ impl Reader {
         event: &Event,
         actor: usize,
         step: Option<(usize, &Step<'_>)>,
-        reigns: &HashMap<(usize, usize), usize>,
+        tenures: &HashMap<(usize, usize), usize>,
     ) {
         let moment = event.moment;
-        let Some(mind) = self.minds.get_mut(actor) else { return };
+        let Some(knowledge) = self.known.get_mut(actor) else { return };
         match &event.kind {
             EventKind::Invoked(operation) => {
-                (mind.told, mind.awaits) = (moment, true);
+                (knowledge.told, knowledge.awaits) = (moment, true);
                 let gives_back = step.is_some_and(|(_, step)| step.gives_back());
-                let belief = operation.lock.and_then(|lock| mind.open.get(&lock));
+                let belief = operation.lock.and_then(|lock| knowledge.open.get(&lock));
                 let belief = belief.and_then(|belief| self.beliefs.get_mut(*belief));
                 if let Some(belief) = belief.filter(|_| gives_back) {
                     belief.surely_until = belief.surely_until.min(moment);
@@ -192,8 +192,8 @@ impl Reader {
             // It tells its sender nothing.
             EventKind::Command(command) if command.late.is_some() => {}
             EventKind::Command(command) => {
-                if may_tell(&mut mind.awaits, &command.effects) {
-                    mind.told = moment;
+                if may_tell(&mut knowledge.awaits, &command.effects) {
+                    knowledge.told = moment;
                 }
             }
             EventKind::Completed(operation) => {
@@ -201,8 +201,8 @@ impl Reader {
                 let verb = &step.operation.verb;
                 self.end(actor, ended_by_success(verb, lock), step.begun, moment);
                 if step.is_acquire() {
-                    let reign = reigns.get(&(position, lock)).copied();
-                    self.open(actor, lock, position, reign, moment);
+                    let tenure = tenures.get(&(position, lock)).copied();
+                    self.open(actor, lock, position, tenure, moment);
                 }
             }
             EventKind::Failed { operation, failure } => {
@@ -223,7 +223,7 @@ impl Reader {
         let Some((lock, ending)) = end else { return };
         let surely = match ending.surely_until() {
             Surely::Begun => begun,
-            Surely::Told => self.minds.get(actor).map_or(begun, |mind| mind.told),
+            Surely::Told => self.known.get(actor).map_or(begun, |knowledge| knowledge.told),
             Surely::Now => moment,
         };
         match lock {
@@ -232,15 +232,22 @@ impl Reader {
         }
     }
 
-    fn open(&mut self, actor: usize, lock: usize, step: usize, reign: Option<usize>, from: Moment) {
-        if let Some(mind) = self.minds.get_mut(actor) {
-            mind.open.insert(lock, self.beliefs.len());
+    fn open(
+        &mut self,
+        actor: usize,
+        lock: usize,
+        step: usize,
+        tenure: Option<usize>,
+        from: Moment,
+    ) {
+        if let Some(knowledge) = self.known.get_mut(actor) {
+            knowledge.open.insert(lock, self.beliefs.len());
             let ending = Ending::Open;
             self.beliefs.push(Belief {
                 actor,
                 lock,
                 step,
-                reign,
+                tenure,
                 from,
                 surely_until: NEVER,
                 given_back: NEVER,
@@ -251,7 +258,7 @@ impl Reader {
     }
 
     fn close(&mut self, actor: usize, lock: usize, ending: Ending, surely: Moment, until: Moment) {
-        let belief = self.minds.get_mut(actor).and_then(|mind| mind.open.remove(&lock));
+        let belief = self.known.get_mut(actor).and_then(|knowledge| knowledge.open.remove(&lock));
         if let Some(belief) = belief.and_then(|belief| self.beliefs.get_mut(belief)) {
             // The step may have begun before the belief did.
             belief.surely_until = belief.surely_until.min(surely).max(belief.from);
@@ -261,8 +268,8 @@ impl Reader {
     }
 
     fn close_all(&mut self, actor: usize, ending: Ending, surely: Moment, until: Moment) {
-        let Some(mind) = self.minds.get_mut(actor) else { return };
-        let mut locks: Vec<usize> = mind.open.keys().copied().collect();
+        let Some(knowledge) = self.known.get_mut(actor) else { return };
+        let mut locks: Vec<usize> = knowledge.open.keys().copied().collect();
         locks.sort_unstable();
         for lock in locks {
             self.close(actor, lock, ending, surely, until);
@@ -270,9 +277,9 @@ impl Reader {
     }
 
     /// Who was not seen to change its mind believed to the end of the history.
-    fn finish(mut self, story: &Story<'_>) -> Vec<Belief> {
-        let last = story.end_of_all();
-        for actor in 0..self.minds.len() {
+    fn finish(mut self, trace: &Trace<'_>) -> Vec<Belief> {
+        let last = trace.end_of_all();
+        for actor in 0..self.known.len() {
             self.close_all(actor, Ending::Open, last, last);
         }
         self.beliefs

@@ -3,12 +3,12 @@
 //! An actor waits while it is in an acquire that waits: one that was refused more than once, did
 //! not end, or was ended by a deadline or an interruption. (An acquire that is refused and gives up
 //! waits for nobody.) It waits for the actor that last came to believe that it holds that lock, as
-//! long as it certainly believes so and its reign is not surely over. A circle closes when an
+//! long as it certainly believes so and its tenure is not surely over. A circle closes when an
 //! acquire begins; each time that one closes is a finding.
 
 use super::beliefs::Belief;
 use super::findings::{Findings, Told};
-use super::story::Step;
+use super::trace::Step;
 use super::words::{Words, list, time};
 use super::{Case, Property};
 use crate::history::{Change, EventKind, FailureKind, Moment};
@@ -20,16 +20,16 @@ const FOLLOWED: usize = 64;
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) -> bool {
     let mut graph = Graph {
         case,
-        waits: vec![None; case.story.head.actors.len()],
+        waits: vec![None; case.trace.head.actors.len()],
         holds: vec![None; case.locks.len()],
-        seen: vec![0; case.story.head.actors.len()],
+        seen: vec![0; case.trace.head.actors.len()],
         searches: 0,
-        left: case.story.events.len().saturating_mul(FOLLOWED),
+        left: case.trace.events.len().saturating_mul(FOLLOWED),
     };
     for (_, turn) in turns(case) {
         graph.take(turn, findings);
     }
-    graph.left > 0 || case.story.events.is_empty()
+    graph.left > 0 || case.trace.events.is_empty()
 }
 
 /// What changes who waits for whom; the order decides which comes first at the same moment.
@@ -47,8 +47,8 @@ fn turns(case: &Case<'_>) -> Vec<(u64, Turn)> {
     if !waits.contains(&true) {
         return turns;
     }
-    let end_of_all = case.story.end_of_all().order.saturating_add(1);
-    for (position, step) in case.story.steps.iter().enumerate() {
+    let end_of_all = case.trace.end_of_all().order.saturating_add(1);
+    for (position, step) in case.trace.steps.iter().enumerate() {
         if waits.get(position) == Some(&true) {
             let end = step.end.as_ref().map_or(end_of_all, |end| end.moment.order);
             turns.push((step.begun.order, Turn::Waits(position)));
@@ -67,8 +67,8 @@ fn turns(case: &Case<'_>) -> Vec<(u64, Turn)> {
 
 /// Which steps are acquires that wait.
 fn waiting(case: &Case<'_>) -> Vec<bool> {
-    let mut refusals: Vec<u64> = vec![0; case.story.steps.len()];
-    for (event, step) in case.story.events.iter().zip(&case.story.step_of) {
+    let mut refusals: Vec<u64> = vec![0; case.trace.steps.len()];
+    for (event, step) in case.trace.events.iter().zip(&case.trace.step_of) {
         let EventKind::Command(command) = &event.kind else { continue };
         let refused = command.effects.iter().any(|effect| effect.change == Change::Refused);
         if let Some(count) = step.and_then(|step| refusals.get_mut(step)).filter(|_| refused) {
@@ -79,7 +79,7 @@ fn waiting(case: &Case<'_>) -> Vec<bool> {
         let end = step.end.as_ref();
         end.is_none_or(|end| is_end_of_wait(end.failure.map(|failure| failure.kind)))
     };
-    let steps = case.story.steps.iter().zip(refusals);
+    let steps = case.trace.steps.iter().zip(refusals);
     steps.map(|(step, count)| step.is_acquire() && (count > 1 || ends_waiting(step))).collect()
 }
 
@@ -103,7 +103,7 @@ impl<'a> Graph<'a> {
     fn take(&mut self, turn: Turn, findings: &mut Findings) {
         match turn {
             Turn::Waits(position) => {
-                let Some(step) = self.case.story.steps.get(position) else { return };
+                let Some(step) = self.case.trace.steps.get(position) else { return };
                 if let Some(waits) = self.waits.get_mut(step.actor) {
                     *waits = Some(position);
                 }
@@ -114,7 +114,7 @@ impl<'a> Graph<'a> {
                 }
             }
             Turn::StopsWaiting(position) => {
-                let actor = self.case.story.steps.get(position).map(|step| step.actor);
+                let actor = self.case.trace.steps.get(position).map(|step| step.actor);
                 let waits = actor.and_then(|actor| self.waits.get_mut(actor));
                 if let Some(waits) = waits.filter(|waits| **waits == Some(position)) {
                     *waits = None;
@@ -149,8 +149,8 @@ impl<'a> Graph<'a> {
             let lock = step.operation.lock?;
             let belief = self.case.beliefs.get((*self.holds.get(lock)?)?)?;
             let line = self.case.locks.get(lock)?;
-            let reign = belief.reign.and_then(|reign| line.reigns.get(reign));
-            if reign.is_some_and(|reign| reign.is_over_before(first.begun)) {
+            let tenure = belief.tenure.and_then(|tenure| line.tenures.get(tenure));
+            if tenure.is_some_and(|tenure| tenure.is_over_before(first.begun)) {
                 return None;
             }
             circle.push((step, belief));
@@ -161,13 +161,13 @@ impl<'a> Graph<'a> {
             if std::mem::replace(seen, self.searches) == self.searches {
                 return None;
             }
-            step = self.case.story.steps.get((*self.waits.get(belief.actor)?)?)?;
+            step = self.case.trace.steps.get((*self.waits.get(belief.actor)?)?)?;
         }
     }
 }
 
 fn tell(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Told {
-    let words = Words::about(case.story);
+    let words = Words::about(case.trace);
     // Each wait is for the lock that the next one in the circle holds.
     let parts: Vec<String> = circle
         .iter()

@@ -7,7 +7,7 @@
 
 use super::findings::{Findings, Told};
 use super::lost_update::{Dump, dumps};
-use super::timeline::Line;
+use super::tenure::Line;
 use super::words::{Words, time};
 use super::{Case, Property};
 use std::collections::HashMap;
@@ -17,27 +17,27 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, line) in case.locks.iter().enumerate() {
         check_acquisitions(case, lock, line, findings);
     }
-    let mut dumps: Vec<Dump<'_>> = dumps(case.story).collect();
+    let mut dumps: Vec<Dump<'_>> = dumps(case.trace).collect();
     dumps.sort_by_key(|dump| (dump.lock, dump.write.wrote, dump.done));
     check_writes(case, &dumps, findings);
 }
 
 fn check_acquisitions(case: &Case<'_>, lock: usize, line: &Line<'_>, findings: &mut Findings) {
-    // For each reign, the one with the highest fencing token so far, in the order of replies.
-    let mut highest: Vec<Option<(u64, usize)>> = Vec::with_capacity(line.reigns.len());
+    // For each tenure, the one with the highest fencing token so far, in the order of replies.
+    let mut highest: Vec<Option<(u64, usize)>> = Vec::with_capacity(line.tenures.len());
     let mut with_fence: HashMap<u64, usize> = HashMap::new();
-    for (position, reign) in line.reigns.iter().enumerate() {
+    for (position, tenure) in line.tenures.iter().enumerate() {
         let so_far = highest.last().copied().flatten();
-        let Some(fence) = reign.fence else {
+        let Some(fence) = tenure.fence else {
             highest.push(so_far);
             continue;
         };
-        let sent = reign.deed.span.sent.order;
-        let surely_before = line.reigns.get(..position).unwrap_or_default();
+        let sent = tenure.access.span.sent.order;
+        let surely_before = line.tenures.get(..position).unwrap_or_default();
         let surely_before =
-            surely_before.partition_point(|before| before.deed.span.received.order < sent);
+            surely_before.partition_point(|before| before.access.span.received.order < sent);
         let before = surely_before.checked_sub(1).and_then(|last| *highest.get(last)?);
-        let before = before.filter(|(highest, _)| *highest > fence).map(|(_, reign)| reign);
+        let before = before.filter(|(highest, _)| *highest > fence).map(|(_, tenure)| tenure);
         let same = with_fence.insert(fence, position);
         if let Some(before) = before.or(same) {
             findings.add(Property::FencingOrder, lock, || {
@@ -48,19 +48,21 @@ fn check_acquisitions(case: &Case<'_>, lock: usize, line: &Line<'_>, findings: &
     }
 }
 
-fn tell_acquisition(case: &Case<'_>, line: &Line<'_>, before: usize, reign: usize) -> Told {
-    let words = Words::about(case.story);
-    let fence = |reign: usize| line.reigns.get(reign).and_then(|reign| reign.fence).unwrap_or(0);
+fn tell_acquisition(case: &Case<'_>, line: &Line<'_>, before: usize, tenure: usize) -> Told {
+    let words = Words::about(case.trace);
+    let fence =
+        |tenure: usize| line.tenures.get(tenure).and_then(|tenure| tenure.fence).unwrap_or(0);
     let text = format!(
         "{} with fencing token {}; {} with fencing token {}, which is not higher",
         words.beginning(line, before),
         fence(before),
-        words.beginning(line, reign),
-        fence(reign),
+        words.beginning(line, tenure),
+        fence(tenure),
     );
-    let deed = |reign: usize| line.reigns.get(reign).map(|reign| reign.deed);
-    let actors = [deed(reign), deed(before)].into_iter().flatten().filter_map(|deed| deed.actor);
-    let at = deed(reign).map(|deed| deed.span.received).unwrap_or_default();
+    let access = |tenure: usize| line.tenures.get(tenure).map(|tenure| tenure.access);
+    let actors =
+        [access(tenure), access(before)].into_iter().flatten().filter_map(|access| access.actor);
+    let at = access(tenure).map(|access| access.span.received).unwrap_or_default();
     Told { actors: actors.collect(), at, text }
 }
 
@@ -71,7 +73,7 @@ fn check_writes(case: &Case<'_>, dumps: &[Dump<'_>], findings: &mut Findings) {
         match highest {
             Some((lock, before, by)) if lock == dump.lock && fence < before => {
                 findings.add(Property::FencingOrder, lock, || {
-                    let words = Words::about(case.story);
+                    let words = Words::about(case.trace);
                     let of = |dump: &Dump<'_>| {
                         let name = words.actor(Some(dump.step.actor));
                         format!("{name} wrote revision {} at {}", dump.write.wrote, time(dump.done.at))

@@ -1,7 +1,7 @@
 //! Flag drift: mirror flag and lock key disagree when nobody is active.
 
 use super::findings::{Findings, Told};
-use super::timeline::Line;
+use super::tenure::Line;
 use super::words::{Words, time};
 use super::{Case, Property};
 use crate::history::{Left, Moment};
@@ -22,24 +22,24 @@ pub(super) fn drifts(left: &Left) -> bool {
 }
 
 fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left) -> Told {
-    let words = Words::about(case.story);
-    let set = line.flagged.map(|deed| {
-        let at = time(deed.span.received.at);
-        format!("{} set the flag for the last time at {at}", words.deed(&deed))
+    let words = Words::about(case.trace);
+    let set = line.flagged.map(|access| {
+        let at = time(access.span.received.at);
+        format!("{} set the flag for the last time at {at}", words.access(&access))
     });
     let set = set.unwrap_or_else(|| "nobody was seen to set the flag".into());
-    let reign = line.reigns.len().checked_sub(1);
-    let reign = reign.map(|last| match words.end(line, last, moment).filter(|_| left.flag) {
+    let tenure = line.tenures.len().checked_sub(1);
+    let tenure = tenure.map(|last| match words.end(line, last, moment).filter(|_| left.flag) {
         Some(end) => format!("; {end}"),
         None => format!("; {}", words.beginning(line, last)),
     });
     let (flag, key) = if left.flag { ("locked", "free") } else { ("free", "held") };
     let text = format!(
         "{set}{}; when no actor was left at {}, the flag said {flag} and the lock key was {key}",
-        reign.unwrap_or_default(),
+        tenure.unwrap_or_default(),
         time(moment.at),
     );
-    let last = line.flagged.and_then(|deed| deed.actor);
-    let last = last.or_else(|| line.reigns.last().and_then(|reign| reign.deed.actor));
+    let last = line.flagged.and_then(|access| access.actor);
+    let last = last.or_else(|| line.tenures.last().and_then(|tenure| tenure.access.actor));
     Told { actors: last.into_iter().collect(), at: moment, text }
 }

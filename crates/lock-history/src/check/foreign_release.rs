@@ -8,20 +8,20 @@
 //! Whose it was is not said of a history in which a reply may be missing.
 
 use super::findings::{Findings, Told};
-use super::timeline::{Deletion, Line};
+use super::tenure::{Deletion, Line};
 use super::words::{Words, time};
 use super::{Case, Property};
 use crate::history::Verb;
 
-/// How far from the deletion its victim is looked for among reigns that ran at the same time.
+/// How far from the deletion its victim is looked for among tenures that ran at the same time.
 const NEAR: usize = 8;
 
 /// Finds each deletion of somebody else's lock.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, line) in case.locks.iter().enumerate() {
         for deletion in &line.deletions {
-            let Some(actor) = deletion.deed.actor else { continue };
-            let verb = deletion.deed.late.or_else(|| case.story.verb(deletion.deed.step));
+            let Some(actor) = deletion.access.actor else { continue };
+            let verb = deletion.access.late.or_else(|| case.trace.verb(deletion.access.step));
             if !verb.is_some_and(is_for_ones_own) {
                 continue;
             }
@@ -38,21 +38,21 @@ pub(super) fn is_for_ones_own(verb: &Verb) -> bool {
     matches!(verb, Verb::Release | Verb::Redis)
 }
 
-/// Whose reign a deletion ended, if that was surely not the deleting actor's own.
+/// Whose tenure a deletion ended, if that was surely not the deleting actor's own.
 fn victim(line: &Line<'_>, deletion: &Deletion<'_>, actor: usize) -> Option<usize> {
-    let span = deletion.deed.span;
+    let span = deletion.access.span;
     let is_anothers = |position: &usize| {
-        line.reigns.get(*position).is_some_and(|reign| {
-            reign.deed.actor != Some(actor)
-                && reign.deed.span.sent.order <= span.received.order
-                && !reign.is_over_before(span.sent)
+        line.tenures.get(*position).is_some_and(|tenure| {
+            tenure.access.actor != Some(actor)
+                && tenure.access.span.sent.order <= span.received.order
+                && !tenure.is_over_before(span.sent)
         })
     };
     if let Some(token) = deletion.token.filter(|token| !line.is_reused(token)) {
-        let reign = line.reign_of(token)?;
-        return (line.reigns.get(reign)?.deed.actor != Some(actor)).then_some(reign);
+        let tenure = line.tenure_of(token)?;
+        return (line.tenures.get(tenure)?.access.actor != Some(actor)).then_some(tenure);
     }
-    let own = deletion.own.and_then(|own| line.reigns.get(own));
+    let own = deletion.own.and_then(|own| line.tenures.get(own));
     if own.is_some_and(|own| !own.is_over_before(span.sent)) {
         return None;
     }
@@ -69,10 +69,10 @@ fn tell(
     actor: usize,
     victim: usize,
 ) -> Told {
-    let words = Words::about(case.story);
-    let span = deletion.deed.span;
+    let words = Words::about(case.trace);
+    let span = deletion.access.span;
     let name = words.actor(Some(actor));
-    let begun = deletion.deed.step.and_then(|step| case.story.steps.get(step));
+    let begun = deletion.access.step.and_then(|step| case.trace.steps.get(step));
     let begun = begun.map_or(span.sent, |step| step.begun);
     let own = match deletion.own.map(|own| words.end(line, own, span.sent)) {
         None => format!("{name} had not acquired the lock"),
@@ -80,7 +80,7 @@ fn tell(
         Some(Some(end))
             if deletion.own.is_some_and(|own| believed(case, line, own, begun.order)) =>
         {
-            let own = deletion.own.and_then(|own| line.reigns.get(own));
+            let own = deletion.own.and_then(|own| line.tenures.get(own));
             if own.is_some_and(|own| own.is_over_before(begun)) {
                 format!("{end} while it worked until {}", time(begun.at))
             } else {
@@ -89,11 +89,12 @@ fn tell(
         }
         Some(Some(end)) => end,
     };
-    let is_seen = span.received.order < case.story.hidden_from.order;
+    let is_seen = span.received.order < case.trace.hidden_from.order;
     let is_known = is_seen || deletion.token.is_some();
-    let holder = line.reigns.get(victim).filter(|_| is_known).and_then(|reign| reign.deed.actor);
+    let holder =
+        line.tenures.get(victim).filter(|_| is_known).and_then(|tenure| tenure.access.actor);
     let at = span.received;
-    let late = if deletion.deed.late.is_some() { "late " } else { "" };
+    let late = if deletion.access.late.is_some() { "late " } else { "" };
     let did = format!("{name}'s {late}release at {}", time(at.at));
     let text = match holder {
         Some(_) => {
@@ -106,9 +107,9 @@ fn tell(
     Told { actors, at, text }
 }
 
-/// Whether the actor of a reign still believed in it then.
+/// Whether the actor of a tenure still believed in it then.
 fn believed(case: &Case<'_>, line: &Line<'_>, own: usize, order: u64) -> bool {
-    let step = line.reigns.get(own).and_then(|own| own.deed.step);
+    let step = line.tenures.get(own).and_then(|own| own.access.step);
     let belief = step.and_then(|step| case.belief_of(step));
     belief.is_some_and(|belief| belief.surely_until.order >= order)
 }

@@ -59,7 +59,7 @@ type Leases = HashMap<(usize, usize), Vec<(Moment, u64)>>;
 
 fn leases(case: &Case<'_>) -> Leases {
     let mut leases = Leases::new();
-    for event in case.story.events {
+    for event in case.trace.events {
         let (Some(actor), EventKind::Command(command)) = (event.actor, &event.kind) else {
             continue;
         };
@@ -112,8 +112,8 @@ fn of_lock(case: &Case<'_>, lock: usize, held: &[&Belief], leases: &Leases) -> L
 /// Whether the lease was over before its holder let go.
 fn is_too_short(case: &Case<'_>, belief: &Belief) -> bool {
     let line = case.locks.get(belief.lock);
-    let reign = line.zip(belief.reign).and_then(|(line, reign)| line.reigns.get(reign));
-    let lease = reign.and_then(|reign| reign.lease);
+    let tenure = line.zip(belief.tenure).and_then(|(line, tenure)| line.tenures.get(tenure));
+    let lease = tenure.and_then(|tenure| tenure.lease);
     lease.is_some_and(|lease| lease.gone_at <= belief.surely_until.at)
 }
 

@@ -1,6 +1,6 @@
 //! When a lease is certainly over, whatever extended it.
 
-use super::timeline::Span;
+use super::tenure::Span;
 
 /// Redis holds a key to the end of the millisecond in which its lease ends.
 const GRACE: u64 = 1_000_000;

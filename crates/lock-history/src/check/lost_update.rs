@@ -7,7 +7,7 @@
 //! no lost update, and an actor that never acquired the lock has none to lose.
 
 use super::findings::{Findings, Told};
-use super::story::{Step, Story};
+use super::trace::{Step, Trace};
 use super::words::{Words, time};
 use super::{Case, Property, beliefs::Belief};
 use crate::history::{Moment, Write};
@@ -28,8 +28,8 @@ pub(super) struct Dump<'a> {
 }
 
 /// All dumps that wrote, in the order in which they began.
-pub(super) fn dumps<'a>(story: &'a Story<'a>) -> impl Iterator<Item = Dump<'a>> {
-    story.steps.iter().filter_map(|step| {
+pub(super) fn dumps<'a>(trace: &'a Trace<'a>) -> impl Iterator<Item = Dump<'a>> {
+    trace.steps.iter().filter_map(|step| {
         let end = step.completed()?;
         let lock = end.operation.lock.or(step.operation.lock)?;
         let (write, fence) = (end.operation.write?, end.operation.fence);
@@ -39,7 +39,7 @@ pub(super) fn dumps<'a>(story: &'a Story<'a>) -> impl Iterator<Item = Dump<'a>> 
 
 /// Finds each update that was lost.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
-    let dumps: Vec<Dump<'_>> = dumps(case.story).collect();
+    let dumps: Vec<Dump<'_>> = dumps(case.trace).collect();
     let writers: HashMap<(usize, u64), usize> = dumps
         .iter()
         .enumerate()
@@ -60,12 +60,12 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
             continue;
         }
         let belief = latest.get(&(dump.step.actor, dump.lock));
-        let Some(own) = belief.and_then(|belief| belief.reign) else { continue };
+        let Some(own) = belief.and_then(|belief| belief.tenure) else { continue };
         let at_the_earliest = [Some(dump), replaced].into_iter().flatten().map(|it| it.step.begun);
         let Some(wrote_after) = at_the_earliest.max() else { continue };
         let line = case.locks.get(dump.lock);
-        let reign = line.and_then(|line| line.reigns.get(own));
-        if reign.is_some_and(|reign| reign.is_over_before(wrote_after)) {
+        let tenure = line.and_then(|line| line.tenures.get(own));
+        if tenure.is_some_and(|tenure| tenure.is_over_before(wrote_after)) {
             let tell = || tell(case, dump, replaced, own, wrote_after);
             findings.add(Property::LostUpdate, dump.lock, tell);
         }
@@ -79,7 +79,7 @@ fn tell(
     own: usize,
     wrote_after: Moment,
 ) -> Told {
-    let words = Words::about(case.story);
+    let words = Words::about(case.trace);
     let writer = words.actor(Some(dump.step.actor));
     let end = case.locks.get(dump.lock).and_then(|line| words.end(line, own, wrote_after));
     let end = end.unwrap_or_else(|| format!("{writer}'s lock was gone"));

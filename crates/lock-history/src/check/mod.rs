@@ -11,7 +11,7 @@
 //! lock don't overlap each other. Where a history ends within a step, what that step did last is
 //! unknown, and nothing is concluded from its not being there.
 //!
-//! `story` says which step each event belongs to, `timeline` whose a lock was and until when,
+//! `trace` says which step each event belongs to, `tenure` whose a lock was and until when,
 //! `beliefs` who thought so; each property is judged from these, in a file of its own. All of it
 //! takes time in proportion to the history's length (times its logarithm, where it sorts).
 //! `possession` shows the first two to those who draw them.
@@ -58,10 +58,10 @@ mod possession;
 mod registered;
 mod silent_loss;
 mod starvation;
-mod story;
 mod stuck_lock;
-mod timeline;
+mod tenure;
 mod token_drift;
+mod trace;
 mod verdict;
 mod words;
 
@@ -69,7 +69,7 @@ pub use expectations::{ActorEnd, Expectation, Expected, Run, Status};
 pub use lease_use::{LeaseUse, Shares};
 pub use monitor::{Monitor, Properties};
 pub use orderings::Judged;
-pub use possession::{Belief, How, Possessions, Reign, ReignEnd, possessions};
+pub use possession::{Belief, How, Possessions, Tenure, TenureEnd, possessions};
 pub use registered::{Judge, Violation, register};
 pub use verdict::{Ending, Ruling, Verdict};
 
@@ -246,10 +246,10 @@ pub struct Checked {
 
 /// Judges a history.
 pub fn check(history: &History) -> Checked {
-    let story = story::Story::read(history);
-    let locks = timeline::read(&story);
-    let beliefs = beliefs::read(&story, &locks);
-    let case = Case { story: &story, locks: &locks, beliefs: &beliefs };
+    let trace = trace::Trace::read(history);
+    let locks = tenure::read(&trace);
+    let beliefs = beliefs::read(&trace, &locks);
+    let case = Case { trace: &trace, locks: &locks, beliefs: &beliefs };
     let mut findings = findings::Findings::default();
     overlap::check(&case, &mut findings);
     foreign_release::check(&case, &mut findings);
@@ -265,21 +265,21 @@ pub fn check(history: &History) -> Checked {
     registered::check(history, &mut findings);
     let every_lock_was_left = locks.iter().all(|lock| lock.left.is_some());
     let (findings, omitted) = findings.by_time();
-    let is_whole = story.is_whole && every_lock_was_left && all_followed;
+    let is_whole = trace.is_whole && every_lock_was_left && all_followed;
     Checked { findings, fairness, lease_use, is_whole, omitted }
 }
 
 /// What the properties are judged from.
 struct Case<'a> {
-    story: &'a story::Story<'a>,
-    locks: &'a [timeline::Line<'a>],
+    trace: &'a trace::Trace<'a>,
+    locks: &'a [tenure::Line<'a>],
     beliefs: &'a [beliefs::Belief],
 }
 
 impl<'a> Case<'a> {
     /// The belief that an acquire began.
     fn belief_of(&self, step: usize) -> Option<&'a beliefs::Belief> {
-        let from = self.story.steps.get(step)?.completed()?.moment.order;
+        let from = self.trace.steps.get(step)?.completed()?.moment.order;
         let first = self.beliefs.partition_point(|belief| belief.from.order < from);
         self.beliefs.get(first).filter(|belief| belief.step == step)
     }

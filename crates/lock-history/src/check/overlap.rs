@@ -33,9 +33,9 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
 }
 
 fn tell(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Told {
-    let words = Words::about(case.story);
-    let lost = earlier.reign.zip(case.locks.get(earlier.lock));
-    let lost = lost.and_then(|(reign, line)| words.end(line, reign, earlier.surely_until));
+    let words = Words::about(case.trace);
+    let lost = earlier.tenure.zip(case.locks.get(earlier.lock));
+    let lost = lost.and_then(|(tenure, line)| words.end(line, tenure, earlier.surely_until));
     let lost = lost.map(|lost| format!("{lost}; ")).unwrap_or_default();
     let text = format!(
         "{lost}{} believed to hold the lock from {} to {}; {} acquired it at {} and believed so \

@@ -2,22 +2,22 @@
 //! findings are made of, with nothing guessed. Not a judgement.
 
 use super::beliefs;
-use super::story::Story;
-use super::timeline::{self, Fault, Shows};
+use super::tenure::{self, Fault, Shows};
+use super::trace::Trace;
 use crate::history::{Event, History, Moment};
 
 /// What a history proves about who held its locks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Possessions {
     /// Every acquisition, lock by lock, in the order in which their replies came.
-    pub reigns: Vec<Reign>,
+    pub tenures: Vec<Tenure>,
     /// Who believed to hold a lock, by beginning.
     pub beliefs: Vec<Belief>,
 }
 
 /// One acquisition of a lock, from the reply to it to what proves its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reign {
+pub struct Tenure {
     /// The lock's position in the history's head.
     pub lock: usize,
     /// Whose it was.
@@ -31,12 +31,12 @@ pub struct Reign {
     /// The lease that it was given, in nanoseconds.
     pub lease: Option<u64>,
     /// Its end; none if the history shows none.
-    pub end: Option<ReignEnd>,
+    pub end: Option<TenureEnd>,
 }
 
 /// How a lock ceased to be somebody's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReignEnd {
+pub struct TenureEnd {
     /// When, or by when.
     pub at: Moment,
     /// What happened.
@@ -69,8 +69,8 @@ pub struct Belief {
     pub actor: usize,
     /// Which lock.
     pub lock: usize,
-    /// The acquisition, as a position in [`Possessions::reigns`].
-    pub reign: Option<usize>,
+    /// The acquisition, as a position in [`Possessions::tenures`].
+    pub tenure: Option<usize>,
     /// When the acquire completed.
     pub from: Moment,
     /// When it gave the lock back, was told of the loss, or ended.
@@ -81,48 +81,48 @@ pub struct Belief {
 ///
 /// Nothing is known of a history that contradicts itself.
 pub fn possessions(history: &History) -> Possessions {
-    let story = Story::read(history);
-    let lines = timeline::read(&story);
-    let mut reigns = Vec::new();
+    let trace = Trace::read(history);
+    let lines = tenure::read(&trace);
+    let mut tenures = Vec::new();
     let mut first_of = Vec::new();
     for (lock, line) in lines.iter().enumerate() {
-        first_of.push(reigns.len());
-        reigns.extend(line.reigns.iter().map(|reign| shown(lock, reign, story.events)));
+        first_of.push(tenures.len());
+        tenures.extend(line.tenures.iter().map(|tenure| shown(lock, tenure, trace.events)));
     }
     let belief = |belief: &beliefs::Belief| Belief {
         actor: belief.actor,
         lock: belief.lock,
-        reign: belief.reign.and_then(|reign| Some(first_of.get(belief.lock)? + reign)),
+        tenure: belief.tenure.and_then(|tenure| Some(first_of.get(belief.lock)? + tenure)),
         from: belief.from,
         until: belief.until,
     };
-    let beliefs = beliefs::read(&story, &lines).iter().map(belief).collect();
-    Possessions { reigns, beliefs }
+    let beliefs = beliefs::read(&trace, &lines).iter().map(belief).collect();
+    Possessions { tenures, beliefs }
 }
 
-fn shown(lock: usize, reign: &timeline::Reign<'_>, events: &[Event]) -> Reign {
-    Reign {
+fn shown(lock: usize, tenure: &tenure::Tenure<'_>, events: &[Event]) -> Tenure {
+    Tenure {
         lock,
-        actor: reign.deed.actor,
-        token: reign.token.to_owned(),
-        fence: reign.fence,
-        from: reign.deed.span.received,
-        lease: reign.leased,
-        end: end(reign, events),
+        actor: tenure.access.actor,
+        token: tenure.token.to_owned(),
+        fence: tenure.fence,
+        from: tenure.access.span.received,
+        lease: tenure.leased,
+        end: end(tenure, events),
     }
 }
 
 /// The end, told as the findings tell it.
-fn end(reign: &timeline::Reign<'_>, events: &[Event]) -> Option<ReignEnd> {
+fn end(tenure: &tenure::Tenure<'_>, events: &[Event]) -> Option<TenureEnd> {
     let last = events.last().map_or(0, |event| event.moment.at);
-    let lease = reign.lease.filter(|lease| lease.gone_at <= last);
-    let Some(end) = reign.end else {
+    let lease = tenure.lease.filter(|lease| lease.gone_at <= last);
+    let Some(end) = tenure.end else {
         let at = moment_at(events, lease?.at);
-        return Some(ReignEnd { at, how: How::Expired, by: None });
+        return Some(TenureEnd { at, how: How::Expired, by: None });
     };
-    let span = end.deed.span;
+    let span = end.access.span;
     // The lease may, or must, have ended before that command ran.
-    let may = reign.lease.filter(|lease| lease.at <= span.received.at);
+    let may = tenure.lease.filter(|lease| lease.at <= span.received.at);
     let must = lease.filter(|lease| lease.gone_at <= span.sent.at);
     let ran_out = match end.shows {
         Shows::Free => may,
@@ -131,11 +131,11 @@ fn end(reign: &timeline::Reign<'_>, events: &[Event]) -> Option<ReignEnd> {
     };
     if let Some(lease) = ran_out {
         let at = moment_at(events, lease.at).min(span.sent);
-        return Some(ReignEnd { at, how: How::Expired, by: None });
+        return Some(TenureEnd { at, how: How::Expired, by: None });
     }
-    let by = end.deed.actor.filter(|_| end.deed.fault.is_none());
-    let is_own = by.is_some() && by == reign.deed.actor;
-    let how = match (end.shows, end.deed.fault) {
+    let by = end.access.actor.filter(|_| end.access.fault.is_none());
+    let is_own = by.is_some() && by == tenure.access.actor;
+    let how = match (end.shows, end.access.fault) {
         (Shows::Deleted, Some(Fault::LeaseEnded)) => How::Expired,
         (Shows::Deleted, Some(Fault::OnPurpose(what))) => How::TakenAway(what.to_owned()),
         (Shows::Deleted, None) if is_own => How::Released,
@@ -143,7 +143,7 @@ fn end(reign: &timeline::Reign<'_>, events: &[Event]) -> Option<ReignEnd> {
         (Shows::Overwritten, _) => How::Overwritten,
         (Shows::Free | Shows::Cleared, _) => How::Gone,
     };
-    Some(ReignEnd { at: span.received, how, by })
+    Some(TenureEnd { at: span.received, how, by })
 }
 
 /// A time as a moment, after all that happened by then.

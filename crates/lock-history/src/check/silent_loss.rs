@@ -1,13 +1,13 @@
 //! Silent loss: an actor lost its lock and finished without being told.
 //!
 //! A belief counts if it ended untold (its release completed, the actor ended well, or it acquired
-//! the lock anew), and its reign was surely over before that, and neither the actor's own deletion
+//! the lock anew), and its tenure was surely over before that, and neither the actor's own deletion
 //! nor its own overwriting may have been what ended it. A release that comes late, when its sender has
-//! the lock anew, was meant for an earlier reign: it ends this one as anybody else's would.
+//! the lock anew, was meant for an earlier tenure: it ends this one as anybody else's would.
 
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Told};
-use super::timeline::{Deed, Reign};
+use super::tenure::{Access, Tenure};
 use super::words::{Words, time};
 use super::{Case, Property};
 use crate::history::Verb;
@@ -16,39 +16,39 @@ use crate::history::Verb;
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for belief in case.beliefs {
         let Some(line) = case.locks.get(belief.lock) else { continue };
-        let reign = belief.reign.and_then(|reign| line.reigns.get(reign));
-        let Some(reign) = reign.filter(|_| belief.ending.is_untold()) else { continue };
-        if is_lost(reign, belief) {
+        let tenure = belief.tenure.and_then(|tenure| line.tenures.get(tenure));
+        let Some(tenure) = tenure.filter(|_| belief.ending.is_untold()) else { continue };
+        if is_lost(tenure, belief) {
             findings.add(Property::SilentLoss, belief.lock, || tell(case, belief));
         }
     }
 }
 
-fn is_lost(reign: &Reign<'_>, belief: &Belief) -> bool {
-    match reign.own_end.filter(|own_end| own_end.span.sent.order <= belief.until.order) {
-        Some(own_end) if was_meant_for_another(&own_end, reign, belief) => {
-            reign.is_over_before(belief.until)
+fn is_lost(tenure: &Tenure<'_>, belief: &Belief) -> bool {
+    match tenure.own_end.filter(|own_end| own_end.span.sent.order <= belief.until.order) {
+        Some(own_end) if was_meant_for_another(&own_end, tenure, belief) => {
+            tenure.is_over_before(belief.until)
         }
-        Some(own_end) => reign.is_over_before(own_end.span.sent),
+        Some(own_end) => tenure.is_over_before(own_end.span.sent),
         // It gave nothing back, so what is over by then was ended by something else.
-        None => reign.is_over_before(belief.until),
+        None => tenure.is_over_before(belief.until),
     }
 }
 
-/// Whether a deed is a release that was given up, and that came while the actor held the lock again and
+/// Whether an access is a release that was given up, and that came while the actor held the lock again and
 /// had not begun to give it back.
-fn was_meant_for_another(deed: &Deed<'_>, reign: &Reign<'_>, belief: &Belief) -> bool {
-    let sent = deed.span.sent;
-    deed.late.is_some_and(Verb::releases)
-        && reign.deed.span.is_before(deed.span)
+fn was_meant_for_another(access: &Access<'_>, tenure: &Tenure<'_>, belief: &Belief) -> bool {
+    let sent = access.span.sent;
+    access.late.is_some_and(Verb::releases)
+        && tenure.access.span.is_before(access.span)
         && sent.order < belief.given_back.order
 }
 
 fn tell(case: &Case<'_>, belief: &Belief) -> Told {
-    let words = Words::about(case.story);
+    let words = Words::about(case.trace);
     let name = words.actor(Some(belief.actor));
     let line = case.locks.get(belief.lock);
-    let end = line.zip(belief.reign).and_then(|(line, own)| words.end(line, own, belief.until));
+    let end = line.zip(belief.tenure).and_then(|(line, own)| words.end(line, own, belief.until));
     let end = end.unwrap_or_else(|| format!("{name}'s lock was gone"));
     let until = time(belief.until.at);
     let how = match belief.ending {
@@ -56,10 +56,10 @@ fn tell(case: &Case<'_>, belief: &Belief) -> Told {
         Ending::Superseded => format!("it acquired the lock anew at {until}"),
         _ => format!("its release completed at {until}"),
     };
-    let next = line.zip(belief.reign).and_then(|(line, own)| {
-        let next = line.reigns.get(own + 1)?;
-        let is_known = next.deed.span.received.order <= belief.until.order;
-        let other = next.deed.actor.filter(|actor| *actor != belief.actor && is_known)?;
+    let next = line.zip(belief.tenure).and_then(|(line, own)| {
+        let next = line.tenures.get(own + 1)?;
+        let is_known = next.access.span.received.order <= belief.until.order;
+        let other = next.access.actor.filter(|actor| *actor != belief.actor && is_known)?;
         Some((other, words.beginning(line, own + 1)))
     });
     let acquired = next.as_ref().map(|(_, acquired)| format!("; {acquired}"));
@@ -67,8 +67,8 @@ fn tell(case: &Case<'_>, belief: &Belief) -> Told {
         "{end}{}; {name} believed to hold the lock until {how}, and nobody told it",
         acquired.unwrap_or_default(),
     );
-    let ended_by = line.zip(belief.reign).and_then(|(line, own)| line.reigns.get(own)?.end);
-    let ended_by = ended_by.and_then(|end| end.deed.actor);
+    let ended_by = line.zip(belief.tenure).and_then(|(line, own)| line.tenures.get(own)?.end);
+    let ended_by = ended_by.and_then(|end| end.access.actor);
     let mut actors = vec![belief.actor];
     for other in [next.map(|(other, _)| other), ended_by].into_iter().flatten() {
         if !actors.contains(&other) {

@@ -7,8 +7,8 @@
 //! time.
 
 use super::findings::{Findings, Told};
-use super::story::Step;
-use super::timeline::Span;
+use super::tenure::Span;
+use super::trace::Step;
 use super::words::{Words, time};
 use super::{Case, Fairness, Property};
 use crate::history::FailureKind;
@@ -56,7 +56,7 @@ type TriesByLock = BTreeMap<usize, BTreeMap<usize, Tries>>;
 
 fn tries(case: &Case<'_>) -> TriesByLock {
     let mut all = TriesByLock::new();
-    for step in case.story.steps.iter().filter(|step| step.is_acquire()) {
+    for step in case.trace.steps.iter().filter(|step| step.is_acquire()) {
         let Some(lock) = step.operation.lock else { continue };
         let tries = all.entry(lock).or_default().entry(step.actor).or_default();
         tries.add(step, case);
@@ -72,7 +72,7 @@ impl Tries {
             self.since = None;
             return;
         }
-        let received = step.end.as_ref().map_or(case.story.end_of_all(), |end| end.moment);
+        let received = step.end.as_ref().map_or(case.trace.end_of_all(), |end| end.moment);
         self.vain.push(Span { sent: step.begun, received });
         let failure = step.end.as_ref().and_then(|end| end.failure).map(|failure| failure.kind);
         if matches!(failure, Some(FailureKind::AlreadyLocked | FailureKind::TimedOut)) {
@@ -91,9 +91,9 @@ fn gains(case: &Case<'_>) -> HashMap<usize, Vec<Gain>> {
     let mut gains: HashMap<usize, Vec<Gain>> = HashMap::new();
     for belief in case.beliefs {
         let line = case.locks.get(belief.lock);
-        let reign = belief.reign.zip(line).and_then(|(reign, line)| line.reigns.get(reign));
-        if let Some(reign) = reign {
-            let gain = Gain { actor: belief.actor, span: reign.deed.span };
+        let tenure = belief.tenure.zip(line).and_then(|(tenure, line)| line.tenures.get(tenure));
+        if let Some(tenure) = tenure {
+            let gain = Gain { actor: belief.actor, span: tenure.access.span };
             gains.entry(belief.lock).or_default().push(gain);
         }
     }
@@ -197,7 +197,7 @@ fn tell(
     gains: &[Gain],
     streak: Streak,
 ) -> Told {
-    let words = Words::about(case.story);
+    let words = Words::about(case.trace);
     let (since, until) = (first.sent, last.received);
     let got: Vec<&Gain> = streak.gains.iter().filter_map(|gain| gains.get(*gain)).collect();
     let times: Vec<String> = got.iter().map(|gain| time(gain.span.received.at)).collect();
@@ -218,7 +218,7 @@ fn tell(
 }
 
 fn fairness(case: &Case<'_>, tries: &TriesByLock) -> Vec<Fairness> {
-    let actors = case.story.head.actors.len();
+    let actors = case.trace.head.actors.len();
     let room = NUMBERS.checked_div(actors).unwrap_or(0).max(1);
     let of_lock = |(lock, tries): (&usize, &BTreeMap<usize, Tries>)| {
         let mut acquisitions = vec![0; actors];

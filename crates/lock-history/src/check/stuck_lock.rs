@@ -1,7 +1,7 @@
 //! Stuck lock: no actor is left, and the lock is still there.
 
 use super::findings::{Findings, Told};
-use super::timeline::Line;
+use super::tenure::Line;
 use super::words::{Words, time, token};
 use super::{Case, Property, beliefs::Ending};
 use crate::history::{Left, Moment};
@@ -23,14 +23,14 @@ pub(super) fn stuck(left: &Left) -> Option<&String> {
 }
 
 fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, key: &str) -> Told {
-    let words = Words::about(case.story);
-    let reign = line.reign_of(key);
-    let began = match reign {
-        Some(reign) => words.beginning(line, reign),
+    let words = Words::about(case.trace);
+    let tenure = line.tenure_of(key);
+    let began = match tenure {
+        Some(tenure) => words.beginning(line, tenure),
         None => format!("nobody was seen to acquire {}", token(key)),
     };
-    let owner = reign.and_then(|reign| line.reigns.get(reign)?.deed.actor);
-    let step = reign.and_then(|reign| line.reigns.get(reign)?.deed.step);
+    let owner = tenure.and_then(|tenure| line.tenures.get(tenure)?.access.actor);
+    let step = tenure.and_then(|tenure| line.tenures.get(tenure)?.access.step);
     let belief = step.and_then(|step| case.belief_of(step));
     let name = words.actor(owner);
     let why = match belief.map(|belief| (belief.ending, time(belief.until.at))) {

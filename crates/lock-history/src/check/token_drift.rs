@@ -2,7 +2,7 @@
 //! active.
 
 use super::findings::{Findings, Told};
-use super::timeline::Line;
+use super::tenure::Line;
 use super::words::{Words, time, token};
 use super::{Case, Property};
 use crate::history::{Left, Moment};
@@ -24,11 +24,11 @@ pub(super) fn drifting(left: &Left) -> impl Iterator<Item = &String> {
 }
 
 fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, remembered: &str) -> Told {
-    let words = Words::about(case.story);
-    let reign = line.reign_of(remembered);
-    let began = reign.map(|reign| {
-        let end = words.end(line, reign, moment).map(|end| format!("; {end}"));
-        format!("{}{}; ", words.beginning(line, reign), end.unwrap_or_default())
+    let words = Words::about(case.trace);
+    let tenure = line.tenure_of(remembered);
+    let began = tenure.map(|tenure| {
+        let end = words.end(line, tenure, moment).map(|end| format!("; {end}"));
+        format!("{}{}; ", words.beginning(line, tenure), end.unwrap_or_default())
     });
     let holds = match &left.token {
         Some(key) => format!("holds {}", token(key)),
@@ -41,6 +41,6 @@ fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, remembere
         time(moment.at),
         token(remembered),
     );
-    let owner = reign.and_then(|reign| line.reigns.get(reign)?.deed.actor);
+    let owner = tenure.and_then(|tenure| line.tenures.get(tenure)?.access.actor);
     Told { actors: owner.into_iter().collect(), at: moment, text }
 }

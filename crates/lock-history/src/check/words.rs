@@ -1,7 +1,7 @@
 //! Names, times and clauses for findings.
 
-use super::story::Story;
-use super::timeline::{Deed, Fault, Line, Shows, Span};
+use super::tenure::{Access, Fault, Line, Shows, Span};
+use super::trace::Trace;
 use crate::history::{Moment, Verb};
 use crate::text;
 use redis_sim::clock::in_words;
@@ -14,80 +14,80 @@ const LONGEST_NAME: usize = 60;
 /// Words about one history.
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a> {
-    story: &'a Story<'a>,
+    trace: &'a Trace<'a>,
 }
 
 impl<'a> Words<'a> {
     /// Words about this history.
-    pub fn about(story: &'a Story<'a>) -> Self {
-        Self { story }
+    pub fn about(trace: &'a Trace<'a>) -> Self {
+        Self { trace }
     }
 
     /// An actor's name.
     pub fn actor(self, actor: Option<usize>) -> String {
-        let name = actor.and_then(|actor| self.story.head.actors.get(actor));
+        let name = actor.and_then(|actor| self.trace.head.actors.get(actor));
         name.map_or_else(|| "somebody".into(), |name| shortened(name))
     }
 
     /// A lock's name.
     pub fn lock(self, lock: usize) -> String {
-        self.story.head.locks.get(lock).map_or_else(|| "a lock".into(), |name| shortened(name))
+        self.trace.head.locks.get(lock).map_or_else(|| "a lock".into(), |name| shortened(name))
     }
 
     /// What did something: `A's release`, `A`, or the fault's own words.
-    pub fn deed(self, deed: &Deed<'_>) -> String {
-        match deed.fault {
+    pub fn access(self, access: &Access<'_>) -> String {
+        match access.fault {
             Some(Fault::LeaseEnded) => return "the end of the lease".into(),
             Some(Fault::OnPurpose(what)) => return format!("the fault \"{}\"", shortened(what)),
             None => {}
         }
-        let late = deed.late.map(|verb| format!("late {verb}"));
-        let verb = late.or_else(|| Some(self.story.verb(deed.step)?.word().to_owned()));
-        match (deed.actor, verb) {
-            (Some(_), Some(verb)) => format!("{}'s {}", self.actor(deed.actor), shortened(&verb)),
-            _ => self.actor(deed.actor),
+        let late = access.late.map(|verb| format!("late {verb}"));
+        let verb = late.or_else(|| Some(self.trace.verb(access.step)?.word().to_owned()));
+        match (access.actor, verb) {
+            (Some(_), Some(verb)) => format!("{}'s {}", self.actor(access.actor), shortened(&verb)),
+            _ => self.actor(access.actor),
         }
     }
 
-    /// When a reign began: `B acquired at 3.010 s`.
-    pub fn beginning(self, line: &Line<'_>, reign: usize) -> String {
-        let Some(reign) = line.reigns.get(reign) else { return String::new() };
-        let at = time(reign.deed.span.received.at);
-        match self.story.verb(reign.deed.step) {
-            _ if reign.deed.late.is_some() => {
-                format!("{} took the lock at {at}", self.deed(&reign.deed))
+    /// When a tenure began: `B acquired at 3.010 s`.
+    pub fn beginning(self, line: &Line<'_>, tenure: usize) -> String {
+        let Some(tenure) = line.tenures.get(tenure) else { return String::new() };
+        let at = time(tenure.access.span.received.at);
+        match self.trace.verb(tenure.access.step) {
+            _ if tenure.access.late.is_some() => {
+                format!("{} took the lock at {at}", self.access(&tenure.access))
             }
             None | Some(Verb::Acquire) => {
-                format!("{} acquired at {at}", self.actor(reign.deed.actor))
+                format!("{} acquired at {at}", self.actor(tenure.access.actor))
             }
-            _ => format!("{} wrote the lock key at {at}", self.deed(&reign.deed)),
+            _ => format!("{} wrote the lock key at {at}", self.access(&tenure.access)),
         }
     }
 
-    /// How a reign ended, if it is known to be over at a moment: `A's lease ended at 3.000 s`.
-    pub fn end(self, line: &Line<'_>, reign: usize, by: Moment) -> Option<String> {
-        let reign = line.reigns.get(reign)?;
-        let whose = self.actor(reign.deed.actor);
-        let lease = reign.lease.filter(|lease| lease.at <= by.at);
+    /// How a tenure ended, if it is known to be over at a moment: `A's lease ended at 3.000 s`.
+    pub fn end(self, line: &Line<'_>, tenure: usize, by: Moment) -> Option<String> {
+        let tenure = line.tenures.get(tenure)?;
+        let whose = self.actor(tenure.access.actor);
+        let lease = tenure.lease.filter(|lease| lease.at <= by.at);
         let ran_out = lease.map(|lease| format!("{whose}'s lease ended at {}", time(lease.at)));
-        let end = reign.end.filter(|end| end.deed.span.received.order <= by.order);
+        let end = tenure.end.filter(|end| end.access.span.received.order <= by.order);
         let Some(end) = end else {
-            return ran_out.filter(|_| reign.is_over_before(by));
+            return ran_out.filter(|_| tenure.is_over_before(by));
         };
-        let Span { sent, received } = end.deed.span;
+        let Span { sent, received } = end.access.span;
         // The lease may, or must, have ended before that command ran.
         let may = lease.is_some_and(|lease| lease.at <= received.at);
         let must = lease.is_some_and(|lease| lease.gone_at <= sent.at);
-        let (deed, at) = (self.deed(&end.deed), time(received.at));
+        let (access, at) = (self.access(&end.access), time(received.at));
         Some(match (ran_out, end.shows) {
             (Some(ran_out), Shows::Overwritten | Shows::Cleared) if must => ran_out,
             (Some(ran_out), Shows::Free) if may => ran_out,
-            (_, Shows::Deleted) => match end.deed.fault {
+            (_, Shows::Deleted) => match end.access.fault {
                 Some(Fault::LeaseEnded) => format!("{whose}'s lease ended at {at}"),
-                Some(Fault::OnPurpose(_)) => format!("{deed} took {whose}'s lock away at {at}"),
-                None => format!("{deed} deleted {whose}'s lock at {at}"),
+                Some(Fault::OnPurpose(_)) => format!("{access} took {whose}'s lock away at {at}"),
+                None => format!("{access} deleted {whose}'s lock at {at}"),
             },
-            (_, Shows::Overwritten) => format!("{deed} overwrote {whose}'s lock at {at}"),
+            (_, Shows::Overwritten) => format!("{access} overwrote {whose}'s lock at {at}"),
             (_, Shows::Free | Shows::Cleared) => format!("{whose}'s lock was gone by {at}"),
         })
     }

@@ -9,7 +9,7 @@ pub use files::{Content, Files, Replaced, Signature, Written};
 pub use memory::{Knowledge, Memory};
 pub use registry::{Registry, Shelf};
 
-use crate::gate::{Link, PausePoint};
+use crate::intercept::{Link, PausePoint};
 use crate::lock::{
     Acquisition, Caller, LockError, LockName, LockProtocol, RunDirectory, Token, TokenSlot, Ttl,
 };

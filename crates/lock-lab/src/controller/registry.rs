@@ -4,7 +4,7 @@
 //! keeps them: one that is made again, after a state from before was put back, is the same object.
 
 use super::{Controller, ControllerError, Files, READONLY_FILE};
-use crate::gate::{Link, PausePoint};
+use crate::intercept::{Link, PausePoint};
 use crate::lock::{LockError, RunDirectory};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -162,7 +162,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{Gate, Gated, Killed};
+    use crate::intercept::{Intercepted, Interceptor, Killed};
     use crate::server::{Connection, Server};
     use redis_sim::clock::VirtualClock;
 
@@ -204,7 +204,7 @@ mod tests {
     /// At a pause point, somebody else comes in between.
     struct Between<'a>(&'a Setting);
 
-    impl Gate for Between<'_> {
+    impl Interceptor for Between<'_> {
         fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
             if point == PausePoint::Registry {
                 self.0.racy_instance(&mut self.0.link());
@@ -244,7 +244,7 @@ mod tests {
     fn who_comes_in_between_gets_the_next_number_each_time() {
         let setting = Setting::new();
         let path = setting.run.path();
-        let mut link = Gated::new(setting.link(), Box::new(Between(&setting)));
+        let mut link = Intercepted::new(setting.link(), Box::new(Between(&setting)));
         let slow = setting.racy_instance(&mut link);
         assert_eq!(setting.shelf(), (Some(0), 2));
         let controllers = setting.registry.controllers(path);

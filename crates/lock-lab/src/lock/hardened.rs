@@ -15,7 +15,7 @@ use super::{
     Acquisition, Context, LockError, LockProtocol, Operation, Payload, Result, Token, Ttl,
     encode_payload,
 };
-use crate::gate::{Killed, Link, PausePoint};
+use crate::intercept::{Killed, Link, PausePoint};
 use lock_history::check::Property;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

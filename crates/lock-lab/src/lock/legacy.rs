@@ -6,7 +6,7 @@ use super::protocol::{ask, set_flag};
 use super::{
     Acquisition, Context, LockError, LockName, LockProtocol, Payload, Result, Ttl, encode_payload,
 };
-use crate::gate::{Link, PausePoint};
+use crate::intercept::{Link, PausePoint};
 
 /// The reference's protocol.
 #[derive(Debug, Clone, Copy)]

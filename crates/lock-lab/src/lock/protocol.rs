@@ -1,7 +1,7 @@
 //! What a lock protocol offers, and how its operations fail.
 
 use super::{Acquisition, Identity, LockName, Payload, TokenSlot, Ttl};
-use crate::gate::{Killed, Link};
+use crate::intercept::{Killed, Link};
 use lock_history::check::Property;
 use redis::{Cmd, FromRedisValue, RedisError};
 use redis_sim::clock::Clock;

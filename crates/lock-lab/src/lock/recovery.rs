@@ -4,7 +4,7 @@
 
 use super::script::Script;
 use super::{LockError, LockName, Payload, Result};
-use crate::gate::Link;
+use crate::intercept::Link;
 use redis::{Cmd, RedisError, Value};
 use std::sync::LazyLock;
 

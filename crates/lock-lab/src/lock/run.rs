@@ -4,7 +4,7 @@
 use super::name::{FLAG_PREFIX, key_pattern, key_prefix};
 use super::protocol::{ask, set_flag};
 use super::{LockName, Result, is_locked};
-use crate::gate::Link;
+use crate::intercept::Link;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Deletes every lock of a run and sets its flags to `false`, whoever holds them. Returns the flag

@@ -2,7 +2,7 @@
 //! know it. What the scripts do is in `hardened` and `recovery`.
 
 use super::{LockError, LockName, Operation, Result};
-use crate::gate::Link;
+use crate::intercept::Link;
 use parking_lot::RwLock;
 use redis::{Cmd, FromRedisValue, ServerErrorKind};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! repairs the flag that it is about to judge, and ignores the token: contract, section 5.)
 
 use super::{LockError, LockName, Payload, Result, Token, is_dead};
-use crate::gate::Link;
+use crate::intercept::Link;
 use redis::RedisError;
 use serde::{Deserialize, Serialize};
 

@@ -9,7 +9,7 @@ mod settle;
 mod tests;
 
 use super::{Life, LockName, Payload, Result, is_dead};
-use crate::gate::Link;
+use crate::intercept::Link;
 use look::Looker;
 use names::Names;
 pub use names::{rights, watched_channels};

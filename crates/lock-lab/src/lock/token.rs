@@ -1,7 +1,7 @@
 //! Who owns an acquisition: tokens, the slot that remembers one, and the one who takes part.
 
 use super::Ttl;
-use crate::chance;
+use crate::rng;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -127,7 +127,7 @@ impl Identity {
             Source::Given(token) => return token.clone(),
             Source::Counted(number) => {
                 let number = number.fetch_add(1, Ordering::Relaxed);
-                let (high, low) = (chance::nth(2 * number), chance::nth(2 * number + 1));
+                let (high, low) = (rng::nth(2 * number), rng::nth(2 * number + 1));
                 let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
                 uuid::Builder::from_random_bytes(bytes).into_uuid()
             }
@@ -149,7 +149,7 @@ impl Identity {
     pub fn random(&self) -> u64 {
         match &self.source {
             Source::Random | Source::Given(_) => Uuid::new_v4().as_u64_pair().1,
-            Source::Counted(number) => chance::nth(number.fetch_add(1, Ordering::Relaxed)),
+            Source::Counted(number) => rng::nth(number.fetch_add(1, Ordering::Relaxed)),
         }
     }
 

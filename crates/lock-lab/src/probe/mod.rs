@@ -5,41 +5,41 @@
 //!
 //! A client draws random tokens and reads clocks. So that the same choices lead to the same commands,
 //! what it sends for the first time and is long enough to be such a value is given a name
-//! (`symbols`), and gets its value back in what the client is answered.
+//! (`canonical`), and gets its value back in what the client is answered.
 //!
 //! Our own locks can be in such processes, too ([`OurProcesses`]), for scenarios that are fired.
 //!
 //! What a subject is told, and what it answers, is described in `examples/subjects/README.md`.
 
-mod call;
+mod canonical;
 mod gateway;
-mod obey;
-mod ours;
 mod preflight;
 mod process;
-mod session;
-mod symbols;
+mod subject;
 mod wire;
+mod worker;
+mod worker_host;
+mod worker_protocol;
 
-pub use obey::obey;
-pub use ours::{FILES_OF_A_PROCESS, NotStarted, OurProcesses};
 pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
+pub use worker::obey;
+pub use worker_host::{FILES_OF_A_PROCESS, NotStarted, OurProcesses};
 
 use crate::lock::{
     self, Acquisition, ActorHost, Context, LockError, LockName, LockProtocol, Token, TokenSlot,
     Ttl, Who,
 };
 use crate::server::{Borrowed, Connection, Keys, Server, ServerError};
+use canonical::Constants;
 use parking_lot::Mutex;
 use process::Process;
 use redis_sim::clock::{Clock, VirtualClock};
 use serde_json::json;
-use session::{Answer, Broken, Session};
 use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
-use symbols::Constants;
+use subject::{Answer, Broken, Session};
 use wire::KnownScripts;
 
 /// The name of the protocol in schedules and reports.

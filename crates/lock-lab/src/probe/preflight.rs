@@ -2,7 +2,7 @@
 //! on a client that never acquires, or that locks another key, would say nothing.
 
 use super::process::SubjectError;
-use super::session::{Answer, Broken, Session};
+use super::subject::{Answer, Broken, Session};
 use super::{REHEARSED_TTL, Start};
 use crate::lock::LockName;
 use crate::server::Connection;

@@ -1,11 +1,11 @@
-//! Each strand a coroutine on one thread and a virtual clock. Before every Redis command and every
+//! Each task a coroutine on one thread and a virtual clock. Before every Redis command and every
 //! pause point the others get their turn, in an order that the seed decides; time moves only when
 //! nobody has anything left to do now.
 
-use super::stops::{Resume, Stop, Stops};
 use super::task::CoroutineTask;
+use super::yield_point::{Resume, Yield, YieldPoints};
 use super::{Buffer, World};
-use crate::chance::Chance;
+use crate::rng::Rng;
 use crate::server::ServerError;
 use redis_sim::clock::{Clock, VirtualClock};
 use std::cmp::Reverse;
@@ -14,19 +14,19 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs all strands to their end.
+/// Runs all tasks to their end.
 pub(super) fn run(
     world: &Arc<World>,
     clock: &Arc<VirtualClock>,
-    strands: Vec<Range<usize>>,
+    tasks: Vec<Range<usize>>,
 ) -> Result<Vec<Buffer>, ServerError> {
     let identity = &world.setup.identity;
     let task = |actors| {
         let time = Arc::clone(clock);
-        let task = CoroutineTask::new(world, actors, identity, time, Stops::Everywhere)?;
+        let task = CoroutineTask::new(world, actors, identity, time, YieldPoints::Everywhere)?;
         Ok((task, Resume::Go))
     };
-    let mut tasks = strands.into_iter().map(task).collect::<Result<Vec<_>, ServerError>>()?;
+    let mut tasks = tasks.into_iter().map(task).collect::<Result<Vec<_>, ServerError>>()?;
     let mut queue = Queue::new(world.setup.seed);
     (0..tasks.len()).for_each(|index| queue.push(Duration::ZERO, index));
     let mut waiting = Vec::new();
@@ -49,13 +49,13 @@ pub(super) fn run(
             queue.push_all(clock.now(), &mut waiting);
         }
         match stop {
-            Some(Stop::Sleep(duration)) => {
+            Some(Yield::Sleep(duration)) => {
                 let (wake, result) = clock.wake(duration);
                 *how = result.map_or_else(Resume::GiveUp, |()| Resume::Go);
                 queue.push(wake, index);
             }
-            Some(Stop::Commands(_) | Stop::Pause(_)) => queue.push(clock.now(), index),
-            Some(Stop::Blocked) => waiting.push(index),
+            Some(Yield::Commands(_) | Yield::Pause(_)) => queue.push(clock.now(), index),
+            Some(Yield::Blocked) => waiting.push(index),
             None => {}
         }
     }
@@ -92,7 +92,7 @@ enum Turns {
     /// Who asked first goes first.
     Fair { next: u64 },
     /// The order is drawn.
-    Drawn(Chance),
+    Drawn(Rng),
 }
 
 impl Turns {
@@ -100,7 +100,7 @@ impl Turns {
     fn new(seed: u64) -> Self {
         match seed {
             0 => Turns::Fair { next: 0 },
-            seed => Turns::Drawn(Chance::new(seed)),
+            seed => Turns::Drawn(Rng::new(seed)),
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
             [turns.next(), turns.next(), turns.next()]
         };
         assert_eq!(three(0), [1, 2, 3]);
-        let mut chance = Chance::new(7);
+        let mut chance = Rng::new(7);
         assert_eq!(three(7), [chance.next(), chance.next(), chance.next()]);
     }
 }

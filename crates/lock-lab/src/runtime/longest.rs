@@ -1,6 +1,6 @@
 //! How long a plan can take at most, as far as it says so itself.
 
-use super::setup::strands;
+use super::setup::tasks;
 use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
 use std::ops::Range;
 use std::time::Duration;
@@ -15,11 +15,11 @@ pub fn longest(plan: &Plan) -> Duration {
         };
         start.saturating_add(of_steps(plan, &actor.steps))
     };
-    let of_strand = |strand: Range<usize>| {
-        let actors = plan.actors.get(strand).unwrap_or_default();
+    let of_strand = |task: Range<usize>| {
+        let actors = plan.actors.get(task).unwrap_or_default();
         actors.iter().map(of_actor).fold(Duration::ZERO, Duration::saturating_add)
     };
-    strands(plan).into_iter().map(of_strand).max().unwrap_or_default()
+    tasks(plan).into_iter().map(of_strand).max().unwrap_or_default()
 }
 
 fn of_steps(plan: &Plan, steps: &[Step]) -> Duration {

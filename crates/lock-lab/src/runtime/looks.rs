@@ -2,7 +2,7 @@
 
 use super::{Look, World};
 use crate::controller::{Controller, STATE_FILE};
-use crate::gate::Link;
+use crate::intercept::Link;
 use crate::lock::{Knowledge, LockError, Snapshot, Token};
 use crate::server::Connection;
 use lock_history::history::{Event, EventKind, Left};

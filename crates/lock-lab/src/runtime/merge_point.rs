@@ -2,7 +2,7 @@
 //! what it holds and remembers. Exploration merges the ways that lead to equal ones.
 
 use super::World;
-use super::strand::Strand;
+use super::task_body::TaskBody;
 use crate::controller::{Controller, Memory};
 use crate::lock::Acquisition;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// All that what an actor does next can depend on, besides what it will see: where it is in its
-/// plan, and whatever else its strand keeps from one step to the next.
+/// plan, and whatever else its task keeps from one step to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct MergePoint {
     actor: usize,
@@ -22,7 +22,7 @@ pub(super) struct MergePoint {
     held: Vec<(usize, Acquisition)>,
     own: Vec<(usize, Option<Acquisition>)>,
     controllers: Vec<Option<Mine>>,
-    /// What the controllers remember that its strand has made for itself, also before.
+    /// What the controllers remember that its task has made for itself, also before.
     remembered: Vec<(usize, Memory)>,
     /// Whether its last failure was wanted.
     injected: bool,
@@ -38,22 +38,22 @@ enum Mine {
 }
 
 impl MergePoint {
-    pub fn of(strand: &Strand<'_>) -> Self {
-        let services = &strand.world.services;
+    pub fn of(task: &TaskBody<'_>) -> Self {
+        let services = &task.world.services;
         let mine = |(lock, controller): (usize, &Option<Arc<Controller>>)| {
-            controller.as_ref().map(|controller| Mine::of(strand.world, lock, controller))
+            controller.as_ref().map(|controller| Mine::of(task.world, lock, controller))
         };
-        let remembered = services.own_of(strand.actors_so_far()).into_iter();
+        let remembered = services.own_of(task.actors_so_far()).into_iter();
         Self {
-            actor: strand.actor,
-            position: strand.position.clone(),
-            began: strand.began,
-            now: strand.clock.now(),
-            drawn: strand.identity.drawn(),
-            held: strand.held.iter().map(|(lock, own)| (*lock, own.clone())).collect(),
-            own: strand.own.iter().map(|(lock, own)| (*lock, own.memory())).collect(),
-            controllers: strand.controllers.iter().enumerate().map(mine).collect(),
-            injected: strand.fate.injected.load(Ordering::Relaxed),
+            actor: task.actor,
+            position: task.position.clone(),
+            began: task.began,
+            now: task.clock.now(),
+            drawn: task.identity.drawn(),
+            held: task.held.iter().map(|(lock, own)| (*lock, own.clone())).collect(),
+            own: task.own.iter().map(|(lock, own)| (*lock, own.memory())).collect(),
+            controllers: task.controllers.iter().enumerate().map(mine).collect(),
+            injected: task.fault_state.injected.load(Ordering::Relaxed),
             remembered: remembered.map(|own| (own.lock, own.controller.memory())).collect(),
         }
     }

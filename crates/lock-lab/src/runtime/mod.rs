@@ -1,6 +1,6 @@
 //! Runs a plan: actors take their steps, and what happens becomes a history and snapshots.
 //!
-//! Actors that follow each other form a *strand*; each strand is an OS thread on the wall clock, or
+//! Actors that follow each other form a *task*; each task is an OS thread on the wall clock, or
 //! a coroutine on a virtual one. All ways of running a plan run the same code over the same lock
 //! library:
 //!
@@ -13,8 +13,9 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `setup`, `services`, `run_log`, `signals` | what the actors of a run share |
-//! | `steps`, `tape`, `stops`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
-//! | `task`, `threads`, `coroutines`, `strand`, `volley` | actors side by side, and who goes first |
+//! | `steps`, `tape`, `yield_point`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
+//! | `task`, `task_body`, `threads`, `coroutines`, `volley` | tasks side by side, and which goes first |
+//! | `in_flight` | commands whose sender has given up |
 //! | `observer`, `merge_point` | what exploration is notified of; nothing, in a run |
 //! | `looks` | how the locks look before, in and after a run |
 //! | `longest` | how long a plan may take |
@@ -23,9 +24,9 @@
 //! | `replay` | one ordering again |
 //! | `stage` | what is prepared before a run, and put back after it |
 
-mod afloat;
 mod coroutines;
 mod explore;
+mod in_flight;
 mod longest;
 mod looks;
 mod merge_point;
@@ -43,13 +44,13 @@ mod setup;
 mod signals;
 mod stage;
 mod steps;
-mod stops;
-mod strand;
 mod tape;
 mod task;
+mod task_body;
 mod threads;
 mod transactions;
 mod volley;
+mod yield_point;
 
 pub use crate::scenario::Timing;
 pub use explore::{
@@ -73,7 +74,7 @@ use parking_lot::Mutex;
 use redis_sim::clock::{Clock, Stopped, VirtualClock, WallClock};
 use run_log::RunLog;
 use services::Services;
-use setup::{Setup, strands};
+use setup::{Setup, tasks};
 use signals::Signals;
 use std::ops::Range;
 use std::sync::Arc;
@@ -260,16 +261,16 @@ impl World {
     /// Runs the plan once. An error means that it did not begin; what fails later is in the
     /// outcome.
     pub fn run(self: &Arc<Self>) -> Result<Outcome, ServerError> {
-        self.around(|strands| match &self.services.time {
-            Time::Wall(clock) => threads::run(self, clock, strands),
+        self.around(|tasks| match &self.services.time {
+            Time::Wall(clock) => threads::run(self, clock, tasks),
             Time::Virtual(clock) => {
                 let skew = self.has_volley().then_some(Duration::ZERO);
-                Ok((coroutines::run(self, clock, strands)?, skew))
+                Ok((coroutines::run(self, clock, tasks)?, skew))
             }
         })
     }
 
-    /// What comes before and after all strands; `run` lets them run and gives what they wrote down,
+    /// What comes before and after all tasks; `run` lets them run and gives what they wrote down,
     /// and the width of their volley.
     fn around<E: From<ServerError>>(
         &self,
@@ -278,7 +279,7 @@ impl World {
         let mut link = self.prepare()?;
         let before = self.log.counts_before.get_or_init(|| self.counts());
         looks::look_at_all(self, &mut link, "before");
-        let (mut buffers, start_skew) = run(strands(self.plan()))?;
+        let (mut buffers, start_skew) = run(tasks(self.plan()))?;
         buffers.push(std::mem::take(&mut self.log.late_events.lock()));
         // One that did not answer would make us wait for the time-out once more.
         if !self.log.is_silent() {
@@ -328,5 +329,5 @@ impl World {
     }
 }
 
-/// What one strand wrote down.
+/// What one task wrote down.
 type Buffer = Vec<Event>;

@@ -102,7 +102,7 @@ impl Model {
             turns: Vec::new(),
             shows: None,
         };
-        Ok(Self { plan: plan.lifted(), host, runs, origin, upstream: None })
+        Ok(Self { plan: plan.unconstrained(), host, runs, origin, upstream: None })
     }
 }
 

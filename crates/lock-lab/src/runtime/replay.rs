@@ -3,23 +3,23 @@
 //! on the embedded server, or threads on a real one (`thread`).
 
 mod leases;
-mod play;
-mod score;
+mod recorded_turns;
+mod replayer;
 mod thread;
 
 #[cfg(test)]
-use play::Watched;
+use replayer::Instrumented;
 #[cfg(test)]
-pub(super) use play::{Director, Now};
+pub(super) use replayer::{Director, Now};
 
-use super::stops::Stops;
 use super::task::CoroutineTask;
+use super::yield_point::YieldPoints;
 use super::{Model, Outcome, Time, Timing, Turn, Upstream, World};
 use crate::controller::Files;
 use crate::lock::Identity;
 use crate::server::{Keys, Server, ServerError};
-use play::Play;
 use redis_sim::clock::{Stopped, VirtualClock};
+use replayer::Replayer;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -66,26 +66,26 @@ pub(super) fn improvise(
 ) -> Result<(Vec<Turn>, Outcome), ReplayError> {
     let (world, timing) = (Arc::new(World::replayed(model)), model.origin.timing);
     let mut turns = Vec::new();
-    let outcome = world.around(|strands| {
-        let tasks = coroutines(&world, strands)?.into_iter().map(Watched::new).collect();
-        let mut play = Play::new(&world, timing, &[], tasks)?;
+    let outcome = world.around(|tasks| {
+        let tasks = coroutines(&world, tasks)?.into_iter().map(Instrumented::new).collect();
+        let mut play = Replayer::new(&world, timing, &[], tasks)?;
         turns = play.improvise(director)?;
         Ok::<_, ReplayError>((play.take_events(), None))
     })?;
     Ok((turns, outcome))
 }
 
-/// The strands of a world as coroutines.
+/// The tasks of a world as coroutines.
 fn coroutines(
     world: &Arc<World>,
-    strands: Vec<Range<usize>>,
+    tasks: Vec<Range<usize>>,
 ) -> Result<Vec<CoroutineTask>, ServerError> {
     let task = |(number, actors)| {
         let identity = Arc::new(Identity::repeatable_of(number));
         let time = Arc::new(VirtualClock::new(None));
-        CoroutineTask::new(world, actors, &identity, time, Stops::WhereShared)
+        CoroutineTask::new(world, actors, &identity, time, YieldPoints::WhereShared)
     };
-    strands.into_iter().enumerate().map(task).collect()
+    tasks.into_iter().enumerate().map(task).collect()
 }
 
 impl World {
@@ -109,7 +109,7 @@ impl World {
         Self::of_model(model, server, time).alone(Files::in_memory())
     }
 
-    /// Replays a schedule of this world's plan. On the wall clock the strands are threads, one of
+    /// Replays a schedule of this world's plan. On the wall clock the tasks are threads, one of
     /// which is at work at any time. They skip what they would sleep, and leases are made to end by
     /// shortening them; one that ends by itself meanwhile makes the replay another than it says.
     pub fn replay(
@@ -117,12 +117,12 @@ impl World {
         timing: Timing,
         turns: &[Turn],
     ) -> Result<Outcome, ReplayError> {
-        self.around(|strands| {
+        self.around(|tasks| {
             let buffers = match &self.services.time {
-                Time::Wall(clock) => thread::play(self, clock, timing, turns, strands)?,
+                Time::Wall(clock) => thread::play(self, clock, timing, turns, tasks)?,
                 Time::Virtual(_) => {
-                    let mut play = Play::new(self, timing, turns, coroutines(self, strands)?)?;
-                    play.perform()?;
+                    let mut play = Replayer::new(self, timing, turns, coroutines(self, tasks)?)?;
+                    play.run()?;
                     play.take_events()
                 }
             };

@@ -1,12 +1,12 @@
 //! The gate that applies a scenario's rules to single commands and pause points.
 
 use super::World;
-use super::afloat::Sender;
+use super::in_flight::Sender;
 use super::observer::Cell;
 use super::signals::{self, Late};
-use super::stops::Commands;
 use super::tape::error_reply;
-use crate::gate::{Gate, Killed, PausePoint};
+use super::yield_point::Commands;
+use crate::intercept::{Interceptor, Killed, PausePoint};
 use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
 use crate::server::Connection;
@@ -44,10 +44,10 @@ impl Counts {
     }
 }
 
-/// What the gates of an actor and its strand tell each other.
+/// What the gates of an actor and its task tell each other.
 #[derive(Default)]
-pub(super) struct Fate {
-    /// Whose turn it is in the strand.
+pub(super) struct FaultState {
+    /// Whose turn it is in the task.
     pub actor: AtomicUsize,
     /// The actor was killed.
     pub crashed: AtomicBool,
@@ -59,7 +59,7 @@ pub(super) struct Fate {
     pub events: Mutex<Vec<Event>>,
 }
 
-impl Fate {
+impl FaultState {
     /// From now on the actor is in a step of this verb; gives that of the step around it.
     pub fn begin(&self, verb: Verb) -> Verb {
         std::mem::replace(&mut self.doing.lock(), verb)
@@ -88,8 +88,8 @@ impl Fate {
 pub(super) struct Ruled<'a> {
     pub world: &'a World,
     pub clock: &'a dyn Clock,
-    pub fate: Arc<Fate>,
-    pub inner: Box<dyn Gate + 'a>,
+    pub fault_state: Arc<FaultState>,
+    pub inner: Box<dyn Interceptor + 'a>,
 }
 
 enum Verdict {
@@ -160,7 +160,7 @@ impl Ruled<'_> {
         if !request.iter().any(names_a_lock) {
             return None;
         }
-        match *self.fate.doing.lock() {
+        match *self.fault_state.doing.lock() {
             Verb::Acquire => Some(Operation::Acquire),
             Verb::Extend => Some(Operation::Extend),
             Verb::Release => Some(Operation::Release),
@@ -169,7 +169,8 @@ impl Ruled<'_> {
     }
 
     fn is_for_this_actor(&self, rule: &Rule) -> bool {
-        let actor = self.world.setup.plan.actors.get(self.fate.actor.load(Ordering::Relaxed));
+        let actor =
+            self.world.setup.plan.actors.get(self.fault_state.actor.load(Ordering::Relaxed));
         rule.actor.as_ref().is_none_or(|name| {
             actor.is_some_and(|actor| actor.name == *name || actor.group == *name)
         })
@@ -199,21 +200,21 @@ impl Ruled<'_> {
             RuleEffect::Forget => self.injected(Verdict::Instead(Err(no_reply()))),
             RuleEffect::RunLate(signal) => {
                 if let Some(sent) = sent {
-                    let (after, sender) = (signal.clone(), self.fate.sender());
+                    let (after, sender) = (signal.clone(), self.fault_state.sender());
                     let late = Late { after, sender, commands: sent.clone() };
                     signals::postpone(self.world, late);
                 }
                 self.injected(Verdict::Instead(Err(no_reply())))
             }
             RuleEffect::Crash => {
-                self.fate.crashed.store(true, Ordering::Relaxed);
+                self.fault_state.crashed.store(true, Ordering::Relaxed);
                 Verdict::Instead(Err(no_reply()))
             }
         }
     }
 
     fn injected(&self, verdict: Verdict) -> Verdict {
-        self.fate.injected.store(true, Ordering::Relaxed);
+        self.fault_state.injected.store(true, Ordering::Relaxed);
         verdict
     }
 
@@ -227,7 +228,7 @@ impl Ruled<'_> {
             RuleEffect::RunLate(signal) => format!("given up by its client, runs after {signal:?}"),
             RuleEffect::Crash => "the actor was killed before it".into(),
         };
-        self.fate.note(self.world.log.moment(), format!("{}: {what}", rule.name));
+        self.fault_state.note(self.world.log.moment(), format!("{}: {what}", rule.name));
     }
 }
 
@@ -235,9 +236,9 @@ fn no_reply() -> RedisError {
     RedisError::from(io::Error::new(io::ErrorKind::TimedOut, "gave no reply (wanted by a rule)"))
 }
 
-impl Gate for Ruled<'_> {
+impl Interceptor for Ruled<'_> {
     fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
-        if self.fate.crashed.load(Ordering::Relaxed) {
+        if self.fault_state.crashed.load(Ordering::Relaxed) {
             return Err(no_reply());
         }
         let (db, packed) = (connection.get_db(), command.to_vec());
@@ -256,7 +257,7 @@ impl Gate for Ruled<'_> {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        if self.fate.crashed.load(Ordering::Relaxed) {
+        if self.fault_state.crashed.load(Ordering::Relaxed) {
             return Err(no_reply());
         }
         let (db, packed) = (connection.get_db(), commands.to_vec());
@@ -275,17 +276,17 @@ impl Gate for Ruled<'_> {
     }
 
     fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
-        self.fate.check()?;
+        self.fault_state.check()?;
         self.apply(None, Some(point));
-        self.fate.check()?;
+        self.fault_state.check()?;
         self.inner.pause(point)
     }
 
     fn is_alive(&self) -> Result<(), Killed> {
-        self.fate.check()
+        self.fault_state.check()
     }
 
     fn has_tampered(&self) -> bool {
-        self.fate.injected.load(Ordering::Relaxed)
+        self.fault_state.injected.load(Ordering::Relaxed)
     }
 }

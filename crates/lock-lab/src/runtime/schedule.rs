@@ -8,22 +8,22 @@ pub use text::ScheduleError;
 use crate::scenario::Timing;
 use lock_history::check::Property;
 
-/// One entry of a schedule. Strands and locks are counted from 0.
+/// One entry of a schedule. Tasks and locks are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Turn {
-    /// A strand does what it stopped for (a command, or a touch of shared local state), and goes on
+    /// A task does what it stopped for (a command, or a touch of shared local state), and goes on
     /// to its next stop.
     Step(usize),
     /// The same, but the reply to the command never comes.
     LoseReply(usize),
     /// The command never reaches the server, and no reply comes.
     Forget(usize),
-    /// The command is on its way for so long that the strand gives up: no reply comes.
+    /// The command is on its way for so long that the task gives up: no reply comes.
     Postpone(usize),
-    /// A command that was given up reaches the server. They are counted strand by strand, and in
+    /// A command that was given up reaches the server. They are counted task by task, and in
     /// each in the order in which they were sent.
     Arrive(usize),
-    /// The actor that is active in the strand is killed where it stopped.
+    /// The actor that is active in the task is killed where it stopped.
     Crash(usize),
     /// The lease of a lock ends.
     Expire(usize),
@@ -33,10 +33,10 @@ impl Turn {
     /// Whose step it is, if it is one.
     pub fn mover(self) -> Option<usize> {
         match self {
-            Turn::Step(strand)
-            | Turn::LoseReply(strand)
-            | Turn::Forget(strand)
-            | Turn::Postpone(strand) => Some(strand),
+            Turn::Step(task)
+            | Turn::LoseReply(task)
+            | Turn::Forget(task)
+            | Turn::Postpone(task) => Some(task),
             Turn::Crash(_) | Turn::Expire(_) | Turn::Arrive(_) => None,
         }
     }
@@ -55,10 +55,10 @@ impl Turn {
 /// Who does what when: a plan, and the order of its steps.
 ///
 /// As text it is one word that a shell leaves alone: the version of the format, the scenario and its
-/// digest, the protocol, the timing, the parameters, the turns, and perhaps what it shows. Strands
-/// and locks are counted from 1 there; `2x5` is five turns of strand 2, `e1` the end of the lease of
-/// lock 1, `c2` a crash in strand 2, `l2` a reply to strand 2 that is lost, `f2` a command of
-/// strand 2 that is, `p2` one that strand 2 gives up and that is still on its way, and `a1` the
+/// digest, the protocol, the timing, the parameters, the turns, and perhaps what it shows. Tasks
+/// and locks are counted from 1 there; `2x5` is five turns of task 2, `e1` the end of the lease of
+/// lock 1, `c2` a crash in task 2, `l2` a reply to task 2 that is lost, `f2` a command of
+/// task 2 that is, `p2` one that task 2 gives up and that is still on its way, and `a1` the
 /// arrival of the first one that is.
 ///
 /// ```

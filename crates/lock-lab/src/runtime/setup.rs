@@ -61,15 +61,15 @@ impl Setup {
     }
 }
 
-/// Cuts the actors into strands: one that starts in sequence goes on in the strand of the actor
+/// Cuts the actors into tasks: one that starts in sequence goes on in the task of the actor
 /// before it.
-pub(super) fn strands(plan: &Plan) -> Vec<Range<usize>> {
-    let mut strands: Vec<Range<usize>> = Vec::new();
+pub(super) fn tasks(plan: &Plan) -> Vec<Range<usize>> {
+    let mut tasks: Vec<Range<usize>> = Vec::new();
     for (index, actor) in plan.actors.iter().enumerate() {
-        match (actor.start, strands.last_mut()) {
-            (Start::InSequence { .. }, Some(strand)) => strand.end = index + 1,
-            _ => strands.push(index..index + 1),
+        match (actor.start, tasks.last_mut()) {
+            (Start::InSequence { .. }, Some(task)) => task.end = index + 1,
+            _ => tasks.push(index..index + 1),
         }
     }
-    strands
+    tasks
 }

@@ -2,10 +2,10 @@
 //! matched.
 
 use super::World;
-use super::afloat::{self, Sender};
+use super::in_flight::{self, Sender};
 use super::observer::Cell;
 use super::rules::Counts;
-use super::stops::Commands;
+use super::yield_point::Commands;
 use crate::scenario::Rule;
 use parking_lot::Mutex;
 use redis_sim::clock::{Clock, Stopped};
@@ -85,7 +85,7 @@ pub(super) fn signal(world: &World, clock: &dyn Clock, name: &str) {
     for late in due {
         world.observer.touched(&|| Cell::Server);
         // No client hears the reply.
-        let _ = afloat::carry_out(world, &late.sender, &late.commands);
+        let _ = in_flight::carry_out(world, &late.sender, &late.commands);
     }
     clock.notify();
 }

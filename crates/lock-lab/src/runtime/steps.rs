@@ -2,10 +2,10 @@
 
 use super::observer::Cell;
 use super::stage::foreign_lock;
-use super::strand::{StandStill, Strand, stopped};
+use super::task_body::{StandStill, TaskBody, stopped};
 use super::{World, looks, signals};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
-use crate::gate::{Link, PausePoint};
+use crate::intercept::{Link, PausePoint};
 use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
 use crate::scenario::{Action, Step};
 use crate::server::Server;
@@ -19,7 +19,7 @@ const DUMP: u32 = u32::MAX - 2;
 const RELEASE: u32 = u32::MAX - 1;
 const VALIDATE: u32 = u32::MAX;
 
-impl Strand<'_> {
+impl TaskBody<'_> {
     pub(super) fn take_steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
         for (position, step) in (0..).zip(steps) {
             self.clock.check().map_err(stopped)?;
@@ -31,8 +31,8 @@ impl Strand<'_> {
                 lock: step.action.lock(),
                 ..Operation::default()
             };
-            let result = self
-                .recorded(operation, |strand, operation| strand.perform(&step.action, operation));
+            let result =
+                self.recorded(operation, |task, operation| task.perform(&step.action, operation));
             self.position.pop();
             match result {
                 Err(failure) if step.go_on && failure.can_be_survived() => {}
@@ -109,25 +109,25 @@ impl Strand<'_> {
         body: &[Step],
     ) -> Result<(), Failure> {
         let part = |verb: Verb| Operation { verb, lock: Some(lock), ..Operation::default() };
-        self.recorded(part(Verb::Acquire), |strand, it| strand.acquire(lock, ttl, wait, it))?;
+        self.recorded(part(Verb::Acquire), |task, it| task.acquire(lock, ttl, wait, it))?;
         if let Err(failure) = self.take_steps(body) {
             if failure.kind != FailureKind::Crashed {
                 // The body's failure is what the caller hears of.
-                let _ = self
-                    .recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it));
+                let _ =
+                    self.recorded(part(Verb::Release), |task, it| task.release(lock, false, it));
             }
             return Err(failure);
         }
         self.enter_part(DUMP);
-        if let Err(failure) = self.recorded(part(Verb::Dump), |strand, it| strand.dump(lock, it)) {
+        if let Err(failure) = self.recorded(part(Verb::Dump), |task, it| task.dump(lock, it)) {
             if self.world.protocol().is_fenced() && failure.kind != FailureKind::Crashed {
-                let _ = self
-                    .recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it));
+                let _ =
+                    self.recorded(part(Verb::Release), |task, it| task.release(lock, false, it));
             }
             return Err(failure);
         }
         self.enter_part(RELEASE);
-        self.recorded(part(Verb::Release), |strand, it| strand.release(lock, false, it))?;
+        self.recorded(part(Verb::Release), |task, it| task.release(lock, false, it))?;
         self.enter_part(VALIDATE);
         let controller = self.controller(lock)?;
         controller.validate(&mut self.link).map_err(|error| self.failure(&error))
@@ -198,7 +198,7 @@ impl Strand<'_> {
             for lock in self.held.keys().copied().collect::<Vec<_>>() {
                 let renewed =
                     Operation { verb: Verb::Extend, lock: Some(lock), ..Operation::default() };
-                let result = self.recorded(renewed, |strand, _| strand.extend(lock));
+                let result = self.recorded(renewed, |task, _| task.extend(lock));
                 result.map_err(|failure| self.could_not_renew(lock, failure))?;
             }
         }

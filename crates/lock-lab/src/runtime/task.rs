@@ -1,10 +1,10 @@
-//! Strands that a scheduler resumes. It picks which is next: the virtual clock and a
+//! Tasks that a scheduler resumes. It picks which is next: the virtual clock and a
 //! seed (`coroutines`), a schedule (`replay`), or an exploration.
 
 use super::World;
-use super::stops::{Resume, Seat, Stop, Stops};
-use super::strand::{Outside, Strand};
-use crate::gate::Gate;
+use super::task_body::{Outside, TaskBody};
+use super::yield_point::{Resume, TaskHandle, Yield, YieldPoints};
+use crate::intercept::Interceptor;
 use crate::lock::Identity;
 use crate::server::ServerError;
 use corosensei::stack::DefaultStack;
@@ -15,30 +15,30 @@ use std::sync::Arc;
 
 const STACK: usize = 256 * 1024;
 
-/// A strand that a scheduler resumes.
+/// A task that a scheduler resumes.
 pub(super) trait Task {
     /// Lets it go on until it stops again; nothing if it has ended instead.
-    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped>;
+    fn go_on(&mut self, how: Resume) -> Result<Option<Yield>, Stopped>;
 
     /// What it shares with its scheduler.
     fn outside(&self) -> &Outside;
 }
 
-/// A strand in a coroutine.
+/// A task in a coroutine.
 pub(super) struct CoroutineTask {
-    coroutine: Coroutine<Resume, Stop, ()>,
+    coroutine: Coroutine<Resume, Yield, ()>,
     pub outside: Outside,
 }
 
 impl CoroutineTask {
-    /// A strand of these actors that has not begun. It acquires locks in this name, and `time` is the
+    /// A task of these actors that has not begun. It acquires locks in this name, and `time` is the
     /// time that it sees.
     pub fn new(
         world: &Arc<World>,
         actors: Range<usize>,
         identity: &Arc<Identity>,
         time: Arc<VirtualClock>,
-        stops: Stops,
+        yields: YieldPoints,
     ) -> Result<Self, ServerError> {
         let connection = world.services.server.connect(0)?;
         let stack = DefaultStack::new(STACK).map_err(|error| {
@@ -47,16 +47,17 @@ impl CoroutineTask {
         let outside = Outside::new(identity, time);
         let (world, shared) = (Arc::clone(world), outside.clone());
         let coroutine = Coroutine::with_stack(stack, move |yielder, _| {
-            let seat = Seat::new(yielder, Arc::clone(&world), &shared, stops);
-            let clock = seat.clone();
-            let new_gate = || Box::new(seat.clone()) as Box<dyn Gate>;
-            Strand::new(&world, &clock, connection, new_gate(), &new_gate, shared).run(actors);
+            let handle = TaskHandle::new(yielder, Arc::clone(&world), &shared, yields);
+            let clock = handle.clone();
+            let new_interceptor = || Box::new(handle.clone()) as Box<dyn Interceptor>;
+            TaskBody::new(&world, &clock, connection, new_interceptor(), &new_interceptor, shared)
+                .run(actors);
         });
         Ok(Self { coroutine, outside })
     }
 
     /// Lets it go on until it stops again; nothing if it has ended instead.
-    pub fn resume(&mut self, how: Resume) -> Option<Stop> {
+    pub fn resume(&mut self, how: Resume) -> Option<Yield> {
         if self.coroutine.done() {
             return None;
         }
@@ -68,7 +69,7 @@ impl CoroutineTask {
 }
 
 impl Task for CoroutineTask {
-    fn go_on(&mut self, how: Resume) -> Result<Option<Stop>, Stopped> {
+    fn go_on(&mut self, how: Resume) -> Result<Option<Yield>, Stopped> {
         Ok(self.resume(how))
     }
 

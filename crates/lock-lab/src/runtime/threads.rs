@@ -1,9 +1,9 @@
-//! Each strand an OS thread, on the machine's clock.
+//! Each task an OS thread, on the machine's clock.
 
-use super::strand::{Outside, Strand};
+use super::task_body::{Outside, TaskBody};
 use super::volley::Volley;
 use super::{Buffer, World};
-use crate::gate::{Gate, Open};
+use crate::intercept::{Interceptor, PassThrough};
 use crate::scenario::Start;
 use crate::server::{Connection, Server, ServerError};
 use redis_sim::clock::{Clock, Stopped, VirtualClock, WallClock};
@@ -23,31 +23,38 @@ const OTHER_MEMORY: u64 = 256 << 20;
 /// Files that the process has open besides the connections.
 const OTHER_FILES: u64 = 64;
 
-/// Runs all strands to their end. Every connection is open and every thread started before the
+/// Runs all tasks to their end. Every connection is open and every thread started before the
 /// first command of those that start together goes out; gives the volley's width as well.
 pub(super) fn run(
     world: &World,
     clock: &WallClock,
-    strands: Vec<Range<usize>>,
+    tasks: Vec<Range<usize>>,
 ) -> Result<(Vec<Buffer>, Option<Duration>), ServerError> {
-    let connections = connections(world, clock, strands.len())?;
+    let connections = connections(world, clock, tasks.len())?;
     let volley = Volley::new();
     let outside = || Outside::new(&world.setup.identity, Arc::new(VirtualClock::new(None)));
-    let outsides: Vec<Outside> = strands.iter().map(|_| outside()).collect();
+    let outsides: Vec<Outside> = tasks.iter().map(|_| outside()).collect();
     let skew = thread::scope(|scope| {
-        let mut threads = Vec::with_capacity(strands.len());
-        for ((actors, connection), outside) in strands.iter().zip(connections).zip(&outsides) {
+        let mut threads = Vec::with_capacity(tasks.len());
+        for ((actors, connection), outside) in tasks.iter().zip(connections).zip(&outsides) {
             let first = world.plan().actors.get(actors.start);
-            let gate: Box<dyn Gate> = match first.map(|actor| actor.start) {
+            let interceptor: Box<dyn Interceptor> = match first.map(|actor| actor.start) {
                 Some(Start::Together) => Box::new(volley.ticket()),
-                _ => Box::new(Open),
+                _ => Box::new(PassThrough),
             };
             let body = move || {
-                let new_gate = || Box::new(Open) as Box<dyn Gate>;
-                Strand::new(world, clock, connection, gate, &new_gate, outside.clone())
-                    .run(actors.clone());
+                let new_interceptor = || Box::new(PassThrough) as Box<dyn Interceptor>;
+                TaskBody::new(
+                    world,
+                    clock,
+                    connection,
+                    interceptor,
+                    &new_interceptor,
+                    outside.clone(),
+                )
+                .run(actors.clone());
             };
-            let thread = start(scope, threads.len() + 1, strands.len(), body);
+            let thread = start(scope, threads.len() + 1, tasks.len(), body);
             threads.push(thread.inspect_err(|_| clock.stop(Stopped::CalledOff))?);
         }
         let skew = volley.fire(clock);
@@ -57,22 +64,22 @@ pub(super) fn run(
     Ok((outsides.iter().map(Outside::take_events).collect(), skew))
 }
 
-/// Opens a connection for each strand, if there is room for all of them and their threads.
+/// Opens a connection for each task, if there is room for all of them and their threads.
 pub(super) fn connections(
     world: &World,
     clock: &WallClock,
-    strands: usize,
+    tasks: usize,
 ) -> Result<Vec<Connection>, ServerError> {
-    check_memory(strands as u64 * THREAD_MEMORY, &format!("{strands} threads"))?;
-    allow_connections(&world.services.server, strands)?;
+    check_memory(tasks as u64 * THREAD_MEMORY, &format!("{tasks} threads"))?;
+    allow_connections(&world.services.server, tasks)?;
     let connect = |_| {
         clock.check().map_err(|why| ServerError::new(format!("{why} while connecting")))?;
         world.services.connect(0)
     };
-    (0..strands).map(connect).collect()
+    (0..tasks).map(connect).collect()
 }
 
-/// Starts the thread of a strand.
+/// Starts the thread of a task.
 pub(super) fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     number: usize,
@@ -110,12 +117,12 @@ pub fn check_memory(wanted: u64, who: &str) -> Result<(), ServerError> {
     }
 }
 
-/// Makes sure that all connections can be open at once: each strand's own, and one to the cache.
-fn allow_connections(server: &Server, strands: usize) -> Result<(), ServerError> {
+/// Makes sure that all connections can be open at once: each task's own, and one to the cache.
+fn allow_connections(server: &Server, tasks: usize) -> Result<(), ServerError> {
     if matches!(server, Server::Embedded(_)) {
         return Ok(());
     }
-    allow_files(2 * strands as u64, "connections")
+    allow_files(2 * tasks as u64, "connections")
 }
 
 /// Makes sure that so many files can be open at once besides those that always are. `what` needs

@@ -2,7 +2,7 @@
 //! all, one right after the other. That is tighter than releasing threads from a barrier, whose
 //! wake-ups take longer than the commands.
 
-use crate::gate::Gate;
+use crate::intercept::Interceptor;
 use crate::server::{Connection, RESPONSE_TIMEOUT};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
@@ -91,7 +91,7 @@ impl Volley {
     }
 }
 
-impl Gate for Ticket {
+impl Interceptor for Ticket {
     fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
         let Some(entrance) = self.0.take() else {
             return connection.req_packed_command(command);

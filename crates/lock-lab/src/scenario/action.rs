@@ -5,8 +5,8 @@ use super::form::{Count, Flag, Lock, Member, Shape, Text, Texts, Time, True};
 use super::names::Wait;
 use super::parameter::MOST;
 use super::plan::{Action, Step};
-use super::raw;
 use super::read::Field;
+use super::redis_step;
 use super::step::{Around, Scope, StepForm, steps};
 use crate::lock::Ttl;
 
@@ -141,7 +141,7 @@ pub(super) const VERBS: [Verb; 26] = [
     verb!(
         "redis": Texts, beside "lock", "sends one command about the lock key or its flag",
         |task, command| {
-            let arguments = raw::command(command, task.scope)?;
+            let arguments = redis_step::command(command, task.scope)?;
             Action::Redis { lock: task.meant_lock()?, arguments }
         }
     ),

@@ -1,7 +1,7 @@
 //! What the exploration of a scenario must come to: which orderings are tried, and what must be
 //! found in them.
 
-use super::declared;
+use super::declarations;
 use super::expect::{Properties, findings};
 use super::form::*;
 use super::parameter::{self, MOST, Parameter};
@@ -145,7 +145,7 @@ fn with(table: &Table<'_>, declared: &[Parameter]) -> Result<BTreeMap<String, Va
     let value = |field: Field<'_>| {
         let found = parameter::find(declared, &field.name);
         let (_, parameter) = found.map_err(|message| field.error_at_key(message))?;
-        Ok((parameter.name.clone(), declared::value(parameter, field)?))
+        Ok((parameter.name.clone(), declarations::value(parameter, field)?))
     };
     field.table("\"with\"")?.fields.into_iter().map(value).collect()
 }

@@ -2,18 +2,18 @@
 //! exploration must come to; and how it becomes a plan.
 
 use super::actor::{ActorForm, Actors};
-use super::declared::{LockForm, ParameterForm, locks, parameter};
+use super::declarations::{LockForm, ParameterForm, locks, parameter};
 use super::error::quoted;
 use super::expect::{About, CaseForm, expectations};
 use super::exploration::{Exploration, ExplorationForm, explorations};
+use super::expr::Parameters;
 use super::form::*;
 use super::names::Wait;
 use super::parameter::{self, Parameter};
 use super::plan::{Action, LockPlan, Plan, Value};
 use super::read::Source;
 use super::rule::{RuleForm, rule};
-use super::sum::Parameters;
-use super::waits::{self, Stuck};
+use super::wait_cycle::{self, Stuck};
 use crate::lock::{Ttl, protocols};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -250,7 +250,7 @@ impl Scenario {
             default_ttl,
             wait,
         };
-        let stuck = || waits::stuck(&plan, protocol);
+        let stuck = || wait_cycle::stuck(&plan, protocol);
         let late =
             late.or_else(|| Some(self.waits_in_vain(&stuck()?, &scope.waits, &plan, &effects)));
         Ok(Bound {

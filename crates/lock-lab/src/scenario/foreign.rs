@@ -2,7 +2,7 @@
 
 use super::file::Scenario;
 use super::plan::{Action, Matches, Plan, Step};
-use crate::gate::PausePoint;
+use crate::intercept::PausePoint;
 use lock_history::history::Verb;
 
 /// The hazards of actors that share one controller, as only threads of one process can.

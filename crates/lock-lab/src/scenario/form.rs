@@ -3,9 +3,9 @@
 //! members a struct, so that what is read is what the schema knows.
 
 pub(super) use super::error::{Result, ScenarioError};
+use super::expr::Sum;
 pub(super) use super::read::{Field, Table};
 pub(super) use super::step::Scope;
-use super::sum::Sum;
 use crate::lock::{Ttl, protocols};
 pub(super) use serde_json::{Value as Json, json};
 use std::marker::PhantomData;
@@ -208,7 +208,7 @@ shapes! {
     Name: String, reference("name"), |field, _| field.name('_');
     /// A list of names with `-`.
     Hazards: Vec<String>, list(json!({ "type": "string", "pattern": NAME_WITH_HYPHENS })),
-        |field, _| super::declared::hazards(field);
+        |field, _| super::declarations::hazards(field);
     /// One line of text.
     Line: String, text(), |field, _| field.line();
     /// Lines of text.

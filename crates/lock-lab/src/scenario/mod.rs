@@ -9,28 +9,28 @@
 mod action;
 mod actor;
 mod catalogue;
-mod declared;
+mod declarations;
 mod duration;
 mod error;
 mod expect;
 mod exploration;
+mod expr;
 mod file;
-mod first;
+mod first_command;
 mod foreign;
 mod form;
-mod lifted;
 mod names;
 mod parameter;
 mod plan;
-mod raw;
 mod read;
+mod redis_step;
 mod rule;
 mod schema;
 mod step;
-mod sum;
 #[cfg(test)]
 mod tests;
-mod waits;
+mod unconstrained;
+mod wait_cycle;
 
 pub use catalogue::{built_in, built_in_names, catalogue};
 pub use duration::parse as parse_duration;

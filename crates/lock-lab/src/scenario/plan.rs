@@ -1,7 +1,7 @@
 //! The plan: a scenario with every parameter bound and nothing left to default. It is all that a
 //! runtime needs to know, and the same plan on a virtual clock gives the same run.
 
-use crate::gate::PausePoint;
+use crate::intercept::PausePoint;
 use crate::lock::{NameError, Operation, RunDirectory, RunGroup, Ttl};
 use lock_history::check::Expectation;
 use lock_history::history::Verb;

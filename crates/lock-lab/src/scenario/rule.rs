@@ -4,7 +4,7 @@ use super::error::{quoted, unknown};
 use super::form::*;
 use super::names::Wait;
 use super::plan::{Matches, Rule, RuleEffect};
-use crate::gate::PausePoint;
+use crate::intercept::PausePoint;
 use crate::lock::Operation;
 
 /// What a rule matches: one of these.

@@ -4,7 +4,7 @@
 
 use super::action::{VERBS, Verb};
 use super::actor::ActorForm;
-use super::declared::{LockForm, ParameterForm};
+use super::declarations::{LockForm, ParameterForm};
 use super::exploration::ExplorationForm;
 use super::file::FileForm;
 use super::form::{Form, Member, NAME, members};

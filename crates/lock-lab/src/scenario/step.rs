@@ -2,10 +2,10 @@
 
 use super::action::{Task, VERBS, Verb};
 use super::error::{list, quoted, unknown};
+use super::expr::Parameters;
 use super::form::*;
 use super::names::{Names, Wait};
 use super::plan::{LockPlan, Step};
-use super::sum::Parameters;
 use crate::lock;
 use lock_history::check::Property;
 use std::collections::BTreeSet;

@@ -4,7 +4,7 @@ use super::words::{failed, heard, span};
 use super::{Source, mark};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use crate::report::wording::nanoseconds;
-use lock_history::check::{Belief, How, Reign, ReignEnd};
+use lock_history::check::{Belief, How, Tenure, TenureEnd};
 use lock_history::history::{
     Change, Event, EventKind, Failure, FailureKind, Moment, Operation, Verb,
 };
@@ -241,9 +241,9 @@ fn with_lock(source: &Source<'_>, bar: Bar, belief: Option<&Belief>) -> Vec<Bar>
         Bar { begin, end, detail, is_open: bar.is_open && end == bar.end, ..bar.clone() }
     };
     let Some(belief) = belief else { return vec![piece(bar.begin, bar.end, "")] };
-    let reign = belief.reign.and_then(|reign| source.possessions.reigns.get(reign));
-    let token = reign.and_then(|reign| source.position_of(&reign.token));
-    let word = reign.map(|reign| format!(", token {}", source.token(&reign.token)));
+    let tenure = belief.tenure.and_then(|tenure| source.possessions.tenures.get(tenure));
+    let token = tenure.and_then(|tenure| source.position_of(&tenure.token));
+    let word = tenure.map(|tenure| format!(", token {}", source.token(&tenure.token)));
     let word = word.unwrap_or_default();
     let owned = owned(source, belief);
     let inside = |edge: &Moment| when(bar.begin) < when(*edge) && when(*edge) < when(bar.end);
@@ -270,17 +270,19 @@ fn with_lock(source: &Source<'_>, bar: Bar, belief: Option<&Belief>) -> Vec<Bar>
 /// From when to when the lock was the believer's own, under the token that it knows. An end of its
 /// own making is none: of that it knows.
 fn owned(source: &Source<'_>, belief: &Belief) -> Vec<(Moment, Option<Moment>)> {
-    let reigns = &source.possessions.reigns;
-    let Some(first) = belief.reign.and_then(|reign| reigns.get(reign)) else { return Vec::new() };
-    let is_same = |reign: &&Reign| reign.actor == first.actor && reign.token == first.token;
-    let lost = |end: &ReignEnd| {
+    let tenures = &source.possessions.tenures;
+    let Some(first) = belief.tenure.and_then(|tenure| tenures.get(tenure)) else {
+        return Vec::new();
+    };
+    let is_same = |tenure: &&Tenure| tenure.actor == first.actor && tenure.token == first.token;
+    let lost = |end: &TenureEnd| {
         (end.how != How::Released && end.by != Some(belief.actor)).then_some(end.at)
     };
-    let later = reigns.iter().skip(belief.reign.unwrap_or_default());
+    let later = tenures.iter().skip(belief.tenure.unwrap_or_default());
     let is_then =
-        |reign: &&Reign| reign.lock == first.lock && reign.from.order <= belief.until.order;
+        |tenure: &&Tenure| tenure.lock == first.lock && tenure.from.order <= belief.until.order;
     let during = later.take_while(is_then).filter(is_same);
-    during.map(|reign| (reign.from, reign.end.as_ref().and_then(lost))).collect()
+    during.map(|tenure| (tenure.from, tenure.end.as_ref().and_then(lost))).collect()
 }
 
 /// Where a belief lasts and nothing else is drawn, for longer than an actor needs to begin its next

@@ -4,7 +4,7 @@ use super::words::{at, span};
 use super::{Source, mark};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use crate::report::wording::nanoseconds;
-use lock_history::check::{Checked, How, Reign};
+use lock_history::check::{Checked, How, Tenure};
 use lock_history::history::{Change, EventKind, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +33,8 @@ pub(super) fn lanes(source: &Source<'_>, checked: &Checked) -> (Vec<Lane>, Vec<u
 
 fn drawn(source: &Source<'_>, checked: &Checked, number: usize) -> BTreeSet<usize> {
     let mut taken = vec![0_usize; number];
-    for reign in &source.possessions.reigns {
-        taken.get_mut(reign.lock).into_iter().for_each(|taken| *taken += 1);
+    for tenure in &source.possessions.tenures {
+        taken.get_mut(tenure.lock).into_iter().for_each(|taken| *taken += 1);
     }
     let mut often: Vec<usize> = (0..number).collect();
     often.sort_by_key(|lock| std::cmp::Reverse(taken.get(*lock)));
@@ -49,40 +49,40 @@ fn drawn(source: &Source<'_>, checked: &Checked, number: usize) -> BTreeSet<usiz
 
 fn of_lock(source: &Source<'_>, lock: usize) -> Vec<Lane> {
     let name = source.lock(lock);
-    let reigns = source.possessions.reigns.iter();
-    let mut reigns: Vec<&Reign> = reigns.filter(|reign| reign.lock == lock).collect();
-    reigns.sort_by_key(|reign| when(reign.from));
+    let tenures = source.possessions.tenures.iter();
+    let mut tenures: Vec<&Tenure> = tenures.filter(|tenure| tenure.lock == lock).collect();
+    tenures.sort_by_key(|tenure| when(tenure.from));
     let mut marks = others_doing(source, lock);
-    marks.extend(reigns.iter().filter_map(|reign| mark_of_end(source, reign)));
-    let next = reigns.iter().skip(1).map(|next| Some(next.from)).chain([None]);
-    let bars = reigns.iter().zip(next).map(|(reign, next)| bar(source, reign, next)).collect();
+    marks.extend(tenures.iter().filter_map(|tenure| mark_of_end(source, tenure)));
+    let next = tenures.iter().skip(1).map(|next| Some(next.from)).chain([None]);
+    let bars = tenures.iter().zip(next).map(|(tenure, next)| bar(source, tenure, next)).collect();
     let flag = Lane::new(LaneKind::Flag, name.clone(), flag(source, lock), Vec::new());
     let lane = Lane::new(LaneKind::Lock, name, bars, marks);
     [lane].into_iter().chain(Some(flag).filter(|flag| !flag.bars.is_empty())).collect()
 }
 
-fn bar(source: &Source<'_>, reign: &Reign, next: Option<Moment>) -> Bar {
-    let known = reign.end.as_ref().map(|end| end.at);
+fn bar(source: &Source<'_>, tenure: &Tenure, next: Option<Moment>) -> Bar {
+    let known = tenure.end.as_ref().map(|end| end.at);
     let end = known.into_iter().chain(next).min_by_key(|end| when(*end)).unwrap_or(source.end);
     let mut bar =
-        Bar::new(BarKind::Holds, reign.from, end, source.actor(reign.actor), String::new());
-    let fence = reign.fence.map(|fence| format!(", fencing token {fence}")).unwrap_or_default();
-    let lease = reign.lease.map(|lease| format!("lease {}", nanoseconds(lease)));
+        Bar::new(BarKind::Holds, tenure.from, end, source.actor(tenure.actor), String::new());
+    let fence = tenure.fence.map(|fence| format!(", fencing token {fence}")).unwrap_or_default();
+    let lease = tenure.lease.map(|lease| format!("lease {}", nanoseconds(lease)));
     bar.detail = format!(
         "{} owned the lock\n{}\ntoken {}{fence}\n{}\n{}",
         bar.label,
         span(bar.begin, bar.end),
-        source.token(&reign.token),
+        source.token(&tenure.token),
         lease.unwrap_or_else(|| "no lease".into()),
-        how_it_ended(source, reign)
+        how_it_ended(source, tenure)
     );
-    bar.is_open = reign.end.as_ref().is_none_or(|end| end.how == How::Gone);
-    bar.token = source.position_of(&reign.token);
+    bar.is_open = tenure.end.as_ref().is_none_or(|end| end.how == How::Gone);
+    bar.token = source.position_of(&tenure.token);
     bar
 }
 
-fn how_it_ended(source: &Source<'_>, reign: &Reign) -> String {
-    let Some(end) = &reign.end else {
+fn how_it_ended(source: &Source<'_>, tenure: &Tenure) -> String {
+    let Some(end) = &tenure.end else {
         return "its end is not in the history".into();
     };
     let when = at(end.at);
@@ -97,14 +97,14 @@ fn how_it_ended(source: &Source<'_>, reign: &Reign) -> String {
     }
 }
 
-fn mark_of_end(source: &Source<'_>, reign: &Reign) -> Option<Mark> {
-    let end = reign.end.as_ref()?;
+fn mark_of_end(source: &Source<'_>, tenure: &Tenure) -> Option<Mark> {
+    let end = tenure.end.as_ref()?;
     let kind = match end.how {
         How::Expired => MarkKind::Expired,
         How::Deleted | How::Overwritten | How::TakenAway(_) => MarkKind::Cleared,
         How::Released | How::Gone => return None,
     };
-    let detail = format!("{}'s lock: {}", source.actor(reign.actor), how_it_ended(source, reign));
+    let detail = format!("{}'s lock: {}", source.actor(tenure.actor), how_it_ended(source, tenure));
     Some(Mark { at: end.at, kind, times: 1, detail })
 }
 

@@ -55,7 +55,7 @@ fn alone(source: &Source<'_>, checked: &Checked, lives: &[Life]) -> BTreeSet<usi
         .iter()
         .enumerate()
         .filter(|(_, life)| life.lane.marks.iter().any(|mark| is_hurt(mark.kind)));
-    let holders = source.possessions.reigns.iter().filter_map(|reign| reign.actor);
+    let holders = source.possessions.tenures.iter().filter_map(|tenure| tenure.actor);
     let mut alone = BTreeSet::new();
     for actor in named.chain(hurt.map(|(actor, _)| actor)).chain(holders) {
         if alone.len() < ALONE && actor < lives.len() {

@@ -4,7 +4,7 @@
 //! the step's beginning, a loss that is told from the first reply that may have told it. So whether
 //! it overlaps with one that began since is known only when no such end can come any more.
 
-use super::state::{Doing, Reign};
+use super::state::{Doing, Tenure};
 use super::{Monitor, Property};
 use crate::check::beliefs::{End, Ending, Surely, may_tell};
 use crate::history::{Change, Effect};
@@ -32,8 +32,8 @@ impl Monitor {
     pub(super) fn prove_beliefs(&mut self, actor: usize) {
         self.circles.believes(actor);
         let Some(this) = self.actors.get_mut(actor) else { return };
-        for (lock, mind) in this.minds.iter_mut().enumerate() {
-            if !std::mem::take(&mut mind.met) {
+        for (lock, knowledge) in this.known.iter_mut().enumerate() {
+            if !std::mem::take(&mut knowledge.met) {
                 continue;
             }
             match &mut this.doing {
@@ -50,16 +50,16 @@ impl Monitor {
     /// An actor comes to believe that it holds a lock.
     pub(super) fn open(&mut self, actor: usize, lock: usize) {
         for (other, it) in self.actors.iter_mut().enumerate() {
-            let Some(mind) = it.minds.get_mut(lock) else { continue };
+            let Some(knowledge) = it.known.get_mut(lock) else { continue };
             if other == actor {
-                mind.reign = match it.doing {
-                    Doing::Acquires { lock: its, reign, .. } if its == lock => reign,
-                    _ => Reign::Unknown,
+                knowledge.tenure = match it.doing {
+                    Doing::Acquires { lock: its, tenure, .. } if its == lock => tenure,
+                    _ => Tenure::Unknown,
                 };
-                (mind.is_open, mind.is_certain, mind.met) = (true, true, false);
-                mind.gives_back = false;
-            } else if mind.is_certain {
-                mind.met |= it.depth > 0;
+                (knowledge.is_open, knowledge.is_certain, knowledge.met) = (true, true, false);
+                knowledge.gives_back = false;
+            } else if knowledge.is_certain {
+                knowledge.met |= it.depth > 0;
                 if it.depth == 0 {
                     self.found.insert(Property::Overlap);
                 }
@@ -88,8 +88,10 @@ impl Monitor {
             Surely::Begun => {}
         }
         let Some(this) = self.actors.get_mut(actor) else { return };
-        let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.is_open) else { return };
-        if ending.is_untold() && mind.reign == Reign::Lost {
+        let Some(knowledge) = this.known.get_mut(lock).filter(|knowledge| knowledge.is_open) else {
+            return;
+        };
+        if ending.is_untold() && knowledge.tenure == Tenure::Lost {
             self.found.insert(Property::SilentLoss);
         }
         let met_in_step = match &mut this.doing {
@@ -100,7 +102,7 @@ impl Monitor {
             }
             _ => false,
         };
-        let met_since = std::mem::take(&mut mind.met);
+        let met_since = std::mem::take(&mut knowledge.met);
         let has_met = match ending.surely_until() {
             Surely::Begun => false,
             Surely::Told => met_in_step,
@@ -109,6 +111,6 @@ impl Monitor {
         if has_met {
             self.found.insert(Property::Overlap);
         }
-        (mind.is_open, mind.is_certain) = (false, false);
+        (knowledge.is_open, knowledge.is_certain) = (false, false);
     }
 }

@@ -4,7 +4,7 @@
 //! A monitor remembers of the past what a later finding may still depend on, and nothing else: two
 //! monitors that are equal find the same in whatever comes. What can no longer matter (because its
 //! property was found, its actor ended, its question was answered) is reset, so that prefixes with
-//! the same future become equal; of each lock are known the current reign and the last to believe
+//! the same future become equal; of each lock are known the current tenure and the last to believe
 //! in it, of each actor its beliefs and its innermost step.
 //!
 //! All but starvation is judged. That is a matter of fairness: among all orderings there is always
@@ -22,7 +22,7 @@
 //!   `release`, `force_release`, `forget_token`, `dump`, `external_dump`) have no steps in them.
 //! - An acquire completes only after it took its lock. A step around it fails because of a loss
 //!   only after another step began in it.
-//! - A command changes the key of a lock once, and no two reigns have the same token.
+//! - A command changes the key of a lock once, and no two tenures have the same token.
 //! - The revisions of a file are counted without a gap, and each is replaced once.
 //! - All actors have ended when the locks are looked at for the last time, once each.
 
@@ -45,7 +45,7 @@ use crate::history::{
 };
 use circles::{Circle, Circles};
 use file::{File, Verdict};
-use state::{Actor, Doing, Reign, Ruler};
+use state::{Actor, Doing, Ruler, Tenure};
 
 /// Judges a sequential history event by event; equal monitors judge the rest equally.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,10 +62,10 @@ pub struct Monitor {
 /// What is known of a lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Lock {
-    ruler: Ruler,
+    owner: Ruler,
     /// The highest fencing token so far.
     fence: Option<u64>,
-    /// Who came last to believe that it holds it, as long as it certainly does and its reign lasts.
+    /// Who came last to believe that it holds it, as long as it certainly does and its tenure lasts.
     last: Option<usize>,
     file: File,
 }
@@ -135,10 +135,10 @@ impl Monitor {
         this.awaits = true;
         this.doing = doing;
         if operation.verb.releases()
-            && let Some(mind) = operation.lock.and_then(|lock| this.minds.get_mut(lock))
+            && let Some(knowledge) = operation.lock.and_then(|lock| this.known.get_mut(lock))
         {
-            mind.is_certain = false;
-            mind.gives_back = self.may_come_late && mind.is_open;
+            knowledge.is_certain = false;
+            knowledge.gives_back = self.may_come_late && knowledge.is_open;
         }
         if operation.verb == Verb::Acquire {
             self.look_for_circle(actor);
@@ -148,22 +148,22 @@ impl Monitor {
     fn doing(&self, actor: usize, operation: &Operation) -> Doing {
         match (&operation.verb, operation.lock) {
             (Verb::Acquire, Some(lock)) => {
-                Doing::Acquires { lock, reign: Reign::Unknown, refusals: 0, met: false }
+                Doing::Acquires { lock, tenure: Tenure::Unknown, refusals: 0, met: false }
             }
             (Verb::ForgetToken, Some(lock)) => Doing::Forgets { lock, met: false },
             (verb, _) if foreign_release::is_for_ones_own(verb) => Doing::Deletes,
             (Verb::Dump | Verb::ExternalDump, Some(lock)) => {
-                let lost = self.reign(actor, lock).is_over();
+                let lost = self.tenure(actor, lock).is_over();
                 Doing::Dumps { lock, lost, passed: self.others_who_lost(lock) }
             }
             _ => Doing::Other,
         }
     }
 
-    /// The reign of an actor's latest belief.
-    fn reign(&self, actor: usize, lock: usize) -> Reign {
-        let mind = self.actors.get(actor).and_then(|actor| actor.minds.get(lock));
-        mind.map(|mind| mind.reign).unwrap_or_default()
+    /// The tenure of an actor's latest belief.
+    fn tenure(&self, actor: usize, lock: usize) -> Tenure {
+        let knowledge = self.actors.get(actor).and_then(|actor| actor.known.get(lock));
+        knowledge.map(|knowledge| knowledge.tenure).unwrap_or_default()
     }
 
     fn complete(&mut self, actor: usize, operation: &Operation) {
@@ -255,7 +255,7 @@ impl Monitor {
         is_late: bool,
     ) {
         let Some(line) = self.locks.get_mut(lock) else { return };
-        line.ruler = actor.map_or(Ruler::Stranger, Ruler::Actor);
+        line.owner = actor.map_or(Ruler::Stranger, Ruler::Actor);
         if let Some(fence) = fence {
             if line.fence.is_some_and(|highest| fence <= highest) {
                 self.found.insert(Property::FencingOrder);
@@ -263,31 +263,33 @@ impl Monitor {
             line.fence = line.fence.max(Some(fence));
         }
         let this = actor.filter(|_| !is_late).and_then(|actor| self.actors.get_mut(actor));
-        if let Some(Doing::Acquires { lock: its, reign, .. }) = this.map(|this| &mut this.doing)
+        if let Some(Doing::Acquires { lock: its, tenure, .. }) = this.map(|this| &mut this.doing)
             && *its == lock
         {
-            *reign = Reign::Lasts;
+            *tenure = Tenure::Lasts;
         }
     }
 
-    /// Whoever reigns does so no longer; this is its own doing if it deleted or overwrote the key, but
-    /// for a late release of an earlier reign.
+    /// Whoever tenures does so no longer; this is its own doing if it deleted or overwrote the key, but
+    /// for a late release of an earlier tenure.
     fn end_reign(&mut self, lock: usize, by: Option<usize>, late: Option<&Verb>) {
         let Some(line) = self.locks.get_mut(lock) else { return };
-        let Ruler::Actor(actor) = std::mem::take(&mut line.ruler) else { return };
+        let Ruler::Actor(actor) = std::mem::take(&mut line.owner) else { return };
         let Some(this) = self.actors.get_mut(actor) else { return };
         let is_meant = |gives_this_back: bool| {
             by == Some(actor) && (gives_this_back || !late.is_some_and(Verb::releases))
         };
-        let over = |is_meant: bool| if is_meant { Reign::GivenUp } else { Reign::Lost };
-        if let Some(mind) = this.minds.get_mut(lock).filter(|mind| mind.reign == Reign::Lasts) {
-            mind.reign = over(is_meant(mind.gives_back));
-        }
-        if let Doing::Acquires { lock: its, reign, .. } = &mut this.doing
-            && *its == lock
-            && *reign == Reign::Lasts
+        let over = |is_meant: bool| if is_meant { Tenure::GivenUp } else { Tenure::Lost };
+        if let Some(knowledge) =
+            this.known.get_mut(lock).filter(|knowledge| knowledge.tenure == Tenure::Lasts)
         {
-            *reign = over(is_meant(false));
+            knowledge.tenure = over(is_meant(knowledge.gives_back));
+        }
+        if let Doing::Acquires { lock: its, tenure, .. } = &mut this.doing
+            && *its == lock
+            && *tenure == Tenure::Lasts
+        {
+            *tenure = over(is_meant(false));
         }
     }
 
@@ -297,7 +299,7 @@ impl Monitor {
             Some(verb) => foreign_release::is_for_ones_own(verb),
             None => self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes),
         };
-        if deletes && !matches!(line.ruler, Ruler::Nobody) && line.ruler != Ruler::Actor(actor) {
+        if deletes && !matches!(line.owner, Ruler::Nobody) && line.owner != Ruler::Actor(actor) {
             self.found.insert(Property::ForeignRelease);
         }
     }
@@ -357,8 +359,9 @@ impl Monitor {
         }
         for (position, lock) in self.locks.iter_mut().enumerate() {
             let certainly_holds = |actor: &usize| {
-                let mind = self.actors.get(*actor).and_then(|it| it.minds.get(position));
-                mind.is_some_and(|mind| mind.is_certain && !mind.reign.is_over())
+                let knowledge = self.actors.get(*actor).and_then(|it| it.known.get(position));
+                knowledge
+                    .is_some_and(|knowledge| knowledge.is_certain && !knowledge.tenure.is_over())
             };
             lock.last = lock.last.filter(certainly_holds).filter(|_| !knows_deadlock);
             if files.fencing_order {
@@ -379,13 +382,13 @@ impl Monitor {
             }
         }
         for (position, lock) in self.locks.iter_mut().enumerate() {
-            let Ruler::Actor(actor) = lock.ruler else { continue };
+            let Ruler::Actor(actor) = lock.owner else { continue };
             let Some(actor) = self.actors.get(actor) else { continue };
             if !actor.is_active && !self.may_come_late {
-                lock.ruler = Ruler::Stranger;
+                lock.owner = Ruler::Stranger;
             }
             if self.found.contains(Property::ForeignRelease) && !actor.watches_reign(position) {
-                lock.ruler = Ruler::Nobody;
+                lock.owner = Ruler::Nobody;
             }
         }
     }

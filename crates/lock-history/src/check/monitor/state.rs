@@ -16,7 +16,7 @@ pub(super) struct Actor {
     /// Whether a reply that may tell it of a loss is still to come.
     pub awaits: bool,
     /// What it thinks of each lock.
-    pub minds: Vec<Mind>,
+    pub known: Vec<Knowledge>,
 }
 
 /// What a step is for, as far as it matters.
@@ -28,8 +28,8 @@ pub(super) enum Doing {
     /// It tries to take a lock.
     Acquires {
         lock: usize,
-        /// The reign that it began.
-        reign: Reign,
+        /// The tenure that it began.
+        tenure: Tenure,
         /// How often it was refused, 2 at most.
         refusals: u8,
         /// Whether somebody came to believe in the lock since it began, and before the first reply
@@ -56,7 +56,7 @@ pub(super) enum Doing {
 
 /// What an actor thinks of a lock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(super) struct Mind {
+pub(super) struct Knowledge {
     /// Whether it believes that it holds it.
     pub is_open: bool,
     /// Whether it certainly does: it has not begun to give it back.
@@ -66,13 +66,13 @@ pub(super) struct Mind {
     /// Whether somebody came to believe the same since the first reply that may have told this
     /// actor of its loss.
     pub met: bool,
-    /// The reign of the latest belief, also of one that has ended.
-    pub reign: Reign,
+    /// The tenure of the latest belief, also of one that has ended.
+    pub tenure: Tenure,
 }
 
-/// How the reign of an acquisition goes.
+/// How the tenure of an acquisition goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(super) enum Reign {
+pub(super) enum Tenure {
     /// There is none.
     #[default]
     Unknown,
@@ -84,10 +84,10 @@ pub(super) enum Reign {
     Lost,
 }
 
-impl Reign {
+impl Tenure {
     /// Whether it is over.
     pub fn is_over(self) -> bool {
-        matches!(self, Reign::GivenUp | Reign::Lost)
+        matches!(self, Tenure::GivenUp | Tenure::Lost)
     }
 }
 
@@ -111,18 +111,18 @@ impl Actor {
             depth: 0,
             doing: Doing::Other,
             awaits: true,
-            minds: vec![Mind::default(); locks],
+            known: vec![Knowledge::default(); locks],
         }
     }
 
-    /// Whether it matters when the reign of this actor on a lock ends.
+    /// Whether it matters when the tenure of this actor on a lock ends.
     pub fn watches_reign(&self, lock: usize) -> bool {
         let begun = match self.doing {
-            Doing::Acquires { lock: its, reign, .. } if its == lock => reign,
-            _ => Reign::Unknown,
+            Doing::Acquires { lock: its, tenure, .. } if its == lock => tenure,
+            _ => Tenure::Unknown,
         };
-        let latest = self.minds.get(lock).map(|mind| mind.reign).unwrap_or_default();
-        begun == Reign::Lasts || latest == Reign::Lasts
+        let latest = self.known.get(lock).map(|knowledge| knowledge.tenure).unwrap_or_default();
+        begun == Tenure::Lasts || latest == Tenure::Lasts
     }
 
     /// Forgets what can no longer matter. `holds` says of which locks it is the last who came to
@@ -134,17 +134,18 @@ impl Actor {
         may_close_a_circle: impl Fn(usize) -> bool,
     ) {
         let knows = |property| found.contains(property);
-        for (lock, mind) in self.minds.iter_mut().enumerate() {
-            mind.forget(found, holds(lock));
+        for (lock, knowledge) in self.known.iter_mut().enumerate() {
+            knowledge.forget(found, holds(lock));
         }
-        let believes = |lock: usize| self.minds.get(lock).is_some_and(|mind| mind.is_certain);
+        let believes =
+            |lock: usize| self.known.get(lock).is_some_and(|knowledge| knowledge.is_certain);
         match &mut self.doing {
-            Doing::Acquires { lock, reign, refusals, met } => {
+            Doing::Acquires { lock, tenure, refusals, met } => {
                 if !may_close_a_circle(*lock) {
                     *refusals = 0;
                 }
-                if knows(Property::SilentLoss) && *reign == Reign::Lost {
-                    *reign = Reign::GivenUp;
+                if knows(Property::SilentLoss) && *tenure == Tenure::Lost {
+                    *tenure = Tenure::GivenUp;
                 }
                 *met &= !knows(Property::Overlap);
             }
@@ -169,11 +170,11 @@ impl Actor {
 
     /// Whether it can't matter when it was told of a loss: no belief would end by that.
     pub fn is_told_for_nothing(&self) -> bool {
-        self.depth == 0 || !self.minds.iter().any(|mind| mind.is_certain)
+        self.depth == 0 || !self.known.iter().any(|knowledge| knowledge.is_certain)
     }
 }
 
-impl Mind {
+impl Knowledge {
     fn forget(&mut self, found: Properties, holds: bool) {
         let knows = |property| found.contains(property);
         if knows(Property::Overlap) {
@@ -181,17 +182,17 @@ impl Mind {
             self.is_certain &= holds;
         }
         let may_be_silent = self.is_open && !knows(Property::SilentLoss);
-        if self.reign == Reign::Lost && !may_be_silent {
-            self.reign = Reign::GivenUp;
+        if self.tenure == Tenure::Lost && !may_be_silent {
+            self.tenure = Tenure::GivenUp;
         }
         if knows(Property::LostUpdate)
-            && (self.reign == Reign::GivenUp
-                || self.reign == Reign::Lasts && !may_be_silent && !holds)
+            && (self.tenure == Tenure::GivenUp
+                || self.tenure == Tenure::Lasts && !may_be_silent && !holds)
         {
-            self.reign = Reign::Unknown;
+            self.tenure = Tenure::Unknown;
         }
-        let may_still_lose = may_be_silent && matches!(self.reign, Reign::Lasts | Reign::Lost);
+        let may_still_lose = may_be_silent && matches!(self.tenure, Tenure::Lasts | Tenure::Lost);
         self.is_open = self.is_certain || may_still_lose;
-        self.gives_back &= may_be_silent && self.reign == Reign::Lasts;
+        self.gives_back &= may_be_silent && self.tenure == Tenure::Lasts;
     }
 }

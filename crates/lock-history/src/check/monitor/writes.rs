@@ -1,7 +1,7 @@
 //! What completed dumps violate.
 
 use super::file::Done;
-use super::state::{Actor, Doing, Reign};
+use super::state::{Actor, Doing, Tenure};
 use super::{Monitor, Property};
 use crate::history::Operation;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ impl Monitor {
         let lost = |(actor, it): &(usize, &Actor)| {
             let had_it =
                 matches!(it.doing, Doing::Dumps { lock: its, lost: false, .. } if its == lock);
-            had_it && self.reign(*actor, lock).is_over()
+            had_it && self.tenure(*actor, lock).is_over()
         };
         self.actors.iter().enumerate().filter(lost).map(|(actor, _)| actor).collect()
     }
@@ -20,7 +20,7 @@ impl Monitor {
     /// What a completed step wrote.
     pub(super) fn write(&mut self, actor: usize, lock: usize, operation: &Operation) {
         let Some(write) = operation.write else { return };
-        let has_acquired = self.reign(actor, lock) != Reign::Unknown;
+        let has_acquired = self.tenure(actor, lock) != Tenure::Unknown;
         let Some(Doing::Dumps { lost, passed, .. }) = self.actors.get(actor).map(|it| &it.doing)
         else {
             return;

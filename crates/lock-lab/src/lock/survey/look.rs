@@ -3,7 +3,7 @@
 use super::super::owner::Processes;
 use super::super::{LockError, LockName, Payload, Result};
 use super::{Doubt, Found, Sighting};
-use crate::gate::Link;
+use crate::intercept::Link;
 use redis::{FromRedisValue, Pipeline, Value, from_redis_value};
 
 /// How many locks are looked at in one transaction.

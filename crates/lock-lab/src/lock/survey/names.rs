@@ -4,7 +4,7 @@ use super::super::name::{FLAG_PREFIX, KEY_PREFIX, key_pattern, key_prefix, liter
 use super::super::protocol::ask;
 use super::super::{LockError, LockName, Result};
 use super::Unseen;
-use crate::gate::Link;
+use crate::intercept::Link;
 use redis::{FromRedisValue, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;

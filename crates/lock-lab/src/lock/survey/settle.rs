@@ -3,7 +3,7 @@
 use super::super::{LockError, LockName, Result};
 use super::look::Looker;
 use super::{Doubt, Found, Sighting, State};
-use crate::gate::Link;
+use crate::intercept::Link;
 use redis::{RedisError, Value, from_redis_value};
 use redis_sim::clock::Clock;
 use std::time::Duration;

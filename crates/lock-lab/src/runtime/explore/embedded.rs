@@ -2,7 +2,7 @@
 
 use super::intern::Interner;
 use super::servers::Request;
-use super::store::Store;
+use super::snapshot_store::SnapshotStore;
 use super::watches::{Watch, Watchers};
 use crate::server::{Connection, Server, ServerError};
 use redis::{ConnectionLike, RedisResult, Value};
@@ -85,7 +85,7 @@ impl Embedded {
     }
 }
 
-impl Store for Embedded {
+impl SnapshotStore for Embedded {
     fn save(&mut self) -> Result<u32, ServerError> {
         let watches = self.watchers.look();
         Ok(self.states.number(Saved { image: self.engine.save(), watches }))

@@ -13,7 +13,7 @@ const UNMET: u32 = u32::MAX;
 
 /// Walks through everything.
 pub(super) struct Exhaustive {
-    strands: usize,
+    tasks: usize,
     /// The most preemptions that are wanted.
     most: u32,
     /// The most preemptions in the orderings that are run now.
@@ -37,9 +37,9 @@ struct Frame {
 
 impl Exhaustive {
     /// Orderings with at most so many preemptions; with any number, if none is said.
-    pub fn new(preemptions: Option<u32>, strands: usize) -> Self {
+    pub fn new(preemptions: Option<u32>, tasks: usize) -> Self {
         Self {
-            strands,
+            tasks,
             most: preemptions.unwrap_or(ANY),
             bound: 0,
             left_out: FxHashSet::default(),
@@ -58,7 +58,7 @@ impl Exhaustive {
     fn spot(&self, at: &At<'_>) -> usize {
         match self.bound {
             ANY => at.state as usize,
-            _ => at.state as usize * (self.strands + 1) + at.last.map_or(0, |last| last + 1),
+            _ => at.state as usize * (self.tasks + 1) + at.last.map_or(0, |last| last + 1),
         }
     }
 

@@ -2,23 +2,23 @@
 //! one to another. Orderings that differ only in steps that commute meet in the same state again,
 //! and are continued once.
 //!
-//! A state is: the state of the server; what the shared cells hold; where each strand is; what the
-//! past can still mean for a violation (`pasts`); how many crashes and faults there were; which
+//! A state is: the state of the server; what the shared cells hold; where each task is; what the
+//! past can still mean for a violation (`monitors`); how many crashes and faults there were; which
 //! commands are still on their way though their senders gave them up; and, where time counts, the
 //! time and who sleeps until when.
 
-use super::super::afloat::{Afloat, Sender};
+use super::super::in_flight::{InFlight, Sender};
 use super::super::{Model, Time, Turn, World};
-use super::cells::Cells;
+use super::automata::{Around, Automata, Node, Place, Push, Shared, UNBORN};
 use super::embedded::Embedded;
+use super::instrumented::Instrumented;
 use super::intern::{Interner, bytes_of_list};
-use super::journal::Watched;
-use super::pasts::Pasts;
+use super::monitors::Monitors;
 use super::servers::Servers;
-use super::states::{Draft, States};
-use super::store::Store;
-use super::strands::{Around, Node, Place, Push, Shared, Strands, UNBORN};
+use super::shared_state::Cells;
+use super::snapshot_store::SnapshotStore;
 use super::upstream::Upstream;
+use super::visited::{Draft, Visited};
 use super::{Bounds, ExploreError};
 use crate::scenario::{Rule, RuleEffect, Timing};
 use crate::server::ServerError;
@@ -48,13 +48,13 @@ pub(super) struct Choice {
 
 /// The machine, as far as it is known.
 pub(super) struct Machine {
-    world: Arc<Watched>,
+    world: Arc<Instrumented>,
     bounds: Bounds,
-    strands: Strands,
+    tasks: Automata,
     shared: Shared,
-    pasts: Pasts,
-    states: States,
-    afloat: Interner<Afloat<u32>>,
+    monitors: Monitors,
+    states: Visited,
+    in_flight: Interner<InFlight<u32>>,
     /// For each state where its choices begin, and how many there are; none, if that is not known.
     known: Vec<Option<(u32, u32)>>,
     choices: Vec<Choice>,
@@ -67,54 +67,54 @@ impl Machine {
     pub fn new(model: &Model, bounds: &Bounds) -> Result<Self, ExploreError> {
         let embedded = Embedded::new();
         let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
-        let world = Arc::new(Watched::new(World::of_model(model, embedded.server(), time)));
+        let world = Arc::new(Instrumented::new(World::of_model(model, embedded.server(), time)));
         world.prepare().map_err(failed)?;
         let observes = world.protocol().is_foreign();
-        let store: Box<dyn Store> = match &model.upstream {
+        let store: Box<dyn SnapshotStore> = match &model.upstream {
             // Nothing reaches the embedded one.
             Some(upstream) => Box::new(Upstream::new(&upstream.borrowed).map_err(failed)?),
             None => Box::new(embedded),
         };
         let (servers, server) =
             Servers::new(store, world.setup.locks.clone(), observes).map_err(failed)?;
-        let strands = Strands::new(Arc::clone(&world), bounds.timing);
+        let tasks = Automata::new(Arc::clone(&world), bounds.timing);
         let mut cells = Cells::default();
-        let mut afloat = Interner::default();
+        let mut in_flight = Interner::default();
         let runs_late = |rule: &Rule| matches!(rule.effect, RuleEffect::RunLate(_));
         let may_come_late = bounds.faults > 0 || world.setup.plan.rules.iter().any(runs_late);
-        let (pasts, past) =
-            Pasts::new(world.setup.plan.actors.len(), world.setup.locks.len(), may_come_late);
+        let (monitors, monitor) =
+            Monitors::new(world.setup.plan.actors.len(), world.setup.locks.len(), may_come_late);
         let sleepers = match bounds.timing {
             Timing::Async => 0,
-            Timing::Strict => strands.len(),
+            Timing::Strict => tasks.len(),
         };
         let mut draft = Draft {
             server,
             cells: cells.untouched(),
-            past,
+            monitor,
             crashes: 0,
             faults: 0,
-            afloat: afloat.number(Afloat::default()),
+            in_flight: in_flight.number(InFlight::default()),
             time: 0,
-            nodes: vec![UNBORN; strands.len()],
+            nodes: vec![UNBORN; tasks.len()],
             wakes: vec![0; sleepers],
             ended: Vec::new(),
         };
         let mut machine = Self {
-            states: States::new(strands.len(), sleepers),
+            states: Visited::new(tasks.len(), sleepers),
             world,
             bounds: bounds.clone(),
-            strands,
+            tasks,
             shared: Shared { cells, servers },
-            pasts,
-            afloat,
+            monitors,
+            in_flight,
             known: Vec::new(),
             choices: Vec::new(),
             ended: Interner::default(),
             first: 0,
         };
-        for strand in 0..machine.strands.len() {
-            machine.push(&mut draft, strand, Push::Go)?;
+        for task in 0..machine.tasks.len() {
+            machine.push(&mut draft, task, Push::Go)?;
         }
         machine.settle(&mut draft)?;
         machine.first = machine.states.number(&draft);
@@ -143,18 +143,18 @@ impl Machine {
             bytes_of_list(&self.known),
             bytes_of_list(&self.choices),
             self.ended.bytes(),
-            self.strands.bytes(),
+            self.tasks.bytes(),
             self.shared.servers.bytes(),
             self.shared.cells.bytes(),
-            self.pasts.bytes(),
-            self.afloat.bytes(),
+            self.monitors.bytes(),
+            self.in_flight.bytes(),
         ];
         tables.into_iter().sum()
     }
 
-    /// How many strands there are.
-    pub fn strands(&self) -> usize {
-        self.strands.len()
+    /// How many tasks there are.
+    pub fn tasks(&self) -> usize {
+        self.tasks.len()
     }
 
     /// The choices in a state; none when all is over.
@@ -193,17 +193,17 @@ impl Machine {
         Ok(range)
     }
 
-    /// Whether a strand could go on from here without having rested: to switch away from it is a
+    /// Whether a task could go on from here without having rested: to switch away from it is a
     /// preemption.
-    pub fn goes_on(&self, state: StateId, strand: usize) -> bool {
-        let node = self.states.node(state, strand);
-        let node = node.and_then(|node| self.strands.node(strand, node));
+    pub fn goes_on(&self, state: StateId, task: usize) -> bool {
+        let node = self.states.node(state, task);
+        let node = node.and_then(|node| self.tasks.node(task, node));
         node.is_some_and(|node| is_step(node.place) && !node.is_rested)
     }
 
     /// What was violated on the way to a state.
     pub fn found(&self, state: StateId) -> Properties {
-        self.pasts.found(self.states.past(state))
+        self.monitors.found(self.states.monitor(state))
     }
 
     /// A choice's turn, and the leases that ended by themselves after it.
@@ -214,26 +214,26 @@ impl Machine {
 
     fn turns(&mut self, draft: &Draft) -> Result<Vec<Turn>, ExploreError> {
         let mut turns = Vec::new();
-        for (strand, node) in draft.nodes.iter().enumerate() {
-            let Some(node) = self.strands.node(strand, *node) else { continue };
+        for (task, node) in draft.nodes.iter().enumerate() {
+            let Some(node) = self.tasks.node(task, *node) else { continue };
             if !is_step(node.place) {
                 continue;
             }
-            turns.push(Turn::Step(strand));
+            turns.push(Turn::Step(task));
             if let Place::Request(request) = node.place
                 && draft.faults < self.bounds.faults
             {
-                turns.extend([Turn::LoseReply(strand), Turn::Forget(strand)]);
+                turns.extend([Turn::LoseReply(task), Turn::Forget(task)]);
                 // Under strict timing nothing takes longer than the steps say.
                 if self.bounds.timing == Timing::Async && self.shared.servers.may_be_late(request) {
-                    turns.push(Turn::Postpone(strand));
+                    turns.push(Turn::Postpone(task));
                 }
             }
             if draft.crashes < self.bounds.crashes {
-                turns.push(Turn::Crash(strand));
+                turns.push(Turn::Crash(task));
             }
         }
-        turns.extend((0..self.afloat(draft).len()).map(Turn::Arrive));
+        turns.extend((0..self.in_flight(draft).len()).map(Turn::Arrive));
         // When all is over, the end of a lease changes nothing for anybody.
         if self.bounds.timing == Timing::Async && !turns.is_empty() {
             for lock in 0..self.world.setup.locks.len() {
@@ -252,28 +252,28 @@ impl Machine {
     ) -> Result<Choice, ExploreError> {
         self.states.read(from, draft);
         match turn {
-            Turn::Step(strand) => {
-                let push = match self.request_of(draft, strand) {
-                    Some(request) => Push::Answer(self.send(draft, strand, request)?),
+            Turn::Step(task) => {
+                let push = match self.request_of(draft, task) {
+                    Some(request) => Push::Answer(self.send(draft, task, request)?),
                     None => Push::Go,
                 };
-                self.push(draft, strand, push)?;
+                self.push(draft, task, push)?;
             }
-            Turn::LoseReply(strand) => {
-                if let Some(request) = self.request_of(draft, strand) {
-                    self.send(draft, strand, request)?;
+            Turn::LoseReply(task) => {
+                if let Some(request) = self.request_of(draft, task) {
+                    self.send(draft, task, request)?;
                 }
-                self.get_no_answer(draft, strand)?;
+                self.get_no_answer(draft, task)?;
             }
-            Turn::Forget(strand) => self.get_no_answer(draft, strand)?,
-            Turn::Postpone(strand) => {
-                self.postpone(draft, strand);
-                self.get_no_answer(draft, strand)?;
+            Turn::Forget(task) => self.get_no_answer(draft, task)?,
+            Turn::Postpone(task) => {
+                self.postpone(draft, task);
+                self.get_no_answer(draft, task)?;
             }
             Turn::Arrive(number) => self.arrive(draft, number)?,
-            Turn::Crash(strand) => {
+            Turn::Crash(task) => {
                 draft.crashes += 1;
-                self.push(draft, strand, Push::Crash)?;
+                self.push(draft, task, Push::Crash)?;
             }
             Turn::Expire(lock) => self.expire(draft, lock)?,
         }
@@ -282,8 +282,8 @@ impl Machine {
         Ok(Choice { turn, to: self.states.number(draft), ended })
     }
 
-    fn request_of(&self, draft: &Draft, strand: usize) -> Option<u32> {
-        let node = self.strands.node(strand, *draft.nodes.get(strand)?)?;
+    fn request_of(&self, draft: &Draft, task: usize) -> Option<u32> {
+        let node = self.tasks.node(task, *draft.nodes.get(task)?)?;
         match node.place {
             Place::Request(request) => Some(request),
             _ => None,
@@ -291,67 +291,66 @@ impl Machine {
     }
 
     /// Lets a request reach the server; gives the reply's number.
-    fn send(
-        &mut self,
-        draft: &mut Draft,
-        strand: usize,
-        request: u32,
-    ) -> Result<u32, ExploreError> {
+    fn send(&mut self, draft: &mut Draft, task: usize, request: u32) -> Result<u32, ExploreError> {
         let done = self.shared.servers.run(draft.server, request, draft.time).map_err(failed)?;
         draft.server = done.server;
-        let node = draft.nodes.get(strand).and_then(|node| self.strands.node(strand, *node));
+        let node = draft.nodes.get(task).and_then(|node| self.tasks.node(task, *node));
         let actor = node.map(|node| node.actor);
-        draft.past = self.pasts.after(draft.past, done.event, actor, &self.shared.servers);
+        draft.monitor = self.monitors.after(draft.monitor, done.event, actor, &self.shared.servers);
         Ok(done.reply)
     }
 
-    fn get_no_answer(&mut self, draft: &mut Draft, strand: usize) -> Result<(), ExploreError> {
+    fn get_no_answer(&mut self, draft: &mut Draft, task: usize) -> Result<(), ExploreError> {
         draft.faults += 1;
-        self.push(draft, strand, Push::NoAnswer).map(drop)
+        self.push(draft, task, Push::NoAnswer).map(drop)
     }
 
-    fn afloat(&self, draft: &Draft) -> Afloat<u32> {
-        self.afloat.get(draft.afloat).map(|afloat| Afloat::clone(afloat)).unwrap_or_default()
+    fn in_flight(&self, draft: &Draft) -> InFlight<u32> {
+        self.in_flight
+            .get(draft.in_flight)
+            .map(|in_flight| InFlight::clone(in_flight))
+            .unwrap_or_default()
     }
 
-    fn postpone(&mut self, draft: &mut Draft, strand: usize) {
-        let node = draft.nodes.get(strand).and_then(|node| self.strands.node(strand, *node));
+    fn postpone(&mut self, draft: &mut Draft, task: usize) {
+        let node = draft.nodes.get(task).and_then(|node| self.tasks.node(task, *node));
         let Some(&Node { place: Place::Request(request), actor, ref verb, .. }) = node else {
             return;
         };
         let sender = Sender { actor, verb: verb.clone() };
-        let mut afloat = self.afloat(draft);
-        afloat.add(strand, sender, request);
-        draft.afloat = self.afloat.number(afloat);
+        let mut in_flight = self.in_flight(draft);
+        in_flight.add(task, sender, request);
+        draft.in_flight = self.in_flight.number(in_flight);
     }
 
     fn arrive(&mut self, draft: &mut Draft, number: usize) -> Result<(), ExploreError> {
-        let mut afloat = self.afloat(draft);
-        let Some((sender, request)) = afloat.take(number) else { return Ok(()) };
-        draft.afloat = self.afloat.number(afloat);
+        let mut in_flight = self.in_flight(draft);
+        let Some((sender, request)) = in_flight.take(number) else { return Ok(()) };
+        draft.in_flight = self.in_flight.number(in_flight);
         let done = self.shared.servers.run(draft.server, request, draft.time).map_err(failed)?;
         draft.server = done.server;
-        draft.past = self.pasts.after_late(draft.past, done.event, &sender, &self.shared.servers);
+        draft.monitor =
+            self.monitors.after_late(draft.monitor, done.event, &sender, &self.shared.servers);
         Ok(())
     }
 
-    /// Lets a strand go on to its next place; says whether it went anywhere.
-    fn push(&mut self, draft: &mut Draft, strand: usize, push: Push) -> Result<bool, ExploreError> {
+    /// Lets a task go on to its next place; says whether it went anywhere.
+    fn push(&mut self, draft: &mut Draft, task: usize, push: Push) -> Result<bool, ExploreError> {
         let Draft { cells, server, time, .. } = *draft;
         let around = Around { cells, server, time };
-        let from = draft.nodes.get(strand).copied().unwrap_or(UNBORN);
-        let way = self.strands.way(strand, from, push, around, &mut self.shared)?;
-        draft.past = self.pasts.after_way(draft.past, way);
+        let from = draft.nodes.get(task).copied().unwrap_or(UNBORN);
+        let way = self.tasks.way(task, from, push, around, &mut self.shared)?;
+        draft.monitor = self.monitors.after_way(draft.monitor, way);
         draft.cells = self.shared.cells.after(cells, way.number, &way.writes);
         if let Some((_, after)) = way.server {
             draft.server = after;
         }
         let to = way.to;
-        if let Some(node) = draft.nodes.get_mut(strand) {
+        if let Some(node) = draft.nodes.get_mut(task) {
             *node = to;
         }
-        if let Some(wake) = draft.wakes.get_mut(strand) {
-            *wake = match self.strands.node(strand, to).map(|node| node.place) {
+        if let Some(wake) = draft.wakes.get_mut(task) {
+            *wake = match self.tasks.node(task, to).map(|node| node.place) {
                 Some(Place::Sleep(duration)) => {
                     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
                     time.saturating_add(nanos)
@@ -365,47 +364,47 @@ impl Machine {
     fn expire(&mut self, draft: &mut Draft, lock: usize) -> Result<(), ExploreError> {
         let (server, event) = self.shared.servers.expire(draft.server, lock).map_err(failed)?;
         draft.server = server;
-        draft.past = self.pasts.after(draft.past, event, None, &self.shared.servers);
+        draft.monitor = self.monitors.after(draft.monitor, event, None, &self.shared.servers);
         Ok(())
     }
 
-    fn place(&self, draft: &Draft, strand: usize) -> Place {
-        let node = draft.nodes.get(strand).and_then(|node| self.strands.node(strand, *node));
+    fn place(&self, draft: &Draft, task: usize) -> Place {
+        let node = draft.nodes.get(task).and_then(|node| self.tasks.node(task, *node));
         node.map_or(Place::Ended, |node| node.place)
     }
 
     /// Lets everything happen that needs no choice: those who wait look again, those whose sleep is
     /// over get up, and time passes when nobody can go on.
     fn settle(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
-        let strands = 0..self.strands.len();
+        let tasks = 0..self.tasks.len();
         loop {
             let mut moved = false;
-            for strand in strands.clone() {
-                let goes_on = match self.place(draft, strand) {
+            for task in tasks.clone() {
+                let goes_on = match self.place(draft, task) {
                     Place::Blocked => true,
                     Place::Sleep(_) => {
-                        draft.wakes.get(strand).is_some_and(|wake| *wake <= draft.time)
+                        draft.wakes.get(task).is_some_and(|wake| *wake <= draft.time)
                     }
                     _ => false,
                 };
-                moved |= goes_on && self.push(draft, strand, Push::Go)?;
+                moved |= goes_on && self.push(draft, task, Push::Go)?;
             }
             if moved {
                 continue;
             }
-            let mut places = strands.clone().map(|strand| self.place(draft, strand));
+            let mut places = tasks.clone().map(|task| self.place(draft, task));
             if places.clone().any(is_step) {
                 return Ok(());
             }
             if places.clone().any(|place| matches!(place, Place::Sleep(_))) {
                 self.let_time_pass(draft)?;
             } else if places.any(|place| place == Place::Blocked) {
-                for strand in strands.clone() {
-                    if self.place(draft, strand) == Place::Blocked {
-                        self.push(draft, strand, Push::GiveUp)?;
+                for task in tasks.clone() {
+                    if self.place(draft, task) == Place::Blocked {
+                        self.push(draft, task, Push::GiveUp)?;
                     }
                 }
-            } else if self.afloat(draft).is_empty() {
+            } else if self.in_flight(draft).is_empty() {
                 return self.look_at_the_end(draft);
             } else {
                 return Ok(());
@@ -439,8 +438,8 @@ impl Machine {
             let seen = self.shared.servers.left(draft.server, lock, draft.time);
             let seen = seen.map_err(failed)?;
             let mut remembered = self.shared.cells.remembered(draft.cells, lock);
-            for (strand, node) in draft.nodes.iter().enumerate() {
-                let node = self.strands.node(strand, *node);
+            for (task, node) in draft.nodes.iter().enumerate() {
+                let node = self.tasks.node(task, *node);
                 let own = node.into_iter().flat_map(|node| node.remembered.iter());
                 remembered
                     .extend(own.filter(|(of, _)| *of == lock).map(|(_, token)| token.clone()));
@@ -453,7 +452,7 @@ impl Machine {
                 remembered,
             }));
         }
-        draft.past = self.pasts.after_all(draft.past, lefts);
+        draft.monitor = self.monitors.after_all(draft.monitor, lefts);
         Ok(())
     }
 }

@@ -1,23 +1,23 @@
 //! Every ordering of a plan's steps: which of them break a lock, and the shortest one that does.
 
-mod cells;
+mod automata;
 mod count;
 mod embedded;
 mod exhaustive;
+mod instrumented;
 mod intern;
-mod journal;
 mod machine;
+mod monitors;
 #[cfg(test)]
 mod mutants;
-mod pasts;
 mod pct;
 mod random;
 mod servers;
+mod shared_state;
 mod shortest;
-mod states;
-mod store;
-mod strands;
+mod snapshot_store;
 mod upstream;
+mod visited;
 mod walk;
 mod watches;
 
@@ -176,7 +176,7 @@ pub fn explore(
 ) -> Result<Explored, ExploreError> {
     let clock = WallClock::new(None);
     let mut machine = Machine::new(model, bounds)?;
-    let mut exhaustive = Exhaustive::new(bounds.preemptions, machine.strands());
+    let mut exhaustive = Exhaustive::new(bounds.preemptions, machine.tasks());
     let mut walked = match bounds.strategy {
         Strategy::Exhaustive => walk(&mut machine, bounds, &mut exhaustive, &clock, on_progress),
         Strategy::Random { seed } => {

@@ -4,7 +4,7 @@
 //! The end of a lease, a crash and a loss have priorities of their own.
 
 use super::walk::{At, Scheduler};
-use crate::chance::Chance;
+use crate::rng::Rng;
 use crate::runtime::Turn;
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const MOST: u32 = 1000;
 
 /// Draws priorities.
 pub(super) struct Pct {
-    chance: Chance,
+    chance: Rng,
     /// How often priorities change in one ordering.
     changes: u32,
     priorities: BTreeMap<Turn, u64>,
@@ -29,7 +29,7 @@ impl Pct {
     /// The same seed draws the same orderings. Bugs of this depth, from 1, are looked for.
     pub fn new(seed: u64, depth: u32) -> Self {
         Self {
-            chance: Chance::new(seed),
+            chance: Rng::new(seed),
             changes: depth.saturating_sub(1).min(MOST),
             priorities: BTreeMap::new(),
             change_at: Vec::new(),

@@ -1,15 +1,15 @@
 //! Orderings drawn by chance: at each step any of the choices, with equal chances.
 
 use super::walk::{At, Scheduler};
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// Draws each choice.
-pub(super) struct Random(Chance);
+pub(super) struct Random(Rng);
 
 impl Random {
     /// The same seed draws the same orderings.
     pub fn new(seed: u64) -> Self {
-        Self(Chance::new(seed))
+        Self(Rng::new(seed))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The server as a machine: what each request makes of each of its states. A request runs once for
-//! each state that it meets; where, a [`Store`] decides.
+//! each state that it meets; where, a [`SnapshotStore`] decides.
 
-use super::super::afloat::may_be_late;
-use super::super::stops::Commands;
+use super::super::in_flight::may_be_late;
 use super::super::tape;
 use super::super::transactions::is_about_watches;
+use super::super::yield_point::Commands;
 use super::intern::{Interner, bytes_of_map};
-use super::store::Store;
+use super::snapshot_store::SnapshotStore;
 use crate::lock::{Knowledge, LockName, Payload, Snapshot};
 use crate::server::ServerError;
 use lock_history::history::{Command, Effect, EventKind};
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Commands of an actor that go out at once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Request {
-    /// The strand, where it matters to the server who asks.
+    /// The task, where it matters to the server who asks.
     pub client: Option<usize>,
     pub db: i64,
     pub packed: Vec<u8>,
@@ -28,10 +28,10 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The request of a strand.
-    pub fn new(strand: usize, commands: Commands) -> Self {
+    /// The request of a task.
+    pub fn new(task: usize, commands: Commands) -> Self {
         let Commands { db, packed, offset, count } = commands;
-        Self { client: is_about_watches(&packed).then_some(strand), db, packed, offset, count }
+        Self { client: is_about_watches(&packed).then_some(task), db, packed, offset, count }
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Done {
 
 /// The states of the server that were met, and what leads from one to another.
 pub(super) struct Servers {
-    store: Box<dyn Store>,
+    store: Box<dyn SnapshotStore>,
     locks: Vec<LockName>,
     /// Whether lock keys are looked at to learn what a command did.
     observes: bool,
@@ -66,7 +66,7 @@ pub(super) struct Servers {
 impl Servers {
     /// The server as it is now is the first state.
     pub fn new(
-        mut store: Box<dyn Store>,
+        mut store: Box<dyn SnapshotStore>,
         locks: Vec<LockName>,
         observes: bool,
     ) -> Result<(Self, u32), ServerError> {

@@ -104,8 +104,8 @@ fn finish(
     let (mut state, mut last) = spot;
     loop {
         let rank = |choice: &&Choice| match choice.turn {
-            Turn::Step(strand) if Some(strand) == last => Some((0, strand)),
-            Turn::Step(strand) => Some((1, strand)),
+            Turn::Step(task) if Some(task) == last => Some((0, task)),
+            Turn::Step(task) => Some((1, task)),
             Turn::Arrive(request) => Some((2, request)),
             _ => None,
         };

@@ -9,7 +9,7 @@
 
 use super::intern::Interner;
 use super::servers::Request;
-use super::store::Store;
+use super::snapshot_store::SnapshotStore;
 use super::watches::{Watch, Watchers};
 use crate::server::{Borrowed, Connection, Keys, Seen, Server, ServerError, Stored};
 use redis::{ConnectionLike, RedisResult, Value};
@@ -102,7 +102,7 @@ impl Upstream {
     }
 }
 
-impl Store for Upstream {
+impl SnapshotStore for Upstream {
     fn save(&mut self) -> Result<u32, ServerError> {
         Ok(self.at)
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// What a client watches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Watch {
-    /// The client's strand, and its database.
+    /// The client's task, and its database.
     client: Client,
     /// The keys; none any more if one of them has changed, and EXEC is to fail.
     keys: Vec<Vec<u8>>,
@@ -31,13 +31,13 @@ impl Watchers {
     pub fn connection(
         &mut self,
         server: &Server,
-        strand: usize,
+        task: usize,
         db: i64,
     ) -> Result<&mut Connection, ServerError> {
-        let connected = self.connections.contains_key(&(strand, db));
+        let connected = self.connections.contains_key(&(task, db));
         let new = (!connected).then(|| server.connect(db)).transpose()?;
-        self.connections.extend(new.map(|new| ((strand, db), new)));
-        let found = self.connections.get_mut(&(strand, db));
+        self.connections.extend(new.map(|new| ((task, db), new)));
+        let found = self.connections.get_mut(&(task, db));
         found.ok_or_else(|| ServerError::new("no connection".into()))
     }
 
@@ -68,13 +68,13 @@ impl Watchers {
     }
 
     /// Whether a client watches, and one of the keys has changed.
-    pub fn in_vain(&self, strand: usize, db: i64) -> bool {
-        self.watches.iter().any(|watch| watch.client == (strand, db) && watch.keys.is_empty())
+    pub fn in_vain(&self, task: usize, db: i64) -> bool {
+        self.watches.iter().any(|watch| watch.client == (task, db) && watch.keys.is_empty())
     }
 
     /// A client's commands ran.
-    pub fn note(&mut self, strand: usize, db: i64, commands: &[Vec<&[u8]>]) {
-        let client = (strand, db);
+    pub fn note(&mut self, task: usize, db: i64, commands: &[Vec<&[u8]>]) {
+        let client = (task, db);
         for command in commands {
             match about_watches(command) {
                 Some(AboutWatches::Ends) => self.watches.retain(|watch| watch.client != client),

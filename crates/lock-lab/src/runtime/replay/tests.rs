@@ -102,7 +102,7 @@ fn where_plan_and_schedule_part_is_said() {
             "1x5.e1.2x5.1x2",
             "turn 11 of 13 lets rival go on, but what it waits for has not happened".into(),
         ),
-        ("3", "turn 1 of 1 lets strand 3 go on, but there is no such strand".into()),
+        ("3", "turn 1 of 1 lets task 3 go on, but there is no such task".into()),
         ("e1.1", format!("turn 1 of 2 ends the TTL of {key}, but nobody holds it")),
         (
             "1.p1",
@@ -186,7 +186,7 @@ fn what_is_on_its_way_is_counted_by_strand_and_then_in_order() {
         let names = late.map(|actor| outcome.history.head.actors[actor].as_str());
         assert_eq!(names.collect::<Vec<_>>().join(" "), first, "{turns}");
     };
-    // The rival gives up first, and yet it is the second strand's.
+    // The rival gives up first, and yet it is the second task's.
     expected("1x2.2x3.p2.p1.a1x2", "holder rival");
     expected("1x2.2x3.p2.p1.a2.a1", "rival holder");
 }

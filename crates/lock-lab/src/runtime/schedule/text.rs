@@ -48,12 +48,12 @@ impl fmt::Display for Schedule {
 impl fmt::Display for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (letter, index) = match self {
-            Turn::Step(strand) => ("", strand),
-            Turn::LoseReply(strand) => ("l", strand),
-            Turn::Forget(strand) => ("f", strand),
-            Turn::Postpone(strand) => ("p", strand),
+            Turn::Step(task) => ("", task),
+            Turn::LoseReply(task) => ("l", task),
+            Turn::Forget(task) => ("f", task),
+            Turn::Postpone(task) => ("p", task),
             Turn::Arrive(request) => ("a", request),
-            Turn::Crash(strand) => ("c", strand),
+            Turn::Crash(task) => ("c", task),
             Turn::Expire(lock) => ("e", lock),
         };
         write!(f, "{letter}{}", index.saturating_add(1))

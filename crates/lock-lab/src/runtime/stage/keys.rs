@@ -2,7 +2,7 @@
 
 use super::{StageError, World, quoted};
 use crate::controller::{CACHE_DB, STATE_FILE, cache_key};
-use crate::gate::Link;
+use crate::intercept::Link;
 use crate::lock::{
     self, Fence, LockError, LockName, Payload, Removal, RunDirectory, flags, is_dead, locked_files,
     remove_if,

@@ -4,12 +4,12 @@ mod broken;
 mod builtin;
 mod explorations;
 mod hazards;
-mod lifted;
 mod mistakes;
 mod mistakes_of_rules;
 mod plans;
 mod rules;
 mod schema;
+mod unconstrained;
 mod volleys;
 
 use super::{Plan, Scenario, ScenarioError, Value};

@@ -1,7 +1,7 @@
 //! What plans come of rules, waits, faults, and of what is for one protocol only.
 
 use super::{RACE, bind, bind_for, parse, seconds, ttl};
-use crate::gate::PausePoint;
+use crate::intercept::PausePoint;
 use crate::lock::{Operation, Ttl};
 use crate::scenario::{
     Action, Expectation, Instance, Matches, Plan, Rule, RuleEffect, Start, Step,

@@ -67,7 +67,7 @@ pub struct Model {
     leases: usize,
     /// Of how many commands one is given up, and comes late; 0: none.
     delays: usize,
-    afloat: Vec<Late>,
+    in_flight: Vec<Late>,
 }
 
 /// A command that its sender has given up.
@@ -92,7 +92,7 @@ impl Model {
             troubles: random.pick(&[6, 25, 1000]),
             leases: random.pick(&[6, 12, 100]),
             delays: random.pick(&[0, 6, 25]),
-            afloat: Vec::new(),
+            in_flight: Vec::new(),
         }
     }
 
@@ -114,7 +114,7 @@ impl Model {
         for own in model.actors.iter_mut().flat_map(|actor| &mut actor.own).flatten() {
             rename(&mut own.0);
         }
-        model.afloat.iter_mut().filter_map(|late| late.own.as_mut()).for_each(&mut rename);
+        model.in_flight.iter_mut().filter_map(|late| late.own.as_mut()).for_each(&mut rename);
         model
     }
 
@@ -124,7 +124,7 @@ impl Model {
             let lock = random.below(self.locks.len());
             return self.end_lease(lock, random).into_iter().collect();
         }
-        if !self.afloat.is_empty() && random.one_in(6) {
+        if !self.in_flight.is_empty() && random.one_in(6) {
             return self.arrive(random);
         }
         let actor = random.below(self.actors.len());
@@ -154,7 +154,7 @@ impl Model {
                 events.push((Some(actor), EventKind::Ended { failure }));
             }
         }
-        while !self.afloat.is_empty() {
+        while !self.in_flight.is_empty() {
             events.extend(self.arrive(random));
         }
         for (lock, it) in self.locks.iter().enumerate() {
@@ -215,13 +215,14 @@ impl Model {
         let this = &self.actors[actor];
         let (verb, lock) = *this.steps.last().unwrap();
         let own = lock.and_then(|lock| this.own[lock]).map(|own| own.0);
-        self.afloat.push(Late { actor, verb, act, own });
+        self.in_flight.push(Late { actor, verb, act, own });
         self.fail(actor, FailureKind::Injected, random)
     }
 
     /// A command that was given up reaches the server.
     fn arrive(&mut self, random: &mut Random) -> Vec<Happening> {
-        let Late { actor, verb, act, own } = self.afloat.remove(random.below(self.afloat.len()));
+        let Late { actor, verb, act, own } =
+            self.in_flight.remove(random.below(self.in_flight.len()));
         let mut events = match act {
             Act::Take { lock, atomic, .. } if self.locks[lock].token.is_none() => {
                 self.begin_reign(actor, lock, atomic, random)

@@ -1,9 +1,9 @@
 //! All orderings of a model, one after the other, without any reduction: each is run for real from
-//! its beginning, and what is possible after a prefix is what the strands say that stand there. The
+//! its beginning, and what is possible after a prefix is what the tasks say that stand there. The
 //! machine goes along, and must offer the same at each moment.
 
 use super::*;
-use crate::chance::Chance;
+use crate::rng::Rng;
 use crate::runtime::explore::machine::StateId;
 use crate::runtime::replay::{Director, Now, improvise};
 
@@ -16,7 +16,7 @@ pub(super) struct Brute<'a> {
     /// The ordering that is run now.
     now: Ordering,
     /// Draws each choice, where not all are wanted.
-    chance: Option<Chance>,
+    chance: Option<Rng>,
 }
 
 struct Fork {
@@ -58,7 +58,7 @@ impl<'a> Brute<'a> {
 
     /// Orderings drawn by chance.
     pub fn drawn(machine: &'a mut Machine, bounds: &'a Bounds, seed: u64) -> Self {
-        Self { chance: Some(Chance::new(seed)), ..Self::new(machine, bounds) }
+        Self { chance: Some(Rng::new(seed)), ..Self::new(machine, bounds) }
     }
 
     /// Runs the next ordering. The machine must have found what the checkers find.
@@ -124,9 +124,9 @@ impl Director for Brute<'_> {
         let choice = choices.iter().find(|choice| choice.turn == turn).unwrap();
         let it = &mut self.now;
         let passage = (state, it.last, turn);
-        if let Some(strand) = turn.mover() {
-            it.preemptions += u32::from(last_goes_on && it.last != Some(strand));
-            it.last = Some(strand);
+        if let Some(task) = turn.mover() {
+            it.preemptions += u32::from(last_goes_on && it.last != Some(task));
+            it.last = Some(task);
         }
         it.misfortunes += u32::from(turn.is_misfortune());
         it.turns.extend(self.machine.turns_of(*choice));

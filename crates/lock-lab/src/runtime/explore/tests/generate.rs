@@ -1,17 +1,17 @@
 //! Small scenarios of all kinds, as files, drawn by chance.
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 use std::fmt::Write;
 
 /// The text of a scenario; not all of them can be bound.
 pub(super) fn scenario(seed: u64) -> String {
-    let mut writer = Writer { chance: Chance::new(seed), text: String::new(), names: 0, locks: 1 };
+    let mut writer = Writer { chance: Rng::new(seed), text: String::new(), names: 0, locks: 1 };
     writer.write();
     writer.text
 }
 
 struct Writer {
-    chance: Chance,
+    chance: Rng,
     text: String,
     /// How many steps have a name.
     names: usize,

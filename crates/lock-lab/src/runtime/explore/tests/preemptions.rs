@@ -49,10 +49,10 @@ impl Director for Follower<'_> {
     fn choose(&mut self, now: &Now) -> Turn {
         let turn = self.turns[now.taken.len()];
         let (_, mut cost) = self.costs[self.costs.len() - 1];
-        if let Some(strand) = turn.mover() {
-            let leaves = self.last.filter(|last| *last != strand);
+        if let Some(task) = turn.mover() {
+            let leaves = self.last.filter(|last| *last != task);
             cost.0 += u32::from(leaves.is_some_and(|last| now.goes_on[last]));
-            self.last = Some(strand);
+            self.last = Some(task);
         }
         cost.1 += u32::from(turn.is_misfortune());
         cost.2 += 1;

@@ -3,7 +3,7 @@
 
 use super::brute::{Brute, Ordering, Passage, Passed};
 use super::*;
-use crate::chance::Chance;
+use crate::rng::Rng;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ struct Case {
 
 impl Case {
     fn new(seed: u64) -> Self {
-        let mut chance = Chance::new(!seed);
+        let mut chance = Rng::new(!seed);
         let timing = Timing::ALL[chance.below(2)];
         let protocol = Arc::clone(&both_protocols()[chance.below(2)]);
         let (crashes, faults) = [(0, 0), (0, 0), (1, 0), (0, 1)][chance.below(4)];

@@ -1,0 +1,366 @@
+//! Whose each lock was, and until when, as far as the history proves it.
+//!
+//! A *tenure* begins with a command that takes or overwrites the lock key. It is proved to be over
+//! by the first command that ran surely after it and found or left the lock key without it, or by
+//! its lease. How it ended may remain unknown where commands overlapped.
+
+use super::leases::{Extensions, LeaseEnd};
+use super::trace::Trace;
+use crate::history::{Change, EventKind, Left, Moment, Verb};
+use std::collections::{HashMap, VecDeque};
+
+/// Between which moments something ran on the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Not before this.
+    pub sent: Moment,
+    /// Not after this.
+    pub received: Moment,
+}
+
+impl Span {
+    /// Whether this surely ran before that.
+    pub fn is_before(self, other: Span) -> bool {
+        self.received.order < other.sent.order
+    }
+}
+
+/// A fault.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault<'a> {
+    /// A lease ended by itself.
+    LeaseEnded,
+    /// Something was done on purpose, in these words.
+    OnPurpose(&'a str),
+}
+
+/// One command or fault.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Access<'a> {
+    /// When it ran.
+    pub span: Span,
+    /// Whose it was.
+    pub actor: Option<usize>,
+    /// In which step.
+    pub step: Option<usize>,
+    /// The verb of the step that it was sent in, if its sender had given it up.
+    pub late: Option<&'a Verb>,
+    /// What it was, if it was a fault.
+    pub fault: Option<Fault<'a>>,
+}
+
+/// One acquisition, from its beginning to what proves its end.
+#[derive(Debug)]
+pub(super) struct Tenure<'a> {
+    /// What began it.
+    pub access: Access<'a>,
+    /// The token that the lock key then held.
+    pub token: &'a str,
+    /// Its fencing token.
+    pub fence: Option<u64>,
+    /// The end of its lease, if that is certain.
+    pub lease: Option<LeaseEnd>,
+    /// The first command that proves it to be over.
+    pub end: Option<End<'a>>,
+    /// The first deletion or overwriting by its own actor that may have been its end.
+    pub own_end: Option<Access<'a>>,
+    /// The lease that it was given when it began.
+    pub leased: Option<u64>,
+}
+
+impl Tenure<'_> {
+    /// Whether it was surely over when this was sent or begun.
+    pub fn is_over_before(&self, moment: Moment) -> bool {
+        self.end.as_ref().is_some_and(|end| end.access.span.received.order < moment.order)
+            || self.lease.is_some_and(|lease| lease.gone_at <= moment.at)
+    }
+}
+
+/// What proves that a tenure is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End<'a> {
+    /// Which command or fault.
+    pub access: Access<'a>,
+    /// What it shows.
+    pub shows: Shows,
+}
+
+/// What a proof of an end shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    /// The lock key was deleted, surely under this tenure.
+    Deleted,
+    /// The lock key was deleted, maybe under another tenure.
+    Cleared,
+    /// The lock key was overwritten.
+    Overwritten,
+    /// The lock was found free.
+    Free,
+}
+
+/// A deletion of the lock key.
+#[derive(Debug)]
+pub(super) struct Deletion<'a> {
+    /// Which command or fault did it.
+    pub access: Access<'a>,
+    /// Whose acquisition it deleted, if the command made sure of it.
+    pub token: Option<&'a str>,
+    /// The deleting actor's own latest acquisition.
+    pub own: Option<usize>,
+    /// How many tenures are known to have begun by the time of the reply.
+    pub reigns_before: usize,
+    /// Which of the tenures known by then may not have been over before it.
+    open: Open,
+}
+
+/// Tenures that may not have been over.
+#[derive(Debug, Clone, Copy)]
+enum Open {
+    None,
+    One(usize),
+    Several,
+}
+
+/// Of a tenure and all later ones, the two whose commands were sent first.
+#[derive(Debug, Clone, Copy)]
+struct Earliest {
+    tenure: usize,
+    sent: u64,
+    next_sent: u64,
+}
+
+/// Everything about one lock.
+#[derive(Debug, Default)]
+pub(super) struct Line<'a> {
+    /// All tenures, in the order in which their replies came.
+    pub tenures: Vec<Tenure<'a>>,
+    /// All deletions, likewise.
+    pub deletions: Vec<Deletion<'a>>,
+    /// Who last set the flag.
+    pub flagged: Option<Access<'a>>,
+    /// How the lock was left when no actor was active, and when that was seen.
+    pub left: Option<(Moment, &'a Left)>,
+    /// For each tenure.
+    earliest: Vec<Earliest>,
+    /// The tenure of each token; none, if there are several.
+    tokens: HashMap<&'a str, Option<usize>>,
+}
+
+impl<'a> Line<'a> {
+    /// The only tenure with this token.
+    pub fn tenure_of(&self, token: &str) -> Option<usize> {
+        self.tokens.get(token).copied().flatten()
+    }
+
+    /// Whether several tenures had this token, so that it says nothing.
+    pub fn is_reused(&self, token: &str) -> bool {
+        self.tokens.get(token).is_some_and(Option::is_none)
+    }
+
+    /// What can be said only when everything was read.
+    fn finish(&mut self, extensions: &Extensions, hidden_from: Moment) {
+        self.earliest.reserve(self.tenures.len());
+        let mut after = Earliest { tenure: 0, sent: u64::MAX, next_sent: u64::MAX };
+        for (position, tenure) in self.tenures.iter().enumerate().rev() {
+            let sent = tenure.access.span.sent.order;
+            after = if sent <= after.sent {
+                Earliest { tenure: position, sent, next_sent: after.sent }
+            } else {
+                Earliest { next_sent: after.next_sent.min(sent), ..after }
+            };
+            self.earliest.push(after);
+        }
+        self.earliest.reverse();
+        self.name_victims(hidden_from);
+        for tenure in &mut self.tenures {
+            let over_by = tenure.end.map(|end| end.access.span.received.order);
+            let lease = extensions.end(tenure.access.span, tenure.leased, over_by);
+            // What is not seen may have extended it.
+            tenure.lease = lease.filter(|lease| lease.gone_at <= hidden_from.at);
+        }
+    }
+
+    /// The only tenure that a deletion can have ended.
+    fn only_candidate(&self, deletion: &Deletion<'_>) -> Option<usize> {
+        let by = deletion.access.span.received.order;
+        let later = self.earliest.get(deletion.reigns_before);
+        let later = later.filter(|later| later.sent <= by);
+        match (deletion.open, later) {
+            (Open::One(tenure), None) => Some(tenure),
+            (Open::None, Some(later)) if by < later.next_sent => Some(later.tenure),
+            _ => None,
+        }
+    }
+
+    /// A deletion that made sure of the token ended that token's tenure, even if the reply to the
+    /// acquire came later. One that didn't ended the only tenure that there was, if all are known.
+    fn name_victims(&mut self, hidden_from: Moment) {
+        for deletion in &self.deletions {
+            let span = deletion.access.span;
+            let by_token = deletion.token.and_then(|token| self.tenure_of(token));
+            let is_seen = span.received.order < hidden_from.order;
+            let only = || self.only_candidate(deletion).filter(|_| is_seen);
+            let victim = by_token.or_else(only);
+            let Some(tenure) = victim.and_then(|victim| self.tenures.get_mut(victim)) else {
+                continue;
+            };
+            if tenure.end.is_none_or(|end| span.received.order <= end.access.span.received.order) {
+                tenure.end = Some(End { access: deletion.access, shows: Shows::Deleted });
+            }
+        }
+    }
+}
+
+/// Reads every lock's line from a history.
+pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<Line<'a>> {
+    let mut readers: Vec<Reader<'a>> = trace.head.locks.iter().map(|_| Reader::default()).collect();
+    let mut active: u64 = 0;
+    let mut last_of: Vec<Moment> = vec![Moment::default(); trace.head.actors.len()];
+    for (event, step) in trace.events.iter().zip(&trace.step_of) {
+        let received = event.moment;
+        let last = event.actor.and_then(|actor| last_of.get_mut(actor));
+        // A fault ran after what its actor did before it.
+        let before = last.map_or(received, |last| std::mem::replace(last, received));
+        let (sent, effects, fault) = match &event.kind {
+            EventKind::Command(command) => (command.sent, &command.effects, None),
+            EventKind::Fault { effects, lease_of: Some(_), .. } => {
+                (before, effects, Some(Fault::LeaseEnded))
+            }
+            EventKind::Fault { what, effects, .. } => {
+                (before, effects, Some(Fault::OnPurpose(what)))
+            }
+            EventKind::Left(left) => {
+                let reader = readers.get_mut(left.lock).filter(|_| active == 0);
+                if let Some(reader) = reader {
+                    reader.line.left = Some((received, left));
+                }
+                continue;
+            }
+            EventKind::Started => {
+                active += 1;
+                continue;
+            }
+            EventKind::Ended { .. } => {
+                active = active.saturating_sub(1);
+                continue;
+            }
+            _ => continue,
+        };
+        let span = Span { sent, received };
+        let late = match &event.kind {
+            EventKind::Command(command) => command.late.as_ref(),
+            _ => None,
+        };
+        let access = Access { span, actor: event.actor, step: *step, late, fault };
+        for effect in effects {
+            if let Some(reader) = readers.get_mut(effect.lock) {
+                reader.read(&effect.change, access);
+            }
+        }
+    }
+    readers.into_iter().map(|reader| reader.finish(trace.hidden_from)).collect()
+}
+
+/// A line that is being read.
+#[derive(Debug, Default)]
+struct Reader<'a> {
+    line: Line<'a>,
+    /// The tenures that are not proved to be over, in the order in which their replies came.
+    pending: VecDeque<usize>,
+    /// By when all that are not pending are proved to be over.
+    others_over_by: u64,
+    latest_of: HashMap<usize, usize>,
+    extensions: Extensions,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self, change: &'a Change, access: Access<'a>) {
+        match change {
+            Change::Took { token, fence, lease } => {
+                self.conclude(access, Shows::Free);
+                self.begin(access, token, *fence, *lease);
+            }
+            Change::Overwrote { token, lease } => {
+                self.conclude(access, Shows::Overwritten);
+                if let Some(own) =
+                    self.own_of(access).and_then(|own| self.line.tenures.get_mut(own))
+                {
+                    own.own_end.get_or_insert(access);
+                }
+                self.begin(access, token, None, *lease);
+            }
+            Change::Saw { token: None } => self.conclude(access, Shows::Free),
+            Change::Extended { lease } => self.extensions.add(access.span, *lease),
+            Change::Deleted { token } => self.delete(access, token.as_deref()),
+            Change::Flagged { .. } => self.line.flagged = Some(access),
+            Change::Refused | Change::Saw { token: Some(_) } => {}
+        }
+    }
+
+    /// Whatever began surely before this is over now.
+    fn conclude(&mut self, access: Access<'a>, shows: Shows) {
+        while let Some(tenure) =
+            self.pending.front().and_then(|first| self.line.tenures.get_mut(*first))
+        {
+            if !tenure.access.span.is_before(access.span) {
+                return;
+            }
+            tenure.end = Some(End { access, shows });
+            self.others_over_by = access.span.received.order;
+            self.pending.pop_front();
+        }
+    }
+
+    fn begin(
+        &mut self,
+        access: Access<'a>,
+        token: &'a str,
+        fence: Option<u64>,
+        leased: Option<u64>,
+    ) {
+        let position = self.line.tenures.len();
+        let known = self.line.tokens.entry(token);
+        known.and_modify(|tenure| *tenure = None).or_insert(Some(position));
+        if let Some(actor) = access.actor {
+            self.latest_of.insert(actor, position);
+        }
+        self.pending.push_back(position);
+        self.line.tenures.push(Tenure {
+            access,
+            token,
+            fence,
+            lease: None,
+            end: None,
+            own_end: None,
+            leased,
+        });
+    }
+
+    /// The latest acquisition of whoever did this.
+    fn own_of(&self, access: Access<'_>) -> Option<usize> {
+        self.latest_of.get(&access.actor?).copied()
+    }
+
+    fn delete(&mut self, access: Access<'a>, token: Option<&'a str>) {
+        let own = self.own_of(access);
+        let own_reign = own.and_then(|own| self.line.tenures.get_mut(own));
+        if let Some(own) = own_reign.filter(|own| token.is_none_or(|token| token == own.token)) {
+            own.own_end.get_or_insert(access);
+        }
+        let reigns_before = self.line.tenures.len();
+        let open = match (self.pending.front(), self.pending.len()) {
+            _ if self.others_over_by >= access.span.sent.order => Open::Several,
+            (Some(tenure), 1) => Open::One(*tenure),
+            (None, _) => Open::None,
+            _ => Open::Several,
+        };
+        self.conclude(access, Shows::Cleared);
+        self.line.deletions.push(Deletion { access, token, own, reigns_before, open });
+    }
+
+    fn finish(mut self, hidden_from: Moment) -> Line<'a> {
+        self.extensions.finish();
+        self.line.finish(&self.extensions, hidden_from);
+        self.line
+    }
+}

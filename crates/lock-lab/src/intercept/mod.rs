@@ -1,0 +1,148 @@
+//! The gate between an actor and what it shares with others: every Redis command, and every named
+//! place where local state is shared, passes here one by one. What a gate does with them is up to
+//! each way of running a scenario; the lock library sees only a [`Link`].
+
+use crate::server::{Connection, Exchange};
+use redis::{ConnectionLike, RedisResult, Value};
+
+/// A place where actors share local state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum PausePoint {
+    /// Before the controller's token slot is read.
+    TokenRead,
+    /// Before the controller's token slot is written.
+    TokenWrite,
+    /// Before the process's registry of controllers is consulted.
+    Registry,
+    /// Before the state file is read.
+    FileRead,
+    /// Before the state file is written.
+    FileWrite,
+    /// Before it is looked at, or changed, what a controller remembers of its file.
+    Memory,
+    /// Before something befalls the server.
+    Server,
+}
+
+/// The caller was killed at a pause point, and must not touch what it was about to touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("killed")]
+pub struct Killed;
+
+/// A connection that also lets pause points pass. On a plain connection nobody listens to them.
+pub trait Link: ConnectionLike {
+    /// Says that the caller is about to touch local state that others share.
+    fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+        Ok(())
+    }
+
+    /// Fails if the caller was killed.
+    fn is_alive(&self) -> Result<(), Killed> {
+        Ok(())
+    }
+
+    /// Whether something was done on purpose to what the caller has sent for what it does now.
+    fn is_tampered_with(&self) -> bool {
+        false
+    }
+}
+
+impl Link for Connection {}
+
+/// What is done with each command and pause point; by default it passes.
+pub trait Interceptor: Send {
+    /// One command wants to go out; gives its reply.
+    fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
+        connection.req_packed_command(command)
+    }
+
+    /// Several commands want to go out at once; gives `count` replies from number `offset` on.
+    fn pipeline(
+        &mut self,
+        connection: &mut Connection,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        connection.req_packed_commands(commands, offset, count)
+    }
+
+    /// Shared local state is about to be touched.
+    fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+        Ok(())
+    }
+
+    /// Fails if the actor was killed here.
+    fn is_alive(&self) -> Result<(), Killed> {
+        Ok(())
+    }
+
+    /// Whether it did something to a command since the caller began what it does now.
+    fn has_tampered(&self) -> bool {
+        false
+    }
+}
+
+/// A gate at which nothing is held.
+pub struct PassThrough;
+
+impl Interceptor for PassThrough {}
+
+/// A connection behind a gate.
+pub struct Intercepted<'a> {
+    connection: Connection,
+    interceptor: Box<dyn Interceptor + 'a>,
+}
+
+impl<'a> Intercepted<'a> {
+    /// Puts a gate before a connection.
+    pub fn new(connection: Connection, interceptor: Box<dyn Interceptor + 'a>) -> Self {
+        Self { connection, interceptor }
+    }
+
+    /// Hands out what the connection recorded since the last time.
+    pub fn recorded(&mut self) -> Vec<Exchange> {
+        self.connection.recorded()
+    }
+}
+
+impl Link for Intercepted<'_> {
+    fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+        self.interceptor.pause(point)
+    }
+
+    fn is_alive(&self) -> Result<(), Killed> {
+        self.interceptor.is_alive()
+    }
+
+    fn is_tampered_with(&self) -> bool {
+        self.interceptor.has_tampered()
+    }
+}
+
+impl ConnectionLike for Intercepted<'_> {
+    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+        self.interceptor.command(&mut self.connection, command)
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        self.interceptor.pipeline(&mut self.connection, commands, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+
+    fn check_connection(&mut self) -> bool {
+        self.connection.check_connection()
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+}

@@ -1,0 +1,505 @@
+//! A subject at work: it is told something, and while it does that, what it sends goes on to whoever
+//! decides about it.
+
+use super::canonical::{Constants, Symbols};
+use super::gateway::{Event, Gateway};
+use super::process::{Process, SubjectError, Wrong};
+use super::wire::{self, KnownScripts, Words};
+use super::{About, Start};
+use crate::intercept::{Killed, Link};
+use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+use redis::{ConnectionLike, RedisResult, Value};
+use redis_sim::clock::{VirtualClock, in_words};
+use redis_sim::server::{Format, write};
+use redis_sim::{self, Engine};
+use serde_json::json;
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often we look whether anybody still wants to know what a subject says.
+const GLANCE: Duration = Duration::from_millis(100);
+/// The most commands that one subject may send for one instruction.
+const MOST_COMMANDS: u32 = 10_000;
+/// The most connections that one subject may have open.
+const MOST_CONNECTIONS: usize = 64;
+/// What a subject is answered that is to come to an end.
+const OVER: &str = "ERR this is over";
+
+/// What a subject answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// Whether it did what it was told.
+    pub ok: bool,
+    /// Why not, in its words.
+    pub why: String,
+    /// The last drawn value that it sent meanwhile, by its name.
+    pub token: Option<String>,
+}
+
+type Result<T = (), E = Broken> = std::result::Result<T, E>;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The actor was killed, as was chosen.
+    Killed(Killed),
+    /// Something is wrong with the subject.
+    Subject(SubjectError),
+}
+
+impl From<SubjectError> for Broken {
+    fn from(error: SubjectError) -> Self {
+        Broken::Subject(error)
+    }
+}
+
+/// One subject.
+pub(super) struct Session {
+    process: Process,
+    _gateway: Gateway,
+    events: Receiver<Event>,
+    lines: BTreeMap<usize, Line>,
+    start: Start,
+    about: About,
+    actor: usize,
+    /// Which of the actor's lives it lives.
+    life: Option<u64>,
+    /// What it was told and has not answered.
+    doing: Option<String>,
+    /// Whether something was done to it on purpose since it was told: a reply was lost, a command
+    /// was refused.
+    has_suffered: bool,
+    /// The connection on which it waits for a reply.
+    asks: Option<usize>,
+    /// Whether it waits for a reply that never comes, and has not shown yet that it gave up.
+    waits_in_vain: bool,
+    symbols: Symbols,
+    constants: Arc<Constants>,
+    /// The last drawn value that went to the server, by its name.
+    token: Option<String>,
+    scripts: Arc<KnownScripts>,
+    /// Where what is no matter of locks goes: other databases, names of clients.
+    aside: Engine,
+}
+
+/// A connection of a subject.
+struct Line {
+    stream: TcpStream,
+    resp3: bool,
+    db: i64,
+    /// The requests since MULTI.
+    queue: Option<Vec<Words>>,
+    /// No answer comes over it any more.
+    is_dead: bool,
+    aside: redis_sim::Connection,
+}
+
+/// Who answers a subject's requests.
+enum Server<'a> {
+    /// Whoever decides about the actor.
+    Link(&'a mut dyn Link),
+    /// Nobody: what it does is to come to an end.
+    Nobody,
+}
+
+impl Session {
+    /// Starts a subject and hears what it says of itself.
+    pub fn start(
+        start: &Start,
+        actor: usize,
+        scripts: Arc<KnownScripts>,
+        constants: Arc<Constants>,
+    ) -> Result<Self, SubjectError> {
+        let (sender, events) = channel::unbounded();
+        let not_started =
+            |why: String| SubjectError::NotStarted { command: start.command.clone(), why };
+        let gateway =
+            Gateway::open(sender.clone()).map_err(|error| not_started(error.to_string()))?;
+        let process = Process::start(&mut start.by_shell(&gateway.url()), sender, &start.processes);
+        let process = process.map_err(|error| not_started(error.to_string()))?;
+        let mut session = Self {
+            process,
+            _gateway: gateway,
+            events,
+            lines: BTreeMap::new(),
+            start: start.clone(),
+            about: About::default(),
+            actor,
+            life: None,
+            doing: Some("say what it is".into()),
+            has_suffered: false,
+            asks: None,
+            waits_in_vain: false,
+            symbols: Symbols::new(actor, Arc::clone(&constants)),
+            constants,
+            token: None,
+            scripts,
+            aside: Engine::new(Arc::new(VirtualClock::new(None))),
+        };
+        let said = session.hear(&mut Server::Nobody).map_err(|broken| match broken {
+            Broken::Subject(error) => error,
+            Broken::Killed(_) => not_started("it was killed".into()),
+        })?;
+        let name = said.get("subject").and_then(|name| name.as_str());
+        let name = name.ok_or_else(|| {
+            session.garbled(&said.to_string(), "its first line has no member \"subject\"")
+        })?;
+        let can = said.get("can").and_then(|can| can.as_array()).into_iter().flatten();
+        session.about = About {
+            name: name.to_owned(),
+            can: can.filter_map(|word| word.as_str()).map(str::to_owned).collect(),
+        };
+        session.doing = None;
+        Ok(session)
+    }
+
+    /// What it says of itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// From now on it lives this life of its actor: it has forgotten every other.
+    pub fn begin(&mut self, life: u64) -> Result {
+        if self.life == Some(life) {
+            return Ok(());
+        }
+        if self.doing.is_some() {
+            // It was left in the middle of something.
+            let asking = self.asks.take().and_then(|number| self.lines.get_mut(&number));
+            if let Some(line) = asking {
+                line.write(&wire::refusal(OVER), &self.symbols, false);
+            }
+            self.process.go_on();
+            self.hear(&mut Server::Nobody)?;
+        }
+        if self.life.is_some() {
+            let old: Vec<usize> = self.lines.keys().copied().collect();
+            self.say(&json!({"do": "reset"}))?;
+            self.hear(&mut Server::Nobody)?;
+            // What an earlier life still has to say comes over these.
+            let old = old.into_iter().filter_map(|number| self.lines.remove(&number));
+            old.for_each(|line| line.close());
+        }
+        self.symbols = Symbols::new(self.actor, Arc::clone(&self.constants));
+        (self.life, self.token) = (Some(life), None);
+        Ok(())
+    }
+
+    /// Whether this is the life that it lives.
+    pub fn lives(&self, life: u64) -> bool {
+        self.life == Some(life)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The last drawn value that it sent for what it was told last, by its name.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// What it has sent in this life.
+    pub fn sent(&self) -> HashSet<Vec<u8>> {
+        self.symbols.sent()
+    }
+
+    /// Tells it something and lets it do that.
+    pub fn tell(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
+        (self.token, self.has_suffered) = (None, false);
+        self.say(instruction)?;
+        let said = self.hear(&mut Server::Link(link))?;
+        let why = said.get("why").and_then(|why| why.as_str()).unwrap_or_default().to_owned();
+        match said.get("ok").and_then(|ok| ok.as_bool()) {
+            Some(ok) => Ok(Answer { ok, why, token: self.token.clone() }),
+            None => Err(self.garbled(&said.to_string(), "it has no member \"ok\"").into()),
+        }
+    }
+
+    fn say(&mut self, instruction: &serde_json::Value) -> Result<(), SubjectError> {
+        let verb = instruction.get("do").and_then(|verb| verb.as_str()).unwrap_or_default();
+        self.doing = Some(verb.to_owned());
+        if self.process.tell(&instruction.to_string()) { Ok(()) } else { Err(self.ended()) }
+    }
+
+    /// What it did ends the work with it.
+    fn went(&mut self, wrong: Wrong) -> Broken {
+        let doing = self.doing.take().unwrap_or_default();
+        SubjectError::Wrong { doing, wrong }.into()
+    }
+
+    /// Waits for the next line that it says, and lets it ask the server meanwhile.
+    fn hear(&mut self, server: &mut Server<'_>) -> Result<serde_json::Value> {
+        let mut asked = 0;
+        loop {
+            match self.next() {
+                Ok(Event::Said(line)) => {
+                    self.waits_in_vain = false;
+                    let said = serde_json::from_str::<serde_json::Value>(&line);
+                    let said = said.map_err(|_| self.garbled(&line, "that is no JSON"))?;
+                    let error = said.get("error").and_then(|error| error.as_str());
+                    let is_wanted = matches!(server, Server::Link(_));
+                    if let (Some(why), true) = (error, is_wanted) {
+                        if self.has_suffered {
+                            // That is what was to be tried; it has not got what it wanted.
+                            self.doing = None;
+                            return Ok(json!({"ok": false, "why": why}));
+                        }
+                        return Err(self.went(Wrong::Failed(why.into())));
+                    }
+                    self.doing = None;
+                    return Ok(said);
+                }
+                Ok(Event::Opened(..)) if self.lines.len() >= MOST_CONNECTIONS => {
+                    return Err(self.went(Wrong::TooManyConnections(MOST_CONNECTIONS)));
+                }
+                Ok(Event::Opened(number, stream)) => {
+                    let (aside, db) = (self.aside.connect(0), 0);
+                    let line =
+                        Line { stream, resp3: false, db, queue: None, is_dead: false, aside };
+                    self.lines.insert(number, line);
+                }
+                Ok(Event::Closed(number)) => {
+                    let closed = self.lines.remove(&number);
+                    self.waits_in_vain &= !closed.is_some_and(|line| line.is_dead);
+                }
+                Ok(Event::Asked(..)) if asked == MOST_COMMANDS => {
+                    return Err(self.went(Wrong::TooManyCommands(MOST_COMMANDS)));
+                }
+                Ok(Event::Asked(number, words)) => {
+                    asked += 1;
+                    self.answer(number, &words, server)?;
+                }
+                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.ended().into());
+                }
+                Err(RecvTimeoutError::Timeout) => return Err(self.silent().into()),
+            }
+        }
+    }
+
+    fn silent(&mut self) -> SubjectError {
+        let doing = self.doing.take().unwrap_or_default();
+        let (patience, last_words) = (in_words(self.start.patience), self.process.last_words());
+        if self.waits_in_vain {
+            SubjectError::NeverGivesUp { doing, patience, last_words }
+        } else {
+            SubjectError::Silent { doing, patience, last_words }
+        }
+    }
+
+    /// What it does next; no longer than it may take, and than anybody waits.
+    fn next(&self) -> Result<Event, RecvTimeoutError> {
+        let mut left = self.start.patience;
+        if self.start.clock.check().is_err() {
+            return Err(RecvTimeoutError::Timeout);
+        }
+        loop {
+            let glance = left.min(GLANCE);
+            match self.events.recv_timeout(glance) {
+                Err(RecvTimeoutError::Timeout) if self.start.clock.check().is_ok() => {
+                    left -= glance;
+                    if left.is_zero() {
+                        return Err(RecvTimeoutError::Timeout);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn ended(&mut self) -> SubjectError {
+        SubjectError::Ended {
+            doing: self.doing.take().unwrap_or_default(),
+            last_words: self.process.last_words(),
+        }
+    }
+
+    fn garbled(&self, said: &str, why: &'static str) -> SubjectError {
+        let doing = self.doing.clone().unwrap_or_default();
+        SubjectError::Wrong { doing, wrong: Wrong::Garbled(said.chars().take(200).collect(), why) }
+    }
+
+    /// Answers one request.
+    fn answer(&mut self, number: usize, words: &[Vec<u8>], server: &mut Server<'_>) -> Result {
+        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
+        self.waits_in_vain = false;
+        if line.is_dead {
+            line.close();
+            self.has_suffered = true;
+            return Ok(());
+        }
+        let word = |at: usize| words.get(at).map(Vec::as_slice).unwrap_or_default();
+        let upper = |at: usize| String::from_utf8_lossy(word(at)).to_ascii_uppercase();
+        let answered = match (upper(0).as_str(), &mut line.queue) {
+            ("MULTI", queue @ None) => {
+                *queue = Some(Vec::new());
+                Ok(vec![Value::Okay])
+            }
+            ("DISCARD", queue @ Some(_)) => {
+                *queue = None;
+                Ok(vec![Value::Okay])
+            }
+            ("EXEC", queue @ Some(_)) => {
+                let requests = queue.take().unwrap_or_default();
+                return self.pass_on(number, requests, true, server);
+            }
+            (_, Some(queue)) => {
+                queue.push(words.to_vec());
+                Ok(vec![Value::SimpleString("QUEUED".into())])
+            }
+            ("SCRIPT", None) if upper(1) == "LOAD" => {
+                Ok(vec![Value::BulkString(self.scripts.learn(word(2)).into_bytes())])
+            }
+            (name, None) if line.db != 0 || wire::is_aside(name) => line.aside(words),
+            _ => return self.pass_on(number, vec![words.to_vec()], false, server),
+        };
+        line.write(&answered, &self.symbols, false);
+        Ok(())
+    }
+
+    /// Lets requests go on to whoever decides; those of a transaction go together.
+    fn pass_on(
+        &mut self,
+        number: usize,
+        requests: Vec<Words>,
+        is_transaction: bool,
+        server: &mut Server<'_>,
+    ) -> Result {
+        let Server::Link(link) = server else {
+            // What tidies up succeeds, or a client would try again later.
+            let first = requests.iter().flatten().next();
+            let tidies = first.is_some_and(|it| it.eq_ignore_ascii_case(b"UNWATCH"));
+            let answer = if tidies { Ok(vec![Value::Okay]) } else { wire::refusal(OVER) };
+            self.write(number, &answer);
+            return Ok(());
+        };
+        let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
+        let names: Vec<Vec<u8>> = requests.iter().filter_map(|it| it.first()).cloned().collect();
+        let Some(packed) = self.packed(requests, is_transaction)? else {
+            let unknown = wire::refusal("NOSCRIPT No matching script. Please use EVAL.");
+            self.write(number, &unknown);
+            return Ok(());
+        };
+        self.asks = Some(number);
+        let times_out = self.about.can("time_out");
+        // Its time must not pass while others go on.
+        let stopped = times_out.then(|| Stopped::new(&self.process));
+        let answered = link.req_packed_commands(&packed, offset, wanted);
+        if let Some(command) = wire::lacking(&answered) {
+            stopped.into_iter().for_each(Stopped::stay);
+            let is_real = self.start.upstream.is_some();
+            let lacks = if is_real { Wrong::Unknown } else { Wrong::Lacking };
+            return Err(self.went(lacks(command)));
+        }
+        let answered = wire::with_refusals(answered);
+        if answered.is_err()
+            && let Err(killed) = link.is_alive()
+        {
+            stopped.into_iter().for_each(Stopped::stay);
+            return Err(Broken::Killed(killed));
+        }
+        self.has_suffered |= answered.is_err() || link.is_tampered_with();
+        self.asks = None;
+        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
+        if answered.is_err() && times_out {
+            (line.is_dead, self.waits_in_vain) = (true, true);
+        } else if line.resp3 {
+            let answered = answered.map(|all| wire::in_resp3(&names, all, is_transaction));
+            line.write(&answered, &self.symbols, is_transaction);
+        } else {
+            line.write(&answered, &self.symbols, is_transaction);
+        }
+        Ok(())
+    }
+
+    /// Requests as they go to the server, with scripts whole and drawn values named; none, if one
+    /// calls a script that nobody has sent yet.
+    fn packed(&mut self, requests: Vec<Words>, is_transaction: bool) -> Result<Option<Vec<u8>>> {
+        let mut packed = Vec::new();
+        if is_transaction {
+            wire::packed(&[b"MULTI".to_vec()], &mut packed);
+        }
+        for words in requests {
+            let Some(words) = wire::whole_script(words, &self.scripts) else { return Ok(None) };
+            let is_real = self.start.upstream.is_some();
+            if let Some(command) = is_real.then(|| wire::kept_back(&words)).flatten() {
+                return Err(self.went(Wrong::NotPassedOn(command)));
+            }
+            let (words, token) = self.symbols.named(words);
+            self.token = token.or(self.token.take());
+            wire::packed(&words, &mut packed);
+        }
+        if is_transaction {
+            wire::packed(&[b"EXEC".to_vec()], &mut packed);
+        }
+        Ok(Some(packed))
+    }
+
+    fn write(&mut self, number: usize, answer: &RedisResult<Vec<Value>>) {
+        if let Some(line) = self.lines.get_mut(&number) {
+            line.write(answer, &self.symbols, false);
+        }
+    }
+}
+
+/// A process that stands still until this is dropped.
+struct Stopped<'a>(Option<&'a Process>);
+
+impl<'a> Stopped<'a> {
+    fn new(process: &'a Process) -> Self {
+        process.stop();
+        Self(Some(process))
+    }
+
+    /// Leaves it where it is: until it is killed, or begins the next life.
+    fn stay(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(Process::go_on);
+    }
+}
+
+impl Line {
+    /// What is no matter of locks is carried out on a server of its own.
+    fn aside(&mut self, words: &[Vec<u8>]) -> RedisResult<Vec<Value>> {
+        let mut packed = Vec::new();
+        wire::packed(words, &mut packed);
+        let answer = self.aside.req_packed_command(&packed);
+        let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+        let is_well = !matches!(answer, Err(_) | Ok(Value::ServerError(_)));
+        if name == b"HELLO" && is_well && words.len() > 1 {
+            self.resp3 = words.get(1).is_some_and(|version| version == b"3");
+        }
+        self.db = self.aside.get_db();
+        answer.map(|answer| vec![answer])
+    }
+
+    /// Sends an answer; where there is none, the connection breaks.
+    fn write(&mut self, answer: &RedisResult<Vec<Value>>, symbols: &Symbols, is_exec: bool) {
+        let first = answer.as_ref().ok().and_then(|answers| answers.first());
+        let written = first.map(|answer| {
+            let mut bytes = Vec::new();
+            // Only EXEC says so that a list is not there, and only to the second version.
+            let format = Format { resp3: self.resp3, no_list: is_exec };
+            write(&symbols.answer(answer), format, &mut bytes);
+            self.stream.write_all(&bytes)
+        });
+        if !matches!(written, Some(Ok(()))) {
+            self.close();
+        }
+    }
+
+    fn close(&self) {
+        // It may be closed already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,123 @@
+//! What the past of a state can still mean for a violation: monitors by number, and what each event
+//! makes of each of them.
+
+use super::super::in_flight::Sender;
+use super::automata::Way;
+use super::intern::{Interner, bytes_of_map};
+use super::servers::Servers;
+use lock_history::check::{Monitor, Properties};
+use lock_history::history::{Command, EventKind, Left};
+use rustc_hash::FxHashMap;
+
+/// All monitors that were met.
+pub(super) struct Monitors {
+    monitors: Interner<Monitor>,
+    found: Vec<Properties>,
+    /// After an event at the server, by its number, that was this actor's doing.
+    after: FxHashMap<(u32, u32, Option<usize>), u32>,
+    /// After an actor went on, by the number of the way.
+    after_way: FxHashMap<(u32, u32), u32>,
+}
+
+impl Monitors {
+    /// With the number of the one that has seen nothing. `may_come_late` says whether commands may
+    /// come when their senders have ended.
+    pub fn new(actors: usize, locks: usize, may_come_late: bool) -> (Self, u32) {
+        let mut monitors = Self {
+            monitors: Interner::default(),
+            found: Vec::new(),
+            after: FxHashMap::default(),
+            after_way: FxHashMap::default(),
+        };
+        let monitor = Monitor::new(actors, locks);
+        let first = monitors.number(match may_come_late {
+            true => monitor.with_late_commands(),
+            false => monitor,
+        });
+        (monitors, first)
+    }
+
+    /// About how much memory they take.
+    pub fn bytes(&self) -> usize {
+        self.monitors.bytes() + bytes_of_map(&self.after) + bytes_of_map(&self.after_way)
+    }
+
+    /// What was violated.
+    pub fn found(&self, monitor: u32) -> Properties {
+        self.found.get(monitor as usize).copied().unwrap_or_default()
+    }
+
+    /// After something happened at the server.
+    pub fn after(
+        &mut self,
+        monitor: u32,
+        event: u32,
+        actor: Option<usize>,
+        servers: &Servers,
+    ) -> u32 {
+        if let Some(known) = self.after.get(&(monitor, event, actor)) {
+            return *known;
+        }
+        let to = match servers.event(event) {
+            Some(kind) => self.read(monitor, |monitor| monitor.read(actor, kind)),
+            None => monitor,
+        };
+        self.after.insert((monitor, event, actor), to);
+        to
+    }
+
+    /// After something happened at the server because of a command that was given up.
+    pub fn after_late(
+        &mut self,
+        monitor: u32,
+        event: u32,
+        sender: &Sender,
+        servers: &Servers,
+    ) -> u32 {
+        let Some(EventKind::Command(command)) = servers.event(event) else { return monitor };
+        let command = Command { late: Some(sender.verb.clone()), ..command.clone() };
+        self.read(monitor, |monitor| {
+            monitor.read(Some(sender.actor), &EventKind::Command(command));
+        })
+    }
+
+    /// After what an actor wrote down on its way.
+    pub fn after_way(&mut self, monitor: u32, way: &Way) -> u32 {
+        if way.events.is_empty() {
+            return monitor;
+        }
+        if let Some(known) = self.after_way.get(&(monitor, way.number)) {
+            return *known;
+        }
+        let to = self.read(monitor, |monitor| {
+            way.events.iter().for_each(|(actor, kind)| monitor.read(*actor, kind));
+        });
+        self.after_way.insert((monitor, way.number), to);
+        to
+    }
+
+    /// After the last look at the locks.
+    pub fn after_all(&mut self, monitor: u32, lefts: Vec<Left>) -> u32 {
+        self.read(monitor, |monitor| {
+            for left in lefts {
+                monitor.read(None, &EventKind::Left(left));
+            }
+        })
+    }
+
+    fn read(&mut self, monitor: u32, read: impl FnOnce(&mut Monitor)) -> u32 {
+        let Some(monitor) = self.monitors.get(monitor) else { return monitor };
+        let mut monitor = Monitor::clone(monitor);
+        read(&mut monitor);
+        self.number(monitor)
+    }
+
+    fn number(&mut self, monitor: Monitor) -> u32 {
+        let found = monitor.found();
+        let number = self.monitors.number(monitor);
+        if number as usize == self.found.len() {
+            self.found.push(found);
+        }
+        number
+    }
+}

@@ -1,0 +1,386 @@
+//! Directs the tasks of a plan by the turns of a schedule.
+
+#[cfg(test)]
+mod improvised;
+
+#[cfg(test)]
+pub(super) use improvised::Instrumented;
+#[cfg(test)]
+pub(in crate::runtime) use improvised::{Director, Now};
+
+use super::ReplayError;
+use super::leases::{Held, Leases, NotEnded};
+use super::recorded_turns::RecordedTurns;
+use crate::lock::LockName;
+use crate::runtime::in_flight::{InFlight, carry_out, may_be_late, note_kept_back};
+use crate::runtime::rules::FaultState;
+use crate::runtime::task::Task;
+use crate::runtime::yield_point::{Commands, Resume, Yield};
+use crate::runtime::{Buffer, Time, Timing, Turn, World};
+use crate::server::ServerError;
+use redis_sim::clock::{Clock, Stopped, VirtualClock};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How far apart two turns are where time means nothing.
+const TICK: Duration = Duration::from_micros(1);
+
+/// A task, and where it is.
+struct Role<T> {
+    task: T,
+    place: Place,
+}
+
+/// Where a task is.
+enum Place {
+    /// Before a step.
+    Step(Yield),
+    /// Asleep until then.
+    Asleep(Duration),
+    /// Waiting for something to happen.
+    Blocked,
+    /// At its end, or not begun.
+    Nowhere,
+}
+
+/// A schedule at work.
+pub(super) struct Replayer<'a, T> {
+    world: &'a World,
+    timing: Timing,
+    score: RecordedTurns<'a>,
+    leases: Leases<'a>,
+    roles: Vec<Role<T>>,
+    in_flight: InFlight<Commands>,
+    /// The play's own time.
+    now: Duration,
+}
+
+impl<T: Task> Role<T> {
+    fn fault_state(&self) -> &FaultState {
+        &self.task.outside().fault_state
+    }
+
+    fn time(&self) -> &VirtualClock {
+        &self.task.outside().time
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.place, Place::Nowhere)
+    }
+
+    fn is_at_step(&self) -> bool {
+        matches!(self.place, Place::Step(_))
+    }
+
+    fn is_blocked(&self) -> bool {
+        matches!(self.place, Place::Blocked)
+    }
+
+    fn wake(&self) -> Option<Duration> {
+        match self.place {
+            Place::Asleep(wake) => Some(wake),
+            _ => None,
+        }
+    }
+}
+
+impl<'a, T: Task> Replayer<'a, T> {
+    pub fn new(
+        world: &'a World,
+        timing: Timing,
+        turns: &'a [Turn],
+        tasks: Vec<T>,
+    ) -> Result<Self, ServerError> {
+        let roles = tasks.into_iter().map(|task| Role { task, place: Place::Nowhere }).collect();
+        let leases = Leases::new(world)?;
+        let score = RecordedTurns::new(turns);
+        let (in_flight, now) = (InFlight::default(), Duration::ZERO);
+        Ok(Self { world, timing, score, leases, roles, in_flight, now })
+    }
+
+    /// Plays all turns.
+    pub fn run(&mut self) -> Result<(), ReplayError> {
+        self.begin()?;
+        while let Some(turn) = self.score.next() {
+            self.go_on(turn)?;
+        }
+        match self.roles.iter().position(|role| !role.has_ended()) {
+            None if self.in_flight.is_empty() => Ok(()),
+            None => Err(self.score.left_open("a command is still on its way")),
+            Some(task) => Err(self.score.left_open(&format!("{} has not ended", self.name(task)))),
+        }
+    }
+
+    /// Lets all tasks come to their first stops.
+    fn begin(&mut self) -> Result<(), ReplayError> {
+        (0..self.roles.len()).try_for_each(|task| self.resume(task, Resume::Go))?;
+        self.settle()
+    }
+
+    /// Plays a turn, and what happens by itself after it.
+    fn go_on(&mut self, turn: Turn) -> Result<(), ReplayError> {
+        self.check()?;
+        if self.timing == Timing::Async {
+            self.pass(self.now + TICK);
+        }
+        self.take(turn)?;
+        self.settle()
+    }
+
+    /// The tasks, when it is over.
+    pub fn into_tasks(self) -> impl Iterator<Item = T> {
+        self.roles.into_iter().map(|role| role.task)
+    }
+
+    /// What the tasks have written down.
+    pub fn take_events(&self) -> Vec<Buffer> {
+        self.roles.iter().map(|role| role.task.outside().take_events()).collect()
+    }
+
+    fn check(&self) -> Result<(), ReplayError> {
+        self.world.services.time.clock().check().map_err(|why| self.score.stopped(why))
+    }
+
+    fn take(&mut self, turn: Turn) -> Result<(), ReplayError> {
+        let refused = match turn {
+            Turn::Arrive(number) if number >= self.in_flight.len() => {
+                Some("there is no such command")
+            }
+            Turn::Arrive(_) => None,
+            _ if self.is_over() => Some("all actors have ended"),
+            Turn::Expire(_) if self.timing == Timing::Strict => {
+                Some("that is not the next thing to happen")
+            }
+            Turn::Expire(_) => None,
+            Turn::Step(task)
+            | Turn::LoseReply(task)
+            | Turn::Forget(task)
+            | Turn::Postpone(task)
+            | Turn::Crash(task) => self.refusal(task, turn),
+        };
+        match (refused, turn) {
+            (Some(but), _) => Err(self.score.parted(&self.asks(turn), but)),
+            (None, Turn::Step(task)) => self.resume(task, Resume::Go),
+            (None, Turn::LoseReply(task)) => self.resume(task, Resume::LoseReply),
+            (None, Turn::Forget(task)) => self.keep_back(task, false),
+            (None, Turn::Postpone(task)) => self.keep_back(task, true),
+            (None, Turn::Arrive(number)) => self.arrive(number),
+            (None, Turn::Crash(task)) => self.resume(task, Resume::Crash),
+            (None, Turn::Expire(lock)) => self.end_lease(lock),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.roles.iter().all(Role::has_ended) && self.in_flight.is_empty()
+    }
+
+    /// Lets a task go on without a reply to the commands that it is about to send. They are lost,
+    /// or still on their way.
+    fn keep_back(&mut self, task: usize, is_late: bool) -> Result<(), ReplayError> {
+        if let Some(role) = self.roles.get(task)
+            && let Place::Step(Yield::Commands(commands)) = &role.place
+        {
+            note_kept_back(self.world, role.fault_state(), commands, is_late);
+            if is_late {
+                self.in_flight.add(task, role.fault_state().sender(), commands.clone());
+            }
+        }
+        self.resume(task, Resume::NoAnswer)
+    }
+
+    /// Lets a command that was given up reach the server.
+    fn arrive(&mut self, number: usize) -> Result<(), ReplayError> {
+        if let Some((sender, commands)) = self.in_flight.take(number) {
+            carry_out(self.world, &sender, &commands)?;
+        }
+        Ok(())
+    }
+
+    fn end_lease(&mut self, lock: usize) -> Result<(), ReplayError> {
+        self.leases.end(lock).map_err(|error| match error {
+            NotEnded::Refused(but) => self.score.parted(&self.asks(Turn::Expire(lock)), but),
+            NotEnded::Stopped(why) => self.score.stopped(why),
+            NotEnded::Failed(error) => error.into(),
+        })
+    }
+
+    /// Why a task can't do what a turn asks for.
+    fn refusal(&self, task: usize, turn: Turn) -> Option<&'static str> {
+        let Some(role) = self.roles.get(task) else { return Some("there is no such task") };
+        match &role.place {
+            Place::Step(Yield::Pause(_)) if turn.is_fault() => {
+                Some("it is not about to send anything")
+            }
+            Place::Step(Yield::Commands(commands)) if matches!(turn, Turn::Postpone(_)) => {
+                (!may_be_late(&commands.packed)).then_some("that it comes late makes no difference")
+            }
+            Place::Step(_) => None,
+            Place::Asleep(_) => Some("it sleeps"),
+            Place::Blocked => Some("what it waits for has not happened"),
+            Place::Nowhere => Some("it has ended"),
+        }
+    }
+
+    /// Lets everything happen that is no turn, until somebody is before a step or all have ended:
+    /// those who wait look again, those get up whose sleep is over, and time passes when nobody can
+    /// go on.
+    fn settle(&mut self) -> Result<(), ReplayError> {
+        loop {
+            if self.stir()? {
+                continue;
+            }
+            if self.roles.iter().any(Role::is_at_step) || self.roles.iter().all(Role::has_ended) {
+                return Ok(());
+            }
+            match self.roles.iter().filter_map(Role::wake).min() {
+                Some(wake) => self.sleep_until(wake)?,
+                None => self.give_up()?,
+            }
+        }
+    }
+
+    /// Lets each go on, in their order, who waits or has slept long enough; tells whether that
+    /// changed anything.
+    fn stir(&mut self) -> Result<bool, ReplayError> {
+        let happenings = self.world.signals.happenings();
+        let mut moved = false;
+        for task in 0..self.roles.len() {
+            let is_up = |role: &Role<T>| role.wake().is_some_and(|wake| wake <= self.now);
+            let role = self.roles.get(task);
+            if role.is_some_and(|role| role.is_blocked() || is_up(role)) {
+                self.resume(task, Resume::Go)?;
+                moved |= !self.roles.get(task).is_some_and(Role::is_blocked);
+            }
+        }
+        Ok(moved || self.world.signals.happenings() != happenings)
+    }
+
+    /// Whoever waits now waits in vain.
+    fn give_up(&mut self) -> Result<(), ReplayError> {
+        for task in 0..self.roles.len() {
+            if self.roles.get(task).is_some_and(Role::is_blocked) {
+                self.resume(task, Resume::GiveUp(Stopped::TimedOut))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets time pass until then, and leases end by the way.
+    fn sleep_until(&mut self, wake: Duration) -> Result<(), ReplayError> {
+        self.check()?;
+        match self.world.services.time {
+            Time::Virtual(_) => self.pass_with_leases(wake),
+            // A real server's time goes its own way; the schedule says what ends now.
+            Time::Wall(_) => {
+                while let Some(Turn::Expire(lock)) = self.score.next_expiry() {
+                    self.end_lease(lock)?;
+                }
+                self.pass(wake);
+                Ok(())
+            }
+        }
+    }
+
+    fn pass_with_leases(&mut self, until: Duration) -> Result<(), ReplayError> {
+        let mut before = Vec::new();
+        for lock in 0..self.world.setup.locks.len() {
+            let held = self.leases.held(lock)?;
+            let end = held.as_ref().and_then(|held| Some(gone_at(self.now, held.left?)));
+            before.extend(held.zip(end).map(|(held, end)| (end, lock, held)));
+        }
+        before.sort_by_key(|(end, lock, _)| (*end, *lock));
+        self.pass(until);
+        for (end, lock, held) in before {
+            if self.leases.held(lock)?.is_none() {
+                self.expired(lock, &held, end.min(until))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a lease ended by itself, which must be the next turn.
+    fn expired(&mut self, lock: usize, held: &Held, at: Duration) -> Result<(), ReplayError> {
+        let moment = VirtualClock::new(None);
+        moment.advance_to(at);
+        self.leases.note_end(lock, held, self.world.log.sequence.moment(&moment));
+        #[cfg(test)]
+        if self.score.is_improvised() {
+            self.score.note(Turn::Expire(lock));
+            return Ok(());
+        }
+        let ends = format!("the TTL of {} ends", self.key(lock));
+        match self.score.next() {
+            Some(Turn::Expire(next)) if next == lock => Ok(()),
+            Some(turn) => Err(self.score.parted(&self.asks(turn), &format!("{ends} first"))),
+            None => Err(self.score.left_open(&ends)),
+        }
+    }
+
+    /// Moves the play's time.
+    fn pass(&mut self, until: Duration) {
+        self.now = until;
+        if let Time::Virtual(clock) = &self.world.services.time {
+            clock.advance_to(until);
+        }
+        if self.timing == Timing::Strict {
+            self.roles.iter().for_each(|role| role.time().advance_to(until));
+        }
+    }
+
+    /// Lets a task go on to where it stops next.
+    fn resume(&mut self, task: usize, mut how: Resume) -> Result<(), ReplayError> {
+        let Some(role) = self.roles.get_mut(task) else { return Ok(()) };
+        role.place = loop {
+            match role.task.go_on(how).map_err(|why| self.score.stopped(why))? {
+                None => break Place::Nowhere,
+                Some(Yield::Sleep(duration)) if self.timing == Timing::Async => {
+                    role.time().advance_to(role.time().now().saturating_add(duration));
+                    how = Resume::Go;
+                }
+                Some(Yield::Sleep(duration)) => {
+                    break Place::Asleep(self.now.saturating_add(duration));
+                }
+                Some(Yield::Blocked) => break Place::Blocked,
+                Some(step) => break Place::Step(step),
+            }
+        };
+        match self.world.log.failure() {
+            Some(failure) => Err(ServerError::new(failure).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// What a turn asks for, in words.
+    fn asks(&self, turn: Turn) -> String {
+        match turn {
+            Turn::Step(task) => format!("lets {} go on", self.name(task)),
+            Turn::LoseReply(task) => format!("loses a reply to {}", self.name(task)),
+            Turn::Forget(task) => format!("loses a command of {}", self.name(task)),
+            Turn::Postpone(task) => format!("delays a command of {}", self.name(task)),
+            Turn::Arrive(number) => {
+                format!("lets command {} of those on their way arrive", number + 1)
+            }
+            Turn::Crash(task) => format!("kills {}", self.name(task)),
+            Turn::Expire(lock) => format!("ends the TTL of {}", self.key(lock)),
+        }
+    }
+
+    /// The actor that is active in a task.
+    fn name(&self, task: usize) -> String {
+        let actor =
+            self.roles.get(task).map(|role| role.fault_state().actor.load(Ordering::Relaxed));
+        let actor = actor.and_then(|actor| self.world.setup.plan.actors.get(actor));
+        actor.map_or_else(|| format!("task {}", task + 1), |actor| actor.name.clone())
+    }
+
+    fn key(&self, lock: usize) -> String {
+        let key = self.world.setup.locks.get(lock).map(LockName::key);
+        key.map_or_else(|| format!("lock {}", lock + 1), str::to_owned)
+    }
+}
+
+/// When a key is gone that has so much of its lease left: after the millisecond in which it ends.
+fn gone_at(now: Duration, left: Duration) -> Duration {
+    let whole = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    whole.saturating_add(left).saturating_add(Duration::from_millis(1))
+}

@@ -1,0 +1,87 @@
+//! The raw Redis command of a `redis` step: what a careless client sends. It can name no key but
+//! the scenario's own lock key, and no field but its flag.
+
+use super::error::{Result, list, quoted, unknown};
+use super::expr::Sum;
+use super::read::Field;
+use super::step::Scope;
+
+/// A command that can be sent: what it is about, and how many words it has.
+struct Command {
+    name: &'static str,
+    about: &'static [&'static str],
+    least: usize,
+    most: usize,
+}
+
+const fn of_key(name: &'static str, least: usize, most: usize) -> Command {
+    Command { name, about: &["{key}"], least, most }
+}
+
+const COMMANDS: [Command; 7] = [
+    of_key("SET", 3, 7),
+    of_key("EXPIRE", 3, 4),
+    of_key("PEXPIRE", 3, 4),
+    of_key("PERSIST", 2, 2),
+    of_key("DEL", 2, 2),
+    of_key("GET", 2, 2),
+    Command { name: "HSET", about: &["{runid}", "{flag}"], least: 4, most: 4 },
+];
+
+/// What stands for the payload of the actor's own acquisition.
+const PAYLOAD: &str = "{payload}";
+
+/// A command's words; what stands in braces is for the runtime to put in.
+pub(super) fn command(field: Field<'_>, scope: &mut Scope<'_>) -> Result<Vec<String>> {
+    let items = field.items()?;
+    let Some((first, rest)) = items.split_first() else {
+        return Err(field.error("a command is missing: [\"DEL\", \"{key}\"]"));
+    };
+    let name = first.text()?;
+    let names = COMMANDS.map(|command| command.name);
+    let command = COMMANDS.iter().find(|command| command.name == name);
+    let command = command.ok_or_else(|| first.error(unknown("command", name, names)))?;
+    let Command { least, most, .. } = *command;
+    if !(least..=most).contains(&items.len()) {
+        let words = if least == most { String::new() } else { format!(" to {most}") };
+        let count = items.len();
+        return Err(field.error(format!("{name} has {least}{words} words here, not {count}")));
+    }
+    let mut words = vec![name.to_owned()];
+    let mut before = name;
+    for (position, item) in rest.iter().enumerate() {
+        let text = item.text()?;
+        let is_about = command.about.get(position);
+        if is_about.is_some_and(|about| *about != text) {
+            let about = list(command.about);
+            return Err(item.error(format!("{name} is sent about {about} here, nothing else")));
+        }
+        let is_milliseconds = name == "PEXPIRE" || before == "PX";
+        words.push(word(*item, is_about.is_some(), is_milliseconds, scope)?);
+        before = text;
+    }
+    Ok(words)
+}
+
+/// A sum is written in whole seconds or in milliseconds.
+fn word(
+    item: Field<'_>,
+    is_about: bool,
+    is_milliseconds: bool,
+    scope: &mut Scope<'_>,
+) -> Result<String> {
+    let text = item.line()?;
+    if text.starts_with('$') {
+        let sum = Sum::time(item, scope)?;
+        return Ok(match is_milliseconds {
+            true => sum.duration(scope).as_millis().to_string(),
+            false => sum.ttl(scope).seconds().to_string(),
+        });
+    }
+    if text.contains(['{', '}']) && !is_about && text != PAYLOAD {
+        let text = quoted(&text);
+        let known = format!("{PAYLOAD} is the only thing that can be put in here, not {text}");
+        return Err(item.error(known));
+    }
+    Ok(text)
+}

@@ -1,0 +1,126 @@
+//! Who the clients are: names for connections, and which of them belong together.
+
+use super::key::{Id, Outcome};
+use super::observations::{NOBODY, Seen, What};
+use std::collections::HashMap;
+
+/// The actors of the history.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    /// All of them.
+    pub actors: Vec<Actor>,
+    /// For each client, the actor that it is.
+    of_client: Vec<usize>,
+    /// Who holds what nobody was seen to take.
+    holders: HashMap<Id, usize>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Actor {
+    /// Its name in the history.
+    pub name: String,
+    owner: Option<String>,
+    /// What it calls itself.
+    called: Option<String>,
+    host: String,
+}
+
+impl People {
+    /// Everybody who was seen, each connection for itself.
+    pub fn of(seen: &Seen) -> Self {
+        let mut people = Self::default();
+        let mut is_active = vec![false; seen.clients.len()];
+        for observation in &seen.observations {
+            let client = usize::try_from(observation.client).unwrap_or(usize::MAX);
+            if let Some(active) = is_active.get_mut(client) {
+                *active = true;
+            }
+        }
+        for (client, is_active) in seen.clients.iter().zip(is_active) {
+            let name = match (&client.owner, &client.name) {
+                (Some(owner), _) if *owner == client.address => owner.clone(),
+                (Some(owner), _) => format!("{owner} at {}", client.address),
+                (None, Some(name)) => format!("{name} at {}", client.address),
+                (None, None) => client.address.clone(),
+            };
+            people.of_client.push(people.actors.len());
+            if is_active {
+                people.add(name, client.owner.clone(), client.name.clone(), &client.address);
+            }
+        }
+        people.find_holders(seen);
+        people
+    }
+
+    fn add(&mut self, name: String, owner: Option<String>, called: Option<String>, at: &str) {
+        let host = at.rsplit_once(':').map_or(at, |(host, _)| host).to_owned();
+        self.actors.push(Actor { name, owner, called, host });
+    }
+
+    /// The actor that a client is.
+    pub fn actor(&self, client: u32) -> Option<usize> {
+        let client = usize::try_from(client).ok().filter(|_| client != NOBODY)?;
+        self.of_client.get(client).copied()
+    }
+
+    /// Who holds what was found held.
+    pub fn holder(&self, id: Id) -> Option<usize> {
+        self.holders.get(&id).copied()
+    }
+
+    /// Whether two actors are surely parts of one application.
+    pub fn belong_together(&self, one: usize, other: usize) -> bool {
+        let both = self.actors.get(one).zip(self.actors.get(other));
+        one == other
+            || both.is_some_and(|(one, other)| {
+                one.owner.is_some() && one.owner == other.owner
+                    || one.called.is_some() && one.called == other.called
+            })
+    }
+
+    /// Whether they may be: they come from the same machine.
+    pub fn may_belong_together(&self, one: usize, other: usize) -> bool {
+        let host = |actor: usize| self.actors.get(actor).map(|actor| &actor.host);
+        host(one) == host(other) || self.belong_together(one, other)
+    }
+
+    /// Whoever gives back or extends what was found held, as its holder would, is its holder.
+    fn find_holders(&mut self, seen: &Seen) {
+        let mut last_read: HashMap<(u32, usize), Id> = HashMap::new();
+        let mut found: Vec<Id> = Vec::new();
+        let mut acts_as_holder: HashMap<Id, u32> = HashMap::new();
+        for (id, observation) in seen.observations.iter().enumerate() {
+            let (client, lock) = (observation.client, observation.lock);
+            if matches!(observation.what, What::Found { .. }) {
+                found.push(id);
+            }
+            match observation.outcome {
+                Outcome::Saw(Some(held)) => drop(last_read.insert((client, lock), held)),
+                Outcome::Deleted(held) | Outcome::Extended(held) if client != NOBODY => {
+                    let has_read = last_read.get(&(client, lock)) == Some(&held);
+                    let key = seen.locks.get(lock).map(|lock| lock.key.as_slice());
+                    let is_nodb = key.is_some_and(|key| key.starts_with(b"nodb-lock:"));
+                    if has_read || !is_nodb {
+                        acts_as_holder.entry(held).or_insert(client);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for id in found {
+            let observed = seen.observations.get(id).map(|observed| &observed.what);
+            let Some(What::Found { owner, .. }) = observed else { continue };
+            let actor = acts_as_holder.get(&id).and_then(|client| self.actor(*client));
+            let actor = actor.unwrap_or_else(|| {
+                let name = owner.as_deref().unwrap_or("the holder from before");
+                let known = self.actors.iter().position(|known| known.name == name);
+                known.unwrap_or_else(|| {
+                    self.add(name.to_owned(), owner.as_deref().map(str::to_owned), None, "");
+                    self.actors.len() - 1
+                })
+            });
+            self.holders.insert(id, actor);
+        }
+    }
+}

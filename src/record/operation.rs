@@ -1,0 +1,197 @@
+//! One command, or one call of a script, with everything that it did to one lock.
+
+use super::key::{Id, Outcome};
+use super::observations::{Call, Observation, Seen, What};
+use super::tenures::Tenures;
+use lock_history::history::Change;
+use lock_lab::lock::Operation;
+
+/// A lease that never ends, where one has to be named: a year.
+const FOREVER: u64 = 365 * 24 * 3600 * 1_000_000_000;
+
+/// What a client did.
+#[derive(Debug)]
+pub(super) struct Unit<'a> {
+    pub first: Id,
+    pub observations: &'a [Observation],
+    pub call: Option<&'a Call>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// The lock was taken.
+    Took(Id),
+    /// The lock was taken from its holder.
+    Replaced(Id, Id),
+    /// The lock was refused.
+    Refused,
+    /// The lock was deleted.
+    Deleted(Id),
+    /// There was nothing to delete.
+    NothingToDelete,
+    /// The lease was set.
+    Extended(Id),
+    /// There was no lease to set.
+    NothingToExtend,
+    /// The lock was only read.
+    Saw(Option<Id>),
+    /// The flag was set to free.
+    Unflagged,
+    /// The flag was asked for.
+    AskedFlag,
+    /// Nothing of this.
+    Other,
+}
+
+impl<'a> Unit<'a> {
+    /// Takes the next unit off the observations.
+    pub fn next(seen: &'a Seen, from: Id) -> Option<Self> {
+        let rest = seen.observations.get(from..)?;
+        let first = rest.first()?;
+        let length = match first.call {
+            None => 1,
+            call => {
+                rest.iter().take_while(|one| one.call == call && one.lock == first.lock).count()
+            }
+        };
+        let call = first.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?));
+        Some(Self { first: from, observations: rest.get(..length)?, call })
+    }
+
+    /// The acquisitions whose tokens the script carries.
+    pub fn carries(&self, token: &str) -> bool {
+        self.call.is_some_and(|call| call.carried.iter().any(|carried| **carried == *token))
+    }
+
+    /// What came of all of it.
+    pub fn came(&self) -> Came {
+        let ids = (self.first..).zip(self.observations);
+        let mut came = Came::Other;
+        for (id, one) in ids {
+            let this = match (&one.what, one.outcome) {
+                (_, Outcome::Took) => Came::Took(id),
+                (_, Outcome::Replaced(before)) => Came::Replaced(id, before),
+                (_, Outcome::Refused) => Came::Refused,
+                (_, Outcome::Deleted(held)) => Came::Deleted(held),
+                (_, Outcome::Extended(held)) => Came::Extended(held),
+                (What::Delete, Outcome::Nothing) => Came::NothingToDelete,
+                (What::Expire { .. }, Outcome::Nothing) => Came::NothingToExtend,
+                (_, Outcome::Saw(held)) => Came::Saw(held),
+                (What::Flag { locked: false }, _) => Came::Unflagged,
+                (What::AskedFlag, _) => Came::AskedFlag,
+                _ => Came::Other,
+            };
+            if rank(this) > rank(came) {
+                came = this;
+            }
+        }
+        let purpose = self.call.and_then(|call| call.purpose);
+        match (came, purpose) {
+            (Came::Saw(_), Some(Operation::Acquire)) => Came::Refused,
+            _ => came,
+        }
+    }
+
+    /// What it did, as the history tells it.
+    pub fn changes(&self, seen: &Seen, tenures: &Tenures) -> Vec<Change> {
+        let came = self.came();
+        let ids = (self.first..).zip(self.observations);
+        let mut changes: Vec<Change> =
+            ids.filter_map(|(id, one)| self.change(id, one, seen, tenures)).collect();
+        if changes.len() > 1 {
+            changes.retain(|change| !matches!(change, Change::Saw { .. }));
+        }
+        if came == Came::Refused && !changes.contains(&Change::Refused) {
+            changes = vec![Change::Refused];
+        }
+        changes
+    }
+
+    fn change(&self, id: Id, one: &Observation, seen: &Seen, tenures: &Tenures) -> Option<Change> {
+        let token = |id: Id| seen.token(id).map(|token| token.to_string());
+        Some(match (&one.what, one.outcome) {
+            (
+                What::Write { fence, lease, .. } | What::Found { fence, lease, .. },
+                Outcome::Took,
+            ) => {
+                let lease = tenures.lease(id, id, one.at, *lease);
+                Change::Took { token: token(id)?, fence: *fence, lease }
+            }
+            (What::Write { lease, .. }, Outcome::Replaced(before)) => {
+                let lease = tenures.lease(id, id, one.at, *lease);
+                if seen.token(before) == seen.token(id) {
+                    Change::Extended { lease: lease.unwrap_or(FOREVER) }
+                } else {
+                    Change::Overwrote { token: token(id)?, lease }
+                }
+            }
+            (_, Outcome::Refused) => Change::Refused,
+            (_, Outcome::Saw(held)) => Change::Saw { token: held.and_then(token) },
+            (_, Outcome::Deleted(held)) => {
+                let token = token(held).filter(|token| self.carries(token));
+                Change::Deleted { token }
+            }
+            (What::Expire { lease }, Outcome::Extended(held)) => {
+                let lease = tenures.lease(held, id, one.at, *lease);
+                Change::Extended { lease: lease.unwrap_or(FOREVER) }
+            }
+            (What::Delete | What::Expire { .. }, Outcome::Nothing) => Change::Saw { token: None },
+            (What::Flag { locked }, _) => Change::Flagged { locked: *locked },
+            _ => return None,
+        })
+    }
+
+    /// The command as a person would type it, shortened.
+    pub fn text(&self, seen: &Seen) -> String {
+        let Some(first) = self.observations.first() else { return String::new() };
+        let key = seen.locks.get(first.lock).map(|lock| String::from_utf8_lossy(&lock.key));
+        let key: String = key.unwrap_or_default().chars().take(200).collect();
+        if self.call.is_some() {
+            return format!("EVAL {key}");
+        }
+        match &first.what {
+            What::Write { token, .. } => format!("SET {key} {token}"),
+            What::Read => format!("GET {key}"),
+            What::Delete => format!("DEL {key}"),
+            What::Expire { .. } => format!("EXPIRE {key}"),
+            What::Flag { locked } => format!("HSET (flag of {key}) {locked}"),
+            What::AskedFlag => format!("HGET (flag of {key})"),
+            What::Found { .. } => format!("(held when the recording looked) {key}"),
+            What::Gone => format!("(gone when the recording looked) {key}"),
+            What::Evicted => format!("(evicted by the server) {key}"),
+            What::GivenUp => format!("(not followed from here on) {key}"),
+        }
+    }
+
+    /// The reply as far as it is known.
+    pub fn reply(&self) -> &'static str {
+        match self.came() {
+            Came::Took(_) => "taken",
+            Came::Replaced(..) => "overwritten",
+            Came::Refused => "refused",
+            Came::Deleted(_) => "deleted",
+            Came::NothingToDelete | Came::NothingToExtend | Came::Saw(None) => "free",
+            Came::Extended(_) => "extended",
+            Came::Saw(Some(_)) => "held",
+            Came::Unflagged | Came::AskedFlag | Came::Other => "",
+        }
+    }
+}
+
+/// What a unit is told by, if several things came of it.
+fn rank(came: Came) -> u8 {
+    match came {
+        Came::Other => 0,
+        Came::AskedFlag => 1,
+        Came::Unflagged => 2,
+        Came::Saw(_) => 3,
+        Came::NothingToExtend => 4,
+        Came::NothingToDelete => 5,
+        Came::Extended(_) => 6,
+        Came::Refused => 7,
+        Came::Deleted(_) => 8,
+        Came::Replaced(..) => 9,
+        Came::Took(_) => 10,
+    }
+}

@@ -1,0 +1,475 @@
+//! From what was seen to a history that the checkers can judge.
+//!
+//! Commands ran one after the other, so each has its place in the order. Steps are told around them
+//! as the clients' commands show them: an attempt to take a lock is an `acquire`, a deletion a
+//! `release`, a lease that is set an `extend`. What a client found out about its lock, and from
+//! which command, is told as the failure of such a step.
+
+use super::actors::People;
+use super::key::{Id, Outcome};
+use super::observations::{Seen, What};
+use super::operation::{Came, Unit};
+use super::reasons::{Reasons, shown};
+use super::tenures::Tenures;
+use lock_history::history::{
+    Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
+    Operation, Verb,
+};
+use lock_lab::lock;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// The protocol of a history that was recorded from outside.
+const OBSERVED: &str = "observed";
+
+/// What is needed for the history besides what was seen.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub server: String,
+    /// When it began and ended, in microseconds since 1970.
+    pub began: u64,
+    pub ended: u64,
+    /// Why not all that happened was seen, or is certain.
+    pub reasons: Reasons,
+}
+
+/// Tells what was seen, and why that may not be all.
+pub(super) fn tell(seen: &Seen, mut frame: Frame) -> History {
+    let tenures = Tenures::of(seen);
+    let people = People::of(seen);
+    let actors = people.actors.len();
+    let mut teller = Teller {
+        seen,
+        tenures: &tenures,
+        people: &people,
+        began: frame.began,
+        events: Vec::new(),
+        order: 0,
+        now: 0,
+        has_started: vec![false; actors],
+        steps: vec![0; actors],
+        known: HashMap::new(),
+        holders: vec![None; seen.locks.len()],
+        leases: BTreeSet::new(),
+        owners: HashMap::new(),
+        stand_ins: HashMap::new(),
+        last_looks: last_looks(seen),
+    };
+    let mut gaps = seen.gaps.iter().peekable();
+    let mut next = 0;
+    while let Some(unit) = Unit::next(seen, next) {
+        while let Some((_, why)) = gaps.next_if(|(gap, _)| *gap <= next) {
+            teller.gap(why);
+        }
+        next += unit.observations.len().max(1);
+        teller.unit(&unit);
+    }
+    for (_, why) in gaps {
+        teller.gap(why);
+    }
+    let is_whole = teller.end(&mut frame.reasons, frame.ended);
+    let name = |lock: &super::observations::Lock| shown(&lock.key);
+    let head = Head {
+        scenario: format!("recording of {}", frame.server),
+        protocol: OBSERVED.into(),
+        locks: seen.locks.iter().map(name).collect(),
+        actors: people.actors.iter().map(|actor| actor.name.clone()).collect(),
+        incomplete: frame.reasons.in_words(),
+    };
+    History { head, events: teller.events, is_whole }
+}
+
+/// What an actor thinks of a lock.
+#[derive(Debug, Clone, Copy)]
+struct Knowledge {
+    /// The acquisition that it believes to hold.
+    holds: Id,
+    /// What its last look at the lock showed.
+    last: Came,
+}
+
+struct Teller<'a> {
+    seen: &'a Seen,
+    tenures: &'a Tenures,
+    people: &'a People,
+    began: u64,
+    events: Vec<Event>,
+    order: u64,
+    now: u64,
+    has_started: Vec<bool>,
+    steps: Vec<usize>,
+    known: HashMap<(usize, usize), Knowledge>,
+    /// Who holds each lock, by which acquisition.
+    holders: Vec<Option<Id>>,
+    /// When the leases of those end: time, acquisition.
+    leases: BTreeSet<(u64, Id)>,
+    /// Whose each acquisition is.
+    owners: HashMap<Id, usize>,
+    /// For whom a client last acted on a lock.
+    stand_ins: HashMap<(usize, usize), usize>,
+    /// After these looks their clients left the lock alone.
+    last_looks: HashSet<Id>,
+}
+
+/// The reads of a lock that were the last thing that a client did about it, before it tried to take
+/// it anew: if it found somebody else's token, it gave up its own.
+fn last_looks(seen: &Seen) -> HashSet<Id> {
+    let mut goes_on: HashMap<(u32, usize), bool> = HashMap::new();
+    let mut looks = HashSet::new();
+    for (id, one) in seen.observations.iter().enumerate().rev() {
+        let is_try = matches!(one.what, What::Write { .. }) || one.outcome == Outcome::Refused;
+        let goes_on = goes_on.insert((one.client, one.lock), !is_try).unwrap_or(false);
+        if one.what == What::Read && !goes_on {
+            looks.insert(id);
+        }
+    }
+    looks
+}
+
+/// How a step ended.
+enum End {
+    Well,
+    Badly(FailureKind, &'static str),
+}
+
+impl<'a> Teller<'a> {
+    fn unit(&mut self, unit: &Unit<'a>) {
+        let Some(first) = unit.observations.first() else { return };
+        self.let_leases_end(first.at);
+        self.now = self.now.max(first.at);
+        let (lock, came) = (first.lock, unit.came());
+        if first.what == What::GivenUp {
+            return self.given_up(lock);
+        }
+        self.notice_end_of_lease(lock, unit);
+        match first.what {
+            What::Gone => return self.gone(lock, "it ended unseen"),
+            What::Evicted => return self.gone(lock, "the server evicted it"),
+            _ => {}
+        }
+        let client = match (&first.what, self.people.actor(first.client)) {
+            (What::Found { .. }, _) => self.people.holder(unit.first),
+            (_, actor) => actor,
+        };
+        let Some(client) = client else { return };
+        let actor = self.actor_for(unit, client, lock, came);
+        self.stand_ins.insert((client, lock), actor);
+        self.begin(actor);
+        self.act(unit, actor, lock, came);
+    }
+
+    fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {
+        let knowledge = self.known.get(&(actor, lock)).copied();
+        let held = knowledge.map(|knowledge| knowledge.holds);
+        if let Some((verb, end)) = self.loss(unit, knowledge, came) {
+            self.step(unit, actor, lock, verb, held, end);
+            self.known.remove(&(actor, lock));
+            return;
+        }
+        match came {
+            Came::Took(id) => {
+                self.step(unit, actor, lock, Verb::Acquire, Some(id), End::Well);
+                self.take(actor, lock, id);
+            }
+            Came::Replaced(id, before) => {
+                let is_own = self.seen.token(id) == self.seen.token(before);
+                let verb = if is_own { Verb::Extend } else { Verb::Acquire };
+                self.step(unit, actor, lock, verb, Some(id), End::Well);
+                self.free(lock);
+                self.take(actor, lock, id);
+            }
+            Came::Refused => {
+                let end = End::Badly(FailureKind::AlreadyLocked, "somebody else holds the lock");
+                self.step(unit, actor, lock, Verb::Acquire, None, end);
+            }
+            Came::Deleted(_) => {
+                let verb = match unit.call.and_then(|call| call.purpose) {
+                    Some(lock::Operation::Release) if held.is_none() => Verb::ForceRelease,
+                    _ => Verb::Release,
+                };
+                self.step(unit, actor, lock, verb, held, End::Well);
+                self.known.remove(&(actor, lock));
+                self.free(lock);
+            }
+            Came::Extended(id) => {
+                if held.is_some() {
+                    self.step(unit, actor, lock, Verb::Extend, held, End::Well);
+                } else {
+                    self.command(unit, actor, lock);
+                }
+                self.lease(id);
+            }
+            _ => self.command(unit, actor, lock),
+        }
+        if let Some(knowledge) = self.known.get_mut(&(actor, lock)) {
+            knowledge.last = came;
+        }
+    }
+
+    /// The step by which an actor gives up a lock that it holds no more, and how that ends.
+    fn loss(
+        &self,
+        unit: &Unit<'a>,
+        knowledge: Option<Knowledge>,
+        came: Came,
+    ) -> Option<(Verb, End)> {
+        let Knowledge { holds, last } = knowledge?;
+        // A script that carries the token did not find it.
+        let is_refused = || self.seen.token(holds).is_some_and(|token| unit.carries(token));
+        let lost = |why| End::Badly(FailureKind::LostLock, why);
+        match came {
+            Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
+            Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend if is_refused() => {
+                Some((Verb::Release, lost("the lock was no longer its own")))
+            }
+            // The reference's release of a lock that is somebody else's by now.
+            Came::Saw(Some(other)) if holds != other && self.last_looks.contains(&unit.first) => {
+                Some((Verb::Release, lost("somebody else had the lock")))
+            }
+            // The reference's release of a lock that is gone: it only sets the flag right.
+            Came::Unflagged if last == Came::Saw(None) => Some((Verb::Release, End::Well)),
+            // The reference asks whether it is locked before it writes; then it refuses to.
+            Came::AskedFlag if last == Came::Saw(None) => {
+                Some((Verb::Look, lost("the lock was free when it looked")))
+            }
+            _ => None,
+        }
+    }
+
+    /// The token of an acquisition, as histories have it.
+    fn token(&self, id: Id) -> Option<String> {
+        self.seen.token(id).map(|token| token.to_string())
+    }
+
+    /// A lock's key, as text.
+    fn key(&self, lock: usize) -> String {
+        self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default()
+    }
+
+    /// Whose doing it was: that of the client, unless it acts for the holder over another
+    /// connection.
+    fn actor_for(&self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
+        if self.known.contains_key(&(client, lock)) || matches!(came, Came::Took(_)) {
+            return client;
+        }
+        let carrying = self.known.iter().filter(|((_, of), knowledge)| {
+            let token = self.seen.token(knowledge.holds);
+            *of == lock && token.is_some_and(|token| unit.carries(token))
+        });
+        let carrying = carrying.map(|((actor, _), _)| *actor);
+        let is_near = |actor: &usize| self.people.may_belong_together(*actor, client);
+        if unit.call.is_some()
+            && let Some(actor) = carrying.filter(is_near).min()
+        {
+            return actor;
+        }
+        match came {
+            Came::Deleted(id) | Came::Extended(id) => {
+                let owner = self.owners.get(&id).copied();
+                let owner = owner.filter(|owner| self.people.belong_together(*owner, client));
+                owner.unwrap_or(client)
+            }
+            Came::Unflagged | Came::AskedFlag => {
+                self.stand_ins.get(&(client, lock)).copied().unwrap_or(client)
+            }
+            _ => client,
+        }
+    }
+
+    fn take(&mut self, actor: usize, lock: usize, id: Id) {
+        self.known.insert((actor, lock), Knowledge { holds: id, last: Came::Other });
+        self.owners.insert(id, actor);
+        if let Some(holder) = self.holders.get_mut(lock) {
+            *holder = Some(id);
+        }
+        self.lease(id);
+    }
+
+    /// Notes when the lease of an acquisition ends.
+    fn lease(&mut self, id: Id) {
+        if let Some(end) = self.tenures.end(id) {
+            self.leases.insert((end, id));
+        }
+    }
+
+    /// Nobody holds the lock any more.
+    fn free(&mut self, lock: usize) -> Option<Id> {
+        let id = self.holders.get_mut(lock)?.take()?;
+        if let Some(end) = self.tenures.end(id) {
+            self.leases.remove(&(end, id));
+        }
+        Some(id)
+    }
+
+    /// Tells of the leases that ended before this time.
+    fn let_leases_end(&mut self, at: u64) {
+        while let Some((end, id)) = self.leases.first().copied().filter(|(end, _)| *end < at) {
+            self.leases.remove(&(end, id));
+            let lock = self.seen.observations.get(id).map(|one| one.lock);
+            let Some(lock) = lock.filter(|lock| self.holders.get(*lock) == Some(&Some(id))) else {
+                continue;
+            };
+            self.now = self.now.max(end);
+            self.end_lease(lock);
+        }
+    }
+
+    /// A command that found the lock free, though nobody deleted it: its lease has ended.
+    fn notice_end_of_lease(&mut self, lock: usize, unit: &Unit<'a>) {
+        let finds_free = unit.observations.iter().find_map(|one| match (&one.what, one.outcome) {
+            (What::Flag { .. } | What::AskedFlag, _) => None,
+            (_, Outcome::Took | Outcome::Nothing | Outcome::Saw(None)) => Some(true),
+            _ => Some(false),
+        });
+        if finds_free == Some(true) && self.holders.get(lock).is_some_and(Option::is_some) {
+            self.end_lease(lock);
+        }
+    }
+
+    fn end_lease(&mut self, lock: usize) {
+        let Some(id) = self.free(lock) else { return };
+        self.event(None, EventKind::lease_ended(lock, &self.key(lock), self.token(id)));
+    }
+
+    /// The lock is free, by no client's doing.
+    fn gone(&mut self, lock: usize, what: &str) {
+        let Some(id) = self.free(lock) else { return };
+        let effects = vec![Effect { lock, change: Change::Deleted { token: self.token(id) } }];
+        self.event(None, EventKind::fault(what.into(), effects));
+    }
+
+    /// Something was missed: what actors did meanwhile is not known.
+    fn gap(&mut self, why: &str) {
+        let what = format!("{why}, and what happened meanwhile was not seen");
+        self.event(None, EventKind::fault(what, Vec::new()));
+        self.forget(|_| true);
+    }
+
+    /// From here on a lock is not followed.
+    fn given_up(&mut self, lock: usize) {
+        let what = format!("{} is not followed from here on", self.key(lock));
+        self.event(None, EventKind::fault(what, Vec::new()));
+        self.forget(|of| of == lock);
+        self.free(lock);
+    }
+
+    /// What actors believe of these locks may be wrong from here on.
+    fn forget(&mut self, of: impl Fn(usize) -> bool) {
+        let mut known: Vec<_> = self.known.extract_if(|(_, lock), _| of(*lock)).collect();
+        known.sort_unstable_by_key(|(at, _)| *at);
+        for ((actor, lock), knowledge) in known {
+            let operation = self.operation(actor, lock, Verb::Unseen, Some(knowledge.holds));
+            self.event(Some(actor), EventKind::Invoked(operation.clone()));
+            let message = "what became of it was not seen".into();
+            let failure = Failure { kind: FailureKind::LostLock, message };
+            self.event(Some(actor), EventKind::Failed { operation, failure });
+        }
+    }
+
+    fn begin(&mut self, actor: usize) {
+        if let Some(started) = self.has_started.get_mut(actor)
+            && !std::mem::replace(started, true)
+        {
+            self.event(Some(actor), EventKind::Started);
+        }
+    }
+
+    fn operation(&mut self, actor: usize, lock: usize, verb: Verb, held: Option<Id>) -> Operation {
+        let mut number = 0;
+        if let Some(steps) = self.steps.get_mut(actor) {
+            number = *steps;
+            *steps += 1;
+        }
+        let token = held.and_then(|held| self.token(held));
+        let fence = held.and_then(|held| match &self.seen.observations.get(held)?.what {
+            What::Write { fence, .. } | What::Found { fence, .. } => *fence,
+            _ => None,
+        });
+        Operation { number, verb, lock: Some(lock), token, fence, ..Operation::default() }
+    }
+
+    fn step(
+        &mut self,
+        unit: &Unit<'a>,
+        actor: usize,
+        lock: usize,
+        verb: Verb,
+        held: Option<Id>,
+        end: End,
+    ) {
+        let operation = self.operation(actor, lock, verb, held);
+        self.event(Some(actor), EventKind::Invoked(operation.clone()));
+        self.command(unit, actor, lock);
+        let kind = match end {
+            End::Well => EventKind::Completed(operation),
+            End::Badly(kind, message) => {
+                let failure = Failure { kind, message: message.into() };
+                EventKind::Failed { operation, failure }
+            }
+        };
+        self.event(Some(actor), kind);
+    }
+
+    fn command(&mut self, unit: &Unit<'a>, actor: usize, lock: usize) {
+        let sent = self.moment();
+        let changes = unit.changes(self.seen, self.tenures).into_iter();
+        let command = Command {
+            sent,
+            text: unit.text(self.seen),
+            reply: unit.reply().into(),
+            effects: changes.map(|change| Effect { lock, change }).collect(),
+            late: None,
+        };
+        self.event(Some(actor), EventKind::Command(command));
+    }
+
+    fn moment(&mut self) -> Moment {
+        self.order += 1;
+        Moment { order: self.order, at: self.now.saturating_sub(self.began).saturating_mul(1000) }
+    }
+
+    fn event(&mut self, actor: Option<usize>, kind: EventKind) {
+        let moment = self.moment();
+        self.events.push(Event { moment, actor, kind });
+    }
+
+    /// Ends the history, and says whether it is complete.
+    fn end(&mut self, reasons: &mut Reasons, ended: u64) -> bool {
+        self.let_leases_end(ended);
+        self.now = self.now.max(ended);
+        for actor in 0..self.has_started.len() {
+            self.begin(actor);
+        }
+        let mut open: Vec<usize> = self.known.keys().map(|(_, lock)| *lock).collect();
+        open.sort_unstable();
+        for lock in open {
+            let Some(key) = self.seen.locks.get(lock).map(|lock| &lock.key) else { continue };
+            let why = match self.holders.get(lock) {
+                Some(Some(_)) => "it was still held when the recording ended",
+                _ => "a holder lost it, and had not noticed when the recording ended",
+            };
+            reasons.add_about(key, why);
+        }
+        if !reasons.is_empty() {
+            return false;
+        }
+        for actor in 0..self.has_started.len() {
+            self.event(Some(actor), EventKind::Ended { failure: None });
+        }
+        for (lock, state) in self.seen.locks.iter().enumerate() {
+            let holder = self.holders.get(lock).copied().flatten();
+            let token = holder.and_then(|id| self.token(id));
+            let ttl_ms = match (holder, holder.and_then(|id| self.tenures.end(id))) {
+                (None, _) => -2,
+                (Some(_), None) => -1,
+                (Some(_), Some(end)) => {
+                    i64::try_from(end.saturating_sub(ended) / 1000).unwrap_or(i64::MAX)
+                }
+            };
+            let is_mirrored = super::Watch::name_of(&state.key).is_some();
+            let flag = if is_mirrored { state.flag } else { token.is_some() };
+            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new() };
+            self.event(None, EventKind::Left(left));
+        }
+        true
+    }
+}
