@@ -61,6 +61,10 @@ use resp::Request;
 use scripting::Scripts;
 use session::{Call, Session};
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The version of Redis that this server behaves like and says it is.
 const VERSION: &str = "7.0.15";
 
