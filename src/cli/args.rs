@@ -5,7 +5,7 @@
 //! user asked for leaves as a [`Request`].
 //!
 //! Each file imports only those above it: `values`; `run`, `explore`, `history`, `operate`, `serve`;
-//! `commands`; `detail`; `scenario`; `top`; `complete`, `manual`.
+//! `commands`; `detail`; `scenario`; `help`; `complete`, `manual`.
 
 mod commands;
 mod complete;

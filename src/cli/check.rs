@@ -3,7 +3,7 @@
 use super::args::{CheckArgs, CheckFormat, Color};
 use super::exit::{Exit, Refusal};
 use super::output::Output;
-use super::timeline::{Drawing, Place};
+use super::timeline::{Drawing, OutputPlace};
 use super::{input, say, terminal};
 use crate::report::{Judgement, json, table};
 use lock_history::check::{Checked, check};
@@ -14,7 +14,7 @@ pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
     Drawing::is_possible(args.timeline.as_ref(), args.format == CheckFormat::Json)?;
     let (name, history) = input::history(&args.file)?;
     let checked = check(&history);
-    let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, Place::BelowReport)?;
+    let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, OutputPlace::BelowReport)?;
     let judgement = print(name, &history, &checked, args.format)?;
     drawing.draw_checked(&history, &checked)?;
     Ok(match (judgement.findings.is_empty(), judgement.is_whole) {

@@ -4,11 +4,11 @@ use super::args::{ExploreArgs, Format};
 use super::binding::values;
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal, environment, usage};
-use super::explore_plan::{Task, tasks, tasks_of_run};
+use super::explore_plan::{ExploreTask, tasks, tasks_of_run};
 use super::input::only;
 use super::outputs::Outputs;
 use super::parallel::{cores, in_parallel};
-use super::progress::Line;
+use super::progress::ProgressLine;
 use super::signals::Signals;
 use super::{github, say};
 use crate::report::exploration::{Exploration, ProtocolRow};
@@ -32,7 +32,7 @@ pub(super) fn explore(args: &ExploreArgs, builtin: &BuiltIn) -> Result<Exit, Ref
     let values = values(&scenario, &args.search.values())?;
     let tasks = tasks(args, &scenario, file.as_deref(), &values)?;
     let jobs = args.jobs.map_or_else(cores, usize::from);
-    let line = Line::new(shown.report.quiet);
+    let line = ProgressLine::new(shown.report.quiet);
     let ended = explore_all(&tasks, jobs, &signals, &line);
     line.clear();
     report(ended, &scenario, file, shown.all, outputs)
@@ -88,10 +88,10 @@ pub(super) fn one(what: &Path, builtin: &BuiltIn) -> Result<(Scenario, Option<St
 
 /// Explores them, as many at a time as there are jobs, and gives what came in their order.
 fn explore_all(
-    tasks: &[Task],
+    tasks: &[ExploreTask],
     jobs: usize,
     signals: &Signals,
-    line: &Line,
+    line: &ProgressLine,
 ) -> Vec<Result<ProtocolRow, Refusal>> {
     let told: Mutex<BTreeMap<usize, String>> = Mutex::default();
     let tell = |index: usize, how_far: Option<String>| {
@@ -113,7 +113,7 @@ fn explore_all(
 }
 
 pub(super) fn explore_one(
-    task: &Task,
+    task: &ExploreTask,
     signals: &Signals,
     tell: &mut dyn FnMut(&Progress),
 ) -> Result<ProtocolRow, Refusal> {

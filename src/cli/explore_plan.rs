@@ -20,13 +20,13 @@ use std::{mem, slice};
 const DRAWN: u64 = 100_000;
 
 /// One exploration, to be done.
-pub(super) struct Task {
+pub(super) struct ExploreTask {
     pub model: Model,
     pub bounds: Bounds,
     pub judged: Judged,
 }
 
-impl Task {
+impl ExploreTask {
     /// Whether both explore the same and neither must find what the other must not.
     fn is_same(&self, other: &Self) -> bool {
         let bounds = |task: &Self| Bounds { until: Vec::new(), ..task.bounds.clone() };
@@ -115,7 +115,7 @@ impl Asked {
         lock: &Arc<dyn LockProtocol>,
         default_ttl: Ttl,
         wait: Duration,
-    ) -> Result<Task, Refusal> {
+    ) -> Result<ExploreTask, Refusal> {
         let mut bounds = self.bounds();
         let binding = Binding { values: self.with, default_ttl, wait, timing: bounds.timing };
         let mut model = Model::new(scenario, &binding, Arc::clone(lock))?;
@@ -124,7 +124,7 @@ impl Asked {
         }
         let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan.expectations));
         bounds.until = until(&judged);
-        Ok(Task { model, bounds, judged })
+        Ok(ExploreTask { model, bounds, judged })
     }
 }
 
@@ -146,7 +146,7 @@ pub(super) fn tasks(
     scenario: &Scenario,
     file: Option<&str>,
     values: &BTreeMap<String, Value>,
-) -> Result<Vec<Task>, Refusal> {
+) -> Result<Vec<ExploreTask>, Refusal> {
     let search = &args.search;
     let strategy = strategy(&search.bounds)?;
     let ttl = default_ttl().map_err(usage)?;
@@ -164,7 +164,7 @@ pub(super) fn tasks(
             let asked = asked.or_as_said(search);
             let task = asked.task(scenario, file, lock, ttl, search.wait)?;
             let bounds = with_strategy(task.bounds, strategy, search);
-            tasks.push(Task { bounds, ..task });
+            tasks.push(ExploreTask { bounds, ..task });
         }
     }
     let mut tasks = merged(tasks);
@@ -178,8 +178,8 @@ pub(super) fn tasks(
 }
 
 /// Merge tasks that explore the same, so that each exploration runs once.
-fn merged(tasks: Vec<Task>) -> Vec<Task> {
-    let mut merged: Vec<Task> = Vec::new();
+fn merged(tasks: Vec<ExploreTask>) -> Vec<ExploreTask> {
+    let mut merged: Vec<ExploreTask> = Vec::new();
     for task in tasks {
         match merged.iter_mut().find(|known| known.is_same(&task)) {
             Some(known) => known.take_over(task),
@@ -213,7 +213,7 @@ pub(super) fn tasks_of_run(
     file: Option<&str>,
     lock: &Arc<dyn LockProtocol>,
     wait: Duration,
-) -> Result<Vec<Task>, Refusal> {
+) -> Result<Vec<ExploreTask>, Refusal> {
     let (ttl, none) = (default_ttl().map_err(usage)?, BTreeMap::new());
     let all = asked(scenario, &none, lock, ttl)?.into_iter();
     let tasks = all.map(|asked| asked.task(scenario, file, lock, ttl, wait));
@@ -246,7 +246,7 @@ mod tests {
     use crate::cli::builtin::BuiltIn;
     use lock_lab::scenario::built_in;
 
-    fn tasks_of(flags: &[&str]) -> Result<Vec<Task>, String> {
+    fn tasks_of(flags: &[&str]) -> Result<Vec<ExploreTask>, String> {
         let argv = ["nodb-trigger", "explore", "check_then_delete"].iter().chain(flags);
         let builtin = BuiltIn::default();
         let Ok(Request::Explore(args)) = parse(argv.map(Into::into), &builtin) else {
@@ -313,7 +313,7 @@ mod tests {
         Scenario::parse("x.toml", &format!("{before}{}", entries.collect::<String>())).unwrap()
     }
 
-    fn merged_tasks(entries: &[&str], flags: &[&str]) -> Vec<Task> {
+    fn merged_tasks(entries: &[&str], flags: &[&str]) -> Vec<ExploreTask> {
         let argv = ["nodb-trigger", "explore", "x.toml", "--lock=legacy"].iter().chain(flags);
         let Ok(Request::Explore(args)) = parse(argv.map(Into::into), &BuiltIn::default()) else {
             panic!("{flags:?}");

@@ -5,6 +5,9 @@
 //! | `args` | what the user asked for |
 //! | `fire`, `run`, `explore`, `probe`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man`, `subject` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
+//! | `parallel` | runs several at a time |
+//! | `processes` | the processes of actors, with `--processes` |
+//! | `repro` | the command that repeats a run |
 //! | `workspace` | prepares what a run needs, and puts it back |
 //! | `binding` | parameters and defaults, from the command line and the environment |
 //! | `explore_plan` | what is explored, how far, and what must be found |
@@ -20,6 +23,7 @@
 //! | `progress` | the bar on stderr |
 //! | `terminal` | width and colour |
 //! | `github` | annotations |
+//! | `redact` | command lines and URLs without passwords |
 //! | `verbose` | Redis commands and replies on stderr |
 //! | `signals` | Ctrl-C and SIGTERM |
 //! | `exit` | the exit codes, and why a command can't do what it should |

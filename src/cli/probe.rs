@@ -5,9 +5,9 @@ use super::binding::{default_ttl, values};
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal, environment, usage};
 use super::explore::{explore_one, one, report, so_far};
-use super::explore_plan::{Task, bounds};
+use super::explore_plan::{ExploreTask, bounds};
 use super::outputs::Outputs;
-use super::progress::Line;
+use super::progress::ProgressLine;
 use super::signals::Signals;
 use super::upstream::Loan;
 use anyhow::anyhow;
@@ -80,8 +80,8 @@ fn explored(
         )));
     }
     let judged = judged(&model.plan, &args.search.properties)?;
-    let task = Task { model, bounds, judged };
-    let line = Line::new(options.report.quiet);
+    let task = ExploreTask { model, bounds, judged };
+    let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
     let ended = explore_one(&task, signals, &mut |progress| line.tell(&so_far(name, progress)));
     line.clear();

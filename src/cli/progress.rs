@@ -54,9 +54,9 @@ impl Progress {
 
 /// A line that says how far something has come whose end nobody knows.
 #[derive(Debug)]
-pub struct Line(Progress);
+pub struct ProgressLine(Progress);
 
-impl Line {
+impl ProgressLine {
     /// An empty line; `quiet` draws none.
     pub fn new(quiet: bool) -> Self {
         let progress = Progress::new("", quiet);

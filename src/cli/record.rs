@@ -4,9 +4,9 @@ use super::args::{CheckFormat, Color, RecordArgs};
 use super::check::print;
 use super::exit::{Exit, Refusal, environment};
 use super::output::Output;
-use super::progress::Line;
+use super::progress::ProgressLine;
 use super::signals::Signals;
-use super::timeline::{Drawing, Place};
+use super::timeline::{Drawing, OutputPlace};
 use super::{remote, say};
 use crate::record::{self, Counts, Ending, Listener, Order, Watch};
 use crate::report::large;
@@ -27,14 +27,14 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     let server = remote::server(args.redis.as_ref(), false)?;
     let runid = args.run.as_deref().map(remote::runid).transpose()?;
     let output = Output::history(Some(&args.history))?;
-    let place = if args.quiet { Place::Alone } else { Place::BelowReport };
+    let place = if args.quiet { OutputPlace::Alone } else { OutputPlace::BelowReport };
     let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, place)?;
     signals.set_outputs([output.by_hand(), drawing.by_hand()]);
     let clock = Arc::new(WallClock::new(args.duration));
     signals.add_clock(&Time::Wall(Arc::clone(&clock)));
     let watch = Watch::new(runid.as_deref(), &args.patterns);
     let order = Order { server: &server, watch, limit: args.room };
-    let mut told = Told { line: Line::new(args.quiet), quiet: args.quiet };
+    let mut told = StatusLine { line: ProgressLine::new(args.quiet), quiet: args.quiet };
     let listen = if args.light { record::record_light } else { record::record };
     let recorded = listen(&order, &*clock, &mut told);
     told.line.clear();
@@ -58,12 +58,12 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
 }
 
 /// The line on stderr.
-struct Told {
-    line: Line,
+struct StatusLine {
+    line: ProgressLine,
     quiet: bool,
 }
 
-impl Listener for Told {
+impl Listener for StatusLine {
     fn say(&mut self, what: &str) {
         if !self.quiet {
             self.line.suspend(|| say(what));

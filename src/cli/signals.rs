@@ -8,6 +8,7 @@ use lock_lab::runtime::Time;
 use nix::sys::signal::{SigSet, Signal};
 use parking_lot::{Mutex, MutexGuard};
 use redis_sim::clock::{Clock, Stopped, WallClock};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -20,10 +21,10 @@ const ONE_INTERRUPTION: Duration = Duration::from_secs(1);
 /// What the one handler of the process knows. Without [`handle`](Signals::handle) nothing ever
 /// comes.
 #[derive(Clone, Default)]
-pub(super) struct Signals(Arc<Mutex<State>>);
+pub(super) struct Signals(Arc<Mutex<SignalState>>);
 
 #[derive(Default)]
-struct State {
+struct SignalState {
     interrupted: bool,
     /// Those of the runs at work.
     clocks: Vec<Time>,
@@ -63,8 +64,15 @@ impl Signals {
                 return;
             }
             let first = clock.now();
-            told.interrupt();
-            say(what);
+            // A program with nothing left to do ends at once, so the message goes first. A full pipe or a
+            // stopped terminal must not keep the runs from stopping.
+            if stderr_takes_a_line() {
+                say(what);
+                told.interrupt();
+            } else {
+                told.interrupt();
+                say(what);
+            }
             while set.wait().is_ok() {
                 if !is_another_interruption(first, clock.now()) {
                     continue;
@@ -130,7 +138,7 @@ impl Signals {
         state.leftovers.iter().chain(&state.borrowed).chain(&state.outputs).cloned().collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SignalState> {
         self.0.lock()
     }
 }
@@ -145,6 +153,13 @@ pub(super) fn outlive_file_size_limit() {
 }
 
 /// Whether a signal at `now` is another interruption than the one at `first`.
+/// Whether a line can be written to stderr without waiting.
+fn stderr_takes_a_line() -> bool {
+    let stderr = io::stderr();
+    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+    poll(&mut ready, Some(&Timespec::default())).is_ok_and(|count| count > 0)
+}
+
 fn is_another_interruption(first: Duration, now: Duration) -> bool {
     now.saturating_sub(first) >= ONE_INTERRUPTION
 }

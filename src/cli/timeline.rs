@@ -16,7 +16,7 @@ pub(super) fn draw(args: &TimelineArgs) -> Result<Exit, Refusal> {
     if !checked.is_whole && args.output != Picture::Terminal {
         say(&format!("{name} is not whole; drawn as far as it goes"));
     }
-    let drawing = Drawing::begin(Some(&args.output), args.color, Place::Alone)?;
+    let drawing = Drawing::begin(Some(&args.output), args.color, OutputPlace::Alone)?;
     drawing.draw_checked(&history, &checked)?;
     Ok(Exit::Success)
 }
@@ -30,13 +30,13 @@ pub(super) struct Drawing {
 
 enum Form {
     /// With characters.
-    Text(Color, Place),
+    Text(Color, OutputPlace),
     Picture(PictureFormat),
 }
 
 /// What stands on stdout before the picture.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum OutputPlace {
     /// Nothing.
     Alone,
     /// A report for people.
@@ -47,10 +47,10 @@ impl Drawing {
     /// Opens the file, if one is named, before there is anything to draw.
     pub(super) fn open(to: Option<&Picture>, report: &ReportOptions) -> Result<Self, Refusal> {
         if report.output.is_some() || report.quiet {
-            return Self::begin(to, report.color, Place::Alone);
+            return Self::begin(to, report.color, OutputPlace::Alone);
         }
         Self::is_possible(to, report.format != Format::Table)?;
-        Self::begin(to, report.color, Place::BelowReport)
+        Self::begin(to, report.color, OutputPlace::BelowReport)
     }
 
     /// Refuses to draw among data that a program is to read from stdout.
@@ -65,7 +65,11 @@ impl Drawing {
     }
 
     /// Opens the file, if one is named; what goes to stdout is known to go well together.
-    pub(super) fn begin(to: Option<&Picture>, color: Color, place: Place) -> Result<Self, Refusal> {
+    pub(super) fn begin(
+        to: Option<&Picture>,
+        color: Color,
+        place: OutputPlace,
+    ) -> Result<Self, Refusal> {
         let text = Form::Text(color, place);
         Ok(match to {
             None => Drawing { output: Output::Nowhere, form: text },
@@ -96,7 +100,7 @@ impl Drawing {
             let timeline = Timeline::new(history, checked);
             match form {
                 Form::Text(color, place) => {
-                    if place == Place::BelowReport {
+                    if place == OutputPlace::BelowReport {
                         writeln!(out)?;
                     }
                     text::write(&timeline, terminal::style(color, false), out)

@@ -9,7 +9,7 @@ mod world;
 
 use super::effects::Until;
 use std::collections::HashSet;
-use world::{Entry, Past, World, doubt};
+use world::{Past, World, WorldEntry, doubt};
 
 /// The position of an observation.
 pub(super) type Id = usize;
@@ -182,7 +182,7 @@ impl Key {
         }
         for world in &mut self.worlds {
             let outcome = world.do_it(deed, now, id);
-            world.log.push(Entry { id, client, outcome, is_attempt });
+            world.log.push(WorldEntry { id, client, outcome, is_attempt });
         }
         if self.is_astray {
             self.doubted.insert(id);

@@ -6,7 +6,7 @@
 
 use super::facts::notifications;
 use super::look::{Look, look_at, scan};
-use super::model::{Model, not_followed};
+use super::model::{KeysModel, not_followed};
 use super::monitor_stream::{Heard, hear};
 use super::recording::{
     Ending, Listener, Order, REACHED, RecordError, Recorded, finish, reach_again,
@@ -30,9 +30,9 @@ pub fn record_light(
     clock: &dyn Clock,
     listener: &mut dyn Listener,
 ) -> Result<Recorded, RecordError> {
-    let mut model = Model::new(order.watch.clone());
+    let mut model = KeysModel::new(order.watch.clone());
     model.tells_expiry(true);
-    let mut session = Session { order, clock, listener, model };
+    let mut session = KeyspaceSession { order, clock, listener, model };
     let began = session.micros();
     let mut light = session.attach()?;
     session.listener.say(
@@ -58,11 +58,11 @@ pub fn record_light(
     Ok(finish(session.model, order, span, ending, &[limits.to_owned()]))
 }
 
-struct Session<'a> {
+struct KeyspaceSession<'a> {
     order: &'a Order<'a>,
     clock: &'a dyn Clock,
     listener: &'a mut dyn Listener,
-    model: Model,
+    model: KeysModel,
 }
 
 struct Light {
@@ -70,7 +70,7 @@ struct Light {
     look: redis::Connection,
 }
 
-impl Session<'_> {
+impl KeyspaceSession<'_> {
     fn micros(&self) -> u64 {
         u64::try_from(self.clock.unix().as_micros()).unwrap_or(u64::MAX)
     }

@@ -8,7 +8,7 @@ pub(super) use gaps::not_followed;
 
 use super::effects::{Act, acts};
 use super::key::{Decided, Deed, Id, Key, Outcome, When, Whose};
-use super::monitor_line::{Line, Source};
+use super::monitor_line::{CommandSource, MonitorLine};
 use super::observations::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
 use super::reasons::shown;
 use super::watch::Watch;
@@ -24,10 +24,10 @@ const STANDSTILL: u64 = 1_000_000;
 
 /// What is known of the keys, and what was seen.
 #[derive(Debug, Default)]
-pub(super) struct Model {
+pub(super) struct KeysModel {
     watch: Watch,
     keys: HashMap<Vec<u8>, usize>,
-    states: Vec<State>,
+    states: Vec<ModelState>,
     clients: HashMap<String, u32>,
     running: Option<Running>,
     /// The stamp of the last line.
@@ -71,7 +71,7 @@ pub struct Counts {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ModelState {
     /// None until it was looked at, and when it is not followed any more.
     key: Option<Key>,
     holder: Option<Id>,
@@ -82,7 +82,7 @@ struct State {
     told: (u64, u64),
 }
 
-impl State {
+impl ModelState {
     fn note_gap(&mut self, why: &str) {
         if !self.gaps.iter().any(|known| known == why) {
             self.gaps.push(why.to_owned());
@@ -90,7 +90,7 @@ impl State {
     }
 }
 
-impl Model {
+impl KeysModel {
     /// Nothing is known yet.
     pub fn new(watch: Watch) -> Self {
         Self { watch, ..Self::default() }
@@ -127,7 +127,7 @@ impl Model {
     }
 
     /// The watched keys that a command touches.
-    pub fn touched(&self, line: &Line) -> Vec<Vec<u8>> {
+    pub fn touched(&self, line: &MonitorLine) -> Vec<Vec<u8>> {
         let keys = acts(&line.arguments).into_iter().map(|(key, _)| key);
         keys.filter(|key| line.db == 0 && self.watch.has(key)).map(<[u8]>::to_vec).collect()
     }
@@ -146,11 +146,11 @@ impl Model {
     }
 
     /// One more command ran.
-    pub fn line(&mut self, line: &Line) {
+    pub fn line(&mut self, line: &MonitorLine) {
         self.counts.commands += 1;
         match &line.source {
-            Source::Script => self.inner(line),
-            Source::Client(address) => {
+            CommandSource::Script => self.inner(line),
+            CommandSource::Client(address) => {
                 self.end_script();
                 let since = self.since(line, address);
                 self.outer(line, address, since);
@@ -160,13 +160,13 @@ impl Model {
     }
 
     /// A line of the recording itself: it tells only the time.
-    pub fn passed(&mut self, line: &Line) {
+    pub fn passed(&mut self, line: &MonitorLine) {
         self.end_script();
         self.previous = self.previous.max(line.at);
     }
 
     /// Since when a command may have run. All of a transaction runs at one time.
-    fn since(&mut self, line: &Line, address: &str) -> u64 {
+    fn since(&mut self, line: &MonitorLine, address: &str) -> u64 {
         let name = line.arguments.first().map(|name| name.to_ascii_uppercase());
         let since = match &self.executing {
             Some((executing, since)) if executing == address => *since,
@@ -184,7 +184,7 @@ impl Model {
         since
     }
 
-    fn outer(&mut self, line: &Line, address: &str, since: u64) {
+    fn outer(&mut self, line: &MonitorLine, address: &str, since: u64) {
         let Some(name) = line.arguments.first().map(|name| name.to_ascii_uppercase()) else {
             return;
         };
@@ -198,7 +198,7 @@ impl Model {
     }
 
     /// A command, of a client or of a script.
-    fn command(&mut self, line: &Line, address: &str, when: When) {
+    fn command(&mut self, line: &MonitorLine, address: &str, when: When) {
         let Some((name, rest)) = line.arguments.split_first() else { return };
         let is_here = line.db == 0;
         match name.to_ascii_uppercase().as_slice() {
@@ -228,7 +228,7 @@ impl Model {
         }
     }
 
-    fn acts(&mut self, line: &Line, address: &str, when: When) {
+    fn acts(&mut self, line: &MonitorLine, address: &str, when: When) {
         for (key, act) in acts(&line.arguments) {
             let Some(lock) = self.lock(key) else { continue };
             self.note_call();
@@ -239,7 +239,7 @@ impl Model {
     }
 
     /// A client says what it is called.
-    fn introduce(&mut self, line: &Line, address: &str) {
+    fn introduce(&mut self, line: &MonitorLine, address: &str) {
         let said = line.arguments.windows(2).find_map(|pair| match pair {
             [word, name] if word.eq_ignore_ascii_case(b"SETNAME") => Some(name),
             _ => None,
@@ -250,7 +250,7 @@ impl Model {
         }
     }
 
-    fn flush(&mut self, line: &Line, address: &str, when: When) {
+    fn flush(&mut self, line: &MonitorLine, address: &str, when: When) {
         for lock in 0..self.states.len() {
             let client = self.client(address);
             self.act(lock, Act::Delete, client, line.at, when);
@@ -258,7 +258,7 @@ impl Model {
     }
 
     /// What a command does to mirror flags.
-    fn flags(&mut self, line: &Line, address: &str) {
+    fn flags(&mut self, line: &MonitorLine, address: &str) {
         let Some((name, [hash, fields @ ..])) = line.arguments.split_first() else { return };
         let mut set: Vec<(&[u8], What)> = Vec::new();
         match name.to_ascii_uppercase().as_slice() {
@@ -387,7 +387,7 @@ impl Model {
         self.keys.insert(key.to_vec(), lock);
         self.seen.locks.push(Lock { key: key.to_vec(), flag: false });
         let key = self.has_looked.then(|| Key::new(None, self.tells_expiry));
-        self.states.push(State { key, ..State::default() });
+        self.states.push(ModelState { key, ..ModelState::default() });
         Some(lock)
     }
 

@@ -2,7 +2,7 @@
 
 /// Where a command came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum CommandSource {
     /// A connection, by its address.
     Client(String),
     /// The script that is running.
@@ -16,19 +16,19 @@ pub(super) fn is_socket(address: &str) -> bool {
 
 /// A command that the server ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct MonitorLine {
     /// The server's clock in microseconds since 1970, read when the command had run (and before a
     /// script began to run).
     pub at: u64,
     /// The database that was selected afterwards.
     pub db: u64,
     /// Who sent it.
-    pub source: Source,
+    pub source: CommandSource,
     /// The command and its arguments; at least one.
     pub arguments: Vec<Vec<u8>>,
 }
 
-impl Line {
+impl MonitorLine {
     /// Reads a line; nothing if it is none.
     pub fn parse(text: &str) -> Option<Self> {
         let (stamp, rest) = text.split_once(" [")?;
@@ -36,8 +36,8 @@ impl Line {
         let (head, rest) = rest.split_once("] \"")?;
         let (db, source) = head.split_once(' ')?;
         let source = match source {
-            "lua" => Source::Script,
-            address => Source::Client(address.to_owned()),
+            "lua" => CommandSource::Script,
+            address => CommandSource::Client(address.to_owned()),
         };
         let arguments = arguments(rest)?;
         Some(Self { at: microseconds(stamp)?, db: db.parse().ok()?, source, arguments })
@@ -129,10 +129,10 @@ mod tests {
         text + "\""
     }
 
-    fn written(line: &Line) -> String {
+    fn written(line: &MonitorLine) -> String {
         let source = match &line.source {
-            Source::Client(address) => address,
-            Source::Script => "lua",
+            CommandSource::Client(address) => address,
+            CommandSource::Script => "lua",
         };
         let arguments: Vec<String> = line.arguments.iter().map(|one| quoted(one)).collect();
         let (seconds, rest) = (line.at / 1_000_000, line.at % 1_000_000);
@@ -148,28 +148,29 @@ mod tests {
             arguments in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 1..5),
         ) {
             let source =
-                if address == "lua" { Source::Script } else { Source::Client(address) };
-            let line = Line { at, db, source, arguments };
-            prop_assert_eq!(Line::parse(&written(&line)), Some(line));
+                if address == "lua" { CommandSource::Script } else { CommandSource::Client(address) };
+            let line = MonitorLine { at, db, source, arguments };
+            prop_assert_eq!(MonitorLine::parse(&written(&line)), Some(line));
         }
 
         #[test]
         fn nothing_else_ends_the_program(text in ".{0,60}") {
-            let _ = Line::parse(&text);
-            let _ = Line::parse(&format!("1.000000 [0 a:1] \"GET\" \"{text}"));
+            let _ = MonitorLine::parse(&text);
+            let _ = MonitorLine::parse(&format!("1.000000 [0 a:1] \"GET\" \"{text}"));
         }
     }
 
     #[test]
     fn lines_as_they_are_on_the_wire() {
-        let line =
-            Line::parse(r#"1700000000.123456 [3 127.0.0.1:5000] "SET" "k" "v\xff\"\\\n" "NX""#);
+        let line = MonitorLine::parse(
+            r#"1700000000.123456 [3 127.0.0.1:5000] "SET" "k" "v\xff\"\\\n" "NX""#,
+        );
         let line = line.unwrap();
         assert_eq!((line.at, line.db), (1_700_000_000_123_456, 3));
-        assert_eq!(line.source, Source::Client("127.0.0.1:5000".into()));
+        assert_eq!(line.source, CommandSource::Client("127.0.0.1:5000".into()));
         assert_eq!(line.arguments, [&b"SET"[..], b"k", b"v\xff\"\\\n", b"NX"]);
-        let inner = Line::parse(r#"1.000000 [0 lua] "GET" """#).unwrap();
-        assert_eq!((inner.source, inner.arguments.len()), (Source::Script, 2));
+        let inner = MonitorLine::parse(r#"1.000000 [0 lua] "GET" """#).unwrap();
+        assert_eq!((inner.source, inner.arguments.len()), (CommandSource::Script, 2));
     }
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
             "1.000000 [0 a:1] \"GET\" ",
             "99999999999999999999.000000 [0 a:1] \"GET\"",
         ] {
-            assert_eq!(Line::parse(text), None, "{text}");
+            assert_eq!(MonitorLine::parse(text), None, "{text}");
         }
     }
 }

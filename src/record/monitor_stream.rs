@@ -1,6 +1,6 @@
 //! The listening connection: MONITOR's lines, and the ends of leases among them.
 
-use super::monitor_line::Line;
+use super::monitor_line::MonitorLine;
 use super::recording::RecordError;
 use lock_lab::server::Server;
 use redis::{ErrorKind, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value, cmd};
@@ -79,9 +79,9 @@ pub(super) fn hear(mut connection: redis::Connection) -> Receiver<Heard> {
 }
 
 /// The line of MONITOR, if it is one.
-pub(super) fn parsed(heard: &Value) -> Option<Line> {
+pub(super) fn parsed(heard: &Value) -> Option<MonitorLine> {
     match heard {
-        Value::SimpleString(text) => Line::parse(text),
+        Value::SimpleString(text) => MonitorLine::parse(text),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Seen {
     pub observations: Vec<Observation>,
     pub clients: Vec<Client>,
     pub locks: Vec<Lock>,
-    pub calls: Vec<Call>,
+    pub calls: Vec<ScriptCall>,
     /// Before which observations something was missed, and why.
     pub gaps: Vec<(Id, String)>,
 }
@@ -43,7 +43,7 @@ pub(super) struct Lock {
 
 /// A script that was called.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct ScriptCall {
     /// The tokens among its arguments.
     pub carried: Vec<Rc<str>>,
     /// What it is for, if it is one of ours.

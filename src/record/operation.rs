@@ -1,7 +1,7 @@
 //! One command, or one call of a script, with everything that it did to one lock.
 
 use super::key::{Id, Outcome};
-use super::observations::{Call, Observation, Seen, What};
+use super::observations::{Observation, ScriptCall, Seen, What};
 use super::tenures::Tenures;
 use lock_history::history::Change;
 use lock_lab::lock::Operation;
@@ -14,7 +14,7 @@ const FOREVER: u64 = 365 * 24 * 3600 * 1_000_000_000;
 pub(super) struct Unit<'a> {
     pub first: Id,
     pub observations: &'a [Observation],
-    pub call: Option<&'a Call>,
+    pub call: Option<&'a ScriptCall>,
 }
 
 /// What came of it.

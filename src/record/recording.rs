@@ -1,6 +1,6 @@
 //! A recording: what is asked for, who is notified meanwhile, and what comes back.
 
-use super::model::{Counts, Model};
+use super::model::{Counts, KeysModel};
 use super::to_history::{Frame, tell};
 use super::watch::Watch;
 use lock_history::history::History;
@@ -114,7 +114,7 @@ pub struct Order<'a> {
 
 /// Tells what was recorded: `span` is when it began and ended, `notices` why it can't be complete.
 pub(super) fn finish(
-    model: Model,
+    model: KeysModel,
     order: &Order<'_>,
     span: (u64, u64),
     ending: Ending,

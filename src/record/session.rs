@@ -6,8 +6,8 @@
 
 use super::facts::Facts;
 use super::look::{Look, look_at, scan};
-use super::model::Model;
-use super::monitor_line::{Line, Source, is_socket};
+use super::model::KeysModel;
+use super::monitor_line::{CommandSource, MonitorLine, is_socket};
 use super::monitor_stream::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
 use super::recording::{
     Ending, Listener, Order, REACHED, RecordError, Recorded, finish, reach_again,
@@ -42,11 +42,11 @@ pub fn record(
     clock: &dyn Clock,
     listener: &mut dyn Listener,
 ) -> Result<Recorded, RecordError> {
-    let mut session = Session {
+    let mut session = MonitorSession {
         order,
         clock,
         listener,
-        model: Model::new(order.watch.clone()),
+        model: KeysModel::new(order.watch.clone()),
         notices: Vec::new(),
         said: None,
         last: 0,
@@ -80,11 +80,11 @@ pub fn record(
     Ok(session.finish(ending))
 }
 
-struct Session<'a> {
+struct MonitorSession<'a> {
     order: &'a Order<'a>,
     clock: &'a dyn Clock,
     listener: &'a mut dyn Listener,
-    model: Model,
+    model: KeysModel,
     /// Why the history is incomplete, besides what the model knows.
     notices: Vec<String>,
     /// When it was last said that something was missed.
@@ -112,8 +112,8 @@ struct Attached {
 
 impl Attached {
     /// Whether the looking connection did it. All clients of a socket have the same address.
-    fn is_own(&self, line: &Line) -> bool {
-        if !matches!(&line.source, Source::Client(address) if *address == self.own) {
+    fn is_own(&self, line: &MonitorLine) -> bool {
+        if !matches!(&line.source, CommandSource::Client(address) if *address == self.own) {
             return false;
         }
         let [name, rest @ ..] = line.arguments.as_slice() else { return false };
@@ -134,7 +134,7 @@ pub(super) fn is_time(last: &mut Option<Duration>, now: Duration, each: Duration
     is_time
 }
 
-impl<'a> Session<'a> {
+impl<'a> MonitorSession<'a> {
     fn attach(&mut self) -> Result<Attached, RecordError> {
         let server = self.order.server;
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
             };
             if let Some(line) = parsed(&value)
                 && line.arguments.get(1).is_some_and(|said| *said == mark.as_bytes())
-                && let Source::Client(address) = line.source
+                && let CommandSource::Client(address) = line.source
             {
                 attached.own = address;
                 self.last = self.last.max(line.at);
@@ -294,7 +294,7 @@ impl<'a> Session<'a> {
                     }
                 }
             }
-            Value::SimpleString(text) => match Line::parse(&text) {
+            Value::SimpleString(text) => match MonitorLine::parse(&text) {
                 Some(line) => self.take_line(attached, &line),
                 None => self.model.malformed(),
             },
@@ -302,7 +302,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn take_line(&mut self, attached: &mut Attached, line: &Line) {
+    fn take_line(&mut self, attached: &mut Attached, line: &MonitorLine) {
         self.last = self.last.max(line.at);
         if self.began == 0 {
             self.began = line.at;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// One acquisition.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tenure {
+pub(super) struct ObservedTenure {
     /// When its lease ends as it was set last, in microseconds since 1970; none if it does not.
     ends: Option<u64>,
     /// The observation that set the lease last.
@@ -17,7 +17,7 @@ pub(super) struct Tenure {
 
 /// All acquisitions, by their observation.
 #[derive(Debug, Default)]
-pub(super) struct Tenures(HashMap<Id, Tenure>);
+pub(super) struct Tenures(HashMap<Id, ObservedTenure>);
 
 impl Tenures {
     /// Reads them from what was seen.
@@ -31,11 +31,11 @@ impl Tenures {
                     What::Write { lease, .. } | What::Found { lease, .. },
                     Outcome::Took | Outcome::Replaced(_),
                 ) => {
-                    let tenure = Tenure { ends: ends(*lease), leased_by: id, alive: at };
+                    let tenure = ObservedTenure { ends: ends(*lease), leased_by: id, alive: at };
                     tenures.0.insert(id, tenure);
                 }
                 (What::Expire { lease }, Outcome::Extended(held)) => {
-                    let tenure = Tenure { ends: ends(*lease), leased_by: id, alive: at };
+                    let tenure = ObservedTenure { ends: ends(*lease), leased_by: id, alive: at };
                     tenures.0.insert(held, tenure);
                 }
                 (_, Outcome::Saw(Some(held)) | Outcome::Deleted(held)) => {

@@ -80,7 +80,7 @@ pub(super) fn tell(seen: &Seen, mut frame: Frame) -> History {
 
 /// What an actor thinks of a lock.
 #[derive(Debug, Clone, Copy)]
-struct Knowledge {
+struct ClientBelief {
     /// The acquisition that it believes to hold.
     holds: Id,
     /// What its last look at the lock showed.
@@ -97,7 +97,7 @@ struct Teller<'a> {
     now: u64,
     has_started: Vec<bool>,
     steps: Vec<usize>,
-    known: HashMap<(usize, usize), Knowledge>,
+    known: HashMap<(usize, usize), ClientBelief>,
     /// Who holds each lock, by which acquisition.
     holders: Vec<Option<Id>>,
     /// When the leases of those end: time, acquisition.
@@ -209,10 +209,10 @@ impl<'a> Teller<'a> {
     fn loss(
         &self,
         unit: &Unit<'a>,
-        knowledge: Option<Knowledge>,
+        knowledge: Option<ClientBelief>,
         came: Came,
     ) -> Option<(Verb, End)> {
-        let Knowledge { holds, last } = knowledge?;
+        let ClientBelief { holds, last } = knowledge?;
         // A script that carries the token did not find it.
         let is_refused = || self.seen.token(holds).is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
@@ -276,7 +276,7 @@ impl<'a> Teller<'a> {
     }
 
     fn take(&mut self, actor: usize, lock: usize, id: Id) {
-        self.known.insert((actor, lock), Knowledge { holds: id, last: Came::Other });
+        self.known.insert((actor, lock), ClientBelief { holds: id, last: Came::Other });
         self.owners.insert(id, actor);
         if let Some(holder) = self.holders.get_mut(lock) {
             *holder = Some(id);

@@ -5,7 +5,7 @@ use lock_history::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
 use lock_history::history::EventKind;
 use lock_lab::controller::STATE_FILE;
 use lock_lab::lock::Token;
-use lock_lab::runtime::{Look, Outcome, Time, World};
+use lock_lab::runtime::{LabelledSnapshot, Outcome, Time, World};
 use lock_lab::scenario::{ActorPlan, Plan, Value};
 use std::time::Duration;
 
@@ -150,7 +150,7 @@ impl FindingRow {
     }
 }
 
-fn snapshot_row(world: &World, look: &Look) -> SnapshotRow {
+fn snapshot_row(world: &World, look: &LabelledSnapshot) -> SnapshotRow {
     let snapshot = &look.snapshot;
     let payload = snapshot.payload.as_ref();
     let text = |token: &Token| token.as_str().to_string();

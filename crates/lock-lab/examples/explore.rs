@@ -16,7 +16,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for protocol in protocols() {
         let model = Model::new(&scenario, &Binding::default(), Arc::clone(protocol))?;
         let explored = explore(&model, &Bounds::default(), &mut |_| true)?;
-        println!("{}: {} states, stopped by {:?}", explored.protocol, explored.states, explored.stopped_by);
+        println!(
+            "{}: {} states, stopped by {:?}",
+            explored.protocol, explored.states, explored.stopped_by
+        );
         for found in &explored.found {
             println!("  {}: {}", found.property.word(), found.finding.text);
             println!("  replay: {}", found.schedule);

@@ -32,7 +32,6 @@
     deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
 )]
 #![deny(missing_docs)]
-#![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod controller;
 pub mod intercept;
@@ -42,3 +41,7 @@ pub mod rng;
 pub mod runtime;
 pub mod scenario;
 pub mod server;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,14 +1,14 @@
-//! Chance that is the same each time for the same seed: for orders that are drawn, for tokens that
-//! repeat, for tests. Not for secrets.
+//! Seeded random numbers: for orderings that are drawn, for tokens that repeat, for tests. Not for
+//! secrets.
 
 /// Numbers by SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators",
 /// 2014).
 ///
 /// ```
-/// use lock_lab::rng::{Chance, nth};
+/// use lock_lab::rng::{Rng, nth};
 ///
-/// let mut chance = Chance::new(0);
-/// assert_eq!([chance.next(), chance.next()], [nth(0), nth(1)]);
+/// let mut rng = Rng::new(0);
+/// assert_eq!([rng.next(), rng.next()], [nth(0), nth(1)]);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Rng(u64);

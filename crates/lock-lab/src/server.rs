@@ -5,11 +5,11 @@ mod borrowed;
 mod connection;
 mod exchange;
 
-pub use borrowed::{Borrowed, Keys, Seen, Stored, Told};
+pub use borrowed::{Borrowed, Keys, OnCommandByHand, Seen, Stored};
 pub use connection::{Connection, Sent};
 pub use exchange::{Exchange, Listener};
 
-use connection::Line;
+use connection::Transport;
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
     RedisConnectionInfo, RedisError, ServerErrorKind,
@@ -216,13 +216,13 @@ impl Server {
         let patience = patience(clock.as_deref());
         let remote = match self {
             Server::Embedded(engine) => {
-                return Ok(Connection::new(Line::Embedded(engine.connect(db)), None));
+                return Ok(Connection::new(Transport::Embedded(engine.connect(db)), None));
             }
             Server::Redis(remote) => remote,
         };
         let settings = remote.info.redis_settings().clone().set_db(db);
         let connection = remote.open(settings.clone(), patience)?;
-        let mut connection = Connection::new(Line::Redis(Box::new(connection)), clock);
+        let mut connection = Connection::new(Transport::Redis(Box::new(connection)), clock);
         if let Some(borrowed) = remote.borrowed.as_ref().filter(|_| db == 0) {
             let watching = remote.open(settings, patience)?;
             connection = connection.booked(Arc::clone(borrowed), watching);

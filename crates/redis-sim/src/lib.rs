@@ -27,7 +27,6 @@
     deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
 )]
 #![deny(missing_docs)]
-#![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod clock;
 mod commands;

@@ -22,14 +22,14 @@ pub(super) enum Topic {
 /// All subscriptions of a server.
 #[derive(Debug, Default)]
 pub(super) struct PubSub {
-    listeners: BTreeMap<i64, Listener>,
+    listeners: BTreeMap<i64, Subscriber>,
     /// The clients that listen to something, in the order in which they began.
     topics: BTreeMap<(Topic, Vec<u8>), Vec<i64>>,
 }
 
 /// A client that listens to something.
 #[derive(Debug)]
-struct Listener {
+struct Subscriber {
     outbox: Outbox,
     resp3: bool,
     topics: BTreeSet<(Topic, Vec<u8>)>,
@@ -44,7 +44,7 @@ impl PubSub {
         outbox: &Outbox,
         topic: (Topic, Vec<u8>),
     ) {
-        let new = || Listener { outbox: outbox.clone(), resp3, topics: BTreeSet::new() };
+        let new = || Subscriber { outbox: outbox.clone(), resp3, topics: BTreeSet::new() };
         if self.listeners.entry(id).or_insert_with(new).topics.insert(topic.clone()) {
             self.topics.entry(topic).or_default().push(id);
         }

@@ -3,7 +3,7 @@
 use super::super::args::ClearArgs;
 use super::super::exit::{Exit, Refusal};
 use super::repair::{hidden_locks, set_all_right};
-use super::{Session, Stop, hidden, is_dead, names, reason, removable};
+use super::{RecoverySession, Stop, hidden, is_dead, names, reason, removable};
 use crate::report::recovery::{FlagRow, LockRow, Outcome, Recovery};
 use crate::report::table;
 use lock_lab::lock::Sighting;
@@ -19,7 +19,7 @@ pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
         (None, "") => Vec::new(),
         (None, below) => vec![below.to_owned()],
     };
-    let mut session = Session::open(&args.options)?;
+    let mut session = RecoverySession::open(&args.options)?;
     let mut seen = session.survey(Some(&run.id))?;
     let has_any = |scope: &&String| seen.iter().any(|seen| names::is_within(&seen.file, scope));
     let scope = scopes.iter().find(has_any).or(scopes.last()).cloned();
@@ -75,7 +75,7 @@ fn stays(seen: &Sighting, force: bool, scope: Option<&str>) -> Option<String> {
 }
 
 fn remove_all(
-    session: &mut Session<'_>,
+    session: &mut RecoverySession<'_>,
     locks: &[&Sighting],
     stays: impl Fn(&Sighting) -> Option<String>,
     recovery: &mut Recovery,

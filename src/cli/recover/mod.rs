@@ -36,7 +36,7 @@ use redis_sim::clock::{Clock, WallClock};
 use std::io::{self, Write};
 
 /// A recovery at work.
-struct Session<'a> {
+struct RecoverySession<'a> {
     server: Server,
     link: Connection,
     signals: Signals,
@@ -54,7 +54,7 @@ enum Stop {
     Failed(String),
 }
 
-impl<'a> Session<'a> {
+impl<'a> RecoverySession<'a> {
     fn open(options: &'a RecoverOptions) -> Result<Self, Refusal> {
         let signals = Signals::handle().map_err(environment)?;
         let server = remote::server(options.redis.as_ref(), options.verbose)?;

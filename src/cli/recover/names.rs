@@ -8,7 +8,7 @@ use lock_lab::lock::{LockName, RunDirectory};
 use std::path::Path;
 
 /// A run, and where in it one is.
-pub(super) struct Run {
+pub(super) struct FoundRun {
     /// Its id.
     pub id: String,
     /// The directory below its root that was named, with `/` at its end; empty for the root.
@@ -16,7 +16,7 @@ pub(super) struct Run {
 }
 
 /// The run that was meant: a word is its id, and a path leads to its directory or to one below.
-pub(super) fn run(given: &str) -> Result<Run, Refusal> {
+pub(super) fn run(given: &str) -> Result<FoundRun, Refusal> {
     let id = remote::runid(given)?;
     if id.is_empty() {
         return Err(usage(anyhow!("the run id is empty; give a run's id or its directory")));
@@ -28,10 +28,10 @@ pub(super) fn run(given: &str) -> Result<Run, Refusal> {
             file_of(&run.lock(""))
         }
     };
-    Ok(Run { id, below })
+    Ok(FoundRun { id, below })
 }
 
-impl Run {
+impl FoundRun {
     /// The paths below the run's root that may be meant, of a file, or of a directory without a `/` at
     /// its end: the path as it was given and, if that isn't found, the one with `/` for each `\`.
     pub fn paths(&self, given: &str) -> Result<Vec<String>, Refusal> {

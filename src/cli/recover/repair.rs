@@ -2,7 +2,7 @@
 
 use super::super::args::RepairArgs;
 use super::super::exit::{Exit, Refusal};
-use super::{Session, Stop, hidden, names, reason};
+use super::{RecoverySession, Stop, hidden, names, reason};
 use crate::report::recovery::{FlagRow, LockRow, Outcome, Recovery};
 use crate::report::table;
 use lock_lab::lock::Sighting;
@@ -10,7 +10,7 @@ use lock_lab::lock::Sighting;
 /// Sets the flags right that have drifted.
 pub(in crate::cli) fn repair(args: &RepairArgs) -> Result<Exit, Refusal> {
     let run = args.run.as_deref().map(names::run).transpose()?;
-    let mut session = Session::open(&args.options)?;
+    let mut session = RecoverySession::open(&args.options)?;
     let runid = run.map(|run| run.id);
     let seen = session.survey(runid.as_deref())?;
     let mut recovery = session.report("repair", runid);
@@ -38,7 +38,7 @@ pub(super) fn hidden_locks(seen: &[Sighting], now: u64) -> Vec<LockRow> {
 
 /// Sets one flag after the other right.
 pub(super) fn set_all_right(
-    session: &mut Session<'_>,
+    session: &mut RecoverySession<'_>,
     drifted: &[&Sighting],
     recovery: &mut Recovery,
 ) -> Result<(), Stop> {

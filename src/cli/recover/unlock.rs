@@ -3,7 +3,7 @@
 use super::super::args::UnlockArgs;
 use super::super::exit::{Exit, Refusal, usage};
 use super::clear_locks::LIVES_AGAIN;
-use super::{Session, Stop, hidden, holder, is_dead, names, reason, removable};
+use super::{RecoverySession, Stop, hidden, holder, is_dead, names, reason, removable};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
 use crate::report::status::{ENOUGH, Meant, is_meant};
 use crate::report::table;
@@ -14,7 +14,7 @@ use lock_lab::lock::{Payload, Sighting, sight};
 pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
     let run = names::run(&args.run)?;
     let files = run.paths(&args.file)?;
-    let mut session = Session::open(&args.options)?;
+    let mut session = RecoverySession::open(&args.options)?;
     let seen = look(&mut session, &run.id, &files)?;
     if hidden(&seen).is_some() {
         return Err(session.refused(&seen));
@@ -43,7 +43,11 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
 }
 
 /// Looks at the first of these files that has a lock or a flag, or else at the last.
-fn look(session: &mut Session<'_>, runid: &str, files: &[String]) -> Result<Sighting, Refusal> {
+fn look(
+    session: &mut RecoverySession<'_>,
+    runid: &str,
+    files: &[String],
+) -> Result<Sighting, Refusal> {
     let (last, others) = files.split_last().map_or(("", &[][..]), |(last, rest)| (last, rest));
     let mut sight =
         |file: &str| sight(&mut session.link, runid, file).map_err(|error| session.refusal(&error));
@@ -58,7 +62,7 @@ fn look(session: &mut Session<'_>, runid: &str, files: &[String]) -> Result<Sigh
 
 /// Releases the lock that was seen, if it is the one that was meant and may go.
 fn release(
-    session: &mut Session<'_>,
+    session: &mut RecoverySession<'_>,
     args: &UnlockArgs,
     seen: &Sighting,
     row: &mut LockRow,
@@ -95,7 +99,7 @@ fn release(
 }
 
 /// Who holds a lock now that changed hands under our eyes.
-fn who_came(session: &mut Session<'_>, seen: &Sighting) -> Result<String, Refusal> {
+fn who_came(session: &mut RecoverySession<'_>, seen: &Sighting) -> Result<String, Refusal> {
     let now = sight(&mut session.link, seen.lock.runid(), &seen.file);
     let now = now.map_err(|error| session.refusal(&error))?;
     Ok(match now.found {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 /// A command in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct WorldEntry {
     pub id: Id,
     pub client: u32,
     pub outcome: Outcome,
@@ -17,7 +17,7 @@ pub(super) struct Entry {
 pub(super) struct World {
     pub held: Option<Held>,
     pub against: u32,
-    pub log: Vec<Entry>,
+    pub log: Vec<WorldEntry>,
 }
 
 impl World {
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// The last attempt of a client to take the key that is still open to doubt.
-    pub fn attempt(&self, client: u32) -> Option<&Entry> {
+    pub fn attempt(&self, client: u32) -> Option<&WorldEntry> {
         self.log.iter().rev().find(|entry| entry.client == client && entry.is_attempt)
     }
 
@@ -87,7 +87,7 @@ impl Past {
         let close = self.worlds.first().map_or(0, |first| first.against + CLEAR);
         let Some((first, others)) = self.worlds.split_first() else { return (Decided::new(), 0) };
         let others = || others.iter().filter(|other| other.against < close);
-        let is_open = |at: usize, entry: &Entry| {
+        let is_open = |at: usize, entry: &WorldEntry| {
             others().any(|other| other.log.get(at).is_some_and(|same| same != entry))
         };
         let mut undecided = 0;

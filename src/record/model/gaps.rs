@@ -1,13 +1,13 @@
 //! What was missed, and what is not followed any more: why a history is incomplete.
 
 use super::Counts;
-use super::Model;
+use super::KeysModel;
 use crate::record::key::{Key, Outcome};
 use crate::record::monitor_line::is_socket;
 use crate::record::observations::{Observation, Seen, What};
 use crate::record::reasons::{Reasons, shown};
 
-impl Model {
+impl KeysModel {
     /// How often something was missed.
     pub fn gaps(&self) -> usize {
         self.seen.gaps.len()

@@ -1,6 +1,6 @@
 //! What looks at the server show, and what its notifications tell.
 
-use super::{Model, STANDSTILL, when};
+use super::{KeysModel, STANDSTILL, when};
 use crate::record::effects::{Act, Until};
 use crate::record::key::{Held, Key, Outcome};
 use crate::record::observations::{What, text_token};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 /// Ends of leases that differ by fewer milliseconds are the same.
 const NOISE: u64 = 50;
 
-impl Model {
+impl KeysModel {
     /// What a look found in a key, and in how many milliseconds its lease ends.
     pub fn looked(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
         let Some(lock) = self.lock(key) else { return };

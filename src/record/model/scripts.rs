@@ -1,11 +1,11 @@
 //! Scripts: whose commands are whose, and what a script does after it has read a key shows what it
 //! found there.
 
-use super::{Model, when};
+use super::{KeysModel, when};
 use crate::record::effects::Act;
 use crate::record::key::{Id, Key};
-use crate::record::monitor_line::Line;
-use crate::record::observations::{Call, Seen, text_token};
+use crate::record::monitor_line::MonitorLine;
+use crate::record::observations::{ScriptCall, Seen, text_token};
 use lock_lab::lock::{self, Payload, token_at_beginning};
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub(super) struct Running {
     /// The line that called it.
-    line: Line,
+    line: MonitorLine,
     address: String,
     since: u64,
     /// The position of its call, once it has touched a watched key.
@@ -22,15 +22,15 @@ pub(super) struct Running {
     pub read: Vec<usize>,
 }
 
-impl Model {
+impl KeysModel {
     /// A script begins to run. Which keys it touches, the commands that it runs will show.
-    pub(super) fn begin_script(&mut self, line: &Line, address: &str, since: u64) {
+    pub(super) fn begin_script(&mut self, line: &MonitorLine, address: &str, since: u64) {
         let (line, address) = (line.clone(), address.to_owned());
         self.running = Some(Running { line, address, since, noted: None, read: Vec::new() });
     }
 
     /// A command of the script that runs.
-    pub(super) fn inner(&mut self, line: &Line) {
+    pub(super) fn inner(&mut self, line: &MonitorLine) {
         let Some(running) = &self.running else { return };
         let (address, began) = (running.address.clone(), running.line.at);
         let when = when(running.since, began, line.at.max(began));
@@ -70,7 +70,7 @@ impl Model {
         }
     }
 
-    fn key_and_call(&self, lock: usize, noted: Option<u32>) -> Option<(&Key, &Call)> {
+    fn key_and_call(&self, lock: usize, noted: Option<u32>) -> Option<(&Key, &ScriptCall)> {
         let key = self.states.get(lock)?.key.as_ref()?;
         let call = self.seen.calls.get(usize::try_from(noted?).ok()?)?;
         Some((key, call))
@@ -96,7 +96,7 @@ impl Model {
         // The script of an acquire adds the fencing token and closes the payload.
         let open = rest.first().filter(|_| purpose == Some(lock::Operation::Acquire));
         let payload = open.map(|open| Payload::decode(&[open, &b"0}"[..]].concat()));
-        self.seen.calls.push(Call { carried, purpose });
+        self.seen.calls.push(ScriptCall { carried, purpose });
         if let Some(payload) = payload {
             let client = self.client(&address);
             self.seen.own(client, payload.owner());

@@ -15,16 +15,16 @@ const AS_ABOVE: &str = "as above";
 
 /// A line of the table.
 #[derive(Debug, PartialEq)]
-enum Line<'a> {
+enum TableLine<'a> {
     Actor(&'a ActorRow),
     Folded(Folded),
 }
 
-impl Line<'_> {
+impl TableLine<'_> {
     fn status(&self) -> Status {
         match self {
-            Line::Actor(row) => row.status,
-            Line::Folded(folded) => folded.status,
+            TableLine::Actor(row) => row.status,
+            TableLine::Folded(folded) => folded.status,
         }
     }
 }
@@ -49,8 +49,8 @@ pub(super) fn write(actors: &[ActorRow], page: &mut Page) {
     let mut above = None;
     for line in lines(actors) {
         let (name, time) = match &line {
-            Line::Actor(row) => (escape(&row.name), duration(row.duration_ms)),
-            Line::Folded(folded) => {
+            TableLine::Actor(row) => (escape(&row.name), duration(row.duration_ms)),
+            TableLine::Folded(folded) => {
                 (format!("… {} more", folded.count), format!("≤ {}", duration(folded.longest_ms)))
             }
         };
@@ -72,18 +72,18 @@ pub(super) fn write(actors: &[ActorRow], page: &mut Page) {
 }
 
 /// What a line says about its error, and remembers for the lines below.
-fn message<'a>(line: &Line<'a>, above: &mut Option<&'a str>) -> Option<String> {
+fn message<'a>(line: &TableLine<'a>, above: &mut Option<&'a str>) -> Option<String> {
     match line {
-        Line::Actor(row) => {
+        TableLine::Actor(row) => {
             let error = row.error.as_deref()?;
             let known = above.replace(error) == Some(error);
             Some(if known { AS_ABOVE.into() } else { escape(error) })
         }
-        Line::Folded(folded) if folded.unseen > 0 => {
+        TableLine::Folded(folded) if folded.unseen > 0 => {
             *above = None;
             Some(count(folded.unseen, "other message", "other messages"))
         }
-        Line::Folded(folded) => (folded.status != Status::Success).then(|| AS_ABOVE.into()),
+        TableLine::Folded(folded) => (folded.status != Status::Success).then(|| AS_ABOVE.into()),
     }
 }
 
@@ -97,9 +97,9 @@ fn tone(status: Status) -> Tone {
 
 /// A few actors in the order of the plan; of many, errors first, then who succeeded, then who found
 /// the lock taken.
-fn lines(actors: &[ActorRow]) -> Vec<Line<'_>> {
+fn lines(actors: &[ActorRow]) -> Vec<TableLine<'_>> {
     if actors.len() <= WHOLE {
-        return actors.iter().map(Line::Actor).collect();
+        return actors.iter().map(TableLine::Actor).collect();
     }
     [Status::Error, Status::Success, Status::AlreadyLocked]
         .into_iter()
@@ -112,10 +112,10 @@ fn lines(actors: &[ActorRow]) -> Vec<Line<'_>> {
 
 /// The first few of one status, how many there are besides, and the last. Whose error message is
 /// new goes before whose isn't.
-fn fold<'a>(status: Status, rows: &[&'a ActorRow]) -> Vec<Line<'a>> {
+fn fold<'a>(status: Status, rows: &[&'a ActorRow]) -> Vec<TableLine<'a>> {
     let [front @ .., last] = rows else { return Vec::new() };
     if rows.len() <= FEW + 1 {
-        return rows.iter().copied().map(Line::Actor).collect();
+        return rows.iter().copied().map(TableLine::Actor).collect();
     }
     let mut messages = BTreeSet::from([&last.error]);
     let mut shown = BTreeSet::new();
@@ -138,8 +138,8 @@ fn fold<'a>(status: Status, rows: &[&'a ActorRow]) -> Vec<Line<'a>> {
         longest_ms: rest.iter().map(|(_, row)| row.duration_ms).fold(0.0, f64::max),
         unseen: messages.len().saturating_sub(shown_messages),
     };
-    let mut lines: Vec<_> = few.into_iter().map(|(_, row)| Line::Actor(row)).collect();
-    lines.extend([Line::Folded(folded), Line::Actor(last)]);
+    let mut lines: Vec<_> = few.into_iter().map(|(_, row)| TableLine::Actor(row)).collect();
+    lines.extend([TableLine::Folded(folded), TableLine::Actor(last)]);
     lines
 }
 
@@ -153,10 +153,10 @@ mod tests {
         ActorRow { name, index, status, duration_ms: index as f64, error }
     }
 
-    fn shown(lines: &[Line<'_>]) -> Vec<usize> {
-        let index = |line: &Line<'_>| match line {
-            Line::Actor(row) => Some(row.index),
-            Line::Folded(_) => None,
+    fn shown(lines: &[TableLine<'_>]) -> Vec<usize> {
+        let index = |line: &TableLine<'_>| match line {
+            TableLine::Actor(row) => Some(row.index),
+            TableLine::Folded(_) => None,
         };
         lines.iter().filter_map(index).collect()
     }
@@ -176,8 +176,8 @@ mod tests {
             let counted = lines(&actors)
                 .iter()
                 .map(|line| match line {
-                    Line::Actor(_) => 1,
-                    Line::Folded(folded) => folded.count,
+                    TableLine::Actor(_) => 1,
+                    TableLine::Folded(folded) => folded.count,
                 })
                 .sum::<usize>();
             assert_eq!(counted, number);
@@ -192,7 +192,7 @@ mod tests {
         let lines = lines(&actors);
         assert_eq!(shown(&lines), [0, 1, 2, 3, 70, 99]);
         let folded = Folded { status: Status::Error, count: 94, longest_ms: 98.0, unseen: 0 };
-        assert!(lines.contains(&Line::Folded(folded)));
+        assert!(lines.contains(&TableLine::Folded(folded)));
     }
 
     #[test]
@@ -201,6 +201,6 @@ mod tests {
             .map(|index| actor(index, Status::Error, Some(&format!("error {}", index % 10))))
             .collect();
         let folded = Folded { status: Status::Error, count: 44, longest_ms: 48.0, unseen: 4 };
-        assert!(lines(&actors).contains(&Line::Folded(folded)));
+        assert!(lines(&actors).contains(&TableLine::Folded(folded)));
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn picture(rows: &[Row], all: bool, page: &mut Page) {
 }
 
 /// A line of the picture.
-enum Line<'a> {
+enum PictureLine<'a> {
     Row(&'a Row),
     /// So many rows that do not matter.
     Folded(usize),
@@ -34,14 +34,14 @@ enum Line<'a> {
 
 /// The rows; a stretch of rows that do not matter becomes one line. A single one takes no less room
 /// folded than shown, so it is shown, unless it would need a lane for itself.
-fn lines(rows: &[Row], all: bool) -> Vec<Line<'_>> {
+fn lines(rows: &[Row], all: bool) -> Vec<PictureLine<'_>> {
     let lanes: BTreeSet<usize> =
         rows.iter().filter(|row| all || row.matters).map(|row| row.column).collect();
     let stretches = rows.chunk_by(|one, next| !all && !one.matters && !next.matters);
     stretches
         .map(|stretch| match stretch {
-            [row] if lanes.contains(&row.column) => Line::Row(row),
-            several => Line::Folded(several.len()),
+            [row] if lanes.contains(&row.column) => PictureLine::Row(row),
+            several => PictureLine::Folded(several.len()),
         })
         .collect()
 }
@@ -72,10 +72,10 @@ struct Lane {
 
 impl Lanes {
     /// The lanes that something is shown in; nothing, if there is no room for them.
-    fn of(lines: &[Line<'_>], style: Style) -> Option<Self> {
+    fn of(lines: &[PictureLine<'_>], style: Style) -> Option<Self> {
         let mut lanes: BTreeMap<usize, Lane> = BTreeMap::new();
         for line in lines {
-            let Line::Row(row) = line else { continue };
+            let PictureLine::Row(row) = line else { continue };
             let lane = lanes.entry(row.column).or_insert_with(|| {
                 let name = escape(&row.lane);
                 Lane { begin: 0, width: width(&name).max(NARROWEST), name }
@@ -98,12 +98,12 @@ impl Lanes {
         Some(Self { lanes })
     }
 
-    fn draw(&self, lines: &[Line<'_>], page: &mut Page) {
+    fn draw(&self, lines: &[PictureLine<'_>], page: &mut Page) {
         self.header(page);
         for line in lines {
             match line {
-                Line::Row(row) => self.row(row, page),
-                Line::Folded(number) => at(STEPS, "", folded(*number), page),
+                PictureLine::Row(row) => self.row(row, page),
+                PictureLine::Folded(number) => at(STEPS, "", folded(*number), page),
             }
         }
     }
@@ -144,13 +144,13 @@ fn at(begin: usize, number: &str, text: Cell, page: &mut Page) {
 }
 
 /// One column for all: who, and what.
-fn list(lines: &[Line<'_>], page: &mut Page) {
+fn list(lines: &[PictureLine<'_>], page: &mut Page) {
     let mut grid = page.grid();
     grid.right(0);
     let nothing = || cell("", Tone::Plain);
     for line in lines {
         match line {
-            Line::Row(row) => {
+            PictureLine::Row(row) => {
                 let (text, tone) = match &row.mark {
                     Some(mark) => (format!("{}\n{}", escape(&row.text), marked(mark)), Tone::Bad),
                     None => (escape(&row.text), Tone::Plain),
@@ -158,7 +158,7 @@ fn list(lines: &[Line<'_>], page: &mut Page) {
                 let lane = cell(format!("{}:", escape(&row.lane)), Tone::Strong);
                 grid.row([cell(row.step.to_string(), Tone::Quiet), lane, cell(text, tone)]);
             }
-            Line::Folded(number) => grid.row([nothing(), nothing(), folded(*number)]),
+            PictureLine::Folded(number) => grid.row([nothing(), nothing(), folded(*number)]),
         }
     }
     page.print(grid);

@@ -18,7 +18,7 @@ impl Timeline {
     pub fn new(history: &History, checked: &Checked) -> Self {
         let possessions = possessions(history);
         let tokens = tokens(&possessions);
-        let source = Source {
+        let source = LaneSource {
             history,
             // Tokens of other tools may have long beginnings in common.
             token_length: token_length(tokens.iter().map(String::as_str)).min(words::LONGEST),
@@ -55,7 +55,7 @@ impl Timeline {
 }
 
 /// What lanes are made from.
-struct Source<'a> {
+struct LaneSource<'a> {
     history: &'a History,
     possessions: &'a Possessions,
     /// How many characters tell tokens apart.
@@ -65,7 +65,7 @@ struct Source<'a> {
     end: Moment,
 }
 
-impl Source<'_> {
+impl LaneSource<'_> {
     /// A token's position among the timeline's.
     fn position_of(&self, token: &str) -> Option<usize> {
         self.token_of.get(token).copied()

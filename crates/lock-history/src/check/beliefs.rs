@@ -4,7 +4,7 @@
 //! the lock back, begins to forget it, acquires it anew, or receives the first reply that may have
 //! told it of the loss; then it ends when that is done.
 
-use super::tenure::Line;
+use super::tenure::LockTrace;
 use super::trace::{NEVER, Step, Trace};
 use crate::history::{Change, Effect, Event, EventKind, Failure, FailureKind, Moment, Verb};
 use std::collections::HashMap;
@@ -125,11 +125,11 @@ impl Ending {
 }
 
 /// Reads all beliefs from a history, in the order in which they began.
-pub(super) fn read(trace: &Trace<'_>, locks: &[Line<'_>]) -> Vec<Belief> {
+pub(super) fn read(trace: &Trace<'_>, locks: &[LockTrace<'_>]) -> Vec<Belief> {
     let tenures = tenures_by_step(locks);
     let mut reader = Reader {
         beliefs: Vec::new(),
-        known: trace.head.actors.iter().map(|_| Knowledge::default()).collect(),
+        known: trace.head.actors.iter().map(|_| ActorBeliefs::default()).collect(),
     };
     for (event, step) in trace.events.iter().zip(&trace.step_of) {
         let Some(actor) = event.actor else { continue };
@@ -140,7 +140,7 @@ pub(super) fn read(trace: &Trace<'_>, locks: &[Line<'_>]) -> Vec<Belief> {
 }
 
 /// The last tenure that each acquire began.
-fn tenures_by_step(locks: &[Line<'_>]) -> HashMap<(usize, usize), usize> {
+fn tenures_by_step(locks: &[LockTrace<'_>]) -> HashMap<(usize, usize), usize> {
     let mut tenures = HashMap::new();
     for (lock, line) in locks.iter().enumerate() {
         for (position, tenure) in line.tenures.iter().enumerate() {
@@ -154,7 +154,7 @@ fn tenures_by_step(locks: &[Line<'_>]) -> HashMap<(usize, usize), usize> {
 
 /// What one actor thinks.
 #[derive(Debug, Default)]
-struct Knowledge {
+struct ActorBeliefs {
     /// Its beliefs, by lock.
     open: HashMap<usize, usize>,
     /// The earliest moment at which a loss that is told when the step ends was known.
@@ -165,7 +165,7 @@ struct Knowledge {
 
 struct Reader {
     beliefs: Vec<Belief>,
-    known: Vec<Knowledge>,
+    known: Vec<ActorBeliefs>,
 }
 
 impl Reader {

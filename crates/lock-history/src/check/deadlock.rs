@@ -7,7 +7,7 @@
 //! acquire begins; each time that one closes is a finding.
 
 use super::beliefs::Belief;
-use super::findings::{Findings, Told};
+use super::findings::{Findings, Statement};
 use super::trace::Step;
 use super::words::{Words, list, time};
 use super::{Case, Property};
@@ -166,7 +166,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-fn tell(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Told {
+fn tell(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Statement {
     let words = Words::about(case.trace);
     // Each wait is for the lock that the next one in the circle holds.
     let parts: Vec<String> = circle
@@ -183,5 +183,5 @@ fn tell(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Tol
         })
         .collect();
     let text = format!("{}; the circle closed at {}", list(&parts, "; "), time(closed.at));
-    Told { actors: circle.iter().map(|(step, _)| step.actor).collect(), at: closed, text }
+    Statement { actors: circle.iter().map(|(step, _)| step.actor).collect(), at: closed, text }
 }

@@ -105,7 +105,7 @@ pub struct ActorEnd {
 
 /// A run, as far as expectations speak of it.
 #[derive(Debug)]
-pub struct Run<'a> {
+pub struct JudgedRun<'a> {
     /// What must come out.
     pub expectations: &'a [Expectation],
     /// Each actor's name in the scenario file, which several may share.
@@ -147,12 +147,12 @@ pub(super) fn ends(history: &History, actors: usize) -> Vec<ActorEnd> {
 }
 
 /// Judges every expectation of a run.
-pub(super) fn judge(run: &Run<'_>, ends: &[ActorEnd], findings: &[Finding]) -> Vec<Expected> {
+pub(super) fn judge(run: &JudgedRun<'_>, ends: &[ActorEnd], findings: &[Finding]) -> Vec<Expected> {
     run.expectations.iter().map(|expected| judge_one(run, ends, findings, expected)).collect()
 }
 
 fn judge_one(
-    run: &Run<'_>,
+    run: &JudgedRun<'_>,
     actors: &[ActorEnd],
     findings: &[Finding],
     expected: &Expectation,

@@ -5,9 +5,9 @@
 //! have the same. Writes are in the order of the revisions that they wrote; there the same fencing
 //! token may come again.
 
-use super::findings::{Findings, Told};
+use super::findings::{Findings, Statement};
 use super::lost_update::{Dump, dumps};
-use super::tenure::Line;
+use super::tenure::LockTrace;
 use super::words::{Words, time};
 use super::{Case, Property};
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     check_writes(case, &dumps, findings);
 }
 
-fn check_acquisitions(case: &Case<'_>, lock: usize, line: &Line<'_>, findings: &mut Findings) {
+fn check_acquisitions(case: &Case<'_>, lock: usize, line: &LockTrace<'_>, findings: &mut Findings) {
     // For each tenure, the one with the highest fencing token so far, in the order of replies.
     let mut highest: Vec<Option<(u64, usize)>> = Vec::with_capacity(line.tenures.len());
     let mut with_fence: HashMap<u64, usize> = HashMap::new();
@@ -48,7 +48,12 @@ fn check_acquisitions(case: &Case<'_>, lock: usize, line: &Line<'_>, findings: &
     }
 }
 
-fn tell_acquisition(case: &Case<'_>, line: &Line<'_>, before: usize, tenure: usize) -> Told {
+fn tell_acquisition(
+    case: &Case<'_>,
+    line: &LockTrace<'_>,
+    before: usize,
+    tenure: usize,
+) -> Statement {
     let words = Words::about(case.trace);
     let fence =
         |tenure: usize| line.tenures.get(tenure).and_then(|tenure| tenure.fence).unwrap_or(0);
@@ -63,7 +68,7 @@ fn tell_acquisition(case: &Case<'_>, line: &Line<'_>, before: usize, tenure: usi
     let actors =
         [access(tenure), access(before)].into_iter().flatten().filter_map(|access| access.actor);
     let at = access(tenure).map(|access| access.span.received).unwrap_or_default();
-    Told { actors: actors.collect(), at, text }
+    Statement { actors: actors.collect(), at, text }
 }
 
 fn check_writes(case: &Case<'_>, dumps: &[Dump<'_>], findings: &mut Findings) {
@@ -84,7 +89,7 @@ fn check_writes(case: &Case<'_>, dumps: &[Dump<'_>], findings: &mut Findings) {
                         of(dump),
                     );
                     let actors = vec![dump.step.actor, by.step.actor];
-                    Told { actors, at: dump.done, text }
+                    Statement { actors, at: dump.done, text }
                 });
             }
             _ => highest = Some((dump.lock, fence, dump)),

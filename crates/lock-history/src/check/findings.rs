@@ -17,10 +17,10 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Adds a finding; its words are looked for only if it is listed.
-    pub fn add(&mut self, property: Property, lock: usize, tell: impl FnOnce() -> Told) {
+    pub fn add(&mut self, property: Property, lock: usize, tell: impl FnOnce() -> Statement) {
         if self.has_room(property, lock) {
             *self.counts.entry((property, lock)).or_default() += 1;
-            let Told { actors, at, text } = tell();
+            let Statement { actors, at, text } = tell();
             let Moment { at, order } = at;
             self.listed.push(Finding { property, lock, actors, at, order, text });
         } else {
@@ -49,7 +49,7 @@ impl Findings {
 
 /// What is said of a finding.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Statement {
     /// The one who did wrong or suffered first, then the others.
     pub actors: Vec<usize>,
     /// The moment of the event that completes it.

@@ -1,7 +1,7 @@
 //! Flag drift: mirror flag and lock key disagree when nobody is active.
 
-use super::findings::{Findings, Told};
-use super::tenure::Line;
+use super::findings::{Findings, Statement};
+use super::tenure::LockTrace;
 use super::words::{Words, time};
 use super::{Case, Property};
 use crate::history::{Left, Moment};
@@ -21,7 +21,7 @@ pub(super) fn drifts(left: &Left) -> bool {
     left.flag != left.token.is_some()
 }
 
-fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left) -> Told {
+fn tell(case: &Case<'_>, line: &LockTrace<'_>, moment: Moment, left: &Left) -> Statement {
     let words = Words::about(case.trace);
     let set = line.flagged.map(|access| {
         let at = time(access.span.received.at);
@@ -41,5 +41,5 @@ fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left) -> Told {
     );
     let last = line.flagged.and_then(|access| access.actor);
     let last = last.or_else(|| line.tenures.last().and_then(|tenure| tenure.access.actor));
-    Told { actors: last.into_iter().collect(), at: moment, text }
+    Statement { actors: last.into_iter().collect(), at: moment, text }
 }

@@ -7,8 +7,8 @@
 //! acquisition was surely over before the deletion was sent, so that what was there was another's.
 //! Whose it was is not said of a history in which a reply may be missing.
 
-use super::findings::{Findings, Told};
-use super::tenure::{Deletion, Line};
+use super::findings::{Findings, Statement};
+use super::tenure::{Deletion, LockTrace};
 use super::words::{Words, time};
 use super::{Case, Property};
 use crate::history::Verb;
@@ -39,7 +39,7 @@ pub(super) fn is_for_ones_own(verb: &Verb) -> bool {
 }
 
 /// Whose tenure a deletion ended, if that was surely not the deleting actor's own.
-fn victim(line: &Line<'_>, deletion: &Deletion<'_>, actor: usize) -> Option<usize> {
+fn victim(line: &LockTrace<'_>, deletion: &Deletion<'_>, actor: usize) -> Option<usize> {
     let span = deletion.access.span;
     let is_anothers = |position: &usize| {
         line.tenures.get(*position).is_some_and(|tenure| {
@@ -56,7 +56,7 @@ fn victim(line: &Line<'_>, deletion: &Deletion<'_>, actor: usize) -> Option<usiz
     if own.is_some_and(|own| !own.is_over_before(span.sent)) {
         return None;
     }
-    let before = deletion.reigns_before;
+    let before = deletion.tenures_before;
     let first = before.saturating_sub(NEAR);
     let earlier = (first..before).rev().find(is_anothers);
     earlier.or_else(|| (before..before.saturating_add(NEAR)).find(is_anothers))
@@ -64,11 +64,11 @@ fn victim(line: &Line<'_>, deletion: &Deletion<'_>, actor: usize) -> Option<usiz
 
 fn tell(
     case: &Case<'_>,
-    line: &Line<'_>,
+    line: &LockTrace<'_>,
     deletion: &Deletion<'_>,
     actor: usize,
     victim: usize,
-) -> Told {
+) -> Statement {
     let words = Words::about(case.trace);
     let span = deletion.access.span;
     let name = words.actor(Some(actor));
@@ -104,11 +104,11 @@ fn tell(
         None => format!("{own}; {did} deleted a lock that was not its own"),
     };
     let actors = std::iter::once(actor).chain(holder.filter(|holder| *holder != actor)).collect();
-    Told { actors, at, text }
+    Statement { actors, at, text }
 }
 
 /// Whether the actor of a tenure still believed in it then.
-fn believed(case: &Case<'_>, line: &Line<'_>, own: usize, order: u64) -> bool {
+fn believed(case: &Case<'_>, line: &LockTrace<'_>, own: usize, order: u64) -> bool {
     let step = line.tenures.get(own).and_then(|own| own.access.step);
     let belief = step.and_then(|step| case.belief_of(step));
     belief.is_some_and(|belief| belief.surely_until.order >= order)

@@ -6,7 +6,7 @@
 //! revisions prove that it was written earlier). A stale write under a lock that was still held is
 //! no lost update, and an actor that never acquired the lock has none to lose.
 
-use super::findings::{Findings, Told};
+use super::findings::{Findings, Statement};
 use super::trace::{Step, Trace};
 use super::words::{Words, time};
 use super::{Case, Property, beliefs::Belief};
@@ -78,7 +78,7 @@ fn tell(
     replaced: Option<&Dump<'_>>,
     own: usize,
     wrote_after: Moment,
-) -> Told {
+) -> Statement {
     let words = Words::about(case.trace);
     let writer = words.actor(Some(dump.step.actor));
     let end = case.locks.get(dump.lock).and_then(|line| words.end(line, own, wrote_after));
@@ -95,5 +95,5 @@ fn tell(
         time(dump.done.at),
     );
     let actors = [Some(dump.step.actor), replaced.map(|other| other.step.actor)];
-    Told { actors: actors.into_iter().flatten().collect(), at: dump.done, text }
+    Statement { actors: actors.into_iter().flatten().collect(), at: dump.done, text }
 }

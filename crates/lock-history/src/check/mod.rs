@@ -65,7 +65,7 @@ mod trace;
 mod verdict;
 mod words;
 
-pub use expectations::{ActorEnd, Expectation, Expected, Run, Status};
+pub use expectations::{ActorEnd, Expectation, Expected, JudgedRun, Status};
 pub use lease_use::{LeaseUse, Shares};
 pub use monitor::{Monitor, Properties};
 pub use orderings::Judged;
@@ -77,7 +77,7 @@ use crate::history::{History, Moment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
 
-/// What is looked for (design, "Words").
+/// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Property {
     /// Two actors believe at once that they hold the lock.
@@ -119,7 +119,7 @@ impl Property {
         Property::Deadlock,
     ];
 
-    /// What a good protocol rules out, however its holders are paused (design, "Words").
+    /// What a good protocol rules out, however its holders are paused.
     pub const RULED_OUT: [Property; 4] =
         [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
 
@@ -272,7 +272,7 @@ pub fn check(history: &History) -> Checked {
 /// What the properties are judged from.
 struct Case<'a> {
     trace: &'a trace::Trace<'a>,
-    locks: &'a [tenure::Line<'a>],
+    locks: &'a [tenure::LockTrace<'a>],
     beliefs: &'a [beliefs::Belief],
 }
 

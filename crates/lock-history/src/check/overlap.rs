@@ -3,7 +3,7 @@
 //! Two beliefs on one lock overlap if their certain parts have more than a moment in common. No
 //! lock with a TTL can rule this out; what matters is what it leads to.
 
-use super::findings::{Findings, Told};
+use super::findings::{Findings, Statement};
 use super::words::{Words, time};
 use super::{Case, Property, beliefs::Belief};
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     }
 }
 
-fn tell(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Told {
+fn tell(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Statement {
     let words = Words::about(case.trace);
     let lost = earlier.tenure.zip(case.locks.get(earlier.lock));
     let lost = lost.and_then(|(tenure, line)| words.end(line, tenure, earlier.surely_until));
@@ -47,5 +47,5 @@ fn tell(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Told {
         time(later.from.at),
         time(later.surely_until.at),
     );
-    Told { actors: vec![earlier.actor, later.actor], at: later.from, text }
+    Statement { actors: vec![earlier.actor, later.actor], at: later.from, text }
 }

@@ -2,7 +2,7 @@
 //! orderings can ask them, too.
 
 use super::Property;
-use super::findings::{Findings, Told};
+use super::findings::{Findings, Statement};
 use crate::history::{Command, EventKind, History};
 use crate::registry::{RegisterError, Registry};
 use std::any::Any;
@@ -76,7 +76,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     for event in &history.events {
         judging.read(event.actor, &event.kind, |property, violation| {
             let Violation { lock, actors, text } = violation;
-            findings.add(property, lock, || Told { actors, at: event.moment, text });
+            findings.add(property, lock, || Statement { actors, at: event.moment, text });
         });
     }
 }

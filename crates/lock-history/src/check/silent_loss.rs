@@ -6,7 +6,7 @@
 //! the lock anew, was meant for an earlier tenure: it ends this one as anybody else's would.
 
 use super::beliefs::{Belief, Ending};
-use super::findings::{Findings, Told};
+use super::findings::{Findings, Statement};
 use super::tenure::{Access, Tenure};
 use super::words::{Words, time};
 use super::{Case, Property};
@@ -44,7 +44,7 @@ fn was_meant_for_another(access: &Access<'_>, tenure: &Tenure<'_>, belief: &Beli
         && sent.order < belief.given_back.order
 }
 
-fn tell(case: &Case<'_>, belief: &Belief) -> Told {
+fn tell(case: &Case<'_>, belief: &Belief) -> Statement {
     let words = Words::about(case.trace);
     let name = words.actor(Some(belief.actor));
     let line = case.locks.get(belief.lock);
@@ -75,5 +75,5 @@ fn tell(case: &Case<'_>, belief: &Belief) -> Told {
             actors.push(other);
         }
     }
-    Told { actors, at: belief.until, text }
+    Statement { actors, at: belief.until, text }
 }

@@ -6,7 +6,7 @@
 //! of the first and the end of the last of at least three acquires that were refused or ran out of
 //! time.
 
-use super::findings::{Findings, Told};
+use super::findings::{Findings, Statement};
 use super::tenure::Span;
 use super::trace::Step;
 use super::words::{Words, time};
@@ -196,7 +196,7 @@ fn tell(
     (first, last): (Span, Span),
     gains: &[Gain],
     streak: Streak,
-) -> Told {
+) -> Statement {
     let words = Words::about(case.trace);
     let (since, until) = (first.sent, last.received);
     let got: Vec<&Gain> = streak.gains.iter().filter_map(|gain| gains.get(*gain)).collect();
@@ -214,7 +214,7 @@ fn tell(
         words.actor(other),
         times.join(", "),
     );
-    Told { actors: std::iter::once(actor).chain(other).collect(), at: until, text }
+    Statement { actors: std::iter::once(actor).chain(other).collect(), at: until, text }
 }
 
 fn fairness(case: &Case<'_>, tries: &TriesByLock) -> Vec<Fairness> {

@@ -1,7 +1,7 @@
 //! Stuck lock: no actor is left, and the lock is still there.
 
-use super::findings::{Findings, Told};
-use super::tenure::Line;
+use super::findings::{Findings, Statement};
+use super::tenure::LockTrace;
 use super::words::{Words, time, token};
 use super::{Case, Property, beliefs::Ending};
 use crate::history::{Left, Moment};
@@ -22,7 +22,13 @@ pub(super) fn stuck(left: &Left) -> Option<&String> {
     left.token.as_ref()
 }
 
-fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, key: &str) -> Told {
+fn tell(
+    case: &Case<'_>,
+    line: &LockTrace<'_>,
+    moment: Moment,
+    left: &Left,
+    key: &str,
+) -> Statement {
     let words = Words::about(case.trace);
     let tenure = line.tenure_of(key);
     let began = match tenure {
@@ -55,5 +61,5 @@ fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, key: &str
         "{began}{why}; when no actor was left at {}, the lock was still there: {ends}",
         time(moment.at)
     );
-    Told { actors: owner.into_iter().collect(), at: moment, text }
+    Statement { actors: owner.into_iter().collect(), at: moment, text }
 }

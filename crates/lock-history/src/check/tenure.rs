@@ -108,7 +108,7 @@ pub(super) struct Deletion<'a> {
     /// The deleting actor's own latest acquisition.
     pub own: Option<usize>,
     /// How many tenures are known to have begun by the time of the reply.
-    pub reigns_before: usize,
+    pub tenures_before: usize,
     /// Which of the tenures known by then may not have been over before it.
     open: Open,
 }
@@ -131,7 +131,7 @@ struct Earliest {
 
 /// Everything about one lock.
 #[derive(Debug, Default)]
-pub(super) struct Line<'a> {
+pub(super) struct LockTrace<'a> {
     /// All tenures, in the order in which their replies came.
     pub tenures: Vec<Tenure<'a>>,
     /// All deletions, likewise.
@@ -146,7 +146,7 @@ pub(super) struct Line<'a> {
     tokens: HashMap<&'a str, Option<usize>>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> LockTrace<'a> {
     /// The only tenure with this token.
     pub fn tenure_of(&self, token: &str) -> Option<usize> {
         self.tokens.get(token).copied().flatten()
@@ -183,7 +183,7 @@ impl<'a> Line<'a> {
     /// The only tenure that a deletion can have ended.
     fn only_candidate(&self, deletion: &Deletion<'_>) -> Option<usize> {
         let by = deletion.access.span.received.order;
-        let later = self.earliest.get(deletion.reigns_before);
+        let later = self.earliest.get(deletion.tenures_before);
         let later = later.filter(|later| later.sent <= by);
         match (deletion.open, later) {
             (Open::One(tenure), None) => Some(tenure),
@@ -212,7 +212,7 @@ impl<'a> Line<'a> {
 }
 
 /// Reads every lock's line from a history.
-pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<Line<'a>> {
+pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
     let mut readers: Vec<Reader<'a>> = trace.head.locks.iter().map(|_| Reader::default()).collect();
     let mut active: u64 = 0;
     let mut last_of: Vec<Moment> = vec![Moment::default(); trace.head.actors.len()];
@@ -264,7 +264,7 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<Line<'a>> {
 /// A line that is being read.
 #[derive(Debug, Default)]
 struct Reader<'a> {
-    line: Line<'a>,
+    line: LockTrace<'a>,
     /// The tenures that are not proved to be over, in the order in which their replies came.
     pending: VecDeque<usize>,
     /// By when all that are not pending are proved to be over.
@@ -343,11 +343,11 @@ impl<'a> Reader<'a> {
 
     fn delete(&mut self, access: Access<'a>, token: Option<&'a str>) {
         let own = self.own_of(access);
-        let own_reign = own.and_then(|own| self.line.tenures.get_mut(own));
-        if let Some(own) = own_reign.filter(|own| token.is_none_or(|token| token == own.token)) {
+        let own_tenure = own.and_then(|own| self.line.tenures.get_mut(own));
+        if let Some(own) = own_tenure.filter(|own| token.is_none_or(|token| token == own.token)) {
             own.own_end.get_or_insert(access);
         }
-        let reigns_before = self.line.tenures.len();
+        let tenures_before = self.line.tenures.len();
         let open = match (self.pending.front(), self.pending.len()) {
             _ if self.others_over_by >= access.span.sent.order => Open::Several,
             (Some(tenure), 1) => Open::One(*tenure),
@@ -355,10 +355,10 @@ impl<'a> Reader<'a> {
             _ => Open::Several,
         };
         self.conclude(access, Shows::Cleared);
-        self.line.deletions.push(Deletion { access, token, own, reigns_before, open });
+        self.line.deletions.push(Deletion { access, token, own, tenures_before, open });
     }
 
-    fn finish(mut self, hidden_from: Moment) -> Line<'a> {
+    fn finish(mut self, hidden_from: Moment) -> LockTrace<'a> {
         self.extensions.finish();
         self.line.finish(&self.extensions, hidden_from);
         self.line

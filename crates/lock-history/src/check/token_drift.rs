@@ -1,8 +1,8 @@
 //! Token drift: a controller remembers an acquisition that is not the one in Redis, when nobody is
 //! active.
 
-use super::findings::{Findings, Told};
-use super::tenure::Line;
+use super::findings::{Findings, Statement};
+use super::tenure::LockTrace;
 use super::words::{Words, time, token};
 use super::{Case, Property};
 use crate::history::{Left, Moment};
@@ -23,7 +23,13 @@ pub(super) fn drifting(left: &Left) -> impl Iterator<Item = &String> {
     left.remembered.iter().filter(|remembered| left.token.as_ref() != Some(remembered))
 }
 
-fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, remembered: &str) -> Told {
+fn tell(
+    case: &Case<'_>,
+    line: &LockTrace<'_>,
+    moment: Moment,
+    left: &Left,
+    remembered: &str,
+) -> Statement {
     let words = Words::about(case.trace);
     let tenure = line.tenure_of(remembered);
     let began = tenure.map(|tenure| {
@@ -42,5 +48,5 @@ fn tell(case: &Case<'_>, line: &Line<'_>, moment: Moment, left: &Left, remembere
         token(remembered),
     );
     let owner = tenure.and_then(|tenure| line.tenures.get(tenure)?.access.actor);
-    Told { actors: owner.into_iter().collect(), at: moment, text }
+    Statement { actors: owner.into_iter().collect(), at: moment, text }
 }

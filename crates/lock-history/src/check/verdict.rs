@@ -1,6 +1,6 @@
 //! The verdict on a run, on a replayed schedule, and on several runs: decided here and nowhere else.
 
-use super::expectations::{self, ActorEnd, Expected, Run};
+use super::expectations::{self, ActorEnd, Expected, JudgedRun};
 use super::{Checked, check};
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ pub struct Ruling {
 
 impl Ruling {
     /// Judges a run that ended in this way.
-    pub fn on(run: &Run<'_>, ending: Ending) -> Self {
+    pub fn on(run: &JudgedRun<'_>, ending: Ending) -> Self {
         let ends = expectations::ends(run.history, run.groups.len());
         let checked = check(run.history);
         let expectations = expectations::judge(run, &ends, &checked.findings);

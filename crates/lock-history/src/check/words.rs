@@ -1,6 +1,6 @@
 //! Names, times and clauses for findings.
 
-use super::tenure::{Access, Fault, Line, Shows, Span};
+use super::tenure::{Access, Fault, LockTrace, Shows, Span};
 use super::trace::Trace;
 use crate::history::{Moment, Verb};
 use crate::text;
@@ -50,7 +50,7 @@ impl<'a> Words<'a> {
     }
 
     /// When a tenure began: `B acquired at 3.010 s`.
-    pub fn beginning(self, line: &Line<'_>, tenure: usize) -> String {
+    pub fn beginning(self, line: &LockTrace<'_>, tenure: usize) -> String {
         let Some(tenure) = line.tenures.get(tenure) else { return String::new() };
         let at = time(tenure.access.span.received.at);
         match self.trace.verb(tenure.access.step) {
@@ -65,7 +65,7 @@ impl<'a> Words<'a> {
     }
 
     /// How a tenure ended, if it is known to be over at a moment: `A's lease ended at 3.000 s`.
-    pub fn end(self, line: &Line<'_>, tenure: usize, by: Moment) -> Option<String> {
+    pub fn end(self, line: &LockTrace<'_>, tenure: usize, by: Moment) -> Option<String> {
         let tenure = line.tenures.get(tenure)?;
         let whose = self.actor(tenure.access.actor);
         let lease = tenure.lease.filter(|lease| lease.at <= by.at);

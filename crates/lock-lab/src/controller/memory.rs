@@ -1,7 +1,7 @@
 //! What a controller knows as a value, so that exploration can put a state back, and whether anybody
 //! looked at it. Ordinary runs don't need it.
 
-use super::{Controller, State};
+use super::{Controller, ControllerState};
 use crate::lock::{Acquisition, TokenSlot};
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ pub struct Memory {
 
 /// What a controller last knew of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Knowledge(State);
+pub struct Knowledge(ControllerState);
 
 impl Controller {
     /// What the controller remembers now. To ask this is not to touch it.

@@ -77,13 +77,13 @@ pub struct Controller {
     lock: LockName,
     files: Arc<Files>,
     slot: TokenSlot,
-    state: Mutex<State>,
+    state: Mutex<ControllerState>,
     /// Whether anybody looked at the state or changed it.
     touched: AtomicBool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct State {
+struct ControllerState {
     members: Map<String, Value>,
     signature: Option<Signature>,
     revision: u64,
@@ -290,12 +290,12 @@ impl Controller {
         self.slot.set(None);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ControllerState> {
         self.touched.store(true, Ordering::Relaxed);
         self.untouched_state()
     }
 
-    fn untouched_state(&self) -> MutexGuard<'_, State> {
+    fn untouched_state(&self) -> MutexGuard<'_, ControllerState> {
         self.state.lock()
     }
 
@@ -336,14 +336,16 @@ fn fence_in(bytes: &[u8]) -> u64 {
     serde_json::from_slice(bytes).map_or(0, |members| fence(&members))
 }
 
-fn load(files: &Files, path: &Path) -> Result<State> {
+fn load(files: &Files, path: &Path) -> Result<ControllerState> {
     let found =
         files.read(path).map_err(|source| ControllerError::File { path: path.into(), source })?;
     let Some(Content { bytes, signature, revision }) = found else {
-        return Ok(State::default());
+        return Ok(ControllerState::default());
     };
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => Ok(State { members, signature: Some(signature), revision }),
+        Ok(Value::Object(members)) => {
+            Ok(ControllerState { members, signature: Some(signature), revision })
+        }
         Ok(_) => Err(ControllerError::Format { path: path.into(), why: "no JSON object".into() }),
         Err(error) => Err(ControllerError::Format { path: path.into(), why: error.to_string() }),
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 /// The process's controllers.
 #[derive(Debug, Default)]
-pub struct Registry(Mutex<BTreeMap<PathBuf, Place>>);
+pub struct Registry(Mutex<BTreeMap<PathBuf, RunControllers>>);
 
 /// What a registry knows of a run directory, as a value. Its numbers are places in
 /// [`Registry::controllers`].
@@ -28,7 +28,7 @@ pub struct Shelf {
 
 /// The controllers of one run directory.
 #[derive(Debug, Default)]
-struct Place {
+struct RunControllers {
     shelf: Shelf,
     /// All that were ever made; those from [`Shelf::made`] on are not made yet.
     controllers: Vec<Arc<Controller>>,
@@ -36,7 +36,7 @@ struct Place {
     touched: bool,
 }
 
-impl Place {
+impl RunControllers {
     fn current(&self) -> Option<Arc<Controller>> {
         self.controllers.get(self.shelf.current?).cloned()
     }
@@ -143,14 +143,14 @@ impl Registry {
         self.at(run, |place| std::mem::take(&mut place.touched))
     }
 
-    fn touch<T>(&self, run: &RunDirectory, then: impl FnOnce(&mut Place) -> T) -> T {
+    fn touch<T>(&self, run: &RunDirectory, then: impl FnOnce(&mut RunControllers) -> T) -> T {
         self.at(run.path(), |place| {
             place.touched = true;
             then(place)
         })
     }
 
-    fn at<T>(&self, run: &Path, then: impl FnOnce(&mut Place) -> T) -> T {
+    fn at<T>(&self, run: &Path, then: impl FnOnce(&mut RunControllers) -> T) -> T {
         let mut places = self.0.lock();
         match places.get_mut(run) {
             Some(place) => then(place),

@@ -1,5 +1,5 @@
-//! The gate between an actor and what it shares with others: every Redis command, and every named
-//! place where local state is shared, passes here one by one. What a gate does with them is up to
+//! The interceptor between an actor and what it shares with others: every Redis command, and every named
+//! place where local state is shared, passes here one by one. What an interceptor does with them is up to
 //! each way of running a scenario; the lock library sees only a [`Link`].
 
 use crate::server::{Connection, Exchange};
@@ -83,19 +83,19 @@ pub trait Interceptor: Send {
     }
 }
 
-/// A gate at which nothing is held.
+/// An interceptor at which nothing is held.
 pub struct PassThrough;
 
 impl Interceptor for PassThrough {}
 
-/// A connection behind a gate.
+/// A connection behind an interceptor.
 pub struct Intercepted<'a> {
     connection: Connection,
     interceptor: Box<dyn Interceptor + 'a>,
 }
 
 impl<'a> Intercepted<'a> {
-    /// Puts a gate before a connection.
+    /// Puts an interceptor before a connection.
     pub fn new(connection: Connection, interceptor: Box<dyn Interceptor + 'a>) -> Self {
         Self { connection, interceptor }
     }

@@ -1,5 +1,5 @@
 //! The protocol that mends the reference's races and keeps its key, flag and payload, so that both
-//! exclude each other (contract, section 4; design, "Two protocols").
+//! exclude each other (contract, section 4).
 //!
 //! Acquire, extend, release and force-release each change Redis by one script (which runs as one
 //! command), so lock key and flag move together. A fencing token, counted in the flag hash and never

@@ -78,12 +78,12 @@ impl TokenSlot {
 #[derive(Debug)]
 pub struct Identity {
     owner: String,
-    source: Source,
+    source: TokenSource,
     issued: Mutex<HashSet<Token>>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum TokenSource {
     Random,
     Counted(AtomicU64),
     Given(Token),
@@ -94,14 +94,14 @@ impl Identity {
     pub fn of_this_process() -> Self {
         Self {
             owner: format!("{}:{}", hostname(), std::process::id()),
-            source: Source::Random,
+            source: TokenSource::Random,
             issued: Mutex::default(),
         }
     }
 
     /// This process, with a token that somebody else drew for it.
     pub fn with_token(token: Token) -> Self {
-        Self { source: Source::Given(token), ..Self::of_this_process() }
+        Self { source: TokenSource::Given(token), ..Self::of_this_process() }
     }
 
     /// One that is the same in each run: a fixed owner, and tokens that follow from their number.
@@ -111,7 +111,7 @@ impl Identity {
 
     /// One of several that are the same in each run and have no token in common.
     pub fn repeatable_of(number: usize) -> Self {
-        let source = Source::Counted(AtomicU64::new((number as u64) << 32));
+        let source = TokenSource::Counted(AtomicU64::new((number as u64) << 32));
         Self { owner: "virtual:1".into(), source, issued: Mutex::default() }
     }
 
@@ -123,9 +123,9 @@ impl Identity {
     /// A token that nobody had before.
     pub fn issue(&self) -> Token {
         let uuid = match &self.source {
-            Source::Random => Uuid::new_v4(),
-            Source::Given(token) => return token.clone(),
-            Source::Counted(number) => {
+            TokenSource::Random => Uuid::new_v4(),
+            TokenSource::Given(token) => return token.clone(),
+            TokenSource::Counted(number) => {
                 let number = number.fetch_add(1, Ordering::Relaxed);
                 let (high, low) = (rng::nth(2 * number), rng::nth(2 * number + 1));
                 let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
@@ -140,16 +140,16 @@ impl Identity {
     /// How many tokens and numbers were drawn, where they are the same in each run.
     pub fn drawn(&self) -> u64 {
         match &self.source {
-            Source::Random | Source::Given(_) => 0,
-            Source::Counted(number) => number.load(Ordering::Relaxed),
+            TokenSource::Random | TokenSource::Given(_) => 0,
+            TokenSource::Counted(number) => number.load(Ordering::Relaxed),
         }
     }
 
     /// A number that is different each time; the same in each run where tokens are.
     pub fn random(&self) -> u64 {
         match &self.source {
-            Source::Random | Source::Given(_) => Uuid::new_v4().as_u64_pair().1,
-            Source::Counted(number) => rng::nth(number.fetch_add(1, Ordering::Relaxed)),
+            TokenSource::Random | TokenSource::Given(_) => Uuid::new_v4().as_u64_pair().1,
+            TokenSource::Counted(number) => rng::nth(number.fetch_add(1, Ordering::Relaxed)),
         }
     }
 

@@ -39,7 +39,7 @@ use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
-use subject::{Answer, Broken, Session};
+use subject::{Answer, Broken, Subject};
 use wire::KnownScripts;
 
 /// The name of the protocol in schedules and reports.
@@ -61,7 +61,7 @@ pub struct Subjects {
 struct Pool {
     start: Start,
     about: About,
-    sessions: Mutex<HashMap<usize, Session>>,
+    sessions: Mutex<HashMap<usize, Subject>>,
     /// What went wrong with a subject for good, in words.
     failure: Mutex<Option<String>>,
     scripts: Arc<KnownScripts>,
@@ -158,7 +158,7 @@ impl Subjects {
         pool.start.server()?;
         let sessions = Mutex::new(pair.into_iter().enumerate().collect());
         let pool = Arc::new(Pool { about, sessions, ..pool });
-        let protocol = Arc::new(Client { pool: Arc::clone(&pool), who: Who::default() });
+        let protocol = Arc::new(SubjectClient { pool: Arc::clone(&pool), who: Who::default() });
         Ok(Self { pool, protocol })
     }
 
@@ -187,7 +187,7 @@ impl Subjects {
 }
 
 impl Pool {
-    fn lend<'a>(&self, who: Who, lent: &'a mut Lent<'_>) -> Result<&'a mut Session, Broken> {
+    fn lend<'a>(&self, who: Who, lent: &'a mut Lent<'_>) -> Result<&'a mut Subject, Broken> {
         let known = self.sessions.lock().remove(&who.actor);
         let mut session = known.map_or_else(|| self.start(who.actor), Ok)?;
         if session.begin(who.life).is_err() {
@@ -207,9 +207,9 @@ impl Pool {
         }
     }
 
-    fn start(&self, actor: usize) -> Result<Session, SubjectError> {
+    fn start(&self, actor: usize) -> Result<Subject, SubjectError> {
         let (scripts, constants) = (Arc::clone(&self.scripts), Arc::clone(&self.constants));
-        Session::start(&self.start, actor, scripts, constants)
+        Subject::start(&self.start, actor, scripts, constants)
     }
 }
 
@@ -217,7 +217,7 @@ impl Pool {
 struct Lent<'a> {
     pool: &'a Pool,
     actor: usize,
-    session: Option<Session>,
+    session: Option<Subject>,
 }
 
 impl Drop for Lent<'_> {
@@ -234,7 +234,7 @@ const SPOILT: [Option<[&str; 2]>; 3] = [None, Some(["DEL", ""]), Some(["SET", "s
 /// Lets a subject do everything once, on a server of its own, with success and without; gives all
 /// words that it sent.
 fn rehearse(
-    session: &mut Session,
+    session: &mut Subject,
     lock: &LockName,
     about: &About,
     start: &Start,
@@ -268,19 +268,19 @@ fn rehearse(
 }
 
 /// The client of one actor.
-struct Client {
+struct SubjectClient {
     pool: Arc<Pool>,
     who: Who,
 }
 
-impl Client {
+impl SubjectClient {
     /// Tells the actor's subject to do something and passes on what it sends meanwhile.
     fn tell(&self, at: &mut Context<'_>, instruction: serde_json::Value) -> lock::Result<Answer> {
         let (pool, who) = (&*self.pool, self.who);
         let mut lent = Lent { pool, actor: who.actor, session: None };
         let told =
             pool.lend(who, &mut lent).and_then(|session| session.tell(&instruction, &mut *at.link));
-        let token = lent.session.as_ref().and_then(Session::token);
+        let token = lent.session.as_ref().and_then(Subject::token);
         token.into_iter().for_each(|token| at.identity.claim(Token::from(token)));
         told.map_err(|broken| match broken {
             // It is left where it is, until it is killed, too, or begins anew and forgets everything.
@@ -296,7 +296,7 @@ impl Client {
     }
 }
 
-impl LockProtocol for Client {
+impl LockProtocol for SubjectClient {
     fn name(&self) -> &str {
         &self.pool.about.name
     }
@@ -362,13 +362,13 @@ impl ActorHost for Subjects {
     }
 
     fn protocol_of(&self, who: Who) -> Arc<dyn LockProtocol> {
-        Arc::new(Client { pool: Arc::clone(&self.pool), who })
+        Arc::new(SubjectClient { pool: Arc::clone(&self.pool), who })
     }
 
     /// What was told nothing in this life may live the next one.
     fn kill(&self, who: Who) {
         let is_it =
-            |actor: &usize, session: &mut Session| *actor == who.actor && session.lives(who.life);
+            |actor: &usize, session: &mut Subject| *actor == who.actor && session.lives(who.life);
         let killed: Vec<_> = self.pool.sessions.lock().extract_if(is_it).collect();
         drop(killed);
     }

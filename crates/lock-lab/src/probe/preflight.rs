@@ -2,7 +2,7 @@
 //! on a client that never acquires, or that locks another key, would say nothing.
 
 use super::process::SubjectError;
-use super::subject::{Answer, Broken, Session};
+use super::subject::{Answer, Broken, Subject};
 use super::{REHEARSED_TTL, Start};
 use crate::lock::LockName;
 use crate::server::Connection;
@@ -18,14 +18,14 @@ const MOST_KEYS: usize = 3;
 
 /// Has two subjects take a lock one after the other, on an empty server and with no race at all.
 pub(super) fn preflight(
-    [one, other]: [&mut Session; 2],
+    [one, other]: [&mut Subject; 2],
     lock: &LockName,
     start: &Start,
 ) -> Result<()> {
     let first_name = one.about().name.clone();
     let server = start.server()?;
-    let mut first = Client::begin(one, lock, server.connect(0)?)?;
-    let mut second = Client::begin(other, lock, server.connect(0)?)?;
+    let mut first = PreflightClient::begin(one, lock, server.connect(0)?)?;
+    let mut second = PreflightClient::begin(other, lock, server.connect(0)?)?;
     let key = lock.key();
     let not = |why: String| Err(SubjectError::NotALock { name: first_name.clone(), why });
     let acquired = first.tell("acquire")?;
@@ -72,14 +72,14 @@ fn why(answer: &Answer) -> String {
 }
 
 /// A subject and the one lock that it is asked for.
-struct Client<'a> {
-    session: &'a mut Session,
+struct PreflightClient<'a> {
+    session: &'a mut Subject,
     lock: &'a LockName,
     link: Connection,
 }
 
-impl<'a> Client<'a> {
-    fn begin(session: &'a mut Session, lock: &'a LockName, link: Connection) -> Result<Self> {
+impl<'a> PreflightClient<'a> {
+    fn begin(session: &'a mut Subject, lock: &'a LockName, link: Connection) -> Result<Self> {
         session.begin(LIFE).map_err(broken)?;
         Ok(Self { session, lock, link })
     }

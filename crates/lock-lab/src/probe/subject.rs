@@ -57,11 +57,11 @@ impl From<SubjectError> for Broken {
 }
 
 /// One subject.
-pub(super) struct Session {
+pub(super) struct Subject {
     process: Process,
     _gateway: Gateway,
     events: Receiver<Event>,
-    lines: BTreeMap<usize, Line>,
+    lines: BTreeMap<usize, SubjectConnection>,
     start: Start,
     about: About,
     actor: usize,
@@ -86,7 +86,7 @@ pub(super) struct Session {
 }
 
 /// A connection of a subject.
-struct Line {
+struct SubjectConnection {
     stream: TcpStream,
     resp3: bool,
     db: i64,
@@ -105,7 +105,7 @@ enum Server<'a> {
     Nobody,
 }
 
-impl Session {
+impl Subject {
     /// Starts a subject and hears what it says of itself.
     pub fn start(
         start: &Start,
@@ -259,8 +259,14 @@ impl Session {
                 }
                 Ok(Event::Opened(number, stream)) => {
                     let (aside, db) = (self.aside.connect(0), 0);
-                    let line =
-                        Line { stream, resp3: false, db, queue: None, is_dead: false, aside };
+                    let line = SubjectConnection {
+                        stream,
+                        resp3: false,
+                        db,
+                        queue: None,
+                        is_dead: false,
+                        aside,
+                    };
                     self.lines.insert(number, line);
                 }
                 Ok(Event::Closed(number)) => {
@@ -468,7 +474,7 @@ impl Drop for Stopped<'_> {
     }
 }
 
-impl Line {
+impl SubjectConnection {
     /// What is no matter of locks is carried out on a server of its own.
     fn aside(&mut self, words: &[Vec<u8>]) -> RedisResult<Vec<Value>> {
         let mut packed = Vec::new();

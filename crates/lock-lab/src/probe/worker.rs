@@ -1,7 +1,7 @@
 //! The other side of [`OurProcesses`](super::OurProcesses): what runs in an actor's process. It does
 //! what the lock protocol does, and sends its commands to whoever told it to.
 
-use super::worker_protocol::{Call, Done, Said, Told, Verb};
+use super::worker_protocol::{Done, Message, OperationCall, Said, Verb};
 use crate::intercept::{Killed, Link, PausePoint};
 use crate::lock::{Context, Identity, LockName, LockProtocol, Token, TokenSlot};
 use redis::{ConnectionLike, RedisError, RedisResult, Value};
@@ -17,15 +17,15 @@ pub fn obey(
     let mut wire = Wire { input, output };
     wire.say(&Said::Ready)?;
     while let Some(told) = wire.hear()? {
-        let Told::Do(call) = told else { return Err(unexpected()) };
+        let Message::Do(call) = told else { return Err(unexpected()) };
         let done = carry_out(protocol, call, &mut wire);
         wire.say(&Said::Done(Box::new(done)))?;
     }
     Ok(())
 }
 
-fn carry_out(protocol: &dyn LockProtocol, call: Call, link: &mut dyn Link) -> Done {
-    let Call { verb, runid, file, own: remembered, slot: held } = call;
+fn carry_out(protocol: &dyn LockProtocol, call: OperationCall, link: &mut dyn Link) -> Done {
+    let OperationCall { verb, runid, file, own: remembered, slot: held } = call;
     let (lock, own, slot) =
         (LockName::new(&runid, &file), TokenSlot::default(), TokenSlot::default());
     own.remember(remembered);
@@ -66,7 +66,7 @@ impl<R: BufRead, W: Write> Wire<'_, R, W> {
         self.output.flush()
     }
 
-    fn hear(&mut self) -> io::Result<Option<Told>> {
+    fn hear(&mut self) -> io::Result<Option<Message>> {
         let mut line = String::new();
         if self.input.read_line(&mut line)? == 0 {
             return Ok(None);
@@ -74,7 +74,7 @@ impl<R: BufRead, W: Write> Wire<'_, R, W> {
         Ok(Some(serde_json::from_str(&line)?))
     }
 
-    fn ask(&mut self, said: &Said) -> io::Result<Told> {
+    fn ask(&mut self, said: &Said) -> io::Result<Message> {
         self.say(said)?;
         self.hear()?.ok_or_else(unexpected)
     }
@@ -83,7 +83,7 @@ impl<R: BufRead, W: Write> Wire<'_, R, W> {
 impl<R: BufRead + Send, W: Write + Send> Link for Wire<'_, R, W> {
     fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
         match self.ask(&Said::Pause(point)) {
-            Ok(Told::GoOn) => Ok(()),
+            Ok(Message::GoOn) => Ok(()),
             _ => Err(Killed),
         }
     }
@@ -92,7 +92,7 @@ impl<R: BufRead + Send, W: Write + Send> Link for Wire<'_, R, W> {
 impl<R: BufRead + Send, W: Write + Send> ConnectionLike for Wire<'_, R, W> {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         match self.ask(&Said::Send(command.into()))? {
-            Told::Reply(reply) => redis::parse_redis_value(&reply),
+            Message::Reply(reply) => redis::parse_redis_value(&reply),
             _ => Err(RedisError::from(io::Error::from(io::ErrorKind::TimedOut))),
         }
     }

@@ -5,7 +5,7 @@
 use super::PATIENCE;
 use super::gateway::Event;
 use super::process::{Process, Processes};
-use super::worker_protocol::{Call, Done, Said, Told, Verb};
+use super::worker_protocol::{Done, Message, OperationCall, Said, Verb};
 use crate::intercept::Link;
 use crate::lock::{
     self, Acquisition, ActorHost, Context, LockError, LockProtocol, Ttl, Who, hostname,
@@ -72,7 +72,7 @@ struct Actor {
 pub const FILES_OF_A_PROCESS: u64 = 3;
 
 impl OurProcesses {
-    /// Starts a process for each actor of these names, by commands that run [`worker`](super::obey())
+    /// Starts a process for each actor of these names, by commands that run [`obey`](super::obey)
     /// with the same lock protocol, and waits until all are ready. They end with the thread that
     /// started them.
     pub fn start(
@@ -129,7 +129,7 @@ impl Actor {
     /// failed last.
     fn obeys(
         &mut self,
-        told: Told,
+        told: Message,
         doing: &str,
         clock: &dyn Clock,
         link: &mut dyn Link,
@@ -152,7 +152,7 @@ impl Actor {
                 }
                 Said::Pause(point) => {
                     link.pause(point)?;
-                    Told::GoOn
+                    Message::GoOn
                 }
                 Said::Done(done) => return Ok((*done, failure)),
                 Said::Ready => return Err(LockError::Client(self.odd(doing, "ready"))),
@@ -196,28 +196,28 @@ impl Actor {
     }
 }
 
-fn answer(reply: &RedisResult<Value>) -> Told {
-    let Ok(reply) = reply else { return Told::NoReply };
+fn answer(reply: &RedisResult<Value>) -> Message {
+    let Ok(reply) = reply else { return Message::NoReply };
     let mut bytes = Vec::new();
     write(reply, Format { resp3: true, no_list: false }, &mut bytes);
-    Told::Reply(bytes)
+    Message::Reply(bytes)
 }
 
 /// The process of one actor.
-struct Client {
+struct WorkerProcess {
     inner: Arc<dyn LockProtocol>,
     pool: Arc<Pool>,
     who: Who,
 }
 
-impl Client {
+impl WorkerProcess {
     /// Lets the caller's process do something.
     fn call(&self, at: &mut Context<'_>, verb: Verb) -> lock::Result<Option<Acquisition>> {
         let gone = || LockError::Client("its process is gone".into());
         let place = self.pool.idle.get(self.who.actor).ok_or_else(gone)?;
         let mut actor = place.lock().take().ok_or_else(gone)?;
         let doing = verb.words();
-        let call = Call {
+        let call = OperationCall {
             verb,
             runid: at.lock.runid().into(),
             file: at.lock.file().into(),
@@ -225,7 +225,7 @@ impl Client {
             slot: at.slot.memory(),
         };
         // Whoever was killed in the middle is gone, and so is one that nobody understands any more.
-        let (done, failure) = actor.obeys(Told::Do(call), doing, &*self.pool.clock, at.link)?;
+        let (done, failure) = actor.obeys(Message::Do(call), doing, &*self.pool.clock, at.link)?;
         *place.lock() = Some(actor);
         let Done { result, own, slot: held } = done;
         at.own.set(own);
@@ -234,7 +234,7 @@ impl Client {
     }
 }
 
-impl LockProtocol for Client {
+impl LockProtocol for WorkerProcess {
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -278,7 +278,7 @@ impl ActorHost for OurProcesses {
 
     fn protocol_of(&self, who: Who) -> Arc<dyn LockProtocol> {
         let (inner, pool) = (Arc::clone(&self.inner), Arc::clone(&self.pool));
-        Arc::new(Client { inner, pool, who })
+        Arc::new(WorkerProcess { inner, pool, who })
     }
 
     fn owners(&self) -> &[String] {

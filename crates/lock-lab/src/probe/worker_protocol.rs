@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 /// What a process is told.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Told {
+pub(super) enum Message {
     /// To do something.
-    Do(Call),
+    Do(OperationCall),
     /// What the server replied, as on the wire.
     Reply(Vec<u8>),
     /// That no reply comes.
@@ -35,7 +35,7 @@ pub(super) enum Said {
 
 /// An operation of the lock protocol, and what the actor remembers.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Call {
+pub(super) struct OperationCall {
     pub verb: Verb,
     pub runid: String,
     pub file: String,

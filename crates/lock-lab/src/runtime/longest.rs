@@ -15,11 +15,11 @@ pub fn longest(plan: &Plan) -> Duration {
         };
         start.saturating_add(of_steps(plan, &actor.steps))
     };
-    let of_strand = |task: Range<usize>| {
+    let of_task = |task: Range<usize>| {
         let actors = plan.actors.get(task).unwrap_or_default();
         actors.iter().map(of_actor).fold(Duration::ZERO, Duration::saturating_add)
     };
-    tasks(plan).into_iter().map(of_strand).max().unwrap_or_default()
+    tasks(plan).into_iter().map(of_task).max().unwrap_or_default()
 }
 
 fn of_steps(plan: &Plan, steps: &[Step]) -> Duration {

@@ -1,6 +1,6 @@
 //! How the locks look: snapshots before, in and after a run, and how each was left.
 
-use super::{Look, World};
+use super::{LabelledSnapshot, World};
 use crate::controller::{Controller, STATE_FILE};
 use crate::intercept::Link;
 use crate::lock::{Knowledge, LockError, Snapshot, Token};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(super) fn left(world: &World) -> Vec<Event> {
     let looks = world.log.looks.lock();
     let last = looks.iter().filter(|look| look.label == "after");
-    let event = |look: &Look| {
+    let event = |look: &LabelledSnapshot| {
         let token = |token: &Token| token.as_str().to_string();
         let instances =
             world.setup.runs.get(look.lock).map(|run| world.services.controllers(look.lock, run));
@@ -73,6 +73,10 @@ pub(super) fn look(
         false => Snapshot::take,
     };
     let snapshot = take(link, &run.lock(STATE_FILE), knowledge)?;
-    world.log.looks.lock().push(Look { label: label.into(), lock: lock_index, snapshot });
+    world.log.looks.lock().push(LabelledSnapshot {
+        label: label.into(),
+        lock: lock_index,
+        snapshot,
+    });
     Ok(())
 }

@@ -17,6 +17,8 @@
 //! | `task`, `task_body`, `threads`, `coroutines`, `volley` | tasks side by side, and which goes first |
 //! | `in_flight` | commands whose sender has given up |
 //! | `observer`, `merge_point` | what exploration is notified of; nothing, in a run |
+//! | `outcome` | what a run gives |
+//! | `transactions` | what commands do to the keys that their client watches |
 //! | `looks` | how the locks look before, in and after a run |
 //! | `longest` | how long a plan may take |
 //! | `model`, `schedule` | what is explored, and an ordering of it as text |
@@ -58,7 +60,7 @@ pub use explore::{
 };
 pub use longest::longest;
 pub use model::{Binding, Model, ModelError, Upstream};
-pub use outcome::{Look, Outcome};
+pub use outcome::{LabelledSnapshot, Outcome};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, command_line, quoted};

@@ -2,13 +2,13 @@
 
 use crate::lock::Snapshot;
 use crate::scenario::Plan;
-use lock_history::check::{Ending, Ruling, Run};
+use lock_history::check::{Ending, JudgedRun, Ruling};
 use lock_history::history::{EventKind, FailureKind, History};
 use std::time::Duration;
 
 /// A snapshot and where it was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct LabelledSnapshot {
     /// What the scenario calls it; `before` and `after` are taken around all actors.
     pub label: String,
     /// The lock's position in the plan.
@@ -23,7 +23,7 @@ pub struct Outcome {
     /// Every step of every actor.
     pub history: History,
     /// The snapshots, in the order in which they were taken.
-    pub looks: Vec<Look>,
+    pub looks: Vec<LabelledSnapshot>,
     /// From the first to the last command of the volley, if there was one.
     pub start_skew: Option<Duration>,
     /// By how much each lock's `operation_count` on file rose.
@@ -56,7 +56,7 @@ impl Outcome {
     /// What is to be said of it, as a run of this plan.
     pub fn judge(&self, plan: &Plan) -> Ruling {
         let looks = self.looks.iter();
-        let run = Run {
+        let run = JudgedRun {
             expectations: &plan.expectations,
             groups: plan.actors.iter().map(|actor| &*actor.group).collect(),
             locks: plan.locks.iter().map(|lock| &*lock.name).collect(),

@@ -1,5 +1,5 @@
-//! Runs a plan again in the order that a schedule says. `play` is the scheduler, by the same rules as
-//! exploration has; `score` says which turn it is; `leases` lets leases end. Its tasks are coroutines
+//! Runs a plan again in the order that a schedule says. `replayer` is the scheduler, by the same rules as
+//! exploration has; `recorded_turns` says which turn it is; `leases` lets leases end. Its tasks are coroutines
 //! on the embedded server, or threads on a real one (`thread`).
 
 mod leases;

@@ -1,4 +1,4 @@
-//! The gate that applies a scenario's rules to single commands and pause points.
+//! The interceptor that applies a scenario's rules to single commands and pause points.
 
 use super::World;
 use super::in_flight::Sender;
@@ -44,7 +44,7 @@ impl Counts {
     }
 }
 
-/// What the gates of an actor and its task tell each other.
+/// What the interceptors of an actor and its task tell each other.
 #[derive(Default)]
 pub(super) struct FaultState {
     /// Whose turn it is in the task.
@@ -84,7 +84,7 @@ impl FaultState {
     }
 }
 
-/// A gate with rules in front of another gate.
+/// An interceptor with rules in front of another interceptor.
 pub(super) struct Ruled<'a> {
     pub world: &'a World,
     pub clock: &'a dyn Clock,
@@ -92,7 +92,7 @@ pub(super) struct Ruled<'a> {
     pub inner: Box<dyn Interceptor + 'a>,
 }
 
-enum Verdict {
+enum Decision {
     Pass,
     /// Runs, but nobody hears of it.
     Unheard,
@@ -101,9 +101,9 @@ enum Verdict {
 
 impl Ruled<'_> {
     /// What becomes of something that goes out, or of a pause point.
-    fn apply(&self, sent: Option<&Commands>, point: Option<PausePoint>) -> Verdict {
+    fn apply(&self, sent: Option<&Commands>, point: Option<PausePoint>) -> Decision {
         let requests = sent.map(|sent| requests(&sent.packed)).unwrap_or_default();
-        let mut verdict = Verdict::Pass;
+        let mut decision = Decision::Pass;
         for (index, rule) in self.world.setup.plan.rules.iter().enumerate() {
             let matches = match (&rule.matches, point) {
                 (Matches::Pause(wanted), Some(point)) => *wanted == point,
@@ -125,11 +125,11 @@ impl Ruled<'_> {
                 RuleEffect::HoldUntil(_) | RuleEffect::Delay(_) => {
                     self.carry_out(rule, sent);
                 }
-                _ if matches!(verdict, Verdict::Pass) => verdict = self.carry_out(rule, sent),
+                _ if matches!(decision, Decision::Pass) => decision = self.carry_out(rule, sent),
                 _ => {}
             }
         }
-        verdict
+        decision
     }
 
     /// Whether a request is of this name, or this operation, and about this lock.
@@ -176,46 +176,46 @@ impl Ruled<'_> {
         })
     }
 
-    fn carry_out(&self, rule: &Rule, sent: Option<&Commands>) -> Verdict {
+    fn carry_out(&self, rule: &Rule, sent: Option<&Commands>) -> Decision {
         self.note(rule);
         signals::signal(self.world, self.clock, &rule.name);
         match &rule.effect {
             // A run that is stopped lets everything pass, so that locks can be released.
             RuleEffect::HoldUntil(signal) => {
                 let _ = signals::wait_for(self.world, self.clock, signal);
-                Verdict::Pass
+                Decision::Pass
             }
             RuleEffect::Delay(duration) => {
                 let _ = self.clock.sleep(*duration);
-                Verdict::Pass
+                Decision::Pass
             }
             RuleEffect::Fail(text) => {
                 // What befalls EXEC befalls the whole transaction (redis.io, "Transactions").
                 let is_transaction = sent.is_some_and(|sent| sent.offset > 0);
                 let whole = format!("EXECABORT Transaction discarded because of: {text}");
                 let text = if is_transaction { &whole } else { text };
-                self.injected(Verdict::Instead(error_reply(text)))
+                self.injected(Decision::Instead(error_reply(text)))
             }
-            RuleEffect::DropReply => self.injected(Verdict::Unheard),
-            RuleEffect::Forget => self.injected(Verdict::Instead(Err(no_reply()))),
+            RuleEffect::DropReply => self.injected(Decision::Unheard),
+            RuleEffect::Forget => self.injected(Decision::Instead(Err(no_reply()))),
             RuleEffect::RunLate(signal) => {
                 if let Some(sent) = sent {
                     let (after, sender) = (signal.clone(), self.fault_state.sender());
                     let late = Late { after, sender, commands: sent.clone() };
                     signals::postpone(self.world, late);
                 }
-                self.injected(Verdict::Instead(Err(no_reply())))
+                self.injected(Decision::Instead(Err(no_reply())))
             }
             RuleEffect::Crash => {
                 self.fault_state.crashed.store(true, Ordering::Relaxed);
-                Verdict::Instead(Err(no_reply()))
+                Decision::Instead(Err(no_reply()))
             }
         }
     }
 
-    fn injected(&self, verdict: Verdict) -> Verdict {
+    fn injected(&self, decision: Decision) -> Decision {
         self.fault_state.injected.store(true, Ordering::Relaxed);
-        verdict
+        decision
     }
 
     fn note(&self, rule: &Rule) {
@@ -244,9 +244,9 @@ impl Interceptor for Ruled<'_> {
         let (db, packed) = (connection.get_db(), command.to_vec());
         let sent = Commands { db, packed, offset: 0, count: 1 };
         match self.apply(Some(&sent), None) {
-            Verdict::Pass => self.inner.command(connection, command),
-            Verdict::Unheard => self.inner.command(connection, command).and(Err(no_reply())),
-            Verdict::Instead(reply) => reply,
+            Decision::Pass => self.inner.command(connection, command),
+            Decision::Unheard => self.inner.command(connection, command).and(Err(no_reply())),
+            Decision::Instead(reply) => reply,
         }
     }
 
@@ -262,16 +262,16 @@ impl Interceptor for Ruled<'_> {
         }
         let (db, packed) = (connection.get_db(), commands.to_vec());
         let sent = Commands { db, packed, offset, count };
-        let verdict = self.apply(Some(&sent), None);
+        let decision = self.apply(Some(&sent), None);
         let mut pass = || self.inner.pipeline(connection, commands, offset, count);
-        match verdict {
-            Verdict::Pass => pass(),
-            Verdict::Unheard => pass().and(Err(no_reply())),
+        match decision {
+            Decision::Pass => pass(),
+            Decision::Unheard => pass().and(Err(no_reply())),
             // The reply to a transaction is a list of replies, or there is none.
-            Verdict::Instead(reply) if offset > 0 => {
+            Decision::Instead(reply) if offset > 0 => {
                 reply.and_then(Value::extract_error).map(|reply| vec![reply; count])
             }
-            Verdict::Instead(reply) => reply.map(|reply| vec![reply; count]),
+            Decision::Instead(reply) => reply.map(|reply| vec![reply; count]),
         }
     }
 

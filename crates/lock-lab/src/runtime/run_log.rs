@@ -1,6 +1,6 @@
 //! What a run writes down besides its actors' own events.
 
-use super::{Look, Time};
+use super::{LabelledSnapshot, Time};
 use lock_history::history::{Event, EventKind, Moment, Sequence};
 use parking_lot::Mutex;
 use redis::RedisError;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct RunLog {
     time: Time,
     pub sequence: Sequence,
-    pub looks: Mutex<Vec<Look>>,
+    pub looks: Mutex<Vec<LabelledSnapshot>>,
     /// What happened to the server, and what late commands did.
     pub late_events: Mutex<Vec<Event>>,
     /// The `operation_count` of each lock's state file at the beginning.

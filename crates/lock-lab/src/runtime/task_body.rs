@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Makes the gates of a task's connections.
+/// Makes the interceptors of a task's connections.
 pub(super) type NewInterceptor<'a> = &'a dyn Fn() -> Box<dyn Interceptor>;
 
 /// One task at work.
@@ -82,8 +82,8 @@ impl Outside {
 }
 
 impl<'a> TaskBody<'a> {
-    /// A task on a connection to DB 0 whose gate may be a special one; further connections get a
-    /// gate from `new_interceptor`.
+    /// A task on a connection to DB 0 whose interceptor may be a special one; further connections get one
+    /// from `new_interceptor`.
     pub fn new(
         world: &'a World,
         clock: &'a dyn Clock,

@@ -69,7 +69,7 @@ pub(super) enum YieldPoints {
     WhereShared,
 }
 
-/// An actor's place in a coroutine, or in a thread: its gate and its clock.
+/// An actor's place in a coroutine, or in a thread: its interceptor and its clock.
 #[derive(Clone)]
 pub(super) struct TaskHandle {
     way: Way,
@@ -98,8 +98,9 @@ pub(super) struct Wire {
     pub began: Duration,
 }
 
-// SAFETY: a `TaskHandle` with a yielder lives inside the task of the coroutine that it belongs to, which stays on the
-// thread of its scheduler; `Send` and `Sync` are asked for by the traits it serves, not used.
+// SAFETY: a `TaskHandle` with a yielder lives inside the `TaskBody` of the coroutine that it belongs
+// to, which stays on the thread of its scheduler; `Send` and `Sync` are asked for by the traits it
+// serves, not used.
 unsafe impl Send for TaskHandle {}
 // SAFETY: as above.
 unsafe impl Sync for TaskHandle {}
@@ -128,7 +129,7 @@ impl TaskHandle {
     fn stop(&self, stop: Yield) -> Resume {
         match &self.way {
             // SAFETY: the yielder lives as long as the coroutine's body, and so as long as the
-            // task that alone holds this `TaskHandle`.
+            // `TaskBody` that alone holds this `TaskHandle`.
             Way::Coroutine(yielder) => unsafe { &**yielder }.suspend(stop),
             Way::Thread(wire) => {
                 let order = wire.yields.send(stop).ok().and_then(|()| wire.orders.recv().ok());

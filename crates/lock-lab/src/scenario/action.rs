@@ -17,11 +17,11 @@ pub(super) struct Verb {
     pub(super) needs: &'static [&'static str],
     /// What else may, besides what may stand beside every verb.
     pub(super) beside: &'static [&'static str],
-    pub(super) read: fn(&mut Task<'_, '_, '_>) -> Result<Action>,
+    pub(super) read: fn(&mut StepReader<'_, '_, '_>) -> Result<Action>,
 }
 
 /// A step whose action is to be read.
-pub(super) struct Task<'r, 'a, 's> {
+pub(super) struct StepReader<'r, 'a, 's> {
     /// The verb's value.
     pub(super) field: Field<'a>,
     pub(super) form: &'r StepForm<'a>,
@@ -147,7 +147,7 @@ pub(super) const VERBS: [Verb; 26] = [
     ),
 ];
 
-impl Task<'_, '_, '_> {
+impl StepReader<'_, '_, '_> {
     /// The lock that `lock` names, or the one of the innermost `locked`, or the file's only one.
     fn meant_lock(&self) -> Result<usize> {
         match self.form.lock.or(self.around.lock) {

@@ -10,7 +10,7 @@ use lock_history::check::Property;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// When a lease may end while orderings are explored (design, "Words").
+/// When a lease may end while orderings are explored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Timing {
     /// Any actor may be paused anywhere, so a lease may end between any two steps.

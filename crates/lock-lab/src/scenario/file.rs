@@ -11,7 +11,7 @@ use super::form::*;
 use super::names::Wait;
 use super::parameter::{self, Parameter};
 use super::plan::{Action, LockPlan, Plan, Value};
-use super::read::Source;
+use super::read::SourceText;
 use super::rule::{RuleForm, rule};
 use super::wait_cycle::{self, Stuck};
 use crate::lock::{Ttl, protocols};
@@ -78,7 +78,7 @@ shapes! {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    source: Source,
+    source: SourceText,
     name: String,
     title: String,
     text: String,
@@ -106,7 +106,7 @@ impl Scenario {
     /// Reads a file that is known to be sound: of what can be wrong with it, only what it says of
     /// itself and declares is looked at now.
     pub(super) fn sound(file: &str, text: &str) -> Result<Self> {
-        let source = Source::new(file, text)?;
+        let source = SourceText::new(file, text)?;
         let mut scope = Scope::default();
         let table = root(&source, &mut scope)?;
         let parameters =
@@ -301,7 +301,7 @@ impl Scenario {
 }
 
 /// The whole file, of the right format and with known members only.
-fn root<'a>(source: &'a Source, scope: &mut Scope<'_>) -> Result<Table<'a>> {
+fn root<'a>(source: &'a SourceText, scope: &mut Scope<'_>) -> Result<Table<'a>> {
     let table = Table::root(source, FileForm::WHAT);
     Format::member(&table, "format", scope)?;
     table.only(FileForm::MEMBERS)?;

@@ -13,7 +13,7 @@ const LARGEST: usize = 1 << 20;
 /// A file's name and text. Places in it are byte offsets; they become line and column when an
 /// error needs them.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct SourceText {
     file: String,
     text: String,
     members: Vec<Node>,
@@ -83,7 +83,7 @@ impl Node {
     }
 }
 
-impl Source {
+impl SourceText {
     /// Parses the text.
     pub(super) fn new(file: &str, text: &str) -> Result<Self> {
         let file = file.escape_debug().to_string();
@@ -126,7 +126,7 @@ fn one_line(message: &str) -> String {
 
 /// A table of the file.
 pub(super) struct Table<'a> {
-    source: &'a Source,
+    source: &'a SourceText,
     /// What an error calls it: `an actor`.
     what: &'static str,
     at: usize,
@@ -137,7 +137,7 @@ pub(super) struct Table<'a> {
 /// A node of a file.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
-    source: &'a Source,
+    source: &'a SourceText,
     node: &'a Node,
 }
 
@@ -151,11 +151,11 @@ impl Deref for Field<'_> {
 
 impl<'a> Table<'a> {
     /// The file itself.
-    pub(super) fn root(source: &'a Source, what: &'static str) -> Self {
+    pub(super) fn root(source: &'a SourceText, what: &'static str) -> Self {
         Self::new(source, what, 0, &source.members)
     }
 
-    fn new(source: &'a Source, what: &'static str, at: usize, members: &'a [Node]) -> Self {
+    fn new(source: &'a SourceText, what: &'static str, at: usize, members: &'a [Node]) -> Self {
         let fields = members.iter().map(|node| Field { source, node }).collect();
         Self { source, what, at, fields }
     }

@@ -1,6 +1,6 @@
 //! The steps of a scenario file: one verb each, and what stands beside it.
 
-use super::action::{Task, VERBS, Verb};
+use super::action::{StepReader, VERBS, Verb};
 use super::error::{list, quoted, unknown};
 use super::expr::Parameters;
 use super::form::*;
@@ -207,7 +207,7 @@ fn step(item: Field<'_>, scope: &mut Scope<'_>, around: &Around<'_>) -> Result<O
     }
     let name = form.name.as_ref().map(|name| name.value.clone());
     let around = Around { protocol, name: name.as_deref(), outer: Some(around), ..*around };
-    let action = (verb.read)(&mut Task { field, form: &form, scope, around: &around })?;
+    let action = (verb.read)(&mut StepReader { field, form: &form, scope, around: &around })?;
     if !scope.is_for(protocol) {
         scope.late.truncate(late);
         return Ok(None);

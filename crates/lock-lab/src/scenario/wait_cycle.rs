@@ -65,11 +65,11 @@ pub(super) fn stuck<'a>(plan: &'a Plan, protocol: &str) -> Option<Stuck<'a>> {
         Group { name: &actor.group, is_next, events, taken: 0 }
     };
     let groups = actors.iter().enumerate().map(group).collect();
-    Run::new(plan, groups, firsts.len()).stuck()
+    BestRun::new(plan, groups, firsts.len()).stuck()
 }
 
 /// A kind run of a plan.
-struct Run<'a> {
+struct BestRun<'a> {
     groups: Vec<Group<'a>>,
     happened: BTreeSet<&'a str>,
     waiting: BTreeMap<&'a str, Vec<(usize, Option<&'a Rule>)>>,
@@ -78,7 +78,7 @@ struct Run<'a> {
     ready: Vec<usize>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> BestRun<'a> {
     fn new(plan: &'a Plan, groups: Vec<Group<'a>>, missing: usize) -> Self {
         let happened = plan.rules.iter().map(|rule| &*rule.name).collect();
         let leads = groups.iter().enumerate().filter(|(_, group)| !group.is_next);

@@ -76,7 +76,7 @@ pub struct Seen {
 }
 
 /// Who is told the words of the command that deletes by hand what is ours, each time that they change.
-pub type Told = Box<dyn Fn(Vec<String>) + Send + Sync>;
+pub type OnCommandByHand = Box<dyn Fn(Vec<String>) + Send + Sync>;
 
 /// A borrowed database, and the books of it.
 pub struct Borrowed {
@@ -85,7 +85,7 @@ pub struct Borrowed {
     control: Mutex<Option<redis::Connection>>,
     /// Listens to [`BORROWED`].
     _presence: Mutex<redis::Connection>,
-    told: Told,
+    told: OnCommandByHand,
 }
 
 #[derive(Default)]
@@ -109,7 +109,7 @@ impl fmt::Debug for Borrowed {
 
 impl Borrowed {
     /// Borrows database 0 of a server, if it is empty and fit for it.
-    pub fn new(server: Server, told: Told) -> Result<Arc<Self>, ServerError> {
+    pub fn new(server: Server, told: OnCommandByHand) -> Result<Arc<Self>, ServerError> {
         let Server::Redis(remote) = server.sole() else {
             return Err(ServerError("the embedded server can't be borrowed".into()));
         };

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A connection to one database of a server. It can keep a record of what passes.
 pub struct Connection {
-    line: Line,
+    line: Transport,
     /// Where books are kept of what passes, and the line for what is about watches.
     borrowed: Option<(Arc<Borrowed>, Box<redis::Connection>)>,
     /// Whose deadline bounds the wait for replies.
@@ -22,7 +22,7 @@ pub struct Connection {
     listener: Option<Listener>,
 }
 
-pub(super) enum Line {
+pub(super) enum Transport {
     Embedded(redis_sim::Connection),
     Redis(Box<redis::Connection>),
     /// It was lent to somebody, see [`Connection::lend`].
@@ -51,7 +51,7 @@ pub struct Sent {
 }
 
 impl Connection {
-    pub(super) fn new(line: Line, clock: Option<Arc<dyn Clock>>) -> Self {
+    pub(super) fn new(line: Transport, clock: Option<Arc<dyn Clock>>) -> Self {
         Self { line, borrowed: None, clock, tape: None, listener: None }
     }
 
@@ -83,14 +83,14 @@ impl Connection {
     /// What a key of DB 0 holds, whatever its kind.
     pub fn kept(&mut self, key: &str) -> RedisResult<Option<Kept>> {
         match &self.line {
-            Line::Embedded(connection) => Ok(connection.engine().kept(0, key.as_bytes())),
+            Transport::Embedded(connection) => Ok(connection.engine().kept(0, key.as_bytes())),
             _ => kept(self, key),
         }
     }
 
     /// Whether it leads to a real Redis.
     pub fn is_remote(&self) -> bool {
-        matches!(self.line, Line::Redis(_))
+        matches!(self.line, Transport::Redis(_))
     }
 
     /// Hands out what was recorded since the last time.
@@ -100,7 +100,7 @@ impl Connection {
 
     /// Hands the connection out and leaves one that answers nothing.
     pub fn lend(&mut self) -> Connection {
-        std::mem::replace(self, Connection::new(Line::Lent, None))
+        std::mem::replace(self, Connection::new(Transport::Lent, None))
     }
 
     /// Sends one command without waiting for its reply, which
@@ -109,7 +109,7 @@ impl Connection {
     pub fn send(&mut self, command: &[u8]) -> Sent {
         let at = self.moment();
         let reply = match &mut self.line {
-            Line::Redis(connection) => connection.send_packed_command(command).err().map(Err),
+            Transport::Redis(connection) => connection.send_packed_command(command).err().map(Err),
             _ => Some(self.line.request(command, patience(None))),
         };
         Sent { at, reply }
@@ -125,7 +125,7 @@ impl Connection {
         let before = self.look();
         let patience = self.patience().min(most);
         let reply = sent.reply.unwrap_or_else(|| match &mut self.line {
-            Line::Redis(connection) => {
+            Transport::Redis(connection) => {
                 within(patience, connection, redis::Connection::recv_response)
             }
             _ => Err(unusable("there is no connection to use here")),
@@ -142,7 +142,7 @@ impl Connection {
         patience: Duration,
         heard: &mut dyn FnMut(bool) -> bool,
     ) -> RedisResult<()> {
-        let Line::Redis(connection) = &mut self.line else {
+        let Transport::Redis(connection) = &mut self.line else {
             return Err(unusable("there is no connection to listen on here"));
         };
         let mut messages = connection.as_pubsub();
@@ -217,11 +217,11 @@ impl Connection {
     fn look(&mut self) -> Vec<Option<Kept>> {
         let Some(tape) = &mut self.tape else { return Vec::new() };
         match (&self.line, &mut tape.aside) {
-            (Line::Embedded(connection), _) => {
+            (Transport::Embedded(connection), _) => {
                 let engine = connection.engine();
                 tape.keys.iter().map(|key| engine.kept(0, key.as_bytes())).collect()
             }
-            (Line::Redis(_), Some(aside)) => {
+            (Transport::Redis(_), Some(aside)) => {
                 tape.keys.iter().map(|key| kept(aside, key).unwrap_or_default()).collect()
             }
             _ => Vec::new(),
@@ -270,24 +270,24 @@ fn members(aside: &mut Connection, key: &str) -> RedisResult<Vec<u8>> {
     Ok(all.join(&b' '))
 }
 
-impl Line {
+impl Transport {
     /// The connection, if there is one to use.
     fn open(&self) -> Option<&dyn ConnectionLike> {
         match self {
-            Line::Embedded(connection) => Some(connection),
-            Line::Redis(connection) => Some(&**connection),
-            Line::Lent | Line::GivenUp => None,
+            Transport::Embedded(connection) => Some(connection),
+            Transport::Redis(connection) => Some(&**connection),
+            Transport::Lent | Transport::GivenUp => None,
         }
     }
 
     fn request(&mut self, command: &[u8], patience: Duration) -> RedisResult<Value> {
         match self {
-            Line::Embedded(connection) => connection.req_packed_command(command),
-            Line::Redis(connection) => {
+            Transport::Embedded(connection) => connection.req_packed_command(command),
+            Transport::Redis(connection) => {
                 within(patience, connection, |connection| connection.req_packed_command(command))
             }
-            Line::Lent => Err(unusable("there is no connection to use here")),
-            Line::GivenUp => Err(given_up()),
+            Transport::Lent => Err(unusable("there is no connection to use here")),
+            Transport::GivenUp => Err(given_up()),
         }
     }
 
@@ -300,8 +300,10 @@ impl Line {
         borrowed: Option<&mut (Arc<Borrowed>, Box<redis::Connection>)>,
     ) -> RedisResult<Vec<Value>> {
         match self {
-            Line::Embedded(connection) => connection.req_packed_commands(commands, offset, count),
-            Line::Redis(connection) => {
+            Transport::Embedded(connection) => {
+                connection.req_packed_commands(commands, offset, count)
+            }
+            Transport::Redis(connection) => {
                 let replies = match borrowed {
                     Some((borrowed, watching)) => {
                         let pair = Pair { plain: connection, watching };
@@ -312,12 +314,12 @@ impl Line {
                     }),
                 };
                 if replies.as_ref().is_err_and(RedisError::is_timeout) {
-                    *self = Line::GivenUp;
+                    *self = Transport::GivenUp;
                 }
                 replies
             }
-            Line::Lent => Err(unusable("there is no connection to use here")),
-            Line::GivenUp => Err(given_up()),
+            Transport::Lent => Err(unusable("there is no connection to use here")),
+            Transport::GivenUp => Err(given_up()),
         }
     }
 }
@@ -402,9 +404,9 @@ impl ConnectionLike for Connection {
 
     fn check_connection(&mut self) -> bool {
         match &mut self.line {
-            Line::Embedded(connection) => connection.check_connection(),
-            Line::Redis(connection) => connection.check_connection(),
-            Line::Lent | Line::GivenUp => false,
+            Transport::Embedded(connection) => connection.check_connection(),
+            Transport::Redis(connection) => connection.check_connection(),
+            Transport::Lent | Transport::GivenUp => false,
         }
     }
 

@@ -26,7 +26,7 @@ use expiry::Unit;
 type Reply = Result<Value, Error>;
 
 /// What carries a command out.
-type Run = fn(&mut Call<'_>, &[&[u8]]) -> Reply;
+type CommandFn = fn(&mut Call<'_>, &[&[u8]]) -> Reply;
 
 /// One command, or one subcommand of a command.
 pub(super) struct Command {
@@ -42,7 +42,7 @@ pub(super) struct Command {
     pub(super) writes: bool,
     /// Whether a client of the old protocol may use it while it listens to something.
     pub(super) to_listeners: bool,
-    pub(super) run: Run,
+    pub(super) run: CommandFn,
     subcommands: &'static [Command],
     /// See [`sort_key`].
     key: u128,
@@ -50,23 +50,23 @@ pub(super) struct Command {
     len: usize,
 }
 
-const fn command(name: &'static str, arity: isize, run: Run) -> Command {
+const fn command(name: &'static str, arity: isize, run: CommandFn) -> Command {
     let (key, len) = sort_key(name.as_bytes());
     let (immediate, scriptable, writes, to_listeners) = (false, true, false, false);
     let subcommands = &[];
     Command { name, arity, immediate, scriptable, writes, to_listeners, run, subcommands, key, len }
 }
 
-const fn write(name: &'static str, arity: isize, run: Run) -> Command {
+const fn write(name: &'static str, arity: isize, run: CommandFn) -> Command {
     Command { writes: true, ..command(name, arity, run) }
 }
 
 /// A command that no script may call.
-const fn private(name: &'static str, arity: isize, run: Run) -> Command {
+const fn private(name: &'static str, arity: isize, run: CommandFn) -> Command {
     Command { scriptable: false, ..command(name, arity, run) }
 }
 
-const fn immediate(name: &'static str, arity: isize, run: Run) -> Command {
+const fn immediate(name: &'static str, arity: isize, run: CommandFn) -> Command {
     Command { immediate: true, ..private(name, arity, run) }
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Function(c_int);
 /// What the functions that scripts call have to know; the Lua state has its address.
 pub(super) struct Slot {
     /// The script that runs, if one does. Its lifetimes are those of [`Interpreter::run`]'s call.
-    run: Cell<*mut Run<'static>>,
+    run: Cell<*mut ScriptRun<'static>>,
     /// How many steps are left.
     steps: Cell<i64>,
     /// The state of `math.random`, which begins anew with each script.
@@ -52,7 +52,7 @@ pub(super) struct Slot {
 unsafe impl Send for Slot {}
 
 /// A script while it runs.
-pub(super) struct Run<'a> {
+pub(super) struct ScriptRun<'a> {
     pub(super) call: Call<'a>,
     pub(super) read_only: bool,
     client_resp3: bool,
@@ -66,7 +66,7 @@ pub(super) struct Run<'a> {
     pub(super) panic: Option<Box<dyn Any + Send>>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> ScriptRun<'a> {
     pub(super) fn new(call: Call<'a>, read_only: bool, client_resp3: bool, sha: Sha) -> Self {
         Self {
             call,
@@ -151,7 +151,7 @@ impl Interpreter {
         Function(function): Function,
         keys: &[&[u8]],
         argv: &[&[u8]],
-        run: &mut Run<'_>,
+        run: &mut ScriptRun<'_>,
     ) -> Result<::redis::Value, Error> {
         let (globals, explain, sha) = (self.globals, self.explain, run.sha);
         let (client_resp3, run) = (run.client_resp3, ptr::from_mut(run));
@@ -236,7 +236,7 @@ pub(super) unsafe fn slot<'a>(state: *mut lua_State) -> &'a Slot {
 }
 
 /// The script that runs: Lua calls nothing of ours when none does.
-pub(super) unsafe fn running<'a>(state: *mut lua_State) -> *mut Run<'a> {
+pub(super) unsafe fn running<'a>(state: *mut lua_State) -> *mut ScriptRun<'a> {
     // SAFETY: as the caller promises to hold on to it for no longer than the call of a function.
     unsafe { slot(state).run.get().cast() }
 }

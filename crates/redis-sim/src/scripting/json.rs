@@ -36,7 +36,7 @@ unsafe fn check_single(state: *mut lua_State) {
 
 unsafe extern "C-unwind" fn encode(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this with its state, while a script runs. The frame owns nothing: the text is
-    // made in the `Run`, while nothing raises.
+    // made in the `ScriptRun`, while nothing raises.
     unsafe {
         check_single(state);
         let text = &raw mut (*running(state)).scratch;
@@ -396,7 +396,7 @@ impl Parser<'_> {
 
     /// Reads a string into the scratch.
     fn string(&mut self) -> Token {
-        // SAFETY: the `Run` that the scratch is of is used by nobody else meanwhile.
+        // SAFETY: the `ScriptRun` that the scratch is of is used by nobody else meanwhile.
         let scratch = unsafe { &mut *self.scratch };
         scratch.clear();
         self.at += 1;

@@ -36,7 +36,7 @@ use ::redis::Value;
 
 use super::error::{Error, quoted};
 use super::session::{Call, Session};
-use interpreter::{Function, Interpreter, Run};
+use interpreter::{Function, Interpreter, ScriptRun};
 
 pub(super) use values::number;
 
@@ -199,7 +199,12 @@ pub(super) fn run(
     let scripts = &mut Scripts::default();
     let (keyspace, pubsub) = (&mut *call.keyspace, &mut *call.pubsub);
     let call = Call { keyspace, scripts, pubsub, session: &mut session, now };
-    interpreter.run(script.function, keys, argv, &mut Run::new(call, read_only, client_resp3, sha))
+    interpreter.run(
+        script.function,
+        keys,
+        argv,
+        &mut ScriptRun::new(call, read_only, client_resp3, sha),
+    )
 }
 
 /// What the first line of a script says if it begins with `#!`, and what is to be compiled: the line's

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mlua::ffi::{self, lua_CFunction, lua_State};
 
-use super::interpreter::{PER_COMMAND, Run, running, spend};
+use super::interpreter::{PER_COMMAND, ScriptRun, running, spend};
 use super::{Sha, values};
 use crate::commands;
 use crate::error::Error;
@@ -40,7 +40,7 @@ unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
 /// Runs a command and pushes what it answered; tells whether that is an error.
 unsafe fn command(state: *mut lua_State) -> bool {
     // SAFETY: what is owned is owned within `execute`, where nothing raises; the answer stays in the
-    // `Run`, which Lua does not jump over.
+    // `ScriptRun`, which Lua does not jump over.
     unsafe {
         spend(state, PER_COMMAND);
         let run = running(state);
@@ -62,7 +62,7 @@ unsafe fn command(state: *mut lua_State) -> bool {
 }
 
 /// Runs the command whose words are on the stack. Raises nothing.
-unsafe fn execute(state: *mut lua_State, run: &mut Run<'_>) {
+unsafe fn execute(state: *mut lua_State, run: &mut ScriptRun<'_>) {
     // SAFETY: reads the stack; the words live as long as they are on it.
     let answer = catch_unwind(AssertUnwindSafe(|| unsafe { answer(state, run) }));
     run.answer = answer.unwrap_or_else(|panic| {
@@ -71,7 +71,7 @@ unsafe fn execute(state: *mut lua_State, run: &mut Run<'_>) {
     });
 }
 
-unsafe fn answer(state: *mut lua_State, run: &mut Run<'_>) -> Result<redis::Value, String> {
+unsafe fn answer(state: *mut lua_State, run: &mut ScriptRun<'_>) -> Result<redis::Value, String> {
     let refused = |why: &str| Err(format!("ERR {why}"));
     // SAFETY: reads the stack.
     let words = unsafe { ffi::lua_gettop(state) };

@@ -37,16 +37,16 @@ impl Advancing {
 
 impl Door for Advancing {
     fn open(&self, outbox: &Outbox) -> Box<dyn Handler> {
-        Box::new(Client { behind: self.engine.open(outbox), dial: Arc::clone(&self.dial) })
+        Box::new(AdvancingClient { behind: self.engine.open(outbox), dial: Arc::clone(&self.dial) })
     }
 }
 
-struct Client {
+struct AdvancingClient {
     behind: Box<dyn Handler>,
     dial: Arc<Dial>,
 }
 
-impl Handler for Client {
+impl Handler for AdvancingClient {
     fn answer(&mut self, argv: &[&[u8]], outbox: &Outbox) -> Next {
         match argv {
             [name, arguments @ ..] if name.eq_ignore_ascii_case(NAME.as_bytes()) => {

@@ -6,7 +6,7 @@ use super::{Door, Handler, Next};
 use crate::{Connection, Engine};
 
 /// A client of the engine that came over a socket.
-struct Client {
+struct SocketClient {
     connection: Connection,
     /// Reused from reply to reply.
     bytes: Vec<u8>,
@@ -19,11 +19,11 @@ impl Door for Engine {
     fn open(&self, outbox: &Outbox) -> Box<dyn Handler> {
         let mut connection = self.connect(0);
         connection.session.outbox = Some(outbox.clone());
-        Box::new(Client { connection, bytes: Vec::new() })
+        Box::new(SocketClient { connection, bytes: Vec::new() })
     }
 }
 
-impl Handler for Client {
+impl Handler for SocketClient {
     fn answer(&mut self, argv: &[&[u8]], outbox: &Outbox) -> Next {
         let bytes = &mut self.bytes;
         self.connection.call(|call| {

@@ -145,13 +145,13 @@ pub struct Server {
 
 struct Shared {
     door: Arc<dyn Door>,
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
     /// A client went, or it is over.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct ServerState {
     stopping: bool,
     clients_ever: u64,
     clients: BTreeMap<u64, (Outbox, Option<JoinHandle<()>>)>,
@@ -250,7 +250,7 @@ fn accept(listener: &OwnedFd, shared: &Arc<Shared>) {
             }
             // Too many open files, mostly: asking at once would be answered the same.
             Err(_) => {
-                let until = |state: &mut State| !state.stopping;
+                let until = |state: &mut ServerState| !state.stopping;
                 shared.changed.wait_while_for(&mut state, until, AGAIN);
             }
         }
@@ -258,7 +258,7 @@ fn accept(listener: &OwnedFd, shared: &Arc<Shared>) {
 }
 
 /// Gives a client a thread, or tells it why there is none.
-fn admit(stream: Arc<Stream>, mut state: MutexGuard<'_, State>, shared: &Arc<Shared>) {
+fn admit(stream: Arc<Stream>, mut state: MutexGuard<'_, ServerState>, shared: &Arc<Shared>) {
     let outbox = Outbox::new(Arc::clone(&stream));
     if state.clients.len() >= MAX_CLIENTS {
         drop(state);

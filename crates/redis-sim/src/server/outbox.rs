@@ -33,12 +33,12 @@ pub struct Outbox(Arc<Shared>);
 struct Shared {
     /// Without one, nobody ever reads what is put in.
     stream: Option<Arc<Stream>>,
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct OutboxState {
     waiting: Vec<u8>,
     /// Whether somebody writes right now.
     writing: bool,
@@ -87,7 +87,7 @@ impl Outbox {
         }
     }
 
-    fn add(&self, bytes: &[u8], most: usize) -> MutexGuard<'_, State> {
+    fn add(&self, bytes: &[u8], most: usize) -> MutexGuard<'_, OutboxState> {
         let mut state = self.0.state.lock();
         if state.waiting.len().saturating_add(bytes.len()) > most {
             self.hang_up(&mut state);
@@ -111,7 +111,7 @@ impl Outbox {
     }
 
     /// Writes what waits now; gives up, with the rest waiting, when nothing moves for a while.
-    fn write(&self, state: &mut MutexGuard<'_, State>) -> bool {
+    fn write(&self, state: &mut MutexGuard<'_, OutboxState>) -> bool {
         let Some(stream) = &self.0.stream else { return true };
         let mut bytes = mem::take(&mut state.waiting);
         state.writing = true;
@@ -148,7 +148,7 @@ impl Outbox {
     }
 
     /// Lets the second thread write from now on.
-    fn start_writer(&self, state: &mut State) {
+    fn start_writer(&self, state: &mut OutboxState) {
         if state.writer.is_some() || state.closed || self.0.stream.is_none() {
             return;
         }
@@ -182,7 +182,7 @@ impl Outbox {
     pub(super) fn drain(&self) {
         self.flush();
         let unread =
-            |state: &mut State| !state.closed && (state.writing || !state.waiting.is_empty());
+            |state: &mut OutboxState| !state.closed && (state.writing || !state.waiting.is_empty());
         self.0.changed.wait_while_for(&mut self.0.state.lock(), unread, LAST_WORDS);
     }
 
@@ -199,7 +199,7 @@ impl Outbox {
         self.hang_up(&mut self.0.state.lock());
     }
 
-    fn hang_up(&self, state: &mut State) {
+    fn hang_up(&self, state: &mut OutboxState) {
         state.closed = true;
         state.waiting = Vec::new();
         if let Some(stream) = &self.0.stream {

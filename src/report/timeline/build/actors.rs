@@ -1,7 +1,7 @@
 //! The lanes of the actors, one each: what they did, step by step, with or without the lock.
 
 use super::words::{failed, heard, span};
-use super::{Source, mark};
+use super::{LaneSource, mark};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use crate::report::wording::nanoseconds;
 use lock_history::check::{Belief, How, Tenure, TenureEnd};
@@ -17,7 +17,7 @@ pub(super) struct Life {
 }
 
 /// All actors' lives, in the order of the history's head.
-pub(super) fn lives(source: &Source<'_>) -> Vec<Life> {
+pub(super) fn lives(source: &LaneSource<'_>) -> Vec<Life> {
     let actors = source.history.head.actors.len();
     let mut readers: Vec<Reader<'_>> = (0..actors).map(|_| Reader::new(source)).collect();
     for belief in &source.possessions.beliefs {
@@ -53,7 +53,7 @@ struct Open<'a> {
 
 /// One actor's events, as they are read.
 struct Reader<'a> {
-    source: &'a Source<'a>,
+    source: &'a LaneSource<'a>,
     beliefs: Vec<&'a Belief>,
     open: Vec<Open<'a>>,
     bars: Vec<Bar>,
@@ -64,7 +64,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(source: &'a Source<'a>) -> Self {
+    fn new(source: &'a LaneSource<'a>) -> Self {
         let (beliefs, open, bars, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (last_failure, has_crashed, outcome) = (None, false, None);
         Self { source, beliefs, open, bars, marks, last_failure, has_crashed, outcome }
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
 }
 
 /// `release "late release"`.
-fn named(source: &Source<'_>, operation: &Operation) -> String {
+fn named(source: &LaneSource<'_>, operation: &Operation) -> String {
     let verb = source.plain(operation.verb.word());
     match &operation.name {
         Some(name) => format!("{verb} \"{}\"", source.plain(name)),
@@ -231,7 +231,7 @@ fn named(source: &Source<'_>, operation: &Operation) -> String {
 }
 
 /// The bar with the acquisition under which it lies; in pieces, where that was lost on the way.
-fn with_lock(source: &Source<'_>, bar: Bar, belief: Option<&Belief>) -> Vec<Bar> {
+fn with_lock(source: &LaneSource<'_>, bar: Bar, belief: Option<&Belief>) -> Vec<Bar> {
     let (what, rest) = match bar.detail.split_once('\n') {
         Some((what, rest)) => (what, format!("\n{rest}")),
         None => (bar.detail.as_str(), String::new()),
@@ -269,7 +269,7 @@ fn with_lock(source: &Source<'_>, bar: Bar, belief: Option<&Belief>) -> Vec<Bar>
 
 /// From when to when the lock was the believer's own, under the token that it knows. An end of its
 /// own making is none: of that it knows.
-fn owned(source: &Source<'_>, belief: &Belief) -> Vec<(Moment, Option<Moment>)> {
+fn owned(source: &LaneSource<'_>, belief: &Belief) -> Vec<(Moment, Option<Moment>)> {
     let tenures = &source.possessions.tenures;
     let Some(first) = belief.tenure.and_then(|tenure| tenures.get(tenure)) else {
         return Vec::new();

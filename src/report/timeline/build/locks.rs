@@ -1,7 +1,7 @@
 //! The lanes of the locks: who owned each, and when its flag said `true`.
 
 use super::words::{at, span};
-use super::{Source, mark};
+use super::{LaneSource, mark};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use crate::report::wording::nanoseconds;
 use lock_history::check::{Checked, How, Tenure};
@@ -13,7 +13,7 @@ const DRAWN: usize = 12;
 
 /// Each lock's lane, and its flag's, if it was ever seen to be set; and for each lock the position
 /// of its lane. Locks that are too many have one lane together, which says so.
-pub(super) fn lanes(source: &Source<'_>, checked: &Checked) -> (Vec<Lane>, Vec<usize>) {
+pub(super) fn lanes(source: &LaneSource<'_>, checked: &Checked) -> (Vec<Lane>, Vec<usize>) {
     let number = source.history.head.locks.len();
     let drawn = drawn(source, checked, number);
     let mut lanes = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn lanes(source: &Source<'_>, checked: &Checked) -> (Vec<Lane>, Vec<u
     (lanes, (0..number).map(|lock| lane_of.get(&lock).copied().unwrap_or(rest)).collect())
 }
 
-fn drawn(source: &Source<'_>, checked: &Checked, number: usize) -> BTreeSet<usize> {
+fn drawn(source: &LaneSource<'_>, checked: &Checked, number: usize) -> BTreeSet<usize> {
     let mut taken = vec![0_usize; number];
     for tenure in &source.possessions.tenures {
         taken.get_mut(tenure.lock).into_iter().for_each(|taken| *taken += 1);
@@ -47,7 +47,7 @@ fn drawn(source: &Source<'_>, checked: &Checked, number: usize) -> BTreeSet<usiz
     drawn
 }
 
-fn of_lock(source: &Source<'_>, lock: usize) -> Vec<Lane> {
+fn of_lock(source: &LaneSource<'_>, lock: usize) -> Vec<Lane> {
     let name = source.lock(lock);
     let tenures = source.possessions.tenures.iter();
     let mut tenures: Vec<&Tenure> = tenures.filter(|tenure| tenure.lock == lock).collect();
@@ -61,7 +61,7 @@ fn of_lock(source: &Source<'_>, lock: usize) -> Vec<Lane> {
     [lane].into_iter().chain(Some(flag).filter(|flag| !flag.bars.is_empty())).collect()
 }
 
-fn bar(source: &Source<'_>, tenure: &Tenure, next: Option<Moment>) -> Bar {
+fn bar(source: &LaneSource<'_>, tenure: &Tenure, next: Option<Moment>) -> Bar {
     let known = tenure.end.as_ref().map(|end| end.at);
     let end = known.into_iter().chain(next).min_by_key(|end| when(*end)).unwrap_or(source.end);
     let mut bar =
@@ -81,7 +81,7 @@ fn bar(source: &Source<'_>, tenure: &Tenure, next: Option<Moment>) -> Bar {
     bar
 }
 
-fn how_it_ended(source: &Source<'_>, tenure: &Tenure) -> String {
+fn how_it_ended(source: &LaneSource<'_>, tenure: &Tenure) -> String {
     let Some(end) = &tenure.end else {
         return "its end is not in the history".into();
     };
@@ -97,7 +97,7 @@ fn how_it_ended(source: &Source<'_>, tenure: &Tenure) -> String {
     }
 }
 
-fn mark_of_end(source: &Source<'_>, tenure: &Tenure) -> Option<Mark> {
+fn mark_of_end(source: &LaneSource<'_>, tenure: &Tenure) -> Option<Mark> {
     let end = tenure.end.as_ref()?;
     let kind = match end.how {
         How::Expired => MarkKind::Expired,
@@ -109,7 +109,7 @@ fn mark_of_end(source: &Source<'_>, tenure: &Tenure) -> Option<Mark> {
 }
 
 /// Extensions, and what befell the server.
-fn others_doing(source: &Source<'_>, lock: usize) -> Vec<Mark> {
+fn others_doing(source: &LaneSource<'_>, lock: usize) -> Vec<Mark> {
     let mut marks = Vec::new();
     for event in &source.history.events {
         let mut own = event.kind.effects().iter().filter(|effect| effect.lock == lock);
@@ -135,7 +135,7 @@ fn others_doing(source: &Source<'_>, lock: usize) -> Vec<Mark> {
 }
 
 /// When the flag said `true`. What lowers it without a command is seen only by the last look.
-fn flag(source: &Source<'_>, lock: usize) -> Vec<Bar> {
+fn flag(source: &LaneSource<'_>, lock: usize) -> Vec<Bar> {
     let mut bars = Vec::new();
     let mut raised: Option<(Moment, Option<usize>)> = None;
     let mut end = |raised: (Moment, Option<usize>), end: Moment, how: &str, is_open: bool| {

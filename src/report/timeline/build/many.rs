@@ -1,7 +1,7 @@
 //! Where there are more actors than anybody can look at, those that matter are drawn each, and the
 //! others together by how they ended, with their number.
 
-use super::Source;
+use super::LaneSource;
 use super::actors::Life;
 use super::words::span;
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
@@ -21,7 +21,7 @@ const LISTED: usize = 12;
 
 /// The lanes, and for each actor the position of its own.
 pub(super) fn gathered(
-    source: &Source<'_>,
+    source: &LaneSource<'_>,
     checked: &Checked,
     lives: Vec<Life>,
 ) -> (Vec<Lane>, Vec<usize>) {
@@ -48,7 +48,7 @@ pub(super) fn gathered(
 }
 
 /// Who is drawn alone: first who is named by findings, then whom faults befell, then holders.
-fn alone(source: &Source<'_>, checked: &Checked, lives: &[Life]) -> BTreeSet<usize> {
+fn alone(source: &LaneSource<'_>, checked: &Checked, lives: &[Life]) -> BTreeSet<usize> {
     let named = checked.findings.iter().flat_map(|finding| finding.actors.iter().copied());
     let is_hurt = |kind| matches!(kind, MarkKind::Fault | MarkKind::Crashed | MarkKind::Failed);
     let hurt = lives
@@ -65,7 +65,7 @@ fn alone(source: &Source<'_>, checked: &Checked, lives: &[Life]) -> BTreeSet<usi
     alone
 }
 
-fn together(source: &Source<'_>, outcome: &str, members: Vec<&Lane>) -> Lane {
+fn together(source: &LaneSource<'_>, outcome: &str, members: Vec<&Lane>) -> Lane {
     if let [one] = members.as_slice() {
         return (*one).clone();
     }
@@ -103,7 +103,7 @@ impl Parts {
         self.end.at.saturating_sub(self.begin.at)
     }
 
-    fn edge(&self, source: &Source<'_>, part: u64) -> Moment {
+    fn edge(&self, source: &LaneSource<'_>, part: u64) -> Moment {
         match part {
             0 => self.begin,
             PARTS => self.end,
@@ -118,7 +118,7 @@ impl Parts {
     }
 
     /// How many do what in the middle of each part; equal parts are one bar.
-    fn bars(&self, source: &Source<'_>, members: &[&Lane], who: &str) -> Vec<Bar> {
+    fn bars(&self, source: &LaneSource<'_>, members: &[&Lane], who: &str) -> Vec<Bar> {
         if self.length() == 0 {
             let label = format!("{} actors", members.len());
             return vec![many(self.begin, self.end, label, who)];

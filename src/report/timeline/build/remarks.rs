@@ -1,6 +1,6 @@
 //! Findings, put where they happened.
 
-use super::Source;
+use super::LaneSource;
 use crate::report::timeline::{Remark, when};
 use lock_history::check::{Checked, Finding, Property};
 use lock_history::history::{Event, EventKind, Moment};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 /// The findings with numbers, and the lanes that they are about.
 pub(super) fn remarks(
-    source: &Source<'_>,
+    source: &LaneSource<'_>,
     checked: &Checked,
     lanes_of: impl Fn(&Finding) -> Vec<usize>,
 ) -> Vec<Remark> {
@@ -33,7 +33,7 @@ pub(super) fn remarks(
 
 /// Where it is put: where it was completed or, where that is no step of its actors that is drawn, at the
 /// last that they did at its time.
-fn moment(source: &Source<'_>, finding: &Finding) -> Moment {
+fn moment(source: &LaneSource<'_>, finding: &Finding) -> Moment {
     let events = &source.history.events;
     let at = events.partition_point(|event| event.moment.order < finding.order);
     let is_completed =

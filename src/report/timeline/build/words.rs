@@ -1,6 +1,6 @@
 //! What is said of things in a timeline.
 
-use super::Source;
+use super::LaneSource;
 use crate::report::wording::{nanoseconds, shorten};
 use lock_history::history::{Failure, FailureKind, Moment};
 use redis_sim::clock::in_words;
@@ -10,7 +10,7 @@ pub(super) const LONGEST: usize = 300;
 /// The longest text of a finding.
 const LONGEST_SENTENCE: usize = 2000;
 
-impl Source<'_> {
+impl LaneSource<'_> {
     /// Text from outside, made visible, and not without end.
     pub(super) fn plain(&self, text: &str) -> String {
         shorten(text, LONGEST)

@@ -144,7 +144,7 @@ pub(super) fn class(kind: BarKind) -> &'static str {
 }
 
 /// What a kind of mark looks like.
-pub struct Look {
+pub struct MarkStyle {
     /// Its name in the style sheet.
     pub name: &'static str,
     /// Of several at one place, the gravest is drawn.
@@ -156,7 +156,7 @@ pub struct Look {
 }
 
 /// What a kind of mark looks like.
-pub fn look(kind: MarkKind) -> Look {
+pub fn look(kind: MarkKind) -> MarkStyle {
     let (name, gravity, meaning, form) = match kind {
         // A circle with a bar; a triangle; an hourglass; an arrow; scissors; a bolt; a cross.
         MarkKind::Refused => {
@@ -171,7 +171,7 @@ pub fn look(kind: MarkKind) -> Look {
         MarkKind::Fault => ("fault", 2, "fault", "M1.5-6L-3.5 1H0L-1.5 6L3.5-1H0Z"),
         MarkKind::Crashed => ("crashed", 6, "crashed", "M-4.5-4.5L4.5 4.5M4.5-4.5L-4.5 4.5"),
     };
-    Look { name, gravity, meaning, form }
+    MarkStyle { name, gravity, meaning, form }
 }
 
 /// A mark around this place.

@@ -14,10 +14,10 @@ const MOST_TOKENS: usize = 8;
 const GAP: &str = "   ";
 
 /// A sign and what it means.
-pub(super) type Entry = (String, Ink, String);
+pub(super) type LegendEntry = (String, Ink, String);
 
 /// The signs of the lanes, and then the acquisitions.
-pub(super) fn entries(timeline: &Timeline) -> Vec<Entry> {
+pub(super) fn entries(timeline: &Timeline) -> Vec<LegendEntry> {
     let bars: Vec<&Bar> = timeline.lanes.iter().flat_map(|lane| &lane.bars).collect();
     let marks: BTreeSet<MarkKind> =
         timeline.lanes.iter().flat_map(|lane| &lane.marks).map(|mark| mark.kind).collect();
@@ -45,23 +45,23 @@ pub(super) fn entries(timeline: &Timeline) -> Vec<Entry> {
 }
 
 /// What the axis is made of where no time passes.
-pub(super) fn at_once() -> Entry {
+pub(super) fn at_once() -> LegendEntry {
     line(signs::AT_ONCE, Ink::Quiet, "at one time, in this order")
 }
 
-fn line(sign: char, ink: Ink, words: &str) -> Entry {
+fn line(sign: char, ink: Ink, words: &str) -> LegendEntry {
     (format!("{sign}{sign}"), ink, words.into())
 }
 
 /// The letters of the acquisitions, with as much of their tokens as tells them apart.
-fn acquisitions(timeline: &Timeline, drawn: &BTreeSet<usize>) -> Vec<Entry> {
+fn acquisitions(timeline: &Timeline, drawn: &BTreeSet<usize>) -> Vec<LegendEntry> {
     let length = token_length(timeline.tokens.iter().map(String::as_str));
     let known: Vec<(usize, &String)> =
         drawn.iter().filter_map(|index| Some((*index, timeline.tokens.get(*index)?))).collect();
     let entry = |(index, token): &(usize, &String)| {
         (letters(*index), Ink::Token(*index), shorten(token, length))
     };
-    let mut entries: Vec<Entry> = known.iter().take(MOST_TOKENS).map(entry).collect();
+    let mut entries: Vec<LegendEntry> = known.iter().take(MOST_TOKENS).map(entry).collect();
     if let Some(more) = known.len().checked_sub(MOST_TOKENS).filter(|more| *more > 0) {
         entries.push(("…".into(), Ink::Quiet, format!("{more} more acquisitions")));
     }
@@ -69,7 +69,7 @@ fn acquisitions(timeline: &Timeline, drawn: &BTreeSet<usize>) -> Vec<Entry> {
 }
 
 /// The entries in rows of this width; none is broken.
-pub(super) fn rows(entries: Vec<Entry>, width: usize) -> Vec<Vec<(String, Ink)>> {
+pub(super) fn rows(entries: Vec<LegendEntry>, width: usize) -> Vec<Vec<(String, Ink)>> {
     let mut rows: Vec<Vec<(String, Ink)>> = Vec::new();
     let mut taken = 0;
     for (sign, ink, words) in entries {

@@ -4,7 +4,7 @@
 //! the step's beginning, a loss that is told from the first reply that may have told it. So whether
 //! it overlaps with one that began since is known only when no such end can come any more.
 
-use super::state::{Doing, Tenure};
+use super::state::{Doing, TenureState};
 use super::{Monitor, Property};
 use crate::check::beliefs::{End, Ending, Surely, may_tell};
 use crate::history::{Change, Effect};
@@ -32,8 +32,8 @@ impl Monitor {
     pub(super) fn prove_beliefs(&mut self, actor: usize) {
         self.circles.believes(actor);
         let Some(this) = self.actors.get_mut(actor) else { return };
-        for (lock, knowledge) in this.known.iter_mut().enumerate() {
-            if !std::mem::take(&mut knowledge.met) {
+        for (lock, belief) in this.known.iter_mut().enumerate() {
+            if !std::mem::take(&mut belief.met) {
                 continue;
             }
             match &mut this.doing {
@@ -50,16 +50,16 @@ impl Monitor {
     /// An actor comes to believe that it holds a lock.
     pub(super) fn open(&mut self, actor: usize, lock: usize) {
         for (other, it) in self.actors.iter_mut().enumerate() {
-            let Some(knowledge) = it.known.get_mut(lock) else { continue };
+            let Some(belief) = it.known.get_mut(lock) else { continue };
             if other == actor {
-                knowledge.tenure = match it.doing {
+                belief.tenure = match it.doing {
                     Doing::Acquires { lock: its, tenure, .. } if its == lock => tenure,
-                    _ => Tenure::Unknown,
+                    _ => TenureState::Unknown,
                 };
-                (knowledge.is_open, knowledge.is_certain, knowledge.met) = (true, true, false);
-                knowledge.gives_back = false;
-            } else if knowledge.is_certain {
-                knowledge.met |= it.depth > 0;
+                (belief.is_open, belief.is_certain, belief.met) = (true, true, false);
+                belief.gives_back = false;
+            } else if belief.is_certain {
+                belief.met |= it.depth > 0;
                 if it.depth == 0 {
                     self.found.insert(Property::Overlap);
                 }
@@ -88,10 +88,10 @@ impl Monitor {
             Surely::Begun => {}
         }
         let Some(this) = self.actors.get_mut(actor) else { return };
-        let Some(knowledge) = this.known.get_mut(lock).filter(|knowledge| knowledge.is_open) else {
+        let Some(belief) = this.known.get_mut(lock).filter(|belief| belief.is_open) else {
             return;
         };
-        if ending.is_untold() && knowledge.tenure == Tenure::Lost {
+        if ending.is_untold() && belief.tenure == TenureState::Lost {
             self.found.insert(Property::SilentLoss);
         }
         let met_in_step = match &mut this.doing {
@@ -102,7 +102,7 @@ impl Monitor {
             }
             _ => false,
         };
-        let met_since = std::mem::take(&mut knowledge.met);
+        let met_since = std::mem::take(&mut belief.met);
         let has_met = match ending.surely_until() {
             Surely::Begun => false,
             Surely::Told => met_in_step,
@@ -111,6 +111,6 @@ impl Monitor {
         if has_met {
             self.found.insert(Property::Overlap);
         }
-        (knowledge.is_open, knowledge.is_certain) = (false, false);
+        (belief.is_open, belief.is_certain) = (false, false);
     }
 }

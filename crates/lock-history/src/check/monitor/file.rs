@@ -11,14 +11,14 @@ use std::collections::BTreeSet;
 /// What is remembered of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct File {
-    runs: Vec<Run>,
+    runs: Vec<Revisions>,
     /// Updates that are lost if one of these actors completes a dump that wrote this revision.
     unproved: BTreeSet<(u64, BTreeSet<usize>)>,
 }
 
 /// Revisions without a gap.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Run {
+struct Revisions {
     first: u64,
     last: u64,
     /// The lowest fencing token of its writes.
@@ -55,14 +55,14 @@ pub(super) struct Done<'a> {
 
 /// What a write violates.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Verdict {
+pub(super) struct WriteVerdict {
     pub lost_update: bool,
     pub fencing_order: bool,
 }
 
 impl File {
     /// Takes in a write.
-    pub fn write(&mut self, done: &Done<'_>) -> Verdict {
+    pub fn write(&mut self, done: &Done<'_>) -> WriteVerdict {
         let wrote = done.write.wrote;
         let is_proof =
             |(revision, by): &(u64, BTreeSet<usize>)| *revision == wrote && by.contains(&done.by);
@@ -76,7 +76,7 @@ impl File {
                 || lowest.is_some_and(|lowest| lowest < fence)
         });
         self.insert(position, done);
-        Verdict { lost_update, fencing_order }
+        WriteVerdict { lost_update, fencing_order }
     }
 
     /// Whether a write overwrites what was never read after its writer's lock was gone.
@@ -100,7 +100,7 @@ impl File {
     fn insert(&mut self, position: usize, done: &Done<'_>) {
         let wrote = done.write.wrote;
         let after = self.runs.get(position);
-        let mut run = Run {
+        let mut run = Revisions {
             first: wrote,
             last: wrote,
             lowest: done.fence,
@@ -150,7 +150,7 @@ impl File {
 
     /// Forgets what no longer matters: both properties may have been found, and no gap is kept that
     /// nobody can write in.
-    pub fn forget(&mut self, found: Verdict) {
+    pub fn forget(&mut self, found: WriteVerdict) {
         if found.lost_update && found.fencing_order {
             *self = Self::default();
         }
@@ -177,9 +177,9 @@ impl File {
     }
 }
 
-impl Run {
+impl Revisions {
     /// Goes on with the run that follows without a gap.
-    fn join(&mut self, next: Run) {
+    fn join(&mut self, next: Revisions) {
         self.last = next.last;
         self.lowest = self.lowest.or(next.lowest);
         self.highest = self.highest.max(next.highest);

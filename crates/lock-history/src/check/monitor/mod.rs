@@ -44,8 +44,8 @@ use crate::history::{
     Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Verb,
 };
 use circles::{Circle, Circles};
-use file::{File, Verdict};
-use state::{Actor, Doing, Ruler, Tenure};
+use file::{File, WriteVerdict};
+use state::{Actor, Doing, Owner, TenureState};
 
 /// Judges a sequential history event by event; equal monitors judge the rest equally.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ pub struct Monitor {
 /// What is known of a lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Lock {
-    owner: Ruler,
+    owner: Owner,
     /// The highest fencing token so far.
     fence: Option<u64>,
     /// Who came last to believe that it holds it, as long as it certainly does and its tenure lasts.
@@ -135,10 +135,10 @@ impl Monitor {
         this.awaits = true;
         this.doing = doing;
         if operation.verb.releases()
-            && let Some(knowledge) = operation.lock.and_then(|lock| this.known.get_mut(lock))
+            && let Some(belief) = operation.lock.and_then(|lock| this.known.get_mut(lock))
         {
-            knowledge.is_certain = false;
-            knowledge.gives_back = self.may_come_late && knowledge.is_open;
+            belief.is_certain = false;
+            belief.gives_back = self.may_come_late && belief.is_open;
         }
         if operation.verb == Verb::Acquire {
             self.look_for_circle(actor);
@@ -148,7 +148,7 @@ impl Monitor {
     fn doing(&self, actor: usize, operation: &Operation) -> Doing {
         match (&operation.verb, operation.lock) {
             (Verb::Acquire, Some(lock)) => {
-                Doing::Acquires { lock, tenure: Tenure::Unknown, refusals: 0, met: false }
+                Doing::Acquires { lock, tenure: TenureState::Unknown, refusals: 0, met: false }
             }
             (Verb::ForgetToken, Some(lock)) => Doing::Forgets { lock, met: false },
             (verb, _) if foreign_release::is_for_ones_own(verb) => Doing::Deletes,
@@ -161,9 +161,9 @@ impl Monitor {
     }
 
     /// The tenure of an actor's latest belief.
-    fn tenure(&self, actor: usize, lock: usize) -> Tenure {
-        let knowledge = self.actors.get(actor).and_then(|actor| actor.known.get(lock));
-        knowledge.map(|knowledge| knowledge.tenure).unwrap_or_default()
+    fn tenure(&self, actor: usize, lock: usize) -> TenureState {
+        let belief = self.actors.get(actor).and_then(|actor| actor.known.get(lock));
+        belief.map(|belief| belief.tenure).unwrap_or_default()
     }
 
     fn complete(&mut self, actor: usize, operation: &Operation) {
@@ -227,17 +227,17 @@ impl Monitor {
         for Effect { lock, change } in effects {
             match change {
                 Change::Took { fence, .. } => {
-                    self.end_reign(*lock, None, None);
-                    self.begin_reign(*lock, actor, *fence, late.is_some());
+                    self.end_tenure(*lock, None, None);
+                    self.begin_tenure(*lock, actor, *fence, late.is_some());
                 }
                 Change::Overwrote { .. } => {
-                    self.end_reign(*lock, actor, late);
-                    self.begin_reign(*lock, actor, None, late.is_some());
+                    self.end_tenure(*lock, actor, late);
+                    self.begin_tenure(*lock, actor, None, late.is_some());
                 }
-                Change::Saw { token: None } => self.end_reign(*lock, None, None),
+                Change::Saw { token: None } => self.end_tenure(*lock, None, None),
                 Change::Deleted { .. } => {
                     self.judge_deletion(*lock, actor, late);
-                    self.end_reign(*lock, actor, late);
+                    self.end_tenure(*lock, actor, late);
                 }
                 Change::Refused
                 | Change::Saw { token: Some(_) }
@@ -247,7 +247,7 @@ impl Monitor {
         }
     }
 
-    fn begin_reign(
+    fn begin_tenure(
         &mut self,
         lock: usize,
         actor: Option<usize>,
@@ -255,7 +255,7 @@ impl Monitor {
         is_late: bool,
     ) {
         let Some(line) = self.locks.get_mut(lock) else { return };
-        line.owner = actor.map_or(Ruler::Stranger, Ruler::Actor);
+        line.owner = actor.map_or(Owner::Stranger, Owner::Actor);
         if let Some(fence) = fence {
             if line.fence.is_some_and(|highest| fence <= highest) {
                 self.found.insert(Property::FencingOrder);
@@ -266,28 +266,28 @@ impl Monitor {
         if let Some(Doing::Acquires { lock: its, tenure, .. }) = this.map(|this| &mut this.doing)
             && *its == lock
         {
-            *tenure = Tenure::Lasts;
+            *tenure = TenureState::Lasts;
         }
     }
 
-    /// Whoever tenures does so no longer; this is its own doing if it deleted or overwrote the key, but
+    /// Ends the tenure of the owner, which gave it up if its own command deleted or overwrote the key, but
     /// for a late release of an earlier tenure.
-    fn end_reign(&mut self, lock: usize, by: Option<usize>, late: Option<&Verb>) {
+    fn end_tenure(&mut self, lock: usize, by: Option<usize>, late: Option<&Verb>) {
         let Some(line) = self.locks.get_mut(lock) else { return };
-        let Ruler::Actor(actor) = std::mem::take(&mut line.owner) else { return };
+        let Owner::Actor(actor) = std::mem::take(&mut line.owner) else { return };
         let Some(this) = self.actors.get_mut(actor) else { return };
         let is_meant = |gives_this_back: bool| {
             by == Some(actor) && (gives_this_back || !late.is_some_and(Verb::releases))
         };
-        let over = |is_meant: bool| if is_meant { Tenure::GivenUp } else { Tenure::Lost };
-        if let Some(knowledge) =
-            this.known.get_mut(lock).filter(|knowledge| knowledge.tenure == Tenure::Lasts)
+        let over = |is_meant: bool| if is_meant { TenureState::GivenUp } else { TenureState::Lost };
+        if let Some(belief) =
+            this.known.get_mut(lock).filter(|belief| belief.tenure == TenureState::Lasts)
         {
-            knowledge.tenure = over(is_meant(knowledge.gives_back));
+            belief.tenure = over(is_meant(belief.gives_back));
         }
         if let Doing::Acquires { lock: its, tenure, .. } = &mut this.doing
             && *its == lock
-            && *tenure == Tenure::Lasts
+            && *tenure == TenureState::Lasts
         {
             *tenure = over(is_meant(false));
         }
@@ -299,7 +299,7 @@ impl Monitor {
             Some(verb) => foreign_release::is_for_ones_own(verb),
             None => self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes),
         };
-        if deletes && !matches!(line.owner, Ruler::Nobody) && line.owner != Ruler::Actor(actor) {
+        if deletes && !matches!(line.owner, Owner::Nobody) && line.owner != Owner::Actor(actor) {
             self.found.insert(Property::ForeignRelease);
         }
     }
@@ -349,7 +349,7 @@ impl Monitor {
     /// Forgets what can no longer matter.
     fn forget(&mut self) {
         let found = |property| self.found.contains(property);
-        let files = Verdict {
+        let files = WriteVerdict {
             lost_update: found(Property::LostUpdate),
             fencing_order: found(Property::FencingOrder),
         };
@@ -359,9 +359,8 @@ impl Monitor {
         }
         for (position, lock) in self.locks.iter_mut().enumerate() {
             let certainly_holds = |actor: &usize| {
-                let knowledge = self.actors.get(*actor).and_then(|it| it.known.get(position));
-                knowledge
-                    .is_some_and(|knowledge| knowledge.is_certain && !knowledge.tenure.is_over())
+                let belief = self.actors.get(*actor).and_then(|it| it.known.get(position));
+                belief.is_some_and(|belief| belief.is_certain && !belief.tenure.is_over())
             };
             lock.last = lock.last.filter(certainly_holds).filter(|_| !knows_deadlock);
             if files.fencing_order {
@@ -382,13 +381,13 @@ impl Monitor {
             }
         }
         for (position, lock) in self.locks.iter_mut().enumerate() {
-            let Ruler::Actor(actor) = lock.owner else { continue };
+            let Owner::Actor(actor) = lock.owner else { continue };
             let Some(actor) = self.actors.get(actor) else { continue };
             if !actor.is_active && !self.may_come_late {
-                lock.owner = Ruler::Stranger;
+                lock.owner = Owner::Stranger;
             }
-            if self.found.contains(Property::ForeignRelease) && !actor.watches_reign(position) {
-                lock.owner = Ruler::Nobody;
+            if self.found.contains(Property::ForeignRelease) && !actor.watches_tenure(position) {
+                lock.owner = Owner::Nobody;
             }
         }
     }

@@ -16,7 +16,7 @@ pub(super) struct Actor {
     /// Whether a reply that may tell it of a loss is still to come.
     pub awaits: bool,
     /// What it thinks of each lock.
-    pub known: Vec<Knowledge>,
+    pub known: Vec<LockBelief>,
 }
 
 /// What a step is for, as far as it matters.
@@ -29,7 +29,7 @@ pub(super) enum Doing {
     Acquires {
         lock: usize,
         /// The tenure that it began.
-        tenure: Tenure,
+        tenure: TenureState,
         /// How often it was refused, 2 at most.
         refusals: u8,
         /// Whether somebody came to believe in the lock since it began, and before the first reply
@@ -56,7 +56,7 @@ pub(super) enum Doing {
 
 /// What an actor thinks of a lock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(super) struct Knowledge {
+pub(super) struct LockBelief {
     /// Whether it believes that it holds it.
     pub is_open: bool,
     /// Whether it certainly does: it has not begun to give it back.
@@ -67,12 +67,12 @@ pub(super) struct Knowledge {
     /// actor of its loss.
     pub met: bool,
     /// The tenure of the latest belief, also of one that has ended.
-    pub tenure: Tenure,
+    pub tenure: TenureState,
 }
 
 /// How the tenure of an acquisition goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(super) enum Tenure {
+pub(super) enum TenureState {
     /// There is none.
     #[default]
     Unknown,
@@ -84,16 +84,16 @@ pub(super) enum Tenure {
     Lost,
 }
 
-impl Tenure {
+impl TenureState {
     /// Whether it is over.
     pub fn is_over(self) -> bool {
-        matches!(self, Tenure::GivenUp | Tenure::Lost)
+        matches!(self, TenureState::GivenUp | TenureState::Lost)
     }
 }
 
 /// Who holds a lock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(super) enum Ruler {
+pub(super) enum Owner {
     /// Nobody, or nobody that we saw take it.
     #[default]
     Nobody,
@@ -111,18 +111,18 @@ impl Actor {
             depth: 0,
             doing: Doing::Other,
             awaits: true,
-            known: vec![Knowledge::default(); locks],
+            known: vec![LockBelief::default(); locks],
         }
     }
 
     /// Whether it matters when the tenure of this actor on a lock ends.
-    pub fn watches_reign(&self, lock: usize) -> bool {
+    pub fn watches_tenure(&self, lock: usize) -> bool {
         let begun = match self.doing {
             Doing::Acquires { lock: its, tenure, .. } if its == lock => tenure,
-            _ => Tenure::Unknown,
+            _ => TenureState::Unknown,
         };
-        let latest = self.known.get(lock).map(|knowledge| knowledge.tenure).unwrap_or_default();
-        begun == Tenure::Lasts || latest == Tenure::Lasts
+        let latest = self.known.get(lock).map(|belief| belief.tenure).unwrap_or_default();
+        begun == TenureState::Lasts || latest == TenureState::Lasts
     }
 
     /// Forgets what can no longer matter. `holds` says of which locks it is the last who came to
@@ -134,18 +134,17 @@ impl Actor {
         may_close_a_circle: impl Fn(usize) -> bool,
     ) {
         let knows = |property| found.contains(property);
-        for (lock, knowledge) in self.known.iter_mut().enumerate() {
-            knowledge.forget(found, holds(lock));
+        for (lock, belief) in self.known.iter_mut().enumerate() {
+            belief.forget(found, holds(lock));
         }
-        let believes =
-            |lock: usize| self.known.get(lock).is_some_and(|knowledge| knowledge.is_certain);
+        let believes = |lock: usize| self.known.get(lock).is_some_and(|belief| belief.is_certain);
         match &mut self.doing {
             Doing::Acquires { lock, tenure, refusals, met } => {
                 if !may_close_a_circle(*lock) {
                     *refusals = 0;
                 }
-                if knows(Property::SilentLoss) && *tenure == Tenure::Lost {
-                    *tenure = Tenure::GivenUp;
+                if knows(Property::SilentLoss) && *tenure == TenureState::Lost {
+                    *tenure = TenureState::GivenUp;
                 }
                 *met &= !knows(Property::Overlap);
             }
@@ -170,11 +169,11 @@ impl Actor {
 
     /// Whether it can't matter when it was told of a loss: no belief would end by that.
     pub fn is_told_for_nothing(&self) -> bool {
-        self.depth == 0 || !self.known.iter().any(|knowledge| knowledge.is_certain)
+        self.depth == 0 || !self.known.iter().any(|belief| belief.is_certain)
     }
 }
 
-impl Knowledge {
+impl LockBelief {
     fn forget(&mut self, found: Properties, holds: bool) {
         let knows = |property| found.contains(property);
         if knows(Property::Overlap) {
@@ -182,17 +181,18 @@ impl Knowledge {
             self.is_certain &= holds;
         }
         let may_be_silent = self.is_open && !knows(Property::SilentLoss);
-        if self.tenure == Tenure::Lost && !may_be_silent {
-            self.tenure = Tenure::GivenUp;
+        if self.tenure == TenureState::Lost && !may_be_silent {
+            self.tenure = TenureState::GivenUp;
         }
         if knows(Property::LostUpdate)
-            && (self.tenure == Tenure::GivenUp
-                || self.tenure == Tenure::Lasts && !may_be_silent && !holds)
+            && (self.tenure == TenureState::GivenUp
+                || self.tenure == TenureState::Lasts && !may_be_silent && !holds)
         {
-            self.tenure = Tenure::Unknown;
+            self.tenure = TenureState::Unknown;
         }
-        let may_still_lose = may_be_silent && matches!(self.tenure, Tenure::Lasts | Tenure::Lost);
+        let may_still_lose =
+            may_be_silent && matches!(self.tenure, TenureState::Lasts | TenureState::Lost);
         self.is_open = self.is_certain || may_still_lose;
-        self.gives_back &= may_be_silent && self.tenure == Tenure::Lasts;
+        self.gives_back &= may_be_silent && self.tenure == TenureState::Lasts;
     }
 }

@@ -1,7 +1,7 @@
 //! What completed dumps violate.
 
 use super::file::Done;
-use super::state::{Actor, Doing, Tenure};
+use super::state::{Actor, Doing, TenureState};
 use super::{Monitor, Property};
 use crate::history::Operation;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ impl Monitor {
     /// What a completed step wrote.
     pub(super) fn write(&mut self, actor: usize, lock: usize, operation: &Operation) {
         let Some(write) = operation.write else { return };
-        let has_acquired = self.tenure(actor, lock) != Tenure::Unknown;
+        let has_acquired = self.tenure(actor, lock) != TenureState::Unknown;
         let Some(Doing::Dumps { lost, passed, .. }) = self.actors.get(actor).map(|it| &it.doing)
         else {
             return;

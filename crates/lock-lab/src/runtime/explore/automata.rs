@@ -8,13 +8,13 @@
 use super::super::in_flight::Sender;
 use super::super::merge_point::MergePoint;
 use super::super::services::Own;
-use super::super::setup::tasks as strands_of;
+use super::super::setup::tasks as tasks_of;
 use super::super::task::CoroutineTask;
 use super::super::yield_point::{Resume, Yield, YieldPoints};
 use super::ExploreError;
 use super::instrumented::Instrumented;
 use super::intern::Interner;
-use super::servers::{Request, Servers};
+use super::servers::{OutgoingRequest, Servers};
 use super::shared_state::{Cells, Held};
 use crate::intercept::PausePoint;
 use crate::lock::Identity;
@@ -185,7 +185,7 @@ impl Automata {
             };
             Track { actors, nodes: vec![unborn], live: None, after: FxHashMap::default() }
         };
-        let tracks = strands_of(&world.setup.plan).into_iter().map(track).collect();
+        let tracks = tasks_of(&world.setup.plan).into_iter().map(track).collect();
         Self { world, timing, tracks, ways: 0, bytes: 0, merge_points: Interner::default() }
     }
 
@@ -377,7 +377,7 @@ impl Automata {
                 }
                 Some(Yield::Sleep(duration)) => break Place::Sleep(duration),
                 Some(Yield::Commands(commands)) => {
-                    break Place::Request(servers.request(Request::new(task, commands)));
+                    break Place::Request(servers.request(OutgoingRequest::new(task, commands)));
                 }
                 Some(Yield::Pause(point)) => break Place::Pause(point),
                 Some(Yield::Blocked) => break Place::Blocked,

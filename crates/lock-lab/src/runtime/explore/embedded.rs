@@ -1,9 +1,9 @@
 //! The embedded server as one whose states are put back, and its time with them.
 
 use super::intern::Interner;
-use super::servers::Request;
+use super::servers::OutgoingRequest;
 use super::snapshot_store::SnapshotStore;
-use super::watches::{Watch, Watchers};
+use super::watches::{WatchedKey, Watchers};
 use crate::server::{Connection, Server, ServerError};
 use redis::{ConnectionLike, RedisResult, Value};
 use redis_sim::clock::{Clock, Stopped, VirtualClock};
@@ -46,7 +46,7 @@ impl Clock for Hands {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Saved {
     image: Image,
-    watches: Vec<Watch>,
+    watches: Vec<WatchedKey>,
 }
 
 /// The embedded server, and its states.
@@ -101,8 +101,8 @@ impl SnapshotStore for Embedded {
         Ok(())
     }
 
-    fn run(&mut self, request: &Request) -> Result<RedisResult<Vec<Value>>, ServerError> {
-        let Request { client, db, packed, offset, count } = request;
+    fn run(&mut self, request: &OutgoingRequest) -> Result<RedisResult<Vec<Value>>, ServerError> {
+        let OutgoingRequest { client, db, packed, offset, count } = request;
         let server = self.server();
         let connection = match client {
             Some(client) => self.watchers.connection(&server, *client, *db)?,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Commands of an actor that go out at once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Request {
+pub(super) struct OutgoingRequest {
     /// The task, where it matters to the server who asks.
     pub client: Option<usize>,
     pub db: i64,
@@ -27,7 +27,7 @@ pub(super) struct Request {
     pub count: usize,
 }
 
-impl Request {
+impl OutgoingRequest {
     /// The request of a task.
     pub fn new(task: usize, commands: Commands) -> Self {
         let Commands { db, packed, offset, count } = commands;
@@ -52,7 +52,7 @@ pub(super) struct Servers {
     locks: Vec<LockName>,
     /// Whether lock keys are looked at to learn what a command did.
     observes: bool,
-    requests: Interner<Request>,
+    requests: Interner<OutgoingRequest>,
     replies: Vec<RedisResult<Vec<Value>>>,
     /// The numbers of replies, by how they print: errors can't be compared.
     numbers: FxHashMap<String, u32>,
@@ -94,7 +94,7 @@ impl Servers {
     }
 
     /// The number of a request.
-    pub fn request(&mut self, request: Request) -> u32 {
+    pub fn request(&mut self, request: OutgoingRequest) -> u32 {
         self.requests.number(request)
     }
 

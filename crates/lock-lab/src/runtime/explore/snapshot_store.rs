@@ -1,7 +1,7 @@
 //! A server whose states are saved and put back, so that a request can run once for each: the embedded
 //! one, or a real Redis.
 
-use super::servers::Request;
+use super::servers::OutgoingRequest;
 use crate::server::{Connection, ServerError};
 use redis::{RedisResult, Value};
 use redis_sim::Kept;
@@ -16,7 +16,7 @@ pub(super) trait SnapshotStore {
     fn restore(&mut self, state: u32, time: u64) -> Result<(), ServerError>;
 
     /// Runs a request; gives the replies.
-    fn run(&mut self, request: &Request) -> Result<RedisResult<Vec<Value>>, ServerError>;
+    fn run(&mut self, request: &OutgoingRequest) -> Result<RedisResult<Vec<Value>>, ServerError>;
 
     /// What a lock's key holds now.
     fn kept(&self, key: &str) -> Option<Kept>;

@@ -8,9 +8,9 @@
 //! back once more and the request runs again.
 
 use super::intern::Interner;
-use super::servers::Request;
+use super::servers::OutgoingRequest;
 use super::snapshot_store::SnapshotStore;
-use super::watches::{Watch, Watchers};
+use super::watches::{WatchedKey, Watchers};
 use crate::server::{Borrowed, Connection, Keys, Seen, Server, ServerError, Stored};
 use redis::{ConnectionLike, RedisResult, Value};
 use redis_sim::clock::VirtualClock;
@@ -31,7 +31,7 @@ const TRIES: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Saved {
     keys: Keys,
-    watches: Vec<Watch>,
+    watches: Vec<WatchedKey>,
 }
 
 /// A real Redis, and the states of its database 0.
@@ -112,8 +112,8 @@ impl SnapshotStore for Upstream {
         Ok(())
     }
 
-    fn run(&mut self, request: &Request) -> Result<RedisResult<Vec<Value>>, ServerError> {
-        let Request { client, db, packed, offset, count } = request;
+    fn run(&mut self, request: &OutgoingRequest) -> Result<RedisResult<Vec<Value>>, ServerError> {
+        let OutgoingRequest { client, db, packed, offset, count } = request;
         let asked = requests(packed);
         let is_exec = asked
             .last()

@@ -9,21 +9,21 @@ use std::collections::BTreeMap;
 
 /// What a client watches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Watch {
+pub(super) struct WatchedKey {
     /// The client's task, and its database.
-    client: Client,
+    client: WatchingClient,
     /// The keys; none any more if one of them has changed, and EXEC is to fail.
     keys: Vec<Vec<u8>>,
 }
 
-type Client = (usize, i64);
+type WatchingClient = (usize, i64);
 
 /// The clients that ever watched.
 #[derive(Default)]
 pub(super) struct Watchers {
-    connections: BTreeMap<Client, Connection>,
+    connections: BTreeMap<WatchingClient, Connection>,
     /// What they watch in the state that was put back, and since.
-    watches: Vec<Watch>,
+    watches: Vec<WatchedKey>,
 }
 
 impl Watchers {
@@ -43,7 +43,7 @@ impl Watchers {
 
     /// A state is about to be put back in which clients watch this. To whoever watches at that
     /// moment, all keys change, on the embedded server.
-    pub fn before_restore(&mut self, watches: &[Watch]) {
+    pub fn before_restore(&mut self, watches: &[WatchedKey]) {
         for connection in self.connections.values_mut() {
             let _ = ask(connection, &cmd("UNWATCH"));
         }
@@ -56,7 +56,7 @@ impl Watchers {
         self.watch_where(|watch| !watch.keys.is_empty());
     }
 
-    fn watch_where(&mut self, is_such: fn(&Watch) -> bool) {
+    fn watch_where(&mut self, is_such: fn(&WatchedKey) -> bool) {
         for watch in self.watches.iter().filter(|watch| is_such(watch)) {
             let Some(connection) = self.connections.get_mut(&watch.client) else { continue };
             let mut again = cmd("WATCH");
@@ -83,7 +83,7 @@ impl Watchers {
                     match self.watches.iter_mut().find(|watch| watch.client == client) {
                         Some(watch) if watch.keys.is_empty() => {}
                         Some(watch) => watch.keys.extend(keys),
-                        None => self.watches.push(Watch { client, keys: keys.collect() }),
+                        None => self.watches.push(WatchedKey { client, keys: keys.collect() }),
                     }
                 }
                 None => {}
@@ -93,7 +93,7 @@ impl Watchers {
 
     /// Looks which watches have come to nothing; gives all of them, in order. After that nobody
     /// watches until a state is put back.
-    pub fn look(&mut self) -> Vec<Watch> {
+    pub fn look(&mut self) -> Vec<WatchedKey> {
         for watch in &mut self.watches {
             let Some(connection) = self.connections.get_mut(&watch.client) else { continue };
             // A transaction of nothing.

@@ -28,11 +28,11 @@ const TICK: Duration = Duration::from_micros(1);
 /// A task, and where it is.
 struct Role<T> {
     task: T,
-    place: Place,
+    place: TaskPlace,
 }
 
 /// Where a task is.
-enum Place {
+enum TaskPlace {
     /// Before a step.
     Step(Yield),
     /// Asleep until then.
@@ -65,20 +65,20 @@ impl<T: Task> Role<T> {
     }
 
     fn has_ended(&self) -> bool {
-        matches!(self.place, Place::Nowhere)
+        matches!(self.place, TaskPlace::Nowhere)
     }
 
     fn is_at_step(&self) -> bool {
-        matches!(self.place, Place::Step(_))
+        matches!(self.place, TaskPlace::Step(_))
     }
 
     fn is_blocked(&self) -> bool {
-        matches!(self.place, Place::Blocked)
+        matches!(self.place, TaskPlace::Blocked)
     }
 
     fn wake(&self) -> Option<Duration> {
         match self.place {
-            Place::Asleep(wake) => Some(wake),
+            TaskPlace::Asleep(wake) => Some(wake),
             _ => None,
         }
     }
@@ -91,7 +91,8 @@ impl<'a, T: Task> Replayer<'a, T> {
         turns: &'a [Turn],
         tasks: Vec<T>,
     ) -> Result<Self, ServerError> {
-        let roles = tasks.into_iter().map(|task| Role { task, place: Place::Nowhere }).collect();
+        let roles =
+            tasks.into_iter().map(|task| Role { task, place: TaskPlace::Nowhere }).collect();
         let leases = Leases::new(world)?;
         let score = RecordedTurns::new(turns);
         let (in_flight, now) = (InFlight::default(), Duration::ZERO);
@@ -178,7 +179,7 @@ impl<'a, T: Task> Replayer<'a, T> {
     /// or still on their way.
     fn keep_back(&mut self, task: usize, is_late: bool) -> Result<(), ReplayError> {
         if let Some(role) = self.roles.get(task)
-            && let Place::Step(Yield::Commands(commands)) = &role.place
+            && let TaskPlace::Step(Yield::Commands(commands)) = &role.place
         {
             note_kept_back(self.world, role.fault_state(), commands, is_late);
             if is_late {
@@ -208,16 +209,16 @@ impl<'a, T: Task> Replayer<'a, T> {
     fn refusal(&self, task: usize, turn: Turn) -> Option<&'static str> {
         let Some(role) = self.roles.get(task) else { return Some("there is no such task") };
         match &role.place {
-            Place::Step(Yield::Pause(_)) if turn.is_fault() => {
+            TaskPlace::Step(Yield::Pause(_)) if turn.is_fault() => {
                 Some("it is not about to send anything")
             }
-            Place::Step(Yield::Commands(commands)) if matches!(turn, Turn::Postpone(_)) => {
+            TaskPlace::Step(Yield::Commands(commands)) if matches!(turn, Turn::Postpone(_)) => {
                 (!may_be_late(&commands.packed)).then_some("that it comes late makes no difference")
             }
-            Place::Step(_) => None,
-            Place::Asleep(_) => Some("it sleeps"),
-            Place::Blocked => Some("what it waits for has not happened"),
-            Place::Nowhere => Some("it has ended"),
+            TaskPlace::Step(_) => None,
+            TaskPlace::Asleep(_) => Some("it sleeps"),
+            TaskPlace::Blocked => Some("what it waits for has not happened"),
+            TaskPlace::Nowhere => Some("it has ended"),
         }
     }
 
@@ -332,16 +333,16 @@ impl<'a, T: Task> Replayer<'a, T> {
         let Some(role) = self.roles.get_mut(task) else { return Ok(()) };
         role.place = loop {
             match role.task.go_on(how).map_err(|why| self.score.stopped(why))? {
-                None => break Place::Nowhere,
+                None => break TaskPlace::Nowhere,
                 Some(Yield::Sleep(duration)) if self.timing == Timing::Async => {
                     role.time().advance_to(role.time().now().saturating_add(duration));
                     how = Resume::Go;
                 }
                 Some(Yield::Sleep(duration)) => {
-                    break Place::Asleep(self.now.saturating_add(duration));
+                    break TaskPlace::Asleep(self.now.saturating_add(duration));
                 }
-                Some(Yield::Blocked) => break Place::Blocked,
-                Some(step) => break Place::Step(step),
+                Some(Yield::Blocked) => break TaskPlace::Blocked,
+                Some(step) => break TaskPlace::Step(step),
             }
         };
         match self.world.log.failure() {

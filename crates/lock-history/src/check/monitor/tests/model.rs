@@ -225,7 +225,7 @@ impl Model {
             self.in_flight.remove(random.below(self.in_flight.len()));
         let mut events = match act {
             Act::Take { lock, atomic, .. } if self.locks[lock].token.is_none() => {
-                self.begin_reign(actor, lock, atomic, random)
+                self.begin_tenure(actor, lock, atomic, random)
             }
             Act::Take { lock, .. } => self.command(actor, lock, vec![Change::Refused]),
             Act::Delete { lock, compares: true }
@@ -377,7 +377,7 @@ impl Model {
             let kinds = [FailureKind::AlreadyLocked, FailureKind::TimedOut, FailureKind::LostLock];
             return self.and_fail(refused, actor, random.pick(&kinds), random);
         }
-        let took = self.begin_reign(actor, lock, atomic, random);
+        let took = self.begin_tenure(actor, lock, atomic, random);
         let is_acquire = self.actors[actor].steps.last().is_some_and(|step| step.0 == "acquire");
         if is_acquire {
             let fence = atomic.then_some(self.locks[lock].fence);
@@ -386,7 +386,7 @@ impl Model {
         took
     }
 
-    fn begin_reign(
+    fn begin_tenure(
         &mut self,
         actor: usize,
         lock: usize,

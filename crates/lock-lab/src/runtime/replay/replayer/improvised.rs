@@ -1,7 +1,7 @@
 //! A play without a score: at each moment somebody is told which turns are possible, by nothing but
 //! the tasks that stand there for real, and says which is taken. For tests that try all of them.
 
-use super::{Place, Replayer, Role};
+use super::{Replayer, Role, TaskPlace};
 use crate::runtime::in_flight::may_be_late;
 use crate::runtime::replay::ReplayError;
 use crate::runtime::task::Task;
@@ -77,7 +77,7 @@ impl<T: Task> Replayer<'_, Instrumented<T>> {
         let mut possible = Vec::new();
         for (task, role) in self.roles.iter().enumerate() {
             match &role.place {
-                Place::Step(Yield::Commands(commands)) => {
+                TaskPlace::Step(Yield::Commands(commands)) => {
                     possible.extend([
                         Turn::Step(task),
                         Turn::LoseReply(task),
@@ -88,7 +88,7 @@ impl<T: Task> Replayer<'_, Instrumented<T>> {
                         possible.push(Turn::Postpone(task));
                     }
                 }
-                Place::Step(_) => possible.extend([Turn::Step(task), Turn::Crash(task)]),
+                TaskPlace::Step(_) => possible.extend([Turn::Step(task), Turn::Crash(task)]),
                 _ => {}
             }
         }
