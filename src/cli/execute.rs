@@ -3,7 +3,7 @@
 
 use super::args::RunOptions;
 use super::binding::default_ttl;
-use super::exit::{Exit, Refusal, environment, usage};
+use super::exit::{Exit, Refusal, environment, stopped, usage};
 use super::processes::Started;
 use super::progress::Progress;
 use super::signals::Signals;
@@ -15,7 +15,7 @@ use lock_history::history::History;
 use lock_lab::lock::{RunGroup, in_process};
 use lock_lab::runtime::{Outcome, Time, World, longest};
 use lock_lab::scenario::{Scenario, Value};
-use lock_lab::server::Server;
+use lock_lab::server::{Server, ServerError};
 use redis_sim::clock::{Stopped, VirtualClock, WallClock};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -64,7 +64,7 @@ pub(super) fn execute(
     let Job { signals, options, .. } = job;
     let staging = Staging { signals, force: options.stage.force, keep: options.keep };
     let Staged { outcome, notices, kept, left, is_clean } =
-        staged(&world, staging, || world.run().map_err(environment))?;
+        staged(&world, staging, || world.run().map_err(|error| failed(&world, error)))?;
     let ruling = outcome.judge(world.plan());
     let can_be_had_again = options.virtual_time && ruling.verdict == Verdict::Unexpected;
     let has_unmet = ruling.expectations.iter().any(|expected| !expected.met);
@@ -90,6 +90,14 @@ pub(super) fn execute(
     // The table wraps lines; here a command stays in one piece.
     let said = kept.into_iter().chain(left).chain(why).collect();
     Ok(Executed { report, history: outcome.history, exit, said })
+}
+
+/// Why a run did not begin: the time limit or a signal may have come first.
+fn failed(world: &World, error: ServerError) -> Refusal {
+    match world.time().clock().check() {
+        Err(why) => stopped(why, error),
+        Ok(()) => environment(error),
+    }
 }
 
 fn world(

@@ -220,5 +220,7 @@ fn a_time_limit_ends_the_run_and_is_no_pass() {
     assert_eq!(ended.json()["verdict"], "inconclusive");
     assert_eq!(ended.diagnoses("after"), ["consistent"]);
     limited(&["--hold", "1h", "--virtual"]).exits(4).says(&["time limit"]);
+    // It passes before the actors are connected.
+    herd(&place.run(), &["--timeout", "1ms", "--hold", "1h"]).run().exits(4).says(&["--timeout"]);
     place.is_empty();
 }
