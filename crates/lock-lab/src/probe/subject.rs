@@ -1,5 +1,5 @@
-//! A subject at work: it is told something, and while it does that, what it sends goes on to whoever
-//! decides about it.
+//! A subject at work: it gets an order, and while it carries that out, what it sends passes through
+//! the link of its actor.
 
 use super::canonical::{Constants, Symbols};
 use super::gateway::{Event, Gateway};

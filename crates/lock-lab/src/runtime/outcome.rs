@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The outcome of a run.
 
 use crate::lock::Snapshot;
 use crate::scenario::Plan;
@@ -17,7 +17,7 @@ pub struct LabelledSnapshot {
     pub snapshot: Snapshot,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     /// Every step of every actor.

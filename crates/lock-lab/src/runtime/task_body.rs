@@ -58,7 +58,7 @@ static LIVES: AtomicU64 = AtomicU64::new(0);
 /// What a task shares with its scheduler.
 #[derive(Clone)]
 pub(super) struct Outside {
-    /// Whose turn it is in the task, and what befalls it.
+    /// Whose turn it is in the task, and the faults that are injected.
     pub fault_state: Arc<FaultState>,
     /// In whose name it acquires locks.
     pub identity: Arc<Identity>,

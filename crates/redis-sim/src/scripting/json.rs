@@ -396,7 +396,7 @@ impl Parser<'_> {
 
     /// Reads a string into the scratch.
     fn string(&mut self) -> Token {
-        // SAFETY: the `ScriptRun` that the scratch is of is used by nobody else meanwhile.
+        // SAFETY: the `ScriptRun` that the scratch is of is not used elsewhere meanwhile.
         let scratch = unsafe { &mut *self.scratch };
         scratch.clear();
         self.at += 1;

@@ -1,5 +1,5 @@
-//! Tasks that are threads, on a real server: each goes on when it is told to, and whoever tells
-//! it waits until it has stopped again.
+//! Tasks that are threads, on a real server: each resumes when the replayer orders it to, and the
+//! replayer waits until it yields again.
 
 use super::ReplayError;
 use super::replayer::Replayer;
