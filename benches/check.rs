@@ -34,7 +34,7 @@ fn judge(name: &str, history: &History) {
         let begun = Instant::now();
         let checked = black_box(check(black_box(history)));
         times.push(begun.elapsed());
-        assert!(checked.is_whole, "{name}");
+        assert!(checked.is_complete, "{name}");
         findings = checked.findings.len() as u64 + checked.omitted;
     }
     times.sort();
@@ -65,7 +65,7 @@ impl Recorder {
         let history = History {
             head,
             events: Vec::with_capacity(size("EVENTS", EVENTS) + 2000),
-            is_whole: true,
+            is_complete: true,
         };
         let mut recorder =
             Self { events: size("EVENTS", EVENTS), history, order: 0, steps: vec![0; actors] };

@@ -39,7 +39,7 @@ use super::builtin::BuiltIn;
 use super::redact::redact;
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use detail::{Detail, telling};
+use detail::{Detail, with_detail};
 use lock_lab::scenario::{Scenario, nearest};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -71,7 +71,7 @@ fn parse_with(
 ) -> Result<Request, clap::Error> {
     let mut command = help::command(names, scenarios);
     if let Some(detail) = Detail::asked_for(argv) {
-        command = telling(detail, command);
+        command = with_detail(detail, command);
     }
     if !io::stdout().is_terminal() {
         command = command.term_width(WIDTH);

@@ -17,7 +17,7 @@ pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
     let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, OutputPlace::BelowReport)?;
     let judgement = print(name, &history, &checked, args.format)?;
     drawing.draw_checked(&history, &checked)?;
-    Ok(match (judgement.findings.is_empty(), judgement.is_whole) {
+    Ok(match (judgement.findings.is_empty(), judgement.is_complete) {
         (false, _) => Exit::Unexpected,
         (true, false) => Exit::Inconclusive,
         (true, true) => Exit::Success,

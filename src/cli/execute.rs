@@ -41,16 +41,16 @@ pub(super) struct Job<'a> {
     pub signals: &'a Signals,
 }
 
-/// What came of it.
+/// The outcome.
 pub(super) struct Executed {
     pub report: Report,
     pub history: History,
     pub exit: Exit,
-    /// What the user must be told, whatever becomes of the report.
+    /// What the user must know, whatever becomes of the report.
     pub said: Vec<String>,
 }
 
-/// Runs it once. The progress bar, if there is one, is told of each actor.
+/// Runs it once. The progress bar, if there is one, advances as each actor ends.
 pub(super) fn execute(
     job: &Job<'_>,
     seed: u64,

@@ -22,14 +22,14 @@ pub enum Exit {
     Usage = 2,
     /// The environment failed: no server, no permission, disk.
     Environment = 3,
-    /// A bound or a time-out was hit before it could be told.
+    /// A bound or a time-out was hit before there was a result.
     Inconclusive = 4,
     /// Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// All of them, for people: the last lines of `--help`.
+    /// All of them, readable: the last lines of `--help`.
     pub const LEGEND: &'static str = "\
 Exit status: 0 as expected, 1 not as expected, 2 usage or scenario file,
              3 environment, 4 inconclusive, 130 interrupted";

@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Explores a scenario and writes what came of it.
+/// Explores a scenario and writes the outcome.
 pub(super) fn explore(args: &ExploreArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
     let shown = &args.shown;
@@ -93,21 +93,21 @@ fn explore_all(
     signals: &Signals,
     line: &ProgressLine,
 ) -> Vec<Result<ProtocolRow, Refusal>> {
-    let told: Mutex<BTreeMap<usize, String>> = Mutex::default();
-    let tell = |index: usize, how_far: Option<String>| {
-        let mut told = told.lock();
+    let running: Mutex<BTreeMap<usize, String>> = Mutex::default();
+    let show = |index: usize, how_far: Option<String>| {
+        let mut running = running.lock();
         match how_far {
-            Some(how_far) => told.insert(index, how_far),
-            None => told.remove(&index),
+            Some(how_far) => running.insert(index, how_far),
+            None => running.remove(&index),
         };
-        line.tell(&told.values().map(String::as_str).collect::<Vec<_>>().join("; "));
+        line.show(&running.values().map(String::as_str).collect::<Vec<_>>().join("; "));
     };
     in_parallel(tasks, jobs, |index, task| {
         let name = task.model.host.protocol().name();
         let ended = explore_one(task, signals, &mut |progress| {
-            tell(index, Some(so_far(name, progress)));
+            show(index, Some(so_far(name, progress)));
         });
-        tell(index, None);
+        show(index, None);
         ended
     })
 }
@@ -115,13 +115,13 @@ fn explore_all(
 pub(super) fn explore_one(
     task: &ExploreTask,
     signals: &Signals,
-    tell: &mut dyn FnMut(&Progress),
+    show: &mut dyn FnMut(&Progress),
 ) -> Result<ProtocolRow, Refusal> {
     if signals.interrupted() {
         return Err(Refusal::new(Exit::Interrupted, anyhow!("interrupted, not explored")));
     }
     let explored = run(&task.model, &task.bounds, &mut |progress| {
-        tell(progress);
+        show(progress);
         !signals.interrupted()
     });
     let explored = explored.map_err(|error| refusal(&task.model, error))?;
@@ -161,8 +161,8 @@ fn exit(exploration: &Exploration) -> Exit {
     }
 }
 
-/// What came of all orderings of a scenario that asks for it to be explored when it is run, and the
-/// exit status that this would have alone; nothing, if it does not ask.
+/// The outcome of all orderings of a scenario that asks for it to be explored when it is run, and
+/// the exit status that this would have alone; none, if it does not ask.
 pub(super) fn explore_for_run(
     scenario: &Scenario,
     file: Option<&str>,

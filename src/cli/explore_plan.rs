@@ -189,7 +189,7 @@ fn merged(tasks: Vec<ExploreTask>) -> Vec<ExploreTask> {
     merged
 }
 
-/// How far the command line says to go with a client of somebody else's.
+/// How far the command line says to go with a client from outside.
 pub(super) fn bounds(search: &SearchOptions) -> Result<Bounds, Refusal> {
     let strategy = strategy(&search.bounds)?;
     Ok(with_strategy(Asked::default().or_as_said(search).bounds(), strategy, search))

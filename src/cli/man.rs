@@ -1,4 +1,4 @@
-//! `man`: the manual pages, for whoever makes a package.
+//! `man`: the manual pages, for packagers.
 
 use super::args;
 use super::builtin::BuiltIn;

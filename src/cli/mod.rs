@@ -15,7 +15,7 @@
 //! | `schedule` | finds the schedule to replay, and its scenario |
 //! | `remote` | the server that is named |
 //! | `upstream` | the real Redis of a client that is explored |
-//! | `look` | a look at all locks, for `status` and the commands that recover |
+//! | `inspect` | the state of all locks, for `status` and the commands that recover |
 //! | `watch`, `screen`, `viewport` | what `status` shows while it goes on |
 //! | `builtin` | the built-in scenarios, parsed when they are asked for |
 //! | `input` | finds and reads scenario files and histories |
@@ -40,8 +40,8 @@ mod explore;
 mod fire;
 mod github;
 mod input;
+mod inspect;
 mod list;
-mod look;
 mod man;
 mod repro;
 mod viewport;
@@ -127,8 +127,8 @@ fn complain(refusal: &Refusal) -> Exit {
     refusal.exit
 }
 
-/// One line on stderr. Nobody need be there to read it: `eprintln!` would end the program if stderr
-/// is a closed pipe or a full disk.
+/// One line on stderr. It may have no reader: `eprintln!` would end the program if stderr is a
+/// closed pipe or a full disk.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "nodb-trigger: {}", escape(line));
 }

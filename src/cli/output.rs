@@ -114,7 +114,7 @@ impl Output {
     }
 }
 
-/// Writes to stdout at once; says whether anybody still reads.
+/// Writes to stdout at once; says whether it still has a reader.
 pub fn offer(bytes: &[u8]) -> io::Result<bool> {
     to_stream(bytes, &mut io::stdout().lock())
 }
@@ -131,7 +131,7 @@ fn to_stream(bytes: &[u8], stream: &mut dyn Write) -> io::Result<bool> {
     is_read(stream.write_all(bytes).and_then(|()| stream.flush()))
 }
 
-/// Whether anybody still reads: a closed pipe is no error.
+/// Whether there is still a reader: a closed pipe is no error.
 fn is_read(written: io::Result<()>) -> io::Result<bool> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
@@ -139,7 +139,7 @@ fn is_read(written: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// Opens what is there, and refuses a named pipe that nobody reads instead of waiting for a reader.
+/// Opens what is there, and refuses a named pipe without a reader instead of waiting for one.
 fn open_existing(path: &Path) -> io::Result<File> {
     let at_once = OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().write(true).custom_flags(at_once).open(path)?;
@@ -192,7 +192,7 @@ impl OutputFile {
 impl Drop for OutputFile {
     fn drop(&mut self) {
         if self.remove && self.is_at_its_path() {
-            // Nobody is left to tell; an empty file is the worst that stays.
+            // There is no way to report it; an empty file is the worst that stays.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_without_a_report_is_removed_unless_it_is_somebody_elses_by_now() {
+    fn a_new_file_without_a_report_is_removed_unless_another_process_replaced_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
         drop(Output::open(Some(&path), false).unwrap());
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_written_is_told_at_once_and_on_one_line() {
+    fn an_unwritable_path_is_reported_at_once_and_on_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("mis\nsing").join("report.json");
         let error = Output::open(Some(&missing), false).unwrap_err().to_string();

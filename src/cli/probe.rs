@@ -1,4 +1,4 @@
-//! `probe`: every ordering of what a client of somebody else's sends.
+//! `probe`: every ordering of what a client from outside sends.
 
 use super::args::ProbeArgs;
 use super::binding::{default_ttl, values};
@@ -9,7 +9,7 @@ use super::explore_plan::{ExploreTask, bounds};
 use super::outputs::Outputs;
 use super::progress::ProgressLine;
 use super::signals::Signals;
-use super::upstream::Loan;
+use super::upstream::ExclusiveUse;
 use anyhow::anyhow;
 use lock_history::check::Judged;
 use lock_history::check::Property;
@@ -17,12 +17,12 @@ use lock_lab::lock::LockName;
 use lock_lab::probe::{PATIENCE, Processes, Start, SubjectError, Subjects};
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
 use lock_lab::scenario::{Action, Plan};
-use lock_lab::server::Borrowed;
+use lock_lab::server::ExclusiveServer;
 use redis_sim::clock::WallClock;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Explores a scenario with a client and writes what came of it.
+/// Explores a scenario with a client and writes the outcome.
 pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
     let bounds = bounds(&args.search)?;
@@ -35,10 +35,10 @@ pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal
              can't be put back with a state"
         )));
     }
-    let loan = Loan::new(url, &signals)?;
-    let keeper = Keeper::new(&signals, Some(Arc::clone(loan.borrowed())));
+    let exclusive_use = ExclusiveUse::new(url, &signals)?;
+    let keeper = Keeper::new(&signals, Some(Arc::clone(exclusive_use.exclusive())));
     let ended = explored(args, bounds, builtin, keeper);
-    loan.end(ended)
+    exclusive_use.end(ended)
 }
 
 fn explored(
@@ -72,7 +72,7 @@ fn explored(
         model.origin.scenario.clone_from(file);
     }
     model.upstream = keeper.upstream(None);
-    if model.upstream.is_some() && model.plan.has(Action::befalls_the_server) {
+    if model.upstream.is_some() && model.plan.has(Action::is_server_fault) {
         return Err(usage(anyhow!(
             "{} lets something befall the server itself, and needs the embedded one: leave out \
              --upstream",
@@ -83,9 +83,9 @@ fn explored(
     let task = ExploreTask { model, bounds, judged };
     let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
-    let ended = explore_one(&task, signals, &mut |progress| line.tell(&so_far(name, progress)));
+    let ended = explore_one(&task, signals, &mut |progress| line.show(&so_far(name, progress)));
     line.clear();
-    let redis = keeper.upstream.as_ref().map(|borrowed| borrowed.server().url_to_type().0);
+    let redis = keeper.upstream.as_ref().map(|exclusive| exclusive.server().url_to_type().0);
     let ended = ended.map(|row| row.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
     report(vec![ended], &scenario, file, options.all, outputs)
@@ -97,12 +97,12 @@ pub(super) struct Keeper {
     /// Stopped by a signal, like that of a run.
     clock: Arc<WallClock>,
     processes: Arc<Processes>,
-    upstream: Option<Arc<Borrowed>>,
+    upstream: Option<Arc<ExclusiveServer>>,
 }
 
 impl Keeper {
     /// Heeds these signals. What subjects send goes to this real Redis, if there is one.
-    pub fn new(signals: &Signals, upstream: Option<Arc<Borrowed>>) -> Self {
+    pub fn new(signals: &Signals, upstream: Option<Arc<ExclusiveServer>>) -> Self {
         let clock = Arc::new(WallClock::new(None));
         signals.add_clock(&Time::Wall(Arc::clone(&clock)));
         let processes = Arc::<Processes>::default();
@@ -125,8 +125,8 @@ impl Keeper {
     ) -> Result<Arc<Subjects>, Refusal> {
         let (clock, processes) = (Arc::clone(&self.clock), Arc::clone(&self.processes));
         let upstream = self.upstream.clone();
-        if let Some(borrowed) = &upstream {
-            borrowed.set_locks(locks.iter().map(|lock| lock.key().to_owned()));
+        if let Some(exclusive) = &upstream {
+            exclusive.set_locks(locks.iter().map(|lock| lock.key().to_owned()));
         }
         let start = Start { command: command.into(), patience, clock, processes, upstream };
         let subjects = Subjects::new(start, locks);
@@ -150,11 +150,11 @@ impl Keeper {
             Some(_) => Arc::new(WallClock::new(deadline)),
             None => Arc::clone(&self.clock),
         };
-        let borrowed = self.upstream.clone()?;
-        Some(Upstream { borrowed, clock })
+        let exclusive = self.upstream.clone()?;
+        Some(Upstream { exclusive, clock })
     }
 
-    /// What to say instead of how a subject failed, if nobody waited for it any more.
+    /// What to say instead of how a subject failed, if its answer was not wanted any more.
     pub fn interrupted(&self) -> Option<Refusal> {
         let why = || Refusal::new(Exit::Interrupted, anyhow!("interrupted"));
         self.signals.interrupted().then(why)
@@ -177,8 +177,8 @@ fn needs_two(property: Property) -> bool {
     matches!(property, Overlap | ForeignRelease | LostUpdate | Deadlock)
 }
 
-/// Judges what no lock client may do, or only these properties; an actor that is alone can't do all
-/// of it. That leases end under holders, no client can rule out; what follows from that is reported as
+/// Judges what no lock client may do, or only these properties; a single actor can't do all of it.
+/// That leases expire under holders, no client can rule out; what follows from that is reported as
 /// possible.
 fn judged(plan: &Plan, only: &[Property]) -> Result<Judged, Refusal> {
     let is_alone = plan.actors.len() < 2;

@@ -52,7 +52,7 @@ impl Progress {
     }
 }
 
-/// A line that says how far something has come whose end nobody knows.
+/// A line that shows the progress of work with an unknown end.
 #[derive(Debug)]
 pub struct ProgressLine(Progress);
 
@@ -67,7 +67,7 @@ impl ProgressLine {
     }
 
     /// Says how far it has come now.
-    pub fn tell(&self, how_far: &str) {
+    pub fn show(&self, how_far: &str) {
         self.0.bar.set_message(escape(how_far));
     }
 

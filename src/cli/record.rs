@@ -34,10 +34,10 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     signals.add_clock(&Time::Wall(Arc::clone(&clock)));
     let watch = Watch::new(runid.as_deref(), &args.patterns);
     let order = Order { server: &server, watch, limit: args.room };
-    let mut told = StatusLine { line: ProgressLine::new(args.quiet), quiet: args.quiet };
+    let mut status = StatusLine { line: ProgressLine::new(args.quiet), quiet: args.quiet };
     let listen = if args.light { record::record_light } else { record::record };
-    let recorded = listen(&order, &*clock, &mut told);
-    told.line.clear();
+    let recorded = listen(&order, &*clock, &mut status);
+    status.line.clear();
     let recorded = recorded.map_err(environment)?;
     output.write(|out| recorded.history.write(out))?;
     let checked = check(&recorded.history);
@@ -48,7 +48,7 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     }
     drawing.draw_checked(&recorded.history, &checked)?;
     Ok(match recorded.ending {
-        Ending::Told | Ending::TimeIsOver => Exit::Success,
+        Ending::Stopped | Ending::TimeIsOver => Exit::Success,
         Ending::Full => {
             let room = large(args.room as f64);
             say(&format!("it ended because there is no room for more than {room} observations"));
@@ -71,7 +71,7 @@ impl Listener for StatusLine {
     }
 
     fn counts(&mut self, counts: &Counts) {
-        self.line.tell(&in_words(counts));
+        self.line.show(&in_words(counts));
     }
 }
 

@@ -14,7 +14,7 @@ impl From<String> for ServerUrl {
 }
 
 impl ServerUrl {
-    /// The URL with its password, for whoever connects.
+    /// The URL with its password, for connecting.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -8,7 +8,7 @@ use lock_lab::lock::RunDirectory;
 use lock_lab::server::{Connection, Server};
 use std::path::Path;
 
-/// Where a Redis is that nobody names (contract, section 1).
+/// The default Redis (contract, section 1).
 const DEFAULT: &str = "redis://localhost:6379";
 
 /// The server of a command that runs nothing, for which an embedded one would be empty: what `--redis`

@@ -25,7 +25,7 @@ pub(super) fn execute_all(
             // Without a first run there is nothing to report.
             Err(refusal) if shown.is_none() => return Err(refusal),
             Err(refusal) => {
-                broken_off = Some((refusal.exit, told(refusal)));
+                broken_off = Some((refusal.exit, lines(refusal)));
                 break;
             }
             Ok(executed) => executed,
@@ -36,7 +36,7 @@ pub(super) fn execute_all(
             break;
         }
         repetition.add(&executed.report);
-        shown = Some(more_telling(shown, executed));
+        shown = Some(worse(shown, executed));
         if let Some(progress) = progress {
             progress.finished_one();
         }
@@ -53,13 +53,13 @@ pub(super) fn execute_all(
 }
 
 /// What a refusal in the middle has to tell; a signal has told it already.
-fn told(refusal: Refusal) -> Vec<String> {
+fn lines(refusal: Refusal) -> Vec<String> {
     let why = (refusal.exit != Exit::Interrupted).then(|| format!("{:#}", refusal.error));
     refusal.left.into_iter().chain(why).collect()
 }
 
 /// Of two runs the one that is worse; of equally bad ones the first, of good ones the last.
-fn more_telling(before: Option<Executed>, now: Executed) -> Executed {
+fn worse(before: Option<Executed>, now: Executed) -> Executed {
     match before {
         Some(before) if before.exit != Exit::Success && !now.exit.is_worse_than(before.exit) => {
             before

@@ -6,7 +6,7 @@ use super::exit::{Exit, Refusal, environment, stopped};
 use super::outputs::Outputs;
 use super::probe::Keeper;
 use super::signals::Signals;
-use super::upstream::Loan;
+use super::upstream::ExclusiveUse;
 use super::workspace::{Staged, Staging, staged};
 use super::{ServerUrl, github, remote, say, schedule, verbose};
 use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
@@ -31,11 +31,11 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &BuiltIn) -> Result<Exit, Refus
     let Some(url) = args.redis.as_ref().filter(|_| schedule.protocol == SUBJECT) else {
         return replayed(&schedule, args, builtin, Keeper::new(&signals, None));
     };
-    // A client of somebody else's may make any keys.
-    let loan = Loan::new(url, &signals)?;
-    let keeper = Keeper::new(&signals, Some(Arc::clone(loan.borrowed())));
+    // A client from outside may make any keys.
+    let exclusive_use = ExclusiveUse::new(url, &signals)?;
+    let keeper = Keeper::new(&signals, Some(Arc::clone(exclusive_use.exclusive())));
     let ended = replayed(&schedule, args, builtin, keeper);
-    loan.end(ended)
+    exclusive_use.end(ended)
 }
 
 fn replayed(
@@ -95,21 +95,21 @@ fn replayed(
     Ok(exit)
 }
 
-/// What came of a replay that went to its end.
+/// The outcome of a replay that went to its end.
 struct Replayed {
     world: Arc<World>,
     staged: Staged,
 }
 
-/// Where nobody else is: in memory, or on a Redis that is borrowed.
+/// In isolation: in memory, or on a Redis in exclusive use.
 fn alone(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replayed, Refusal> {
     let world = Arc::new(World::replayed(model));
     signals.add_clock(world.time());
-    let outcome = play(&world, schedule);
+    let outcome = replay_schedule(&world, schedule);
     let mut notices = Vec::new();
     if let Some(upstream) = &model.upstream {
         // If something is wrong with the server, that is why the rest is.
-        upstream.borrowed.check().map_err(environment)?;
+        upstream.exclusive.check().map_err(environment)?;
         notices.extend(ends_leases(schedule).then(|| SHORTENED.to_owned()));
     }
     let outcome = outcome?;
@@ -132,14 +132,14 @@ fn on_redis(
     let world = World::new(plan, server, host, runs, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let staging = Staging { signals, force: args.stage.force, keep: false };
-    let mut staged = staged(&world, staging, || play(&world, schedule))?;
+    let mut staged = staged(&world, staging, || replay_schedule(&world, schedule))?;
     if ends_leases(schedule) {
         staged.notices.push(SHORTENED.into());
     }
     Ok(Replayed { world, staged })
 }
 
-fn play(world: &Arc<World>, schedule: &Schedule) -> Result<Outcome, Refusal> {
+fn replay_schedule(world: &Arc<World>, schedule: &Schedule) -> Result<Outcome, Refusal> {
     let outcome = world.replay(schedule.timing, &schedule.turns).map_err(|error| match error {
         ReplayError::Parted(why) => {
             let why = anyhow!("the replay parted from the schedule: {why}");

@@ -16,7 +16,7 @@ use crate::report::{Cause, Entry, Failure, Runs, json, junit, table};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What came of one scenario, and the exit status that it would have alone.
+/// The outcome of one scenario, and the exit status that it would have alone.
 type Ended = (Entry, Exit);
 
 /// Runs everything that was named.
@@ -32,7 +32,7 @@ pub(super) fn run(args: &RunArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let runs = Runs(ended.into_iter().map(|(entry, _)| entry).collect());
     let reports = runs.reports().flat_map(github::of_report);
     let annotations = reports.chain(runs.explorations().flat_map(github::of_exploration));
-    // For people, the whole report where there is only one.
+    // In a table, the full report where there is only one.
     outputs.write(None, annotations.collect(), |format, style, out| match (format, &*runs.0) {
         (Format::Json, _) => json::write(&runs, out),
         (Format::Junit, entries) => junit::write(entries, out),

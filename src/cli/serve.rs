@@ -9,7 +9,7 @@ use crate::report::escape;
 use lock_lab::runtime::{Time, quoted};
 use redis_sim::Engine;
 use redis_sim::clock::{Clock, VirtualClock, WallClock};
-use redis_sim::server::{Address, Advancing, Door, MAX_CLIENTS, Server};
+use redis_sim::server::{Address, Advancing, MAX_CLIENTS, Server, Service};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
     let clock = Arc::new(WallClock::new(None));
     signals.add_clock(&Time::Wall(Arc::clone(&clock)));
-    let (door, time): (Arc<dyn Door>, _) = if args.virtual_time {
-        let door = Advancing::new(Arc::new(VirtualClock::new(None)));
-        (Arc::new(door), "; NODB.ADVANCE <milliseconds> moves its clock")
+    let (service, time): (Arc<dyn Service>, _) = if args.virtual_time {
+        let service = Advancing::new(Arc::new(VirtualClock::new(None)));
+        (Arc::new(service), "; NODB.ADVANCE <milliseconds> moves its clock")
     } else {
         (Arc::new(Engine::new(Arc::clone(&clock) as Arc<dyn Clock>)), "")
     };
     allow_files();
-    let server = Server::start(args.address(), door).map_err(environment)?;
+    let server = Server::start(args.address(), service).map_err(environment)?;
     if let Address::Socket(path) = server.address() {
         signals.set_leftovers(vec![format!("rm {}", quoted(&path.display().to_string()))]);
     }

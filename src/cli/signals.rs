@@ -30,8 +30,8 @@ struct SignalState {
     clocks: Vec<Time>,
     /// What the run at work would leave behind now: the commands that clean it.
     leftovers: Vec<String>,
-    /// What is left on a borrowed server: the command that cleans it.
-    borrowed: Option<String>,
+    /// What is left on a server in exclusive use: the command that cleans it.
+    exclusive_server: Option<String>,
     /// What the program would leave behind whatever runs: the commands that clean it.
     outputs: Vec<String>,
     /// What is done before the program ends at once.
@@ -57,7 +57,7 @@ impl Signals {
         let set: SigSet = set.into_iter().filter(wanted).collect();
         set.thread_block()?;
         let signals = Self::default();
-        let told = signals.clone();
+        let handler = signals.clone();
         thread::Builder::new().name("signals".into()).spawn(move || {
             let clock = WallClock::new(None);
             if set.wait().is_err() {
@@ -68,9 +68,9 @@ impl Signals {
             // stopped terminal must not keep the runs from stopping.
             if stderr_takes_a_line() {
                 say(what);
-                told.interrupt();
+                handler.interrupt();
             } else {
-                told.interrupt();
+                handler.interrupt();
                 say(what);
             }
             while set.wait().is_ok() {
@@ -78,9 +78,9 @@ impl Signals {
                     continue;
                 }
                 screen::restore();
-                let at_last = told.state().at_last.take();
+                let at_last = handler.state().at_last.take();
                 at_last.into_iter().for_each(|end| end());
-                for by_hand in told.left() {
+                for by_hand in handler.left() {
                     say(&format!("not cleaned up; run: {by_hand}"));
                 }
                 std::process::exit(Exit::Interrupted.code().into());
@@ -110,9 +110,9 @@ impl Signals {
         self.state().leftovers = leftovers;
     }
 
-    /// The command that removes what is on a borrowed server now.
-    pub fn set_borrowed(&self, by_hand: Option<String>) {
-        self.state().borrowed = by_hand;
+    /// The command that removes what is on a server in exclusive use now.
+    pub fn set_exclusive_server(&self, by_hand: Option<String>) {
+        self.state().exclusive_server = by_hand;
     }
 
     /// The commands that remove the files for what is to be written.
@@ -135,7 +135,13 @@ impl Signals {
 
     fn left(&self) -> Vec<String> {
         let state = self.state();
-        state.leftovers.iter().chain(&state.borrowed).chain(&state.outputs).cloned().collect()
+        state
+            .leftovers
+            .iter()
+            .chain(&state.exclusive_server)
+            .chain(&state.outputs)
+            .cloned()
+            .collect()
     }
 
     fn state(&self) -> MutexGuard<'_, SignalState> {
@@ -164,7 +170,7 @@ fn is_another_interruption(first: Duration, now: Duration) -> bool {
     now.saturating_sub(first) >= ONE_INTERRUPTION
 }
 
-/// Whether whoever started us wants this signal to do nothing, as `nohup` does.
+/// Whether the parent process wants this signal to do nothing, as `nohup` does.
 fn is_ignored(signal: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -207,9 +213,9 @@ mod tests {
         signals.set_outputs([Some("rm report".into()), None]);
         signals.set_leftovers(vec!["rm state".into()]);
         assert_eq!(signals.left(), ["rm state", "rm report"]);
-        signals.set_borrowed(Some("DEL key".into()));
+        signals.set_exclusive_server(Some("DEL key".into()));
         assert_eq!(signals.left(), ["rm state", "DEL key", "rm report"]);
-        signals.set_borrowed(None);
+        signals.set_exclusive_server(None);
         signals.set_leftovers(Vec::new());
         assert_eq!(signals.left(), ["rm report"]);
     }

@@ -2,7 +2,7 @@
 
 use super::args::{CheckFormat, StatusArgs};
 use super::exit::{Exit, Refusal, environment};
-use super::look::Subject;
+use super::inspect::Subject;
 use super::{output, remote, say, terminal, watch};
 use crate::report::{json, table};
 use redis_sim::clock::WallClock;
@@ -16,7 +16,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Refusal> {
         return watch::watch(subject, args);
     }
     let mut link = remote::connect(&subject.server)?;
-    let (seen, failing) = subject.look(&mut link, &WallClock::new(None)).map_err(environment)?;
+    let (seen, failing) = subject.inspect(&mut link, &WallClock::new(None)).map_err(environment)?;
     let style = terminal::style(args.color, false);
     output::stream(|out| match args.format {
         CheckFormat::Table => table::write_status(&seen, None, style, out),

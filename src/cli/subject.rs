@@ -1,6 +1,6 @@
-//! `subject`: our own lock library as a subject of `probe`, so that it is explored in processes of its
-//! own like any other client; and the process of an actor where actors are processes (`--processes`).
-//! Hidden: nobody needs it for their own client.
+//! `subject`: our own lock library as a subject of `probe`, so that it is explored in processes of
+//! its own like any other client; and the process of an actor where actors are processes
+//! (`--processes`). Hidden: users don't need it for their own client.
 
 use super::exit::{Exit, Refusal, environment, usage};
 use anyhow::anyhow;
@@ -31,10 +31,10 @@ struct Slots {
     own: TokenSlot,
 }
 
-/// Obeys what it is told on stdin until that ends.
+/// Carries out instructions from stdin until it ends.
 pub(super) fn serve(protocol: Arc<dyn LockProtocol>, is_actor: bool) -> Result<Exit, Refusal> {
     if is_actor {
-        // One that stands still does not hear that nobody tells it anything any more.
+        // A stopped process does not notice that its stdin was closed.
         let died = set_parent_process_death_signal(Some(Signal::KILL));
         died.map_err(|error| environment(io::Error::from(error)))?;
         let obeyed = obey(&*protocol, &mut BufReader::new(io::stdin()), &mut io::stdout());
@@ -51,18 +51,19 @@ pub(super) fn serve(protocol: Arc<dyn LockProtocol>, is_actor: bool) -> Result<E
     let about = json!({"subject": name, "can": ["extend", "write"]});
     say(about).map_err(environment)?;
     for line in io::stdin().lock().lines() {
-        let told: Value = serde_json::from_str(&line.map_err(environment)?).map_err(usage)?;
-        say(client.obey(&told)).map_err(environment)?;
+        let instruction: Value =
+            serde_json::from_str(&line.map_err(environment)?).map_err(usage)?;
+        say(client.obey(&instruction)).map_err(environment)?;
     }
     Ok(Exit::Success)
 }
 
 impl Client {
-    fn obey(&mut self, told: &Value) -> Value {
-        match self.does(told) {
+    fn obey(&mut self, instruction: &Value) -> Value {
+        match self.does(instruction) {
             Ok(()) => json!({"ok": true}),
             Err(LockError::Redis { .. }) => {
-                // Whoever asks next opens another one.
+                // The next instruction opens another one.
                 self.connection = None;
                 json!({"error": "Redis failed"})
             }
@@ -73,8 +74,8 @@ impl Client {
         }
     }
 
-    fn does(&mut self, told: &Value) -> Result<(), LockError> {
-        let word = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default();
+    fn does(&mut self, instruction: &Value) -> Result<(), LockError> {
+        let word = |name: &str| instruction.get(name).and_then(Value::as_str).unwrap_or_default();
         if word("do") == "reset" {
             self.connection = None;
             self.slots.clear();
@@ -98,7 +99,7 @@ impl Client {
         let protocol = &self.protocol;
         match word("do") {
             "acquire" => {
-                let ttl = told.get("ttl_ms").and_then(Value::as_u64).unwrap_or_default();
+                let ttl = instruction.get("ttl_ms").and_then(Value::as_u64).unwrap_or_default();
                 let ttl = Ttl::try_from(Duration::from_millis(ttl));
                 let ttl = ttl.map_err(|error| wrong(error.to_string()))?;
                 protocol.acquire(at, ttl, 0).map(drop)

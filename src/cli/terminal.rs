@@ -25,7 +25,7 @@ pub fn style(color: Color, to_file: bool) -> Style {
     }
 }
 
-/// Asked for, or on a terminal that can and nobody who minds (<https://no-color.org>).
+/// Asked for, or on a terminal that can and unless `NO_COLOR` is set (<https://no-color.org>).
 fn wanted<V: AsRef<OsStr>>(
     color: Color,
     terminal: bool,

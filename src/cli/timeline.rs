@@ -13,7 +13,7 @@ use lock_history::history::History;
 pub(super) fn draw(args: &TimelineArgs) -> Result<Exit, Refusal> {
     let (name, history) = input::history(&args.file)?;
     let checked = check(&history);
-    if !checked.is_whole && args.output != Picture::Terminal {
+    if !checked.is_complete && args.output != Picture::Terminal {
         say(&format!("{name} is not whole; drawn as far as it goes"));
     }
     let drawing = Drawing::begin(Some(&args.output), args.color, OutputPlace::Alone)?;
@@ -39,7 +39,7 @@ enum Form {
 pub(super) enum OutputPlace {
     /// Nothing.
     Alone,
-    /// A report for people.
+    /// A readable report.
     BelowReport,
 }
 
@@ -112,7 +112,7 @@ impl Drawing {
         Ok(())
     }
 
-    /// Leaves no file, and says why, if anybody asked.
+    /// Leaves no file, and says why, if one was asked for.
     pub(super) fn has_nothing_to_draw(self, why: &str) {
         if !matches!(self.output, Output::Nowhere) {
             say(&format!("{why}, so there is no timeline"));

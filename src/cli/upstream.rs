@@ -1,45 +1,46 @@
-//! A real Redis for clients of somebody else's: borrowed, and given back empty, or with what is left on
-//! it named.
+//! Exclusive use of a real Redis for clients from outside: it is given back empty, or with what is
+//! left on it named.
 
 use super::exit::{Exit, Refusal, environment};
 use super::signals::Signals;
 use super::{ServerUrl, remote, say};
 use lock_lab::runtime::command_line;
-use lock_lab::server::Borrowed;
+use lock_lab::server::ExclusiveServer;
 use std::sync::Arc;
 
-/// A Redis that was borrowed.
-pub(super) struct Loan {
-    borrowed: Arc<Borrowed>,
+/// A Redis in exclusive use.
+pub(super) struct ExclusiveUse {
+    exclusive: Arc<ExclusiveServer>,
     signals: Signals,
 }
 
-impl Loan {
-    /// Borrows the Redis at a URL.
+impl ExclusiveUse {
+    /// Takes the Redis at a URL for exclusive use.
     pub fn new(url: &ServerUrl, signals: &Signals) -> Result<Self, Refusal> {
         let server = remote::at(url)?;
-        let told = signals.clone();
-        let told = move |words: Vec<String>| told.set_borrowed(Some(command_line(&words)));
-        let borrowed = Borrowed::new(server, Box::new(told)).map_err(environment)?;
-        Ok(Self { borrowed, signals: signals.clone() })
+        let notified = signals.clone();
+        let on_command =
+            move |words: Vec<String>| notified.set_exclusive_server(Some(command_line(&words)));
+        let exclusive = ExclusiveServer::new(server, Box::new(on_command)).map_err(environment)?;
+        Ok(Self { exclusive, signals: signals.clone() })
     }
 
     /// The Redis itself.
-    pub fn borrowed(&self) -> &Arc<Borrowed> {
-        &self.borrowed
+    pub fn exclusive(&self) -> &Arc<ExclusiveServer> {
+        &self.exclusive
     }
 
     /// Gives it back, however the work ended: deletes what is ours, and says what is left.
     pub fn end(self, ended: Result<Exit, Refusal>) -> Result<Exit, Refusal> {
-        let is_well = self.borrowed.check().is_ok();
-        let given_back = self.borrowed.give_back();
-        self.signals.set_borrowed(None);
+        let is_well = self.exclusive.check().is_ok();
+        let given_back = self.exclusive.give_back();
+        self.signals.set_exclusive_server(None);
         let is_clean = given_back.is_ok();
         let left = match given_back {
             // What ended the work was named already.
             Ok(theirs) => theirs.filter(|_| is_well),
             Err(error) => {
-                let by_hand = self.borrowed.by_hand();
+                let by_hand = self.exclusive.by_hand();
                 let by_hand = by_hand.map(|words| format!("; run: {}", command_line(&words)));
                 Some(format!("could not clean up ({error}){}", by_hand.unwrap_or_default()))
             }

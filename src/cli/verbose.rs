@@ -30,7 +30,7 @@ pub(super) fn show(title: &str, history: &History) {
 }
 
 fn print(lines: &str) {
-    // In one write, so that nobody else's line gets between.
+    // In one write, so that no other line gets between.
     let _ = io::stderr().write_all(lines.as_bytes());
 }
 
@@ -86,7 +86,7 @@ mod tests {
             Event { moment: Moment::default(), actor: Some(0), kind: EventKind::Started },
             command(Some(1), 21_600_000_000_000, 21_600_350_000_000, "PING", "x\r\ny"),
         ];
-        let shown = commands(&History { head, events, is_whole: true });
+        let shown = commands(&History { head, events, is_complete: true });
         assert_eq!(
             shown,
             "  0.001500 s    84 us  a\\n     GET \\u{1b}[2J → nil\n\

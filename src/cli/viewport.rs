@@ -2,8 +2,8 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// The lines of a text that fit into a window of so many columns and rows. Of a text that is too
-/// long, the beginning and the last paragraph.
+/// The lines of a text that fit into a window of `columns` and `rows`. Of a text that is too long,
+/// the beginning and the last paragraph.
 pub(super) fn fit(text: &str, (columns, rows): (u16, u16)) -> Vec<&str> {
     let (columns, rows) = (usize::from(columns.max(1)), usize::from(rows));
     let height = |line: &str| width(line).div_ceil(columns).max(1);
@@ -23,7 +23,7 @@ pub(super) fn fit(text: &str, (columns, rows): (u16, u16)) -> Vec<&str> {
 /// What stands for the lines that don't fit.
 const MORE: &str = "… (enlarge the window to see more)";
 
-/// Takes so many of what is left, if there are as many.
+/// Takes this number of the rows that are left, if there are enough.
 fn take(left: &mut usize, wanted: usize) -> bool {
     left.checked_sub(wanted).map(|rest| *left = rest).is_some()
 }

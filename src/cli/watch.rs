@@ -5,7 +5,7 @@
 
 use super::args::{CheckFormat, StatusArgs};
 use super::exit::{Exit, Refusal, environment};
-use super::look::Subject;
+use super::inspect::Subject;
 use super::screen::{Key, Screen};
 use super::signals::Signals;
 use super::{output, remote, say, terminal, viewport};
@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often one looks if nothing is told.
-const UNTOLD: Duration = Duration::from_secs(1);
+/// The interval between polls without notifications.
+const UNNOTIFIED: Duration = Duration::from_secs(1);
 /// How often one looks where the server tells of changes: it doesn't tell of an owner's end.
-const TOLD: Duration = Duration::from_secs(2);
+const NOTIFIED: Duration = Duration::from_secs(2);
 /// The least time from one look to the next.
 const GAP: Duration = Duration::from_millis(100);
-/// How much longer a pause is than the look before it, so that a large server isn't kept busy.
+/// How much longer a pause is than the poll before it, so that a large server isn't kept busy.
 const SPARING: u32 = 10;
 /// How long one waits before one tries to reach a lost server again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -40,16 +40,16 @@ enum News {
     Pressed(Key),
 }
 
-/// Watches until somebody ends it.
+/// Watches until the user ends it.
 pub(super) fn watch(subject: Subject, args: &StatusArgs) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
     let clock = Arc::new(WallClock::new(None));
     // A server that can't be reached at all is no server that was lost.
     let link = remote::connect(&subject.server)?;
-    let (tell, news) = unbounded();
+    let (sender, news) = unbounded();
     let is_live = args.format == CheckFormat::Table && io::stdout().is_terminal();
     let shown: Box<dyn Show> = if is_live {
-        let pressed = tell.clone();
+        let pressed = sender.clone();
         let screen = Screen::take(move |key| drop(pressed.send(News::Pressed(key))));
         Box::new(Live {
             screen: screen.map_err(environment)?,
@@ -61,15 +61,15 @@ pub(super) fn watch(subject: Subject, args: &StatusArgs) -> Result<Exit, Refusal
     } else {
         Box::new(Piped { args, last: None, is_lost: false })
     };
-    let looks = Looks { subject, clock: Arc::clone(&clock), tell };
+    let poller = Poller { subject, clock: Arc::clone(&clock), sender };
     thread::Builder::new()
         .name("looks".into())
-        .spawn(move || looks.go_on(link))
+        .spawn(move || poller.go_on(link))
         .map_err(environment)?;
     follow(shown, &news, &signals, &*clock)
 }
 
-/// Shows the news until somebody ends it.
+/// Shows the news until the user ends it.
 fn follow(
     mut shown: Box<dyn Show + '_>,
     news: &Receiver<News>,
@@ -94,7 +94,7 @@ fn follow(
     }
 }
 
-/// How what is seen is shown. Each says whether anybody still looks.
+/// How news is shown. Each says whether there is still a reader.
 trait Show {
     fn seen(&mut self, status: Status, at: Duration, live: String) -> io::Result<bool>;
     fn lost(&mut self, why: String, retry: Duration) -> io::Result<bool>;
@@ -191,13 +191,13 @@ impl Show for Piped<'_> {
 }
 
 /// The one who looks.
-struct Looks {
+struct Poller {
     subject: Subject,
     clock: Arc<WallClock>,
-    tell: Sender<News>,
+    sender: Sender<News>,
 }
 
-impl Looks {
+impl Poller {
     fn go_on(self, first: Connection) {
         let (mut retry, most) = RETRY;
         let mut link = Ok(first);
@@ -205,7 +205,7 @@ impl Looks {
         loop {
             let why = match link {
                 Ok(link) => {
-                    let (why, has_seen) = self.look_on(link, was_lost);
+                    let (why, has_seen) = self.poll(link, was_lost);
                     if has_seen {
                         retry = RETRY.0;
                     }
@@ -213,11 +213,11 @@ impl Looks {
                 }
                 Err(why) => Some(why),
             };
-            // Nobody listens any more.
+            // The receiver is gone.
             let Some(why) = why else { return };
             was_lost = true;
-            let told = self.tell.send(News::Lost { why, retry });
-            if told.is_err() || self.clock.sleep(retry).is_err() {
+            let sent = self.sender.send(News::Lost { why, retry });
+            if sent.is_err() || self.clock.sleep(retry).is_err() {
                 return;
             }
             retry = (2 * retry).min(most);
@@ -226,27 +226,27 @@ impl Looks {
     }
 
     /// Looks until it fails; says why, and whether it did not at first.
-    fn look_on(&self, mut link: Connection, was_lost: bool) -> (Option<String>, bool) {
+    fn poll(&self, mut link: Connection, was_lost: bool) -> (Option<String>, bool) {
         let hints = Hints::of(&self.subject, &mut link);
         let mut back = None;
         let mut has_seen = false;
         loop {
             let began = self.clock.now();
-            let status = match self.subject.look(&mut link, &*self.clock) {
+            let status = match self.subject.inspect(&mut link, &*self.clock) {
                 Ok((status, _)) => Box::new(status),
                 Err(error) => return (Some(error.to_string()), has_seen),
             };
             has_seen = true;
             let at = self.clock.now();
             let took = at.saturating_sub(began);
-            let pause = if hints.are_heard() { TOLD } else { UNTOLD }.max(SPARING * took);
+            let pause = if hints.are_heard() { NOTIFIED } else { UNNOTIFIED }.max(SPARING * took);
             let mut live = hints.words(pause);
             if was_lost {
                 let since = back.get_or_insert_with(|| status.when.clone());
                 live.push_str(&format!("; the server was away and is back since {since}"));
             }
-            let told = self.tell.send(News::Seen { status, at, live });
-            if told.is_err() || self.clock.sleep(GAP.max(took)).is_err() {
+            let sent = self.sender.send(News::Seen { status, at, live });
+            if sent.is_err() || self.clock.sleep(GAP.max(took)).is_err() {
                 return (None, has_seen);
             }
             hints.wait(pause);
@@ -292,16 +292,16 @@ impl Hints {
         hints
     }
 
-    /// Listens on a connection of its own, until it is lost or nobody waits for hints any more.
+    /// Listens on a connection of its own, until it is lost or hints are not waited for any more.
     fn listen(&self, server: &Server, runid: Option<&str>, hint: Sender<()>) {
         let (server, channels) = (server.clone(), watched_channels(runid));
         let (subscribed, heard) = (Arc::clone(&self.subscribed), Arc::clone(&self.heard));
         let listen = move || {
             let Ok(mut link) = server.connect(0) else { return };
-            let _ = link.listen(&channels, TOLD, &mut |is_message| {
+            let _ = link.listen(&channels, NOTIFIED, &mut |is_message| {
                 subscribed.store(true, Ordering::Relaxed);
                 heard.fetch_or(is_message, Ordering::Relaxed);
-                // Also without a message: to find out whether anybody still waits for one.
+                // Also without a message: to find out whether the receiver still waits for one.
                 !matches!(hint.try_send(()), Err(TrySendError::Disconnected(())))
             });
             subscribed.store(false, Ordering::Relaxed);

@@ -16,7 +16,7 @@ pub(super) struct Staging<'a> {
     pub keep: bool,
 }
 
-/// What came of it.
+/// The outcome.
 pub(super) struct Staged {
     pub outcome: Outcome,
     /// What was in the way before.

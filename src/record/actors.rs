@@ -1,17 +1,17 @@
 //! Who the clients are: names for connections, and which of them belong together.
 
 use super::key::{Id, Outcome};
-use super::observations::{NOBODY, Seen, What};
+use super::observations::{NO_CLIENT, Seen, What};
 use std::collections::HashMap;
 
 /// The actors of the history.
 #[derive(Debug, Default)]
-pub(super) struct People {
+pub(super) struct ActorTable {
     /// All of them.
-    pub actors: Vec<Actor>,
+    pub list: Vec<Actor>,
     /// For each client, the actor that it is.
     of_client: Vec<usize>,
-    /// Who holds what nobody was seen to take.
+    /// Who holds a lock that was never seen to be taken.
     holders: HashMap<Id, usize>,
 }
 
@@ -26,10 +26,10 @@ pub(super) struct Actor {
     host: String,
 }
 
-impl People {
+impl ActorTable {
     /// Everybody who was seen, each connection for itself.
     pub fn of(seen: &Seen) -> Self {
-        let mut people = Self::default();
+        let mut actors = Self::default();
         let mut is_active = vec![false; seen.clients.len()];
         for observation in &seen.observations {
             let client = usize::try_from(observation.client).unwrap_or(usize::MAX);
@@ -44,23 +44,23 @@ impl People {
                 (None, Some(name)) => format!("{name} at {}", client.address),
                 (None, None) => client.address.clone(),
             };
-            people.of_client.push(people.actors.len());
+            actors.of_client.push(actors.list.len());
             if is_active {
-                people.add(name, client.owner.clone(), client.name.clone(), &client.address);
+                actors.add(name, client.owner.clone(), client.name.clone(), &client.address);
             }
         }
-        people.find_holders(seen);
-        people
+        actors.find_holders(seen);
+        actors
     }
 
     fn add(&mut self, name: String, owner: Option<String>, called: Option<String>, at: &str) {
         let host = at.rsplit_once(':').map_or(at, |(host, _)| host).to_owned();
-        self.actors.push(Actor { name, owner, called, host });
+        self.list.push(Actor { name, owner, called, host });
     }
 
     /// The actor that a client is.
     pub fn actor(&self, client: u32) -> Option<usize> {
-        let client = usize::try_from(client).ok().filter(|_| client != NOBODY)?;
+        let client = usize::try_from(client).ok().filter(|_| client != NO_CLIENT)?;
         self.of_client.get(client).copied()
     }
 
@@ -71,7 +71,7 @@ impl People {
 
     /// Whether two actors are surely parts of one application.
     pub fn belong_together(&self, one: usize, other: usize) -> bool {
-        let both = self.actors.get(one).zip(self.actors.get(other));
+        let both = self.list.get(one).zip(self.list.get(other));
         one == other
             || both.is_some_and(|(one, other)| {
                 one.owner.is_some() && one.owner == other.owner
@@ -81,11 +81,12 @@ impl People {
 
     /// Whether they may be: they come from the same machine.
     pub fn may_belong_together(&self, one: usize, other: usize) -> bool {
-        let host = |actor: usize| self.actors.get(actor).map(|actor| &actor.host);
+        let host = |actor: usize| self.list.get(actor).map(|actor| &actor.host);
         host(one) == host(other) || self.belong_together(one, other)
     }
 
-    /// Whoever gives back or extends what was found held, as its holder would, is its holder.
+    /// The client that releases or extends a lock that was found held, as its holder would, is its
+    /// holder.
     fn find_holders(&mut self, seen: &Seen) {
         let mut last_read: HashMap<(u32, usize), Id> = HashMap::new();
         let mut found: Vec<Id> = Vec::new();
@@ -97,7 +98,7 @@ impl People {
             }
             match observation.outcome {
                 Outcome::Saw(Some(held)) => drop(last_read.insert((client, lock), held)),
-                Outcome::Deleted(held) | Outcome::Extended(held) if client != NOBODY => {
+                Outcome::Deleted(held) | Outcome::Extended(held) if client != NO_CLIENT => {
                     let has_read = last_read.get(&(client, lock)) == Some(&held);
                     let key = seen.locks.get(lock).map(|lock| lock.key.as_slice());
                     let is_nodb = key.is_some_and(|key| key.starts_with(b"nodb-lock:"));
@@ -114,10 +115,10 @@ impl People {
             let actor = acts_as_holder.get(&id).and_then(|client| self.actor(*client));
             let actor = actor.unwrap_or_else(|| {
                 let name = owner.as_deref().unwrap_or("the holder from before");
-                let known = self.actors.iter().position(|known| known.name == name);
+                let known = self.list.iter().position(|known| known.name == name);
                 known.unwrap_or_else(|| {
                     self.add(name.to_owned(), owner.as_deref().map(str::to_owned), None, "");
-                    self.actors.len() - 1
+                    self.list.len() - 1
                 })
             });
             self.holders.insert(id, actor);

@@ -13,7 +13,7 @@ pub(super) enum Act {
         /// How long it stays.
         until: Until,
     },
-    /// Write the value whoever holds the key.
+    /// Write the value without regard to the holder.
     Put {
         /// The value.
         value: Vec<u8>,
@@ -32,14 +32,14 @@ pub(super) enum Act {
     Unknown(String),
 }
 
-/// When a lease ends.
+/// When a lease expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
     /// Never.
     Forever,
     /// When it did before.
     AsBefore,
-    /// So many milliseconds from now.
+    /// This number of milliseconds from now.
     In(i64),
     /// At this time, in milliseconds since 1970.
     At(i64),

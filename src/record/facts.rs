@@ -25,9 +25,9 @@ pub(super) struct Info {
 
 impl Facts {
     /// Asks the server.
-    pub fn ask(look: &mut redis::Connection) -> Self {
-        let info: Option<String> = cmd("INFO").query(look).ok();
-        Self { info: info.map(|info| Info::read(&info)), notifications: notifications(look) }
+    pub fn ask(link: &mut redis::Connection) -> Self {
+        let info: Option<String> = cmd("INFO").query(link).ok();
+        Self { info: info.map(|info| Info::read(&info)), notifications: notifications(link) }
     }
 
     /// Whether it is a replica.
@@ -37,7 +37,7 @@ impl Facts {
 
     /// Whether the server tells events of this class in their place among the commands (`x`: expiry,
     /// `e`: eviction). Before Redis 7 it shows a command before the expiry that it came upon.
-    pub fn tells(&self, class: char) -> bool {
+    pub fn reports(&self, class: char) -> bool {
         let is_new = self.info.as_ref().is_some_and(|info| info.major_version >= 7);
         let settings = self.notifications.as_deref().unwrap_or_default();
         let is_on = settings.contains('E') && settings.contains([class, 'A']);
@@ -45,7 +45,7 @@ impl Facts {
     }
 
     /// What has happened since the server said `before`, so that what comes next can't be followed
-    /// without another look.
+    /// without another snapshot.
     pub fn changed_since(&self, before: &Self) -> Option<&'static str> {
         match (&self.notifications, &before.notifications) {
             (None, Some(_)) => return Some("this user may not ask CONFIG any more"),
@@ -106,9 +106,9 @@ impl Info {
 }
 
 /// The setting of keyspace notifications, where the server tells it.
-pub(super) fn notifications(look: &mut redis::Connection) -> Option<String> {
+pub(super) fn notifications(link: &mut redis::Connection) -> Option<String> {
     let asked: Result<Vec<String>, _> =
-        cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(look);
+        cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(link);
     asked.ok().map(|asked| asked.into_iter().nth(1).unwrap_or_default())
 }
 
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_another_look_is_named() {
+    fn what_needs_another_snapshot_is_named() {
         let before = facts("master", "0000", 3, 100);
         let of = |notifications: Option<&str>| {
             let notifications = notifications.map(str::to_owned);
@@ -158,8 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn old_servers_and_replicas_tell_no_expiry_in_its_place() {
-        assert!(facts("master", "0000", 0, 0).tells('x'));
-        assert!(!facts("master", "0000", 0, 0).tells('e') && !facts("slave", "0", 0, 0).tells('x'));
+    fn old_servers_and_replicas_report_no_expiry_in_its_place() {
+        assert!(facts("master", "0000", 0, 0).reports('x'));
+        assert!(
+            !facts("master", "0000", 0, 0).reports('e') && !facts("slave", "0", 0, 0).reports('x')
+        );
     }
 }

@@ -1,15 +1,16 @@
 //! One watched key: who holds it, and what each command did to it.
 //!
-//! MONITOR shows neither replies nor the end of a lease. As long as a lease surely lasts, or is surely
-//! over, what a command did follows from what was done before it. Near the end of a lease it does
-//! not: then the key is followed in several *worlds*, one for each moment at which the lease may have
-//! ended, until what the clients do next tells which of them is the real one.
+//! MONITOR shows neither replies nor the expiry of a lease. As long as a lease surely lasts, or is
+//! surely over, the effect of a command follows from the commands before it. Near the expiry of a
+//! lease it does not: then the key is followed under several *hypotheses*, one for each moment at
+//! which the lease may have expired, until the next commands of the clients show which of them is
+//! true.
 
-mod world;
+mod hypothesis;
 
 use super::effects::Until;
+use hypothesis::{Hypothesis, LogEntry, Past, doubt};
 use std::collections::HashSet;
-use world::{Past, World, WorldEntry, doubt};
 
 /// The position of an observation.
 pub(super) type Id = usize;
@@ -21,15 +22,16 @@ const UNLIKELY: u32 = 10_000;
 /// By how much one world must be likelier than another to be taken for the real one. What rests on
 /// less is undecided: a busy machine may stand still for seconds.
 const CLEAR: u32 = UNLIKELY / 2;
-/// When so many commands wait for a decision, worlds in which the same holds now become one.
+/// When this number of commands wait for a decision, hypotheses with the same holder now are
+/// merged.
 const LONG_LOG: usize = 2000;
-/// So many worlds are enough: more become one where the same holds now.
-const MOST_WORLDS: usize = 1024;
-/// After so many further commands about the key, a doubt about what was before them is given up.
+/// The most hypotheses: more are merged where they have the same holder now.
+const MOST_HYPOTHESES: usize = 1024;
+/// After this number of further commands about the key, a doubt about earlier ones is given up.
 const OLDEST: usize = 20_000;
 /// How many milliseconds after its end a lease is over though the server did not say so.
 const FORGOTTEN: i64 = 1000;
-/// So many commands may wait for a decision: then the likeliest world is taken.
+/// The most commands that may wait for a decision: then the likeliest hypothesis is taken.
 const LONGEST_LOG: usize = 8192;
 
 /// What a command did to a key.
@@ -41,7 +43,7 @@ pub(super) enum Outcome {
     Nothing,
     /// The key was free and was taken.
     Took,
-    /// It was taken whoever held it: whose it was.
+    /// It was taken from its holder: whose it was.
     Replaced(Id),
     /// It was held.
     Refused,
@@ -65,7 +67,7 @@ pub(super) struct When {
 }
 
 impl When {
-    /// So many milliseconds later.
+    /// The given number of milliseconds later.
     pub fn plus(self, milliseconds: i64) -> Self {
         let plus = |time: i64| time.saturating_add(milliseconds);
         Self { low: plus(self.low), nominal: plus(self.nominal), high: plus(self.high) }
@@ -78,7 +80,7 @@ impl When {
 
 /// What is done to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum Access {
     /// Taken, if it is free.
     Take(Until),
     /// Written.
@@ -108,15 +110,15 @@ pub(super) struct Held {
 /// A key that is followed.
 #[derive(Debug, Default)]
 pub(super) struct Key {
-    worlds: Vec<World>,
+    hypotheses: Vec<Hypothesis>,
     pasts: Vec<Past>,
     /// Whether the server says when a lease has ended.
-    tells_expiry: bool,
-    /// The script that touched it last: no lease ends while it runs.
+    reports_expiry: bool,
+    /// The script that touched it last: no lease expires while it runs.
     script: Option<u32>,
     /// What was done otherwise in a world that was given up for want of room.
     doubted: HashSet<Id>,
-    /// Whether somebody else may hold the key now: the world in which it is so was given up.
+    /// Whether another client may hold the key now: the hypothesis that says so was given up.
     is_astray: bool,
     /// How many outcomes rest on nothing but the time that is most likely.
     pub undecided: u64,
@@ -144,90 +146,91 @@ pub(super) struct Whose {
 
 impl Key {
     /// A key that is free, or held.
-    pub fn new(held: Option<Held>, tells_expiry: bool) -> Self {
-        let world = World { held, against: 0, log: Vec::new() };
-        Self { worlds: vec![world], tells_expiry, ..Self::default() }
+    pub fn new(held: Option<Held>, reports_expiry: bool) -> Self {
+        let hypothesis = Hypothesis { held, against: 0, log: Vec::new() };
+        Self { hypotheses: vec![hypothesis], reports_expiry, ..Self::default() }
     }
 
     /// Who holds it: where that is in doubt, who does most likely.
     pub fn held(&self) -> Option<Held> {
-        self.worlds.iter().min_by_key(|world| world.against)?.held
+        self.hypotheses.iter().min_by_key(|hypothesis| hypothesis.against)?.held
     }
 
     /// Whether anything about it is in doubt.
     fn is_in_doubt(&self) -> bool {
-        self.worlds.len() > 1 || !self.pasts.is_empty()
+        self.hypotheses.len() > 1 || !self.pasts.is_empty()
     }
 
     /// The acquisitions that may be the one that holds it, and those that may have been.
     pub fn candidates(&self) -> impl Iterator<Item = Id> {
-        let pasts = self.pasts.iter().flat_map(|past| &past.worlds);
-        self.worlds.iter().chain(pasts).flat_map(|world| {
-            let attempts = world.log.iter().filter(|entry| entry.is_attempt);
-            attempts.map(|entry| entry.id).chain(world.held.map(|held| held.by))
+        let pasts = self.pasts.iter().flat_map(|past| &past.hypotheses);
+        self.hypotheses.iter().chain(pasts).flat_map(|hypothesis| {
+            let attempts = hypothesis.log.iter().filter(|entry| entry.is_attempt);
+            attempts.map(|entry| entry.id).chain(hypothesis.held.map(|held| held.by))
         })
     }
 
-    /// Somebody does something.
-    pub fn act(&mut self, whose: Whose, deed: Deed, now: When) -> Decided {
+    /// A client accesses the key.
+    pub fn act(&mut self, whose: Whose, access: Access, now: When) -> Decided {
         let Whose { id, client, call, .. } = whose;
         let is_frozen = call.is_some() && call == self.script;
         self.script = call;
         if !is_frozen {
             self.let_leases_end(now);
         }
-        let is_attempt = matches!(deed, Deed::Take(_));
+        let is_attempt = matches!(access, Access::Take(_));
         if self.is_in_doubt() && call.is_none() {
-            self.weigh_next(whose, deed);
+            self.weigh_next(whose, access);
         }
-        for world in &mut self.worlds {
-            let outcome = world.do_it(deed, now, id);
-            world.log.push(WorldEntry { id, client, outcome, is_attempt });
+        for hypothesis in &mut self.hypotheses {
+            let outcome = hypothesis.apply(access, now, id);
+            hypothesis.log.push(LogEntry { id, client, outcome, is_attempt });
         }
         if self.is_astray {
             self.doubted.insert(id);
-            // After these it is the same whoever held it.
-            self.is_astray = !matches!(deed, Deed::Delete | Deed::Put { only_if_held: false, .. });
+            // After these the result is the same for every holder.
+            self.is_astray =
+                !matches!(access, Access::Delete | Access::Put { only_if_held: false, .. });
         }
         self.decide()
     }
 
     /// The server says that the lease has ended.
     pub fn expired(&mut self) -> Decided {
-        for world in &mut self.worlds {
-            world.held = None;
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.held = None;
         }
         self.is_astray = false;
         self.decide()
     }
 
     /// What a client does next about the key tells what its last attempt gave it.
-    fn weigh_next(&mut self, whose: Whose, deed: Deed) {
-        self.weigh(|world, is_past| {
-            let Some(attempt) = world.attempt(whose.client) else { return 0 };
-            let has_it = is_past || world.held.is_some_and(|held| held.by == attempt.id);
-            match (deed, attempt.outcome) {
+    fn weigh_next(&mut self, whose: Whose, access: Access) {
+        self.weigh(|hypothesis, is_past| {
+            let Some(attempt) = hypothesis.attempt(whose.client) else { return 0 };
+            let has_it = is_past || hypothesis.held.is_some_and(|held| held.by == attempt.id);
+            match (access, attempt.outcome) {
                 // Who holds it does not ask for it again, and gives back what it holds.
-                (Deed::Take(_), Outcome::Took) if has_it && whose.gives_back => UNLIKELY,
-                (Deed::Take(_), Outcome::Took) if has_it => UNLIKELY / 4,
-                (Deed::Read, Outcome::Took)
-                    if world.log.last().is_some_and(|last| last.id == attempt.id) =>
+                (Access::Take(_), Outcome::Took) if has_it && whose.gives_back => UNLIKELY,
+                (Access::Take(_), Outcome::Took) if has_it => UNLIKELY / 4,
+                (Access::Read, Outcome::Took)
+                    if hypothesis.log.last().is_some_and(|last| last.id == attempt.id) =>
                 {
                     UNLIKELY / 2
                 }
-                (Deed::Delete | Deed::Expire(_), Outcome::Refused) if !is_past => UNLIKELY,
+                (Access::Delete | Access::Expire(_), Outcome::Refused) if !is_past => UNLIKELY,
                 _ => 0,
             }
         });
     }
 
-    /// Makes worlds less likely.
-    fn weigh(&mut self, against: impl Fn(&World, bool) -> u32) {
-        for world in &mut self.worlds {
-            world.against += against(world, false);
+    /// Makes hypotheses less likely.
+    fn weigh(&mut self, against: impl Fn(&Hypothesis, bool) -> u32) {
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.against += against(hypothesis, false);
         }
-        for world in self.pasts.iter_mut().flat_map(|past| &mut past.worlds) {
-            world.against += against(world, true);
+        for hypothesis in self.pasts.iter_mut().flat_map(|past| &mut past.hypotheses) {
+            hypothesis.against += against(hypothesis, true);
         }
     }
 
@@ -236,11 +239,11 @@ impl Key {
         if !self.is_in_doubt() {
             return Vec::new();
         }
-        let is_refused = |world: &World| {
-            world.attempt(client).is_some_and(|attempt| attempt.outcome == Outcome::Refused)
+        let is_refused = |hypothesis: &Hypothesis| {
+            hypothesis.attempt(client).is_some_and(|attempt| attempt.outcome == Outcome::Refused)
         };
-        self.weigh(|world, _| if is_refused(world) { UNLIKELY } else { 0 });
-        self.keep(|world| !is_refused(world))
+        self.weigh(|hypothesis, _| if is_refused(hypothesis) { UNLIKELY } else { 0 });
+        self.keep(|hypothesis| !is_refused(hypothesis))
     }
 
     /// A script that carries the tokens of these acquisitions found one of them in the key, or none.
@@ -250,11 +253,11 @@ impl Key {
             return Vec::new();
         }
         // Who carries a token was most likely given it.
-        self.weigh(|world, _| {
-            let came = |outcome| carried.iter().any(|id| world.outcome(*id) == Some(outcome));
+        self.weigh(|hypothesis, _| {
+            let came = |outcome| carried.iter().any(|id| hypothesis.outcome(*id) == Some(outcome));
             if came(Outcome::Refused) && !came(Outcome::Took) { UNLIKELY } else { 0 }
         });
-        self.keep(|world| match world.held {
+        self.keep(|hypothesis| match hypothesis.held {
             Some(held) => carried.contains(&held.by) == found,
             None => !found || or_free,
         })
@@ -262,13 +265,13 @@ impl Key {
 
     /// A script found the key free, or held, as what it did next shows.
     pub fn found(&mut self, free: bool) -> Decided {
-        self.keep(|world| world.held.is_none() == free)
+        self.keep(|hypothesis| hypothesis.held.is_none() == free)
     }
 
-    /// Gives up the worlds that are not so, unless that is all of them.
-    fn keep(&mut self, is_so: impl Fn(&World) -> bool) -> Decided {
-        if self.worlds.iter().any(&is_so) {
-            self.worlds.retain(is_so);
+    /// Drops the hypotheses that contradict this, unless all do.
+    fn keep(&mut self, is_so: impl Fn(&Hypothesis) -> bool) -> Decided {
+        if self.hypotheses.iter().any(&is_so) {
+            self.hypotheses.retain(is_so);
         } else {
             self.contradictions += 1;
         }
@@ -278,49 +281,50 @@ impl Key {
     /// Splits each world in which a lease may end between the last command and this one.
     fn let_leases_end(&mut self, now: When) {
         let mut ended = Vec::new();
-        for world in &mut self.worlds {
-            let Some(Held { by, until: Some(until) }) = world.held else { continue };
-            // Where somebody has switched the notifications off, that is said, and no more relied on.
-            let late = if self.tells_expiry { FORGOTTEN } else { 0 };
+        for hypothesis in &mut self.hypotheses {
+            let Some(Held { by, until: Some(until) }) = hypothesis.held else { continue };
+            // If a client has switched the notifications off, that is reported, and they are not
+            // relied on any more.
+            let late = if self.reports_expiry { FORGOTTEN } else { 0 };
             if now.low > until.high.saturating_add(late) {
-                world.held = None;
-                if std::mem::take(&mut self.tells_expiry) {
+                hypothesis.held = None;
+                if std::mem::take(&mut self.reports_expiry) {
                     self.contradictions += 1;
                 }
-            } else if now.high > until.low && !self.tells_expiry {
+            } else if now.high > until.low && !self.reports_expiry {
                 self.is_inferred = true;
                 let late = now.nominal.saturating_sub(until.nominal);
-                let mut gone = World { held: None, ..world.clone() };
+                let mut gone = Hypothesis { held: None, ..hypothesis.clone() };
                 if late > 0 {
-                    world.against += u32::try_from(late).unwrap_or(UNLIKELY);
+                    hypothesis.against += u32::try_from(late).unwrap_or(UNLIKELY);
                 } else {
                     gone.against += u32::try_from(1 - late).unwrap_or(UNLIKELY);
                 }
                 let low = until.low.max(now.low);
-                world.held = Some(Held { by, until: Some(When { low, ..until }) });
+                hypothesis.held = Some(Held { by, until: Some(When { low, ..until }) });
                 ended.push(gone);
             }
         }
-        self.worlds.append(&mut ended);
+        self.hypotheses.append(&mut ended);
     }
 
-    /// Once all worlds agree in who holds the key, what was done before becomes a past. What is
-    /// certain leaves the logs.
+    /// Once all hypotheses agree on the holder of the key, what was done before becomes a past.
+    /// What is certain leaves the logs.
     fn decide(&mut self) -> Decided {
-        if self.worlds.len() > 1 {
+        if self.hypotheses.len() > 1 {
             self.give_up();
-            let first = self.worlds.first().map(|world| world.held);
-            if self.worlds.iter().all(|world| Some(world.held) == first) {
-                let worlds = std::mem::take(&mut self.worlds);
+            let first = self.hypotheses.first().map(|hypothesis| hypothesis.held);
+            if self.hypotheses.iter().all(|hypothesis| Some(hypothesis.held) == first) {
+                let hypotheses = std::mem::take(&mut self.hypotheses);
                 let held = first.flatten();
-                self.worlds.push(World { held, against: 0, log: Vec::new() });
-                self.pasts.push(Past { worlds, age: 0 });
+                self.hypotheses.push(Hypothesis { held, against: 0, log: Vec::new() });
+                self.pasts.push(Past { hypotheses, age: 0 });
             }
         }
         let mut decided = Decided::new();
-        if let [world] = self.worlds.as_mut_slice() {
-            world.against = 0;
-            for entry in world.log.drain(..) {
+        if let [hypothesis] = self.hypotheses.as_mut_slice() {
+            hypothesis.against = 0;
+            for entry in hypothesis.log.drain(..) {
                 self.undecided += u64::from(self.doubted.remove(&entry.id));
                 decided.push((entry.id, entry.outcome));
             }
@@ -339,39 +343,39 @@ impl Key {
 
     /// Gives up what is much less likely than the best, and what is too much.
     fn give_up(&mut self) {
-        self.worlds.sort_by_key(|world| world.against);
-        let best = self.worlds.first().map_or(0, |world| world.against);
-        self.worlds.retain(|world| world.against < best + 2 * UNLIKELY);
-        let longest = self.worlds.first().map_or(0, |world| world.log.len());
-        if longest > LONG_LOG || self.worlds.len() > MOST_WORLDS {
+        self.hypotheses.sort_by_key(|hypothesis| hypothesis.against);
+        let best = self.hypotheses.first().map_or(0, |hypothesis| hypothesis.against);
+        self.hypotheses.retain(|hypothesis| hypothesis.against < best + 2 * UNLIKELY);
+        let longest = self.hypotheses.first().map_or(0, |hypothesis| hypothesis.log.len());
+        if longest > LONG_LOG || self.hypotheses.len() > MOST_HYPOTHESES {
             self.unite();
         }
-        let most = if longest > LONGEST_LOG { 1 } else { MOST_WORLDS };
-        let Some((kept, rest)) = self.worlds.split_at_checked(most) else { return };
+        let most = if longest > LONGEST_LOG { 1 } else { MOST_HYPOTHESES };
+        let Some((kept, rest)) = self.hypotheses.split_at_checked(most) else { return };
         if let Some(first) = kept.first().filter(|_| !rest.is_empty()) {
-            rest.iter().for_each(|world| doubt(&mut self.doubted, first, world));
+            rest.iter().for_each(|hypothesis| doubt(&mut self.doubted, first, hypothesis));
             self.is_astray = true;
-            self.worlds.truncate(most);
+            self.hypotheses.truncate(most);
         }
     }
 
-    /// Makes one of the worlds that differ only in what was done before.
+    /// Merges the hypotheses that differ only in what was done before.
     fn unite(&mut self) {
-        let mut kept: Vec<World> = Vec::new();
-        for world in self.worlds.drain(..) {
-            match kept.iter().find(|kept| kept.held == world.held) {
-                Some(same) => doubt(&mut self.doubted, same, &world),
-                None => kept.push(world),
+        let mut kept: Vec<Hypothesis> = Vec::new();
+        for hypothesis in self.hypotheses.drain(..) {
+            match kept.iter().find(|kept| kept.held == hypothesis.held) {
+                Some(same) => doubt(&mut self.doubted, same, &hypothesis),
+                None => kept.push(hypothesis),
             }
         }
-        self.worlds = kept;
+        self.hypotheses = kept;
     }
 
     /// Nothing more will come: the likeliest world is taken.
     pub fn finish(&mut self) -> Decided {
-        if self.worlds.len() > 1 {
-            let worlds = std::mem::take(&mut self.worlds);
-            self.pasts.push(Past { worlds, age: 0 });
+        if self.hypotheses.len() > 1 {
+            let hypotheses = std::mem::take(&mut self.hypotheses);
+            self.pasts.push(Past { hypotheses, age: 0 });
         }
         self.pasts.iter_mut().for_each(|past| past.age = OLDEST);
         self.decide()

@@ -5,7 +5,7 @@
 //! a value that was gone again before it was looked at.
 
 use super::facts::notifications;
-use super::look::{Look, look_at, scan};
+use super::key_snapshot::{KeySnapshot, scan, snapshot_keys};
 use super::model::{KeysModel, not_followed};
 use super::monitor_stream::{Heard, hear};
 use super::recording::{
@@ -31,7 +31,7 @@ pub fn record_light(
     listener: &mut dyn Listener,
 ) -> Result<Recorded, RecordError> {
     let mut model = KeysModel::new(order.watch.clone());
-    model.tells_expiry(true);
+    model.reports_expiry(true);
     let mut session = KeyspaceSession { order, clock, listener, model };
     let began = session.micros();
     let mut light = session.attach()?;
@@ -67,7 +67,7 @@ struct KeyspaceSession<'a> {
 
 struct Light {
     heard: Receiver<Heard>,
-    look: redis::Connection,
+    link: redis::Connection,
 }
 
 impl KeyspaceSession<'_> {
@@ -78,8 +78,8 @@ impl KeyspaceSession<'_> {
     fn attach(&mut self) -> Result<Light, RecordError> {
         let server = self.order.server;
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
-        let mut look = server.open_raw(ProtocolVersion::RESP2)?;
-        let now = notifications(&mut look).unwrap_or_default();
+        let mut link = server.open_raw(ProtocolVersion::RESP2)?;
+        let now = notifications(&mut link).unwrap_or_default();
         let has = |class: char| now.contains(class) || class != 'K' && now.contains('A');
         if !NEEDED.chars().all(has) {
             let needed = now.chars().filter(|class| !NEEDED.contains(*class));
@@ -97,14 +97,17 @@ impl KeyspaceSession<'_> {
         }
         listen.set_read_timeout(None).map_err(explain)?;
         let heard = hear(listen);
-        for key in scan(&mut look, &self.order.watch, self.clock).map_err(explain)? {
-            match look_into(&mut look, &key).map_err(explain)? {
-                Ok(look) => self.model.looked(&key, look.value.as_deref(), look.ttl, self.micros()),
+        for key in scan(&mut link, &self.order.watch, self.clock).map_err(explain)? {
+            match snapshot_key(&mut link, &key).map_err(explain)? {
+                Ok(snapshot) => {
+                    let KeySnapshot { value, ttl, .. } = snapshot;
+                    self.model.snapshot_of_key(&key, value.as_deref(), ttl, self.micros());
+                }
                 Err(why) => self.model.unread(&key, why),
             }
         }
-        self.model.has_looked();
-        Ok(Light { heard, look })
+        self.model.snapshot_is_taken();
+        Ok(Light { heard, link })
     }
 
     fn follow(&mut self, light: &mut Light) -> Result<Ending, ServerError> {
@@ -117,7 +120,7 @@ impl KeyspaceSession<'_> {
                 Ok(()) => {}
             }
             if is_time(&mut beat, self.clock.now(), BEAT) {
-                cmd("PING").exec(&mut light.look).map_err(explain)?;
+                cmd("PING").exec(&mut light.link).map_err(explain)?;
                 self.listener.counts(&self.model.counts());
             }
             match light.heard.recv_timeout(POLL) {
@@ -143,8 +146,8 @@ impl KeyspaceSession<'_> {
             b"expired" => self.model.expired(key),
             b"evicted" => self.model.evicted(key),
             b"set" | b"rename_to" | b"expire" | b"persist" | b"restore" => {
-                match look_into(&mut light.look, key)? {
-                    Ok(Look { value: Some(value), ttl, .. }) => {
+                match snapshot_key(&mut light.link, key)? {
+                    Ok(KeySnapshot { value: Some(value), ttl, .. }) => {
                         self.model.was_set(key, &value, ttl, self.micros());
                     }
                     Ok(_) => {}
@@ -163,9 +166,9 @@ impl KeyspaceSession<'_> {
 }
 
 /// What is in a key, or why it can't be followed; an error, if the connection fails.
-fn look_into(look: &mut redis::Connection, key: &[u8]) -> Result<Found, RedisError> {
-    let found = look_at(look, &[key.to_vec()])?.pop();
+fn snapshot_key(link: &mut redis::Connection, key: &[u8]) -> Result<Found, RedisError> {
+    let found = snapshot_keys(link, &[key.to_vec()])?.pop();
     Ok(found.map_or_else(|| Err("it could not be looked at".into()), |(_, found)| found))
 }
 
-type Found = Result<Look, String>;
+type Found = Result<KeySnapshot, String>;

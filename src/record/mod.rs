@@ -3,10 +3,10 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `recording` | what is asked for, and what comes back |
-//! | `session` | attaches to the server, and attaches anew when it goes away |
+//! | `session` | attaches to the server, and attaches again when it goes away |
 //! | `monitor_stream` | the connection that listens |
 //! | `keyspace` | the same by keyspace notifications only |
-//! | `look`, `facts` | looks at keys, and at the server, without changing anything |
+//! | `key_snapshot`, `facts` | reads keys, and what the server says of itself, without changing anything |
 //! | [`Watch`] | which keys |
 //! | `monitor_line` | one line of MONITOR |
 //! | `effects`, `commands` | what a command may do to keys |
@@ -22,8 +22,8 @@ mod commands;
 mod effects;
 mod facts;
 mod key;
+mod key_snapshot;
 mod keyspace;
-mod look;
 mod model;
 mod monitor_line;
 mod monitor_stream;

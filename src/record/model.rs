@@ -1,25 +1,25 @@
 //! The watched keys as the stream of commands moves them.
 
 mod gaps;
-mod looks;
 mod scripts;
+mod snapshots;
 
 pub(super) use gaps::not_followed;
 
 use super::effects::{Act, acts};
-use super::key::{Decided, Deed, Id, Key, Outcome, When, Whose};
+use super::key::{Access, Decided, Id, Key, Outcome, When, Whose};
 use super::monitor_line::{CommandSource, MonitorLine};
-use super::observations::{Client, Lock, NOBODY, Observation, Seen, What, text_token};
+use super::observations::{Client, Lock, NO_CLIENT, Observation, Seen, What, text_token};
 use super::reasons::shown;
 use super::watch::Watch;
 use lock_lab::lock::Payload;
 use scripts::Running;
 use std::collections::{HashMap, HashSet};
 
-/// For how long the server may stand still, in microseconds, between reading its clock for a command
-/// and reading it anew to stamp it for MONITOR: anything else may run on its processor meanwhile.
-/// It reads the clock after the command before, so nothing more needs to be thought of where that
-/// was stamped later than this before.
+/// For how long the server may stand still, in microseconds, between reading its clock for a
+/// command and reading it again to stamp it for MONITOR: anything else may run on its processor
+/// meanwhile. It reads the clock after the command before, so it doesn't matter that that one was
+/// stamped later than this.
 const STANDSTILL: u64 = 1_000_000;
 
 /// What is known of the keys, and what was seen.
@@ -35,14 +35,14 @@ pub(super) struct KeysModel {
     /// The transactions that are open, and since when the last line's may have run.
     open: HashSet<String>,
     executing: Option<(String, u64)>,
-    tells_expiry: bool,
+    reports_expiry: bool,
     /// Whether a key that was never met is surely free.
-    has_looked: bool,
+    snapshot_is_taken: bool,
     /// How many commands on watched keys ran in other databases, and the first of these.
     elsewhere: Option<(u64, u64)>,
     seen: Seen,
     counts: Counts,
-    /// How many locks a look found, less those that it found gone.
+    /// How many locks a snapshot found, less those that it found gone.
     found: u64,
     gone: u64,
 }
@@ -79,7 +79,7 @@ struct ModelState {
     gaps: Vec<String>,
     /// Whether nothing more is followed.
     is_given_up: bool,
-    told: (u64, u64),
+    reported: (u64, u64),
 }
 
 impl ModelState {
@@ -109,15 +109,15 @@ impl KeysModel {
     }
 
     /// Whether the server says when a lease has ended.
-    pub fn tells_expiry(&mut self, tells: bool) {
-        self.tells_expiry = tells;
+    pub fn reports_expiry(&mut self, reports: bool) {
+        self.reports_expiry = reports;
     }
 
     /// All keys have been looked at: one that appears now was free.
-    pub fn has_looked(&mut self) {
-        self.has_looked = true;
+    pub fn snapshot_is_taken(&mut self) {
+        self.snapshot_is_taken = true;
         for state in self.states.iter_mut().filter(|state| !state.is_given_up) {
-            state.key.get_or_insert_with(|| Key::new(None, self.tells_expiry));
+            state.key.get_or_insert_with(|| Key::new(None, self.reports_expiry));
         }
     }
 
@@ -310,32 +310,34 @@ impl KeysModel {
             seen.own(client, payload.owner());
             (text_token(&payload), payload.fence())
         };
-        let (deed, what) = match act {
+        let (access, what) = match act {
             Act::Take { value, until } => {
                 let (token, fence) = written(&mut self.seen, &value);
-                (Deed::Take(until), What::Write { token, fence, lease: until.lease(when) })
+                (Access::Take(until), What::Write { token, fence, lease: until.lease(when) })
             }
             Act::Put { value, until, only_if_held } => {
                 let (token, fence) = written(&mut self.seen, &value);
                 let what = What::Write { token, fence, lease: until.lease(when) };
-                (Deed::Put { until, only_if_held }, what)
+                (Access::Put { until, only_if_held }, what)
             }
-            Act::Read => (Deed::Read, What::Read),
-            Act::Delete => (Deed::Delete, What::Delete),
-            Act::Expire(until) => (Deed::Expire(until), What::Expire { lease: until.lease(when) }),
+            Act::Read => (Access::Read, What::Read),
+            Act::Delete => (Access::Delete, What::Delete),
+            Act::Expire(until) => {
+                (Access::Expire(until), What::Expire { lease: until.lease(when) })
+            }
             Act::Unknown(command) => return self.give_up(lock, at, not_followed(&command)),
         };
         let id = self.seen.observations.len();
         let outcome = Outcome::Open;
         self.seen.observations.push(Observation { at, client, lock, call, what, outcome });
-        let gives_back = self.seen.gives_back(client, matches!(deed, Deed::Delete));
-        self.decide(lock, |key| key.act(Whose { id, client, gives_back, call }, deed, when));
+        let gives_back = self.seen.gives_back(client, matches!(access, Access::Delete));
+        self.decide(lock, |key| key.act(Whose { id, client, gives_back, call }, access, when));
     }
 
     /// The server says that a lease has ended.
     pub fn expired(&mut self, key: &[u8]) {
         let Some(lock) = self.keys.get(key).copied() else { return };
-        // No lease ends within a script, so one that has read the key is over by now.
+        // No lease expires within a script, so one that has read the key is over by now.
         if self.running.as_ref().is_some_and(|running| running.read.contains(&lock)) {
             self.end_script();
         }
@@ -348,10 +350,10 @@ impl KeysModel {
         let mut decided = Decided::new();
         if let Some(key) = &mut state.key {
             decided = more(key);
-            let (undecided, contradictions) = state.told;
+            let (undecided, contradictions) = state.reported;
             self.counts.undecided += key.undecided.saturating_sub(undecided);
             self.counts.contradictions += key.contradictions.saturating_sub(contradictions);
-            state.told = (key.undecided, key.contradictions);
+            state.reported = (key.undecided, key.contradictions);
             if key.is_inferred {
                 let why = "what happened near the end of a lease is inferred, as the server does \
                            not tell when a lease ends";
@@ -386,7 +388,7 @@ impl KeysModel {
         let lock = self.states.len();
         self.keys.insert(key.to_vec(), lock);
         self.seen.locks.push(Lock { key: key.to_vec(), flag: false });
-        let key = self.has_looked.then(|| Key::new(None, self.tells_expiry));
+        let key = self.snapshot_is_taken.then(|| Key::new(None, self.reports_expiry));
         self.states.push(ModelState { key, ..ModelState::default() });
         Some(lock)
     }
@@ -395,7 +397,7 @@ impl KeysModel {
         if let Some(client) = self.clients.get(address) {
             return *client;
         }
-        let client = u32::try_from(self.seen.clients.len()).unwrap_or(NOBODY);
+        let client = u32::try_from(self.seen.clients.len()).unwrap_or(NO_CLIENT);
         self.clients.insert(address.to_owned(), client);
         self.seen.clients.push(Client { address: address.to_owned(), ..Client::default() });
         client

@@ -1,13 +1,13 @@
-//! What was seen, before it is told as a history.
+//! What was seen, before it becomes a history.
 
 use super::key::{Id, Outcome};
 use lock_lab::lock::{Operation, Payload};
 use std::rc::Rc;
 
-/// The client of what nobody did.
-pub(super) const NOBODY: u32 = u32::MAX;
+/// The client where there was none.
+pub(super) const NO_CLIENT: u32 = u32::MAX;
 
-/// A token longer than this is told by its beginning and its digest.
+/// A token longer than this is shown by its beginning and its digest.
 const LONGEST_TOKEN: usize = 128;
 
 /// Everything that was seen.
@@ -78,9 +78,9 @@ pub(super) enum What {
     Flag { locked: bool },
     /// To read the mirror flag.
     AskedFlag,
-    /// Nobody was seen to write it: it was there.
+    /// No client was seen to write it: it was there.
     Found { token: Rc<str>, fence: Option<u64>, lease: Option<u64>, owner: Option<Rc<str>> },
-    /// Nobody was seen to delete it: it was gone.
+    /// No client was seen to delete it: it was gone.
     Gone,
     /// The server evicted it.
     Evicted,
@@ -122,9 +122,9 @@ impl Seen {
         }
     }
 
-    /// Notes what a look found.
+    /// Notes what a snapshot found.
     pub fn found(&mut self, lock: usize, at: u64, what: What, outcome: Outcome) -> Id {
-        let observation = Observation { at, client: NOBODY, lock, call: None, what, outcome };
+        let observation = Observation { at, client: NO_CLIENT, lock, call: None, what, outcome };
         self.observations.push(observation);
         self.observations.len() - 1
     }

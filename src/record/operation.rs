@@ -17,7 +17,7 @@ pub(super) struct Unit<'a> {
     pub call: Option<&'a ScriptCall>,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Came {
     /// The lock was taken.
@@ -64,7 +64,7 @@ impl<'a> Unit<'a> {
         self.call.is_some_and(|call| call.carried.iter().any(|carried| **carried == *token))
     }
 
-    /// What came of all of it.
+    /// The outcome of all of it.
     pub fn came(&self) -> Came {
         let ids = (self.first..).zip(self.observations);
         let mut came = Came::Other;
@@ -179,7 +179,7 @@ impl<'a> Unit<'a> {
     }
 }
 
-/// What a unit is told by, if several things came of it.
+/// How a unit is described, if it has several outcomes.
 fn rank(came: Came) -> u8 {
     match came {
         Came::Other => 0,

@@ -1,7 +1,7 @@
 //! A recording: what is asked for, who is notified meanwhile, and what comes back.
 
 use super::model::{Counts, KeysModel};
-use super::to_history::{Frame, tell};
+use super::to_history::{Frame, to_history};
 use super::watch::Watch;
 use lock_history::history::History;
 use lock_lab::server::{Server, ServerError};
@@ -44,8 +44,8 @@ pub enum RecordError {
 /// Why a recording ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// It was told to.
-    Told,
+    /// It was asked to.
+    Stopped,
     /// Its time was over.
     TimeIsOver,
     /// There is no room for more.
@@ -56,7 +56,7 @@ impl From<Stopped> for Ending {
     fn from(stopped: Stopped) -> Self {
         match stopped {
             Stopped::TimedOut => Ending::TimeIsOver,
-            Stopped::Interrupted | Stopped::CalledOff => Ending::Told,
+            Stopped::Interrupted | Stopped::CalledOff => Ending::Stopped,
         }
     }
 }
@@ -127,6 +127,6 @@ pub(super) fn finish(
     }
     let (began, ended) = span;
     let history =
-        tell(&seen, Frame { server: order.server.name().to_owned(), began, ended, reasons });
+        to_history(&seen, Frame { server: order.server.name().to_owned(), began, ended, reasons });
     Recorded { history, counts, ending }
 }

@@ -1,11 +1,11 @@
-//! Attaches to a server by MONITOR, and attaches anew when it goes away.
+//! Attaches to a server by MONITOR, and attaches again when it goes away.
 //!
 //! Two connections: one only listens, the other one looks. What the second one does appears in the
 //! stream of the first, so each look has its exact place among the commands of all others, and
 //! nothing is lost between looking and listening.
 
 use super::facts::Facts;
-use super::look::{Look, look_at, scan};
+use super::key_snapshot::{KeySnapshot, scan, snapshot_keys};
 use super::model::KeysModel;
 use super::monitor_line::{CommandSource, MonitorLine, is_socket};
 use super::monitor_stream::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
@@ -25,8 +25,8 @@ pub(super) const POLL: Duration = Duration::from_millis(50);
 /// How often the server is asked whether it is there. Each answer stands in the stream with its
 /// time, so this is also how exactly the time is known of what comes after a silence.
 const BEAT: Duration = Duration::from_millis(50);
-/// How often what is counted is told.
-const TELLING: Duration = Duration::from_secs(1);
+/// How often counts are reported.
+const NOTIFYING: Duration = Duration::from_secs(1);
 /// How often clients are asked for their names.
 const NAMING: Duration = Duration::from_secs(5);
 /// How far the stream may be behind before that is said.
@@ -99,13 +99,13 @@ struct MonitorSession<'a> {
 /// Both connections.
 struct Attached {
     heard: Receiver<Heard>,
-    look: redis::Connection,
+    link: redis::Connection,
     /// The looking connection's address.
     own: String,
     /// Which events the server tells.
     events: Vec<&'static str>,
     /// What it found and the stream has not shown yet.
-    found: HashMap<Vec<u8>, Result<Look, String>>,
+    found: HashMap<Vec<u8>, Result<KeySnapshot, String>>,
     /// What the server said of itself when it was attached to.
     facts: Facts,
 }
@@ -138,17 +138,17 @@ impl<'a> MonitorSession<'a> {
     fn attach(&mut self) -> Result<Attached, RecordError> {
         let server = self.order.server;
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
-        let mut look = server.open_raw(ProtocolVersion::RESP2)?;
-        let facts = Facts::ask(&mut look);
+        let mut link = server.open_raw(ProtocolVersion::RESP2)?;
+        let facts = Facts::ask(&mut link);
         let mut wanted = vec![(EXPIRED, 'x'), (EVICTED, 'e')];
-        wanted.retain(|(_, class)| facts.tells(*class));
+        wanted.retain(|(_, class)| facts.reports(*class));
         let wanted: Vec<&str> = wanted.into_iter().map(|(channel, _)| channel).collect();
         let (listen, events) = listen(server, &wanted)?;
-        self.model.tells_expiry(events.contains(&EXPIRED));
+        self.model.reports_expiry(events.contains(&EXPIRED));
         let heard = hear(listen);
         let (own, found) = (String::new(), HashMap::new());
-        let mut attached = Attached { heard, look, own, events, found, facts };
-        let mut keys = scan(&mut attached.look, &self.order.watch, self.clock).map_err(explain)?;
+        let mut attached = Attached { heard, link, own, events, found, facts };
+        let mut keys = scan(&mut attached.link, &self.order.watch, self.clock).map_err(explain)?;
         let mut backlog = Vec::new();
         self.drain_to_mark(&mut attached, &mut backlog)?;
         for line in backlog.iter().filter_map(parsed) {
@@ -157,7 +157,7 @@ impl<'a> MonitorSession<'a> {
         keys.extend(self.model.known_keys().map(<[u8]>::to_vec));
         let keys: Vec<Vec<u8>> = keys.into_iter().collect();
         for chunk in keys.chunks(CHUNK) {
-            attached.found.extend(look_at(&mut attached.look, chunk).map_err(explain)?);
+            attached.found.extend(snapshot_keys(&mut attached.link, chunk).map_err(explain)?);
         }
         self.drain_to_mark(&mut attached, &mut backlog)?;
         let gaps = self.model.gaps();
@@ -175,7 +175,7 @@ impl<'a> MonitorSession<'a> {
             let why = found.err().unwrap_or_else(|| "it could not be looked at".into());
             self.model.unread(&key, why);
         }
-        self.model.has_looked();
+        self.model.snapshot_is_taken();
         Ok(attached)
     }
 
@@ -187,7 +187,7 @@ impl<'a> MonitorSession<'a> {
     ) -> Result<(), RecordError> {
         let explain = |error: RedisError| self.order.server.explain(&error);
         let mark = Uuid::new_v4().to_string();
-        cmd("ECHO").arg(&mark).exec(&mut attached.look).map_err(explain)?;
+        cmd("ECHO").arg(&mark).exec(&mut attached.link).map_err(explain)?;
         let deadline = self.clock.now().saturating_add(PATIENCE);
         loop {
             let value = match attached.heard.recv_timeout(POLL) {
@@ -218,7 +218,7 @@ impl<'a> MonitorSession<'a> {
         let server = self.order.server;
         let explain = |error: RedisError| server.explain(&error);
         let start = self.clock.now();
-        let (mut beat, mut told, mut named) = (None, Some(start), None);
+        let (mut beat, mut notified, mut named) = (None, Some(start), None);
         self.heard_at = start;
         loop {
             match self.clock.check() {
@@ -237,9 +237,9 @@ impl<'a> MonitorSession<'a> {
                 return Err(ServerError::new(why.to_owned()));
             }
             if is_time(&mut beat, now, BEAT) {
-                cmd("PING").exec(&mut attached.look).map_err(explain)?;
+                cmd("PING").exec(&mut attached.link).map_err(explain)?;
             }
-            if is_time(&mut told, now, TELLING) {
+            if is_time(&mut notified, now, NOTIFYING) {
                 self.listener.counts(&self.model.counts());
                 self.say_if_late(now);
                 self.ask_facts(attached);
@@ -315,10 +315,15 @@ impl<'a> MonitorSession<'a> {
             && name.eq_ignore_ascii_case(b"PTTL")
         {
             match attached.found.remove(key) {
-                Some(Ok(look)) => {
-                    self.model.looked(key, look.value.as_deref(), look.ttl, line.at);
-                    let locked = look.flag.is_some_and(|flag| flag != b"false");
-                    self.model.looked_at_flag(key, locked);
+                Some(Ok(snapshot)) => {
+                    self.model.snapshot_of_key(
+                        key,
+                        snapshot.value.as_deref(),
+                        snapshot.ttl,
+                        line.at,
+                    );
+                    let locked = snapshot.flag.is_some_and(|flag| flag != b"false");
+                    self.model.snapshot_of_flag(key, locked);
                 }
                 Some(Err(why)) => self.model.unread(key, why),
                 None => {}
@@ -329,7 +334,7 @@ impl<'a> MonitorSession<'a> {
 
     /// Asks for what MONITOR does not show.
     fn ask_facts(&mut self, attached: &mut Attached) {
-        let now = Facts::ask(&mut attached.look);
+        let now = Facts::ask(&mut attached.link);
         if let Some(why) = now.changed_since(&attached.facts)
             && self.model.missing().is_none()
         {
@@ -345,7 +350,7 @@ impl<'a> MonitorSession<'a> {
 
     /// Learns what the clients call themselves. It is no loss if the server does not say.
     fn name_clients(&mut self, attached: &mut Attached) {
-        let listed: Result<String, _> = cmd("CLIENT").arg("LIST").query(&mut attached.look);
+        let listed: Result<String, _> = cmd("CLIENT").arg("LIST").query(&mut attached.link);
         for client in listed.unwrap_or_default().lines() {
             let member = |name: &str| {
                 client.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
@@ -364,7 +369,7 @@ impl<'a> MonitorSession<'a> {
              slows it while this lasts; --light costs less, and shows less",
         );
         if !attached.events.contains(&EXPIRED) && !attached.facts.is_replica() {
-            let cure = if attached.facts.tells('x') {
+            let cure = if attached.facts.reports('x') {
                 "this user may not subscribe to __keyevent@0__:expired"
             } else {
                 "from Redis 7 on it says so with CONFIG SET notify-keyspace-events Exe"

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// One acquisition.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ObservedTenure {
-    /// When its lease ends as it was set last, in microseconds since 1970; none if it does not.
+    /// When its lease expires as it was set last, in microseconds since 1970; none if it does not.
     ends: Option<u64>,
     /// The observation that set the lease last.
     leased_by: Id,

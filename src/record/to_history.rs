@@ -1,11 +1,11 @@
 //! From what was seen to a history that the checkers can judge.
 //!
-//! Commands ran one after the other, so each has its place in the order. Steps are told around them
-//! as the clients' commands show them: an attempt to take a lock is an `acquire`, a deletion a
+//! Commands ran one after the other, so each has its place in the order. Steps are added around
+//! them as the clients' commands show them: an attempt to take a lock is an `acquire`, a deletion a
 //! `release`, a lease that is set an `extend`. What a client found out about its lock, and from
-//! which command, is told as the failure of such a step.
+//! which command, is the failure of such a step.
 
-use super::actors::People;
+use super::actors::ActorTable;
 use super::key::{Id, Outcome};
 use super::observations::{Seen, What};
 use super::operation::{Came, Unit};
@@ -33,26 +33,26 @@ pub(super) struct Frame {
 }
 
 /// Tells what was seen, and why that may not be all.
-pub(super) fn tell(seen: &Seen, mut frame: Frame) -> History {
+pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
     let tenures = Tenures::of(seen);
-    let people = People::of(seen);
-    let actors = people.actors.len();
+    let actors = ActorTable::of(seen);
+    let count = actors.list.len();
     let mut teller = Teller {
         seen,
         tenures: &tenures,
-        people: &people,
+        actors: &actors,
         began: frame.began,
         events: Vec::new(),
         order: 0,
         now: 0,
-        has_started: vec![false; actors],
-        steps: vec![0; actors],
+        has_started: vec![false; count],
+        steps: vec![0; count],
         known: HashMap::new(),
         holders: vec![None; seen.locks.len()],
         leases: BTreeSet::new(),
         owners: HashMap::new(),
         stand_ins: HashMap::new(),
-        last_looks: last_looks(seen),
+        last_reads: last_reads(seen),
     };
     let mut gaps = seen.gaps.iter().peekable();
     let mut next = 0;
@@ -66,16 +66,16 @@ pub(super) fn tell(seen: &Seen, mut frame: Frame) -> History {
     for (_, why) in gaps {
         teller.gap(why);
     }
-    let is_whole = teller.end(&mut frame.reasons, frame.ended);
+    let is_complete = teller.end(&mut frame.reasons, frame.ended);
     let name = |lock: &super::observations::Lock| shown(&lock.key);
     let head = Head {
         scenario: format!("recording of {}", frame.server),
         protocol: OBSERVED.into(),
         locks: seen.locks.iter().map(name).collect(),
-        actors: people.actors.iter().map(|actor| actor.name.clone()).collect(),
+        actors: actors.list.iter().map(|actor| actor.name.clone()).collect(),
         incomplete: frame.reasons.in_words(),
     };
-    History { head, events: teller.events, is_whole }
+    History { head, events: teller.events, is_complete }
 }
 
 /// What an actor thinks of a lock.
@@ -83,14 +83,14 @@ pub(super) fn tell(seen: &Seen, mut frame: Frame) -> History {
 struct ClientBelief {
     /// The acquisition that it believes to hold.
     holds: Id,
-    /// What its last look at the lock showed.
+    /// What its last read of the lock showed.
     last: Came,
 }
 
 struct Teller<'a> {
     seen: &'a Seen,
     tenures: &'a Tenures,
-    people: &'a People,
+    actors: &'a ActorTable,
     began: u64,
     events: Vec<Event>,
     order: u64,
@@ -106,23 +106,23 @@ struct Teller<'a> {
     owners: HashMap<Id, usize>,
     /// For whom a client last acted on a lock.
     stand_ins: HashMap<(usize, usize), usize>,
-    /// After these looks their clients left the lock alone.
-    last_looks: HashSet<Id>,
+    /// After these reads their clients left the lock alone.
+    last_reads: HashSet<Id>,
 }
 
 /// The reads of a lock that were the last thing that a client did about it, before it tried to take
-/// it anew: if it found somebody else's token, it gave up its own.
-fn last_looks(seen: &Seen) -> HashSet<Id> {
+/// it again: if it found another owner's token, it gave up its own.
+fn last_reads(seen: &Seen) -> HashSet<Id> {
     let mut goes_on: HashMap<(u32, usize), bool> = HashMap::new();
-    let mut looks = HashSet::new();
+    let mut reads = HashSet::new();
     for (id, one) in seen.observations.iter().enumerate().rev() {
         let is_try = matches!(one.what, What::Write { .. }) || one.outcome == Outcome::Refused;
         let goes_on = goes_on.insert((one.client, one.lock), !is_try).unwrap_or(false);
         if one.what == What::Read && !goes_on {
-            looks.insert(id);
+            reads.insert(id);
         }
     }
-    looks
+    reads
 }
 
 /// How a step ended.
@@ -146,8 +146,8 @@ impl<'a> Teller<'a> {
             What::Evicted => return self.gone(lock, "the server evicted it"),
             _ => {}
         }
-        let client = match (&first.what, self.people.actor(first.client)) {
-            (What::Found { .. }, _) => self.people.holder(unit.first),
+        let client = match (&first.what, self.actors.actor(first.client)) {
+            (What::Found { .. }, _) => self.actors.holder(unit.first),
             (_, actor) => actor,
         };
         let Some(client) = client else { return };
@@ -221,15 +221,15 @@ impl<'a> Teller<'a> {
             Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend if is_refused() => {
                 Some((Verb::Release, lost("the lock was no longer its own")))
             }
-            // The reference's release of a lock that is somebody else's by now.
-            Came::Saw(Some(other)) if holds != other && self.last_looks.contains(&unit.first) => {
+            // The reference's release of a lock that has another owner by now.
+            Came::Saw(Some(other)) if holds != other && self.last_reads.contains(&unit.first) => {
                 Some((Verb::Release, lost("somebody else had the lock")))
             }
             // The reference's release of a lock that is gone: it only sets the flag right.
             Came::Unflagged if last == Came::Saw(None) => Some((Verb::Release, End::Well)),
             // The reference asks whether it is locked before it writes; then it refuses to.
             Came::AskedFlag if last == Came::Saw(None) => {
-                Some((Verb::Look, lost("the lock was free when it looked")))
+                Some((Verb::CheckLock, lost("the lock was free when it looked")))
             }
             _ => None,
         }
@@ -256,7 +256,7 @@ impl<'a> Teller<'a> {
             *of == lock && token.is_some_and(|token| unit.carries(token))
         });
         let carrying = carrying.map(|((actor, _), _)| *actor);
-        let is_near = |actor: &usize| self.people.may_belong_together(*actor, client);
+        let is_near = |actor: &usize| self.actors.may_belong_together(*actor, client);
         if unit.call.is_some()
             && let Some(actor) = carrying.filter(is_near).min()
         {
@@ -265,7 +265,7 @@ impl<'a> Teller<'a> {
         match came {
             Came::Deleted(id) | Came::Extended(id) => {
                 let owner = self.owners.get(&id).copied();
-                let owner = owner.filter(|owner| self.people.belong_together(*owner, client));
+                let owner = owner.filter(|owner| self.actors.belong_together(*owner, client));
                 owner.unwrap_or(client)
             }
             Came::Unflagged | Came::AskedFlag => {
@@ -291,7 +291,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// Nobody holds the lock any more.
+    /// The lock is free now.
     fn free(&mut self, lock: usize) -> Option<Id> {
         let id = self.holders.get_mut(lock)?.take()?;
         if let Some(end) = self.tenures.end(id) {
@@ -313,7 +313,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// A command that found the lock free, though nobody deleted it: its lease has ended.
+    /// A command that found the lock free, though no client deleted it: its lease has expired.
     fn notice_end_of_lease(&mut self, lock: usize, unit: &Unit<'a>) {
         let finds_free = unit.observations.iter().find_map(|one| match (&one.what, one.outcome) {
             (What::Flag { .. } | What::AskedFlag, _) => None,

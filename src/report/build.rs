@@ -62,7 +62,11 @@ impl Report {
             parameters: parameters(plan),
             summary: summary(&actors, outcome),
             actors,
-            consistency: outcome.looks.iter().map(|look| snapshot_row(world, look)).collect(),
+            consistency: outcome
+                .snapshots
+                .iter()
+                .map(|labelled| snapshot_row(world, labelled))
+                .collect(),
             findings: findings.iter().map(|it| FindingRow::new(it, lock, actor)).collect(),
             expectations: ruling.expectations.clone(),
             verdict: ruling.verdict,
@@ -150,15 +154,15 @@ impl FindingRow {
     }
 }
 
-fn snapshot_row(world: &World, look: &LabelledSnapshot) -> SnapshotRow {
-    let snapshot = &look.snapshot;
+fn snapshot_row(world: &World, labelled: &LabelledSnapshot) -> SnapshotRow {
+    let snapshot = &labelled.snapshot;
     let payload = snapshot.payload.as_ref();
     let text = |token: &Token| token.as_str().to_string();
     SnapshotRow {
-        label: look.label.clone(),
+        label: labelled.label.clone(),
         lock_key: world
             .runs()
-            .get(look.lock)
+            .get(labelled.lock)
             .map(|run| run.lock(STATE_FILE).key().to_string())
             .unwrap_or_default(),
         redis_lock_exists: payload.is_some(),

@@ -24,7 +24,7 @@ pub struct CatalogueRow {
     pub title: String,
     /// The ids of its hazards.
     pub hazards: Vec<String>,
-    /// What must come out under each lock protocol, by its name; nothing where it can't be played.
+    /// The outcome that must come under each lock protocol, by its name; none where it can't run.
     #[serde(flatten, serialize_with = "by_protocol")]
     pub protocols: Vec<(String, Option<Shown>)>,
 }

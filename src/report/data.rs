@@ -22,7 +22,7 @@ pub struct Report {
     pub clock: &'static str,
     /// Whether each actor was a process of its own.
     pub processes: bool,
-    /// What decided the order among equals; nothing on a wall clock, where nobody does.
+    /// What decided the order among equals; none on a wall clock.
     pub seed: Option<u64>,
     /// The lock protocol.
     pub protocol: String,
@@ -48,7 +48,7 @@ pub struct Report {
     pub notices: Vec<String>,
     /// The command that runs it again, if it did not go as expected and can be had again.
     pub replay: Option<String>,
-    /// What came of all runs, where there were several; the rest is about one of them.
+    /// The outcome of all runs, where there were several; the rest is about one of them.
     pub repetition: Option<Repetition>,
 }
 

@@ -22,7 +22,8 @@ pub struct Judgement {
     pub events: usize,
     /// Whether it has its beginning, the end of every actor, and its own end; if not, what was not
     /// found may still have happened.
-    pub is_whole: bool,
+    #[serde(rename = "is_whole")]
+    pub is_complete: bool,
     /// Why it is known to be incomplete, a sentence each.
     pub incomplete: Vec<String>,
     /// What went wrong, by time.
@@ -42,7 +43,7 @@ pub struct FairnessRow {
     pub lock: String,
     /// Who got it how often, in the order of the actors.
     pub acquisitions: Vec<Share>,
-    /// Half of those who got it had waited at most so many milliseconds.
+    /// The p50 of the waits of successful acquires, in milliseconds.
     pub wait_p50_ms: f64,
     /// 99 of 100 had waited at most so long.
     pub wait_p99_ms: f64,
@@ -57,7 +58,7 @@ pub struct LeaseUseRow {
     pub lock: String,
     /// How often it was held.
     pub acquisitions: u64,
-    /// Half of those who held it did so for at most so many milliseconds.
+    /// The p50 of the times held, in milliseconds.
     pub held_p50_ms: f64,
     /// 99 of 100 did so at most so long.
     pub held_p99_ms: f64,
@@ -120,7 +121,7 @@ impl Judgement {
             scenario: head.scenario.clone(),
             protocol: head.protocol.clone(),
             events,
-            is_whole: checked.is_whole,
+            is_complete: checked.is_complete,
             incomplete: head.incomplete.clone(),
             findings: checked.findings.iter().map(|it| FindingRow::new(it, name, actor)).collect(),
             omitted: checked.omitted,

@@ -57,18 +57,18 @@ fn status(report: &Report) -> TestCaseStatus {
         }
         Verdict::Inconclusive => report.inconclusive().into(),
     };
-    failure(report.verdict, message, story(report))
+    failure(report.verdict, message, description(report))
 }
 
-fn failure(verdict: Verdict, message: String, story: Vec<String>) -> TestCaseStatus {
-    let story: String = story.into_iter().map(|line| line + "\n").collect();
+fn failure(verdict: Verdict, message: String, description: Vec<String>) -> TestCaseStatus {
+    let description: String = description.into_iter().map(|line| line + "\n").collect();
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_type(verdict.word()).set_message(message).set_description(story);
+    status.set_type(verdict.word()).set_message(message).set_description(description);
     status
 }
 
 /// What was not as expected, what was found, and what else there is to know, a line each.
-fn story(report: &Report) -> Vec<String> {
+fn description(report: &Report) -> Vec<String> {
     let mut lines: Vec<String> = report.unmet().collect();
     let found = report.findings.iter();
     lines.extend(found.map(|row| format!("{}: {}", row.property.word(), row.text)));

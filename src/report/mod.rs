@@ -1,9 +1,9 @@
 //! The report: first plain data, then one writer a format. Knows the terminal.
 //!
-//! [`json::write`] is for programs and keeps every member; [`table::write`] is for people and leaves
-//! out what repeats; [`junit::write`] is for CI systems. All write the same bytes for the same report.
-//! Beside the report of one scenario there is the summary of several ([`Runs`]), the judgement of a
-//! saved history ([`Judgement`]), and the [`Catalogue`] of what the scenarios show.
+//! [`json::write`] is for programs and keeps every member; [`table::write`] is for a terminal and
+//! leaves out what repeats; [`junit::write`] is for CI systems. All write the same bytes for the
+//! same report. Beside the report of one scenario there is the summary of several ([`Runs`]), the
+//! judgement of a saved history ([`Judgement`]), and the [`Catalogue`] of what the scenarios show.
 
 mod build;
 mod catalogue;

@@ -45,7 +45,7 @@ pub struct LockRow {
     pub file: String,
     /// The lock key.
     pub key: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// Why, in words.
     pub why: String,
@@ -65,13 +65,13 @@ pub struct LockRow {
     pub ttl_ms: i64,
     /// The value of the lock key, if it can be shown as text.
     pub payload: Option<String>,
-    /// The command that puts the removed lock back if nobody has taken it since.
+    /// The command that puts the removed lock back if it was not taken since.
     pub put_back: Option<String>,
     /// The command that takes the lock away which was left.
     pub take_away: Option<String>,
 }
 
-/// What came of a lock.
+/// The outcome for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -81,9 +81,9 @@ pub enum Outcome {
     WouldRemove,
     /// It was not to be removed.
     Left,
-    /// Somebody else held it by then, and keeps it.
+    /// Another owner held it by then, and keeps it.
     Changed,
-    /// Nobody held it any more.
+    /// It was free by then.
     Gone,
     /// The server did not do it, or did not say so.
     Failed,
@@ -102,13 +102,13 @@ pub struct FlagRow {
     pub was: Option<String>,
     /// What is right, or was when it was looked at.
     pub right: bool,
-    /// What came of it.
+    /// The outcome.
     pub outcome: FlagOutcome,
     /// Why, in words, where that doesn't go without saying.
     pub why: String,
 }
 
-/// What came of a flag.
+/// The outcome for a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagOutcome {

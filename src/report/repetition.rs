@@ -1,4 +1,4 @@
-//! What came of many runs of one scenario.
+//! The outcomes of many runs of one scenario.
 
 use super::{Report, Summary};
 use lock_history::check::Verdict;

@@ -7,7 +7,7 @@ use lock_history::history::History;
 use lock_lab::scenario::Plan;
 use serde::Serialize;
 
-/// What came of a replay. As JSON: the report, with one member more.
+/// The outcome of a replay. As JSON: the report, with one member more.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Replay {
     /// The report of the run.
@@ -22,7 +22,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// What came of replaying a plan's schedule that shows this, with what was found in it.
+    /// The outcome of replaying a plan's schedule that shows this, with what was found in it.
     pub fn new(
         report: Report,
         plan: &Plan,

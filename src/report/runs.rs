@@ -1,20 +1,20 @@
-//! What came of several scenarios.
+//! The outcomes of several scenarios.
 
 use super::{Exploration, Report};
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-/// What came of several scenarios, in their order. As JSON: the reports, the explorations, and
+/// The outcomes of several scenarios, in their order. As JSON: the reports, the explorations, and
 /// what has neither.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Runs(pub Vec<Entry>);
 
-/// What came of one of them.
+/// The outcome of one of them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
     /// A report.
     Report(Box<Report>),
-    /// What came of all its orderings.
+    /// The outcome of all its orderings.
     Exploration(Box<Exploration>),
     /// Nothing: it could not be run.
     Failure(Failure),

@@ -180,7 +180,7 @@ pub(super) fn hostile() -> Report {
     report
 }
 
-/// A run that was interrupted before anything could be told.
+/// A run that was interrupted before there was a result.
 pub(super) fn interrupted() -> Report {
     let mut report = herd(2);
     report.clock = "virtual";

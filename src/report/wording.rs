@@ -82,8 +82,8 @@ fn decimal(number: u64, unit: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What is left of a TTL, from Redis's answer to PTTL. Rounded down: nobody should read that more is
-/// left than there is.
+/// The rest of a TTL, from Redis's answer to PTTL. Rounded down: a reader must not see more than is
+/// left.
 pub(super) fn ttl_left(milliseconds: i64) -> String {
     match u64::try_from(milliseconds) {
         Ok(ms) if ms < 60_000 => duration(ms as f64),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_shown_as_long_as_it_takes_to_tell_them_apart() {
+    fn tokens_are_shortened_as_far_as_they_stay_distinct() {
         let tokens = ["0123456789ab0", "0123456789ab1", "ffff"];
         let length = token_length(tokens.into_iter());
         assert_eq!(length, 13);

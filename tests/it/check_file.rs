@@ -124,13 +124,13 @@ fn history() -> impl Strategy<Value = History> {
     );
     let event = (any::<u64>(), any::<u64>(), prop::option::of(0..3usize), kind());
     (head, prop::collection::vec(event, 0..20), any::<bool>()).prop_map(
-        |(head, events, is_whole)| {
+        |(head, events, is_complete)| {
             let mut events: Vec<Event> = events
                 .into_iter()
                 .map(|(order, at, actor, kind)| Event { moment: Moment { order, at }, actor, kind })
                 .collect();
             events.sort_by_key(|event| event.moment.order);
-            History { head, events, is_whole }
+            History { head, events, is_complete }
         },
     )
 }
@@ -156,7 +156,7 @@ proptest! {
         let length = head + ((text.len() - head) as f64 * part) as usize;
         let cut = read(&text[..length]).unwrap();
         // Only the newline after the end may be missing.
-        prop_assert!(!cut.is_whole || length == text.len() - 1);
+        prop_assert!(!cut.is_complete || length == text.len() - 1);
         prop_assert_eq!(&cut.events, &history.events[..cut.events.len()]);
         prop_assert!(read(&text[..head - 2]).is_err());
     }
@@ -196,7 +196,7 @@ fn the_file_is_what_it_is_said_to_be() {
             actor: Some(0),
             kind: EventKind::Started,
         }],
-        is_whole: true,
+        is_complete: true,
     };
     let text = format!("{HEAD}\n{START}\n{{\"end\":1}}\n");
     assert_eq!(String::from_utf8(written(&history)).unwrap(), text);
@@ -209,7 +209,7 @@ fn unknown_members_and_a_missing_last_newline_are_no_error() {
     let event = r#"{"order":1,"mood":{"deep":[[]]},"at":0,"actor":0,"event":"started"}"#;
     let history = read(format!("{head}\n{event}\n{{\"note\":1,\"end\":1}}")).unwrap();
     assert_eq!(history.events.len(), 1);
-    assert!(history.is_whole);
+    assert!(history.is_complete);
 }
 
 #[test]

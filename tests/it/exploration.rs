@@ -151,9 +151,9 @@ struct Length {
 /// How long the shortest beginning of a history is that shows a property.
 fn length(history: &History, property: Property) -> Length {
     let shows = |end: usize| {
-        let is_whole = history.is_whole && end == history.events.len();
+        let is_complete = history.is_complete && end == history.events.len();
         let events = history.events[..end].to_vec();
-        let beginning = History { head: history.head.clone(), events, is_whole };
+        let beginning = History { head: history.head.clone(), events, is_complete };
         check(&beginning).findings.iter().any(|finding| finding.property == property)
     };
     let end = (1..=history.events.len()).find(|end| shows(*end)).unwrap();
@@ -161,13 +161,13 @@ fn length(history: &History, property: Property) -> Length {
     let is_command = |event: &&Event| matches!(event.kind, EventKind::Command(_));
     let actors: Vec<_> = events.iter().filter(is_command).map(|event| event.actor).collect();
     Length {
-        misfortunes: events.iter().filter(|event| is_misfortune(&event.kind)).count(),
+        misfortunes: events.iter().filter(|event| is_crash_or_fault(&event.kind)).count(),
         commands: actors.len(),
         switches: actors.windows(2).filter(|pair| pair[0] != pair[1]).count(),
     }
 }
 
-fn is_misfortune(kind: &EventKind) -> bool {
+fn is_crash_or_fault(kind: &EventKind) -> bool {
     match kind {
         EventKind::Ended { failure: Some(failure) } => failure.kind == FailureKind::Crashed,
         EventKind::Failed { failure, .. } => failure.kind == FailureKind::Injected,
@@ -277,7 +277,7 @@ fn counterexamples_show_the_same_on_a_real_redis_each_time() {
 /// The history of a counterexample on a real server.
 fn on_redis(url: &str, model: &Model, counterexample: &Counterexample, base: &Path) -> History {
     let Model { plan, host, .. } = model.clone();
-    assert!(!plan.has(Action::befalls_the_server));
+    assert!(!plan.has(Action::is_server_fault));
     let time = Time::Wall(Arc::new(WallClock::new(Some(Duration::from_secs(30)))));
     let (server, runs) =
         (Server::at(url, None).unwrap(), plan.run_directories(&base.join("run"), None).unwrap());

@@ -19,7 +19,7 @@ struct Case {
     /// Errors that some actor must have had.
     errors: &'static [&'static str],
     /// Snapshots and their diagnoses, in order, without `before`.
-    looks: &'static [(&'static str, &'static str)],
+    snapshots: &'static [(&'static str, &'static str)],
 }
 
 const NOT_LOCKED: &str = "cannot dump to unlocked db";
@@ -31,28 +31,28 @@ const CASES: [Case; 6] = [
         short: &["--hold", "100ms"],
         summary: [1, 4, 0],
         errors: &[REFUSED],
-        looks: &[("after", "consistent")],
+        snapshots: &[("after", "consistent")],
     },
     Case {
         scenario: "rapid_sequential",
         short: &["--hold", "5ms"],
         summary: [10, 0, 0],
         errors: &[],
-        looks: &[("after", "consistent")],
+        snapshots: &[("after", "consistent")],
     },
     Case {
         scenario: "ttl_expiration",
         short: &["--ttl", "1s", "--hold", "1100ms", "--next-hold", "5ms"],
         summary: [1, 0, 1],
         errors: &[NOT_LOCKED],
-        looks: &[("between the operations", "lost"), ("after", "consistent")],
+        snapshots: &[("between the operations", "lost"), ("after", "consistent")],
     },
     Case {
         scenario: "token_corruption",
         short: &[],
         summary: [1, 0, 0],
         errors: &[],
-        looks: &[
+        snapshots: &[
             ("lock taken", "consistent"),
             ("token forgotten", "orphaned"),
             ("released by force", "consistent"),
@@ -64,7 +64,7 @@ const CASES: [Case; 6] = [
         short: &[],
         summary: [1, 0, 0],
         errors: &[],
-        looks: &[
+        snapshots: &[
             ("orphan planted", "orphaned"),
             ("locks cleared", "consistent"),
             ("after", "consistent"),
@@ -75,7 +75,7 @@ const CASES: [Case; 6] = [
         short: &["--hold", "600ms", "--delay", "300ms"],
         summary: [2, 0, 0],
         errors: &[],
-        looks: &[("after", "consistent"), ("after", "consistent")],
+        snapshots: &[("after", "consistent"), ("after", "consistent")],
     },
 ];
 
@@ -118,16 +118,16 @@ impl Case {
                 |actor: &Value| actor["error"].as_str().is_some_and(|e| e.starts_with(wanted));
             assert!(report["actors"].as_array().unwrap().iter().any(has), "{wanted}: {ended:#?}");
         }
-        let looks = report["consistency"].as_array().unwrap();
+        let snapshots = report["consistency"].as_array().unwrap();
         let word = |look: &Value, name: &str| look[name].as_str().unwrap().to_owned();
-        let looks: Vec<_> = looks
+        let snapshots: Vec<_> = snapshots
             .iter()
             .map(|look| (word(look, "label"), word(look, "diagnosis")))
             .filter(|(label, _)| label != "before")
             .collect();
         let wanted: Vec<_> =
-            self.looks.iter().map(|(label, word)| ((*label).into(), (*word).into())).collect();
-        assert_eq!(looks, wanted, "{ended:#?}");
+            self.snapshots.iter().map(|(label, word)| ((*label).into(), (*word).into())).collect();
+        assert_eq!(snapshots, wanted, "{ended:#?}");
         assert_eq!(report["notices"], Value::Array(Vec::new()));
     }
 }

@@ -319,12 +319,15 @@ fn a_signal_ends_the_subjects() {
 
 /// A subject whose lock has no TTL, and which looks at each process that was started, `$pid`, before
 /// it takes the lock; what it says then goes to the file `log`.
-fn looking(place: &Place, looks: &str) -> String {
+fn looking(place: &Place, snapshots: &str) -> String {
     let (pids, log) = (place.at("pids"), place.at("log"));
-    let looks =
-        format!("for pid in $(cat {}); do {looks}; done >> {}; ", pids.display(), log.display());
+    let snapshots = format!(
+        "for pid in $(cat {}); do {snapshots}; done >> {}; ",
+        pids.display(),
+        log.display()
+    );
     let take = "ask SET \"$1\" \"$token\" NX";
-    let altered = altered(place, &format!("{take} PX \"$2\""), &format!("{looks}{take}"));
+    let altered = altered(place, &format!("{take} PX \"$2\""), &format!("{snapshots}{take}"));
     noted(place, &altered)
 }
 

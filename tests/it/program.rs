@@ -225,8 +225,8 @@ impl Ended {
     /// The diagnoses of the snapshots with this label.
     pub fn diagnoses(&self, label: &str) -> Vec<String> {
         let json = self.json();
-        let looks = json["consistency"].as_array().unwrap().clone();
-        let found = looks.iter().filter(|look| look["label"] == label);
+        let snapshots = json["consistency"].as_array().unwrap().clone();
+        let found = snapshots.iter().filter(|look| look["label"] == label);
         found.map(|look| look["diagnosis"].as_str().unwrap().to_owned()).collect()
     }
 }

@@ -134,7 +134,7 @@ fn an_operator_who_deletes_a_lock_by_hand_is_found() {
     run(&mut holder, "SET lock mine-2 NX PX 60000");
     run(&mut holder, "DEL lock");
     let (ended, history) = recording.end();
-    assert!(history.is_whole, "{ended:#?}");
+    assert!(history.is_complete, "{ended:#?}");
     let found = properties(&history);
     assert_eq!(found, [Property::ForeignRelease, Property::SilentLoss], "{ended:#?}");
     assert!(ended.stdout.contains("mine") || ended.stdout.contains("lock"), "{ended:#?}");
@@ -175,7 +175,7 @@ fn clients_of_other_shapes_come_out_right() {
     assert_eq!(tokens(&told.released), all, "{ended:#?}");
     assert_eq!(told.refused.values().sum::<u64>(), 1, "{ended:#?}");
     ended.says(&["1 command changed keys with these names in other databases"]);
-    assert!(!history.is_whole && properties(&history).is_empty(), "{ended:#?}");
+    assert!(!history.is_complete && properties(&history).is_empty(), "{ended:#?}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn locks_held_before_and_after_give_no_false_findings() {
     run(&mut one, "DEL l:before");
     run(&mut other, "SET l:after token-3 NX PX 60000");
     let (ended, history) = recording.end();
-    assert!(!history.is_whole);
+    assert!(!history.is_complete);
     assert_eq!(properties(&history), [], "{ended:#?}");
     ended.says(&[
         "incomplete: l:before: it was already held at the first look",
@@ -213,7 +213,7 @@ fn payloads_may_be_huge_and_binary_and_names_may_be_hostile() {
     redis::cmd("DEL").arg(key).exec(&mut client).unwrap();
     let (ended, history) = recording.end();
     assert!(!ended.stdout.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'));
-    assert!(history.is_whole, "{ended:#?}");
+    assert!(history.is_complete, "{ended:#?}");
     assert_eq!(told(&history).released.len(), 1);
 }
 
@@ -269,7 +269,7 @@ fn a_recording_that_ends_by_itself_agrees_with_one_beside_it() {
     });
     drop(worker);
     let (_, one) = first.end();
-    assert!(one.is_whole);
+    assert!(one.is_complete);
     let first = tokens(&one);
     assert!(first.windows(second.len()).any(|part| part == second), "{second:?} not in {first:?}");
 }
@@ -295,7 +295,7 @@ fn a_server_that_goes_away_is_waited_for_and_the_history_says_so() {
     run(&mut client, "DEL l");
     let (ended, history) = recording.end();
     ended.says(&["trying to reach it again", "reached it again", "incomplete"]);
-    assert!(!history.is_whole);
+    assert!(!history.is_complete);
     assert_eq!(properties(&history), [], "{ended:#?}");
     let acquired = &told(&history).acquired["l"];
     let tokens: Vec<&str> = acquired.iter().map(|(_, token)| token.as_str()).collect();
@@ -345,5 +345,5 @@ fn light_sees_what_changes() {
     let acquired = &told(&history).acquired["l"];
     assert_eq!(acquired.len(), 2, "{ended:#?}");
     assert!(acquired.iter().all(|(who, _)| who == "web1:7"), "{acquired:?}");
-    assert!(!history.is_whole);
+    assert!(!history.is_complete);
 }

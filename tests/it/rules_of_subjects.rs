@@ -244,7 +244,7 @@ fn looks_at_rivals(place: &Place, times_out: bool, patience: u32, then: &str) ->
     let dir = place.at("rivals");
     fs::create_dir(&dir).unwrap();
     let dir = dir.display();
-    let looks = format!(
+    let snapshots = format!(
         "patience={patience}
 look() {{
     local rival pid stat how until=$((SECONDS + patience))
@@ -271,7 +271,7 @@ acquire() {{
     bash(
         place,
         &[
-            ("acquire() {", &looks),
+            ("acquire() {", &snapshots),
             ("reset\necho", &reset),
             ("printf %s \"$request\" >&3 && hear", &asks),
             (r#""a lock in bash"}"#, if times_out { can } else { r#""a lock in bash"}"# }),

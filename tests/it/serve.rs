@@ -10,7 +10,7 @@ use std::thread;
 use redis::ConnectionLike;
 use redis_sim::Engine;
 use redis_sim::clock::WallClock;
-use redis_sim::server::{Address, Door, Handler, MAX_CLIENTS, Next, Outbox, Server};
+use redis_sim::server::{Address, Handler, MAX_CLIENTS, Next, Outbox, Server, Service};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::program::{PATIENCE, Place, Program, Running, wait_until};
@@ -473,7 +473,7 @@ impl Handler for Swallows {
 /// The engine behind one who stands in between.
 struct Between(Engine);
 
-impl Door for Between {
+impl Service for Between {
     fn open(&self, outbox: &Outbox) -> Box<dyn Handler> {
         Box::new(Swallows(self.0.open(outbox)))
     }

@@ -87,7 +87,7 @@ fn hostile() -> History {
         story.add(100_000 + hours, actor, EventKind::Ended { failure });
     }
     story.events.sort_by_key(|event| event.moment);
-    History { head, events: story.events, is_whole: true }
+    History { head, events: story.events, is_complete: true }
 }
 
 struct Story {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use lock_lab::server::{Borrowed, Keys, Server};
+use lock_lab::server::{ExclusiveServer, Keys, Server};
 use redis::{ConnectionLike, Value as Reply};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -360,20 +360,21 @@ fn what_befalls_the_server_needs_the_embedded_one() {
     Program::new(words).run().refuses(2, &["eviction", "leave out --upstream"]);
 }
 
-fn borrowed(redis: &RedisServer) -> (Arc<Borrowed>, Arc<Mutex<Vec<String>>>) {
+fn exclusive(redis: &RedisServer) -> (Arc<ExclusiveServer>, Arc<Mutex<Vec<String>>>) {
     let told = Arc::<Mutex<Vec<String>>>::default();
     let heard = Arc::clone(&told);
     let server = Server::at(&redis.url(), None).unwrap();
-    let borrowed = Borrowed::new(server, Box::new(move |words| *heard.lock().unwrap() = words));
-    (borrowed.unwrap(), told)
+    let exclusive =
+        ExclusiveServer::new(server, Box::new(move |words| *heard.lock().unwrap() = words));
+    (exclusive.unwrap(), told)
 }
 
 #[test]
 fn every_kind_of_key_is_put_back_as_it_was() {
     let redis = redis_or_skip!();
-    let (borrowed, told) = borrowed(&redis);
-    borrowed.set_locks(["h".into(), "l".into()]);
-    let mut con = borrowed.server().connect(0).unwrap();
+    let (exclusive, told) = exclusive(&redis);
+    exclusive.set_locks(["h".into(), "l".into()]);
+    let mut con = exclusive.server().connect(0).unwrap();
     let mut all = redis::pipe();
     for line in [
         "SET s v PX 60000",
@@ -390,7 +391,7 @@ fn every_kind_of_key_is_put_back_as_it_was() {
     }
     let replies = con.req_packed_commands(&all.get_packed_pipeline(), 0, 8).unwrap();
     assert_eq!(replies.last(), Some(&Reply::Nil), "it does not wait");
-    let (seen, there) = (borrowed.seen().unwrap(), redis.everything());
+    let (seen, there) = (exclusive.seen().unwrap(), redis.everything());
     assert_eq!(seen.before.len(), 0);
     assert_eq!(there.len(), 6);
     let value = |name: &str| seen.keys[name.as_bytes()].value.clone();
@@ -398,22 +399,22 @@ fn every_kind_of_key_is_put_back_as_it_was() {
     assert_eq!((value("l"), value("s")), (Some(b"a b".to_vec()), None));
     assert_eq!(told.lock().unwrap().len(), 6 + 6, "redis-cli -h HOST -p PORT DEL and their names");
 
-    borrowed.put(&Keys::new()).unwrap();
+    exclusive.put(&Keys::new()).unwrap();
     redis.is_empty();
-    borrowed.put(&seen.keys).unwrap();
+    exclusive.put(&seen.keys).unwrap();
     // A set has its members in no order.
     let but_sets = |all: Vec<(u32, String, Vec<u8>, bool)>| {
         all.into_iter().filter(|(_, name, ..)| name != "set").collect::<Vec<_>>()
     };
     assert_eq!(but_sets(redis.everything()), but_sets(there));
-    assert_eq!(borrowed.seen().map(|seen| seen.keys), None);
+    assert_eq!(exclusive.seen().map(|seen| seen.keys), None);
     redis::cmd("GET").arg("nothing").exec(&mut con).unwrap();
-    let again = borrowed.seen().unwrap().keys;
+    let again = exclusive.seen().unwrap().keys;
     assert_eq!(again[&b"set"[..]], seen.keys[&b"set"[..]]);
     assert!(seen.keys[&b"set"[..]].sorted.is_some());
     redis::cmd("SADD").arg("set").arg("d").exec(&mut con).unwrap();
-    assert_ne!(borrowed.seen().unwrap().keys[&b"set"[..]], seen.keys[&b"set"[..]]);
-    assert_eq!(borrowed.give_back(), Ok(None));
+    assert_ne!(exclusive.seen().unwrap().keys[&b"set"[..]], seen.keys[&b"set"[..]]);
+    assert_eq!(exclusive.give_back(), Ok(None));
     redis.is_empty();
 }
 
@@ -434,14 +435,14 @@ fn any_name_can_be_deleted_by_hand_and_is_named_before_it_is_there() {
             heard.push(words);
         };
         let server = Server::at(&redis.url(), None).unwrap();
-        let borrowed = Borrowed::new(server, Box::new(hear)).unwrap();
-        let mut con = borrowed.server().connect(0).unwrap();
+        let exclusive = ExclusiveServer::new(server, Box::new(hear)).unwrap();
+        let mut con = exclusive.server().connect(0).unwrap();
         for name in &names {
             redis::cmd("SET").arg(name).arg("value").exec(&mut con).unwrap();
         }
         assert_eq!(redis.everything().len(), names.len());
         let words = told.lock().unwrap().pop().unwrap();
-        assert_eq!(borrowed.by_hand(), Some(words.clone()));
+        assert_eq!(exclusive.by_hand(), Some(words.clone()));
         assert!(!words.concat().contains('\n'), "{words:?}");
         let by_hand = std::process::Command::new(&words[0]).args(&words[1..]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&by_hand.stdout).trim(), names.len().to_string());
@@ -452,24 +453,24 @@ fn any_name_can_be_deleted_by_hand_and_is_named_before_it_is_there() {
 #[test]
 fn a_ttl_that_is_almost_over_is_put_back_as_one() {
     let redis = redis_or_skip!();
-    let (borrowed, _) = borrowed(&redis);
-    let mut con = borrowed.server().connect(0).unwrap();
+    let (exclusive, _) = exclusive(&redis);
+    let mut con = exclusive.server().connect(0).unwrap();
     redis::cmd("SET").arg("a").arg(1).arg("PX").arg(60_000).exec(&mut con).unwrap();
-    let mut keys = borrowed.seen().unwrap().keys;
+    let mut keys = exclusive.seen().unwrap().keys;
     keys.values_mut().for_each(|stored| stored.left = Some(0));
-    borrowed.put(&keys).unwrap();
+    exclusive.put(&keys).unwrap();
     wait_until("it is over", || redis.everything().is_empty());
 }
 
 #[test]
 fn what_a_script_says_is_an_answer_and_not_the_server_s_trouble() {
     let redis = redis_or_skip!();
-    let (borrowed, _) = borrowed(&redis);
-    let mut con = borrowed.server().connect(0).unwrap();
+    let (exclusive, _) = exclusive(&redis);
+    let mut con = exclusive.server().connect(0).unwrap();
     let busy = "return redis.error_reply('BUSY somebody has it')";
     let refused = redis::cmd("EVAL").arg(busy).arg(0).exec(&mut con).unwrap_err();
     assert_eq!(refused.code(), Some("BUSY"));
-    assert_eq!(borrowed.check(), Ok(()));
+    assert_eq!(exclusive.check(), Ok(()));
 }
 
 #[test]
@@ -503,7 +504,7 @@ fn a_client_whose_locks_are_in_another_database_is_refused() {
 #[test]
 fn it_is_borrowed_once_at_a_time() {
     let redis = redis_or_skip!();
-    let (first, _) = borrowed(&redis);
+    let (first, _) = exclusive(&redis);
     let words = ["another nodb-trigger", "wait"];
     probe(&shipped("bash.sh"), &redis, &[]).refuses(3, &words);
     drop(first);
@@ -522,19 +523,19 @@ fn it_is_borrowed_once_at_a_time() {
 #[test]
 fn keys_of_others_are_never_touched() {
     let redis = redis_or_skip!();
-    let (borrowed, _) = borrowed(&redis);
-    let mut con = borrowed.server().connect(0).unwrap();
+    let (exclusive, _) = exclusive(&redis);
+    let mut con = exclusive.server().connect(0).unwrap();
     redis::cmd("SET").arg("ours").arg(1).exec(&mut con).unwrap();
-    let ours = borrowed.seen().unwrap().keys;
-    borrowed.put(&Keys::new()).unwrap();
+    let ours = exclusive.seen().unwrap().keys;
+    exclusive.put(&Keys::new()).unwrap();
     // It has the name of one of ours, but ours is not there now.
     let mut theirs = redis.client().get_connection().unwrap();
     redis::cmd("SET").arg("ours").arg("theirs").exec(&mut theirs).unwrap();
     let before = redis.everything();
-    let refused = borrowed.put(&ours).unwrap_err().to_string();
+    let refused = exclusive.put(&ours).unwrap_err().to_string();
     assert!(refused.contains("somebody else") && refused.contains("\"ours\""), "{refused}");
     assert!(redis::cmd("DEL").arg("ours").exec(&mut con).is_err(), "nothing goes on");
-    let left = borrowed.give_back().unwrap().unwrap();
+    let left = exclusive.give_back().unwrap().unwrap();
     assert!(left.contains("1 key") && left.contains("\"ours\""), "{left}");
     assert_eq!(redis.everything(), before);
 }

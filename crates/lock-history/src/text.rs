@@ -1,6 +1,6 @@
 //! Text of others on its way into a sentence.
 
-/// At most so many characters, without what would move the cursor.
+/// At most this number of characters, without what would move the cursor.
 pub fn shortened(text: &str, longest: usize) -> String {
     let shown = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
     let mut shown: String = shown.take(longest + 1).collect();

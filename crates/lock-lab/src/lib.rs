@@ -19,7 +19,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`rng`] | the only source of numbers by chance that repeat |
+//! | [`rng`] | the only source of repeatable random numbers |
 //! | [`server`] | where the locks live: embedded, or a URL |
 //! | [`intercept`] | what commands and shared local state pass through |
 //! | [`lock`] | the shared lock library |

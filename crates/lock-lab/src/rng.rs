@@ -36,8 +36,8 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, all with the same chances (Lemire's multiplication: for the small ends
-    /// in use here, what is uneven about it can't be measured); 0 if `end` is 0.
+    /// A uniform number below `end` (Lemire's multiplication: for the small ends in use here, its
+    /// bias can't be measured); 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let wide = u128::from(self.next()) * end as u128;
         usize::try_from(wide >> 64).unwrap_or(0)
@@ -46,7 +46,7 @@ impl Rng {
 
 #[cfg(test)]
 impl Rng {
-    /// Comes true one time of so many.
+    /// True with probability 1 in `many`.
     pub fn one_in(&mut self, many: usize) -> bool {
         self.below(many) == 0
     }
@@ -63,18 +63,18 @@ mod tests {
 
     #[test]
     fn the_numbers_are_those_that_the_generator_s_author_gives() {
-        let mut chance = Rng::new(1_234_567);
+        let mut rng = Rng::new(1_234_567);
         let published =
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
-        assert_eq!([chance.next(), chance.next(), chance.next()], published);
+        assert_eq!([rng.next(), rng.next(), rng.next()], published);
     }
 
     #[test]
     fn every_number_below_the_end_comes() {
-        let mut chance = Rng::new(7);
+        let mut rng = Rng::new(7);
         let mut come = [false; 5];
-        (0..200).for_each(|_| come[chance.below(5)] = true);
+        (0..200).for_each(|_| come[rng.below(5)] = true);
         assert_eq!(come, [true; 5]);
-        assert_eq!(chance.below(0), 0);
+        assert_eq!(rng.below(0), 0);
     }
 }

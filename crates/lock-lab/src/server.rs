@@ -1,13 +1,13 @@
 //! Where the locks live: the embedded server, or a real Redis at a URL. Opens connections, with a
 //! time-out on everything, and puts failures into words that say what to do.
 
-mod borrowed;
 mod connection;
 mod exchange;
+mod exclusive;
 
-pub use borrowed::{Borrowed, Keys, OnCommandByHand, Seen, Stored};
 pub use connection::{Connection, Sent};
 pub use exchange::{Exchange, Listener};
+pub use exclusive::{ExclusiveServer, Keys, OnCommandByHand, Seen, Stored};
 
 use connection::Transport;
 use redis::{
@@ -31,7 +31,7 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 fn patience(clock: Option<&dyn Clock>) -> Duration {
     let left = clock.and_then(Clock::left).unwrap_or(RESPONSE_TIMEOUT);
     let left = left.clamp(SHORTEST_TIMEOUT, RESPONSE_TIMEOUT);
-    // As people say it.
+    // As a user reads it.
     Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -50,7 +50,7 @@ impl ServerError {
 /// Where the locks live.
 #[derive(Debug, Clone)]
 pub enum Server {
-    /// In this process; nobody else sees it.
+    /// In this process; invisible to others.
     Embedded(redis_sim::Engine),
     /// A real Redis.
     Redis(Box<Remote>),
@@ -66,7 +66,7 @@ pub struct Remote {
     /// Whether nothing can stand in for it.
     is_sole: bool,
     /// Where books are kept of what passes over its connections.
-    borrowed: Option<Arc<Borrowed>>,
+    exclusive: Option<Arc<ExclusiveServer>>,
 }
 
 impl fmt::Debug for Remote {
@@ -114,7 +114,7 @@ impl Server {
             name,
             is_sole: false,
             listener: None,
-            borrowed: None,
+            exclusive: None,
         })))
     }
 
@@ -138,9 +138,9 @@ impl Server {
             .map_err(|error| ServerError(format!("in the environment ({source}): {error}")))
     }
 
-    /// The same, with somebody who hears what passes over each connection that is opened from now
-    /// on, but not what opens it (AUTH, SELECT). An embedded server has nobody: what happens on it
-    /// is in the history of its run.
+    /// The same, with a listener that gets each exchange on each connection that is opened from now
+    /// on, but not what opens it (AUTH, SELECT). An embedded server has no listener: what happens
+    /// on it is in the history of its run.
     #[must_use]
     pub fn heard_by(mut self, listener: Listener) -> Self {
         if let Server::Redis(remote) = &mut self {
@@ -165,8 +165,8 @@ impl Server {
         }
     }
 
-    /// The words that one types before a command to reach this server by hand; nothing for the
-    /// embedded one, which nobody else can reach.
+    /// The words that one types before a command to reach this server by hand; none for the
+    /// embedded one, which others can't reach.
     pub fn redis_cli(&self) -> Option<Vec<String>> {
         let Server::Redis(remote) = self else { return None };
         let mut words: Vec<String> = match remote.info.addr() {
@@ -207,7 +207,7 @@ impl Server {
         self.open(db, None)
     }
 
-    /// Opens a connection on which nobody waits for an answer past the deadline of this clock.
+    /// Opens a connection on which no wait for an answer exceeds the deadline of this clock.
     pub fn connect_on(&self, clock: Arc<dyn Clock>, db: i64) -> Result<Connection, ServerError> {
         self.open(db, Some(clock))
     }
@@ -223,9 +223,9 @@ impl Server {
         let settings = remote.info.redis_settings().clone().set_db(db);
         let connection = remote.open(settings.clone(), patience)?;
         let mut connection = Connection::new(Transport::Redis(Box::new(connection)), clock);
-        if let Some(borrowed) = remote.borrowed.as_ref().filter(|_| db == 0) {
+        if let Some(exclusive) = remote.exclusive.as_ref().filter(|_| db == 0) {
             let watching = remote.open(settings, patience)?;
-            connection = connection.booked(Arc::clone(borrowed), watching);
+            connection = connection.exclusive_to(Arc::clone(exclusive), watching);
         }
         Ok(match &remote.listener {
             Some(listener) => connection.heard_by(listener.clone()),

@@ -13,8 +13,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 fn main() -> Result<(), ServeError> {
-    let door = Advancing::new(Arc::new(VirtualClock::new(None)));
-    let server = Server::start(Address::Port(0), Arc::new(door))?;
+    let service = Advancing::new(Arc::new(VirtualClock::new(None)));
+    let server = Server::start(Address::Port(0), Arc::new(service))?;
     println!("{}; press Return to stop", server.url());
     let _ = std::io::stdin().read(&mut [0]);
     Ok(())

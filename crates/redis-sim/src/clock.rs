@@ -1,8 +1,8 @@
 //! The only source of time: nothing else in this crate asks what time it is or sleeps.
 //!
-//! A [`WallClock`] is the machine's; a [`VirtualClock`] stands still until somebody moves it, so a
-//! run on it takes no time and gives the same result each time. Both can be stopped: who sleeps on a
-//! stopped clock is told so at once, which is how Ctrl-C and `--timeout` reach every actor.
+//! A [`WallClock`] is the machine's; a [`VirtualClock`] stands still until it is advanced, so a run
+//! on it takes no time and gives the same result each time. Both can be stopped: a sleep on a
+//! stopped clock fails at once, which is how Ctrl-C and `--timeout` reach every actor.
 
 mod words;
 
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Why a sleep ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
-    /// Somebody asked the run to end (Ctrl-C, SIGTERM).
+    /// The user asked the run to end (Ctrl-C, SIGTERM).
     #[error("interrupted")]
     Interrupted,
     /// Something that the run needs could not be had.
@@ -54,7 +54,7 @@ pub trait Clock: Send + Sync {
     /// clock is stopped or its deadline passes.
     fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped>;
 
-    /// Says that something happened for which somebody may wait.
+    /// Says that something happened for which a sleeper may wait.
     fn notify(&self) {}
 }
 
@@ -69,7 +69,7 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// A clock that starts now and, with a deadline, lets nobody sleep past it.
+    /// A clock that starts now and, with a deadline, lets no sleep exceed it.
     pub fn new(deadline: Option<Duration>) -> Self {
         let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
@@ -81,7 +81,7 @@ impl WallClock {
         }
     }
 
-    /// Wakes everyone who sleeps on this clock and lets nobody sleep on it again.
+    /// Wakes every sleeper on this clock and lets no later sleep begin.
     pub fn stop(&self, why: Stopped) {
         let mut stopped = self.stopped.lock();
         stopped.get_or_insert(why);
@@ -118,7 +118,7 @@ impl Clock for WallClock {
     }
 
     fn notify(&self) {
-        // Whoever has found that it must wait waits by the time we get the lock.
+        // A thread that has found that it must wait waits by the time we get the lock.
         let _stopped = self.stopped.lock();
         self.changed.notify_all();
     }
@@ -163,7 +163,7 @@ impl VirtualClock {
     /// Where every virtual run begins: 2025-01-01 00:00:00 UTC.
     pub const EPOCH: Duration = Duration::from_secs(1_735_689_600);
 
-    /// A clock at [`VirtualClock::EPOCH`] that, with a deadline, lets nobody sleep past it.
+    /// A clock at [`VirtualClock::EPOCH`] that, with a deadline, lets no sleep exceed it.
     pub fn new(deadline: Option<Duration>) -> Self {
         Self {
             nanos: AtomicU64::new(0),
@@ -180,17 +180,17 @@ impl VirtualClock {
         self.nanos.fetch_max(nanos, Ordering::Relaxed);
     }
 
-    /// How often somebody has said that something happened.
+    /// How often it was said that something happened.
     pub fn happenings(&self) -> u64 {
         self.happenings.load(Ordering::Relaxed)
     }
 
-    /// Lets nobody sleep on this clock again.
+    /// Lets no later sleep on this clock begin.
     pub fn stop(&self, why: Stopped) {
         let _ = self.stopped.set(why);
     }
 
-    /// The time at which everybody is told that it is over, if there is one.
+    /// The time at which every sleep fails, if there is one.
     pub fn deadline(&self) -> Option<Duration> {
         self.deadline
     }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_sleeps_past_the_deadline() {
+    fn a_sleep_ends_at_the_deadline() {
         let wall = WallClock::new(Some(Duration::from_millis(1)));
         assert_eq!(wall.sleep(Duration::from_secs(3600)), Err(Stopped::TimedOut));
 

@@ -120,7 +120,7 @@ impl Error {
 /// An argument as Redis quotes it in an error: at most `limit` bytes, and C ends it at a NUL.
 ///
 /// Bytes that are no UTF-8 are replaced: Redis sends them as they are, and the redis crate then
-/// gives up on the connection, which helps nobody.
+/// gives up on the connection, which is of no use.
 pub(super) fn quoted(argument: &[u8], limit: usize) -> String {
     let argument = argument.get(..limit).unwrap_or(argument);
     let end = argument.iter().position(|&byte| byte == 0).unwrap_or(argument.len());

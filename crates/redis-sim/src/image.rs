@@ -68,9 +68,9 @@ impl Engine {
         Some(Kept { value, deadline: entry.deadline, left: left.map(Duration::from_millis) })
     }
 
-    /// The first moment at which a key will be gone if nobody touches it, on the clock that the
-    /// server was given (as [`unix`](crate::clock::Clock::unix) counts it). None if there is no such
-    /// key, or if it stays for good.
+    /// The first moment at which an untouched key will be gone, on the clock that the server was
+    /// given (as [`unix`](crate::clock::Clock::unix) counts it). None if there is no such key, or
+    /// if it stays for good.
     pub fn lease_end(&self, db: i64, key: &[u8]) -> Option<Duration> {
         let db = DbIndex::new(db).ok()?;
         let mut state = self.lock();
@@ -121,7 +121,7 @@ mod tests {
         (Arc::clone(&clock), Engine::new(clock))
     }
 
-    /// What a client is told, errors included; words are separated by blanks, `_` is one in a word.
+    /// The reply to a client, errors included; words are separated by blanks, `_` is one in a word.
     fn ask(con: &mut Connection, line: &str) -> String {
         let mut words = line.split(' ').map(|word| word.replace('_', " "));
         let mut command = redis::cmd(&words.next().unwrap());
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_key_is_the_same_as_none_whoever_looked() {
+    fn an_expired_key_is_the_same_as_none_before_and_after_a_read() {
         let (clock, engine) = server();
         let mut con = engine.connect(0);
         ask(&mut con, "SET lock me PX 10");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn who_watches_sees_a_restore_and_nobody_else_is_disturbed() {
+    fn a_watching_client_sees_a_restore_and_other_clients_are_undisturbed() {
         let (_, engine) = server();
         let (mut con, mut other) = (engine.connect(0), engine.connect(0));
         let image = engine.save();

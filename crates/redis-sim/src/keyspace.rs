@@ -1,7 +1,7 @@
 //! The data: databases of keys with deadlines, and who watches them.
 //!
-//! Knows no command and no client. A key whose deadline passed is removed when somebody looks at it,
-//! never in the background, so what is stored depends on the commands and the clock alone.
+//! Knows no command and no client. A key whose deadline passed is removed when it is read, never in
+//! the background, so what is stored depends on the commands and the clock alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ struct Db {
     watched: BTreeMap<Vec<u8>, Watched>,
 }
 
-/// A key that somebody watches.
+/// A key that is watched.
 #[derive(Debug, Default)]
 struct Watched {
     watchers: usize,
@@ -110,13 +110,13 @@ pub(super) struct Keyspace {
     pub(super) clients_ever: i64,
     /// How many clients are connected.
     pub(super) clients: u64,
-    /// How often it was made anew: nobody watches what was watched in an earlier epoch.
+    /// How often it was reset: a watch of an earlier epoch is void.
     pub(super) epoch: u64,
 }
 
 impl Keyspace {
-    /// Throws away all keys and watches and begins anew. Who is connected stays so, and if nobody is,
-    /// the next client is the first again.
+    /// Throws away all keys and watches and resets itself. Connected clients stay connected, and if
+    /// there are none, the next client is the first again.
     pub(super) fn renew(&mut self) {
         let clients_ever = if self.clients == 0 { 0 } else { self.clients_ever };
         let epoch = self.epoch + 1;
@@ -186,7 +186,7 @@ impl View<'_> {
         self.db.keys.get(key)
     }
 
-    /// Looks a key up to change it; whoever watches it will know.
+    /// Finds a key to change it; clients that watch it will see that.
     pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
         self.bury(key);
         let entry = self.db.keys.get_mut(key)?;
@@ -228,7 +228,7 @@ impl View<'_> {
         self.db.by_birth.clear();
     }
 
-    /// How many keys are stored: like Redis, this counts the expired that nobody looked at.
+    /// How many keys are stored: like Redis, this counts expired ones that were not read since.
     pub(super) fn len(&self) -> usize {
         self.db.keys.len()
     }
@@ -267,8 +267,8 @@ impl View<'_> {
         self.changes(key)
     }
 
-    /// How often a watched key changed. That its time ran out is a change, whether or not somebody
-    /// looked at it since: it counts here before [`View::bury`] makes it a recorded one.
+    /// How often a watched key changed. Its expiry is a change, whether or not the key was read
+    /// since: it counts here before [`View::bury`] makes it a recorded one.
     pub(super) fn changes(&self, key: &[u8]) -> u64 {
         let recorded = self.db.watched.get(key).map_or(0, |watched| watched.changes);
         let due = self.db.keys.get(key).is_some_and(|entry| expired(entry, self.now));

@@ -4,9 +4,9 @@
 //! It does what lock clients need of Redis 7.0 and does it exactly: same replies, same error texts.
 //! The judge is the differential test `tests/it/conformance.rs`, which runs generated commands here
 //! and on a real server. What it leaves out: persistence, replication, eviction, access rules,
-//! background expiry (a key is gone when somebody looks at it after its deadline), waiting (WAIT
-//! answers at once: there are no replicas), and every command that is not in the table of
-//! `commands/mod.rs`. In error lines, bytes that are no text are replaced.
+//! background expiry (a key is gone when it is read after its deadline), waiting (WAIT answers at
+//! once: there are no replicas), and every command that is not in the table of `commands/mod.rs`.
+//! In error lines, bytes that are no text are replaced.
 //!
 //! ```
 //! use redis_sim::{Engine, clock::VirtualClock};
@@ -108,8 +108,9 @@ impl Engine {
         Connection { engine: self.clone(), session, refused, packed: Vec::new() }
     }
 
-    /// Begins anew for the next run: no keys, no watches, a clock that is right again. Scripts stay
-    /// loaded, as they cost time to compile; [`forget`](Self::forget) if the next run may see that.
+    /// Resets the engine for the next run: no keys, no watches, a clock that is right again.
+    /// Scripts stay loaded, as they cost time to compile; [`forget`](Self::forget) if the next run
+    /// may see that.
     ///
     /// Clients from before stay connected with what they selected and queued, and if they watch
     /// anything, their EXEC fails. With all of them gone, the next one has the id 1 again.
@@ -135,8 +136,8 @@ impl Engine {
         state.ahead = state.ahead.saturating_add(by);
     }
 
-    /// Deletes a key that nobody asked to delete, as a server does that reached its `maxmemory`; who
-    /// watches it sees that. Tells whether there was such a key.
+    /// Evicts a key, as a server does that reached its `maxmemory`; clients that watch it see that.
+    /// Returns whether there was such a key.
     pub fn evict(&self, db: i64, key: &[u8]) -> bool {
         let Ok(db) = DbIndex::new(db) else { return false };
         let mut state = self.lock();
@@ -164,10 +165,10 @@ impl fmt::Debug for Engine {
 
 /// A client of an [`Engine`], with its own selected database, MULTI queue and WATCHes.
 ///
-/// To its user it is like a [`redis::Connection`]: errors come as the same values, a closed connection
-/// fails the same way. One difference is left. If a command of an atomic pipeline is refused before
-/// EXEC, kind and code of the error are the same, but which commands were refused is in
-/// [`RedisError::detail`], not in [`RedisError::into_server_errors`], which nobody but the redis crate
+/// To its user it is like a [`redis::Connection`]: errors come as the same values, a closed
+/// connection fails the same way. One difference is left. If a command of an atomic pipeline is
+/// refused before EXEC, kind and code of the error are the same, but which commands were refused is
+/// in [`RedisError::detail`], not in [`RedisError::into_server_errors`], which only the redis crate
 /// can fill.
 #[derive(Debug)]
 pub struct Connection {
@@ -318,7 +319,7 @@ mod tests {
         redis::cmd(words.next().unwrap()).arg(words.collect::<Vec<_>>()).query(con)
     }
 
-    /// A clock that moves a second whenever somebody looks at it.
+    /// A clock that advances a second each time that it is read.
     struct Hasty(AtomicU64);
 
     impl Clock for Hasty {

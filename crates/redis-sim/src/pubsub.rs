@@ -102,10 +102,10 @@ impl PubSub {
     /// Sends a message to a channel or, if `shards`, to one of a shard; tells how many got it.
     pub(super) fn publish(&self, shards: bool, channel: &[u8], message: &[u8]) -> usize {
         let kind = if shards { Topic::Shard } else { Topic::Channel };
-        let told = if shards { PushKind::SMessage } else { PushKind::Message };
+        let push = if shards { PushKind::SMessage } else { PushKind::Message };
         let exact = (kind, channel.to_vec());
         let mut sent = self.topics.get(&exact).map_or(0, |ids| {
-            self.send(ids, &Message::new(told, vec![bulk(channel), bulk(message)]))
+            self.send(ids, &Message::new(push, vec![bulk(channel), bulk(message)]))
         });
         if !shards {
             for ((_, pattern), ids) in self.topics.range(PATTERNS).filter(|((kind, pattern), _)| {

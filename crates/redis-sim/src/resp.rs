@@ -1,7 +1,7 @@
-//! The wire format of requests: an array of bulk strings, borrowed from the bytes it came in.
+//! The wire format of requests: an array of bulk strings, as slices of the bytes it came in.
 //!
-//! Pure functions, no I/O. Requests are whole here; those that come in pieces, and Redis' other format
-//! (a bare line, for people with telnet), are read by [`super::server`].
+//! Pure functions, no I/O. Requests are complete here; those that come in pieces, and Redis' other
+//! format (a bare line, for telnet), are read by [`super::server`].
 
 use std::io::Write;
 

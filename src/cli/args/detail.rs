@@ -7,7 +7,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, Command};
 use std::ffi::OsString;
 
-/// How much is told.
+/// How much of the help is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     /// What one needs most, a line each.
@@ -34,11 +34,11 @@ impl Detail {
     }
 }
 
-/// The same commands, whose help tells this much.
-pub(super) fn telling(detail: Detail, command: Command) -> Command {
+/// The same commands, with help in this detail.
+pub(super) fn with_detail(detail: Detail, command: Command) -> Command {
     command.mut_subcommands(|command| {
-        let about = told(detail, command.get_about(), command.get_long_about());
-        let after = told(detail, command.get_after_help(), command.get_after_long_help());
+        let about = text(detail, command.get_about(), command.get_long_about());
+        let after = text(detail, command.get_after_help(), command.get_after_long_help());
         command
             .about(about)
             .long_about(None)
@@ -48,9 +48,9 @@ pub(super) fn telling(detail: Detail, command: Command) -> Command {
     })
 }
 
-/// An argument whose help tells this much.
+/// An argument with help in this detail.
 pub(super) fn argument(detail: Detail, arg: Arg) -> Arg {
-    let help = told(detail, arg.get_help(), arg.get_long_help());
+    let help = text(detail, arg.get_help(), arg.get_long_help());
     let is_left_out = detail == Detail::Short && arg.is_hide_short_help_set();
     let is_hidden = arg.is_hide_set() || is_left_out;
     let is_general = arg.get_help_heading().is_some_and(|heading| heading != PARAMETERS);
@@ -58,12 +58,12 @@ pub(super) fn argument(detail: Detail, arg: Arg) -> Arg {
     if detail == Detail::Short && is_general { arg.help_heading(OPTIONS) } else { arg }
 }
 
-fn told(detail: Detail, short: Option<&StyledStr>, long: Option<&StyledStr>) -> StyledStr {
-    let told = match detail {
+fn text(detail: Detail, short: Option<&StyledStr>, long: Option<&StyledStr>) -> StyledStr {
+    let text = match detail {
         Detail::Short => short,
         Detail::Full => long.or(short),
     };
-    told.cloned().unwrap_or_default()
+    text.cloned().unwrap_or_default()
 }
 
 /// A text on one line of a short help; what is after a semicolon is for the long one.

@@ -91,7 +91,7 @@ fn parameter(parameter: &Parameter, room: usize) -> Arg {
         .value_parser(ValueParser::from(move |text: &str| reader.parse(text)))
 }
 
-/// The value if nobody names one, here or in the environment.
+/// The value if none is given, here or in the environment.
 pub(super) fn default(parameter: &Parameter) -> Value {
     parameter.default.unwrap_or(Value::Ttl(Ttl::DEFAULT))
 }

@@ -306,7 +306,7 @@ fn a_password_in_the_wrong_place_is_not_repeated() {
     }
 }
 
-/// What `--help` says to somebody who has these scenarios, on one screen.
+/// The text of `--help` with these scenarios, on one screen.
 fn top_help(scenarios: &[Scenario]) -> String {
     let said = whole(scenarios).render_help().to_string();
     assert!(said.lines().count() <= 36, "{} lines:\n{said}", said.lines().count());

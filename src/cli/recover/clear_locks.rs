@@ -1,4 +1,4 @@
-//! `clear_locks`: the locks of a run that nobody will release any more.
+//! `clear_locks`: the locks of a run that will not be released any more.
 
 use super::super::args::ClearArgs;
 use super::super::exit::{Exit, Refusal};
@@ -10,8 +10,9 @@ use lock_lab::lock::Sighting;
 
 /// Removes the locks of dead owners, or all, and sets flags right.
 ///
-/// A lock that somebody else took between the look and the removal stays. Without `--force` that is
-/// as it should be: the dead owner's lock is gone. With it, not all are gone, and the status says so.
+/// A lock that another owner took between the snapshot and the removal stays. Without `--force`
+/// that is as it should be: the dead owner's lock is gone. With it, not all are gone, and the
+/// status says so.
 pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
     let run = names::run(&args.run)?;
     let scopes = match (&args.scope, run.below.trim_end_matches('/')) {

@@ -1,10 +1,10 @@
 //! `unlock`, `clear_locks` and `repair`: safe recovery beside the application that works. What is
 //! removed is exactly what was looked at, and each change is one script.
 //!
-//! A lock is *live*, and stays without `--force`, unless its owner is a process of this host that is
-//! gone: of other hosts, of payloads without an owner, and of numbers that another process may have
-//! taken over, nothing can be told from here. What can't be found out is whether this process sees
-//! the same process numbers as the owner: two containers that share their host's name don't.
+//! A lock is *live*, and stays without `--force`, unless its owner is a process of this host that
+//! is gone: of other hosts, of payloads without an owner, and of numbers that another process may
+//! have taken over, nothing can be known from here. What can't be found out is whether this process
+//! sees the same process numbers as the owner: two containers that share their host's name don't.
 
 mod clear_locks;
 mod names;
@@ -17,7 +17,7 @@ pub(super) use unlock::unlock;
 
 use super::args::{CheckFormat, RecoverOptions};
 use super::exit::{Exit, Refusal, environment};
-use super::look::{fact, left_out_in_words, unread_in_words};
+use super::inspect::{fact, left_out_in_words, unread_in_words};
 use super::output::Output;
 use super::signals::Signals;
 use super::{remote, say, terminal};
@@ -86,7 +86,7 @@ impl<'a> RecoverySession<'a> {
         }
     }
 
-    /// The failure of a look, before anything was changed.
+    /// The failure of a read, before anything was changed.
     fn refusal(&mut self, error: &LockError) -> Refusal {
         let words = self.explain(error);
         environment(anyhow!("{words}; nothing was changed"))
@@ -118,7 +118,7 @@ impl<'a> RecoverySession<'a> {
         }
     }
 
-    /// Takes a lock away if it is still the one that was seen, and says in its row what came of it.
+    /// Takes a lock away if it is still the one that was seen, and notes the outcome in its row.
     fn remove(
         &mut self,
         seen: &Sighting,
@@ -155,7 +155,7 @@ impl<'a> RecoverySession<'a> {
         }
     }
 
-    /// Sets a flag right, and says in its row what came of it.
+    /// Sets a flag right, and notes the outcome in its row.
     fn set_right(&mut self, seen: &Sighting, row: &mut FlagRow) -> Result<(), Stop> {
         if self.options.dry_run {
             row.outcome = FlagOutcome::WouldSet;
@@ -181,7 +181,7 @@ impl<'a> RecoverySession<'a> {
         if self.signals.interrupted() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 
-    /// What to say of a change that failed: without an answer, nobody knows whether it was made.
+    /// What to say of a change that failed: without an answer, it is unknown whether it was made.
     fn failure(&mut self, error: &LockError) -> String {
         let words = self.explain(error);
         match error {
@@ -201,7 +201,7 @@ impl<'a> RecoverySession<'a> {
         }
     }
 
-    /// The command that puts a removed lock back, unless somebody has taken it since.
+    /// The command that puts a removed lock back, unless it was taken since.
     fn put_back(&self, row: &LockRow) -> Option<String> {
         let payload = row.payload.as_deref().filter(|text| !text.contains('\0'))?;
         let mut words = self.server.redis_cli()?;
@@ -307,7 +307,7 @@ fn primary(error: &RedisError, link: &mut Connection) -> Option<String> {
     Some(format!("redis://{host}:{port}"))
 }
 
-/// What can be removed: a payload of anybody; not what is no string, or too long for a payload.
+/// What can be removed: any payload; not what is no string, or too long for a payload.
 fn removable(seen: &Sighting) -> Option<&Payload> {
     seen.payload().filter(|_| hidden(seen).is_none())
 }

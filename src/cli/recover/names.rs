@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_of_the_run_is_told() {
+    fn a_path_outside_the_run_is_reported() {
         for (given, words) in [
             ("nodb-lock:other:x.nodb", "is not a lock of run \"ab\""),
             ("/runs/other/x.nodb", "is not in a directory of run \"ab\""),

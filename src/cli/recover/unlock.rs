@@ -15,7 +15,7 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
     let run = names::run(&args.run)?;
     let files = run.paths(&args.file)?;
     let mut session = RecoverySession::open(&args.options)?;
-    let seen = look(&mut session, &run.id, &files)?;
+    let seen = inspect(&mut session, &run.id, &files)?;
     if hidden(&seen).is_some() {
         return Err(session.refused(&seen));
     }
@@ -43,7 +43,7 @@ pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
 }
 
 /// Looks at the first of these files that has a lock or a flag, or else at the last.
-fn look(
+fn inspect(
     session: &mut RecoverySession<'_>,
     runid: &str,
     files: &[String],

@@ -15,7 +15,7 @@ impl KeysModel {
 
     /// What was missed, if the keys have not been looked at since.
     pub fn missing(&self) -> Option<&str> {
-        let gap = self.seen.gaps.last().filter(|_| !self.has_looked);
+        let gap = self.seen.gaps.last().filter(|_| !self.snapshot_is_taken);
         gap.map(|(_, why)| why.as_str())
     }
 
@@ -38,7 +38,7 @@ impl KeysModel {
     pub fn interrupt(&mut self, why: &str) {
         self.end_script();
         self.settle_all();
-        self.has_looked = false;
+        self.snapshot_is_taken = false;
         self.seen.gaps.push((self.size(), why.to_owned()));
     }
 
@@ -46,7 +46,7 @@ impl KeysModel {
         for lock in 0..self.states.len() {
             self.decide(lock, Key::finish);
             let Some(state) = self.states.get_mut(lock) else { continue };
-            let (_, contradictions) = std::mem::take(&mut state.told);
+            let (_, contradictions) = std::mem::take(&mut state.reported);
             state.key = None;
             if contradictions > 0 {
                 state.note_gap("what clients did fits nothing that can have happened");

@@ -8,7 +8,7 @@ use lock_history::history::{Event, EventKind, Failure, FailureKind, History};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// The lane of what befalls the server, and of how it was left.
+/// The lane of server faults, and of how the server was left.
 pub const SERVER: &str = "server";
 
 /// What is said of a command that was carried out, and whose sender never learns it.
@@ -46,10 +46,10 @@ impl Lanes {
     /// matter and none is marked.
     ///
     /// With one, these rows matter: the one that completes the violation, and of those before it
-    /// every change to the lock key and every fault that befell it, whoever did it; and what the
-    /// actors of the finding did about that lock (a refused acquire, being told of a loss, being
-    /// killed, a command or reply that is lost; the reads of the one who did wrong or suffered; writes
-    /// of the file or of the flag, where the finding is about these).
+    /// every change to the lock key and every fault that hit it, by any actor; and what the actors
+    /// of the finding did about that lock (a refused acquire, a notice of a loss, a crash, a
+    /// command or reply that is lost; the reads of the actor that did wrong or suffered; writes of
+    /// the file or of the flag, where the finding is about these).
     pub fn of(history: &History, locks: &[String], finding: Option<&Finding>) -> Self {
         let words = Words::new(&history.head, locks, &history.events);
         let drafts = drafts(&history.events, &words);
@@ -115,7 +115,7 @@ fn drafts<'a>(events: &'a [Event], words: &Words<'_>) -> Vec<Draft<'a>> {
             }
             // A step within a step fails with it.
             (EventKind::Failed { failure, .. }, Some(last))
-                if told(failure).is_some_and(|told| told == last.text) =>
+                if message(failure).is_some_and(|message| message == last.text) =>
             {
                 continue;
             }
@@ -126,8 +126,8 @@ fn drafts<'a>(events: &'a [Event], words: &Words<'_>) -> Vec<Draft<'a>> {
     drafts
 }
 
-/// Whether the command before it was carried out, and nobody heard of it. A command that a rule kept
-/// from the server has a row of its own that says so.
+/// Whether the command before it was carried out, and its reply was lost. A command that a rule
+/// kept from the server has a row of its own that says so.
 fn loses_a_reply(kind: &EventKind) -> bool {
     match kind {
         EventKind::Fault { what, .. } => what.starts_with("the reply"),
@@ -148,15 +148,15 @@ fn text(event: &Event, kind: &EventKind, words: &Words<'_>) -> Option<String> {
         EventKind::Completed(operation) => {
             operation.write.map(|write| words.write(operation.lock, write))
         }
-        EventKind::Failed { failure, .. } => told(failure),
+        EventKind::Failed { failure, .. } => message(failure),
         EventKind::Ended { failure } => Some(ended(failure.as_ref())),
         EventKind::Left(left) => Some(words.left(left)),
         EventKind::Started | EventKind::Invoked(_) => None,
     }
 }
 
-/// What an actor is told when a step fails.
-fn told(failure: &Failure) -> Option<String> {
+/// The message to the actor when a step fails.
+fn message(failure: &Failure) -> Option<String> {
     match failure.kind {
         FailureKind::LostLock => Some("is told that its lock was lost".into()),
         FailureKind::Refused => Some(format!("is refused: {}", failure.message)),
@@ -169,7 +169,7 @@ fn ended(failure: Option<&Failure>) -> String {
         None => "ends".into(),
         Some((FailureKind::Crashed, _)) => "is killed".into(),
         Some((FailureKind::AlreadyLocked, _)) => "gives up, the lock is taken".into(),
-        // It was told before.
+        // It was shown before.
         Some((FailureKind::LostLock | FailureKind::Refused | FailureKind::Injected, _)) => {
             "ends with that".into()
         }

@@ -57,7 +57,7 @@ fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
     change.fold(None, |_, now| Some(now))
 }
 
-/// Where somebody who had lost the lock is done with it, and was not told.
+/// Where an actor that had lost the lock is done with it, and was not notified.
 fn untold_end(events: &[Event], finding: &Finding) -> Option<usize> {
     let loser = finding.actors.first().copied();
     let (mut held_by, mut has_lost) = (None, false);
@@ -86,7 +86,8 @@ fn untold_end(events: &[Event], finding: &Finding) -> Option<usize> {
 /// What went wrong with the row that completes the violation, in a few words.
 pub(super) fn mark(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> String {
     let other = finding.actors.get(1).map(|other| words.actor(Some(*other)));
-    let whose = |nobody: &str| other.map_or_else(|| nobody.to_owned(), |name| format!("{name}'s "));
+    let whose =
+        |other_word: &str| other.map_or_else(|| other_word.to_owned(), |name| format!("{name}'s "));
     match (finding.property, &draft.event.kind) {
         (Property::ForeignRelease, _) => match other {
             Some(name) => format!("deletes {name}'s lock"),

@@ -1,7 +1,8 @@
-//! What came of exploring a scenario, as plain data: a verdict a protocol, and a picture a
+//! The outcome of exploring a scenario, as plain data: a verdict a protocol, and a picture a
 //! counterexample.
 //!
-//! How long it took is for people only: without it, the same exploration gives the same bytes.
+//! The time that it took is shown in the table only: without it, the same exploration gives the
+//! same bytes.
 
 mod lanes;
 mod lines;
@@ -41,7 +42,7 @@ pub struct Exploration {
     pub protocols: Vec<ProtocolRow>,
 }
 
-/// What came of exploring a scenario under one lock protocol.
+/// The outcome of exploring a scenario under one lock protocol.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProtocolRow {
     /// The protocol's name.
@@ -168,26 +169,26 @@ impl Exploration {
     /// The name of the format, and its version.
     pub const SCHEMA: &'static str = "nodb-trigger/exploration/v1";
 
-    /// What came of exploring a scenario.
+    /// The outcome of exploring a scenario.
     pub fn new(
         scenario: String,
         title: String,
         file: Option<String>,
         mut protocols: Vec<ProtocolRow>,
     ) -> Self {
-        names::tell_apart(&mut protocols);
+        names::disambiguate(&mut protocols);
         let verdict = Verdict::of_parts(protocols.iter().map(|row| row.verdict));
         Self { schema: Self::SCHEMA, scenario, title, file, verdict, protocols }
     }
 
-    /// The first of the counterexamples that people are shown.
+    /// The first of the counterexamples that are shown.
     pub fn first_shown(&self) -> Option<&CounterexampleRow> {
         self.protocols.iter().find_map(|row| row.shown().next())
     }
 }
 
 impl ProtocolRow {
-    /// The counterexamples that people are shown: those that the verdict depends on.
+    /// The counterexamples that are shown: those that the verdict depends on.
     pub fn shown(&self) -> impl Iterator<Item = &CounterexampleRow> {
         self.counterexamples.iter().filter(|found| found.judged)
     }
@@ -197,7 +198,7 @@ impl ProtocolRow {
         self.shown().filter(|found| !found.expected)
     }
 
-    /// What came of exploring a plan.
+    /// The outcome of exploring a plan.
     pub fn new(plan: &Plan, explored: &Explored, judged: &Judged, bounds: &Bounds) -> Self {
         let found: Vec<Property> = explored.found.iter().map(|found| found.property).collect();
         let row = |property| JudgedRow {

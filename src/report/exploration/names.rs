@@ -3,7 +3,7 @@
 use super::ProtocolRow;
 
 /// Name each row by its protocol and the settings that differ between that protocol's rows.
-pub(super) fn tell_apart(rows: &mut [ProtocolRow]) {
+pub(super) fn disambiguate(rows: &mut [ProtocolRow]) {
     let all: Vec<_> = rows.iter().map(|row| (row.protocol.clone(), settings(row))).collect();
     for (row, (_, own)) in rows.iter_mut().zip(&all) {
         let others: Vec<_> = all.iter().filter(|(protocol, _)| *protocol == row.protocol).collect();

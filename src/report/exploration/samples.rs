@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A scenario's plan, and what came of a virtual run with its rules.
+/// A scenario's plan, and the outcome of a virtual run with its rules.
 pub(in crate::report) fn ran(name: &str, protocol: Arc<dyn LockProtocol>) -> (Plan, Outcome) {
     let scenarios = catalogue().unwrap();
     let scenario = scenarios.iter().find(|scenario| scenario.name() == name).unwrap();
@@ -74,7 +74,7 @@ pub(in crate::report) fn as_explored(history: &History) -> History {
             command.sent.order = 2 * order;
         }
     }
-    History { head: history.head.clone(), events, is_whole: history.is_whole }
+    History { head: history.head.clone(), events, is_complete: history.is_complete }
 }
 
 pub(in crate::report) fn bounds() -> Bounds {

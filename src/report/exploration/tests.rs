@@ -284,7 +284,7 @@ fn crashes_and_lost_commands_of_the_scenario_itself_are_known() {
 }
 
 #[test]
-fn rows_of_one_protocol_are_named_by_what_tells_them_apart() {
+fn rows_of_one_protocol_are_named_by_what_differs() {
     let names = |rows: Vec<ProtocolRow>| -> Vec<String> {
         let exploration = Exploration::new("x".into(), "X.".into(), None, rows);
         exploration.protocols.into_iter().map(|row| row.name).collect()

@@ -6,7 +6,7 @@ use lock_lab::controller::STATE_FILE;
 use lock_lab::lock::LockName;
 use std::collections::BTreeMap;
 
-/// A text that nobody made shorter is cut here.
+/// A longer text is cut here.
 const LONGEST: usize = 60;
 
 /// Words about one history.

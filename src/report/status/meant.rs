@@ -38,8 +38,8 @@ pub(super) fn word(payload: &Payload) -> String {
 /// Whether this word names the acquisition of this payload.
 pub fn is_meant(payload: &Payload, word: &str) -> Meant {
     let token = payload.token().as_str();
-    let is_whole = token == word && !token.contains('\u{fffd}');
-    if is_whole || word == digest(payload) {
+    let is_complete = token == word && !token.contains('\u{fffd}');
+    if is_complete || word == digest(payload) {
         return Meant::Yes;
     }
     match word.chars().count() {
@@ -50,7 +50,7 @@ pub fn is_meant(payload: &Payload, word: &str) -> Meant {
     }
 }
 
-/// Whether a token has the shape of the contract's, of which the beginning is chance.
+/// Whether a token has the shape of the contract's, which begins with random digits.
 fn is_uuid(token: &str) -> bool {
     matches!(token.len(), 32 | 36) && Uuid::try_parse(token).is_ok()
 }

@@ -41,7 +41,7 @@ pub struct Status {
     pub drifted: usize,
     /// The commands that mend what is wrong, two at most.
     pub mend: Vec<String>,
-    /// How many locks need a decision first, of somebody who knows more.
+    /// How many locks need a decision of an operator first.
     pub decisions: usize,
     /// How many locks and flag hashes could not be read: what is wrong with them is not in `mend`.
     pub unread: usize,
@@ -69,7 +69,7 @@ impl Locks {
     }
 }
 
-/// What is the same for all locks of a look.
+/// What is the same for all locks of a snapshot.
 #[derive(Debug, Clone)]
 pub struct Scene {
     /// The server's name, without a password.
@@ -105,7 +105,7 @@ pub struct LockRow {
     pub held_for_s: Option<i64>,
     /// What is left of the key's TTL in milliseconds; -1 if it has none, -2 if it doesn't exist.
     pub ttl_ms: i64,
-    /// When the payload says that the lease ends, if that disagrees with the TTL.
+    /// When the payload says that the lease expires, if that disagrees with the TTL.
     pub expires_at: Option<u64>,
     /// The fencing token in the payload.
     pub fence: Option<u64>,
@@ -150,7 +150,7 @@ impl Sightings {
         Self::first(usize::MAX)
     }
 
-    /// Keeps the first so many of each state, and counts the others.
+    /// Keeps the first `most` of each state, and counts the others.
     pub fn first(most: usize) -> Self {
         Self { most, ..Self::default() }
     }
@@ -218,8 +218,8 @@ impl Sightings {
     }
 }
 
-/// Whether nobody will give a lock back, and it won't end by itself soon enough to wait for it: its
-/// owner is gone, or it has no TTL.
+/// Whether a lock will not be released, and won't expire soon enough to wait for it: its owner is
+/// gone, or it has no TTL.
 fn is_stuck(sighting: &Sighting) -> bool {
     match sighting.state() {
         State::Orphaned | State::NoTtl => true,

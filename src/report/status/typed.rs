@@ -58,7 +58,7 @@ impl Typed {
         can_be_typed.then(|| words.map(typed).collect::<Vec<_>>().join(" "))
     }
 
-    /// The command that clears the locks of a run that nobody gives back.
+    /// The command that clears the locks of a run that are not released any more.
     pub(super) fn clear_locks(&self, runid: &str) -> Option<String> {
         self.command("clear_locks", &[typeable(runid)?], &[])
     }

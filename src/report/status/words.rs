@@ -14,12 +14,12 @@ pub enum Next {
     /// Nothing but this.
     Wait(String),
     /// Type this to see what it is: no command that is typed could name it.
-    Look(String),
+    Inspect(String),
 }
 
 /// How much of a command line is short enough for a sentence, in characters.
 const BRIEF: usize = 60;
-/// So many seconds no lock lasts, and no clock is off.
+/// No lock lasts longer than this number of seconds, and no clock is off by more.
 const YEAR: i64 = 366 * 24 * 3600;
 
 /// What the state of a lock means, in a sentence or two. It was acquired `held_for` seconds ago by the
@@ -91,7 +91,7 @@ fn foreign(lock: &Sighting) -> String {
     format!("{what}; it stays {}.", stays(lock))
 }
 
-/// Until when a lock stays that nobody gives back.
+/// Until when a lock stays that is not released.
 fn stays(lock: &Sighting) -> String {
     match lock.ttl_ms {
         -1 => "for good: it has no TTL".into(),
@@ -163,7 +163,7 @@ pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
     };
     Some(match (command, typed.get(lock.lock.key())) {
         (Some(command), _) => Next::Command(command),
-        (None, Some(command)) => Next::Look(command),
+        (None, Some(command)) => Next::Inspect(command),
         (None, None) => Next::Wait("no shell can type its names".into()),
     })
 }

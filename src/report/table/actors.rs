@@ -6,9 +6,9 @@ use crate::report::{ActorRow, escape};
 use lock_lab::scenario::Status;
 use std::collections::BTreeSet;
 
-/// So many actors are shown one by one.
+/// The most actors that are shown one by one.
 const WHOLE: usize = 20;
-/// Of more, so many with the same status.
+/// The most actors with the same status that are shown, if there are more.
 const FEW: usize = 6;
 /// Instead of an error message that the line above has, too.
 const AS_ABOVE: &str = "as above";

@@ -8,7 +8,7 @@ use crate::report::{SnapshotRow, escape};
 use comfy_table::Cell;
 use std::collections::BTreeSet;
 
-/// So many snapshots of a lock are shown, whatever they say.
+/// The most snapshots of a lock that are shown, whatever they say.
 const WHOLE: usize = 12;
 /// The width of the column that names the facts.
 const NAMES: usize = 17;

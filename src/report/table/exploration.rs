@@ -1,4 +1,4 @@
-//! What came of an exploration: a line a protocol, and each counterexample as lanes.
+//! The outcome of an exploration: a line a protocol, and each counterexample as lanes.
 
 use super::grid::{Page, Tone};
 use super::lanes::picture;
@@ -8,9 +8,8 @@ use crate::report::exploration::{CounterexampleRow, Exploration, ProtocolRow};
 use lock_history::check::Verdict;
 use std::io::{self, Write};
 
-/// Writes the exploration for people; the last line is the verdict. With `all`, steps that do not
-/// matter are shown, too. The command that replays a counterexample stays on one line, however long
-/// it is.
+/// Writes the exploration as a table; the last line is the verdict. With `all`, irrelevant steps
+/// are shown, too. The command that replays a counterexample stays on one line, however long it is.
 pub fn write_exploration(
     exploration: &Exploration,
     all: bool,

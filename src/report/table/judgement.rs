@@ -9,7 +9,7 @@ use std::io::{self, Write};
 /// How many actors are named who got a lock.
 const MOST: usize = 8;
 
-/// Writes the judgement for people. The last line is the verdict.
+/// Writes the judgement as a table. The last line is the verdict.
 pub fn write_judgement(judgement: &Judgement, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     page.facts([
@@ -80,7 +80,7 @@ fn verdict(judgement: &Judgement) -> (String, Tone) {
     let found = usize::try_from(judgement.omitted).unwrap_or(usize::MAX);
     let found = judgement.findings.len().saturating_add(found);
     let findings = count(found, "finding", "findings");
-    match (found, judgement.is_whole) {
+    match (found, judgement.is_complete) {
         (0, true) => ("CLEAN: no findings, and the history is complete.".into(), Tone::Good),
         (0, false) => {
             let line = "INCONCLUSIVE: no findings, but the history is incomplete";

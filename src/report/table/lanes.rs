@@ -7,7 +7,7 @@ use crate::report::exploration::Row;
 use comfy_table::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// So many lanes go side by side; more become a list.
+/// The most lanes side by side; more become a list.
 const MOST: usize = 6;
 /// The least width that a lane can be read at.
 const NARROWEST: usize = 18;
@@ -28,7 +28,7 @@ pub(super) fn picture(rows: &[Row], all: bool, page: &mut Page) {
 /// A line of the picture.
 enum PictureLine<'a> {
     Row(&'a Row),
-    /// So many rows that do not matter.
+    /// This number of irrelevant rows.
     Folded(usize),
 }
 

@@ -1,4 +1,4 @@
-//! The report for people: fits the terminal's width, says everything in words, and uses colour only
+//! The report as a table: fits the terminal's width, says everything in words, and uses colour only
 //! on top of the words.
 //!
 //! Where many actors or snapshots say the same, it shows some and counts the rest; the JSON report
@@ -63,7 +63,7 @@ impl Style {
     }
 }
 
-/// Writes the report for people. The last line is the verdict.
+/// Writes the report as a table. The last line is the verdict.
 pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     title(&report.scenario, &report.title, &mut page);

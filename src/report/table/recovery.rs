@@ -8,7 +8,7 @@ use crate::report::wording::{count, seconds, ttl_left};
 use comfy_table::Cell;
 use std::io::{self, Write};
 
-/// Writes the recovery of many locks for people. The last line has the counts.
+/// Writes the recovery of many locks as a table. The last line has the counts.
 pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     page.paragraph(title(recovery), Tone::Strong);
@@ -22,7 +22,7 @@ pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) ->
     page.write(out)
 }
 
-/// Writes the recovery of one lock for people: all that is known of it, what came of it, and the
+/// Writes the recovery of one lock as a table: all that is known of it, the outcome, and the
 /// commands that one may want next.
 pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
@@ -48,7 +48,7 @@ pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> i
     page.write(out)
 }
 
-/// What is said of a lock that nobody holds.
+/// What is said of a lock that is free.
 fn unlocked(recovery: &Recovery) -> String {
     let what = match &recovery.unknown {
         Some(unknown) => &escape(unknown),

@@ -1,11 +1,11 @@
-//! What came of many runs.
+//! The outcomes of many runs.
 
 use super::grid::{Grid, Page, Tone, cell, plain};
 use super::tone;
 use crate::report::wording::count;
 use crate::report::{OutcomeTally, Repetition, Tally};
 
-/// So many different outcomes are shown; the JSON report has them all.
+/// The most outcomes that are shown; the JSON report has them all.
 const MOST: usize = 10;
 
 /// Writes how often what came. `seed` is that of the run that the rest of the report is about.

@@ -1,4 +1,4 @@
-//! What came of a replay: the picture first.
+//! The outcome of a replay: the picture first.
 
 use super::grid::{Page, Tone};
 use super::lanes::picture;
@@ -7,8 +7,8 @@ use crate::report::{Replay, Report, escape};
 use lock_history::check::Verdict;
 use std::io::{self, Write};
 
-/// Writes what came of a replay for people; the last line is the verdict. With `all`, steps that do
-/// not matter are shown, too, and the rest of the run's report.
+/// Writes the outcome of a replay as a table; the last line is the verdict. With `all`, irrelevant
+/// steps are shown, too, and the rest of the run's report.
 pub fn write_replay(
     replay: &Replay,
     all: bool,

@@ -10,7 +10,7 @@ use lock_history::check::Verdict;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-/// Writes the summary for people. The last line is the verdict on all.
+/// Writes the summary as a table. The last line is the verdict on all.
 pub fn write_runs(runs: &Runs, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     let mut grid = page.grid();

@@ -11,7 +11,7 @@ use lock_lab::lock::{Life, State};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-/// So many locks of one state are explained one by one.
+/// The most locks of one state that are explained one by one.
 const EXPLAINED: usize = 3;
 /// The width of the column with the state.
 const STATES: usize = 15;
@@ -75,7 +75,7 @@ fn grid(rows: &[LockRow], with_runs: bool, page: &mut Page) {
     let left = rows.iter().map(|row| ttl(row.ttl_ms));
     grid.fixed(4 + usize::from(with_runs), widest("TTL left", left));
     for row in rows {
-        let (word, tone) = look(row.state);
+        let (word, tone) = state_style(row.state);
         let run = with_runs.then(|| plain(&row.runid));
         let first = [cell(word, tone)].into_iter().chain(run);
         grid.row(first.chain([
@@ -94,8 +94,8 @@ fn widest(header: &str, texts: impl Iterator<Item = String>) -> usize {
     texts.map(|text| columns(&text)).fold(columns(header), usize::max)
 }
 
-/// A flag is `true` or `false`; anything else is shown as it begins. Of what is hidden, it can't be
-/// told whether it is there.
+/// A flag is `true` or `false`; anything else is shown as it begins. Of what is hidden, it is
+/// unknown whether it is there.
 fn flag(row: &LockRow) -> Option<String> {
     match &row.flag {
         None if row.state == State::Hidden => Some("?".into()),
@@ -136,7 +136,7 @@ fn explain(rows: &[LockRow], with_runs: bool, page: &mut Page) {
                 page.blank();
             }
             let run = if with_runs { format!("{}: ", escape(&row.runid)) } else { String::new() };
-            let (word, tone) = look(row.state);
+            let (word, tone) = state_style(row.state);
             page.paragraph(format!("{word}: {run}{}", escape(&row.file)), tone);
             explain_one(row, page);
         }
@@ -162,11 +162,11 @@ fn explain_one(row: &LockRow, page: &mut Page) {
         indented(format!("value: {}", escape(value)), Tone::Quiet, page);
     }
     match &row.next {
-        Some(next @ (Next::Command(command) | Next::Look(command))) => {
+        Some(next @ (Next::Command(command) | Next::Inspect(command))) => {
             if let Some(warning) = row.warning {
                 indented(format!("first: {warning}"), Tone::Odd, page);
             }
-            let label = if matches!(next, Next::Look(_)) { "look" } else { "next" };
+            let label = if matches!(next, Next::Inspect(_)) { "look" } else { "next" };
             page.line(&format!("   {label}: {}", escape(command)));
         }
         Some(Next::Wait(what)) => indented(escape(&format!("wait: {what}")), Tone::Plain, page),
@@ -184,7 +184,7 @@ fn indented(text: String, tone: Tone, page: &mut Page) {
 /// How many there are of what, and what mends it.
 fn summary(status: &Status, rows: &[LockRow], page: &mut Page) {
     let number =
-        |number: usize, state: State| format!("{} {}", large(number as f64), look(state).0);
+        |number: usize, state: State| format!("{} {}", large(number as f64), state_style(state).0);
     let hidden = |(state, count): (&State, &usize)| {
         let shown = rows.iter().filter(|row| row.state == *state).count();
         count.checked_sub(shown).filter(|more| *more > 0).map(|more| number(more, *state))
@@ -200,9 +200,9 @@ fn summary(status: &Status, rows: &[LockRow], page: &mut Page) {
     let each = each.collect::<Vec<_>>().join(", ");
     let locks = if all == 1 { "lock" } else { "locks" };
     let states = [State::FlagDrift, State::ExpiredFlag];
-    let told: usize = states.iter().filter_map(|state| status.counts.get(state)).sum();
+    let counted: usize = states.iter().filter_map(|state| status.counts.get(state)).sum();
     let drifted = match status.drifted {
-        all if all == told => String::new(),
+        all if all == counted => String::new(),
         all => format!("{} wrong. ", count(all, "flag is", "flags are")),
     };
     let unread = if status.unread > 0 { unread(status) + ". " } else { String::new() };
@@ -236,7 +236,7 @@ fn unread(status: &Status) -> String {
 }
 
 /// The word for a state, and how it is coloured.
-fn look(state: State) -> (&'static str, Tone) {
+fn state_style(state: State) -> (&'static str, Tone) {
     match state {
         State::ForeignPayload => ("foreign payload", Tone::Bad),
         State::Orphaned => ("orphaned", Tone::Bad),

@@ -1,4 +1,4 @@
-//! What people read, compared with what they should: the files in `tests/golden/`.
+//! Tables compared with the files in `tests/golden/`.
 
 mod recovery;
 
@@ -100,7 +100,7 @@ fn golden_judgement() {
         scenario: "check_then_delete".into(),
         protocol: "legacy".into(),
         events: 51,
-        is_whole: false,
+        is_complete: false,
         incomplete: vec!["lock:a: it was still held when the recording ended".into()],
         findings: vec![samples::finding("A's release at 5.001 s deleted B's lock")],
         omitted: 2,

@@ -49,7 +49,7 @@ impl Timeline {
             lanes,
             findings,
             omitted: checked.omitted,
-            is_whole: checked.is_whole,
+            is_complete: checked.is_complete,
         }
     }
 }

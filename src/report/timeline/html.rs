@@ -1,9 +1,9 @@
-//! The timeline as one HTML file that needs nothing else: the picture, and a script that draws it
-//! anew for each width and zoom. Nothing is loaded, and no script but its own may run.
+//! The timeline as one HTML file that needs nothing else: the picture, and a script that redraws it
+//! for each width and zoom. Nothing is loaded, and no script but its own may run.
 
 use super::layout::{LISTED, Layout, NORMAL, Row, summary, title};
 use super::svg::lanes::{classes, over, said};
-use super::svg::legend::{FIELD, drawn, look, meaning, signs};
+use super::svg::legend::{FIELD, drawn, mark_style, meaning, signs};
 use super::svg::{self, STYLE, axis, in_words, xml};
 use super::text::MARKS;
 use super::{LaneKind, MarkKind, Timeline, letters};
@@ -112,7 +112,7 @@ fn model(timeline: &Timeline, layout: &Layout<'_>) -> Value {
         })
     });
     let lanes = layout.rows.iter().map(|row| lane(row, layout));
-    let form = |kind: MarkKind| (look(kind).name.to_owned(), look(kind).form.into());
+    let form = |kind: MarkKind| (mark_style(kind).name.to_owned(), mark_style(kind).form.into());
     let forms: serde_json::Map<String, Value> = MARKS.map(form).into_iter().collect();
     json!({
         "height": svg::height(layout.bottom + 16.0), "top": layout.top, "bottom": layout.bottom,
@@ -139,9 +139,9 @@ fn lane(row: &Row<'_>, layout: &Layout<'_>) -> Value {
         })
     });
     let marks = lane.marks.iter().map(|mark| {
-        let look = look(mark.kind);
+        let mark_style = mark_style(mark.kind);
         json!({
-            "at": place(mark.at), "kind": look.name, "gravity": look.gravity,
+            "at": place(mark.at), "kind": mark_style.name, "gravity": mark_style.gravity,
             "times": mark.times, "detail": mark.detail,
         })
     });

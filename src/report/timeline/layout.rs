@@ -173,10 +173,10 @@ pub fn summary(timeline: &Timeline) -> String {
     parts.push(count(actors, "actor", "actors"));
     parts.push(count(timeline.tokens.len(), "acquisition", "acquisitions"));
     parts.push(match found {
-        0 if timeline.is_whole => "nothing found".into(),
+        0 if timeline.is_complete => "nothing found".into(),
         _ => count(found, "finding", "findings"),
     });
-    if !timeline.is_whole {
+    if !timeline.is_complete {
         parts.push("the history has no end: there may be more".into());
     }
     parts.join(" · ")

@@ -34,7 +34,8 @@ pub struct Timeline {
     /// How many more there are.
     pub omitted: u64,
     /// Whether the history has its end.
-    pub is_whole: bool,
+    #[serde(rename = "is_whole")]
+    pub is_complete: bool,
 }
 
 /// One line of the picture.
@@ -92,7 +93,8 @@ pub struct Bar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BarKind {
-    /// The lock: somebody owned it. An actor: it believed that it did, and did nothing else.
+    /// The lock: it had an owner. An actor: it believed that it held the lock, and did nothing
+    /// else.
     Holds,
     /// The flag said `true`.
     Raised,
@@ -102,7 +104,7 @@ pub enum BarKind {
     Works,
     /// An actor writes the state file.
     Writes,
-    /// An actor does something else with Redis: a release, a look.
+    /// An actor does something else with Redis: a release, a snapshot.
     Asks,
     /// Several actors at once; the label says how many do what.
     Many,
@@ -131,9 +133,9 @@ pub enum MarkKind {
     Failed,
     /// A lease ended by itself.
     Expired,
-    /// A lease was set anew.
+    /// A lease was set again.
     Extended,
-    /// The lock key was deleted by somebody who was not its owner.
+    /// The lock key was deleted by a client that was not its owner.
     Cleared,
     /// Something was done to an actor or to the server on purpose.
     Fault,

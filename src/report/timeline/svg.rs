@@ -82,7 +82,7 @@ fn description(timeline: &Timeline) -> String {
     text
 }
 
-/// Fillings that don't need colours to be told apart.
+/// Fillings that can be distinguished without colours.
 const PATTERNS: &str = "<defs>\
 <pattern id=\"hatch-lost\" width=\"7\" height=\"7\" patternUnits=\"userSpaceOnUse\" \
 patternTransform=\"rotate(45)\"><path class=\"hatch-lost\" d=\"M0 0V7\"/></pattern>\

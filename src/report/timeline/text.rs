@@ -25,9 +25,9 @@ use strip::{Ink, Strip, strip};
 
 /// How many rows the numbers of what was found may take.
 const MOST_ROWS: usize = 4;
-/// How many findings are told.
-const MOST_TOLD: usize = 12;
-/// There is a line down to the axis for every finding, if there are so many columns for each.
+/// How many findings are shown.
+const MOST_FINDINGS: usize = 12;
+/// There is a line down to the axis for every finding, if each has this number of columns.
 const COLUMNS_A_LINE: usize = 6;
 
 /// The colours of the acquisitions, in turn. Red is for what went wrong.
@@ -62,7 +62,7 @@ pub fn write(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Resu
         page.blank();
     }
     legend::rows(entries, width).iter().for_each(|row| ink(row, &mut page));
-    if !timeline.is_whole {
+    if !timeline.is_complete {
         page.blank();
         let text = "The history is not whole: what came after its last event is not known.";
         page.paragraph(text, Tone::Odd);
@@ -144,10 +144,11 @@ fn findings(timeline: &Timeline, page: &mut Page) {
         let text = format!("{}: {}", remark.property, escape(&remark.text));
         [cell(remark.number.to_string(), Tone::Bad), cell(text, Tone::Plain)]
     };
-    let more = (findings.len().saturating_sub(MOST_TOLD) as u64).saturating_add(timeline.omitted);
+    let more =
+        (findings.len().saturating_sub(MOST_FINDINGS) as u64).saturating_add(timeline.omitted);
     let more =
         (more > 0).then(|| [cell("…", Tone::Bad), cell(format!("{more} more"), Tone::Quiet)]);
-    page.rows(findings.iter().take(MOST_TOLD).map(row).chain(more));
+    page.rows(findings.iter().take(MOST_FINDINGS).map(row).chain(more));
 }
 
 /// A line of the picture: a name and what stands beside it.

@@ -35,7 +35,7 @@ fn the_golden_corpus_is_judged_as_it_should_be() {
         assert_eq!(read, history, "{name}");
         let checked = check(&read);
         assert_eq!(told(&checked), findings, "{name}");
-        assert!(checked.is_whole, "{name}");
+        assert!(checked.is_complete, "{name}");
         assert_eq!(name.ends_with("-ok"), checked.findings.is_empty(), "{name}");
     }
 }
@@ -60,12 +60,12 @@ fn no_prefix_of_the_corpus_is_whole() {
         for length in 0..history.events.len() {
             let mut cut = history.clone();
             cut.events.truncate(length);
-            assert!(!check(&cut).is_whole, "{name} cut after {length}");
+            assert!(!check(&cut).is_complete, "{name} cut after {length}");
         }
         for begin in 1..history.events.len() {
             let mut cut = history.clone();
             cut.events.drain(..begin);
-            assert!(!check(&cut).is_whole, "{name} begun at {begin}");
+            assert!(!check(&cut).is_complete, "{name} begun at {begin}");
         }
     }
 }

@@ -239,12 +239,12 @@ fn what_contradicts_itself_proves_nothing() {
     tape.at(0).acquire(A, 0, "a1", 1000).at(5000).end(A).end(B);
     let good = tape.left(0, None, false, &[]).history();
     assert_eq!(properties(&good), [Property::SilentLoss]);
-    assert!(check(&good).is_whole);
+    assert!(check(&good).is_complete);
     let spoilt = |spoil: fn(&mut History)| {
         let mut history = good.clone();
         spoil(&mut history);
         let checked = check(&history);
-        assert!(!checked.is_whole);
+        assert!(!checked.is_complete);
         checked.findings.len()
     };
     assert_eq!(spoilt(|history| history.events[2].moment.order += 1000), 0);
@@ -260,7 +260,7 @@ fn what_contradicts_itself_proves_nothing() {
     };
     assert_eq!(spoilt(reply_first), 0);
     // These only leave something out, or have something twice.
-    assert_eq!(spoilt(|history| history.is_whole = false), 1);
+    assert_eq!(spoilt(|history| history.is_complete = false), 1);
     assert_eq!(spoilt(|history| drop(history.events.pop())), 1);
     assert_eq!(spoilt(|history| history.head.actors.push("late".into())), 1);
     assert_eq!(spoilt(|history| history.head.locks.push("unseen".into())), 1);
@@ -273,7 +273,7 @@ fn what_contradicts_itself_proves_nothing() {
 
 #[test]
 fn steps_that_do_not_match_are_not_whole() {
-    let is_whole = |begun: usize, done: usize| {
+    let is_complete = |begun: usize, done: usize| {
         let mut tape = Tape::new("edge", &["A"], 1);
         for _ in 0..begun {
             tape.begin(A, "work", 0);
@@ -281,14 +281,14 @@ fn steps_that_do_not_match_are_not_whole() {
         for _ in 0..done {
             tape.done(A);
         }
-        check(&tape.end(A).left(0, None, false, &[]).history()).is_whole
+        check(&tape.end(A).left(0, None, false, &[]).history()).is_complete
     };
-    assert!(is_whole(0, 0) && is_whole(1, 1));
-    assert!(!is_whole(0, 1) && !is_whole(1, 0) && !is_whole(2, 1));
+    assert!(is_complete(0, 0) && is_complete(1, 1));
+    assert!(!is_complete(0, 1) && !is_complete(1, 0) && !is_complete(2, 1));
     // Nobody acts after its end.
     let mut tape = Tape::new("edge", &["A"], 1);
     let late = tape.at(0).end(A).refused(A, 0).left(0, None, false, &[]).history();
-    assert!(!check(&late).is_whole);
+    assert!(!check(&late).is_complete);
 }
 
 /// One of two whose replies are late was deleted before the other came; nobody knows which.

@@ -168,7 +168,7 @@ fn text(history: &History, checked: &Checked) -> String {
 /// The first events of a history.
 fn cut(history: &History, length: usize) -> History {
     let events = history.events.iter().take(length).cloned().collect();
-    History { head: history.head.clone(), events, is_whole: true }
+    History { head: history.head.clone(), events, is_complete: true }
 }
 
 /// How steps and actors end that the clients of the model don't let end so.
@@ -225,7 +225,7 @@ proptest! {
     fn the_checkers_find_what_the_definitions_say(setup in setups()) {
         let (history, _) = run(&setup);
         let checked = check(&history);
-        prop_assert!(checked.is_whole);
+        prop_assert!(checked.is_complete);
         let is_an_events = |moment| history.events.iter().any(|event| event.moment == moment);
         prop_assert!(checked.findings.iter().all(|finding| is_an_events(finding.moment())));
         let defined = Oracle::read(&history).all();
@@ -272,7 +272,7 @@ proptest! {
         let (history, truth) = run(&setup);
         let length = (history.events.len() as f64 * part) as usize;
         let checked = check(&cut(&history, length));
-        prop_assert!(!checked.is_whole);
+        prop_assert!(!checked.is_complete);
         is_sound(&history, &checked, &truth)?;
     }
 }

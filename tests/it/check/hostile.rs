@@ -107,29 +107,31 @@ fn kind() -> impl Strategy<Value = EventKind> {
 fn history() -> impl Strategy<Value = History> {
     let event = (moment(), prop::option::weighted(0.9, position()), kind());
     let events = prop::collection::vec(event, 0..60);
-    (events, any::<bool>(), prop::bool::weighted(0.8)).prop_map(|(events, is_whole, is_sorted)| {
-        let begin = |actor| Event {
-            moment: Moment::default(),
-            actor: Some(actor),
-            kind: EventKind::Started,
-        };
-        let mut all: Vec<Event> = (0..3).map(begin).collect();
-        for (order, (moment, actor, mut kind)) in (0u64..).zip(events) {
-            let mut moment = moment;
-            let mut actor = actor;
-            if is_sorted {
-                moment.order = order;
-                actor = actor.map(|actor| actor % 3);
-                if let EventKind::Command(command) = &mut kind {
-                    command.sent.order = command.sent.order.min(order);
-                    command.sent.at = command.sent.at.min(moment.at);
-                    command.effects.iter_mut().for_each(|effect| effect.lock %= 3);
+    (events, any::<bool>(), prop::bool::weighted(0.8)).prop_map(
+        |(events, is_complete, is_sorted)| {
+            let begin = |actor| Event {
+                moment: Moment::default(),
+                actor: Some(actor),
+                kind: EventKind::Started,
+            };
+            let mut all: Vec<Event> = (0..3).map(begin).collect();
+            for (order, (moment, actor, mut kind)) in (0u64..).zip(events) {
+                let mut moment = moment;
+                let mut actor = actor;
+                if is_sorted {
+                    moment.order = order;
+                    actor = actor.map(|actor| actor % 3);
+                    if let EventKind::Command(command) = &mut kind {
+                        command.sent.order = command.sent.order.min(order);
+                        command.sent.at = command.sent.at.min(moment.at);
+                        command.effects.iter_mut().for_each(|effect| effect.lock %= 3);
+                    }
                 }
+                all.push(Event { moment, actor, kind });
             }
-            all.push(Event { moment, actor, kind });
-        }
-        History { head: head(3, 3), events: all, is_whole }
-    })
+            History { head: head(3, 3), events: all, is_complete }
+        },
+    )
 }
 
 proptest! {
@@ -151,12 +153,12 @@ proptest! {
 
 #[test]
 fn an_empty_history_is_not_whole() {
-    let mut history = History { is_whole: true, ..History::default() };
-    assert!(!check(&history).is_whole);
+    let mut history = History { is_complete: true, ..History::default() };
+    assert!(!check(&history).is_complete);
     history.head = head(2, 1);
-    assert!(!check(&history).is_whole);
+    assert!(!check(&history).is_complete);
     history.head = head(0, 1);
-    assert!(!check(&history).is_whole);
+    assert!(!check(&history).is_complete);
 }
 
 /// How many events the large histories have: anything quadratic would hang.
@@ -174,7 +176,7 @@ fn is_judged(name: &str, actors: usize, events: impl Iterator<Item = (Option<usi
         let moment = Moment { order, at: order };
         Event { moment, actor, kind }
     });
-    let history = History { head: head(actors, 1), events: events.collect(), is_whole: true };
+    let history = History { head: head(actors, 1), events: events.collect(), is_complete: true };
     assert!(judged(name, history).findings.len() <= 10_000, "{name}");
 }
 
@@ -353,15 +355,15 @@ fn chain(actors: usize) -> History {
             }),
         );
     }
-    History { head: head(actors, actors), events, is_whole: true }
+    History { head: head(actors, actors), events, is_complete: true }
 }
 
 #[test]
 fn a_long_chain_of_waits_is_followed_or_said_not_to_be() {
     let short = check(&chain(100));
-    assert!(short.is_whole);
+    assert!(short.is_complete);
     assert_eq!(short.findings.len(), 99);
     assert_eq!(short.findings.first().map(|finding| finding.actors.len()), Some(100));
     let long = judged("long", chain(if cfg!(debug_assertions) { 1000 } else { 20_000 }));
-    assert!(!long.is_whole);
+    assert!(!long.is_complete);
 }

@@ -486,6 +486,6 @@ impl<'a> Model<'a> {
             silent_losses: told(&self.silent),
             lost_updates: told(&self.lost),
         };
-        (History { head, events, is_whole: true }, truth)
+        (History { head, events, is_complete: true }, truth)
     }
 }

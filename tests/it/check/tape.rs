@@ -25,7 +25,7 @@ impl Tape {
             locks: names.iter().take(locks).map(|name| name.to_string()).collect(),
             ..Head::default()
         };
-        let history = History { head, events: Vec::new(), is_whole: true };
+        let history = History { head, events: Vec::new(), is_complete: true };
         let steps = vec![(0, None); actors.len()];
         let mut tape = Self { history, order: 0, at: 0, steps };
         for actor in 0..actors.len() {

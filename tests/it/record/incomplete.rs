@@ -29,7 +29,7 @@ fn is_incomplete(redis: &RedisServer, why: &str, act: impl FnOnce(&mut redis::Co
     assert_eq!(judgement["is_whole"], false, "{ended:#?}");
     let reasons = judgement["incomplete"].as_array().unwrap();
     assert!(reasons.iter().any(|reason| reason.as_str().unwrap().contains(why)), "{ended:#?}");
-    assert!(!history.is_whole && properties(&history).is_empty(), "{ended:#?}");
+    assert!(!history.is_complete && properties(&history).is_empty(), "{ended:#?}");
     let file = place.at("h");
     let checked = Program::new(["check", file.to_str().unwrap()]).run();
     checked.exits(4).says(&[why]);
@@ -183,7 +183,7 @@ fn what_the_user_may_not_read_makes_the_history_incomplete() {
         run(&mut client, "DEL l:first");
         let (ended, history) = recording.end();
         ended.says(&[why]);
-        assert!(!history.is_whole && !ended.stdout.contains("CLEAN"), "{rights}: {ended:#?}");
+        assert!(!history.is_complete && !ended.stdout.contains("CLEAN"), "{rights}: {ended:#?}");
     }
 }
 
@@ -203,7 +203,7 @@ fn an_eviction_that_the_user_may_not_hear_of_makes_the_history_incomplete() {
         "this user may not subscribe to __keyevent@0__:expired",
         "incomplete: the server evicted keys, and it is not known which",
     ]);
-    assert!(!history.is_whole, "{ended:#?}");
+    assert!(!history.is_complete, "{ended:#?}");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_replica_that_attaches_is_no_change_of_role() {
     };
     wait_until("the replica follows", is_attached);
     let (ended, history) = recording.end();
-    assert!(history.is_whole, "{ended:#?}");
+    assert!(history.is_complete, "{ended:#?}");
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_recording_in_which_no_acquire_was_tried_is_never_clean() {
         "2 commands changed keys with these names in other databases, which are not recorded; the \
          first in database 1",
     ]);
-    assert!(!history.is_whole, "{ended:#?}");
+    assert!(!history.is_complete, "{ended:#?}");
     assert!(ended.stdout.contains("INCONCLUSIVE: no findings, but the history is incomplete: no"));
 }
 

@@ -237,9 +237,9 @@ fn where_the_server_tells_of_ended_leases_it_agrees_with_fifty_clients_one_by_on
     assert!(acquired > 80, "{acquired} acquisitions");
     assert!(leases > 5, "{leases} leases ended under their holders");
     assert_eq!(undecided(&ended), 0, "{ended:#?}");
-    assert!(history.is_whole, "{ended:#?}");
+    assert!(history.is_complete, "{ended:#?}");
     let found = check(&history);
-    assert!(found.is_whole, "{ended:#?}");
+    assert!(found.is_complete, "{ended:#?}");
     assert!(found.findings.iter().all(|one| one.property != Property::StuckLock), "{ended:#?}");
 }
 
@@ -255,5 +255,5 @@ fn where_it_does_not_a_recording_with_errors_is_called_incomplete() {
     eprintln!("{wrong:#?} wrong, {undecided} undecided, {leases} leases ended");
     // What is inferred may be wrong; it is most often right.
     assert!(wrong.len() < 10, "{wrong:#?}: {ended:#?}");
-    assert!(wrong.is_empty() && undecided == 0 || !history.is_whole, "{ended:#?}");
+    assert!(wrong.is_empty() && undecided == 0 || !history.is_complete, "{ended:#?}");
 }

@@ -17,7 +17,7 @@ fn no_room_for_more_ends_it_with_what_there_was() {
     let ended = recording.program.end();
     ended.exits(4).says(&["there is no room for more than 3 observations"]);
     let history = read(&recording.file);
-    assert!(!history.is_whole && !told(&history).acquired.is_empty(), "{ended:#?}");
+    assert!(!history.is_complete && !told(&history).acquired.is_empty(), "{ended:#?}");
 }
 
 #[test]

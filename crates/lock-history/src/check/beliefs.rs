@@ -1,8 +1,8 @@
 //! Who believed to hold which lock, and from when to when.
 //!
-//! A belief begins when an acquire completes. It certainly lasts until the actor begins to give
-//! the lock back, begins to forget it, acquires it anew, or receives the first reply that may have
-//! told it of the loss; then it ends when that is done.
+//! A belief begins when an acquire completes. It certainly lasts until the actor begins to release
+//! the lock, begins to forget it, acquires it again, or receives the first reply that may have
+//! notified it of the loss; it ends when that step completes.
 
 use super::tenure::LockTrace;
 use super::trace::{NEVER, Step, Trace};
@@ -37,10 +37,10 @@ pub(super) struct Belief {
 pub(super) enum Ending {
     /// A release or force-release completed.
     Released,
-    /// The actor acquired the lock anew.
+    /// The actor acquired the lock again.
     Superseded,
-    /// The actor was told that it doesn't hold the lock.
-    Told,
+    /// The actor was notified that it doesn't hold the lock.
+    Notified,
     /// The actor forgot its token.
     Forgot,
     /// The actor crashed.
@@ -59,7 +59,7 @@ pub(super) enum Surely {
     /// From the beginning of the step that ends it.
     Begun,
     /// From the first reply that may have told of the loss.
-    Told,
+    Notified,
     /// From its end on.
     Now,
 }
@@ -81,13 +81,13 @@ pub(super) fn ended_by_success(verb: &Verb, lock: usize) -> Option<End> {
 
 /// What ends when a step of this verb fails.
 pub(super) fn ended_by_failure(verb: &Verb, lock: Option<usize>, failure: &Failure) -> Option<End> {
-    let tells_of_the_lock = match failure.kind {
+    let is_about_the_lock = match failure.kind {
         FailureKind::Crashed => return Some((None, Ending::Crashed)),
         FailureKind::LostLock => true,
         FailureKind::Refused if *verb == Verb::Dump => lock.is_some(),
         _ => lock.is_some() && verb.releases() && failure.is_about_the_lock(),
     };
-    tells_of_the_lock.then_some((lock, Ending::Told))
+    is_about_the_lock.then_some((lock, Ending::Notified))
 }
 
 /// What ends when the actor ends.
@@ -100,17 +100,17 @@ pub(super) fn ended_by_end(failure: Option<&Failure>) -> End {
     (None, ending)
 }
 
-/// Whether a loss that is told when the step ends may have been known from this reply on, and not
-/// before: it is the first one in the step, or it extended something, or it is the first one after
-/// that. `awaits` says whether such a reply is still to come.
-pub(super) fn may_tell(awaits: &mut bool, effects: &[Effect]) -> bool {
+/// Whether the actor may have known of a loss, which the end of the step reports, since this reply
+/// and not before: it is the first reply in the step, or it extended something, or it is the first
+/// one after that. `awaits` says whether such a reply is still to come.
+pub(super) fn may_notify(awaits: &mut bool, effects: &[Effect]) -> bool {
     let extends = effects.iter().any(|it| matches!(it.change, Change::Extended { .. }));
     extends | std::mem::replace(awaits, extends)
 }
 
 impl Ending {
     /// Whether the actor never heard whether it had lost the lock.
-    pub fn is_untold(self) -> bool {
+    pub fn is_unnotified(self) -> bool {
         matches!(self, Ending::Released | Ending::Superseded | Ending::Ended)
     }
 
@@ -118,7 +118,7 @@ impl Ending {
     pub fn surely_until(self) -> Surely {
         match self {
             Ending::Released | Ending::Superseded | Ending::Forgot => Surely::Begun,
-            Ending::Told => Surely::Told,
+            Ending::Notified => Surely::Notified,
             Ending::Crashed | Ending::Ended | Ending::Broken | Ending::Open => Surely::Now,
         }
     }
@@ -142,8 +142,8 @@ pub(super) fn read(trace: &Trace<'_>, locks: &[LockTrace<'_>]) -> Vec<Belief> {
 /// The last tenure that each acquire began.
 fn tenures_by_step(locks: &[LockTrace<'_>]) -> HashMap<(usize, usize), usize> {
     let mut tenures = HashMap::new();
-    for (lock, line) in locks.iter().enumerate() {
-        for (position, tenure) in line.tenures.iter().enumerate() {
+    for (lock, trace) in locks.iter().enumerate() {
+        for (position, tenure) in trace.tenures.iter().enumerate() {
             if let Some(step) = tenure.access.step {
                 tenures.insert((step, lock), position);
             }
@@ -157,8 +157,8 @@ fn tenures_by_step(locks: &[LockTrace<'_>]) -> HashMap<(usize, usize), usize> {
 struct ActorBeliefs {
     /// Its beliefs, by lock.
     open: HashMap<usize, usize>,
-    /// The earliest moment at which a loss that is told when the step ends was known.
-    told: Moment,
+    /// The earliest moment at which the actor knew of a loss that the end of the step reports.
+    notified: Moment,
     /// Whether a reply that may tell it is still to come.
     awaits: bool,
 }
@@ -180,7 +180,7 @@ impl Reader {
         let Some(knowledge) = self.known.get_mut(actor) else { return };
         match &event.kind {
             EventKind::Invoked(operation) => {
-                (knowledge.told, knowledge.awaits) = (moment, true);
+                (knowledge.notified, knowledge.awaits) = (moment, true);
                 let gives_back = step.is_some_and(|(_, step)| step.gives_back());
                 let belief = operation.lock.and_then(|lock| knowledge.open.get(&lock));
                 let belief = belief.and_then(|belief| self.beliefs.get_mut(*belief));
@@ -192,8 +192,8 @@ impl Reader {
             // It tells its sender nothing.
             EventKind::Command(command) if command.late.is_some() => {}
             EventKind::Command(command) => {
-                if may_tell(&mut knowledge.awaits, &command.effects) {
-                    knowledge.told = moment;
+                if may_notify(&mut knowledge.awaits, &command.effects) {
+                    knowledge.notified = moment;
                 }
             }
             EventKind::Completed(operation) => {
@@ -223,7 +223,7 @@ impl Reader {
         let Some((lock, ending)) = end else { return };
         let surely = match ending.surely_until() {
             Surely::Begun => begun,
-            Surely::Told => self.known.get(actor).map_or(begun, |knowledge| knowledge.told),
+            Surely::Notified => self.known.get(actor).map_or(begun, |knowledge| knowledge.notified),
             Surely::Now => moment,
         };
         match lock {
@@ -276,7 +276,7 @@ impl Reader {
         }
     }
 
-    /// Who was not seen to change its mind believed to the end of the history.
+    /// An actor whose belief was never seen to end believed to the end of the history.
     fn finish(mut self, trace: &Trace<'_>) -> Vec<Belief> {
         let last = trace.end_of_all();
         for actor in 0..self.known.len() {

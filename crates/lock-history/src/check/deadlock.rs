@@ -2,7 +2,7 @@
 //!
 //! An actor waits while it is in an acquire that waits: one that was refused more than once, did
 //! not end, or was ended by a deadline or an interruption. (An acquire that is refused and gives up
-//! waits for nobody.) It waits for the actor that last came to believe that it holds that lock, as
+//! does not wait.) It waits for the actor that last came to believe that it holds that lock, as
 //! long as it certainly believes so and its tenure is not surely over. A circle closes when an
 //! acquire begins; each time that one closes is a finding.
 
@@ -110,7 +110,9 @@ impl<'a> Graph<'a> {
                 if let Some(circle) = self.circle(step)
                     && let Some(lock) = step.operation.lock
                 {
-                    findings.add(Property::Deadlock, lock, || tell(self.case, &circle, step.begun));
+                    findings.add(Property::Deadlock, lock, || {
+                        statement(self.case, &circle, step.begun)
+                    });
                 }
             }
             Turn::StopsWaiting(position) => {
@@ -148,8 +150,8 @@ impl<'a> Graph<'a> {
             self.left = self.left.checked_sub(1)?;
             let lock = step.operation.lock?;
             let belief = self.case.beliefs.get((*self.holds.get(lock)?)?)?;
-            let line = self.case.locks.get(lock)?;
-            let tenure = belief.tenure.and_then(|tenure| line.tenures.get(tenure));
+            let trace = self.case.locks.get(lock)?;
+            let tenure = belief.tenure.and_then(|tenure| trace.tenures.get(tenure));
             if tenure.is_some_and(|tenure| tenure.is_over_before(first.begun)) {
                 return None;
             }
@@ -166,7 +168,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-fn tell(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Statement {
+fn statement(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Statement {
     let words = Words::about(case.trace);
     // Each wait is for the lock that the next one in the circle holds.
     let parts: Vec<String> = circle

@@ -14,26 +14,31 @@ use std::collections::HashMap;
 
 /// Finds each acquisition and each write whose fencing token is too low.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
-    for (lock, line) in case.locks.iter().enumerate() {
-        check_acquisitions(case, lock, line, findings);
+    for (lock, trace) in case.locks.iter().enumerate() {
+        check_acquisitions(case, lock, trace, findings);
     }
     let mut dumps: Vec<Dump<'_>> = dumps(case.trace).collect();
     dumps.sort_by_key(|dump| (dump.lock, dump.write.wrote, dump.done));
     check_writes(case, &dumps, findings);
 }
 
-fn check_acquisitions(case: &Case<'_>, lock: usize, line: &LockTrace<'_>, findings: &mut Findings) {
+fn check_acquisitions(
+    case: &Case<'_>,
+    lock: usize,
+    trace: &LockTrace<'_>,
+    findings: &mut Findings,
+) {
     // For each tenure, the one with the highest fencing token so far, in the order of replies.
-    let mut highest: Vec<Option<(u64, usize)>> = Vec::with_capacity(line.tenures.len());
+    let mut highest: Vec<Option<(u64, usize)>> = Vec::with_capacity(trace.tenures.len());
     let mut with_fence: HashMap<u64, usize> = HashMap::new();
-    for (position, tenure) in line.tenures.iter().enumerate() {
+    for (position, tenure) in trace.tenures.iter().enumerate() {
         let so_far = highest.last().copied().flatten();
         let Some(fence) = tenure.fence else {
             highest.push(so_far);
             continue;
         };
         let sent = tenure.access.span.sent.order;
-        let surely_before = line.tenures.get(..position).unwrap_or_default();
+        let surely_before = trace.tenures.get(..position).unwrap_or_default();
         let surely_before =
             surely_before.partition_point(|before| before.access.span.received.order < sent);
         let before = surely_before.checked_sub(1).and_then(|last| *highest.get(last)?);
@@ -41,30 +46,30 @@ fn check_acquisitions(case: &Case<'_>, lock: usize, line: &LockTrace<'_>, findin
         let same = with_fence.insert(fence, position);
         if let Some(before) = before.or(same) {
             findings.add(Property::FencingOrder, lock, || {
-                tell_acquisition(case, line, before, position)
+                acquisition_statement(case, trace, before, position)
             });
         }
         highest.push(so_far.max(Some((fence, position))));
     }
 }
 
-fn tell_acquisition(
+fn acquisition_statement(
     case: &Case<'_>,
-    line: &LockTrace<'_>,
+    trace: &LockTrace<'_>,
     before: usize,
     tenure: usize,
 ) -> Statement {
     let words = Words::about(case.trace);
     let fence =
-        |tenure: usize| line.tenures.get(tenure).and_then(|tenure| tenure.fence).unwrap_or(0);
+        |tenure: usize| trace.tenures.get(tenure).and_then(|tenure| tenure.fence).unwrap_or(0);
     let text = format!(
         "{} with fencing token {}; {} with fencing token {}, which is not higher",
-        words.beginning(line, before),
+        words.beginning(trace, before),
         fence(before),
-        words.beginning(line, tenure),
+        words.beginning(trace, tenure),
         fence(tenure),
     );
-    let access = |tenure: usize| line.tenures.get(tenure).map(|tenure| tenure.access);
+    let access = |tenure: usize| trace.tenures.get(tenure).map(|tenure| tenure.access);
     let actors =
         [access(tenure), access(before)].into_iter().flatten().filter_map(|access| access.actor);
     let at = access(tenure).map(|access| access.span.received).unwrap_or_default();

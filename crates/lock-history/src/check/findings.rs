@@ -1,4 +1,4 @@
-//! Collects findings, at most so many that somebody can read them.
+//! Collects findings, up to a number that a reader can take in.
 
 use super::{Finding, Property};
 use crate::history::Moment;
@@ -17,10 +17,10 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Adds a finding; its words are looked for only if it is listed.
-    pub fn add(&mut self, property: Property, lock: usize, tell: impl FnOnce() -> Statement) {
+    pub fn add(&mut self, property: Property, lock: usize, statement: impl FnOnce() -> Statement) {
         if self.has_room(property, lock) {
             *self.counts.entry((property, lock)).or_default() += 1;
-            let Statement { actors, at, text } = tell();
+            let Statement { actors, at, text } = statement();
             let Moment { at, order } = at;
             self.listed.push(Finding { property, lock, actors, at, order, text });
         } else {

@@ -1,4 +1,4 @@
-//! Flag drift: mirror flag and lock key disagree when nobody is active.
+//! Flag drift: mirror flag and lock key disagree when no actor is active.
 
 use super::findings::{Findings, Statement};
 use super::tenure::LockTrace;
@@ -8,10 +8,10 @@ use crate::history::{Left, Moment};
 
 /// Finds each flag that says something else than the lock key.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
-    for (lock, line) in case.locks.iter().enumerate() {
-        let Some((moment, left)) = line.left else { continue };
+    for (lock, trace) in case.locks.iter().enumerate() {
+        let Some((moment, left)) = trace.left else { continue };
         if drifts(left) {
-            findings.add(Property::FlagDrift, lock, || tell(case, line, moment, left));
+            findings.add(Property::FlagDrift, lock, || statement(case, trace, moment, left));
         }
     }
 }
@@ -21,17 +21,17 @@ pub(super) fn drifts(left: &Left) -> bool {
     left.flag != left.token.is_some()
 }
 
-fn tell(case: &Case<'_>, line: &LockTrace<'_>, moment: Moment, left: &Left) -> Statement {
+fn statement(case: &Case<'_>, trace: &LockTrace<'_>, moment: Moment, left: &Left) -> Statement {
     let words = Words::about(case.trace);
-    let set = line.flagged.map(|access| {
+    let set = trace.flagged.map(|access| {
         let at = time(access.span.received.at);
         format!("{} set the flag for the last time at {at}", words.access(&access))
     });
     let set = set.unwrap_or_else(|| "nobody was seen to set the flag".into());
-    let tenure = line.tenures.len().checked_sub(1);
-    let tenure = tenure.map(|last| match words.end(line, last, moment).filter(|_| left.flag) {
+    let tenure = trace.tenures.len().checked_sub(1);
+    let tenure = tenure.map(|last| match words.end(trace, last, moment).filter(|_| left.flag) {
         Some(end) => format!("; {end}"),
-        None => format!("; {}", words.beginning(line, last)),
+        None => format!("; {}", words.beginning(trace, last)),
     });
     let (flag, key) = if left.flag { ("locked", "free") } else { ("free", "held") };
     let text = format!(
@@ -39,7 +39,7 @@ fn tell(case: &Case<'_>, line: &LockTrace<'_>, moment: Moment, left: &Left) -> S
         tenure.unwrap_or_default(),
         time(moment.at),
     );
-    let last = line.flagged.and_then(|access| access.actor);
-    let last = last.or_else(|| line.tenures.last().and_then(|tenure| tenure.access.actor));
+    let last = trace.flagged.and_then(|access| access.actor);
+    let last = last.or_else(|| trace.tenures.last().and_then(|tenure| tenure.access.actor));
     Statement { actors: last.into_iter().collect(), at: moment, text }
 }

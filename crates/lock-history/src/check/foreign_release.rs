@@ -1,11 +1,11 @@
-//! Foreign release: a release deletes somebody else's lock.
+//! Foreign release: a release deletes another owner's lock.
 //!
-//! Only what is done in a `release`, or in a raw command of a careless client, counts, also when it
-//! reaches the server after its sender has given it up: a force-release and a clearing of locks are
-//! meant to hit others. The lock deleted was somebody else's if the command itself made sure of a
-//! token that another actor acquired; or if the releasing actor never acquired the lock, or its latest
-//! acquisition was surely over before the deletion was sent, so that what was there was another's.
-//! Whose it was is not said of a history in which a reply may be missing.
+//! Only a `release`, or a raw command of a careless client, counts, also when it reaches the server
+//! after its sender gave it up: a force-release and a clearing of locks are meant to hit others.
+//! The lock deleted was another owner's if the command itself compared a token that another actor
+//! acquired; or if the releasing actor never acquired the lock, or its latest acquisition was
+//! surely over before the deletion was sent, so that the lock there was another's. Where a reply
+//! may be missing from the history, the owner is not named.
 
 use super::findings::{Findings, Statement};
 use super::tenure::{Deletion, LockTrace};
@@ -16,18 +16,18 @@ use crate::history::Verb;
 /// How far from the deletion its victim is looked for among tenures that ran at the same time.
 const NEAR: usize = 8;
 
-/// Finds each deletion of somebody else's lock.
+/// Finds each deletion of another owner's lock.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
-    for (lock, line) in case.locks.iter().enumerate() {
-        for deletion in &line.deletions {
+    for (lock, trace) in case.locks.iter().enumerate() {
+        for deletion in &trace.deletions {
             let Some(actor) = deletion.access.actor else { continue };
             let verb = deletion.access.late.or_else(|| case.trace.verb(deletion.access.step));
             if !verb.is_some_and(is_for_ones_own) {
                 continue;
             }
-            if let Some(victim) = victim(line, deletion, actor) {
-                let tell = || tell(case, line, deletion, actor, victim);
-                findings.add(Property::ForeignRelease, lock, tell);
+            if let Some(victim) = victim(trace, deletion, actor) {
+                let statement = || statement(case, trace, deletion, actor, victim);
+                findings.add(Property::ForeignRelease, lock, statement);
             }
         }
     }
@@ -39,20 +39,20 @@ pub(super) fn is_for_ones_own(verb: &Verb) -> bool {
 }
 
 /// Whose tenure a deletion ended, if that was surely not the deleting actor's own.
-fn victim(line: &LockTrace<'_>, deletion: &Deletion<'_>, actor: usize) -> Option<usize> {
+fn victim(trace: &LockTrace<'_>, deletion: &Deletion<'_>, actor: usize) -> Option<usize> {
     let span = deletion.access.span;
     let is_anothers = |position: &usize| {
-        line.tenures.get(*position).is_some_and(|tenure| {
+        trace.tenures.get(*position).is_some_and(|tenure| {
             tenure.access.actor != Some(actor)
                 && tenure.access.span.sent.order <= span.received.order
                 && !tenure.is_over_before(span.sent)
         })
     };
-    if let Some(token) = deletion.token.filter(|token| !line.is_reused(token)) {
-        let tenure = line.tenure_of(token)?;
-        return (line.tenures.get(tenure)?.access.actor != Some(actor)).then_some(tenure);
+    if let Some(token) = deletion.token.filter(|token| !trace.is_reused(token)) {
+        let tenure = trace.tenure_of(token)?;
+        return (trace.tenures.get(tenure)?.access.actor != Some(actor)).then_some(tenure);
     }
-    let own = deletion.own.and_then(|own| line.tenures.get(own));
+    let own = deletion.own.and_then(|own| trace.tenures.get(own));
     if own.is_some_and(|own| !own.is_over_before(span.sent)) {
         return None;
     }
@@ -62,9 +62,9 @@ fn victim(line: &LockTrace<'_>, deletion: &Deletion<'_>, actor: usize) -> Option
     earlier.or_else(|| (before..before.saturating_add(NEAR)).find(is_anothers))
 }
 
-fn tell(
+fn statement(
     case: &Case<'_>,
-    line: &LockTrace<'_>,
+    trace: &LockTrace<'_>,
     deletion: &Deletion<'_>,
     actor: usize,
     victim: usize,
@@ -74,13 +74,13 @@ fn tell(
     let name = words.actor(Some(actor));
     let begun = deletion.access.step.and_then(|step| case.trace.steps.get(step));
     let begun = begun.map_or(span.sent, |step| step.begun);
-    let own = match deletion.own.map(|own| words.end(line, own, span.sent)) {
+    let own = match deletion.own.map(|own| words.end(trace, own, span.sent)) {
         None => format!("{name} had not acquired the lock"),
         Some(None) => format!("{name}'s lock was gone"),
         Some(Some(end))
-            if deletion.own.is_some_and(|own| believed(case, line, own, begun.order)) =>
+            if deletion.own.is_some_and(|own| believed(case, trace, own, begun.order)) =>
         {
-            let own = deletion.own.and_then(|own| line.tenures.get(own));
+            let own = deletion.own.and_then(|own| trace.tenures.get(own));
             if own.is_some_and(|own| own.is_over_before(begun)) {
                 format!("{end} while it worked until {}", time(begun.at))
             } else {
@@ -92,13 +92,13 @@ fn tell(
     let is_seen = span.received.order < case.trace.hidden_from.order;
     let is_known = is_seen || deletion.token.is_some();
     let holder =
-        line.tenures.get(victim).filter(|_| is_known).and_then(|tenure| tenure.access.actor);
+        trace.tenures.get(victim).filter(|_| is_known).and_then(|tenure| tenure.access.actor);
     let at = span.received;
     let late = if deletion.access.late.is_some() { "late " } else { "" };
     let did = format!("{name}'s {late}release at {}", time(at.at));
     let text = match holder {
         Some(_) => {
-            let began = words.beginning(line, victim);
+            let began = words.beginning(trace, victim);
             format!("{own}; {began}; {did} deleted {}'s lock", words.actor(holder))
         }
         None => format!("{own}; {did} deleted a lock that was not its own"),
@@ -108,8 +108,8 @@ fn tell(
 }
 
 /// Whether the actor of a tenure still believed in it then.
-fn believed(case: &Case<'_>, line: &LockTrace<'_>, own: usize, order: u64) -> bool {
-    let step = line.tenures.get(own).and_then(|own| own.access.step);
+fn believed(case: &Case<'_>, trace: &LockTrace<'_>, own: usize, order: u64) -> bool {
+    let step = trace.tenures.get(own).and_then(|own| own.access.step);
     let belief = step.and_then(|step| case.belief_of(step));
     belief.is_some_and(|belief| belief.surely_until.order >= order)
 }

@@ -1,9 +1,9 @@
 //! How the leases of each lock were used: for how long locks were held, how much of the lease that
 //! took, and how many leases ended under their holders.
 //!
-//! A lock was held from its acquire until the holder began to give it back or was told that it had
-//! lost it; where the lease was extended, its use counts from the last extension. Only beliefs whose
-//! end is known count, and of the shares only those whose lease is known.
+//! A lock was held from its acquire until the holder began to release it or was notified that it
+//! had lost it; where the lease was extended, its use counts from the last extension. Only beliefs
+//! whose end is known count, and of the shares only those whose lease is known.
 
 use super::Case;
 use super::beliefs::{Belief, Ending};
@@ -41,7 +41,7 @@ pub struct Shares {
     pub max: u64,
 }
 
-/// Measures the use of each lock's leases; locks that nobody held are left out.
+/// Measures the use of each lock's leases; locks that were never held are left out.
 pub(super) fn measure(case: &Case<'_>) -> Vec<LeaseUse> {
     let mut held: Vec<Vec<&Belief>> = vec![Vec::new(); case.locks.len()];
     for belief in case.beliefs.iter().filter(|belief| belief.ending != Ending::Open) {
@@ -111,13 +111,13 @@ fn of_lock(case: &Case<'_>, lock: usize, held: &[&Belief], leases: &Leases) -> L
 
 /// Whether the lease was over before its holder let go.
 fn is_too_short(case: &Case<'_>, belief: &Belief) -> bool {
-    let line = case.locks.get(belief.lock);
-    let tenure = line.zip(belief.tenure).and_then(|(line, tenure)| line.tenures.get(tenure));
+    let trace = case.locks.get(belief.lock);
+    let tenure = trace.zip(belief.tenure).and_then(|(trace, tenure)| trace.tenures.get(tenure));
     let lease = tenure.and_then(|tenure| tenure.lease);
     lease.is_some_and(|lease| lease.gone_at <= belief.surely_until.at)
 }
 
-/// The value that so many of a hundred do not exceed.
+/// The value that this percentage does not exceed.
 fn rank(sorted: &[u64], percent: usize) -> Option<&u64> {
     let place = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(place - 1)
@@ -137,11 +137,11 @@ mod tests {
     fn held(milliseconds: &[u64]) -> History {
         let mut events = Vec::new();
         let mut now = 0;
-        let mut tell = |at: u64, kind: EventKind| {
+        let mut add_event = |at: u64, kind: EventKind| {
             let order = events.len() as u64;
             events.push(Event { moment: Moment { order, at }, actor: Some(0), kind });
         };
-        tell(0, EventKind::Started);
+        add_event(0, EventKind::Started);
         for (number, held) in milliseconds.iter().enumerate() {
             let token = format!("t{number}");
             let step = |verb: &'static str, number: usize| Operation {
@@ -160,18 +160,18 @@ mod tests {
             };
             let took = Change::Took { token: token.clone(), fence: None, lease: Some(100 * MS) };
             let first = number as u64 * 6 + 1;
-            tell(now, EventKind::Invoked(step("acquire", 2 * number)));
-            tell(now, command(now, first, took));
-            tell(now, EventKind::Completed(step("acquire", 2 * number)));
+            add_event(now, EventKind::Invoked(step("acquire", 2 * number)));
+            add_event(now, command(now, first, took));
+            add_event(now, EventKind::Completed(step("acquire", 2 * number)));
             now += held * MS;
-            tell(now, EventKind::Invoked(step("release", 2 * number + 1)));
+            add_event(now, EventKind::Invoked(step("release", 2 * number + 1)));
             let deleted = Change::Deleted { token: Some(token.clone()) };
-            tell(now, command(now, first + 3, deleted));
-            tell(now, EventKind::Completed(step("release", 2 * number + 1)));
+            add_event(now, command(now, first + 3, deleted));
+            add_event(now, EventKind::Completed(step("release", 2 * number + 1)));
         }
-        tell(now, EventKind::Ended { failure: None });
+        add_event(now, EventKind::Ended { failure: None });
         let head = Head { actors: vec!["A".into()], locks: vec!["k".into()], ..Head::default() };
-        History { head, events, is_whole: true }
+        History { head, events, is_complete: true }
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_nobody_held_is_left_out() {
+    fn a_lock_that_was_never_held_is_left_out() {
         assert_eq!(check(&held(&[])).lease_use, []);
     }
 }

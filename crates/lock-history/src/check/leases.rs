@@ -2,11 +2,11 @@
 
 use super::tenure::Span;
 
-/// Redis holds a key to the end of the millisecond in which its lease ends.
+/// Redis keeps a key to the end of the millisecond in which its lease expires.
 const GRACE: u64 = 1_000_000;
 
 /// All extensions of one lock's leases, in the order in which their replies came. An extension
-/// concerns whoever holds the lock when it runs, and that may be unknown.
+/// concerns the holder of the lock when it runs, and that may be unknown.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
     spans: Vec<Span>,

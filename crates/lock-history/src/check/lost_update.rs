@@ -63,16 +63,16 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
         let Some(own) = belief.and_then(|belief| belief.tenure) else { continue };
         let at_the_earliest = [Some(dump), replaced].into_iter().flatten().map(|it| it.step.begun);
         let Some(wrote_after) = at_the_earliest.max() else { continue };
-        let line = case.locks.get(dump.lock);
-        let tenure = line.and_then(|line| line.tenures.get(own));
+        let trace = case.locks.get(dump.lock);
+        let tenure = trace.and_then(|trace| trace.tenures.get(own));
         if tenure.is_some_and(|tenure| tenure.is_over_before(wrote_after)) {
-            let tell = || tell(case, dump, replaced, own, wrote_after);
-            findings.add(Property::LostUpdate, dump.lock, tell);
+            let statement = || statement(case, dump, replaced, own, wrote_after);
+            findings.add(Property::LostUpdate, dump.lock, statement);
         }
     }
 }
 
-fn tell(
+fn statement(
     case: &Case<'_>,
     dump: &Dump<'_>,
     replaced: Option<&Dump<'_>>,
@@ -81,7 +81,7 @@ fn tell(
 ) -> Statement {
     let words = Words::about(case.trace);
     let writer = words.actor(Some(dump.step.actor));
-    let end = case.locks.get(dump.lock).and_then(|line| words.end(line, own, wrote_after));
+    let end = case.locks.get(dump.lock).and_then(|trace| words.end(trace, own, wrote_after));
     let end = end.unwrap_or_else(|| format!("{writer}'s lock was gone"));
     let Write { based_on, replaced: lost, wrote } = dump.write;
     let other = replaced.map(|other| {

@@ -2,7 +2,7 @@
 //!
 //! A finding is made only of what the history proves: where two commands may have run in either
 //! order, the harmless order is taken. A history without its end proves nothing about what is
-//! missing, so it never gives a clean verdict ([`Checked::is_whole`]); one that contradicts itself
+//! missing, so it never gives a clean verdict ([`Checked::is_complete`]); one that contradicts itself
 //! (its order falls, a reply came before its command, an event speaks of a lock or an actor that
 //! the head doesn't have, an actor acts before it started) proves nothing at all.
 //!
@@ -82,17 +82,17 @@ use std::time::Duration;
 pub enum Property {
     /// Two actors believe at once that they hold the lock.
     Overlap,
-    /// A release deletes somebody else's lock.
+    /// A release deletes another owner's lock.
     ForeignRelease,
     /// A write by one whose lock was gone overwrites its successor's.
     LostUpdate,
-    /// An actor lost its lock and finished without being told.
+    /// An actor lost its lock and finished without being notified.
     SilentLoss,
     /// No actor is left, and the lock is still there.
     StuckLock,
-    /// Mirror flag and lock key disagree when nobody is active.
+    /// Mirror flag and lock key disagree when no actor is active.
     FlagDrift,
-    /// A controller remembers an acquisition that is not the one in Redis, when nobody is active.
+    /// A controller remembers an acquisition that is not the one in Redis, when no actor is active.
     TokenDrift,
     /// A fencing token does not rise, or a write with a lower one than an earlier write succeeds.
     FencingOrder,
@@ -239,7 +239,7 @@ pub struct Checked {
     pub lease_use: Vec<LeaseUse>,
     /// Whether the history has its beginning, the end of every actor, and its own end. If not, a
     /// property that was not found may still have been violated.
-    pub is_whole: bool,
+    pub is_complete: bool,
     /// How many findings are not listed: of one property on one lock, the first thousand are.
     pub omitted: u64,
 }
@@ -265,8 +265,8 @@ pub fn check(history: &History) -> Checked {
     registered::check(history, &mut findings);
     let every_lock_was_left = locks.iter().all(|lock| lock.left.is_some());
     let (findings, omitted) = findings.by_time();
-    let is_whole = trace.is_whole && every_lock_was_left && all_followed;
-    Checked { findings, fairness, lease_use, is_whole, omitted }
+    let is_complete = trace.is_complete && every_lock_was_left && all_followed;
+    Checked { findings, fairness, lease_use, is_complete, omitted }
 }
 
 /// What the properties are judged from.

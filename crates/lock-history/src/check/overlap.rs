@@ -24,7 +24,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
             }
             left -= 1;
             if let Some(earlier) = case.beliefs.get(*earlier) {
-                findings.add(Property::Overlap, belief.lock, || tell(case, earlier, belief));
+                findings.add(Property::Overlap, belief.lock, || statement(case, earlier, belief));
             }
         }
         findings.omit(left);
@@ -32,10 +32,10 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     }
 }
 
-fn tell(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Statement {
+fn statement(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Statement {
     let words = Words::about(case.trace);
     let lost = earlier.tenure.zip(case.locks.get(earlier.lock));
-    let lost = lost.and_then(|(tenure, line)| words.end(line, tenure, earlier.surely_until));
+    let lost = lost.and_then(|(tenure, trace)| words.end(trace, tenure, earlier.surely_until));
     let lost = lost.map(|lost| format!("{lost}; ")).unwrap_or_default();
     let text = format!(
         "{lost}{} believed to hold the lock from {} to {}; {} acquired it at {} and believed so \

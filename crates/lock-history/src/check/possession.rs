@@ -34,7 +34,7 @@ pub struct Tenure {
     pub end: Option<TenureEnd>,
 }
 
-/// How a lock ceased to be somebody's.
+/// How a tenure ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenureEnd {
     /// When, or by when.
@@ -45,14 +45,14 @@ pub struct TenureEnd {
     pub by: Option<usize>,
 }
 
-/// How a lock ceased to be somebody's.
+/// How a tenure ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
     /// Its owner deleted it.
     Released,
-    /// Somebody else deleted it.
+    /// Another actor deleted it.
     Deleted,
-    /// Somebody else, or its owner, wrote another token into it.
+    /// Another actor, or its owner, wrote another token into it.
     Overwritten,
     /// Its lease ended.
     Expired,
@@ -73,7 +73,7 @@ pub struct Belief {
     pub tenure: Option<usize>,
     /// When the acquire completed.
     pub from: Moment,
-    /// When it gave the lock back, was told of the loss, or ended.
+    /// When it released the lock, was notified of the loss, or ended.
     pub until: Moment,
 }
 
@@ -82,12 +82,12 @@ pub struct Belief {
 /// Nothing is known of a history that contradicts itself.
 pub fn possessions(history: &History) -> Possessions {
     let trace = Trace::read(history);
-    let lines = tenure::read(&trace);
+    let traces = tenure::read(&trace);
     let mut tenures = Vec::new();
     let mut first_of = Vec::new();
-    for (lock, line) in lines.iter().enumerate() {
+    for (lock, lock_trace) in traces.iter().enumerate() {
         first_of.push(tenures.len());
-        tenures.extend(line.tenures.iter().map(|tenure| shown(lock, tenure, trace.events)));
+        tenures.extend(lock_trace.tenures.iter().map(|tenure| shown(lock, tenure, trace.events)));
     }
     let belief = |belief: &beliefs::Belief| Belief {
         actor: belief.actor,
@@ -96,7 +96,7 @@ pub fn possessions(history: &History) -> Possessions {
         from: belief.from,
         until: belief.until,
     };
-    let beliefs = beliefs::read(&trace, &lines).iter().map(belief).collect();
+    let beliefs = beliefs::read(&trace, &traces).iter().map(belief).collect();
     Possessions { tenures, beliefs }
 }
 

@@ -1,9 +1,10 @@
-//! Silent loss: an actor lost its lock and finished without being told.
+//! Silent loss: an actor lost its lock and finished without being notified.
 //!
-//! A belief counts if it ended untold (its release completed, the actor ended well, or it acquired
-//! the lock anew), and its tenure was surely over before that, and neither the actor's own deletion
-//! nor its own overwriting may have been what ended it. A release that comes late, when its sender has
-//! the lock anew, was meant for an earlier tenure: it ends this one as anybody else's would.
+//! A belief counts if it ended without notice (its release completed, the actor ended well, or it
+//! acquired the lock again), and its tenure was surely over before that, and neither the actor's
+//! own deletion nor its own overwriting may have been what ended it. A release that comes late,
+//! when its sender has acquired the lock again, was meant for an earlier tenure: it ends this one
+//! as another actor's would.
 
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Statement};
@@ -12,14 +13,14 @@ use super::words::{Words, time};
 use super::{Case, Property};
 use crate::history::Verb;
 
-/// Finds each loss that nobody told of.
+/// Finds each loss of which the actor was not notified.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for belief in case.beliefs {
-        let Some(line) = case.locks.get(belief.lock) else { continue };
-        let tenure = belief.tenure.and_then(|tenure| line.tenures.get(tenure));
-        let Some(tenure) = tenure.filter(|_| belief.ending.is_untold()) else { continue };
+        let Some(trace) = case.locks.get(belief.lock) else { continue };
+        let tenure = belief.tenure.and_then(|tenure| trace.tenures.get(tenure));
+        let Some(tenure) = tenure.filter(|_| belief.ending.is_unnotified()) else { continue };
         if is_lost(tenure, belief) {
-            findings.add(Property::SilentLoss, belief.lock, || tell(case, belief));
+            findings.add(Property::SilentLoss, belief.lock, || statement(case, belief));
         }
     }
 }
@@ -44,11 +45,11 @@ fn was_meant_for_another(access: &Access<'_>, tenure: &Tenure<'_>, belief: &Beli
         && sent.order < belief.given_back.order
 }
 
-fn tell(case: &Case<'_>, belief: &Belief) -> Statement {
+fn statement(case: &Case<'_>, belief: &Belief) -> Statement {
     let words = Words::about(case.trace);
     let name = words.actor(Some(belief.actor));
-    let line = case.locks.get(belief.lock);
-    let end = line.zip(belief.tenure).and_then(|(line, own)| words.end(line, own, belief.until));
+    let trace = case.locks.get(belief.lock);
+    let end = trace.zip(belief.tenure).and_then(|(trace, own)| words.end(trace, own, belief.until));
     let end = end.unwrap_or_else(|| format!("{name}'s lock was gone"));
     let until = time(belief.until.at);
     let how = match belief.ending {
@@ -56,18 +57,18 @@ fn tell(case: &Case<'_>, belief: &Belief) -> Statement {
         Ending::Superseded => format!("it acquired the lock anew at {until}"),
         _ => format!("its release completed at {until}"),
     };
-    let next = line.zip(belief.tenure).and_then(|(line, own)| {
-        let next = line.tenures.get(own + 1)?;
+    let next = trace.zip(belief.tenure).and_then(|(trace, own)| {
+        let next = trace.tenures.get(own + 1)?;
         let is_known = next.access.span.received.order <= belief.until.order;
         let other = next.access.actor.filter(|actor| *actor != belief.actor && is_known)?;
-        Some((other, words.beginning(line, own + 1)))
+        Some((other, words.beginning(trace, own + 1)))
     });
     let acquired = next.as_ref().map(|(_, acquired)| format!("; {acquired}"));
     let text = format!(
         "{end}{}; {name} believed to hold the lock until {how}, and nobody told it",
         acquired.unwrap_or_default(),
     );
-    let ended_by = line.zip(belief.tenure).and_then(|(line, own)| line.tenures.get(own)?.end);
+    let ended_by = trace.zip(belief.tenure).and_then(|(trace, own)| trace.tenures.get(own)?.end);
     let ended_by = ended_by.and_then(|end| end.access.actor);
     let mut actors = vec![belief.actor];
     for other in [next.map(|(other, _)| other), ended_by].into_iter().flatten() {

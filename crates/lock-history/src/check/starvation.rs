@@ -31,7 +31,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) -> Vec<Fairness> {
         for (actor, tries) in actors.iter().filter(|(_, tries)| tries.waits.is_empty()) {
             if let Some((since, until, streak)) = streaks.during(tries) {
                 findings.add(Property::Starvation, *lock, || {
-                    tell(case, *actor, tries, (since, until), gains, streak)
+                    statement(case, *actor, tries, (since, until), gains, streak)
                 });
             }
         }
@@ -90,8 +90,8 @@ struct Gain {
 fn gains(case: &Case<'_>) -> HashMap<usize, Vec<Gain>> {
     let mut gains: HashMap<usize, Vec<Gain>> = HashMap::new();
     for belief in case.beliefs {
-        let line = case.locks.get(belief.lock);
-        let tenure = belief.tenure.zip(line).and_then(|(tenure, line)| line.tenures.get(tenure));
+        let trace = case.locks.get(belief.lock);
+        let tenure = belief.tenure.zip(trace).and_then(|(tenure, trace)| trace.tenures.get(tenure));
         if let Some(tenure) = tenure {
             let gain = Gain { actor: belief.actor, span: tenure.access.span };
             gains.entry(belief.lock).or_default().push(gain);
@@ -103,8 +103,8 @@ fn gains(case: &Case<'_>) -> HashMap<usize, Vec<Gain>> {
     gains
 }
 
-/// Where somebody got a lock three times, at least twice in a row: from the sending of the first
-/// to the reply of the last, by the sending.
+/// Where an actor got a lock three times, at least twice in a row: from the sending of the first to
+/// the reply of the last, by the sending.
 struct Streaks {
     sorted: Vec<Streak>,
     /// The one that ends first, of each and all after it.
@@ -169,7 +169,8 @@ impl Streaks {
     }
 }
 
-/// For each gain, whether the next one was the same actor's and surely nobody's came between.
+/// For each gain, whether the next one was the same actor's and surely no other actor's came
+/// between.
 fn in_a_row(gains: &[Gain]) -> Vec<bool> {
     let mut earliest_sent: Vec<u64> = Vec::with_capacity(gains.len());
     for gain in gains.iter().rev() {
@@ -189,7 +190,7 @@ fn in_a_row(gains: &[Gain]) -> Vec<bool> {
         .collect()
 }
 
-fn tell(
+fn statement(
     case: &Case<'_>,
     actor: usize,
     tries: &Tries,
@@ -241,7 +242,7 @@ fn fairness(case: &Case<'_>, tries: &TriesByLock) -> Vec<Fairness> {
     tries.iter().take(room).map(of_lock).collect()
 }
 
-/// The nearest rank: the smallest wait such that so many percent are at most as long.
+/// The nearest rank: the smallest wait such that this percentage of all waits is at most as long.
 fn percentile(sorted: &[u64], percent: usize) -> Duration {
     let rank = sorted.len().saturating_mul(percent).div_ceil(100);
     let wait = rank.checked_sub(1).and_then(|position| sorted.get(position));

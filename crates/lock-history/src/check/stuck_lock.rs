@@ -8,11 +8,11 @@ use crate::history::{Left, Moment};
 
 /// Finds each lock that was left behind.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
-    for (lock, line) in case.locks.iter().enumerate() {
-        let Some((moment, left)) = line.left else { continue };
+    for (lock, trace) in case.locks.iter().enumerate() {
+        let Some((moment, left)) = trace.left else { continue };
         if let Some(key) = stuck(left) {
-            let tell = || tell(case, line, moment, left, key);
-            findings.add(Property::StuckLock, lock, tell);
+            let statement = || statement(case, trace, moment, left, key);
+            findings.add(Property::StuckLock, lock, statement);
         }
     }
 }
@@ -22,21 +22,21 @@ pub(super) fn stuck(left: &Left) -> Option<&String> {
     left.token.as_ref()
 }
 
-fn tell(
+fn statement(
     case: &Case<'_>,
-    line: &LockTrace<'_>,
+    trace: &LockTrace<'_>,
     moment: Moment,
     left: &Left,
     key: &str,
 ) -> Statement {
     let words = Words::about(case.trace);
-    let tenure = line.tenure_of(key);
+    let tenure = trace.tenure_of(key);
     let began = match tenure {
-        Some(tenure) => words.beginning(line, tenure),
+        Some(tenure) => words.beginning(trace, tenure),
         None => format!("nobody was seen to acquire {}", token(key)),
     };
-    let owner = tenure.and_then(|tenure| line.tenures.get(tenure)?.access.actor);
-    let step = tenure.and_then(|tenure| line.tenures.get(tenure)?.access.step);
+    let owner = tenure.and_then(|tenure| trace.tenures.get(tenure)?.access.actor);
+    let step = tenure.and_then(|tenure| trace.tenures.get(tenure)?.access.step);
     let belief = step.and_then(|step| case.belief_of(step));
     let name = words.actor(owner);
     let why = match belief.map(|belief| (belief.ending, time(belief.until.at))) {
@@ -44,7 +44,7 @@ fn tell(
         Some((Ending::Ended, at)) => format!("; {name} ended at {at} without releasing"),
         Some((Ending::Broken, at)) => format!("; {name} failed at {at} without releasing"),
         Some((Ending::Forgot, at)) => format!("; {name} forgot its token at {at}"),
-        Some((Ending::Told, at)) => format!("; {name} was refused at {at}"),
+        Some((Ending::Notified, at)) => format!("; {name} was refused at {at}"),
         Some(_) => String::new(),
         None if owner.is_some() => format!("; {name} did not know that it held it"),
         None => String::new(),

@@ -232,7 +232,7 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
             EventKind::Left(left) => {
                 let reader = readers.get_mut(left.lock).filter(|_| active == 0);
                 if let Some(reader) = reader {
-                    reader.line.left = Some((received, left));
+                    reader.lock_trace.left = Some((received, left));
                 }
                 continue;
             }
@@ -264,7 +264,7 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
 /// A line that is being read.
 #[derive(Debug, Default)]
 struct Reader<'a> {
-    line: LockTrace<'a>,
+    lock_trace: LockTrace<'a>,
     /// The tenures that are not proved to be over, in the order in which their replies came.
     pending: VecDeque<usize>,
     /// By when all that are not pending are proved to be over.
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
             Change::Overwrote { token, lease } => {
                 self.conclude(access, Shows::Overwritten);
                 if let Some(own) =
-                    self.own_of(access).and_then(|own| self.line.tenures.get_mut(own))
+                    self.own_of(access).and_then(|own| self.lock_trace.tenures.get_mut(own))
                 {
                     own.own_end.get_or_insert(access);
                 }
@@ -292,7 +292,7 @@ impl<'a> Reader<'a> {
             Change::Saw { token: None } => self.conclude(access, Shows::Free),
             Change::Extended { lease } => self.extensions.add(access.span, *lease),
             Change::Deleted { token } => self.delete(access, token.as_deref()),
-            Change::Flagged { .. } => self.line.flagged = Some(access),
+            Change::Flagged { .. } => self.lock_trace.flagged = Some(access),
             Change::Refused | Change::Saw { token: Some(_) } => {}
         }
     }
@@ -300,7 +300,7 @@ impl<'a> Reader<'a> {
     /// Whatever began surely before this is over now.
     fn conclude(&mut self, access: Access<'a>, shows: Shows) {
         while let Some(tenure) =
-            self.pending.front().and_then(|first| self.line.tenures.get_mut(*first))
+            self.pending.front().and_then(|first| self.lock_trace.tenures.get_mut(*first))
         {
             if !tenure.access.span.is_before(access.span) {
                 return;
@@ -318,14 +318,14 @@ impl<'a> Reader<'a> {
         fence: Option<u64>,
         leased: Option<u64>,
     ) {
-        let position = self.line.tenures.len();
-        let known = self.line.tokens.entry(token);
+        let position = self.lock_trace.tenures.len();
+        let known = self.lock_trace.tokens.entry(token);
         known.and_modify(|tenure| *tenure = None).or_insert(Some(position));
         if let Some(actor) = access.actor {
             self.latest_of.insert(actor, position);
         }
         self.pending.push_back(position);
-        self.line.tenures.push(Tenure {
+        self.lock_trace.tenures.push(Tenure {
             access,
             token,
             fence,
@@ -336,18 +336,18 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// The latest acquisition of whoever did this.
+    /// The latest acquisition of the actor that did this.
     fn own_of(&self, access: Access<'_>) -> Option<usize> {
         self.latest_of.get(&access.actor?).copied()
     }
 
     fn delete(&mut self, access: Access<'a>, token: Option<&'a str>) {
         let own = self.own_of(access);
-        let own_tenure = own.and_then(|own| self.line.tenures.get_mut(own));
+        let own_tenure = own.and_then(|own| self.lock_trace.tenures.get_mut(own));
         if let Some(own) = own_tenure.filter(|own| token.is_none_or(|token| token == own.token)) {
             own.own_end.get_or_insert(access);
         }
-        let tenures_before = self.line.tenures.len();
+        let tenures_before = self.lock_trace.tenures.len();
         let open = match (self.pending.front(), self.pending.len()) {
             _ if self.others_over_by >= access.span.sent.order => Open::Several,
             (Some(tenure), 1) => Open::One(*tenure),
@@ -355,12 +355,12 @@ impl<'a> Reader<'a> {
             _ => Open::Several,
         };
         self.conclude(access, Shows::Cleared);
-        self.line.deletions.push(Deletion { access, token, own, tenures_before, open });
+        self.lock_trace.deletions.push(Deletion { access, token, own, tenures_before, open });
     }
 
     fn finish(mut self, hidden_from: Moment) -> LockTrace<'a> {
         self.extensions.finish();
-        self.line.finish(&self.extensions, hidden_from);
-        self.line
+        self.lock_trace.finish(&self.extensions, hidden_from);
+        self.lock_trace
     }
 }

@@ -1,5 +1,5 @@
-//! Token drift: a controller remembers an acquisition that is not the one in Redis, when nobody is
-//! active.
+//! Token drift: a controller remembers an acquisition that is not the one in Redis, when no actor
+//! is active.
 
 use super::findings::{Findings, Statement};
 use super::tenure::LockTrace;
@@ -9,11 +9,11 @@ use crate::history::{Left, Moment};
 
 /// Finds each token that is remembered for nothing.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
-    for (lock, line) in case.locks.iter().enumerate() {
-        let Some((moment, left)) = line.left else { continue };
+    for (lock, trace) in case.locks.iter().enumerate() {
+        let Some((moment, left)) = trace.left else { continue };
         for remembered in drifting(left) {
-            let tell = || tell(case, line, moment, left, remembered);
-            findings.add(Property::TokenDrift, lock, tell);
+            let statement = || statement(case, trace, moment, left, remembered);
+            findings.add(Property::TokenDrift, lock, statement);
         }
     }
 }
@@ -23,18 +23,18 @@ pub(super) fn drifting(left: &Left) -> impl Iterator<Item = &String> {
     left.remembered.iter().filter(|remembered| left.token.as_ref() != Some(remembered))
 }
 
-fn tell(
+fn statement(
     case: &Case<'_>,
-    line: &LockTrace<'_>,
+    trace: &LockTrace<'_>,
     moment: Moment,
     left: &Left,
     remembered: &str,
 ) -> Statement {
     let words = Words::about(case.trace);
-    let tenure = line.tenure_of(remembered);
+    let tenure = trace.tenure_of(remembered);
     let began = tenure.map(|tenure| {
-        let end = words.end(line, tenure, moment).map(|end| format!("; {end}"));
-        format!("{}{}; ", words.beginning(line, tenure), end.unwrap_or_default())
+        let end = words.end(trace, tenure, moment).map(|end| format!("; {end}"));
+        format!("{}{}; ", words.beginning(trace, tenure), end.unwrap_or_default())
     });
     let holds = match &left.token {
         Some(key) => format!("holds {}", token(key)),
@@ -47,6 +47,6 @@ fn tell(
         time(moment.at),
         token(remembered),
     );
-    let owner = tenure.and_then(|tenure| line.tenures.get(tenure)?.access.actor);
+    let owner = tenure.and_then(|tenure| trace.tenures.get(tenure)?.access.actor);
     Statement { actors: owner.into_iter().collect(), at: moment, text }
 }

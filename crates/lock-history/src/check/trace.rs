@@ -32,7 +32,7 @@ impl<'a> Step<'a> {
         self.operation.verb == Verb::Acquire
     }
 
-    /// Whether it gives a lock back, its own or whoever's.
+    /// Whether it releases a lock, its own or another owner's.
     pub fn gives_back(&self) -> bool {
         self.operation.verb.releases()
     }
@@ -62,7 +62,7 @@ pub(super) struct Trace<'a> {
     /// For each event, the step that it begins, ends or was done in.
     pub step_of: Vec<Option<usize>>,
     /// Whether it has its beginning, the ends of all actors and steps, and its own end.
-    pub is_whole: bool,
+    pub is_complete: bool,
     /// From when on commands may have run that are not in the history, because the replies were
     /// still to come: the beginning of the first step that has no end.
     pub hidden_from: Moment,
@@ -78,12 +78,12 @@ impl<'a> Trace<'a> {
             events: &[],
             steps: Vec::new(),
             step_of: Vec::new(),
-            is_whole: history.is_whole && !head.actors.is_empty(),
+            is_complete: history.is_complete && !head.actors.is_empty(),
             hidden_from: NEVER,
             lives: vec![Life::default(); head.actors.len()],
         };
         if !is_consistent(history) {
-            trace.is_whole = false;
+            trace.is_complete = false;
             return trace;
         }
         trace.events = &history.events;
@@ -99,7 +99,7 @@ impl<'a> Trace<'a> {
         let all_lived = trace.lives.iter().all(|life| life.started == 1 && life.ended == 1);
         let outermost = open.iter().filter_map(|open| trace.steps.get(*open.first()?));
         trace.hidden_from = outermost.map(|step| step.begun).min().unwrap_or(NEVER);
-        trace.is_whole &= all_lived && open.iter().all(Vec::is_empty);
+        trace.is_complete &= all_lived && open.iter().all(Vec::is_empty);
         trace
     }
 
@@ -111,7 +111,7 @@ impl<'a> Trace<'a> {
             EventKind::Started => life.started += 1,
             EventKind::Ended { .. } => life.ended += 1,
             EventKind::Invoked(operation) => {
-                self.is_whole &= life.ended == 0;
+                self.is_complete &= life.ended == 0;
                 open.push(self.steps.len());
                 self.steps.push(Step { actor, operation, begun: moment, end: None });
             }
@@ -143,7 +143,7 @@ impl<'a> Trace<'a> {
                 open.pop()
             }
             None => {
-                self.is_whole = false;
+                self.is_complete = false;
                 None
             }
         }

@@ -29,8 +29,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict on several runs that were all done, where this is the worst one; without all of
-    /// them it can't be told.
+    /// The verdict on several runs of which this is the worst; inconclusive unless all were done.
     pub fn of_runs(worst: Verdict, all_done: bool) -> Verdict {
         if all_done { worst } else { Verdict::Inconclusive }
     }
@@ -73,9 +72,9 @@ impl Ruling {
         let ends = expectations::ends(run.history, run.groups.len());
         let checked = check(run.history);
         let expectations = expectations::judge(run, &ends, &checked.findings);
-        let can_be_told =
-            ending == Ending::Complete && checked.is_whole && !expectations.is_empty();
-        let verdict = if can_be_told { all_met(&expectations) } else { Verdict::Inconclusive };
+        let is_conclusive =
+            ending == Ending::Complete && checked.is_complete && !expectations.is_empty();
+        let verdict = if is_conclusive { all_met(&expectations) } else { Verdict::Inconclusive };
         Self { ends, checked, expectations, verdict }
     }
 

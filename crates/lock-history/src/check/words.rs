@@ -50,8 +50,8 @@ impl<'a> Words<'a> {
     }
 
     /// When a tenure began: `B acquired at 3.010 s`.
-    pub fn beginning(self, line: &LockTrace<'_>, tenure: usize) -> String {
-        let Some(tenure) = line.tenures.get(tenure) else { return String::new() };
+    pub fn beginning(self, trace: &LockTrace<'_>, tenure: usize) -> String {
+        let Some(tenure) = trace.tenures.get(tenure) else { return String::new() };
         let at = time(tenure.access.span.received.at);
         match self.trace.verb(tenure.access.step) {
             _ if tenure.access.late.is_some() => {
@@ -65,8 +65,8 @@ impl<'a> Words<'a> {
     }
 
     /// How a tenure ended, if it is known to be over at a moment: `A's lease ended at 3.000 s`.
-    pub fn end(self, line: &LockTrace<'_>, tenure: usize, by: Moment) -> Option<String> {
-        let tenure = line.tenures.get(tenure)?;
+    pub fn end(self, trace: &LockTrace<'_>, tenure: usize, by: Moment) -> Option<String> {
+        let tenure = trace.tenures.get(tenure)?;
         let whose = self.actor(tenure.access.actor);
         let lease = tenure.lease.filter(|lease| lease.at <= by.at);
         let ran_out = lease.map(|lease| format!("{whose}'s lease ended at {}", time(lease.at)));

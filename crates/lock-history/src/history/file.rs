@@ -1,10 +1,10 @@
 //! The history file: JSON Lines that begin with the head, hold one event a line, and end with the
 //! number of events.
 //!
-//! Whatever is read here may have been cut, damaged or made by somebody else: a file that only
-//! misses its end is read as far as it goes ([`History::is_whole`] is false then); anything else
-//! that is wrong is an error that says in which line. Members that we don't know are ignored. What
-//! is read takes memory in proportion to the file, and a file has a limit.
+//! A history file may have been cut, damaged or made by another program: a file that only misses
+//! its end is read as far as it goes ([`History::is_complete`] is false then); anything else that
+//! is wrong is an error that names the line. Unknown members are ignored. Reading takes memory in
+//! proportion to the file, and a file has a limit.
 
 use super::{Event, EventKind, Head, History};
 use crate::text;
@@ -92,7 +92,7 @@ impl History {
         for event in &self.events {
             write_line(out, &mut line, event, LONGEST_LINE)?;
         }
-        if self.is_whole {
+        if self.is_complete {
             let end = LastLine { end: self.events.len() as u64 };
             write_line(out, &mut line, &end, LONGEST_LINE)?;
         }
@@ -104,7 +104,7 @@ impl History {
         let mut lines = Lines { name, input, text: Vec::new(), number: 0, size: 0 };
         let mut history = Self { head: read_head(&mut lines)?, ..Self::default() };
         while let Some(is_complete) = lines.next(LONGEST_LINE)? {
-            if history.is_whole {
+            if history.is_complete {
                 return Err(lines.damaged("the history goes on after its end"));
             }
             match serde_json::from_slice::<Event>(&lines.text) {
@@ -114,14 +114,14 @@ impl History {
                 }
                 Err(error) => match serde_json::from_slice::<LastLine>(&lines.text) {
                     Ok(LastLine { end }) if end == history.events.len() as u64 => {
-                        history.is_whole = true;
+                        history.is_complete = true;
                     }
                     Ok(LastLine { end }) => {
                         let found = history.events.len();
                         let what = format!("the end counts {end} events, but there are {found}");
                         return Err(lines.damaged(&what));
                     }
-                    // Whoever wrote it came no further.
+                    // The writer of the file came no further.
                     Err(_) if !is_complete => break,
                     Err(_) => return Err(lines.damaged(&in_words(&error))),
                 },

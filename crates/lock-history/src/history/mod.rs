@@ -58,7 +58,7 @@ pub struct History {
     /// All events, by [`Moment::order`].
     pub events: Vec<Event>,
     /// Whether the history has its end: a recording that was cut off proves nothing.
-    pub is_whole: bool,
+    pub is_complete: bool,
 }
 
 /// Whose history it is.
@@ -83,7 +83,7 @@ pub struct Event {
     /// When; for a command, when its reply came.
     #[serde(flatten)]
     pub moment: Moment,
-    /// Whose doing it was; nobody's, for what befalls the server and for the last look.
+    /// The actor; none for server faults and for the last snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<usize>,
     /// What happened.
@@ -220,9 +220,9 @@ impl Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// Somebody else holds the lock.
+    /// Another owner holds the lock.
     AlreadyLocked,
-    /// The actor is told that it no longer holds the lock.
+    /// The actor is notified that it no longer holds the lock.
     LostLock,
     /// The lock library refused for another reason (no token, read-only).
     Refused,
@@ -281,7 +281,7 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease: Option<u64>,
     },
-    /// The lock key was written whoever held it.
+    /// The lock key was written without regard to its holder.
     Overwrote {
         /// The token that it now holds.
         token: String,
@@ -297,7 +297,7 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<String>,
     },
-    /// The lease was set anew, counted from now.
+    /// The lease was set again, counted from now.
     Extended {
         /// The lease in nanoseconds.
         lease: u64,
@@ -338,6 +338,6 @@ impl History {
     pub fn merge(head: Head, buffers: Vec<Vec<Event>>) -> Self {
         let mut events: Vec<Event> = buffers.into_iter().flatten().collect();
         events.sort_by_key(|event| event.moment);
-        Self { head, events, is_whole: true }
+        Self { head, events, is_complete: true }
     }
 }

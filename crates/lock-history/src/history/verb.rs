@@ -93,7 +93,7 @@ verbs! {
     /// Reads the file back, as part of a step.
     Validate = "validate",
     /// Asks for the lock before a write (recordings).
-    Look = "look",
+    CheckLock = "look",
     /// Something that a recording missed.
     Unseen = "unseen",
 }

@@ -26,7 +26,7 @@ pub struct Files {
     mirrored: Mutex<BTreeSet<(PathBuf, [u8; 20])>>,
     /// Held by the one of us who looks and then writes.
     checked: Mutex<()>,
-    /// Which files were read or written, if anybody wants to know.
+    /// Which files were read or written, if this is recorded.
     touched: Option<Mutex<BTreeSet<PathBuf>>>,
 }
 
@@ -39,7 +39,7 @@ pub struct Written {
     pub signature: Signature,
     /// Which of the contents written through here it is, from 1.
     pub revision: u64,
-    /// Whether somebody else's content has been overwritten since the first one.
+    /// Whether another writer's content has been overwritten since the first one.
     pub over_foreign: bool,
 }
 
@@ -179,7 +179,7 @@ impl Files {
     }
 
     /// Replaces the content as [`replace`](Files::replace) does, if `may` agrees to what is there
-    /// now. Nobody else who writes in this way, in this process or another, comes in between.
+    /// now. No other writer that does the same, in this process or another, comes in between.
     pub fn replace_if(
         &self,
         path: &Path,
@@ -265,7 +265,7 @@ fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {
         .tempfile_in(directory)?;
     temporary.write_all(bytes)?;
     if let Some(old) = absent_is_none(fs::metadata(path))? {
-        // Root keeps the owner; whoever may not gets the file that they would create.
+        // Root keeps the owner; another user gets the file that they would create.
         let _ = fchown(temporary.as_file(), Some(old.uid()), Some(old.gid()));
         let mode = Permissions::from_mode(old.permissions().mode() & 0o7777);
         temporary.as_file().set_permissions(mode)?;
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_somebody_else_has_locked_is_refused_and_not_waited_for() {
+    fn a_file_locked_by_another_process_is_refused_and_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.nodb");
         let files = Files::on_disk();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn overwriting_what_somebody_else_wrote_is_remembered() {
+    fn overwriting_another_writers_content_is_remembered() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.nodb");
         let files = Files::on_disk();
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn watched_files_tell_once_what_was_touched() {
+    fn watched_files_report_each_touch_once() {
         let [a, b, c, d] = ["/a", "/b", "/c", "/d"].map(PathBuf::from);
         let files = Files::watched();
         files.replace(&c, b"1").unwrap();

@@ -1,5 +1,5 @@
-//! What a controller knows as a value, so that exploration can put a state back, and whether anybody
-//! looked at it. Ordinary runs don't need it.
+//! A controller's knowledge as a value, so that exploration can restore a state, and whether it was
+//! read. Ordinary runs don't need it.
 
 use super::{Controller, ControllerState};
 use crate::lock::{Acquisition, TokenSlot};
@@ -28,8 +28,8 @@ impl Controller {
         self.know(&memory.knowledge);
     }
 
-    /// Whether anybody looked at what it knows of its file, or changed it, since this was last
-    /// asked. Its token is a matter of its own: [`slot`](Self::slot).
+    /// Whether its knowledge of its file was read or changed since this was last asked. Its token
+    /// is a separate matter: [`slot`](Self::slot).
     pub fn was_touched(&self) -> bool {
         self.touched.swap(false, Ordering::Relaxed)
     }
@@ -83,16 +83,16 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_once_and_apart_that_its_file_or_its_token_was_touched() {
+    fn touches_of_file_and_token_are_reported_once_each() {
         let controller = controller();
         controller.remember(&controller.memory());
         assert!(!controller.was_touched());
         let touched = |touch: fn(&Controller)| {
             touch(&controller);
             let of_both = || (controller.was_touched(), controller.slot().was_touched());
-            let told = of_both();
+            let touched = of_both();
             assert_eq!(of_both(), (false, false));
-            told
+            touched
         };
         let of_its_file = (true, false);
         assert_eq!(touched(Controller::count_operation), of_its_file);

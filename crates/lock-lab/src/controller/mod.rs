@@ -45,7 +45,7 @@ pub enum ControllerError {
     /// The run may not be changed.
     #[error("lock() called on a read-only run ({})", .0.display())]
     ReadOnly(PathBuf),
-    /// Somebody has written the file since this controller read it, or with a higher fencing token.
+    /// The file was written since this controller read it, or with a higher fencing token.
     #[error("{}: stale write refused: somebody else has written it meanwhile", .0.display())]
     Stale(PathBuf),
     /// The state file can't be read or written.
@@ -78,7 +78,7 @@ pub struct Controller {
     files: Arc<Files>,
     slot: TokenSlot,
     state: Mutex<ControllerState>,
-    /// Whether anybody looked at the state or changed it.
+    /// Whether the state was read or changed.
     touched: AtomicBool,
 }
 
@@ -126,8 +126,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Takes the lock, unless the run is read-only. A fenced protocol is told what the file has
-    /// seen, and its token is stored in the file at once.
+    /// Takes the lock, unless the run is read-only. A fenced protocol gets the highest fencing
+    /// token in the file, and its own is stored in the file at once.
     pub fn acquire(
         &self,
         caller: &mut Caller<'_>,
@@ -146,7 +146,7 @@ impl Controller {
         if let Some(fence) = acquired.fence.filter(|_| protocol.is_fenced())
             && let Err(error) = self.stamp(caller.link, fence)
         {
-            // Nobody would know that they hold it.
+            // Otherwise the lock would be held without its owner knowing.
             let _ = protocol.release(&mut caller.at(&self.lock, &self.slot));
             return Err(error);
         }
@@ -183,7 +183,7 @@ impl Controller {
         Ok(protocol.release(&mut caller.at(&self.lock, &self.slot))?)
     }
 
-    /// Takes the lock away from whoever owns it now.
+    /// Takes the lock away from its present owner.
     pub fn force_release(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result {
         Ok(protocol.force_release(&mut caller.at(&self.lock, &self.slot))?)
     }

@@ -32,7 +32,7 @@ struct RunControllers {
     shelf: Shelf,
     /// All that were ever made; those from [`Shelf::made`] on are not made yet.
     controllers: Vec<Arc<Controller>>,
-    /// Whether anybody looked here.
+    /// Whether the registry was read.
     touched: bool,
 }
 
@@ -97,7 +97,7 @@ impl Registry {
             controller.refresh(link)?;
             return Ok(controller);
         }
-        // Read before anybody is kept out: others shall come in between.
+        // Read before others are kept out: they shall come in between.
         let new = Controller::open(run, files)?;
         let (number, controller) = self.touch(run, |place| place.add(new));
         link.pause(PausePoint::Registry).map_err(LockError::from)?;
@@ -138,7 +138,7 @@ impl Registry {
         self.at(run, |place| place.controllers.clone())
     }
 
-    /// Whether anybody asked for a controller of a run directory since this was last asked.
+    /// Whether a controller of a run directory was asked for since this was last asked.
     pub fn was_touched(&self, run: &Path) -> bool {
         self.at(run, |place| std::mem::take(&mut place.touched))
     }
@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// At a pause point, somebody else comes in between.
+    /// At a pause point, another actor comes in between.
     struct Between<'a>(&'a Setting);
 
     impl Interceptor for Between<'_> {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_once_that_somebody_asked() {
+    fn a_request_for_a_controller_is_reported_once() {
         let setting = Setting::new();
         let path = setting.run.path();
         let touched = || setting.registry.was_touched(path);

@@ -20,7 +20,7 @@ pub enum PausePoint {
     FileWrite,
     /// Before it is looked at, or changed, what a controller remembers of its file.
     Memory,
-    /// Before something befalls the server.
+    /// Before a server fault.
     Server,
 }
 
@@ -29,7 +29,7 @@ pub enum PausePoint {
 #[error("killed")]
 pub struct Killed;
 
-/// A connection that also lets pause points pass. On a plain connection nobody listens to them.
+/// A connection that also lets pause points pass. On a plain connection they do nothing.
 pub trait Link: ConnectionLike {
     /// Says that the caller is about to touch local state that others share.
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {

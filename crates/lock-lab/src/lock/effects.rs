@@ -148,8 +148,8 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
     let own = arguments.first().and_then(|beginning| token_at_beginning(beginning));
     let lease = || arguments.get(1).map(|ttl| number(ttl).saturating_mul(1_000_000_000));
     let flagged = |locked| Change::Flagged { locked };
-    let Some(role) = Script::called(name, body) else { return Vec::new() };
-    match (role.operation, reply) {
+    let Some(known) = Script::called(name, body) else { return Vec::new() };
+    match (known.operation, reply) {
         (Operation::Acquire, Value::Array(parts)) => match (parts.as_slice(), own) {
             ([Value::Int(1), Value::Int(fence)], Some(token)) => {
                 let fence = u64::try_from(*fence).ok();
@@ -161,7 +161,7 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
             lease().map(|lease| Change::Extended { lease }).into_iter().collect()
         }
         (Operation::Release, Value::Int(1)) => {
-            let token = own.filter(|_| role.compares);
+            let token = own.filter(|_| known.compares);
             vec![Change::Deleted { token }, flagged(false)]
         }
         (Operation::Release, Value::Int(0)) => {

@@ -56,7 +56,7 @@ return 0
 "#;
 
 /// KEYS: lock key, flag hash. ARGV: how our payload begins, flag field. 1 released, 0 it was gone,
-/// -1 somebody else has it.
+/// -1 another owner has it.
 const RELEASE: &str = r#"
 local holder = redis.call('GET', KEYS[1])
 if holder and string.sub(holder, 1, #ARGV[1]) ~= ARGV[1] then return -1 end
@@ -111,7 +111,7 @@ impl LockProtocol for Hardened {
 
     fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, floor: u64) -> Result<Acquisition> {
         if at.own.get().is_some() {
-            // Whoever lost the lock is told before it begins anew.
+            // A holder that lost the lock is notified before it acquires again.
             self.check_write(at)?;
         }
         let token = at.identity.issue();
@@ -180,7 +180,8 @@ impl LockProtocol for Hardened {
             Some(payload) if *payload.token() == own.token => Ok(()),
             Some(_) => self.lost(at, &own, "somebody else has it now"),
             None => {
-                // A release of what is gone mends the flag, unless somebody has come meanwhile.
+                // A release of a lock that is gone repairs the flag, unless a new owner has come
+                // meanwhile.
                 self.release.run::<i64>(at.link, at.lock, |cmd| {
                     cmd.arg(beginning(&own.token)).arg(at.lock.flag());
                 })?;
@@ -308,11 +309,12 @@ mod tests {
             );
             assert!(matches!(two.release(1, second), Err(LockError::NotOwner)));
 
-            // The holder's lease ends, the other comes, and the holder must leave it alone.
+            // The holder's lease expires, the rival acquires the lock, and the holder must leave it
+            // alone.
             two.clock.sleep(Duration::from_secs(3)).unwrap();
             let successor = two.acquire(1, second).unwrap();
-            let told = two.release(0, first).unwrap_err();
-            assert!(matches!(told, LockError::Lost(_) | LockError::OtherToken), "{told}");
+            let error = two.release(0, first).unwrap_err();
+            assert!(matches!(error, LockError::Lost(_) | LockError::OtherToken), "{error}");
             let (payload, flag) = two.stored();
             assert_eq!(Payload::decode(payload.unwrap().as_bytes()).token(), &successor.token);
             assert_eq!(flag.as_deref(), Some("true"));
@@ -349,17 +351,17 @@ mod tests {
     }
 
     #[test]
-    fn who_lost_the_lock_is_told_before_it_begins_anew() {
+    fn a_holder_that_lost_the_lock_is_notified_before_it_acquires_again() {
         let mut two = Two::new();
         two.acquire(0, &Hardened::default()).unwrap();
         two.clock.sleep(Duration::from_secs(3)).unwrap();
-        let told = two.acquire(0, &Hardened::default()).unwrap_err();
-        assert!(matches!(told, LockError::Lost(_)), "{told}");
+        let error = two.acquire(0, &Hardened::default()).unwrap_err();
+        assert!(matches!(error, LockError::Lost(_)), "{error}");
         two.acquire(0, &Hardened::default()).unwrap();
     }
 
     #[test]
-    fn a_forced_release_spares_who_came_after_the_look() {
+    fn a_forced_release_spares_an_owner_that_came_after_the_snapshot() {
         let mut two = Two::new();
         let holder = two.acquire(0, &Hardened::default()).unwrap();
         two.ask(1, |at| Hardened::default().force_release(at)).unwrap();

@@ -1,6 +1,6 @@
 //! The reference's protocol, command for command (contract, section 3), with all its races: lock
 //! key and flag are moved by two commands, a release compares and deletes in two, nothing renews a
-//! lease, and a write asks only whether anybody holds the lock.
+//! lease, and a write asks only whether the lock is held.
 
 use super::protocol::{ask, set_flag};
 use super::{
@@ -34,8 +34,8 @@ impl LockProtocol for Legacy {
         Ok(acquisition)
     }
 
-    /// The reference has no such operation. This is what careless clients do: whoever asks sets
-    /// the TTL, without looking whose lock it is.
+    /// The reference has no such operation. This is what careless clients do: the caller sets the
+    /// TTL, whoever owns the lock.
     fn extend(&self, at: &mut Context<'_>) -> Result {
         at.link.pause(PausePoint::TokenRead)?;
         let ttl = at.slot.get().ok_or(LockError::NotOwner)?.ttl;
@@ -83,7 +83,7 @@ fn forget(at: &mut Context<'_>) -> Result {
     Ok(())
 }
 
-/// Whether anybody holds the lock; a flag that says so while nobody does is set to `false`.
+/// Whether the lock is held; a flag that says so while it is free is set to `false`.
 pub fn is_locked(link: &mut dyn Link, lock: &LockName) -> Result<bool> {
     if stored(link, lock)?.is_some() {
         return Ok(true);

@@ -1,5 +1,5 @@
-//! The process that a payload names as its owner: whether it still lives, as far as this machine can
-//! tell. What can't be told counts as alive everywhere.
+//! The process that a payload names as its owner: whether it still lives, as far as this machine
+//! can know. If in doubt, it counts as alive.
 
 use super::{Payload, hostname, is_dead};
 use serde::Serialize;
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_a_dead_process_is_looked_at_each_time() {
+    fn the_pid_of_a_dead_process_is_checked_each_time() {
         let mut processes = Processes::default();
         let dead = format!("{}:2147483647", hostname());
         assert_eq!(processes.life(&payload(&dead, 1)), Life::Dead);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_said_so() {
+    fn an_unknown_owner_state_is_reported_as_unknown() {
         let dead = format!("{}:2147483647", hostname());
         assert_eq!(Life::of(&payload(&dead, 1)), Life::Dead);
         assert_eq!(Life::of(&payload("another-host:1", 1)), Life::Elsewhere);

@@ -129,8 +129,8 @@ impl Payload {
     }
 }
 
-/// Whether the owner `hostname:pid` is a process of this machine that no longer lives. Anything
-/// that can't be told from here counts as alive.
+/// Whether the owner `hostname:pid` is a process of this machine that no longer lives. If that
+/// can't be known from here, it counts as alive.
 pub fn is_dead(owner: &str) -> bool {
     let Some((host, pid)) = owner.rsplit_once(':') else { return false };
     if host != super::hostname() {
@@ -142,8 +142,9 @@ pub fn is_dead(owner: &str) -> bool {
     gone || is_zombie(pid.as_raw_nonzero().get().unsigned_abs())
 }
 
-/// Whether nothing is left of a process but its exit status, which nobody has asked for: where the
-/// first process of a container reaps none, that stays for good (proc(5), `state` of `stat`).
+/// Whether nothing is left of a process but its exit status, which its parent has not collected:
+/// where the first process of a container reaps none, that stays for good (proc(5), `state` of
+/// `stat`).
 fn is_zombie(pid: u32) -> bool {
     let tasks = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     // A first thread that has ended looks the same while others go on.
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_nobody_reaped_is_dead() {
+    fn a_process_that_was_not_reaped_is_dead() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let owner = format!("{}:{}", super::super::hostname(), child.id());
         assert!(!is_dead(&owner));

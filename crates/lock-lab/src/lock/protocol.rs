@@ -17,7 +17,7 @@ pub struct Caller<'a> {
     pub clock: &'a dyn Clock,
     /// The owner and the source of tokens.
     pub identity: &'a Identity,
-    /// What the caller itself remembers of the lock, whoever it shares its controller with.
+    /// What the caller itself remembers of the lock, with or without a shared controller.
     pub own: &'a TokenSlot,
 }
 
@@ -98,7 +98,7 @@ pub trait LockProtocol: Send + Sync {
         Duration::from_millis(100)
     }
 
-    /// Whether the resource must check the fencing token and that nobody has written since the
+    /// Whether the resource must check the fencing token and that there was no write since the
     /// caller last read.
     fn is_fenced(&self) -> bool {
         false
@@ -111,7 +111,7 @@ pub trait LockProtocol: Send + Sync {
     }
 }
 
-/// Protocols are told apart by their names.
+/// Protocols are distinguished by their names.
 impl PartialEq for dyn LockProtocol {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
@@ -129,7 +129,7 @@ impl fmt::Debug for dyn LockProtocol {
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockError {
-    /// Somebody else holds the lock: its owner, or its token where the payload names none.
+    /// Another owner holds the lock: the owner, or its token where the payload names none.
     #[error("lock() called on an already locked nodb ({})", holder(owner, token))]
     AlreadyLocked {
         /// `hostname:pid`.
@@ -143,13 +143,13 @@ pub enum LockError {
     /// A release by one whose acquisition is not the one in Redis.
     #[error("unlock() called with non-matching token")]
     OtherToken,
-    /// The caller is told that the lock it held is no longer its own.
+    /// The caller is notified that the lock it held is no longer its own.
     #[error("the lock was lost: {0}")]
     Lost(String),
-    /// A write while nobody holds the lock.
+    /// A write while the lock is not held.
     #[error("cannot dump to unlocked db")]
     NotLocked,
-    /// A client of somebody else's failed.
+    /// A client from outside failed.
     #[error("{0}")]
     Client(String),
     /// The caller was killed in the middle.

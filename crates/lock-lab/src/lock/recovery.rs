@@ -1,6 +1,6 @@
 //! Taking a lock out of the way without hitting a newer holder, and setting flags right, beside
-//! whoever works: each change is one script, or a transaction that does nothing if somebody writes
-//! in between. What should be taken away is for the caller to decide.
+//! working clients: each change is one script, or a transaction that does nothing if another client
+//! writes in between. The caller decides what to take away.
 
 use super::script::Script;
 use super::{LockError, LockName, Payload, Result};
@@ -8,12 +8,13 @@ use crate::intercept::Link;
 use redis::{Cmd, RedisError, Value};
 use std::sync::LazyLock;
 
-/// KEYS: lock key, flag hash. ARGV: the value that was observed, flag field. Gives what came of it,
-/// what was left of the TTL in milliseconds, and what the flag could not be set for.
+/// KEYS: lock key, flag hash. ARGV: the value that was observed, flag field. Returns the outcome,
+/// the rest of the TTL in milliseconds, and why the flag could not be set.
 ///
-/// All that can fail is asked before the first write, but for the right to HSET, which no script can
-/// ask for: that failure is told beside the removal instead of hiding it. DEL comes first, because a
-/// server that is out of memory lets it pass, and what follows it in the same script, too.
+/// All that can fail is checked before the first write, but for the right to HSET, which no script
+/// can ask for: that failure is reported beside the removal instead of hiding it. DEL comes first,
+/// because a server that is out of memory lets it pass, and what follows it in the same script,
+/// too.
 const REMOVE: &str = r#"
 local flag = redis.call('HGET', KEYS[2], ARGV[2])
 local kind = redis.call('TYPE', KEYS[1])['ok']
@@ -49,7 +50,7 @@ return ''
 static REMOVE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(REMOVE));
 static REPAIR_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(REPAIR));
 
-/// What came of taking a lock away.
+/// The outcome of taking a lock away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
     /// It was removed.
@@ -59,7 +60,7 @@ pub enum Removal {
         /// Why its flag still says that it is held, if the server refused only that.
         flag_failed: Option<String>,
     },
-    /// Nobody held it any more.
+    /// The lock was free by then.
     Gone {
         /// Why its flag still says that it is held, if the server refused to set it.
         flag_failed: Option<String>,
@@ -79,8 +80,8 @@ pub enum Flag {
     SetFalse,
 }
 
-/// Removes a lock if its key still holds exactly the value that was observed, in one script, so that
-/// nobody who came since can be hit: tokens are never used twice, so no newer holder has the same
+/// Removes a lock if its key still holds exactly the value that was observed, in one script, so
+/// that a newer holder can't be hit: tokens are never used twice, so no newer holder has the same
 /// value.
 ///
 /// The flag goes to `false` with it if it says anything else. Where no flag ever was, none is made:
@@ -103,8 +104,9 @@ pub fn remove_if(link: &mut dyn Link, lock: &LockName, observed: &Payload) -> Re
 ///
 /// A participant of the reference's protocol may be between its two commands just now. Then it is
 /// about to write the very value that this writes, because the key has changed already and the flag
-/// follows; the script only comes first. What it can't mend is a flag that such a participant writes
-/// late, after the lock has changed hands again: that one drifts anew, with or without a repair.
+/// follows; the script only comes first. What it can't repair is a flag that such a participant
+/// writes late, after the lock has changed hands again: that one drifts again, with or without a
+/// repair.
 pub fn repair_flag(link: &mut dyn Link, lock: &LockName) -> Result<Flag> {
     let set: String = REPAIR_SCRIPT.run(link, lock, |cmd| {
         cmd.arg(lock.flag());
@@ -125,9 +127,8 @@ pub enum Fence {
     Goes,
 }
 
-/// Deletes the lock key if its holder is one of `ours`, and gives the flag the value that it had
-/// before, or removes it. If somebody else holds the lock, nothing is changed; says whether all is
-/// as it was.
+/// Deletes the lock key if its holder is one of `ours`, and restores the flag's earlier value, or
+/// removes it. If another owner holds the lock, nothing is changed; says whether all is as it was.
 pub fn restore(
     link: &mut dyn Link,
     lock: &LockName,
@@ -171,7 +172,7 @@ pub fn restore(
 }
 
 /// Watches the lock key, and gives what it holds if that is as it should be. WATCH and MULTI make
-/// comparing and changing one thing: if anybody writes in between, EXEC does nothing (Redis
+/// comparing and changing one thing: if another client writes in between, EXEC does nothing (Redis
 /// documentation, "Transactions").
 fn watch(
     link: &mut dyn Link,

@@ -7,8 +7,8 @@ use super::{LockName, Result, is_locked};
 use crate::intercept::Link;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Deletes every lock of a run and sets its flags to `false`, whoever holds them. Returns the flag
-/// fields (`locked:<file>`) that were cleared.
+/// Deletes every lock of a run and sets its flags to `false`, without regard to holders. Returns
+/// the flag fields (`locked:<file>`) that were cleared.
 pub fn clear_locks(link: &mut dyn Link, runid: &str) -> Result<Vec<String>> {
     let mut cleared = BTreeSet::new();
     for (file, flag) in flags(link, runid)? {
@@ -35,7 +35,7 @@ pub fn lock_statuses(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String
         locked_files(link, runid)?.into_iter().map(|file| (file, true)).collect();
     for (file, flag) in flags(link, runid)? {
         if !statuses.contains_key(&file) && flag == "true" {
-            // Looks at the key again before it writes: somebody may have come since the scan.
+            // Reads the key again before it writes: a new owner may have come since the scan.
             let locked = is_locked(link, &LockName::new(runid, &file))?;
             statuses.insert(file.clone(), locked);
         }

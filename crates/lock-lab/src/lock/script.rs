@@ -8,7 +8,7 @@ use redis::{Cmd, FromRedisValue, ServerErrorKind};
 use std::sync::Arc;
 
 /// The scripts of lock protocols, and what each is for.
-static KNOWN: RwLock<Vec<(Role, Arc<Script>)>> = RwLock::new(Vec::new());
+static KNOWN: RwLock<Vec<(ScriptOperation, Arc<Script>)>> = RwLock::new(Vec::new());
 
 /// A script and its digest.
 pub(super) struct Script {
@@ -18,7 +18,7 @@ pub(super) struct Script {
 
 /// What a script of a lock protocol is for.
 #[derive(Clone, Copy)]
-pub(super) struct Role {
+pub(super) struct ScriptOperation {
     pub operation: Operation,
     /// Whether one that releases deletes only the lock of the client that calls it.
     pub compares: bool,
@@ -32,20 +32,20 @@ impl Script {
     /// A script of a lock protocol, which is known on the wire from now on.
     pub fn of_protocol(operation: Operation, compares: bool, text: &str) -> Arc<Self> {
         let script = Arc::new(Self::new(text));
-        KNOWN.write().push((Role { operation, compares }, Arc::clone(&script)));
+        KNOWN.write().push((ScriptOperation { operation, compares }, Arc::clone(&script)));
         script
     }
 
     /// What a command is for that is an EVAL or EVALSHA of a lock protocol's script.
-    pub fn called(name: &str, body: &[u8]) -> Option<Role> {
+    pub fn called(name: &str, body: &[u8]) -> Option<ScriptOperation> {
         // With the protocols come their scripts.
         super::protocols();
-        let is_called = |(_, script): &&(Role, Arc<Self>)| match name {
+        let is_called = |(_, script): &&(ScriptOperation, Arc<Self>)| match name {
             "EVALSHA" => body.eq_ignore_ascii_case(script.sha.as_bytes()),
             "EVAL" => body == script.text.as_bytes(),
             _ => false,
         };
-        KNOWN.read().iter().find(is_called).map(|(role, _)| *role)
+        KNOWN.read().iter().find(is_called).map(|(known, _)| *known)
     }
 
     /// Runs it. Its keys are the lock key and the flag hash.

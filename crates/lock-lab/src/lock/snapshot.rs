@@ -1,6 +1,7 @@
-//! A look at one lock: key, TTL, payload and flag in one atomic transaction that changes nothing,
-//! judged together with what the controller remembers. (The reference's own test of consistency
-//! repairs the flag that it is about to judge, and ignores the token: contract, section 5.)
+//! A snapshot of one lock: key, TTL, payload and flag in one atomic transaction that changes
+//! nothing, judged together with what the controller remembers. (The reference's own test of
+//! consistency repairs the flag that it is about to judge, and ignores the token: contract, section
+//! 5.)
 
 use super::{LockError, LockName, Payload, Result, Token, is_dead};
 use crate::intercept::Link;
@@ -41,7 +42,7 @@ pub enum Diagnosis {
     Consistent,
     /// Another participant holds the lock.
     HeldElsewhere,
-    /// The lock exists, but nobody knows that they own it.
+    /// The lock exists, but no client knows that it owns it.
     Orphaned,
     /// The controller remembers another acquisition than the one in Redis.
     StaleToken,
@@ -78,7 +79,7 @@ impl Diagnosis {
         }
     }
 
-    /// The same for people.
+    /// The same as a sentence.
     pub fn explanation(self) -> &'static str {
         match self {
             Diagnosis::Consistent => "Lock key, flag and local token agree.",
@@ -112,8 +113,8 @@ impl Diagnosis {
 }
 
 impl Snapshot {
-    /// The same for a lock of somebody else's, which need not be a string: of another kind of value,
-    /// the kind stands for what it holds.
+    /// The same for a lock of a client from outside, which need not be a string: the type of
+    /// another kind of value stands for its content.
     pub fn of_any_kind(
         link: &mut dyn Link,
         lock: &LockName,

@@ -1,18 +1,17 @@
-//! Every lock and flag of a run, or of all runs, as somebody sees them who takes no part. Nothing is
-//! changed, and the server is never held up for long: keys are found by SCAN, and looked at some
-//! hundred at a time.
+//! Every lock and flag of a run, or of all runs, as an observer sees them. Nothing is changed, and
+//! the server is never blocked for long: keys are found by SCAN, and read a few hundred at a time.
 
-mod look;
 mod names;
+mod reader;
 mod settle;
 #[cfg(test)]
 mod tests;
 
 use super::{Life, LockName, Payload, Result, is_dead};
 use crate::intercept::Link;
-use look::Looker;
 use names::Names;
 pub use names::{rights, watched_channels};
+use reader::LockReader;
 use redis_sim::clock::Clock;
 use settle::Settler;
 
@@ -44,9 +43,9 @@ pub struct Sighting {
 pub enum Doubt {
     /// Not all of it could be seen: the server's words.
     Hidden(String),
-    /// It looked odd, and otherwise each time: somebody works with it.
+    /// It looked odd, and otherwise each time: a client works with it.
     Moving,
-    /// It looked the same twice, and there was no time to watch whether somebody works with it.
+    /// It looked the same twice, and there was no time to watch whether a client works with it.
     Unsettled,
 }
 
@@ -103,7 +102,7 @@ impl Sighting {
         let says_held = self.says_held();
         match &self.found {
             _ if matches!(self.doubt, Some(Doubt::Hidden(_))) => State::Hidden,
-            // Between two commands of somebody who works, nothing is wrong.
+            // Between two commands of a working client, nothing is wrong.
             None if self.doubt == Some(Doubt::Moving) => State::Free,
             Some(_) if self.doubt == Some(Doubt::Moving) => State::Held,
             None if says_held => State::ExpiredFlag,
@@ -169,7 +168,7 @@ pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting> {
         fence: None,
         doubt: None,
     };
-    let seen = Looker::default().look(link, std::iter::once(lock))?;
+    let seen = LockReader::default().read_all(link, std::iter::once(lock))?;
     Ok(seen.into_iter().next().unwrap_or(unseen))
 }
 
@@ -192,11 +191,11 @@ pub struct Unseen {
 /// Looks at every lock and flag of a run, or of all runs, by run and file, and hands them over some
 /// thousand at a time at most.
 ///
-/// A participant of the legacy protocol moves key and flag by two commands, and whoever looks in
-/// between sees a drift. So with a clock, what looks wrong is looked at again a little later, and
-/// handed over as wrong only if it is still the same: the acquisition, where there is one, or else a
-/// key that nobody touched. Without one, each is looked at once: for a caller that makes sure of what
-/// was seen before it changes anything.
+/// A participant of the legacy protocol moves key and flag by two commands, so a survey in between
+/// sees a drift. With a clock, anything that looks wrong is read again a little later, and reported
+/// as wrong only if it is still the same: the acquisition, where there is one, or else an untouched
+/// key. Without one, each is read once: for a caller that makes sure of what was seen before it
+/// changes anything.
 pub fn survey(
     link: &mut dyn Link,
     clock: Option<&dyn Clock>,
@@ -209,12 +208,12 @@ pub fn survey(
     };
     let unseen = names.unseen.clone();
     let mut locks = names.into_locks().peekable();
-    let mut looker = Looker::default();
+    let mut reader = LockReader::default();
     let mut settler = clock.map(Settler::new);
     while locks.peek().is_some() {
-        let mut sightings = looker.look(link, locks.by_ref().take(TOGETHER))?;
+        let mut sightings = reader.read_all(link, locks.by_ref().take(TOGETHER))?;
         if let Some(settler) = &mut settler {
-            settler.settle(&mut looker, link, &mut sightings)?;
+            settler.settle(&mut reader, link, &mut sightings)?;
         }
         sightings.into_iter().for_each(&mut *take);
     }

@@ -38,7 +38,7 @@ pub struct Acquisition {
 }
 
 /// Where a controller remembers its acquisition. Threads that share the controller share the slot
-/// (contract, section 3). Exploration puts back what was in it, and asks whether anybody looked.
+/// (contract, section 3). Exploration restores its content, and asks whether it was read.
 #[derive(Debug, Default)]
 pub struct TokenSlot {
     acquisition: Mutex<Option<Acquisition>>,
@@ -58,7 +58,7 @@ impl TokenSlot {
         self.remember(acquisition);
     }
 
-    /// What [`get`](Self::get) gives, without counting as a look.
+    /// The same as [`get`](Self::get), without counting as a read.
     pub fn memory(&self) -> Option<Acquisition> {
         self.acquisition.lock().clone()
     }
@@ -68,7 +68,7 @@ impl TokenSlot {
         *self.acquisition.lock() = memory;
     }
 
-    /// Whether anybody called [`get`](Self::get) or [`set`](Self::set) since this was last asked.
+    /// Whether [`get`](Self::get) or [`set`](Self::set) was called since this was last asked.
     pub fn was_touched(&self) -> bool {
         self.touched.swap(false, Ordering::Relaxed)
     }
@@ -99,7 +99,7 @@ impl Identity {
         }
     }
 
-    /// This process, with a token that somebody else drew for it.
+    /// This process, with a token that was drawn elsewhere.
     pub fn with_token(token: Token) -> Self {
         Self { source: TokenSource::Given(token), ..Self::of_this_process() }
     }
@@ -120,7 +120,7 @@ impl Identity {
         &self.owner
     }
 
-    /// A token that nobody had before.
+    /// A new token.
     pub fn issue(&self) -> Token {
         let uuid = match &self.source {
             TokenSource::Random => Uuid::new_v4(),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_tells_once_that_it_was_touched_and_takes_its_memory_back() {
+    fn a_slot_reports_a_touch_once_and_takes_its_memory_back() {
         let slot = TokenSlot::default();
         assert!(!slot.was_touched());
         let ttl = Ttl::DEFAULT;

@@ -1,4 +1,4 @@
-//! How long a lock lives if nobody releases it.
+//! How long a lock lives without a release.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

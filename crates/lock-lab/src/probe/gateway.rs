@@ -48,7 +48,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // The thread that accepts looks whether anybody still listens only when somebody comes.
+        // The thread that accepts notices only at the next connection that the gateway is closed.
         let _ = TcpStream::connect(self.address);
     }
 }

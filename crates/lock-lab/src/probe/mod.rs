@@ -1,7 +1,7 @@
 //! Real lock clients, in any language, as a lock protocol: each actor is a process of its own (a
-//! *subject*) that is told what to do and does it with its own client. What it sends to Redis comes to
-//! a gateway here and goes on over the actor's link, command by command, so whoever decides who goes
-//! on (exploration, replay) decides about the real client as about our own protocols.
+//! *subject*) that takes instructions and carries them out with its own client. Its requests to
+//! Redis arrive at a gateway here and go on over the actor's link, command by command, so the
+//! scheduler (exploration, replay) decides about the real client as about our own protocols.
 //!
 //! A client draws random tokens and reads clocks. So that the same choices lead to the same commands,
 //! what it sends for the first time and is long enough to be such a value is given a name
@@ -9,7 +9,7 @@
 //!
 //! Our own locks can be in such processes, too ([`OurProcesses`]), for scenarios that are fired.
 //!
-//! What a subject is told, and what it answers, is described in `examples/subjects/README.md`.
+//! Instructions to a subject, and its answers, are described in `examples/subjects/README.md`.
 
 mod canonical;
 mod gateway;
@@ -29,7 +29,7 @@ use crate::lock::{
     self, Acquisition, ActorHost, Context, LockError, LockName, LockProtocol, Token, TokenSlot,
     Ttl, Who,
 };
-use crate::server::{Borrowed, Connection, Keys, Server, ServerError};
+use crate::server::{Connection, ExclusiveServer, Keys, Server, ServerError};
 use canonical::Constants;
 use parking_lot::Mutex;
 use process::Process;
@@ -75,12 +75,12 @@ pub struct Start {
     pub command: String,
     /// How long one may take from one word or command to the next.
     pub patience: Duration,
-    /// Nobody waits for a subject any more when this is stopped.
+    /// When this is stopped, subjects are not waited for any more.
     pub clock: Arc<dyn Clock>,
     /// Where those that run are known.
     pub processes: Arc<Processes>,
     /// The real Redis that what they send goes to; if there is none, an embedded server.
-    pub upstream: Option<Arc<Borrowed>>,
+    pub upstream: Option<Arc<ExclusiveServer>>,
 }
 
 impl Start {
@@ -102,7 +102,7 @@ impl Start {
 /// What a subject says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct About {
-    /// Its name and version, for people.
+    /// Its name and version, for reports.
     pub name: String,
     /// What it can do besides acquire and release: `extend`, `write`, `time_out` (give up by itself
     /// what it is not answered).
@@ -198,7 +198,7 @@ impl Pool {
         Ok(lent.session.insert(session))
     }
 
-    /// Does something with the process of one who takes part, if it was told anything in this life.
+    /// Acts on the process of a participant, if it got an instruction in this life.
     fn with_process(&self, who: Who, act: impl FnOnce(&Process)) {
         let sessions = self.sessions.lock();
         let session = sessions.get(&who.actor).filter(|session| session.lives(who.life));
@@ -228,7 +228,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// What befalls the lock of a subject that rehearses, between its acquire and the rest.
+/// How the lock of a subject is disturbed during rehearsal, between its acquire and the rest.
 const SPOILT: [Option<[&str; 2]>; 3] = [None, Some(["DEL", ""]), Some(["SET", "somebody-else"])];
 
 /// Lets a subject do everything once, on a server of its own, with success and without; gives all
@@ -242,26 +242,26 @@ fn rehearse(
     let mut sent = HashSet::new();
     for (life, spoil) in (0..).zip(SPOILT) {
         let mut server = start.server()?.connect(0)?;
-        let well = |told: Result<(), Broken>| match told {
+        let well = |answered: Result<(), Broken>| match answered {
             Err(Broken::Subject(error)) => Err(error),
             _ => Ok(()),
         };
         well(session.begin(u64::MAX - life))?;
-        let mut tell = |verb: &str, link: &mut Connection| {
-            let told = json!({"do": verb, "lock": lock.key(), "ttl_ms": REHEARSED_TTL});
-            well(session.tell(&told, link).map(drop))
+        let mut instruct = |verb: &str, link: &mut Connection| {
+            let instruction = json!({"do": verb, "lock": lock.key(), "ttl_ms": REHEARSED_TTL});
+            well(session.instruct(&instruction, link).map(drop))
         };
-        tell("acquire", &mut server)?;
+        instruct("acquire", &mut server)?;
         if let Some([command, value]) = spoil {
             let value = Some(value).filter(|value| !value.is_empty());
             let spoilt = redis::cmd(command).arg(lock.key()).arg(value).exec(&mut server);
             spoilt.map_err(preflight::failed)?;
         }
         for verb in ["write", "extend"].into_iter().filter(|verb| about.can(verb)) {
-            tell(verb, &mut server)?;
+            instruct(verb, &mut server)?;
         }
-        tell("release", &mut server)?;
-        tell("acquire", &mut server)?;
+        instruct("release", &mut server)?;
+        instruct("acquire", &mut server)?;
         sent.extend(session.sent());
     }
     Ok(sent)
@@ -275,15 +275,20 @@ struct SubjectClient {
 
 impl SubjectClient {
     /// Tells the actor's subject to do something and passes on what it sends meanwhile.
-    fn tell(&self, at: &mut Context<'_>, instruction: serde_json::Value) -> lock::Result<Answer> {
+    fn instruct(
+        &self,
+        at: &mut Context<'_>,
+        instruction: serde_json::Value,
+    ) -> lock::Result<Answer> {
         let (pool, who) = (&*self.pool, self.who);
         let mut lent = Lent { pool, actor: who.actor, session: None };
-        let told =
-            pool.lend(who, &mut lent).and_then(|session| session.tell(&instruction, &mut *at.link));
+        let answered = pool
+            .lend(who, &mut lent)
+            .and_then(|session| session.instruct(&instruction, &mut *at.link));
         let token = lent.session.as_ref().and_then(Subject::token);
         token.into_iter().for_each(|token| at.identity.claim(Token::from(token)));
-        told.map_err(|broken| match broken {
-            // It is left where it is, until it is killed, too, or begins anew and forgets everything.
+        answered.map_err(|broken| match broken {
+            // It is left where it is, until it crashes, too, or is reset and forgets everything.
             Broken::Killed(killed) => killed.into(),
             Broken::Subject(error) => {
                 // With the session the process ends.
@@ -303,8 +308,8 @@ impl LockProtocol for SubjectClient {
 
     fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, _floor: u64) -> lock::Result<Acquisition> {
         let ttl_ms = ttl.seconds() * 1000;
-        let told = json!({"do": "acquire", "lock": at.lock.key(), "ttl_ms": ttl_ms});
-        let answer = self.tell(at, told)?;
+        let instruction = json!({"do": "acquire", "lock": at.lock.key(), "ttl_ms": ttl_ms});
+        let answer = self.instruct(at, instruction)?;
         if !answer.ok {
             return Err(LockError::AlreadyLocked { owner: None, token: None });
         }
@@ -321,15 +326,15 @@ impl LockProtocol for SubjectClient {
         }
         let ttl = at.slot.get().ok_or(LockError::NotOwner)?.ttl;
         let ttl_ms = ttl.seconds() * 1000;
-        let told = json!({"do": "extend", "lock": at.lock.key(), "ttl_ms": ttl_ms});
-        self.tell(at, told)?.kept(at.slot)
+        let instruction = json!({"do": "extend", "lock": at.lock.key(), "ttl_ms": ttl_ms});
+        self.instruct(at, instruction)?.kept(at.slot)
     }
 
     fn release(&self, at: &mut Context<'_>) -> lock::Result {
         if at.slot.get().is_none() {
             return Err(LockError::NotOwner);
         }
-        let answer = self.tell(at, json!({"do": "release", "lock": at.lock.key()}))?;
+        let answer = self.instruct(at, json!({"do": "release", "lock": at.lock.key()}))?;
         at.slot.set(None);
         answer.kept(at.slot)
     }
@@ -342,7 +347,7 @@ impl LockProtocol for SubjectClient {
         if !self.pool.about.can("write") {
             return Ok(());
         }
-        let answer = self.tell(at, json!({"do": "write", "lock": at.lock.key()}))?;
+        let answer = self.instruct(at, json!({"do": "write", "lock": at.lock.key()}))?;
         if answer.ok { Ok(()) } else { Err(LockError::Lost(answer.why)) }
     }
 
@@ -365,7 +370,7 @@ impl ActorHost for Subjects {
         Arc::new(SubjectClient { pool: Arc::clone(&self.pool), who })
     }
 
-    /// What was told nothing in this life may live the next one.
+    /// A process without an instruction in this life may live the next one.
     fn kill(&self, who: Who) {
         let is_it =
             |actor: &usize, session: &mut Subject| *actor == who.actor && session.lives(who.life);

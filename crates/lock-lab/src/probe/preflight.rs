@@ -13,7 +13,7 @@ type Result<T> = std::result::Result<T, SubjectError>;
 
 /// The life in which subjects are checked; those of a rehearsal come after it.
 const LIFE: u64 = u64::MAX - 10;
-/// How many keys are named that the client wrote instead of the one that it was told.
+/// How many keys are named that the client wrote instead of the one in its instruction.
 const MOST_KEYS: usize = 3;
 
 /// Has two subjects take a lock one after the other, on an empty server and with no race at all.
@@ -28,12 +28,12 @@ pub(super) fn preflight(
     let mut second = PreflightClient::begin(other, lock, server.connect(0)?)?;
     let key = lock.key();
     let not = |why: String| Err(SubjectError::NotALock { name: first_name.clone(), why });
-    let acquired = first.tell("acquire")?;
+    let acquired = first.instruct("acquire")?;
     if !acquired.ok {
         return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
     }
     let missing = first.missing_key().map_err(failed)?;
-    let is_granted_twice = second.tell("acquire")?.ok;
+    let is_granted_twice = second.instruct("acquire")?.ok;
     let mut problems = Vec::new();
     if is_granted_twice {
         problems.push(format!(
@@ -46,7 +46,7 @@ pub(super) fn preflight(
     if !problems.is_empty() {
         return not(problems.join("; "));
     }
-    let released = first.tell("release")?;
+    let released = first.instruct("release")?;
     if !released.ok {
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
@@ -56,7 +56,7 @@ pub(super) fn preflight(
              another client's lock away so is not judged yet"
         ));
     }
-    let again = second.tell("acquire")?;
+    let again = second.instruct("acquire")?;
     if !again.ok {
         return not(format!("{key} could not be acquired after its release{}", why(&again)));
     }
@@ -84,9 +84,9 @@ impl<'a> PreflightClient<'a> {
         Ok(Self { session, lock, link })
     }
 
-    fn tell(&mut self, verb: &str) -> Result<Answer> {
-        let told = json!({"do": verb, "lock": self.lock.key(), "ttl_ms": REHEARSED_TTL});
-        self.session.tell(&told, &mut self.link).map_err(broken)
+    fn instruct(&mut self, verb: &str) -> Result<Answer> {
+        let instruction = json!({"do": verb, "lock": self.lock.key(), "ttl_ms": REHEARSED_TTL});
+        self.session.instruct(&instruction, &mut self.link).map_err(broken)
     }
 
     fn has_key(&mut self) -> RedisResult<bool> {

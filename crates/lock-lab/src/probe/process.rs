@@ -44,10 +44,10 @@ pub enum SubjectError {
     /// It can't be tried out beforehand.
     #[error("cannot try the subject out: {0}")]
     NotRehearsed(String),
-    /// It ended before it was told to.
+    /// It ended before it was asked to.
     #[error("the subject ended while it was to {doing}{last_words}")]
     Ended {
-        /// What it was told.
+        /// The instruction.
         doing: String,
         /// What it said on stderr.
         last_words: String,
@@ -57,7 +57,7 @@ pub enum SubjectError {
         "the subject said nothing for {patience} while it was to {doing}; see --patience{last_words}"
     )]
     Silent {
-        /// What it was told.
+        /// The instruction.
         doing: String,
         /// How long was waited.
         patience: String,
@@ -71,7 +71,7 @@ pub enum SubjectError {
          --patience{last_words}"
     )]
     NeverGivesUp {
-        /// What it was told.
+        /// The instruction.
         doing: String,
         /// How long was waited.
         patience: String,
@@ -81,7 +81,7 @@ pub enum SubjectError {
     /// What it did ends the work with it.
     #[error("the subject was to {doing} and {wrong}")]
     Wrong {
-        /// What it was told.
+        /// The instruction.
         doing: String,
         /// What is wrong with what it did.
         wrong: Wrong,
@@ -193,8 +193,8 @@ impl Process {
         self.group.child.id()
     }
 
-    /// Tells it something; whether it could be told.
-    pub fn tell(&mut self, line: &str) -> bool {
+    /// Sends it an instruction; whether that could be written.
+    pub fn instruct(&mut self, line: &str) -> bool {
         self.stdin
             .write_all(format!("{line}\n").as_bytes())
             .and_then(|()| self.stdin.flush())
@@ -204,7 +204,7 @@ impl Process {
     /// Lets it do nothing more until it may [`go_on`](Self::go_on).
     pub fn stop(&self) {
         self.group.signal(Signal::SIGSTOP);
-        // The signal is not there at once, and somebody else may wake it up again.
+        // The signal does not take effect at once, and another process may wake it up again.
         let clock = WallClock::new(Some(STANDING_STILL));
         while !self.stands_still() && clock.sleep(GLANCE).is_ok() {}
     }
@@ -213,9 +213,8 @@ impl Process {
     fn stands_still(&self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.group.child);
         let is_it = WaitIdOptions::STOPPED | WaitIdOptions::EXITED;
-        let looked =
-            waitid(WaitId::Pid(pid), is_it | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG);
-        !matches!(looked, Ok(None))
+        let state = waitid(WaitId::Pid(pid), is_it | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG);
+        !matches!(state, Ok(None))
     }
 
     /// Lets one that was stopped go on.
@@ -246,7 +245,7 @@ impl Group {
         Self { child, number, processes: Arc::clone(processes) }
     }
 
-    /// Nobody else has the number as long as nobody has waited for the process, as only `drop` does.
+    /// The number is not reused before the process is waited for, which only `drop` does.
     fn signal(&self, signal: Signal) {
         // It may be gone already.
         let _ = killpg(Pid::from_raw(self.number), signal);
@@ -255,7 +254,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // From now on nobody else sends it anything.
+        // From now on no other signal reaches it.
         self.processes.0.lock().remove(&self.number);
         self.signal(Signal::SIGKILL);
         let _ = self.child.wait();

@@ -19,7 +19,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often we look whether anybody still wants to know what a subject says.
+/// How often to check whether a subject's answer is still wanted.
 const GLANCE: Duration = Duration::from_millis(100);
 /// The most commands that one subject may send for one instruction.
 const MOST_COMMANDS: u32 = 10_000;
@@ -31,7 +31,7 @@ const OVER: &str = "ERR this is over";
 /// What a subject answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// Whether it did what it was told.
+    /// Whether it did what the instruction says.
     pub ok: bool,
     /// Why not, in its words.
     pub why: String,
@@ -67,10 +67,10 @@ pub(super) struct Subject {
     actor: usize,
     /// Which of the actor's lives it lives.
     life: Option<u64>,
-    /// What it was told and has not answered.
+    /// The instruction that it has not answered.
     doing: Option<String>,
-    /// Whether something was done to it on purpose since it was told: a reply was lost, a command
-    /// was refused.
+    /// Whether it was disturbed on purpose since the instruction: a reply was lost, a command was
+    /// refused.
     has_suffered: bool,
     /// The connection on which it waits for a reply.
     asks: Option<usize>,
@@ -99,10 +99,10 @@ struct SubjectConnection {
 
 /// Who answers a subject's requests.
 enum Server<'a> {
-    /// Whoever decides about the actor.
+    /// The actor's link, where the scheduler decides.
     Link(&'a mut dyn Link),
-    /// Nobody: what it does is to come to an end.
-    Nobody,
+    /// None: the subject is to come to an end.
+    Absent,
 }
 
 impl Subject {
@@ -139,7 +139,7 @@ impl Subject {
             scripts,
             aside: Engine::new(Arc::new(VirtualClock::new(None))),
         };
-        let said = session.hear(&mut Server::Nobody).map_err(|broken| match broken {
+        let said = session.hear(&mut Server::Absent).map_err(|broken| match broken {
             Broken::Subject(error) => error,
             Broken::Killed(_) => not_started("it was killed".into()),
         })?;
@@ -173,12 +173,12 @@ impl Subject {
                 line.write(&wire::refusal(OVER), &self.symbols, false);
             }
             self.process.go_on();
-            self.hear(&mut Server::Nobody)?;
+            self.hear(&mut Server::Absent)?;
         }
         if self.life.is_some() {
             let old: Vec<usize> = self.lines.keys().copied().collect();
             self.say(&json!({"do": "reset"}))?;
-            self.hear(&mut Server::Nobody)?;
+            self.hear(&mut Server::Absent)?;
             // What an earlier life still has to say comes over these.
             let old = old.into_iter().filter_map(|number| self.lines.remove(&number));
             old.for_each(|line| line.close());
@@ -198,7 +198,7 @@ impl Subject {
         &self.process
     }
 
-    /// The last drawn value that it sent for what it was told last, by its name.
+    /// The last drawn value that it sent for its last instruction, by its name.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
@@ -209,7 +209,11 @@ impl Subject {
     }
 
     /// Tells it something and lets it do that.
-    pub fn tell(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
+    pub fn instruct(
+        &mut self,
+        instruction: &serde_json::Value,
+        link: &mut dyn Link,
+    ) -> Result<Answer> {
         (self.token, self.has_suffered) = (None, false);
         self.say(instruction)?;
         let said = self.hear(&mut Server::Link(link))?;
@@ -223,7 +227,7 @@ impl Subject {
     fn say(&mut self, instruction: &serde_json::Value) -> Result<(), SubjectError> {
         let verb = instruction.get("do").and_then(|verb| verb.as_str()).unwrap_or_default();
         self.doing = Some(verb.to_owned());
-        if self.process.tell(&instruction.to_string()) { Ok(()) } else { Err(self.ended()) }
+        if self.process.instruct(&instruction.to_string()) { Ok(()) } else { Err(self.ended()) }
     }
 
     /// What it did ends the work with it.
@@ -298,7 +302,7 @@ impl Subject {
         }
     }
 
-    /// What it does next; no longer than it may take, and than anybody waits.
+    /// What it does next; waits no longer than it may take, and than an answer is wanted.
     fn next(&self) -> Result<Event, RecvTimeoutError> {
         let mut left = self.start.patience;
         if self.start.clock.check().is_err() {
@@ -368,7 +372,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Lets requests go on to whoever decides; those of a transaction go together.
+    /// Lets requests go on to the actor's link; those of a transaction go together.
     fn pass_on(
         &mut self,
         number: usize,
@@ -423,8 +427,8 @@ impl Subject {
         Ok(())
     }
 
-    /// Requests as they go to the server, with scripts whole and drawn values named; none, if one
-    /// calls a script that nobody has sent yet.
+    /// Requests as they go to the server, with full scripts and drawn values named; none, if one
+    /// calls a script that was never sent.
     fn packed(&mut self, requests: Vec<Words>, is_transaction: bool) -> Result<Option<Vec<u8>>> {
         let mut packed = Vec::new();
         if is_transaction {

@@ -77,8 +77,8 @@ pub(super) fn with_refusals(answered: RedisResult<Vec<Value>>) -> RedisResult<Ve
     refusal(&format!("EXECABORT {why}"))
 }
 
-/// What RESP3 says in another way than RESP2, in which servers are asked here: members of hashes and
-/// sets, and a score. `names` are those of the commands.
+/// What RESP3 says in another way than RESP2, in which servers are asked here: members of hashes
+/// and sets, and a number from a sorted set. `names` are those of the commands.
 pub(super) fn in_resp3(names: &[Vec<u8>], answers: Vec<Value>, is_exec: bool) -> Vec<Value> {
     if let (true, [Value::Array(inner)]) = (is_exec, answers.as_slice()) {
         return vec![Value::Array(in_resp3(names, inner.clone(), false))];
@@ -110,9 +110,9 @@ pub(super) fn refusal(text: &str) -> RedisResult<Vec<Value>> {
     redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).map(|answer| vec![answer])
 }
 
-/// The scripts that subjects have sent so far, by digest. A subject is told that a digest is unknown
-/// the first time that any has it, and a script then goes to the server whole, so that what a server
-/// has forgotten is no matter of orderings.
+/// The scripts that subjects have sent so far, by digest. The first EVALSHA of a digest is answered
+/// with NOSCRIPT, and a script then goes to the server in full, so that orderings don't depend on
+/// what a server has cached.
 #[derive(Debug, Default)]
 pub(super) struct KnownScripts(Mutex<HashMap<String, Vec<u8>>>);
 
@@ -131,7 +131,7 @@ impl KnownScripts {
     }
 }
 
-/// The request with the script itself in place of its digest; nothing, if nobody has sent that yet.
+/// The request with the script itself in place of its digest; none, if the script was never sent.
 pub(super) fn whole_script(mut words: Words, scripts: &KnownScripts) -> Option<Words> {
     let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
     match (name.as_slice(), words.get_mut(1)) {

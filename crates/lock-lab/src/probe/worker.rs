@@ -1,5 +1,5 @@
-//! The other side of [`OurProcesses`](super::OurProcesses): what runs in an actor's process. It does
-//! what the lock protocol does, and sends its commands to whoever told it to.
+//! The other side of [`OurProcesses`](super::OurProcesses): what runs in an actor's process. It
+//! does what the lock protocol does, and sends its commands to its parent.
 
 use super::worker_protocol::{Done, Message, OperationCall, Said, Verb};
 use crate::intercept::{Killed, Link, PausePoint};
@@ -8,7 +8,7 @@ use redis::{ConnectionLike, RedisError, RedisResult, Value};
 use redis_sim::clock::WallClock;
 use std::io::{self, BufRead, Write};
 
-/// Does what it is told until nothing more comes.
+/// Carries out instructions until no more come.
 pub fn obey(
     protocol: &dyn LockProtocol,
     input: &mut (impl BufRead + Send),
@@ -16,8 +16,8 @@ pub fn obey(
 ) -> io::Result<()> {
     let mut wire = Wire { input, output };
     wire.say(&Said::Ready)?;
-    while let Some(told) = wire.hear()? {
-        let Message::Do(call) = told else { return Err(unexpected()) };
+    while let Some(message) = wire.hear()? {
+        let Message::Do(call) = message else { return Err(unexpected()) };
         let done = carry_out(protocol, call, &mut wire);
         wire.say(&Said::Done(Box::new(done)))?;
     }
@@ -53,7 +53,7 @@ fn carry_out(protocol: &dyn LockProtocol, call: OperationCall, link: &mut dyn Li
     Done { result: result.map_err(Into::into), own: own.memory(), slot: slot.memory() }
 }
 
-/// The way to whoever tells us what to do, and by it to the server.
+/// The pipe to the parent, and through it to the server.
 struct Wire<'a, R, W> {
     input: &'a mut R,
     output: &'a mut W,

@@ -27,7 +27,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Why not all processes could be started.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
-    /// Nobody wants them any more.
+    /// They are not wanted any more.
     #[error("{0} while processes were started")]
     Stopped(Stopped),
     /// One of them can't be had.
@@ -125,22 +125,22 @@ impl Pool {
 }
 
 impl Actor {
-    /// Tells it something and lets it ask the server; gives what came of it, and how the server
-    /// failed last.
+    /// Sends an instruction and lets the process ask the server; gives the outcome, and how the
+    /// server failed last.
     fn obeys(
         &mut self,
-        told: Message,
+        message: Message,
         doing: &str,
         clock: &dyn Clock,
         link: &mut dyn Link,
     ) -> lock::Result<(Done, Option<RedisError>)> {
-        let (mut told, mut failure) = (told, None);
+        let (mut message, mut failure) = (message, None);
         loop {
-            let line = serde_json::to_string(&told).unwrap_or_default();
-            if !self.process.tell(&line) {
+            let line = serde_json::to_string(&message).unwrap_or_default();
+            if !self.process.instruct(&line) {
                 return Err(LockError::Client(self.ended(doing)));
             }
-            told = match self.hear(clock, doing).map_err(LockError::Client)? {
+            message = match self.hear(clock, doing).map_err(LockError::Client)? {
                 Said::Send(command) => {
                     let reply = link.req_packed_command(&command);
                     if reply.is_err() {
@@ -224,7 +224,7 @@ impl WorkerProcess {
             own: at.own.memory(),
             slot: at.slot.memory(),
         };
-        // Whoever was killed in the middle is gone, and so is one that nobody understands any more.
+        // A crashed or misbehaving worker is dropped.
         let (done, failure) = actor.obeys(Message::Do(call), doing, &*self.pool.clock, at.link)?;
         *place.lock() = Some(actor);
         let Done { result, own, slot: held } = done;

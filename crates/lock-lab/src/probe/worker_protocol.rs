@@ -5,7 +5,7 @@ use crate::lock::{Acquisition, LockError, Token, Ttl};
 use redis::{ErrorKind, RedisError};
 use serde::{Deserialize, Serialize};
 
-/// What a process is told.
+/// An instruction to a process.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Message {
@@ -23,7 +23,7 @@ pub(super) enum Message {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Said {
-    /// It waits to be told something.
+    /// It waits for an instruction.
     Ready,
     /// It sends this to the server.
     Send(Vec<u8>),
@@ -74,7 +74,7 @@ impl Verb {
     }
 }
 
-/// What came of it, and what the actor remembers now.
+/// The outcome, and what the actor remembers now.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Done {
     pub result: Result<Option<Acquisition>, Refused>,

@@ -1,6 +1,6 @@
 //! Each task a coroutine on one thread and a virtual clock. Before every Redis command and every
-//! pause point the others get their turn, in an order that the seed decides; time moves only when
-//! nobody has anything left to do now.
+//! pause point the others get their turn, in an order that the seed decides; time advances only
+//! when no task can go on.
 
 use super::task::CoroutineTask;
 use super::yield_point::{Resume, Yield, YieldPoints};
@@ -110,7 +110,7 @@ impl Turns {
                 *next += 1;
                 *next
             }
-            Turns::Drawn(chance) => chance.next(),
+            Turns::Drawn(rng) => rng.next(),
         }
     }
 }
@@ -126,7 +126,7 @@ mod tests {
             [turns.next(), turns.next(), turns.next()]
         };
         assert_eq!(three(0), [1, 2, 3]);
-        let mut chance = Rng::new(7);
-        assert_eq!(three(7), [chance.next(), chance.next(), chance.next()]);
+        let mut rng = Rng::new(7);
+        assert_eq!(three(7), [rng.next(), rng.next(), rng.next()]);
     }
 }

@@ -1,10 +1,10 @@
-//! Commands that their senders have given up, and that are still on their way: the same order for
-//! whoever explores orderings and for whoever replays one, since schedules count them.
+//! In-flight commands that their senders have given up: exploration and replay number them in the
+//! same order, since schedules count them.
 
 use super::World;
 use super::rules::FaultState;
-use super::tape;
 use super::transactions::is_about_watches;
+use super::wire_log;
 use super::yield_point::Commands;
 use crate::lock::{LockName, Operation, script_operation};
 use crate::server::ServerError;
@@ -96,7 +96,7 @@ pub(super) fn carry_out(
     let mut connection = world.services.connect(*db)?;
     world.listen(&mut connection);
     let replies = connection.req_packed_commands(packed, *offset, *count);
-    let mut events = tape::read(sender.actor, connection.recorded(), &world.setup.locks);
+    let mut events = wire_log::read(sender.actor, connection.recorded(), &world.setup.locks);
     for event in &mut events {
         if let EventKind::Command(command) = &mut event.kind {
             command.late = Some(sender.verb.clone());

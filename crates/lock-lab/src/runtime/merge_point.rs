@@ -33,7 +33,7 @@ pub(super) struct MergePoint {
 enum Mine {
     /// One of the process's, by its number.
     Shared(usize),
-    /// One that nobody else has.
+    /// A value that no other state has.
     Own(Memory),
 }
 

@@ -7,19 +7,19 @@
 //! | way | what decides the order |
 //! |---|---|
 //! | [`World::run`] | the machine, or the virtual clock and a seed |
-//! | [`explore`](fn@explore) | nobody: every ordering is tried, in coroutines |
+//! | [`explore`](fn@explore) | exploration: every ordering is tried, in coroutines |
 //! | [`World::replay`] | a [`Schedule`], in coroutines, or in threads on a real server |
 //!
 //! | module | what it is for |
 //! |---|---|
 //! | `setup`, `services`, `run_log`, `signals` | what the actors of a run share |
-//! | `steps`, `tape`, `yield_point`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
+//! | `steps`, `wire_log`, `yield_point`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
 //! | `task`, `task_body`, `threads`, `coroutines`, `volley` | tasks side by side, and which goes first |
 //! | `in_flight` | commands whose sender has given up |
 //! | `observer`, `merge_point` | what exploration is notified of; nothing, in a run |
 //! | `outcome` | what a run gives |
 //! | `transactions` | what commands do to the keys that their client watches |
-//! | `looks` | how the locks look before, in and after a run |
+//! | `snapshots` | how the locks look before, in and after a run |
 //! | `longest` | how long a plan may take |
 //! | `model`, `schedule` | what is explored, and an ordering of it as text |
 //! | `explore` | the orderings, the strategies, the shortest counterexamples |
@@ -30,7 +30,6 @@ mod coroutines;
 mod explore;
 mod in_flight;
 mod longest;
-mod looks;
 mod merge_point;
 mod model;
 #[cfg(test)]
@@ -44,14 +43,15 @@ mod schedule;
 mod services;
 mod setup;
 mod signals;
+mod snapshots;
 mod stage;
 mod steps;
-mod tape;
 mod task;
 mod task_body;
 mod threads;
 mod transactions;
 mod volley;
+mod wire_log;
 mod yield_point;
 
 pub use crate::scenario::Timing;
@@ -93,7 +93,7 @@ pub enum Time {
 }
 
 impl Time {
-    /// Whether anybody else still has this clock.
+    /// Whether this clock is used elsewhere.
     pub fn is_shared(&self) -> bool {
         match self {
             Time::Wall(clock) => Arc::strong_count(clock) > 1,
@@ -130,7 +130,7 @@ pub struct World {
 
 impl World {
     /// A world for one run of a plan. `runs` are the run directories of the plan's locks, in their
-    /// order; `on_end` is told each time that an actor ends.
+    /// order; `on_end` is called each time that an actor ends.
     pub fn new(
         plan: Plan,
         server: Server,
@@ -280,24 +280,24 @@ impl World {
     ) -> Result<Outcome, E> {
         let mut link = self.prepare()?;
         let before = self.log.counts_before.get_or_init(|| self.counts());
-        looks::look_at_all(self, &mut link, "before");
+        snapshots::take_all(self, &mut link, "before");
         let (mut buffers, start_skew) = run(tasks(self.plan()))?;
         buffers.push(std::mem::take(&mut self.log.late_events.lock()));
         // One that did not answer would make us wait for the time-out once more.
         if !self.log.is_silent() {
             // The server may have gone meanwhile; a new connection tells.
             match self.services.connect(0) {
-                Ok(mut link) => looks::look_at_all(self, &mut link, "after"),
+                Ok(mut link) => snapshots::take_all(self, &mut link, "after"),
                 Err(error) => self.log.fail(error.to_string()),
             }
         }
-        buffers.push(looks::left(self));
+        buffers.push(snapshots::left(self));
         let after = self.counts();
         let updates =
             before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect();
         Ok(Outcome {
             history: History::merge(self.setup.head(), buffers),
-            looks: std::mem::take(&mut self.log.looks.lock()),
+            snapshots: std::mem::take(&mut self.log.snapshots.lock()),
             start_skew,
             updates,
             unmatched: self.signals.unmatched(&self.plan().rules),

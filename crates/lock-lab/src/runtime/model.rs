@@ -7,7 +7,7 @@ use crate::lock::{
 };
 use crate::probe::{SUBJECT, Subjects};
 use crate::scenario::{Plan, Scenario, ScenarioError, Timing, Value};
-use crate::server::Borrowed;
+use crate::server::ExclusiveServer;
 use redis_sim::clock::WallClock;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -110,7 +110,7 @@ impl Model {
 #[derive(Debug, Clone)]
 pub struct Upstream {
     /// Its database.
-    pub borrowed: Arc<Borrowed>,
+    pub exclusive: Arc<ExclusiveServer>,
     /// What is replayed there stops with this clock.
     pub clock: Arc<WallClock>,
 }

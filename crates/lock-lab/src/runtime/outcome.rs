@@ -23,7 +23,7 @@ pub struct Outcome {
     /// Every step of every actor.
     pub history: History,
     /// The snapshots, in the order in which they were taken.
-    pub looks: Vec<LabelledSnapshot>,
+    pub snapshots: Vec<LabelledSnapshot>,
     /// From the first to the last command of the volley, if there was one.
     pub start_skew: Option<Duration>,
     /// By how much each lock's `operation_count` on file rose.
@@ -55,13 +55,13 @@ impl Outcome {
 
     /// What is to be said of it, as a run of this plan.
     pub fn judge(&self, plan: &Plan) -> Ruling {
-        let looks = self.looks.iter();
+        let taken = self.snapshots.iter();
         let run = JudgedRun {
             expectations: &plan.expectations,
             groups: plan.actors.iter().map(|actor| &*actor.group).collect(),
             locks: plan.locks.iter().map(|lock| &*lock.name).collect(),
             history: &self.history,
-            snapshots: looks.map(|look| (&*look.label, look.snapshot.diagnosis.word())).collect(),
+            snapshots: taken.map(|it| (&*it.label, it.snapshot.diagnosis.word())).collect(),
             updates: &self.updates,
         };
         Ruling::on(&run, self.ending())

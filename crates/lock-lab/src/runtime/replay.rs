@@ -1,6 +1,6 @@
-//! Runs a plan again in the order that a schedule says. `replayer` is the scheduler, by the same rules as
-//! exploration has; `recorded_turns` says which turn it is; `leases` lets leases end. Its tasks are coroutines
-//! on the embedded server, or threads on a real one (`thread`).
+//! Replays a plan in the order of a schedule. `replayer` is the scheduler, by the same rules as
+//! exploration has; `recorded_turns` says which turn it is; `leases` makes leases expire. Its tasks
+//! are coroutines on the embedded server, or threads on a real one (`thread`).
 
 mod leases;
 mod recorded_turns;
@@ -10,7 +10,7 @@ mod thread;
 #[cfg(test)]
 use replayer::Instrumented;
 #[cfg(test)]
-pub(super) use replayer::{Director, Now};
+pub(super) use replayer::{Chooser, Now};
 
 use super::task::CoroutineTask;
 use super::yield_point::YieldPoints;
@@ -48,7 +48,7 @@ pub enum ReplayError {
 /// explored on, which is empty before and after.
 pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
     let empty = || match &model.upstream {
-        Some(upstream) => upstream.borrowed.put(&Keys::new()).map(drop),
+        Some(upstream) => upstream.exclusive.put(&Keys::new()).map(drop),
         None => Ok(()),
     };
     empty()?;
@@ -60,17 +60,17 @@ pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
 
 /// Runs a model as a director says, on an embedded server of its own; gives the turns, too.
 #[cfg(test)]
-pub(super) fn improvise(
+pub(super) fn run_chosen(
     model: &Model,
-    director: &mut dyn Director,
+    chooser: &mut dyn Chooser,
 ) -> Result<(Vec<Turn>, Outcome), ReplayError> {
     let (world, timing) = (Arc::new(World::replayed(model)), model.origin.timing);
     let mut turns = Vec::new();
     let outcome = world.around(|tasks| {
         let tasks = coroutines(&world, tasks)?.into_iter().map(Instrumented::new).collect();
-        let mut play = Replayer::new(&world, timing, &[], tasks)?;
-        turns = play.improvise(director)?;
-        Ok::<_, ReplayError>((play.take_events(), None))
+        let mut replayer = Replayer::new(&world, timing, &[], tasks)?;
+        turns = replayer.run_chosen(chooser)?;
+        Ok::<_, ReplayError>((replayer.take_events(), None))
     })?;
     Ok((turns, outcome))
 }
@@ -90,16 +90,16 @@ fn coroutines(
 
 impl World {
     /// A world in which schedules of a model are replayed: files in memory, and an embedded server
-    /// that nobody else sees, or the real one that the model is explored on.
+    /// of its own, or the real one that the model is explored on.
     pub fn replayed(model: &Model) -> Self {
         let (server, time) = match &model.upstream {
-            Some(Upstream { borrowed, clock }) => {
-                (borrowed.server(), Time::Wall(Arc::clone(clock)))
+            Some(Upstream { exclusive, clock }) => {
+                (exclusive.server(), Time::Wall(Arc::clone(clock)))
             }
             None => {
                 let clock = Arc::new(VirtualClock::new(None));
                 let server = Server::embedded(match model.origin.timing {
-                    // Leases end only where the schedule says it.
+                    // Leases expire only where the schedule says so.
                     Timing::Async => Arc::new(VirtualClock::new(None)),
                     Timing::Strict => clock.clone(),
                 });
@@ -119,11 +119,12 @@ impl World {
     ) -> Result<Outcome, ReplayError> {
         self.around(|tasks| {
             let buffers = match &self.services.time {
-                Time::Wall(clock) => thread::play(self, clock, timing, turns, tasks)?,
+                Time::Wall(clock) => thread::replay(self, clock, timing, turns, tasks)?,
                 Time::Virtual(_) => {
-                    let mut play = Replayer::new(self, timing, turns, coroutines(self, tasks)?)?;
-                    play.run()?;
-                    play.take_events()
+                    let mut replayer =
+                        Replayer::new(self, timing, turns, coroutines(self, tasks)?)?;
+                    replayer.run()?;
+                    replayer.take_events()
                 }
             };
             Ok((buffers, None))

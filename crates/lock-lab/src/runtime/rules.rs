@@ -4,7 +4,7 @@ use super::World;
 use super::in_flight::Sender;
 use super::observer::Cell;
 use super::signals::{self, Late};
-use super::tape::error_reply;
+use super::wire_log::error_reply;
 use super::yield_point::Commands;
 use crate::intercept::{Interceptor, Killed, PausePoint};
 use crate::lock::{LockName, Operation, operation};
@@ -94,7 +94,7 @@ pub(super) struct Ruled<'a> {
 
 enum Decision {
     Pass,
-    /// Runs, but nobody hears of it.
+    /// Runs, but its reply is lost.
     Unheard,
     Instead(RedisResult<Value>),
 }
@@ -120,7 +120,7 @@ impl Ruled<'_> {
             if number < rule.from || rule.to.is_some_and(|to| number > to) {
                 continue;
             }
-            // A command has one fate; it may be held as often as rules say.
+            // A command has one fault at most; it may be held as often as rules say.
             match rule.effect {
                 RuleEffect::HoldUntil(_) | RuleEffect::Delay(_) => {
                     self.carry_out(rule, sent);
@@ -149,8 +149,8 @@ impl Ruled<'_> {
         is_named && lock.is_none_or(|lock| self.world.setup.locks.get(lock).is_some_and(is_about))
     }
 
-    /// What a request does to a lock. What a client of somebody else's sends may be anything; there
-    /// it is what the actor is doing, with each request that names a lock's key.
+    /// What a request does to a lock. A client from outside may send any request; there it is what
+    /// the actor is doing, with each request that names a lock's key.
     fn operation(&self, request: &[&[u8]]) -> Option<Operation> {
         let locks = &self.world.setup.locks;
         if !self.world.protocol().is_foreign() {
@@ -190,7 +190,7 @@ impl Ruled<'_> {
                 Decision::Pass
             }
             RuleEffect::Fail(text) => {
-                // What befalls EXEC befalls the whole transaction (redis.io, "Transactions").
+                // A fault of EXEC is a fault of the entire transaction (redis.io, "Transactions").
                 let is_transaction = sent.is_some_and(|sent| sent.offset > 0);
                 let whole = format!("EXECABORT Transaction discarded because of: {text}");
                 let text = if is_transaction { &whole } else { text };

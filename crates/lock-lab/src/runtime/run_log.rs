@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct RunLog {
     time: Time,
     pub sequence: Sequence,
-    pub looks: Mutex<Vec<LabelledSnapshot>>,
+    pub snapshots: Mutex<Vec<LabelledSnapshot>>,
     /// What happened to the server, and what late commands did.
     pub late_events: Mutex<Vec<Event>>,
     /// The `operation_count` of each lock's state file at the beginning.
@@ -26,7 +26,7 @@ impl RunLog {
         Self {
             time,
             sequence: Sequence::default(),
-            looks: Mutex::default(),
+            snapshots: Mutex::default(),
             late_events: Mutex::default(),
             counts_before: OnceLock::new(),
             failure: Mutex::default(),

@@ -1,5 +1,5 @@
-//! A schedule: in which order the actors of a plan took their steps, and what befell them in
-//! between. It is a value that a person can copy from a terminal.
+//! A schedule: the order in which the actors of a plan took their steps, and the faults in between.
+//! It is a value that can be copied from a terminal.
 
 mod text;
 
@@ -47,7 +47,7 @@ impl Turn {
     }
 
     /// Whether an actor, a request or a reply comes to harm.
-    pub fn is_misfortune(self) -> bool {
+    pub fn is_crash_or_fault(self) -> bool {
         self.is_fault() || matches!(self, Turn::Crash(_))
     }
 }

@@ -3,7 +3,7 @@
 use super::observer::Cell;
 use super::stage::foreign_lock;
 use super::task_body::{StandStill, TaskBody, stopped};
-use super::{World, looks, signals};
+use super::{World, signals, snapshots};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::intercept::{Link, PausePoint};
 use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
@@ -83,9 +83,9 @@ impl TaskBody<'_> {
             Action::Redis { lock, arguments } => self.redis(*lock, arguments),
             Action::Snapshot { lock, label } => {
                 let controller = self.controller(*lock)?;
-                let looked =
-                    looks::look(self.world, &mut self.link, *lock, Some(&controller), label);
-                looked.map_err(|error| self.lock_failure(&error))
+                let taken =
+                    snapshots::take(self.world, &mut self.link, *lock, Some(&controller), label);
+                taken.map_err(|error| self.lock_failure(&error))
             }
             Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => {
                 self.pause(PausePoint::Server)?;
@@ -287,7 +287,7 @@ impl TaskBody<'_> {
         self.send("HSET", &controller, &flag)
     }
 
-    /// Clears all locks of the run, unless one of them is of somebody else. Between that look and
+    /// Clears all locks of the run, unless one of them has another owner. Between that snapshot and
     /// the clearing another one may come: the reference's operation can't help it.
     fn clear_locks(&mut self, lock: usize) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
@@ -307,7 +307,8 @@ impl TaskBody<'_> {
         result.map(drop).map_err(|error| self.lock_failure(&error))
     }
 
-    /// Refuses to touch a lock of somebody else. One that comes after this look can't be helped.
+    /// Refuses to touch a lock of another owner. One that comes after this snapshot can't be
+    /// helped.
     fn only_ours(&self, lock: usize) -> Result<(), Failure> {
         let (world, Some(names)) = (self.world, self.world.setup.locks.get(lock)) else {
             return Ok(());

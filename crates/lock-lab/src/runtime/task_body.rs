@@ -4,7 +4,7 @@
 use super::merge_point::MergePoint;
 use super::rules::{FaultState, Ruled};
 use super::services::Own;
-use super::{Buffer, World, signals, tape};
+use super::{Buffer, World, signals, wire_log};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::intercept::{Intercepted, Interceptor, Link, PausePoint};
 use crate::lock::{
@@ -32,7 +32,7 @@ pub(super) struct TaskBody<'a> {
     pub(super) cache: Option<Intercepted<'a>>,
     /// What the actor holds, as far as it knows, by lock.
     pub(super) held: BTreeMap<usize, Acquisition>,
-    /// What the actor itself remembers, whoever it shares its controllers with.
+    /// What the actor itself remembers, with or without shared controllers.
     pub(super) own: BTreeMap<usize, TokenSlot>,
     new_interceptor: NewInterceptor<'a>,
     /// Where it is in its plan: for each list of steps that it is in, and each repetition, the
@@ -64,7 +64,7 @@ pub(super) struct Outside {
     pub identity: Arc<Identity>,
     /// The time that it sees, where its scheduler moves that.
     pub time: Arc<VirtualClock>,
-    /// What it has written down and nobody has taken yet.
+    /// Its events that were not taken yet.
     pub events: Arc<Mutex<Buffer>>,
 }
 
@@ -332,7 +332,7 @@ impl<'a> TaskBody<'a> {
     fn collect(&mut self) {
         let exchanges = self.link.recorded();
         let mut events = self.events.lock();
-        events.extend(tape::read(self.actor, exchanges, &self.world.setup.locks));
+        events.extend(wire_log::read(self.actor, exchanges, &self.world.setup.locks));
         events.append(&mut self.fault_state.events.lock());
     }
 

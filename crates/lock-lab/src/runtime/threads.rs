@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What a thread needs at most; with a thousand of them the default of 2 MiB is a lot of address
 /// space.
 const STACK: usize = 512 * 1024;
-/// The same, for whoever counts addresses.
+/// The same, for code that counts addresses.
 pub const THREAD_MEMORY: u64 = STACK as u64;
 /// Addresses that the process uses besides the stacks: code, and the allocator's areas.
 const OTHER_MEMORY: u64 = 256 << 20;
@@ -101,7 +101,7 @@ pub(super) fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) -> Result<(), ServerE
     })
 }
 
-/// Makes sure that all threads have a place for their stacks, which take so many bytes: a process
+/// Makes sure that all threads have a place for their stacks, which take `wanted` bytes: a process
 /// that runs out of addresses while threads start is aborted, and cleans nothing up. `who` needs
 /// them.
 pub fn check_memory(wanted: u64, who: &str) -> Result<(), ServerError> {
@@ -125,7 +125,7 @@ fn allow_connections(server: &Server, tasks: usize) -> Result<(), ServerError> {
     allow_files(2 * tasks as u64, "connections")
 }
 
-/// Makes sure that so many files can be open at once besides those that always are. `what` needs
+/// Makes sure that `wanted` files can be open at once besides those that always are. `what` needs
 /// them.
 pub fn allow_files(wanted: u64, what: &str) -> Result<(), ServerError> {
     let needed = wanted.saturating_add(OTHER_FILES);

@@ -84,7 +84,7 @@ impl Volley {
             })
             .collect();
         for (Arrival { connection, back, .. }, reply) in gathered.into_iter().zip(replies) {
-            // Whoever no longer waits for its connection doesn't need it.
+            // A task that no longer waits for its connection doesn't need it.
             let _ = back.send(Departure { connection, reply });
         }
         Some(skew)

@@ -26,7 +26,7 @@ pub(super) enum Yield {
     Pause(PausePoint),
     /// So much time is to pass.
     Sleep(Duration),
-    /// Something must happen first; whoever goes on looks for itself whether it has.
+    /// Something must happen first; the task that goes on checks for itself whether it has.
     Blocked,
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Resume {
     Answer(RedisResult<Vec<Value>>),
     /// What it stopped for is done, but the reply never comes.
     LoseReply,
-    /// Its commands are somebody else's matter, and no reply comes.
+    /// Its commands are handled elsewhere, and no reply comes.
     NoAnswer,
     /// It is killed here.
     Crash,
@@ -87,7 +87,7 @@ enum Way {
     Thread(Wire),
 }
 
-/// A thread's end of the wire to whoever directs it.
+/// A thread's end of the channels to the replayer.
 #[derive(Clone)]
 pub(super) struct Wire {
     /// Where it says that it stopped.
@@ -133,13 +133,13 @@ impl TaskHandle {
             Way::Coroutine(yielder) => unsafe { &**yielder }.suspend(stop),
             Way::Thread(wire) => {
                 let order = wire.yields.send(stop).ok().and_then(|()| wire.orders.recv().ok());
-                // With nobody left who directs it, it is over.
+                // Without a replayer, it is over.
                 order.unwrap_or(Resume::GiveUp(Stopped::TimedOut))
             }
         }
     }
 
-    /// Stops before commands; gives what came of them.
+    /// Yields before commands; gives their outcome.
     fn ask(
         &self,
         commands: Commands,

@@ -1,4 +1,4 @@
-//! Durations as people write them: `250ms`, `1.5s`, `1m 30s`, `6h`.
+//! Durations as users write them: `250ms`, `1.5s`, `1m 30s`, `6h`.
 
 use std::fmt;
 use std::time::Duration;
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_people_write() {
+    fn reads_durations_as_users_write_them() {
         let cases = [
             ("0", 0),
             ("0s", 0),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_what_people_write() {
+    fn writes_durations_as_users_write_them() {
         for text in ["0s", "500ms", "2s", "1m 30s", "1s 500ms", "6h", "365d", "1us 1ns"] {
             let mut written = String::new();
             write(&mut written, parse(text).unwrap().as_nanos()).unwrap();

@@ -155,7 +155,7 @@ impl<'a> Sum<'a> {
         self.times(1, scope)
     }
 
-    /// What so many of it come to, as a duration.
+    /// This number of times its value, as a duration.
     pub(super) fn times(&self, times: u32, scope: &mut Scope<'_>) -> Duration {
         let nanoseconds = u64::try_from(self.value * i128::from(times));
         match nanoseconds.map(Duration::from_nanos) {
@@ -197,7 +197,7 @@ impl<'a> Sum<'a> {
         parts.collect::<Vec<_>>().join(", ")
     }
 
-    /// What it comes to, as people write it.
+    /// Its value, as users write it.
     fn shown(&self) -> String {
         if self.unit == Unit::Count {
             return self.value.to_string();

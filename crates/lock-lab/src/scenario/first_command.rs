@@ -15,7 +15,7 @@ pub(super) struct First<'a> {
 }
 
 impl<'a> First<'a> {
-    /// That of this actor; nothing if it doesn't start together with others, or can't be told.
+    /// That of this actor; none if it doesn't start together with others, or is unknown.
     pub(super) fn of(actor: &'a ActorPlan) -> Option<Self> {
         let (position, action) = first(&actor.steps)?;
         let first = Self { position, action, instance: actor.instance };
@@ -99,7 +99,7 @@ pub(super) fn held<'a>(
             Some(name) => {
                 Some(group_of(name)).filter(|group| firsts.get(group).is_some_and(matched))
             }
-            // Somebody else's command may be the only one that it is for.
+            // The rule may be for another actor's command only.
             None if rule.to.is_some() && !all_together => None,
             None => firsts.iter().find(|(_, first)| matched(first)).map(|(group, _)| *group),
         };

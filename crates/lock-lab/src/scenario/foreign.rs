@@ -1,4 +1,4 @@
-//! What a client from outside can't play: it only acquires, extends, releases and writes.
+//! What a client from outside can't do: it only acquires, extends, releases and writes.
 
 use super::file::Scenario;
 use super::plan::{Action, Matches, Plan, Step};
@@ -9,7 +9,7 @@ use lock_history::history::Verb;
 const SHARING: [&str; 2] = ["shared-token-slot", "singleton"];
 
 impl Scenario {
-    /// Why clients from outside can't play it, if they can't.
+    /// Why clients from outside can't run it, if they can't.
     pub fn unplayable(&self) -> Option<String> {
         if let Some(hazard) = self.hazards().iter().find(|it| SHARING.contains(&it.as_str())) {
             return Some(format!(

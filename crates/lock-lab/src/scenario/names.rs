@@ -19,7 +19,7 @@ pub(super) struct Names<'a> {
 pub(super) struct Wait {
     pub(super) name: String,
     pub(super) at: usize,
-    /// The actors that do; nobody if it is a rule.
+    /// The actors that do; none if it is a rule.
     pub(super) group: Option<String>,
     pub(super) protocol: OnlyFor,
 }

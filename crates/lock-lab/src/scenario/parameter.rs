@@ -1,5 +1,4 @@
-//! The parameters of a scenario: what each is called, what it may be, and its value as people
-//! write it.
+//! The parameters of a scenario: the name and the domain of each, and its value as users write it.
 
 use super::plan::Value;
 use super::{duration, error};
@@ -43,7 +42,7 @@ pub enum Kind {
 }
 
 impl Parameter {
-    /// Reads a value as people write it (`10`, `2s`); the error says what would be right.
+    /// Reads a value as users write it (`10`, `2s`); the error says what would be right.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         let value = match self.kind {
             Kind::Count { .. } => Value::Count(text.trim().parse().map_err(|_| self.kind.range())?),
@@ -81,7 +80,7 @@ impl Kind {
     }
 }
 
-/// The value as people write it; [`Parameter::parse`] reads it back.
+/// The value as users write it; [`Parameter::parse`] reads it back.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

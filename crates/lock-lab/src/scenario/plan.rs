@@ -75,7 +75,7 @@ pub enum Start {
     /// With all others that start together: their first Redis commands go out in one volley.
     Together,
     /// When the actor before it in the plan has ended, and `pause` has passed. The first actor of a
-    /// plan has nobody to wait for, and does not pause.
+    /// plan has no actor to wait for, and does not pause.
     InSequence {
         /// The pause between the predecessor's end and the start.
         pause: Duration,
@@ -142,7 +142,7 @@ pub enum Action {
     Release {
         /// Which lock.
         lock: usize,
-        /// Whether to release it whoever owns it.
+        /// Whether to release it without regard to its owner.
         force: bool,
     },
     /// Acquire, body, dump, release; on an error in the body release, and pass the error on.
@@ -166,7 +166,7 @@ pub enum Action {
         /// Which lock.
         lock: usize,
     },
-    /// Put a lock and its flag into Redis that nobody remembers.
+    /// Put a lock and its flag into Redis that no actor remembers.
     PlantOrphan {
         /// Which lock.
         lock: usize,
@@ -214,7 +214,7 @@ pub enum Action {
         /// Which lock.
         lock: usize,
     },
-    /// Get the process's controller anew, which refreshes it if its file changed.
+    /// Get the process's controller again, which refreshes it if its file changed.
     GetInstance {
         /// Whose controller.
         lock: usize,
@@ -299,8 +299,8 @@ impl ActorPlan {
 }
 
 impl Action {
-    /// Whether it befalls the server itself, which only the embedded one lets happen.
-    pub fn befalls_the_server(&self) -> bool {
+    /// Whether it is a server fault, which only the embedded server can inject.
+    pub fn is_server_fault(&self) -> bool {
         matches!(self, Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. })
     }
 
@@ -359,7 +359,7 @@ impl Action {
 pub struct Rule {
     /// The name that `await` and other rules speak of.
     pub name: String,
-    /// Whose: an actor's name, or a group's; anybody's, if none is said.
+    /// Whose: an actor's name, or a group's; any actor's, if none is given.
     pub actor: Option<String>,
     /// What it matches.
     pub matches: Matches,

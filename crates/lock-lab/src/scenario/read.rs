@@ -1,5 +1,5 @@
 //! Reads TOML member by member, and knows the place of each in the file. Says what is wrong with a
-//! file that isn't TOML, has a member that nobody knows, or has one of the wrong type.
+//! file that isn't TOML, has an unknown member, or has one of the wrong type.
 
 use super::error::{Result, ScenarioError, list, quoted, unknown};
 use super::form::Member;

@@ -36,9 +36,9 @@ struct Group<'a> {
     taken: usize,
 }
 
-/// Whoever waits in vain, if there is one. Looks at the plan with kind eyes: every rule matches at
-/// once, every step that can go on does. So whoever is stuck here is stuck in every run that comes
-/// so far; not everyone who is stuck in a run is seen here.
+/// An actor that waits in vain, if there is one. The plan is read favourably: every rule matches at
+/// once, every step that can go on does. So an actor that is stuck here is stuck in every run that
+/// comes so far; not every actor that is stuck in a run is seen here.
 pub(super) fn stuck<'a>(plan: &'a Plan, protocol: &str) -> Option<Stuck<'a>> {
     let mut actors: Vec<&ActorPlan> = Vec::new();
     for actor in &plan.actors {

@@ -1,7 +1,7 @@
 //! A connection to one database of a server, with a record of what passes.
 
-use super::borrowed::{Borrowed, Pair};
 use super::exchange::Listener;
+use super::exclusive::{ExclusiveServer, Pair};
 use super::{Exchange, patience};
 use lock_history::history::{Moment, Sequence};
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
@@ -15,17 +15,17 @@ use std::time::Duration;
 pub struct Connection {
     line: Transport,
     /// Where books are kept of what passes, and the line for what is about watches.
-    borrowed: Option<(Arc<Borrowed>, Box<redis::Connection>)>,
+    exclusive: Option<(Arc<ExclusiveServer>, Box<redis::Connection>)>,
     /// Whose deadline bounds the wait for replies.
     clock: Option<Arc<dyn Clock>>,
-    tape: Option<Tape>,
+    wire_log: Option<WireLog>,
     listener: Option<Listener>,
 }
 
 pub(super) enum Transport {
     Embedded(redis_sim::Connection),
     Redis(Box<redis::Connection>),
-    /// It was lent to somebody, see [`Connection::lend`].
+    /// It was lent, see [`Connection::lend`].
     Lent,
     /// One on which replies did not come in time: those that come later would be taken for the
     /// replies to later commands.
@@ -33,7 +33,7 @@ pub(super) enum Transport {
 }
 
 /// What passed over a connection.
-struct Tape {
+struct WireLog {
     sequence: Sequence,
     clock: Arc<dyn Clock>,
     exchanges: Vec<Exchange>,
@@ -52,15 +52,19 @@ pub struct Sent {
 
 impl Connection {
     pub(super) fn new(line: Transport, clock: Option<Arc<dyn Clock>>) -> Self {
-        Self { line, borrowed: None, clock, tape: None, listener: None }
+        Self { line, exclusive: None, clock, wire_log: None, listener: None }
     }
 
     /// The same, with books kept of what passes; `watching` is another line for what is about watches.
-    pub(super) fn booked(self, borrowed: Arc<Borrowed>, watching: redis::Connection) -> Self {
-        Self { borrowed: Some((borrowed, Box::new(watching))), ..self }
+    pub(super) fn exclusive_to(
+        self,
+        exclusive: Arc<ExclusiveServer>,
+        watching: redis::Connection,
+    ) -> Self {
+        Self { exclusive: Some((exclusive, Box::new(watching))), ..self }
     }
 
-    /// The same, with somebody who hears what passes from now on.
+    /// The same, with a listener that gets each exchange from now on.
     #[must_use]
     pub fn heard_by(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
@@ -69,14 +73,15 @@ impl Connection {
     /// Keeps a record from now on.
     pub fn record(&mut self, sequence: Sequence, clock: Arc<dyn Clock>) {
         let (exchanges, keys) = (Vec::new(), Vec::new());
-        self.tape = Some(Tape { sequence, clock, exchanges, keys, aside: None });
+        self.wire_log = Some(WireLog { sequence, clock, exchanges, keys, aside: None });
     }
 
-    /// Looks at these keys of DB 0 before and after whatever is recorded. On a real Redis that takes a
-    /// connection of its own, `aside`, and is exact where nobody else is at work meanwhile.
+    /// Takes snapshots of these keys of DB 0 before and after whatever is recorded. On a real Redis
+    /// that takes a connection of its own, `aside`, and is exact where no other client is at work
+    /// meanwhile.
     pub fn observe(&mut self, keys: Vec<String>, aside: Option<Connection>) {
-        if let Some(tape) = &mut self.tape {
-            (tape.keys, tape.aside) = (keys, aside.map(Box::new));
+        if let Some(wire_log) = &mut self.wire_log {
+            (wire_log.keys, wire_log.aside) = (keys, aside.map(Box::new));
         }
     }
 
@@ -95,7 +100,10 @@ impl Connection {
 
     /// Hands out what was recorded since the last time.
     pub fn recorded(&mut self) -> Vec<Exchange> {
-        self.tape.as_mut().map(|tape| std::mem::take(&mut tape.exchanges)).unwrap_or_default()
+        self.wire_log
+            .as_mut()
+            .map(|wire_log| std::mem::take(&mut wire_log.exchanges))
+            .unwrap_or_default()
     }
 
     /// Hands the connection out and leaves one that answers nothing.
@@ -122,7 +130,7 @@ impl Connection {
         sent: Sent,
         most: Duration,
     ) -> RedisResult<Value> {
-        let before = self.look();
+        let before = self.snapshot();
         let patience = self.patience().min(most);
         let reply = sent.reply.unwrap_or_else(|| match &mut self.line {
             Transport::Redis(connection) => {
@@ -172,7 +180,7 @@ impl Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let patience = self.patience();
-        self.line.requests(commands, offset, count, patience, self.borrowed.as_mut())
+        self.line.requests(commands, offset, count, patience, self.exclusive.as_mut())
     }
 
     /// One command, of which books are kept.
@@ -182,8 +190,8 @@ impl Connection {
     }
 
     fn moment(&self) -> Moment {
-        match (&self.tape, &self.listener) {
-            (Some(tape), _) => tape.sequence.moment(&*tape.clock),
+        match (&self.wire_log, &self.listener) {
+            (Some(wire_log), _) => wire_log.sequence.moment(&*wire_log.clock),
             (None, Some(listener)) => listener.sequence.moment(&*listener.clock),
             (None, None) => Moment::default(),
         }
@@ -196,11 +204,11 @@ impl Connection {
         before: Vec<Option<Kept>>,
         replies: impl FnOnce() -> RedisResult<Vec<Value>>,
     ) {
-        if self.tape.is_none() && self.listener.is_none() {
+        if self.wire_log.is_none() && self.listener.is_none() {
             return;
         }
         let received = self.moment();
-        let after = self.look();
+        let after = self.snapshot();
         let observed = before.into_iter().zip(after).map(|(before, after)| [before, after]);
         let observed = observed.collect();
         let (commands, replies) = (commands.to_vec(), replies());
@@ -208,21 +216,21 @@ impl Connection {
         if let Some(listener) = &self.listener {
             (listener.hear)(&exchange);
         }
-        if let Some(tape) = &mut self.tape {
-            tape.exchanges.push(exchange);
+        if let Some(wire_log) = &mut self.wire_log {
+            wire_log.exchanges.push(exchange);
         }
     }
 
     /// What the observed keys hold now.
-    fn look(&mut self) -> Vec<Option<Kept>> {
-        let Some(tape) = &mut self.tape else { return Vec::new() };
-        match (&self.line, &mut tape.aside) {
+    fn snapshot(&mut self) -> Vec<Option<Kept>> {
+        let Some(wire_log) = &mut self.wire_log else { return Vec::new() };
+        match (&self.line, &mut wire_log.aside) {
             (Transport::Embedded(connection), _) => {
                 let engine = connection.engine();
-                tape.keys.iter().map(|key| engine.kept(0, key.as_bytes())).collect()
+                wire_log.keys.iter().map(|key| engine.kept(0, key.as_bytes())).collect()
             }
             (Transport::Redis(_), Some(aside)) => {
-                tape.keys.iter().map(|key| kept(aside, key).unwrap_or_default()).collect()
+                wire_log.keys.iter().map(|key| kept(aside, key).unwrap_or_default()).collect()
             }
             _ => Vec::new(),
         }
@@ -238,7 +246,7 @@ fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
         Ok(Value::BulkString(value)) => value,
         _ => members(aside, key)?,
     };
-    // Before Redis 7 nobody could be asked; then no extension is seen.
+    // Before Redis 7 there is no way to ask; then no extension is seen.
     let deadline = match ask(aside, "PEXPIRETIME") {
         Ok(Value::Int(deadline)) => Some(deadline).filter(|deadline| *deadline >= 0),
         _ => None,
@@ -297,17 +305,17 @@ impl Transport {
         offset: usize,
         count: usize,
         patience: Duration,
-        borrowed: Option<&mut (Arc<Borrowed>, Box<redis::Connection>)>,
+        exclusive: Option<&mut (Arc<ExclusiveServer>, Box<redis::Connection>)>,
     ) -> RedisResult<Vec<Value>> {
         match self {
             Transport::Embedded(connection) => {
                 connection.req_packed_commands(commands, offset, count)
             }
             Transport::Redis(connection) => {
-                let replies = match borrowed {
-                    Some((borrowed, watching)) => {
+                let replies = match exclusive {
+                    Some((exclusive, watching)) => {
                         let pair = Pair { plain: connection, watching };
-                        borrowed.exchange(pair, commands, offset, count, patience)
+                        exclusive.exchange(pair, commands, offset, count, patience)
                     }
                     None => within(patience, connection, |connection| {
                         transact(connection, commands, offset, count)
@@ -350,7 +358,7 @@ pub(super) fn within<T>(
 }
 
 /// Sends several commands at once and reads their replies. The library's own way waits for each
-/// reply of a silent server anew, and panics where MULTI itself is refused (redis 1.8.1,
+/// reply of a silent server again, and panics where MULTI itself is refused (redis 1.8.1,
 /// `req_packed_commands`).
 pub(super) fn transact(
     connection: &mut redis::Connection,
@@ -376,8 +384,8 @@ pub(super) fn transact(
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         let sent = self.moment();
-        let before = self.look();
-        let reply = match self.borrowed {
+        let before = self.snapshot();
+        let reply = match self.exclusive {
             Some(_) => self.only(command),
             None => self.line.request(command, self.patience()),
         };
@@ -392,7 +400,7 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let sent = self.moment();
-        let before = self.look();
+        let before = self.snapshot();
         let replies = self.requests(commands, offset, count);
         self.keep(sent, commands, before, || replies.clone());
         replies

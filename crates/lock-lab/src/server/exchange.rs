@@ -26,7 +26,7 @@ pub struct Exchange {
     pub observed: Vec<[Option<Kept>; 2]>,
 }
 
-/// One who is told of every exchange as soon as it has happened.
+/// A listener that gets every exchange as soon as it has happened.
 #[derive(Clone)]
 pub struct Listener {
     pub(super) sequence: Sequence,
@@ -120,12 +120,12 @@ mod tests {
         let mut both = Pipeline::new();
         both.set("a key", "two\n  lines").cmd("GET").arg("b");
         let text = Value::BulkString(b"x\xff".to_vec());
-        let told = exchange(
+        let exchanged = exchange(
             both.get_packed_pipeline(),
             Ok(vec![Value::Okay, Value::Array(vec![Value::Nil, Value::Int(3), text])]),
         );
-        assert_eq!(told.asked(), "SET a key two lines; GET b");
-        assert_eq!(told.answered(), "OK; [nil, 3, x\u{fffd}]");
+        assert_eq!(exchanged.asked(), "SET a key two lines; GET b");
+        assert_eq!(exchanged.answered(), "OK; [nil, 3, x\u{fffd}]");
         let long = exchange(cmd("GET").arg("x".repeat(500)).get_packed_command(), Ok(vec![]));
         assert_eq!(long.asked().chars().count(), LONGEST + 1);
     }
@@ -146,8 +146,8 @@ mod tests {
             words.iter().for_each(|word| {
                 command.arg(word);
             });
-            let told = exchange(command.get_packed_command(), Ok(vec![]));
-            assert_eq!(told.asked(), shown);
+            let exchanged = exchange(command.get_packed_command(), Ok(vec![]));
+            assert_eq!(exchanged.asked(), shown);
         }
     }
 }

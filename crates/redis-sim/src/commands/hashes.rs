@@ -14,8 +14,8 @@ fn read<'v>(db: &'v mut View<'_>, key: &[u8]) -> Result<Option<&'v Hash>, Error>
     db.get(key).map(|entry| entry.data.as_hash()).transpose()
 }
 
-/// Changes the hash at a key, made if there is none. Watchers see a change, so whoever may yet refuse
-/// or do nothing has to look first.
+/// Changes the hash at a key, made if there is none. Watchers see a change, so a command that may
+/// yet refuse or do nothing has to read first.
 fn change<T>(
     db: &mut View<'_>,
     key: &[u8],

@@ -186,10 +186,10 @@ pub(super) fn find<'r, 'a>(
     argv: &'r [&'a [u8]],
 ) -> Result<(&'static Command, &'r [&'a [u8]]), Error> {
     let (name, args) = argv.split_first().ok_or(Error::Syntax)?;
-    let command = look_up(COMMANDS, name).ok_or_else(|| unknown(name, args))?;
+    let command = by_name(COMMANDS, name).ok_or_else(|| unknown(name, args))?;
     let (command, args) = match args.split_first() {
         Some((sub, rest)) if !command.subcommands.is_empty() => {
-            let found = look_up(command.subcommands, sub).ok_or_else(|| {
+            let found = by_name(command.subcommands, sub).ok_or_else(|| {
                 let container = command.name.to_ascii_uppercase();
                 Error::UnknownSubcommand { name: quoted(sub, 128), container }
             })?;
@@ -211,7 +211,7 @@ pub fn only_reads(request: &[&[u8]]) -> bool {
     found.is_ok_and(|(command, _)| command.scriptable && !command.writes)
 }
 
-fn look_up(table: &'static [Command], name: &[u8]) -> Option<&'static Command> {
+fn by_name(table: &'static [Command], name: &[u8]) -> Option<&'static Command> {
     let (key, _) = sort_key(name);
     let found = table.binary_search_by_key(&key, |command| command.key).ok()?;
     // The key does not tell a NUL from nothing, and stops at sixteen bytes; a bar is in no own name.
@@ -292,7 +292,7 @@ mod tests {
             for command in table {
                 let name = command.name.rsplit('|').next().unwrap();
                 for name in [name.to_owned(), name.to_ascii_uppercase()] {
-                    let found = look_up(table, name.as_bytes()).unwrap();
+                    let found = by_name(table, name.as_bytes()).unwrap();
                     assert_eq!(found.name, command.name);
                 }
             }
@@ -300,11 +300,11 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_name_is_not_found() {
+    fn a_name_with_other_characters_is_not_found() {
         for name in
             ["get\0", "\0get", "", "ge", "client|id", "|get", "x|get", "pexpiretimepexpiretime"]
         {
-            assert!(look_up(COMMANDS, name.as_bytes()).is_none(), "{name:?}");
+            assert!(by_name(COMMANDS, name.as_bytes()).is_none(), "{name:?}");
         }
     }
 }

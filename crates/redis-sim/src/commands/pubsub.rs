@@ -16,7 +16,7 @@ pub(super) fn begin(call: &mut Call<'_>, names: &[&[u8]], kind: Topic) -> Reply 
     if call.session.in_exec && kind == Topic::Shard {
         return Err(Error::DenyBlocking);
     }
-    // Who is called and not connected by a socket can be told nothing unasked.
+    // A client without a socket can't receive push messages.
     let Some(outbox) = call.session.outbox.clone() else {
         let command: &[u8] = match kind {
             Topic::Channel => b"subscribe",

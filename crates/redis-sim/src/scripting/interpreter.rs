@@ -21,7 +21,7 @@ pub(super) const INSTRUCTIONS: i64 = 20_000_000;
 /// How many steps a command counts for.
 pub(super) const PER_COMMAND: i64 = 100;
 
-/// How many steps are taken between two looks at how many there were.
+/// How many steps are taken between two counts of them.
 const TICK: c_int = 10_000;
 
 /// How many bytes the scripts of a server may hold.
@@ -44,7 +44,7 @@ pub(super) struct Slot {
     run: Cell<*mut ScriptRun<'static>>,
     /// How many steps are left.
     steps: Cell<i64>,
-    /// The state of `math.random`, which begins anew with each script.
+    /// The state of `math.random`, which is reset with each script.
     pub(super) seed: Cell<u64>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct ScriptRun<'a> {
     pub(super) answer: Result<::redis::Value, String>,
     /// Numbers among the arguments of a command, as text.
     pub(super) scratch: Vec<u8>,
-    /// A panic on its way to whoever sent the script: it must not pass through C.
+    /// A panic on its way to the caller of the script: it must not pass through C.
     pub(super) panic: Option<Box<dyn Any + Send>>,
 }
 

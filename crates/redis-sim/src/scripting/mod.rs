@@ -15,8 +15,9 @@
 //!
 //! Where it differs from Redis:
 //! - A script ends with an error after [`interpreter::INSTRUCTIONS`] steps (a command counts as
-//!   [`interpreter::PER_COMMAND`]), or when it takes more than [`interpreter::MEMORY`]; Redis goes on
-//!   until somebody sends SCRIPT KILL. One pattern match counts as one step, however long it takes.
+//!   [`interpreter::PER_COMMAND`]), or when it takes more than [`interpreter::MEMORY`]; Redis goes
+//!   on until a client sends SCRIPT KILL. One pattern match counts as one step, however long it
+//!   takes.
 //! - `bit`, `struct`, `cmsgpack`, `cjson.new` and the settings of `cjson` are not there, nor are
 //!   `redis.acl_check_cmd` and SCRIPT DEBUG, HELP and KILL. Compiled Lua code is not loaded.
 //! - `getmetatable(_G)` is nil.
@@ -108,7 +109,7 @@ pub(super) struct Scripts {
     loaded: BTreeMap<Sha, Script>,
     /// No longer loaded, but [`restore`](Scripts::restore) may load them again.
     put_aside: BTreeMap<Sha, Script>,
-    /// Whether anybody saved which are loaded.
+    /// Whether the list of loaded scripts was saved.
     saved: bool,
     /// Made by the first script: most servers never see one.
     interpreter: Option<Box<Interpreter>>,

@@ -245,7 +245,7 @@ unsafe extern "C-unwind" fn set_repl(state: *mut lua_State) -> c_int {
     0
 }
 
-/// Nobody debugs a script here, and then Redis says so too.
+/// No debugger is attached here, and then Redis says so too.
 unsafe extern "C-unwind" fn breakpoint(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this with its state.
     unsafe { ffi::lua_pushboolean(state, 0) };

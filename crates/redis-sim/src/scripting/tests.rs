@@ -102,16 +102,16 @@ fn nothing_that_a_script_does_to_lua_outlasts_it() {
         "error(redis)",
         "error(string)",
     ];
-    let look = "local found = {tostring(rawget(_G, 'x')), tostring(rawget(_G, 1)), \
+    let script = "local found = {tostring(rawget(_G, 'x')), tostring(rawget(_G, 1)), \
                 tostring(string.x), tostring(redis.x), tostring(KEYS.x), tostring(string.err), \
                 tostring(redis.source), tostring(redis.line), ('x'):upper(), \
                 tostring(math.random()), type(redis.call('get', 'none'))} \
                 return table.concat(found, ' ')";
-    let before: String = eval(&mut con, look).unwrap();
+    let before: String = eval(&mut con, script).unwrap();
     assert_eq!(before, "nil nil nil nil nil nil nil nil X 0.17082803611217 boolean");
     for spoiler in spoilers {
         let _ = eval::<redis::Value>(&mut con, spoiler);
-        assert_eq!(eval::<String>(&mut con, look).unwrap(), before, "{spoiler}");
+        assert_eq!(eval::<String>(&mut con, script).unwrap(), before, "{spoiler}");
     }
 }
 

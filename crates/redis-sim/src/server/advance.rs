@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::reply::{self, Format};
-use super::{Door, Handler, Next, Outbox};
+use super::{Handler, Next, Outbox, Service};
 use crate::Engine;
 use crate::clock::{Clock, VirtualClock};
 use crate::error::Error;
@@ -35,7 +35,7 @@ impl Advancing {
     }
 }
 
-impl Door for Advancing {
+impl Service for Advancing {
     fn open(&self, outbox: &Outbox) -> Box<dyn Handler> {
         Box::new(AdvancingClient { behind: self.engine.open(outbox), dial: Arc::clone(&self.dial) })
     }

@@ -2,7 +2,7 @@
 
 use super::outbox::Outbox;
 use super::reply::{self, Format};
-use super::{Door, Handler, Next};
+use super::{Handler, Next, Service};
 use crate::{Connection, Engine};
 
 /// A client of the engine that came over a socket.
@@ -15,7 +15,7 @@ struct SocketClient {
 /// A buffer above this is given back after the reply.
 const KEEP: usize = 64 * 1024;
 
-impl Door for Engine {
+impl Service for Engine {
     fn open(&self, outbox: &Outbox) -> Box<dyn Handler> {
         let mut connection = self.connect(0);
         connection.session.outbox = Some(outbox.clone());

@@ -1,4 +1,4 @@
-//! One connection: bytes in, requests to whoever answers them, until either side ends it.
+//! One connection: bytes in, requests to the handler, until either side ends it.
 
 use std::io::{self, Read};
 use std::net::Shutdown;

@@ -1,7 +1,7 @@
 //! Requests out of a stream of bytes that may be cut anywhere, by the rules of Redis 7.0.
 //!
-//! Pure: no I/O. Reads both formats of requests: arrays of bulk strings, as clients send them, and bare
-//! lines, for people with telnet. What was read of a request is not read again when more bytes come.
+//! Pure: no I/O. Reads both formats of requests: arrays of bulk strings, as clients send them, and
+//! bare lines, for telnet. What was read of a request is not read again when more bytes come.
 
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ pub enum Malformed {
     TooBig,
 }
 
-/// What came of a client and was not yet answered.
+/// What a client sent and was not yet answered.
 #[derive(Debug, Default)]
 pub struct Framer {
     bytes: Vec<u8>,

@@ -8,9 +8,9 @@
 //! | `outbox.rs` | what goes to a client, who may be slow |
 //! | `client.rs`, `advance.rs` | the engine as the one who answers, also on a clock that clients move |
 //!
-//! Each connection has a thread, and a second one as soon as its client is slow to read or subscribes
-//! to something. Whoever answers the requests is behind a [`Door`]: the engine itself, or what
-//! somebody has put before it.
+//! Each connection has a thread, and a second one as soon as its client is slow to read or
+//! subscribes to something. Requests are answered by a [`Service`]: the engine itself, or a layer
+//! before it.
 
 mod advance;
 mod client;
@@ -55,11 +55,11 @@ const BACKLOG: i32 = 1024;
 /// How long to wait before asking again for what the system refused: a file, a thread.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Whoever answers the requests of one client.
+/// Answers the requests of one client.
 pub trait Handler: Send {
     /// Answers a request: puts the reply, as it goes over the wire, into `outbox`.
     ///
-    /// It may take its time; nobody but this client waits for it.
+    /// It may take its time; only this client waits for it.
     fn answer(&mut self, argv: &[&[u8]], outbox: &Outbox) -> Next;
 }
 
@@ -73,7 +73,7 @@ pub enum Next {
 }
 
 /// Where clients come in.
-pub trait Door: Send + Sync {
+pub trait Service: Send + Sync {
     /// A client has connected. What is sent to it unasked goes into `outbox`.
     fn open(&self, outbox: &Outbox) -> Box<dyn Handler>;
 }
@@ -99,7 +99,7 @@ impl fmt::Display for Address {
 /// Why a server can't be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Nobody can listen there.
+    /// Listening there failed.
     #[error("cannot listen on {address}: {}", why(address, error))]
     Listen {
         /// Where.
@@ -139,12 +139,12 @@ pub struct Server {
     address: Address,
     acceptor: Option<JoinHandle<()>>,
     listener: Arc<OwnedFd>,
-    /// The socket file's own number, so that nobody else's is removed.
+    /// The socket file's own number, so that no other file is removed.
     inode: Option<u64>,
 }
 
 struct Shared {
-    door: Arc<dyn Door>,
+    service: Arc<dyn Service>,
     state: Mutex<ServerState>,
     /// A client went, or it is over.
     changed: Condvar,
@@ -161,8 +161,8 @@ struct ServerState {
 type Stream = UnixStream;
 
 impl Server {
-    /// Listens at `address` and lets whoever comes in through `door`.
-    pub fn start(address: Address, door: Arc<dyn Door>) -> Result<Self, ServeError> {
+    /// Listens at `address` and answers clients by `service`.
+    pub fn start(address: Address, service: Arc<dyn Service>) -> Result<Self, ServeError> {
         let listen = |error| ServeError::Listen { address: address.clone(), error };
         let (listener, address) = bind(&address).map_err(listen)?;
         let inode = match &address {
@@ -171,7 +171,7 @@ impl Server {
         };
         let listener = Arc::new(listener);
         let (state, changed) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { door, state, changed });
+        let shared = Arc::new(Shared { service, state, changed });
         let stop = Arc::clone(&listener);
         let mut server = Self { shared, address, acceptor: None, listener: stop, inode };
         let shared = Arc::clone(&server.shared);
@@ -199,7 +199,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shared.state.lock().stopping = true;
         self.shared.changed.notify_all();
-        // To a listener, this means that whoever waits for clients is told to stop waiting.
+        // On a listener, this makes the thread that waits for clients stop waiting.
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         // A thread that panicked has ended, too.
         let _ = self.acceptor.take().map(JoinHandle::join);
@@ -273,7 +273,7 @@ fn admit(stream: Arc<Stream>, mut state: MutexGuard<'_, ServerState>, shared: &A
         let (outbox, shared) = (outbox.clone(), Arc::clone(shared));
         move || {
             let gone = Gone { number, outbox, shared };
-            let mut handler = gone.shared.door.open(&gone.outbox);
+            let mut handler = gone.shared.service.open(&gone.outbox);
             connection::serve(&stream, &gone.outbox, &mut *handler);
         }
     });

@@ -1,7 +1,7 @@
 //! What goes to a client: its replies, and what others send it, in the order in which they were given.
 //!
-//! Whoever gives never waits for the client. The connection's own thread writes; as soon as the client
-//! is slow to read, or somebody else has something for it, a second thread takes the writing over.
+//! The sender never waits for the client. The connection's own thread writes; as soon as the client
+//! is slow to read, or another sender has something for it, a second thread takes the writing over.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fmt;
@@ -31,7 +31,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub struct Outbox(Arc<Shared>);
 
 struct Shared {
-    /// Without one, nobody ever reads what is put in.
+    /// Without one, its content is never read.
     stream: Option<Arc<Stream>>,
     state: Mutex<OutboxState>,
     changed: Condvar,
@@ -40,7 +40,7 @@ struct Shared {
 #[derive(Default)]
 struct OutboxState {
     waiting: Vec<u8>,
-    /// Whether somebody writes right now.
+    /// Whether a thread writes right now.
     writing: bool,
     /// The second thread, once there is one.
     writer: Option<JoinHandle<()>>,
@@ -190,11 +190,11 @@ impl Outbox {
     pub(super) fn end(&self) {
         self.close();
         let writer = self.0.state.lock().writer.take();
-        // It has no reason to panic, and nobody to tell.
+        // It has no reason to panic, and the error could not be reported.
         let _ = writer.map(JoinHandle::join);
     }
 
-    /// Hangs up: whoever reads or writes there is told so at once.
+    /// Hangs up: reads and writes there fail at once.
     pub(super) fn close(&self) {
         self.hang_up(&mut self.0.state.lock());
     }

@@ -51,7 +51,7 @@ fn value(raw: &[u8]) -> Option<Found> {
 
 const TOKEN: &str = "3fa85f6457174562b3fc2c963f66afa6";
 
-/// Everything that can befall the locks of a run.
+/// Every state that the locks of a run can be in.
 fn stuck() -> Vec<Sighting> {
     let lives = |command: &str| Life::Alive { command: command.into() };
     let uwsgi = "python3 /srv/app/worker.py --queue default";
@@ -112,7 +112,7 @@ fn stuck() -> Vec<Sighting> {
     ]
 }
 
-/// Names that somebody chose to harm who reads them.
+/// Names chosen to harm their reader.
 fn hostile() -> Vec<Sighting> {
     let lives = Life::Alive { command: "sh -c 'echo \u{1b}[2J'\nrm".into() };
     vec![

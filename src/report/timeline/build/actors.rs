@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
             EventKind::Fault { what, lease_of: None, .. } => {
                 self.marks.push(mark(event.moment, MarkKind::Fault, &source.plain(what)));
             }
-            // No step of its actor shows it, and its actor does not hear what came of it.
+            // No step of its actor shows it, and its actor does not learn its outcome.
             EventKind::Command(command) if command.late.is_some() => {
                 let what = format!("runs late: {}", source.plain(&command.text));
                 self.marks.push(mark(event.moment, MarkKind::Fault, &what));
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A failure is told once, where it happened, not again by the steps around it.
+    /// A failure is shown once, where it happened, not again by the steps around it.
     fn hear(&mut self, moment: Moment, operation: Option<&Operation>, failure: &'a Failure) {
         if self.last_failure == Some(failure) {
             return;

@@ -108,7 +108,7 @@ fn mark_of_end(source: &LaneSource<'_>, tenure: &Tenure) -> Option<Mark> {
     Some(Mark { at: end.at, kind, times: 1, detail })
 }
 
-/// Extensions, and what befell the server.
+/// Extensions, and server faults.
 fn others_doing(source: &LaneSource<'_>, lock: usize) -> Vec<Mark> {
     let mut marks = Vec::new();
     for event in &source.history.events {
@@ -134,7 +134,7 @@ fn others_doing(source: &LaneSource<'_>, lock: usize) -> Vec<Mark> {
     marks
 }
 
-/// When the flag said `true`. What lowers it without a command is seen only by the last look.
+/// When the flag said `true`. What lowers it without a command is seen only by the last snapshot.
 fn flag(source: &LaneSource<'_>, lock: usize) -> Vec<Bar> {
     let mut bars = Vec::new();
     let mut raised: Option<(Moment, Option<usize>)> = None;

@@ -1,5 +1,5 @@
-//! Where there are more actors than anybody can look at, those that matter are drawn each, and the
-//! others together by how they ended, with their number.
+//! Where there are too many actors to read, those that matter are drawn each, and the others
+//! together by how they ended, with their number.
 
 use super::LaneSource;
 use super::actors::Life;
@@ -47,7 +47,7 @@ pub(super) fn gathered(
     (lanes, lane_of)
 }
 
-/// Who is drawn alone: first who is named by findings, then whom faults befell, then holders.
+/// The actors drawn alone: first those named by findings, then those hit by faults, then holders.
 fn alone(source: &LaneSource<'_>, checked: &Checked, lives: &[Life]) -> BTreeSet<usize> {
     let named = checked.findings.iter().flat_map(|finding| finding.actors.iter().copied());
     let is_hurt = |kind| matches!(kind, MarkKind::Fault | MarkKind::Crashed | MarkKind::Failed);

@@ -101,7 +101,7 @@ fn herd(actors: usize) -> History {
         add(at + 500, actor, EventKind::Ended { failure: Some(failure) });
     }
     add(5_000_000, 0, EventKind::Ended { failure: None });
-    History { head, events, is_whole: true }
+    History { head, events, is_complete: true }
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_history_that_contradicts_itself_is_drawn_without_owners() {
     history.events.reverse();
     let timeline = Timeline::new(&history, &check(&history));
     keeps_promises(&timeline);
-    assert!(!timeline.is_whole);
+    assert!(!timeline.is_complete);
     assert!(timeline.tokens.is_empty());
 }
 

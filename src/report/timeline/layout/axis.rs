@@ -10,11 +10,11 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// A gap is cut short if it is so many times longer than all the rest.
+/// A gap is cut short if it is longer than all the rest by this factor.
 const DWARFS: u64 = 20;
-/// What is closer together than this, in pixels, can't be told apart.
+/// What is closer together than this, in pixels, can't be distinguished.
 const CLOSE: f64 = 5.0;
-/// So many parts at most are drawn in order: more would tear the picture to pieces.
+/// The most parts that are drawn in order: more would tear the picture to pieces.
 const PARTS: usize = 6;
 /// How wide a step in order is at most, and at least: less would not help.
 const STEP: (f64, f64) = (14.0, 2.0);

@@ -34,7 +34,7 @@ pub fn fit(text: &str, size: f64, room: f64) -> Option<String> {
     (kept.chars().count() > 2).then(|| format!("{kept}…"))
 }
 
-/// The text without its middle, if need be: names that begin alike are told apart by their ends.
+/// The text without its middle, if need be: names that begin alike are distinguished by their ends.
 pub fn fit_ends(text: &str, size: f64, room: f64) -> String {
     if measure(text, size) <= room {
         return text.to_owned();

@@ -3,7 +3,7 @@
 use super::super::layout::text::{fit, measure};
 use super::super::layout::{Layout, MARGIN, Row, SMALL};
 use super::super::{Bar, BarKind, Lane, LaneKind, Mark, Remark, Timeline, letters};
-use super::legend::{class, glyph, look};
+use super::legend::{class, glyph, mark_style};
 use super::{BOLD, COLOURS, FLAG, badge, element, in_words, rect, text, xml};
 use crate::report::wording::nanoseconds;
 
@@ -13,7 +13,7 @@ const MARK: f64 = 15.0;
 const MANY: usize = 2000;
 /// Narrower than this, in pixels, a bar among many is not drawn if it lies on the last one.
 const UNSEEN: f64 = 0.3;
-/// How many of several things at one place are told in full.
+/// How many of several things at one place are shown in full.
 const READ: usize = 6;
 
 /// Draws a lane; gives how many of its bars are too short to be drawn.
@@ -138,14 +138,15 @@ fn marks(out: &mut String, row: &Row<'_>, layout: &Layout<'_>) {
         }
     }
     for (x, times, marks) in spots {
-        let Some(kind) = marks.iter().map(|it| it.kind).max_by_key(|it| look(*it).gravity) else {
+        let Some(kind) = marks.iter().map(|it| it.kind).max_by_key(|it| mark_style(*it).gravity)
+        else {
             continue;
         };
         let mut said: Vec<&str> = marks.iter().take(READ).map(|mark| &*mark.detail).collect();
         let more = marks.len().checked_sub(READ).filter(|more| *more > 0);
         let more = more.map(|more| format!("and {more} more"));
         said.extend(more.as_deref());
-        let (name, title) = (look(kind).name, xml(&said.join("\n")));
+        let (name, title) = (mark_style(kind).name, xml(&said.join("\n")));
         *out += &format!("<g class=\"mark {name}\"><title>{title}</title>");
         *out += &glyph(kind, x, row.mark_y);
         if let Some(said) = said_times(times) {

@@ -16,7 +16,7 @@ pub enum Sign {
     Bar(BarKind),
     /// A bar of an actor that had lost its lock.
     Lost,
-    /// A bar that ends nobody knows how.
+    /// A bar whose end is unknown.
     Open,
     /// The flag.
     Raised,
@@ -91,7 +91,7 @@ pub fn meaning(sign: Sign) -> &'static str {
         Sign::Bar(BarKind::Many) => "several actors",
         Sign::Lost => "goes on without the lock",
         Sign::Open => "its end was not seen",
-        Sign::Mark(kind) => look(kind).meaning,
+        Sign::Mark(kind) => mark_style(kind).meaning,
         Sign::Finding => "finding",
         Sign::Order => "in order, not to scale",
         Sign::Gap => "cut short",
@@ -125,7 +125,11 @@ pub fn drawn(sign: Sign, x: f64, y: f64) -> String {
         ),
         Sign::Gap => zigzag(middle, y + 6.0),
         Sign::Mark(kind) => {
-            format!("<g class=\"mark {}\">{}</g>", look(kind).name, glyph(kind, middle, y + 6.0))
+            format!(
+                "<g class=\"mark {}\">{}</g>",
+                mark_style(kind).name,
+                glyph(kind, middle, y + 6.0)
+            )
         }
     }
 }
@@ -156,7 +160,7 @@ pub struct MarkStyle {
 }
 
 /// What a kind of mark looks like.
-pub fn look(kind: MarkKind) -> MarkStyle {
+pub fn mark_style(kind: MarkKind) -> MarkStyle {
     let (name, gravity, meaning, form) = match kind {
         // A circle with a bar; a triangle; an hourglass; an arrow; scissors; a bolt; a cross.
         MarkKind::Refused => {
@@ -176,6 +180,6 @@ pub fn look(kind: MarkKind) -> MarkStyle {
 
 /// A mark around this place.
 pub(super) fn glyph(kind: MarkKind, x: f64, y: f64) -> String {
-    let form = look(kind).form;
+    let form = mark_style(kind).form;
     format!("<path class=\"glyph\" transform=\"translate({x:.1} {y:.1})\" d=\"{form}\"/>")
 }

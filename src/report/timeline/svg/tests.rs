@@ -90,7 +90,7 @@ fn of_times(times: &[u64]) -> Timeline {
         lanes: vec![lane],
         findings: Vec::new(),
         omitted: 0,
-        is_whole: true,
+        is_complete: true,
     }
 }
 
@@ -246,7 +246,7 @@ fn timeline() -> impl Strategy<Value = Timeline> {
             lanes,
             findings,
             omitted: draw(3) as u64,
-            is_whole: draw(2) == 0,
+            is_complete: draw(2) == 0,
         }
     })
 }

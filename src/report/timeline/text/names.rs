@@ -52,8 +52,8 @@ fn whole(lane: &Lane) -> String {
     }
 }
 
-/// The text, if it has so many columns at most; or else its beginning and its end: names often end
-/// with what tells them apart.
+/// The text, if it has this number of columns at most; or else its beginning and its end: names
+/// often differ at their ends.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     if columns(text) <= most {
         return text.to_owned();
@@ -71,7 +71,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// The first characters that fit into so many columns.
+/// The first characters that fit into this number of columns.
 fn fitting(text: impl Iterator<Item = char>, most: usize) -> Vec<char> {
     let mut left = most;
     let fits = |sign: &char| {

@@ -6,11 +6,11 @@ use crate::report::timeline::{Timeline, when};
 use lock_history::history::Moment;
 use std::collections::BTreeSet;
 
-/// A stretch is long if it is so many times as long as all that is not broken out.
+/// A stretch is long if it exceeds all that is not broken out by this factor.
 const LONG: u128 = 12;
-/// A break stands beside so many columns at least.
+/// The least number of columns that a break stands beside.
 const COLUMNS_A_BREAK: usize = 24;
-/// So many moments must be told apart by it: two or three need no room.
+/// The least number of moments that it must distinguish: two or three need no room.
 const FEWEST: usize = 5;
 /// How much of the axis may go to what happens at one time, where time passes, too: two of three.
 const FOR_ORDER: (usize, usize) = (2, 3);
@@ -80,7 +80,7 @@ impl Break {
 }
 
 impl Scale {
-    /// The axis for a timeline in so many columns.
+    /// The axis for a timeline in this number of columns.
     pub(super) fn new(timeline: &Timeline, columns: usize) -> Self {
         let moments = moments(timeline);
         let instants = moments.chunk_by(|one, next| one.0 == next.0);
@@ -112,7 +112,7 @@ impl Scale {
         scale
     }
 
-    /// Adds a stretch that begins at this column and has so many columns for time; gives how many
+    /// Adds a stretch that begins at this column and has `share` columns for time; gives how many
     /// it has in all.
     fn add(&mut self, piece: &[Piece<'_>], share: usize, first: usize) -> usize {
         let (begin, end) = ends(piece);
@@ -210,8 +210,8 @@ fn long_gaps(instants: &[Piece<'_>], most: usize) -> Vec<(u64, u64)> {
     Vec::new()
 }
 
-/// Gives each instant columns, so that what happens at one time can be told apart; says how many in
-/// all.
+/// Gives each instant columns, so that what happens at one time can be distinguished; says how many
+/// in all.
 fn give_order_room(instants: &mut [Piece<'_>], columns: usize) -> usize {
     let later = |one: &Piece<'_>| one.moments.len().saturating_sub(1);
     let all: usize = instants.iter().map(later).sum();

@@ -65,7 +65,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_kind_looks_different_and_none_like_an_acquisition() {
+    fn every_kind_has_its_own_sign_and_none_that_of_an_acquisition() {
         let bars = BARS.map(|kind| of_bar(kind).0).into_iter().chain([LOST, OPEN, AT_ONCE]);
         let all: BTreeSet<char> = bars.chain(MARKS.map(|kind| of_mark(kind).0)).collect();
         assert_eq!(all.len(), BARS.len() + 3 + MARKS.len());

@@ -78,8 +78,8 @@ pub(super) fn strip(lane: &Lane, scale: &Scale) -> Strip {
         let goes_on = before.is_some_and(|(before, end)| {
             end == columns.start && before.token == bar.token && sign(before) != sign(bar)
         });
-        let is_told = draw(&mut strip, bar, columns.clone(), goes_on, &marks, scale);
-        before = Some((bar, columns.end)).filter(|_| is_told || goes_on);
+        let is_labelled = draw(&mut strip, bar, columns.clone(), goes_on, &marks, scale);
+        before = Some((bar, columns.end)).filter(|_| is_labelled || goes_on);
         let ends_here = scale.column(bar.end) <= columns.end;
         if bar.is_open && ends_here && columns.len() > 1 {
             strip.put(columns.end - 1, OPEN, Ink::Odd);

@@ -1,4 +1,4 @@
-//! What people see, as golden files; and what holds for any timeline, however strange.
+//! Pictures as golden files; and what holds for any timeline, however strange.
 
 use super::*;
 use crate::report::columns;
@@ -33,7 +33,7 @@ pub(super) fn empty() -> Timeline {
         lanes: Vec::new(),
         findings: Vec::new(),
         omitted: 0,
-        is_whole: true,
+        is_complete: true,
     }
 }
 
@@ -63,7 +63,7 @@ fn remark(time: u64, number: usize, text: &str) -> Remark {
     Remark { at: at(time), number, property: "foreign_release", lanes: vec![0], text: text.into() }
 }
 
-/// One whose lease ends under it, and who deletes its successor's lock.
+/// A holder whose lease expires under it, and that deletes its successor's lock.
 fn expired() -> Timeline {
     use BarKind::*;
     let lock = vec![
@@ -156,7 +156,7 @@ fn forgotten() -> Timeline {
         end: at(6 * HOUR + 18 * MS),
         tokens: (0..5).map(|number| format!("{number:x}a91c07de841b2")).collect(),
         lanes,
-        is_whole: false,
+        is_complete: false,
         ..empty()
     }
 }
@@ -284,7 +284,7 @@ fn a_timeline() -> impl Strategy<Value = Timeline> {
         any::<u64>(),
         any::<bool>(),
     )
-        .prop_map(|(title, (begin, end), tokens, lanes, findings, omitted, is_whole)| {
+        .prop_map(|(title, (begin, end), tokens, lanes, findings, omitted, is_complete)| {
             Timeline {
                 protocol: title.clone(),
                 title,
@@ -294,7 +294,7 @@ fn a_timeline() -> impl Strategy<Value = Timeline> {
                 lanes,
                 findings,
                 omitted,
-                is_whole,
+                is_complete,
             }
         })
 }

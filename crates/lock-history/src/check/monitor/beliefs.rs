@@ -1,20 +1,20 @@
 //! How beliefs begin and end, and which of them overlap.
 //!
-//! What ends a belief may end it from an earlier moment on: an acquire anew or a forgetting from
-//! the step's beginning, a loss that is told from the first reply that may have told it. So whether
+//! What ends a belief may end it from an earlier moment on: another acquire, or a forgetting, from
+//! the step's beginning; a loss from the first reply that may have notified the actor. So whether
 //! it overlaps with one that began since is known only when no such end can come any more.
 
 use super::state::{Doing, TenureState};
 use super::{Monitor, Property};
-use crate::check::beliefs::{End, Ending, Surely, may_tell};
+use crate::check::beliefs::{End, Ending, Surely, may_notify};
 use crate::history::{Change, Effect};
 
 impl Monitor {
-    /// The first reply after a step began may have told of a loss; one that extended something, and
-    /// the first one after it, anew.
+    /// The first reply after a step began may have notified the actor of a loss; so may one that
+    /// extended something, and the first one after it.
     pub(super) fn hear_reply(&mut self, actor: usize, effects: &[Effect]) {
         let Some(this) = self.actors.get_mut(actor) else { return };
-        let told_anew = may_tell(&mut this.awaits, effects);
+        let may_be_notified = may_notify(&mut this.awaits, effects);
         if let Doing::Acquires { refusals, .. } = &mut this.doing
             && effects.iter().any(|it| it.change == Change::Refused)
         {
@@ -23,12 +23,12 @@ impl Monitor {
                 self.circles.waits(actor);
             }
         }
-        if told_anew {
+        if may_be_notified {
             self.prove_beliefs(actor);
         }
     }
 
-    /// No loss will be told any more that an actor may have known of before now.
+    /// No later failure can report a loss that the actor may have known of before now.
     pub(super) fn prove_beliefs(&mut self, actor: usize) {
         self.circles.believes(actor);
         let Some(this) = self.actors.get_mut(actor) else { return };
@@ -83,7 +83,7 @@ impl Monitor {
     /// A belief ends, if there is one.
     fn close(&mut self, actor: usize, lock: usize, ending: Ending) {
         match ending.surely_until() {
-            Surely::Told => self.circles.did_not_believe(actor, lock),
+            Surely::Notified => self.circles.did_not_believe(actor, lock),
             Surely::Now => self.circles.believes(actor),
             Surely::Begun => {}
         }
@@ -91,7 +91,7 @@ impl Monitor {
         let Some(belief) = this.known.get_mut(lock).filter(|belief| belief.is_open) else {
             return;
         };
-        if ending.is_untold() && belief.tenure == TenureState::Lost {
+        if ending.is_unnotified() && belief.tenure == TenureState::Lost {
             self.found.insert(Property::SilentLoss);
         }
         let met_in_step = match &mut this.doing {
@@ -105,7 +105,7 @@ impl Monitor {
         let met_since = std::mem::take(&mut belief.met);
         let has_met = match ending.surely_until() {
             Surely::Begun => false,
-            Surely::Told => met_in_step,
+            Surely::Notified => met_in_step,
             Surely::Now => met_in_step || met_since,
         };
         if has_met {

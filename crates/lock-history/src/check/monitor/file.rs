@@ -1,9 +1,9 @@
 //! The writes of one lock's file that later findings may still depend on.
 //!
-//! Writes are told when their dumps complete, and that may be in another order than the writes
-//! themselves. What is remembered of them is a row of *runs*: revisions that follow each other
-//! without a gap. A gap stays open as long as a dump is under way that may have written in it;
-//! mostly there is one run, and all that matters is its last revision and its highest fence.
+//! Writes are reported when their dumps complete, and that may be in another order than the writes
+//! themselves. They are kept as a row of *runs*: revisions that follow each other without a gap. A
+//! gap stays open as long as a dump is under way that may have written in it; mostly there is one
+//! run, and all that matters is its last revision and its highest fence.
 
 use crate::history::Write;
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ struct Revisions {
     lowest: Option<u64>,
     /// The highest fencing token of its writes and of those that were forgotten before it.
     highest: Option<u64>,
-    /// Who wrote the last revision; nobody, if that no longer matters.
+    /// The writer of the last revision; none, if that no longer matters.
     by: Option<usize>,
     /// Who was in a dump, and lost its lock in it, before the dump of the last revision began.
     passed: BTreeSet<usize>,
@@ -148,8 +148,8 @@ impl File {
         }
     }
 
-    /// Forgets what no longer matters: both properties may have been found, and no gap is kept that
-    /// nobody can write in.
+    /// Forgets what no longer matters: both properties may have been found, and a gap is dropped
+    /// once no dump can write in it.
     pub fn forget(&mut self, found: WriteVerdict) {
         if found.lost_update && found.fencing_order {
             *self = Self::default();

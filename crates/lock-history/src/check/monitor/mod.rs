@@ -8,15 +8,15 @@
 //! in it, of each actor its beliefs and its innermost step.
 //!
 //! All but starvation is judged. That is a matter of fairness: among all orderings there is always
-//! one that starves somebody.
+//! one that starves an actor.
 //!
 //! # What histories it is for
 //!
 //! Those that are *sequential*: each command ran at once (its `sent` comes right before its own
-//! moment), and no lease ends by time; where one ends, a [`Fault`](EventKind::Fault) of nobody
-//! says so with the effect [`Deleted`](Change::Deleted). Then it is known at every moment whose a
-//! lock is, and the deductions of [`check`](super::check) from commands that overlap are exact.
-//! Further, as in every history that our own actors make:
+//! moment), and no lease expires by time; where one expires, a [`Fault`](EventKind::Fault) without
+//! an actor says so with the effect [`Deleted`](Change::Deleted). Then it is known at every moment
+//! whose a lock is, and the deductions of [`check`](super::check) from commands that overlap are
+//! exact. Further, as in every history that our own actors make:
 //!
 //! - Steps are nested well. Those that take, give back or forget a lock or write a file (`acquire`,
 //!   `release`, `force_release`, `forget_token`, `dump`, `external_dump`) have no steps in them.
@@ -117,7 +117,7 @@ impl Monitor {
             }
             (EventKind::Fault { effects, .. }, actor) => self.affect(actor, effects, None),
             (EventKind::Ended { failure }, Some(actor)) => self.end(actor, failure.as_ref()),
-            (EventKind::Left(left), _) => self.look(left),
+            (EventKind::Left(left), _) => self.read_left(left),
             (_, None) => {}
         }
         if self.circles.is_one_proved() {
@@ -141,7 +141,7 @@ impl Monitor {
             belief.gives_back = self.may_come_late && belief.is_open;
         }
         if operation.verb == Verb::Acquire {
-            self.look_for_circle(actor);
+            self.find_circle(actor);
         }
     }
 
@@ -254,13 +254,13 @@ impl Monitor {
         fence: Option<u64>,
         is_late: bool,
     ) {
-        let Some(line) = self.locks.get_mut(lock) else { return };
-        line.owner = actor.map_or(Owner::Stranger, Owner::Actor);
+        let Some(state) = self.locks.get_mut(lock) else { return };
+        state.owner = actor.map_or(Owner::Stranger, Owner::Actor);
         if let Some(fence) = fence {
-            if line.fence.is_some_and(|highest| fence <= highest) {
+            if state.fence.is_some_and(|highest| fence <= highest) {
                 self.found.insert(Property::FencingOrder);
             }
-            line.fence = line.fence.max(Some(fence));
+            state.fence = state.fence.max(Some(fence));
         }
         let this = actor.filter(|_| !is_late).and_then(|actor| self.actors.get_mut(actor));
         if let Some(Doing::Acquires { lock: its, tenure, .. }) = this.map(|this| &mut this.doing)
@@ -273,8 +273,8 @@ impl Monitor {
     /// Ends the tenure of the owner, which gave it up if its own command deleted or overwrote the key, but
     /// for a late release of an earlier tenure.
     fn end_tenure(&mut self, lock: usize, by: Option<usize>, late: Option<&Verb>) {
-        let Some(line) = self.locks.get_mut(lock) else { return };
-        let Owner::Actor(actor) = std::mem::take(&mut line.owner) else { return };
+        let Some(state) = self.locks.get_mut(lock) else { return };
+        let Owner::Actor(actor) = std::mem::take(&mut state.owner) else { return };
         let Some(this) = self.actors.get_mut(actor) else { return };
         let is_meant = |gives_this_back: bool| {
             by == Some(actor) && (gives_this_back || !late.is_some_and(Verb::releases))
@@ -294,18 +294,18 @@ impl Monitor {
     }
 
     fn judge_deletion(&mut self, lock: usize, actor: Option<usize>, late: Option<&Verb>) {
-        let Some((actor, line)) = actor.zip(self.locks.get(lock)) else { return };
+        let Some((actor, state)) = actor.zip(self.locks.get(lock)) else { return };
         let deletes = match late {
             Some(verb) => foreign_release::is_for_ones_own(verb),
             None => self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes),
         };
-        if deletes && !matches!(line.owner, Owner::Nobody) && line.owner != Owner::Actor(actor) {
+        if deletes && !matches!(state.owner, Owner::Unowned) && state.owner != Owner::Actor(actor) {
             self.found.insert(Property::ForeignRelease);
         }
     }
 
     /// Looks whether an acquire that begins closes a circle, if all in it wait.
-    fn look_for_circle(&mut self, first: usize) {
+    fn find_circle(&mut self, first: usize) {
         let mut circle = Circle::default();
         let mut waiter = first;
         loop {
@@ -314,7 +314,7 @@ impl Monitor {
             else {
                 return;
             };
-            let Some(holder) = self.locks.get(*lock).and_then(|line| line.last) else { return };
+            let Some(holder) = self.locks.get(*lock).and_then(|state| state.last) else { return };
             if *refusals < 2 {
                 circle.waiters.insert(waiter);
             }
@@ -332,7 +332,7 @@ impl Monitor {
     }
 
     /// How a lock was left.
-    fn look(&mut self, left: &Left) {
+    fn read_left(&mut self, left: &Left) {
         if self.actors.iter().any(|actor| actor.is_active) {
             return;
         }
@@ -376,7 +376,7 @@ impl Monitor {
                     || (0..self.locks.len()).any(|other| other != lock && holds(position, other))
             };
             actor.forget(self.found, |lock| holds(position, lock), may_close_a_circle);
-            if actor.is_told_for_nothing() && !self.circles.believe_in(position) {
+            if actor.ignores_notifications() && !self.circles.believe_in(position) {
                 actor.awaits = true;
             }
         }
@@ -387,7 +387,7 @@ impl Monitor {
                 lock.owner = Owner::Stranger;
             }
             if self.found.contains(Property::ForeignRelease) && !actor.watches_tenure(position) {
-                lock.owner = Owner::Nobody;
+                lock.owner = Owner::Unowned;
             }
         }
     }

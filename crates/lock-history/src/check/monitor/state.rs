@@ -32,8 +32,8 @@ pub(super) enum Doing {
         tenure: TenureState,
         /// How often it was refused, 2 at most.
         refusals: u8,
-        /// Whether somebody came to believe in the lock since it began, and before the first reply
-        /// that may tell this actor that it had lost it.
+        /// Whether another actor came to believe in the lock since it began, and before the first
+        /// reply that may notify this actor that it had lost it.
         met: bool,
     },
     /// It forgets that it holds a lock.
@@ -63,8 +63,8 @@ pub(super) struct LockBelief {
     pub is_certain: bool,
     /// Whether it has begun to give it back; only where that can matter later.
     pub gives_back: bool,
-    /// Whether somebody came to believe the same since the first reply that may have told this
-    /// actor of its loss.
+    /// Whether another actor came to believe the same since the first reply that may have notified
+    /// this actor of its loss.
     pub met: bool,
     /// The tenure of the latest belief, also of one that has ended.
     pub tenure: TenureState,
@@ -94,9 +94,9 @@ impl TenureState {
 /// Who holds a lock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
-    /// Nobody, or nobody that we saw take it.
+    /// No owner, or none that was seen to take it.
     #[default]
-    Nobody,
+    Unowned,
     /// An actor.
     Actor(usize),
     /// One that is no actor, or is one no longer.
@@ -104,7 +104,7 @@ pub(super) enum Owner {
 }
 
 impl Actor {
-    /// One of which nothing is known yet, with so many locks.
+    /// An actor of which nothing is known yet; `locks` is the number of locks.
     pub fn new(locks: usize) -> Self {
         Self {
             is_active: false,
@@ -167,8 +167,8 @@ impl Actor {
         }
     }
 
-    /// Whether it can't matter when it was told of a loss: no belief would end by that.
-    pub fn is_told_for_nothing(&self) -> bool {
+    /// Whether it can't matter when it was notified of a loss: no belief would end by that.
+    pub fn ignores_notifications(&self) -> bool {
         self.depth == 0 || !self.known.iter().any(|belief| belief.is_certain)
     }
 }

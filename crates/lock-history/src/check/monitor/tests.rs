@@ -77,7 +77,7 @@ fn it_finds_what_the_checkers_find() {
         }
         let (history, found) = run.finish(&mut random);
         let checked = check(&history);
-        assert!(checked.is_whole, "seed {seed}\n{}", shown(&history));
+        assert!(checked.is_complete, "seed {seed}\n{}", shown(&history));
         let expected = found_by_check(&history);
         if found != expected {
             panic!(

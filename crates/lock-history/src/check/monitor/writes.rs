@@ -46,8 +46,8 @@ impl Monitor {
                 .map(|(other, _)| other)
                 .collect(),
         };
-        let Some(line) = self.locks.get_mut(lock) else { return };
-        let violates = line.file.write(&done);
+        let Some(state) = self.locks.get_mut(lock) else { return };
+        let violates = state.file.write(&done);
         if violates.lost_update {
             self.found.insert(Property::LostUpdate);
         }
@@ -64,8 +64,8 @@ impl Monitor {
                 passed.remove(&actor);
             }
         }
-        if let Some(line) = self.locks.get_mut(lock) {
-            line.file.end_dump(actor);
+        if let Some(state) = self.locks.get_mut(lock) {
+            state.file.end_dump(actor);
         }
     }
 }

@@ -50,8 +50,8 @@ impl Names {
         Ok(names)
     }
 
-    /// Those of all runs. Where in a key the run id ends can't be told by the key alone, if the id
-    /// or the file has a colon: a flag of that name tells it, or else it is the first colon.
+    /// Those of all runs. The key alone doesn't show where the run id ends, if the id or the file
+    /// has a colon: a flag of that name shows it, or else it is the first colon.
     pub fn of_all(link: &mut dyn Link) -> Result<Self> {
         let mut names = Self::default();
         let mut keys = BTreeSet::new();
@@ -172,8 +172,8 @@ fn of_others(link: &mut dyn Link, runid: &str, files: &[&String]) -> Result<BTre
     let replies =
         pipeline.query::<Vec<Value>>(link).map_err(LockError::redis("HEXISTS", "flags"))?;
     // What is no hash, or may not be seen, has no flag that tells.
-    let told = asked.into_iter().zip(replies).filter(|(_, reply)| *reply == Value::Int(1));
-    Ok(told.map(|(file, _)| file.clone()).collect())
+    let members = asked.into_iter().zip(replies).filter(|(_, reply)| *reply == Value::Int(1));
+    Ok(members.map(|(file, _)| file.clone()).collect())
 }
 
 /// The channels, as patterns, on which a server with keyspace notifications tells of changes to the

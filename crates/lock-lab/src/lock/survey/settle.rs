@@ -1,7 +1,7 @@
-//! A second look at what looked wrong, so that nobody who works is taken for a drift.
+//! A second snapshot of what looked wrong, so that a working client is not taken for a drift.
 
 use super::super::{LockError, LockName, Result};
-use super::look::Looker;
+use super::reader::LockReader;
 use super::{Doubt, Found, Sighting, State};
 use crate::intercept::Link;
 use redis::{RedisError, Value, from_redis_value};
@@ -35,12 +35,12 @@ impl<'a> Settler<'a> {
     /// the same twice, and could not be watched in time, as unsettled.
     pub fn settle(
         &mut self,
-        looker: &mut Looker,
+        reader: &mut LockReader,
         link: &mut dyn Link,
         sightings: &mut [Sighting],
     ) -> Result {
-        let mut again = Again { looker, link, clock: self.clock };
-        let absent = again.look_twice(sightings)?;
+        let mut again = Again { reader, link, clock: self.clock };
+        let absent = again.read_twice(sightings)?;
         let began = self.clock.now();
         let settled = again.settle_absent(absent, began + self.left);
         self.left = self.left.saturating_sub(self.clock.now().saturating_sub(began));
@@ -50,14 +50,14 @@ impl<'a> Settler<'a> {
 
 /// What it takes to look again.
 struct Again<'a> {
-    looker: &'a mut Looker,
+    reader: &'a mut LockReader,
     link: &'a mut dyn Link,
     clock: &'a dyn Clock,
 }
 
 impl Again<'_> {
     /// Gives the flags without a lock that looked the same twice.
-    fn look_twice<'s>(&mut self, sightings: &'s mut [Sighting]) -> Result<Vec<&'s mut Sighting>> {
+    fn read_twice<'s>(&mut self, sightings: &'s mut [Sighting]) -> Result<Vec<&'s mut Sighting>> {
         let mut open: Vec<&mut Sighting> = sightings.iter_mut().filter(|one| is_odd(one)).collect();
         let mut absent = Vec::new();
         for _ in 0..ROUNDS {
@@ -65,7 +65,7 @@ impl Again<'_> {
                 break;
             }
             let locks = open.iter().map(|one| one.lock.clone());
-            let now = self.looker.look(self.link, locks)?;
+            let now = self.reader.read_all(self.link, locks)?;
             let mut moving = Vec::new();
             for (sighting, now) in open.into_iter().zip(now) {
                 let is_same = is_same(sighting, &now);
@@ -82,8 +82,8 @@ impl Again<'_> {
         Ok(absent)
     }
 
-    /// A flag without a lock has no token by which one could tell whether somebody came and went
-    /// between two looks. So the keys are watched: if nobody touched them, nobody did.
+    /// A flag without a lock has no token that would show whether an owner came and went between
+    /// two snapshots. So the keys are watched: if they are untouched, none did.
     fn settle_absent(&mut self, mut absent: Vec<&mut Sighting>, until: Duration) -> Result {
         let mut heaps = Vec::new();
         while !absent.is_empty() {
@@ -98,21 +98,21 @@ impl Again<'_> {
                 Watched::Untouched(now) => {
                     for (sighting, (is_held, flag)) in heap.into_iter().zip(now) {
                         if is_held {
-                            self.look_again(sighting)?;
+                            self.read_again(sighting)?;
                         } else {
                             sighting.flag = flag;
                         }
                     }
                 }
                 Watched::Touched if heap.len() == 1 => {
-                    heap.into_iter().try_for_each(|one| self.look_again(one))?;
+                    heap.into_iter().try_for_each(|one| self.read_again(one))?;
                 }
                 Watched::Touched => {
                     let mut heap = self.still_absent(heap)?;
                     heaps.push(heap.split_off(heap.len() / 2));
                     heaps.push(heap);
                 }
-                // Two looks showed the same, and more can't be had.
+                // Two snapshots showed the same, and more can't be had.
                 Watched::Refused => {}
             }
         }
@@ -125,7 +125,7 @@ impl Again<'_> {
     /// Looks again at locks with one of which a client works; gives those that look as before.
     fn still_absent<'s>(&mut self, heap: Vec<&'s mut Sighting>) -> Result<Vec<&'s mut Sighting>> {
         let locks = heap.iter().map(|one| one.lock.clone());
-        let now = self.looker.look(self.link, locks)?;
+        let now = self.reader.read_all(self.link, locks)?;
         let mut absent = Vec::new();
         for (sighting, now) in heap.into_iter().zip(now) {
             *sighting = now;
@@ -139,8 +139,8 @@ impl Again<'_> {
     }
 
     /// Looks at a lock with which a client works.
-    fn look_again(&mut self, sighting: &mut Sighting) -> Result {
-        for now in self.looker.look(self.link, std::iter::once(sighting.lock.clone()))? {
+    fn read_again(&mut self, sighting: &mut Sighting) -> Result {
+        for now in self.reader.read_all(self.link, std::iter::once(sighting.lock.clone()))? {
             let doubt = is_odd(&now).then_some(Doubt::Moving);
             *sighting = Sighting { doubt: doubt.or(now.doubt.clone()), ..now };
         }
@@ -154,13 +154,13 @@ impl Again<'_> {
         let attempt = redis::cmd("WATCH").arg(&keys).exec(self.link).and_then(|()| {
             // Who stopped the clock wants no answer any more.
             let _ = self.clock.sleep(SETTLED);
-            let mut look = redis::pipe();
-            look.atomic();
+            let mut pipeline = redis::pipe();
+            pipeline.atomic();
             for lock in names() {
-                look.cmd("EXISTS").arg(lock.key());
-                look.cmd("HGET").arg(lock.runid()).arg(lock.flag());
+                pipeline.cmd("EXISTS").arg(lock.key());
+                pipeline.cmd("HGET").arg(lock.runid()).arg(lock.flag());
             }
-            match look.query::<Value>(self.link)? {
+            match pipeline.query::<Value>(self.link)? {
                 Value::Nil => Ok(Watched::Touched),
                 replies => Ok(Watched::Untouched(pairs(from_redis_value(replies)?)?)),
             }
@@ -191,9 +191,9 @@ fn is_same(one: &Sighting, other: &Sighting) -> bool {
 }
 
 enum Watched {
-    /// Nobody touched the keys; whether they exist, and what the flags say.
+    /// The keys were not touched; whether they exist, and what the flags say.
     Untouched(Vec<(bool, Option<String>)>),
-    /// Somebody touched one of them.
+    /// One of them was touched.
     Touched,
     /// The server doesn't let us watch.
     Refused,
@@ -226,7 +226,7 @@ mod tests {
         for (left, doubt) in [(WATCHING, None), (Duration::ZERO, Some(Doubt::Unsettled))] {
             let mut seen = [super::super::sight(&mut link, "run", "x").unwrap()];
             let mut settler = Settler { clock: &*clock, left };
-            settler.settle(&mut Looker::default(), &mut link, &mut seen).unwrap();
+            settler.settle(&mut LockReader::default(), &mut link, &mut seen).unwrap();
             assert_eq!((seen[0].state(), &seen[0].doubt), (State::ExpiredFlag, &doubt));
             assert!(settler.left < WATCHING, "what was used is gone");
         }

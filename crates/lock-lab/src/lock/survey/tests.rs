@@ -99,7 +99,7 @@ fn a_number_that_lives_again_is_no_orphan() {
 }
 
 #[test]
-fn a_backslash_in_the_name_of_a_file_is_looked_for_as_it_stands() {
+fn a_backslash_in_a_file_name_is_matched_literally() {
     let mut link = server(&[&["SET", r"nodb-lock:run:a\b.nodb", "1"]]);
     assert!(sight(&mut link, "run", r"a\b.nodb").unwrap().found.is_some());
     assert!(sight(&mut link, "run", "a/b.nodb").unwrap().found.is_none());

@@ -415,7 +415,7 @@ impl Automata {
         let mut events = live.task.outside.take_events();
         events.append(&mut live.task.outside.fault_state.events.lock());
         events.append(&mut self.world.log.late_events.lock());
-        self.world.log.looks.lock().clear();
+        self.world.log.snapshots.lock().clear();
         events.sort_by_key(|event| event.moment);
         events.into_iter().map(|event| (event.actor, event.kind)).collect()
     }

@@ -87,7 +87,7 @@ impl Embedded {
 
 impl SnapshotStore for Embedded {
     fn save(&mut self) -> Result<u32, ServerError> {
-        let watches = self.watchers.look();
+        let watches = self.watchers.snapshot();
         Ok(self.states.number(Saved { image: self.engine.save(), watches }))
     }
 

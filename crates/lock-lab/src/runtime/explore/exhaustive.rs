@@ -36,7 +36,7 @@ struct Frame {
 }
 
 impl Exhaustive {
-    /// Orderings with at most so many preemptions; with any number, if none is said.
+    /// Orderings with at most this number of preemptions; with any number, if none is given.
     pub fn new(preemptions: Option<u32>, tasks: usize) -> Self {
         Self {
             tasks,

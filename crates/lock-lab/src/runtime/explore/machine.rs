@@ -72,7 +72,7 @@ impl Machine {
         let observes = world.protocol().is_foreign();
         let store: Box<dyn SnapshotStore> = match &model.upstream {
             // Nothing reaches the embedded one.
-            Some(upstream) => Box::new(Upstream::new(&upstream.borrowed).map_err(failed)?),
+            Some(upstream) => Box::new(Upstream::new(&upstream.exclusive).map_err(failed)?),
             None => Box::new(embedded),
         };
         let (servers, server) =
@@ -234,7 +234,7 @@ impl Machine {
             }
         }
         turns.extend((0..self.in_flight(draft).len()).map(Turn::Arrive));
-        // When all is over, the end of a lease changes nothing for anybody.
+        // When all is over, the expiry of a lease changes nothing for any actor.
         if self.bounds.timing == Timing::Async && !turns.is_empty() {
             for lock in 0..self.world.setup.locks.len() {
                 let lease = self.shared.servers.lease(draft.server, lock).map_err(failed)?;
@@ -373,8 +373,8 @@ impl Machine {
         node.map_or(Place::Ended, |node| node.place)
     }
 
-    /// Lets everything happen that needs no choice: those who wait look again, those whose sleep is
-    /// over get up, and time passes when nobody can go on.
+    /// Lets everything happen that needs no choice: waiting tasks check again, sleepers whose time
+    /// has come wake up, and time advances when no task can go on.
     fn settle(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
         let tasks = 0..self.tasks.len();
         loop {
@@ -405,14 +405,14 @@ impl Machine {
                     }
                 }
             } else if self.in_flight(draft).is_empty() {
-                return self.look_at_the_end(draft);
+                return self.take_last_snapshots(draft);
             } else {
                 return Ok(());
             }
         }
     }
 
-    /// Time passes until the first sleeper wakes; the leases that end meanwhile end.
+    /// Time advances until the first sleeper wakes; leases expire meanwhile.
     fn let_time_pass(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
         let wakes = draft.wakes.iter().filter(|wake| **wake > draft.time);
         let Some(wake) = wakes.min().copied() else { return Ok(()) };
@@ -432,7 +432,7 @@ impl Machine {
     }
 
     /// All is over: how each lock was left.
-    fn look_at_the_end(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
+    fn take_last_snapshots(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
         let mut lefts = Vec::new();
         for lock in 0..self.world.setup.locks.len() {
             let seen = self.shared.servers.left(draft.server, lock, draft.time);

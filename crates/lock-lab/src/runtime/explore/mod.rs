@@ -60,7 +60,7 @@ pub enum Strategy {
     /// All of them, those with the fewest preemptions first.
     #[default]
     Exhaustive,
-    /// At each step any of those who can go on, with equal chances.
+    /// At each step any of the tasks that can go on, with equal probability.
     Random {
         /// The same seed gives the same orderings.
         seed: u64,
@@ -75,7 +75,7 @@ pub enum Strategy {
     },
 }
 
-/// What came of an exploration.
+/// The outcome of an exploration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explored {
     /// The lock protocol's name.
@@ -126,8 +126,9 @@ pub struct Counterexample {
     /// How many preemptions it has: switches away from an actor that could have gone on and was
     /// not at a sleep or a wait.
     pub preemptions: u32,
-    /// Whether there is none with fewer preemptions, or with as few and fewer misfortunes, or with as
-    /// few of both and fewer steps. Where a bound was hit, that is not known.
+    /// Whether there is none with fewer preemptions, or with the same number and fewer faults
+    /// (crashes included), or with the same number of both and fewer steps. Where a bound was hit,
+    /// that is not known.
     pub is_shortest: bool,
     /// The ordering.
     pub schedule: Schedule,
@@ -167,8 +168,8 @@ pub enum ExploreError {
     Failed(String),
 }
 
-/// Explores a model. `on_progress` is told now and then how far it has come, and says whether it
-/// may go on.
+/// Explores a model. `on_progress` is called now and then with the progress, and says whether to go
+/// on.
 pub fn explore(
     model: &Model,
     bounds: &Bounds,
@@ -196,7 +197,8 @@ pub fn explore(
     let (states, took) = (machine.states() as u64, clock.now());
     let among = match (bounds.strategy, walked.stopped_by) {
         (Strategy::Exhaustive, None | Some(Limit::Preemptions | Limit::Satisfied)) => Among::All,
-        // A bound was hit, or chance draws from what may be too many: nothing more is looked for.
+        // A bound was hit, or orderings are sampled from what may be too many: the search ends
+        // here.
         _ => Among::Known,
     };
     let mut may_go_on = |machine: &Machine| {

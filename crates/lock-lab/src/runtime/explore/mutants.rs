@@ -37,7 +37,8 @@ const MEET: Where =
     Where { scenario: "mutual_exclusion", with: &[], wait: Duration::ZERO, timing: Timing::Async };
 /// One is releasing, and the other one comes; leases may end anywhere.
 const RELEASE: Where = Where { scenario: "check_then_delete", ..MEET };
-/// One works for longer than its lease, and the other one waits for it; leases end when it is time.
+/// The holder works for longer than its lease, and the rival waits for it; leases expire when it is
+/// time.
 const OVERRUN: Where = Where {
     scenario: "thundering_herd",
     with: &[("threads", "2"), ("hold", "2s"), ("ttl", "1s")],

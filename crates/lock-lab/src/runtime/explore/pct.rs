@@ -1,7 +1,7 @@
-//! Orderings by priorities drawn by chance (Burckhardt, Kothari, Musuvathi, Nagarakatte: "A
-//! randomized scheduler with probabilistic guarantees of finding bugs", 2010): whoever has the
-//! highest priority goes on; at a few steps, drawn beforehand, whoever goes on gets the lowest one.
-//! The end of a lease, a crash and a loss have priorities of their own.
+//! Orderings by random priorities (Burckhardt, Kothari, Musuvathi, Nagarakatte: "A randomized
+//! scheduler with probabilistic guarantees of finding bugs", 2010): the task with the highest
+//! priority goes on; at a few steps, drawn beforehand, the task that goes on gets the lowest one.
+//! The expiry of a lease, a crash and a loss have priorities of their own.
 
 use super::walk::{At, Scheduler};
 use crate::rng::Rng;
@@ -13,7 +13,7 @@ const MOST: u32 = 1000;
 
 /// Draws priorities.
 pub(super) struct Pct {
-    chance: Rng,
+    rng: Rng,
     /// How often priorities change in one ordering.
     changes: u32,
     priorities: BTreeMap<Turn, u64>,
@@ -29,7 +29,7 @@ impl Pct {
     /// The same seed draws the same orderings. Bugs of this depth, from 1, are looked for.
     pub fn new(seed: u64, depth: u32) -> Self {
         Self {
-            chance: Rng::new(seed),
+            rng: Rng::new(seed),
             changes: depth.saturating_sub(1).min(MOST),
             priorities: BTreeMap::new(),
             change_at: Vec::new(),
@@ -40,7 +40,7 @@ impl Pct {
 
     /// Drawn ones are above all that changes give.
     fn priority(&mut self, turn: Turn) -> u64 {
-        let drawn = self.chance.next() | 1 << 63;
+        let drawn = self.rng.next() | 1 << 63;
         *self.priorities.entry(turn).or_insert(drawn)
     }
 }
@@ -50,7 +50,7 @@ impl Scheduler for Pct {
         self.priorities.clear();
         self.lowest = 1 << 62;
         let longest = self.longest.max(1);
-        self.change_at = (0..self.changes).map(|_| self.chance.below(longest)).collect();
+        self.change_at = (0..self.changes).map(|_| self.rng.below(longest)).collect();
         Some(0)
     }
 

@@ -1,4 +1,4 @@
-//! Orderings drawn by chance: at each step any of the choices, with equal chances.
+//! Random orderings: at each step any of the choices, with equal probability.
 
 use super::walk::{At, Scheduler};
 use crate::rng::Rng;

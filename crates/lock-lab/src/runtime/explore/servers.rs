@@ -2,8 +2,8 @@
 //! each state that it meets; where, a [`SnapshotStore`] decides.
 
 use super::super::in_flight::may_be_late;
-use super::super::tape;
 use super::super::transactions::is_about_watches;
+use super::super::wire_log;
 use super::super::yield_point::Commands;
 use super::intern::{Interner, bytes_of_map};
 use super::snapshot_store::SnapshotStore;
@@ -141,13 +141,16 @@ impl Servers {
             return Err(ServerError::new(format!("there is no request {request}")));
         };
         self.restore(server, time)?;
-        let before = self.look();
+        let before = self.snapshot();
         let replies = self.store.run(&asked)?;
-        let observed: Vec<_> =
-            before.into_iter().zip(self.look()).map(|(before, after)| [before, after]).collect();
+        let observed: Vec<_> = before
+            .into_iter()
+            .zip(self.snapshot())
+            .map(|(before, after)| [before, after])
+            .collect();
         let effects = match &replies {
             Ok(replies) if asked.db == 0 => {
-                tape::did(&requests(&asked.packed), replies, &self.locks, &observed)
+                wire_log::did(&requests(&asked.packed), replies, &self.locks, &observed)
             }
             _ => Vec::new(),
         };
@@ -158,7 +161,7 @@ impl Servers {
     }
 
     /// What the lock keys hold now, where that is looked at.
-    fn look(&self) -> Vec<Option<Kept>> {
+    fn snapshot(&self) -> Vec<Option<Kept>> {
         let keys = self.locks.iter().filter(|_| self.observes).map(LockName::key);
         keys.map(|key| self.store.kept(key)).collect()
     }
@@ -205,9 +208,9 @@ impl Servers {
         let Some(name) = self.locks.get(lock).cloned() else {
             return Err(ServerError::new(format!("there is no lock {lock}")));
         };
-        let nobody = Knowledge { local_token: None, other_tokens: &[], owners: &[] };
+        let no_knowledge = Knowledge { local_token: None, other_tokens: &[], owners: &[] };
         let take = if self.observes { Snapshot::of_any_kind } else { Snapshot::take };
-        let taken = take(self.store.connection()?, &name, nobody);
+        let taken = take(self.store.connection()?, &name, no_knowledge);
         let left = Rc::new(taken.map_err(|error| ServerError::new(error.to_string()))?);
         self.left.insert(key, Rc::clone(&left));
         Ok(left)
@@ -223,7 +226,7 @@ impl Servers {
     }
 }
 
-/// The event that a command ran, with nothing in it that only people read.
+/// The event that a command ran, without texts that only a report shows.
 fn ran(effects: Vec<Effect>) -> EventKind {
     EventKind::Command(Command { effects, ..Command::default() })
 }

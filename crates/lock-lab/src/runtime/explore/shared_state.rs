@@ -28,12 +28,12 @@ pub(super) enum Content {
     Nothing,
 }
 
-/// All cells that anybody has touched so far, and their values.
+/// All cells that were touched so far, and their values.
 #[derive(Default)]
 pub(super) struct Cells {
     known: Interner<Cell>,
     contents: Interner<Content>,
-    /// What each held before anybody touched it, by the cell's number.
+    /// What each held before it was first touched, by the cell's number.
     initial: Vec<u32>,
     /// Values of all cells, by the cell's number; a cell that is missing at the end is initial.
     states: Interner<Vec<u32>>,
@@ -57,7 +57,7 @@ pub(super) struct Touched {
 pub(super) type Held = (u32, u32);
 
 impl Cells {
-    /// The state in which nobody has touched anything.
+    /// The state in which nothing was touched.
     pub fn untouched(&mut self) -> u32 {
         self.states.number(Vec::new())
     }
@@ -253,7 +253,7 @@ pub(super) fn content(world: &World, cell: &Cell) -> Content {
     }
 }
 
-/// What a cell holds before anybody touches it.
+/// What a cell holds before it is first touched.
 fn initial(world: &Instrumented, cell: &Cell) -> Content {
     match cell {
         Cell::File(path) => {

@@ -1,5 +1,5 @@
 //! The shortest ordering that violates a property: the fewest preemptions, of these the fewest
-//! misfortunes, of these the fewest steps.
+//! faults (crashes included), of these the fewest steps.
 
 use super::machine::{Choice, Machine, StateId};
 use super::walk::At;
@@ -27,19 +27,19 @@ pub(super) enum Among {
     Known,
 }
 
-/// How far a way is: preemptions, misfortunes, steps.
+/// The length of a path: preemptions, faults (crashes included), steps.
 type Cost = (u32, u32, u32);
 /// A state, and whose step was last before it.
 type Spot = (StateId, Option<usize>);
 /// The shortest known way to each spot: its cost, and the last choice with the spot before it.
 type Best = FxHashMap<Spot, (Cost, Option<(Spot, Choice)>)>;
 
-/// How many states are looked at before somebody is asked whether to go on.
+/// How many states are visited before `may_go_on` is called.
 const SELDOM: usize = 1024;
 
-/// The shortest ordering that violates a property, among those with at most so many preemptions:
-/// of all that there are, or only of those whose steps are known. `may_go_on` is asked now and then;
-/// nothing, if it says no.
+/// The shortest ordering that violates a property, among those with at most this number of
+/// preemptions: of all that there are, or only of those whose steps are known. `may_go_on` is
+/// called now and then; none, if it says no.
 pub(super) fn shortest(
     machine: &mut Machine,
     property: Property,
@@ -47,7 +47,7 @@ pub(super) fn shortest(
     of: Among,
     may_go_on: &mut dyn FnMut(&Machine) -> bool,
 ) -> Result<Option<Shortest>, ExploreError> {
-    let mut looked_at: usize = 0;
+    let mut examined: usize = 0;
     let first: Spot = (machine.first(), None);
     let mut best = Best::default();
     best.insert(first, ((0, 0, 0), None));
@@ -56,8 +56,8 @@ pub(super) fn shortest(
         if best.get(&spot).is_none_or(|(least, _)| *least < cost) {
             continue;
         }
-        looked_at += 1;
-        if looked_at.is_multiple_of(SELDOM) && !may_go_on(machine) {
+        examined += 1;
+        if examined.is_multiple_of(SELDOM) && !may_go_on(machine) {
             return Ok(None);
         }
         let (state, last) = spot;
@@ -72,8 +72,8 @@ pub(super) fn shortest(
         let at = At { state, depth: 0, last, last_goes_on, preemptions: cost.0, choices };
         for choice in choices {
             let preemptions = cost.0 + u32::from(at.preempts(choice));
-            let misfortunes = cost.1 + u32::from(choice.turn.is_misfortune());
-            let next: Cost = (preemptions, misfortunes, cost.2 + 1);
+            let faults = cost.1 + u32::from(choice.turn.is_crash_or_fault());
+            let next: Cost = (preemptions, faults, cost.2 + 1);
             let to: Spot = (choice.to, choice.turn.mover().or(last));
             let is_better = best.get(&to).is_none_or(|(least, _)| next < *least);
             if preemptions <= most && is_better {
@@ -85,8 +85,8 @@ pub(super) fn shortest(
     Ok(None)
 }
 
-/// The way to a spot, and on to the end of all actors: whoever was last goes on as long as it can,
-/// and what is still on its way arrives at last.
+/// The path to a spot, and on to the end of all actors: the last task goes on as long as it can,
+/// and in-flight commands arrive at last.
 fn finish(
     machine: &mut Machine,
     best: &Best,

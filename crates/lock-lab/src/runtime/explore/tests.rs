@@ -40,7 +40,7 @@ fn both_protocols() -> [Arc<dyn LockProtocol>; 2] {
 /// What the checkers find in a history, but for what is not explored.
 fn found_by_check(outcome: &Outcome) -> Properties {
     let checked = check(&outcome.history);
-    assert!(checked.is_whole);
+    assert!(checked.is_complete);
     let findings = checked.findings.into_iter().map(|finding| finding.property);
     findings.filter(|property| *property != Property::Starvation).collect()
 }

@@ -1,17 +1,17 @@
 //! A real Redis as a server whose states are put back: all keys of its database 0, as DUMP and RESTORE
 //! have them.
 //!
-//! Time means nothing here (`--timing async`), and passes all the same. A state is the same whenever it
-//! is met, so a TTL that has only run down by what the server's clock says is still the TTL that was
-//! put back, and a new one is rounded up to the next [`STEP`]. That is longer than a request takes
-//! between the two looks at the keys; where it was not, on a machine that is too busy, the state is put
-//! back once more and the request runs again.
+//! Time means nothing here (`--timing async`), and passes all the same. A state is the same
+//! whenever it is reached, so a TTL that has only run down by what the server's clock says is still
+//! the TTL that was restored, and a new one is rounded up to the next [`STEP`]. That is longer than
+//! a request takes between the two snapshots of the keys; where it was not, on a machine that is
+//! too busy, the state is restored once more and the request runs again.
 
 use super::intern::Interner;
 use super::servers::OutgoingRequest;
 use super::snapshot_store::SnapshotStore;
 use super::watches::{WatchedKey, Watchers};
-use crate::server::{Borrowed, Connection, Keys, Seen, Server, ServerError, Stored};
+use crate::server::{Connection, ExclusiveServer, Keys, Seen, Server, ServerError, Stored};
 use redis::{ConnectionLike, RedisResult, Value};
 use redis_sim::clock::VirtualClock;
 use redis_sim::{Kept, requests};
@@ -22,7 +22,8 @@ use std::time::Duration;
 const STEP: u64 = 100;
 /// How exactly Redis and we agree about how long something took, in milliseconds: each rounds.
 const EXACTNESS: u64 = 2;
-/// The longest time, in milliseconds, from putting a state back to the look at what a request left.
+/// The longest time, in milliseconds, from restoring a state to the snapshot of what a request
+/// left.
 const LONGEST: u64 = STEP / 2;
 /// How often it is tried to be as fast as that.
 const TRIES: usize = 20;
@@ -36,7 +37,7 @@ struct Saved {
 
 /// A real Redis, and the states of its database 0.
 pub(super) struct Upstream {
-    borrowed: Arc<Borrowed>,
+    exclusive: Arc<ExclusiveServer>,
     server: Server,
     connection: Connection,
     watchers: Watchers,
@@ -47,13 +48,13 @@ pub(super) struct Upstream {
 
 impl Upstream {
     /// What is there now is the first state.
-    pub fn new(borrowed: &Arc<Borrowed>) -> Result<Self, ServerError> {
-        borrowed.put(&Keys::new())?;
-        let server = borrowed.server();
+    pub fn new(exclusive: &Arc<ExclusiveServer>) -> Result<Self, ServerError> {
+        exclusive.put(&Keys::new())?;
+        let server = exclusive.server();
         let mut states = Interner::default();
         let at = states.number(Saved { keys: Keys::new(), watches: Vec::new() });
         Ok(Self {
-            borrowed: Arc::clone(borrowed),
+            exclusive: Arc::clone(exclusive),
             connection: server.connect(0)?,
             server,
             watchers: Watchers::default(),
@@ -81,14 +82,14 @@ impl Upstream {
         };
         for _ in 0..TRIES {
             self.watchers.before_restore(&watches);
-            let put = self.borrowed.put(&keys)?;
+            let put = self.exclusive.put(&keys)?;
             self.watchers.after_restore();
             let done = act(self)?;
-            self.borrowed.check()?;
-            let seen = self.borrowed.seen();
+            self.exclusive.check()?;
+            let seen = self.exclusive.seen();
             let left = left(&keys, put, seen);
-            let watches = self.watchers.look();
-            self.borrowed.check()?;
+            let watches = self.watchers.snapshot();
+            self.exclusive.check()?;
             if let Some(keys) = left {
                 self.at = self.states.number(Saved { keys, watches });
                 return Ok(done);
@@ -156,7 +157,7 @@ impl SnapshotStore for Upstream {
 
     fn connection(&mut self) -> Result<&mut Connection, ServerError> {
         if let Some(saved) = self.states.get(self.at) {
-            self.borrowed.put(&saved.keys)?;
+            self.exclusive.put(&saved.keys)?;
         }
         Ok(&mut self.connection)
     }

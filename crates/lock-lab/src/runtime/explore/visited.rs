@@ -43,7 +43,7 @@ pub(super) struct Visited {
 }
 
 impl Visited {
-    /// For so many tasks, of which so many can sleep.
+    /// For `nodes` tasks, of which `wakes` can sleep.
     pub fn new(nodes: usize, wakes: usize) -> Self {
         Self {
             nodes,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How many steps are taken before the bounds are looked at again.
 const SELDOM: u64 = 256;
-/// How often somebody is told how far it has come.
+/// How often progress is reported.
 const NOTICE: Duration = Duration::from_millis(100);
 
 /// Decides which orderings are run.
@@ -65,7 +65,7 @@ pub(super) struct First {
     pub preemptions: u32,
 }
 
-/// What came of a walk.
+/// The outcome of a walk.
 pub(super) struct Walked {
     pub first: Vec<First>,
     found: Properties,
@@ -82,8 +82,8 @@ struct Ends<'a> {
     on_progress: &'a mut dyn FnMut(&Progress) -> bool,
     /// How many steps were taken, in all orderings.
     steps: u64,
-    /// When somebody was last told how far it has come.
-    told: Duration,
+    /// When progress was last reported.
+    notified: Duration,
 }
 
 impl Ends<'_> {
@@ -118,10 +118,10 @@ impl Ends<'_> {
         if self.bounds.max_time.is_some_and(|most| took >= most) {
             return Some(Limit::Time);
         }
-        if took - self.told < NOTICE {
+        if took - self.notified < NOTICE {
             return None;
         }
-        self.told = took;
+        self.notified = took;
         let progress = Progress {
             orderings_run: walked.orderings_run,
             states: machine.states() as u64,
@@ -149,7 +149,7 @@ pub(super) fn walk(
         depth: 0,
         stopped_by: None,
     };
-    let mut ends = Ends { bounds, clock, on_progress, steps: 0, told: Duration::ZERO };
+    let mut ends = Ends { bounds, clock, on_progress, steps: 0, notified: Duration::ZERO };
     let mut path: Vec<Taken> = Vec::new();
     while walked.stopped_by.is_none()
         && let Some(kept) = scheduler.begin()

@@ -41,8 +41,8 @@ impl Watchers {
         found.ok_or_else(|| ServerError::new("no connection".into()))
     }
 
-    /// A state is about to be put back in which clients watch this. To whoever watches at that
-    /// moment, all keys change, on the embedded server.
+    /// A state is about to be restored in which clients watch this. For every client that watches
+    /// at that moment, all keys change, on the embedded server.
     pub fn before_restore(&mut self, watches: &[WatchedKey]) {
         for connection in self.connections.values_mut() {
             let _ = ask(connection, &cmd("UNWATCH"));
@@ -91,9 +91,9 @@ impl Watchers {
         }
     }
 
-    /// Looks which watches have come to nothing; gives all of them, in order. After that nobody
-    /// watches until a state is put back.
-    pub fn look(&mut self) -> Vec<WatchedKey> {
+    /// Finds out which watches have failed; gives all of them, in order. After that nothing is
+    /// watched until a state is restored.
+    pub fn snapshot(&mut self) -> Vec<WatchedKey> {
         for watch in &mut self.watches {
             let Some(connection) = self.connections.get_mut(&watch.client) else { continue };
             // A transaction of nothing.

@@ -16,7 +16,7 @@ pub(super) struct Leases<'a> {
     link: Connection,
 }
 
-/// A lock that somebody holds.
+/// A lock that is held.
 pub(super) struct Held {
     payload: Payload,
     /// What is left of its lease; nothing, if it has none.
@@ -44,7 +44,7 @@ impl<'a> Leases<'a> {
         Ok(Self { world, link: world.services.connect(0)? })
     }
 
-    /// Who holds a lock; nothing if nobody does.
+    /// The holder of a lock; none if it is free.
     pub fn held(&mut self, lock: usize) -> Result<Option<Held>, ServerError> {
         let Some(names) = self.world.setup.locks.get(lock) else { return Ok(None) };
         let found = self.link.kept(names.key());
@@ -77,7 +77,7 @@ impl<'a> Leases<'a> {
     fn shorten(&mut self, names: &LockName) -> Result<(), NotEnded> {
         let world = self.world;
         if world.protocol().is_foreign() {
-            // Nobody else is there, and what it holds need not be a payload.
+            // No other client is there, and the value need not be a payload.
             let ended = redis::cmd("PEXPIRE").arg(names.key()).arg(1).exec(&mut self.link);
             return Ok(ended.map_err(|error| world.services.server.explain(&error))?);
         }

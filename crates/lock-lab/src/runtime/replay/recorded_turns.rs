@@ -8,9 +8,9 @@ use redis_sim::clock::Stopped;
 pub(super) struct RecordedTurns<'a> {
     turns: &'a [Turn],
     taken: usize,
-    /// The turns so far, where nobody says beforehand what is to come.
+    /// The turns so far, where they are chosen and not recorded.
     #[cfg(test)]
-    improvised: Option<Vec<Turn>>,
+    chosen: Option<Vec<Turn>>,
 }
 
 impl<'a> RecordedTurns<'a> {
@@ -19,7 +19,7 @@ impl<'a> RecordedTurns<'a> {
             turns,
             taken: 0,
             #[cfg(test)]
-            improvised: None,
+            chosen: None,
         }
     }
 
@@ -56,21 +56,21 @@ impl<'a> RecordedTurns<'a> {
 #[cfg(test)]
 impl RecordedTurns<'_> {
     /// From now on turns are written down and not read.
-    pub fn improvise(&mut self) {
-        self.improvised = Some(Vec::new());
+    pub fn record_chosen(&mut self) {
+        self.chosen = Some(Vec::new());
     }
 
-    pub fn is_improvised(&self) -> bool {
-        self.improvised.is_some()
+    pub fn is_chosen(&self) -> bool {
+        self.chosen.is_some()
     }
 
     /// Writes down the turn that was taken.
     pub fn note(&mut self, turn: Turn) {
-        self.improvised.get_or_insert_default().push(turn);
+        self.chosen.get_or_insert_default().push(turn);
     }
 
     /// The turns that were taken.
     pub fn noted(&self) -> &[Turn] {
-        self.improvised.as_deref().unwrap_or_default()
+        self.chosen.as_deref().unwrap_or_default()
     }
 }

@@ -1,12 +1,12 @@
 //! Directs the tasks of a plan by the turns of a schedule.
 
 #[cfg(test)]
-mod improvised;
+mod chosen;
 
 #[cfg(test)]
-pub(super) use improvised::Instrumented;
+pub(super) use chosen::Instrumented;
 #[cfg(test)]
-pub(in crate::runtime) use improvised::{Director, Now};
+pub(in crate::runtime) use chosen::{Chooser, Now};
 
 use super::ReplayError;
 use super::leases::{Held, Leases, NotEnded};
@@ -26,7 +26,7 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_micros(1);
 
 /// A task, and where it is.
-struct Role<T> {
+struct ReplayedTask<T> {
     task: T,
     place: TaskPlace,
 }
@@ -47,15 +47,15 @@ enum TaskPlace {
 pub(super) struct Replayer<'a, T> {
     world: &'a World,
     timing: Timing,
-    score: RecordedTurns<'a>,
+    recorded: RecordedTurns<'a>,
     leases: Leases<'a>,
-    roles: Vec<Role<T>>,
+    tasks: Vec<ReplayedTask<T>>,
     in_flight: InFlight<Commands>,
-    /// The play's own time.
+    /// The replay's own time.
     now: Duration,
 }
 
-impl<T: Task> Role<T> {
+impl<T: Task> ReplayedTask<T> {
     fn fault_state(&self) -> &FaultState {
         &self.task.outside().fault_state
     }
@@ -91,34 +91,38 @@ impl<'a, T: Task> Replayer<'a, T> {
         turns: &'a [Turn],
         tasks: Vec<T>,
     ) -> Result<Self, ServerError> {
-        let roles =
-            tasks.into_iter().map(|task| Role { task, place: TaskPlace::Nowhere }).collect();
+        let tasks = tasks
+            .into_iter()
+            .map(|task| ReplayedTask { task, place: TaskPlace::Nowhere })
+            .collect();
         let leases = Leases::new(world)?;
-        let score = RecordedTurns::new(turns);
+        let recorded = RecordedTurns::new(turns);
         let (in_flight, now) = (InFlight::default(), Duration::ZERO);
-        Ok(Self { world, timing, score, leases, roles, in_flight, now })
+        Ok(Self { world, timing, recorded, leases, tasks, in_flight, now })
     }
 
-    /// Plays all turns.
+    /// Replays all turns.
     pub fn run(&mut self) -> Result<(), ReplayError> {
         self.begin()?;
-        while let Some(turn) = self.score.next() {
+        while let Some(turn) = self.recorded.next() {
             self.go_on(turn)?;
         }
-        match self.roles.iter().position(|role| !role.has_ended()) {
+        match self.tasks.iter().position(|state| !state.has_ended()) {
             None if self.in_flight.is_empty() => Ok(()),
-            None => Err(self.score.left_open("a command is still on its way")),
-            Some(task) => Err(self.score.left_open(&format!("{} has not ended", self.name(task)))),
+            None => Err(self.recorded.left_open("a command is still on its way")),
+            Some(task) => {
+                Err(self.recorded.left_open(&format!("{} has not ended", self.name(task))))
+            }
         }
     }
 
     /// Lets all tasks come to their first stops.
     fn begin(&mut self) -> Result<(), ReplayError> {
-        (0..self.roles.len()).try_for_each(|task| self.resume(task, Resume::Go))?;
+        (0..self.tasks.len()).try_for_each(|task| self.resume(task, Resume::Go))?;
         self.settle()
     }
 
-    /// Plays a turn, and what happens by itself after it.
+    /// Replays a turn, and what happens by itself after it.
     fn go_on(&mut self, turn: Turn) -> Result<(), ReplayError> {
         self.check()?;
         if self.timing == Timing::Async {
@@ -130,16 +134,16 @@ impl<'a, T: Task> Replayer<'a, T> {
 
     /// The tasks, when it is over.
     pub fn into_tasks(self) -> impl Iterator<Item = T> {
-        self.roles.into_iter().map(|role| role.task)
+        self.tasks.into_iter().map(|state| state.task)
     }
 
     /// What the tasks have written down.
     pub fn take_events(&self) -> Vec<Buffer> {
-        self.roles.iter().map(|role| role.task.outside().take_events()).collect()
+        self.tasks.iter().map(|state| state.task.outside().take_events()).collect()
     }
 
     fn check(&self) -> Result<(), ReplayError> {
-        self.world.services.time.clock().check().map_err(|why| self.score.stopped(why))
+        self.world.services.time.clock().check().map_err(|why| self.recorded.stopped(why))
     }
 
     fn take(&mut self, turn: Turn) -> Result<(), ReplayError> {
@@ -160,7 +164,7 @@ impl<'a, T: Task> Replayer<'a, T> {
             | Turn::Crash(task) => self.refusal(task, turn),
         };
         match (refused, turn) {
-            (Some(but), _) => Err(self.score.parted(&self.asks(turn), but)),
+            (Some(but), _) => Err(self.recorded.parted(&self.asks(turn), but)),
             (None, Turn::Step(task)) => self.resume(task, Resume::Go),
             (None, Turn::LoseReply(task)) => self.resume(task, Resume::LoseReply),
             (None, Turn::Forget(task)) => self.keep_back(task, false),
@@ -172,18 +176,18 @@ impl<'a, T: Task> Replayer<'a, T> {
     }
 
     fn is_over(&self) -> bool {
-        self.roles.iter().all(Role::has_ended) && self.in_flight.is_empty()
+        self.tasks.iter().all(ReplayedTask::has_ended) && self.in_flight.is_empty()
     }
 
     /// Lets a task go on without a reply to the commands that it is about to send. They are lost,
     /// or still on their way.
     fn keep_back(&mut self, task: usize, is_late: bool) -> Result<(), ReplayError> {
-        if let Some(role) = self.roles.get(task)
-            && let TaskPlace::Step(Yield::Commands(commands)) = &role.place
+        if let Some(state) = self.tasks.get(task)
+            && let TaskPlace::Step(Yield::Commands(commands)) = &state.place
         {
-            note_kept_back(self.world, role.fault_state(), commands, is_late);
+            note_kept_back(self.world, state.fault_state(), commands, is_late);
             if is_late {
-                self.in_flight.add(task, role.fault_state().sender(), commands.clone());
+                self.in_flight.add(task, state.fault_state().sender(), commands.clone());
             }
         }
         self.resume(task, Resume::NoAnswer)
@@ -199,16 +203,16 @@ impl<'a, T: Task> Replayer<'a, T> {
 
     fn end_lease(&mut self, lock: usize) -> Result<(), ReplayError> {
         self.leases.end(lock).map_err(|error| match error {
-            NotEnded::Refused(but) => self.score.parted(&self.asks(Turn::Expire(lock)), but),
-            NotEnded::Stopped(why) => self.score.stopped(why),
+            NotEnded::Refused(but) => self.recorded.parted(&self.asks(Turn::Expire(lock)), but),
+            NotEnded::Stopped(why) => self.recorded.stopped(why),
             NotEnded::Failed(error) => error.into(),
         })
     }
 
     /// Why a task can't do what a turn asks for.
     fn refusal(&self, task: usize, turn: Turn) -> Option<&'static str> {
-        let Some(role) = self.roles.get(task) else { return Some("there is no such task") };
-        match &role.place {
+        let Some(state) = self.tasks.get(task) else { return Some("there is no such task") };
+        match &state.place {
             TaskPlace::Step(Yield::Pause(_)) if turn.is_fault() => {
                 Some("it is not about to send anything")
             }
@@ -222,18 +226,20 @@ impl<'a, T: Task> Replayer<'a, T> {
         }
     }
 
-    /// Lets everything happen that is no turn, until somebody is before a step or all have ended:
-    /// those who wait look again, those get up whose sleep is over, and time passes when nobody can
-    /// go on.
+    /// Lets everything happen that is no turn, until a task is before a step or all have ended:
+    /// waiting tasks check again, sleepers whose time has come wake up, and time advances when no
+    /// task can go on.
     fn settle(&mut self) -> Result<(), ReplayError> {
         loop {
             if self.stir()? {
                 continue;
             }
-            if self.roles.iter().any(Role::is_at_step) || self.roles.iter().all(Role::has_ended) {
+            if self.tasks.iter().any(ReplayedTask::is_at_step)
+                || self.tasks.iter().all(ReplayedTask::has_ended)
+            {
                 return Ok(());
             }
-            match self.roles.iter().filter_map(Role::wake).min() {
+            match self.tasks.iter().filter_map(ReplayedTask::wake).min() {
                 Some(wake) => self.sleep_until(wake)?,
                 None => self.give_up()?,
             }
@@ -245,35 +251,35 @@ impl<'a, T: Task> Replayer<'a, T> {
     fn stir(&mut self) -> Result<bool, ReplayError> {
         let happenings = self.world.signals.happenings();
         let mut moved = false;
-        for task in 0..self.roles.len() {
-            let is_up = |role: &Role<T>| role.wake().is_some_and(|wake| wake <= self.now);
-            let role = self.roles.get(task);
-            if role.is_some_and(|role| role.is_blocked() || is_up(role)) {
+        for task in 0..self.tasks.len() {
+            let is_up = |state: &ReplayedTask<T>| state.wake().is_some_and(|wake| wake <= self.now);
+            let state = self.tasks.get(task);
+            if state.is_some_and(|state| state.is_blocked() || is_up(state)) {
                 self.resume(task, Resume::Go)?;
-                moved |= !self.roles.get(task).is_some_and(Role::is_blocked);
+                moved |= !self.tasks.get(task).is_some_and(ReplayedTask::is_blocked);
             }
         }
         Ok(moved || self.world.signals.happenings() != happenings)
     }
 
-    /// Whoever waits now waits in vain.
+    /// Every waiting task gives up: what it waits for can't happen any more.
     fn give_up(&mut self) -> Result<(), ReplayError> {
-        for task in 0..self.roles.len() {
-            if self.roles.get(task).is_some_and(Role::is_blocked) {
+        for task in 0..self.tasks.len() {
+            if self.tasks.get(task).is_some_and(ReplayedTask::is_blocked) {
                 self.resume(task, Resume::GiveUp(Stopped::TimedOut))?;
             }
         }
         Ok(())
     }
 
-    /// Lets time pass until then, and leases end by the way.
+    /// Lets time pass until then; leases expire meanwhile.
     fn sleep_until(&mut self, wake: Duration) -> Result<(), ReplayError> {
         self.check()?;
         match self.world.services.time {
             Time::Virtual(_) => self.pass_with_leases(wake),
             // A real server's time goes its own way; the schedule says what ends now.
             Time::Wall(_) => {
-                while let Some(Turn::Expire(lock)) = self.score.next_expiry() {
+                while let Some(Turn::Expire(lock)) = self.recorded.next_expiry() {
                     self.end_lease(lock)?;
                 }
                 self.pass(wake);
@@ -305,37 +311,37 @@ impl<'a, T: Task> Replayer<'a, T> {
         moment.advance_to(at);
         self.leases.note_end(lock, held, self.world.log.sequence.moment(&moment));
         #[cfg(test)]
-        if self.score.is_improvised() {
-            self.score.note(Turn::Expire(lock));
+        if self.recorded.is_chosen() {
+            self.recorded.note(Turn::Expire(lock));
             return Ok(());
         }
         let ends = format!("the TTL of {} ends", self.key(lock));
-        match self.score.next() {
+        match self.recorded.next() {
             Some(Turn::Expire(next)) if next == lock => Ok(()),
-            Some(turn) => Err(self.score.parted(&self.asks(turn), &format!("{ends} first"))),
-            None => Err(self.score.left_open(&ends)),
+            Some(turn) => Err(self.recorded.parted(&self.asks(turn), &format!("{ends} first"))),
+            None => Err(self.recorded.left_open(&ends)),
         }
     }
 
-    /// Moves the play's time.
+    /// Advances the replay's time.
     fn pass(&mut self, until: Duration) {
         self.now = until;
         if let Time::Virtual(clock) = &self.world.services.time {
             clock.advance_to(until);
         }
         if self.timing == Timing::Strict {
-            self.roles.iter().for_each(|role| role.time().advance_to(until));
+            self.tasks.iter().for_each(|state| state.time().advance_to(until));
         }
     }
 
     /// Lets a task go on to where it stops next.
     fn resume(&mut self, task: usize, mut how: Resume) -> Result<(), ReplayError> {
-        let Some(role) = self.roles.get_mut(task) else { return Ok(()) };
-        role.place = loop {
-            match role.task.go_on(how).map_err(|why| self.score.stopped(why))? {
+        let Some(state) = self.tasks.get_mut(task) else { return Ok(()) };
+        state.place = loop {
+            match state.task.go_on(how).map_err(|why| self.recorded.stopped(why))? {
                 None => break TaskPlace::Nowhere,
                 Some(Yield::Sleep(duration)) if self.timing == Timing::Async => {
-                    role.time().advance_to(role.time().now().saturating_add(duration));
+                    state.time().advance_to(state.time().now().saturating_add(duration));
                     how = Resume::Go;
                 }
                 Some(Yield::Sleep(duration)) => {
@@ -369,7 +375,7 @@ impl<'a, T: Task> Replayer<'a, T> {
     /// The actor that is active in a task.
     fn name(&self, task: usize) -> String {
         let actor =
-            self.roles.get(task).map(|role| role.fault_state().actor.load(Ordering::Relaxed));
+            self.tasks.get(task).map(|state| state.fault_state().actor.load(Ordering::Relaxed));
         let actor = actor.and_then(|actor| self.world.setup.plan.actors.get(actor));
         actor.map_or_else(|| format!("task {}", task + 1), |actor| actor.name.clone())
     }

@@ -44,7 +44,7 @@ fn ends(outcome: &Outcome) -> Vec<Option<FailureKind>> {
     events.filter_map(|event| end(&event.kind)).collect()
 }
 
-/// The holder compares, its lease ends, the rival takes the lock, and the holder deletes it.
+/// The holder compares, its lease expires, the rival takes the lock, and the holder deletes it.
 const FOREIGN_RELEASE: &str = "1x5.e1.2x4.1x2.2x4";
 
 #[test]
@@ -53,7 +53,7 @@ fn a_schedule_leads_to_what_it_shows_each_time() {
     let outcome = replay(&model, &turns(FOREIGN_RELEASE)).unwrap();
     assert_eq!(found(&outcome), [Property::ForeignRelease, Property::SilentLoss]);
     assert_eq!(ends(&outcome), [None, None]);
-    assert!(check(&outcome.history).is_whole);
+    assert!(check(&outcome.history).is_complete);
     assert_eq!(replay(&model, &turns(FOREIGN_RELEASE)), Ok(outcome));
 }
 
@@ -154,7 +154,7 @@ fn a_command_that_is_lost_was_not_carried_out() {
 }
 
 #[test]
-fn a_command_that_comes_late_is_carried_out_when_nobody_waits_for_it() {
+fn a_late_command_is_carried_out_when_no_actor_waits_for_it() {
     let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     // The holder's DEL comes when its lease has ended and the rival holds the lock.
     let schedule = turns("1x5.p1.e1.2x4.a1.2x5");
@@ -175,7 +175,7 @@ fn a_command_that_comes_late_is_carried_out_when_nobody_waits_for_it() {
 }
 
 #[test]
-fn what_is_on_its_way_is_counted_by_strand_and_then_in_order() {
+fn in_flight_commands_are_numbered_by_task_and_then_in_order() {
     let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let expected = |turns: &str, first: &str| {
         let outcome = replay(&model, &self::turns(turns)).unwrap();

@@ -19,8 +19,8 @@ use std::time::Duration;
 /// How often we look whether the run was stopped while a task is at work.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Plays a schedule, and gives what the tasks wrote down.
-pub(super) fn play(
+/// Replays a schedule, and gives the events of the tasks.
+pub(super) fn replay(
     world: &Arc<World>,
     clock: &WallClock,
     timing: Timing,

@@ -75,7 +75,7 @@ impl Directory {
         for path in missing.map(Path::to_path_buf).collect::<Vec<_>>().into_iter().rev() {
             match fs::create_dir(&path) {
                 Ok(()) => self.created.push(path),
-                // Somebody else was quicker; then it is theirs.
+                // Another process was quicker; then it is theirs.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err((path, error)),
             }

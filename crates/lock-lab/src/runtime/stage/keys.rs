@@ -44,7 +44,7 @@ impl Keys {
         let mut link = connect(world, 0)?;
         let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
         // All looks before the first change, so that a refusal leaves everything as it is.
-        let found = Found::look(&mut link, &lock).map_err(failed)?;
+        let found = Found::read(&mut link, &lock).map_err(failed)?;
         let cache_before = cached(world, &file)?;
         if let Some(found) = found {
             let notice = found.make_way(&mut link, &lock, force).map_err(|error| match error {
@@ -166,13 +166,13 @@ enum InTheWay {
 }
 
 impl Found {
-    fn look(link: &mut dyn Link, lock: &LockName) -> Result<Option<Self>, LockError> {
+    fn read(link: &mut dyn Link, lock: &LockName) -> Result<Option<Self>, LockError> {
         let nothing = lock::Knowledge { local_token: None, other_tokens: &[], owners: &[] };
         let seen = lock::Snapshot::take(link, lock, nothing)?;
         Ok(seen.payload.map(|payload| Self { payload, ttl_ms: seen.ttl_ms }))
     }
 
-    /// Removes it if its owner is dead, or if we are told to.
+    /// Removes it if its owner is dead, or if `force` says so.
     fn make_way(
         &self,
         link: &mut Connection,
@@ -230,8 +230,8 @@ pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
     Ok(())
 }
 
-/// A lock or a flag of a run that is not of our making, if there is one, in words. The locks of
-/// our own files are looked at only if we are told to.
+/// A lock or a flag of a run that is not of our making, if there is one, in words. The locks of our
+/// own files are read only if the caller asks for it.
 pub(in crate::runtime) fn foreign_lock(
     world: &World,
     link: &mut dyn Link,
@@ -244,7 +244,7 @@ pub(in crate::runtime) fn foreign_lock(
         if is_our_file(&lock) && !also_our_files {
             continue;
         }
-        let found = Found::look(link, &lock)?;
+        let found = Found::read(link, &lock)?;
         if found.is_some_and(|found| !world.setup.identity.issued(found.payload.token())) {
             return Ok(Some(format!("{file:?} is locked there by somebody else")));
         }
@@ -273,13 +273,13 @@ fn ask<T: redis::FromRedisValue>(
 /// overwrite it.
 fn cached(world: &World, file: &Path) -> Result<Option<Cached>, StageError> {
     let Ok(mut link) = world.services.connect(CACHE_DB) else { return Ok(None) };
-    let mut look = || -> RedisResult<Option<Cached>> {
+    let mut read = || -> RedisResult<Option<Cached>> {
         let value: Option<Vec<u8>> = redis::cmd("GET").arg(cache_key(file)).query(&mut link)?;
         let ttl_ms = redis::cmd("PTTL").arg(cache_key(file)).query(&mut link)?;
         let at = world.time().clock().now();
         Ok(value.map(|value| Cached { value, ttl_ms, at }))
     };
-    match look() {
+    match read() {
         Ok(found) => Ok(found),
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(None),
         Err(error) => Err(StageError::Environment(format!(

@@ -1,6 +1,6 @@
 //! What a run finds, creates and puts back: directories and files (`disk`), lock keys, flags and
 //! the cache (`keys`). Whatever was there before is there afterwards, and whatever the run created
-//! is gone, unless somebody else has changed it meanwhile.
+//! is gone, unless another client or process has changed it meanwhile.
 
 mod disk;
 mod keys;
@@ -23,7 +23,7 @@ pub enum StageError {
     Environment(String),
 }
 
-/// What came of putting everything back.
+/// The outcome of putting everything back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cleaned {
     /// What had to be left, with the commands that clean it.
@@ -52,12 +52,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Makes way for the locks of a run; gives notices of leftovers that were cleaned. A live lock of
-    /// somebody else is an error, unless `force` says to take it.
+    /// Makes way for the locks of a run; gives notices of leftovers that were cleaned. A live lock
+    /// of another owner is an error, unless `force` says to take it.
     pub fn prepare_keys(&mut self, world: &World, force: bool) -> Result<Vec<String>, StageError> {
         let mut notices = Vec::new();
         let is_remote = matches!(world.server(), Server::Redis(_));
-        if is_remote && world.plan().has(Action::befalls_the_server) {
+        if is_remote && world.plan().has(Action::is_server_fault) {
             return Err(StageError::Usage(format!(
                 "{} lets something befall the server itself, and needs the embedded one: leave out \
                  --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT)",

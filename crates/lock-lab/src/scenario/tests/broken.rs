@@ -111,7 +111,7 @@ fn exercise(text: &str) {
     }
 }
 
-/// As many cases as are asked for; some, if nobody asks.
+/// The number of cases that the environment sets, or a default.
 fn config() -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     if asked { ProptestConfig::default() } else { ProptestConfig::with_cases(512) }

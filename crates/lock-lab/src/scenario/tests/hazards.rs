@@ -154,7 +154,7 @@ fn the_hazards_of_the_catalogue_have_a_scenario_of_their_name() {
     }
 }
 
-/// Whether steps wait for anybody.
+/// Whether steps wait for another actor.
 fn awaits(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
         Action::Await { .. } => true,
@@ -188,7 +188,7 @@ fn who_meets_whom_is_awaited_and_not_slept_for() {
 }
 
 #[test]
-fn a_delay_cures_the_played_back_profile() {
+fn a_delay_cures_the_replayed_profile() {
     let climate = catalogue().unwrap().into_iter().find(|it| it.name() == "build_climate").unwrap();
     let requests = |given: &[(&str, &str)]| {
         let plan = bind_for("legacy", &climate, given).unwrap();

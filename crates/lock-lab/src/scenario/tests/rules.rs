@@ -134,7 +134,7 @@ fn the_callers_wait_is_in_the_plan() {
 }
 
 #[test]
-fn every_fault_and_look_is_read() {
+fn every_fault_and_snapshot_is_read() {
     let steps = [
         ("{ amnesia = true }", Action::Amnesia),
         ("{ clock_jump = \"$ttl + 9s\" }", Action::ClockJump { duration: seconds(10) }),

@@ -125,7 +125,7 @@ name = "release held"
 }
 
 #[test]
-fn a_digest_tells_one_text_from_the_next() {
+fn a_digest_distinguishes_texts() {
     let digest = |text: &str| parse(text).unwrap().digest();
     assert_eq!(digest(RACE), digest(RACE));
     assert_ne!(digest(RACE), digest(&format!("{RACE}\n")));

@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 /// Longer than any run.
 const LEASE: u64 = 1 << 50;
 
-/// Something that somebody did.
+/// An action of an actor.
 pub type Happening = (Option<usize>, EventKind);
 
 /// What an actor does in one turn.
@@ -22,7 +22,7 @@ enum Act {
     Complete,
     Take { lock: usize, left: usize, atomic: bool },
     Flag(usize, bool),
-    Look { lock: usize, must_be_own: bool },
+    CheckLock { lock: usize, must_be_own: bool },
     Delete { lock: usize, compares: bool },
     Extend { lock: usize, compares: bool },
     Overwrite(usize),
@@ -118,7 +118,7 @@ impl Model {
         model
     }
 
-    /// One turn of somebody.
+    /// One turn of an actor.
     pub fn turn(&mut self, random: &mut Random) -> Vec<Happening> {
         if random.one_in(self.leases) {
             let lock = random.below(self.locks.len());
@@ -177,7 +177,7 @@ impl Model {
         }
         let is_in_step = !this.steps.is_empty();
         if is_in_step && random.one_in(self.troubles) {
-            // An actor is told of a loss in a step that began after it had the lock.
+            // An actor is notified of a loss in a step that began after it had the lock.
             let kind = match random.pick(&KINDS) {
                 FailureKind::LostLock if this.just_acquired => FailureKind::TimedOut,
                 kind => kind,
@@ -281,7 +281,7 @@ impl Model {
                 }
                 Vec::new()
             }
-            Act::Look { lock, must_be_own } => {
+            Act::CheckLock { lock, must_be_own } => {
                 let held = self.locks[lock].token;
                 let saw = self.command(actor, lock, vec![Change::Saw { token: held.map(token) }]);
                 if must_be_own && held != self.actors[actor].own[lock].map(|own| own.0) {

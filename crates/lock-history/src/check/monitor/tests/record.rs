@@ -44,7 +44,7 @@ impl Recorder {
     }
 
     pub fn history(self) -> History {
-        History { head: self.head, events: self.events, is_whole: true }
+        History { head: self.head, events: self.events, is_complete: true }
     }
 }
 

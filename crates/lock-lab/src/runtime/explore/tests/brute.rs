@@ -5,9 +5,9 @@
 use super::*;
 use crate::rng::Rng;
 use crate::runtime::explore::machine::StateId;
-use crate::runtime::replay::{Director, Now, improvise};
+use crate::runtime::replay::{Chooser, Now, run_chosen};
 
-/// All orderings of a model, or one: whoever says which are run is the director.
+/// All orderings of a model, or one that a `Chooser` drives.
 pub(super) struct Brute<'a> {
     machine: &'a mut Machine,
     bounds: &'a Bounds,
@@ -16,7 +16,7 @@ pub(super) struct Brute<'a> {
     /// The ordering that is run now.
     now: Ordering,
     /// Draws each choice, where not all are wanted.
-    chance: Option<Rng>,
+    rng: Option<Rng>,
 }
 
 struct Fork {
@@ -35,7 +35,7 @@ pub(super) struct Ordering {
     pub state: StateId,
     /// Whose step was last.
     last: Option<usize>,
-    misfortunes: u32,
+    faults: u32,
     preemptions: u32,
 }
 
@@ -46,25 +46,25 @@ pub(super) type Passage = (StateId, Option<usize>, Turn);
 #[derive(Debug, Clone)]
 pub(super) struct Passed {
     pub passage: Passage,
-    /// Preemptions, misfortunes, choices.
+    /// Preemptions, faults (crashes included), choices.
     pub cost: (u32, u32, u32),
     pub found: Properties,
 }
 
 impl<'a> Brute<'a> {
     pub fn new(machine: &'a mut Machine, bounds: &'a Bounds) -> Self {
-        Self { machine, bounds, forks: Vec::new(), now: Ordering::default(), chance: None }
+        Self { machine, bounds, forks: Vec::new(), now: Ordering::default(), rng: None }
     }
 
-    /// Orderings drawn by chance.
+    /// Random orderings.
     pub fn drawn(machine: &'a mut Machine, bounds: &'a Bounds, seed: u64) -> Self {
-        Self { chance: Some(Rng::new(seed)), ..Self::new(machine, bounds) }
+        Self { rng: Some(Rng::new(seed)), ..Self::new(machine, bounds) }
     }
 
     /// Runs the next ordering. The machine must have found what the checkers find.
     pub fn run(&mut self, model: &Model) -> (Ordering, Outcome) {
         self.now = Ordering { state: self.machine.first(), ..Ordering::default() };
-        let (turns, outcome) = improvise(model, self).unwrap();
+        let (turns, outcome) = run_chosen(model, self).unwrap();
         assert_eq!(self.now.turns, turns, "the leases that ended at last");
         let ended = self.machine.choices(self.now.state).unwrap().is_empty();
         assert!(ended, "the machine has not ended after {}", shown(model, &turns));
@@ -94,8 +94,8 @@ impl<'a> Brute<'a> {
     }
 
     fn pick(&mut self, possible: &[Turn]) -> Turn {
-        if let Some(chance) = &mut self.chance {
-            return possible[chance.below(possible.len())];
+        if let Some(rng) = &mut self.rng {
+            return possible[rng.below(possible.len())];
         }
         let depth = self.now.moments.len();
         if depth == self.forks.len() {
@@ -107,7 +107,7 @@ impl<'a> Brute<'a> {
     }
 }
 
-impl Director for Brute<'_> {
+impl Chooser for Brute<'_> {
     fn choose(&mut self, now: &Now) -> Turn {
         assert_eq!(now.taken, self.now.turns, "the leases that ended by themselves");
         let possible = self.affordable(now);
@@ -128,12 +128,12 @@ impl Director for Brute<'_> {
             it.preemptions += u32::from(last_goes_on && it.last != Some(task));
             it.last = Some(task);
         }
-        it.misfortunes += u32::from(turn.is_misfortune());
+        it.faults += u32::from(turn.is_crash_or_fault());
         it.turns.extend(self.machine.turns_of(*choice));
         it.state = choice.to;
         it.moments.push(Passed {
             passage,
-            cost: (it.preemptions, it.misfortunes, it.moments.len() as u32 + 1),
+            cost: (it.preemptions, it.faults, it.moments.len() as u32 + 1),
             found: self.machine.found(choice.to),
         });
         turn

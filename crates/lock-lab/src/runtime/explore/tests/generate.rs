@@ -1,17 +1,17 @@
-//! Small scenarios of all kinds, as files, drawn by chance.
+//! Small random scenarios of all kinds, as files.
 
 use crate::rng::Rng;
 use std::fmt::Write;
 
 /// The text of a scenario; not all of them can be bound.
 pub(super) fn scenario(seed: u64) -> String {
-    let mut writer = Writer { chance: Rng::new(seed), text: String::new(), names: 0, locks: 1 };
+    let mut writer = Writer { rng: Rng::new(seed), text: String::new(), names: 0, locks: 1 };
     writer.write();
     writer.text
 }
 
 struct Writer {
-    chance: Rng,
+    rng: Rng,
     text: String,
     /// How many steps have a name.
     names: usize,
@@ -27,22 +27,22 @@ impl Writer {
             "format = 1\nname = \"generated\"\ntitle = \"Generated.\"\ntext = \"Generated.\"\n\
              hazards = []\n",
         );
-        self.locks = if self.chance.one_in(4) { 2 } else { 1 };
+        self.locks = if self.rng.one_in(4) { 2 } else { 1 };
         for lock in 0..self.locks {
             let _ = writeln!(self.text, "[locks.l{lock}]\nrun_suffix = \"_{lock}\"");
         }
-        let actors = if self.chance.one_in(6) { 3 } else { 2 };
+        let actors = if self.rng.one_in(6) { 3 } else { 2 };
         let most = if actors == 2 { 3 } else { 1 };
         for actor in 0..actors {
             self.actor(actor, most);
         }
-        if self.chance.one_in(6) {
+        if self.rng.one_in(6) {
             self.rule();
         }
     }
 
     fn actor(&mut self, actor: usize, most: usize) {
-        let start = match self.chance.below(8) {
+        let start = match self.rng.below(8) {
             0 if actor > 0 => "\"in_sequence\"\npause = \"0s\"",
             1 if actor > 0 => "\"in_sequence\"\npause = \"1s\"",
             2 => "\"after\"\ndelay = \"500ms\"",
@@ -57,7 +57,7 @@ impl Writer {
         self.text.push_str("steps = [\n");
         let lock = self.lock();
         let acquire = self.acquire(lock);
-        let mut steps = match self.chance.below(6) {
+        let mut steps = match self.rng.below(6) {
             // What can go wrong at all takes an acquire and a few steps more.
             0 => vec![format!("{{ {acquire} }}")],
             1 if most > 1 => {
@@ -73,7 +73,7 @@ impl Writer {
             ],
             _ => vec![self.step(1)],
         };
-        let more = self.chance.below(most);
+        let more = self.rng.below(most);
         steps.extend((0..more).map(|_| self.step(1)));
         for step in steps {
             let _ = writeln!(self.text, "{step},");
@@ -83,7 +83,7 @@ impl Writer {
 
     fn step(&mut self, depth: usize) -> String {
         let lock = self.lock();
-        let action = match self.chance.below(27) {
+        let action = match self.rng.below(27) {
             0..=3 => self.acquire(lock),
             4..=6 => format!("release = \"l{lock}\""),
             7 | 8 => format!("dump = \"l{lock}\""),
@@ -95,7 +95,7 @@ impl Writer {
             14 => format!("get_instance = \"l{lock}\""),
             15 => format!("clear_locks = \"l{lock}\""),
             16 => format!("redis = {}, lock = \"l{lock}\"", self.command()),
-            17 => format!("await = \"s{}\"", self.chance.below(NAMES)),
+            17 => format!("await = \"s{}\"", self.rng.below(NAMES)),
             18 if depth > 0 => format!("repeat = 2, body = [{}]", self.step(depth - 1)),
             19 | 20 if depth > 0 => {
                 format!("locked = \"l{lock}\", body = [{}]", self.step(depth - 1))
@@ -105,16 +105,16 @@ impl Writer {
             23 => format!("evict = \"l{lock}\""),
             24 => format!("replace_token = \"l{lock}\""),
             25 => format!("make_readonly = \"l{lock}\""),
-            26 => match self.chance.below(3) {
-                0 => format!("sees = 1, lock = \"l{lock}\", fresh = {}", self.chance.one_in(2)),
+            26 => match self.rng.below(3) {
+                0 => format!("sees = 1, lock = \"l{lock}\", fresh = {}", self.rng.one_in(2)),
                 1 => format!("cached = true, lock = \"l{lock}\""),
                 _ => format!("plant_orphan = \"l{lock}\", ttl = \"1s\""),
             },
             _ => format!("work = \"0s\", lock = \"l{lock}\""),
         };
-        let go_on = if self.chance.one_in(2) { ", go_on = true" } else { "" };
+        let go_on = if self.rng.one_in(2) { ", go_on = true" } else { "" };
         // A name in a body that is repeated would be of several steps.
-        let name = match self.names < NAMES && depth > 0 && self.chance.one_in(2) {
+        let name = match self.names < NAMES && depth > 0 && self.rng.one_in(2) {
             true => {
                 self.names += 1;
                 format!(", name = \"s{}\"", self.names - 1)
@@ -125,12 +125,12 @@ impl Writer {
     }
 
     fn acquire(&mut self, lock: usize) -> String {
-        let ttl = match self.chance.below(3) {
+        let ttl = match self.rng.below(3) {
             0 => ", ttl = \"1s\"",
             1 => ", ttl = \"2s\"",
             _ => "",
         };
-        let wait = if self.chance.one_in(5) { ", wait = \"150ms\"" } else { "" };
+        let wait = if self.rng.one_in(5) { ", wait = \"150ms\"" } else { "" };
         format!("acquire = \"l{lock}\"{ttl}{wait}")
     }
 
@@ -147,12 +147,12 @@ impl Writer {
     }
 
     fn rule(&mut self) {
-        let matched = match self.chance.below(3) {
+        let matched = match self.rng.below(3) {
             0 => "operation = \"acquire\"",
             1 => "operation = \"release\"",
             _ => "pause = \"file_write\"",
         };
-        let effect = match self.chance.below(5) {
+        let effect = match self.rng.below(5) {
             _ if matched.starts_with("pause") => "crash = true",
             0 => "fail = \"ERR no\"",
             1 => "drop_reply = true",
@@ -160,14 +160,14 @@ impl Writer {
             3 => "run_late = \"s0\"",
             _ => "crash = true",
         };
-        let occurrence = if self.chance.one_in(2) { "occurrence = 1\n" } else { "" };
-        let actor = if self.chance.one_in(2) { "actor = \"a0\"\n" } else { "" };
+        let occurrence = if self.rng.one_in(2) { "occurrence = 1\n" } else { "" };
+        let actor = if self.rng.one_in(2) { "actor = \"a0\"\n" } else { "" };
         let _ =
             write!(self.text, "[[rules]]\nname = \"r\"\n{matched}\n{effect}\n{occurrence}{actor}");
     }
 
     fn lock(&mut self) -> usize {
-        self.chance.below(self.locks)
+        self.rng.below(self.locks)
     }
 
     fn time(&mut self) -> &'static str {
@@ -175,6 +175,6 @@ impl Writer {
     }
 
     fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        self.chance.pick(from)
+        self.rng.pick(from)
     }
 }

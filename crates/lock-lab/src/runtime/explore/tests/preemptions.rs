@@ -3,7 +3,7 @@
 
 use super::reduction::{Best, Cost};
 use super::*;
-use crate::runtime::replay::{Director, Now, improvise};
+use crate::runtime::replay::{Chooser, Now, run_chosen};
 
 /// Compares explorations with what was found among all orderings; every choice that there is can be
 /// come by with `most_preemptions`.
@@ -26,7 +26,7 @@ pub(super) fn compare(model: &Model, bounds: &Bounds, best: &Best, most_preempti
 fn recounted(model: &Model, it: &Counterexample) -> Cost {
     let turns = &it.schedule.turns;
     let mut follower = Follower { turns, last: None, costs: vec![(0, (0, 0, 0))] };
-    let (taken, outcome) = improvise(model, &mut follower).unwrap();
+    let (taken, outcome) = run_chosen(model, &mut follower).unwrap();
     assert_eq!((&taken, &outcome), (turns, &it.outcome));
     assert!(found_by_check(&outcome).contains(it.property));
     // The leases that ended by themselves after the last choice count among the decisive turns.
@@ -45,7 +45,7 @@ struct Follower<'a> {
     costs: Vec<(usize, Cost)>,
 }
 
-impl Director for Follower<'_> {
+impl Chooser for Follower<'_> {
     fn choose(&mut self, now: &Now) -> Turn {
         let turn = self.turns[now.taken.len()];
         let (_, mut cost) = self.costs[self.costs.len() - 1];
@@ -54,7 +54,7 @@ impl Director for Follower<'_> {
             cost.0 += u32::from(leaves.is_some_and(|last| now.goes_on[last]));
             self.last = Some(task);
         }
-        cost.1 += u32::from(turn.is_misfortune());
+        cost.1 += u32::from(turn.is_crash_or_fault());
         cost.2 += 1;
         self.costs.push((now.taken.len() + 1, cost));
         turn

@@ -16,7 +16,7 @@ fn asked(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(otherwise)
 }
 
-/// What came of all that was compared.
+/// Totals of all comparisons.
 #[derive(Debug, Default)]
 struct Tally {
     unbound: u64,
@@ -56,10 +56,10 @@ struct Case {
 
 impl Case {
     fn new(seed: u64) -> Self {
-        let mut chance = Rng::new(!seed);
-        let timing = Timing::ALL[chance.below(2)];
-        let protocol = Arc::clone(&both_protocols()[chance.below(2)]);
-        let (crashes, faults) = [(0, 0), (0, 0), (1, 0), (0, 1)][chance.below(4)];
+        let mut rng = Rng::new(!seed);
+        let timing = Timing::ALL[rng.below(2)];
+        let protocol = Arc::clone(&both_protocols()[rng.below(2)]);
+        let (crashes, faults) = [(0, 0), (0, 0), (1, 0), (0, 1)][rng.below(4)];
         Self { text: generate::scenario(seed), protocol, bounds: bounds(timing, crashes, faults) }
     }
 
@@ -123,7 +123,7 @@ impl Case {
     }
 }
 
-/// Preemptions, misfortunes, choices.
+/// Preemptions, faults (crashes included), choices.
 pub(super) type Cost = (u32, u32, u32);
 /// What the shortest way to each violation costs.
 pub(super) type Best = BTreeMap<Property, Cost>;

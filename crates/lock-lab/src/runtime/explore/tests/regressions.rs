@@ -35,7 +35,7 @@ fn where_nothing_can_be_chosen_there_is_one_ordering() {
 
 /// `replace_token` watches the key, reads it, and changes it in a transaction.
 #[test]
-fn who_watches_a_key_can_change_it_unless_somebody_else_did() {
+fn a_watched_key_can_be_changed_unless_another_client_did() {
     let one = "[[actors]]\nname = \"owner\"\nstart = \"after\"\ndelay = \"0s\"\n\
                instance = \"own\"\nsteps = [ { acquire = \"main\" }, { replace_token = \"main\" } ]\n";
     let alone = explored(one, Arc::new(Legacy), Timing::Strict);
@@ -109,10 +109,10 @@ fn what_the_server_holds_counts_as_memory() {
     assert!(large - small >= 150, "{small}, {large}");
 }
 
-/// A registry that looks and inserts in two steps replaces the controller of somebody who has it
-/// still, and whose token it remembers.
+/// A registry that reads and inserts in two steps replaces the controller of an actor that still
+/// has it, and whose token it remembers.
 #[test]
-fn a_controller_that_was_replaced_is_looked_at_in_the_end() {
+fn a_replaced_controller_is_in_the_last_snapshot() {
     let actors = "[[actors]]\nname = \"a\"\nstart = \"after\"\ndelay = \"0s\"\n\
                   instance = \"shared\"\nsteps = [ { acquire = \"main\" }, { evict = \"main\" } ]\n\
                   [[actors]]\nname = \"b\"\nstart = \"after\"\ndelay = \"0s\"\n\
@@ -132,7 +132,7 @@ fn a_controller_that_was_replaced_is_looked_at_in_the_end() {
 }
 
 /// One who waits for the release and then changes what the other one looks at next.
-fn between(before: &str, change: &str, look: &str, instance: &str) -> String {
+fn between(before: &str, change: &str, sees: &str, instance: &str) -> String {
     let actor = |name: &str, instance: &str, steps: &str| {
         format!(
             "[[actors]]\nname = \"{name}\"\nstart = \"after\"\ndelay = \"0s\"\n\
@@ -140,17 +140,17 @@ fn between(before: &str, change: &str, look: &str, instance: &str) -> String {
         )
     };
     let changes = format!("{before} {{ await = \"there\" }}, {change}");
-    let looks = format!(
+    let holds = format!(
         "{before} {{ acquire = \"other\", ttl = \"100s\" }}, \
-         {{ extend = \"other\", name = \"there\" }}, {{ sleep = \"5s\" }}, {look}, \
+         {{ extend = \"other\", name = \"there\" }}, {{ sleep = \"5s\" }}, {sees}, \
          {{ release = \"other\" }}"
     );
     let locks = "[locks.other]\nrun_suffix = \"_other\"\n";
-    format!("{locks}{}{}", actor("changer", "shared", &changes), actor("holder", instance, &looks))
+    format!("{locks}{}{}", actor("changer", "shared", &changes), actor("holder", instance, &holds))
 }
 
 #[test]
-fn somebody_can_come_between_a_sleep_and_a_look_at_what_is_shared() {
+fn another_actor_can_run_between_a_sleep_and_a_read_of_shared_state() {
     let get = "{ get_instance = \"main\" },";
     let cases = [
         between("", "{ make_readonly = \"main\" }", "{ acquire = \"main\" }", "own"),

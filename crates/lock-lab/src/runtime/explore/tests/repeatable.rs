@@ -86,7 +86,7 @@ fn what_does_not_run_the_same_way_twice_is_an_error() {
 /// The shortest counterexample is looked for among what is known then: what is too large to explore
 /// is too large to look for it everywhere.
 #[test]
-fn chance_does_not_end_in_a_search_through_everything() {
+fn random_sampling_does_not_end_in_an_exhaustive_search() {
     let model = model(&builtin("thundering_herd"), Arc::new(Legacy), Timing::Async).unwrap();
     let strategy = Strategy::Random { seed: 3 };
     let bounds = Bounds { strategy, max_schedules: Some(20), ..bounds(Timing::Async, 1, 1) };

@@ -81,18 +81,18 @@ impl Model {
             }
             "release" if hardened => acts.push(Act::Delete { lock, compares: true }),
             "release" => {
-                acts.push(Act::Look { lock, must_be_own: random.one_in(2) });
+                acts.push(Act::CheckLock { lock, must_be_own: random.one_in(2) });
                 acts.push(Act::Delete { lock, compares: false });
                 acts.push(Act::Flag(lock, false));
             }
             "force_release" | "clear_locks" => acts.push(Act::Delete { lock, compares: false }),
             "dump" => {
                 if random.one_in(2) {
-                    acts.push(Act::Look { lock, must_be_own: random.one_in(2) });
+                    acts.push(Act::CheckLock { lock, must_be_own: random.one_in(2) });
                 }
                 acts.push(Act::Write(lock));
                 if random.one_in(2) {
-                    acts.push(Act::Look { lock, must_be_own: false });
+                    acts.push(Act::CheckLock { lock, must_be_own: false });
                 }
             }
             "external_dump" => acts.extend([Act::Write(lock), Act::Ask]),

@@ -10,18 +10,21 @@ use std::sync::Arc;
 
 /// How the locks were left, by the last snapshots.
 pub(super) fn left(world: &World) -> Vec<Event> {
-    let looks = world.log.looks.lock();
-    let last = looks.iter().filter(|look| look.label == "after");
-    let event = |look: &LabelledSnapshot| {
+    let snapshots = world.log.snapshots.lock();
+    let last = snapshots.iter().filter(|labelled| labelled.label == "after");
+    let event = |labelled: &LabelledSnapshot| {
         let token = |token: &Token| token.as_str().to_string();
-        let instances =
-            world.setup.runs.get(look.lock).map(|run| world.services.controllers(look.lock, run));
+        let instances = world
+            .setup
+            .runs
+            .get(labelled.lock)
+            .map(|run| world.services.controllers(labelled.lock, run));
         let remembered = instances.unwrap_or_default();
         let left = Left {
-            lock: look.lock,
-            token: look.snapshot.payload.as_ref().map(|payload| token(payload.token())),
-            ttl_ms: look.snapshot.ttl_ms,
-            flag: look.snapshot.flag.as_deref().is_some_and(|flag| flag != "false"),
+            lock: labelled.lock,
+            token: labelled.snapshot.payload.as_ref().map(|payload| token(payload.token())),
+            ttl_ms: labelled.snapshot.ttl_ms,
+            flag: labelled.snapshot.flag.as_deref().is_some_and(|flag| flag != "false"),
             remembered: remembered
                 .iter()
                 .filter_map(|controller| controller.local_token())
@@ -34,9 +37,9 @@ pub(super) fn left(world: &World) -> Vec<Event> {
     last.map(event).collect()
 }
 
-pub(super) fn look_at_all(world: &World, link: &mut Connection, label: &str) {
+pub(super) fn take_all(world: &World, link: &mut Connection, label: &str) {
     for lock in 0..world.setup.runs.len() {
-        if let Err(error) = look(world, link, lock, None, label) {
+        if let Err(error) = take(world, link, lock, None, label) {
             world.log.fail(world.services.explain(&error));
         }
     }
@@ -44,7 +47,7 @@ pub(super) fn look_at_all(world: &World, link: &mut Connection, label: &str) {
 
 /// Takes a snapshot, through the eyes of `viewer` or, without one, of the controller that
 /// remembers an acquisition.
-pub(super) fn look(
+pub(super) fn take(
     world: &World,
     link: &mut dyn Link,
     lock_index: usize,
@@ -68,12 +71,12 @@ pub(super) fn look(
         other_tokens: &other_tokens,
         owners: &owners,
     };
-    let take = match world.protocol().is_foreign() {
+    let snapshot_of = match world.protocol().is_foreign() {
         true => Snapshot::of_any_kind,
         false => Snapshot::take,
     };
-    let snapshot = take(link, &run.lock(STATE_FILE), knowledge)?;
-    world.log.looks.lock().push(LabelledSnapshot {
+    let snapshot = snapshot_of(link, &run.lock(STATE_FILE), knowledge)?;
+    world.log.snapshots.lock().push(LabelledSnapshot {
         label: label.into(),
         lock: lock_index,
         snapshot,

@@ -1,9 +1,10 @@
-//! Database 0 of a real Redis, borrowed for clients of somebody else's, who may make any keys there:
-//! it is empty before, and empty again when it is given back.
+//! Exclusive use of database 0 of a real Redis for clients from outside, which may make any keys
+//! there: it is empty before, and empty again when it is given back.
 //!
-//! Books are kept of the keys. Each request goes out between two scripts, in one transaction
-//! (`between`): what was there before it that nobody here made is somebody else's, and what came with
-//! it is ours. Keys are deleted by name only, and only ours. A key that is not ours ends the work.
+//! The ownership of each key is recorded. Each request goes out between two scripts, in one
+//! transaction (`between`): a key that was there before it and was not made here belongs to another
+//! client, and a key that came with it is ours. Keys are deleted by name only, and only ours. A key
+//! that is not ours ends the work.
 
 mod between;
 
@@ -24,8 +25,8 @@ use std::time::Duration;
 /// A key that is asked for only, to see who may ask for it.
 const NO_KEY: &str = "nodb-trigger:no-such-key";
 
-/// The channel that whoever has borrowed a server listens to, so that it is borrowed once.
-const BORROWED: &str = "nodb-trigger:borrowed";
+/// The channel that the user of a server subscribes to, so that there is one at a time.
+const CHANNEL: &str = "nodb-trigger:borrowed";
 
 /// What a key holds.
 #[derive(Debug, Clone)]
@@ -75,21 +76,21 @@ pub struct Seen {
     pub at: Duration,
 }
 
-/// Who is told the words of the command that deletes by hand what is ours, each time that they change.
+/// Called with the words of the command that deletes our keys by hand, each time that they change.
 pub type OnCommandByHand = Box<dyn Fn(Vec<String>) + Send + Sync>;
 
-/// A borrowed database, and the books of it.
-pub struct Borrowed {
+/// A database in exclusive use, and the ownership of its keys.
+pub struct ExclusiveServer {
     remote: Box<Remote>,
-    books: Mutex<Books>,
+    ownership: Mutex<Ownership>,
     control: Mutex<Option<redis::Connection>>,
-    /// Listens to [`BORROWED`].
+    /// Listens to [`CHANNEL`].
     _presence: Mutex<redis::Connection>,
-    told: OnCommandByHand,
+    on_command_by_hand: OnCommandByHand,
 }
 
 #[derive(Default)]
-struct Books {
+struct Ownership {
     /// The locks, whose values are looked at.
     locks: Vec<String>,
     /// The names of ours that are there.
@@ -101,15 +102,18 @@ struct Books {
     trouble: Option<ServerError>,
 }
 
-impl fmt::Debug for Borrowed {
+impl fmt::Debug for ExclusiveServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Borrowed").field(&self.remote).finish()
     }
 }
 
-impl Borrowed {
-    /// Borrows database 0 of a server, if it is empty and fit for it.
-    pub fn new(server: Server, told: OnCommandByHand) -> Result<Arc<Self>, ServerError> {
+impl ExclusiveServer {
+    /// Takes database 0 of a server for exclusive use, if it is empty and fit for it.
+    pub fn new(
+        server: Server,
+        on_command_by_hand: OnCommandByHand,
+    ) -> Result<Arc<Self>, ServerError> {
         let Server::Redis(remote) = server.sole() else {
             return Err(ServerError("the embedded server can't be borrowed".into()));
         };
@@ -122,57 +126,57 @@ impl Borrowed {
             )));
         }
         let presence = present(&remote)?;
-        let borrowed = Self {
+        let exclusive = Self {
             remote,
-            books: Mutex::default(),
+            ownership: Mutex::default(),
             control: Mutex::default(),
             _presence: Mutex::new(presence),
-            told,
+            on_command_by_hand,
         };
-        borrowed.check_role()?;
-        borrowed.check_rights()?;
-        borrowed.check_alone()?;
-        let names = borrowed.names()?;
+        exclusive.check_role()?;
+        exclusive.check_rights()?;
+        exclusive.check_alone()?;
+        let names = exclusive.names()?;
         if !names.is_empty() {
             return Err(ServerError(format!(
                 "database 0 of {} is not empty: it holds {}; a client may make any key, so it is \
                  tried on an empty one only: delete what a probe that was killed has left, or name a \
                  Redis that nobody needs, as redis-server --port 6400 --save '' starts one",
-                borrowed.remote.name,
+                exclusive.remote.name,
                 keys(&names),
             )));
         }
-        borrowed.check_exchange()?;
-        Ok(Arc::new(borrowed))
+        exclusive.check_exchange()?;
+        Ok(Arc::new(exclusive))
     }
 
     /// The server, with books kept of what goes over its connections.
     pub fn server(self: &Arc<Self>) -> Server {
         let mut remote = self.remote.clone();
-        remote.borrowed = Some(Arc::clone(self));
+        remote.exclusive = Some(Arc::clone(self));
         Server::Redis(remote)
     }
 
     /// The locks, whose values are looked at from now on.
     pub fn set_locks(&self, locks: impl IntoIterator<Item = String>) {
-        self.books.lock().locks = locks.into_iter().collect();
+        self.ownership.lock().locks = locks.into_iter().collect();
     }
 
     /// What the last request since something was put found and left, if there was one.
     pub fn seen(&self) -> Option<Seen> {
-        self.books.lock().seen.clone()
+        self.ownership.lock().seen.clone()
     }
 
     /// Why nothing goes on here any more, if so.
     pub fn check(&self) -> Result<(), ServerError> {
-        self.books.lock().trouble.clone().map_or(Ok(()), Err)
+        self.ownership.lock().trouble.clone().map_or(Ok(()), Err)
     }
 
     /// Puts keys in place of all that are there; gives the server's time at that moment. Where there
     /// is a key that is not ours it fails, and changes nothing.
     pub fn put(&self, keys: &Keys) -> Result<Duration, ServerError> {
         self.check()?;
-        let ours = self.books.lock().ours.clone();
+        let ours = self.ownership.lock().ours.clone();
         let mut cmd = redis::cmd("EVAL");
         cmd.arg([NAMES, PUT].concat()).arg(ours.len()).arg(&ours);
         for (name, stored) in keys {
@@ -185,12 +189,12 @@ impl Borrowed {
         let answer: Vec<Vec<u8>> = self.ask(&cmd).map_err(|error| self.stop(error))?;
         match answer.as_slice() {
             [seconds, micros] => {
-                let books = &mut *self.books.lock();
-                (books.ours, books.seen) = (keys.keys().cloned().collect(), None);
+                let ownership = &mut *self.ownership.lock();
+                (ownership.ours, ownership.seen) = (keys.keys().cloned().collect(), None);
                 Ok(time(seconds, micros))
             }
             [theirs] => {
-                self.books.lock().ours = ours;
+                self.ownership.lock().ours = ours;
                 Err(self.stop(self.is_theirs(theirs)))
             }
             _ => Err(ServerError(format!("{} answered nonsense to EVAL", self.remote.name))),
@@ -201,10 +205,10 @@ impl Borrowed {
     pub fn give_back(&self) -> Result<Option<String>, ServerError> {
         // The old connection may be what failed.
         *self.control.lock() = None;
-        let ours = self.books.lock().ours.clone();
+        let ours = self.ownership.lock().ours.clone();
         if !ours.is_empty() {
             self.ask::<Value>(redis::cmd("DEL").arg(&ours))?;
-            self.books.lock().ours.clear();
+            self.ownership.lock().ours.clear();
         }
         let left = self.names()?;
         let theirs = || {
@@ -218,7 +222,7 @@ impl Borrowed {
 
     /// The words of the command that deletes what is ours; nothing, if nothing ever was.
     pub fn by_hand(&self) -> Option<Vec<String>> {
-        let ever = self.books.lock().ever.clone();
+        let ever = self.ownership.lock().ever.clone();
         let mut words = Server::Redis(self.remote.clone()).redis_cli()?;
         let plain: Option<Vec<String>> = ever.iter().map(|name| plain(name)).collect();
         let names = plain.unwrap_or_else(|| {
@@ -247,10 +251,11 @@ impl Borrowed {
         Err(ServerError(format!("{} can't be used: {why}", self.remote.name)))
     }
 
-    /// Makes sure that nobody else has borrowed it: two would take each other's keys for their own.
+    /// Makes sure that no other nodb-trigger uses it: two would take each other's keys for their
+    /// own.
     fn check_alone(&self) -> Result<(), ServerError> {
         let (_, listeners): (String, usize) =
-            self.ask(redis::cmd("PUBSUB").arg("NUMSUB").arg(BORROWED))?;
+            self.ask(redis::cmd("PUBSUB").arg("NUMSUB").arg(CHANNEL))?;
         if listeners <= 1 {
             return Ok(());
         }
@@ -335,35 +340,35 @@ impl Borrowed {
 
     /// Nothing goes on from here; gives why.
     fn stop(&self, why: ServerError) -> ServerError {
-        self.books.lock().trouble.get_or_insert(why).clone()
+        self.ownership.lock().trouble.get_or_insert(why).clone()
     }
 
     /// These names are ours.
     fn own(&self, names: impl IntoIterator<Item = Vec<u8>>) {
         let names: Vec<Vec<u8>> = names.into_iter().collect();
-        self.books.lock().ours.extend(names.iter().cloned());
+        self.ownership.lock().ours.extend(names.iter().cloned());
         self.foresee(names);
     }
 
     /// These names may be ours soon.
     fn foresee(&self, names: impl IntoIterator<Item = Vec<u8>>) {
         let is_new = {
-            let books = &mut *self.books.lock();
-            let known = books.ever.len();
-            books.ever.extend(names);
-            books.ever.len() > known
+            let ownership = &mut *self.ownership.lock();
+            let known = ownership.ever.len();
+            ownership.ever.extend(names);
+            ownership.ever.len() > known
         };
         if let (true, Some(words)) = (is_new, self.by_hand()) {
-            (self.told)(words);
+            (self.on_command_by_hand)(words);
         }
     }
 }
 
-/// A connection that says that the server is borrowed, as long as it is open.
+/// A connection that shows that the server is in use, as long as it is open.
 fn present(remote: &Remote) -> Result<redis::Connection, ServerError> {
     let settings = remote.info.redis_settings().clone();
     let mut presence = remote.open(settings, RESPONSE_TIMEOUT)?;
-    let listen = redis::cmd("SUBSCRIBE").arg(BORROWED).get_packed_command();
+    let listen = redis::cmd("SUBSCRIBE").arg(CHANNEL).get_packed_command();
     let listens = within(RESPONSE_TIMEOUT, &mut presence, |presence| {
         presence.send_packed_command(&listen)?;
         presence.recv_response()?.extract_error()
@@ -378,7 +383,7 @@ fn is_unknown(error: &RedisError) -> bool {
     super::describe(error).contains("unknown command")
 }
 
-/// A key's name as people read it.
+/// A key's name, readable.
 fn shown(name: &[u8]) -> String {
     const LONGEST: usize = 80;
     let name = String::from_utf8_lossy(name);

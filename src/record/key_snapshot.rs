@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// What was found in a key.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct KeySnapshot {
     pub value: Option<Vec<u8>>,
     pub ttl: i64,
     pub flag: Option<Vec<u8>>,
@@ -15,7 +15,7 @@ pub(super) struct Look {
 
 /// The watched keys that are there, by SCAN.
 pub(super) fn scan(
-    look: &mut redis::Connection,
+    link: &mut redis::Connection,
     watch: &Watch,
     clock: &dyn Clock,
 ) -> Result<BTreeSet<Vec<u8>>, RedisError> {
@@ -25,7 +25,7 @@ pub(super) fn scan(
         loop {
             let mut scan = cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
-            let (next, keys): (u64, Vec<Vec<u8>>) = scan.query(look)?;
+            let (next, keys): (u64, Vec<Vec<u8>>) = scan.query(link)?;
             found.extend(keys);
             cursor = next;
             if cursor == 0 || clock.check() == Err(Stopped::Interrupted) {
@@ -37,10 +37,13 @@ pub(super) fn scan(
 }
 
 /// What was found in some keys, or why it could not be read.
-pub(super) type Looks = Vec<(Vec<u8>, Result<Look, String>)>;
+pub(super) type KeySnapshots = Vec<(Vec<u8>, Result<KeySnapshot, String>)>;
 
 /// Looks at some keys, each in a transaction: type, value, TTL, and the mirror flag of a NoDb lock.
-pub(super) fn look_at(look: &mut redis::Connection, keys: &[Vec<u8>]) -> Result<Looks, RedisError> {
+pub(super) fn snapshot_keys(
+    link: &mut redis::Connection,
+    keys: &[Vec<u8>],
+) -> Result<KeySnapshots, RedisError> {
     let mut commands = Vec::new();
     for key in keys {
         let name = Watch::name_of(key);
@@ -53,24 +56,24 @@ pub(super) fn look_at(look: &mut redis::Connection, keys: &[Vec<u8>]) -> Result<
         cmd("PTTL").arg(key).write_packed_command(&mut commands);
         cmd("EXEC").write_packed_command(&mut commands);
     }
-    look.send_packed_command(&commands)?;
-    let mut looks = Vec::with_capacity(keys.len());
+    link.send_packed_command(&commands)?;
+    let mut snapshots = Vec::with_capacity(keys.len());
     for key in keys {
         let queued = if Watch::name_of(key).is_some() { 5 } else { 4 };
         let mut refused = None;
         for _ in 0..queued {
-            if let Value::ServerError(error) = look.recv_response()? {
+            if let Value::ServerError(error) = link.recv_response()? {
                 refused.get_or_insert(error);
             }
         }
-        let found = match (look.recv_response()?, refused) {
-            (Value::Array(replies), None) => read_look(&replies),
+        let found = match (link.recv_response()?, refused) {
+            (Value::Array(replies), None) => read_snapshot(&replies),
             (_, Some(error)) => Err(not_read(error)),
             _ => Err("it could not be read".into()),
         };
-        looks.push((key.clone(), found));
+        snapshots.push((key.clone(), found));
     }
-    Ok(looks)
+    Ok(snapshots)
 }
 
 fn not_read(error: ServerError) -> String {
@@ -83,7 +86,7 @@ pub(super) fn other_type(name: &str) -> String {
     format!("it holds {article} {name}, which is not followed")
 }
 
-fn read_look(replies: &[Value]) -> Result<Look, String> {
+fn read_snapshot(replies: &[Value]) -> Result<KeySnapshot, String> {
     let text = |value: &Value| match value {
         Value::BulkString(text) => Some(text.clone()),
         _ => None,
@@ -102,9 +105,11 @@ fn read_look(replies: &[Value]) -> Result<Look, String> {
         return Err(not_read(error));
     }
     match replies {
-        [_, value, Value::Int(ttl)] => Ok(Look { value: text(value), ttl: *ttl, flag: None }),
+        [_, value, Value::Int(ttl)] => {
+            Ok(KeySnapshot { value: text(value), ttl: *ttl, flag: None })
+        }
         [_, value, flag, Value::Int(ttl)] => {
-            Ok(Look { value: text(value), ttl: *ttl, flag: text(flag) })
+            Ok(KeySnapshot { value: text(value), ttl: *ttl, flag: text(flag) })
         }
         _ => Err("it could not be read".into()),
     }

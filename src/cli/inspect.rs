@@ -1,4 +1,4 @@
-//! A look at the locks and flags of a server, once.
+//! The state of the locks and flags of a server, once.
 
 use super::args::{CheckFormat, FailIf, StatusArgs};
 use super::exit::Exit;
@@ -43,7 +43,7 @@ impl Subject {
     }
 
     /// Looks once; also gives the exit status that `--fail-if` asks for, and why.
-    pub fn look(
+    pub fn inspect(
         &self,
         link: &mut Connection,
         clock: &dyn Clock,

@@ -1,11 +1,11 @@
 //! The ways in which it may have gone, and what follows from them.
 
-use super::{CLEAR, Decided, Deed, Held, Id, Outcome, Until, When};
+use super::{Access, CLEAR, Decided, Held, Id, Outcome, Until, When};
 use std::collections::HashSet;
 
 /// A command in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct WorldEntry {
+pub(super) struct LogEntry {
     pub id: Id,
     pub client: u32,
     pub outcome: Outcome,
@@ -14,36 +14,36 @@ pub(super) struct WorldEntry {
 
 /// One way in which it may have gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct World {
+pub(super) struct Hypothesis {
     pub held: Option<Held>,
     pub against: u32,
-    pub log: Vec<WorldEntry>,
+    pub log: Vec<LogEntry>,
 }
 
-impl World {
-    pub fn do_it(&mut self, deed: Deed, now: When, id: Id) -> Outcome {
+impl Hypothesis {
+    pub fn apply(&mut self, access: Access, now: When, id: Id) -> Outcome {
         let (held, before) = (self.held, self.held.and_then(|held| held.until));
         let mut write = |until: Until| {
             self.held = Some(Held { by: id, until: until.when(now, before) });
         };
-        match (deed, held) {
-            (Deed::Take(_), Some(_)) => Outcome::Refused,
-            (Deed::Put { only_if_held: true, .. }, None) => Outcome::Nothing,
-            (Deed::Take(until) | Deed::Put { until, .. }, None) => {
+        match (access, held) {
+            (Access::Take(_), Some(_)) => Outcome::Refused,
+            (Access::Put { only_if_held: true, .. }, None) => Outcome::Nothing,
+            (Access::Take(until) | Access::Put { until, .. }, None) => {
                 write(until);
                 Outcome::Took
             }
-            (Deed::Put { until, .. }, Some(held)) => {
+            (Access::Put { until, .. }, Some(held)) => {
                 write(until);
                 Outcome::Replaced(held.by)
             }
-            (Deed::Read, held) => Outcome::Saw(held.map(|held| held.by)),
-            (Deed::Delete | Deed::Expire(_), None) => Outcome::Nothing,
-            (Deed::Expire(until), Some(held)) if !until.is_over(now) => {
+            (Access::Read, held) => Outcome::Saw(held.map(|held| held.by)),
+            (Access::Delete | Access::Expire(_), None) => Outcome::Nothing,
+            (Access::Expire(until), Some(held)) if !until.is_over(now) => {
                 self.held = Some(Held { by: held.by, until: until.when(now, before) });
                 Outcome::Extended(held.by)
             }
-            (Deed::Delete | Deed::Expire(_), Some(held)) => {
+            (Access::Delete | Access::Expire(_), Some(held)) => {
                 self.held = None;
                 Outcome::Deleted(held.by)
             }
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// The last attempt of a client to take the key that is still open to doubt.
-    pub fn attempt(&self, client: u32) -> Option<&WorldEntry> {
+    pub fn attempt(&self, client: u32) -> Option<&LogEntry> {
         self.log.iter().rev().find(|entry| entry.client == client && entry.is_attempt)
     }
 
@@ -65,15 +65,15 @@ impl World {
 /// later may still end it.
 #[derive(Debug)]
 pub(super) struct Past {
-    pub worlds: Vec<World>,
+    pub hypotheses: Vec<Hypothesis>,
     pub age: usize,
 }
 
 impl Past {
     /// Whether one world is clearly the likeliest.
     pub fn is_clear(&mut self) -> bool {
-        self.worlds.sort_by_key(|world| world.against);
-        match self.worlds.as_slice() {
+        self.hypotheses.sort_by_key(|hypothesis| hypothesis.against);
+        match self.hypotheses.as_slice() {
             [first, second, ..] => second.against >= first.against + CLEAR,
             _ => true,
         }
@@ -84,10 +84,12 @@ impl Past {
     /// nothing.
     pub fn decide(mut self, doubted: &mut HashSet<Id>) -> (Decided, u64) {
         self.is_clear();
-        let close = self.worlds.first().map_or(0, |first| first.against + CLEAR);
-        let Some((first, others)) = self.worlds.split_first() else { return (Decided::new(), 0) };
+        let close = self.hypotheses.first().map_or(0, |first| first.against + CLEAR);
+        let Some((first, others)) = self.hypotheses.split_first() else {
+            return (Decided::new(), 0);
+        };
         let others = || others.iter().filter(|other| other.against < close);
-        let is_open = |at: usize, entry: &WorldEntry| {
+        let is_open = |at: usize, entry: &LogEntry| {
             others().any(|other| other.log.get(at).is_some_and(|same| same != entry))
         };
         let mut undecided = 0;
@@ -107,7 +109,7 @@ impl Past {
 }
 
 /// Notes what is otherwise in a world that is given up.
-pub(super) fn doubt(doubted: &mut HashSet<Id>, kept: &World, other: &World) {
+pub(super) fn doubt(doubted: &mut HashSet<Id>, kept: &Hypothesis, other: &Hypothesis) {
     let pairs = kept.log.iter().zip(&other.log);
     doubted.extend(pairs.filter(|(one, other)| one != other).map(|(one, _)| one.id));
 }

@@ -1,4 +1,4 @@
-//! A look at locks whose names are known.
+//! Reads locks whose names are known.
 
 use super::super::owner::Processes;
 use super::super::{LockError, LockName, Payload, Result};
@@ -15,22 +15,22 @@ const LONGEST: usize = 16 * 1024;
 const COMMANDS: [&str; 5] = ["TYPE", "STRLEN", "GETRANGE", "PTTL", "HMGET"];
 
 /// One who looks.
-pub(super) struct Looker {
+pub(super) struct LockReader {
     processes: Processes,
     /// Whether key and flag are looked at in one transaction. Where a single command of it is
     /// refused, all of it is: then each goes alone.
     is_atomic: bool,
 }
 
-impl Default for Looker {
+impl Default for LockReader {
     fn default() -> Self {
         Self { processes: Processes::default(), is_atomic: true }
     }
 }
 
-impl Looker {
+impl LockReader {
     /// Looks at these locks, some hundred at a time.
-    pub fn look(
+    pub fn read_all(
         &mut self,
         link: &mut dyn Link,
         locks: impl Iterator<Item = LockName>,
@@ -132,7 +132,7 @@ mod tests {
             let mut replies = seen.map(raw);
             replies[refused] = raw(REFUSED);
             let lock = LockName::new("run", "x.nodb");
-            let sighting = Looker::default().read(lock, &mut replies.into_iter());
+            let sighting = LockReader::default().read(lock, &mut replies.into_iter());
             assert_eq!(sighting.state(), State::Hidden, "{refused}: {sighting:?}");
             let words = format!("NOPERM no permissions ({})", COMMANDS[refused]);
             assert_eq!(sighting.doubt, Some(Doubt::Hidden(words)));

@@ -11,8 +11,8 @@ use std::rc::Rc;
 const NOISE: u64 = 50;
 
 impl KeysModel {
-    /// What a look found in a key, and in how many milliseconds its lease ends.
-    pub fn looked(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
+    /// A snapshot's value of a key, and in how many milliseconds its lease expires.
+    pub fn snapshot_of_key(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
         let Some(lock) = self.lock(key) else { return };
         if self.states.get(lock).is_some_and(|state| state.is_given_up) {
             return;
@@ -39,7 +39,7 @@ impl KeysModel {
             self.gone += u64::from(same.is_none() && state.holder.is_some());
             self.counts.held += u64::from(state.holder.is_none());
             state.holder = Some(by);
-            state.key = Some(Key::new(Some(Held { by, until }), self.tells_expiry));
+            state.key = Some(Key::new(Some(Held { by, until }), self.reports_expiry));
         }
     }
 
@@ -47,7 +47,7 @@ impl KeysModel {
         let Some(state) = self.states.get_mut(lock).filter(|state| !state.is_given_up) else {
             return;
         };
-        state.key = Some(Key::new(None, self.tells_expiry));
+        state.key = Some(Key::new(None, self.reports_expiry));
         if let Some(holder) = state.holder.take() {
             self.counts.held = self.counts.held.saturating_sub(1);
             self.seen.found(lock, at, What::Gone, Outcome::Deleted(holder));
@@ -55,7 +55,7 @@ impl KeysModel {
         }
     }
 
-    /// Somebody wrote this key or set its lease; its payload's owner stands for whoever it was.
+    /// A client wrote this key or set its lease; its payload's owner stands for the client.
     pub fn was_set(&mut self, key: &[u8], value: &[u8], ttl: i64, at: u64) {
         let Some(lock) = self.lock(key) else { return };
         let when = when(at, at, at);
@@ -82,7 +82,7 @@ impl KeysModel {
         }
     }
 
-    /// Somebody deleted this key: most likely its holder.
+    /// A client deleted this key: most likely its holder.
     pub fn was_deleted(&mut self, key: &[u8], at: u64) {
         let Some(lock) = self.lock(key) else { return };
         let holder = self.states.get(lock).and_then(|state| state.holder);
@@ -98,7 +98,7 @@ impl KeysModel {
     }
 
     /// What the flag of a lock says.
-    pub fn looked_at_flag(&mut self, key: &[u8], locked: bool) {
+    pub fn snapshot_of_flag(&mut self, key: &[u8], locked: bool) {
         let lock = self.keys.get(key).and_then(|lock| self.seen.locks.get_mut(*lock));
         if let Some(lock) = lock {
             lock.flag = locked;

@@ -1,6 +1,6 @@
-//! A request between two looks at all keys, in one transaction.
+//! A request between two snapshots of all keys, in one transaction.
 
-use super::{Borrowed, Keys, Seen, Stored};
+use super::{ExclusiveServer, Keys, Seen, Stored};
 use crate::server::connection::{transact, within};
 use crate::server::{describe, is_forbidden_to_scripts};
 use redis::{ErrorKind, RedisError, RedisResult, Value, from_redis_value};
@@ -27,7 +27,7 @@ pub(in crate::server) struct Pair<'a> {
     pub watching: &'a mut redis::Connection,
 }
 
-/// What came of a transaction.
+/// The outcome of a transaction.
 pub(super) enum Ran {
     /// The answers.
     Answered(Vec<Value>),
@@ -38,7 +38,7 @@ pub(super) enum Ran {
 }
 
 impl Ran {
-    /// All answers to so many requests, with those that only say that a transaction goes on.
+    /// All answers to this number of requests, with those that only say that a transaction goes on.
     fn answers(self, number: usize, is_transaction: bool) -> RedisResult<Vec<Value>> {
         let exec = match self {
             Ran::Refused(error) if is_transaction => return Err(error.into()),
@@ -53,7 +53,7 @@ impl Ran {
     }
 }
 
-impl Borrowed {
+impl ExclusiveServer {
     /// Runs requests as a [`Connection`](crate::server::Connection) does, and keeps the books.
     pub(in crate::server) fn exchange(
         &self,
@@ -97,7 +97,7 @@ impl Borrowed {
         connection: &mut redis::Connection,
         inner: &[Vec<&[u8]>],
     ) -> RedisResult<Ran> {
-        let locks = self.books.lock().locks.clone();
+        let locks = self.ownership.lock().locks.clone();
         let mut names = redis::cmd("EVAL");
         names.arg([NAMES, "return names"].concat()).arg(0);
         let mut held = redis::cmd("EVAL");
@@ -140,15 +140,15 @@ impl Borrowed {
         let names: BTreeSet<Vec<u8>> = from_redis_value(answers.remove(0).extract_error()?)?;
         let seen = seen(names, held)?;
         let theirs: Vec<Vec<u8>> = {
-            let books = self.books.lock();
-            seen.before.difference(&books.ours).cloned().collect()
+            let ownership = self.ownership.lock();
+            seen.before.difference(&ownership.ours).cloned().collect()
         };
         let now = seen.keys.keys().filter(|name| !theirs.contains(name)).cloned();
         let now: BTreeSet<Vec<u8>> = now.collect();
         self.own(now.iter().cloned());
         {
-            let books = &mut *self.books.lock();
-            (books.ours, books.seen) = (now, Some(seen));
+            let ownership = &mut *self.ownership.lock();
+            (ownership.ours, ownership.seen) = (now, Some(seen));
         }
         if let Some(name) = theirs.first() {
             self.stop(self.is_theirs(name));
@@ -158,8 +158,8 @@ impl Borrowed {
             _ => None,
         });
         // A script may say by itself that something is busy. A server that is runs nothing.
-        let is_told = |error: &RedisError| error.code() == Some("BUSY");
-        if let Some(error) = refused.filter(|error| is_of_the_server(error) && !is_told(error)) {
+        let is_busy = |error: &RedisError| error.code() == Some("BUSY");
+        if let Some(error) = refused.filter(|error| is_of_the_server(error) && !is_busy(error)) {
             self.stop(self.explain(&error));
         }
         Ok(answers)

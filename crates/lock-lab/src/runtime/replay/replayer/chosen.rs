@@ -1,7 +1,7 @@
-//! A play without a score: at each moment somebody is told which turns are possible, by nothing but
-//! the tasks that stand there for real, and says which is taken. For tests that try all of them.
+//! A replay without a schedule: at each moment a `Chooser` gets the turns that are possible, as the
+//! real tasks show them, and chooses one. For tests that try all of them.
 
-use super::{Replayer, Role, TaskPlace};
+use super::{ReplayedTask, Replayer, TaskPlace};
 use crate::runtime::in_flight::may_be_late;
 use crate::runtime::replay::ReplayError;
 use crate::runtime::task::Task;
@@ -11,12 +11,12 @@ use crate::runtime::{Timing, Turn};
 use redis_sim::clock::Stopped;
 
 /// Says which turn is next.
-pub trait Director {
+pub trait Chooser {
     /// One of those that are possible now.
     fn choose(&mut self, now: &Now) -> Turn;
 }
 
-/// A moment at which somebody must choose.
+/// A moment at which a turn must be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Now {
     /// All turns that are possible, whatever the number of crashes and losses.
@@ -55,28 +55,30 @@ impl<T: Task> Task for Instrumented<T> {
 }
 
 impl<T: Task> Replayer<'_, Instrumented<T>> {
-    /// Plays to the end of all tasks; gives the turns that were taken.
-    pub fn improvise(&mut self, director: &mut dyn Director) -> Result<Vec<Turn>, ReplayError> {
-        self.score.improvise();
+    /// Runs to the end of all tasks; gives the turns that were taken.
+    pub fn run_chosen(&mut self, chooser: &mut dyn Chooser) -> Result<Vec<Turn>, ReplayError> {
+        self.recorded.record_chosen();
         self.begin()?;
         while !self.is_over() {
-            let goes_on = |role: &Role<Instrumented<T>>| role.is_at_step() && !role.task.has_rested;
+            let goes_on = |state: &ReplayedTask<Instrumented<T>>| {
+                state.is_at_step() && !state.task.has_rested
+            };
             let now = Now {
                 possible: self.possible()?,
-                goes_on: self.roles.iter().map(goes_on).collect(),
-                taken: self.score.noted().to_vec(),
+                goes_on: self.tasks.iter().map(goes_on).collect(),
+                taken: self.recorded.noted().to_vec(),
             };
-            let turn = director.choose(&now);
-            self.score.note(turn);
+            let turn = chooser.choose(&now);
+            self.recorded.note(turn);
             self.go_on(turn)?;
         }
-        Ok(self.score.noted().to_vec())
+        Ok(self.recorded.noted().to_vec())
     }
 
     fn possible(&mut self) -> Result<Vec<Turn>, ReplayError> {
         let mut possible = Vec::new();
-        for (task, role) in self.roles.iter().enumerate() {
-            match &role.place {
+        for (task, state) in self.tasks.iter().enumerate() {
+            match &state.place {
                 TaskPlace::Step(Yield::Commands(commands)) => {
                     possible.extend([
                         Turn::Step(task),
