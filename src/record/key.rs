@@ -176,7 +176,7 @@ impl Key {
         let is_frozen = call.is_some() && call == self.script;
         self.script = call;
         if !is_frozen {
-            self.let_leases_end(now);
+            self.expire_leases(now);
         }
         let is_attempt = matches!(access, Access::Take(_));
         if self.is_in_doubt() && call.is_none() {
@@ -279,7 +279,7 @@ impl Key {
     }
 
     /// Splits each world in which a lease may end between the last command and this one.
-    fn let_leases_end(&mut self, now: When) {
+    fn expire_leases(&mut self, now: When) {
         let mut ended = Vec::new();
         for hypothesis in &mut self.hypotheses {
             let Some(Held { by, until: Some(until) }) = hypothesis.held else { continue };

@@ -49,7 +49,7 @@ impl Tenures {
         tenures
     }
 
-    /// When an acquisition's lease ended, if nothing else ended it: not before it was last seen.
+    /// When an acquisition's lease expired, if nothing else ended it: not before it was last seen.
     pub fn end(&self, id: Id) -> Option<u64> {
         let tenure = self.0.get(&id)?;
         Some(tenure.ends?.max(tenure.alive))

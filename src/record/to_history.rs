@@ -134,7 +134,7 @@ enum End {
 impl<'a> Teller<'a> {
     fn unit(&mut self, unit: &Unit<'a>) {
         let Some(first) = unit.observations.first() else { return };
-        self.let_leases_end(first.at);
+        self.expire_leases(first.at);
         self.now = self.now.max(first.at);
         let (lock, came) = (first.lock, unit.came());
         if first.what == What::GivenUp {
@@ -301,7 +301,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Tells of the leases that ended before this time.
-    fn let_leases_end(&mut self, at: u64) {
+    fn expire_leases(&mut self, at: u64) {
         while let Some((end, id)) = self.leases.first().copied().filter(|(end, _)| *end < at) {
             self.leases.remove(&(end, id));
             let lock = self.seen.observations.get(id).map(|one| one.lock);
@@ -327,7 +327,7 @@ impl<'a> Teller<'a> {
 
     fn end_lease(&mut self, lock: usize) {
         let Some(id) = self.free(lock) else { return };
-        self.event(None, EventKind::lease_ended(lock, &self.key(lock), self.token(id)));
+        self.event(None, EventKind::lease_expired(lock, &self.key(lock), self.token(id)));
     }
 
     /// The lock is free, by no client's doing.
@@ -434,7 +434,7 @@ impl<'a> Teller<'a> {
 
     /// Ends the history, and says whether it is complete.
     fn end(&mut self, reasons: &mut Reasons, ended: u64) -> bool {
-        self.let_leases_end(ended);
+        self.expire_leases(ended);
         self.now = self.now.max(ended);
         for actor in 0..self.has_started.len() {
             self.begin(actor);

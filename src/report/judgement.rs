@@ -70,7 +70,7 @@ pub struct LeaseUseRow {
     pub share_p99: Option<f64>,
     /// The largest share.
     pub share_max: Option<f64>,
-    /// How many leases ended while their holders still held on.
+    /// How many leases expired while their holders still held on.
     pub too_short: u64,
 }
 

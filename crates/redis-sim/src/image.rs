@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_ends_at_the_first_moment_without_the_key() {
+    fn a_lease_expires_at_the_first_moment_without_the_key() {
         let (clock, engine) = server();
         let mut con = engine.connect(3);
         clock.turn_to(1_000);

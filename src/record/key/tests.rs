@@ -22,7 +22,7 @@ fn in_doubt() -> Key {
 }
 
 #[test]
-fn nothing_is_in_doubt_where_the_server_says_when_a_lease_ends() {
+fn nothing_is_in_doubt_where_the_server_notifies_of_expiry() {
     let mut key = Key::new(None, true);
     key.act(by(1, 0), LEASE, at(0, 0));
     assert_eq!(key.act(by(2, 1), LEASE, at(110, 20)), [(1, Outcome::Refused)]);

@@ -143,7 +143,7 @@ fn text(event: &Event, kind: &EventKind, words: &Words<'_>) -> Option<String> {
             let late = if command.late.is_some() { ", late" } else { "" };
             Some(words.command(event.actor, command) + late)
         }
-        EventKind::Fault { lease_of: Some(lock), .. } => Some(words.lease_ended(*lock)),
+        EventKind::Fault { lease_of: Some(lock), .. } => Some(words.lease_expired(*lock)),
         EventKind::Fault { what, .. } => Some(words.plain(what)),
         EventKind::Completed(operation) => {
             operation.write.map(|write| words.write(operation.lock, write))

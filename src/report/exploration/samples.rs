@@ -54,7 +54,7 @@ pub(in crate::report) fn as_explored(history: &History) -> History {
             {
                 let key = &history.head.locks[effect.lock];
                 let moment = Moment { order: 0, at: event.moment.at };
-                let kind = EventKind::lease_ended(effect.lock, key, None);
+                let kind = EventKind::lease_expired(effect.lock, key, None);
                 events.push(Event { moment, actor: None, kind });
                 held.remove(&effect.lock);
             }

@@ -146,7 +146,7 @@ impl<'a> Words<'a> {
     }
 
     /// The end of a lease.
-    pub fn lease_ended(&self, lock: usize) -> String {
+    pub fn lease_expired(&self, lock: usize) -> String {
         format!("TTL of {} ends", self.lock(lock))
     }
 
@@ -188,9 +188,9 @@ impl<'a> Words<'a> {
 
 /// Where the flag of a lock is, as commands name it: the hash and the field.
 fn flag_of(key: &str) -> Option<String> {
-    let nobodys = LockName::new("", STATE_FILE);
-    let (before, after) = nobodys.key().split_once("::")?;
+    let template = LockName::new("", STATE_FILE);
+    let (before, after) = template.key().split_once("::")?;
     let runid = key.strip_prefix(before)?.strip_prefix(':')?;
     let runid = runid.strip_suffix(after)?.strip_suffix(':')?;
-    Some(format!("{runid} {}", nobodys.flag()))
+    Some(format!("{runid} {}", template.flag()))
 }

@@ -131,7 +131,7 @@ pub enum MarkKind {
     Refused,
     /// A step failed otherwise.
     Failed,
-    /// A lease ended by itself.
+    /// A lease expired by itself.
     Expired,
     /// A lease was set again.
     Extended,

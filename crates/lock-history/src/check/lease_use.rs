@@ -1,5 +1,5 @@
 //! How the leases of each lock were used: for how long locks were held, how much of the lease that
-//! took, and how many leases ended under their holders.
+//! took, and how many leases expired under their holders.
 //!
 //! A lock was held from its acquire until the holder began to release it or was notified that it
 //! had lost it; where the lease was extended, its use counts from the last extension. Only beliefs
@@ -26,7 +26,7 @@ pub struct LeaseUse {
     pub held_max: Duration,
     /// The share of the lease that was used, if any lease is known.
     pub share: Option<Shares>,
-    /// How many leases ended while their holders still held on: they were too short.
+    /// How many leases expired while their holders still held on: they were too short.
     pub too_short: u64,
 }
 

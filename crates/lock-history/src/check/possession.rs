@@ -54,7 +54,7 @@ pub enum How {
     Deleted,
     /// Another actor, or its owner, wrote another token into it.
     Overwritten,
-    /// Its lease ended.
+    /// Its lease expired.
     Expired,
     /// It was taken away on purpose, in these words.
     TakenAway(String),
@@ -136,7 +136,7 @@ fn end(tenure: &tenure::Tenure<'_>, events: &[Event]) -> Option<TenureEnd> {
     let by = end.access.actor.filter(|_| end.access.fault.is_none());
     let is_own = by.is_some() && by == tenure.access.actor;
     let how = match (end.shows, end.access.fault) {
-        (Shows::Deleted, Some(Fault::LeaseEnded)) => How::Expired,
+        (Shows::Deleted, Some(Fault::LeaseExpired)) => How::Expired,
         (Shows::Deleted, Some(Fault::OnPurpose(what))) => How::TakenAway(what.to_owned()),
         (Shows::Deleted, None) if is_own => How::Released,
         (Shows::Deleted, None) => How::Deleted,

@@ -28,7 +28,7 @@ pub trait Judge: Send + Sync + 'static {
 
     /// Takes in the next event; gives what it violates. Runs and explorations show the same: of a
     /// command its effects, and in which step a late one was sent; of a fault its effects, and
-    /// whose lease ended. Texts, replies and times are left out.
+    /// whose lease expired. Texts, replies and times are left out.
     ///
     /// That nothing was found says nothing of whether it could have been: use a scenario in which it
     /// can.

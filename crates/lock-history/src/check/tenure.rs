@@ -28,8 +28,8 @@ impl Span {
 /// A fault.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fault<'a> {
-    /// A lease ended by itself.
-    LeaseEnded,
+    /// A lease expired by itself.
+    LeaseExpired,
     /// Something was done on purpose, in these words.
     OnPurpose(&'a str),
 }
@@ -224,7 +224,7 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
         let (sent, effects, fault) = match &event.kind {
             EventKind::Command(command) => (command.sent, &command.effects, None),
             EventKind::Fault { effects, lease_of: Some(_), .. } => {
-                (before, effects, Some(Fault::LeaseEnded))
+                (before, effects, Some(Fault::LeaseExpired))
             }
             EventKind::Fault { what, effects, .. } => {
                 (before, effects, Some(Fault::OnPurpose(what)))

@@ -37,7 +37,7 @@ impl<'a> Words<'a> {
     /// What did something: `A's release`, `A`, or the fault's own words.
     pub fn access(self, access: &Access<'_>) -> String {
         match access.fault {
-            Some(Fault::LeaseEnded) => return "the end of the lease".into(),
+            Some(Fault::LeaseExpired) => return "the end of the lease".into(),
             Some(Fault::OnPurpose(what)) => return format!("the fault \"{}\"", shortened(what)),
             None => {}
         }
@@ -83,7 +83,7 @@ impl<'a> Words<'a> {
             (Some(ran_out), Shows::Overwritten | Shows::Cleared) if must => ran_out,
             (Some(ran_out), Shows::Free) if may => ran_out,
             (_, Shows::Deleted) => match end.access.fault {
-                Some(Fault::LeaseEnded) => format!("{whose}'s lease ended at {at}"),
+                Some(Fault::LeaseExpired) => format!("{whose}'s lease ended at {at}"),
                 Some(Fault::OnPurpose(_)) => format!("{access} took {whose}'s lock away at {at}"),
                 None => format!("{access} deleted {whose}'s lock at {at}"),
             },

@@ -118,7 +118,7 @@ pub enum EventKind {
         /// What it did to the locks.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         effects: Vec<Effect>,
-        /// The lock whose lease ended by itself, if that is what it was.
+        /// The lock whose lease expired by itself, if that is what it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease_of: Option<usize>,
     },
@@ -139,7 +139,7 @@ impl EventKind {
     }
 
     /// The lease of a lock ended by itself. `token` is that of the acquisition, where it is known.
-    pub fn lease_ended(lock: usize, key: &str, token: Option<String>) -> Self {
+    pub fn lease_expired(lock: usize, key: &str, token: Option<String>) -> Self {
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
         Self::Fault { what: format!("the TTL of {key} ended"), effects, lease_of: Some(lock) }
     }

@@ -85,7 +85,7 @@ pub enum State {
     NoTtl,
     /// It is held, and its flag says that it is free.
     FlagDrift,
-    /// Its flag says that it is held, and it isn't: the lease ended, or the holder died between two
+    /// Its flag says that it is held, and it isn't: the lease expired, or the holder died between two
     /// commands.
     ExpiredFlag,
     /// It is held, and it has no flag.

@@ -188,7 +188,7 @@ impl Servers {
         let held = self.store.kept(&key);
         let token = held.map(|held| Payload::decode(&held.value).token().as_str().to_string());
         self.store.end_lease(&key)?;
-        let end = (self.save()?, self.happened(EventKind::lease_ended(lock, &key, token)));
+        let end = (self.save()?, self.happened(EventKind::lease_expired(lock, &key, token)));
         self.ends.insert((server, lock), end);
         Ok(end)
     }

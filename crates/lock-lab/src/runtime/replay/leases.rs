@@ -92,6 +92,6 @@ impl<'a> Leases<'a> {
     pub fn note_end(&self, lock: usize, held: &Held, moment: Moment) {
         let key = self.world.setup.locks.get(lock).map(LockName::key).unwrap_or_default();
         let token = held.payload.token().as_str().to_owned();
-        self.world.log.note_fault(moment, EventKind::lease_ended(lock, key, Some(token)));
+        self.world.log.note_fault(moment, EventKind::lease_expired(lock, key, Some(token)));
     }
 }

@@ -305,7 +305,7 @@ impl<'a, T: Task> Replayer<'a, T> {
         Ok(())
     }
 
-    /// Notes that a lease ended by itself, which must be the next turn.
+    /// Notes that a lease expired by itself, which must be the next turn.
     fn expired(&mut self, lock: usize, held: &Held, at: Duration) -> Result<(), ReplayError> {
         let moment = VirtualClock::new(None);
         moment.advance_to(at);

@@ -214,7 +214,7 @@ const PAUSED: &str = r#"
 "#;
 
 #[test]
-fn under_strict_timing_leases_end_when_it_is_time() {
+fn under_strict_timing_leases_expire_when_it_is_time() {
     let scenario = Scenario::parse("paused.toml", PAUSED).unwrap();
     let model = model(&scenario, Arc::new(Legacy), Timing::Strict);
     let outcome = replay(&model, &turns("1x4.e1.2x4.1.2x3")).unwrap();

@@ -81,7 +81,7 @@ impl Task for ThreadTask<'_> {
         }
         loop {
             match self.yields.recv_timeout(GLANCE) {
-                Ok(stop) => return Ok(Some(stop)),
+                Ok(yielded) => return Ok(Some(yielded)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => self.clock.check()?,
             }

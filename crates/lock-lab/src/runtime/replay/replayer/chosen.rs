@@ -43,10 +43,10 @@ impl<T> Instrumented<T> {
 impl<T: Task> Task for Instrumented<T> {
     fn go_on(&mut self, how: Resume) -> Result<Option<Yield>, Stopped> {
         self.has_rested &= !self.was_at_step;
-        let stop = self.task.go_on(how)?;
-        self.was_at_step = matches!(stop, Some(Yield::Commands(_) | Yield::Pause(_)));
-        self.has_rested |= matches!(stop, Some(Yield::Sleep(_) | Yield::Blocked));
-        Ok(stop)
+        let yielded = self.task.go_on(how)?;
+        self.was_at_step = matches!(yielded, Some(Yield::Commands(_) | Yield::Pause(_)));
+        self.has_rested |= matches!(yielded, Some(Yield::Sleep(_) | Yield::Blocked));
+        Ok(yielded)
     }
 
     fn outside(&self) -> &Outside {
