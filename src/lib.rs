@@ -6,7 +6,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`record`] | watches the locks of a running server and tells what happened |
+//! | [`record`] | watches the locks of a running server and writes a history |
 //! | [`report`] | reports and pictures as plain data, and their writers |
 //! | [`cli`] | arguments, exit codes |
 #![cfg_attr(

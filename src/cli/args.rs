@@ -1,8 +1,8 @@
 //! The command line: the fixed commands, and one subcommand a scenario, built from the scenarios'
 //! own descriptions.
 //!
-//! No scenario is named here. What a scenario tells of itself comes as [`Scenario`]; what the
-//! user asked for leaves as a [`Request`].
+//! No scenario is named here. What a scenario says of itself comes as [`Scenario`]; what the user
+//! asked for leaves as a [`Request`].
 //!
 //! Each file imports only those above it: `values`; `run`, `explore`, `history`, `operate`, `serve`;
 //! `commands`; `detail`; `scenario`; `help`; `complete`, `manual`.

@@ -87,7 +87,7 @@ impl Subject {
         Ok((sightings.status(scene, notes), failing))
     }
 
-    /// Why `--fail-if` can't tell, if it can't: something could not be read.
+    /// Why `--fail-if` can't decide, if it can't: something could not be read.
     fn untold(&self, seen: &Sightings, link: &mut Connection) -> Option<String> {
         let (keys, key, words) = seen.unread().filter(|_| !self.fail_if.is_empty())?;
         let more = match keys {

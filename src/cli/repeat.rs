@@ -52,7 +52,7 @@ pub(super) fn execute_all(
     Ok(Executed { report: shown.report.of_runs(repetition, broken_off), ..shown })
 }
 
-/// What a refusal in the middle has to tell; a signal has told it already.
+/// The lines for a refusal in the middle; a signal has printed its own already.
 fn lines(refusal: Refusal) -> Vec<String> {
     let why = (refusal.exit != Exit::Interrupted).then(|| format!("{:#}", refusal.error));
     refusal.left.into_iter().chain(why).collect()

@@ -41,7 +41,7 @@ struct SignalState {
 impl Signals {
     /// Waits for signals from now on: they break off what is at work.
     ///
-    /// To be called before other threads are started: they must all leave the signals to the one
+    /// To be called before other threads are started: they must all leave the signals to the thread
     /// that waits for them. A handler would break off whatever read of a reply it happens to
     /// interrupt, and the release of a lock with it.
     pub fn handle() -> io::Result<Self> {

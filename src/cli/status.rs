@@ -1,4 +1,4 @@
-//! `status`: who holds which lock.
+//! `status`: the holders of locks.
 
 use super::args::{CheckFormat, StatusArgs};
 use super::exit::{Exit, Refusal, environment};

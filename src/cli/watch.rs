@@ -1,6 +1,6 @@
 //! `status --watch`: looks again and again, and shows what changed.
 //!
-//! One thread looks, one listens to the server where it tells of changes, and one reads keys; what
+//! One thread polls, one listens to the server where it publishes changes, and one reads keys; what
 //! they find out comes here as news.
 
 use super::args::{CheckFormat, StatusArgs};
@@ -22,7 +22,8 @@ use std::time::Duration;
 
 /// The interval between polls without notifications.
 const UNNOTIFIED: Duration = Duration::from_secs(1);
-/// How often one looks where the server tells of changes: it doesn't tell of an owner's end.
+/// The interval between polls where the server publishes changes: it doesn't publish an owner's
+/// end.
 const NOTIFIED: Duration = Duration::from_secs(2);
 /// The least time from one look to the next.
 const GAP: Duration = Duration::from_millis(100);
@@ -190,7 +191,7 @@ impl Show for Piped<'_> {
     }
 }
 
-/// The one who looks.
+/// Polls the state.
 struct Poller {
     subject: Subject,
     clock: Arc<WallClock>,
@@ -254,7 +255,7 @@ impl Poller {
     }
 }
 
-/// What the server tells of changes.
+/// Changes that the server publishes.
 struct Hints {
     hints: Receiver<()>,
     /// Whether a subscription stands.

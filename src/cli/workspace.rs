@@ -29,8 +29,8 @@ pub(super) struct Staged {
     pub is_clean: bool,
 }
 
-/// Prepares, runs and puts back; tells the signals' handler each time that there is more to clean
-/// up.
+/// Prepares, runs and puts back; notifies the signals' handler each time that there is more to
+/// clean up.
 pub(super) fn staged(
     world: &World,
     staging: Staging<'_>,

@@ -1,4 +1,4 @@
-//! Who the clients are: names for connections, and which of them belong together.
+//! The clients as actors: names for connections, and which of them belong together.
 
 use super::key::{Id, Outcome};
 use super::observations::{NO_CLIENT, Seen, What};
@@ -11,7 +11,7 @@ pub(super) struct ActorTable {
     pub list: Vec<Actor>,
     /// For each client, the actor that it is.
     of_client: Vec<usize>,
-    /// Who holds a lock that was never seen to be taken.
+    /// The holders of locks that were never seen to be taken.
     holders: HashMap<Id, usize>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Actor {
 }
 
 impl ActorTable {
-    /// Everybody who was seen, each connection for itself.
+    /// Every client that was seen, each connection for itself.
     pub fn of(seen: &Seen) -> Self {
         let mut actors = Self::default();
         let mut is_active = vec![false; seen.clients.len()];
@@ -64,7 +64,7 @@ impl ActorTable {
         self.of_client.get(client).copied()
     }
 
-    /// Who holds what was found held.
+    /// The holder of what was found held.
     pub fn holder(&self, id: Id) -> Option<usize> {
         self.holders.get(&id).copied()
     }

@@ -35,8 +35,9 @@ impl Facts {
         self.info.as_ref().is_some_and(|info| info.role == "slave")
     }
 
-    /// Whether the server tells events of this class in their place among the commands (`x`: expiry,
-    /// `e`: eviction). Before Redis 7 it shows a command before the expiry that it came upon.
+    /// Whether the server publishes events of this class in their place among the commands (`x`:
+    /// expiry, `e`: eviction). Before Redis 7 it shows a command before the expiry that it came
+    /// upon.
     pub fn reports(&self, class: char) -> bool {
         let is_new = self.info.as_ref().is_some_and(|info| info.major_version >= 7);
         let settings = self.notifications.as_deref().unwrap_or_default();
@@ -64,7 +65,7 @@ impl Facts {
     }
 
     /// What makes it unknown which keys were evicted since the server said `before`, where it does
-    /// not tell.
+    /// not publish it.
     pub fn evicted_since(&self, before: &Self) -> Option<&'static str> {
         let (now, before) = self.info.as_ref().zip(before.info.as_ref())?;
         if now.commands_processed < before.commands_processed {
@@ -105,7 +106,7 @@ impl Info {
     }
 }
 
-/// The setting of keyspace notifications, where the server tells it.
+/// The setting of keyspace notifications, where the server shows it.
 pub(super) fn notifications(link: &mut redis::Connection) -> Option<String> {
     let asked: Result<Vec<String>, _> =
         cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(link);

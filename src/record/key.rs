@@ -1,4 +1,4 @@
-//! One watched key: who holds it, and what each command did to it.
+//! One watched key: its holder, and what each command did to it.
 //!
 //! MONITOR shows neither replies nor the expiry of a lease. As long as a lease surely lasts, or is
 //! surely over, the effect of a command follows from the commands before it. Near the expiry of a
@@ -98,7 +98,7 @@ pub(super) enum Access {
     Expire(Until),
 }
 
-/// Who holds the key.
+/// The holder of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Held {
     /// The observation by which it was taken or written.
@@ -151,7 +151,7 @@ impl Key {
         Self { hypotheses: vec![hypothesis], reports_expiry, ..Self::default() }
     }
 
-    /// Who holds it: where that is in doubt, who does most likely.
+    /// Its holder; where that is in doubt, the most likely one.
     pub fn held(&self) -> Option<Held> {
         self.hypotheses.iter().min_by_key(|hypothesis| hypothesis.against)?.held
     }
@@ -204,13 +204,13 @@ impl Key {
         self.decide()
     }
 
-    /// What a client does next about the key tells what its last attempt gave it.
+    /// The next command of a client about the key shows what its last attempt gave it.
     fn weigh_next(&mut self, whose: Whose, access: Access) {
         self.weigh(|hypothesis, is_past| {
             let Some(attempt) = hypothesis.attempt(whose.client) else { return 0 };
             let has_it = is_past || hypothesis.held.is_some_and(|held| held.by == attempt.id);
             match (access, attempt.outcome) {
-                // Who holds it does not ask for it again, and gives back what it holds.
+                // A holder does not acquire again, and releases what it holds.
                 (Access::Take(_), Outcome::Took) if has_it && whose.gives_back => UNLIKELY,
                 (Access::Take(_), Outcome::Took) if has_it => UNLIKELY / 4,
                 (Access::Read, Outcome::Took)
@@ -252,7 +252,7 @@ impl Key {
         if carried.is_empty() || !self.is_in_doubt() {
             return Vec::new();
         }
-        // Who carries a token was most likely given it.
+        // A client that carries a token was most likely given it.
         self.weigh(|hypothesis, _| {
             let came = |outcome| carried.iter().any(|id| hypothesis.outcome(*id) == Some(outcome));
             if came(Outcome::Refused) && !came(Outcome::Took) { UNLIKELY } else { 0 }

@@ -1,4 +1,4 @@
-//! Records by keyspace notifications only: what changed, but not who did it.
+//! Records by keyspace notifications only: what changed, but not by which client.
 //!
 //! A notification names the key and what was done; the value is looked at afterwards. What is not
 //! seen: whose connection it was (the payload's owner stands for it), attempts that were refused, and

@@ -1,4 +1,4 @@
-//! Watches the locks of a running server and tells what happened as a history.
+//! Watches the locks of a running server and writes a history.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | `effects`, `commands` | what a command may do to keys |
 //! | `key` | what it did to one key, though MONITOR shows neither replies nor the end of a lease |
 //! | `model` | all keys together |
-//! | `actors` | who the clients are |
+//! | `actors` | the clients as actors |
 //! | `observations` | what was seen of each client |
 //! | `to_history`, `operation`, `tenures` | from what was seen to a history |
 //! | `reasons` | why the history is incomplete |

@@ -159,7 +159,7 @@ impl KeysModel {
         self.previous = self.previous.max(line.at);
     }
 
-    /// A line of the recording itself: it tells only the time.
+    /// A line of the recording itself: it shows only the time.
     pub fn passed(&mut self, line: &MonitorLine) {
         self.end_script();
         self.previous = self.previous.max(line.at);

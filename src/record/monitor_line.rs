@@ -1,4 +1,4 @@
-//! One line of MONITOR: when, in which database, from whom, and the command.
+//! One line of MONITOR: when, in which database, from which client, and the command.
 
 /// Where a command came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) struct MonitorLine {
     pub at: u64,
     /// The database that was selected afterwards.
     pub db: u64,
-    /// Who sent it.
+    /// The sender.
     pub source: CommandSource,
     /// The command and its arguments; at least one.
     pub arguments: Vec<Vec<u8>>,

@@ -93,7 +93,7 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// What it did, as the history tells it.
+    /// What it did, as the history shows it.
     pub fn changes(&self, seen: &Seen, tenures: &Tenures) -> Vec<Change> {
         let came = self.came();
         let ids = (self.first..).zip(self.observations);

@@ -1,4 +1,4 @@
-//! A recording: what is asked for, who is notified meanwhile, and what comes back.
+//! A recording: what is asked for, its listener, and what comes back.
 
 use super::model::{Counts, KeysModel};
 use super::to_history::{Frame, to_history};
@@ -112,7 +112,8 @@ pub struct Order<'a> {
     pub limit: usize,
 }
 
-/// Tells what was recorded: `span` is when it began and ended, `notices` why it can't be complete.
+/// Makes a history of what was recorded: `span` is when it began and ended, `notices` why it can't
+/// be complete.
 pub(super) fn finish(
     model: KeysModel,
     order: &Order<'_>,

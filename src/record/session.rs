@@ -102,7 +102,7 @@ struct Attached {
     link: redis::Connection,
     /// The looking connection's address.
     own: String,
-    /// Which events the server tells.
+    /// Which events the server publishes.
     events: Vec<&'static str>,
     /// What it found and the stream has not shown yet.
     found: HashMap<Vec<u8>, Result<KeySnapshot, String>>,

@@ -32,12 +32,12 @@ pub(super) struct Frame {
     pub reasons: Reasons,
 }
 
-/// Tells what was seen, and why that may not be all.
+/// A history of what was seen, and why that may not be all.
 pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
     let tenures = Tenures::of(seen);
     let actors = ActorTable::of(seen);
     let count = actors.list.len();
-    let mut teller = Teller {
+    let mut writer = HistoryWriter {
         seen,
         tenures: &tenures,
         actors: &actors,
@@ -58,15 +58,15 @@ pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
     let mut next = 0;
     while let Some(unit) = Unit::next(seen, next) {
         while let Some((_, why)) = gaps.next_if(|(gap, _)| *gap <= next) {
-            teller.gap(why);
+            writer.gap(why);
         }
         next += unit.observations.len().max(1);
-        teller.unit(&unit);
+        writer.unit(&unit);
     }
     for (_, why) in gaps {
-        teller.gap(why);
+        writer.gap(why);
     }
-    let is_complete = teller.end(&mut frame.reasons, frame.ended);
+    let is_complete = writer.end(&mut frame.reasons, frame.ended);
     let name = |lock: &super::observations::Lock| shown(&lock.key);
     let head = Head {
         scenario: format!("recording of {}", frame.server),
@@ -75,7 +75,7 @@ pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
         actors: actors.list.iter().map(|actor| actor.name.clone()).collect(),
         incomplete: frame.reasons.in_words(),
     };
-    History { head, events: teller.events, is_complete }
+    History { head, events: writer.events, is_complete }
 }
 
 /// What an actor thinks of a lock.
@@ -87,7 +87,7 @@ struct ClientBelief {
     last: Came,
 }
 
-struct Teller<'a> {
+struct HistoryWriter<'a> {
     seen: &'a Seen,
     tenures: &'a Tenures,
     actors: &'a ActorTable,
@@ -98,13 +98,13 @@ struct Teller<'a> {
     has_started: Vec<bool>,
     steps: Vec<usize>,
     known: HashMap<(usize, usize), ClientBelief>,
-    /// Who holds each lock, by which acquisition.
+    /// The holder of each lock, by its acquisition.
     holders: Vec<Option<Id>>,
     /// When the leases of those end: time, acquisition.
     leases: BTreeSet<(u64, Id)>,
     /// Whose each acquisition is.
     owners: HashMap<Id, usize>,
-    /// For whom a client last acted on a lock.
+    /// The holder for which a client last acted on a lock.
     stand_ins: HashMap<(usize, usize), usize>,
     /// After these reads their clients left the lock alone.
     last_reads: HashSet<Id>,
@@ -131,7 +131,7 @@ enum End {
     Badly(FailureKind, &'static str),
 }
 
-impl<'a> Teller<'a> {
+impl<'a> HistoryWriter<'a> {
     fn unit(&mut self, unit: &Unit<'a>) {
         let Some(first) = unit.observations.first() else { return };
         self.expire_leases(first.at);
@@ -245,8 +245,7 @@ impl<'a> Teller<'a> {
         self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default()
     }
 
-    /// Whose doing it was: that of the client, unless it acts for the holder over another
-    /// connection.
+    /// The actor: the client, unless it acts for the holder over another connection.
     fn actor_for(&self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
         if self.known.contains_key(&(client, lock)) || matches!(came, Came::Took(_)) {
             return client;
@@ -300,7 +299,7 @@ impl<'a> Teller<'a> {
         Some(id)
     }
 
-    /// Tells of the leases that ended before this time.
+    /// Adds the leases that expired before this time.
     fn expire_leases(&mut self, at: u64) {
         while let Some((end, id)) = self.leases.first().copied().filter(|(end, _)| *end < at) {
             self.leases.remove(&(end, id));

@@ -142,7 +142,7 @@ pub struct FindingRow {
     pub property: Property,
     /// On which lock, as the scenario calls it.
     pub lock: String,
-    /// Whose doing it was, or who suffered.
+    /// The actor, or the one that suffered.
     pub actors: Vec<String>,
     /// When, in milliseconds since the run began.
     pub at_ms: f64,

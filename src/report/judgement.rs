@@ -41,7 +41,7 @@ pub struct Judgement {
 pub struct FairnessRow {
     /// The lock's key.
     pub lock: String,
-    /// Who got it how often, in the order of the actors.
+    /// How often each actor got it, in the order of the actors.
     pub acquisitions: Vec<Share>,
     /// The p50 of the waits of successful acquires, in milliseconds.
     pub wait_p50_ms: f64,

@@ -48,7 +48,7 @@ pub fn duration(milliseconds: f64) -> String {
     in_words(Duration::from_micros(us.saturating_add(digits / 2) / digits * digits))
 }
 
-/// The same, as exact as its digits tell, from nanoseconds.
+/// The same, as exact as its digits show, from nanoseconds.
 pub(super) fn nanoseconds(number: u64) -> String {
     in_words(Duration::from_nanos(number))
 }
@@ -93,7 +93,7 @@ pub(super) fn ttl_left(milliseconds: i64) -> String {
     }
 }
 
-/// What is left of a TTL for one who looks from afar: whole seconds, but for the last one.
+/// The rest of a TTL for a rough view: whole seconds, but for the last one.
 pub(super) fn ttl_from_afar(milliseconds: i64) -> String {
     match u64::try_from(milliseconds) {
         Ok(ms) if ms == 0 || ms >= 1000 => seconds(ms / 1000),
@@ -106,7 +106,7 @@ pub fn seconds(number: u64) -> String {
     if number < 60 { format!("{number} s") } else { in_words(Duration::from_secs(number)) }
 }
 
-/// How many characters tell these tokens apart: eight, or more where eight are the same.
+/// How many characters distinguish these tokens: eight, or more where eight are the same.
 pub(super) fn token_length<'a>(tokens: impl Iterator<Item = &'a str>) -> usize {
     let mut tokens: Vec<&str> = tokens.collect();
     tokens.sort_unstable();

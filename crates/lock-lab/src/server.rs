@@ -23,7 +23,7 @@ use std::time::Duration;
 /// How long a connection may take to open, and how long a reply may take to come.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it may take at least when the run's deadline is near, or has passed: a healthy server
-/// answers by then, and who holds a lock still wants to release it.
+/// answers by then, and a holder still wants to release its lock.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long to wait for an answer: no longer than the response time-out, and on a run's clock not
@@ -61,7 +61,7 @@ pub enum Server {
 pub struct Remote {
     info: ConnectionInfo,
     name: String,
-    /// Who hears what passes over its connections.
+    /// The listener to what passes over its connections.
     listener: Option<Listener>,
     /// Whether nothing can stand in for it.
     is_sole: bool,
@@ -149,7 +149,7 @@ impl Server {
         self
     }
 
-    /// The same for one who looks for what is on it: no failure suggests the embedded server.
+    /// The same for a command that inspects it: no failure suggests the embedded server.
     pub fn sole(mut self) -> Self {
         if let Server::Redis(remote) = &mut self {
             remote.is_sole = true;

@@ -141,7 +141,7 @@ impl WallClock {
     }
 }
 
-/// A clock that moves only when told to: [`advance_to`](VirtualClock::advance_to), or a sleep.
+/// A clock that advances only by [`advance_to`](VirtualClock::advance_to), or by a sleep.
 ///
 /// ```
 /// use redis_sim::clock::{Clock, VirtualClock};

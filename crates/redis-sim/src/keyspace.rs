@@ -1,4 +1,4 @@
-//! The data: databases of keys with deadlines, and who watches them.
+//! The data: databases of keys with deadlines, and the clients that watch them.
 //!
 //! Knows no command and no client. A key whose deadline passed is removed when it is read, never in
 //! the background, so what is stored depends on the commands and the clock alone.
@@ -124,7 +124,7 @@ impl Keyspace {
     }
 
     /// All keys at the moment `now`, without the databases that never had any. What has expired is
-    /// removed, so that what follows does not depend on who looked at it before.
+    /// removed, so that what follows does not depend on earlier reads.
     pub(super) fn save(&mut self, now: i64) -> Vec<SavedDb> {
         let used = self.all(now).enumerate().filter(|(_, view)| view.db.births > 0);
         used.map(|(number, mut view)| {
@@ -136,7 +136,8 @@ impl Keyspace {
         .collect()
     }
 
-    /// Throws away all keys and watches and takes the saved keys instead. Who is connected stays so.
+    /// Throws away all keys and watches and takes the saved keys instead. Connected clients stay
+    /// connected.
     pub(super) fn restore(&mut self, saved: &[SavedDb]) {
         self.dbs = Default::default();
         self.epoch += 1;
@@ -213,7 +214,7 @@ impl View<'_> {
         self.db.keys.insert(key, Entry { data, deadline, born });
     }
 
-    /// Deletes a key; tells whether there was one.
+    /// Deletes a key; returns whether there was one.
     pub(super) fn remove(&mut self, key: &[u8]) -> bool {
         self.bury(key);
         self.delete(key)

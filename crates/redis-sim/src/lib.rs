@@ -121,7 +121,8 @@ impl Engine {
     }
 
     /// Forgets all keys and scripts, as a server without persistence does that is restarted, but
-    /// faster than any client could notice: connections stay, and who watches a key sees it vanish.
+    /// faster than any client could notice: connections stay, and clients that watch a key see it
+    /// vanish.
     pub fn forget(&self) {
         let mut state = self.lock();
         let now = session::millis(self.now(&state));
@@ -456,7 +457,7 @@ mod tests {
         assert_eq!(ask::<i64>(&mut con, "DBSIZE").unwrap(), 0);
         assert_eq!(ask::<i64>(&mut con, "TIME").unwrap_or(0), 0);
         assert_eq!(ask::<Vec<bool>>(&mut con, LOADED).unwrap(), [true]);
-        // Who watched before does not disturb who watches now.
+        // Earlier watchers do not disturb the present ones.
         let mut other = engine.connect(0);
         ask::<()>(&mut other, "WATCH lock").unwrap();
         assert!(!undisturbed(&mut con));

@@ -1,4 +1,5 @@
-//! Who listens to what: channels, patterns of channels, and channels of a shard (here, of the only one).
+//! The subscribers of channels, patterns of channels, and channels of a shard (here, of the only
+//! one).
 //!
 //! A message reaches a client by way of its [`Outbox`], so only clients that came over a socket can
 //! listen. Redis says a message to a client that publishes it itself, in a transaction, within the
@@ -99,7 +100,8 @@ impl PubSub {
         self.listeners.contains_key(&id)
     }
 
-    /// Sends a message to a channel or, if `shards`, to one of a shard; tells how many got it.
+    /// Sends a message to a channel or, if `shards`, to one of a shard; returns how many clients
+    /// got it.
     pub(super) fn publish(&self, shards: bool, channel: &[u8], message: &[u8]) -> usize {
         let kind = if shards { Topic::Shard } else { Topic::Channel };
         let push = if shards { PushKind::SMessage } else { PushKind::Message };

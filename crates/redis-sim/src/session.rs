@@ -121,7 +121,7 @@ impl Call<'_> {
         millis(self.now)
     }
 
-    /// Ends all watches; tells whether a watched key changed.
+    /// Ends all watches; returns whether a watched key changed.
     pub(super) fn unwatch(&mut self) -> bool {
         let now = self.now_ms();
         let mut changed = false;

@@ -357,7 +357,7 @@ fn reason(seen: &Sighting) -> String {
     }
 }
 
-/// Who holds a lock, and since when.
+/// The holder of a lock, and since when.
 fn holder(row: &LockRow) -> String {
     let who = match (&row.owner, &row.token) {
         (Some(owner), _) => owner.clone(),

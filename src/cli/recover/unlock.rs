@@ -98,7 +98,7 @@ fn release(
     Ok(done)
 }
 
-/// Who holds a lock now that changed hands under our eyes.
+/// The present holder of a lock that changed hands in the meantime.
 fn who_came(session: &mut RecoverySession<'_>, seen: &Sighting) -> Result<String, Refusal> {
     let now = sight(&mut session.link, seen.lock.runid(), &seen.file);
     let now = now.map_err(|error| session.refusal(&error))?;

@@ -61,8 +61,8 @@ impl Hypothesis {
     }
 }
 
-/// A doubt about what was done before, when who holds the key now is certain: what the clients do
-/// later may still end it.
+/// A doubt about what was done before, when the present holder of the key is certain: what the
+/// clients do later may still end it.
 #[derive(Debug)]
 pub(super) struct Past {
     pub hypotheses: Vec<Hypothesis>,

@@ -1,4 +1,4 @@
-//! What looks at the server show, and what its notifications tell.
+//! What snapshots of the server show, and what its notifications say.
 
 use super::{KeysModel, STANDSTILL, when};
 use crate::record::effects::{Act, Until};

@@ -1,5 +1,5 @@
-//! What happened in an ordering, as rows: who did what, one row a step, in one lane an actor and one
-//! for the server.
+//! What happened in an ordering, as rows: one row a step, in one lane an actor and one for the
+//! server.
 
 use super::marks;
 use super::words::Words;
@@ -17,7 +17,7 @@ pub(super) const REPLY_LOST: &str = ", reply lost";
 /// An ordering as a picture, before it is drawn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lanes {
-    /// Who did anything, in the order of the plan; the server comes last.
+    /// The actors that did anything, in the order of the plan; the server comes last.
     pub names: Vec<String>,
     /// What was done, in its order.
     pub rows: Vec<Row>,
@@ -28,7 +28,7 @@ pub struct Lanes {
 pub struct Row {
     /// Counted from 1.
     pub step: usize,
-    /// Whose doing it was.
+    /// The actor.
     pub lane: String,
     /// The position of that in [`Lanes::names`].
     #[serde(skip)]

@@ -13,7 +13,8 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
     };
     let took = |change: &Change| matches!(change, Change::Took { .. });
     let found = match finding.property {
-        // A belief begins when the acquire is done, so who believed later may have taken first.
+        // A belief begins when the acquire is done, so the actor that believed later may have taken
+        // first.
         Property::Overlap => drafts.iter().rposition(|it| {
             let by_either = is_by(it, 0) || is_by(it, 1);
             it.position <= at && by_either && did(it.event, finding.lock, took)
@@ -43,7 +44,7 @@ fn did(event: &Event, lock: usize, is_such: impl Fn(&Change) -> bool) -> bool {
     event.kind.effects().iter().any(|effect| effect.lock == lock && is_such(&effect.change))
 }
 
-/// Who holds a lock after an event, if that changed it.
+/// The holder of a lock after an event, if that changed it.
 fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
     if matches!(event.kind, EventKind::Fault { lease_of: Some(ended), .. } if ended == lock) {
         return Some(None);

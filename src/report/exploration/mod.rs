@@ -47,7 +47,8 @@ pub struct Exploration {
 pub struct ProtocolRow {
     /// The protocol's name.
     pub protocol: String,
-    /// The protocol's name, with the settings that tell this row from others of the protocol.
+    /// The protocol's name, with the settings that distinguish this row from others of the
+    /// protocol.
     pub name: String,
     /// The command line of the client, if the row is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +152,7 @@ pub struct CounterexampleRow {
     /// The Redis on which it was found, if that was a real one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<String>,
-    /// Who did anything, in the order of the plan; the server comes last.
+    /// The actors that did anything, in the order of the plan; the server comes last.
     pub actors: Vec<String>,
     /// What was done, in its order.
     pub lanes: Vec<Row>,
@@ -234,8 +235,9 @@ impl ProtocolRow {
         }
     }
 
-    /// The same of a client that has this command line, explored on the Redis at this URL, if that was
-    /// a real one. A client need not know of our flags, so what is wrong with those is not told.
+    /// The same of a client that has this command line, explored on the Redis at this URL, if that
+    /// was a real one. A client need not know of our flags, so what is wrong with those is left
+    /// out.
     pub fn of_subject(mut self, command: &str, redis: Option<&str>) -> Self {
         self.subject = Some(command.to_owned());
         self.counterexamples.retain(|found| found.judged || found.property != Property::FlagDrift);

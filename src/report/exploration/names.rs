@@ -1,4 +1,4 @@
-//! Names that tell the rows of one lock protocol apart.
+//! Names that distinguish the rows of one lock protocol.
 
 use super::ProtocolRow;
 

@@ -96,7 +96,7 @@ fn each_finding_of_each_built_in_scenario_has_its_row() {
     }
 }
 
-/// Who has the lock first may be the last to be done with acquiring it.
+/// The actor that has the lock first may be the last to be done with acquiring it.
 #[test]
 fn an_overlap_is_complete_when_both_have_taken_the_lock() {
     let (_, outcome) = ran("check_then_delete", Arc::new(Legacy));

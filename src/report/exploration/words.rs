@@ -13,11 +13,11 @@ const LONGEST: usize = 60;
 pub(super) struct Words<'a> {
     head: &'a Head,
     locks: &'a [String],
-    /// Who acquired with which token.
+    /// Which actor acquired with which token.
     owners: BTreeMap<&'a str, usize>,
 }
 
-/// How long a SET takes a lock for, in the words of who sent it if they are still to be read.
+/// How long a SET takes a lock for, in the words of its sender if they are still to be read.
 fn lasting(text: &str, lease: u64) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let said = words.windows(2).find_map(|pair| match pair {

@@ -3,7 +3,7 @@
 use lock_lab::lock::Payload;
 use uuid::Uuid;
 
-/// How many characters of a UUID tell which acquisition is meant.
+/// How many characters of a UUID show which acquisition is meant.
 pub const ENOUGH: usize = 8;
 /// The longest token that is typed as it is, in bytes.
 const LONGEST: usize = 64;
@@ -17,7 +17,7 @@ pub enum Meant {
     Yes,
     /// It names another one.
     No,
-    /// It is a beginning that is too short to tell.
+    /// It is a beginning that is too short to decide.
     TooShort,
     /// It is the beginning of a token that is no UUID, and others may begin so, too.
     Beginning,

@@ -113,7 +113,7 @@ pub struct LockRow {
     pub fence_counter: Option<String>,
     /// The flag.
     pub flag: Option<String>,
-    /// Who owns the acquisition.
+    /// The owner of the acquisition.
     pub token: Option<String>,
     /// How the value begins, if it is no payload of the contract.
     pub value: Option<String>,

@@ -99,7 +99,7 @@ fn stays(lock: &Sighting) -> String {
     }
 }
 
-/// Who holds it.
+/// Its holder.
 fn holder(lock: &Sighting) -> String {
     let Some(Found::Payload { life, .. }) = &lock.found else { return "it is held".into() };
     match life {

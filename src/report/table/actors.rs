@@ -95,8 +95,8 @@ fn tone(status: Status) -> Tone {
     }
 }
 
-/// A few actors in the order of the plan; of many, errors first, then who succeeded, then who found
-/// the lock taken.
+/// A few actors in the order of the plan; of many, errors first, then those that succeeded, then
+/// those that found the lock taken.
 fn lines(actors: &[ActorRow]) -> Vec<TableLine<'_>> {
     if actors.len() <= WHOLE {
         return actors.iter().map(TableLine::Actor).collect();

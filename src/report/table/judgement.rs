@@ -6,7 +6,7 @@ use crate::report::wording::{count, duration};
 use crate::report::{FairnessRow, Judgement, LeaseUseRow, Share, escape};
 use std::io::{self, Write};
 
-/// How many actors are named who got a lock.
+/// How many of the actors that got a lock are named.
 const MOST: usize = 8;
 
 /// Writes the judgement as a table. The last line is the verdict.
@@ -62,7 +62,7 @@ fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "?".into(), |share| format!("{:.0}%", share * 100.0))
 }
 
-/// Who got it how often: of many actors, those who got it most.
+/// How often each actor got it: of many actors, those that got it most.
 fn shares(shares: &[Share]) -> String {
     let mut shares: Vec<_> = shares.iter().filter(|share| share.count > 0).collect();
     if shares.len() > MOST {

@@ -143,7 +143,7 @@ fn at(begin: usize, number: &str, text: Cell, page: &mut Page) {
     page.print(grid);
 }
 
-/// One column for all: who, and what.
+/// One column for all: the actor, and what it did.
 fn list(lines: &[PictureLine<'_>], page: &mut Page) {
     let mut grid = page.grid();
     grid.right(0);

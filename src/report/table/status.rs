@@ -1,4 +1,4 @@
-//! Who holds which lock, the worst first, what that means, and what to type.
+//! The holder of each lock, the worst first, what that means, and what to type.
 //!
 //! Commands stay on one line, however long they are: they are there to be copied.
 

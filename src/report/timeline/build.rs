@@ -58,7 +58,7 @@ impl Timeline {
 struct LaneSource<'a> {
     history: &'a History,
     possessions: &'a Possessions,
-    /// How many characters tell tokens apart.
+    /// How many characters distinguish tokens.
     token_length: usize,
     token_of: HashMap<&'a str, usize>,
     begin: Moment,

@@ -1,5 +1,5 @@
 //! The geometry that a timeline has in every picture of it: where the lanes lie, and what is where
-//! in time. What fits on them at some width is for those who draw.
+//! in time. What fits on them at some width is up to the code that draws.
 
 pub mod axis;
 pub mod text;
@@ -113,7 +113,7 @@ impl<'a> Layout<'a> {
 }
 
 /// How many characters of each lane's name can go so that what makes it differ from others of its
-/// kind is seen; none, where its ends tell it apart.
+/// kind is seen; none, where its ends distinguish it.
 fn alike(lanes: &[Lane]) -> Vec<usize> {
     const ENDS: usize = 7;
     let ends = |name: &str| -> String {

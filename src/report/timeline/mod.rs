@@ -13,7 +13,7 @@ use serde::Serialize;
 /// A history as it is drawn.
 ///
 /// Moments are those of the history: on a virtual clock much happens at one time, and only the
-/// order tells what came first. See [`when`].
+/// order shows what came first. See [`when`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Timeline {
     /// The scenario's name, or what was recorded.
@@ -57,7 +57,7 @@ pub struct Lane {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneKind {
-    /// A lock: who owned it.
+    /// A lock: its owner.
     Lock,
     /// A lock's mirror flag: when it said `true`.
     Flag,

@@ -1,4 +1,4 @@
-//! Who believed to hold which lock, and from when to when.
+//! Which actor believed to hold which lock, and from when to when.
 //!
 //! A belief begins when an acquire completes. It certainly lasts until the actor begins to release
 //! the lock, begins to forget it, acquires it again, or receives the first reply that may have
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 /// A belief.
 #[derive(Debug)]
 pub(super) struct Belief {
-    /// Who believed.
+    /// The actor.
     pub actor: usize,
     /// To hold which lock.
     pub lock: usize,
@@ -58,14 +58,14 @@ pub(super) enum Ending {
 pub(super) enum Surely {
     /// From the beginning of the step that ends it.
     Begun,
-    /// From the first reply that may have told of the loss.
+    /// From the first reply that may have notified the actor of the loss.
     Notified,
     /// From its end on.
     Now,
 }
 
 /// Which beliefs of an actor end, and how: the one in this lock or, where none is said, all. Both readers
-/// of beliefs, the one of whole histories and the [`Monitor`](super::Monitor), follow these rules.
+/// of beliefs, the one of complete histories and the [`Monitor`](super::Monitor), follow these rules.
 pub(super) type End = (Option<usize>, Ending);
 
 /// What ends when a step of this verb completes. An acquire begins a belief, too.
@@ -159,7 +159,7 @@ struct ActorBeliefs {
     open: HashMap<usize, usize>,
     /// The earliest moment at which the actor knew of a loss that the end of the step reports.
     notified: Moment,
-    /// Whether a reply that may tell it is still to come.
+    /// Whether a reply that may notify the actor of it is still to come.
     awaits: bool,
 }
 
@@ -189,7 +189,7 @@ impl Reader {
                     belief.given_back = belief.given_back.min(moment);
                 }
             }
-            // It tells its sender nothing.
+            // Its sender learns nothing from it.
             EventKind::Command(command) if command.late.is_some() => {}
             EventKind::Command(command) => {
                 if may_notify(&mut knowledge.awaits, &command.effects) {

@@ -32,7 +32,8 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) -> bool {
     graph.left > 0 || case.trace.events.is_empty()
 }
 
-/// What changes who waits for whom; the order decides which comes first at the same moment.
+/// What changes which actor waits for which; the order decides which comes first at the same
+/// moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Turn {
     StopsWaiting(usize),
@@ -88,7 +89,7 @@ pub(super) fn is_end_of_wait(failure: Option<FailureKind>) -> bool {
     matches!(failure, Some(FailureKind::TimedOut | FailureKind::Interrupted))
 }
 
-/// Who waits in which step, and who holds which lock by which belief.
+/// In which step each actor waits, and by which belief each lock is held.
 struct Graph<'a> {
     case: &'a Case<'a>,
     waits: Vec<Option<usize>>,

@@ -50,7 +50,7 @@ impl Findings {
 /// What is said of a finding.
 #[derive(Debug)]
 pub(super) struct Statement {
-    /// The one who did wrong or suffered first, then the others.
+    /// The actor that did wrong or suffered first, then the others.
     pub actors: Vec<usize>,
     /// The moment of the event that completes it.
     pub at: Moment,

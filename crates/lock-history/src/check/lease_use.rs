@@ -18,7 +18,7 @@ pub struct LeaseUse {
     pub lock: usize,
     /// How often it was held.
     pub acquisitions: u64,
-    /// Half of those who held it did so at most this long.
+    /// The p50 of the times held.
     pub held_p50: Duration,
     /// 99 of 100 at most this long.
     pub held_p99: Duration,
@@ -54,7 +54,7 @@ pub(super) fn measure(case: &Case<'_>) -> Vec<LeaseUse> {
     held.map(|(lock, held)| of_lock(case, lock, &held, &leases)).collect()
 }
 
-/// Each time that a lease was set by whom: when, and for how long.
+/// Each time that an actor set a lease: when, and for how long.
 type Leases = HashMap<(usize, usize), Vec<(Moment, u64)>>;
 
 fn leases(case: &Case<'_>) -> Leases {

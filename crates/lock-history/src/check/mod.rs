@@ -12,9 +12,9 @@
 //! unknown, and nothing is concluded from its not being there.
 //!
 //! `trace` says which step each event belongs to, `tenure` whose a lock was and until when,
-//! `beliefs` who thought so; each property is judged from these, in a file of its own. All of it
-//! takes time in proportion to the history's length (times its logarithm, where it sorts).
-//! `possession` shows the first two to those who draw them.
+//! `beliefs` which actor thought so; each property is judged from these, in a file of its own. All
+//! of it takes time in proportion to the history's length (times its logarithm, where it sorts).
+//! `possession` shows the first two to code that draws them.
 //!
 //! `monitor` judges the same event by event, with as little memory as that needs, where nothing
 //! overlaps: for the exploration of orderings.
@@ -30,11 +30,11 @@
 //! a finding names both beliefs with their ends, and a memory of which beliefs met would keep states
 //! apart that have the same future.
 //!
-//! What doesn't depend on that is stated once, and both follow it: which beliefs a step or an actor ends
-//! and which reply may have told of a loss (`beliefs`), what may delete only its own actor's lock
-//! (`foreign_release`), which end of an acquire shows that it waited (`deadlock`), and how a lock must
-//! not be left (`stuck_lock`, `flag_drift`, `token_drift`). The tests compare the reader of histories with
-//! the definitions, and the monitor with it.
+//! What doesn't depend on that is stated once, and both follow it: which beliefs a step or an actor
+//! ends and which reply may have notified the actor of a loss (`beliefs`), what may delete only its
+//! own actor's lock (`foreign_release`), which end of an acquire shows that it waited (`deadlock`),
+//! and how a lock must not be left (`stuck_lock`, `flag_drift`, `token_drift`). The tests compare
+//! the reader of histories with the definitions, and the monitor with it.
 //!
 //! `registered` has the judges that other crates add.
 //!
@@ -196,7 +196,7 @@ pub struct Finding {
     pub property: Property,
     /// The lock's position in the history's head.
     pub lock: usize,
-    /// The actors' positions in the history's head: the one who did wrong or suffered first.
+    /// The actors' positions in the history's head: the one that did wrong or suffered first.
     pub actors: Vec<usize>,
     /// When, in nanoseconds since the run began.
     pub at: u64,
@@ -220,7 +220,7 @@ pub struct Fairness {
     pub lock: usize,
     /// How often each actor got it, by position in the history's head.
     pub acquisitions: Vec<u64>,
-    /// How long those who got it had waited: half of them at most this long.
+    /// The p50 of the waits of successful acquires.
     pub wait_p50: Duration,
     /// 99 of 100 at most this long.
     pub wait_p99: Duration,

@@ -1,17 +1,17 @@
-//! Whose each lock was and who believed to hold it, for those who show it: the same that the
-//! findings are made of, with nothing guessed. Not a judgement.
+//! Whose each lock was and which actor believed to hold it, for display: the same that the findings
+//! are made of, with nothing guessed. Not a judgement.
 
 use super::beliefs;
 use super::tenure::{self, Fault, Shows};
 use super::trace::Trace;
 use crate::history::{Event, History, Moment};
 
-/// What a history proves about who held its locks.
+/// What a history proves about the holders of its locks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Possessions {
     /// Every acquisition, lock by lock, in the order in which their replies came.
     pub tenures: Vec<Tenure>,
-    /// Who believed to hold a lock, by beginning.
+    /// The beliefs to hold a lock, by beginning.
     pub beliefs: Vec<Belief>,
 }
 
@@ -41,7 +41,7 @@ pub struct TenureEnd {
     pub at: Moment,
     /// What happened.
     pub how: How,
-    /// Who did it, if an actor did.
+    /// The actor, if an actor did it.
     pub by: Option<usize>,
 }
 
@@ -65,7 +65,7 @@ pub enum How {
 /// From when to when an actor believed that it held a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Belief {
-    /// Who.
+    /// The actor.
     pub actor: usize,
     /// Which lock.
     pub lock: usize,
@@ -77,7 +77,7 @@ pub struct Belief {
     pub until: Moment,
 }
 
-/// Reads from a history who held its locks, and who believed so.
+/// Reads from a history which actor held each lock, and which believed so.
 ///
 /// Nothing is known of a history that contradicts itself.
 pub fn possessions(history: &History) -> Possessions {
@@ -112,7 +112,7 @@ fn shown(lock: usize, tenure: &tenure::Tenure<'_>, events: &[Event]) -> Tenure {
     }
 }
 
-/// The end, told as the findings tell it.
+/// The end, as the findings put it.
 fn end(tenure: &tenure::Tenure<'_>, events: &[Event]) -> Option<TenureEnd> {
     let last = events.last().map_or(0, |event| event.moment.at);
     let lease = tenure.lease.filter(|lease| lease.gone_at <= last);

@@ -45,7 +45,7 @@ pub trait Judge: Send + Sync + 'static {
 pub struct Violation {
     /// The lock's position in the history's head.
     pub lock: usize,
-    /// The actors' positions in the history's head: the one who did wrong or suffered first.
+    /// The actors' positions in the history's head: the one that did wrong or suffered first.
     pub actors: Vec<usize>,
     /// What happened, in one sentence.
     pub text: String,

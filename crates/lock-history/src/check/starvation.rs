@@ -81,7 +81,7 @@ impl Tries {
     }
 }
 
-/// Who got a lock, in the order of the replies.
+/// The actors that got a lock, in the order of the replies.
 struct Gain {
     actor: usize,
     span: Span,

@@ -136,7 +136,7 @@ pub(super) struct LockTrace<'a> {
     pub tenures: Vec<Tenure<'a>>,
     /// All deletions, likewise.
     pub deletions: Vec<Deletion<'a>>,
-    /// Who last set the flag.
+    /// The last write of the flag.
     pub flagged: Option<Access<'a>>,
     /// How the lock was left when no actor was active, and when that was seen.
     pub left: Option<(Moment, &'a Left)>,

@@ -1,4 +1,4 @@
-//! Which step each event belongs to, how each actor's life went, and whether the history is whole.
+//! Which step each event belongs to, how each actor's life went, and whether the history is complete.
 
 use crate::history::{Command, Event, EventKind, Failure, Head, History, Moment, Operation, Verb};
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub enum Verdict {
     /// All expectations held.
     Expected,
-    /// The run did not go far enough to tell, or nothing was expected of these parameters.
+    /// The run did not go far enough for a verdict, or nothing was expected of these parameters.
     Inconclusive,
     /// At least one did not hold.
     Unexpected,
@@ -40,7 +40,7 @@ impl Verdict {
     }
 }
 
-/// How a run as a whole ended.
+/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Every actor came to its own end.

@@ -64,7 +64,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// How a tenure ended, if it is known to be over at a moment: `A's lease ended at 3.000 s`.
+    /// How a tenure ended, if it is known to be over at a moment.
     pub fn end(self, trace: &LockTrace<'_>, tenure: usize, by: Moment) -> Option<String> {
         let tenure = trace.tenures.get(tenure)?;
         let whose = self.actor(tenure.access.actor);
@@ -98,7 +98,7 @@ fn shortened(name: &str) -> String {
     text::shortened(name, LONGEST_NAME)
 }
 
-/// The beginning of a token, enough to tell it from others.
+/// The beginning of a token, enough to distinguish it from others.
 pub(super) fn token(token: &str) -> String {
     let mut shown: String = shortened(token).chars().take(9).collect();
     if let Some((end, _)) = shown.char_indices().nth(8) {

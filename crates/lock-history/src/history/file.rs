@@ -84,7 +84,7 @@ struct LastLine {
 }
 
 impl History {
-    /// Writes the history; the same history gives the same bytes. One that isn't whole gets no
+    /// Writes the history; the same history gives the same bytes. An incomplete one gets no
     /// end.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut line = Vec::new();

@@ -20,7 +20,7 @@ use std::time::Duration;
 ///
 /// `order` comes from one counter for the whole run, taken before a command is sent and after its
 /// reply came: of two commands whose spans of `order` don't overlap, the earlier one ran earlier.
-/// Where they overlap, only the replies can tell.
+/// Where they overlap, only the replies can decide.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

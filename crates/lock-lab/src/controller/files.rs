@@ -10,7 +10,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Tells one content of a file from the next (contract, section 3: modification time and size).
+/// Distinguishes one content of a file from the next (contract, section 3: modification time and
+/// size).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature {
     modified: SystemTime,
@@ -24,7 +25,7 @@ pub struct Files {
     written: Mutex<BTreeMap<PathBuf, Written>>,
     /// Digests of the contents that were mirrored in the cache, and of which file.
     mirrored: Mutex<BTreeSet<(PathBuf, [u8; 20])>>,
-    /// Held by the one of us who looks and then writes.
+    /// Held by a thread that reads and then writes.
     checked: Mutex<()>,
     /// Which files were read or written, if this is recorded.
     touched: Option<Mutex<BTreeSet<PathBuf>>>,
@@ -88,7 +89,7 @@ impl Files {
         std::mem::take(&mut *touched.lock()).into_iter().collect()
     }
 
-    /// Gives a file in memory the content that [`last_written`](Self::last_written) told of, or
+    /// Gives a file in memory the content that [`last_written`](Self::last_written) returned, or
     /// removes it. That is no write: no revision is counted, and nothing is noted.
     pub fn put(&self, path: &Path, content: Option<Written>) {
         match content {

@@ -154,7 +154,7 @@ impl Controller {
     }
 
     /// Reads the file under the lock, whatever is in memory, and stores the fencing token in it, so
-    /// that who held the lock before can no longer write.
+    /// that earlier holders can no longer write.
     fn stamp(&self, link: &mut dyn Link, own: u64) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         let mut state = load(&self.files, &self.path)?;

@@ -84,8 +84,8 @@ impl Registry {
         Ok(controller)
     }
 
-    /// The same by a registry that looks and inserts in two steps: who comes in between gets a
-    /// controller of its own (hazard `singleton`).
+    /// The same by a registry that reads and inserts in two steps: an actor that comes in between
+    /// gets a controller of its own (hazard `singleton`).
     pub fn racy_instance(
         &self,
         run: &RunDirectory,

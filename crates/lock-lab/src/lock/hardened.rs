@@ -202,8 +202,8 @@ impl LockProtocol for Hardened {
         Some(ttl.duration() / 3)
     }
 
-    /// Doubles from 25 ms to 1 s, less up to half of it, so that those who wait for the same lock
-    /// don't come back together (AWS Architecture Blog, "Exponential backoff and jitter").
+    /// Doubles from 25 ms to 1 s, less up to half of it, so that waiters for the same lock don't
+    /// come back together (AWS Architecture Blog, "Exponential backoff and jitter").
     fn back_off(&self, failed: u32, random: u64) -> Duration {
         let whole = u64::min(25 << failed.min(10), 1000) * 1000;
         Duration::from_micros(whole - random % (whole / 2))
@@ -215,14 +215,14 @@ impl LockProtocol for Hardened {
 }
 
 impl Hardened {
-    /// Forgets an acquisition that is over, and tells the at.
+    /// Forgets an acquisition that is over, and notifies the caller.
     fn lost(&self, at: &mut Context<'_>, own: &Acquisition, why: &str) -> Result {
         forget(at, own)?;
         Err(LockError::Lost(why.into()))
     }
 }
 
-/// Forgets an acquisition; what others who share the controller remember is not touched.
+/// Forgets an acquisition; what other users of the controller remember is not touched.
 fn forget(at: &mut Context<'_>, own: &Acquisition) -> Result<(), Killed> {
     at.own.set(None);
     at.link.pause(PausePoint::TokenWrite)?;

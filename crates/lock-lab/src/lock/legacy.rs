@@ -35,7 +35,7 @@ impl LockProtocol for Legacy {
     }
 
     /// The reference has no such operation. This is what careless clients do: the caller sets the
-    /// TTL, whoever owns the lock.
+    /// TTL, without regard to the owner of the lock.
     fn extend(&self, at: &mut Context<'_>) -> Result {
         at.link.pause(PausePoint::TokenRead)?;
         let ttl = at.slot.get().ok_or(LockError::NotOwner)?.ttl;

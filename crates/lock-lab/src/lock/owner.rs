@@ -99,8 +99,8 @@ fn command_line(pid: u32) -> String {
     without_secrets(&words)
 }
 
-/// Words of a command line, with stars for what may be secret: who may see a lock needs not be one
-/// who may see the processes of its host.
+/// Words of a command line, with stars for what may be secret: a user that may see a lock need not
+/// be one that may see the processes of its host.
 fn without_secrets(words: &[&str]) -> String {
     let mut is_secret = false;
     let each = words.iter().map(|word| {
@@ -128,8 +128,8 @@ fn names_secret(name: &str) -> bool {
     ["pass", "secret", "token", "key"].iter().any(|part| name.contains(part))
 }
 
-/// A word with stars for who logs in, in each URL that it has. A password may hold any character,
-/// so the last `@` counts.
+/// A word with stars for the user and the password in each URL that it has. A password may hold any
+/// character, so the last `@` counts.
 fn without_user(word: &str) -> String {
     let mut parts = word.split("://");
     let mut shown = parts.next().unwrap_or_default().to_owned();

@@ -92,13 +92,13 @@ impl Payload {
         &self.raw
     }
 
-    /// Who owns the acquisition.
+    /// The owner of the acquisition.
     pub fn token(&self) -> &Token {
         &self.token
     }
 
-    /// Whether the value tells one acquisition from the next: it has a token, or is as long as one and
-    /// looks like one. A constant such as `locked` doesn't.
+    /// Whether the value distinguishes one acquisition from the next: it has a token, or is as long
+    /// as one and looks like one. A constant such as `locked` doesn't.
     pub fn names_acquisition(&self) -> bool {
         let text = self.token.as_str();
         let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// Who calls: a connection, the time, and in whose name.
+/// The caller: a connection, the time, and its identity.
 pub struct Caller<'a> {
     /// The connection to DB 0.
     pub link: &'a mut dyn Link,
@@ -23,7 +23,7 @@ pub struct Caller<'a> {
 
 impl Caller<'_> {
     /// The context of an operation on this lock. `slot` is the controller's memory of its
-    /// acquisition, which all who share the controller share.
+    /// acquisition, which all users of the controller share.
     pub fn at<'b>(&'b mut self, lock: &'b LockName, slot: &'b TokenSlot) -> Context<'b> {
         let Self { link, clock, identity, own } = self;
         Context { link: *link, clock: *clock, identity, own, lock, slot }
@@ -55,7 +55,7 @@ pub trait LockProtocol: Send + Sync {
     /// The name that the command line and reports use.
     fn name(&self) -> &str;
 
-    /// Tells the server beforehand what it needs to know.
+    /// Prepares the server for the protocol.
     fn prepare(&self, _link: &mut dyn Link) -> Result {
         Ok(())
     }
@@ -93,7 +93,7 @@ pub trait LockProtocol: Send + Sync {
     }
 
     /// How long to wait before the next try, after `failed` tries. `random` is a number that is
-    /// different for each who waits.
+    /// different for each waiter.
     fn back_off(&self, _failed: u32, _random: u64) -> Duration {
         Duration::from_millis(100)
     }
@@ -137,7 +137,7 @@ pub enum LockError {
         /// The holder's token, if the lock was still there when we looked.
         token: Option<String>,
     },
-    /// A release by one who remembers no acquisition.
+    /// A release by a caller that remembers no acquisition.
     #[error("unlock() called without owning the lock")]
     NotOwner,
     /// A release by one whose acquisition is not the one in Redis.

@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub diagnosis: Diagnosis,
 }
 
-/// What the one who looks knows besides Redis.
+/// What the viewer knows besides Redis.
 #[derive(Debug, Clone, Copy)]
 pub struct Knowledge<'a> {
     /// What the controller remembers.

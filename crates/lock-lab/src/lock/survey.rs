@@ -75,7 +75,7 @@ pub enum Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It can't be seen well enough to tell.
+    /// It can't be seen well enough to decide.
     Hidden,
     /// The lock key holds what is no payload of the contract.
     ForeignPayload,

@@ -1,4 +1,5 @@
-//! Who owns an acquisition: tokens, the slot that remembers one, and the one who takes part.
+//! The owner of an acquisition: tokens, the slot that remembers one, and the identity of a
+//! participant.
 
 use super::Ttl;
 use crate::rng;
@@ -8,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use uuid::Uuid;
 
-/// Says who owns one acquisition: 32 lower-case hexadecimal digits of a version 4 UUID (contract,
+/// Identifies one acquisition: 32 lower-case hexadecimal digits of a version 4 UUID (contract,
 /// section 2), or whatever a foreign payload holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Token(String);
@@ -29,7 +30,7 @@ impl From<&str> for Token {
 /// What one knows of an acquisition that one holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Acquisition {
-    /// Who owns it.
+    /// The owner.
     pub token: Token,
     /// A number that only rises, where the protocol has one; the resource checks it.
     pub fence: Option<u64>,
@@ -74,7 +75,7 @@ impl TokenSlot {
     }
 }
 
-/// Who takes part: the owner that payloads name, and where tokens come from.
+/// The identity of a participant: the owner that payloads name, and the source of its tokens.
 #[derive(Debug)]
 pub struct Identity {
     owner: String,

@@ -274,7 +274,7 @@ struct SubjectClient {
 }
 
 impl SubjectClient {
-    /// Tells the actor's subject to do something and passes on what it sends meanwhile.
+    /// Has the actor's subject carry out an instruction and passes on what it sends meanwhile.
     fn instruct(
         &self,
         at: &mut Context<'_>,
@@ -388,7 +388,7 @@ impl ActorHost for Subjects {
 }
 
 impl Answer {
-    /// What it means for one who held the lock.
+    /// What it means for a holder of the lock.
     fn kept(self, slot: &TokenSlot) -> lock::Result {
         if self.ok {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A subject's process: started with the gateway's address, told what to do a line at a time, killed
+//! A subject's process: started with the gateway's address, given an instruction per line, killed
 //! with all that it started when it is no longer needed.
 
 use super::gateway::Event;
@@ -86,7 +86,7 @@ pub enum SubjectError {
         /// What is wrong with what it did.
         wrong: Wrong,
     },
-    /// Its lock is none, so that no ordering would tell anything of it.
+    /// Its lock is none, so no ordering would say anything about it.
     #[error("{name}: no verdict: {why}")]
     NotALock {
         /// What the client calls itself.
@@ -224,7 +224,7 @@ impl Process {
 
     /// The end of what it said on stderr, as the end of a sentence.
     pub fn last_words(&self) -> String {
-        // Who has ended may have said something that is still on its way.
+        // A process that has ended may have written something that is still to arrive.
         let _ = self.silence.recv_timeout(LAST_WORDS_PATIENCE);
         let last = self.last_words.lock();
         if last.is_empty() { String::new() } else { format!("; it said: {last}") }

@@ -97,7 +97,7 @@ struct SubjectConnection {
     aside: redis_sim::Connection,
 }
 
-/// Who answers a subject's requests.
+/// Answers a subject's requests.
 enum Server<'a> {
     /// The actor's link, where the scheduler decides.
     Link(&'a mut dyn Link),
@@ -208,7 +208,7 @@ impl Subject {
         self.symbols.sent()
     }
 
-    /// Tells it something and lets it do that.
+    /// Sends it an instruction and lets it carry that out.
     pub fn instruct(
         &mut self,
         instruction: &serde_json::Value,

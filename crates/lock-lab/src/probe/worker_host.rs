@@ -1,6 +1,7 @@
-//! Our own locks in processes of their own, one an actor. What the lock protocol does is done there;
-//! each command comes back here before it goes out, over the actor's own link, so that who looks at
-//! commands, holds or counts them sees no difference. What is remembered goes along each time.
+//! Our own locks in processes of their own, one an actor. What the lock protocol does is done
+//! there; each command comes back here before it goes out, over the actor's own link, so that
+//! interceptors that see, hold or count commands notice no difference. What is remembered goes
+//! along each time.
 
 use super::PATIENCE;
 use super::gateway::Event;

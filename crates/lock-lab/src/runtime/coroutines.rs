@@ -86,10 +86,10 @@ impl Queue {
     }
 }
 
-/// The order among those who go on at the same time.
+/// The order among tasks that can go on at the same time.
 #[derive(Debug)]
 enum Turns {
-    /// Who asked first goes first.
+    /// First come, first served.
     Fair { next: u64 },
     /// The order is drawn.
     Drawn(Rng),

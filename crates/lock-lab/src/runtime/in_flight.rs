@@ -23,7 +23,7 @@ struct Sent<R> {
     request: R,
 }
 
-/// Who sent something that was given up.
+/// The sender of a command that was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Sender {
     pub actor: usize,

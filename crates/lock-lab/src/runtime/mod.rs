@@ -174,8 +174,8 @@ impl World {
         Self::new(plan, server, host, runs, time, Box::new(|| ()))
     }
 
-    /// The same world, but on a virtual clock the seed decides the order among those who could go on
-    /// at the same time; with seed 0, who asked first goes first.
+    /// The same world, but on a virtual clock the seed decides the order among actors that could go
+    /// on at the same time; with seed 0 it is first come, first served.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.setup.seed = seed;
         self
@@ -251,7 +251,7 @@ impl World {
         }
     }
 
-    /// Tells the server what the protocol needs it to know; gives the connection that was used.
+    /// Lets the protocol prepare the server; gives the connection that was used.
     fn prepare(&self) -> Result<Connection, ServerError> {
         let mut link = self.services.connect(0)?;
         let prepared = self.protocol().prepare(&mut link);
@@ -285,7 +285,7 @@ impl World {
         buffers.push(std::mem::take(&mut self.log.late_events.lock()));
         // One that did not answer would make us wait for the time-out once more.
         if !self.log.is_silent() {
-            // The server may have gone meanwhile; a new connection tells.
+            // The server may have gone meanwhile; a new connection shows it.
             match self.services.connect(0) {
                 Ok(mut link) => snapshots::take_all(self, &mut link, "after"),
                 Err(error) => self.log.fail(error.to_string()),

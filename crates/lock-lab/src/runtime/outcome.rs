@@ -35,7 +35,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// How the run as a whole ended.
+    /// How the run ended.
     pub fn ending(&self) -> Ending {
         let ended_by = |kind: FailureKind| {
             self.history.events.iter().any(|event| {

@@ -32,7 +32,7 @@ pub enum ReplayError {
     /// It was stopped.
     #[error("{why} at turn {turn} of {of}")]
     Stopped {
-        /// By whom.
+        /// By what.
         why: Stopped,
         /// How many turns had begun.
         turn: usize,
@@ -58,7 +58,7 @@ pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
     replayed
 }
 
-/// Runs a model as a director says, on an embedded server of its own; gives the turns, too.
+/// Runs a model on an embedded server of its own with the turns that `chooser` takes; gives them, too.
 #[cfg(test)]
 pub(super) fn run_chosen(
     model: &Model,

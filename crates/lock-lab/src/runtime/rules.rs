@@ -44,7 +44,7 @@ impl Counts {
     }
 }
 
-/// What the interceptors of an actor and its task tell each other.
+/// What the interceptors of an actor and its task share.
 #[derive(Default)]
 pub(super) struct FaultState {
     /// Whose turn it is in the task.
@@ -65,7 +65,7 @@ impl FaultState {
         std::mem::replace(&mut self.doing.lock(), verb)
     }
 
-    /// Who sends something now.
+    /// The sender of what is sent now.
     pub fn sender(&self) -> Sender {
         let (actor, verb) = (self.actor.load(Ordering::Relaxed), self.doing.lock().clone());
         Sender { actor, verb }

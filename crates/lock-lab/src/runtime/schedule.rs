@@ -52,7 +52,7 @@ impl Turn {
     }
 }
 
-/// Who does what when: a plan, and the order of its steps.
+/// A plan, and the order of its steps.
 ///
 /// As text it is one word that a shell leaves alone: the version of the format, the scenario and its
 /// digest, the protocol, the timing, the parameters, the turns, and perhaps what it shows. Tasks
@@ -75,7 +75,7 @@ impl Turn {
 pub struct Schedule {
     /// The scenario's name, or the path of its file.
     pub scenario: String,
-    /// Tells one version of the scenario from the next.
+    /// Distinguishes versions of the scenario.
     pub digest: u32,
     /// The lock protocol's name.
     pub protocol: String,

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The plan of a run, who its actors are, and what its locks are called.
+/// The plan of a run, its actors, and the names of its locks.
 pub(super) struct Setup {
     pub plan: Plan,
     pub host: Arc<dyn ActorHost>,

@@ -45,7 +45,7 @@ pub(super) struct TaskBody<'a> {
     pub(super) fault_state: Arc<FaultState>,
     pub(super) identity: Arc<Identity>,
     pub(super) actor: usize,
-    /// Tells this task from every other, and from itself where it is run again.
+    /// Distinguishes this task from every other, and from itself where it is run again.
     life: u64,
     steps_taken: usize,
     pub(super) controllers: Vec<Option<Arc<Controller>>>,

@@ -102,8 +102,8 @@ pub(super) fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) -> Result<(), ServerE
 }
 
 /// Makes sure that all threads have a place for their stacks, which take `wanted` bytes: a process
-/// that runs out of addresses while threads start is aborted, and cleans nothing up. `who` needs
-/// them.
+/// that runs out of addresses while threads start is aborted, and cleans nothing up. The error
+/// names `who` as the user of the memory.
 pub fn check_memory(wanted: u64, who: &str) -> Result<(), ServerError> {
     let needed = wanted.saturating_add(OTHER_MEMORY);
     match getrlimit(Resource::As).current {

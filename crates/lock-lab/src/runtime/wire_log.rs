@@ -25,7 +25,7 @@ fn command(exchange: &Exchange, locks: &[LockName]) -> Command {
 }
 
 /// What some requests did; those of a transaction have their replies in that of EXEC. Where lock
-/// keys were observed, what they held before and after tells.
+/// keys were observed, what they held before and after decides.
 pub(super) fn did(
     requests: &[Vec<&[u8]>],
     replies: &[Value],

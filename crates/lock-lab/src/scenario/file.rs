@@ -143,7 +143,7 @@ impl Scenario {
         self.source.text()
     }
 
-    /// Tells one version of the file from the next: the beginning of its SHA-1.
+    /// Distinguishes versions of the file: the beginning of its SHA-1.
     pub fn digest(&self) -> u32 {
         let [a, b, c, d, ..] = sha1_smol::Sha1::from(self.file_text()).digest().bytes();
         u32::from_be_bytes([a, b, c, d])

@@ -1,5 +1,5 @@
 //! What an actor surely sends first, as far as a plan shows it without being run. The first
-//! commands of those who start together go out in one volley, which waits for all of them.
+//! commands of actors that start together go out in one volley, which waits for all of them.
 
 use super::plan::{Action, ActorPlan, Instance, Matches, Plan, Rule, RuleEffect, Start, Step};
 use crate::intercept::PausePoint;
@@ -75,9 +75,9 @@ fn first(steps: &[Step]) -> Option<(usize, &Action)> {
     None
 }
 
-/// The rules that surely hold the first command of one who starts together with others, and what
-/// they wait for, by group. Where a rule is for several groups, one of them stands for all: the
-/// volley waits for each.
+/// The rules that surely hold the first command of an actor that starts together with others, and
+/// what they wait for, by group. Where a rule is for several groups, one of them stands for all:
+/// the volley waits for each.
 pub(super) fn held<'a>(
     plan: &'a Plan,
     firsts: &BTreeMap<&'a str, First<'a>>,

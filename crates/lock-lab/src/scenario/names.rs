@@ -1,4 +1,5 @@
-//! The names that a file gives to its steps, rules and snapshots, and who speaks of them.
+//! The names that a file gives to its steps, rules and snapshots, and the members that refer to
+//! them.
 
 use super::error::{Result, quoted, unknown};
 use super::form::OnlyFor;
@@ -14,7 +15,7 @@ pub(super) struct Names<'a> {
     there: BTreeMap<String, Vec<OnlyFor>>,
 }
 
-/// One who waits for a name.
+/// An actor that waits for a name.
 #[derive(Debug, Clone)]
 pub(super) struct Wait {
     pub(super) name: String,

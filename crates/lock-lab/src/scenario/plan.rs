@@ -20,7 +20,7 @@ pub struct Plan {
     pub parameters: Vec<(String, Value)>,
     /// The locks that the steps speak of by position.
     pub locks: Vec<LockPlan>,
-    /// Everyone who takes part, in the order of the file.
+    /// All actors, in the order of the file.
     pub actors: Vec<ActorPlan>,
     /// What is done to single commands and pause points, in the order of the file.
     pub rules: Vec<Rule>,
@@ -52,7 +52,7 @@ pub struct LockPlan {
     pub run_suffix: String,
 }
 
-/// One who takes part.
+/// An actor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActorPlan {
     /// Unique in the plan: the group's name, numbered from 1 where the group has several.
@@ -90,7 +90,7 @@ pub enum Start {
 /// Whose controllers an actor uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Instance {
-    /// The process's one controller for the run directory: one token slot for all who share it.
+    /// The process's one controller for the run directory: one token slot for all of its users.
     Shared,
     /// A controller of its own, as another process would have.
     Own,
@@ -161,7 +161,7 @@ pub enum Action {
         /// Whose controller.
         lock: usize,
     },
-    /// Put another token into the lock key, as a rival who took the lock over would.
+    /// Put another token into the lock key, as a rival that took the lock over would.
     ReplaceToken {
         /// Which lock.
         lock: usize,

@@ -1,6 +1,6 @@
 //! The JSON Schema of scenario files, for editors: made of the tables by which the reader goes. It
-//! knows the members and their shapes; what only the whole file tells (names that exist, sums that
-//! come to something) is the reader's.
+//! knows the members and their shapes; what only the whole file shows (names that exist, the values
+//! of sums) is the reader's.
 
 use super::action::{VERBS, Verb};
 use super::actor::ActorForm;

@@ -48,7 +48,7 @@ pub(super) struct Scope<'a> {
     pub(super) groups: BTreeSet<String>,
     /// The actors' names in the plan.
     pub(super) actors: BTreeSet<String>,
-    /// Who waits for which step or rule, which may come later in the file.
+    /// Which actor waits for which step or rule, which may come later in the file.
     pub(super) waits: Vec<Wait>,
     /// A step or a rule that is there under one lock protocol only, and that protocol.
     pub(super) only_under: Option<(String, &'static str)>,

@@ -5,7 +5,7 @@ use super::plan::{Action, ActorPlan, Plan, Rule, Start, Step};
 use crate::lock;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One who waits in vain.
+/// An actor that waits in vain.
 pub(super) struct Stuck<'a> {
     /// The group of actors.
     pub(super) group: &'a str,
@@ -19,7 +19,7 @@ pub(super) struct Stuck<'a> {
 enum Event<'a> {
     /// It waits for a name: in a step, or because this rule holds its first command.
     Waits(&'a str, Option<&'a Rule>),
-    /// It has its first command ready for the volley of all who start together.
+    /// It has its first command ready for the volley of all actors that start together.
     Arrives,
     Ends(&'a str),
 }
@@ -27,7 +27,7 @@ enum Event<'a> {
 /// The name of what happens when all have their first commands ready. No step or rule has it.
 const VOLLEY: &str = "";
 
-/// All actors of one name, who do the same.
+/// All actors of one name; they do the same.
 struct Group<'a> {
     name: &'a str,
     is_next: bool,
@@ -92,7 +92,7 @@ impl<'a> BestRun<'a> {
                 self.ready.push(number + 1);
             }
         }
-        // Who is held keeps all the others waiting, and so is the cause.
+        // The actor that is held keeps all the others waiting, and so is the cause.
         self.waiting.remove(VOLLEY);
         let each = |(name, who): (&'a str, Vec<(usize, Option<&'a Rule>)>)| {
             who.into_iter().map(move |(number, rule)| (number, rule.map(|rule| &*rule.name), name))

@@ -1,4 +1,4 @@
-//! Some commands and their replies: who listens to them, and how a person reads them.
+//! Some commands and their replies: the listener, and their readable form.
 
 use lock_history::history::{Moment, Sequence};
 use redis::{RedisResult, Value};
@@ -35,7 +35,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// One who hears this way, with the times of this clock.
+    /// A listener, with the times of this clock.
     pub fn new(clock: Arc<dyn Clock>, hear: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
         Self { sequence: Sequence::default(), clock, hear: Arc::new(hear) }
     }

@@ -22,7 +22,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A key that is asked for only, to see who may ask for it.
+/// A key that is asked for only to learn whether the user may.
 const NO_KEY: &str = "nodb-trigger:no-such-key";
 
 /// The channel that the user of a server subscribes to, so that there is one at a time.
@@ -42,7 +42,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// What tells it from others.
+    /// What distinguishes it from others.
     fn content(&self) -> (&[u8], Option<u64>) {
         (self.sorted.as_ref().unwrap_or(&self.dump), self.left)
     }
@@ -104,7 +104,7 @@ struct Ownership {
 
 impl fmt::Debug for ExclusiveServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Borrowed").field(&self.remote).finish()
+        f.debug_tuple("ExclusiveServer").field(&self.remote).finish()
     }
 }
 
@@ -273,7 +273,7 @@ impl ExclusiveServer {
         }
         self.ask::<Value>(redis::cmd("PEXPIREAT").arg(NO_KEY).arg(1))?;
         self.ask::<Value>(redis::cmd("OBJECT").arg("ENCODING").arg(NO_KEY))?;
-        // That this is no dump is said only to who may restore one.
+        // Only a user with the right to RESTORE gets the error that this is no dump.
         let mut restore = redis::cmd("RESTORE");
         restore.arg(NO_KEY).arg(0).arg("no dump");
         match self.talk(|control| restore.query::<Value>(control))? {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A time with as many digits as tell moments of a run apart: `12 us`, `7.335 ms`, `350 ms`,
+/// A time with as many digits as distinguish moments of a run: `12 us`, `7.335 ms`, `350 ms`,
 /// `2.004 s`, `4 min 59 s`, `5 h 59 min`.
 ///
 /// ```

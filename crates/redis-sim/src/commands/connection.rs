@@ -50,7 +50,7 @@ pub(super) fn select(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     Ok(Value::Okay)
 }
 
-/// There is one user, `default`, who has no password: any will do if the user is named.
+/// There is one user, `default`, without a password: any will do if the user is named.
 pub(super) fn auth(_: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     match args {
         [_] => Err(Error::NoPassword),

@@ -38,7 +38,7 @@ pub(super) struct Command {
     pub(super) immediate: bool,
     /// Whether a script may call it.
     pub(super) scriptable: bool,
-    /// Whether it may change keys, or tell others something: a read-only script must not call it.
+    /// Whether it may change keys, or send messages: a read-only script must not call it.
     pub(super) writes: bool,
     /// Whether a client of the old protocol may use it while it listens to something.
     pub(super) to_listeners: bool,
@@ -214,7 +214,8 @@ pub fn only_reads(request: &[&[u8]]) -> bool {
 fn by_name(table: &'static [Command], name: &[u8]) -> Option<&'static Command> {
     let (key, _) = sort_key(name);
     let found = table.binary_search_by_key(&key, |command| command.key).ok()?;
-    // The key does not tell a NUL from nothing, and stops at sixteen bytes; a bar is in no own name.
+    // The key does not distinguish a NUL from nothing, and stops at sixteen bytes; a bar is in no
+    // own name.
     table.get(found).filter(|command| command.len == name.len())
 }
 

@@ -51,7 +51,7 @@ pub(super) fn wait(_: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     Ok(count(0))
 }
 
-/// Clients ask for the list of commands only to help users who type.
+/// Clients ask for the list of commands only to help users that type.
 pub(super) fn command(_: &mut Call<'_>, _: &[&[u8]]) -> Reply {
     Ok(Value::Array(Vec::new()))
 }

@@ -37,7 +37,7 @@ unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
     1
 }
 
-/// Runs a command and pushes what it answered; tells whether that is an error.
+/// Runs a command and pushes what it answered; returns whether that is an error.
 unsafe fn command(state: *mut lua_State) -> bool {
     // SAFETY: what is owned is owned within `execute`, where nothing raises; the answer stays in the
     // `ScriptRun`, which Lua does not jump over.

@@ -5,8 +5,8 @@
 //! | `framing.rs`, `words.rs` | requests out of bytes |
 //! | `reply.rs` | replies to bytes |
 //! | `connection.rs` | reads one client's requests and has them answered |
-//! | `outbox.rs` | what goes to a client, who may be slow |
-//! | `client.rs`, `advance.rs` | the engine as the one who answers, also on a clock that clients move |
+//! | `outbox.rs` | what goes to a client, which may be slow |
+//! | `client.rs`, `advance.rs` | the engine as a service, also on a clock that clients move |
 //!
 //! Each connection has a thread, and a second one as soon as its client is slow to read or
 //! subscribes to something. Requests are answered by a [`Service`]: the engine itself, or a layer
@@ -48,7 +48,7 @@ pub const MAX_CLIENTS: usize = 2048;
 /// The stack of a connection's thread. Scripts run on one of their own.
 const STACK: usize = 512 * 1024;
 
-/// How many clients may wait to be let in. By default it would be 128, and of more who come at once,
+/// How many clients may wait to be let in. By default it would be 128, and if more come at once,
 /// some would wait for a second.
 const BACKLOG: i32 = 1024;
 
@@ -257,7 +257,7 @@ fn accept(listener: &OwnedFd, shared: &Arc<Shared>) {
     }
 }
 
-/// Gives a client a thread, or tells it why there is none.
+/// Gives a client a thread, or an error that says why there is none.
 fn admit(stream: Arc<Stream>, mut state: MutexGuard<'_, ServerState>, shared: &Arc<Shared>) {
     let outbox = Outbox::new(Arc::clone(&stream));
     if state.clients.len() >= MAX_CLIENTS {

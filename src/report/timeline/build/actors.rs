@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
         let Some(kind) = open.kind else { return };
         let belief = self.belief(open.begun, open.operation.lock);
         let kind = match belief {
-            // Who lets time pass with a lock works under it.
+            // An actor that lets time pass with a lock works under it.
             Some(_) if open.operation.verb == Verb::Sleep => BarKind::Works,
             _ => kind,
         };

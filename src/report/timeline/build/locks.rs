@@ -1,4 +1,4 @@
-//! The lanes of the locks: who owned each, and when its flag said `true`.
+//! The lanes of the locks: the owner of each, and when its flag said `true`.
 
 use super::words::{at, span};
 use super::{LaneSource, mark};

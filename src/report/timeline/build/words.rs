@@ -33,7 +33,7 @@ impl LaneSource<'_> {
         name.map_or_else(|| "a lock".into(), |name| self.plain(name))
     }
 
-    /// Enough of a token to tell it from others.
+    /// Enough of a token to distinguish it from others.
     pub(super) fn token(&self, token: &str) -> String {
         shorten(token, self.token_length)
     }

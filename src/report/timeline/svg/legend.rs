@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// A sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sign {
-    /// Who owned the lock.
+    /// The owner of the lock.
     Owned,
     /// A bar of an actor.
     Bar(BarKind),

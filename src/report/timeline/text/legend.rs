@@ -53,7 +53,7 @@ fn line(sign: char, ink: Ink, words: &str) -> LegendEntry {
     (format!("{sign}{sign}"), ink, words.into())
 }
 
-/// The letters of the acquisitions, with as much of their tokens as tells them apart.
+/// The letters of the acquisitions, with as much of their tokens as distinguishes them.
 fn acquisitions(timeline: &Timeline, drawn: &BTreeSet<usize>) -> Vec<LegendEntry> {
     let length = token_length(timeline.tokens.iter().map(String::as_str));
     let known: Vec<(usize, &String)> =

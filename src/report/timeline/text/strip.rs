@@ -168,7 +168,7 @@ fn sign(bar: &Bar) -> char {
     }
 }
 
-/// Draws a bar, as far as it is seen; says whether that tells which acquisition it belongs to.
+/// Draws a bar, as far as it is seen; says whether that shows which acquisition it belongs to.
 fn draw(
     strip: &mut Strip,
     bar: &Bar,
@@ -195,8 +195,8 @@ fn draw(
     let end = [Some(columns.end), next_break, next_mark].into_iter().flatten().min();
     let room = end.unwrap_or(begin).saturating_sub(begin);
     let letters = bar.token.filter(|_| !goes_on).map(letters).unwrap_or_default();
-    // Where there is no room for both, it matters more who holds a lock than that it is held, and
-    // more what an actor does than with which lock.
+    // Where there is no room for both, the holder of a lock matters more than that it is held, and
+    // what an actor does matters more than with which lock.
     let least = usize::from(bar.kind != BarKind::Holds);
     let written = if letters.len() + least <= room { letters.len() } else { 0 };
     if written > 0 {

@@ -27,9 +27,10 @@ struct Revisions {
     highest: Option<u64>,
     /// The writer of the last revision; none, if that no longer matters.
     by: Option<usize>,
-    /// Who was in a dump, and lost its lock in it, before the dump of the last revision began.
+    /// The actors that were in a dump, and lost the lock in it, before the dump of the last
+    /// revision began.
     passed: BTreeSet<usize>,
-    /// Who may still complete a dump that wrote between the run before and this one.
+    /// The actors that may still complete a dump that wrote between the run before and this one.
     below: BTreeSet<usize>,
 }
 
@@ -39,17 +40,17 @@ pub(super) struct Done<'a> {
     pub write: Write,
     /// With which fencing token.
     pub fence: Option<u64>,
-    /// Who wrote.
+    /// The writer.
     pub by: usize,
     /// Whether the writer had ever acquired the lock, as it believes.
     pub has_acquired: bool,
     /// Whether its lock was gone when the dump began.
     pub lost: bool,
-    /// Who was in a dump, and lost its lock in it, before this dump began.
+    /// The actors that were in a dump, and lost the lock in it, before this dump began.
     pub passed: &'a BTreeSet<usize>,
-    /// Who else is in a dump of this file.
+    /// The other actors in a dump of this file.
     pub others: BTreeSet<usize>,
-    /// Who of these began its dump when the writer had lost its lock in this one.
+    /// Those of them that began their dumps when the writer had lost its lock in this one.
     pub passed_by: BTreeSet<usize>,
 }
 

@@ -65,7 +65,8 @@ struct Lock {
     owner: Owner,
     /// The highest fencing token so far.
     fence: Option<u64>,
-    /// Who came last to believe that it holds it, as long as it certainly does and its tenure lasts.
+    /// The actor that came last to believe that it holds it, as long as it certainly does and its
+    /// tenure lasts.
     last: Option<usize>,
     file: File,
 }

@@ -13,7 +13,7 @@ pub(super) struct Actor {
     pub depth: usize,
     /// What it does in the innermost one.
     pub doing: Doing,
-    /// Whether a reply that may tell it of a loss is still to come.
+    /// Whether a reply that may notify it of a loss is still to come.
     pub awaits: bool,
     /// What it thinks of each lock.
     pub known: Vec<LockBelief>,
@@ -49,7 +49,7 @@ pub(super) enum Doing {
         lock: usize,
         /// Whether its lock was gone when it began.
         lost: bool,
-        /// Who was in a dump, and lost its lock in it, before this one began.
+        /// The actors that were in a dump, and lost the lock in it, before this one began.
         passed: BTreeSet<usize>,
     },
 }
@@ -91,7 +91,7 @@ impl TenureState {
     }
 }
 
-/// Who holds a lock.
+/// The owner of a lock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
     /// No owner, or none that was seen to take it.
@@ -125,8 +125,9 @@ impl Actor {
         begun == TenureState::Lasts || latest == TenureState::Lasts
     }
 
-    /// Forgets what can no longer matter. `holds` says of which locks it is the last who came to
-    /// believe in them, `may_close_a_circle` whether an acquire of a lock can be part of a circle.
+    /// Forgets what can no longer matter. `holds` says of which locks it is the last actor that
+    /// came to believe in them, `may_close_a_circle` whether an acquire of a lock can be part of a
+    /// circle.
     pub fn forget(
         &mut self,
         found: Properties,

@@ -7,7 +7,7 @@ use crate::history::Operation;
 use std::collections::BTreeSet;
 
 impl Monitor {
-    /// Who lost its lock in the dump that it is in.
+    /// The actors that lost the lock in the dump that they are in.
     pub(super) fn others_who_lost(&self, lock: usize) -> BTreeSet<usize> {
         let lost = |(actor, it): &(usize, &Actor)| {
             let had_it =

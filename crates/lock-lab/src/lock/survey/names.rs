@@ -171,13 +171,14 @@ fn of_others(link: &mut dyn Link, runid: &str, files: &[&String]) -> Result<BTre
     }
     let replies =
         pipeline.query::<Vec<Value>>(link).map_err(LockError::redis("HEXISTS", "flags"))?;
-    // What is no hash, or may not be seen, has no flag that tells.
+    // What is no hash, or may not be seen, has no flag that helps.
     let members = asked.into_iter().zip(replies).filter(|(_, reply)| *reply == Value::Int(1));
     Ok(members.map(|(file, _)| file.clone()).collect())
 }
 
-/// The channels, as patterns, on which a server with keyspace notifications tells of changes to the
-/// locks of a run, or of all runs. (The flags of all runs would be on the channels of all keys.)
+/// The channels, as patterns, on which a server with keyspace notifications publishes changes to
+/// the locks of a run, or of all runs. (The flags of all runs would be on the channels of all
+/// keys.)
 pub fn watched_channels(runid: Option<&str>) -> Vec<String> {
     const KEYS: &str = "__keyspace@0__:";
     match runid {

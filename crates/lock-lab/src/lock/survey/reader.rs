@@ -14,7 +14,7 @@ const LONGEST: usize = 16 * 1024;
 /// What is asked about each lock, in this order.
 const COMMANDS: [&str; 5] = ["TYPE", "STRLEN", "GETRANGE", "PTTL", "HMGET"];
 
-/// One who looks.
+/// Reads the state of locks.
 pub(super) struct LockReader {
     processes: Processes,
     /// Whether key and flag are looked at in one transaction. Where a single command of it is

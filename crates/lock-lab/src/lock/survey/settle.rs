@@ -18,7 +18,7 @@ const WATCHED: usize = 20_000;
 /// How long one watches, for all locks of a survey together.
 const WATCHING: Duration = Duration::from_secs(1);
 
-/// One who looks again.
+/// Reads odd locks again.
 pub(super) struct Settler<'a> {
     clock: &'a dyn Clock,
     /// What is left of the time for watching.
@@ -152,7 +152,7 @@ impl Again<'_> {
         let names = || locks.iter().map(|sighting| &sighting.lock);
         let keys: Vec<&str> = names().map(LockName::key).collect();
         let attempt = redis::cmd("WATCH").arg(&keys).exec(self.link).and_then(|()| {
-            // Who stopped the clock wants no answer any more.
+            // If the clock was stopped, no answer is wanted any more.
             let _ = self.clock.sleep(SETTLED);
             let mut pipeline = redis::pipe();
             pipeline.atomic();

@@ -1,4 +1,4 @@
-//! Surveys of servers on which something is hard to tell.
+//! Surveys of servers whose state is hard to determine.
 
 use super::*;
 use crate::lock::hostname;

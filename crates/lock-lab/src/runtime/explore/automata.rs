@@ -79,7 +79,7 @@ type Key = (Push, u64);
 
 /// How an actor went on once.
 pub(super) struct Way {
-    /// Tells it from all others.
+    /// Distinguishes it from all others.
     pub number: u32,
     /// What the cells held that it touched.
     reads: Box<[Held]>,
@@ -87,7 +87,7 @@ pub(super) struct Way {
     pub writes: Box<[Held]>,
     /// The server's state before and after, if it touched that by itself.
     pub server: Option<(u32, u32)>,
-    /// What it wrote down, and whose doing it was.
+    /// What it wrote down, and by which actor.
     pub events: Rc<[(Option<usize>, EventKind)]>,
     /// Where it came to.
     pub to: u32,

@@ -4,8 +4,8 @@
 //!
 //! A state is: the state of the server; what the shared cells hold; where each task is; what the
 //! past can still mean for a violation (`monitors`); how many crashes and faults there were; which
-//! commands are still on their way though their senders gave them up; and, where time counts, the
-//! time and who sleeps until when.
+//! commands are in flight though their senders gave them up; and, where time counts, the time and
+//! until when each sleeper sleeps.
 
 use super::super::in_flight::{InFlight, Sender};
 use super::super::{Model, Time, Turn, World};

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Commands of an actor that go out at once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct OutgoingRequest {
-    /// The task, where it matters to the server who asks.
+    /// The task, where its identity matters to the server.
     pub client: Option<usize>,
     pub db: i64,
     pub packed: Vec<u8>,

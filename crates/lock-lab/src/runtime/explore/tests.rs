@@ -50,7 +50,7 @@ fn shown(model: &Model, turns: &[Turn]) -> String {
     Schedule { turns: turns.to_vec(), ..model.origin.clone() }.to_string()
 }
 
-/// What a run comes to, for those who look at it from outside.
+/// The outcome of a run, as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Result {
     /// How each lock was left: its token, its TTL, its flag, and what is remembered of it.

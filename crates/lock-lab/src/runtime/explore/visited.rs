@@ -20,7 +20,7 @@ pub(super) struct Draft {
     pub time: u64,
     /// Where each task is.
     pub nodes: Vec<u32>,
-    /// When those wake who sleep; empty where sleep costs nothing.
+    /// When sleepers wake; empty where sleep costs nothing.
     pub wakes: Vec<u64>,
     /// The leases that ended by themselves on the way here. That is no part of the state.
     pub ended: Vec<usize>,

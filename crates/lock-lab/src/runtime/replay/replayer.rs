@@ -246,7 +246,7 @@ impl<'a, T: Task> Replayer<'a, T> {
         }
     }
 
-    /// Lets each go on, in their order, who waits or has slept long enough; tells whether that
+    /// Lets each task go on, in order, that waits or has slept long enough; returns whether that
     /// changed anything.
     fn stir(&mut self) -> Result<bool, ReplayError> {
         let happenings = self.world.signals.happenings();

@@ -32,7 +32,7 @@ struct Cached {
 }
 
 impl Keys {
-    /// Makes way for the run, or says who is in it.
+    /// Makes way for the run, or says which owner is in it.
     pub fn set_up(
         world: &World,
         run: &RunDirectory,

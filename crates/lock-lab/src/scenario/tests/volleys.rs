@@ -1,8 +1,9 @@
-//! Rules that hold the first command of one who starts together with others: the others wait for it.
+//! Rules that hold the first command of an actor that starts together with others: the others wait
+//! for it.
 
 use super::{check_in, parse};
 
-/// One of those who start together is held until another has gone on.
+/// One of the actors that start together is held until another has gone on.
 const TOGETHER: &str = r#"format = 1
 name = "volley"
 title = "Two start together."

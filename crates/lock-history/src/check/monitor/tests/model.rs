@@ -138,7 +138,7 @@ impl Model {
         Some((None, EventKind::fault("a lease ended".into(), effects)))
     }
 
-    /// Everybody comes to an end.
+    /// Every actor comes to an end.
     pub fn finish(&mut self, random: &mut Random) -> Vec<Happening> {
         let mut events = Vec::new();
         self.troubles = 1000;

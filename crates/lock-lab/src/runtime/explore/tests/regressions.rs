@@ -131,7 +131,7 @@ fn a_replaced_controller_is_in_the_last_snapshot() {
     }
 }
 
-/// One who waits for the release and then changes what the other one looks at next.
+/// An actor that waits for the release and then changes what the other one reads next.
 fn between(before: &str, change: &str, sees: &str, instance: &str) -> String {
     let actor = |name: &str, instance: &str, steps: &str| {
         format!(
@@ -193,7 +193,7 @@ fn what_strict_timing_finds_is_found_without_it() {
     assert!(compared >= 40, "{compared}");
 }
 
-/// Who sent it has ended, and the lock is still its own.
+/// The sender has ended, and the lock is still its own.
 #[test]
 fn what_a_rule_runs_late_may_release_the_own_lock() {
     let text = r#"
