@@ -45,7 +45,7 @@ fn the_crate(name: &str) -> Crate {
     crates().into_iter().find(|known| known.src.contains(name)).unwrap()
 }
 
-fn root() -> &'static Path {
+pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -187,7 +187,7 @@ fn a_verdict_that_is_decided_is_found_and_one_that_is_shown_is_not() {
     }
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -372,7 +372,7 @@ fn word(text: &str) -> String {
     text.chars().take_while(|c| is_of_a_word(*c)).collect()
 }
 
-fn is_of_a_word(c: char) -> bool {
+pub(super) fn is_of_a_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 

@@ -36,3 +36,4 @@ mod timeline;
 mod upstream;
 mod weather;
 mod wire;
+mod words;
