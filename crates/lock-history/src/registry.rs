@@ -37,6 +37,11 @@ impl<T> Registry<T> {
     }
 
     /// Adds one of this name; `name_of` says what the others are called. At most `most` can be added.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`] if the name is taken or has other characters than `a-z`, `0-9` and `_`, if
+    /// the list was read before, or if it is full.
     pub fn add(
         &self,
         name: &str,

@@ -84,6 +84,10 @@ impl Server {
     /// The Redis at a URL: `redis://`, `rediss://` (TLS) or `unix:`, with user and password if need
     /// be. Whatever database the URL names, locks live in DB 0 and the cache in DB 13 (contract,
     /// section 1).
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the URL can't be read. Nothing is connected here.
     pub fn at(url: &str, password: Option<&str>) -> Result<Self, ServerError> {
         // The URL may hold a password anywhere, so no error repeats any part of it: of the
         // library's words, only those before the detail.
@@ -120,6 +124,10 @@ impl Server {
 
     /// The Redis that the environment names (contract, section 1): `REDIS_URL`, else `REDIS_HOST`
     /// and `REDIS_PORT`; `REDIS_PASSWORD` where the URL has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the URL can't be read; it names the variables. Nothing is connected here.
     pub fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, ServerError> {
@@ -203,11 +211,19 @@ impl Server {
     }
 
     /// Opens a connection to one of its databases.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the server can't be reached, or refuses the user or the database.
     pub fn connect(&self, db: i64) -> Result<Connection, ServerError> {
         self.open(db, None)
     }
 
     /// Opens a connection on which no wait for an answer exceeds the deadline of this clock.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the server can't be reached, or refuses the user or the database.
     pub fn connect_on(&self, clock: Arc<dyn Clock>, db: i64) -> Result<Connection, ServerError> {
         self.open(db, Some(clock))
     }
@@ -234,6 +250,11 @@ impl Server {
     }
 
     /// Opens a connection to DB 0 of a real Redis, to be used as the library has it.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] on the embedded server, if the server can't be reached, or if it refuses the
+    /// user or the protocol.
     pub fn open_raw(&self, protocol: ProtocolVersion) -> Result<redis::Connection, ServerError> {
         match self {
             Server::Embedded(_) => {

@@ -37,9 +37,17 @@ pub trait Clock: Send + Sync {
     fn unix(&self) -> Duration;
 
     /// Lets `duration` pass, or less if the clock is stopped or its deadline comes first.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] if the clock is stopped or its deadline comes before the sleep is over.
     fn sleep(&self, duration: Duration) -> Result<(), Stopped>;
 
     /// Whether the clock was stopped or its deadline passed.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] if the clock was stopped or its deadline passed.
     fn check(&self) -> Result<(), Stopped> {
         self.sleep(Duration::ZERO)
     }
@@ -52,6 +60,10 @@ pub trait Clock: Send + Sync {
 
     /// Waits until `done`, which is asked again after each [`notify`](Clock::notify), or until the
     /// clock is stopped or its deadline passes.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] if the clock is stopped or its deadline passes before `done` holds.
     fn wait_until(&self, done: &dyn Fn() -> bool) -> Result<(), Stopped>;
 
     /// Says that something happened for which a sleeper may wait.

@@ -52,6 +52,12 @@ pub struct Violation {
 }
 
 /// Adds a judge. Call it first in `main`.
+///
+/// # Errors
+///
+/// [`RegisterError`] if the word is that of a property or of another judge, has other characters
+/// than `a-z`, `0-9` and `_`, comes after the judges were first used, or if there is no room for
+/// one more.
 pub fn register(judge: impl Judge) -> Result<(), RegisterError> {
     let word = judge.word();
     if Property::ALL.iter().any(|property| property.word() == word) {

@@ -86,6 +86,10 @@ struct LastLine {
 impl History {
     /// Writes the history; the same history gives the same bytes. An incomplete one gets no
     /// end.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `out` does, or if the head or an event is longer than a line of the format may be.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut line = Vec::new();
         write_line(out, &mut line, &FirstLine { schema: SCHEMA, head: &self.head }, LONGEST_HEAD)?;
@@ -100,6 +104,11 @@ impl History {
     }
 
     /// Reads a history; `name` is what errors call the file.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] if `input` can't be read, does not begin as a history, has a damaged line
+    /// before its last one, or exceeds the limits of the format.
     pub fn read(name: &str, input: &mut dyn BufRead) -> Result<Self, FileError> {
         let mut lines = Lines { name, input, text: Vec::new(), number: 0, size: 0 };
         let mut history = Self { head: read_head(&mut lines)?, ..Self::default() };

@@ -125,6 +125,10 @@ impl Files {
     }
 
     /// The file's content, or nothing if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file exists and can't be read. In memory it never fails.
     pub fn read(&self, path: &Path) -> io::Result<Option<Content>> {
         self.note(path);
         let written = self.last_written(path);
@@ -143,6 +147,10 @@ impl Files {
     }
 
     /// The file's signature, or nothing if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system refuses to say. In memory it never fails.
     pub fn signature(&self, path: &Path) -> io::Result<Option<Signature>> {
         self.note(path);
         if self.on_disk {
@@ -156,6 +164,11 @@ impl Files {
     /// section 4): a temporary file in the same directory, the mode and the owner of the old file
     /// (0666 less the umask for a new one), fsync, rename, fsync of the directory. The modification time rises
     /// with each rewrite.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the old file's metadata can't be read, or if the new content can't be written,
+    /// synchronized or moved into place; the file is then as it was. In memory it never fails.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<Replaced> {
         self.note(path);
         let mut written = self.written.lock();
@@ -181,6 +194,11 @@ impl Files {
 
     /// Replaces the content as [`replace`](Files::replace) does, if `may` agrees to what is there
     /// now. No other writer that does the same, in this process or another, comes in between.
+    ///
+    /// # Errors
+    ///
+    /// Fails where [`replace`](Files::replace) does, if the content can't be read, or if another
+    /// process has the file locked.
     pub fn replace_if(
         &self,
         path: &Path,
@@ -196,6 +214,10 @@ impl Files {
     }
 
     /// Gives a file on disk the content that it had before, and its modification time.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the content can't be replaced, or if its modification time can't be set.
     pub fn put_back(&self, path: &Path, bytes: &[u8], before: Signature) -> io::Result<()> {
         replace_on_disk(path, bytes)?;
         File::options().write(true).open(path)?.set_modified(before.modified)

@@ -91,6 +91,11 @@ struct ControllerState {
 
 impl Controller {
     /// A new controller of a run directory's state file, which need not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::File`] if the file exists and can't be read, [`ControllerError::Format`]
+    /// if it holds something else than a JSON object.
     pub fn open(run: &RunDirectory, files: &Arc<Files>) -> Result<Self> {
         let path = run.path().join(STATE_FILE);
         let state = load(files, &path)?;
@@ -106,11 +111,19 @@ impl Controller {
     }
 
     /// Fails unless there is a state file at `path`, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::File`] or [`ControllerError::Format`], as [`open`](Self::open) gives.
     pub fn check(files: &Files, path: &Path) -> Result {
         load(files, path).map(drop)
     }
 
     /// Reads the file again if it changed since this controller last saw it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where [`open`](Self::open) does, and if the caller was killed at the pause point.
     pub fn refresh(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         self.refresh_now()
@@ -128,6 +141,12 @@ impl Controller {
 
     /// Takes the lock, unless the run is read-only. A fenced protocol gets the highest fencing
     /// token in the file, and its own is stored in the file at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::ReadOnly`] if the run is read-only, [`ControllerError::Lock`] if the
+    /// protocol refuses or Redis fails. Under a fenced protocol also if the file can't be read or
+    /// written; the lock is released then.
     pub fn acquire(
         &self,
         caller: &mut Caller<'_>,
@@ -174,16 +193,29 @@ impl Controller {
     }
 
     /// Gives the lock its full lease again.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::Lock`] if the protocol refuses, as when the lock was lost, or if Redis
+    /// fails.
     pub fn extend(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result {
         Ok(protocol.extend(&mut caller.at(&self.lock, &self.slot))?)
     }
 
     /// Gives the lock back.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::Lock`] if the caller does not own the lock, or if Redis fails.
     pub fn release(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result {
         Ok(protocol.release(&mut caller.at(&self.lock, &self.slot))?)
     }
 
     /// Takes the lock away from its present owner.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::Lock`] if Redis fails.
     pub fn force_release(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result {
         Ok(protocol.force_release(&mut caller.at(&self.lock, &self.slot))?)
     }
@@ -201,6 +233,10 @@ impl Controller {
     }
 
     /// Writes the state to its file without asking for any lock, as a process that knows of none.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::File`] if the file can't be written.
     pub fn dump_without_lock(&self) -> Result<Write> {
         let (text, based_on) = {
             let state = self.state();
@@ -214,6 +250,12 @@ impl Controller {
     /// Writes the state to its file, if the protocol allows it now, and mirrors it in the cache.
     /// A mirror that fails is no failure of the write, which is committed by then (contract,
     /// section 4).
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::Lock`] if the protocol forbids the write or Redis fails,
+    /// [`ControllerError::Stale`] if a fenced protocol finds that the file was written meanwhile,
+    /// [`ControllerError::File`] if it can't be written.
     pub fn dump(
         &self,
         caller: &mut Caller<'_>,
@@ -258,6 +300,10 @@ impl Controller {
     }
 
     /// Reads the file back and fails unless it is a state file.
+    ///
+    /// # Errors
+    ///
+    /// Fails where [`open`](Self::open) does, and if the caller was killed at the pause point.
     pub fn validate(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         load(&self.files, &self.path).map(drop)
@@ -279,6 +325,10 @@ impl Controller {
     }
 
     /// Forgets the acquisition, as a step of an actor.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError::Lock`] if the actor was killed at the pause point.
     pub fn forget_token(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::TokenWrite).map_err(LockError::from)?;
         self.forget_acquisition();
@@ -310,6 +360,11 @@ pub fn cache_key(path: &Path) -> &[u8] {
 }
 
 /// The `operation_count` that a state file holds; 0 if there is no such file yet.
+///
+/// # Errors
+///
+/// [`ControllerError::File`] if the file exists and can't be read, [`ControllerError::Format`] if
+/// it holds something else than a JSON object.
 pub fn count_on_file(files: &Files, path: &Path) -> Result<u64> {
     load(files, path).map(|state| operation_count(&state.members))
 }

@@ -60,6 +60,10 @@ impl RunControllers {
 impl Registry {
     /// The controller of a run directory: the one that is there, refreshed if its file changed, or
     /// a new one. That of a read-only run is never kept.
+    ///
+    /// # Errors
+    ///
+    /// Fails where [`Controller::open`] does, and if the caller was killed at the pause point.
     pub fn instance(
         &self,
         run: &RunDirectory,
@@ -86,6 +90,10 @@ impl Registry {
 
     /// The same by a registry that reads and inserts in two steps: an actor that comes in between
     /// gets a controller of its own (hazard `singleton`).
+    ///
+    /// # Errors
+    ///
+    /// Fails where [`Controller::open`] does, and if the caller was killed at a pause point.
     pub fn racy_instance(
         &self,
         run: &RunDirectory,

@@ -32,11 +32,19 @@ pub struct Killed;
 /// A connection that also lets pause points pass. On a plain connection they do nothing.
 pub trait Link: ConnectionLike {
     /// Says that the caller is about to touch local state that others share.
+    ///
+    /// # Errors
+    ///
+    /// [`Killed`] if the caller was killed.
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
         Ok(())
     }
 
     /// Fails if the caller was killed.
+    ///
+    /// # Errors
+    ///
+    /// [`Killed`] if the caller was killed.
     fn is_alive(&self) -> Result<(), Killed> {
         Ok(())
     }
@@ -52,11 +60,19 @@ impl Link for Connection {}
 /// What is done with each command and pause point; by default it passes.
 pub trait Interceptor: Send {
     /// One command wants to go out; gives its reply.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, that of the connection, or one that the interceptor injects.
     fn command(&mut self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
         connection.req_packed_command(command)
     }
 
     /// Several commands want to go out at once; gives `count` replies from number `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// The error of the connection, one of the server's, or one that the interceptor injects.
     fn pipeline(
         &mut self,
         connection: &mut Connection,
@@ -68,11 +84,19 @@ pub trait Interceptor: Send {
     }
 
     /// Shared local state is about to be touched.
+    ///
+    /// # Errors
+    ///
+    /// [`Killed`] if the caller was killed.
     fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
         Ok(())
     }
 
     /// Fails if the actor was killed here.
+    ///
+    /// # Errors
+    ///
+    /// [`Killed`] if the caller was killed.
     fn is_alive(&self) -> Result<(), Killed> {
         Ok(())
     }

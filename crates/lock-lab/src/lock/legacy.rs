@@ -84,6 +84,10 @@ fn forget(at: &mut Context<'_>) -> Result {
 }
 
 /// Whether the lock is held; a flag that says so while it is free is set to `false`.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails.
 pub fn is_locked(link: &mut dyn Link, lock: &LockName) -> Result<bool> {
     if stored(link, lock)?.is_some() {
         return Ok(true);

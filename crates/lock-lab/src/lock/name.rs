@@ -45,6 +45,11 @@ impl RunDirectory {
     /// let run = RunDirectory::new(Path::new("/runs/ab/_pups/omni/a"), None).unwrap();
     /// assert_eq!(run.lock("x.nodb").key(), "nodb-lock:ab:_pups/omni/a/x.nodb");
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] if the path is not UTF-8, has no component that could name the run, or can't
+    /// be made absolute.
     pub fn new(directory: &Path, group: Option<&RunGroup>) -> Result<Self, NameError> {
         let absolute = std::path::absolute(directory)
             .map_err(|error| NameError::NotAbsolute(directory.into(), error.to_string()))?;

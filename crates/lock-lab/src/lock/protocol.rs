@@ -56,6 +56,10 @@ pub trait LockProtocol: Send + Sync {
     fn name(&self) -> &str;
 
     /// Prepares the server for the protocol.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Redis`] if the server fails.
     fn prepare(&self, _link: &mut dyn Link) -> Result {
         Ok(())
     }
@@ -63,18 +67,45 @@ pub trait LockProtocol: Send + Sync {
     /// Takes the lock for `ttl`, or fails at once with [`LockError::AlreadyLocked`]. `floor` is the
     /// highest fencing token that the resource has seen; a protocol that has them gives a higher
     /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::AlreadyLocked`] if the lock is held, [`LockError::Lost`] if the caller learns
+    /// here that it had lost it, and [`LockError::Redis`] if a command fails: the lock may have
+    /// been taken then.
     fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, floor: u64) -> Result<Acquisition>;
 
     /// Gives the lock its full lease again.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::NotOwner`] if the caller remembers no acquisition, [`LockError::Lost`] if the
+    /// protocol finds that the lock was lost, [`LockError::Redis`] if a command fails.
     fn extend(&self, at: &mut Context<'_>) -> Result;
 
     /// Releases the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::NotOwner`], [`LockError::OtherToken`] or [`LockError::Lost`] if the lock is not
+    /// the caller's, [`LockError::Redis`] if a command fails: the lock may have been released then.
     fn release(&self, at: &mut Context<'_>) -> Result;
 
     /// Releases the lock, even if another client owns it now.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::OtherToken`] if a protocol that compares tokens finds a new owner in between,
+    /// [`LockError::Redis`] if a command fails, [`LockError::Client`] if a client from outside
+    /// can't do it.
     fn force_release(&self, at: &mut Context<'_>) -> Result;
 
     /// Fails unless the protocol lets the caller write the file now.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::NotLocked`], [`LockError::NotOwner`] or [`LockError::Lost`] if the protocol
+    /// forbids the write, [`LockError::Redis`] if a command fails.
     fn check_write(&self, at: &mut Context<'_>) -> Result;
 
     /// The name of the command that an acquire sends first, in capitals.

@@ -87,6 +87,10 @@ pub enum Flag {
 /// The flag goes to `false` with it if it says anything else. Where no flag ever was, none is made:
 /// there was nothing for users to see, and a run's hash may not exist. The fencing counter stays:
 /// others may have seen it.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if the script fails or is refused.
 pub fn remove_if(link: &mut dyn Link, lock: &LockName, observed: &Payload) -> Result<Removal> {
     let (done, ttl_ms, failed): (String, i64, String) = REMOVE_SCRIPT.run(link, lock, |cmd| {
         cmd.arg(observed.raw()).arg(lock.flag());
@@ -107,6 +111,10 @@ pub fn remove_if(link: &mut dyn Link, lock: &LockName, observed: &Payload) -> Re
 /// follows; the script only comes first. What it can't repair is a flag that such a participant
 /// writes late, after the lock has changed hands again: that one drifts again, with or without a
 /// repair.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if the script fails or is refused.
 pub fn repair_flag(link: &mut dyn Link, lock: &LockName) -> Result<Flag> {
     let set: String = REPAIR_SCRIPT.run(link, lock, |cmd| {
         cmd.arg(lock.flag());
@@ -129,6 +137,10 @@ pub enum Fence {
 
 /// Deletes the lock key if its holder is one of `ours`, and restores the flag's earlier value, or
 /// removes it. If another owner holds the lock, nothing is changed; says whether all is as it was.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails or is refused; whether anything changed is unknown then.
 pub fn restore(
     link: &mut dyn Link,
     lock: &LockName,
@@ -191,6 +203,10 @@ fn watch(
 
 /// Puts another payload into the lock key, whose lease goes on, if its holder is one of `ours`; says
 /// whether it did.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails or is refused; whether it changed is unknown then.
 pub fn replace_if(
     link: &mut dyn Link,
     lock: &LockName,
@@ -204,6 +220,10 @@ pub fn replace_if(
 
 /// Lets the lease of a lock end in a millisecond, if its holder is one of `ours`; says whether it
 /// did.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails or is refused; whether it changed is unknown then.
 pub fn expire_if(
     link: &mut dyn Link,
     lock: &LockName,

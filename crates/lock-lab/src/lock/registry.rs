@@ -15,6 +15,12 @@ const RESERVED: [&str; 2] = ["subject", "observed"];
 
 /// Adds a lock protocol of another crate, listed after the built-in ones. Call it first in `main`. It
 /// must be [foreign](LockProtocol::is_foreign): what its commands do is read from the lock's key.
+///
+/// # Errors
+///
+/// [`RegisterError`] if the protocol is not foreign, if its name is taken or has other characters
+/// than `a-z`, `0-9` and `_`, if the protocols were listed before, or if there is no room for one
+/// more.
 pub fn register(protocol: Arc<dyn LockProtocol>) -> Result<(), RegisterError> {
     let name = protocol.name().to_owned();
     let is_taken = built_in().iter().any(|known| known.name() == name);

@@ -9,6 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Deletes every lock of a run and sets its flags to `false`, without regard to holders. Returns
 /// the flag fields (`locked:<file>`) that were cleared.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails; some of the locks may be cleared then.
 pub fn clear_locks(link: &mut dyn Link, runid: &str) -> Result<Vec<String>> {
     let mut cleared = BTreeSet::new();
     for (file, flag) in flags(link, runid)? {
@@ -30,6 +34,10 @@ pub fn clear_locks(link: &mut dyn Link, runid: &str) -> Result<Vec<String>> {
 
 /// Which files of a run are locked, by the lock keys; every file that has a flag or a lock is
 /// named. Flags that say `true` where no lock is are set to `false`.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails.
 pub fn lock_statuses(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String, bool>> {
     let mut statuses: BTreeMap<String, bool> =
         locked_files(link, runid)?.into_iter().map(|file| (file, true)).collect();
@@ -45,6 +53,10 @@ pub fn lock_statuses(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String
 }
 
 /// The files of a run that have a lock key.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails.
 pub fn locked_files(link: &mut dyn Link, runid: &str) -> Result<BTreeSet<String>> {
     let pattern = key_pattern(runid);
     let prefix = key_prefix(runid);
@@ -63,6 +75,10 @@ pub fn locked_files(link: &mut dyn Link, runid: &str) -> Result<BTreeSet<String>
 }
 
 /// The files of a run that have a flag, and what it says.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if the command fails.
 pub fn flags(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String, String>> {
     let fields: BTreeMap<Vec<u8>, Vec<u8>> = ask(link, "HGETALL", runid, |_| ())?;
     Ok(fields

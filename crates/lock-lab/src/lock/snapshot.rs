@@ -115,6 +115,10 @@ impl Diagnosis {
 impl Snapshot {
     /// The same for a lock of a client from outside, which need not be a string: the type of
     /// another kind of value stands for its content.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Redis`] if the transaction fails.
     pub fn of_any_kind(
         link: &mut dyn Link,
         lock: &LockName,
@@ -135,6 +139,10 @@ impl Snapshot {
     }
 
     /// Looks: GET, PTTL and HGET in one MULTI/EXEC.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Redis`] if the transaction fails, or if the key holds a value of another type.
     pub fn take(link: &mut dyn Link, lock: &LockName, knowledge: Knowledge<'_>) -> Result<Self> {
         let mut transaction = redis::pipe();
         transaction.atomic();

@@ -157,6 +157,11 @@ impl Sighting {
 }
 
 /// Looks at the lock of one file, whose name is taken as it stands.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails. What a server refuses to show is a [`Doubt`], not an
+/// error.
 pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting> {
     let lock = LockName::as_found(runid, file);
     let unseen = Sighting {
@@ -196,6 +201,11 @@ pub struct Unseen {
 /// as wrong only if it is still the same: the acquisition, where there is one, or else an untouched
 /// key. Without one, each is read once: for a caller that makes sure of what was seen before it
 /// changes anything.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails; locks that were handed over before stay so. What a
+/// server refuses to show of a lock is a [`Doubt`], not an error.
 pub fn survey(
     link: &mut dyn Link,
     clock: Option<&dyn Clock>,

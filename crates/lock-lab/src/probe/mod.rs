@@ -127,6 +127,11 @@ impl About {
 impl Subjects {
     /// Starts two subjects, hears what they say of themselves, and learns which of the words that
     /// they send are the same in both. `locks` are the locks that they will be asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`SubjectError`] if a subject can't be started, ends early, does not answer as it should, or
+    /// sends nothing to database 0 for a lock, and if the server fails.
     pub fn new(start: Start, locks: &[LockName]) -> Result<Self, SubjectError> {
         let pool = Pool {
             start,
@@ -169,6 +174,11 @@ impl Subjects {
 
     /// Whether the client's lock is one: it has the key that the client was given, refuses a second
     /// client, and can be acquired again after its release. Nothing has been explored before.
+    ///
+    /// # Errors
+    ///
+    /// [`SubjectError`] if the client's lock fails one of these tests, if a subject ends or does
+    /// not answer, or if the server fails.
     pub fn preflight(&self, locks: &[LockName]) -> Result<(), SubjectError> {
         let mut sessions = self.pool.sessions.lock();
         for lock in locks {

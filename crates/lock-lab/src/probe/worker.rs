@@ -9,6 +9,10 @@ use redis_sim::clock::WallClock;
 use std::io::{self, BufRead, Write};
 
 /// Carries out instructions until no more come.
+///
+/// # Errors
+///
+/// Fails if `input` or `output` does, or if a message is not an instruction.
 pub fn obey(
     protocol: &dyn LockProtocol,
     input: &mut (impl BufRead + Send),

@@ -76,6 +76,11 @@ impl OurProcesses {
     /// Starts a process for each actor of these names, by commands that run [`obey`](super::obey)
     /// with the same lock protocol, and waits until all are ready. They end with the thread that
     /// started them.
+    ///
+    /// # Errors
+    ///
+    /// [`NotStarted::Failed`] if a process can't be started or is not ready,
+    /// [`NotStarted::Stopped`] if the clock is stopped meanwhile.
     pub fn start(
         inner: Arc<dyn LockProtocol>,
         names: &[&str],

@@ -262,6 +262,11 @@ impl World {
 
     /// Runs the plan once. An error means that it did not begin; what fails later is in the
     /// outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the server can't be reached, refuses what the lock protocol prepares, or
+    /// if threads or connections for the actors can't be had.
     pub fn run(self: &Arc<Self>) -> Result<Outcome, ServerError> {
         self.around(|tasks| match &self.services.time {
             Time::Wall(clock) => threads::run(self, clock, tasks),

@@ -58,6 +58,11 @@ pub struct Model {
 
 impl Model {
     /// A scenario whose actors speak this lock protocol, in this process.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] if the values don't fit the scenario, the scenario doesn't fit the protocol,
+    /// or a run directory can't have its name.
     pub fn new(
         scenario: &Scenario,
         binding: &Binding,
@@ -68,6 +73,10 @@ impl Model {
     }
 
     /// A scenario whose actors are clients from outside, which `start` starts for these locks.
+    ///
+    /// # Errors
+    ///
+    /// Fails where [`new`](Self::new) does, and if `start` does.
     pub fn of_subjects<E: From<ModelError>>(
         scenario: &Scenario,
         binding: &Binding,

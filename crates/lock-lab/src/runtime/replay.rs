@@ -46,6 +46,11 @@ pub enum ReplayError {
 
 /// Replays a schedule of a model on an embedded server of its own, or on the real one that it is
 /// explored on, which is empty before and after.
+///
+/// # Errors
+///
+/// [`ReplayError::Parted`] if the plan does not follow the schedule, [`ReplayError::Stopped`] if
+/// the clock is stopped, [`ReplayError::Server`] if the environment fails.
 pub fn replay(model: &Model, turns: &[Turn]) -> Result<Outcome, ReplayError> {
     let empty = || match &model.upstream {
         Some(upstream) => upstream.exclusive.put(&Keys::new()).map(drop),
@@ -112,6 +117,11 @@ impl World {
     /// Replays a schedule of this world's plan. On the wall clock the tasks are threads, one of
     /// which is at work at any time. They skip what they would sleep, and leases are made to end by
     /// shortening them; one that ends by itself meanwhile makes the replay another than it says.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError::Parted`] if the plan does not follow the schedule, [`ReplayError::Stopped`]
+    /// if the clock is stopped, [`ReplayError::Server`] if the environment fails.
     pub fn replay(
         self: &Arc<Self>,
         timing: Timing,

@@ -104,6 +104,10 @@ pub(super) fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) -> Result<(), ServerE
 /// Makes sure that all threads have a place for their stacks, which take `wanted` bytes: a process
 /// that runs out of addresses while threads start is aborted, and cleans nothing up. The error
 /// names `who` as the user of the memory.
+///
+/// # Errors
+///
+/// [`ServerError`] if the limit of addresses of this process is lower.
 pub fn check_memory(wanted: u64, who: &str) -> Result<(), ServerError> {
     let needed = wanted.saturating_add(OTHER_MEMORY);
     match getrlimit(Resource::As).current {
@@ -127,6 +131,10 @@ fn allow_connections(server: &Server, tasks: usize) -> Result<(), ServerError> {
 
 /// Makes sure that `wanted` files can be open at once besides those that always are. `what` needs
 /// them.
+///
+/// # Errors
+///
+/// [`ServerError`] if the hard limit of open files is lower, or if the limit can't be raised.
 pub fn allow_files(wanted: u64, what: &str) -> Result<(), ServerError> {
     let needed = wanted.saturating_add(OTHER_FILES);
     let limit = getrlimit(Resource::Nofile);

@@ -28,12 +28,20 @@ pub fn built_in_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The embedded scenario with this name.
+///
+/// # Errors
+///
+/// [`ScenarioError`] if the embedded file is wrong, which the tests of this crate rule out.
 pub fn built_in(name: &str) -> Result<Option<Scenario>, ScenarioError> {
     let found = FILES.iter().find(|(file, _)| stem(file) == name);
     found.map(|(file, text)| Scenario::sound(file, text)).transpose()
 }
 
 /// The embedded scenarios, in the order in which they are listed.
+///
+/// # Errors
+///
+/// [`ScenarioError`] if an embedded file is wrong, which the tests of this crate rule out.
 pub fn catalogue() -> Result<Vec<Scenario>, ScenarioError> {
     FILES.iter().map(|(file, text)| Scenario::sound(file, text)).collect()
 }

@@ -22,6 +22,11 @@ pub(super) const RANGE: &str = "a duration is from 0s to 365d";
 const SHAPE: &str = "give a duration such as 500ms, 1.5s, 1m 30s or 6h";
 
 /// Reads a duration from 0s to 365d; the error says what would be right.
+///
+/// # Errors
+///
+/// The text says what would be right: a unit is missing or unknown, a number is wrong, or the
+/// duration is out of range.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if text == "0" {

@@ -97,6 +97,10 @@ struct Bound {
 
 impl Scenario {
     /// Reads a scenario file. `file` is its name, for messages only.
+    ///
+    /// # Errors
+    ///
+    /// [`ScenarioError`] with the line and column of the first mistake.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let scenario = Self::sound(file, text)?;
         scenario.validate()?;
@@ -172,6 +176,11 @@ impl Scenario {
     /// The plan for these values of parameters, and the defaults of the others. `default_ttl` is
     /// the TTL of parameters and acquisitions that name none, and `wait` how long an acquisition
     /// keeps trying that doesn't say it.
+    ///
+    /// # Errors
+    ///
+    /// [`ScenarioError`] if a value is not one that its parameter may have, or makes the plan
+    /// impossible.
     pub fn bind(
         &self,
         given: &BTreeMap<String, Value>,
@@ -184,6 +193,11 @@ impl Scenario {
 
     /// What the file asks of exploration under this protocol. Values of parameters that are given
     /// go before those that the file names for the exploration, and these before the defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`ScenarioError`] if a value is not one that its parameter may have, or if the file asks for
+    /// an exploration that is impossible with it.
     pub fn explorations(
         &self,
         given: &BTreeMap<String, Value>,

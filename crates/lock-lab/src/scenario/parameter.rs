@@ -43,6 +43,10 @@ pub enum Kind {
 
 impl Parameter {
     /// Reads a value as users write it (`10`, `2s`); the error says what would be right.
+    ///
+    /// # Errors
+    ///
+    /// The text says what would be right: the value has another kind, or is out of range.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         let value = match self.kind {
             Kind::Count { .. } => Value::Count(text.trim().parse().map_err(|_| self.kind.range())?),

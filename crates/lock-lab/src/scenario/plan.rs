@@ -270,6 +270,10 @@ impl Plan {
     }
 
     /// The run directory of each lock: this one, with the lock's suffix.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] if a directory can't name a run.
     pub fn run_directories(
         &self,
         directory: &Path,

@@ -86,6 +86,10 @@ impl Connection {
     }
 
     /// What a key of DB 0 holds, whatever its kind.
+    ///
+    /// # Errors
+    ///
+    /// The error of the connection or of the server, on a real Redis only.
     pub fn kept(&mut self, key: &str) -> RedisResult<Option<Kept>> {
         match &self.line {
             Transport::Embedded(connection) => Ok(connection.engine().kept(0, key.as_bytes())),
@@ -124,6 +128,10 @@ impl Connection {
     }
 
     /// Waits for the reply to a command that was sent, but no longer than this.
+    ///
+    /// # Errors
+    ///
+    /// The error of the connection or of the server; an I/O error if no reply came in time.
     pub fn receive_within(
         &mut self,
         command: &[u8],
@@ -144,6 +152,10 @@ impl Connection {
 
     /// Subscribes to channels by patterns, and calls `heard` for each message, and also whenever
     /// none came for this long, until that says no.
+    ///
+    /// # Errors
+    ///
+    /// Fails on the embedded server, if a subscription is refused, or if the connection is lost.
     pub fn listen(
         &mut self,
         patterns: &[String],

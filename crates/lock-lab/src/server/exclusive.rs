@@ -110,6 +110,11 @@ impl fmt::Debug for ExclusiveServer {
 
 impl ExclusiveServer {
     /// Takes database 0 of a server for exclusive use, if it is empty and fit for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the server is embedded, can't be reached or lacks a right, if the URL
+    /// names another database, if database 0 is not empty, or if another nodb-trigger uses it.
     pub fn new(
         server: Server,
         on_command_by_hand: OnCommandByHand,
@@ -168,12 +173,21 @@ impl ExclusiveServer {
     }
 
     /// Why nothing goes on here any more, if so.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] with the reason why the work on this server ended.
     pub fn check(&self) -> Result<(), ServerError> {
         self.ownership.lock().trouble.clone().map_or(Ok(()), Err)
     }
 
     /// Puts keys in place of all that are there; gives the server's time at that moment. Where there
     /// is a key that is not ours it fails, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the server fails, if there is a key that is not ours, or if the work
+    /// ended before.
     pub fn put(&self, keys: &Keys) -> Result<Duration, ServerError> {
         self.check()?;
         let ours = self.ownership.lock().ours.clone();
@@ -202,6 +216,10 @@ impl ExclusiveServer {
     }
 
     /// Deletes what is ours. Says what had to be left, if anything is there that is not.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the server fails; our keys may still be there then.
     pub fn give_back(&self) -> Result<Option<String>, ServerError> {
         // The old connection may be what failed.
         *self.control.lock() = None;

@@ -74,6 +74,11 @@ impl Framer {
     }
 
     /// The next request that is complete: its words, none for an empty one.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if the bytes are no request, or one that is too big. No more requests can be
+    /// read then.
     pub fn next<'a>(&'a mut self, argv: &mut Vec<&'a [u8]>) -> Result<bool, Malformed> {
         if self.missing == 0 {
             self.start = self.at;

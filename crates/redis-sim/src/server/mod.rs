@@ -162,6 +162,10 @@ type Stream = UnixStream;
 
 impl Server {
     /// Listens at `address` and answers clients by `service`.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`] if the address can't be listened on, or if there is no thread to be had.
     pub fn start(address: Address, service: Arc<dyn Service>) -> Result<Self, ServeError> {
         let listen = |error| ServeError::Listen { address: address.clone(), error };
         let (listener, address) = bind(&address).map_err(listen)?;

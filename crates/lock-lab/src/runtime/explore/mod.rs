@@ -170,6 +170,11 @@ pub enum ExploreError {
 
 /// Explores a model. `on_progress` is called now and then with the progress, and says whether to go
 /// on.
+///
+/// # Errors
+///
+/// [`ExploreError::NotRepeatable`] if the same choices do not lead to the same steps,
+/// [`ExploreError::Failed`] if a server, a file or a client fails.
 pub fn explore(
     model: &Model,
     bounds: &Bounds,

@@ -42,6 +42,11 @@ pub struct Stage {
 impl Stage {
     /// Creates the directories and files that a run needs. After an error, [`clean`](Stage::clean)
     /// removes what was created.
+    ///
+    /// # Errors
+    ///
+    /// [`StageError::Usage`] if a run directory is something else, [`StageError::Environment`] if a
+    /// directory or file can't be created or read.
     pub fn prepare_directories(&mut self, world: &World) -> Result<(), StageError> {
         for run in world.runs() {
             self.directories.push(Directory::new(run.path()));
@@ -54,6 +59,11 @@ impl Stage {
 
     /// Makes way for the locks of a run; gives notices of leftovers that were cleaned. A live lock
     /// of another owner is an error, unless `force` says to take it.
+    ///
+    /// # Errors
+    ///
+    /// [`StageError::Usage`] if the plan injects server faults into a real Redis,
+    /// [`StageError::Environment`] if a live lock is in the way or Redis fails.
     pub fn prepare_keys(&mut self, world: &World, force: bool) -> Result<Vec<String>, StageError> {
         let mut notices = Vec::new();
         let is_remote = matches!(world.server(), Server::Redis(_));
