@@ -67,7 +67,7 @@ impl Client {
                 self.connection = None;
                 json!({"error": "Redis failed"})
             }
-            Err(error @ (LockError::Client(_) | LockError::Killed(_))) => {
+            Err(error @ (LockError::Client(_) | LockError::Crashed(_))) => {
                 json!({"error": error.to_string()})
             }
             Err(refused) => json!({"ok": false, "why": refused.to_string()}),

@@ -104,7 +104,7 @@ pub struct BoundsRow {
     pub seed: Option<u64>,
     /// The depth of the bugs that `pct` looks for.
     pub depth: Option<u32>,
-    /// How many actors may be killed in an ordering.
+    /// How many actors may crash in an ordering.
     pub crashes: u32,
     /// How many commands or replies may be lost, or commands be late, in an ordering.
     pub faults: u32,

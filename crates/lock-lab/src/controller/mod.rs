@@ -123,7 +123,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// Fails where [`open`](Self::open) does, and if the caller was killed at the pause point.
+    /// Fails where [`open`](Self::open) does, and if the caller crashed at the pause point.
     pub fn refresh(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         self.refresh_now()
@@ -303,7 +303,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// Fails where [`open`](Self::open) does, and if the caller was killed at the pause point.
+    /// Fails where [`open`](Self::open) does, and if the caller crashed at the pause point.
     pub fn validate(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
         load(&self.files, &self.path).map(drop)
@@ -328,7 +328,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`ControllerError::Lock`] if the actor was killed at the pause point.
+    /// [`ControllerError::Lock`] if the actor crashed at the pause point.
     pub fn forget_token(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::TokenWrite).map_err(LockError::from)?;
         self.forget_acquisition();

@@ -63,7 +63,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Fails where [`Controller::open`] does, and if the caller was killed at the pause point.
+    /// Fails where [`Controller::open`] does, and if the caller crashed at the pause point.
     pub fn instance(
         &self,
         run: &RunDirectory,
@@ -93,7 +93,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Fails where [`Controller::open`] does, and if the caller was killed at a pause point.
+    /// Fails where [`Controller::open`] does, and if the caller crashed at a pause point.
     pub fn racy_instance(
         &self,
         run: &RunDirectory,
@@ -170,7 +170,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intercept::{Intercepted, Interceptor, Killed};
+    use crate::intercept::{Crashed, Intercepted, Interceptor};
     use crate::server::{Connection, Server};
     use redis_sim::clock::VirtualClock;
 
@@ -213,7 +213,7 @@ mod tests {
     struct Between<'a>(&'a Setting);
 
     impl Interceptor for Between<'_> {
-        fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+        fn pause(&mut self, point: PausePoint) -> Result<(), Crashed> {
             if point == PausePoint::Registry {
                 self.0.racy_instance(&mut self.0.link());
             }

@@ -24,10 +24,10 @@ pub enum PausePoint {
     Server,
 }
 
-/// The caller was killed at a pause point, and must not touch what it was about to touch.
+/// The caller crashed at a pause point, and must not touch what it was about to touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("killed")]
-pub struct Killed;
+pub struct Crashed;
 
 /// A connection that also lets pause points pass. On a plain connection they do nothing.
 pub trait Link: ConnectionLike {
@@ -35,17 +35,17 @@ pub trait Link: ConnectionLike {
     ///
     /// # Errors
     ///
-    /// [`Killed`] if the caller was killed.
-    fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+    /// [`Crashed`] if the caller crashed.
+    fn pause(&mut self, _point: PausePoint) -> Result<(), Crashed> {
         Ok(())
     }
 
-    /// Fails if the caller was killed.
+    /// Fails if the caller crashed.
     ///
     /// # Errors
     ///
-    /// [`Killed`] if the caller was killed.
-    fn is_alive(&self) -> Result<(), Killed> {
+    /// [`Crashed`] if the caller crashed.
+    fn is_alive(&self) -> Result<(), Crashed> {
         Ok(())
     }
 
@@ -87,17 +87,17 @@ pub trait Interceptor: Send {
     ///
     /// # Errors
     ///
-    /// [`Killed`] if the caller was killed.
-    fn pause(&mut self, _point: PausePoint) -> Result<(), Killed> {
+    /// [`Crashed`] if the caller crashed.
+    fn pause(&mut self, _point: PausePoint) -> Result<(), Crashed> {
         Ok(())
     }
 
-    /// Fails if the actor was killed here.
+    /// Fails if the actor crashed here.
     ///
     /// # Errors
     ///
-    /// [`Killed`] if the caller was killed.
-    fn is_alive(&self) -> Result<(), Killed> {
+    /// [`Crashed`] if the caller crashed.
+    fn is_alive(&self) -> Result<(), Crashed> {
         Ok(())
     }
 
@@ -131,11 +131,11 @@ impl<'a> Intercepted<'a> {
 }
 
 impl Link for Intercepted<'_> {
-    fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+    fn pause(&mut self, point: PausePoint) -> Result<(), Crashed> {
         self.interceptor.pause(point)
     }
 
-    fn is_alive(&self) -> Result<(), Killed> {
+    fn is_alive(&self) -> Result<(), Crashed> {
         self.interceptor.is_alive()
     }
 

@@ -15,7 +15,7 @@ use super::{
     Acquisition, Context, LockError, LockProtocol, Operation, Payload, Result, Token, Ttl,
     encode_payload,
 };
-use crate::intercept::{Killed, Link, PausePoint};
+use crate::intercept::{Crashed, Link, PausePoint};
 use lock_history::check::Property;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -223,7 +223,7 @@ impl Hardened {
 }
 
 /// Forgets an acquisition; what other users of the controller remember is not touched.
-fn forget(at: &mut Context<'_>, own: &Acquisition) -> Result<(), Killed> {
+fn forget(at: &mut Context<'_>, own: &Acquisition) -> Result<(), Crashed> {
     at.own.set(None);
     at.link.pause(PausePoint::TokenWrite)?;
     if at.slot.get().is_some_and(|now| now.token == own.token) {

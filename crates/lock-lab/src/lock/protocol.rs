@@ -1,7 +1,7 @@
 //! What a lock protocol offers, and how its operations fail.
 
 use super::{Acquisition, Identity, LockName, Payload, TokenSlot, Ttl};
-use crate::intercept::{Killed, Link};
+use crate::intercept::{Crashed, Link};
 use lock_history::check::Property;
 use redis::{Cmd, FromRedisValue, RedisError};
 use redis_sim::clock::Clock;
@@ -183,10 +183,10 @@ pub enum LockError {
     /// A client from outside failed.
     #[error("{0}")]
     Client(String),
-    /// The caller was killed in the middle.
+    /// The caller crashed in the middle.
     #[error(transparent)]
     #[serde(skip)]
-    Killed(#[from] Killed),
+    Crashed(#[from] Crashed),
     /// Redis failed.
     #[error("{command} {key}: {source}")]
     #[serde(skip)]

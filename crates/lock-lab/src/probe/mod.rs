@@ -299,7 +299,7 @@ impl SubjectClient {
         token.into_iter().for_each(|token| at.identity.claim(Token::from(token)));
         answered.map_err(|broken| match broken {
             // It is left where it is, until it crashes, too, or is reset and forgets everything.
-            Broken::Killed(killed) => killed.into(),
+            Broken::Crashed(crashed) => crashed.into(),
             Broken::Subject(error) => {
                 // With the session the process ends.
                 lent.session = None;
@@ -384,8 +384,8 @@ impl ActorHost for Subjects {
     fn kill(&self, who: Who) {
         let is_it =
             |actor: &usize, session: &mut Subject| *actor == who.actor && session.lives(who.life);
-        let killed: Vec<_> = self.pool.sessions.lock().extract_if(is_it).collect();
-        drop(killed);
+        let crashed: Vec<_> = self.pool.sessions.lock().extract_if(is_it).collect();
+        drop(crashed);
     }
 
     fn stop(&self, who: Who) {

@@ -119,6 +119,6 @@ impl<'a> PreflightClient<'a> {
 fn broken(broken: Broken) -> SubjectError {
     match broken {
         Broken::Subject(error) => error,
-        Broken::Killed(killed) => failed(killed),
+        Broken::Crashed(crashed) => failed(crashed),
     }
 }

@@ -6,7 +6,7 @@ use super::gateway::{Event, Gateway};
 use super::process::{Process, SubjectError, Wrong};
 use super::wire::{self, KnownScripts, Words};
 use super::{About, Start};
-use crate::intercept::{Killed, Link};
+use crate::intercept::{Crashed, Link};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use redis::{ConnectionLike, RedisResult, Value};
 use redis_sim::clock::{VirtualClock, in_words};
@@ -44,8 +44,8 @@ type Result<T = (), E = Broken> = std::result::Result<T, E>;
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The actor was killed, as was chosen.
-    Killed(Killed),
+    /// The actor crashed, as was chosen.
+    Crashed(Crashed),
     /// Something is wrong with the subject.
     Subject(SubjectError),
 }
@@ -141,7 +141,7 @@ impl Subject {
         };
         let said = session.hear(&mut Server::Absent).map_err(|broken| match broken {
             Broken::Subject(error) => error,
-            Broken::Killed(_) => not_started("it was killed".into()),
+            Broken::Crashed(_) => not_started("it was killed".into()),
         })?;
         let name = said.get("subject").and_then(|name| name.as_str());
         let name = name.ok_or_else(|| {
@@ -408,10 +408,10 @@ impl Subject {
         }
         let answered = wire::with_refusals(answered);
         if answered.is_err()
-            && let Err(killed) = link.is_alive()
+            && let Err(crashed) = link.is_alive()
         {
             stopped.into_iter().for_each(Stopped::stay);
-            return Err(Broken::Killed(killed));
+            return Err(Broken::Crashed(crashed));
         }
         self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
@@ -466,7 +466,7 @@ impl<'a> Stopped<'a> {
         Self(Some(process))
     }
 
-    /// Leaves it where it is: until it is killed, or begins the next life.
+    /// Leaves it where it is: until it crashes, or begins the next life.
     fn stay(mut self) {
         self.0 = None;
     }

@@ -2,7 +2,7 @@
 //! does what the lock protocol does, and sends its commands to its parent.
 
 use super::worker_protocol::{Done, Message, OperationCall, Said, Verb};
-use crate::intercept::{Killed, Link, PausePoint};
+use crate::intercept::{Crashed, Link, PausePoint};
 use crate::lock::{Context, Identity, LockName, LockProtocol, Token, TokenSlot};
 use redis::{ConnectionLike, RedisError, RedisResult, Value};
 use redis_sim::clock::WallClock;
@@ -85,10 +85,10 @@ impl<R: BufRead, W: Write> Wire<'_, R, W> {
 }
 
 impl<R: BufRead + Send, W: Write + Send> Link for Wire<'_, R, W> {
-    fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+    fn pause(&mut self, point: PausePoint) -> Result<(), Crashed> {
         match self.ask(&Said::Pause(point)) {
             Ok(Message::GoOn) => Ok(()),
-            _ => Err(Killed),
+            _ => Err(Crashed),
         }
     }
 }

@@ -150,7 +150,7 @@ impl Actor {
                 Said::Send(command) => {
                     let reply = link.req_packed_command(&command);
                     if reply.is_err() {
-                        // One that was killed gets no answer any more.
+                        // One that crashed gets no answer any more.
                         link.is_alive()?;
                     }
                     failure = reply.clone().and_then(Value::extract_error).err();

@@ -93,7 +93,7 @@ pub(super) enum Refused {
 impl From<LockError> for Refused {
     fn from(error: LockError) -> Self {
         match error {
-            LockError::Killed(killed) => Self::Lock(LockError::Client(killed.to_string())),
+            LockError::Crashed(crashed) => Self::Lock(LockError::Client(crashed.to_string())),
             LockError::Redis { command, key, source } => {
                 Self::Redis { command: command.into(), key, why: source.to_string() }
             }

@@ -13,7 +13,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `setup`, `services`, `run_log`, `signals` | what the actors of a run share |
-//! | `steps`, `wire_log`, `yield_point`, `rules` | one actor's steps, what is recorded of them, where it can be stopped |
+//! | `steps`, `wire_log`, `yield_point`, `rules` | one actor's steps, what is recorded of them, where it yields |
 //! | `task`, `task_body`, `threads`, `coroutines`, `volley` | tasks side by side, and which goes first |
 //! | `in_flight` | commands whose sender has given up |
 //! | `observer`, `merge_point` | what exploration is notified of; nothing, in a run |

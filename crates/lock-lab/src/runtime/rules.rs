@@ -6,7 +6,7 @@ use super::observer::Cell;
 use super::signals::{self, Late};
 use super::wire_log::error_reply;
 use super::yield_point::Commands;
-use crate::intercept::{Interceptor, Killed, PausePoint};
+use crate::intercept::{Crashed, Interceptor, PausePoint};
 use crate::lock::{LockName, Operation, operation};
 use crate::scenario::{Matches, Rule, RuleEffect};
 use crate::server::Connection;
@@ -49,7 +49,7 @@ impl Counts {
 pub(super) struct FaultState {
     /// Whose turn it is in the task.
     pub actor: AtomicUsize,
-    /// The actor was killed.
+    /// The actor crashed.
     pub crashed: AtomicBool,
     /// The last failure was wanted by a rule.
     pub injected: AtomicBool,
@@ -78,9 +78,9 @@ impl FaultState {
         self.events.lock().push(Event { moment, actor, kind });
     }
 
-    /// Fails if the actor was killed.
-    pub fn check(&self) -> Result<(), Killed> {
-        if self.crashed.load(Ordering::Relaxed) { Err(Killed) } else { Ok(()) }
+    /// Fails if the actor crashed.
+    pub fn check(&self) -> Result<(), Crashed> {
+        if self.crashed.load(Ordering::Relaxed) { Err(Crashed) } else { Ok(()) }
     }
 }
 
@@ -275,14 +275,14 @@ impl Interceptor for Ruled<'_> {
         }
     }
 
-    fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+    fn pause(&mut self, point: PausePoint) -> Result<(), Crashed> {
         self.fault_state.check()?;
         self.apply(None, Some(point));
         self.fault_state.check()?;
         self.inner.pause(point)
     }
 
-    fn is_alive(&self) -> Result<(), Killed> {
+    fn is_alive(&self) -> Result<(), Crashed> {
         self.fault_state.check()
     }
 

@@ -11,8 +11,8 @@ use lock_history::check::Property;
 /// One entry of a schedule. Tasks and locks are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Turn {
-    /// A task does what it stopped for (a command, or a touch of shared local state), and goes on
-    /// to its next stop.
+    /// A task does what it yielded for (a command, or a touch of shared local state), and goes on
+    /// to its next yield point.
     Step(usize),
     /// The same, but the reply to the command never comes.
     LoseReply(usize),
@@ -23,7 +23,7 @@ pub enum Turn {
     /// A command that was given up reaches the server. They are counted task by task, and in
     /// each in the order in which they were sent.
     Arrive(usize),
-    /// The actor that is active in the task is killed where it stopped.
+    /// The actor that is active in the task crashes at its yield point.
     Crash(usize),
     /// The lease of a lock ends.
     Expire(usize),

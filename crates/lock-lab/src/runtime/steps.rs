@@ -381,7 +381,7 @@ impl TaskBody<'_> {
     }
 
     fn pause(&mut self, point: PausePoint) -> Result<(), Failure> {
-        self.link.pause(point).map_err(|killed| self.lock_failure(&killed.into()))
+        self.link.pause(point).map_err(|crashed| self.lock_failure(&crashed.into()))
     }
 
     fn renew_instance(&mut self, lock: usize) -> Result<(), Failure> {

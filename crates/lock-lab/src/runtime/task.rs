@@ -17,7 +17,7 @@ const STACK: usize = 256 * 1024;
 
 /// A task that a scheduler resumes.
 pub(super) trait Task {
-    /// Lets it go on until it stops again; nothing if it has ended instead.
+    /// Lets it go on until it yields again; none if it has ended instead.
     fn go_on(&mut self, how: Resume) -> Result<Option<Yield>, Stopped>;
 
     /// What it shares with its scheduler.
@@ -56,7 +56,7 @@ impl CoroutineTask {
         Ok(Self { coroutine, outside })
     }
 
-    /// Lets it go on until it stops again; nothing if it has ended instead.
+    /// Lets it go on until it yields again; none if it has ended instead.
     pub fn resume(&mut self, how: Resume) -> Option<Yield> {
         if self.coroutine.done() {
             return None;

@@ -208,7 +208,7 @@ impl<'a> TaskBody<'a> {
         result
     }
 
-    /// What is left of an actor that was killed: no process, and nothing that it remembered.
+    /// What is left of an actor that crashed: no process, and nothing that it remembered.
     pub(super) fn crashed(&mut self) -> Failure {
         self.fault_state.crashed.store(true, Ordering::Relaxed);
         self.world.setup.host.kill(self.who());
@@ -270,7 +270,7 @@ impl<'a> TaskBody<'a> {
             }
             Instance::Own => link
                 .pause(PausePoint::FileRead)
-                .map_err(|killed| LockError::from(killed).into())
+                .map_err(|crashed| LockError::from(crashed).into())
                 .and_then(|()| Controller::open(run, &world.services.files))
                 .map(Arc::new),
         };
@@ -354,7 +354,7 @@ impl<'a> TaskBody<'a> {
             LockError::Lost(_) | LockError::OtherToken => FailureKind::LostLock,
             LockError::NotOwner | LockError::NotLocked => FailureKind::Refused,
             LockError::Client(_) => FailureKind::Environment,
-            LockError::Killed(_) => FailureKind::Crashed,
+            LockError::Crashed(_) => FailureKind::Crashed,
             LockError::Redis { .. } if self.fault_state.check().is_err() => FailureKind::Crashed,
             LockError::Redis { .. } if self.fault_state.injected.swap(false, Ordering::Relaxed) => {
                 FailureKind::Injected

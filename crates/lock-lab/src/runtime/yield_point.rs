@@ -1,11 +1,11 @@
-//! Where actors stop so that a scheduler decides which goes on: before each Redis command, before
+//! Where actors yield so that a scheduler decides which goes on: before each Redis command, before
 //! each touch of local state that others share, and where time is to pass. The places are the same
-//! for explorations and replays; virtual runs also stop where no other actor can see a difference.
+//! for explorations and replays; virtual runs also yield where no other actor can see a difference.
 
 use super::World;
 use super::rules::FaultState;
 use super::task_body::Outside;
-use crate::intercept::{Interceptor, Killed, PausePoint};
+use crate::intercept::{Crashed, Interceptor, PausePoint};
 use crate::scenario::Instance;
 use crate::server::Connection;
 use corosensei::Yielder;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Where an actor stopped, and for what.
+/// Where an actor yielded, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Yield {
     /// Commands want to go out.
@@ -46,21 +46,21 @@ pub(super) struct Commands {
 /// How an actor goes on.
 #[derive(Debug)]
 pub(super) enum Resume {
-    /// It does what it stopped for.
+    /// It does what it yielded for.
     Go,
     /// Its commands were carried out elsewhere; this is the reply.
     Answer(RedisResult<Vec<Value>>),
-    /// What it stopped for is done, but the reply never comes.
+    /// What it yielded for is done, but the reply never comes.
     LoseReply,
     /// Its commands are handled elsewhere, and no reply comes.
     NoAnswer,
-    /// It is killed here.
+    /// It crashes here.
     Crash,
     /// The run is over, for this reason.
     GiveUp(Stopped),
 }
 
-/// Where actors stop.
+/// Where actors yield.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum YieldPoints {
     /// At all places.
@@ -80,7 +80,7 @@ pub(super) struct TaskHandle {
     yields: YieldPoints,
 }
 
-/// How an actor says that it stopped, and hears how it goes on.
+/// How an actor yields, and learns how it goes on.
 #[derive(Clone)]
 enum Way {
     Coroutine(*const Yielder<Resume, Yield>),
@@ -90,7 +90,7 @@ enum Way {
 /// A thread's end of the channels to the replayer.
 #[derive(Clone)]
 pub(super) struct Wire {
-    /// Where it says that it stopped.
+    /// Where it sends its yields.
     pub yields: Sender<Yield>,
     /// Where it hears how it goes on.
     pub orders: Receiver<Resume>,
@@ -168,7 +168,7 @@ impl TaskHandle {
         }
     }
 
-    /// Whether it stops at a point: what it alone has, no other actor touches.
+    /// Whether it yields at a point: what it alone has, no other actor touches.
     fn stops_at(&self, point: PausePoint) -> bool {
         match point {
             PausePoint::FileRead | PausePoint::FileWrite | PausePoint::Server => true,
@@ -215,7 +215,7 @@ impl Interceptor for TaskHandle {
         })
     }
 
-    fn pause(&mut self, point: PausePoint) -> Result<(), Killed> {
+    fn pause(&mut self, point: PausePoint) -> Result<(), Crashed> {
         self.fault_state.check()?;
         if self.stops_at(point) && matches!(self.stop(Yield::Pause(point)), Resume::Crash) {
             self.fault_state.crashed.store(true, Ordering::Relaxed);
@@ -223,7 +223,7 @@ impl Interceptor for TaskHandle {
         self.fault_state.check()
     }
 
-    fn is_alive(&self) -> Result<(), Killed> {
+    fn is_alive(&self) -> Result<(), Crashed> {
         self.fault_state.check()
     }
 }

@@ -188,7 +188,7 @@ pub enum Action {
         /// For how long.
         duration: Duration,
     },
-    /// End here, as a process that is killed: nothing is released, nothing more is done.
+    /// End here, as a process that crashes: nothing is released, nothing more is done.
     Crash,
     /// Wait until a named step has ended, or a named rule has matched.
     Await {
@@ -404,6 +404,6 @@ pub enum RuleEffect {
     /// The client sees a time-out at once; the command runs when a named step has ended or a named
     /// rule has matched.
     RunLate(String),
-    /// The actor is killed before it.
+    /// The actor crashes before it.
     Crash,
 }

@@ -46,13 +46,13 @@ pub(super) enum Place {
 /// What lets an actor go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Push {
-    /// It does what it stopped for, or looks again whether it can.
+    /// It does what it yielded for, or checks again whether it can.
     Go,
     /// The reply of this number comes.
     Answer(u32),
     /// No reply comes, whatever became of its commands.
     NoAnswer,
-    /// It is killed.
+    /// It crashes.
     Crash,
     /// The deadline of the run comes.
     GiveUp,

@@ -38,7 +38,7 @@ use walk::{First, walk};
 pub struct Bounds {
     /// When leases may end.
     pub timing: Timing,
-    /// How many actors may be killed in one ordering.
+    /// How many actors may crash in one ordering.
     pub crashes: u32,
     /// How many commands or replies may be lost, or commands be late, in one ordering.
     pub faults: u32,

@@ -116,7 +116,7 @@ impl<'a, T: Task> Replayer<'a, T> {
         }
     }
 
-    /// Lets all tasks come to their first stops.
+    /// Lets all tasks come to their first yield points.
     fn begin(&mut self) -> Result<(), ReplayError> {
         (0..self.tasks.len()).try_for_each(|task| self.resume(task, Resume::Go))?;
         self.settle()
@@ -334,7 +334,7 @@ impl<'a, T: Task> Replayer<'a, T> {
         }
     }
 
-    /// Lets a task go on to where it stops next.
+    /// Lets a task go on to its next yield point.
     fn resume(&mut self, task: usize, mut how: Resume) -> Result<(), ReplayError> {
         let Some(state) = self.tasks.get_mut(task) else { return Ok(()) };
         state.place = loop {

@@ -129,7 +129,7 @@ fn where_plan_and_schedule_part_is_said() {
 }
 
 #[test]
-fn who_is_killed_does_nothing_more_and_who_waits_for_it_waits_in_vain() {
+fn a_crashed_actor_does_nothing_more_and_its_waiter_waits_in_vain() {
     let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let outcome = replay(&model, &turns("c1.2x4")).unwrap();
     assert_eq!(ends(&outcome), [Some(FailureKind::Crashed), Some(FailureKind::TimedOut)]);
@@ -252,12 +252,12 @@ fn a_replay_that_is_stopped_says_where() {
 }
 
 #[test]
-fn one_who_is_killed_before_it_writes_its_file_does_not_write_it() {
+fn an_actor_that_crashes_before_its_write_does_not_write() {
     let model = model(&builtin("mutual_exclusion"), Arc::new(Legacy), Timing::Async);
     // The file, SET, HSET, GET, and then the file again.
     let whole = replay(&model, &turns("1x9.2x9")).unwrap();
     assert_eq!((whole.updates.as_slice(), ends(&whole)), ([2].as_slice(), vec![None, None]));
-    let killed = replay(&model, &turns("1x5.c1.2x4")).unwrap();
-    assert_eq!(killed.updates, [0]);
-    assert_eq!(ends(&killed).first(), Some(&Some(FailureKind::Crashed)));
+    let crashed = replay(&model, &turns("1x5.c1.2x4")).unwrap();
+    assert_eq!(crashed.updates, [0]);
+    assert_eq!(ends(&crashed).first(), Some(&Some(FailureKind::Crashed)));
 }

@@ -55,7 +55,7 @@ impl Keys {
         }
         let flag: Option<Vec<u8>> =
             ask(world, redis::cmd("HGET").arg(lock.runid()).arg(lock.flag()), &mut link)?;
-        // A flag that says "locked" without a lock is what a killed run leaves behind.
+        // A flag that says "locked" without a lock is what a crashed run leaves behind.
         let flag_before = match flag {
             Some(flag) if flag != b"false" => {
                 notices.push(format!(
