@@ -25,6 +25,11 @@ const BEAT: Duration = Duration::from_secs(1);
 const CHANNEL: &[u8] = b"__keyspace@0__:";
 
 /// Records until the clock is stopped or its deadline comes.
+///
+/// # Errors
+///
+/// [`RecordError::NoNotifications`] if the server does not publish what is needed,
+/// [`RecordError::Server`] if it can't be reached at first.
 pub fn record_light(
     order: &Order<'_>,
     clock: &dyn Clock,

@@ -37,6 +37,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CHUNK: usize = 256;
 
 /// Records until the clock is stopped or its deadline comes.
+///
+/// # Errors
+///
+/// [`RecordError::NoMonitor`] if the user may not run MONITOR, [`RecordError::Server`] if the
+/// server can't be reached at first.
 pub fn record(
     order: &Order<'_>,
     clock: &dyn Clock,

@@ -5,7 +5,11 @@
 use serde::Serialize;
 use std::io::{self, Write};
 
-/// Writes the whole of it.
+/// Writes a report, and a newline.
+///
+/// # Errors
+///
+/// Fails if `out` does, or if a member can't be JSON.
 pub fn write(data: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, data)?;
     writeln!(out)

@@ -14,6 +14,10 @@ use std::time::Duration;
 const NAME: &str = "nodb-trigger";
 
 /// Writes the test cases of these entries.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
     let mut suite = TestSuite::new(NAME);
     let mut total = Duration::ZERO;

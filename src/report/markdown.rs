@@ -6,6 +6,10 @@ use lock_history::check::Property;
 use std::io::{self, Write};
 
 /// Writes the catalogue as one table.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write(catalogue: &Catalogue, out: &mut dyn Write) -> io::Result<()> {
     let header: String = catalogue.protocols().map(|name| format!(" `{name}` |")).collect();
     writeln!(out, "| hazard | scenario |{header}")?;

@@ -9,6 +9,10 @@ use lock_lab::scenario::Scenario;
 use std::io::{self, Write};
 
 /// Writes each scenario's name and its one line.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_list(scenarios: &[&Scenario], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     let rows = scenarios.iter();
@@ -17,6 +21,10 @@ pub fn write_list(scenarios: &[&Scenario], style: Style, out: &mut dyn Write) ->
 }
 
 /// Writes what each scenario shows under each protocol.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_catalogue(catalogue: &Catalogue, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     let mut grid = page.grid();

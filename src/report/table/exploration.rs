@@ -10,6 +10,10 @@ use std::io::{self, Write};
 
 /// Writes the exploration as a table; the last line is the verdict. With `all`, irrelevant steps
 /// are shown, too. The command that replays a counterexample stays on one line, however long it is.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_exploration(
     exploration: &Exploration,
     all: bool,

@@ -10,6 +10,10 @@ use std::io::{self, Write};
 const MOST: usize = 8;
 
 /// Writes the judgement as a table. The last line is the verdict.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_judgement(judgement: &Judgement, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     page.facts([

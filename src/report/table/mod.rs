@@ -64,6 +64,10 @@ impl Style {
 }
 
 /// Writes the report as a table. The last line is the verdict.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     title(&report.scenario, &report.title, &mut page);

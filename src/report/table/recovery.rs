@@ -9,6 +9,10 @@ use comfy_table::Cell;
 use std::io::{self, Write};
 
 /// Writes the recovery of many locks as a table. The last line has the counts.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     page.paragraph(title(recovery), Tone::Strong);
@@ -24,6 +28,10 @@ pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) ->
 
 /// Writes the recovery of one lock as a table: all that is known of it, the outcome, and the
 /// commands that one may want next.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     page.paragraph(title(recovery), Tone::Strong);

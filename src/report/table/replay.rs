@@ -9,6 +9,10 @@ use std::io::{self, Write};
 
 /// Writes the outcome of a replay as a table; the last line is the verdict. With `all`, irrelevant
 /// steps are shown, too, and the rest of the run's report.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_replay(
     replay: &Replay,
     all: bool,

@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// Writes the summary as a table. The last line is the verdict on all.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_runs(runs: &Runs, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     let mut grid = page.grid();

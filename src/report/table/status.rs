@@ -18,6 +18,10 @@ const STATES: usize = 15;
 
 /// Writes what was seen; `live` says how it is kept up to date, if it is. The last lines say what
 /// mends it.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write_status(
     status: &Status,
     live: Option<&str>,

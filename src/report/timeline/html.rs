@@ -14,6 +14,10 @@ const PAGE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("timeline.js");
 
 /// Writes the timeline as a page.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
     // For readers without scripts; with them, only its numbers are used.
     let layout = Layout::new(timeline, svg::WIDTH, -10.0);

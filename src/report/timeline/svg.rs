@@ -27,6 +27,10 @@ pub const COLOURS: usize = 6;
 pub const STYLE: &str = include_str!("timeline.css");
 
 /// Writes the timeline as a file.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(picture(timeline, WIDTH, true).as_bytes())?;
     out.flush()

@@ -41,6 +41,10 @@ const COLOURS: [Color; 6] = [
 ];
 
 /// Draws it. No line is wider than the style, and none ends with blanks.
+///
+/// # Errors
+///
+/// Fails if `out` does.
 pub fn write(timeline: &Timeline, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     let width = usize::from(page.style.width);
