@@ -205,7 +205,8 @@ impl Connection {
             let argv = request.argv();
             // Redis skips an empty request without an answer.
             if !argv.is_empty() {
-                return Ok(Some(self.call(|call| call.answer(argv, Some(raw)))));
+                let answer = self.call(|call| call.answer(argv, Some(raw)));
+                return Ok(Some(session::plain(answer)));
             }
         }
         Ok(None)

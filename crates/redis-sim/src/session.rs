@@ -157,3 +157,18 @@ pub(super) fn millis(time: Duration) -> i64 {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     seconds.saturating_mul(1000).saturating_add(i64::from(time.subsec_millis()))
 }
+
+/// Nothing, in place of a list: the second version of the protocol has words of its own for that, but
+/// [`Value`] has only one nothing. An attribute without entries marks it; no command answers with others.
+pub(super) fn no_list() -> Value {
+    Value::Attribute { data: Box::new(Value::Nil), attributes: Vec::new() }
+}
+
+/// An answer as a client in this process knows it, to which nothing is nothing.
+pub(super) fn plain(answer: Value) -> Value {
+    match answer {
+        Value::Attribute { data, .. } => *data,
+        Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),
+        other => other,
+    }
+}

@@ -5,7 +5,7 @@ use redis::Value;
 use super::Reply;
 use crate::error::Error;
 use crate::resp::Request;
-use crate::session::{Call, Queue, Watch};
+use crate::session::{Call, Queue, Watch, no_list};
 
 pub(super) fn multi(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
     if call.session.queue.is_some() {
@@ -22,7 +22,7 @@ pub(super) fn exec(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
         return Err(Error::ExecAbort);
     }
     if stale {
-        return Ok(Value::Nil);
+        return Ok(no_list());
     }
     let mut replies = Vec::new();
     let mut rest = queue.requests.as_slice();

@@ -28,8 +28,7 @@ impl Handler for SocketClient {
         let bytes = &mut self.bytes;
         self.connection.call(|call| {
             let value = call.answer(argv, None);
-            let no_list = argv.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec"));
-            let format = Format { resp3: call.session.resp3, no_list };
+            let format = Format { resp3: call.session.resp3, no_list: false };
             let before = std::mem::take(&mut call.session.answered);
             before.iter().chain([&value]).for_each(|value| reply::write(value, format, bytes));
             // While the server is locked: a message that is sent after this must come after it.

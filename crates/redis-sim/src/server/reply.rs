@@ -14,7 +14,8 @@ pub struct Format {
     /// The third version of the protocol, which has a word of its own for nothing. (A transaction that
     /// changes the version says nothing in the words of the last one only.)
     pub resp3: bool,
-    /// Whether nothing is written as a list that is not there. Only EXEC says it like that.
+    /// Whether nothing is written as a list that is not there, as EXEC says it. Answers that come
+    /// straight from the engine are marked where they need it.
     pub no_list: bool,
 }
 
@@ -68,6 +69,10 @@ pub fn write(value: &Value, format: Format, out: &mut Vec<u8>) {
             Some(details) => line(out, b'-', format_args!("{} {details}", error.code())),
             None => line(out, b'-', error.code()),
         },
+        // See `session::no_list`.
+        Value::Attribute { data, attributes } if attributes.is_empty() => {
+            write(data, Format { no_list: true, ..format }, out);
+        }
         Value::Attribute { data, .. } => write(data, format, out),
         // No command here answers with a kind of value that is not known yet.
         _ => out.extend_from_slice(b"-ERR internal error\r\n"),
@@ -90,6 +95,7 @@ fn bulk(out: &mut Vec<u8>, letter: u8, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::no_list;
     use proptest::prelude::*;
 
     fn value() -> impl Strategy<Value = Value> {
@@ -132,9 +138,9 @@ mod tests {
             write(&Value::Nil, Format { resp3, no_list }, &mut bytes);
             assert_eq!(bytes, expected.as_bytes());
         }
-        let list = Value::Array(vec![Value::Nil]);
+        let list = Value::Array(vec![Value::Nil, no_list()]);
         let mut bytes = Vec::new();
         write(&list, Format { resp3: false, no_list: true }, &mut bytes);
-        assert_eq!(bytes, b"*1\r\n$-1\r\n");
+        assert_eq!(bytes, b"*2\r\n$-1\r\n*-1\r\n");
     }
 }
