@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::keyspace::{Data, DbIndex, SavedDb};
+use super::data::{Data, ranked};
+use super::keyspace::{DbIndex, SavedDb};
 use super::scripting::Sha;
 use super::{Engine, session};
 
@@ -21,7 +22,8 @@ pub struct Image {
 /// What a key holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Its value; of what is no string, the members with their values, with blanks between them.
+    /// Its value; of what is no string, the members, with blanks between them: of a hash with their
+    /// values, of a list and a sorted set in their order, of a set in the order of their bytes.
     pub value: Vec<u8>,
     /// The last millisecond since 1970 at which it exists, if it does not stay for good.
     pub deadline: Option<i64>,
@@ -62,6 +64,12 @@ impl Engine {
             Data::Hash(fields) => {
                 let fields = fields.into_iter().map(|(field, value)| [field, value].join(&b'='));
                 fields.collect::<Vec<_>>().join(&b' ')
+            }
+            Data::List(elements) => elements.into_iter().collect::<Vec<_>>().join(&b' '),
+            Data::Set(members) => members.into_iter().collect::<Vec<_>>().join(&b' '),
+            Data::SortedSet(set) => {
+                let members = ranked(&set).into_iter().map(|(member, _)| member);
+                members.collect::<Vec<_>>().join(&b' ')
             }
         };
         let left = entry.deadline.map(|last| last.saturating_sub(now).max(0).unsigned_abs());

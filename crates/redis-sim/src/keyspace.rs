@@ -6,13 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::data::Data;
 use super::error::Error;
 
 /// As many databases as Redis has by default.
 const DATABASES: usize = 16;
-
-/// The fields of a hash.
-pub(super) type Hash = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The number of a database that exists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,37 +29,6 @@ impl DbIndex {
 
     pub(super) fn number(self) -> usize {
         self.0
-    }
-}
-
-/// What a key holds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Data {
-    String(Vec<u8>),
-    Hash(Hash),
-}
-
-impl Data {
-    /// The name that TYPE gives.
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Data::String(_) => "string",
-            Data::Hash(_) => "hash",
-        }
-    }
-
-    pub(super) fn as_string(&self) -> Result<&[u8], Error> {
-        match self {
-            Data::String(bytes) => Ok(bytes),
-            Data::Hash(_) => Err(Error::WrongType),
-        }
-    }
-
-    pub(super) fn as_hash(&self) -> Result<&Hash, Error> {
-        match self {
-            Data::Hash(fields) => Ok(fields),
-            Data::String(_) => Err(Error::WrongType),
-        }
     }
 }
 
@@ -193,6 +160,17 @@ impl View<'_> {
         let entry = self.db.keys.get_mut(key)?;
         touch(&mut self.db.watched, key);
         Some(entry)
+    }
+
+    /// Looks up what a key holds for a change that may come to nothing: call [`View::touch`] if not.
+    pub(super) fn data_mut(&mut self, key: &[u8]) -> Option<&mut Data> {
+        self.bury(key);
+        self.db.keys.get_mut(key).map(|entry| &mut entry.data)
+    }
+
+    /// Notes that a key changed.
+    pub(super) fn touch(&mut self, key: &[u8]) {
+        touch(&mut self.db.watched, key);
     }
 
     /// Stores a key, in place of whatever it held.

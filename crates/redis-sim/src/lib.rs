@@ -30,6 +30,7 @@
 
 pub mod clock;
 mod commands;
+mod data;
 mod error;
 mod glob;
 mod image;

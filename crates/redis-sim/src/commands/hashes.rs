@@ -2,36 +2,13 @@
 
 use redis::Value;
 
+use super::collections::{change, read};
 use super::keys::{ScanOptions, read_cursor, selects};
 use super::{Reply, bulk, count, flag, integer};
+use crate::data::Hash;
 use crate::error::Error;
-use crate::keyspace::{Data, Hash, View};
 use crate::resp;
 use crate::session::Call;
-
-/// The hash at a key, to read.
-fn read<'v>(db: &'v mut View<'_>, key: &[u8]) -> Result<Option<&'v Hash>, Error> {
-    db.get(key).map(|entry| entry.data.as_hash()).transpose()
-}
-
-/// Changes the hash at a key, made if there is none. Watchers see a change, so a command that may
-/// yet refuse or do nothing has to read first.
-fn change<T>(
-    db: &mut View<'_>,
-    key: &[u8],
-    change: impl FnOnce(&mut Hash) -> T,
-) -> Result<T, Error> {
-    if read(db, key)?.is_none() {
-        let mut fields = Hash::new();
-        let result = change(&mut fields);
-        db.set(key, Data::Hash(fields), None);
-        return Ok(result);
-    }
-    match db.get_mut(key).map(|entry| &mut entry.data) {
-        Some(Data::Hash(fields)) => Ok(change(fields)),
-        _ => Err(Error::WrongType),
-    }
-}
 
 pub(super) fn hset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     set_fields(call, args, "hset").map(count)
@@ -45,7 +22,7 @@ pub(super) fn hmset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 fn set_fields(call: &mut Call<'_>, args: &[&[u8]], name: &'static str) -> Result<usize, Error> {
     let [key, pairs @ ..] = args else { return Err(Error::Arity(name)) };
     let (pairs, []) = pairs.as_chunks::<2>() else { return Err(Error::Arity(name)) };
-    change(&mut call.db(), key, |fields| {
+    change(&mut call.db(), key, |fields: &mut Hash| {
         let before = fields.len();
         for [field, value] in pairs {
             match fields.get_mut(*field) {
@@ -53,18 +30,19 @@ fn set_fields(call: &mut Call<'_>, args: &[&[u8]], name: &'static str) -> Result
                 None => drop(fields.insert(field.to_vec(), value.to_vec())),
             }
         }
-        fields.len() - before
+        (true, fields.len() - before)
     })
 }
 
 pub(super) fn hsetnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, field, value] = args else { return Err(Error::Arity("hsetnx")) };
-    let mut db = call.db();
-    if read(&mut db, key)?.is_some_and(|fields| fields.contains_key(*field)) {
-        return Ok(flag(false));
-    }
-    change(&mut db, key, |fields| fields.insert(field.to_vec(), value.to_vec()))?;
-    Ok(flag(true))
+    change(&mut call.db(), key, |fields: &mut Hash| {
+        let new = !fields.contains_key(*field);
+        if new {
+            fields.insert(field.to_vec(), value.to_vec());
+        }
+        (new, flag(new))
+    })
 }
 
 pub(super) fn hget(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
@@ -86,25 +64,16 @@ fn field_value(fields: Option<&Hash>, name: &[u8]) -> Value {
 
 pub(super) fn hdel(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, names @ ..] = args else { return Err(Error::Arity("hdel")) };
-    let mut db = call.db();
-    match read(&mut db, key)? {
-        Some(fields) if names.iter().any(|name| fields.contains_key(*name)) => {}
-        _ => return Ok(count(0)),
-    }
-    let (removed, emptied) = change(&mut db, key, |fields| {
+    change(&mut call.db(), key, |fields: &mut Hash| {
         let removed = names.iter().filter(|name| fields.remove(**name).is_some()).count();
-        (removed, fields.is_empty())
-    })?;
-    if emptied {
-        db.remove(key);
-    }
-    Ok(count(removed))
+        (removed > 0, count(removed))
+    })
 }
 
 pub(super) fn hexists(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, field] = args else { return Err(Error::Arity("hexists")) };
     let mut db = call.db();
-    Ok(flag(read(&mut db, key)?.is_some_and(|fields| fields.contains_key(*field))))
+    Ok(flag(read(&mut db, key)?.is_some_and(|fields: &Hash| fields.contains_key(*field))))
 }
 
 pub(super) fn hlen(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
@@ -116,7 +85,7 @@ pub(super) fn hlen(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 pub(super) fn hgetall(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key] = args else { return Err(Error::Arity("hgetall")) };
     let mut db = call.db();
-    let pairs: Vec<_> = read(&mut db, key)?
+    let pairs: Vec<_> = read::<Hash>(&mut db, key)?
         .into_iter()
         .flatten()
         .map(|(field, value)| (bulk(field), bulk(value)))
@@ -130,7 +99,7 @@ pub(super) fn hscan(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     read_cursor(cursor).ok_or(Error::InvalidCursor)?;
     let mut db = call.db();
     let mut found = Vec::new();
-    if let Some(fields) = read(&mut db, key)? {
+    if let Some(fields) = read::<Hash>(&mut db, key)? {
         let pattern = ScanOptions::read(options, false)?.pattern;
         let wanted = |name: &[u8]| pattern.is_none_or(|pattern| selects(pattern, name));
         for (name, value) in fields.iter().filter(|(name, _)| wanted(name)) {
@@ -157,12 +126,15 @@ pub(super) fn hvals(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 pub(super) fn hincrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, field, by] = args else { return Err(Error::Arity("hincrby")) };
     let by = integer(by)?;
-    let mut db = call.db();
-    let before = match read(&mut db, key)?.and_then(|fields| fields.get(*field)) {
-        Some(value) => resp::integer(value).ok_or(Error::HashNotAnInteger)?,
-        None => 0,
-    };
-    let sum = before.checked_add(by).ok_or(Error::Overflow)?;
-    change(&mut db, key, |fields| fields.insert(field.to_vec(), sum.to_string().into_bytes()))?;
-    Ok(Value::Int(sum))
+    change(&mut call.db(), key, |fields: &mut Hash| {
+        let before = match fields.get(*field) {
+            Some(value) => resp::integer(value).ok_or(Error::HashNotAnInteger),
+            None => Ok(0),
+        };
+        let sum = before.and_then(|before| before.checked_add(by).ok_or(Error::Overflow));
+        if let Ok(sum) = sum {
+            fields.insert(field.to_vec(), sum.to_string().into_bytes());
+        }
+        (sum.is_ok(), sum.map(Value::Int))
+    })?
 }

@@ -4,6 +4,7 @@
 //! a transaction around it. All that Redis 7.0 would do and this server can't is answered as an
 //! unknown command, which is what an old Redis does too.
 
+mod collections;
 mod connection;
 mod expiry;
 mod hashes;

@@ -4,8 +4,8 @@ use redis::Value;
 
 use super::expiry::{Unit, deadline};
 use super::{Reply, bulk, count, flag, integer, is};
+use crate::data::Data;
 use crate::error::Error;
-use crate::keyspace::Data;
 use crate::session::Call;
 
 pub(super) fn get(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
