@@ -22,6 +22,10 @@ pub(super) enum Error {
     NotAnInteger,
     #[error("ERR value is out of range, value must between {} and {}", i32::MIN, i32::MAX)]
     OutOfRange,
+    #[error("ERR no such key")]
+    NoSuchKey,
+    #[error("ERR source and destination objects are the same")]
+    SameObject,
     #[error("ERR hash value is not an integer")]
     HashNotAnInteger,
     #[error("ERR increment or decrement would overflow")]

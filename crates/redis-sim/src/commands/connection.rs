@@ -44,10 +44,15 @@ pub(super) fn reset(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
 
 pub(super) fn select(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [number] = args else { return Err(Error::Arity("select")) };
+    call.session.db = database(number)?;
+    Ok(Value::Okay)
+}
+
+/// The database whose number an argument is.
+pub(super) fn database(number: &[u8]) -> Result<DbIndex, Error> {
     let number = integer(number)?;
     i32::try_from(number).map_err(|_| Error::OutOfRange)?;
-    call.session.db = DbIndex::new(number)?;
-    Ok(Value::Okay)
+    DbIndex::new(number)
 }
 
 /// There is one user, `default`, without a password: any will do if the user is named.

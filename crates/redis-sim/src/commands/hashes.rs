@@ -138,3 +138,10 @@ pub(super) fn hincrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         (sum.is_ok(), sum.map(Value::Int))
     })?
 }
+
+pub(super) fn hstrlen(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, field] = args else { return Err(Error::Arity("hstrlen")) };
+    let mut db = call.db();
+    let value = read::<Hash>(&mut db, key)?.and_then(|fields| fields.get(*field));
+    Ok(count(value.map_or(0, Vec::len)))
+}

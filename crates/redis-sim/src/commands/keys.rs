@@ -1,8 +1,9 @@
-//! Keys whatever they hold: DEL, EXISTS, TYPE, KEYS, SCAN.
+//! Keys whatever they hold: DEL, EXISTS, TYPE, RENAME, COPY, KEYS, SCAN.
 
 use redis::Value;
 
-use super::{Reply, bulk, count, integer, is};
+use super::connection::database;
+use super::{Reply, bulk, count, flag, integer, is};
 use crate::error::Error;
 use crate::glob;
 use crate::session::Call;
@@ -21,6 +22,58 @@ pub(super) fn kind(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key] = args else { return Err(Error::Arity("type")) };
     let kind = call.db().get(key).map_or("none", |entry| entry.data.kind());
     Ok(Value::SimpleString(kind.into()))
+}
+
+/// The deadline goes with the value.
+pub(super) fn rename(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [from, to] = args else { return Err(Error::Arity("rename")) };
+    let mut db = call.db();
+    let entry = db.get(from).ok_or(Error::NoSuchKey)?.clone();
+    if from != to {
+        db.remove(from);
+        db.set(to, entry.data, entry.deadline);
+    }
+    Ok(Value::Okay)
+}
+
+pub(super) fn renamenx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [from, to] = args else { return Err(Error::Arity("renamenx")) };
+    let mut db = call.db();
+    if db.get(from).is_some() && db.get(to).is_some() {
+        return Ok(flag(false));
+    }
+    rename(call, args).map(|_| flag(true))
+}
+
+/// Also to another database.
+pub(super) fn copy(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [from, to, options @ ..] = args else { return Err(Error::Arity("copy")) };
+    let mut options = options;
+    let (mut db, mut replace) = (call.session.db, false);
+    while let Some((option, rest)) = options.split_first() {
+        options = match rest {
+            _ if is(option, "replace") => {
+                replace = true;
+                rest
+            }
+            [number, rest @ ..] if is(option, "db") => {
+                db = database(number)?;
+                rest
+            }
+            _ => return Err(Error::Syntax),
+        };
+    }
+    if from == to && db == call.session.db {
+        return Err(Error::SameObject);
+    }
+    let now = call.now_ms();
+    let Some(entry) = call.db().get(from).cloned() else { return Ok(flag(false)) };
+    let mut db = call.keyspace.at(db, now);
+    let free = replace || db.get(to).is_none();
+    if free {
+        db.set(to, entry.data, entry.deadline);
+    }
+    Ok(flag(free))
 }
 
 pub(super) fn keys(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {

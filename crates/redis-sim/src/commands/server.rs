@@ -1,4 +1,4 @@
-//! What concerns the whole server: INFO, TIME, COMMAND, DBSIZE, FLUSHDB, FLUSHALL, WAIT.
+//! What concerns the whole server: INFO, TIME, COMMAND, DBSIZE, FLUSHDB, FLUSHALL, WAIT, ROLE.
 
 use std::fmt::Write;
 
@@ -49,6 +49,11 @@ pub(super) fn wait(_: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         return Err(Error::NegativeTimeout);
     }
     Ok(count(0))
+}
+
+/// A master without replicas.
+pub(super) fn role(_: &mut Call<'_>, _: &[&[u8]]) -> Reply {
+    Ok(Value::Array(vec![bulk(b"master"), Value::Int(0), Value::Array(Vec::new())]))
 }
 
 /// Clients ask for the list of commands only to help users that type.

@@ -1,4 +1,4 @@
-//! Keys that hold a string: SET and its older relatives, GET, counters.
+//! Keys that hold a string: SET and its older relatives, GET and its newer ones, counters.
 
 use redis::Value;
 
@@ -25,7 +25,7 @@ pub(super) fn strlen(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 }
 
 pub(super) fn getrange(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
-    let [key, start, end] = args else { return Err(Error::Arity("getrange")) };
+    let [key, start, end] = args else { return Err(Error::Syntax) };
     let (start, end) = (integer(start)?, integer(end)?);
     let mut db = call.db();
     let Some(entry) = db.get(key) else { return Ok(bulk(b"")) };
@@ -166,6 +166,69 @@ pub(super) fn getset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     };
     db.set(key, Data::String(value.to_vec()), None);
     Ok(before)
+}
+
+pub(super) fn getdel(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key] = args else { return Err(Error::Arity("getdel")) };
+    let mut db = call.db();
+    let Some(entry) = db.get(key) else { return Ok(Value::Nil) };
+    let value = bulk(entry.data.as_string()?);
+    db.remove(key);
+    Ok(value)
+}
+
+/// What GETEX makes of a deadline.
+enum NewDeadline<'a> {
+    Same,
+    Never,
+    In(Unit, &'a [u8]),
+}
+
+impl<'a> NewDeadline<'a> {
+    /// As with SET, the same option may be given twice.
+    fn read(mut args: &[&'a [u8]]) -> Result<Self, Error> {
+        let mut new = NewDeadline::Same;
+        while let Some((word, rest)) = args.split_first() {
+            args = rest;
+            new = match (Unit::named(word), new) {
+                (None, NewDeadline::Same | NewDeadline::Never) if is(word, "persist") => {
+                    NewDeadline::Never
+                }
+                (Some(unit), NewDeadline::In(earlier, _)) if unit != earlier => {
+                    return Err(Error::Syntax);
+                }
+                (Some(unit), NewDeadline::Same | NewDeadline::In(..)) => {
+                    let (amount, rest) = args.split_first().ok_or(Error::Syntax)?;
+                    args = rest;
+                    NewDeadline::In(unit, amount)
+                }
+                _ => return Err(Error::Syntax),
+            };
+        }
+        Ok(new)
+    }
+}
+
+pub(super) fn getex(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, options @ ..] = args else { return Err(Error::Arity("getex")) };
+    let new = NewDeadline::read(options)?;
+    let now = call.now_ms();
+    let mut db = call.db();
+    let Some(entry) = db.get(key) else { return Ok(Value::Nil) };
+    let value = bulk(entry.data.as_string()?);
+    let old = entry.deadline;
+    let new = match new {
+        NewDeadline::Same => return Ok(value),
+        NewDeadline::Never if old.is_none() => return Ok(value),
+        NewDeadline::Never => None,
+        NewDeadline::In(unit, amount) => Some(deadline("getex", unit, amount, now)?),
+    };
+    if new.is_some_and(|new| new <= now) {
+        db.remove(key);
+    } else if let Some(entry) = db.get_mut(key) {
+        entry.deadline = new;
+    }
+    Ok(value)
 }
 
 pub(super) fn incrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
