@@ -22,10 +22,21 @@ pub(super) enum Error {
     NotAnInteger,
     #[error("ERR value is out of range, value must between {} and {}", i32::MIN, i32::MAX)]
     OutOfRange,
+    #[error("ERR value is out of range, must be positive")]
+    NotPositive,
+    #[error("ERR index out of range")]
+    IndexOutOfRange,
     #[error("ERR no such key")]
     NoSuchKey,
     #[error("ERR source and destination objects are the same")]
     SameObject,
+    #[error(
+        "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \
+         negative to start from the end of the list"
+    )]
+    RankZero,
+    #[error("ERR {0} can't be negative")]
+    Negative(&'static str),
     #[error("ERR hash value is not an integer")]
     HashNotAnInteger,
     #[error("ERR increment or decrement would overflow")]
@@ -80,6 +91,8 @@ pub(super) enum Error {
     DenyBlocking,
     #[error("ERR timeout is not an integer or out of range")]
     TimeoutNotAnInteger,
+    #[error("ERR timeout is not a float or out of range")]
+    InvalidTimeout,
     #[error("ERR timeout is negative")]
     NegativeTimeout,
     #[error("NOSCRIPT No matching script. Please use EVAL.")]

@@ -4,8 +4,10 @@
 //! It does what lock clients need of Redis 7.0 and does it exactly: same replies, same error texts.
 //! The judge is the differential test `tests/it/conformance.rs`, which runs generated commands here
 //! and on a real server. What it leaves out: persistence, replication, eviction, access rules,
-//! background expiry (a key is gone when it is read after its deadline), waiting (WAIT answers at
-//! once: there are no replicas), and every command that is not in the table of `commands/mod.rs`.
+//! background expiry (a key is gone when it is read after its deadline), waiting (BLPOP and its
+//! relatives answer at once, with an element if there is one, otherwise as when the timeout is over;
+//! WAIT too: there are no replicas), random choice (SPOP and SRANDMEMBER take the first members in the
+//! order of their bytes), and every command that is not in the table of `commands/mod.rs`.
 //! In error lines, bytes that are no text are replaced.
 //!
 //! ```

@@ -1,8 +1,12 @@
-//! What the commands of all collections share: to look one up, and to change one.
+//! What the commands of all collections share: to look one up, to change one, and places in an order.
 
+use std::ops::Range;
+
+use super::Reply;
 use crate::data::Collection;
 use crate::error::Error;
 use crate::keyspace::View;
+use crate::resp;
 
 /// The collection at a key, to read.
 pub(super) fn read<'v, C: Collection>(
@@ -38,4 +42,82 @@ pub(super) fn change<C: Collection, T>(
         db.touch(key);
     }
     Ok(result)
+}
+
+/// Where an index is that counts from the end if it is negative; nothing before the start.
+pub(super) fn place(index: i64, len: usize) -> Option<usize> {
+    if index < 0 {
+        len.checked_sub(usize::try_from(index.unsigned_abs()).ok()?)
+    } else {
+        usize::try_from(index).ok()
+    }
+}
+
+/// The places from one index to another, both included, that there are.
+pub(super) fn span(first: i64, last: i64, len: usize) -> Range<usize> {
+    let start = place(first, len).unwrap_or(0);
+    let end = place(last, len).map_or(0, |last| last.saturating_add(1)).min(len);
+    if start < end { start..end } else { 0..0 }
+}
+
+/// A count that can't be negative.
+pub(super) fn positive(argument: &[u8]) -> Result<usize, Error> {
+    let count = resp::integer(argument).and_then(|count| usize::try_from(count).ok());
+    count.ok_or(Error::NotPositive)
+}
+
+/// A number as C's `strtod` reads one, except that it takes no hexadecimal ones.
+pub(super) fn float(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| !number.is_nan())
+}
+
+/// Refuses a timeout that Redis would refuse. What would wait never waits here: it answers at once as
+/// when its time is over.
+pub(super) fn check_timeout(argument: &[u8]) -> Result<(), Error> {
+    let seconds = float(argument).ok_or(Error::InvalidTimeout)?;
+    let millis = (seconds * 1000.0).ceil();
+    // Redis takes what does not fit for the least number there is.
+    if (0.0..9_223_372_036_854_775_808.0).contains(&millis) {
+        Ok(())
+    } else {
+        Err(Error::NegativeTimeout)
+    }
+}
+
+/// Answers with the first result that there is for a key of a command that else would wait.
+pub(super) fn first_of(
+    args: &[&[u8]],
+    mut take: impl FnMut(&[u8]) -> Result<Option<redis::Value>, Error>,
+) -> Reply {
+    let [keys @ .., timeout] = args else { return Err(Error::Syntax) };
+    check_timeout(timeout)?;
+    for key in keys {
+        if let Some(taken) = take(key)? {
+            return Ok(taken);
+        }
+    }
+    Ok(crate::session::no_list())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_cut_to_what_there_is() {
+        for (first, last, len, expected) in [
+            (0, -1, 3, 0..3),
+            (-2, -1, 3, 1..3),
+            (-100, 1, 3, 0..2),
+            (1, 100, 3, 1..3),
+            (2, 1, 3, 0..0),
+            (3, 5, 3, 0..0),
+            (0, -4, 3, 0..0),
+            (-1, i64::MIN, 3, 0..0),
+            (i64::MIN, i64::MAX, 3, 0..3),
+            (0, -1, 0, 0..0),
+        ] {
+            assert_eq!(span(first, last, len), expected, "{first} {last} of {len}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod connection;
 mod expiry;
 mod hashes;
 mod keys;
+mod lists;
 mod pubsub;
 mod scripts;
 mod server;
@@ -22,6 +23,7 @@ use super::pubsub::Topic::{Channel, Pattern, Shard};
 use super::scripting::Access;
 use super::session::Call;
 use expiry::Unit;
+use lists::End::{Left, Right};
 
 /// What a command answers.
 type Reply = Result<Value, Error>;
@@ -75,6 +77,11 @@ const fn to_listeners(command: Command) -> Command {
     Command { to_listeners: true, ..command }
 }
 
+/// A command that on a real server may wait. Scripts must not.
+const fn waiting(name: &'static str, arity: isize, run: CommandFn) -> Command {
+    Command { scriptable: false, ..write(name, arity, run) }
+}
+
 /// A command that does nothing without a subcommand, and has too few words then.
 const fn container(name: &'static str, subcommands: &'static [Command]) -> Command {
     Command { subcommands, ..command(name, -2, |_, _| Err(Error::Syntax)) }
@@ -83,6 +90,10 @@ const fn container(name: &'static str, subcommands: &'static [Command]) -> Comma
 /// All commands, sorted by name.
 static COMMANDS: &[Command] = &[
     private("auth", -2, connection::auth),
+    waiting("blmove", 6, lists::blmove),
+    waiting("blpop", -3, |call, args| lists::pop_first(call, args, Left)),
+    waiting("brpop", -3, |call, args| lists::pop_first(call, args, Right)),
+    waiting("brpoplpush", 4, lists::brpoplpush),
     container("client", CLIENT),
     Command { subcommands: COMMAND, ..command("command", -1, server::command) },
     write("copy", -3, keys::copy),
@@ -129,6 +140,18 @@ static COMMANDS: &[Command] = &[
     write("incrby", 3, strings::incrby),
     command("info", -1, server::info),
     command("keys", 2, keys::keys),
+    command("lindex", 3, lists::lindex),
+    write("linsert", 5, lists::linsert),
+    command("llen", 2, lists::llen),
+    write("lmove", 5, lists::lmove),
+    write("lpop", -2, |call, args| lists::pop(call, args, Left, "lpop")),
+    command("lpos", -3, lists::lpos),
+    write("lpush", -3, |call, args| lists::push(call, args, Left)),
+    write("lpushx", -3, |call, args| lists::push_more(call, args, Left)),
+    command("lrange", 4, lists::lrange),
+    write("lrem", 4, lists::lrem),
+    write("lset", 4, lists::lset),
+    write("ltrim", 4, lists::ltrim),
     command("mget", -2, strings::mget),
     write("mset", -3, strings::mset),
     write("msetnx", -3, strings::msetnx),
@@ -150,6 +173,10 @@ static COMMANDS: &[Command] = &[
     write("renamenx", 3, keys::renamenx),
     to_listeners(immediate("reset", 1, connection::reset)),
     private("role", 1, server::role),
+    write("rpop", -2, |call, args| lists::pop(call, args, Right, "rpop")),
+    write("rpoplpush", 3, lists::rpoplpush),
+    write("rpush", -3, |call, args| lists::push(call, args, Right)),
+    write("rpushx", -3, |call, args| lists::push_more(call, args, Right)),
     command("scan", -2, keys::scan),
     container("script", SCRIPT),
     command("select", 2, connection::select),
