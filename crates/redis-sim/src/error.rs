@@ -22,6 +22,8 @@ pub(super) enum Error {
     NotAnInteger,
     #[error("ERR value is out of range, value must between {} and {}", i32::MIN, i32::MAX)]
     OutOfRange,
+    #[error("ERR value is out of range, value must between -{} and {}", i64::MAX, i64::MAX)]
+    OutOfLongRange,
     #[error("ERR value is out of range, must be positive")]
     NotPositive,
     #[error("ERR index out of range")]

@@ -13,6 +13,7 @@ mod lists;
 mod pubsub;
 mod scripts;
 mod server;
+mod sets;
 mod strings;
 mod transactions;
 
@@ -177,17 +178,28 @@ static COMMANDS: &[Command] = &[
     write("rpoplpush", 3, lists::rpoplpush),
     write("rpush", -3, |call, args| lists::push(call, args, Right)),
     write("rpushx", -3, |call, args| lists::push_more(call, args, Right)),
+    write("sadd", -3, sets::sadd),
     command("scan", -2, keys::scan),
+    command("scard", 2, sets::scard),
     container("script", SCRIPT),
+    command("sdiff", -2, |call, keys| sets::combine(call, keys, |set, next| set - next)),
     command("select", 2, connection::select),
     write("set", -3, strings::set),
     write("setex", 4, |call, args| strings::set_for(call, args, "setex", Unit::Seconds)),
     write("setnx", 3, strings::setnx),
+    command("sinter", -2, |call, keys| sets::combine(call, keys, |set, next| set & next)),
+    command("sismember", 3, sets::sismember),
+    command("smembers", 2, sets::smembers),
+    command("smismember", -3, sets::smismember),
+    write("spop", -2, sets::spop),
     write("spublish", 3, |call, args| pubsub::publish(call, args, true)),
+    command("srandmember", -2, sets::srandmember),
+    write("srem", -3, sets::srem),
     to_listeners(private("ssubscribe", -2, |call, names| pubsub::begin(call, names, Shard))),
     command("strlen", 2, strings::strlen),
     to_listeners(private("subscribe", -2, |call, names| pubsub::begin(call, names, Channel))),
     command("substr", 4, strings::getrange),
+    command("sunion", -2, |call, keys| sets::combine(call, keys, |set, next| set | next)),
     to_listeners(private("sunsubscribe", -1, |call, names| pubsub::end(call, names, Shard))),
     command("time", 1, server::time),
     command("touch", -2, keys::exists),
