@@ -39,6 +39,22 @@ pub(super) enum Error {
     RankZero,
     #[error("ERR {0} can't be negative")]
     Negative(&'static str),
+    #[error("ERR value is not a valid float")]
+    InvalidFloat,
+    #[error("ERR min or max is not a float")]
+    InvalidBound,
+    #[error("ERR resulting score is not a number (NaN)")]
+    ScoreNan,
+    #[error("ERR XX and NX options at the same time are not compatible")]
+    XxWithNx,
+    #[error("ERR GT, LT, and/or NX options at the same time are not compatible")]
+    GtLtNx,
+    #[error("ERR INCR option supports a single increment-element pair")]
+    IncrementPairs,
+    #[error(
+        "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
+    )]
+    LimitByRank,
     #[error("ERR hash value is not an integer")]
     HashNotAnInteger,
     #[error("ERR increment or decrement would overflow")]

@@ -169,6 +169,30 @@ mod tests {
     }
 
     #[test]
+    fn members_are_kept_in_their_order() {
+        let (_, engine) = server();
+        let mut con = engine.connect(0);
+        for (line, value) in [
+            ("HSET h b 2 a 1", "a=1 b=2"),
+            ("RPUSH l b a b", "b a b"),
+            ("SADD s b a b", "a b"),
+            ("ZADD z 2 a 1.5 c 1.5 b", "b c a"),
+        ] {
+            ask(&mut con, line);
+            let key = line.split(' ').nth(1).unwrap();
+            let kept = engine.kept(0, key.as_bytes()).unwrap();
+            assert_eq!((&*kept.value, kept.deadline), (value.as_bytes(), None));
+        }
+        let image = engine.save();
+        ask(&mut con, "LPOP l");
+        ask(&mut con, "ZINCRBY z 0.5 b");
+        assert_ne!(engine.save(), image);
+        engine.restore(&image);
+        assert_eq!(ask(&mut con, "LLEN l"), "Ok(int(3))");
+        assert_eq!(engine.save(), image);
+    }
+
+    #[test]
     fn a_script_that_was_unloaded_is_not_compiled_again() {
         let (_, engine) = server();
         let mut con = engine.connect(0);
@@ -254,6 +278,14 @@ mod tests {
         "DEL @",
         "HSET @ f v",
         "HGETALL @",
+        "RPUSH @ a b",
+        "LPOP @",
+        "SADD @ m n",
+        "SPOP @",
+        "ZADD @ 1.5 m -1 n",
+        "ZRANGE @ 0 -1 WITHSCORES",
+        "RENAME @ a",
+        "COPY @ b REPLACE",
         "INCR @",
         "PEXPIRE @ 4",
         "PERSIST @",

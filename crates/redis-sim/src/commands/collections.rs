@@ -71,6 +71,19 @@ pub(super) fn float(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| !number.is_nan())
 }
 
+/// A score: a number that a double can hold.
+pub(super) fn score(text: &[u8]) -> Result<f64, Error> {
+    let number = float(text).ok_or(Error::InvalidFloat)?;
+    let has_digit = |digits: Range<u8>| {
+        let mantissa = text.split(|byte| byte.eq_ignore_ascii_case(&b'e')).next();
+        mantissa.unwrap_or_default().iter().any(|byte| digits.contains(byte))
+    };
+    // What is too big for a double reads as infinite, and what is too small as 0.
+    let too_big = number.is_infinite() && has_digit(b'0'..b':');
+    let too_small = number == 0.0 && has_digit(b'1'..b':');
+    if too_big || too_small { Err(Error::InvalidFloat) } else { Ok(number) }
+}
+
 /// Refuses a timeout that Redis would refuse. What would wait never waits here: it answers at once as
 /// when its time is over.
 pub(super) fn check_timeout(argument: &[u8]) -> Result<(), Error> {
@@ -118,6 +131,27 @@ mod tests {
             (0, -1, 0, 0..0),
         ] {
             assert_eq!(span(first, last, len), expected, "{first} {last} of {len}");
+        }
+    }
+
+    #[test]
+    fn scores_are_numbers_that_a_double_holds() {
+        for (text, expected) in [
+            ("1", Some(1.0)),
+            ("+1.", Some(1.0)),
+            (".5e1", Some(5.0)),
+            ("-INFinity", Some(f64::NEG_INFINITY)),
+            ("0e5", Some(0.0)),
+            ("4.9e-324", Some(4.9e-324)),
+            ("1e-400", None),
+            ("1e400", None),
+            ("nan", None),
+            ("", None),
+            (" 1", None),
+            ("1 ", None),
+            ("x", None),
+        ] {
+            assert_eq!(score(text.as_bytes()).ok(), expected, "{text:?}");
         }
     }
 }

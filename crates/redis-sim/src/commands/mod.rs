@@ -11,9 +11,11 @@ mod hashes;
 mod keys;
 mod lists;
 mod pubsub;
+mod ranges;
 mod scripts;
 mod server;
 mod sets;
+mod sorted_sets;
 mod strings;
 mod transactions;
 
@@ -95,6 +97,8 @@ static COMMANDS: &[Command] = &[
     waiting("blpop", -3, |call, args| lists::pop_first(call, args, Left)),
     waiting("brpop", -3, |call, args| lists::pop_first(call, args, Right)),
     waiting("brpoplpush", 4, lists::brpoplpush),
+    waiting("bzpopmax", -3, |call, args| sorted_sets::pop_first(call, args, true)),
+    waiting("bzpopmin", -3, |call, args| sorted_sets::pop_first(call, args, false)),
     container("client", CLIENT),
     Command { subcommands: COMMAND, ..command("command", -1, server::command) },
     write("copy", -3, keys::copy),
@@ -210,6 +214,23 @@ static COMMANDS: &[Command] = &[
     private("unwatch", 1, transactions::unwatch),
     private("wait", 3, server::wait),
     immediate("watch", -2, transactions::watch),
+    write("zadd", -4, sorted_sets::zadd),
+    command("zcard", 2, sorted_sets::zcard),
+    command("zcount", 4, ranges::zcount),
+    write("zincrby", 4, sorted_sets::zincrby),
+    command("zmscore", -3, sorted_sets::zmscore),
+    write("zpopmax", -2, |call, args| sorted_sets::pop(call, args, true)),
+    write("zpopmin", -2, |call, args| sorted_sets::pop(call, args, false)),
+    command("zrange", -4, |call, args| ranges::range(call, args, None, None)),
+    command("zrangebyscore", -4, |call, args| ranges::range(call, args, Some(true), Some(false))),
+    command("zrank", 3, |call, args| sorted_sets::rank(call, args, false)),
+    write("zrem", -3, sorted_sets::zrem),
+    write("zremrangebyrank", 4, |call, args| ranges::remove(call, args, false)),
+    write("zremrangebyscore", 4, |call, args| ranges::remove(call, args, true)),
+    command("zrevrange", -4, |call, args| ranges::range(call, args, Some(false), Some(true))),
+    command("zrevrangebyscore", -4, |call, args| ranges::range(call, args, Some(true), Some(true))),
+    command("zrevrank", 3, |call, args| sorted_sets::rank(call, args, true)),
+    command("zscore", 3, sorted_sets::zscore),
 ];
 
 static CLIENT: &[Command] = &[
