@@ -55,6 +55,12 @@ pub(super) enum Error {
         "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
     )]
     LimitByRank,
+    #[error("ERR hash value is not a float")]
+    HashNotFloat,
+    #[error("ERR value is NaN or Infinity")]
+    InfiniteIncrement,
+    #[error("ERR increment would produce NaN or Infinity")]
+    InfiniteSum,
     #[error("ERR hash value is not an integer")]
     HashNotAnInteger,
     #[error("ERR increment or decrement would overflow")]

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::collections::{change, read};
+use super::extended::{self, Extended, Number};
 use super::keys::{ScanOptions, read_cursor, selects};
 use super::{Reply, bulk, count, flag, integer};
 use crate::data::Hash;
@@ -136,6 +137,26 @@ pub(super) fn hincrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
             fields.insert(field.to_vec(), sum.to_string().into_bytes());
         }
         (sum.is_ok(), sum.map(Value::Int))
+    })?
+}
+
+pub(super) fn hincrbyfloat(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, field, by] = args else { return Err(Error::Arity("hincrbyfloat")) };
+    let by = extended::read(by).ok_or(Error::InvalidFloat)?;
+    if by == Number::Infinite {
+        return Err(Error::InfiniteIncrement);
+    }
+    change(&mut call.db(), key, |fields: &mut Hash| {
+        let before = match fields.get(*field) {
+            Some(value) => extended::read(value).ok_or(Error::HashNotFloat),
+            None => Ok(Number::Finite(Extended::ZERO)),
+        };
+        let sum = before.and_then(|before| extended::sum(before, by).ok_or(Error::InfiniteSum));
+        let sum = sum.map(|sum| sum.to_string().into_bytes());
+        if let Ok(sum) = &sum {
+            fields.insert(field.to_vec(), sum.clone());
+        }
+        (sum.is_ok(), sum.map(Value::BulkString))
     })?
 }
 

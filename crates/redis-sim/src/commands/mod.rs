@@ -7,6 +7,7 @@
 mod collections;
 mod connection;
 mod expiry;
+mod extended;
 mod hashes;
 mod keys;
 mod lists;
@@ -132,6 +133,7 @@ static COMMANDS: &[Command] = &[
     command("hget", 3, hashes::hget),
     command("hgetall", 2, hashes::hgetall),
     write("hincrby", 4, hashes::hincrby),
+    write("hincrbyfloat", 4, hashes::hincrbyfloat),
     command("hkeys", 2, hashes::hkeys),
     command("hlen", 2, hashes::hlen),
     command("hmget", -3, hashes::hmget),
@@ -143,6 +145,7 @@ static COMMANDS: &[Command] = &[
     command("hvals", 2, hashes::hvals),
     write("incr", 2, |call, args| strings::add(call, args, 1)),
     write("incrby", 3, strings::incrby),
+    write("incrbyfloat", 3, strings::incrbyfloat),
     command("info", -1, server::info),
     command("keys", 2, keys::keys),
     command("lindex", 3, lists::lindex),

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::expiry::{Unit, deadline};
+use super::extended::{self, Extended, Number};
 use super::{Reply, bulk, count, flag, integer, is};
 use crate::data::Data;
 use crate::error::Error;
@@ -251,4 +252,19 @@ pub(super) fn add(call: &mut Call<'_>, args: &[&[u8]], by: i64) -> Reply {
     let sum = before.checked_add(by).ok_or(Error::Overflow)?;
     db.set(key, Data::String(sum.to_string().into_bytes()), deadline);
     Ok(Value::Int(sum))
+}
+
+/// Redis answers with the digits, in either version of the protocol.
+pub(super) fn incrbyfloat(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let [key, by] = args else { return Err(Error::Arity("incrbyfloat")) };
+    let mut db = call.db();
+    let (before, deadline) = match db.get(key) {
+        Some(entry) => (extended::read(entry.data.as_string()?), entry.deadline),
+        None => (Some(Number::Finite(Extended::ZERO)), None),
+    };
+    let (before, by) =
+        (before.ok_or(Error::InvalidFloat)?, extended::read(by).ok_or(Error::InvalidFloat)?);
+    let sum = extended::sum(before, by).ok_or(Error::InfiniteSum)?.to_string().into_bytes();
+    db.set(key, Data::String(sum.clone()), deadline);
+    Ok(Value::BulkString(sum))
 }
