@@ -4,9 +4,11 @@
 //! Time must not decide: deadlines are long past or far away, what is left to live is compared with a
 //! tolerance, and the real server does not expire keys in the background (the embedded one never does).
 
+mod collections;
 mod compare;
 mod generate;
 mod scripts;
+mod sorted_sets;
 mod table;
 mod wire;
 
@@ -231,18 +233,27 @@ fn config(cases: u32) -> Config {
 #[test]
 fn generated_sequences_get_the_same_replies_from_both() {
     let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
-    follow_generated_sequences(Pair::new(&server, generate::CLIENTS), 800);
+    follow(Pair::new(&server, generate::CLIENTS), 800, any_steps());
 }
 
 #[test]
 fn generated_sequences_get_the_same_replies_from_both_over_sockets() {
     let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
-    follow_generated_sequences(Pair::over_sockets(&server, generate::CLIENTS), 300);
+    follow(Pair::over_sockets(&server, generate::CLIENTS), 300, any_steps());
 }
 
-fn follow_generated_sequences(pair: Pair, cases: u32) {
+#[test]
+fn generated_sequences_of_collections_get_the_same_replies_from_both() {
+    let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
+    follow(Pair::new(&server, 2), 600, generate::steps_of_collections());
+}
+
+fn any_steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(generate::step(), 1..60)
+}
+
+fn follow(pair: Pair, cases: u32, steps: impl Strategy<Value = Vec<Step>>) {
     let pair = std::cell::RefCell::new(pair);
-    let steps = prop::collection::vec(generate::step(), 1..60);
     TestRunner::new(config(cases))
         .run(&steps, |steps| {
             let mut pair = pair.borrow_mut();
@@ -278,7 +289,7 @@ fn patterns_select_the_same_keys_on_both() {
 fn the_nasty_rules_are_the_same_on_both() {
     let server = redis_or_skip!(version "7.0", LAZY[0], LAZY[1]);
     for mut pair in [Pair::new(&server, 3), Pair::over_sockets(&server, 3)] {
-        for lines in table::SCRIPTS {
+        for lines in [table::SCRIPTS, collections::SCRIPTS, sorted_sets::SCRIPTS].concat() {
             pair.reset();
             pair.script(lines);
         }

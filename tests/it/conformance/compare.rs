@@ -34,6 +34,9 @@ fn same_reply(names: &[String], real: &Value, ours: &Value) -> bool {
         ("keys" | "hkeys" | "hvals", Value::Array(real), Value::Array(ours)) => {
             sorted(real) == sorted(ours)
         }
+        ("smembers" | "sinter" | "sunion" | "sdiff" | "spop" | "srandmember", real, ours) => {
+            same_members(real, ours)
+        }
         ("hgetall", _, _) => pairs(real) == pairs(ours),
         ("scan", Value::Array(real), Value::Array(ours)) => match (&real[..], &ours[..]) {
             ([next, Value::Array(real)], [our_next, Value::Array(ours)]) => {
@@ -87,6 +90,17 @@ fn sorted(values: &[Value]) -> Vec<String> {
     let mut shown: Vec<_> = values.iter().map(|value| format!("{value:?}")).collect();
     shown.sort();
     shown
+}
+
+/// Members in any order; of one that was drawn, any.
+fn same_members(real: &Value, ours: &Value) -> bool {
+    match (real, ours) {
+        (Value::Array(real), Value::Array(ours)) | (Value::Set(real), Value::Set(ours)) => {
+            sorted(real) == sorted(ours)
+        }
+        (Value::BulkString(_), Value::BulkString(_)) => true,
+        _ => real == ours,
+    }
 }
 
 /// The pairs of a map or of a flat list, and which of them it was.

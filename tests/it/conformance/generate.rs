@@ -3,6 +3,8 @@
 //! What an error quotes is ASCII here: the redis crate gives up on a real connection whose error line
 //! is no UTF-8.
 
+mod collections;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
@@ -113,6 +115,10 @@ fn number() -> Arg {
     word("1 -1 0 7 9223372036854775807 -9223372036854775808 9223372036854775808 x '' 1.5 01")
 }
 
+fn fraction() -> Arg {
+    word("0.1 -0.1 1.1 1000.1 3.0e3 -5 1e17 123456789.123456789 1e-17 -1e-19 inf nan x ''")
+}
+
 /// Places in a string, from either end.
 fn place() -> Arg {
     prop_oneof![4 => word("0 1 2 5 100 -1 -2 -100"), 1 => number()].boxed()
@@ -172,10 +178,20 @@ fn set_option() -> Args {
     .boxed()
 }
 
+fn getex_option() -> Args {
+    prop_oneof![
+        2 => one(word("PERSIST persist")),
+        2 => (word("EX px PX"), amount()).prop_map(|(unit, amount)| vec![unit, amount]),
+        1 => (word("EXAT PXAT pxat"), moment()).prop_map(|(unit, moment)| vec![unit, moment]),
+        1 => one(word("EX NX KEEPTTL GET")),
+    ]
+    .boxed()
+}
+
 fn scan_option() -> Args {
     prop_oneof![
         3 => pattern().prop_map(|pattern| vec![b"MATCH".to_vec(), pattern]),
-        2 => word("string hash HASH list").prop_map(|kind| vec![b"type".to_vec(), kind]),
+        2 => word("string hash HASH list set ZSET stream").prop_map(|kind| vec![b"type".to_vec(), kind]),
     ]
     .boxed()
 }
@@ -194,12 +210,15 @@ fn strings() -> Args {
     prop_oneof![
         3 => names.prop_flat_map(|name| each(name, vec![key()])),
         5 => optional("SET", vec![key(), value()], set_option()),
+        1 => each("INCRBYFLOAT", vec![key(), fraction()]),
         1 => each("SETNX", vec![key(), value()]),
         1 => each("GETSET", vec![key(), value()]),
         1 => each("SETEX", vec![key(), amount(), value()]),
         1 => each("PSETEX", vec![key(), amount(), value()]),
-        1 => each("STRLEN", vec![key()]),
-        1 => each("GETRANGE", vec![key(), place(), place()]),
+        1 => select(vec!["STRLEN", "GETDEL"]).prop_flat_map(|name| each(name, vec![key()])),
+        2 => optional("GETEX", vec![key()], getex_option()),
+        1 => select(vec!["GETRANGE", "SUBSTR"])
+            .prop_flat_map(|name| each(name, vec![key(), place(), place()])),
         1 => repeat("MGET", vec![], vec![key()]),
         1 => select(vec!["MSET", "MSETNX"]).prop_flat_map(|name| repeat(name, vec![], vec![key(), value()])),
         1 => select(vec!["INCRBY", "DECRBY"]).prop_flat_map(|name| each(name, vec![key(), number()])),
@@ -207,16 +226,34 @@ fn strings() -> Args {
     .boxed()
 }
 
+/// Any key, those of collections too.
+fn any_key() -> Arg {
+    prop_oneof![2 => key(), 1 => word("l m s t y z")].boxed()
+}
+
+fn copy_option() -> Args {
+    prop_oneof![
+        3 => one(word("REPLACE replace")),
+        2 => (word("DB db"), word("0 1 1 15 16 -1 x 99999999999"))
+            .prop_map(|(name, number)| vec![name, number]),
+        1 => one(word("DB NOPE")),
+    ]
+    .boxed()
+}
+
 fn keys() -> Args {
     let condition = || one(word("NX XX GT LT gt foo"));
     prop_oneof![
-        2 => select(vec!["DEL", "UNLINK", "EXISTS"]).prop_flat_map(|name| repeat(name, vec![], vec![key()])),
+        2 => select(vec!["DEL", "UNLINK", "EXISTS", "TOUCH"]).prop_flat_map(|name| repeat(name, vec![], vec![key()])),
         4 => select(vec!["TYPE", "TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME", "PERSIST"])
-            .prop_flat_map(|name| each(name, vec![key()])),
+            .prop_flat_map(|name| each(name, vec![any_key()])),
         2 => select(vec!["EXPIRE", "PEXPIRE"])
-            .prop_flat_map(move |name| optional(name, vec![key(), amount()], condition())),
+            .prop_flat_map(move |name| optional(name, vec![any_key(), amount()], condition())),
         2 => select(vec!["EXPIREAT", "PEXPIREAT"])
             .prop_flat_map(move |name| optional(name, vec![key(), moment()], condition())),
+        2 => select(vec!["RENAME", "RENAMENX"])
+            .prop_flat_map(|name| each(name, vec![any_key(), any_key()])),
+        2 => optional("COPY", vec![any_key(), any_key()], copy_option()),
         1 => each("KEYS", vec![pattern()]),
         1 => optional("SCAN", vec![word("0"), word("COUNT"), word("1000")], scan_option()),
         1 => optional("SCAN", vec![word("x \\s1 0x1 18446744073709551616 1x")], scan_option()),
@@ -231,8 +268,9 @@ fn hashes() -> Args {
         1 => repeat("HMSET", vec![key()], vec![field(), value()]),
         1 => each("HSETNX", vec![key(), field(), value()]),
         1 => each("HINCRBY", vec![key(), field(), number()]),
+        1 => each("HINCRBYFLOAT", vec![key(), field(), fraction()]),
         2 => select(vec!["HDEL", "HMGET"]).prop_flat_map(|name| repeat(name, vec![key()], vec![field()])),
-        2 => select(vec!["HGET", "HEXISTS"]).prop_flat_map(|name| each(name, vec![key(), field()])),
+        2 => select(vec!["HGET", "HEXISTS", "HSTRLEN"]).prop_flat_map(|name| each(name, vec![key(), field()])),
         1 => optional("HSCAN", vec![key(), word("0 0 0 7 x")], hscan_option()),
         2 => select(vec!["HGETALL", "HLEN", "HKEYS", "HVALS"]).prop_flat_map(|name| each(name, vec![key()])),
     ]
@@ -246,7 +284,7 @@ fn the_rest() -> Args {
         2 => each("INFO", vec![word("keyspace KEYSPACE nope")]),
         1 => repeat("PING", vec![], vec![value()]),
         1 => each("ECHO", vec![value()]),
-        1 => each("TIME", vec![]),
+        1 => select(vec!["TIME", "ROLE"]).prop_flat_map(|name| each(name, vec![])),
         1 => each("HELLO", vec![word("2 3 3 4 x")]),
         1 => each("HELLO", vec![word("2 3"), word("SETNAME AUTH"), word("me default")]),
         1 => each("HELLO", vec![word("2 3"), word("AUTH auth"), word("default other"), word("pw")]),
@@ -278,9 +316,18 @@ fn called() -> Args {
     let name = select(vec!["EVAL", "EVAL", "EVAL_RO"]);
     (name, select(CALLS.as_slice()), command)
         .prop_map(|(name, body, command)| {
+            let body = if answers_in_resp3(&command) { CALLS[0] } else { body };
             [vec![name.into(), body.into(), b"0".to_vec()], command].concat()
         })
         .boxed()
+}
+
+/// Whether the third version of the protocol has sets or numbers with fractions for its answer, which
+/// scripts of the embedded server do not know.
+fn answers_in_resp3(command: &[Vec<u8>]) -> bool {
+    let name = name(command);
+    name.starts_with('z')
+        || ["smembers", "sinter", "sunion", "sdiff", "spop"].contains(&name.as_str())
 }
 
 /// Few scripts, so that those that are asked for are sometimes there.
@@ -326,7 +373,16 @@ fn key_or_value() -> Arg {
 }
 
 fn plain() -> Args {
-    prop_oneof![4 => strings(), 4 => keys(), 4 => hashes(), 2 => the_rest()].boxed()
+    prop_oneof![
+        4 => strings(),
+        4 => keys(),
+        4 => hashes(),
+        4 => collections::lists(),
+        2 => collections::sets(),
+        4 => collections::sorted_sets(),
+        2 => the_rest(),
+    ]
+    .boxed()
 }
 
 fn data() -> Args {
@@ -338,7 +394,7 @@ fn transactions() -> Args {
         4 => each("MULTI", vec![]),
         4 => each("EXEC", vec![]),
         1 => each("DISCARD", vec![]),
-        4 => repeat("WATCH", vec![], vec![key()]),
+        4 => repeat("WATCH", vec![], vec![any_key()]),
         1 => each("UNWATCH", vec![]),
     ]
     .boxed()
@@ -350,7 +406,8 @@ fn spoiled(args: Args) -> Args {
     (args, how)
         .prop_map(|(mut args, how)| {
             match how {
-                1 => drop(args.pop()),
+                // Without a count, it draws a member.
+                1 if name(&args) != "spop" => drop(args.pop()),
                 2 => args.push(b"more".to_vec()),
                 3 => args[0].make_ascii_lowercase(),
                 _ => {}
@@ -375,4 +432,16 @@ pub fn step() -> impl Strategy<Value = Step> {
                 Step::Walk { client, options: [count, more.concat()].concat() }
             }),
     ]
+}
+
+/// Sequences about one kind of collection, so that members gather.
+pub fn steps_of_collections() -> impl Strategy<Value = Vec<Step>> {
+    use collections::{lists, sets, sorted_sets};
+    let family = |args: Args| {
+        let others = prop_oneof![2 => keys(), 1 => transactions()].boxed();
+        let command = Union::new_weighted(vec![(9, spoiled(args)), (1, spoiled(others))]);
+        let step = (0..2usize, command).prop_map(|(client, args)| Step::Command { client, args });
+        prop::collection::vec(step, 1..60)
+    };
+    prop_oneof![2 => family(lists()), 1 => family(sets()), 3 => family(sorted_sets())]
 }

@@ -178,6 +178,30 @@ const LINES: &[&str] = &[
     "HGETALL h",
     "HSCAN h 0",
     "HMGET h f g",
+    "RPUSH l a \\xff b",
+    "LPOP l",
+    "LPOP l 2",
+    "BLPOP l 0.001",
+    "BLMOVE l m LEFT RIGHT 0.001",
+    "LPOS l a COUNT 0",
+    "SADD s a",
+    "SMEMBERS s",
+    "SPOP s 1",
+    "SRANDMEMBER s 2",
+    "SINTER s s",
+    "ZADD z 0.1 a 2 b",
+    "ZADD z NX INCR 1 a",
+    "ZADD z INCR -inf c",
+    "ZSCORE z a",
+    "ZMSCORE z a none",
+    "ZRANGE z 0 -1 WITHSCORES",
+    "ZRANGEBYSCORE z (0.1 +inf WITHSCORES",
+    "ZRANK z none",
+    "ZPOPMIN z",
+    "ZPOPMAX z 2",
+    "BZPOPMIN z 0.001",
+    "GETEX k PERSIST",
+    "ROLE",
     "TYPE k",
     "PTTL none",
     "WAIT 0 0",
@@ -235,8 +259,8 @@ fn embedded() -> (Server, u16) {
 fn clients_are_told_the_same_bytes_in_the_same_order_by_both() {
     let real = redis_or_skip!(version "7.0");
     let (_ours, port) = embedded();
-    let lines = prop::collection::vec((0..CLIENTS, select(LINES)), 1..50);
-    TestRunner::new(config(300))
+    let lines = prop::collection::vec((0..CLIENTS, select(LINES)), 1..60);
+    TestRunner::new(config(400))
         .run(&lines, |lines| {
             let (real, ours) = (follow(real.port(), &lines), follow(port, &lines));
             for (client, (real, ours)) in real.iter().zip(&ours).enumerate() {
