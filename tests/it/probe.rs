@@ -257,7 +257,7 @@ fn what_a_subject_does_at_work_is_named_too() {
     let random = ("token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')", "token=$RANDOM");
     let many = ("ask GET \"$1\"", "for i in {1..100}; do exec {fd}<>$server; done; ask GET \"$1\"");
     for ((from, to), code, words) in [
-        (("ask DEL \"$1\"", "ask LPUSH queue 1"), 3, &["LPUSH", "--upstream redis://"][..]),
+        (("ask DEL \"$1\"", "ask XADD queue 1-1 f v"), 3, &["XADD", "--upstream redis://"][..]),
         (("ask DEL \"$1\"", "sleep 1000"), 3, &["said nothing for", "release"]),
         (("ask DEL \"$1\"", "exit 3; ask DEL"), 3, &["ended while it was to release"]),
         (("ask GET \"$1\"", "printf GARBAGE >&3; ask GET \"$1\""), 3, &["release"]),

@@ -184,8 +184,8 @@ mod tests {
     fn what_a_server_lacks_is_named() {
         let error = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
         let lacks = |text| lacking(&error(text).map(|answer| vec![answer]));
-        let unknown = "ERR unknown command 'LPUSH', with args beginning with: 'a' ";
-        assert_eq!(lacks(unknown), Some("LPUSH".into()));
+        let unknown = "ERR unknown command 'XADD', with args beginning with: 'a' ";
+        assert_eq!(lacks(unknown), Some("XADD".into()));
         let inner = "ERR Unknown Redis command called from script script: 0a";
         assert_eq!(lacks(inner), Some("a script with a command".into()));
         assert_eq!(lacks("ERR syntax error"), None);
