@@ -72,7 +72,8 @@ pub(super) struct SavedDb {
 /// All databases.
 #[derive(Debug, Default)]
 pub(super) struct Keyspace {
-    dbs: [Db; DATABASES],
+    /// In a box, because a script borrows the keyspace by an exchange.
+    dbs: Box<[Db; DATABASES]>,
     /// How many clients ever connected; each takes its id from here.
     pub(super) clients_ever: i64,
     /// How many clients are connected.
@@ -106,7 +107,7 @@ impl Keyspace {
     /// Throws away all keys and watches and takes the saved keys instead. Connected clients stay
     /// connected.
     pub(super) fn restore(&mut self, saved: &[SavedDb]) {
-        self.dbs = Default::default();
+        *self.dbs = Default::default();
         self.epoch += 1;
         for SavedDb { number, keys, births } in saved {
             let Some(db) = self.dbs.get_mut(*number) else { continue };
