@@ -4,93 +4,70 @@
 //! library's default settings. Left out: numbers that JSON does not have (hexadecimal, NaN, infinity),
 //! which that library reads.
 
-use std::ffi::{CStr, c_int};
-use std::ptr;
+use mlua::{BString, Error, Lua, Result, Table, Value};
 
-use mlua::ffi::{self, lua_CFunction, lua_State};
-
-use super::interpreter::running;
+use super::interpreter::unlimited;
 use super::values;
 
 /// How deep values may be nested.
-const DEPTH: c_int = 1000;
+const DEPTH: usize = 1000;
 
-/// All functions by name.
-pub(super) const FUNCTIONS: [(&CStr, lua_CFunction); 2] =
-    [(c"encode", encode), (c"decode", decode)];
-
-/// Pushes what stands for `null`, as nil can't be in a table.
-pub(super) unsafe fn push_null(state: *mut lua_State) {
-    // SAFETY: a value like another.
-    unsafe { ffi::lua_pushlightuserdata(state, ptr::null_mut()) }
+pub(super) fn encode(lua: &Lua, value: Value) -> Result<(Value, Value)> {
+    unlimited(lua, || {
+        let mut text = Vec::new();
+        write_value(&mut text, &value, 0)?;
+        Ok((Value::Nil, Value::String(lua.create_string(text)?)))
+    })
 }
 
-unsafe fn check_single(state: *mut lua_State) {
-    // SAFETY: the frame owns nothing.
-    unsafe {
-        if ffi::lua_gettop(state) != 1 {
-            ffi::luaL_argerror(state, 1, c"expected 1 argument".as_ptr());
+pub(super) fn decode(lua: &Lua, text: BString) -> Result<(Value, Value)> {
+    unlimited(lua, || {
+        if let [0, _, ..] | [_, 0, ..] = text.as_slice() {
+            return fail("JSON parser does not support UTF-16 or UTF-32".into());
         }
-    }
-}
-
-unsafe extern "C-unwind" fn encode(state: *mut lua_State) -> c_int {
-    // SAFETY: Lua calls this with its state, while a script runs. The frame owns nothing: the text is
-    // made in the `ScriptRun`, while nothing raises.
-    unsafe {
-        check_single(state);
-        let text = &raw mut (*running(state)).scratch;
-        (*text).clear();
-        match write_value(state, &mut *text, 0) {
-            Ok(()) => {
-                values::push_bytes(state, &*text);
-                1
-            }
-            Err(Unwritable { kind: Some(kind), why }) => {
-                let format = c"Cannot serialise %s: %s".as_ptr();
-                ffi::luaL_error(state, format, ffi::lua_typename(state, kind), why.as_ptr())
-            }
-            Err(Unwritable { kind: None, why }) => ffi::luaL_error(state, why.as_ptr(), DEPTH + 1),
+        let mut parser = Parser { lua, text: &text, at: 0, token_at: 0, depth: 0 };
+        let token = parser.next()?;
+        let value = parser.value(token)?;
+        match parser.next()? {
+            Token::End => Ok((Value::Nil, value)),
+            token => parser.unexpected("the end", &token),
         }
-    }
+    })
 }
 
-/// Why a value has no JSON: its type, unless it is nested too deep, and a reason.
-struct Unwritable {
-    kind: Option<c_int>,
-    why: &'static CStr,
+fn fail<T>(why: String) -> Result<T> {
+    Err(Error::RuntimeError(why))
 }
 
-/// Writes the value on top of the stack. Raises nothing.
-unsafe fn write_value(
-    state: *mut lua_State,
-    text: &mut Vec<u8>,
-    depth: c_int,
-) -> Result<(), Unwritable> {
-    // SAFETY: reads the value; `write_table` asks for the places that it needs.
-    unsafe {
-        let kind = ffi::lua_type(state, -1);
-        match kind {
-            ffi::LUA_TSTRING => write_string(text, values::bytes(state, -1).unwrap_or_default()),
-            ffi::LUA_TNUMBER => write_number(text, ffi::lua_tonumber(state, -1))?,
-            ffi::LUA_TBOOLEAN if ffi::lua_toboolean(state, -1) != 0 => text.extend(b"true"),
-            ffi::LUA_TBOOLEAN => text.extend(b"false"),
-            ffi::LUA_TNIL => text.extend(b"null"),
-            ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(state, -1).is_null() => {
-                text.extend(b"null");
-            }
-            ffi::LUA_TTABLE => return write_table(state, text, depth + 1),
-            _ => return Err(Unwritable { kind: Some(kind), why: c"type not supported" }),
-        }
+fn write_value(text: &mut Vec<u8>, value: &Value, depth: usize) -> Result<()> {
+    match value {
+        Value::String(string) => write_string(text, &string.as_bytes()),
+        Value::Integer(_) | Value::Number(_) => write_number(text, value)?,
+        Value::Boolean(true) => text.extend(b"true"),
+        Value::Boolean(false) => text.extend(b"false"),
+        Value::Nil => text.extend(b"null"),
+        value if value.is_null() => text.extend(b"null"),
+        Value::Table(table) => write_table(text, table, depth + 1)?,
+        other => return unwritable(other, "type not supported"),
     }
     Ok(())
 }
 
-fn write_number(text: &mut Vec<u8>, number: f64) -> Result<(), Unwritable> {
-    if !number.is_finite() {
-        return Err(Unwritable { kind: Some(ffi::LUA_TNUMBER), why: c"must not be NaN or Inf" });
+fn unwritable<T>(value: &Value, why: &str) -> Result<T> {
+    // Names of types are Lua's, of which mlua has more.
+    let kind = match value {
+        Value::Integer(_) => "number",
+        Value::LightUserData(_) => "userdata",
+        other => other.type_name(),
+    };
+    fail(format!("Cannot serialise {kind}: {why}"))
+}
+
+fn write_number(text: &mut Vec<u8>, value: &Value) -> Result<()> {
+    match values::double(value).filter(|number| number.is_finite()) {
+        Some(number) => text.extend(values::number(number, 14).bytes()),
+        None => return unwritable(value, "must not be NaN or Inf"),
     }
-    text.extend(values::number(number, 14).bytes());
     Ok(())
 }
 
@@ -111,257 +88,150 @@ fn write_string(text: &mut Vec<u8>, string: &[u8]) {
     text.push(b'"');
 }
 
-unsafe fn write_table(
-    state: *mut lua_State,
-    text: &mut Vec<u8>,
-    depth: c_int,
-) -> Result<(), Unwritable> {
-    // SAFETY: asks for the places that it needs; a key that came from `lua_next` is one that it takes.
-    unsafe {
-        if depth > DEPTH || ffi::lua_checkstack(state, 4) == 0 {
-            return Err(Unwritable {
-                kind: None,
-                why: c"Cannot serialise, excessive nesting (%d)",
-            });
-        }
-        if let Some(len) = array_len(state)? {
-            text.push(b'[');
-            for index in 1..=len {
-                if index > 1 {
-                    text.push(b',');
-                }
-                ffi::lua_rawgeti_(state, -1, index);
-                write_value(state, text, depth)?;
-                ffi::lua_settop(state, -2);
-            }
-            text.push(b']');
-            return Ok(());
-        }
-        text.push(b'{');
-        let mut first = true;
-        ffi::lua_pushnil(state);
-        while ffi::lua_next(state, -2) != 0 {
-            if !std::mem::take(&mut first) {
-                text.push(b',');
-            }
-            match ffi::lua_type(state, -2) {
-                ffi::LUA_TSTRING => {
-                    write_string(text, values::bytes(state, -2).unwrap_or_default());
-                }
-                ffi::LUA_TNUMBER => {
-                    text.push(b'"');
-                    write_number(text, ffi::lua_tonumber(state, -2))?;
-                    text.push(b'"');
-                }
-                kind => {
-                    let why = c"table key must be a number or string";
-                    return Err(Unwritable { kind: Some(kind), why });
-                }
-            }
-            text.push(b':');
-            write_value(state, text, depth)?;
-            ffi::lua_settop(state, -2);
-        }
-        text.push(b'}');
+fn write_table(text: &mut Vec<u8>, table: &Table, depth: usize) -> Result<()> {
+    if depth > DEPTH {
+        return fail(format!("Cannot serialise, excessive nesting ({depth})"));
     }
+    if let Some(len) = array_len(table)? {
+        for index in 1..=len {
+            text.push(if index == 1 { b'[' } else { b',' });
+            write_value(text, &table.raw_get(index)?, depth)?;
+        }
+        text.push(b']');
+        return Ok(());
+    }
+    text.push(b'{');
+    let start = text.len();
+    for pair in table.pairs() {
+        let (key, value): (Value, Value) = pair?;
+        if text.len() > start {
+            text.push(b',');
+        }
+        match &key {
+            Value::String(key) => write_string(text, &key.as_bytes()),
+            Value::Integer(_) | Value::Number(_) => {
+                text.push(b'"');
+                write_number(text, &key)?;
+                text.push(b'"');
+            }
+            other => return unwritable(other, "table key must be a number or string"),
+        }
+        text.push(b':');
+        write_value(text, &value, depth)?;
+    }
+    text.push(b'}');
     Ok(())
 }
 
-/// The length of the table on top of the stack if it is an array: it has only whole numbers for keys.
-unsafe fn array_len(state: *mut lua_State) -> Result<Option<c_int>, Unwritable> {
+/// The length of a table if it is an array: it has only whole numbers for keys.
+fn array_len(table: &Table) -> Result<Option<i32>> {
     let (mut last, mut items) = (0, 0);
-    // SAFETY: as in `write_table`.
-    unsafe {
-        ffi::lua_pushnil(state);
-        while ffi::lua_next(state, -2) != 0 {
-            ffi::lua_settop(state, -2);
-            let key = ffi::lua_tonumber(state, -1);
-            let whole = ffi::lua_type(state, -1) == ffi::LUA_TNUMBER && key.fract() == 0.0;
-            if !whole || !(1.0..=f64::from(c_int::MAX)).contains(&key) {
-                ffi::lua_settop(state, -2);
-                return Ok(None);
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "it was looked at")]
-            let index = key as c_int;
-            last = last.max(index);
-            items += 1;
-        }
+    for pair in table.pairs::<Value, Value>() {
+        let index = match pair?.0 {
+            Value::Integer(index) => i32::try_from(index).ok().filter(|index| *index > 0),
+            _ => None,
+        };
+        let Some(index) = index else { return Ok(None) };
+        last = last.max(index);
+        items += 1;
     }
     // More holes than items, unless it is short.
     if last > 10 && last / 2 > items {
-        let why = c"excessively sparse array";
-        return Err(Unwritable { kind: Some(ffi::LUA_TTABLE), why });
+        return fail("Cannot serialise table: excessively sparse array".into());
     }
     Ok((last > 0).then_some(last))
 }
 
-unsafe extern "C-unwind" fn decode(state: *mut lua_State) -> c_int {
-    // SAFETY: Lua calls this with its state, while a script runs. No frame from here on owns anything.
-    unsafe {
-        check_single(state);
-        let mut len = 0;
-        let start = ffi::luaL_checklstring(state, 1, &raw mut len);
-        let text = std::slice::from_raw_parts(start.cast::<u8>(), len);
-        if let [first, second, ..] = text
-            && (*first == 0 || *second == 0)
-        {
-            let why = c"JSON parser does not support UTF-16 or UTF-32";
-            return ffi::luaL_error(state, why.as_ptr());
-        }
-        let scratch = &raw mut (*running(state)).scratch;
-        let mut parser = Parser { state, text, at: 0, token_at: 0, depth: 0, scratch };
-        let token = parser.next();
-        parser.value(token);
-        let token = parser.next();
-        if token != Token::End {
-            parser.fail(c"the end", token);
-        }
-    }
-    1
-}
-
-#[derive(Clone, Copy, PartialEq)]
+/// A piece of JSON.
 enum Token {
-    ObjectBegin,
-    ObjectEnd,
-    ArrayBegin,
-    ArrayEnd,
-    /// Its text is in the scratch.
-    String,
-    Number(f64),
-    Boolean(bool),
-    Null,
-    Colon,
-    Comma,
+    /// A bracket, a colon or a comma.
+    Mark(u8),
+    /// A value that is no table, and what an error calls it.
+    Value(&'static str, Value),
     End,
-    Error(&'static CStr),
+    Error(&'static str),
 }
 
 impl Token {
     /// As an error has it.
-    fn name(self) -> &'static CStr {
+    fn name(&self) -> &'static str {
         match self {
-            Self::ObjectBegin => c"T_OBJ_BEGIN",
-            Self::ObjectEnd => c"T_OBJ_END",
-            Self::ArrayBegin => c"T_ARR_BEGIN",
-            Self::ArrayEnd => c"T_ARR_END",
-            Self::String => c"T_STRING",
-            Self::Number(_) => c"T_NUMBER",
-            Self::Boolean(_) => c"T_BOOLEAN",
-            Self::Null => c"T_NULL",
-            Self::Colon => c"T_COLON",
-            Self::Comma => c"T_COMMA",
-            Self::End => c"T_END",
-            Self::Error(why) => why,
+            Self::Mark(b'{') => "T_OBJ_BEGIN",
+            Self::Mark(b'}') => "T_OBJ_END",
+            Self::Mark(b'[') => "T_ARR_BEGIN",
+            Self::Mark(b']') => "T_ARR_END",
+            Self::Mark(b':') => "T_COLON",
+            Self::Mark(_) => "T_COMMA",
+            Self::End => "T_END",
+            Self::Value(name, _) | Self::Error(name) => name,
         }
     }
 }
 
-/// Reads text and pushes values.
+/// Reads text and makes values.
 struct Parser<'a> {
-    state: *mut lua_State,
+    lua: &'a Lua,
     text: &'a [u8],
     at: usize,
     /// Where the last token began, or is wrong.
     token_at: usize,
-    depth: c_int,
-    scratch: *mut Vec<u8>,
+    depth: usize,
 }
 
 impl Parser<'_> {
-    /// Where the last token is, counted from 1.
-    fn place(&self) -> c_int {
-        c_int::try_from(self.token_at + 1).unwrap_or(c_int::MAX)
+    fn unexpected<T>(&self, expected: &str, found: &Token) -> Result<T> {
+        let (found, place) = (found.name(), self.token_at + 1);
+        fail(format!("Expected {expected} but found {found} at character {place}"))
     }
 
-    unsafe fn fail(&self, expected: &CStr, found: Token) {
-        let format = c"Expected %s but found %s at character %d".as_ptr();
-        let place = self.place();
-        // SAFETY: the frames that Lua jumps over own nothing.
-        unsafe {
-            ffi::luaL_error(self.state, format, expected.as_ptr(), found.name().as_ptr(), place);
+    /// The value that begins with `token`.
+    fn value(&mut self, token: Token) -> Result<Value> {
+        match token {
+            Token::Value(_, value) => Ok(value),
+            Token::Mark(b'{') => self.nested(b'}', "comma or object end"),
+            Token::Mark(b'[') => self.nested(b']', "comma or array end"),
+            _ => self.unexpected("value", &token),
         }
     }
 
-    /// Pushes the value that begins with `token`.
-    unsafe fn value(&mut self, token: Token) {
-        // SAFETY: as for `fail`; asks for the places that it needs.
-        unsafe {
-            ffi::luaL_checkstack(self.state, 4, c"too deep".as_ptr());
-            match token {
-                Token::String => values::push_bytes(self.state, &*self.scratch),
-                Token::Number(number) => ffi::lua_pushnumber(self.state, number),
-                Token::Boolean(yes) => ffi::lua_pushboolean(self.state, yes.into()),
-                Token::Null => push_null(self.state),
-                Token::ObjectBegin => self.nested(Self::object),
-                Token::ArrayBegin => self.nested(Self::array),
-                _ => self.fail(c"value", token),
+    /// The rest of an object, or of an array.
+    fn nested(&mut self, end: u8, comma_or_end: &str) -> Result<Value> {
+        self.depth += 1;
+        if self.depth > DEPTH {
+            let (depth, place) = (self.depth, self.token_at + 1);
+            return fail(format!(
+                "Found too many nested data structures ({depth}) at character {place}"
+            ));
+        }
+        let table = self.lua.create_table()?;
+        let mut token = self.next()?;
+        for index in 1.. {
+            if index == 1 && matches!(token, Token::Mark(mark) if mark == end) {
+                break;
+            }
+            let (key, first) = match end {
+                b'}' => self.key(token)?,
+                _ => (Value::Integer(index), token),
+            };
+            table.raw_set(key, self.value(first)?)?;
+            match self.next()? {
+                Token::Mark(mark) if mark == end => break,
+                Token::Mark(b',') => token = self.next()?,
+                token => return self.unexpected(comma_or_end, &token),
             }
         }
+        self.depth -= 1;
+        Ok(Value::Table(table))
     }
 
-    unsafe fn nested(&mut self, parse: unsafe fn(&mut Self)) {
-        // SAFETY: as for `fail`.
-        unsafe {
-            self.depth += 1;
-            if self.depth > DEPTH {
-                let format = c"Found too many nested data structures (%d) at character %d".as_ptr();
-                ffi::luaL_error(self.state, format, self.depth, self.place());
-            }
-            ffi::lua_createtable(self.state, 0, 0);
-            parse(self);
-            self.depth -= 1;
-        }
-    }
-
-    unsafe fn object(&mut self) {
-        // SAFETY: as for `fail`.
-        unsafe {
-            let mut token = self.next();
-            if token == Token::ObjectEnd {
-                return;
-            }
-            loop {
-                if token != Token::String {
-                    self.fail(c"object key string", token);
-                }
-                values::push_bytes(self.state, &*self.scratch);
-                token = self.next();
-                if token != Token::Colon {
-                    self.fail(c"colon", token);
-                }
-                token = self.next();
-                self.value(token);
-                ffi::lua_rawset(self.state, -3);
-                token = self.next();
-                match token {
-                    Token::ObjectEnd => return,
-                    Token::Comma => {}
-                    _ => self.fail(c"comma or object end", token),
-                }
-                token = self.next();
-            }
-        }
-    }
-
-    unsafe fn array(&mut self) {
-        // SAFETY: as for `fail`.
-        unsafe {
-            let mut token = self.next();
-            if token == Token::ArrayEnd {
-                return;
-            }
-            for index in 1.. {
-                self.value(token);
-                ffi::lua_rawseti_(self.state, -2, index);
-                token = self.next();
-                match token {
-                    Token::ArrayEnd => return,
-                    Token::Comma => {}
-                    _ => self.fail(c"comma or array end", token),
-                }
-                token = self.next();
-            }
+    /// The key of an object, and the first token of its value.
+    fn key(&mut self, token: Token) -> Result<(Value, Token)> {
+        let Token::Value("T_STRING", key) = token else {
+            return self.unexpected("object key string", &token);
+        };
+        match self.next()? {
+            Token::Mark(b':') => Ok((key, self.next()?)),
+            token => self.unexpected("colon", &token),
         }
     }
 
@@ -370,104 +240,74 @@ impl Parser<'_> {
     }
 
     /// Reads the next token.
-    fn next(&mut self) -> Token {
+    fn next(&mut self) -> Result<Token> {
         let blank = self.rest().iter().take_while(|byte| b" \t\n\r".contains(byte)).count();
         self.at += blank;
         self.token_at = self.at;
+        let boolean = |yes| Token::Value("T_BOOLEAN", Value::Boolean(yes));
         let (token, len) = match self.rest() {
             // The text ends at a NUL, as in C.
             [] | [0, ..] => (Token::End, 0),
-            [b'{', ..] => (Token::ObjectBegin, 1),
-            [b'}', ..] => (Token::ObjectEnd, 1),
-            [b'[', ..] => (Token::ArrayBegin, 1),
-            [b']', ..] => (Token::ArrayEnd, 1),
-            [b':', ..] => (Token::Colon, 1),
-            [b',', ..] => (Token::Comma, 1),
-            [b't', b'r', b'u', b'e', ..] => (Token::Boolean(true), 4),
-            [b'f', b'a', b'l', b's', b'e', ..] => (Token::Boolean(false), 5),
-            [b'n', b'u', b'l', b'l', ..] => (Token::Null, 4),
+            [mark @ (b'{' | b'}' | b'[' | b']' | b':' | b','), ..] => (Token::Mark(*mark), 1),
+            [b't', b'r', b'u', b'e', ..] => (boolean(true), 4),
+            [b'f', b'a', b'l', b's', b'e', ..] => (boolean(false), 5),
+            [b'n', b'u', b'l', b'l', ..] => (Token::Value("T_NULL", Value::NULL), 4),
             [b'-' | b'+' | b'0'..=b'9', ..] => number(self.rest()),
             [b'"', ..] => return self.string(),
-            _ => (Token::Error(c"invalid token"), 0),
+            _ => (Token::Error("invalid token"), 0),
         };
         self.at += len;
-        token
+        Ok(token)
     }
 
-    /// Reads a string into the scratch.
-    fn string(&mut self) -> Token {
-        // SAFETY: the `ScriptRun` that the scratch is of is not used elsewhere meanwhile.
-        let scratch = unsafe { &mut *self.scratch };
-        scratch.clear();
+    fn string(&mut self) -> Result<Token> {
+        let mut string = Vec::new();
         self.at += 1;
-        loop {
+        let why = loop {
             let plain = self.rest().iter().take_while(|byte| !b"\"\\\0".contains(byte)).count();
-            scratch.extend_from_slice(self.rest().get(..plain).unwrap_or_default());
+            string.extend_from_slice(self.rest().get(..plain).unwrap_or_default());
             self.at += plain;
-            let escaped = match self.rest() {
+            match self.rest() {
                 [b'"', ..] => {
                     self.at += 1;
-                    return Token::String;
+                    let string = self.lua.create_string(string)?;
+                    return Ok(Token::Value("T_STRING", Value::String(string)));
                 }
                 [b'\\', b'u', hex @ ..] => {
                     let Some((letter, len)) = unicode(hex) else {
-                        self.token_at = self.at;
-                        return Token::Error(c"invalid unicode escape code");
+                        break "invalid unicode escape code";
                     };
-                    scratch.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                    string.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
                     self.at += 2 + len;
-                    continue;
                 }
-                [b'\\', escaped, ..] => *escaped,
-                [b'\\'] => 0,
-                _ => {
-                    self.token_at = self.at;
-                    return Token::Error(c"unexpected end of string");
+                [b'\\', escaped @ ..] => {
+                    string.push(match escaped.first() {
+                        Some(byte @ (b'"' | b'\\' | b'/')) => *byte,
+                        Some(b'b') => 8,
+                        Some(b't') => b'\t',
+                        Some(b'n') => b'\n',
+                        Some(b'f') => 12,
+                        Some(b'r') => b'\r',
+                        _ => break "invalid escape code",
+                    });
+                    self.at += 2;
                 }
-            };
-            scratch.push(match escaped {
-                b'"' | b'\\' | b'/' => escaped,
-                b'b' => 8,
-                b't' => b'\t',
-                b'n' => b'\n',
-                b'f' => 12,
-                b'r' => b'\r',
-                _ => {
-                    self.token_at = self.at;
-                    return Token::Error(c"invalid escape code");
-                }
-            });
-            self.at += 2;
-        }
+                _ => break "unexpected end of string",
+            }
+        };
+        self.token_at = self.at;
+        Ok(Token::Error(why))
     }
 }
 
 /// The number that a text begins with, and its length; C's `strtod` allows more than JSON.
 fn number(text: &[u8]) -> (Token, usize) {
-    let digits = |from: usize| {
-        let rest = text.get(from..).unwrap_or_default();
-        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-    };
-    let mut end = usize::from(matches!(text, [b'-' | b'+', ..]));
-    let mut found = digits(end);
-    end += found;
-    if text.get(end) == Some(&b'.') {
-        let fraction = digits(end + 1);
-        found += fraction;
-        end += 1 + fraction;
-    }
-    if matches!(text.get(end), Some(b'e' | b'E')) {
-        let sign = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
-        let exponent = digits(end + 1 + sign);
-        if exponent > 0 {
-            end += 1 + sign + exponent;
-        }
-    }
-    let number = std::str::from_utf8(text.get(..end).unwrap_or_default()).unwrap_or_default();
-    match number.parse() {
-        Ok(number) if found > 0 => (Token::Number(number), end),
-        _ => (Token::Error(c"invalid number"), 0),
-    }
+    let most = text.iter().take_while(|byte| b"+-.0123456789eE".contains(byte)).count();
+    let longest = (1..=most).rev().find_map(|len| {
+        let number = std::str::from_utf8(text.get(..len)?).ok()?.parse().ok()?;
+        Some((Token::Value("T_NUMBER", Value::Number(number)), len))
+    });
+    longest.unwrap_or((Token::Error("invalid number"), 0))
 }
 
 /// The letter that the digits after `\u` stand for, which may take a second escape, and their length.

@@ -3,15 +3,14 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `interpreter.rs` | the Lua state: compiling, calling, bounds, what an error says |
-//! | `sandbox.rs`, `sandbox.lua` | what a script finds: no files, no clock, nothing that it can change |
-//! | `redis.rs` | the functions of the table `redis` |
+//! | `sandbox.lua`, `sandbox.rs` | what a script finds: no files, no clock, nothing that it can change |
+//! | `guard.rs` | the functions that a script calls: how they fail |
+//! | `redis.rs` | commands that a script calls |
 //! | `json.rs` | the table `cjson` |
 //! | `values.rs` | values of Lua and of Redis, each made from the other |
 //!
 //! A script runs while the server is locked and time stands still. An engine has one Lua state, made
-//! by its first script. Everything here that is `unsafe` talks to Lua's C interface, where an error
-//! jumps over the stack frames between its cause and the nearest protected call. So one rule runs
-//! through these files: **no frame that Lua may jump over owns anything that has to be dropped.**
+//! by its first script.
 //!
 //! Where it differs from Redis:
 //! - A script ends with an error after [`interpreter::INSTRUCTIONS`] steps (a command counts as
@@ -22,6 +21,7 @@
 //!   `redis.acl_check_cmd` and SCRIPT DEBUG, HELP and KILL. Compiled Lua code is not loaded.
 //! - `getmetatable(_G)` is nil.
 
+mod guard;
 mod interpreter;
 mod json;
 mod redis;
@@ -36,8 +36,8 @@ use std::fmt;
 use ::redis::Value;
 
 use super::error::{Error, quoted};
-use super::session::{Call, Session};
-use interpreter::{Function, Interpreter, ScriptRun};
+use super::session::Call;
+use interpreter::{Function, Interpreter};
 
 pub(super) use values::number;
 
@@ -68,12 +68,7 @@ impl Sha {
 }
 
 fn digit(letter: u8) -> Option<u8> {
-    match letter {
-        b'0'..=b'9' => Some(letter - b'0'),
-        b'a'..=b'f' => Some(letter - b'a' + 10),
-        b'A'..=b'F' => Some(letter - b'A' + 10),
-        _ => None,
-    }
+    char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 impl fmt::Display for Sha {
@@ -112,7 +107,7 @@ pub(super) struct Scripts {
     /// Whether the list of loaded scripts was saved.
     saved: bool,
     /// Made by the first script: most servers never see one.
-    interpreter: Option<Box<Interpreter>>,
+    interpreter: Option<Interpreter>,
 }
 
 impl fmt::Debug for Scripts {
@@ -172,9 +167,9 @@ impl Scripts {
 
     fn interpreter(&mut self) -> Result<&mut Interpreter, Error> {
         if self.interpreter.is_none() {
-            self.interpreter = Some(Box::new(Interpreter::new()?));
+            self.interpreter = Some(Interpreter::new()?);
         }
-        self.interpreter.as_deref_mut().ok_or(Error::NoScript)
+        self.interpreter.as_mut().ok_or(Error::NoScript)
     }
 }
 
@@ -191,21 +186,12 @@ pub(super) fn run(
         return Err(Error::ShebangWrites);
     }
     let read_only = access == Access::ReadOnly || script.declared == Some(Access::ReadOnly);
-    // What the script selects is selected for it alone.
-    let mut session = Session::new(call.session.id, call.session.db);
-    let client_resp3 = call.session.resp3;
-    let now = call.now;
-    let interpreter = call.scripts.interpreter.as_deref_mut().ok_or(Error::NoScript)?;
-    // It can't be called from a script, so what would need scripts is not reached.
-    let scripts = &mut Scripts::default();
+    let interpreter = call.scripts.interpreter.as_mut().ok_or(Error::NoScript)?;
     let (keyspace, pubsub) = (&mut *call.keyspace, &mut *call.pubsub);
-    let call = Call { keyspace, scripts, pubsub, session: &mut session, now };
-    interpreter.run(
-        script.function,
-        keys,
-        argv,
-        &mut ScriptRun::new(call, read_only, client_resp3, sha),
-    )
+    // No command can be called from a script that would need scripts.
+    let scripts = &mut Scripts::default();
+    let mut call = Call { keyspace, scripts, pubsub, session: &mut *call.session, now: call.now };
+    interpreter.run((script.function, sha), keys, argv, &mut call, read_only)
 }
 
 /// What the first line of a script says if it begins with `#!`, and what is to be compiled: the line's

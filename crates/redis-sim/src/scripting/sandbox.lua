@@ -1,57 +1,228 @@
--- Builds what scripts find. Gets `native`, the functions that are written in Rust, and `redis`;
--- returns the mirror that scripts take for their globals, and the real ones behind it.
+-- Builds what scripts find. Gets the functions that are written in Rust; returns the mirror that
+-- scripts take for their globals, and the function that runs a script.
 --
 -- Redis makes tables read-only with a change to Lua itself. Plain Lua has mirrors instead: an empty
 -- table whose metatable finds everything in the real one and refuses to store. What looks past a
--- metatable is wrapped, so that it finds the real table or refuses too.
-local native, redis = ...
-local setmetatable, getmetatable, pairs = setmetatable, getmetatable, pairs
+-- metatable is guarded, so that it gets the real table or refuses too.
+--
+-- `guard` makes functions of C, which `guard.rs` describes: a check that returns HERE and a text, or
+-- RAISE and a value, has the script's call fail with it.
+local native = ...
+local guard, scripts = native.guard, native.scripts
+local rawset, select, setmetatable = rawset, select, setmetatable
+local tonumber, tostring, type, xpcall = tonumber, tostring, type, xpcall
+local byte, find, gsub = string.byte, string.find, string.gsub
+local floor, modf = math.floor, math.modf
+
+local HERE, RAISE = 0, true
+local READ_ONLY = 'Attempt to modify a readonly table'
+
+-- For each mirror: the table behind it, the refusal to change it, and a value without a metatable.
+local reals, refusals, bare = {}, {}, {}
+
+local refuse = guard(function() return HERE, READ_ONLY end)
 
 local function mirror(real)
-  return setmetatable({}, {
-    __index = real,
-    __newindex = native.refuse,
-    __metatable = false,
-    [native.real] = real,
-  })
+  local mirror = setmetatable({}, { __index = real, __newindex = refuse, __metatable = false })
+  reals[mirror], refusals[mirror], bare[mirror] = real, READ_ONLY, 0
+  return mirror
 end
 
-local reading, writing = native.reading, native.writing
-local following = reading(next)
+-- What is wrong with the argument with this number.
+local function expected(kind, number, ...)
+  local got = select('#', ...) < number and 'no value' or type((select(number, ...)))
+  return kind .. ' expected, got ' .. got
+end
 
-table.insert = writing(table.insert)
-table.foreach = reading(table.foreach)
-table.foreachi = reading(table.foreachi)
-math.random = native.random
-math.randomseed = native.randomseed
+-- The integer part of the argument with this number, or what is wrong with it.
+local function whole(number, ...)
+  local value = tonumber((select(number, ...)))
+  if not value then return nil, expected('number', number, ...) end
+  return (modf(value))
+end
 
-redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING = 0, 1, 2, 3
-redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
+math.random = guard(function(...)
+  local part, count = native.draw(), select('#', ...)
+  if count == 0 then return nil, part end
+  if count > 2 then return HERE, 'wrong number of arguments' end
+  local low, high, why = 1
+  for number = 1, count do
+    low = number == 2 and high or low
+    high, why = whole(number, ...)
+    if not high then return number, why end
+  end
+  if low > high then return count, 'interval is empty' end
+  return nil, floor(part * (high - low + 1)) + low
+end)
+
+math.randomseed = guard(function(...)
+  local seed, why = whole(1, ...)
+  if not seed then return 1, why end
+  return nil, native.randomseed(seed)
+end)
+
+table.insert = guard(refusals, table.insert)
+table.foreach = guard(reals, table.foreach)
+table.foreachi = guard(reals, table.foreachi)
+
+local BAD_ARGUMENTS = 'ERR wrong number or type of arguments'
+
+-- The only argument, if it is a string.
+local function single(...)
+  local text = ...
+  return select('#', ...) == 1 and type(text) == 'string' and text
+end
+
+local function fail(line) return RAISE, { err = line } end
+
+local redis = {
+  REDIS_VERSION = native.version,
+  REDIS_VERSION_NUM = native.version_number,
+  LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
+  REPL_NONE = 0, REPL_AOF = 1, REPL_SLAVE = 2, REPL_REPLICA = 2, REPL_ALL = 3,
+  call = guard(native.call),
+  pcall = guard(native.pcall),
+  -- What old scripts ask for, and newer servers always do.
+  replicate_commands = function() return true end,
+  -- No debugger is attached here, and then Redis says so too.
+  breakpoint = function() return false end,
+  debug = function() end,
+}
+
+function redis.error_reply(...)
+  local text = single(...)
+  if not text then return { err = BAD_ARGUMENTS } end
+  text = gsub(gsub(text, '^%-', ''), '[ \t\n\f\r]+$', '')
+  -- The first word is the error's code, if there are two.
+  return { err = (find(text, ' ', 1, true) and '' or 'ERR ') .. text }
+end
+
+function redis.status_reply(...)
+  local text = single(...)
+  return text and { ok = text } or { err = BAD_ARGUMENTS }
+end
+
+redis.sha1hex = guard(function(...)
+  if select('#', ...) ~= 1 then return fail('ERR wrong number of arguments') end
+  local text = ...
+  return nil, native.sha1(type(text) == 'number' and tostring(text) or single(text) or '')
+end)
+
+-- There is no log; what would be an error is one.
+redis.log = guard(function(...)
+  local level = tonumber((...))
+  if select('#', ...) < 2 then return fail('ERR redis.log() requires two arguments or more.') end
+  if not level then return fail('ERR First argument must be a number (log level).') end
+  if not (level > -1 and level < 4) then return fail('ERR Invalid debug level.') end
+end)
+
+redis.setresp = guard(function(...)
+  local version = tonumber((...)) or 0
+  if select('#', ...) ~= 1 then return fail('ERR redis.setresp() requires one argument.') end
+  if not (version >= 2 and version < 4) then return fail('ERR RESP version must be 2 or 3.') end
+  return nil, native.setresp(version >= 3)
+end)
+
+-- There are no replicas.
+redis.set_repl = guard(function(...)
+  local flags = tonumber((...)) or 0
+  if select('#', ...) ~= 1 then return fail('ERR redis.set_repl() requires two arguments.') end
+  if not (flags > -1 and flags < 4) then
+    return fail('ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.')
+  end
+end)
+
+local cjson = { null = native.null }
+
+cjson.encode = guard(function(...)
+  if select('#', ...) ~= 1 then return 1, 'expected 1 argument' end
+  return native.encode((...))
+end)
+
+cjson.decode = guard(function(...)
+  if select('#', ...) ~= 1 then return 1, 'expected 1 argument' end
+  local text = ...
+  if type(text) == 'number' then text = tostring(text) end
+  if type(text) ~= 'string' then return 1, expected('string', 1, ...) end
+  return native.decode(text)
+end)
+
+-- Of an error of `redis.call`, which is a table, the script gets the text.
+local function caught(ok, ...)
+  local failure = ...
+  if not ok and type(failure) == 'table' then
+    local text = failure.err
+    if type(text) == 'string' or type(text) == 'number' then return false, text end
+  end
+  return ok, ...
+end
+
+local COMPILED = 'compiled code is not allowed'
+
+local function is_compiled(code) return type(code) == 'string' and byte(code) == 27 end
+
+local following = guard(reals, next)
 
 local globals = {
   _VERSION = _VERSION,
   assert = assert,
-  collectgarbage = native.collectgarbage(collectgarbage),
+  -- It may not be stopped or slowed down, as that would outlast the script.
+  collectgarbage = guard(function(...)
+    local option = ...
+    if option == 'stop' or option == 'setpause' or option == 'setstepmul' then return nil, 'restart' end
+    return nil, ...
+  end, collectgarbage),
   error = error,
   gcinfo = gcinfo,
-  getmetatable = native.getmetatable(getmetatable),
+  getmetatable = guard(bare, getmetatable),
   ipairs = ipairs,
-  load = native.load,
-  loadstring = native.loadstring,
+  -- Lua trusts compiled code with its memory, and with ours.
+  load = guard(function(...)
+    local reader = ...
+    if type(reader) ~= 'function' then return nil, ... end
+    local begun = false
+    return nil, function()
+      local piece = reader()
+      if not begun and is_compiled(piece) then error(COMPILED, 0) end
+      begun = true
+      return piece
+    end, select(2, ...)
+  end, load),
+  loadstring = guard(function(...)
+    if is_compiled((...)) then return false, nil, COMPILED end
+    return nil, ...
+  end, loadstring),
   next = following,
-  pairs = native.pairs(pairs, following),
-  pcall = native.pcall,
+  pairs = guard(function(...)
+    local t = ...
+    if type(t) ~= 'table' then return 1, expected('table', 1, ...) end
+    return false, following, t, nil
+  end),
+  pcall = guard(function(...)
+    -- Redis calls what is on the stack, which is a boolean then.
+    if select('#', ...) == 0 then return false, false, 'attempt to call a boolean value' end
+    return nil, ...
+  end, pcall, caught),
   rawequal = rawequal,
-  rawget = reading(rawget),
-  rawset = writing(rawset),
+  rawget = guard(reals, rawget),
+  rawset = guard(refusals, rawset),
   select = select,
-  setmetatable = writing(setmetatable),
+  setmetatable = guard(refusals, setmetatable),
   tonumber = tonumber,
   tostring = tostring,
   type = type,
   unpack = unpack,
-  xpcall = native.xpcall,
-  cjson = mirror(native.cjson),
+  -- The handler is not asked about the end of a script that took too long: what it does then is not
+  -- counted.
+  xpcall = guard(function(...)
+    local body, handler = ...
+    if select('#', ...) < 2 then return nil, ... end
+    return nil, body, function(failure)
+      if native.out_of_steps() then return failure end
+      return handler(failure)
+    end
+  end, xpcall),
+  cjson = mirror(cjson),
   coroutine = mirror(coroutine),
   math = mirror(math),
   redis = mirror(redis),
@@ -60,11 +231,30 @@ local globals = {
 }
 
 -- ("x"):len() looks here, and a script may look at it, but not change it.
-local strings = getmetatable("")
+local strings = getmetatable('')
 strings.__index = string
 strings.__metatable = mirror({ __index = globals.string })
 
 local env = mirror(globals)
 globals._G = env
-setmetatable(globals, { __index = native.nonexistent })
-return env, globals
+setmetatable(globals, {
+  __index = guard(function(_, name)
+    return HERE, "Script attempted to access nonexistent global variable '" .. tostring(name) .. "'"
+  end),
+})
+
+-- Makes of any error a table with the message, and where it was raised.
+local function explain(failure)
+  if type(failure) ~= 'table' then failure = { err = 'ERR ' .. tostring(failure) } end
+  local source, line = native.place()
+  if source and not reals[failure] then
+    rawset(failure, 'source', source)
+    rawset(failure, 'line', line or -1)
+  end
+  return failure
+end
+
+return env, function(script, keys, argv)
+  globals.KEYS, globals.ARGV = keys, argv
+  return xpcall(scripts[script], explain)
+end

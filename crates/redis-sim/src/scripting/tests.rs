@@ -160,3 +160,20 @@ fn a_script_that_is_loaded_is_compiled_once() {
     }
     assert_eq!(con.engine.lock().scripts.loaded.len(), 1);
 }
+
+#[test]
+fn more_scripts_can_be_loaded_than_lua_has_places_on_its_stack() {
+    let mut con = connect();
+    for number in 0..9000 {
+        assert_eq!(eval::<i64>(&mut con, &format!("return {number}")).unwrap(), number);
+    }
+    assert_eq!(eval::<i64>(&mut con, "return 0").unwrap(), 0);
+}
+
+#[test]
+fn a_command_can_have_thousands_of_words() {
+    let mut con = connect();
+    let body = "local t = {} for i = 1, 7900 do t[i] = 'k' .. i redis.call('set', t[i], i) end \
+                return redis.call('del', unpack(t))";
+    assert_eq!(eval::<i64>(&mut con, body).unwrap(), 7900);
+}

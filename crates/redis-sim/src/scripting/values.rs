@@ -1,10 +1,9 @@
 //! Values of Lua and of Redis, each made from the other by the rules of Redis.
 
-use std::ffi::{CStr, c_int};
 use std::fmt::Write;
 
-use mlua::ffi::{self, lua_State};
-use redis::{Value, VerbatimFormat};
+use mlua::{IntoLua, Lua, Table, Value};
+use redis::{Value as Reply, VerbatimFormat};
 
 use crate::error::Error;
 
@@ -12,218 +11,141 @@ use crate::error::Error;
 /// read it.
 const DEPTH: usize = 100;
 
-pub(super) unsafe fn push_bytes(state: *mut lua_State, bytes: &[u8]) {
-    // SAFETY: Lua copies the bytes.
-    unsafe { ffi::lua_pushlstring_(state, bytes.as_ptr().cast(), bytes.len()) }
-}
-
-/// The bytes of a value that is a string; they live as long as it is on the stack.
-pub(super) unsafe fn bytes<'a>(state: *mut lua_State, index: c_int) -> Option<&'a [u8]> {
-    // SAFETY: of a string, Lua gives its own bytes, and does not convert or raise anything.
-    unsafe {
-        if ffi::lua_type(state, index) != ffi::LUA_TSTRING {
-            return None;
-        }
-        let mut len = 0;
-        let start = ffi::lua_tolstring(state, index, &raw mut len);
-        Some(std::slice::from_raw_parts(start.cast(), len))
+/// A number; mlua keeps integers apart, which Lua 5.1 does not.
+#[expect(clippy::cast_precision_loss, reason = "a number of Lua is a double")]
+pub(super) fn double(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Number(number) => Some(*number),
+        _ => None,
     }
 }
 
 /// A string, or a number as one.
-pub(super) unsafe fn text(state: *mut lua_State, index: c_int) -> Option<String> {
-    // SAFETY: reads what is there.
-    unsafe {
-        if ffi::lua_type(state, index) == ffi::LUA_TNUMBER {
-            return Some(number(ffi::lua_tonumber(state, index), 14));
-        }
-        bytes(state, index).map(|text| String::from_utf8_lossy(text).into_owned())
+pub(super) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.to_string_lossy()),
+        other => double(other).map(|number| self::number(number, 14)),
     }
 }
 
-/// The text in a field of the table on top of the stack.
-pub(super) unsafe fn field(state: *mut lua_State, name: &CStr) -> Option<String> {
-    // SAFETY: pushes one value and takes it off again.
-    unsafe {
-        raw_field(state, name);
-        let text = text(state, -1);
-        ffi::lua_settop(state, -2);
-        text
-    }
-}
-
-/// Pushes a field of the table on top of the stack, without asking its metatable.
-unsafe fn raw_field(state: *mut lua_State, name: &CStr) -> c_int {
-    // SAFETY: the name becomes the value.
-    unsafe {
-        push_bytes(state, name.to_bytes());
-        ffi::lua_rawget_(state, -2);
-        ffi::lua_type(state, -1)
-    }
-}
-
-/// What Redis answers for the value on top of the stack: to a client of the third version of the
-/// protocol or not, from a script that asked for the third version or not. Leaves the value there.
-pub(super) unsafe fn to_reply(
-    state: *mut lua_State,
+/// What Redis answers for a value: to a client of the third version of the protocol or not, from a
+/// script that asked for the third version or not.
+pub(super) fn to_reply(
+    value: &Value,
     client_resp3: bool,
     script_resp3: bool,
-) -> Value {
-    // SAFETY: the caller's state.
-    unsafe { Replies { state, client_resp3, script_resp3 }.top(0) }
+) -> mlua::Result<Reply> {
+    Replies { client_resp3, script_resp3 }.reply(value, 0)
 }
 
 struct Replies {
-    state: *mut lua_State,
     client_resp3: bool,
     script_resp3: bool,
 }
 
 impl Replies {
-    /// The reply for the value on top of the stack.
-    unsafe fn top(&self, depth: usize) -> Value {
-        let state = self.state;
-        // SAFETY: every branch leaves the stack as it was.
-        unsafe {
-            match ffi::lua_type(state, -1) {
-                ffi::LUA_TSTRING => Value::BulkString(bytes(state, -1).unwrap_or_default().into()),
-                ffi::LUA_TNUMBER => Value::Int(integer(ffi::lua_tonumber(state, -1))),
-                ffi::LUA_TBOOLEAN => self.boolean(ffi::lua_toboolean(state, -1) != 0),
-                ffi::LUA_TTABLE if depth >= DEPTH || ffi::lua_checkstack(state, 8) == 0 => {
-                    Error::Script("ERR reached lua stack limit".into()).into_value()
-                }
-                ffi::LUA_TTABLE => self.table(depth),
-                _ => Value::Nil,
+    fn reply(&self, value: &Value, depth: usize) -> mlua::Result<Reply> {
+        Ok(match value {
+            Value::String(text) => Reply::BulkString(text.as_bytes().to_vec()),
+            Value::Integer(number) => Reply::Int(*number),
+            Value::Number(number) => Reply::Int(integer(*number)),
+            Value::Boolean(yes) => self.boolean(*yes),
+            Value::Table(_) if depth >= DEPTH => {
+                Error::Script("ERR reached lua stack limit".into()).into_value()
             }
-        }
+            Value::Table(table) => self.table(table, depth)?,
+            _ => Reply::Nil,
+        })
     }
 
-    fn boolean(&self, yes: bool) -> Value {
+    fn boolean(&self, yes: bool) -> Reply {
         match (self.script_resp3, yes) {
-            (true, _) if self.client_resp3 => Value::Boolean(yes),
-            (_, true) => Value::Int(1),
-            (true, false) => Value::Int(0),
-            (false, false) => Value::Nil,
+            (true, _) if self.client_resp3 => Reply::Boolean(yes),
+            (_, true) => Reply::Int(1),
+            (true, false) => Reply::Int(0),
+            (false, false) => Reply::Nil,
         }
     }
 
-    unsafe fn table(&self, depth: usize) -> Value {
-        type Special = unsafe fn(&Replies, usize) -> Value;
-        let specials: [(&CStr, c_int, Special); 7] = [
-            (c"err", ffi::LUA_TSTRING, Self::error),
-            (c"ok", ffi::LUA_TSTRING, Self::status),
-            (c"double", ffi::LUA_TNUMBER, Self::double),
-            (c"map", ffi::LUA_TTABLE, Self::map),
-            (c"set", ffi::LUA_TTABLE, Self::set),
-            (c"big_number", ffi::LUA_TSTRING, Self::big_number),
-            (c"verbatim_string", ffi::LUA_TTABLE, Self::verbatim),
-        ];
-        // SAFETY: `top` made sure of eight places; each function finds its value on top.
-        unsafe {
-            for (name, kind, reply) in specials {
-                let found = raw_field(self.state, name) == kind;
-                let reply = found.then(|| reply(self, depth));
-                ffi::lua_settop(self.state, -2);
-                if let Some(reply) = reply {
-                    return reply;
-                }
-            }
-            let mut items = Vec::new();
-            for index in 1.. {
-                ffi::lua_rawgeti_(self.state, -1, index);
-                let ended = ffi::lua_type(self.state, -1) == ffi::LUA_TNIL;
-                if !ended {
-                    items.push(self.top(depth + 1));
-                }
-                ffi::lua_settop(self.state, -2);
-                if ended {
-                    break;
-                }
-            }
-            Value::Array(items)
+    fn table(&self, table: &Table, depth: usize) -> mlua::Result<Reply> {
+        let line = |text: &mlua::LuaString| text.to_string_lossy().replace(['\r', '\n'], " ");
+        if let Value::String(text) = table.raw_get("err")? {
+            // The line is the script's own, without an `ERR` that it does not have.
+            return Ok(Error::Script(text.to_string_lossy()).into_value());
         }
+        if let Value::String(text) = table.raw_get("ok")? {
+            let line = line(&text);
+            return Ok(if line == "OK" { Reply::Okay } else { Reply::SimpleString(line) });
+        }
+        if let Some(number) = double(&table.raw_get("double")?) {
+            return Ok(self.double(number));
+        }
+        if let Value::Table(map) = table.raw_get("map")? {
+            return self.map(&map, depth);
+        }
+        if let Value::Table(set) = table.raw_get("set")? {
+            return self.set(&set, depth);
+        }
+        if let Value::String(digits) = table.raw_get("big_number")? {
+            return Ok(self.big_number(&line(&digits)));
+        }
+        if let Value::Table(parts) = table.raw_get("verbatim_string")? {
+            return self.verbatim(&parts);
+        }
+        let items = table.sequence_values().map(|item| self.reply(&item?, depth + 1));
+        items.collect::<mlua::Result<_>>().map(Reply::Array)
     }
 
-    /// The line is the script's own, without an `ERR` that it does not have.
-    unsafe fn error(&self, _: usize) -> Value {
-        // SAFETY: the string is on top.
-        Error::Script(unsafe { text(self.state, -1) }.unwrap_or_default()).into_value()
-    }
-
-    unsafe fn status(&self, _: usize) -> Value {
-        // SAFETY: the string is on top.
-        let line = unsafe { text(self.state, -1) }.unwrap_or_default().replace(['\r', '\n'], " ");
-        if line == "OK" { Value::Okay } else { Value::SimpleString(line) }
-    }
-
-    unsafe fn double(&self, _: usize) -> Value {
-        // SAFETY: the number is on top.
-        let double = unsafe { ffi::lua_tonumber(self.state, -1) };
+    fn double(&self, double: f64) -> Reply {
         if self.client_resp3 {
-            Value::Double(double)
+            Reply::Double(double)
         } else {
-            Value::BulkString(number(double, 17).into_bytes())
+            Reply::BulkString(number(double, 17).into_bytes())
         }
     }
 
-    unsafe fn map(&self, depth: usize) -> Value {
+    fn map(&self, map: &Table, depth: usize) -> mlua::Result<Reply> {
         let mut pairs = Vec::new();
-        // SAFETY: walks the table on top; a key that came from `lua_next` is one that it takes.
-        unsafe {
-            ffi::lua_pushnil(self.state);
-            while ffi::lua_next(self.state, -2) != 0 {
-                ffi::lua_pushvalue(self.state, -2);
-                let key = self.top(depth + 1);
-                ffi::lua_settop(self.state, -2);
-                pairs.push((key, self.top(depth + 1)));
-                ffi::lua_settop(self.state, -2);
-            }
+        for pair in map.pairs() {
+            let (key, value) = pair?;
+            pairs.push((self.reply(&key, depth + 1)?, self.reply(&value, depth + 1)?));
         }
-        if self.client_resp3 {
-            Value::Map(pairs)
+        Ok(if self.client_resp3 {
+            Reply::Map(pairs)
         } else {
-            Value::Array(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect())
-        }
+            Reply::Array(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect())
+        })
     }
 
-    unsafe fn set(&self, depth: usize) -> Value {
-        let mut members = Vec::new();
-        // SAFETY: as in `map`; the copy of the key is what `lua_next` goes on from.
-        unsafe {
-            ffi::lua_pushnil(self.state);
-            while ffi::lua_next(self.state, -2) != 0 {
-                ffi::lua_settop(self.state, -2);
-                members.push(self.top(depth + 1));
-            }
-        }
-        if self.client_resp3 { Value::Set(members) } else { Value::Array(members) }
+    fn set(&self, set: &Table, depth: usize) -> mlua::Result<Reply> {
+        let members = set.pairs::<Value, Value>().map(|pair| self.reply(&pair?.0, depth + 1));
+        let members = members.collect::<mlua::Result<_>>()?;
+        Ok(if self.client_resp3 { Reply::Set(members) } else { Reply::Array(members) })
     }
 
-    unsafe fn big_number(&self, _: usize) -> Value {
-        // SAFETY: the string is on top.
-        let digits = unsafe { text(self.state, -1) }.unwrap_or_default().replace(['\r', '\n'], " ");
+    fn big_number(&self, digits: &str) -> Reply {
         if self.client_resp3 {
             // The type of the value depends on a feature of the redis crate, so let it make it.
-            redis::parse_redis_value(format!("({digits}\r\n").as_bytes()).unwrap_or(Value::Nil)
+            let line = format!("({digits}\r\n");
+            redis::parse_redis_value(line.as_bytes()).unwrap_or(Reply::Nil)
         } else {
-            Value::BulkString(digits.into_bytes())
+            Reply::BulkString(digits.into())
         }
     }
 
-    unsafe fn verbatim(&self, _: usize) -> Value {
-        // SAFETY: the table is on top.
-        let (format, text) =
-            unsafe { (field(self.state, c"format"), field(self.state, c"string")) };
-        let text = text.unwrap_or_default();
+    fn verbatim(&self, parts: &Table) -> mlua::Result<Reply> {
+        let text = text(&parts.raw_get("string")?).unwrap_or_default();
         if !self.client_resp3 {
-            return Value::BulkString(text.into_bytes());
+            return Ok(Reply::BulkString(text.into_bytes()));
         }
-        let format = match format.unwrap_or_default().as_str() {
+        let format = self::text(&parts.raw_get("format")?).unwrap_or_default();
+        let format = match format.as_str() {
             "txt" => VerbatimFormat::Text,
             "mkd" => VerbatimFormat::Markdown,
             other => VerbatimFormat::Unknown(other.to_owned()),
         };
-        Value::VerbatimString { format, text }
+        Ok(Reply::VerbatimString { format, text })
     }
 }
 
@@ -235,61 +157,40 @@ fn integer(number: f64) -> i64 {
     if number < 9_223_372_036_854_775_808.0 { number as i64 } else { i64::MIN }
 }
 
-/// Pushes what a command answered, for a script that asked for the third version of the protocol or
-/// not.
-pub(super) unsafe fn push_reply(state: *mut lua_State, value: &Value, resp3: bool) {
-    // SAFETY: owns nothing, so Lua may raise; asks for the places that it needs.
-    unsafe {
-        ffi::luaL_checkstack(state, 4, c"too deep".as_ptr());
-        match value {
-            #[expect(clippy::cast_precision_loss, reason = "a number of Lua is a double")]
-            Value::Int(number) => ffi::lua_pushnumber(state, *number as f64),
-            Value::BulkString(bytes) => push_bytes(state, bytes),
-            Value::Okay => push_table(state, c"ok", b"OK"),
-            Value::SimpleString(line) => push_table(state, c"ok", line.as_bytes()),
-            Value::Array(items) => {
-                let len = c_int::try_from(items.len()).unwrap_or(c_int::MAX);
-                ffi::lua_createtable(state, len, 0);
-                for (item, index) in items.iter().zip(1..) {
-                    push_reply(state, item, resp3);
-                    ffi::lua_rawseti_(state, -2, index);
-                }
+/// What a command answered, for a script that asked for the third version of the protocol or not.
+pub(super) struct Answer<'a> {
+    pub(super) value: &'a Reply,
+    pub(super) resp3: bool,
+}
+
+impl IntoLua for Answer<'_> {
+    #[expect(clippy::cast_precision_loss, reason = "a number of Lua is a double")]
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let Self { value, resp3 } = self;
+        let inner = |value| Self { value, resp3 };
+        Ok(Value::Table(match value {
+            Reply::Int(number) => return Ok(Value::Number(*number as f64)),
+            Reply::BulkString(bytes) => return lua.create_string(bytes).map(Value::String),
+            Reply::Okay => table(lua, "ok", "OK")?,
+            Reply::SimpleString(line) => table(lua, "ok", line.as_str())?,
+            Reply::Array(items) => lua.create_sequence_from(items.iter().map(inner))?,
+            Reply::Map(pairs) => {
+                let pairs = pairs.iter().map(|(key, value)| (inner(key), inner(value)));
+                table(lua, "map", lua.create_table_from(pairs)?)?
             }
-            Value::Map(pairs) => {
-                ffi::lua_createtable(state, 0, 1);
-                push_bytes(state, b"map");
-                ffi::lua_createtable(state, 0, c_int::try_from(pairs.len()).unwrap_or(0));
-                for (key, value) in pairs {
-                    push_reply(state, key, resp3);
-                    push_reply(state, value, resp3);
-                    ffi::lua_rawset(state, -3);
-                }
-                ffi::lua_rawset(state, -3);
+            Reply::VerbatimString { text, .. } => {
+                let parts = [("format", "txt"), ("string", text.as_str())];
+                table(lua, "verbatim_string", lua.create_table_from(parts)?)?
             }
-            Value::VerbatimString { text, .. } => {
-                ffi::lua_createtable(state, 0, 1);
-                push_bytes(state, b"verbatim_string");
-                push_table(state, c"format", b"txt");
-                push_bytes(state, b"string");
-                push_bytes(state, text.as_bytes());
-                ffi::lua_rawset(state, -3);
-                ffi::lua_rawset(state, -3);
-            }
-            _ if resp3 => ffi::lua_pushnil(state),
-            _ => ffi::lua_pushboolean(state, 0),
-        }
+            _ if resp3 => return Ok(Value::Nil),
+            _ => return Ok(Value::Boolean(false)),
+        }))
     }
 }
 
-/// Pushes a table with one field.
-pub(super) unsafe fn push_table(state: *mut lua_State, name: &CStr, text: &[u8]) {
-    // SAFETY: needs three places, which every caller has.
-    unsafe {
-        ffi::lua_createtable(state, 0, 1);
-        push_bytes(state, name.to_bytes());
-        push_bytes(state, text);
-        ffi::lua_rawset(state, -3);
-    }
+/// A table with one field.
+pub(super) fn table(lua: &Lua, name: &str, value: impl IntoLua) -> mlua::Result<Table> {
+    lua.create_table_from([(name, value)])
 }
 
 /// A number as C's `%.{digits}g` prints it.
