@@ -147,7 +147,14 @@ impl Recorder {
             self.push(Some(actor), EventKind::Ended { failure: None });
         }
         for lock in 0..self.history.head.locks.len() {
-            let left = Left { lock, token: None, ttl_ms: -2, flag: false, remembered: Vec::new() };
+            let left = Left {
+                lock,
+                token: None,
+                ttl_ms: -2,
+                flag: false,
+                remembered: Vec::new(),
+                acquirable: None,
+            };
             self.push(None, EventKind::Left(left));
         }
         self.history

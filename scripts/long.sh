@@ -48,6 +48,10 @@ step "broken scenario files" cargo test --locked --release --lib broken
 step "conformance" cargo test --locked --release --test it conformance
 unset PROPTEST_CASES
 MONITOR_HISTORIES=100000 step "monitor and checkers" cargo test --locked --release --lib monitor
+PROBE_CLIENTS=2000 PROBE_ORDERINGS=20000 step "generated clients" cargo test --locked --release --lib clients_from_outside
+for crate in redis-sim lock-history lock-lab; do
+    step "$crate alone" cargo test --locked --package "$crate"
+done
 EXPLORE_WALKS=200 step "random walks replayed" cargo test --locked --release --lib walks
 NODB_REPLAYS=20 step "counterexamples on a real Redis" cargo test --locked --release --test it exploration
 

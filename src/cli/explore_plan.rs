@@ -77,7 +77,8 @@ impl From<Exploration> for Asked {
     fn from(asked: Exploration) -> Self {
         let Exploration { timing, crashes, faults, preemptions, max_time, finds, free_of, with } =
             asked;
-        let judged = Some(Judged { must_find: finds, must_not_find: free_of });
+        let judged = Judged { must_find: finds, must_not_find: free_of };
+        let judged = Some(judged.with_mutual_exclusion());
         Self { timing, crashes, faults, preemptions, max_time, judged, with }
     }
 }
@@ -168,6 +169,11 @@ pub(super) fn tasks(
         }
     }
     let mut tasks = merged(tasks);
+    if search.properties.contains(&Property::Unavailable) {
+        return Err(usage(anyhow!(
+            "unavailable is judged of clients from outside only: see 'nodb-trigger probe --help'"
+        )));
+    }
     if !search.properties.is_empty() {
         for task in &mut tasks {
             task.judged = mem::take(&mut task.judged).only(&search.properties);
@@ -338,7 +344,7 @@ mod tests {
         let free = "free_of = \"deadlock\"\nwith = { clients = 3 }";
         let task = merged_tasks(&[TWO, free], &["--param=clients=3"]).remove(0);
         assert_eq!(task.judged.must_find, [Property::LostUpdate, Property::Overlap]);
-        assert_eq!(task.judged.must_not_find, [Property::Deadlock]);
+        assert_eq!(task.judged.must_not_find, [Property::DoubleGrant, Property::Deadlock]);
         assert_eq!(task.bounds.until, []);
         let flags = ["--param=clients=3", "--property=silent_loss"];
         let tasks = merged_tasks(&[TWO, THREE], &flags);

@@ -8,13 +8,14 @@ use super::explore::{explore_one, one, report, so_far};
 use super::explore_plan::{ExploreTask, bounds};
 use super::outputs::Outputs;
 use super::progress::ProgressLine;
+use super::say;
 use super::signals::Signals;
 use super::upstream::ExclusiveUse;
 use anyhow::anyhow;
 use lock_history::check::Judged;
 use lock_history::check::Property;
 use lock_lab::lock::LockName;
-use lock_lab::probe::{PATIENCE, Processes, Start, SubjectError, Subjects};
+use lock_lab::probe::{PATIENCE, Preflight, Processes, Start, SubjectError, Subjects};
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
 use lock_lab::scenario::{Action, Plan};
 use lock_lab::server::ExclusiveServer;
@@ -64,7 +65,13 @@ fn explored(
             return Err(unplayable(&plan.scenario, &why));
         }
         let subjects = keeper.start(&args.subject, locks, args.patience.unwrap_or(PATIENCE))?;
-        keeper.preflight(&subjects, locks)?;
+        let excludes = keeper.preflight(&subjects, locks)?;
+        for (told, watched) in subjects.watched_keys() {
+            say(&format!("the client keeps {told} under {watched}, which is watched"));
+        }
+        if excludes == Preflight::GrantedTwice {
+            granted_twice(plan, &args.search.properties)?;
+        }
         Ok(subjects)
     };
     let mut model = Model::of_subjects(&scenario, &binding, start)?;
@@ -79,7 +86,8 @@ fn explored(
             model.plan.scenario
         )));
     }
-    let judged = judged(&model.plan, &args.search.properties)?;
+    let is_real = model.upstream.is_some();
+    let judged = judged(&model.plan, &args.search.properties, is_real)?;
     let task = ExploreTask { model, bounds, judged };
     let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
@@ -136,7 +144,7 @@ impl Keeper {
     }
 
     /// Makes sure that the subjects' lock is one, before anything is said of it.
-    fn preflight(&self, subjects: &Subjects, locks: &[LockName]) -> Result<(), Refusal> {
+    fn preflight(&self, subjects: &Subjects, locks: &[LockName]) -> Result<Preflight, Refusal> {
         subjects.preflight(locks).map_err(|error| match error {
             error @ SubjectError::NotALock { .. } => Refusal::new(Exit::Inconclusive, error),
             error => self.interrupted().unwrap_or_else(|| environment(error)),
@@ -171,22 +179,48 @@ fn unplayable(scenario: &str, why: &str) -> Refusal {
     usage(anyhow!("{scenario} can't be probed: {why}; take another scenario, or write one"))
 }
 
-/// Whether it takes two actors to violate it.
-fn needs_two(property: Property) -> bool {
-    use Property::{Deadlock, ForeignRelease, LostUpdate, Overlap};
-    matches!(property, Overlap | ForeignRelease | LostUpdate | Deadlock)
+/// Says that a lock excludes no client; an actor that is alone would not show it.
+fn granted_twice(plan: &Plan, only: &[Property]) -> Result<(), Refusal> {
+    let what = "without any race, a second client acquired the lock while the first one held it \
+                (locks that are shared by design, as by readers or permits, can't be probed yet)";
+    let is_judged = only.is_empty() || only.contains(&Property::DoubleGrant);
+    if plan.actors.len() < 2 || !is_judged {
+        let why = anyhow!("no verdict: {what}; {} would not show that", plan.scenario);
+        return Err(Refusal::new(Exit::Inconclusive, why));
+    }
+    say(what);
+    Ok(())
 }
 
-/// Judges what no lock client may do, or only these properties; a single actor can't do all of it.
-/// That leases expire under holders, no client can rule out; what follows from that is reported as
-/// possible.
-fn judged(plan: &Plan, only: &[Property]) -> Result<Judged, Refusal> {
+/// Whether it takes two actors to violate it.
+fn needs_two(property: Property) -> bool {
+    use Property::{Deadlock, DoubleGrant, ForeignRelease, LostUpdate, Overlap};
+    matches!(property, DoubleGrant | Overlap | ForeignRelease | LostUpdate | Deadlock)
+}
+
+/// Judges what no lock client may do, or only these properties; an actor that is alone can't do all
+/// of it. That leases expire under holders, no client can rule out; what follows from that is reported as
+/// possible. On a real Redis (`is_real`) it is not tried whether the lock can be acquired at the end.
+fn judged(plan: &Plan, only: &[Property], is_real: bool) -> Result<Judged, Refusal> {
     let is_alone = plan.actors.len() < 2;
+    if is_real && only.contains(&Property::Unavailable) {
+        return Err(usage(anyhow!(
+            "unavailable is not tried on a real Redis: leave out --upstream"
+        )));
+    }
     if let Some(property) = only.iter().find(|property| is_alone && needs_two(**property)) {
         let (scenario, property) = (&plan.scenario, property.word());
         return Err(usage(anyhow!("{scenario} has one actor, and {property} takes two")));
     }
-    let mut must_not_find = vec![Property::ForeignRelease, Property::StuckLock, Property::Deadlock];
+    let mut must_not_find = vec![
+        Property::DoubleGrant,
+        Property::ForeignRelease,
+        Property::StuckLock,
+        Property::Deadlock,
+    ];
+    if !is_real {
+        must_not_find.insert(3, Property::Unavailable);
+    }
     must_not_find.retain(|property| !(is_alone && needs_two(*property)));
     let judged = Judged { must_find: Vec::new(), must_not_find };
     Ok(if only.is_empty() { judged } else { judged.only(only) })

@@ -11,8 +11,9 @@ use super::workspace::{Staged, Staging, staged};
 use super::{ServerUrl, github, remote, say, schedule, verbose};
 use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
 use anyhow::anyhow;
-use lock_lab::probe::SUBJECT;
+use lock_lab::probe::{MOST_LESSONS, SUBJECT};
 use lock_lab::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
+use lock_lab::server::Keys;
 use redis_sim::clock::WallClock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +106,19 @@ struct Replayed {
 fn alone(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replayed, Refusal> {
     let world = Arc::new(World::replayed(model));
     signals.add_clock(world.time());
-    let outcome = replay_schedule(&world, schedule);
+    let mut world = world;
+    let mut outcome = replay_schedule(&world, schedule);
+    for _ in 0..MOST_LESSONS {
+        if !model.host.take_learned() {
+            break;
+        }
+        if let Some(upstream) = &model.upstream {
+            upstream.exclusive.put(&Keys::new()).map_err(environment)?;
+        }
+        world = Arc::new(World::replayed(model));
+        signals.add_clock(world.time());
+        outcome = replay_schedule(&world, schedule);
+    }
     let mut notices = Vec::new();
     if let Some(upstream) = &model.upstream {
         // If something is wrong with the server, that is why the rest is.

@@ -466,7 +466,7 @@ impl<'a> HistoryWriter<'a> {
             };
             let is_mirrored = super::Watch::name_of(&state.key).is_some();
             let flag = if is_mirrored { state.flag } else { token.is_some() };
-            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new() };
+            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new(), acquirable: None };
             self.event(None, EventKind::Left(left));
         }
         true

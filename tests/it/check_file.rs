@@ -29,14 +29,15 @@ fn operation() -> impl Strategy<Value = Operation> {
         prop::option::of(any::<String>()),
         prop::option::of(0..3usize),
         prop::option::of(any::<String>()),
-        prop::option::of(any::<u64>()),
+        (prop::option::of(any::<u64>()), prop::option::of(any::<u64>())),
         prop::option::of(write),
     )
-        .prop_map(|(number, verb, name, lock, token, fence, write)| Operation {
+        .prop_map(|(number, verb, name, lock, token, (lease, fence), write)| Operation {
             number,
             verb: verb.as_str().into(),
             name,
             lock,
+            lease,
             token,
             fence,
             write,
@@ -89,14 +90,18 @@ fn kind() -> impl Strategy<Value = EventKind> {
             late,
         });
     let tokens = prop::collection::vec(any::<String>(), 0..3);
-    let left = (0..3usize, prop::option::of(any::<String>()), any::<i64>(), any::<bool>(), tokens)
-        .prop_map(|(lock, token, ttl_ms, flag, remembered)| Left {
+    let acquirable = prop::option::of(any::<bool>());
+    let token = prop::option::of(any::<String>());
+    let left = (0..3usize, token, any::<i64>(), any::<bool>(), tokens, acquirable).prop_map(
+        |(lock, token, ttl_ms, flag, remembered, acquirable)| Left {
             lock,
             token,
             ttl_ms,
             flag,
             remembered,
-        });
+            acquirable,
+        },
+    );
     prop_oneof![
         Just(EventKind::Started),
         operation().prop_map(EventKind::Invoked),
@@ -104,8 +109,14 @@ fn kind() -> impl Strategy<Value = EventKind> {
         (operation(), failure())
             .prop_map(|(operation, failure)| EventKind::Failed { operation, failure }),
         command.prop_map(EventKind::Command),
-        (any::<String>(), effects(), prop::option::of(0..3usize))
-            .prop_map(|(what, effects, lease_of)| EventKind::Fault { what, effects, lease_of }),
+        (any::<String>(), effects(), prop::option::of(0..3usize), any::<bool>()).prop_map(
+            |(what, effects, lease_of, is_restart)| EventKind::Fault {
+                what,
+                effects,
+                lease_of,
+                is_restart
+            }
+        ),
         prop::option::of(failure()).prop_map(|failure| EventKind::Ended { failure }),
         left.prop_map(EventKind::Left),
     ]

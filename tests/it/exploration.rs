@@ -41,7 +41,7 @@ fn explored(model: &Model, bounds: &Bounds) -> Explored {
 
 /// What the rules of a scenario force under `legacy`, and how many crashes and lost replies it
 /// takes to come about without them.
-const FORCED: [(&str, Property, u32, u32); 25] = [
+const FORCED: [(&str, Property, u32, u32); 28] = [
     ("singleton_race", Property::StuckLock, 0, 0),
     ("clear_locks_race", Property::LostUpdate, 0, 0),
     ("check_then_delete", Property::ForeignRelease, 0, 0),
@@ -51,6 +51,7 @@ const FORCED: [(&str, Property, u32, u32); 25] = [
     ("set_then_flag", Property::StuckLock, 1, 0),
     ("stale_write", Property::LostUpdate, 0, 0),
     ("paused_holder", Property::LostUpdate, 0, 0),
+    ("zero_ttl", Property::DoubleGrant, 0, 0),
     ("zero_ttl", Property::Overlap, 0, 0),
     ("zero_ttl", Property::LostUpdate, 0, 0),
     ("silent_reacquire", Property::SilentLoss, 0, 0),
@@ -66,7 +67,9 @@ const FORCED: [(&str, Property, u32, u32); 25] = [
     // A refusal by the server is no ordering: this rule stays.
     ("rejected_release", Property::StuckLock, 0, 0),
     // What befalls the server here is a step, and may come at any time.
+    ("amnesia", Property::DoubleGrant, 0, 0),
     ("amnesia", Property::LostUpdate, 0, 0),
+    ("clock_jump", Property::DoubleGrant, 0, 0),
     ("clock_jump", Property::LostUpdate, 0, 0),
     ("eviction", Property::LostUpdate, 0, 0),
 ];

@@ -306,7 +306,7 @@ fn a_signal_ends_clients_that_are_stopped() {
     working.end().exits(130).says(&["interrupted"]);
     let subjects = fs::read_dir(place.at("rivals")).unwrap().map(|it| it.unwrap().file_name());
     let subjects: Vec<_> = subjects.collect();
-    assert_eq!(subjects.len(), 2);
+    assert!(subjects.len() >= 2);
     let is_gone = |pid: &OsString| !Path::new("/proc").join(pid).exists();
     wait_until("they are gone", || subjects.iter().all(is_gone));
 }

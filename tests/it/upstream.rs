@@ -84,7 +84,7 @@ fn python_redis_lock_keeps_all_rules() {
         return;
     };
     let words = ["probe", SCENARIO, "--subject", &subject];
-    Program::new(words).run().refuses(3, &["a script with a command", "--upstream redis://"]);
+    assert!(Program::new(words).run().exits(0).stdout.contains("none of double_grant"));
     for rest in [&[][..], &["--crashes=1"]] {
         let ended = probe(&subject, &redis, rest);
         ended.exits(0);

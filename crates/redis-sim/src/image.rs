@@ -25,6 +25,8 @@ pub struct Kept {
     /// Its value; of what is no string, the members, with blanks between them: of a hash with their
     /// values, of a list and a sorted set in their order, of a set in the order of their bytes.
     pub value: Vec<u8>,
+    /// Whether it is a string.
+    pub is_string: bool,
     /// The last millisecond since 1970 at which it exists, if it does not stay for good.
     pub deadline: Option<i64>,
     /// How long that is from now.
@@ -59,6 +61,7 @@ impl Engine {
         let mut state = self.lock();
         let now = session::millis(self.now(&state));
         let entry = state.keyspace.at(db, now).get(key)?.clone();
+        let is_string = matches!(entry.data, Data::String(_));
         let value = match entry.data {
             Data::String(value) => value,
             Data::Hash(fields) => {
@@ -73,7 +76,8 @@ impl Engine {
             }
         };
         let left = entry.deadline.map(|last| last.saturating_sub(now).max(0).unsigned_abs());
-        Some(Kept { value, deadline: entry.deadline, left: left.map(Duration::from_millis) })
+        let left = left.map(Duration::from_millis);
+        Some(Kept { value, is_string, deadline: entry.deadline, left })
     }
 
     /// The first moment at which an untouched key will be gone, on the clock that the server was

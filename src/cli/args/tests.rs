@@ -503,7 +503,7 @@ fn a_wrong_flag_of_an_exploration_is_named_with_what_would_be_right() {
     for (flag, right) in [
         ("--timing=sync", "[possible values: async, strict]"),
         ("--strategy=dfs", "[possible values: exhaustive, random, pct]"),
-        ("--property=overlapp", "[possible values: overlap, foreign_release"),
+        ("--property=overlapp", "[possible values: double_grant, overlap, foreign_release"),
         ("--param=threads", "give a name and a value, as in 'threads=3'"),
         ("--max-time=0s", "give more than 0s"),
         ("--crashes=-1", "-1 is not in"),

@@ -92,7 +92,8 @@ impl ProtocolRow {
 
     /// Mutual exclusion, where it is not judged of a client.
     pub fn not_judged(&self) -> Option<&'static str> {
-        let is_judged = self.judged.iter().any(|it| it.property == Property::Overlap);
+        let excludes = |property| matches!(property, Property::DoubleGrant | Property::Overlap);
+        let is_judged = self.judged.iter().any(|it| excludes(it.property));
         let is_open = self.subject.is_some() && !is_judged;
         is_open.then_some("not judged: whether two clients hold the lock at once")
     }

@@ -11,11 +11,10 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
     let is_by = |draft: &Draft<'_>, nth: usize| {
         draft.event.actor.is_some() && draft.event.actor == finding.actors.get(nth).copied()
     };
-    let took = |change: &Change| matches!(change, Change::Took { .. });
+    let took = |change: &Change| matches!(change, Change::Took { .. } | Change::Overwrote { .. });
     let found = match finding.property {
-        // A belief begins when the acquire is done, so the actor that believed later may have taken
-        // first.
-        Property::Overlap => drafts.iter().rposition(|it| {
+        // A belief begins when the acquire is done, so who believed later may have taken first.
+        Property::Overlap | Property::DoubleGrant => drafts.iter().rposition(|it| {
             let by_either = is_by(it, 0) || is_by(it, 1);
             it.position <= at && by_either && did(it.event, finding.lock, took)
         }),
@@ -29,6 +28,7 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
         | Property::FencingOrder
         | Property::FlagDrift
         | Property::StuckLock
+        | Property::Unavailable
         | Property::TokenDrift
         | Property::Registered(_) => drafts.iter().position(|it| it.position == at),
         Property::Starvation | Property::Deadlock => None,
@@ -87,12 +87,15 @@ fn untold_end(events: &[Event], finding: &Finding) -> Option<usize> {
 /// What went wrong with the row that completes the violation, in a few words.
 pub(super) fn mark(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> String {
     let other = finding.actors.get(1).map(|other| words.actor(Some(*other)));
+    let deletes = did(draft.event, finding.lock, |it| matches!(it, Change::Deleted { .. }));
     let whose =
-        |other_word: &str| other.map_or_else(|| other_word.to_owned(), |name| format!("{name}'s "));
+        |unknown: &str| other.map_or_else(|| unknown.to_owned(), |name| format!("{name}'s "));
     match (finding.property, &draft.event.kind) {
         (Property::ForeignRelease, _) => match other {
-            Some(name) => format!("deletes {name}'s lock"),
-            None => "deletes a lock that is not its own".into(),
+            Some(name) if deletes => format!("deletes {name}'s lock"),
+            Some(name) => format!("takes {name}'s lock away"),
+            None if deletes => "deletes a lock that is not its own".into(),
+            None => "takes a lock away that is not its own".into(),
         },
         (Property::LostUpdate, EventKind::Completed(operation)) => {
             let lost = operation.write.map_or(0, |write| write.replaced);
@@ -100,8 +103,10 @@ pub(super) fn mark(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> S
         }
         (Property::LostUpdate, _) => "overwrites what it never read".into(),
         (Property::SilentLoss, _) => "never told that its lock was gone".into(),
+        (Property::DoubleGrant, _) => "both hold the lock".into(),
         (Property::Overlap, _) => "both believe that they hold the lock".into(),
         (Property::FlagDrift, _) => "flag and lock disagree".into(),
+        (Property::Unavailable, _) => "the lock is free, and can't be acquired".into(),
         (Property::StuckLock, _) => "the lock is left behind".into(),
         (Property::TokenDrift, _) => "a token is remembered that is not the lock's".into(),
         (Property::FencingOrder, _) => "its fencing token is not higher".into(),

@@ -83,13 +83,58 @@ fn ends(tape: &mut Tape) -> History {
 }
 
 fn stories() -> Vec<Story> {
-    let mut all = vec![overlap_bad(), overlap_ok(), foreign_release_bad(), foreign_release_ok()];
+    let mut all = vec![
+        double_grant_bad(),
+        double_grant_ok(),
+        overlap_bad(),
+        overlap_ok(),
+        foreign_release_bad(),
+        foreign_release_ok(),
+    ];
     all.extend([lost_update_bad(), lost_update_ok(), silent_loss_bad(), silent_loss_ok()]);
     all.extend([stuck_lock_bad(), stuck_lock_ok(), flag_drift_bad(), flag_drift_ok()]);
     all.extend([token_drift_bad(), token_drift_ok(), fencing_order_bad(), fencing_order_ok()]);
     all.extend([starvation_bad(), starvation_ok(), deadlock_bad(), deadlock_ok()]);
     all.extend([clear_locks_bad(), amnesia_bad(), reused_token_bad(), late_reply_bad()]);
     all
+}
+
+/// Both find the lock free before either takes it.
+fn double_grant_bad() -> Story {
+    let mut tape = Tape::new("double_grant", &["A", "B"], 1);
+    tape.at(0).begin(A, "acquire", 0).saw(A, 0, None);
+    tape.at(1).begin(B, "acquire", 0).saw(B, 0, None);
+    let lease = Some(3_000_000_000);
+    let took = Change::Took { token: "a1".into(), fence: None, lease };
+    tape.at(2).command(A, "SET … PX …", "OK", Some((0, took))).done(A);
+    let took = Change::Overwrote { token: "b1".into(), lease };
+    tape.at(3).command(B, "SET … PX …", "OK", Some((0, took))).done(B);
+    tape.at(1000).begin(A, "release", 0).saw(A, 0, Some("b1"));
+    tape.fail(A, FailureKind::LostLock, "the lock was lost");
+    tape.at(1500).release(B, 0, "b1");
+    Story {
+        name: "double_grant-bad",
+        history: ends(&mut tape),
+        findings: &[
+            "DoubleGrant: B's acquire overwrote A's lock at 3 ms; A acquired the lock at 2 ms and still held \
+             it when B acquired it at 3 ms",
+            "Overlap: B's acquire overwrote A's lock at 3 ms; A believed to hold the lock from 2 ms to \
+             1.000 s; B acquired it at 3 ms and believed so until 1.500 s",
+        ],
+    }
+}
+
+/// The lease that A asked for is over, and A knows it.
+fn double_grant_ok() -> Story {
+    let mut tape = Tape::new("double_grant", &["A", "B"], 1);
+    tape.at(0).acquire(A, 0, "a1", 3000);
+    tape.at(2990).begin(B, "acquire", 0).saw(B, 0, Some("a1"));
+    tape.at(3005).begin(A, "release", 0).saw(A, 0, None);
+    tape.fail(A, FailureKind::LostLock, "the lock was lost");
+    let took = Change::Overwrote { token: "b1".into(), lease: Some(3_000_000_000) };
+    tape.at(3010).command(B, "SET … PX …", "OK", Some((0, took))).flag(B, 0, true).done(B);
+    tape.at(3500).release(B, 0, "b1");
+    Story { name: "double_grant-ok", history: ends(&mut tape), findings: &[] }
 }
 
 fn overlap_bad() -> Story {

@@ -2,7 +2,8 @@
 
 use super::oracle::{Did, Oracle, Step, token_of};
 use lock_history::check::Property;
-use lock_history::history::{Change, EventKind, FailureKind, Left, Moment, Write};
+use lock_history::history::{Change, Command, EventKind, FailureKind, Left, Moment, Write};
+use std::collections::BTreeSet;
 
 /// A finding without its words: the property, the lock, who did wrong or suffered, and when.
 pub type Found = (Property, usize, Option<usize>, u64);
@@ -11,6 +12,7 @@ impl<'a> Oracle<'a> {
     /// Everything that is wrong.
     pub fn all(&self) -> Vec<Found> {
         let mut all = Vec::new();
+        all.extend(self.double_grants());
         all.extend(self.overlaps());
         all.extend(self.foreign_releases());
         all.extend(self.lost_updates());
@@ -35,6 +37,116 @@ impl<'a> Oracle<'a> {
             }
         }
         found
+    }
+
+    /// Each acquire that completed: its lock, and the step.
+    fn grants(&self) -> impl Iterator<Item = (usize, &Step<'a>, Moment)> {
+        self.steps.iter().filter_map(|step| {
+            let (granted, operation, None) = step.end? else { return None };
+            (operation.verb.word() == "acquire").then_some((operation.lock?, step, granted))
+        })
+    }
+
+    /// When the lease is over that an acquire asked for or, where it asked for none, got; and when the
+    /// command was sent by which it last took the lock. The lease counts from the first command since the
+    /// last refusal; from the taking one, if the lease was over by then or the lock was taken away.
+    fn term(&self, lock: usize, step: &Step<'a>, granted: Moment) -> (u64, Moment) {
+        let asked = step.operation.lease;
+        let from = |at: u64, lease: Option<u64>| lease.map_or(u64::MAX, |lease| at + lease);
+        let (mut first, mut until, mut taken) = (None, from(granted.at, asked), granted);
+        for event in &self.history.events {
+            let EventKind::Command(Command { sent, effects, .. }) = &event.kind else { continue };
+            let is_its = event.actor == Some(step.actor) && step.begun <= *sent;
+            if !is_its || event.moment > granted {
+                continue;
+            }
+            if first.is_none() {
+                (first, until) = (Some(event.moment), from(sent.at, asked));
+            }
+            for effect in effects.iter().filter(|effect| effect.lock == lock) {
+                let (takes, lease) = match effect.change {
+                    Change::Took { lease, .. } | Change::Overwrote { lease, .. } => (true, lease),
+                    Change::Extended { lease } => (false, Some(lease)),
+                    Change::Refused => {
+                        (first, until) = (None, from(granted.at, asked));
+                        continue;
+                    }
+                    _ => continue,
+                };
+                let is_between = |gone: Moment| first.is_some_and(|it| it < gone) && gone < *sent;
+                let is_gone = self.removals(lock).any(|(_, gone)| is_between(gone));
+                if takes {
+                    taken = *sent;
+                }
+                if takes && (until <= event.moment.at || is_gone) {
+                    (first, until) = (Some(event.moment), from(sent.at, asked));
+                }
+                if until == u64::MAX {
+                    until = from(sent.at, lease);
+                }
+            }
+        }
+        (until, taken)
+    }
+
+    /// When commands were sent, and answered, that take a lock away and excuse a second grant.
+    fn removals(&self, lock: usize) -> impl Iterator<Item = (Moment, Moment)> {
+        let own = ["acquire", "extend", "dump", "external_dump"];
+        let removals = self.dids.iter().filter(move |did| {
+            let is_gone = matches!(did.change, Change::Deleted { .. } | Change::Overwrote { .. });
+            is_gone && did.lock == lock && !own.contains(&self.verb(did))
+        });
+        removals.map(|did| (did.sent, did.received))
+    }
+
+    /// Whether an actor was done with a lock, or may have lost it in a way that excuses a second grant,
+    /// between the command that took it and a moment.
+    fn is_excused(&self, lock: usize, actor: usize, [taken, granted, by]: [Moment; 3]) -> bool {
+        let own = self.history.events.iter().filter(|event| {
+            event.actor == Some(actor) && granted < event.moment && event.moment < by
+        });
+        let mut own_ends = own.filter(|event| match &event.kind {
+            EventKind::Invoked(operation) => {
+                operation.lock == Some(lock)
+                    && matches!(operation.verb.word(), "release" | "force_release")
+            }
+            EventKind::Completed(operation) => {
+                operation.lock == Some(lock) && operation.verb.word() == "forget_token"
+            }
+            EventKind::Failed { failure, .. } if failure.kind == FailureKind::Crashed => true,
+            EventKind::Failed { operation, failure } => {
+                let is_told = failure.kind == FailureKind::LostLock
+                    || failure.kind == FailureKind::Refused && operation.verb.word() == "dump";
+                is_told && operation.lock.is_none_or(|it| it == lock)
+            }
+            EventKind::Ended { .. } => true,
+            _ => false,
+        });
+        let mut removals =
+            self.removals(lock).filter(|(sent, received)| taken < *received && *sent < by);
+        own_ends.next().is_some() || removals.next().is_some()
+    }
+
+    fn double_grants(&self) -> Vec<Found> {
+        let mut found = BTreeSet::new();
+        for (lock, newcomer, at) in self.grants() {
+            let (until, taken) = self.term(lock, newcomer, at);
+            if until <= at.at || self.is_excused(lock, newcomer.actor, [taken, at, at]) {
+                continue;
+            }
+            for (of, holder, granted) in self.grants() {
+                if of != lock || holder.actor == newcomer.actor || granted >= at {
+                    continue;
+                }
+                let (until, taken) = self.term(lock, holder, granted);
+                let is_excused = self.is_excused(lock, holder.actor, [taken, granted, at]);
+                if until > at.at && until > granted.at && !is_excused {
+                    found.insert((lock, holder.actor, at));
+                }
+            }
+        }
+        let each = found.into_iter();
+        each.map(|(lock, actor, at)| (Property::DoubleGrant, lock, Some(actor), at.at)).collect()
     }
 
     fn foreign_releases(&self) -> Vec<Found> {
@@ -128,7 +240,9 @@ impl<'a> Oracle<'a> {
     fn left(&self) -> Vec<Found> {
         let mut found = Vec::new();
         for event in &self.history.events {
-            let EventKind::Left(Left { lock, token, flag, remembered, .. }) = &event.kind else {
+            let EventKind::Left(Left { lock, token, flag, remembered, acquirable, .. }) =
+                &event.kind
+            else {
                 continue;
             };
             let owner = |token: &String| {
@@ -138,6 +252,9 @@ impl<'a> Oracle<'a> {
             let at = event.moment.at;
             if let Some(token) = token {
                 found.push((Property::StuckLock, *lock, owner(token), at));
+            }
+            if token.is_none() && *acquirable == Some(false) {
+                found.push((Property::Unavailable, *lock, None, at));
             }
             if *flag != token.is_some() {
                 let flags =

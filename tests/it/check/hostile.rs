@@ -98,6 +98,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
                 ttl_ms,
                 flag,
                 remembered: vec!["a".into(), "b".into()],
+                acquirable: None,
             })
         ),
     ]
@@ -286,7 +287,14 @@ fn large_hostile_histories_are_judged() {
             let remembered = vec![String::new(); 3000 * (n + 1 == MANY) as usize];
             (
                 None,
-                EventKind::Left(Left { lock: 0, token, ttl_ms: i64::MAX, flag: false, remembered }),
+                EventKind::Left(Left {
+                    lock: 0,
+                    token,
+                    ttl_ms: i64::MAX,
+                    flag: false,
+                    remembered,
+                    acquirable: None,
+                }),
             )
         })),
     );
@@ -352,6 +360,7 @@ fn chain(actors: usize) -> History {
                 ttl_ms: -2,
                 flag: false,
                 remembered: vec![],
+                acquirable: None,
             }),
         );
     }

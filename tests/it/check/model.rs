@@ -461,6 +461,7 @@ impl<'a> Model<'a> {
             let token = key.as_ref().map(|key| key.token.clone());
             let remembered = self.actors.iter().filter_map(|actor| actor.tokens.get(&lock));
             let left = Left {
+                acquirable: None,
                 lock,
                 ttl_ms: if token.is_some() { 1 } else { -2 },
                 token,

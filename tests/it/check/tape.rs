@@ -224,6 +224,7 @@ impl Tape {
         remembered: &[&str],
     ) -> &mut Self {
         let left = Left {
+            acquirable: None,
             lock,
             token: key.map(|(token, _)| token.to_owned()),
             ttl_ms: key.map_or(-2, |(_, ttl)| ttl),

@@ -1,4 +1,4 @@
-//! Foreign release: a release deletes another owner's lock.
+//! Foreign release: a release takes another actor's lock away, by whatever command.
 //!
 //! Only a `release`, or a raw command of a careless client, counts, also when it reaches the server
 //! after its sender gave it up: a force-release and a clearing of locks are meant to hit others.
@@ -11,7 +11,7 @@ use super::findings::{Findings, Statement};
 use super::tenure::{Deletion, LockTrace};
 use super::words::{Words, time};
 use super::{Case, Property};
-use crate::history::Verb;
+use crate::history::{Change, Verb};
 
 /// How far from the deletion its victim is looked for among tenures that ran at the same time.
 const NEAR: usize = 8;
@@ -33,6 +33,24 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     }
 }
 
+/// The longest lease, in nanoseconds, that frees a lock: it is over before anything can be done with it.
+const FREES: u64 = 1_000_000_000;
+
+static FREED: Change = Change::Deleted { token: None };
+static SAW_FREE: Change = Change::Saw { token: None };
+
+/// What a change is to the judges. A release ends a tenure by whatever it does: it may delete the key,
+/// overwrite it with what stands for a free lock, or let it expire within a second.
+pub(super) fn as_judged<'a>(change: &'a Change, verb: Option<&Verb>) -> &'a Change {
+    match change {
+        _ if verb != Some(&Verb::Release) => change,
+        Change::Overwrote { .. } => &FREED,
+        Change::Extended { lease } if *lease <= FREES => &FREED,
+        Change::Took { .. } => &SAW_FREE,
+        _ => change,
+    }
+}
+
 /// Whether a step of this verb must delete no lock but its own actor's.
 pub(super) fn is_for_ones_own(verb: &Verb) -> bool {
     matches!(verb, Verb::Release | Verb::Redis)
@@ -49,8 +67,10 @@ fn victim(trace: &LockTrace<'_>, deletion: &Deletion<'_>, actor: usize) -> Optio
         })
     };
     if let Some(token) = deletion.token.filter(|token| !trace.is_reused(token)) {
-        let tenure = trace.tenure_of(token)?;
-        return (trace.tenures.get(tenure)?.access.actor != Some(actor)).then_some(tenure);
+        let tenure = trace.tenure_of(token).and_then(|at| Some((at, trace.tenures.get(at)?)));
+        if let Some((tenure, whose)) = tenure {
+            return (whose.access.actor != Some(actor)).then_some(tenure);
+        }
     }
     let own = deletion.own.and_then(|own| trace.tenures.get(own));
     if own.is_some_and(|own| !own.is_over_before(span.sent)) {
@@ -99,9 +119,11 @@ fn statement(
     let text = match holder {
         Some(_) => {
             let began = words.beginning(trace, victim);
-            format!("{own}; {began}; {did} deleted {}'s lock", words.actor(holder))
+            let end = if deletion.is_deleted { "deleted" } else { "took away" };
+            format!("{own}; {began}; {did} {end} {}'s lock", words.actor(holder))
         }
-        None => format!("{own}; {did} deleted a lock that was not its own"),
+        None if deletion.is_deleted => format!("{own}; {did} deleted a lock that was not its own"),
+        None => format!("{own}; {did} took away a lock that was not its own"),
     };
     let actors = std::iter::once(actor).chain(holder.filter(|holder| *holder != actor)).collect();
     Statement { actors, at, text }

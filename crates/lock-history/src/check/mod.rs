@@ -30,11 +30,11 @@
 //! a finding names both beliefs with their ends, and a memory of which beliefs met would keep states
 //! apart that have the same future.
 //!
-//! What doesn't depend on that is stated once, and both follow it: which beliefs a step or an actor
-//! ends and which reply may have notified the actor of a loss (`beliefs`), what may delete only its
-//! own actor's lock (`foreign_release`), which end of an acquire shows that it waited (`deadlock`),
-//! and how a lock must not be left (`stuck_lock`, `flag_drift`, `token_drift`). The tests compare
-//! the reader of histories with the definitions, and the monitor with it.
+//! What doesn't depend on that is stated once, and both follow it: which beliefs a step or an actor ends
+//! and which reply may have told of a loss (`beliefs`), what may delete only its own actor's lock
+//! (`foreign_release`), who holds a lock for certain (`double_grant`), which end of an acquire shows that it waited (`deadlock`), and how a lock must
+//! not be left (`stuck_lock`, `unavailable`, `flag_drift`, `token_drift`). The tests compare the reader of histories with
+//! the definitions, and the monitor with it.
 //!
 //! `registered` has the judges that other crates add.
 //!
@@ -43,6 +43,7 @@
 
 mod beliefs;
 mod deadlock;
+mod double_grant;
 mod expectations;
 mod fencing_order;
 mod findings;
@@ -62,6 +63,7 @@ mod stuck_lock;
 mod tenure;
 mod token_drift;
 mod trace;
+mod unavailable;
 mod verdict;
 mod words;
 
@@ -80,6 +82,8 @@ use std::time::Duration;
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Property {
+    /// Two actors hold the lock for certain at the same moment.
+    DoubleGrant,
     /// Two actors believe at once that they hold the lock.
     Overlap,
     /// A release deletes another owner's lock.
@@ -90,6 +94,8 @@ pub enum Property {
     SilentLoss,
     /// No actor is left, and the lock is still there.
     StuckLock,
+    /// The lock is free, and a fresh client can't acquire it.
+    Unavailable,
     /// Mirror flag and lock key disagree when no actor is active.
     FlagDrift,
     /// A controller remembers an acquisition that is not the one in Redis, when no actor is active.
@@ -106,12 +112,14 @@ pub enum Property {
 
 impl Property {
     /// All that are built in.
-    pub const ALL: [Property; 10] = [
+    pub const ALL: [Property; 12] = [
+        Property::DoubleGrant,
         Property::Overlap,
         Property::ForeignRelease,
         Property::LostUpdate,
         Property::SilentLoss,
         Property::StuckLock,
+        Property::Unavailable,
         Property::FlagDrift,
         Property::TokenDrift,
         Property::FencingOrder,
@@ -119,7 +127,7 @@ impl Property {
         Property::Deadlock,
     ];
 
-    /// What a good protocol rules out, however its holders are paused.
+    /// What a good protocol rules out besides double grants, however its holders are paused.
     pub const RULED_OUT: [Property; 4] =
         [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
 
@@ -144,11 +152,13 @@ impl Property {
             Property::Starvation => {
                 Some("is not explored: it is a matter of how long, not of an ordering")
             }
-            Property::Overlap
+            Property::DoubleGrant
+            | Property::Overlap
             | Property::ForeignRelease
             | Property::LostUpdate
             | Property::SilentLoss
             | Property::StuckLock
+            | Property::Unavailable
             | Property::FlagDrift
             | Property::TokenDrift
             | Property::FencingOrder
@@ -160,11 +170,13 @@ impl Property {
     /// The word that reports and scenario files use.
     pub fn word(self) -> &'static str {
         match self {
+            Property::DoubleGrant => "double_grant",
             Property::Overlap => "overlap",
             Property::ForeignRelease => "foreign_release",
             Property::LostUpdate => "lost_update",
             Property::SilentLoss => "silent_loss",
             Property::StuckLock => "stuck_lock",
+            Property::Unavailable => "unavailable",
             Property::FlagDrift => "flag_drift",
             Property::TokenDrift => "token_drift",
             Property::FencingOrder => "fencing_order",
@@ -251,11 +263,13 @@ pub fn check(history: &History) -> Checked {
     let beliefs = beliefs::read(&trace, &locks);
     let case = Case { trace: &trace, locks: &locks, beliefs: &beliefs };
     let mut findings = findings::Findings::default();
+    double_grant::check(&case, &mut findings);
     overlap::check(&case, &mut findings);
     foreign_release::check(&case, &mut findings);
     lost_update::check(&case, &mut findings);
     silent_loss::check(&case, &mut findings);
     stuck_lock::check(&case, &mut findings);
+    unavailable::check(&case, &mut findings);
     flag_drift::check(&case, &mut findings);
     token_drift::check(&case, &mut findings);
     fencing_order::check(&case, &mut findings);

@@ -13,7 +13,7 @@ pub struct Judged {
 
 impl Judged {
     /// What a plan's own expectations say of findings that can be explored; where they say nothing,
-    /// no ordering violates what a good protocol rules out.
+    /// no ordering violates what a good protocol rules out. No lock grants twice, whatever they say.
     pub fn of(expectations: &[Expectation]) -> Self {
         let mut judged = Self::default();
         for expectation in expectations {
@@ -29,7 +29,17 @@ impl Judged {
         if judged.all().next().is_none() {
             judged.must_not_find = Property::RULED_OUT.to_vec();
         }
-        judged
+        judged.with_mutual_exclusion()
+    }
+
+    /// The same, and no ordering grants a lock twice, unless some must; where some violations are all that
+    /// is looked for, nothing is said of that.
+    pub fn with_mutual_exclusion(mut self) -> Self {
+        let is_judged = self.all().any(|property| property == Property::DoubleGrant);
+        if !is_judged && !self.must_not_find.is_empty() {
+            self.must_not_find.insert(0, Property::DoubleGrant);
+        }
+        self
     }
 
     /// The same for these properties only; of those that nothing was said of, none may be violated.

@@ -129,9 +129,10 @@ fn as_explored(event: &EventKind) -> Option<Cow<'_, EventKind>> {
             Some(Cow::Owned(EventKind::Command(command)))
         }
         EventKind::Fault { effects, lease_of: None, .. } if effects.is_empty() => None,
-        EventKind::Fault { effects, lease_of, .. } => {
+        EventKind::Fault { effects, lease_of, is_restart, .. } => {
             let (what, effects) = (String::new(), effects.clone());
-            Some(Cow::Owned(EventKind::Fault { what, effects, lease_of: *lease_of }))
+            let (lease_of, is_restart) = (*lease_of, *is_restart);
+            Some(Cow::Owned(EventKind::Fault { what, effects, lease_of, is_restart }))
         }
         other => Some(Cow::Borrowed(other)),
     }

@@ -4,6 +4,7 @@
 //! by the first command that ran surely after it and found or left the lock key without it, or by
 //! its lease. How it ended may remain unknown where commands overlapped.
 
+use super::foreign_release::as_judged;
 use super::leases::{Extensions, LeaseEnd};
 use super::trace::Trace;
 use crate::history::{Change, EventKind, Left, Moment, Verb};
@@ -105,6 +106,8 @@ pub(super) struct Deletion<'a> {
     pub access: Access<'a>,
     /// Whose acquisition it deleted, if the command made sure of it.
     pub token: Option<&'a str>,
+    /// Whether the key was deleted, and not freed in another way.
+    pub is_deleted: bool,
     /// The deleting actor's own latest acquisition.
     pub own: Option<usize>,
     /// How many tenures are known to have begun by the time of the reply.
@@ -244,6 +247,19 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
                 active = active.saturating_sub(1);
                 continue;
             }
+            EventKind::Completed(_) => {
+                let ended = step.and_then(|step| Some((step, trace.steps.get(step)?)));
+                if let Some((step, ended)) = ended
+                    && let Some(lock) = ended.operation.lock
+                    && let Some(reader) = readers.get_mut(lock)
+                {
+                    let span = Span { sent: received, received };
+                    let actor = event.actor;
+                    let access = Access { span, actor, step: Some(step), late: None, fault: None };
+                    reader.complete(access, &ended.operation.verb);
+                }
+                continue;
+            }
             _ => continue,
         };
         let span = Span { sent, received };
@@ -254,7 +270,10 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
         let access = Access { span, actor: event.actor, step: *step, late, fault };
         for effect in effects {
             if let Some(reader) = readers.get_mut(effect.lock) {
-                reader.read(&effect.change, access);
+                let verb = late.or_else(|| trace.verb(*step));
+                let change = as_judged(&effect.change, verb);
+                let is_deleted = std::ptr::eq(change, &effect.change);
+                reader.read(change, access, is_deleted);
             }
         }
     }
@@ -270,11 +289,48 @@ struct Reader<'a> {
     /// By when all that are not pending are proved to be over.
     others_over_by: u64,
     latest_of: HashMap<usize, usize>,
+    /// The last step of each actor in which it deleted the lock.
+    deleted_in: HashMap<usize, usize>,
     extensions: Extensions,
 }
 
 impl<'a> Reader<'a> {
-    fn read(&mut self, change: &'a Change, access: Access<'a>) {
+    /// A step is done. Where its commands don't tell who holds the lock, the client's answer does.
+    fn complete(&mut self, access: Access<'a>, verb: &Verb) {
+        let (Some(actor), Some(step)) = (access.actor, access.step) else { return };
+        match verb {
+            Verb::Acquire => {
+                let own = self.own_of(access).and_then(|own| self.lock_trace.tenures.get(own));
+                let took = own.is_some_and(|own| own.access.step == Some(step));
+                if !took && self.pending.is_empty() {
+                    self.begin(access, "", None, None);
+                }
+            }
+            Verb::Release if self.deleted_in.get(&actor) != Some(&step) => {
+                let is_late = |own: usize| {
+                    self.lock_trace.tenures.get(own).is_none_or(|own| own.access.late.is_some())
+                };
+                let own = self.own_of(access);
+                let own = own.filter(|own| !is_late(*own) && self.pending.contains(own));
+                let Some(own) = own else { return };
+                self.pending.retain(|pending| *pending != own);
+                self.others_over_by = self.others_over_by.max(access.span.received.order);
+                if let Some(tenure) = self.lock_trace.tenures.get_mut(own) {
+                    tenure.own_end.get_or_insert(access);
+                    tenure.end = Some(End { access, shows: Shows::Deleted });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `is_deleted`: whether what is read as a deletion is one.
+    fn read(&mut self, change: &'a Change, access: Access<'a>, is_deleted: bool) {
+        if let (Change::Deleted { .. }, Some((actor, step))) =
+            (change, access.actor.zip(access.step))
+        {
+            self.deleted_in.insert(actor, step);
+        }
         match change {
             Change::Took { token, fence, lease } => {
                 self.conclude(access, Shows::Free);
@@ -282,16 +338,12 @@ impl<'a> Reader<'a> {
             }
             Change::Overwrote { token, lease } => {
                 self.conclude(access, Shows::Overwritten);
-                if let Some(own) =
-                    self.own_of(access).and_then(|own| self.lock_trace.tenures.get_mut(own))
-                {
-                    own.own_end.get_or_insert(access);
-                }
+                self.note_own_end(access);
                 self.begin(access, token, None, *lease);
             }
             Change::Saw { token: None } => self.conclude(access, Shows::Free),
             Change::Extended { lease } => self.extensions.add(access.span, *lease),
-            Change::Deleted { token } => self.delete(access, token.as_deref()),
+            Change::Deleted { token } => self.delete(access, token.as_deref(), is_deleted),
             Change::Flagged { .. } => self.lock_trace.flagged = Some(access),
             Change::Refused | Change::Saw { token: Some(_) } => {}
         }
@@ -336,12 +388,20 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// An actor overwrites the lock, which may be its own.
+    fn note_own_end(&mut self, access: Access<'a>) {
+        let own = self.own_of(access).and_then(|own| self.lock_trace.tenures.get_mut(own));
+        if let Some(own) = own {
+            own.own_end.get_or_insert(access);
+        }
+    }
+
     /// The latest acquisition of the actor that did this.
     fn own_of(&self, access: Access<'_>) -> Option<usize> {
         self.latest_of.get(&access.actor?).copied()
     }
 
-    fn delete(&mut self, access: Access<'a>, token: Option<&'a str>) {
+    fn delete(&mut self, access: Access<'a>, token: Option<&'a str>, is_deleted: bool) {
         let own = self.own_of(access);
         let own_tenure = own.and_then(|own| self.lock_trace.tenures.get_mut(own));
         if let Some(own) = own_tenure.filter(|own| token.is_none_or(|token| token == own.token)) {
@@ -355,7 +415,8 @@ impl<'a> Reader<'a> {
             _ => Open::Several,
         };
         self.conclude(access, Shows::Cleared);
-        self.lock_trace.deletions.push(Deletion { access, token, own, tenures_before, open });
+        let deletion = Deletion { access, token, is_deleted, own, tenures_before, open };
+        self.lock_trace.deletions.push(deletion);
     }
 
     fn finish(mut self, hidden_from: Moment) -> LockTrace<'a> {

@@ -62,6 +62,8 @@ pub struct Ruling {
     pub checked: Checked,
     /// What was expected, and what came.
     pub expectations: Vec<Expected>,
+    /// How many of these the plan states.
+    stated: usize,
     /// Whether all expectations held.
     pub verdict: Verdict,
 }
@@ -71,16 +73,19 @@ impl Ruling {
     pub fn on(run: &JudgedRun<'_>, ending: Ending) -> Self {
         let ends = expectations::ends(run.history, run.groups.len());
         let checked = check(run.history);
-        let expectations = expectations::judge(run, &ends, &checked.findings);
+        let mut expectations = expectations::judge(run, &ends, &checked.findings);
+        let stated = expectations.len();
+        expectations.extend(expectations::unmet_by_itself(run, &checked.findings));
         let is_conclusive =
             ending == Ending::Complete && checked.is_complete && !expectations.is_empty();
         let verdict = if is_conclusive { all_met(&expectations) } else { Verdict::Inconclusive };
-        Self { ends, checked, expectations, verdict }
+        Self { ends, checked, expectations, stated, verdict }
     }
 
     /// The same of a schedule that was replayed to its end: what decides is whether it showed again
     /// what it shows.
-    pub fn of_replay(self) -> Self {
+    pub fn of_replay(mut self) -> Self {
+        self.expectations.truncate(self.stated);
         Self { verdict: all_met(&self.expectations), ..self }
     }
 }

@@ -121,6 +121,9 @@ pub enum EventKind {
         /// The lock whose lease expired by itself, if that is what it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease_of: Option<usize>,
+        /// Whether the server restarted and lost what it held.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_restart: bool,
     },
     /// The actor ended.
     Ended {
@@ -135,13 +138,19 @@ pub enum EventKind {
 impl EventKind {
     /// Something that was done on purpose.
     pub fn fault(what: String, effects: Vec<Effect>) -> Self {
-        Self::Fault { what, effects, lease_of: None }
+        Self::Fault { what, effects, lease_of: None, is_restart: false }
+    }
+
+    /// The server restarted, and lost these locks.
+    pub fn restart(what: String, effects: Vec<Effect>) -> Self {
+        Self::Fault { what, effects, lease_of: None, is_restart: true }
     }
 
     /// The lease of a lock ended by itself. `token` is that of the acquisition, where it is known.
     pub fn lease_expired(lock: usize, key: &str, token: Option<String>) -> Self {
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        Self::Fault { what: format!("the TTL of {key} ended"), effects, lease_of: Some(lock) }
+        let what = format!("the TTL of {key} ended");
+        Self::Fault { what, effects, lease_of: Some(lock), is_restart: false }
     }
 
     /// What it did to the locks.
@@ -167,6 +176,9 @@ pub struct Operation {
     /// Which lock it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<usize>,
+    /// The lease that an `acquire` asks for, in nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<u64>,
     /// The token of the acquisition that the actor believes to hold when the step ends, or held
     /// when a release began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,6 +343,9 @@ pub struct Left {
     /// The tokens that controllers still remember.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remembered: Vec<String>,
+    /// Whether a fresh client could acquire the lock when all leases were over, if that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acquirable: Option<bool>,
 }
 
 impl History {

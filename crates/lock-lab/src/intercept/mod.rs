@@ -22,6 +22,8 @@ pub enum PausePoint {
     Memory,
     /// Before a server fault.
     Server,
+    /// Between an acquire and the release that follows it at once.
+    Held,
 }
 
 /// The caller crashed at a pause point, and must not touch what it was about to touch.

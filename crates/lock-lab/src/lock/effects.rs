@@ -37,10 +37,10 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
     }
 }
 
-/// The effects on a lock of a command from an unknown client: the key before and after shows them.
-/// What changes nothing shows in the command itself, if it is one that clients commonly have. Of a
-/// key that is gone it is known whose it was ([`Change::Deleted`]), though the command need not
-/// have read it.
+/// What a command of a client that we don't know did to a lock: its key before and after tell. What
+/// changes nothing shows in the command itself, if it is one that clients commonly have. Of a key that
+/// is gone it is known whose it was ([`Change::Deleted`]), though the command need not have looked. A
+/// change inside a hash, list or set shows nothing.
 pub fn seen_effects(
     arguments: &[&[u8]],
     reply: &Value,
@@ -68,7 +68,9 @@ fn change(before: Option<&Kept>, after: Option<&Kept>) -> Option<Change> {
             Some(Change::Took { token: token(now), fence: None, lease: lease(now) })
         }
         (Some(then), None) => Some(Change::Deleted { token: Some(token(then)) }),
-        (Some(then), Some(now)) if then.value != now.value => {
+        // Whose a lock is that is no string is not told by who changed something in it: refused clients
+        // line up there, or leave a note.
+        (Some(then), Some(now)) if then.value != now.value && then.is_string => {
             Some(Change::Overwrote { token: token(now), lease: lease(now) })
         }
         (Some(then), Some(now)) if then.deadline != now.deadline => {

@@ -1,6 +1,7 @@
 //! Where actors run: all in this process, or each in a process of its own.
 
-use super::LockProtocol;
+use super::{LockName, LockProtocol, Result};
+use crate::server::Connection;
 use std::sync::Arc;
 
 /// One of the actors.
@@ -22,10 +23,37 @@ pub trait ActorHost: Send + Sync {
         Arc::clone(self.protocol())
     }
 
+    /// The lock under the key that holds it: what actors name may be another one.
+    fn watched(&self, lock: LockName) -> LockName {
+        lock
+    }
+
     /// The processes of the actors, in their order, as payloads name them; none, where all are in
     /// this one.
     fn owners(&self) -> &[String] {
         &[]
+    }
+
+    /// What an actor's own code may remember of this life, as a number: as long as it is the same, so is
+    /// what the code does next. Exploration sees into our own protocols, and needs it for others only.
+    fn memory(&self, _who: Who) -> u32 {
+        0
+    }
+
+    /// Whether the host has learned since this was last asked that what was tried before says nothing: it
+    /// must be tried again from the beginning.
+    fn take_learned(&self) -> bool {
+        false
+    }
+
+    /// Whether a fresh client can acquire a lock when all leases on this server are over, if that can be
+    /// tried. What it does stays on the server.
+    ///
+    /// # Errors
+    ///
+    /// If the server or the client fails.
+    fn is_available(&self, _lock: &LockName, _link: &mut Connection) -> Result<Option<bool>> {
+        Ok(None)
     }
 
     /// Kills the process of an actor that has one of its own.

@@ -113,6 +113,11 @@ impl LockName {
         Self::as_found(runid, &relpath.replace('\\', "/"))
     }
 
+    /// The same lock, but held by another key.
+    pub(crate) fn with_key(self, key: String) -> Self {
+        Self { key, ..self }
+    }
+
     /// The lock whose key or flag was found on a server: whatever stands there, nothing is
     /// normalised.
     pub(super) fn as_found(runid: &str, relpath: &str) -> Self {

@@ -12,16 +12,25 @@
 //! Instructions to a subject, and its answers, are described in `examples/subjects/README.md`.
 
 mod canonical;
+mod client;
 mod gateway;
+#[cfg(test)]
+mod generated;
 mod preflight;
 mod process;
+mod rehearsal;
 mod subject;
+mod transcript;
 mod wire;
 mod worker;
 mod worker_host;
 mod worker_protocol;
 
+#[cfg(test)]
+pub(crate) use generated::Program;
+pub use preflight::Preflight;
 pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
+pub use rehearsal::MOST_LESSONS;
 pub use worker::obey;
 pub use worker_host::{FILES_OF_A_PROCESS, NotStarted, OurProcesses};
 
@@ -30,26 +39,31 @@ use crate::lock::{
     Ttl, Who,
 };
 use crate::server::{Connection, ExclusiveServer, Keys, Server, ServerError};
-use canonical::Constants;
+use canonical::Vocabulary;
+use client::Client;
 use parking_lot::Mutex;
 use process::Process;
+use redis::RedisError;
 use redis_sim::clock::{Clock, VirtualClock};
+use rehearsal::REHEARSED_TTL;
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use subject::{Answer, Broken, Subject};
+use transcript::{Transcribed, Transcripts};
 use wire::KnownScripts;
 
 /// The name of the protocol in schedules and reports.
 pub const SUBJECT: &str = "subject";
 
+/// The place of the client that acquires when all actors have ended.
+const FRESH: usize = 999;
+
 /// How long a subject may take from one word or command to the next.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The lease of locks in a rehearsal, in milliseconds.
-const REHEARSED_TTL: u64 = 30_000;
 
 /// A real client behind a command line: each actor is a process of its own.
 pub struct Subjects {
@@ -61,12 +75,18 @@ pub struct Subjects {
 struct Pool {
     start: Start,
     about: About,
-    sessions: Mutex<HashMap<usize, Subject>>,
-    /// What went wrong with a subject for good, in words.
-    failure: Mutex<Option<String>>,
-    scripts: Arc<KnownScripts>,
-    constants: Arc<Constants>,
+    sessions: Mutex<HashMap<usize, Box<dyn Client>>>,
+    /// Starts the client of an actor.
+    starter: Box<Starter>,
+    transcripts: Transcripts,
+    /// The keys that locks are asked for by, and those that hold them, where they differ.
+    watched: HashMap<String, String>,
+    vocabulary: Arc<Vocabulary>,
+    /// The next life of the client that acquires when all actors have ended.
+    fresh_lives: AtomicU64,
 }
+
+type Starter = dyn Fn(usize) -> Result<Box<dyn Client>, SubjectError> + Send + Sync;
 
 /// How subjects are started.
 #[derive(Clone)]
@@ -133,38 +153,56 @@ impl Subjects {
     /// [`SubjectError`] if a subject can't be started, ends early, does not answer as it should, or
     /// sends nothing to database 0 for a lock, and if the server fails.
     pub fn new(start: Start, locks: &[LockName]) -> Result<Self, SubjectError> {
-        let pool = Pool {
-            start,
-            about: About::default(),
-            sessions: Mutex::default(),
-            failure: Mutex::default(),
-            scripts: Arc::default(),
-            constants: Arc::default(),
-        };
-        let mut pair = [pool.start(0)?, pool.start(1)?];
-        let about = pair[0].about().clone();
-        for lock in locks {
-            let sent = pair.each_mut().map(|session| rehearse(session, lock, &about, &pool.start));
-            pool.start.check_server()?;
-            let [one, other] = sent;
-            let (one, other) = (one?, other?);
-            if one.is_empty() {
-                let what = format!(
-                    "to take and release {} it sent nothing to database 0, where locks are; if its \
-                     client selects another, take that away",
-                    lock.key()
-                );
-                return Err(SubjectError::NotRehearsed(what));
+        let scripts = Arc::<KnownScripts>::default();
+        let vocabulary = Arc::<Vocabulary>::default();
+        let subject = {
+            let (start, vocabulary) = (start.clone(), Arc::clone(&vocabulary));
+            move |actor| {
+                Subject::start(&start, actor, Arc::clone(&scripts), Arc::clone(&vocabulary))
             }
-            let both = one.into_iter().filter(|word| other.contains(word));
-            pool.constants.add(both);
-        }
+        };
+        let mut pair = [subject(0)?, subject(1)?];
+        let about = pair[0].about().clone();
+        let watched = rehearsal::rehearse(&mut pair, locks, &vocabulary, &start)?;
         // It leaves nothing behind.
-        pool.start.server()?;
-        let sessions = Mutex::new(pair.into_iter().enumerate().collect());
-        let pool = Arc::new(Pool { about, sessions, ..pool });
+        start.server()?;
+        let boxed = |subject: Subject| Box::new(subject) as Box<dyn Client>;
+        if let Some(upstream) = &start.upstream {
+            let key = |lock: &LockName| watched.get(lock.key()).cloned();
+            upstream.set_locks(locks.iter().map(|it| key(it).unwrap_or(it.key().to_owned())));
+        }
+        let starter = move |actor| subject(actor).map(boxed);
+        let subjects = Self::of_clients(start, about, watched, vocabulary, starter);
+        subjects.pool.sessions.lock().extend(pair.map(boxed).into_iter().enumerate());
+        Ok(subjects)
+    }
+
+    /// The clients that `starter` starts, one for each actor.
+    fn of_clients(
+        start: Start,
+        about: About,
+        watched: HashMap<String, String>,
+        vocabulary: Arc<Vocabulary>,
+        starter: impl Fn(usize) -> Result<Box<dyn Client>, SubjectError> + Send + Sync + 'static,
+    ) -> Self {
+        let pool = Arc::new(Pool {
+            start,
+            about,
+            sessions: Mutex::default(),
+            starter: Box::new(starter),
+            transcripts: Transcripts::default(),
+            watched,
+            vocabulary,
+            fresh_lives: AtomicU64::new(0),
+        });
         let protocol = Arc::new(SubjectClient { pool: Arc::clone(&pool), who: Who::default() });
-        Ok(Self { pool, protocol })
+        Self { pool, protocol }
+    }
+
+    /// The keys in its instructions under which the client does not keep its locks, and those under which
+    /// it does.
+    pub fn watched_keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pool.watched.iter().map(|(told, watched)| (told.as_str(), watched.as_str()))
     }
 
     /// What the client says of itself.
@@ -172,54 +210,51 @@ impl Subjects {
         &self.pool.about
     }
 
-    /// Whether the client's lock is one: it has the key that the client was given, refuses a second
-    /// client, and can be acquired again after its release. Nothing has been explored before.
+    /// Whether the client's locks exclude a second client. Nothing has been explored before.
     ///
     /// # Errors
     ///
-    /// [`SubjectError`] if the client's lock fails one of these tests, if a subject ends or does
-    /// not answer, or if the server fails.
-    pub fn preflight(&self, locks: &[LockName]) -> Result<(), SubjectError> {
+    /// If a lock can't be acquired when it is free or was released, or the client or the server fails.
+    pub fn preflight(&self, locks: &[LockName]) -> Result<Preflight, SubjectError> {
         let mut sessions = self.pool.sessions.lock();
+        let mut all = Preflight::Excludes;
         for lock in locks {
             let mut pair = sessions.values_mut();
             let (Some(one), Some(other)) = (pair.next(), pair.next()) else { break };
-            preflight::preflight([one, other], lock, &self.pool.start)?;
+            let (name, start) = (&self.pool.about.name, &self.pool.start);
+            let names = [lock, &self.watched(lock.clone())];
+            let excludes = rehearsal::until_learned(|| {
+                preflight::preflight([&mut **one, &mut **other], name, names, start)
+            })?;
+            if excludes == Preflight::GrantedTwice {
+                all = excludes;
+            }
         }
         self.pool.start.server()?;
-        Ok(())
-    }
-
-    /// What went wrong with a subject, if anything did that is no matter of locks.
-    pub fn failure(&self) -> Option<String> {
-        self.pool.failure.lock().clone()
+        self.pool.vocabulary.take_learned();
+        Ok(all)
     }
 }
 
 impl Pool {
-    fn lend<'a>(&self, who: Who, lent: &'a mut Lent<'_>) -> Result<&'a mut Subject, Broken> {
+    fn lend<'a>(&self, who: Who, lent: &'a mut Lent<'_>) -> Result<&'a mut dyn Client, Broken> {
         let known = self.sessions.lock().remove(&who.actor);
-        let mut session = known.map_or_else(|| self.start(who.actor), Ok)?;
+        let mut session = known.map_or_else(|| (self.starter)(who.actor), Ok)?;
         if session.begin(who.life).is_err() {
             // It does not come back from where it was left.
-            session = self.start(who.actor)?;
+            session = (self.starter)(who.actor)?;
             session.begin(who.life)?;
         }
-        Ok(lent.session.insert(session))
+        Ok(&mut **lent.session.insert(session))
     }
 
     /// Acts on the process of a participant, if it got an instruction in this life.
     fn with_process(&self, who: Who, act: impl FnOnce(&Process)) {
         let sessions = self.sessions.lock();
         let session = sessions.get(&who.actor).filter(|session| session.lives(who.life));
-        if let Some(session) = session {
-            act(session.process());
+        if let Some(process) = session.and_then(|session| session.process()) {
+            act(process);
         }
-    }
-
-    fn start(&self, actor: usize) -> Result<Subject, SubjectError> {
-        let (scripts, constants) = (Arc::clone(&self.scripts), Arc::clone(&self.constants));
-        Subject::start(&self.start, actor, scripts, constants)
     }
 }
 
@@ -227,7 +262,7 @@ impl Pool {
 struct Lent<'a> {
     pool: &'a Pool,
     actor: usize,
-    session: Option<Subject>,
+    session: Option<Box<dyn Client>>,
 }
 
 impl Drop for Lent<'_> {
@@ -238,43 +273,8 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// How the lock of a subject is disturbed during rehearsal, between its acquire and the rest.
-const SPOILT: [Option<[&str; 2]>; 3] = [None, Some(["DEL", ""]), Some(["SET", "somebody-else"])];
-
-/// Lets a subject do everything once, on a server of its own, with success and without; gives all
-/// words that it sent.
-fn rehearse(
-    session: &mut Subject,
-    lock: &LockName,
-    about: &About,
-    start: &Start,
-) -> Result<HashSet<Vec<u8>>, SubjectError> {
-    let mut sent = HashSet::new();
-    for (life, spoil) in (0..).zip(SPOILT) {
-        let mut server = start.server()?.connect(0)?;
-        let well = |answered: Result<(), Broken>| match answered {
-            Err(Broken::Subject(error)) => Err(error),
-            _ => Ok(()),
-        };
-        well(session.begin(u64::MAX - life))?;
-        let mut instruct = |verb: &str, link: &mut Connection| {
-            let instruction = json!({"do": verb, "lock": lock.key(), "ttl_ms": REHEARSED_TTL});
-            well(session.instruct(&instruction, link).map(drop))
-        };
-        instruct("acquire", &mut server)?;
-        if let Some([command, value]) = spoil {
-            let value = Some(value).filter(|value| !value.is_empty());
-            let spoilt = redis::cmd(command).arg(lock.key()).arg(value).exec(&mut server);
-            spoilt.map_err(preflight::failed)?;
-        }
-        for verb in ["write", "extend"].into_iter().filter(|verb| about.can(verb)) {
-            instruct(verb, &mut server)?;
-        }
-        instruct("release", &mut server)?;
-        instruct("acquire", &mut server)?;
-        sent.extend(session.sent());
-    }
-    Ok(sent)
+fn not_tried(error: RedisError) -> LockError {
+    LockError::Client(format!("can't try to acquire the lock at the end: {error}"))
 }
 
 /// The client of one actor.
@@ -292,10 +292,13 @@ impl SubjectClient {
     ) -> lock::Result<Answer> {
         let (pool, who) = (&*self.pool, self.who);
         let mut lent = Lent { pool, actor: who.actor, session: None };
-        let answered = pool
-            .lend(who, &mut lent)
-            .and_then(|session| session.instruct(&instruction, &mut *at.link));
-        let token = lent.session.as_ref().and_then(Subject::token);
+        let transcripts = &pool.transcripts;
+        transcripts.add(who, instruction.to_string());
+        pool.vocabulary.add_lease(&instruction);
+        let mut link = Transcribed { link: &mut *at.link, transcripts, who };
+        let answered =
+            pool.lend(who, &mut lent).and_then(|session| session.instruct(&instruction, &mut link));
+        let token = lent.session.as_ref().and_then(|session| session.token());
         token.into_iter().for_each(|token| at.identity.claim(Token::from(token)));
         answered.map_err(|broken| match broken {
             // It is left where it is, until it crashes, too, or is reset and forgets everything.
@@ -303,9 +306,7 @@ impl SubjectClient {
             Broken::Subject(error) => {
                 // With the session the process ends.
                 lent.session = None;
-                let what = error.to_string();
-                pool.failure.lock().get_or_insert(what.clone());
-                LockError::Client(what)
+                LockError::Client(error.to_string())
             }
         })
     }
@@ -380,12 +381,53 @@ impl ActorHost for Subjects {
         Arc::new(SubjectClient { pool: Arc::clone(&self.pool), who })
     }
 
+    /// Tried on the embedded server only: on a real one, keys that a fresh client makes would stay.
+    fn is_available(&self, lock: &LockName, link: &mut Connection) -> lock::Result<Option<bool>> {
+        if self.pool.start.upstream.is_some() {
+            return Ok(None);
+        }
+        let watched = self.watched(lock.clone());
+        if preflight::is_held_for_good(link, watched.key()).map_err(not_tried)? {
+            return Ok(None);
+        }
+        let told = json!({"do": "acquire", "lock": lock.key(), "ttl_ms": REHEARSED_TTL});
+        let life = self.pool.fresh_lives.fetch_add(1, Ordering::Relaxed);
+        let who = Who { actor: FRESH, life };
+        let mut lent = Lent { pool: &self.pool, actor: FRESH, session: None };
+        let answer = self.pool.lend(who, &mut lent).and_then(|client| client.instruct(&told, link));
+        match answer {
+            Ok(answer) => Ok(Some(answer.ok)),
+            Err(Broken::Crashed(crashed)) => Err(crashed.into()),
+            Err(Broken::Subject(error)) => {
+                lent.session = None;
+                Err(LockError::Client(error.to_string()))
+            }
+        }
+    }
+
+    fn take_learned(&self) -> bool {
+        self.pool.vocabulary.take_learned()
+    }
+
+    fn watched(&self, lock: LockName) -> LockName {
+        match self.pool.watched.get(lock.key()) {
+            Some(key) => lock.with_key(key.clone()),
+            None => lock,
+        }
+    }
+
+    /// A client's state is all instructions and answers that it got.
+    fn memory(&self, who: Who) -> u32 {
+        self.pool.transcripts.of(who)
+    }
+
     /// A process without an instruction in this life may live the next one.
     fn kill(&self, who: Who) {
-        let is_it =
-            |actor: &usize, session: &mut Subject| *actor == who.actor && session.lives(who.life);
-        let crashed: Vec<_> = self.pool.sessions.lock().extract_if(is_it).collect();
-        drop(crashed);
+        let is_it = |actor: &usize, session: &mut Box<dyn Client>| {
+            *actor == who.actor && session.lives(who.life)
+        };
+        let killed: Vec<_> = self.pool.sessions.lock().extract_if(is_it).collect();
+        drop(killed);
     }
 
     fn stop(&self, who: Who) {

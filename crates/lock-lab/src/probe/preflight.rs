@@ -1,9 +1,11 @@
 //! Checks, before orderings are explored, that the subject's lock excludes a second client. A verdict
 //! on a client that never acquires, or that locks another key, would say nothing.
 
+use super::Start;
+use super::client::Client;
 use super::process::SubjectError;
-use super::subject::{Answer, Broken, Subject};
-use super::{REHEARSED_TTL, Start};
+use super::rehearsal::REHEARSED_TTL;
+use super::subject::{Answer, Broken};
 use crate::lock::LockName;
 use crate::server::Connection;
 use redis::{RedisResult, cmd};
@@ -11,56 +13,64 @@ use serde_json::json;
 
 type Result<T> = std::result::Result<T, SubjectError>;
 
-/// The life in which subjects are checked; those of a rehearsal come after it.
-const LIFE: u64 = u64::MAX - 10;
+/// The lives in which subjects are checked; those of a rehearsal come after them.
+const LIVES: [u64; 2] = [u64::MAX - 10, u64::MAX - 11];
+/// The longest TTL, in milliseconds, of a lock that is as good as released.
+const SOON: i64 = 1000;
 /// How many keys are named that the client wrote instead of the one in its instruction.
 const MOST_KEYS: usize = 3;
 
+/// What the check comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preflight {
+    /// The lock excludes a second client.
+    Excludes,
+    /// A second client acquired it while the first one held it, without any race.
+    GrantedTwice,
+}
+
 /// Has two subjects take a lock one after the other, on an empty server and with no race at all.
+/// `watched` is the lock as it is watched.
 pub(super) fn preflight(
-    [one, other]: [&mut Subject; 2],
-    lock: &LockName,
+    [one, other]: [&mut dyn Client; 2],
+    name: &str,
+    [lock, watched]: [&LockName; 2],
     start: &Start,
-) -> Result<()> {
-    let first_name = one.about().name.clone();
+) -> Result<Preflight> {
     let server = start.server()?;
     let mut first = PreflightClient::begin(one, lock, server.connect(0)?)?;
     let mut second = PreflightClient::begin(other, lock, server.connect(0)?)?;
-    let key = lock.key();
-    let not = |why: String| Err(SubjectError::NotALock { name: first_name.clone(), why });
+    let key = watched.key();
+    let not = |why: String| Err(SubjectError::NotALock { name: name.to_owned(), why });
     let acquired = first.instruct("acquire")?;
     if !acquired.ok {
         return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
     }
-    let missing = first.missing_key().map_err(failed)?;
-    let is_granted_twice = second.instruct("acquire")?.ok;
-    let mut problems = Vec::new();
-    if is_granted_twice {
-        problems.push(format!(
-            "a second client acquired {key} while the first one held it: two grants at once \
-             (double_grant), without any race (locks that are shared by design, as readers or \
-             permits, can't be probed yet)"
-        ));
+    let has_key = first.has_key(key).map_err(failed)?;
+    if second.instruct("acquire")?.ok {
+        return Ok(Preflight::GrantedTwice);
     }
-    problems.extend(missing);
-    if !problems.is_empty() {
-        return not(problems.join("; "));
+    if !has_key {
+        return not(format!(
+            "after a successful acquire the key {key} does not exist, and the client wrote no other"
+        ));
     }
     let released = first.instruct("release")?;
     if !released.ok {
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
-    if first.has_key().map_err(failed)? {
-        return not(format!(
-            "its release left the key {key} there instead of deleting it, and a client that takes \
-             another client's lock away so is not judged yet"
-        ));
+    if second.instruct("acquire")?.ok {
+        return Ok(Preflight::Excludes);
+    }
+    // A release may let the key expire instead of deleting it.
+    if first.expires_soon(key).map_err(failed)? {
+        cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
     }
     let again = second.instruct("acquire")?;
     if !again.ok {
         return not(format!("{key} could not be acquired after its release{}", why(&again)));
     }
-    Ok(())
+    Ok(Preflight::Excludes)
 }
 
 pub(super) fn failed(error: impl ToString) -> SubjectError {
@@ -73,14 +83,15 @@ fn why(answer: &Answer) -> String {
 
 /// A subject and the one lock that it is asked for.
 struct PreflightClient<'a> {
-    session: &'a mut Subject,
+    session: &'a mut dyn Client,
     lock: &'a LockName,
     link: Connection,
 }
 
 impl<'a> PreflightClient<'a> {
-    fn begin(session: &'a mut Subject, lock: &'a LockName, link: Connection) -> Result<Self> {
-        session.begin(LIFE).map_err(broken)?;
+    fn begin(session: &'a mut dyn Client, lock: &'a LockName, link: Connection) -> Result<Self> {
+        let life = LIVES.into_iter().find(|life| !session.lives(*life)).unwrap_or_default();
+        session.begin(life).map_err(broken)?;
         Ok(Self { session, lock, link })
     }
 
@@ -89,29 +100,76 @@ impl<'a> PreflightClient<'a> {
         self.session.instruct(&instruction, &mut self.link).map_err(broken)
     }
 
-    fn has_key(&mut self) -> RedisResult<bool> {
-        cmd("EXISTS").arg(self.lock.key()).query(&mut self.link)
+    fn has_key(&mut self, key: &str) -> RedisResult<bool> {
+        cmd("EXISTS").arg(key).query(&mut self.link)
     }
 
-    /// Says that the lock's key is not there, if it isn't, and which keys are.
-    fn missing_key(&mut self) -> RedisResult<Option<String>> {
-        let key = self.lock.key();
-        if self.has_key()? {
-            return Ok(None);
-        }
-        let mut keys: Vec<Vec<u8>> = cmd("KEYS").arg("*").query(&mut self.link)?;
+    fn expires_soon(&mut self, key: &str) -> RedisResult<bool> {
+        let left: i64 = cmd("PTTL").arg(key).query(&mut self.link)?;
+        Ok((0..=SOON).contains(&left))
+    }
+
+    fn keys(&mut self) -> Result<Vec<Vec<u8>>> {
+        let mut keys: Vec<Vec<u8>> = cmd("KEYS").arg("*").query(&mut self.link).map_err(failed)?;
         keys.sort_unstable();
-        let shown = keys.iter().take(MOST_KEYS).map(|key| String::from_utf8_lossy(key));
-        let shown = shown.collect::<Vec<_>>().join(", ");
-        let wrote = match keys.len().checked_sub(MOST_KEYS).filter(|more| *more > 0) {
-            _ if keys.is_empty() => "no key at all".into(),
-            None => shown,
-            Some(more) => format!("{shown} and {more} more"),
-        };
-        Ok(Some(format!(
-            "after a successful acquire the key {key} does not exist; the client wrote {wrote} \
-             (a subject must use the key that it is given)"
-        )))
+        Ok(keys)
+    }
+}
+
+/// The key that holds a lock of the client: the one in its instruction or, if it writes others, the only one
+/// that an acquire writes, or the only one of these that its release deletes.
+pub(super) fn watched_key(
+    session: &mut dyn Client,
+    lock: &LockName,
+    start: &Start,
+) -> Result<String> {
+    let told = lock.key().to_owned();
+    let mut client = PreflightClient::begin(session, lock, start.server()?.connect(0)?)?;
+    if !client.instruct("acquire")?.ok || client.has_key(&told).map_err(failed)? {
+        return Ok(told);
+    }
+    let written = client.keys()?;
+    if written.is_empty() {
+        return Ok(told);
+    }
+    client.instruct("release")?;
+    let left = client.keys()?;
+    let deleted: Vec<_> = written.iter().filter(|key| !left.contains(key)).collect();
+    let key = match (written.as_slice(), deleted.as_slice()) {
+        ([key], _) => key,
+        (_, [key]) => *key,
+        _ => {
+            let keys = shown(&written);
+            return Err(failed(format!(
+                "told to acquire {told}, the client does not write this key but {keys}; which of these \
+                 holds the lock is not clear: use the key that it is told"
+            )));
+        }
+    };
+    String::from_utf8(key.clone()).map_err(|_| {
+        let key = shown(std::slice::from_ref(key));
+        failed(format!("the key of the lock is not valid UTF-8: {key}"))
+    })
+}
+
+/// Lets all leases of a server end; says whether the key is still there.
+pub(super) fn is_held_for_good(link: &mut Connection, key: &str) -> RedisResult<bool> {
+    let keys: Vec<Vec<u8>> = cmd("KEYS").arg("*").query(link)?;
+    for key in keys {
+        let left: i64 = cmd("PTTL").arg(&key).query(link)?;
+        if left >= 0 {
+            cmd("DEL").arg(&key).exec(link)?;
+        }
+    }
+    cmd("EXISTS").arg(key).query(link)
+}
+
+fn shown(keys: &[Vec<u8>]) -> String {
+    let shown = keys.iter().take(MOST_KEYS).map(|key| String::from_utf8_lossy(key));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match keys.len().checked_sub(MOST_KEYS).filter(|more| *more > 0) {
+        None => shown,
+        Some(more) => format!("{shown} and {more} more"),
     }
 }
 

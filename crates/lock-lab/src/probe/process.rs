@@ -78,6 +78,9 @@ pub enum SubjectError {
         /// What it said on stderr.
         last_words: String,
     },
+    /// What was taken for a token is a constant: what was tried before says nothing.
+    #[error("a word that was taken for a token is a constant")]
+    Learned,
     /// What it did ends the work with it.
     #[error("the subject was to {doing} and {wrong}")]
     Wrong {

@@ -1,7 +1,8 @@
 //! A subject at work: it gets an order, and while it carries that out, what it sends passes through
 //! the link of its actor.
 
-use super::canonical::{Constants, Symbols};
+use super::canonical::{Learned, Request, Symbols, Vocabulary};
+use super::client::Client;
 use super::gateway::{Event, Gateway};
 use super::process::{Process, SubjectError, Wrong};
 use super::wire::{self, KnownScripts, Words};
@@ -13,7 +14,7 @@ use redis_sim::clock::{VirtualClock, in_words};
 use redis_sim::server::{Format, write};
 use redis_sim::{self, Engine};
 use serde_json::json;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -77,7 +78,7 @@ pub(super) struct Subject {
     /// Whether it waits for a reply that never comes, and has not shown yet that it gave up.
     waits_in_vain: bool,
     symbols: Symbols,
-    constants: Arc<Constants>,
+    vocabulary: Arc<Vocabulary>,
     /// The last drawn value that went to the server, by its name.
     token: Option<String>,
     scripts: Arc<KnownScripts>,
@@ -111,7 +112,7 @@ impl Subject {
         start: &Start,
         actor: usize,
         scripts: Arc<KnownScripts>,
-        constants: Arc<Constants>,
+        vocabulary: Arc<Vocabulary>,
     ) -> Result<Self, SubjectError> {
         let (sender, events) = channel::unbounded();
         let not_started =
@@ -133,8 +134,8 @@ impl Subject {
             has_suffered: false,
             asks: None,
             waits_in_vain: false,
-            symbols: Symbols::new(actor, Arc::clone(&constants)),
-            constants,
+            symbols: Symbols::new(actor, Arc::clone(&vocabulary)),
+            vocabulary,
             token: None,
             scripts,
             aside: Engine::new(Arc::new(VirtualClock::new(None))),
@@ -161,67 +162,9 @@ impl Subject {
         &self.about
     }
 
-    /// From now on it lives this life of its actor: it has forgotten every other.
-    pub fn begin(&mut self, life: u64) -> Result {
-        if self.life == Some(life) {
-            return Ok(());
-        }
-        if self.doing.is_some() {
-            // It was left in the middle of something.
-            let asking = self.asks.take().and_then(|number| self.lines.get_mut(&number));
-            if let Some(line) = asking {
-                line.write(&wire::refusal(OVER), &self.symbols, false);
-            }
-            self.process.go_on();
-            self.hear(&mut Server::Absent)?;
-        }
-        if self.life.is_some() {
-            let old: Vec<usize> = self.lines.keys().copied().collect();
-            self.say(&json!({"do": "reset"}))?;
-            self.hear(&mut Server::Absent)?;
-            // What an earlier life still has to say comes over these.
-            let old = old.into_iter().filter_map(|number| self.lines.remove(&number));
-            old.for_each(|line| line.close());
-        }
-        self.symbols = Symbols::new(self.actor, Arc::clone(&self.constants));
-        (self.life, self.token) = (Some(life), None);
-        Ok(())
-    }
-
-    /// Whether this is the life that it lives.
-    pub fn lives(&self, life: u64) -> bool {
-        self.life == Some(life)
-    }
-
-    /// Its process.
-    pub fn process(&self) -> &Process {
-        &self.process
-    }
-
-    /// The last drawn value that it sent for its last instruction, by its name.
-    pub fn token(&self) -> Option<&str> {
-        self.token.as_deref()
-    }
-
-    /// What it has sent in this life.
-    pub fn sent(&self) -> HashSet<Vec<u8>> {
-        self.symbols.sent()
-    }
-
-    /// Sends it an instruction and lets it carry that out.
-    pub fn instruct(
-        &mut self,
-        instruction: &serde_json::Value,
-        link: &mut dyn Link,
-    ) -> Result<Answer> {
-        (self.token, self.has_suffered) = (None, false);
-        self.say(instruction)?;
-        let said = self.hear(&mut Server::Link(link))?;
-        let why = said.get("why").and_then(|why| why.as_str()).unwrap_or_default().to_owned();
-        match said.get("ok").and_then(|ok| ok.as_bool()) {
-            Some(ok) => Ok(Answer { ok, why, token: self.token.clone() }),
-            None => Err(self.garbled(&said.to_string(), "it has no member \"ok\"").into()),
-        }
+    /// What it has sent in this life, as it was.
+    pub fn requests(&self) -> &[Request] {
+        self.symbols.requests()
     }
 
     fn say(&mut self, instruction: &serde_json::Value) -> Result<(), SubjectError> {
@@ -368,7 +311,7 @@ impl Subject {
             (name, None) if line.db != 0 || wire::is_aside(name) => line.aside(words),
             _ => return self.pass_on(number, vec![words.to_vec()], false, server),
         };
-        line.write(&answered, &self.symbols, false);
+        line.write(&answered, &mut self.symbols, false);
         Ok(())
     }
 
@@ -390,7 +333,12 @@ impl Subject {
         };
         let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
         let names: Vec<Vec<u8>> = requests.iter().filter_map(|it| it.first()).cloned().collect();
-        let Some(packed) = self.packed(requests, is_transaction)? else {
+        let packed = self.packed(requests, is_transaction);
+        if let Err(Broken::Subject(SubjectError::Learned)) = packed {
+            // It is answered when the next life begins.
+            self.asks = Some(number);
+        }
+        let Some(packed) = packed? else {
             let unknown = wire::refusal("NOSCRIPT No matching script. Please use EVAL.");
             self.write(number, &unknown);
             return Ok(());
@@ -420,9 +368,9 @@ impl Subject {
             (line.is_dead, self.waits_in_vain) = (true, true);
         } else if line.resp3 {
             let answered = answered.map(|all| wire::in_resp3(&names, all, is_transaction));
-            line.write(&answered, &self.symbols, is_transaction);
+            line.write(&answered, &mut self.symbols, is_transaction);
         } else {
-            line.write(&answered, &self.symbols, is_transaction);
+            line.write(&answered, &mut self.symbols, is_transaction);
         }
         Ok(())
     }
@@ -440,7 +388,8 @@ impl Subject {
             if let Some(command) = is_real.then(|| wire::kept_back(&words)).flatten() {
                 return Err(self.went(Wrong::NotPassedOn(command)));
             }
-            let (words, token) = self.symbols.named(words);
+            let named = self.symbols.named(words);
+            let (words, token) = named.map_err(|Learned| SubjectError::Learned)?;
             self.token = token.or(self.token.take());
             wire::packed(&words, &mut packed);
         }
@@ -452,8 +401,59 @@ impl Subject {
 
     fn write(&mut self, number: usize, answer: &RedisResult<Vec<Value>>) {
         if let Some(line) = self.lines.get_mut(&number) {
-            line.write(answer, &self.symbols, false);
+            line.write(answer, &mut self.symbols, false);
         }
+    }
+}
+
+impl Client for Subject {
+    fn begin(&mut self, life: u64) -> Result {
+        if self.life == Some(life) {
+            return Ok(());
+        }
+        if self.doing.is_some() {
+            // It was left in the middle of something.
+            let asking = self.asks.take().and_then(|number| self.lines.get_mut(&number));
+            if let Some(line) = asking {
+                line.write(&wire::refusal(OVER), &mut self.symbols, false);
+            }
+            self.process.go_on();
+            self.hear(&mut Server::Absent)?;
+        }
+        if self.life.is_some() {
+            let old: Vec<usize> = self.lines.keys().copied().collect();
+            self.say(&json!({"do": "reset"}))?;
+            self.hear(&mut Server::Absent)?;
+            // What an earlier life still has to say comes over these.
+            let old = old.into_iter().filter_map(|number| self.lines.remove(&number));
+            old.for_each(|line| line.close());
+        }
+        self.symbols = Symbols::new(self.actor, Arc::clone(&self.vocabulary));
+        (self.life, self.token) = (Some(life), None);
+        Ok(())
+    }
+
+    fn lives(&self, life: u64) -> bool {
+        self.life == Some(life)
+    }
+
+    fn instruct(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
+        (self.token, self.has_suffered) = (None, false);
+        self.say(instruction)?;
+        let said = self.hear(&mut Server::Link(link))?;
+        let why = said.get("why").and_then(|why| why.as_str()).unwrap_or_default().to_owned();
+        match said.get("ok").and_then(|ok| ok.as_bool()) {
+            Some(ok) => Ok(Answer { ok, why, token: self.token.clone() }),
+            None => Err(self.garbled(&said.to_string(), "it has no member \"ok\"").into()),
+        }
+    }
+
+    fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    fn process(&self) -> Option<&Process> {
+        Some(&self.process)
     }
 }
 
@@ -494,7 +494,7 @@ impl SubjectConnection {
     }
 
     /// Sends an answer; where there is none, the connection breaks.
-    fn write(&mut self, answer: &RedisResult<Vec<Value>>, symbols: &Symbols, is_exec: bool) {
+    fn write(&mut self, answer: &RedisResult<Vec<Value>>, symbols: &mut Symbols, is_exec: bool) {
         let first = answer.as_ref().ok().and_then(|answers| answers.first());
         let written = first.map(|answer| {
             let mut bytes = Vec::new();

@@ -26,6 +26,8 @@ pub(super) struct MergePoint {
     remembered: Vec<(usize, Memory)>,
     /// Whether its last failure was wanted.
     injected: bool,
+    /// What a client from outside may remember.
+    client: u32,
 }
 
 /// A controller that an actor has.
@@ -54,6 +56,7 @@ impl MergePoint {
             own: task.own.iter().map(|(lock, own)| (*lock, own.memory())).collect(),
             controllers: task.controllers.iter().enumerate().map(mine).collect(),
             injected: task.fault_state.injected.load(Ordering::Relaxed),
+            client: task.world.setup.host.memory(task.who()),
             remembered: remembered.map(|own| (own.lock, own.controller.memory())).collect(),
         }
     }

@@ -154,7 +154,7 @@ impl World {
                 own: Mutex::default(),
             },
             setup: Setup {
-                locks: runs.iter().map(|run| run.lock(STATE_FILE)).collect(),
+                locks: runs.iter().map(|run| host.watched(run.lock(STATE_FILE))).collect(),
                 plan,
                 host,
                 runs,

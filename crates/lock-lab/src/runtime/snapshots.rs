@@ -4,7 +4,7 @@ use super::{LabelledSnapshot, World};
 use crate::controller::{Controller, STATE_FILE};
 use crate::intercept::Link;
 use crate::lock::{Knowledge, LockError, Snapshot, Token};
-use crate::server::Connection;
+use crate::server::{Connection, Server};
 use lock_history::history::{Event, EventKind, Left};
 use std::sync::Arc;
 
@@ -30,11 +30,26 @@ pub(super) fn left(world: &World) -> Vec<Event> {
                 .filter_map(|controller| controller.local_token())
                 .map(|remembered| token(&remembered))
                 .collect(),
+            acquirable: acquirable(world, labelled.lock),
         };
         let left = world.setup.for_good(left);
         Event { moment: world.log.moment(), actor: None, kind: EventKind::Left(left) }
     };
     last.map(event).collect()
+}
+
+/// Whether a fresh client can acquire a lock that was left, if that can be tried.
+fn acquirable(world: &World, lock: usize) -> Option<bool> {
+    let name = world.setup.runs.get(lock)?.lock(STATE_FILE);
+    let Server::Embedded(engine) = &world.services.server else { return None };
+    let mut link = world.services.connect(0).ok()?;
+    let before = engine.save();
+    let tried = world.setup.host.is_available(&name, &mut link);
+    engine.restore(&before);
+    tried.unwrap_or_else(|error| {
+        world.log.fail(error.to_string());
+        None
+    })
 }
 
 pub(super) fn take_all(world: &World, link: &mut Connection, label: &str) {
@@ -54,7 +69,8 @@ pub(super) fn take(
     viewer: Option<&Arc<Controller>>,
     label: &str,
 ) -> Result<(), LockError> {
-    let Some(run) = world.setup.runs.get(lock_index) else { return Ok(()) };
+    let (runs, locks) = (&world.setup.runs, &world.setup.locks);
+    let Some((run, lock)) = runs.get(lock_index).zip(locks.get(lock_index)) else { return Ok(()) };
     let instances = world.services.controllers(lock_index, run);
     let remembers = |controller: &&Arc<Controller>| controller.local_token().is_some();
     let viewer = viewer.or_else(|| instances.iter().find(remembers));
@@ -75,7 +91,7 @@ pub(super) fn take(
         true => Snapshot::of_any_kind,
         false => Snapshot::take,
     };
-    let snapshot = snapshot_of(link, &run.lock(STATE_FILE), knowledge)?;
+    let snapshot = snapshot_of(link, lock, knowledge)?;
     world.log.snapshots.lock().push(LabelledSnapshot {
         label: label.into(),
         lock: lock_index,

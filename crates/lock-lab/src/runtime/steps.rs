@@ -25,10 +25,15 @@ impl TaskBody<'_> {
             self.clock.check().map_err(stopped)?;
             self.position.push(position);
             self.pass_merge_point();
+            if let Err(killed) = self.hold(steps, position) {
+                self.position.pop();
+                return Err(killed);
+            }
             let operation = Operation {
                 verb: step.action.verb(),
                 name: step.name.clone(),
                 lock: step.action.lock(),
+                lease: self.asked(&step.action),
                 ..Operation::default()
             };
             let result =
@@ -40,6 +45,36 @@ impl TaskBody<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Others can come between the answer to a client's acquire and its release also where nothing else is
+    /// done meanwhile.
+    fn hold(&mut self, steps: &[Step], position: u32) -> Result<(), Failure> {
+        let action = |position: u32| steps.get(position as usize).map(|step| &step.action);
+        let before = position.checked_sub(1).and_then(action);
+        match (before, action(position)) {
+            (Some(Action::Acquire { lock, .. }), Some(Action::Release { lock: its, .. }))
+                if lock == its
+                    && self.held.contains_key(lock)
+                    && self.world.protocol().is_foreign() =>
+            {
+                self.pause(PausePoint::Held)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The lease that an acquire asks for, in nanoseconds.
+    fn asked(&self, action: &Action) -> Option<u64> {
+        match action {
+            Action::Acquire { ttl, .. } => Some(self.lease(*ttl)),
+            _ => None,
+        }
+    }
+
+    fn lease(&self, ttl: Option<Ttl>) -> u64 {
+        let ttl = ttl.unwrap_or(self.world.setup.plan.default_ttl);
+        ttl.seconds().saturating_mul(1_000_000_000)
     }
 
     fn perform(&mut self, action: &Action, operation: &mut Operation) -> Result<(), Failure> {
@@ -109,7 +144,9 @@ impl TaskBody<'_> {
         body: &[Step],
     ) -> Result<(), Failure> {
         let part = |verb: Verb| Operation { verb, lock: Some(lock), ..Operation::default() };
-        self.recorded(part(Verb::Acquire), |task, it| task.acquire(lock, ttl, wait, it))?;
+        let lease = Some(self.lease(ttl));
+        let acquire = Operation { lease, ..part(Verb::Acquire) };
+        self.recorded(acquire, |task, it| task.acquire(lock, ttl, wait, it))?;
         if let Err(failure) = self.take_steps(body) {
             if failure.kind != FailureKind::Crashed {
                 // The body's failure is what the caller hears of.
@@ -465,24 +502,28 @@ fn inject(world: &World, action: &Action) -> Result<(), Failure> {
         let message = format!("{} needs the embedded server; leave out --redis", action.verb());
         return Err(Failure { kind: FailureKind::Environment, message });
     };
-    let (what, gone): (String, Vec<usize>) = match action {
+    type Event = fn(String, Vec<Effect>) -> EventKind;
+    let (event, what, gone): (Event, String, Vec<usize>) = match action {
         Action::Amnesia => {
             engine.forget();
-            ("the server forgot everything".into(), (0..world.setup.locks.len()).collect())
+            let all = (0..world.setup.locks.len()).collect();
+            (EventKind::restart, "the server forgot everything".into(), all)
         }
         Action::ClockJump { duration } => {
             engine.shift_clock(*duration);
-            (format!("the server's clock jumped by {duration:?}"), Vec::new())
+            let what = format!("the server's clock jumped by {duration:?}");
+            (EventKind::fault, what, Vec::new())
         }
         Action::Evict { lock } => {
             let key = world.setup.key(*lock);
             let gone = engine.evict(0, key.as_bytes());
-            (format!("the server evicted {key:?}"), gone.then_some(*lock).into_iter().collect())
+            let what = format!("the server evicted {key:?}");
+            (EventKind::fault, what, gone.then_some(*lock).into_iter().collect())
         }
         _ => return Ok(()),
     };
     let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
     let effects = gone.into_iter().map(deleted).collect();
-    world.log.note_fault(world.log.moment(), EventKind::fault(what, effects));
+    world.log.note_fault(world.log.moment(), event(what, effects));
     Ok(())
 }

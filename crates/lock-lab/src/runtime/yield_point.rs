@@ -171,7 +171,10 @@ impl TaskHandle {
     /// Whether it yields at a point: what it alone has, no other actor touches.
     fn stops_at(&self, point: PausePoint) -> bool {
         match point {
-            PausePoint::FileRead | PausePoint::FileWrite | PausePoint::Server => true,
+            PausePoint::FileRead
+            | PausePoint::FileWrite
+            | PausePoint::Server
+            | PausePoint::Held => true,
             PausePoint::TokenRead
             | PausePoint::TokenWrite
             | PausePoint::Registry

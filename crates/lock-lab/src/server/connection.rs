@@ -253,10 +253,10 @@ impl Connection {
 fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
     let ask =
         |aside: &mut Connection, command: &str| redis::cmd(command).arg(key).query::<Value>(aside);
-    let value = match ask(aside, "GET") {
+    let (value, is_string) = match ask(aside, "GET") {
         Ok(Value::Nil) => return Ok(None),
-        Ok(Value::BulkString(value)) => value,
-        _ => members(aside, key)?,
+        Ok(Value::BulkString(value)) => (value, true),
+        _ => (members(aside, key)?, false),
     };
     // Before Redis 7 there is no way to ask; then no extension is seen.
     let deadline = match ask(aside, "PEXPIRETIME") {
@@ -267,7 +267,7 @@ fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
         Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
         _ => None,
     };
-    Ok(Some(Kept { value, deadline, left }))
+    Ok(Some(Kept { value, is_string, deadline, left }))
 }
 
 /// What a key holds that is no string, as [`Kept::value`] has it.

@@ -42,6 +42,11 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// Whether it is a string: the first byte of a dump is the type.
+    pub fn is_string(&self) -> bool {
+        self.dump.first() == Some(&0)
+    }
+
     /// What distinguishes it from others.
     fn content(&self) -> (&[u8], Option<u64>) {
         (self.sorted.as_ref().unwrap_or(&self.dump), self.left)

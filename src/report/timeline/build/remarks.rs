@@ -39,11 +39,13 @@ fn moment(source: &LaneSource<'_>, finding: &Finding) -> Moment {
     let is_completed =
         events.get(at).is_some_and(|event| matches!(event.kind, EventKind::Completed(_)));
     match finding.property {
-        Property::Overlap
+        Property::DoubleGrant
+        | Property::Overlap
         | Property::ForeignRelease
         | Property::LostUpdate
         | Property::FlagDrift
         | Property::StuckLock
+        | Property::Unavailable
         | Property::TokenDrift
         | Property::Registered(_) => return finding.moment(),
         Property::SilentLoss if is_completed => return finding.moment(),

@@ -38,8 +38,12 @@ mod writes;
 pub use properties::Properties;
 
 use super::beliefs::{ended_by_end, ended_by_failure, ended_by_success};
+use super::double_grant::{Holds, Observed};
+use super::foreign_release::as_judged;
 use super::registered::Judging;
-use super::{Property, deadlock, flag_drift, foreign_release, stuck_lock, token_drift};
+use super::{
+    Property, deadlock, flag_drift, foreign_release, stuck_lock, token_drift, unavailable,
+};
 use crate::history::{
     Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Verb,
 };
@@ -54,6 +58,7 @@ pub struct Monitor {
     actors: Vec<Actor>,
     locks: Vec<Lock>,
     circles: Circles,
+    holds: Holds,
     /// Whether there may be commands that come when their senders have ended.
     may_come_late: bool,
     others: Judging,
@@ -63,6 +68,8 @@ pub struct Monitor {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Lock {
     owner: Owner,
+    /// Whether its tenure began with a command that its sender had given up.
+    began_late: bool,
     /// The highest fencing token so far.
     fence: Option<u64>,
     /// The actor that came last to believe that it holds it, as long as it certainly does and its
@@ -79,6 +86,7 @@ impl Monitor {
             actors: vec![Actor::new(locks); actors],
             locks: vec![Lock::default(); locks],
             circles: Circles::default(),
+            holds: Holds::default(),
             may_come_late: false,
             others: Judging::begin(),
         }
@@ -94,8 +102,10 @@ impl Monitor {
         self.found
     }
 
-    /// Takes in the next event.
-    pub fn read(&mut self, actor: Option<usize>, kind: &EventKind) {
+    /// Takes in the next event. `at` is when it happened, in nanoseconds since the run began; where
+    /// time is no part of what is explored, it is always 0.
+    pub fn read(&mut self, actor: Option<usize>, kind: &EventKind, at: u64) {
+        self.judge_grants(actor, kind, at);
         match (kind, actor) {
             (EventKind::Started, Some(actor)) => {
                 if let Some(actor) = self.actors.get_mut(actor) {
@@ -128,6 +138,41 @@ impl Monitor {
         self.forget();
     }
 
+    /// The verb of the step that an actor is in, where it matters for what its commands do to locks.
+    fn verb(&self, actor: Option<usize>) -> Option<&'static Verb> {
+        match self.actors.get(actor?)?.doing {
+            Doing::Acquires { .. } => Some(&Verb::Acquire),
+            Doing::Extends => Some(&Verb::Extend),
+            Doing::Dumps { .. } => Some(&Verb::Dump),
+            Doing::Releases => Some(&Verb::Release),
+            Doing::Forgets { .. } | Doing::Deletes | Doing::Other => None,
+        }
+    }
+
+    fn judge_grants(&mut self, actor: Option<usize>, kind: &EventKind, at: u64) {
+        if self.found.contains(Property::DoubleGrant) {
+            return;
+        }
+        let verb = match kind {
+            EventKind::Command(Command { late: Some(verb), .. }) => Some(verb),
+            _ => self.verb(actor),
+        };
+        let doing = actor.and_then(|actor| self.actors.get(actor)).map(|actor| &actor.doing);
+        let acquires = match doing {
+            Some(Doing::Acquires { lock, lease, .. }) => Some((*lock, *lease)),
+            _ => None,
+        };
+        let observed = Observed { actor, kind, verb, acquires, sent_at: at, at };
+        self.holds.end_terms(at);
+        self.holds.read(&observed, |_| {
+            self.found.insert(Property::DoubleGrant);
+            false
+        });
+        if self.found.contains(Property::DoubleGrant) {
+            self.holds = Holds::default();
+        }
+    }
+
     fn begin(&mut self, actor: usize, operation: &Operation) {
         self.prove_beliefs(actor);
         let doing = self.doing(actor, operation);
@@ -149,8 +194,11 @@ impl Monitor {
     fn doing(&self, actor: usize, operation: &Operation) -> Doing {
         match (&operation.verb, operation.lock) {
             (Verb::Acquire, Some(lock)) => {
-                Doing::Acquires { lock, tenure: TenureState::Unknown, refusals: 0, met: false }
+                let (lease, tenure) = (operation.lease, TenureState::Unknown);
+                Doing::Acquires { lock, lease, tenure, refusals: 0, met: false }
             }
+            (Verb::Extend, _) => Doing::Extends,
+            (Verb::Release, _) => Doing::Releases,
             (Verb::ForgetToken, Some(lock)) => Doing::Forgets { lock, met: false },
             (verb, _) if foreign_release::is_for_ones_own(verb) => Doing::Deletes,
             (Verb::Dump | Verb::ExternalDump, Some(lock)) => {
@@ -169,6 +217,7 @@ impl Monitor {
 
     fn complete(&mut self, actor: usize, operation: &Operation) {
         if let Some(lock) = operation.lock {
+            self.hear_answer(actor, lock, &operation.verb);
             if let Some(end) = ended_by_success(&operation.verb, lock) {
                 self.end_beliefs(actor, end);
             }
@@ -178,6 +227,25 @@ impl Monitor {
             self.write(actor, lock, operation);
         }
         self.end_step(actor, None);
+    }
+
+    /// Where the commands of a step show nothing, the client's answer tells who holds the lock.
+    fn hear_answer(&mut self, actor: usize, lock: usize, verb: &Verb) {
+        let Some(&Lock { owner, began_late, .. }) = self.locks.get(lock) else { return };
+        let doing = self.actors.get(actor).map(|this| &this.doing);
+        let took = matches!(
+            doing,
+            Some(Doing::Acquires { tenure, .. }) if *tenure != TenureState::Unknown
+        );
+        match (verb, owner) {
+            (Verb::Release, Owner::Actor(owner)) if owner == actor && !began_late => {
+                self.end_tenure(lock, Some(actor), None);
+            }
+            (Verb::Acquire, Owner::Unowned) if !took => {
+                self.begin_tenure(lock, Some(actor), None, false);
+            }
+            _ => {}
+        }
     }
 
     fn fail(&mut self, actor: usize, operation: &Operation, failure: &Failure) {
@@ -204,7 +272,11 @@ impl Monitor {
             }
             Doing::Forgets { met: true, .. } => self.found.insert(Property::Overlap),
             Doing::Dumps { lock, .. } => self.end_dump(actor, lock),
-            Doing::Forgets { .. } | Doing::Deletes | Doing::Other => {}
+            Doing::Forgets { .. }
+            | Doing::Extends
+            | Doing::Releases
+            | Doing::Deletes
+            | Doing::Other => {}
         }
         if is_idle {
             self.prove_beliefs(actor);
@@ -226,7 +298,7 @@ impl Monitor {
     /// sent in whose sender had given it up.
     fn affect(&mut self, actor: Option<usize>, effects: &[Effect], late: Option<&Verb>) {
         for Effect { lock, change } in effects {
-            match change {
+            match as_judged(change, late.or(self.verb(actor))) {
                 Change::Took { fence, .. } => {
                     self.end_tenure(*lock, None, None);
                     self.begin_tenure(*lock, actor, *fence, late.is_some());
@@ -257,6 +329,7 @@ impl Monitor {
     ) {
         let Some(state) = self.locks.get_mut(lock) else { return };
         state.owner = actor.map_or(Owner::Stranger, Owner::Actor);
+        state.began_late = is_late;
         if let Some(fence) = fence {
             if state.fence.is_some_and(|highest| fence <= highest) {
                 self.found.insert(Property::FencingOrder);
@@ -275,6 +348,7 @@ impl Monitor {
     /// for a late release of an earlier tenure.
     fn end_tenure(&mut self, lock: usize, by: Option<usize>, late: Option<&Verb>) {
         let Some(state) = self.locks.get_mut(lock) else { return };
+        state.began_late = false;
         let Owner::Actor(actor) = std::mem::take(&mut state.owner) else { return };
         let Some(this) = self.actors.get_mut(actor) else { return };
         let is_meant = |gives_this_back: bool| {
@@ -298,7 +372,10 @@ impl Monitor {
         let Some((actor, state)) = actor.zip(self.locks.get(lock)) else { return };
         let deletes = match late {
             Some(verb) => foreign_release::is_for_ones_own(verb),
-            None => self.actors.get(actor).is_some_and(|this| this.doing == Doing::Deletes),
+            None => self
+                .actors
+                .get(actor)
+                .is_some_and(|this| matches!(this.doing, Doing::Deletes | Doing::Releases)),
         };
         if deletes && !matches!(state.owner, Owner::Unowned) && state.owner != Owner::Actor(actor) {
             self.found.insert(Property::ForeignRelease);
@@ -339,6 +416,7 @@ impl Monitor {
         }
         let violated = [
             (Property::StuckLock, stuck_lock::stuck(left).is_some()),
+            (Property::Unavailable, unavailable::is_unavailable(left)),
             (Property::FlagDrift, flag_drift::drifts(left)),
             (Property::TokenDrift, token_drift::drifting(left).next().is_some()),
         ];

@@ -51,17 +51,19 @@ impl fmt::Debug for Properties {
 /// The position of a property's bit.
 fn number(property: Property) -> u32 {
     match property {
-        Property::Overlap => 0,
-        Property::ForeignRelease => 1,
-        Property::LostUpdate => 2,
-        Property::SilentLoss => 3,
-        Property::StuckLock => 4,
-        Property::FlagDrift => 5,
-        Property::TokenDrift => 6,
-        Property::FencingOrder => 7,
-        Property::Starvation => 8,
-        Property::Deadlock => 9,
-        Property::Registered(number) => 10 + u32::from(number),
+        Property::DoubleGrant => 0,
+        Property::Overlap => 1,
+        Property::ForeignRelease => 2,
+        Property::LostUpdate => 3,
+        Property::SilentLoss => 4,
+        Property::StuckLock => 5,
+        Property::Unavailable => 6,
+        Property::FlagDrift => 7,
+        Property::TokenDrift => 8,
+        Property::FencingOrder => 9,
+        Property::Starvation => 10,
+        Property::Deadlock => 11,
+        Property::Registered(number) => 12 + u32::from(number),
     }
 }
 
@@ -71,7 +73,7 @@ fn bit(property: Property) -> u32 {
 
 fn of_bit(number: u32) -> Property {
     let built_in = Property::ALL.get(number as usize).copied();
-    let registered = || number.saturating_sub(10) as u8;
+    let registered = || number.saturating_sub(12) as u8;
     built_in.unwrap_or_else(|| Property::Registered(registered()))
 }
 

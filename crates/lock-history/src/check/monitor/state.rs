@@ -28,6 +28,8 @@ pub(super) enum Doing {
     /// It tries to take a lock.
     Acquires {
         lock: usize,
+        /// The lease that it asks for, in nanoseconds.
+        lease: Option<u64>,
         /// The tenure that it began.
         tenure: TenureState,
         /// How often it was refused, 2 at most.
@@ -42,6 +44,10 @@ pub(super) enum Doing {
         /// As above.
         met: bool,
     },
+    /// It extends a lease.
+    Extends,
+    /// It releases a lock.
+    Releases,
     /// It must delete no lock but its own.
     Deletes,
     /// It writes a lock's file.
@@ -140,7 +146,7 @@ impl Actor {
         }
         let believes = |lock: usize| self.known.get(lock).is_some_and(|belief| belief.is_certain);
         match &mut self.doing {
-            Doing::Acquires { lock, tenure, refusals, met } => {
+            Doing::Acquires { lock, tenure, refusals, met, .. } => {
                 if !may_close_a_circle(*lock) {
                     *refusals = 0;
                 }
@@ -164,7 +170,11 @@ impl Actor {
                     self.doing = Doing::Other;
                 }
             }
-            Doing::Dumps { .. } | Doing::Deletes | Doing::Other => {}
+            Doing::Dumps { .. }
+            | Doing::Extends
+            | Doing::Releases
+            | Doing::Deletes
+            | Doing::Other => {}
         }
     }
 

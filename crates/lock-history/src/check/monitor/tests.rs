@@ -54,7 +54,7 @@ impl Run {
 
     fn take(&mut self, events: Vec<model::Happening>) {
         for (actor, kind) in events {
-            self.monitor.read(actor, &kind);
+            self.monitor.read(actor, &kind, 0);
             self.recorder.record(actor, kind);
         }
     }
@@ -89,7 +89,7 @@ fn it_finds_what_the_checkers_find() {
         expected.iter().for_each(|property| *counts.entry(property).or_default() += 1);
     }
     println!("{all} histories: {counts:?}");
-    assert!(counts.len() == 9 && counts.values().all(|count| count * 200 > all), "{counts:?}");
+    assert!(counts.len() == 11 && counts.values().all(|count| count * 200 > all), "{counts:?}");
 }
 
 #[test]

@@ -199,6 +199,11 @@ impl Automata {
         self.bytes + self.merge_points.bytes()
     }
 
+    /// Ends all coroutines.
+    pub fn forget_live(&mut self) {
+        self.tracks.iter_mut().for_each(|track| track.live = None);
+    }
+
     /// A place of a task.
     pub fn node(&self, task: usize, node: u32) -> Option<&Node> {
         self.tracks.get(task)?.nodes.get(node as usize)

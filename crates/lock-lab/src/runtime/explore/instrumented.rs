@@ -6,7 +6,8 @@ use super::super::merge_point::MergePoint;
 use super::super::observer::{Cell, Observer};
 use super::shared_state::{Content, content};
 use crate::controller::{Files, STATE_FILE, Written};
-use crate::lock::{ActorHost, LockProtocol, Who};
+use crate::lock::{self, ActorHost, LockName, LockProtocol, Who};
+use crate::server::Connection;
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -119,6 +120,22 @@ impl ActorHost for Immortal {
 
     fn owners(&self) -> &[String] {
         self.0.owners()
+    }
+
+    fn watched(&self, lock: LockName) -> LockName {
+        self.0.watched(lock)
+    }
+
+    fn take_learned(&self) -> bool {
+        self.0.take_learned()
+    }
+
+    fn is_available(&self, lock: &LockName, link: &mut Connection) -> lock::Result<Option<bool>> {
+        self.0.is_available(lock, link)
+    }
+
+    fn memory(&self, who: Who) -> u32 {
+        self.0.memory(who)
     }
 
     fn stop(&self, who: Who) {

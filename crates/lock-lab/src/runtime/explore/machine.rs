@@ -20,6 +20,7 @@ use super::snapshot_store::SnapshotStore;
 use super::upstream::Upstream;
 use super::visited::{Draft, Visited};
 use super::{Bounds, ExploreError};
+use crate::controller::STATE_FILE;
 use crate::scenario::{Rule, RuleEffect, Timing};
 use crate::server::ServerError;
 use lock_history::check::Properties;
@@ -129,6 +130,11 @@ impl Machine {
     /// How many states are known.
     pub fn states(&self) -> usize {
         self.states.len()
+    }
+
+    /// No task goes on from where it is: each is led there again.
+    pub fn forget_live(&mut self) {
+        self.tasks.forget_live();
     }
 
     /// Whether there is room for more states.
@@ -296,7 +302,8 @@ impl Machine {
         draft.server = done.server;
         let node = draft.nodes.get(task).and_then(|node| self.tasks.node(task, *node));
         let actor = node.map(|node| node.actor);
-        draft.monitor = self.monitors.after(draft.monitor, done.event, actor, &self.shared.servers);
+        let servers = &self.shared.servers;
+        draft.monitor = self.monitors.after(draft.monitor, done.event, actor, servers, draft.time);
         Ok(done.reply)
     }
 
@@ -329,8 +336,9 @@ impl Machine {
         draft.in_flight = self.in_flight.number(in_flight);
         let done = self.shared.servers.run(draft.server, request, draft.time).map_err(failed)?;
         draft.server = done.server;
+        let servers = &self.shared.servers;
         draft.monitor =
-            self.monitors.after_late(draft.monitor, done.event, &sender, &self.shared.servers);
+            self.monitors.after_late(draft.monitor, done.event, &sender, servers, draft.time);
         Ok(())
     }
 
@@ -340,7 +348,7 @@ impl Machine {
         let around = Around { cells, server, time };
         let from = draft.nodes.get(task).copied().unwrap_or(UNBORN);
         let way = self.tasks.way(task, from, push, around, &mut self.shared)?;
-        draft.monitor = self.monitors.after_way(draft.monitor, way);
+        draft.monitor = self.monitors.after_way(draft.monitor, way, time);
         draft.cells = self.shared.cells.after(cells, way.number, &way.writes);
         if let Some((_, after)) = way.server {
             draft.server = after;
@@ -364,7 +372,8 @@ impl Machine {
     fn expire(&mut self, draft: &mut Draft, lock: usize) -> Result<(), ExploreError> {
         let (server, event) = self.shared.servers.expire(draft.server, lock).map_err(failed)?;
         draft.server = server;
-        draft.monitor = self.monitors.after(draft.monitor, event, None, &self.shared.servers);
+        let servers = &self.shared.servers;
+        draft.monitor = self.monitors.after(draft.monitor, event, None, servers, draft.time);
         Ok(())
     }
 
@@ -444,15 +453,26 @@ impl Machine {
                 remembered
                     .extend(own.filter(|(of, _)| *of == lock).map(|(_, token)| token.clone()));
             }
+            let (host, run) = (&*self.world.setup.host, self.world.setup.runs.get(lock));
+            let name = run.map(|run| run.lock(STATE_FILE));
+            let acquirable = match &name {
+                Some(name) => {
+                    let servers = &mut self.shared.servers;
+                    let tried = servers.is_available(draft.server, (lock, name), draft.time, host);
+                    tried.map_err(failed)?
+                }
+                None => None,
+            };
             lefts.push(self.world.setup.for_good(Left {
                 lock,
                 token: seen.payload.as_ref().map(|payload| payload.token().as_str().to_string()),
                 ttl_ms: seen.ttl_ms,
                 flag: seen.flag.as_deref().is_some_and(|flag| flag != "false"),
                 remembered,
+                acquirable,
             }));
         }
-        draft.monitor = self.monitors.after_all(draft.monitor, lefts);
+        draft.monitor = self.monitors.after_all(draft.monitor, lefts, draft.time);
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ mod walk;
 mod watches;
 
 use super::{Model, Outcome, ReplayError, Schedule, Turn, replay};
+use crate::probe::MOST_LESSONS;
 use crate::scenario::Timing;
 use exhaustive::Exhaustive;
 use lock_history::check::{Finding, Property, check};
@@ -180,6 +181,20 @@ pub fn explore(
     bounds: &Bounds,
     on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Explored, ExploreError> {
+    for _ in 0..MOST_LESSONS {
+        let explored = explore_once(model, bounds, on_progress);
+        if !model.host.take_learned() {
+            return explored;
+        }
+    }
+    Err(ExploreError::NotRepeatable("the client keeps sending new words".into()))
+}
+
+fn explore_once(
+    model: &Model,
+    bounds: &Bounds,
+    on_progress: &mut dyn FnMut(&Progress) -> bool,
+) -> Result<Explored, ExploreError> {
     let clock = WallClock::new(None);
     let mut machine = Machine::new(model, bounds)?;
     let mut exhaustive = Exhaustive::new(bounds.preemptions, machine.tasks());
@@ -257,6 +272,8 @@ fn counterexample(
     let Some(Shortest { turns, decisive, preemptions }) = found else {
         return Err(differs(format!("{} was seen once only", property.word())));
     };
+    // Its clients begin other lives.
+    machine.forget_live();
     let outcome = replay(model, &turns).map_err(|error| match error {
         ReplayError::Server(error) => ExploreError::Failed(error.to_string()),
         other => differs(other.to_string()),

@@ -13,10 +13,10 @@ use rustc_hash::FxHashMap;
 pub(super) struct Monitors {
     monitors: Interner<Monitor>,
     found: Vec<Properties>,
-    /// After an event at the server, by its number, that was this actor's doing.
-    after: FxHashMap<(u32, u32, Option<usize>), u32>,
-    /// After an actor went on, by the number of the way.
-    after_way: FxHashMap<(u32, u32), u32>,
+    /// After an event at the server, by its number, that was this actor's doing, at a time.
+    after: FxHashMap<(u32, u32, Option<usize>, u64), u32>,
+    /// After an actor went on at a time, by the number of the way.
+    after_way: FxHashMap<(u32, u32, u64), u32>,
 }
 
 impl Monitors {
@@ -54,15 +54,17 @@ impl Monitors {
         event: u32,
         actor: Option<usize>,
         servers: &Servers,
+        time: u64,
     ) -> u32 {
-        if let Some(known) = self.after.get(&(monitor, event, actor)) {
+        let key = (monitor, event, actor, time);
+        if let Some(known) = self.after.get(&key) {
             return *known;
         }
         let to = match servers.event(event) {
-            Some(kind) => self.read(monitor, |monitor| monitor.read(actor, kind)),
+            Some(kind) => self.read(monitor, |monitor| monitor.read(actor, kind, time)),
             None => monitor,
         };
-        self.after.insert((monitor, event, actor), to);
+        self.after.insert(key, to);
         to
     }
 
@@ -73,34 +75,35 @@ impl Monitors {
         event: u32,
         sender: &Sender,
         servers: &Servers,
+        time: u64,
     ) -> u32 {
         let Some(EventKind::Command(command)) = servers.event(event) else { return monitor };
         let command = Command { late: Some(sender.verb.clone()), ..command.clone() };
         self.read(monitor, |monitor| {
-            monitor.read(Some(sender.actor), &EventKind::Command(command));
+            monitor.read(Some(sender.actor), &EventKind::Command(command), time);
         })
     }
 
     /// After what an actor wrote down on its way.
-    pub fn after_way(&mut self, monitor: u32, way: &Way) -> u32 {
+    pub fn after_way(&mut self, monitor: u32, way: &Way, time: u64) -> u32 {
         if way.events.is_empty() {
             return monitor;
         }
-        if let Some(known) = self.after_way.get(&(monitor, way.number)) {
+        if let Some(known) = self.after_way.get(&(monitor, way.number, time)) {
             return *known;
         }
         let to = self.read(monitor, |monitor| {
-            way.events.iter().for_each(|(actor, kind)| monitor.read(*actor, kind));
+            way.events.iter().for_each(|(actor, kind)| monitor.read(*actor, kind, time));
         });
-        self.after_way.insert((monitor, way.number), to);
+        self.after_way.insert((monitor, way.number, time), to);
         to
     }
 
-    /// After the last snapshot of the locks.
-    pub fn after_all(&mut self, monitor: u32, lefts: Vec<Left>) -> u32 {
+    /// After the last look at the locks.
+    pub fn after_all(&mut self, monitor: u32, lefts: Vec<Left>, time: u64) -> u32 {
         self.read(monitor, |monitor| {
             for left in lefts {
-                monitor.read(None, &EventKind::Left(left));
+                monitor.read(None, &EventKind::Left(left), time);
             }
         })
     }

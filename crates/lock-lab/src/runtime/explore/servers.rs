@@ -7,7 +7,7 @@ use super::super::wire_log;
 use super::super::yield_point::Commands;
 use super::intern::{Interner, bytes_of_map};
 use super::snapshot_store::SnapshotStore;
-use crate::lock::{Knowledge, LockName, Payload, Snapshot};
+use crate::lock::{ActorHost, Knowledge, LockName, Payload, Snapshot};
 use crate::server::ServerError;
 use lock_history::history::{Command, Effect, EventKind};
 use redis::{RedisResult, Value};
@@ -61,6 +61,7 @@ pub(super) struct Servers {
     leases: FxHashMap<(u32, usize), Option<Duration>>,
     ends: FxHashMap<(u32, usize), (u32, u32)>,
     left: FxHashMap<(u32, usize, u64), Rc<Snapshot>>,
+    available: FxHashMap<(u32, usize, u64), Option<bool>>,
 }
 
 impl Servers {
@@ -83,6 +84,7 @@ impl Servers {
             leases: FxHashMap::default(),
             ends: FxHashMap::default(),
             left: FxHashMap::default(),
+            available: FxHashMap::default(),
         };
         Ok((servers, first))
     }
@@ -214,6 +216,25 @@ impl Servers {
         let left = Rc::new(taken.map_err(|error| ServerError::new(error.to_string()))?);
         self.left.insert(key, Rc::clone(&left));
         Ok(left)
+    }
+
+    /// Whether a fresh client of the host can acquire a lock in a state, when all leases are over.
+    pub fn is_available(
+        &mut self,
+        server: u32,
+        (lock, name): (usize, &LockName),
+        time: u64,
+        host: &dyn ActorHost,
+    ) -> Result<Option<bool>, ServerError> {
+        let key = (server, lock, time);
+        if let Some(available) = self.available.get(&key) {
+            return Ok(*available);
+        }
+        self.restore(server, time)?;
+        let tried = host.is_available(name, self.store.connection()?);
+        let tried = tried.map_err(|error| ServerError::new(error.to_string()))?;
+        self.available.insert(key, tried);
+        Ok(tried)
     }
 
     fn number(&mut self, reply: RedisResult<Vec<Value>>) -> u32 {

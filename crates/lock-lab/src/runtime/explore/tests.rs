@@ -2,6 +2,7 @@
 //! scenarios and on random orderings of all built-in ones.
 
 mod brute;
+mod clients;
 mod generate;
 mod preemptions;
 mod reduction;

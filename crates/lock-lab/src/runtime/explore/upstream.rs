@@ -141,7 +141,8 @@ impl SnapshotStore for Upstream {
         // By a clock that stands still.
         let deadline = left.map(|left| (VirtualClock::EPOCH + left).as_millis());
         let deadline = deadline.and_then(|millis| i64::try_from(millis).ok());
-        Some(Kept { value, deadline, left })
+        let is_string = stored.is_string();
+        Some(Kept { value, is_string, deadline, left })
     }
 
     fn lease_end(&self, key: &str) -> Option<Duration> {

@@ -62,7 +62,7 @@ fn the_end_of_a_lease_is_in_the_history_with_its_holder() {
     let model = model(&builtin("check_then_delete"), Arc::new(Legacy), Timing::Async);
     let events = replay(&model, &turns(FOREIGN_RELEASE)).unwrap().history.events;
     let fault = events.iter().find_map(|event| match &event.kind {
-        EventKind::Fault { what, effects, lease_of: Some(0) } => {
+        EventKind::Fault { what, effects, lease_of: Some(0), .. } => {
             Some((event.moment.time(), what, effects))
         }
         _ => None,

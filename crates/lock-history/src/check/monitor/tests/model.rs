@@ -20,12 +20,29 @@ pub type Happening = (Option<usize>, EventKind);
 enum Act {
     Invoke(&'static str, Option<usize>),
     Complete,
-    Take { lock: usize, left: usize, atomic: bool },
+    Take {
+        lock: usize,
+        left: usize,
+        atomic: bool,
+    },
     Flag(usize, bool),
-    CheckLock { lock: usize, must_be_own: bool },
-    Delete { lock: usize, compares: bool },
-    Extend { lock: usize, compares: bool },
+    CheckLock {
+        lock: usize,
+        must_be_own: bool,
+    },
+    Delete {
+        lock: usize,
+        compares: bool,
+    },
+    Extend {
+        lock: usize,
+        compares: bool,
+    },
     Overwrite(usize),
+    /// An acquire that takes the lock from its holder.
+    Seize(usize),
+    /// A release that leaves the key there.
+    Free(usize),
     Read(usize),
     Write(usize),
     Ask,
@@ -134,8 +151,9 @@ impl Model {
     fn end_lease(&mut self, lock: usize, random: &mut Random) -> Option<Happening> {
         let gone = self.locks[lock].token.take()?;
         let token = random.one_in(2).then(|| token(gone));
+        let lease_of = (!random.one_in(6)).then_some(lock);
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        Some((None, EventKind::fault("a lease ended".into(), effects)))
+        Some((None, EventKind::Fault { what: String::new(), effects, lease_of, is_restart: false }))
     }
 
     /// Every actor comes to an end.
@@ -160,8 +178,15 @@ impl Model {
         for (lock, it) in self.locks.iter().enumerate() {
             let own = self.actors.iter().filter_map(|actor| actor.own[lock]);
             let remembered = own.map(|own| token(own.0)).filter(|_| random.one_in(2)).collect();
-            let left =
-                Left { lock, token: it.token.map(token), ttl_ms: -1, flag: it.flag, remembered };
+            let acquirable = random.pick(&[None, Some(true), Some(false)]);
+            let left = Left {
+                lock,
+                token: it.token.map(token),
+                ttl_ms: -1,
+                flag: it.flag,
+                remembered,
+                acquirable,
+            };
             events.push((None, EventKind::Left(left)));
         }
         events
@@ -206,6 +231,8 @@ impl Model {
                 | Act::Delete { .. }
                 | Act::Extend { .. }
                 | Act::Overwrite(_)
+                | Act::Seize(_)
+                | Act::Free(_)
                 | Act::Flag(..)
         );
         self.delays > 0 && changes_something && random.one_in(self.delays)
@@ -262,7 +289,10 @@ impl Model {
                 let this = &mut self.actors[actor];
                 this.steps.push((verb, lock));
                 this.wrote = None;
-                let operation = Operation { verb: verb.into(), lock, ..Operation::default() };
+                let leases = [None, Some(LEASE), Some(LEASE), Some(2 * LEASE)];
+                let lease = if verb == "acquire" { random.pick(&leases) } else { None };
+                let operation =
+                    Operation { verb: verb.into(), lock, lease, ..Operation::default() };
                 vec![(Some(actor), EventKind::Invoked(operation))]
             }
             Act::Complete => self.complete(actor),
@@ -301,7 +331,12 @@ impl Model {
                 self.and_fail(nothing, actor, FailureKind::LostLock, random)
             }
             Act::Ask => self.command(actor, 0, Vec::new()),
-            Act::Delete { .. } | Act::Overwrite(_) | Act::Flag(..) => {
+            Act::Seize(lock) => {
+                let seized = self.carry_out_anyhow(actor, act, random);
+                self.actors[actor].own[lock] = Some((self.issued, None));
+                seized
+            }
+            Act::Delete { .. } | Act::Overwrite(_) | Act::Free(_) | Act::Flag(..) => {
                 self.carry_out_anyhow(actor, act, random)
             }
         }
@@ -321,6 +356,23 @@ impl Model {
                 self.locks[lock].token = Some(self.issued);
                 let token = token(self.issued);
                 self.command(actor, lock, vec![Change::Overwrote { token, lease: None }])
+            }
+            Act::Seize(lock) => {
+                self.issued += 1;
+                let was = self.locks[lock].token.replace(self.issued);
+                let (token, lease) = (token(self.issued), Some(LEASE));
+                let took = Change::Took { token: token.clone(), fence: None, lease };
+                let seized = was.map_or(took, |_| Change::Overwrote { token, lease });
+                self.command(actor, lock, vec![seized])
+            }
+            Act::Free(lock) => {
+                let was = self.locks[lock].token.take();
+                let (token, lease) = ("free".into(), None);
+                let freed = random.pick(&[
+                    Change::Overwrote { token, lease },
+                    Change::Extended { lease: 1_000_000 },
+                ]);
+                self.command(actor, lock, was.map(|_| freed).into_iter().collect())
             }
             Act::Flag(lock, locked) => {
                 self.locks[lock].flag = locked;

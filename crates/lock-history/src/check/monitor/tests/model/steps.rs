@@ -72,6 +72,7 @@ impl Model {
             acts.push(Act::Ask);
         }
         match verb {
+            "acquire" if random.one_in(12) => acts.push(Act::Seize(lock)),
             "acquire" => {
                 acts.push(Act::Take { lock, left: random.below(6), atomic: hardened });
                 if !hardened {
@@ -79,6 +80,7 @@ impl Model {
                 }
                 acts.push(Act::Read(lock));
             }
+            "release" if random.one_in(12) => acts.push(Act::Free(lock)),
             "release" if hardened => acts.push(Act::Delete { lock, compares: true }),
             "release" => {
                 acts.push(Act::CheckLock { lock, must_be_own: random.one_in(2) });

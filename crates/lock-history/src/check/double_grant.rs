@@ -1,0 +1,397 @@
+//! Double grant: two actors hold the lock for certain at the same moment.
+//!
+//! An actor holds a lock for certain from the successful answer to its acquire until the first of:
+//!
+//! - it begins to release the lock, crashes, ends, forgets its token or learns that it lost the lock;
+//! - the lease that it asked for is over, counted from the first command of that acquire (the first
+//!   after the last refusal, where it retries);
+//! - an operator, an eviction or a raw command takes the lock away;
+//! - another actor's release takes it away: that is a `foreign_release`, and what follows from it is its
+//!   consequence.
+//!
+//! Nothing else excuses a second grant: not a command of another client's acquire or extend, not a lease
+//! that was set too short, not a restart of the server or a jump of its clock.
+//!
+//! The reader of histories and the [`Monitor`](super::Monitor) ask the same [`Holds`].
+
+use super::beliefs::{Ending, ended_by_end, ended_by_failure, ended_by_success};
+use super::findings::{Findings, Statement};
+use super::foreign_release::as_judged;
+use super::words::{Words, time};
+use super::{Case, Property};
+use crate::history::{Change, Effect, EventKind, Verb};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Who holds which lock for certain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Holds {
+    /// By lock and actor.
+    holds: BTreeMap<(usize, usize), Hold>,
+    /// The locks of each actor.
+    by_actor: BTreeSet<(usize, usize)>,
+    /// The actor that set the lease which a lock has now, and how long it is.
+    leases: BTreeMap<usize, (usize, u64)>,
+}
+
+/// What is known of a lock and an actor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Hold {
+    /// Its grant, as long as it holds the lock for certain.
+    granted: Option<Term>,
+    /// Its acquire that is under way, if it has sent a command since it began or was refused.
+    sent: Option<Term>,
+}
+
+/// By how much a lease may be shorter than what was asked for, in nanoseconds: servers and clients round.
+const ROUNDED: u64 = 100_000_000;
+
+/// The lease that an acquire asked for. All times are in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Term {
+    /// How long it is, if that is known.
+    asked: Option<u64>,
+    /// When it is over, since the run began.
+    until: u64,
+    /// Whether the lease that the key has now was set since the term began and is no shorter: when that
+    /// one expires, the term is over.
+    is_covered: bool,
+}
+
+impl Term {
+    fn begin(asked: Option<u64>, now: u64) -> Self {
+        let until = asked.map_or(u64::MAX, |asked| now.saturating_add(asked));
+        Self { asked, until, is_covered: false }
+    }
+
+    /// One that is over.
+    const OVER: Self = Self { asked: None, until: 0, is_covered: false };
+
+    /// The same term, where this lease of the key was set after it began.
+    fn under(self, lease: Option<u64>) -> Self {
+        let covers = |(asked, lease): (u64, u64)| lease.saturating_add(ROUNDED) >= asked;
+        Self { is_covered: self.asked.zip(lease).is_some_and(covers), ..self }
+    }
+
+    fn is_over(self, now: u64) -> bool {
+        self.until <= now
+    }
+}
+
+/// An event as [`Holds`] reads it.
+pub(super) struct Observed<'a> {
+    /// Whose doing it was.
+    pub actor: Option<usize>,
+    /// What happened.
+    pub kind: &'a EventKind,
+    /// The verb of the step that it was done in.
+    pub verb: Option<&'a Verb>,
+    /// The lock that the actor's step acquires, and the lease that it asks for.
+    pub acquires: Option<(usize, Option<u64>)>,
+    /// When it happened or, for a command, when that was sent.
+    pub sent_at: u64,
+    /// When it happened.
+    pub at: u64,
+}
+
+/// A grant of a lock that another actor holds for certain.
+pub(super) struct SecondGrant {
+    pub lock: usize,
+    /// The actor that holds it.
+    pub holder: usize,
+    /// The actor that was granted it, too.
+    pub newcomer: usize,
+}
+
+/// Whether a lock that is taken away in a step of this verb may be granted again at once: everywhere but
+/// in what clients do to get, keep and use a lock.
+fn excuses(verb: Option<&Verb>) -> bool {
+    !matches!(verb, Some(Verb::Acquire | Verb::Extend | Verb::Dump | Verb::ExternalDump))
+}
+
+/// Whether it takes the lock away from its holder.
+fn takes_away(change: &Change) -> bool {
+    matches!(change, Change::Deleted { .. } | Change::Overwrote { .. })
+}
+
+impl Holds {
+    /// Takes in the next event; gives each second grant to `found`, as long as that wants more.
+    pub fn read(&mut self, event: &Observed<'_>, mut found: impl FnMut(SecondGrant) -> bool) {
+        match (event.kind, event.actor) {
+            (EventKind::Invoked(operation), Some(actor)) if operation.verb.releases() => {
+                self.end(actor, operation.lock);
+            }
+            (EventKind::Completed(operation), Some(actor)) => {
+                let ended = operation.lock.and_then(|lock| ended_by_success(&operation.verb, lock));
+                if let Some((lock, ending)) = ended
+                    && ending != Ending::Superseded
+                {
+                    self.end(actor, lock);
+                }
+                self.grant(actor, event, &mut found);
+            }
+            (EventKind::Failed { operation, failure }, Some(actor)) => {
+                if let Some((lock, _)) = event.acquires {
+                    self.update((lock, actor), |hold| hold.sent = None);
+                }
+                if let Some((lock, _)) = ended_by_failure(&operation.verb, operation.lock, failure)
+                {
+                    self.end(actor, lock);
+                }
+            }
+            (EventKind::Ended { failure }, Some(actor)) => {
+                self.end(actor, ended_by_end(failure.as_ref()).0);
+            }
+            (EventKind::Command(command), actor) => {
+                let asks = actor.filter(|_| command.late.is_none()).zip(event.acquires);
+                if let Some((actor, (lock, asked))) = asks {
+                    // A command that it gave up may have set the lease before.
+                    let leased = self.leases.get(&lock).filter(|(by, _)| *by == actor);
+                    let leased = leased.map(|(_, lease)| *lease);
+                    self.update((lock, actor), |hold| {
+                        let term = Term::begin(asked, event.sent_at).under(leased);
+                        hold.sent = hold.sent.or(Some(term));
+                    });
+                }
+                let asks = asks.map(|(actor, (lock, _))| (lock, actor));
+                command.effects.iter().for_each(|effect| self.affect(asks, effect, event));
+            }
+            (EventKind::Fault { lease_of: Some(lock), .. }, _) => {
+                self.leases.remove(lock);
+                self.end_of_lock(*lock, |term| term.is_covered);
+            }
+            (EventKind::Fault { effects, is_restart: false, .. }, _) => {
+                effects.iter().for_each(|effect| self.affect(None, effect, event));
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends what is over by now.
+    pub fn end_terms(&mut self, now: u64) {
+        let keys: Vec<(usize, usize)> = self.holds.keys().copied().collect();
+        for key in keys {
+            self.update(key, |hold| hold.end_if(|term| term.is_over(now)));
+        }
+    }
+
+    /// A lock was taken away in a way that excuses a second grant.
+    pub fn take_away(&mut self, lock: usize) {
+        self.end_of_lock(lock, |_| true);
+    }
+
+    /// Ends such terms of a lock.
+    fn end_of_lock(&mut self, lock: usize, is_such: impl Fn(&Term) -> bool) {
+        let actors: Vec<usize> = self.of_lock(lock).map(|(actor, _)| actor).collect();
+        for actor in actors {
+            self.update((lock, actor), |hold| hold.end_if(&is_such));
+        }
+    }
+
+    fn of_lock(&mut self, lock: usize) -> impl Iterator<Item = (usize, &mut Hold)> {
+        let all = self.holds.range_mut((lock, 0)..=(lock, usize::MAX));
+        all.map(|((_, actor), hold)| (*actor, hold))
+    }
+
+    fn update(&mut self, (lock, actor): (usize, usize), change: impl FnOnce(&mut Hold)) {
+        let hold = self.holds.entry((lock, actor)).or_default();
+        change(hold);
+        if *hold == Hold::default() {
+            self.holds.remove(&(lock, actor));
+            self.by_actor.remove(&(actor, lock));
+        } else {
+            self.by_actor.insert((actor, lock));
+        }
+    }
+
+    /// What a command or a fault did to a lock. `asks` is the lock that the command's actor acquires, and
+    /// the actor, if that will hear the reply.
+    fn affect(&mut self, asks: Option<(usize, usize)>, effect: &Effect, event: &Observed<'_>) {
+        let Effect { lock, change } = effect;
+        let change = as_judged(change, event.verb);
+        if excuses(event.verb) && takes_away(change) {
+            self.take_away(*lock);
+        }
+        let lease = match change {
+            Change::Took { lease, .. } => Some(*lease),
+            Change::Overwrote { lease, .. } => lease.map(Some),
+            Change::Extended { lease } => Some(Some(*lease)),
+            _ => None,
+        };
+        if let Some(own) = asks.filter(|(acquired, _)| acquired == lock) {
+            let asked = event.acquires.and_then(|(_, asked)| asked);
+            let takes = matches!(change, Change::Took { .. } | Change::Overwrote { .. });
+            self.update(own, |hold| {
+                if *change == Change::Refused {
+                    hold.sent = None;
+                } else if takes && hold.sent.is_some_and(|term| term.is_over(event.at)) {
+                    hold.sent = Some(Term::begin(asked, event.sent_at));
+                }
+                // Where a history doesn't say what was asked for, it is what was got.
+                if let Some(Some(lease)) = lease
+                    && hold.sent == Some(Term::begin(None, 0))
+                {
+                    hold.sent = Some(Term::begin(Some(lease), event.sent_at));
+                }
+            });
+        }
+        if matches!(change, Change::Deleted { .. }) || lease == Some(None) {
+            self.leases.remove(lock);
+        }
+        let Some(lease) = lease else { return };
+        if let Some(set) = event.actor.zip(lease) {
+            self.leases.insert(*lock, set);
+        }
+        for term in self.of_lock(*lock).flat_map(|(_, hold)| hold.terms()) {
+            *term = term.under(lease);
+        }
+    }
+
+    /// A step completes; if it acquires, its actor holds the lock.
+    fn grant(
+        &mut self,
+        actor: usize,
+        event: &Observed<'_>,
+        found: &mut impl FnMut(SecondGrant) -> bool,
+    ) {
+        let (Some((lock, asked)), now) = (event.acquires, event.at) else { return };
+        let mut is_certain = false;
+        self.update((lock, actor), |hold| {
+            let term = hold.sent.take().unwrap_or(Term::begin(asked, now));
+            is_certain = !term.is_over(now);
+            if is_certain && hold.granted.is_none_or(|known| known.until <= term.until) {
+                hold.granted = Some(term);
+            }
+        });
+        if !is_certain {
+            return;
+        }
+        for (holder, hold) in self.of_lock(lock).filter(|(holder, _)| *holder != actor) {
+            let is_held = hold.granted.is_some_and(|term| !term.is_over(now));
+            if is_held && !found(SecondGrant { lock, holder, newcomer: actor }) {
+                return;
+            }
+        }
+    }
+
+    /// An actor gives up a lock, or all.
+    fn end(&mut self, actor: usize, lock: Option<usize>) {
+        let locks = match lock {
+            Some(lock) => vec![lock],
+            None => self.by_actor.range((actor, 0)..=(actor, usize::MAX)).map(|it| it.1).collect(),
+        };
+        for lock in locks {
+            self.update((lock, actor), |hold| hold.granted = None);
+        }
+    }
+}
+
+impl Hold {
+    fn terms(&mut self) -> impl Iterator<Item = &mut Term> {
+        self.granted.iter_mut().chain(&mut self.sent)
+    }
+
+    fn end_if(&mut self, is_such: impl Fn(&Term) -> bool) {
+        self.granted = self.granted.filter(|term| !is_such(term));
+        self.sent = self.sent.map(|term| if is_such(&term) { Term::OVER } else { term });
+    }
+}
+
+/// Finds each second grant. A removal may have run at any moment from its sending to its reply: a lock that
+/// was taken by then is held by no actor for certain.
+pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+    let trace = case.trace;
+    let mut removals = removals(case).into_iter().peekable();
+    // By lock, the latest reply to a removal that was sent.
+    let mut removed_until: HashMap<usize, u64> = HashMap::new();
+    let mut holds = Holds::default();
+    // The step of each actor's latest grant, by lock.
+    let mut grants: HashMap<(usize, usize), usize> = HashMap::new();
+    for (event, step) in trace.events.iter().zip(&trace.step_of) {
+        while let Some(removal) = removals.next_if(|removal| removal.sent < event.moment.order) {
+            holds.take_away(removal.lock);
+            let until = removed_until.entry(removal.lock).or_default();
+            *until = removal.received.max(*until);
+        }
+        let own = step.and_then(|step| trace.steps.get(step));
+        let acquires = own.filter(|step| step.is_acquire()).map(|step| step.operation);
+        let acquires = acquires.and_then(|operation| Some((operation.lock?, operation.lease)));
+        let (sent, verb) = match &event.kind {
+            EventKind::Command(command) => {
+                (command.sent, command.late.as_ref().or_else(|| trace.verb(*step)))
+            }
+            _ => (event.moment, None),
+        };
+        let observed = Observed {
+            actor: event.actor,
+            kind: &event.kind,
+            verb,
+            acquires,
+            sent_at: sent.at,
+            at: event.moment.at,
+        };
+        if let (EventKind::Completed(_), Some(actor), Some((lock, _)), Some(step)) =
+            (&event.kind, event.actor, acquires, step)
+        {
+            grants.insert((actor, lock), *step);
+        }
+        holds.read(&observed, |second| {
+            findings.add(Property::DoubleGrant, second.lock, || tell(case, &grants, &second));
+            findings.has_room(Property::DoubleGrant, second.lock)
+        });
+        if let Some((lock, _)) = acquires
+            && removed_until.get(&lock).is_some_and(|until| *until > sent.order)
+        {
+            holds.take_away(lock);
+        }
+    }
+}
+
+/// A command that excuses a second grant, by its place in the order of moments.
+struct Removal {
+    sent: u64,
+    received: u64,
+    lock: usize,
+}
+
+/// Those of a history, in the order of their sending.
+fn removals(case: &Case<'_>) -> Vec<Removal> {
+    let mut removals = Vec::new();
+    for (event, step) in case.trace.events.iter().zip(&case.trace.step_of) {
+        let EventKind::Command(command) = &event.kind else { continue };
+        let verb = command.late.as_ref().or_else(|| case.trace.verb(*step));
+        if excuses(verb) {
+            let (sent, received) = (command.sent.order, event.moment.order);
+            let gone = |effect: &&Effect| takes_away(as_judged(&effect.change, verb));
+            let gone = command.effects.iter().filter(gone);
+            removals.extend(gone.map(|gone| Removal { sent, received, lock: gone.lock }));
+        }
+    }
+    removals.sort_by_key(|removal| removal.sent);
+    removals
+}
+
+fn tell(
+    case: &Case<'_>,
+    grants: &HashMap<(usize, usize), usize>,
+    second: &SecondGrant,
+) -> Statement {
+    let SecondGrant { lock, holder, newcomer } = *second;
+    let words = Words::about(case.trace);
+    let step = |actor| case.trace.steps.get(*grants.get(&(actor, lock))?);
+    let granted = |actor| step(actor).and_then(|step| step.completed()).map(|end| end.moment);
+    let (first, at) = (granted(holder).unwrap_or_default(), granted(newcomer).unwrap_or_default());
+    let belief = grants.get(&(holder, lock)).and_then(|step| case.belief_of(*step));
+    let tenure = belief.and_then(|belief| belief.tenure).zip(case.locks.get(lock));
+    let lost = tenure.and_then(|(tenure, trace)| words.end(trace, tenure, at));
+    let lost = lost.map(|lost| format!("{lost}; ")).unwrap_or_default();
+    let asked = step(holder).and_then(|step| step.operation.lease);
+    let lease = asked.map(|asked| format!(" for {}", time(asked))).unwrap_or_default();
+    let (holder_name, newcomer_name) = (words.actor(Some(holder)), words.actor(Some(newcomer)));
+    let text = format!(
+        "{lost}{holder_name} acquired the lock at {}{lease} and still held it when {newcomer_name} \
+         acquired it at {}",
+        time(first.at),
+        time(at.at),
+    );
+    Statement { actors: vec![holder, newcomer], at, text }
+}
