@@ -104,9 +104,8 @@ struct Replayed {
 
 /// In isolation: in memory, or on a Redis in exclusive use.
 fn alone(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replayed, Refusal> {
-    let world = Arc::new(World::replayed(model));
+    let mut world = Arc::new(World::replayed(model));
     signals.add_clock(world.time());
-    let mut world = world;
     let mut outcome = replay_schedule(&world, schedule);
     for _ in 0..MOST_LESSONS {
         if !model.host.take_learned() {

@@ -189,6 +189,11 @@ impl Exploration {
 }
 
 impl ProtocolRow {
+    /// Whether an ordering violates a property, judged or not.
+    pub fn has(&self, property: Property) -> bool {
+        self.counterexamples.iter().any(|found| found.property == property)
+    }
+
     /// The counterexamples that are shown: those that the verdict depends on.
     pub fn shown(&self) -> impl Iterator<Item = &CounterexampleRow> {
         self.counterexamples.iter().filter(|found| found.judged)

@@ -250,7 +250,7 @@ impl<'a> Oracle<'a> {
                 self.tenures(*lock).find(owns).and_then(|tenure| self.dids[tenure].actor)
             };
             let at = event.moment.at;
-            if let Some(token) = token {
+            if let Some(token) = token.as_ref().filter(|_| *acquirable != Some(true)) {
                 found.push((Property::StuckLock, *lock, owner(token), at));
             }
             if token.is_none() && *acquirable == Some(false) {

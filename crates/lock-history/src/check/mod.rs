@@ -30,11 +30,12 @@
 //! a finding names both beliefs with their ends, and a memory of which beliefs met would keep states
 //! apart that have the same future.
 //!
-//! What doesn't depend on that is stated once, and both follow it: which beliefs a step or an actor ends
-//! and which reply may have told of a loss (`beliefs`), what may delete only its own actor's lock
-//! (`foreign_release`), who holds a lock for certain (`double_grant`), which end of an acquire shows that it waited (`deadlock`), and how a lock must
-//! not be left (`stuck_lock`, `unavailable`, `flag_drift`, `token_drift`). The tests compare the reader of histories with
-//! the definitions, and the monitor with it.
+//! What doesn't depend on that is stated once, and both follow it: which beliefs a step or an actor
+//! ends and which reply may have notified the actor of a loss (`beliefs`), what may delete only its
+//! own actor's lock (`foreign_release`), which actor holds a lock for certain (`double_grant`), which
+//! end of an acquire shows that it waited (`deadlock`), and how a lock must not be left (`stuck_lock`,
+//! `unavailable`, `flag_drift`, `token_drift`). The tests compare the reader of histories with the
+//! definitions, and the monitor with it.
 //!
 //! `registered` has the judges that other crates add.
 //!
@@ -86,7 +87,7 @@ pub enum Property {
     DoubleGrant,
     /// Two actors believe at once that they hold the lock.
     Overlap,
-    /// A release deletes another owner's lock.
+    /// A release takes another actor's lock away.
     ForeignRelease,
     /// A write by one whose lock was gone overwrites its successor's.
     LostUpdate,

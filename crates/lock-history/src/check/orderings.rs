@@ -33,7 +33,7 @@ impl Judged {
     }
 
     /// The same, and no ordering grants a lock twice, unless some must; where some violations are all that
-    /// is looked for, nothing is said of that.
+    /// is looked for, it is not judged.
     pub fn with_mutual_exclusion(mut self) -> Self {
         let is_judged = self.all().any(|property| property == Property::DoubleGrant);
         if !is_judged && !self.must_not_find.is_empty() {

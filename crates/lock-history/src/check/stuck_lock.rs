@@ -17,9 +17,10 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     }
 }
 
-/// The token of a lock that was left behind.
+/// The token of a lock that was left behind. One that a fresh client can acquire is free, whatever its key
+/// holds.
 pub(super) fn stuck(left: &Left) -> Option<&String> {
-    left.token.as_ref()
+    left.token.as_ref().filter(|_| left.acquirable != Some(true))
 }
 
 fn statement(

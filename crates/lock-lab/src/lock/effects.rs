@@ -68,8 +68,7 @@ fn change(before: Option<&Kept>, after: Option<&Kept>) -> Option<Change> {
             Some(Change::Took { token: token(now), fence: None, lease: lease(now) })
         }
         (Some(then), None) => Some(Change::Deleted { token: Some(token(then)) }),
-        // Whose a lock is that is no string is not told by who changed something in it: refused clients
-        // line up there, or leave a note.
+        // In a lock that is not a string, a change doesn't show the holder: refused clients queue there.
         (Some(then), Some(now)) if then.value != now.value && then.is_string => {
             Some(Change::Overwrote { token: token(now), lease: lease(now) })
         }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// # Errors
 ///
-/// [`LockError::Redis`] if a command fails; some of the locks may be cleared then.
+/// [`LockError::Redis`](super::LockError::Redis) if a command fails; some of the locks may be cleared then.
 pub fn clear_locks(link: &mut dyn Link, runid: &str) -> Result<Vec<String>> {
     let mut cleared = BTreeSet::new();
     for (file, flag) in flags(link, runid)? {
@@ -37,7 +37,7 @@ pub fn clear_locks(link: &mut dyn Link, runid: &str) -> Result<Vec<String>> {
 ///
 /// # Errors
 ///
-/// [`LockError::Redis`] if a command fails.
+/// [`LockError::Redis`](super::LockError::Redis) if a command fails.
 pub fn lock_statuses(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String, bool>> {
     let mut statuses: BTreeMap<String, bool> =
         locked_files(link, runid)?.into_iter().map(|file| (file, true)).collect();
@@ -56,7 +56,7 @@ pub fn lock_statuses(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String
 ///
 /// # Errors
 ///
-/// [`LockError::Redis`] if a command fails.
+/// [`LockError::Redis`](super::LockError::Redis) if a command fails.
 pub fn locked_files(link: &mut dyn Link, runid: &str) -> Result<BTreeSet<String>> {
     let pattern = key_pattern(runid);
     let prefix = key_prefix(runid);
@@ -78,7 +78,7 @@ pub fn locked_files(link: &mut dyn Link, runid: &str) -> Result<BTreeSet<String>
 ///
 /// # Errors
 ///
-/// [`LockError::Redis`] if the command fails.
+/// [`LockError::Redis`](super::LockError::Redis) if the command fails.
 pub fn flags(link: &mut dyn Link, runid: &str) -> Result<BTreeMap<String, String>> {
     let fields: BTreeMap<Vec<u8>, Vec<u8>> = ask(link, "HGETALL", runid, |_| ())?;
     Ok(fields

@@ -160,7 +160,7 @@ impl Sighting {
 ///
 /// # Errors
 ///
-/// [`LockError::Redis`] if a command fails. What a server refuses to show is a [`Doubt`], not an
+/// [`LockError::Redis`](super::LockError::Redis) if a command fails. What a server refuses to show is a [`Doubt`], not an
 /// error.
 pub fn sight(link: &mut dyn Link, runid: &str, file: &str) -> Result<Sighting> {
     let lock = LockName::as_found(runid, file);
@@ -204,7 +204,7 @@ pub struct Unseen {
 ///
 /// # Errors
 ///
-/// [`LockError::Redis`] if a command fails; locks that were handed over before stay so. What a
+/// [`LockError::Redis`](super::LockError::Redis) if a command fails; locks that were handed over before stay so. What a
 /// server refuses to show of a lock is a [`Doubt`], not an error.
 pub fn survey(
     link: &mut dyn Link,

@@ -46,6 +46,8 @@ struct Known {
     leases: BTreeSet<u64>,
     /// The latest value of each name.
     values: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Whether the server is a real one, which has a clock of its own.
+    is_real: bool,
     /// Whether a word proved to be a constant since this was last asked.
     has_learned: bool,
 }
@@ -55,6 +57,11 @@ struct Known {
 pub(super) struct Learned;
 
 impl Vocabulary {
+    /// The server is a real one: times are what they are.
+    pub fn set_real(&self) {
+        self.0.write().is_real = true;
+    }
+
     /// From now on these are constants, too.
     pub fn add(&self, words: impl IntoIterator<Item = Vec<u8>>) {
         self.0.write().constants.extend(words.into_iter().filter(|word| time_of(word).is_none()));
@@ -186,6 +193,7 @@ impl Symbols {
             return Ok(None);
         }
         let name = match time_of(value) {
+            Some(_) if self.vocabulary.0.read().is_real => return Ok(None),
             Some(time) => self.vocabulary.time(&time, self.actor),
             None => {
                 let is_long = (SHORTEST..=LONGEST).contains(&value.len());
@@ -236,8 +244,8 @@ impl Symbols {
         let heard: Vec<Symbol> =
             others.into_iter().filter(|it| contains(&answer, &it.name)).collect();
         self.known.splice(0..0, heard);
-        // The longest names first: one may begin like another.
-        let mut all: Vec<&Symbol> = self.known.iter().collect();
+        // Of the values of one name, the latest; and the longest names first: one may begin like another.
+        let mut all: Vec<&Symbol> = self.known.iter().rev().collect();
         all.sort_by_key(|symbol| std::cmp::Reverse(symbol.name.len()));
         for symbol in all {
             answer = replaced(&answer, &symbol.name, &symbol.value);

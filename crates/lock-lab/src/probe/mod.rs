@@ -4,7 +4,7 @@
 //! scheduler (exploration, replay) decides about the real client as about our own protocols.
 //!
 //! A client draws random tokens and reads clocks. So that the same choices lead to the same commands,
-//! what it sends for the first time and is long enough to be such a value is given a name
+//! what is such a value by all that is seen of it is given a name
 //! (`canonical`), and gets its value back in what the client is answered.
 //!
 //! Our own locks can be in such processes, too ([`OurProcesses`]), for scenarios that are fired.
@@ -161,6 +161,9 @@ impl Subjects {
                 Subject::start(&start, actor, Arc::clone(&scripts), Arc::clone(&vocabulary))
             }
         };
+        if start.upstream.is_some() {
+            vocabulary.set_real();
+        }
         let mut pair = [subject(0)?, subject(1)?];
         let about = pair[0].about().clone();
         let watched = rehearsal::rehearse(&mut pair, locks, &vocabulary, &start)?;
@@ -387,16 +390,15 @@ impl ActorHost for Subjects {
             return Ok(None);
         }
         let watched = self.watched(lock.clone());
-        if preflight::is_held_for_good(link, watched.key()).map_err(not_tried)? {
-            return Ok(None);
-        }
+        let is_held = preflight::is_held_for_good(link, watched.key()).map_err(not_tried)?;
         let told = json!({"do": "acquire", "lock": lock.key(), "ttl_ms": REHEARSED_TTL});
         let life = self.pool.fresh_lives.fetch_add(1, Ordering::Relaxed);
         let who = Who { actor: FRESH, life };
         let mut lent = Lent { pool: &self.pool, actor: FRESH, session: None };
         let answer = self.pool.lend(who, &mut lent).and_then(|client| client.instruct(&told, link));
         match answer {
-            Ok(answer) => Ok(Some(answer.ok)),
+            // A lock that is there for good is stuck, unless its value stands for a free one.
+            Ok(answer) => Ok((answer.ok || !is_held).then_some(answer.ok)),
             Err(Broken::Crashed(crashed)) => Err(crashed.into()),
             Err(Broken::Subject(error)) => {
                 lent.session = None;

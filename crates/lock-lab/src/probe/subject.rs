@@ -422,6 +422,7 @@ impl Client for Subject {
         }
         if self.life.is_some() {
             let old: Vec<usize> = self.lines.keys().copied().collect();
+            self.aside = Engine::new(Arc::new(VirtualClock::new(None)));
             self.say(&json!({"do": "reset"}))?;
             self.hear(&mut Server::Absent)?;
             // What an earlier life still has to say comes over these.

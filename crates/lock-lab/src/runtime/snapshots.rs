@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// How the locks were left, by the last snapshots.
 pub(super) fn left(world: &World) -> Vec<Event> {
-    let snapshots = world.log.snapshots.lock();
+    let snapshots = world.log.snapshots.lock().clone();
     let last = snapshots.iter().filter(|labelled| labelled.label == "after");
     let event = |labelled: &LabelledSnapshot| {
         let token = |token: &Token| token.as_str().to_string();

@@ -181,8 +181,9 @@ pub fn explore(
     bounds: &Bounds,
     on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Explored, ExploreError> {
+    let clock = WallClock::new(None);
     for _ in 0..MOST_LESSONS {
-        let explored = explore_once(model, bounds, on_progress);
+        let explored = explore_once(model, bounds, &clock, on_progress);
         if !model.host.take_learned() {
             return explored;
         }
@@ -193,18 +194,18 @@ pub fn explore(
 fn explore_once(
     model: &Model,
     bounds: &Bounds,
+    clock: &WallClock,
     on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Explored, ExploreError> {
-    let clock = WallClock::new(None);
     let mut machine = Machine::new(model, bounds)?;
     let mut exhaustive = Exhaustive::new(bounds.preemptions, machine.tasks());
     let mut walked = match bounds.strategy {
-        Strategy::Exhaustive => walk(&mut machine, bounds, &mut exhaustive, &clock, on_progress),
+        Strategy::Exhaustive => walk(&mut machine, bounds, &mut exhaustive, clock, on_progress),
         Strategy::Random { seed } => {
-            walk(&mut machine, bounds, &mut Random::new(seed), &clock, on_progress)
+            walk(&mut machine, bounds, &mut Random::new(seed), clock, on_progress)
         }
         Strategy::Pct { seed, depth } => {
-            walk(&mut machine, bounds, &mut Pct::new(seed, depth), &clock, on_progress)
+            walk(&mut machine, bounds, &mut Pct::new(seed, depth), clock, on_progress)
         }
     }?;
     if walked.stopped_by.is_none() && !exhaustive.is_complete() {
