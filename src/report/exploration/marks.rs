@@ -13,7 +13,7 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
     };
     let took = |change: &Change| matches!(change, Change::Took { .. } | Change::Overwrote { .. });
     let found = match finding.property {
-        // A belief begins when the acquire is done, so who believed later may have taken first.
+        // A belief begins when the acquire is done, so the actor that believed later may have taken first.
         Property::Overlap | Property::DoubleGrant => drafts.iter().rposition(|it| {
             let by_either = is_by(it, 0) || is_by(it, 1);
             it.position <= at && by_either && did(it.event, finding.lock, took)

@@ -154,7 +154,10 @@ pub(super) fn judge(run: &JudgedRun<'_>, ends: &[ActorEnd], findings: &[Finding]
 /// What no run may show, though its plan does not speak of it: a lock that was granted twice.
 pub(super) fn unmet_by_itself(run: &JudgedRun<'_>, findings: &[Finding]) -> Option<Expected> {
     let property = Property::DoubleGrant;
-    let speaks_of_it = |it: &Expectation| matches!(it, Expectation::Finding { property: its, .. } if *its == property);
+    let speaks_of_it = |it: &Expectation| match it {
+        Expectation::Finding { property: expected, .. } => *expected == property,
+        _ => false,
+    };
     let is_found = findings.iter().any(|finding| finding.property == property);
     let is_unmet = is_found && !run.expectations.iter().any(speaks_of_it);
     let expected = Expectation::Finding { property, found: false };

@@ -39,7 +39,7 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
 
 /// What a command of a client that we don't know did to a lock: its key before and after tell. What
 /// changes nothing shows in the command itself, if it is one that clients commonly have. Of a key that
-/// is gone it is known whose it was ([`Change::Deleted`]), though the command need not have looked. A
+/// is gone it is known whose it was ([`Change::Deleted`]), though the command need not have read it. A
 /// change inside a hash, list or set shows nothing.
 pub fn seen_effects(
     arguments: &[&[u8]],

@@ -155,7 +155,7 @@ pub(super) fn watched_key(
             let keys = shown(&written);
             return Err(failed(format!(
                 "told to acquire {told}, the client does not write this key but {keys}; which of these \
-                 holds the lock is not clear: use the key that it is told"
+                 holds the lock is not clear: use the key that `acquire` names"
             )));
         }
     };

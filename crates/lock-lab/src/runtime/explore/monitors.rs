@@ -99,7 +99,7 @@ impl Monitors {
         to
     }
 
-    /// After the last look at the locks.
+    /// After the last snapshot of the locks.
     pub fn after_all(&mut self, monitor: u32, lefts: Vec<Left>, time: u64) -> u32 {
         self.read(monitor, |monitor| {
             for left in lefts {
