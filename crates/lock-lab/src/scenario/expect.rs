@@ -210,7 +210,7 @@ fn what(table: Table<'_>, protocol: OnlyFor, scope: &mut Scope<'_>) -> Result<Ve
         let lock = what.lock.map_or_else(|| scope.only_lock(&what.table), Ok)?;
         Expectation::Updates { lock, count: count.into() }
     } else if what.finds.is_some() || what.free_of.is_some() {
-        let findings = findings(what.finds, what.free_of, |_| None)?.into_iter();
+        let findings = findings(what.finds, what.free_of, not_judged_in_a_run)?.into_iter();
         let finding = |(property, found)| Expectation::Finding { property, found };
         return Ok(findings.map(finding).collect());
     } else {
@@ -235,6 +235,11 @@ fn kind_of(table: &Table<'_>) -> Result<Kind> {
         Some(kind) => Ok(*kind),
         None => table.one_of(&KINDS, |(name, ..)| *name).map(|(_, kind)| *kind),
     }
+}
+
+/// Why a single run can't judge a property, if it can't.
+fn not_judged_in_a_run(property: Property) -> Option<&'static str> {
+    (property == Property::Unavailable).then_some("is not judged in a run: only `probe` tries it")
 }
 
 /// What the checkers must find (`finds`), and must not (`free_of`). `refused` says why a property

@@ -229,6 +229,11 @@ fn of_findings() {
     check("[\"deadlock\"]", "^[]", "\"free_of\" names nothing; leave it out");
     check("[\"deadlock\"]", "[^\"overlap\"]", "\"overlap\" is named twice");
     check(
+        "[\"deadlock\"]",
+        "[^\"unavailable\"]",
+        "\"unavailable\" is not judged in a run: only `probe` tries it",
+    );
+    check(
         "finds = \"foreign_release\"",
         "finds = \"foreign_release\"\n^updates = 1",
         "\"updates\" does not go with \"finds\"",
