@@ -201,19 +201,21 @@ fn a_process_that_somebody_else_kills_is_named() {
 
 #[test]
 fn a_process_ends_with_whoever_started_it_even_if_it_is_not_told_so() {
-    let start = "exec 3<&0; \"$0\" subject --lock legacy --actor it <&3 & echo $!; wait";
+    // The process may be ready before the shell writes its id: each has its own pipe.
+    let start = "exec 3<&0; \"$0\" subject --lock legacy --actor it <&3 & echo $! >&2; wait";
     let mut shell = Command::new("sh");
     shell.args(["-c", start, env!("CARGO_BIN_EXE_nodb-trigger")]);
     let mut shell =
-        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut said = BufReader::new(shell.stdout.take().unwrap());
-    let mut line = || {
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let line = |pipe: &mut dyn BufRead| {
         let mut line = String::new();
-        said.read_line(&mut line).unwrap();
+        pipe.read_line(&mut line).unwrap();
         line.trim().to_owned()
     };
-    let pid: u32 = line().parse().unwrap();
-    assert_eq!(line(), "\"ready\"");
+    let mut errors = BufReader::new(shell.stderr.take().unwrap());
+    let pid: u32 = line(&mut errors).parse().unwrap();
+    let mut output = BufReader::new(shell.stdout.take().unwrap());
+    assert_eq!(line(&mut output), "\"ready\"");
     send_signal(pid, Signal::STOP);
     wait_until("it stands still", || state(pid) == Some('T'));
     shell.kill().unwrap();
