@@ -192,8 +192,9 @@ const GRANTED_TWICE: &str = "without any race, a second client acquired the lock
 
 /// Whether it takes two actors to violate it.
 fn needs_two(property: Property) -> bool {
-    use Property::{Deadlock, DoubleGrant, ForeignRelease, LostUpdate, Overlap};
-    matches!(property, DoubleGrant | Overlap | ForeignRelease | LostUpdate | Deadlock)
+    use Property::{Deadlock, DoubleGrant, LostUpdate, Overlap};
+    matches!(property, DoubleGrant | Overlap | LostUpdate | Deadlock)
+        || Property::FOREIGN.contains(&property)
 }
 
 /// Judges what no lock client may do, or only these properties; an actor that is alone can't do all
@@ -213,11 +214,13 @@ fn judged(plan: &Plan, only: &[Property], is_real: bool) -> Result<Judged, Refus
     let mut must_not_find = vec![
         Property::DoubleGrant,
         Property::ForeignRelease,
+        Property::ForeignOverwrite,
+        Property::ForeignExtend,
         Property::StuckLock,
         Property::Deadlock,
     ];
     if !is_real {
-        must_not_find.insert(3, Property::Unavailable);
+        must_not_find.insert(5, Property::Unavailable);
     }
     must_not_find.retain(|property| !(is_alone && needs_two(*property)));
     let judged = Judged { must_find: Vec::new(), must_not_find };

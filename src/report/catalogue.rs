@@ -121,7 +121,7 @@ impl Shown {
         let all_four = Property::RULED_OUT.iter().all(|one| self.free_of.contains(one));
         let mut others = self.free_of.clone();
         if all_four {
-            parts.push("none of the four".into());
+            parts.push("none of the six".into());
             others.retain(|property| !Property::RULED_OUT.contains(property));
         }
         if !others.is_empty() {

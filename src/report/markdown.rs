@@ -61,10 +61,10 @@ mod tests {
         write(&Catalogue::new(vec![row]), &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.contains(
-            "| one, two | `mine` | finds overlap | none of the four; free of overlap; a\\|b: error |\n"
+            "| one, two | `mine` | finds overlap | none of the six; free of overlap; a\\|b: error |\n"
         ), "{text}");
         assert!(text.ends_with(
-            "The four: `foreign_release`, `lost_update`, `silent_loss`, `flag_drift`.\n"
+            "The six: `foreign_release`, `foreign_overwrite`, `foreign_extend`, `lost_update`, `silent_loss`, `flag_drift`.\n"
         ));
     }
 }

@@ -128,7 +128,7 @@ fn bash_completes_commands_scenarios_flags_values_and_files() {
     assert_eq!(offer(&["explore", "x", "--property", "overl"]), ["overlap"]);
     for command in ["explore", "probe"] {
         let properties = offer(&[command, "x", "--property", ""]);
-        assert_eq!(properties.len(), 11, "{properties:?}");
+        assert_eq!(properties.len(), 13, "{properties:?}");
         assert!(!properties.contains(&"starvation".to_owned()), "{properties:?}");
     }
     assert_eq!(offer(&["explore", "check_th"]), ["check_then_delete"]);

@@ -124,7 +124,8 @@ fn the_last_line_of_probe_names_what_was_judged() {
     let not_judged = "not judged: whether two clients hold the lock at once";
     assert!(text.contains("2 actors, each with a client of its own;"), "{text}");
     let judged = "; no crash and no lost command tried (--crashes 1, --faults 1); judged: \
-                  double_grant, foreign_release, stuck_lock, unavailable, deadlock.";
+                  double_grant, foreign_release, foreign_overwrite, foreign_extend, stuck_lock, \
+                  unavailable, deadlock.";
     assert!(verdict(&ended).ends_with(judged), "{}", verdict(&ended));
     let bounded = probe(&["--max-schedules=30", "--property=deadlock", "--crashes=1"]);
     let judged = format!("; no lost command tried (--faults 1); judged: deadlock; {not_judged}.");

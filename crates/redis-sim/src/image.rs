@@ -31,6 +31,8 @@ pub struct Kept {
     pub deadline: Option<i64>,
     /// How long that is from now.
     pub left: Option<Duration>,
+    /// How often a command has set that moment, also where it stayed the same; 0 where that is not known.
+    pub expiry_sets: u64,
 }
 
 impl Engine {
@@ -77,7 +79,8 @@ impl Engine {
         };
         let left = entry.deadline.map(|last| last.saturating_sub(now).max(0).unsigned_abs());
         let left = left.map(Duration::from_millis);
-        Some(Kept { value, is_string, deadline: entry.deadline, left })
+        let expiry_sets = entry.expiry_sets.0;
+        Some(Kept { value, is_string, deadline: entry.deadline, left, expiry_sets })
     }
 
     /// The first moment at which an untouched key will be gone, on the clock that the server was

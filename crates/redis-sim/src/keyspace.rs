@@ -4,6 +4,7 @@
 //! the background, so what is stored depends on the commands and the clock alone.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::data::Data;
@@ -38,8 +39,34 @@ pub(super) struct Entry {
     pub(super) data: Data,
     /// The last millisecond (since 1970) at which the key exists.
     pub(super) deadline: Option<i64>,
+    /// How often a command set the deadline.
+    pub(super) expiry_sets: Tally,
     /// Its place in the order of creation.
     born: u64,
+}
+
+impl Entry {
+    /// Sets the deadline, or takes it away.
+    pub(super) fn expire_at(&mut self, deadline: Option<i64>) {
+        self.deadline = deadline;
+        self.expiry_sets.0 += 1;
+    }
+}
+
+/// A count that is no part of a server's state: all are equal.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally(pub(super) u64);
+
+impl PartialEq for Tally {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Tally {}
+
+impl Hash for Tally {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// One numbered database.
@@ -190,7 +217,8 @@ impl View<'_> {
         let born = self.db.births;
         let key: Arc<[u8]> = key.into();
         self.db.by_birth.insert(born, Arc::clone(&key));
-        self.db.keys.insert(key, Entry { data, deadline, born });
+        let expiry_sets = Tally::default();
+        self.db.keys.insert(key, Entry { data, deadline, expiry_sets, born });
     }
 
     /// Deletes a key; returns whether there was one.

@@ -24,6 +24,8 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
             drafts.iter().rposition(|it| it.position <= at && is_by(it, 0))
         }
         Property::ForeignRelease
+        | Property::ForeignOverwrite
+        | Property::ForeignExtend
         | Property::LostUpdate
         | Property::FencingOrder
         | Property::FlagDrift
@@ -51,6 +53,8 @@ fn holder(event: &Event, lock: usize) -> Option<Option<usize>> {
     }
     let of_lock = event.kind.effects().iter().filter(|effect| effect.lock == lock);
     let change = of_lock.filter_map(|effect| match &effect.change {
+        // A value that is no token shows no holder.
+        Change::Overwrote { token, .. } if token.is_empty() => None,
         Change::Took { .. } | Change::Overwrote { .. } => Some(event.actor),
         Change::Deleted { .. } => Some(None),
         _ => None,
@@ -96,6 +100,14 @@ pub(super) fn mark(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> S
             Some(name) => format!("takes {name}'s lock away"),
             None if deletes => "deletes a lock that is not its own".into(),
             None => "takes a lock away that is not its own".into(),
+        },
+        (Property::ForeignOverwrite, _) => match other {
+            Some(name) => format!("overwrites {name}'s lock"),
+            None => "overwrites a lock that is not its own".into(),
+        },
+        (Property::ForeignExtend, _) => match other {
+            Some(name) => format!("changes the lease of {name}'s lock"),
+            None => "changes the lease of a lock that is not its own".into(),
         },
         (Property::LostUpdate, EventKind::Completed(operation)) => {
             let lost = operation.write.map_or(0, |write| write.replaced);

@@ -90,6 +90,9 @@ fn stories() -> Vec<Story> {
         overlap_ok(),
         foreign_release_bad(),
         foreign_release_ok(),
+        foreign_overwrite_ok(),
+        foreign_extend_bad(),
+        foreign_extend_ok(),
     ];
     all.extend([lost_update_bad(), lost_update_ok(), silent_loss_bad(), silent_loss_ok()]);
     all.extend([stuck_lock_bad(), stuck_lock_ok(), flag_drift_bad(), flag_drift_ok()]);
@@ -120,6 +123,7 @@ fn double_grant_bad() -> Story {
              it when B acquired it at 3 ms",
             "Overlap: B's acquire overwrote A's lock at 3 ms; A believed to hold the lock from 2 ms to \
              1.000 s; B acquired it at 3 ms and believed so until 1.500 s",
+            "ForeignOverwrite: A acquired at 2 ms; B's acquire at 3 ms overwrote A's lock",
         ],
     }
 }
@@ -197,6 +201,55 @@ fn foreign_release_ok() -> Story {
     tape.done(A);
     tape.at(3000).release(B, 0, "b1");
     Story { name: "foreign_release-ok", history: ends(&mut tape), findings: &[] }
+}
+
+/// A's DEL and B's SET are on their way at the same time.
+fn foreign_overwrite_ok() -> Story {
+    let mut tape = Tape::new("foreign_overwrite", &["A", "B"], 1);
+    tape.at(0).acquire(A, 0, "a1", 3000);
+    tape.at(2000).begin(A, "release", 0);
+    let delete = tape.send();
+    tape.begin(B, "acquire", 0);
+    let take = tape.send();
+    let took = Change::Overwrote { token: "b1".into(), lease: Some(3_000_000_000) };
+    tape.reply(B, take, "SET … PX …", "OK", Some((0, took))).flag(B, 0, true).done(B);
+    tape.reply(A, delete, "DEL …", "1", Some((0, Change::Deleted { token: None }))).done(A);
+    tape.at(3000).release(B, 0, "b1");
+    Story { name: "foreign_overwrite-ok", history: ends(&mut tape), findings: &[] }
+}
+
+fn extend(tape: &mut Tape, actor: usize) {
+    let extended = Change::Extended { lease: 3_000_000_000 };
+    tape.begin(actor, "extend", 0);
+    tape.command(actor, "PEXPIRE …", "1", Some((0, extended))).done(actor);
+}
+
+fn foreign_extend_bad() -> Story {
+    let mut tape = overrun("foreign_extend");
+    extend(tape.at(4000), A);
+    tape.at(5000).begin(A, "dump", 0).saw(A, 0, Some("b1"));
+    tape.fail(A, FailureKind::LostLock, "the lock was lost");
+    tape.at(5500).release(B, 0, "b1");
+    Story {
+        name: "foreign_extend-bad",
+        history: ends(&mut tape),
+        findings: &[
+            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0 us to 5.000 s; B \
+             acquired it at 3.010 s and believed so until 5.500 s",
+            "ForeignExtend: A's lease ended at 3.000 s while it worked until 4.000 s; B acquired at \
+             3.010 s; A's extend at 4.000 s changed the lease of B's lock",
+        ],
+    }
+}
+
+/// A extends in time.
+fn foreign_extend_ok() -> Story {
+    let mut tape = Tape::new("foreign_extend", &["A", "B"], 1);
+    tape.at(0).acquire(A, 0, "a1", 3000);
+    extend(tape.at(2000), A);
+    tape.at(3500).refused(B, 0);
+    tape.at(4000).release(A, 0, "a1");
+    Story { name: "foreign_extend-ok", history: ends(&mut tape), findings: &[] }
 }
 
 fn lost_update_bad() -> Story {

@@ -15,6 +15,8 @@ impl<'a> Oracle<'a> {
         all.extend(self.double_grants());
         all.extend(self.overlaps());
         all.extend(self.foreign_releases());
+        all.extend(self.foreign_overwrites());
+        all.extend(self.foreign_extends());
         all.extend(self.lost_updates());
         all.extend(self.silent_losses());
         all.extend(self.left());
@@ -174,6 +176,57 @@ impl<'a> Oracle<'a> {
             }
         }
         found
+    }
+
+    /// Whether a command is one of those with which an actor changes its own lock only.
+    fn is_for_ones_own(&self, did: &Did<'_>) -> bool {
+        ["acquire", "extend", "dump", "release", "redis"].contains(&self.verb(did))
+    }
+
+    /// Whether all acquisitions of an actor were surely over when its command was sent.
+    fn has_none_of_its_own(&self, did: &Did<'_>) -> bool {
+        let mut own = self.tenures(did.lock).filter(|tenure| {
+            self.dids[*tenure].actor == did.actor && self.dids[*tenure].received < did.received
+        });
+        own.all(|own| self.is_over_before(own, did.sent))
+    }
+
+    fn foreign_extends(&self) -> Vec<Found> {
+        let extends = self.dids.iter().filter(|did| {
+            matches!(did.change, Change::Extended { .. })
+                && self.is_for_ones_own(did)
+                && self.has_none_of_its_own(did)
+        });
+        let found = |did: &Did<'_>| (Property::ForeignExtend, did.lock, did.actor, did.received.at);
+        extends.map(found).collect()
+    }
+
+    fn foreign_overwrites(&self) -> Vec<Found> {
+        let overwrites = self.dids.iter().filter(|did| {
+            matches!(did.change, Change::Overwrote { .. })
+                && self.is_for_ones_own(did)
+                && self.has_none_of_its_own(did)
+                && self.tenures(did.lock).any(|tenure| self.surely_lasted(tenure, did))
+        });
+        let found =
+            |did: &Did<'_>| (Property::ForeignOverwrite, did.lock, did.actor, did.received.at);
+        overwrites.map(found).collect()
+    }
+
+    /// Whether an acquisition of another actor surely lasted until this command: no deletion that may have
+    /// come between them, nothing after it that shows its end, and a lease that is surely not over.
+    fn surely_lasted(&self, tenure: usize, until: &Did<'_>) -> bool {
+        let taken = &self.dids[tenure];
+        let on_lock = || self.dids.iter().filter(|did| did.lock == until.lock);
+        let may_be_between = |did: &&Did<'_>| {
+            did.received.order >= taken.sent.order && did.sent.order <= until.received.order
+        };
+        let deleted = |did: &Did<'_>| matches!(did.change, Change::Deleted { .. });
+        taken.actor != until.actor
+            && taken.received.order < until.sent.order
+            && !on_lock().filter(may_be_between).any(deleted)
+            && self.proof(tenure) == Some(until.received)
+            && self.runs_out(tenure).is_none_or(|at| at - 1_000_000 > until.received.at)
     }
 
     fn writes(&self) -> Vec<(&Step<'a>, usize, Moment, Write, Option<u64>)> {

@@ -32,13 +32,15 @@ fn extended_on_the_way(own: Option<u64>, extension: u64) -> History {
 
 #[test]
 fn an_extension_that_may_have_been_ours_makes_the_lease_longer() {
-    assert_eq!(properties(&extended_on_the_way(Some(1000), 10_000)), []);
-    assert_eq!(properties(&extended_on_the_way(Some(1000), 100)), [Property::SilentLoss]);
+    let foreign = Property::ForeignExtend;
+    assert_eq!(properties(&extended_on_the_way(Some(1000), 10_000)), [foreign]);
+    let lost = [foreign, Property::SilentLoss];
+    assert_eq!(properties(&extended_on_the_way(Some(1000), 100)), lost);
 }
 
 #[test]
 fn an_extension_that_may_have_been_anothers_gives_no_lease() {
-    assert_eq!(properties(&extended_on_the_way(None, 100)), []);
+    assert_eq!(properties(&extended_on_the_way(None, 100)), [Property::ForeignExtend]);
     let mut tape = Tape::new("edge", &["A"], 1);
     tape.at(0).begin(A, "acquire", 0).command(A, "SETNX …", "1", took("a1", None));
     let lease = 1_000_000_000;

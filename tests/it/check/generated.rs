@@ -293,5 +293,5 @@ fn the_generated_histories_have_every_property() {
     }
     println!("{counts:?}");
     let rarest = counts.values().min().copied().unwrap_or(0);
-    assert!(counts.len() == 11 && rarest >= 10, "{counts:?}");
+    assert!(counts.len() == 13 && rarest >= 10, "{counts:?}");
 }

@@ -16,7 +16,7 @@
 
 use super::beliefs::{Ending, ended_by_end, ended_by_failure, ended_by_success};
 use super::findings::{Findings, Statement};
-use super::foreign_release::as_judged;
+use super::foreign::as_judged;
 use super::words::{Words, time};
 use super::{Case, Property};
 use crate::history::{Change, Effect, EventKind, Verb};

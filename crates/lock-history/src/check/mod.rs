@@ -23,7 +23,7 @@
 //!
 //! Where commands overlap, a property can't be judged when its event comes. Whose tenure a deletion
 //! ended is known when all acquires are read whose commands were sent by then; whether a lease was over
-//! depends on extensions that come later; a wait is one when it was refused again. So `foreign_release`,
+//! depends on extensions that come later; a wait is one when it was refused again. So `foreign`,
 //! `silent_loss`, `lost_update`, `fencing_order` and `deadlock` read intervals, after the history. The
 //! monitor can't wait: each state of an exploration has a copy, equal copies are merged, and what it
 //! remembers is a few bits for each actor and lock. An `overlap` depends on the order of events alone, but
@@ -31,8 +31,8 @@
 //! apart that have the same future.
 //!
 //! What doesn't depend on that is stated once, and both follow it: which beliefs a step or an actor
-//! ends and which reply may have notified the actor of a loss (`beliefs`), what may delete only its
-//! own actor's lock (`foreign_release`), which actor holds a lock for certain (`double_grant`), which
+//! ends and which reply may have notified the actor of a loss (`beliefs`), what may change only its
+//! own actor's lock (`foreign`), which actor holds a lock for certain (`double_grant`), which
 //! end of an acquire shows that it waited (`deadlock`), and how a lock must not be left (`stuck_lock`,
 //! `unavailable`, `flag_drift`, `token_drift`). The tests compare the reader of histories with the
 //! definitions, and the monitor with it.
@@ -49,7 +49,7 @@ mod expectations;
 mod fencing_order;
 mod findings;
 mod flag_drift;
-mod foreign_release;
+mod foreign;
 mod lease_use;
 mod leases;
 mod lost_update;
@@ -87,8 +87,12 @@ pub enum Property {
     DoubleGrant,
     /// Two actors believe at once that they hold the lock.
     Overlap,
-    /// A release takes another actor's lock away.
+    /// A command of one actor takes another actor's lock away.
     ForeignRelease,
+    /// A command of one actor replaces the value of another actor's lock.
+    ForeignOverwrite,
+    /// A command of one actor changes the lease of another actor's lock.
+    ForeignExtend,
     /// A write by one whose lock was gone overwrites its successor's.
     LostUpdate,
     /// An actor lost its lock and finished without being notified.
@@ -113,10 +117,12 @@ pub enum Property {
 
 impl Property {
     /// All that are built in.
-    pub const ALL: [Property; 12] = [
+    pub const ALL: [Property; 14] = [
         Property::DoubleGrant,
         Property::Overlap,
         Property::ForeignRelease,
+        Property::ForeignOverwrite,
+        Property::ForeignExtend,
         Property::LostUpdate,
         Property::SilentLoss,
         Property::StuckLock,
@@ -129,8 +135,18 @@ impl Property {
     ];
 
     /// What a good protocol rules out besides double grants, however its holders are paused.
-    pub const RULED_OUT: [Property; 4] =
-        [Property::ForeignRelease, Property::LostUpdate, Property::SilentLoss, Property::FlagDrift];
+    pub const RULED_OUT: [Property; 6] = [
+        Property::ForeignRelease,
+        Property::ForeignOverwrite,
+        Property::ForeignExtend,
+        Property::LostUpdate,
+        Property::SilentLoss,
+        Property::FlagDrift,
+    ];
+
+    /// What a command does to another actor's lock.
+    pub const FOREIGN: [Property; 3] =
+        [Property::ForeignRelease, Property::ForeignOverwrite, Property::ForeignExtend];
 
     /// All of them: those that are built in, then those of registered judges.
     pub fn all() -> impl Iterator<Item = Property> {
@@ -156,6 +172,8 @@ impl Property {
             Property::DoubleGrant
             | Property::Overlap
             | Property::ForeignRelease
+            | Property::ForeignOverwrite
+            | Property::ForeignExtend
             | Property::LostUpdate
             | Property::SilentLoss
             | Property::StuckLock
@@ -174,6 +192,8 @@ impl Property {
             Property::DoubleGrant => "double_grant",
             Property::Overlap => "overlap",
             Property::ForeignRelease => "foreign_release",
+            Property::ForeignOverwrite => "foreign_overwrite",
+            Property::ForeignExtend => "foreign_extend",
             Property::LostUpdate => "lost_update",
             Property::SilentLoss => "silent_loss",
             Property::StuckLock => "stuck_lock",
@@ -266,7 +286,7 @@ pub fn check(history: &History) -> Checked {
     let mut findings = findings::Findings::default();
     double_grant::check(&case, &mut findings);
     overlap::check(&case, &mut findings);
-    foreign_release::check(&case, &mut findings);
+    foreign::check(&case, &mut findings);
     lost_update::check(&case, &mut findings);
     silent_loss::check(&case, &mut findings);
     stuck_lock::check(&case, &mut findings);

@@ -4,7 +4,7 @@
 //! by the first command that ran surely after it and found or left the lock key without it, or by
 //! its lease. How it ended may remain unknown where commands overlapped.
 
-use super::foreign_release::as_judged;
+use super::foreign::{as_judged, is_claim};
 use super::leases::{Extensions, LeaseEnd};
 use super::trace::Trace;
 use crate::history::{Change, EventKind, Left, Moment, Verb};
@@ -99,21 +99,65 @@ pub(super) enum Shows {
     Free,
 }
 
-/// A deletion of the lock key.
+/// A change of a lock that is there.
 #[derive(Debug)]
-pub(super) struct Deletion<'a> {
+pub(super) struct Alteration<'a> {
     /// Which command or fault did it.
     pub access: Access<'a>,
-    /// Whose acquisition it deleted, if the command made sure of it.
-    pub token: Option<&'a str>,
-    /// Whether the key was deleted, and not freed in another way.
-    pub is_deleted: bool,
-    /// The deleting actor's own latest acquisition.
+    /// What it did.
+    pub kind: AlterationKind<'a>,
+    /// The acting actor's own latest acquisition.
     pub own: Option<usize>,
     /// How many tenures are known to have begun by the time of the reply.
     pub tenures_before: usize,
     /// Which of the tenures known by then may not have been over before it.
     open: Open,
+}
+
+/// How a lock was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AlterationKind<'a> {
+    /// Its key was deleted, or else made free.
+    Deleted {
+        /// The token of the acquisition that the command compared.
+        token: Option<&'a str>,
+        /// Whether the key was made free in another way.
+        is_freed: bool,
+    },
+    /// Its value was replaced.
+    Overwrote,
+    /// Its lease was changed.
+    Extended,
+}
+
+/// When a lock was deleted, in the order in which the replies came.
+#[derive(Debug, Default)]
+pub(super) struct Deletions {
+    received: Vec<u64>,
+    /// The earliest sending of each and all after it.
+    earliest_sent: Vec<u64>,
+}
+
+impl Deletions {
+    fn add(&mut self, span: Span) {
+        self.received.push(span.received.order);
+        self.earliest_sent.push(span.sent.order);
+    }
+
+    /// To be called when all are noted, before anything is asked.
+    fn finish(&mut self) {
+        let mut earliest = u64::MAX;
+        for sent in self.earliest_sent.iter_mut().rev() {
+            earliest = earliest.min(*sent);
+            *sent = earliest;
+        }
+    }
+
+    /// Whether one may have run at the same time.
+    pub fn overlap(&self, span: Span) -> bool {
+        let first = self.received.partition_point(|received| *received < span.sent.order);
+        self.earliest_sent.get(first).is_some_and(|sent| *sent <= span.received.order)
+    }
 }
 
 /// Tenures that may not have been over.
@@ -137,8 +181,10 @@ struct Earliest {
 pub(super) struct LockTrace<'a> {
     /// All tenures, in the order in which their replies came.
     pub tenures: Vec<Tenure<'a>>,
-    /// All deletions, likewise.
-    pub deletions: Vec<Deletion<'a>>,
+    /// All changes of it, likewise.
+    pub alterations: Vec<Alteration<'a>>,
+    /// When it was deleted.
+    pub deletions: Deletions,
     /// The last write of the flag.
     pub flagged: Option<Access<'a>>,
     /// How the lock was left when no actor was active, and when that was seen.
@@ -174,6 +220,7 @@ impl<'a> LockTrace<'a> {
             self.earliest.push(after);
         }
         self.earliest.reverse();
+        self.deletions.finish();
         self.name_victims(hidden_from);
         for tenure in &mut self.tenures {
             let over_by = tenure.end.map(|end| end.access.span.received.order);
@@ -184,7 +231,7 @@ impl<'a> LockTrace<'a> {
     }
 
     /// The only tenure that a deletion can have ended.
-    fn only_candidate(&self, deletion: &Deletion<'_>) -> Option<usize> {
+    fn only_candidate(&self, deletion: &Alteration<'_>) -> Option<usize> {
         let by = deletion.access.span.received.order;
         let later = self.earliest.get(deletion.tenures_before);
         let later = later.filter(|later| later.sent <= by);
@@ -198,9 +245,10 @@ impl<'a> LockTrace<'a> {
     /// A deletion that made sure of the token ended that token's tenure, even if the reply to the
     /// acquire came later. One that didn't ended the only tenure that there was, if all are known.
     fn name_victims(&mut self, hidden_from: Moment) {
-        for deletion in &self.deletions {
+        for deletion in &self.alterations {
+            let AlterationKind::Deleted { token, .. } = deletion.kind else { continue };
             let span = deletion.access.span;
-            let by_token = deletion.token.and_then(|token| self.tenure_of(token));
+            let by_token = token.and_then(|token| self.tenure_of(token));
             let is_seen = span.received.order < hidden_from.order;
             let only = || self.only_candidate(deletion).filter(|_| is_seen);
             let victim = by_token.or_else(only);
@@ -270,10 +318,7 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
         let access = Access { span, actor: event.actor, step: *step, late, fault };
         for effect in effects {
             if let Some(reader) = readers.get_mut(effect.lock) {
-                let verb = late.or_else(|| trace.verb(*step));
-                let change = as_judged(&effect.change, verb);
-                let is_deleted = std::ptr::eq(change, &effect.change);
-                reader.read(change, access, is_deleted);
+                reader.read(&effect.change, access, late.or_else(|| trace.verb(*step)));
             }
         }
     }
@@ -291,6 +336,8 @@ struct Reader<'a> {
     latest_of: HashMap<usize, usize>,
     /// The last step of each actor in which it deleted the lock.
     deleted_in: HashMap<usize, usize>,
+    /// The last step of each actor in which it wrote a value without a token, and the lease.
+    wrote_in: HashMap<usize, (usize, Option<u64>)>,
     extensions: Extensions,
 }
 
@@ -302,7 +349,11 @@ impl<'a> Reader<'a> {
             Verb::Acquire => {
                 let own = self.own_of(access).and_then(|own| self.lock_trace.tenures.get(own));
                 let took = own.is_some_and(|own| own.access.step == Some(step));
-                if !took && self.pending.is_empty() {
+                let wrote = self.wrote_in.get(&actor).filter(|(its, _)| *its == step);
+                let lease = wrote.and_then(|(_, lease)| *lease);
+                if !took && wrote.is_some() {
+                    self.overwrite(access, "", lease);
+                } else if !took && self.pending.is_empty() {
                     self.begin(access, "", None, None);
                 }
             }
@@ -324,8 +375,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `is_deleted`: whether what is read as a deletion is one.
-    fn read(&mut self, change: &'a Change, access: Access<'a>, is_deleted: bool) {
+    /// What a command in a step of this verb, or a fault, did.
+    fn read(&mut self, effect: &'a Change, access: Access<'a>, verb: Option<&Verb>) {
+        let change = as_judged(effect, verb);
+        let is_freed = !std::ptr::eq(change, effect);
         if let (Change::Deleted { .. }, Some((actor, step))) =
             (change, access.actor.zip(access.step))
         {
@@ -336,14 +389,20 @@ impl<'a> Reader<'a> {
                 self.conclude(access, Shows::Free);
                 self.begin(access, token, *fence, *lease);
             }
-            Change::Overwrote { token, lease } => {
-                self.conclude(access, Shows::Overwritten);
-                self.note_own_end(access);
-                self.begin(access, token, None, *lease);
+            Change::Overwrote { token, lease } if is_claim(change, verb) => {
+                self.overwrite(access, token, *lease);
+            }
+            Change::Overwrote { lease, .. } => {
+                if let Some((actor, step)) = access.actor.zip(access.step) {
+                    self.wrote_in.insert(actor, (step, *lease));
+                }
             }
             Change::Saw { token: None } => self.conclude(access, Shows::Free),
-            Change::Extended { lease } => self.extensions.add(access.span, *lease),
-            Change::Deleted { token } => self.delete(access, token.as_deref(), is_deleted),
+            Change::Extended { lease } => {
+                self.alter(access, AlterationKind::Extended);
+                self.extensions.add(access.span, *lease);
+            }
+            Change::Deleted { token } => self.delete(access, token.as_deref(), is_freed),
             Change::Flagged { .. } => self.lock_trace.flagged = Some(access),
             Change::Refused | Change::Saw { token: Some(_) } => {}
         }
@@ -388,6 +447,14 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// An actor replaces the lock's value, and holds the lock from then on.
+    fn overwrite(&mut self, access: Access<'a>, token: &'a str, lease: Option<u64>) {
+        self.alter(access, AlterationKind::Overwrote);
+        self.conclude(access, Shows::Overwritten);
+        self.note_own_end(access);
+        self.begin(access, token, None, lease);
+    }
+
     /// An actor overwrites the lock, which may be its own.
     fn note_own_end(&mut self, access: Access<'a>) {
         let own = self.own_of(access).and_then(|own| self.lock_trace.tenures.get_mut(own));
@@ -401,22 +468,27 @@ impl<'a> Reader<'a> {
         self.latest_of.get(&access.actor?).copied()
     }
 
-    fn delete(&mut self, access: Access<'a>, token: Option<&'a str>, is_deleted: bool) {
-        let own = self.own_of(access);
-        let own_tenure = own.and_then(|own| self.lock_trace.tenures.get_mut(own));
-        if let Some(own) = own_tenure.filter(|own| token.is_none_or(|token| token == own.token)) {
+    fn delete(&mut self, access: Access<'a>, token: Option<&'a str>, is_freed: bool) {
+        let own = self.own_of(access).and_then(|own| self.lock_trace.tenures.get_mut(own));
+        if let Some(own) = own.filter(|own| token.is_none_or(|token| token == own.token)) {
             own.own_end.get_or_insert(access);
         }
-        let tenures_before = self.lock_trace.tenures.len();
+        self.alter(access, AlterationKind::Deleted { token, is_freed });
+        self.lock_trace.deletions.add(access.span);
+        self.conclude(access, Shows::Cleared);
+    }
+
+    fn alter(&mut self, access: Access<'a>, kind: AlterationKind<'a>) {
         let open = match (self.pending.front(), self.pending.len()) {
             _ if self.others_over_by >= access.span.sent.order => Open::Several,
             (Some(tenure), 1) => Open::One(*tenure),
             (None, _) => Open::None,
             _ => Open::Several,
         };
-        self.conclude(access, Shows::Cleared);
-        let deletion = Deletion { access, token, is_deleted, own, tenures_before, open };
-        self.lock_trace.deletions.push(deletion);
+        let own = self.own_of(access);
+        let tenures_before = self.lock_trace.tenures.len();
+        let alteration = Alteration { access, kind, own, tenures_before, open };
+        self.lock_trace.alterations.push(alteration);
     }
 
     fn finish(mut self, hidden_from: Moment) -> LockTrace<'a> {

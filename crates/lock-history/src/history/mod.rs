@@ -295,7 +295,7 @@ pub enum Change {
     },
     /// The lock key was written without regard to its holder.
     Overwrote {
-        /// The token that it now holds.
+        /// The token that it now holds; empty, if it holds something else.
         token: String,
         /// The lease in nanoseconds; none if it keeps the one that it had.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 //! both protocols look on the wire.
 
 use super::script::Script;
-use super::{LockName, Payload, Ttl};
+use super::{LockName, Payload, Token, Ttl};
 use lock_history::history::{Change, Effect};
 use redis::Value;
 use redis_sim::Kept;
@@ -38,9 +38,9 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
 }
 
 /// What a command of a client that we don't know did to a lock: its key before and after tell. What
-/// changes nothing shows in the command itself, if it is one that clients commonly have. Of a key that
-/// is gone it is known whose it was ([`Change::Deleted`]), though the command need not have read it. A
-/// change inside a hash, list or set shows nothing.
+/// changes nothing shows in the command itself, if it is one that clients commonly have. Of a string that
+/// is gone it is known whose it was ([`Change::Deleted`]), though the command need not have read it, if it
+/// held a client's token. A change inside a hash, list or set shows nothing.
 pub fn seen_effects(
     arguments: &[&[u8]],
     reply: &Value,
@@ -54,25 +54,32 @@ pub fn seen_effects(
     if !changes.is_empty() {
         return changes;
     }
-    let changes_nothing =
-        |effect: &Effect| matches!(effect.change, Change::Saw { .. } | Change::Refused);
-    effects(arguments, reply, locks).into_iter().filter(changes_nothing).collect()
+    // A lease that is set again within a millisecond looks the same.
+    let does_not_show = |effect: &Effect| {
+        matches!(effect.change, Change::Saw { .. } | Change::Refused | Change::Extended { .. })
+    };
+    effects(arguments, reply, locks).into_iter().filter(does_not_show).collect()
 }
 
 fn change(before: Option<&Kept>, after: Option<&Kept>) -> Option<Change> {
     let token = |kept: &Kept| Payload::decode(&kept.value).token().as_str().to_owned();
+    // What is no client's token (a constant, a counter, a list of waiters) says nothing of an owner.
+    let owner =
+        |kept: &Kept| (kept.is_string && Token::is_named_in(&kept.value)).then(|| token(kept));
     let lease =
         |kept: &Kept| kept.left.map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
     match (before, after) {
         (None, Some(now)) => {
             Some(Change::Took { token: token(now), fence: None, lease: lease(now) })
         }
-        (Some(then), None) => Some(Change::Deleted { token: Some(token(then)) }),
+        (Some(then), None) => Some(Change::Deleted { token: owner(then) }),
         // In a lock that is not a string, a change doesn't show the holder: refused clients queue there.
         (Some(then), Some(now)) if then.value != now.value && then.is_string => {
-            Some(Change::Overwrote { token: token(now), lease: lease(now) })
+            Some(Change::Overwrote { token: owner(now).unwrap_or_default(), lease: lease(now) })
         }
-        (Some(then), Some(now)) if then.deadline != now.deadline => {
+        (Some(then), Some(now))
+            if then.deadline != now.deadline || then.expiry_sets != now.expiry_sets =>
+        {
             Some(Change::Extended { lease: lease(now).unwrap_or(u64::MAX) })
         }
         _ => None,

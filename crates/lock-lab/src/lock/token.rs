@@ -14,7 +14,26 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Token(String);
 
+/// How the text begins that stands for a token of a client from outside.
+const NAME: &str = "token-";
+
 impl Token {
+    /// The text that stands for a token of a client from outside: the actor and the number of the token,
+    /// both counted from 1.
+    pub fn name(actor: usize, number: usize) -> String {
+        format!("{NAME}{actor}.{number}")
+    }
+
+    /// Whether a value has such a text in it.
+    pub fn is_named_in(value: &[u8]) -> bool {
+        let named = value.windows(NAME.len()).enumerate().filter(|(_, it)| *it == NAME.as_bytes());
+        let mut rest = named.filter_map(|(at, _)| value.get(at + NAME.len()..));
+        rest.any(|rest| {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            digits > 0 && rest.get(digits) == Some(&b'.')
+        })
+    }
+
     /// The token's text.
     pub fn as_str(&self) -> &str {
         &self.0

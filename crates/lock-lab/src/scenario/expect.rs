@@ -146,9 +146,8 @@ pub(super) fn expectations(
     }
     // A file that expects nothing of these values gets no verdict on them.
     if says_what_is_found && !all.is_empty() {
-        let is_excused = |property: &Property| {
-            file.has_careless_clients && *property == Property::ForeignRelease
-        };
+        let is_excused =
+            |property: &Property| file.has_careless_clients && Property::FOREIGN.contains(property);
         let ruled_out = scope.ruled_out().iter();
         let ruled_out = ruled_out.filter(|it| !named.contains(it) && !is_excused(it));
         let none = |property: &Property| Expectation::Finding { property: *property, found: false };

@@ -267,7 +267,7 @@ fn kept(aside: &mut Connection, key: &str) -> RedisResult<Option<Kept>> {
         Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
         _ => None,
     };
-    Ok(Some(Kept { value, is_string, deadline, left }))
+    Ok(Some(Kept { value, is_string, deadline, left, expiry_sets: 0 }))
 }
 
 /// What a key holds that is no string, as [`Kept::value`] has it.

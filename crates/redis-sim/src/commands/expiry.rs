@@ -123,7 +123,7 @@ pub(super) fn set_deadline(
     if new <= now {
         db.remove(key);
     } else if let Some(entry) = db.get_mut(key) {
-        entry.deadline = Some(new);
+        entry.expire_at(Some(new));
     }
     Ok(flag(true))
 }
@@ -135,7 +135,7 @@ pub(super) fn persist(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         return Ok(flag(false));
     }
     if let Some(entry) = db.get_mut(key) {
-        entry.deadline = None;
+        entry.expire_at(None);
     }
     Ok(flag(true))
 }

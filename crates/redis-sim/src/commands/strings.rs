@@ -133,6 +133,9 @@ pub(super) fn set(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         return Ok(before.unwrap_or(Value::Nil));
     }
     db.set(key, Data::String(value.to_vec()), deadline);
+    if let Some(entry) = db.get_mut(key).filter(|_| options.expiry.is_some()) {
+        entry.expire_at(deadline);
+    }
     Ok(if options.get { before.unwrap_or(Value::Nil) } else { Value::Okay })
 }
 
@@ -154,7 +157,11 @@ pub(super) fn set_for(
 ) -> Reply {
     let [key, amount, value] = args else { return Err(Error::Arity(name)) };
     let deadline = deadline(name, unit, amount, call.now_ms())?;
-    call.db().set(key, Data::String(value.to_vec()), Some(deadline));
+    let mut db = call.db();
+    db.set(key, Data::String(value.to_vec()), None);
+    if let Some(entry) = db.get_mut(key) {
+        entry.expire_at(Some(deadline));
+    }
     Ok(Value::Okay)
 }
 
@@ -227,7 +234,7 @@ pub(super) fn getex(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     if new.is_some_and(|new| new <= now) {
         db.remove(key);
     } else if let Some(entry) = db.get_mut(key) {
-        entry.deadline = new;
+        entry.expire_at(new);
     }
     Ok(value)
 }

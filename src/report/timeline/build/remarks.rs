@@ -42,6 +42,8 @@ fn moment(source: &LaneSource<'_>, finding: &Finding) -> Moment {
         Property::DoubleGrant
         | Property::Overlap
         | Property::ForeignRelease
+        | Property::ForeignOverwrite
+        | Property::ForeignExtend
         | Property::LostUpdate
         | Property::FlagDrift
         | Property::StuckLock

@@ -39,11 +39,9 @@ pub use properties::Properties;
 
 use super::beliefs::{ended_by_end, ended_by_failure, ended_by_success};
 use super::double_grant::{Holds, Observed};
-use super::foreign_release::as_judged;
+use super::foreign::{as_judged, is_claim, is_for_ones_own};
 use super::registered::Judging;
-use super::{
-    Property, deadlock, flag_drift, foreign_release, stuck_lock, token_drift, unavailable,
-};
+use super::{Property, deadlock, flag_drift, stuck_lock, token_drift, unavailable};
 use crate::history::{
     Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Verb,
 };
@@ -145,7 +143,8 @@ impl Monitor {
             Doing::Extends => Some(&Verb::Extend),
             Doing::Dumps { .. } => Some(&Verb::Dump),
             Doing::Releases => Some(&Verb::Release),
-            Doing::Forgets { .. } | Doing::Deletes | Doing::Other => None,
+            Doing::Redis => Some(&Verb::Redis),
+            Doing::Forgets { .. } | Doing::Other => None,
         }
     }
 
@@ -195,12 +194,12 @@ impl Monitor {
         match (&operation.verb, operation.lock) {
             (Verb::Acquire, Some(lock)) => {
                 let (lease, tenure) = (operation.lease, TenureState::Unknown);
-                Doing::Acquires { lock, lease, tenure, refusals: 0, met: false }
+                Doing::Acquires { lock, lease, tenure, refusals: 0, wrote: false, met: false }
             }
             (Verb::Extend, _) => Doing::Extends,
             (Verb::Release, _) => Doing::Releases,
             (Verb::ForgetToken, Some(lock)) => Doing::Forgets { lock, met: false },
-            (verb, _) if foreign_release::is_for_ones_own(verb) => Doing::Deletes,
+            (Verb::Redis, _) => Doing::Redis,
             (Verb::Dump | Verb::ExternalDump, Some(lock)) => {
                 let lost = self.tenure(actor, lock).is_over();
                 Doing::Dumps { lock, lost, passed: self.others_who_lost(lock) }
@@ -232,15 +231,17 @@ impl Monitor {
     /// Where the commands of a step show nothing, the client's answer tells who holds the lock.
     fn hear_answer(&mut self, actor: usize, lock: usize, verb: &Verb) {
         let Some(&Lock { owner, began_late, .. }) = self.locks.get(lock) else { return };
-        let doing = self.actors.get(actor).map(|this| &this.doing);
-        let took = matches!(
-            doing,
-            Some(Doing::Acquires { tenure, .. }) if *tenure != TenureState::Unknown
-        );
+        let (took, wrote) = match self.actors.get(actor).map(|this| &this.doing) {
+            Some(Doing::Acquires { tenure, wrote, .. }) => {
+                (*tenure != TenureState::Unknown, *wrote)
+            }
+            _ => (false, false),
+        };
         match (verb, owner) {
             (Verb::Release, Owner::Actor(owner)) if owner == actor && !began_late => {
                 self.end_tenure(lock, Some(actor), None);
             }
+            (Verb::Acquire, _) if !took && wrote => self.overwrite(lock, Some(actor), None),
             (Verb::Acquire, Owner::Unowned) if !took => {
                 self.begin_tenure(lock, Some(actor), None, false);
             }
@@ -275,7 +276,7 @@ impl Monitor {
             Doing::Forgets { .. }
             | Doing::Extends
             | Doing::Releases
-            | Doing::Deletes
+            | Doing::Redis
             | Doing::Other => {}
         }
         if is_idle {
@@ -297,26 +298,46 @@ impl Monitor {
     /// What a command or a fault did to the locks; `late` is the verb of the step that a command was
     /// sent in whose sender had given it up.
     fn affect(&mut self, actor: Option<usize>, effects: &[Effect], late: Option<&Verb>) {
+        let verb = late.or(self.verb(actor));
         for Effect { lock, change } in effects {
-            match as_judged(change, late.or(self.verb(actor))) {
+            let change = as_judged(change, verb);
+            match change {
                 Change::Took { fence, .. } => {
                     self.end_tenure(*lock, None, None);
                     self.begin_tenure(*lock, actor, *fence, late.is_some());
                 }
-                Change::Overwrote { .. } => {
-                    self.end_tenure(*lock, actor, late);
-                    self.begin_tenure(*lock, actor, None, late.is_some());
+                Change::Overwrote { .. } if is_claim(change, verb) => {
+                    self.overwrite(*lock, actor, late);
                 }
+                Change::Overwrote { .. } => self.note_value(*lock, actor, late),
                 Change::Saw { token: None } => self.end_tenure(*lock, None, None),
                 Change::Deleted { .. } => {
-                    self.judge_deletion(*lock, actor, late);
+                    self.judge_change(*lock, actor, verb, Property::ForeignRelease);
                     self.end_tenure(*lock, actor, late);
                 }
-                Change::Refused
-                | Change::Saw { token: Some(_) }
-                | Change::Extended { .. }
-                | Change::Flagged { .. } => {}
+                Change::Extended { .. } => {
+                    self.judge_change(*lock, actor, verb, Property::ForeignExtend);
+                }
+                Change::Refused | Change::Saw { token: Some(_) } | Change::Flagged { .. } => {}
             }
+        }
+    }
+
+    /// An actor replaced the lock's value, and holds the lock from then on.
+    fn overwrite(&mut self, lock: usize, actor: Option<usize>, late: Option<&Verb>) {
+        let verb = late.or(self.verb(actor));
+        self.judge_change(lock, actor, verb, Property::ForeignOverwrite);
+        self.end_tenure(lock, actor, late);
+        self.begin_tenure(lock, actor, None, late.is_some());
+    }
+
+    /// An actor that acquires a lock wrote a value that is no token.
+    fn note_value(&mut self, lock: usize, actor: Option<usize>, late: Option<&Verb>) {
+        let this = actor.filter(|_| late.is_none()).and_then(|actor| self.actors.get_mut(actor));
+        if let Some(Doing::Acquires { lock: its, wrote, .. }) = this.map(|this| &mut this.doing)
+            && *its == lock
+        {
+            *wrote = true;
         }
     }
 
@@ -368,17 +389,19 @@ impl Monitor {
         }
     }
 
-    fn judge_deletion(&mut self, lock: usize, actor: Option<usize>, late: Option<&Verb>) {
+    /// Judges a command, in a step of this verb, that changes a lock.
+    fn judge_change(
+        &mut self,
+        lock: usize,
+        actor: Option<usize>,
+        verb: Option<&Verb>,
+        property: Property,
+    ) {
         let Some((actor, state)) = actor.zip(self.locks.get(lock)) else { return };
-        let deletes = match late {
-            Some(verb) => foreign_release::is_for_ones_own(verb),
-            None => self
-                .actors
-                .get(actor)
-                .is_some_and(|this| matches!(this.doing, Doing::Deletes | Doing::Releases)),
-        };
-        if deletes && !matches!(state.owner, Owner::Unowned) && state.owner != Owner::Actor(actor) {
-            self.found.insert(Property::ForeignRelease);
+        let is_anothers =
+            !matches!(state.owner, Owner::Unowned) && state.owner != Owner::Actor(actor);
+        if is_anothers && verb.is_some_and(is_for_ones_own) {
+            self.found.insert(property);
         }
     }
 
@@ -465,7 +488,8 @@ impl Monitor {
             if !actor.is_active && !self.may_come_late {
                 lock.owner = Owner::Stranger;
             }
-            if self.found.contains(Property::ForeignRelease) && !actor.watches_tenure(position) {
+            let all_found = Property::FOREIGN.into_iter().all(|it| self.found.contains(it));
+            if all_found && !actor.watches_tenure(position) {
                 lock.owner = Owner::Unowned;
             }
         }

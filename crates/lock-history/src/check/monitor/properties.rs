@@ -54,16 +54,18 @@ fn number(property: Property) -> u32 {
         Property::DoubleGrant => 0,
         Property::Overlap => 1,
         Property::ForeignRelease => 2,
-        Property::LostUpdate => 3,
-        Property::SilentLoss => 4,
-        Property::StuckLock => 5,
-        Property::Unavailable => 6,
-        Property::FlagDrift => 7,
-        Property::TokenDrift => 8,
-        Property::FencingOrder => 9,
-        Property::Starvation => 10,
-        Property::Deadlock => 11,
-        Property::Registered(number) => 12 + u32::from(number),
+        Property::ForeignOverwrite => 3,
+        Property::ForeignExtend => 4,
+        Property::LostUpdate => 5,
+        Property::SilentLoss => 6,
+        Property::StuckLock => 7,
+        Property::Unavailable => 8,
+        Property::FlagDrift => 9,
+        Property::TokenDrift => 10,
+        Property::FencingOrder => 11,
+        Property::Starvation => 12,
+        Property::Deadlock => 13,
+        Property::Registered(number) => 14 + u32::from(number),
     }
 }
 
@@ -73,7 +75,7 @@ fn bit(property: Property) -> u32 {
 
 fn of_bit(number: u32) -> Property {
     let built_in = Property::ALL.get(number as usize).copied();
-    let registered = || number.saturating_sub(12) as u8;
+    let registered = || number.saturating_sub(14) as u8;
     built_in.unwrap_or_else(|| Property::Registered(registered()))
 }
 

@@ -34,6 +34,8 @@ pub(super) enum Doing {
         tenure: TenureState,
         /// How often it was refused, 2 at most.
         refusals: u8,
+        /// Whether it overwrote the lock with a value that is no token.
+        wrote: bool,
         /// Whether another actor came to believe in the lock since it began, and before the first
         /// reply that may notify this actor that it had lost it.
         met: bool,
@@ -48,8 +50,8 @@ pub(super) enum Doing {
     Extends,
     /// It releases a lock.
     Releases,
-    /// It must delete no lock but its own.
-    Deletes,
+    /// It sends a command of its own.
+    Redis,
     /// It writes a lock's file.
     Dumps {
         lock: usize,
@@ -162,7 +164,7 @@ impl Actor {
                     *met &= believes(*lock);
                 }
             }
-            Doing::Deletes if knows(Property::ForeignRelease) => self.doing = Doing::Other,
+            Doing::Redis if Property::FOREIGN.into_iter().all(knows) => self.doing = Doing::Other,
             Doing::Dumps { lost, passed, .. } if knows(Property::LostUpdate) => {
                 *lost = false;
                 passed.clear();
@@ -173,7 +175,7 @@ impl Actor {
             Doing::Dumps { .. }
             | Doing::Extends
             | Doing::Releases
-            | Doing::Deletes
+            | Doing::Redis
             | Doing::Other => {}
         }
     }

@@ -89,7 +89,7 @@ fn it_finds_what_the_checkers_find() {
         expected.iter().for_each(|property| *counts.entry(property).or_default() += 1);
     }
     println!("{all} histories: {counts:?}");
-    assert!(counts.len() == 11 && counts.values().all(|count| count * 200 > all), "{counts:?}");
+    assert!(counts.len() == 13 && counts.values().all(|count| count * 200 > all), "{counts:?}");
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl SnapshotStore for Upstream {
         let deadline = left.map(|left| (VirtualClock::EPOCH + left).as_millis());
         let deadline = deadline.and_then(|millis| i64::try_from(millis).ok());
         let is_string = stored.is_string();
-        Some(Kept { value, is_string, deadline, left })
+        Some(Kept { value, is_string, deadline, left, expiry_sets: 0 })
     }
 
     fn lease_end(&self, key: &str) -> Option<Duration> {

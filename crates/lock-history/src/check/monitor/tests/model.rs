@@ -9,6 +9,8 @@ use crate::history::{
 };
 use std::collections::{HashMap, VecDeque};
 
+/// What is added to a value that is no token.
+const MARK: u64 = 1 << 40;
 /// Longer than any run.
 const LEASE: u64 = 1 << 50;
 
@@ -41,6 +43,11 @@ enum Act {
     Overwrite(usize),
     /// An acquire that takes the lock from its holder.
     Seize(usize),
+    /// An acquire that writes a value which is no token; whether it is granted the lock all the same.
+    Mark {
+        lock: usize,
+        granted: bool,
+    },
     /// A release that leaves the key there.
     Free(usize),
     Read(usize),
@@ -122,7 +129,7 @@ impl Model {
     pub fn canonical(&self) -> Self {
         let mut names: HashMap<u64, u64> = HashMap::new();
         let mut rename = |token: &mut u64| {
-            let next = names.len() as u64;
+            let next = (*token & MARK) + names.len() as u64;
             *token = *names.entry(*token).or_insert(next);
         };
         let mut model = self.clone();
@@ -232,6 +239,7 @@ impl Model {
                 | Act::Extend { .. }
                 | Act::Overwrite(_)
                 | Act::Seize(_)
+                | Act::Mark { .. }
                 | Act::Free(_)
                 | Act::Flag(..)
         );
@@ -336,6 +344,15 @@ impl Model {
                 self.actors[actor].own[lock] = Some((self.issued, None));
                 seized
             }
+            Act::Mark { lock, granted } => {
+                let marked = self.carry_out_anyhow(actor, act, random);
+                if granted {
+                    self.actors[actor].own[lock] =
+                        self.locks[lock].token.map(|token| (token, None));
+                    return marked;
+                }
+                self.and_fail(marked, actor, FailureKind::AlreadyLocked, random)
+            }
             Act::Delete { .. } | Act::Overwrite(_) | Act::Free(_) | Act::Flag(..) => {
                 self.carry_out_anyhow(actor, act, random)
             }
@@ -347,7 +364,7 @@ impl Model {
         match act {
             Act::Delete { lock, .. } => {
                 let was = self.locks[lock].token.take();
-                let exact = was.filter(|_| random.one_in(5)).map(token);
+                let exact = was.filter(|was| *was < MARK && random.one_in(5)).map(token);
                 let deleted = was.map(|_| Change::Deleted { token: exact });
                 self.command(actor, lock, deleted.into_iter().collect())
             }
@@ -364,6 +381,15 @@ impl Model {
                 let took = Change::Took { token: token.clone(), fence: None, lease };
                 let seized = was.map_or(took, |_| Change::Overwrote { token, lease });
                 self.command(actor, lock, vec![seized])
+            }
+            Act::Mark { lock, .. } => {
+                self.issued += 1;
+                let it = &mut self.locks[lock].token;
+                let was = it.replace(it.map_or(0, |_| MARK) + self.issued);
+                let lease = Some(LEASE);
+                let took = Change::Took { token: token(self.issued), fence: None, lease };
+                let wrote = Change::Overwrote { token: String::new(), lease };
+                self.command(actor, lock, vec![was.map_or(took, |_| wrote)])
             }
             Act::Free(lock) => {
                 let was = self.locks[lock].token.take();
@@ -480,7 +506,7 @@ impl Model {
     fn delete_own(&mut self, actor: usize, lock: usize) -> Vec<Happening> {
         let was = self.locks[lock].token.take();
         self.locks[lock].flag = false;
-        let deleted = Change::Deleted { token: was.map(token) };
+        let deleted = Change::Deleted { token: was.filter(|was| *was < MARK).map(token) };
         self.command(actor, lock, vec![deleted, Change::Flagged { locked: false }])
     }
 

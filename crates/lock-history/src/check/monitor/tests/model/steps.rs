@@ -73,6 +73,9 @@ impl Model {
         }
         match verb {
             "acquire" if random.one_in(12) => acts.push(Act::Seize(lock)),
+            "acquire" if random.one_in(12) => {
+                acts.push(Act::Mark { lock, granted: random.one_in(2) });
+            }
             "acquire" => {
                 acts.push(Act::Take { lock, left: random.below(6), atomic: hardened });
                 if !hardened {
