@@ -58,6 +58,7 @@ while read -r schedule; do
     number=$((number + 1))
     keep "replay.$number" replay "$schedule"
     keep "replay.$number.json" replay "$schedule" --format json
+    keep "replay.$number.sh" replay "$schedule" --as shell
 done <schedules
 
 keep list list

@@ -32,7 +32,7 @@ pub use run::{FireArgs, ReplayArgs, ReportOptions, RunArgs, RunOptions};
 pub use serve::ServeArgs;
 pub use values::{
     CatalogueFormat, CheckFormat, Color, DEFAULT_DIRECTORY, FailIf, Format, Picture, PictureFormat,
-    StrategyWord, TTL_VARIABLE,
+    ReplayForm, StrategyWord, TTL_VARIABLE,
 };
 
 use super::builtin::BuiltIn;

@@ -1,6 +1,6 @@
 //! `replay`: a schedule again, on an embedded server or a real one.
 
-use super::args::{Format, ReplayArgs};
+use super::args::{Format, ReplayArgs, ReplayForm};
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal, environment, stopped};
 use super::outputs::Outputs;
@@ -9,12 +9,14 @@ use super::signals::Signals;
 use super::upstream::ExclusiveUse;
 use super::workspace::{Staged, Staging, staged};
 use super::{ServerUrl, github, remote, say, schedule, verbose};
-use crate::report::{Besides, Entry, Replay, Report, json, junit, table};
+use crate::report::{Besides, Entry, Replay, Report, json, junit, shell, table};
 use anyhow::anyhow;
 use lock_lab::probe::{MOST_LESSONS, SUBJECT};
 use lock_lab::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
-use lock_lab::server::Keys;
+use lock_lab::server::{Exchange, Keys};
+use parking_lot::Mutex;
 use redis_sim::clock::WallClock;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +73,7 @@ fn replayed(
         Some(interrupted) => Refusal { left: refusal.left, ..interrupted },
         None => with_hint(refusal, is_changed),
     });
-    let Replayed { world, staged } = replayed?;
+    let Replayed { world, staged, exchanges } = replayed?;
     let Staged { outcome, notices, left, is_clean, .. } = staged;
     if asked.verbose {
         verbose::show(scenario.name(), &outcome.history);
@@ -88,25 +90,60 @@ fn replayed(
     }
     let findings = &ruling.checked.findings;
     let replay = Replay::new(report, world.plan(), &outcome.history, findings, schedule.shows);
-    outputs.write(Some(&outcome.history), annotations, |format, style, out| match format {
-        Format::Json => json::write(&replay, out),
-        Format::Table => table::write_replay(&replay, args.all, style, out),
-        Format::Junit => junit::write(&[Entry::Report(Box::new(replay.report))], out),
-    })?;
+    let script = shell::Script {
+        schedule: &schedule.to_string(),
+        replay: &replay,
+        history: &outcome.history,
+        exchanges: &exchanges,
+    };
+    write(&script, outputs, annotations, args)?;
     Ok(exit)
+}
+
+/// Writes the report in the form that was asked for.
+fn write(
+    script: &shell::Script<'_>,
+    outputs: Outputs<'_>,
+    annotations: Vec<String>,
+    args: &ReplayArgs,
+) -> Result<(), Refusal> {
+    let replay = script.replay;
+    outputs.write(Some(script.history), annotations, |format, style, out| {
+        match (args.form, format) {
+            (Some(ReplayForm::Shell), _) => shell::write(script, out),
+            (None, Format::Json) => json::write(replay, out),
+            (None, Format::Table) => table::write_replay(replay, args.all, style, out),
+            (None, Format::Junit) => {
+                junit::write(&[Entry::Report(Box::new(replay.report.clone()))], out)
+            }
+        }
+    })
 }
 
 /// The outcome of a replay that went to its end.
 struct Replayed {
     world: Arc<World>,
     staged: Staged,
+    exchanges: Exchanges,
 }
+
+/// What actors exchanged with the server in memory, by the order of the replies.
+type Exchanges = BTreeMap<u64, Exchange>;
 
 /// In isolation: in memory, or on a Redis in exclusive use.
 fn alone(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replayed, Refusal> {
-    let mut world = Arc::new(World::replayed(model));
-    signals.add_clock(world.time());
-    let mut outcome = replay_schedule(&world, schedule);
+    let run = || {
+        let exchanges = Arc::new(Mutex::new(Exchanges::new()));
+        let heard = Arc::clone(&exchanges);
+        let world = World::replayed(model).heard_by(move |exchange| {
+            heard.lock().insert(exchange.received.order, exchange.clone());
+        });
+        let world = Arc::new(world);
+        signals.add_clock(world.time());
+        let outcome = replay_schedule(&world, schedule);
+        (world, outcome, exchanges)
+    };
+    let (mut world, mut outcome, mut exchanges) = run();
     for _ in 0..MOST_LESSONS {
         if !model.host.take_learned() {
             break;
@@ -114,9 +151,7 @@ fn alone(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replay
         if let Some(upstream) = &model.upstream {
             upstream.exclusive.put(&Keys::new()).map_err(environment)?;
         }
-        world = Arc::new(World::replayed(model));
-        signals.add_clock(world.time());
-        outcome = replay_schedule(&world, schedule);
+        (world, outcome, exchanges) = run();
     }
     let mut notices = Vec::new();
     if let Some(upstream) = &model.upstream {
@@ -126,7 +161,12 @@ fn alone(model: &Model, schedule: &Schedule, signals: &Signals) -> Result<Replay
     }
     let outcome = outcome?;
     let (kept, left) = (Vec::new(), Vec::new());
-    Ok(Replayed { world, staged: Staged { outcome, notices, kept, left, is_clean: true } })
+    let exchanges = std::mem::take(&mut *exchanges.lock());
+    Ok(Replayed {
+        world,
+        exchanges,
+        staged: Staged { outcome, notices, kept, left, is_clean: true },
+    })
 }
 
 fn on_redis(
@@ -148,7 +188,7 @@ fn on_redis(
     if ends_leases(schedule) {
         staged.notices.push(SHORTENED.into());
     }
-    Ok(Replayed { world, staged })
+    Ok(Replayed { world, staged, exchanges: Exchanges::new() })
 }
 
 fn replay_schedule(world: &Arc<World>, schedule: &Schedule) -> Result<Outcome, Refusal> {

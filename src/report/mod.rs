@@ -19,6 +19,7 @@ mod replay;
 mod runs;
 #[cfg(test)]
 mod samples;
+pub mod shell;
 pub mod status;
 pub mod table;
 pub mod timeline;

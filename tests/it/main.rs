@@ -25,6 +25,7 @@ mod record;
 mod recovery;
 mod redis_server;
 mod replay;
+mod replay_as_shell;
 mod rules_of_subjects;
 mod scope;
 mod seed;

@@ -7,10 +7,10 @@ use lock_lab::scenario::{Scenario, catalogue};
 use std::fs;
 
 /// The holder compares, its lease ends, the rival takes the lock, and the holder deletes it.
-const FOREIGN_RELEASE: &str = "1x5.e1.2x4.1x2.2x4:foreign_release";
+pub const FOREIGN_RELEASE: &str = "1x5.e1.2x4.1x2.2x4:foreign_release";
 
 /// A schedule of the built-in scenario `check_then_delete`.
-fn schedule(protocol: &str, timing: &str, rest: &str) -> String {
+pub fn schedule(protocol: &str, timing: &str, rest: &str) -> String {
     let scenarios = catalogue().unwrap();
     let scenario = scenarios.iter().find(|it| it.name() == "check_then_delete").unwrap();
     let digest = scenario.digest();

@@ -4,10 +4,12 @@
 mod connection;
 mod exchange;
 mod exclusive;
+mod redis_cli;
 
 pub use connection::{Connection, Sent};
-pub use exchange::{Exchange, Listener};
+pub use exchange::{Exchange, Listener, secret_from};
 pub use exclusive::{ExclusiveServer, Keys, OnCommandByHand, Seen, Stored};
+pub use redis_cli::quoted_input;
 
 use connection::Transport;
 use redis::{

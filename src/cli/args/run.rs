@@ -2,8 +2,8 @@
 
 use super::super::redact::ServerUrl;
 use super::values::{
-    Color, DEFAULT_DIRECTORY, Format, Picture, directory, lock_protocol, picture, repeat,
-    run_group, seed, timeout,
+    Color, DEFAULT_DIRECTORY, Format, Picture, ReplayForm, directory, lock_protocol, picture,
+    repeat, run_group, seed, timeout,
 };
 use clap::{Args, ValueHint};
 use lock_lab::lock::{LockProtocol, default_protocol};
@@ -81,6 +81,10 @@ A schedule is the text that explore prints. Without --redis it is replayed in me
 thread an actor takes the turns on that server, sleeps are skipped, and leases end by shortening \
 them. With --subject, database 0 of that server must be empty, and is empty again afterwards.
 
+With --as shell it is replayed in memory, and the report is a bash script that repeats it on an empty \
+Redis with redis-cli alone: one terminal an actor, each reply in a comment, and what went wrong at its \
+end.
+
 Exit status: 0 it went as the schedule says, 1 but without what it shows,
              4 it parted from the schedule
 
@@ -111,6 +115,10 @@ pub struct ReplayArgs {
     /// Show the steps that do not matter, too, and the locks
     #[arg(long, help_heading = "Report")]
     pub all: bool,
+    /// shell: print a bash script of redis-cli lines instead
+    #[arg(long = "as", value_name = "FORM", help_heading = "Report", hide_possible_values = true)]
+    #[arg(conflicts_with_all = ["redis", "all", "format", "timeline"])]
+    pub form: Option<ReplayForm>,
     #[command(flatten)]
     pub output: OutputOptions,
 }
@@ -118,7 +126,8 @@ pub struct ReplayArgs {
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   nodb-trigger replay schedule.txt
-  nodb-trigger replay schedule.txt --redis redis://127.0.0.1:6379";
+  nodb-trigger replay schedule.txt --redis redis://127.0.0.1:6379
+  nodb-trigger replay schedule.txt --as shell --output race.sh";
 
 /// How to run a scenario.
 #[derive(Debug, Clone, PartialEq, Args)]

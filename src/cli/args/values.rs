@@ -43,6 +43,12 @@ pub enum CheckFormat {
     Json,
 }
 
+/// `--as` of `replay`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplayForm {
+    Shell,
+}
+
 /// `--format` of `catalogue`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CatalogueFormat {

@@ -33,6 +33,9 @@ pub struct Row {
     /// The position of that in [`Lanes::names`].
     #[serde(skip)]
     pub column: usize,
+    /// The position of its event in the history.
+    #[serde(skip)]
+    pub position: usize,
     /// What was done.
     pub text: String,
     /// What went wrong with it, if it completes the violation.
@@ -71,6 +74,7 @@ impl Lanes {
                 step: index + 1,
                 lane: names.get(column).cloned().unwrap_or_default(),
                 column,
+                position: draft.position,
                 text: draft.text.clone(),
                 mark: finding.filter(|_| is_decisive).map(|it| marks::mark(&words, draft, it)),
                 matters: match (finding, decisive.flatten()) {

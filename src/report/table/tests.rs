@@ -214,6 +214,7 @@ fn many_lanes_become_a_list() {
             step: column + 1,
             lane: format!("worker {column}"),
             column,
+            position: column,
             text: "DEL lock -> 1".into(),
             mark: (column == 6).then(|| "deletes worker 0's lock".into()),
             matters: true,

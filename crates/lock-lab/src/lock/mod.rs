@@ -36,6 +36,7 @@ pub use protocol::{Caller, Context, LockError, LockProtocol, Result};
 pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
 pub use registry::{default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
+pub use script::script_text;
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
 pub use survey::{Doubt, Found, Sighting, State, Unseen, rights, sight, survey, watched_channels};
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};

@@ -24,6 +24,16 @@ pub(super) struct ScriptOperation {
     pub compares: bool,
 }
 
+/// The text of a lock protocol's script with this digest.
+pub fn script_text(digest: &[u8]) -> Option<String> {
+    // With the protocols come their scripts.
+    super::protocols();
+    let has_it = |(_, script): &&(ScriptOperation, Arc<Script>)| {
+        digest.eq_ignore_ascii_case(script.sha.as_bytes())
+    };
+    KNOWN.read().iter().find(has_it).map(|(_, script)| script.text.clone())
+}
+
 impl Script {
     pub fn new(text: &str) -> Self {
         Self { text: text.into(), sha: redis::Script::new(text).get_hash().into() }

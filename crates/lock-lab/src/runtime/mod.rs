@@ -69,7 +69,7 @@ pub use threads::{THREAD_MEMORY, allow_files, check_memory};
 use crate::controller::{Files, Registry, STATE_FILE, initial_state};
 use crate::lock::{ActorHost, Identity, LockError, LockProtocol, RunDirectory};
 use crate::scenario::{Plan, Start};
-use crate::server::{Connection, Server, ServerError};
+use crate::server::{Connection, Exchange, Listener, Server, ServerError};
 use lock_history::history::{Event, History};
 use observer::{Observer, Unobserved};
 use parking_lot::Mutex;
@@ -126,6 +126,8 @@ pub struct World {
     signals: Signals,
     on_end: Box<dyn Fn() + Send + Sync>,
     observer: Arc<dyn Observer>,
+    /// The listener to what actors exchange with the server.
+    listener: Option<Listener>,
 }
 
 impl World {
@@ -165,6 +167,7 @@ impl World {
             },
             on_end,
             observer: Arc::new(Unobserved),
+            listener: None,
         }
     }
 
@@ -197,6 +200,14 @@ impl World {
         self.services.files = Arc::new(files);
         self.take_by_force(true);
         self.without_cache()
+    }
+
+    /// The same world, but `hear` gets each exchange of its actors with the server, complete and in
+    /// order; the history's event of a command has the moment at which its reply was received.
+    #[must_use]
+    pub fn heard_by(mut self, hear: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Listener::new(self.services.time.clock(), hear));
+        self
     }
 
     /// The seed, where there is a virtual clock that heeds it.
@@ -244,6 +255,9 @@ impl World {
 
     /// Records what passes over a connection from now on.
     fn listen(&self, connection: &mut Connection) {
+        if let Some(listener) = &self.listener {
+            *connection = connection.lend().heard_by(listener.clone());
+        }
         connection.record(self.log.sequence.clone(), self.services.time.clock());
         if self.protocol().is_foreign() {
             let keys = self.setup.locks.iter().map(|lock| lock.key().to_owned()).collect();

@@ -223,8 +223,8 @@ impl Connection {
         let after = self.snapshot();
         let observed = before.into_iter().zip(after).map(|(before, after)| [before, after]);
         let observed = observed.collect();
-        let (commands, replies) = (commands.to_vec(), replies());
-        let exchange = Exchange { sent, received, commands, replies, observed };
+        let (db, commands, replies) = (self.get_db(), commands.to_vec(), replies());
+        let exchange = Exchange { sent, received, db, commands, replies, observed };
         if let Some(listener) = &self.listener {
             (listener.hear)(&exchange);
         }

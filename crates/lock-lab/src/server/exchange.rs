@@ -17,6 +17,8 @@ pub struct Exchange {
     pub sent: Moment,
     /// When the last reply had come.
     pub received: Moment,
+    /// To which database.
+    pub db: i64,
     /// The commands, as they were sent.
     pub commands: Vec<u8>,
     /// The replies, or how reading them failed.
@@ -54,6 +56,11 @@ impl Exchange {
         shortened(requests.iter().map(|request| typed(request)).collect::<Vec<_>>().join("; "))
     }
 
+    /// Each command as its words.
+    pub fn requests(&self) -> Vec<Vec<&[u8]>> {
+        requests(&self.commands)
+    }
+
     /// The replies as a person reads them, shortened.
     pub fn answered(&self) -> String {
         shortened(match &self.replies {
@@ -72,7 +79,7 @@ fn typed(request: &[&[u8]]) -> String {
 }
 
 /// Where the words begin that may hold a password, if any may.
-fn secret_from(request: &[&[u8]]) -> Option<usize> {
+pub fn secret_from(request: &[&[u8]]) -> Option<usize> {
     const AFTER: [&[u8]; 5] = [b"AUTH", b"AUTH2", b"SETUSER", b"REQUIREPASS", b"MASTERAUTH"];
     let (name, _) = request.split_first()?;
     let may = [&b"AUTH"[..], b"HELLO", b"MIGRATE", b"ACL", b"CONFIG"];
@@ -112,7 +119,7 @@ mod tests {
 
     fn exchange(commands: Vec<u8>, replies: RedisResult<Vec<Value>>) -> Exchange {
         let never = Moment::default();
-        Exchange { sent: never, received: never, commands, replies, observed: Vec::new() }
+        Exchange { sent: never, received: never, db: 0, commands, replies, observed: Vec::new() }
     }
 
     #[test]

@@ -9,7 +9,7 @@
 mod between;
 
 use super::connection::within;
-use super::{RESPONSE_TIMEOUT, Remote, Server, ServerError};
+use super::{RESPONSE_TIMEOUT, Remote, Server, ServerError, quoted_input};
 use between::{NAMES, PUT, time};
 
 pub(super) use between::Pair;
@@ -250,7 +250,7 @@ impl ExclusiveServer {
         let plain: Option<Vec<String>> = ever.iter().map(|name| plain(name)).collect();
         let names = plain.unwrap_or_else(|| {
             words.push("--quoted-input".into());
-            ever.iter().map(|name| escaped(name)).collect()
+            ever.iter().map(|name| quoted_input(name)).collect()
         });
         words.push("DEL".into());
         words.extend(names);
@@ -432,14 +432,4 @@ fn plain(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?;
     let is_plain = !name.is_empty() && !name.chars().any(char::is_control);
     is_plain.then(|| name.to_owned())
-}
-
-/// Any name, as `redis-cli --quoted-input` understands it.
-fn escaped(name: &[u8]) -> String {
-    let byte = |byte: &u8| match byte {
-        b'"' | b'\\' => format!("\\{}", char::from(*byte)),
-        b' '..=b'~' => char::from(*byte).into(),
-        _ => format!("\\x{byte:02x}"),
-    };
-    format!("\"{}\"", name.iter().map(byte).collect::<String>())
 }
