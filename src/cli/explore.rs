@@ -11,11 +11,11 @@ use super::parallel::{cores, in_parallel};
 use super::progress::ProgressLine;
 use super::signals::Signals;
 use super::{github, say};
-use crate::report::exploration::{Exploration, ProtocolRow};
+use crate::report::exploration::{Exploration, ProtocolRow, Stage};
 use crate::report::{Entry, json, junit, large, table};
 use anyhow::anyhow;
 use lock_lab::lock::LockProtocol;
-use lock_lab::runtime::{ExploreError, Limit, Model, Progress, explore as run};
+use lock_lab::runtime::{Bounds, ExploreError, Explored, Limit, Model, Progress, explore as run};
 use lock_lab::scenario::Scenario;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -120,12 +120,53 @@ pub(super) fn explore_one(
     if signals.interrupted() {
         return Err(Refusal::new(Exit::Interrupted, anyhow!("interrupted, not explored")));
     }
-    let explored = run(&task.model, &task.bounds, &mut |progress| {
-        show(progress);
-        !signals.interrupted()
-    });
-    let explored = explored.map_err(|error| refusal(&task.model, error))?;
-    Ok(ProtocolRow::new(&task.model.plan, &explored, &task.judged, &task.bounds))
+    let mut stages = Vec::new();
+    let mut left = Left::default();
+    for bounds in &task.stages {
+        let Some(within) = left.of(bounds) else {
+            stages.push(Stage { bounds: bounds.clone(), outcome: None });
+            continue;
+        };
+        let explored = run(&task.model, &within, &mut |progress| {
+            show(progress);
+            !signals.interrupted()
+        });
+        let outcome = match explored {
+            Ok(explored) => {
+                left.use_up(&explored);
+                Ok(explored)
+            }
+            // What was found before is not lost.
+            Err(error) if !stages.is_empty() => Err(error.to_string()),
+            Err(error) => return Err(refusal(&task.model, error)),
+        };
+        stages.push(Stage { bounds: bounds.clone(), outcome: Some(outcome) });
+    }
+    Ok(ProtocolRow::new(&task.model.plan, &stages, &task.judged))
+}
+
+/// What the stages of an exploration have used up of its bounds.
+#[derive(Default)]
+struct Left {
+    time: Duration,
+    orderings: u64,
+    is_over: bool,
+}
+
+impl Left {
+    /// The bounds of the next stage, if there is anything left.
+    fn of(&self, bounds: &Bounds) -> Option<Bounds> {
+        let max_time = bounds.max_time.map(|most| most.saturating_sub(self.time));
+        let max_schedules = bounds.max_schedules.map(|most| most.saturating_sub(self.orderings));
+        let has_any = max_time != Some(Duration::ZERO) && max_schedules != Some(0);
+        (has_any && !self.is_over).then(|| Bounds { max_time, max_schedules, ..bounds.clone() })
+    }
+
+    fn use_up(&mut self, explored: &Explored) {
+        self.time += explored.took;
+        self.orderings += explored.orderings_run;
+        self.is_over |= matches!(explored.stopped_by, Some(Limit::Interrupted | Limit::Satisfied));
+    }
 }
 
 fn refusal(model: &Model, error: ExploreError) -> Refusal {
@@ -189,10 +230,9 @@ pub(super) fn explore_for_run(
 mod tests {
     use super::*;
     use lock_history::check::Judged;
-    use lock_history::check::Property;
-    use lock_history::check::Verdict;
+    use lock_history::check::{Property, Tried, Verdict};
     use lock_lab::lock::Ttl;
-    use lock_lab::runtime::{Bounds, Explored, Strategy, Timing};
+    use lock_lab::runtime::{Strategy, Timing};
     use lock_lab::scenario::catalogue;
 
     #[test]
@@ -231,6 +271,7 @@ mod tests {
             states: 1,
             depth: 1,
             stopped_by,
+            tried: Tried { properties: Property::ALL.into_iter().collect(), lease_expired: true },
             took: Duration::ZERO,
         };
         let bounds = Bounds {
@@ -245,7 +286,8 @@ mod tests {
         };
         let none = BTreeMap::new();
         let plan = scenario().bind(&none, "legacy", Ttl::DEFAULT, Duration::ZERO).unwrap();
-        let row = ProtocolRow::new(&plan, &explored, &judged, &bounds);
+        let stage = Stage { bounds, outcome: Some(Ok(explored)) };
+        let row = ProtocolRow::new(&plan, &[stage], &judged);
         assert_eq!(row.verdict, verdict);
         row
     }

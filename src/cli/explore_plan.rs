@@ -22,14 +22,18 @@ const DRAWN: u64 = 100_000;
 /// One exploration, to be done.
 pub(super) struct ExploreTask {
     pub model: Model,
-    pub bounds: Bounds,
+    /// How far, one after the other.
+    pub stages: Vec<Bounds>,
     pub judged: Judged,
 }
 
 impl ExploreTask {
     /// Whether both explore the same and neither must find what the other must not.
     fn is_same(&self, other: &Self) -> bool {
-        let bounds = |task: &Self| Bounds { until: Vec::new(), ..task.bounds.clone() };
+        let bounds = |task: &Self| -> Vec<Bounds> {
+            let until_all = |stage: &Bounds| Bounds { until: Vec::new(), ..stage.clone() };
+            task.stages.iter().map(until_all).collect()
+        };
         let contradicts = |one: &Judged, other: &Judged| {
             one.must_find.iter().any(|property| other.must_not_find.contains(property))
         };
@@ -47,7 +51,11 @@ impl ExploreTask {
         };
         add(&mut self.judged.must_find, other.judged.must_find);
         add(&mut self.judged.must_not_find, other.judged.must_not_find);
-        self.bounds.until = until(&self.judged);
+        self.run_until(&until(&self.judged));
+    }
+
+    fn run_until(&mut self, until: &[Property]) {
+        self.stages.iter_mut().for_each(|stage| stage.until = until.to_vec());
     }
 }
 
@@ -117,15 +125,16 @@ impl Asked {
         default_ttl: Ttl,
         wait: Duration,
     ) -> Result<ExploreTask, Refusal> {
-        let mut bounds = self.bounds();
+        let bounds = self.bounds();
         let binding = Binding { values: self.with, default_ttl, wait, timing: bounds.timing };
         let mut model = Model::new(scenario, &binding, Arc::clone(lock))?;
         if let Some(file) = file {
             model.origin.scenario = file.to_owned();
         }
         let judged = self.judged.unwrap_or_else(|| Judged::of(&model.plan.expectations));
-        bounds.until = until(&judged);
-        Ok(ExploreTask { model, bounds, judged })
+        let mut task = ExploreTask { model, stages: vec![bounds], judged };
+        task.run_until(&until(&task.judged));
+        Ok(task)
     }
 }
 
@@ -158,14 +167,21 @@ pub(super) fn tasks(
     let mut tasks = Vec::new();
     for lock in locks {
         let mut all = asked(scenario, values, lock, ttl)?;
-        if all.is_empty() {
+        let is_silent = all.is_empty();
+        if is_silent {
             all.push(Asked { with: values.clone(), ..Asked::default() });
         }
         for asked in all {
             let asked = asked.or_as_said(search);
-            let task = asked.task(scenario, file, lock, ttl, search.wait)?;
-            let bounds = with_strategy(task.bounds, strategy, search);
-            tasks.push(ExploreTask { bounds, ..task });
+            let mut task = asked.task(scenario, file, lock, ttl, search.wait)?;
+            let bounds = task.stages.drain(..).map(|it| with_strategy(it, strategy, search));
+            let bounds: Vec<Bounds> = bounds.collect();
+            let staged = bounds.into_iter().flat_map(|it| match is_silent {
+                true => stages(it, search),
+                false => vec![it],
+            });
+            task.stages.extend(staged);
+            tasks.push(task);
         }
     }
     let mut tasks = merged(tasks);
@@ -177,7 +193,7 @@ pub(super) fn tasks(
     if !search.properties.is_empty() {
         for task in &mut tasks {
             task.judged = mem::take(&mut task.judged).only(&search.properties);
-            task.bounds.until.clear();
+            task.run_until(&[]);
         }
     }
     Ok(tasks)
@@ -196,9 +212,21 @@ fn merged(tasks: Vec<ExploreTask>) -> Vec<ExploreTask> {
 }
 
 /// How far the command line says to go with a client from outside.
-pub(super) fn bounds(search: &SearchOptions) -> Result<Bounds, Refusal> {
+pub(super) fn bounds(search: &SearchOptions) -> Result<Vec<Bounds>, Refusal> {
     let strategy = strategy(&search.bounds)?;
-    Ok(with_strategy(Asked::default().or_as_said(search).bounds(), strategy, search))
+    let bounds = Asked::default().or_as_said(search).bounds();
+    Ok(stages(with_strategy(bounds, strategy, search), search))
+}
+
+/// The stages of an exploration whose crashes and faults are said nowhere: without any, with one crash, with
+/// one fault. A strategy that draws orderings has one stage.
+fn stages(bounds: Bounds, search: &SearchOptions) -> Vec<Bounds> {
+    let is_said = search.crashes.is_some() || search.faults.is_some();
+    if is_said || bounds.strategy != Strategy::Exhaustive {
+        return vec![bounds];
+    }
+    let with = |crashes, faults| Bounds { crashes, faults, ..bounds.clone() };
+    vec![with(0, 0), with(1, 0), with(0, 1)]
 }
 
 /// The same bounds for a strategy; one that draws orderings ends after some, and counts no
@@ -288,7 +316,7 @@ mod tests {
             until: vec![Property::ForeignRelease],
             strategy: Strategy::Exhaustive,
         };
-        assert_eq!(task.bounds, expected);
+        assert_eq!(task.stages, [expected]);
         let task = tasks_of(&["--lock=legacy", "--property=overlap"]).unwrap().remove(0);
         assert_eq!(task.judged.must_not_find, [Property::Overlap]);
         assert!(task.judged.must_find.is_empty());
@@ -297,7 +325,7 @@ mod tests {
     #[test]
     fn a_strategy_takes_the_numbers_that_are_its_own() {
         let strategy = |flags: &[&str]| {
-            tasks_of(flags).map(|tasks| tasks.first().map(|task| task.bounds.strategy))
+            tasks_of(flags).map(|tasks| tasks.first().map(|task| task.stages[0].strategy))
         };
         let refused = |flag: &str, word: &str| Err(format!("{flag} goes with --strategy {word}"));
         assert_eq!(strategy(&[]), Ok(Some(Strategy::Exhaustive)));
@@ -340,12 +368,12 @@ mod tests {
         let all = [Property::LostUpdate, Property::Overlap, Property::SilentLoss];
         assert_eq!(task.judged.must_find, all);
         assert_eq!(task.judged.must_not_find, []);
-        assert_eq!(task.bounds.until, all);
+        assert_eq!(task.stages[0].until, all);
         let free = "free_of = \"deadlock\"\nwith = { clients = 3 }";
         let task = merged_tasks(&[TWO, free], &["--param=clients=3"]).remove(0);
         assert_eq!(task.judged.must_find, [Property::LostUpdate, Property::Overlap]);
         assert_eq!(task.judged.must_not_find, [Property::DoubleGrant, Property::Deadlock]);
-        assert_eq!(task.bounds.until, []);
+        assert_eq!(task.stages[0].until, []);
         let flags = ["--param=clients=3", "--property=silent_loss"];
         let tasks = merged_tasks(&[TWO, THREE], &flags);
         let judged: Vec<_> = tasks.iter().map(|task| task.judged.clone()).collect();

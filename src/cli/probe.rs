@@ -27,11 +27,11 @@ use std::time::Duration;
 /// Explores a scenario with a client and writes the outcome.
 pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
-    let bounds = bounds(&args.search)?;
+    let stages = bounds(&args.search)?;
     let Some(url) = &args.upstream else {
-        return explored(args, bounds, builtin, Keeper::new(&signals, None));
+        return explored(args, stages, builtin, Keeper::new(&signals, None));
     };
-    if bounds.timing == Timing::Strict {
+    if timing(&stages) == Timing::Strict {
         return Err(usage(anyhow!(
             "--timing strict goes with the embedded server only: on a real Redis (--upstream) time \
              can't be put back with a state"
@@ -39,13 +39,13 @@ pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal
     }
     let exclusive_use = ExclusiveUse::new(url, &signals)?;
     let keeper = Keeper::new(&signals, Some(Arc::clone(exclusive_use.exclusive())));
-    let ended = explored(args, bounds, builtin, keeper);
+    let ended = explored(args, stages, builtin, keeper);
     exclusive_use.end(ended)
 }
 
 fn explored(
     args: &ProbeArgs,
-    bounds: Bounds,
+    stages: Vec<Bounds>,
     builtin: &BuiltIn,
     keeper: Keeper,
 ) -> Result<Exit, Refusal> {
@@ -59,7 +59,7 @@ fn explored(
         values: values(&scenario, &args.search.values())?,
         default_ttl: default_ttl().map_err(usage)?,
         wait: args.search.wait,
-        timing: bounds.timing,
+        timing: timing(&stages),
     };
     let granted_twice = Cell::new(false);
     let start = |plan: &Plan, locks: &[LockName]| {
@@ -91,7 +91,7 @@ fn explored(
     }
     let is_real = model.upstream.is_some();
     let judged = judged(&model.plan, &args.search.properties, is_real)?;
-    let task = ExploreTask { model, bounds, judged };
+    let task = ExploreTask { model, stages, judged };
     let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
     let ended = explore_one(&task, signals, &mut |progress| line.show(&so_far(name, progress)));
@@ -104,6 +104,10 @@ fn explored(
         return Err(Refusal::new(Exit::Inconclusive, why));
     }
     report(vec![ended], &scenario, file, options.all, outputs)
+}
+
+fn timing(stages: &[Bounds]) -> Timing {
+    stages.first().map(|stage| stage.timing).unwrap_or_default()
 }
 
 /// Starts subjects, and ends them: when it is dropped, or when the program is left at once.
@@ -211,6 +215,10 @@ fn judged(plan: &Plan, only: &[Property], is_real: bool) -> Result<Judged, Refus
         let (scenario, property) = (&plan.scenario, property.word());
         return Err(usage(anyhow!("{scenario} has one actor, and {property} takes two")));
     }
+    let has_one_lock = plan.locks.len() < 2;
+    if has_one_lock && only.contains(&Property::Deadlock) {
+        return Err(usage(anyhow!("{} has one lock, and deadlock takes two", plan.scenario)));
+    }
     let mut must_not_find = vec![
         Property::DoubleGrant,
         Property::ForeignRelease,
@@ -223,6 +231,7 @@ fn judged(plan: &Plan, only: &[Property], is_real: bool) -> Result<Judged, Refus
         must_not_find.insert(5, Property::Unavailable);
     }
     must_not_find.retain(|property| !(is_alone && needs_two(*property)));
+    must_not_find.retain(|property| !(has_one_lock && *property == Property::Deadlock));
     let judged = Judged { must_find: Vec::new(), must_not_find };
     Ok(if only.is_empty() { judged } else { judged.only(only) })
 }

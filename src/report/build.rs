@@ -1,5 +1,6 @@
 //! From plan, history and snapshots to the report.
 
+use super::Outcome as Word;
 use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
 use lock_history::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
 use lock_history::history::EventKind;
@@ -70,6 +71,7 @@ impl Report {
             findings: findings.iter().map(|it| FindingRow::new(it, lock, actor)).collect(),
             expectations: ruling.expectations.clone(),
             verdict: ruling.verdict,
+            outcome: Word::of_run(ruling.verdict, &plan.expectations),
             notices,
             replay,
             repetition: None,
@@ -79,8 +81,11 @@ impl Report {
     /// The same as the report on several runs, of which it shows the worst. They were broken off if a
     /// notice says so.
     pub fn of_runs(self, repetition: Repetition, broken_off: Option<String>) -> Self {
+        let verdict = Verdict::of_runs(self.verdict, broken_off.is_none());
+        let outcome = if verdict == self.verdict { self.outcome } else { Word::Inconclusive };
         Self {
-            verdict: Verdict::of_runs(self.verdict, broken_off.is_none()),
+            verdict,
+            outcome,
             notices: self.notices.into_iter().chain(broken_off).collect(),
             repetition: Some(repetition),
             ..self

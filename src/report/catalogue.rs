@@ -118,9 +118,9 @@ impl Shown {
         if !self.finds.is_empty() {
             parts.push(format!("finds {}", list(&self.finds)));
         }
-        let all_four = Property::RULED_OUT.iter().all(|one| self.free_of.contains(one));
+        let all_six = Property::RULED_OUT.iter().all(|one| self.free_of.contains(one));
         let mut others = self.free_of.clone();
-        if all_four {
+        if all_six {
             parts.push("none of the six".into());
             others.retain(|property| !Property::RULED_OUT.contains(property));
         }

@@ -1,5 +1,6 @@
 //! The report as plain data: what the writers write.
 
+use super::Outcome;
 use super::Repetition;
 use lock_history::check::{Expected, Property, Status, Verdict};
 use serde::Serialize;
@@ -44,6 +45,8 @@ pub struct Report {
     pub expectations: Vec<Expected>,
     /// Whether all expectations held.
     pub verdict: Verdict,
+    /// The verdict in the word that reports use.
+    pub outcome: Outcome,
     /// What the user should know besides: leftovers cleaned, things that could not be cleaned.
     pub notices: Vec<String>,
     /// The command that runs it again, if it did not go as expected and can be had again.

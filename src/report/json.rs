@@ -58,6 +58,7 @@ mod tests {
                 "consistency",
                 "expectations",
                 "verdict",
+                "outcome",
             ],
             &[
                 "title",

@@ -21,8 +21,8 @@ pub fn write(catalogue: &Catalogue, out: &mut dyn Write) -> io::Result<()> {
         }
         writeln!(out)?;
     }
-    let four = Property::RULED_OUT.map(|property| format!("`{}`", property.word()));
-    writeln!(out, "\nThe four: {}.", four.join(", "))
+    let six = Property::RULED_OUT.map(|property| format!("`{}`", property.word()));
+    writeln!(out, "\nThe six: {}.", six.join(", "))
 }
 
 /// Text as it is, in a cell.

@@ -1,5 +1,6 @@
 //! Reports made by hand, for the writers' tests, and the golden files that the tests compare with.
 
+use super::Outcome;
 use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
 use lock_history::check::{Expected, Property, Status, Verdict};
 use serde_json::json;
@@ -34,6 +35,7 @@ fn report(scenario: &str, title: &str) -> Report {
         findings: Vec::new(),
         expectations: Vec::new(),
         verdict: Verdict::Expected,
+        outcome: Outcome::AsExpected,
         notices: Vec::new(),
         replay: None,
         repetition: None,
@@ -157,7 +159,7 @@ pub(super) fn orphan() -> Report {
         expectation(true, "the step `first try` is refused: already locked", "already locked"),
         expectation(false, "`successor` succeeds", "error: cannot dump to unlocked db"),
     ];
-    report.verdict = Verdict::Unexpected;
+    (report.verdict, report.outcome) = (Verdict::Unexpected, Outcome::NotAsExpected);
     report.notices = vec![
         "removed the lock of a dead process of this host (build-7:40001, 5 h 12 min left)".into(),
     ];
@@ -187,7 +189,7 @@ pub(super) fn interrupted() -> Report {
     report.actors.clear();
     report.consistency.clear();
     report.expectations.clear();
-    report.verdict = Verdict::Inconclusive;
+    (report.verdict, report.outcome) = (Verdict::Inconclusive, Outcome::Inconclusive);
     report
 }
 

@@ -1,6 +1,6 @@
 //! What all writers say of an exploration, in the same words.
 
-use super::{BoundsRow, CounterexampleRow, JudgedRow, ProtocolRow};
+use super::{BoundsRow, CounterexampleRow, JudgedRow, ProtocolRow, StageRow};
 use crate::report::wording::{duration, large};
 use lock_history::check::Property;
 use lock_lab::runtime::{Limit, quoted};
@@ -13,8 +13,8 @@ impl ProtocolRow {
     /// What was looked for and not found, and how far that goes; with the flags that go further, if
     /// the command has them.
     pub fn not_found(&self, with_flags: bool) -> Option<String> {
-        let absent = self.judged.iter().filter(|it| !it.found).map(|it| it.property.word());
-        let absent = match absent.collect::<Vec<_>>().as_slice() {
+        let absent = self.judged.iter().filter(|it| !it.found && it.not_tried.is_none());
+        let absent = match absent.map(|it| it.property.word()).collect::<Vec<_>>().as_slice() {
             [] => return None,
             [one] => format!("no {one}"),
             several => format!("none of {}", several.join(", ")),
@@ -28,22 +28,43 @@ impl ProtocolRow {
         let actors = count(self.actor_count as f64, "actor", "actors");
         let own = if self.subject.is_some() { ", each with a client of its own" } else { "" };
         let how = format!("{actors}{own}; {lease}; {tried}");
-        let Some(limit) = self.stopped_by else {
-            let number = self.orderings.unwrap_or(self.orderings_run as f64);
-            let any = if number == 1.0 {
-                "the only ordering"
-            } else {
-                &format!("any of {}", orderings(number))
-            };
-            let states = count(self.states as f64, "state", "states");
-            return Some(format!("{name}: {absent} in {any} ({states}; {how})"));
+        let first_open = self.covered.iter().find(|stage| !stage.is_covered());
+        if let Some(stage) = first_open {
+            let bound = self.bound(stage);
+            return Some(format!("{name}: inconclusive: {bound}; {absent} so far ({how})"));
+        }
+        let number = self.orderings.unwrap_or(self.orderings_run as f64);
+        let any = if number == 1.0 {
+            "the only ordering"
+        } else {
+            &format!("any of {}", orderings(number))
         };
-        let bound = self.bound(limit);
-        Some(format!("{name}: inconclusive: {bound}; {absent} so far ({how})"))
+        let states = count(self.states as f64, "state", "states");
+        Some(format!("{name}: {absent} in {any} ({states}; {how})"))
+    }
+
+    /// What was looked for and never put to the test, with the reasons.
+    pub fn untried(&self) -> Option<String> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for row in &self.judged {
+            let Some(why) = row.not_tried else { continue };
+            match reasons.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, words)) => words.push(row.property.word()),
+                None => reasons.push((why, vec![row.property.word()])),
+            }
+        }
+        let reasons: Vec<String> = reasons
+            .into_iter()
+            .map(|(why, words)| format!("{} ({why})", words.join(", ")))
+            .collect();
+        (!reasons.is_empty()).then(|| format!("{}: not tried: {}", self.name, reasons.join("; ")))
     }
 
     /// Which crashes and faults were tried, and which were not.
     fn tried(&self) -> String {
+        if self.is_staged() {
+            return self.stages();
+        }
         let beyond = |own: bool| if own { " beyond the scenario's own" } else { "" };
         let BoundsRow { crashes, faults, .. } = self.bounds;
         let (crash, fault) = (beyond(self.own.crash), beyond(self.own.fault));
@@ -71,6 +92,38 @@ impl ProtocolRow {
         parts.join("; ")
     }
 
+    fn is_staged(&self) -> bool {
+        self.covered.len() > 1
+    }
+
+    /// Which kinds of orderings were covered, cut short and left out.
+    fn stages(&self) -> String {
+        let of = |is_such: fn(&StageRow) -> bool| {
+            let names = self.covered.iter().filter(|stage| is_such(stage)).map(|it| self.stage(it));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let kinds = [
+            ("covered", of(StageRow::is_covered)),
+            ("cut short", of(|stage| !stage.is_covered() && !stage.left_out)),
+            ("left out", of(|stage| stage.left_out)),
+        ];
+        let kinds = kinds.into_iter().filter(|(_, names)| !names.is_empty());
+        kinds.map(|(kind, names)| format!("{kind}: {names}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// What goes wrong in the orderings of a stage.
+    fn stage(&self, stage: &StageRow) -> String {
+        let lost = if self.is_strict() { "lost" } else { "lost or delayed" };
+        match (stage.crashes, stage.faults) {
+            (0, 0) => "no crash or fault".into(),
+            (crashes, 0) => count(crashes.into(), "crash", "crashes"),
+            (0, faults) => {
+                count(faults.into(), &format!("{lost} command"), &format!("{lost} commands"))
+            }
+            (crashes, faults) => format!("{crashes} crashes and {faults} {lost} commands"),
+        }
+    }
+
     /// The limits of the verdict, in short.
     pub fn scope(&self) -> String {
         let lease = if self.is_strict() { format!("{STRICT}; ") } else { String::new() };
@@ -84,6 +137,9 @@ impl ProtocolRow {
 
     /// The flags of `explore` and `probe` that try what was not tried.
     fn flags_to_try(&self) -> Option<String> {
+        if self.is_staged() {
+            return None;
+        }
         let BoundsRow { crashes, faults, .. } = self.bounds;
         let flags = [("--crashes 1", crashes), ("--faults 1", faults)];
         let flags = flags.into_iter().filter(|(_, most)| *most == 0).map(|(flag, _)| flag);
@@ -98,14 +154,20 @@ impl ProtocolRow {
         is_open.then_some("not judged: whether two clients hold the lock at once")
     }
 
-    /// What kept it from covering all orderings.
-    fn bound(&self, limit: Limit) -> String {
+    /// What kept a stage from covering all of its orderings.
+    fn bound(&self, stage: &StageRow) -> String {
         let bounds = &self.bounds;
-        let run = orderings(self.orderings_run as f64);
+        let kind = self.is_staged().then(|| format!("{}: ", self.stage(stage)));
+        let kind = kind.unwrap_or_default();
+        if let Some(failure) = &stage.failure {
+            return format!("{kind}{failure}");
+        }
+        let run = orderings(stage.orderings_run as f64);
         let flag = |name: &str, value: Option<String>| {
             let value = value.map(|value| format!(" {value}")).unwrap_or_default();
             format!("--{name}{value} was reached")
         };
+        let limit = stage.stopped_by.unwrap_or(Limit::Interrupted);
         let hit = match limit {
             Limit::Schedules => {
                 flag("max-schedules", bounds.max_schedules.map(|most| most.to_string()))
@@ -119,21 +181,29 @@ impl ProtocolRow {
             Limit::Satisfied => "all that was looked for was found".into(),
         };
         match bounds.preemptions.filter(|_| limit != Limit::Preemptions) {
-            Some(most) => format!("{hit} after {run} with up to {}", preemptions(most)),
-            None => format!("{hit} after {run}"),
+            Some(most) => format!("{kind}{hit} after {run} with up to {}", preemptions(most)),
+            None => format!("{kind}{hit} after {run}"),
         }
     }
 
     /// What did not come out as it must; empty, if all did. What was not found is wrongly absent only
     /// if all orderings were covered.
     pub fn wrong(&self) -> String {
-        let is_covered = self.stopped_by.is_none();
+        let is_covered = self.covered.iter().all(StageRow::is_covered);
         let is_wrong = |it: &&JudgedRow| it.found != it.must_be_found && (it.found || is_covered);
         let wrong = self.judged.iter().filter(is_wrong);
         let wrong = wrong.map(|it| {
             format!("{} was {}found", it.property.word(), if it.found { "" } else { "not " })
         });
         wrong.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What is wrong with a client.
+    pub fn broken(&self) -> String {
+        let found = self.judged.iter().filter(|it| it.found);
+        let found: Vec<String> =
+            found.map(|it| format!("{} ({})", does(it.property), it.property.word())).collect();
+        found.join(", and ")
     }
 
     /// How a counterexample was found.
@@ -149,18 +219,55 @@ impl ProtocolRow {
         )
     }
 
-    /// What was found that is not judged.
-    pub fn also_possible(&self) -> Option<String> {
+    /// What was found that is not judged: of a client, apart what every lock with a TTL allows.
+    pub fn also_possible(&self) -> Vec<String> {
         let found = self.counterexamples.iter().filter(|found| !found.judged);
-        let words: Vec<_> = found.map(|found| found.property.word()).collect();
-        let (first, more) = words.split_first()?;
-        let which = if more.is_empty() { first } else { "WORD" };
-        Some(format!(
-            "{}: also possible: {} (--property {which} shows {})",
-            self.name,
-            words.join(", "),
-            if more.is_empty() { "it" } else { "one" },
-        ))
+        let is_common = |property| matches!(property, Property::Overlap | Property::LostUpdate);
+        let (common, own): (Vec<_>, Vec<_>) = found
+            .map(|found| found.property)
+            .partition(|property| self.subject.is_some() && is_common(*property));
+        let mut lines = Vec::new();
+        if let Some((words, which, shows)) = listed(&own) {
+            let name = &self.name;
+            lines
+                .push(format!("{name}: also possible: {words} (--property {which} shows {shows})"));
+        }
+        if let Some((words, which, shows)) = listed(&common) {
+            lines.push(format!(
+                "Every lock with a TTL allows: {words}, when a client sleeps past its TTL \
+                 (--property {which} shows {shows})"
+            ));
+        }
+        lines
+    }
+}
+
+/// Words, which of them to ask for, and what that shows.
+fn listed(properties: &[Property]) -> Option<(String, &'static str, &'static str)> {
+    let words: Vec<_> = properties.iter().map(|property| property.word()).collect();
+    let (first, more) = words.split_first()?;
+    let (which, shows) = if more.is_empty() { (*first, "it") } else { ("WORD", "one") };
+    Some((words.join(", "), which, shows))
+}
+
+/// What a client does that violates a property.
+fn does(property: Property) -> &'static str {
+    match property {
+        Property::DoubleGrant => "can grant the lock to two clients at once",
+        Property::Overlap => "can let two clients believe that they hold the lock",
+        Property::ForeignRelease => "can take another client's lock away",
+        Property::ForeignOverwrite => "can overwrite another client's lock",
+        Property::ForeignExtend => "can change the lease of another client's lock",
+        Property::LostUpdate => "can let a client overwrite an update that it never read",
+        Property::SilentLoss => "can lose the lock without notice",
+        Property::StuckLock => "can leave the lock behind for good",
+        Property::Unavailable => "can leave a free lock that no client can acquire",
+        Property::FlagDrift => "can leave a wrong flag",
+        Property::TokenDrift => "can remember a token that is not the lock's",
+        Property::FencingOrder => "can give out a fencing token that does not rise",
+        Property::Starvation => "can starve a client",
+        Property::Deadlock => "can let clients wait for each other",
+        Property::Registered(_) => "violates a property",
     }
 }
 

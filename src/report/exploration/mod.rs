@@ -10,14 +10,17 @@ mod marks;
 mod names;
 #[cfg(test)]
 pub(in crate::report) mod samples;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use lanes::{Lanes, Row, SERVER};
+pub use stages::{Stage, StageRow};
 
+use super::Outcome;
 use super::build::parameters;
-use lock_history::check::{Judged, Property, Verdict};
+use lock_history::check::{Judged, Property, Tried, Verdict};
 use lock_history::history::History;
 use lock_lab::runtime::{Bounds, Counterexample, Explored, Limit, Strategy};
 use lock_lab::scenario::{Action, Plan, RuleEffect, Value};
@@ -60,6 +63,8 @@ pub struct ProtocolRow {
     pub own: Own,
     /// Whether what must be found was found, and what must not be found can't be.
     pub verdict: Verdict,
+    /// The verdict in the word that reports use.
+    pub outcome: Outcome,
     /// Each parameter as the user would write it.
     pub parameters: serde_json::Map<String, serde_json::Value>,
     /// `async` or `strict`.
@@ -77,6 +82,8 @@ pub struct ProtocolRow {
     pub depth: usize,
     /// What kept it from covering all orderings; nothing, if it did.
     pub stopped_by: Option<Limit>,
+    /// What was tried: one entry for each kind of orderings, in their order.
+    pub covered: Vec<StageRow>,
     /// What was looked for.
     pub judged: Vec<JudgedRow>,
     /// The violations that were found, also of what is not judged.
@@ -125,6 +132,8 @@ pub struct JudgedRow {
     pub must_be_found: bool,
     /// Whether it was found.
     pub found: bool,
+    /// Why it says nothing that it was not found, if so.
+    pub not_tried: Option<&'static str>,
 }
 
 /// An ordering that violates a property.
@@ -204,48 +213,70 @@ impl ProtocolRow {
         self.shown().filter(|found| !found.expected)
     }
 
-    /// The outcome of exploring a plan.
-    pub fn new(plan: &Plan, explored: &Explored, judged: &Judged, bounds: &Bounds) -> Self {
-        let found: Vec<Property> = explored.found.iter().map(|found| found.property).collect();
-        let row = |property| JudgedRow {
-            property,
-            must_be_found: judged.must_find.contains(&property),
-            found: found.contains(&property),
+    /// The outcome of exploring a plan in stages; there is at least one.
+    pub fn new(plan: &Plan, stages: &[Stage], judged: &Judged) -> Self {
+        let explored: Vec<&Explored> = stages.iter().filter_map(Stage::explored).collect();
+        let mut all: Vec<&Counterexample> = Vec::new();
+        for found in explored.iter().flat_map(|stage| &stage.found) {
+            if all.iter().all(|known| known.property != found.property) {
+                all.push(found);
+            }
+        }
+        let found: Vec<Property> = all.iter().map(|found| found.property).collect();
+        let tried = explored.iter().fold(Tried::default(), |all, stage| all.and(stage.tried));
+        let row = |property| {
+            let (must_be_found, found) =
+                (judged.must_find.contains(&property), found.contains(&property));
+            let not_tried = tried.why_not(property).filter(|_| !found && !must_be_found);
+            JudgedRow { property, must_be_found, found, not_tried }
         };
+        let judged_rows: Vec<JudgedRow> = judged.all().map(row).collect();
         let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
-        let counterexamples =
-            explored.found.iter().map(|found| CounterexampleRow::new(found, &locks, judged));
+        let counterexamples = all.iter().map(|found| CounterexampleRow::new(found, &locks, judged));
         // What was asked for comes first.
         let (mut counterexamples, others): (Vec<_>, Vec<_>) =
             counterexamples.partition(|it| it.judged);
         counterexamples.extend(others);
+        let covered: Vec<StageRow> = stages.iter().map(StageRow::new).collect();
+        let is_covered = covered.iter().all(StageRow::is_covered);
+        let is_tried = judged_rows.iter().all(|row| row.not_tried.is_none());
+        let verdict = judged.verdict(&found, is_covered, is_tried);
+        let protocol = explored.first().map(|stage| stage.protocol.clone()).unwrap_or_default();
         Self {
-            protocol: explored.protocol.clone(),
-            name: explored.protocol.clone(),
+            name: protocol.clone(),
+            protocol,
             subject: None,
             actor_count: plan.actors.len(),
             own: Own::of(plan),
-            verdict: judged.verdict(&found, explored.stopped_by.is_none()),
+            verdict,
+            outcome: Outcome::of_scenario(verdict, judged),
             parameters: parameters(plan),
-            timing: bounds.timing.word(),
-            bounds: BoundsRow::new(bounds),
-            orderings_run: explored.orderings_run,
-            orderings: explored.orderings,
-            states: explored.states,
-            depth: explored.depth,
-            stopped_by: explored.stopped_by,
-            judged: judged.all().map(row).collect(),
+            timing: stages.first().map_or("", |stage| stage.bounds.timing.word()),
+            bounds: BoundsRow::new(stages),
+            orderings_run: explored.iter().map(|stage| stage.orderings_run).sum(),
+            orderings: explored
+                .iter()
+                .map(|stage| stage.orderings)
+                .sum::<Option<f64>>()
+                .filter(|_| is_covered),
+            states: explored.iter().map(|stage| stage.states).sum(),
+            depth: explored.iter().map(|stage| stage.depth).max().unwrap_or_default(),
+            stopped_by: covered.iter().find_map(|stage| stage.stopped_by),
+            covered,
+            judged: judged_rows,
             counterexamples,
-            took: explored.took,
+            took: explored.iter().map(|stage| stage.took).sum(),
         }
     }
 
     /// The same of a client that has this command line, explored on the Redis at this URL, if that
-    /// was a real one. A client need not know of our flags, so what is wrong with those is left
-    /// out.
+    /// was a real one. A client need not know of our flags, and what it remembers is not known, so what
+    /// is wrong with those is left out.
     pub fn of_subject(mut self, command: &str, redis: Option<&str>) -> Self {
         self.subject = Some(command.to_owned());
-        self.counterexamples.retain(|found| found.judged || found.property != Property::FlagDrift);
+        self.outcome = Outcome::of_subject(self.verdict);
+        let is_known = |property| !matches!(property, Property::FlagDrift | Property::TokenDrift);
+        self.counterexamples.retain(|found| found.judged || is_known(found.property));
         for found in &mut self.counterexamples {
             found.subject = Some(command.to_owned());
             found.redis = redis.map(str::to_owned);
@@ -294,7 +325,13 @@ impl CounterexampleRow {
 }
 
 impl BoundsRow {
-    fn new(bounds: &Bounds) -> Self {
+    /// Of all stages, each the most.
+    fn new(stages: &[Stage]) -> Self {
+        let none = Bounds::default();
+        let bounds = stages.first().map_or(&none, |stage| &stage.bounds);
+        let most = |of: fn(&Bounds) -> u32| {
+            stages.iter().map(|stage| of(&stage.bounds)).max().unwrap_or_default()
+        };
         let (strategy, seed, depth) = match bounds.strategy {
             Strategy::Exhaustive => ("exhaustive", None, None),
             Strategy::Random { seed } => ("random", Some(seed), None),
@@ -304,8 +341,8 @@ impl BoundsRow {
             strategy,
             seed,
             depth,
-            crashes: bounds.crashes,
-            faults: bounds.faults,
+            crashes: most(|bounds| bounds.crashes),
+            faults: most(|bounds| bounds.faults),
             preemptions: bounds.preemptions,
             max_schedules: bounds.max_schedules,
             max_time: bounds.max_time.map(|time| Value::Duration(time).to_string()),

@@ -1,12 +1,12 @@
 //! Explorations as they may come out, made of virtual runs of built-in scenarios.
 
-use super::{Exploration, ProtocolRow};
-use lock_history::check::{Finding, Judged, Property, check};
+use super::{Exploration, ProtocolRow, Stage};
+use lock_history::check::{Finding, Judged, Property, Tried, check};
 use lock_history::history::{Change, Event, EventKind, History, Moment};
 use lock_lab::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
 use lock_lab::runtime::{
-    Bounds, Counterexample, Explored, Limit, Outcome, Schedule, Stage, Strategy, Time, Timing,
-    Turn, World, longest,
+    self, Bounds, Counterexample, Explored, Limit, Outcome, Schedule, Strategy, Time, Timing, Turn,
+    World, longest,
 };
 use lock_lab::scenario::{Plan, catalogue};
 use lock_lab::server::Server;
@@ -29,7 +29,7 @@ pub(in crate::report) fn ran(name: &str, protocol: Arc<dyn LockProtocol>) -> (Pl
     let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix).unwrap()).collect();
     let world = World::new(plan.clone(), server, in_process(protocol), runs, time, Box::new(|| ()));
     let world = Arc::new(world);
-    let mut stage = Stage::default();
+    let mut stage = runtime::Stage::default();
     stage.prepare_directories(&world).unwrap();
     stage.prepare_keys(&world, false).unwrap();
     let mut outcome = world.run().unwrap();
@@ -133,8 +133,19 @@ pub(in crate::report) fn explored(
         states: 812,
         depth: 31,
         stopped_by: None,
+        tried: Tried { properties: Property::ALL.into_iter().collect(), lease_expired: true },
         took: Duration::from_millis(20),
     }
+}
+
+/// A row of one stage.
+pub(in crate::report) fn row_of(
+    plan: &Plan,
+    explored: Explored,
+    judged: &Judged,
+    bounds: Bounds,
+) -> ProtocolRow {
+    ProtocolRow::new(plan, &[Stage { bounds, outcome: Some(Ok(explored)) }], judged)
 }
 
 /// What the checkers find in it.
@@ -151,7 +162,7 @@ pub(in crate::report) fn exploration(name: &str, limit: Option<Limit>) -> Explor
     let (plan, outcome) = ran(name, Arc::new(Legacy));
     let found = properties(&outcome);
     let legacy = explored(&plan, "legacy", &outcome, &found);
-    let legacy = ProtocolRow::new(&plan, &legacy, &Judged::of(&plan.expectations), &bounds());
+    let legacy = row_of(&plan, legacy, &Judged::of(&plan.expectations), bounds());
     let (plan, outcome) = ran(name, Arc::new(Hardened::default()));
     let hardened = Explored {
         stopped_by: limit,
@@ -159,6 +170,6 @@ pub(in crate::report) fn exploration(name: &str, limit: Option<Limit>) -> Explor
         orderings_run: 1204,
         ..explored(&plan, "hardened", &outcome, &[Property::Overlap])
     };
-    let hardened = ProtocolRow::new(&plan, &hardened, &Judged::of(&plan.expectations), &bounds());
+    let hardened = row_of(&plan, hardened, &Judged::of(&plan.expectations), bounds());
     Exploration::new(plan.scenario, plan.title, None, vec![legacy, hardened])
 }

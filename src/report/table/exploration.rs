@@ -3,8 +3,9 @@
 use super::grid::{Page, Tone};
 use super::lanes::picture;
 use super::{Style, replay_line, title, tone};
+use crate::report::Outcome;
 use crate::report::escape;
-use crate::report::exploration::{CounterexampleRow, Exploration, ProtocolRow};
+use crate::report::exploration::{CounterexampleRow, Exploration, ProtocolRow, StageRow};
 use lock_history::check::Verdict;
 use std::io::{self, Write};
 
@@ -33,15 +34,18 @@ fn protocol(row: &ProtocolRow, all: bool, page: &mut Page) {
     row.shown().for_each(|found| counterexample(row, found, all, page));
     if let Some(line) = row.not_found(true) {
         let is_missing = row.judged.iter().any(|it| it.must_be_found && !it.found);
-        let tone = match row.stopped_by {
-            Some(_) => Tone::Odd,
-            None if is_missing => Tone::Bad,
-            None => Tone::Good,
+        let tone = match row.covered.iter().all(StageRow::is_covered) {
+            false => Tone::Odd,
+            true if is_missing => Tone::Bad,
+            true => Tone::Good,
         };
         page.blank();
         page.paragraph(escape(&line), tone);
     }
-    if let Some(line) = row.also_possible() {
+    if let Some(line) = row.untried() {
+        page.paragraph(escape(&line), Tone::Odd);
+    }
+    for line in row.also_possible() {
         page.paragraph(escape(&line), Tone::Quiet);
     }
 }
@@ -60,17 +64,38 @@ fn counterexample(row: &ProtocolRow, found: &CounterexampleRow, all: bool, page:
 fn verdict(exploration: &Exploration) -> String {
     let rows = exploration.protocols.iter().filter(|row| row.verdict == exploration.verdict);
     let rows: Vec<_> = rows.collect();
-    match exploration.verdict {
-        Verdict::Expected => format!("EXPECTED: {} came out as expected", listed(&rows)),
-        Verdict::Unexpected => {
-            let wrong =
-                |row: &&ProtocolRow| format!("under {}, {}", escape(&row.name), row.wrong());
-            format!("UNEXPECTED: {}", rows.iter().map(wrong).collect::<Vec<_>>().join("; "))
+    if exploration.verdict == Verdict::Expected {
+        let mut parts = Vec::new();
+        for outcome in [Outcome::Pass, Outcome::Reproduced, Outcome::Prevented] {
+            let such: Vec<_> = rows.iter().copied().filter(|row| row.outcome == outcome).collect();
+            let joint = if outcome == Outcome::Pass { ":" } else { " under" };
+            if !such.is_empty() {
+                parts.push(format!("{}{joint} {}", outcome.word(), listed(&such)));
+            }
         }
-        Verdict::Inconclusive => {
-            format!("INCONCLUSIVE: not all orderings were covered under {}", listed(&rows))
-        }
+        return parts.join("; ");
     }
+    let of_client = rows.iter().any(|row| row.subject.is_some());
+    let what = rows.iter().map(|row| {
+        let name = escape(&row.name);
+        let is_covered = row.covered.iter().all(StageRow::is_covered);
+        match (exploration.verdict, is_covered) {
+            (Verdict::Inconclusive, true) => {
+                format!("not all that is judged was tried under {name}")
+            }
+            (Verdict::Inconclusive, false) => {
+                format!("not all orderings were covered under {name}")
+            }
+            _ if of_client => format!("{name} {}", row.broken()),
+            _ => format!("under {name}, {}", row.wrong()),
+        }
+    });
+    let word = match exploration.verdict {
+        Verdict::Inconclusive => Outcome::Inconclusive,
+        _ if of_client => Outcome::Broken,
+        _ => Outcome::NotAsExpected,
+    };
+    format!("{}: {}", word.word(), what.collect::<Vec<_>>().join("; "))
 }
 
 /// The limits of the verdict, for readers of the last line alone.

@@ -198,12 +198,13 @@ fn notices(notices: &[String], page: &mut Page) {
 fn verdict(report: &Report) -> (String, Tone) {
     let all = report.expectations.len();
     let unmet = report.expectations.iter().filter(|row| !row.met).count();
+    let word = report.outcome.word();
     let text = match (report.verdict, all) {
-        (Verdict::Expected, 0) => "EXPECTED: it went as it should.",
-        (Verdict::Expected, 1) => "EXPECTED: the expectation was met.",
-        (Verdict::Expected, _) => &format!("EXPECTED: all {all} expectations were met."),
-        (Verdict::Unexpected, 1) => "UNEXPECTED: the expectation was not met.",
-        (Verdict::Unexpected, _) => &format!("UNEXPECTED: {unmet} of {all} expectations not met."),
+        (Verdict::Expected, 0) => &format!("{word}: it went as it should."),
+        (Verdict::Expected, 1) => &format!("{word}: the expectation was met."),
+        (Verdict::Expected, _) => &format!("{word}: all {all} expectations were met."),
+        (Verdict::Unexpected, 1) => &format!("{word}: the expectation was not met."),
+        (Verdict::Unexpected, _) => &format!("{word}: {unmet} of {all} expectations not met."),
         (Verdict::Inconclusive, 0) => {
             "INCONCLUSIVE: nothing was checked; no outcome is expected of these parameters."
         }

@@ -53,12 +53,14 @@ fn verdict(replay: &Replay) -> (String, Tone) {
     let (verdict, shows) = (replay.report.verdict, replay.shows.map(|property| property.word()));
     match (verdict, shows) {
         (Verdict::Expected, Some(shows)) => {
-            (format!("EXPECTED: it shows {shows} again."), Tone::Good)
+            (format!("REPRODUCED: it shows {shows} again."), Tone::Good)
         }
-        (Verdict::Expected, None) => ("EXPECTED: it went as the schedule says.".into(), Tone::Good),
+        (Verdict::Expected, None) => {
+            ("AS EXPECTED: it went as the schedule says.".into(), Tone::Good)
+        }
         (_, Some(shows)) => {
-            (format!("UNEXPECTED: it went as the schedule says, without {shows}."), Tone::Bad)
+            (format!("NOT REPRODUCED: it went as the schedule says, without {shows}."), Tone::Bad)
         }
-        (_, None) => ("UNEXPECTED: it did not go as it should.".into(), Tone::Bad),
+        (_, None) => ("NOT AS EXPECTED: it did not go as it should.".into(), Tone::Bad),
     }
 }

@@ -49,7 +49,7 @@ fn name_of_explored(exploration: &Exploration) -> String {
 
 fn verdict_cell(verdict: Verdict) -> Cell {
     let word = match verdict {
-        Verdict::Unexpected => "UNEXPECTED",
+        Verdict::Unexpected => "NOT AS EXPECTED",
         _ => verdict.word(),
     };
     cell(word, tone(verdict))
@@ -77,7 +77,7 @@ fn explored(exploration: &Exploration) -> Vec<String> {
         for found in row.wrongly_found() {
             lines.extend([row.found(found), found.text.clone()]);
         }
-        lines.extend(row.not_found(false));
+        lines.extend(row.not_found(false).into_iter().chain(row.untried()));
     }
     lines
 }
@@ -192,9 +192,9 @@ fn verdict(runs: &Runs) -> (String, Tone) {
     let counts = counts.into_iter().filter(|(number, _)| *number > 0);
     let counts: Vec<_> = counts.map(|(number, what)| format!("{number} {what}")).collect();
     let (word, tone) = match counts.as_slice() {
-        [] => return (format!("EXPECTED: all {all} ended as expected."), Tone::Good),
+        [] => return (format!("AS EXPECTED: all {all} ended as expected."), Tone::Good),
         _ if failed > 0 => ("FAILED", Tone::Bad),
-        _ if unexpected > 0 => ("UNEXPECTED", Tone::Bad),
+        _ if unexpected > 0 => ("NOT AS EXPECTED", Tone::Bad),
         _ => ("INCONCLUSIVE", Tone::Odd),
     };
     (format!("{word}: of {all}, {}.", counts.join(", ")), tone)

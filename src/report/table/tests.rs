@@ -3,6 +3,7 @@
 mod recovery;
 
 use super::*;
+use crate::report::Outcome;
 use crate::report::exploration::{Exploration, Row, samples::exploration};
 use crate::report::samples::assert_golden;
 use crate::report::{
@@ -89,7 +90,7 @@ fn drawn_runs(runs: &Runs, width: u16) -> String {
 fn golden_runs() {
     assert_golden("runs-80.txt", &drawn_runs(&several(), 80));
     let good = Runs(vec![Entry::Report(Box::new(samples::herd(10)))]);
-    assert!(drawn_runs(&good, 80).ends_with("EXPECTED: all 1 scenarios ended as expected.\n"));
+    assert!(drawn_runs(&good, 80).ends_with("AS EXPECTED: all 1 scenarios ended as expected.\n"));
 }
 
 #[test]
@@ -189,9 +190,9 @@ fn golden_replay() {
     };
     assert_eq!(
         verdict(Verdict::Unexpected, Some(Property::Overlap)),
-        "UNEXPECTED: it went as the schedule says, without overlap."
+        "NOT REPRODUCED: it went as the schedule says, without overlap."
     );
-    assert_eq!(verdict(Verdict::Expected, None), "EXPECTED: it went as the schedule says.");
+    assert_eq!(verdict(Verdict::Expected, None), "AS EXPECTED: it went as the schedule says.");
 }
 
 #[test]
@@ -282,12 +283,12 @@ fn colour_changes_no_word() {
 fn the_verdict_is_the_last_line() {
     let last = |report: &Report| drawn(report, 80, false).lines().last().unwrap().to_owned();
     let mut report = samples::herd(10);
-    assert_eq!(last(&report), "EXPECTED: all 2 expectations were met.");
+    assert_eq!(last(&report), "AS EXPECTED: all 2 expectations were met.");
     report.expectations.pop();
-    assert_eq!(last(&report), "EXPECTED: the expectation was met.");
-    report.verdict = Verdict::Inconclusive;
+    assert_eq!(last(&report), "AS EXPECTED: the expectation was met.");
+    (report.verdict, report.outcome) = (Verdict::Inconclusive, Outcome::Inconclusive);
     assert_eq!(last(&report), "INCONCLUSIVE: the run did not go far enough to tell.");
-    assert_eq!(last(&samples::orphan()), "UNEXPECTED: 1 of 2 expectations not met.");
+    assert_eq!(last(&samples::orphan()), "NOT AS EXPECTED: 1 of 2 expectations not met.");
 }
 
 #[test]

@@ -70,7 +70,7 @@ mod words;
 
 pub use expectations::{ActorEnd, Expectation, Expected, JudgedRun, Status};
 pub use lease_use::{LeaseUse, Shares};
-pub use monitor::{Monitor, Properties};
+pub use monitor::{Monitor, Properties, Tried};
 pub use orderings::Judged;
 pub use possession::{Belief, How, Possessions, Tenure, TenureEnd, possessions};
 pub use registered::{Judge, Violation, register};

@@ -60,13 +60,13 @@ impl Judged {
     }
 
     /// The verdict on an exploration that found these. What was not found is only known to be absent
-    /// if all orderings were covered.
-    pub fn verdict(&self, found: &[Property], is_covered: bool) -> Verdict {
+    /// if all orderings were covered, and if all that must not be found was tried.
+    pub fn verdict(&self, found: &[Property], is_covered: bool, is_tried: bool) -> Verdict {
         let is_found = |property: &Property| found.contains(property);
         let all_there = self.must_find.iter().all(is_found);
         if self.must_not_find.iter().any(is_found) || is_covered && !all_there {
             Verdict::Unexpected
-        } else if is_covered || all_there && self.must_not_find.is_empty() {
+        } else if is_covered && is_tried || all_there && self.must_not_find.is_empty() {
             Verdict::Expected
         } else {
             Verdict::Inconclusive
@@ -100,8 +100,15 @@ mod tests {
         ] {
             let judged =
                 Judged { must_find: must_find.to_vec(), must_not_find: must_not_find.to_vec() };
-            let given = judged.verdict(found, is_covered);
+            let given = judged.verdict(found, is_covered, true);
             assert_eq!(given, verdict, "{judged:?} {found:?} {is_covered}");
+            // What was not tried is not proved.
+            let untried = if verdict == Expected && !must_not_find.is_empty() {
+                Inconclusive
+            } else {
+                verdict
+            };
+            assert_eq!(judged.verdict(found, is_covered, false), untried, "{judged:?} {found:?}");
         }
     }
 }

@@ -33,9 +33,11 @@ mod properties;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tried;
 mod writes;
 
 pub use properties::Properties;
+pub use tried::Tried;
 
 use super::beliefs::{ended_by_end, ended_by_failure, ended_by_success};
 use super::double_grant::{Holds, Observed};
@@ -100,9 +102,10 @@ impl Monitor {
         self.found
     }
 
-    /// Takes in the next event. `at` is when it happened, in nanoseconds since the run began; where
-    /// time is no part of what is explored, it is always 0.
-    pub fn read(&mut self, actor: Option<usize>, kind: &EventKind, at: u64) {
+    /// Takes in the next event; gives what it puts to the test. `at` is when it happened, in nanoseconds
+    /// since the run began; where time is no part of what is explored, it is always 0.
+    pub fn read(&mut self, actor: Option<usize>, kind: &EventKind, at: u64) -> Tried {
+        let tried = self.tried(actor, kind);
         self.judge_grants(actor, kind, at);
         match (kind, actor) {
             (EventKind::Started, Some(actor)) => {
@@ -134,6 +137,7 @@ impl Monitor {
         }
         self.others.read(actor, kind, |property, _| self.found.insert(property));
         self.forget();
+        tried
     }
 
     /// The verb of the step that an actor is in, where it matters for what its commands do to locks.

@@ -23,7 +23,7 @@ use super::{Bounds, ExploreError};
 use crate::controller::STATE_FILE;
 use crate::scenario::{Rule, RuleEffect, Timing};
 use crate::server::ServerError;
-use lock_history::check::Properties;
+use lock_history::check::{Properties, Tried};
 use lock_history::history::Left;
 use redis_sim::clock::VirtualClock;
 use std::sync::Arc;
@@ -210,6 +210,11 @@ impl Machine {
     /// What was violated on the way to a state.
     pub fn found(&self, state: StateId) -> Properties {
         self.monitors.found(self.states.monitor(state))
+    }
+
+    /// What was put to the test on any way so far.
+    pub fn tried(&self) -> Tried {
+        self.monitors.tried()
     }
 
     /// A choice's turn, and the leases that ended by themselves after it.

@@ -25,7 +25,7 @@ use super::{Model, Outcome, ReplayError, Schedule, Turn, replay};
 use crate::probe::MOST_LESSONS;
 use crate::scenario::Timing;
 use exhaustive::Exhaustive;
-use lock_history::check::{Finding, Property, check};
+use lock_history::check::{Finding, Property, Tried, check};
 use machine::Machine;
 use pct::Pct;
 use random::Random;
@@ -93,6 +93,8 @@ pub struct Explored {
     pub depth: usize,
     /// What kept it from covering all orderings; nothing, if it did.
     pub stopped_by: Option<Limit>,
+    /// What was put to the test.
+    pub tried: Tried,
     /// How long it took.
     pub took: Duration,
 }
@@ -247,6 +249,7 @@ fn explore_once(
         states,
         depth: walked.depth,
         stopped_by: walked.stopped_by,
+        tried: machine.tried(),
         took,
     })
 }

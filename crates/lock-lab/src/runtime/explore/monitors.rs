@@ -5,7 +5,7 @@ use super::super::in_flight::Sender;
 use super::automata::Way;
 use super::intern::{Interner, bytes_of_map};
 use super::servers::Servers;
-use lock_history::check::{Monitor, Properties};
+use lock_history::check::{Monitor, Properties, Tried};
 use lock_history::history::{Command, EventKind, Left};
 use rustc_hash::FxHashMap;
 
@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 pub(super) struct Monitors {
     monitors: Interner<Monitor>,
     found: Vec<Properties>,
+    tried: Tried,
     /// After an event at the server, by its number, that was this actor's doing, at a time.
     after: FxHashMap<(u32, u32, Option<usize>, u64), u32>,
     /// After an actor went on at a time, by the number of the way.
@@ -26,6 +27,7 @@ impl Monitors {
         let mut monitors = Self {
             monitors: Interner::default(),
             found: Vec::new(),
+            tried: Tried::default(),
             after: FxHashMap::default(),
             after_way: FxHashMap::default(),
         };
@@ -45,6 +47,11 @@ impl Monitors {
     /// What was violated.
     pub fn found(&self, monitor: u32) -> Properties {
         self.found.get(monitor as usize).copied().unwrap_or_default()
+    }
+
+    /// What was put to the test.
+    pub fn tried(&self) -> Tried {
+        self.tried
     }
 
     /// After something happened at the server.
@@ -80,7 +87,7 @@ impl Monitors {
         let Some(EventKind::Command(command)) = servers.event(event) else { return monitor };
         let command = Command { late: Some(sender.verb.clone()), ..command.clone() };
         self.read(monitor, |monitor| {
-            monitor.read(Some(sender.actor), &EventKind::Command(command), time);
+            monitor.read(Some(sender.actor), &EventKind::Command(command), time)
         })
     }
 
@@ -93,7 +100,8 @@ impl Monitors {
             return *known;
         }
         let to = self.read(monitor, |monitor| {
-            way.events.iter().for_each(|(actor, kind)| monitor.read(*actor, kind, time));
+            let tried = way.events.iter().map(|(actor, kind)| monitor.read(*actor, kind, time));
+            tried.fold(Tried::default(), Tried::and)
         });
         self.after_way.insert((monitor, way.number, time), to);
         to
@@ -102,16 +110,16 @@ impl Monitors {
     /// After the last snapshot of the locks.
     pub fn after_all(&mut self, monitor: u32, lefts: Vec<Left>, time: u64) -> u32 {
         self.read(monitor, |monitor| {
-            for left in lefts {
-                monitor.read(None, &EventKind::Left(left), time);
-            }
+            let tried =
+                lefts.into_iter().map(|left| monitor.read(None, &EventKind::Left(left), time));
+            tried.fold(Tried::default(), Tried::and)
         })
     }
 
-    fn read(&mut self, monitor: u32, read: impl FnOnce(&mut Monitor)) -> u32 {
+    fn read(&mut self, monitor: u32, read: impl FnOnce(&mut Monitor) -> Tried) -> u32 {
         let Some(monitor) = self.monitors.get(monitor) else { return monitor };
         let mut monitor = Monitor::clone(monitor);
-        read(&mut monitor);
+        self.tried = self.tried.and(read(&mut monitor));
         self.number(monitor)
     }
 
