@@ -29,7 +29,7 @@ form! {
         name: Name = "the scenario's name",
         title: Line = "one line that says what happens",
         text: Lines = "what happens, why it matters, what to look at",
-        hazards: Hazards = "ids of hazards; may be empty",
+        hazards: Option<Hazards> = "ids of hazards",
         parameters: Option<Named<ParameterForm<'a>>> = "what can be chosen; each becomes a flag",
         locks: At<Named<LockForm<'a>>> = "the state file of one run each",
         actors: At<List<ActorForm<'a>>> = "who takes part",
@@ -119,6 +119,7 @@ impl Scenario {
         let declared = At::<Named<LockForm<'_>>>::member(&table, "locks", &mut scope)?;
         let locks = locks(&declared, &mut scope)?;
         let FileForm { name, title, text, hazards, .. } = FileForm::read(table, &mut scope)?;
+        let hazards = hazards.unwrap_or_default();
         Ok(Self { source: source.clone(), name, title, text, hazards, parameters, locks })
     }
 

@@ -8,6 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
+fn hazards_may_be_left_out() {
+    let text = EXAMPLE.replace("hazards = [\"herd\"]\n", "");
+    assert!(parse(&text).unwrap().hazards().is_empty());
+    assert_ne!(text, EXAMPLE);
+}
+
+#[test]
 fn a_file_says_what_it_says() {
     let scenario = parse(EXAMPLE).unwrap();
     assert_eq!(scenario.name(), "example");
