@@ -56,7 +56,7 @@ pub fn parse(
     let words = argv.iter().skip(1).filter_map(|word| word.to_str());
     let named: Result<Vec<_>, _> = words.filter_map(|word| builtin.get(word).transpose()).collect();
     match parse_with(&argv, &builtin.names(), &named.map_err(broken)?) {
-        // It may be the flag of a scenario that is not named: `explore` takes those of all.
+        // It may be the flag of a scenario that is not named: `explore` and `probe` take those of all.
         Err(error) if error.kind() == ErrorKind::UnknownArgument => {
             parse_with(&argv, &builtin.names(), &builtin.all().map_err(broken)?)
         }
@@ -86,9 +86,14 @@ fn parse_with(
         return scenario::fire_args(scenario, given).map(Request::Fire);
     }
     let mut request = Request::from_arg_matches(&matches)?;
-    if let Request::Explore(args) = &mut request {
+    let search = match &mut request {
+        Request::Explore(args) => Some(&mut args.search),
+        Request::Probe(args) => Some(&mut args.search),
+        _ => None,
+    };
+    if let Some(search) = search {
         // What --param says goes before.
-        args.search.params.splice(..0, commands::given_parameters(given));
+        search.params.splice(..0, commands::given_parameters(given));
     }
     Ok(request)
 }

@@ -7,7 +7,7 @@ use super::run::{FireArgs, ReplayArgs, RunArgs};
 use super::serve::ServeArgs;
 use super::values::{CatalogueFormat, Offering, hyphened, lock_protocol};
 use clap::builder::{PathBufValueParser, StringValueParser};
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, Subcommand, ValueHint};
+use clap::{Arg, ArgAction, ArgMatches, Command, Subcommand, ValueHint};
 use clap_complete::Shell;
 use lock_lab::lock::LockProtocol;
 use lock_lab::scenario::Scenario;
@@ -108,7 +108,7 @@ pub(super) fn grouped(
     })
 }
 
-/// All commands. They offer these names of scenarios, and `explore` takes the flags of these
+/// All commands. They offer these names of scenarios, and `explore` and `probe` take the flags of these
 /// scenarios.
 pub(super) fn commands(names: &[&str], scenarios: &[&Scenario]) -> Vec<Command> {
     let words = || names.iter().map(|name| (*name).to_owned()).collect();
@@ -118,12 +118,15 @@ pub(super) fn commands(names: &[&str], scenarios: &[&Scenario]) -> Vec<Command> 
     let commands = commands.get_subcommands().cloned().map(|command| match command.get_name() {
         "run" => command.mut_arg("what", |what| what.value_parser(paths())),
         "show" => command.mut_arg("name", |name| name.value_parser(strings())),
-        "explore" => ExploreArgs::augment_args(Command::new("explore").args(parameters(scenarios)))
-            .mut_arg("what", |what| what.value_parser(paths())),
-        "probe" => command.mut_args(|arg| match arg.get_id().as_str() {
-            "seed" | "depth" => arg.hide_short_help(true),
-            _ => arg,
-        }),
+        "explore" => {
+            with_parameters(command, scenarios).mut_arg("what", |what| what.value_parser(paths()))
+        }
+        "probe" => with_parameters(command, scenarios)
+            .mut_arg("what", |what| what.value_parser(paths()))
+            .mut_args(|arg| match arg.get_id().as_str() {
+                "seed" | "depth" => arg.hide_short_help(true),
+                _ => arg,
+            }),
         _ => command,
     });
     commands.map(with_help_flag).collect()
@@ -145,6 +148,14 @@ pub(super) fn with_help_flag(command: Command) -> Command {
 
 /// What the id of a scenario's own flag begins with.
 const PARAMETER: &str = "parameter ";
+
+/// The command with the flags of scenarios that don't have the name of one of its own.
+fn with_parameters(command: Command, scenarios: &[&Scenario]) -> Command {
+    let own = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned));
+    let own: BTreeSet<String> = own.collect();
+    let is_free = |arg: &Arg| arg.get_long().is_none_or(|name| !own.contains(name));
+    command.args(parameters(scenarios).filter(is_free))
+}
 
 /// The flags of scenarios, to be read by the one that is meant.
 fn parameters(scenarios: &[&Scenario]) -> impl Iterator<Item = Arg> {

@@ -15,7 +15,7 @@ pub fn completions(shell: Shell, scenarios: &[&Scenario]) -> String {
     let mut command = with_commands(commands, &names, scenarios);
     if shell == Shell::Zsh {
         // It offers either words or files, never both.
-        for name in ["run", "explore"] {
+        for name in ["run", "explore", "probe"] {
             command = command.mut_subcommand(name, |command| {
                 command.mut_arg("what", |what| what.value_parser(PathBufValueParser::new()))
             });

@@ -52,18 +52,24 @@ pub struct ExploreArgs {
     pub shown: ShownOptions,
 }
 
-/// Explore a lock client that people really use
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(disable_help_flag = true)]
-#[command(after_help = "\
+const PROBE_EXAMPLES: &str = "\
 How to write a subject, in any language: examples/subjects/README.md
 
 Examples:
   nodb-trigger probe mutual_exclusion --subject 'python3 redis_py.py'
-  nodb-trigger probe mutual_exclusion --crashes 1 --subject ./my_client")]
+  nodb-trigger probe mutual_exclusion --clients 3 --crashes 1 --subject ./my_client";
+
+/// Explore a lock client that people really use
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(disable_help_flag = true, after_help = PROBE_EXAMPLES)]
+#[command(after_long_help = format!("\
+A built-in scenario's own flags may stand here, too (nodb-trigger NAME --help).
+A lock without a TTL of its own has that of {TTL_VARIABLE}.
+
+{PROBE_EXAMPLES}"))]
 pub struct ProbeArgs {
     /// A built-in scenario, or a scenario file
-    #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath, hide_possible_values = true)]
     pub what: PathBuf,
     /// The client, as a command for the shell
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]

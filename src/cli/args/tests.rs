@@ -551,14 +551,27 @@ fn no_parameter_of_an_embedded_scenario_is_called_like_a_flag_of_explore() {
 }
 
 #[test]
-fn a_flag_of_another_scenario_is_left_to_explore_and_no_other_command() {
+fn a_flag_of_another_scenario_is_left_to_explore_and_probe_and_no_other_command() {
     let builtin = BuiltIn::default();
     let parsed =
         |words: &[&str]| parse(["nodb-trigger"].iter().chain(words).map(OsString::from), &builtin);
     let explore = parsed(&["explore", "amnesia", "--threads=3"]).unwrap();
     let Request::Explore(args) = explore else { panic!("{explore:?}") };
     assert_eq!(args.search.params, [("threads".to_owned(), "3".to_owned())]);
+    let probe =
+        parsed(&["probe", "amnesia", "--subject=x", "--threads=3", "--param=ttl=1s"]).unwrap();
+    let Request::Probe(args) = probe else { panic!("{probe:?}") };
+    let given = [("threads", "3"), ("ttl", "1s")].map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(args.search.params, given);
     assert!(parsed(&["amnesia", "--threads=3"]).is_err());
+}
+
+#[test]
+fn a_flag_of_probe_goes_before_a_parameter_of_its_name() {
+    let words = ["nodb-trigger", "probe", "build_climate", "--subject=x", "--patience=2s"];
+    let probe = parse(words.iter().map(OsString::from), &BuiltIn::default()).unwrap();
+    let Request::Probe(args) = probe else { panic!("{probe:?}") };
+    assert_eq!((args.patience, args.search.params), (Some(Duration::from_secs(2)), Vec::new()));
 }
 
 #[test]
