@@ -98,6 +98,7 @@ fn defaults_are_the_references() {
         "force_unlock_recovery ttl=1s",
         "operation_vs_ttl operation=2s ttl=3s",
         "mutual_exclusion clients=2",
+        "extend_after_expiry clients=2",
         "check_then_delete ttl=1s",
         "blind_delete ttl=1s",
         "shared_token_slot ttl=1s",
