@@ -37,10 +37,10 @@ class Client:
         except NoDbAlreadyLockedError as error:
             return str(error)
 
-    def write(self, lock, ttl_ms=None):
+    def write(self, lock):
         return self.told(self.controller(lock).dump)
 
-    def release(self, lock, ttl_ms=None):
+    def release(self, lock):
         return self.told(self.controller(lock).unlock)
 
     def told(self, do):

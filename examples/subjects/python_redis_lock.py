@@ -24,7 +24,7 @@ class Client:
     def extend(self, lock, ttl_ms):
         return self.told(lambda: self.locks[lock].extend(ttl_ms // 1000))
 
-    def release(self, lock, ttl_ms=None):
+    def release(self, lock):
         return self.told(self.locks[lock].release)
 
     def told(self, ask):

@@ -11,9 +11,9 @@ use super::progress::ProgressLine;
 use super::say;
 use super::signals::Signals;
 use super::upstream::ExclusiveUse;
+use crate::report::exploration::ProtocolRow;
 use anyhow::anyhow;
-use lock_history::check::Judged;
-use lock_history::check::Property;
+use lock_history::check::{Judged, Property, Verdict};
 use lock_lab::lock::LockName;
 use lock_lab::probe::{PATIENCE, Preflight, Processes, Start, SubjectError, Subjects};
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
@@ -61,19 +61,19 @@ fn explored(
         wait: args.search.wait,
         timing: timing(&stages),
     };
-    let granted_twice = Cell::new(false);
+    let preflight = Cell::new(Preflight::Excludes);
     let start = |plan: &Plan, locks: &[LockName]| {
         if let Some(why) = plan.unplayable() {
             return Err(unplayable(&plan.scenario, &why));
         }
         let subjects = keeper.start(&args.subject, locks, args.patience.unwrap_or(PATIENCE))?;
-        let excludes = keeper.preflight(&subjects, locks)?;
+        check_abilities(plan, &subjects)?;
+        preflight.set(keeper.preflight(&subjects, locks)?);
         for (told, watched) in subjects.watched_keys() {
             say(&format!("the client keeps {told} under {watched}, which is watched"));
         }
-        if excludes == Preflight::GrantedTwice {
-            granted_twice.set(true);
-            say(GRANTED_TWICE);
+        if let Some(Doubt { why, .. }) = doubt(preflight.get()) {
+            say(why);
         }
         Ok(subjects)
     };
@@ -99,8 +99,13 @@ fn explored(
     let redis = keeper.upstream.as_ref().map(|exclusive| exclusive.server().url_to_type().0);
     let ended = ended.map(|row| row.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
-    if granted_twice.get() && ended.as_ref().is_ok_and(|row| !row.has(Property::DoubleGrant)) {
-        let why = anyhow!("no verdict: {GRANTED_TWICE}; {} does not show that", scenario.name());
+    let shows_none = |row: &ProtocolRow, shown_by: &[Property]| {
+        row.verdict != Verdict::Inconclusive && !shown_by.iter().any(|property| row.has(*property))
+    };
+    if let Some(Doubt { why, shown_by }) = doubt(preflight.get())
+        && ended.as_ref().is_ok_and(|row| shows_none(row, shown_by))
+    {
+        let why = anyhow!("no verdict: {why}; {} does not show that", scenario.name());
         return Err(Refusal::new(Exit::Inconclusive, why));
     }
     report(vec![ended], &scenario, file, options.all, outputs)
@@ -190,9 +195,39 @@ fn unplayable(scenario: &str, why: &str) -> Refusal {
     usage(anyhow!("{scenario} can't be probed: {why}; take another scenario, or write one"))
 }
 
-/// What a lock does that excludes no client.
-const GRANTED_TWICE: &str = "without any race, a second client acquired the lock while the first one held it \
-                             (locks that are shared by design, as by readers or permits, can't be probed yet)";
+/// Why no verdict on a lock can be good, and the properties of which the exploration must find one.
+struct Doubt {
+    why: &'static str,
+    shown_by: &'static [Property],
+}
+
+fn doubt(preflight: Preflight) -> Option<Doubt> {
+    match preflight {
+        Preflight::Excludes => None,
+        Preflight::GrantedTwice => Some(Doubt {
+            why: "without any race, a second client acquired the lock while the first one held it \
+                  (locks that are shared by design, as by readers or permits, can't be probed yet)",
+            shown_by: &[Property::DoubleGrant],
+        }),
+        Preflight::StaysTaken => Some(Doubt {
+            why: "without any race, a second client could not acquire the lock after its holder had \
+                  released it",
+            shown_by: &[Property::StuckLock, Property::Unavailable],
+        }),
+    }
+}
+
+/// Fails if the scenario has an instruction that the client can't follow.
+fn check_abilities(plan: &Plan, subjects: &Subjects) -> Result<(), Refusal> {
+    let extends = plan.has(|action| matches!(action, Action::Extend { .. }));
+    if !extends || subjects.about().can.iter().any(|word| word == "extend") {
+        return Ok(());
+    }
+    let name = &subjects.about().name;
+    let why =
+        format!("its clients extend their locks, and {name} does not say that it can \"extend\"");
+    Err(unplayable(&plan.scenario, &why))
+}
 
 /// Whether it takes two actors to violate it.
 fn needs_two(property: Property) -> bool {

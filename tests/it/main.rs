@@ -1,5 +1,6 @@
 //! The integration tests, as one binary: each further one would be linked separately.
 
+mod answers;
 mod check;
 mod check_file;
 mod chromium;

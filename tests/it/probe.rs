@@ -44,8 +44,13 @@ pub fn python(test: &str, version: &str, script: &str) -> Option<String> {
 
 /// The same with another package.
 pub fn python_with(test: &str, package: &str, script: &str) -> Option<String> {
+    python_of(test, package).map(|python| format!("{python} {}", shipped(script)))
+}
+
+/// The Python that has a package.
+pub fn python_of(test: &str, package: &str) -> Option<String> {
     let python = installed().join(package).join("bin/python");
-    command(test, &[python.to_str().unwrap(), &shipped(script)], &[&python])
+    command(test, &[python.to_str().unwrap()], &[&python])
 }
 
 fn probe(subject: &str, rest: &[&str]) -> Ended {
@@ -271,34 +276,6 @@ fn what_a_subject_does_at_work_is_named_too() {
         ended.refuses(code, words);
         wait_until(to, || alive(&place).is_empty());
     }
-}
-
-/// A scenario in which somebody extends a lock.
-const EXTENDS: &str = r#"
-format = 1
-name = "extends"
-title = "One extends its lock."
-text = "It keeps it longer."
-hazards = []
-
-[locks.main]
-
-[[actors]]
-name = "one"
-start = "together"
-steps = [{ acquire = "main" }, { extend = "main" }, { release = "main" }]
-"#;
-
-#[test]
-fn a_scenario_that_extends_needs_a_subject_that_can() {
-    let place = Place::new();
-    let file = place.at("extends.toml");
-    fs::write(&file, EXTENDS).unwrap();
-    let probe =
-        |subject: &str| Program::new(["probe", file.to_str().unwrap(), "--subject", subject]).run();
-    probe(&shipped("bash.sh")).refuses(3, &["a lock in bash", "cannot extend"]);
-    let ours = format!("{} subject --lock hardened", env!("CARGO_BIN_EXE_nodb-trigger"));
-    probe(&ours).exits(0);
 }
 
 #[test]

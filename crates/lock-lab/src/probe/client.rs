@@ -12,6 +12,9 @@ pub(super) trait Client: Send {
     /// Whether this is the life that it lives.
     fn lives(&self, life: u64) -> bool;
 
+    /// Whether it was left in the middle of an instruction.
+    fn is_busy(&self) -> bool;
+
     /// Tells it to do something; what it sends meanwhile goes over the link.
     fn instruct(
         &mut self,

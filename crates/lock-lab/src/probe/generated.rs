@@ -234,6 +234,10 @@ impl Client for ProgrammedClient {
         self.life == Some(life)
     }
 
+    fn is_busy(&self) -> bool {
+        false
+    }
+
     fn instruct(
         &mut self,
         instruction: &serde_json::Value,
@@ -258,7 +262,7 @@ impl Client for ProgrammedClient {
             self.memory.acquired += usize::from(last == Some(Seen::Yes));
         }
         let ok = !is_acquire || last == Some(Seen::Yes);
-        Ok(Answer { ok, why: String::new(), token: self.token.clone() })
+        Ok(Answer { ok, why: String::new(), failed: false, token: self.token.clone() })
     }
 
     fn token(&self) -> Option<&str> {

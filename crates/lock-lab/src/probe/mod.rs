@@ -16,6 +16,8 @@ mod client;
 mod gateway;
 #[cfg(test)]
 mod generated;
+mod instruction;
+mod line;
 mod preflight;
 mod process;
 mod rehearsal;
@@ -41,12 +43,12 @@ use crate::lock::{
 use crate::server::{Connection, ExclusiveServer, Keys, Server, ServerError};
 use canonical::Vocabulary;
 use client::Client;
+use instruction::Instruction;
 use parking_lot::Mutex;
 use process::Process;
 use redis::RedisError;
 use redis_sim::clock::{Clock, VirtualClock};
 use rehearsal::REHEARSED_TTL;
-use serde_json::json;
 use std::collections::HashMap;
 use std::process::Command;
 use std::sync::Arc;
@@ -166,6 +168,7 @@ impl Subjects {
         }
         let mut pair = [subject(0)?, subject(1)?];
         let about = pair[0].about().clone();
+        check_abilities(&about, &pair[1])?;
         let watched = rehearsal::rehearse(&mut pair, locks, &vocabulary, &start)?;
         // It leaves nothing behind.
         start.server()?;
@@ -174,7 +177,12 @@ impl Subjects {
             let key = |lock: &LockName| watched.get(lock.key()).cloned();
             upstream.set_locks(locks.iter().map(|it| key(it).unwrap_or(it.key().to_owned())));
         }
-        let starter = move |actor| subject(actor).map(boxed);
+        let known = about.clone();
+        let starter = move |actor| {
+            let started = subject(actor)?;
+            check_abilities(&known, &started)?;
+            Ok(boxed(started))
+        };
         let subjects = Self::of_clients(start, about, watched, vocabulary, starter);
         subjects.pool.sessions.lock().extend(pair.map(boxed).into_iter().enumerate());
         Ok(subjects)
@@ -213,11 +221,12 @@ impl Subjects {
         &self.pool.about
     }
 
-    /// Whether the client's locks exclude a second client. Nothing has been explored before.
+    /// Whether the client's locks exclude a second client, and are free after a release. Nothing has been
+    /// explored before.
     ///
     /// # Errors
     ///
-    /// If a lock can't be acquired when it is free or was released, or the client or the server fails.
+    /// If a lock can't be acquired when it is free, or the client or the server fails.
     pub fn preflight(&self, locks: &[LockName]) -> Result<Preflight, SubjectError> {
         let mut sessions = self.pool.sessions.lock();
         let mut all = Preflight::Excludes;
@@ -229,7 +238,7 @@ impl Subjects {
             let excludes = rehearsal::until_learned(|| {
                 preflight::preflight([&mut **one, &mut **other], name, names, start)
             })?;
-            if excludes == Preflight::GrantedTwice {
+            if excludes != Preflight::Excludes {
                 all = excludes;
             }
         }
@@ -243,10 +252,14 @@ impl Pool {
     fn lend<'a>(&self, who: Who, lent: &'a mut Lent<'_>) -> Result<&'a mut dyn Client, Broken> {
         let known = self.sessions.lock().remove(&who.actor);
         let mut session = known.map_or_else(|| (self.starter)(who.actor), Ok)?;
-        if session.begin(who.life).is_err() {
-            // It does not come back from where it was left.
-            session = (self.starter)(who.actor)?;
-            session.begin(who.life)?;
+        let was_busy = session.is_busy();
+        match session.begin(who.life) {
+            Err(_) if was_busy => {
+                // It does not come back from where it was left.
+                session = (self.starter)(who.actor)?;
+                session.begin(who.life)?;
+            }
+            began => began?,
         }
         Ok(&mut **lent.session.insert(session))
     }
@@ -280,6 +293,18 @@ fn not_tried(error: RedisError) -> LockError {
     LockError::Client(format!("can't try to acquire the lock at the end: {error}"))
 }
 
+/// Each process of a client can do the same.
+fn check_abilities(known: &About, subject: &Subject) -> Result<(), SubjectError> {
+    let can = &subject.about().can;
+    if known.can == *can {
+        return Ok(());
+    }
+    let words = |can: &[String]| format!("[{}]", can.join(", "));
+    let (known, can) = (words(&known.can), words(can));
+    let what = format!("two of its processes differ in what they can do: {known} and {can}");
+    Err(SubjectError::NotRehearsed(what))
+}
+
 /// The client of one actor.
 struct SubjectClient {
     pool: Arc<Pool>,
@@ -291,9 +316,12 @@ impl SubjectClient {
     fn instruct(
         &self,
         at: &mut Context<'_>,
-        instruction: serde_json::Value,
+        instruction: Instruction,
+        lease: Option<Ttl>,
     ) -> lock::Result<Answer> {
         let (pool, who) = (&*self.pool, self.who);
+        let ttl_ms = lease.map_or(0, |lease| lease.seconds() * 1000);
+        let instruction = instruction.line(at.lock, ttl_ms);
         let mut lent = Lent { pool, actor: who.actor, session: None };
         let transcripts = &pool.transcripts;
         transcripts.add(who, instruction.to_string());
@@ -321,15 +349,17 @@ impl LockProtocol for SubjectClient {
     }
 
     fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, _floor: u64) -> lock::Result<Acquisition> {
-        let ttl_ms = ttl.seconds() * 1000;
-        let instruction = json!({"do": "acquire", "lock": at.lock.key(), "ttl_ms": ttl_ms});
-        let answer = self.instruct(at, instruction)?;
+        let answer = self.instruct(at, Instruction::Acquire, Some(ttl))?;
         if !answer.ok {
+            if at.slot.get().is_none() {
+                at.own.set(None);
+            }
             return Err(LockError::AlreadyLocked { owner: None, token: None });
         }
         let token = Token::from(answer.token.as_deref().unwrap_or_default());
         let acquisition = Acquisition { token, fence: None, ttl };
         at.slot.set(Some(acquisition.clone()));
+        at.own.set(Some(acquisition.clone()));
         Ok(acquisition)
     }
 
@@ -338,17 +368,15 @@ impl LockProtocol for SubjectClient {
             let what = "the subject cannot extend a lock, as this scenario does";
             return Err(LockError::Client(what.into()));
         }
-        let ttl = at.slot.get().ok_or(LockError::NotOwner)?.ttl;
-        let ttl_ms = ttl.seconds() * 1000;
-        let instruction = json!({"do": "extend", "lock": at.lock.key(), "ttl_ms": ttl_ms});
-        self.instruct(at, instruction)?.kept(at.slot)
+        let granted = at.own.get().ok_or(LockError::NotOwner)?;
+        self.instruct(at, Instruction::Extend, Some(granted.ttl))?.kept(at.slot)
     }
 
     fn release(&self, at: &mut Context<'_>) -> lock::Result {
-        if at.slot.get().is_none() {
+        if at.own.get().is_none() {
             return Err(LockError::NotOwner);
         }
-        let answer = self.instruct(at, json!({"do": "release", "lock": at.lock.key()}))?;
+        let answer = self.instruct(at, Instruction::Release, None)?;
         at.slot.set(None);
         answer.kept(at.slot)
     }
@@ -361,7 +389,7 @@ impl LockProtocol for SubjectClient {
         if !self.pool.about.can("write") {
             return Ok(());
         }
-        let answer = self.instruct(at, json!({"do": "write", "lock": at.lock.key()}))?;
+        let answer = self.instruct(at, Instruction::Write, None)?;
         if answer.ok { Ok(()) } else { Err(LockError::Lost(answer.why)) }
     }
 
@@ -391,11 +419,12 @@ impl ActorHost for Subjects {
         }
         let watched = self.watched(lock.clone());
         let is_held = preflight::is_held_for_good(link, watched.key()).map_err(not_tried)?;
-        let told = json!({"do": "acquire", "lock": lock.key(), "ttl_ms": REHEARSED_TTL});
+        let acquire = Instruction::Acquire.line(lock, REHEARSED_TTL);
         let life = self.pool.fresh_lives.fetch_add(1, Ordering::Relaxed);
         let who = Who { actor: FRESH, life };
         let mut lent = Lent { pool: &self.pool, actor: FRESH, session: None };
-        let answer = self.pool.lend(who, &mut lent).and_then(|client| client.instruct(&told, link));
+        let answer =
+            self.pool.lend(who, &mut lent).and_then(|client| client.instruct(&acquire, link));
         match answer {
             // A lock that is there for good is stuck, unless its value stands for a free one.
             Ok(answer) => Ok((answer.ok || !is_held).then_some(answer.ok)),

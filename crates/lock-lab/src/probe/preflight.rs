@@ -1,15 +1,15 @@
-//! Checks, before orderings are explored, that the subject's lock excludes a second client. A verdict
-//! on a client that never acquires would say nothing.
+//! Checks, before orderings are explored, that the subject's lock excludes a second client, and is free after
+//! a release. A verdict on a client that never acquires would say nothing.
 
 use super::Start;
 use super::client::Client;
+use super::instruction::Instruction;
 use super::process::SubjectError;
 use super::rehearsal::REHEARSED_TTL;
 use super::subject::{Answer, Broken};
 use crate::lock::LockName;
 use crate::server::Connection;
 use redis::{RedisResult, cmd};
-use serde_json::json;
 
 type Result<T> = std::result::Result<T, SubjectError>;
 
@@ -27,6 +27,8 @@ pub enum Preflight {
     Excludes,
     /// A second client acquired it while the first one held it, without any race.
     GrantedTwice,
+    /// A second client could not acquire it after its holder had released it.
+    StaysTaken,
 }
 
 /// Has two subjects take a lock one after the other, on an empty server and with no race at all.
@@ -42,12 +44,12 @@ pub(super) fn preflight(
     let mut second = PreflightClient::begin(other, lock, server.connect(0)?)?;
     let key = watched.key();
     let not = |why: String| Err(SubjectError::NotALock { name: name.to_owned(), why });
-    let acquired = first.instruct("acquire")?;
+    let acquired = first.instruct(Instruction::Acquire)?;
     if !acquired.ok {
         return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
     }
     let has_key = first.has_key(key).map_err(failed)?;
-    if second.instruct("acquire")?.ok {
+    if second.instruct(Instruction::Acquire)?.ok {
         return Ok(Preflight::GrantedTwice);
     }
     if !has_key {
@@ -55,22 +57,19 @@ pub(super) fn preflight(
             "after a successful acquire the key {key} does not exist, and the client wrote no other"
         ));
     }
-    let released = first.instruct("release")?;
+    let released = first.instruct(Instruction::Release)?;
     if !released.ok {
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
-    if second.instruct("acquire")?.ok {
+    if second.instruct(Instruction::Acquire)?.ok {
         return Ok(Preflight::Excludes);
     }
     // A release may let the key expire instead of deleting it.
     if first.expires_soon(key).map_err(failed)? {
         cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
     }
-    let again = second.instruct("acquire")?;
-    if !again.ok {
-        return not(format!("{key} could not be acquired after its release{}", why(&again)));
-    }
-    Ok(Preflight::Excludes)
+    let again = second.instruct(Instruction::Acquire)?;
+    Ok(if again.ok { Preflight::Excludes } else { Preflight::StaysTaken })
 }
 
 pub(super) fn failed(error: impl ToString) -> SubjectError {
@@ -95,9 +94,10 @@ impl<'a> PreflightClient<'a> {
         Ok(Self { session, lock, link })
     }
 
-    fn instruct(&mut self, verb: &str) -> Result<Answer> {
-        let instruction = json!({"do": verb, "lock": self.lock.key(), "ttl_ms": REHEARSED_TTL});
-        self.session.instruct(&instruction, &mut self.link).map_err(broken)
+    fn instruct(&mut self, instruction: Instruction) -> Result<Answer> {
+        let line = instruction.line(self.lock, REHEARSED_TTL);
+        let answer = self.session.instruct(&line, &mut self.link).map_err(broken)?;
+        answer.unless_failed(instruction)
     }
 
     fn has_key(&mut self, key: &str) -> RedisResult<bool> {
@@ -130,7 +130,7 @@ pub(super) fn watched_key(
 ) -> Result<String> {
     let told = lock.key().to_owned();
     let mut client = PreflightClient::begin(session, lock, start.server()?.connect(0)?)?;
-    if !client.instruct("acquire")?.ok {
+    if !client.instruct(Instruction::Acquire)?.ok {
         return Ok(told);
     }
     // On a real server all keys that are asked for are taken for the client's.
@@ -143,7 +143,7 @@ pub(super) fn watched_key(
     if written.is_empty() || has_it && (written.len() == 1 || client.expires(&told)?) {
         return Ok(told);
     }
-    client.instruct("release")?;
+    client.instruct(Instruction::Release)?;
     let left = client.keys()?;
     let deleted: Vec<_> = written.iter().filter(|key| !left.contains(key)).collect();
     let key = match (written.as_slice(), deleted.as_slice()) {

@@ -64,6 +64,20 @@ pub enum SubjectError {
         /// What it said on stderr.
         last_words: String,
     },
+    /// It waits for a message, and none ever comes.
+    #[error(
+        "the subject said nothing for {patience} while it was to {doing}, and its client has subscribed to a \
+         channel: messages don't arrive here, so configure it to try once, without waiting for the \
+         lock{last_words}"
+    )]
+    Listens {
+        /// The instruction.
+        doing: String,
+        /// How long was waited.
+        patience: String,
+        /// What it said on stderr.
+        last_words: String,
+    },
     /// It waits for what never comes, though it said that it doesn't.
     #[error(
         "the subject says that it can time_out, and still waited after {patience} for a reply that \
@@ -117,6 +131,13 @@ pub enum Wrong {
     /// It sends one command after the other: how many it may send.
     #[error("sent more than {0} commands; it is to try once, without retries")]
     TooManyCommands(u32),
+    /// Its acquire waits for the lock: how many commands it sent.
+    #[error(
+        "sent {0} commands without an answer: does it wait for the lock? An acquire must try once and \
+         answer {{\"ok\": false}} if the lock is taken: configure the client not to block and not to \
+         retry (such as blocking=False, retryCount: 0)"
+    )]
+    Waits(u32),
     /// It needs a command that the embedded server lacks.
     #[error(
         "sent {0}, which the embedded server does not know; use --upstream redis://... (replay: \

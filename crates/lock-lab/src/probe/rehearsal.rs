@@ -2,6 +2,7 @@
 //! lock, which words all its subjects send, and which differ from life to life.
 
 use super::canonical::{Request, Vocabulary};
+use super::instruction::Instruction;
 use super::preflight::{failed, watched_key};
 use super::process::SubjectError;
 use super::subject::{Broken, Subject};
@@ -116,16 +117,19 @@ fn live(
         Err(Broken::Subject(error)) => Err(error),
         _ => Ok(()),
     };
-    let tell = |subject: &mut Subject, verb: &str, link: &mut Connection| {
-        let told = json!({"do": verb, "lock": lock.key(), "ttl_ms": REHEARSED_TTL});
-        well(subject.instruct(&told, link).map(drop))
-    };
+    let tell =
+        |subject: &mut Subject, instruction: Instruction, link: &mut Connection| match subject
+            .instruct(&instruction.line(lock, REHEARSED_TTL), link)
+        {
+            Ok(answer) => answer.unless_failed(instruction).map(drop),
+            Err(broken) => well(Err(broken)),
+        };
     for (life, disturbance) in (0..).zip(DISTURBANCES) {
         let mut server = start.server()?.connect(0)?;
         // A life that it has lived, if it is tried out again, begins again.
         well(subject.begin(u64::MAX - 100))?;
         well(subject.begin(u64::MAX - life))?;
-        tell(subject, "acquire", &mut server)?;
+        tell(subject, Instruction::Acquire, &mut server)?;
         rehearsed.acquires.push(subject.requests().to_vec());
         let kind: String = redis::cmd("TYPE").arg(key).query(&mut server).map_err(failed)?;
         // Of another kind it would be an error of ours that the client meets.
@@ -135,11 +139,12 @@ fn live(
             let disturbed = redis::cmd(command).arg(key).arg(value).exec(&mut server);
             disturbed.map_err(failed)?;
         }
-        for verb in ["write", "extend"].into_iter().filter(|verb| about.can(verb)) {
-            tell(subject, verb, &mut server)?;
+        let more = [Instruction::Write, Instruction::Extend].into_iter();
+        for instruction in more.filter(|it| about.can(it.word())) {
+            tell(subject, instruction, &mut server)?;
         }
-        tell(subject, "release", &mut server)?;
-        tell(subject, "acquire", &mut server)?;
+        tell(subject, Instruction::Release, &mut server)?;
+        tell(subject, Instruction::Acquire, &mut server)?;
         for request in subject.requests() {
             let is_script = request.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EVAL"));
             rehearsed.sent.extend(request.iter().skip(if is_script { 2 } else { 1 }).cloned());

@@ -1,31 +1,38 @@
-//! A subject at work: it gets an order, and while it carries that out, what it sends passes through
+//! A subject at work: it gets an instruction, and while it carries that out, what it sends passes through
 //! the link of its actor.
 
 use super::canonical::{Learned, Request, Symbols, Vocabulary};
 use super::client::Client;
 use super::gateway::{Event, Gateway};
+use super::instruction::Instruction;
+use super::line::{Listening, SubjectConnection};
 use super::process::{Process, SubjectError, Wrong};
 use super::wire::{self, KnownScripts, Words};
 use super::{About, Start};
 use crate::intercept::{Crashed, Link};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
-use redis::{ConnectionLike, RedisResult, Value};
+use redis::{RedisResult, Value};
+use redis_sim::Engine;
 use redis_sim::clock::{VirtualClock, in_words};
-use redis_sim::server::{Format, write};
-use redis_sim::{self, Engine};
 use serde_json::json;
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often to check whether a subject's answer is still wanted.
 const GLANCE: Duration = Duration::from_millis(100);
+/// How long a subject may take for its answer when the program is interrupted.
+const GRACE: Duration = Duration::from_secs(1);
 /// The most commands that one subject may send for one instruction.
 const MOST_COMMANDS: u32 = 10_000;
+/// The most that it may send for an acquire: one that sends more waits for the lock.
+const MOST_OF_AN_ACQUIRE: u32 = 50;
+/// How many events of a subject wait to be read. More are read when there is room.
+const MOST_EVENTS: usize = 1024;
 /// The most connections that one subject may have open.
 const MOST_CONNECTIONS: usize = 64;
+/// Why a line is no answer.
+const NO_JSON: &str = "that is no JSON";
 /// What a subject is answered that is to come to an end.
 const OVER: &str = "ERR this is over";
 
@@ -36,8 +43,21 @@ pub(super) struct Answer {
     pub ok: bool,
     /// Why not, in its words.
     pub why: String,
+    /// Whether it says that it broke, where nothing was done to it on purpose.
+    pub failed: bool,
     /// The last drawn value that it sent meanwhile, by its name.
     pub token: Option<String>,
+}
+
+impl Answer {
+    /// Where nothing is done to a client, one that says that it broke is wrong.
+    pub fn unless_failed(self, instruction: Instruction) -> Result<Self, SubjectError> {
+        if !self.failed {
+            return Ok(self);
+        }
+        let doing = instruction.word().to_owned();
+        Err(SubjectError::Wrong { doing, wrong: Wrong::Failed(self.why) })
+    }
 }
 
 type Result<T = (), E = Broken> = std::result::Result<T, E>;
@@ -62,6 +82,8 @@ pub(super) struct Subject {
     process: Process,
     _gateway: Gateway,
     events: Receiver<Event>,
+    /// Those that came before its last instruction, and were not read yet.
+    early: VecDeque<Event>,
     lines: BTreeMap<usize, SubjectConnection>,
     start: Start,
     about: About,
@@ -86,18 +108,6 @@ pub(super) struct Subject {
     aside: Engine,
 }
 
-/// A connection of a subject.
-struct SubjectConnection {
-    stream: TcpStream,
-    resp3: bool,
-    db: i64,
-    /// The requests since MULTI.
-    queue: Option<Vec<Words>>,
-    /// No answer comes over it any more.
-    is_dead: bool,
-    aside: redis_sim::Connection,
-}
-
 /// Answers a subject's requests.
 enum Server<'a> {
     /// The actor's link, where the scheduler decides.
@@ -114,7 +124,7 @@ impl Subject {
         scripts: Arc<KnownScripts>,
         vocabulary: Arc<Vocabulary>,
     ) -> Result<Self, SubjectError> {
-        let (sender, events) = channel::unbounded();
+        let (sender, events) = channel::bounded(MOST_EVENTS);
         let not_started =
             |why: String| SubjectError::NotStarted { command: start.command.clone(), why };
         let gateway =
@@ -125,6 +135,7 @@ impl Subject {
             process,
             _gateway: gateway,
             events,
+            early: VecDeque::new(),
             lines: BTreeMap::new(),
             start: start.clone(),
             about: About::default(),
@@ -170,6 +181,14 @@ impl Subject {
     fn say(&mut self, instruction: &serde_json::Value) -> Result<(), SubjectError> {
         let verb = instruction.get("do").and_then(|verb| verb.as_str()).unwrap_or_default();
         self.doing = Some(verb.to_owned());
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Said(line) = event {
+                let is_answer = serde_json::from_str::<serde_json::Value>(&line).is_ok();
+                let why = if is_answer { "it had answered already" } else { NO_JSON };
+                return Err(self.garbled(&line, why));
+            }
+            self.early.push_back(event);
+        }
         if self.process.instruct(&instruction.to_string()) { Ok(()) } else { Err(self.ended()) }
     }
 
@@ -181,50 +200,28 @@ impl Subject {
 
     /// Waits for the next line that it says, and lets it ask the server meanwhile.
     fn hear(&mut self, server: &mut Server<'_>) -> Result<serde_json::Value> {
-        let mut asked = 0;
+        let (mut asked, mut grace) = (0, GRACE);
         loop {
-            match self.next() {
+            match self.next(&mut grace) {
                 Ok(Event::Said(line)) => {
                     self.waits_in_vain = false;
-                    let said = serde_json::from_str::<serde_json::Value>(&line);
-                    let said = said.map_err(|_| self.garbled(&line, "that is no JSON"))?;
-                    let error = said.get("error").and_then(|error| error.as_str());
-                    let is_wanted = matches!(server, Server::Link(_));
-                    if let (Some(why), true) = (error, is_wanted) {
-                        if self.has_suffered {
-                            // That is what was to be tried; it has not got what it wanted.
-                            self.doing = None;
-                            return Ok(json!({"ok": false, "why": why}));
-                        }
-                        return Err(self.went(Wrong::Failed(why.into())));
-                    }
-                    self.doing = None;
-                    return Ok(said);
+                    let said = serde_json::from_str(&line);
+                    return Ok(said.map_err(|_| self.garbled(&line, NO_JSON))?);
                 }
                 Ok(Event::Opened(..)) if self.lines.len() >= MOST_CONNECTIONS => {
                     return Err(self.went(Wrong::TooManyConnections(MOST_CONNECTIONS)));
                 }
                 Ok(Event::Opened(number, stream)) => {
-                    let (aside, db) = (self.aside.connect(0), 0);
-                    let line = SubjectConnection {
-                        stream,
-                        resp3: false,
-                        db,
-                        queue: None,
-                        is_dead: false,
-                        aside,
-                    };
+                    let line = SubjectConnection::new(stream, self.aside.connect(0));
                     self.lines.insert(number, line);
                 }
                 Ok(Event::Closed(number)) => {
                     let closed = self.lines.remove(&number);
                     self.waits_in_vain &= !closed.is_some_and(|line| line.is_dead);
                 }
-                Ok(Event::Asked(..)) if asked == MOST_COMMANDS => {
-                    return Err(self.went(Wrong::TooManyCommands(MOST_COMMANDS)));
-                }
                 Ok(Event::Asked(number, words)) => {
                     asked += 1;
+                    self.check_count(asked)?;
                     self.answer(number, &words, server)?;
                 }
                 Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
@@ -235,27 +232,44 @@ impl Subject {
         }
     }
 
+    /// Fails if it has sent too many commands for its instruction.
+    fn check_count(&mut self, asked: u32) -> Result {
+        let acquires = self.doing.as_deref() == Some(Instruction::Acquire.word());
+        if acquires && !self.has_suffered && asked > MOST_OF_AN_ACQUIRE {
+            return Err(self.went(Wrong::Waits(MOST_OF_AN_ACQUIRE)));
+        }
+        if asked > MOST_COMMANDS {
+            return Err(self.went(Wrong::TooManyCommands(MOST_COMMANDS)));
+        }
+        Ok(())
+    }
+
     fn silent(&mut self) -> SubjectError {
         let doing = self.doing.take().unwrap_or_default();
         let (patience, last_words) = (in_words(self.start.patience), self.process.last_words());
         if self.waits_in_vain {
             SubjectError::NeverGivesUp { doing, patience, last_words }
+        } else if self.lines.values().any(SubjectConnection::listens) {
+            SubjectError::Listens { doing, patience, last_words }
         } else {
             SubjectError::Silent { doing, patience, last_words }
         }
     }
 
-    /// What it does next; waits no longer than it may take, and than an answer is wanted.
-    fn next(&self) -> Result<Event, RecvTimeoutError> {
-        let mut left = self.start.patience;
-        if self.start.clock.check().is_err() {
-            return Err(RecvTimeoutError::Timeout);
+    /// What it does next; waits no longer than it may take. When an answer is not wanted any more, it
+    /// waits for this long altogether.
+    fn next(&mut self, grace: &mut Duration) -> Result<Event, RecvTimeoutError> {
+        if let Some(event) = self.early.pop_front() {
+            return Ok(event);
         }
+        let mut left = self.start.patience;
         loop {
-            let glance = left.min(GLANCE);
+            let is_wanted = self.start.clock.check().is_ok();
+            let left = if is_wanted { &mut left } else { &mut *grace };
+            let glance = GLANCE.min(*left);
             match self.events.recv_timeout(glance) {
-                Err(RecvTimeoutError::Timeout) if self.start.clock.check().is_ok() => {
-                    left -= glance;
+                Err(RecvTimeoutError::Timeout) => {
+                    *left = left.saturating_sub(glance);
                     if left.is_zero() {
                         return Err(RecvTimeoutError::Timeout);
                     }
@@ -308,6 +322,11 @@ impl Subject {
             ("SCRIPT", None) if upper(1) == "LOAD" => {
                 Ok(vec![Value::BulkString(self.scripts.learn(word(2)).into_bytes())])
             }
+            (name, None) if let Some(listening) = Listening::of(name) => {
+                let names = words.get(1..).unwrap_or_default();
+                line.listen(listening, names, &mut self.symbols);
+                return Ok(());
+            }
             (name, None) if line.db != 0 || wire::is_aside(name) => line.aside(words),
             _ => return self.pass_on(number, vec![words.to_vec()], false, server),
         };
@@ -350,6 +369,7 @@ impl Subject {
         let answered = link.req_packed_commands(&packed, offset, wanted);
         if let Some(command) = wire::lacking(&answered) {
             stopped.into_iter().for_each(Stopped::stay);
+            let command = command.unwrap_or_else(|| self.lacking_in_script(&packed));
             let is_real = self.start.upstream.is_some();
             let lacks = if is_real { Wrong::Unknown } else { Wrong::Lacking };
             return Err(self.went(lacks(command)));
@@ -373,6 +393,21 @@ impl Subject {
             line.write(&answered, &mut self.symbols, is_transaction);
         }
         Ok(())
+    }
+
+    /// The command that a script of these requests calls and the server lacks.
+    fn lacking_in_script(&self, packed: &[u8]) -> String {
+        let is_real = self.start.upstream.is_some();
+        let mut server = self.aside.connect(0);
+        let is_lacking = |name: &String| {
+            let asked = redis::cmd(name).query::<Value>(&mut server);
+            is_real || wire::lacking(&asked.map(|answer| vec![answer])).is_some()
+        };
+        let names: Vec<_> = wire::called(packed).into_iter().filter(is_lacking).collect();
+        match names.is_empty() {
+            true => "a script with a command".into(),
+            false => format!("a script with {}", names.join(" or ")),
+        }
     }
 
     /// Requests as they go to the server, with full scripts and drawn values named; none, if one
@@ -419,12 +454,14 @@ impl Client for Subject {
             }
             self.process.go_on();
             self.hear(&mut Server::Absent)?;
+            self.doing = None;
         }
         if self.life.is_some() {
             let old: Vec<usize> = self.lines.keys().copied().collect();
             self.aside = Engine::new(Arc::new(VirtualClock::new(None)));
             self.say(&json!({"do": "reset"}))?;
             self.hear(&mut Server::Absent)?;
+            self.doing = None;
             // What an earlier life still has to say comes over these.
             let old = old.into_iter().filter_map(|number| self.lines.remove(&number));
             old.for_each(|line| line.close());
@@ -438,15 +475,32 @@ impl Client for Subject {
         self.life == Some(life)
     }
 
+    fn is_busy(&self) -> bool {
+        self.doing.is_some()
+    }
+
     fn instruct(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
         (self.token, self.has_suffered) = (None, false);
         self.say(instruction)?;
         let said = self.hear(&mut Server::Link(link))?;
-        let why = said.get("why").and_then(|why| why.as_str()).unwrap_or_default().to_owned();
-        match said.get("ok").and_then(|ok| ok.as_bool()) {
-            Some(ok) => Ok(Answer { ok, why, token: self.token.clone() }),
-            None => Err(self.garbled(&said.to_string(), "it has no member \"ok\"").into()),
-        }
+        let text = |member: &str| said.get(member).and_then(|it| it.as_str()).map(str::to_owned);
+        let (ok, why, failed) = match (text("error"), said.get("ok")) {
+            // One that was disturbed has not got what it wanted. That is what was to be tried.
+            (Some(why), _) => (false, why, !self.has_suffered),
+            (None, Some(serde_json::Value::Bool(ok))) => {
+                (*ok, text("why").unwrap_or_default(), false)
+            }
+            (None, Some(_)) => {
+                let what = "\"ok\" must be true (done) or false (refused, or the lock is lost)";
+                return Err(self.garbled(&said.to_string(), what).into());
+            }
+            (None, None) => {
+                let what = "it has no member \"ok\", which must be true or false";
+                return Err(self.garbled(&said.to_string(), what).into());
+            }
+        };
+        self.doing = None;
+        Ok(Answer { ok, why, failed, token: self.token.clone() })
     }
 
     fn token(&self) -> Option<&str> {
@@ -476,41 +530,5 @@ impl<'a> Stopped<'a> {
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {
         self.0.into_iter().for_each(Process::go_on);
-    }
-}
-
-impl SubjectConnection {
-    /// What is no matter of locks is carried out on a server of its own.
-    fn aside(&mut self, words: &[Vec<u8>]) -> RedisResult<Vec<Value>> {
-        let mut packed = Vec::new();
-        wire::packed(words, &mut packed);
-        let answer = self.aside.req_packed_command(&packed);
-        let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
-        let is_well = !matches!(answer, Err(_) | Ok(Value::ServerError(_)));
-        if name == b"HELLO" && is_well && words.len() > 1 {
-            self.resp3 = words.get(1).is_some_and(|version| version == b"3");
-        }
-        self.db = self.aside.get_db();
-        answer.map(|answer| vec![answer])
-    }
-
-    /// Sends an answer; where there is none, the connection breaks.
-    fn write(&mut self, answer: &RedisResult<Vec<Value>>, symbols: &mut Symbols, is_exec: bool) {
-        let first = answer.as_ref().ok().and_then(|answers| answers.first());
-        let written = first.map(|answer| {
-            let mut bytes = Vec::new();
-            // Only EXEC says so that a list is not there, and only to the second version.
-            let format = Format { resp3: self.resp3, no_list: is_exec };
-            write(&symbols.answer(answer), format, &mut bytes);
-            self.stream.write_all(&bytes)
-        });
-        if !matches!(written, Some(Ok(()))) {
-            self.close();
-        }
-    }
-
-    fn close(&self) {
-        // It may be closed already.
-        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }

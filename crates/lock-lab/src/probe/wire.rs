@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 use redis::{ErrorKind, RedisResult, Value};
+use redis_sim::server::Framer;
 use std::collections::HashMap;
 
 /// The words of a request.
@@ -12,27 +13,66 @@ pub(super) fn packed(words: &[Vec<u8>], out: &mut Vec<u8>) {
     redis::Cmd::new().arg(words).write_packed_command(out);
 }
 
-/// The command that a server says it doesn't know.
-pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<String> {
-    let of = |text: &str| {
-        if text.starts_with("Unknown Redis command") {
-            return Some("a script with a command".to_owned());
-        }
-        text.strip_prefix("unknown command '")?.split('\'').next().map(str::to_owned)
-    };
-    let of_value = |value: &Value| match value {
-        Value::ServerError(error) => error.details().and_then(of),
-        _ => None,
-    };
+/// Whether a server says that it doesn't know a command, and which one, where it names it.
+pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<Option<String>> {
     match answer {
-        Ok(answers) => answers.iter().find_map(of_value),
+        Ok(answers) => answers.iter().find_map(lacking_in_value),
         Err(error) => {
             let each = error.clone().into_server_errors();
             let mut each = each.iter().flat_map(|all| all.iter());
-            let unknown = each.find_map(|(_, error)| error.details().and_then(of));
-            unknown.or_else(|| error.detail().and_then(of))
+            let unknown = each.find_map(|(_, error)| error.details().and_then(lacking_in_text));
+            unknown.or_else(|| error.detail().and_then(lacking_in_text))
         }
     }
+}
+
+fn lacking_in_value(value: &Value) -> Option<Option<String>> {
+    match value {
+        Value::ServerError(error) => error.details().and_then(lacking_in_text),
+        // Of a transaction.
+        Value::Array(answers) => answers.iter().find_map(lacking_in_value),
+        _ => None,
+    }
+}
+
+fn lacking_in_text(text: &str) -> Option<Option<String>> {
+    // Where several errors are quoted, each stands behind its place.
+    let quoted = text.split_once("error: ResponseError: ").filter(|_| text.starts_with("[(Index"));
+    let text = quoted.map_or(text, |(_, error)| error);
+    if text.starts_with("Unknown Redis command") {
+        return Some(None);
+    }
+    text.strip_prefix("unknown command '")?.split('\'').next().map(|name| Some(name.to_owned()))
+}
+
+/// The names of the commands that the scripts of packed requests call, as far as they are written out there.
+pub(super) fn called(packed: &[u8]) -> Vec<String> {
+    let (mut framer, mut names) = (Framer::default(), Vec::new());
+    framer.feed(packed);
+    loop {
+        let mut words = Vec::new();
+        if !matches!(framer.next(&mut words), Ok(true)) {
+            return names;
+        }
+        let is_script = words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EVAL"));
+        let script = words.get(1).filter(|_| is_script).copied().unwrap_or_default();
+        for name in called_by(&String::from_utf8_lossy(script)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+}
+
+fn called_by(script: &str) -> Vec<String> {
+    let name = |rest: &str| {
+        let rest = rest.trim_start().trim_start_matches('(').trim_start();
+        let quote = rest.chars().next().filter(|first| matches!(first, '\'' | '"'))?;
+        let name = rest.split(quote).nth(1)?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_name.then(|| name.to_ascii_uppercase())
+    };
+    script.split("call").skip(1).filter_map(name).collect()
 }
 
 /// What of a request is not passed on to a real Redis: it is about other databases, other clients or
@@ -158,6 +198,10 @@ pub(super) fn is_aside(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use redis::ConnectionLike;
+    use redis_sim::Engine;
+    use redis_sim::clock::VirtualClock;
+    use std::sync::Arc;
 
     #[test]
     fn what_resp3_says_in_another_way_is_said_so() {
@@ -185,11 +229,34 @@ mod tests {
         let error = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
         let lacks = |text| lacking(&error(text).map(|answer| vec![answer]));
         let unknown = "ERR unknown command 'XADD', with args beginning with: 'a' ";
-        assert_eq!(lacks(unknown), Some("XADD".into()));
+        assert_eq!(lacks(unknown), Some(Some("XADD".into())));
         let inner = "ERR Unknown Redis command called from script script: 0a";
-        assert_eq!(lacks(inner), Some("a script with a command".into()));
+        assert_eq!(lacks(inner), Some(None));
         assert_eq!(lacks("ERR syntax error"), None);
         assert_eq!(lacking(&Ok(vec![Value::BulkString(unknown.into())])), None);
+        let of_exec = Value::Array(vec![Value::Okay, error(inner).unwrap()]);
+        assert_eq!(lacking(&Ok(vec![of_exec])), Some(None));
+    }
+
+    #[test]
+    fn a_transaction_with_an_unknown_command_names_it() {
+        let mut server = Engine::new(Arc::new(VirtualClock::new(None))).connect(0);
+        let mut pack = redis::pipe();
+        pack.atomic().cmd("SET").arg("a").arg(1).cmd("XADD").arg("b");
+        let answered = server.req_packed_commands(&pack.get_packed_pipeline(), 3, 1);
+        assert_eq!(lacking(&answered), Some(Some("XADD".into())));
+    }
+
+    #[test]
+    fn the_commands_that_scripts_call_are_named() {
+        let mut bytes = Vec::new();
+        let script = "redis.call('get', KEYS[1]) redis.pcall (\"XADD\", 1) redis.call(name) \
+                      redis.call('get', 'call') return redis.call[[x]]";
+        let words = |text: &[&str]| text.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let request: Words = words(&["EVAL", script, "1", "redis.call('no')"]);
+        packed(&words(&["MULTI"]) as &Words, &mut bytes);
+        packed(&request, &mut bytes);
+        assert_eq!(called(&bytes), ["GET", "XADD"]);
     }
 
     #[test]

@@ -122,6 +122,11 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Whether clients from outside take its steps.
+    pub fn is_foreign(&self) -> bool {
+        self.world.protocol().is_foreign()
+    }
+
     /// The state before the first choice.
     pub fn first(&self) -> StateId {
         self.first

@@ -7,7 +7,7 @@ use lock_history::check::{Properties, Property};
 use redis_sim::clock::{Clock, WallClock};
 use std::time::Duration;
 
-/// How many steps are taken before the bounds are looked at again.
+/// How many steps are taken before the bounds are looked at again, unless clients from outside take them.
 const SELDOM: u64 = 256;
 /// How often progress is reported.
 const NOTICE: Duration = Duration::from_millis(100);
@@ -108,7 +108,7 @@ impl Ends<'_> {
         preemptions: Option<u32>,
     ) -> Option<Limit> {
         self.steps += 1;
-        if !self.steps.is_multiple_of(SELDOM) {
+        if !machine.is_foreign() && !self.steps.is_multiple_of(SELDOM) {
             return None;
         }
         if !machine.has_room() {
@@ -122,15 +122,19 @@ impl Ends<'_> {
             return None;
         }
         self.notified = took;
-        let progress = Progress {
+        (!self.goes_on(machine, walked, preemptions)).then_some(Limit::Interrupted)
+    }
+
+    /// Reports progress; says whether to go on.
+    fn goes_on(&mut self, machine: &Machine, walked: &Walked, preemptions: Option<u32>) -> bool {
+        (self.on_progress)(&Progress {
             orderings_run: walked.orderings_run,
             states: machine.states() as u64,
             depth: walked.depth,
             preemptions,
             found: walked.first.len(),
-            took,
-        };
-        (!(self.on_progress)(&progress)).then_some(Limit::Interrupted)
+            took: self.clock.now(),
+        })
     }
 }
 
@@ -155,12 +159,17 @@ pub(super) fn walk(
         && let Some(kept) = scheduler.begin()
     {
         path.truncate(kept);
-        walked.stopped_by = match run(machine, scheduler, &mut ends, &mut path, &mut walked)? {
-            Some(limit) => Some(limit),
-            None => {
+        walked.stopped_by = match run(machine, scheduler, &mut ends, &mut path, &mut walked) {
+            Ok(Some(limit)) => Some(limit),
+            Ok(None) => {
                 walked.orderings_run += 1;
                 ends.after_ordering(&walked)
             }
+            // An answer that is not wanted any more is not waited for.
+            Err(ExploreError::Failed(_)) if !ends.goes_on(machine, &walked, None) => {
+                Some(Limit::Interrupted)
+            }
+            Err(error) => return Err(error),
         };
     }
     Ok(walked)
