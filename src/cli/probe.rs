@@ -99,14 +99,8 @@ fn explored(
     let redis = keeper.upstream.as_ref().map(|exclusive| exclusive.server().url_to_type().0);
     let ended = ended.map(|row| row.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
-    let shows_none = |row: &ProtocolRow, shown_by: &[Property]| {
-        row.verdict != Verdict::Inconclusive && !shown_by.iter().any(|property| row.has(*property))
-    };
-    if let Some(Doubt { why, shown_by }) = doubt(preflight.get())
-        && ended.as_ref().is_ok_and(|row| shows_none(row, shown_by))
-    {
-        let why = anyhow!("no verdict: {why}; {} does not show that", scenario.name());
-        return Err(Refusal::new(Exit::Inconclusive, why));
+    if let (Some(doubt), Ok(row)) = (doubt(preflight.get()), &ended) {
+        doubt.check(row, scenario.name())?;
     }
     report(vec![ended], &scenario, file, options.all, outputs)
 }
@@ -199,6 +193,18 @@ fn unplayable(scenario: &str, why: &str) -> Refusal {
 struct Doubt {
     why: &'static str,
     shown_by: &'static [Property],
+}
+
+impl Doubt {
+    /// Fails if there is a verdict that does not show it.
+    fn check(&self, row: &ProtocolRow, scenario: &str) -> Result<(), Refusal> {
+        let is_shown = self.shown_by.iter().any(|property| row.has(*property));
+        if is_shown || row.verdict == Verdict::Inconclusive {
+            return Ok(());
+        }
+        let why = anyhow!("no verdict: {}; {scenario} does not show that", self.why);
+        Err(Refusal::new(Exit::Inconclusive, why))
+    }
 }
 
 fn doubt(preflight: Preflight) -> Option<Doubt> {
