@@ -17,7 +17,7 @@ use lock_history::check::{Judged, Property, Verdict};
 use lock_lab::lock::LockName;
 use lock_lab::probe::{PATIENCE, Preflight, Processes, Start, SubjectError, Subjects};
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
-use lock_lab::scenario::{Action, Plan};
+use lock_lab::scenario::{Action, Plan, Value};
 use lock_lab::server::ExclusiveServer;
 use redis_sim::clock::WallClock;
 use std::cell::Cell;
@@ -55,7 +55,7 @@ fn explored(
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
     }
-    let binding = Binding {
+    let mut binding = Binding {
         values: values(&scenario, &args.search.values())?,
         default_ttl: default_ttl().map_err(usage)?,
         wait: args.search.wait,
@@ -77,7 +77,21 @@ fn explored(
         }
         Ok(subjects)
     };
-    let mut model = Model::of_subjects(&scenario, &binding, start)?;
+    let about = Cell::new(None);
+    let start = |plan: &Plan, locks: &[LockName]| {
+        let subjects = start(plan, locks)?;
+        about.set(subjects.about().shared);
+        Ok(subjects)
+    };
+    let mut model = Model::of_subjects(&scenario, &binding, &start)?;
+    let shared = about.get();
+    let is_open = scenario.parameters().iter().any(|it| it.name == CLIENTS)
+        && !binding.values.contains_key(CLIENTS);
+    if let Some(shared) = shared.filter(|_| is_open) {
+        binding.values.insert(CLIENTS.into(), Value::Count(shared.clients()));
+        drop(model);
+        model = Model::of_subjects(&scenario, &binding, &start)?;
+    }
     if let Some(file) = &file {
         model.origin.scenario.clone_from(file);
     }
@@ -90,7 +104,10 @@ fn explored(
         )));
     }
     let is_real = model.upstream.is_some();
-    let judged = judged(&model.plan, &args.search.properties, is_real)?;
+    let judged = match shared {
+        None => judged(&model.plan, &args.search.properties, is_real)?,
+        Some(_) => judged_of_shared(&args.search.properties, is_real)?,
+    };
     let task = ExploreTask { model, stages, judged };
     let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
@@ -212,7 +229,8 @@ fn doubt(preflight: Preflight) -> Option<Doubt> {
         Preflight::Excludes => None,
         Preflight::GrantedTwice => Some(Doubt {
             why: "without any race, a second client acquired the lock while the first one held it \
-                  (locks that are shared by design, as by readers or permits, can't be probed yet)",
+                  (a lock that clients share by design says so in its first line: \"permits\": N, or \
+                  \"kinds\": [\"read\", \"write\"])",
             shown_by: &[Property::DoubleGrant],
         }),
         Preflight::StaysTaken => Some(Doubt {
@@ -240,6 +258,28 @@ fn needs_two(property: Property) -> bool {
     use Property::{Deadlock, DoubleGrant, LostUpdate, Overlap};
     matches!(property, DoubleGrant | Overlap | LostUpdate | Deadlock)
         || Property::FOREIGN.contains(&property)
+}
+
+/// The parameter that says how many clients there are.
+const CLIENTS: &str = "clients";
+
+/// The same of a lock that clients share: it has no single owner. On a real Redis its key may stay for good.
+fn judged_of_shared(only: &[Property], is_real: bool) -> Result<Judged, Refusal> {
+    let mut must_not_find = vec![Property::DoubleGrant];
+    if !is_real {
+        must_not_find.extend([Property::StuckLock, Property::Unavailable]);
+    }
+    if let Some(other) = only.iter().find(|property| !must_not_find.contains(property)) {
+        let known: Vec<_> = must_not_find.iter().map(|property| property.word()).collect();
+        return Err(usage(anyhow!(
+            "{} is not judged of a lock that clients share{}; judged are: {}",
+            other.word(),
+            if is_real { " on a real Redis" } else { "" },
+            known.join(", ")
+        )));
+    }
+    let judged = Judged { must_find: Vec::new(), must_not_find };
+    Ok(if only.is_empty() { judged } else { judged.only(only) })
 }
 
 /// Judges what no lock client may do, or only these properties; an actor that is alone can't do all

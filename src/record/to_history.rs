@@ -73,6 +73,7 @@ pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
         protocol: OBSERVED.into(),
         locks: seen.locks.iter().map(name).collect(),
         actors: actors.list.iter().map(|actor| actor.name.clone()).collect(),
+        sharing: None,
         incomplete: frame.reasons.in_words(),
     };
     History { head, events: writer.events, is_complete }

@@ -9,6 +9,8 @@
 //! - another actor's release takes it away: that is a `foreign_release`, and what follows from it is its
 //!   consequence.
 //!
+//! Where actors share a lock ([`Sharing`]), a second grant is one that they don't share.
+//!
 //! Nothing else excuses a second grant: not a command of another client's acquire or extend, not a lease
 //! that was set too short, not a restart of the server or a jump of its clock.
 //!
@@ -19,8 +21,9 @@ use super::findings::{Findings, Statement};
 use super::foreign::as_judged;
 use super::words::{Words, time};
 use super::{Case, Property};
-use crate::history::{Change, Effect, EventKind, Verb};
+use crate::history::{Change, Effect, EventKind, Sharing, Verb};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Who holds which lock for certain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -31,6 +34,8 @@ pub(super) struct Holds {
     by_actor: BTreeSet<(usize, usize)>,
     /// The actor that set the lease which a lock has now, and how long it is.
     leases: BTreeMap<usize, (usize, u64)>,
+    /// How actors share the locks.
+    sharing: Option<Arc<Sharing>>,
 }
 
 /// What is known of a lock and an actor.
@@ -114,6 +119,11 @@ fn takes_away(change: &Change) -> bool {
 }
 
 impl Holds {
+    /// No actor holds anything.
+    pub fn new(sharing: Option<Sharing>) -> Self {
+        Self { sharing: sharing.map(Arc::new), ..Self::default() }
+    }
+
     /// Takes in the next event; gives each second grant to `found`, as long as that wants more.
     pub fn read(&mut self, event: &Observed<'_>, mut found: impl FnMut(SecondGrant) -> bool) {
         match (event.kind, event.actor) {
@@ -265,9 +275,14 @@ impl Holds {
         if !is_certain {
             return;
         }
-        for (holder, hold) in self.of_lock(lock).filter(|(holder, _)| *holder != actor) {
-            let is_held = hold.granted.is_some_and(|term| !term.is_over(now));
-            if is_held && !found(SecondGrant { lock, holder, newcomer: actor }) {
+        let is_held = |hold: &Hold| hold.granted.is_some_and(|term| !term.is_over(now));
+        let others = self.of_lock(lock).filter(|(holder, hold)| *holder != actor && is_held(hold));
+        let others: Vec<usize> = others.map(|(holder, _)| holder).collect();
+        if self.sharing.as_ref().is_some_and(|sharing| sharing.allows(actor, &others)) {
+            return;
+        }
+        for holder in others {
+            if !found(SecondGrant { lock, holder, newcomer: actor }) {
                 return;
             }
         }
@@ -303,7 +318,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     let mut removals = removals(case).into_iter().peekable();
     // By lock, the latest reply to a removal that was sent.
     let mut removed_until: HashMap<usize, u64> = HashMap::new();
-    let mut holds = Holds::default();
+    let mut holds = Holds::new(trace.head.sharing.clone());
     // The step of each actor's latest grant, by lock.
     let mut grants: HashMap<(usize, usize), usize> = HashMap::new();
     for (event, step) in trace.events.iter().zip(&trace.step_of) {

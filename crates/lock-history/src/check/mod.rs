@@ -186,6 +186,17 @@ impl Property {
         }
     }
 
+    /// Whether it is judged of locks that actors share. Such a lock has no single owner.
+    pub fn is_of_shared_locks(self) -> bool {
+        matches!(
+            self,
+            Property::DoubleGrant
+                | Property::StuckLock
+                | Property::Unavailable
+                | Property::Registered(_)
+        )
+    }
+
     /// The word that reports and scenario files use.
     pub fn word(self) -> &'static str {
         match self {
@@ -299,7 +310,10 @@ pub fn check(history: &History) -> Checked {
     let all_followed = deadlock::check(&case, &mut findings);
     registered::check(history, &mut findings);
     let every_lock_was_left = locks.iter().all(|lock| lock.left.is_some());
-    let (findings, omitted) = findings.by_time();
+    let (mut findings, omitted) = findings.by_time();
+    if trace.head.sharing.is_some() {
+        findings.retain(|finding| finding.property.is_of_shared_locks());
+    }
     let is_complete = trace.is_complete && every_lock_was_left && all_followed;
     Checked { findings, fairness, lease_use, is_complete, omitted }
 }

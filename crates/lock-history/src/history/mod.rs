@@ -72,9 +72,36 @@ pub struct Head {
     pub actors: Vec<String>,
     /// The lock keys; events speak of them by position.
     pub locks: Vec<String>,
+    /// How actors share the locks, where these exclude not all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
     /// Why the history is known to be incomplete, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incomplete: Vec<String>,
+}
+
+/// How actors share a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sharing {
+    /// This many actors may hold it at once; 0: any number.
+    Permits(u32),
+    /// These actors, by position, are readers, which share it with each other; all others are writers.
+    Readers(Vec<usize>),
+}
+
+impl Sharing {
+    /// Whether an actor may hold a lock beside these.
+    pub fn allows(&self, newcomer: usize, holders: &[usize]) -> bool {
+        match self {
+            Self::Permits(0) => true,
+            Self::Permits(permits) => holders.len() < *permits as usize,
+            Self::Readers(readers) => {
+                let reads = |actor: &usize| readers.contains(actor);
+                holders.is_empty() || reads(&newcomer) && holders.iter().all(reads)
+            }
+        }
+    }
 }
 
 /// One thing that happened.

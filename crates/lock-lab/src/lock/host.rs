@@ -2,6 +2,7 @@
 
 use super::{LockName, LockProtocol, Result};
 use crate::server::Connection;
+use lock_history::history::Sharing;
 use std::sync::Arc;
 
 /// One of the actors.
@@ -26,6 +27,11 @@ pub trait ActorHost: Send + Sync {
     /// The lock under the key that holds it: what actors name may be another one.
     fn watched(&self, lock: LockName) -> LockName {
         lock
+    }
+
+    /// How this many actors share each lock, where it excludes not all others.
+    fn sharing(&self, _actors: usize) -> Option<Sharing> {
+        None
     }
 
     /// The processes of the actors, in their order, as payloads name them; none, where all are in

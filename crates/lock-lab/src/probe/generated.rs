@@ -284,7 +284,7 @@ impl Subjects {
             processes: Arc::<Processes>::default(),
             upstream: None,
         };
-        let about = About { name: "a program".into(), can: Vec::new() };
+        let about = About { name: "a program".into(), can: Vec::new(), shared: None };
         let program = program.clone();
         Arc::new(Self::of_clients(start, about, HashMap::new(), Arc::default(), move |actor| {
             let (program, memory) = (program.clone(), Memory::default());

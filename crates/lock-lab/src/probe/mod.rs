@@ -21,6 +21,7 @@ mod line;
 mod preflight;
 mod process;
 mod rehearsal;
+mod shared;
 mod subject;
 mod transcript;
 mod wire;
@@ -33,6 +34,7 @@ pub(crate) use generated::Program;
 pub use preflight::Preflight;
 pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
 pub use rehearsal::MOST_LESSONS;
+pub use shared::Shared;
 pub use worker::obey;
 pub use worker_host::{FILES_OF_A_PROCESS, NotStarted, OurProcesses};
 
@@ -44,6 +46,7 @@ use crate::server::{Connection, ExclusiveServer, Keys, Server, ServerError};
 use canonical::Vocabulary;
 use client::Client;
 use instruction::Instruction;
+use lock_history::history::Sharing;
 use parking_lot::Mutex;
 use process::Process;
 use redis::RedisError;
@@ -129,6 +132,8 @@ pub struct About {
     /// What it can do besides acquire and release: `extend`, `write`, `time_out` (give up by itself
     /// what it is not answered).
     pub can: Vec<String>,
+    /// How clients share its locks, where these exclude not all others.
+    pub shared: Option<Shared>,
 }
 
 impl Start {
@@ -236,7 +241,8 @@ impl Subjects {
             let (name, start) = (&self.pool.about.name, &self.pool.start);
             let names = [lock, &self.watched(lock.clone())];
             let excludes = rehearsal::until_learned(|| {
-                preflight::preflight([&mut **one, &mut **other], name, names, start)
+                let pair: [&mut dyn Client; 2] = [&mut **one, &mut **other];
+                preflight::preflight(pair, name, names, self.pool.about.shared, start)
             })?;
             if excludes != Preflight::Excludes {
                 all = excludes;
@@ -295,7 +301,12 @@ fn not_tried(error: RedisError) -> LockError {
 
 /// Each process of a client can do the same.
 fn check_abilities(known: &About, subject: &Subject) -> Result<(), SubjectError> {
-    let can = &subject.about().can;
+    let about = subject.about();
+    if known.shared != about.shared {
+        let what = "two of its processes differ in how clients share the lock";
+        return Err(SubjectError::NotRehearsed(what.into()));
+    }
+    let can = &about.can;
     if known.can == *can {
         return Ok(());
     }
@@ -321,7 +332,8 @@ impl SubjectClient {
     ) -> lock::Result<Answer> {
         let (pool, who) = (&*self.pool, self.who);
         let ttl_ms = lease.map_or(0, |lease| lease.seconds() * 1000);
-        let instruction = instruction.line(at.lock, ttl_ms);
+        let kind = pool.about.shared.and_then(|shared| shared.kind(who.actor));
+        let instruction = instruction.line(at.lock, ttl_ms, kind);
         let mut lent = Lent { pool, actor: who.actor, session: None };
         let transcripts = &pool.transcripts;
         transcripts.add(who, instruction.to_string());
@@ -419,21 +431,31 @@ impl ActorHost for Subjects {
         }
         let watched = self.watched(lock.clone());
         let is_held = preflight::is_held_for_good(link, watched.key()).map_err(not_tried)?;
-        let acquire = Instruction::Acquire.line(lock, REHEARSED_TTL);
+        let shared = self.pool.about.shared;
+        let acquire =
+            Instruction::Acquire.line(lock, REHEARSED_TTL, shared.and_then(Shared::strictest));
         let life = self.pool.fresh_lives.fetch_add(1, Ordering::Relaxed);
-        let who = Who { actor: FRESH, life };
-        let mut lent = Lent { pool: &self.pool, actor: FRESH, session: None };
-        let answer =
-            self.pool.lend(who, &mut lent).and_then(|client| client.instruct(&acquire, link));
-        match answer {
-            // A lock that is there for good is stuck, unless its value stands for a free one.
-            Ok(answer) => Ok((answer.ok || !is_held).then_some(answer.ok)),
-            Err(Broken::Crashed(crashed)) => Err(crashed.into()),
-            Err(Broken::Subject(error)) => {
-                lent.session = None;
-                Err(LockError::Client(error.to_string()))
+        let mut is_granted = true;
+        for number in 0..shared.map_or(1, Shared::free_for) {
+            let who = Who { actor: FRESH + number, life };
+            let mut lent = Lent { pool: &self.pool, actor: who.actor, session: None };
+            let answer =
+                self.pool.lend(who, &mut lent).and_then(|client| client.instruct(&acquire, link));
+            match answer {
+                Ok(answer) => is_granted &= answer.ok,
+                Err(Broken::Crashed(crashed)) => return Err(crashed.into()),
+                Err(Broken::Subject(error)) => {
+                    lent.session = None;
+                    return Err(LockError::Client(error.to_string()));
+                }
             }
         }
+        // A lock that is there for good is stuck, unless its value stands for a free one.
+        Ok((is_granted || !is_held).then_some(is_granted))
+    }
+
+    fn sharing(&self, actors: usize) -> Option<Sharing> {
+        self.pool.about.shared.map(|shared| shared.among(actors))
     }
 
     fn take_learned(&self) -> bool {

@@ -1,12 +1,12 @@
 //! Checks, before orderings are explored, that the subject's lock excludes a second client, and is free after
 //! a release. A verdict on a client that never acquires would say nothing.
 
-use super::Start;
 use super::client::Client;
-use super::instruction::Instruction;
+use super::instruction::{Instruction, Kind};
 use super::process::SubjectError;
 use super::rehearsal::REHEARSED_TTL;
 use super::subject::{Answer, Broken};
+use super::{Shared, Start};
 use crate::lock::LockName;
 use crate::server::Connection;
 use redis::{RedisResult, cmd};
@@ -37,11 +37,13 @@ pub(super) fn preflight(
     [one, other]: [&mut dyn Client; 2],
     name: &str,
     [lock, watched]: [&LockName; 2],
+    shared: Option<Shared>,
     start: &Start,
 ) -> Result<Preflight> {
     let server = start.server()?;
-    let mut first = PreflightClient::begin(one, lock, server.connect(0)?)?;
-    let mut second = PreflightClient::begin(other, lock, server.connect(0)?)?;
+    let kind = shared.and_then(Shared::strictest);
+    let mut first = PreflightClient::begin(one, lock, server.connect(0)?, kind)?;
+    let mut second = PreflightClient::begin(other, lock, server.connect(0)?, kind)?;
     let key = watched.key();
     let not = |why: String| Err(SubjectError::NotALock { name: name.to_owned(), why });
     let acquired = first.instruct(Instruction::Acquire)?;
@@ -49,10 +51,12 @@ pub(super) fn preflight(
         return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
     }
     let has_key = first.has_key(key).map_err(failed)?;
-    if second.instruct(Instruction::Acquire)?.ok {
+    // Whether a lock with permits excludes anyone, the orderings show.
+    let excludes_all = !matches!(shared, Some(Shared::Permits(_)));
+    if excludes_all && second.instruct(Instruction::Acquire)?.ok {
         return Ok(Preflight::GrantedTwice);
     }
-    if !has_key {
+    if excludes_all && !has_key {
         return not(format!(
             "after a successful acquire the key {key} does not exist, and the client wrote no other"
         ));
@@ -85,17 +89,23 @@ struct PreflightClient<'a> {
     session: &'a mut dyn Client,
     lock: &'a LockName,
     link: Connection,
+    kind: Option<Kind>,
 }
 
 impl<'a> PreflightClient<'a> {
-    fn begin(session: &'a mut dyn Client, lock: &'a LockName, link: Connection) -> Result<Self> {
+    fn begin(
+        session: &'a mut dyn Client,
+        lock: &'a LockName,
+        link: Connection,
+        kind: Option<Kind>,
+    ) -> Result<Self> {
         let life = LIVES.into_iter().find(|life| !session.lives(*life)).unwrap_or_default();
         session.begin(life).map_err(broken)?;
-        Ok(Self { session, lock, link })
+        Ok(Self { session, lock, link, kind })
     }
 
     fn instruct(&mut self, instruction: Instruction) -> Result<Answer> {
-        let line = instruction.line(self.lock, REHEARSED_TTL);
+        let line = instruction.line(self.lock, REHEARSED_TTL, self.kind);
         let answer = self.session.instruct(&line, &mut self.link).map_err(broken)?;
         answer.unless_failed(instruction)
     }
@@ -127,9 +137,11 @@ pub(super) fn watched_key(
     session: &mut dyn Client,
     lock: &LockName,
     start: &Start,
+    shared: Option<Shared>,
 ) -> Result<String> {
     let told = lock.key().to_owned();
-    let mut client = PreflightClient::begin(session, lock, start.server()?.connect(0)?)?;
+    let kind = shared.and_then(Shared::strictest);
+    let mut client = PreflightClient::begin(session, lock, start.server()?.connect(0)?, kind)?;
     if !client.instruct(Instruction::Acquire)?.ok {
         return Ok(told);
     }
@@ -150,7 +162,8 @@ pub(super) fn watched_key(
         (_, deleted) if deleted.iter().any(|key| is_it(key)) => return Ok(told),
         ([key], _) => key,
         (_, [key]) => *key,
-        _ if has_it => return Ok(told),
+        // Of a lock that is shared, no key tells who holds it.
+        _ if has_it || shared.is_some() => return Ok(told),
         _ => {
             let keys = shown(&written);
             return Err(failed(format!(

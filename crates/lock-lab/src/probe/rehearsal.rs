@@ -2,11 +2,11 @@
 //! lock, which words all its subjects send, and which differ from life to life.
 
 use super::canonical::{Request, Vocabulary};
-use super::instruction::Instruction;
+use super::instruction::{Instruction, Kind};
 use super::preflight::{failed, watched_key};
 use super::process::SubjectError;
 use super::subject::{Broken, Subject};
-use super::{Client, Start};
+use super::{Client, Shared, Start};
 use crate::lock::LockName;
 use crate::server::Connection;
 use serde_json::json;
@@ -71,7 +71,8 @@ fn try_out(
     vocabulary: &Vocabulary,
     start: &Start,
 ) -> Result<String, SubjectError> {
-    let keys = pair.each_mut().map(|subject| watched_key(subject, lock, start));
+    let shared = pair[0].about().shared;
+    let keys = pair.each_mut().map(|subject| watched_key(subject, lock, start, shared));
     start.check_server()?;
     let [key, other] = both(keys)?;
     if key != other {
@@ -117,14 +118,21 @@ fn live(
         Err(Broken::Subject(error)) => Err(error),
         _ => Ok(()),
     };
-    let tell =
-        |subject: &mut Subject, instruction: Instruction, link: &mut Connection| match subject
-            .instruct(&instruction.line(lock, REHEARSED_TTL), link)
-        {
-            Ok(answer) => answer.unless_failed(instruction).map(drop),
-            Err(broken) => well(Err(broken)),
+    let kinds = match about.shared.and_then(Shared::strictest) {
+        None => vec![None],
+        Some(strictest) => vec![Some(strictest), Some(Kind::Read)],
+    };
+    let lives =
+        kinds.into_iter().flat_map(|kind| DISTURBANCES.map(|disturbance| (kind, disturbance)));
+    for (life, (kind, disturbance)) in (0..).zip(lives) {
+        let tell = |subject: &mut Subject, instruction: Instruction, link: &mut Connection| {
+            match subject.instruct(&instruction.line(lock, REHEARSED_TTL, kind), link) {
+                // What it meets here it may fail on.
+                Ok(_) if disturbance.is_some() => Ok(()),
+                Ok(answer) => answer.unless_failed(instruction).map(drop),
+                Err(broken) => well(Err(broken)),
+            }
         };
-    for (life, disturbance) in (0..).zip(DISTURBANCES) {
         let mut server = start.server()?.connect(0)?;
         // A life that it has lived, if it is tried out again, begins again.
         well(subject.begin(u64::MAX - 100))?;

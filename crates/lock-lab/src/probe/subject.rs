@@ -8,7 +8,7 @@ use super::instruction::Instruction;
 use super::line::{Listening, SubjectConnection};
 use super::process::{Process, SubjectError, Wrong};
 use super::wire::{self, KnownScripts, Words};
-use super::{About, Start};
+use super::{About, Shared, Start};
 use crate::intercept::{Crashed, Link};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use redis::{RedisResult, Value};
@@ -160,9 +160,11 @@ impl Subject {
             session.garbled(&said.to_string(), "its first line has no member \"subject\"")
         })?;
         let can = said.get("can").and_then(|can| can.as_array()).into_iter().flatten();
+        let shared = Shared::said(&said).map_err(|why| session.garbled(&said.to_string(), why))?;
         session.about = About {
             name: name.to_owned(),
             can: can.filter_map(|word| word.as_str()).map(str::to_owned).collect(),
+            shared,
         };
         session.doing = None;
         Ok(session)

@@ -52,6 +52,7 @@ impl Setup {
 
     pub fn head(&self) -> Head {
         Head {
+            sharing: self.host.sharing(self.plan.actors.len()),
             scenario: self.plan.scenario.clone(),
             protocol: self.protocol().name().into(),
             actors: self.plan.actors.iter().map(|actor| actor.name.clone()).collect(),

@@ -45,7 +45,7 @@ use super::foreign::{as_judged, is_claim, is_for_ones_own};
 use super::registered::Judging;
 use super::{Property, deadlock, flag_drift, stuck_lock, token_drift, unavailable};
 use crate::history::{
-    Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Verb,
+    Change, Command, Effect, EventKind, Failure, FailureKind, Left, Operation, Sharing, Verb,
 };
 use circles::{Circle, Circles};
 use file::{File, WriteVerdict};
@@ -61,6 +61,8 @@ pub struct Monitor {
     holds: Holds,
     /// Whether there may be commands that come when their senders have ended.
     may_come_late: bool,
+    /// Whether actors share the locks.
+    is_shared: bool,
     others: Judging,
 }
 
@@ -88,6 +90,7 @@ impl Monitor {
             circles: Circles::default(),
             holds: Holds::default(),
             may_come_late: false,
+            is_shared: false,
             others: Judging::begin(),
         }
     }
@@ -95,6 +98,11 @@ impl Monitor {
     /// The same monitor, but for histories in which commands may come when their senders have ended.
     pub fn with_late_commands(self) -> Self {
         Self { may_come_late: true, ..self }
+    }
+
+    /// The same monitor, but for locks that actors share: only what is judged of these is found.
+    pub fn with_sharing(self, sharing: Option<Sharing>) -> Self {
+        Self { is_shared: sharing.is_some(), holds: Holds::new(sharing), ..self }
     }
 
     /// Which properties were violated so far, on any lock.
@@ -136,6 +144,9 @@ impl Monitor {
             self.found.insert(Property::Deadlock);
         }
         self.others.read(actor, kind, |property, _| self.found.insert(property));
+        if self.is_shared {
+            self.found = self.found.iter().filter(|it| it.is_of_shared_locks()).collect();
+        }
         self.forget();
         tried
     }

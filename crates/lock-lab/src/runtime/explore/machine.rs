@@ -83,8 +83,9 @@ impl Machine {
         let mut in_flight = Interner::default();
         let runs_late = |rule: &Rule| matches!(rule.effect, RuleEffect::RunLate(_));
         let may_come_late = bounds.faults > 0 || world.setup.plan.rules.iter().any(runs_late);
-        let (monitors, monitor) =
-            Monitors::new(world.setup.plan.actors.len(), world.setup.locks.len(), may_come_late);
+        let (actors, locks) = (world.setup.plan.actors.len(), world.setup.locks.len());
+        let sharing = world.setup.host.sharing(actors);
+        let (monitors, monitor) = Monitors::new(actors, locks, may_come_late, sharing);
         let sleepers = match bounds.timing {
             Timing::Async => 0,
             Timing::Strict => tasks.len(),

@@ -6,7 +6,7 @@ use super::automata::Way;
 use super::intern::{Interner, bytes_of_map};
 use super::servers::Servers;
 use lock_history::check::{Monitor, Properties, Tried};
-use lock_history::history::{Command, EventKind, Left};
+use lock_history::history::{Command, EventKind, Left, Sharing};
 use rustc_hash::FxHashMap;
 
 /// All monitors that were met.
@@ -23,7 +23,12 @@ pub(super) struct Monitors {
 impl Monitors {
     /// With the number of the one that has seen nothing. `may_come_late` says whether commands may
     /// come when their senders have ended.
-    pub fn new(actors: usize, locks: usize, may_come_late: bool) -> (Self, u32) {
+    pub fn new(
+        actors: usize,
+        locks: usize,
+        may_come_late: bool,
+        sharing: Option<Sharing>,
+    ) -> (Self, u32) {
         let mut monitors = Self {
             monitors: Interner::default(),
             found: Vec::new(),
@@ -31,7 +36,7 @@ impl Monitors {
             after: FxHashMap::default(),
             after_way: FxHashMap::default(),
         };
-        let monitor = Monitor::new(actors, locks);
+        let monitor = Monitor::new(actors, locks).with_sharing(sharing);
         let first = monitors.number(match may_come_late {
             true => monitor.with_late_commands(),
             false => monitor,
