@@ -81,7 +81,7 @@ fn explored(
     let start = |plan: &Plan, locks: &[LockName]| {
         let subjects = start(plan, locks)?;
         about.set(subjects.about().shared);
-        Ok(subjects)
+        Ok::<_, Refusal>(subjects)
     };
     let mut model = Model::of_subjects(&scenario, &binding, &start)?;
     let shared = about.get();
