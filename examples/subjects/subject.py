@@ -4,13 +4,14 @@ import json
 import sys
 
 
-def serve(name, client, can=()):
+def serve(name, client, can=(), **shared):
     """Obeys instructions until there are no more.
 
     `client` has a method for each instruction that it can follow, named like it. A method gives True
-    for done, False (or a sentence that says why) for "no, somebody else has the lock".
+    for done, False (or a sentence that says why) for "no, another client has the lock". `permits=2` or
+    `kinds=["read", "write"]` says that clients share the lock.
     """
-    say({"subject": name, "can": list(can)})
+    say({"subject": name, "can": list(can), **shared})
     for line in sys.stdin:
         told = json.loads(line)
         verb = told.pop("do")

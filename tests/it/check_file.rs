@@ -2,7 +2,7 @@
 
 use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, FileError, Head, History,
-    Left, Moment, Operation, SCHEMA, Verb, Write,
+    Left, Moment, Operation, SCHEMA, Sharing, Verb, Write,
 };
 use proptest::prelude::*;
 
@@ -124,15 +124,15 @@ fn kind() -> impl Strategy<Value = EventKind> {
 
 fn history() -> impl Strategy<Value = History> {
     let names = || prop::collection::vec(any::<String>(), 3);
-    let head = (any::<String>(), any::<String>(), names(), names(), names()).prop_map(
-        |(scenario, protocol, actors, locks, incomplete)| Head {
-            scenario,
-            protocol,
-            actors,
-            locks,
-            incomplete,
-        },
-    );
+    let sharing = prop::option::of(prop_oneof![
+        any::<u32>().prop_map(Sharing::Permits),
+        prop::collection::vec(0..3usize, 0..3).prop_map(Sharing::Readers),
+    ]);
+    let texts = (any::<String>(), any::<String>(), names(), names(), names());
+    let head =
+        (texts, sharing).prop_map(|((scenario, protocol, actors, locks, incomplete), sharing)| {
+            Head { scenario, protocol, actors, locks, sharing, incomplete }
+        });
     let event = (any::<u64>(), any::<u64>(), prop::option::of(0..3usize), kind());
     (head, prop::collection::vec(event, 0..20), any::<bool>()).prop_map(
         |(head, events, is_complete)| {

@@ -32,6 +32,7 @@ mod scope;
 mod seed;
 mod serve;
 mod session;
+mod shared;
 mod signals;
 mod status;
 mod timeline;

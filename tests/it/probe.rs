@@ -206,10 +206,18 @@ fn our_own_locks_in_processes_show_what_they_show_in_threads() {
 
 /// A subject like that in bash, but for some words.
 pub fn altered(place: &Place, from: &str, to: &str) -> String {
-    let text = fs::read_to_string(shipped("bash.sh")).unwrap();
-    assert!(text.contains(from), "{from}");
+    altered_all(place, &[(from, to)])
+}
+
+/// The same, but for several words.
+pub fn altered_all(place: &Place, words: &[(&str, &str)]) -> String {
+    let mut text = fs::read_to_string(shipped("bash.sh")).unwrap();
+    for (from, to) in words {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
     let path = place.at("subject.sh");
-    fs::write(&path, text.replace(from, to)).unwrap();
+    fs::write(&path, text).unwrap();
     format!("bash {}", path.display())
 }
 

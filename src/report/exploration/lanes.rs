@@ -101,7 +101,8 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn is_command(&self) -> bool {
+    /// Whether it is a command.
+    pub fn is_command(&self) -> bool {
         matches!(self.event.kind, EventKind::Command(_))
     }
 }

@@ -12,11 +12,17 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
         draft.event.actor.is_some() && draft.event.actor == finding.actors.get(nth).copied()
     };
     let took = |change: &Change| matches!(change, Change::Took { .. } | Change::Overwrote { .. });
+    let is_unseen = !drafts
+        .iter()
+        .any(|it| it.position <= at && is_by(it, 1) && did(it.event, finding.lock, took));
     let found = match finding.property {
         // A belief begins when the acquire is done, so the actor that believed later may have taken first.
         Property::Overlap | Property::DoubleGrant => drafts.iter().rposition(|it| {
             let by_either = is_by(it, 0) || is_by(it, 1);
-            it.position <= at && by_either && did(it.event, finding.lock, took)
+            // What an acquire did need not show in the key.
+            let shows =
+                did(it.event, finding.lock, took) || is_unseen && is_by(it, 1) && it.is_command();
+            it.position <= at && by_either && shows
         }),
         // A release completes with its last command.
         Property::SilentLoss => {
@@ -146,7 +152,8 @@ pub(super) fn matters(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -
             // What changes nothing, and yet is news to its actor, is seen by its answer.
             let is_news =
                 ["not ours", "-> lost", REPLY_LOST].iter().any(|end| draft.text.ends_with(end));
-            did(event, finding.lock, matters) || is_named && is_news
+            let is_of_a_grant = is_named && finding.property == Property::DoubleGrant;
+            did(event, finding.lock, matters) || is_named && is_news || is_of_a_grant
         }
         EventKind::Fault { what, lease_of, .. } => {
             lease_of.or_else(|| words.lock_in(what)).is_none_or(|lock| lock == finding.lock)

@@ -29,6 +29,12 @@ fn lasting(text: &str, lease: u64) -> String {
     said.unwrap_or_else(|| format!("EX {}", lease / 1_000_000_000))
 }
 
+/// The condition of a SET, if it has one or its words are cut.
+fn not_exists(text: &str) -> &'static str {
+    let has_it = text.split(' ').any(|word| word.eq_ignore_ascii_case("NX"));
+    if has_it || text.ends_with('…') { " NX" } else { "" }
+}
+
 impl<'a> Words<'a> {
     /// Words about this history, whose locks have these names.
     pub fn new(head: &'a Head, locks: &'a [String], events: &'a [Event]) -> Self {
@@ -91,10 +97,10 @@ impl<'a> Words<'a> {
             effects.first().map(|Effect { lock, change }| (self.lock(*lock), *lock, change));
         match first {
             Some((lock, _, Change::Took { lease: Some(lease), .. })) if name == "SET" => {
-                format!("SET {lock} NX {} -> {reply}", lasting(text, *lease))
+                format!("SET {lock}{} {} -> {reply}", not_exists(text), lasting(text, *lease))
             }
             Some((lock, _, Change::Took { .. } | Change::Refused)) if name == "SET" => {
-                format!("SET {lock} NX -> {reply}")
+                format!("SET {lock}{} -> {reply}", not_exists(text))
             }
             Some((lock, _, Change::Overwrote { .. })) if name == "SET" => {
                 format!("SET {lock} -> {reply}")
@@ -125,7 +131,7 @@ impl<'a> Words<'a> {
             (Some(Change::Took { fence: Some(fence), .. }), _) => {
                 ("acquire", format!("taken, fence {fence}"))
             }
-            (Some(Change::Took { .. }), _) => ("acquire", "taken".into()),
+            (Some(Change::Took { .. }), reply) => ("acquire", self.plain(reply)),
             (Some(Change::Refused), reply) => ("acquire", self.refused(reply)),
             (Some(Change::Extended { .. }), _) => ("extend", "extended".into()),
             (Some(Change::Deleted { .. }), _) => ("release", "released".into()),

@@ -8,6 +8,7 @@ use super::shared_state::{Content, content};
 use crate::controller::{Files, STATE_FILE, Written};
 use crate::lock::{self, ActorHost, LockName, LockProtocol, Who};
 use crate::server::Connection;
+use lock_history::history::Sharing;
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -116,6 +117,10 @@ impl ActorHost for Immortal {
 
     fn protocol_of(&self, who: Who) -> Arc<dyn LockProtocol> {
         self.0.protocol_of(who)
+    }
+
+    fn sharing(&self, actors: usize) -> Option<Sharing> {
+        self.0.sharing(actors)
     }
 
     fn owners(&self) -> &[String] {
