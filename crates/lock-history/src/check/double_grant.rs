@@ -400,7 +400,12 @@ fn tell(
     let lost = tenure.and_then(|(tenure, trace)| words.end(trace, tenure, at));
     let lost = lost.map(|lost| format!("{lost}; ")).unwrap_or_default();
     let asked = step(holder).and_then(|step| step.operation.lease);
+    let leased = tenure.and_then(|(tenure, trace)| trace.tenures.get(tenure)?.leased);
+    let is_short = |(asked, leased): &(u64, u64)| leased.saturating_add(ROUNDED) < *asked;
+    let short = asked.zip(leased).filter(is_short);
+    let short = short.map(|(_, leased)| format!(" (the key got a lease of {})", time(leased)));
     let lease = asked.map(|asked| format!(" for {}", time(asked))).unwrap_or_default();
+    let lease = lease + &short.unwrap_or_default();
     let (holder_name, newcomer_name) = (words.actor(Some(holder)), words.actor(Some(newcomer)));
     let text = format!(
         "{lost}{holder_name} acquired the lock at {}{lease} and still held it when {newcomer_name} \
