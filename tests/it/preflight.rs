@@ -118,6 +118,7 @@ fn tokens_times_and_names_of_any_length_get_a_verdict() {
         (TAKE, format!("ask SET \"since:$1\" $(date +%s); {TAKE}")),
         (TAKE, format!("ask SET \"since:$1\" $(date +%s%3N) PX 1000; {TAKE}")),
         (draw, "ask INCR fence || return 2; token=${reply#:}".to_owned()),
+        (draw, format!("{draw}; token=host:$$:$token\\|$(date +%s)")),
     ] {
         let place = Place::new();
         let subject = altered(&place, from, &to);
@@ -128,6 +129,27 @@ fn tokens_times_and_names_of_any_length_get_a_verdict() {
         let replay = ["replay", word.trim_matches('\''), "--subject", &subject];
         Program::new(replay).run().exits(0);
     }
+}
+
+#[test]
+fn a_script_that_takes_a_value_apart_finds_in_it_what_the_client_wrote() {
+    let place = Place::new();
+    let value = "\"{\\\"owner\\\": \\\"$token\\\", \\\"until\\\": $(date +%s%3N)}\"";
+    let take = TAKE.replace("\"$token\"", value);
+    let path = altered(&place, TAKE, &take);
+    let path = path.strip_prefix("bash ").unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let compares = "ask GET \"$1\" || return 2\n    [[ $reply == \"$token\" ]] || return 1\n    \
+                    ask DEL \"$1\" || return 2";
+    let script = "local held = redis.call(\"GET\", KEYS[1]) \
+                  if held and cjson.decode(held).owner == ARGV[1] then \
+                  return redis.call(\"DEL\", KEYS[1]) end return 0";
+    let in_one = format!("ask EVAL '{script}' 1 \"$1\" \"$token\" || return 2");
+    assert!(text.contains(compares));
+    std::fs::write(path, text.replace(compares, &in_one)).unwrap();
+    let subject = format!("bash {path}");
+    let ended = Program::new(["probe", "mutual_exclusion", "--subject", &subject]).run();
+    assert!(ended.exits(0).stdout.contains("none of double_grant"), "{ended:#?}");
 }
 
 #[test]

@@ -52,6 +52,12 @@ pub trait ActorHost: Send + Sync {
         false
     }
 
+    /// Learns from two commands with which a client went on after the same replies, the first one earlier:
+    /// whether they differ in nothing but a value that it draws. Then what was tried before says nothing.
+    fn learn_from(&self, _commands: [&[&[u8]]; 2]) -> bool {
+        false
+    }
+
     /// Whether a fresh client can acquire a lock when all leases on this server are over, if that can be
     /// tried. What it does stays on the server.
     ///

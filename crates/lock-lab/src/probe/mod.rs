@@ -458,6 +458,11 @@ impl ActorHost for Subjects {
         self.pool.about.shared.map(|shared| shared.among(actors))
     }
 
+    fn learn_from(&self, commands: [&[&[u8]]; 2]) -> bool {
+        let owned = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect();
+        self.pool.vocabulary.learn_from(&commands.map(owned))
+    }
+
     fn take_learned(&self) -> bool {
         self.pool.vocabulary.take_learned()
     }

@@ -92,8 +92,8 @@ pub enum SubjectError {
         /// What it said on stderr.
         last_words: String,
     },
-    /// What was taken for a token is a constant: what was tried before says nothing.
-    #[error("a word that was taken for a token is a constant")]
+    /// What its words stand for is now known better: what was tried before says nothing.
+    #[error("what the words of the subject stand for is now known better")]
     Learned,
     /// What it did ends the work with it.
     #[error("the subject was to {doing} and {wrong}")]

@@ -5,30 +5,32 @@ use super::canonical::{Request, Vocabulary};
 use super::instruction::{Instruction, Kind};
 use super::preflight::{failed, watched_key};
 use super::process::SubjectError;
-use super::subject::{Broken, Subject};
+use super::subject::{Answer, Broken, Subject};
 use super::{Client, Shared, Start};
 use crate::lock::LockName;
 use crate::server::Connection;
+use redis::{RedisResult, cmd};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
 /// The lease of locks in a rehearsal, in milliseconds.
 pub(super) const REHEARSED_TTL: u64 = 30_000;
 
-/// How often a word that was taken for a token may prove to be a constant.
+/// How often something may be learned of what words stand for.
 pub const MOST_LESSONS: u32 = 100;
 
-/// How the lock of a subject is disturbed between its acquire and the rest.
-const DISTURBANCES: [Option<[&str; 2]>; 3] =
-    [None, Some(["DEL", ""]), Some(["SET", "another-client"])];
+/// In how many lives it is compared what a subject sends.
+const LIVES: u64 = 3;
 
-/// What a subject sent.
-#[derive(Default)]
-struct Rehearsed {
-    /// All words, but for the names of commands and scripts.
-    sent: HashSet<Vec<u8>>,
-    /// The first acquire in each life, on an empty server.
-    acquires: Vec<Vec<Request>>,
+/// How the lock of a subject is disturbed between its acquire and the rest.
+const DISTURBANCES: [Option<Disturbance>; 3] =
+    [None, Some(Disturbance::Deleted), Some(Disturbance::OfAnother)];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disturbance {
+    Deleted,
+    /// Another client holds it.
+    OfAnother,
 }
 
 /// Tries out a pair of subjects with these locks; gives the keys that hold them where these are not those
@@ -52,7 +54,7 @@ pub(super) fn rehearse(
     Ok(watched)
 }
 
-/// Does something again as long as a word proves to be a constant.
+/// Does something again as long as something is learned of what words stand for.
 pub(super) fn until_learned<T>(
     mut act: impl FnMut() -> Result<T, SubjectError>,
 ) -> Result<T, SubjectError> {
@@ -72,6 +74,15 @@ fn try_out(
     start: &Start,
 ) -> Result<String, SubjectError> {
     let shared = pair[0].about().shared;
+    for kind in kinds(shared) {
+        let lives = pair.each_mut().map(|subject| acquires(subject, lock, kind, start));
+        start.check_server()?;
+        let lives = both(lives)?;
+        let words = |lives: &Vec<Vec<Request>>| lives.iter().flatten().flat_map(words).collect();
+        let [one, other] = lives.each_ref().map(words);
+        vocabulary.compare(&lives.concat());
+        vocabulary.add_common(&one, &other);
+    }
     let keys = pair.each_mut().map(|subject| watched_key(subject, lock, start, shared));
     start.check_server()?;
     let [key, other] = both(keys)?;
@@ -82,7 +93,7 @@ fn try_out(
     let sent = pair.each_mut().map(|subject| live(subject, lock, &key, start));
     start.check_server()?;
     let [one, other] = both(sent)?;
-    if one.sent.is_empty() {
+    if one.is_empty() {
         let what = format!(
             "to take and release {} it sent nothing to database 0, where locks are; if its client \
              selects another, take that away",
@@ -90,14 +101,11 @@ fn try_out(
         );
         return Err(SubjectError::NotRehearsed(what));
     }
-    for subject in [&one, &other] {
-        vocabulary.compare(&subject.acquires);
-    }
-    vocabulary.add(one.sent.intersection(&other.sent).cloned());
+    vocabulary.add_common(&one, &other);
     Ok(key)
 }
 
-/// What both came to; that a word is a constant goes before any other error.
+/// What both came to; that something was learned goes before any other error.
 fn both<T>(of: [Result<T, SubjectError>; 2]) -> Result<[T; 2], SubjectError> {
     match of {
         [_, Err(SubjectError::Learned)] => Err(SubjectError::Learned),
@@ -105,58 +113,122 @@ fn both<T>(of: [Result<T, SubjectError>; 2]) -> Result<[T; 2], SubjectError> {
     }
 }
 
-/// Lets a subject do everything once, on a server of its own, with success and without.
+/// How a client uses a lock.
+fn kinds(shared: Option<Shared>) -> Vec<Option<Kind>> {
+    match shared.and_then(Shared::strictest) {
+        None => vec![None],
+        Some(strictest) => vec![Some(strictest), Some(Kind::Read)],
+    }
+}
+
+/// Lets a subject do everything once, on a server of its own, with success and without; gives the words that it
+/// sends.
 fn live(
     subject: &mut Subject,
     lock: &LockName,
     key: &str,
     start: &Start,
-) -> Result<Rehearsed, SubjectError> {
-    let mut rehearsed = Rehearsed::default();
+) -> Result<HashSet<Vec<u8>>, SubjectError> {
+    let mut sent = HashSet::new();
     let about = subject.about().clone();
-    let well = |told: Result<(), Broken>| match told {
-        Err(Broken::Subject(error)) => Err(error),
-        _ => Ok(()),
-    };
-    let kinds = match about.shared.and_then(Shared::strictest) {
-        None => vec![None],
-        Some(strictest) => vec![Some(strictest), Some(Kind::Read)],
-    };
-    let lives =
-        kinds.into_iter().flat_map(|kind| DISTURBANCES.map(|disturbance| (kind, disturbance)));
+    let lives = kinds(about.shared)
+        .into_iter()
+        .flat_map(|kind| DISTURBANCES.map(|disturbance| (kind, disturbance)));
     for (life, (kind, disturbance)) in (0..).zip(lives) {
         let tell = |subject: &mut Subject, instruction: Instruction, link: &mut Connection| {
-            match subject.instruct(&instruction.line(lock, REHEARSED_TTL, kind), link) {
+            match tell(subject, instruction.line(lock, REHEARSED_TTL, kind), link)? {
                 // What it meets here it may fail on.
-                Ok(_) if disturbance.is_some() => Ok(()),
-                Ok(answer) => answer.unless_failed(instruction).map(drop),
-                Err(broken) => well(Err(broken)),
+                Some(answer) if disturbance.is_none() => {
+                    answer.unless_failed(instruction).map(drop)
+                }
+                _ => Ok(()),
             }
         };
         let mut server = start.server()?.connect(0)?;
-        // A life that it has lived, if it is tried out again, begins again.
-        well(subject.begin(u64::MAX - 100))?;
-        well(subject.begin(u64::MAX - life))?;
+        begin(subject, life)?;
         tell(subject, Instruction::Acquire, &mut server)?;
-        rehearsed.acquires.push(subject.requests().to_vec());
-        let kind: String = redis::cmd("TYPE").arg(key).query(&mut server).map_err(failed)?;
-        // Of another kind it would be an error of ours that the client meets.
-        let is_apt = |[command, _]: &[&str; 2]| *command == "DEL" || kind == "string";
-        if let Some([command, value]) = disturbance.filter(is_apt) {
-            let value = Some(value).filter(|value| !value.is_empty());
-            let disturbed = redis::cmd(command).arg(key).arg(value).exec(&mut server);
-            disturbed.map_err(failed)?;
-        }
+        disturb(disturbance, subject, key, &mut server).map_err(failed)?;
         let more = [Instruction::Write, Instruction::Extend].into_iter();
         for instruction in more.filter(|it| about.can(it.word())) {
             tell(subject, instruction, &mut server)?;
         }
         tell(subject, Instruction::Release, &mut server)?;
         tell(subject, Instruction::Acquire, &mut server)?;
-        for request in subject.requests() {
-            let is_script = request.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EVAL"));
-            rehearsed.sent.extend(request.iter().skip(if is_script { 2 } else { 1 }).cloned());
+        sent.extend(subject.requests().iter().flat_map(words));
+    }
+    Ok(sent)
+}
+
+/// The words of a request, but for the names of commands and scripts.
+fn words(request: &Request) -> impl Iterator<Item = Vec<u8>> {
+    let is_script = request.first().is_some_and(|name| name.eq_ignore_ascii_case(b"EVAL"));
+    request.iter().skip(if is_script { 2 } else { 1 }).cloned()
+}
+
+/// What a subject sends to acquire a lock on an empty server, in each of some lives. What it is answered may make
+/// it fail as long as nothing is known of its values.
+fn acquires(
+    subject: &mut Subject,
+    lock: &LockName,
+    kind: Option<Kind>,
+    start: &Start,
+) -> Result<Vec<Vec<Request>>, SubjectError> {
+    let mut lives = Vec::new();
+    for life in 0..LIVES {
+        let mut server = start.server()?.connect(0)?;
+        begin(subject, life)?;
+        tell(subject, Instruction::Acquire.line(lock, REHEARSED_TTL, kind), &mut server)?;
+        lives.push(subject.requests().to_vec());
+    }
+    Ok(lives)
+}
+
+/// Begins a life. One that it has lived, if it is tried out again, begins again.
+fn begin(subject: &mut Subject, life: u64) -> Result<(), SubjectError> {
+    let life = u64::MAX - life;
+    if subject.lives(life) {
+        well(subject.begin(u64::MAX - 100))?;
+    }
+    well(subject.begin(life))
+}
+
+/// Its answer; none, if it crashes.
+fn tell(
+    subject: &mut Subject,
+    instruction: serde_json::Value,
+    link: &mut Connection,
+) -> Result<Option<Answer>, SubjectError> {
+    match subject.instruct(&instruction, link) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Broken::Subject(error)) => Err(error),
+        Err(Broken::Crashed(_)) => Ok(None),
+    }
+}
+
+fn well(told: Result<(), Broken>) -> Result<(), SubjectError> {
+    match told {
+        Err(Broken::Subject(error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn disturb(
+    disturbance: Option<Disturbance>,
+    subject: &Subject,
+    key: &str,
+    server: &mut Connection,
+) -> RedisResult<()> {
+    match disturbance {
+        None => Ok(()),
+        Some(Disturbance::Deleted) => cmd("DEL").arg(key).exec(server),
+        Some(Disturbance::OfAnother) => {
+            let kind: String = cmd("TYPE").arg(key).query(server)?;
+            // Of another kind it would be an error of ours that the client meets.
+            if kind != "string" {
+                return Ok(());
+            }
+            let content: Vec<u8> = cmd("GET").arg(key).query(server)?;
+            cmd("SET").arg(key).arg(subject.of_another(&content)).exec(server)
         }
     }
-    Ok(rehearsed)
 }

@@ -180,6 +180,11 @@ impl Subject {
         self.symbols.requests()
     }
 
+    /// What the server has for it, as if another client had written it.
+    pub fn of_another(&self, content: &[u8]) -> Vec<u8> {
+        self.symbols.of_another(content)
+    }
+
     fn say(&mut self, instruction: &serde_json::Value) -> Result<(), SubjectError> {
         let verb = instruction.get("do").and_then(|verb| verb.as_str()).unwrap_or_default();
         self.doing = Some(verb.to_owned());

@@ -12,6 +12,7 @@ use super::super::setup::tasks as tasks_of;
 use super::super::task::CoroutineTask;
 use super::super::yield_point::{Resume, Yield, YieldPoints};
 use super::ExploreError;
+use super::differing::another_step;
 use super::instrumented::Instrumented;
 use super::intern::Interner;
 use super::servers::{OutgoingRequest, Servers};
@@ -330,7 +331,11 @@ impl Automata {
             let place = self.node(task, to).map(|node| node.place);
             let reached = self.resume(task, &mut live, key, &mut shared.servers)?;
             if Some(reached.place) != place {
-                return Err(self.differs(&reached));
+                return Err(self.differs(
+                    [place, Some(reached.place)],
+                    reached.actor,
+                    &shared.servers,
+                ));
             }
             self.written_down(&live);
             self.world.touched();
@@ -425,9 +430,18 @@ impl Automata {
         events.into_iter().map(|event| (event.actor, event.kind)).collect()
     }
 
-    fn differs(&self, reached: &Node) -> ExploreError {
-        let name = self.world.setup.plan.actors.get(reached.actor).map_or("", |actor| &actor.name);
-        ExploreError::NotRepeatable(format!("{name} took another step than before"))
+    /// An actor went on in another way than before, after the same replies.
+    fn differs(&self, places: [Option<Place>; 2], actor: usize, servers: &Servers) -> ExploreError {
+        let setup = &self.world.setup;
+        let name = setup.plan.actors.get(actor).map_or("", |actor| &actor.name);
+        let differing = places.map(|place| match place {
+            Some(Place::Request(number)) => servers.words_of(number),
+            _ => Vec::new(),
+        });
+        let [before, now] =
+            differing.each_ref().map(|words| words.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        setup.host.learn_from([&before, &now]);
+        ExploreError::NotRepeatable(another_step(name, [&before, &now]))
     }
 }
 

@@ -131,6 +131,10 @@ impl ActorHost for Immortal {
         self.0.watched(lock)
     }
 
+    fn learn_from(&self, commands: [&[&[u8]]; 2]) -> bool {
+        self.0.learn_from(commands)
+    }
+
     fn take_learned(&self) -> bool {
         self.0.take_learned()
     }

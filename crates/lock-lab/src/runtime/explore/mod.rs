@@ -2,6 +2,7 @@
 
 mod automata;
 mod count;
+mod differing;
 mod embedded;
 mod exhaustive;
 mod instrumented;

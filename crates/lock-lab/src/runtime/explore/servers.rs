@@ -100,6 +100,13 @@ impl Servers {
         self.requests.number(request)
     }
 
+    /// The words of a request that has this number: those of its first command, or of a transaction all.
+    pub fn words_of(&self, number: u32) -> Vec<Vec<u8>> {
+        let request = self.requests.get(number);
+        let commands = request.map(|request| requests(&request.packed)).unwrap_or_default();
+        commands.into_iter().flatten().map(<[u8]>::to_vec).collect()
+    }
+
     /// Whether it can make a difference that a request comes late.
     pub fn may_be_late(&self, request: u32) -> bool {
         self.requests.get(request).is_some_and(|request| may_be_late(&request.packed))

@@ -82,6 +82,9 @@ fn what_does_not_run_the_same_way_twice_is_an_error() {
             .unwrap();
     let error = explore(&model, &bounds(Timing::Async, 0, 0), &mut |_| true).unwrap_err();
     assert!(matches!(error, ExploreError::NotRepeatable(_)), "{error}");
+    let error = error.to_string();
+    let words = ["after the same replies", "\"GET ", "\"SET ", "word 1 is"];
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
 }
 /// The shortest counterexample is looked for among what is known then: what is too large to explore
 /// is too large to look for it everywhere.
