@@ -12,7 +12,7 @@ use super::{ServerUrl, github, remote, say, schedule, verbose};
 use crate::report::{Besides, Entry, Replay, Report, json, junit, shell, table};
 use anyhow::anyhow;
 use lock_lab::probe::{MOST_LESSONS, SUBJECT};
-use lock_lab::runtime::{Model, Outcome, ReplayError, Schedule, Time, Turn, World};
+use lock_lab::runtime::{Model, Outcome, ReplayError, Schedule, Time, World};
 use lock_lab::server::{Exchange, Keys};
 use parking_lot::Mutex;
 use redis_sim::clock::WallClock;
@@ -207,7 +207,7 @@ fn replay_schedule(world: &Arc<World>, schedule: &Schedule) -> Result<Outcome, R
 }
 
 fn ends_leases(schedule: &Schedule) -> bool {
-    schedule.turns.iter().any(|turn| matches!(turn, Turn::Expire(_)))
+    schedule.turns.iter().any(|turn| turn.is_expiry())
 }
 
 fn with_hint(mut refusal: Refusal, is_changed: bool) -> Refusal {

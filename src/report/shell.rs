@@ -193,6 +193,11 @@ impl Writer<'_> {
         }
         match (&event.kind, row) {
             (EventKind::Command(command), Some(row)) => self.command(event, command, row),
+            (EventKind::Fault { expired_key: Some(key), .. }, Some(row)) => {
+                self.title(row, None);
+                self.comment("The key expires here; DEL has the same effect at once:");
+                self.line(&["DEL", key], "(integer) 1");
+            }
             (EventKind::Fault { is_restart, lease_of, .. }, Some(row)) => {
                 self.title(row, None);
                 if lease_of.is_some() {

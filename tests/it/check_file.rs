@@ -102,6 +102,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
             acquirable,
         },
     );
+    let key = prop::option::of(any::<String>());
     prop_oneof![
         Just(EventKind::Started),
         operation().prop_map(EventKind::Invoked),
@@ -109,11 +110,12 @@ fn kind() -> impl Strategy<Value = EventKind> {
         (operation(), failure())
             .prop_map(|(operation, failure)| EventKind::Failed { operation, failure }),
         command.prop_map(EventKind::Command),
-        (any::<String>(), effects(), prop::option::of(0..3usize), any::<bool>()).prop_map(
-            |(what, effects, lease_of, is_restart)| EventKind::Fault {
+        (any::<String>(), effects(), prop::option::of(0..3usize), key, any::<bool>()).prop_map(
+            |(what, effects, lease_of, expired_key, is_restart)| EventKind::Fault {
                 what,
                 effects,
                 lease_of,
+                expired_key,
                 is_restart
             }
         ),

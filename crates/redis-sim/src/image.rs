@@ -83,6 +83,19 @@ impl Engine {
         Some(Kept { value, is_string, deadline: entry.deadline, left, expiry_sets })
     }
 
+    /// The keys of a database that don't stay for good, in the order of their bytes, with the moments that
+    /// [`lease_end`](Self::lease_end) gives.
+    pub fn leases(&self, db: i64) -> Vec<(Vec<u8>, Duration)> {
+        let Ok(index) = DbIndex::new(db) else { return Vec::new() };
+        let keys: Vec<Vec<u8>> = {
+            let mut state = self.lock();
+            let now = session::millis(self.now(&state));
+            state.keyspace.at(index, now).keys().map(<[u8]>::to_vec).collect()
+        };
+        let with_end = |key: Vec<u8>| self.lease_end(db, &key).map(|end| (key, end));
+        keys.into_iter().filter_map(with_end).collect()
+    }
+
     /// The first moment at which an untouched key will be gone, on the clock that the server was
     /// given (as [`unix`](crate::clock::Clock::unix) counts it). None if there is no such key, or
     /// if it stays for good.

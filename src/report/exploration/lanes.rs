@@ -149,6 +149,7 @@ fn text(event: &Event, kind: &EventKind, words: &Words<'_>) -> Option<String> {
             Some(words.command(event.actor, command) + late)
         }
         EventKind::Fault { lease_of: Some(lock), .. } => Some(words.lease_expired(*lock)),
+        EventKind::Fault { expired_key: Some(key), .. } => Some(words.key_expired(key)),
         EventKind::Fault { what, .. } => Some(words.plain(what)),
         EventKind::Completed(operation) => {
             operation.write.map(|write| words.write(operation.lock, write))

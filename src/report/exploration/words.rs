@@ -156,6 +156,11 @@ impl<'a> Words<'a> {
         format!("TTL of {} ends", self.lock(lock))
     }
 
+    /// The end of the TTL of a key that is no lock's.
+    pub fn key_expired(&self, key: &str) -> String {
+        format!("TTL of {} ends", self.plain(key))
+    }
+
     /// A write of the state file.
     pub fn write(&self, lock: Option<usize>, write: Write) -> String {
         let Write { based_on, replaced, wrote } = write;

@@ -19,10 +19,11 @@
 use super::beliefs::{Ending, ended_by_end, ended_by_failure, ended_by_success};
 use super::findings::{Findings, Statement};
 use super::foreign::as_judged;
-use super::words::{Words, time};
+use super::words::{Words, shortened, time};
 use super::{Case, Property};
 use crate::history::{Change, Effect, EventKind, Sharing, Verb};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Who holds which lock for certain.
@@ -385,6 +386,20 @@ fn removals(case: &Case<'_>) -> Vec<Removal> {
     removals
 }
 
+/// The last expiry of a key that is no lock's in a span of the order of moments, in words: what such a
+/// key guarded was open from then on.
+fn expired_key(case: &Case<'_>, span: Range<u64>) -> String {
+    let events = case.trace.events.iter().filter(|event| span.contains(&event.moment.order));
+    let expired = events.filter_map(|event| match &event.kind {
+        EventKind::Fault { expired_key: Some(key), .. } => Some((key, event.moment.at)),
+        _ => None,
+    });
+    let told = |(key, at): (&String, u64)| {
+        format!(", after the TTL of {} had ended at {}", shortened(key), time(at))
+    };
+    expired.last().map(told).unwrap_or_default()
+}
+
 fn tell(
     case: &Case<'_>,
     grants: &HashMap<(usize, usize), usize>,
@@ -407,9 +422,11 @@ fn tell(
     let lease = asked.map(|asked| format!(" for {}", time(asked))).unwrap_or_default();
     let lease = lease + &short.unwrap_or_default();
     let (holder_name, newcomer_name) = (words.actor(Some(holder)), words.actor(Some(newcomer)));
+    let begun = [holder, newcomer].into_iter().filter_map(&step).map(|step| step.begun.order).min();
+    let expired = expired_key(case, begun.unwrap_or_default()..at.order);
     let text = format!(
         "{lost}{holder_name} acquired the lock at {}{lease} and still held it when {newcomer_name} \
-         acquired it at {}",
+         acquired it at {}{expired}",
         time(first.at),
         time(at.at),
     );

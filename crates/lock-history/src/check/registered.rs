@@ -132,7 +132,9 @@ fn as_explored(event: &EventKind) -> Option<Cow<'_, EventKind>> {
         EventKind::Fault { effects, lease_of, is_restart, .. } => {
             let (what, effects) = (String::new(), effects.clone());
             let (lease_of, is_restart) = (*lease_of, *is_restart);
-            Some(Cow::Owned(EventKind::Fault { what, effects, lease_of, is_restart }))
+            let expired_key = None;
+            let fault = EventKind::Fault { what, effects, lease_of, expired_key, is_restart };
+            Some(Cow::Owned(fault))
         }
         other => Some(Cow::Borrowed(other)),
     }

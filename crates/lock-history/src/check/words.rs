@@ -94,7 +94,7 @@ impl<'a> Words<'a> {
 }
 
 /// A name that fits into a sentence and a terminal.
-fn shortened(name: &str) -> String {
+pub fn shortened(name: &str) -> String {
     text::shortened(name, LONGEST_NAME)
 }
 

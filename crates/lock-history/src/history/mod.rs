@@ -148,6 +148,9 @@ pub enum EventKind {
         /// The lock whose lease expired by itself, if that is what it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease_of: Option<usize>,
+        /// The key that is no lock's and whose TTL ended by itself, if that is what it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expired_key: Option<String>,
         /// Whether the server restarted and lost what it held.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_restart: bool,
@@ -162,22 +165,32 @@ pub enum EventKind {
     Left(Left),
 }
 
+fn ttl_ended(key: &str) -> String {
+    format!("the TTL of {key} ended")
+}
+
 impl EventKind {
     /// Something that was done on purpose.
     pub fn fault(what: String, effects: Vec<Effect>) -> Self {
-        Self::Fault { what, effects, lease_of: None, is_restart: false }
+        Self::Fault { what, effects, lease_of: None, expired_key: None, is_restart: false }
     }
 
     /// The server restarted, and lost these locks.
     pub fn restart(what: String, effects: Vec<Effect>) -> Self {
-        Self::Fault { what, effects, lease_of: None, is_restart: true }
+        Self::Fault { what, effects, lease_of: None, expired_key: None, is_restart: true }
     }
 
     /// The lease of a lock ended by itself. `token` is that of the acquisition, where it is known.
     pub fn lease_expired(lock: usize, key: &str, token: Option<String>) -> Self {
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        let what = format!("the TTL of {key} ended");
-        Self::Fault { what, effects, lease_of: Some(lock), is_restart: false }
+        let what = ttl_ended(key);
+        Self::Fault { what, effects, lease_of: Some(lock), expired_key: None, is_restart: false }
+    }
+
+    /// The TTL of a key that is no lock's ended by itself.
+    pub fn key_expired(key: &str) -> Self {
+        let (what, expired_key) = (ttl_ended(key), Some(key.to_owned()));
+        Self::Fault { what, effects: Vec::new(), lease_of: None, expired_key, is_restart: false }
     }
 
     /// What it did to the locks.

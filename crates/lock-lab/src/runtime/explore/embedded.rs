@@ -123,8 +123,12 @@ impl SnapshotStore for Embedded {
         self.engine.lease_end(0, key.as_bytes())
     }
 
-    fn end_lease(&mut self, key: &str) -> Result<(), ServerError> {
-        self.engine.evict(0, key.as_bytes());
+    fn leases(&self) -> Vec<(Vec<u8>, Duration)> {
+        self.engine.leases(0)
+    }
+
+    fn end_lease(&mut self, key: &[u8]) -> Result<(), ServerError> {
+        self.engine.evict(0, key);
         Ok(())
     }
 

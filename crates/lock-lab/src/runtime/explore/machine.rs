@@ -43,7 +43,7 @@ pub(super) type StateId = u32;
 pub(super) struct Choice {
     pub turn: Turn,
     pub to: StateId,
-    /// The leases that ended by themselves after it, as time came: a number of such lists.
+    /// The TTLs that ended by themselves after it, as time came: a number of such lists.
     ended: u32,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Machine {
     /// For each state where its choices begin, and how many there are; none, if that is not known.
     known: Vec<Option<(u32, u32)>>,
     choices: Vec<Choice>,
-    ended: Interner<Vec<usize>>,
+    ended: Interner<Vec<Turn>>,
     first: StateId,
 }
 
@@ -223,10 +223,10 @@ impl Machine {
         self.monitors.tried()
     }
 
-    /// A choice's turn, and the leases that ended by themselves after it.
+    /// A choice's turn, and the TTLs that ended by themselves after it.
     pub fn turns_of(&self, choice: Choice) -> impl Iterator<Item = Turn> {
         let ended = self.ended.get(choice.ended).map(|ended| Vec::clone(ended)).unwrap_or_default();
-        std::iter::once(choice.turn).chain(ended.into_iter().map(Turn::Expire))
+        std::iter::once(choice.turn).chain(ended)
     }
 
     fn turns(&mut self, draft: &Draft) -> Result<Vec<Turn>, ExploreError> {
@@ -257,6 +257,8 @@ impl Machine {
                 let lease = self.shared.servers.lease(draft.server, lock).map_err(failed)?;
                 turns.extend(lease.map(|_| Turn::Expire(lock)));
             }
+            let others = self.shared.servers.others(draft.server).map_err(failed)?;
+            turns.extend((0..others.len()).map(Turn::ExpireKey));
         }
         Ok(turns)
     }
@@ -292,7 +294,7 @@ impl Machine {
                 draft.crashes += 1;
                 self.push(draft, task, Push::Crash)?;
             }
-            Turn::Expire(lock) => self.expire(draft, lock)?,
+            Turn::Expire(_) | Turn::ExpireKey(_) => self.expire(draft, turn)?,
         }
         self.settle(draft)?;
         let ended = self.ended.number(std::mem::take(&mut draft.ended));
@@ -380,8 +382,15 @@ impl Machine {
         Ok(to != from)
     }
 
-    fn expire(&mut self, draft: &mut Draft, lock: usize) -> Result<(), ExploreError> {
-        let (server, event) = self.shared.servers.expire(draft.server, lock).map_err(failed)?;
+    /// Lets a TTL end.
+    fn expire(&mut self, draft: &mut Draft, turn: Turn) -> Result<(), ExploreError> {
+        let servers = &mut self.shared.servers;
+        let ended = match turn {
+            Turn::Expire(lock) => servers.expire(draft.server, lock),
+            Turn::ExpireKey(key) => servers.expire_other(draft.server, key),
+            _ => return Ok(()),
+        };
+        let (server, event) = ended.map_err(failed)?;
         draft.server = server;
         let servers = &self.shared.servers;
         draft.monitor = self.monitors.after(draft.monitor, event, None, servers, draft.time);
@@ -437,18 +446,27 @@ impl Machine {
         let wakes = draft.wakes.iter().filter(|wake| **wake > draft.time);
         let Some(wake) = wakes.min().copied() else { return Ok(()) };
         let until = VirtualClock::EPOCH + Duration::from_nanos(wake);
-        let mut ending: Vec<(Duration, usize)> = Vec::new();
-        for lock in 0..self.world.setup.locks.len() {
-            let end = self.shared.servers.lease(draft.server, lock).map_err(failed)?;
-            ending.extend(end.filter(|end| *end <= until).map(|end| (end, lock)));
-        }
-        ending.sort_unstable();
-        for (_, lock) in ending {
-            self.expire(draft, lock)?;
-            draft.ended.push(lock);
+        while let Some(turn) = self.next_expiry(draft.server, until)? {
+            self.expire(draft, turn)?;
+            draft.ended.push(turn);
         }
         draft.time = wake;
         Ok(())
+    }
+
+    /// The TTL that ends first, if one ends until then. Of those that end at once, locks come first.
+    fn next_expiry(&mut self, server: u32, until: Duration) -> Result<Option<Turn>, ExploreError> {
+        let servers = &mut self.shared.servers;
+        let mut ending: Vec<(Duration, Turn)> = Vec::new();
+        for lock in 0..self.world.setup.locks.len() {
+            let end = servers.lease(server, lock).map_err(failed)?;
+            ending.extend(end.map(|end| (end, Turn::Expire(lock))));
+        }
+        let others = servers.others(server).map_err(failed)?;
+        let others = others.iter().enumerate();
+        ending.extend(others.map(|(key, other)| (other.end, Turn::ExpireKey(key))));
+        let first = ending.into_iter().min().filter(|(end, _)| *end <= until);
+        Ok(first.map(|(_, turn)| turn))
     }
 
     /// All is over: how each lock was left.

@@ -35,6 +35,14 @@ impl OutgoingRequest {
     }
 }
 
+/// A key that is no lock's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OtherKey {
+    pub name: Vec<u8>,
+    /// The first moment at which it will be gone, as time since 1970.
+    pub end: Duration,
+}
+
 /// What a request did.
 #[derive(Clone, Copy)]
 pub(super) struct Done {
@@ -60,6 +68,10 @@ pub(super) struct Servers {
     events: Vec<EventKind>,
     leases: FxHashMap<(u32, usize), Option<Duration>>,
     ends: FxHashMap<(u32, usize), (u32, u32)>,
+    /// In each state, the keys with a TTL that are no lock's.
+    others: FxHashMap<u32, Rc<[OtherKey]>>,
+    /// The same as `ends` of one of these, by its position.
+    ends_of_others: FxHashMap<(u32, usize), (u32, u32)>,
     left: FxHashMap<(u32, usize, u64), Rc<Snapshot>>,
     available: FxHashMap<(u32, usize, u64), Option<bool>>,
 }
@@ -83,6 +95,8 @@ impl Servers {
             events: Vec::new(),
             leases: FxHashMap::default(),
             ends: FxHashMap::default(),
+            others: FxHashMap::default(),
+            ends_of_others: FxHashMap::default(),
             left: FxHashMap::default(),
             available: FxHashMap::default(),
         };
@@ -92,7 +106,9 @@ impl Servers {
     /// About how much memory its states take, and what is known of each.
     pub fn bytes(&self) -> usize {
         let tables = self.store.bytes() + self.requests.bytes() + bytes_of_map(&self.done);
-        tables + bytes_of_map(&self.leases) + bytes_of_map(&self.ends) + bytes_of_map(&self.left)
+        let ends = bytes_of_map(&self.ends) + bytes_of_map(&self.ends_of_others);
+        let leases = bytes_of_map(&self.leases) + bytes_of_map(&self.others);
+        tables + ends + leases + bytes_of_map(&self.left)
     }
 
     /// The number of a request.
@@ -196,9 +212,43 @@ impl Servers {
         let key = self.locks.get(lock).map(|lock| lock.key().to_string()).unwrap_or_default();
         let held = self.store.kept(&key);
         let token = held.map(|held| Payload::decode(&held.value).token().as_str().to_string());
-        self.store.end_lease(&key)?;
+        self.store.end_lease(key.as_bytes())?;
         let end = (self.save()?, self.happened(EventKind::lease_expired(lock, &key, token)));
         self.ends.insert((server, lock), end);
+        Ok(end)
+    }
+
+    /// The keys of database 0 that have a TTL in a state and are no lock's, in the order of their bytes.
+    /// Only clients from outside make keys that can matter beside their locks.
+    pub fn others(&mut self, server: u32) -> Result<Rc<[OtherKey]>, ServerError> {
+        if !self.observes {
+            return Ok(Rc::default());
+        }
+        if let Some(others) = self.others.get(&server) {
+            return Ok(Rc::clone(others));
+        }
+        self.restore(server, 0)?;
+        let is_lock = |name: &[u8]| self.locks.iter().any(|lock| lock.key().as_bytes() == name);
+        let others = self.store.leases().into_iter().filter(|(name, _)| !is_lock(name));
+        let others: Rc<[OtherKey]> = others.map(|(name, end)| OtherKey { name, end }).collect();
+        self.others.insert(server, Rc::clone(&others));
+        Ok(others)
+    }
+
+    /// What is left when the TTL of one of these keys has ended: a state, and an event's number.
+    pub fn expire_other(&mut self, server: u32, key: usize) -> Result<(u32, u32), ServerError> {
+        if let Some(end) = self.ends_of_others.get(&(server, key)) {
+            return Ok(*end);
+        }
+        let others = self.others(server)?;
+        let Some(OtherKey { name, .. }) = others.get(key) else {
+            return Err(ServerError::new(format!("there is no key {key} with a TTL")));
+        };
+        self.restore(server, 0)?;
+        self.store.end_lease(name)?;
+        let event = EventKind::key_expired(&String::from_utf8_lossy(name));
+        let end = (self.save()?, self.happened(event));
+        self.ends_of_others.insert((server, key), end);
         Ok(end)
     }
 

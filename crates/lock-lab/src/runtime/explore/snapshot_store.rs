@@ -24,8 +24,12 @@ pub(super) trait SnapshotStore {
     /// The first moment at which a lock's key will be gone, as time since 1970, if it has a lease.
     fn lease_end(&self, key: &str) -> Option<Duration>;
 
-    /// Ends the lease of a lock's key.
-    fn end_lease(&mut self, key: &str) -> Result<(), ServerError>;
+    /// The keys of database 0 that have a TTL, in the order of their bytes, and the first moments at which
+    /// they will be gone.
+    fn leases(&self) -> Vec<(Vec<u8>, Duration)>;
+
+    /// Ends the TTL of a key.
+    fn end_lease(&mut self, key: &[u8]) -> Result<(), ServerError>;
 
     /// A connection to look at what is there now.
     fn connection(&mut self) -> Result<&mut Connection, ServerError>;

@@ -146,11 +146,15 @@ impl SnapshotStore for Upstream {
     }
 
     fn lease_end(&self, key: &str) -> Option<Duration> {
-        let left = self.stored(key)?.left?;
-        Some(VirtualClock::EPOCH + Duration::from_millis(left.saturating_add(1)))
+        self.stored(key)?.lease_end()
     }
 
-    fn end_lease(&mut self, key: &str) -> Result<(), ServerError> {
+    fn leases(&self) -> Vec<(Vec<u8>, Duration)> {
+        let keys = self.now().into_iter().flat_map(|saved| &saved.keys);
+        keys.filter_map(|(key, stored)| Some((key.clone(), stored.lease_end()?))).collect()
+    }
+
+    fn end_lease(&mut self, key: &[u8]) -> Result<(), ServerError> {
         let end = redis::cmd("PEXPIREAT").arg(key).arg(1).get_packed_command();
         let ended = self.step(&mut |it| Ok(it.connection.req_packed_command(&end)))?;
         ended.map(drop).map_err(|error| self.server.explain(&error))
@@ -165,6 +169,14 @@ impl SnapshotStore for Upstream {
 
     fn bytes(&self) -> usize {
         self.states.bytes()
+    }
+}
+
+impl Stored {
+    /// The first moment at which it will be gone.
+    fn lease_end(&self) -> Option<Duration> {
+        let left = self.left?;
+        Some(VirtualClock::EPOCH + Duration::from_millis(left.saturating_add(1)))
     }
 }
 

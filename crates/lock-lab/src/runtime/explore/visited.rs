@@ -1,5 +1,6 @@
 //! The states that were met, side by side in one table of small numbers.
 
+use super::super::Turn;
 use super::intern::bytes_of_list;
 use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -22,8 +23,8 @@ pub(super) struct Draft {
     pub nodes: Vec<u32>,
     /// When sleepers wake; empty where sleep costs nothing.
     pub wakes: Vec<u64>,
-    /// The leases that ended by themselves on the way here. That is no part of the state.
-    pub ended: Vec<usize>,
+    /// The TTLs that ended by themselves on the way here. That is no part of the state.
+    pub ended: Vec<Turn>,
 }
 
 /// The members of a state that every state has, and one for the time.

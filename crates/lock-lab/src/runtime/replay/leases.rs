@@ -1,9 +1,11 @@
-//! The leases of a plan's locks: how long they still last, and letting them end.
+//! The leases of a plan's locks, and the TTLs of what other keys a client from outside makes: how long they
+//! still last, and letting them end.
 
 use crate::lock::{LockName, Payload, expire_if};
 use crate::runtime::World;
 use crate::server::{Connection, Server, ServerError};
 use lock_history::history::{EventKind, Moment};
+use redis::RedisResult;
 use redis_sim::clock::Stopped;
 use std::time::Duration;
 
@@ -21,6 +23,13 @@ pub(super) struct Held {
     payload: Payload,
     /// What is left of its lease; nothing, if it has none.
     pub left: Option<Duration>,
+}
+
+/// A key with a TTL that is no lock's.
+pub(super) struct OtherKey {
+    pub name: Vec<u8>,
+    /// What is left of its TTL.
+    pub left: Duration,
 }
 
 /// Why a lease was not ended.
@@ -52,6 +61,39 @@ impl<'a> Leases<'a> {
         Ok(found.map(|kept| Held { payload: Payload::decode(&kept.value), left: kept.left }))
     }
 
+    /// The keys of database 0 that have a TTL and are no lock's, in the order of their bytes. Only clients
+    /// from outside make keys that can matter beside their locks.
+    pub fn others(&mut self) -> Result<Vec<OtherKey>, ServerError> {
+        if !self.world.protocol().is_foreign() {
+            return Ok(Vec::new());
+        }
+        let found = others(&mut self.link, &self.world.setup.locks);
+        found.map_err(|error| self.world.services.server.explain(&error))
+    }
+
+    /// Ends the TTL of one of these keys now.
+    pub fn end_other(&mut self, key: usize) -> Result<(), NotEnded> {
+        let world = self.world;
+        let other = self.others()?.into_iter().nth(key);
+        let OtherKey { name, .. } = other.ok_or(NotEnded::Refused("there is no such key"))?;
+        if let Server::Embedded(engine) = &world.services.server {
+            engine.evict(0, &name);
+        } else {
+            self.expire_at_once(&name)?;
+            while self.others()?.iter().any(|now| now.name == name) {
+                world.services.time.clock().sleep(GLANCE).map_err(NotEnded::Stopped)?;
+            }
+        }
+        self.note_end_of_other(&name, world.log.moment());
+        Ok(())
+    }
+
+    /// Writes down that the TTL of a key ended that is no lock's.
+    pub fn note_end_of_other(&self, name: &[u8], moment: Moment) {
+        let event = EventKind::key_expired(&String::from_utf8_lossy(name));
+        self.world.log.note_fault(moment, event);
+    }
+
     /// Ends a lease now.
     pub fn end(&mut self, lock: usize) -> Result<(), NotEnded> {
         let (world, Some(names)) = (self.world, self.world.setup.locks.get(lock)) else {
@@ -78,8 +120,7 @@ impl<'a> Leases<'a> {
         let world = self.world;
         if world.protocol().is_foreign() {
             // No other client is there, and the value need not be a payload.
-            let ended = redis::cmd("PEXPIRE").arg(names.key()).arg(1).exec(&mut self.link);
-            return Ok(ended.map_err(|error| world.services.server.explain(&error))?);
+            return self.expire_at_once(names.key().as_bytes());
         }
         let shortened = expire_if(&mut self.link, names, |payload| world.setup.is_ours(payload));
         match shortened.map_err(|error| ServerError::new(world.services.explain(&error)))? {
@@ -88,10 +129,28 @@ impl<'a> Leases<'a> {
         }
     }
 
+    fn expire_at_once(&mut self, key: &[u8]) -> Result<(), NotEnded> {
+        let ended = redis::cmd("PEXPIRE").arg(key).arg(1).exec(&mut self.link);
+        Ok(ended.map_err(|error| self.world.services.server.explain(&error))?)
+    }
+
     /// Writes down that the lease of a lock ended.
     pub fn note_end(&self, lock: usize, held: &Held, moment: Moment) {
         let key = self.world.setup.locks.get(lock).map(LockName::key).unwrap_or_default();
         let token = held.payload.token().as_str().to_owned();
         self.world.log.note_fault(moment, EventKind::lease_expired(lock, key, Some(token)));
     }
+}
+
+fn others(link: &mut Connection, locks: &[LockName]) -> RedisResult<Vec<OtherKey>> {
+    let mut names: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query(link)?;
+    names.retain(|name| locks.iter().all(|lock| lock.key().as_bytes() != name));
+    names.sort_unstable();
+    let mut others = Vec::new();
+    for name in names {
+        let left: i64 = redis::cmd("PTTL").arg(&name).query(link)?;
+        let left = u64::try_from(left).ok().map(Duration::from_millis);
+        others.extend(left.map(|left| OtherKey { name, left }));
+    }
+    Ok(others)
 }

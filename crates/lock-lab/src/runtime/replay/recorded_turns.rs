@@ -30,9 +30,9 @@ impl<'a> RecordedTurns<'a> {
         turn
     }
 
-    /// Takes the next turn if it is the end of a lease.
+    /// Takes the next turn if it is the end of a TTL.
     pub fn next_expiry(&mut self) -> Option<Turn> {
-        let is_expiry = matches!(self.turns.get(self.taken), Some(Turn::Expire(_)));
+        let is_expiry = self.turns.get(self.taken).is_some_and(|turn| turn.is_expiry());
         is_expiry.then(|| self.next()).flatten()
     }
 

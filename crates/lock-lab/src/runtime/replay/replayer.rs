@@ -9,7 +9,7 @@ pub(super) use chosen::Instrumented;
 pub(in crate::runtime) use chosen::{Chooser, Now};
 
 use super::ReplayError;
-use super::leases::{Held, Leases, NotEnded};
+use super::leases::{Held, Leases, NotEnded, OtherKey};
 use super::recorded_turns::RecordedTurns;
 use crate::lock::LockName;
 use crate::runtime::in_flight::{InFlight, carry_out, may_be_late, note_kept_back};
@@ -18,6 +18,7 @@ use crate::runtime::task::Task;
 use crate::runtime::yield_point::{Commands, Resume, Yield};
 use crate::runtime::{Buffer, Time, Timing, Turn, World};
 use crate::server::ServerError;
+use lock_history::history::Moment;
 use redis_sim::clock::{Clock, Stopped, VirtualClock};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -41,6 +42,13 @@ enum TaskPlace {
     Blocked,
     /// At its end, or not begun.
     Nowhere,
+}
+
+/// What ends as time passes.
+enum Lease {
+    Lock(usize, Held),
+    /// That of another key.
+    Key(Vec<u8>),
 }
 
 /// A schedule at work.
@@ -153,10 +161,10 @@ impl<'a, T: Task> Replayer<'a, T> {
             }
             Turn::Arrive(_) => None,
             _ if self.is_over() => Some("all actors have ended"),
-            Turn::Expire(_) if self.timing == Timing::Strict => {
+            Turn::Expire(_) | Turn::ExpireKey(_) if self.timing == Timing::Strict => {
                 Some("that is not the next thing to happen")
             }
-            Turn::Expire(_) => None,
+            Turn::Expire(_) | Turn::ExpireKey(_) => None,
             Turn::Step(task)
             | Turn::LoseReply(task)
             | Turn::Forget(task)
@@ -171,7 +179,7 @@ impl<'a, T: Task> Replayer<'a, T> {
             (None, Turn::Postpone(task)) => self.keep_back(task, true),
             (None, Turn::Arrive(number)) => self.arrive(number),
             (None, Turn::Crash(task)) => self.resume(task, Resume::Crash),
-            (None, Turn::Expire(lock)) => self.end_lease(lock),
+            (None, Turn::Expire(_) | Turn::ExpireKey(_)) => self.end_ttl(turn),
         }
     }
 
@@ -201,9 +209,14 @@ impl<'a, T: Task> Replayer<'a, T> {
         Ok(())
     }
 
-    fn end_lease(&mut self, lock: usize) -> Result<(), ReplayError> {
-        self.leases.end(lock).map_err(|error| match error {
-            NotEnded::Refused(but) => self.recorded.parted(&self.asks(Turn::Expire(lock)), but),
+    fn end_ttl(&mut self, turn: Turn) -> Result<(), ReplayError> {
+        let ended = match turn {
+            Turn::Expire(lock) => self.leases.end(lock),
+            Turn::ExpireKey(key) => self.leases.end_other(key),
+            _ => return Ok(()),
+        };
+        ended.map_err(|error| match error {
+            NotEnded::Refused(but) => self.recorded.parted(&self.asks(turn), but),
             NotEnded::Stopped(why) => self.recorded.stopped(why),
             NotEnded::Failed(error) => error.into(),
         })
@@ -279,8 +292,8 @@ impl<'a, T: Task> Replayer<'a, T> {
             Time::Virtual(_) => self.pass_with_leases(wake),
             // A real server's time goes its own way; the schedule says what ends now.
             Time::Wall(_) => {
-                while let Some(Turn::Expire(lock)) = self.recorded.next_expiry() {
-                    self.end_lease(lock)?;
+                while let Some(turn) = self.recorded.next_expiry() {
+                    self.end_ttl(turn)?;
                 }
                 self.pass(wake);
                 Ok(())
@@ -293,31 +306,53 @@ impl<'a, T: Task> Replayer<'a, T> {
         for lock in 0..self.world.setup.locks.len() {
             let held = self.leases.held(lock)?;
             let end = held.as_ref().and_then(|held| Some(gone_at(self.now, held.left?)));
-            before.extend(held.zip(end).map(|(held, end)| (end, lock, held)));
+            before.extend(held.zip(end).map(|(held, end)| (end, Lease::Lock(lock, held))));
         }
-        before.sort_by_key(|(end, lock, _)| (*end, *lock));
+        let mut others = self.leases.others()?;
+        for OtherKey { name, left } in &others {
+            before.push((gone_at(self.now, *left), Lease::Key(name.clone())));
+        }
+        // Those that end at once keep this order.
+        before.sort_by_key(|(end, _)| *end);
         self.pass(until);
-        for (end, lock, held) in before {
-            if self.leases.held(lock)?.is_none() {
-                self.expired(lock, &held, end.min(until))?;
+        let left = self.leases.others()?;
+        for (end, lease) in before {
+            let at = end.min(until);
+            match lease {
+                Lease::Lock(lock, held) if self.leases.held(lock)?.is_none() => {
+                    self.leases.note_end(lock, &held, self.moment_at(at));
+                    self.expired(Turn::Expire(lock), self.key(lock))?;
+                }
+                Lease::Key(name) if left.iter().all(|other| other.name != name) => {
+                    let place = others.iter().position(|other| other.name == name);
+                    let place = place.unwrap_or_default();
+                    others.remove(place);
+                    self.leases.note_end_of_other(&name, self.moment_at(at));
+                    let key = String::from_utf8_lossy(&name).into_owned();
+                    self.expired(Turn::ExpireKey(place), key)?;
+                }
+                Lease::Lock(..) | Lease::Key(_) => {}
             }
         }
         Ok(())
     }
 
-    /// Notes that a lease expired by itself, which must be the next turn.
-    fn expired(&mut self, lock: usize, held: &Held, at: Duration) -> Result<(), ReplayError> {
-        let moment = VirtualClock::new(None);
-        moment.advance_to(at);
-        self.leases.note_end(lock, held, self.world.log.sequence.moment(&moment));
+    fn moment_at(&self, time: Duration) -> Moment {
+        let clock = VirtualClock::new(None);
+        clock.advance_to(time);
+        self.world.log.sequence.moment(&clock)
+    }
+
+    /// A TTL ended by itself, which must be the next turn.
+    fn expired(&mut self, ended: Turn, key: String) -> Result<(), ReplayError> {
         #[cfg(test)]
         if self.recorded.is_chosen() {
-            self.recorded.note(Turn::Expire(lock));
+            self.recorded.note(ended);
             return Ok(());
         }
-        let ends = format!("the TTL of {} ends", self.key(lock));
+        let ends = format!("the TTL of {key} ends");
         match self.recorded.next() {
-            Some(Turn::Expire(next)) if next == lock => Ok(()),
+            Some(next) if next == ended => Ok(()),
             Some(turn) => Err(self.recorded.parted(&self.asks(turn), &format!("{ends} first"))),
             None => Err(self.recorded.left_open(&ends)),
         }
@@ -369,6 +404,9 @@ impl<'a, T: Task> Replayer<'a, T> {
             }
             Turn::Crash(task) => format!("kills {}", self.name(task)),
             Turn::Expire(lock) => format!("ends the TTL of {}", self.key(lock)),
+            Turn::ExpireKey(key) => {
+                format!("ends the TTL of key {} of those that are no lock's", key + 1)
+            }
         }
     }
 

@@ -55,6 +55,7 @@ impl fmt::Display for Turn {
             Turn::Arrive(request) => ("a", request),
             Turn::Crash(task) => ("c", task),
             Turn::Expire(lock) => ("e", lock),
+            Turn::ExpireKey(key) => ("k", key),
         };
         write!(f, "{letter}{}", index.saturating_add(1))
     }
@@ -232,6 +233,7 @@ fn one_turn(part: Part<'_>) -> Result<Turn, ScheduleError> {
         Some(("a", number)) => (Turn::Arrive, number),
         Some(("c", number)) => (Turn::Crash, number),
         Some(("e", number)) => (Turn::Expire, number),
+        Some(("k", number)) => (Turn::ExpireKey, number),
         _ => (Turn::Step, part.text),
     };
     let at = part.at + part.text.len() - number.len();

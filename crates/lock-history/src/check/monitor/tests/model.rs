@@ -160,7 +160,9 @@ impl Model {
         let token = random.one_in(2).then(|| token(gone));
         let lease_of = (!random.one_in(6)).then_some(lock);
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        Some((None, EventKind::Fault { what: String::new(), effects, lease_of, is_restart: false }))
+        let (what, expired_key) = (String::new(), None);
+        let is_restart = false;
+        Some((None, EventKind::Fault { what, effects, lease_of, expired_key, is_restart }))
     }
 
     /// Every actor comes to an end.

@@ -101,6 +101,7 @@ impl<T: Task> Replayer<'_, Instrumented<T>> {
                     possible.push(Turn::Expire(lock));
                 }
             }
+            possible.extend((0..self.leases.others()?.len()).map(Turn::ExpireKey));
         }
         possible.sort_unstable();
         Ok(possible)

@@ -12,6 +12,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         Turn::Arrive,
         Turn::Crash,
         Turn::Expire,
+        Turn::ExpireKey,
     ];
     (select(kinds.to_vec()), index).prop_map(|(turn, index)| turn(index))
 }
@@ -73,13 +74,13 @@ fn it_is_short_and_plain() {
         turns: [
             vec![Turn::Step(0); 5],
             vec![Turn::Expire(0), Turn::LoseReply(1), Turn::Crash(1)],
-            vec![Turn::Forget(2), Turn::Postpone(1), Turn::Arrive(0)],
+            vec![Turn::Forget(2), Turn::Postpone(1), Turn::Arrive(0), Turn::ExpireKey(1)],
         ]
         .concat(),
         shows: Some(Property::LostUpdate),
     };
     let text = "v1:my%20scenarios/herd%27s.toml@0000beef:hardened:strict:ttl=1m%2030s,wait=0s:\
-                1x5.e1.l2.c2.f3.p2.a1:lost_update";
+                1x5.e1.l2.c2.f3.p2.a1.k2:lost_update";
     assert_eq!(schedule.to_string(), text);
     assert_eq!(format!(" {text}\n").parse(), Ok(schedule));
 }
