@@ -20,6 +20,7 @@ mod stand_ins;
 mod times;
 mod vocabulary;
 
+use super::FRESH;
 use crate::lock::Payload;
 use parts::{Field, LONGEST, SHORTEST, fields};
 use redis::Value;
@@ -295,7 +296,7 @@ impl Symbols {
 
     fn value(&mut self, answer: &[u8]) -> Vec<u8> {
         let is_others = |name: &[u8]| self.known.iter().all(|known| known.name != name);
-        let others = self.vocabulary.others(answer, is_others);
+        let others = self.vocabulary.others(answer, self.actor, is_others);
         self.known.splice(0..0, others);
         let latest_first: Vec<&Symbol> = self.known.iter().rev().collect();
         let value = stand_ins::with_values(answer, &latest_first);

@@ -221,6 +221,17 @@ impl Subjects {
         self.pool.watched.iter().map(|(told, watched)| (told.as_str(), watched.as_str()))
     }
 
+    /// Two of these locks that the client keeps under one key, by position, and that key: what it does to one
+    /// of them looks as if it did it to both.
+    pub fn one_key_of_two(&self, locks: &[LockName]) -> Option<([usize; 2], String)> {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        locks.iter().enumerate().find_map(|(at, lock)| {
+            let key = self.watched(lock.clone()).key().to_owned();
+            let other = seen.insert(key.clone(), at)?;
+            Some(([other, at], key))
+        })
+    }
+
     /// What the client says of itself.
     pub fn about(&self) -> &About {
         &self.pool.about
@@ -424,13 +435,20 @@ impl ActorHost for Subjects {
         Arc::new(SubjectClient { pool: Arc::clone(&self.pool), who })
     }
 
-    /// Tried on the embedded server only: on a real one, keys that a fresh client makes would stay.
+    /// Tried on the embedded server only, when all leases are over, by its clock and by the client's: on a
+    /// real one, keys that a fresh client makes would stay.
     fn is_available(&self, lock: &LockName, link: &mut Connection) -> lock::Result<Option<bool>> {
         if self.pool.start.upstream.is_some() {
             return Ok(None);
         }
+        let vocabulary = &self.pool.vocabulary;
+        let later = preflight::until_all_are_over(link, vocabulary.longest_lease());
+        let later = later.map_err(not_tried)?;
+        link.shift_clock(later);
+        vocabulary.set_ahead(later);
         let watched = self.watched(lock.clone());
-        let is_held = preflight::is_held_for_good(link, watched.key()).map_err(not_tried)?;
+        let is_held = redis::cmd("EXISTS").arg(watched.key()).query(link);
+        let is_held: bool = is_held.map_err(not_tried)?;
         let shared = self.pool.about.shared;
         let acquire =
             Instruction::Acquire.line(lock, REHEARSED_TTL, shared.and_then(Shared::strictest));

@@ -10,6 +10,7 @@ use super::{Shared, Start};
 use crate::lock::LockName;
 use crate::server::Connection;
 use redis::{RedisResult, cmd};
+use std::time::Duration;
 
 type Result<T> = std::result::Result<T, SubjectError>;
 
@@ -17,6 +18,8 @@ type Result<T> = std::result::Result<T, SubjectError>;
 const LIVES: [u64; 2] = [u64::MAX - 10, u64::MAX - 11];
 /// The longest TTL, in milliseconds, of a lock that is as good as released.
 const SOON: i64 = 1000;
+/// Clients allow for clocks that differ.
+const MARGIN: Duration = Duration::from_secs(60);
 /// How many keys are named that the client wrote instead of the one in its instruction.
 const MOST_KEYS: usize = 3;
 
@@ -178,16 +181,16 @@ pub(super) fn watched_key(
     })
 }
 
-/// Lets all leases of a server end; says whether the key is still there.
-pub(super) fn is_held_for_good(link: &mut Connection, key: &str) -> RedisResult<bool> {
+/// How long it takes until all leases are over: those of the keys on a server, and those that a client keeps
+/// as times in values. `told` is the longest that it was told.
+pub(super) fn until_all_are_over(link: &mut Connection, told: Duration) -> RedisResult<Duration> {
     let keys: Vec<Vec<u8>> = cmd("KEYS").arg("*").query(link)?;
+    let mut longest = told;
     for key in keys {
         let left: i64 = cmd("PTTL").arg(&key).query(link)?;
-        if left >= 0 {
-            cmd("DEL").arg(&key).exec(link)?;
-        }
+        longest = longest.max(Duration::from_millis(u64::try_from(left).unwrap_or_default()));
     }
-    cmd("EXISTS").arg(key).query(link)
+    Ok(longest * 2 + MARGIN)
 }
 
 fn shown(keys: &[Vec<u8>]) -> String {

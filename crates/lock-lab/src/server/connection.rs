@@ -97,6 +97,13 @@ impl Connection {
         }
     }
 
+    /// Makes the clock of an embedded server jump forward; that of a real one is left alone.
+    pub fn shift_clock(&self, by: Duration) {
+        if let Transport::Embedded(connection) = &self.line {
+            connection.engine().shift_clock(by);
+        }
+    }
+
     /// Whether it leads to a real Redis.
     pub fn is_remote(&self) -> bool {
         matches!(self.line, Transport::Redis(_))

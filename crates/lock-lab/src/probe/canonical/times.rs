@@ -50,6 +50,21 @@ pub fn now() -> i64 {
     i64::try_from(WallClock::new(None).unix().as_secs()).unwrap_or(i64::MAX)
 }
 
+/// A time to a client that lives this many seconds later; any other text as it is.
+pub fn earlier(text: &[u8], seconds: i64) -> Vec<u8> {
+    let words = std::str::from_utf8(text).ok();
+    let Some((time, words)) = time_of(text).zip(words) else { return text.to_vec() };
+    let then = now() + time.from_now - seconds;
+    let earlier = match time.form {
+        Form::Number(unit) => words.parse().ok().map(|it: i64| (it - seconds * unit).to_string()),
+        Form::Decimal => words.split_once('.').map(|(_, rest)| format!("{then}.{rest}")),
+        Form::Date(format, rest) => {
+            DateTime::from_timestamp(then, 0).map(|date| date.format(format).to_string() + &rest)
+        }
+    };
+    earlier.map_or_else(|| text.to_vec(), String::into_bytes)
+}
+
 /// The length of a time with signs in it, at the beginning of a text.
 pub fn beginning(text: &[u8]) -> Option<usize> {
     let digits =

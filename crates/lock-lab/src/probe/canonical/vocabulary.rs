@@ -4,11 +4,12 @@
 use super::parts::{Field, are_alike, fields, is_number};
 use super::stand_ins::{self, Symbol};
 use super::times::{self, Time, time_of};
-use super::{Request, command_of};
+use super::{FRESH, Request, command_of};
 use parking_lot::RwLock;
 use redis_sim::clock::VirtualClock;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How far a time may be from the end of a lease that begins now, in seconds: the clock goes on while a client
 /// works.
@@ -72,6 +73,8 @@ struct Known {
     real_start: Option<i64>,
     /// Whether the client takes values apart.
     takes_apart: bool,
+    /// How much later the clients live that acquire when all actors have ended, in seconds.
+    ahead: i64,
     /// Whether something was learned since this was last asked.
     has_learned: bool,
 }
@@ -142,6 +145,16 @@ impl Vocabulary {
             self.add([ms, seconds].map(|number| number.to_string().into_bytes()));
             self.0.write().leases.insert(seconds);
         }
+    }
+
+    /// The longest lease of all instructions.
+    pub fn longest_lease(&self) -> Duration {
+        Duration::from_secs(self.0.read().leases.last().copied().unwrap_or_default())
+    }
+
+    /// The clients that acquire when all actors have ended live this much later.
+    pub fn set_ahead(&self, ahead: Duration) {
+        self.0.write().ahead = i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX);
     }
 
     /// Learns from the requests of several lives, in which the same was answered, what differs.
@@ -271,11 +284,23 @@ impl Vocabulary {
         self.0.write().values.insert(symbol.name.clone(), symbol.clone());
     }
 
-    /// Those in an answer whose names are such.
-    pub fn others(&self, answer: &[u8], is_others: impl Fn(&[u8]) -> bool) -> Vec<Symbol> {
+    /// Those in an answer to an actor whose names are such. To an actor that lives later, times are earlier.
+    pub fn others(
+        &self,
+        answer: &[u8],
+        actor: usize,
+        is_others: impl Fn(&[u8]) -> bool,
+    ) -> Vec<Symbol> {
         let known = self.0.read();
+        let ahead = known.ahead_of(actor);
         let is_it = |symbol: &&Symbol| is_others(&symbol.name) && contains(answer, &symbol.name);
-        known.values.values().filter(is_it).cloned().collect()
+        let told = |symbol: &Symbol| match symbol.drawn_by {
+            None if ahead > 0 => {
+                Symbol { value: times::earlier(&symbol.value, ahead), ..symbol.clone() }
+            }
+            _ => symbol.clone(),
+        };
+        known.values.values().filter(is_it).map(told).collect()
     }
 
     /// The name of the Nth token of an actor, which is first sent at a place.
@@ -306,11 +331,17 @@ impl Vocabulary {
         let distance = lease.unwrap_or((distance + ROUNDED / 2) / ROUNDED * ROUNDED);
         let distance = i64::try_from(distance).unwrap_or(i64::MAX) * time.from_now.signum();
         let epoch = || i64::try_from(VirtualClock::EPOCH.as_secs()).unwrap_or_default();
-        time.named(known.real_start.unwrap_or_else(epoch) + distance, actor)
+        let start = known.real_start.unwrap_or_else(epoch) + known.ahead_of(actor);
+        time.named(start + distance, actor)
     }
 }
 
 impl Known {
+    /// How much later than the others an actor lives, in seconds.
+    fn ahead_of(&self, actor: usize) -> i64 {
+        if actor >= FRESH { self.ahead } else { 0 }
+    }
+
     /// The lease that is the same as a number or a little more, in seconds or milliseconds.
     fn lease(&self, text: &[u8]) -> Option<Vec<u8>> {
         let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
