@@ -68,6 +68,9 @@ fn explored(
         }
         let subjects = keeper.start(&args.subject, locks, args.patience.unwrap_or(PATIENCE))?;
         check_abilities(plan, &subjects)?;
+        if let Some((two, key)) = subjects.one_key_of_two(locks) {
+            return Err(one_key(plan, two, &key));
+        }
         preflight.set(keeper.preflight(&subjects, locks)?);
         for (told, watched) in subjects.watched_keys() {
             say(&format!("the client keeps {told} under {watched}, which is watched"));
@@ -204,6 +207,17 @@ impl Drop for Keeper {
 
 fn unplayable(scenario: &str, why: &str) -> Refusal {
     usage(anyhow!("{scenario} can't be probed: {why}; take another scenario, or write one"))
+}
+
+/// Why locks that a client keeps under one key are not explored: it is not clear which of them a command
+/// changes.
+fn one_key(plan: &Plan, two: [usize; 2], key: &str) -> Refusal {
+    let [one, other] = two.map(|lock| plan.locks.get(lock).map_or("?", |lock| &*lock.name));
+    let why = anyhow!(
+        "no verdict: the client keeps {one} and {other} under one key, {key}; probe a scenario with one \
+         lock"
+    );
+    Refusal::new(Exit::Inconclusive, why)
 }
 
 /// Why no verdict on a lock can be good, and the properties of which the exploration must find one.
