@@ -19,6 +19,7 @@ mod outcomes;
 mod pictures;
 mod preflight;
 mod probe;
+mod probe_ttls;
 mod processes;
 mod program;
 mod readme;

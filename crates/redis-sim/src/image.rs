@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::data::{Data, ranked};
-use super::keyspace::{DbIndex, SavedDb};
+use super::keyspace::{DbIndex, Entry, SavedDb};
 use super::scripting::Sha;
 use super::{Engine, session};
 
@@ -33,6 +33,18 @@ pub struct Kept {
     pub left: Option<Duration>,
     /// How often a command has set that moment, also where it stayed the same; 0 where that is not known.
     pub expiry_sets: u64,
+}
+
+/// A key that does not stay for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Its name.
+    pub key: Vec<u8>,
+    /// The moment that [`Engine::lease_end`] gives.
+    pub end: Duration,
+    /// Another one each time that a command sets that moment, also where it stays the same; none where that is
+    /// not known.
+    pub set: Option<(u64, u64)>,
 }
 
 impl Engine {
@@ -83,17 +95,18 @@ impl Engine {
         Some(Kept { value, is_string, deadline: entry.deadline, left, expiry_sets })
     }
 
-    /// The keys of a database that don't stay for good, in the order of their bytes, with the moments that
-    /// [`lease_end`](Self::lease_end) gives.
-    pub fn leases(&self, db: i64) -> Vec<(Vec<u8>, Duration)> {
-        let Ok(index) = DbIndex::new(db) else { return Vec::new() };
-        let keys: Vec<Vec<u8>> = {
-            let mut state = self.lock();
-            let now = session::millis(self.now(&state));
-            state.keyspace.at(index, now).keys().map(<[u8]>::to_vec).collect()
+    /// The keys of a database that don't stay for good, in the order of their bytes.
+    pub fn leases(&self, db: i64) -> Vec<Lease> {
+        let Ok(db) = DbIndex::new(db) else { return Vec::new() };
+        let mut state = self.lock();
+        let now = session::millis(self.now(&state));
+        let ahead = state.ahead;
+        let view = state.keyspace.at(db, now);
+        let lease = |(key, entry): (&[u8], &Entry)| {
+            let end = end_of(entry.deadline?, ahead)?;
+            Some(Lease { key: key.to_vec(), end, set: Some(entry.set()) })
         };
-        let with_end = |key: Vec<u8>| self.lease_end(db, &key).map(|end| (key, end));
-        keys.into_iter().filter_map(with_end).collect()
+        view.entries().filter_map(lease).collect()
     }
 
     /// The first moment at which an untouched key will be gone, on the clock that the server was
@@ -104,9 +117,14 @@ impl Engine {
         let mut state = self.lock();
         let now = session::millis(self.now(&state));
         let last = state.keyspace.at(db, now).get(key)?.deadline?;
-        let gone = Duration::from_millis(u64::try_from(last).ok()?.saturating_add(1));
-        Some(gone.saturating_sub(state.ahead))
+        end_of(last, state.ahead)
     }
+}
+
+/// The first moment at which a key with this deadline will be gone.
+fn end_of(deadline: i64, ahead: Duration) -> Option<Duration> {
+    let gone = Duration::from_millis(u64::try_from(deadline).ok()?.saturating_add(1));
+    Some(gone.saturating_sub(ahead))
 }
 
 #[cfg(test)]

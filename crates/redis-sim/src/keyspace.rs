@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) deadline: Option<i64>,
     /// How often a command set the deadline.
     pub(super) expiry_sets: Tally,
+    /// How often its value was replaced, and the deadline with it.
+    replaced: Tally,
     /// Its place in the order of creation.
     born: u64,
 }
@@ -50,6 +52,11 @@ impl Entry {
     pub(super) fn expire_at(&mut self, deadline: Option<i64>) {
         self.deadline = deadline;
         self.expiry_sets.0 += 1;
+    }
+
+    /// Another value each time that a command sets the deadline.
+    pub(super) fn set(&self) -> (u64, u64) {
+        (self.born, self.expiry_sets.0 + self.replaced.0)
     }
 }
 
@@ -209,6 +216,7 @@ impl View<'_> {
         {
             entry.data = data;
             entry.deadline = deadline;
+            entry.replaced.0 += 1;
             return;
         }
         // The old key ended before the new one begins: two changes, and a birth.
@@ -217,8 +225,8 @@ impl View<'_> {
         let born = self.db.births;
         let key: Arc<[u8]> = key.into();
         self.db.by_birth.insert(born, Arc::clone(&key));
-        let expiry_sets = Tally::default();
-        self.db.keys.insert(key, Entry { data, deadline, expiry_sets, born });
+        let (expiry_sets, replaced) = (Tally::default(), Tally::default());
+        self.db.keys.insert(key, Entry { data, deadline, expiry_sets, replaced, born });
     }
 
     /// Deletes a key; returns whether there was one.
@@ -243,12 +251,14 @@ impl View<'_> {
 
     /// All keys that exist, in order. Removes none.
     pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries().map(|(key, _)| key)
+    }
+
+    /// The same, with what is stored.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], &Entry)> {
         let now = self.now;
-        self.db
-            .keys
-            .iter()
-            .filter(move |(_, entry)| !expired(entry, now))
-            .map(|(key, _)| key.as_ref())
+        let entries = self.db.keys.iter().filter(move |(_, entry)| !expired(entry, now));
+        entries.map(|(key, entry)| (key.as_ref(), entry))
     }
 
     /// The next keys of a walk from the youngest to the oldest, and the cursor for what follows: 0 at

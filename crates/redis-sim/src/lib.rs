@@ -45,7 +45,7 @@ mod session;
 
 pub use commands::only_reads;
 pub use glob::matches as glob_matches;
-pub use image::{Image, Kept};
+pub use image::{Image, Kept, Lease};
 pub use resp::requests;
 
 use parking_lot::{Mutex, MutexGuard};

@@ -19,6 +19,14 @@ const COMMANDS: usize = 4;
 const COMPARE_AND_DELETE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return \
                                   redis.call('DEL', KEYS[1]) end return 0";
 
+/// Takes the lock if there is no key beside it, which it sets for as long.
+const TAKE_WITH_COMPANION: &str = "if redis.call('EXISTS', 'companion') == 1 then return 0 end \
+                                   redis.call('SET', 'companion', '1', 'PX', ARGV[2]) \
+                                   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
+
+/// The TTL of a key that guards the lock, in milliseconds.
+const GUARDED: u64 = 2;
+
 /// A command about the lock, or about a key beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
@@ -30,6 +38,9 @@ enum Command {
     Delete,
     CompareAndDelete,
     Count,
+    /// A key beside it, which expires.
+    Guard,
+    TakeWithCompanion,
 }
 
 /// What a reply says.
@@ -84,6 +95,13 @@ impl Program {
             1 => vec![send(Command::Get), (When::Last(Seen::Free), Act::Send(Command::Set))],
             2 => vec![send(Command::Count), send(Command::SetNx)],
             3 | 4 => vec![send(Command::SetNxForever)],
+            5 => vec![
+                send(Command::Guard),
+                (When::Last(Seen::Yes), Act::Send(Command::Get)),
+                (When::Last(Seen::Free), Act::Send(Command::Set)),
+            ],
+            6 => vec![send(Command::TakeWithCompanion)],
+            7 => vec![send(Command::Guard), send(Command::SetNx)],
             _ => vec![send(Command::SetNx)],
         };
         if !rng.one_in(3) {
@@ -180,8 +198,16 @@ impl ProgrammedClient {
                 cmd.arg("EVAL").arg(COMPARE_AND_DELETE).arg(1).arg(lock).arg(&token)
             }
             Command::Count => cmd.arg("INCR").arg("beside"),
+            Command::Guard => cmd.arg("SET").arg("guard").arg("1").arg("NX").arg("PX").arg(GUARDED),
+            Command::TakeWithCompanion => {
+                let take = cmd.arg("EVAL").arg(TAKE_WITH_COMPANION).arg(1);
+                take.arg(lock).arg(&token).arg(ttl)
+            }
         };
-        if matches!(command, Command::Set | Command::SetNx | Command::SetNxForever) {
+        if matches!(
+            command,
+            Command::Set | Command::SetNx | Command::SetNxForever | Command::TakeWithCompanion
+        ) {
             self.token = Some(token.clone());
         }
         let replies: RedisResult<Vec<Value>> =

@@ -50,6 +50,7 @@ mod task;
 mod task_body;
 mod threads;
 mod transactions;
+mod ttl_order;
 mod volley;
 mod wire_log;
 mod yield_point;

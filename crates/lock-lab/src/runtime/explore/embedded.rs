@@ -7,7 +7,7 @@ use super::watches::{WatchedKey, Watchers};
 use crate::server::{Connection, Server, ServerError};
 use redis::{ConnectionLike, RedisResult, Value};
 use redis_sim::clock::{Clock, Stopped, VirtualClock};
-use redis_sim::{Engine, Image, Kept, requests};
+use redis_sim::{Engine, Image, Kept, Lease, requests};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -123,7 +123,7 @@ impl SnapshotStore for Embedded {
         self.engine.lease_end(0, key.as_bytes())
     }
 
-    fn leases(&self) -> Vec<(Vec<u8>, Duration)> {
+    fn leases(&self) -> Vec<Lease> {
         self.engine.leases(0)
     }
 

@@ -253,12 +253,7 @@ impl Machine {
         turns.extend((0..self.in_flight(draft).len()).map(Turn::Arrive));
         // When all is over, the expiry of a lease changes nothing for any actor.
         if self.bounds.timing == Timing::Async && !turns.is_empty() {
-            for lock in 0..self.world.setup.locks.len() {
-                let lease = self.shared.servers.lease(draft.server, lock).map_err(failed)?;
-                turns.extend(lease.map(|_| Turn::Expire(lock)));
-            }
-            let others = self.shared.servers.others(draft.server).map_err(failed)?;
-            turns.extend((0..others.len()).map(Turn::ExpireKey));
+            turns.extend(self.shared.servers.expiries(draft.server).map_err(failed)?);
         }
         Ok(turns)
     }
@@ -294,7 +289,7 @@ impl Machine {
                 draft.crashes += 1;
                 self.push(draft, task, Push::Crash)?;
             }
-            Turn::Expire(_) | Turn::ExpireKey(_) => self.expire(draft, turn)?,
+            Turn::Expire(_) | Turn::ExpireKey(_) => self.expire_tied(draft, turn)?,
         }
         self.settle(draft)?;
         let ended = self.ended.number(std::mem::take(&mut draft.ended));
@@ -382,6 +377,20 @@ impl Machine {
         Ok(to != from)
     }
 
+    /// Lets a TTL end, and those that end at the same moment.
+    fn expire_tied(&mut self, draft: &mut Draft, turn: Turn) -> Result<(), ExploreError> {
+        let tied = self.shared.servers.tied(draft.server, turn).map_err(failed)?;
+        self.expire(draft, turn)?;
+        for key in tied {
+            let turn = self.shared.servers.expiry_of(draft.server, &key).map_err(failed)?;
+            if let Some(turn) = turn {
+                self.expire(draft, turn)?;
+                draft.ended.push(turn);
+            }
+        }
+        Ok(())
+    }
+
     /// Lets a TTL end.
     fn expire(&mut self, draft: &mut Draft, turn: Turn) -> Result<(), ExploreError> {
         let servers = &mut self.shared.servers;
@@ -446,27 +455,14 @@ impl Machine {
         let wakes = draft.wakes.iter().filter(|wake| **wake > draft.time);
         let Some(wake) = wakes.min().copied() else { return Ok(()) };
         let until = VirtualClock::EPOCH + Duration::from_nanos(wake);
-        while let Some(turn) = self.next_expiry(draft.server, until)? {
+        let mut first = self.shared.servers.first_expiry(draft.server).map_err(failed)?;
+        while let Some((_, turn)) = first.filter(|(end, _)| *end <= until) {
             self.expire(draft, turn)?;
             draft.ended.push(turn);
+            first = self.shared.servers.first_expiry(draft.server).map_err(failed)?;
         }
         draft.time = wake;
         Ok(())
-    }
-
-    /// The TTL that ends first, if one ends until then. Of those that end at once, locks come first.
-    fn next_expiry(&mut self, server: u32, until: Duration) -> Result<Option<Turn>, ExploreError> {
-        let servers = &mut self.shared.servers;
-        let mut ending: Vec<(Duration, Turn)> = Vec::new();
-        for lock in 0..self.world.setup.locks.len() {
-            let end = servers.lease(server, lock).map_err(failed)?;
-            ending.extend(end.map(|end| (end, Turn::Expire(lock))));
-        }
-        let others = servers.others(server).map_err(failed)?;
-        let others = others.iter().enumerate();
-        ending.extend(others.map(|(key, other)| (other.end, Turn::ExpireKey(key))));
-        let first = ending.into_iter().min().filter(|(end, _)| *end <= until);
-        Ok(first.map(|(_, turn)| turn))
     }
 
     /// All is over: how each lock was left.

@@ -1,8 +1,10 @@
 //! The server as a machine: what each request makes of each of its states. A request runs once for
 //! each state that it meets; where, a [`SnapshotStore`] decides.
 
+use super::super::Turn;
 use super::super::in_flight::may_be_late;
 use super::super::transactions::is_about_watches;
+use super::super::ttl_order::{TtlOrder, lock_of, sets_at_once, turn_of};
 use super::super::wire_log;
 use super::super::yield_point::Commands;
 use super::intern::{Interner, bytes_of_map};
@@ -11,7 +13,7 @@ use crate::lock::{ActorHost, Knowledge, LockName, Payload, Snapshot};
 use crate::server::ServerError;
 use lock_history::history::{Command, Effect, EventKind};
 use redis::{RedisResult, Value};
-use redis_sim::{Kept, requests};
+use redis_sim::{Kept, Lease, requests};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,14 +37,6 @@ impl OutgoingRequest {
     }
 }
 
-/// A key that is no lock's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OtherKey {
-    pub name: Vec<u8>,
-    /// The first moment at which it will be gone, as time since 1970.
-    pub end: Duration,
-}
-
 /// What a request did.
 #[derive(Clone, Copy)]
 pub(super) struct Done {
@@ -58,6 +52,10 @@ pub(super) struct Done {
 pub(super) struct Servers {
     store: Box<dyn SnapshotStore>,
     locks: Vec<LockName>,
+    /// The states: those of the store, with the order in which TTLs were set.
+    states: Interner<(u32, TtlOrder)>,
+    /// That order in the state that the server is in now.
+    order: TtlOrder,
     /// Whether lock keys are looked at to learn what a command did.
     observes: bool,
     requests: Interner<OutgoingRequest>,
@@ -68,9 +66,9 @@ pub(super) struct Servers {
     events: Vec<EventKind>,
     leases: FxHashMap<(u32, usize), Option<Duration>>,
     ends: FxHashMap<(u32, usize), (u32, u32)>,
-    /// In each state, the keys with a TTL that are no lock's.
-    others: FxHashMap<u32, Rc<[OtherKey]>>,
-    /// The same as `ends` of one of these, by its position.
+    /// In each state, the keys with a TTL, where those count that are no lock's.
+    keys: FxHashMap<u32, Rc<[Lease]>>,
+    /// The same as `ends` of a key that is no lock's, by its position among those with a TTL.
     ends_of_others: FxHashMap<(u32, usize), (u32, u32)>,
     left: FxHashMap<(u32, usize, u64), Rc<Snapshot>>,
     available: FxHashMap<(u32, usize, u64), Option<bool>>,
@@ -84,9 +82,13 @@ impl Servers {
         observes: bool,
     ) -> Result<(Self, u32), ServerError> {
         let first = store.save()?;
+        let (mut states, order) = <(Interner<_>, TtlOrder)>::default();
+        let first = if observes { states.number((first, order.clone())) } else { first };
         let servers = Self {
             store,
             locks,
+            states,
+            order,
             observes,
             requests: Interner::default(),
             replies: Vec::new(),
@@ -95,7 +97,7 @@ impl Servers {
             events: Vec::new(),
             leases: FxHashMap::default(),
             ends: FxHashMap::default(),
-            others: FxHashMap::default(),
+            keys: FxHashMap::default(),
             ends_of_others: FxHashMap::default(),
             left: FxHashMap::default(),
             available: FxHashMap::default(),
@@ -107,8 +109,8 @@ impl Servers {
     pub fn bytes(&self) -> usize {
         let tables = self.store.bytes() + self.requests.bytes() + bytes_of_map(&self.done);
         let ends = bytes_of_map(&self.ends) + bytes_of_map(&self.ends_of_others);
-        let leases = bytes_of_map(&self.leases) + bytes_of_map(&self.others);
-        tables + ends + leases + bytes_of_map(&self.left)
+        let leases = bytes_of_map(&self.leases) + bytes_of_map(&self.keys);
+        tables + self.states.bytes() + ends + leases + bytes_of_map(&self.left)
     }
 
     /// The number of a request.
@@ -148,12 +150,17 @@ impl Servers {
 
     /// Puts a state back.
     pub fn restore(&mut self, server: u32, time: u64) -> Result<(), ServerError> {
+        if let Some(state) = self.states.get(server) {
+            self.order.clone_from(&state.1);
+            return self.store.restore(state.0, time);
+        }
         self.store.restore(server, time)
     }
 
     /// The number of the state that the server is in now.
     pub fn save(&mut self) -> Result<u32, ServerError> {
-        self.store.save()
+        let saved = self.store.save()?;
+        Ok(if self.observes { self.states.number((saved, self.order.clone())) } else { saved })
     }
 
     /// What a request does in a state.
@@ -167,7 +174,9 @@ impl Servers {
         };
         self.restore(server, time)?;
         let before = self.snapshot();
+        let leases = self.leases_now();
         let replies = self.store.run(&asked)?;
+        self.reorder(&leases, sets_at_once(&asked.packed));
         let observed: Vec<_> = before
             .into_iter()
             .zip(self.snapshot())
@@ -212,40 +221,95 @@ impl Servers {
         let key = self.locks.get(lock).map(|lock| lock.key().to_string()).unwrap_or_default();
         let held = self.store.kept(&key);
         let token = held.map(|held| Payload::decode(&held.value).token().as_str().to_string());
+        let leases = self.leases_now();
         self.store.end_lease(key.as_bytes())?;
+        self.reorder(&leases, true);
         let end = (self.save()?, self.happened(EventKind::lease_expired(lock, &key, token)));
         self.ends.insert((server, lock), end);
         Ok(end)
     }
 
-    /// The keys of database 0 that have a TTL in a state and are no lock's, in the order of their bytes.
-    /// Only clients from outside make keys that can matter beside their locks.
-    pub fn others(&mut self, server: u32) -> Result<Rc<[OtherKey]>, ServerError> {
-        if !self.observes {
-            return Ok(Rc::default());
-        }
-        if let Some(others) = self.others.get(&server) {
-            return Ok(Rc::clone(others));
-        }
-        self.restore(server, 0)?;
-        let is_lock = |name: &[u8]| self.locks.iter().any(|lock| lock.key().as_bytes() == name);
-        let others = self.store.leases().into_iter().filter(|(name, _)| !is_lock(name));
-        let others: Rc<[OtherKey]> = others.map(|(name, end)| OtherKey { name, end }).collect();
-        self.others.insert(server, Rc::clone(&others));
-        Ok(others)
+    /// The keys of database 0 that have a TTL now. Only clients from outside make keys that can matter beside
+    /// their locks.
+    fn leases_now(&self) -> Vec<Lease> {
+        if self.observes { self.store.leases() } else { Vec::new() }
     }
 
-    /// What is left when the TTL of one of these keys has ended: a state, and an event's number.
+    /// Notes in which order TTLs were set; these were there before.
+    fn reorder(&mut self, before: &[Lease], sets_at_once: bool) {
+        if self.observes {
+            let now = self.store.leases();
+            self.order = self.order.after([before, &now], sets_at_once, &self.locks);
+        }
+    }
+
+    /// The keys of database 0 that have a TTL in a state.
+    fn keys(&mut self, server: u32) -> Result<Rc<[Lease]>, ServerError> {
+        if let Some(keys) = self.keys.get(&server) {
+            return Ok(Rc::clone(keys));
+        }
+        self.restore(server, 0)?;
+        let keys: Rc<[Lease]> = self.leases_now().into();
+        self.keys.insert(server, Rc::clone(&keys));
+        Ok(keys)
+    }
+
+    fn order(&self, server: u32) -> TtlOrder {
+        self.states.get(server).map(|state| state.1.clone()).unwrap_or_default()
+    }
+
+    /// The TTLs that can end next in a state, whatever the time.
+    pub fn expiries(&mut self, server: u32) -> Result<Vec<Turn>, ServerError> {
+        if self.observes {
+            return Ok(self.order(server).expiries(&*self.keys(server)?, &self.locks));
+        }
+        let mut expiries = Vec::new();
+        for lock in 0..self.locks.len() {
+            expiries.extend(self.lease(server, lock)?.map(|_| Turn::Expire(lock)));
+        }
+        Ok(expiries)
+    }
+
+    /// The keys that expire at the same moment as another in a state.
+    pub fn tied(&mut self, server: u32, turn: Turn) -> Result<Vec<Vec<u8>>, ServerError> {
+        if !self.observes {
+            return Ok(Vec::new());
+        }
+        Ok(self.order(server).tied(turn, &*self.keys(server)?, &self.locks))
+    }
+
+    /// The turn that ends the TTL of a key in a state.
+    pub fn expiry_of(&mut self, server: u32, key: &[u8]) -> Result<Option<Turn>, ServerError> {
+        Ok(turn_of(key, &*self.keys(server)?, &self.locks))
+    }
+
+    /// The TTL that ends first in a state, and when. Of those that end at once, locks come first.
+    pub fn first_expiry(&mut self, server: u32) -> Result<Option<(Duration, Turn)>, ServerError> {
+        let mut ending: Vec<(Duration, Turn)> = Vec::new();
+        for lock in 0..self.locks.len() {
+            let end = self.lease(server, lock)?;
+            ending.extend(end.map(|end| (end, Turn::Expire(lock))));
+        }
+        let keys = self.keys(server)?;
+        let others = keys.iter().filter(|it| lock_of(&it.key, &self.locks).is_none()).enumerate();
+        ending.extend(others.map(|(at, other)| (other.end, Turn::ExpireKey(at))));
+        Ok(ending.into_iter().min())
+    }
+
+    /// What is left when the TTL of a key has ended that is no lock's, by its position among those: a state, and
+    /// an event's number.
     pub fn expire_other(&mut self, server: u32, key: usize) -> Result<(u32, u32), ServerError> {
         if let Some(end) = self.ends_of_others.get(&(server, key)) {
             return Ok(*end);
         }
-        let others = self.others(server)?;
-        let Some(OtherKey { name, .. }) = others.get(key) else {
+        let keys = self.keys(server)?;
+        let mut others = keys.iter().filter(|it| lock_of(&it.key, &self.locks).is_none());
+        let Some(Lease { key: name, .. }) = others.nth(key) else {
             return Err(ServerError::new(format!("there is no key {key} with a TTL")));
         };
         self.restore(server, 0)?;
         self.store.end_lease(name)?;
+        self.reorder(&keys, true);
         let event = EventKind::key_expired(&String::from_utf8_lossy(name));
         let end = (self.save()?, self.happened(event));
         self.ends_of_others.insert((server, key), end);

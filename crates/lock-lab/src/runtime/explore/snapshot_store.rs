@@ -4,7 +4,7 @@
 use super::servers::OutgoingRequest;
 use crate::server::{Connection, ServerError};
 use redis::{RedisResult, Value};
-use redis_sim::Kept;
+use redis_sim::{Kept, Lease};
 use std::time::Duration;
 
 /// A server whose states are saved and put back. Equal states have the same number.
@@ -24,9 +24,8 @@ pub(super) trait SnapshotStore {
     /// The first moment at which a lock's key will be gone, as time since 1970, if it has a lease.
     fn lease_end(&self, key: &str) -> Option<Duration>;
 
-    /// The keys of database 0 that have a TTL, in the order of their bytes, and the first moments at which
-    /// they will be gone.
-    fn leases(&self) -> Vec<(Vec<u8>, Duration)>;
+    /// The keys of database 0 that have a TTL, in the order of their bytes.
+    fn leases(&self) -> Vec<Lease>;
 
     /// Ends the TTL of a key.
     fn end_lease(&mut self, key: &[u8]) -> Result<(), ServerError>;

@@ -14,7 +14,7 @@ use super::watches::{WatchedKey, Watchers};
 use crate::server::{Connection, ExclusiveServer, Keys, Seen, Server, ServerError, Stored};
 use redis::{ConnectionLike, RedisResult, Value};
 use redis_sim::clock::VirtualClock;
-use redis_sim::{Kept, requests};
+use redis_sim::{Kept, Lease, requests};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,9 +149,11 @@ impl SnapshotStore for Upstream {
         self.stored(key)?.lease_end()
     }
 
-    fn leases(&self) -> Vec<(Vec<u8>, Duration)> {
+    /// Where a TTL is set to what it was, that does not show.
+    fn leases(&self) -> Vec<Lease> {
         let keys = self.now().into_iter().flat_map(|saved| &saved.keys);
-        keys.filter_map(|(key, stored)| Some((key.clone(), stored.lease_end()?))).collect()
+        let leases = keys.filter_map(|(key, stored)| Some((key.clone(), stored.lease_end()?)));
+        leases.map(|(key, end)| Lease { key, end, set: None }).collect()
     }
 
     fn end_lease(&mut self, key: &[u8]) -> Result<(), ServerError> {

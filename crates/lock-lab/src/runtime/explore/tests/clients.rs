@@ -18,9 +18,12 @@ const WALKS: u64 = 12;
 const JUDGED: [Property; 3] =
     [Property::DoubleGrant, Property::ForeignRelease, Property::StuckLock];
 
-/// Two clients take the lock, the first of them N times.
-fn scenario(times: usize) -> Scenario {
-    let round = "{ acquire = \"main\", go_on = true }, { release = \"main\", go_on = true }, ";
+/// Two clients take the lock, the first of them N times. Where time passes, it does while they hold it.
+fn scenario(times: usize, timing: Timing) -> Scenario {
+    let sleep = if timing == Timing::Strict { "{ sleep = \"5ms\" }, " } else { "" };
+    let round = format!(
+        "{{ acquire = \"main\", go_on = true }}, {sleep}{{ release = \"main\", go_on = true }}, "
+    );
     let actor = |name: &str, times: usize| {
         let steps = round.repeat(times);
         format!(
@@ -115,7 +118,7 @@ impl Case {
     }
 
     fn model(&self, forgets: bool) -> Model {
-        let scenario = scenario(self.times);
+        let scenario = scenario(self.times, self.bounds.timing);
         let binding = Binding { timing: self.bounds.timing, ..Binding::default() };
         let program = if forgets { self.program.forgetful() } else { self.program.clone() };
         let start =
