@@ -390,14 +390,14 @@ fn removals(case: &Case<'_>) -> Vec<Removal> {
 /// key guarded was open from then on.
 fn expired_key(case: &Case<'_>, span: Range<u64>) -> String {
     let events = case.trace.events.iter().filter(|event| span.contains(&event.moment.order));
-    let expired = events.filter_map(|event| match &event.kind {
+    let mut expired = events.filter_map(|event| match &event.kind {
         EventKind::Fault { expired_key: Some(key), .. } => Some((key, event.moment.at)),
         _ => None,
     });
     let told = |(key, at): (&String, u64)| {
         format!(", after the TTL of {} had ended at {}", shortened(key), time(at))
     };
-    expired.last().map(told).unwrap_or_default()
+    expired.next_back().map(told).unwrap_or_default()
 }
 
 fn tell(

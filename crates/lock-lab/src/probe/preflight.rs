@@ -182,7 +182,7 @@ pub(super) fn watched_key(
 }
 
 /// How long it takes until all leases are over: those of the keys on a server, and those that a client keeps
-/// as times in values. `told` is the longest that it was told.
+/// as times in values. `told` is the longest in its instructions.
 pub(super) fn until_all_are_over(link: &mut Connection, told: Duration) -> RedisResult<Duration> {
     let keys: Vec<Vec<u8>> = cmd("KEYS").arg("*").query(link)?;
     let mut longest = told;
