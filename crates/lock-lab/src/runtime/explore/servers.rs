@@ -261,7 +261,7 @@ impl Servers {
     /// The TTLs that can end next in a state, whatever the time.
     pub fn expiries(&mut self, server: u32) -> Result<Vec<Turn>, ServerError> {
         if self.observes {
-            return Ok(self.order(server).expiries(&*self.keys(server)?, &self.locks));
+            return Ok(self.order(server).expiries(&self.keys(server)?, &self.locks));
         }
         let mut expiries = Vec::new();
         for lock in 0..self.locks.len() {
@@ -275,12 +275,12 @@ impl Servers {
         if !self.observes {
             return Ok(Vec::new());
         }
-        Ok(self.order(server).tied(turn, &*self.keys(server)?, &self.locks))
+        Ok(self.order(server).tied(turn, &self.keys(server)?, &self.locks))
     }
 
     /// The turn that ends the TTL of a key in a state.
     pub fn expiry_of(&mut self, server: u32, key: &[u8]) -> Result<Option<Turn>, ServerError> {
-        Ok(turn_of(key, &*self.keys(server)?, &self.locks))
+        Ok(turn_of(key, &self.keys(server)?, &self.locks))
     }
 
     /// The TTL that ends first in a state, and when. Of those that end at once, locks come first.
