@@ -2,6 +2,8 @@
 # A lock as people write it by hand, in bash alone, as a subject (README.md beside this file). It takes
 # the lock with SET NX PX, and to give it back it looks whose the lock is, and deletes it.
 export LC_ALL=C
+# To write to a broken connection is an error, and does not end the subject.
+trap '' PIPE
 [[ $REDIS_URL =~ ^redis://([^:/]+):([0-9]+) ]] || exit 1
 server=/dev/tcp/${BASH_REMATCH[1]}/${BASH_REMATCH[2]}
 
