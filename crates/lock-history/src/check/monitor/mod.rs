@@ -148,7 +148,7 @@ impl Monitor {
             self.found = self.found.iter().filter(|it| it.is_of_shared_locks()).collect();
         }
         self.forget();
-        tried
+        tried.and(self.tried_as_found())
     }
 
     /// The verb of the step that an actor is in, where it matters for what its commands do to locks.

@@ -96,6 +96,13 @@ impl Monitor {
         tried
     }
 
+    /// When a step ends that took another actor's lock away, the lock is not that actor's any more.
+    pub(super) fn tried_as_found(&self) -> Tried {
+        let is_found = Property::FOREIGN.iter().any(|property| self.found.contains(*property));
+        let properties = Property::FOREIGN.into_iter().filter(|_| is_found).collect();
+        Tried { properties, ..Tried::default() }
+    }
+
     /// What a step that ends puts to the test.
     fn tried_by_step(&self, actor: usize, operation: &Operation) -> &'static [Property] {
         let Some((lock, state)) =
