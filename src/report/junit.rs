@@ -90,9 +90,7 @@ fn explored(exploration: &Exploration, row: &ProtocolRow) -> TestCase {
     let status = match row.verdict {
         Verdict::Expected => TestCaseStatus::success(),
         Verdict::Unexpected => failure(row.verdict, row.wrong(), orderings(row)),
-        Verdict::Inconclusive => {
-            failure(row.verdict, "not all orderings were covered".into(), orderings(row))
-        }
+        Verdict::Inconclusive => failure(row.verdict, row.inconclusive().into(), orderings(row)),
     };
     let name = format!("explore {} {}", exploration.scenario, row.name);
     let mut case = TestCase::new(name, status);

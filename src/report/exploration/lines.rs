@@ -1,6 +1,6 @@
 //! What all writers say of an exploration, in the same words.
 
-use super::{BoundsRow, CounterexampleRow, JudgedRow, ProtocolRow, StageRow};
+use super::{BoundsRow, CounterexampleRow, JudgedRow, Own, ProtocolRow, StageRow};
 use crate::report::wording::{duration, large};
 use lock_history::check::Property;
 use lock_lab::runtime::{Limit, quoted};
@@ -114,13 +114,24 @@ impl ProtocolRow {
     /// What goes wrong in the orderings of a stage.
     fn stage(&self, stage: &StageRow) -> String {
         let lost = if self.is_strict() { "lost" } else { "lost or delayed" };
+        let more = |own: bool| if own { "more " } else { "" };
+        let (more_crashes, more_faults) = (more(self.own.crash), more(self.own.fault));
+        let crash = |number: u32| {
+            let (one, many) = (format!("{more_crashes}crash"), format!("{more_crashes}crashes"));
+            count(number.into(), &one, &many)
+        };
+        let fault = |number: u32| {
+            let one = format!("{more_faults}{lost} command");
+            count(number.into(), &one, &format!("{one}s"))
+        };
         match (stage.crashes, stage.faults) {
-            (0, 0) => "no crash or fault".into(),
-            (crashes, 0) => count(crashes.into(), "crash", "crashes"),
-            (0, faults) => {
-                count(faults.into(), &format!("{lost} command"), &format!("{lost} commands"))
+            (0, 0) if self.own != Own::default() => {
+                "no crash or fault beyond the scenario's own".into()
             }
-            (crashes, faults) => format!("{crashes} crashes and {faults} {lost} commands"),
+            (0, 0) => "no crash or fault".into(),
+            (crashes, 0) => crash(crashes),
+            (0, faults) => fault(faults),
+            (crashes, faults) => format!("{} and {}", crash(crashes), fault(faults)),
         }
     }
 
@@ -157,10 +168,10 @@ impl ProtocolRow {
     /// What kept a stage from covering all of its orderings.
     fn bound(&self, stage: &StageRow) -> String {
         let bounds = &self.bounds;
-        let kind = self.is_staged().then(|| format!("{}: ", self.stage(stage)));
-        let kind = kind.unwrap_or_default();
+        let kind = self.is_staged().then(|| self.stage(stage));
         if let Some(failure) = &stage.failure {
-            return format!("{kind}{failure}");
+            let kind = kind.map(|kind| format!("in orderings with {kind}: "));
+            return format!("{}{failure}", kind.unwrap_or_default());
         }
         let run = orderings(stage.orderings_run as f64);
         let flag = |name: &str, value: Option<String>| {
@@ -180,9 +191,19 @@ impl ProtocolRow {
             Limit::Interrupted => "it was interrupted".into(),
             Limit::Satisfied => "all that was looked for was found".into(),
         };
-        match bounds.preemptions.filter(|_| limit != Limit::Preemptions) {
-            Some(most) => format!("{kind}{hit} after {run} with up to {}", preemptions(most)),
-            None => format!("{kind}{hit} after {run}"),
+        let most = bounds.preemptions.filter(|_| limit != Limit::Preemptions);
+        let most = most.map(|most| format!("up to {}", preemptions(most)));
+        let with: Vec<String> = kind.into_iter().chain(most).collect();
+        let with =
+            if with.is_empty() { with.concat() } else { format!(" with {}", with.join(" and ")) };
+        format!("{hit} after {run}{with}")
+    }
+
+    /// Why there is no verdict.
+    pub fn inconclusive(&self) -> &'static str {
+        match self.covered.iter().all(StageRow::is_covered) {
+            true => "not all that is judged was tried",
+            false => "not all orderings were covered",
         }
     }
 
@@ -203,7 +224,10 @@ impl ProtocolRow {
         let found = self.judged.iter().filter(|it| it.found);
         let found: Vec<String> =
             found.map(|it| format!("{} ({})", does(it.property), it.property.word())).collect();
-        found.join(", and ")
+        match found.split_last() {
+            Some((last, rest @ [_, ..])) => format!("{} and {last}", rest.join(", ")),
+            _ => found.concat(),
+        }
     }
 
     /// How a counterexample was found.
@@ -234,8 +258,8 @@ impl ProtocolRow {
         }
         if let Some((words, which, shows)) = listed(&common) {
             lines.push(format!(
-                "Every lock with a TTL allows: {words}, when a client sleeps past its TTL \
-                 (--property {which} shows {shows})"
+                "Every lock with a TTL allows: {words} (when a client sleeps past its TTL; --property \
+                 {which} shows {shows})"
             ));
         }
         lines

@@ -237,7 +237,7 @@ impl ProtocolRow {
         let (mut counterexamples, others): (Vec<_>, Vec<_>) =
             counterexamples.partition(|it| it.judged);
         counterexamples.extend(others);
-        let covered: Vec<StageRow> = stages.iter().map(StageRow::new).collect();
+        let covered = StageRow::all(stages);
         let is_covered = covered.iter().all(StageRow::is_covered);
         let is_tried = judged_rows.iter().all(|row| row.not_tried.is_none());
         let verdict = judged.verdict(&found, is_covered, is_tried);

@@ -38,26 +38,43 @@ pub struct StageRow {
     pub stopped_by: Option<Limit>,
     /// Why it has no outcome, if it failed.
     pub failure: Option<String>,
-    /// Whether no ordering was tried, as no time was left.
+    /// Whether no ordering was tried, as the stages before ended the exploration.
     pub left_out: bool,
 }
 
 impl StageRow {
-    pub(super) fn new(stage: &Stage) -> Self {
+    /// A row a stage.
+    pub(super) fn all(stages: &[Stage]) -> Vec<Self> {
+        let mut rows: Vec<Self> = Vec::new();
+        for stage in stages {
+            let row = Self::new(stage, &rows);
+            rows.push(row);
+        }
+        rows
+    }
+
+    fn new(stage: &Stage, before: &[Self]) -> Self {
         let explored = stage.explored();
         let failure = match &stage.outcome {
             Some(Err(why)) => Some(why.clone()),
             _ => None,
         };
         let left_out = stage.outcome.is_none();
-        let no_time = left_out.then_some(Limit::Time);
+        // What ended the stages before left nothing for this one.
+        let used_up = || {
+            let orderings = before.iter().map(|row| row.orderings_run).sum();
+            let has_any = stage.bounds.max_schedules.is_none_or(|most| most > orderings);
+            let limit = if has_any { Limit::Time } else { Limit::Schedules };
+            before.last().and_then(|row| row.stopped_by).unwrap_or(limit)
+        };
+        let nothing_left = left_out.then(used_up);
         Self {
             crashes: stage.bounds.crashes,
             faults: stage.bounds.faults,
             orderings_run: explored.map_or(0, |explored| explored.orderings_run),
             orderings: explored.and_then(|explored| explored.orderings),
             states: explored.map_or(0, |explored| explored.states),
-            stopped_by: explored.and_then(|explored| explored.stopped_by).or(no_time),
+            stopped_by: explored.and_then(|explored| explored.stopped_by).or(nothing_left),
             failure,
             left_out,
         }

@@ -41,7 +41,7 @@ pub fn write_catalogue(catalogue: &Catalogue, style: Style, out: &mut dyn Write)
     }
     page.print(grid);
     page.blank();
-    let four = Property::RULED_OUT.map(|property| property.word()).join(", ");
-    page.paragraph(format!("The four: {four}."), Tone::Quiet);
+    let six = Property::RULED_OUT.map(|property| property.word()).join(", ");
+    page.paragraph(format!("The six: {six}."), Tone::Quiet);
     page.write(out)
 }

@@ -78,14 +78,9 @@ fn verdict(exploration: &Exploration) -> String {
     let of_client = rows.iter().any(|row| row.subject.is_some());
     let what = rows.iter().map(|row| {
         let name = escape(&row.name);
-        let is_covered = row.covered.iter().all(StageRow::is_covered);
-        match (exploration.verdict, is_covered) {
-            (Verdict::Inconclusive, true) => {
-                format!("not all that is judged was tried under {name}")
-            }
-            (Verdict::Inconclusive, false) => {
-                format!("not all orderings were covered under {name}")
-            }
+        match exploration.verdict {
+            Verdict::Inconclusive if of_client => format!("{} with {name}", row.inconclusive()),
+            Verdict::Inconclusive => format!("{} under {name}", row.inconclusive()),
             _ if of_client => format!("{name} {}", row.broken()),
             _ => format!("under {name}, {}", row.wrong()),
         }
@@ -111,7 +106,7 @@ fn scope(rows: &[ProtocolRow]) -> String {
     let mut parts: Vec<String> = match tried.as_slice() {
         [(text, _)] => vec![text.clone()],
         several => {
-            let under = |(text, rows): &(String, Vec<_>)| format!("{text} under {}", listed(rows));
+            let under = |(text, rows): &(String, Vec<_>)| format!("under {}, {text}", listed(rows));
             several.iter().map(under).collect()
         }
     };
