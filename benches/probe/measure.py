@@ -34,7 +34,7 @@ CLIENTS = [
     ("NoDb protocol in Python (stand-in)", "PY8 nodb.py"),
     ("a lock in bash", "bash.sh"),
 ]
-BOUNDS = ["", "--crashes 1", "--faults 1"]
+BOUNDS = ["--crashes 0", "--crashes 1", "--faults 1"]
 
 
 def command(short):

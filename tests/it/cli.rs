@@ -108,7 +108,7 @@ fn a_table_is_for_people_and_plain_where_nobody_sees_colours() {
         assert!(plain.stdout.contains(word), "no {word:?} in {}", plain.stdout);
     }
     assert!(plain.stdout.lines().all(|line| line.chars().count() <= 80), "{}", plain.stdout);
-    assert!(plain.stdout.lines().last().unwrap().starts_with("EXPECTED: "), "{}", plain.stdout);
+    assert!(plain.stdout.lines().last().unwrap().starts_with("AS EXPECTED: "), "{}", plain.stdout);
     assert!(table(&["--color", "always"]).stdout.contains('\u{1b}'));
 }
 

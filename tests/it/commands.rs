@@ -68,7 +68,7 @@ fn one_file_of_ones_own_has_the_whole_report_on_any_clock() {
         for part in ["good: Two in a row.", "file       own/b_good.toml", "worker_2"] {
             assert!(ended.stdout.contains(part), "no {part:?} in {}", ended.stdout);
         }
-        assert!(ended.stdout.ends_with("EXPECTED: the expectation was met.\n"));
+        assert!(ended.stdout.ends_with("AS EXPECTED: the expectation was met.\n"));
     }
     assert_eq!(place.everything(), before);
 }

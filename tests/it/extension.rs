@@ -58,17 +58,17 @@ fn a_registered_protocol_is_catalogued_run_and_explored() {
 
     // A scenario with steps for each built-in protocol can't be played under another one.
     let blind = ["blind_delete", run.to_str().unwrap(), "--virtual"];
-    says(&blind, 0, &["EXPECTED"]);
+    says(&blind, 0, &["REPRODUCED: all 4 expectations were met."]);
     says(&[&blind[..], &["--lock=plain"]].concat(), 2, &[]);
 
     let herd = ["thundering_herd", run.to_str().unwrap(), "--virtual", "--lock=plain"];
-    says(&herd, 0, &["protocol plain", "EXPECTED: all 5 expectations were met."]);
+    says(&herd, 0, &["protocol plain", "AS EXPECTED: all 5 expectations were met."]);
     let report = json(&says(&[&herd[..], &["--format=json"]].concat(), 0, &[]));
     assert_eq!((&report["protocol"], &report["verdict"]), (&"plain".into(), &"expected".into()));
 
     // It has no fencing token, so a holder whose lease ended can still overwrite its successor.
     let explored = ["explore", "mutual_exclusion", "--lock=plain"];
-    says(&explored, 1, &["UNEXPECTED: under plain, lost_update was found"]);
+    says(&explored, 1, &["NOT AS EXPECTED: under plain, lost_update was found"]);
     let explored = json(&says(&[&explored[..], &["--format=json"]].concat(), 1, &[]));
     let found = &explored["protocols"][0]["counterexamples"];
     let word = found[0]["schedule"].as_str().unwrap();
@@ -96,7 +96,7 @@ fn a_registered_judge_judges_runs_explorations_and_histories() {
         &["violates barging", "under legacy, barging was found"],
     );
     // Each client acquires once.
-    let words = ["no barging in any of", "EXPECTED: plain came out as expected"];
+    let words = ["no barging in any of", "PREVENTED under plain"];
     says(&["explore", "mutual_exclusion", "--property=barging", "--lock=plain"], 0, &words);
 }
 

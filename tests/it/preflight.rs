@@ -2,10 +2,16 @@
 //! can be played by clients from outside. Where not, there is no verdict.
 
 use crate::probe::{altered, shipped};
-use crate::program::{Place, Program};
+use crate::program::{Ended, Place, Program};
 use crate::redis_server::redis_or_skip;
 
 const TAKE: &str = "ask SET \"$1\" \"$token\" NX PX \"$2\"";
+
+/// Probes without crashes: the first stage is enough here.
+fn probe(subject: &str, rest: &[&str]) -> Ended {
+    let words = ["probe", "mutual_exclusion", "--crashes=0", "--subject", subject];
+    Program::new(words.iter().chain(rest)).run()
+}
 
 #[test]
 fn a_client_whose_lock_is_none_gets_no_verdict_and_the_reason() {
@@ -23,7 +29,7 @@ fn a_client_whose_lock_is_none_gets_no_verdict_and_the_reason() {
     for (make, words) in cases {
         let place = Place::new();
         let subject = make(&place);
-        let ended = Program::new(["probe", "mutual_exclusion", "--subject", &subject]).run();
+        let ended = probe(&subject, &[]);
         ended.refuses(4, words).says(&["a lock in bash: no verdict: "]);
     }
 }
@@ -33,7 +39,7 @@ fn a_release_that_does_nothing_gets_no_verdict_where_no_ordering_shows_it() {
     // It deletes nothing and says that it did; the lock is free when its lease has expired.
     let place = Place::new();
     let subject = altered(&place, "ask DEL \"$1\" || return 2\n    [[ $reply == :1 ]]", "true");
-    let ended = Program::new(["probe", "mutual_exclusion", "--subject", &subject]).run();
+    let ended = probe(&subject, &[]);
     let why = "could not acquire the lock after its holder had released it";
     ended.exits(4).says(&["no verdict: ", why, "mutual_exclusion does not show that"]);
 }
@@ -47,7 +53,7 @@ fn prefixed(place: &Place) -> String {
 fn a_lock_under_another_key_than_the_one_told_is_watched_there() {
     let place = Place::new();
     let subject = prefixed(&place);
-    let ended = Program::new(["probe", "mutual_exclusion", "--subject", &subject]).run();
+    let ended = probe(&subject, &[]);
     let text = &ended.exits(1).says(&["keeps nodb-lock:", " under my:nodb-lock:"]).stdout;
     assert!(text.contains("foreign_release"), "{ended:#?}");
     let word = text.split_whitespace().find(|word| word.contains("v1:mutual_exclusion")).unwrap();
@@ -60,8 +66,8 @@ fn on_a_real_redis_a_lock_under_another_key_is_watched_there_and_leaves_nothing(
     let redis = redis_or_skip!();
     let place = Place::new();
     let subject = prefixed(&place);
-    let words = ["probe", "mutual_exclusion", "--subject", &subject, "--upstream", &redis.url()];
-    assert!(Program::new(words).run().exits(1).stdout.contains("foreign_release"));
+    let ended = probe(&subject, &["--upstream", &redis.url()]);
+    assert!(ended.exits(1).stdout.contains("foreign_release"));
     redis.is_empty();
 }
 
@@ -70,7 +76,7 @@ fn a_client_that_writes_several_keys_which_all_stay_is_refused_with_their_names(
     let place = Place::new();
     let take = "ask SET \"my:$1\" x PX \"$2\"; ask SET \"our:$1\" \"$token\" NX PX \"$2\"";
     let subject = altered(&place, TAKE, take);
-    let ended = Program::new(["probe", "mutual_exclusion", "--subject", &subject]).run();
+    let ended = probe(&subject, &[]);
     ended.refuses(3, &["my:nodb-lock:", "our:nodb-lock:", "which of these holds the lock"]);
 }
 
@@ -87,8 +93,7 @@ fn a_lock_that_is_granted_twice_is_broken_under_every_timing() {
         for timing in ["async", "strict"] {
             let place = Place::new();
             let subject = altered(&place, TAKE, take);
-            let words = ["probe", "mutual_exclusion", "--subject", &subject, "--timing", timing];
-            let ended = Program::new(words).run();
+            let ended = probe(&subject, &["--timing", timing]);
             let text = &ended.exits(1).stdout;
             assert!(text.contains("double_grant") && text.contains("both hold"), "{ended:#?}");
             ended.says(&[says]);
@@ -102,7 +107,7 @@ fn a_release_takes_a_lock_away_by_whatever_command() {
         let place = Place::new();
         let told = format!("ask {release} || return 2\n    true; [[ $reply ]]");
         let subject = altered(&place, "ask DEL \"$1\" || return 2\n    [[ $reply == :1 ]]", &told);
-        let ended = Program::new(["probe", "mutual_exclusion", "--subject", &subject]).run();
+        let ended = probe(&subject, &[]);
         let text = &ended.exits(1).stdout;
         assert!(text.contains("foreign_release"), "{release}: {ended:#?}");
     }
@@ -122,7 +127,7 @@ fn tokens_times_and_names_of_any_length_get_a_verdict() {
     ] {
         let place = Place::new();
         let subject = altered(&place, from, &to);
-        let ended = Program::new(["probe", "mutual_exclusion", "--subject", &subject]).run();
+        let ended = probe(&subject, &[]);
         let text = &ended.exits(1).stdout;
         assert!(text.contains("foreign_release"), "{to}: {ended:#?}");
         let word = text.split_whitespace().find(|word| word.contains("v1:mutual_")).unwrap();
@@ -161,9 +166,8 @@ fn a_long_name_that_clients_share_is_a_constant_also_where_it_comes_late() {
          ask SET \"$1\" \"$token\" PX \"$2\""
     );
     let subject = altered(&place, &format!("{TAKE} || return 2"), &forces);
-    let words = ["probe", "mutual_exclusion", "--subject", &subject, "--param", "clients=3"];
-    let words = [&words[..], &["--property", "double_grant", "--timing", "strict"]].concat();
-    let ended = Program::new(words).run();
+    let strict = ["--property", "double_grant", "--timing", "strict"];
+    let ended = probe(&subject, &[&["--param", "clients=3"], &strict[..]].concat());
     assert!(ended.exits(1).stdout.contains("both hold the lock"), "{ended:#?}");
 }
 
@@ -186,13 +190,9 @@ fn a_client_that_remembers_a_lost_reply_is_explored_with_what_it_remembers() {
     assert!(text.contains(compares), "{text}");
     std::fs::write(path, text.replace(compares, &remembers)).unwrap();
     let subject = format!("bash {path}");
-    let probe = |faults: &str| {
-        let words = ["probe", "mutual_exclusion", "--subject", &subject, "--faults", faults];
-        Program::new(words).run()
-    };
-    let found = probe("1");
+    let found = probe(&subject, &["--faults=1"]);
     assert!(found.exits(1).stdout.contains("foreign_release"), "{found:#?}");
-    assert!(probe("0").exits(0).stdout.contains("none of double_grant"));
+    assert!(probe(&subject, &[]).exits(0).stdout.contains("none of double_grant"));
 }
 
 #[test]
@@ -247,7 +247,8 @@ fn what_would_be_true_of_nothing_is_refused() {
 fn one_actor_is_judged_only_for_what_one_can_do() {
     let place = Place::new();
     let file = scenario(&place, 1, r#"{ acquire = "main" }, { release = "main" }"#);
-    let ended = Program::new(["probe", &file, "--subject", &shipped("bash.sh")]).run();
+    let ended =
+        Program::new(["probe", &file, "--crashes=0", "--subject", &shipped("bash.sh")]).run();
     let text = ended.exits(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("judged: stuck_lock, unavailable;"), "{ended:#?}");
 }

@@ -59,7 +59,7 @@ fn the_picture_comes_first_and_all_of_it_and_the_locks_if_that_is_wanted() {
     let text = schedule("legacy", "async", FOREIGN_RELEASE);
     let short = replay(&place, &text, &[]);
     short.exits(0);
-    let last = "EXPECTED: it shows foreign_release again.\n";
+    let last = "REPRODUCED: it shows foreign_release again.\n";
     assert!(short.stdout.ends_with(last), "{}", short.stdout);
     let lines: Vec<_> = short.stdout.lines().collect();
     let header = lines.iter().position(|line| line.starts_with("step  holder")).unwrap();
@@ -154,7 +154,7 @@ fn strict_timing_and_a_file_of_one_s_own() {
     let text = format!("v1:{escaped}@{digest:08x}:legacy:strict::1x4.e1.2x4.1.2x3");
     let ended = replay(&place, &text, &[]);
     ended.exits(0);
-    for words in ["EXPECTED: it went as the schedule says.", "my paused one.toml"] {
+    for words in ["AS EXPECTED: it went as the schedule says.", "my paused one.toml"] {
         assert!(ended.stdout.contains(words), "{ended:#?}");
     }
     let moved = place.at("moved.toml");

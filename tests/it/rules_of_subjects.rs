@@ -71,7 +71,8 @@ fn bash(place: &Place, alter: &[(&str, &str)]) -> String {
 
 /// Probes where time passes only as the steps say: a rule alone decides.
 fn probe(file: &str, subject: &str, rest: &[&str]) -> Ended {
-    let words = ["probe", file, "--timing=strict", "--format=json", "--subject", subject];
+    let words =
+        ["probe", file, "--crashes=0", "--timing=strict", "--format=json", "--subject", subject];
     Program::new(words.iter().chain(rest)).run()
 }
 
@@ -90,7 +91,7 @@ fn one_that_is_killed_at_the_second_command_of_its_acquire_leaves_a_lock_without
     let place = Place::new();
     let file = scenario(&place, "0s", "operation = \"acquire\"\noccurrence = 2\ncrash = true");
     for timing in ["--timing=strict", "--timing=async"] {
-        let words = ["probe", &file, "--format=json", timing, "--subject", &subject];
+        let words = ["probe", &file, "--crashes=0", "--format=json", timing, "--subject", &subject];
         let ended = Program::new(words).run();
         ended.exits(1);
         let row = row(&ended);
@@ -284,8 +285,8 @@ fn a_client_with_a_time_out_is_stopped_while_its_command_waits_and_any_other_is_
     for (times_out, patience) in [(true, 5), (false, 0)] {
         let place = Place::new();
         let subject = looks_at_rivals(&place, times_out, patience, ":");
-        let words = ["probe", "mutual_exclusion", "--property=deadlock", "--subject", &subject];
-        Program::new(words).run().exits(0);
+        let words = ["probe", "mutual_exclusion", "--crashes=0", "--subject", &subject];
+        Program::new(words).arg("--property=stuck_lock").run().exits(0);
         let log = fs::read_to_string(place.at("log")).unwrap();
         let seen = |how: &str| log.lines().filter(|line| line.starts_with(how)).count();
         assert!(seen("held") > 0 && seen("idle") > 0, "{log}");
