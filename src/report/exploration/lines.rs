@@ -173,7 +173,8 @@ impl ProtocolRow {
             let kind = kind.map(|kind| format!("in orderings with {kind}: "));
             return format!("{}{failure}", kind.unwrap_or_default());
         }
-        let run = orderings(stage.orderings_run as f64);
+        // Bounds are of all stages together.
+        let run = orderings(self.orderings_run as f64);
         let flag = |name: &str, value: Option<String>| {
             let value = value.map(|value| format!(" {value}")).unwrap_or_default();
             format!("--{name}{value} was reached")
@@ -192,11 +193,9 @@ impl ProtocolRow {
             Limit::Satisfied => "all that was looked for was found".into(),
         };
         let most = bounds.preemptions.filter(|_| limit != Limit::Preemptions);
-        let most = most.map(|most| format!("up to {}", preemptions(most)));
-        let with: Vec<String> = kind.into_iter().chain(most).collect();
-        let with =
-            if with.is_empty() { with.concat() } else { format!(" with {}", with.join(" and ")) };
-        format!("{hit} after {run}{with}")
+        let most = most.map(|most| format!(" with up to {}", preemptions(most)));
+        let kind = kind.map(|kind| format!(", in those with {kind}"));
+        format!("{hit} after {run}{}{}", most.unwrap_or_default(), kind.unwrap_or_default())
     }
 
     /// Why there is no verdict.

@@ -292,8 +292,7 @@ fn each_stage_is_covered_cut_short_or_left_out() {
         "covered: no crash or fault; cut short: 1 crash; left out: 1 lost or delayed command"
     );
     let said = cut.not_found(true).unwrap();
-    let hit =
-        "hardened: inconclusive: --max-time 10s was reached after 240 orderings with 1 crash; ";
+    let hit = "hardened: inconclusive: --max-time 10s was reached after 480 orderings, in those with 1 crash; ";
     assert!(said.starts_with(hit), "{said}");
     let failed = stages(None, Some(Err("the client broke".into())));
     assert_eq!(failed.verdict, Verdict::Inconclusive);

@@ -96,7 +96,8 @@ impl Monitor {
         tried
     }
 
-    /// When a step ends that took another actor's lock away, the lock is not that actor's any more.
+    /// What was violated was tried: when a step ends that took another actor's lock away, that actor does
+    /// not hold it any more.
     pub(super) fn tried_as_found(&self) -> Tried {
         let is_found = Property::FOREIGN.iter().any(|property| self.found.contains(*property));
         let properties = Property::FOREIGN.into_iter().filter(|_| is_found).collect();
