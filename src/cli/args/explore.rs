@@ -33,6 +33,9 @@ Examples:
 #[command(after_long_help = format!("\
 A built-in scenario's own flags may stand here, too (nodb-trigger NAME --help).
 A lock without a TTL of its own has that of {TTL_VARIABLE}.
+Where neither a flag nor the scenario gives a number of crashes or faults, three
+kinds of orderings are explored: no crash or fault, one crash, one lost or
+delayed command.
 
 {EXAMPLES}"))]
 pub struct ExploreArgs {
@@ -65,6 +68,8 @@ Examples:
 #[command(after_long_help = format!("\
 A built-in scenario's own flags may stand here, too (nodb-trigger NAME --help).
 A lock without a TTL of its own has that of {TTL_VARIABLE}.
+Without --crashes and --faults, three kinds of orderings are explored: no crash
+or fault, one crash, one lost or delayed command.
 
 {PROBE_EXAMPLES}"))]
 pub struct ProbeArgs {
@@ -109,10 +114,10 @@ pub struct SearchOptions {
     #[arg(long, value_name = "TIMING", value_parser = timing(), hide_possible_values = true)]
     #[arg(allow_hyphen_values = true)]
     pub timing: Option<Timing>,
-    /// Kill up to so many actors, anywhere [default: 0]
+    /// Kill up to N actors, anywhere [default: 0, then 1]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub crashes: Option<u32>,
-    /// Lose or delay up to so many commands [default: 0]
+    /// Lose or delay up to N commands [default: 0, then 1]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub faults: Option<u32>,
     /// Judge only this; may be said again
