@@ -86,14 +86,14 @@ fn explored(
         about.set(subjects.about().shared);
         Ok::<_, Refusal>(subjects)
     };
-    let mut model = Model::of_subjects(&scenario, &binding, &start)?;
+    let mut model = Model::of_subjects(&scenario, &binding, start)?;
     let shared = about.get();
     let is_open = scenario.parameters().iter().any(|it| it.name == CLIENTS)
         && !binding.values.contains_key(CLIENTS);
     if let Some(shared) = shared.filter(|_| is_open) {
         binding.values.insert(CLIENTS.into(), Value::Count(shared.clients()));
         drop(model);
-        model = Model::of_subjects(&scenario, &binding, &start)?;
+        model = Model::of_subjects(&scenario, &binding, start)?;
     }
     if let Some(file) = &file {
         model.origin.scenario.clone_from(file);

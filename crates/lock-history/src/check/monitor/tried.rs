@@ -52,6 +52,10 @@ impl Tried {
     }
 }
 
+fn is_fenced(change: &Change) -> bool {
+    matches!(change, Change::Took { fence: Some(_), .. })
+}
+
 impl Monitor {
     /// What an event puts to the test.
     pub(super) fn tried(&self, actor: Option<usize>, kind: &EventKind) -> Tried {
@@ -72,17 +76,15 @@ impl Monitor {
                     add(&[Property::SilentLoss]);
                 }
             }
-            (EventKind::Ended { .. }, Some(actor)) => {
-                if (0..self.locks.len()).any(|lock| self.has_lost(actor, lock)) {
-                    add(&[Property::SilentLoss]);
-                }
+            (EventKind::Ended { .. }, Some(actor))
+                if (0..self.locks.len()).any(|lock| self.has_lost(actor, lock)) =>
+            {
+                add(&[Property::SilentLoss]);
             }
-            (EventKind::Command(command), _) => {
-                let is_fenced =
-                    |change: &Change| matches!(change, Change::Took { fence: Some(_), .. });
-                if command.effects.iter().any(|effect| is_fenced(&effect.change)) {
-                    add(&[Property::FencingOrder]);
-                }
+            (EventKind::Command(command), _)
+                if command.effects.iter().any(|effect| is_fenced(&effect.change)) =>
+            {
+                add(&[Property::FencingOrder]);
             }
             (EventKind::Left(left), _) if left.acquirable.is_some() => {
                 add(&[Property::Unavailable]);
