@@ -294,6 +294,10 @@ fn each_stage_is_covered_cut_short_or_left_out() {
     let said = cut.not_found(true).unwrap();
     let hit = "hardened: inconclusive: --max-time 10s was reached after 480 orderings, in those with 1 crash; ";
     assert!(said.starts_with(hit), "{said}");
+    let ends = |limit| stages(Some(limit), None).covered.pop().and_then(|stage| stage.stopped_by);
+    for limit in [Limit::Time, Limit::Schedules, Limit::Interrupted] {
+        assert_eq!(ends(limit), Some(limit));
+    }
     let failed = stages(None, Some(Err("the client broke".into())));
     assert_eq!(failed.verdict, Verdict::Inconclusive);
     let said = failed.not_found(true).unwrap();
@@ -319,6 +323,22 @@ fn what_was_never_put_to_the_test_gives_no_verdict() {
     // Where no lease expired, no actor can outlive its tenure.
     let said = row.not_found(false).unwrap();
     assert!(said.starts_with("hardened: none of stuck_lock, foreign_release in"), "{said}");
+}
+
+#[test]
+fn all_that_a_broken_client_does_is_one_sentence() {
+    use Property::{Deadlock, ForeignRelease, StuckLock};
+    let broken = |judged: &[Property]| {
+        let mut row = free(judged, bounds());
+        row.judged.iter_mut().for_each(|it| it.found = true);
+        row.broken()
+    };
+    assert_eq!(
+        broken(&[ForeignRelease, StuckLock, Deadlock]),
+        "can take another client's lock away (foreign_release), can leave the lock behind for good \
+         (stuck_lock) and can let clients wait for each other (deadlock)"
+    );
+    assert_eq!(broken(&[StuckLock]), "can leave the lock behind for good (stuck_lock)");
 }
 
 #[test]
