@@ -132,8 +132,10 @@ pub(super) fn set(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     if (options.nx && found) || (options.xx && !found) {
         return Ok(before.unwrap_or(Value::Nil));
     }
-    db.set(key, Data::String(value.to_vec()), deadline);
-    if let Some(entry) = db.get_mut(key).filter(|_| options.expiry.is_some()) {
+    let sets_expiry = options.expiry.is_some();
+    // The deadline comes last: `get_mut` removes a key whose deadline is over.
+    db.set(key, Data::String(value.to_vec()), deadline.filter(|_| !sets_expiry));
+    if sets_expiry && let Some(entry) = db.get_mut(key) {
         entry.expire_at(deadline);
     }
     Ok(if options.get { before.unwrap_or(Value::Nil) } else { Value::Okay })
