@@ -24,7 +24,7 @@ impl ProtocolRow {
         if let Some(flags) = self.flags_to_try().filter(|_| with_flags) {
             let _ = write!(tried, ": {flags}");
         }
-        let lease = if self.is_strict() { STRICT } else { "a lease may expire at any step" };
+        let lease = self.leases().unwrap_or("a lease may expire at any step");
         let actors = count(self.actor_count as f64, "actor", "actors");
         let own = if self.subject.is_some() { ", each with a client of its own" } else { "" };
         let how = format!("{actors}{own}; {lease}; {tried}");
@@ -137,9 +137,18 @@ impl ProtocolRow {
 
     /// The limits of the verdict, in short.
     pub fn scope(&self) -> String {
-        let lease = if self.is_strict() { format!("{STRICT}; ") } else { String::new() };
+        let lease = self.leases().map(|lease| format!("{lease}; ")).unwrap_or_default();
         let flags = self.flags_to_try().map(|flags| format!(" ({flags})")).unwrap_or_default();
         format!("{lease}{}{flags}", self.tried())
+    }
+
+    /// How leases expired, where it was not at any step.
+    fn leases(&self) -> Option<&'static str> {
+        let has_none = self.subject.is_some() && !self.lease_expired;
+        match self.is_strict() {
+            true => Some(STRICT),
+            false => has_none.then_some("no lease expired"),
+        }
     }
 
     fn is_strict(&self) -> bool {

@@ -84,6 +84,8 @@ pub struct ProtocolRow {
     pub stopped_by: Option<Limit>,
     /// What was tried: one entry for each kind of orderings, in their order.
     pub covered: Vec<StageRow>,
+    /// Whether a lease expired under the actor that held it.
+    pub lease_expired: bool,
     /// What was looked for.
     pub judged: Vec<JudgedRow>,
     /// The violations that were found, also of what is not judged.
@@ -263,6 +265,7 @@ impl ProtocolRow {
             depth: explored.iter().map(|stage| stage.depth).max().unwrap_or_default(),
             stopped_by: covered.iter().find_map(|stage| stage.stopped_by),
             covered,
+            lease_expired: tried.lease_expired,
             judged: judged_rows,
             counterexamples,
             took: explored.iter().map(|stage| stage.took).sum(),

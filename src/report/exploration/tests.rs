@@ -342,6 +342,16 @@ fn all_that_a_broken_client_does_is_one_sentence() {
 }
 
 #[test]
+fn where_no_lease_of_a_client_expired_the_row_and_the_verdict_say_so() {
+    let row = free(&[Property::StuckLock], bounds()).of_subject("./client", None);
+    let without = ProtocolRow { lease_expired: false, ..row.clone() };
+    let said = without.not_found(false).unwrap();
+    assert!(said.contains("; no lease expired; no crash and no lost command tried"), "{said}");
+    assert!(without.scope().starts_with("no lease expired; "), "{}", without.scope());
+    assert!(!row.scope().contains("lease"), "{}", row.scope());
+}
+
+#[test]
 fn one_property_and_one_ordering_are_in_the_singular() {
     let mut row = free(&[Property::Deadlock], bounds());
     row.orderings = Some(1.0);

@@ -138,15 +138,18 @@ fn live(
         let tell = |subject: &mut Subject, instruction: Instruction, link: &mut Connection| {
             match tell(subject, instruction.line(lock, REHEARSED_TTL, kind), link)? {
                 // What it meets here it may fail on.
-                Some(answer) if disturbance.is_none() => {
-                    answer.unless_failed(instruction).map(drop)
-                }
-                _ => Ok(()),
+                Some(answer) if disturbance.is_some() => Ok(answer.ok),
+                Some(answer) => answer.unless_failed(instruction).map(|answer| answer.ok),
+                None => Ok(false),
             }
         };
         let mut server = start.server()?.connect(0)?;
         begin(subject, life)?;
-        tell(subject, Instruction::Acquire, &mut server)?;
+        if !tell(subject, Instruction::Acquire, &mut server)? {
+            // It holds nothing to release.
+            sent.extend(subject.requests().iter().flat_map(words));
+            continue;
+        }
         disturb(disturbance, subject, key, &mut server).map_err(failed)?;
         let more = [Instruction::Write, Instruction::Extend].into_iter();
         for instruction in more.filter(|it| about.can(it.word())) {
