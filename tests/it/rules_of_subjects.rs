@@ -120,7 +120,7 @@ fn one_that_hears_no_reply_to_its_acquire_locks_others_out_and_does_not_know_it(
     ] {
         let place = Place::new();
         let file = scenario(&place, "0s", rule);
-        probe(&file, &bash(&place, &[]), &[]).exits(0);
+        probe(&file, &bash(&place, &[]), &["--property=stuck_lock"]).exits(0);
         notes(&place, &notes_of);
     }
 }
@@ -133,7 +133,7 @@ fn a_release_that_is_forgotten_leaves_the_lock_until_its_lease_ends() {
         let place = Place::new();
         let rule = "operation = \"release\"\noccurrence = 2\nforget = true";
         let file = scenario(&place, waits, rule);
-        probe(&file, &bash(&place, &[]), &[]).exits(0);
+        probe(&file, &bash(&place, &[]), &["--property=stuck_lock"]).exits(0);
         notes(&place, &notes_of);
     }
 }
@@ -163,7 +163,7 @@ fn a_release_that_runs_late_deletes_the_rival_s_lock_unless_it_compares() {
         let rule =
             format!("operation = \"release\"\noccurrence = {nth}\nrun_late = \"rival has it\"");
         let file = scenario(&place, "2s", &rule);
-        let ended = probe(&file, &subject, &[]);
+        let ended = probe(&file, &subject, &["--property=foreign_release"]);
         notes(&place, &["acquire 2000 0 +OK"]);
         assert_eq!(found(&row(&ended)).contains("foreign_release"), deletes, "{alter:?}");
         ended.exits(i32::from(deletes));
@@ -188,7 +188,7 @@ fn a_command_that_fails_is_answered_as_a_server_would() {
     ] {
         let place = Place::new();
         let subject = bash(&place, &alter);
-        probe(&scenario(&place, "0s", rule), &subject, &[]).exits(0);
+        probe(&scenario(&place, "0s", rule), &subject, &["--property=stuck_lock"]).exits(0);
         notes(&place, &[&noted]);
     }
 }

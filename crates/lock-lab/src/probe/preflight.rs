@@ -54,7 +54,7 @@ pub(super) fn preflight(
         return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
     }
     let has_key = first.has_key(key).map_err(failed)?;
-    // Whether a lock with permits excludes anyone, the orderings show.
+    // Whether a lock with permits excludes another client, the orderings show.
     let excludes_all = !matches!(shared, Some(Shared::Permits(_)));
     if excludes_all && second.instruct(Instruction::Acquire)?.ok {
         return Ok(Preflight::GrantedTwice);

@@ -2,9 +2,9 @@
 //! could have come.
 
 use super::state::{Owner, TenureState};
-use super::{Monitor, Properties};
+use super::{Lock, Monitor, Properties};
 use crate::check::Property;
-use crate::history::{Change, EventKind, Operation, Verb};
+use crate::history::{Change, Effect, EventKind, Operation, Verb};
 
 /// What was put to the test.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,8 +52,16 @@ impl Tried {
     }
 }
 
-fn is_fenced(change: &Change) -> bool {
-    matches!(change, Change::Took { fence: Some(_), .. })
+/// What a command puts to the test by what it does, whether or not its sender hears of it.
+fn tried_by_effects(effects: &[Effect]) -> Vec<Property> {
+    let mut tried = Vec::new();
+    for Effect { change, .. } in effects {
+        if let Change::Took { fence, .. } = change {
+            tried.extend([Property::StuckLock, Property::FlagDrift, Property::TokenDrift]);
+            tried.extend(fence.map(|_| Property::FencingOrder));
+        }
+    }
+    tried
 }
 
 impl Monitor {
@@ -81,10 +89,12 @@ impl Monitor {
             {
                 add(&[Property::SilentLoss]);
             }
-            (EventKind::Command(command), _)
-                if command.effects.iter().any(|effect| is_fenced(&effect.change)) =>
-            {
-                add(&[Property::FencingOrder]);
+            (EventKind::Command(command), actor) => {
+                add(&tried_by_effects(&command.effects));
+                let is_own = |verb: &Verb| matches!(verb, Verb::Release | Verb::Extend);
+                if command.late.as_ref().is_some_and(is_own) && self.has_another_holder(actor) {
+                    add(&Property::FOREIGN);
+                }
             }
             (EventKind::Left(left), _) if left.acquirable.is_some() => {
                 add(&[Property::Unavailable]);
@@ -127,6 +137,13 @@ impl Monitor {
             Verb::Dump if is_anothers || self.has_lost(actor, lock) => &[Property::LostUpdate],
             _ => &[],
         }
+    }
+
+    /// Whether a lock is held by another actor than this one.
+    fn has_another_holder(&self, actor: Option<usize>) -> bool {
+        let is_anothers =
+            |lock: &Lock| matches!(lock.owner, Owner::Actor(owner) if Some(owner) != actor);
+        self.locks.iter().any(is_anothers)
     }
 
     fn has_lost(&self, actor: usize, lock: usize) -> bool {
