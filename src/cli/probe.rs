@@ -15,12 +15,12 @@ use crate::report::exploration::ProtocolRow;
 use anyhow::anyhow;
 use lock_history::check::{Judged, Property, Verdict};
 use lock_lab::lock::LockName;
-use lock_lab::probe::{PATIENCE, Preflight, Processes, Start, SubjectError, Subjects};
+use lock_lab::probe::{PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects};
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
-use lock_lab::scenario::{Action, Plan, Value};
+use lock_lab::scenario::{Action, Plan, Scenario, Value};
 use lock_lab::server::ExclusiveServer;
 use redis_sim::clock::WallClock;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,45 +55,13 @@ fn explored(
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
     }
-    let mut binding = Binding {
-        values: values(&scenario, &args.search.values())?,
-        default_ttl: default_ttl().map_err(usage)?,
-        wait: args.search.wait,
-        timing: timing(&stages),
-    };
-    let preflight = Cell::new(Preflight::Excludes);
-    let start = |plan: &Plan, locks: &[LockName]| {
-        if let Some(why) = plan.unplayable() {
-            return Err(unplayable(&plan.scenario, &why));
-        }
-        let subjects = keeper.start(&args.subject, locks, args.patience.unwrap_or(PATIENCE))?;
-        check_abilities(plan, &subjects)?;
-        if let Some((two, key)) = subjects.one_key_of_two(locks) {
-            return Err(one_key(plan, two, &key));
-        }
-        preflight.set(keeper.preflight(&subjects, locks)?);
-        for (told, watched) in subjects.watched_keys() {
-            say(&format!("the client keeps {told} under {watched}, which is watched"));
-        }
-        if let Some(Doubt { why, .. }) = doubt(preflight.get()) {
-            say(why);
-        }
-        Ok(subjects)
-    };
-    let about = Cell::new(None);
-    let start = |plan: &Plan, locks: &[LockName]| {
-        let subjects = start(plan, locks)?;
-        about.set(subjects.about().shared);
-        Ok::<_, Refusal>(subjects)
-    };
-    let mut model = Model::of_subjects(&scenario, &binding, start)?;
-    let shared = about.get();
-    let is_open = scenario.parameters().iter().any(|it| it.name == CLIENTS)
-        && !binding.values.contains_key(CLIENTS);
-    if let Some(shared) = shared.filter(|_| is_open) {
-        binding.values.insert(CLIENTS.into(), Value::Count(shared.clients()));
-        drop(model);
-        model = Model::of_subjects(&scenario, &binding, start)?;
+    let (mut model, Checked { preflight, shared, watched }) =
+        started(args, &scenario, timing(&stages), &keeper)?;
+    for (told, watched) in watched {
+        say(&format!("the client keeps {told} under {watched}, which is watched"));
+    }
+    if let Some(Doubt { why, .. }) = doubt(preflight) {
+        say(why);
     }
     if let Some(file) = &file {
         model.origin.scenario.clone_from(file);
@@ -119,10 +87,61 @@ fn explored(
     let redis = keeper.upstream.as_ref().map(|exclusive| exclusive.server().url_to_type().0);
     let ended = ended.map(|row| row.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
-    if let (Some(doubt), Ok(row)) = (doubt(preflight.get()), &ended) {
+    if let (Some(doubt), Ok(row)) = (doubt(preflight), &ended) {
         doubt.check(row, scenario.name())?;
     }
     report(vec![ended], &scenario, file, options.all, outputs)
+}
+
+/// What is known of a client's lock before it is explored.
+struct Checked {
+    preflight: Preflight,
+    /// How clients share it.
+    shared: Option<Shared>,
+    /// The keys that the client was told, and those under which it keeps its locks, where they differ.
+    watched: Vec<(String, String)>,
+}
+
+/// A model of the scenario with the client.
+fn started(
+    args: &ProbeArgs,
+    scenario: &Scenario,
+    timing: Timing,
+    keeper: &Keeper,
+) -> Result<(Model, Checked), Refusal> {
+    let mut binding = Binding {
+        values: values(scenario, &args.search.values())?,
+        default_ttl: default_ttl().map_err(usage)?,
+        wait: args.search.wait,
+        timing,
+    };
+    let none = Checked { preflight: Preflight::Excludes, shared: None, watched: Vec::new() };
+    let checked = RefCell::new(none);
+    let start = |plan: &Plan, locks: &[LockName]| -> Result<_, Refusal> {
+        if let Some(why) = plan.unplayable() {
+            return Err(unplayable(&plan.scenario, &why));
+        }
+        let subjects = keeper.start(&args.subject, locks, args.patience.unwrap_or(PATIENCE))?;
+        check_abilities(plan, &subjects)?;
+        if let Some((two, key)) = subjects.one_key_of_two(locks) {
+            return Err(one_key(plan, two, &key));
+        }
+        let preflight = keeper.preflight(&subjects, locks)?;
+        let watched = subjects.watched_keys();
+        let watched = watched.map(|(told, key)| (told.to_owned(), key.to_owned())).collect();
+        checked.replace(Checked { preflight, shared: subjects.about().shared, watched });
+        Ok(subjects)
+    };
+    let mut model = Model::of_subjects(scenario, &binding, start)?;
+    let shared = checked.borrow().shared;
+    let is_open = scenario.parameters().iter().any(|it| it.name == CLIENTS)
+        && !binding.values.contains_key(CLIENTS);
+    if let Some(shared) = shared.filter(|_| is_open) {
+        binding.values.insert(CLIENTS.into(), Value::Count(shared.clients()));
+        drop(model);
+        model = Model::of_subjects(scenario, &binding, start)?;
+    }
+    Ok((model, checked.into_inner()))
 }
 
 fn timing(stages: &[Bounds]) -> Timing {
