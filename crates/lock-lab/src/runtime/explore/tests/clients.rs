@@ -190,7 +190,8 @@ fn clients_from_outside_are_explored_as_they_run() {
     println!("{tally:?}");
     let all: u64 = tally.found.values().sum();
     assert!(tally.misjudged > 0, "{tally:?}");
-    assert!(tally.by_memory * 3 >= all, "{tally:?}");
+    // What guards that expire lead to needs no memory.
+    assert!(tally.by_memory * 4 >= all, "{tally:?}");
     for property in JUDGED {
         let found = tally.found.get(&property).copied().unwrap_or_default();
         let (enough, missing) = (found * 20 >= tally.clients, tally.clients - found);
