@@ -98,7 +98,7 @@ struct Checked {
     preflight: Preflight,
     /// How clients share it.
     shared: Option<Shared>,
-    /// The keys that the client was told, and those under which it keeps its locks, where they differ.
+    /// The keys in its instructions, and those under which it keeps its locks, where they differ.
     watched: Vec<(String, String)>,
 }
 
