@@ -1,6 +1,7 @@
 //! What stands for a token, and how the values come back in place of their names.
 
 use super::parts::{SHORTEST, is_uuid};
+use crate::lock::Token;
 
 /// A value, and what stands for it.
 #[derive(Debug, Clone)]
@@ -13,7 +14,7 @@ pub struct Symbol {
 
 /// The name of the Nth token of an actor.
 pub fn name(actor: usize, number: usize) -> Vec<u8> {
-    format!("token-{}.{number}", actor + 1).into_bytes()
+    Token::name(actor + 1, number).into_bytes()
 }
 
 /// The same in digits, as long as a value or longer, if it takes more: the actor and the number, which have no
