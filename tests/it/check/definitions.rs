@@ -323,6 +323,37 @@ impl<'a> Oracle<'a> {
         found
     }
 
+    /// The fencing token in the answer to the acquire that took the lock with a command, the last one in it that
+    /// did, unless the lock was surely taken away by then.
+    fn fence_of_answer(&self, did: &Did<'_>) -> Option<u64> {
+        if self.verb(did) != "acquire" {
+            return None;
+        }
+        let took = |it: &&Did<'_>| {
+            let takes = matches!(it.change, Change::Took { .. } | Change::Overwrote { .. });
+            takes && it.lock == did.lock && it.step == did.step
+        };
+        let is_last = self.dids.iter().rfind(took).is_some_and(|last| std::ptr::eq(last, did));
+        let (answered, operation, None) = self.steps.get(did.step?)?.end? else { return None };
+        let fence = operation.fence.filter(|_| is_last)?;
+        let takes_away = |it: &Did<'_>| {
+            matches!(
+                it.change,
+                Change::Took { .. }
+                    | Change::Overwrote { .. }
+                    | Change::Deleted { .. }
+                    | Change::Saw { token: None }
+            )
+        };
+        let is_over = self.dids.iter().any(|it| {
+            it.lock == did.lock
+                && takes_away(it)
+                && did.received < it.sent
+                && it.received < answered
+        });
+        (!is_over).then_some(fence)
+    }
+
     fn fencing_order(&self) -> Vec<Found> {
         let mut found = Vec::new();
         let fences: Vec<(&Did<'_>, u64)> = self
@@ -330,6 +361,9 @@ impl<'a> Oracle<'a> {
             .iter()
             .filter_map(|did| match did.change {
                 Change::Took { fence: Some(fence), .. } => Some((did, *fence)),
+                Change::Took { .. } | Change::Overwrote { .. } => {
+                    Some((did, self.fence_of_answer(did)?))
+                }
                 _ => None,
             })
             .collect();

@@ -2,7 +2,8 @@
 //!
 //! An actor holds a lock for certain from the successful answer to its acquire until the first of:
 //!
-//! - it begins to release the lock, crashes, ends, forgets its token or learns that it lost the lock;
+//! - it begins to release the lock, as often as it was granted it while it held it; it crashes, ends, forgets
+//!   its token or learns that it lost the lock;
 //! - the lease that it asked for is over, counted from the first command of that acquire (the first
 //!   after the last refusal, where it retries);
 //! - an operator, an eviction or a raw command takes the lock away;
@@ -44,6 +45,8 @@ pub(super) struct Holds {
 struct Hold {
     /// Its grant, as long as it holds the lock for certain.
     granted: Option<Term>,
+    /// How often it was granted the lock again while it held it, and has not released it since.
+    again: u32,
     /// Its acquire that is under way, if it has sent a command since it began or was refused.
     sent: Option<Term>,
 }
@@ -61,16 +64,18 @@ struct Term {
     /// Whether the lease that the key has now was set since the term began and is no shorter: when that
     /// one expires, the term is over.
     is_covered: bool,
+    /// Whether its acquire, which is under way, found the lock free.
+    found_free: bool,
 }
 
 impl Term {
     fn begin(asked: Option<u64>, now: u64) -> Self {
         let until = asked.map_or(u64::MAX, |asked| now.saturating_add(asked));
-        Self { asked, until, is_covered: false }
+        Self { asked, until, is_covered: false, found_free: false }
     }
 
     /// One that is over.
-    const OVER: Self = Self { asked: None, until: 0, is_covered: false };
+    const OVER: Self = Self { asked: None, until: 0, is_covered: false, found_free: false };
 
     /// The same term, where this lease of the key was set after it began.
     fn under(self, lease: Option<u64>) -> Self {
@@ -114,6 +119,12 @@ fn excuses(verb: Option<&Verb>) -> bool {
     !matches!(verb, Some(Verb::Acquire | Verb::Extend | Verb::Dump | Verb::ExternalDump))
 }
 
+/// The actor that releases its lock with a command, if it is in that step still.
+fn released_by(actor: Option<usize>, kind: &EventKind, verb: Option<&Verb>) -> Option<usize> {
+    let is_late = matches!(kind, EventKind::Command(command) if command.late.is_some());
+    actor.filter(|_| verb == Some(&Verb::Release) && !is_late)
+}
+
 /// Whether it takes the lock away from its holder.
 fn takes_away(change: &Change) -> bool {
     matches!(change, Change::Deleted { .. } | Change::Overwrote { .. })
@@ -129,12 +140,13 @@ impl Holds {
     pub fn read(&mut self, event: &Observed<'_>, mut found: impl FnMut(SecondGrant) -> bool) {
         match (event.kind, event.actor) {
             (EventKind::Invoked(operation), Some(actor)) if operation.verb.releases() => {
-                self.end(actor, operation.lock);
+                self.release(actor, operation.lock);
             }
             (EventKind::Completed(operation), Some(actor)) => {
                 let ended = operation.lock.and_then(|lock| ended_by_success(&operation.verb, lock));
+                // A release ended when it began.
                 if let Some((lock, ending)) = ended
-                    && ending != Ending::Superseded
+                    && !matches!(ending, Ending::Superseded | Ending::Released)
                 {
                     self.end(actor, lock);
                 }
@@ -168,7 +180,7 @@ impl Holds {
             }
             (EventKind::Fault { lease_of: Some(lock), .. }, _) => {
                 self.leases.remove(lock);
-                self.end_of_lock(*lock, |term| term.is_covered);
+                self.end_of_lock(*lock, None, |term| term.is_covered);
             }
             (EventKind::Fault { effects, is_restart: false, .. }, _) => {
                 effects.iter().for_each(|effect| self.affect(None, effect, event));
@@ -185,14 +197,16 @@ impl Holds {
         }
     }
 
-    /// A lock was taken away in a way that excuses a second grant.
-    pub fn take_away(&mut self, lock: usize) {
-        self.end_of_lock(lock, |_| true);
+    /// A lock was taken away in a way that excuses a second grant. The holder's own release, if `released_by`
+    /// is the holder, takes away nothing that it must release once more.
+    pub fn take_away(&mut self, lock: usize, released_by: Option<usize>) {
+        self.end_of_lock(lock, released_by, |_| true);
     }
 
-    /// Ends such terms of a lock.
-    fn end_of_lock(&mut self, lock: usize, is_such: impl Fn(&Term) -> bool) {
-        let actors: Vec<usize> = self.of_lock(lock).map(|(actor, _)| actor).collect();
+    /// Ends such terms of a lock, but not those of one actor.
+    fn end_of_lock(&mut self, lock: usize, but_of: Option<usize>, is_such: impl Fn(&Term) -> bool) {
+        let actors = self.of_lock(lock).map(|(actor, _)| actor);
+        let actors: Vec<usize> = actors.filter(|actor| Some(*actor) != but_of).collect();
         for actor in actors {
             self.update((lock, actor), |hold| hold.end_if(&is_such));
         }
@@ -220,7 +234,7 @@ impl Holds {
         let Effect { lock, change } = effect;
         let change = as_judged(change, event.verb);
         if excuses(event.verb) && takes_away(change) {
-            self.take_away(*lock);
+            self.take_away(*lock, released_by(event.actor, event.kind, event.verb));
         }
         let lease = match change {
             Change::Took { lease, .. } => Some(*lease),
@@ -237,11 +251,16 @@ impl Holds {
                 } else if takes && hold.sent.is_some_and(|term| term.is_over(event.at)) {
                     hold.sent = Some(Term::begin(asked, event.sent_at));
                 }
+                if let (Change::Took { .. }, Some(term)) = (change, &mut hold.sent) {
+                    term.found_free = true;
+                }
                 // Where a history doesn't say what was asked for, it is what was got.
-                if let Some(Some(lease)) = lease
-                    && hold.sent == Some(Term::begin(None, 0))
+                if let (Some(Some(lease)), Some(sent)) = (lease, &mut hold.sent)
+                    && sent.asked.is_none()
+                    && sent.until == u64::MAX
                 {
-                    hold.sent = Some(Term::begin(Some(lease), event.sent_at));
+                    let found_free = sent.found_free;
+                    *sent = Term { found_free, ..Term::begin(Some(lease), event.sent_at) };
                 }
             });
         }
@@ -269,8 +288,13 @@ impl Holds {
         self.update((lock, actor), |hold| {
             let term = hold.sent.take().unwrap_or(Term::begin(asked, now));
             is_certain = !term.is_over(now);
-            if is_certain && hold.granted.is_none_or(|known| known.until <= term.until) {
-                hold.granted = Some(term);
+            if !is_certain {
+                return;
+            }
+            let is_again = !term.found_free && hold.granted.is_some_and(|it| !it.is_over(now));
+            hold.again = if is_again { hold.again.saturating_add(1) } else { 0 };
+            if hold.granted.is_none_or(|known| known.until <= term.until) {
+                hold.granted = Some(Term { found_free: false, ..term });
             }
         });
         if !is_certain {
@@ -291,12 +315,26 @@ impl Holds {
 
     /// An actor gives up a lock, or all.
     fn end(&mut self, actor: usize, lock: Option<usize>) {
-        let locks = match lock {
+        for lock in self.locks_of(actor, lock) {
+            self.update((lock, actor), |hold| (hold.granted, hold.again) = (None, 0));
+        }
+    }
+
+    /// An actor releases a lock, or all, once.
+    fn release(&mut self, actor: usize, lock: Option<usize>) {
+        for lock in self.locks_of(actor, lock) {
+            self.update((lock, actor), |hold| match hold.again.checked_sub(1) {
+                Some(left) => hold.again = left,
+                None => hold.granted = None,
+            });
+        }
+    }
+
+    /// This lock, or all that an actor has to do with.
+    fn locks_of(&self, actor: usize, lock: Option<usize>) -> Vec<usize> {
+        match lock {
             Some(lock) => vec![lock],
             None => self.by_actor.range((actor, 0)..=(actor, usize::MAX)).map(|it| it.1).collect(),
-        };
-        for lock in locks {
-            self.update((lock, actor), |hold| hold.granted = None);
         }
     }
 }
@@ -308,6 +346,7 @@ impl Hold {
 
     fn end_if(&mut self, is_such: impl Fn(&Term) -> bool) {
         self.granted = self.granted.filter(|term| !is_such(term));
+        self.again = if self.granted.is_some() { self.again } else { 0 };
         self.sent = self.sent.map(|term| if is_such(&term) { Term::OVER } else { term });
     }
 }
@@ -324,7 +363,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     let mut grants: HashMap<(usize, usize), usize> = HashMap::new();
     for (event, step) in trace.events.iter().zip(&trace.step_of) {
         while let Some(removal) = removals.next_if(|removal| removal.sent < event.moment.order) {
-            holds.take_away(removal.lock);
+            holds.take_away(removal.lock, removal.released_by);
             let until = removed_until.entry(removal.lock).or_default();
             *until = removal.received.max(*until);
         }
@@ -357,7 +396,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
         if let Some((lock, _)) = acquires
             && removed_until.get(&lock).is_some_and(|until| *until > sent.order)
         {
-            holds.take_away(lock);
+            holds.take_away(lock, None);
         }
     }
 }
@@ -367,6 +406,8 @@ struct Removal {
     sent: u64,
     received: u64,
     lock: usize,
+    /// The actor that released the lock with it.
+    released_by: Option<usize>,
 }
 
 /// Those of a history, in the order of their sending.
@@ -379,7 +420,13 @@ fn removals(case: &Case<'_>) -> Vec<Removal> {
             let (sent, received) = (command.sent.order, event.moment.order);
             let gone = |effect: &&Effect| takes_away(as_judged(&effect.change, verb));
             let gone = command.effects.iter().filter(gone);
-            removals.extend(gone.map(|gone| Removal { sent, received, lock: gone.lock }));
+            let released_by = released_by(event.actor, &event.kind, verb);
+            removals.extend(gone.map(|gone| Removal {
+                sent,
+                received,
+                lock: gone.lock,
+                released_by,
+            }));
         }
     }
     removals.sort_by_key(|removal| removal.sent);

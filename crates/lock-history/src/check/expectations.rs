@@ -81,6 +81,35 @@ pub enum Expectation {
     },
 }
 
+impl Expectation {
+    /// What is expected, in words; `locks` are the names of the scenario's locks.
+    pub fn words(&self, locks: &[&str]) -> String {
+        match self {
+            Self::Total { group, status, count } => {
+                let who = group.as_ref().map(|group| format!("{group} ")).unwrap_or_default();
+                format!("{who}{}: {count}", counted(*status))
+            }
+            Self::Actor { group, status, error } => {
+                format!("{group} ends with {}", in_words((*status, error.as_deref())))
+            }
+            Self::Step { step, status, error } => {
+                format!("step {step:?} ends with {}", in_words((*status, error.as_deref())))
+            }
+            Self::Snapshot { label, diagnosis } => format!("snapshot {label:?}: {diagnosis}"),
+            Self::Finding { property, found } => {
+                format!("{} {}", if *found { "finds" } else { "free of" }, property.word())
+            }
+            Self::Updates { lock, count } => {
+                let name = match (locks, locks.get(*lock)) {
+                    ([_, _, ..], Some(lock)) => format!(" of {lock}"),
+                    _ => String::new(),
+                };
+                format!("operation_count on file{name} rises by {count}")
+            }
+        }
+    }
+}
+
 /// One thing that was expected, and what came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Expected {
@@ -174,49 +203,40 @@ fn judge_one(
         let mine = run.groups.iter().zip(actors).filter(|(its, _)| **its == group);
         mine.map(|(_, end)| end).collect()
     };
-    match expected {
+    let what = expected.words(&run.locks);
+    let (met, found) = match expected {
         Expectation::Total { group, status, count } => {
             let ends = match group {
                 Some(group) => of_group(group),
                 None => actors.iter().collect(),
             };
             let found = ends.iter().filter(|end| end.status == *status).count() as u64;
-            let who = group.as_ref().map(|group| format!("{group} ")).unwrap_or_default();
-            let what = format!("{who}{}: {count}", counted(*status));
-            Expected { what, met: found == *count, found: found.to_string() }
+            (found == *count, found.to_string())
         }
         Expectation::Actor { group, status, error } => {
             let ends = of_group(group);
             let ends = ends.iter().map(|end| (end.status, end.error.as_deref())).collect();
-            ends_as_expected(format!("{group} ends with"), ends, *status, error.as_deref())
+            ends_as_expected(ends, *status, error.as_deref())
         }
         Expectation::Step { step, status, error } => {
-            let ends = step_ends(run.history, step);
-            ends_as_expected(format!("step {step:?} ends with"), ends, *status, error.as_deref())
+            ends_as_expected(step_ends(run.history, step), *status, error.as_deref())
         }
         Expectation::Snapshot { label, diagnosis } => {
             let labelled = run.snapshots.iter().filter(|(its, _)| its == label);
             let found: Vec<&str> = labelled.map(|(_, diagnosis)| *diagnosis).collect();
-            let met = !found.is_empty() && found.iter().all(|word| word == diagnosis);
-            let what = format!("snapshot {label:?}: {diagnosis}");
-            Expected { what, met, found: listed(found) }
+            (!found.is_empty() && found.iter().all(|word| word == diagnosis), listed(found))
         }
         Expectation::Finding { property, found } => {
             let count = findings.iter().filter(|finding| finding.property == *property).count();
-            let what = format!("{} {}", if *found { "finds" } else { "free of" }, property.word());
             let shown = if count == 0 { "none".into() } else { count.to_string() };
-            Expected { what, met: *found == (count > 0), found: shown }
+            (*found == (count > 0), shown)
         }
         Expectation::Updates { lock, count } => {
             let found = run.updates.get(*lock).copied().unwrap_or_default();
-            let name = match (run.locks.as_slice(), run.locks.get(*lock)) {
-                ([_, _, ..], Some(lock)) => format!(" of {lock}"),
-                _ => String::new(),
-            };
-            let what = format!("operation_count on file{name} rises by {count}");
-            Expected { what, met: found == *count, found: found.to_string() }
+            (found == *count, found.to_string())
         }
-    }
+    };
+    Expected { what, met, found }
 }
 
 fn step_ends<'a>(history: &'a History, step: &str) -> Vec<End<'a>> {
@@ -234,21 +254,14 @@ fn step_ends<'a>(history: &'a History, step: &str) -> Vec<End<'a>> {
         .collect()
 }
 
-fn ends_as_expected(
-    subject: String,
-    ends: Vec<End<'_>>,
-    status: Status,
-    error: Option<&str>,
-) -> Expected {
+/// Whether all ended so, and how they ended.
+fn ends_as_expected(ends: Vec<End<'_>>, status: Status, error: Option<&str>) -> (bool, String) {
     let fits = |(found, message): &End<'_>| {
         *found == status
             && error.is_none_or(|part| message.is_some_and(|message| message.contains(part)))
     };
-    Expected {
-        what: format!("{subject} {}", in_words((status, error))),
-        met: !ends.is_empty() && ends.iter().all(fits),
-        found: listed(ends.into_iter().map(in_words).collect::<Vec<_>>()),
-    }
+    let met = !ends.is_empty() && ends.iter().all(fits);
+    (met, listed(ends.into_iter().map(in_words).collect::<Vec<_>>()))
 }
 
 fn in_words((status, error): End<'_>) -> String {

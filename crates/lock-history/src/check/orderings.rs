@@ -9,6 +9,8 @@ pub struct Judged {
     pub must_find: Vec<Property>,
     /// No ordering violates any of these.
     pub must_not_find: Vec<Property>,
+    /// What no ordering that is explored puts to the test, and why.
+    pub untested: Vec<(Property, &'static str)>,
 }
 
 impl Judged {
@@ -59,6 +61,11 @@ impl Judged {
         self.must_find.iter().chain(&self.must_not_find).copied()
     }
 
+    /// Why no ordering that is explored puts a property to the test, if so.
+    pub fn why_untested(&self, property: Property) -> Option<&'static str> {
+        self.untested.iter().find(|(untested, _)| *untested == property).map(|(_, why)| *why)
+    }
+
     /// The verdict on an exploration that found these. What was not found is only known to be absent
     /// if all orderings were covered, and if all that must not be found was tried.
     pub fn verdict(&self, found: &[Property], is_covered: bool, is_tried: bool) -> Verdict {
@@ -98,12 +105,12 @@ mod tests {
             (&[ForeignRelease], &[LostUpdate], &[], bounded, Inconclusive),
             (&[ForeignRelease], &[LostUpdate], &[LostUpdate], bounded, Unexpected),
         ] {
-            let judged =
-                Judged { must_find: must_find.to_vec(), must_not_find: must_not_find.to_vec() };
+            let (must_find, must_not_find) = (must_find.to_vec(), must_not_find.to_vec());
+            let judged = Judged { must_find, must_not_find, ..Judged::default() };
             let given = judged.verdict(found, is_covered, true);
             assert_eq!(given, verdict, "{judged:?} {found:?} {is_covered}");
             // What was not tried is not proved.
-            let untried = if verdict == Expected && !must_not_find.is_empty() {
+            let untried = if verdict == Expected && !judged.must_not_find.is_empty() {
                 Inconclusive
             } else {
                 verdict

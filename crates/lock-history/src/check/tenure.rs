@@ -295,7 +295,7 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
                 active = active.saturating_sub(1);
                 continue;
             }
-            EventKind::Completed(_) => {
+            EventKind::Completed(operation) => {
                 let ended = step.and_then(|step| Some((step, trace.steps.get(step)?)));
                 if let Some((step, ended)) = ended
                     && let Some(lock) = ended.operation.lock
@@ -305,6 +305,9 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
                     let actor = event.actor;
                     let access = Access { span, actor, step: Some(step), late: None, fault: None };
                     reader.complete(access, &ended.operation.verb);
+                    if ended.operation.verb == Verb::Acquire {
+                        reader.hear_fence(access, operation.fence);
+                    }
                 }
                 continue;
             }
@@ -334,6 +337,8 @@ struct Reader<'a> {
     /// By when all that are not pending are proved to be over.
     others_over_by: u64,
     latest_of: HashMap<usize, usize>,
+    /// The last step of each actor in which it began a tenure.
+    began_in: HashMap<usize, usize>,
     /// The last step of each actor in which it deleted the lock.
     deleted_in: HashMap<usize, usize>,
     /// The last step of each actor in which it wrote a value without a token, and the lease.
@@ -347,8 +352,7 @@ impl<'a> Reader<'a> {
         let (Some(actor), Some(step)) = (access.actor, access.step) else { return };
         match verb {
             Verb::Acquire => {
-                let own = self.own_of(access).and_then(|own| self.lock_trace.tenures.get(own));
-                let took = own.is_some_and(|own| own.access.step == Some(step));
+                let took = self.began_in.get(&actor) == Some(&step);
                 let wrote = self.wrote_in.get(&actor).filter(|(its, _)| *its == step);
                 let lease = wrote.and_then(|(_, lease)| *lease);
                 if !took && wrote.is_some() {
@@ -372,6 +376,15 @@ impl<'a> Reader<'a> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The fencing token of an acquisition that lasts, where the client tells it and not the command.
+    fn hear_fence(&mut self, access: Access<'a>, fence: Option<u64>) {
+        let own = self.own_of(access).filter(|own| self.pending.contains(own));
+        let own = own.and_then(|own| self.lock_trace.tenures.get_mut(own));
+        if let Some(own) = own.filter(|own| own.access.step == access.step) {
+            own.fence = own.fence.or(fence);
         }
     }
 
@@ -408,8 +421,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whatever began surely before this is over now.
+    /// Whatever began surely before this is over now, and whatever value was there is gone.
     fn conclude(&mut self, access: Access<'a>, shows: Shows) {
+        self.wrote_in.clear();
         while let Some(tenure) =
             self.pending.front().and_then(|first| self.lock_trace.tenures.get_mut(*first))
         {
@@ -434,6 +448,9 @@ impl<'a> Reader<'a> {
         known.and_modify(|tenure| *tenure = None).or_insert(Some(position));
         if let Some(actor) = access.actor {
             self.latest_of.insert(actor, position);
+            if let Some(step) = access.step.filter(|_| access.late.is_none()) {
+                self.began_in.insert(actor, step);
+            }
         }
         self.pending.push_back(position);
         self.lock_trace.tenures.push(Tenure {

@@ -209,7 +209,8 @@ impl Monitor {
         match (&operation.verb, operation.lock) {
             (Verb::Acquire, Some(lock)) => {
                 let (lease, tenure) = (operation.lease, TenureState::Unknown);
-                Doing::Acquires { lock, lease, tenure, refusals: 0, wrote: false, met: false }
+                let (fenced, wrote, met) = (false, false, false);
+                Doing::Acquires { lock, lease, tenure, fenced, refusals: 0, wrote, met }
             }
             (Verb::Extend, _) => Doing::Extends,
             (Verb::Release, _) => Doing::Releases,
@@ -232,6 +233,7 @@ impl Monitor {
     fn complete(&mut self, actor: usize, operation: &Operation) {
         if let Some(lock) = operation.lock {
             self.hear_answer(actor, lock, &operation.verb);
+            self.hear_fence(actor, lock, operation.fence);
             if let Some(end) = ended_by_success(&operation.verb, lock) {
                 self.end_beliefs(actor, end);
             }
@@ -262,6 +264,23 @@ impl Monitor {
             }
             _ => {}
         }
+    }
+
+    /// The fencing token of an acquisition that lasts, where the client tells it and not the command.
+    fn hear_fence(&mut self, actor: usize, lock: usize, fence: Option<u64>) {
+        let doing = self.actors.get(actor).map(|this| &this.doing);
+        if let Some(Doing::Acquires { tenure: TenureState::Lasts, fenced: false, .. }) = doing {
+            self.judge_fence(lock, fence);
+        }
+    }
+
+    /// Each acquisition has a higher fencing token than those before it.
+    fn judge_fence(&mut self, lock: usize, fence: Option<u64>) {
+        let (Some(fence), Some(state)) = (fence, self.locks.get_mut(lock)) else { return };
+        if state.fence.is_some_and(|highest| fence <= highest) {
+            self.found.insert(Property::FencingOrder);
+        }
+        state.fence = state.fence.max(Some(fence));
     }
 
     fn fail(&mut self, actor: usize, operation: &Operation, failure: &Failure) {
@@ -366,23 +385,26 @@ impl Monitor {
         let Some(state) = self.locks.get_mut(lock) else { return };
         state.owner = actor.map_or(Owner::Stranger, Owner::Actor);
         state.began_late = is_late;
-        if let Some(fence) = fence {
-            if state.fence.is_some_and(|highest| fence <= highest) {
-                self.found.insert(Property::FencingOrder);
-            }
-            state.fence = state.fence.max(Some(fence));
-        }
+        self.judge_fence(lock, fence);
         let this = actor.filter(|_| !is_late).and_then(|actor| self.actors.get_mut(actor));
-        if let Some(Doing::Acquires { lock: its, tenure, .. }) = this.map(|this| &mut this.doing)
+        if let Some(Doing::Acquires { lock: its, tenure, fenced, .. }) =
+            this.map(|this| &mut this.doing)
             && *its == lock
         {
-            *tenure = TenureState::Lasts;
+            (*tenure, *fenced) = (TenureState::Lasts, fence.is_some());
         }
     }
 
     /// Ends the tenure of the owner, which gave it up if its own command deleted or overwrote the key, but
-    /// for a late release of an earlier tenure.
+    /// for a late release of an earlier tenure. Whatever value was there is gone.
     fn end_tenure(&mut self, lock: usize, by: Option<usize>, late: Option<&Verb>) {
+        for actor in &mut self.actors {
+            if let Doing::Acquires { lock: its, wrote, .. } = &mut actor.doing
+                && *its == lock
+            {
+                *wrote = false;
+            }
+        }
         let Some(state) = self.locks.get_mut(lock) else { return };
         state.began_late = false;
         let Owner::Actor(actor) = std::mem::take(&mut state.owner) else { return };

@@ -32,6 +32,8 @@ pub(super) enum Doing {
         lease: Option<u64>,
         /// The tenure that it began.
         tenure: TenureState,
+        /// Whether the command that began it gave it a fencing token.
+        fenced: bool,
         /// How often it was refused, 2 at most.
         refusals: u8,
         /// Whether it overwrote the lock with a value that is no token.

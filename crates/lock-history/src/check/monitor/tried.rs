@@ -79,6 +79,7 @@ impl Monitor {
                 add(self.tried_by_step(actor, operation));
                 if matches!(kind, EventKind::Completed(_)) && operation.verb == Verb::Acquire {
                     add(&[Property::StuckLock, Property::FlagDrift, Property::TokenDrift]);
+                    add(operation.fence.map_or(&[], |_| &[Property::FencingOrder]));
                 }
                 if operation.lock.is_some_and(|lock| self.has_lost(actor, lock)) {
                     add(&[Property::SilentLoss]);

@@ -477,7 +477,8 @@ impl Model {
         let it = &mut self.locks[lock];
         it.token = Some(self.issued);
         it.fence = if random.one_in(30) { it.fence.saturating_sub(1) } else { it.fence + 1 };
-        let fence = atomic.then_some(it.fence);
+        // Some clients tell it when they are done, and their commands don't show it.
+        let fence = atomic.then_some(it.fence).filter(|_| !random.one_in(3));
         if atomic && random.one_in(2) {
             it.revision += 1;
         }
