@@ -85,7 +85,7 @@ impl From<Exploration> for Asked {
     fn from(asked: Exploration) -> Self {
         let Exploration { timing, crashes, faults, preemptions, max_time, finds, free_of, with } =
             asked;
-        let judged = Judged { must_find: finds, must_not_find: free_of };
+        let judged = Judged { must_find: finds, must_not_find: free_of, ..Judged::default() };
         let judged = Some(judged.with_mutual_exclusion());
         Self { timing, crashes, faults, preemptions, max_time, judged, with }
     }

@@ -13,9 +13,11 @@ use super::signals::Signals;
 use super::upstream::ExclusiveUse;
 use crate::report::exploration::ProtocolRow;
 use anyhow::anyhow;
-use lock_history::check::{Judged, Property, Verdict};
+use lock_history::check::{Expectation, Judged, Property, Verdict};
 use lock_lab::lock::LockName;
-use lock_lab::probe::{PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects};
+use lock_lab::probe::{
+    Exclusion, Fencing, PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects,
+};
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
 use lock_lab::scenario::{Action, Plan, Scenario, Value};
 use lock_lab::server::ExclusiveServer;
@@ -60,7 +62,7 @@ fn explored(
     for (told, watched) in watched {
         say(&format!("the client keeps {told} under {watched}, which is watched"));
     }
-    if let Some(Doubt { why, .. }) = doubt(preflight) {
+    if let Some(Doubt { why, .. }) = doubt(preflight.exclusion) {
         say(why);
     }
     if let Some(file) = &file {
@@ -75,8 +77,9 @@ fn explored(
         )));
     }
     let is_real = model.upstream.is_some();
+    let expected = Expected::of(&model.plan, shared.is_some());
     let judged = match shared {
-        None => judged(&model.plan, &args.search.properties, is_real)?,
+        None => judged(&model.plan, &args.search.properties, is_real, preflight, expected.finds)?,
         Some(_) => judged_of_shared(&args.search.properties, is_real)?,
     };
     let task = ExploreTask { model, stages, judged };
@@ -85,15 +88,19 @@ fn explored(
     let ended = explore_one(&task, signals, &mut |progress| line.show(&so_far(name, progress)));
     line.clear();
     let redis = keeper.upstream.as_ref().map(|exclusive| exclusive.server().url_to_type().0);
-    let ended = ended.map(|row| row.of_subject(&args.subject, redis.as_deref()));
+    // What the built-in files expect is about our own protocols.
+    let unjudged = if file.is_some() { expected.unjudged } else { Vec::new() };
+    let ended = ended
+        .map(|row| ProtocolRow { unjudged, ..row }.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
-    if let (Some(doubt), Ok(row)) = (doubt(preflight), &ended) {
+    if let (Some(doubt), Ok(row)) = (doubt(preflight.exclusion), &ended) {
         doubt.check(row, scenario.name())?;
     }
     report(vec![ended], &scenario, file, options.all, outputs)
 }
 
 /// What is known of a client's lock before it is explored.
+#[derive(Default)]
 struct Checked {
     preflight: Preflight,
     /// How clients share it.
@@ -115,8 +122,7 @@ fn started(
         wait: args.search.wait,
         timing,
     };
-    let none = Checked { preflight: Preflight::Excludes, shared: None, watched: Vec::new() };
-    let checked = RefCell::new(none);
+    let checked = RefCell::<Checked>::default();
     let start = |plan: &Plan, locks: &[LockName]| -> Result<_, Refusal> {
         if let Some(why) = plan.unplayable() {
             return Err(unplayable(&plan.scenario, &why));
@@ -257,16 +263,16 @@ impl Doubt {
     }
 }
 
-fn doubt(preflight: Preflight) -> Option<Doubt> {
-    match preflight {
-        Preflight::Excludes => None,
-        Preflight::GrantedTwice => Some(Doubt {
+fn doubt(exclusion: Exclusion) -> Option<Doubt> {
+    match exclusion {
+        Exclusion::Excludes => None,
+        Exclusion::GrantedTwice => Some(Doubt {
             why: "without any race, a second client acquired the lock while the first one held it \
                   (a lock that clients share by design says so in its first line: \"permits\": N, or \
                   \"kinds\": [\"read\", \"write\"])",
             shown_by: &[Property::DoubleGrant],
         }),
-        Preflight::StaysTaken => Some(Doubt {
+        Exclusion::StaysTaken => Some(Doubt {
             why: "without any race, a second client could not acquire the lock after its holder had \
                   released it",
             shown_by: &[Property::StuckLock, Property::Unavailable],
@@ -311,14 +317,62 @@ fn judged_of_shared(only: &[Property], is_real: bool) -> Result<Judged, Refusal>
             known.join(", ")
         )));
     }
-    let judged = Judged { must_find: Vec::new(), must_not_find };
+    let judged = Judged { must_not_find, ..Judged::default() };
     Ok(if only.is_empty() { judged } else { judged.only(only) })
 }
+
+/// What a scenario file expects, whatever the protocol.
+struct Expected {
+    /// The properties that some ordering must violate.
+    finds: Vec<Property>,
+    /// What is about a single run, in words.
+    unjudged: Vec<String>,
+}
+
+impl Expected {
+    fn of(plan: &Plan, is_shared: bool) -> Self {
+        let (mut finds, mut unjudged) = (Vec::new(), Vec::new());
+        let locks: Vec<&str> = plan.locks.iter().map(|lock| &*lock.name).collect();
+        for expectation in &plan.expectations {
+            match expectation {
+                Expectation::Finding { property, found: true }
+                    if !is_shared && property.not_explored().is_none() =>
+                {
+                    finds.push(*property);
+                }
+                // These are judged whatever a file says.
+                Expectation::Finding { property, found: false } if is_ruled_out(*property) => {}
+                other => unjudged.push(other.words(&locks)),
+            }
+        }
+        Self { finds, unjudged }
+    }
+}
+
+/// Whether no lock client may violate a property.
+fn is_ruled_out(property: Property) -> bool {
+    use Property::{Deadlock, DoubleGrant, StuckLock, Unavailable};
+    matches!(property, DoubleGrant | StuckLock | Unavailable | Deadlock)
+        || Property::FOREIGN.contains(&property)
+}
+
+/// Why no actor loses a lock whose lease is a time in its value.
+const LEASE_IN_VALUE: &str = "the lease is a time in the value of the key, and times don't grow while \
+                              orderings are explored";
+/// Why fencing tokens that are times are not compared.
+const FENCE_IS_TIME: &str =
+    "the fencing token is a time, and times don't grow while orderings are explored";
 
 /// Judges what no lock client may do, or only these properties; an actor that is alone can't do all
 /// of it. That leases expire under holders, no client can rule out; what follows from that is reported as
 /// possible. On a real Redis (`is_real`) it is not tried whether the lock can be acquired at the end.
-fn judged(plan: &Plan, only: &[Property], is_real: bool) -> Result<Judged, Refusal> {
+fn judged(
+    plan: &Plan,
+    only: &[Property],
+    is_real: bool,
+    preflight: Preflight,
+    must_find: Vec<Property>,
+) -> Result<Judged, Refusal> {
     let is_alone = plan.actors.len() < 2;
     if is_real && only.contains(&Property::Unavailable) {
         return Err(usage(anyhow!(
@@ -346,6 +400,17 @@ fn judged(plan: &Plan, only: &[Property], is_real: bool) -> Result<Judged, Refus
     }
     must_not_find.retain(|property| !(is_alone && needs_two(*property)));
     must_not_find.retain(|property| !(has_one_lock && *property == Property::Deadlock));
-    let judged = Judged { must_find: Vec::new(), must_not_find };
+    if preflight.fencing != Fencing::None {
+        must_not_find.push(Property::FencingOrder);
+    }
+    let mut untested = Vec::new();
+    if preflight.lease_in_value {
+        untested.extend(Property::FOREIGN.map(|property| (property, LEASE_IN_VALUE)));
+    }
+    if preflight.fencing == Fencing::Times {
+        untested.push((Property::FencingOrder, FENCE_IS_TIME));
+    }
+    must_not_find.retain(|property| !must_find.contains(property));
+    let judged = Judged { must_find, must_not_find, untested };
     Ok(if only.is_empty() { judged } else { judged.only(only) })
 }

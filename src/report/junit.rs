@@ -105,7 +105,12 @@ fn orderings(row: &ProtocolRow) -> Vec<String> {
         [finding, format!("replay: {}", found.replay())]
     });
     let not_judged = row.not_judged().map(str::to_owned);
-    found.chain(row.not_found(false)).chain(row.untried()).chain(not_judged).collect()
+    found
+        .chain(row.not_found(false))
+        .chain(row.untried())
+        .chain(row.unjudged())
+        .chain(not_judged)
+        .collect()
 }
 
 fn error(failure: &Failure) -> TestCase {

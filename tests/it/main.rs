@@ -4,6 +4,7 @@ mod answers;
 mod check;
 mod check_file;
 mod chromium;
+mod claims;
 mod cli;
 mod comfort;
 mod commands;

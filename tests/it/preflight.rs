@@ -9,7 +9,7 @@ const TAKE: &str = "ask SET \"$1\" \"$token\" NX PX \"$2\"";
 
 /// Probes without crashes: the first stage is enough here.
 fn probe(subject: &str, rest: &[&str]) -> Ended {
-    let words = ["probe", "mutual_exclusion", "--crashes=0", "--subject", subject];
+    let words = ["probe", "mutual_exclusion", "--crashes=0", "--max-time=1h", "--subject", subject];
     Program::new(words.iter().chain(rest)).run()
 }
 

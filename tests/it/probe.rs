@@ -54,7 +54,7 @@ pub fn python_of(test: &str, package: &str) -> Option<String> {
 }
 
 fn probe(subject: &str, rest: &[&str]) -> Ended {
-    let words = ["probe", SCENARIO, "--format", "json", "--subject", subject];
+    let words = ["probe", SCENARIO, "--max-time=1h", "--format=json", "--subject", subject];
     Program::new(words.iter().chain(rest)).run()
 }
 

@@ -46,7 +46,8 @@ fn with_companion(place: &Place, ttl: &str) -> String {
 }
 
 fn probe(subject: &str, rest: &[&str]) -> Ended {
-    let words = ["probe", "mutual_exclusion", "--format", "json", "--subject", subject];
+    let words =
+        ["probe", "mutual_exclusion", "--max-time=1h", "--format=json", "--subject", subject];
     Program::new(words.iter().chain(rest)).run()
 }
 

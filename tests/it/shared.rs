@@ -24,7 +24,7 @@ fn semaphore(place: &Place, permits: &str, holders: u32) -> String {
 }
 
 fn probe(subject: &str, rest: &[&str]) -> crate::program::Ended {
-    let words = ["probe", "mutual_exclusion", "--subject", subject];
+    let words = ["probe", "mutual_exclusion", "--max-time=1h", "--subject", subject];
     Program::new(words.iter().chain(rest)).run()
 }
 

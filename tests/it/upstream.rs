@@ -39,7 +39,7 @@ fn said(row: &Value) -> Vec<Value> {
 #[track_caller]
 fn says_the_same_on_both(subject: &str) {
     let redis = redis_or_skip!();
-    let words = ["probe", SCENARIO, "--format", "json", "--subject", subject];
+    let words = ["probe", SCENARIO, "--max-time=1h", "--format=json", "--subject", subject];
     let embedded = row(&Program::new(words).arg("--crashes=0").run());
     let real = row(&probe(subject, &redis, &["--crashes=0"]));
     assert_eq!(said(&real), said(&embedded), "{real}");
@@ -133,7 +133,7 @@ fn a_lock_that_is_no_string_is_explored_and_replayed_too() {
     let place = Place::new();
     let changes = [(TAKES, takes), (TOOK, took), (LOOKS, r#"ask HGET "$1" owner"#)];
     let subject = rewritten(&place, &changes);
-    let words = ["probe", SCENARIO, "--format", "json", "--subject", &subject];
+    let words = ["probe", SCENARIO, "--max-time=1h", "--format=json", "--subject", &subject];
     let embedded = row(&Program::new(words).arg("--crashes=0").run());
     assert!(found(&embedded).contains("foreign_release"), "{embedded}");
     assert_eq!(said(&row(&probe(&subject, &redis, &["--crashes=0"]))), said(&embedded));
@@ -148,7 +148,7 @@ fn a_lock_that_is_no_string_is_explored_and_replayed_too() {
       1 "$1" "$token" "$2" || return 2"#;
     let changes = [(TAKES, takes), (TOOK, took), (LOOKS, r#"ask LINDEX "$1" 0"#)];
     let subject = rewritten(&place, &changes);
-    let words = ["probe", SCENARIO, "--format", "json", "--subject", &subject];
+    let words = ["probe", SCENARIO, "--max-time=1h", "--format=json", "--subject", &subject];
     for list in [row(&Program::new(words).arg("--crashes=1").run()), {
         row(&probe(&subject, &redis, &["--crashes=1"]))
     }] {

@@ -227,9 +227,17 @@ impl ProtocolRow {
         wrong.collect::<Vec<_>>().join(", ")
     }
 
+    /// What the scenario file expects and an exploration does not judge.
+    pub fn unjudged(&self) -> Option<String> {
+        let all = self.unjudged.join("; ");
+        (!all.is_empty()).then(|| {
+            format!("{}: expected of a single run, and not judged by a probe: {all}", self.name)
+        })
+    }
+
     /// What is wrong with a client.
     pub fn broken(&self) -> String {
-        let found = self.judged.iter().filter(|it| it.found);
+        let found = self.judged.iter().filter(|it| it.found && !it.must_be_found);
         let found: Vec<String> =
             found.map(|it| format!("{} ({})", does(it.property), it.property.word())).collect();
         match found.split_last() {

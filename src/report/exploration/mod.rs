@@ -88,6 +88,9 @@ pub struct ProtocolRow {
     pub lease_expired: bool,
     /// What was looked for.
     pub judged: Vec<JudgedRow>,
+    /// What the scenario file expects of a single run, and no exploration judges.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unjudged: Vec<String>,
     /// The violations that were found, also of what is not judged.
     pub counterexamples: Vec<CounterexampleRow>,
     /// How long it took.
@@ -229,7 +232,8 @@ impl ProtocolRow {
         let row = |property| {
             let (must_be_found, found) =
                 (judged.must_find.contains(&property), found.contains(&property));
-            let not_tried = tried.why_not(property).filter(|_| !found && !must_be_found);
+            let not_tried = judged.why_untested(property).or(tried.why_not(property));
+            let not_tried = not_tried.filter(|_| !found && !must_be_found);
             JudgedRow { property, must_be_found, found, not_tried }
         };
         let judged_rows: Vec<JudgedRow> = judged.all().map(row).collect();
@@ -267,6 +271,7 @@ impl ProtocolRow {
             covered,
             lease_expired: tried.lease_expired,
             judged: judged_rows,
+            unjudged: Vec::new(),
             counterexamples,
             took: explored.iter().map(|stage| stage.took).sum(),
         }
@@ -277,7 +282,11 @@ impl ProtocolRow {
     /// is wrong with those is left out.
     pub fn of_subject(mut self, command: &str, redis: Option<&str>) -> Self {
         self.subject = Some(command.to_owned());
-        self.outcome = Outcome::of_subject(self.verdict);
+        // What must be found is shown by a client as by a scenario.
+        let is_broken = self.wrongly_found().next().is_some();
+        if is_broken || self.judged.iter().all(|row| !row.must_be_found) {
+            self.outcome = Outcome::of_subject(self.verdict);
+        }
         let is_known = |property| !matches!(property, Property::FlagDrift | Property::TokenDrift);
         self.counterexamples.retain(|found| found.judged || is_known(found.property));
         for found in &mut self.counterexamples {

@@ -45,7 +45,7 @@ fn protocol(row: &ProtocolRow, all: bool, page: &mut Page) {
     if let Some(line) = row.untried() {
         page.paragraph(escape(&line), Tone::Odd);
     }
-    for line in row.also_possible() {
+    for line in row.unjudged().into_iter().chain(row.also_possible()) {
         page.paragraph(escape(&line), Tone::Quiet);
     }
 }
@@ -68,7 +68,8 @@ fn verdict(exploration: &Exploration) -> String {
         let mut parts = Vec::new();
         for outcome in [Outcome::Pass, Outcome::Reproduced, Outcome::Prevented] {
             let such: Vec<_> = rows.iter().copied().filter(|row| row.outcome == outcome).collect();
-            let joint = if outcome == Outcome::Pass { ":" } else { " under" };
+            let of_client = such.iter().any(|row| row.subject.is_some());
+            let joint = if of_client { ":" } else { " under" };
             if !such.is_empty() {
                 parts.push(format!("{}{joint} {}", outcome.word(), listed(&such)));
             }
@@ -81,13 +82,14 @@ fn verdict(exploration: &Exploration) -> String {
         match exploration.verdict {
             Verdict::Inconclusive if of_client => format!("{} with {name}", row.inconclusive()),
             Verdict::Inconclusive => format!("{} under {name}", row.inconclusive()),
-            _ if of_client => format!("{name} {}", row.broken()),
+            _ if row.outcome == Outcome::Broken => format!("{name} {}", row.broken()),
+            _ if of_client => format!("{name}: {}", row.wrong()),
             _ => format!("under {name}, {}", row.wrong()),
         }
     });
     let word = match exploration.verdict {
         Verdict::Inconclusive => Outcome::Inconclusive,
-        _ if of_client => Outcome::Broken,
+        _ if rows.iter().any(|row| row.outcome == Outcome::Broken) => Outcome::Broken,
         _ => Outcome::NotAsExpected,
     };
     format!("{}: {}", word.word(), what.collect::<Vec<_>>().join("; "))

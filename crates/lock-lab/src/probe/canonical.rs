@@ -20,7 +20,7 @@ mod stand_ins;
 mod times;
 mod vocabulary;
 
-use super::FRESH;
+use super::pool::FRESH;
 use crate::lock::Payload;
 use parts::{Field, LONGEST, SHORTEST, fields};
 use redis::Value;
@@ -39,6 +39,11 @@ const OUTSIDE: usize = usize::MAX;
 
 /// A request, as its words.
 pub(super) type Request = Vec<Vec<u8>>;
+
+/// Whether a text is a time close to now.
+pub(super) fn is_time(text: &[u8]) -> bool {
+    time_of(text).is_some()
+}
 
 /// The values of one subject in one life, each with its name.
 #[derive(Debug)]

@@ -288,7 +288,7 @@ impl Client for ProgrammedClient {
             self.memory.acquired += usize::from(last == Some(Seen::Yes));
         }
         let ok = !is_acquire || last == Some(Seen::Yes);
-        Ok(Answer { ok, why: String::new(), failed: false, token: self.token.clone() })
+        Ok(Answer { ok, why: String::new(), failed: false, token: self.token.clone(), fence: None })
     }
 
     fn token(&self) -> Option<&str> {

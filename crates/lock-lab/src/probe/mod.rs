@@ -18,6 +18,7 @@ mod gateway;
 mod generated;
 mod instruction;
 mod line;
+mod pool;
 mod preflight;
 mod process;
 mod rehearsal;
@@ -31,7 +32,7 @@ mod worker_protocol;
 
 #[cfg(test)]
 pub(crate) use generated::Program;
-pub use preflight::Preflight;
+pub use preflight::{Exclusion, Fencing, Preflight};
 pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
 pub use rehearsal::MOST_LESSONS;
 pub use shared::Shared;
@@ -43,29 +44,24 @@ use crate::lock::{
     Ttl, Who,
 };
 use crate::server::{Connection, ExclusiveServer, Keys, Server, ServerError};
-use canonical::Vocabulary;
+use canonical::{Vocabulary, is_time};
 use client::Client;
 use instruction::Instruction;
 use lock_history::history::Sharing;
-use parking_lot::Mutex;
+use pool::{Lent, Pool};
 use process::Process;
 use redis::RedisError;
 use redis_sim::clock::{Clock, VirtualClock};
-use rehearsal::REHEARSED_TTL;
 use std::collections::HashMap;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use subject::{Answer, Broken, Subject};
-use transcript::{Transcribed, Transcripts};
+use transcript::Transcribed;
 use wire::KnownScripts;
 
 /// The name of the protocol in schedules and reports.
 pub const SUBJECT: &str = "subject";
-
-/// The place of the client that acquires when all actors have ended.
-const FRESH: usize = 999;
 
 /// How long a subject may take from one word or command to the next.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,23 +71,6 @@ pub struct Subjects {
     pool: Arc<Pool>,
     protocol: Arc<dyn LockProtocol>,
 }
-
-/// The processes of a client, and what all of them share.
-struct Pool {
-    start: Start,
-    about: About,
-    sessions: Mutex<HashMap<usize, Box<dyn Client>>>,
-    /// Starts the client of an actor.
-    starter: Box<Starter>,
-    transcripts: Transcripts,
-    /// The keys that locks are asked for by, and those that hold them, where they differ.
-    watched: HashMap<String, String>,
-    vocabulary: Arc<Vocabulary>,
-    /// The next life of the client that acquires when all actors have ended.
-    fresh_lives: AtomicU64,
-}
-
-type Starter = dyn Fn(usize) -> Result<Box<dyn Client>, SubjectError> + Send + Sync;
 
 /// How subjects are started.
 #[derive(Clone)]
@@ -130,7 +109,7 @@ pub struct About {
     /// Its name and version, for reports.
     pub name: String,
     /// What it can do besides acquire and release: `extend`, `write`, `time_out` (give up by itself
-    /// what it is not answered).
+    /// what it is not answered), `cancel` (give that up when that is the instruction).
     pub can: Vec<String>,
     /// How clients share its locks, where these exclude not all others.
     pub shared: Option<Shared>,
@@ -201,16 +180,7 @@ impl Subjects {
         vocabulary: Arc<Vocabulary>,
         starter: impl Fn(usize) -> Result<Box<dyn Client>, SubjectError> + Send + Sync + 'static,
     ) -> Self {
-        let pool = Arc::new(Pool {
-            start,
-            about,
-            sessions: Mutex::default(),
-            starter: Box::new(starter),
-            transcripts: Transcripts::default(),
-            watched,
-            vocabulary,
-            fresh_lives: AtomicU64::new(0),
-        });
+        let pool = Arc::new(Pool::new(start, about, watched, vocabulary, Box::new(starter)));
         let protocol = Arc::new(SubjectClient { pool: Arc::clone(&pool), who: Who::default() });
         Self { pool, protocol }
     }
@@ -218,7 +188,7 @@ impl Subjects {
     /// The keys in its instructions under which the client does not keep its locks, and those under which
     /// it does.
     pub fn watched_keys(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pool.watched.iter().map(|(told, watched)| (told.as_str(), watched.as_str()))
+        self.pool.watched_keys()
     }
 
     /// Two of these locks that the client keeps under one key, by position, and that key: what it does to one
@@ -237,72 +207,19 @@ impl Subjects {
         &self.pool.about
     }
 
-    /// Whether the client's locks exclude a second client, and are free after a release. Nothing has been
-    /// explored before.
+    /// What the client's locks are like without any race. Nothing has been explored before.
     ///
     /// # Errors
     ///
     /// If a lock can't be acquired when it is free, or the client or the server fails.
     pub fn preflight(&self, locks: &[LockName]) -> Result<Preflight, SubjectError> {
-        let mut sessions = self.pool.sessions.lock();
-        let mut all = Preflight::Excludes;
-        for lock in locks {
-            let mut pair = sessions.values_mut();
-            let (Some(one), Some(other)) = (pair.next(), pair.next()) else { break };
-            let (name, start) = (&self.pool.about.name, &self.pool.start);
-            let names = [lock, &self.watched(lock.clone())];
-            let excludes = rehearsal::until_learned(|| {
-                let pair: [&mut dyn Client; 2] = [&mut **one, &mut **other];
-                preflight::preflight(pair, name, names, self.pool.about.shared, start)
-            })?;
-            if excludes != Preflight::Excludes {
-                all = excludes;
-            }
-        }
+        let all = locks
+            .iter()
+            .map(|lock| rehearsal::until_learned(|| preflight::preflight(&self.pool, lock)));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
         self.pool.start.server()?;
         self.pool.vocabulary.take_learned();
-        Ok(all)
-    }
-}
-
-impl Pool {
-    fn lend<'a>(&self, who: Who, lent: &'a mut Lent<'_>) -> Result<&'a mut dyn Client, Broken> {
-        let known = self.sessions.lock().remove(&who.actor);
-        let mut session = known.map_or_else(|| (self.starter)(who.actor), Ok)?;
-        let was_busy = session.is_busy();
-        match session.begin(who.life) {
-            Err(_) if was_busy => {
-                // It does not come back from where it was left.
-                session = (self.starter)(who.actor)?;
-                session.begin(who.life)?;
-            }
-            began => began?,
-        }
-        Ok(&mut **lent.session.insert(session))
-    }
-
-    /// Acts on the process of a participant, if it got an instruction in this life.
-    fn with_process(&self, who: Who, act: impl FnOnce(&Process)) {
-        let sessions = self.sessions.lock();
-        let session = sessions.get(&who.actor).filter(|session| session.lives(who.life));
-        if let Some(process) = session.and_then(|session| session.process()) {
-            act(process);
-        }
-    }
-}
-
-/// A session that is at work. It goes back also where the work is given up in the middle.
-struct Lent<'a> {
-    pool: &'a Pool,
-    actor: usize,
-    session: Option<Box<dyn Client>>,
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.pool.sessions.lock().insert(self.actor, session);
-        }
+        Ok(all.into_iter().reduce(Preflight::and).unwrap_or_default())
     }
 }
 
@@ -345,7 +262,7 @@ impl SubjectClient {
         let ttl_ms = lease.map_or(0, |lease| lease.seconds() * 1000);
         let kind = pool.about.shared.and_then(|shared| shared.kind(who.actor));
         let instruction = instruction.line(at.lock, ttl_ms, kind);
-        let mut lent = Lent { pool, actor: who.actor, session: None };
+        let mut lent = Lent::new(pool, who.actor);
         let transcripts = &pool.transcripts;
         transcripts.add(who, instruction.to_string());
         pool.vocabulary.add_lease(&instruction);
@@ -380,10 +297,12 @@ impl LockProtocol for SubjectClient {
             return Err(LockError::AlreadyLocked { owner: None, token: None });
         }
         let token = Token::from(answer.token.as_deref().unwrap_or_default());
-        let acquisition = Acquisition { token, fence: None, ttl };
-        at.slot.set(Some(acquisition.clone()));
-        at.own.set(Some(acquisition.clone()));
-        Ok(acquisition)
+        let remembered = Acquisition { token, fence: None, ttl };
+        at.slot.set(Some(remembered.clone()));
+        at.own.set(Some(remembered.clone()));
+        // Writes are without it: no resource of ours checks it. Times don't grow while orderings are explored.
+        let fence = answer.fence.filter(|fence| !is_time(fence.to_string().as_bytes()));
+        Ok(Acquisition { fence, ..remembered })
     }
 
     fn extend(&self, at: &mut Context<'_>) -> lock::Result {
@@ -435,41 +354,22 @@ impl ActorHost for Subjects {
         Arc::new(SubjectClient { pool: Arc::clone(&self.pool), who })
     }
 
-    /// Tried on the embedded server only, when all leases are over, by its clock and by the client's: on a
-    /// real one, keys that a fresh client makes would stay.
+    /// Tried when all leases are over, by the server's clock and by the client's. The clock of a real server
+    /// can't be moved: there a refusal says nothing.
     fn is_available(&self, lock: &LockName, link: &mut Connection) -> lock::Result<Option<bool>> {
-        if self.pool.start.upstream.is_some() {
-            return Ok(None);
-        }
-        let vocabulary = &self.pool.vocabulary;
-        let later = preflight::until_all_are_over(link, vocabulary.longest_lease());
+        let pool = &self.pool;
+        let later = preflight::until_all_are_over(link, pool.vocabulary.longest_lease());
         let later = later.map_err(not_tried)?;
-        link.shift_clock(later);
-        vocabulary.set_ahead(later);
-        let watched = self.watched(lock.clone());
-        let is_held = redis::cmd("EXISTS").arg(watched.key()).query(link);
-        let is_held: bool = is_held.map_err(not_tried)?;
-        let shared = self.pool.about.shared;
-        let acquire =
-            Instruction::Acquire.line(lock, REHEARSED_TTL, shared.and_then(Shared::strictest));
-        let life = self.pool.fresh_lives.fetch_add(1, Ordering::Relaxed);
-        let mut is_granted = true;
-        for number in 0..shared.map_or(1, Shared::free_for) {
-            let who = Who { actor: FRESH + number, life };
-            let mut lent = Lent { pool: &self.pool, actor: who.actor, session: None };
-            let answer =
-                self.pool.lend(who, &mut lent).and_then(|client| client.instruct(&acquire, link));
-            match answer {
-                Ok(answer) => is_granted &= answer.ok,
-                Err(Broken::Crashed(crashed)) => return Err(crashed.into()),
-                Err(Broken::Subject(error)) => {
-                    lent.session = None;
-                    return Err(LockError::Client(error.to_string()));
-                }
-            }
-        }
+        let watched = pool.watched(lock.clone());
+        let is_held = preflight::outlasts(link, watched.key(), later).map_err(not_tried)?;
+        let is_granted =
+            pool.grants_fresh_clients(lock, link, later).map_err(|broken| match broken {
+                Broken::Crashed(crashed) => crashed.into(),
+                Broken::Subject(error) => LockError::Client(error.to_string()),
+            })?;
         // A lock that is there for good is stuck, unless its value stands for a free one.
-        Ok((is_granted || !is_held).then_some(is_granted))
+        let is_known = is_granted || !is_held && pool.start.upstream.is_none();
+        Ok(is_known.then_some(is_granted))
     }
 
     fn sharing(&self, actors: usize) -> Option<Sharing> {
@@ -486,10 +386,7 @@ impl ActorHost for Subjects {
     }
 
     fn watched(&self, lock: LockName) -> LockName {
-        match self.pool.watched.get(lock.key()) {
-            Some(key) => lock.with_key(key.clone()),
-            None => lock,
-        }
+        self.pool.watched(lock)
     }
 
     /// A client's state is all instructions and answers that it got.

@@ -1,8 +1,10 @@
 //! Checks, before orderings are explored, that the subject's lock excludes a second client, and is free after
 //! a release. A verdict on a client that never acquires would say nothing.
 
+use super::canonical::is_time;
 use super::client::Client;
 use super::instruction::{Instruction, Kind};
+use super::pool::{Lent, Pool};
 use super::process::SubjectError;
 use super::rehearsal::REHEARSED_TTL;
 use super::subject::{Answer, Broken};
@@ -23,10 +25,23 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// How many keys are named that the client wrote instead of the one in its instruction.
 const MOST_KEYS: usize = 3;
 
-/// What the check comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preflight {
-    /// The lock excludes a second client.
+/// What a client's locks are like where there is no race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Preflight {
+    /// Whether they exclude a second client.
+    pub exclusion: Exclusion,
+    /// Whether a client that lives later is granted a lock whose key is still there: then the lease is a time
+    /// in the key's value, and time does not grow while orderings are explored.
+    pub lease_in_value: bool,
+    /// What an acquire answers as its fencing token.
+    pub fencing: Fencing,
+}
+
+/// Whether locks exclude a second client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Exclusion {
+    /// They do, and are free after a release.
+    #[default]
     Excludes,
     /// A second client acquired it while the first one held it, without any race.
     GrantedTwice,
@@ -34,21 +49,49 @@ pub enum Preflight {
     StaysTaken,
 }
 
+/// Which fencing tokens there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Fencing {
+    /// None.
+    #[default]
+    None,
+    /// Times of day, which don't grow while orderings are explored.
+    Times,
+    /// Numbers.
+    Numbers,
+}
+
+impl Preflight {
+    /// The same of several locks.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            exclusion: self.exclusion.max(other.exclusion),
+            lease_in_value: self.lease_in_value || other.lease_in_value,
+            fencing: self.fencing.max(other.fencing),
+        }
+    }
+}
+
+impl From<Exclusion> for Preflight {
+    fn from(exclusion: Exclusion) -> Self {
+        Self { exclusion, ..Self::default() }
+    }
+}
+
 /// Has two subjects take a lock one after the other, on an empty server and with no race at all.
-/// `watched` is the lock as it is watched.
-pub(super) fn preflight(
-    [one, other]: [&mut dyn Client; 2],
-    name: &str,
-    [lock, watched]: [&LockName; 2],
-    shared: Option<Shared>,
-    start: &Start,
-) -> Result<Preflight> {
+pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
+    let (start, shared, vocabulary) = (&pool.start, pool.about.shared, &pool.vocabulary);
+    let mut pair = [0, 1].map(|actor| Lent::as_it_is(pool, actor));
+    let [Some(one), Some(other)] = pair.each_mut().map(|lent| lent.session.as_deref_mut()) else {
+        return Ok(Preflight::default());
+    };
     let server = start.server()?;
     let kind = shared.and_then(Shared::strictest);
     let mut first = PreflightClient::begin(one, lock, server.connect(0)?, kind)?;
     let mut second = PreflightClient::begin(other, lock, server.connect(0)?, kind)?;
+    let watched = pool.watched(lock.clone());
     let key = watched.key();
-    let not = |why: String| Err(SubjectError::NotALock { name: name.to_owned(), why });
+    let not = |why: String| Err(SubjectError::NotALock { name: pool.about.name.clone(), why });
     let acquired = first.instruct(Instruction::Acquire)?;
     if !acquired.ok {
         return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
@@ -57,7 +100,7 @@ pub(super) fn preflight(
     // Whether a lock with permits excludes another client, the orderings show.
     let excludes_all = !matches!(shared, Some(Shared::Permits(_)));
     if excludes_all && second.instruct(Instruction::Acquire)?.ok {
-        return Ok(Preflight::GrantedTwice);
+        return Ok(Exclusion::GrantedTwice.into());
     }
     if excludes_all && !has_key {
         return not(format!(
@@ -68,15 +111,31 @@ pub(super) fn preflight(
     if !released.ok {
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
-    if second.instruct(Instruction::Acquire)?.ok {
-        return Ok(Preflight::Excludes);
+    if !second.instruct(Instruction::Acquire)?.ok {
+        // A release may let the key expire instead of deleting it.
+        if first.expires_soon(key).map_err(failed)? {
+            cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
+        }
+        if !second.instruct(Instruction::Acquire)?.ok {
+            return Ok(Exclusion::StaysTaken.into());
+        }
     }
-    // A release may let the key expire instead of deleting it.
-    if first.expires_soon(key).map_err(failed)? {
-        cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
-    }
-    let again = second.instruct(Instruction::Acquire)?;
-    Ok(if again.ok { Preflight::Excludes } else { Preflight::StaysTaken })
+    let later = vocabulary.longest_lease() + MARGIN;
+    let outlasts = shared.is_none() && outlasts(&mut first.link, key, later).map_err(failed)?;
+    let lease_in_value =
+        outlasts && pool.grants_fresh_clients(lock, &mut first.link, later).map_err(broken)?;
+    let fencing = match acquired.fence {
+        None => Fencing::None,
+        Some(fence) if is_time(fence.to_string().as_bytes()) => Fencing::Times,
+        Some(_) => Fencing::Numbers,
+    };
+    Ok(Preflight { exclusion: Exclusion::Excludes, lease_in_value, fencing })
+}
+
+/// Whether a key is there, and will be after this time.
+pub(super) fn outlasts(link: &mut Connection, key: &str, time: Duration) -> RedisResult<bool> {
+    let left: i64 = cmd("PTTL").arg(key).query(link)?;
+    Ok(left == -1 || u128::try_from(left).is_ok_and(|left| left > time.as_millis()))
 }
 
 pub(super) fn failed(error: impl ToString) -> SubjectError {
@@ -182,11 +241,12 @@ pub(super) fn watched_key(
 }
 
 /// How long it takes until all leases are over: those of the keys on a server, and those that a client keeps
-/// as times in values. `told` is the longest in its instructions.
+/// as times in values. `told` is the longest in its instructions. Keys on a real server, which may be those of
+/// others, are not looked at.
 pub(super) fn until_all_are_over(link: &mut Connection, told: Duration) -> RedisResult<Duration> {
-    let keys: Vec<Vec<u8>> = cmd("KEYS").arg("*").query(link)?;
     let mut longest = told;
-    for key in keys {
+    let keys = (!link.is_remote()).then(|| cmd("KEYS").arg("*").query(link)).transpose()?;
+    for key in keys.into_iter().flat_map(|keys: Vec<Vec<u8>>| keys) {
         let left: i64 = cmd("PTTL").arg(&key).query(link)?;
         longest = longest.max(Duration::from_millis(u64::try_from(left).unwrap_or_default()));
     }

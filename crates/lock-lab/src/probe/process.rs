@@ -27,8 +27,20 @@ const STACK: usize = 128 * 1024;
 pub const MEMORY_OF_A_PROCESS: u64 = 2 * STACK as u64;
 /// How long is waited until a process that was stopped stands still.
 const STANDING_STILL: Duration = Duration::from_secs(1);
+/// The word of a subject that gives up by itself what it is not answered.
+pub(super) const TIME_OUT: &str = "time_out";
+/// The word of a subject that can be instructed to give up what it is not answered, and that instruction.
+pub(super) const CANCEL: &str = "cancel";
 /// How often we look whether it does.
 const GLANCE: Duration = Duration::from_millis(1);
+
+/// What makes a client give up that waits for a reply.
+fn cure(ability: &str) -> &'static str {
+    match ability {
+        CANCEL => "let it give up when it reads {\"do\": \"cancel\"}",
+        _ => "give its client a shorter time-out",
+    }
+}
 
 /// What goes wrong with a subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,11 +92,13 @@ pub enum SubjectError {
     },
     /// It waits for what never comes, though it said that it doesn't.
     #[error(
-        "the subject says that it can time_out, and still waited after {patience} for a reply that \
-         never comes, while it was to {doing}; give its client a shorter time-out, or see \
-         --patience{last_words}"
+        "the subject says that it can {ability}, and still waited after {patience} for a reply that \
+         never comes, while it was to {doing}; {}, or see --patience{last_words}",
+        cure(ability)
     )]
     NeverGivesUp {
+        /// What it said that it can do.
+        ability: &'static str,
         /// The instruction.
         doing: String,
         /// How long was waited.

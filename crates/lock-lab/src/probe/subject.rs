@@ -6,7 +6,7 @@ use super::client::Client;
 use super::gateway::{Event, Gateway};
 use super::instruction::Instruction;
 use super::line::{Listening, SubjectConnection};
-use super::process::{Process, SubjectError, Wrong};
+use super::process::{CANCEL, Process, SubjectError, TIME_OUT, Wrong};
 use super::wire::{self, KnownScripts, Words};
 use super::{About, Shared, Start};
 use crate::intercept::{Crashed, Link};
@@ -47,6 +47,8 @@ pub(super) struct Answer {
     pub failed: bool,
     /// The last drawn value that it sent meanwhile, by its name.
     pub token: Option<String>,
+    /// The fencing token that it got.
+    pub fence: Option<u64>,
 }
 
 impl Answer {
@@ -97,6 +99,8 @@ pub(super) struct Subject {
     has_suffered: bool,
     /// The connection on which it waits for a reply.
     asks: Option<usize>,
+    /// Whether its instruction was cancelled.
+    is_cancelled: bool,
     /// Whether it waits for a reply that never comes, and has not shown yet that it gave up.
     waits_in_vain: bool,
     symbols: Symbols,
@@ -143,6 +147,7 @@ impl Subject {
             life: None,
             doing: Some("say what it is".into()),
             has_suffered: false,
+            is_cancelled: false,
             asks: None,
             waits_in_vain: false,
             symbols: Symbols::new(actor, Arc::clone(&vocabulary)),
@@ -255,7 +260,8 @@ impl Subject {
         let doing = self.doing.take().unwrap_or_default();
         let (patience, last_words) = (in_words(self.start.patience), self.process.last_words());
         if self.waits_in_vain {
-            SubjectError::NeverGivesUp { doing, patience, last_words }
+            let ability = if self.about.can(CANCEL) { CANCEL } else { TIME_OUT };
+            SubjectError::NeverGivesUp { ability, doing, patience, last_words }
         } else if self.lines.values().any(SubjectConnection::listens) {
             SubjectError::Listens { doing, patience, last_words }
         } else {
@@ -370,7 +376,8 @@ impl Subject {
             return Ok(());
         };
         self.asks = Some(number);
-        let times_out = self.about.can("time_out");
+        let cancels = self.about.can(CANCEL);
+        let times_out = self.about.can(TIME_OUT) && !cancels;
         // Its time must not pass while others go on.
         let stopped = times_out.then(|| Stopped::new(&self.process));
         let answered = link.req_packed_commands(&packed, offset, wanted);
@@ -388,11 +395,15 @@ impl Subject {
             stopped.into_iter().for_each(Stopped::stay);
             return Err(Broken::Crashed(crashed));
         }
+        drop(stopped);
         self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
         let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
-        if answered.is_err() && times_out {
+        if answered.is_err() && (times_out || cancels) {
             (line.is_dead, self.waits_in_vain) = (true, true);
+            if cancels && !std::mem::replace(&mut self.is_cancelled, true) {
+                self.process.instruct(&json!({"do": CANCEL}).to_string());
+            }
         } else if line.resp3 {
             let answered = answered.map(|all| wire::in_resp3(&names, all, is_transaction));
             line.write(&answered, &mut self.symbols, is_transaction);
@@ -487,7 +498,7 @@ impl Client for Subject {
     }
 
     fn instruct(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
-        (self.token, self.has_suffered) = (None, false);
+        (self.token, self.has_suffered, self.is_cancelled) = (None, false, false);
         self.say(instruction)?;
         let said = self.hear(&mut Server::Link(link))?;
         let text = |member: &str| said.get(member).and_then(|it| it.as_str()).map(str::to_owned);
@@ -506,8 +517,14 @@ impl Client for Subject {
                 return Err(self.garbled(&said.to_string(), what).into());
             }
         };
+        let fence = match said.get("fence") {
+            None => None,
+            Some(fence) => Some(fence.as_u64().ok_or_else(|| {
+                self.garbled(&said.to_string(), "\"fence\" must be a whole number, 0 or more")
+            })?),
+        };
         self.doing = None;
-        Ok(Answer { ok, why, failed, token: self.token.clone() })
+        Ok(Answer { ok, why, failed, token: self.token.clone(), fence })
     }
 
     fn token(&self) -> Option<&str> {

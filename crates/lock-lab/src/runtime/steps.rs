@@ -48,19 +48,19 @@ impl TaskBody<'_> {
     }
 
     /// Others can come between the answer to a client's acquire and its release also where nothing else is
-    /// done meanwhile.
+    /// done meanwhile; and between two releases of a lock that it acquired twice.
     fn hold(&mut self, steps: &[Step], position: u32) -> Result<(), Failure> {
         let action = |position: u32| steps.get(position as usize).map(|step| &step.action);
         let before = position.checked_sub(1).and_then(action);
-        match (before, action(position)) {
-            (Some(Action::Acquire { lock, .. }), Some(Action::Release { lock: its, .. }))
-                if lock == its
-                    && self.held.contains_key(lock)
-                    && self.world.protocol().is_foreign() =>
-            {
-                self.pause(PausePoint::Held)
-            }
-            _ => Ok(()),
+        let Some(Action::Release { lock, .. }) = action(position) else { return Ok(()) };
+        let may_hold = match before {
+            Some(Action::Acquire { lock: its, .. }) => its == lock && self.held.contains_key(lock),
+            Some(Action::Release { lock: its, .. }) => its == lock,
+            _ => false,
+        };
+        match may_hold && self.world.protocol().is_foreign() {
+            true => self.pause(PausePoint::Held),
+            false => Ok(()),
         }
     }
 

@@ -1,0 +1,248 @@
+//! What clients answer and say of themselves: fencing tokens, a lock that is acquired twice, cancelled
+//! instructions, leases in values, and what a scenario file expects of them.
+
+use std::fs;
+
+use crate::probe::{found, python, row, schedule};
+use crate::program::{Ended, Place, Program};
+
+/// What every client here begins with: a release that compares.
+const BASE: &str = r#"
+import os, sys, time, uuid
+import redis, subject
+GIVE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('DEL', KEYS[1])"
+class Base:
+    def __init__(self): self.reset()
+    def reset(self): self.redis, self.token = redis.Redis.from_url(os.environ["REDIS_URL"]), None
+    def release(self, lock, **_): return bool(self.redis.eval(GIVE, 1, lock, self.token)) or "lost"
+"#;
+
+/// The command line of a client in Python, if there is one with redis.
+fn client(place: &Place, text: &str, mode: &str) -> Option<String> {
+    let helper = python("a client in Python", "8.1.0", "subject.py")?;
+    let (python, module) = helper.split_once(' ').unwrap();
+    let modules = std::path::Path::new(module).parent().unwrap();
+    let path = place.at("client.py");
+    fs::write(&path, format!("{BASE}{text}")).unwrap();
+    Some(format!("PYTHONPATH={} {python} {} {mode}", modules.display(), path.display()))
+}
+
+fn probe(scenario: &str, subject: &str, rest: &[&str]) -> Ended {
+    let words = ["probe", scenario, "--crashes=0", "--max-time=1h", "--format=json"];
+    Program::new(words.iter().chain(&["--subject", subject]).chain(rest)).run()
+}
+
+const WITH_FENCE: &str = r#"
+class Client(Base):
+    def acquire(self, lock, ttl_ms):
+        self.token = uuid.uuid4().hex
+        early = self.redis.incr("fence") if "early" in sys.argv else None
+        if not self.redis.set(lock, self.token, nx=True, px=ttl_ms): return "taken"
+        fence = {"late": lambda: self.redis.incr("fence"), "early": lambda: early, "same": lambda: 7,
+                 "time": lambda: int(time.time() * 1000), "text": lambda: "7"}[sys.argv[1]]()
+        return {"ok": True, "fence": fence}
+subject.serve("with a fencing token", Client())
+"#;
+
+#[test]
+fn fencing_tokens_that_a_client_tells_must_rise() {
+    let place = Place::new();
+    // A counter that is raised before the lock is taken rises in another order than the lock is taken in.
+    for (mode, expected) in [("late", 0), ("early", 1), ("same", 1)] {
+        let Some(subject) = client(&place, WITH_FENCE, mode) else { return };
+        let ended = probe("mutual_exclusion", &subject, &[]);
+        ended.exits(expected);
+        let row = row(&ended);
+        let judged = row["judged"].as_array().unwrap();
+        assert!(judged.iter().any(|it| it["property"] == "fencing_order"), "{mode}: {row}");
+        assert_eq!(found(&row).contains("fencing_order"), expected == 1, "{mode}: {row}");
+        if expected == 1 {
+            let schedule = schedule(&row, "fencing_order");
+            Program::new(["replay", &schedule, "--subject", &subject]).run().exits(0);
+        }
+    }
+    let Some(subject) = client(&place, WITH_FENCE, "time") else { return };
+    let ended = probe("mutual_exclusion", &subject, &[]);
+    ended.exits(4);
+    assert!(ended.stdout.contains("the fencing token is a time"), "{ended:#?}");
+    let Some(subject) = client(&place, WITH_FENCE, "text") else { return };
+    probe("mutual_exclusion", &subject, &[]).refuses(3, &["\"fence\" must be a whole number"]);
+}
+
+const TWICE: &str = r#"
+TAKE = """if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+return 0 end
+redis.call('HINCRBY', KEYS[1], ARGV[1], 1) redis.call('PEXPIRE', KEYS[1], ARGV[2]) return 1"""
+GIVE_ONCE = """if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+if ARGV[2] == 'counts' and redis.call('HINCRBY', KEYS[1], ARGV[1], -1) > 0 then return 1 end
+redis.call('DEL', KEYS[1]) return 1"""
+class Client(Base):
+    def reset(self):
+        super().reset()
+        self.token = uuid.uuid4().hex
+    def acquire(self, lock, ttl_ms):
+        return bool(self.redis.eval(TAKE, 1, lock, self.token, ttl_ms)) or "taken"
+    def release(self, lock, **_):
+        return bool(self.redis.eval(GIVE_ONCE, 1, lock, self.token, sys.argv[1])) or "lost"
+subject.serve("reentrant", Client())
+"#;
+
+/// One actor takes these steps, and another one takes the lock once.
+fn scenario(place: &Place, steps: &str, expect: &str) -> String {
+    let actor = |name: &str, steps: &str| {
+        format!(
+            "[[actors]]\nname = \"{name}\"\nstart = \"together\"\ninstance = \"own\"\nsteps = [{steps}]\n"
+        )
+    };
+    let text = format!(
+        "format = 1\nname = \"made_up\"\ntitle = \"Made up.\"\ntext = \"Made up.\"\n[locks.main]\n{}{}{expect}",
+        actor("one", steps),
+        actor("other", "{ acquire = \"main\" }, { release = \"main\", go_on = true }")
+    );
+    let path = place.at("made_up.toml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_lock_that_is_acquired_twice_is_held_until_the_second_release() {
+    let place = Place::new();
+    let take = "{ acquire = \"main\", go_on = true }";
+    let give = "{ release = \"main\", go_on = true }";
+    let scenario = scenario(&place, &[take, take, give, give].join(", "), "");
+    for (mode, expected) in [("counts", 0), ("forgets", 1)] {
+        let Some(subject) = client(&place, TWICE, mode) else { return };
+        let ended = probe(&scenario, &subject, &[]);
+        ended.exits(expected);
+        assert_eq!(
+            found(&row(&ended)).contains("double_grant"),
+            expected == 1,
+            "{mode}: {ended:#?}"
+        );
+    }
+}
+
+const LEASE_IN_VALUE: &str = r#"
+TAKE = """local now = tonumber(redis.call('TIME')[1])
+local held = redis.call('HGET', KEYS[1], 'until')
+if held and tonumber(held) > now then return 0 end
+redis.call('HSET', KEYS[1], 'until', now + tonumber(ARGV[1]) / 1000, 'owner', ARGV[2])
+if ARGV[3] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end return 1"""
+class Client(Base):
+    def acquire(self, lock, ttl_ms):
+        self.token = uuid.uuid4().hex
+        ttl = {"value": 0, "both": ttl_ms, "longer": ttl_ms * 20}[sys.argv[1]]
+        return bool(self.redis.eval(TAKE, 1, lock, ttl_ms, self.token, ttl)) or "taken"
+    def release(self, lock, **_): return bool(self.redis.delete(lock)) or "lost"
+subject.serve("a lease in the value", Client())
+"#;
+
+#[test]
+fn a_lease_in_a_value_does_not_expire_in_any_ordering_so_a_blind_release_is_not_tried() {
+    let place = Place::new();
+    for (mode, expected) in [("value", 4), ("both", 1), ("longer", 1)] {
+        let Some(subject) = client(&place, LEASE_IN_VALUE, mode) else { return };
+        let ended = probe("mutual_exclusion", &subject, &[]);
+        ended.exits(expected);
+        let is_found = found(&row(&ended)).contains("foreign_release");
+        assert_eq!(is_found, expected == 1, "{mode}: {ended:#?}");
+        let why = "the lease is a time in the value of the key";
+        let is_told = row(&ended)["judged"].to_string().contains(why);
+        assert_eq!(is_told, mode != "both", "{mode}: {ended:#?}");
+    }
+}
+
+const CANCELLED: &str = r#"
+import asyncio, json
+from redis import asyncio as aio
+MODE = sys.argv[1]
+async def obey(told):
+    global token
+    if told["do"] == "release": return await client.eval(GIVE, 1, told["lock"], token) == 1
+    token = uuid.uuid4().hex
+    lease = {} if MODE == "forever" else {"px": told["ttl_ms"]}
+    try: return bool(await client.set(told["lock"], token, nx=True, **lease))
+    except asyncio.CancelledError:
+        if MODE == "blind": await aio.from_url(os.environ["REDIS_URL"]).delete(told["lock"])
+        raise
+async def answer(told):
+    try: subject.say({"ok": bool(await obey(told))})
+    except asyncio.CancelledError: subject.say({"ok": False, "why": "cancelled"})
+    except redis.RedisError as error: subject.say({"error": str(error)})
+async def main():
+    global client
+    client = aio.from_url(os.environ["REDIS_URL"])
+    lines = asyncio.StreamReader()
+    protocol = lambda: asyncio.StreamReaderProtocol(lines)
+    await asyncio.get_running_loop().connect_read_pipe(protocol, sys.stdin)
+    subject.say({"subject": "asyncio", "can": ["cancel"]})
+    task = None
+    while line := await lines.readline():
+        told = json.loads(line)
+        if told["do"] == "reset":
+            client = aio.from_url(os.environ["REDIS_URL"])
+            subject.say({"ok": True})
+        elif told["do"] != "cancel": task = asyncio.create_task(answer(told))
+        elif MODE != "deaf": task.cancel()
+asyncio.run(main())
+"#;
+
+#[test]
+fn an_instruction_that_is_not_answered_is_cancelled() {
+    let place = Place::new();
+    for (mode, property) in
+        [("careful", None), ("forever", Some("stuck_lock")), ("blind", Some("foreign_release"))]
+    {
+        let Some(subject) = client(&place, CANCELLED, mode) else { return };
+        let ended = probe("mutual_exclusion", &subject, &["--faults=1"]);
+        ended.exits(property.map_or(0, |_| 1));
+        if let Some(property) = property {
+            assert!(found(&row(&ended)).contains(property), "{mode}: {ended:#?}");
+            let schedule = schedule(&row(&ended), property);
+            Program::new(["replay", &schedule, "--subject", &subject]).run().exits(0);
+        }
+    }
+    let Some(subject) = client(&place, CANCELLED, "deaf") else { return };
+    let ended = probe("mutual_exclusion", &subject, &["--faults=1", "--patience=300ms"]);
+    ended.refuses(3, &["can cancel, and still waited after 300 ms", "{\"do\": \"cancel\"}"]);
+}
+
+const UNLOCKED: &str = r#"
+class Client(Base):
+    def acquire(self, lock, ttl_ms):
+        self.token = uuid.uuid4().hex
+        if self.redis.get(lock): return "taken"
+        return bool(self.redis.set(lock, self.token, px=ttl_ms, nx="nx" in sys.argv)) or "taken"
+subject.serve("get and set", Client())
+"#;
+
+#[test]
+fn what_a_file_expects_to_find_is_judged_and_the_rest_is_named() {
+    let place = Place::new();
+    let steps = "{ acquire = \"main\" }, { release = \"main\", go_on = true }";
+    let expect = r#"[[expect]]
+all = [
+  { finds = ["double_grant", "foreign_overwrite"] },
+  { errors = 0 },
+  { free_of = ["foreign_release", "lost_update"] },
+]
+"#;
+    let file = scenario(&place, steps, expect);
+    for (mode, expected, outcome) in [("set", 0, "reproduced"), ("nx", 1, "not_as_expected")] {
+        let Some(subject) = client(&place, UNLOCKED, mode) else { return };
+        let ended = probe(&file, &subject, &[]);
+        ended.exits(expected);
+        let row = row(&ended);
+        assert_eq!(row["outcome"], outcome, "{row}");
+        assert_eq!(row["unjudged"].to_string(), r#"["errors: 0","free of lost_update"]"#);
+        let words = ["probe", &file, "--crashes=0", "--subject", &subject];
+        let ended = Program::new(words).run();
+        let said = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let last = match mode {
+            "set" => "REPRODUCED: get and set;",
+            _ => "get and set: double_grant was not found, foreign_overwrite was not found;",
+        };
+        assert!(said.contains(last), "{said}");
+        assert!(said.contains("not judged by a probe: errors: 0"), "{said}");
+    }
+}
