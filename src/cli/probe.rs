@@ -357,8 +357,8 @@ fn is_ruled_out(property: Property) -> bool {
 }
 
 /// Why no actor loses a lock whose lease is a time in its value.
-const LEASE_IN_VALUE: &str = "the lease is a time in the value of the key, and times don't grow while \
-                              orderings are explored";
+const LEASE_IN_VALUE: &str =
+    "the lease is a time in the value of the key, and the clock of a real server can't be moved";
 /// Why fencing tokens that are times are not compared.
 const FENCE_IS_TIME: &str =
     "the fencing token is a time, and times don't grow while orderings are explored";
@@ -404,7 +404,8 @@ fn judged(
         must_not_find.push(Property::FencingOrder);
     }
     let mut untested = Vec::new();
-    if preflight.lease_in_value {
+    // The clock of a real server can't be moved.
+    if preflight.lease_in_value && is_real {
         untested.extend(Property::FOREIGN.map(|property| (property, LEASE_IN_VALUE)));
     }
     if preflight.fencing == Fencing::Times {

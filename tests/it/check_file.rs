@@ -116,6 +116,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
                 effects,
                 lease_of,
                 expired_key,
+                in_value: false,
                 is_restart
             }
         ),

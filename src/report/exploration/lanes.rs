@@ -148,7 +148,9 @@ fn text(event: &Event, kind: &EventKind, words: &Words<'_>) -> Option<String> {
             let late = if command.late.is_some() { ", late" } else { "" };
             Some(words.command(event.actor, command) + late)
         }
-        EventKind::Fault { lease_of: Some(lock), .. } => Some(words.lease_expired(*lock)),
+        EventKind::Fault { lease_of: Some(lock), in_value: false, .. } => {
+            Some(words.lease_expired(*lock))
+        }
         EventKind::Fault { expired_key: Some(key), .. } => Some(words.key_expired(key)),
         EventKind::Fault { what, .. } => Some(words.plain(what)),
         EventKind::Completed(operation) => {

@@ -129,11 +129,12 @@ fn as_explored(event: &EventKind) -> Option<Cow<'_, EventKind>> {
             Some(Cow::Owned(EventKind::Command(command)))
         }
         EventKind::Fault { effects, lease_of: None, .. } if effects.is_empty() => None,
-        EventKind::Fault { effects, lease_of, is_restart, .. } => {
+        EventKind::Fault { effects, lease_of, in_value, is_restart, .. } => {
             let (what, effects) = (String::new(), effects.clone());
-            let (lease_of, is_restart) = (*lease_of, *is_restart);
+            let (lease_of, in_value, is_restart) = (*lease_of, *in_value, *is_restart);
             let expired_key = None;
-            let fault = EventKind::Fault { what, effects, lease_of, expired_key, is_restart };
+            let fault =
+                EventKind::Fault { what, effects, lease_of, in_value, expired_key, is_restart };
             Some(Cow::Owned(fault))
         }
         other => Some(Cow::Borrowed(other)),

@@ -148,6 +148,9 @@ pub enum EventKind {
         /// The lock whose lease expired by itself, if that is what it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease_of: Option<usize>,
+        /// Whether that lease is a time in the value of the key, which is still there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        in_value: bool,
         /// The key that is no lock's and whose TTL ended by itself, if that is what it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expired_key: Option<String>,
@@ -172,25 +175,49 @@ fn ttl_ended(key: &str) -> String {
 impl EventKind {
     /// Something that was done on purpose.
     pub fn fault(what: String, effects: Vec<Effect>) -> Self {
-        Self::Fault { what, effects, lease_of: None, expired_key: None, is_restart: false }
+        Self::Fault {
+            what,
+            effects,
+            lease_of: None,
+            in_value: false,
+            expired_key: None,
+            is_restart: false,
+        }
     }
 
     /// The server restarted, and lost these locks.
     pub fn restart(what: String, effects: Vec<Effect>) -> Self {
-        Self::Fault { what, effects, lease_of: None, expired_key: None, is_restart: true }
+        Self::Fault {
+            what,
+            effects,
+            lease_of: None,
+            in_value: false,
+            expired_key: None,
+            is_restart: true,
+        }
     }
 
     /// The lease of a lock ended by itself. `token` is that of the acquisition, where it is known.
     pub fn lease_expired(lock: usize, key: &str, token: Option<String>) -> Self {
+        Self::lease_over(lock, ttl_ended(key), token, false)
+    }
+
+    /// The lease of a lock that is a time in the value of its key is over. The key stays.
+    pub fn lease_in_value_over(lock: usize, key: &str, token: Option<String>) -> Self {
+        Self::lease_over(lock, format!("the lease in {key} is over"), token, true)
+    }
+
+    fn lease_over(lock: usize, what: String, token: Option<String>, in_value: bool) -> Self {
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        let what = ttl_ended(key);
-        Self::Fault { what, effects, lease_of: Some(lock), expired_key: None, is_restart: false }
+        let (lease_of, expired_key) = (Some(lock), None);
+        Self::Fault { what, effects, lease_of, in_value, expired_key, is_restart: false }
     }
 
     /// The TTL of a key that is no lock's ended by itself.
     pub fn key_expired(key: &str) -> Self {
         let (what, expired_key) = (ttl_ended(key), Some(key.to_owned()));
-        Self::Fault { what, effects: Vec::new(), lease_of: None, expired_key, is_restart: false }
+        let (effects, lease_of) = (Vec::new(), None);
+        Self::Fault { what, effects, lease_of, in_value: false, expired_key, is_restart: false }
     }
 
     /// What it did to the locks.

@@ -4,6 +4,7 @@
 
 use crate::server::{Connection, Exchange};
 use redis::{ConnectionLike, RedisResult, Value};
+use std::time::Duration;
 
 /// A place where actors share local state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -54,6 +55,11 @@ pub trait Link: ConnectionLike {
     /// Whether something was done on purpose to what the caller has sent for what it does now.
     fn is_tampered_with(&self) -> bool {
         false
+    }
+
+    /// How much later it is for the caller than by its own clock.
+    fn ahead(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
@@ -107,6 +113,11 @@ pub trait Interceptor: Send {
     fn has_tampered(&self) -> bool {
         false
     }
+
+    /// How much later it is for the caller than by its own clock.
+    fn ahead(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// An interceptor at which nothing is held.
@@ -143,6 +154,10 @@ impl Link for Intercepted<'_> {
 
     fn is_tampered_with(&self) -> bool {
         self.interceptor.has_tampered()
+    }
+
+    fn ahead(&self) -> Duration {
+        self.interceptor.ahead()
     }
 }
 

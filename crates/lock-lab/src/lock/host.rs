@@ -68,6 +68,11 @@ pub trait ActorHost: Send + Sync {
         Ok(None)
     }
 
+    /// Whether leases are times in values, which clients compare with their clocks or the server's.
+    fn leases_are_values(&self) -> bool {
+        false
+    }
+
     /// Kills the process of an actor that has one of its own.
     fn kill(&self, _who: Who) {}
 

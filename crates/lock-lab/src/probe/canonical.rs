@@ -27,6 +27,7 @@ use redis::Value;
 use stand_ins::Symbol;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use times::time_of;
 use vocabulary::Place;
 pub(super) use vocabulary::{Learned, Vocabulary};
@@ -54,6 +55,10 @@ pub(super) struct Symbols {
     /// All that the client was answered, and what the server had answered.
     heard: HashMap<Vec<u8>, Vec<u8>>,
     drawn: usize,
+    /// The word in which each time was first sent.
+    read_at: HashMap<Vec<u8>, Place>,
+    /// How much later it is than by the client's own clock, in seconds.
+    ahead: i64,
     /// Whether times in the request are what they are.
     keeps_times: bool,
     requests: Vec<Request>,
@@ -82,8 +87,17 @@ enum Kind {
 impl Symbols {
     /// Those of an actor, counted from 0, before it has sent anything.
     pub fn new(actor: usize, vocabulary: Arc<Vocabulary>) -> Self {
-        let (known, heard, requests) = Default::default();
-        Self { actor, vocabulary, known, heard, drawn: 0, keeps_times: false, requests }
+        let (known, heard, read_at, requests) = Default::default();
+        let ahead = if actor >= FRESH { vocabulary.ahead() } else { 0 };
+        let (drawn, keeps_times) = (0, false);
+        Self { actor, vocabulary, known, heard, drawn, read_at, ahead, keeps_times, requests }
+    }
+
+    /// From now on it is so much later than by the client's own clock.
+    pub fn set_ahead(&mut self, ahead: Duration) {
+        if self.actor < FRESH {
+            self.ahead = i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX);
+        }
     }
 
     /// All that was sent, as it was.
@@ -115,7 +129,7 @@ impl Symbols {
     }
 
     fn word(&mut self, place: &Place, word: &[u8]) -> Result<Named, Learned> {
-        if let Some(name) = self.as_before(word)? {
+        if let Some(name) = self.as_before(place, word)? {
             return Ok(name);
         }
         if self.vocabulary.is_constant(word) || word.is_empty() {
@@ -140,7 +154,7 @@ impl Symbols {
     }
 
     fn field(&mut self, place: &Place, field: &Field<'_>) -> Result<Named, Learned> {
-        if let Some(name) = self.as_before(field.text)? {
+        if let Some(name) = self.as_before(place, field.text)? {
             return Ok(name);
         }
         if self.vocabulary.is_constant(field.text) {
@@ -199,7 +213,7 @@ impl Symbols {
     }
 
     fn part(&mut self, place: &Place, part: &[u8]) -> Result<Named, Learned> {
-        if let Some(name) = self.as_before(part)? {
+        if let Some(name) = self.as_before(place, part)? {
             return Ok(name);
         }
         match (self.kind(place, part), time_of(part)) {
@@ -208,9 +222,10 @@ impl Symbols {
             (_, Some(time)) => {
                 let name = match self.keeps_times {
                     true => part.to_vec(),
-                    false => self.vocabulary.time(&time, self.actor),
+                    false => self.vocabulary.time(&time, self.actor, self.ahead),
                 };
-                self.keep(Symbol { value: part.to_vec(), name: name.clone(), drawn_by: None });
+                self.read_at.insert(part.to_vec(), place.word());
+                self.keep(self.symbol(part, &name, None));
                 Ok(Named { has_time: true, ..Named::constant(&name) })
             }
             (_, None) => match self.vocabulary.lease(place, part) {
@@ -220,14 +235,27 @@ impl Symbols {
         }
     }
 
+    fn symbol(&self, value: &[u8], name: &[u8], drawn_by: Option<usize>) -> Symbol {
+        Symbol { value: value.to_vec(), name: name.to_vec(), drawn_by, ahead: self.ahead }
+    }
+
+    /// Whether a text is a time that the client has read again, though its clock shows the same: it was sent at the
+    /// same place before, when it was earlier.
+    fn is_read_again(&self, symbol: &Symbol, place: &Place) -> bool {
+        symbol.drawn_by.is_none()
+            && symbol.ahead != self.ahead
+            && self.read_at.get(&symbol.value) == Some(&place.word())
+    }
+
     /// What stands for a text that the client sent or was answered before.
-    fn as_before(&self, text: &[u8]) -> Result<Option<Named>, Learned> {
+    fn as_before(&self, place: &Place, text: &[u8]) -> Result<Option<Named>, Learned> {
         let named = |symbol: &Symbol, name: &[u8]| {
             let has_token = symbol.drawn_by.is_some();
             let name = if self.keeps_times && !has_token { text } else { name };
             Named { has_token, has_time: !has_token, ..Named::constant(name) }
         };
-        if let Some(symbol) = self.known.iter().rev().find(|symbol| symbol.value == text) {
+        let is_it = |symbol: &&Symbol| symbol.value == text && !self.is_read_again(symbol, place);
+        if let Some(symbol) = self.known.iter().rev().find(is_it) {
             return Ok(Some(named(symbol, &symbol.name)));
         }
         if let Some(heard) = self.heard.get(text) {
@@ -249,7 +277,7 @@ impl Symbols {
         }
         self.drawn += 1;
         let name = self.vocabulary.stand_in(place, value, [self.actor, self.drawn]);
-        self.keep(Symbol { value: value.to_vec(), name: name.clone(), drawn_by: Some(self.actor) });
+        self.keep(self.symbol(value, &name, Some(self.actor)));
         Ok(Named { has_token: true, ..Named::constant(&name) })
     }
 
@@ -264,7 +292,7 @@ impl Symbols {
         for known in self.known.iter().rev() {
             let (name, value) =
                 (stand_ins::of_another(&known.name), stand_ins::of_another(&known.value));
-            self.vocabulary.set(&Symbol { value, name: name.clone(), drawn_by: Some(OUTSIDE) });
+            self.vocabulary.set(&self.symbol(&value, &name, Some(OUTSIDE)));
             others.push(Symbol { value: name, ..known.clone() });
         }
         stand_ins::with_values(content, &others.iter().collect::<Vec<_>>())
@@ -301,10 +329,18 @@ impl Symbols {
 
     fn value(&mut self, answer: &[u8]) -> Vec<u8> {
         let is_others = |name: &[u8]| self.known.iter().all(|known| known.name != name);
-        let others = self.vocabulary.others(answer, self.actor, is_others);
+        let others = self.vocabulary.others(answer, is_others);
         self.known.splice(0..0, others);
-        let latest_first: Vec<&Symbol> = self.known.iter().rev().collect();
-        let value = stand_ins::with_values(answer, &latest_first);
+        // To a client that lives later, times are earlier.
+        let as_read = |symbol: &Symbol| {
+            let value = match (symbol.drawn_by, self.ahead - symbol.ahead) {
+                (Some(_), _) | (None, 0) => symbol.value.clone(),
+                (None, later) => times::earlier(&symbol.value, later),
+            };
+            Symbol { value, ..symbol.clone() }
+        };
+        let latest_first: Vec<Symbol> = self.known.iter().rev().map(as_read).collect();
+        let value = stand_ins::with_values(answer, &latest_first.iter().collect::<Vec<_>>());
         self.heard.insert(value.clone(), answer.to_vec());
         value
     }

@@ -219,7 +219,9 @@ impl Subjects {
         let all = all.collect::<Result<Vec<_>, _>>()?;
         self.pool.start.server()?;
         self.pool.vocabulary.take_learned();
-        Ok(all.into_iter().reduce(Preflight::and).unwrap_or_default())
+        let all = all.into_iter().reduce(Preflight::and).unwrap_or_default();
+        self.pool.set_leases_are_values(all.lease_in_value);
+        Ok(all)
     }
 }
 
@@ -264,7 +266,7 @@ impl SubjectClient {
         let instruction = instruction.line(at.lock, ttl_ms, kind);
         let mut lent = Lent::new(pool, who.actor);
         let transcripts = &pool.transcripts;
-        transcripts.add(who, instruction.to_string());
+        transcripts.add(who, instruction.to_string(), at.link.ahead());
         pool.vocabulary.add_lease(&instruction);
         let mut link = Transcribed { link: &mut *at.link, transcripts, who };
         let answered =
@@ -387,6 +389,10 @@ impl ActorHost for Subjects {
 
     fn watched(&self, lock: LockName) -> LockName {
         self.pool.watched(lock)
+    }
+
+    fn leases_are_values(&self) -> bool {
+        self.pool.leases_are_values()
     }
 
     /// A client's state is all instructions and answers that it got.

@@ -3,6 +3,7 @@
 use super::canonical::Vocabulary;
 use super::client::Client;
 use super::instruction::Instruction;
+use super::preflight::failed;
 use super::process::{Process, SubjectError};
 use super::rehearsal::REHEARSED_TTL;
 use super::subject::Broken;
@@ -11,9 +12,11 @@ use super::{About, Shared, Start};
 use crate::lock::{LockName, Who};
 use crate::server::Connection;
 use parking_lot::Mutex;
+use redis::RedisResult;
+use redis_sim::clock::VirtualClock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The place of the client that acquires when all actors have ended.
@@ -32,6 +35,8 @@ pub(super) struct Pool {
     pub vocabulary: Arc<Vocabulary>,
     /// The next life of the client that acquires when all actors have ended.
     fresh_lives: AtomicU64,
+    /// Whether leases are times in values.
+    leases_are_values: AtomicBool,
 }
 
 type Starter = dyn Fn(usize) -> Result<Box<dyn Client>, SubjectError> + Send + Sync;
@@ -54,6 +59,7 @@ impl Pool {
             watched,
             vocabulary,
             fresh_lives: AtomicU64::new(0),
+            leases_are_values: AtomicBool::new(false),
         }
     }
 
@@ -87,6 +93,16 @@ impl Pool {
         }
     }
 
+    /// Whether leases are times in values, which clients compare with their clocks or the server's.
+    pub fn leases_are_values(&self) -> bool {
+        self.leases_are_values.load(Ordering::Relaxed)
+    }
+
+    /// Says whether they are.
+    pub fn set_leases_are_values(&self, are_values: bool) {
+        self.leases_are_values.store(are_values, Ordering::Relaxed);
+    }
+
     /// Whether fresh clients are granted a lock: as many as a free one must be granted at once. They live so
     /// much later, and so does an embedded server.
     pub fn grants_fresh_clients(
@@ -96,7 +112,8 @@ impl Pool {
         later: Duration,
     ) -> Result<bool, Broken> {
         link.shift_clock(later);
-        self.vocabulary.set_ahead(later);
+        let ahead = if link.is_remote() { Ok(later) } else { age(link) };
+        self.vocabulary.set_ahead(ahead.map_err(failed)?);
         let shared = self.about.shared;
         let acquire =
             Instruction::Acquire.line(lock, REHEARSED_TTL, shared.and_then(Shared::strictest));
@@ -126,6 +143,13 @@ impl Pool {
             act(process);
         }
     }
+}
+
+/// How long an embedded server has run, by its own clock.
+fn age(link: &mut Connection) -> RedisResult<Duration> {
+    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query(link)?;
+    let now = Duration::from_secs(seconds) + Duration::from_micros(micros);
+    Ok(now.saturating_sub(VirtualClock::EPOCH))
 }
 
 /// A session that is at work. It goes back also where the work is given up in the middle.

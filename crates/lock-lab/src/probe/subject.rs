@@ -396,6 +396,7 @@ impl Subject {
             return Err(Broken::Crashed(crashed));
         }
         drop(stopped);
+        self.symbols.set_ahead(link.ahead());
         self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
         let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
@@ -499,6 +500,7 @@ impl Client for Subject {
 
     fn instruct(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
         (self.token, self.has_suffered, self.is_cancelled) = (None, false, false);
+        self.symbols.set_ahead(link.ahead());
         self.say(instruction)?;
         let said = self.hear(&mut Server::Link(link))?;
         let text = |member: &str| said.get(member).and_then(|it| it.as_str()).map(str::to_owned);

@@ -6,6 +6,7 @@ use crate::lock::Who;
 use parking_lot::Mutex;
 use redis::{ConnectionLike, RedisResult, Value};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Transcripts by number: equal numbers stand for equal transcripts. 0 is the empty one.
 #[derive(Debug, Default)]
@@ -26,9 +27,10 @@ impl Transcripts {
         known.current.get(&who.actor).filter(|(life, _)| *life == who.life).map_or(0, |it| it.1)
     }
 
-    /// Adds an instruction or an answer.
-    pub fn add(&self, who: Who, entry: String) {
+    /// Adds an instruction or an answer, and how much later it is than by the client's own clock.
+    pub fn add(&self, who: Who, entry: String, ahead: Duration) {
         let before = self.of(who);
+        let entry = if ahead.is_zero() { entry } else { format!("{ahead:?} {entry}") };
         let mut known = self.0.lock();
         let next = u32::try_from(known.numbers.len() + 1).unwrap_or(u32::MAX);
         let number = *known.numbers.entry((before, entry.into())).or_insert(next);
@@ -55,12 +57,16 @@ impl Link for Transcribed<'_> {
     fn is_tampered_with(&self) -> bool {
         self.link.is_tampered_with()
     }
+
+    fn ahead(&self) -> Duration {
+        self.link.ahead()
+    }
 }
 
 impl ConnectionLike for Transcribed<'_> {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         let reply = self.link.req_packed_command(command);
-        self.transcripts.add(self.who, format!("{reply:?}"));
+        self.transcripts.add(self.who, format!("{reply:?}"), self.link.ahead());
         reply
     }
 
@@ -71,7 +77,7 @@ impl ConnectionLike for Transcribed<'_> {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let replies = self.link.req_packed_commands(commands, offset, count);
-        self.transcripts.add(self.who, format!("{replies:?}"));
+        self.transcripts.add(self.who, format!("{replies:?}"), self.link.ahead());
         replies
     }
 
@@ -96,7 +102,7 @@ mod tests {
     fn equal_numbers_stand_for_equal_transcripts() {
         let transcripts = Transcripts::default();
         let after = |who: Who, entries: &[&str]| {
-            entries.iter().for_each(|entry| transcripts.add(who, (*entry).into()));
+            entries.iter().for_each(|entry| transcripts.add(who, (*entry).into(), Duration::ZERO));
             transcripts.of(who)
         };
         let life = |actor, life| Who { actor, life };

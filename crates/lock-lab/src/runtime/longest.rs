@@ -1,9 +1,31 @@
-//! How long a plan can take at most, as far as it says so itself.
+//! How long a plan can take at most, as far as it says so itself, and its leases.
 
 use super::setup::tasks;
+use crate::lock::Ttl;
 use crate::scenario::{Action, ActorPlan, Plan, Start, Step};
 use std::ops::Range;
 use std::time::Duration;
+
+/// Clients allow for clocks that differ.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// How long it takes until all leases of a plan are over, also by a client's reckoning.
+pub fn until_all_are_over(plan: &Plan) -> Duration {
+    let of_actors = plan.actors.iter().filter_map(|actor| longest_lease(&actor.steps)).max();
+    let longest = of_actors.unwrap_or_default().max(plan.default_ttl.seconds());
+    Duration::from_secs(longest).saturating_mul(2).saturating_add(MARGIN)
+}
+
+/// The longest lease that steps ask for by themselves, in seconds.
+fn longest_lease(steps: &[Step]) -> Option<u64> {
+    let of_step = |step: &Step| match &step.action {
+        Action::Acquire { ttl, .. } => ttl.map(Ttl::seconds),
+        Action::Locked { ttl, body, .. } => ttl.map(Ttl::seconds).max(longest_lease(body)),
+        Action::Repeat { body, .. } => longest_lease(body),
+        _ => None,
+    };
+    steps.iter().filter_map(of_step).max()
+}
 
 /// The longest that a plan can take by its own durations.
 pub fn longest(plan: &Plan) -> Duration {

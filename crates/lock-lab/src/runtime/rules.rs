@@ -17,7 +17,8 @@ use redis_sim::clock::Clock;
 use redis_sim::requests;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// How often each rule of a plan has matched.
 pub(super) struct Counts(Vec<AtomicU32>);
@@ -57,12 +58,25 @@ pub(super) struct FaultState {
     pub doing: Mutex<Verb>,
     /// What was done to the actor.
     pub events: Mutex<Vec<Event>>,
+    /// How much later it is for the actor than by its own clock, in nanoseconds.
+    ahead: AtomicU64,
 }
 
 impl FaultState {
     /// From now on the actor is in a step of this verb; gives that of the step around it.
     pub fn begin(&self, verb: Verb) -> Verb {
         std::mem::replace(&mut self.doing.lock(), verb)
+    }
+
+    /// How much later it is for the actor than by its own clock.
+    pub fn ahead(&self) -> Duration {
+        Duration::from_nanos(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// From now on it is so much later.
+    pub fn set_ahead(&self, ahead: Duration) {
+        let nanos = u64::try_from(ahead.as_nanos()).unwrap_or(u64::MAX);
+        self.ahead.store(nanos, Ordering::Relaxed);
     }
 
     /// The sender of what is sent now.
@@ -288,5 +302,9 @@ impl Interceptor for Ruled<'_> {
 
     fn has_tampered(&self) -> bool {
         self.fault_state.injected.load(Ordering::Relaxed)
+    }
+
+    fn ahead(&self) -> Duration {
+        self.fault_state.ahead()
     }
 }

@@ -30,6 +30,9 @@ pub enum Turn {
     /// The TTL of another key ends: of this one of those in database 0 that have one and are no lock's,
     /// in the order of their bytes.
     ExpireKey(usize),
+    /// So much time passes that all leases are over, also those that are times in values. There is only the
+    /// first way to do so: 0.
+    Later(usize),
 }
 
 impl Turn {
@@ -40,7 +43,11 @@ impl Turn {
             | Turn::LoseReply(task)
             | Turn::Forget(task)
             | Turn::Postpone(task) => Some(task),
-            Turn::Crash(_) | Turn::Expire(_) | Turn::ExpireKey(_) | Turn::Arrive(_) => None,
+            Turn::Crash(_)
+            | Turn::Expire(_)
+            | Turn::ExpireKey(_)
+            | Turn::Later(_)
+            | Turn::Arrive(_) => None,
         }
     }
 
@@ -65,7 +72,8 @@ impl Turn {
 /// As text it is one word that a shell leaves alone: the version of the format, the scenario and its
 /// digest, the protocol, the timing, the parameters, the turns, and perhaps what it shows. Tasks
 /// and locks are counted from 1 there; `2x5` is five turns of task 2, `e1` the end of the lease of
-/// lock 1, `k1` the end of the TTL of the first key that has one and is no lock's, `c2` a crash in task 2, `l2` a reply to task 2 that is lost, `f2` a command of
+/// lock 1, `k1` the end of the TTL of the first key that has one and is no lock's, `t1` time that passes until all leases
+/// are over, `c2` a crash in task 2, `l2` a reply to task 2 that is lost, `f2` a command of
 /// task 2 that is, `p2` one that task 2 gives up and that is still on its way, and `a1` the
 /// arrival of the first one that is.
 ///

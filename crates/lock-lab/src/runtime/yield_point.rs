@@ -229,6 +229,10 @@ impl Interceptor for TaskHandle {
     fn is_alive(&self) -> Result<(), Crashed> {
         self.fault_state.check()
     }
+
+    fn ahead(&self) -> Duration {
+        self.fault_state.ahead()
+    }
 }
 
 impl Clock for TaskHandle {

@@ -10,6 +10,8 @@ pub struct Symbol {
     pub name: Vec<u8>,
     /// Whose it is; none, if it is a time.
     pub drawn_by: Option<usize>,
+    /// How much later it was than by the client's own clock when the value was named, in seconds.
+    pub ahead: i64,
 }
 
 /// The name of the Nth token of an actor.
@@ -122,6 +124,7 @@ mod tests {
             name: name.into(),
             value: value.into(),
             drawn_by: Some(0),
+            ahead: 0,
         };
         let all = [
             symbol("101000", "482913"),

@@ -259,3 +259,25 @@ fn numbers_that_grow_by_themselves_may_be_the_same_in_two_clients() {
     assert_eq!(one.named(request()).unwrap().0[2], b"101000");
     assert_eq!(other.named(request()).unwrap().0[2], b"201000");
 }
+
+#[test]
+fn as_time_passes_times_that_are_read_again_are_later_and_old_ones_are_read_as_earlier() {
+    const LATER: u64 = 3600;
+    let now = WallClock::new(None).unix().as_secs();
+    let text = |seconds: u64| seconds.to_string().into_bytes();
+    let seconds = |name: &[u8]| std::str::from_utf8(name).unwrap().parse::<u64>().unwrap();
+    let mut symbols = symbols(0, &[b"lock"]);
+    let mut sends = |symbols: &mut Symbols, command: &[u8]| {
+        let request = words(&[command, b"lock", &text(now)]);
+        symbols.named(request).unwrap().0[2].clone()
+    };
+    let first = sends(&mut symbols, b"SETNX");
+    symbols.set_ahead(Duration::from_secs(LATER));
+    // What it remembers is what it was; its clock, which stands still here, shows a later time.
+    assert_eq!(sends(&mut symbols, b"CAD"), first);
+    let second = sends(&mut symbols, b"SETNX");
+    assert_eq!(seconds(&second), seconds(&first) + LATER);
+    // By its clock, the first time is an hour ago.
+    assert_eq!(seconds(&symbols.value(&first)), now - LATER);
+    assert_eq!(seconds(&symbols.value(&second)), now);
+}

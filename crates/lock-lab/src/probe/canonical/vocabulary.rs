@@ -4,7 +4,7 @@
 use super::parts::{Field, are_alike, fields, is_number};
 use super::stand_ins::{self, Symbol};
 use super::times::{self, Time, time_of};
-use super::{FRESH, Request, command_of};
+use super::{Request, command_of};
 use parking_lot::RwLock;
 use redis_sim::clock::VirtualClock;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -43,6 +43,11 @@ pub struct Place {
 impl Place {
     pub fn new(command: &Arc<[u8]>, at: usize) -> Self {
         Self { command: Arc::clone(command), at: [Some(at), None, None] }
+    }
+
+    /// That of the word that it is in.
+    pub fn word(&self) -> Self {
+        Self { command: Arc::clone(&self.command), at: [self.at[0], None, None] }
     }
 
     pub fn field(&self, field: usize) -> Self {
@@ -284,23 +289,16 @@ impl Vocabulary {
         self.0.write().values.insert(symbol.name.clone(), symbol.clone());
     }
 
-    /// Those in an answer to an actor whose names are such. To an actor that lives later, times are earlier.
-    pub fn others(
-        &self,
-        answer: &[u8],
-        actor: usize,
-        is_others: impl Fn(&[u8]) -> bool,
-    ) -> Vec<Symbol> {
+    /// Those in an answer whose names are such.
+    pub fn others(&self, answer: &[u8], is_others: impl Fn(&[u8]) -> bool) -> Vec<Symbol> {
         let known = self.0.read();
-        let ahead = known.ahead_of(actor);
         let is_it = |symbol: &&Symbol| is_others(&symbol.name) && contains(answer, &symbol.name);
-        let told = |symbol: &Symbol| match symbol.drawn_by {
-            None if ahead > 0 => {
-                Symbol { value: times::earlier(&symbol.value, ahead), ..symbol.clone() }
-            }
-            _ => symbol.clone(),
-        };
-        known.values.values().filter(is_it).map(told).collect()
+        known.values.values().filter(is_it).cloned().collect()
+    }
+
+    /// How much later the clients live that acquire when all actors have ended, in seconds.
+    pub fn ahead(&self) -> i64 {
+        self.0.read().ahead
     }
 
     /// The name of the Nth token of an actor, which is first sent at a place.
@@ -323,7 +321,7 @@ impl Vocabulary {
 
     /// What stands for a time: the server's start and, where the time is the end of a lease that begins now,
     /// that lease.
-    pub fn time(&self, time: &Time, actor: usize) -> Vec<u8> {
+    pub fn time(&self, time: &Time, actor: usize, ahead: i64) -> Vec<u8> {
         let distance = time.from_now.unsigned_abs();
         let known = self.0.read();
         let mut leases = std::iter::once(&0).chain(&known.leases);
@@ -331,17 +329,12 @@ impl Vocabulary {
         let distance = lease.unwrap_or((distance + ROUNDED / 2) / ROUNDED * ROUNDED);
         let distance = i64::try_from(distance).unwrap_or(i64::MAX) * time.from_now.signum();
         let epoch = || i64::try_from(VirtualClock::EPOCH.as_secs()).unwrap_or_default();
-        let start = known.real_start.unwrap_or_else(epoch) + known.ahead_of(actor);
+        let start = known.real_start.unwrap_or_else(epoch) + ahead;
         time.named(start + distance, actor)
     }
 }
 
 impl Known {
-    /// How much later than the others an actor lives, in seconds.
-    fn ahead_of(&self, actor: usize) -> i64 {
-        if actor >= FRESH { self.ahead } else { 0 }
-    }
-
     /// The lease that is the same as a number or a little more, in seconds or milliseconds.
     fn lease(&self, text: &[u8]) -> Option<Vec<u8>> {
         let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;

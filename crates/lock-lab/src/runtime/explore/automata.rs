@@ -153,7 +153,8 @@ pub(super) struct Shared {
 pub(super) struct Around {
     pub cells: u32,
     pub server: u32,
-    /// In nanoseconds since the run began; 0 where each actor has a time of its own.
+    /// In nanoseconds since the run began. Where each actor has a time of its own, only what passes for all of
+    /// them counts.
     pub time: u64,
 }
 
@@ -377,6 +378,9 @@ impl Automata {
         };
         let own_time = Arc::clone(&live.task.outside.time);
         own_time.advance_to(Duration::from_nanos(time));
+        if self.timing == Timing::Async {
+            live.task.outside.fault_state.set_ahead(Duration::from_nanos(time));
+        }
         let mut is_rested = false;
         let place = loop {
             match live.task.resume(push) {

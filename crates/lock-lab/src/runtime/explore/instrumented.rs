@@ -143,6 +143,10 @@ impl ActorHost for Immortal {
         self.0.is_available(lock, link)
     }
 
+    fn leases_are_values(&self) -> bool {
+        self.0.leases_are_values()
+    }
+
     fn memory(&self, who: Who) -> u32 {
         self.0.memory(who)
     }

@@ -8,6 +8,7 @@
 //! until when each sleeper sleeps.
 
 use super::super::in_flight::{InFlight, Sender};
+use super::super::longest::until_all_are_over;
 use super::super::{Model, Time, Turn, World};
 use super::automata::{Around, Automata, Node, Place, Push, Shared, UNBORN};
 use super::embedded::Embedded;
@@ -254,6 +255,7 @@ impl Machine {
         // When all is over, the expiry of a lease changes nothing for any actor.
         if self.bounds.timing == Timing::Async && !turns.is_empty() {
             turns.extend(self.shared.servers.expiries(draft.server).map_err(failed)?);
+            turns.extend(self.later(draft)?);
         }
         Ok(turns)
     }
@@ -290,6 +292,7 @@ impl Machine {
                 self.push(draft, task, Push::Crash)?;
             }
             Turn::Expire(_) | Turn::ExpireKey(_) => self.expire_tied(draft, turn)?,
+            Turn::Later(_) => self.let_leases_pass(draft)?,
         }
         self.settle(draft)?;
         let ended = self.ended.number(std::mem::take(&mut draft.ended));
@@ -450,10 +453,43 @@ impl Machine {
         }
     }
 
-    /// Time advances until the first sleeper wakes; leases expire meanwhile.
+    /// Time advances until the first sleeper wakes.
     fn let_time_pass(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
         let wakes = draft.wakes.iter().filter(|wake| **wake > draft.time);
         let Some(wake) = wakes.min().copied() else { return Ok(()) };
+        self.pass(draft, wake)
+    }
+
+    /// Where leases are times in values and a lock is there that has no TTL or a longer one: so much time
+    /// passes that its lease is over. In an ordering it does as often as there are tasks.
+    fn later(&mut self, draft: &Draft) -> Result<Option<Turn>, ExploreError> {
+        let step = self.time_step();
+        let is_spent = draft.time / step >= self.tasks.len() as u64;
+        if is_spent || !self.world.setup.host.leases_are_values() {
+            return Ok(None);
+        }
+        let lasting = self.shared.servers.lasting(draft.server, draft.time.saturating_add(step));
+        Ok((!lasting.map_err(failed)?.is_empty()).then_some(Turn::Later(0)))
+    }
+
+    fn time_step(&self) -> u64 {
+        u64::try_from(until_all_are_over(&self.world.setup.plan).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// So much time passes that all leases are over.
+    fn let_leases_pass(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
+        let until = draft.time.saturating_add(self.time_step());
+        self.pass(draft, until)?;
+        for lock in self.shared.servers.lasting(draft.server, until).map_err(failed)? {
+            let event = self.shared.servers.lease_over(draft.server, lock).map_err(failed)?;
+            let servers = &self.shared.servers;
+            draft.monitor = self.monitors.after(draft.monitor, event, None, servers, until);
+        }
+        Ok(())
+    }
+
+    /// Time advances until then; TTLs end meanwhile.
+    fn pass(&mut self, draft: &mut Draft, wake: u64) -> Result<(), ExploreError> {
         let until = VirtualClock::EPOCH + Duration::from_nanos(wake);
         let mut first = self.shared.servers.first_expiry(draft.server).map_err(failed)?;
         while let Some((_, turn)) = first.filter(|(end, _)| *end <= until) {

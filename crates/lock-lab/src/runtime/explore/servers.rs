@@ -13,6 +13,7 @@ use crate::lock::{ActorHost, Knowledge, LockName, Payload, Snapshot};
 use crate::server::ServerError;
 use lock_history::history::{Command, Effect, EventKind};
 use redis::{RedisResult, Value};
+use redis_sim::clock::VirtualClock;
 use redis_sim::{Kept, Lease, requests};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
@@ -219,14 +220,42 @@ impl Servers {
         }
         self.restore(server, 0)?;
         let key = self.locks.get(lock).map(|lock| lock.key().to_string()).unwrap_or_default();
-        let held = self.store.kept(&key);
-        let token = held.map(|held| Payload::decode(&held.value).token().as_str().to_string());
+        let token = self.token_of(&key);
         let leases = self.leases_now();
         self.store.end_lease(key.as_bytes())?;
         self.reorder(&leases, true);
         let end = (self.save()?, self.happened(EventKind::lease_expired(lock, &key, token)));
         self.ends.insert((server, lock), end);
         Ok(end)
+    }
+
+    /// The locks that are there in a state and do not expire until then, in nanoseconds since the run began.
+    pub fn lasting(&mut self, server: u32, until: u64) -> Result<Vec<usize>, ServerError> {
+        let until = VirtualClock::EPOCH + Duration::from_nanos(until);
+        let mut lasting = Vec::new();
+        for lock in 0..self.locks.len() {
+            let ends = self.lease(server, lock)?.is_some_and(|end| end <= until);
+            self.restore(server, 0)?;
+            let key = self.locks.get(lock).map(LockName::key).unwrap_or_default();
+            if !ends && self.store.kept(key).is_some() {
+                lasting.push(lock);
+            }
+        }
+        Ok(lasting)
+    }
+
+    /// The number of the event that the lease of a lock is over in a state, though its key stays.
+    pub fn lease_over(&mut self, server: u32, lock: usize) -> Result<u32, ServerError> {
+        self.restore(server, 0)?;
+        let key = self.locks.get(lock).map(|lock| lock.key().to_string()).unwrap_or_default();
+        let token = self.token_of(&key);
+        Ok(self.happened(EventKind::lease_in_value_over(lock, &key, token)))
+    }
+
+    /// The token that a key holds now.
+    fn token_of(&self, key: &str) -> Option<String> {
+        let held = self.store.kept(key);
+        held.map(|held| Payload::decode(&held.value).token().as_str().to_string())
     }
 
     /// The keys of database 0 that have a TTL now. Only clients from outside make keys that can matter beside

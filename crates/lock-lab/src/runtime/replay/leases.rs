@@ -25,6 +25,12 @@ pub(super) struct Held {
     pub left: Option<Duration>,
 }
 
+impl Held {
+    fn token(&self) -> String {
+        self.payload.token().as_str().to_owned()
+    }
+}
+
 /// A key with a TTL that is no lock's.
 pub(super) struct OtherKey {
     pub name: Vec<u8>,
@@ -136,9 +142,18 @@ impl<'a> Leases<'a> {
 
     /// Writes down that the lease of a lock ended.
     pub fn note_end(&self, lock: usize, held: &Held, moment: Moment) {
-        let key = self.world.setup.locks.get(lock).map(LockName::key).unwrap_or_default();
-        let token = held.payload.token().as_str().to_owned();
-        self.world.log.note_fault(moment, EventKind::lease_expired(lock, key, Some(token)));
+        let event = EventKind::lease_expired(lock, self.key(lock), Some(held.token()));
+        self.world.log.note_fault(moment, event);
+    }
+
+    /// Writes down that the lease of a lock is over now, though its key stays.
+    pub fn note_lease_over(&self, lock: usize, held: &Held) {
+        let event = EventKind::lease_in_value_over(lock, self.key(lock), Some(held.token()));
+        self.world.log.note_fault(self.world.log.moment(), event);
+    }
+
+    fn key(&self, lock: usize) -> &str {
+        self.world.setup.locks.get(lock).map(LockName::key).unwrap_or_default()
     }
 }
 

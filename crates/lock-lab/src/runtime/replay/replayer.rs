@@ -13,11 +13,12 @@ use super::leases::{Held, Leases, NotEnded, OtherKey};
 use super::recorded_turns::RecordedTurns;
 use crate::lock::LockName;
 use crate::runtime::in_flight::{InFlight, carry_out, may_be_late, note_kept_back};
+use crate::runtime::longest::until_all_are_over;
 use crate::runtime::rules::FaultState;
 use crate::runtime::task::Task;
 use crate::runtime::yield_point::{Commands, Resume, Yield};
 use crate::runtime::{Buffer, Time, Timing, Turn, World};
-use crate::server::ServerError;
+use crate::server::{Server, ServerError};
 use lock_history::history::Moment;
 use redis_sim::clock::{Clock, Stopped, VirtualClock};
 use std::sync::atomic::Ordering;
@@ -161,10 +162,15 @@ impl<'a, T: Task> Replayer<'a, T> {
             }
             Turn::Arrive(_) => None,
             _ if self.is_over() => Some("all actors have ended"),
-            Turn::Expire(_) | Turn::ExpireKey(_) if self.timing == Timing::Strict => {
+            Turn::Expire(_) | Turn::ExpireKey(_) | Turn::Later(_)
+                if self.timing == Timing::Strict =>
+            {
                 Some("that is not the next thing to happen")
             }
-            Turn::Expire(_) | Turn::ExpireKey(_) => None,
+            Turn::Later(_) if matches!(self.world.services.time, Time::Wall(_)) => {
+                Some("the clock of a real server can't be moved: replay it without --redis")
+            }
+            Turn::Expire(_) | Turn::ExpireKey(_) | Turn::Later(_) => None,
             Turn::Step(task)
             | Turn::LoseReply(task)
             | Turn::Forget(task)
@@ -180,6 +186,7 @@ impl<'a, T: Task> Replayer<'a, T> {
             (None, Turn::Arrive(number)) => self.arrive(number),
             (None, Turn::Crash(task)) => self.resume(task, Resume::Crash),
             (None, Turn::Expire(_) | Turn::ExpireKey(_)) => self.end_ttl(turn),
+            (None, Turn::Later(_)) => self.let_leases_pass(),
         }
     }
 
@@ -220,6 +227,23 @@ impl<'a, T: Task> Replayer<'a, T> {
             NotEnded::Stopped(why) => self.recorded.stopped(why),
             NotEnded::Failed(error) => error.into(),
         })
+    }
+
+    /// So much time passes that all leases are over, also those that are times in values.
+    fn let_leases_pass(&mut self) -> Result<(), ReplayError> {
+        let step = until_all_are_over(&self.world.setup.plan);
+        self.pass_with_leases(self.now.saturating_add(step))?;
+        for state in &self.tasks {
+            let fault_state = state.fault_state();
+            fault_state.set_ahead(fault_state.ahead().saturating_add(step));
+            state.time().advance_to(fault_state.ahead());
+        }
+        for lock in 0..self.world.setup.locks.len() {
+            if let Some(held) = self.leases.held(lock)? {
+                self.leases.note_lease_over(lock, &held);
+            }
+        }
+        Ok(())
     }
 
     /// Why a task can't do what a turn asks for.
@@ -314,6 +338,12 @@ impl<'a, T: Task> Replayer<'a, T> {
         }
         // Those that end at once keep this order.
         before.sort_by_key(|(end, _)| *end);
+        // The server's own clock stands still where time means nothing.
+        if let (Timing::Async, Server::Embedded(engine)) =
+            (self.timing, &self.world.services.server)
+        {
+            engine.shift_clock(until.saturating_sub(self.now));
+        }
         self.pass(until);
         let left = self.leases.others()?;
         for (end, lease) in before {
@@ -407,6 +437,7 @@ impl<'a, T: Task> Replayer<'a, T> {
             Turn::ExpireKey(key) => {
                 format!("ends the TTL of key {} of those that are no lock's", key + 1)
             }
+            Turn::Later(_) => "lets time pass until all leases are over".into(),
         }
     }
 

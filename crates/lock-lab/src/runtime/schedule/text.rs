@@ -56,6 +56,7 @@ impl fmt::Display for Turn {
             Turn::Crash(task) => ("c", task),
             Turn::Expire(lock) => ("e", lock),
             Turn::ExpireKey(key) => ("k", key),
+            Turn::Later(way) => ("t", way),
         };
         write!(f, "{letter}{}", index.saturating_add(1))
     }
@@ -234,6 +235,7 @@ fn one_turn(part: Part<'_>) -> Result<Turn, ScheduleError> {
         Some(("c", number)) => (Turn::Crash, number),
         Some(("e", number)) => (Turn::Expire, number),
         Some(("k", number)) => (Turn::ExpireKey, number),
+        Some(("t", number)) => (Turn::Later, number),
         _ => (Turn::Step, part.text),
     };
     let at = part.at + part.text.len() - number.len();

@@ -161,8 +161,11 @@ impl Model {
         let lease_of = (!random.one_in(6)).then_some(lock);
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
         let (what, expired_key) = (String::new(), None);
-        let is_restart = false;
-        Some((None, EventKind::Fault { what, effects, lease_of, expired_key, is_restart }))
+        let (in_value, is_restart) = (false, false);
+        Some((
+            None,
+            EventKind::Fault { what, effects, lease_of, in_value, expired_key, is_restart },
+        ))
     }
 
     /// Every actor comes to an end.
