@@ -163,8 +163,12 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
     match (known.operation, reply) {
         (Operation::Acquire, Value::Array(parts)) => match (parts.as_slice(), own) {
             ([Value::Int(1), Value::Int(fence)], Some(token)) => {
-                let fence = u64::try_from(*fence).ok();
-                vec![Change::Took { token, fence, lease: lease() }, flagged(true)]
+                let (fence, lease) = (u64::try_from(*fence).ok(), lease());
+                let written = match known.compares {
+                    true => Change::Took { token, fence, lease },
+                    false => Change::Overwrote { token, lease },
+                };
+                vec![written, flagged(true)]
             }
             _ => vec![Change::Refused],
         },
