@@ -7,6 +7,7 @@ mod chromium;
 mod cli;
 mod comfort;
 mod commands;
+mod conditional;
 mod conformance;
 mod directory;
 mod exploration;
