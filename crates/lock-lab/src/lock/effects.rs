@@ -7,7 +7,7 @@ mod tests;
 
 use super::script::Script;
 use super::{LockName, Payload, Token, Ttl};
-use lock_history::history::{Change, Effect};
+use lock_history::history::{Change, Effect, NO_END};
 use redis::Value;
 use redis_sim::Kept;
 
@@ -26,7 +26,7 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
         }),
         ("DELIFEQ", [key, value]) => about(locks, key, || deleted(reply, Some(value))),
         ("PERSIST", [key]) => about(locks, key, || {
-            (*reply == Value::Int(1)).then_some(Change::Extended { lease: FOREVER })
+            (*reply == Value::Int(1)).then_some(Change::Extended { lease: NO_END })
         }),
         ("EXPIRE" | "PEXPIRE", [key, ttl]) => about(locks, key, || {
             let unit = if name == "EXPIRE" { 1_000_000_000 } else { 1_000_000 };
@@ -69,7 +69,7 @@ pub fn seen_effects(
     let does_not_show = |effect: &Effect| match effect.change {
         Change::Saw { .. } | Change::Refused => true,
         // Where there was a lease, it shows that there is none any more.
-        Change::Extended { lease } => lease < FOREVER,
+        Change::Extended { lease } => lease < NO_END,
         _ => false,
     };
     effects(arguments, reply, locks).into_iter().filter(does_not_show).collect()
@@ -201,9 +201,6 @@ fn saw(reply: &Value) -> Option<Change> {
     };
     Some(Change::Saw { token })
 }
-
-/// A lease without an end, where one has to be named: a year, which outlives every run.
-const FOREVER: u64 = Ttl::MAX.seconds() * 1_000_000_000;
 
 /// A number of seconds or milliseconds; more than a year is a year, which outlives every run.
 fn number(text: &[u8]) -> u64 {

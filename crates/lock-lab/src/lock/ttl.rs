@@ -30,7 +30,7 @@ impl Ttl {
     pub const DEFAULT: Ttl = Ttl(21_600);
 
     /// The TTL in seconds.
-    pub const fn seconds(self) -> u64 {
+    pub fn seconds(self) -> u64 {
         self.0
     }
 

@@ -1,8 +1,8 @@
 //! What SET did to a lock: its options, among them the conditions of Redis 8.4 and Valkey 8.1.
 
-use super::{FOREVER, number, saw, token_of};
+use super::{number, saw, token_of};
 use crate::lock::{Operation, Payload};
-use lock_history::history::Change;
+use lock_history::history::{Change, NO_END};
 use redis::Value;
 
 /// When SET writes.
@@ -153,7 +153,7 @@ fn written(value: &[u8], options: &Options<'_>, reply: &Value) -> Change {
         Condition::Equal(compared) if compared.has_token_of(value) => match options.lease {
             Lease::For(lease) => Change::Extended { lease },
             // Without an option, SET removes the TTL. When a time of the server's clock comes is not known.
-            Lease::Forever | Lease::Until => Change::Extended { lease: FOREVER },
+            Lease::Forever | Lease::Until => Change::Extended { lease: NO_END },
             Lease::AsBefore => Change::Saw { token: Some(token) },
         },
         Condition::Different(_) | Condition::Always if was_free => {

@@ -45,8 +45,8 @@ fn the_effect_of_a_command_follows_from_its_options_and_its_reply() {
         ("SET @ new XX EX 2", Value::Okay, Acquire, overwrote(Some(2 * SECOND))),
         ("SET @ new XX EX 2", Value::Nil, Acquire, saw_token(None)),
         ("SET @ new IFEQ new PX 2000", Value::Okay, Extend, extended(2 * SECOND)),
-        ("SET @ new IFEQ new", Value::Okay, Extend, extended(FOREVER)),
-        ("SET @ new PXAT 7 ifeq new", Value::Okay, Extend, extended(FOREVER)),
+        ("SET @ new IFEQ new", Value::Okay, Extend, extended(NO_END)),
+        ("SET @ new PXAT 7 ifeq new", Value::Okay, Extend, extended(NO_END)),
         ("SET @ new IFEQ new KEEPTTL", Value::Okay, Extend, saw_token(Some("new"))),
         ("SET @ new IFEQ new", Value::Nil, Extend, None),
         ("SET @ new IFEQ new GET", Value::Nil, Extend, saw_token(None)),
@@ -85,7 +85,7 @@ fn the_effect_of_a_command_follows_from_its_options_and_its_reply() {
 fn a_lease_that_is_removed_is_an_extension() {
     let lock = LockName::new("run", "x.nodb");
     let words = [b"PERSIST", lock.key().as_bytes()];
-    let effect = Effect { lock: 0, change: Change::Extended { lease: FOREVER } };
+    let effect = Effect { lock: 0, change: Change::Extended { lease: NO_END } };
     assert_eq!(effects(&words, &Value::Int(1), std::slice::from_ref(&lock)), [effect]);
     assert_eq!(effects(&words, &Value::Int(0), std::slice::from_ref(&lock)), []);
 }
