@@ -406,7 +406,7 @@ pub(crate) mod mutants {
     pub fn skips_compare() -> Arc<dyn LockProtocol> {
         releasing_by(&BLIND)
     }
-    /// Acquires whoever holds the lock, as SET does without NX.
+    /// Acquires also a lock that is held, as SET does without NX.
     pub fn skips_nx() -> Arc<dyn LockProtocol> {
         Arc::new(Hardened { acquire: Arc::clone(&GREEDY), ..Hardened::default() })
     }

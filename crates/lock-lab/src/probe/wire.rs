@@ -121,9 +121,10 @@ pub(super) fn with_digest(words: &[Vec<u8>]) -> Option<String> {
             option(2).filter(|_| words.len() == 4).map(|option| format!("DELEX ... {option}"))
         }
         "EVAL" | "EVAL_RO" => {
-            let script = String::from_utf8_lossy(words.get(1)?).to_ascii_uppercase();
+            let script = String::from_utf8_lossy(words.get(1)?);
             let mut called = called_by(&script).into_iter();
-            let names = OPTIONS.into_iter().find(|option| script.contains(option));
+            let capitals = script.to_ascii_uppercase();
+            let names = OPTIONS.into_iter().find(|option| capitals.contains(option));
             let named = names.map(str::to_owned).or_else(|| called.find(|name| name == "DIGEST"));
             named.map(|name| format!("a script with {name}"))
         }
