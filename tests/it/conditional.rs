@@ -89,3 +89,71 @@ fn a_redis_that_lacks_a_command_of_a_scenario_is_told_which_one_has_it() {
     }
     redis.is_empty();
 }
+
+/// A run and an exploration of a scenario in which a rival sends a command about the holder's lock.
+fn finds(command: &str, property: &str) -> Ended {
+    let place = Place::new();
+    let file = place.at("made_up.toml");
+    let text = format!(
+        r#"format = 1
+name = "made_up"
+title = "Made up for a test."
+text = "A rival sends one command about the holder's lock."
+
+[locks.main]
+
+[[actors]]
+name = "holder"
+start = "after"
+delay = "0s"
+instance = "own"
+steps = [
+  {{ acquire = "main", name = "holder has it" }},
+  {{ await = "rival's command" }},
+  {{ release = "main", go_on = true }},
+]
+
+[[actors]]
+name = "rival"
+start = "after"
+delay = "0s"
+instance = "own"
+steps = [
+  {{ await = "holder has it" }},
+  {{ redis = {command}, name = "rival's command" }},
+]
+
+[[expect]]
+finds = "{property}"
+
+[[explore]]
+finds = "{property}"
+"#
+    );
+    std::fs::write(&file, text).unwrap();
+    Program::new(["run", file.to_str().unwrap(), "--virtual"]).run()
+}
+
+#[test]
+fn runs_and_explorations_judge_conditional_commands_alike() {
+    for (command, property) in [
+        (r#"["DELEX", "{key}"]"#, "foreign_release"),
+        (r#"["DELEX", "{key}", "IFNE", "{token}"]"#, "foreign_release"),
+        (r#"["SET", "{key}", "{token}", "IFNE", "{token}"]"#, "foreign_overwrite"),
+        (r#"["SET", "{key}", "{token}", "IFNE", "{token}", "GET"]"#, "foreign_overwrite"),
+        (r#"["PERSIST", "{key}"]"#, "foreign_extend"),
+    ] {
+        finds(command, property).exits(0);
+    }
+    for (command, property) in [
+        (r#"["DELEX", "{key}", "IFEQ", "{token}"]"#, "foreign_release"),
+        (r#"["DELIFEQ", "{key}", "{token}"]"#, "foreign_release"),
+        (r#"["SET", "{key}", "{token}", "IFEQ", "{token}"]"#, "foreign_overwrite"),
+        (r#"["SET", "{key}", "{token}", "NX", "GET"]"#, "foreign_overwrite"),
+    ] {
+        let ended = finds(command, property);
+        ended.exits(1);
+        let unexpected = "1 scenarios and 1 exploration, 2 unexpected";
+        assert!(ended.stdout.contains(unexpected), "{command}: {ended:#?}");
+    }
+}
