@@ -69,6 +69,8 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
         ("GET", [key]) => one(key, Some(Act::Read)),
         ("MGET", keys) => keys.iter().map(|key| (key.as_slice(), Act::Read)).collect(),
         ("DEL" | "UNLINK", keys) => keys.iter().map(|key| (key.as_slice(), Act::Delete)).collect(),
+        // With a condition it is not followed: MONITOR does not show whether that was met.
+        ("DELEX", [key]) => one(key, Some(Act::Delete)),
         ("GETDEL", [key]) => vec![(key, Act::Read), (key, Act::Delete)],
         ("PERSIST", [key]) => one(key, Some(Act::Expire(Until::Forever))),
         ("EXPIRE", [key, time]) => one(key, end(b"EX", time).map(Act::Expire)),
@@ -243,6 +245,7 @@ mod tests {
         let delete = |key: &str| (key.to_owned(), "Delete".to_owned());
         assert_eq!(keys(read("DEL a b")), [delete("a"), delete("b")]);
         assert_eq!(keys(read("unlink a")), [delete("a")]);
+        assert_eq!(keys(read("delex a")), [delete("a")]);
         assert_eq!(read("MSET a 1 b 2").len(), 2);
         assert_eq!(read("GETDEL a").len(), 2);
         assert_eq!(read("GETEX a EX 5").len(), 2);
@@ -258,6 +261,8 @@ mod tests {
             ("EXPIRE k 5 NX", &["k"][..], "EXPIRE"),
             ("SET k v IFEQ w", &["k"], "SET"),
             ("SET k v PX 5 IFNE w", &["k"], "SET"),
+            ("DELEX k IFEQ v", &["k"], "DELEX"),
+            ("DELIFEQ k v", &["k"], "DELIFEQ"),
             ("hset k field v", &["k"], "HSET"),
             ("RESTORE k 0 x", &["k"], "RESTORE"),
             ("COPY a k", &["k"], "COPY"),

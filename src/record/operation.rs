@@ -3,11 +3,8 @@
 use super::key::{Id, Outcome};
 use super::observations::{Observation, ScriptCall, Seen, What};
 use super::tenures::Tenures;
-use lock_history::history::Change;
+use lock_history::history::{Change, NO_END};
 use lock_lab::lock::Operation;
-
-/// A lease that never ends, where one has to be named: a year.
-const FOREVER: u64 = 365 * 24 * 3600 * 1_000_000_000;
 
 /// What a client did.
 #[derive(Debug)]
@@ -121,7 +118,7 @@ impl<'a> Unit<'a> {
             (What::Write { lease, .. }, Outcome::Replaced(before)) => {
                 let lease = tenures.lease(id, id, one.at, *lease);
                 if seen.token(before) == seen.token(id) {
-                    Change::Extended { lease: lease.unwrap_or(FOREVER) }
+                    Change::Extended { lease: lease.unwrap_or(NO_END) }
                 } else {
                     Change::Overwrote { token: token(id)?, lease }
                 }
@@ -134,7 +131,7 @@ impl<'a> Unit<'a> {
             }
             (What::Expire { lease }, Outcome::Extended(held)) => {
                 let lease = tenures.lease(held, id, one.at, *lease);
-                Change::Extended { lease: lease.unwrap_or(FOREVER) }
+                Change::Extended { lease: lease.unwrap_or(NO_END) }
             }
             (What::Delete | What::Expire { .. }, Outcome::Nothing) => Change::Saw { token: None },
             (What::Flag { locked }, _) => Change::Flagged { locked: *locked },

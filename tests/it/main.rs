@@ -8,6 +8,7 @@ mod claims;
 mod cli;
 mod comfort;
 mod commands;
+mod conditional;
 mod conformance;
 mod directory;
 mod exploration;

@@ -75,6 +75,9 @@ pub(super) enum Error {
     NxWithOthers,
     #[error("ERR GT and LT options at the same time are not compatible")]
     GtWithLt,
+    /// In words of ours: no server that has digests is compared with this one.
+    #[error("ERR a digest has 16 hexadecimal digits, as DIGEST answers it")]
+    InvalidDigest,
     #[error("ERR invalid cursor")]
     InvalidCursor,
     #[error("ERR DB index is out of range")]

@@ -8,7 +8,8 @@
 //! relatives answer at once, with an element if there is one, otherwise as when the timeout is over;
 //! WAIT too: there are no replicas), random choice (SPOP and SRANDMEMBER take the first members in the
 //! order of their bytes), and every command that is not in the table of `commands/mod.rs`.
-//! In error lines, bytes that are no text are replaced.
+//! In error lines, bytes that are no text are replaced. Of newer servers it has the commands that compare
+//! and set or delete at once (`commands/conditional.rs`), which are tested with the facts of the manuals.
 //!
 //! ```
 //! use redis_sim::{Engine, clock::VirtualClock};

@@ -29,7 +29,15 @@ fn lasting(text: &str, lease: u64) -> String {
     said.unwrap_or_else(|| format!("EX {}", lease / 1_000_000_000))
 }
 
-/// The condition of a SET, if it has one or its words are cut.
+/// Whether a command has an option that compares a value, or is one that does.
+fn compares(text: &str) -> bool {
+    let is_one = |word: &str| {
+        ["IFEQ", "IFNE", "IFDEQ", "IFDNE", "DELIFEQ"].iter().any(|it| word.eq_ignore_ascii_case(it))
+    };
+    text.split(' ').any(is_one)
+}
+
+/// The condition of a SET that took a lock or was refused, if it has one or its words are cut.
 fn not_exists(text: &str) -> &'static str {
     let has_it = text.split(' ').any(|word| word.eq_ignore_ascii_case("NX"));
     if has_it || text.ends_with('…') { " NX" } else { "" }
@@ -96,6 +104,9 @@ impl<'a> Words<'a> {
         let first =
             effects.first().map(|Effect { lock, change }| (self.lock(*lock), *lock, change));
         match first {
+            _ if compares(text) => {
+                format!("{} -> {}", self.comparing(actor, text), self.replied(actor, reply))
+            }
             Some((lock, _, Change::Took { lease: Some(lease), .. })) if name == "SET" => {
                 format!("SET {lock}{} {} -> {reply}", not_exists(text), lasting(text, *lease))
             }
@@ -113,6 +124,29 @@ impl<'a> Words<'a> {
                 format!("HSET {} {locked} -> {reply}", self.named("flag", lock))
             }
             _ => format!("{} -> {}", self.plain(text), self.plain(reply)),
+        }
+    }
+
+    /// A command that compares a value: its key, condition and lease, with the names of tokens.
+    fn comparing(&self, actor: Option<usize>, text: &str) -> String {
+        let mut words = text.split(' ');
+        let name = words.next().unwrap_or_default().to_ascii_uppercase();
+        let is_set = name == "SET";
+        let mut shown = vec![name];
+        shown.extend(words.next().map(|key| self.plain(key)));
+        if is_set {
+            // The value that it writes is not shown: it is its own.
+            words.next();
+        }
+        shown.extend(words.map(|word| self.replied(actor, word)));
+        cut(&shown.join(" "), LONGEST)
+    }
+
+    /// A value that was compared or answered: whose token it holds, if it is known.
+    fn replied(&self, actor: Option<usize>, value: &str) -> String {
+        match self.owners.keys().find(|token| value.contains(**token)) {
+            Some(token) => self.token(actor, token),
+            None => self.plain(value),
         }
     }
 

@@ -159,8 +159,9 @@ fn statement(
     let victim_actor = trace.tenures.get(victim).and_then(|tenure| tenure.access.actor);
     let holder = victim_actor.filter(|_| is_seen || compared);
     let verb = access.late.or_else(|| case.trace.verb(access.step));
+    let is_deleted = matches!(alteration.kind, AlterationKind::Deleted { .. });
     let did = match verb {
-        Some(Verb::Redis | Verb::Release) => {
+        Some(verb) if *verb == Verb::Release || *verb == Verb::Redis && is_deleted => {
             let late = if access.late.is_some() { "late " } else { "" };
             format!("{}'s {late}release", words.actor(Some(actor)))
         }

@@ -4,7 +4,7 @@ use super::findings::{Findings, Statement};
 use super::tenure::LockTrace;
 use super::words::{Words, time, token};
 use super::{Case, Property, beliefs::Ending};
-use crate::history::{Left, Moment};
+use crate::history::{Left, Moment, Verb};
 
 /// Finds each lock that was left behind.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
@@ -47,6 +47,8 @@ fn statement(
         Some((Ending::Forgot, at)) => format!("; {name} forgot its token at {at}"),
         Some((Ending::Notified, at)) => format!("; {name} was refused at {at}"),
         Some(_) => String::new(),
+        // A raw command says nothing of what its actor knows.
+        None if case.trace.verb(step) == Some(&Verb::Redis) => String::new(),
         None if owner.is_some() => format!("; {name} did not know that it held it"),
         None => String::new(),
     };

@@ -345,6 +345,10 @@ pub struct Effect {
     pub change: Change,
 }
 
+/// The lease, in nanoseconds, of an [extended](Change::Extended) lock that does not expire any more: a
+/// year, which outlives every run.
+pub const NO_END: u64 = 365 * 24 * 3600 * 1_000_000_000;
+
 /// What was done to a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "did", rename_all = "snake_case")]
@@ -378,7 +382,7 @@ pub enum Change {
     },
     /// The lease was set again, counted from now.
     Extended {
-        /// The lease in nanoseconds.
+        /// The lease in nanoseconds; [`NO_END`] or more if the TTL was removed.
         lease: u64,
     },
     /// The lock key was there, and is gone.

@@ -1,9 +1,13 @@
 //! What a command did to a lock, read from the command and its reply: the one place that knows how
 //! both protocols look on the wire.
 
+mod set;
+#[cfg(test)]
+mod tests;
+
 use super::script::Script;
 use super::{LockName, Payload, Token, Ttl};
-use lock_history::history::{Change, Effect};
+use lock_history::history::{Change, Effect, NO_END};
 use redis::Value;
 use redis_sim::Kept;
 
@@ -12,10 +16,17 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
     let Some((name, rest)) = arguments.split_first() else { return Vec::new() };
     let name = String::from_utf8_lossy(name).to_ascii_uppercase();
     match (name.as_str(), rest) {
-        ("SET", [key, value, options @ ..]) => about(locks, key, || set(value, options, reply)),
+        ("SET", [key, value, options @ ..]) => {
+            about(locks, key, || set::change(value, options, reply))
+        }
         ("GET", [key]) => about(locks, key, || saw(reply)),
-        ("DEL" | "UNLINK", [key]) => about(locks, key, || {
-            (*reply == Value::Int(1)).then_some(Change::Deleted { token: None })
+        ("DEL" | "UNLINK" | "DELEX", [key]) => about(locks, key, || deleted(reply, None)),
+        ("DELEX", [key, option, value]) => about(locks, key, || {
+            deleted(reply, Some(*value).filter(|_| option.eq_ignore_ascii_case(b"IFEQ")))
+        }),
+        ("DELIFEQ", [key, value]) => about(locks, key, || deleted(reply, Some(value))),
+        ("PERSIST", [key]) => about(locks, key, || {
+            (*reply == Value::Int(1)).then_some(Change::Extended { lease: NO_END })
         }),
         ("EXPIRE" | "PEXPIRE", [key, ttl]) => about(locks, key, || {
             let unit = if name == "EXPIRE" { 1_000_000_000 } else { 1_000_000 };
@@ -55,8 +66,11 @@ pub fn seen_effects(
         return changes;
     }
     // A lease that is set again within a millisecond looks the same.
-    let does_not_show = |effect: &Effect| {
-        matches!(effect.change, Change::Saw { .. } | Change::Refused | Change::Extended { .. })
+    let does_not_show = |effect: &Effect| match effect.change {
+        Change::Saw { .. } | Change::Refused => true,
+        // Where there was a lease, it shows that there is none any more.
+        Change::Extended { lease } => lease < NO_END,
+        _ => false,
     };
     effects(arguments, reply, locks).into_iter().filter(does_not_show).collect()
 }
@@ -103,9 +117,9 @@ pub fn operation(arguments: &[&[u8]], locks: &[LockName]) -> Option<(Operation, 
     let (name, rest) = arguments.split_first()?;
     let name = String::from_utf8_lossy(name).to_ascii_uppercase();
     let (operation, key) = match (name.as_str(), rest) {
-        ("SET", [key, ..]) => (Operation::Acquire, key),
+        ("SET", [key, _, options @ ..]) => (set::operation(options), key),
         ("EXPIRE" | "PEXPIRE", [key, ..]) => (Operation::Extend, key),
-        ("DEL" | "UNLINK", [key]) => (Operation::Release, key),
+        ("DEL" | "UNLINK", [key]) | ("DELEX" | "DELIFEQ", [key, ..]) => (Operation::Release, key),
         ("EVAL" | "EVALSHA", [body, _, key, ..]) => (Script::called(&name, body)?.operation, key),
         _ => return None,
     };
@@ -130,26 +144,14 @@ fn about<C: IntoIterator<Item = Change>>(
     changes().into_iter().map(|change| Effect { lock, change }).collect()
 }
 
-fn set(value: &[u8], options: &[&[u8]], reply: &Value) -> Option<Change> {
-    let has =
-        |option: &str| options.iter().any(|given| given.eq_ignore_ascii_case(option.as_bytes()));
-    let after = |option: &str| {
-        let at = options.iter().position(|given| given.eq_ignore_ascii_case(option.as_bytes()))?;
-        options.get(at + 1).map(|value| number(value))
-    };
-    if *reply != Value::Okay {
-        return has("NX").then_some(Change::Refused);
-    }
-    let lease = after("EX")
-        .map(|seconds| seconds.saturating_mul(1_000_000_000))
-        .or_else(|| after("PX").map(|milliseconds| milliseconds.saturating_mul(1_000_000)));
-    let payload = Payload::decode(value);
-    let token = payload.token().as_str().to_string();
-    Some(if has("NX") {
-        Change::Took { token, fence: payload.fence(), lease }
-    } else {
-        Change::Overwrote { token, lease }
-    })
+/// What a deletion did that made sure of this value, if of any.
+fn deleted(reply: &Value, compared: Option<&[u8]>) -> Option<Change> {
+    (*reply == Value::Int(1)).then(|| Change::Deleted { token: compared.map(token_of) })
+}
+
+/// The token in a value of a lock key.
+fn token_of(value: &[u8]) -> String {
+    Payload::decode(value).token().as_str().to_owned()
 }
 
 /// What one of the hardened protocol's scripts did.
@@ -161,8 +163,12 @@ fn scripted(name: &str, body: &[u8], arguments: &[&[u8]], reply: &Value) -> Vec<
     match (known.operation, reply) {
         (Operation::Acquire, Value::Array(parts)) => match (parts.as_slice(), own) {
             ([Value::Int(1), Value::Int(fence)], Some(token)) => {
-                let fence = u64::try_from(*fence).ok();
-                vec![Change::Took { token, fence, lease: lease() }, flagged(true)]
+                let (fence, lease) = (u64::try_from(*fence).ok(), lease());
+                let written = match known.compares {
+                    true => Change::Took { token, fence, lease },
+                    false => Change::Overwrote { token, lease },
+                };
+                vec![written, flagged(true)]
             }
             _ => vec![Change::Refused],
         },
@@ -190,7 +196,7 @@ pub fn token_at_beginning(beginning: &[u8]) -> Option<String> {
 fn saw(reply: &Value) -> Option<Change> {
     let token = match reply {
         Value::Nil => None,
-        Value::BulkString(raw) => Some(Payload::decode(raw).token().as_str().to_owned()),
+        Value::BulkString(raw) => Some(token_of(raw)),
         _ => return None,
     };
     Some(Change::Saw { token })

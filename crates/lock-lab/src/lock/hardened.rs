@@ -382,6 +382,17 @@ pub(crate) mod mutants {
         let release = RELEASE.replace("then return -1 end", "then holder = holder end");
         Script::of_protocol(Operation::Release, false, &release)
     });
+    static GREEDY: LazyLock<Arc<Script>> = LazyLock::new(|| {
+        let acquire = ACQUIRE.replace("if holder then return {0, holder} end", "");
+        assert_ne!(acquire, ACQUIRE);
+        Script::of_protocol(Operation::Acquire, false, &acquire)
+    });
+    static CARELESS: LazyLock<Arc<Script>> = LazyLock::new(|| {
+        let compare = "if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then";
+        let extend = EXTEND.replace(compare, "if holder then");
+        assert_ne!(extend, EXTEND);
+        Script::of_protocol(Operation::Extend, false, &extend)
+    });
     static FLAGLESS: LazyLock<Arc<Script>> = LazyLock::new(|| {
         let release = RELEASE.replace("redis.call('HSET', KEYS[2], ARGV[2], 'false')", "");
         Script::of_protocol(Operation::Release, true, &release)
@@ -394,6 +405,14 @@ pub(crate) mod mutants {
     /// Releases whosever lock it is.
     pub fn skips_compare() -> Arc<dyn LockProtocol> {
         releasing_by(&BLIND)
+    }
+    /// Acquires also a lock that is held, as SET does without NX.
+    pub fn skips_nx() -> Arc<dyn LockProtocol> {
+        Arc::new(Hardened { acquire: Arc::clone(&GREEDY), ..Hardened::default() })
+    }
+    /// Extends whosever lease it is.
+    pub fn skips_compare_of_extend() -> Arc<dyn LockProtocol> {
+        Arc::new(Hardened { extend: Arc::clone(&CARELESS), ..Hardened::default() })
     }
     /// Leaves the flag as it is when it releases.
     pub fn skips_flag() -> Arc<dyn LockProtocol> {

@@ -20,7 +20,8 @@ pub(super) struct Script {
 #[derive(Clone, Copy)]
 pub(super) struct ScriptOperation {
     pub operation: Operation,
-    /// Whether one that releases deletes only the lock of the client that calls it.
+    /// Whether it looks first: one that acquires takes only a free lock, one that releases deletes only the
+    /// lock of the client that calls it.
     pub compares: bool,
 }
 

@@ -166,6 +166,12 @@ pub enum Wrong {
         "sent {0}, which is not passed on to a real Redis: it is about more than keys of this client"
     )]
     NotPassedOn(String),
+    /// It compares digests, and the server has names in place of the client's values.
+    #[error(
+        "sent {0}: digests are not followed, as the server has names in place of this client's values; \
+         compare values (IFEQ, DELIFEQ, a script)"
+    )]
+    Digest(String),
     /// It says, in these words, that it broke.
     #[error("failed: {0}")]
     Failed(String),

@@ -442,6 +442,9 @@ impl Subject {
             if let Some(command) = is_real.then(|| wire::kept_back(&words)).flatten() {
                 return Err(self.went(Wrong::NotPassedOn(command)));
             }
+            if let Some(command) = wire::with_digest(&words) {
+                return Err(self.went(Wrong::Digest(command)));
+            }
             let named = self.symbols.named(words);
             let (words, token) = named.map_err(|Learned| SubjectError::Learned)?;
             self.token = token.or(self.token.take());

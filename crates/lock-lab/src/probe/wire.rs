@@ -105,6 +105,33 @@ fn kept_back_script(script: &str) -> Option<String> {
     NAMES.iter().find(|name| says(name)).map(|name| format!("a script with {name}"))
 }
 
+/// What of a request compares or asks for the digest of a value.
+pub(super) fn with_digest(words: &[Vec<u8>]) -> Option<String> {
+    const OPTIONS: [&str; 2] = ["IFDEQ", "IFDNE"];
+    let name = String::from_utf8_lossy(words.first()?).to_ascii_uppercase();
+    let has = |from: usize, option: &str| {
+        let options = words.get(from..).unwrap_or_default();
+        options.iter().any(|word| word.eq_ignore_ascii_case(option.as_bytes()))
+    };
+    let option = |from| OPTIONS.into_iter().find(|option| has(from, option));
+    match name.as_str() {
+        "DIGEST" => Some(name),
+        "SET" => option(3).map(|option| format!("SET ... {option}")),
+        "DELEX" => {
+            option(2).filter(|_| words.len() == 4).map(|option| format!("DELEX ... {option}"))
+        }
+        "EVAL" | "EVAL_RO" => {
+            let script = String::from_utf8_lossy(words.get(1)?);
+            let mut called = called_by(&script).into_iter();
+            let capitals = script.to_ascii_uppercase();
+            let names = OPTIONS.into_iter().find(|option| capitals.contains(option));
+            let named = names.map(str::to_owned).or_else(|| called.find(|name| name == "DIGEST"));
+            named.map(|name| format!("a script with {name}"))
+        }
+        _ => None,
+    }
+}
+
 /// Where a transaction was refused as a whole, the server's word for that; it is an answer like any
 /// other.
 pub(super) fn with_refusals(answered: RedisResult<Vec<Value>>) -> RedisResult<Vec<Value>> {
@@ -257,6 +284,28 @@ mod tests {
         packed(&words(&["MULTI"]) as &Words, &mut bytes);
         packed(&request, &mut bytes);
         assert_eq!(called(&bytes), ["GET", "XADD"]);
+    }
+
+    #[test]
+    fn commands_with_digests_are_named() {
+        let with_digest = |line: &str| {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.into()).collect();
+            with_digest(&words)
+        };
+        for (line, what) in [
+            ("digest k", "DIGEST"),
+            ("SET k v PX 5 ifdeq 0", "SET ... IFDEQ"),
+            ("DELEX k IFDNE 0", "DELEX ... IFDNE"),
+            ("EVAL redis.call('delex',KEYS[1],'ifdeq',ARGV[1]) 1 k 0", "a script with IFDEQ"),
+            ("EVAL redis.call('digest',KEYS[1]) 1 k", "a script with DIGEST"),
+        ] {
+            assert_eq!(with_digest(line).as_deref(), Some(what), "{line}");
+        }
+        for line in
+            ["SET k IFDEQ", "SET IFDEQ v IFEQ v", "DELEX IFDEQ", "GET DIGEST", "DELEX k IFEQ v"]
+        {
+            assert_eq!(with_digest(line), None, "{line}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::World;
 use super::task_body::TaskBody;
 use crate::controller::{Controller, Memory};
-use crate::lock::Acquisition;
+use crate::lock::{Acquisition, Token};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub(super) struct MergePoint {
     drawn: u64,
     held: Vec<(usize, Acquisition)>,
     own: Vec<(usize, Option<Acquisition>)>,
+    raw_token: Option<Token>,
     controllers: Vec<Option<Mine>>,
     /// What the controllers remember that its task has made for itself, also before.
     remembered: Vec<(usize, Memory)>,
@@ -54,6 +55,7 @@ impl MergePoint {
             drawn: task.identity.drawn(),
             held: task.held.iter().map(|(lock, own)| (*lock, own.clone())).collect(),
             own: task.own.iter().map(|(lock, own)| (*lock, own.memory())).collect(),
+            raw_token: task.raw_token.clone(),
             controllers: task.controllers.iter().enumerate().map(mine).collect(),
             injected: task.fault_state.injected.load(Ordering::Relaxed),
             client: task.world.setup.host.memory(task.who()),

@@ -5,7 +5,7 @@ use super::{Stage, Time, World, longest};
 use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process, mutants};
 use crate::scenario::{Scenario, catalogue};
 use crate::server::Server;
-use lock_history::check::{Ruling, Verdict};
+use lock_history::check::{Property, Ruling, Verdict};
 use redis_sim::clock::VirtualClock;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,6 +59,8 @@ fn no_rule_of_a_built_in_scenario_is_idle() {
 fn each_cure_that_is_left_out_is_noticed() {
     for (mutant, protocol, by) in [
         ("compare", mutants::skips_compare(), "check_then_delete"),
+        ("NX", mutants::skips_nx(), "thundering_herd"),
+        ("NX", mutants::skips_nx(), "ifne_acquire"),
         ("flag", mutants::skips_flag(), "thundering_herd"),
         ("fence", mutants::skips_fence(), "paused_holder"),
         ("renewal", mutants::skips_renewal(), "ttl_expiration"),
@@ -70,6 +72,10 @@ fn each_cure_that_is_left_out_is_noticed() {
 
 /// A scenario of two actors, run under hardened; what comes out is for the caller to judge.
 fn hardened(actors: &str) -> Ruling {
+    made_up(actors, Arc::new(Hardened::default()))
+}
+
+fn made_up(actors: &str, protocol: Arc<dyn LockProtocol>) -> Ruling {
     let text = format!(
         r#"
 format = 1
@@ -83,7 +89,41 @@ hazards = []
 free_of = ["foreign_release", "lost_update", "silent_loss", "flag_drift"]
 "#
     );
-    run(&Scenario::parse("made_up.toml", &text).unwrap(), Arc::new(Hardened::default())).0
+    run(&Scenario::parse("made_up.toml", &text).unwrap(), protocol).0
+}
+
+#[test]
+fn an_extension_of_a_successor_s_lease_is_noticed() {
+    let actors = r#"
+[[actors]]
+name = "first"
+start = "after"
+delay = "0s"
+instance = "own"
+steps = [
+  { acquire = "main", ttl = "1s" }, { pause = "1300ms" }, { await = "second has it" },
+  { extend = "main", name = "late extension", go_on = true },
+]
+[[actors]]
+name = "second"
+start = "after"
+delay = "1500ms"
+instance = "own"
+steps = [
+  { acquire = "main", ttl = "5s", name = "second has it" }, { await = "late extension" },
+  { release = "main" },
+]
+[[expect]]
+free_of = "foreign_extend"
+"#;
+    let found = |protocol| {
+        let ruling = made_up(actors, protocol);
+        ruling.checked.findings.iter().map(|finding| finding.property).collect::<Vec<_>>()
+    };
+    let by_mutant = found(mutants::skips_compare_of_extend());
+    assert!(by_mutant.contains(&Property::ForeignExtend), "{by_mutant:?}");
+    let cured = found(Arc::new(Hardened::default()));
+    assert!(!cured.contains(&Property::ForeignExtend), "{cured:?}");
 }
 
 #[test]

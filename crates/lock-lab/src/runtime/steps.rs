@@ -6,7 +6,9 @@ use super::task_body::{StandStill, TaskBody, stopped};
 use super::{World, signals, snapshots};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::intercept::{Link, PausePoint};
-use crate::lock::{Acquisition, LockError, Payload, Ttl, clear_locks, encode_payload, replace_if};
+use crate::lock::{
+    Acquisition, LockError, Payload, Token, Ttl, clear_locks, encode_payload, replace_if,
+};
 use crate::scenario::{Action, Step};
 use crate::server::Server;
 use lock_history::history::{Change, Effect, EventKind, Failure, FailureKind, Operation, Verb};
@@ -115,7 +117,9 @@ impl TaskBody<'_> {
             Action::ReplaceToken { lock } => self.replace_token(*lock),
             Action::PlantOrphan { lock, ttl } => self.plant_orphan(*lock, *ttl),
             Action::ClearLocks { lock } => self.clear_locks(*lock),
-            Action::Redis { lock, arguments } => self.redis(*lock, arguments),
+            Action::Redis { lock, arguments } => {
+                self.redis(*lock, arguments, action.newer_servers())
+            }
             Action::Snapshot { lock, label } => {
                 let controller = self.controller(*lock)?;
                 let taken =
@@ -386,14 +390,23 @@ impl TaskBody<'_> {
         })
     }
 
-    /// A command of a careless client.
-    fn redis(&mut self, lock: usize, arguments: &[String]) -> Result<(), Failure> {
+    /// A command of a careless client. `needs` says which servers have it, if not all have.
+    fn redis(
+        &mut self,
+        lock: usize,
+        arguments: &[String],
+        needs: Option<&str>,
+    ) -> Result<(), Failure> {
         self.only_ours(lock)?;
         let controller = self.controller(lock)?;
         let names = controller.lock();
         let payload = self
             .remembered(lock, &controller)
             .map(|own| encode_payload(&own.token, self.owner(), self.clock.unix(), own.ttl));
+        let names_a_token = arguments.iter().any(|argument| argument == "{token}");
+        if names_a_token && self.raw_token.is_none() {
+            self.raw_token = Some(self.identity.issue());
+        }
         let mut cmd = redis::Cmd::new();
         for argument in arguments {
             cmd.arg(match argument.as_str() {
@@ -401,15 +414,25 @@ impl TaskBody<'_> {
                 "{runid}" => names.runid(),
                 "{flag}" => names.flag(),
                 "{payload}" => payload.as_deref().unwrap_or("forgotten"),
+                "{token}" => self.raw_token.as_ref().map(Token::as_str).unwrap_or_default(),
                 other => other,
             });
         }
         cmd.exec(&mut self.link).map_err(|error| {
-            let kind = match error.is_io_error() {
-                true => return self.lost_connection(names.key(), error),
-                false => FailureKind::Refused,
-            };
-            Failure { kind, message: self.world.services.server.explain(&error).to_string() }
+            if error.is_io_error() {
+                return self.lost_connection(names.key(), error);
+            }
+            let server = &self.world.services.server;
+            let message = server.explain(&error).to_string();
+            match needs.filter(|_| matches!(server, Server::Redis(_))) {
+                Some(needs) => {
+                    let message = format!(
+                        "{message}; {needs}: leave out --redis, the embedded server has it"
+                    );
+                    Failure { kind: FailureKind::Environment, message }
+                }
+                None => Failure { kind: FailureKind::Refused, message },
+            }
         })
     }
 

@@ -8,7 +8,7 @@ use super::{Buffer, World, signals, wire_log};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::intercept::{Intercepted, Interceptor, Link, PausePoint};
 use crate::lock::{
-    Acquisition, ActorHost, Caller, Identity, LockError, LockProtocol, TokenSlot, Who,
+    Acquisition, ActorHost, Caller, Identity, LockError, LockProtocol, Token, TokenSlot, Who,
 };
 use crate::scenario::{ActorPlan, Instance, Start};
 use crate::server::Connection;
@@ -34,6 +34,8 @@ pub(super) struct TaskBody<'a> {
     pub(super) held: BTreeMap<usize, Acquisition>,
     /// What the actor itself remembers, with or without shared controllers.
     pub(super) own: BTreeMap<usize, TokenSlot>,
+    /// The token of the actor's raw commands, once it has drawn one.
+    pub(super) raw_token: Option<Token>,
     new_interceptor: NewInterceptor<'a>,
     /// Where it is in its plan: for each list of steps that it is in, and each repetition, the
     /// position.
@@ -102,6 +104,7 @@ impl<'a> TaskBody<'a> {
             cache: None,
             held: BTreeMap::new(),
             own: BTreeMap::new(),
+            raw_token: None,
             new_interceptor,
             position: Vec::new(),
             began: Duration::ZERO,
@@ -128,6 +131,7 @@ impl<'a> TaskBody<'a> {
             self.steps_taken = 0;
             self.held.clear();
             self.own.clear();
+            self.raw_token = None;
             self.controllers = vec![None; world.setup.runs.len()];
             self.position.clear();
             self.began = Duration::ZERO;

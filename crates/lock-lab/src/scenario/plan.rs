@@ -250,8 +250,9 @@ pub enum Action {
     Redis {
         /// Whose key and flag it is about.
         lock: usize,
-        /// Its words. In one that is `{key}`, `{runid}`, `{flag}` or `{payload}`, the lock key, the
-        /// hash and the field of its flag, or the payload of the actor's own acquisition is put.
+        /// Its words. In one that is `{key}`, `{runid}`, `{flag}`, `{payload}` or `{token}`, the lock key,
+        /// the hash and the field of its flag, the payload of the actor's own acquisition, or the token of
+        /// its raw commands is put.
         arguments: Vec<String>,
     },
     /// Look at Redis and the local token, changing nothing.
@@ -306,6 +307,23 @@ impl Action {
     /// Whether it is a server fault, which only the embedded server can inject.
     pub fn is_server_fault(&self) -> bool {
         matches!(self, Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. })
+    }
+
+    /// Which servers have the command of a `redis` step, if Redis 7 has it not; the embedded server has all.
+    pub fn newer_servers(&self) -> Option<&'static str> {
+        let Action::Redis { arguments, .. } = self else { return None };
+        let (name, rest) = arguments.split_first()?;
+        let options = rest.get(2..).unwrap_or_default();
+        let has = |option: &str| options.iter().any(|word| word.eq_ignore_ascii_case(option));
+        match name.as_str() {
+            "DELEX" => Some("DELEX needs Redis 8.4 or Valkey 9.2"),
+            "DELIFEQ" => Some("DELIFEQ needs Valkey 9.0"),
+            "SET" if has("IFEQ") => Some("SET with IFEQ needs Redis 8.4 or Valkey 8.1"),
+            "SET" if ["IFNE", "IFDEQ", "IFDNE"].into_iter().any(has) => {
+                Some("SET with IFNE, IFDEQ or IFDNE needs Redis 8.4")
+            }
+            _ => None,
+        }
     }
 
     /// The lock that it is about.

@@ -18,18 +18,21 @@ const fn of_key(name: &'static str, least: usize, most: usize) -> Command {
     Command { name, about: &["{key}"], least, most }
 }
 
-const COMMANDS: [Command; 7] = [
-    of_key("SET", 3, 7),
+const COMMANDS: [Command; 9] = [
+    of_key("SET", 3, 8),
     of_key("EXPIRE", 3, 4),
     of_key("PEXPIRE", 3, 4),
     of_key("PERSIST", 2, 2),
     of_key("DEL", 2, 2),
+    of_key("DELEX", 2, 4),
+    of_key("DELIFEQ", 3, 3),
     of_key("GET", 2, 2),
     Command { name: "HSET", about: &["{runid}", "{flag}"], least: 4, most: 4 },
 ];
 
-/// What stands for the payload of the actor's own acquisition.
-const PAYLOAD: &str = "{payload}";
+/// What stands for the payload of the actor's own acquisition, and for a token that the actor draws for its
+/// raw commands.
+const OWN: [&str; 2] = ["{payload}", "{token}"];
 
 /// A command's words; what stands in braces is for the runtime to put in.
 pub(super) fn command(field: Field<'_>, scope: &mut Scope<'_>) -> Result<Vec<String>> {
@@ -78,9 +81,9 @@ fn word(
             false => sum.ttl(scope).seconds().to_string(),
         });
     }
-    if text.contains(['{', '}']) && !is_about && text != PAYLOAD {
-        let text = quoted(&text);
-        let known = format!("{PAYLOAD} is the only thing that can be put in here, not {text}");
+    if text.contains(['{', '}']) && !is_about && !OWN.contains(&&*text) {
+        let (own, text) = (OWN.join(" and "), quoted(&text));
+        let known = format!("only {own} can be put in here, not {text}");
         return Err(item.error(known));
     }
     Ok(text)

@@ -2,9 +2,10 @@
 //!
 //! A command gets its arguments without its name and answers with a value or an error; it never sees
 //! a transaction around it. All that Redis 7.0 would do and this server can't is answered as an
-//! unknown command, which is what an old Redis does too.
+//! unknown command, which is what an old Redis does too. What newer servers have is in `conditional`.
 
 mod collections;
+mod conditional;
 mod connection;
 mod expiry;
 mod extended;
@@ -107,6 +108,9 @@ static COMMANDS: &[Command] = &[
     write("decr", 2, |call, args| strings::add(call, args, -1)),
     write("decrby", 3, strings::decrby),
     write("del", -2, keys::del),
+    write("delex", -2, conditional::delex),
+    write("delifeq", 3, conditional::delifeq),
+    command("digest", 2, conditional::digest),
     immediate("discard", 1, transactions::discard),
     command("echo", 2, connection::echo),
     private("eval", -3, |call, args| scripts::eval(call, args, Access::Any)),

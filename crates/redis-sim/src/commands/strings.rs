@@ -2,6 +2,7 @@
 
 use redis::Value;
 
+use super::conditional::Condition;
 use super::expiry::{Unit, deadline};
 use super::extended::{self, Extended, Number};
 use super::{Reply, bulk, count, flag, integer, is};
@@ -79,6 +80,7 @@ pub(super) fn msetnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 struct Options<'a> {
     nx: bool,
     xx: bool,
+    condition: Option<Condition<'a>>,
     get: bool,
     keep_ttl: bool,
     expiry: Option<(Unit, &'a [u8])>,
@@ -90,9 +92,16 @@ impl<'a> Options<'a> {
         let mut options = Self::default();
         while let Some((word, rest)) = args.split_first() {
             args = rest;
-            if is(word, "nx") && !options.xx {
+            if let Some(condition) = Condition::named(word) {
+                let (value, rest) = args.split_first().ok_or(Error::Syntax)?;
+                if options.nx || options.xx || options.condition.is_some() {
+                    return Err(Error::Syntax);
+                }
+                options.condition = Some(condition(value).check()?);
+                args = rest;
+            } else if is(word, "nx") && !options.xx && options.condition.is_none() {
                 options.nx = true;
-            } else if is(word, "xx") && !options.nx {
+            } else if is(word, "xx") && !options.nx && options.condition.is_none() {
                 options.xx = true;
             } else if is(word, "get") {
                 options.get = true;
@@ -129,7 +138,14 @@ pub(super) fn set(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         Some(entry) if options.get => Some(bulk(entry.data.as_string()?)),
         _ => None,
     };
-    if (options.nx && found) || (options.xx && !found) {
+    let holds = match options.condition {
+        Some(condition) => {
+            let text = old.map(|entry| entry.data.as_string()).transpose()?;
+            condition.holds(text)
+        }
+        None => true,
+    };
+    if (options.nx && found) || (options.xx && !found) || !holds {
         return Ok(before.unwrap_or(Value::Nil));
     }
     let sets_expiry = options.expiry.is_some();

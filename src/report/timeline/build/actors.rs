@@ -6,7 +6,7 @@ use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when
 use crate::report::wording::nanoseconds;
 use lock_history::check::{Belief, How, Tenure, TenureEnd};
 use lock_history::history::{
-    Change, Event, EventKind, Failure, FailureKind, Moment, Operation, Verb,
+    Change, Event, EventKind, Failure, FailureKind, Moment, NO_END, Operation, Verb,
 };
 
 /// An actor's lane, and how its life went.
@@ -112,6 +112,9 @@ impl<'a> Reader<'a> {
             let lock = self.source.lock(effect.lock);
             let (kind, what) = match effect.change {
                 Change::Refused => (MarkKind::Refused, format!("{lock} is taken")),
+                Change::Extended { lease: NO_END.. } => {
+                    (MarkKind::Extended, format!("removes the TTL of {lock}"))
+                }
                 Change::Extended { lease } => {
                     (MarkKind::Extended, format!("extends {lock} to {}", nanoseconds(lease)))
                 }

@@ -5,7 +5,7 @@ use super::{LaneSource, mark};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
 use crate::report::wording::nanoseconds;
 use lock_history::check::{Checked, How, Tenure};
-use lock_history::history::{Change, EventKind, Moment};
+use lock_history::history::{Change, EventKind, Moment, NO_END};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many locks have lanes; where there are more, those with findings and those taken most often.
@@ -117,8 +117,11 @@ fn others_doing(source: &LaneSource<'_>, lock: usize) -> Vec<Mark> {
             EventKind::Command(_) => {
                 for effect in own {
                     let Change::Extended { lease } = effect.change else { continue };
-                    let (who, lease) = (source.actor(event.actor), nanoseconds(lease));
-                    let what = format!("{who} extended the lease to {lease}");
+                    let who = source.actor(event.actor);
+                    let what = match lease {
+                        NO_END.. => format!("{who} removed the TTL"),
+                        lease => format!("{who} extended the lease to {}", nanoseconds(lease)),
+                    };
                     marks.push(mark(event.moment, MarkKind::Extended, &what));
                 }
             }

@@ -37,6 +37,8 @@ const MEET: Where =
     Where { scenario: "mutual_exclusion", with: &[], wait: Duration::ZERO, timing: Timing::Async };
 /// One is releasing, and the other one comes; leases may end anywhere.
 const RELEASE: Where = Where { scenario: "check_then_delete", ..MEET };
+/// One extends its lease, and another one comes; leases may end anywhere.
+const EXTEND: Where = Where { scenario: "extend_after_expiry", ..MEET };
 /// The holder works for longer than its lease, and the rival waits for it; leases expire when it is
 /// time.
 const OVERRUN: Where = Where {
@@ -51,6 +53,9 @@ fn each_cure_that_is_left_out_is_found() {
     for (what, mutant, at, property, within) in [
         ("compare", mutants::skips_compare(), &MEET, Property::ForeignRelease, 300),
         ("compare", mutants::skips_compare(), &RELEASE, Property::ForeignRelease, 100),
+        ("NX", mutants::skips_nx(), &MEET, Property::DoubleGrant, 100),
+        ("NX", mutants::skips_nx(), &MEET, Property::ForeignOverwrite, 100),
+        ("extend", mutants::skips_compare_of_extend(), &EXTEND, Property::ForeignExtend, 500),
         ("flag", mutants::skips_flag(), &MEET, Property::FlagDrift, 100),
         ("fence", mutants::skips_fence(), &MEET, Property::LostUpdate, 100),
         ("renewal", mutants::skips_renewal(), &OVERRUN, Property::Overlap, 100),
@@ -66,8 +71,11 @@ fn each_cure_that_is_left_out_is_found() {
 
 #[test]
 fn with_all_cures_no_ordering_shows_any_of_it() {
-    for (at, allowed) in [(&MEET, &[Property::Overlap, Property::TokenDrift][..]), (&OVERRUN, &[])]
-    {
+    for (at, allowed) in [
+        (&MEET, &[Property::Overlap, Property::TokenDrift][..]),
+        (&EXTEND, &[Property::Overlap, Property::TokenDrift]),
+        (&OVERRUN, &[]),
+    ] {
         let explored = explored(at, Arc::new(Hardened::default()));
         assert_eq!(explored.stopped_by, None);
         let found: Vec<Property> = explored.found.iter().map(|it| it.property).collect();

@@ -119,6 +119,9 @@ fn defaults_are_the_references() {
         "eviction",
         "glob_clear ttl=30s",
         "starvation",
+        "extend_without_px ttl=1s patience=2s 500ms",
+        "delex_without_condition ttl=1s",
+        "ifne_acquire ttl=30s",
     ];
     assert_eq!(defaults, expected);
 }

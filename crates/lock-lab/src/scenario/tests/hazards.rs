@@ -53,6 +53,9 @@ fn what_is_found_before_the_cure() {
         "clock_jump: double_grant lost_update",
         "eviction: lost_update",
         "starvation: starvation",
+        "extend_without_px: stuck_lock",
+        "delex_without_condition: foreign_release",
+        "ifne_acquire: foreign_overwrite",
     ];
     assert_eq!(found, expected);
 }
@@ -147,6 +150,9 @@ fn the_hazards_of_the_catalogue_have_a_scenario_of_their_name() {
         "amnesia",
         "clock-jump",
         "eviction",
+        "extend-without-px",
+        "delex-without-condition",
+        "ifne-acquire",
     ] {
         let name = hazard.replace('-', "_");
         let scenario = scenarios.iter().find(|scenario| scenario.name() == name).unwrap();

@@ -198,7 +198,7 @@ fn of_raw_commands() {
     check("^\"DEL\"", "\"redis\" must be a list, not a string");
     check(
         r#"[^"FLUSHALL"]"#,
-        r#"unknown command "FLUSHALL"; known: SET, EXPIRE, PEXPIRE, PERSIST, DEL, GET, HSET"#,
+        r#"unknown command "FLUSHALL"; known: SET, EXPIRE, PEXPIRE, PERSIST, DEL, DELEX, DELIFEQ, GET, HSET"#,
     );
     check(r#"["DEL", ^"other"]"#, "DEL is sent about {key} here, nothing else");
     check(r#"^["DEL", "{key}", "other"]"#, "DEL has 2 words here, not 3");
@@ -208,8 +208,8 @@ fn of_raw_commands() {
         "HSET is sent about {runid}, {flag} here, nothing else",
     );
     check(
-        r#"["SET", "{key}", ^"{token}"]"#,
-        "{payload} is the only thing that can be put in here, not \"{token}\"",
+        r#"["SET", "{key}", ^"{owner}"]"#,
+        "only {payload} and {token} can be put in here, not \"{owner}\"",
     );
     check(r#"["EXPIRE", "{key}", ^"$tries"]"#, "\"$tries\" is a count, not a duration");
     check(

@@ -169,6 +169,12 @@ fn raw_commands_have_their_times_in_the_right_unit() {
         (r#"["EXPIRE", "{key}", "-1"]"#, "EXPIRE {key} -1"),
         (r#"["PERSIST", "{key}"]"#, "PERSIST {key}"),
         (r#"["DEL", "{key}"]"#, "DEL {key}"),
+        (r#"["DELEX", "{key}", "IFEQ", "{payload}"]"#, "DELEX {key} IFEQ {payload}"),
+        (r#"["DELIFEQ", "{key}", "{token}"]"#, "DELIFEQ {key} {token}"),
+        (
+            r#"["SET", "{key}", "{token}", "IFEQ", "{token}", "PX", "$ttl", "GET"]"#,
+            "SET {key} {token} IFEQ {token} PX 2000 GET",
+        ),
         (r#"["GET", "{key}"]"#, "GET {key}"),
         (r#"["HSET", "{runid}", "{flag}", "true"]"#, "HSET {runid} {flag} true"),
     ] {

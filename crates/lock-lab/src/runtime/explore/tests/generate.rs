@@ -143,6 +143,13 @@ impl Writer {
             "[\"PERSIST\", \"{key}\"]",
             "[\"PEXPIRE\", \"{key}\", \"1500\"]",
             "[\"HSET\", \"{runid}\", \"{flag}\", \"true\"]",
+            "[\"SET\", \"{key}\", \"{payload}\", \"IFEQ\", \"{payload}\"]",
+            "[\"SET\", \"{key}\", \"{token}\", \"IFEQ\", \"{token}\", \"PX\", \"900\"]",
+            "[\"SET\", \"{key}\", \"{token}\", \"IFNE\", \"{token}\", \"PX\", \"900\"]",
+            "[\"SET\", \"{key}\", \"{token}\", \"NX\", \"PX\", \"900\"]",
+            "[\"DELEX\", \"{key}\"]",
+            "[\"DELEX\", \"{key}\", \"IFEQ\", \"{token}\"]",
+            "[\"DELIFEQ\", \"{key}\", \"{payload}\"]",
         ])
     }
 
