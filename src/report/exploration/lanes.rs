@@ -230,7 +230,7 @@ impl<'a> Drafts<'a> {
                 }
                 // A step within a step fails with it.
                 (EventKind::Failed { failure, .. }, Some((last, draft)))
-                    if message(failure).is_some_and(|message| message == draft.text) =>
+                    if message(failure, words).is_some_and(|message| message == draft.text) =>
                 {
                     drawn.push(Some(last));
                     continue;
@@ -268,7 +268,7 @@ fn text(event: &Event, kind: &EventKind, verb: Option<&Verb>, words: &Words<'_>)
         EventKind::Completed(operation) => {
             operation.write.map(|write| words.write(operation.lock, write))
         }
-        EventKind::Failed { failure, .. } => message(failure),
+        EventKind::Failed { failure, .. } => message(failure, words),
         EventKind::Ended { failure } => Some(ended(failure.as_ref())),
         EventKind::Left(left) => Some(words.left(left)),
         EventKind::Started | EventKind::Invoked(_) => None,
@@ -276,9 +276,9 @@ fn text(event: &Event, kind: &EventKind, verb: Option<&Verb>, words: &Words<'_>)
 }
 
 /// The message to the actor when a step fails.
-fn message(failure: &Failure) -> Option<String> {
+fn message(failure: &Failure, words: &Words<'_>) -> Option<String> {
     match failure.kind {
-        FailureKind::LostLock => Some("is notified that its lock was lost".into()),
+        FailureKind::LostLock => Some(words.lost_lock().into()),
         FailureKind::Refused => Some(format!("is refused: {}", failure.message)),
         _ => None,
     }

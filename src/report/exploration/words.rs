@@ -186,6 +186,14 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// How an actor learns that its lock is lost.
+    pub fn lost_lock(&self) -> &'static str {
+        match self.is_foreign {
+            true => "reports that its lock was lost",
+            false => "is notified that its lock was lost",
+        }
+    }
+
     /// The end of a lease.
     pub fn lease_expired(&self, lock: usize) -> String {
         format!("TTL of {} ends", self.lock(lock))

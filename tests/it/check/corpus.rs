@@ -119,8 +119,8 @@ fn double_grant_bad() -> Story {
         name: "double_grant-bad",
         history: ends(&mut tape),
         findings: &[
-            "DoubleGrant: B's acquire overwrote A's lock at 3 ms; A acquired the lock at 2 ms and still held \
-             it when B acquired it at 3 ms",
+            "DoubleGrant: A acquired the lock at 2 ms; B's acquire overwrote A's lock at 3 ms; B \
+             acquired the lock at 3 ms while A still held it",
             "Overlap: B's acquire overwrote A's lock at 3 ms; A thought it held the lock from 2 \
              ms to 1.000 s; B acquired it at 3 ms and thought it held it, too, until 1.500 s",
             "ForeignOverwrite: A acquired at 2 ms; B's acquire at 3 ms overwrote A's lock",

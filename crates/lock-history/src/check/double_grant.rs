@@ -413,7 +413,6 @@ fn tell(
     let belief = grants.get(&(holder, lock)).and_then(|step| case.belief_of(*step));
     let tenure = belief.and_then(|belief| belief.tenure).zip(case.locks.get(lock));
     let lost = tenure.and_then(|(tenure, trace)| words.end(trace, tenure, at));
-    let lost = lost.map(|lost| sentence![lost, "; "]);
     let asked = step(holder).and_then(|step| step.operation.lease);
     let leased = tenure.and_then(|(tenure, trace)| trace.tenures.get(tenure)?.leased);
     let is_short = |(asked, leased): &(u64, u64)| leased.saturating_add(ROUNDED) < *asked;
@@ -424,17 +423,29 @@ fn tell(
     let (holder_name, newcomer_name) = (words.actor(Some(holder)), words.actor(Some(newcomer)));
     let begun = [holder, newcomer].into_iter().filter_map(&step).map(|step| step.begun.order).min();
     let expired = expired_key(case, begun.unwrap_or_default()..at.order);
-    let text = sentence![
-        lost,
-        holder_name,
-        " acquired the lock",
-        words.at(first),
-        lease,
-        " and still held it when ",
-        newcomer_name,
-        " acquired it",
-        words.at(at),
-        expired,
-    ];
+    let began = sentence![&*holder_name, " acquired the lock", words.at(first), lease];
+    let text = match lost {
+        Some(lost) => sentence![
+            began,
+            "; ",
+            lost,
+            "; ",
+            newcomer_name,
+            " acquired the lock",
+            words.at(at),
+            " while ",
+            holder_name,
+            " still held it",
+            expired,
+        ],
+        None => sentence![
+            began,
+            " and still held it when ",
+            newcomer_name,
+            " acquired it",
+            words.at(at),
+            expired,
+        ],
+    };
     Statement { actors: vec![holder, newcomer], at, text }
 }
