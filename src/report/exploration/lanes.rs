@@ -139,6 +139,7 @@ fn places(events: &[Event], drafts: &[Draft<'_>], drawn: &[Option<usize>]) -> BT
     let mut next: BTreeMap<Option<usize>, usize> = BTreeMap::new();
     for (event, drawn) in events.iter().zip(drawn).rev() {
         match (&event.kind, drawn) {
+            (kind, Some(_)) if is_late(kind) => {}
             (_, Some(row)) => drop(next.insert(event.actor, *row)),
             (EventKind::Invoked(_), None) => {
                 let first = next.get(&event.actor);
@@ -164,7 +165,9 @@ fn places(events: &[Event], drafts: &[Draft<'_>], drawn: &[Option<usize>]) -> BT
         }
         count = count.max(drawn.map_or(0, |row| row + 1));
         let last = count.checked_sub(1).and_then(|last| drafts.get(last));
-        let is_own = last.is_some_and(|last| last.event.actor == event.actor)
+        let is_of_its =
+            |last: &Draft<'_>| last.event.actor == event.actor && !is_late(&last.event.kind);
+        let is_own = last.is_some_and(is_of_its)
             && begun.get(&event.actor).is_some_and(|begun| *begun < count);
         let place = match drawn {
             Some(row) => Some(Place::At(row + 1)),
@@ -176,6 +179,11 @@ fn places(events: &[Event], drafts: &[Draft<'_>], drawn: &[Option<usize>]) -> BT
         }
     }
     places
+}
+
+/// Whether it is a command of an earlier step, which its sender gave up.
+fn is_late(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Command(command) if command.late.is_some())
 }
 
 fn ends_a_step(kind: &EventKind) -> bool {
