@@ -265,6 +265,7 @@ mod tests {
         };
         let explored = Explored {
             protocol: "legacy".into(),
+            is_foreign: false,
             found: Vec::new(),
             orderings_run: 1,
             orderings: None,

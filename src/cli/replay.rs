@@ -9,6 +9,7 @@ use super::signals::Signals;
 use super::upstream::ExclusiveUse;
 use super::workspace::{Staged, Staging, staged};
 use super::{ServerUrl, github, remote, say, schedule, verbose};
+use crate::report::exploration::Ordering;
 use crate::report::{Besides, Entry, Replay, Report, json, junit, shell, table};
 use anyhow::anyhow;
 use lock_lab::probe::{MOST_LESSONS, SUBJECT};
@@ -88,8 +89,14 @@ fn replayed(
     if !is_clean {
         exit = Exit::worst([exit, Exit::Environment]);
     }
-    let findings = &ruling.checked.findings;
-    let replay = Replay::new(report, world.plan(), &outcome.history, findings, schedule.shows);
+    let locks: Vec<String> = world.plan().locks.iter().map(|lock| lock.name.clone()).collect();
+    let ordering = Ordering {
+        history: &outcome.history,
+        locks: &locks,
+        is_foreign: world.protocol().is_foreign(),
+        timing: schedule.timing,
+    };
+    let replay = Replay::new(report, ordering, &ruling.checked.findings, schedule.shows);
     let script = shell::Script {
         schedule: &schedule.to_string(),
         replay: &replay,

@@ -1,10 +1,8 @@
 //! A schedule that was replayed: the report of the run, and its picture.
 
 use super::Report;
-use super::exploration::{Lanes, Row};
+use super::exploration::{Lanes, Ordering, Row};
 use lock_history::check::{Finding, Property};
-use lock_history::history::History;
-use lock_lab::scenario::Plan;
 use serde::Serialize;
 
 /// The outcome of a replay. As JSON: the report, with one member more.
@@ -22,17 +20,18 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// The outcome of replaying a plan's schedule that shows this, with what was found in it.
+    /// The outcome of replaying an ordering that shows this. `findings` are those of the report.
     pub fn new(
-        report: Report,
-        plan: &Plan,
-        history: &History,
+        mut report: Report,
+        ordering: Ordering<'_>,
         findings: &[Finding],
         shows: Option<Property>,
     ) -> Self {
-        let shown = findings.iter().find(|finding| Some(finding.property) == shows);
-        let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
-        let lanes = Lanes::of(history, &locks, shown.or(findings.first())).rows;
-        Self { report, lanes, shows }
+        let shown = findings.iter().position(|finding| Some(finding.property) == shows);
+        let lanes = Lanes::of(ordering, findings, shown.unwrap_or_default());
+        for (row, finding) in report.findings.iter_mut().zip(findings) {
+            row.text = lanes.say(&finding.text);
+        }
+        Self { report, lanes: lanes.rows, shows }
     }
 }

@@ -79,5 +79,5 @@ redis-cli HSET run locked:debug_lock_test.nodb false
 # 15. Terminal 2 (rival): ends
 
 # What is wrong:
-# foreign_release: holder's lease ended at 6 us while it was releasing the lock; rival
-# acquired at 9 us; holder's release at 11 us deleted rival's lock
+# foreign_release: holder's lease ended at step 4 while it was releasing the lock; rival
+# acquired at step 5; holder's release at step 7 deleted rival's lock

@@ -377,3 +377,47 @@ fn a_schedule_of_a_subject_needs_the_subject() {
     let other = format!("{} subject --lock hardened", env!("CARGO_BIN_EXE_nodb-trigger"));
     Program::new(["replay", &schedule, "--subject", &other]).run().exits(4);
 }
+
+/// The table of a client that anyone can read: it holds what the client sent, and its sentence names steps
+/// that the picture shows.
+#[test]
+fn a_picture_of_a_client_has_no_word_that_it_did_not_send_and_shows_each_step_that_is_named() {
+    let place = Place::new();
+    let text = fs::read_to_string(shipped("bash.sh")).unwrap();
+    // The lease comes before the condition.
+    let text = text.replace(r#"NX PX "$2""#, r#"PX "$2" NX"#);
+    let path = place.at("subject.sh");
+    fs::write(&path, text).unwrap();
+    let subject = format!("bash {}", path.display());
+    for property in ["foreign_release", "overlap", "silent_loss"] {
+        let words =
+            ["probe", SCENARIO, "--crashes=0", "--property", property, "--subject", &subject];
+        let probed = Program::new(words).run();
+        let (_, after) = probed.stdout.split_once("\nstep ").unwrap();
+        let (shown, rest) = after.split_once("\nreplay: ").unwrap();
+        let schedule = rest.split_whitespace().nth(2).unwrap();
+        let replayed = Program::new(["replay", schedule, "--subject", &subject]).run();
+        replayed.exits(0);
+        let (_, again) = replayed.stdout.split_once("\nstep ").unwrap();
+        for shown in [shown, again] {
+            assert!(shown.contains("SET lock PX 21600000 NX -> OK"), "{shown}");
+            for word in ["flag", "script", " us", "stranger", "nobody", "somebody"] {
+                assert!(!shown.contains(word), "{word}: {shown}");
+            }
+            let is_about_the_file = shown.contains("lost_update");
+            assert_eq!(shown.contains("revision"), is_about_the_file, "{shown}");
+            let drawn = |number: &str| {
+                shown.lines().any(|line| line.split_whitespace().next() == Some(number))
+            };
+            let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            let (_, said) = flat.split_once("lease ended at step ").unwrap();
+            let numbers = format!("step {said}");
+            let numbers: Vec<&str> = numbers
+                .split("step ")
+                .skip(1)
+                .map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap())
+                .collect();
+            assert!(numbers.len() > 1 && numbers.iter().all(|it| drawn(it)), "{numbers:?} {shown}");
+        }
+    }
+}

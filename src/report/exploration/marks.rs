@@ -120,7 +120,7 @@ pub(super) fn mark(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> S
             format!("overwrites {}revision {lost}, never read", whose(""))
         }
         (Property::LostUpdate, _) => "overwrites what it never read".into(),
-        (Property::SilentLoss, _) => "never told that its lock was gone".into(),
+        (Property::SilentLoss, _) => "never notified that its lock was gone".into(),
         (Property::DoubleGrant, _) => "both hold the lock".into(),
         (Property::Overlap, _) => "both believe that they hold the lock".into(),
         (Property::FlagDrift, _) => "flag and lock disagree".into(),

@@ -15,7 +15,7 @@ mod stages;
 mod tests;
 mod words;
 
-pub use lanes::{Lanes, Row, SERVER};
+pub use lanes::{Lanes, Ordering, Row, SERVER};
 pub use stages::{Stage, StageRow};
 
 use super::Outcome;
@@ -238,7 +238,10 @@ impl ProtocolRow {
         };
         let judged_rows: Vec<JudgedRow> = judged.all().map(row).collect();
         let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
-        let counterexamples = all.iter().map(|found| CounterexampleRow::new(found, &locks, judged));
+        let is_foreign = explored.iter().any(|stage| stage.is_foreign);
+        let row =
+            |found: &&Counterexample| CounterexampleRow::new(found, &locks, is_foreign, judged);
+        let counterexamples = all.iter().map(row);
         // What was asked for comes first.
         let (mut counterexamples, others): (Vec<_>, Vec<_>) =
             counterexamples.partition(|it| it.judged);
@@ -312,10 +315,11 @@ impl Own {
 }
 
 impl CounterexampleRow {
-    fn new(found: &Counterexample, locks: &[String], judged: &Judged) -> Self {
+    fn new(found: &Counterexample, locks: &[String], is_foreign: bool, judged: &Judged) -> Self {
         let property = found.property;
-        let history = &found.outcome.history;
-        let Lanes { names, rows } = Lanes::of(history, locks, Some(&found.finding));
+        let (history, timing) = (&found.outcome.history, found.schedule.timing);
+        let ordering = Ordering { history, locks, is_foreign, timing };
+        let lanes = Lanes::of(ordering, std::slice::from_ref(&found.finding), 0);
         Self {
             property,
             expected: judged.must_find.contains(&property),
@@ -327,9 +331,9 @@ impl CounterexampleRow {
             schedule: found.schedule.to_string(),
             subject: None,
             redis: None,
-            actors: names,
-            lanes: rows,
-            text: found.finding.text.clone(),
+            text: lanes.say(&found.finding.text),
+            actors: lanes.names,
+            lanes: lanes.rows,
             history: history.clone(),
             took: found.took,
         }

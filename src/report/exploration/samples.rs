@@ -1,7 +1,7 @@
 //! Explorations as they may come out, made of virtual runs of built-in scenarios.
 
 use super::{Exploration, ProtocolRow, Stage};
-use lock_history::check::{Finding, Judged, Property, Tried, check};
+use lock_history::check::{Finding, Judged, Property, Sentence, Tried, check};
 use lock_history::history::{Change, Event, EventKind, History, Moment};
 use lock_lab::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
 use lock_lab::runtime::{
@@ -99,7 +99,7 @@ pub(in crate::report) fn explored(
 ) -> Explored {
     let findings = check(&outcome.history).findings;
     let none = |property: &Property| {
-        let (property, text) = (*property, String::new());
+        let (property, text) = (*property, Sentence::default());
         Finding { property, lock: 0, actors: Vec::new(), at: 0, order: 0, text }
     };
     let finding = |property: &Property| {
@@ -127,6 +127,7 @@ pub(in crate::report) fn explored(
     };
     Explored {
         protocol: protocol.into(),
+        is_foreign: false,
         found: found.iter().map(counterexample).collect(),
         orderings_run: 240,
         orderings: Some(3412.0),

@@ -1,9 +1,9 @@
 //! Rows, folding and judging; how it looks is pinned by the writers' tests.
 
 use super::samples::{bounds, exploration, explored, properties, ran, row_of};
-use super::{Exploration, Lanes, Own, ProtocolRow, Stage};
+use super::{Exploration, Lanes, Ordering, Own, ProtocolRow, Stage};
 use lock_history::check::{Finding, Judged, Property, Tried, Verdict, check};
-use lock_history::history::{EventKind, History};
+use lock_history::history::{Change, Effect, EventKind, History};
 use lock_lab::lock::{Hardened, Legacy, LockProtocol};
 use lock_lab::runtime::{Bounds, Explored, Limit, Outcome, Timing};
 use lock_lab::scenario::{Plan, catalogue};
@@ -15,8 +15,20 @@ fn first(history: &History, property: Property) -> Option<Finding> {
     check(history).findings.into_iter().find(|finding| finding.property == property)
 }
 
+fn ordering(history: &History) -> Ordering<'_> {
+    Ordering { history, locks: MAIN, is_foreign: false, timing: Timing::Async }
+}
+
+fn all_rows(history: &History) -> Lanes {
+    Lanes::of(ordering(history), &[], 0)
+}
+
+fn of_finding(history: &History, finding: &Finding) -> Lanes {
+    Lanes::of(ordering(history), std::slice::from_ref(finding), 0)
+}
+
 fn lanes(outcome: &Outcome, property: Property) -> Lanes {
-    Lanes::of(&outcome.history, MAIN, first(&outcome.history, property).as_ref())
+    of_finding(&outcome.history, &first(&outcome.history, property).unwrap())
 }
 
 fn texts(lanes: &Lanes) -> Vec<String> {
@@ -26,7 +38,7 @@ fn texts(lanes: &Lanes) -> Vec<String> {
 #[test]
 fn everything_that_was_done_is_a_row() {
     let (_, outcome) = ran("check_then_delete", Arc::new(Legacy));
-    let lanes = Lanes::of(&outcome.history, MAIN, None);
+    let lanes = all_rows(&outcome.history);
     assert_eq!(lanes.names, ["holder", "rival", "server"]);
     let expected = [
         "holder: SET lock NX EX 1 -> OK",
@@ -49,12 +61,12 @@ fn everything_that_was_done_is_a_row() {
 #[test]
 fn scripts_are_known_by_what_they_did() {
     let (_, outcome) = ran("check_then_delete", Arc::new(Hardened::default()));
-    let rows = texts(&Lanes::of(&outcome.history, MAIN, None));
+    let rows = texts(&all_rows(&outcome.history));
     for part in [
         "holder: acquire script -> taken, fence 1",
         "rival: acquire script -> taken, fence 2",
         "holder: release script -> not ours",
-        "holder: is told that its lock was lost",
+        "holder: is notified that its lock was lost",
         "rival: release script -> released",
     ] {
         assert!(rows.iter().any(|row| row == part), "no {part:?} in {rows:#?}");
@@ -75,7 +87,8 @@ fn the_row_that_completes_the_violation_is_marked_and_what_leads_to_it_matters()
     assert_eq!(steps, [1, 3, 4, 5, 7]);
 }
 
-/// Whatever a built-in scenario shows has one marked row, and what matters ends with it.
+/// Whatever a built-in scenario shows has one marked row, and what matters ends with it or with what its
+/// sentence names.
 #[test]
 fn each_finding_of_each_built_in_scenario_has_its_row() {
     for scenario in catalogue().unwrap() {
@@ -87,13 +100,25 @@ fn each_finding_of_each_built_in_scenario_has_its_row() {
                 let marked: Vec<_> = lanes.rows.iter().filter(|row| row.mark.is_some()).collect();
                 assert_eq!(marked.len(), 1, "{of}: {:#?}", texts(&lanes));
                 let last = lanes.rows.iter().rfind(|row| row.matters).unwrap();
-                assert_eq!(last.step, marked[0].step, "{of}");
+                let said = lanes.say(&first(&outcome.history, property).unwrap().text);
+                let named = steps_in(&said);
+                assert!(!said.contains(" us") && !said.contains(" ms"), "{of}: {said}");
+                let end = named.iter().copied().fold(marked[0].step, usize::max);
+                assert_eq!(last.step, end, "{of}: {said}");
+                let is_shown = |step: &usize| lanes.rows[*step - 1].matters;
+                assert!(named.iter().all(is_shown), "{of}: {said} {:#?}", texts(&lanes));
                 let json = lanes.rows.iter().any(|row| row.text.contains("token\""));
                 assert!(!json, "{of}: {:#?}", texts(&lanes));
                 assert!(lanes.rows.iter().all(|row| !row.text.contains("nodb-lock:")), "{of}");
             }
         }
     }
+}
+
+/// The steps that a sentence names.
+fn steps_in(said: &str) -> Vec<usize> {
+    let number = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    said.split("step ").skip(1).filter_map(number).collect()
 }
 
 /// The actor that has the lock first may be the last to be done with acquiring it.
@@ -104,7 +129,7 @@ fn an_overlap_is_complete_when_both_have_taken_the_lock() {
     finding.property = Property::Overlap;
     for actors in [vec![0, 1], vec![1, 0]] {
         finding.actors = actors;
-        let lanes = Lanes::of(&outcome.history, MAIN, Some(&finding));
+        let lanes = of_finding(&outcome.history, &finding);
         let marked = lanes.rows.iter().find(|row| row.mark.is_some()).unwrap();
         assert_eq!((marked.lane.as_str(), &*marked.text), ("rival", "SET lock NX EX 21600 -> OK"));
     }
@@ -113,10 +138,10 @@ fn an_overlap_is_complete_when_both_have_taken_the_lock() {
 #[test]
 fn a_crash_and_a_lost_reply_are_seen() {
     let (_, outcome) = ran("killed_holder", Arc::new(Legacy));
-    let rows = texts(&Lanes::of(&outcome.history, MAIN, None));
-    assert!(rows.iter().any(|row| row.ends_with(": is killed")), "{rows:#?}");
+    let rows = texts(&all_rows(&outcome.history));
+    assert!(rows.iter().any(|row| row.ends_with(": crashes")), "{rows:#?}");
     let (_, outcome) = ran("lost_reply", Arc::new(Legacy));
-    let rows = texts(&Lanes::of(&outcome.history, MAIN, None));
+    let rows = texts(&all_rows(&outcome.history));
     assert!(rows.iter().any(|row| row.ends_with("-> OK, reply lost")), "{rows:#?}");
 }
 
@@ -132,11 +157,56 @@ fn the_end_of_a_lease_needs_no_effect_to_be_understood() {
     assert_eq!(lanes(&outcome, Property::ForeignRelease), with);
 }
 
+/// What a client from outside did not send has no place in its picture.
+#[test]
+fn of_a_foreign_protocol_only_what_was_sent_and_answered_is_shown() {
+    let (_, mut outcome) = ran("check_then_delete", Arc::new(Hardened::default()));
+    let flags = |effect: &Effect| matches!(effect.change, Change::Flagged { .. });
+    for event in &mut outcome.history.events {
+        if let EventKind::Command(command) = &mut event.kind {
+            command.effects.retain(|effect| !flags(effect));
+        }
+    }
+    let history = &outcome.history;
+    let rows = texts(&Lanes::of(Ordering { is_foreign: true, ..ordering(history) }, &[], 0));
+    let script = |row: &&String| row.contains("script");
+    let replies = history.events.iter().filter_map(|event| match &event.kind {
+        EventKind::Command(command) if command.text.starts_with("EVALSHA") => Some(&command.reply),
+        _ => None,
+    });
+    for (row, reply) in rows.iter().filter(script).zip(replies) {
+        let shown = row.rsplit_once(" script -> ").map(|(who, shown)| (who, shown.to_owned()));
+        let (who, shown) = shown.unwrap();
+        assert!(["acquire", "extend", "release"].iter().any(|it| who.ends_with(it)), "{row}");
+        assert!(reply.starts_with(shown.split(['{', '…']).next().unwrap()), "{row}: {reply}");
+    }
+    assert!(rows.iter().any(|row| row.contains("acquire script")), "{rows:#?}");
+    for word in ["fence", "flag", "revision", "stranger", "not ours"] {
+        assert!(!rows.iter().any(|row| row.contains(word)), "{word}: {rows:#?}");
+    }
+}
+
+#[test]
+fn where_leases_expire_as_time_passes_a_sentence_names_steps_and_times() {
+    let (_, outcome) = ran("check_then_delete", Arc::new(Legacy));
+    let finding = first(&outcome.history, Property::ForeignRelease).unwrap();
+    let said = |timing| {
+        let ordering = Ordering { timing, ..ordering(&outcome.history) };
+        Lanes::of(ordering, std::slice::from_ref(&finding), 0).say(&finding.text)
+    };
+    assert_eq!(
+        said(Timing::Async),
+        "holder's lease ended at step 4 while it was releasing the lock; rival acquired at step 5; \
+         holder's release at step 7 deleted rival's lock"
+    );
+    assert!(said(Timing::Strict).contains("rival acquired at step 5 (1.300 s); "));
+}
+
 #[test]
 fn several_locks_have_their_names() {
     let (plan, outcome) = ran("deadlock_sim", Arc::new(Legacy));
     let names: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
-    let rows = texts(&Lanes::of(&outcome.history, &names, None));
+    let rows = texts(&Lanes::of(Ordering { locks: &names, ..ordering(&outcome.history) }, &[], 0));
     for name in &names {
         let part = format!("SET lock {name} NX");
         assert!(rows.iter().any(|row| row.contains(&part)), "no {part:?} in {rows:#?}");

@@ -1,7 +1,8 @@
-//! Commands, replies and faults as a person says them: no keys, no tokens, no payloads.
+//! Commands, replies and faults as a person says them: no keys, no tokens, no payloads, and nothing that
+//! was not sent or answered.
 
 use crate::report::wording::cut;
-use lock_history::history::{Change, Command, Effect, Event, EventKind, Head, Left, Write};
+use lock_history::history::{Change, Command, Effect, Event, EventKind, Head, Left, Verb, Write};
 use lock_lab::controller::STATE_FILE;
 use lock_lab::lock::LockName;
 use std::collections::BTreeMap;
@@ -15,18 +16,35 @@ pub(super) struct Words<'a> {
     locks: &'a [String],
     /// Which actor acquired with which token.
     owners: BTreeMap<&'a str, usize>,
+    /// Whether the protocol is none of ours.
+    is_foreign: bool,
+    /// Whether the flag is a part of the protocol.
+    has_flag: bool,
+    /// Whether revisions of the file are of interest.
+    has_revisions: bool,
 }
 
-/// How long a SET takes a lock for, in the words of its sender if they are still to be read.
-fn lasting(text: &str, lease: u64) -> String {
+/// The options of a SET, as they were sent, with a space before each.
+fn options(text: &str) -> String {
     let words: Vec<&str> = text.split(' ').collect();
-    let said = words.windows(2).find_map(|pair| match pair {
-        [unit, most] if ["EX", "PX"].iter().any(|known| unit.eq_ignore_ascii_case(known)) => {
-            most.parse::<u64>().ok().map(|most| format!("{} {most}", unit.to_ascii_uppercase()))
+    let is_one_of =
+        |word: &str, names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(word));
+    // The command's name, the key and the value come first.
+    let mut first = words.len();
+    while let Some([.., before, last]) = words.get(2..first) {
+        let is_time =
+            last.parse::<u64>().is_ok() && is_one_of(before, &["EX", "PX", "EXAT", "PXAT"]);
+        let length = match is_time {
+            true => 2,
+            false if is_one_of(last, &["NX", "XX", "GET", "KEEPTTL"]) => 1,
+            false => break,
+        };
+        if first - length < 3 {
+            break;
         }
-        _ => None,
-    });
-    said.unwrap_or_else(|| format!("EX {}", lease / 1_000_000_000))
+        first -= length;
+    }
+    words.iter().skip(first).map(|word| format!(" {word}")).collect()
 }
 
 /// Whether a command has an option that compares a value, or is one that does.
@@ -35,12 +53,6 @@ fn compares(text: &str) -> bool {
         ["IFEQ", "IFNE", "IFDEQ", "IFDNE", "DELIFEQ"].iter().any(|it| word.eq_ignore_ascii_case(it))
     };
     text.split(' ').any(is_one)
-}
-
-/// The condition of a SET that took a lock or was refused, if it has one or its words are cut.
-fn not_exists(text: &str) -> &'static str {
-    let has_it = text.split(' ').any(|word| word.eq_ignore_ascii_case("NX"));
-    if has_it || text.ends_with('…') { " NX" } else { "" }
 }
 
 impl<'a> Words<'a> {
@@ -58,13 +70,25 @@ impl<'a> Words<'a> {
                 }
             }
         }
-        Self { head, locks, owners }
+        Self { head, locks, owners, is_foreign: false, has_flag: true, has_revisions: true }
+    }
+
+    /// The same of a protocol that may be none of ours.
+    pub fn of_foreign(self, is_foreign: bool, events: &[Event], is_about_files: bool) -> Self {
+        let flags = |effect: &Effect| matches!(effect.change, Change::Flagged { .. });
+        let has_flag = || events.iter().any(|event| event.kind.effects().iter().any(flags));
+        Self {
+            is_foreign,
+            has_flag: !is_foreign || has_flag(),
+            has_revisions: !is_foreign || is_about_files,
+            ..self
+        }
     }
 
     /// An actor's name.
     pub fn actor(&self, actor: Option<usize>) -> &'a str {
         let name = actor.and_then(|actor| self.head.actors.get(actor));
-        name.map_or("somebody", String::as_str)
+        name.map_or("an unknown actor", String::as_str)
     }
 
     /// Which lock a fault's words speak of.
@@ -90,16 +114,21 @@ impl<'a> Words<'a> {
         match self.owners.get(token) {
             Some(owner) if Some(*owner) == viewer => "own token".into(),
             Some(owner) => format!("{}'s token", self.actor(Some(*owner))),
-            None => "a stranger's token".into(),
+            None => "an unknown token".into(),
         }
     }
 
-    /// A command and its reply.
-    pub fn command(&self, actor: Option<usize>, command: &Command) -> String {
+    /// Whether it is known whose token it is: it is none, or one of an acquire, or the protocol is ours.
+    fn is_known(&self, token: Option<&str>) -> bool {
+        !self.is_foreign || token.is_none_or(|token| self.owners.contains_key(token))
+    }
+
+    /// A command and its reply. `verb` is that of the step in which it was sent.
+    pub fn command(&self, actor: Option<usize>, command: &Command, verb: Option<&Verb>) -> String {
         let Command { text, reply, effects, .. } = command;
         let name = text.split(' ').next().unwrap_or_default();
-        if matches!(name, "EVALSHA" | "EVAL") {
-            return self.script(command);
+        if ["EVALSHA", "EVAL"].iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return self.script(command, verb);
         }
         let first =
             effects.first().map(|Effect { lock, change }| (self.lock(*lock), *lock, change));
@@ -107,20 +136,18 @@ impl<'a> Words<'a> {
             _ if compares(text) => {
                 format!("{} -> {}", self.comparing(actor, text), self.replied(actor, reply))
             }
-            Some((lock, _, Change::Took { lease: Some(lease), .. })) if name == "SET" => {
-                format!("SET {lock}{} {} -> {reply}", not_exists(text), lasting(text, *lease))
+            Some((lock, _, Change::Took { .. } | Change::Overwrote { .. } | Change::Refused))
+                if name.eq_ignore_ascii_case("SET") =>
+            {
+                format!("{name} {lock}{} -> {}", options(text), self.plain(reply))
             }
-            Some((lock, _, Change::Took { .. } | Change::Refused)) if name == "SET" => {
-                format!("SET {lock}{} -> {reply}", not_exists(text))
-            }
-            Some((lock, _, Change::Overwrote { .. })) if name == "SET" => {
-                format!("SET {lock} -> {reply}")
-            }
-            Some((lock, _, Change::Saw { token })) if name == "GET" => {
+            Some((lock, _, Change::Saw { token }))
+                if name.eq_ignore_ascii_case("GET") && self.is_known(token.as_deref()) =>
+            {
                 let seen = token.as_ref().map(|token| self.token(actor, token));
-                format!("GET {lock} -> {}", seen.unwrap_or_else(|| "nil".into()))
+                format!("{name} {lock} -> {}", seen.unwrap_or_else(|| "nil".into()))
             }
-            Some((_, lock, Change::Flagged { locked })) => {
+            Some((_, lock, Change::Flagged { locked })) if !self.is_foreign => {
                 format!("HSET {} {locked} -> {reply}", self.named("flag", lock))
             }
             _ => format!("{} -> {}", self.plain(text), self.plain(reply)),
@@ -150,8 +177,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// One of the hardened protocol's scripts, known by what it did.
-    fn script(&self, command: &Command) -> String {
+    /// A script, which is known by what its step is. One of the hardened protocol is known by what it did.
+    fn script(&self, command: &Command, verb: Option<&Verb>) -> String {
         let lock = match command.effects.first() {
             Some(effect) => Some(effect.lock),
             None => self.lock_in(&command.text),
@@ -160,6 +187,14 @@ impl<'a> Words<'a> {
             ([_, _, ..], Some(name)) => format!(" of {name}"),
             _ => String::new(),
         };
+        if self.is_foreign {
+            let name = match verb {
+                Some(Verb::Dump) => "write script",
+                Some(verb) => &format!("{} script", verb.word()),
+                None => "a script",
+            };
+            return format!("{name}{of} -> {}", self.plain(&command.reply));
+        }
         let change = command.effects.first().map(|effect| &effect.change);
         let (script, came) = match (change, command.reply.as_str()) {
             (Some(Change::Took { fence: Some(fence), .. }), _) => {
@@ -185,6 +220,14 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// How an actor learns that its lock is lost.
+    pub fn lost_lock(&self) -> &'static str {
+        match self.is_foreign {
+            true => "reports that its lock was lost",
+            false => "is notified that its lock was lost",
+        }
+    }
+
     /// The end of a lease.
     pub fn lease_expired(&self, lock: usize) -> String {
         format!("TTL of {} ends", self.lock(lock))
@@ -200,24 +243,33 @@ impl<'a> Words<'a> {
         let Write { based_on, replaced, wrote } = write;
         let file = self.named("the file", lock.unwrap_or_default());
         let file = if file == "the file" { file } else { file.replace("file ", "file of ") };
+        if !self.has_revisions {
+            return format!("writes {file}");
+        }
         format!("writes revision {wrote} of {file} (had read {based_on}, replaces {replaced})")
     }
 
     /// How a lock was left.
     pub fn left(&self, left: &Left) -> String {
+        // Of a foreign protocol it is the lock when all leases are over.
+        let when = if self.is_foreign { ", and all leases are over" } else { "" };
         let holder = match &left.token {
             None => "free".into(),
-            Some(token) => format!("there with {}", self.token(None, token)),
+            Some(token) if self.is_known(Some(token)) => {
+                format!("still there with {}", self.token(None, token))
+            }
+            Some(_) => "still there".into(),
         };
         let (lock, flag) = (self.lock(left.lock), self.named("flag", left.lock));
-        format!("all have ended: {lock} {holder}, {flag} {}", left.flag)
+        let flag = if self.has_flag { format!(", {flag} {}", left.flag) } else { String::new() };
+        format!("all have ended{when}: {lock} {holder}{flag}")
     }
 
     /// Text with keys, flags and payloads said shortly.
     pub fn plain(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (lock, key) in self.head.locks.iter().enumerate() {
-            if let Some(flag) = flag_of(key) {
+            if let Some(flag) = flag_of(key).filter(|_| !self.is_foreign) {
                 text = text.replace(&flag, &self.named("flag", lock));
             }
             for quoted in [format!("{key:?}"), key.clone()] {
@@ -238,4 +290,27 @@ fn flag_of(key: &str) -> Option<String> {
     let runid = key.strip_prefix(before)?.strip_prefix(':')?;
     let runid = runid.strip_suffix(after)?.strip_suffix(':')?;
     Some(format!("{runid} {}", template.flag()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_the_options_that_were_sent_and_no_others() {
+        for (sent, shown) in [
+            ("SET k token NX PX 21600000", " NX PX 21600000"),
+            ("SET k token PX 21600000 NX", " PX 21600000 NX"),
+            ("set k token ex 30 nx get", " ex 30 nx get"),
+            ("SET k token", ""),
+            ("SET k token PX 5", " PX 5"),
+            ("SET k two words NX", " NX"),
+            ("SET k NX", ""),
+            ("SET k 5", ""),
+            ("SET k EX 5 NX", " NX"),
+            ("SET k xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…", ""),
+        ] {
+            assert_eq!(options(sent), shown, "{sent}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use super::Style;
 use super::grid::{Page, Tone, cell};
 use crate::report::escape;
 use crate::report::exploration::Row;
+use crate::report::wording::count;
 use comfy_table::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,8 +48,7 @@ fn lines(rows: &[Row], all: bool) -> Vec<PictureLine<'_>> {
 }
 
 fn folded(number: usize) -> Cell {
-    let what = if number == 1 { "step that does" } else { "steps that do" };
-    cell(format!("… {number} {what} not matter"), Tone::Quiet)
+    cell(format!("… {} left out (--all)", count(number, "step", "steps")), Tone::Quiet)
 }
 
 fn marked(mark: &str) -> String {

@@ -119,10 +119,10 @@ fn double_grant_bad() -> Story {
         name: "double_grant-bad",
         history: ends(&mut tape),
         findings: &[
-            "DoubleGrant: B's acquire overwrote A's lock at 3 ms; A acquired the lock at 2 ms and still held \
-             it when B acquired it at 3 ms",
-            "Overlap: B's acquire overwrote A's lock at 3 ms; A believed to hold the lock from 2 ms to \
-             1.000 s; B acquired it at 3 ms and believed so until 1.500 s",
+            "DoubleGrant: A acquired the lock at 2 ms; B's acquire overwrote A's lock at 3 ms; B \
+             acquired the lock at 3 ms while A still held it",
+            "Overlap: B's acquire overwrote A's lock at 3 ms; A thought it held the lock from 2 \
+             ms to 1.000 s; B acquired it at 3 ms and thought it held it, too, until 1.500 s",
             "ForeignOverwrite: A acquired at 2 ms; B's acquire at 3 ms overwrote A's lock",
         ],
     }
@@ -150,8 +150,8 @@ fn overlap_bad() -> Story {
         name: "overlap-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0 us to \
-            5.000 s; B acquired it at 3.010 s and believed so until 5.500 s",
+            "Overlap: A's lease ended at 3.000 s; A thought it held the lock from 0 us to 5.000 \
+             s; B acquired it at 3.010 s and thought it held it, too, until 5.500 s",
         ],
     }
 }
@@ -176,12 +176,12 @@ fn foreign_release_bad() -> Story {
         name: "foreign_release-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0 us to 5.000 s; B \
-             acquired it at 3.010 s and believed so until 5.500 s",
+            "Overlap: A's lease ended at 3.000 s; A thought it held the lock from 0 us to 5.000 \
+             s; B acquired it at 3.010 s and thought it held it, too, until 5.500 s",
             "ForeignRelease: A's lease ended at 3.000 s while it worked until 5.000 s; B acquired at \
              3.010 s; A's release at 5.001 s deleted B's lock",
-            "SilentLoss: A's lease ended at 3.000 s; B acquired at 3.010 s; A believed to hold the lock \
-             until its release completed at 5.001 s, and nobody told it",
+            "SilentLoss: A's lease ended at 3.000 s; B acquired at 3.010 s; A thought it held the \
+             lock until its release completed at 5.001 s, and was never notified of the loss",
         ],
     }
 }
@@ -234,8 +234,8 @@ fn foreign_extend_bad() -> Story {
         name: "foreign_extend-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0 us to 5.000 s; B \
-             acquired it at 3.010 s and believed so until 5.500 s",
+            "Overlap: A's lease ended at 3.000 s; A thought it held the lock from 0 us to 5.000 \
+             s; B acquired it at 3.010 s and thought it held it, too, until 5.500 s",
             "ForeignExtend: A's lease ended at 3.000 s while it worked until 4.000 s; B acquired at \
              3.010 s; A's extend at 4.000 s changed the lease of B's lock",
         ],
@@ -263,10 +263,11 @@ fn lost_update_bad() -> Story {
         name: "lost_update-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 3.000 s; A believed to hold the lock from 0 us to 5.000 s; B \
-             acquired it at 3.010 s and believed so until 5.500 s",
-            "LostUpdate: A's lease ended at 3.000 s; B wrote revision 2 at 3.500 s; A's dump at 5.000 s \
-             overwrote revision 2, which it had never read (it had read 1), with revision 3",
+            "Overlap: A's lease ended at 3.000 s; A thought it held the lock from 0 us to 5.000 \
+             s; B acquired it at 3.010 s and thought it held it, too, until 5.500 s",
+            "LostUpdate: A's lease ended at 3.000 s; B wrote revision 2 at 3.500 s; A's write at \
+             5.000 s overwrote revision 2, which it had never read (it had read 1), with revision \
+             3",
         ],
     }
 }
@@ -290,8 +291,8 @@ fn silent_loss_bad() -> Story {
         name: "silent_loss-bad",
         history: ends(&mut tape),
         findings: &[
-            "SilentLoss: A's lease ended at 3.000 s; A believed to hold the lock until its release \
-            completed at 5.000 s, and nobody told it",
+            "SilentLoss: A's lease ended at 3.000 s; A thought it held the lock until its release \
+             completed at 5.000 s, and was never notified of the loss",
         ],
     }
 }
@@ -322,10 +323,11 @@ fn stuck_lock_bad() -> Story {
         name: "stuck_lock-bad",
         history: left.left(1, Some(("b1", -1)), true, &["b1"]).history(),
         findings: &[
-            "StuckLock: A acquired at 0 us; A crashed at 1.000 s; when no actor was left at 3.000 s, the \
-             lock was still there: its lease ends at 6 h 0 min, 5 h 59 min later",
-            "StuckLock: B acquired at 2.000 s; B ended at 2.000 s without releasing; when no actor was left \
-             at 3.000 s, the lock was still there: it has no TTL and stays until somebody deletes it",
+            "StuckLock: A acquired at 0 us; A crashed at 1.000 s; when no actor was left at 3.000 \
+             s, the lock was still there, with 5 h 59 min of its lease left",
+            "StuckLock: B acquired at 2.000 s; B ended at 2.000 s without releasing; when no \
+             actor was left at 3.000 s, the lock was still there, without a TTL: it stays until \
+             it is deleted",
         ],
     }
 }
@@ -348,9 +350,9 @@ fn flag_drift_bad() -> Story {
         name: "flag_drift-bad",
         history: tape.at(2000).left(0, None, true, &[]).history(),
         findings: &[
-            "FlagDrift: A's acquire set the flag for the last time at 0 us; A's release deleted \
-            A's lock at 1.000 s; when no actor was left at 2.000 s, the flag said locked and the lock key \
-            was free",
+            "FlagDrift: A's acquire set the flag for the last time at 0 us; A released the lock \
+             at 1.000 s; when no actor was left at 2.000 s, the flag said locked and the lock key \
+             was free",
         ],
     }
 }
@@ -453,7 +455,7 @@ fn starvation_bad() -> Story {
         history: ends(&mut tape),
         findings: &[
             "Starvation: B tried 5 times from 100 ms to 5.000 s and never got the lock; meanwhile A \
-            acquired it at 1.000 s, 2.000 s, 3.000 s",
+            acquired it 3 times at 1.000 s, 2.000 s, 3.000 s",
         ],
     }
 }
@@ -510,13 +512,15 @@ fn clear_locks_bad() -> Story {
         name: "clear_locks-bad",
         history: tape.left(0, None, false, &[]).history(),
         findings: &[
-            "Overlap: operator's clear_locks deleted A's lock at 1.000 s; A believed to hold the lock from \
-             0 us to 3.000 s; B acquired it at 2.000 s and believed so until 2.000 s",
-            "LostUpdate: operator's clear_locks deleted A's lock at 1.000 s; B wrote revision 2 at 2.000 s; \
-             A's dump at 3.000 s overwrote revision 2, which it had never read (it had read 1), with \
-             revision 3",
-            "SilentLoss: operator's clear_locks deleted A's lock at 1.000 s; B acquired at 2.000 s; A \
-             believed to hold the lock until its release completed at 3.000 s, and nobody told it",
+            "Overlap: operator's clear_locks deleted A's lock at 1.000 s; A thought it held the \
+             lock from 0 us to 3.000 s; B acquired it at 2.000 s and thought it held it, too, \
+             until 2.000 s",
+            "LostUpdate: operator's clear_locks deleted A's lock at 1.000 s; B wrote revision 2 \
+             at 2.000 s; A's write at 3.000 s overwrote revision 2, which it had never read (it \
+             had read 1), with revision 3",
+            "SilentLoss: operator's clear_locks deleted A's lock at 1.000 s; B acquired at 2.000 \
+             s; A thought it held the lock until its release completed at 3.000 s, and was never \
+             notified of the loss",
         ],
     }
 }
@@ -531,8 +535,9 @@ fn amnesia_bad() -> Story {
         name: "amnesia-bad",
         history: tape.end(A).end(B).left(0, None, false, &[]).history(),
         findings: &[
-            "SilentLoss: the fault \"the server forgot everything\" took A's lock away at 1.000 s; A \
-            believed to hold the lock until it ended at 2.000 s, and nobody told it",
+            "SilentLoss: the fault \"the server forgot everything\" took A's lock away at 1.000 \
+             s; A thought it held the lock until it ended at 2.000 s, and was never notified of \
+             the loss",
         ],
     }
 }
@@ -550,10 +555,10 @@ fn reused_token_bad() -> Story {
         name: "silent_reacquire-bad",
         history: ends(&mut tape),
         findings: &[
-            "Overlap: A's lease ended at 1.000 s; A believed to hold the lock from 0 us to 4.000 s; B \
-             acquired it at 2.000 s and believed so until 2.000 s",
-            "SilentLoss: A's lease ended at 1.000 s; B acquired at 2.000 s; A believed to hold the lock \
-             until its release completed at 4.000 s, and nobody told it",
+            "Overlap: A's lease ended at 1.000 s; A thought it held the lock from 0 us to 4.000 \
+             s; B acquired it at 2.000 s and thought it held it, too, until 2.000 s",
+            "SilentLoss: A's lease ended at 1.000 s; B acquired at 2.000 s; A thought it held the \
+             lock until its release completed at 4.000 s, and was never notified of the loss",
         ],
     }
 }
@@ -571,9 +576,9 @@ fn late_reply_bad() -> Story {
         name: "lost_reply-bad",
         history: tape.at(3000).left(0, Some(("b1", 57_000)), false, &[]).history(),
         findings: &[
-            "StuckLock: B acquired at 1.000 s; B did not know that it held it; when no actor was left at \
-             3.000 s, the lock was still there: its lease ends at 1 min 0 s, 57.000 s later",
-            "FlagDrift: nobody was seen to set the flag; B acquired at 1.000 s; when no actor was left at \
+            "StuckLock: B acquired at 1.000 s; B did not know that it held it; when no actor was \
+             left at 3.000 s, the lock was still there, with 57.000 s of its lease left",
+            "FlagDrift: the flag was never set; B acquired at 1.000 s; when no actor was left at \
              3.000 s, the flag said free and the lock key was held",
         ],
     }

@@ -57,11 +57,11 @@ fn an_extension_after_the_end_of_a_reign_is_not_its_own() {
     let lease = 60_000_000_000;
     tape.command(B, "PEXPIRE …", "1", Some((0, Change::Extended { lease }))).done(B);
     tape.at(3000).release(B, 0, "b1").end(B).end(A);
-    let text = check(&tape.history()).findings.last().map(|finding| finding.text.clone());
+    let text = check(&tape.history()).findings.last().map(|finding| finding.text.to_string());
     assert_eq!(
         text.unwrap_or_default(),
-        "A's lease ended at 1.000 s; B acquired at 2.000 s; A believed to hold the lock until it \
-         ended at 3.000 s, and nobody told it"
+        "A's lease ended at 1.000 s; B acquired at 2.000 s; A thought it held the lock until it \
+         ended at 3.000 s, and was never notified of the loss"
     );
 }
 
@@ -223,15 +223,14 @@ fn what_is_hidden_by_a_cut_may_have_been_an_acquire() {
         tape.begin(B, "acquire", 0).command(B, "SET …", "OK", took("b1", None)).done(B);
         tape.reply(C, delete, "DEL …", "1", Some((0, Change::Deleted { token: None }))).done(C);
         tape.end(B).end(C);
-        let texts = check(&tape.history()).findings.into_iter().map(|finding| finding.text);
+        let texts =
+            check(&tape.history()).findings.into_iter().map(|finding| finding.text.to_string());
         texts.collect::<Vec<String>>()
     };
-    let whose = "C had not acquired the lock; B acquired at 0 us; C's release at 0 us deleted \
-                 B's lock";
+    let whose = "C had not acquired the lock; B acquired; C's release deleted B's lock";
     assert_eq!(found(false).len(), 2);
     assert_eq!(found(false)[0], whose);
-    let unknown = "C had not acquired the lock; C's release at 0 us deleted a lock that was not \
-                   its own";
+    let unknown = "C had not acquired the lock; C's release deleted a lock that was not its own";
     assert_eq!(found(true), [unknown]);
 }
 
@@ -313,6 +312,24 @@ fn of_two_that_may_have_been_deleted_neither_surely_was() {
     assert_eq!(loses(false), [Property::SilentLoss]);
 }
 
+/// What a client makes of its own value is no token, and its release may leave the key.
+#[test]
+fn a_value_that_no_acquire_wrote_is_said_to_be_left_by_the_last_holder() {
+    let mut tape = Tape::new("edge", &["A"], 1);
+    tape.at(0).acquire(A, 0, "a1", 60_000).at(1000).begin(A, "release", 0).done(A).end(A);
+    tape.at(2000).left(0, Some(("hash", -1)), true, &[]);
+    let text = check(&tape.history()).findings[0].text.to_string();
+    assert_eq!(
+        text,
+        "A acquired at 0 us, the last to do so; A released the lock at 1.000 s; when no actor was \
+         left at 2.000 s, the lock was still there, without a TTL: it stays until it is deleted"
+    );
+    let mut tape = Tape::new("edge", &["A"], 1);
+    tape.at(0).end(A).at(2000).left(0, Some(("other", -1)), true, &[]);
+    let text = check(&tape.history()).findings[0].text.to_string();
+    assert!(text.starts_with("no acquire of other was recorded; "), "{text}");
+}
+
 #[test]
 fn a_failure_is_kept_short_in_words() {
     let failure = Failure { kind: FailureKind::Crashed, message: "x".repeat(1000) };
@@ -320,6 +337,6 @@ fn a_failure_is_kept_short_in_words() {
     let long = "name ".repeat(1000);
     let mut tape = Tape::new("edge", &[&long, "B\u{1b}[31m"], 1);
     tape.at(0).acquire(A, 0, "a1", 1000).at(5000).end(A).end(B);
-    let text = &check(&tape.history()).findings[0].text;
+    let text = check(&tape.history()).findings[0].text.to_string();
     assert!(text.len() < 400 && !text.contains('\u{1b}'), "{text}");
 }

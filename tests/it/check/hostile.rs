@@ -147,7 +147,7 @@ proptest! {
         let checked = check(&history);
         for finding in &checked.findings {
             prop_assert!(finding.lock < 3 && finding.actors.iter().all(|actor| *actor < 3));
-            prop_assert!(!finding.text.chars().any(char::is_control));
+            prop_assert!(!finding.text.to_string().chars().any(char::is_control));
         }
     }
 }

@@ -8,8 +8,9 @@
 
 use super::beliefs::Belief;
 use super::findings::{Findings, Statement};
+use super::sentence::{Sentence, sentence};
 use super::trace::Step;
-use super::words::{Words, list, time};
+use super::words::{Words, list};
 use super::{Case, Property};
 use crate::history::{Change, EventKind, FailureKind, Moment};
 
@@ -172,19 +173,20 @@ impl<'a> Graph<'a> {
 fn statement(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -> Statement {
     let words = Words::about(case.trace);
     // Each wait is for the lock that the next one in the circle holds.
-    let parts: Vec<String> = circle
+    let parts: Vec<Sentence> = circle
         .iter()
         .map(|(step, belief)| {
-            format!(
-                "{} waited from {} for {}, which {} held since {}",
+            sentence![
                 words.actor(Some(step.actor)),
-                time(step.begun.at),
-                words.lock(belief.lock),
+                " waited",
+                words.when(" from ", step.begun),
+                format!(" for {}, which ", words.lock(belief.lock)),
                 words.actor(Some(belief.actor)),
-                time(belief.from.at),
-            )
+                " held",
+                words.when(" since ", belief.from),
+            ]
         })
         .collect();
-    let text = format!("{}; the circle closed at {}", list(&parts, "; "), time(closed.at));
+    let text = sentence![list(parts, "; "), "the circle closed", words.at(closed)];
     Statement { actors: circle.iter().map(|(step, _)| step.actor).collect(), at: closed, text }
 }

@@ -20,6 +20,7 @@
 use super::beliefs::{Ending, ended_by_end, ended_by_failure, ended_by_success};
 use super::findings::{Findings, Statement};
 use super::foreign::as_judged;
+use super::sentence::{Sentence, sentence};
 use super::words::{Words, shortened, time};
 use super::{Case, Property};
 use crate::history::{Change, Effect, EventKind, Sharing, Verb};
@@ -435,16 +436,15 @@ fn removals(case: &Case<'_>) -> Vec<Removal> {
 
 /// The last expiry of a key that is no lock's in a span of the order of moments, in words: what such a
 /// key guarded was open from then on.
-fn expired_key(case: &Case<'_>, span: Range<u64>) -> String {
+fn expired_key(case: &Case<'_>, span: Range<u64>) -> Option<Sentence> {
     let events = case.trace.events.iter().filter(|event| span.contains(&event.moment.order));
     let mut expired = events.filter_map(|event| match &event.kind {
-        EventKind::Fault { expired_key: Some(key), .. } => Some((key, event.moment.at)),
+        EventKind::Fault { expired_key: Some(key), .. } => Some((key, event.moment)),
         _ => None,
     });
-    let told = |(key, at): (&String, u64)| {
-        format!(", after the TTL of {} had ended at {}", shortened(key), time(at))
-    };
-    expired.next_back().map(told).unwrap_or_default()
+    let (key, moment) = expired.next_back()?;
+    let at = Words::about(case.trace).at(moment);
+    Some(sentence![", after the TTL of ", shortened(key), " had ended", at])
 }
 
 fn tell(
@@ -460,7 +460,6 @@ fn tell(
     let belief = grants.get(&(holder, lock)).and_then(|step| case.belief_of(*step));
     let tenure = belief.and_then(|belief| belief.tenure).zip(case.locks.get(lock));
     let lost = tenure.and_then(|(tenure, trace)| words.end(trace, tenure, at));
-    let lost = lost.map(|lost| format!("{lost}; ")).unwrap_or_default();
     let asked = step(holder).and_then(|step| step.operation.lease);
     let leased = tenure.and_then(|(tenure, trace)| trace.tenures.get(tenure)?.leased);
     let is_short = |(asked, leased): &(u64, u64)| leased.saturating_add(ROUNDED) < *asked;
@@ -471,11 +470,29 @@ fn tell(
     let (holder_name, newcomer_name) = (words.actor(Some(holder)), words.actor(Some(newcomer)));
     let begun = [holder, newcomer].into_iter().filter_map(&step).map(|step| step.begun.order).min();
     let expired = expired_key(case, begun.unwrap_or_default()..at.order);
-    let text = format!(
-        "{lost}{holder_name} acquired the lock at {}{lease} and still held it when {newcomer_name} \
-         acquired it at {}{expired}",
-        time(first.at),
-        time(at.at),
-    );
+    let began = sentence![&*holder_name, " acquired the lock", words.at(first), lease];
+    let text = match lost {
+        Some(lost) => sentence![
+            began,
+            "; ",
+            lost,
+            "; ",
+            newcomer_name,
+            " acquired the lock",
+            words.at(at),
+            " while ",
+            holder_name,
+            " still held it",
+            expired,
+        ],
+        None => sentence![
+            began,
+            " and still held it when ",
+            newcomer_name,
+            " acquired it",
+            words.at(at),
+            expired,
+        ],
+    };
     Statement { actors: vec![holder, newcomer], at, text }
 }

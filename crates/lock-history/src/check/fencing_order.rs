@@ -7,8 +7,9 @@
 
 use super::findings::{Findings, Statement};
 use super::lost_update::{Dump, dumps};
+use super::sentence::sentence;
 use super::tenure::LockTrace;
-use super::words::{Words, time};
+use super::words::Words;
 use super::{Case, Property};
 use std::collections::HashMap;
 
@@ -62,13 +63,12 @@ fn acquisition_statement(
     let words = Words::about(case.trace);
     let fence =
         |tenure: usize| trace.tenures.get(tenure).and_then(|tenure| tenure.fence).unwrap_or(0);
-    let text = format!(
-        "{} with fencing token {}; {} with fencing token {}, which is not higher",
+    let text = sentence![
         words.beginning(trace, before),
-        fence(before),
+        format!(" with fencing token {}; ", fence(before)),
         words.beginning(trace, tenure),
-        fence(tenure),
-    );
+        format!(" with fencing token {}, which is not higher", fence(tenure)),
+    ];
     let access = |tenure: usize| trace.tenures.get(tenure).map(|tenure| tenure.access);
     let actors =
         [access(tenure), access(before)].into_iter().flatten().filter_map(|access| access.actor);
@@ -86,13 +86,15 @@ fn check_writes(case: &Case<'_>, dumps: &[Dump<'_>], findings: &mut Findings) {
                     let words = Words::about(case.trace);
                     let of = |dump: &Dump<'_>| {
                         let name = words.actor(Some(dump.step.actor));
-                        format!("{name} wrote revision {} at {}", dump.write.wrote, time(dump.done.at))
+                        let wrote = format!("{name} wrote revision {}", dump.write.wrote);
+                        sentence![wrote, words.at(dump.done)]
                     };
-                    let text = format!(
-                        "{} with fencing token {before}; {} with fencing token {fence}, which is lower",
+                    let text = sentence![
                         of(by),
+                        format!(" with fencing token {before}; "),
                         of(dump),
-                    );
+                        format!(" with fencing token {fence}, which is lower"),
+                    ];
                     let actors = vec![dump.step.actor, by.step.actor];
                     Statement { actors, at: dump.done, text }
                 });

@@ -1,6 +1,6 @@
 //! Collects findings, up to a number that a reader can take in.
 
-use super::{Finding, Property};
+use super::{Finding, Property, Sentence};
 use crate::history::Moment;
 use std::collections::HashMap;
 
@@ -55,5 +55,5 @@ pub(super) struct Statement {
     /// The moment of the event that completes it.
     pub at: Moment,
     /// What happened.
-    pub text: String,
+    pub text: Sentence,
 }

@@ -1,8 +1,9 @@
 //! Flag drift: mirror flag and lock key disagree when no actor is active.
 
 use super::findings::{Findings, Statement};
+use super::sentence::sentence;
 use super::tenure::LockTrace;
-use super::words::{Words, time};
+use super::words::Words;
 use super::{Case, Property};
 use crate::history::{Left, Moment};
 
@@ -24,21 +25,28 @@ pub(super) fn drifts(left: &Left) -> bool {
 fn statement(case: &Case<'_>, trace: &LockTrace<'_>, moment: Moment, left: &Left) -> Statement {
     let words = Words::about(case.trace);
     let set = trace.flagged.map(|access| {
-        let at = time(access.span.received.at);
-        format!("{} set the flag for the last time at {at}", words.access(&access))
+        let at = words.at(access.span.received);
+        sentence![words.access(&access), " set the flag for the last time", at]
     });
-    let set = set.unwrap_or_else(|| "nobody was seen to set the flag".into());
+    // In what is not in the history, it may have been set.
+    let never = match left.flag || !case.trace.is_complete {
+        true => "no write of the flag was recorded",
+        false => "the flag was never set",
+    };
+    let set = set.unwrap_or_else(|| never.to_owned().into());
     let tenure = trace.tenures.len().checked_sub(1);
     let tenure = tenure.map(|last| match words.end(trace, last, moment).filter(|_| left.flag) {
-        Some(end) => format!("; {end}"),
-        None => format!("; {}", words.beginning(trace, last)),
+        Some(end) => sentence!["; ", end],
+        None => sentence!["; ", words.beginning(trace, last)],
     });
     let (flag, key) = if left.flag { ("locked", "free") } else { ("free", "held") };
-    let text = format!(
-        "{set}{}; when no actor was left at {}, the flag said {flag} and the lock key was {key}",
-        tenure.unwrap_or_default(),
-        time(moment.at),
-    );
+    let text = sentence![
+        set,
+        tenure,
+        "; when no actor was left",
+        words.at(moment),
+        format!(", the flag said {flag} and the lock key was {key}"),
+    ];
     let last = trace.flagged.and_then(|access| access.actor);
     let last = last.or_else(|| trace.tenures.last().and_then(|tenure| tenure.access.actor));
     Statement { actors: last.into_iter().collect(), at: moment, text }

@@ -12,17 +12,22 @@
 //! the owner is not named.
 
 use super::findings::{Findings, Statement};
+use super::sentence::{Sentence, sentence};
 use super::tenure::{Alteration, AlterationKind, LockTrace, Tenure};
-use super::words::{Words, time};
+use super::words::Words;
 use super::{Case, Property};
 use crate::history::{Change, Moment, Verb};
+use std::cell::OnceCell;
+use std::collections::HashMap;
 
 /// How far from a command its victim is looked for among tenures that ran at the same time.
 const NEAR: usize = 8;
 
 /// Finds each change of another owner's lock.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+    let granted = Granted::default();
     for (lock, trace) in case.locks.iter().enumerate() {
+        let told = Told { case, lock, trace, granted: &granted };
         for alteration in &trace.alterations {
             let Some(actor) = alteration.access.actor else { continue };
             let verb = alteration.access.late.or_else(|| case.trace.verb(alteration.access.step));
@@ -35,7 +40,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
                 AlterationKind::Overwrote => overwritten(trace, alteration, actor),
             };
             if let Some(victim) = victim {
-                let statement = || statement(case, trace, alteration, actor, victim);
+                let statement = || statement(told, alteration, actor, victim);
                 findings.add(property(alteration.kind), lock, statement);
             }
         }
@@ -144,13 +149,38 @@ fn nearest(
     earlier.or_else(|| (before..before.saturating_add(NEAR)).find(is_it))
 }
 
+/// When each actor first acquired each lock by its own answer, whether the key showed it or not.
+type Granted = OnceCell<HashMap<(usize, usize), Moment>>;
+
+/// What is said of a lock is taken from these.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    case: &'a Case<'a>,
+    lock: usize,
+    trace: &'a LockTrace<'a>,
+    granted: &'a Granted,
+}
+
+impl Told<'_> {
+    /// The first acquire of an actor, if it was before this.
+    fn granted(&self, actor: usize, by: Moment) -> Option<Moment> {
+        let first = || {
+            // Beliefs come in the order in which they began.
+            let all = self.case.beliefs.iter().rev();
+            all.map(|belief| ((belief.actor, belief.lock), belief.from)).collect()
+        };
+        let first = self.granted.get_or_init(first).get(&(actor, self.lock)).copied();
+        first.filter(|first| first.order <= by.order)
+    }
+}
+
 fn statement(
-    case: &Case<'_>,
-    trace: &LockTrace<'_>,
+    told: Told<'_>,
     alteration: &Alteration<'_>,
     actor: usize,
     victim: usize,
 ) -> Statement {
+    let Told { case, trace, .. } = told;
     let words = Words::about(case.trace);
     let access = &alteration.access;
     let span = access.span;
@@ -174,27 +204,23 @@ fn statement(
         AlterationKind::Overwrote => "overwrote",
         AlterationKind::Extended => "changed the lease of",
     };
-    let own = own_loss(case, trace, alteration, actor);
-    let own = own.map(|own| format!("{own}; ")).unwrap_or_default();
+    let own = own_loss(told, alteration, actor);
+    let own = own.map(|own| sentence![own, "; "]);
     let text = match holder {
         Some(_) => {
             let began = words.beginning(trace, victim);
             let whose = words.actor(holder);
-            format!("{own}{began}; {did} at {} {changed} {whose}'s lock", time(at.at))
+            sentence![own, began, "; ", did, words.at(at), " ", changed, " ", whose, "'s lock"]
         }
-        None => format!("{own}{did} at {} {changed} a lock that was not its own", time(at.at)),
+        None => sentence![own, did, words.at(at), " ", changed, " a lock that was not its own"],
     };
     let actors = std::iter::once(actor).chain(holder.filter(|holder| *holder != actor)).collect();
     Statement { actors, at, text }
 }
 
 /// How the acting actor had lost its own lock, if it had any to keep.
-fn own_loss(
-    case: &Case<'_>,
-    trace: &LockTrace<'_>,
-    alteration: &Alteration<'_>,
-    actor: usize,
-) -> Option<String> {
+fn own_loss(told: Told<'_>, alteration: &Alteration<'_>, actor: usize) -> Option<Sentence> {
+    let Told { case, trace, .. } = told;
     let words = Words::about(case.trace);
     let span = alteration.access.span;
     let name = words.actor(Some(actor));
@@ -209,19 +235,25 @@ fn own_loss(
     };
     let begun = begun.map_or(span.sent, |step| step.begun);
     let Some(own) = alteration.own else {
-        return Some(format!("{name} had not acquired the lock"));
+        return Some(match told.granted(actor, begun) {
+            // The client's answer says so, and the key doesn't.
+            Some(at) => {
+                sentence![name, " acquired", words.at(at), " while the key was another client's"]
+            }
+            None => format!("{name} had not acquired the lock").into(),
+        });
     };
     let Some(end) = words.end(trace, own, span.sent) else {
-        return Some(format!("{name}'s lock was gone"));
+        return Some(format!("{name}'s lock was gone").into());
     };
     if !believed(case, trace, own, begun.order) {
         return Some(end);
     }
     let is_over = trace.tenures.get(own).is_some_and(|own| own.is_over_before(begun));
     Some(if is_over {
-        format!("{end} while it worked until {}", time(begun.at))
+        sentence![end, " while it worked", words.when(" until ", begun)]
     } else {
-        format!("{end} while it was {doing} the lock")
+        sentence![end, " while it was ", doing, " the lock"]
     })
 }
 

@@ -7,8 +7,9 @@
 //! no lost update, and an actor that never acquired the lock has none to lose.
 
 use super::findings::{Findings, Statement};
+use super::sentence::sentence;
 use super::trace::{Step, Trace};
-use super::words::{Words, time};
+use super::words::Words;
 use super::{Case, Property, beliefs::Belief};
 use crate::history::{Moment, Write};
 use std::collections::HashMap;
@@ -82,18 +83,24 @@ fn statement(
     let words = Words::about(case.trace);
     let writer = words.actor(Some(dump.step.actor));
     let end = case.locks.get(dump.lock).and_then(|trace| words.end(trace, own, wrote_after));
-    let end = end.unwrap_or_else(|| format!("{writer}'s lock was gone"));
+    let end = end.unwrap_or_else(|| format!("{writer}'s lock was gone").into());
     let Write { based_on, replaced: lost, wrote } = dump.write;
     let other = replaced.map(|other| {
         let name = words.actor(Some(other.step.actor));
-        format!("{name} wrote revision {lost} at {}; ", time(other.done.at))
+        sentence![format!("{name} wrote revision {lost}"), words.at(other.done), "; "]
     });
-    let text = format!(
-        "{end}; {}{writer}'s dump at {} overwrote revision {lost}, which it had never read \
-         (it had read {based_on}), with revision {wrote}",
-        other.unwrap_or_default(),
-        time(dump.done.at),
-    );
+    let text = sentence![
+        end,
+        "; ",
+        other,
+        writer,
+        "'s write",
+        words.at(dump.done),
+        format!(
+            " overwrote revision {lost}, which it had never read (it had read {based_on}), with \
+             revision {wrote}"
+        ),
+    ];
     let actors = [Some(dump.step.actor), replaced.map(|other| other.step.actor)];
     Statement { actors: actors.into_iter().flatten().collect(), at: dump.done, text }
 }

@@ -58,6 +58,7 @@ mod orderings;
 mod overlap;
 mod possession;
 mod registered;
+mod sentence;
 mod silent_loss;
 mod starvation;
 mod stuck_lock;
@@ -74,6 +75,7 @@ pub use monitor::{Monitor, Properties, Tried};
 pub use orderings::Judged;
 pub use possession::{Belief, How, Possessions, Tenure, TenureEnd, possessions};
 pub use registered::{Judge, Violation, register};
+pub use sentence::{Place, Sentence};
 pub use verdict::{Ending, Ruling, Verdict};
 
 use crate::history::{History, Moment};
@@ -234,7 +236,7 @@ impl<'de> Deserialize<'de> for Property {
 }
 
 /// Something that went wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What went wrong.
     pub property: Property,
@@ -246,8 +248,8 @@ pub struct Finding {
     pub at: u64,
     /// The event that completes it, by its place in the order.
     pub order: u64,
-    /// What happened and how it came to that, in one sentence with names and times.
-    pub text: String,
+    /// What happened and how it came to that, with names and moments.
+    pub text: Sentence,
 }
 
 impl Finding {

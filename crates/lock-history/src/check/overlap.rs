@@ -4,7 +4,8 @@
 //! lock with a TTL can rule this out; what matters is what it leads to.
 
 use super::findings::{Findings, Statement};
-use super::words::{Words, time};
+use super::sentence::sentence;
+use super::words::Words;
 use super::{Case, Property, beliefs::Belief};
 use std::collections::BTreeSet;
 
@@ -36,16 +37,18 @@ fn statement(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Statement {
     let words = Words::about(case.trace);
     let lost = earlier.tenure.zip(case.locks.get(earlier.lock));
     let lost = lost.and_then(|(tenure, trace)| words.end(trace, tenure, earlier.surely_until));
-    let lost = lost.map(|lost| format!("{lost}; ")).unwrap_or_default();
-    let text = format!(
-        "{lost}{} believed to hold the lock from {} to {}; {} acquired it at {} and believed so \
-         until {}",
+    let text = sentence![
+        lost.map(|lost| sentence![lost, "; "]),
         words.actor(Some(earlier.actor)),
-        time(earlier.from.at),
-        time(earlier.surely_until.at),
+        " thought it held the lock",
+        words.when(" from ", earlier.from),
+        words.when(" to ", earlier.surely_until),
+        "; ",
         words.actor(Some(later.actor)),
-        time(later.from.at),
-        time(later.surely_until.at),
-    );
+        " acquired it",
+        words.at(later.from),
+        " and thought it held it, too",
+        words.when(", until ", later.surely_until),
+    ];
     Statement { actors: vec![earlier.actor, later.actor], at: later.from, text }
 }

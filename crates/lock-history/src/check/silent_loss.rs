@@ -8,8 +8,9 @@
 
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Statement};
+use super::sentence::sentence;
 use super::tenure::{Access, Tenure};
-use super::words::{Words, time};
+use super::words::Words;
 use super::{Case, Property};
 use crate::history::Verb;
 
@@ -50,12 +51,11 @@ fn statement(case: &Case<'_>, belief: &Belief) -> Statement {
     let name = words.actor(Some(belief.actor));
     let trace = case.locks.get(belief.lock);
     let end = trace.zip(belief.tenure).and_then(|(trace, own)| words.end(trace, own, belief.until));
-    let end = end.unwrap_or_else(|| format!("{name}'s lock was gone"));
-    let until = time(belief.until.at);
+    let end = end.unwrap_or_else(|| format!("{name}'s lock was gone").into());
     let how = match belief.ending {
-        Ending::Ended => format!("it ended at {until}"),
-        Ending::Superseded => format!("it acquired the lock anew at {until}"),
-        _ => format!("its release completed at {until}"),
+        Ending::Ended => "it ended",
+        Ending::Superseded => "it acquired the lock anew",
+        _ => "its release completed",
     };
     let next = trace.zip(belief.tenure).and_then(|(trace, own)| {
         let next = trace.tenures.get(own + 1)?;
@@ -63,11 +63,18 @@ fn statement(case: &Case<'_>, belief: &Belief) -> Statement {
         let other = next.access.actor.filter(|actor| *actor != belief.actor && is_known)?;
         Some((other, words.beginning(trace, own + 1)))
     });
-    let acquired = next.as_ref().map(|(_, acquired)| format!("; {acquired}"));
-    let text = format!(
-        "{end}{}; {name} believed to hold the lock until {how}, and nobody told it",
-        acquired.unwrap_or_default(),
-    );
+    let acquired = next.as_ref().map(|(_, acquired)| sentence!["; ", acquired.clone()]);
+    let until = words.at(belief.until);
+    let text = sentence![
+        end,
+        acquired,
+        "; ",
+        name,
+        " thought it held the lock until ",
+        how,
+        until,
+        ", and was never notified of the loss",
+    ];
     let ended_by = trace.zip(belief.tenure).and_then(|(trace, own)| trace.tenures.get(own)?.end);
     let ended_by = ended_by.and_then(|end| end.access.actor);
     let mut actors = vec![belief.actor];

@@ -7,9 +7,10 @@
 //! time.
 
 use super::findings::{Findings, Statement};
+use super::sentence::{AT, Sentence, sentence};
 use super::tenure::Span;
 use super::trace::Step;
-use super::words::{Words, time};
+use super::words::Words;
 use super::{Case, Fairness, Property};
 use crate::history::FailureKind;
 use std::collections::{BTreeMap, HashMap};
@@ -201,20 +202,25 @@ fn statement(
     let words = Words::about(case.trace);
     let (since, until) = (first.sent, last.received);
     let got: Vec<&Gain> = streak.gains.iter().filter_map(|gain| gains.get(*gain)).collect();
-    let times: Vec<String> = got.iter().map(|gain| time(gain.span.received.at)).collect();
+    let joints = std::iter::once(AT).chain(std::iter::repeat(", "));
+    let times = got.iter().zip(joints).map(|(gain, joint)| words.when(joint, gain.span.received));
+    let times = times.fold(Sentence::default(), |all, at| sentence![all, at]);
     let other = got.first().map(|gain| gain.actor);
     let how = match tries.vain.len() {
         _ if first == last => "waited".to_owned(),
         count => format!("tried {count} times"),
     };
-    let text = format!(
-        "{} {how} from {} to {} and never got the lock; meanwhile {} acquired it at {}",
+    let text = sentence![
         words.actor(Some(actor)),
-        time(since.at),
-        time(until.at),
+        " ",
+        how,
+        words.when(" from ", since),
+        words.when(" to ", until),
+        " and never got the lock; meanwhile ",
         words.actor(other),
-        times.join(", "),
-    );
+        format!(" acquired it {} times", got.len()),
+        times,
+    ];
     Statement { actors: std::iter::once(actor).chain(other).collect(), at: until, text }
 }
 

@@ -1,6 +1,7 @@
 //! Stuck lock: no actor is left, and the lock is still there.
 
 use super::findings::{Findings, Statement};
+use super::sentence::{Sentence, sentence};
 use super::tenure::LockTrace;
 use super::words::{Words, time, token};
 use super::{Case, Property, beliefs::Ending};
@@ -31,38 +32,46 @@ fn statement(
     key: &str,
 ) -> Statement {
     let words = Words::about(case.trace);
-    let tenure = trace.tenure_of(key);
-    let began = match tenure {
-        Some(tenure) => words.beginning(trace, tenure),
-        None => format!("nobody was seen to acquire {}", token(key)),
+    // A value that is no token may be what the last holder made of it.
+    let tenure = trace.tenure_of(key).or(trace.tenures.len().checked_sub(1));
+    let began = match (trace.tenure_of(key), tenure) {
+        (Some(tenure), _) => words.beginning(trace, tenure),
+        (None, Some(last)) => {
+            let end = words.end(trace, last, moment).map(|end| sentence!["; ", end]);
+            sentence![words.beginning(trace, last), ", the last to do so", end]
+        }
+        (None, None) if key.is_empty() => {
+            String::from("no acquire of what the lock key held was recorded").into()
+        }
+        (None, None) => format!("no acquire of {} was recorded", token(key)).into(),
     };
     let owner = tenure.and_then(|tenure| trace.tenures.get(tenure)?.access.actor);
     let step = tenure.and_then(|tenure| trace.tenures.get(tenure)?.access.step);
     let belief = step.and_then(|step| case.belief_of(step));
     let name = words.actor(owner);
-    let why = match belief.map(|belief| (belief.ending, time(belief.until.at))) {
-        Some((Ending::Crashed, at)) => format!("; {name} crashed at {at}"),
-        Some((Ending::Ended, at)) => format!("; {name} ended at {at} without releasing"),
-        Some((Ending::Broken, at)) => format!("; {name} failed at {at} without releasing"),
-        Some((Ending::Forgot, at)) => format!("; {name} forgot its token at {at}"),
-        Some((Ending::Notified, at)) => format!("; {name} was refused at {at}"),
-        Some(_) => String::new(),
+    let did = |what: &str, at, how: &str| Some(sentence!["; ", &*name, what, at, how]);
+    let why: Option<Sentence> = match belief.map(|belief| (belief.ending, words.at(belief.until))) {
+        Some((Ending::Crashed, at)) => did(" crashed", at, ""),
+        Some((Ending::Ended, at)) => did(" ended", at, " without releasing"),
+        Some((Ending::Broken, at)) => did(" failed", at, " without releasing"),
+        Some((Ending::Forgot, at)) => did(" forgot its token", at, ""),
+        Some((Ending::Notified, at)) => did(" was refused", at, ""),
         // A raw command says nothing of what its actor knows.
-        None if case.trace.verb(step) == Some(&Verb::Redis) => String::new(),
-        None if owner.is_some() => format!("; {name} did not know that it held it"),
-        None => String::new(),
+        None if case.trace.verb(step) == Some(&Verb::Redis) => None,
+        None if owner.is_some() => Some(format!("; {name} did not know that it held it").into()),
+        Some(_) | None => None,
     };
     let ends = match u64::try_from(left.ttl_ms) {
-        Ok(left) => {
-            let rest = left.saturating_mul(1_000_000);
-            let at = moment.at.saturating_add(rest);
-            format!("its lease ends at {}, {} later", time(at), time(rest))
-        }
-        Err(_) => "it has no TTL and stays until somebody deletes it".into(),
+        Ok(left) => format!("with {} of its lease left", time(left.saturating_mul(1_000_000))),
+        Err(_) => "without a TTL: it stays until it is deleted".into(),
     };
-    let text = format!(
-        "{began}{why}; when no actor was left at {}, the lock was still there: {ends}",
-        time(moment.at)
-    );
+    let text = sentence![
+        began,
+        why,
+        "; when no actor was left",
+        words.at(moment),
+        ", the lock was still there, ",
+        ends,
+    ];
     Statement { actors: owner.into_iter().collect(), at: moment, text }
 }

@@ -2,8 +2,9 @@
 //! is active.
 
 use super::findings::{Findings, Statement};
+use super::sentence::sentence;
 use super::tenure::LockTrace;
-use super::words::{Words, time, token};
+use super::words::{Words, token};
 use super::{Case, Property};
 use crate::history::{Left, Moment};
 
@@ -33,20 +34,22 @@ fn statement(
     let words = Words::about(case.trace);
     let tenure = trace.tenure_of(remembered);
     let began = tenure.map(|tenure| {
-        let end = words.end(trace, tenure, moment).map(|end| format!("; {end}"));
-        format!("{}{}; ", words.beginning(trace, tenure), end.unwrap_or_default())
+        let end = words.end(trace, tenure, moment).map(|end| sentence!["; ", end]);
+        sentence![words.beginning(trace, tenure), end, "; "]
     });
     let holds = match &left.token {
         Some(key) => format!("holds {}", token(key)),
         None => "is free".into(),
     };
-    let text = format!(
-        "{}when no actor was left at {}, a controller still remembered token {}, but the lock key \
-         {holds}",
-        began.unwrap_or_default(),
-        time(moment.at),
-        token(remembered),
-    );
+    let text = sentence![
+        began,
+        "when no actor was left",
+        words.at(moment),
+        format!(
+            ", a controller still remembered token {}, but the lock key {holds}",
+            token(remembered)
+        ),
+    ];
     let owner = tenure.and_then(|tenure| trace.tenures.get(tenure)?.access.actor);
     Statement { actors: owner.into_iter().collect(), at: moment, text }
 }

@@ -63,6 +63,8 @@ pub(super) struct Trace<'a> {
     pub step_of: Vec<Option<usize>>,
     /// Whether it has its beginning, the ends of all actors and steps, and its own end.
     pub is_complete: bool,
+    /// Whether times distinguish its events: not all of them happened at one.
+    pub has_times: bool,
     /// From when on commands may have run that are not in the history, because the replies were
     /// still to come: the beginning of the first step that has no end.
     pub hidden_from: Moment,
@@ -79,6 +81,7 @@ impl<'a> Trace<'a> {
             steps: Vec::new(),
             step_of: Vec::new(),
             is_complete: history.is_complete && !head.actors.is_empty(),
+            has_times: has_times(history),
             hidden_from: NEVER,
             lives: vec![Life::default(); head.actors.len()],
         };
@@ -159,6 +162,11 @@ impl<'a> Trace<'a> {
         let step = self.steps.get(step?)?;
         Some(&step.operation.verb)
     }
+}
+
+fn has_times(history: &History) -> bool {
+    let mut times = history.events.iter().map(|event| event.moment.at);
+    times.next().is_some_and(|first| times.any(|at| at != first))
 }
 
 /// After everything.

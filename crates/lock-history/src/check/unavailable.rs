@@ -1,7 +1,8 @@
 //! Unavailable: the lock is free, and a fresh client can't acquire it.
 
 use super::findings::{Findings, Statement};
-use super::words::{Words, time};
+use super::sentence::sentence;
+use super::words::Words;
 use super::{Case, Property};
 use crate::history::Left;
 
@@ -12,12 +13,14 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
             continue;
         };
         let tell = || {
-            let name = Words::about(case.trace).lock(lock);
-            let at = time(moment.at);
-            let text = format!(
-                "when no actor was left at {at} and all leases were over, {name} was free, and the acquire \
-                 of a fresh client was refused"
-            );
+            let words = Words::about(case.trace);
+            let text = sentence![
+                "when no actor was left",
+                words.at(moment),
+                " and all leases were over, ",
+                words.lock(lock),
+                " was free, and the acquire of a fresh client was refused",
+            ];
             Statement { actors: Vec::new(), at: moment, text }
         };
         findings.add(Property::Unavailable, lock, tell);

@@ -1,11 +1,11 @@
-//! Names, times and clauses for findings.
+//! Names, moments and clauses for findings.
 
+use super::sentence::{AT, Sentence, When, sentence};
 use super::tenure::{Access, Fault, LockTrace, Shows, Span};
 use super::trace::Trace;
 use crate::history::{Moment, Verb};
 use crate::text;
 use redis_sim::clock::in_words;
-use std::fmt::Write;
 use std::time::Duration;
 
 /// No name takes more characters than this.
@@ -26,7 +26,7 @@ impl<'a> Words<'a> {
     /// An actor's name.
     pub fn actor(self, actor: Option<usize>) -> String {
         let name = actor.and_then(|actor| self.trace.head.actors.get(actor));
-        name.map_or_else(|| "somebody".into(), |name| shortened(name))
+        name.map_or_else(|| "an unknown actor".into(), |name| shortened(name))
     }
 
     /// A lock's name.
@@ -49,27 +49,44 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// A moment at which something happened.
+    pub fn at(self, moment: Moment) -> When {
+        self.when(AT, moment)
+    }
+
+    /// A moment, after other words than ` at `.
+    pub fn when(self, joint: &'static str, moment: Moment) -> When {
+        let when = When::new(joint, moment);
+        When { at: when.at.filter(|_| self.trace.has_times), ..when }
+    }
+
+    /// A time at which nothing happened that is in the history.
+    fn at_time(self, at: u64) -> When {
+        When { order: None, ..self.at(Moment { order: 0, at }) }
+    }
+
     /// When a tenure began: `B acquired at 3.010 s`.
-    pub fn beginning(self, trace: &LockTrace<'_>, tenure: usize) -> String {
-        let Some(tenure) = trace.tenures.get(tenure) else { return String::new() };
-        let at = time(tenure.access.span.received.at);
+    pub fn beginning(self, trace: &LockTrace<'_>, tenure: usize) -> Sentence {
+        let Some(tenure) = trace.tenures.get(tenure) else { return Sentence::default() };
+        let at = self.at(tenure.access.span.received);
         match self.trace.verb(tenure.access.step) {
             _ if tenure.access.late.is_some() => {
-                format!("{} took the lock at {at}", self.access(&tenure.access))
+                sentence![self.access(&tenure.access), " took the lock", at]
             }
             None | Some(Verb::Acquire) => {
-                format!("{} acquired at {at}", self.actor(tenure.access.actor))
+                sentence![self.actor(tenure.access.actor), " acquired", at]
             }
-            _ => format!("{} wrote the lock key at {at}", self.access(&tenure.access)),
+            _ => sentence![self.access(&tenure.access), " wrote the lock key", at],
         }
     }
 
     /// How a tenure ended, if it is known to be over at a moment.
-    pub fn end(self, trace: &LockTrace<'_>, tenure: usize, by: Moment) -> Option<String> {
+    pub fn end(self, trace: &LockTrace<'_>, tenure: usize, by: Moment) -> Option<Sentence> {
         let tenure = trace.tenures.get(tenure)?;
         let whose = self.actor(tenure.access.actor);
         let lease = tenure.lease.filter(|lease| lease.at <= by.at);
-        let ran_out = lease.map(|lease| format!("{whose}'s lease ended at {}", time(lease.at)));
+        let ran_out =
+            lease.map(|lease| sentence![&*whose, "'s lease ended", self.at_time(lease.at)]);
         let end = tenure.end.filter(|end| end.access.span.received.order <= by.order);
         let Some(end) = end else {
             return ran_out.filter(|_| tenure.is_over_before(by));
@@ -78,17 +95,28 @@ impl<'a> Words<'a> {
         // The lease may, or must, have ended before that command ran.
         let may = lease.is_some_and(|lease| lease.at <= received.at);
         let must = lease.is_some_and(|lease| lease.gone_at <= sent.at);
-        let (access, at) = (self.access(&end.access), time(received.at));
+        let (access, at) = (self.access(&end.access), self.at(received));
+        let is_own = end.access.actor == tenure.access.actor && end.access.late.is_none();
+        let releases = self.trace.verb(end.access.step).is_some_and(Verb::releases);
         Some(match (ran_out, end.shows) {
             (Some(ran_out), Shows::Overwritten | Shows::Cleared) if must => ran_out,
             (Some(ran_out), Shows::Free) if may => ran_out,
+            (_, Shows::Deleted) if is_own && releases && end.access.fault.is_none() => {
+                sentence![whose, " released the lock", at]
+            }
+            // Of an acquire that set no key, only the answer was seen.
+            (_, Shows::Free) if tenure.token.is_empty() => sentence!["the lock key was free", at],
             (_, Shows::Deleted) => match end.access.fault {
-                Some(Fault::LeaseExpired) => format!("{whose}'s lease ended at {at}"),
-                Some(Fault::OnPurpose(_)) => format!("{access} took {whose}'s lock away at {at}"),
-                None => format!("{access} deleted {whose}'s lock at {at}"),
+                Some(Fault::LeaseExpired) => sentence![whose, "'s lease ended", at],
+                Some(Fault::OnPurpose(_)) => {
+                    sentence![access, " took ", whose, "'s lock away", at]
+                }
+                None => sentence![access, " deleted ", whose, "'s lock", at],
             },
-            (_, Shows::Overwritten) => format!("{access} overwrote {whose}'s lock at {at}"),
-            (_, Shows::Free | Shows::Cleared) => format!("{whose}'s lock was gone by {at}"),
+            (_, Shows::Overwritten) => sentence![access, " overwrote ", whose, "'s lock", at],
+            (_, Shows::Free | Shows::Cleared) => {
+                sentence![whose, "'s lock was gone", self.when(" by ", received)]
+            }
         })
     }
 }
@@ -108,17 +136,16 @@ pub(super) fn token(token: &str) -> String {
     shown
 }
 
-/// A moment or a duration.
+/// A time or a duration.
 pub(super) fn time(nanoseconds: u64) -> String {
     in_words(Duration::from_nanos(nanoseconds))
 }
 
-/// Names one after the other: `A, B and C`; many are cut short.
-pub(super) fn list(items: &[String], joint: &str) -> String {
+/// Clauses one after the other, each with what follows it; many are cut short.
+pub(super) fn list(items: Vec<Sentence>, end: &str) -> Sentence {
     const SHOWN: usize = 8;
-    let mut text = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(joint);
-    if let Some(more) = items.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        let _ = write!(text, "{joint}and {more} more");
-    }
-    text
+    let more = items.len().checked_sub(SHOWN).filter(|more| *more > 0);
+    let shown = items.into_iter().take(SHOWN);
+    let shown = shown.fold(Sentence::default(), |all, item| sentence![all, item, end]);
+    sentence![shown, more.map(|more| format!("and {more} more{end}"))]
 }

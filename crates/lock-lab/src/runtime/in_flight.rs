@@ -79,7 +79,7 @@ pub(super) fn note_kept_back(
     fault_state.note(
         world.log.moment(),
         match is_late {
-            true => format!("{what} is given up, and still on its way"),
+            true => format!("{what} is given up while it is in flight"),
             false => format!("{what} never reaches the server"),
         },
     );

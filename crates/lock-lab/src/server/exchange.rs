@@ -8,7 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 
 /// How much of a command or a reply is shown.
-const LONGEST: usize = 160;
+const LONGEST: usize = 240;
+
+/// How much of a word of a command is shown.
+const LONGEST_WORD: usize = 100;
 
 /// Some commands and their replies.
 #[derive(Debug, Clone)]
@@ -53,7 +56,8 @@ impl Exchange {
     /// The commands as a person would type them, shortened and without passwords.
     pub fn asked(&self) -> String {
         let requests = requests(&self.commands);
-        shortened(requests.iter().map(|request| typed(request)).collect::<Vec<_>>().join("; "))
+        let requests = requests.iter().map(|request| typed(request)).collect::<Vec<_>>();
+        shortened(requests.join("; "), LONGEST)
     }
 
     /// Each command as its words.
@@ -63,17 +67,27 @@ impl Exchange {
 
     /// The replies as a person reads them, shortened.
     pub fn answered(&self) -> String {
-        shortened(match &self.replies {
-            Ok(replies) => replies.iter().map(shown).collect::<Vec<_>>().join("; "),
-            Err(error) => format!("({error})"),
-        })
+        shortened(
+            match &self.replies {
+                Ok(replies) => replies.iter().map(shown).collect::<Vec<_>>().join("; "),
+                Err(error) => format!("({error})"),
+            },
+            LONGEST,
+        )
     }
 }
 
 fn typed(request: &[&[u8]]) -> String {
     let open = secret_from(request).unwrap_or(request.len());
     let words = request.iter().take(open).map(|word| String::from_utf8_lossy(word));
-    let words = words.map(|word| word.split_whitespace().collect::<Vec<_>>().join(" "));
+    let words = words.map(|word| match word.is_empty() {
+        true => "\"\"".to_owned(),
+        // What follows a long word is seen, too.
+        false => {
+            let word = word.split_whitespace().collect::<Vec<_>>().join(" ");
+            shortened(word, LONGEST_WORD)
+        }
+    });
     let secret = (open < request.len()).then(|| "***".to_owned());
     words.chain(secret).collect::<Vec<_>>().join(" ")
 }
@@ -105,8 +119,8 @@ fn shown(reply: &Value) -> String {
     }
 }
 
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(LONGEST) {
+fn shortened(text: String, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }
@@ -134,7 +148,13 @@ mod tests {
         assert_eq!(exchanged.asked(), "SET a key two lines; GET b");
         assert_eq!(exchanged.answered(), "OK; [nil, 3, x\u{fffd}]");
         let long = exchange(cmd("GET").arg("x".repeat(500)).get_packed_command(), Ok(vec![]));
-        assert_eq!(long.asked().chars().count(), LONGEST + 1);
+        assert_eq!(long.asked(), format!("GET {}…", "x".repeat(LONGEST_WORD)));
+        let mut options = cmd("SET");
+        options.arg("k").arg("x".repeat(500)).arg("").arg("NX");
+        let options = exchange(options.get_packed_command(), Ok(vec![]));
+        assert!(options.asked().ends_with("… \"\" NX"), "{}", options.asked());
+        let keys = exchange(cmd("DEL").arg(&["key"; 500]).get_packed_command(), Ok(vec![]));
+        assert_eq!(keys.asked().chars().count(), LONGEST + 1);
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn how_it_ended(source: &LaneSource<'_>, tenure: &Tenure) -> String {
         How::Overwritten => format!("overwritten by {by} {when}"),
         How::Expired => format!("its lease ended {when}"),
         How::TakenAway(what) => format!("taken away {when}: {}", source.plain(what)),
-        How::Gone => format!("gone {when} at the latest, nobody was seen to delete it"),
+        How::Gone => format!("gone {when} at the latest, no deletion of it was recorded"),
     }
 }
 
@@ -150,7 +150,7 @@ fn flag(source: &LaneSource<'_>, lock: usize) -> Vec<Bar> {
     for event in &source.history.events {
         if let EventKind::Left(left) = &event.kind {
             if let Some(up) = raised.take_if(|_| left.lock == lock && !left.flag) {
-                let how = "false when it was looked at last, nobody was seen to lower it";
+                let how = "false in the last snapshot, no command that lowered it was recorded";
                 end(up, event.moment, how, true);
             }
             continue;

@@ -20,7 +20,7 @@ pub(super) fn remarks(
             number: 0,
             property: finding.property.word(),
             lanes,
-            text: source.plain_sentence(&finding.text),
+            text: source.plain_sentence(&finding.text.to_string()),
         }
     };
     let mut remarks: Vec<Remark> = checked.findings.iter().map(remark).collect();

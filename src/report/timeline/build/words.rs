@@ -24,7 +24,7 @@ impl LaneSource<'_> {
     /// An actor's name.
     pub(super) fn actor(&self, actor: Option<usize>) -> String {
         let name = actor.and_then(|actor| self.history.head.actors.get(actor));
-        name.map_or_else(|| "somebody".into(), |name| self.plain(name))
+        name.map_or_else(|| "an unknown actor".into(), |name| self.plain(name))
     }
 
     /// A lock's name.

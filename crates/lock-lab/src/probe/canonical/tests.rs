@@ -267,7 +267,7 @@ fn as_time_passes_times_that_are_read_again_are_later_and_old_ones_are_read_as_e
     let text = |seconds: u64| seconds.to_string().into_bytes();
     let seconds = |name: &[u8]| std::str::from_utf8(name).unwrap().parse::<u64>().unwrap();
     let mut symbols = symbols(0, &[b"lock"]);
-    let mut sends = |symbols: &mut Symbols, command: &[u8]| {
+    let sends = |symbols: &mut Symbols, command: &[u8]| {
         let request = words(&[command, b"lock", &text(now)]);
         symbols.named(request).unwrap().0[2].clone()
     };

@@ -82,6 +82,8 @@ pub enum Strategy {
 pub struct Explored {
     /// The lock protocol's name.
     pub protocol: String,
+    /// Whether that protocol is [foreign](crate::lock::LockProtocol::is_foreign).
+    pub is_foreign: bool,
     /// The violations, one of each property, each the shortest that there is (or that was found).
     pub found: Vec<Counterexample>,
     /// How many orderings were run.
@@ -244,6 +246,7 @@ fn explore_once(
     }
     Ok(Explored {
         protocol: model.host.protocol().name().into(),
+        is_foreign: model.host.protocol().is_foreign(),
         found,
         orderings_run: walked.orderings_run,
         orderings,
