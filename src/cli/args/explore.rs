@@ -167,7 +167,7 @@ pub struct BoundOptions {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Report")]
 pub struct ShownOptions {
-    /// Also show the steps that are left out of the picture
+    /// Also show irrelevant steps
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]

@@ -112,7 +112,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "subject")]
     #[arg(hide_short_help = true)]
     pub patience: Option<Duration>,
-    /// Also show the steps that are left out of the picture, and the locks
+    /// Also show irrelevant steps, and the locks
     #[arg(long, help_heading = "Report")]
     pub all: bool,
     /// shell: print a bash script of redis-cli lines instead
