@@ -14,6 +14,7 @@ use crate::report::{Besides, Entry, Replay, Report, json, junit, shell, table};
 use anyhow::anyhow;
 use lock_lab::probe::{MOST_LESSONS, SUBJECT};
 use lock_lab::runtime::{Model, Outcome, ReplayError, Schedule, Time, World};
+use lock_lab::scenario::Scenario;
 use lock_lab::server::{Exchange, Keys};
 use parking_lot::Mutex;
 use redis_sim::clock::WallClock;
@@ -42,6 +43,19 @@ pub(super) fn replay(args: &ReplayArgs, builtin: &BuiltIn) -> Result<Exit, Refus
     exclusive_use.end(ended)
 }
 
+/// Whether a scenario is another one than that in which the schedule was found; then says so.
+fn is_changed(schedule: &Schedule, scenario: &Scenario) -> bool {
+    let [found, now] = [schedule.digest, scenario.digest()];
+    if found != now {
+        say(&format!(
+            "{} has changed since the schedule was found (its digest is {now:08x}, and was {found:08x}); \
+             trying all the same",
+            schedule.scenario,
+        ));
+    }
+    found != now
+}
+
 fn replayed(
     schedule: &Schedule,
     args: &ReplayArgs,
@@ -50,16 +64,7 @@ fn replayed(
 ) -> Result<Exit, Refusal> {
     let signals = keeper.signals();
     let (scenario, file) = schedule::scenario(schedule, args.scenario.as_ref(), builtin)?;
-    let is_changed = scenario.digest() != schedule.digest;
-    if is_changed {
-        say(&format!(
-            "{} has changed since the schedule was found (its digest is {:08x}, and was {:08x}); \
-             trying all the same",
-            schedule.scenario,
-            scenario.digest(),
-            schedule.digest
-        ));
-    }
+    let is_changed = is_changed(schedule, &scenario);
     let model = schedule::model(schedule, &scenario, args, &keeper)?;
     let deadline = args.stage.timeout.unwrap_or(TIMEOUT);
     let model = Model { upstream: keeper.upstream(Some(deadline)), ..model };

@@ -11,9 +11,10 @@
 //! is: there the other's tenure must surely have lasted. Where a reply may be missing from the history,
 //! the owner is not named.
 
+use super::access::{Alteration, AlterationKind};
 use super::findings::{Findings, Statement};
 use super::sentence::{Sentence, sentence};
-use super::tenure::{Alteration, AlterationKind, LockTrace, Tenure};
+use super::tenure::{LockTrace, Tenure};
 use super::words::Words;
 use super::{Case, Property};
 use crate::history::{Change, Moment, Verb};

@@ -1,6 +1,6 @@
 //! When a lease is certainly over, whatever extended it.
 
-use super::tenure::Span;
+use super::access::Span;
 
 /// Redis keeps a key to the end of the millisecond in which its lease expires.
 const GRACE: u64 = 1_000_000;

@@ -42,6 +42,7 @@
 //! What is said of findings is decided here, too: `expectations` compares a run with what was
 //! expected of it, `verdict` and `orderings` give the verdict on runs and on explorations.
 
+mod access;
 mod beliefs;
 mod deadlock;
 mod double_grant;

@@ -1,8 +1,9 @@
 //! Whose each lock was and which actor believed to hold it, for display: the same that the findings
 //! are made of, with nothing guessed. Not a judgement.
 
+use super::access::Fault;
 use super::beliefs;
-use super::tenure::{self, Fault, Shows};
+use super::tenure::{self, Shows};
 use super::trace::Trace;
 use crate::history::{Event, History, Moment};
 

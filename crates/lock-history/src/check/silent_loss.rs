@@ -6,10 +6,11 @@
 //! when its sender has acquired the lock again, was meant for an earlier tenure: it ends this one
 //! as another actor's would.
 
+use super::access::Access;
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Statement};
 use super::sentence::sentence;
-use super::tenure::{Access, Tenure};
+use super::tenure::Tenure;
 use super::words::Words;
 use super::{Case, Property};
 use crate::history::Verb;

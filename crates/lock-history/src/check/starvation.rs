@@ -6,9 +6,9 @@
 //! of the first and the end of the last of at least three acquires that were refused or ran out of
 //! time.
 
+use super::access::Span;
 use super::findings::{Findings, Statement};
 use super::sentence::{AT, Sentence, sentence};
-use super::tenure::Span;
 use super::trace::Step;
 use super::words::Words;
 use super::{Case, Fairness, Property};

@@ -4,51 +4,12 @@
 //! by the first command that ran surely after it and found or left the lock key without it, or by
 //! its lease. How it ended may remain unknown where commands overlapped.
 
+use super::access::{Access, Alteration, AlterationKind, Deletions, Fault, Open, Span};
 use super::foreign::{as_judged, is_claim};
 use super::leases::{Extensions, LeaseEnd};
 use super::trace::Trace;
-use crate::history::{Change, EventKind, Left, Moment, Verb};
+use crate::history::{Change, Event, EventKind, Left, Moment, Operation, Verb};
 use std::collections::{HashMap, VecDeque};
-
-/// Between which moments something ran on the server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Span {
-    /// Not before this.
-    pub sent: Moment,
-    /// Not after this.
-    pub received: Moment,
-}
-
-impl Span {
-    /// Whether this surely ran before that.
-    pub fn is_before(self, other: Span) -> bool {
-        self.received.order < other.sent.order
-    }
-}
-
-/// A fault.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Fault<'a> {
-    /// A lease expired by itself.
-    LeaseExpired,
-    /// Something was done on purpose, in these words.
-    OnPurpose(&'a str),
-}
-
-/// One command or fault.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Access<'a> {
-    /// When it ran.
-    pub span: Span,
-    /// Whose it was.
-    pub actor: Option<usize>,
-    /// In which step.
-    pub step: Option<usize>,
-    /// The verb of the step that it was sent in, if its sender had given it up.
-    pub late: Option<&'a Verb>,
-    /// What it was, if it was a fault.
-    pub fault: Option<Fault<'a>>,
-}
 
 /// One acquisition, from its beginning to what proves its end.
 #[derive(Debug)]
@@ -97,75 +58,6 @@ pub(super) enum Shows {
     Overwritten,
     /// The lock was found free.
     Free,
-}
-
-/// A change of a lock that is there.
-#[derive(Debug)]
-pub(super) struct Alteration<'a> {
-    /// Which command or fault did it.
-    pub access: Access<'a>,
-    /// What it did.
-    pub kind: AlterationKind<'a>,
-    /// The acting actor's own latest acquisition.
-    pub own: Option<usize>,
-    /// How many tenures are known to have begun by the time of the reply.
-    pub tenures_before: usize,
-    /// Which of the tenures known by then may not have been over before it.
-    open: Open,
-}
-
-/// How a lock was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AlterationKind<'a> {
-    /// Its key was deleted, or else made free.
-    Deleted {
-        /// The token of the acquisition that the command compared.
-        token: Option<&'a str>,
-        /// Whether the key was made free in another way.
-        is_freed: bool,
-    },
-    /// Its value was replaced.
-    Overwrote,
-    /// Its lease was changed.
-    Extended,
-}
-
-/// When a lock was deleted, in the order in which the replies came.
-#[derive(Debug, Default)]
-pub(super) struct Deletions {
-    received: Vec<u64>,
-    /// The earliest sending of each and all after it.
-    earliest_sent: Vec<u64>,
-}
-
-impl Deletions {
-    fn add(&mut self, span: Span) {
-        self.received.push(span.received.order);
-        self.earliest_sent.push(span.sent.order);
-    }
-
-    /// To be called when all are noted, before anything is asked.
-    fn finish(&mut self) {
-        let mut earliest = u64::MAX;
-        for sent in self.earliest_sent.iter_mut().rev() {
-            earliest = earliest.min(*sent);
-            *sent = earliest;
-        }
-    }
-
-    /// Whether one may have run at the same time.
-    pub fn overlap(&self, span: Span) -> bool {
-        let first = self.received.partition_point(|received| *received < span.sent.order);
-        self.earliest_sent.get(first).is_some_and(|sent| *sent <= span.received.order)
-    }
-}
-
-/// Tenures that may not have been over.
-#[derive(Debug, Clone, Copy)]
-enum Open {
-    None,
-    One(usize),
-    Several,
 }
 
 /// Of a tenure and all later ones, the two whose commands were sent first.
@@ -296,19 +188,7 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
                 continue;
             }
             EventKind::Completed(operation) => {
-                let ended = step.and_then(|step| Some((step, trace.steps.get(step)?)));
-                if let Some((step, ended)) = ended
-                    && let Some(lock) = ended.operation.lock
-                    && let Some(reader) = readers.get_mut(lock)
-                {
-                    let span = Span { sent: received, received };
-                    let actor = event.actor;
-                    let access = Access { span, actor, step: Some(step), late: None, fault: None };
-                    reader.complete(access, &ended.operation.verb);
-                    if ended.operation.verb == Verb::Acquire {
-                        reader.hear_fence(access, operation.fence);
-                    }
-                }
+                hear(&mut readers, trace, (event, *step), operation);
                 continue;
             }
             _ => continue,
@@ -326,6 +206,24 @@ pub(super) fn read<'a>(trace: &Trace<'a>) -> Vec<LockTrace<'a>> {
         }
     }
     readers.into_iter().map(|reader| reader.finish(trace.hidden_from)).collect()
+}
+
+/// A step is done: what its client's answer tells.
+fn hear<'a>(
+    readers: &mut [Reader<'a>],
+    trace: &Trace<'a>,
+    (event, step): (&Event, Option<usize>),
+    answer: &Operation,
+) {
+    let ended = step.and_then(|step| Some((step, trace.steps.get(step)?)));
+    let Some((step, ended)) = ended else { return };
+    let Some(reader) = ended.operation.lock.and_then(|lock| readers.get_mut(lock)) else { return };
+    let span = Span { sent: event.moment, received: event.moment };
+    let access = Access { span, actor: event.actor, step: Some(step), late: None, fault: None };
+    reader.complete(access, &ended.operation.verb);
+    if ended.operation.verb == Verb::Acquire {
+        reader.hear_fence(access, answer.fence);
+    }
 }
 
 /// A line that is being read.

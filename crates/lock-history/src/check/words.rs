@@ -1,7 +1,8 @@
 //! Names, moments and clauses for findings.
 
+use super::access::{Access, Fault, Span};
 use super::sentence::{AT, Sentence, When, sentence};
-use super::tenure::{Access, Fault, LockTrace, Shows, Span};
+use super::tenure::{LockTrace, Shows};
 use super::trace::Trace;
 use crate::history::{Moment, Verb};
 use crate::text;

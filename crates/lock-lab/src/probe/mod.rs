@@ -16,6 +16,7 @@ mod client;
 mod gateway;
 #[cfg(test)]
 mod generated;
+mod inbox;
 mod instruction;
 mod line;
 mod pool;

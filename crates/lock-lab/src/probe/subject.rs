@@ -4,25 +4,21 @@
 use super::canonical::{Learned, Request, Symbols, Vocabulary};
 use super::client::Client;
 use super::gateway::{Event, Gateway};
+use super::inbox::Inbox;
 use super::instruction::Instruction;
 use super::line::{Listening, SubjectConnection};
 use super::process::{CANCEL, Process, SubjectError, TIME_OUT, Wrong};
 use super::wire::{self, KnownScripts, Words};
 use super::{About, Shared, Start};
 use crate::intercept::{Crashed, Link};
-use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+use crossbeam::channel::{self, RecvTimeoutError};
 use redis::{RedisResult, Value};
 use redis_sim::Engine;
 use redis_sim::clock::{VirtualClock, in_words};
 use serde_json::json;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How often to check whether a subject's answer is still wanted.
-const GLANCE: Duration = Duration::from_millis(100);
-/// How long a subject may take for its answer when the program is interrupted.
-const GRACE: Duration = Duration::from_secs(1);
 /// The most commands that one subject may send for one instruction.
 const MOST_COMMANDS: u32 = 10_000;
 /// The most that it may send for an acquire: one that sends more waits for the lock.
@@ -83,9 +79,7 @@ impl From<SubjectError> for Broken {
 pub(super) struct Subject {
     process: Process,
     _gateway: Gateway,
-    events: Receiver<Event>,
-    /// Those that came before its last instruction, and were not read yet.
-    early: VecDeque<Event>,
+    inbox: Inbox,
     lines: BTreeMap<usize, SubjectConnection>,
     start: Start,
     about: About,
@@ -138,8 +132,7 @@ impl Subject {
         let mut session = Self {
             process,
             _gateway: gateway,
-            events,
-            early: VecDeque::new(),
+            inbox: Inbox::new(events, start),
             lines: BTreeMap::new(),
             start: start.clone(),
             about: About::default(),
@@ -193,13 +186,10 @@ impl Subject {
     fn say(&mut self, instruction: &serde_json::Value) -> Result<(), SubjectError> {
         let verb = instruction.get("do").and_then(|verb| verb.as_str()).unwrap_or_default();
         self.doing = Some(verb.to_owned());
-        while let Ok(event) = self.events.try_recv() {
-            if let Event::Said(line) = event {
-                let is_answer = serde_json::from_str::<serde_json::Value>(&line).is_ok();
-                let why = if is_answer { "it had answered already" } else { NO_JSON };
-                return Err(self.garbled(&line, why));
-            }
-            self.early.push_back(event);
+        if let Some(line) = self.inbox.early_line() {
+            let is_answer = serde_json::from_str::<serde_json::Value>(&line).is_ok();
+            let why = if is_answer { "it had answered already" } else { NO_JSON };
+            return Err(self.garbled(&line, why));
         }
         if self.process.instruct(&instruction.to_string()) { Ok(()) } else { Err(self.ended()) }
     }
@@ -212,9 +202,10 @@ impl Subject {
 
     /// Waits for the next line that it says, and lets it ask the server meanwhile.
     fn hear(&mut self, server: &mut Server<'_>) -> Result<serde_json::Value> {
-        let (mut asked, mut grace) = (0, GRACE);
+        let mut asked = 0;
+        self.inbox.begin();
         loop {
-            match self.next(&mut grace) {
+            match self.inbox.next() {
                 Ok(Event::Said(line)) => {
                     self.waits_in_vain = false;
                     let said = serde_json::from_str(&line);
@@ -266,29 +257,6 @@ impl Subject {
             SubjectError::Listens { doing, patience, last_words }
         } else {
             SubjectError::Silent { doing, patience, last_words }
-        }
-    }
-
-    /// What it does next; waits no longer than it may take. When an answer is not wanted any more, it
-    /// waits for this long altogether.
-    fn next(&mut self, grace: &mut Duration) -> Result<Event, RecvTimeoutError> {
-        if let Some(event) = self.early.pop_front() {
-            return Ok(event);
-        }
-        let mut left = self.start.patience;
-        loop {
-            let is_wanted = self.start.clock.check().is_ok();
-            let left = if is_wanted { &mut left } else { &mut *grace };
-            let glance = GLANCE.min(*left);
-            match self.events.recv_timeout(glance) {
-                Err(RecvTimeoutError::Timeout) => {
-                    *left = left.saturating_sub(glance);
-                    if left.is_zero() {
-                        return Err(RecvTimeoutError::Timeout);
-                    }
-                }
-                other => return other,
-            }
         }
     }
 
@@ -356,11 +324,7 @@ impl Subject {
         server: &mut Server<'_>,
     ) -> Result {
         let Server::Link(link) = server else {
-            // What tidies up succeeds, or a client would try again later.
-            let first = requests.iter().flatten().next();
-            let tidies = first.is_some_and(|it| it.eq_ignore_ascii_case(b"UNWATCH"));
-            let answer = if tidies { Ok(vec![Value::Okay]) } else { wire::refusal(OVER) };
-            self.write(number, &answer);
+            self.write(number, &wire::refusal_at_the_end(&requests, OVER));
             return Ok(());
         };
         let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
@@ -401,17 +365,24 @@ impl Subject {
         self.asks = None;
         let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
         if answered.is_err() && (times_out || cancels) {
-            (line.is_dead, self.waits_in_vain) = (true, true);
-            if cancels && !std::mem::replace(&mut self.is_cancelled, true) {
-                self.process.instruct(&json!({"do": CANCEL}).to_string());
-            }
-        } else if line.resp3 {
-            let answered = answered.map(|all| wire::in_resp3(&names, all, is_transaction));
-            line.write(&answered, &mut self.symbols, is_transaction);
-        } else {
-            line.write(&answered, &mut self.symbols, is_transaction);
+            line.is_dead = true;
+            self.leave_waiting(cancels);
+            return Ok(());
         }
+        let answered = match line.resp3 {
+            true => answered.map(|all| wire::in_resp3(&names, all, is_transaction)),
+            false => answered,
+        };
+        line.write(&answered, &mut self.symbols, is_transaction);
         Ok(())
+    }
+
+    /// Gives no answer to what it asked. One that can be instructed to give that up is, once.
+    fn leave_waiting(&mut self, cancels: bool) {
+        self.waits_in_vain = true;
+        if cancels && !std::mem::replace(&mut self.is_cancelled, true) {
+            self.process.instruct(&json!({"do": CANCEL}).to_string());
+        }
     }
 
     /// The command that a script of these requests calls and the server lacks.

@@ -177,6 +177,13 @@ pub(super) fn refusal(text: &str) -> RedisResult<Vec<Value>> {
     redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).map(|answer| vec![answer])
 }
 
+/// The reply to a subject that is to come to an end. What tidies up succeeds, or a client would try again later.
+pub(super) fn refusal_at_the_end(requests: &[Words], text: &str) -> RedisResult<Vec<Value>> {
+    let first = requests.iter().flatten().next();
+    let tidies = first.is_some_and(|it| it.eq_ignore_ascii_case(b"UNWATCH"));
+    if tidies { Ok(vec![Value::Okay]) } else { refusal(text) }
+}
+
 /// The scripts that subjects have sent so far, by digest. The first EVALSHA of a digest is answered
 /// with NOSCRIPT, and a script then goes to the server in full, so that orderings don't depend on
 /// what a server has cached.

@@ -26,6 +26,7 @@
 //! - The revisions of a file are counted without a gap, and each is replaced once.
 //! - All actors have ended when the locks are looked at for the last time, once each.
 
+mod answers;
 mod beliefs;
 mod circles;
 mod file;
@@ -243,44 +244,6 @@ impl Monitor {
             self.write(actor, lock, operation);
         }
         self.end_step(actor, None);
-    }
-
-    /// Where the commands of a step show nothing, the client's answer tells who holds the lock.
-    fn hear_answer(&mut self, actor: usize, lock: usize, verb: &Verb) {
-        let Some(&Lock { owner, began_late, .. }) = self.locks.get(lock) else { return };
-        let (took, wrote) = match self.actors.get(actor).map(|this| &this.doing) {
-            Some(Doing::Acquires { tenure, wrote, .. }) => {
-                (*tenure != TenureState::Unknown, *wrote)
-            }
-            _ => (false, false),
-        };
-        match (verb, owner) {
-            (Verb::Release, Owner::Actor(owner)) if owner == actor && !began_late => {
-                self.end_tenure(lock, Some(actor), None);
-            }
-            (Verb::Acquire, _) if !took && wrote => self.overwrite(lock, Some(actor), None),
-            (Verb::Acquire, Owner::Unowned) if !took => {
-                self.begin_tenure(lock, Some(actor), None, false);
-            }
-            _ => {}
-        }
-    }
-
-    /// The fencing token of an acquisition that lasts, where the client tells it and not the command.
-    fn hear_fence(&mut self, actor: usize, lock: usize, fence: Option<u64>) {
-        let doing = self.actors.get(actor).map(|this| &this.doing);
-        if let Some(Doing::Acquires { tenure: TenureState::Lasts, fenced: false, .. }) = doing {
-            self.judge_fence(lock, fence);
-        }
-    }
-
-    /// Each acquisition has a higher fencing token than those before it.
-    fn judge_fence(&mut self, lock: usize, fence: Option<u64>) {
-        let (Some(fence), Some(state)) = (fence, self.locks.get_mut(lock)) else { return };
-        if state.fence.is_some_and(|highest| fence <= highest) {
-            self.found.insert(Property::FencingOrder);
-        }
-        state.fence = state.fence.max(Some(fence));
     }
 
     fn fail(&mut self, actor: usize, operation: &Operation, failure: &Failure) {

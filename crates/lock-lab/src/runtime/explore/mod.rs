@@ -33,7 +33,7 @@ use random::Random;
 use redis_sim::clock::{Clock, WallClock};
 use shortest::{Among, Shortest, shortest};
 use std::time::Duration;
-use walk::{First, walk};
+use walk::{First, Walked, walk};
 
 /// What is explored, and how far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -203,19 +203,7 @@ fn explore_once(
     on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Explored, ExploreError> {
     let mut machine = Machine::new(model, bounds)?;
-    let mut exhaustive = Exhaustive::new(bounds.preemptions, machine.tasks());
-    let mut walked = match bounds.strategy {
-        Strategy::Exhaustive => walk(&mut machine, bounds, &mut exhaustive, clock, on_progress),
-        Strategy::Random { seed } => {
-            walk(&mut machine, bounds, &mut Random::new(seed), clock, on_progress)
-        }
-        Strategy::Pct { seed, depth } => {
-            walk(&mut machine, bounds, &mut Pct::new(seed, depth), clock, on_progress)
-        }
-    }?;
-    if walked.stopped_by.is_none() && !exhaustive.is_complete() {
-        walked.stopped_by = Some(Limit::Preemptions);
-    }
+    let walked = walk_by_strategy(&mut machine, bounds, clock, on_progress)?;
     let orderings = match walked.stopped_by {
         None => Some(count::orderings(&mut machine)?),
         Some(_) => None,
@@ -256,6 +244,28 @@ fn explore_once(
         tried: machine.tried(),
         took,
     })
+}
+
+fn walk_by_strategy(
+    machine: &mut Machine,
+    bounds: &Bounds,
+    clock: &WallClock,
+    on_progress: &mut dyn FnMut(&Progress) -> bool,
+) -> Result<Walked, ExploreError> {
+    let mut exhaustive = Exhaustive::new(bounds.preemptions, machine.tasks());
+    let mut walked = match bounds.strategy {
+        Strategy::Exhaustive => walk(machine, bounds, &mut exhaustive, clock, on_progress),
+        Strategy::Random { seed } => {
+            walk(machine, bounds, &mut Random::new(seed), clock, on_progress)
+        }
+        Strategy::Pct { seed, depth } => {
+            walk(machine, bounds, &mut Pct::new(seed, depth), clock, on_progress)
+        }
+    }?;
+    if walked.stopped_by.is_none() && !exhaustive.is_complete() {
+        walked.stopped_by = Some(Limit::Preemptions);
+    }
+    Ok(walked)
 }
 
 /// The shortest ordering that violates a property, replayed to make sure.

@@ -1,0 +1,45 @@
+//! What a client's answer tells that its commands don't: who holds a lock, and with which fencing token.
+
+use super::Monitor;
+use super::state::{Doing, Owner, TenureState};
+use super::{Lock, Property, Verb};
+
+impl Monitor {
+    /// Where the commands of a step show nothing, the client's answer tells who holds the lock.
+    pub(super) fn hear_answer(&mut self, actor: usize, lock: usize, verb: &Verb) {
+        let Some(&Lock { owner, began_late, .. }) = self.locks.get(lock) else { return };
+        let (took, wrote) = match self.actors.get(actor).map(|this| &this.doing) {
+            Some(Doing::Acquires { tenure, wrote, .. }) => {
+                (*tenure != TenureState::Unknown, *wrote)
+            }
+            _ => (false, false),
+        };
+        match (verb, owner) {
+            (Verb::Release, Owner::Actor(owner)) if owner == actor && !began_late => {
+                self.end_tenure(lock, Some(actor), None);
+            }
+            (Verb::Acquire, _) if !took && wrote => self.overwrite(lock, Some(actor), None),
+            (Verb::Acquire, Owner::Unowned) if !took => {
+                self.begin_tenure(lock, Some(actor), None, false);
+            }
+            _ => {}
+        }
+    }
+
+    /// The fencing token of an acquisition that lasts, where the client tells it and not the command.
+    pub(super) fn hear_fence(&mut self, actor: usize, lock: usize, fence: Option<u64>) {
+        let doing = self.actors.get(actor).map(|this| &this.doing);
+        if let Some(Doing::Acquires { tenure: TenureState::Lasts, fenced: false, .. }) = doing {
+            self.judge_fence(lock, fence);
+        }
+    }
+
+    /// Each acquisition has a higher fencing token than those before it.
+    pub(super) fn judge_fence(&mut self, lock: usize, fence: Option<u64>) {
+        let (Some(fence), Some(state)) = (fence, self.locks.get_mut(lock)) else { return };
+        if state.fence.is_some_and(|highest| fence <= highest) {
+            self.found.insert(Property::FencingOrder);
+        }
+        state.fence = state.fence.max(Some(fence));
+    }
+}
