@@ -89,7 +89,10 @@ fn explored(
     line.clear();
     let redis = keeper.upstream.as_ref().map(|exclusive| exclusive.server().url_to_type().0);
     // What the built-in files expect is about our own protocols.
-    let unjudged = if file.is_some() { expected.unjudged } else { Vec::new() };
+    let mut unjudged = if file.is_some() { expected.unjudged } else { Vec::new() };
+    if shared == Some(Shared::ReadersAndWriters) && task.model.plan.actors.len() < 4 {
+        unjudged.push("whether two writers exclude each other in a race (--clients 4)".into());
+    }
     let ended = ended
         .map(|row| ProtocolRow { unjudged, ..row }.of_subject(&args.subject, redis.as_deref()));
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
@@ -199,7 +202,7 @@ impl Keeper {
     }
 
     /// Makes sure that the subjects' lock is one, before anything is said of it.
-    fn preflight(&self, subjects: &Subjects, locks: &[LockName]) -> Result<Preflight, Refusal> {
+    pub fn preflight(&self, subjects: &Subjects, locks: &[LockName]) -> Result<Preflight, Refusal> {
         subjects.preflight(locks).map_err(|error| match error {
             error @ SubjectError::NotALock { .. } => Refusal::new(Exit::Inconclusive, error),
             error => self.interrupted().unwrap_or_else(|| environment(error)),
@@ -266,6 +269,11 @@ impl Doubt {
 fn doubt(exclusion: Exclusion) -> Option<Doubt> {
     match exclusion {
         Exclusion::Excludes => None,
+        Exclusion::GrantedEarly => Some(Doubt {
+            why: "without any race, a second client acquired the lock when a part of the lease was over \
+                  that the first one had asked for, and held it",
+            shown_by: &[Property::DoubleGrant],
+        }),
         Exclusion::GrantedTwice => Some(Doubt {
             why: "without any race, a second client acquired the lock while the first one held it \
                   (a lock that clients share by design says so in its first line: \"permits\": N, or \
@@ -325,7 +333,7 @@ fn judged_of_shared(only: &[Property], is_real: bool) -> Result<Judged, Refusal>
 struct Expected {
     /// The properties that some ordering must violate.
     finds: Vec<Property>,
-    /// What is about a single run, in words.
+    /// What is not about all orderings, or not for every lock, with the reason.
     unjudged: Vec<String>,
 }
 
@@ -342,10 +350,24 @@ impl Expected {
                 }
                 // These are judged whatever a file says.
                 Expectation::Finding { property, found: false } if is_ruled_out(*property) => {}
-                other => unjudged.push(other.words(&locks)),
+                other => {
+                    unjudged.push(format!("{} ({})", other.words(&locks), why_unjudged(other)))
+                }
             }
         }
         Self { finds, unjudged }
+    }
+}
+
+/// Why `probe` does not judge what a scenario file expects.
+fn why_unjudged(expectation: &Expectation) -> &'static str {
+    use Property::{LostUpdate, Overlap};
+    match expectation {
+        Expectation::Finding { property: Overlap | LostUpdate, found: false } => {
+            "every lock with a TTL allows it"
+        }
+        Expectation::Finding { .. } => "not judged of clients from outside",
+        _ => "about a single run",
     }
 }
 

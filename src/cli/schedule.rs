@@ -144,6 +144,8 @@ pub(super) fn model(
         };
         let locks: Vec<LockName> = runs.iter().map(|run| run.lock(STATE_FILE)).collect();
         let host = keeper.start(command, &locks, args.patience.unwrap_or(PATIENCE))?;
+        // Where leases are times in values, time can pass at more places.
+        keeper.preflight(&host, &locks)?;
         return Ok(Model { plan: plan.of_processes(), host, runs, origin, upstream: None });
     }
     let Some(protocol) = protocol(&schedule.protocol) else {

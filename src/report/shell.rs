@@ -198,6 +198,11 @@ impl Writer<'_> {
                 self.comment("The key expires here; DEL has the same effect at once:");
                 self.line(&["DEL", key], "(integer) 1");
             }
+            (EventKind::Fault { in_value: true, .. }, Some(row)) => {
+                self.title(row, None);
+                self.comment("Time passes here until the lease in the value is over: the rest must run later,");
+                self.comment("or by clients whose clocks are ahead.");
+            }
             (EventKind::Fault { is_restart, lease_of, .. }, Some(row)) => {
                 self.title(row, None);
                 if lease_of.is_some() {

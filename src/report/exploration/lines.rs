@@ -227,19 +227,30 @@ impl ProtocolRow {
         wrong.collect::<Vec<_>>().join(", ")
     }
 
-    /// What the scenario file expects and an exploration does not judge.
+    /// What is not judged, and why.
     pub fn unjudged(&self) -> Option<String> {
         let all = self.unjudged.join("; ");
-        (!all.is_empty()).then(|| {
-            format!("{}: expected of a single run, and not judged by a probe: {all}", self.name)
-        })
+        (!all.is_empty()).then(|| format!("{}: not judged: {all}", self.name))
     }
 
     /// What is wrong with a client.
     pub fn broken(&self) -> String {
         let found = self.judged.iter().filter(|it| it.found && !it.must_be_found);
-        let found: Vec<String> =
-            found.map(|it| format!("{} ({})", does(it.property), it.property.word())).collect();
+        let is_shared = |property| {
+            let mut of_it = self.counterexamples.iter().filter(|it| it.property == property);
+            of_it.any(|it| it.history.head.sharing.is_some())
+        };
+        let found: Vec<String> = found
+            .map(|it| {
+                let does = match it.property {
+                    Property::DoubleGrant if is_shared(it.property) => {
+                        "can grant the lock to more clients than may hold it"
+                    }
+                    property => does(property),
+                };
+                format!("{does} ({})", it.property.word())
+            })
+            .collect();
         match found.split_last() {
             Some((last, rest @ [_, ..])) => format!("{} and {last}", rest.join(", ")),
             _ => found.concat(),

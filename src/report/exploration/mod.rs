@@ -88,7 +88,7 @@ pub struct ProtocolRow {
     pub lease_expired: bool,
     /// What was looked for.
     pub judged: Vec<JudgedRow>,
-    /// What the scenario file expects of a single run, and no exploration judges.
+    /// What is not judged, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unjudged: Vec<String>,
     /// The violations that were found, also of what is not judged.

@@ -323,50 +323,42 @@ impl<'a> Oracle<'a> {
         found
     }
 
-    /// The fencing token in the answer to the acquire that took the lock with a command, the last one in it that
-    /// did, unless the lock was surely taken away by then.
-    fn fence_of_answer(&self, did: &Did<'_>) -> Option<u64> {
-        if self.verb(did) != "acquire" {
-            return None;
+    /// The fencing token of an acquisition, and when it was told: by the command, or in the answer to the acquire by
+    /// the last command in it that took the lock. If the lock was surely taken away by then, the answer counts only
+    /// where a later acquisition was told none that is higher before.
+    fn fence(&self, did: &Did<'_>) -> Option<(Moment, u64)> {
+        let takes =
+            |change: &Change| matches!(change, Change::Took { .. } | Change::Overwrote { .. });
+        match did.change {
+            Change::Took { fence: Some(fence), .. } => return Some((did.received, *fence)),
+            change if !takes(change) || self.verb(did) != "acquire" => return None,
+            _ => {}
         }
-        let took = |it: &&Did<'_>| {
-            let takes = matches!(it.change, Change::Took { .. } | Change::Overwrote { .. });
-            takes && it.lock == did.lock && it.step == did.step
-        };
+        let took = |it: &&Did<'_>| takes(it.change) && it.lock == did.lock && it.step == did.step;
         let is_last = self.dids.iter().rfind(took).is_some_and(|last| std::ptr::eq(last, did));
         let (answered, operation, None) = self.steps.get(did.step?)?.end? else { return None };
         let fence = operation.fence.filter(|_| is_last)?;
         let takes_away = |it: &Did<'_>| {
-            matches!(
-                it.change,
-                Change::Took { .. }
-                    | Change::Overwrote { .. }
-                    | Change::Deleted { .. }
-                    | Change::Saw { token: None }
-            )
+            let is_gone = matches!(it.change, Change::Deleted { .. } | Change::Saw { token: None });
+            takes(it.change) || is_gone
         };
         let is_over = self.dids.iter().any(|it| {
-            it.lock == did.lock
-                && takes_away(it)
-                && did.received < it.sent
-                && it.received < answered
+            let is_between = did.received < it.sent && it.received < answered;
+            it.lock == did.lock && takes_away(it) && is_between
         });
-        (!is_over).then_some(fence)
+        let is_passed = || {
+            let later =
+                self.dids.iter().filter(|it| it.lock == did.lock && did.received < it.received);
+            let told = later.filter_map(|it| self.fence(it));
+            told.into_iter().any(|(told, other)| told < answered && other <= fence)
+        };
+        (!is_over || is_passed()).then_some((answered, fence))
     }
 
     fn fencing_order(&self) -> Vec<Found> {
         let mut found = Vec::new();
-        let fences: Vec<(&Did<'_>, u64)> = self
-            .dids
-            .iter()
-            .filter_map(|did| match did.change {
-                Change::Took { fence: Some(fence), .. } => Some((did, *fence)),
-                Change::Took { .. } | Change::Overwrote { .. } => {
-                    Some((did, self.fence_of_answer(did)?))
-                }
-                _ => None,
-            })
-            .collect();
+        let fences: Vec<(&Did<'_>, u64)> =
+            self.dids.iter().filter_map(|did| Some((did, self.fence(did)?.1))).collect();
         for (position, (did, fence)) in fences.iter().enumerate() {
             let is_wrong = fences[..position].iter().any(|(before, other)| {
                 before.lock == did.lock

@@ -277,11 +277,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The fencing token of an acquisition that lasts, where the client tells it and not the command.
+    /// The fencing token of an acquisition, where the client tells it and not the command. One that is lost by
+    /// then must not have a higher one than the tenures that came after it.
     fn hear_fence(&mut self, access: Access<'a>, fence: Option<u64>) {
-        let own = self.own_of(access).filter(|own| self.pending.contains(own));
-        let own = own.and_then(|own| self.lock_trace.tenures.get_mut(own));
-        if let Some(own) = own.filter(|own| own.access.step == access.step) {
+        let Some(own) = self.own_of(access) else { return };
+        let tenures = &mut self.lock_trace.tenures;
+        let later = tenures.get(own + 1..).unwrap_or_default();
+        let is_passed = later.iter().any(|later| later.fence.is_some() && later.fence <= fence);
+        let counts = self.pending.contains(&own) || is_passed;
+        let own = tenures.get_mut(own).filter(|own| counts && own.access.step == access.step);
+        if let Some(own) = own {
             own.fence = own.fence.or(fence);
         }
     }

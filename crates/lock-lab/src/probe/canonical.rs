@@ -41,9 +41,9 @@ const OUTSIDE: usize = usize::MAX;
 /// A request, as its words.
 pub(super) type Request = Vec<Vec<u8>>;
 
-/// Whether a text is a time close to now.
+/// Whether a text is a time close to now, by the clock of this machine or of an embedded server.
 pub(super) fn is_time(text: &[u8]) -> bool {
-    time_of(text).is_some()
+    time_of(text).is_some() || times::is_of_embedded_server(text)
 }
 
 /// The values of one subject in one life, each with its name.
@@ -93,11 +93,13 @@ impl Symbols {
         Self { actor, vocabulary, known, heard, drawn, read_at, ahead, keeps_times, requests }
     }
 
-    /// From now on it is so much later than by the client's own clock.
-    pub fn set_ahead(&mut self, ahead: Duration) {
+    /// From now on it is so much later than by the client's own clock; a client that acquires when all actors
+    /// have ended lives as much later as is known. Gives how much that is.
+    pub fn set_ahead(&mut self, ahead: Duration) -> Duration {
         if self.actor < FRESH {
             self.ahead = i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX);
         }
+        Duration::from_secs(u64::try_from(self.ahead).unwrap_or_default())
     }
 
     /// All that was sent, as it was.
@@ -243,6 +245,7 @@ impl Symbols {
     /// same place before, when it was earlier.
     fn is_read_again(&self, symbol: &Symbol, place: &Place) -> bool {
         symbol.drawn_by.is_none()
+            && times::is_in_seconds(&symbol.value)
             && symbol.ahead != self.ahead
             && self.read_at.get(&symbol.value) == Some(&place.word())
     }

@@ -230,6 +230,13 @@ fn not_tried(error: RedisError) -> LockError {
     LockError::Client(format!("can't try to acquire the lock at the end: {error}"))
 }
 
+fn unheard(broken: Broken) -> LockError {
+    match broken {
+        Broken::Crashed(crashed) => crashed.into(),
+        Broken::Subject(error) => LockError::Client(error.to_string()),
+    }
+}
+
 /// Each process of a client can do the same.
 fn check_abilities(known: &About, subject: &Subject) -> Result<(), SubjectError> {
     let about = subject.about();
@@ -365,11 +372,11 @@ impl ActorHost for Subjects {
         let later = later.map_err(not_tried)?;
         let watched = pool.watched(lock.clone());
         let is_held = preflight::outlasts(link, watched.key(), later).map_err(not_tried)?;
-        let is_granted =
-            pool.grants_fresh_clients(lock, link, later).map_err(|broken| match broken {
-                Broken::Crashed(crashed) => crashed.into(),
-                Broken::Subject(error) => LockError::Client(error.to_string()),
-            })?;
+        let mut is_granted = pool.grants_fresh_clients(lock, link, later).map_err(unheard)?;
+        if !is_granted && is_held && pool.leases_are_values() {
+            // Its lease may be longer than what was asked for.
+            is_granted = pool.grants_fresh_clients(lock, link, preflight::LONG).map_err(unheard)?;
+        }
         // A lock that is there for good is stuck, unless its value stands for a free one.
         let is_known = is_granted || !is_held && pool.start.upstream.is_none();
         Ok(is_known.then_some(is_granted))

@@ -42,9 +42,9 @@ impl Shared {
         }
     }
 
-    /// How an actor uses the lock: of three actors, the third is the writer.
+    /// How an actor uses the lock: of four actors, the last two are writers.
     pub(super) fn kind(self, actor: usize) -> Option<Kind> {
-        let reads = actor % 3 != 2;
+        let reads = actor % 4 < 2;
         match self {
             Self::Permits(_) => None,
             Self::ReadersAndWriters => Some(if reads { Kind::Read } else { Kind::Write }),
@@ -104,9 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn of_three_actors_the_third_is_the_writer() {
+    fn of_four_actors_two_are_writers() {
         let shared = Shared::ReadersAndWriters;
-        assert_eq!(shared.among(4), Sharing::Readers(vec![0, 1, 3]));
+        assert_eq!(shared.among(4), Sharing::Readers(vec![0, 1]));
         assert_eq!(Shared::Permits(2).among(4), Sharing::Permits(2));
         assert_eq!([shared.clients(), Shared::Permits(2).clients()], [3, 3]);
     }

@@ -18,6 +18,7 @@ use redis_sim::clock::{VirtualClock, in_words};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The most commands that one subject may send for one instruction.
 const MOST_COMMANDS: u32 = 10_000;
@@ -104,6 +105,8 @@ pub(super) struct Subject {
     scripts: Arc<KnownScripts>,
     /// Where what is no matter of locks goes: other databases, names of clients.
     aside: Engine,
+    /// How much later it is there than when it began.
+    aside_ahead: Duration,
 }
 
 /// Answers a subject's requests.
@@ -148,6 +151,7 @@ impl Subject {
             token: None,
             scripts,
             aside: Engine::new(Arc::new(VirtualClock::new(None))),
+            aside_ahead: Duration::ZERO,
         };
         let said = session.hear(&mut Server::Absent).map_err(|broken| match broken {
             Broken::Subject(error) => error,
@@ -360,7 +364,6 @@ impl Subject {
             return Err(Broken::Crashed(crashed));
         }
         drop(stopped);
-        self.symbols.set_ahead(link.ahead());
         self.has_suffered |= answered.is_err() || link.is_tampered_with();
         self.asks = None;
         let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
@@ -375,6 +378,14 @@ impl Subject {
         };
         line.write(&answered, &mut self.symbols, is_transaction);
         Ok(())
+    }
+
+    /// It is so much later than by its own clock, for all of an instruction: when it reads its clock is not known.
+    fn set_ahead(&mut self, ahead: Duration) {
+        let ahead = self.symbols.set_ahead(ahead);
+        // It may ask for the server's time.
+        self.aside.shift_clock(ahead.saturating_sub(self.aside_ahead));
+        self.aside_ahead = ahead;
     }
 
     /// Gives no answer to what it asked. One that can be instructed to give that up is, once.
@@ -434,6 +445,32 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// What a line says that answers an instruction.
+    fn read_answer(&self, said: &serde_json::Value) -> Result<Answer, SubjectError> {
+        let garbled = |what| Err(self.garbled(&said.to_string(), what));
+        let text = |member: &str| said.get(member).and_then(|it| it.as_str()).map(str::to_owned);
+        let (ok, why, failed) = match (text("error"), said.get("ok")) {
+            // One that was disturbed has not got what it wanted. That is what was to be tried.
+            (Some(why), _) => (false, why, !self.has_suffered),
+            (None, Some(serde_json::Value::Bool(ok))) => {
+                (*ok, text("why").unwrap_or_default(), false)
+            }
+            (None, Some(_)) => {
+                return garbled(
+                    "\"ok\" must be true (done) or false (refused, or the lock is lost)",
+                );
+            }
+            (None, None) => return garbled("it has no member \"ok\", which must be true or false"),
+        };
+        let fence = said.get("fence").map(serde_json::Value::as_u64);
+        if fence == Some(None) {
+            return garbled("\"fence\" must be a whole number, 0 or more");
+        }
+        Ok(Answer { ok, why, failed, token: self.token.clone(), fence: fence.flatten() })
+    }
+}
+
 impl Client for Subject {
     fn begin(&mut self, life: u64) -> Result {
         if self.life == Some(life) {
@@ -452,6 +489,7 @@ impl Client for Subject {
         if self.life.is_some() {
             let old: Vec<usize> = self.lines.keys().copied().collect();
             self.aside = Engine::new(Arc::new(VirtualClock::new(None)));
+            self.aside_ahead = Duration::ZERO;
             self.say(&json!({"do": "reset"}))?;
             self.hear(&mut Server::Absent)?;
             self.doing = None;
@@ -474,33 +512,12 @@ impl Client for Subject {
 
     fn instruct(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
         (self.token, self.has_suffered, self.is_cancelled) = (None, false, false);
-        self.symbols.set_ahead(link.ahead());
+        self.set_ahead(link.ahead());
         self.say(instruction)?;
         let said = self.hear(&mut Server::Link(link))?;
-        let text = |member: &str| said.get(member).and_then(|it| it.as_str()).map(str::to_owned);
-        let (ok, why, failed) = match (text("error"), said.get("ok")) {
-            // One that was disturbed has not got what it wanted. That is what was to be tried.
-            (Some(why), _) => (false, why, !self.has_suffered),
-            (None, Some(serde_json::Value::Bool(ok))) => {
-                (*ok, text("why").unwrap_or_default(), false)
-            }
-            (None, Some(_)) => {
-                let what = "\"ok\" must be true (done) or false (refused, or the lock is lost)";
-                return Err(self.garbled(&said.to_string(), what).into());
-            }
-            (None, None) => {
-                let what = "it has no member \"ok\", which must be true or false";
-                return Err(self.garbled(&said.to_string(), what).into());
-            }
-        };
-        let fence = match said.get("fence") {
-            None => None,
-            Some(fence) => Some(fence.as_u64().ok_or_else(|| {
-                self.garbled(&said.to_string(), "\"fence\" must be a whole number, 0 or more")
-            })?),
-        };
+        let answer = self.read_answer(&said);
         self.doing = None;
-        Ok(Answer { ok, why, failed, token: self.token.clone(), fence })
+        Ok(answer?)
     }
 
     fn token(&self) -> Option<&str> {

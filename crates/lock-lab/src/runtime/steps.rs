@@ -49,21 +49,28 @@ impl TaskBody<'_> {
         Ok(())
     }
 
-    /// Others can come between the answer to a client's acquire and its release also where nothing else is
-    /// done meanwhile; and between two releases of a lock that it acquired twice.
+    /// Others can come between the answer to a client's acquire and its release also where it sends nothing
+    /// meanwhile, and between two releases of a lock that it acquired twice. Where leases are times in values,
+    /// time can pass before each instruction.
     fn hold(&mut self, steps: &[Step], position: u32) -> Result<(), Failure> {
         let action = |position: u32| steps.get(position as usize).map(|step| &step.action);
-        let before = position.checked_sub(1).and_then(action);
-        let Some(Action::Release { lock, .. }) = action(position) else { return Ok(()) };
+        let Some(action_now) = action(position).filter(|_| self.world.protocol().is_foreign())
+        else {
+            return Ok(());
+        };
+        if self.world.setup.host.leases_are_values() && is_instruction(action_now) {
+            return self.pause(PausePoint::Held);
+        }
+        let Action::Release { lock, .. } = action_now else { return Ok(()) };
+        let before = (0..position).rev().filter_map(action).find(|action| !is_silent(action));
         let may_hold = match before {
-            Some(Action::Acquire { lock: its, .. }) => its == lock && self.held.contains_key(lock),
             Some(Action::Release { lock: its, .. }) => its == lock,
+            Some(Action::Acquire { .. } | Action::Repeat { .. }) | None => {
+                self.held.contains_key(lock)
+            }
             _ => false,
         };
-        match may_hold && self.world.protocol().is_foreign() {
-            true => self.pause(PausePoint::Held),
-            false => Ok(()),
-        }
+        if may_hold { self.pause(PausePoint::Held) } else { Ok(()) }
     }
 
     /// The lease that an acquire asks for, in nanoseconds.
@@ -504,6 +511,23 @@ impl TaskBody<'_> {
             .map(Arc::new)
             .map_err(|error| self.failure(&error))
     }
+}
+
+/// Whether an action is an instruction to a client from outside.
+fn is_instruction(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Acquire { .. }
+            | Action::Extend { .. }
+            | Action::Release { .. }
+            | Action::Dump { .. }
+            | Action::Locked { .. }
+    )
+}
+
+/// Whether no other actor can come while a client from outside does this.
+fn is_silent(action: &Action) -> bool {
+    matches!(action, Action::Work { .. } | Action::Sleep { .. } | Action::Pause { .. })
 }
 
 fn note(operation: &mut Operation, own: &Acquisition) {

@@ -26,11 +26,20 @@ impl Monitor {
         }
     }
 
-    /// The fencing token of an acquisition that lasts, where the client tells it and not the command.
+    /// The fencing token of an acquisition, where the client tells it and not the command. One that is lost by
+    /// then must not have a higher one than the tenures that came after it.
     pub(super) fn hear_fence(&mut self, actor: usize, lock: usize, fence: Option<u64>) {
         let doing = self.actors.get(actor).map(|this| &this.doing);
-        if let Some(Doing::Acquires { tenure: TenureState::Lasts, fenced: false, .. }) = doing {
-            self.judge_fence(lock, fence);
+        match doing {
+            Some(Doing::Acquires { tenure: TenureState::Lasts, fenced: false, .. }) => {
+                self.judge_fence(lock, fence);
+            }
+            Some(Doing::Acquires { fenced: false, ceiling: Some(ceiling), .. })
+                if fence >= Some(*ceiling) =>
+            {
+                self.found.insert(Property::FencingOrder);
+            }
+            _ => {}
         }
     }
 
@@ -41,5 +50,14 @@ impl Monitor {
             self.found.insert(Property::FencingOrder);
         }
         state.fence = state.fence.max(Some(fence));
+        for actor in &mut self.actors {
+            if let Doing::Acquires { lock: its, tenure, fenced: false, ceiling, .. } =
+                &mut actor.doing
+                && *its == lock
+                && tenure.is_over()
+            {
+                *ceiling = Some(ceiling.map_or(fence, |lowest| lowest.min(fence)));
+            }
+        }
     }
 }

@@ -210,8 +210,8 @@ impl Monitor {
         match (&operation.verb, operation.lock) {
             (Verb::Acquire, Some(lock)) => {
                 let (lease, tenure) = (operation.lease, TenureState::Unknown);
-                let (fenced, wrote, met) = (false, false, false);
-                Doing::Acquires { lock, lease, tenure, fenced, refusals: 0, wrote, met }
+                let (ceiling, fenced, wrote, met) = (None, false, false, false);
+                Doing::Acquires { lock, lease, tenure, fenced, ceiling, refusals: 0, wrote, met }
             }
             (Verb::Extend, _) => Doing::Extends,
             (Verb::Release, _) => Doing::Releases,

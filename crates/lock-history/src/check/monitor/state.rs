@@ -34,6 +34,8 @@ pub(super) enum Doing {
         tenure: TenureState,
         /// Whether the command that began it gave it a fencing token.
         fenced: bool,
+        /// The lowest fencing token of a later tenure since this one was lost.
+        ceiling: Option<u64>,
         /// How often it was refused, 2 at most.
         refusals: u8,
         /// Whether it overwrote the lock with a value that is no token.

@@ -1,10 +1,10 @@
 //! Times of day in words: what a client reads from its clock.
 
 use chrono::{DateTime, NaiveDateTime};
-use redis_sim::clock::{Clock, WallClock};
+use redis_sim::clock::{Clock, VirtualClock, WallClock};
 
 /// How far from now a number may be that is a time, in seconds.
-const NEAR: u64 = 2 * 86_400;
+const NEAR: u64 = 62 * 86_400;
 /// How many units a second has, and how many digits such a time.
 const UNITS: [(i64, usize); 4] = [(1, 10), (1_000, 13), (1_000_000, 16), (1_000_000_000, 19)];
 /// The names of times differ by the actor, for N actors.
@@ -43,6 +43,22 @@ pub fn time_of(text: &[u8]) -> Option<Time> {
     let (seconds, form) = number(text).or_else(|| decimal(text)).or_else(|| date(text))?;
     let from_now = seconds - now;
     (from_now.unsigned_abs() <= NEAR).then_some(Time { from_now, form })
+}
+
+/// Whether a time is written in whole seconds.
+pub fn is_in_seconds(text: &[u8]) -> bool {
+    time_of(text).is_some_and(|time| match time.form {
+        Form::Number(unit) => unit == 1,
+        Form::Decimal => false,
+        Form::Date(_, rest) => !rest.contains('.'),
+    })
+}
+
+/// Whether a number is a time close to when an embedded server begins.
+pub fn is_of_embedded_server(text: &[u8]) -> bool {
+    let begins = i64::try_from(VirtualClock::EPOCH.as_secs()).unwrap_or(i64::MAX);
+    let time = std::str::from_utf8(text).ok().and_then(number);
+    time.is_some_and(|(seconds, _)| (seconds - begins).unsigned_abs() <= NEAR)
 }
 
 /// The time of day, in seconds since 1970.

@@ -238,8 +238,11 @@ fn one_turn(part: Part<'_>) -> Result<Turn, ScheduleError> {
         Some(("t", number)) => (Turn::Later, number),
         _ => (Turn::Step, part.text),
     };
-    let at = part.at + part.text.len() - number.len();
-    Ok(turn(Part { text: number, at }.number()? - 1))
+    let number = Part { text: number, at: part.at + part.text.len() - number.len() };
+    match turn(number.number()? - 1) {
+        Turn::Later(1..) => Err(number.error("time passes in one way only: t1".into())),
+        turn => Ok(turn),
+    }
 }
 
 fn property(field: Part<'_>) -> Result<Property, ScheduleError> {
