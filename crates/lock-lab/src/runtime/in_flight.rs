@@ -48,6 +48,11 @@ impl<R> InFlight<R> {
         self.0.is_empty()
     }
 
+    /// The senders.
+    pub fn senders(&self) -> impl Iterator<Item = &Sender> {
+        self.0.iter().map(|sent| &sent.sender)
+    }
+
     /// An actor of a task gives up what it has sent.
     pub fn add(&mut self, task: usize, sender: Sender, request: R) {
         let after = self.0.partition_point(|other| other.task <= task);

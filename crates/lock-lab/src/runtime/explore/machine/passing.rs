@@ -108,7 +108,8 @@ impl Machine {
                 matches!(node.place, Place::Request(_)) && node.verb != Verb::Release
             })
         };
-        if draft.nodes.iter().enumerate().any(acts) {
+        let is_late = self.in_flight(draft).senders().any(|sender| sender.verb != Verb::Release);
+        if is_late || draft.nodes.iter().enumerate().any(acts) {
             return Ok(None);
         }
         let lasting = self.shared.servers.lasting(draft.server, draft.time.saturating_add(step));
