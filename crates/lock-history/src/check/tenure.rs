@@ -75,6 +75,12 @@ impl Tenure<'_> {
         self.end.as_ref().is_some_and(|end| end.access.span.received.order < moment.order)
             || self.lease.is_some_and(|lease| lease.gone_at <= moment.at)
     }
+
+    /// Whether its own actor had ended it when this was sent. Its token may have stayed behind.
+    pub fn is_given_up_before(&self, moment: Moment) -> bool {
+        let own = self.end.filter(|end| end.access.actor == self.access.actor);
+        own.is_some_and(|end| end.access.span.received.order < moment.order)
+    }
 }
 
 /// What proves that a tenure is over.

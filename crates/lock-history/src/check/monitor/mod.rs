@@ -72,6 +72,9 @@ struct Lock {
     owner: Owner,
     /// Whether its tenure began with a command that its sender had given up.
     began_late: bool,
+    /// Whether the key still has the token of a tenure that its owner gave up without deleting it: what
+    /// compares that token takes the lock from no other actor.
+    is_leftover: bool,
     /// The highest fencing token so far.
     fence: Option<u64>,
     /// The actor that came last to believe that it holds it, as long as it certainly does and its
@@ -257,6 +260,9 @@ impl Monitor {
         match (verb, owner) {
             (Verb::Release, Owner::Actor(owner)) if owner == actor && !began_late => {
                 self.end_tenure(lock, Some(actor), None);
+                if let Some(state) = self.locks.get_mut(lock) {
+                    state.is_leftover = true;
+                }
             }
             (Verb::Acquire, _) if !took && wrote => self.overwrite(lock, Some(actor), None),
             (Verb::Acquire, Owner::Unowned) if !took => {
@@ -345,8 +351,12 @@ impl Monitor {
                 }
                 Change::Overwrote { .. } => self.note_value(*lock, actor, late),
                 Change::Saw { token: None } => self.end_tenure(*lock, None, None),
-                Change::Deleted { .. } => {
-                    self.judge_change(*lock, actor, verb, Property::ForeignRelease);
+                Change::Deleted { token } => {
+                    let state = self.locks.get(*lock);
+                    let is_leftover = state.is_some_and(|state| state.is_leftover);
+                    if !(is_leftover && token.is_some()) {
+                        self.judge_change(*lock, actor, verb, Property::ForeignRelease);
+                    }
                     self.end_tenure(*lock, actor, late);
                 }
                 Change::Extended { .. } => {
@@ -406,7 +416,7 @@ impl Monitor {
             }
         }
         let Some(state) = self.locks.get_mut(lock) else { return };
-        state.began_late = false;
+        (state.began_late, state.is_leftover) = (false, false);
         let Owner::Actor(actor) = std::mem::take(&mut state.owner) else { return };
         let Some(this) = self.actors.get_mut(actor) else { return };
         let is_meant = |gives_this_back: bool| {
@@ -487,7 +497,8 @@ impl Monitor {
 
     /// Forgets what can no longer matter.
     fn forget(&mut self) {
-        let found = |property| self.found.contains(property);
+        let found = self.found;
+        let found = |property| found.contains(property);
         let files = WriteVerdict {
             lost_update: found(Property::LostUpdate),
             fencing_order: found(Property::FencingOrder),
@@ -505,6 +516,7 @@ impl Monitor {
             if files.fencing_order {
                 lock.fence = None;
             }
+            lock.is_leftover &= !found(Property::ForeignRelease);
             lock.file.forget(files);
         }
         let holds =

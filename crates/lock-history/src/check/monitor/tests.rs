@@ -7,10 +7,12 @@ mod record;
 
 use super::{Monitor, Properties};
 use crate::check::{Property, check};
-use crate::history::History;
+use crate::history::{
+    Change, Command, Effect, EventKind, FailureKind, History, Moment, Operation, Verb,
+};
 use model::Model;
 use random::Random;
-use record::Recorder;
+use record::{Recorder, failure};
 use std::collections::HashMap;
 
 /// How many histories are made; `MONITOR_HISTORIES` asks for another number.
@@ -121,4 +123,48 @@ fn equal_monitors_find_the_same_in_the_same_future() {
     }
     println!("{merged} merges");
     assert!(merged > 100);
+}
+
+/// The first actor releases the lock, and its command stays on the way. The second one takes the lock for its
+/// own that it was refused. Then the lock is deleted because it has the first one's token: what this actor
+/// gives up is its own, whoever deletes it.
+#[test]
+fn what_compares_a_token_that_was_given_up_takes_the_lock_from_no_other_actor() {
+    let step = |verb: Verb| Operation { verb, lock: Some(0), ..Operation::default() };
+    let command = |change: Change, late: Option<Verb>| {
+        let (text, reply, sent) = (String::new(), String::new(), Moment::default());
+        let effects = vec![Effect { lock: 0, change }];
+        EventKind::Command(Command { sent, text, reply, effects, late })
+    };
+    let took = || Change::Took { token: "t".into(), fence: None, lease: None };
+    let began = |change: Change| {
+        [EventKind::Invoked(step(Verb::Acquire)), command(change, None)]
+            .into_iter()
+            .chain([EventKind::Completed(step(Verb::Acquire))])
+    };
+    let releases =
+        || [EventKind::Invoked(step(Verb::Release)), EventKind::Completed(step(Verb::Release))];
+    let extended = || Change::Extended { lease: 1 << 50 };
+    for (by, token, is_foreign) in
+        [(0, Some("t"), false), (1, Some("t"), false), (0, None, true), (1, None, false)]
+    {
+        let mut monitor = Monitor::new(2, 1).with_late_commands();
+        let mut recorder = Recorder::new(2, 1);
+        let mut take = |actor: usize, kind: EventKind| {
+            monitor.read(Some(actor), &kind, 0);
+            recorder.record(Some(actor), kind);
+        };
+        (0..2).for_each(|actor| take(actor, EventKind::Started));
+        began(took()).chain(releases()).for_each(|kind| take(0, kind));
+        began(extended()).for_each(|kind| take(1, kind));
+        let deleted = Change::Deleted { token: token.map(str::to_owned) };
+        take(by, command(deleted, Some(Verb::Release)));
+        let lost = EventKind::Ended { failure: Some(failure(FailureKind::LostLock)) };
+        (0..2).for_each(|actor| take(actor, lost.clone()));
+        let history = recorder.history();
+        let (found, expected) = (monitor.found(), found_by_check(&history));
+        let case = (by, token);
+        assert_eq!(found, expected, "{case:?}\n{}", shown(&history));
+        assert_eq!(found.contains(Property::ForeignRelease), is_foreign, "{case:?}");
+    }
 }
