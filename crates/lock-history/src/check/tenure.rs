@@ -493,7 +493,9 @@ impl<'a> Reader<'a> {
 
     fn delete(&mut self, access: Access<'a>, token: Option<&'a str>, is_freed: bool) {
         let own = self.own_of(access).and_then(|own| self.lock_trace.tenures.get_mut(own));
-        if let Some(own) = own.filter(|own| token.is_none_or(|token| token == own.token)) {
+        // Of a tenure that is known by the client's answer only, the token is not known.
+        let is_its = |own: &str| own.is_empty() || token.is_none_or(|token| token == own);
+        if let Some(own) = own.filter(|own| is_its(own.token)) {
             own.own_end.get_or_insert(access);
         }
         self.alter(access, AlterationKind::Deleted { token, is_freed });
