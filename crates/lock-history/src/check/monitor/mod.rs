@@ -531,15 +531,12 @@ impl Monitor {
                 actor.awaits = true;
             }
         }
-        for (position, lock) in self.locks.iter_mut().enumerate() {
+        // A lock stays another's even where nothing foreign is left to find: an acquire may be granted it.
+        for lock in &mut self.locks {
             let Owner::Actor(actor) = lock.owner else { continue };
             let Some(actor) = self.actors.get(actor) else { continue };
             if !actor.is_active && !self.may_come_late {
                 lock.owner = Owner::Stranger;
-            }
-            let all_found = Property::FOREIGN.into_iter().all(|it| self.found.contains(it));
-            if all_found && !actor.watches_tenure(position) {
-                lock.owner = Owner::Unowned;
             }
         }
     }

@@ -125,46 +125,100 @@ fn equal_monitors_find_the_same_in_the_same_future() {
     assert!(merged > 100);
 }
 
+/// A step with the only lock.
+fn step(verb: Verb) -> Operation {
+    Operation { verb, lock: Some(0), ..Operation::default() }
+}
+
+/// A command that changes the only lock.
+fn command(change: Change, late: Option<Verb>) -> EventKind {
+    let (text, reply, sent) = (String::new(), String::new(), Moment::default());
+    let effects = vec![Effect { lock: 0, change }];
+    EventKind::Command(Command { sent, text, reply, effects, late })
+}
+
+/// What the monitor finds of two actors with one lock, as the checkers do.
+fn found_by_both(events: Vec<(Option<usize>, EventKind)>) -> Properties {
+    let mut monitor = Monitor::new(2, 1).with_late_commands();
+    let mut recorder = Recorder::new(2, 1);
+    for (actor, kind) in events {
+        monitor.read(actor, &kind, 0);
+        recorder.record(actor, kind);
+    }
+    let history = recorder.history();
+    assert_eq!(monitor.found(), found_by_check(&history), "\n{}", shown(&history));
+    monitor.found()
+}
+
 /// The first actor releases the lock, and its command stays on the way. The second one takes the lock for its
 /// own that it was refused. Then the lock is deleted because it has the first one's token: what this actor
 /// gives up is its own, whoever deletes it.
 #[test]
 fn what_compares_a_token_that_was_given_up_takes_the_lock_from_no_other_actor() {
-    let step = |verb: Verb| Operation { verb, lock: Some(0), ..Operation::default() };
-    let command = |change: Change, late: Option<Verb>| {
-        let (text, reply, sent) = (String::new(), String::new(), Moment::default());
-        let effects = vec![Effect { lock: 0, change }];
-        EventKind::Command(Command { sent, text, reply, effects, late })
-    };
-    let took = || Change::Took { token: "t".into(), fence: None, lease: None };
-    let began = |change: Change| {
-        [EventKind::Invoked(step(Verb::Acquire)), command(change, None)]
-            .into_iter()
-            .chain([EventKind::Completed(step(Verb::Acquire))])
-    };
-    let releases =
-        || [EventKind::Invoked(step(Verb::Release)), EventKind::Completed(step(Verb::Release))];
-    let extended = || Change::Extended { lease: 1 << 50 };
-    for (by, token, is_foreign) in
-        [(0, Some("t"), false), (1, Some("t"), false), (0, None, true), (1, None, false)]
-    {
-        let mut monitor = Monitor::new(2, 1).with_late_commands();
-        let mut recorder = Recorder::new(2, 1);
-        let mut take = |actor: usize, kind: EventKind| {
-            monitor.read(Some(actor), &kind, 0);
-            recorder.record(Some(actor), kind);
-        };
-        (0..2).for_each(|actor| take(actor, EventKind::Started));
-        began(took()).chain(releases()).for_each(|kind| take(0, kind));
-        began(extended()).for_each(|kind| take(1, kind));
+    use EventKind::{Completed, Ended, Invoked, Started};
+    let cases = [(0, Some("t"), false), (1, Some("t"), false), (0, None, true), (1, None, false)];
+    for (by, token, is_foreign) in cases {
         let deleted = Change::Deleted { token: token.map(str::to_owned) };
-        take(by, command(deleted, Some(Verb::Release)));
-        let lost = EventKind::Ended { failure: Some(failure(FailureKind::LostLock)) };
-        (0..2).for_each(|actor| take(actor, lost.clone()));
-        let history = recorder.history();
-        let (found, expected) = (monitor.found(), found_by_check(&history));
-        let case = (by, token);
-        assert_eq!(found, expected, "{case:?}\n{}", shown(&history));
-        assert_eq!(found.contains(Property::ForeignRelease), is_foreign, "{case:?}");
+        let took = Change::Took { token: "t".into(), fence: None, lease: None };
+        let found = found_by_both(vec![
+            (Some(0), Started),
+            (Some(1), Started),
+            (Some(0), Invoked(step(Verb::Acquire))),
+            (Some(0), command(took, None)),
+            (Some(0), Completed(step(Verb::Acquire))),
+            (Some(0), Invoked(step(Verb::Release))),
+            (Some(0), Completed(step(Verb::Release))),
+            (Some(1), Invoked(step(Verb::Acquire))),
+            (Some(1), command(Change::Extended { lease: 1 << 50 }, None)),
+            (Some(1), Completed(step(Verb::Acquire))),
+            (Some(by), command(deleted, Some(Verb::Release))),
+            (Some(0), Ended { failure: None }),
+            (Some(1), Ended { failure: Some(failure(FailureKind::LostLock)) }),
+        ]);
+        assert_eq!(found.contains(Property::ForeignRelease), is_foreign, "{by}, {token:?}");
     }
+}
+
+/// Where all that is foreign was found, the lock of an actor that ended is still not free.
+#[test]
+fn an_acquire_that_is_granted_the_lock_of_an_ended_actor_begins_no_tenure() {
+    use EventKind::{Completed, Ended, Failed, Invoked, Started};
+    let took = |token: &str| Change::Took { token: token.into(), fence: None, lease: None };
+    let overwrote = Change::Overwrote { token: "u".into(), lease: None };
+    let failed = |verb, kind| Failed { operation: step(verb), failure: failure(kind) };
+    let expired = Effect { lock: 0, change: Change::Deleted { token: None } };
+    let expired = EventKind::Fault {
+        what: String::new(),
+        effects: vec![expired],
+        lease_of: Some(0),
+        expired_key: None,
+        is_restart: false,
+    };
+    let found = found_by_both(vec![
+        (Some(0), Started),
+        (Some(1), Started),
+        (Some(0), Invoked(step(Verb::Acquire))),
+        (Some(0), command(took("t"), None)),
+        (Some(0), Completed(step(Verb::Acquire))),
+        (Some(1), Invoked(step(Verb::Acquire))),
+        (Some(1), command(overwrote, None)),
+        (Some(1), failed(Verb::Acquire, FailureKind::AlreadyLocked)),
+        (Some(0), Invoked(step(Verb::Release))),
+        (Some(0), command(Change::Deleted { token: None }, None)),
+        (Some(0), failed(Verb::Release, FailureKind::LostLock)),
+        (Some(1), Invoked(step(Verb::Acquire))),
+        (Some(1), command(took("v"), None)),
+        (Some(1), Completed(step(Verb::Acquire))),
+        (Some(0), Invoked(step(Verb::Redis))),
+        (Some(0), command(Change::Extended { lease: 1 << 50 }, None)),
+        (Some(0), Completed(step(Verb::Redis))),
+        (Some(1), Ended { failure: None }),
+        (Some(0), Invoked(step(Verb::Acquire))),
+        (Some(0), command(Change::Extended { lease: 1 << 50 }, None)),
+        (Some(0), Completed(step(Verb::Acquire))),
+        (None, expired),
+        (Some(0), Ended { failure: None }),
+    ]);
+    assert!(Property::FOREIGN.into_iter().all(|property| found.contains(property)), "{found:?}");
+    assert!(!found.contains(Property::SilentLoss), "{found:?}");
 }
