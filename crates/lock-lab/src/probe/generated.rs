@@ -62,7 +62,7 @@ impl Knowledge {
     }
 }
 
-/// What came of the lines of a verb: the first reply and the last one.
+/// What the first reply and the last one to the lines of a verb said.
 type Outcome = (Option<Seen>, Option<Seen>);
 
 impl ProgrammedClient {

@@ -152,7 +152,7 @@ fn found_by_both(events: Vec<(Option<usize>, EventKind)>) -> Properties {
 
 /// The first actor releases the lock, and its command stays on the way. The second one takes the lock for its
 /// own that it was refused. Then the lock is deleted because it has the first one's token: what this actor
-/// gives up is its own, whoever deletes it.
+/// gives up is its own, whichever actor deletes it.
 #[test]
 fn what_compares_a_token_that_was_given_up_takes_the_lock_from_no_other_actor() {
     use EventKind::{Completed, Ended, Invoked, Started};

@@ -1,5 +1,5 @@
-//! What a generated client does: some lines for each verb, drawn at random. Without its misdeed a program
-//! is sound in most cases, and most misdeeds depend on what the client remembers of earlier verbs.
+//! What a generated client does: some lines for each verb, drawn at random. Most programs have one flaw, and
+//! most flaws show only where the client remembers something of an earlier verb.
 
 use crate::rng::Rng;
 use serde::Serialize;
@@ -191,10 +191,10 @@ impl Program {
         match rng.below(8) {
             0 => {}
             // No lease expires there, so that it always releases its own lock.
-            _ if around.may_crash => misbehave(&mut acquire, memory, of_acquire(&mut rng)),
-            1..5 if around.extends => misbehave(&mut extend, memory, of_extend(&mut rng)),
-            1..3 => misbehave(&mut acquire, memory, of_acquire(&mut rng)),
-            _ => misbehave(&mut release, memory, of_release(&mut rng, base)),
+            _ if around.may_crash => add_flaw(&mut acquire, memory, of_acquire(&mut rng)),
+            1..5 if around.extends => add_flaw(&mut extend, memory, of_extend(&mut rng)),
+            1..3 => add_flaw(&mut acquire, memory, of_acquire(&mut rng)),
+            _ => add_flaw(&mut release, memory, of_release(&mut rng, base)),
         }
         if !rng.one_in(4) {
             acquire.push(Line::set_flag(Seen::Lost));
@@ -212,7 +212,7 @@ impl Program {
     }
 }
 
-/// How a client acquires the lock where it does not misbehave: some clients are never sound.
+/// How a client acquires the lock where it has no flaw; a few ways are never sound.
 fn acquire(rng: &mut Rng, base: Command) -> Vec<Line> {
     use Command::*;
     match (base, rng.below(16)) {
@@ -228,7 +228,7 @@ fn acquire(rng: &mut Rng, base: Command) -> Vec<Line> {
     }
 }
 
-/// What an acquire does that misbehaves.
+/// What an acquire with a flaw does.
 fn of_acquire(rng: &mut Rng) -> Vec<Line> {
     use Command::*;
     match rng.below(6) {
@@ -261,12 +261,12 @@ fn of_release(rng: &mut Rng, base: Command) -> Vec<Line> {
 }
 
 /// Has a verb do something else: always, or where this is remembered.
-fn misbehave(verb: &mut Vec<Line>, memory: Option<Memory>, misdeed: Vec<Line>) {
+fn add_flaw(verb: &mut Vec<Line>, memory: Option<Memory>, flaw: Vec<Line>) {
     let Some(memory) = memory else {
-        *verb = misdeed;
+        *verb = flaw;
         return;
     };
     let when = |is_so: bool| move |line| Line { memory: Some((memory, is_so)), ..line };
     let usual = std::mem::take(verb).into_iter().map(when(false));
-    *verb = misdeed.into_iter().map(when(true)).chain(usual).collect();
+    *verb = flaw.into_iter().map(when(true)).chain(usual).collect();
 }

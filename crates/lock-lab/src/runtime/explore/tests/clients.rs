@@ -284,7 +284,7 @@ fn clients_from_outside_are_explored_as_they_run() {
     let tallies = for_all(count, |seed| Tally::new(seed, few));
     let tally = tallies.into_iter().fold(Tally::default(), Tally::and);
     println!("{tally:?}");
-    assert!(tally.misjudged > 0, "{tally:?}");
+    assert!(tally.misjudged * 20 >= tally.clients, "{tally:?}");
     let [all, by_memory] = [&tally.found, &tally.by_memory].map(|of| of.values().sum::<u64>());
     assert!(by_memory * 3 >= all, "{by_memory} of {all} findings need memory: {tally:?}");
     for property in JUDGED {
