@@ -104,7 +104,8 @@ fn victim(
     if let Some(token) = token.filter(|token| !trace.is_reused(token)) {
         let tenure = trace.tenure_of(token).and_then(|at| Some((at, trace.tenures.get(at)?)));
         if let Some((tenure, whose)) = tenure {
-            return (whose.access.actor != Some(actor)).then_some(tenure);
+            let is_anothers = whose.access.actor != Some(actor);
+            return (is_anothers && !whose.is_given_up_before(span.sent)).then_some(tenure);
         }
     }
     if has_own(trace, alteration, span.sent) {

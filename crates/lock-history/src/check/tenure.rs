@@ -36,6 +36,12 @@ impl Tenure<'_> {
         self.end.as_ref().is_some_and(|end| end.access.span.received.order < moment.order)
             || self.lease.is_some_and(|lease| lease.gone_at <= moment.at)
     }
+
+    /// Whether its own actor had ended it when this was sent. Its token may have stayed behind.
+    pub fn is_given_up_before(&self, moment: Moment) -> bool {
+        let own = self.end.filter(|end| end.access.actor == self.access.actor);
+        own.is_some_and(|end| end.access.span.received.order < moment.order)
+    }
 }
 
 /// What proves that a tenure is over.
@@ -390,7 +396,9 @@ impl<'a> Reader<'a> {
 
     fn delete(&mut self, access: Access<'a>, token: Option<&'a str>, is_freed: bool) {
         let own = self.own_of(access).and_then(|own| self.lock_trace.tenures.get_mut(own));
-        if let Some(own) = own.filter(|own| token.is_none_or(|token| token == own.token)) {
+        // Of a tenure that is known by the client's answer only, the token is not known.
+        let is_its = |own: &str| own.is_empty() || token.is_none_or(|token| token == own);
+        if let Some(own) = own.filter(|own| is_its(own.token)) {
             own.own_end.get_or_insert(access);
         }
         self.alter(access, AlterationKind::Deleted { token, is_freed });

@@ -1,182 +1,69 @@
-//! Deterministic lock clients for tests, drawn at random: most are sound, and many of them remember
-//! something that makes them do otherwise later.
+//! Deterministic lock clients for tests, drawn at random: values that answer through the same seam as a
+//! process, and processes (`tests/clients/programmed.py`) that do the same.
+
+mod program;
+
+pub(crate) use program::{Circumstances, Program};
 
 use super::client::Client;
 use super::process::{Process, Processes};
 use super::subject::{Answer, Broken};
-use super::{About, Start, Subjects};
+use super::{About, PATIENCE, Start, SubjectError, Subjects};
 use crate::intercept::Link;
-use crate::rng::Rng;
+use crate::lock::LockName;
+use program::{COMMANDS, Command, Line, Memory, Seen};
 use redis::{RedisResult, Value};
 use redis_sim::clock::WallClock;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// The most commands that a client sends for one verb.
-const COMMANDS: usize = 4;
+/// What does what a program says that is in a file.
+const INTERPRETER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/programmed.py");
 
-const COMPARE_AND_DELETE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return \
-                                  redis.call('DEL', KEYS[1]) end return 0";
-
-/// Takes the lock if there is no key beside it, which it sets for as long.
-const TAKE_WITH_COMPANION: &str = "if redis.call('EXISTS', 'companion') == 1 then return 0 end \
-                                   redis.call('SET', 'companion', '1', 'PX', ARGV[2]) \
-                                   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
-
-/// The TTL of a key that guards the lock, in milliseconds.
-const GUARDED: u64 = 2;
-
-/// A command about the lock, or about a key beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Command {
-    SetNx,
-    /// Without a TTL.
-    SetNxForever,
-    Set,
-    Get,
-    Delete,
-    CompareAndDelete,
-    Count,
-    /// A key beside it, which expires.
-    Guard,
-    TakeWithCompanion,
-}
-
-/// What a reply says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Yes,
-    No,
-    /// The lock is free.
-    Free,
-    /// No reply came.
-    Lost,
-}
-
-/// On what a line depends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    Always,
-    Last(Seen),
-    Remembers(bool),
-    /// Whether an acquire was refused before.
-    WasRefused(bool),
-    /// Whether it acquired before.
-    IsSecond(bool),
-    /// What the last reply to an acquire was.
-    Cached(Seen),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Send(Command),
-    Remember,
-}
-
-type Line = (When, Act);
-
-/// What a client does.
-#[derive(Debug, Clone)]
-pub(crate) struct Program {
-    acquire: Vec<Line>,
-    release: Vec<Line>,
-    /// Whether it forgets all but its token from one verb to the next.
-    forgets: bool,
-}
-
-impl Program {
-    /// The same seed gives the same program.
-    pub fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let send = |command| (When::Always, Act::Send(command));
-        let mut acquire = match rng.below(24) {
-            0 => vec![send(Command::Set)],
-            1 => vec![send(Command::Get), (When::Last(Seen::Free), Act::Send(Command::Set))],
-            2 => vec![send(Command::Count), send(Command::SetNx)],
-            3 | 4 => vec![send(Command::SetNxForever)],
-            5 => vec![
-                send(Command::Guard),
-                (When::Last(Seen::Yes), Act::Send(Command::Get)),
-                (When::Last(Seen::Free), Act::Send(Command::Set)),
-            ],
-            6 => vec![send(Command::TakeWithCompanion)],
-            7 => vec![send(Command::Guard), send(Command::SetNx)],
-            _ => vec![send(Command::SetNx)],
-        };
-        if !rng.one_in(3) {
-            acquire.push((When::Last(Seen::Lost), Act::Remember));
-            acquire.push((When::Last(Seen::Lost), Act::Send(Command::Get)));
-        }
-        if rng.one_in(2) {
-            acquire.push((When::Last(Seen::No), Act::Remember));
-        }
-        if rng.one_in(24) {
-            acquire.push((When::WasRefused(true), Act::Send(Command::Set)));
-        }
-        let release = match rng.below(12) {
-            0 => Self::release(&mut rng).into_iter().map(|act| (When::Always, act)).collect(),
-            memory => {
-                let [yes, no] = match memory {
-                    1..=4 => [true, false].map(When::Remembers),
-                    5..=7 => [true, false].map(When::WasRefused),
-                    8 | 9 => [true, false].map(When::IsSecond),
-                    _ => [When::Cached(Seen::Lost), When::Cached(Seen::Yes)],
-                };
-                let other = Self::release(&mut rng).into_iter().map(|act| (yes, act));
-                other.chain([(no, Act::Send(Command::CompareAndDelete))]).collect()
-            }
-        };
-        Self { acquire, release, forgets: false }
-    }
-
-    /// The same program without memory.
-    pub fn forgetful(&self) -> Self {
-        Self { forgets: true, ..self.clone() }
-    }
-
-    fn release(rng: &mut Rng) -> Vec<Act> {
-        match rng.below(8) {
-            0 => vec![],
-            1 => vec![Act::Send(Command::Count), Act::Send(Command::CompareAndDelete)],
-            2 => vec![Act::Send(Command::CompareAndDelete)],
-            _ => vec![Act::Send(Command::Delete)],
-        }
-    }
-}
+/// The lease that a release sets which sets one, in milliseconds: its instruction names none.
+const TTL_OF_A_RELEASE: u64 = 60_000;
 
 /// A client that does what a program says.
 struct ProgrammedClient {
     program: Program,
     actor: usize,
     life: Option<u64>,
-    memory: Memory,
+    knows: Knowledge,
+    /// The last token that it sent for its last instruction.
     token: Option<String>,
 }
 
 /// What it remembers of its life.
 #[derive(Debug, Default)]
-struct Memory {
+struct Knowledge {
     drawn: usize,
     token: String,
-    remembers: bool,
+    has_flag: bool,
     was_refused: bool,
-    acquired: usize,
+    releases: u32,
+    /// The first reply to the latest acquire.
     cached: Option<Seen>,
 }
 
-impl Memory {
-    fn allows(&self, when: When, last: Option<Seen>) -> bool {
-        match when {
-            When::Always => true,
-            When::Last(seen) => last == Some(seen),
-            When::Remembers(it) => self.remembers == it,
-            When::WasRefused(it) => self.was_refused == it,
-            When::IsSecond(it) => (self.acquired > 1) == it,
-            When::Cached(seen) => self.cached == Some(seen),
+impl Knowledge {
+    fn has(&self, memory: Memory) -> bool {
+        match memory {
+            Memory::Flag => self.has_flag,
+            Memory::Refused => self.was_refused,
+            Memory::Again => self.releases > 0,
+            Memory::Lost => self.cached == Some(Seen::Lost),
         }
     }
+
+    fn allows(&self, line: &Line, last: Option<Seen>) -> bool {
+        line.after.is_none_or(|seen| last == Some(seen))
+            && line.memory.is_none_or(|(memory, is_so)| self.has(memory) == is_so)
+    }
 }
+
+/// What the first reply and the last one to the lines of a verb said.
+type Outcome = (Option<Seen>, Option<Seen>);
 
 impl ProgrammedClient {
     fn send(
@@ -186,28 +73,17 @@ impl ProgrammedClient {
         ttl: u64,
         link: &mut dyn Link,
     ) -> Result<Seen, Broken> {
-        let token = self.memory.token.clone();
+        let token = self.knows.token.clone();
         let mut cmd = redis::Cmd::new();
-        match command {
-            Command::SetNx => cmd.arg("SET").arg(lock).arg(&token).arg("NX").arg("PX").arg(ttl),
-            Command::SetNxForever => cmd.arg("SET").arg(lock).arg(&token).arg("NX"),
-            Command::Set => cmd.arg("SET").arg(lock).arg(&token).arg("PX").arg(ttl),
-            Command::Get => cmd.arg("GET").arg(lock),
-            Command::Delete => cmd.arg("DEL").arg(lock),
-            Command::CompareAndDelete => {
-                cmd.arg("EVAL").arg(COMPARE_AND_DELETE).arg(1).arg(lock).arg(&token)
-            }
-            Command::Count => cmd.arg("INCR").arg("beside"),
-            Command::Guard => cmd.arg("SET").arg("guard").arg("1").arg("NX").arg("PX").arg(GUARDED),
-            Command::TakeWithCompanion => {
-                let take = cmd.arg("EVAL").arg(TAKE_WITH_COMPANION).arg(1);
-                take.arg(lock).arg(&token).arg(ttl)
-            }
-        };
-        if matches!(
-            command,
-            Command::Set | Command::SetNx | Command::SetNxForever | Command::TakeWithCompanion
-        ) {
+        for word in command.words() {
+            match *word {
+                "{lock}" => cmd.arg(lock),
+                "{token}" => cmd.arg(&token),
+                "{ttl}" => cmd.arg(ttl),
+                word => cmd.arg(word),
+            };
+        }
+        if command.words().contains(&"{token}") {
             self.token = Some(token.clone());
         }
         let replies: RedisResult<Vec<Value>> =
@@ -229,29 +105,30 @@ impl ProgrammedClient {
         lines: &[Line],
         told: &serde_json::Value,
         link: &mut dyn Link,
-    ) -> Result<Option<Seen>, Broken> {
+    ) -> Result<Outcome, Broken> {
         let lock = told["lock"].as_str().unwrap_or_default();
-        let ttl = told["ttl_ms"].as_u64().unwrap_or_default();
-        let (mut last, mut sent) = (None, 0);
-        for (when, act) in lines {
-            match act {
-                _ if !self.memory.allows(*when, last) => {}
-                Act::Remember => self.memory.remembers = true,
-                Act::Send(command) if sent < COMMANDS => {
-                    last = Some(self.send(*command, lock, ttl, link)?);
+        let ttl = told["ttl_ms"].as_u64().unwrap_or(TTL_OF_A_RELEASE);
+        let (mut first, mut last, mut sent) = (None, None, 0);
+        for line in lines {
+            match line.send {
+                _ if !self.knows.allows(line, last) => {}
+                None => self.knows.has_flag = true,
+                Some(command) if sent < COMMANDS => {
+                    last = Some(self.send(command, lock, ttl, link)?);
+                    first = first.or(last);
                     sent += 1;
                 }
-                Act::Send(_) => {}
+                Some(_) => {}
             }
         }
-        Ok(last)
+        Ok((first, last))
     }
 }
 
 impl Client for ProgrammedClient {
     fn begin(&mut self, life: u64) -> Result<(), Broken> {
         if self.life != Some(life) {
-            (self.life, self.memory, self.token) = (Some(life), Memory::default(), None);
+            (self.life, self.knows, self.token) = (Some(life), Knowledge::default(), None);
         }
         Ok(())
     }
@@ -271,23 +148,26 @@ impl Client for ProgrammedClient {
     ) -> Result<Answer, Broken> {
         self.token = None;
         if self.program.forgets {
-            let Memory { drawn, token, .. } = std::mem::take(&mut self.memory);
-            self.memory = Memory { drawn, token, ..Memory::default() };
+            let Knowledge { drawn, token, .. } = std::mem::take(&mut self.knows);
+            self.knows = Knowledge { drawn, token, ..Knowledge::default() };
         }
-        let Program { acquire, release, .. } = self.program.clone();
-        let is_acquire = instruction["do"] == "acquire";
-        if is_acquire {
-            self.memory.drawn += 1;
-            self.memory.token = format!("token-{}.{}", self.actor + 1, self.memory.drawn);
-        }
-        let lines = if is_acquire { acquire } else { release };
-        let last = self.run(&lines, instruction, link)?;
-        if is_acquire {
-            self.memory.cached = last;
-            self.memory.was_refused |= last == Some(Seen::No);
-            self.memory.acquired += usize::from(last == Some(Seen::Yes));
-        }
-        let ok = !is_acquire || last == Some(Seen::Yes);
+        let Program { acquire, extend, release, .. } = self.program.clone();
+        let ok = match instruction["do"].as_str() {
+            Some("acquire") => {
+                self.knows.drawn += 1;
+                self.knows.token = format!("token-{}.{}", self.actor + 1, self.knows.drawn);
+                let (first, last) = self.run(&acquire, instruction, link)?;
+                self.knows.cached = first;
+                self.knows.was_refused |= last == Some(Seen::No);
+                last == Some(Seen::Yes)
+            }
+            Some("extend") => self.run(&extend, instruction, link)?.1 == Some(Seen::Yes),
+            _ => {
+                self.run(&release, instruction, link)?;
+                self.knows.releases += 1;
+                true
+            }
+        };
         Ok(Answer { ok, why: String::new(), failed: false, token: self.token.clone(), fence: None })
     }
 
@@ -303,19 +183,31 @@ impl Client for ProgrammedClient {
 impl Subjects {
     /// Clients that do what a program says.
     pub(crate) fn programmed(program: &Program) -> Arc<Self> {
-        let start = Start {
-            command: String::new(),
-            patience: Duration::ZERO,
-            clock: Arc::new(WallClock::new(None)),
-            processes: Arc::<Processes>::default(),
-            upstream: None,
-        };
-        let about = About { name: "a program".into(), can: Vec::new(), shared: None };
+        let can = vec!["extend".into()];
+        let about = About { name: "a program".into(), can, shared: None };
         let program = program.clone();
-        Arc::new(Self::of_clients(start, about, HashMap::new(), Arc::default(), move |actor| {
-            let (program, memory) = (program.clone(), Memory::default());
-            let client = ProgrammedClient { program, actor, life: None, memory, token: None };
+        let (watched, vocabulary) = (HashMap::new(), Arc::default());
+        let start = start(String::new());
+        Arc::new(Self::of_clients(start, about, watched, vocabulary, move |actor| {
+            let (program, knows) = (program.clone(), Knowledge::default());
+            let client = ProgrammedClient { program, actor, life: None, knows, token: None };
             Ok(Box::new(client) as Box<dyn Client>)
         }))
+    }
+
+    /// Processes that do what the program in a file says.
+    pub(crate) fn of_processes(file: &Path, locks: &[LockName]) -> Result<Arc<Self>, SubjectError> {
+        let command = format!("exec python3 -I -S '{INTERPRETER}' '{}'", file.display());
+        Self::new(start(command), locks).map(Arc::new)
+    }
+}
+
+fn start(command: String) -> Start {
+    Start {
+        command,
+        patience: PATIENCE,
+        clock: Arc::new(WallClock::new(None)),
+        processes: Arc::<Processes>::default(),
+        upstream: None,
     }
 }

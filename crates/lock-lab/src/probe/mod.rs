@@ -32,7 +32,7 @@ mod worker_host;
 mod worker_protocol;
 
 #[cfg(test)]
-pub(crate) use generated::Program;
+pub(crate) use generated::{Circumstances, Program};
 pub use preflight::{Exclusion, Fencing, Preflight};
 pub use process::{MEMORY_OF_A_PROCESS, Processes, SubjectError};
 pub use rehearsal::MOST_LESSONS;

@@ -17,6 +17,9 @@ impl Monitor {
         match (verb, owner) {
             (Verb::Release, Owner::Actor(owner)) if owner == actor && !began_late => {
                 self.end_tenure(lock, Some(actor), None);
+                if let Some(state) = self.locks.get_mut(lock) {
+                    state.is_leftover = true;
+                }
             }
             (Verb::Acquire, _) if !took && wrote => self.overwrite(lock, Some(actor), None),
             (Verb::Acquire, Owner::Unowned) if !took => {

@@ -73,6 +73,9 @@ struct Lock {
     owner: Owner,
     /// Whether its tenure began with a command that its sender had given up.
     began_late: bool,
+    /// Whether the key still has the token of a tenure that its owner gave up without deleting it: what
+    /// compares that token takes the lock from no other actor.
+    is_leftover: bool,
     /// The highest fencing token so far.
     fence: Option<u64>,
     /// The actor that came last to believe that it holds it, as long as it certainly does and its
@@ -308,8 +311,12 @@ impl Monitor {
                 }
                 Change::Overwrote { .. } => self.note_value(*lock, actor, late),
                 Change::Saw { token: None } => self.end_tenure(*lock, None, None),
-                Change::Deleted { .. } => {
-                    self.judge_change(*lock, actor, verb, Property::ForeignRelease);
+                Change::Deleted { token } => {
+                    let state = self.locks.get(*lock);
+                    let is_leftover = state.is_some_and(|state| state.is_leftover);
+                    if !(is_leftover && token.is_some()) {
+                        self.judge_change(*lock, actor, verb, Property::ForeignRelease);
+                    }
                     self.end_tenure(*lock, actor, late);
                 }
                 Change::Extended { .. } => {
@@ -369,7 +376,7 @@ impl Monitor {
             }
         }
         let Some(state) = self.locks.get_mut(lock) else { return };
-        state.began_late = false;
+        (state.began_late, state.is_leftover) = (false, false);
         let Owner::Actor(actor) = std::mem::take(&mut state.owner) else { return };
         let Some(this) = self.actors.get_mut(actor) else { return };
         let is_meant = |gives_this_back: bool| {
@@ -450,7 +457,8 @@ impl Monitor {
 
     /// Forgets what can no longer matter.
     fn forget(&mut self) {
-        let found = |property| self.found.contains(property);
+        let found = self.found;
+        let found = |property| found.contains(property);
         let files = WriteVerdict {
             lost_update: found(Property::LostUpdate),
             fencing_order: found(Property::FencingOrder),
@@ -468,6 +476,7 @@ impl Monitor {
             if files.fencing_order {
                 lock.fence = None;
             }
+            lock.is_leftover &= !found(Property::ForeignRelease);
             lock.file.forget(files);
         }
         let holds =
@@ -482,15 +491,12 @@ impl Monitor {
                 actor.awaits = true;
             }
         }
-        for (position, lock) in self.locks.iter_mut().enumerate() {
+        // A lock stays another's even where nothing foreign is left to find: an acquire may be granted it.
+        for lock in &mut self.locks {
             let Owner::Actor(actor) = lock.owner else { continue };
             let Some(actor) = self.actors.get(actor) else { continue };
             if !actor.is_active && !self.may_come_late {
                 lock.owner = Owner::Stranger;
-            }
-            let all_found = Property::FOREIGN.into_iter().all(|it| self.found.contains(it));
-            if all_found && !actor.watches_tenure(position) {
-                lock.owner = Owner::Unowned;
             }
         }
     }

@@ -127,16 +127,6 @@ impl Actor {
         }
     }
 
-    /// Whether it matters when the tenure of this actor on a lock ends.
-    pub fn watches_tenure(&self, lock: usize) -> bool {
-        let begun = match self.doing {
-            Doing::Acquires { lock: its, tenure, .. } if its == lock => tenure,
-            _ => TenureState::Unknown,
-        };
-        let latest = self.known.get(lock).map(|belief| belief.tenure).unwrap_or_default();
-        begun == TenureState::Lasts || latest == TenureState::Lasts
-    }
-
     /// Forgets what can no longer matter. `holds` says of which locks it is the last actor that
     /// came to believe in them, `may_close_a_circle` whether an acquire of a lock can be part of a
     /// circle.

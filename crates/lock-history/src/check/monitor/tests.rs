@@ -7,10 +7,12 @@ mod record;
 
 use super::{Monitor, Properties};
 use crate::check::{Property, check};
-use crate::history::History;
+use crate::history::{
+    Change, Command, Effect, EventKind, FailureKind, History, Moment, Operation, Verb,
+};
 use model::Model;
 use random::Random;
-use record::Recorder;
+use record::{Recorder, failure};
 use std::collections::HashMap;
 
 /// How many histories are made; `MONITOR_HISTORIES` asks for another number.
@@ -121,4 +123,103 @@ fn equal_monitors_find_the_same_in_the_same_future() {
     }
     println!("{merged} merges");
     assert!(merged > 100);
+}
+
+/// A step with the only lock.
+fn step(verb: Verb) -> Operation {
+    Operation { verb, lock: Some(0), ..Operation::default() }
+}
+
+/// A command that changes the only lock.
+fn command(change: Change, late: Option<Verb>) -> EventKind {
+    let (text, reply, sent) = (String::new(), String::new(), Moment::default());
+    let effects = vec![Effect { lock: 0, change }];
+    EventKind::Command(Command { sent, text, reply, effects, late })
+}
+
+/// What the monitor finds of two actors with one lock, as the checkers do.
+fn found_by_both(events: Vec<(Option<usize>, EventKind)>) -> Properties {
+    let mut monitor = Monitor::new(2, 1).with_late_commands();
+    let mut recorder = Recorder::new(2, 1);
+    for (actor, kind) in events {
+        monitor.read(actor, &kind, 0);
+        recorder.record(actor, kind);
+    }
+    let history = recorder.history();
+    assert_eq!(monitor.found(), found_by_check(&history), "\n{}", shown(&history));
+    monitor.found()
+}
+
+/// The first actor releases the lock, and its command stays on the way. The second one takes the lock for its
+/// own that it was refused. Then the lock is deleted because it has the first one's token: what this actor
+/// gives up is its own, whichever actor deletes it.
+#[test]
+fn what_compares_a_token_that_was_given_up_takes_the_lock_from_no_other_actor() {
+    use EventKind::{Completed, Ended, Invoked, Started};
+    let cases = [(0, Some("t"), false), (1, Some("t"), false), (0, None, true), (1, None, false)];
+    for (by, token, is_foreign) in cases {
+        let deleted = Change::Deleted { token: token.map(str::to_owned) };
+        let took = Change::Took { token: "t".into(), fence: None, lease: None };
+        let found = found_by_both(vec![
+            (Some(0), Started),
+            (Some(1), Started),
+            (Some(0), Invoked(step(Verb::Acquire))),
+            (Some(0), command(took, None)),
+            (Some(0), Completed(step(Verb::Acquire))),
+            (Some(0), Invoked(step(Verb::Release))),
+            (Some(0), Completed(step(Verb::Release))),
+            (Some(1), Invoked(step(Verb::Acquire))),
+            (Some(1), command(Change::Extended { lease: 1 << 50 }, None)),
+            (Some(1), Completed(step(Verb::Acquire))),
+            (Some(by), command(deleted, Some(Verb::Release))),
+            (Some(0), Ended { failure: None }),
+            (Some(1), Ended { failure: Some(failure(FailureKind::LostLock)) }),
+        ]);
+        assert_eq!(found.contains(Property::ForeignRelease), is_foreign, "{by}, {token:?}");
+    }
+}
+
+/// Where all that is foreign was found, the lock of an actor that ended is still not free.
+#[test]
+fn an_acquire_that_is_granted_the_lock_of_an_ended_actor_begins_no_tenure() {
+    use EventKind::{Completed, Ended, Failed, Invoked, Started};
+    let took = |token: &str| Change::Took { token: token.into(), fence: None, lease: None };
+    let overwrote = Change::Overwrote { token: "u".into(), lease: None };
+    let failed = |verb, kind| Failed { operation: step(verb), failure: failure(kind) };
+    let expired = Effect { lock: 0, change: Change::Deleted { token: None } };
+    let expired = EventKind::Fault {
+        what: String::new(),
+        effects: vec![expired],
+        in_value: false,
+        lease_of: Some(0),
+        expired_key: None,
+        is_restart: false,
+    };
+    let found = found_by_both(vec![
+        (Some(0), Started),
+        (Some(1), Started),
+        (Some(0), Invoked(step(Verb::Acquire))),
+        (Some(0), command(took("t"), None)),
+        (Some(0), Completed(step(Verb::Acquire))),
+        (Some(1), Invoked(step(Verb::Acquire))),
+        (Some(1), command(overwrote, None)),
+        (Some(1), failed(Verb::Acquire, FailureKind::AlreadyLocked)),
+        (Some(0), Invoked(step(Verb::Release))),
+        (Some(0), command(Change::Deleted { token: None }, None)),
+        (Some(0), failed(Verb::Release, FailureKind::LostLock)),
+        (Some(1), Invoked(step(Verb::Acquire))),
+        (Some(1), command(took("v"), None)),
+        (Some(1), Completed(step(Verb::Acquire))),
+        (Some(0), Invoked(step(Verb::Redis))),
+        (Some(0), command(Change::Extended { lease: 1 << 50 }, None)),
+        (Some(0), Completed(step(Verb::Redis))),
+        (Some(1), Ended { failure: None }),
+        (Some(0), Invoked(step(Verb::Acquire))),
+        (Some(0), command(Change::Extended { lease: 1 << 50 }, None)),
+        (Some(0), Completed(step(Verb::Acquire))),
+        (None, expired),
+        (Some(0), Ended { failure: None }),
+    ]);
+    assert!(Property::FOREIGN.into_iter().all(|property| found.contains(property)), "{found:?}");
+    assert!(!found.contains(Property::SilentLoss), "{found:?}");
 }

@@ -48,6 +48,8 @@ enum Act {
         lock: usize,
         granted: bool,
     },
+    /// An acquire that takes a lock for its own by extending its lease.
+    Adopt(usize),
     /// A release that leaves the key there.
     Free(usize),
     Read(usize),
@@ -344,6 +346,18 @@ impl Model {
                 self.and_fail(nothing, actor, FailureKind::LostLock, random)
             }
             Act::Ask => self.command(actor, 0, Vec::new()),
+            Act::Adopt(lock) => {
+                let held = self.locks[lock].token;
+                let extended = held.map(|_| Change::Extended { lease: LEASE });
+                let extended = self.command(actor, lock, extended.into_iter().collect());
+                if held.is_none() {
+                    return self.and_fail(extended, actor, FailureKind::AlreadyLocked, random);
+                }
+                // It knows no token that it could compare.
+                self.issued += 1;
+                self.actors[actor].own[lock] = Some((self.issued, None));
+                extended
+            }
             Act::Seize(lock) => {
                 let seized = self.carry_out_anyhow(actor, act, random);
                 self.actors[actor].own[lock] = Some((self.issued, None));

@@ -73,6 +73,7 @@ impl Model {
         }
         match verb {
             "acquire" if random.one_in(12) => acts.push(Act::Seize(lock)),
+            "acquire" if random.one_in(12) => acts.push(Act::Adopt(lock)),
             "acquire" if random.one_in(12) => {
                 acts.push(Act::Mark { lock, granted: random.one_in(2) });
             }
@@ -84,6 +85,8 @@ impl Model {
                 acts.push(Act::Read(lock));
             }
             "release" if random.one_in(12) => acts.push(Act::Free(lock)),
+            // Its client says that it is done, and has sent nothing.
+            "release" if random.one_in(12) => {}
             "release" if hardened => acts.push(Act::Delete { lock, compares: true }),
             "release" => {
                 acts.push(Act::CheckLock { lock, must_be_own: random.one_in(2) });
