@@ -62,7 +62,7 @@ Examples:
   nodb-trigger probe mutual_exclusion --subject 'python3 redis_py.py'
   nodb-trigger probe mutual_exclusion --clients 3 --crashes 1 --subject ./my_client";
 
-/// Explore a lock client that people really use
+/// Model-check a real lock client
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true, after_help = PROBE_EXAMPLES)]
 #[command(after_long_help = format!("\
@@ -140,10 +140,10 @@ impl SearchOptions {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Bounds")]
 pub struct BoundOptions {
-    /// At most so many in an ordering [default: any]
+    /// Maximum preemptions per ordering [default: any]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub preemptions: Option<u32>,
-    /// Stop after so many orderings
+    /// Stop after N orderings
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     #[arg(allow_hyphen_values = true)]
     pub max_schedules: Option<u64>,

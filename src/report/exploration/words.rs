@@ -49,10 +49,14 @@ fn options(text: &str) -> String {
 
 /// Whether a command has an option that compares a value, or is one that does.
 fn compares(text: &str) -> bool {
-    let is_one = |word: &str| {
-        ["IFEQ", "IFNE", "IFDEQ", "IFDNE", "DELIFEQ"].iter().any(|it| word.eq_ignore_ascii_case(it))
+    let mut words = text.split(' ');
+    let name = words.next().unwrap_or_default();
+    // The key comes first, and the value that a SET writes.
+    let options = words.skip(if name.eq_ignore_ascii_case("SET") { 2 } else { 1 });
+    let is_condition = |word: &str| {
+        ["IFEQ", "IFNE", "IFDEQ", "IFDNE"].iter().any(|it| word.eq_ignore_ascii_case(it))
     };
-    text.split(' ').any(is_one)
+    name.eq_ignore_ascii_case("DELIFEQ") || options.into_iter().any(is_condition)
 }
 
 impl<'a> Words<'a> {
