@@ -1,0 +1,259 @@
+//! Goes through the keys of a database by SCAN and hands over the locks. What is no lock is not kept, and
+//! the server has time for others between two batches.
+
+use super::family::{Families, Family, Looking};
+use super::reader::{Read, ask, read_all};
+use super::{Key, LONGEST_TTL_MS, Lock, Recognised, recognise};
+use crate::intercept::Link;
+use crate::lock::{KEY_PREFIX, LockError, Result};
+use redis::{Value, from_redis_value};
+use redis_sim::clock::Clock;
+use redis_sim::glob_matches;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How many keys the server goes through for one batch.
+const COUNT: usize = 500;
+/// The longest pause between two batches.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A cursor, and the keys that were found up to it.
+type Page = (String, Vec<Vec<u8>>);
+
+/// Which keys are looked at.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// Only those that match one of these patterns, if there are any.
+    pub patterns: Vec<String>,
+    /// No more than this number.
+    pub max_keys: u64,
+    /// Whether the locks of NoDb are left out, as they are surveyed with their flags.
+    pub without_nodb: bool,
+}
+
+/// A lock of a known format.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtherLock {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// What is left of its TTL in milliseconds; -1 if it has none.
+    pub ttl_ms: i64,
+    /// Who holds it.
+    pub lock: Lock,
+}
+
+impl OtherLock {
+    /// Whether it would stay for good, or for longer than any client waits, if no client releases it.
+    pub fn is_stuck(&self) -> bool {
+        let never = self.ttl_ms == -1 && !self.lock.expires_without_ttl;
+        never || self.ttl_ms > LONGEST_TTL_MS
+    }
+}
+
+/// What a survey looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Covered {
+    /// How many keys it looked at.
+    pub keys: u64,
+    /// Whether it came to its limit before the last key.
+    pub is_cut_short: bool,
+    /// How many keys could not be read.
+    pub unread: usize,
+    /// The first of them, with the server's words.
+    pub example: Option<(Vec<u8>, String)>,
+    /// How many became keys of another type while they were read.
+    pub changed: u64,
+    /// The keys that may be locks.
+    pub families: Vec<Family>,
+}
+
+/// Goes through the keys of the database of this connection; `now` is the server's time.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails; locks that were handed over before stay so. Keys that the
+/// server does not show are counted, and are no error.
+pub fn survey_keys(
+    link: &mut dyn Link,
+    clock: &dyn Clock,
+    now: Duration,
+    scope: &Scope,
+    take: &mut dyn FnMut(OtherLock),
+) -> Result<Covered> {
+    let began = clock.now();
+    let mut survey = Survey::default();
+    let mut cursor = String::from("0");
+    loop {
+        let batch_began = clock.now();
+        let (next, mut keys) = scan(link, &cursor, scope)?;
+        keys.retain(|key| is_in(scope, key));
+        let left = scope.max_keys.saturating_sub(survey.covered.keys);
+        if keys.len() as u64 > left {
+            keys.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            survey.covered.is_cut_short = true;
+        }
+        survey.covered.keys += keys.len() as u64;
+        let now = now.saturating_add(batch_began.saturating_sub(began));
+        survey.batch(link, keys, now, take)?;
+        if next == "0" || survey.covered.is_cut_short {
+            break;
+        }
+        cursor = next;
+        let took = clock.now().saturating_sub(batch_began);
+        if clock.sleep(took.min(PAUSE)).is_err() {
+            survey.covered.is_cut_short = true;
+            break;
+        }
+    }
+    Ok(Covered { families: survey.families.into_families(), ..survey.covered })
+}
+
+/// Looks at one key: what it holds, and what it is.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails.
+pub fn read_key(
+    link: &mut dyn Link,
+    key: &[u8],
+    now: Duration,
+) -> Result<(Read, Option<Recognised>)> {
+    let read = read_all(link, &[key.to_vec()])?.pop().unwrap_or(Read::Gone);
+    let recognised = match &read {
+        Read::Seen { content, ttl_ms } => {
+            recognise(&Key { name: key, content, ttl_ms: *ttl_ms, now })
+        }
+        _ => None,
+    };
+    let recognised = match recognised {
+        Some(Recognised::Lock(mut lock)) => {
+            count_waiting(link, [&mut lock])?;
+            Some(Recognised::Lock(lock))
+        }
+        other => other,
+    };
+    Ok((read, recognised))
+}
+
+/// The ACL rules that let a user survey all keys.
+pub fn rights_to_all() -> Vec<String> {
+    let commands = [
+        "scan",
+        "type",
+        "pttl",
+        "exists",
+        "strlen",
+        "getrange",
+        "hlen",
+        "hkeys",
+        "hrandfield",
+        "hscan",
+        "hstrlen",
+        "hget",
+        "zcard",
+        "zrange",
+        "object|encoding",
+        "llen",
+        "scard",
+    ];
+    commands.map(|name| format!("+{name}")).into_iter().chain(["~*".into()]).collect()
+}
+
+fn scan(link: &mut dyn Link, cursor: &str, scope: &Scope) -> Result<Page> {
+    let mut scan = redis::cmd("SCAN");
+    scan.arg(cursor);
+    // With several patterns all keys come, each once.
+    if let [pattern] = scope.patterns.as_slice() {
+        scan.arg("MATCH").arg(pattern);
+    }
+    scan.arg("COUNT").arg(COUNT).query(link).map_err(LockError::redis("SCAN", cursor))
+}
+
+fn is_in(scope: &Scope, key: &[u8]) -> bool {
+    let is_nodb = scope.without_nodb && key.starts_with(KEY_PREFIX.as_bytes());
+    let is_match = || scope.patterns.iter().any(|it| glob_matches(it.as_bytes(), key));
+    !is_nodb && (scope.patterns.len() < 2 || is_match())
+}
+
+/// What is kept from one batch to the next.
+#[derive(Default)]
+struct Survey {
+    covered: Covered,
+    families: Families,
+    /// The locks that were handed over: SCAN may give a key twice.
+    known: BTreeSet<Vec<u8>>,
+}
+
+impl Survey {
+    fn batch(
+        &mut self,
+        link: &mut dyn Link,
+        keys: Vec<Vec<u8>>,
+        now: Duration,
+        take: &mut dyn FnMut(OtherLock),
+    ) -> Result {
+        let read = read_all(link, &keys)?;
+        let mut locks = Vec::new();
+        let mut parts = Vec::new();
+        for (key, read) in keys.into_iter().zip(read) {
+            let (content, ttl_ms) = match read {
+                Read::Seen { content, ttl_ms } => (content, ttl_ms),
+                Read::Gone => continue,
+                Read::Changed => {
+                    self.covered.changed += 1;
+                    continue;
+                }
+                Read::Hidden(words) => {
+                    self.covered.unread += 1;
+                    self.covered.example.get_or_insert((key, words));
+                    continue;
+                }
+            };
+            match recognise(&Key { name: &key, content: &content, ttl_ms, now }) {
+                Some(Recognised::Lock(lock)) => locks.push(OtherLock { key, ttl_ms, lock }),
+                Some(Recognised::PartOf { key: of, alone: Some(lock) }) => {
+                    parts.push((of, OtherLock { key, ttl_ms, lock }));
+                }
+                Some(Recognised::Maybe { why }) => self.families.take(Looking { key, ttl_ms }, why),
+                Some(Recognised::PartOf { alone: None, .. }) | None => {}
+            }
+        }
+        locks.extend(without_lock(link, parts)?);
+        count_waiting(link, locks.iter_mut().map(|one| &mut one.lock))?;
+        for one in locks {
+            if self.known.insert(one.key.clone()) {
+                take(one);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those of which the lock that they belong to does not exist.
+fn without_lock(link: &mut dyn Link, parts: Vec<(Vec<u8>, OtherLock)>) -> Result<Vec<OtherLock>> {
+    let exist = parts.iter().map(|(key, _)| {
+        let mut exists = redis::cmd("EXISTS");
+        exists.arg(key);
+        exists
+    });
+    let exist = ask(link, exist.collect())?;
+    let alone = parts.into_iter().zip(exist).filter(|(_, exists)| *exists == Value::Int(0));
+    Ok(alone.map(|((_, lock), _)| lock).collect())
+}
+
+/// Counts those that wait, where a lock has a queue.
+fn count_waiting<'a>(link: &mut dyn Link, locks: impl IntoIterator<Item = &'a mut Lock>) -> Result {
+    let mut lengths = Vec::new();
+    let with_queue: Vec<&mut Lock> =
+        locks.into_iter().filter(|lock| lock.queue.is_some()).collect();
+    for queue in with_queue.iter().filter_map(|lock| lock.queue.as_ref()) {
+        let mut length = redis::cmd("LLEN");
+        length.arg(queue);
+        lengths.push(length);
+    }
+    for (lock, length) in with_queue.into_iter().zip(ask(link, lengths)?) {
+        let length: Option<u64> = from_redis_value(length).ok();
+        lock.waiting = length.filter(|length| *length > 0);
+    }
+    Ok(())
+}
