@@ -35,15 +35,22 @@ pub fn write_status(
     }
     page.blank();
     let rows: Vec<LockRow> = status.locks().collect();
-    if rows.is_empty() {
+    if rows.is_empty() && status.others.is_some() {
+        // What is there is said below.
+    } else if rows.is_empty() {
         page.paragraph(nothing(status), Tone::Plain);
+        if status.keys.is_some() && status.unread == 0 {
+            page.line(&format!("  {}", escape(&status.see_others())));
+        }
     } else {
         if !page.style.is_narrow() {
             grid(&rows, status.runid.is_none(), &mut page);
         }
         explain(&rows, status.runid.is_none(), &mut page);
     }
+    status.others.iter().for_each(|found| others::locks(found, !rows.is_empty(), &mut page));
     notices(&status.notes, &mut page);
+    status.others.iter().for_each(|found| others::summary(found, &mut page));
     if !rows.is_empty() {
         page.blank();
         summary(status, &rows, &mut page);
@@ -53,6 +60,9 @@ pub fn write_status(
 
 /// The run that was asked for, and the server.
 fn place(status: &Status) -> String {
+    if let Some(found) = &status.others {
+        return format!("{} on {}", others::place(found), escape(&status.server));
+    }
     let run = status.runid.as_ref().map(|run| format!("run {}", escape(run)));
     format!("{} on {}", run.unwrap_or_else(|| "all runs".into()), escape(&status.server))
 }
@@ -64,6 +74,13 @@ fn nothing(status: &Status) -> String {
     }
     let run = status.runid.as_ref().map(|run| format!(" of run {}", escape(run)));
     let (run, server) = (run.unwrap_or_default(), escape(&status.server));
+    if let Some(keys) = status.keys {
+        let keys = large(keys as f64);
+        return format!(
+            "no locks of NoDb and no flags{run} on {server}, whose database 0 has {keys} keys. The \
+             locks of other libraries among them:"
+        );
+    }
     format!("no locks and no flags{run} on {server}; is this the right server?")
 }
 
@@ -165,9 +182,14 @@ fn explain_one(row: &LockRow, page: &mut Page) {
     if let Some(value) = &row.value {
         indented(format!("value: {}", escape(value)), Tone::Quiet, page);
     }
-    match &row.next {
+    explain_next(row.next.as_ref(), row.warning, page);
+}
+
+/// What to do, and what to think of before.
+fn explain_next(next: Option<&Next>, warning: Option<&str>, page: &mut Page) {
+    match next {
         Some(next @ (Next::Command(command) | Next::Inspect(command))) => {
-            if let Some(warning) = row.warning {
+            if let Some(warning) = warning {
                 indented(format!("first: {warning}"), Tone::Odd, page);
             }
             let label = if matches!(next, Next::Inspect(_)) { "look" } else { "next" };
@@ -245,6 +267,7 @@ fn state_style(state: State) -> (&'static str, Tone) {
         State::ForeignPayload => ("foreign payload", Tone::Bad),
         State::Orphaned => ("orphaned", Tone::Bad),
         State::NoTtl => ("no TTL", Tone::Bad),
+        State::LongTtl => ("TTL of years", Tone::Bad),
         State::FlagDrift => ("flag drift", Tone::Odd),
         State::ExpiredFlag => ("expired flag", Tone::Odd),
         State::NoFlag => ("no flag", Tone::Odd),
@@ -254,5 +277,6 @@ fn state_style(state: State) -> (&'static str, Tone) {
     }
 }
 
+mod others;
 #[cfg(test)]
 mod tests;

@@ -33,10 +33,8 @@ pub use family::{Family, Looking};
 pub use reader::{LONGEST, Read};
 pub use survey::{Covered, OtherLock, Scope, read_key, rights_to_all, survey_keys};
 
+use crate::lock::LONGEST_TTL_MS;
 use std::time::Duration;
-
-/// The longest TTL of a lock that a client will wait for, in milliseconds: a year.
-pub const LONGEST_TTL_MS: i64 = 366 * 24 * 3600 * 1000;
 
 /// A lock format.
 pub trait LockFormat: Sync {
@@ -138,6 +136,32 @@ pub enum Content {
     },
     /// Something else, by the server's name for it.
     Other(String),
+}
+
+impl Content {
+    /// The command that shows all of it: its name, and what follows the key.
+    pub fn shown_by(&self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Content::String { .. } => ("GET", &[]),
+            Content::Hash { .. } => ("HGETALL", &[]),
+            Content::Sorted { .. } => ("ZRANGE", &["0", "-1", "WITHSCORES"]),
+            Content::List { .. } => ("LRANGE", &["0", "-1"]),
+            Content::Set { .. } => ("SMEMBERS", &[]),
+            Content::Other(_) => ("TYPE", &[]),
+        }
+    }
+
+    /// What it is, with its size.
+    pub fn words(&self) -> String {
+        match self {
+            Content::String { length, .. } => format!("a string of {length} bytes"),
+            Content::Hash { size, .. } => format!("a hash of {size} fields"),
+            Content::Sorted { size, .. } => format!("a sorted set of {size} members"),
+            Content::List { size } => format!("a list of {size} elements"),
+            Content::Set { size } => format!("a set of {size} members"),
+            Content::Other(kind) => format!("a {kind}"),
+        }
+    }
 }
 
 /// What a format makes of a key.

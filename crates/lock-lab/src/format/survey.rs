@@ -38,6 +38,8 @@ pub struct OtherLock {
     pub key: Vec<u8>,
     /// What is left of its TTL in milliseconds; -1 if it has none.
     pub ttl_ms: i64,
+    /// The command that shows the complete key: its name, and what follows the key.
+    pub shown_by: (&'static str, &'static [&'static str]),
     /// Who holds it.
     pub lock: Lock,
 }
@@ -209,10 +211,13 @@ impl Survey {
                     continue;
                 }
             };
+            let shown_by = content.shown_by();
             match recognise(&Key { name: &key, content: &content, ttl_ms, now }) {
-                Some(Recognised::Lock(lock)) => locks.push(OtherLock { key, ttl_ms, lock }),
+                Some(Recognised::Lock(lock)) => {
+                    locks.push(OtherLock { key, ttl_ms, shown_by, lock })
+                }
                 Some(Recognised::PartOf { key: of, alone: Some(lock) }) => {
-                    parts.push((of, OtherLock { key, ttl_ms, lock }));
+                    parts.push((of, OtherLock { key, ttl_ms, shown_by, lock }));
                 }
                 Some(Recognised::Maybe { why }) => self.families.take(Looking { key, ttl_ms }, why),
                 Some(Recognised::PartOf { alone: None, .. }) | None => {}
