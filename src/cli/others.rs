@@ -109,8 +109,9 @@ impl OtherSubject {
             Some(Recognised::Maybe { why }) => {
                 notes.push(format!("the key {word} may be a lock: {why}"));
             }
-            Some(Recognised::PartOf { key, .. }) => {
-                notes.push(format!("the key {word} belongs to the lock {}", key_name(&key)));
+            Some(Recognised::PartOf { keys, .. }) => {
+                let lock = keys.first().map(|key| key_name(key)).unwrap_or_default();
+                notes.push(format!("the key {word} belongs to the lock {lock}"));
             }
             None => notes.push(format!("the key {word} is {is_a}, and no lock that is known")),
         }

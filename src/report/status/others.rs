@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// How many characters of a token or a client show which one is meant.
 const ENOUGH: usize = 8;
+/// How many characters of a token are shown in a sentence.
+const LONGEST: usize = 64;
 
 /// The locks of other libraries. The members and their names are part of `nodb-trigger/status/v1`.
 #[derive(Debug, Clone, Serialize)]
@@ -293,6 +295,17 @@ pub fn key_name(bytes: &[u8]) -> String {
     std::str::from_utf8(bytes).map_or_else(|_| quoted_input(bytes), str::to_owned)
 }
 
+/// How a token begins; in hexadecimal digits, if it is no UTF-8.
+fn brief(token: &[u8]) -> String {
+    match std::str::from_utf8(token) {
+        Ok(text) => cut(text, ENOUGH),
+        Err(_) => {
+            let digits: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+            cut(&digits, ENOUGH)
+        }
+    }
+}
+
 /// Who holds a lock, in a few words.
 fn owner(lock: &Lock) -> Option<String> {
     let first = lock.holders.first().and_then(holder)?;
@@ -311,48 +324,75 @@ fn holder(holder: &Holder) -> Option<String> {
         }
         Holder { process: Some(process), .. } => format!("worker {}", cut(process, ENOUGH)),
         Holder { job: Some(job), .. } => format!("job {}", cut(job, 2 * ENOUGH)),
-        Holder { token: Some(token), .. } => format!("token {}", cut(&key_name(token), ENOUGH)),
+        Holder { token: Some(token), .. } => format!("token {}", brief(token)),
         _ => return None,
     };
     Some(text)
 }
 
-/// What its state means, in a sentence or two.
+/// What its state means, in a few sentences.
 fn diagnosis(found: &OtherLock) -> String {
     let lock = &found.lock;
-    let held_by = count(usize::try_from(lock.held_by).unwrap_or(usize::MAX), "holder", "holders");
-    let mut text = match (lock.sharing, lock.held_by) {
-        (_, 0) => "No client holds it.".to_owned(),
-        (Sharing::Read, 1) => "One reader holds it.".into(),
-        (Sharing::Read, readers) => format!("{readers} readers hold it."),
-        (Sharing::Write, _) => "A writer holds it.".into(),
-        (Sharing::Permits, _) => format!("A semaphore with {held_by}."),
-        (Sharing::Exclusive | Sharing::Reentrant, _) => match lock.holders.first() {
-            Some(Holder { count: Some(times @ 2..), .. }) => {
-                format!("It is held, and its holder acquired it {times} times.")
-            }
-            _ => "It is held.".into(),
-        },
+    let first = lock.holders.first();
+    let first = first.and_then(in_full).unwrap_or_else(|| "a holder that it does not name".into());
+    let times = lock.holders.first().and_then(|holder| holder.count).filter(|count| *count > 1);
+    let times = times.map(|times| format!(", which acquired it {times} times")).unwrap_or_default();
+    let held_by = usize::try_from(lock.held_by).unwrap_or(usize::MAX);
+    let held = match (lock.sharing, held_by) {
+        (_, 0) => "held by no client".to_owned(),
+        (Sharing::Write, _) => format!("held for writing by {first}{times}"),
+        (Sharing::Read, 1) => format!("held for reading by {first}{times}"),
+        (Sharing::Read, readers) => format!("held by {readers} readers, one of them {first}"),
+        (Sharing::Permits | Sharing::Exclusive | Sharing::Reentrant, 1) => {
+            format!("held by {first}{times}")
+        }
+        (Sharing::Permits | Sharing::Exclusive | Sharing::Reentrant, holders) => {
+            format!("held by {holders}, one of them {first}")
+        }
     };
+    let mut text = format!("{}: {held}.", lock.format);
     if let Some(waiting) = lock.waiting {
         let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
         text.push_str(&format!(" {} for it.", count(waiting, "client waits", "clients wait")));
     }
     match OtherState::of(found) {
-        OtherState::NoTtl => text.push_str(
+        OtherState::NoTtl if held_by > 0 => text.push_str(
             " It has no TTL: if its holder is gone, which can't be seen from here, it stays for good.",
         ),
         OtherState::LongTtl => text.push_str(&format!(
             " Its TTL of {} is longer than any client waits: was a time given where a TTL is due?",
             ttl_from_afar(found.ttl_ms)
         )),
-        OtherState::Queued | OtherState::Held => {}
+        OtherState::NoTtl | OtherState::Queued | OtherState::Held => {}
     }
     if let Some(remark) = lock.remark {
         text.push(' ');
         text.push_str(remark);
     }
     text
+}
+
+/// A holder with all that its value tells.
+fn in_full(holder: &Holder) -> Option<String> {
+    let text = match holder {
+        Holder { host: Some(host), process: Some(process), .. } => {
+            format!("process {process} on {host}")
+        }
+        Holder { host: Some(host), .. } => format!("host {host}"),
+        Holder { process: Some(process), thread: Some(thread), .. } => {
+            format!("thread {thread} of client {process}")
+        }
+        Holder { process: Some(process), job: Some(job), .. } => {
+            format!("worker {process} for job {job}")
+        }
+        Holder { process: Some(process), .. } => format!("worker {process}"),
+        Holder { job: Some(job), .. } => format!("job {job}"),
+        Holder { token: Some(token), .. } => {
+            format!("the client with the token {}", cut(&key_name(token), LONGEST))
+        }
+        _ => return None,
+    };
+    Some(text)
 }
 
 /// What to do about it.

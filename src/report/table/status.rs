@@ -50,7 +50,8 @@ pub fn write_status(
     }
     status.others.iter().for_each(|found| others::locks(found, !rows.is_empty(), &mut page));
     notices(&status.notes, &mut page);
-    status.others.iter().for_each(|found| others::summary(found, &mut page));
+    let has_nodb = !rows.is_empty();
+    status.others.iter().for_each(|found| others::summary(found, has_nodb, &mut page));
     if !rows.is_empty() {
         page.blank();
         summary(status, &rows, &mut page);

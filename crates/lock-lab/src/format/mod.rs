@@ -171,9 +171,9 @@ pub enum Recognised {
     Lock(Lock),
     /// It belongs to a lock under another key.
     PartOf {
-        /// That key.
-        key: Vec<u8>,
-        /// What it is if that key does not exist; nothing if it means nothing then.
+        /// That key, and others without which the lock would not be complete.
+        keys: Vec<Vec<u8>>,
+        /// What it is if none of them exists; nothing if it means nothing then.
         alone: Option<Lock>,
     },
     /// It may be a lock, and as well something else.
@@ -227,6 +227,13 @@ impl Lock {
     /// The same, with what a reader should know.
     fn remark(self, remark: &'static str) -> Self {
         Self { remark: Some(remark), ..self }
+    }
+}
+
+impl Recognised {
+    /// A key that says nothing beside this one.
+    fn part_of(key: impl Into<Vec<u8>>, alone: Option<Lock>) -> Self {
+        Self::PartOf { keys: vec![key.into()], alone }
     }
 }
 

@@ -16,8 +16,7 @@ impl LockFormat for PythonRedisLock {
     fn recognise(&self, key: &Key<'_>) -> Option<Recognised> {
         let name = key.text()?;
         if let (Some(lock), Content::List { .. }) = (name.strip_prefix(SIGNAL), key.content) {
-            let key = format!("lock:{lock}").into();
-            return Some(Recognised::PartOf { key, alone: None });
+            return Some(Recognised::part_of(format!("lock:{lock}"), None));
         }
         name.strip_prefix("lock:")?;
         let value = key.string()?;

@@ -53,7 +53,7 @@ impl Redisson {
         if let (Some(lock), Content::List { size }) = (name.strip_prefix(QUEUE), key.content) {
             let queued = Lock::shared(self.name(), Vec::new(), 0, Sharing::Reentrant);
             let alone = Some(Lock { waiting: Some(*size), expires_without_ttl: true, ..queued });
-            return Some(Recognised::PartOf { key: unbraced(lock).into(), alone });
+            return Some(Recognised::part_of(unbraced(lock), alone));
         }
         let lock = match key.content {
             Content::Sorted { .. } => name.strip_prefix(TIMEOUTS).map(unbraced),
@@ -65,7 +65,7 @@ impl Redisson {
             }
             _ => None,
         };
-        Some(Recognised::PartOf { key: lock?.into(), alone: None })
+        Some(Recognised::part_of(lock?, None))
     }
 }
 

@@ -8,6 +8,9 @@ use super::{Content, Holder, Key, Lock, LockFormat, Recognised, Sharing};
 /// The most holders of a semaphore: more members are more likely events.
 const MOST: u64 = 128;
 
+const LOST: &str = "redis-semaphore: none of its permits is left, and no client holds one, so none can \
+                    acquire it until its keys are deleted.";
+
 /// See the head of this file.
 pub(super) struct Semaphore;
 
@@ -53,15 +56,18 @@ impl Semaphore {
                 let lock = Lock::shared(self.name(), holders, *size, Sharing::Permits);
                 Some(lock.remark(remark).into())
             }
-            Content::List { .. } if name.ends_with(":AVAILABLE") => {
-                let grabbed = name.trim_end_matches("AVAILABLE");
-                let key = format!("SEMAPHORE:{grabbed}GRABBED").into();
-                Some(Recognised::PartOf { key, alone: None })
+            Content::List { .. } => {
+                let name = name.strip_suffix(":AVAILABLE")?;
+                Some(Recognised::part_of(format!("SEMAPHORE:{name}:GRABBED"), None))
             }
-            Content::String { .. } if name.ends_with(":EXISTS") || name.ends_with(":VERSION") => {
-                let (name, _) = name.rsplit_once(':')?;
-                let key = format!("SEMAPHORE:{name}:GRABBED").into();
-                Some(Recognised::PartOf { key, alone: None })
+            Content::String { .. } => {
+                let (base, _) = name.rsplit_once(':')?;
+                let of = |part: &str| format!("SEMAPHORE:{base}:{part}").into();
+                let keys = vec![of("AVAILABLE"), of("GRABBED")];
+                let lost = Lock::shared(self.name(), Vec::new(), 0, Sharing::Permits).remark(LOST);
+                let alone = name.ends_with(":EXISTS").then_some(lost);
+                let is_ours = alone.is_some() || name.ends_with(":VERSION");
+                is_ours.then_some(Recognised::PartOf { keys, alone })
             }
             _ => None,
         }

@@ -34,13 +34,12 @@ impl LockFormat for SidekiqUniqueJobs {
             }
             Content::String { .. } | Content::List { .. } | Content::Hash { .. } if is_ours => {
                 if let Some(digest) = PARTS.iter().find_map(|part| name.strip_suffix(part)) {
-                    let key = format!("{digest}:LOCKED").into();
-                    return Some(Recognised::PartOf { key, alone: None });
+                    return Some(Recognised::part_of(format!("{digest}:LOCKED"), None));
                 }
                 let id = key.string()?;
                 let alone = Lock::of(self.name(), holder(id, None, key.now)?);
-                let key = format!("{name}:LOCKED").into();
-                Some(Recognised::PartOf { key, alone: Some(alone.remark(REMARK)) })
+                let alone = Some(alone.remark(REMARK));
+                Some(Recognised::part_of(format!("{name}:LOCKED"), alone))
             }
             _ => None,
         }

@@ -216,7 +216,7 @@ impl Survey {
                 Some(Recognised::Lock(lock)) => {
                     locks.push(OtherLock { key, ttl_ms, shown_by, lock })
                 }
-                Some(Recognised::PartOf { key: of, alone: Some(lock) }) => {
+                Some(Recognised::PartOf { keys: of, alone: Some(lock) }) => {
                     parts.push((of, OtherLock { key, ttl_ms, shown_by, lock }));
                 }
                 Some(Recognised::Maybe { why }) => self.families.take(Looking { key, ttl_ms }, why),
@@ -235,10 +235,13 @@ impl Survey {
 }
 
 /// Those of which the lock that they belong to does not exist.
-fn without_lock(link: &mut dyn Link, parts: Vec<(Vec<u8>, OtherLock)>) -> Result<Vec<OtherLock>> {
-    let exist = parts.iter().map(|(key, _)| {
+fn without_lock(
+    link: &mut dyn Link,
+    parts: Vec<(Vec<Vec<u8>>, OtherLock)>,
+) -> Result<Vec<OtherLock>> {
+    let exist = parts.iter().map(|(keys, _)| {
         let mut exists = redis::cmd("EXISTS");
-        exists.arg(key);
+        exists.arg(keys);
         exists
     });
     let exist = ask(link, exist.collect())?;

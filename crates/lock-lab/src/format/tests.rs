@@ -47,7 +47,7 @@ fn may_be(name: &str, content: &Content, words: &str) {
 #[track_caller]
 fn part_of(name: &str, content: &Content, of: &str) -> Option<Lock> {
     match what(name, content) {
-        Some(Recognised::PartOf { key, alone }) if key == of.as_bytes() => alone,
+        Some(Recognised::PartOf { keys, alone }) if keys[0] == of.as_bytes() => alone,
         other => panic!("{name}: {other:?}"),
     }
 }
@@ -215,7 +215,11 @@ fn semaphores_are_tokens_with_times() {
     }
     let grabbed = lock("SEMAPHORE:index:GRABBED", &hash(&[("0", "1795999990.25")]));
     assert_eq!(grabbed.holders[0].since, Some(Duration::from_millis(1_795_999_990_250)));
-    part_of("SEMAPHORE:index:EXISTS", &string("1"), "SEMAPHORE:index:GRABBED");
+    let lost =
+        part_of("SEMAPHORE:index:EXISTS", &string("1"), "SEMAPHORE:index:AVAILABLE").unwrap();
+    assert!(lost.held_by == 0 && lost.remark.unwrap().contains("none of its permits"), "{lost:?}");
+    let version = part_of("SEMAPHORE:index:VERSION", &string("1"), "SEMAPHORE:index:AVAILABLE");
+    assert_eq!(version, None);
     part_of("SEMAPHORE:index:AVAILABLE", &Content::List { size: 1 }, "SEMAPHORE:index:GRABBED");
 }
 

@@ -3,12 +3,13 @@
 use super::{EXPLAINED, explain_next, indented, ttl, widest};
 use crate::report::status::{OtherRow, OtherState, Others};
 use crate::report::table::grid::{Page, Tone, cell, or_dash, plain};
-use crate::report::wording::{count, seconds, shorten};
+use crate::report::wording::{count, roughly, shorten};
 use crate::report::{escape, large};
+use lock_lab::lock::LONGEST_TTL_MS;
 use std::collections::BTreeMap;
 
 /// How many characters of a holder are shown in the grid.
-const BRIEF: usize = 28;
+const BRIEF: usize = 24;
 
 /// What was looked at.
 pub(super) fn place(found: &Others) -> String {
@@ -38,11 +39,11 @@ pub(super) fn locks(found: &Others, has_nodb: bool, page: &mut Page) {
 
 fn grid(rows: &[OtherRow], page: &mut Page) {
     let mut grid = page.grid();
-    grid.header(&["State", "Key", "Format", "Holder", "Held for", "TTL left"]);
+    grid.header(&["State", "Key", "Format", "Holder", "Held", "TTL"]);
     let states = rows.iter().map(|row| style(row.state).0.to_owned());
     grid.fixed(0, widest("State", states));
-    grid.fixed(4, widest("Held for", rows.iter().filter_map(held_for)));
-    grid.fixed(5, widest("TTL left", rows.iter().map(|row| ttl(row.ttl_ms))));
+    grid.fixed(4, widest("Held", rows.iter().filter_map(held_for)));
+    grid.fixed(5, widest("TTL", rows.iter().map(|row| left(row.ttl_ms))));
     for row in rows {
         let (word, tone) = style(row.state);
         grid.row([
@@ -51,14 +52,26 @@ fn grid(rows: &[OtherRow], page: &mut Page) {
             plain(row.format),
             or_dash(row.owner.as_ref().map(|owner| shorten(owner, BRIEF))),
             or_dash(held_for(row)),
-            plain(ttl(row.ttl_ms)),
+            cell(left(row.ttl_ms), tone_of_ttl(row)),
         ]);
     }
     page.print(grid);
 }
 
 fn held_for(row: &OtherRow) -> Option<String> {
-    Some(seconds(u64::try_from(row.held_for_s?).unwrap_or(0)))
+    Some(roughly(u64::try_from(row.held_for_s?).unwrap_or(0)))
+}
+
+/// What is left of a TTL, roughly.
+fn left(ttl_ms: i64) -> String {
+    u64::try_from(ttl_ms).map_or_else(|_| "never".into(), |ms| roughly(ms / 1000))
+}
+
+fn tone_of_ttl(row: &OtherRow) -> Tone {
+    match row.state {
+        OtherState::NoTtl | OtherState::LongTtl => Tone::Bad,
+        OtherState::Queued | OtherState::Held => Tone::Plain,
+    }
 }
 
 /// What each of them means: all in a narrow window, where there is no grid, or else the first few of
@@ -102,8 +115,11 @@ fn may_be(found: &Others, is_below: bool, page: &mut Page) {
         let shown = family.keys == family.examples.len() as u64;
         if shown {
             for example in &family.examples {
-                let left = ttl(example.ttl_ms);
-                page.paragraph(format!("{}  (TTL left: {left})", escape(&example.key)), Tone::Odd);
+                let (left, tone) = match example.ttl_ms {
+                    ms if ms > LONGEST_TTL_MS => (ttl(ms) + ", years", Tone::Bad),
+                    ms => (ttl(ms), Tone::Odd),
+                };
+                page.paragraph(format!("{}  (TTL left: {left})", escape(&example.key)), tone);
             }
         } else {
             let keys = large(family.keys as f64);
@@ -117,7 +133,7 @@ fn may_be(found: &Others, is_below: bool, page: &mut Page) {
 }
 
 /// How many locks there are of what.
-pub(super) fn summary(found: &Others, page: &mut Page) {
+pub(super) fn summary(found: &Others, has_nodb: bool, page: &mut Page) {
     let number =
         |number: usize, state: OtherState| format!("{} {}", large(number as f64), style(state).0);
     page.blank();
@@ -157,7 +173,8 @@ pub(super) fn summary(found: &Others, page: &mut Page) {
         _ => Tone::Bad,
     };
     let all = large(all as f64);
-    page.paragraph(format!("{all} {locks}{each}.{may_be} {keys} looked at{unread}."), tone);
+    let nodb = if has_nodb || !found.patterns.is_empty() { "" } else { "No locks of NoDb. " };
+    page.paragraph(format!("{nodb}{all} {locks}{each}.{may_be} {keys} looked at{unread}."), tone);
 }
 
 /// The word for a state, and how it is coloured.
