@@ -69,7 +69,7 @@ impl Subject {
         }
         let others = self.other_locks(&scene, clock, &mut sightings, &mut notes)?;
         let is_alone = others.is_none() && sightings.is_empty();
-        let keys = is_alone.then(|| redis::cmd("DBSIZE").query(link).ok()).flatten();
+        let keys = if is_alone { self.keys()? } else { None };
         notes.extend(
             others.is_some().then(|| elsewhere(&facts.info, self.others.database)).flatten(),
         );
@@ -85,7 +85,14 @@ impl Subject {
         }
         let mut status = sightings.status(scene, notes);
         (status.others, status.keys) = (others, keys.filter(|keys| *keys > 0));
+        status.database = self.others.database;
         Ok((status, failing))
+    }
+
+    /// How many keys the database of the URL has, if this user may ask.
+    fn keys(&self) -> Result<Option<u64>, ServerError> {
+        let mut link = self.server.connect(self.others.database)?;
+        Ok(redis::cmd("DBSIZE").query(&mut link).ok())
     }
 
     /// The locks and flags of NoDb.
@@ -99,6 +106,13 @@ impl Subject {
         let runid = self.runid.as_deref();
         let unseen = survey(link, Some(clock), runid, &mut |one| sightings.take(one));
         let unseen = unseen.map_err(|error| self.refused(error, || grant(link, runid)))?;
+        // A key of another type under the run's name has no flags, and may be what was asked for.
+        let is_other_type =
+            |(_, words): &(String, String)| runid.is_some() && words.starts_with("WRONGTYPE");
+        if sightings.is_empty() && unseen.example.as_ref().is_some_and(is_other_type) {
+            notes.extend(left_out_in_words(&unseen));
+            return Ok(());
+        }
         if let Some((key, words)) = &unseen.example {
             sightings.take_unread(unseen.unread, key, &format!("{words} (HSCAN)"));
         }

@@ -2,6 +2,7 @@
 
 use super::args::StatusArgs;
 use super::inspect::SHOWN;
+use crate::report::count;
 use crate::report::status::{OtherSightings, Others, Scene, key_name};
 use lock_lab::format::{
     Covered, OtherLock, Read, Recognised, Scope, read_key, rights_to_all, survey_keys,
@@ -116,7 +117,8 @@ impl OtherSubject {
             None => notes.push(format!("the key {word} is {is_a}, and no lock that is known")),
         }
         let covered = Covered { keys: 1, ..Covered::default() };
-        let others = seen.others(scene, self.database, vec![word.clone()], covered);
+        let mut others = seen.others(scene, self.database, Vec::new(), covered);
+        others.key = Some(word.clone());
         Ok(Some(OtherSeen { others, notes, unread: None }))
     }
 }
@@ -131,9 +133,10 @@ pub(super) fn grant_all(link: &mut Connection) -> String {
 pub(super) fn elsewhere(info: &str, database: i64) -> Option<String> {
     let of_line = |line: &str| {
         let (name, facts) = line.strip_prefix("db")?.split_once(":keys=")?;
-        let keys: u64 = facts.split(',').next()?.parse().ok()?;
+        let keys: usize = facts.split(',').next()?.parse().ok()?;
         let number: i64 = name.parse().ok()?;
-        (number != database && keys > 0).then(|| format!("{number} ({keys} keys)"))
+        (number != database && keys > 0)
+            .then(|| format!("{number} ({})", count(keys, "key", "keys")))
     };
     let others: Vec<String> = info.lines().filter_map(of_line).collect();
     (!others.is_empty()).then(|| {

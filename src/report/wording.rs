@@ -158,7 +158,7 @@ pub(super) fn status_word(status: Status) -> &'static str {
 }
 
 /// `1 actor`, `2 actors`.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

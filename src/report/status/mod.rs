@@ -57,6 +57,9 @@ pub struct Status {
     /// How many keys the database has, if they were not looked at and no lock was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<u64>,
+    /// The database that the server's URL names.
+    #[serde(skip)]
+    pub database: i64,
 }
 
 /// The locks, and what is the same for all of them.
@@ -231,6 +234,7 @@ impl Sightings {
             locks: Locks { sightings: self.kept, scene },
             others: None,
             keys: None,
+            database: 0,
         }
     }
 }
@@ -261,7 +265,7 @@ impl Status {
 
     /// The command that shows the locks of all libraries.
     pub fn see_others(&self) -> String {
-        self.locks.scene.typed.status_all()
+        self.locks.scene.typed.clone().in_database(self.database).status_all()
     }
 
     /// The same, so much later: what is left of TTLs is less, if nothing happened meanwhile.

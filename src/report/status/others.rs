@@ -20,6 +20,9 @@ pub struct Others {
     pub database: i64,
     /// The patterns that keys had to match, if there were any.
     pub patterns: Vec<String>,
+    /// The only key that was looked at, if it was asked for by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// How many keys were looked at.
     pub keys: u64,
     /// Whether there were more keys than were to be looked at.
@@ -187,6 +190,7 @@ impl OtherSightings {
         Others {
             database,
             patterns,
+            key: None,
             keys: covered.keys,
             cut_short: covered.is_cut_short,
             unread: covered.unread,

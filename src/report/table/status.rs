@@ -76,10 +76,11 @@ fn nothing(status: &Status) -> String {
     let run = status.runid.as_ref().map(|run| format!(" of run {}", escape(run)));
     let (run, server) = (run.unwrap_or_default(), escape(&status.server));
     if let Some(keys) = status.keys {
-        let keys = large(keys as f64);
+        let keys = if keys == 1 { "1 key".into() } else { format!("{} keys", large(keys as f64)) };
         return format!(
-            "no locks of NoDb and no flags{run} on {server}, whose database 0 has {keys} keys. The \
-             locks of other libraries among them:"
+            "no locks of NoDb and no flags{run} on {server}. Its database {} has {keys}; to see the \
+             locks of other libraries among them:",
+            status.database
         );
     }
     format!("no locks and no flags{run} on {server}; is this the right server?")

@@ -149,7 +149,7 @@ fn the_name_of_a_key_shows_that_key() {
     }
     for (key, words) in [
         ("registry:user-7", "may be a lock: a UUID"),
-        ("user:7", "is a hash of 1 fields, and no lock that is known"),
+        ("user:7", "is a hash (size 1), and no lock that is known"),
         ("redisson_lock_queue:order:{4711}", "belongs to the lock order:{4711}"),
     ] {
         let ended = status(&redis, &[key]);
@@ -165,13 +165,22 @@ fn the_name_of_a_key_shows_that_key() {
 #[test]
 fn without_locks_of_nodb_the_others_are_pointed_at() {
     let redis = redis_or_skip!();
-    run(&mut connection(&redis), &["SET", "lock:a", TOKEN, "EX", "60"]);
-    let ended = status(&redis, &[]);
-    let text = &ended.exits(0).stdout;
+    let mut con = connection(&redis);
+    run(&mut con, &["SET", "lock:a", TOKEN, "EX", "60"]);
+    run(&mut con, &["SELECT", "2"]);
+    run(&mut con, &["MSET", "a", "1", "b", "2"]);
     let url = redis.url();
-    let command = format!("  nodb-trigger status --all --redis {}\n", url.trim_end_matches("/0"));
-    assert!(text.contains("database 0 has 1 key") && text.contains(&command), "{text}");
-    assert!(!text.contains("is this the right"), "{text}");
+    let base = url.trim_end_matches("/0");
+    for (url, words) in [
+        (base.to_owned(), "database 0 has 1 key;"),
+        (format!("{base}/2"), "database 2 has 2 keys;"),
+    ] {
+        let ended = Program::new(["status", "--redis", &url]).run();
+        let text = &ended.exits(0).stdout;
+        assert!(text.replace('\n', " ").contains(words), "{text}");
+        assert!(text.ends_with(&format!("  nodb-trigger status --all --redis {url}\n")), "{text}");
+        assert!(!text.contains("is this the right"), "{text}");
+    }
 }
 
 #[test]
@@ -212,7 +221,7 @@ fn the_database_of_the_url_is_looked_at_and_others_are_named() {
         (&report["others"]["database"], &report["others"]["counts"]),
         (&json!(0), &json!({}))
     );
-    assert!(report["notes"].to_string().contains("and not: 3 (1 keys)"), "{report:#}");
+    assert!(report["notes"].to_string().contains("and not: 3 (1 key)"), "{report:#}");
     let three = format!("{base}/3");
     let report = at(&three, &["--all", "--format", "json"]).exits(0).json();
     assert_eq!(report["counts"], json!({"held": 1}), "NoDb's are in database 0");

@@ -154,11 +154,11 @@ impl Content {
     /// What it is, with its size.
     pub fn words(&self) -> String {
         match self {
-            Content::String { length, .. } => format!("a string of {length} bytes"),
-            Content::Hash { size, .. } => format!("a hash of {size} fields"),
-            Content::Sorted { size, .. } => format!("a sorted set of {size} members"),
-            Content::List { size } => format!("a list of {size} elements"),
-            Content::Set { size } => format!("a set of {size} members"),
+            Content::String { length, .. } => format!("a string (length {length})"),
+            Content::Hash { size, .. } => format!("a hash (size {size})"),
+            Content::Sorted { size, .. } => format!("a sorted set (size {size})"),
+            Content::List { size } => format!("a list (size {size})"),
+            Content::Set { size } => format!("a set (size {size})"),
             Content::Other(kind) => format!("a {kind}"),
         }
     }

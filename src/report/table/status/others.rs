@@ -13,9 +13,10 @@ const BRIEF: usize = 24;
 
 /// What was looked at.
 pub(super) fn place(found: &Others) -> String {
-    let of = match found.patterns.as_slice() {
-        [] => "all locks".into(),
-        patterns => format!("keys {}", patterns.join(", ")),
+    let of = match (&found.key, found.patterns.as_slice()) {
+        (Some(key), _) => format!("key {key}"),
+        (None, []) => "all locks".into(),
+        (None, patterns) => format!("keys {}", patterns.join(", ")),
     };
     format!("{} of database {}", escape(&of), found.database)
 }
@@ -173,7 +174,11 @@ pub(super) fn summary(found: &Others, has_nodb: bool, page: &mut Page) {
         _ => Tone::Bad,
     };
     let all = large(all as f64);
-    let nodb = if has_nodb || !found.patterns.is_empty() { "" } else { "No locks of NoDb. " };
+    let nodb = if has_nodb || !found.patterns.is_empty() || found.key.is_some() {
+        ""
+    } else {
+        "No locks of NoDb. "
+    };
     page.paragraph(format!("{nodb}{all} {locks}{each}.{may_be} {keys} looked at{unread}."), tone);
 }
 
@@ -186,3 +191,6 @@ fn style(state: OtherState) -> (&'static str, Tone) {
         OtherState::Held => ("held", Tone::Good),
     }
 }
+
+#[cfg(test)]
+mod tests;
