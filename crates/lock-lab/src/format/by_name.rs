@@ -17,12 +17,18 @@ pub(super) fn recognise(key: &Key<'_>) -> Option<Recognised> {
     let word = says_lock(key.name)?;
     let what = match key.content {
         Content::String { length: 0, .. } => "its value is empty".into(),
+        Content::String { length, start } if *length > start.len() as u64 => {
+            format!("its value has {length} bytes, more than a token")
+        }
         Content::String { .. } => match key.string_text() {
             Some(text) if text.parse::<i64>().is_ok() => "its value is a number".into(),
             Some(_) => "its value is no token that a library writes".into(),
             None => "its value is no text and no token".into(),
         },
         Content::Hash { .. } => "it is a hash that no library writes".into(),
+        Content::Sorted { members, .. } if members.is_empty() => {
+            "it is a sorted set whose members were not read, as they may be long".into()
+        }
         Content::Sorted { .. } => "it is a sorted set that no library writes".into(),
         Content::List { .. } => "it is a list".into(),
         Content::Set { .. } => "it is a set".into(),

@@ -55,7 +55,9 @@ impl Families {
             };
         let family =
             Family { shape: shape.clone(), why: why.clone(), keys: 1, examples: vec![one] };
-        self.add(family);
+        if !self.add(family) {
+            return;
+        }
         self.merge_alike(&shape, &why);
         if self.all.len() > MOST {
             self.merge(|shape| coarse(shape));
@@ -72,7 +74,8 @@ impl Families {
         families
     }
 
-    fn add(&mut self, family: Family) {
+    /// Adds its keys to those of the family of that name; says whether there was none.
+    fn add(&mut self, family: Family) -> bool {
         let name = (family.shape.clone(), family.why.clone());
         match self.all.get_mut(&name) {
             Some(known) => {
@@ -81,8 +84,9 @@ impl Families {
                 let more = family.examples.into_iter().filter(|it| !known.examples.contains(it));
                 let more: Vec<Looking> = more.take(room).collect();
                 known.examples.extend(more);
+                false
             }
-            None => drop(self.all.insert(name, family)),
+            None => self.all.insert(name, family).is_none(),
         }
     }
 

@@ -21,7 +21,7 @@ const LONGEST_FIELD: u64 = 256;
 /// How the server keeps sorted sets of which each member is short.
 const COMPACT: [&str; 2] = ["listpack", "ziplist"];
 
-/// What came of reading a key.
+/// The outcome of reading a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read {
     /// It exists.
@@ -111,8 +111,10 @@ fn first(kind: String, replies: Vec<Value>) -> Read {
     }
     let names: &[&str] = match kind.as_str() {
         "string" => &["STRLEN", "GETRANGE", "PTTL"],
+        "hash" => &["HLEN", "PTTL"],
         "zset" => &["ZCARD", "OBJECT", "PTTL"],
-        "hash" | "list" | "set" => &["size", "PTTL"],
+        "list" => &["LLEN", "PTTL"],
+        "set" => &["SCARD", "PTTL"],
         _ => &["PTTL"],
     };
     let mut values = Vec::new();
@@ -120,37 +122,41 @@ fn first(kind: String, replies: Vec<Value>) -> Read {
         match answer::<Value>(name, reply) {
             Answer::Is(value) => values.push(value),
             Answer::OtherType => return Read::Changed,
-            // Without it, nothing is known of the members, which is said of sorted sets only.
+            // A server that does not say how it keeps a sorted set: its members are not read.
             Answer::Refused(words) if *name == "OBJECT" && !words.starts_with("NOPERM") => {
                 values.push(Value::Nil);
             }
             Answer::Refused(words) => return Read::Hidden(words),
         }
     }
-    let ttl_ms = values.pop().and_then(|ttl| from_redis_value(ttl).ok()).unwrap_or(-2);
-    if ttl_ms == -2 {
-        return Read::Gone;
+    match values.pop().and_then(|ttl| from_redis_value(ttl).ok()) {
+        None | Some(-2) => Read::Gone,
+        Some(ttl_ms) => Read::Seen { content: content(kind, values), ttl_ms },
     }
+}
+
+/// What a key of this type holds, by its size and what else was asked.
+fn content(kind: String, values: Vec<Value>) -> Content {
     let mut values = values.into_iter();
     let size = values.next().and_then(|size| from_redis_value(size).ok()).unwrap_or(0);
-    let content = match kind.as_str() {
+    let other = values.next();
+    match kind.as_str() {
         "string" => {
-            let start = values.next().and_then(|start| from_redis_value(start).ok());
-            Content::String { length: size, start: start.unwrap_or_default() }
+            let start = other.and_then(|start| from_redis_value(start).ok()).unwrap_or_default();
+            Content::String { length: size, start }
         }
         "hash" => Content::Hash { size, fields: Vec::new() },
         "zset" => {
-            let encoding: Option<String> = values.next().and_then(|it| from_redis_value(it).ok());
+            let encoding: Option<String> = other.and_then(|it| from_redis_value(it).ok());
             let is_compact = encoding.is_some_and(|it| COMPACT.contains(&it.as_str()));
-            // A place for each that will be read.
+            // A place for those that will be read.
             let members = if is_compact { vec![(Vec::new(), 0.0)] } else { Vec::new() };
             Content::Sorted { size, members }
         }
         "list" => Content::List { size },
         "set" => Content::Set { size },
         _ => Content::Other(kind),
-    };
-    Read::Seen { content, ttl_ms }
+    }
 }
 
 /// Reads the names of the fields of hashes, and the members of sorted sets.
@@ -159,60 +165,67 @@ fn read_elements(link: &mut dyn Link, keys: &[Vec<u8>], read: &mut [Read]) -> Re
     let mut asked = Vec::new();
     for (key, one) in keys.iter().zip(read) {
         let Read::Seen { content, .. } = &*one else { continue };
-        let (name, arguments): (_, &[&str]) = match content {
-            Content::Hash { .. } if key.starts_with(b"huey.") => {
-                ("HSCAN", &["0", "MATCH", "*.lock.*", "COUNT", "10000"])
-            }
-            Content::Hash { size, .. } if *size <= ALL_FIELDS => ("HKEYS", &[]),
-            Content::Hash { .. } => ("HRANDFIELD", &[]),
-            Content::Sorted { members, .. } if !members.is_empty() => ("ZRANGE", &[]),
-            _ => continue,
-        };
-        let mut asks = command(name, key);
-        asks.arg(arguments);
-        match name {
-            "HRANDFIELD" => asks.arg(SOME_FIELDS),
-            "ZRANGE" => asks.arg(0).arg(MEMBERS - 1).arg("WITHSCORES"),
-            _ => &mut asks,
-        };
-        commands.push(asks);
-        asked.push((name, one));
+        if let Some((name, command)) = elements(key, content) {
+            commands.push(command);
+            asked.push((name, one));
+        }
     }
     for ((name, one), reply) in asked.into_iter().zip(ask(link, commands)?) {
-        let reply = match answer::<Value>(name, reply) {
-            Answer::Is(reply) => reply,
-            Answer::OtherType => {
-                *one = Read::Changed;
-                continue;
-            }
+        match (answer::<Value>(name, reply), &mut *one) {
+            (Answer::Is(reply), Read::Seen { content, .. }) => take_elements(content, name, reply),
+            (Answer::Is(_), _) => {}
+            (Answer::OtherType, _) => *one = Read::Changed,
             // Servers before 6.2 don't have the command; locks in as large a hash are not recognised.
-            Answer::Refused(words) if name == "HRANDFIELD" && !words.starts_with("NOPERM") => {
-                continue;
+            (Answer::Refused(words), _) if name == "HRANDFIELD" && !words.starts_with("NOPERM") => {
             }
-            Answer::Refused(words) => {
-                *one = Read::Hidden(words);
-                continue;
-            }
-        };
-        let Read::Seen { content, .. } = one else { continue };
-        match content {
-            Content::Hash { size, fields } => {
-                let names: Vec<Vec<u8>> = match name {
-                    "HSCAN" => scanned(reply),
-                    _ => from_redis_value(reply).unwrap_or_default(),
-                };
-                if name == "HKEYS" {
-                    *size = names.len() as u64;
-                }
-                fields.extend(names.into_iter().map(|name| (name, None)));
-            }
-            Content::Sorted { members, .. } => {
-                *members = from_redis_value(reply).unwrap_or_default();
-            }
-            _ => {}
+            (Answer::Refused(words), _) => *one = Read::Hidden(words),
         }
     }
     Ok(())
+}
+
+/// The command that asks for names of fields, or for members; nothing if there are none to ask for.
+fn elements(key: &[u8], content: &Content) -> Option<(&'static str, Cmd)> {
+    let asks = |name: &'static str, arguments: &[&str]| {
+        let mut asks = command(name, key);
+        asks.arg(arguments);
+        Some((name, asks))
+    };
+    match content {
+        // The locks are among the results of tasks, of which there may be many.
+        Content::Hash { .. } if key.starts_with(b"huey.") => {
+            asks("HSCAN", &["0", "MATCH", "*.lock.*", "COUNT", "10000"])
+        }
+        Content::Hash { size, .. } if *size <= ALL_FIELDS => asks("HKEYS", &[]),
+        Content::Hash { .. } => asks("HRANDFIELD", &[&SOME_FIELDS.to_string()]),
+        Content::Sorted { members, .. } if !members.is_empty() => {
+            asks("ZRANGE", &["0", &(MEMBERS - 1).to_string(), "WITHSCORES"])
+        }
+        _ => None,
+    }
+}
+
+fn take_elements(content: &mut Content, name: &str, reply: Value) {
+    match content {
+        Content::Hash { size, fields } => {
+            let mut names: Vec<Vec<u8>> = match name {
+                "HSCAN" => scanned(reply),
+                _ => from_redis_value(reply).unwrap_or_default(),
+            };
+            match name {
+                "HKEYS" => *size = names.len() as u64,
+                // What decides whether it is a lock of readers may not be among some fields.
+                "HRANDFIELD" if names.first().is_some_and(|name| is_client(name)) => {
+                    names.retain(|name| name != b"mode");
+                    names.push(b"mode".to_vec());
+                }
+                _ => {}
+            }
+            fields.extend(names.into_iter().map(|name| (name, None)));
+        }
+        Content::Sorted { members, .. } => *members = from_redis_value(reply).unwrap_or_default(),
+        _ => {}
+    }
 }
 
 /// The names in a reply to HSCAN.
@@ -281,12 +294,14 @@ fn refuse<T>(read: &mut [Read], at: usize, refused: Answer<T>) {
 
 /// Whether the value of this field helps to recognise a lock.
 fn has_value(key: &[u8], field: &[u8]) -> bool {
-    let is_client = || {
-        let client = field.get(..36).and_then(|client| std::str::from_utf8(client).ok());
-        field.len() <= 64 && client.is_some_and(|client| uuid(client).is_some())
-    };
     let of_key = key.ends_with(b":LOCKED") || key.ends_with(b":GRABBED");
-    field == b"mode" || of_key && field.len() <= 64 || is_client() || huey::is_lock(field)
+    field == b"mode" || of_key && field.len() <= 64 || is_client(field) || huey::is_lock(field)
+}
+
+/// Whether a field begins with a UUID, as those of a client do.
+fn is_client(field: &[u8]) -> bool {
+    let client = field.get(..36).and_then(|client| std::str::from_utf8(client).ok());
+    field.len() <= 64 && client.is_some_and(|client| uuid(client).is_some())
 }
 
 /// A reply, or why there is none.

@@ -157,7 +157,11 @@ pub(super) fn summary(found: &Others, has_nodb: bool, page: &mut Page) {
     let may_be = match usize::try_from(found.may_be_keys()).unwrap_or(usize::MAX) {
         0 => String::new(),
         1 => " 1 key may be a lock.".into(),
-        keys => format!(" {} keys may be locks.", large(keys as f64)),
+        keys if found.may_be.len() == keys => format!(" {keys} keys may be locks."),
+        keys => {
+            let kinds = count(found.may_be.len(), "kind", "kinds");
+            format!(" {kinds} of keys may be locks ({} keys).", large(keys as f64))
+        }
     };
     let looked_at = usize::try_from(found.keys).unwrap_or(usize::MAX);
     let keys = match looked_at {
