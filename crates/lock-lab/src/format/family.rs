@@ -60,7 +60,7 @@ impl Families {
         }
         self.merge_alike(&shape, &why);
         if self.all.len() > MOST {
-            self.merge(|shape| coarse(shape));
+            self.merge(coarse);
         }
         if self.all.len() > MOST {
             self.merge(|_| "*".into());

@@ -78,7 +78,7 @@ impl Key<'_> {
     }
 
     /// The fields of a hash that were read, and how many it has.
-    fn hash(&self) -> Option<(u64, &[(Vec<u8>, Option<Vec<u8>>)])> {
+    fn hash(&self) -> Option<(u64, &[Field])> {
         match self.content {
             Content::Hash { size, fields } => Some((*size, fields)),
             _ => None,
@@ -86,7 +86,7 @@ impl Key<'_> {
     }
 
     /// The members of a sorted set that were read, and how many it has.
-    fn sorted(&self) -> Option<(u64, &[(Vec<u8>, f64)])> {
+    fn sorted(&self) -> Option<(u64, &[Member])> {
         match self.content {
             Content::Sorted { size, members } => Some((*size, members)),
             _ => None,
@@ -99,6 +99,11 @@ impl Key<'_> {
         Some(self.now.saturating_add(left))
     }
 }
+
+/// A field of a hash with its value, if that was read.
+pub type Field = (Vec<u8>, Option<Vec<u8>>);
+/// A member of a sorted set with its score.
+pub type Member = (Vec<u8>, f64);
 
 /// What a key holds, as much as was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,14 +120,14 @@ pub enum Content {
         /// How many fields it has.
         size: u64,
         /// Some or all of its fields. A value is missing if it is long, or of no interest.
-        fields: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+        fields: Vec<Field>,
     },
     /// A sorted set.
     Sorted {
         /// How many members it has.
         size: u64,
         /// Some or all of its members with their scores; none if they may be long.
-        members: Vec<(Vec<u8>, f64)>,
+        members: Vec<Member>,
     },
     /// A list.
     List {

@@ -3,7 +3,7 @@
 
 use super::name::says_lock;
 use super::shape::{moment, moment_in, token};
-use super::{Content, Holder, Key, Lock, LockFormat, Recognised, Sharing};
+use super::{Content, Field, Holder, Key, Lock, LockFormat, Recognised, Sharing};
 
 /// The most holders of a semaphore: more members are more likely events.
 const MOST: u64 = 128;
@@ -46,7 +46,7 @@ impl Semaphore {
         let name = key.text()?.strip_prefix("SEMAPHORE:")?;
         match key.content {
             Content::Hash { size, fields } if name.ends_with(":GRABBED") => {
-                let holder = |(permit, since): &(Vec<u8>, Option<Vec<u8>>)| {
+                let holder = |(permit, since): &Field| {
                     let since = std::str::from_utf8(since.as_deref()?).ok()?;
                     let since = Some(moment_in(since, key.now)?);
                     Some(Holder { since, ..Holder::with_token(permit) })
