@@ -25,7 +25,7 @@ through the keys of the URL's database (redis://host:6379/1) by SCAN; NoDb has i
 0. --watch ends with q (exit status 0) or Ctrl-C (130).
 
 Exit status: 0 done, 1 --fail-if came true, 2 usage,
-             3 environment, or --fail-if can't tell as not everything could be read,
+             3 environment, or --fail-if can't tell as keys could not be read,
              4 --fail-if can't tell as --max-keys was reached")]
 pub struct StatusArgs {
     /// Run id, its directory (with a '/'), or a key [default: all runs]

@@ -156,6 +156,9 @@ fn the_name_of_a_key_shows_that_key() {
         let text = ended.exits(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(words), "{text}");
     }
+    let report = status(&redis, &["redisson_lock_queue:{fair}", "--format", "json"]);
+    let report = report.exits(0).json();
+    assert_eq!(row(&report, "redisson_lock_queue:{fair}")["waiting"], 1, "{report:#}");
     // A run of that name comes first.
     lock(&mut con, "user:7", "a.nodb", "t", &here(std::process::id()));
     let report = status(&redis, &["user:7", "--format", "json"]).exits(0).json();

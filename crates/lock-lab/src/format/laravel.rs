@@ -7,8 +7,8 @@ use super::{Holder, Key, Lock, LockFormat, Recognised};
 const OWNER: usize = 16;
 /// What igbinary writes before a string of 16 bytes.
 const IGBINARY: &[u8] = b"\0\0\0\x02\x11\x10";
-/// Parts of the names that Laravel gives to its locks and keys.
-const NAMES: [&str; 4] = ["laravel", "unique_job", "framework/schedule", "illuminate"];
+/// Parts of the names that Laravel gives to its locks.
+const LOCKS: [&str; 2] = ["unique_job", "framework/schedule"];
 
 /// See the head of this file.
 pub(super) struct Laravel;
@@ -22,16 +22,17 @@ impl LockFormat for Laravel {
         let value = key.string()?;
         let (owner, how) = owner(value)?;
         let name = String::from_utf8_lossy(key.name).to_ascii_lowercase();
-        let is_named = NAMES.iter().any(|part| name.contains(part));
+        let is_lock = LOCKS.iter().any(|part| name.contains(part));
         match how {
-            Some(_) if is_named || says_lock(key.name).is_some() => {}
-            None if is_named => {}
+            Some(_) if is_lock || says_lock(key.name).is_some() => {}
             Some(how) => {
                 let why = format!(
                     "16 letters and digits, {how}, like a Laravel owner, in no lock's name"
                 );
                 return Some(Recognised::Maybe { why });
             }
+            // What the cache itself writes is serialised; only its locks are not.
+            None if is_lock || name.contains("laravel") && name.contains("cache") => {}
             None => return None,
         }
         Some(Lock::of(self.name(), Holder::with_token(owner)).into())

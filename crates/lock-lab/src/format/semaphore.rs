@@ -35,7 +35,7 @@ impl LockFormat for Semaphore {
         }
         let holders = members.iter().map(|(member, _)| Holder::with_token(member)).collect();
         let lock = Lock::shared(self.name(), holders, size, Sharing::Permits);
-        let remark = "Each holder has a time of its own; a client that acquires removes old ones.";
+        let remark = "A holder whose time is over counts until the next acquire removes it.";
         Some(Lock { expires_without_ttl: true, ..lock }.remark(remark).into())
     }
 }

@@ -2,7 +2,7 @@
 //! that it was a string with a random token.
 
 use super::shape::{Token, moment, token};
-use super::{Holder, Key, Lock, LockFormat, Recognised, Sharing};
+use super::{Holder, Key, Lock, LockFormat, Member, Recognised, Sharing};
 use std::time::Duration;
 
 /// The member that says that the holder writes.
@@ -21,18 +21,22 @@ impl LockFormat for Symfony {
     fn recognise(&self, key: &Key<'_>) -> Option<Recognised> {
         let (size, members) = key.sorted()?;
         let writes = members.iter().any(|(member, _)| member == WRITES);
-        let holders = members.iter().filter(|(member, _)| member != WRITES);
-        let holders: Vec<Holder> = holders
-            .map(|(member, _)| {
-                let is_token = matches!(token(member), Some(Token::Base64(44)));
-                is_token.then(|| Holder::with_token(member))
-            })
-            .collect::<Option<_>>()?;
+        let is_token = |member: &[u8]| matches!(token(member), Some(Token::Base64(44)));
+        let tokens = members.iter().filter(|(member, _)| member != WRITES);
+        if !tokens.clone().all(|(member, _)| is_token(member)) {
+            return None;
+        }
+        // The next client removes leases that are over.
+        let is_over = |score: f64| moment(score, key.now).is_some_and(|ends| ends < key.now);
+        let (over, held): (Vec<&Member>, Vec<&Member>) =
+            tokens.partition(|(_, score)| is_over(*score));
+        let holders: Vec<Holder> =
+            held.iter().map(|(token, _)| Holder::with_token(token)).collect();
         let ends = members.iter().map(|(_, score)| *score).fold(0.0, f64::max);
         let ends = moment(ends, key.now)?;
         // The key expires with the last lease.
         let is_same = key.expires_at()?.abs_diff(ends) <= SAME;
-        let held_by = size - u64::from(writes);
+        let held_by = size.saturating_sub(u64::from(writes) + over.len() as u64);
         let sharing = if writes { Sharing::Write } else { Sharing::Read };
         let lock = Lock::shared(self.name(), holders, held_by, sharing);
         (is_same && !lock.holders.is_empty()).then(|| lock.into())

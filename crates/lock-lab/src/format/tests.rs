@@ -180,7 +180,11 @@ fn laravel_s_owner_is_known_however_it_is_serialised() {
         let seen = lock("laravel_cache:unique_job:report", &string(value));
         assert_eq!((seen.format, seen.holders[0].token.as_deref()), ("Laravel", Some(&owner[..])));
     }
+    assert_eq!(lock("laravel_cache:report", &string(owner)).format, "Laravel");
     may_be("report", &string(&php), "serialised by PHP");
+    // The cache may hold any random string so.
+    may_be("laravel_cache:invitation", &string(&php), "serialised by PHP");
+    may_be("laravel_database_invitation", &string(owner), "random letters");
     may_be("report", &string(&igbinary), "serialised by igbinary");
     may_be("report", &string(owner), "16 random letters and digits");
 }
@@ -197,6 +201,10 @@ fn symfony_s_leases_expire_with_the_key() {
     let writer = lock("invoice", &sorted(&[(BASE64, ends), ("__write__", ends)]));
     assert_eq!((writer.format, writer.sharing, writer.held_by), ("Symfony", Sharing::Write, 1));
     assert_eq!(lock("invoice", &sorted(&[(BASE64, ends)])).sharing, Sharing::Read);
+    let over = 1e3 * (NOW.as_secs() - 5) as f64;
+    let other = "A83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
+    let readers = lock("invoice", &sorted(&[(other, over), (BASE64, ends)]));
+    assert_eq!((readers.held_by, readers.holders.len()), (1, 1), "one lease is over");
     // Another end than the key's.
     may_be("invoice", &sorted(&[(BASE64, ends + 1e6)]), "a few tokens");
     may_be("invoice", &string(BASE64), "44 characters of Base64");
