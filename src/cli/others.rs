@@ -66,6 +66,9 @@ impl OtherSubject {
         let take = &mut |lock| seen.take(lock);
         let covered = survey_keys(link, clock, scene.when, &self.scope, take)?;
         let mut notes = Vec::new();
+        if self.database != 0 && !self.is_of_patterns() {
+            notes.push("locks of NoDb are those of database 0, where it has them".into());
+        }
         if covered.is_cut_short {
             let all: Option<u64> = redis::cmd("DBSIZE").query(link).ok();
             let all = all.map(|all| format!(" of {all}")).unwrap_or_default();

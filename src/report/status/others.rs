@@ -272,7 +272,7 @@ impl OtherRow {
             holders: lock.holders.iter().map(HolderRow::from).collect(),
             diagnosis: diagnosis(found),
             next: next(found, &scene.typed),
-            warning: found.is_stuck().then_some(
+            warning: (found.is_stuck() && lock.held_by > 0).then_some(
                 "make sure that its holder does not work before you remove it: it would lose its lock",
             ),
         }

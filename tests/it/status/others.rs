@@ -265,6 +265,19 @@ fn names_and_values_that_would_harm_a_terminal_are_escaped() {
 }
 
 #[test]
+fn a_lock_of_very_many_readers_is_known_by_some_of_them() {
+    let redis = redis_or_skip!();
+    let mut con = connection(&redis);
+    let fields: Vec<String> = (0..100).map(|thread| format!("{CLIENT}:{thread}")).collect();
+    let mut command = vec!["HSET", "rw", "mode", "read"];
+    fields.iter().for_each(|field| command.extend([field.as_str(), "1"]));
+    run(&mut con, &command);
+    let report = status(&redis, &["--all", "--format", "json"]).exits(0).json();
+    let seen = row(&report, "rw");
+    assert_eq!((&seen["sharing"], &seen["held_by"]), (&json!("read"), &json!(100)), "{seen:#}");
+}
+
+#[test]
 fn no_long_value_is_fetched() {
     let redis = redis_or_skip!();
     let mut con = connection(&redis);

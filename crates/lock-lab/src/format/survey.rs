@@ -281,3 +281,84 @@ fn count_waiting<'a>(link: &mut dyn Link, locks: impl IntoIterator<Item = &'a mu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{Connection, Server};
+    use redis_sim::Engine;
+    use redis_sim::clock::VirtualClock;
+    use std::sync::Arc;
+
+    const CLIENT: &str = "b0a1c2d3-1111-4222-8333-444455556666";
+
+    fn server(clock: &Arc<VirtualClock>, commands: &[&[&str]]) -> Connection {
+        let mut link = Server::Embedded(Engine::new(clock.clone())).connect(0).unwrap();
+        for words in commands {
+            redis::cmd(words[0]).arg(&words[1..]).exec(&mut link).unwrap();
+        }
+        link
+    }
+
+    fn survey(commands: &[&[&str]], scope: &Scope) -> (Vec<String>, Covered) {
+        let clock = Arc::new(VirtualClock::new(None));
+        let mut link = server(&clock, commands);
+        let mut found = Vec::new();
+        let take = &mut |lock: OtherLock| found.push(String::from_utf8(lock.key).unwrap());
+        let covered = survey_keys(&mut link, &*clock, clock.unix(), scope, take).unwrap();
+        found.sort();
+        (found, covered)
+    }
+
+    fn scope() -> Scope {
+        Scope { patterns: Vec::new(), max_keys: u64::MAX, without_nodb: true }
+    }
+
+    /// Beside locks, what is left of one, and what belongs to one.
+    fn commands() -> [&'static [&'static str]; 8] {
+        [
+            &["HSET", "order", "b0a1c2d3-1111-4222-8333-444455556666:1", "1"],
+            &["RPUSH", "redisson_lock_queue:{order}", "x"],
+            &["RPUSH", "redisson_lock_queue:{gone}", "x"],
+            &["SET", "bull:mail:12:lock", CLIENT],
+            &["SET", "registry:7", CLIENT],
+            &["SET", "nodb-lock:run:x", CLIENT],
+            &["SET", "page", "<html>"],
+            &["SADD", "tags", "a"],
+        ]
+    }
+
+    #[test]
+    fn locks_are_handed_over_and_what_belongs_to_one_is_not() {
+        let (found, covered) = survey(&commands(), &scope());
+        assert_eq!(found, ["bull:mail:12:lock", "order", "redisson_lock_queue:{gone}"]);
+        assert_eq!((covered.keys, covered.is_cut_short, covered.unread), (7, false, 0));
+        let families: Vec<&str> = covered.families.iter().map(|it| it.shape.as_str()).collect();
+        assert_eq!(families, ["registry:*"]);
+    }
+
+    #[test]
+    fn a_scope_bounds_what_is_looked_at() {
+        let one = Scope { patterns: vec!["bull:*".into()], ..scope() };
+        assert_eq!(survey(&commands(), &one).1.keys, 1);
+        let two =
+            Scope { patterns: vec!["bull:*".into(), "*mail*".into(), "tags".into()], ..scope() };
+        assert_eq!(survey(&commands(), &two).1.keys, 2);
+        let few = Scope { max_keys: 3, ..scope() };
+        let (_, covered) = survey(&commands(), &few);
+        assert_eq!((covered.keys, covered.is_cut_short), (3, true));
+        let all = Scope { max_keys: 7, ..scope() };
+        assert!(!survey(&commands(), &all).1.is_cut_short);
+    }
+
+    #[test]
+    fn a_lock_of_very_many_readers_is_known_by_some_of_them() {
+        let fields: Vec<String> = (0..100).map(|thread| format!("{CLIENT}:{thread}")).collect();
+        let mut command = vec!["HSET", "rw", "mode", "read"];
+        fields.iter().for_each(|field| command.extend([field.as_str(), "1"]));
+        // The embedded server has no command for some of the fields: then it is not recognised, and that
+        // is no failure.
+        let (found, covered) = survey(&[&command], &scope());
+        assert_eq!((found.len(), covered.unread), (0, 0));
+    }
+}
