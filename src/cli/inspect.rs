@@ -142,7 +142,7 @@ impl Subject {
         };
         let seen = match self.others.is_wanted {
             true => self.others.survey(&mut link, clock, scene).map(Some),
-            false => self.others.key(&mut link, scene),
+            false => self.others.key(&mut link, clock, scene),
         };
         let seen = seen.map_err(|error| self.refused(error, || grant_all(&mut link)))?;
         Ok(seen.map(|seen: OtherSeen| {

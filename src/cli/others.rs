@@ -5,7 +5,7 @@ use super::inspect::SHOWN;
 use crate::report::count;
 use crate::report::status::{OtherSightings, Others, Scene, key_name};
 use lock_lab::format::{
-    Covered, OtherLock, Read, Recognised, Scope, read_key, rights_to_all, survey_keys,
+    Covered, KeySeen, OtherLock, Read, Recognised, Scope, read_key, rights_to_all, survey_keys,
 };
 use lock_lab::lock::Result;
 use lock_lab::runtime::command_line;
@@ -98,9 +98,15 @@ impl OtherSubject {
     }
 
     /// Looks at the key of the name that was given, if there is one.
-    pub fn key(&self, link: &mut Connection, scene: Scene) -> Result<Option<OtherSeen>> {
+    pub fn key(
+        &self,
+        link: &mut Connection,
+        clock: &dyn Clock,
+        scene: Scene,
+    ) -> Result<Option<OtherSeen>> {
         let Some(word) = &self.word else { return Ok(None) };
-        let (read, recognised) = read_key(link, word.as_bytes(), scene.when)?;
+        let KeySeen { read, recognised, is_moving } =
+            read_key(link, clock, word.as_bytes(), scene.when)?;
         let Read::Seen { content, ttl_ms } = read else { return Ok(None) };
         let mut seen = OtherSightings::first(1);
         let mut notes = Vec::new();
@@ -108,7 +114,7 @@ impl OtherSubject {
         match recognised {
             Some(Recognised::Lock(lock)) => {
                 let (key, shown_by) = (word.clone().into(), content.shown_by());
-                seen.take(OtherLock { key, ttl_ms, shown_by, lock });
+                seen.take(OtherLock { key, ttl_ms, shown_by, lock, is_moving });
             }
             Some(Recognised::Maybe { why }) => {
                 notes.push(format!("the key {word} may be a lock: {why}"));

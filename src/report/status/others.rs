@@ -359,6 +359,9 @@ fn diagnosis(found: &OtherLock) -> String {
         let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
         text.push_str(&format!(" {} for it.", count(waiting, "client waits", "clients wait")));
     }
+    if found.is_moving {
+        text.push_str(" Its holder changed as it was read, so a client works with it.");
+    }
     match OtherState::of(found) {
         OtherState::NoTtl if held_by > 0 => text.push_str(
             " It has no TTL: if its holder is gone, which can't be seen from here, it stays for good.",
@@ -401,6 +404,9 @@ fn in_full(holder: &Holder) -> Option<String> {
 
 /// What to do about it.
 fn next(found: &OtherLock, typed: &Typed) -> Option<Next> {
+    if found.is_moving {
+        return None;
+    }
     if !found.is_stuck() && found.ttl_ms >= 0 {
         let left = match found.ttl_ms {
             0..1000 => "less than 1 s".into(),

@@ -3,7 +3,7 @@
 use super::{connection, here, lock, run, status};
 use crate::middleman::{Fate, Middleman};
 use crate::program::{Ended, Program};
-use crate::redis_server::redis_or_skip;
+use crate::redis_server::{RedisServer, redis_or_skip};
 use redis::Connection;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -324,6 +324,37 @@ fn a_key_that_vanishes_or_changes_as_it_is_read_is_no_failure() {
         assert!(server.count(command) > 0, "{command}");
         assert!(ended.stdout.contains("looked at"), "{ended:#?}");
     }
+}
+
+/// What `status --all` with these arguments says if another client sends a command before the second
+/// snapshot of `lock:a`, which has no TTL in the first.
+fn between_snapshots(command: &'static [&'static str], rest: &[&str]) -> Option<Ended> {
+    let redis = crate::redis_server::available("status", "").then(|| RedisServer::start(&[]))?;
+    run(&mut connection(&redis), &["SET", "lock:a", TOKEN]);
+    let other = Mutex::new((connection(&redis), 0));
+    let server = Middleman::before(redis.port(), move |words| {
+        let (con, reads) = &mut *other.lock().unwrap();
+        *reads += usize::from(words.first().is_some_and(|word| word == "GETRANGE"));
+        if *reads == 2 {
+            run(con, command);
+            *reads += 1;
+        }
+        Fate::Pass
+    });
+    Some(Program::new([&["status", "--redis", &server.url()], rest].concat()).run())
+}
+
+#[test]
+fn a_lock_whose_ttl_comes_by_a_command_of_its_own_is_not_stuck() {
+    for rest in [&["--all", "--fail-if", "stuck"][..], &["lock:a", "--fail-if", "stuck"]] {
+        let Some(ended) = between_snapshots(&["EXPIRE", "lock:a", "60"], rest) else { return };
+        assert!(ended.exits(0).stdout.contains("1 held"), "{ended:#?}");
+    }
+    let all = ["--all", "--fail-if", "stuck"];
+    let Some(ended) = between_snapshots(&["SET", "lock:a", CLIENT], &all) else { return };
+    assert!(ended.exits(0).stdout.contains("a client works with it"), "{ended:#?}");
+    let Some(ended) = between_snapshots(&["GET", "lock:a"], &all) else { return };
+    ended.exits(1);
 }
 
 #[test]

@@ -31,7 +31,7 @@ mod token;
 
 pub use family::{Family, Looking};
 pub use reader::{LONGEST, Read};
-pub use survey::{Covered, OtherLock, Scope, read_key, rights_to_all, survey_keys};
+pub use survey::{Covered, KeySeen, OtherLock, Scope, read_key, rights_to_all, survey_keys};
 
 use crate::lock::LONGEST_TTL_MS;
 use std::time::Duration;

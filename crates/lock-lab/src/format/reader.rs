@@ -142,8 +142,11 @@ fn content(kind: String, values: Vec<Value>) -> Content {
     let other = values.next();
     match kind.as_str() {
         "string" => {
-            let start = other.and_then(|start| from_redis_value(start).ok()).unwrap_or_default();
-            Content::String { length: size, start }
+            let start: Vec<u8> = other.and_then(|it| from_redis_value(it).ok()).unwrap_or_default();
+            // It may have been replaced since its length was asked.
+            let is_complete = start.len() < LONGEST;
+            let length = if is_complete { start.len() as u64 } else { size };
+            Content::String { length, start }
         }
         "hash" => Content::Hash { size, fields: Vec::new() },
         "zset" => {

@@ -9,7 +9,7 @@ use crate::lock::{KEY_PREFIX, LockError, Result};
 use redis::{Value, from_redis_value};
 use redis_sim::clock::Clock;
 use redis_sim::glob_matches;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How many keys the server goes through for one batch.
@@ -18,6 +18,12 @@ const COUNT: usize = 500;
 const PAUSE: Duration = Duration::from_millis(5);
 /// How much longer a batch takes than the pause after it.
 const SPARING: u32 = 4;
+
+/// How long a lock must be without a TTL before it is said: a client may set the TTL by a command of its
+/// own.
+const SETTLED: Duration = Duration::from_millis(50);
+/// How many times a key is read again whose holder changes each time.
+const ROUNDS: usize = 4;
 
 /// A cursor, and the keys that were found up to it.
 type Page = (String, Vec<Vec<u8>>);
@@ -44,13 +50,19 @@ pub struct OtherLock {
     pub shown_by: (&'static str, &'static [&'static str]),
     /// Who holds it.
     pub lock: Lock,
+    /// Whether its holder changed from one snapshot to the next: a client works with it.
+    pub is_moving: bool,
 }
 
 impl OtherLock {
     /// Whether it would stay for good, or for longer than any client waits, if no client releases it.
     pub fn is_stuck(&self) -> bool {
-        let never = self.ttl_ms == -1 && !self.lock.expires_without_ttl;
-        never || self.ttl_ms > LONGEST_TTL_MS
+        !self.is_moving && (self.has_no_end() || self.ttl_ms > LONGEST_TTL_MS)
+    }
+
+    /// Whether nothing but a client ends it.
+    fn has_no_end(&self) -> bool {
+        self.ttl_ms == -1 && !self.lock.expires_without_ttl
     }
 }
 
@@ -98,7 +110,13 @@ pub fn survey_keys(
         }
         survey.covered.keys += keys.len() as u64;
         let now = now.saturating_add(batch_began.saturating_sub(began));
-        survey.batch(link, keys, now, take)?;
+        for lock in survey.look(link, keys, now)? {
+            match lock.has_no_end() {
+                true => survey.pending.push((clock.now(), lock)),
+                false => survey.hand_over(lock, take),
+            }
+        }
+        survey.settle(link, now, clock.now().checked_sub(SETTLED), take)?;
         if next == "0" || survey.covered.is_cut_short {
             break;
         }
@@ -109,19 +127,57 @@ pub fn survey_keys(
             break;
         }
     }
+    if !survey.pending.is_empty() {
+        let now = now.saturating_add(clock.now().saturating_sub(began));
+        // Interrupted, it is said without the second snapshot.
+        let _ = clock.sleep(SETTLED);
+        survey.settle(link, now, Some(Duration::MAX), take)?;
+    }
     Ok(Covered { families: survey.families.into_families(), ..survey.covered })
 }
 
-/// Looks at one key: what it holds, and what it is.
+/// A key that was looked at by its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeySeen {
+    /// What it holds.
+    pub read: Read,
+    /// What it is.
+    pub recognised: Option<Recognised>,
+    /// Whether it was otherwise in each snapshot.
+    pub is_moving: bool,
+}
+
+/// Looks at one key: what it holds, and what it is. A lock without a TTL is read until it is the same
+/// twice.
 ///
 /// # Errors
 ///
 /// [`LockError::Redis`] if a command fails.
 pub fn read_key(
     link: &mut dyn Link,
+    clock: &dyn Clock,
     key: &[u8],
     now: Duration,
-) -> Result<(Read, Option<Recognised>)> {
+) -> Result<KeySeen> {
+    let mut seen = read_once(link, key, now)?;
+    let mut is_moving = false;
+    for _ in 0..ROUNDS {
+        let is_endless =
+            matches!(&seen, (Read::Seen { ttl_ms: -1, .. }, Some(Recognised::Lock(_))));
+        if !is_endless || clock.sleep(SETTLED).is_err() {
+            break;
+        }
+        let before = std::mem::replace(&mut seen, read_once(link, key, now)?);
+        is_moving = before != seen;
+        if !is_moving {
+            break;
+        }
+    }
+    let (read, recognised) = seen;
+    Ok(KeySeen { read, recognised, is_moving })
+}
+
+fn read_once(link: &mut dyn Link, key: &[u8], now: Duration) -> Result<(Read, Option<Recognised>)> {
     let read = read_all(link, &[key.to_vec()])?.pop().unwrap_or(Read::Gone);
     let recognised = match &read {
         Read::Seen { content, ttl_ms } => {
@@ -192,16 +248,18 @@ struct Survey {
     families: Families,
     /// The locks that were handed over: SCAN may give a key twice.
     known: BTreeSet<Vec<u8>>,
+    /// Those without a TTL that are to be read again, with the time at which they were read.
+    pending: Vec<(Duration, OtherLock)>,
 }
 
 impl Survey {
-    fn batch(
+    /// Reads these keys; gives the locks among them.
+    fn look(
         &mut self,
         link: &mut dyn Link,
         keys: Vec<Vec<u8>>,
         now: Duration,
-        take: &mut dyn FnMut(OtherLock),
-    ) -> Result {
+    ) -> Result<Vec<OtherLock>> {
         let read = read_all(link, &keys)?;
         let mut locks = Vec::new();
         let mut parts = Vec::new();
@@ -222,10 +280,10 @@ impl Survey {
             let shown_by = content.shown_by();
             match recognise(&Key { name: &key, content: &content, ttl_ms, now }) {
                 Some(Recognised::Lock(lock)) => {
-                    locks.push(OtherLock { key, ttl_ms, shown_by, lock })
+                    locks.push(OtherLock { key, ttl_ms, shown_by, lock, is_moving: false })
                 }
                 Some(Recognised::PartOf { keys: of, alone: Some(lock) }) => {
-                    parts.push((of, OtherLock { key, ttl_ms, shown_by, lock }));
+                    parts.push((of, OtherLock { key, ttl_ms, shown_by, lock, is_moving: false }));
                 }
                 Some(Recognised::Maybe { why }) => self.families.take(Looking { key, ttl_ms }, why),
                 Some(Recognised::PartOf { alone: None, .. }) | None => {}
@@ -233,10 +291,35 @@ impl Survey {
         }
         locks.extend(without_lock(link, parts)?);
         count_waiting(link, locks.iter_mut().map(|one| &mut one.lock))?;
-        for one in locks {
-            if self.known.insert(one.key.clone()) {
-                take(one);
-            }
+        Ok(locks)
+    }
+
+    fn hand_over(&mut self, lock: OtherLock, take: &mut dyn FnMut(OtherLock)) {
+        if self.known.insert(lock.key.clone()) {
+            take(lock);
+        }
+    }
+
+    /// Reads those again that had no TTL then or before, and hands them over as they are now.
+    fn settle(
+        &mut self,
+        link: &mut dyn Link,
+        now: Duration,
+        then: Option<Duration>,
+        take: &mut dyn FnMut(OtherLock),
+    ) -> Result {
+        let due = self.pending.iter().take_while(|(read, _)| Some(*read) <= then).count();
+        if due == 0 {
+            return Ok(());
+        }
+        let before: Vec<OtherLock> = self.pending.drain(..due).map(|(_, lock)| lock).collect();
+        let keys = before.iter().map(|lock| lock.key.clone()).collect();
+        let before: BTreeMap<Vec<u8>, Lock> =
+            before.into_iter().map(|lock| (lock.key, lock.lock)).collect();
+        for mut lock in self.look(link, keys, now)? {
+            let holders = before.get(&lock.key).map(|before| &before.holders);
+            lock.is_moving = holders.is_some_and(|holders| *holders != lock.lock.holders);
+            self.hand_over(lock, take);
         }
         Ok(())
     }

@@ -305,8 +305,13 @@ fn a_lock_without_an_end_is_stuck() {
         (&token, LONGEST_TTL_MS + 1, true),
         (&semaphore, -1, false),
     ] {
-        let lock =
-            OtherLock { key: b"k".to_vec(), ttl_ms, shown_by: ("GET", &[]), lock: lock.clone() };
+        let lock = OtherLock {
+            key: b"k".to_vec(),
+            ttl_ms,
+            shown_by: ("GET", &[]),
+            lock: lock.clone(),
+            is_moving: false,
+        };
         assert_eq!(lock.is_stuck(), is_stuck, "{lock:?}");
     }
 }

@@ -9,7 +9,7 @@ use lock_lab::lock::LONGEST_TTL_MS;
 use std::collections::BTreeMap;
 
 /// How many characters of a holder are shown in the grid.
-const BRIEF: usize = 24;
+const BRIEF: usize = 34;
 
 /// What was looked at.
 pub(super) fn place(found: &Others) -> String {

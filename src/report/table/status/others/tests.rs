@@ -28,7 +28,7 @@ fn seen(most: usize, keys: &[(&[u8], Content, i64)]) -> Status {
         match recognise(&Key { name, content, ttl_ms, now: NOW }) {
             Some(Recognised::Lock(lock)) => {
                 let (key, shown_by) = (name.to_vec(), content.shown_by());
-                sightings.take(OtherLock { key, ttl_ms, shown_by, lock });
+                sightings.take(OtherLock { key, ttl_ms, shown_by, lock, is_moving: false });
             }
             Some(Recognised::Maybe { why }) => covered.families.push(Family {
                 shape: String::from_utf8_lossy(name).into_owned(),
