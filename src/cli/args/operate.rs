@@ -12,6 +12,15 @@ use std::time::Duration;
 #[command(override_usage = "nodb-trigger status [OPTIONS] [RUNID|DIRECTORY|KEY]")]
 #[command(after_help = "\
 Examples:
+  nodb-trigger status my-run --watch
+  nodb-trigger status /runs/my-run --fail-if stuck
+  nodb-trigger status --all
+  nodb-trigger status lock:invoice:7
+
+Nothing is changed. Exit status: 0 done, 1 --fail-if came true, 2 usage, 3 environment, or keys that \
+--fail-if needs could not be read, 4 --max-keys was reached and --fail-if can't tell")]
+#[command(after_long_help = "\
+Examples:
   nodb-trigger status
   nodb-trigger status my-run --watch
   nodb-trigger status /runs/my-run --fail-if stuck

@@ -65,8 +65,10 @@ impl Semaphore {
                 let of = |part: &str| format!("SEMAPHORE:{base}:{part}").into();
                 let keys = vec![of("AVAILABLE"), of("GRABBED")];
                 let lost = Lock::shared(self.name(), Vec::new(), 0, Sharing::Permits).remark(LOST);
-                let alone = name.ends_with(":EXISTS").then_some(lost);
-                let is_ours = alone.is_some() || name.ends_with(":VERSION");
+                // While it is created, it has a TTL and no permits yet.
+                let is_anchor = name.ends_with(":EXISTS");
+                let alone = (is_anchor && key.ttl_ms == -1).then_some(lost);
+                let is_ours = is_anchor || name.ends_with(":VERSION");
                 is_ours.then_some(Recognised::PartOf { keys, alone })
             }
             _ => None,
