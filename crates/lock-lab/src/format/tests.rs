@@ -223,9 +223,16 @@ fn semaphores_are_tokens_with_times() {
     }
     let grabbed = lock("SEMAPHORE:index:GRABBED", &hash(&[("0", "1795999990.25")]));
     assert_eq!(grabbed.holders[0].since, Some(Duration::from_millis(1_795_999_990_250)));
-    let lost =
-        part_of("SEMAPHORE:index:EXISTS", &string("1"), "SEMAPHORE:index:AVAILABLE").unwrap();
+    let exists = string("1");
+    let name = b"SEMAPHORE:index:EXISTS";
+    let endless = Key { name, content: &exists, ttl_ms: -1, now: NOW };
+    let Some(Recognised::PartOf { keys, alone: Some(lost) }) = recognise(&endless) else {
+        panic!()
+    };
+    assert_eq!(keys, [&b"SEMAPHORE:index:AVAILABLE"[..], b"SEMAPHORE:index:GRABBED"]);
     assert!(lost.held_by == 0 && lost.remark.unwrap().contains("none of its permits"), "{lost:?}");
+    let created = part_of("SEMAPHORE:index:EXISTS", &exists, "SEMAPHORE:index:AVAILABLE");
+    assert_eq!(created, None, "it has a TTL while it is created");
     let version = part_of("SEMAPHORE:index:VERSION", &string("1"), "SEMAPHORE:index:AVAILABLE");
     assert_eq!(version, None);
     part_of("SEMAPHORE:index:AVAILABLE", &Content::List { size: 1 }, "SEMAPHORE:index:GRABBED");
