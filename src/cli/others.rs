@@ -107,7 +107,19 @@ impl OtherSubject {
         let Some(word) = &self.word else { return Ok(None) };
         let KeySeen { read, recognised, is_moving } =
             read_key(link, clock, word.as_bytes(), scene.when)?;
-        let Read::Seen { content, ttl_ms } = read else { return Ok(None) };
+        let mut covered = Covered { keys: 1, ..Covered::default() };
+        let (content, ttl_ms) = match read {
+            Read::Seen { content, ttl_ms } => (content, ttl_ms),
+            Read::Hidden(words) => {
+                covered.unread = 1;
+                let notes = vec![format!("the key {word} can't be read: {words}")];
+                let mut others =
+                    OtherSightings::default().others(scene, self.database, Vec::new(), covered);
+                others.key = Some(word.clone());
+                return Ok(Some(OtherSeen { others, notes, unread: Some((word.clone(), words)) }));
+            }
+            Read::Gone | Read::Changed => return Ok(None),
+        };
         let mut seen = OtherSightings::first(1);
         let mut notes = Vec::new();
         let is_a = content.words();
@@ -125,7 +137,6 @@ impl OtherSubject {
             }
             None => notes.push(format!("the key {word} is {is_a}, and no lock that is known")),
         }
-        let covered = Covered { keys: 1, ..Covered::default() };
         let mut others = seen.others(scene, self.database, Vec::new(), covered);
         others.key = Some(word.clone());
         Ok(Some(OtherSeen { others, notes, unread: None }))

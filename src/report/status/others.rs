@@ -208,6 +208,11 @@ impl Others {
         self.locks.kept.iter().map(|lock| OtherRow::new(lock, &self.locks.scene))
     }
 
+    /// Whether there is neither a lock nor a key that may be one.
+    pub fn is_bare(&self) -> bool {
+        self.locks.kept.is_empty() && self.may_be.is_empty()
+    }
+
     /// How many keys may be locks.
     pub fn may_be_keys(&self) -> u64 {
         self.may_be.iter().map(|family| family.keys).sum()

@@ -4,7 +4,7 @@
 
 use super::grid::{Page, Tone, cell, columns, or_dash, plain};
 use super::{Style, notices};
-use crate::report::status::{LockRow, Next};
+use crate::report::status::{LockRow, Next, Others};
 use crate::report::wording::{count, seconds, shorten, ttl_from_afar};
 use crate::report::{Status, escape, large};
 use lock_lab::lock::{Life, State};
@@ -33,8 +33,10 @@ pub fn write_status(
     if let Some(live) = live {
         page.paragraph(escape(live), Tone::Quiet);
     }
-    page.blank();
     let rows: Vec<LockRow> = status.locks().collect();
+    if !rows.is_empty() || !status.others.as_ref().is_some_and(Others::is_bare) {
+        page.blank();
+    }
     if rows.is_empty() && status.others.is_some() {
         // What is there is said below.
     } else if rows.is_empty() {
@@ -77,10 +79,14 @@ fn nothing(status: &Status) -> String {
     let (run, server) = (run.unwrap_or_default(), escape(&status.server));
     if let Some(keys) = status.keys {
         let keys = if keys == 1 { "1 key".into() } else { format!("{} keys", large(keys as f64)) };
+        let database = status.database;
+        let no_key = match run.is_empty() {
+            true => String::new(),
+            false => format!(", and no key of that name in database {database}"),
+        };
         return format!(
-            "no locks of NoDb and no flags{run} on {server}. Its database {} has {keys}; to see the \
-             locks of other libraries among them:",
-            status.database
+            "no locks of NoDb and no flags{run} on {server}{no_key}. Database {database} has {keys}; to \
+             see the locks of other libraries among them:"
         );
     }
     format!("no locks and no flags{run} on {server}; is this the right server?")

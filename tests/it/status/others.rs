@@ -159,6 +159,9 @@ fn the_name_of_a_key_shows_that_key() {
     let report = status(&redis, &["redisson_lock_queue:{fair}", "--format", "json"]);
     let report = report.exits(0).json();
     assert_eq!(row(&report, "redisson_lock_queue:{fair}")["waiting"], 1, "{report:#}");
+    let ended = status(&redis, &["no-key"]);
+    let text = ended.exits(0).stdout.replace('\n', " ");
+    assert!(text.contains("no key of that name in database 0"), "{text}");
     // A run of that name comes first.
     lock(&mut con, "user:7", "a.nodb", "t", &here(std::process::id()));
     let report = status(&redis, &["user:7", "--format", "json"]).exits(0).json();
@@ -175,8 +178,8 @@ fn without_locks_of_nodb_the_others_are_pointed_at() {
     let url = redis.url();
     let base = url.trim_end_matches("/0");
     for (url, words) in [
-        (base.to_owned(), "database 0 has 1 key;"),
-        (format!("{base}/2"), "database 2 has 2 keys;"),
+        (base.to_owned(), "Database 0 has 1 key;"),
+        (format!("{base}/2"), "Database 2 has 2 keys;"),
     ] {
         let ended = Program::new(["status", "--redis", &url]).run();
         let text = &ended.exits(0).stdout;
@@ -388,8 +391,10 @@ fn what_an_acl_hides_is_said_with_what_grants_it() {
     }
     run(&mut con, &[&["ACL", "SETUSER", "op"], &all[..], &["-scan"]].concat());
     at(&["--all"]).refuses(3, &["SCAN", "NOPERM", "ACL SETUSER op +scan"]);
-    // The printed command is all that is needed.
     run(&mut con, &[&["ACL", "SETUSER", "op"], &all[..], &["-type"]].concat());
+    let ended = at(&["lock:a", "--fail-if", "stuck"]);
+    ended.exits(3).says(&["\"lock:a\"", "(TYPE)", "+type"]);
+    // The printed command is all that is needed.
     let said = at(&["--all", "--fail-if", "any"]).stderr;
     let command = said.split("read it: ").nth(1).unwrap().trim().replace('\'', "");
     run(&mut con, &["ACL", "SETUSER", "op", "reset", "on", ">pw"]);
