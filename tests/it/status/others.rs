@@ -96,7 +96,8 @@ fn no_ttl_and_one_of_years_are_stuck() {
             ended.exits(i32::from(fails));
             assert_eq!(ended.stderr.contains("1 lock is stuck"), fails, "{ended:#?}");
         }
-        status(&redis, &["--pattern", &key, "--fail-if", "drift"]).exits(0);
+        let drift = status(&redis, &["--pattern", &key, "--fail-if", "drift"]);
+        drift.refuses(2, &["--fail-if drift", "use --all"]);
     }
     // The same for locks of NoDb.
     lock(&mut con, "r", "a.nodb", "t", "another-host:1");

@@ -1,7 +1,7 @@
 //! Locks of other libraries, recognised by what their keys hold: who holds them, what may share them,
 //! which keys belong to them.
 //!
-//! A format is a [`LockFormat`], one file and one line in [`formats`]. It is a pure function of a key, its
+//! A format is a [`LockFormat`], one file and one line in `formats()`. It is a pure function of a key, its
 //! content, its TTL and the time. A lock is known by its value; the name of a key is a hint that decides
 //! where several things look the same. What only looks like a lock is [`Recognised::Maybe`], with the
 //! reason.

@@ -23,6 +23,7 @@ impl LockFormat for NoDb {
             since: payload.acquired_at().map(Duration::from_secs),
             ..Holder::with_token(payload.token().as_str().as_bytes())
         });
-        Some(Lock::of(self.name(), holder?).into())
+        let remark = "Whether its owner lives, and what its flag says, status RUNID tells.";
+        Some(Lock::of(self.name(), holder?).remark(remark).into())
     }
 }
