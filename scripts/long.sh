@@ -53,6 +53,7 @@ for crate in redis-sim lock-history lock-lab; do
     step "$crate alone" cargo test --locked --package "$crate"
 done
 EXPLORE_WALKS=200 step "random walks replayed" cargo test --locked --release --lib walks
+NODB_MIXED_KEYS=100000 step "locks among mixed keys" cargo test --locked --release --test it status::mixed
 NODB_REPLAYS=20 step "counterexamples on a real Redis" cargo test --locked --release --test it exploration
 
 [ $failed = 0 ] && rm -r "$logs" && echo "All passed ($SECONDS s)."

@@ -2,8 +2,9 @@
 
 use super::args::{CheckFormat, FailIf, StatusArgs};
 use super::exit::Exit;
+use super::others::{OtherSeen, OtherSubject, elsewhere, grant_all};
 use crate::report::Status;
-use crate::report::status::{Scene, Sightings, Typed};
+use crate::report::status::{Others, Scene, Sightings, Typed};
 use lock_lab::lock::{LockError, Unseen, rights, survey};
 use lock_lab::runtime::command_line;
 use lock_lab::server::{Connection, Server, ServerError};
@@ -14,13 +15,14 @@ use std::time::Duration;
 /// What an answer begins with to which the user has no right.
 const NOPERM: &str = "NOPERM";
 /// How many locks of each state a table shows.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
 
 /// What is looked at, and what is kept of it.
 pub(super) struct Subject {
     pub server: Server,
     pub runid: Option<String>,
     typed: Typed,
+    others: OtherSubject,
     /// Whether a command that is printed needs a password that this one was given in its URL.
     needs_password: bool,
     keeps_all: bool,
@@ -32,12 +34,14 @@ impl Subject {
         let (url, has_password) = server.url_to_type();
         let by_variable = std::env::var("REDIS_PASSWORD").is_ok_and(|word| !word.is_empty());
         let typed = Typed::new(args.redis.as_ref().map(|_| url)).by_hand(server.redis_cli());
+        let keeps_all = args.format == CheckFormat::Json;
         Self {
+            others: OtherSubject::new(server.database(), keeps_all, args),
             server,
             runid,
             typed,
             needs_password: args.redis.is_some() && has_password && !by_variable,
-            keeps_all: args.format == CheckFormat::Json,
+            keeps_all,
             fail_if: args.fail_if.clone(),
         }
     }
@@ -49,42 +53,128 @@ impl Subject {
         clock: &dyn Clock,
     ) -> Result<(Status, Option<(Exit, String)>), ServerError> {
         let facts = Facts::ask(link, clock).map_err(|error| self.server.explain(&error))?;
+        let mut notes = facts.notes;
         let mut sightings = match self.keeps_all {
             true => Sightings::all(),
             false => Sightings::first(SHOWN),
         };
-        let runid = self.runid.as_deref();
-        let unseen = survey(link, Some(clock), runid, &mut |one| sightings.take(one));
-        let unseen = unseen.map_err(|error| match error {
-            LockError::Redis { command, source, .. } if is_refused(&source) => {
-                let (why, grant) = (self.server.explain(&source), grant(link, runid));
-                ServerError::new(format!("{command}: {why}: {grant}"))
-            }
-            LockError::Redis { source, .. } => self.server.explain(&source),
-            error => ServerError::new(error.to_string()),
-        })?;
-        if let Some((key, words)) = &unseen.example {
-            sightings.take_unread(unseen.unread, key, &format!("{words} (HSCAN)"));
-        }
         let scene = Scene {
             server: self.server.name().to_owned(),
             runid: self.runid.clone(),
             typed: self.typed.clone(),
             when: facts.time,
         };
-        let failing = failing(&self.fail_if, &sightings)
+        if !self.others.is_of_patterns() {
+            self.nodb(link, clock, &mut sightings, &mut notes)?;
+        }
+        let others = self.other_locks(&scene, clock, &mut sightings, &mut notes)?;
+        let is_alone = others.is_none() && sightings.is_empty();
+        let keys = if is_alone { self.keys()? } else { None };
+        notes.extend(
+            others.is_some().then(|| elsewhere(&facts.info, self.others.database)).flatten(),
+        );
+        let failing = failing(&self.fail_if, &sightings, others.as_ref())
             .map(|why| (Exit::Unexpected, why))
-            .or_else(|| Some((Exit::Environment, self.untold(&sightings, link)?)));
-        let mut notes = facts.notes;
-        notes.extend(left_out_in_words(&unseen));
-        notes.extend(unread_in_words(&unseen));
-        if self.needs_password && sightings.any_command() {
+            .or_else(|| Some((Exit::Environment, self.untold(&sightings, link)?)))
+            .or_else(|| Some((Exit::Inconclusive, self.cut_short(others.as_ref()?)?)));
+        if self.needs_password && (sightings.any_command() || others.is_some()) {
             notes.push(
                 "the commands leave out the password: put it into REDIS_PASSWORD before you type them"
                     .into(),
             );
         }
-        Ok((sightings.status(scene, notes), failing))
+        let mut status = sightings.status(scene, notes);
+        (status.others, status.keys) = (others, keys.filter(|keys| *keys > 0));
+        status.database = self.others.database;
+        Ok((status, failing))
+    }
+
+    /// How many keys the database of the URL has, if this user may ask.
+    fn keys(&self) -> Result<Option<u64>, ServerError> {
+        let mut link = self.server.connect(self.others.database)?;
+        Ok(redis::cmd("DBSIZE").query(&mut link).ok())
+    }
+
+    /// The locks and flags of NoDb.
+    fn nodb(
+        &self,
+        link: &mut Connection,
+        clock: &dyn Clock,
+        sightings: &mut Sightings,
+        notes: &mut Vec<String>,
+    ) -> Result<(), ServerError> {
+        let runid = self.runid.as_deref();
+        let unseen = survey(link, Some(clock), runid, &mut |one| sightings.take(one));
+        let unseen = unseen.map_err(|error| self.refused(error, || grant(link, runid)))?;
+        // A key of another type under the run's name has no flags, and may be what was asked for.
+        let is_other_type =
+            |(_, words): &(String, String)| runid.is_some() && words.starts_with("WRONGTYPE");
+        if sightings.is_empty() && unseen.example.as_ref().is_some_and(is_other_type) {
+            notes.extend(left_out_in_words(&unseen));
+            return Ok(());
+        }
+        if let Some((key, words)) = &unseen.example {
+            sightings.take_unread(unseen.unread, key, &format!("{words} (HSCAN)"));
+        }
+        notes.extend(left_out_in_words(&unseen));
+        notes.extend(unread_in_words(&unseen));
+        Ok(())
+    }
+
+    /// The locks of other libraries, if they are asked for, or the key that the argument names if it is
+    /// no run.
+    fn other_locks(
+        &self,
+        scene: &Scene,
+        clock: &dyn Clock,
+        sightings: &mut Sightings,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Others>, ServerError> {
+        let may_be_key = self.runid.is_some() && sightings.is_empty();
+        if !self.others.is_wanted && !may_be_key {
+            return Ok(None);
+        }
+        let mut link = self.server.connect(self.others.database)?;
+        let scene = Scene {
+            typed: scene.typed.clone().in_database(self.others.database),
+            runid: None,
+            ..scene.clone()
+        };
+        let seen = match self.others.is_wanted {
+            true => self.others.survey(&mut link, clock, scene).map(Some),
+            false => self.others.key(&mut link, clock, scene),
+        };
+        let seen = seen.map_err(|error| self.refused(error, || grant_all(&mut link)))?;
+        Ok(seen.map(|seen: OtherSeen| {
+            if let Some((key, words)) = &seen.unread {
+                sightings.take_unread(seen.others.unread, key, words);
+            }
+            notes.extend(seen.notes);
+            seen.others
+        }))
+    }
+
+    /// Why a survey failed, with the command that grants what the user may not do.
+    fn refused(&self, error: LockError, grant: impl FnOnce() -> String) -> ServerError {
+        match error {
+            LockError::Redis { command, source, .. } if is_refused(&source) => {
+                let why = self.server.explain(&source);
+                ServerError::new(format!("{command}: {why}: {}", grant()))
+            }
+            LockError::Redis { source, .. } => self.server.explain(&source),
+            error => ServerError::new(error.to_string()),
+        }
+    }
+
+    /// Why `--fail-if` can't decide if not all keys were looked at.
+    fn cut_short(&self, others: &Others) -> Option<String> {
+        let is_asked = others.cut_short && !self.fail_if.is_empty();
+        is_asked.then(|| {
+            let keys = others.keys;
+            format!(
+                "--fail-if can't tell: only {keys} keys were looked at; --max-keys N looks at more"
+            )
+        })
     }
 
     /// Why `--fail-if` can't decide, if it can't: something could not be read.
@@ -95,6 +185,9 @@ impl Subject {
             all => format!(" (and {} more)", all - 1),
         };
         let grant = match words.starts_with(NOPERM) {
+            true if self.others.is_wanted => {
+                format!("; to let this user read it: {}", grant_all(link))
+            }
             true => format!("; to let this user read it: {}", grant(link, self.runid.as_deref())),
             false => String::new(),
         };
@@ -113,6 +206,8 @@ struct Facts {
     /// Its time, since 1970.
     time: Duration,
     notes: Vec<String>,
+    /// What INFO says; nothing if the user may not ask.
+    info: String,
 }
 
 impl Facts {
@@ -155,7 +250,7 @@ impl Facts {
                 clock.unix()
             }
         };
-        Ok(Self { time, notes })
+        Ok(Self { time, notes, info: info.unwrap_or_default() })
     }
 }
 
@@ -205,11 +300,12 @@ pub(super) fn unread_in_words(unseen: &Unseen) -> Option<String> {
 }
 
 /// Why `--fail-if` came true, if it did.
-fn failing(kinds: &[FailIf], seen: &Sightings) -> Option<String> {
+fn failing(kinds: &[FailIf], seen: &Sightings, others: Option<&Others>) -> Option<String> {
+    let others = others.map_or(0, |others| others.stuck);
     let of = |kind: &FailIf| match kind {
-        FailIf::Stuck => ("stuck", seen.stuck),
+        FailIf::Stuck => ("stuck", seen.stuck + others),
         FailIf::Drift => ("drift", seen.drifted),
-        FailIf::Any => ("any", seen.wrong),
+        FailIf::Any => ("any", seen.wrong + others),
     };
     let (word, number) = kinds.iter().map(of).find(|(_, number)| *number > 0)?;
     let locks = if number == 1 { "lock is" } else { "locks are" };

@@ -47,6 +47,7 @@ mod repro;
 mod viewport;
 
 mod explore_plan;
+mod others;
 mod output;
 mod outputs;
 mod parallel;

@@ -101,6 +101,16 @@ pub(super) fn ttl_from_afar(milliseconds: i64) -> String {
     }
 }
 
+/// A time as its largest unit has it, rounded down: `3 s`, `4 min`, `20 h`, `55 d`.
+pub(super) fn roughly(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// A time of which only whole seconds are known: `3 s`, `4 min 59 s`.
 pub fn seconds(number: u64) -> String {
     if number < 60 { format!("{number} s") } else { in_words(Duration::from_secs(number)) }
@@ -148,7 +158,7 @@ pub(super) fn status_word(status: Status) -> &'static str {
 }
 
 /// `1 actor`, `2 actors`.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

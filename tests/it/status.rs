@@ -2,6 +2,8 @@
 
 mod load;
 mod many;
+mod mixed;
+mod others;
 mod repair;
 mod watch;
 mod weather;

@@ -23,6 +23,7 @@
 //! | [`server`] | where the locks live: embedded, or a URL |
 //! | [`intercept`] | what commands and shared local state pass through |
 //! | [`lock`] | the shared lock library |
+//! | [`format`](mod@format) | locks of other libraries, recognised by what their keys hold |
 //! | [`probe`] | real lock clients, in any language, as a lock protocol |
 //! | [`controller`] | a state file guarded by a lock |
 //! | [`scenario`] | the file format, parameters, the plan |
@@ -34,6 +35,7 @@
 #![deny(missing_docs)]
 
 pub mod controller;
+pub mod format;
 pub mod intercept;
 pub mod lock;
 pub mod probe;

@@ -175,6 +175,14 @@ impl Server {
         }
     }
 
+    /// The database that its URL names; 0 if it names none.
+    pub fn database(&self) -> i64 {
+        match self {
+            Server::Embedded(_) => 0,
+            Server::Redis(remote) => remote.info.redis_settings().db(),
+        }
+    }
+
     /// The words that one types before a command to reach this server by hand; none for the
     /// embedded one, which others can't reach.
     pub fn redis_cli(&self) -> Option<Vec<String>> {

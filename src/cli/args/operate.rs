@@ -9,26 +9,46 @@ use std::time::Duration;
 
 /// Show who holds which lock, what is wrong, what to type
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(override_usage = "nodb-trigger status [OPTIONS] [RUNID|DIRECTORY]")]
+#[command(override_usage = "nodb-trigger status [OPTIONS] [RUNID|DIRECTORY|KEY]")]
 #[command(after_help = "\
+Examples:
+  nodb-trigger status my-run --watch
+  nodb-trigger status /runs/my-run --fail-if stuck
+  nodb-trigger status --all
+  nodb-trigger status lock:invoice:7
+
+Nothing is changed. Exit status: 0 done, 1 --fail-if came true, 2 usage, 3 environment, or keys that \
+--fail-if needs could not be read, 4 --max-keys was reached and --fail-if can't tell")]
+#[command(after_long_help = "\
 Examples:
   nodb-trigger status
   nodb-trigger status my-run --watch
   nodb-trigger status /runs/my-run --fail-if stuck
+  nodb-trigger status --all
+  nodb-trigger status --pattern 'lock:*'
+  nodb-trigger status lock:invoice:7
 
-Nothing is changed. stuck: orphaned, without a TTL, or a foreign value that never ends; drift: a \
-flag that contradicts its lock, which repair sets right. --watch ends with q (exit status 0) or \
-Ctrl-C (130).
+Nothing is changed. stuck: orphaned, without a TTL or with one of years, or a foreign value that \
+never ends; drift: a flag that contradicts its lock, which repair sets right. --all and --pattern go \
+through the keys of the URL's database (redis://host:6379/1) by SCAN; NoDb has its locks in database \
+0. --watch ends with q (exit status 0) or Ctrl-C (130).
 
-Exit status: 0 looked, 1 --fail-if came true, 2 usage,
-             3 environment, or --fail-if can't tell as not everything could be read")]
+Exit status: 0 done, 1 --fail-if came true, 2 usage,
+             3 environment, or --fail-if can't tell as keys could not be read,
+             4 --fail-if can't tell as --max-keys was reached")]
 pub struct StatusArgs {
-    /// Run id, or the run's directory (with a '/') [default: all runs]
-    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::DirPath)]
+    /// Run id, its directory (with a '/'), or a key [default: all runs]
+    #[arg(value_name = "RUNID|DIRECTORY|KEY", value_hint = ValueHint::DirPath)]
     pub run: Option<String>,
-    /// All runs, as without an argument
+    /// All runs, and the locks of other libraries
     #[arg(long, conflicts_with = "run")]
     pub all: bool,
+    /// Only keys that match, of any library (repeatable)
+    #[arg(long = "pattern", value_name = "GLOB", conflicts_with_all = ["run", "all"])]
+    pub patterns: Vec<String>,
+    /// Look at this number of keys at most
+    #[arg(long, value_name = "N", default_value = "1000000", hide_short_help = true)]
+    pub max_keys: u64,
     /// Look at this Redis [default: REDIS_URL, or localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     #[arg(

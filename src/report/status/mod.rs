@@ -3,10 +3,14 @@
 
 mod meant;
 mod mend;
+mod others;
 mod typed;
 mod words;
 
 pub use meant::{ENOUGH, Meant, is_meant};
+pub use others::{
+    Example, HolderRow, MayBe, OtherRow, OtherSightings, OtherState, Others, key_name,
+};
 pub use typed::Typed;
 pub use words::Next;
 
@@ -47,6 +51,15 @@ pub struct Status {
     pub unread: usize,
     /// The locks, by run and file; if only some of each state were kept, the worst first.
     locks: Locks,
+    /// The locks of other libraries, if they were looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<Others>,
+    /// How many keys the database has, if they were not looked at and no lock was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<u64>,
+    /// The database that the server's URL names.
+    #[serde(skip)]
+    pub database: i64,
 }
 
 /// The locks, and what is the same for all of them.
@@ -187,6 +200,11 @@ impl Sightings {
         Some((self.unread, key, words))
     }
 
+    /// Whether no lock and no flag was seen, and everything could be read.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty() && self.unread == 0
+    }
+
     /// Whether there is a lock about which a command is to be typed.
     pub fn any_command(&self) -> bool {
         self.counts.keys().any(|state| !matches!(state, State::Free | State::Hidden))
@@ -214,16 +232,19 @@ impl Sightings {
             decisions: self.decisions,
             unread: self.unread,
             locks: Locks { sightings: self.kept, scene },
+            others: None,
+            keys: None,
+            database: 0,
         }
     }
 }
 
 /// Whether a lock will not be released, and won't expire soon enough to wait for it: its owner is
-/// gone, or it has no TTL.
+/// gone, or it has no TTL, or one of years.
 fn is_stuck(sighting: &Sighting) -> bool {
     match sighting.state() {
-        State::Orphaned | State::NoTtl => true,
-        State::ForeignPayload => sighting.ttl_ms == -1,
+        State::Orphaned | State::NoTtl | State::LongTtl => true,
+        State::ForeignPayload => sighting.never_ends(),
         _ => false,
     }
 }
@@ -242,6 +263,11 @@ impl Status {
         self.locks.scene.typed.status_json(self.runid.as_deref())
     }
 
+    /// The command that shows the locks of all libraries.
+    pub fn see_others(&self) -> String {
+        self.locks.scene.typed.clone().in_database(self.database).status_all()
+    }
+
     /// The same, so much later: what is left of TTLs is less, if nothing happened meanwhile.
     pub fn later(&self, elapsed: Duration) -> Self {
         let mut later = self.clone();
@@ -251,6 +277,8 @@ impl Status {
         for lock in later.locks.sightings.iter_mut().filter(|lock| lock.ttl_ms >= 0) {
             lock.ttl_ms = (lock.ttl_ms - elapsed).max(0);
         }
+        let when = later.locks.scene.when;
+        later.others.iter_mut().for_each(|others| others.pass(elapsed, when));
         later
     }
 
@@ -258,7 +286,12 @@ impl Status {
     pub fn shows_the_same(&self, other: &Self) -> bool {
         let still = |lock: &Sighting| Sighting { ttl_ms: lock.ttl_ms.min(0), ..lock.clone() };
         let locks = |status: &Self| status.locks.sightings.iter().map(still).collect::<Vec<_>>();
-        self.counts == other.counts && self.notes == other.notes && locks(self) == locks(other)
+        let others = |status: &Self| status.others.as_ref().map(Others::timeless);
+        self.counts == other.counts
+            && self.notes == other.notes
+            && self.keys == other.keys
+            && locks(self) == locks(other)
+            && others(self) == others(other)
     }
 }
 

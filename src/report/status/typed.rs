@@ -4,6 +4,7 @@ use super::meant;
 use crate::report::escape;
 use lock_lab::lock::Payload;
 use lock_lab::runtime::quoted;
+use lock_lab::server::quoted_input;
 
 /// How commands to the same server are to be typed.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,25 @@ impl Typed {
     /// server.
     pub fn new(redis: Option<String>) -> Self {
         Self { redis, redis_cli: None }
+    }
+
+    /// The same for another database of the server.
+    #[must_use]
+    pub fn in_database(self, database: i64) -> Self {
+        if database == 0 {
+            return self;
+        }
+        let number = database.to_string();
+        let redis_cli = self.redis_cli.map(|mut words| {
+            words.extend(["-n".into(), number.clone()]);
+            words
+        });
+        // A socket's URL has it elsewhere; there the environment or the user has to say it.
+        let redis = self.redis.map(|url| match url.contains("://") {
+            true => format!("{url}/{number}"),
+            false => format!("{url}?db={number}"),
+        });
+        Self { redis, redis_cli }
     }
 
     /// The same, with the words that one types before a command to reach the server by hand.
@@ -45,6 +65,19 @@ impl Typed {
     /// The command that shows what a key holds, by hand.
     pub(super) fn get(&self, key: &str) -> Option<String> {
         self.redis_command("GET", key)
+    }
+
+    /// The command that shows what a key of any name holds, by hand.
+    pub(super) fn shows(&self, command: &str, key: &[u8], rest: &[&str]) -> Option<String> {
+        let is_plain = std::str::from_utf8(key).is_ok_and(|key| !key.contains('\0'));
+        let quotes = (!is_plain).then_some("--quoted-input");
+        let key = match std::str::from_utf8(key) {
+            Ok(key) if is_plain => key.to_owned(),
+            _ => quoted_input(key),
+        };
+        let words = self.redis_cli.as_ref()?.iter().map(String::as_str).chain(quotes);
+        let words = words.chain([command, &key]).chain(rest.iter().copied());
+        Some(words.map(typed).collect::<Vec<_>>().join(" "))
     }
 
     /// The command that removes a key, by hand and whatever it holds.
@@ -82,6 +115,20 @@ impl Typed {
     pub(super) fn status_json(&self, runid: Option<&str>) -> String {
         let run: Vec<&str> = runid.into_iter().collect();
         self.command("status", &run, &["--format", "json"]).unwrap_or_default()
+    }
+
+    /// The command that shows the locks of all libraries under keys of these patterns.
+    pub(super) fn status_all_json(&self, patterns: &[String]) -> String {
+        let all = patterns.is_empty().then_some("--all");
+        let patterns = patterns.iter().flat_map(|pattern| ["--pattern", pattern.as_str()]);
+        let flags: Vec<&str> =
+            all.into_iter().chain(patterns).chain(["--format", "json"]).collect();
+        self.command("status", &[], &flags).unwrap_or_default()
+    }
+
+    /// The command that shows the locks of all libraries.
+    pub(super) fn status_all(&self) -> String {
+        self.command("status", &[], &["--all"]).unwrap_or_default()
     }
 
     fn command(&self, name: &str, names: &[&str], flags: &[&str]) -> Option<String> {

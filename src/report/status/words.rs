@@ -49,6 +49,10 @@ pub(super) fn diagnosis(lock: &Sighting, held_for: Option<i64>, ends_in: Option<
             format!("Its owner is gone, so no work runs under it; it stays {}.", stays(lock))
         }
         State::NoTtl => holder + ". It has no TTL: once its owner is gone, it stays for good.",
+        State::LongTtl => format!(
+            "{holder}. Once its owner is gone, it stays {}; was a time given where a TTL is due?",
+            stays(lock)
+        ),
         State::ForeignPayload => foreign(lock),
     };
     if lock.found.is_some() && lock.drifts() && lock.state() != State::FlagDrift {
@@ -146,18 +150,18 @@ pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
         State::Free | State::Hidden => return None,
         State::Held if is_moving(lock) => return None,
         State::FlagDrift | State::ExpiredFlag => typed.repair_or_all(runid),
-        State::ForeignPayload if lock.drifts() && lock.ttl_ms >= 0 => typed.repair_or_all(runid),
-        State::NoFlag if lock.ttl_ms >= 0 && !is_younger(lock) => {
+        State::ForeignPayload if lock.drifts() && !lock.never_ends() => typed.repair_or_all(runid),
+        State::NoFlag if !lock.never_ends() && !is_younger(lock) => {
             let ends = wait(lock);
             return Some(Next::Wait(format!("its holder sets the flag on release; {ends}")));
         }
-        State::ForeignPayload | State::Held if lock.ttl_ms >= 0 && !is_younger(lock) => {
+        State::ForeignPayload | State::Held if !lock.never_ends() && !is_younger(lock) => {
             return Some(Next::Wait(wait(lock)));
         }
         // Nothing that it holds could be compared.
         State::ForeignPayload if lock.payload().is_none() => typed.unlink(lock.lock.key()),
         State::Orphaned => typed.unlock(runid, &lock.file, lock.payload(), &[]),
-        State::NoTtl | State::ForeignPayload | State::Held | State::NoFlag => {
+        State::NoTtl | State::LongTtl | State::ForeignPayload | State::Held | State::NoFlag => {
             typed.unlock(runid, &lock.file, lock.payload(), &["--force", "--dry-run"])
         }
     };
@@ -191,11 +195,13 @@ fn wait(lock: &Sighting) -> String {
 /// What to think of before one does it.
 pub(super) fn warning(lock: &Sighting) -> Option<&'static str> {
     match lock.state() {
-        State::Orphaned | State::NoTtl if !is_typeable(lock) => {
+        State::Orphaned | State::NoTtl | State::LongTtl if !is_typeable(lock) => {
             Some("look at it: no command can name it, so it can only be removed by hand")
         }
-        State::NoTtl => Some("make sure that its owner does not work: it would lose its lock"),
-        State::ForeignPayload if lock.ttl_ms < 0 => {
+        State::NoTtl | State::LongTtl => {
+            Some("make sure that its owner does not work: it would lose its lock")
+        }
+        State::ForeignPayload if lock.never_ends() => {
             Some("find out who wrote it: it may be no lock at all")
         }
         State::Held | State::NoFlag if is_younger(lock) => {

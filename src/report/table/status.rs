@@ -4,7 +4,7 @@
 
 use super::grid::{Page, Tone, cell, columns, or_dash, plain};
 use super::{Style, notices};
-use crate::report::status::{LockRow, Next};
+use crate::report::status::{LockRow, Next, Others};
 use crate::report::wording::{count, seconds, shorten, ttl_from_afar};
 use crate::report::{Status, escape, large};
 use lock_lab::lock::{Life, State};
@@ -33,17 +33,27 @@ pub fn write_status(
     if let Some(live) = live {
         page.paragraph(escape(live), Tone::Quiet);
     }
-    page.blank();
     let rows: Vec<LockRow> = status.locks().collect();
-    if rows.is_empty() {
+    if !rows.is_empty() || !status.others.as_ref().is_some_and(Others::is_bare) {
+        page.blank();
+    }
+    if rows.is_empty() && status.others.is_some() {
+        // What is there is said below.
+    } else if rows.is_empty() {
         page.paragraph(nothing(status), Tone::Plain);
+        if status.keys.is_some() && status.unread == 0 {
+            page.line(&format!("  {}", escape(&status.see_others())));
+        }
     } else {
         if !page.style.is_narrow() {
             grid(&rows, status.runid.is_none(), &mut page);
         }
         explain(&rows, status.runid.is_none(), &mut page);
     }
+    status.others.iter().for_each(|found| others::locks(found, !rows.is_empty(), &mut page));
     notices(&status.notes, &mut page);
+    let has_nodb = !rows.is_empty();
+    status.others.iter().for_each(|found| others::summary(found, has_nodb, &mut page));
     if !rows.is_empty() {
         page.blank();
         summary(status, &rows, &mut page);
@@ -53,6 +63,9 @@ pub fn write_status(
 
 /// The run that was asked for, and the server.
 fn place(status: &Status) -> String {
+    if let Some(found) = &status.others {
+        return format!("{} on {}", others::place(found), escape(&status.server));
+    }
     let run = status.runid.as_ref().map(|run| format!("run {}", escape(run)));
     format!("{} on {}", run.unwrap_or_else(|| "all runs".into()), escape(&status.server))
 }
@@ -64,6 +77,18 @@ fn nothing(status: &Status) -> String {
     }
     let run = status.runid.as_ref().map(|run| format!(" of run {}", escape(run)));
     let (run, server) = (run.unwrap_or_default(), escape(&status.server));
+    if let Some(keys) = status.keys {
+        let keys = if keys == 1 { "1 key".into() } else { format!("{} keys", large(keys as f64)) };
+        let database = status.database;
+        let no_key = match run.is_empty() {
+            true => String::new(),
+            false => format!(", and no key of that name in database {database}"),
+        };
+        return format!(
+            "no locks of NoDb and no flags{run} on {server}{no_key}. Database {database} has {keys}; to \
+             see the locks of other libraries among them:"
+        );
+    }
     format!("no locks and no flags{run} on {server}; is this the right server?")
 }
 
@@ -165,9 +190,14 @@ fn explain_one(row: &LockRow, page: &mut Page) {
     if let Some(value) = &row.value {
         indented(format!("value: {}", escape(value)), Tone::Quiet, page);
     }
-    match &row.next {
+    explain_next(row.next.as_ref(), row.warning, page);
+}
+
+/// What to do, and what to think of before.
+fn explain_next(next: Option<&Next>, warning: Option<&str>, page: &mut Page) {
+    match next {
         Some(next @ (Next::Command(command) | Next::Inspect(command))) => {
-            if let Some(warning) = row.warning {
+            if let Some(warning) = warning {
                 indented(format!("first: {warning}"), Tone::Odd, page);
             }
             let label = if matches!(next, Next::Inspect(_)) { "look" } else { "next" };
@@ -245,6 +275,7 @@ fn state_style(state: State) -> (&'static str, Tone) {
         State::ForeignPayload => ("foreign payload", Tone::Bad),
         State::Orphaned => ("orphaned", Tone::Bad),
         State::NoTtl => ("no TTL", Tone::Bad),
+        State::LongTtl => ("TTL of years", Tone::Bad),
         State::FlagDrift => ("flag drift", Tone::Odd),
         State::ExpiredFlag => ("expired flag", Tone::Odd),
         State::NoFlag => ("no flag", Tone::Odd),
@@ -254,5 +285,6 @@ fn state_style(state: State) -> (&'static str, Tone) {
     }
 }
 
+mod others;
 #[cfg(test)]
 mod tests;

@@ -204,7 +204,12 @@ impl EventKind {
 
     /// The lease of a lock that is a time in the value of its key is over. The key stays.
     pub fn lease_in_value_over(lock: usize, key: &str, token: Option<String>) -> Self {
-        Self::lease_over(lock, format!("the lease stored in {key} expires (the key stays)"), token, true)
+        Self::lease_over(
+            lock,
+            format!("the lease stored in {key} expires (the key stays)"),
+            token,
+            true,
+        )
     }
 
     fn lease_over(lock: usize, what: String, token: Option<String>, in_value: bool) -> Self {

@@ -29,7 +29,7 @@ pub use hardened::Hardened;
 pub(crate) use hardened::mutants;
 pub use host::{ActorHost, Who, in_process};
 pub use legacy::{Legacy, is_locked};
-pub use name::{FLAG_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern};
+pub use name::{FLAG_PREFIX, KEY_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern};
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, Context, LockError, LockProtocol, Result};
@@ -38,6 +38,8 @@ pub use registry::{default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use script::script_text;
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
-pub use survey::{Doubt, Found, Sighting, State, Unseen, rights, sight, survey, watched_channels};
+pub use survey::{
+    Doubt, Found, LONGEST_TTL_MS, Sighting, State, Unseen, rights, sight, survey, watched_channels,
+};
 pub use token::{Acquisition, Identity, Token, TokenSlot, hostname};
 pub use ttl::{Ttl, TtlError};

@@ -211,7 +211,7 @@ impl LockError {
     }
 
     /// What a command on a key failed with.
-    pub(super) fn redis(command: &'static str, key: &str) -> impl Fn(RedisError) -> Self {
+    pub(crate) fn redis(command: &'static str, key: &str) -> impl Fn(RedisError) -> Self {
         move |source| Self::Redis { command, key: key.into(), source }
     }
 }

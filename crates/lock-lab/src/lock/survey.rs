@@ -19,6 +19,9 @@ use settle::Settler;
 /// them at a time.
 const TOGETHER: usize = 20_000;
 
+/// The longest TTL that a client waits for, in milliseconds: a year. A longer one is as good as none.
+pub const LONGEST_TTL_MS: i64 = 366 * 24 * 3600 * 1000;
+
 /// A lock as it was found: key, TTL, flag and fencing counter at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
@@ -83,6 +86,8 @@ pub enum State {
     Orphaned,
     /// It would never end by itself.
     NoTtl,
+    /// It would end by itself, but later than any client waits.
+    LongTtl,
     /// It is held, and its flag says that it is free.
     FlagDrift,
     /// Its flag says that it is held, and it isn't: the lease expired, or the holder died between two
@@ -112,11 +117,17 @@ impl Sighting {
                 _ if payload.owner().is_none() => State::ForeignPayload,
                 Life::Dead => State::Orphaned,
                 _ if self.ttl_ms == -1 => State::NoTtl,
+                _ if self.never_ends() => State::LongTtl,
                 _ if self.drifts() => State::FlagDrift,
                 _ if !says_held && !self.may_be_anothers() => State::NoFlag,
                 _ => State::Held,
             },
         }
+    }
+
+    /// Whether no client can wait for the end of its TTL.
+    pub fn never_ends(&self) -> bool {
+        self.ttl_ms == -1 || self.ttl_ms > LONGEST_TTL_MS
     }
 
     /// Whether the flag exists and contradicts the lock key, which holds nothing or what can be a lock:

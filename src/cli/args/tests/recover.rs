@@ -29,7 +29,7 @@ fn what_is_to_be_recovered_is_read() {
     let Request::Repair(args) = parse_words(&["repair", "--all"]).unwrap() else { panic!() };
     assert_eq!(args.run, None);
     assert!(refused(&["repair"]).contains("<RUNID|DIRECTORY|--all>"));
-    assert!(refused(&["status", "ab", "--all"]).contains("status [OPTIONS] [RUNID|DIRECTORY]"));
+    assert!(refused(&["status", "ab", "--all"]).contains("status [OPTIONS] [RUNID|DIRECTORY|KEY]"));
     assert!(refused(&["repair", "ab", "--all"]).contains("--all"));
     assert!(refused(&["unlock", "ab"]).contains("FILE"));
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// 2025-01-01 06:00 UTC.
 const NOW: u64 = 1_735_711_200;
 
-fn scene(runid: Option<&str>) -> Scene {
+pub(super) fn scene(runid: Option<&str>) -> Scene {
     Scene {
         server: "redis://cache.example:6379".into(),
         runid: runid.map(str::to_owned),
@@ -52,7 +52,7 @@ fn value(raw: &[u8]) -> Option<Found> {
 const TOKEN: &str = "3fa85f6457174562b3fc2c963f66afa6";
 
 /// Every state that the locks of a run can be in.
-fn stuck() -> Vec<Sighting> {
+pub(super) fn stuck() -> Vec<Sighting> {
     let lives = |command: &str| Life::Alive { command: command.into() };
     let uwsgi = "python3 /srv/app/worker.py --queue default";
     vec![
@@ -145,21 +145,26 @@ fn hostile() -> Vec<Sighting> {
     ]
 }
 
-fn status(runid: Option<&str>, most: usize, locks: Vec<Sighting>, notes: &[&str]) -> Status {
+pub(super) fn status(
+    runid: Option<&str>,
+    most: usize,
+    locks: Vec<Sighting>,
+    notes: &[&str],
+) -> Status {
     let mut sightings = Sightings::first(most);
     locks.into_iter().for_each(|lock| sightings.take(lock));
     let notes = notes.iter().map(|note| note.to_string()).collect();
     sightings.status(scene(runid), notes)
 }
 
-fn drawn(status: &Status, live: Option<&str>, width: u16, color: bool) -> String {
+pub(super) fn drawn(status: &Status, live: Option<&str>, width: u16, color: bool) -> String {
     let mut bytes = Vec::new();
     write_status(status, live, Style { width, color }, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
 /// The widest line, but for commands, which stay on one.
-fn widest_but_commands(text: &str) -> usize {
+pub(super) fn widest_but_commands(text: &str) -> usize {
     let is_command = |line: &&str| line.contains("nodb-trigger ") || line.contains("redis-cli ");
     widest(&text.lines().filter(|line| !is_command(line)).collect::<Vec<_>>().join("\n"))
 }

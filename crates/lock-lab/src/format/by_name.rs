@@ -1,0 +1,45 @@
+//! Keys of which only the name, or the name of a field, speaks of a lock.
+
+use super::name::says_lock;
+use super::{Content, Key, Recognised};
+
+/// The fields of a hash that say that something is locked.
+const FIELDS: [&[u8]; 4] = [b"locked", b"lockId", b"lock_id", b"locked_by"];
+
+/// Why a key may be a lock that no format knows.
+pub(super) fn recognise(key: &Key<'_>) -> Option<Recognised> {
+    if let Some((_, fields)) = key.hash()
+        && let Some((field, _)) = fields.iter().find(|(name, _)| is_field(name))
+    {
+        let field = String::from_utf8_lossy(field);
+        return Some(Recognised::Maybe { why: format!("a hash with the field {field}") });
+    }
+    let word = says_lock(key.name)?;
+    let what = match key.content {
+        Content::String { length: 0, .. } => "its value is empty".into(),
+        Content::String { length, start } if *length > start.len() as u64 => {
+            format!("its value has {length} bytes, more than a token")
+        }
+        Content::String { .. } => match key.string_text() {
+            Some(text) if text.parse::<i64>().is_ok() => "its value is a number".into(),
+            Some(_) => "its value is no token that a library writes".into(),
+            None => "its value is no text and no token".into(),
+        },
+        Content::Hash { .. } => "it is a hash that no library writes".into(),
+        Content::Sorted { members, .. } if members.is_empty() => {
+            "it is a sorted set whose members were not read, as they may be long".into()
+        }
+        Content::Sorted { .. } => "it is a sorted set that no library writes".into(),
+        Content::List { .. } => "it is a list".into(),
+        Content::Set { .. } => "it is a set".into(),
+        Content::Other(kind) => format!("it is a {kind}"),
+    };
+    Some(Recognised::Maybe {
+        why: format!("its name says {word}, but {what}: that names no holder"),
+    })
+}
+
+/// Whether a field says that something is locked.
+pub(super) fn is_field(name: &[u8]) -> bool {
+    FIELDS.contains(&name)
+}

@@ -1,0 +1,58 @@
+//! sidekiq-unique-jobs: a hash of job ids under the digest of a job and `:LOCKED`; before version 7, a
+//! string with the id of the job.
+
+use super::shape::moment_in;
+use super::{Content, Holder, Key, Lock, LockFormat, Recognised, Sharing};
+use std::time::Duration;
+
+/// Keys that belong to a digest, and hold nothing of their own.
+const PARTS: [&str; 5] = [":QUEUED", ":PRIMED", ":INFO", ":EXISTS", ":AVAILABLE"];
+const REMARK: &str = "This library sets no TTL until the job ends; whether the job still runs or waits in \
+                      its queue can't be seen here.";
+
+/// `<id of the job>` and when it was locked.
+pub(super) struct SidekiqUniqueJobs;
+
+impl LockFormat for SidekiqUniqueJobs {
+    fn name(&self) -> &'static str {
+        "sidekiq-unique-jobs"
+    }
+
+    fn recognise(&self, key: &Key<'_>) -> Option<Recognised> {
+        let name = key.text()?;
+        let is_ours = name.starts_with("uniquejobs:") || name.contains(":uniquejobs:");
+        match key.content {
+            Content::Hash { size, fields } if name.ends_with(":LOCKED") => {
+                let holders: Vec<Holder> = fields
+                    .iter()
+                    .map(|(id, value)| holder(id, value.as_deref(), key.now))
+                    .collect::<Option<_>>()?;
+                let is_one = (*size == 1).then_some(Sharing::Exclusive);
+                let sharing = is_one.unwrap_or(Sharing::Permits);
+                let lock = Lock::shared(self.name(), holders, *size, sharing);
+                (*size > 0).then(|| lock.remark(REMARK).into())
+            }
+            Content::String { .. } | Content::List { .. } | Content::Hash { .. } if is_ours => {
+                if let Some(digest) = PARTS.iter().find_map(|part| name.strip_suffix(part)) {
+                    return Some(Recognised::part_of(format!("{digest}:LOCKED"), None));
+                }
+                let id = key.string()?;
+                let alone = Lock::of(self.name(), holder(id, None, key.now)?);
+                let alone = Some(alone.remark(REMARK));
+                Some(Recognised::part_of(format!("{name}:LOCKED"), alone))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The holder is a job, whose id has 24 hexadecimal digits.
+fn holder(id: &[u8], since: Option<&[u8]>, now: Duration) -> Option<Holder> {
+    let is_id = id.len() == 24 && id.iter().all(u8::is_ascii_hexdigit);
+    let since = since.and_then(|since| moment_in(std::str::from_utf8(since).ok()?, now));
+    is_id.then(|| Holder {
+        job: Some(String::from_utf8_lossy(id).into_owned()),
+        since,
+        ..Holder::with_token(id)
+    })
+}

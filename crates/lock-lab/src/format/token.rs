@@ -1,0 +1,37 @@
+//! A string with a random token, as most libraries write it: redis-py, Redlock and its kin, redsync,
+//! Spring, Symfony, rslock.
+
+use super::name::says_lock;
+use super::shape::{made, token};
+use super::{Holder, Key, Lock, LockFormat, Recognised};
+use std::time::Duration;
+
+/// The token alone is no proof: identifiers of other things are random, too. The name has to say that it
+/// is a lock.
+pub(super) struct RandomToken;
+
+impl LockFormat for RandomToken {
+    fn name(&self) -> &'static str {
+        "random token"
+    }
+
+    fn recognise(&self, key: &Key<'_>) -> Option<Recognised> {
+        let value = key.string()?;
+        let token = token(value)?;
+        if says_lock(key.name).is_none() {
+            let why =
+                format!("{}, random like a lock's token, but the name says no lock", token.words());
+            return Some(Recognised::Maybe { why });
+        }
+        // Of those that write a UUID without hyphens, it alone takes version 1.
+        let is_of_redis_py = value.len() == 32 && made(value, key.now).is_some();
+        let format = if is_of_redis_py { "redis-py" } else { self.name() };
+        Some(Lock::of(format, holder(value, key.now)).into())
+    }
+}
+
+/// The holder that a token tells of. A UUID of version 1 has the time and the machine that made it.
+pub(super) fn holder(value: &[u8], now: Duration) -> Holder {
+    let (since, host) = made(value, now).unzip();
+    Holder { host: host.flatten(), since, ..Holder::with_token(value) }
+}
