@@ -10,6 +10,7 @@
 mod passing;
 
 use super::super::in_flight::{InFlight, Sender};
+use super::super::longest::until_all_are_over;
 use super::super::{Model, Time, Turn, World};
 use super::automata::{Around, Automata, Node, Place, Push, Shared, UNBORN};
 use super::embedded::Embedded;
@@ -60,6 +61,8 @@ pub(super) struct Machine {
     choices: Vec<Choice>,
     ended: Interner<Vec<Turn>>,
     first: StateId,
+    /// How much time passes at once until all leases are over, in nanoseconds; none, where it does not.
+    time_step: Option<u64>,
 }
 
 impl Machine {
@@ -101,6 +104,9 @@ impl Machine {
             wakes: vec![0; sleepers],
             ended: Vec::new(),
         };
+        let step = until_all_are_over(&world.setup.plan).as_nanos();
+        let time_step = world.setup.host.leases_are_values().then_some(step);
+        let time_step = time_step.map(|step| u64::try_from(step).unwrap_or(u64::MAX));
         let mut machine = Self {
             states: Visited::new(tasks.len(), sleepers),
             world,
@@ -113,6 +119,7 @@ impl Machine {
             choices: Vec::new(),
             ended: Interner::default(),
             first: 0,
+            time_step,
         };
         for task in 0..machine.tasks.len() {
             machine.push(&mut draft, task, Push::Go)?;

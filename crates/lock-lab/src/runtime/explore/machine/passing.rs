@@ -2,7 +2,6 @@
 //! each lock is looked at.
 
 use super::super::super::Turn;
-use super::super::super::longest::until_all_are_over;
 use super::super::ExploreError;
 use super::super::automata::{Place, Push};
 use super::super::visited::Draft;
@@ -95,9 +94,8 @@ impl Machine {
     /// Where leases are times in values and a lock is there that has no TTL or a longer one: so much time
     /// passes that its lease is over. In an ordering it does as often as there are tasks.
     pub(super) fn later(&mut self, draft: &Draft) -> Result<Option<Turn>, ExploreError> {
-        let step = self.time_step();
-        let is_spent = draft.time / step >= self.tasks.len() as u64;
-        if is_spent || !self.world.setup.host.leases_are_values() {
+        let Some(step) = self.time_step else { return Ok(None) };
+        if draft.time / step >= self.tasks.len() as u64 {
             return Ok(None);
         }
         // What a client sends next depends on a clock that it has read already. A release that comes late is no
@@ -116,13 +114,9 @@ impl Machine {
         Ok((!lasting.map_err(failed)?.is_empty()).then_some(Turn::Later(0)))
     }
 
-    fn time_step(&self) -> u64 {
-        u64::try_from(until_all_are_over(&self.world.setup.plan).as_nanos()).unwrap_or(u64::MAX)
-    }
-
     /// So much time passes that all leases are over.
     pub(super) fn let_leases_pass(&mut self, draft: &mut Draft) -> Result<(), ExploreError> {
-        let until = draft.time.saturating_add(self.time_step());
+        let until = draft.time.saturating_add(self.time_step.unwrap_or_default());
         self.pass(draft, until)?;
         for lock in self.shared.servers.lasting(draft.server, until).map_err(failed)? {
             let event = self.shared.servers.lease_over(draft.server, lock).map_err(failed)?;
