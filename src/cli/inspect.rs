@@ -76,6 +76,8 @@ impl Subject {
         let failing = failing(&self.fail_if, &sightings, others.as_ref())
             .map(|why| (Exit::Unexpected, why))
             .or_else(|| Some((Exit::Environment, self.untold(&sightings, link)?)))
+            .or_else(|| Some((Exit::Environment, self.out_of_date(&facts.info)?)))
+            .or_else(|| Some((Exit::Inconclusive, self.nothing_seen(others.as_ref()?)?)))
             .or_else(|| Some((Exit::Inconclusive, self.cut_short(others.as_ref()?)?)));
         if self.needs_password && (sightings.any_command() || others.is_some()) {
             notes.push(
@@ -105,7 +107,12 @@ impl Subject {
     ) -> Result<(), ServerError> {
         let runid = self.runid.as_deref();
         let unseen = survey(link, Some(clock), runid, &mut |one| sightings.take(one));
-        let unseen = unseen.map_err(|error| self.refused(error, || grant(link, runid)))?;
+        let is_of_all = self.others.is_wanted;
+        let granted = |link: &mut Connection| match is_of_all {
+            true => grant_all(link),
+            false => grant(link, runid),
+        };
+        let unseen = unseen.map_err(|error| self.refused(error, || granted(link)))?;
         // A key of another type under the run's name has no flags, and may be what was asked for.
         let is_other_type =
             |(_, words): &(String, String)| runid.is_some() && words.starts_with("WRONGTYPE");
@@ -164,6 +171,26 @@ impl Subject {
             LockError::Redis { source, .. } => self.server.explain(&source),
             error => ServerError::new(error.to_string()),
         }
+    }
+
+    /// Why `--fail-if` can't decide on a replica that has lost its primary.
+    fn out_of_date(&self, info: &str) -> Option<String> {
+        let is_cut_off =
+            fact(info, "role") == "slave" && fact(info, "master_link_status") == "down";
+        (is_cut_off && !self.fail_if.is_empty())
+            .then(|| "--fail-if can't tell: this replica has lost its primary".to_owned())
+    }
+
+    /// Why `--fail-if` can't decide if no key was looked at, or if one looks like a lock that would be stuck.
+    fn nothing_seen(&self, others: &Others) -> Option<String> {
+        if self.fail_if.is_empty() {
+            return None;
+        }
+        if others.keys == 0 && !others.cut_short {
+            return Some("--fail-if can't tell: there is no such key".to_owned());
+        }
+        let key = others.endless_by_name()?;
+        Some(format!("--fail-if can't tell: {key} may be a lock, and has no TTL"))
     }
 
     /// Why `--fail-if` can't decide if not all keys were looked at.

@@ -5,7 +5,8 @@ use super::inspect::SHOWN;
 use crate::report::count;
 use crate::report::status::{OtherSightings, Others, Scene, key_name};
 use lock_lab::format::{
-    Covered, KeySeen, OtherLock, Read, Recognised, Scope, read_key, rights_to_all, survey_keys,
+    Covered, Family, KeySeen, Looking, OtherLock, Read, Recognised, Scope, read_key, rights_to_all,
+    survey_keys,
 };
 use lock_lab::lock::Result;
 use lock_lab::runtime::command_line;
@@ -129,7 +130,9 @@ impl OtherSubject {
                 seen.take(OtherLock { key, ttl_ms, shown_by, lock, is_moving });
             }
             Some(Recognised::Maybe { why }) => {
-                notes.push(format!("the key {word} may be a lock: {why}"));
+                let looking = Looking { key: word.clone().into(), ttl_ms };
+                let (shape, examples) = (key_name(word.as_bytes()), vec![looking]);
+                covered.families.push(Family { shape, why, keys: 1, examples });
             }
             Some(Recognised::PartOf { keys, .. }) => {
                 let lock = keys.first().map(|key| key_name(key)).unwrap_or_default();

@@ -18,7 +18,7 @@ Examples:
   nodb-trigger status lock:invoice:7
 
 Nothing is changed. Exit status: 0 done, 1 --fail-if came true, 2 usage, 3 environment, or keys that \
---fail-if needs could not be read, 4 --max-keys was reached and --fail-if can't tell")]
+--fail-if needs could not be read, 4 --fail-if can't tell")]
 #[command(after_long_help = "\
 Examples:
   nodb-trigger status
@@ -34,8 +34,10 @@ through the keys of the URL's database (redis://host:6379/1) by SCAN; NoDb has i
 0. --watch ends with q (exit status 0) or Ctrl-C (130).
 
 Exit status: 0 done, 1 --fail-if came true, 2 usage,
-             3 environment, or --fail-if can't tell as keys could not be read,
-             4 --fail-if can't tell as --max-keys was reached")]
+             3 environment, or --fail-if can't tell as keys could not be read
+               or a replica has lost its primary,
+             4 --fail-if can't tell: --max-keys was reached, no key was looked
+               at, or one that may be a lock by its name has no TTL")]
 pub struct StatusArgs {
     /// Run id, its directory (with a '/'), or a key [default: all runs]
     #[arg(value_name = "RUNID|DIRECTORY|KEY", value_hint = ValueHint::DirPath)]

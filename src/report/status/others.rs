@@ -2,7 +2,8 @@
 
 use super::{Next, Scene, Typed};
 use crate::report::wording::{count, cut, seconds, ttl_from_afar};
-use lock_lab::format::{Covered, Family, Holder, Lock, OtherLock, Sharing};
+use lock_lab::format::{Covered, Family, Holder, Lock, OtherLock, Sharing, says_lock};
+use lock_lab::lock::LONGEST_TTL_MS;
 use lock_lab::server::quoted_input;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -216,6 +217,16 @@ impl Others {
     /// How many keys may be locks.
     pub fn may_be_keys(&self) -> u64 {
         self.may_be.iter().map(|family| family.keys).sum()
+    }
+
+    /// A key that may be a lock by its name, and would not expire; the first such.
+    pub fn endless_by_name(&self) -> Option<&str> {
+        let mut keys = self.may_be.iter().flat_map(|family| &family.examples);
+        let is_it = |one: &&Example| {
+            let is_endless = one.ttl_ms == -1 || one.ttl_ms > LONGEST_TTL_MS;
+            is_endless && says_lock(one.key.as_bytes()).is_some()
+        };
+        keys.find(is_it).map(|one| one.key.as_str())
     }
 
     /// The command that shows every lock.

@@ -149,7 +149,7 @@ fn the_name_of_a_key_shows_that_key() {
         assert_eq!(row(&report, key)["state"], "held", "{report:#}");
     }
     for (key, words) in [
-        ("registry:user-7", "may be a lock: a UUID"),
+        ("registry:user-7", "a UUID, random like a lock's token"),
         ("user:7", "is a hash (size 1), and no lock that is known"),
         ("redisson_lock_queue:order:{4711}", "belongs to the lock order:{4711}"),
     ] {
@@ -402,4 +402,41 @@ fn what_an_acl_hides_is_said_with_what_grants_it() {
     run(&mut con, &command.split(' ').collect::<Vec<_>>());
     let ended = at(&["--pattern", "*", "--fail-if", "any"]);
     assert!(ended.exits(0).stdout.contains("3 locks of other libraries: 3 held."), "{ended:#?}");
+}
+
+#[test]
+fn a_stuck_lock_stays_stuck_however_many_hold_it_and_whatever_changes_beside_it() {
+    let redis = redis_or_skip!();
+    let mut con = connection(&redis);
+    let mut readers = redis::cmd("HSET");
+    readers.arg("rw").arg("mode").arg("read");
+    for thread in 0..100 {
+        readers.arg(format!("b0a1c2d3-1111-4222-8333-444455556666:{thread}")).arg(1);
+    }
+    readers.exec(&mut con).unwrap();
+    // The locks of huey are fields among the results of tasks.
+    let mut results = redis::pipe();
+    for task in 0..30_000 {
+        results.cmd("HSET").arg("huey.results.app").arg(format!("r:{task}")).arg(1);
+    }
+    results.cmd("HSET").arg("huey.results.app").arg("app.lock.nightly").arg(1);
+    results.exec(&mut con).unwrap();
+    let report = status(&redis, &["--all", "--format", "json", "--fail-if", "stuck"]);
+    let report = report.exits(1).json();
+    for key in ["rw", "huey.results.app"] {
+        assert_eq!(row(&report, key)["state"], "no_ttl", "{report:#}");
+    }
+    status(&redis, &["rw", "--fail-if", "stuck"]).exits(1);
+}
+
+#[test]
+fn fail_if_does_not_pass_what_may_be_a_stuck_lock_or_what_is_not_there() {
+    let redis = redis_or_skip!();
+    let mut con = connection(&redis);
+    redis::cmd("SET").arg("lock:plain").arg(1).exec(&mut con).unwrap();
+    redis::cmd("RPUSH").arg("jobs").arg(1).exec(&mut con).unwrap();
+    status(&redis, &["lock:plain", "--fail-if", "stuck"]).exits(4);
+    status(&redis, &["--all", "--fail-if", "any"]).exits(4);
+    status(&redis, &["--pattern", "none:*", "--fail-if", "any"]).exits(4);
+    assert!(!status(&redis, &["jobs"]).stdout.contains("no key of that name"));
 }

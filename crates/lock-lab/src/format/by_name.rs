@@ -18,7 +18,7 @@ pub(super) fn recognise(key: &Key<'_>) -> Option<Recognised> {
     let what = match key.content {
         Content::String { length: 0, .. } => "its value is empty".into(),
         Content::String { length, start } if *length > start.len() as u64 => {
-            format!("its value has {length} bytes, more than a token")
+            "its value is longer than a token".into()
         }
         Content::String { .. } => match key.string_text() {
             Some(text) if text.parse::<i64>().is_ok() => "its value is a number".into(),

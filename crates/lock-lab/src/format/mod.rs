@@ -30,6 +30,7 @@ mod tests;
 mod token;
 
 pub use family::{Family, Looking};
+pub use name::says_lock;
 pub use reader::{LONGEST, Read};
 pub use survey::{Covered, KeySeen, OtherLock, Scope, read_key, rights_to_all, survey_keys};
 

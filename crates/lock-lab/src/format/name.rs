@@ -24,7 +24,7 @@ const LONGEST_WORD: usize = 24;
 
 /// The word in the name that speaks of a lock, if one does. `clock`, `blocked` and `lockout` are other
 /// words.
-pub(super) fn says_lock(name: &[u8]) -> Option<&'static str> {
+pub fn says_lock(name: &[u8]) -> Option<&'static str> {
     let mut word = String::new();
     let mut before = b' ';
     for byte in name.iter().copied().chain([b' ']) {

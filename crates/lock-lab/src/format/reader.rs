@@ -1,5 +1,5 @@
-//! Reads keys of any type, some hundred at a time and a little of each: what a recogniser needs. Neither a
-//! long value nor a long element is ever fetched.
+//! Reads keys of any type, some hundred at a time and a little of each: what a recogniser needs. No long
+//! value is fetched; names of fields are, however long.
 
 use super::name::says_lock;
 use super::shape::uuid;
@@ -67,6 +67,16 @@ pub(super) fn read_all(link: &mut dyn Link, keys: &[Vec<u8>]) -> Result<Vec<Read
     Ok(read)
 }
 
+/// The fields of huey that are locks, and how many fields are gone through for one reply.
+const HUEY_LOCKS: [&str; 4] = ["MATCH", "*.lock.*", "COUNT", "10000"];
+/// How many replies are asked for.
+const MOST_PAGES: usize = 200;
+
+/// The words of an error reply to a command.
+pub(super) fn refusal(name: &str, error: &redis::ServerError) -> String {
+    format!("{} {} ({name})", error.code(), error.details().unwrap_or_default())
+}
+
 /// What is asked about a key of this type first; nothing about one that can't be a lock.
 fn questions(key: &[u8], kind: &str) -> Vec<Cmd> {
     let size = match kind {
@@ -106,8 +116,11 @@ fn questions(key: &[u8], kind: &str) -> Vec<Cmd> {
 /// What the first replies say of a key.
 fn first(kind: String, replies: Vec<Value>) -> Read {
     if replies.is_empty() {
-        // Of no interest, or gone.
-        return Read::Gone;
+        return match kind.as_str() {
+            "none" | "" => Read::Gone,
+            // Of no interest: what it holds, and its TTL, was not asked.
+            _ => Read::Seen { content: Content::Other(kind), ttl_ms: -1 },
+        };
     }
     let names: &[&str] = match kind.as_str() {
         "string" => &["STRLEN", "GETRANGE", "PTTL"],
@@ -170,10 +183,12 @@ fn read_elements(link: &mut dyn Link, keys: &[Vec<u8>], read: &mut [Read]) -> Re
         let Read::Seen { content, .. } = &*one else { continue };
         if let Some((name, command)) = elements(key, content) {
             commands.push(command);
-            asked.push((name, one));
+            asked.push((key, name, one));
         }
     }
-    for ((name, one), reply) in asked.into_iter().zip(ask(link, commands)?) {
+    let replies = ask(link, commands)?;
+    for ((key, name, one), reply) in asked.into_iter().zip(replies) {
+        let reply = if name == "HSCAN" { scan_on(link, key, reply)? } else { reply };
         match (answer::<Value>(name, reply), &mut *one) {
             (Answer::Is(reply), Read::Seen { content, .. }) => take_elements(content, name, reply),
             (Answer::Is(_), _) => {}
@@ -197,7 +212,8 @@ fn elements(key: &[u8], content: &Content) -> Option<(&'static str, Cmd)> {
     match content {
         // The locks are among the results of tasks, of which there may be many.
         Content::Hash { .. } if key.starts_with(b"huey.") => {
-            asks("HSCAN", &["0", "MATCH", "*.lock.*", "COUNT", "10000"])
+            let [matches, pattern, count, number] = HUEY_LOCKS;
+            asks("HSCAN", &["0", matches, pattern, count, number])
         }
         Content::Hash { size, .. } if *size <= ALL_FIELDS => asks("HKEYS", &[]),
         Content::Hash { .. } => asks("HRANDFIELD", &[&SOME_FIELDS.to_string()]),
@@ -229,6 +245,27 @@ fn take_elements(content: &mut Content, name: &str, reply: Value) {
         Content::Sorted { members, .. } => *members = from_redis_value(reply).unwrap_or_default(),
         _ => {}
     }
+}
+
+/// Goes on with HSCAN to the end; gives one reply with all that was found. A hash that does not end soon is
+/// answered as one that can't be read.
+fn scan_on(link: &mut dyn Link, key: &[u8], reply: Value) -> Result<Value> {
+    let mut all = Vec::new();
+    let mut page = reply;
+    for _ in 0..MOST_PAGES {
+        let Ok((cursor, found)) = <(Vec<u8>, Vec<Value>)>::from_redis_value(page.clone()) else {
+            return Ok(page);
+        };
+        all.extend(found);
+        if cursor == b"0" {
+            return Ok(Value::Array(vec![Value::BulkString(cursor), Value::Array(all)]));
+        }
+        let mut next = command("HSCAN", key);
+        next.arg(cursor).arg(&HUEY_LOCKS);
+        page = ask(link, vec![next])?.pop().unwrap_or(Value::Nil);
+    }
+    let error = format!("-ERR not all of its fields were looked at, after {MOST_PAGES} pages\r\n");
+    redis::parse_redis_value(error.as_bytes()).map_err(LockError::redis("HSCAN", ""))
 }
 
 /// The names in a reply to HSCAN.
@@ -319,9 +356,7 @@ fn answer<T: FromRedisValue>(name: &str, reply: Value) -> Answer<T> {
         let code = error.code();
         return match code {
             "WRONGTYPE" => Answer::OtherType,
-            _ => {
-                Answer::Refused(format!("{code} {} ({name})", error.details().unwrap_or_default()))
-            }
+            _ => Answer::Refused(refusal(name, error)),
         };
     }
     from_redis_value(reply).map_or_else(|error| Answer::Refused(error.to_string()), Answer::Is)

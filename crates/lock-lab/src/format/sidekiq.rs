@@ -30,7 +30,11 @@ impl LockFormat for SidekiqUniqueJobs {
                 let is_one = (*size == 1).then_some(Sharing::Exclusive);
                 let sharing = is_one.unwrap_or(Sharing::Permits);
                 let lock = Lock::shared(self.name(), holders, *size, sharing);
-                (*size > 0).then(|| lock.remark(REMARK).into())
+                let why = "a hash as of sidekiq-unique-jobs, but not under its prefix uniquejobs";
+                (*size > 0).then(|| match is_ours {
+                    true => lock.remark(REMARK).into(),
+                    false => Recognised::Maybe { why: why.into() },
+                })
             }
             Content::String { .. } | Content::List { .. } | Content::Hash { .. } if is_ours => {
                 if let Some(digest) = PARTS.iter().find_map(|part| name.strip_suffix(part)) {

@@ -2,7 +2,7 @@
 //! the server has time for others between two batches.
 
 use super::family::{Families, Family, Looking};
-use super::reader::{Read, ask, read_all};
+use super::reader::{Read, ask, read_all, refusal};
 use super::{Key, LONGEST_TTL_MS, Lock, Recognised, recognise};
 use crate::intercept::Link;
 use crate::lock::{KEY_PREFIX, LockError, Result};
@@ -168,7 +168,12 @@ pub fn read_key(
             break;
         }
         let before = std::mem::replace(&mut seen, read_once(link, key, now)?);
-        is_moving = before != seen;
+        is_moving = match (&before.1, &seen.1) {
+            (Some(Recognised::Lock(before)), Some(Recognised::Lock(now))) => {
+                changed_hands(before, now)
+            }
+            (before, now) => before != now,
+        };
         if !is_moving {
             break;
         }
@@ -177,8 +182,16 @@ pub fn read_key(
     Ok(KeySeen { read, recognised, is_moving })
 }
 
+/// Whether none of the holders of a lock holds it any more. Where only some of them were read, that can't be
+/// known, and is not said.
+fn changed_hands(before: &Lock, now: &Lock) -> bool {
+    let is_known = |lock: &Lock| lock.held_by == lock.holders.len() as u64;
+    let stays = now.holders.iter().any(|holder| before.holders.contains(holder));
+    is_known(before) && is_known(now) && before.holders != now.holders && !stays
+}
+
 fn read_once(link: &mut dyn Link, key: &[u8], now: Duration) -> Result<(Read, Option<Recognised>)> {
-    let read = read_all(link, &[key.to_vec()])?.pop().unwrap_or(Read::Gone);
+    let mut read = read_all(link, &[key.to_vec()])?.pop().unwrap_or(Read::Gone);
     let recognised = match &read {
         Read::Seen { content, ttl_ms } => {
             recognise(&Key { name: key, content, ttl_ms: *ttl_ms, now })
@@ -193,6 +206,10 @@ fn read_once(link: &mut dyn Link, key: &[u8], now: Duration) -> Result<(Read, Op
         Some(Recognised::PartOf { keys, alone: Some(lock) }) => {
             match exist(link, [&keys])?.first() {
                 Some(Value::Int(0)) => Some(Recognised::Lock(lock)),
+                Some(Value::ServerError(error)) => {
+                    read = Read::Hidden(refusal("EXISTS", error));
+                    None
+                }
                 _ => Some(Recognised::PartOf { keys, alone: None }),
             }
         }
@@ -289,7 +306,18 @@ impl Survey {
                 Some(Recognised::PartOf { alone: None, .. }) | None => {}
             }
         }
-        locks.extend(without_lock(link, parts)?);
+        let exist = exist(link, parts.iter().map(|(keys, _)| keys))?;
+        for ((_, lock), exists) in parts.into_iter().zip(exist) {
+            match exists {
+                Value::Int(0) => locks.push(lock),
+                Value::ServerError(error) => {
+                    self.covered.unread += 1;
+                    let words = refusal("EXISTS", &error);
+                    self.covered.example.get_or_insert((lock.key, words));
+                }
+                _ => {}
+            }
+        }
         count_waiting(link, locks.iter_mut().map(|one| &mut one.lock))?;
         Ok(locks)
     }
@@ -317,22 +345,12 @@ impl Survey {
         let before: BTreeMap<Vec<u8>, Lock> =
             before.into_iter().map(|lock| (lock.key, lock.lock)).collect();
         for mut lock in self.look(link, keys, now)? {
-            let holders = before.get(&lock.key).map(|before| &before.holders);
-            lock.is_moving = holders.is_some_and(|holders| *holders != lock.lock.holders);
+            let was = before.get(&lock.key);
+            lock.is_moving = was.is_some_and(|was| changed_hands(was, &lock.lock));
             self.hand_over(lock, take);
         }
         Ok(())
     }
-}
-
-/// Those of which the lock that they belong to does not exist.
-fn without_lock(
-    link: &mut dyn Link,
-    parts: Vec<(Vec<Vec<u8>>, OtherLock)>,
-) -> Result<Vec<OtherLock>> {
-    let exist = exist(link, parts.iter().map(|(keys, _)| keys))?;
-    let alone = parts.into_iter().zip(exist).filter(|(_, exists)| *exists == Value::Int(0));
-    Ok(alone.map(|((_, lock), _)| lock).collect())
 }
 
 /// How many of the keys of each group exist.

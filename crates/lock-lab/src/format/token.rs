@@ -6,6 +6,9 @@ use super::shape::{made, token};
 use super::{Holder, Key, Lock, LockFormat, Recognised};
 use std::time::Duration;
 
+/// Words in names that speak of other things, too.
+const AMBIGUOUS: [&str; 6] = ["locker", "lease", "leases", "leader", "leadership", "singleton"];
+
 /// The token alone is no proof: identifiers of other things are random, too. The name has to say that it
 /// is a lock.
 pub(super) struct RandomToken;
@@ -18,9 +21,15 @@ impl LockFormat for RandomToken {
     fn recognise(&self, key: &Key<'_>) -> Option<Recognised> {
         let value = key.string()?;
         let token = token(value)?;
-        if says_lock(key.name).is_none() {
-            let why =
-                format!("{}, random like a lock's token, but the name says no lock", token.words());
+        let why = match says_lock(key.name) {
+            Some(word) if AMBIGUOUS.contains(&word) => {
+                Some(format!("{word} in its name need not mean a lock"))
+            }
+            Some(_) => None,
+            None => Some("the name says no lock".into()),
+        };
+        if let Some(why) = why {
+            let why = format!("{}, random like a lock's token, but {why}", token.words());
             return Some(Recognised::Maybe { why });
         }
         // Of those that write a UUID without hyphens, it alone takes version 1.

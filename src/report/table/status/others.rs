@@ -3,10 +3,13 @@
 use super::{EXPLAINED, explain_next, indented, ttl, widest};
 use crate::report::status::{OtherRow, OtherState, Others};
 use crate::report::table::grid::{Page, Tone, cell, or_dash, plain};
-use crate::report::wording::{count, roughly, shorten};
+use crate::report::wording::{count, cut, roughly, shorten};
 use crate::report::{escape, large};
 use lock_lab::lock::LONGEST_TTL_MS;
 use std::collections::BTreeMap;
+
+/// How much of a key is shown, in characters; the JSON has all of it.
+const LONG_KEY: usize = 200;
 
 /// How many characters of a holder are shown in the grid.
 const BRIEF: usize = 34;
@@ -49,7 +52,7 @@ fn grid(rows: &[OtherRow], page: &mut Page) {
         let (word, tone) = style(row.state);
         grid.row([
             cell(word, tone),
-            plain(&row.key),
+            plain(cut(&row.key, LONG_KEY)),
             plain(row.format),
             or_dash(row.owner.as_ref().map(|owner| shorten(owner, BRIEF))),
             or_dash(held_for(row)),
@@ -90,7 +93,7 @@ fn explain(rows: &[OtherRow], page: &mut Page) {
             page.blank();
         }
         let (word, tone) = style(row.state);
-        page.paragraph(format!("{word}: {}", escape(&row.key)), tone);
+        page.paragraph(format!("{word}: {}", shorten(&row.key, LONG_KEY)), tone);
         if is_narrow {
             let owner = row.owner.as_ref().map(|owner| format!("holder {}, ", escape(owner)));
             let held = held_for(row).map(|held| format!("held for {held}, ")).unwrap_or_default();
@@ -120,11 +123,14 @@ fn may_be(found: &Others, is_below: bool, page: &mut Page) {
                     ms if ms > LONGEST_TTL_MS => (ttl(ms) + ", years", Tone::Bad),
                     ms => (ttl(ms), Tone::Odd),
                 };
-                page.paragraph(format!("{}  (TTL left: {left})", escape(&example.key)), tone);
+                page.paragraph(
+                    format!("{}  (TTL left: {left})", shorten(&example.key, LONG_KEY)),
+                    tone,
+                );
             }
         } else {
             let keys = large(family.keys as f64);
-            let example = family.examples.first().map(|example| escape(&example.key));
+            let example = family.examples.first().map(|example| shorten(&example.key, LONG_KEY));
             let example = example.unwrap_or_default();
             let text = format!("{}  ({keys} keys, as {example})", escape(&family.names));
             page.paragraph(text, Tone::Odd);
