@@ -82,6 +82,11 @@ fn explored(
         None => judged(&model.plan, &args.search.properties, is_real, preflight, expected.finds)?,
         Some(_) => judged_of_shared(&args.search.properties, is_real)?,
     };
+    let mut judged = judged;
+    let is_strict = timing(&stages) == Timing::Strict;
+    if let Some(why) = why_no_lease_expires(preflight, is_real, is_strict) {
+        judged.untested.extend(Property::FOREIGN.map(|property| (property, why)));
+    }
     let task = ExploreTask { model, stages, judged };
     let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
@@ -93,8 +98,10 @@ fn explored(
     if shared == Some(Shared::ReadersAndWriters) && task.model.plan.actors.len() < 4 {
         unjudged.push("whether two writers exclude each other in a race (--clients 4)".into());
     }
-    let ended = ended
-        .map(|row| ProtocolRow { unjudged, ..row }.of_subject(&args.subject, redis.as_deref()));
+    let ended = ended.map(|row| {
+        ProtocolRow { unjudged, lease_in_value: preflight.lease_in_value, ..row }
+            .of_subject(&args.subject, redis.as_deref())
+    });
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
     if let (Some(doubt), Ok(row)) = (doubt(preflight.exclusion), &ended) {
         doubt.check(row, scenario.name())?;
@@ -378,9 +385,24 @@ fn is_ruled_out(property: Property) -> bool {
         || Property::FOREIGN.contains(&property)
 }
 
-/// Why no actor loses a lock whose lease is a time in its value.
-const LEASE_IN_VALUE: &str =
-    "the lease is a time in the value of the key, and the clock of a real server can't be moved";
+/// Why no actor loses a lock whose lease is a time in its value, where that is so.
+fn why_no_lease_expires(
+    preflight: Preflight,
+    is_real: bool,
+    is_strict: bool,
+) -> Option<&'static str> {
+    match preflight.lease_in_value {
+        true if is_real => Some(
+            "the lease is a time in the value of the key, and the clock of a real server can't be moved",
+        ),
+        true if is_strict => Some(
+            "the lease is a time in the value of the key, and the clients' clocks stand still under \
+             --timing strict",
+        ),
+        _ => None,
+    }
+}
+
 /// Why fencing tokens that are times are not compared.
 const FENCE_IS_TIME: &str =
     "the fencing token is a time, and times don't grow while orderings are explored";
@@ -426,10 +448,6 @@ fn judged(
         must_not_find.push(Property::FencingOrder);
     }
     let mut untested = Vec::new();
-    // The clock of a real server can't be moved.
-    if preflight.lease_in_value && is_real {
-        untested.extend(Property::FOREIGN.map(|property| (property, LEASE_IN_VALUE)));
-    }
     if preflight.fencing == Fencing::Times {
         untested.push((Property::FencingOrder, FENCE_IS_TIME));
     }

@@ -7,6 +7,7 @@ use lock_lab::runtime::{Limit, quoted};
 use lock_lab::scenario::Timing;
 use std::fmt::Write;
 
+const IN_VALUE: &str = "a lease in a value may expire before an instruction or in a release";
 const STRICT: &str = "a lease expires only as time passes";
 
 impl ProtocolRow {
@@ -147,7 +148,8 @@ impl ProtocolRow {
         let has_none = self.subject.is_some() && !self.lease_expired;
         match self.is_strict() {
             true => Some(STRICT),
-            false => has_none.then_some("no lease expired"),
+            false if has_none => Some("no lease expired"),
+            false => self.lease_in_value.then_some(IN_VALUE),
         }
     }
 

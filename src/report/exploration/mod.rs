@@ -86,6 +86,9 @@ pub struct ProtocolRow {
     pub covered: Vec<StageRow>,
     /// Whether a lease expired under the actor that held it.
     pub lease_expired: bool,
+    /// Whether leases are times in values, which end at fewer places than TTLs.
+    #[serde(skip)]
+    pub lease_in_value: bool,
     /// What was looked for.
     pub judged: Vec<JudgedRow>,
     /// What is not judged, and why.
@@ -273,6 +276,7 @@ impl ProtocolRow {
             stopped_by: covered.iter().find_map(|stage| stage.stopped_by),
             covered,
             lease_expired: tried.lease_expired,
+            lease_in_value: false,
             judged: judged_rows,
             unjudged: Vec::new(),
             counterexamples,
