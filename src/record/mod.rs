@@ -14,13 +14,17 @@
 //! | `model` | all keys together |
 //! | `actors` | the clients as actors |
 //! | `observations` | what was seen of each client |
-//! | `to_history`, `operation`, `tenures` | from what was seen to a history |
+//! | `tenures`, `holdings` | from when to when a lock was held, and which actors believe that they hold it |
+//! | `attribution` | whose command it was, where programs have pools of connections |
+//! | `to_history`, `operation` | from what was seen to a history |
 //! | `reasons` | why the history is incomplete |
 
 mod actors;
+mod attribution;
 mod commands;
 mod effects;
 mod facts;
+mod holdings;
 mod key;
 mod key_snapshot;
 mod keyspace;

@@ -128,6 +128,6 @@ pub(super) fn finish(
     }
     let (began, ended) = span;
     let history =
-        to_history(&seen, Frame { server: order.server.name().to_owned(), began, ended, reasons });
+        to_history(&seen, &Frame { server: order.server.name().to_owned(), began, ended, reasons });
     Recorded { history, counts, ending }
 }

@@ -5,7 +5,9 @@
 //! `release`, a lease that is set an `extend`. What a client found out about its lock, and from
 //! which command, is the failure of such a step.
 
-use super::actors::ActorTable;
+use super::actors::{ActorTable, Relation};
+use super::attribution::{Act, Attribution, Attributor, Prospect};
+use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
 use super::observations::{Seen, What};
 use super::operation::{Came, Unit};
@@ -16,7 +18,7 @@ use lock_history::history::{
     Operation, Verb,
 };
 use lock_lab::lock;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// The protocol of a history that was recorded from outside.
 const OBSERVED: &str = "observed";
@@ -33,82 +35,57 @@ pub(super) struct Frame {
 }
 
 /// A history of what was seen, and why that may not be all.
-pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
+pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let tenures = Tenures::of(seen);
-    let actors = ActorTable::of(seen);
-    let count = actors.list.len();
-    let mut writer = HistoryWriter {
-        seen,
-        tenures: &tenures,
-        actors: &actors,
-        began: frame.began,
-        events: Vec::new(),
-        order: 0,
-        now: 0,
-        has_started: vec![false; count],
-        steps: vec![0; count],
-        known: HashMap::new(),
-        holders: vec![None; seen.locks.len()],
-        leases: BTreeSet::new(),
-        owners: HashMap::new(),
-        stand_ins: HashMap::new(),
-        last_reads: last_reads(seen),
-    };
-    let mut gaps = seen.gaps.iter().peekable();
-    let mut next = 0;
-    while let Some(unit) = Unit::next(seen, next) {
-        while let Some((_, why)) = gaps.next_if(|(gap, _)| *gap <= next) {
-            writer.gap(why);
+    let prospect = Prospect::of(seen);
+    let last_reads = last_reads(seen);
+    let given = Given { seen, tenures: &tenures, prospect: &prospect, last_reads: &last_reads };
+    let mut pooled = HashSet::new();
+    // That a connection is one of a pool shows later than it matters.
+    let (writer, is_complete) = loop {
+        let mut writer = HistoryWriter::new(&given, pooled.clone(), &frame);
+        let is_complete = writer.write(frame.ended);
+        if *writer.attributor.pooled() == pooled {
+            break (writer, is_complete);
         }
-        next += unit.observations.len().max(1);
-        writer.unit(&unit);
-    }
-    for (_, why) in gaps {
-        writer.gap(why);
-    }
-    let is_complete = writer.end(&mut frame.reasons, frame.ended);
+        pooled.clone_from(writer.attributor.pooled());
+    };
     let name = |lock: &super::observations::Lock| shown(&lock.key);
     let head = Head {
         scenario: format!("recording of {}", frame.server),
         protocol: OBSERVED.into(),
         locks: seen.locks.iter().map(name).collect(),
-        actors: actors.list.iter().map(|actor| actor.name.clone()).collect(),
+        actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,
-        incomplete: frame.reasons.in_words(),
+        incomplete: writer.reasons.in_words(),
     };
     History { head, events: writer.events, is_complete }
 }
 
-/// What an actor thinks of a lock.
+/// What a history is made from.
 #[derive(Debug, Clone, Copy)]
-struct ClientBelief {
-    /// The acquisition that it believes to hold.
-    holds: Id,
-    /// What its last read of the lock showed.
-    last: Came,
+struct Given<'a> {
+    seen: &'a Seen,
+    tenures: &'a Tenures,
+    prospect: &'a Prospect,
+    /// After these reads their clients left the lock alone.
+    last_reads: &'a HashSet<Id>,
 }
 
 struct HistoryWriter<'a> {
-    seen: &'a Seen,
-    tenures: &'a Tenures,
-    actors: &'a ActorTable,
+    given: &'a Given<'a>,
+    attributor: Attributor<'a>,
+    actors: ActorTable,
+    reasons: Reasons,
     began: u64,
     events: Vec<Event>,
     order: u64,
     now: u64,
-    has_started: Vec<bool>,
-    steps: Vec<usize>,
-    known: HashMap<(usize, usize), ClientBelief>,
-    /// The holder of each lock, by its acquisition.
-    holders: Vec<Option<Id>>,
-    /// When the leases of those end: time, acquisition.
-    leases: BTreeSet<(u64, Id)>,
-    /// Whose each acquisition is.
-    owners: HashMap<Id, usize>,
+    has_started: HashSet<usize>,
+    steps: HashMap<usize, usize>,
+    holdings: Holdings<'a>,
     /// The holder for which a client last acted on a lock.
     stand_ins: HashMap<(usize, usize), usize>,
-    /// After these reads their clients left the lock alone.
-    last_reads: HashSet<Id>,
 }
 
 /// The reads of a lock that were the last thing that a client did about it, before it tried to take
@@ -133,6 +110,42 @@ enum End {
 }
 
 impl<'a> HistoryWriter<'a> {
+    fn new(given: &'a Given<'a>, pooled: HashSet<usize>, frame: &Frame) -> Self {
+        let Given { seen, tenures, prospect, .. } = *given;
+        Self {
+            given,
+            attributor: Attributor::new(prospect, pooled),
+            actors: ActorTable::of(seen),
+            reasons: frame.reasons.clone(),
+            began: frame.began,
+            events: Vec::new(),
+            order: 0,
+            now: 0,
+            has_started: HashSet::new(),
+            steps: HashMap::new(),
+            holdings: Holdings::new(seen, tenures),
+            stand_ins: HashMap::new(),
+        }
+    }
+
+    /// Writes all events, and says whether the history is complete.
+    fn write(&mut self, ended: u64) -> bool {
+        let seen = self.given.seen;
+        let mut gaps = seen.gaps.iter().peekable();
+        let mut next = 0;
+        while let Some(unit) = Unit::next(seen, next) {
+            while let Some((_, why)) = gaps.next_if(|(gap, _)| *gap <= next) {
+                self.gap(why);
+            }
+            next += unit.observations.len().max(1);
+            self.unit(&unit);
+        }
+        for (_, why) in gaps {
+            self.gap(why);
+        }
+        self.end(ended)
+    }
+
     fn unit(&mut self, unit: &Unit<'a>) {
         let Some(first) = unit.observations.first() else { return };
         self.expire_leases(first.at);
@@ -156,27 +169,30 @@ impl<'a> HistoryWriter<'a> {
         self.stand_ins.insert((client, lock), actor);
         self.begin(actor);
         self.act(unit, actor, lock, came);
+        self.attributor.note(unit, client, lock, came);
+        if actor == client {
+            self.pool_may_know(client, lock, came);
+        }
     }
 
     fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {
-        let knowledge = self.known.get(&(actor, lock)).copied();
+        let knowledge = self.holdings.belief(actor, lock);
         let held = knowledge.map(|knowledge| knowledge.holds);
         if let Some((verb, end)) = self.loss(unit, knowledge, came) {
             self.step(unit, actor, lock, verb, held, end);
-            self.known.remove(&(actor, lock));
+            self.holdings.forget(actor, lock);
             return;
         }
         match came {
             Came::Took(id) => {
                 self.step(unit, actor, lock, Verb::Acquire, Some(id), End::Well);
-                self.take(actor, lock, id);
+                self.holdings.take(actor, lock, id);
             }
             Came::Replaced(id, before) => {
-                let is_own = self.seen.token(id) == self.seen.token(before);
-                let verb = if is_own { Verb::Extend } else { Verb::Acquire };
+                let verb = if self.is_same(id, before) { Verb::Extend } else { Verb::Acquire };
                 self.step(unit, actor, lock, verb, Some(id), End::Well);
-                self.free(lock);
-                self.take(actor, lock, id);
+                self.holdings.free(lock);
+                self.holdings.take(actor, lock, id);
             }
             Came::Refused => {
                 let end = End::Badly(FailureKind::AlreadyLocked, "somebody else holds the lock");
@@ -188,8 +204,8 @@ impl<'a> HistoryWriter<'a> {
                     _ => Verb::Release,
                 };
                 self.step(unit, actor, lock, verb, held, End::Well);
-                self.known.remove(&(actor, lock));
-                self.free(lock);
+                self.holdings.forget(actor, lock);
+                self.holdings.free(lock);
             }
             Came::Extended(id) => {
                 if held.is_some() {
@@ -197,13 +213,16 @@ impl<'a> HistoryWriter<'a> {
                 } else {
                     self.command(unit, actor, lock);
                 }
-                self.lease(id);
+                self.holdings.lease(id);
             }
             _ => self.command(unit, actor, lock),
         }
-        if let Some(knowledge) = self.known.get_mut(&(actor, lock)) {
-            knowledge.last = came;
-        }
+        self.holdings.shown(actor, lock, came);
+    }
+
+    /// Whether two acquisitions have one token.
+    fn is_same(&self, one: Id, other: Id) -> bool {
+        self.given.seen.token(one) == self.given.seen.token(other)
     }
 
     /// The step by which an actor gives up a lock that it holds no more, and how that ends.
@@ -215,7 +234,7 @@ impl<'a> HistoryWriter<'a> {
     ) -> Option<(Verb, End)> {
         let ClientBelief { holds, last } = knowledge?;
         // A script that carries the token did not find it.
-        let is_refused = || self.seen.token(holds).is_some_and(|token| unit.carries(token));
+        let is_refused = || self.given.seen.token(holds).is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
         match came {
             Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
@@ -223,7 +242,9 @@ impl<'a> HistoryWriter<'a> {
                 Some((Verb::Release, lost("the lock was no longer its own")))
             }
             // The reference's release of a lock that has another owner by now.
-            Came::Saw(Some(other)) if holds != other && self.last_reads.contains(&unit.first) => {
+            Came::Saw(Some(other))
+                if holds != other && self.given.last_reads.contains(&unit.first) =>
+            {
                 Some((Verb::Release, lost("somebody else had the lock")))
             }
             // The reference's release of a lock that is gone: it only sets the flag right.
@@ -238,35 +259,31 @@ impl<'a> HistoryWriter<'a> {
 
     /// The token of an acquisition, as histories have it.
     fn token(&self, id: Id) -> Option<String> {
-        self.seen.token(id).map(|token| token.to_string())
+        self.given.seen.token(id).map(|token| token.to_string())
     }
 
     /// A lock's key, as text.
     fn key(&self, lock: usize) -> String {
-        self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default()
+        self.given.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default()
     }
 
-    /// The actor: the client, unless it acts for the holder over another connection.
-    fn actor_for(&self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
-        if self.known.contains_key(&(client, lock)) || matches!(came, Came::Took(_)) {
-            return client;
-        }
-        let carrying = self.known.iter().filter(|((_, of), knowledge)| {
-            let token = self.seen.token(knowledge.holds);
-            *of == lock && token.is_some_and(|token| unit.carries(token))
-        });
-        let carrying = carrying.map(|((actor, _), _)| *actor);
-        let is_near = |actor: &usize| self.actors.may_belong_together(*actor, client);
-        if unit.call.is_some()
-            && let Some(actor) = carrying.filter(is_near).min()
-        {
-            return actor;
+    /// The actor: the client, unless it acts for another one over its connection.
+    fn actor_for(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
+        if let Some(carrier) = self.carrier(unit, client, lock) {
+            return carrier;
         }
         match came {
-            Came::Deleted(id) | Came::Extended(id) => {
-                let owner = self.owners.get(&id).copied();
-                let owner = owner.filter(|owner| self.actors.belong_together(*owner, client));
-                owner.unwrap_or(client)
+            Came::Deleted(id) => self.holder_or(client, unit, lock, id, false),
+            Came::Extended(id) => self.holder_or(client, unit, lock, id, true),
+            Came::Replaced(id, before) if self.is_same(id, before) => {
+                self.holder_or(client, unit, lock, before, true)
+            }
+            Came::Took(_) | Came::Replaced(..)
+                if self.attributor.is_pooled(self.actors.connection(client)) =>
+            {
+                let holdings = &self.holdings;
+                let is_free = |actor| holdings.belief(actor, lock).is_none();
+                self.actors.other_client(client, is_free)
             }
             Came::Unflagged | Came::AskedFlag => {
                 self.stand_ins.get(&(client, lock)).copied().unwrap_or(client)
@@ -275,39 +292,85 @@ impl<'a> HistoryWriter<'a> {
         }
     }
 
-    fn take(&mut self, actor: usize, lock: usize, id: Id) {
-        self.known.insert((actor, lock), ClientBelief { holds: id, last: Came::Other });
-        self.owners.insert(id, actor);
-        if let Some(holder) = self.holders.get_mut(lock) {
-            *holder = Some(id);
+    /// The only actor whose token a script carries.
+    fn carrier(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> Option<usize> {
+        unit.call?;
+        let carries =
+            |holds: Id| self.given.seen.token(holds).is_some_and(|token| unit.carries(token));
+        if self.holdings.belief(client, lock).is_some_and(|belief| carries(belief.holds)) {
+            return Some(client);
         }
-        self.lease(id);
+        let carriers = self.holdings.believers(lock).filter(|(actor, belief)| {
+            let relation = self.actors.relation(*actor, client);
+            relation != Relation::Distinct && carries(belief.holds)
+        });
+        let carriers: Vec<usize> = carriers.map(|(actor, _)| actor).collect();
+        let [carrier] = carriers.as_slice() else { return None };
+        self.attributor.join(&self.actors, client, *carrier);
+        Some(*carrier)
     }
 
-    /// Notes when the lease of an acquisition ends.
-    fn lease(&mut self, id: Id) {
-        if let Some(end) = self.tenures.end(id) {
-            self.leases.insert((end, id));
+    /// The holder of an acquisition that this command ends or extends; the client, if it surely acts
+    /// for itself.
+    fn holder_or(
+        &mut self,
+        client: usize,
+        unit: &Unit<'a>,
+        lock: usize,
+        id: Id,
+        extends: bool,
+    ) -> usize {
+        let Some(holder) = self.holdings.owner(id) else { return client };
+        let act = Act { client, holder, lock, id, at: unit.first, extends };
+        match self.attributor.attribution(&act, &self.actors, &self.holdings) {
+            Attribution::Client => client,
+            Attribution::Holder => holder,
+            Attribution::Unknown => {
+                let what = if extends { "its lease was set" } else { "it was released" };
+                let why = format!(
+                    "{what} over another connection than it was acquired, and nothing shows that its \
+                     holder did it (a CLIENT SETNAME of each program would)"
+                );
+                self.doubt(lock, &why);
+                holder
+            }
         }
     }
 
-    /// The lock is free now.
-    fn free(&mut self, lock: usize) -> Option<Id> {
-        let id = self.holders.get_mut(lock)?.take()?;
-        if let Some(end) = self.tenures.end(id) {
-            self.leases.remove(&(end, id));
+    /// Notes why the history is not certain about a lock.
+    fn doubt(&mut self, lock: usize, why: &str) {
+        if let Some(lock) = self.given.seen.locks.get(lock) {
+            self.reasons.add_about(&lock.key, why);
         }
-        Some(id)
+    }
+
+    /// A connection of a pool found that the lock was lost: its former holder may know by now.
+    fn pool_may_know(&mut self, client: usize, lock: usize, came: Came) {
+        let finds = matches!(came, Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend);
+        if !finds || !self.attributor.is_pooled(self.actors.connection(client)) {
+            return;
+        }
+        let holder = self.holdings.holder(lock);
+        let may_know = |(actor, belief): &(usize, ClientBelief)| {
+            Some(belief.holds) != holder
+                && self.attributor.is_pooled(self.actors.connection(*actor))
+                && self.actors.relation(*actor, client) != Relation::Distinct
+        };
+        let may_know: Vec<usize> =
+            self.holdings.believers(lock).filter(may_know).map(|(actor, _)| actor).collect();
+        for actor in may_know {
+            self.doubt(
+                lock,
+                "its lease expired under a holder with a pool of connections, one of which found \
+                 that; whether the holder did is unknown",
+            );
+            self.unseen(actor, lock);
+        }
     }
 
     /// Adds the leases that expired before this time.
     fn expire_leases(&mut self, at: u64) {
-        while let Some((end, id)) = self.leases.first().copied().filter(|(end, _)| *end < at) {
-            self.leases.remove(&(end, id));
-            let lock = self.seen.observations.get(id).map(|one| one.lock);
-            let Some(lock) = lock.filter(|lock| self.holders.get(*lock) == Some(&Some(id))) else {
-                continue;
-            };
+        while let Some((end, lock)) = self.holdings.next_expiry(at) {
             self.now = self.now.max(end);
             self.end_lease(lock);
         }
@@ -320,19 +383,19 @@ impl<'a> HistoryWriter<'a> {
             (_, Outcome::Took | Outcome::Nothing | Outcome::Saw(None)) => Some(true),
             _ => Some(false),
         });
-        if finds_free == Some(true) && self.holders.get(lock).is_some_and(Option::is_some) {
+        if finds_free == Some(true) && self.holdings.holder(lock).is_some() {
             self.end_lease(lock);
         }
     }
 
     fn end_lease(&mut self, lock: usize) {
-        let Some(id) = self.free(lock) else { return };
+        let Some(id) = self.holdings.free(lock) else { return };
         self.event(None, EventKind::lease_expired(lock, &self.key(lock), self.token(id)));
     }
 
     /// The lock is free, by no client's doing.
     fn gone(&mut self, lock: usize, what: &str) {
-        let Some(id) = self.free(lock) else { return };
+        let Some(id) = self.holdings.free(lock) else { return };
         let effects = vec![Effect { lock, change: Change::Deleted { token: self.token(id) } }];
         self.event(None, EventKind::fault(what.into(), effects));
     }
@@ -341,46 +404,45 @@ impl<'a> HistoryWriter<'a> {
     fn gap(&mut self, why: &str) {
         let what = format!("{why}, and what happened meanwhile was not seen");
         self.event(None, EventKind::fault(what, Vec::new()));
-        self.forget(|_| true);
+        (0..self.given.seen.locks.len()).for_each(|lock| self.forget(lock));
     }
 
     /// From here on a lock is not followed.
     fn given_up(&mut self, lock: usize) {
         let what = format!("{} is not followed from here on", self.key(lock));
         self.event(None, EventKind::fault(what, Vec::new()));
-        self.forget(|of| of == lock);
-        self.free(lock);
+        self.forget(lock);
+        self.holdings.free(lock);
     }
 
-    /// What actors believe of these locks may be wrong from here on.
-    fn forget(&mut self, of: impl Fn(usize) -> bool) {
-        let mut known: Vec<_> = self.known.extract_if(|(_, lock), _| of(*lock)).collect();
-        known.sort_unstable_by_key(|(at, _)| *at);
-        for ((actor, lock), knowledge) in known {
-            let operation = self.operation(actor, lock, Verb::Unseen, Some(knowledge.holds));
-            self.event(Some(actor), EventKind::Invoked(operation.clone()));
-            let message = "what became of it was not seen".into();
-            let failure = Failure { kind: FailureKind::LostLock, message };
-            self.event(Some(actor), EventKind::Failed { operation, failure });
-        }
+    /// What actors believe of this lock may be wrong from here on.
+    fn forget(&mut self, lock: usize) {
+        let believers: Vec<usize> = self.holdings.believers(lock).map(|(actor, _)| actor).collect();
+        believers.into_iter().for_each(|actor| self.unseen(actor, lock));
+    }
+
+    /// What an actor believes of a lock is unknown from here on.
+    fn unseen(&mut self, actor: usize, lock: usize) {
+        let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
+        let operation = self.operation(actor, lock, Verb::Unseen, holds);
+        self.event(Some(actor), EventKind::Invoked(operation.clone()));
+        let message = "what became of it was not seen".into();
+        let failure = Failure { kind: FailureKind::LostLock, message };
+        self.event(Some(actor), EventKind::Failed { operation, failure });
+        self.holdings.forget(actor, lock);
     }
 
     fn begin(&mut self, actor: usize) {
-        if let Some(started) = self.has_started.get_mut(actor)
-            && !std::mem::replace(started, true)
-        {
+        if self.has_started.insert(actor) {
             self.event(Some(actor), EventKind::Started);
         }
     }
 
     fn operation(&mut self, actor: usize, lock: usize, verb: Verb, held: Option<Id>) -> Operation {
-        let mut number = 0;
-        if let Some(steps) = self.steps.get_mut(actor) {
-            number = *steps;
-            *steps += 1;
-        }
+        let next = self.steps.entry(actor).or_default();
+        let number = std::mem::replace(next, *next + 1);
         let token = held.and_then(|held| self.token(held));
-        let fence = held.and_then(|held| match &self.seen.observations.get(held)?.what {
+        let fence = held.and_then(|held| match &self.given.seen.observations.get(held)?.what {
             What::Write { fence, .. } | What::Found { fence, .. } => *fence,
             _ => None,
         });
@@ -411,10 +473,10 @@ impl<'a> HistoryWriter<'a> {
 
     fn command(&mut self, unit: &Unit<'a>, actor: usize, lock: usize) {
         let sent = self.moment();
-        let changes = unit.changes(self.seen, self.tenures).into_iter();
+        let changes = unit.changes(self.given.seen, self.given.tenures).into_iter();
         let command = Command {
             sent,
-            text: unit.text(self.seen),
+            text: unit.text(self.given.seen),
             reply: unit.reply().into(),
             effects: changes.map(|change| Effect { lock, change }).collect(),
             late: None,
@@ -433,32 +495,32 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// Ends the history, and says whether it is complete.
-    fn end(&mut self, reasons: &mut Reasons, ended: u64) -> bool {
+    fn end(&mut self, ended: u64) -> bool {
         self.expire_leases(ended);
         self.now = self.now.max(ended);
-        for actor in 0..self.has_started.len() {
-            self.begin(actor);
+        let actors = self.actors.list.len();
+        (0..actors).for_each(|actor| self.begin(actor));
+        for lock in 0..self.given.seen.locks.len() {
+            if self.holdings.is_believed(lock) {
+                self.doubt(
+                    lock,
+                    match self.holdings.holder(lock) {
+                        Some(_) => "it was still held when the recording ended",
+                        None => "a holder lost it, and had not noticed when the recording ended",
+                    },
+                );
+            }
         }
-        let mut open: Vec<usize> = self.known.keys().map(|(_, lock)| *lock).collect();
-        open.sort_unstable();
-        for lock in open {
-            let Some(key) = self.seen.locks.get(lock).map(|lock| &lock.key) else { continue };
-            let why = match self.holders.get(lock) {
-                Some(Some(_)) => "it was still held when the recording ended",
-                _ => "a holder lost it, and had not noticed when the recording ended",
-            };
-            reasons.add_about(key, why);
-        }
-        if !reasons.is_empty() {
+        if !self.reasons.is_empty() {
             return false;
         }
-        for actor in 0..self.has_started.len() {
+        for actor in 0..actors {
             self.event(Some(actor), EventKind::Ended { failure: None });
         }
-        for (lock, state) in self.seen.locks.iter().enumerate() {
-            let holder = self.holders.get(lock).copied().flatten();
+        for (lock, state) in self.given.seen.locks.iter().enumerate() {
+            let holder = self.holdings.holder(lock);
             let token = holder.and_then(|id| self.token(id));
-            let ttl_ms = match (holder, holder.and_then(|id| self.tenures.end(id))) {
+            let ttl_ms = match (holder, holder.and_then(|id| self.given.tenures.end(id))) {
                 (None, _) => -2,
                 (Some(_), None) => -1,
                 (Some(_), Some(end)) => {

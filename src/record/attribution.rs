@@ -1,0 +1,238 @@
+//! Whose command it was: its own connection's client, or the holder that acts over another connection.
+//!
+//! A token says who holds a lock, a connection does not: programs keep pools of connections, and each
+//! command takes the next free one. A script that carries the token is the holder's. Where a plain command
+//! ends or extends a lock that came over another connection, what the connections read before and do
+//! afterwards may show whose it was. Where nothing shows it, it is unknown and no client is accused.
+
+use super::actors::{ActorTable, Relation};
+use super::holdings::Holdings;
+use super::key::{Id, Outcome};
+use super::observations::{Seen, What};
+use super::operation::{Came, Unit};
+use std::collections::{HashMap, HashSet};
+
+/// Whose a command is that ended or extended a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attribution {
+    /// The holder's.
+    Holder,
+    /// Its own client's, which is another one.
+    Client,
+    /// Either's.
+    Unknown,
+}
+
+/// A command that ends or extends an acquisition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Act {
+    /// The actor of its connection.
+    pub client: usize,
+    /// The actor of the acquisition.
+    pub holder: usize,
+    pub lock: usize,
+    /// The acquisition.
+    pub id: Id,
+    /// The command.
+    pub at: Id,
+    /// Whether it extends it.
+    pub extends: bool,
+}
+
+/// What is known when a client ends or extends a lock that was acquired over another connection.
+#[derive(Debug, Clone, Copy)]
+struct Circumstances {
+    /// How the two connections are related.
+    relation: Relation,
+    /// Whether either of them was seen to act for clients of other connections.
+    is_pooled: bool,
+    /// Whether the client believes in an acquisition of its own.
+    has_own: bool,
+    /// Whether another client of the same program may believe that it holds the lock.
+    has_rivals: bool,
+    /// What the client knew of the lock.
+    read: LastRead,
+    /// Whether a connection of the same program read the holder's token and left the rest to another one.
+    is_read_elsewhere: bool,
+    /// Whether the holder acts as such later on.
+    acts_later: bool,
+}
+
+/// What a connection's last command about a lock read, if that was a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastRead {
+    /// It was no read.
+    None,
+    /// The present holder's token.
+    Holder,
+    /// Another one, or none.
+    Other,
+}
+
+impl Circumstances {
+    /// Whose it was.
+    fn attribution(&self) -> Attribution {
+        if self.relation == Relation::Distinct || self.has_own && !self.is_pooled {
+            return Attribution::Client;
+        }
+        if self.acts_later {
+            return Attribution::Unknown;
+        }
+        match self.read {
+            LastRead::Holder => Attribution::Holder,
+            // It deletes what it compared, though that has another holder by now.
+            LastRead::Other if !self.is_read_elsewhere && !self.is_pooled => Attribution::Client,
+            _ if self.has_rivals => Attribution::Unknown,
+            _ if self.is_read_elsewhere || self.relation == Relation::Same => Attribution::Holder,
+            _ => Attribution::Unknown,
+        }
+    }
+}
+
+/// What connections do later, which shows whose an earlier command was.
+#[derive(Debug, Default)]
+pub(super) struct Prospect {
+    /// Reads after which the same connection deleted the lock or set its lease.
+    followed: HashSet<Id>,
+    /// The last observation at which the holder of an acquisition acts as such.
+    last_acts: HashMap<Id, Id>,
+}
+
+impl Prospect {
+    /// Looks at all observations.
+    pub fn of(seen: &Seen) -> Self {
+        let mut prospect = Self::default();
+        // By connection and lock: its last read, and its last acquisition.
+        let mut reads: HashMap<(u32, usize), Id> = HashMap::new();
+        let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
+        let mut of_token: HashMap<(&str, usize), Id> = HashMap::new();
+        for (id, one) in seen.observations.iter().enumerate() {
+            let place = (one.client, one.lock);
+            if let Some(call) =
+                one.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?))
+            {
+                let carried =
+                    call.carried.iter().filter_map(|token| of_token.get(&(&**token, one.lock)));
+                prospect.last_acts.extend(carried.map(|acquisition| (*acquisition, id)));
+            }
+            match (&one.what, one.outcome) {
+                (_, Outcome::Took | Outcome::Replaced(_)) => {
+                    reads.retain(|(_, lock), _| *lock != one.lock);
+                    taken.insert(place, id);
+                    if let Some(token) = seen.token(id) {
+                        of_token.insert((token, one.lock), id);
+                    }
+                }
+                (What::Read, _) if one.call.is_none() => drop(reads.insert(place, id)),
+                (What::Delete | What::Expire { .. }, outcome) if one.call.is_none() => {
+                    let read = reads.remove(&place);
+                    prospect.followed.extend(read);
+                    if let (Some(own), Outcome::Nothing) = (taken.get(&place), outcome) {
+                        prospect.last_acts.insert(*own, id);
+                    }
+                }
+                _ => {}
+            }
+        }
+        prospect
+    }
+
+    /// Whether the connection of this read went on itself.
+    pub fn is_followed(&self, read: Id) -> bool {
+        self.followed.contains(&read)
+    }
+
+    /// Whether the holder of this acquisition acts as such after this observation.
+    pub fn acts_after(&self, acquisition: Id, id: Id) -> bool {
+        self.last_acts.get(&acquisition).is_some_and(|last| *last > id)
+    }
+}
+
+/// Says whose commands are.
+#[derive(Debug)]
+pub(super) struct Attributor<'a> {
+    prospect: &'a Prospect,
+    /// Connections over which clients of other connections were seen to act, and those of these clients.
+    pooled: HashSet<usize>,
+    /// By lock: the last read of each actor since the lock was last acquired, and what it found.
+    reads: HashMap<usize, HashMap<usize, (Id, Option<Id>)>>,
+    /// By actor and lock: what its last command found, if that was a read.
+    last: HashMap<(usize, usize), Option<Id>>,
+}
+
+impl<'a> Attributor<'a> {
+    /// Knows of these pools.
+    pub fn new(prospect: &'a Prospect, pooled: HashSet<usize>) -> Self {
+        Self { prospect, pooled, reads: HashMap::new(), last: HashMap::new() }
+    }
+
+    /// All connections of pools that were seen.
+    pub fn pooled(&self) -> &HashSet<usize> {
+        &self.pooled
+    }
+
+    /// Whether clients of other connections were seen to act over this one.
+    pub fn is_pooled(&self, connection: usize) -> bool {
+        self.pooled.contains(&connection)
+    }
+
+    /// A client acts over the connection of another one.
+    pub fn join(&mut self, actors: &ActorTable, one: usize, other: usize) {
+        let both = [actors.connection(one), actors.connection(other)];
+        if both[0] != both[1] {
+            self.pooled.extend(both);
+        }
+    }
+
+    /// Whose command this is.
+    pub fn attribution(
+        &mut self,
+        act: &Act,
+        actors: &ActorTable,
+        holdings: &Holdings<'_>,
+    ) -> Attribution {
+        let is_pooled = self.is_pooled(actors.connection(act.client));
+        if act.client == act.holder && !is_pooled {
+            return Attribution::Holder;
+        }
+        let is_related = |actor: usize| actors.relation(actor, act.client) != Relation::Distinct;
+        let elsewhere = self.reads.get(&act.lock).into_iter().flatten();
+        let mut elsewhere = elsewhere.filter(|(actor, (read, found))| {
+            let is_it = *found == Some(act.id) && !self.prospect.is_followed(*read);
+            **actor != act.client && is_it && is_related(**actor)
+        });
+        let is_rival = |actor: usize| actor != act.holder && is_related(actor);
+        let circumstances = Circumstances {
+            relation: actors.relation(act.client, act.holder),
+            is_pooled: is_pooled || self.is_pooled(actors.connection(act.holder)),
+            has_own: act.client != act.holder && holdings.belief(act.client, act.lock).is_some(),
+            has_rivals: holdings.believers(act.lock).any(|(actor, _)| is_rival(actor)),
+            read: match self.last.get(&(act.client, act.lock)) {
+                None => LastRead::None,
+                Some(found) if *found == Some(act.id) => LastRead::Holder,
+                Some(_) => LastRead::Other,
+            },
+            is_read_elsewhere: elsewhere.next().is_some(),
+            acts_later: !act.extends && self.prospect.acts_after(act.id, act.at),
+        };
+        let attribution = circumstances.attribution();
+        if attribution != Attribution::Client {
+            self.join(actors, act.client, act.holder);
+        }
+        attribution
+    }
+
+    /// Notes what a client's command showed it of a lock.
+    pub fn note(&mut self, unit: &Unit<'_>, client: usize, lock: usize, came: Came) {
+        match came {
+            Came::Saw(found) if unit.call.is_none() => {
+                self.last.insert((client, lock), found);
+                self.reads.entry(lock).or_default().insert(client, (unit.first, found));
+                return;
+            }
+            Came::Took(_) | Came::Replaced(..) => drop(self.reads.remove(&lock)),
+            _ => {}
+        }
+        self.last.remove(&(client, lock));
+    }
+}
