@@ -28,17 +28,6 @@ pub(super) struct Actor {
     connection: usize,
 }
 
-/// How two actors are related.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Relation {
-    /// They are clients of one program.
-    Same,
-    /// They may be.
-    Unknown,
-    /// They are not.
-    Distinct,
-}
-
 impl ActorTable {
     /// Every client that was seen, each connection for itself.
     pub fn of(seen: &Seen) -> Self {
@@ -88,24 +77,16 @@ impl ActorTable {
         self.holders.get(&id).copied()
     }
 
-    /// How two actors are related, as far as they say it themselves.
-    pub fn relation(&self, one: usize, other: usize) -> Relation {
+    /// Whether two actors are surely clients of different programs.
+    pub fn are_distinct(&self, one: usize, other: usize) -> bool {
         let (Some(one), Some(other)) = (self.list.get(one), self.list.get(other)) else {
-            return Relation::Unknown;
+            return false;
         };
-        if one.connection == other.connection {
-            return Relation::Same;
-        }
-        if one.host != other.host {
-            return Relation::Distinct;
-        }
-        let said = |one: &Option<String>, other: &Option<String>| {
-            let is_same = one.as_ref()? == other.as_ref()?;
-            Some(if is_same { Relation::Same } else { Relation::Distinct })
-        };
-        said(&one.owner, &other.owner)
-            .or_else(|| said(&one.called, &other.called))
-            .unwrap_or(Relation::Unknown)
+        let is_same =
+            |one: &Option<String>, other: &Option<String>| Some(one.as_ref()? == other.as_ref()?);
+        let owners = is_same(&one.owner, &other.owner);
+        let says = owners.or_else(|| is_same(&one.called, &other.called));
+        one.connection != other.connection && (one.host != other.host || says == Some(false))
     }
 
     /// The actor for another client of the same connection: the first that is free.

@@ -5,7 +5,7 @@
 //! ends or extends a lock that came over another connection, what the connections read before and do
 //! afterwards may show whose it was. Where nothing shows it, it is unknown and no client is accused.
 
-use super::actors::{ActorTable, Relation};
+use super::actors::ActorTable;
 use super::holdings::Holdings;
 use super::key::{Id, Outcome};
 use super::observations::{Seen, What};
@@ -42,8 +42,8 @@ pub(super) struct Act {
 /// What is known when a client ends or extends a lock that was acquired over another connection.
 #[derive(Debug, Clone, Copy)]
 struct Circumstances {
-    /// How the two connections are related.
-    relation: Relation,
+    /// Whether the two are surely clients of different programs.
+    are_distinct: bool,
     /// Whether either of them was seen to act for clients of other connections.
     is_pooled: bool,
     /// Whether the client believes in an acquisition of its own.
@@ -72,7 +72,7 @@ enum LastRead {
 impl Circumstances {
     /// Whose it was.
     fn attribution(&self) -> Attribution {
-        if self.relation == Relation::Distinct || self.has_own && !self.is_pooled {
+        if self.are_distinct || self.has_own && !self.is_pooled {
             return Attribution::Client;
         }
         if self.acts_later {
@@ -82,8 +82,7 @@ impl Circumstances {
             LastRead::Holder => Attribution::Holder,
             // It deletes what it compared, though that has another holder by now.
             LastRead::Other if !self.is_read_elsewhere && !self.is_pooled => Attribution::Client,
-            _ if self.has_rivals => Attribution::Unknown,
-            _ if self.is_read_elsewhere || self.relation == Relation::Same => Attribution::Holder,
+            _ if self.is_read_elsewhere && !self.has_rivals => Attribution::Holder,
             _ => Attribution::Unknown,
         }
     }
@@ -195,7 +194,7 @@ impl<'a> Attributor<'a> {
         if act.client == act.holder && !is_pooled {
             return Attribution::Holder;
         }
-        let is_related = |actor: usize| actors.relation(actor, act.client) != Relation::Distinct;
+        let is_related = |actor: usize| !actors.are_distinct(actor, act.client);
         let elsewhere = self.reads.get(&act.lock).into_iter().flatten();
         let mut elsewhere = elsewhere.filter(|(actor, (read, found))| {
             let is_it = *found == Some(act.id) && !self.prospect.is_followed(*read);
@@ -203,7 +202,7 @@ impl<'a> Attributor<'a> {
         });
         let is_rival = |actor: usize| actor != act.holder && is_related(actor);
         let circumstances = Circumstances {
-            relation: actors.relation(act.client, act.holder),
+            are_distinct: actors.are_distinct(act.client, act.holder),
             is_pooled: is_pooled || self.is_pooled(actors.connection(act.holder)),
             has_own: act.client != act.holder && holdings.belief(act.client, act.lock).is_some(),
             has_rivals: holdings.believers(act.lock).any(|(actor, _)| is_rival(actor)),

@@ -3,6 +3,7 @@
 use super::key::{Id, Outcome};
 use super::observations::{Observation, ScriptCall, Seen, What};
 use super::tenures::Tenures;
+use super::watch::Watch;
 use lock_history::history::{Change, NO_END};
 use lock_lab::lock::Operation;
 
@@ -59,6 +60,12 @@ impl<'a> Unit<'a> {
     /// The acquisitions whose tokens the script carries.
     pub fn carries(&self, token: &str) -> bool {
         self.call.is_some_and(|call| call.carried.iter().any(|carried| **carried == *token))
+    }
+
+    /// Whether it is about a lock that has a mirror flag.
+    pub fn is_of_nodb(&self, seen: &Seen) -> bool {
+        let lock = self.observations.first().and_then(|first| seen.locks.get(first.lock));
+        lock.is_some_and(|lock| Watch::name_of(&lock.key).is_some())
     }
 
     /// The outcome of all of it.

@@ -112,11 +112,21 @@ pub struct Order<'a> {
     pub limit: usize,
 }
 
+/// How a recording was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By MONITOR, which shows each command.
+    Monitor,
+    /// By keyspace notifications, which show only changes.
+    Light,
+}
+
 /// Makes a history of what was recorded: `span` is when it began and ended, `notices` why it can't
 /// be complete.
 pub(super) fn finish(
     model: KeysModel,
     order: &Order<'_>,
+    way: Way,
     span: (u64, u64),
     ending: Ending,
     notices: &[String],
@@ -127,7 +137,7 @@ pub(super) fn finish(
         reasons.add("there was no room for more");
     }
     let (began, ended) = span;
-    let history =
-        to_history(&seen, &Frame { server: order.server.name().to_owned(), began, ended, reasons });
+    let server = order.server.name().to_owned();
+    let history = to_history(&seen, &Frame { server, way, began, ended, reasons });
     Recorded { history, counts, ending }
 }

@@ -5,18 +5,20 @@
 //! `release`, a lease that is set an `extend`. What a client found out about its lock, and from
 //! which command, is the failure of such a step.
 
-use super::actors::{ActorTable, Relation};
+use super::actors::ActorTable;
 use super::attribution::{Act, Attribution, Attributor, Prospect};
 use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
 use super::observations::{Seen, What};
 use super::operation::{Came, Unit};
 use super::reasons::{Reasons, shown};
+use super::recording::Way;
 use super::tenures::Tenures;
 use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
     Operation, Verb,
 };
+use lock_lab::format::is_drawn;
 use lock_lab::lock;
 use std::collections::{HashMap, HashSet};
 
@@ -27,6 +29,7 @@ const OBSERVED: &str = "observed";
 #[derive(Debug)]
 pub(super) struct Frame {
     pub server: String,
+    pub way: Way,
     /// When it began and ended, in microseconds since 1970.
     pub began: u64,
     pub ended: u64,
@@ -77,6 +80,7 @@ struct HistoryWriter<'a> {
     attributor: Attributor<'a>,
     actors: ActorTable,
     reasons: Reasons,
+    way: Way,
     began: u64,
     events: Vec<Event>,
     order: u64,
@@ -117,6 +121,7 @@ impl<'a> HistoryWriter<'a> {
             attributor: Attributor::new(prospect, pooled),
             actors: ActorTable::of(seen),
             reasons: frame.reasons.clone(),
+            way: frame.way,
             began: frame.began,
             events: Vec::new(),
             order: 0,
@@ -189,13 +194,14 @@ impl<'a> HistoryWriter<'a> {
                 self.holdings.take(actor, lock, id);
             }
             Came::Replaced(id, before) => {
+                self.forget_if_light(lock);
                 let verb = if self.is_same(id, before) { Verb::Extend } else { Verb::Acquire };
                 self.step(unit, actor, lock, verb, Some(id), End::Well);
                 self.holdings.free(lock);
                 self.holdings.take(actor, lock, id);
             }
             Came::Refused => {
-                let end = End::Badly(FailureKind::AlreadyLocked, "somebody else holds the lock");
+                let end = End::Badly(FailureKind::AlreadyLocked, "another client holds the lock");
                 self.step(unit, actor, lock, Verb::Acquire, None, end);
             }
             Came::Deleted(_) => {
@@ -208,11 +214,7 @@ impl<'a> HistoryWriter<'a> {
                 self.holdings.free(lock);
             }
             Came::Extended(id) => {
-                if held.is_some() {
-                    self.step(unit, actor, lock, Verb::Extend, held, End::Well);
-                } else {
-                    self.command(unit, actor, lock);
-                }
+                self.step(unit, actor, lock, Verb::Extend, held, End::Well);
                 self.holdings.lease(id);
             }
             _ => self.command(unit, actor, lock),
@@ -236,16 +238,18 @@ impl<'a> HistoryWriter<'a> {
         // A script that carries the token did not find it.
         let is_refused = || self.given.seen.token(holds).is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
+        let is_last_read = || unit.call.is_none() && self.given.last_reads.contains(&unit.first);
         match came {
             Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
             Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend if is_refused() => {
                 Some((Verb::Release, lost("the lock was no longer its own")))
             }
-            // The reference's release of a lock that has another owner by now.
-            Came::Saw(Some(other))
-                if holds != other && self.given.last_reads.contains(&unit.first) =>
-            {
-                Some((Verb::Release, lost("somebody else had the lock")))
+            // It compared the token, and left alone what is not its own.
+            Came::Saw(Some(other)) if holds != other && is_last_read() => {
+                Some((Verb::Release, lost("another client had the lock")))
+            }
+            Came::Saw(None) if !unit.is_of_nodb(self.given.seen) && is_last_read() => {
+                Some((Verb::Release, lost("the lock was free")))
             }
             // The reference's release of a lock that is gone: it only sets the flag right.
             Came::Unflagged if last == Came::Saw(None) => Some((Verb::Release, End::Well)),
@@ -276,7 +280,7 @@ impl<'a> HistoryWriter<'a> {
             Came::Deleted(id) => self.holder_or(client, unit, lock, id, false),
             Came::Extended(id) => self.holder_or(client, unit, lock, id, true),
             Came::Replaced(id, before) if self.is_same(id, before) => {
-                self.holder_or(client, unit, lock, before, true)
+                self.same_token(client, lock, before)
             }
             Came::Took(_) | Came::Replaced(..)
                 if self.attributor.is_pooled(self.actors.connection(client)) =>
@@ -301,8 +305,7 @@ impl<'a> HistoryWriter<'a> {
             return Some(client);
         }
         let carriers = self.holdings.believers(lock).filter(|(actor, belief)| {
-            let relation = self.actors.relation(*actor, client);
-            relation != Relation::Distinct && carries(belief.holds)
+            !self.actors.are_distinct(*actor, client) && carries(belief.holds)
         });
         let carriers: Vec<usize> = carriers.map(|(actor, _)| actor).collect();
         let [carrier] = carriers.as_slice() else { return None };
@@ -337,6 +340,22 @@ impl<'a> HistoryWriter<'a> {
         }
     }
 
+    /// The actor that writes the holder's token over itself.
+    fn same_token(&mut self, client: usize, lock: usize, before: Id) -> usize {
+        let Some(holder) = self.holdings.owner(before).filter(|holder| *holder != client) else {
+            return client;
+        };
+        if self.given.seen.token(before).is_some_and(|token| is_drawn(token.as_bytes())) {
+            self.attributor.join(&self.actors, client, holder);
+        } else {
+            self.doubt(
+                lock,
+                "it was overwritten with the value that it had, over another connection",
+            );
+        }
+        holder
+    }
+
     /// Notes why the history is not certain about a lock.
     fn doubt(&mut self, lock: usize, why: &str) {
         if let Some(lock) = self.given.seen.locks.get(lock) {
@@ -354,7 +373,7 @@ impl<'a> HistoryWriter<'a> {
         let may_know = |(actor, belief): &(usize, ClientBelief)| {
             Some(belief.holds) != holder
                 && self.attributor.is_pooled(self.actors.connection(*actor))
-                && self.actors.relation(*actor, client) != Relation::Distinct
+                && !self.actors.are_distinct(*actor, client)
         };
         let may_know: Vec<usize> =
             self.holdings.believers(lock).filter(may_know).map(|(actor, _)| actor).collect();
@@ -389,12 +408,14 @@ impl<'a> HistoryWriter<'a> {
     }
 
     fn end_lease(&mut self, lock: usize) {
+        self.forget_if_light(lock);
         let Some(id) = self.holdings.free(lock) else { return };
         self.event(None, EventKind::lease_expired(lock, &self.key(lock), self.token(id)));
     }
 
     /// The lock is free, by no client's doing.
     fn gone(&mut self, lock: usize, what: &str) {
+        self.forget_if_light(lock);
         let Some(id) = self.holdings.free(lock) else { return };
         let effects = vec![Effect { lock, change: Change::Deleted { token: self.token(id) } }];
         self.event(None, EventKind::fault(what.into(), effects));
@@ -419,6 +440,13 @@ impl<'a> HistoryWriter<'a> {
     fn forget(&mut self, lock: usize) {
         let believers: Vec<usize> = self.holdings.believers(lock).map(|(actor, _)| actor).collect();
         believers.into_iter().for_each(|actor| self.unseen(actor, lock));
+    }
+
+    /// What its holder will find out about the loss of this lock is not seen.
+    fn forget_if_light(&mut self, lock: usize) {
+        if self.way == Way::Light {
+            self.forget(lock);
+        }
     }
 
     /// What an actor believes of a lock is unknown from here on.

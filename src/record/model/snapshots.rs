@@ -7,6 +7,8 @@ use crate::record::observations::{What, text_token};
 use lock_lab::lock::Payload;
 use std::rc::Rc;
 
+/// The client where no payload names one.
+const UNKNOWN: &str = "unknown client";
 /// Ends of leases that differ by fewer milliseconds are the same.
 const NOISE: u64 = 50;
 
@@ -65,7 +67,7 @@ impl KeysModel {
         let held = state.and_then(|state| state.key.as_ref()).and_then(Key::held);
         let is_same =
             held.is_some_and(|held| self.seen.token(held.by) == Some(&text_token(&payload)));
-        let client = self.client(payload.owner().unwrap_or("somebody"));
+        let client = self.client(payload.owner().unwrap_or(UNKNOWN));
         if !is_same {
             let value = value.to_vec();
             let put = Act::Put { value, until, only_if_held: false };
@@ -93,7 +95,7 @@ impl KeysModel {
                 client.map(|client| client.address.clone())
             }
         });
-        let client = self.client(owner.as_deref().unwrap_or("somebody"));
+        let client = self.client(owner.as_deref().unwrap_or(UNKNOWN));
         self.act(lock, Act::Delete, client, at, when(at, at, at));
     }
 
