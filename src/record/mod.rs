@@ -24,6 +24,8 @@ mod attribution;
 mod commands;
 mod effects;
 mod facts;
+#[cfg(test)]
+mod generated;
 mod holdings;
 mod key;
 mod key_snapshot;
