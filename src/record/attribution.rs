@@ -95,6 +95,8 @@ pub(super) struct Prospect {
     followed: HashSet<Id>,
     /// The last observation at which the holder of an acquisition acts as such.
     last_acts: HashMap<Id, Id>,
+    /// Connections over which a token was written and carried.
+    carried: HashSet<(u32, u32)>,
 }
 
 impl Prospect {
@@ -107,12 +109,13 @@ impl Prospect {
         let mut of_token: HashMap<(&str, usize), Id> = HashMap::new();
         for (id, one) in seen.observations.iter().enumerate() {
             let place = (one.client, one.lock);
-            if let Some(call) =
-                one.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?))
-            {
-                let carried =
-                    call.carried.iter().filter_map(|token| of_token.get(&(&**token, one.lock)));
-                prospect.last_acts.extend(carried.map(|acquisition| (*acquisition, id)));
+            let call = one.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?));
+            for token in call.into_iter().flat_map(|call| &call.carried) {
+                let Some(acquisition) = of_token.get(&(&**token, one.lock)) else { continue };
+                prospect.last_acts.insert(*acquisition, id);
+                if let Some(writer) = seen.observations.get(*acquisition) {
+                    prospect.carried.insert((writer.client, one.client));
+                }
             }
             match (&one.what, one.outcome) {
                 (_, Outcome::Took | Outcome::Replaced(_)) => {
@@ -134,6 +137,15 @@ impl Prospect {
             }
         }
         prospect
+    }
+
+    /// The connections over which the holders of other connections act.
+    pub fn pooled(&self, actors: &ActorTable) -> HashSet<usize> {
+        let pairs = self.carried.iter().filter_map(|(writer, carrier)| {
+            let pair = [actors.actor(*writer)?, actors.actor(*carrier)?];
+            (pair[0] != pair[1] && !actors.are_distinct(pair[0], pair[1])).then_some(pair)
+        });
+        pairs.flatten().collect()
     }
 
     /// Whether the connection of this read went on itself.

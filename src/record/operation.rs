@@ -34,6 +34,8 @@ pub(super) enum Came {
     NothingToExtend,
     /// The lock was only read.
     Saw(Option<Id>),
+    /// The lock was read; what was found is not known.
+    Unclear,
     /// The flag was set to free.
     Unflagged,
     /// The flag was asked for.
@@ -82,6 +84,7 @@ impl<'a> Unit<'a> {
                 (What::Delete, Outcome::Nothing) => Came::NothingToDelete,
                 (What::Expire { .. }, Outcome::Nothing) => Came::NothingToExtend,
                 (_, Outcome::Saw(held)) => Came::Saw(held),
+                (What::Read, Outcome::Open) => Came::Unclear,
                 (What::Flag { locked: false }, _) => Came::Unflagged,
                 (What::AskedFlag, _) => Came::AskedFlag,
                 _ => Came::Other,
@@ -178,7 +181,7 @@ impl<'a> Unit<'a> {
             Came::NothingToDelete | Came::NothingToExtend | Came::Saw(None) => "free",
             Came::Extended(_) => "extended",
             Came::Saw(Some(_)) => "held",
-            Came::Unflagged | Came::AskedFlag | Came::Other => "",
+            Came::Unclear | Came::Unflagged | Came::AskedFlag | Came::Other => "",
         }
     }
 }
@@ -189,13 +192,14 @@ fn rank(came: Came) -> u8 {
         Came::Other => 0,
         Came::AskedFlag => 1,
         Came::Unflagged => 2,
-        Came::Saw(_) => 3,
-        Came::NothingToExtend => 4,
-        Came::NothingToDelete => 5,
-        Came::Extended(_) => 6,
-        Came::Refused => 7,
-        Came::Deleted(_) => 8,
-        Came::Replaced(..) => 9,
-        Came::Took(_) => 10,
+        Came::Unclear => 3,
+        Came::Saw(_) => 4,
+        Came::NothingToExtend => 5,
+        Came::NothingToDelete => 6,
+        Came::Extended(_) => 7,
+        Came::Refused => 8,
+        Came::Deleted(_) => 9,
+        Came::Replaced(..) => 10,
+        Came::Took(_) => 11,
     }
 }

@@ -43,7 +43,8 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let prospect = Prospect::of(seen);
     let last_reads = last_reads(seen);
     let given = Given { seen, tenures: &tenures, prospect: &prospect, last_reads: &last_reads };
-    let mut pooled = HashSet::new();
+    let actors = ActorTable::of(seen);
+    let mut pooled = prospect.pooled(&actors);
     // That a connection is one of a pool shows later than it matters.
     let (writer, is_complete) = loop {
         let mut writer = HistoryWriter::new(&given, pooled.clone(), &frame);
@@ -173,11 +174,11 @@ impl<'a> HistoryWriter<'a> {
         let actor = self.actor_for(unit, client, lock, came);
         self.stand_ins.insert((client, lock), actor);
         self.begin(actor);
+        if unit.call.is_none() && actor == client {
+            self.found_lost(client, lock, came);
+        }
         self.act(unit, actor, lock, came);
         self.attributor.note(unit, client, lock, came);
-        if actor == client {
-            self.pool_may_know(client, lock, came);
-        }
     }
 
     fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {
@@ -195,6 +196,9 @@ impl<'a> HistoryWriter<'a> {
             }
             Came::Replaced(id, before) => {
                 self.forget_if_light(lock);
+                if self.holdings.belief(actor, lock).is_some_and(|belief| belief.holds == before) {
+                    self.unseen(actor, lock);
+                }
                 let verb = if self.is_same(id, before) { Verb::Extend } else { Verb::Acquire };
                 self.step(unit, actor, lock, verb, Some(id), End::Well);
                 self.holdings.free(lock);
@@ -238,6 +242,7 @@ impl<'a> HistoryWriter<'a> {
         // A script that carries the token did not find it.
         let is_refused = || self.given.seen.token(holds).is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
+        let found_free = |last| matches!(last, Came::Saw(None) | Came::Unclear);
         let is_last_read = || unit.call.is_none() && self.given.last_reads.contains(&unit.first);
         match came {
             Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
@@ -248,13 +253,15 @@ impl<'a> HistoryWriter<'a> {
             Came::Saw(Some(other)) if holds != other && is_last_read() => {
                 Some((Verb::Release, lost("another client had the lock")))
             }
-            Came::Saw(None) if !unit.is_of_nodb(self.given.seen) && is_last_read() => {
+            Came::Saw(None) | Came::Unclear
+                if !unit.is_of_nodb(self.given.seen) && is_last_read() =>
+            {
                 Some((Verb::Release, lost("the lock was free")))
             }
             // The reference's release of a lock that is gone: it only sets the flag right.
-            Came::Unflagged if last == Came::Saw(None) => Some((Verb::Release, End::Well)),
+            Came::Unflagged if found_free(last) => Some((Verb::Release, End::Well)),
             // The reference asks whether it is locked before it writes; then it refuses to.
-            Came::AskedFlag if last == Came::Saw(None) => {
+            Came::AskedFlag if found_free(last) => {
                 Some((Verb::CheckLock, lost("the lock was free when it looked")))
             }
             _ => None,
@@ -335,6 +342,7 @@ impl<'a> HistoryWriter<'a> {
                      holder did it (a CLIENT SETNAME of each program would)"
                 );
                 self.doubt(lock, &why);
+                self.forget_lost(client, lock);
                 holder
             }
         }
@@ -363,28 +371,38 @@ impl<'a> HistoryWriter<'a> {
         }
     }
 
-    /// A connection of a pool found that the lock was lost: its former holder may know by now.
-    fn pool_may_know(&mut self, client: usize, lock: usize, came: Came) {
-        let finds = matches!(came, Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend);
-        if !finds || !self.attributor.is_pooled(self.actors.connection(client)) {
-            return;
-        }
-        let holder = self.holdings.holder(lock);
-        let may_know = |(actor, belief): &(usize, ClientBelief)| {
-            Some(belief.holds) != holder
-                && self.attributor.is_pooled(self.actors.connection(*actor))
-                && !self.actors.are_distinct(*actor, client)
-        };
-        let may_know: Vec<usize> =
-            self.holdings.believers(lock).filter(may_know).map(|(actor, _)| actor).collect();
-        for actor in may_know {
+    /// A client found that the lock is not what a former holder left: that may be the same client.
+    fn found_lost(&mut self, client: usize, lock: usize, came: Came) {
+        let finds = matches!(
+            came,
+            Came::Saw(_)
+                | Came::NothingToDelete
+                | Came::NothingToExtend
+                | Came::Unclear
+                | Came::Unflagged
+                | Came::AskedFlag
+        );
+        let knows_whose = self.holdings.belief(client, lock).is_some()
+            && !self.attributor.is_pooled(self.actors.connection(client));
+        if finds && !knows_whose && self.forget_lost(client, lock) {
             self.doubt(
                 lock,
-                "its lease expired under a holder with a pool of connections, one of which found \
-                 that; whether the holder did is unknown",
+                "a holder lost it, another connection found that, and whether the holder knows is \
+                 unknown",
             );
-            self.unseen(actor, lock);
         }
+    }
+
+    /// What those think that lost the lock and may act over this client's connection is unknown from
+    /// here on: whether there are any.
+    fn forget_lost(&mut self, client: usize, lock: usize) -> bool {
+        let holder = self.holdings.holder(lock);
+        let lost = self.holdings.believers(lock).filter(|(actor, belief)| {
+            Some(belief.holds) != holder && !self.actors.are_distinct(*actor, client)
+        });
+        let lost: Vec<usize> = lost.map(|(actor, _)| actor).collect();
+        lost.iter().for_each(|actor| self.unseen(*actor, lock));
+        !lost.is_empty()
     }
 
     /// Adds the leases that expired before this time.
