@@ -72,10 +72,11 @@ enum LastRead {
 impl Circumstances {
     /// Whose it was.
     fn attribution(&self) -> Attribution {
-        if self.are_distinct || self.has_own && !self.is_pooled {
+        let is_own_loss = self.has_own && !self.is_pooled && self.read != LastRead::Holder;
+        if self.are_distinct || is_own_loss {
             return Attribution::Client;
         }
-        if self.acts_later {
+        if self.acts_later || self.has_own && !self.is_pooled {
             return Attribution::Unknown;
         }
         match self.read {
@@ -203,27 +204,32 @@ impl<'a> Attributor<'a> {
         holdings: &Holdings<'_>,
     ) -> Attribution {
         let is_pooled = self.is_pooled(actors.connection(act.client));
-        if act.client == act.holder && !is_pooled {
-            return Attribution::Holder;
-        }
+        let read = match self.last.get(&(act.client, act.lock)) {
+            None => LastRead::None,
+            Some(found) if *found == Some(act.id) => LastRead::Holder,
+            Some(_) => LastRead::Other,
+        };
         let is_related = |actor: usize| !actors.are_distinct(actor, act.client);
         let elsewhere = self.reads.get(&act.lock).into_iter().flatten();
-        let mut elsewhere = elsewhere.filter(|(actor, (read, found))| {
+        let elsewhere = elsewhere.filter(|(actor, (read, found))| {
             let is_it = *found == Some(act.id) && !self.prospect.is_followed(*read);
             **actor != act.client && is_it && is_related(**actor)
         });
+        let elsewhere: Vec<usize> = elsewhere.map(|(actor, _)| *actor).collect();
+        if act.client == act.holder && !is_pooled {
+            if read == LastRead::None {
+                elsewhere.iter().for_each(|reader| self.join(actors, act.client, *reader));
+            }
+            return Attribution::Holder;
+        }
         let is_rival = |actor: usize| actor != act.holder && is_related(actor);
         let circumstances = Circumstances {
             are_distinct: actors.are_distinct(act.client, act.holder),
             is_pooled: is_pooled || self.is_pooled(actors.connection(act.holder)),
             has_own: act.client != act.holder && holdings.belief(act.client, act.lock).is_some(),
             has_rivals: holdings.believers(act.lock).any(|(actor, _)| is_rival(actor)),
-            read: match self.last.get(&(act.client, act.lock)) {
-                None => LastRead::None,
-                Some(found) if *found == Some(act.id) => LastRead::Holder,
-                Some(_) => LastRead::Other,
-            },
-            is_read_elsewhere: elsewhere.next().is_some(),
+            read,
+            is_read_elsewhere: !elsewhere.is_empty(),
             acts_later: !act.extends && self.prospect.acts_after(act.id, act.at),
         };
         let attribution = circumstances.attribution();
