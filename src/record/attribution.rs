@@ -52,7 +52,8 @@ struct Circumstances {
     has_rivals: bool,
     /// What the client knew of the lock.
     read: LastRead,
-    /// Whether a connection of the same program read the holder's token and left the rest to another one.
+    /// Whether the holder's token was read over a connection that may be of the same pool, and nothing
+    /// else came of that read.
     is_read_elsewhere: bool,
     /// Whether the holder acts as such later on.
     acts_later: bool,
@@ -212,8 +213,11 @@ impl<'a> Attributor<'a> {
         let is_related = |actor: usize| !actors.are_distinct(actor, act.client);
         let elsewhere = self.reads.get(&act.lock).into_iter().flatten();
         let elsewhere = elsewhere.filter(|(actor, (read, found))| {
-            let is_it = *found == Some(act.id) && !self.prospect.is_followed(*read);
-            **actor != act.client && is_it && is_related(**actor)
+            let is_open = match **actor == act.client {
+                true => is_pooled,
+                false => !self.prospect.is_followed(*read),
+            };
+            *found == Some(act.id) && is_open && is_related(**actor)
         });
         let elsewhere: Vec<usize> = elsewhere.map(|(actor, _)| *actor).collect();
         if act.client == act.holder && !is_pooled {
