@@ -408,6 +408,7 @@ impl<'a> MonitorSession<'a> {
     }
 
     fn finish(self, ending: Ending) -> Recorded {
-        finish(self.model, self.order, (self.began, self.last), ending, &self.notices)
+        let span = (self.began, self.last);
+        finish(self.model, self.order.server.name(), span, ending, &self.notices)
     }
 }

@@ -74,6 +74,7 @@ pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
         locks: seen.locks.iter().map(name).collect(),
         actors: actors.list.iter().map(|actor| actor.name.clone()).collect(),
         sharing: None,
+        began_us: (frame.began > 0).then_some(frame.began),
         incomplete: frame.reasons.in_words(),
     };
     History { head, events: writer.events, is_complete }
