@@ -60,7 +60,7 @@ pub fn record_light(
     };
     let limits = "it was recorded with --light, which does not see everything";
     let span = (began, session.micros());
-    Ok(finish(session.model, order, Way::Light, span, ending, &[limits.to_owned()]))
+    Ok(finish(session.model, order.server.name(), Way::Light, span, ending, &[limits.to_owned()]))
 }
 
 struct KeyspaceSession<'a> {

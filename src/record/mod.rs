@@ -5,6 +5,7 @@
 //! | `recording` | what is asked for, and what comes back |
 //! | `session` | attaches to the server, and attaches again when it goes away |
 //! | `monitor_stream` | the connection that listens |
+//! | `monitor_log` | the same from a file |
 //! | `keyspace` | the same by keyspace notifications only |
 //! | `key_snapshot`, `facts` | reads keys, and what the server says of itself, without changing anything |
 //! | [`Watch`] | which keys |
@@ -32,6 +33,7 @@ mod key_snapshot;
 mod keyspace;
 mod model;
 mod monitor_line;
+mod monitor_log;
 mod monitor_stream;
 mod observations;
 mod operation;
@@ -44,6 +46,7 @@ mod watch;
 
 pub use keyspace::record_light;
 pub use model::Counts;
-pub use recording::{Ending, Listener, Order, RecordError, Recorded};
+pub use monitor_log::{is_monitor_log, read_monitor_log};
+pub use recording::{Ending, Listener, Order, ROOM, RecordError, Recorded};
 pub use session::record;
 pub use watch::Watch;

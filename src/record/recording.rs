@@ -101,6 +101,9 @@ pub trait Listener {
     fn counts(&mut self, counts: &Counts);
 }
 
+/// For how many observations there is room, unless another number is asked for: some hundred megabytes.
+pub const ROOM: usize = 2_000_000;
+
 /// What is to be recorded.
 #[derive(Debug)]
 pub struct Order<'a> {
@@ -121,11 +124,11 @@ pub(super) enum Way {
     Light,
 }
 
-/// Makes a history of what was recorded: `span` is when it began and ended, `notices` why it can't
+/// Makes a history of what was recorded on a server of this name: `span` is when it began and ended, `notices` why it can't
 /// be complete.
 pub(super) fn finish(
     model: KeysModel,
-    order: &Order<'_>,
+    name: &str,
     way: Way,
     span: (u64, u64),
     ending: Ending,
@@ -137,7 +140,6 @@ pub(super) fn finish(
         reasons.add("there was no room for more");
     }
     let (began, ended) = span;
-    let server = order.server.name().to_owned();
-    let history = to_history(&seen, &Frame { server, way, began, ended, reasons });
+    let history = to_history(&seen, &Frame { server: name.to_owned(), way, began, ended, reasons });
     Recorded { history, counts, ending }
 }

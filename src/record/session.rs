@@ -408,6 +408,7 @@ impl<'a> MonitorSession<'a> {
     }
 
     fn finish(self, ending: Ending) -> Recorded {
-        finish(self.model, self.order, Way::Monitor, (self.began, self.last), ending, &self.notices)
+        let (name, span) = (self.order.server.name(), (self.began, self.last));
+        finish(self.model, name, Way::Monitor, span, ending, &self.notices)
     }
 }

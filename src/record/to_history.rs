@@ -61,6 +61,7 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
         locks: seen.locks.iter().map(name).collect(),
         actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,
+        began_us: (frame.began > 0).then_some(frame.began),
         incomplete: writer.reasons.in_words(),
     };
     History { head, events: writer.events, is_complete }

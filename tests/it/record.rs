@@ -2,6 +2,7 @@
 
 mod incomplete;
 mod load;
+mod log;
 mod places;
 
 use std::collections::{BTreeMap, HashMap};
@@ -40,12 +41,18 @@ impl Recording {
         Self { program, file }
     }
 
-    /// Ends it as a user does.
+    /// Ends it as a user does; its exit status is that of `check`.
     fn end(self) -> (Ended, History) {
         self.program.signal(Signal::INT);
         let ended = self.program.end();
-        ended.exits(0);
-        (ended, read(&self.file))
+        let history = read(&self.file);
+        let checked = check(&history);
+        ended.exits(match (checked.findings.is_empty(), checked.is_complete) {
+            (false, _) => 1,
+            (true, false) => 4,
+            (true, true) => 0,
+        });
+        (ended, history)
     }
 }
 
@@ -263,7 +270,8 @@ fn a_recording_that_ends_by_itself_agrees_with_one_beside_it() {
     let mut second = Vec::new();
     // On a busy machine its second may be over before it sees anything.
     wait_until("it has seen something", || {
-        Program::new(words).arg("--redis").arg(redis.url()).run().exits(0);
+        let ended = Program::new(words).arg("--force").arg("--redis").arg(redis.url()).run();
+        assert!([Some(0), Some(4)].contains(&ended.code), "{ended:#?}");
         second = tokens(&read(&file));
         !second.is_empty()
     });
