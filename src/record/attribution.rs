@@ -12,6 +12,10 @@ use super::observations::{Seen, What};
 use super::operation::{Came, Unit};
 use std::collections::{HashMap, HashSet};
 
+/// After this number of locks that were acquired and released over it, a connection seems to have one
+/// client.
+const ALONE: u32 = 3;
+
 /// Whose a command is that ended or extended a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attribution {
@@ -55,8 +59,10 @@ struct Circumstances {
     /// Whether the holder's token was read over a connection that may be of the same pool, and nothing
     /// else came of that read.
     is_read_elsewhere: bool,
-    /// Whether the holder acts as such later on.
+    /// Whether the holder acts as such later on, after its lock was ended.
     acts_later: bool,
+    /// Whether the command extends the lock, which its holder goes on to hold.
+    extends: bool,
 }
 
 /// What a connection's last command about a lock read, if that was a read.
@@ -77,7 +83,8 @@ impl Circumstances {
         if self.are_distinct || is_own_loss {
             return Attribution::Client;
         }
-        if self.acts_later || self.has_own && !self.is_pooled {
+        let is_anyones = self.extends && self.is_pooled;
+        if self.acts_later || is_anyones || self.has_own && !self.is_pooled {
             return Attribution::Unknown;
         }
         match self.read {
@@ -99,12 +106,18 @@ pub(super) struct Prospect {
     last_acts: HashMap<Id, Id>,
     /// Connections over which a token was written and carried.
     carried: HashSet<(u32, u32)>,
+    /// Connections over which a lock was asked for.
+    asking: HashSet<u32>,
+    /// How many locks were both acquired and released over each connection.
+    alone: HashMap<u32, u32>,
+    /// After these reads their clients left the lock alone.
+    last_reads: HashSet<Id>,
 }
 
 impl Prospect {
     /// Looks at all observations.
     pub fn of(seen: &Seen) -> Self {
-        let mut prospect = Self::default();
+        let mut prospect = Self { last_reads: last_reads(seen), ..Self::default() };
         // By connection and lock: its last read, and its last acquisition.
         let mut reads: HashMap<(u32, usize), Id> = HashMap::new();
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
@@ -118,6 +131,14 @@ impl Prospect {
                 if let Some(writer) = seen.observations.get(*acquisition) {
                     prospect.carried.insert((writer.client, one.client));
                 }
+            }
+            if matches!(one.what, What::Write { .. }) || one.outcome == Outcome::Refused {
+                prospect.asking.insert(one.client);
+            }
+            if let Outcome::Deleted(held) = one.outcome
+                && seen.observations.get(held).is_some_and(|writer| writer.client == one.client)
+            {
+                *prospect.alone.entry(one.client).or_default() += 1;
             }
             match (&one.what, one.outcome) {
                 (_, Outcome::Took | Outcome::Replaced(_)) => {
@@ -150,6 +171,22 @@ impl Prospect {
         pairs.flatten().collect()
     }
 
+    /// The connections of lock clients: others only look.
+    pub fn lock_clients(&self, actors: &ActorTable) -> HashSet<usize> {
+        self.asking.iter().filter_map(|client| actors.actor(*client)).collect()
+    }
+
+    /// The connections that seem to have one client each.
+    pub fn alone(&self, actors: &ActorTable) -> HashSet<usize> {
+        let alone = self.alone.iter().filter(|(_, locks)| **locks >= ALONE);
+        alone.filter_map(|(client, _)| actors.actor(*client)).collect()
+    }
+
+    /// Whether the client of this read left the lock alone after it.
+    pub fn is_last_read(&self, read: Id) -> bool {
+        self.last_reads.contains(&read)
+    }
+
     /// Whether the connection of this read went on itself.
     pub fn is_followed(&self, read: Id) -> bool {
         self.followed.contains(&read)
@@ -161,22 +198,61 @@ impl Prospect {
     }
 }
 
+/// The reads of a lock that were the last thing that a client did about it, before it tried to take
+/// it again: if it found another owner's token, it gave up its own.
+fn last_reads(seen: &Seen) -> HashSet<Id> {
+    let mut goes_on: HashMap<(u32, usize), bool> = HashMap::new();
+    let mut reads = HashSet::new();
+    for (id, one) in seen.observations.iter().enumerate().rev() {
+        let is_try = matches!(one.what, What::Write { .. }) || one.outcome == Outcome::Refused;
+        let goes_on = goes_on.insert((one.client, one.lock), !is_try).unwrap_or(false);
+        if one.what == What::Read && !goes_on {
+            reads.insert(id);
+        }
+    }
+    reads
+}
+
 /// Says whose commands are.
 #[derive(Debug)]
 pub(super) struct Attributor<'a> {
     prospect: &'a Prospect,
     /// Connections over which clients of other connections were seen to act, and those of these clients.
     pooled: HashSet<usize>,
+    /// Connections that seem to have one client each.
+    alone: HashSet<usize>,
+    /// Connections of lock clients.
+    lock_clients: HashSet<usize>,
     /// By lock: the last read of each actor since the lock was last acquired, and what it found.
     reads: HashMap<usize, HashMap<usize, (Id, Option<Id>)>>,
     /// By actor and lock: what its last command found, if that was a read.
     last: HashMap<(usize, usize), Option<Id>>,
+    /// Actors and locks that they were refused last.
+    refused: HashSet<(usize, usize)>,
 }
 
 impl<'a> Attributor<'a> {
     /// Knows of these pools.
-    pub fn new(prospect: &'a Prospect, pooled: HashSet<usize>) -> Self {
-        Self { prospect, pooled, reads: HashMap::new(), last: HashMap::new() }
+    pub fn new(prospect: &'a Prospect, actors: &ActorTable, pooled: HashSet<usize>) -> Self {
+        let alone = prospect.alone(actors);
+        Self {
+            prospect,
+            pooled,
+            alone,
+            lock_clients: prospect.lock_clients(actors),
+            reads: HashMap::new(),
+            last: HashMap::new(),
+            refused: HashSet::new(),
+        }
+    }
+
+    /// Whether two actors may use each other's connections.
+    pub fn may_share(&self, actors: &ActorTable, one: usize, other: usize) -> bool {
+        let both = [actors.connection(one), actors.connection(other)];
+        let is_pooled = both.iter().any(|connection| self.pooled.contains(connection));
+        let is_alone = both.iter().any(|connection| self.alone.contains(connection));
+        let are_clients = both.iter().all(|connection| self.lock_clients.contains(connection));
+        !actors.are_distinct(one, other) && are_clients && (is_pooled || !is_alone)
     }
 
     /// All connections of pools that were seen.
@@ -213,10 +289,11 @@ impl<'a> Attributor<'a> {
         let is_related = |actor: usize| !actors.are_distinct(actor, act.client);
         let elsewhere = self.reads.get(&act.lock).into_iter().flatten();
         let elsewhere = elsewhere.filter(|(actor, (read, found))| {
-            let is_open = match **actor == act.client {
-                true => is_pooled,
-                false => !self.prospect.is_followed(*read),
-            };
+            let is_open = self.lock_clients.contains(*actor)
+                && match **actor == act.client {
+                    true => is_pooled,
+                    false => !self.prospect.is_followed(*read),
+                };
             *found == Some(act.id) && is_open && is_related(**actor)
         });
         let elsewhere: Vec<usize> = elsewhere.map(|(actor, _)| *actor).collect();
@@ -234,6 +311,7 @@ impl<'a> Attributor<'a> {
             has_rivals: holdings.believers(act.lock).any(|(actor, _)| is_rival(actor)),
             read,
             is_read_elsewhere: !elsewhere.is_empty(),
+            extends: act.extends,
             acts_later: !act.extends && self.prospect.acts_after(act.id, act.at),
         };
         let attribution = circumstances.attribution();
@@ -243,8 +321,19 @@ impl<'a> Attributor<'a> {
         attribution
     }
 
+    /// Whether a read by this client only shows it which client refused it the lock.
+    pub fn asks_for_holder(&self, actors: &ActorTable, client: usize, lock: usize) -> bool {
+        self.refused.contains(&(client, lock)) && !self.is_pooled(actors.connection(client))
+    }
+
     /// Notes what a client's command showed it of a lock.
-    pub fn note(&mut self, unit: &Unit<'_>, client: usize, lock: usize, came: Came) {
+    pub fn note(&mut self, unit: &Unit<'_>, client: usize, came: Came) {
+        let Some(lock) = unit.observations.first().map(|first| first.lock) else { return };
+        if came == Came::Refused {
+            self.refused.insert((client, lock));
+        } else {
+            self.refused.remove(&(client, lock));
+        }
         match came {
             Came::Saw(found) if unit.call.is_none() => {
                 self.last.insert((client, lock), found);

@@ -17,13 +17,14 @@
 //! | `observations` | what was seen of each client |
 //! | `tenures`, `holdings` | from when to when a lock was held, and which actors believe that they hold it |
 //! | `attribution` | whose command it was, where programs have pools of connections |
-//! | `to_history`, `operation` | from what was seen to a history |
+//! | `event_log`, `to_history`, `operation` | from what was seen to a history |
 //! | `reasons` | why the history is incomplete |
 
 mod actors;
 mod attribution;
 mod commands;
 mod effects;
+mod event_log;
 mod facts;
 #[cfg(test)]
 mod generated;

@@ -7,6 +7,7 @@
 
 use super::actors::ActorTable;
 use super::attribution::{Act, Attribution, Attributor, Prospect};
+use super::event_log::{End, EventLog};
 use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
 use super::observations::{Seen, What};
@@ -15,8 +16,7 @@ use super::reasons::{Reasons, shown};
 use super::recording::Way;
 use super::tenures::Tenures;
 use lock_history::history::{
-    Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
-    Operation, Verb,
+    Change, Effect, EventKind, Failure, FailureKind, Head, History, Left, Verb,
 };
 use lock_lab::format::is_drawn;
 use lock_lab::lock;
@@ -41,13 +41,12 @@ pub(super) struct Frame {
 pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let tenures = Tenures::of(seen);
     let prospect = Prospect::of(seen);
-    let last_reads = last_reads(seen);
-    let given = Given { seen, tenures: &tenures, prospect: &prospect, last_reads: &last_reads };
+    let given = Given { seen, tenures: &tenures, prospect: &prospect };
     let actors = ActorTable::of(seen);
     let mut pooled = prospect.pooled(&actors);
     // That a connection is one of a pool shows later than it matters.
     let (writer, is_complete) = loop {
-        let mut writer = HistoryWriter::new(&given, pooled.clone(), &frame);
+        let mut writer = HistoryWriter::new(&given, pooled.clone(), frame);
         let is_complete = writer.write(frame.ended);
         if *writer.attributor.pooled() == pooled {
             break (writer, is_complete);
@@ -64,7 +63,7 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
         began_us: (frame.began > 0).then_some(frame.began),
         incomplete: writer.reasons.in_words(),
     };
-    History { head, events: writer.events, is_complete }
+    History { head, events: writer.log.events, is_complete }
 }
 
 /// What a history is made from.
@@ -73,8 +72,6 @@ struct Given<'a> {
     seen: &'a Seen,
     tenures: &'a Tenures,
     prospect: &'a Prospect,
-    /// After these reads their clients left the lock alone.
-    last_reads: &'a HashSet<Id>,
 }
 
 struct HistoryWriter<'a> {
@@ -83,53 +80,23 @@ struct HistoryWriter<'a> {
     actors: ActorTable,
     reasons: Reasons,
     way: Way,
-    began: u64,
-    events: Vec<Event>,
-    order: u64,
-    now: u64,
-    has_started: HashSet<usize>,
-    steps: HashMap<usize, usize>,
+    log: EventLog<'a>,
     holdings: Holdings<'a>,
     /// The holder for which a client last acted on a lock.
     stand_ins: HashMap<(usize, usize), usize>,
 }
 
-/// The reads of a lock that were the last thing that a client did about it, before it tried to take
-/// it again: if it found another owner's token, it gave up its own.
-fn last_reads(seen: &Seen) -> HashSet<Id> {
-    let mut goes_on: HashMap<(u32, usize), bool> = HashMap::new();
-    let mut reads = HashSet::new();
-    for (id, one) in seen.observations.iter().enumerate().rev() {
-        let is_try = matches!(one.what, What::Write { .. }) || one.outcome == Outcome::Refused;
-        let goes_on = goes_on.insert((one.client, one.lock), !is_try).unwrap_or(false);
-        if one.what == What::Read && !goes_on {
-            reads.insert(id);
-        }
-    }
-    reads
-}
-
-/// How a step ended.
-enum End {
-    Well,
-    Badly(FailureKind, &'static str),
-}
-
 impl<'a> HistoryWriter<'a> {
     fn new(given: &'a Given<'a>, pooled: HashSet<usize>, frame: &Frame) -> Self {
-        let Given { seen, tenures, prospect, .. } = *given;
+        let Given { seen, tenures, prospect } = *given;
+        let actors = ActorTable::of(seen);
         Self {
             given,
-            attributor: Attributor::new(prospect, pooled),
-            actors: ActorTable::of(seen),
+            attributor: Attributor::new(prospect, &actors, pooled),
+            actors,
             reasons: frame.reasons.clone(),
             way: frame.way,
-            began: frame.began,
-            events: Vec::new(),
-            order: 0,
-            now: 0,
-            has_started: HashSet::new(),
-            steps: HashMap::new(),
+            log: EventLog::new(seen, tenures, frame.began),
             holdings: Holdings::new(seen, tenures),
             stand_ins: HashMap::new(),
         }
@@ -156,7 +123,7 @@ impl<'a> HistoryWriter<'a> {
     fn unit(&mut self, unit: &Unit<'a>) {
         let Some(first) = unit.observations.first() else { return };
         self.expire_leases(first.at);
-        self.now = self.now.max(first.at);
+        self.log.reach(first.at);
         let (lock, came) = (first.lock, unit.came());
         if first.what == What::GivenUp {
             return self.given_up(lock);
@@ -174,25 +141,25 @@ impl<'a> HistoryWriter<'a> {
         let Some(client) = client else { return };
         let actor = self.actor_for(unit, client, lock, came);
         self.stand_ins.insert((client, lock), actor);
-        self.begin(actor);
+        self.log.begin(actor);
         if unit.call.is_none() && actor == client {
-            self.found_lost(client, lock, came);
+            self.found_lost(unit, client, lock, came);
         }
         self.act(unit, actor, lock, came);
-        self.attributor.note(unit, client, lock, came);
+        self.attributor.note(unit, client, came);
     }
 
     fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {
         let knowledge = self.holdings.belief(actor, lock);
         let held = knowledge.map(|knowledge| knowledge.holds);
         if let Some((verb, end)) = self.loss(unit, knowledge, came) {
-            self.step(unit, actor, lock, verb, held, end);
+            self.log.step(unit, actor, lock, verb, held, end);
             self.holdings.forget(actor, lock);
             return;
         }
         match came {
             Came::Took(id) => {
-                self.step(unit, actor, lock, Verb::Acquire, Some(id), End::Well);
+                self.log.step(unit, actor, lock, Verb::Acquire, Some(id), End::Well);
                 self.holdings.take(actor, lock, id);
             }
             Came::Replaced(id, before) => {
@@ -201,28 +168,28 @@ impl<'a> HistoryWriter<'a> {
                     self.unseen(actor, lock);
                 }
                 let verb = if self.is_same(id, before) { Verb::Extend } else { Verb::Acquire };
-                self.step(unit, actor, lock, verb, Some(id), End::Well);
+                self.log.step(unit, actor, lock, verb, Some(id), End::Well);
                 self.holdings.free(lock);
                 self.holdings.take(actor, lock, id);
             }
             Came::Refused => {
                 let end = End::Badly(FailureKind::AlreadyLocked, "another client holds the lock");
-                self.step(unit, actor, lock, Verb::Acquire, None, end);
+                self.log.step(unit, actor, lock, Verb::Acquire, None, end);
             }
             Came::Deleted(_) => {
                 let verb = match unit.call.and_then(|call| call.purpose) {
                     Some(lock::Operation::Release) if held.is_none() => Verb::ForceRelease,
                     _ => Verb::Release,
                 };
-                self.step(unit, actor, lock, verb, held, End::Well);
+                self.log.step(unit, actor, lock, verb, held, End::Well);
                 self.holdings.forget(actor, lock);
                 self.holdings.free(lock);
             }
             Came::Extended(id) => {
-                self.step(unit, actor, lock, Verb::Extend, held, End::Well);
+                self.log.step(unit, actor, lock, Verb::Extend, held, End::Well);
                 self.holdings.lease(id);
             }
-            _ => self.command(unit, actor, lock),
+            _ => self.log.command(unit, actor, lock),
         }
         self.holdings.shown(actor, lock, came);
     }
@@ -244,7 +211,7 @@ impl<'a> HistoryWriter<'a> {
         let is_refused = || self.given.seen.token(holds).is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
         let found_free = |last| matches!(last, Came::Saw(None) | Came::Unclear);
-        let is_last_read = || unit.call.is_none() && self.given.last_reads.contains(&unit.first);
+        let is_last_read = || unit.call.is_none() && self.given.prospect.is_last_read(unit.first);
         match came {
             Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
             Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend if is_refused() => {
@@ -267,11 +234,6 @@ impl<'a> HistoryWriter<'a> {
             }
             _ => None,
         }
-    }
-
-    /// The token of an acquisition, as histories have it.
-    fn token(&self, id: Id) -> Option<String> {
-        self.given.seen.token(id).map(|token| token.to_string())
     }
 
     /// A lock's key, as text.
@@ -373,18 +335,18 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// A client found that the lock is not what a former holder left: that may be the same client.
-    fn found_lost(&mut self, client: usize, lock: usize, came: Came) {
-        let finds = matches!(
-            came,
-            Came::Saw(_)
-                | Came::NothingToDelete
-                | Came::NothingToExtend
-                | Came::Unclear
-                | Came::Unflagged
-                | Came::AskedFlag
-        );
-        let knows_whose = self.holdings.belief(client, lock).is_some()
-            && !self.attributor.is_pooled(self.actors.connection(client));
+    fn found_lost(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) {
+        let is_pooled = self.attributor.is_pooled(self.actors.connection(client));
+        let finds = match came {
+            Came::Saw(_) | Came::Unclear => {
+                let asks = self.attributor.asks_for_holder(&self.actors, client, lock);
+                !(asks && unit.is_of_nodb(self.given.seen))
+            }
+            Came::NothingToDelete | Came::NothingToExtend => true,
+            Came::Unflagged | Came::AskedFlag => is_pooled,
+            _ => false,
+        };
+        let knows_whose = self.holdings.belief(client, lock).is_some() && !is_pooled;
         if finds && !knows_whose && self.forget_lost(client, lock) {
             self.doubt(
                 lock,
@@ -399,7 +361,7 @@ impl<'a> HistoryWriter<'a> {
     fn forget_lost(&mut self, client: usize, lock: usize) -> bool {
         let holder = self.holdings.holder(lock);
         let lost = self.holdings.believers(lock).filter(|(actor, belief)| {
-            Some(belief.holds) != holder && !self.actors.are_distinct(*actor, client)
+            Some(belief.holds) != holder && self.attributor.may_share(&self.actors, *actor, client)
         });
         let lost: Vec<usize> = lost.map(|(actor, _)| actor).collect();
         lost.iter().for_each(|actor| self.unseen(*actor, lock));
@@ -409,7 +371,7 @@ impl<'a> HistoryWriter<'a> {
     /// Adds the leases that expired before this time.
     fn expire_leases(&mut self, at: u64) {
         while let Some((end, lock)) = self.holdings.next_expiry(at) {
-            self.now = self.now.max(end);
+            self.log.reach(end);
             self.end_lease(lock);
         }
     }
@@ -429,28 +391,28 @@ impl<'a> HistoryWriter<'a> {
     fn end_lease(&mut self, lock: usize) {
         self.forget_if_light(lock);
         let Some(id) = self.holdings.free(lock) else { return };
-        self.event(None, EventKind::lease_expired(lock, &self.key(lock), self.token(id)));
+        self.log.event(None, EventKind::lease_expired(lock, &self.key(lock), self.log.token(id)));
     }
 
     /// The lock is free, by no client's doing.
     fn gone(&mut self, lock: usize, what: &str) {
         self.forget_if_light(lock);
         let Some(id) = self.holdings.free(lock) else { return };
-        let effects = vec![Effect { lock, change: Change::Deleted { token: self.token(id) } }];
-        self.event(None, EventKind::fault(what.into(), effects));
+        let effects = vec![Effect { lock, change: Change::Deleted { token: self.log.token(id) } }];
+        self.log.event(None, EventKind::fault(what.into(), effects));
     }
 
     /// Something was missed: what actors did meanwhile is not known.
     fn gap(&mut self, why: &str) {
         let what = format!("{why}, and what happened meanwhile was not seen");
-        self.event(None, EventKind::fault(what, Vec::new()));
+        self.log.event(None, EventKind::fault(what, Vec::new()));
         (0..self.given.seen.locks.len()).for_each(|lock| self.forget(lock));
     }
 
     /// From here on a lock is not followed.
     fn given_up(&mut self, lock: usize) {
         let what = format!("{} is not followed from here on", self.key(lock));
-        self.event(None, EventKind::fault(what, Vec::new()));
+        self.log.event(None, EventKind::fault(what, Vec::new()));
         self.forget(lock);
         self.holdings.free(lock);
     }
@@ -471,82 +433,20 @@ impl<'a> HistoryWriter<'a> {
     /// What an actor believes of a lock is unknown from here on.
     fn unseen(&mut self, actor: usize, lock: usize) {
         let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
-        let operation = self.operation(actor, lock, Verb::Unseen, holds);
-        self.event(Some(actor), EventKind::Invoked(operation.clone()));
+        let operation = self.log.operation(actor, lock, Verb::Unseen, holds);
+        self.log.event(Some(actor), EventKind::Invoked(operation.clone()));
         let message = "what became of it was not seen".into();
         let failure = Failure { kind: FailureKind::LostLock, message };
-        self.event(Some(actor), EventKind::Failed { operation, failure });
+        self.log.event(Some(actor), EventKind::Failed { operation, failure });
         self.holdings.forget(actor, lock);
-    }
-
-    fn begin(&mut self, actor: usize) {
-        if self.has_started.insert(actor) {
-            self.event(Some(actor), EventKind::Started);
-        }
-    }
-
-    fn operation(&mut self, actor: usize, lock: usize, verb: Verb, held: Option<Id>) -> Operation {
-        let next = self.steps.entry(actor).or_default();
-        let number = std::mem::replace(next, *next + 1);
-        let token = held.and_then(|held| self.token(held));
-        let fence = held.and_then(|held| match &self.given.seen.observations.get(held)?.what {
-            What::Write { fence, .. } | What::Found { fence, .. } => *fence,
-            _ => None,
-        });
-        Operation { number, verb, lock: Some(lock), token, fence, ..Operation::default() }
-    }
-
-    fn step(
-        &mut self,
-        unit: &Unit<'a>,
-        actor: usize,
-        lock: usize,
-        verb: Verb,
-        held: Option<Id>,
-        end: End,
-    ) {
-        let operation = self.operation(actor, lock, verb, held);
-        self.event(Some(actor), EventKind::Invoked(operation.clone()));
-        self.command(unit, actor, lock);
-        let kind = match end {
-            End::Well => EventKind::Completed(operation),
-            End::Badly(kind, message) => {
-                let failure = Failure { kind, message: message.into() };
-                EventKind::Failed { operation, failure }
-            }
-        };
-        self.event(Some(actor), kind);
-    }
-
-    fn command(&mut self, unit: &Unit<'a>, actor: usize, lock: usize) {
-        let sent = self.moment();
-        let changes = unit.changes(self.given.seen, self.given.tenures).into_iter();
-        let command = Command {
-            sent,
-            text: unit.text(self.given.seen),
-            reply: unit.reply().into(),
-            effects: changes.map(|change| Effect { lock, change }).collect(),
-            late: None,
-        };
-        self.event(Some(actor), EventKind::Command(command));
-    }
-
-    fn moment(&mut self) -> Moment {
-        self.order += 1;
-        Moment { order: self.order, at: self.now.saturating_sub(self.began).saturating_mul(1000) }
-    }
-
-    fn event(&mut self, actor: Option<usize>, kind: EventKind) {
-        let moment = self.moment();
-        self.events.push(Event { moment, actor, kind });
     }
 
     /// Ends the history, and says whether it is complete.
     fn end(&mut self, ended: u64) -> bool {
         self.expire_leases(ended);
-        self.now = self.now.max(ended);
+        self.log.reach(ended);
         let actors = self.actors.list.len();
-        (0..actors).for_each(|actor| self.begin(actor));
+        (0..actors).for_each(|actor| self.log.begin(actor));
         for lock in 0..self.given.seen.locks.len() {
             if self.holdings.is_believed(lock) {
                 self.doubt(
@@ -562,11 +462,11 @@ impl<'a> HistoryWriter<'a> {
             return false;
         }
         for actor in 0..actors {
-            self.event(Some(actor), EventKind::Ended { failure: None });
+            self.log.event(Some(actor), EventKind::Ended { failure: None });
         }
         for (lock, state) in self.given.seen.locks.iter().enumerate() {
             let holder = self.holdings.holder(lock);
-            let token = holder.and_then(|id| self.token(id));
+            let token = holder.and_then(|id| self.log.token(id));
             let ttl_ms = match (holder, holder.and_then(|id| self.given.tenures.end(id))) {
                 (None, _) => -2,
                 (Some(_), None) => -1,
@@ -577,7 +477,7 @@ impl<'a> HistoryWriter<'a> {
             let is_mirrored = super::Watch::name_of(&state.key).is_some();
             let flag = if is_mirrored { state.flag } else { token.is_some() };
             let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new(), acquirable: None };
-            self.event(None, EventKind::Left(left));
+            self.log.event(None, EventKind::Left(left));
         }
         true
     }

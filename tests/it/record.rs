@@ -4,6 +4,7 @@ mod incomplete;
 mod load;
 mod log;
 mod places;
+mod pools;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -136,6 +137,8 @@ fn an_operator_who_deletes_a_lock_by_hand_is_found() {
     let place = Place::new();
     let recording = Recording::start(&redis, &place, "h", &["--pattern", "lock"]);
     let (mut holder, mut operator) = (con(&redis), con(&redis));
+    run(&mut holder, "CLIENT SETNAME worker");
+    run(&mut operator, "CLIENT SETNAME operator");
     run(&mut holder, "SET lock mine-1 NX PX 60000");
     run(&mut operator, "DEL lock");
     run(&mut holder, "SET lock mine-2 NX PX 60000");
@@ -277,7 +280,7 @@ fn a_recording_that_ends_by_itself_agrees_with_one_beside_it() {
     });
     drop(worker);
     let (_, one) = first.end();
-    assert!(one.is_complete);
+    assert!(one.is_complete, "{:?}", one.head.incomplete);
     let first = tokens(&one);
     assert!(first.windows(second.len()).any(|part| part == second), "{second:?} not in {first:?}");
 }
