@@ -22,9 +22,6 @@ use lock_lab::format::is_drawn;
 use lock_lab::lock;
 use std::collections::{HashMap, HashSet};
 
-/// The protocol of a history that was recorded from outside.
-const OBSERVED: &str = "observed";
-
 /// What is needed for the history besides what was seen.
 #[derive(Debug)]
 pub(super) struct Frame {
@@ -56,7 +53,7 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let name = |lock: &super::observations::Lock| shown(&lock.key);
     let head = Head {
         scenario: format!("recording of {}", frame.server),
-        protocol: OBSERVED.into(),
+        protocol: Head::OBSERVED.into(),
         locks: seen.locks.iter().map(name).collect(),
         actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,

@@ -110,7 +110,7 @@ fn of_lock(case: &Case<'_>, lock: usize, held: &[&Belief], leases: &Leases) -> L
 }
 
 /// Whether the lease was over before its holder let go.
-fn is_too_short(case: &Case<'_>, belief: &Belief) -> bool {
+pub(super) fn is_too_short(case: &Case<'_>, belief: &Belief) -> bool {
     let trace = case.locks.get(belief.lock);
     let tenure = trace.zip(belief.tenure).and_then(|(trace, tenure)| trace.tenures.get(tenure));
     let lease = tenure.and_then(|tenure| tenure.lease);
