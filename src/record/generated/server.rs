@@ -21,6 +21,10 @@ pub(super) enum Heard {
     Line(String),
     /// The lease of the key expired.
     Expired,
+    /// The server evicted the key.
+    Evicted,
+    /// The connection was lost, and the server that is reached again has no keys.
+    Restarted(u64),
     /// A command changed the key: to what, and when.
     Changed(Content, u64),
 }
@@ -97,6 +101,18 @@ impl Server {
         let address = format!("127.0.0.1:{}", 50_000 + self.clients.len());
         self.clients.push((address, self.engine.connect(0)));
         self.clients.len() - 1
+    }
+
+    /// Evicts the key; returns whether there was one.
+    pub fn evict(&mut self) -> bool {
+        (self.deadline, self.content) = (None, None);
+        self.engine.evict(0, self.key.as_bytes())
+    }
+
+    /// Loses all keys.
+    pub fn forget(&mut self) {
+        (self.deadline, self.content, self.owes) = (None, None, false);
+        self.engine.forget();
     }
 
     /// Now, in microseconds since 1970.
