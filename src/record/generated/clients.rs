@@ -130,27 +130,32 @@ pub(super) struct World {
 
 /// Runs a workload to its end.
 pub(super) fn run(workload: Workload) -> Run {
-    let mut world = World::new(workload);
-    let began = world.server.now();
-    while let Some(holder) = world.next() {
-        let at = world.holders[holder].at;
-        if at > world.incident_at {
-            world.pass(world.incident_at.saturating_sub(world.server.now()));
-            world.incident_at = u64::MAX;
-            world.strike(workload.incident);
-        }
-        world.pass(at.saturating_sub(world.server.now()));
-        world.step(holder);
-    }
-    world.pass(2 * LEASE * 1000);
-    world.server.expired();
-    let ended = world.server.now();
-    world.truth.finish(ended);
-    Run { heard: world.server.heard, truth: world.truth, began, ended }
+    World::new(workload).run()
 }
 
 impl World {
-    fn new(workload: Workload) -> Self {
+    /// Runs until all holders are done.
+    pub(super) fn run(&mut self) -> Run {
+        let began = self.server.now();
+        while let Some(holder) = self.next() {
+            let at = self.holders[holder].at;
+            if at > self.incident_at {
+                self.pass(self.incident_at.saturating_sub(self.server.now()));
+                self.incident_at = u64::MAX;
+                self.strike(self.workload.incident);
+            }
+            self.pass(at.saturating_sub(self.server.now()));
+            self.step(holder);
+        }
+        self.pass(2 * LEASE * 1000);
+        self.server.expired();
+        let ended = self.server.now();
+        self.truth.finish(ended);
+        let heard = std::mem::take(&mut self.server.heard);
+        Run { heard, truth: std::mem::take(&mut self.truth), began, ended }
+    }
+
+    pub(super) fn new(workload: Workload) -> Self {
         let mut rng = Rng::new(workload.seed);
         let mut server = Server::new(key(workload.format), rng.next());
         let count = 2 + rng.below(2);

@@ -91,12 +91,17 @@ pub(super) struct Judged {
 
 /// Records a run and judges the recording.
 pub(super) fn judge(run: &Run, workload: Workload, mode: Mode) -> Judged {
-    let history = recorded(run, workload, mode);
+    judge_history(recorded(run, workload, mode), run, workload)
+}
+
+/// Judges the recording of a run.
+pub(super) fn judge_history(history: History, run: &Run, workload: Workload) -> Judged {
+    let began = history.head.began_us.unwrap_or(run.began);
     let checked = check(&history);
     let is_complete = checked.is_complete && history.head.incomplete.is_empty();
     let mut untrue = Vec::new();
     for finding in &checked.findings {
-        let at = run.began + finding.at / 1000;
+        let at = began + finding.at / 1000;
         // Which waiter starves is a matter of definition.
         let is_true =
             finding.property == Property::Starvation || run.truth.has(finding.property, at);
