@@ -5,11 +5,15 @@
 //! | `server` | the deterministic Redis as MONITOR and its notifications show it |
 //! | `truth` | what really happened to the lock |
 //! | `clients` | programs that use it, correctly or with a fault |
+//! | `incidents` | faults of the server |
 //! | `judged` | what a recording says of them |
+//! | `session` | workloads recorded over a socket |
 //! | `table` | found, undecided and missed, by format and fault |
 
 mod clients;
+mod incidents;
 mod judged;
 mod server;
+mod session;
 mod table;
 mod truth;

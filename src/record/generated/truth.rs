@@ -16,6 +16,12 @@ pub(super) enum Over {
     Deleted,
     /// Another holder wrote its own token.
     Overwritten,
+    /// The server evicted it.
+    Evicted,
+    /// The server restarted without it.
+    Forgotten,
+    /// An operator removed it with everything else.
+    Flushed,
 }
 
 /// One acquisition.
@@ -73,6 +79,11 @@ impl Truth {
         self.end(Over::Expired);
     }
 
+    /// The server lost it.
+    pub fn lost(&mut self, how: Over) {
+        self.end(how);
+    }
+
     /// A holder's acquire wrote the key; the lease is in milliseconds.
     pub fn granted(&mut self, holder: usize, lease: Option<u64>, reply: &Reply) {
         let at = reply.first;
@@ -84,7 +95,9 @@ impl Truth {
         let others: Vec<(bool, bool)> = others
             .map(|one| {
                 let lasts = one.asked.is_none_or(|asked| at < asked);
-                (one.is_releasing, lasts && one.over != Some(Over::Deleted))
+                let is_excused =
+                    matches!(one.over, Some(Over::Deleted | Over::Evicted | Over::Flushed));
+                (one.is_releasing, lasts && !is_excused)
             })
             .collect();
         for (is_releasing, is_double) in others {
