@@ -1,5 +1,6 @@
 //! `unlock`, `clear_locks` and `repair` on a real Redis: what goes, what stays, and what is said.
 
+mod keys;
 mod load;
 mod races;
 mod servers;

@@ -152,25 +152,31 @@ pub struct RecordArgs {
 /// Release a lock whose owner is dead, or one by force
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true)]
+#[command(
+    override_usage = "nodb-trigger unlock [OPTIONS] <RUN> <FILE>\n       nodb-trigger unlock [OPTIONS] <KEY>"
+)]
 #[command(after_help = "\
 A lock whose owner lives, or of which that can't be told (another host), stays without --force. \
 With it, only the very value that was found is removed: whoever takes the lock meanwhile keeps it. \
 Run it where the application runs: from a container of the same name but other process numbers, a \
-living owner looks dead.
+living owner looks dead. KEY is the lock of any library, as redis-cli or status shows it; with it \
+goes what the library's own release removes, and its waiters are woken.
 
 Examples:
   nodb-trigger unlock my-run wepp.nodb --dry-run
   nodb-trigger unlock my-run _pups/omni/a/wepp.nodb --token 0f3a9c41 --force
+  nodb-trigger unlock lock:invoice:7 --token 0a1b2c3d --force
 
-Exit status: 0 it is not locked any more, or was not,
-             1 it was left: its owner may live, or somebody else has it now")]
+Exit status: 0 it is not locked any more, or RUN FILE was not,
+             1 it was left: its owner may live, or somebody else has it now;
+               or there is no lock KEY")]
 pub struct UnlockArgs {
     /// The run's id, or a path to its directory (with a '/' in it)
-    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "RUN|KEY", value_hint = ValueHint::AnyPath)]
     pub run: String,
     /// The file as status shows it: relative to the run's root
     #[arg(value_name = "FILE")]
-    pub file: String,
+    pub file: Option<String>,
     /// Only if the holder has this token (8 characters of a UUID will do)
     // Or `sha1:` and the digest of the whole value.
     #[arg(long, value_name = "TOKEN")]

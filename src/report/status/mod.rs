@@ -9,7 +9,8 @@ mod words;
 
 pub use meant::{ENOUGH, Meant, is_meant};
 pub use others::{
-    Example, HolderRow, MayBe, OtherRow, OtherSightings, OtherState, Others, key_name,
+    Example, HolderRow, MayBe, OtherRow, OtherSightings, OtherState, Others, diagnosis, key_name,
+    owner,
 };
 pub use typed::Typed;
 pub use words::Next;

@@ -113,7 +113,7 @@ pub struct OtherRow {
 }
 
 /// A holder, as far as the value of the key tells.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HolderRow {
     /// What distinguishes this acquisition or this holder from others.
     pub token: Option<String>,
@@ -297,7 +297,7 @@ impl OtherRow {
 
 impl From<&Holder> for HolderRow {
     fn from(holder: &Holder) -> Self {
-        let Holder { token, host, process, thread, job, count, since } = holder.clone();
+        let Holder { token, host, process, thread, job, count, since, .. } = holder.clone();
         Self {
             token: token.map(|token| key_name(&token)),
             host,
@@ -327,7 +327,7 @@ fn brief(token: &[u8]) -> String {
 }
 
 /// Who holds a lock, in a few words.
-fn owner(lock: &Lock) -> Option<String> {
+pub fn owner(lock: &Lock) -> Option<String> {
     let first = lock.holders.first().and_then(holder)?;
     Some(match lock.held_by {
         0 | 1 => first,
@@ -351,7 +351,7 @@ fn holder(holder: &Holder) -> Option<String> {
 }
 
 /// What its state means, in a few sentences.
-fn diagnosis(found: &OtherLock) -> String {
+pub fn diagnosis(found: &OtherLock) -> String {
     let lock = &found.lock;
     let first = lock.holders.first();
     let first = first.and_then(in_full).unwrap_or_else(|| "a holder that it does not name".into());
@@ -423,7 +423,12 @@ fn next(found: &OtherLock, typed: &Typed) -> Option<Next> {
     if found.is_moving {
         return None;
     }
-    if !found.is_stuck() && found.ttl_ms >= 0 {
+    if found.is_stuck() {
+        let one = found.lock.holders.first().filter(|_| found.lock.held_by == 1);
+        let token = one.and_then(|holder| holder.token.as_deref());
+        return typed.unlock_key(&found.key, token, &["--force"]).map(Next::Command);
+    }
+    if found.ttl_ms >= 0 {
         let left = match found.ttl_ms {
             0..1000 => "less than 1 s".into(),
             ms => seconds(u64::try_from(ms / 1000).unwrap_or(0)),

@@ -159,10 +159,12 @@ pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
             return Some(Next::Wait(wait(lock)));
         }
         // Nothing that it holds could be compared.
-        State::ForeignPayload if lock.payload().is_none() => typed.unlink(lock.lock.key()),
+        State::ForeignPayload if lock.payload().is_none() => {
+            typed.unlink(lock.lock.key().as_bytes())
+        }
         State::Orphaned => typed.unlock(runid, &lock.file, lock.payload(), &[]),
         State::NoTtl | State::LongTtl | State::ForeignPayload | State::Held | State::NoFlag => {
-            typed.unlock(runid, &lock.file, lock.payload(), &["--force", "--dry-run"])
+            typed.unlock(runid, &lock.file, lock.payload(), &["--force"])
         }
     };
     Some(match (command, typed.get(lock.lock.key())) {

@@ -19,6 +19,7 @@ mod python_redis_lock;
 mod reader;
 mod redbeat;
 mod redisson;
+mod release;
 mod semaphore;
 mod shape;
 mod shedlock;
@@ -33,9 +34,13 @@ pub use family::{Family, Looking};
 pub use name::says_lock;
 pub use reader::{LONGEST, Read};
 pub use shape::is_drawn;
+pub use release::{
+    Complete, LONGEST_REMOVED, Observation, Observed, Release, Released, Words, observe, put_back,
+    release_if, release_of,
+};
 pub use survey::{Covered, KeySeen, OtherLock, Scope, read_key, rights_to_all, survey_keys};
 
-use crate::lock::LONGEST_TTL_MS;
+use crate::lock::{LONGEST_TTL_MS, Life};
 use std::time::Duration;
 
 /// A lock format.
@@ -45,6 +50,11 @@ pub trait LockFormat: Sync {
 
     /// What this key is in this format; nothing if it is nothing of it.
     fn recognise(&self, key: &Key<'_>) -> Option<Recognised>;
+
+    /// What the library's own release of these holders does beside removing them from the key.
+    fn release(&self, _key: &Key<'_>, _holders: &[Holder]) -> Release {
+        Release::default()
+    }
 }
 
 /// A key that exists, as it was read.
@@ -283,12 +293,27 @@ pub struct Holder {
     pub count: Option<u64>,
     /// When it acquired the lock, since 1970.
     pub since: Option<Duration>,
+    /// Whether `since` is when it began to try: it acquired the lock then or later.
+    pub may_be_later: bool,
 }
 
 impl Holder {
     /// A holder of which only a token is known.
     fn with_token(token: &[u8]) -> Self {
         Self { token: Some(token.to_vec()), ..Self::default() }
+    }
+
+    /// What became of it. Only of a process of this host that the value names by its number can that
+    /// be known.
+    pub fn life(&self) -> Life {
+        let number = self.process.as_ref().filter(|process| process.parse::<u32>().is_ok());
+        match (&self.host, number) {
+            (Some(host), Some(number)) => {
+                Life::of_owner(&format!("{host}:{number}"), self.since.map(|since| since.as_secs()))
+            }
+            (Some(_), None) => Life::Elsewhere,
+            (None, _) => Life::Unnamed,
+        }
     }
 }
 
@@ -320,15 +345,20 @@ pub fn format_names() -> impl Iterator<Item = &'static str> {
 /// What a key is: what the first format says that knows it, or else why it may be a lock. Nothing if no
 /// format knows it and its name doesn't speak of locks.
 pub fn recognise(key: &Key<'_>) -> Option<Recognised> {
+    recognised_by(key).map(|(_, seen)| seen).or_else(|| by_name::recognise(key))
+}
+
+/// What a key is, and the format that says so.
+fn recognised_by(key: &Key<'_>) -> Option<(&'static dyn LockFormat, Recognised)> {
     let mut maybe = None;
     for format in formats() {
         match format.recognise(key) {
             Some(seen @ Recognised::Maybe { .. }) => {
-                maybe.get_or_insert(seen);
+                maybe.get_or_insert((format, seen));
             }
-            Some(seen) => return Some(seen),
+            Some(seen) => return Some((format, seen)),
             None => {}
         }
     }
-    maybe.or_else(|| by_name::recognise(key))
+    maybe
 }

@@ -42,5 +42,6 @@ impl LockFormat for RandomToken {
 /// The holder that a token tells of. A UUID of version 1 has the time and the machine that made it.
 pub(super) fn holder(value: &[u8], now: Duration) -> Holder {
     let (since, host) = made(value, now).unzip();
-    Holder { host: host.flatten(), since, ..Holder::with_token(value) }
+    let may_be_later = since.is_some();
+    Holder { host: host.flatten(), since, may_be_later, ..Holder::with_token(value) }
 }
