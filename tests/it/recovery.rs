@@ -1,6 +1,8 @@
 //! `unlock`, `clear_locks` and `repair` on a real Redis: what goes, what stays, and what is said.
 
+mod clear;
 mod keys;
+mod libraries;
 mod load;
 mod races;
 mod servers;
@@ -132,12 +134,13 @@ fn the_lock_of_a_dead_owner_goes_and_can_be_put_back() {
     assert!(fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).eq(expected), "{fields:?}");
     assert!(hand.holds(run, "other.nodb").is_some());
 
-    assert_eq!(type_in(&printed(&done, "put it back: ")), "OK\n");
+    assert_eq!(type_in(&printed(&done, "put it back: ")), "OK\n0\n");
     assert_eq!(hand.holds(run, file), Some(value));
+    assert_eq!(hand.flag(run, file).as_deref(), Some("true"));
     let ttl: i64 = hand.ask(&["PTTL", &format!("nodb-lock:{run}:{file}")]);
     assert!((3_500_000..=3_600_000).contains(&ttl), "{ttl}");
     hand.lock(run, file, "newer");
-    assert_eq!(type_in(&printed(&done, "put it back: ")), "\n", "only if nobody came since");
+    assert_eq!(type_in(&printed(&done, "put it back: ")), "", "only if nobody came since");
     assert_eq!(hand.holds(run, file).as_deref(), Some("newer"));
 }
 

@@ -188,30 +188,54 @@ pub struct UnlockArgs {
     pub options: RecoverOptions,
 }
 
-/// Remove a run's locks of dead owners; set its flags right
+/// Remove locks of dead owners, of a run or of all; set flags right
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true)]
+#[command(
+    override_usage = "nodb-trigger clear_locks [OPTIONS] <RUN|DIRECTORY|--all|--pattern <GLOB>>"
+)]
 #[command(after_help = "\
 Locks whose owners live, or of which that can't be told (another host, no owner in the payload), \
 stay without --force. Each is removed only if it is still the one that was found. --format json has \
 what puts them back. Run it where the application runs: elsewhere a living owner may look dead.
 
+--all and --pattern also remove locks of other libraries whose format is known. What only looks like a \
+lock stays: unlock KEY --force removes one.
+
 Examples:
   nodb-trigger clear_locks my-run --dry-run
   nodb-trigger clear_locks my-run --scope _pups/omni
+  nodb-trigger clear_locks --all
+  nodb-trigger clear_locks --pattern 'job:*' --no-ttl --older-than 1d
 
 Exit status: 0 all dead ones are gone, whatever else was left,
              1 with --force: not all are gone")]
 pub struct ClearArgs {
     /// The run's id, or a path to its directory (with a '/' in it)
-    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::AnyPath)]
-    pub run: String,
+    #[arg(value_name = "RUN|DIRECTORY", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present_any = ["all", "patterns"])]
+    pub run: Option<String>,
+    /// The locks of all runs, and those of other libraries in the URL's database
+    #[arg(long, conflicts_with = "run")]
+    pub all: bool,
+    /// The locks under keys that match, of any library (repeatable)
+    #[arg(long = "pattern", value_name = "GLOB", conflicts_with_all = ["run", "all"])]
+    pub patterns: Vec<String>,
     /// Only this file, or the files in this directory, relative to the run's root
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", requires = "run")]
     pub scope: Option<String>,
+    /// Also locks acquired this long ago whose owner can't be checked (1h, 2d)
+    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    pub older_than: Option<Duration>,
+    /// Also locks without a TTL whose owner can't be checked (with --older-than: both must be so)
+    #[arg(long)]
+    pub no_ttl: bool,
     /// Also locks whose owners live, or of which that can't be told
     #[arg(long)]
     pub force: bool,
+    /// Don't ask before --force removes locks of all
+    #[arg(long, requires = "force")]
+    pub yes: bool,
     #[command(flatten)]
     pub options: RecoverOptions,
 }

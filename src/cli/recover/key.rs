@@ -85,6 +85,28 @@ impl SeenKey {
         KeyRow { what, ..row }
     }
 
+    /// Whether its holder changed as it was read.
+    pub fn is_moving(&self) -> bool {
+        self.is_moving
+    }
+
+    /// Why it may go, or not, in words; these are its holders that were read, of this number.
+    pub fn why(&self, holders: &[Holder], held_by: u64) -> String {
+        match &self.what {
+            KeyKind::Lock(lock) if lock.held_by == 0 => "no client holds it".into(),
+            KeyKind::Lock(_) if self.is_moving => "its holder changed as it was read".into(),
+            KeyKind::Lock(_) => of_life(&life(holders, held_by)).into(),
+            KeyKind::PartOf(key) => {
+                format!("it belongs to the lock {}: unlock that", key_name(key))
+            }
+            KeyKind::Maybe(why) => format!("it only looks like a lock: {why}"),
+            KeyKind::Flags => {
+                "it holds the flags of a run, and is no lock: name a file, too".into()
+            }
+            KeyKind::Data => format!("it is {}, and no lock that is known", self.content.words()),
+        }
+    }
+
     /// What the value is, if it is a string.
     pub fn string(&self) -> Option<&[u8]> {
         match &self.observed.holds {
@@ -130,7 +152,7 @@ impl RecoverySession<'_> {
         };
         let now = self.server_time();
         let KeySeen { read, recognised, is_moving } =
-            read_key(&mut self.link, &self.clock, name, now)?;
+            read_key(&mut self.link, &*self.clock, name, now)?;
         let content = match read {
             Read::Seen { content, .. } => content,
             Read::Hidden(words) => return Ok(KeyLook::Hidden(words)),
@@ -221,18 +243,5 @@ impl RecoverySession<'_> {
                 self.goes_on(&error, &row.why)
             }
         }
-    }
-}
-
-/// Why a key may go, or not, in words; this became of its holders.
-pub(super) fn why(seen: &SeenKey, life: &Life) -> String {
-    match &seen.what {
-        KeyKind::Lock(lock) if lock.held_by == 0 => "no client holds it".into(),
-        KeyKind::Lock(_) if seen.is_moving => "its holder changed as it was read".into(),
-        KeyKind::Lock(_) => of_life(life).into(),
-        KeyKind::PartOf(key) => format!("it belongs to the lock {}: unlock that", key_name(key)),
-        KeyKind::Maybe(why) => format!("it only looks like a lock: {why}"),
-        KeyKind::Flags => "it holds the flags of a run, and is no lock: name a file, too".into(),
-        KeyKind::Data => format!("it is {}, and no lock that is known", seen.content.words()),
     }
 }

@@ -6,10 +6,12 @@
 //! have taken over, nothing can be known from here. What can't be found out is whether this process
 //! sees the same process numbers as the owner: two containers that share their host's name don't.
 
+mod clear_keys;
 mod clear_locks;
 mod key;
 mod names;
 mod repair;
+mod rule;
 mod similar;
 mod unlock;
 mod unlock_key;
@@ -33,17 +35,19 @@ use lock_lab::lock::{
     Doubt, Flag, Found, Life, LockError, Payload, Removal, Sighting, State, remove_if, repair_flag,
     survey,
 };
+use lock_lab::runtime::Time;
 use lock_lab::server::{Connection, Server};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use redis_sim::clock::{Clock, WallClock};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// A recovery at work.
 struct RecoverySession<'a> {
     server: Server,
     link: Connection,
     signals: Signals,
-    clock: WallClock,
+    clock: Arc<WallClock>,
     options: &'a RecoverOptions,
     /// The database of the connection.
     database: i64,
@@ -68,7 +72,8 @@ impl<'a> RecoverySession<'a> {
         let server = remote::server(options.redis.as_ref(), options.verbose)?;
         let mut link = remote::connect(&server)?;
         is_primary(&server, &mut link)?;
-        let clock = WallClock::new(None);
+        let clock = Arc::new(WallClock::new(None));
+        signals.add_clock(&Time::Wall(Arc::clone(&clock)));
         let url = options.redis.as_ref().map(|_| server.url_to_type().0);
         let typed = Typed::new(url).by_hand(server.redis_cli());
         Ok(Self { server, link, signals, clock, options, database: 0, typed, unread: None })
@@ -133,8 +138,9 @@ impl<'a> RecoverySession<'a> {
         let LockError::Redis { command, key, source } = error else { return error.to_string() };
         let mut words = format!("{command} {key:?}: {}", self.server.explain(source));
         // Which script, and which line of it, is nothing to act on.
-        if let Some(end) = words.find(" script: ") {
-            words.truncate(end);
+        if let Some(start) = words.find(" script: ") {
+            let end = words.get(start..).and_then(|rest| rest.find("; ")).map(|end| start + end);
+            words.replace_range(start..end.unwrap_or(words.len()), "");
         }
         match primary(source, &mut self.link).or_else(|| node(source)) {
             Some(other) => format!("{words}: {other}"),

@@ -2,7 +2,7 @@
 
 use super::super::args::UnlockArgs;
 use super::super::exit::{Exit, Refusal, environment, usage};
-use super::key::{KeyKind, KeyLook, SeenKey, life, why};
+use super::key::{KeyKind, KeyLook, SeenKey, life};
 use super::similar::similar;
 use super::unlock::{is_the_one, unlock_file};
 use super::{RecoverySession, Stop, names};
@@ -110,9 +110,8 @@ fn release(
         Some(_) => holders.len() as u64,
         None => seen.lock().map_or(0, |lock| lock.held_by),
     };
-    let life = life(&holders, held_by);
-    row.why = why(seen, &life);
-    let is_dead = life == Life::Dead && held_by > 0;
+    row.why = seen.why(&holders, held_by);
+    let is_dead = life(&holders, held_by) == Life::Dead && held_by > 0;
     let by_force = args.force && matches!(seen.what, KeyKind::Lock(_) | KeyKind::Maybe(_));
     if !is_dead && !by_force {
         row.outcome = Outcome::Left;
@@ -148,7 +147,8 @@ fn meant(seen: &SeenKey, token: Option<&str>) -> Result<Option<Vec<Holder>>, Ref
         return Ok(is_one(seen.string())?.then_some(all));
     }
     for holder in all {
-        if is_one(holder.token.as_deref())? {
+        let is_job = holder.token.is_none() && holder.job.as_deref() == Some(word);
+        if is_job || is_one(holder.token.as_deref())? {
             return Ok(Some(vec![holder]));
         }
     }

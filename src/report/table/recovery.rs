@@ -93,9 +93,10 @@ fn title(recovery: &Recovery) -> String {
         None => String::new(),
     };
     let dry = if recovery.dry_run { " (dry run: nothing is changed)" } else { "" };
-    if let (Some(database), Some(key)) = (recovery.database, &recovery.scope) {
-        let (key, server) = (escape(key), escape(&recovery.server));
-        return format!("{}: {key} of database {database} at {server}{dry}", recovery.command);
+    if let Some(database) = recovery.database {
+        let what = recovery.scope.as_deref().unwrap_or("all locks");
+        let (what, server) = (escape(what), escape(&recovery.server));
+        return format!("{}: {what} of database {database} at {server}{dry}", recovery.command);
     }
     format!("{}: {scope}{run} at {}{dry}", recovery.command, escape(&recovery.server))
 }
@@ -174,6 +175,13 @@ fn keys(recovery: &Recovery, page: &mut Page) {
         vec![key, format, owner, outcome, why]
     });
     page.section(if is_narrow { &[] } else { &["Lock", "Format", "Holder", "Now", "Why"] }, rows);
+    let unknown = recovery.keys.iter().filter(|row| row.format.is_none());
+    let commands: Vec<&String> = unknown.filter_map(|row| row.take_away.as_ref()).collect();
+    if !commands.is_empty() {
+        page.blank();
+        page.line("What only looks like a lock is removed one at a time:");
+        commands.iter().for_each(|command| page.line(&format!("  {}", escape(command))));
+    }
 }
 
 fn flags(recovery: &Recovery, page: &mut Page) {

@@ -241,9 +241,8 @@ fn a_token_names_one_of_many_holders() {
     hand.run(&["HSET", "huey.results.app", "8c2f", "result"]);
     // What is put back may stand in another place.
     let held = |hand: &mut Hand| {
-        let fields = ["rw", "huey.results.app"].map(|key| {
-            hand.ask::<std::collections::BTreeMap<String, String>>(&["HGETALL", key])
-        });
+        let fields = ["rw", "huey.results.app"]
+            .map(|key| hand.ask::<std::collections::BTreeMap<String, String>>(&["HGETALL", key]));
         (fields, hand.ask::<Vec<String>>(&["ZRANGE", "semaphore:a", "0", "-1", "WITHSCORES"]))
     };
     let before = held(&mut hand);

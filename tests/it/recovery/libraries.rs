@@ -4,7 +4,7 @@
 //! `NODB_REQUIRE_REDIS=1` asks for all.
 
 use super::{Hand, recover};
-use crate::probe::{node_module, python_of};
+use crate::probe::{packages_with, python_of};
 use crate::program::{PATIENCE, poll};
 use crate::redis_server::{RedisServer, redis_or_skip};
 use std::io::{BufRead, BufReader, Write};
@@ -35,7 +35,7 @@ print("acquired", flush=True)
 /// redlock of Node.js, on one server.
 const REDLOCK: &str = r#"
 const Redis = require("ioredis"), Redlock = require("redlock");
-const client = new Redis(Number(process.argv[2]));
+const client = new Redis(port);
 const lock = new Redlock([client], { retryCount: 0 });
 lock.lock("locks:account:7", 3600000).then(() => {
   console.log("left");
@@ -43,6 +43,30 @@ lock.lock("locks:account:7", 3600000).then(() => {
     () => { console.log("acquired"); process.exit(0); },
     (error) => { console.log(String(error)); process.exit(1); }));
 });
+"#;
+
+/// BullMQ: a worker takes a job and is gone; another takes its lock.
+const BULLMQ: &str = r#"
+const { Queue, Worker } = require("bullmq");
+const connection = { port, maxRetriesPerRequest: null };
+const left = "00000000-0000-4000-8000-00000000000a:1", next = "00000000-0000-4000-8000-00000000000b:1";
+(async () => {
+  const queue = new Queue("mail", { connection });
+  await queue.add("one", {});
+  const worker = new Worker("mail", null, { connection, autorun: false, lockDuration: 3600000 });
+  const job = await worker.getNextJob(left, { block: false });
+  console.log("left");
+  process.stdin.once("data", async () => {
+    // A stalled job is one without a lock; the first round notes which are active.
+    for (let round = 0; round < 2; round++) {
+      await (await queue.client).del("bull:mail:stalled-check");
+      await worker.moveStalledJobsToWait();
+    }
+    const again = await worker.getNextJob(next, { block: false });
+    console.log(again && again.id === job.id ? "acquired" : "not acquired");
+    process.exit(0);
+  });
+})();
 "#;
 
 /// A client at work.
@@ -63,6 +87,13 @@ impl Client {
             .unwrap();
         let (to, from) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
         Self { process, to, from: BufReader::new(from) }
+    }
+
+    /// A script of -e has no file of its own, so modules are looked for where NODE_PATH says.
+    fn start_node(packages: &str, script: &str, redis: &RedisServer) -> Self {
+        let path = format!("NODE_PATH={packages}");
+        let script = format!("const port = Number(process.argv[1]);{script}");
+        Self::start("env", &[&path, "node", "-e", &script], redis)
     }
 
     fn line(&mut self) -> String {
@@ -103,7 +134,9 @@ fn left_and_acquired(redis: &RedisServer, mut client: Client, key: &str, waits: 
 fn redis_py_acquires_what_was_unlocked() {
     for version in ["redis-8.1.0", "redis-2.10.6"] {
         let redis = redis_or_skip!();
-        let Some(python) = python_of("redis_py_acquires_what_was_unlocked", version) else { return };
+        let Some(python) = python_of("redis_py_acquires_what_was_unlocked", version) else {
+            return;
+        };
         let client = Client::start(&python, &["-c", REDIS_PY], &redis);
         left_and_acquired(&redis, client, "lock:invoice", false);
     }
@@ -121,11 +154,17 @@ fn a_waiter_of_python_redis_lock_acquires_what_was_unlocked_at_once() {
 #[test]
 fn redlock_acquires_what_was_unlocked() {
     let redis = redis_or_skip!();
-    let Some(modules) = node_module("redlock_acquires_what_was_unlocked", "redlock") else { return };
-    // A script of -e has no file of its own, so modules are looked for where NODE_PATH says.
-    let script = format!("process.argv.splice(1, 0, '');{REDLOCK}");
-    let node = ["NODE_PATH=".to_owned() + &modules, "node".into(), "-e".into(), script];
-    let words: Vec<&str> = node.iter().map(String::as_str).collect();
-    let client = Client::start("env", &words, &redis);
+    let test = "redlock_acquires_what_was_unlocked";
+    let Some(packages) = packages_with(test, "redlock") else { return };
+    let client = Client::start_node(&packages, REDLOCK, &redis);
     left_and_acquired(&redis, client, "locks:account:7", false);
+}
+
+#[test]
+fn bullmq_acquires_what_was_unlocked() {
+    let redis = redis_or_skip!();
+    let test = "bullmq_acquires_what_was_unlocked";
+    let Some(packages) = packages_with(test, "bullmq") else { return };
+    let client = Client::start_node(&packages, BULLMQ, &redis);
+    left_and_acquired(&redis, client, "bull:mail:1:lock", false);
 }

@@ -22,7 +22,7 @@ impl LockFormat for Huey {
             let holders: Vec<Holder> = locks
                 .map(|(name, _)| Holder {
                     job: Some(String::from_utf8_lossy(name).into_owned()),
-                    ..Holder::with_token(name)
+                    ..Holder::default()
                 })
                 .collect();
             let held = holders.len() as u64;

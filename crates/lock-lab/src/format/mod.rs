@@ -303,6 +303,11 @@ impl Holder {
         Self { token: Some(token.to_vec()), ..Self::default() }
     }
 
+    /// The field or the member that stands for it, where a lock has one for each holder.
+    fn element(&self) -> Option<&[u8]> {
+        self.token.as_deref().or(self.job.as_deref().map(str::as_bytes))
+    }
+
     /// What became of it. Only of a process of this host that the value names by its number can that
     /// be known.
     pub fn life(&self) -> Life {

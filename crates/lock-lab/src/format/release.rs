@@ -242,20 +242,20 @@ pub fn release_of(key: &Key<'_>, lock: &Lock, holders: &[Holder]) -> Option<Rele
 
 /// The elements that stand for these holders.
 fn elements(content: &Content, holders: &[Holder]) -> Option<Part> {
-    let tokens = holders.iter().map(|holder| holder.token.as_ref());
+    let names = holders.iter().map(Holder::element);
     match content {
         Content::Hash { fields, .. } => {
-            let field = |token: Option<&Vec<u8>>| {
-                let (name, value) = fields.iter().find(|(name, _)| Some(name) == token)?;
+            let field = |wanted: Option<&[u8]>| {
+                let (name, value) = fields.iter().find(|(name, _)| Some(&name[..]) == wanted)?;
                 Some((name.clone(), value.clone()?))
             };
-            tokens.map(field).collect::<Option<_>>().map(Part::Fields)
+            names.map(field).collect::<Option<_>>().map(Part::Fields)
         }
         Content::Sorted { members, .. } => {
-            let member = |token: Option<&Vec<u8>>| {
-                members.iter().find(|(member, _)| Some(member) == token).cloned()
+            let member = |wanted: Option<&[u8]>| {
+                members.iter().find(|(member, _)| Some(&member[..]) == wanted).cloned()
             };
-            tokens.map(member).collect::<Option<_>>().map(Part::Members)
+            names.map(member).collect::<Option<_>>().map(Part::Members)
         }
         _ => None,
     }
