@@ -168,8 +168,7 @@ Examples:
   nodb-trigger unlock lock:invoice:7 --token 0a1b2c3d --force
 
 Exit status: 0 it is not locked any more, or RUN FILE was not,
-             1 it was left: its owner may live, or somebody else has it now;
-               or there is no lock KEY")]
+             1 it was left: its owner may live, or is another now; or no such KEY")]
 pub struct UnlockArgs {
     /// The run's id, or a path to its directory (with a '/' in it)
     #[arg(value_name = "RUN|KEY", value_hint = ValueHint::AnyPath)]
@@ -177,7 +176,7 @@ pub struct UnlockArgs {
     /// The file as status shows it: relative to the run's root
     #[arg(value_name = "FILE")]
     pub file: Option<String>,
-    /// Only if the holder has this token (8 characters of a UUID will do)
+    /// Only of this token (8 characters of a UUID will do)
     // Or `sha1:` and the digest of the whole value.
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
@@ -196,17 +195,15 @@ pub struct UnlockArgs {
 )]
 #[command(after_help = "\
 Locks whose owners live, or of which that can't be told (another host, no owner in the payload), \
-stay without --force. Each is removed only if it is still the one that was found. --format json has \
-what puts them back. Run it where the application runs: elsewhere a living owner may look dead.
-
---all and --pattern also remove locks of other libraries whose format is known. What only looks like a \
-lock stays: unlock KEY --force removes one.
+stay without --force; where it can't be told, --older-than and --no-ttl stand in (both, if both are \
+given). What only looks like a lock always stays. Each is removed only if it is still the one that was \
+found. --format json has what puts them back. Run it where the application runs: elsewhere a living \
+owner may look dead.
 
 Examples:
   nodb-trigger clear_locks my-run --dry-run
   nodb-trigger clear_locks my-run --scope _pups/omni
-  nodb-trigger clear_locks --all
-  nodb-trigger clear_locks --pattern 'job:*' --no-ttl --older-than 1d
+  nodb-trigger clear_locks --all --older-than 1d
 
 Exit status: 0 all dead ones are gone, whatever else was left,
              1 with --force: not all are gone")]
@@ -215,25 +212,25 @@ pub struct ClearArgs {
     #[arg(value_name = "RUN|DIRECTORY", value_hint = ValueHint::AnyPath)]
     #[arg(required_unless_present_any = ["all", "patterns"])]
     pub run: Option<String>,
-    /// The locks of all runs, and those of other libraries in the URL's database
+    /// All runs, and the locks of other libraries
     #[arg(long, conflicts_with = "run")]
     pub all: bool,
-    /// The locks under keys that match, of any library (repeatable)
+    /// Only keys that match, of any library (repeatable)
     #[arg(long = "pattern", value_name = "GLOB", conflicts_with_all = ["run", "all"])]
     pub patterns: Vec<String>,
-    /// Only this file, or the files in this directory, relative to the run's root
-    #[arg(long, value_name = "PATH", requires = "run")]
+    /// Only this file, or directory, below the run's root
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["all", "patterns"])]
     pub scope: Option<String>,
-    /// Also locks acquired this long ago whose owner can't be checked (1h, 2d)
+    /// Also of an owner that can't be checked, this long ago
     #[arg(long, value_name = "AGE", value_parser = parse_duration)]
     pub older_than: Option<Duration>,
-    /// Also locks without a TTL whose owner can't be checked (with --older-than: both must be so)
+    /// Also of an owner that can't be checked, without a TTL
     #[arg(long)]
     pub no_ttl: bool,
-    /// Also locks whose owners live, or of which that can't be told
+    /// Also if the owner lives, or if that can't be told
     #[arg(long)]
     pub force: bool,
-    /// Don't ask before --force removes locks of all
+    /// With --force, don't ask
     #[arg(long, requires = "force")]
     pub yes: bool,
     #[command(flatten)]

@@ -50,7 +50,7 @@ pub(in crate::cli) fn clear_locks(args: &ClearArgs) -> Result<Exit, Refusal> {
     (recovery.scope, recovery.force) = (scope, args.force);
     let mut stop = clear_seen(&mut session, &rule, &seen, &mut recovery);
     if !is_of_run {
-        session.to_database_of_url()?;
+        session.use_database_of_url()?;
         recovery.database = Some(session.database);
         if stop.is_ok() {
             stop = clear_keys(&mut session, &rule, &args.patterns, &mut recovery)?;

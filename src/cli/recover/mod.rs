@@ -80,7 +80,7 @@ impl<'a> RecoverySession<'a> {
     }
 
     /// Goes to the database that the server's URL names.
-    fn to_database_of_url(&mut self) -> Result<(), Refusal> {
+    fn use_database_of_url(&mut self) -> Result<(), Refusal> {
         let database = self.server.database();
         if database != self.database {
             self.link = self.server.connect(database).map_err(environment)?;

@@ -38,7 +38,7 @@ impl Rule {
         if *life == Life::Dead {
             return None;
         }
-        if !self.force && !(is_unchecked && stands_in) {
+        if !(self.force || is_unchecked && stands_in) {
             return Some(why.into());
         }
         if !names_acquisition {

@@ -19,7 +19,7 @@ pub(super) fn unlock_key(args: &UnlockArgs) -> Result<Exit, Refusal> {
         return Err(usage(anyhow!("the key is empty; give the key of a lock")));
     }
     let mut session = RecoverySession::open(&args.options)?;
-    session.to_database_of_url()?;
+    session.use_database_of_url()?;
     let Some((name, look)) = find(&mut session, &args.run)? else {
         return not_locked(session, args);
     };

@@ -143,9 +143,9 @@ fn force_for_all_needs_a_yes_and_never_takes_what_only_looks_like_a_lock() {
         let words = [&["clear_locks", "--force", "--dry-run"], all].concat();
         recover(&redis, &words).run().exits(0);
     }
-    recover(&redis, &["clear_locks", "--all", "--yes"]).run().refuses(2, &["--force"]);
-    recover(&redis, &["clear_locks"]).run().refuses(2, &["RUN|DIRECTORY"]);
-    recover(&redis, &["clear_locks", "run", "--all"]).run().refuses(2, &["--all"]);
+    recover(&redis, &["clear_locks", "--all", "--yes"]).run().exits(2).says(&["--force"]);
+    recover(&redis, &["clear_locks"]).run().exits(2).says(&["RUN|DIRECTORY"]);
+    recover(&redis, &["clear_locks", "run", "--all"]).run().exits(2).says(&["--all"]);
     let done =
         recover(&redis, &["clear_locks", "--all", "--force", "--yes", "--format=json"]).run();
     let expected = [("lock:a", "removed"), ("lock:one", "left"), ("user:7", "left")];
