@@ -1,5 +1,6 @@
 //! `status`: who holds what, on a real Redis in every condition.
 
+mod application;
 mod load;
 mod many;
 mod mixed;

@@ -49,6 +49,9 @@ pub struct StatusArgs {
     /// Only keys that match, of any library (repeatable)
     #[arg(long = "pattern", value_name = "GLOB", conflicts_with_all = ["run", "all"])]
     pub patterns: Vec<String>,
+    /// Only locks acquired this long ago, which count as stuck (2h, 1d)
+    #[arg(long, value_name = "AGE", value_parser = parse_duration, hide_short_help = true)]
+    pub older_than: Option<Duration>,
     /// Look at this number of keys at most
     #[arg(long, value_name = "N", default_value = "1000000", hide_short_help = true)]
     pub max_keys: u64,
@@ -156,6 +159,12 @@ pub struct RecordArgs {
     override_usage = "nodb-trigger unlock [OPTIONS] <RUN> <FILE>\n       nodb-trigger unlock [OPTIONS] <KEY>"
 )]
 #[command(after_help = "\
+Examples:
+  nodb-trigger unlock my-run wepp.nodb --dry-run
+  nodb-trigger unlock lock:invoice:7 --token 0a1b2c3d --force
+
+Exit status: 0 it is not locked any more, 1 it was left, or there is no such KEY")]
+#[command(after_long_help = "\
 A lock whose owner lives, or of which that can't be told (another host), stays without --force. \
 With it, only the very value that was found is removed: whoever takes the lock meanwhile keeps it. \
 Run it where the application runs: from a container of the same name but other process numbers, a \
@@ -187,13 +196,19 @@ pub struct UnlockArgs {
     pub options: RecoverOptions,
 }
 
-/// Remove locks of dead owners, of a run or of all; set flags right
+/// Remove locks of dead owners, of a run or of all
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true)]
 #[command(
     override_usage = "nodb-trigger clear_locks [OPTIONS] <RUN|DIRECTORY|--all|--pattern <GLOB>>"
 )]
 #[command(after_help = "\
+Examples:
+  nodb-trigger clear_locks my-run --dry-run
+  nodb-trigger clear_locks --all --older-than 1d
+
+Exit status: 0 all dead ones are gone, 1 with --force: not all are gone")]
+#[command(after_long_help = "\
 Locks whose owners live, or of which that can't be told (another host, no owner in the payload), \
 stay without --force; where it can't be told, --older-than and --no-ttl stand in (both, if both are \
 given). What only looks like a lock always stays. Each is removed only if it is still the one that was \

@@ -4,7 +4,7 @@ use super::super::args::ClearArgs;
 use super::key::life;
 use super::of_life;
 use crate::report::seconds;
-use lock_lab::format::{Holder, Lock};
+use lock_lab::format::Lock;
 use lock_lab::lock::{LONGEST_TTL_MS, Life};
 
 /// What the arguments allow.
@@ -73,19 +73,10 @@ impl Rule {
         }
         let are_all_read = lock.holders.len() as u64 == lock.held_by;
         let names_acquisition = are_all_read && lock.holders.iter().all(|it| it.token.is_some());
-        let acquired_at = if are_all_read { newest(&lock.holders) } else { None };
+        let acquired_at = lock.acquired_at().map(|since| since.as_secs());
         let life = life(&lock.holders, lock.held_by);
         self.stays(&life, ttl_ms, acquired_at, names_acquisition)
     }
-}
-
-/// When the last of these holders acquired the lock, in seconds since 1970, if that is certain of all.
-fn newest(holders: &[Holder]) -> Option<u64> {
-    let since = |holder: &Holder| {
-        let since = holder.since.filter(|_| !holder.may_be_later);
-        since.map(|since| since.as_secs())
-    };
-    holders.iter().map(since).collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
 #[cfg(test)]

@@ -241,6 +241,13 @@ impl Lock {
         }
     }
 
+    /// When the last of its holders acquired it, since 1970, if that is certain of all.
+    pub fn acquired_at(&self) -> Option<Duration> {
+        let since = |holder: &Holder| holder.since.filter(|_| !holder.may_be_later);
+        let all = self.holders.iter().map(since).collect::<Option<Vec<Duration>>>()?;
+        all.into_iter().max().filter(|_| self.holders.len() as u64 == self.held_by)
+    }
+
     /// The same, with what a reader should know.
     fn remark(self, remark: &'static str) -> Self {
         Self { remark: Some(remark), ..self }

@@ -226,8 +226,8 @@ fn ask<T: FromRedisValue>(
     command.query(link).map_err(LockError::redis(name, &String::from_utf8_lossy(key)))
 }
 
-/// The release of these holders of a lock, as its format states it. Nothing if it can't be told which
-/// elements of the key are theirs.
+/// The release of these holders of a lock, as its format states it. Nothing if it is not known
+/// which elements of the key are theirs.
 pub fn release_of(key: &Key<'_>, lock: &Lock, holders: &[Holder]) -> Option<Release> {
     let (format, recognised): (&dyn LockFormat, _) = recognised_by(key)?;
     let mut release = format.release(key, holders);
