@@ -29,6 +29,7 @@ pub(super) struct Subject {
     fail_if: Vec<FailIf>,
     /// Only locks that are held for longer, in seconds.
     older_than: Option<u64>,
+    stale_ok: bool,
 }
 
 impl Subject {
@@ -46,6 +47,7 @@ impl Subject {
             keeps_all,
             fail_if: args.fail_if.clone(),
             older_than: args.older_than.map(|age| age.as_secs()),
+            stale_ok: args.stale_ok,
         }
     }
 
@@ -195,12 +197,14 @@ impl Subject {
         }
     }
 
-    /// Why `--fail-if` can't decide on a replica that has lost its primary.
+    /// Why a replica that has lost its primary decides nothing.
     fn out_of_date(&self, info: &str) -> Option<String> {
         let is_cut_off =
             fact(info, "role") == "slave" && fact(info, "master_link_status") == "down";
-        (is_cut_off && !self.fail_if.is_empty())
-            .then(|| "--fail-if can't tell: this replica has lost its primary".to_owned())
+        (is_cut_off && !self.stale_ok).then(|| {
+            let what = if self.fail_if.is_empty() { "" } else { "--fail-if can't tell: " };
+            format!("{what}this replica has lost its primary; --stale-ok takes what it shows")
+        })
     }
 
     /// Why `--fail-if` can't decide if locks are left out because their age is not known.

@@ -35,8 +35,8 @@ through the keys of the URL's database (redis://host:6379/1) by SCAN; NoDb has i
 0. --watch ends with q (exit status 0) or Ctrl-C (130).
 
 Exit status: 0 done, 1 --fail-if came true, 2 usage,
-             3 environment, or --fail-if can't tell as keys could not be read
-               or a replica has lost its primary,
+             3 environment, or --fail-if can't tell as keys could not be read,
+               or a replica has lost its primary (0 with --stale-ok),
              4 --fail-if can't tell: --max-keys was reached, no key was looked
                at, or one that may be a lock by its name has no TTL")]
 pub struct StatusArgs {
@@ -55,6 +55,9 @@ pub struct StatusArgs {
     /// Look at this number of keys at most
     #[arg(long, value_name = "N", default_value = "1000000", hide_short_help = true)]
     pub max_keys: u64,
+    /// Take what a replica shows that has lost its primary
+    #[arg(long, hide_short_help = true)]
+    pub stale_ok: bool,
     /// Look at this Redis [default: REDIS_URL, or localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     #[arg(

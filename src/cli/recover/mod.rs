@@ -245,14 +245,14 @@ impl<'a> RecoverySession<'a> {
     }
 
     /// The command that takes away a lock that was left: this program's, of the acquisition that was
-    /// seen; by hand, where nothing is left to compare.
+    /// seen; by hand, where it is too long to be compared.
     fn take_away(&self, seen: &Sighting) -> Option<String> {
-        match removable(seen) {
-            Some(payload) => {
+        match &seen.found {
+            Some(Found::TooLong { .. }) => self.typed.unlink(seen.lock.key().as_bytes()),
+            _ => {
                 let (runid, file) = (seen.lock.runid(), &seen.file);
-                self.typed.unlock(runid, file, Some(payload), &["--force"])
+                self.typed.unlock(runid, file, removable(seen), &["--force"])
             }
-            None => self.typed.unlink(seen.lock.key().as_bytes()),
         }
     }
 
@@ -370,7 +370,7 @@ fn reason(seen: &Sighting) -> String {
     match &seen.found {
         None => "nobody holds it".into(),
         Some(Found::OtherType { name }) => {
-            format!("the key holds a {name}, which is no lock: look at it, and remove it by hand")
+            format!("the key holds a {name}, which is no lock of NoDb: look at it")
         }
         Some(Found::TooLong { bytes }) => format!(
             "the key holds {bytes} bytes, which are no payload of a lock: look at it, and remove \

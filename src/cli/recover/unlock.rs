@@ -3,13 +3,13 @@
 use super::super::args::UnlockArgs;
 use super::super::exit::{Exit, Refusal, usage};
 use super::clear_locks::LIVES_AGAIN;
-use super::unlock_key::unlock_key;
+use super::unlock_key::{unlock_key, unlock_other_type};
 use super::{RecoverySession, Stop, hidden, holder, is_dead, names, reason, removable};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
 use crate::report::status::{ENOUGH, Meant, is_meant};
 use crate::report::table;
 use anyhow::anyhow;
-use lock_lab::lock::{Payload, Sighting, sight};
+use lock_lab::lock::{Found, Payload, Sighting, sight};
 
 /// Releases a lock whose owner is dead, or by force.
 pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
@@ -35,6 +35,9 @@ pub(super) fn unlock_file(
     (recovery.scope, recovery.force) = (Some(seen.file.clone()), args.force);
     if seen.found.is_none() && seen.flag.is_none() {
         recovery.nothing_there();
+    }
+    if matches!(seen.found, Some(Found::OtherType { .. })) {
+        return unlock_other_type(session, args, &seen, recovery);
     }
     let mut stop = Ok(());
     if seen.found.is_none() && seen.drifts() {

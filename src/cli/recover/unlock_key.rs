@@ -6,12 +6,12 @@ use super::key::{KeyKind, KeyLook, SeenKey, life};
 use super::similar::similar;
 use super::unlock::{is_the_one, unlock_file};
 use super::{RecoverySession, Stop, names};
-use crate::report::recovery::{KeyRow, Outcome};
+use crate::report::recovery::{FlagRow, KeyRow, Outcome, Recovery};
 use crate::report::status::key_name;
 use crate::report::table;
 use anyhow::anyhow;
 use lock_lab::format::Holder;
-use lock_lab::lock::{Life, Payload};
+use lock_lab::lock::{Life, Payload, Sighting};
 
 /// Releases the lock under a key whose owner is dead, or by force.
 pub(super) fn unlock_key(args: &UnlockArgs) -> Result<Exit, Refusal> {
@@ -32,37 +32,84 @@ pub(super) fn unlock_key(args: &UnlockArgs) -> Result<Exit, Refusal> {
     let mut recovery = session.report("unlock", None);
     recovery.database = Some(session.database);
     (recovery.scope, recovery.force) = (Some(key_name(&name)), args.force);
-    let left = |what: String, why: &str, session: &RecoverySession<'_>| KeyRow {
-        outcome: Outcome::Left,
-        what,
-        why: why.to_owned(),
-        take_away: session.typed.unlink(&name),
-        ..KeyRow::new(&name, None)
-    };
     let (row, stop) = match look {
-        KeyLook::Seen(seen) => {
-            let mut row = seen.row();
-            let stop = release(&mut session, args, &seen, &mut row)?;
-            (row, stop)
-        }
-        KeyLook::TooLong(what) => {
-            let why = "it is too long for a lock: look at it, and remove it by hand";
-            (left(format!("it is {what}"), why, &session), Ok(()))
-        }
-        KeyLook::Hidden(words) => {
-            return Err(environment(anyhow!("{}: {words}; nothing was changed", key_name(&name))));
-        }
-        KeyLook::Changed => {
-            let why = "it changed as it was read: look again";
-            (KeyRow { take_away: None, ..left(String::new(), why, &session) }, Ok(()))
-        }
         KeyLook::Gone => return not_locked(session, args),
+        look => release_look(&mut session, args, &name, look)?,
     };
+    finish(&session, recovery, row, stop)
+}
+
+/// Releases a lock under a key of NoDb that is none of NoDb's, by its type, and sets its flag right.
+pub(super) fn unlock_other_type(
+    mut session: RecoverySession<'_>,
+    args: &UnlockArgs,
+    seen: &Sighting,
+    recovery: Recovery,
+) -> Result<Exit, Refusal> {
+    let name = seen.lock.key().as_bytes();
+    let look = session.look(name).map_err(|error| session.refusal(&error))?;
+    let (mut row, mut stop) = release_look(&mut session, args, name, look)?;
+    if row.outcome == Outcome::Left && row.take_away.is_some() {
+        row.take_away = session.take_away(seen);
+    }
+    if row.outcome == Outcome::Removed && stop.is_ok() {
+        // Another lock may be there by now: the flag says what the key says.
+        let mut flag = FlagRow::new(seen);
+        stop = session.set_right(seen, &mut flag);
+        if !flag.why.is_empty() {
+            row.why = format!("{}; but its flag could not be set: {}", row.why, flag.why);
+        }
+    }
+    finish(&session, recovery, row, stop)
+}
+
+/// Reports what became of one key.
+fn finish(
+    session: &RecoverySession<'_>,
+    mut recovery: Recovery,
+    row: KeyRow,
+    stop: Result<(), Stop>,
+) -> Result<Exit, Refusal> {
     let outcome = row.outcome;
     recovery.keys.push(row);
     let exit = session.finish(recovery, stop, table::write_unlock)?;
     let stays = matches!(outcome, Outcome::Left | Outcome::Changed);
     Ok(if stays && exit == Exit::Success { Exit::Unexpected } else { exit })
+}
+
+/// Releases what was seen of a key, if it may go.
+fn release_look(
+    session: &mut RecoverySession<'_>,
+    args: &UnlockArgs,
+    name: &[u8],
+    look: KeyLook,
+) -> Result<(KeyRow, Result<(), Stop>), Refusal> {
+    let left = |what: &str, why: &str| KeyRow {
+        outcome: Outcome::Left,
+        what: what.to_owned(),
+        why: why.to_owned(),
+        ..KeyRow::new(name, None)
+    };
+    let row = match look {
+        KeyLook::Seen(seen) => {
+            let mut row = seen.row();
+            let stop = release(session, args, &seen, &mut row)?;
+            return Ok((row, stop));
+        }
+        KeyLook::TooLong(what) => {
+            let why = "it is too long for a lock: look at it, and remove it by hand";
+            let take_away = session.typed.unlink(name);
+            KeyRow { take_away, ..left(&format!("it is {what}"), why) }
+        }
+        KeyLook::Hidden(words) => {
+            return Err(environment(anyhow!("{}: {words}; nothing was changed", key_name(name))));
+        }
+        KeyLook::Changed => left("", "it changed as it was read: look again"),
+        KeyLook::Gone => {
+            KeyRow { outcome: Outcome::Gone, ..left("", "no client holds it any more") }
+        }
+    };
+    Ok((row, Ok(())))
 }
 
 /// The key that was meant, if it exists.
