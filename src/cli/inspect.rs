@@ -36,7 +36,8 @@ impl Subject {
     pub fn new(server: Server, runid: Option<String>, args: &StatusArgs) -> Self {
         let (url, has_password) = server.url_to_type();
         let by_variable = std::env::var("REDIS_PASSWORD").is_ok_and(|word| !word.is_empty());
-        let typed = Typed::new(args.redis.as_ref().map(|_| url)).by_hand(server.redis_cli());
+        let typed = Typed::new(args.redis.as_ref().map(|_| url));
+        let typed = typed.by_hand(server.redis_cli()).with_formats(&args.formats);
         let keeps_all = args.format == CheckFormat::Json;
         Self {
             others: OtherSubject::new(server.database(), keeps_all, args),

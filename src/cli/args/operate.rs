@@ -55,6 +55,10 @@ pub struct StatusArgs {
     /// Look at this number of keys at most
     #[arg(long, value_name = "N", default_value = "1000000", hide_short_help = true)]
     pub max_keys: u64,
+    /// Formats of one's own, in TOML (repeatable)
+    #[arg(long = "formats", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(hide_short_help = true)]
+    pub formats: Vec<PathBuf>,
     /// Take what a replica shows that has lost its primary
     #[arg(long, hide_short_help = true)]
     pub stale_ok: bool,
@@ -283,6 +287,10 @@ pub struct RecoverOptions {
     /// Say what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Formats of one's own, in TOML (repeatable)
+    #[arg(long = "formats", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(hide_short_help = true)]
+    pub formats: Vec<PathBuf>,
     /// The Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub redis: Option<ServerUrl>,

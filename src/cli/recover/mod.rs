@@ -25,7 +25,7 @@ use super::exit::{Exit, Refusal, environment};
 use super::inspect::{fact, left_out_in_words, unread_in_words};
 use super::output::Output;
 use super::signals::Signals;
-use super::{remote, say, terminal};
+use super::{input, remote, say, terminal};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome, Recovery};
 use crate::report::status::Typed;
 use crate::report::{Style, json, seconds};
@@ -68,6 +68,7 @@ enum Stop {
 impl<'a> RecoverySession<'a> {
     /// Connects to the database where NoDb has its locks.
     fn open(options: &'a RecoverOptions) -> Result<Self, Refusal> {
+        input::declare_formats(&options.formats)?;
         let signals = Signals::handle().map_err(environment)?;
         let server = remote::server(options.redis.as_ref(), options.verbose)?;
         let mut link = remote::connect(&server)?;
@@ -75,7 +76,7 @@ impl<'a> RecoverySession<'a> {
         let clock = Arc::new(WallClock::new(None));
         signals.add_clock(&Time::Wall(Arc::clone(&clock)));
         let url = options.redis.as_ref().map(|_| server.url_to_type().0);
-        let typed = Typed::new(url).by_hand(server.redis_cli());
+        let typed = Typed::new(url).by_hand(server.redis_cli()).with_formats(&options.formats);
         Ok(Self { server, link, signals, clock, options, database: 0, typed, unread: None })
     }
 

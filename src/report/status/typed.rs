@@ -6,19 +6,22 @@ use lock_lab::format::Words;
 use lock_lab::lock::Payload;
 use lock_lab::runtime::quoted;
 use lock_lab::server::quoted_input;
+use std::path::PathBuf;
 
 /// How commands to the same server are to be typed.
 #[derive(Debug, Clone, Default)]
 pub struct Typed {
     redis: Option<String>,
     redis_cli: Option<Vec<String>>,
+    /// The files with formats of one's own.
+    formats: Vec<String>,
 }
 
 impl Typed {
     /// With this URL for `--redis`, which has no password; without one, the environment names the
     /// server.
     pub fn new(redis: Option<String>) -> Self {
-        Self { redis, redis_cli: None }
+        Self { redis, ..Self::default() }
     }
 
     /// The same for another database of the server.
@@ -37,12 +40,19 @@ impl Typed {
             true => format!("{url}/{number}"),
             false => format!("{url}?db={number}"),
         });
-        Self { redis, redis_cli }
+        Self { redis, redis_cli, formats: self.formats }
     }
 
     /// The same, with the words that one types before a command to reach the server by hand.
     pub fn by_hand(self, redis_cli: Option<Vec<String>>) -> Self {
         Self { redis_cli, ..self }
+    }
+
+    /// The same, with the formats in these files.
+    #[must_use]
+    pub fn with_formats(self, files: &[PathBuf]) -> Self {
+        let formats = files.iter().map(|file| file.display().to_string()).collect();
+        Self { formats, ..self }
     }
 
     /// The command that releases a lock; nothing if its names can't be typed.
@@ -68,7 +78,8 @@ impl Typed {
     pub fn unlock_key(&self, key: &[u8], token: Option<&[u8]>, flags: &[&str]) -> Option<String> {
         let token = token.map(|token| meant::word(&Payload::decode(token)));
         let token = token.iter().flat_map(|token| ["--token", token.as_str()]);
-        let flags: Vec<&str> = token.chain(flags.iter().copied()).collect();
+        let formats = self.formats.iter().flat_map(|file| ["--formats", file.as_str()]);
+        let flags: Vec<&str> = token.chain(flags.iter().copied()).chain(formats).collect();
         let is_itself = |key: &&str| !key.is_empty() && !key.contains(['"', '\\', '\0']);
         let name = match std::str::from_utf8(key).ok().filter(is_itself) {
             Some(key) => key.to_owned(),

@@ -1,6 +1,7 @@
 //! The command that `status` prints for a stuck lock releases it, whatever its format.
 
 use super::{NOBODY, connection, here, payload, run, status};
+use crate::program::{Place, Program};
 use crate::redis_server::{RedisServer, redis_or_skip};
 use redis::Connection;
 use serde_json::Value;
@@ -119,4 +120,46 @@ fn each_stuck_lock_of_nodb_is_released_by_the_command_that_is_printed_for_it() {
     let left: Vec<String> = redis::cmd("KEYS").arg("nodb-lock:*").query(&mut con).unwrap();
     assert_eq!(left, Vec::<String>::new());
     status(&redis, &["r", "--fail-if", "stuck"]).exits(0);
+}
+
+#[test]
+fn a_format_of_one_s_own_is_shown_and_released() {
+    let redis = redis_or_skip!();
+    let mut con = connection(&redis);
+    let place = Place::new();
+    let file = place.at("formats.toml");
+    let text = r#"
+        [[format]]
+        name = "our jobs"
+        pattern = "job:*:running"
+        token = "lease"
+        owner = "process"
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let value = |owner: &str| format!(r#"{{"lease":"7a","process":"{owner}"}}"#);
+    run(&mut con, &["SET", "job:7:running", &value("another-host:7")]);
+    run(&mut con, &["SET", "job:8:running", &value(&here(NOBODY))]);
+    run(&mut con, &["HSET", "job:9:running", "lease", "9a", "n", "1"]);
+    let all = ["--all", "--format", "json"];
+    assert_eq!(locks(&redis), Vec::<Value>::new());
+    let report = status(&redis, &[&all[..], &["--formats", file]].concat()).exits(0).json();
+    let rows = report["others"]["locks"].as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{report:#}");
+    assert_eq!(
+        (&rows[0]["format"], &rows[0]["owner"]),
+        (&"our jobs".into(), &"another-host:7".into())
+    );
+    type_in(rows[0]["next"]["command"].as_str().unwrap());
+    // One whose owner is gone goes by itself, and the others stay.
+    let url = redis.url();
+    let clear = ["clear_locks", "--all", "--formats", file, "--redis", &url];
+    Program::new(clear).run().exits(0);
+    let left: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut con).unwrap();
+    assert_eq!(left, ["job:9:running"]);
+    for (text, words) in [("[[format]]", "missing field"), ("", "missing field `format`")] {
+        std::fs::write(file, text).unwrap();
+        status(&redis, &["--formats", file]).exits(2).says(&["--formats", words]);
+    }
+    status(&redis, &["--formats", "/nowhere"]).exits(2).says(&["--formats /nowhere"]);
 }

@@ -10,6 +10,7 @@ mod bullmq;
 mod by_name;
 mod celery_once;
 mod celery_singleton;
+mod declared;
 mod family;
 mod huey;
 mod laravel;
@@ -30,6 +31,7 @@ mod symfony;
 mod tests;
 mod token;
 
+pub use declared::{Declaration, declarations, declare};
 pub use family::{Family, Looking};
 pub use name::says_lock;
 pub use reader::{LONGEST, Read};
@@ -363,7 +365,8 @@ pub fn recognise(key: &Key<'_>) -> Option<Recognised> {
 /// What a key is, and the format that says so.
 fn recognised_by(key: &Key<'_>) -> Option<(&'static dyn LockFormat, Recognised)> {
     let mut maybe = None;
-    for format in formats() {
+    let declared = declared::of_key(key.name).map(|it| it as &'static dyn LockFormat);
+    for format in declared.into_iter().chain(formats()) {
         match format.recognise(key) {
             Some(seen @ Recognised::Maybe { .. }) => {
                 maybe.get_or_insert((format, seen));
