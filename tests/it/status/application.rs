@@ -97,7 +97,7 @@ fn a_run_that_is_being_replaced_takes_no_locks_and_no_scenario() {
     }
     let before = redis.everything();
     let url = redis.url();
-    let refused = herd(&directory, &["--threads=2", "--redis", &url]).run();
+    let refused = herd(&directory, &["--redis", &url]).run();
     refused.refuses(3, &["is being replaced", &fence]);
     assert_eq!(redis.everything(), before);
     // The fence is a lock like others, and shown beside them.

@@ -163,7 +163,9 @@ mod tests {
             pattern = "unit:plain"
         "#;
         let [jobs, plain] = declarations(text).unwrap().try_into().unwrap();
-        [&jobs, &plain].map(|it| declare(it.clone()));
+        for it in [&jobs, &plain] {
+            declare(it.clone());
+        }
         let string = |text: &str| Content::String { length: text.len() as u64, start: text.into() };
         let json = string(r#"{"lease":{"id":17},"process":"web1:4711"}"#);
         let seen = holder(&jobs, &json).unwrap();
