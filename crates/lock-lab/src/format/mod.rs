@@ -35,11 +35,11 @@ pub use declared::{Declaration, declarations, declare};
 pub use family::{Family, Looking};
 pub use name::says_lock;
 pub use reader::{LONGEST, Read};
-pub use shape::is_drawn;
 pub use release::{
     Complete, LONGEST_REMOVED, Observation, Observed, Release, Released, Words, observe, put_back,
     release_if, release_of,
 };
+pub use shape::is_drawn;
 pub use survey::{Covered, KeySeen, OtherLock, Scope, read_key, rights_to_all, survey_keys};
 
 use crate::lock::{LONGEST_TTL_MS, Life};
