@@ -6,6 +6,7 @@ use super::exit::{Exit, Refusal, usage};
 use crate::record::is_monitor_log;
 use anyhow::anyhow;
 use lock_history::history::{FileError, History};
+use lock_lab::format::{declarations, declare};
 use lock_lab::scenario::{Scenario, nearest, unknown};
 use redis_sim::server::of_system;
 use rustix::fs::OFlags;
@@ -89,6 +90,18 @@ fn not_a_scenario(given: &str, builtin: &BuiltIn, refusal: Refusal) -> Refusal {
     let unknown = unknown("scenario", &given.replace('-', "_"), builtin.names());
     let error = anyhow!("there is no file of this name, and {unknown}");
     Refusal { error, ..refusal }
+}
+
+/// Has the lock formats in these files recognised.
+pub(super) fn declare_formats(files: &[PathBuf]) -> Result<(), Refusal> {
+    for path in files {
+        let failed =
+            |error: &dyn std::fmt::Display| anyhow!("--formats {}: {error}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| usage(failed(&error)))?;
+        let declared = declarations(&text).map_err(|error| usage(failed(&error)))?;
+        declared.into_iter().for_each(declare);
+    }
+    Ok(())
 }
 
 /// Adds what may have been meant, if a file has a similar name or a built-in scenario has this one.

@@ -3,9 +3,9 @@
 use super::args::{CheckFormat, FailIf, StatusArgs};
 use super::exit::Exit;
 use super::others::{OtherSeen, OtherSubject, elsewhere, grant_all};
-use crate::report::Status;
 use crate::report::status::{Others, Scene, Sightings, Typed};
-use lock_lab::lock::{LockError, Unseen, rights, survey};
+use crate::report::{Status, count, ttl_from_afar};
+use lock_lab::lock::{LockError, Sighting, Unseen, replacement_fence, rights, survey};
 use lock_lab::runtime::command_line;
 use lock_lab::server::{Connection, Server, ServerError};
 use redis::RedisError;
@@ -27,13 +27,17 @@ pub(super) struct Subject {
     needs_password: bool,
     keeps_all: bool,
     fail_if: Vec<FailIf>,
+    /// Only locks that are held for longer, in seconds.
+    older_than: Option<u64>,
+    stale_ok: bool,
 }
 
 impl Subject {
     pub fn new(server: Server, runid: Option<String>, args: &StatusArgs) -> Self {
         let (url, has_password) = server.url_to_type();
         let by_variable = std::env::var("REDIS_PASSWORD").is_ok_and(|word| !word.is_empty());
-        let typed = Typed::new(args.redis.as_ref().map(|_| url)).by_hand(server.redis_cli());
+        let typed = Typed::new(args.redis.as_ref().map(|_| url));
+        let typed = typed.by_hand(server.redis_cli()).with_formats(&args.formats);
         let keeps_all = args.format == CheckFormat::Json;
         Self {
             others: OtherSubject::new(server.database(), keeps_all, args),
@@ -43,6 +47,8 @@ impl Subject {
             needs_password: args.redis.is_some() && has_password && !by_variable,
             keeps_all,
             fail_if: args.fail_if.clone(),
+            older_than: args.older_than.map(|age| age.as_secs()),
+            stale_ok: args.stale_ok,
         }
     }
 
@@ -63,12 +69,17 @@ impl Subject {
             runid: self.runid.clone(),
             typed: self.typed.clone(),
             when: facts.time,
+            is_by_age: self.older_than.is_some(),
         };
+        sightings.is_by_age = scene.is_by_age;
+        let acquired_by = self.older_than.map(|age| facts.time.as_secs().saturating_sub(age));
         if !self.others.is_of_patterns() {
-            self.nodb(link, clock, &mut sightings, &mut notes)?;
+            self.nodb(link, clock, acquired_by, (&mut sightings, &mut notes))?;
         }
-        let others = self.other_locks(&scene, clock, &mut sightings, &mut notes)?;
-        let is_alone = others.is_none() && sightings.is_empty();
+        let others = self.other_locks(&scene, clock, acquired_by, (&mut sightings, &mut notes))?;
+        let ageless = ageless_in_words(sightings.ageless);
+        notes.extend(ageless.clone());
+        let is_alone = others.is_none() && sightings.is_empty() && acquired_by.is_none();
         let keys = if is_alone { self.keys()? } else { None };
         notes.extend(
             others.is_some().then(|| elsewhere(&facts.info, self.others.database)).flatten(),
@@ -77,6 +88,7 @@ impl Subject {
             .map(|why| (Exit::Unexpected, why))
             .or_else(|| Some((Exit::Environment, self.untold(&sightings, link)?)))
             .or_else(|| Some((Exit::Environment, self.out_of_date(&facts.info)?)))
+            .or_else(|| Some((Exit::Inconclusive, self.unknown_age(ageless.as_ref()?)?)))
             .or_else(|| Some((Exit::Inconclusive, self.nothing_seen(others.as_ref()?)?)))
             .or_else(|| Some((Exit::Inconclusive, self.cut_short(others.as_ref()?)?)));
         if self.needs_password && (sightings.any_command() || others.is_some()) {
@@ -102,11 +114,23 @@ impl Subject {
         &self,
         link: &mut Connection,
         clock: &dyn Clock,
-        sightings: &mut Sightings,
-        notes: &mut Vec<String>,
+        acquired_by: Option<u64>,
+        (sightings, notes): (&mut Sightings, &mut Vec<String>),
     ) -> Result<(), ServerError> {
         let runid = self.runid.as_deref();
-        let unseen = survey(link, Some(clock), runid, &mut |one| sightings.take(one));
+        let (mut is_held, mut ageless) = (false, 0);
+        let take = &mut |one: Sighting| {
+            is_held |= one.found.is_some();
+            let acquired_at = one.payload().and_then(|payload| payload.acquired_at());
+            match (acquired_by, acquired_at) {
+                (Some(_), None) => ageless += usize::from(one.found.is_some()),
+                (Some(latest), Some(acquired_at)) if acquired_at > latest => {}
+                _ => sightings.take(one),
+            }
+        };
+        let unseen = survey(link, Some(clock), runid, take);
+        notes.extend(runid.and_then(|runid| fenced(link, runid, is_held)));
+        sightings.ageless += ageless;
         let is_of_all = self.others.is_wanted;
         let granted = |link: &mut Connection| match is_of_all {
             true => grant_all(link),
@@ -134,10 +158,10 @@ impl Subject {
         &self,
         scene: &Scene,
         clock: &dyn Clock,
-        sightings: &mut Sightings,
-        notes: &mut Vec<String>,
+        acquired_by: Option<u64>,
+        (sightings, notes): (&mut Sightings, &mut Vec<String>),
     ) -> Result<Option<Others>, ServerError> {
-        let may_be_key = self.runid.is_some() && sightings.is_empty();
+        let may_be_key = self.runid.is_some() && sightings.is_empty() && acquired_by.is_none();
         if !self.others.is_wanted && !may_be_key {
             return Ok(None);
         }
@@ -148,7 +172,7 @@ impl Subject {
             ..scene.clone()
         };
         let seen = match self.others.is_wanted {
-            true => self.others.survey(&mut link, clock, scene).map(Some),
+            true => self.others.survey(&mut link, clock, acquired_by, scene).map(Some),
             false => self.others.key(&mut link, clock, scene),
         };
         let seen = seen.map_err(|error| self.refused(error, || grant_all(&mut link)))?;
@@ -156,6 +180,7 @@ impl Subject {
             if let Some((key, words)) = &seen.unread {
                 sightings.take_unread(seen.others.unread, key, words);
             }
+            sightings.ageless += seen.ageless;
             notes.extend(seen.notes);
             seen.others
         }))
@@ -173,12 +198,19 @@ impl Subject {
         }
     }
 
-    /// Why `--fail-if` can't decide on a replica that has lost its primary.
+    /// Why a replica that has lost its primary decides nothing.
     fn out_of_date(&self, info: &str) -> Option<String> {
         let is_cut_off =
             fact(info, "role") == "slave" && fact(info, "master_link_status") == "down";
-        (is_cut_off && !self.fail_if.is_empty())
-            .then(|| "--fail-if can't tell: this replica has lost its primary".to_owned())
+        (is_cut_off && !self.stale_ok).then(|| {
+            let what = if self.fail_if.is_empty() { "" } else { "--fail-if can't tell: " };
+            format!("{what}this replica has lost its primary; --stale-ok takes what it shows")
+        })
+    }
+
+    /// Why `--fail-if` can't decide if locks are left out because their age is not known.
+    fn unknown_age(&self, ageless: &str) -> Option<String> {
+        (!self.fail_if.is_empty()).then(|| format!("--fail-if can't tell: {ageless}"))
     }
 
     /// Why `--fail-if` can't decide if no key was looked at, or if one looks like a lock that would be stuck.
@@ -220,6 +252,31 @@ impl Subject {
         };
         Some(format!("--fail-if can't tell: {key:?}{more} could not be read: {words}{grant}"))
     }
+}
+
+/// What refuses every lock of a run that is being replaced, if that is so and the user may ask.
+fn fenced(link: &mut Connection, runid: &str, is_held: bool) -> Option<String> {
+    let fence = replacement_fence(runid);
+    let left: i64 = redis::cmd("PTTL").arg(&fence).query(link).ok()?;
+    let held = if is_held {
+        "no lock can be acquired"
+    } else {
+        "no lock is held, and none can be acquired"
+    };
+    let until = match left {
+        -2 => return None,
+        -1 => "it has no TTL".into(),
+        left => format!("it expires in {} unless it is renewed", ttl_from_afar(left)),
+    };
+    Some(format!("{held}: the run is being replaced, as the key {fence} says; {until}"))
+}
+
+/// The locks that are left out because their age is not known.
+fn ageless_in_words(locks: usize) -> Option<String> {
+    (locks > 0).then(|| {
+        let locks = count(locks, "lock is", "locks are");
+        format!("{locks} left out, as it is not known when they were acquired")
+    })
 }
 
 /// The command that grants this user what it needs to see everything.

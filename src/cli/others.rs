@@ -31,6 +31,8 @@ pub(super) struct OtherSeen {
     pub notes: Vec<String>,
     /// The first key that could not be read, with the server's words.
     pub unread: Option<(String, String)>,
+    /// How many locks are left out, as their age is not known.
+    pub ageless: usize,
 }
 
 impl OtherSubject {
@@ -61,12 +63,22 @@ impl OtherSubject {
         &self,
         link: &mut Connection,
         clock: &dyn Clock,
+        acquired_by: Option<u64>,
         scene: Scene,
     ) -> Result<OtherSeen> {
         let mut seen = OtherSightings::first(if self.keeps_all { usize::MAX } else { SHOWN });
-        let take = &mut |lock| seen.take(lock);
-        let covered = survey_keys(link, clock, scene.when, &self.scope, take)?;
+        seen.is_by_age = scene.is_by_age;
+        let mut ageless = 0;
+        let take = &mut |lock: OtherLock| match (acquired_by, lock.lock.acquired_at()) {
+            (Some(_), None) => ageless += 1,
+            (Some(latest), Some(acquired_at)) if acquired_at.as_secs() > latest => {}
+            _ => seen.take(lock),
+        };
+        let mut covered = survey_keys(link, clock, scene.when, &self.scope, take)?;
         let mut notes = Vec::new();
+        if acquired_by.is_some() {
+            covered.families.clear();
+        }
         if self.database != 0 && !self.is_of_patterns() {
             notes.push("locks of NoDb are those of database 0, where it has them".into());
         }
@@ -95,6 +107,7 @@ impl OtherSubject {
             others: seen.others(scene, self.database, patterns, covered),
             notes,
             unread,
+            ageless,
         })
     }
 
@@ -117,7 +130,12 @@ impl OtherSubject {
                 let mut others =
                     OtherSightings::default().others(scene, self.database, Vec::new(), covered);
                 others.key = Some(word.clone());
-                return Ok(Some(OtherSeen { others, notes, unread: Some((word.clone(), words)) }));
+                return Ok(Some(OtherSeen {
+                    others,
+                    notes,
+                    unread: Some((word.clone(), words)),
+                    ageless: 0,
+                }));
             }
             Read::Gone | Read::Changed => return Ok(None),
         };
@@ -142,7 +160,7 @@ impl OtherSubject {
         }
         let mut others = seen.others(scene, self.database, Vec::new(), covered);
         others.key = Some(word.clone());
-        Ok(Some(OtherSeen { others, notes, unread: None }))
+        Ok(Some(OtherSeen { others, notes, unread: None, ageless: 0 }))
     }
 }
 

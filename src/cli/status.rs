@@ -3,7 +3,7 @@
 use super::args::{CheckFormat, FailIf, StatusArgs};
 use super::exit::{Exit, Refusal, environment, usage};
 use super::inspect::Subject;
-use super::{output, remote, say, terminal, watch};
+use super::{input, output, remote, say, terminal, watch};
 use crate::report::{json, table};
 use anyhow::anyhow;
 use redis_sim::clock::WallClock;
@@ -15,6 +15,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<Exit, Refusal> {
             "--fail-if drift is about the flags of NoDb, which --pattern leaves out; use --all"
         )));
     }
+    input::declare_formats(&args.formats)?;
     let server = remote::server(args.redis.as_ref(), args.verbose)?;
     let runid = args.run.as_deref().map(remote::runid).transpose()?;
     let subject = Subject::new(server, runid, args);

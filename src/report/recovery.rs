@@ -1,6 +1,8 @@
 //! What a recovery found and did, as plain data: one row a lock, one a flag, and counts.
 
-use lock_lab::lock::{Found, Sighting};
+use super::status::{HolderRow, diagnosis, key_name, owner};
+use lock_lab::format::{Complete, Observed, OtherLock};
+use lock_lab::lock::{Found, Payload, Sighting};
 use serde::Serialize;
 
 pub use lock_lab::lock::Life;
@@ -17,8 +19,11 @@ pub struct Recovery {
     pub server: String,
     /// The run; none if it was about all runs.
     pub runid: Option<String>,
-    /// The file or directory below the run's root that it was about.
+    /// The file or directory below the run's root that it was about, or the key.
     pub scope: Option<String>,
+    /// The database whose keys it was about, if it was about other locks than those of NoDb.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<i64>,
     /// Whether nothing was to be changed.
     pub dry_run: bool,
     /// Whether locks of living owners were to be removed, too.
@@ -34,6 +39,49 @@ pub struct Recovery {
     pub locks: Vec<LockRow>,
     /// Each flag that disagreed with its lock.
     pub flags: Vec<FlagRow>,
+    /// Each lock of another library, and each key that may be one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyRow>,
+    /// Locks with a name like the one that was meant, which is no lock.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub similar: Vec<String>,
+}
+
+/// A lock of another library, or a key that may be one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct KeyRow {
+    /// Its key; as redis-cli quotes it, if it is no UTF-8.
+    pub key: String,
+    /// The name of its format, if it is known.
+    pub format: Option<&'static str>,
+    /// What it is, in words.
+    pub what: String,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, in words.
+    pub why: String,
+    /// Who holds it, in words.
+    pub owner: Option<String>,
+    /// Who holds it; only some, if there are many.
+    pub holders: Vec<HolderRow>,
+    /// When the first of them acquired it, in seconds since 1970.
+    pub acquired_at: Option<u64>,
+    /// How many seconds ago that was, by the server's clock.
+    pub held_s: Option<u64>,
+    /// What was left of its TTL in milliseconds; -1 if it had none.
+    pub ttl_ms: i64,
+    /// What the key held, if it is a string that is text.
+    pub payload: Option<String>,
+    /// The bytes of another string, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_hex: Option<String>,
+    /// What DUMP made of another value, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dump_hex: Option<String>,
+    /// The command that puts back what was removed if it was not taken since.
+    pub put_back: Option<String>,
+    /// The command that takes the lock away which was left.
+    pub take_away: Option<String>,
 }
 
 /// A lock that was found.
@@ -63,8 +111,11 @@ pub struct LockRow {
     pub fence: Option<u64>,
     /// What was left of its TTL in milliseconds; -1 if it had none.
     pub ttl_ms: i64,
-    /// The value of the lock key, if it can be shown as text.
+    /// The value of the lock key, if it is text.
     pub payload: Option<String>,
+    /// The bytes of another value, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_hex: Option<String>,
     /// The command that puts the removed lock back if it was not taken since.
     pub put_back: Option<String>,
     /// The command that takes the lock away which was left.
@@ -72,7 +123,7 @@ pub struct LockRow {
 }
 
 /// The outcome for a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was removed.
@@ -88,6 +139,7 @@ pub enum Outcome {
     /// The server did not do it, or did not say so.
     Failed,
     /// Its turn never came.
+    #[default]
     NotTried,
 }
 
@@ -166,7 +218,11 @@ impl Recovery {
 
     /// Counts the rows.
     pub fn count(&mut self) {
-        let locks = |outcome| self.locks.iter().filter(|row| row.outcome == outcome).count();
+        let locks = |outcome| {
+            let of_keys = self.keys.iter().map(|row| row.outcome);
+            let all = self.locks.iter().map(|row| row.outcome).chain(of_keys);
+            all.filter(|each| *each == outcome).count()
+        };
         let flags = |outcome| self.flags.iter().filter(|row| row.outcome == outcome).count();
         self.counts = Counts {
             removed: locks(Outcome::Removed) + locks(Outcome::WouldRemove),
@@ -200,13 +256,72 @@ impl LockRow {
             process,
             acquired_at,
             held_s: acquired_at.map(|then| now.saturating_sub(then)),
-            token: payload.map(|payload| payload.token().as_str().to_owned()),
+            token: payload.map(token),
             fence: payload.and_then(|payload| payload.fence()),
             ttl_ms: seen.ttl_ms,
-            payload: payload.and_then(|payload| String::from_utf8(payload.raw().to_vec()).ok()),
+            payload: payload.and_then(|payload| text(payload.raw())),
+            payload_hex: payload.and_then(|payload| hex_unless_text(payload.raw())),
             put_back: None,
             take_away: None,
         }
+    }
+}
+
+impl KeyRow {
+    /// A key that holds this, whose turn is still to come.
+    pub fn new(key: &[u8], observed: Option<&Observed>) -> Self {
+        let holds = observed.map(|observed| &observed.holds);
+        let string = match holds {
+            Some(Complete::String(value)) => Some(value.as_slice()),
+            _ => None,
+        };
+        Self {
+            key: key_name(key),
+            ttl_ms: observed.map_or(-2, |observed| observed.ttl_ms),
+            payload: string.and_then(text),
+            payload_hex: string.and_then(hex_unless_text),
+            dump_hex: match holds {
+                Some(Complete::Dump(dump)) => Some(hex(dump)),
+                _ => None,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// The same of a lock that was found under it at this time, in seconds since 1970.
+    #[must_use]
+    pub fn of_lock(self, found: &OtherLock, now: u64) -> Self {
+        let since = found.lock.holders.iter().filter_map(|holder| holder.since).min();
+        let acquired_at = since.map(|since| since.as_secs());
+        Self {
+            format: Some(found.lock.format),
+            what: diagnosis(found),
+            owner: owner(&found.lock),
+            holders: found.lock.holders.iter().map(HolderRow::from).collect(),
+            acquired_at,
+            held_s: acquired_at.map(|then| now.saturating_sub(then)),
+            ..self
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}
+
+fn hex_unless_text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).is_err().then(|| hex(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The token of a payload; as redis-cli quotes the value, if that is no UTF-8.
+fn token(payload: &Payload) -> String {
+    match std::str::from_utf8(payload.raw()) {
+        Ok(_) => payload.token().as_str().to_owned(),
+        Err(_) => key_name(payload.raw()),
     }
 }
 

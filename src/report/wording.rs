@@ -94,7 +94,7 @@ pub(super) fn ttl_left(milliseconds: i64) -> String {
 }
 
 /// The rest of a TTL for a rough view: whole seconds, but for the last one.
-pub(super) fn ttl_from_afar(milliseconds: i64) -> String {
+pub fn ttl_from_afar(milliseconds: i64) -> String {
     match u64::try_from(milliseconds) {
         Ok(ms) if ms == 0 || ms >= 1000 => seconds(ms / 1000),
         _ => ttl_left(milliseconds),

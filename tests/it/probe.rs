@@ -53,6 +53,13 @@ pub fn python_of(test: &str, package: &str) -> Option<String> {
     command(test, &[python.to_str().unwrap()], &[&python])
 }
 
+/// The directory of the packages for Node.js, if it has this one.
+pub fn packages_with(test: &str, package: &str) -> Option<String> {
+    let packages = shipped("node/node_modules");
+    let needed = Path::new(&packages).join(package);
+    command(test, &[&packages], &[&needed])
+}
+
 fn probe(subject: &str, rest: &[&str]) -> Ended {
     let words = ["probe", SCENARIO, "--max-time=1h", "--format=json", "--subject", subject];
     Program::new(words.iter().chain(rest)).run()

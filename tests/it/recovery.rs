@@ -1,5 +1,9 @@
 //! `unlock`, `clear_locks` and `repair` on a real Redis: what goes, what stays, and what is said.
 
+mod clear;
+mod key_errors;
+mod keys;
+mod libraries;
 mod load;
 mod races;
 mod servers;
@@ -131,12 +135,13 @@ fn the_lock_of_a_dead_owner_goes_and_can_be_put_back() {
     assert!(fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).eq(expected), "{fields:?}");
     assert!(hand.holds(run, "other.nodb").is_some());
 
-    assert_eq!(type_in(&printed(&done, "put it back: ")), "OK\n");
+    assert_eq!(type_in(&printed(&done, "put it back: ")), "OK\n0\n");
     assert_eq!(hand.holds(run, file), Some(value));
+    assert_eq!(hand.flag(run, file).as_deref(), Some("true"));
     let ttl: i64 = hand.ask(&["PTTL", &format!("nodb-lock:{run}:{file}")]);
     assert!((3_500_000..=3_600_000).contains(&ttl), "{ttl}");
     hand.lock(run, file, "newer");
-    assert_eq!(type_in(&printed(&done, "put it back: ")), "\n", "only if nobody came since");
+    assert_eq!(type_in(&printed(&done, "put it back: ")), "", "only if nobody came since");
     assert_eq!(hand.holds(run, file).as_deref(), Some("newer"));
 }
 
@@ -217,17 +222,27 @@ fn what_is_no_lock_is_left_with_a_word_how_to_remove_it() {
     let redis = redis_or_skip!();
     let mut hand = Hand::on(&redis);
     hand.run(&["RPUSH", "nodb-lock:run:list.nodb", "a"]);
+    let holder = "b0a1c2d3-1111-4222-8333-444455556666:46";
+    hand.run(&["HSET", "nodb-lock:run:hash.nodb", holder, "2"]);
     hand.lock("run", "long.nodb", &"x".repeat(100_000));
-    for (file, words) in [("list.nodb", "holds a list"), ("long.nodb", "holds 100000 bytes")] {
-        let refused = recover(&redis, &["unlock", "run", file, "--force"]).run();
-        assert!(refused.exits(1).stdout.contains(words), "{refused:#?}");
+    hand.run(&["HSET", "run", "locked:hash.nodb", "true"]);
+    for (file, words) in [
+        ("list.nodb", "it only looks like a lock"),
+        ("hash.nodb", "it can't be told whether it lives"),
+        ("long.nodb", "holds 100000 bytes"),
+    ] {
+        let left = recover(&redis, &["unlock", "run", file]).run();
+        let said = left.exits(1).stdout.replace('\n', " ");
+        assert!(said.contains(words), "{said}");
         let cleared = recover(&redis, &["clear_locks", "run", "--force", "--scope", file]).run();
         cleared.exits(1);
         let key = format!("nodb-lock:run:{file}");
         assert_eq!(hand.ask::<i64>(&["EXISTS", &key]), 1);
-        type_in(&printed(&refused, "take it away: "));
-        assert_eq!(hand.ask::<i64>(&["EXISTS", &key]), 0);
+        type_in(&printed(&left, "take it away: "));
+        assert_eq!(hand.ask::<i64>(&["EXISTS", &key]), 0, "{left:#?}");
     }
+    assert_eq!(hand.flag("run", "hash.nodb").as_deref(), Some("false"));
+    assert_eq!(hand.flag("run", "list.nodb"), None);
 }
 
 #[test]

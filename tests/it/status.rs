@@ -1,10 +1,12 @@
 //! `status`: who holds what, on a real Redis in every condition.
 
+mod application;
 mod load;
 mod many;
 mod mixed;
 mod others;
 mod repair;
+mod unlocks;
 mod watch;
 mod weather;
 
@@ -99,15 +101,11 @@ fn every_state_is_told_with_what_to_type() {
         ("dead.nodb", "orphaned", command("unlock r dead.nodb --token 3fa85f64aa")),
         ("drift.nodb", "flag_drift", command("repair r")),
         ("ended.nodb", "expired_flag", command("repair r")),
-        (
-            "endless.nodb",
-            "no_ttl",
-            command("unlock r endless.nodb --token cccccccc11 --force --dry-run"),
-        ),
+        ("endless.nodb", "no_ttl", command("unlock r endless.nodb --token cccccccc11 --force")),
         (
             "foreign.nodb",
             "foreign_payload",
-            command("unlock r foreign.nodb --token 'my own lock' --force --dry-run"),
+            command("unlock r foreign.nodb --token 'my own lock' --force"),
         ),
         ("free.nodb", "free", Value::Null),
     ] {

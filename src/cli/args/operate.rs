@@ -35,8 +35,8 @@ through the keys of the URL's database (redis://host:6379/1) by SCAN; NoDb has i
 0. --watch ends with q (exit status 0) or Ctrl-C (130).
 
 Exit status: 0 done, 1 --fail-if came true, 2 usage,
-             3 environment, or --fail-if can't tell as keys could not be read
-               or a replica has lost its primary,
+             3 environment, or --fail-if can't tell as keys could not be read,
+               or a replica has lost its primary (0 with --stale-ok),
              4 --fail-if can't tell: --max-keys was reached, no key was looked
                at, or one that may be a lock by its name has no TTL")]
 pub struct StatusArgs {
@@ -49,9 +49,19 @@ pub struct StatusArgs {
     /// Only keys that match, of any library (repeatable)
     #[arg(long = "pattern", value_name = "GLOB", conflicts_with_all = ["run", "all"])]
     pub patterns: Vec<String>,
+    /// Only locks acquired this long ago, which count as stuck (2h, 1d)
+    #[arg(long, value_name = "AGE", value_parser = parse_duration, hide_short_help = true)]
+    pub older_than: Option<Duration>,
     /// Look at this number of keys at most
     #[arg(long, value_name = "N", default_value = "1000000", hide_short_help = true)]
     pub max_keys: u64,
+    /// Formats of one's own, in TOML (repeatable)
+    #[arg(long = "formats", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(hide_short_help = true)]
+    pub formats: Vec<PathBuf>,
+    /// Take what a replica shows that has lost its primary
+    #[arg(long, hide_short_help = true)]
+    pub stale_ok: bool,
     /// Look at this Redis [default: REDIS_URL, or localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     #[arg(
@@ -152,26 +162,37 @@ pub struct RecordArgs {
 /// Release a lock whose owner is dead, or one by force
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true)]
+#[command(
+    override_usage = "nodb-trigger unlock [OPTIONS] <RUN> <FILE>\n       nodb-trigger unlock [OPTIONS] <KEY>"
+)]
 #[command(after_help = "\
+Examples:
+  nodb-trigger unlock my-run wepp.nodb --dry-run
+  nodb-trigger unlock lock:invoice:7 --token 0a1b2c3d --force
+
+Exit status: 0 it is not locked any more, 1 it was left, or there is no such KEY")]
+#[command(after_long_help = "\
 A lock whose owner lives, or of which that can't be told (another host), stays without --force. \
 With it, only the very value that was found is removed: whoever takes the lock meanwhile keeps it. \
 Run it where the application runs: from a container of the same name but other process numbers, a \
-living owner looks dead.
+living owner looks dead. KEY is the lock of any library, as redis-cli or status shows it; with it \
+goes what the library's own release removes, and its waiters are woken.
 
 Examples:
   nodb-trigger unlock my-run wepp.nodb --dry-run
   nodb-trigger unlock my-run _pups/omni/a/wepp.nodb --token 0f3a9c41 --force
+  nodb-trigger unlock lock:invoice:7 --token 0a1b2c3d --force
 
-Exit status: 0 it is not locked any more, or was not,
-             1 it was left: its owner may live, or somebody else has it now")]
+Exit status: 0 it is not locked any more, or RUN FILE was not,
+             1 it was left: its owner may live, or is another now; or no such KEY")]
 pub struct UnlockArgs {
     /// The run's id, or a path to its directory (with a '/' in it)
-    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "RUN|KEY", value_hint = ValueHint::AnyPath)]
     pub run: String,
     /// The file as status shows it: relative to the run's root
     #[arg(value_name = "FILE")]
-    pub file: String,
-    /// Only if the holder has this token (8 characters of a UUID will do)
+    pub file: Option<String>,
+    /// Only of this token (8 characters of a UUID will do)
     // Or `sha1:` and the digest of the whole value.
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
@@ -182,30 +203,58 @@ pub struct UnlockArgs {
     pub options: RecoverOptions,
 }
 
-/// Remove a run's locks of dead owners; set its flags right
+/// Remove locks of dead owners, of a run or of all
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true)]
+#[command(
+    override_usage = "nodb-trigger clear_locks [OPTIONS] <RUN|DIRECTORY|--all|--pattern <GLOB>>"
+)]
 #[command(after_help = "\
+Examples:
+  nodb-trigger clear_locks my-run --dry-run
+  nodb-trigger clear_locks --all --older-than 1d
+
+Exit status: 0 all dead ones are gone, 1 with --force: not all are gone")]
+#[command(after_long_help = "\
 Locks whose owners live, or of which that can't be told (another host, no owner in the payload), \
-stay without --force. Each is removed only if it is still the one that was found. --format json has \
-what puts them back. Run it where the application runs: elsewhere a living owner may look dead.
+stay without --force; where it can't be told, --older-than and --no-ttl stand in (both, if both are \
+given). What only looks like a lock always stays. Each is removed only if it is still the one that was \
+found. --format json has what puts them back. Run it where the application runs: elsewhere a living \
+owner may look dead.
 
 Examples:
   nodb-trigger clear_locks my-run --dry-run
   nodb-trigger clear_locks my-run --scope _pups/omni
+  nodb-trigger clear_locks --all --older-than 1d
 
 Exit status: 0 all dead ones are gone, whatever else was left,
              1 with --force: not all are gone")]
 pub struct ClearArgs {
     /// The run's id, or a path to its directory (with a '/' in it)
-    #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::AnyPath)]
-    pub run: String,
-    /// Only this file, or the files in this directory, relative to the run's root
-    #[arg(long, value_name = "PATH")]
+    #[arg(value_name = "RUN|DIRECTORY", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present_any = ["all", "patterns"])]
+    pub run: Option<String>,
+    /// All runs, and the locks of other libraries
+    #[arg(long, conflicts_with = "run")]
+    pub all: bool,
+    /// Only keys that match, of any library (repeatable)
+    #[arg(long = "pattern", value_name = "GLOB", conflicts_with_all = ["run", "all"])]
+    pub patterns: Vec<String>,
+    /// Only this file, or directory, below the run's root
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["all", "patterns"])]
     pub scope: Option<String>,
-    /// Also locks whose owners live, or of which that can't be told
+    /// Also of an owner that can't be checked, this long ago
+    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    pub older_than: Option<Duration>,
+    /// Also of an owner that can't be checked, without a TTL
+    #[arg(long)]
+    pub no_ttl: bool,
+    /// Also if the owner lives, or if that can't be told
     #[arg(long)]
     pub force: bool,
+    /// With --force, don't ask
+    #[arg(long, requires = "force")]
+    pub yes: bool,
     #[command(flatten)]
     pub options: RecoverOptions,
 }
@@ -238,6 +287,10 @@ pub struct RecoverOptions {
     /// Say what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Formats of one's own, in TOML (repeatable)
+    #[arg(long = "formats", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(hide_short_help = true)]
+    pub formats: Vec<PathBuf>,
     /// The Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub redis: Option<ServerUrl>,

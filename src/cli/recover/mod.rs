@@ -6,10 +6,15 @@
 //! have taken over, nothing can be known from here. What can't be found out is whether this process
 //! sees the same process numbers as the owner: two containers that share their host's name don't.
 
+mod clear_keys;
 mod clear_locks;
+mod key;
 mod names;
 mod repair;
+mod rule;
+mod similar;
 mod unlock;
+mod unlock_key;
 
 pub(super) use clear_locks::clear_locks;
 pub(super) use repair::repair;
@@ -20,28 +25,34 @@ use super::exit::{Exit, Refusal, environment};
 use super::inspect::{fact, left_out_in_words, unread_in_words};
 use super::output::Output;
 use super::signals::Signals;
-use super::{remote, say, terminal};
+use super::{input, remote, say, terminal};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome, Recovery};
 use crate::report::status::Typed;
 use crate::report::{Style, json, seconds};
 use anyhow::anyhow;
+use lock_lab::format::{Complete, Observed, Release, put_back};
 use lock_lab::lock::{
     Doubt, Flag, Found, Life, LockError, Payload, Removal, Sighting, State, remove_if, repair_flag,
     survey,
 };
-use lock_lab::runtime::command_line;
+use lock_lab::runtime::Time;
 use lock_lab::server::{Connection, Server};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use redis_sim::clock::{Clock, WallClock};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// A recovery at work.
 struct RecoverySession<'a> {
     server: Server,
     link: Connection,
     signals: Signals,
-    clock: WallClock,
+    clock: Arc<WallClock>,
     options: &'a RecoverOptions,
+    /// The database of the connection.
+    database: i64,
+    /// How commands to it are typed.
+    typed: Typed,
     /// Which flags could not be read, if any.
     unread: Option<String>,
 }
@@ -55,13 +66,29 @@ enum Stop {
 }
 
 impl<'a> RecoverySession<'a> {
+    /// Connects to the database where NoDb has its locks.
     fn open(options: &'a RecoverOptions) -> Result<Self, Refusal> {
+        input::declare_formats(&options.formats)?;
         let signals = Signals::handle().map_err(environment)?;
         let server = remote::server(options.redis.as_ref(), options.verbose)?;
         let mut link = remote::connect(&server)?;
         is_primary(&server, &mut link)?;
-        let clock = WallClock::new(None);
-        Ok(Self { server, link, signals, clock, options, unread: None })
+        let clock = Arc::new(WallClock::new(None));
+        signals.add_clock(&Time::Wall(Arc::clone(&clock)));
+        let url = options.redis.as_ref().map(|_| server.url_to_type().0);
+        let typed = Typed::new(url).by_hand(server.redis_cli()).with_formats(&options.formats);
+        Ok(Self { server, link, signals, clock, options, database: 0, typed, unread: None })
+    }
+
+    /// Goes to the database that the server's URL names.
+    fn use_database_of_url(&mut self) -> Result<(), Refusal> {
+        let database = self.server.database();
+        if database != self.database {
+            self.link = self.server.connect(database).map_err(environment)?;
+            self.typed = self.typed.clone().in_database(database);
+            self.database = database;
+        }
+        Ok(())
     }
 
     /// Seconds since 1970.
@@ -76,6 +103,7 @@ impl<'a> RecoverySession<'a> {
             server: self.server.name().to_owned(),
             runid,
             scope: None,
+            database: None,
             dry_run: self.options.dry_run,
             force: false,
             stopped: None,
@@ -83,6 +111,8 @@ impl<'a> RecoverySession<'a> {
             counts: Default::default(),
             locks: Vec::new(),
             flags: Vec::new(),
+            keys: Vec::new(),
+            similar: Vec::new(),
         }
     }
 
@@ -109,11 +139,12 @@ impl<'a> RecoverySession<'a> {
         let LockError::Redis { command, key, source } = error else { return error.to_string() };
         let mut words = format!("{command} {key:?}: {}", self.server.explain(source));
         // Which script, and which line of it, is nothing to act on.
-        if let Some(end) = words.find(" script: ").filter(|_| is_wrong_type(source)) {
-            words.truncate(end);
+        if let Some(start) = words.find(" script: ") {
+            let end = words.get(start..).and_then(|rest| rest.find("; ")).map(|end| start + end);
+            words.replace_range(start..end.unwrap_or(words.len()), "");
         }
-        match primary(source, &mut self.link) {
-            Some(primary) => format!("{words}: {primary}"),
+        match primary(source, &mut self.link).or_else(|| node(source)) {
+            Some(other) => format!("{words}: {other}"),
             None => words,
         }
     }
@@ -127,14 +158,14 @@ impl<'a> RecoverySession<'a> {
     ) -> Result<(), Stop> {
         if self.options.dry_run {
             row.outcome = Outcome::WouldRemove;
-            row.put_back = self.put_back(row);
+            row.put_back = self.put_back(seen, payload, row.ttl_ms);
             return Ok(());
         }
         match remove_if(&mut self.link, &seen.lock, payload) {
             Ok(Removal::Removed { ttl_ms, flag_failed }) => {
                 row.outcome = Outcome::Removed;
                 row.ttl_ms = ttl_ms;
-                row.put_back = self.put_back(row);
+                row.put_back = self.put_back(seen, payload, ttl_ms);
                 flag_set(row, flag_failed)
             }
             Ok(Removal::Gone { flag_failed }) => {
@@ -201,28 +232,29 @@ impl<'a> RecoverySession<'a> {
         }
     }
 
-    /// The command that puts a removed lock back, unless it was taken since.
-    fn put_back(&self, row: &LockRow) -> Option<String> {
-        let payload = row.payload.as_deref().filter(|text| !text.contains('\0'))?;
-        let mut words = self.server.redis_cli()?;
-        words.extend(["SET".into(), row.key.clone(), payload.to_owned(), "NX".into()]);
-        if let Ok(left) = u64::try_from(row.ttl_ms) {
-            words.extend(["PX".into(), left.max(1).to_string()]);
+    /// The command that puts a removed lock back, with its flag, unless it was taken since.
+    fn put_back(&self, seen: &Sighting, payload: &Payload, ttl_ms: i64) -> Option<String> {
+        let observed = Observed { holds: Complete::String(payload.raw().to_vec()), ttl_ms };
+        let mut commands = put_back(seen.lock.key().as_bytes(), &observed, &Release::default());
+        // The flag went to `false` with the lock.
+        if let Some(flag) = seen.flag.as_deref().filter(|_| seen.says_held()) {
+            let flag = if flag.contains('\u{fffd}') { "true" } else { flag };
+            let set = ["HSET", seen.lock.runid(), seen.lock.flag(), flag];
+            commands.push(set.map(|word| word.as_bytes().to_vec()).into());
         }
-        Some(command_line(&words))
+        self.typed.in_turn(&commands)
     }
 
     /// The command that takes away a lock that was left: this program's, of the acquisition that was
-    /// seen; by hand, where nothing is left to compare.
+    /// seen; by hand, where it is too long to be compared.
     fn take_away(&self, seen: &Sighting) -> Option<String> {
-        if let Some(payload) = removable(seen) {
-            let url = self.options.redis.as_ref().map(|_| self.server.url_to_type().0);
-            let (runid, file) = (seen.lock.runid(), &seen.file);
-            return Typed::new(url).unlock(runid, file, Some(payload), &["--force"]);
+        match &seen.found {
+            Some(Found::TooLong { .. }) => self.typed.unlink(seen.lock.key().as_bytes()),
+            _ => {
+                let (runid, file) = (seen.lock.runid(), &seen.file);
+                self.typed.unlock(runid, file, removable(seen), &["--force"])
+            }
         }
-        let mut words = self.server.redis_cli()?;
-        words.extend(["UNLINK".into(), seen.lock.key().to_owned()]);
-        Some(command_line(&words))
     }
 
     /// Looks at all locks and flags of a run, or of all runs.
@@ -307,6 +339,12 @@ fn primary(error: &RedisError, link: &mut Connection) -> Option<String> {
     Some(format!("redis://{host}:{port}"))
 }
 
+/// The node of a cluster that has the key, where the one that was asked says which it is.
+fn node(error: &RedisError) -> Option<String> {
+    let (address, _) = error.redirect_node()?;
+    Some(format!("name the node that has it: redis://{address}"))
+}
+
 /// What can be removed: any payload; not what is no string, or too long for a payload.
 fn removable(seen: &Sighting) -> Option<&Payload> {
     seen.payload().filter(|_| hidden(seen).is_none())
@@ -333,27 +371,27 @@ fn reason(seen: &Sighting) -> String {
     match &seen.found {
         None => "nobody holds it".into(),
         Some(Found::OtherType { name }) => {
-            format!("the key holds a {name}, which is no lock: look at it, and remove it by hand")
+            format!("the key holds a {name}, which is no lock of NoDb: look at it")
         }
         Some(Found::TooLong { bytes }) => format!(
             "the key holds {bytes} bytes, which are no payload of a lock: look at it, and remove \
              it by hand"
         ),
-        Some(Found::Payload { life, .. }) => match life {
-            Life::Dead => "the owner's process is gone".into(),
-            Life::Alive { .. } => "the owner's process lives".into(),
-            Life::Younger { .. } => {
-                "a process of the owner's number lives; it began after the lock was acquired, but \
-                 clocks can be set"
-                    .into()
-            }
-            Life::Elsewhere => {
-                "the owner is on another host, so it can't be told whether it lives".into()
-            }
-            Life::Unnamed => {
-                "the payload names no owner, so it can't be told whether it lives".into()
-            }
-        },
+        Some(Found::Payload { life, .. }) => of_life(life).into(),
+    }
+}
+
+/// What became of an owner, in words.
+fn of_life(life: &Life) -> &'static str {
+    match life {
+        Life::Dead => "the owner's process is gone",
+        Life::Alive { .. } => "the owner's process lives",
+        Life::Younger { .. } => {
+            "a process of the owner's number lives; it began after the lock was acquired, but clocks \
+             can be set"
+        }
+        Life::Elsewhere => "the owner is on another host, so it can't be told whether it lives",
+        Life::Unnamed => "the payload names no owner, so it can't be told whether it lives",
     }
 }
 

@@ -1,10 +1,11 @@
-//! Which run, file or directory was meant: as `status` shows it, as Redis has it, or as the disk has
-//! it.
+//! Which run, file, directory or key was meant: as `status` shows it, as Redis has it, or as the disk
+//! has it.
 
 use super::super::exit::{Refusal, usage};
 use super::super::remote;
 use anyhow::anyhow;
-use lock_lab::lock::{LockName, RunDirectory};
+use lock_lab::lock::{FLAG_PREFIX, KEY_PREFIX, LockName, RunDirectory};
+use lock_lab::server::Connection;
 use std::path::Path;
 
 /// A run, and where in it one is.
@@ -98,6 +99,60 @@ fn file_of(lock: &LockName) -> String {
     lock.flag().strip_prefix("locked:").unwrap_or_default().to_owned()
 }
 
+/// The keys that may be meant: the word itself or, if that doesn't exist, what it stands for as redis-cli
+/// and our tables write keys.
+pub(super) fn keys(word: &str) -> Vec<Vec<u8>> {
+    let inner = word.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let read = unescaped(inner.unwrap_or(word));
+    let mut keys = vec![word.as_bytes().to_vec()];
+    keys.extend(read.filter(|read| read != word.as_bytes()));
+    keys
+}
+
+/// The bytes that a text with escapes stands for; nothing if it has one that is not known.
+fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            bytes.extend(character.encode_utf8(&mut [0; 4]).bytes());
+            continue;
+        }
+        match characters.next()? {
+            'n' => bytes.push(b'\n'),
+            'r' => bytes.push(b'\r'),
+            't' => bytes.push(b'\t'),
+            'a' => bytes.push(7),
+            'b' => bytes.push(8),
+            'x' => {
+                let digits: String = characters.by_ref().take(2).collect();
+                bytes.push(u8::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 2)?);
+            }
+            'u' => {
+                let digits: String = characters.by_ref().take_while(|it| *it != '}').collect();
+                let number = u32::from_str_radix(digits.strip_prefix('{')?, 16).ok()?;
+                bytes.extend(char::from_u32(number)?.encode_utf8(&mut [0; 4]).bytes());
+            }
+            other @ ('"' | '\'' | '\\') => bytes.extend(other.encode_utf8(&mut [0; 4]).bytes()),
+            _ => return None,
+        }
+    }
+    Some(bytes)
+}
+
+/// The run and the file of a lock key of NoDb: where a flag says that the run id ends, or at the first
+/// colon.
+pub(super) fn of_lock_key(link: &mut Connection, key: &[u8]) -> Option<(String, String)> {
+    let name = std::str::from_utf8(key).ok()?.strip_prefix(KEY_PREFIX)?;
+    let split = |(at, _)| Some((name.get(..at)?.to_owned(), name.get(at + 1..)?.to_owned()));
+    let ways: Vec<(String, String)> = name.match_indices(':').filter_map(split).collect();
+    let mut has_flag = |(run, file): &&(String, String)| {
+        let flag = format!("{FLAG_PREFIX}{file}");
+        redis::cmd("HEXISTS").arg(run).arg(flag).query(link).unwrap_or(false)
+    };
+    ways.iter().find(&mut has_flag).or(ways.first()).cloned()
+}
+
 /// Whether a file is what was named, or lies below it.
 pub(super) fn is_within(file: &str, scope: &str) -> bool {
     file.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -134,6 +189,21 @@ mod tests {
             ("a*[b]", "/runs/a*[b]/x?.nodb", "x?.nodb"),
         ] {
             assert_eq!(path(run, given), file, "{run} {given}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_as_redis_cli_prints_it() {
+        for (word, read) in [
+            (r#""lock:\xff\x00\n\"""#, &b"lock:\xff\0\n\""[..]),
+            (r"lock:\xff", b"lock:\xff"),
+            (r"lock:\u{1b}[2J", b"lock:\x1b[2J"),
+            (r#""plain""#, b"plain"),
+        ] {
+            assert_eq!(keys(word), [word.as_bytes(), read], "{word}");
+        }
+        for word in ["lock:a", r"lock:\q", r"lock:\xf", r"lock:\u{110000}", r"a\"] {
+            assert_eq!(keys(word), [word.as_bytes()], "{word}");
         }
     }
 

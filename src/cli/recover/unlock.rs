@@ -3,26 +3,41 @@
 use super::super::args::UnlockArgs;
 use super::super::exit::{Exit, Refusal, usage};
 use super::clear_locks::LIVES_AGAIN;
+use super::unlock_key::{unlock_key, unlock_other_type};
 use super::{RecoverySession, Stop, hidden, holder, is_dead, names, reason, removable};
 use crate::report::recovery::{FlagOutcome, FlagRow, LockRow, Outcome};
 use crate::report::status::{ENOUGH, Meant, is_meant};
 use crate::report::table;
 use anyhow::anyhow;
-use lock_lab::lock::{Payload, Sighting, sight};
+use lock_lab::lock::{Found, Payload, Sighting, sight};
 
 /// Releases a lock whose owner is dead, or by force.
 pub(in crate::cli) fn unlock(args: &UnlockArgs) -> Result<Exit, Refusal> {
+    let Some(file) = &args.file else { return unlock_key(args) };
     let run = names::run(&args.run)?;
-    let files = run.paths(&args.file)?;
-    let mut session = RecoverySession::open(&args.options)?;
-    let seen = inspect(&mut session, &run.id, &files)?;
+    let files = run.paths(file)?;
+    let session = RecoverySession::open(&args.options)?;
+    unlock_file(session, args, &run.id, &files)
+}
+
+/// Releases the lock of the first of these files of a run that has one.
+pub(super) fn unlock_file(
+    mut session: RecoverySession<'_>,
+    args: &UnlockArgs,
+    runid: &str,
+    files: &[String],
+) -> Result<Exit, Refusal> {
+    let seen = inspect(&mut session, runid, files)?;
     if hidden(&seen).is_some() {
         return Err(session.refused(&seen));
     }
-    let mut recovery = session.report("unlock", Some(run.id.clone()));
+    let mut recovery = session.report("unlock", Some(runid.to_owned()));
     (recovery.scope, recovery.force) = (Some(seen.file.clone()), args.force);
     if seen.found.is_none() && seen.flag.is_none() {
         recovery.nothing_there();
+    }
+    if matches!(seen.found, Some(Found::OtherType { .. })) {
+        return unlock_other_type(session, args, &seen, recovery);
     }
     let mut stop = Ok(());
     if seen.found.is_none() && seen.drifts() {
@@ -109,7 +124,7 @@ fn who_came(session: &mut RecoverySession<'_>, seen: &Sighting) -> Result<String
 }
 
 /// Whether the lock is of the acquisition that was meant.
-fn is_the_one(payload: &Payload, word: &str) -> Result<bool, Refusal> {
+pub(super) fn is_the_one(payload: &Payload, word: &str) -> Result<bool, Refusal> {
     match is_meant(payload, word) {
         Meant::Yes => Ok(true),
         Meant::No => Ok(false),

@@ -9,7 +9,8 @@ mod words;
 
 pub use meant::{ENOUGH, Meant, is_meant};
 pub use others::{
-    Example, HolderRow, MayBe, OtherRow, OtherSightings, OtherState, Others, key_name,
+    Example, HolderRow, MayBe, OtherRow, OtherSightings, OtherState, Others, diagnosis, key_name,
+    owner,
 };
 pub use typed::Typed;
 pub use words::Next;
@@ -93,6 +94,8 @@ pub struct Scene {
     pub typed: Typed,
     /// The server's time, since 1970.
     pub when: Duration,
+    /// Whether only locks were asked for that are held too long.
+    pub is_by_age: bool,
 }
 
 /// A lock. The members and their names are part of `nodb-trigger/status/v1`.
@@ -120,6 +123,9 @@ pub struct LockRow {
     pub ttl_ms: i64,
     /// When the payload says that the lease expires, if that disagrees with the TTL.
     pub expires_at: Option<u64>,
+    /// The job of the queue that acquired it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// The fencing token in the payload.
     pub fence: Option<u64>,
     /// The counter of fencing tokens.
@@ -142,6 +148,10 @@ pub struct LockRow {
 #[derive(Debug, Clone, Default)]
 pub struct Sightings {
     most: usize,
+    /// Whether each of them is held too long, and counts as stuck.
+    pub is_by_age: bool,
+    /// How many locks were left out, as their age is not known.
+    pub ageless: usize,
     kept: Vec<Sighting>,
     counts: BTreeMap<State, usize>,
     /// How many locks no client will release.
@@ -173,14 +183,14 @@ impl Sightings {
         let count = self.counts.entry(sighting.state()).or_default();
         *count += 1;
         let is_kept = *count <= self.most;
-        let (is_stuck, drifts) = (is_stuck(&sighting), sighting.drifts());
+        let (is_stuck, drifts) = (self.is_by_age || is_stuck(&sighting), sighting.drifts());
         self.stuck += usize::from(is_stuck);
         self.drifted += usize::from(drifts);
         self.wrong += usize::from(is_stuck || drifts);
         if let Some(Doubt::Hidden(words)) = &sighting.doubt {
             self.take_unread(1, sighting.lock.key(), words);
         }
-        self.decisions += usize::from(words::warning(&sighting).is_some());
+        self.decisions += usize::from(words::warning(&sighting, self.is_by_age).is_some());
         self.mend.take(&sighting);
         if is_kept {
             self.kept.push(sighting);
@@ -258,6 +268,11 @@ impl Status {
         self.locks.rows()
     }
 
+    /// Whether only locks were asked for that are held too long.
+    pub fn is_by_age(&self) -> bool {
+        self.locks.scene.is_by_age
+    }
+
     /// The command that shows every lock.
     pub fn see_all(&self) -> String {
         self.locks.scene.typed.status_json(self.runid.as_deref())
@@ -310,7 +325,7 @@ impl LockRow {
         let expires_at = payload.and_then(|payload| payload.expires_at()).filter(disagrees);
         let ends_in = expires_at.map(|time| since(time).saturating_neg());
         Self {
-            runid: sighting.lock.runid().into(),
+            runid: sighting.runid().into(),
             file: sighting.file.clone(),
             key: sighting.lock.key().into(),
             state,
@@ -323,6 +338,7 @@ impl LockRow {
             held_for_s: acquired_at.map(since),
             ttl_ms: sighting.ttl_ms,
             expires_at,
+            job: payload.and_then(|payload| payload.job()).map(str::to_owned),
             fence: payload.and_then(|payload| payload.fence()),
             fence_counter: sighting.fence.clone(),
             flag: sighting.flag.clone(),
@@ -331,8 +347,8 @@ impl LockRow {
                 .map(|payload| payload.token().as_str().to_owned()),
             value: payload.filter(|_| is_foreign).map(|payload| excerpt(payload.raw())),
             diagnosis: words::diagnosis(sighting, acquired_at.map(since), ends_in),
-            next: words::next(sighting, &scene.typed),
-            warning: words::warning(sighting),
+            next: words::next(sighting, scene),
+            warning: words::warning(sighting, scene.is_by_age),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What `status --all` saw of the locks of other libraries, and of keys that may be locks.
 
-use super::{Next, Scene, Typed};
+use super::{Next, Scene};
 use crate::report::wording::{count, cut, seconds, ttl_from_afar};
 use lock_lab::format::{Covered, Family, Holder, Lock, OtherLock, Sharing, says_lock};
 use lock_lab::lock::LONGEST_TTL_MS;
@@ -113,7 +113,7 @@ pub struct OtherRow {
 }
 
 /// A holder, as far as the value of the key tells.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HolderRow {
     /// What distinguishes this acquisition or this holder from others.
     pub token: Option<String>,
@@ -157,6 +157,8 @@ pub struct Example {
 #[derive(Debug, Clone, Default)]
 pub struct OtherSightings {
     most: usize,
+    /// Whether each of them is held too long, and counts as stuck.
+    pub is_by_age: bool,
     kept: Vec<OtherLock>,
     counts: BTreeMap<OtherState, usize>,
     /// How many locks no client may release in time.
@@ -173,7 +175,7 @@ impl OtherSightings {
     pub fn take(&mut self, lock: OtherLock) {
         let number = self.counts.entry(OtherState::of(&lock)).or_default();
         *number += 1;
-        self.stuck += usize::from(lock.is_stuck());
+        self.stuck += usize::from(self.is_by_age || lock.is_stuck());
         if *number <= self.most {
             self.kept.push(lock);
         }
@@ -287,8 +289,8 @@ impl OtherRow {
             ttl_ms: *ttl_ms,
             holders: lock.holders.iter().map(HolderRow::from).collect(),
             diagnosis: diagnosis(found),
-            next: next(found, &scene.typed),
-            warning: (found.is_stuck() && lock.held_by > 0).then_some(
+            next: next(found, scene),
+            warning: (is_to_go(found, scene) && lock.held_by > 0).then_some(
                 "make sure that its holder does not work before you remove it: it would lose its lock",
             ),
         }
@@ -297,7 +299,7 @@ impl OtherRow {
 
 impl From<&Holder> for HolderRow {
     fn from(holder: &Holder) -> Self {
-        let Holder { token, host, process, thread, job, count, since } = holder.clone();
+        let Holder { token, host, process, thread, job, count, since, .. } = holder.clone();
         Self {
             token: token.map(|token| key_name(&token)),
             host,
@@ -327,7 +329,7 @@ fn brief(token: &[u8]) -> String {
 }
 
 /// Who holds a lock, in a few words.
-fn owner(lock: &Lock) -> Option<String> {
+pub fn owner(lock: &Lock) -> Option<String> {
     let first = lock.holders.first().and_then(holder)?;
     Some(match lock.held_by {
         0 | 1 => first,
@@ -351,7 +353,7 @@ fn holder(holder: &Holder) -> Option<String> {
 }
 
 /// What its state means, in a few sentences.
-fn diagnosis(found: &OtherLock) -> String {
+pub fn diagnosis(found: &OtherLock) -> String {
     let lock = &found.lock;
     let first = lock.holders.first();
     let first = first.and_then(in_full).unwrap_or_else(|| "a holder that it does not name".into());
@@ -418,12 +420,23 @@ fn in_full(holder: &Holder) -> Option<String> {
     Some(text)
 }
 
+/// Whether no client may release it in time, so that an operator has to.
+fn is_to_go(found: &OtherLock, scene: &Scene) -> bool {
+    found.is_stuck() || scene.is_by_age && !found.is_moving
+}
+
 /// What to do about it.
-fn next(found: &OtherLock, typed: &Typed) -> Option<Next> {
+fn next(found: &OtherLock, scene: &Scene) -> Option<Next> {
+    let typed = &scene.typed;
     if found.is_moving {
         return None;
     }
-    if !found.is_stuck() && found.ttl_ms >= 0 {
+    if is_to_go(found, scene) {
+        let one = found.lock.holders.first().filter(|_| found.lock.held_by == 1);
+        let token = one.and_then(|holder| holder.token.as_deref());
+        return typed.unlock_key(&found.key, token, &["--force"]).map(Next::Command);
+    }
+    if found.ttl_ms >= 0 {
         let left = match found.ttl_ms {
             0..1000 => "less than 1 s".into(),
             ms => seconds(u64::try_from(ms / 1000).unwrap_or(0)),

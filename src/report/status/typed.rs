@@ -2,22 +2,26 @@
 
 use super::meant;
 use crate::report::escape;
+use lock_lab::format::Words;
 use lock_lab::lock::Payload;
 use lock_lab::runtime::quoted;
 use lock_lab::server::quoted_input;
+use std::path::PathBuf;
 
 /// How commands to the same server are to be typed.
 #[derive(Debug, Clone, Default)]
 pub struct Typed {
     redis: Option<String>,
     redis_cli: Option<Vec<String>>,
+    /// The files with formats of one's own.
+    formats: Vec<String>,
 }
 
 impl Typed {
     /// With this URL for `--redis`, which has no password; without one, the environment names the
     /// server.
     pub fn new(redis: Option<String>) -> Self {
-        Self { redis, redis_cli: None }
+        Self { redis, ..Self::default() }
     }
 
     /// The same for another database of the server.
@@ -36,12 +40,19 @@ impl Typed {
             true => format!("{url}/{number}"),
             false => format!("{url}?db={number}"),
         });
-        Self { redis, redis_cli }
+        Self { redis, redis_cli, formats: self.formats }
     }
 
     /// The same, with the words that one types before a command to reach the server by hand.
     pub fn by_hand(self, redis_cli: Option<Vec<String>>) -> Self {
         Self { redis_cli, ..self }
+    }
+
+    /// The same, with the formats in these files.
+    #[must_use]
+    pub fn with_formats(self, files: &[PathBuf]) -> Self {
+        let formats = files.iter().map(|file| file.display().to_string()).collect();
+        Self { formats, ..self }
     }
 
     /// The command that releases a lock; nothing if its names can't be typed.
@@ -62,33 +73,78 @@ impl Typed {
         self.command("unlock", &[typeable(runid)?, file], &flags)
     }
 
+    /// The command that releases the lock under a key of any name: only the acquisition or the holder that
+    /// has this token, if one is given.
+    pub fn unlock_key(&self, key: &[u8], token: Option<&[u8]>, flags: &[&str]) -> Option<String> {
+        let token = token.map(|token| meant::word(&Payload::decode(token)));
+        let token = token.iter().flat_map(|token| ["--token", token.as_str()]);
+        let formats = self.formats.iter().flat_map(|file| ["--formats", file.as_str()]);
+        let flags: Vec<&str> = token.chain(flags.iter().copied()).chain(formats).collect();
+        let is_itself = |key: &&str| !key.is_empty() && !key.contains(['"', '\\', '\0']);
+        let name = match std::str::from_utf8(key).ok().filter(is_itself) {
+            Some(key) => key.to_owned(),
+            None => quoted_input(key),
+        };
+        self.command("unlock", &[&name], &flags)
+    }
+
     /// The command that shows what a key holds, by hand.
     pub(super) fn get(&self, key: &str) -> Option<String> {
-        self.redis_command("GET", key)
+        self.by_hand_one(&["GET", key].map(|word| word.as_bytes().to_vec()))
     }
 
     /// The command that shows what a key of any name holds, by hand.
     pub(super) fn shows(&self, command: &str, key: &[u8], rest: &[&str]) -> Option<String> {
-        let is_plain = std::str::from_utf8(key).is_ok_and(|key| !key.contains('\0'));
-        let quotes = (!is_plain).then_some("--quoted-input");
-        let key = match std::str::from_utf8(key) {
-            Ok(key) if is_plain => key.to_owned(),
-            _ => quoted_input(key),
-        };
-        let words = self.redis_cli.as_ref()?.iter().map(String::as_str).chain(quotes);
-        let words = words.chain([command, &key]).chain(rest.iter().copied());
-        Some(words.map(typed).collect::<Vec<_>>().join(" "))
+        let words =
+            [command.as_bytes(), key].into_iter().chain(rest.iter().map(|it| it.as_bytes()));
+        self.by_hand_one(&words.map(<[u8]>::to_vec).collect::<Vec<_>>())
     }
 
     /// The command that removes a key, by hand and whatever it holds.
-    pub(super) fn unlink(&self, key: &str) -> Option<String> {
-        self.redis_command("UNLINK", key)
+    pub fn unlink(&self, key: &[u8]) -> Option<String> {
+        self.by_hand_one(&[b"UNLINK".to_vec(), key.to_vec()])
     }
 
-    fn redis_command(&self, name: &str, key: &str) -> Option<String> {
-        let words = self.redis_cli.as_ref()?.iter().map(String::as_str).chain([name, key]);
-        let can_be_typed = !key.contains('\0');
-        can_be_typed.then(|| words.map(typed).collect::<Vec<_>>().join(" "))
+    /// These commands of redis-cli as one line of a shell, where each needs that the one before was obeyed.
+    /// Their words may be any bytes.
+    pub fn in_turn(&self, commands: &[Words]) -> Option<String> {
+        let lines = commands.iter().enumerate().map(|(number, words)| {
+            let line = self.by_hand_one(words)?;
+            if number + 1 == commands.len() {
+                return Some(line);
+            }
+            // redis-cli ends with 0 whatever the server says.
+            let is_set = words.first().is_some_and(|name| name == b"SET") || is_restore(words);
+            Some(format!("{line} | grep -x {}", if is_set { "OK" } else { "1" }))
+        });
+        Some(lines.collect::<Option<Vec<_>>>()?.join(" && "))
+    }
+
+    fn by_hand_one(&self, words: &[Vec<u8>]) -> Option<String> {
+        let redis_cli: Vec<String> = self.redis_cli.as_ref()?.iter().map(|it| typed(it)).collect();
+        let is_text = |word: &Vec<u8>| std::str::from_utf8(word).is_ok_and(|it| !it.contains('\0'));
+        // The bytes of DUMP come from a pipe, which every redis-cli reads.
+        let (piped, words) = match words.split_last() {
+            Some((last, rest)) if is_restore(words) && rest.iter().all(is_text) => {
+                (Some(last), rest)
+            }
+            _ => (None, words),
+        };
+        let has_quotes = !words.iter().all(is_text);
+        let is_plain =
+            |word: &Vec<u8>| !word.is_empty() && word.iter().all(u8::is_ascii_alphanumeric);
+        let word = |word: &Vec<u8>| match has_quotes && !is_plain(word) {
+            true => typed(&quoted_input(word)),
+            false => typed(&String::from_utf8_lossy(word)),
+        };
+        let quotes = has_quotes.then(|| "--quoted-input".to_owned());
+        let pipe = piped.map(|_| "-x".to_owned());
+        let line = redis_cli.into_iter().chain(quotes).chain(pipe).chain(words.iter().map(word));
+        let line = line.collect::<Vec<_>>().join(" ");
+        Some(match piped {
+            Some(bytes) => format!("printf '{}' | {line}", octal(bytes)),
+            None => line,
+        })
     }
 
     /// The command that clears the locks of a run that are not released any more.
@@ -158,6 +214,19 @@ fn typed(word: &str) -> String {
         bytes.push_str(&format!("\\{byte:03o}"));
     }
     bytes + "'"
+}
+
+fn is_restore(words: &[Vec<u8>]) -> bool {
+    words.first().is_some_and(|name| name == b"RESTORE")
+}
+
+/// Bytes as printf reads them.
+fn octal(bytes: &[u8]) -> String {
+    let byte = |byte: &u8| match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(*byte).into(),
+        _ => format!("\\{byte:03o}"),
+    };
+    bytes.iter().map(byte).collect()
 }
 
 /// A run id that isn't taken for a path where it is given as an argument.

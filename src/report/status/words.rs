@@ -1,6 +1,6 @@
 //! What the state of a lock means, and what to do about it, in words.
 
-use super::Typed;
+use super::{Scene, Typed};
 use crate::report::wording::{cut, seconds, ttl_from_afar};
 use lock_lab::lock::{Doubt, Found, Life, Sighting, State};
 use serde::Serialize;
@@ -144,11 +144,14 @@ fn capital(text: &str) -> String {
 }
 
 /// What to do about it.
-pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
-    let runid = lock.lock.runid();
+pub(super) fn next(lock: &Sighting, scene: &Scene) -> Option<Next> {
+    let (runid, typed) = (lock.lock.runid(), &scene.typed);
     let command = match lock.state() {
         State::Free | State::Hidden => return None,
         State::Held if is_moving(lock) => return None,
+        State::Held | State::NoFlag if scene.is_by_age => {
+            typed.unlock(runid, &lock.file, lock.payload(), &["--force"])
+        }
         State::FlagDrift | State::ExpiredFlag => typed.repair_or_all(runid),
         State::ForeignPayload if lock.drifts() && !lock.never_ends() => typed.repair_or_all(runid),
         State::NoFlag if !lock.never_ends() && !is_younger(lock) => {
@@ -159,10 +162,12 @@ pub(super) fn next(lock: &Sighting, typed: &Typed) -> Option<Next> {
             return Some(Next::Wait(wait(lock)));
         }
         // Nothing that it holds could be compared.
-        State::ForeignPayload if lock.payload().is_none() => typed.unlink(lock.lock.key()),
+        State::ForeignPayload if lock.payload().is_none() => {
+            typed.unlink(lock.lock.key().as_bytes())
+        }
         State::Orphaned => typed.unlock(runid, &lock.file, lock.payload(), &[]),
         State::NoTtl | State::LongTtl | State::ForeignPayload | State::Held | State::NoFlag => {
-            typed.unlock(runid, &lock.file, lock.payload(), &["--force", "--dry-run"])
+            typed.unlock(runid, &lock.file, lock.payload(), &["--force"])
         }
     };
     Some(match (command, typed.get(lock.lock.key())) {
@@ -193,8 +198,11 @@ fn wait(lock: &Sighting) -> String {
 }
 
 /// What to think of before one does it.
-pub(super) fn warning(lock: &Sighting) -> Option<&'static str> {
+pub(super) fn warning(lock: &Sighting, is_by_age: bool) -> Option<&'static str> {
     match lock.state() {
+        State::Held | State::NoFlag if is_by_age && !is_moving(lock) => {
+            Some("make sure that its owner does not work under it any more: it would lose its lock")
+        }
         State::Orphaned | State::NoTtl | State::LongTtl if !is_typeable(lock) => {
             Some("look at it: no command can name it, so it can only be removed by hand")
         }

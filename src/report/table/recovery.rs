@@ -3,7 +3,8 @@
 use super::Style;
 use super::grid::{Page, Tone, cell, plain};
 use crate::report::escape;
-use crate::report::recovery::{Counts, FlagOutcome, Life, LockRow, Outcome, Recovery};
+use crate::report::recovery::{Counts, FlagOutcome, KeyRow, Life, LockRow, Outcome, Recovery};
+use crate::report::status::key_name;
 use crate::report::wording::{count, seconds, ttl_left};
 use comfy_table::Cell;
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) ->
     let mut page = Page::new(style);
     page.paragraph(title(recovery), Tone::Strong);
     locks(recovery, &mut page);
+    keys(recovery, &mut page);
     flags(recovery, &mut page);
     page.blank();
     if let Some(why) = &recovery.stopped {
@@ -35,25 +37,40 @@ pub fn write_recovery(recovery: &Recovery, style: Style, out: &mut dyn Write) ->
 pub fn write_unlock(recovery: &Recovery, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
     page.paragraph(title(recovery), Tone::Strong);
-    recovery.locks.iter().for_each(|row| page.facts(facts(row)));
     for row in &recovery.locks {
+        page.facts(facts(row));
         page.blank();
-        let (word, tone) = unlock_word(row.outcome);
-        page.paragraph(format!("{word}: {}.", escape(&row.why)), tone);
-        // Commands stay on one line, however long they are.
-        for (what, command) in [("put it back", &row.put_back), ("take it away", &row.take_away)] {
-            let Some(command) = command else { continue };
-            // Escaped, it would be another command.
-            let is_plain = escape(command) == *command;
-            let shown = if is_plain { command } else { "the command is in --format json" };
-            page.line(&format!("{what}: {shown}"));
+        after((row.outcome, &row.why), [&row.put_back, &row.take_away], &mut page);
+    }
+    for row in &recovery.keys {
+        page.facts(key_facts(row));
+        page.blank();
+        after((row.outcome, &row.why), [&row.put_back, &row.take_away], &mut page);
+    }
+    if recovery.locks.is_empty() && recovery.keys.is_empty() {
+        page.blank();
+        let is_doubtful = recovery.unknown.is_some();
+        page.paragraph(unlocked(recovery), if is_doubtful { Tone::Odd } else { Tone::Good });
+        if !recovery.similar.is_empty() {
+            page.line("Locks with a similar name:");
+            recovery.similar.iter().for_each(|name| page.line(&format!("  {}", escape(name))));
         }
     }
-    if recovery.locks.is_empty() {
-        page.blank();
-        page.paragraph(unlocked(recovery), Tone::Good);
-    }
     page.write(out)
+}
+
+/// The outcome for one lock, why, and the commands that put it back or take it away.
+fn after((outcome, why): (Outcome, &str), commands: [&Option<String>; 2], page: &mut Page) {
+    let (word, tone) = unlock_word(outcome);
+    page.paragraph(format!("{word}: {}.", escape(why)), tone);
+    // Commands stay on one line, however long they are.
+    for (what, command) in ["put it back", "take it away"].into_iter().zip(commands) {
+        let Some(command) = command else { continue };
+        // Escaped, it would be another command.
+        let is_plain = escape(command) == *command;
+        let shown = if is_plain { command } else { "the command is in --format json" };
+        page.line(&format!("{what}: {shown}"));
+    }
 }
 
 /// What is said of a lock that is free.
@@ -76,6 +93,11 @@ fn title(recovery: &Recovery) -> String {
         None => String::new(),
     };
     let dry = if recovery.dry_run { " (dry run: nothing is changed)" } else { "" };
+    if let Some(database) = recovery.database {
+        let what = recovery.scope.as_deref().unwrap_or("all locks");
+        let (what, server) = (escape(what), escape(&recovery.server));
+        return format!("{}: {what} of database {database} at {server}{dry}", recovery.command);
+    }
     format!("{}: {scope}{run} at {}{dry}", recovery.command, escape(&recovery.server))
 }
 
@@ -136,6 +158,30 @@ fn locks(recovery: &Recovery, page: &mut Page) {
         vec![file, owner, outcome, why]
     });
     page.section(if is_narrow { &[] } else { &["Lock", "Owner", "Now", "Why"] }, rows);
+}
+
+/// A row a lock of another library.
+fn keys(recovery: &Recovery, page: &mut Page) {
+    let is_narrow = page.style.is_narrow();
+    let tried = recovery.keys.iter().filter(|row| row.outcome != Outcome::NotTried);
+    let rows = tried.map(|row| {
+        let (key, format) = (escape(&row.key), row.format.unwrap_or("-").to_owned());
+        let owner = escape(row.owner.as_deref().unwrap_or("-"));
+        let (outcome, why) = (outcome(row.outcome), why(recovery, &row.why));
+        if is_narrow {
+            return vec![outcome, cell(format!("{key}\n{format}: {owner}\n{why}"), Tone::Plain)];
+        }
+        let [key, format, owner, why] = [key, format, owner, why].map(|it| cell(it, Tone::Plain));
+        vec![key, format, owner, outcome, why]
+    });
+    page.section(if is_narrow { &[] } else { &["Lock", "Format", "Holder", "Now", "Why"] }, rows);
+    let unknown = recovery.keys.iter().filter(|row| row.format.is_none());
+    let commands: Vec<&String> = unknown.filter_map(|row| row.take_away.as_ref()).collect();
+    if !commands.is_empty() {
+        page.blank();
+        page.line("What only looks like a lock is removed one at a time:");
+        commands.iter().for_each(|command| page.line(&format!("  {}", escape(command))));
+    }
 }
 
 fn flags(recovery: &Recovery, page: &mut Page) {
@@ -204,6 +250,25 @@ fn facts(row: &LockRow) -> Vec<(&'static str, String)> {
         ("fence", row.fence.map(|fence| fence.to_string())),
         ("payload", row.payload.clone()),
         ("beware", is_nameless.then(|| beware.into())),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// What is known of a lock of another library.
+fn key_facts(row: &KeyRow) -> Vec<(&'static str, String)> {
+    let bytes = |hex: &String| {
+        let bytes = hex
+            .as_bytes()
+            .chunks(2)
+            .filter_map(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        key_name(&bytes.collect::<Vec<u8>>())
+    };
+    let facts = [
+        ("lock key", Some(row.key.clone())),
+        ("what it is", Some(row.what.clone()).filter(|what| !what.is_empty())),
+        ("acquired", row.held_s.map(|held| format!("{} ago", seconds(held)))),
+        ("TTL left", (row.ttl_ms != -2).then(|| ttl_left(row.ttl_ms))),
+        ("payload", row.payload.clone().or_else(|| row.payload_hex.as_ref().map(bytes))),
     ];
     facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

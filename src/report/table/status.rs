@@ -75,6 +75,9 @@ fn nothing(status: &Status) -> String {
         let unread = unread(status);
         return format!("{}: {unread}, and no locks or flags were seen.", place(status));
     }
+    if status.is_by_age() {
+        return format!("{}: no lock was acquired that long ago.", place(status));
+    }
     let run = status.runid.as_ref().map(|run| format!(" of run {}", escape(run)));
     let (run, server) = (run.unwrap_or_default(), escape(&status.server));
     if let Some(keys) = status.keys {
@@ -186,6 +189,9 @@ fn explain_one(row: &LockRow, page: &mut Page) {
         let fence = fence.map(|fence| format!(", fencing token {fence}")).unwrap_or_default();
         let text = format!("token {}{fence}{}", shorten(token, 8), counter.unwrap_or_default());
         indented(text, Tone::Quiet, page);
+    }
+    if let Some(job) = &row.job {
+        indented(format!("job {}", escape(job)), Tone::Quiet, page);
     }
     if let Some(value) = &row.value {
         indented(format!("value: {}", escape(value)), Tone::Quiet, page);

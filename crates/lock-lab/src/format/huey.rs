@@ -1,6 +1,6 @@
 //! huey: a `1` beside the results of tasks, in their hash or under a key of its own.
 
-use super::{Holder, Key, Lock, LockFormat, Recognised, Sharing};
+use super::{Holder, Key, Lock, LockFormat, Recognised, Release, Sharing};
 
 /// What is between the name of the application and that of the lock.
 pub(super) const LOCK: &[u8] = b".lock.";
@@ -31,6 +31,11 @@ impl LockFormat for Huey {
         }
         let is_one = key.string() == Some(b"1") && is_lock(key.name);
         is_one.then(|| Lock::of(self.name(), Holder::default()).remark(REMARK).into())
+    }
+
+    fn release(&self, key: &Key<'_>, _: &[Holder]) -> Release {
+        // The other fields are results of tasks.
+        Release { keeps_the_key: key.hash().is_some(), ..Release::default() }
     }
 }
 

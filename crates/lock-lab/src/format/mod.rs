@@ -10,6 +10,7 @@ mod bullmq;
 mod by_name;
 mod celery_once;
 mod celery_singleton;
+mod declared;
 mod family;
 mod huey;
 mod laravel;
@@ -19,6 +20,7 @@ mod python_redis_lock;
 mod reader;
 mod redbeat;
 mod redisson;
+mod release;
 mod semaphore;
 mod shape;
 mod shedlock;
@@ -29,13 +31,18 @@ mod symfony;
 mod tests;
 mod token;
 
+pub use declared::{Declaration, declarations, declare};
 pub use family::{Family, Looking};
 pub use name::says_lock;
 pub use reader::{LONGEST, Read};
+pub use release::{
+    Complete, LONGEST_REMOVED, Observation, Observed, Release, Released, Words, observe, put_back,
+    release_if, release_of,
+};
 pub use shape::is_drawn;
 pub use survey::{Covered, KeySeen, OtherLock, Scope, read_key, rights_to_all, survey_keys};
 
-use crate::lock::LONGEST_TTL_MS;
+use crate::lock::{LONGEST_TTL_MS, Life};
 use std::time::Duration;
 
 /// A lock format.
@@ -45,6 +52,11 @@ pub trait LockFormat: Sync {
 
     /// What this key is in this format; nothing if it is nothing of it.
     fn recognise(&self, key: &Key<'_>) -> Option<Recognised>;
+
+    /// What the library's own release of these holders does beside removing them from the key.
+    fn release(&self, _key: &Key<'_>, _holders: &[Holder]) -> Release {
+        Release::default()
+    }
 }
 
 /// A key that exists, as it was read.
@@ -231,6 +243,13 @@ impl Lock {
         }
     }
 
+    /// When the last of its holders acquired it, since 1970, if that is certain of all.
+    pub fn acquired_at(&self) -> Option<Duration> {
+        let since = |holder: &Holder| holder.since.filter(|_| !holder.may_be_later);
+        let all = self.holders.iter().map(since).collect::<Option<Vec<Duration>>>()?;
+        all.into_iter().max().filter(|_| self.holders.len() as u64 == self.held_by)
+    }
+
     /// The same, with what a reader should know.
     fn remark(self, remark: &'static str) -> Self {
         Self { remark: Some(remark), ..self }
@@ -283,12 +302,32 @@ pub struct Holder {
     pub count: Option<u64>,
     /// When it acquired the lock, since 1970.
     pub since: Option<Duration>,
+    /// Whether `since` is when it began to try: it acquired the lock then or later.
+    pub may_be_later: bool,
 }
 
 impl Holder {
     /// A holder of which only a token is known.
     fn with_token(token: &[u8]) -> Self {
         Self { token: Some(token.to_vec()), ..Self::default() }
+    }
+
+    /// The field or the member that stands for it, where a lock has one for each holder.
+    fn element(&self) -> Option<&[u8]> {
+        self.token.as_deref().or(self.job.as_deref().map(str::as_bytes))
+    }
+
+    /// What became of it. Only of a process of this host that the value names by its number can that
+    /// be known.
+    pub fn life(&self) -> Life {
+        let number = self.process.as_ref().filter(|process| process.parse::<u32>().is_ok());
+        match (&self.host, number) {
+            (Some(host), Some(number)) => {
+                Life::of_owner(&format!("{host}:{number}"), self.since.map(|since| since.as_secs()))
+            }
+            (Some(_), None) => Life::Elsewhere,
+            (None, _) => Life::Unnamed,
+        }
     }
 }
 
@@ -320,15 +359,21 @@ pub fn format_names() -> impl Iterator<Item = &'static str> {
 /// What a key is: what the first format says that knows it, or else why it may be a lock. Nothing if no
 /// format knows it and its name doesn't speak of locks.
 pub fn recognise(key: &Key<'_>) -> Option<Recognised> {
+    recognised_by(key).map(|(_, seen)| seen).or_else(|| by_name::recognise(key))
+}
+
+/// What a key is, and the format that says so.
+fn recognised_by(key: &Key<'_>) -> Option<(&'static dyn LockFormat, Recognised)> {
     let mut maybe = None;
-    for format in formats() {
+    let declared = declared::of_key(key.name).map(|it| it as &'static dyn LockFormat);
+    for format in declared.into_iter().chain(formats()) {
         match format.recognise(key) {
             Some(seen @ Recognised::Maybe { .. }) => {
-                maybe.get_or_insert(seen);
+                maybe.get_or_insert((format, seen));
             }
-            Some(seen) => return Some(seen),
+            Some(seen) => return Some((format, seen)),
             None => {}
         }
     }
-    maybe.or_else(|| by_name::recognise(key))
+    maybe
 }

@@ -3,7 +3,7 @@
 
 use super::name::says_lock;
 use super::shape::uuid;
-use super::{Content, huey};
+use super::{Content, declared, huey};
 use crate::intercept::Link;
 use crate::lock::{LockError, Result};
 use redis::{Cmd, FromRedisValue, Value, from_redis_value};
@@ -335,7 +335,8 @@ fn refuse<T>(read: &mut [Read], at: usize, refused: Answer<T>) {
 /// Whether the value of this field helps to recognise a lock.
 fn has_value(key: &[u8], field: &[u8]) -> bool {
     let of_key = key.ends_with(b":LOCKED") || key.ends_with(b":GRABBED");
-    field == b"mode" || of_key && field.len() <= 64 || is_client(field) || huey::is_lock(field)
+    let is_known = of_key && field.len() <= 64 || is_client(field) || huey::is_lock(field);
+    field == b"mode" || is_known || declared::of_key(key).is_some()
 }
 
 /// Whether a field begins with a UUID, as those of a client do.

@@ -2,7 +2,7 @@
 //! read-write one a mode and keys with the leases of its readers.
 
 use super::shape::uuid;
-use super::{Content, Holder, Key, Lock, LockFormat, Recognised, Sharing};
+use super::{Content, Holder, Key, Lock, LockFormat, Recognised, Release, Sharing};
 
 /// What the names of keys begin with that belong to a lock.
 const QUEUE: &str = "redisson_lock_queue:";
@@ -10,6 +10,25 @@ const TIMEOUTS: &str = "redisson_lock_timeout:";
 const TOKEN: &str = "redisson_lock_token:";
 /// What the name of the key with a reader's lease contains.
 const READER: &str = ":rwlock_timeout:";
+/// The channels on which waiters wait.
+const CHANNEL: &str = "redisson_lock__channel:";
+const READ_WRITE_CHANNEL: &str = "redisson_rwlock:";
+/// The most leases of readers that go with a lock.
+const MOST_LEASES: u64 = 1000;
+/// The last reader takes the mode with it. The message wakes all waiters, and of a fair lock the first in
+/// the queue.
+const WAKE: &str = r#"
+for at = 3, #KEYS do drop(KEYS[at]) end
+if redis.call('HLEN', KEYS[1]) == 1 and redis.call('HEXISTS', KEYS[1], 'mode') == 1 then
+  undo[#undo + 1] = {'HSETNX', KEYS[1], 'mode', redis.call('HGET', KEYS[1], 'mode')}
+  redis.call('DEL', KEYS[1])
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  local first = redis.call('LINDEX', KEYS[2], 0)
+  redis.call('PUBLISH', given[1], '0')
+  if first then redis.call('PUBLISH', given[1] .. ':' .. first, '0') end
+end
+"#;
 
 /// `<UUID of the client>:<thread>` and how many times it acquired the lock.
 pub(super) struct Redisson;
@@ -44,6 +63,32 @@ impl LockFormat for Redisson {
         let queue = key.text().map(|name| format!("{QUEUE}{}", braced(name)).into());
         Some(Lock { queue, ..Lock::shared(self.name(), holders, held_by, sharing) }.into())
     }
+
+    fn release(&self, key: &Key<'_>, holders: &[Holder]) -> Release {
+        let Some((name, (_, fields))) = key.text().zip(key.hash()) else {
+            return Release::default();
+        };
+        let name = braced(name);
+        let is_shared = fields.iter().any(|(field, _)| field == b"mode");
+        let channel = if is_shared { READ_WRITE_CHANNEL } else { CHANNEL };
+        let mut keys = vec![format!("{QUEUE}{name}").into()];
+        if is_shared {
+            keys.extend(leases(&name, holders));
+        }
+        let given = vec![format!("{channel}{name}").into()];
+        Release { beside: WAKE, keys, given, ..Release::default() }
+    }
+}
+
+/// The keys with the leases of readers.
+fn leases(name: &str, holders: &[Holder]) -> Vec<Vec<u8>> {
+    let lease = |holder: &Holder| {
+        let token = String::from_utf8_lossy(holder.token.as_deref()?).into_owned();
+        let of_reader = format!("{name}:{token}{READER}");
+        let count = holder.count.unwrap_or(0).min(MOST_LEASES);
+        Some((1..=count).map(move |number| format!("{of_reader}{number}").into()))
+    };
+    holders.iter().filter_map(lease).flatten().take(MOST_LEASES as usize).collect()
 }
 
 impl Redisson {

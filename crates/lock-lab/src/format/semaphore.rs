@@ -3,13 +3,22 @@
 
 use super::name::says_lock;
 use super::shape::{moment, moment_in, token};
-use super::{Content, Field, Holder, Key, Lock, LockFormat, Recognised, Sharing};
+use super::{Content, Field, Holder, Key, Lock, LockFormat, Recognised, Release, Sharing};
 
 /// The most holders of a semaphore: more members are more likely events.
 const MOST: u64 = 128;
 
 const LOST: &str = "redis-semaphore: none of its permits is left, and no client holds one, so none can \
                     acquire it until its keys are deleted.";
+/// Each permit goes back to those that are available.
+const GIVE_BACK: &str = r#"
+for at = 1, #given do
+  redis.call('LPUSH', KEYS[2], given[at])
+  undo[#undo + 1] = {'LREM', KEYS[2], '1', given[at]}
+end
+"#;
+/// Without its keys, the next client makes it with all its permits.
+const DROP: &str = "drop(KEYS[2])";
 
 /// See the head of this file.
 pub(super) struct Semaphore;
@@ -37,6 +46,20 @@ impl LockFormat for Semaphore {
         let lock = Lock::shared(self.name(), holders, size, Sharing::Permits);
         let remark = "A holder whose time is over counts until the next acquire removes it.";
         Some(Lock { expires_without_ttl: true, ..lock }.remark(remark).into())
+    }
+
+    fn release(&self, key: &Key<'_>, holders: &[Holder]) -> Release {
+        let name = key.text().and_then(|name| name.strip_prefix("SEMAPHORE:")?.rsplit_once(':'));
+        let Some((name, part)) = name else { return Release::default() };
+        let of = |part: &str| vec![format!("SEMAPHORE:{name}:{part}").into_bytes()];
+        let given = holders.iter().filter_map(|holder| holder.token.clone()).collect();
+        match part {
+            "GRABBED" => {
+                Release { beside: GIVE_BACK, keys: of("AVAILABLE"), given, ..Release::default() }
+            }
+            "EXISTS" => Release { beside: DROP, keys: of("VERSION"), ..Release::default() },
+            _ => Release::default(),
+        }
     }
 }
 

@@ -2,13 +2,28 @@
 //! string with the id of the job.
 
 use super::shape::moment_in;
-use super::{Content, Holder, Key, Lock, LockFormat, Recognised, Sharing};
+use super::{Content, Holder, Key, Lock, LockFormat, Recognised, Release, Sharing};
 use std::time::Duration;
 
+/// What the name of each of its keys begins with, after a prefix of the application's.
+const PREFIX: &str = "uniquejobs:";
 /// Keys that belong to a digest, and hold nothing of their own.
 const PARTS: [&str; 5] = [":QUEUED", ":PRIMED", ":INFO", ":EXISTS", ":AVAILABLE"];
 const REMARK: &str = "This library sets no TTL until the job ends; whether the job still runs or waits in \
                       its queue can't be seen here.";
+/// The last job takes all keys of the digest with it. A job that waits takes the signal from the queue.
+const WAKE: &str = r#"
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  for at = 2, 4 do drop(KEYS[at]) end
+  local score = redis.call('ZSCORE', KEYS[6], given[1])
+  if score then
+    redis.call('ZREM', KEYS[6], given[1])
+    undo[#undo + 1] = {'ZADD', KEYS[6], 'NX', score, given[1]}
+  end
+end
+redis.call('LPUSH', KEYS[5], '1')
+redis.call('PEXPIRE', KEYS[5], 5000)
+"#;
 
 /// `<id of the job>` and when it was locked.
 pub(super) struct SidekiqUniqueJobs;
@@ -47,6 +62,24 @@ impl LockFormat for SidekiqUniqueJobs {
             }
             _ => None,
         }
+    }
+
+    fn release(&self, key: &Key<'_>, _: &[Holder]) -> Release {
+        let digest = key.text().and_then(|name| name.strip_suffix(":LOCKED"));
+        let Some((digest, at)) = digest.and_then(|digest| Some((digest, digest.find(PREFIX)?)))
+        else {
+            return Release::default();
+        };
+        let prefix = digest.get(..at + PREFIX.len()).unwrap_or_default();
+        let of = |part: &str| format!("{digest}{part}").into_bytes();
+        let keys = vec![
+            of(""),
+            of(":INFO"),
+            of(":PRIMED"),
+            of(":QUEUED"),
+            format!("{prefix}digests").into(),
+        ];
+        Release { beside: WAKE, keys, given: vec![digest.into()], ..Release::default() }
     }
 }
 

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// Words in names that speak of other things, too.
 const AMBIGUOUS: [&str; 6] = ["locker", "lease", "leases", "leader", "leadership", "singleton"];
 
+/// The other locks of the application of NoDb (contract, section 6), whose names say it otherwise.
+const APPLICATION: [&[u8]; 3] =
+    [b"rq:submission:", b"rq:submission-lifecycle:", b"nodb:run-replacement:"];
+
 /// The token alone is no proof: identifiers of other things are random, too. The name has to say that it
 /// is a lock.
 pub(super) struct RandomToken;
@@ -22,6 +26,7 @@ impl LockFormat for RandomToken {
         let value = key.string()?;
         let token = token(value)?;
         let why = match says_lock(key.name) {
+            _ if APPLICATION.iter().any(|prefix| key.name.starts_with(prefix)) => None,
             Some(word) if AMBIGUOUS.contains(&word) => {
                 Some(format!("{word} in its name need not mean a lock"))
             }
@@ -42,5 +47,6 @@ impl LockFormat for RandomToken {
 /// The holder that a token tells of. A UUID of version 1 has the time and the machine that made it.
 pub(super) fn holder(value: &[u8], now: Duration) -> Holder {
     let (since, host) = made(value, now).unzip();
-    Holder { host: host.flatten(), since, ..Holder::with_token(value) }
+    let may_be_later = since.is_some();
+    Holder { host: host.flatten(), since, may_be_later, ..Holder::with_token(value) }
 }

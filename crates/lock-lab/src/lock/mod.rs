@@ -29,7 +29,10 @@ pub use hardened::Hardened;
 pub(crate) use hardened::mutants;
 pub use host::{ActorHost, Who, in_process};
 pub use legacy::{Legacy, is_locked};
-pub use name::{FLAG_PREFIX, KEY_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern};
+pub use name::{
+    FLAG_PREFIX, KEY_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern,
+    replacement_fence,
+};
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, Context, LockError, LockProtocol, Result};

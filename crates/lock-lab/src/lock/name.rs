@@ -1,5 +1,6 @@
 //! The names of a lock: run directory, run id, Redis keys (contract, section 1).
 
+use sha2::{Digest, Sha256};
 use std::path::{Component, Path, PathBuf};
 
 /// Why a path is no run directory.
@@ -98,6 +99,19 @@ impl RunDirectory {
     }
 }
 
+/// What the names of directories begin with that are locked.
+const DIRECTORIES: [&str; 3] = ["runtime-paths/", "nodir/", "nodir-materialize/"];
+/// What stands in a key for the run, where that is only in the payload.
+pub(super) const PATH_SCOPE: &str = "path-scope";
+
+/// The key of the fence before the locks of a run: while it exists, each of them is refused (contract,
+/// section 6).
+pub fn replacement_fence(runid: &str) -> String {
+    let digest = Sha256::digest([b"run\0", runid.as_bytes()].concat());
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("nodb:run-replacement:{digits}")
+}
+
 /// The names under which one lock is known in Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockName {
@@ -127,6 +141,20 @@ impl LockName {
             flag: format!("{FLAG_PREFIX}{relpath}"),
             fence: format!("fence:{relpath}"),
         }
+    }
+
+    /// Whether it is the lock of a directory, which never has a flag (contract, section 6).
+    pub fn is_of_directory(&self) -> bool {
+        let file = match self.is_of_path_scope() {
+            true => self.file().split_once(':').map_or("", |(_, file)| file),
+            false => self.file(),
+        };
+        DIRECTORIES.iter().any(|prefix| file.starts_with(prefix))
+    }
+
+    /// Whether its key names a scope of paths where others name their run. Its payload names the run.
+    pub fn is_of_path_scope(&self) -> bool {
+        self.runid == PATH_SCOPE
     }
 
     /// The key of the flag hash: the run id.

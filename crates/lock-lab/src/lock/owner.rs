@@ -40,6 +40,12 @@ impl Life {
     pub fn of(payload: &Payload) -> Self {
         Processes::default().life(payload)
     }
+
+    /// What became of an owner `hostname:pid`, which acquired a lock at this time, in seconds since 1970,
+    /// if that is known.
+    pub fn of_owner(owner: &str, acquired_at: Option<u64>) -> Self {
+        Processes::default().life_of(owner, acquired_at)
+    }
 }
 
 /// The living processes of this machine, each looked at once, however many locks it owns. Of the
@@ -62,6 +68,10 @@ impl Processes {
     /// What became of the owner that this payload names.
     pub fn life(&mut self, payload: &Payload) -> Life {
         let Some(owner) = payload.owner() else { return Life::Unnamed };
+        self.life_of(owner, payload.acquired_at())
+    }
+
+    fn life_of(&mut self, owner: &str, acquired_at: Option<u64>) -> Life {
         let Some((host, pid)) = owner.rsplit_once(':') else { return Life::Elsewhere };
         let Ok(pid) = pid.parse::<u32>() else { return Life::Elsewhere };
         if host != self.hostname.get_or_insert_with(hostname) {
@@ -77,7 +87,7 @@ impl Processes {
             began: boot.and_then(|boot| began(pid, boot)),
         });
         let command = process.command.clone();
-        match (process.began, payload.acquired_at()) {
+        match (process.began, acquired_at) {
             (Some(began), Some(acquired)) if began > acquired.saturating_add(SLACK) => {
                 Life::Younger { command }
             }

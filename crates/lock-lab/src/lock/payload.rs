@@ -55,6 +55,8 @@ pub struct Payload {
     fence: Option<u64>,
     acquired_at: Option<u64>,
     expires_at: Option<u64>,
+    runid: Option<String>,
+    job: Option<String>,
 }
 
 impl Payload {
@@ -84,6 +86,8 @@ impl Payload {
             fence: number("fence"),
             acquired_at: number("acquired_at"),
             expires_at: number("expires_at"),
+            runid: member("runid").map(str::to_string),
+            job: member("rq_job_id").map(str::to_string),
         }
     }
 
@@ -121,6 +125,16 @@ impl Payload {
     /// payload says it.
     pub fn expires_at(&self) -> Option<u64> {
         self.expires_at
+    }
+
+    /// The run that the lock belongs to, where the payload names it: that of a directory does.
+    pub fn runid(&self) -> Option<&str> {
+        self.runid.as_deref()
+    }
+
+    /// The job of the queue that acquired the lock, where the payload names it.
+    pub fn job(&self) -> Option<&str> {
+        self.job.as_deref()
     }
 
     /// `hostname:pid` of the owner, where the payload names it.

@@ -119,6 +119,7 @@ impl Sighting {
                 _ if self.ttl_ms == -1 => State::NoTtl,
                 _ if self.never_ends() => State::LongTtl,
                 _ if self.drifts() => State::FlagDrift,
+                _ if self.lock.is_of_directory() => State::Held,
                 _ if !says_held && !self.may_be_anothers() => State::NoFlag,
                 _ => State::Held,
             },
@@ -148,7 +149,14 @@ impl Sighting {
     /// Whether the key may as well be that of another run's lock: the name of the file has a colon,
     /// at which the run id could end, and no flag says which run it is.
     pub fn may_be_anothers(&self) -> bool {
-        self.found.is_some() && self.flag.is_none() && self.file.contains(':')
+        let is_in_doubt = self.flag.is_none() && self.file.contains(':');
+        self.found.is_some() && is_in_doubt && !self.lock.is_of_path_scope()
+    }
+
+    /// The run that it belongs to.
+    pub fn runid(&self) -> &str {
+        let named = self.payload().filter(|_| self.lock.is_of_path_scope());
+        named.and_then(Payload::runid).unwrap_or(self.lock.runid())
     }
 
     /// Whether its owner is gone, and still is when asked once more: the number of a process that ended
@@ -236,7 +244,13 @@ pub fn survey(
         if let Some(settler) = &mut settler {
             settler.settle(&mut reader, link, &mut sightings)?;
         }
+        sightings.retain(|seen| runid.is_none_or(|runid| is_of(seen, runid)));
         sightings.into_iter().for_each(&mut *take);
     }
     Ok(unseen)
+}
+
+/// Whether a lock is one of this run, which may be asked for as its key has it.
+fn is_of(seen: &Sighting, runid: &str) -> bool {
+    [seen.runid(), seen.lock.runid()].contains(&runid)
 }

@@ -16,6 +16,7 @@ pub(super) fn scene(runid: Option<&str>) -> Scene {
         runid: runid.map(str::to_owned),
         typed: Typed::new(Some("redis://cache.example:6379".into()))
             .by_hand(Some(["redis-cli", "-h", "cache.example"].map(String::from).into())),
+        is_by_age: false,
         when: Duration::from_secs(NOW),
     }
 }

@@ -26,6 +26,7 @@ fn lock(file: &str, owner: &str, outcome: Outcome, why: &str) -> LockRow {
         take_away: (outcome == Outcome::Left)
             .then(|| format!("nodb-trigger unlock my-run {file} --token 0f3a9c41 --force")),
         payload: Some(payload),
+        payload_hex: None,
     }
 }
 
@@ -41,6 +42,7 @@ fn recovery(command: &'static str, locks: Vec<LockRow>, flags: Vec<FlagRow>) -> 
         server: "redis://db1:6379".into(),
         runid: Some("my-run".into()),
         scope: None,
+        database: None,
         dry_run: false,
         force: false,
         stopped: None,
@@ -48,6 +50,8 @@ fn recovery(command: &'static str, locks: Vec<LockRow>, flags: Vec<FlagRow>) -> 
         counts: Counts::default(),
         locks,
         flags,
+        keys: Vec::new(),
+        similar: Vec::new(),
     };
     recovery.count();
     recovery

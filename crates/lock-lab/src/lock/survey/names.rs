@@ -1,6 +1,6 @@
 //! Which locks there are: those that have a key, and those that have a flag.
 
-use super::super::name::{FLAG_PREFIX, KEY_PREFIX, key_pattern, key_prefix, literal};
+use super::super::name::{FLAG_PREFIX, KEY_PREFIX, PATH_SCOPE, key_pattern, key_prefix, literal};
 use super::super::protocol::ask;
 use super::super::{LockError, LockName, Result};
 use super::Unseen;
@@ -47,7 +47,21 @@ impl Names {
         }
         names.unseen.of_others = others.len();
         found.difference(&others).for_each(|file| names.add(runid, file));
+        names.path_scopes(link)?;
         Ok(names)
+    }
+
+    /// Adds the locks whose payloads name their runs, whichever these are.
+    fn path_scopes(&mut self, link: &mut dyn Link) -> Result {
+        let prefix = key_prefix(PATH_SCOPE);
+        scan(link, &key_pattern(PATH_SCOPE), None, &mut |_, keys| {
+            for key in keys {
+                let file =
+                    self.text(key).and_then(|key| Some(key.strip_prefix(&prefix)?.to_owned()));
+                file.iter().for_each(|file| self.add(PATH_SCOPE, file));
+            }
+            Ok(())
+        })
     }
 
     /// Those of all runs. The key alone doesn't show where the run id ends, if the id or the file
@@ -193,7 +207,7 @@ pub fn watched_channels(runid: Option<&str>) -> Vec<String> {
 pub fn rights(runid: Option<&str>) -> Vec<String> {
     let commands = ["scan", "type", "strlen", "getrange", "pttl", "hmget", "hscan", "hexists"];
     let keys = match runid {
-        Some(runid) => vec![key_pattern(runid), literal(runid)],
+        Some(runid) => vec![key_pattern(runid), literal(runid), key_pattern(PATH_SCOPE)],
         None => vec!["*".into()],
     };
     // Outside of brackets, a hyphen stands for itself.

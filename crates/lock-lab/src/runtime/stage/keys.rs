@@ -5,10 +5,10 @@ use crate::controller::{CACHE_DB, STATE_FILE, cache_key};
 use crate::intercept::Link;
 use crate::lock::{
     self, Fence, LockError, LockName, Payload, Removal, RunDirectory, flags, is_dead, locked_files,
-    remove_if,
+    remove_if, replacement_fence,
 };
 use crate::scenario::{Action, Value};
-use crate::server::Connection;
+use crate::server::{Connection, Server};
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,6 +43,9 @@ impl Keys {
         let file = run.path().join(STATE_FILE);
         let mut link = connect(world, 0)?;
         let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
+        if matches!(world.server(), Server::Redis(_)) {
+            check_fence(&mut link, run.runid())?;
+        }
         // All looks before the first change, so that a refusal leaves everything as it is.
         let found = Found::read(&mut link, &lock).map_err(failed)?;
         let cache_before = cached(world, &file)?;
@@ -207,6 +210,19 @@ impl Found {
             format!("removed the lock {key:?} of {owner}, as --force says; {left}")
         })
     }
+}
+
+/// Refuses a run that is being replaced: the application would refuse each of its locks. A user that may not
+/// ask for the fence is not kept from its own locks.
+fn check_fence(link: &mut Connection, runid: &str) -> Result<(), StageError> {
+    let fence = replacement_fence(runid);
+    if !redis::cmd("EXISTS").arg(&fence).query(link).unwrap_or(false) {
+        return Ok(());
+    }
+    Err(StageError::Environment(format!(
+        "run {runid:?} is being replaced, so no lock of it can be acquired: {fence} exists; wait, choose \
+         another directory, or see who holds it: nodb-trigger status {fence}"
+    )))
 }
 
 /// A plan that clears all locks of a run may do so only where they are all its own.
