@@ -268,6 +268,19 @@ impl Key {
         self.keep(|hypothesis| hypothesis.held.is_none() == free)
     }
 
+    /// The key itself shows whether a hypothesis is true; nothing, if it shows that none is.
+    pub fn shown(&mut self, now: When, is_so: impl Fn(Option<Held>) -> bool) -> Option<Decided> {
+        self.expire_leases(now);
+        let is_any = self.is_any(&is_so);
+        self.is_astray &= !is_any;
+        is_any.then(|| self.keep(|hypothesis| is_so(hypothesis.held)))
+    }
+
+    /// Whether this is so in any hypothesis.
+    pub fn is_any(&self, is_so: impl Fn(Option<Held>) -> bool) -> bool {
+        self.hypotheses.iter().any(|hypothesis| is_so(hypothesis.held))
+    }
+
     /// Drops the hypotheses that contradict this, unless all do.
     fn keep(&mut self, is_so: impl Fn(&Hypothesis) -> bool) -> Decided {
         if self.hypotheses.iter().any(&is_so) {

@@ -106,7 +106,8 @@ impl KeyspaceSession<'_> {
             match snapshot_key(&mut link, &key).map_err(explain)? {
                 Ok(snapshot) => {
                     let KeySnapshot { value, ttl, .. } = snapshot;
-                    self.model.snapshot_of_key(&key, value.as_deref(), ttl, self.micros());
+                    let now = self.micros();
+                    self.model.snapshot_of_key(&key, value.as_deref(), ttl, (now, now));
                 }
                 Err(why) => self.model.unread(&key, why),
             }

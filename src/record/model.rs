@@ -1,5 +1,6 @@
 //! The watched keys as the stream of commands moves them.
 
+mod compare;
 mod gaps;
 mod scripts;
 mod snapshots;
@@ -22,6 +23,10 @@ use std::collections::{HashMap, HashSet};
 /// stamped later than this.
 const STANDSTILL: u64 = 1_000_000;
 
+/// When something ran, in microseconds since 1970: not before the first, and at the second by its
+/// time stamp.
+pub(super) type Span = (u64, u64);
+
 /// What is known of the keys, and what was seen.
 #[derive(Debug, Default)]
 pub(super) struct KeysModel {
@@ -42,6 +47,8 @@ pub(super) struct KeysModel {
     elsewhere: Option<(u64, u64)>,
     seen: Seen,
     counts: Counts,
+    /// How many keys were compared, in turn.
+    compared: usize,
     /// How many locks a snapshot found, less those that it found gone.
     found: u64,
     gone: u64,
@@ -159,10 +166,15 @@ impl KeysModel {
         self.previous = self.previous.max(line.at);
     }
 
-    /// A line of the recording itself: it shows only the time.
-    pub fn passed(&mut self, line: &MonitorLine) {
+    /// A line of the recording itself; gives when the command ran, in microseconds since 1970.
+    pub fn passed(&mut self, line: &MonitorLine) -> Span {
         self.end_script();
+        let since = match &line.source {
+            CommandSource::Client(address) => self.since(line, address),
+            CommandSource::Script => self.previous.min(line.at),
+        };
         self.previous = self.previous.max(line.at);
+        (since, line.at)
     }
 
     /// Since when a command may have run. All of a transaction runs at one time.
@@ -420,3 +432,6 @@ fn when(low: u64, nominal: u64, high: u64) -> When {
     let milliseconds = |time: u64| i64::try_from(time / 1000).unwrap_or(i64::MAX);
     When { low: milliseconds(low), nominal: milliseconds(nominal), high: milliseconds(high) }
 }
+
+#[cfg(test)]
+mod tests;

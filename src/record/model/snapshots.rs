@@ -1,8 +1,9 @@
 //! What snapshots of the server show, and what its notifications say.
 
-use super::{KeysModel, STANDSTILL, when};
+use super::{KeysModel, Span, when};
 use crate::record::effects::{Act, Until};
 use crate::record::key::{Held, Key, Outcome};
+use crate::record::key_snapshot::KeySnapshot;
 use crate::record::observations::{What, text_token};
 use lock_lab::lock::Payload;
 use std::rc::Rc;
@@ -11,13 +12,24 @@ use std::rc::Rc;
 const NOISE: u64 = 50;
 
 impl KeysModel {
+    /// What was read in a key, and when: the first time it shows how the key is, and then whether what is
+    /// believed of it is true.
+    pub fn snapshot(&mut self, key: &[u8], snapshot: &KeySnapshot, span: Span) {
+        if self.snapshot_is_taken {
+            return self.compare(key, snapshot, span);
+        }
+        self.snapshot_of_key(key, snapshot.value.as_deref(), snapshot.ttl, span);
+        let locked = snapshot.flag.as_ref().is_some_and(|flag| flag != b"false");
+        self.snapshot_of_flag(key, locked);
+    }
+
     /// A snapshot's value of a key, and in how many milliseconds its lease expires.
-    pub fn snapshot_of_key(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
+    pub fn snapshot_of_key(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, span: Span) {
         let Some(lock) = self.lock(key) else { return };
         if self.states.get(lock).is_some_and(|state| state.is_given_up) {
             return;
         }
-        let since = self.previous.max(at.saturating_sub(STANDSTILL)).min(at);
+        let (since, at) = span;
         let when = when(since, at, at);
         let Some(value) = value else {
             self.found_free(lock, at);
@@ -98,7 +110,7 @@ impl KeysModel {
     }
 
     /// What the flag of a lock says.
-    pub fn snapshot_of_flag(&mut self, key: &[u8], locked: bool) {
+    fn snapshot_of_flag(&mut self, key: &[u8], locked: bool) {
         let lock = self.keys.get(key).and_then(|lock| self.seen.locks.get_mut(*lock));
         if let Some(lock) = lock {
             lock.flag = locked;

@@ -296,3 +296,19 @@ fn light_names_what_it_does_not_follow_and_accuses_no_holder_of_an_eviction() {
     ]);
     assert!(told(&history).released.is_empty(), "{ended:#?}");
 }
+
+#[test]
+fn what_monitor_does_not_show_is_found_in_the_key_itself() {
+    let redis = redis_or_skip!("--enable-debug-command", "yes");
+    let place = Place::new();
+    let recording = Recording::start(&redis, &place, "h", &["--pattern", "l:*"]);
+    let mut client = con(&redis);
+    run(&mut client, "SET l:x token-1 NX PX 600000");
+    run(&mut client, "SAVE");
+    run(&mut client, "DEL l:x");
+    // MONITOR shows no administrative commands. This one brings back what was saved.
+    run(&mut client, "DEBUG RELOAD NOSAVE");
+    let (ended, history) = recording.end();
+    ended.says(&["incomplete: l:x: it was there, and no command that was seen had written it"]);
+    assert!(!history.is_complete && properties(&history).is_empty(), "{ended:#?}");
+}
