@@ -33,7 +33,7 @@ const NAMING: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_secs(5);
 /// How long the stream may take to show what was just done.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often a key is compared: each time takes up to six commands, so these are fewer than 50 a second.
+/// How often a key is compared: that takes six commands at most, so these are no more than 50 a second.
 const COMPARING: Duration = Duration::from_millis(125);
 /// How many keys are looked at together.
 const CHUNK: usize = 256;

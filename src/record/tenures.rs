@@ -34,11 +34,11 @@ impl Tenures {
                     let tenure = ObservedTenure { ends: ends(*lease), leased_by: id, alive: at };
                     tenures.0.insert(id, tenure);
                 }
-                (What::Expire { lease }, Outcome::Extended(held)) => {
+                (What::Expire { lease } | What::LeaseOfAll { lease }, Outcome::Extended(held)) => {
                     let tenure = ObservedTenure { ends: ends(*lease), leased_by: id, alive: at };
                     tenures.0.insert(held, tenure);
                 }
-                (_, Outcome::Saw(Some(held)) | Outcome::Deleted(held)) => {
+                (_, Outcome::Saw(Some(held)) | Outcome::Deleted(held) | Outcome::Entered(held)) => {
                     if let Some(tenure) = tenures.0.get_mut(&held) {
                         tenure.alive = at;
                     }

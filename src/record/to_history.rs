@@ -7,9 +7,9 @@
 
 use super::actors::ActorTable;
 use super::key::{Id, Outcome};
-use super::observations::{Seen, What};
+use super::observations::{Lock, Seen, What};
 use super::operation::{Came, Unit};
-use super::reasons::{Reasons, shown};
+use super::reasons::Reasons;
 use super::tenures::Tenures;
 use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
@@ -67,11 +67,10 @@ pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
         writer.gap(why);
     }
     let is_complete = writer.end(&mut frame.reasons, frame.ended);
-    let name = |lock: &super::observations::Lock| shown(&lock.key);
     let head = Head {
         scenario: format!("recording of {}", frame.server),
         protocol: OBSERVED.into(),
-        locks: seen.locks.iter().map(name).collect(),
+        locks: seen.locks.iter().map(Lock::name).collect(),
         actors: actors.list.iter().map(|actor| actor.name.clone()).collect(),
         sharing: None,
         incomplete: frame.reasons.in_words(),
@@ -145,6 +144,8 @@ impl<'a> HistoryWriter<'a> {
         match first.what {
             What::Gone => return self.gone(lock, "it ended unseen"),
             What::Evicted => return self.gone(lock, "the server evicted it"),
+            What::Overdue => return self.overdue(lock),
+            What::LeaseOfAll { .. } => return,
             _ => {}
         }
         let client = match (&first.what, self.actors.actor(first.client)) {
@@ -215,7 +216,9 @@ impl<'a> HistoryWriter<'a> {
     ) -> Option<(Verb, End)> {
         let ClientBelief { holds, last } = knowledge?;
         // A script that carries the token did not find it.
-        let is_refused = || self.seen.token(holds).is_some_and(|token| unit.carries(token));
+        let token = self.seen.token(holds);
+        let is_found = matches!(came, Came::Saw(Some(found)) if self.seen.token(found) == token);
+        let is_refused = || !is_found && token.is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
         match came {
             Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
@@ -243,7 +246,7 @@ impl<'a> HistoryWriter<'a> {
 
     /// A lock's key, as text.
     fn key(&self, lock: usize) -> String {
-        self.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default()
+        self.seen.locks.get(lock).map(Lock::name).unwrap_or_default()
     }
 
     /// The actor: the client, unless it acts for the holder over another connection.
@@ -257,9 +260,7 @@ impl<'a> HistoryWriter<'a> {
         });
         let carrying = carrying.map(|((actor, _), _)| *actor);
         let is_near = |actor: &usize| self.actors.may_belong_together(*actor, client);
-        if unit.call.is_some()
-            && let Some(actor) = carrying.filter(is_near).min()
-        {
+        if let Some(actor) = carrying.filter(is_near).min() {
             return actor;
         }
         match came {
@@ -335,6 +336,13 @@ impl<'a> HistoryWriter<'a> {
         let Some(id) = self.free(lock) else { return };
         let effects = vec![Effect { lock, change: Change::Deleted { token: self.token(id) } }];
         self.event(None, EventKind::fault(what.into(), effects));
+    }
+
+    /// A client removed it with all whose time was over.
+    fn overdue(&mut self, lock: usize) {
+        let Some(id) = self.free(lock) else { return };
+        let (key, token) = (self.key(lock), self.token(id));
+        self.event(None, EventKind::lease_in_value_over(lock, &key, token));
     }
 
     /// Something was missed: what actors did meanwhile is not known.

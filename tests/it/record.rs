@@ -2,6 +2,7 @@
 
 mod incomplete;
 mod load;
+mod members;
 mod places;
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,7 +1,9 @@
 //! The model, fed with lines of MONITOR.
 
+mod members;
+
 use super::*;
-use crate::record::key_snapshot::KeySnapshot;
+use crate::record::key_snapshot::{Content, KeySnapshot};
 use crate::record::to_history::{Frame, to_history};
 use lock_history::check::{Property, check};
 use lock_history::history::History;
@@ -9,7 +11,7 @@ use lock_history::history::History;
 /// When everything begins, in microseconds since 1970.
 const START: u64 = 1_000_000_000_000_000;
 
-/// A recording of a server that does what it is told; each command takes a millisecond.
+/// A recording; each command takes a millisecond.
 pub(super) struct Fed {
     model: KeysModel,
     now: u64,
@@ -42,7 +44,7 @@ impl Fed {
         for command in commands.lines().filter(|command| !command.trim().is_empty()) {
             let source = match command.starts_with(' ') {
                 true => CommandSource::Script,
-                false => CommandSource::Client(format!("10.0.0.{client}:5000")),
+                false => CommandSource::Client(format!("10.0.0.1:500{client}")),
             };
             self.now += 1000;
             let arguments = command.split_whitespace().map(|word| word.into()).collect();
@@ -63,12 +65,16 @@ impl Fed {
 
     /// The recording reads a key.
     pub fn reads(&mut self, key: &str, value: Option<&str>, ttl: i64) -> &mut Self {
+        let content = value.map_or(Content::Nothing, |value| Content::Text(value.into()));
+        self.reads_content(key, content, ttl)
+    }
+
+    pub fn reads_content(&mut self, key: &str, content: Content, ttl: i64) -> &mut Self {
         self.now += 1000;
         let source = CommandSource::Client("10.0.0.99:1".into());
         let arguments = vec![b"PTTL".to_vec(), key.into()];
         let span = self.model.passed(&MonitorLine { at: self.now, db: 0, source, arguments });
-        let value = value.map(|value| value.into());
-        self.model.snapshot(key.as_bytes(), &KeySnapshot { value, ttl, flag: None }, span);
+        self.model.snapshot(key.as_bytes(), &KeySnapshot { content, ttl, flag: None }, span);
         self
     }
 

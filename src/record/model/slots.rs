@@ -1,0 +1,141 @@
+//! What stands for a lock: a key, or each member of a key whose members are held one by one.
+//!
+//! | the key holds | what is a lock | the token |
+//! |---|---|---|
+//! | a string | the key | its value |
+//! | a hash that counts (`HINCRBY key holder 1`) | the key | the field |
+//! | a hash with a field for the holder (`HSETNX key owner token`) | the field | its value |
+//! | a set or sorted set | each member | the member |
+//!
+//! A key has a position of its own, which is the lock in the first two cases, and one for each member
+//! that was met. What a command does to the key it does to all of these. How many may hold a set at once
+//! is not known, so mutual exclusion is not judged there.
+
+use super::{Doing, KeysModel, ModelState};
+use crate::record::effects::{Act, Kind, Until};
+use crate::record::key::{Key, Outcome, When};
+use crate::record::observations::{Lock, What};
+
+/// The most members of a key that are followed.
+const MOST: usize = 10_000;
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A string, or nothing was seen in it yet.
+    #[default]
+    Text,
+    /// A hash in which the field is the holder.
+    Holder,
+    /// Members that are locks, each for itself.
+    Members(Kind),
+}
+
+impl KeysModel {
+    pub(super) fn shape(&self, lock: usize) -> Shape {
+        self.states.get(lock).map(|state| state.shape).unwrap_or_default()
+    }
+
+    /// The key and its members.
+    pub(super) fn slots(&self, lock: usize) -> Vec<usize> {
+        let members = self.states.get(lock).into_iter().flat_map(|state| state.members.values());
+        std::iter::once(lock).chain(members.copied()).collect()
+    }
+
+    /// The members that may be held now.
+    pub(super) fn held_members(&self, lock: usize, when: When) -> Vec<usize> {
+        let mut slots = self.slots(lock);
+        slots.retain(|slot| *slot != lock && !self.is_free(*slot, when));
+        slots
+    }
+
+    fn is_free(&self, slot: usize, when: When) -> bool {
+        let key = self.states.get(slot).and_then(|state| state.key.as_ref());
+        key.is_none_or(|key| key.is_free(when))
+    }
+
+    pub(super) fn holds_nothing(&self, lock: usize, when: When) -> bool {
+        self.slots(lock).iter().all(|slot| self.is_free(*slot, when))
+    }
+
+    /// Whether the key holds this, or may from now on as it holds nothing.
+    pub(super) fn becomes(&mut self, lock: usize, shape: Shape, when: When) -> bool {
+        let is_so = self.shape(lock) == shape || self.holds_nothing(lock, when);
+        if let Some(state) = self.states.get_mut(lock).filter(|_| is_so) {
+            state.shape = shape;
+        }
+        is_so
+    }
+
+    /// The position of a member that was met.
+    pub(super) fn member(&self, lock: usize, member: &[u8]) -> Option<usize> {
+        self.states.get(lock)?.members.get(member).copied()
+    }
+
+    /// The position of a member; nothing if there are too many.
+    pub(super) fn slot(&mut self, lock: usize, member: &[u8]) -> Option<usize> {
+        if let Some(known) = self.member(lock, member) {
+            return Some(known);
+        }
+        let slot = self.states.len();
+        let state = self.states.get_mut(lock).filter(|state| state.members.len() < MOST)?;
+        state.members.insert(member.to_vec(), slot);
+        let key = self.seen.locks.get(lock).map(|lock| lock.key.clone()).unwrap_or_default();
+        self.seen.locks.push(Lock { key, member: Some(member.to_vec()), flag: false });
+        let key = Some(Key::new(None, self.reports_expiry));
+        self.states.push(ModelState { key, of: Some(lock), ..ModelState::default() });
+        Some(slot)
+    }
+
+    /// When the lease of a new member expires: that of the key.
+    pub(super) fn lease_of_key(&self, lock: usize) -> Until {
+        let held = |slot: &usize| self.states.get(*slot)?.key.as_ref()?.held()?.until;
+        let members = self.slots(lock).into_iter().skip(1);
+        members.filter_map(|slot| held(&slot)).next().map_or(Until::Forever, Until::With)
+    }
+
+    /// Does to the members what a command does to their key, and gives what is left to do to the key.
+    pub(super) fn act_on_members(&mut self, lock: usize, act: Act, doing: Doing) -> Option<Act> {
+        let shape = self.shape(lock);
+        match act {
+            Act::Members(command, act) => {
+                if self.member_act(lock, &command, act, doing).is_none() {
+                    return Some(Act::Unknown(command));
+                }
+                None
+            }
+            Act::Take { .. } | Act::Put { .. } if !self.becomes(lock, Shape::Text, doing.when) => {
+                Some(Act::Unknown("SET".into()))
+            }
+            // It is refused, as the key holds no string.
+            Act::Read if shape != Shape::Text && !self.holds_nothing(lock, doing.when) => None,
+            Act::Delete | Act::Expire(_) if matches!(shape, Shape::Members(_)) => {
+                let held = self.held_members(lock, doing.when);
+                let is_shared = held.len() > 1 || shape != Shape::Members(Kind::Hash);
+                for slot in &held {
+                    match act {
+                        Act::Expire(until) if is_shared && !until.is_over(doing.when) => {
+                            self.lease_of_all(*slot, until, doing);
+                        }
+                        _ => self.act(*slot, act.clone(), doing),
+                    }
+                }
+                held.is_empty().then_some(act)
+            }
+            act => Some(act),
+        }
+    }
+
+    /// The lease of all members is set, for none of them in particular.
+    fn lease_of_all(&mut self, slot: usize, until: Until, doing: Doing) {
+        let mut held = None;
+        self.decide(slot, |key| {
+            held = key.lease(until, doing.when);
+            Vec::new()
+        });
+        if let Some(held) = held {
+            let what = What::LeaseOfAll { lease: until.lease(doing.when) };
+            self.seen.found(slot, doing.at, what, Outcome::Extended(held));
+        }
+    }
+}
