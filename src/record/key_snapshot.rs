@@ -86,6 +86,9 @@ pub(super) fn snapshot_keys(
     link: &mut redis::Connection,
     keys: &[Vec<u8>],
 ) -> Result<KeySnapshots, RedisError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut commands = Vec::new();
     keys.iter().for_each(|key| cmd("TYPE").arg(key).write_packed_command(&mut commands));
     link.send_packed_command(&commands)?;

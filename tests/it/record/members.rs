@@ -1,7 +1,7 @@
 //! Locks that are no strings.
 
-use super::{Recording, con, properties, run, told};
-use crate::program::Place;
+use super::{Recording, con, pings, properties, run, told};
+use crate::program::{Place, wait_until};
 use crate::redis_server::redis_or_skip;
 use lock_history::check::Property;
 
@@ -28,6 +28,9 @@ fn a_reentrant_lock_that_is_used_well_is_clean() {
     let redis = redis_or_skip!("--notify-keyspace-events", "Ex");
     let place = Place::new();
     let recording = Recording::start(&redis, &place, "h", &["--pattern", "order:*"]);
+    let begun = pings(&redis);
+    // Keys are compared in between, also when there are none.
+    wait_until("it has gone on for some time", || pings(&redis) > begun + 5);
     let (mut one, mut pooled, mut other) = (con(&redis), con(&redis), con(&redis));
     let key = "order:{4711}";
     assert_eq!(call(&mut one, ACQUIRE, [key, "30000", A]), 1);
