@@ -164,6 +164,11 @@ impl Key {
         self.hypotheses.iter().min_by_key(|hypothesis| hypothesis.against)?.held
     }
 
+    /// Whether nothing about it is in doubt.
+    pub fn is_certain(&self) -> bool {
+        !self.is_in_doubt()
+    }
+
     /// Whether anything about it is in doubt.
     fn is_in_doubt(&self) -> bool {
         self.hypotheses.len() > 1 || !self.pasts.is_empty()

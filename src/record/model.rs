@@ -21,7 +21,7 @@ use super::watch::Watch;
 use lock_lab::lock::Payload;
 use scripts::{Running, Scripts};
 use slots::Shape;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// For how long the server may stand still, in microseconds, between reading its clock for a
 /// command and reading it again to stamp it for MONITOR: anything else may run on its processor
@@ -97,6 +97,11 @@ struct ModelState {
     /// What the key holds, and where its members are followed.
     shape: Shape,
     members: BTreeMap<Vec<u8>, usize>,
+    /// Those that may be held, and those that can stand for others.
+    held: BTreeSet<usize>,
+    spare: Vec<usize>,
+    /// How many positions its members have; of a member, which of these its is.
+    positions: usize,
     /// Of a member: the key's position, and the score in a sorted set, if it is known.
     of: Option<usize>,
     score: Option<f64>,
@@ -405,7 +410,8 @@ impl KeysModel {
         if self.running.as_ref().is_some_and(|running| running.read.contains(&lock)) {
             self.end_script();
         }
-        for slot in self.slots(lock) {
+        let held = self.states.get(lock).map(|state| state.held.clone()).unwrap_or_default();
+        for slot in std::iter::once(lock).chain(held) {
             self.decide(slot, Key::expired);
         }
     }

@@ -7,6 +7,8 @@ use std::ops::Bound;
 pub(in crate::record) enum Kind {
     /// A hash, by its fields.
     Hash,
+    /// A hash of which each field is a holder.
+    Sharers,
     /// A set.
     Set,
     /// A sorted set.

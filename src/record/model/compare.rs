@@ -78,6 +78,10 @@ impl KeysModel {
                     shown.tokens.extend(slot.map(|slot| (slot, token)));
                 }
             }
+            (Shape::Members(Kind::Sharers), Content::Hash(fields)) => {
+                let holders = fields.iter().filter(|(field, value)| is_count(field, value));
+                self.show_members(lock, holders.map(|(field, _)| (field, None)), &mut shown);
+            }
             (Shape::Members(Kind::Set), Content::Set(members)) => {
                 let members = members.iter().map(|member| (member, None));
                 self.show_members(lock, members, &mut shown);

@@ -13,19 +13,20 @@ use std::rc::Rc;
 /// How many characters of an argument are shown.
 const LONGEST: usize = 80;
 
-/// Why mutual exclusion is not judged of a set.
+/// Why mutual exclusion is not judged of a set, and of a hash with a mode.
 pub(super) const SHARED: &str =
     "how many may hold it at once is not known, so whether too many did is not judged";
 /// Why a hash is not followed any more.
 pub(super) const SEVERAL: &str =
     "several fields of the hash hold it at once, and which may share it is not known";
-/// The same, from its beginning.
 pub(super) const READ_WRITE: &str =
-    "it is a read-write lock, and which clients share it is not followed";
+    "it is a read-write lock, and whether a writer shared it is not judged";
+/// Why the members of a key are not followed any more.
+const TOO_MANY: &str = "it has had more than 10 000 members, which is not followed";
 pub(super) const UNNAMED: &str =
     "it holds a hash, and which of its fields names the holder is not known";
 
-/// What was not followed, or the reason.
+/// Nothing, if what a command does is not followed.
 type Followed = Option<()>;
 
 impl KeysModel {
@@ -44,12 +45,13 @@ impl KeysModel {
             }
             MemberAct::Add { members } => {
                 self.becomes_set(lock, Kind::Set, doing)?;
-                let members = members.iter().map(|member| (member, None));
+                let members = members.iter().map(|member| (member.as_slice(), None));
                 self.add(lock, name, members, Some(Only::Absent), doing)
             }
             MemberAct::Score { members, only } => {
                 self.becomes_set(lock, Kind::Sorted, doing)?;
-                let members = members.iter().map(|(member, score)| (member, Some(*score)));
+                let members =
+                    members.iter().map(|(member, score)| (member.as_slice(), Some(*score)));
                 self.add(lock, name, members, only, doing)
             }
             MemberAct::Remove { kind, members } => {
@@ -64,11 +66,14 @@ impl KeysModel {
     }
 
     fn becomes_set(&mut self, lock: usize, kind: Kind, doing: Doing) -> Followed {
-        let is_so = self.becomes(lock, Shape::Members(kind), doing.when);
-        if let Some(state) = self.states.get_mut(lock).filter(|_| is_so) {
-            state.note_gap(SHARED);
+        self.becomes(lock, Shape::Members(kind), doing.when).then_some(())
+    }
+
+    /// From here on mutual exclusion is not judged.
+    pub(super) fn is_shared(&mut self, lock: usize, why: &str) {
+        if let Some(state) = self.states.get_mut(lock) {
+            state.note_gap(why);
         }
-        is_so.then_some(())
     }
 
     /// A number in a field of a hash: the field is the holder, and the number how often it took the lock.
@@ -78,6 +83,12 @@ impl KeysModel {
         (name, field, by): (&str, &[u8], i64),
         doing: Doing,
     ) -> Followed {
+        if self.shape(lock) == Shape::Members(Kind::Sharers) && by > 0 {
+            return self.add(lock, name, std::iter::once((field, None)), None, doing);
+        } else if self.shape(lock) == Shape::Members(Kind::Sharers) {
+            self.read(lock, name, (Kind::Hash, field), doing);
+            return Some(());
+        }
         if self.shape(lock) == Shape::Members(Kind::Hash)
             && !self.becomes(lock, Shape::Holder, doing.when)
         {
@@ -126,9 +137,11 @@ impl KeysModel {
         }
         let counts = pairs.iter().find(|(field, value)| is_count(field, value));
         match (shape, counts) {
-            _ if pairs.iter().any(|(field, value)| is_mode(field, value)) => {
-                self.give_up(lock, doing.at, READ_WRITE.into());
-                return Some(());
+            (Shape::Members(Kind::Sharers), _) if is_held => {
+                return self.share(lock, name, pairs, doing);
+            }
+            _ if !is_held && pairs.iter().any(|(field, value)| is_mode(field, value)) => {
+                return self.share(lock, name, pairs, doing);
             }
             (Shape::Holder, Some((field, _))) if is_held => {
                 return self.count(lock, (name, field, 1), doing);
@@ -148,6 +161,14 @@ impl KeysModel {
         }
         self.becomes(lock, Shape::Members(Kind::Hash), doing.when).then_some(())?;
         named.iter().try_for_each(|field| self.write_field(lock, (name, field, if_free), doing))
+    }
+
+    /// Fields of a hash that readers share.
+    fn share(&mut self, lock: usize, name: &str, pairs: &[Field], doing: Doing) -> Followed {
+        self.becomes_set(lock, Kind::Sharers, doing)?;
+        self.is_shared(lock, READ_WRITE);
+        let holders = pairs.iter().filter(|(field, value)| is_count(field, value));
+        self.add(lock, name, holders.map(|(field, _)| (field.as_slice(), None)), None, doing)
     }
 
     fn write_field(
@@ -176,12 +197,18 @@ impl KeysModel {
         &mut self,
         lock: usize,
         name: &str,
-        members: impl Iterator<Item = (&'a Vec<u8>, Option<f64>)>,
+        members: impl Iterator<Item = (&'a [u8], Option<f64>)>,
         only: Option<Only>,
         doing: Doing,
     ) -> Followed {
         for (member, score) in members {
-            let slot = self.slot(lock, member)?;
+            let Some(slot) = self.slot(lock, member) else {
+                self.give_up(lock, doing.at, TOO_MANY.into());
+                return Some(());
+            };
+            if self.held_members(lock, doing.when).iter().any(|held| *held != slot) {
+                self.is_shared(lock, SHARED);
+            }
             let until = self.lease_of_key(lock);
             let token = token_of(member);
             let what = What::Write { token, fence: None, lease: until.lease(doing.when) };
@@ -196,7 +223,7 @@ impl KeysModel {
             };
             let (may_be_held, may_be_free) = (may_be(true), may_be(false));
             let text = score.map(|score| score.to_string());
-            let arguments = text.iter().map(String::as_bytes).chain([member.as_slice()]);
+            let arguments = text.iter().map(String::as_bytes).chain([member]);
             let command = self.typed(lock, name, &arguments.collect::<Vec<_>>());
             self.observe(slot, (access, what), doing, Some(command));
             let state = self.states.get_mut(slot)?;
@@ -227,11 +254,16 @@ impl KeysModel {
                 }
                 Some(())
             }
-            Shape::Members(its) if its == kind => {
-                let token = (kind != Kind::Hash).then_some(token);
-                if let Some(slot) = self.member(lock, member) {
-                    let command = MemberCommand { token, ..command };
-                    self.observe(slot, (Access::Delete, What::Delete), doing, Some(command));
+            Shape::Members(its) if is_of(its, kind) => {
+                let Some(slot) = self.member(lock, member) else { return Some(()) };
+                let holder = self.states.get(slot)?.holder;
+                let token = (its != Kind::Hash).then_some(token);
+                let is_named = token.is_some();
+                let command = MemberCommand { token, ..command };
+                self.observe(slot, (Access::Delete, What::Delete), doing, Some(command));
+                let holder = holder.and_then(|holder| self.seen.observations.get(holder));
+                if is_named && holder.is_some_and(|holder| holder.client == doing.client) {
+                    self.spare(lock, member, slot);
                 }
                 Some(())
             }
@@ -257,6 +289,7 @@ impl KeysModel {
             let holder = state.holder;
             self.decide(slot, Key::expired);
             if let Some(holder) = holder {
+                self.is_shared(lock, SHARED);
                 self.seen.found(slot, doing.at, What::Overdue, Outcome::Deleted(holder));
             }
         }
@@ -267,7 +300,7 @@ impl KeysModel {
         let slot = match self.shape(lock) {
             Shape::Holder if kind == Kind::Hash => Some(lock),
             Shape::Text if self.holds_nothing(lock, doing.when) => Some(lock),
-            Shape::Members(its) if its == kind => self.member(lock, member),
+            Shape::Members(its) if is_of(its, kind) => self.member(lock, member),
             _ => None,
         };
         let Some(slot) = slot else { return };
@@ -285,6 +318,11 @@ impl KeysModel {
         let text = words.collect::<Vec<_>>().join(" ");
         MemberCommand { text: Rc::from(text), token: None }
     }
+}
+
+/// Whether a command for keys of one type is for members of this one.
+fn is_of(its: Kind, kind: Kind) -> bool {
+    its == kind || its == Kind::Sharers && kind == Kind::Hash
 }
 
 /// The token that a member is.

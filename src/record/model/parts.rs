@@ -1,6 +1,6 @@
 //! Who holds what a key holds, as the key shows it.
 
-use super::members::{READ_WRITE, SEVERAL, UNNAMED, holder_field, is_count, is_mode, token_of};
+use super::members::{SEVERAL, UNNAMED, holder_field, is_count, is_mode, token_of};
 use super::slots::Shape;
 use crate::record::effects::{Field, Kind};
 use crate::record::key_snapshot::{Content, other_type};
@@ -60,7 +60,11 @@ fn hash(fields: &[Field]) -> Result<(Shape, Vec<Part>), &'static str> {
     let named = holder_field(fields).map(|(field, value)| Part::of_value(Some(field), value));
     let mut holders = fields.iter().filter(|(field, value)| is_count(field, value));
     match (holders.next(), holders.next()) {
-        _ if fields.iter().any(|(field, value)| is_mode(field, value)) => Err(READ_WRITE),
+        _ if fields.iter().any(|(field, value)| is_mode(field, value)) => {
+            let holders = fields.iter().filter(|(field, value)| is_count(field, value));
+            let parts = holders.map(|(holder, _)| Part::of_member(holder, None));
+            Ok((Shape::Members(Kind::Sharers), parts.collect()))
+        }
         _ if named.is_some() => Ok((Shape::Members(Kind::Hash), named.into_iter().collect())),
         (Some((holder, _)), None) => {
             Ok((Shape::Holder, vec![Part { member: None, ..Part::of_member(holder, None) }]))

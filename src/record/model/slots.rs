@@ -5,11 +5,13 @@
 //! | a string | the key | its value |
 //! | a hash that counts (`HINCRBY key holder 1`) | the key | the field |
 //! | a hash with a field for the holder (`HSETNX key owner token`) | the field | its value |
+//! | a hash with a mode, which readers share | each field | the field |
 //! | a set or sorted set | each member | the member |
 //!
 //! A key has a position of its own, which is the lock in the first two cases, and one for each member
-//! that was met. What a command does to the key it does to all of these. How many may hold a set at once
-//! is not known, so mutual exclusion is not judged there.
+//! that was met. What a command does to the key it does to all of these. Members that were removed by the
+//! client that added them leave their positions to others: tokens are new each time. How many may hold
+//! a set at once is not known, so mutual exclusion is not judged there.
 
 use super::{Doing, KeysModel, ModelState};
 use crate::record::effects::{Act, Kind, Until};
@@ -44,9 +46,14 @@ impl KeysModel {
 
     /// The members that may be held now.
     pub(super) fn held_members(&self, lock: usize, when: When) -> Vec<usize> {
-        let mut slots = self.slots(lock);
-        slots.retain(|slot| *slot != lock && !self.is_free(*slot, when));
-        slots
+        let held = self.states.get(lock).map(|state| &state.held).into_iter().flatten();
+        held.copied().filter(|slot| !self.is_free(*slot, when)).collect()
+    }
+
+    /// Whether it is free, and nothing can show that it was not.
+    fn is_over(&self, slot: usize) -> bool {
+        let key = self.states.get(slot).and_then(|state| state.key.as_ref());
+        key.is_some_and(|key| key.is_certain() && key.held().is_none())
     }
 
     fn is_free(&self, slot: usize, when: When) -> bool {
@@ -55,7 +62,8 @@ impl KeysModel {
     }
 
     pub(super) fn holds_nothing(&self, lock: usize, when: When) -> bool {
-        self.slots(lock).iter().all(|slot| self.is_free(*slot, when))
+        let held = self.states.get(lock).map(|state| &state.held).into_iter().flatten();
+        std::iter::once(&lock).chain(held).all(|slot| self.is_free(*slot, when))
     }
 
     /// Whether the key holds this, or may from now on as it holds nothing.
@@ -72,26 +80,54 @@ impl KeysModel {
         self.states.get(lock)?.members.get(member).copied()
     }
 
-    /// The position of a member; nothing if there are too many.
+    /// The position of a member that is taken; nothing if there are too many.
     pub(super) fn slot(&mut self, lock: usize, member: &[u8]) -> Option<usize> {
-        if let Some(known) = self.member(lock, member) {
-            return Some(known);
+        let next = self.states.len();
+        let held = self.states.get(lock).map(|state| &state.held).into_iter().flatten();
+        let over: Vec<usize> = held.copied().filter(|slot| self.is_over(*slot)).collect();
+        let state = self.states.get_mut(lock)?;
+        state.held.retain(|slot| !over.contains(slot));
+        let known = state.members.get(member).copied();
+        let spare = known.or_else(|| state.spare.pop());
+        if spare.is_none() && state.members.len() >= MOST {
+            return None;
         }
-        let slot = self.states.len();
-        let state = self.states.get_mut(lock).filter(|state| state.members.len() < MOST)?;
+        let slot = spare.unwrap_or(next);
+        state.held.insert(slot);
         state.members.insert(member.to_vec(), slot);
-        let key = self.seen.locks.get(lock).map(|lock| lock.key.clone()).unwrap_or_default();
-        self.seen.locks.push(Lock { key, member: Some(member.to_vec()), flag: false });
-        let key = Some(Key::new(None, self.reports_expiry));
-        self.states.push(ModelState { key, of: Some(lock), ..ModelState::default() });
+        state.positions += usize::from(slot == next);
+        let number = state.positions;
+        if slot == next {
+            let key = self.seen.locks.get(lock).map(|lock| lock.key.clone()).unwrap_or_default();
+            self.seen.locks.push(Lock { key, member: Some(member.to_vec()), flag: false });
+            let key = Some(Key::new(None, self.reports_expiry));
+            let (positions, of) = (number, Some(lock));
+            self.states.push(ModelState { key, positions, of, ..ModelState::default() });
+        } else if known.is_none() {
+            let number = self.states.get(slot).map_or(0, |state| state.positions);
+            if let Some(lock) = self.seen.locks.get_mut(slot) {
+                lock.member = Some(format!("#{number}").into());
+            }
+        }
         Some(slot)
+    }
+
+    /// A member was removed by the client that added it: no client has to do with it any more, and its
+    /// position may stand for another one.
+    pub(super) fn spare(&mut self, lock: usize, member: &[u8], slot: usize) {
+        let is_spare = self.is_over(slot);
+        if let Some(state) = self.states.get_mut(lock).filter(|_| is_spare) {
+            state.members.remove(member);
+            state.held.remove(&slot);
+            state.spare.push(slot);
+        }
     }
 
     /// When the lease of a new member expires: that of the key.
     pub(super) fn lease_of_key(&self, lock: usize) -> Until {
-        let held = |slot: &usize| self.states.get(*slot)?.key.as_ref()?.held()?.until;
-        let members = self.slots(lock).into_iter().skip(1);
-        members.filter_map(|slot| held(&slot)).next().map_or(Until::Forever, Until::With)
+        let until = |slot: &usize| self.states.get(*slot)?.key.as_ref()?.held()?.until;
+        let held = self.states.get(lock).map(|state| &state.held).into_iter().flatten();
+        held.filter_map(until).next().map_or(Until::Forever, Until::With)
     }
 
     /// Does to the members what a command does to their key, and gives what is left to do to the key.

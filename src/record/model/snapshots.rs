@@ -1,6 +1,6 @@
 //! What snapshots of the server show, and what its notifications say.
 
-use super::members::SHARED;
+use super::members::{READ_WRITE, SHARED};
 use super::parts::{Part, parts};
 use super::slots::Shape;
 use super::{Doing, KeysModel, Span, when};
@@ -42,8 +42,12 @@ impl KeysModel {
         let mut free = self.slots(lock);
         if let Some(state) = self.states.get_mut(lock) {
             state.shape = shape;
-            if matches!(shape, Shape::Members(Kind::Set | Kind::Sorted)) {
-                state.note_gap(SHARED);
+            match shape {
+                Shape::Members(Kind::Set | Kind::Sorted) if parts.len() > 1 => {
+                    state.note_gap(SHARED)
+                }
+                Shape::Members(Kind::Sharers) => state.note_gap(READ_WRITE),
+                _ => {}
             }
         }
         for part in parts {

@@ -52,7 +52,7 @@ fn a_command_that_is_not_followed_makes_the_history_incomplete() {
             "l:x: MIGRATE may have changed it",
             &[b"MIGRATE", b"127.0.0.1", b"1", b"", b"0", b"100", b"COPY", b"KEYS", b"l:x"],
         ),
-        ("l:x: it is a read-write lock", &[b"EVAL", hash.as_bytes(), b"1", b"l:", b"read"]),
+        ("l:x: it is a read-write lock, and", &[b"EVAL", hash.as_bytes(), b"1", b"l:", b"read"]),
         ("SWAPDB 0 3 exchanged databases", &[b"SWAPDB", b"0", b"3"]),
     ];
     for (why, words) in cases {

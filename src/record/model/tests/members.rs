@@ -71,10 +71,6 @@ fn a_hash_of_which_the_holder_is_unknown_is_not_followed() {
     for (commands, why) in [
         ("HSET l a x", "it holds a hash, and which of its fields names the holder is not known"),
         (
-            "HSET l mode read\nHINCRBY l A:1 1",
-            "it is a read-write lock, and which clients share it is not followed",
-        ),
-        (
             "HINCRBY l A:1 1\nHINCRBY l B:1 1",
             "several fields of the hash hold it at once, and which may share it is not known",
         ),
@@ -106,6 +102,42 @@ fn each_member_of_a_set_has_its_own_holder() {
         let ended = Fed::new().runs(1, &format!("{add} token-1")).runs(2, "DEL l").ends();
         assert_eq!(ended.found(), [Property::ForeignRelease], "{add}");
     }
+}
+
+#[test]
+fn readers_share_a_hash_and_a_writer_does_not() {
+    let mut fed = Fed::new();
+    let read = |id: &str| {
+        format!(
+            "EVALSHA r 1 l 9000 {id}\n hget l mode\n hset l mode read\n hset l {id} 1\n pexpire l 9000"
+        )
+    };
+    let again = |id: &str| {
+        format!("EVALSHA r 1 l 9000 {id}\n hget l mode\n hincrby l {id} 1\n pexpire l 9000")
+    };
+    let leave = |id: &str| {
+        format!(
+            "EVALSHA u 1 l {id}\n hget l mode\n hexists l {id}\n hincrby l {id} -1\n hdel l {id}\n hlen l"
+        )
+    };
+    fed.runs(1, &read("A:1")).runs(2, &again("B:1")).runs(1, &leave("A:1"));
+    fed.runs(2, &leave("B:1")).runs(2, "DEL l");
+    let write = "EVALSHA w 1 l 9000 A:1:write\n hget l mode\n hset l mode write\n hset l A:1:write 1\n pexpire l 9000";
+    let ended = fed.runs(1, write).runs(2, "DEL l").ends();
+    ended.says("l: it is a read-write lock, and whether a writer shared it is not judged");
+    assert_eq!(ended.found(), [Property::ForeignRelease]);
+    assert_eq!((ended.counts.acquisitions, ended.counts.releases), (3, 3));
+}
+
+#[test]
+fn one_permit_used_well_is_clean_and_tokens_share_a_position() {
+    let mut fed = Fed::new();
+    for token in ["a", "b", "c"] {
+        fed.runs(1, &format!("ZADD l NX 1 {token}\nZREM l {token}"));
+    }
+    let ended = fed.ends();
+    ended.is_clean();
+    assert_eq!(ended.history.head.locks, ["l", "l[#1]"]);
 }
 
 #[test]
