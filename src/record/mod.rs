@@ -21,6 +21,8 @@ mod actors;
 mod commands;
 mod effects;
 mod facts;
+#[cfg(test)]
+mod generated;
 mod key;
 mod key_snapshot;
 mod keyspace;

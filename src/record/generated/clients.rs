@@ -1,0 +1,357 @@
+//! Programs that use one lock, correctly or with a fault, until all are done.
+
+use super::server::{Heard, Reply, Server};
+use super::truth::Truth;
+use lock_lab::rng::Rng;
+use redis::Value;
+
+/// What the key holds, and how its holder releases it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// A random token; a script compares and deletes.
+    Script,
+    /// A random token; GET, compare, DEL.
+    GetDel,
+    /// A constant; DEL.
+    Constant,
+    /// The payload and the flag of NoDb; GET, compare, DEL.
+    NoDb,
+}
+
+/// How holders share connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// One program whose threads have a connection each.
+    Threads,
+    /// One program whose threads take a connection of a pool for each command.
+    Pool,
+    /// A program for each holder, with a pool of its own.
+    Processes,
+}
+
+/// What is wrong with one of the holders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    None,
+    /// It works for longer than its lease lasts, now and then.
+    ShortLease,
+    /// The same, and its release compares nothing.
+    BlindDelete,
+    /// It releases the lock after a refusal, too.
+    ForeignRelease,
+    /// It writes the key without NX.
+    Overwrite,
+    /// It sets the lease after a refusal, too.
+    ForeignExtend,
+    /// It asks for no TTL and crashes once while it holds the lock.
+    Crash,
+    /// It asks for no TTL and forgets to release the lock once.
+    NoRelease,
+}
+
+/// What is generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Workload {
+    pub format: Format,
+    pub place: Place,
+    pub fault: Fault,
+    pub seed: u64,
+}
+
+/// The key of the lock.
+pub(super) fn key(format: Format) -> &'static str {
+    if format == Format::NoDb { "nodb-lock:run:a.nodb" } else { "lock:a" }
+}
+
+/// The lease in milliseconds.
+const LEASE: u64 = 300;
+
+/// A release that compares.
+const COMPARE_AND_DELETE: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Acquire,
+    SetFlag,
+    Work,
+    Delete,
+    ClearFlag,
+    Over,
+}
+
+/// A thread or process that acquires and releases the lock a few times.
+struct Holder {
+    connections: Vec<usize>,
+    is_faulty: bool,
+    owner: String,
+    state: State,
+    /// When it goes on.
+    at: u64,
+    rounds: usize,
+    refusals: usize,
+    token: String,
+    tokens: usize,
+    /// When its release reached the lock.
+    released: u64,
+}
+
+/// What happened, as a recording receives it and as it was.
+pub(super) struct Run {
+    pub heard: Vec<Heard>,
+    pub truth: Truth,
+    pub began: u64,
+    pub ended: u64,
+}
+
+struct World {
+    workload: Workload,
+    server: Server,
+    truth: Truth,
+    rng: Rng,
+    holders: Vec<Holder>,
+}
+
+/// Runs a workload to its end.
+pub(super) fn run(workload: Workload) -> Run {
+    let mut world = World::new(workload);
+    let began = world.server.now();
+    while let Some(holder) = world.next() {
+        let pause = world.holders[holder].at.saturating_sub(world.server.now());
+        world.pass(pause);
+        world.step(holder);
+    }
+    world.pass(2 * LEASE * 1000);
+    world.server.expired();
+    let ended = world.server.now();
+    world.truth.finish(ended);
+    Run { heard: world.server.heard, truth: world.truth, began, ended }
+}
+
+impl World {
+    fn new(workload: Workload) -> Self {
+        let mut rng = Rng::new(workload.seed);
+        let mut server = Server::new(key(workload.format), rng.next());
+        let count = 2 + rng.below(2);
+        let pool: Vec<usize> = (0..2).map(|_| server.connect()).collect();
+        let holders = (0..count).map(|number| Holder {
+            connections: match workload.place {
+                Place::Threads => vec![server.connect()],
+                Place::Pool => pool.clone(),
+                Place::Processes => vec![server.connect(), server.connect()],
+            },
+            is_faulty: number == 0 && workload.fault != Fault::None,
+            owner: match workload.place {
+                Place::Processes => format!("host:{}", 100 + number),
+                Place::Threads | Place::Pool => "host:100".to_owned(),
+            },
+            state: State::Acquire,
+            at: server.now() + rng.below(20_000) as u64,
+            rounds: 2 + rng.below(3),
+            refusals: 0,
+            token: String::new(),
+            tokens: 0,
+            released: 0,
+        });
+        let holders = holders.collect();
+        Self { workload, server, truth: Truth::default(), rng, holders }
+    }
+
+    /// The holder that goes on first.
+    fn next(&self) -> Option<usize> {
+        let going = self.holders.iter().enumerate().filter(|(_, one)| one.state != State::Over);
+        going.min_by_key(|(_, one)| one.at).map(|(number, _)| number)
+    }
+
+    fn pass(&mut self, span: u64) {
+        if self.server.pass(span) {
+            self.truth.expired();
+        }
+    }
+
+    /// Sends a command over a connection of the holder's program.
+    fn send(&mut self, holder: usize, words: &[&str]) -> Reply {
+        self.pass(0);
+        let connection = self.connection(holder);
+        self.server.run(connection, words)
+    }
+
+    fn connection(&mut self, holder: usize) -> usize {
+        let connections = &self.holders[holder].connections;
+        connections[self.rng.below(connections.len())]
+    }
+
+    fn is_faulty(&self, holder: usize, fault: Fault) -> bool {
+        self.workload.fault == fault && self.holders[holder].is_faulty
+    }
+
+    /// A holder goes on after this time, in milliseconds, and a bit.
+    fn later(&mut self, holder: usize, state: State, milliseconds: u64) {
+        let bit = self.rng.below(3000) as u64;
+        let at = self.server.now() + milliseconds * 1000 + bit;
+        (self.holders[holder].state, self.holders[holder].at) = (state, at);
+    }
+
+    fn step(&mut self, holder: usize) {
+        match self.holders[holder].state {
+            State::Acquire => self.acquire(holder),
+            State::SetFlag => {
+                self.flag(holder, "true");
+                self.work(holder);
+            }
+            State::Work => self.finish_work(holder),
+            State::Delete => {
+                let reply = self.delete(holder);
+                self.released(holder, &reply, false);
+            }
+            State::ClearFlag => {
+                let reply = self.flag(holder, "false");
+                let first = self.holders[holder].released;
+                self.truth.done(holder, &Reply { first, ..reply }, false);
+                self.rest(holder);
+            }
+            State::Over => {}
+        }
+    }
+
+    /// Whether leases have no end here.
+    fn is_forever(&self) -> bool {
+        matches!(self.workload.fault, Fault::Crash | Fault::NoRelease)
+    }
+
+    fn acquire(&mut self, holder: usize) {
+        let one = &mut self.holders[holder];
+        one.tokens += 1;
+        let token = format!("{:08x}-{holder}-{}", self.workload.seed, one.tokens);
+        let value = match self.workload.format {
+            Format::Script | Format::GetDel => token,
+            Format::Constant => "locked".to_owned(),
+            Format::NoDb => {
+                let (owner, at) = (&one.owner, self.server.now() / 1_000_000);
+                format!(r#"{{"token":"{token}","owner":"{owner}","acquired_at":{at}}}"#)
+            }
+        };
+        one.token.clone_from(&value);
+        let lease = LEASE.to_string();
+        let mut words = vec!["SET", key(self.workload.format), &value];
+        if !self.is_forever() {
+            words.extend(["PX", &lease]);
+        }
+        if !self.is_faulty(holder, Fault::Overwrite) {
+            words.push("NX");
+        }
+        let reply = self.send(holder, &words);
+        if !reply.is_yes() {
+            return self.refused(holder);
+        }
+        let lease = (!self.is_forever()).then_some(LEASE);
+        self.truth.granted(holder, lease, &reply);
+        self.holders[holder].refusals = 0;
+        if self.workload.format == Format::NoDb {
+            self.later(holder, State::SetFlag, 0);
+        } else {
+            self.work(holder);
+        }
+    }
+
+    fn refused(&mut self, holder: usize) {
+        if self.rng.below(2) == 0 && self.is_faulty(holder, Fault::ForeignRelease) {
+            self.delete(holder);
+        }
+        if self.rng.below(2) == 0 && self.is_faulty(holder, Fault::ForeignExtend) {
+            let lease = (2 * LEASE).to_string();
+            let reply = self.send(holder, &["PEXPIRE", key(self.workload.format), &lease]);
+            self.truth.extended(holder, &reply);
+        }
+        self.holders[holder].refusals += 1;
+        if self.holders[holder].refusals > 12 {
+            self.later(holder, State::Over, 0);
+        } else {
+            let back_off = 5 + self.rng.below(40) as u64;
+            self.later(holder, State::Acquire, back_off);
+        }
+    }
+
+    fn work(&mut self, holder: usize) {
+        let is_short = [Fault::ShortLease, Fault::BlindDelete];
+        let is_long =
+            is_short.iter().any(|fault| self.is_faulty(holder, *fault)) && self.rng.below(2) == 0;
+        let work = if is_long { LEASE + 20 } else { 2 } + self.rng.below(60) as u64;
+        self.later(holder, State::Work, work);
+    }
+
+    /// The work is done: now comes the release, or a crash.
+    fn finish_work(&mut self, holder: usize) {
+        if self.is_faulty(holder, Fault::Crash) {
+            self.holders[holder].state = State::Over;
+        } else if self.is_faulty(holder, Fault::NoRelease) {
+            self.later(holder, State::Acquire, 5);
+        } else {
+            self.release(holder);
+        }
+    }
+
+    fn release(&mut self, holder: usize) {
+        self.truth.releases(holder);
+        let key = key(self.workload.format);
+        let value = self.holders[holder].token.clone();
+        let is_blind =
+            self.workload.format == Format::Constant || self.is_faulty(holder, Fault::BlindDelete);
+        if is_blind {
+            let reply = self.delete(holder);
+            return self.released(holder, &reply, false);
+        }
+        if self.workload.format == Format::Script {
+            self.pass(0);
+            let connection = self.connection(holder);
+            let words = ["EVAL", COMPARE_AND_DELETE, "1", key, &value];
+            let reply = self.server.script(connection, &words, |reply| {
+                let deletes = *reply == Value::Int(1);
+                let command = |name: &str| vec![name.to_owned(), key.to_owned()];
+                let delete = deletes.then(|| command("DEL"));
+                std::iter::once(command("GET")).chain(delete).collect()
+            });
+            self.truth.deleted(holder, &reply);
+            return self.released(holder, &reply, !reply.is_yes());
+        }
+        let reply = self.send(holder, &["GET", key]);
+        if reply.is_text(&value) {
+            self.later(holder, State::Delete, 0);
+        } else {
+            // The release of NoDb takes a lock that is gone for one that is released.
+            let has_learned = self.workload.format != Format::NoDb || reply.value != Value::Nil;
+            self.released(holder, &reply, has_learned);
+        }
+    }
+
+    fn delete(&mut self, holder: usize) -> Reply {
+        let reply = self.send(holder, &["DEL", key(self.workload.format)]);
+        self.truth.deleted(holder, &reply);
+        reply
+    }
+
+    /// A holder has released its lock, or has learned that it had lost it.
+    fn released(&mut self, holder: usize, reply: &Reply, has_learned: bool) {
+        // A release that finds another token fails, and leaves the flag alone.
+        if self.workload.format == Format::NoDb && !has_learned {
+            self.holders[holder].released = reply.first;
+            self.later(holder, State::ClearFlag, 0);
+        } else {
+            self.truth.done(holder, reply, has_learned);
+            self.rest(holder);
+        }
+    }
+
+    fn flag(&mut self, holder: usize, value: &str) -> Reply {
+        self.send(holder, &["HSET", "run", "locked:a.nodb", value])
+    }
+
+    fn rest(&mut self, holder: usize) {
+        self.holders[holder].rounds -= 1;
+        let (state, pause) = match self.holders[holder].rounds {
+            0 => (State::Over, 0),
+            _ => (State::Acquire, 5 + self.rng.below(40) as u64),
+        };
+        self.later(holder, state, pause);
+    }
+}

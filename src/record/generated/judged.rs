@@ -1,0 +1,127 @@
+//! What a recording of a workload says, compared with what happened.
+
+use super::clients::{Fault, Run, Workload, key};
+use super::server::{Heard, OWN};
+use crate::record::model::KeysModel;
+use crate::record::monitor_line::{CommandSource, MonitorLine};
+use crate::record::to_history::{Frame, to_history};
+use crate::record::watch::Watch;
+use lock_history::check::{Checked, Property, check};
+use lock_history::history::History;
+
+/// How it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// By MONITOR, from a server that says when a lease expires.
+    Notified,
+    /// By MONITOR alone.
+    Monitor,
+    /// By notifications alone.
+    Light,
+}
+
+/// The history that a recording makes of a run.
+pub(super) fn recorded(run: &Run, workload: Workload, mode: Mode) -> History {
+    let key = key(workload.format);
+    let mut model = KeysModel::new(Watch::new(None, &["lock:*".into()]));
+    model.reports_expiry(mode != Mode::Monitor);
+    model.snapshot_is_taken();
+    for heard in &run.heard {
+        match (heard, mode) {
+            (Heard::Line(text), Mode::Notified | Mode::Monitor) => match MonitorLine::parse(text) {
+                Some(line) if line.source == CommandSource::Client(OWN.into()) => {
+                    model.passed(&line);
+                }
+                Some(line) => model.line(&line),
+                None => model.malformed(),
+            },
+            (Heard::Expired, Mode::Notified | Mode::Light) => model.expired(key.as_bytes()),
+            (Heard::Changed(Some((value, ttl)), at), Mode::Light) => {
+                model.was_set(key.as_bytes(), value, *ttl, *at);
+            }
+            (Heard::Changed(None, at), Mode::Light) => model.was_deleted(key.as_bytes(), *at),
+            _ => {}
+        }
+    }
+    let (seen, _, mut reasons) = model.finish();
+    if mode == Mode::Light {
+        reasons.add("it was recorded with --light, which does not see everything");
+    }
+    let (began, ended) = (run.began, run.ended);
+    to_history(&seen, Frame { server: "generated".into(), began, ended, reasons })
+}
+
+/// How a recording of a faulty workload compares with what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing went wrong, and the recording says so.
+    Clean,
+    /// What went wrong was found under its name.
+    Found,
+    /// The recording is incomplete, and finds nothing of it.
+    Undecided,
+    /// The recording is complete, and something that went wrong is missing.
+    Missed,
+}
+
+/// What a recording says of a run.
+pub(super) struct Judged {
+    pub history: History,
+    pub checked: Checked,
+    pub verdict: Verdict,
+    /// Whether the history is complete.
+    pub is_complete: bool,
+    /// The properties that happened and were not found, and those that were found and did not happen.
+    pub missing: Vec<Property>,
+    pub untrue: Vec<Property>,
+}
+
+/// Records a run and judges the recording.
+pub(super) fn judge(run: &Run, workload: Workload, mode: Mode) -> Judged {
+    let history = recorded(run, workload, mode);
+    let checked = check(&history);
+    let is_complete = checked.is_complete && history.head.incomplete.is_empty();
+    let mut untrue = Vec::new();
+    for finding in &checked.findings {
+        let at = run.began + finding.at / 1000;
+        // Which waiter starves is a matter of definition.
+        let is_true =
+            finding.property == Property::Starvation || run.truth.has(finding.property, at);
+        if !is_true && !untrue.contains(&finding.property) {
+            untrue.push(finding.property);
+        }
+    }
+    let mut missing = Vec::new();
+    for fact in run.truth.facts.iter().filter(|fact| fact.is_certain) {
+        let is_found = checked.findings.iter().any(|finding| finding.property == fact.property);
+        if !is_found && !missing.contains(&fact.property) {
+            missing.push(fact.property);
+        }
+    }
+    let wanted = run.truth.facts.iter().filter(|fact| fact.is_certain);
+    let wanted: Vec<Property> = wanted.map(|fact| fact.property).collect();
+    let names = names(workload.fault);
+    let verdict = if wanted.is_empty() && is_complete {
+        Verdict::Clean
+    } else if is_complete && !missing.is_empty() {
+        Verdict::Missed
+    } else if wanted.iter().any(|it| names.contains(it) && !missing.contains(it)) {
+        Verdict::Found
+    } else {
+        Verdict::Undecided
+    };
+    Judged { history, checked, verdict, is_complete, missing, untrue }
+}
+
+/// The properties under one of which a fault has to be found.
+pub(super) fn names(fault: Fault) -> &'static [Property] {
+    match fault {
+        Fault::None => &[],
+        Fault::ShortLease => &[Property::Overlap, Property::SilentLoss],
+        Fault::BlindDelete => &[Property::ForeignRelease, Property::SilentLoss],
+        Fault::ForeignRelease => &[Property::ForeignRelease],
+        Fault::Overwrite => &[Property::ForeignOverwrite],
+        Fault::ForeignExtend => &[Property::ForeignExtend],
+        Fault::Crash | Fault::NoRelease => &[Property::StuckLock],
+    }
+}

@@ -1,0 +1,15 @@
+//! Workloads with known truth: what a recording says of them is compared with what happened.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `server` | the deterministic Redis as MONITOR and its notifications show it |
+//! | `truth` | what really happened to the lock |
+//! | `clients` | programs that use it, correctly or with a fault |
+//! | `judged` | what a recording says of them |
+//! | `table` | found, undecided and missed, by format and fault |
+
+mod clients;
+mod judged;
+mod server;
+mod table;
+mod truth;

@@ -1,0 +1,140 @@
+//! Each kind of workload with several seeds, and the table of what recordings find.
+
+use super::clients::{Fault, Format, Place, Workload, run};
+use super::judged::{Judged, Mode, Verdict, judge};
+use lock_history::check::Property;
+use std::fmt::Write;
+
+const FORMATS: [Format; 4] = [Format::Script, Format::GetDel, Format::Constant, Format::NoDb];
+const PLACES: [Place; 3] = [Place::Threads, Place::Pool, Place::Processes];
+const FAULTS: [Fault; 8] = [
+    Fault::None,
+    Fault::ShortLease,
+    Fault::BlindDelete,
+    Fault::ForeignRelease,
+    Fault::Overwrite,
+    Fault::ForeignExtend,
+    Fault::Crash,
+    Fault::NoRelease,
+];
+const MODES: [Mode; 3] = [Mode::Notified, Mode::Monitor, Mode::Light];
+
+/// How many workloads of a kind are made; `RECORD_WORKLOADS` asks for another number.
+fn number() -> u64 {
+    std::env::var("RECORD_WORKLOADS").ok().and_then(|it| it.parse().ok()).unwrap_or(4)
+}
+
+/// The one workload that is made, with everything that is known of it, if `RECORD_SEED` asks for one:
+/// `Script/Pool/BlindDelete/Notified/7`.
+fn asked() -> Option<String> {
+    std::env::var("RECORD_SEED").ok()
+}
+
+/// All kinds of workloads.
+fn kinds() -> Vec<(Format, Place, Fault)> {
+    let mut kinds = Vec::new();
+    for format in FORMATS {
+        for place in PLACES {
+            // A release that compares nothing is what it has anyway.
+            let has = |fault: &Fault| format != Format::Constant || *fault != Fault::ShortLease;
+            kinds.extend(FAULTS.into_iter().filter(has).map(|fault| (format, place, fault)));
+        }
+    }
+    kinds
+}
+
+/// What came of the workloads of one kind.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: u64,
+    complete: u64,
+    clean: u64,
+    found: u64,
+    undecided: u64,
+    missed: u64,
+    untrue: u64,
+}
+
+impl Tally {
+    fn add(&mut self, judged: &Judged) {
+        self.runs += 1;
+        self.complete += u64::from(judged.is_complete);
+        self.untrue += u64::from(!judged.untrue.is_empty());
+        *match judged.verdict {
+            Verdict::Clean => &mut self.clean,
+            Verdict::Found => &mut self.found,
+            Verdict::Undecided => &mut self.undecided,
+            Verdict::Missed => &mut self.missed,
+        } += 1;
+    }
+}
+
+/// What a recording must never do, and does today: each kind with the reason.
+fn is_known(workload: Workload, mode: Mode, property: Property, is_missing: bool) -> bool {
+    let Workload { format, place, fault, .. } = workload;
+    // A connection stands for a holder, also where holders share connections.
+    let is_shared = place != Place::Threads && (format, fault) != (Format::Script, Fault::None);
+    // A holder that reads the key, finds it free and leaves it alone has learned of its loss.
+    let reads_free = format == Format::GetDel && !is_missing;
+    // A lease that is set by a client that holds nothing is not judged.
+    let is_lease = property == Property::ForeignExtend && is_missing;
+    // A deletion by a client with the same owner is taken for the holder's own.
+    let is_owner = (format, fault) == (Format::NoDb, Fault::ForeignRelease) && is_missing;
+    // A constant that is written again is taken for an extension by its holder.
+    let is_constant = (format, fault) == (Format::Constant, Fault::Overwrite);
+    // Notifications do not show what a holder learned.
+    let is_light = mode == Mode::Light && !is_missing;
+    // What happened near an expiry that no notification shows is guessed, and findings rest on that.
+    let is_guessed = mode == Mode::Monitor && !is_missing;
+    is_shared || reads_free || is_lease || is_owner || is_constant || is_light || is_guessed
+}
+
+#[test]
+fn no_recording_of_a_workload_misses_a_fault_or_accuses_falsely() {
+    let asked = asked();
+    let (mut table, mut wrong) = (String::new(), Vec::new());
+    for (format, place, fault) in kinds() {
+        let mut tallies: [Tally; 3] = Default::default();
+        for seed in 0..number() {
+            let workload = Workload { format, place, fault, seed };
+            let run = run(workload);
+            for (mode, tally) in MODES.into_iter().zip(&mut tallies) {
+                let judged = judge(&run, workload, mode);
+                tally.add(&judged);
+                let name = format!("{format:?}/{place:?}/{fault:?}/{mode:?}/{seed}");
+                let missing = judged.missing.iter().filter(|_| judged.verdict == Verdict::Missed);
+                let missing = missing.map(|property| (*property, true));
+                let untrue = judged.untrue.iter().map(|property| (*property, false));
+                for (property, is_missing) in missing.chain(untrue) {
+                    if !is_known(workload, mode, property, is_missing) {
+                        let what = if is_missing { "misses" } else { "is accused of" };
+                        wrong.push(format!("{name} {what} {}", property.word()));
+                    }
+                }
+                if asked.as_ref() == Some(&name) {
+                    show(&run, &judged);
+                }
+            }
+        }
+        for (mode, tally) in MODES.into_iter().zip(tallies) {
+            writeln!(table, "{format:?} {place:?} {fault:?} {mode:?}: {tally:?}").unwrap();
+        }
+    }
+    println!("{table}");
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Prints all that is known of a workload.
+fn show(run: &super::clients::Run, judged: &Judged) {
+    for heard in &run.heard {
+        println!("{heard:?}");
+    }
+    for fact in &run.truth.facts {
+        println!("fact {fact:?}");
+    }
+    println!("incomplete: {:?}", judged.history.head.incomplete);
+    for finding in &judged.checked.findings {
+        let at = run.began + finding.at / 1000;
+        println!("{} at {at}: {}", finding.property.word(), finding.text);
+    }
+}
