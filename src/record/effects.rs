@@ -170,7 +170,7 @@ fn end(unit: &[u8], time: &[u8]) -> Option<Until> {
 impl Act {
     /// Whether it changes nothing.
     pub fn is_read(&self) -> bool {
-        matches!(self, Act::Read | Act::Members(_, MemberAct::Read { .. }))
+        matches!(self, Act::Read | Act::Members(_, MemberAct::Read { .. } | MemberAct::List))
     }
 }
 
@@ -295,7 +295,7 @@ mod tests {
             ("ZUNIONSTORE k 1 a", &["k", "1", "a"], "ZUNIONSTORE"),
             ("SMOVE a b k", &["a", "b"], "SMOVE"),
             ("JSON.SET k $ v", &["k", "$", "v"], "JSON.SET"),
-            ("HGETALL k", &[], ""),
+            ("HLEN k", &[], ""),
             ("PUBLISH k message", &[], ""),
         ] {
             assert_eq!(read(command), unknown(keys, name), "{command}");

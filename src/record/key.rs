@@ -296,6 +296,13 @@ impl Key {
         !self.is_any(|held| held.is_some_and(|held| !held.until.is_some_and(is_over)))
     }
 
+    /// Whether its lease may have expired by now, or not.
+    pub fn may_have_expired(&self, now: When) -> bool {
+        let is_near = |until: When| until.low < now.high && now.low <= until.high;
+        let until = |held: Option<Held>| held.and_then(|held| held.until);
+        !self.reports_expiry && self.is_any(|held| until(held).is_some_and(is_near))
+    }
+
     /// The lease is set, and not by its holder: whose it is, if that is certain.
     pub fn lease(&mut self, until: Until, now: When) -> Option<Id> {
         for hypothesis in &mut self.hypotheses {

@@ -102,6 +102,8 @@ struct ModelState {
     spare: Vec<usize>,
     /// How many positions its members have; of a member, which of these its is.
     positions: usize,
+    /// Whether a client read the names of all members.
+    is_listed: bool,
     /// Of a member: the key's position, and the score in a sorted set, if it is known.
     of: Option<usize>,
     score: Option<f64>,

@@ -221,7 +221,9 @@ impl<'a> HistoryWriter<'a> {
         let is_refused = || !is_found && token.is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
         match came {
-            Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
+            Came::NothingToDelete if unit.call.is_none() && !is_refused() => {
+                Some((Verb::Release, End::Well))
+            }
             Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend if is_refused() => {
                 Some((Verb::Release, lost("the lock was no longer its own")))
             }
@@ -392,7 +394,9 @@ impl<'a> HistoryWriter<'a> {
             What::Write { fence, .. } | What::Found { fence, .. } => *fence,
             _ => None,
         });
-        Operation { number, verb, lock: Some(lock), token, fence, ..Operation::default() }
+        let lease = held.filter(|_| verb == Verb::Acquire);
+        let lease = lease.and_then(|held| self.tenures.asked(held));
+        Operation { number, verb, lock: Some(lock), lease, token, fence, ..Operation::default() }
     }
 
     fn step(

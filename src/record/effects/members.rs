@@ -56,6 +56,8 @@ pub(in crate::record) enum MemberAct {
     },
     /// Remove the members of a sorted set with scores from one to another.
     RemoveScores(Bound<f64>, Bound<f64>),
+    /// Read all members of a key.
+    List,
     /// Read a field or member.
     Read {
         /// Of a key of this type.
@@ -98,6 +100,11 @@ pub(super) fn member_act(name: &str, arguments: &[Vec<u8>]) -> Option<MemberAct>
             MemberAct::RemoveScores(bound(low, true)?, bound(high, false)?)
         }
         ("HEXISTS" | "HGET", [field]) => read(Kind::Hash, field),
+        (
+            "HGETALL" | "HKEYS" | "HSCAN" | "SMEMBERS" | "SSCAN" | "SRANDMEMBER" | "ZRANGE"
+            | "ZRANGEBYSCORE" | "ZREVRANGE" | "ZREVRANGEBYSCORE" | "ZSCAN" | "ZRANDMEMBER",
+            _,
+        ) => MemberAct::List,
         ("SISMEMBER", [member]) => read(Kind::Set, member),
         ("ZSCORE" | "ZRANK" | "ZREVRANK", [member, ..]) => read(Kind::Sorted, member),
         _ => return None,

@@ -5,11 +5,13 @@
 //! | `server` | the deterministic Redis as MONITOR and its notifications show it |
 //! | `truth` | what really happened to the lock |
 //! | `clients` | programs that use it, correctly or with a fault |
+//! | `members` | locks that are no strings |
 //! | `judged` | what a recording says of them |
 //! | `table` | found, undecided and missed, by format and fault |
 
 mod clients;
 mod judged;
+mod members;
 mod server;
 mod table;
 mod truth;

@@ -209,8 +209,12 @@ impl Server {
             Value::Int(at) if at >= 0 => Some(at),
             _ => None,
         };
-        let content = match ask("GET") {
-            Value::BulkString(content) => Some(content),
+        let content = match ask("TYPE") {
+            Value::SimpleString(kind) if kind == "string" => match ask("GET") {
+                Value::BulkString(content) => Some(content),
+                _ => None,
+            },
+            Value::SimpleString(kind) if kind != "none" => Some(kind.into_bytes()),
             _ => None,
         };
         if (deadline, &content) == (self.deadline, &self.content) {

@@ -19,6 +19,9 @@ pub(super) const SHARED: &str =
 /// Why a hash is not followed any more.
 pub(super) const SEVERAL: &str =
     "several fields of the hash hold it at once, and which may share it is not known";
+/// Why it is not certain that no client removed another's member.
+const LISTED: &str =
+    "a client that had not added a member removed it, and the members had been listed";
 pub(super) const READ_WRITE: &str =
     "it is a read-write lock, and whether a writer shared it is not judged";
 /// Why the members of a key are not followed any more.
@@ -58,6 +61,10 @@ impl KeysModel {
                 members.iter().try_for_each(|member| self.remove(lock, name, (kind, member), doing))
             }
             MemberAct::RemoveScores(low, high) => self.remove_scores(lock, (low, high), doing),
+            MemberAct::List => {
+                self.states.get_mut(lock)?.is_listed = true;
+                Some(())
+            }
             MemberAct::Read { kind, member } => {
                 self.read(lock, name, (kind, &member), doing);
                 Some(())
@@ -178,7 +185,10 @@ impl KeysModel {
         doing: Doing,
     ) -> Followed {
         let slot = self.slot(lock, field)?;
-        let until = self.lease_of_key(lock);
+        if self.is_unclear(lock, Some(slot), doing) {
+            return Some(());
+        }
+        let until = self.lease_of_key(lock, doing.when);
         let payload = Payload::decode(value);
         self.seen.own(doing.client, payload.owner());
         let (token, fence) = (text_token(&payload), payload.fence());
@@ -206,10 +216,14 @@ impl KeysModel {
                 self.give_up(lock, doing.at, TOO_MANY.into());
                 return Some(());
             };
-            if self.held_members(lock, doing.when).iter().any(|held| *held != slot) {
+            if self.is_unclear(lock, Some(slot), doing) {
+                return Some(());
+            }
+            // Of any other that was not given back a client may believe that it holds it.
+            if self.states.get(lock)?.members.len() > 1 {
                 self.is_shared(lock, SHARED);
             }
-            let until = self.lease_of_key(lock);
+            let until = self.lease_of_key(lock, doing.when);
             let token = token_of(member);
             let what = What::Write { token, fence: None, lease: until.lease(doing.when) };
             let access = match only {
@@ -262,12 +276,26 @@ impl KeysModel {
                 let command = MemberCommand { token, ..command };
                 self.observe(slot, (Access::Delete, What::Delete), doing, Some(command));
                 let holder = holder.and_then(|holder| self.seen.observations.get(holder));
-                if is_named && holder.is_some_and(|holder| holder.client == doing.client) {
-                    self.spare(lock, member, slot);
+                if let Some(holder) = holder.map(|holder| holder.client).filter(|_| is_named) {
+                    self.given_back(lock, (member, slot), (holder, doing.client));
                 }
                 Some(())
             }
             _ => self.holds_nothing(lock, doing.when).then_some(()),
+        }
+    }
+
+    /// A member was removed: by its holder, if that knows its name from nowhere else.
+    fn given_back(&mut self, lock: usize, member: (&[u8], usize), (holder, by): (u32, u32)) {
+        let host = |client: u32| {
+            let address = self.seen.client(client)?.address.as_str();
+            Some(address.rsplit_once(':').map_or(address, |(host, _)| host))
+        };
+        let is_listed = self.states.get(lock).is_none_or(|state| state.is_listed);
+        if holder != by && is_listed {
+            self.is_shared(lock, LISTED);
+        } else if holder == by || host(holder) == host(by) {
+            self.spare(lock, member.0, member.1);
         }
     }
 

@@ -21,6 +21,13 @@ use crate::record::observations::{Lock, What};
 /// The most members of a key that are followed.
 const MOST: usize = 10_000;
 
+/// Why it is not certain that no client set another's lease.
+const FOREIGN_LEASE: &str = "a client set its lease that had added none of its members";
+
+/// Why a key with several members is not followed any more.
+pub(super) const UNCLEAR: &str =
+    "whether its lease had expired when another member was changed is not known";
+
 /// What a key holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -112,7 +119,7 @@ impl KeysModel {
         Some(slot)
     }
 
-    /// A member was removed by the client that added it: no client has to do with it any more, and its
+    /// A member was removed by its holder: no client has to do with it any more, and its
     /// position may stand for another one.
     pub(super) fn spare(&mut self, lock: usize, member: &[u8], slot: usize) {
         let is_spare = self.is_over(slot);
@@ -124,10 +131,10 @@ impl KeysModel {
     }
 
     /// When the lease of a new member expires: that of the key.
-    pub(super) fn lease_of_key(&self, lock: usize) -> Until {
-        let until = |slot: &usize| self.states.get(*slot)?.key.as_ref()?.held()?.until;
-        let held = self.states.get(lock).map(|state| &state.held).into_iter().flatten();
-        held.filter_map(until).next().map_or(Until::Forever, Until::With)
+    pub(super) fn lease_of_key(&self, lock: usize, when: When) -> Until {
+        let until = |slot: usize| self.states.get(slot)?.key.as_ref()?.held()?.until;
+        let held = self.held_members(lock, when);
+        held.into_iter().find_map(until).map_or(Until::Forever, Until::With)
     }
 
     /// Does to the members what a command does to their key, and gives what is left to do to the key.
@@ -147,6 +154,12 @@ impl KeysModel {
             Act::Read if shape != Shape::Text && !self.holds_nothing(lock, doing.when) => None,
             Act::Delete | Act::Expire(_) if matches!(shape, Shape::Members(_)) => {
                 let held = self.held_members(lock, doing.when);
+                if matches!(act, Act::Expire(_)) && self.is_unclear(lock, None, doing) {
+                    return None;
+                }
+                if matches!(act, Act::Expire(_)) && !self.holds_any(&held, doing.client) {
+                    self.is_shared(lock, FOREIGN_LEASE);
+                }
                 let is_shared = held.len() > 1 || shape != Shape::Members(Kind::Hash);
                 for slot in &held {
                     match act {
@@ -160,6 +173,28 @@ impl KeysModel {
             }
             act => Some(act),
         }
+    }
+
+    /// Whether the lease of another member than this may have expired: then it is not known whether the
+    /// key was gone in between, and it is given up.
+    pub(super) fn is_unclear(&mut self, lock: usize, but: Option<usize>, doing: Doing) -> bool {
+        let is_so = |slot: &usize| {
+            let key = self.states.get(*slot).and_then(|state| state.key.as_ref());
+            Some(*slot) != but && key.is_some_and(|key| key.may_have_expired(doing.when))
+        };
+        let held = self.held_members(lock, doing.when);
+        let is_unclear = held.iter().any(is_so) && (but.is_some() || held.len() > 1);
+        if is_unclear {
+            self.give_up(lock, doing.at, UNCLEAR.into());
+        }
+        is_unclear
+    }
+
+    /// Whether a client added any of these members.
+    fn holds_any(&self, held: &[usize], client: u32) -> bool {
+        let holders = held.iter().filter_map(|slot| self.states.get(*slot)?.holder);
+        let mut by = holders.filter_map(|holder| self.seen.observations.get(holder));
+        held.is_empty() || by.any(|by| by.client == client)
     }
 
     /// The lease of all members is set, for none of them in particular.
