@@ -249,7 +249,8 @@ impl World {
         one.tokens += 1;
         let token = format!("{:08x}-{holder}-{}", self.workload.seed, one.tokens);
         let value = match self.workload.format {
-            Format::Script | Format::GetDel | Format::Field | Format::Sorted => token,
+            Format::Script | Format::GetDel | Format::Field => token,
+            Format::Sorted => format!("{:016x}{:016x}", self.rng.next(), self.rng.next()),
             Format::Hash => format!("{:08x}:{holder}", self.workload.seed),
             Format::Constant => "locked".to_owned(),
             Format::NoDb => {

@@ -57,7 +57,7 @@ fn kinds() -> Vec<(Format, Place, Fault)> {
     kinds
 }
 
-/// What came of the workloads of one kind.
+/// The outcomes of the workloads of one kind.
 #[derive(Debug, Default)]
 struct Tally {
     runs: u64,

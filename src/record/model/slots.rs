@@ -28,6 +28,9 @@ const FOREIGN_LEASE: &str = "a client set its lease that had added none of its m
 pub(super) const UNCLEAR: &str =
     "whether its lease had expired when another member was changed is not known";
 
+/// Of more members than this, those that are gone are not thought of.
+const MOST_GONE: usize = 64;
+
 /// What a key holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -153,26 +156,38 @@ impl KeysModel {
             // It is refused, as the key holds no string.
             Act::Read if shape != Shape::Text && !self.holds_nothing(lock, doing.when) => None,
             Act::Delete | Act::Expire(_) if matches!(shape, Shape::Members(_)) => {
-                let held = self.held_members(lock, doing.when);
-                if matches!(act, Act::Expire(_)) && self.is_unclear(lock, None, doing) {
-                    return None;
-                }
-                if matches!(act, Act::Expire(_)) && !self.holds_any(&held, doing.client) {
-                    self.is_shared(lock, FOREIGN_LEASE);
-                }
-                let is_shared = held.len() > 1 || shape != Shape::Members(Kind::Hash);
-                for slot in &held {
-                    match act {
-                        Act::Expire(until) if is_shared && !until.is_over(doing.when) => {
-                            self.lease_of_all(*slot, until, doing);
-                        }
-                        _ => self.act(*slot, act.clone(), doing),
-                    }
-                }
-                held.is_empty().then_some(act)
+                self.act_on_each(lock, act, doing)
             }
             act => Some(act),
         }
+    }
+
+    /// A command about the key is one about each member, also about those that are gone: a client that
+    /// lost one finds that out, or has released it.
+    fn act_on_each(&mut self, lock: usize, act: Act, doing: Doing) -> Option<Act> {
+        let (mut slots, held) = (self.slots(lock), self.held_members(lock, doing.when));
+        slots.remove(0);
+        let mut until = None;
+        if let (Act::Expire(at), false) = (&act, held.is_empty()) {
+            if self.is_unclear(lock, None, doing) {
+                return None;
+            }
+            if !self.holds_any(&held, doing.client) {
+                self.is_shared(lock, FOREIGN_LEASE);
+            }
+            let is_shared = held.len() > 1 || self.shape(lock) != Shape::Members(Kind::Hash);
+            until = Some(*at).filter(|at| is_shared && !at.is_over(doing.when));
+        }
+        if slots.len() > MOST_GONE || matches!(act, Act::Expire(_)) && !held.is_empty() {
+            slots = held;
+        }
+        for slot in &slots {
+            match until {
+                Some(until) => self.lease_of_all(*slot, until, doing),
+                None => self.act(*slot, act.clone(), doing),
+            }
+        }
+        slots.is_empty().then_some(act)
     }
 
     /// Whether the lease of another member than this may have expired: then it is not known whether the

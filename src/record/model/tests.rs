@@ -39,12 +39,13 @@ impl Fed {
         Self { model, now: START }
     }
 
-    /// Commands of a client, one in each line; those that are indented are of a script's, which is in the line before.
+    /// Commands of a client, one in each line; those that are indented are of the script in the line before.
+    /// Clients 1 and 11 are on one host.
     pub fn runs(&mut self, client: u16, commands: &str) -> &mut Self {
         for command in commands.lines().filter(|command| !command.trim().is_empty()) {
             let source = match command.starts_with(' ') {
                 true => CommandSource::Script,
-                false => CommandSource::Client(format!("10.0.0.1:500{client}")),
+                false => CommandSource::Client(format!("10.0.0.{}:{}", client % 10, 5000 + client)),
             };
             self.now += 1000;
             let arguments = command.split_whitespace().map(|word| word.into()).collect();

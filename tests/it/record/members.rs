@@ -52,6 +52,8 @@ fn a_reentrant_lock_whose_lease_expires_under_its_holder_is_found() {
     let place = Place::new();
     let recording = Recording::start(&redis, &place, "h", &["--pattern", "order:*"]);
     let (mut one, mut other) = (con(&redis), con(&redis));
+    run(&mut one, "CLIENT SETNAME one");
+    run(&mut other, "CLIENT SETNAME other");
     assert_eq!(call(&mut one, ACQUIRE, ["order:1", "1", A]), 1);
     while call(&mut other, ACQUIRE, ["order:1", "30000", B]) == 0 {}
     assert_eq!(call(&mut one, RELEASE, ["order:1", "30000", A]), 0);

@@ -21,7 +21,7 @@ fn of_b(script: &str) -> String {
 fn a_reentrant_lock_in_a_hash_is_followed() {
     let mut fed = Fed::new();
     fed.runs(1, ACQUIRE).runs(2, REFUSED).runs(1, AGAIN).runs(1, PARTLY).runs(2, REFUSED);
-    let ended = fed.runs(3, RELEASE).runs(2, &of_b(ACQUIRE)).runs(2, &of_b(RELEASE)).ends();
+    let ended = fed.runs(11, RELEASE).runs(2, &of_b(ACQUIRE)).runs(2, &of_b(RELEASE)).ends();
     ended.is_clean();
     let Counts { acquisitions, refusals, releases, .. } = ended.counts;
     assert_eq!((acquisitions, refusals, releases), (2, 2, 2));
