@@ -103,6 +103,10 @@ impl KeysModel {
             return self.member(lock, field).is_none().then_some(());
         }
         self.becomes(lock, Shape::Holder, doing.when).then_some(())?;
+        if !is_holder(field) {
+            self.give_up(lock, doing.at, UNNAMED.into());
+            return Some(());
+        }
         let token = token_of(field);
         let own = self.with_token(lock, &token);
         let is_own = |held: Option<Held>| held.is_some_and(|held| own.contains(&held.by));
@@ -366,9 +370,18 @@ pub(super) fn is_mode(field: &[u8], value: &[u8]) -> bool {
 /// Whether a field names a holder, and its value says how often that took the lock.
 pub(super) fn is_count(field: &[u8], value: &[u8]) -> bool {
     let count = std::str::from_utf8(value).ok().and_then(|value| value.parse::<u32>().ok());
-    let is_name = field.iter().any(|byte| byte.is_ascii_digit() || b":-".contains(byte));
-    is_name && count.is_some_and(|count| count > 0)
+    is_holder(field) && count.is_some_and(|count| count > 0)
 }
+
+/// Whether a field may be the name of a holder, and not that of a number.
+fn is_holder(field: &[u8]) -> bool {
+    field.iter().any(|byte| byte.is_ascii_digit() || b":-".contains(byte))
+}
+
+/// The names of fields that hold the token of the holder, as parts of other names or alone.
+const NAMES: [&str; 3] = ["token", "owner", "holder"];
+const WHOLE_NAMES: [&str; 8] =
+    ["lock", "locked_by", "lockedby", "client", "client_id", "worker", "worker_id", "uuid"];
 
 /// The field of a hash whose value is the holder's token, by its name.
 pub(super) fn holder_field(fields: &[Field]) -> Option<&Field> {
@@ -378,10 +391,9 @@ pub(super) fn holder_field(fields: &[Field]) -> Option<&Field> {
 
 /// How well a name fits for it.
 fn rank(field: &[u8]) -> Option<usize> {
-    let field = field.to_ascii_lowercase();
-    let has = |part: &&[u8]| field.windows(part.len()).any(|window| window == *part);
-    let parts = [&b"token"[..], b"owner", b"holder", b"lock", b"client", b"worker"];
-    let exactly = [&b"uuid"[..], b"id", b"by"];
-    let part = parts.iter().position(has);
-    part.or_else(|| Some(parts.len() + exactly.iter().position(|name| *name == field)?))
+    let field = std::str::from_utf8(field).ok()?.to_ascii_lowercase();
+    let mut words = field.split(|letter: char| !letter.is_alphanumeric());
+    let part = words.find_map(|word| NAMES.iter().position(|name| *name == word));
+    let whole = || WHOLE_NAMES.iter().position(|name| *name == field);
+    part.or_else(|| Some(NAMES.len() + whole()?))
 }

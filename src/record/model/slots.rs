@@ -153,8 +153,10 @@ impl KeysModel {
             Act::Take { .. } | Act::Put { .. } if !self.becomes(lock, Shape::Text, doing.when) => {
                 Some(Act::Unknown("SET".into()))
             }
-            // It is refused, as the key holds no string.
-            Act::Read if shape != Shape::Text && !self.holds_nothing(lock, doing.when) => None,
+            // It is refused, and with it what GETDEL and GETEX would do next.
+            Act::Read if shape != Shape::Text && !self.holds_nothing(lock, doing.when) => {
+                Some(Act::Unknown("GET".into()))
+            }
             Act::Delete | Act::Expire(_) if matches!(shape, Shape::Members(_)) => {
                 self.act_on_each(lock, act, doing)
             }

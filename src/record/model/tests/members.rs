@@ -76,6 +76,15 @@ fn a_hash_of_which_the_holder_is_unknown_is_not_followed() {
         ),
         ("SET l token-1\nHSET l owner x", "HSET may have changed it, which is not followed"),
         ("HINCRBY l A:1 1\nSET l token-1 NX", "SET may have changed it, which is not followed"),
+        (
+            "HSET l blocked_at 5",
+            "it holds a hash, and which of its fields names the holder is not known",
+        ),
+        (
+            "HINCRBY l hits 1",
+            "it holds a hash, and which of its fields names the holder is not known",
+        ),
+        ("HINCRBY l A:1 1\nGETDEL l", "GET may have changed it, which is not followed"),
         ("ZADD l 1 a\nSADD l b", "SADD may have changed it, which is not followed"),
         ("ZADD l GT 1 a", "ZADD may have changed it, which is not followed"),
         ("ZADD l 1 a\nZPOPMIN l", "ZPOPMIN may have changed it, which is not followed"),
