@@ -170,7 +170,8 @@ fn end(unit: &[u8], time: &[u8]) -> Option<Until> {
 impl Act {
     /// Whether it changes nothing.
     pub fn is_read(&self) -> bool {
-        matches!(self, Act::Read | Act::Members(_, MemberAct::Read { .. } | MemberAct::List))
+        use MemberAct::{List, Read, Size};
+        matches!(self, Act::Read | Act::Members(_, Read { .. } | List | Size))
     }
 }
 

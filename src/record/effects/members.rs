@@ -58,6 +58,8 @@ pub(in crate::record) enum MemberAct {
     RemoveScores(Bound<f64>, Bound<f64>),
     /// Read all members of a key.
     List,
+    /// Count the members of a key.
+    Size,
     /// Read a field or member.
     Read {
         /// Of a key of this type.
@@ -105,6 +107,7 @@ pub(super) fn member_act(name: &str, arguments: &[Vec<u8>]) -> Option<MemberAct>
             | "ZRANGEBYSCORE" | "ZREVRANGE" | "ZREVRANGEBYSCORE" | "ZSCAN" | "ZRANDMEMBER",
             _,
         ) => MemberAct::List,
+        ("SCARD" | "ZCARD" | "ZCOUNT", _) => MemberAct::Size,
         ("SISMEMBER", [member]) => read(Kind::Set, member),
         ("ZSCORE" | "ZRANK" | "ZREVRANK", [member, ..]) => read(Kind::Sorted, member),
         _ => return None,

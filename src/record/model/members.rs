@@ -65,6 +65,10 @@ impl KeysModel {
                 self.states.get_mut(lock)?.is_listed = true;
                 Some(())
             }
+            MemberAct::Size => {
+                self.count_members(lock, name, doing);
+                Some(())
+            }
             MemberAct::Read { kind, member } => {
                 self.read(lock, name, (kind, &member), doing);
                 Some(())
@@ -340,6 +344,15 @@ impl KeysModel {
         let token = is_token.then(|| token_of(member));
         let command = MemberCommand { token, ..self.typed(lock, name, &[member]) };
         self.observe(slot, (Access::Read, What::Read), doing, Some(command));
+    }
+
+    /// A script that counts the members meets the holders: if it adds none, it was refused because of them.
+    fn count_members(&mut self, lock: usize, name: &str, doing: Doing) {
+        let held = self.held_members(lock, doing.when);
+        if let Some(slot) = held.first().copied().filter(|_| self.call().is_some()) {
+            let command = self.typed(lock, name, &[]);
+            self.observe(slot, (Access::Read, What::Read), doing, Some(command));
+        }
     }
 
     /// A command about the key, as a person would type it.

@@ -45,17 +45,21 @@ impl Scripts {
 }
 
 impl KeysModel {
-    /// A script that takes locks, and deletes none, was refused where it left a lock as it found it in
-    /// the hands of another holder.
+    /// A script that takes locks, and deletes none, was refused where it took none and left a lock as it
+    /// found it, held by another client.
     pub(super) fn find_refusals(&mut self) {
         let call = |seen: &Seen, call: Option<u32>| {
             let call = seen.calls.get(usize::try_from(call?).ok()?)?;
             call.purpose.is_none().then_some(call.script)
         };
         let (mut takes, mut deletes) = (HashSet::new(), HashSet::new());
+        let mut took = HashSet::new();
         for one in &self.seen.observations {
             match one.outcome {
-                Outcome::Took => takes.extend(call(&self.seen, one.call)),
+                Outcome::Took => {
+                    took.extend(one.call);
+                    takes.extend(call(&self.seen, one.call));
+                }
                 Outcome::Deleted(_) => deletes.extend(call(&self.seen, one.call)),
                 _ => {}
             }
@@ -63,7 +67,8 @@ impl KeysModel {
         let mut from = 0;
         while let Some(unit) = Unit::next(&self.seen, from) {
             let last = from + unit.observations.len().max(1) - 1;
-            let script = call(&self.seen, unit.observations.first().and_then(|one| one.call));
+            let of = unit.observations.first().and_then(|one| one.call);
+            let script = call(&self.seen, of.filter(|of| !took.contains(of)));
             let acquires =
                 script.is_some_and(|script| takes.contains(&script) && !deletes.contains(&script));
             let is_held = |one: &Observation| match one.outcome {

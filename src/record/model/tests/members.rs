@@ -150,6 +150,20 @@ fn one_permit_used_well_is_clean_and_tokens_share_a_position() {
 }
 
 #[test]
+fn a_script_that_counts_the_members_and_adds_none_was_refused() {
+    let take = |token: &str| format!("EVALSHA a 1 l {token}\n zcard l\n zadd l 1 {token}");
+    let refused = "EVALSHA a 1 l b\n zcard l";
+    let mut fed = Fed::new();
+    fed.runs(1, &take("a"))
+        .runs(2, refused)
+        .runs(2, refused)
+        .runs(2, "EVALSHA other 1 l b\n zcard l");
+    let ended = fed.runs(1, "ZREM l a").runs(2, &take("b")).runs(2, "ZREM l b").ends();
+    ended.is_clean();
+    assert_eq!((ended.counts.acquisitions, ended.counts.refusals), (2, 2));
+}
+
+#[test]
 fn members_whose_time_is_over_are_removed_by_their_scores() {
     let mut fed = Fed::new();
     fed.runs(1, "ZADD l 100 token-1").runs(2, "ZADD l 200 token-2");
