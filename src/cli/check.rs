@@ -1,27 +1,60 @@
 //! `check`: judges a saved history.
 
 use super::args::{CheckArgs, CheckFormat, Color};
-use super::exit::{Exit, Refusal};
+use super::exit::{Exit, Refusal, environment, usage};
+use super::input::Saved;
 use super::output::Output;
 use super::timeline::{Drawing, OutputPlace};
 use super::{input, say, terminal};
+use crate::record::{ROOM, Recorded, Watch, read_monitor_log};
 use crate::report::{Judgement, json, table};
+use anyhow::anyhow;
 use lock_history::check::{Checked, check};
 use lock_history::history::History;
+use redis_sim::server::of_system;
+use std::io::BufRead;
 
 /// Prints what the checkers say of the history in this file.
 pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
     Drawing::is_possible(args.timeline.as_ref(), args.format == CheckFormat::Json)?;
-    let (name, history) = input::history(&args.file)?;
+    let (name, history) = match input::saved(&args.file)? {
+        (name, Saved::History(_)) if !args.patterns.is_empty() => {
+            let what = format!(
+                "--pattern is for MONITOR logs; {name} is a history, which names its locks"
+            );
+            return Err(usage(anyhow!(what)));
+        }
+        (name, Saved::History(history)) => (name, history),
+        (name, Saved::MonitorLog(mut log)) => {
+            let recorded = from_log(&name, &mut *log, Watch::new(None, &args.patterns), ROOM)?;
+            (name, recorded.history)
+        }
+    };
     let checked = check(&history);
     let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, OutputPlace::BelowReport)?;
-    let judgement = print(name, &history, &checked, args.format)?;
+    print(name, &history, &checked, args.format)?;
     drawing.draw_checked(&history, &checked)?;
-    Ok(match (judgement.findings.is_empty(), judgement.is_complete) {
+    Ok(exit(&checked))
+}
+
+/// How a command ends that judges a history.
+pub(super) fn exit(checked: &Checked) -> Exit {
+    match (checked.findings.is_empty(), checked.is_complete) {
         (false, _) => Exit::Unexpected,
         (true, false) => Exit::Inconclusive,
         (true, true) => Exit::Success,
-    })
+    }
+}
+
+/// The history that a MONITOR log is.
+pub(super) fn from_log(
+    name: &str,
+    log: &mut dyn BufRead,
+    watch: Watch,
+    room: usize,
+) -> Result<Recorded, Refusal> {
+    let read = read_monitor_log(name, log, watch, room);
+    read.map_err(|error| environment(anyhow!("cannot read {name}: {}", of_system(&error))))
 }
 
 /// Prints what the checkers say of a history; `name` is that of its file.
@@ -30,13 +63,13 @@ pub(super) fn print(
     history: &History,
     checked: &Checked,
     format: CheckFormat,
-) -> Result<Judgement, Refusal> {
-    let judgement = Judgement::new(name, &history.head, history.events.len(), checked);
+) -> Result<(), Refusal> {
+    let judgement = Judgement::new(name, history, checked);
     judgement.incomplete.iter().for_each(|why| say(&format!("incomplete: {why}")));
     let style = terminal::style(Color::Auto, false);
     Output::Stdout.write(|out| match format {
         CheckFormat::Table => table::write_judgement(&judgement, style, out),
         CheckFormat::Json => json::write(&judgement, out),
     })?;
-    Ok(judgement)
+    Ok(())
 }

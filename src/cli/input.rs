@@ -3,6 +3,7 @@
 
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal, usage};
+use crate::record::is_monitor_log;
 use anyhow::anyhow;
 use lock_history::history::{FileError, History};
 use lock_lab::scenario::{Scenario, nearest, unknown};
@@ -10,7 +11,7 @@ use redis_sim::server::of_system;
 use rustix::fs::OFlags;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -167,36 +168,61 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 /// What stands for stdin where a file is named.
 const STDIN: &str = "-";
 
-/// A history that the user named, and what to call it.
-pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
-    let (name, history) = if path.as_os_str() == STDIN {
+/// What happened, as it was saved.
+pub(super) enum Saved {
+    History(History),
+    /// The output of `redis-cli monitor`.
+    MonitorLog(Box<dyn BufRead>),
+}
+
+/// What the user named, and what to call it.
+pub(super) fn saved(path: &Path) -> Result<(String, Saved), Refusal> {
+    let (name, mut input): (String, Box<dyn BufRead>) = if path.as_os_str() == STDIN {
         let stdin = io::stdin();
         if stdin.is_terminal() {
             let what = "stdin is the terminal; send a history in, as in: cat FILE | nodb-trigger";
             return Err(usage(anyhow!("{what}")));
         }
-        let name = "stdin".to_owned();
-        let history = History::read(&name, &mut stdin.lock());
-        (name, history)
+        ("stdin".to_owned(), Box::new(stdin.lock()))
     } else {
         let name = path.display().to_string();
-        let history = match open(path) {
-            Ok(file) => History::read(&name, &mut BufReader::new(file)),
-            Err(source) => Err(FileError::Unreadable { file: name.clone(), source }),
-        };
-        (name, history)
+        match open(path) {
+            Ok(file) => (name, Box::new(BufReader::new(file))),
+            Err(source) => {
+                return Err(not_read(path, &FileError::Unreadable { file: name, source }));
+            }
+        }
     };
-    history.map(|history| (name, history)).map_err(|error| {
-        let exit = match error {
-            FileError::Unreadable { .. } => Exit::Environment,
-            _ => Exit::Usage,
-        };
-        let is_missing = path != Path::new("-") && !path.exists();
-        let meant = is_missing.then(|| similar(path)).flatten();
-        let meant = meant.map(|near| format!("; did you mean {}?", near.display()));
-        // It says its source itself.
-        Refusal::new(exit, anyhow!("{error}{}", meant.unwrap_or_default()))
-    })
+    if input.fill_buf().is_ok_and(is_monitor_log) {
+        return Ok((name, Saved::MonitorLog(input)));
+    }
+    match History::read(&name, &mut *input) {
+        Ok(history) => Ok((name, Saved::History(history))),
+        Err(error) => Err(not_read(path, &error)),
+    }
+}
+
+/// A history that the user named, and what to call it.
+pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
+    match saved(path)? {
+        (name, Saved::History(history)) => Ok((name, history)),
+        (name, Saved::MonitorLog(_)) => Err(usage(anyhow!(
+            "{name} is a MONITOR log; make a history of it with: nodb-trigger record --from {name} \
+             --history FILE"
+        ))),
+    }
+}
+
+fn not_read(path: &Path, error: &FileError) -> Refusal {
+    let exit = match error {
+        FileError::Unreadable { .. } => Exit::Environment,
+        _ => Exit::Usage,
+    };
+    let is_missing = path != Path::new(STDIN) && !path.exists();
+    let meant = is_missing.then(|| similar(path)).flatten();
+    let meant = meant.map(|near| format!("; did you mean {}?", near.display()));
+    // It says its source itself.
+    Refusal::new(exit, anyhow!("{error}{}", meant.unwrap_or_default()))
 }
 
 /// A file that isn't there, or is no file, was named wrongly; for anything else the environment is

@@ -16,7 +16,7 @@ pub(super) struct ActorTable {
 }
 
 /// One of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Actor {
     /// Its name in the history.
     pub name: String,
@@ -24,6 +24,8 @@ pub(super) struct Actor {
     /// What it calls itself.
     called: Option<String>,
     host: String,
+    /// The first actor of its connection.
+    connection: usize,
 }
 
 impl ActorTable {
@@ -55,7 +57,8 @@ impl ActorTable {
 
     fn add(&mut self, name: String, owner: Option<String>, called: Option<String>, at: &str) {
         let host = at.rsplit_once(':').map_or(at, |(host, _)| host).to_owned();
-        self.list.push(Actor { name, owner, called, host });
+        let connection = self.list.len();
+        self.list.push(Actor { name, owner, called, host, connection });
     }
 
     /// The actor that a client is.
@@ -64,25 +67,41 @@ impl ActorTable {
         self.of_client.get(client).copied()
     }
 
+    /// The first actor of an actor's connection.
+    pub fn connection(&self, actor: usize) -> usize {
+        self.list.get(actor).map_or(actor, |actor| actor.connection)
+    }
+
     /// The holder of what was found held.
     pub fn holder(&self, id: Id) -> Option<usize> {
         self.holders.get(&id).copied()
     }
 
-    /// Whether two actors are surely parts of one application.
-    pub fn belong_together(&self, one: usize, other: usize) -> bool {
-        let both = self.list.get(one).zip(self.list.get(other));
-        one == other
-            || both.is_some_and(|(one, other)| {
-                one.owner.is_some() && one.owner == other.owner
-                    || one.called.is_some() && one.called == other.called
-            })
+    /// Whether two actors are surely clients of different programs.
+    pub fn are_distinct(&self, one: usize, other: usize) -> bool {
+        let (Some(one), Some(other)) = (self.list.get(one), self.list.get(other)) else {
+            return false;
+        };
+        let is_same =
+            |one: &Option<String>, other: &Option<String>| Some(one.as_ref()? == other.as_ref()?);
+        let owners = is_same(&one.owner, &other.owner);
+        let says = owners.or_else(|| is_same(&one.called, &other.called));
+        one.connection != other.connection && (one.host != other.host || says == Some(false))
     }
 
-    /// Whether they may be: they come from the same machine.
-    pub fn may_belong_together(&self, one: usize, other: usize) -> bool {
-        let host = |actor: usize| self.list.get(actor).map(|actor| &actor.host);
-        host(one) == host(other) || self.belong_together(one, other)
+    /// The actor for another client of the same connection: the first that is free.
+    pub fn other_client(&mut self, of: usize, is_free: impl Fn(usize) -> bool) -> usize {
+        let Some(first) = self.list.get(of) else { return of };
+        let connection = first.connection;
+        let is_one = |(at, actor): &(usize, &Actor)| actor.connection == connection && is_free(*at);
+        if let Some((free, _)) = self.list.iter().enumerate().find(is_one) {
+            return free;
+        }
+        let number = self.list.iter().filter(|actor| actor.connection == connection).count() + 1;
+        let name = format!("{} ({number})", first.name);
+        let other = Actor { name, ..first.clone() };
+        self.list.push(other);
+        self.list.len() - 1
     }
 
     /// The client that releases or extends a lock that was found held, as its holder would, is its

@@ -9,7 +9,7 @@ use super::key_snapshot::{Content, KeySnapshot, other_type, scan, snapshot_keys}
 use super::model::{KeysModel, not_followed};
 use super::monitor_stream::{Heard, hear};
 use super::recording::{
-    Ending, Listener, Order, REACHED, RecordError, Recorded, finish, reach_again,
+    Ending, Listener, Order, REACHED, RecordError, Recorded, Way, finish, reach_again,
 };
 use super::session::{POLL, is_time};
 use lock_lab::server::ServerError;
@@ -60,7 +60,7 @@ pub fn record_light(
     };
     let limits = "it was recorded with --light, which does not see everything";
     let span = (began, session.micros());
-    Ok(finish(session.model, order, span, ending, &[limits.to_owned()]))
+    Ok(finish(session.model, order.server.name(), Way::Light, span, ending, &[limits.to_owned()]))
 }
 
 struct KeyspaceSession<'a> {

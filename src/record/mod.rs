@@ -5,6 +5,7 @@
 //! | `recording` | what is asked for, and what comes back |
 //! | `session` | attaches to the server, and attaches again when it goes away |
 //! | `monitor_stream` | the connection that listens |
+//! | `monitor_log` | the same from a file |
 //! | `keyspace` | the same by keyspace notifications only |
 //! | `key_snapshot`, `facts` | reads keys, and what the server says of itself, without changing anything |
 //! | [`Watch`] | which keys |
@@ -14,20 +15,26 @@
 //! | `model` | all keys together, with their members |
 //! | `actors` | the clients as actors |
 //! | `observations` | what was seen of each client |
-//! | `to_history`, `operation`, `tenures` | from what was seen to a history |
+//! | `tenures`, `holdings` | from when to when a lock was held, and which actors believe that they hold it |
+//! | `attribution` | whose command it was, where programs have pools of connections |
+//! | `event_log`, `to_history`, `operation` | from what was seen to a history |
 //! | `reasons` | why the history is incomplete |
 
 mod actors;
+mod attribution;
 mod commands;
 mod effects;
+mod event_log;
 mod facts;
 #[cfg(test)]
 mod generated;
+mod holdings;
 mod key;
 mod key_snapshot;
 mod keyspace;
 mod model;
 mod monitor_line;
+mod monitor_log;
 mod monitor_stream;
 mod observations;
 mod operation;
@@ -40,6 +47,7 @@ mod watch;
 
 pub use keyspace::record_light;
 pub use model::Counts;
-pub use recording::{Ending, Listener, Order, RecordError, Recorded};
+pub use monitor_log::{is_monitor_log, read_monitor_log};
+pub use recording::{Ending, Listener, Order, ROOM, RecordError, Recorded};
 pub use session::record;
 pub use watch::Watch;

@@ -51,6 +51,8 @@ pub(super) struct KeysModel {
     reports_expiry: bool,
     /// Whether a key that was never met is surely free.
     snapshot_is_taken: bool,
+    /// Whether there is no snapshot, so that commands have to show what a key holds.
+    is_log: bool,
     /// How many commands on watched keys ran in other databases, and the first of these.
     elsewhere: Option<(u64, u64)>,
     seen: Seen,
@@ -132,6 +134,11 @@ impl KeysModel {
     /// Nothing is known yet.
     pub fn new(watch: Watch) -> Self {
         Self { watch, ..Self::default() }
+    }
+
+    /// Nothing is known yet, and there will be no snapshots.
+    pub fn of_a_log(watch: Watch) -> Self {
+        Self { is_log: true, ..Self::new(watch) }
     }
 
     /// So far, in numbers.
@@ -300,6 +307,9 @@ impl KeysModel {
                 self.act(lock, Act::Delete, Doing { client, at: line.at, when, has_read: false });
             }
         }
+        if self.is_log {
+            self.snapshot_is_taken();
+        }
     }
 
     /// The call of the script that runs.
@@ -308,6 +318,9 @@ impl KeysModel {
     }
 
     fn act(&mut self, lock: usize, act: Act, doing: Doing) {
+        if self.is_log && self.begins_with(lock, &act) {
+            return;
+        }
         if self.states.get(lock).is_none_or(|state| state.key.is_none()) {
             return;
         }

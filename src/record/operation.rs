@@ -3,6 +3,7 @@
 use super::key::{Id, Outcome};
 use super::observations::{Lock, Observation, ScriptCall, Seen, What};
 use super::tenures::Tenures;
+use super::watch::Watch;
 use lock_history::history::{Change, NO_END};
 use lock_lab::lock::Operation;
 
@@ -33,6 +34,8 @@ pub(super) enum Came {
     NothingToExtend,
     /// The lock was only read.
     Saw(Option<Id>),
+    /// The lock was read; what was found is not known.
+    Unclear,
     /// The flag was set to free.
     Unflagged,
     /// The flag was asked for.
@@ -63,6 +66,12 @@ impl<'a> Unit<'a> {
             || self.observations.iter().filter_map(named).any(|named| *named == *token)
     }
 
+    /// Whether it is about a lock that has a mirror flag.
+    pub fn is_of_nodb(&self, seen: &Seen) -> bool {
+        let lock = self.observations.first().and_then(|first| seen.locks.get(first.lock));
+        lock.is_some_and(|lock| Watch::name_of(&lock.key).is_some())
+    }
+
     /// The outcome of all of it.
     pub fn came(&self) -> Came {
         let ids = (self.first..).zip(self.observations);
@@ -77,6 +86,7 @@ impl<'a> Unit<'a> {
                 (What::Delete, Outcome::Nothing) => Came::NothingToDelete,
                 (What::Expire { .. }, Outcome::Nothing) => Came::NothingToExtend,
                 (_, Outcome::Saw(held)) => Came::Saw(held),
+                (What::Read, Outcome::Open) => Came::Unclear,
                 (What::Flag { locked: false }, _) => Came::Unflagged,
                 (What::AskedFlag, _) => Came::AskedFlag,
                 _ => Came::Other,
@@ -178,7 +188,7 @@ impl<'a> Unit<'a> {
             Came::NothingToDelete | Came::NothingToExtend | Came::Saw(None) => "free",
             Came::Extended(_) => "extended",
             Came::Saw(Some(_)) => "held",
-            Came::Unflagged | Came::AskedFlag | Came::Other => "",
+            Came::Unclear | Came::Unflagged | Came::AskedFlag | Came::Other => "",
         }
     }
 }
@@ -189,13 +199,14 @@ fn rank(came: Came) -> u8 {
         Came::Other => 0,
         Came::AskedFlag => 1,
         Came::Unflagged => 2,
-        Came::Saw(_) => 3,
-        Came::NothingToExtend => 4,
-        Came::NothingToDelete => 5,
-        Came::Extended(_) => 6,
-        Came::Refused => 7,
-        Came::Deleted(_) => 8,
-        Came::Replaced(..) => 9,
-        Came::Took(_) => 10,
+        Came::Unclear => 3,
+        Came::Saw(_) => 4,
+        Came::NothingToExtend => 5,
+        Came::NothingToDelete => 6,
+        Came::Extended(_) => 7,
+        Came::Refused => 8,
+        Came::Deleted(_) => 9,
+        Came::Replaced(..) => 10,
+        Came::Took(_) => 11,
     }
 }

@@ -6,10 +6,10 @@ use std::collections::HashSet;
 const LONGEST: usize = 80;
 
 /// Each reason once, with the first key that it is about and how many more there are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Reasons(Vec<Reason>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Reason {
     why: String,
     first: Option<String>,

@@ -101,6 +101,9 @@ pub trait Listener {
     fn counts(&mut self, counts: &Counts);
 }
 
+/// For how many observations there is room, unless another number is asked for: some hundred megabytes.
+pub const ROOM: usize = 2_000_000;
+
 /// What is to be recorded.
 #[derive(Debug)]
 pub struct Order<'a> {
@@ -112,11 +115,21 @@ pub struct Order<'a> {
     pub limit: usize,
 }
 
-/// Makes a history of what was recorded: `span` is when it began and ended, `notices` why it can't
+/// How a recording was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By MONITOR, which shows each command.
+    Monitor,
+    /// By keyspace notifications, which show only changes.
+    Light,
+}
+
+/// Makes a history of what was recorded on a server of this name: `span` is when it began and ended, `notices` why it can't
 /// be complete.
 pub(super) fn finish(
     model: KeysModel,
-    order: &Order<'_>,
+    name: &str,
+    way: Way,
     span: (u64, u64),
     ending: Ending,
     notices: &[String],
@@ -127,7 +140,6 @@ pub(super) fn finish(
         reasons.add("there was no room for more");
     }
     let (began, ended) = span;
-    let history =
-        to_history(&seen, Frame { server: order.server.name().to_owned(), began, ended, reasons });
+    let history = to_history(&seen, &Frame { server: name.to_owned(), way, began, ended, reasons });
     Recorded { history, counts, ending }
 }

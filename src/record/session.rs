@@ -10,7 +10,7 @@ use super::model::KeysModel;
 use super::monitor_line::{CommandSource, MonitorLine, is_socket};
 use super::monitor_stream::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
 use super::recording::{
-    Ending, Listener, Order, REACHED, RecordError, Recorded, finish, reach_again,
+    Ending, Listener, Order, REACHED, RecordError, Recorded, Way, finish, reach_again,
 };
 use lock_lab::server::ServerError;
 use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
@@ -434,6 +434,7 @@ impl<'a> MonitorSession<'a> {
     }
 
     fn finish(self, ending: Ending) -> Recorded {
-        finish(self.model, self.order, (self.began, self.last), ending, &self.notices)
+        let (name, span) = (self.order.server.name(), (self.began, self.last));
+        finish(self.model, name, Way::Monitor, span, ending, &self.notices)
     }
 }

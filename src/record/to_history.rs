@@ -6,17 +6,21 @@
 //! which command, is the failure of such a step.
 
 use super::actors::ActorTable;
+use super::attribution::{Act, Attribution, Attributor, Prospect};
+use super::event_log::{End, EventLog};
+use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
 use super::observations::{Lock, Seen, What};
 use super::operation::{Came, Unit};
 use super::reasons::Reasons;
+use super::recording::Way;
 use super::tenures::Tenures;
 use lock_history::history::{
-    Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
-    Operation, Verb,
+    Change, Effect, EventKind, Failure, FailureKind, Head, History, Left, Verb,
 };
+use lock_lab::format::is_drawn;
 use lock_lab::lock;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// The protocol of a history that was recorded from outside.
 const OBSERVED: &str = "observed";
@@ -25,6 +29,7 @@ const OBSERVED: &str = "observed";
 #[derive(Debug)]
 pub(super) struct Frame {
     pub server: String,
+    pub way: Way,
     /// When it began and ended, in microseconds since 1970.
     pub began: u64,
     pub ended: u64,
@@ -33,109 +38,91 @@ pub(super) struct Frame {
 }
 
 /// A history of what was seen, and why that may not be all.
-pub(super) fn to_history(seen: &Seen, mut frame: Frame) -> History {
+pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let tenures = Tenures::of(seen);
+    let prospect = Prospect::of(seen);
+    let given = Given { seen, tenures: &tenures, prospect: &prospect };
     let actors = ActorTable::of(seen);
-    let count = actors.list.len();
-    let mut writer = HistoryWriter {
-        seen,
-        tenures: &tenures,
-        actors: &actors,
-        began: frame.began,
-        events: Vec::new(),
-        order: 0,
-        now: 0,
-        has_started: vec![false; count],
-        steps: vec![0; count],
-        known: HashMap::new(),
-        holders: vec![None; seen.locks.len()],
-        leases: BTreeSet::new(),
-        owners: HashMap::new(),
-        stand_ins: HashMap::new(),
-        last_reads: last_reads(seen),
-    };
-    let mut gaps = seen.gaps.iter().peekable();
-    let mut next = 0;
-    while let Some(unit) = Unit::next(seen, next) {
-        while let Some((_, why)) = gaps.next_if(|(gap, _)| *gap <= next) {
-            writer.gap(why);
+    let mut pooled = prospect.pooled(&actors);
+    // That a connection is one of a pool shows later than it matters.
+    let (writer, is_complete) = loop {
+        let mut writer = HistoryWriter::new(&given, pooled.clone(), frame);
+        let is_complete = writer.write(frame.ended);
+        if *writer.attributor.pooled() == pooled {
+            break (writer, is_complete);
         }
-        next += unit.observations.len().max(1);
-        writer.unit(&unit);
-    }
-    for (_, why) in gaps {
-        writer.gap(why);
-    }
-    let is_complete = writer.end(&mut frame.reasons, frame.ended);
+        pooled.clone_from(writer.attributor.pooled());
+    };
     let head = Head {
         scenario: format!("recording of {}", frame.server),
         protocol: OBSERVED.into(),
         locks: seen.locks.iter().map(Lock::name).collect(),
-        actors: actors.list.iter().map(|actor| actor.name.clone()).collect(),
+        actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,
-        incomplete: frame.reasons.in_words(),
+        began_us: (frame.began > 0).then_some(frame.began),
+        incomplete: writer.reasons.in_words(),
     };
-    History { head, events: writer.events, is_complete }
+    History { head, events: writer.log.events, is_complete }
 }
 
-/// What an actor thinks of a lock.
+/// What a history is made from.
 #[derive(Debug, Clone, Copy)]
-struct ClientBelief {
-    /// The acquisition that it believes to hold.
-    holds: Id,
-    /// What its last read of the lock showed.
-    last: Came,
+struct Given<'a> {
+    seen: &'a Seen,
+    tenures: &'a Tenures,
+    prospect: &'a Prospect,
 }
 
 struct HistoryWriter<'a> {
-    seen: &'a Seen,
-    tenures: &'a Tenures,
-    actors: &'a ActorTable,
-    began: u64,
-    events: Vec<Event>,
-    order: u64,
-    now: u64,
-    has_started: Vec<bool>,
-    steps: Vec<usize>,
-    known: HashMap<(usize, usize), ClientBelief>,
-    /// The holder of each lock, by its acquisition.
-    holders: Vec<Option<Id>>,
-    /// When the leases of those end: time, acquisition.
-    leases: BTreeSet<(u64, Id)>,
-    /// Whose each acquisition is.
-    owners: HashMap<Id, usize>,
+    given: &'a Given<'a>,
+    attributor: Attributor<'a>,
+    actors: ActorTable,
+    reasons: Reasons,
+    way: Way,
+    log: EventLog<'a>,
+    holdings: Holdings<'a>,
     /// The holder for which a client last acted on a lock.
     stand_ins: HashMap<(usize, usize), usize>,
-    /// After these reads their clients left the lock alone.
-    last_reads: HashSet<Id>,
-}
-
-/// The reads of a lock that were the last thing that a client did about it, before it tried to take
-/// it again: if it found another owner's token, it gave up its own.
-fn last_reads(seen: &Seen) -> HashSet<Id> {
-    let mut goes_on: HashMap<(u32, usize), bool> = HashMap::new();
-    let mut reads = HashSet::new();
-    for (id, one) in seen.observations.iter().enumerate().rev() {
-        let is_try = matches!(one.what, What::Write { .. }) || one.outcome == Outcome::Refused;
-        let goes_on = goes_on.insert((one.client, one.lock), !is_try).unwrap_or(false);
-        if one.what == What::Read && !goes_on {
-            reads.insert(id);
-        }
-    }
-    reads
-}
-
-/// How a step ended.
-enum End {
-    Well,
-    Badly(FailureKind, &'static str),
 }
 
 impl<'a> HistoryWriter<'a> {
+    fn new(given: &'a Given<'a>, pooled: HashSet<usize>, frame: &Frame) -> Self {
+        let Given { seen, tenures, prospect } = *given;
+        let actors = ActorTable::of(seen);
+        Self {
+            given,
+            attributor: Attributor::new(prospect, &actors, pooled),
+            actors,
+            reasons: frame.reasons.clone(),
+            way: frame.way,
+            log: EventLog::new(seen, tenures, frame.began),
+            holdings: Holdings::new(seen, tenures),
+            stand_ins: HashMap::new(),
+        }
+    }
+
+    /// Writes all events, and says whether the history is complete.
+    fn write(&mut self, ended: u64) -> bool {
+        let seen = self.given.seen;
+        let mut gaps = seen.gaps.iter().peekable();
+        let mut next = 0;
+        while let Some(unit) = Unit::next(seen, next) {
+            while let Some((_, why)) = gaps.next_if(|(gap, _)| *gap <= next) {
+                self.gap(why);
+            }
+            next += unit.observations.len().max(1);
+            self.unit(&unit);
+        }
+        for (_, why) in gaps {
+            self.gap(why);
+        }
+        self.end(ended)
+    }
+
     fn unit(&mut self, unit: &Unit<'a>) {
         let Some(first) = unit.observations.first() else { return };
         self.expire_leases(first.at);
-        self.now = self.now.max(first.at);
+        self.log.reach(first.at);
         let (lock, came) = (first.lock, unit.came());
         if first.what == What::GivenUp {
             return self.given_up(lock);
@@ -155,56 +142,62 @@ impl<'a> HistoryWriter<'a> {
         let Some(client) = client else { return };
         let actor = self.actor_for(unit, client, lock, came);
         self.stand_ins.insert((client, lock), actor);
-        self.begin(actor);
+        self.log.begin(actor);
+        if unit.call.is_none() && actor == client {
+            self.found_lost(unit, client, lock, came);
+        }
         self.act(unit, actor, lock, came);
+        self.attributor.note(unit, client, came);
     }
 
     fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {
-        let knowledge = self.known.get(&(actor, lock)).copied();
+        let knowledge = self.holdings.belief(actor, lock);
         let held = knowledge.map(|knowledge| knowledge.holds);
         if let Some((verb, end)) = self.loss(unit, knowledge, came) {
-            self.step(unit, actor, lock, verb, held, end);
-            self.known.remove(&(actor, lock));
+            self.log.step(unit, actor, lock, verb, held, end);
+            self.holdings.forget(actor, lock);
             return;
         }
         match came {
             Came::Took(id) => {
-                self.step(unit, actor, lock, Verb::Acquire, Some(id), End::Well);
-                self.take(actor, lock, id);
+                self.log.step(unit, actor, lock, Verb::Acquire, Some(id), End::Well);
+                self.holdings.take(actor, lock, id);
             }
             Came::Replaced(id, before) => {
-                let is_own = self.seen.token(id) == self.seen.token(before);
-                let verb = if is_own { Verb::Extend } else { Verb::Acquire };
-                self.step(unit, actor, lock, verb, Some(id), End::Well);
-                self.free(lock);
-                self.take(actor, lock, id);
+                self.forget_if_light(lock);
+                if self.holdings.belief(actor, lock).is_some_and(|belief| belief.holds == before) {
+                    self.unseen(actor, lock);
+                }
+                let verb = if self.is_same(id, before) { Verb::Extend } else { Verb::Acquire };
+                self.log.step(unit, actor, lock, verb, Some(id), End::Well);
+                self.holdings.free(lock);
+                self.holdings.take(actor, lock, id);
             }
             Came::Refused => {
-                let end = End::Badly(FailureKind::AlreadyLocked, "somebody else holds the lock");
-                self.step(unit, actor, lock, Verb::Acquire, None, end);
+                let end = End::Badly(FailureKind::AlreadyLocked, "another client holds the lock");
+                self.log.step(unit, actor, lock, Verb::Acquire, None, end);
             }
             Came::Deleted(_) => {
                 let verb = match unit.call.and_then(|call| call.purpose) {
                     Some(lock::Operation::Release) if held.is_none() => Verb::ForceRelease,
                     _ => Verb::Release,
                 };
-                self.step(unit, actor, lock, verb, held, End::Well);
-                self.known.remove(&(actor, lock));
-                self.free(lock);
+                self.log.step(unit, actor, lock, verb, held, End::Well);
+                self.holdings.forget(actor, lock);
+                self.holdings.free(lock);
             }
             Came::Extended(id) => {
-                if held.is_some() {
-                    self.step(unit, actor, lock, Verb::Extend, held, End::Well);
-                } else {
-                    self.command(unit, actor, lock);
-                }
-                self.lease(id);
+                self.log.step(unit, actor, lock, Verb::Extend, held, End::Well);
+                self.holdings.lease(id);
             }
-            _ => self.command(unit, actor, lock),
+            _ => self.log.command(unit, actor, lock),
         }
-        if let Some(knowledge) = self.known.get_mut(&(actor, lock)) {
-            knowledge.last = came;
-        }
+        self.holdings.shown(actor, lock, came);
+    }
+
+    /// Whether two acquisitions have one token.
+    fn is_same(&self, one: Id, other: Id) -> bool {
+        self.given.seen.token(one) == self.given.seen.token(other)
     }
 
     /// The step by which an actor gives up a lock that it holds no more, and how that ends.
@@ -216,10 +209,13 @@ impl<'a> HistoryWriter<'a> {
     ) -> Option<(Verb, End)> {
         let ClientBelief { holds, last } = knowledge?;
         // A script that carries the token did not find it.
-        let token = self.seen.token(holds);
-        let is_found = matches!(came, Came::Saw(Some(found)) if self.seen.token(found) == token);
+        let token = self.given.seen.token(holds);
+        let is_found =
+            matches!(came, Came::Saw(Some(found)) if self.given.seen.token(found) == token);
         let is_refused = || !is_found && token.is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
+        let found_free = |last| matches!(last, Came::Saw(None) | Came::Unclear);
+        let is_last_read = || unit.call.is_none() && self.given.prospect.is_last_read(unit.first);
         match came {
             Came::NothingToDelete if unit.call.is_none() && !is_refused() => {
                 Some((Verb::Release, End::Well))
@@ -227,49 +223,47 @@ impl<'a> HistoryWriter<'a> {
             Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend if is_refused() => {
                 Some((Verb::Release, lost("the lock was no longer its own")))
             }
-            // The reference's release of a lock that has another owner by now.
-            Came::Saw(Some(other)) if holds != other && self.last_reads.contains(&unit.first) => {
-                Some((Verb::Release, lost("somebody else had the lock")))
+            // It compared the token, and left alone what is not its own.
+            Came::Saw(Some(other)) if holds != other && is_last_read() => {
+                Some((Verb::Release, lost("another client had the lock")))
+            }
+            Came::Saw(None) | Came::Unclear
+                if !unit.is_of_nodb(self.given.seen) && is_last_read() =>
+            {
+                Some((Verb::Release, lost("the lock was free")))
             }
             // The reference's release of a lock that is gone: it only sets the flag right.
-            Came::Unflagged if last == Came::Saw(None) => Some((Verb::Release, End::Well)),
+            Came::Unflagged if found_free(last) => Some((Verb::Release, End::Well)),
             // The reference asks whether it is locked before it writes; then it refuses to.
-            Came::AskedFlag if last == Came::Saw(None) => {
+            Came::AskedFlag if found_free(last) => {
                 Some((Verb::CheckLock, lost("the lock was free when it looked")))
             }
             _ => None,
         }
     }
 
-    /// The token of an acquisition, as histories have it.
-    fn token(&self, id: Id) -> Option<String> {
-        self.seen.token(id).map(|token| token.to_string())
-    }
-
     /// A lock's key, as text.
     fn key(&self, lock: usize) -> String {
-        self.seen.locks.get(lock).map(Lock::name).unwrap_or_default()
+        self.given.seen.locks.get(lock).map(Lock::name).unwrap_or_default()
     }
 
-    /// The actor: the client, unless it acts for the holder over another connection.
-    fn actor_for(&self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
-        if self.known.contains_key(&(client, lock)) || matches!(came, Came::Took(_)) {
-            return client;
-        }
-        let carrying = self.known.iter().filter(|((_, of), knowledge)| {
-            let token = self.seen.token(knowledge.holds);
-            *of == lock && token.is_some_and(|token| unit.carries(token))
-        });
-        let carrying = carrying.map(|((actor, _), _)| *actor);
-        let is_near = |actor: &usize| self.actors.may_belong_together(*actor, client);
-        if let Some(actor) = carrying.filter(is_near).min() {
-            return actor;
+    /// The actor: the client, unless it acts for another one over its connection.
+    fn actor_for(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
+        if let Some(carrier) = self.carrier(unit, client, lock) {
+            return carrier;
         }
         match came {
-            Came::Deleted(id) | Came::Extended(id) => {
-                let owner = self.owners.get(&id).copied();
-                let owner = owner.filter(|owner| self.actors.belong_together(*owner, client));
-                owner.unwrap_or(client)
+            Came::Deleted(id) => self.holder_or(client, unit, lock, id, false),
+            Came::Extended(id) => self.holder_or(client, unit, lock, id, true),
+            Came::Replaced(id, before) if self.is_same(id, before) => {
+                self.same_token(client, lock, before)
+            }
+            Came::Took(_) | Came::Replaced(..)
+                if self.attributor.is_pooled(self.actors.connection(client)) =>
+            {
+                let holdings = &self.holdings;
+                let is_free = |actor| holdings.belief(actor, lock).is_none();
+                self.actors.other_client(client, is_free)
             }
             Came::Unflagged | Came::AskedFlag => {
                 self.stand_ins.get(&(client, lock)).copied().unwrap_or(client)
@@ -278,40 +272,114 @@ impl<'a> HistoryWriter<'a> {
         }
     }
 
-    fn take(&mut self, actor: usize, lock: usize, id: Id) {
-        self.known.insert((actor, lock), ClientBelief { holds: id, last: Came::Other });
-        self.owners.insert(id, actor);
-        if let Some(holder) = self.holders.get_mut(lock) {
-            *holder = Some(id);
+    /// The only actor whose token the command carries.
+    fn carrier(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> Option<usize> {
+        let says_whose = |token: &str| unit.call.is_some() || is_drawn(token.as_bytes());
+        let carries = |holds: Id| {
+            let token = self.given.seen.token(holds);
+            token.is_some_and(|token| unit.carries(token) && says_whose(token))
+        };
+        if self.holdings.belief(client, lock).is_some_and(|belief| carries(belief.holds)) {
+            return Some(client);
         }
-        self.lease(id);
+        let carriers = self.holdings.believers(lock).filter(|(actor, belief)| {
+            !self.actors.are_distinct(*actor, client) && carries(belief.holds)
+        });
+        let carriers: Vec<usize> = carriers.map(|(actor, _)| actor).collect();
+        let [carrier] = carriers.as_slice() else { return None };
+        self.attributor.join(&self.actors, client, *carrier);
+        Some(*carrier)
     }
 
-    /// Notes when the lease of an acquisition ends.
-    fn lease(&mut self, id: Id) {
-        if let Some(end) = self.tenures.end(id) {
-            self.leases.insert((end, id));
+    /// The holder of an acquisition that this command ends or extends; the client, if it surely acts
+    /// for itself.
+    fn holder_or(
+        &mut self,
+        client: usize,
+        unit: &Unit<'a>,
+        lock: usize,
+        id: Id,
+        extends: bool,
+    ) -> usize {
+        let Some(holder) = self.holdings.owner(id) else { return client };
+        let act = Act { client, holder, lock, id, at: unit.first, extends };
+        match self.attributor.attribution(&act, &self.actors, &self.holdings) {
+            Attribution::Client => client,
+            Attribution::Holder => holder,
+            Attribution::Unknown => {
+                let what = if extends { "its lease was set" } else { "it was released" };
+                let why = format!(
+                    "{what} over another connection than it was acquired, and nothing shows that its \
+                     holder did it (a CLIENT SETNAME of each program would)"
+                );
+                self.doubt(lock, &why);
+                self.forget_lost(client, lock);
+                holder
+            }
         }
     }
 
-    /// The lock is free now.
-    fn free(&mut self, lock: usize) -> Option<Id> {
-        let id = self.holders.get_mut(lock)?.take()?;
-        if let Some(end) = self.tenures.end(id) {
-            self.leases.remove(&(end, id));
+    /// The actor that writes the holder's token over itself.
+    fn same_token(&mut self, client: usize, lock: usize, before: Id) -> usize {
+        let Some(holder) = self.holdings.owner(before).filter(|holder| *holder != client) else {
+            return client;
+        };
+        if self.given.seen.token(before).is_some_and(|token| is_drawn(token.as_bytes())) {
+            self.attributor.join(&self.actors, client, holder);
+        } else {
+            self.doubt(
+                lock,
+                "it was overwritten with the value that it had, over another connection",
+            );
         }
-        Some(id)
+        holder
+    }
+
+    /// Notes why the history is not certain about a lock.
+    fn doubt(&mut self, lock: usize, why: &str) {
+        if let Some(lock) = self.given.seen.locks.get(lock) {
+            self.reasons.add_about(&lock.key, why);
+        }
+    }
+
+    /// A client found that the lock is not what a former holder left: that may be the same client.
+    fn found_lost(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) {
+        let is_pooled = self.attributor.is_pooled(self.actors.connection(client));
+        let finds = match came {
+            Came::Saw(_) | Came::Unclear => {
+                let asks = self.attributor.asks_for_holder(&self.actors, client, lock);
+                !(asks && unit.is_of_nodb(self.given.seen))
+            }
+            Came::NothingToDelete | Came::NothingToExtend => true,
+            Came::Unflagged | Came::AskedFlag => is_pooled,
+            _ => false,
+        };
+        let knows_whose = self.holdings.belief(client, lock).is_some() && !is_pooled;
+        if finds && !knows_whose && self.forget_lost(client, lock) {
+            self.doubt(
+                lock,
+                "a holder lost it, another connection found that, and whether the holder knows is \
+                 unknown",
+            );
+        }
+    }
+
+    /// What those think that lost the lock and may act over this client's connection is unknown from
+    /// here on: whether there are any.
+    fn forget_lost(&mut self, client: usize, lock: usize) -> bool {
+        let holder = self.holdings.holder(lock);
+        let lost = self.holdings.believers(lock).filter(|(actor, belief)| {
+            Some(belief.holds) != holder && self.attributor.may_share(&self.actors, *actor, client)
+        });
+        let lost: Vec<usize> = lost.map(|(actor, _)| actor).collect();
+        lost.iter().for_each(|actor| self.unseen(*actor, lock));
+        !lost.is_empty()
     }
 
     /// Adds the leases that expired before this time.
     fn expire_leases(&mut self, at: u64) {
-        while let Some((end, id)) = self.leases.first().copied().filter(|(end, _)| *end < at) {
-            self.leases.remove(&(end, id));
-            let lock = self.seen.observations.get(id).map(|one| one.lock);
-            let Some(lock) = lock.filter(|lock| self.holders.get(*lock) == Some(&Some(id))) else {
-                continue;
-            };
-            self.now = self.now.max(end);
+        while let Some((end, lock)) = self.holdings.next_expiry(at) {
+            self.log.reach(end);
             self.end_lease(lock);
         }
     }
@@ -323,154 +391,98 @@ impl<'a> HistoryWriter<'a> {
             (_, Outcome::Took | Outcome::Nothing | Outcome::Saw(None)) => Some(true),
             _ => Some(false),
         });
-        if finds_free == Some(true) && self.holders.get(lock).is_some_and(Option::is_some) {
+        if finds_free == Some(true) && self.holdings.holder(lock).is_some() {
             self.end_lease(lock);
         }
     }
 
     fn end_lease(&mut self, lock: usize) {
-        let Some(id) = self.free(lock) else { return };
-        self.event(None, EventKind::lease_expired(lock, &self.key(lock), self.token(id)));
+        self.forget_if_light(lock);
+        let Some(id) = self.holdings.free(lock) else { return };
+        self.log.event(None, EventKind::lease_expired(lock, &self.key(lock), self.log.token(id)));
     }
 
     /// The lock is free, by no client's doing.
     fn gone(&mut self, lock: usize, what: &str) {
-        let Some(id) = self.free(lock) else { return };
-        let effects = vec![Effect { lock, change: Change::Deleted { token: self.token(id) } }];
-        self.event(None, EventKind::fault(what.into(), effects));
+        self.forget_if_light(lock);
+        let Some(id) = self.holdings.free(lock) else { return };
+        let effects = vec![Effect { lock, change: Change::Deleted { token: self.log.token(id) } }];
+        self.log.event(None, EventKind::fault(what.into(), effects));
     }
 
     /// A client removed it with all whose time was over.
     fn overdue(&mut self, lock: usize) {
-        let Some(id) = self.free(lock) else { return };
-        let (key, token) = (self.key(lock), self.token(id));
-        self.event(None, EventKind::lease_in_value_over(lock, &key, token));
+        let Some(id) = self.holdings.free(lock) else { return };
+        let (key, token) = (self.key(lock), self.log.token(id));
+        self.log.event(None, EventKind::lease_in_value_over(lock, &key, token));
     }
 
     /// Something was missed: what actors did meanwhile is not known.
     fn gap(&mut self, why: &str) {
         let what = format!("{why}, and what happened meanwhile was not seen");
-        self.event(None, EventKind::fault(what, Vec::new()));
-        self.forget(|_| true);
+        self.log.event(None, EventKind::fault(what, Vec::new()));
+        (0..self.given.seen.locks.len()).for_each(|lock| self.forget(lock));
     }
 
     /// From here on a lock is not followed.
     fn given_up(&mut self, lock: usize) {
         let what = format!("{} is not followed from here on", self.key(lock));
-        self.event(None, EventKind::fault(what, Vec::new()));
-        self.forget(|of| of == lock);
-        self.free(lock);
+        self.log.event(None, EventKind::fault(what, Vec::new()));
+        self.forget(lock);
+        self.holdings.free(lock);
     }
 
-    /// What actors believe of these locks may be wrong from here on.
-    fn forget(&mut self, of: impl Fn(usize) -> bool) {
-        let mut known: Vec<_> = self.known.extract_if(|(_, lock), _| of(*lock)).collect();
-        known.sort_unstable_by_key(|(at, _)| *at);
-        for ((actor, lock), knowledge) in known {
-            let operation = self.operation(actor, lock, Verb::Unseen, Some(knowledge.holds));
-            self.event(Some(actor), EventKind::Invoked(operation.clone()));
-            let message = "what became of it was not seen".into();
-            let failure = Failure { kind: FailureKind::LostLock, message };
-            self.event(Some(actor), EventKind::Failed { operation, failure });
+    /// What actors believe of this lock may be wrong from here on.
+    fn forget(&mut self, lock: usize) {
+        let believers: Vec<usize> = self.holdings.believers(lock).map(|(actor, _)| actor).collect();
+        believers.into_iter().for_each(|actor| self.unseen(actor, lock));
+    }
+
+    /// What its holder will find out about the loss of this lock is not seen.
+    fn forget_if_light(&mut self, lock: usize) {
+        if self.way == Way::Light {
+            self.forget(lock);
         }
     }
 
-    fn begin(&mut self, actor: usize) {
-        if let Some(started) = self.has_started.get_mut(actor)
-            && !std::mem::replace(started, true)
-        {
-            self.event(Some(actor), EventKind::Started);
-        }
-    }
-
-    fn operation(&mut self, actor: usize, lock: usize, verb: Verb, held: Option<Id>) -> Operation {
-        let mut number = 0;
-        if let Some(steps) = self.steps.get_mut(actor) {
-            number = *steps;
-            *steps += 1;
-        }
-        let token = held.and_then(|held| self.token(held));
-        let fence = held.and_then(|held| match &self.seen.observations.get(held)?.what {
-            What::Write { fence, .. } | What::Found { fence, .. } => *fence,
-            _ => None,
-        });
-        let lease = held.filter(|_| verb == Verb::Acquire);
-        let lease = lease.and_then(|held| self.tenures.asked(held));
-        Operation { number, verb, lock: Some(lock), lease, token, fence, ..Operation::default() }
-    }
-
-    fn step(
-        &mut self,
-        unit: &Unit<'a>,
-        actor: usize,
-        lock: usize,
-        verb: Verb,
-        held: Option<Id>,
-        end: End,
-    ) {
-        let operation = self.operation(actor, lock, verb, held);
-        self.event(Some(actor), EventKind::Invoked(operation.clone()));
-        self.command(unit, actor, lock);
-        let kind = match end {
-            End::Well => EventKind::Completed(operation),
-            End::Badly(kind, message) => {
-                let failure = Failure { kind, message: message.into() };
-                EventKind::Failed { operation, failure }
-            }
-        };
-        self.event(Some(actor), kind);
-    }
-
-    fn command(&mut self, unit: &Unit<'a>, actor: usize, lock: usize) {
-        let sent = self.moment();
-        let changes = unit.changes(self.seen, self.tenures).into_iter();
-        let command = Command {
-            sent,
-            text: unit.text(self.seen),
-            reply: unit.reply().into(),
-            effects: changes.map(|change| Effect { lock, change }).collect(),
-            late: None,
-        };
-        self.event(Some(actor), EventKind::Command(command));
-    }
-
-    fn moment(&mut self) -> Moment {
-        self.order += 1;
-        Moment { order: self.order, at: self.now.saturating_sub(self.began).saturating_mul(1000) }
-    }
-
-    fn event(&mut self, actor: Option<usize>, kind: EventKind) {
-        let moment = self.moment();
-        self.events.push(Event { moment, actor, kind });
+    /// What an actor believes of a lock is unknown from here on.
+    fn unseen(&mut self, actor: usize, lock: usize) {
+        let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
+        let operation = self.log.operation(actor, lock, Verb::Unseen, holds);
+        self.log.event(Some(actor), EventKind::Invoked(operation.clone()));
+        let message = "what became of it was not seen".into();
+        let failure = Failure { kind: FailureKind::LostLock, message };
+        self.log.event(Some(actor), EventKind::Failed { operation, failure });
+        self.holdings.forget(actor, lock);
     }
 
     /// Ends the history, and says whether it is complete.
-    fn end(&mut self, reasons: &mut Reasons, ended: u64) -> bool {
+    fn end(&mut self, ended: u64) -> bool {
         self.expire_leases(ended);
-        self.now = self.now.max(ended);
-        for actor in 0..self.has_started.len() {
-            self.begin(actor);
+        self.log.reach(ended);
+        let actors = self.actors.list.len();
+        (0..actors).for_each(|actor| self.log.begin(actor));
+        for lock in 0..self.given.seen.locks.len() {
+            if self.holdings.is_believed(lock) {
+                self.doubt(
+                    lock,
+                    match self.holdings.holder(lock) {
+                        Some(_) => "it was still held when the recording ended",
+                        None => "a holder lost it, and had not noticed when the recording ended",
+                    },
+                );
+            }
         }
-        let mut open: Vec<usize> = self.known.keys().map(|(_, lock)| *lock).collect();
-        open.sort_unstable();
-        for lock in open {
-            let Some(key) = self.seen.locks.get(lock).map(|lock| &lock.key) else { continue };
-            let why = match self.holders.get(lock) {
-                Some(Some(_)) => "it was still held when the recording ended",
-                _ => "a holder lost it, and had not noticed when the recording ended",
-            };
-            reasons.add_about(key, why);
-        }
-        if !reasons.is_empty() {
+        if !self.reasons.is_empty() {
             return false;
         }
-        for actor in 0..self.has_started.len() {
-            self.event(Some(actor), EventKind::Ended { failure: None });
+        for actor in 0..actors {
+            self.log.event(Some(actor), EventKind::Ended { failure: None });
         }
-        for (lock, state) in self.seen.locks.iter().enumerate() {
-            let holder = self.holders.get(lock).copied().flatten();
-            let token = holder.and_then(|id| self.token(id));
-            let ttl_ms = match (holder, holder.and_then(|id| self.tenures.end(id))) {
+        for (lock, state) in self.given.seen.locks.iter().enumerate() {
+            let holder = self.holdings.holder(lock);
+            let token = holder.and_then(|id| self.log.token(id));
+            let ttl_ms = match (holder, holder.and_then(|id| self.given.tenures.end(id))) {
                 (None, _) => -2,
                 (Some(_), None) => -1,
                 (Some(_), Some(end)) => {
@@ -480,7 +492,7 @@ impl<'a> HistoryWriter<'a> {
             let is_mirrored = super::Watch::name_of(&state.key).is_some();
             let flag = if is_mirrored { state.flag } else { token.is_some() };
             let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new(), acquirable: None };
-            self.event(None, EventKind::Left(left));
+            self.log.event(None, EventKind::Left(left));
         }
         true
     }

@@ -154,6 +154,7 @@ impl FindingRow {
             lock: lock(finding.lock).unwrap_or_default(),
             actors: finding.actors.iter().filter_map(|index| actor(*index)).collect(),
             at_ms: milliseconds(Duration::from_nanos(finding.at)),
+            time: None,
             text: finding.text.to_string(),
         }
     }

@@ -149,6 +149,9 @@ pub struct FindingRow {
     pub actors: Vec<String>,
     /// When, in milliseconds since the run began.
     pub at_ms: f64,
+    /// The time of day (UTC), where the history says when it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
     /// What happened and how it came to that.
     pub text: String,
 }

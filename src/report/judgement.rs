@@ -2,8 +2,9 @@
 
 use super::FindingRow;
 use super::build::milliseconds;
-use lock_history::check::{Checked, Fairness, LeaseUse};
-use lock_history::history::Head;
+use super::wording::{time_of_day, time_span};
+use lock_history::check::{Checked, Fairness, Finding, LeaseUse};
+use lock_history::history::History;
 use serde::Serialize;
 
 /// Everything that is said of a history. The members and their names are the JSON format
@@ -20,6 +21,9 @@ pub struct Judgement {
     pub protocol: String,
     /// How many events there are.
     pub events: usize,
+    /// From when to when it lasted, where it says when it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
     /// Whether it has its beginning, the end of every actor, and its own end; if not, what was not
     /// found may still have happened.
     #[serde(rename = "is_whole")]
@@ -88,7 +92,8 @@ impl Judgement {
     pub const SCHEMA: &'static str = "nodb-trigger/check/v1";
 
     /// What was found in a file's history.
-    pub fn new(file: String, head: &Head, events: usize, checked: &Checked) -> Self {
+    pub fn new(file: String, history: &History, checked: &Checked) -> Self {
+        let History { head, events, .. } = history;
         let name = |index: usize| head.locks.get(index).cloned();
         let lock = |index: usize| name(index).unwrap_or_default();
         let actor = |index: usize| head.actors.get(index).cloned();
@@ -115,15 +120,21 @@ impl Judgement {
             share_max: used.share.map(|share| share.max as f64 / 1000.0),
             too_short: used.too_short,
         };
+        let last = events.last().map_or(0, |event| event.moment.at);
+        let finding = |finding: &Finding| FindingRow {
+            time: head.began_us.map(|began| time_of_day(began, finding.at)),
+            ..FindingRow::new(finding, name, actor)
+        };
         Self {
             schema: Self::SCHEMA,
             file,
             scenario: head.scenario.clone(),
             protocol: head.protocol.clone(),
-            events,
+            events: events.len(),
+            time: head.began_us.map(|began| time_span(began, 0, last)),
             is_complete: checked.is_complete,
             incomplete: head.incomplete.clone(),
-            findings: checked.findings.iter().map(|it| FindingRow::new(it, name, actor)).collect(),
+            findings: checked.findings.iter().map(finding).collect(),
             omitted: checked.omitted,
             fairness: checked.fairness.iter().map(fairness).collect(),
             lease_use: checked.lease_use.iter().map(lease_use).collect(),

@@ -200,6 +200,7 @@ pub(super) fn finding(text: &str) -> FindingRow {
         lock: "main".into(),
         actors: vec!["A".into(), "B".into()],
         at_ms: 5001.0,
+        time: None,
         text: text.into(),
     }
 }

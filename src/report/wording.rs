@@ -148,6 +148,32 @@ pub(super) fn utc(since_1970: Duration) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// The time of day of a moment in nanoseconds since `began`, which is in microseconds since 1970; with
+/// its day, if that is another one: `16:33:03.123`, `2025-01-02 00:00:01.000`.
+pub(super) fn time_of_day(began: u64, at: u64) -> String {
+    let [begin, moment] = [0, at].map(|at| moment(began, at));
+    if begin.date_naive() == moment.date_naive() {
+        moment.format("%H:%M:%S%.3f").to_string()
+    } else {
+        moment.format(DAY_AND_TIME).to_string()
+    }
+}
+
+/// From when to when, of moments in nanoseconds since `began`.
+pub(super) fn time_span(began: u64, from: u64, to: u64) -> String {
+    let begin = moment(began, from);
+    let micros = u64::try_from(begin.timestamp_micros()).unwrap_or(began);
+    let end = time_of_day(micros, to.saturating_sub(from));
+    format!("{} to {end} UTC", begin.format(DAY_AND_TIME))
+}
+
+const DAY_AND_TIME: &str = "%Y-%m-%d %H:%M:%S%.3f";
+
+fn moment(began: u64, at: u64) -> DateTime<Utc> {
+    let micros = i64::try_from(began.saturating_add(at / 1000)).unwrap_or(i64::MAX);
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
 /// How an actor or a step ended.
 pub(super) fn status_word(status: Status) -> &'static str {
     match status {

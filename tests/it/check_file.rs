@@ -132,10 +132,18 @@ fn history() -> impl Strategy<Value = History> {
         prop::collection::vec(0..3usize, 0..3).prop_map(Sharing::Readers),
     ]);
     let texts = (any::<String>(), any::<String>(), names(), names(), names());
-    let head =
-        (texts, sharing).prop_map(|((scenario, protocol, actors, locks, incomplete), sharing)| {
-            Head { scenario, protocol, actors, locks, sharing, incomplete }
-        });
+    let began = prop::option::of(any::<u64>());
+    let head = (texts, sharing, began).prop_map(
+        |((scenario, protocol, actors, locks, incomplete), sharing, began_us)| Head {
+            scenario,
+            protocol,
+            actors,
+            locks,
+            sharing,
+            incomplete,
+            began_us,
+        },
+    );
     let event = (any::<u64>(), any::<u64>(), prop::option::of(0..3usize), kind());
     (head, prop::collection::vec(event, 0..20), any::<bool>()).prop_map(
         |(head, events, is_complete)| {

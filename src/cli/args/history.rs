@@ -4,16 +4,21 @@ use super::values::{CheckFormat, Color, Picture, picture};
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
 
-/// Judge a history that --history has saved
+/// Judge a history that --history has saved, or a MONITOR log
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   nodb-trigger thundering_herd --history herd.jsonl
-  nodb-trigger check herd.jsonl")]
+  nodb-trigger check herd.jsonl
+  redis-cli monitor > monitor.log
+  nodb-trigger check monitor.log --pattern 'lock:*'")]
 pub struct CheckArgs {
-    /// History file, or - for stdin
+    /// History file, or output of redis-cli monitor, or - for stdin
     #[arg(value_name = "HISTORY", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+    /// In a MONITOR log, watch these keys as locks, too (repeatable)
+    #[arg(long = "pattern", value_name = "GLOB")]
+    pub patterns: Vec<String>,
     /// table or json
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     pub format: CheckFormat,

@@ -2,6 +2,7 @@
 
 use super::super::redact::ServerUrl;
 use super::values::{CheckFormat, Color, FailIf, Picture, picture};
+use crate::record::ROOM;
 use clap::{Args, ValueHint};
 use lock_lab::scenario::parse_duration;
 use std::path::PathBuf;
@@ -84,7 +85,9 @@ Examples:
   nodb-trigger record --history night.jsonl --for 1h
   nodb-trigger record my-run --history run.jsonl --pattern 'lock:*'
 
-Ctrl-C ends it; then it says what check says. Nothing is changed.")]
+Ctrl-C ends it; then it says what check says. Nothing is changed.
+
+Exit status: 0 no findings, 1 findings, 4 no findings, but incomplete")]
 #[command(after_long_help = "\
 Examples:
   nodb-trigger record --history night.jsonl --for 1h
@@ -97,8 +100,11 @@ lasts. --light costs next to nothing, but needs keyspace notifications, and
 does not see who did it, attempts that were refused, or what came and went
 between two looks.
 
-Exit status: 0 recorded, whatever was found; 2 usage, 3 environment, 4 no room
-for more")]
+A log that redis-cli monitor has written can stand for the server (--from). It
+shows neither what keys held when it began nor when leases expire.
+
+Exit status: 0 no findings, and the history is complete; 1 findings; 2 usage;
+3 environment; 4 no findings, but the history is incomplete")]
 pub struct RecordArgs {
     /// Run id, or the run's directory (with a '/') [default: all runs]
     #[arg(value_name = "RUNID|DIRECTORY", value_hint = ValueHint::DirPath)]
@@ -106,9 +112,16 @@ pub struct RecordArgs {
     /// Save what happens, for check and timeline
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub history: PathBuf,
+    /// Replace the history file if it exists
+    #[arg(long)]
+    pub force: bool,
     /// Watch these keys as locks, too (repeatable)
     #[arg(long = "pattern", value_name = "GLOB")]
     pub patterns: Vec<String>,
+    /// Read this output of redis-cli monitor instead, or - for stdin
+    #[arg(long, value_name = "LOG", value_hint = ValueHint::FilePath)]
+    #[arg(conflicts_with_all = ["light", "duration", "redis"])]
+    pub from: Option<PathBuf>,
     /// Listen to keyspace notifications instead of MONITOR
     #[arg(long)]
     pub light: bool,
@@ -132,8 +145,7 @@ pub struct RecordArgs {
     #[arg(long, hide_short_help = true)]
     pub quiet: bool,
     /// End when there are so many observations
-    // The default takes some hundred megabytes.
-    #[arg(long, value_name = "N", hide = true, default_value = "2000000")]
+    #[arg(long, value_name = "N", hide = true, default_value_t = ROOM)]
     pub room: usize,
 }
 

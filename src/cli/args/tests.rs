@@ -402,8 +402,12 @@ fn each_command_takes_what_it_needs() {
     assert_eq!(parse_words(&["validate", "a", "b"]).unwrap(), validate);
     let catalogue = Request::Catalogue { format: CatalogueFormat::Markdown };
     assert_eq!(parse_words(&["catalogue", "--format=markdown"]).unwrap(), catalogue);
-    let check =
-        Request::Check(CheckArgs { file: "h".into(), format: CheckFormat::Json, timeline: None });
+    let check = Request::Check(CheckArgs {
+        file: "h".into(),
+        patterns: Vec::new(),
+        format: CheckFormat::Json,
+        timeline: None,
+    });
     assert_eq!(parse_words(&["check", "h", "--format=json"]).unwrap(), check);
     let output = Picture::Terminal;
     let timeline = TimelineArgs { file: "h".into(), output, color: Color::Never };

@@ -4,6 +4,7 @@ use super::clients::{Fault, Run, Workload, key};
 use super::server::{Heard, OWN};
 use crate::record::model::KeysModel;
 use crate::record::monitor_line::{CommandSource, MonitorLine};
+use crate::record::recording::Way;
 use crate::record::to_history::{Frame, to_history};
 use crate::record::watch::Watch;
 use lock_history::check::{Checked, Property, check};
@@ -48,7 +49,8 @@ pub(super) fn recorded(run: &Run, workload: Workload, mode: Mode) -> History {
         reasons.add("it was recorded with --light, which does not see everything");
     }
     let (began, ended) = (run.began, run.ended);
-    to_history(&seen, Frame { server: "generated".into(), began, ended, reasons })
+    let way = if mode == Mode::Light { Way::Light } else { Way::Monitor };
+    to_history(&seen, &Frame { server: "generated".into(), way, began, ended, reasons })
 }
 
 /// How a recording of a faulty workload compares with what happened.

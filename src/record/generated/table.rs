@@ -2,7 +2,6 @@
 
 use super::clients::{Fault, Format, Place, Workload, run};
 use super::judged::{Judged, Mode, Verdict, judge};
-use lock_history::check::Property;
 use std::fmt::Write;
 
 const FORMATS: [Format; 7] = [
@@ -83,31 +82,21 @@ impl Tally {
     }
 }
 
-/// What a recording must never do, and does today: each kind with the reason.
-fn is_known(workload: Workload, mode: Mode, property: Property, is_missing: bool) -> bool {
-    let Workload { format, place, fault, .. } = workload;
-    // A connection stands for a holder, also where holders share connections.
-    let names_token = matches!(format, Format::Script | Format::Hash | Format::Sorted);
-    let is_shared = place != Place::Threads && (!names_token || fault != Fault::None);
-    // A holder that reads the key, finds it free and leaves it alone has learned of its loss.
-    let reads_free = matches!(format, Format::GetDel | Format::Field) && !is_missing;
-    // A lease that is set by a client that holds nothing is not judged.
-    let is_lease = property == Property::ForeignExtend && is_missing;
-    // A deletion by a client with the same owner is taken for the holder's own.
-    let is_owner = (format, fault) == (Format::NoDb, Fault::ForeignRelease) && is_missing;
-    // A constant that is written again is taken for an extension by its holder.
-    let is_constant = (format, fault) == (Format::Constant, Fault::Overwrite);
-    // Notifications do not show what a holder learned.
-    let is_light = mode == Mode::Light && !is_missing;
-    // What happened near an expiry that no notification shows is guessed, and findings rest on that.
-    let is_guessed = mode == Mode::Monitor && !is_missing;
-    is_shared || reads_free || is_lease || is_owner || is_constant || is_light || is_guessed
+/// Whether a recording may do this today, in one run of [`RARE`]: what happened near an expiry that no
+/// notification shows is guessed, and a pool that shows itself too late is taken for single clients.
+fn is_known(workload: Workload, mode: Mode, is_missing: bool) -> bool {
+    let is_guessed = mode == Mode::Monitor || workload.place != Place::Threads;
+    is_guessed && workload.fault != Fault::None && !is_missing
 }
+
+/// Of this number of runs one may be accused falsely where that is known.
+const RARE: usize = 40;
 
 #[test]
 fn no_recording_of_a_workload_misses_a_fault_or_accuses_falsely() {
     let asked = asked();
-    let (mut table, mut wrong) = (String::new(), Vec::new());
+    let (mut table, mut wrong, mut known) = (String::new(), Vec::new(), Vec::new());
+    let mut runs = 0;
     for (format, place, fault) in kinds() {
         let mut tallies: [Tally; 3] = Default::default();
         for seed in 0..number() {
@@ -124,11 +113,14 @@ fn no_recording_of_a_workload_misses_a_fault_or_accuses_falsely() {
                 let missing = missing.map(|property| (*property, true));
                 let untrue = judged.untrue.iter().map(|property| (*property, false));
                 for (property, is_missing) in missing.chain(untrue) {
-                    if !is_known(workload, mode, property, is_missing) {
-                        let what = if is_missing { "misses" } else { "is accused of" };
-                        wrong.push(format!("{name} {what} {}", property.word()));
+                    let what = if is_missing { "misses" } else { "is accused of" };
+                    let said = format!("{name} {what} {}", property.word());
+                    match is_known(workload, mode, is_missing) {
+                        true => known.push(said),
+                        false => wrong.push(said),
                     }
                 }
+                runs += 1;
                 if asked.as_ref() == Some(&name) {
                     show(&run, &judged);
                 }
@@ -139,6 +131,8 @@ fn no_recording_of_a_workload_misses_a_fault_or_accuses_falsely() {
         }
     }
     println!("{table}");
+    let most = runs / RARE;
+    assert!(known.len() <= most, "{} of {runs} runs:\n{}", known.len(), known.join("\n"));
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

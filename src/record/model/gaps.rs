@@ -2,6 +2,7 @@
 
 use super::Counts;
 use super::KeysModel;
+use crate::record::effects::Act;
 use crate::record::key::{Key, Outcome};
 use crate::record::monitor_line::is_socket;
 use crate::record::observations::{Observation, Seen, What};
@@ -64,7 +65,9 @@ impl KeysModel {
         let mut reasons = Reasons::default();
         self.seen.gaps.iter().for_each(|(_, why)| reasons.add(why));
         if self.counts.malformed > 0 {
-            reasons.add(&format!("{} lines of MONITOR could not be read", self.counts.malformed));
+            let number = self.counts.malformed;
+            let lines = if number == 1 { "line" } else { "lines" };
+            reasons.add(&format!("{number} {lines} of MONITOR could not be read"));
         }
         if self.seen.clients.iter().any(|client| is_socket(&client.address)) {
             reasons.add("all clients of the server's Unix socket have one address");
@@ -91,6 +94,21 @@ impl KeysModel {
         }
         let counts = self.counts();
         (self.seen, counts, reasons)
+    }
+
+    /// In a log, a key is followed from the first command on that decides what it holds. Returns
+    /// whether this is a deletion that does, of which only that is known.
+    pub(super) fn begins_with(&mut self, lock: usize, act: &Act) -> bool {
+        let Some(state) = self.states.get_mut(lock) else { return false };
+        if state.key.is_some() || state.is_given_up {
+            return false;
+        }
+        state.note_gap("the log does not show what it held when the log began");
+        let is_deletion = *act == Act::Delete;
+        if is_deletion || matches!(act, Act::Put { only_if_held: false, .. }) {
+            state.key = Some(Key::new(None, false));
+        }
+        is_deletion
     }
 
     /// A key that can't be read is not followed.

@@ -6,6 +6,7 @@ use crate::record::effects::{Field, Kind, MemberAct, Only};
 use crate::record::key::{Access, Held, Key, Outcome};
 use crate::record::observations::{MemberCommand, What, text_token};
 use crate::record::reasons::shown;
+use lock_lab::format::is_drawn;
 use lock_lab::lock::Payload;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
@@ -21,7 +22,7 @@ pub(super) const SEVERAL: &str =
     "several fields of the hash hold it at once, and which may share it is not known";
 /// Why it is not certain that no client removed another's member.
 const LISTED: &str =
-    "a client that had not added a member removed it, and the members had been listed";
+    "a client that had not added a member removed it, and other clients can know its name";
 pub(super) const READ_WRITE: &str =
     "it is a read-write lock, and whether a writer shared it is not judged";
 /// Why the members of a key are not followed any more.
@@ -300,7 +301,7 @@ impl KeysModel {
             Some(address.rsplit_once(':').map_or(address, |(host, _)| host))
         };
         let is_listed = self.states.get(lock).is_none_or(|state| state.is_listed);
-        if holder != by && is_listed {
+        if holder != by && (is_listed || !is_drawn(member.0)) {
             self.is_shared(lock, LISTED);
         } else if holder == by || host(holder) == host(by) {
             self.spare(lock, member.0, member.1);

@@ -21,9 +21,6 @@ use crate::record::observations::{Lock, What};
 /// The most members of a key that are followed.
 const MOST: usize = 10_000;
 
-/// Why it is not certain that no client set another's lease.
-const FOREIGN_LEASE: &str = "a client set its lease that had added none of its members";
-
 /// Why a key with several members is not followed any more.
 pub(super) const UNCLEAR: &str =
     "whether its lease had expired when another member was changed is not known";
@@ -174,11 +171,7 @@ impl KeysModel {
             if self.is_unclear(lock, None, doing) {
                 return None;
             }
-            if !self.holds_any(&held, doing.client) {
-                self.is_shared(lock, FOREIGN_LEASE);
-            }
-            let is_shared = held.len() > 1 || self.shape(lock) != Shape::Members(Kind::Hash);
-            until = Some(*at).filter(|at| is_shared && !at.is_over(doing.when));
+            until = Some(*at).filter(|at| held.len() > 1 && !at.is_over(doing.when));
         }
         if slots.len() > MOST_GONE || matches!(act, Act::Expire(_)) && !held.is_empty() {
             slots = held;
@@ -205,13 +198,6 @@ impl KeysModel {
             self.give_up(lock, doing.at, UNCLEAR.into());
         }
         is_unclear
-    }
-
-    /// Whether a client added any of these members.
-    fn holds_any(&self, held: &[usize], client: u32) -> bool {
-        let holders = held.iter().filter_map(|slot| self.states.get(*slot)?.holder);
-        let mut by = holders.filter_map(|holder| self.seen.observations.get(holder));
-        held.is_empty() || by.any(|by| by.client == client)
     }
 
     /// The lease of all members is set, for none of them in particular.

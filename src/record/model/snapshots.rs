@@ -10,6 +10,8 @@ use crate::record::key_snapshot::KeySnapshot;
 use crate::record::observations::{What, text_token};
 use lock_lab::lock::Payload;
 
+/// The client where no payload names one.
+const UNKNOWN: &str = "unknown client";
 /// Ends of leases that differ by fewer milliseconds are the same.
 const NOISE: u64 = 50;
 
@@ -105,7 +107,7 @@ impl KeysModel {
         let held = state.and_then(|state| state.key.as_ref()).and_then(Key::held);
         let is_same =
             held.is_some_and(|held| self.seen.token(held.by) == Some(&text_token(&payload)));
-        let client = self.client(payload.owner().unwrap_or("somebody"));
+        let client = self.client(payload.owner().unwrap_or(UNKNOWN));
         if !is_same {
             let value = value.to_vec();
             let put = Act::Put { value, until, only_if_held: false };
@@ -133,7 +135,7 @@ impl KeysModel {
                 client.map(|client| client.address.clone())
             }
         });
-        let client = self.client(owner.as_deref().unwrap_or("somebody"));
+        let client = self.client(owner.as_deref().unwrap_or(UNKNOWN));
         let when = when(at, at, at);
         self.act(lock, Act::Delete, Doing { client, at, when, has_read: false });
     }

@@ -4,6 +4,7 @@ mod members;
 
 use super::*;
 use crate::record::key_snapshot::{Content, KeySnapshot};
+use crate::record::recording::Way;
 use crate::record::to_history::{Frame, to_history};
 use lock_history::check::{Property, check};
 use lock_history::history::History;
@@ -83,8 +84,9 @@ impl Fed {
         let model = std::mem::take(&mut self.model);
         let (seen, counts, reasons) = model.finish();
         let mut said = reasons.in_words();
-        let frame = Frame { server: "test".into(), began: START, ended: self.now + 1000, reasons };
-        let history = to_history(&seen, frame);
+        let (way, began, ended) = (Way::Monitor, START, self.now + 1000);
+        let frame = Frame { server: "test".into(), way, began, ended, reasons };
+        let history = to_history(&seen, &frame);
         said.extend(
             history
                 .head

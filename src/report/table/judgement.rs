@@ -16,12 +16,14 @@ const MOST: usize = 8;
 /// Fails if `out` does.
 pub fn write_judgement(judgement: &Judgement, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
-    page.facts([
+    let events = judgement.events.to_string();
+    let facts = [
         ("history", &judgement.file),
         ("scenario", &judgement.scenario),
         ("protocol", &judgement.protocol),
-        ("events", &judgement.events.to_string()),
-    ]);
+        ("events", &events),
+    ];
+    page.facts(facts.into_iter().chain(judgement.time.iter().map(|time| ("time", time))));
     findings(&judgement.findings, &mut page);
     fairness(&judgement.fairness, &mut page);
     lease_use(&judgement.lease_use, &mut page);

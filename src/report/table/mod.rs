@@ -174,13 +174,18 @@ fn findings(rows: &[FindingRow], page: &mut Page) {
         let shown = shown.entry(row.property).or_default();
         *shown += 1;
         if *shown <= MOST_OF_ONE {
-            cells.push([cell(row.property.word(), Tone::Bad), plain(&row.text)]);
+            let time = row.time.as_deref().unwrap_or_default();
+            cells.push([cell(row.property.word(), Tone::Bad), plain(time), plain(&row.text)]);
         }
     }
     for (property, count) in shown.into_iter().filter(|(_, count)| *count > MOST_OF_ONE) {
         let more = format!("… {} more", count - MOST_OF_ONE);
-        cells.push([cell(property.word(), Tone::Bad), cell(more, Tone::Quiet)]);
+        cells.push([cell(property.word(), Tone::Bad), plain(""), cell(more, Tone::Quiet)]);
     }
+    if rows.iter().any(|row| row.time.is_some()) {
+        return page.section(&["Finding", "Time (UTC)", "What happened"], cells);
+    }
+    let cells = cells.into_iter().map(|[property, _, text]| [property, text]);
     page.section(&["Finding", "What happened"], cells);
 }
 

@@ -101,6 +101,7 @@ fn golden_judgement() {
         scenario: "check_then_delete".into(),
         protocol: "legacy".into(),
         events: 51,
+        time: None,
         is_complete: false,
         incomplete: vec!["lock:a: it was still held when the recording ended".into()],
         findings: vec![samples::finding("A's release at 5.001 s deleted B's lock")],
@@ -169,6 +170,7 @@ fn golden_replay() {
         lock: "main".into(),
         actors: vec!["holder".into(), "rival".into()],
         at_ms: 1300.0,
+        time: None,
         text: found.text.clone(),
     };
     let notices = vec!["the replay made a lease end".into()];

@@ -43,6 +43,7 @@ impl Timeline {
         Self {
             title: source.plain(&history.head.scenario),
             protocol: source.plain(&history.head.protocol),
+            began_us: history.head.began_us,
             begin: source.begin,
             end: source.end,
             tokens: tokens.iter().map(|token| source.plain(token)).collect(),

@@ -90,7 +90,7 @@ fn findings(timeline: &Timeline) -> String {
         list += &format!(
             "<li><span class=\"n\">{}</span><p><strong>{}</strong><br>{}</p></li>",
             remark.number,
-            xml(&in_words(remark)),
+            xml(&timeline.named(&in_words(remark), remark)),
             xml(&remark.text)
         );
     }

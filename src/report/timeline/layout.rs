@@ -170,6 +170,7 @@ pub fn summary(timeline: &Timeline) -> String {
         parts.push(format!("{} protocol", timeline.protocol));
     }
     parts.push(nanoseconds(timeline.end.at.saturating_sub(timeline.begin.at)));
+    parts.extend(timeline.time_span());
     parts.push(count(actors, "actor", "actors"));
     parts.push(count(timeline.tokens.len(), "acquisition", "acquisitions"));
     parts.push(match found {

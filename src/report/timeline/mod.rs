@@ -7,6 +7,7 @@ pub mod layout;
 pub mod svg;
 pub mod text;
 
+use crate::report::wording::{time_of_day, time_span};
 use lock_history::history::Moment;
 use serde::Serialize;
 
@@ -20,6 +21,9 @@ pub struct Timeline {
     pub title: String,
     /// The lock protocol's name.
     pub protocol: String,
+    /// When the history began, in microseconds since 1970, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began_us: Option<u64>,
     /// When the first thing on it happened.
     pub begin: Moment,
     /// When the last one did; never before `begin`.
@@ -156,6 +160,21 @@ pub struct Remark {
     pub lanes: Vec<usize>,
     /// What happened and how it came to that, in one sentence.
     pub text: String,
+}
+
+impl Timeline {
+    /// From when to when it lasts, in times of day, where they are known.
+    fn time_span(&self) -> Option<String> {
+        Some(time_span(self.began_us?, self.begin.at, self.end.at))
+    }
+
+    /// A finding's property with the time of day, where that is known.
+    fn named(&self, property: &str, remark: &Remark) -> String {
+        match self.began_us {
+            Some(began) => format!("{property} at {}", time_of_day(began, remark.at.at)),
+            None => property.to_owned(),
+        }
+    }
 }
 
 /// Where a moment stands among others: by time, and at one time by the order of what happened.

@@ -118,7 +118,8 @@ fn foot(
         let number = remark.number.to_string();
         let width = measure(&number, SMALL) * BOLD + 10.0;
         *out += &badge(MARGIN + 1.0, y - 14.0, width.max(FLAG), &number);
-        *out += &text("strong", x, y, NORMAL, &in_words(remark));
+        let name = timeline.named(&in_words(remark), remark);
+        *out += &text("strong", x, y, NORMAL, &name);
         let room = (layout.width - MARGIN - x).min(900.0);
         y = lines(out, "said", x, y, 18.0, &wrap(&remark.text, NORMAL, room));
     }

@@ -78,7 +78,8 @@ fn title(timeline: &Timeline) -> String {
     let time = |moment: &Moment| in_words(moment.time());
     let Timeline { title, protocol, begin, end, .. } = timeline;
     let during = format!("{} to {}", time(begin), time(end));
-    format!("{} under {}, {during}", escape(title), escape(protocol))
+    let times = timeline.time_span().map(|span| format!(" ({span})")).unwrap_or_default();
+    format!("{} under {}, {during}{times}", escape(title), escape(protocol))
 }
 
 /// The lanes, the axis, and the numbers of what was found.
@@ -145,7 +146,8 @@ fn findings(timeline: &Timeline, page: &mut Page) {
     }
     page.blank();
     let row = |remark: &Remark| {
-        let text = format!("{}: {}", remark.property, escape(&remark.text));
+        let name = timeline.named(remark.property, remark);
+        let text = format!("{name}: {}", escape(&remark.text));
         [cell(remark.number.to_string(), Tone::Bad), cell(text, Tone::Plain)]
     };
     let more =

@@ -1,13 +1,12 @@
 //! Histories that nobody recorded: whatever they hold, judging them ends soon and well.
 
-use crate::program::poll;
 use lock_history::check::{Checked, check};
 use lock_history::history::{
     Change, Command, Effect, Event, EventKind, Failure, FailureKind, Head, History, Left, Moment,
     Operation, Write,
 };
 use proptest::prelude::*;
-use std::thread;
+use rustix::time::{ClockId, clock_gettime};
 
 fn head(actors: usize, locks: usize) -> Head {
     Head {
@@ -165,10 +164,16 @@ fn an_empty_history_is_not_whole() {
 /// How many events the large histories have: anything quadratic would hang.
 const MANY: u64 = if cfg!(debug_assertions) { 200_000 } else { 1_000_000 };
 
-fn judged(name: &str, history: History) -> Checked {
-    let judge = thread::spawn(move || check(&history));
-    assert!(poll(|| judge.is_finished().then_some(())).is_some(), "{name}: the check hangs");
-    judge.join().unwrap()
+/// More processor time than any takes: a busy machine takes longer, but not more of it.
+const ENOUGH: i64 = 60;
+
+fn judged(name: &str, history: &History) -> Checked {
+    let used = || clock_gettime(ClockId::ThreadCPUTime).tv_sec;
+    let before = used();
+    let checked = check(history);
+    let seconds = used() - before;
+    assert!(seconds < ENOUGH, "{name}: the check took {seconds} s of processor time");
+    checked
 }
 
 fn is_judged(name: &str, actors: usize, events: impl Iterator<Item = (Option<usize>, EventKind)>) {
@@ -178,7 +183,7 @@ fn is_judged(name: &str, actors: usize, events: impl Iterator<Item = (Option<usi
         Event { moment, actor, kind }
     });
     let history = History { head: head(actors, 1), events: events.collect(), is_complete: true };
-    assert!(judged(name, history).findings.len() <= 10_000, "{name}");
+    assert!(judged(name, &history).findings.len() <= 10_000, "{name}");
 }
 
 fn command(sent: u64, change: Change) -> EventKind {
@@ -373,6 +378,6 @@ fn a_long_chain_of_waits_is_followed_or_said_not_to_be() {
     assert!(short.is_complete);
     assert_eq!(short.findings.len(), 99);
     assert_eq!(short.findings.first().map(|finding| finding.actors.len()), Some(100));
-    let long = judged("long", chain(if cfg!(debug_assertions) { 1000 } else { 20_000 }));
+    let long = judged("long", &chain(if cfg!(debug_assertions) { 1000 } else { 20_000 }));
     assert!(!long.is_complete);
 }

@@ -75,6 +75,9 @@ pub struct Head {
     /// How actors share the locks, where these exclude not all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
+    /// When it began, in microseconds since 1970, where it was recorded on a wall clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_us: Option<u64>,
     /// Why the history is known to be incomplete, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incomplete: Vec<String>,

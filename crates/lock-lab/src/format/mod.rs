@@ -32,6 +32,7 @@ mod token;
 pub use family::{Family, Looking};
 pub use name::says_lock;
 pub use reader::{LONGEST, Read};
+pub use shape::is_drawn;
 pub use survey::{Covered, KeySeen, OtherLock, Scope, read_key, rights_to_all, survey_keys};
 
 use crate::lock::LONGEST_TTL_MS;

@@ -61,6 +61,11 @@ pub(super) fn token(raw: &[u8]) -> Option<Token> {
         .or_else(|| mixed(text))
 }
 
+/// Whether a value looks drawn at random, so that it names one acquisition or one process.
+pub fn is_drawn(raw: &[u8]) -> bool {
+    token(raw).is_some()
+}
+
 /// A UUID of a version and variant that are in use.
 pub(super) fn uuid(text: &str) -> Option<Uuid> {
     let is_length = matches!(text.len(), 32 | 36);

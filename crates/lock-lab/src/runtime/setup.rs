@@ -57,7 +57,7 @@ impl Setup {
             protocol: self.protocol().name().into(),
             actors: self.plan.actors.iter().map(|actor| actor.name.clone()).collect(),
             locks: self.locks.iter().map(|lock| lock.key().to_string()).collect(),
-            incomplete: Vec::new(),
+            ..Head::default()
         }
     }
 }

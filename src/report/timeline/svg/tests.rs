@@ -84,6 +84,7 @@ fn of_times(times: &[u64]) -> Timeline {
     Timeline {
         title: "times".into(),
         protocol: "legacy".into(),
+        began_us: None,
         begin: moments[0],
         end: moments[moments.len() - 1],
         tokens: Vec::new(),
@@ -240,6 +241,7 @@ fn timeline() -> impl Strategy<Value = Timeline> {
         Timeline {
             title: texts[0].clone(),
             protocol: "legacy".into(),
+            began_us: Some(1_735_689_600_000_000),
             begin: moments[0],
             end: moments[last],
             tokens: vec!["a".into(), "b".into()],

@@ -27,6 +27,7 @@ pub(super) fn empty() -> Timeline {
     Timeline {
         title: "made_up".into(),
         protocol: "legacy".into(),
+        began_us: None,
         begin: at(0),
         end: at(0),
         tokens: Vec::new(),
@@ -288,6 +289,7 @@ fn a_timeline() -> impl Strategy<Value = Timeline> {
             Timeline {
                 protocol: title.clone(),
                 title,
+                began_us: Some(omitted),
                 begin,
                 end,
                 tokens,

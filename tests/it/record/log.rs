@@ -1,0 +1,129 @@
+//! A saved MONITOR log: judged by `check`, made a history by `record --from`.
+
+use super::{con, properties, read, run, told};
+use crate::program::{Place, Program};
+use crate::redis_server::redis_or_skip;
+use lock_history::check::Property;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+/// Two clients; the second one deletes the first one's lock. The first line decides what the key holds.
+const FOREIGN: &str = r#"OK
+1735689600.000100 [0 127.0.0.1:50001] "DEL" "l"
+1735689600.000200 [0 127.0.0.1:50001] "SET" "l" "token-1" "NX" "PX" "60000"
+1735689600.000300 [0 10.0.0.2:50002] "SET" "l" "token-2" "NX" "PX" "60000"
+1735689600.000400 [0 127.0.0.1:50001] "DEL" "l"
+1735689600.000500 [0 10.0.0.2:50002] "SET" "l" "token-3" "NX" "PX" "60000"
+1735689600.500600 [0 127.0.0.1:50001] "DEL" "l"
+1735689600.600700 [0 10.0.0.2:50002] "DEL" "l"
+"#;
+
+fn saved(place: &Place, text: &str) -> String {
+    let file = place.at("monitor.log");
+    fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_monitor_log_is_judged_and_never_called_clean() {
+    let place = Place::new();
+    let log = saved(&place, FOREIGN);
+    let found = Program::new(["check", &log, "--pattern", "l"]).run();
+    found.exits(1).says(&["incomplete: l: the log does not show what it held when the log began"]);
+    assert!(found.stdout.contains("foreign_release"), "{found:#?}");
+    let times = ["2025-01-01 00:00:00.000 to 00:00:00.600 UTC", "00:00:00.500"];
+    assert!(times.iter().all(|time| found.stdout.contains(time)), "{found:#?}");
+    let good: String = FOREIGN.lines().take(5).map(|line| format!("{line}\r\n")).collect();
+    let ended = Program::new(["check", "-", "--pattern", "l", "--format", "json"]);
+    let log = saved(&place, &good);
+    let ended = ended.stdin(File::open(log).unwrap()).run();
+    ended.exits(4).says(&["incomplete: l: the log does not show"]);
+    assert_eq!(ended.json()["findings"].as_array().unwrap().len(), 0, "{ended:#?}");
+}
+
+#[test]
+fn what_a_key_held_before_is_not_guessed() {
+    let place = Place::new();
+    // Who got the lock first is not known, so the deletion accuses no client.
+    let unknown: Vec<&str> = FOREIGN.lines().skip(2).take(3).collect();
+    let log = saved(&place, &unknown.join("\n"));
+    let ended = Program::new(["check", &log, "--pattern", "l"]).run();
+    ended.exits(4).says(&["no attempt to acquire a lock was seen"]);
+    let flushed = format!("1735689600.000050 [0 127.0.0.1:9] \"FLUSHALL\"\n{}", &FOREIGN[3..]);
+    let lines: Vec<&str> = flushed.lines().take(5).collect();
+    let log = saved(&place, &lines.join("\n"));
+    let ended = Program::new(["check", &log, "--pattern", "l"]).run();
+    ended.exits(0);
+    assert!(ended.stdout.contains("CLEAN"), "{ended:#?}");
+}
+
+#[test]
+fn damaged_lines_are_counted_and_make_the_history_incomplete() {
+    let place = Place::new();
+    let log = saved(&place, &format!("{FOREIGN}1735689601.0 [0 127.\nxx\n"));
+    let ended = Program::new(["check", &log, "--pattern", "l"]).run();
+    ended.exits(1).says(&["incomplete: 2 lines of MONITOR could not be read"]);
+}
+
+#[test]
+fn a_log_becomes_a_history_with_its_time_and_keeps_earlier_ones() {
+    let place = Place::new();
+    let (log, history) = (saved(&place, FOREIGN), place.at("h.jsonl"));
+    let picture = place.at("h.svg");
+    let words = ["record", "--from", &log, "--history", history.to_str().unwrap()];
+    let record = |rest: &[&str]| Program::new(words.iter().chain(rest)).run();
+    let rest = ["--pattern", "l", "--timeline", picture.to_str().unwrap()];
+    record(&rest).exits(1).says(&["7 commands; 2 acquired, 1 refused, 2 released"]);
+    let recorded = read(&history);
+    assert_eq!(recorded.head.began_us, Some(1_735_689_600_000_100));
+    assert_eq!(properties(&recorded)[0], Property::ForeignRelease);
+    assert_eq!(told(&recorded).acquired["l"].len(), 2);
+    let picture = fs::read_to_string(&picture).unwrap();
+    assert!(picture.contains("foreign release at 00:00:00.500"), "{picture}");
+    record(&rest).refuses(2, &["h.jsonl exists", "--force"]);
+    record(&["--pattern", "other", "--force"]).exits(4);
+    assert_eq!(told(&read(&history)).acquired.len(), 0);
+}
+
+#[test]
+fn what_is_no_log_is_refused() {
+    let place = Place::new();
+    let (log, history) = (saved(&place, FOREIGN), place.at("h.jsonl"));
+    let file = history.to_str().unwrap();
+    Program::new(["timeline", &log]).run().refuses(2, &["is a MONITOR log", "record --from"]);
+    Program::new(["record", "--from", &log, "--history", file]).run().exits(4);
+    let again = ["record", "--from", file, "--history", "x"];
+    Program::new(again).run().refuses(2, &["is a history and no MONITOR log"]);
+    Program::new(["check", file, "--pattern", "l"]).run().refuses(2, &["--pattern is for MONITOR"]);
+    let live = ["record", "--from", &log, "--history", "x", "--light"];
+    Program::new(live).run().exits(2).says(&["--light"]);
+    let log = saved(&place, "some text\n");
+    Program::new(["check", &log]).run().refuses(2, &["is not a history"]);
+}
+
+/// What `redis-cli monitor` prints is what comes over the socket, without the sign of a line.
+#[test]
+fn what_a_real_server_prints_is_read() {
+    let redis = redis_or_skip!();
+    let place = Place::new();
+    let mut monitor = TcpStream::connect(("127.0.0.1", redis.port())).unwrap();
+    monitor.write_all(b"MONITOR\r\n").unwrap();
+    let mut lines = BufReader::new(monitor).lines().map(|line| line.unwrap().split_off(1));
+    let mut log = lines.next().unwrap() + "\n";
+    let mut client = con(&redis);
+    for command in ["FLUSHALL", "SET l token-1 NX PX 60000", "DEL l", "ECHO over"] {
+        run(&mut client, command);
+    }
+    for line in lines {
+        let is_over = line.contains("\"over\"");
+        log += &(line + "\n");
+        if is_over {
+            break;
+        }
+    }
+    let log = saved(&place, &log);
+    let ended = Program::new(["check", &log, "--pattern", "l"]).run();
+    ended.exits(0);
+    assert!(ended.stdout.contains("CLEAN"), "{ended:#?}");
+}
