@@ -197,7 +197,7 @@ impl KeysModel {
         if self.is_unclear(lock, Some(slot), doing) {
             return Some(());
         }
-        let until = self.lease_of_key(lock, doing.when);
+        let until = self.lease_of_key(lock, slot, doing.when);
         let payload = Payload::decode(value);
         self.seen.own(doing.client, payload.owner());
         let (token, fence) = (text_token(&payload), payload.fence());
@@ -232,7 +232,7 @@ impl KeysModel {
             if self.states.get(lock)?.members.len() > 1 {
                 self.is_shared(lock, SHARED);
             }
-            let until = self.lease_of_key(lock, doing.when);
+            let until = self.lease_of_key(lock, slot, doing.when);
             let token = token_of(member);
             let what = What::Write { token, fence: None, lease: until.lease(doing.when) };
             let access = match only {

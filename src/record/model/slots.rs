@@ -130,11 +130,16 @@ impl KeysModel {
         }
     }
 
-    /// When the lease of a new member expires: that of the key.
-    pub(super) fn lease_of_key(&self, lock: usize, when: When) -> Until {
-        let until = |slot: usize| self.states.get(slot)?.key.as_ref()?.held()?.until;
+    /// When the lease of a member that is written expires: that of the key. Where the member itself is all
+    /// that may hold the key, and may have expired, it has none if it is new.
+    pub(super) fn lease_of_key(&self, lock: usize, slot: usize, when: When) -> Until {
+        let until = |held: usize| {
+            let key = self.states.get(held)?.key.as_ref()?;
+            let is_sure = held != slot || !key.may_have_expired(when);
+            key.held().filter(|_| is_sure)?.until
+        };
         let held = self.held_members(lock, when);
-        held.into_iter().find_map(until).map_or(Until::Forever, Until::With)
+        held.into_iter().find_map(until).map_or(Until::AsBefore, Until::With)
     }
 
     /// Does to the members what a command does to their key, and gives what is left to do to the key.
