@@ -83,8 +83,8 @@ impl Circumstances {
         if self.are_distinct || is_own_loss {
             return Attribution::Client;
         }
-        let is_anyones = self.extends && self.is_pooled;
-        if self.acts_later || is_anyones || self.has_own && !self.is_pooled {
+        let is_of_a_pool = self.extends && self.is_pooled;
+        if self.acts_later || is_of_a_pool || self.has_own && !self.is_pooled {
             return Attribution::Unknown;
         }
         match self.read {

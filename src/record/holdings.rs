@@ -108,7 +108,7 @@ impl<'a> Holdings<'a> {
         Some(id)
     }
 
-    /// The next holder whose lease ends before this time: the time, and the lock.
+    /// The next holder whose lease expires before this time: the time, and the lock.
     pub fn next_expiry(&mut self, before: u64) -> Option<(u64, usize)> {
         while let Some((end, id)) = self.leases.first().copied().filter(|(end, _)| *end < before) {
             self.leases.remove(&(end, id));

@@ -22,9 +22,6 @@ use lock_lab::format::is_drawn;
 use lock_lab::lock;
 use std::collections::{HashMap, HashSet};
 
-/// The protocol of a history that was recorded from outside.
-const OBSERVED: &str = "observed";
-
 /// What is needed for the history besides what was seen.
 #[derive(Debug)]
 pub(super) struct Frame {
@@ -55,7 +52,7 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     };
     let head = Head {
         scenario: format!("recording of {}", frame.server),
-        protocol: OBSERVED.into(),
+        protocol: Head::OBSERVED.into(),
         locks: seen.locks.iter().map(Lock::name).collect(),
         actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,

@@ -7,6 +7,7 @@
 mod collections;
 mod compare;
 mod generate;
+mod monitor;
 mod scripts;
 mod sorted_sets;
 mod table;

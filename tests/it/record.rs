@@ -1,6 +1,7 @@
 //! `record`: what it saves is what the clients did.
 
 mod incomplete;
+mod leases;
 mod load;
 mod log;
 mod members;
@@ -149,7 +150,7 @@ fn an_operator_who_deletes_a_lock_by_hand_is_found() {
     let found = properties(&history);
     assert_eq!(found, [Property::ForeignRelease, Property::SilentLoss], "{ended:#?}");
     assert!(ended.stdout.contains("mine") || ended.stdout.contains("lock"), "{ended:#?}");
-    assert!(ended.stdout.contains("Of the lease"), "{ended:#?}");
+    assert!(ended.stdout.contains("For (p50, p99, max)"), "{ended:#?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::error::Error;
+use super::events::Class;
 
 /// The fields of a hash.
 pub(super) type Hash = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -51,6 +52,8 @@ impl Data {
 
 /// A kind of value that has members. An empty one is not stored: its key does not exist.
 pub(super) trait Collection: Default {
+    /// What notifications of it are counted as.
+    const CLASS: Class;
     /// The collection in a value, if it is one of this kind.
     fn of(data: &Data) -> Option<&Self>;
     /// The same, to change it.
@@ -64,6 +67,8 @@ pub(super) trait Collection: Default {
 macro_rules! collection {
     ($kind:ident) => {
         impl Collection for $kind {
+            const CLASS: Class = Class::$kind;
+
             fn of(data: &Data) -> Option<&Self> {
                 if let Data::$kind(members) = data { Some(members) } else { None }
             }

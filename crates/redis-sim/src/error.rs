@@ -116,6 +116,15 @@ pub(super) enum Error {
     Listening(&'static str),
     #[error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")]
     DenyBlocking,
+    #[error("ERR MONITOR isn't allowed for DENY BLOCKING client")]
+    MonitorInExec,
+    #[error("ERR Unknown option or number of arguments for CONFIG SET - '{0}'")]
+    UnknownSetting(String),
+    #[error(
+        "ERR CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event \
+         class character. Use 'Ag$lshzxeKEtmdn'."
+    )]
+    InvalidEventClass,
     #[error("ERR timeout is not an integer or out of range")]
     TimeoutNotAnInteger,
     #[error("ERR timeout is not a float or out of range")]

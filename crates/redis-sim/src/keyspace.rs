@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::data::Data;
 use super::error::Error;
+use super::events::{Class, Event};
 
 /// As many databases as Redis has by default.
 const DATABASES: usize = 16;
@@ -84,6 +85,8 @@ struct Db {
     by_birth: BTreeMap<u64, Arc<[u8]>>,
     births: u64,
     watched: BTreeMap<Vec<u8>, Watched>,
+    /// What happened to keys and was not published yet.
+    events: Vec<Event>,
 }
 
 /// A key that is watched.
@@ -114,6 +117,8 @@ pub(super) struct Keyspace {
     pub(super) clients: u64,
     /// How often it was reset: a watch of an earlier epoch is void.
     pub(super) epoch: u64,
+    /// Whether what happens to keys is noted, to be published.
+    pub(super) is_noted: bool,
 }
 
 impl Keyspace {
@@ -121,8 +126,8 @@ impl Keyspace {
     /// there are none, the next client is the first again.
     pub(super) fn renew(&mut self) {
         let clients_ever = if self.clients == 0 { 0 } else { self.clients_ever };
-        let epoch = self.epoch + 1;
-        *self = Self { clients_ever, clients: self.clients, epoch, ..Self::default() };
+        let (epoch, is_noted) = (self.epoch + 1, self.is_noted);
+        *self = Self { clients_ever, clients: self.clients, epoch, is_noted, ..Self::default() };
     }
 
     /// All keys at the moment `now`, without the databases that never had any. What has expired is
@@ -154,12 +159,19 @@ impl Keyspace {
     /// The database `db` as it is at the moment `now` (milliseconds since 1970).
     #[expect(clippy::indexing_slicing, reason = "a DbIndex is one of a database that there is")]
     pub(super) fn at(&mut self, db: DbIndex, now: i64) -> View<'_> {
-        View { db: &mut self.dbs[db.0], now }
+        View { db: &mut self.dbs[db.0], now, is_noted: self.is_noted }
     }
 
     /// All databases at the moment `now`.
     pub(super) fn all(&mut self, now: i64) -> impl Iterator<Item = View<'_>> {
-        self.dbs.iter_mut().map(move |db| View { db, now })
+        let is_noted = self.is_noted;
+        self.dbs.iter_mut().map(move |db| View { db, now, is_noted })
+    }
+
+    /// What happened to keys since this was called last, with the number of the database.
+    pub(super) fn take_events(&mut self) -> impl Iterator<Item = (usize, Vec<Event>)> {
+        let dbs = self.dbs.iter_mut().enumerate().filter(|(_, db)| !db.events.is_empty());
+        dbs.map(|(number, db)| (number, std::mem::take(&mut db.events)))
     }
 
     /// How many keys each database stores, and how many of these have a deadline.
@@ -175,12 +187,20 @@ impl Keyspace {
 pub(super) struct View<'a> {
     db: &'a mut Db,
     now: i64,
+    is_noted: bool,
 }
 
 impl View<'_> {
     /// The moment, in milliseconds since 1970.
     pub(super) fn now(&self) -> i64 {
         self.now
+    }
+
+    /// Notes what happened to a key.
+    pub(super) fn note(&mut self, class: Class, name: &'static str, key: &[u8]) {
+        if self.is_noted {
+            self.db.events.push(Event { class, name, key: key.to_vec() });
+        }
     }
 
     /// Looks a key up.
@@ -307,15 +327,16 @@ impl View<'_> {
     fn bury(&mut self, key: &[u8]) {
         if self.db.keys.get(key).is_some_and(|entry| expired(entry, self.now)) {
             self.delete(key);
+            self.note(Class::Expired, "expired", key);
         }
     }
 
     /// Removes all keys whose deadline passed.
-    fn bury_all(&mut self) {
+    pub(super) fn bury_all(&mut self) {
         let expired = self.db.keys.iter().filter(|(_, entry)| expired(entry, self.now));
         let expired: Vec<_> = expired.map(|(key, _)| Arc::clone(key)).collect();
         for key in expired {
-            self.delete(&key);
+            self.bury(&key);
         }
     }
 

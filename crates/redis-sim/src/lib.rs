@@ -4,7 +4,8 @@
 //! It does what lock clients need of Redis 7.0 and does it exactly: same replies, same error texts.
 //! The judge is the differential test `tests/it/conformance.rs`, which runs generated commands here
 //! and on a real server. What it leaves out: persistence, replication, eviction, access rules,
-//! background expiry (a key is gone when it is read after its deadline), waiting (BLPOP and its
+//! background expiry (a key is gone, and its notification is sent, when it is read after its deadline,
+//! or when [`Engine::expire`] is called), waiting (BLPOP and its
 //! relatives answer at once, with an element if there is one, otherwise as when the timeout is over;
 //! WAIT too: there are no replicas), random choice (SPOP and SRANDMEMBER take the first members in the
 //! order of their bytes), and every command that is not in the table of `commands/mod.rs`.
@@ -35,6 +36,7 @@ pub mod clock;
 mod commands;
 mod data;
 mod error;
+mod events;
 mod glob;
 mod image;
 mod keyspace;
@@ -58,6 +60,7 @@ use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, ServerError
 
 use crate::clock::Clock;
 use error::Error;
+use events::Class;
 use keyspace::{DbIndex, Keyspace};
 use pubsub::PubSub;
 use resp::Request;
@@ -96,7 +99,7 @@ impl Engine {
         Self(Arc::new(Shared { clock, state: Mutex::default() }))
     }
 
-    /// A new client of this server, with the database `db` selected.
+    /// A new client of this server, with the database `db` selected. MONITOR shows its id as its port.
     ///
     /// If there is no such database, every request of the client fails with the error that connecting
     /// to a real server fails with.
@@ -108,7 +111,7 @@ impl Engine {
         drop(state);
         let index = DbIndex::new(db);
         let refused = index.is_err();
-        let session = Session::new(id, index.unwrap_or(DbIndex::FIRST));
+        let session = Session::new(id, index.unwrap_or(DbIndex::FIRST), format!("127.0.0.1:{id}"));
         Connection { engine: self.clone(), session, refused, packed: Vec::new() }
     }
 
@@ -147,7 +150,24 @@ impl Engine {
         let Ok(db) = DbIndex::new(db) else { return false };
         let mut state = self.lock();
         let now = session::millis(self.now(&state));
-        state.keyspace.at(db, now).remove(key)
+        let mut view = state.keyspace.at(db, now);
+        let was_there = view.remove(key);
+        if was_there {
+            view.note(Class::Evicted, "evicted", key);
+        }
+        let State { keyspace, pubsub, .. } = &mut *state;
+        pubsub.publish_events(keyspace);
+        was_there
+    }
+
+    /// Removes the keys whose deadline is over, as a server does in the background, and sends their
+    /// notifications.
+    pub fn expire(&self) {
+        let mut state = self.lock();
+        let now = session::millis(self.now(&state));
+        state.keyspace.all(now).for_each(|mut view| view.bury_all());
+        let State { keyspace, pubsub, .. } = &mut *state;
+        pubsub.publish_events(keyspace);
     }
 
     /// One command runs at a time. A panic in one (there should be none) must not end the server.

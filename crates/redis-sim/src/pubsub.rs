@@ -6,11 +6,55 @@
 //! answer to EXEC, which no client can read; here it comes before that answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use redis::{PushKind, Value};
 
+use super::events::{Event, Published};
 use super::glob;
+use super::keyspace::Keyspace;
 use super::server::{Format, Outbox, write};
+use super::session::Session;
+
+/// Writes a word in quotes, and what is no printable character of it in another way.
+fn quote(line: &mut Vec<u8>, word: &[u8]) {
+    line.push(b'"');
+    for byte in word {
+        match byte {
+            b'\\' | b'"' => line.extend([b'\\', *byte]),
+            b'\n' => line.extend(b"\\n"),
+            b'\r' => line.extend(b"\\r"),
+            b'\t' => line.extend(b"\\t"),
+            7 => line.extend(b"\\a"),
+            8 => line.extend(b"\\b"),
+            b' '..=b'~' => line.push(*byte),
+            _ => line.extend(format!("\\x{byte:02x}").into_bytes()),
+        }
+    }
+    line.push(b'"');
+}
+
+/// The words of a command without passwords.
+fn secrets_redacted<'a>(argv: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let mut shown = argv.to_vec();
+    let is = |at: usize, word: &str| {
+        argv.get(at).is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let secret = if is(0, "auth") && argv.len() < 4 {
+        1..argv.len()
+    } else if is(0, "hello") {
+        let auth = (2..argv.len().saturating_sub(2)).find(|at| is(*at, "auth"));
+        auth.map_or(0..0, |auth| auth + 1..auth + 3)
+    } else {
+        0..0
+    };
+    for word in secret {
+        if let Some(word) = shown.get_mut(word) {
+            *word = b"(redacted)";
+        }
+    }
+    shown
+}
 
 /// What can be listened to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +67,10 @@ pub(super) enum Topic {
 /// All subscriptions of a server.
 #[derive(Debug, Default)]
 pub(super) struct PubSub {
+    /// The clients to which MONITOR shows each command.
+    monitors: Vec<(i64, Outbox)>,
+    /// Which keyspace notifications are sent.
+    pub(super) published: Published,
     listeners: BTreeMap<i64, Subscriber>,
     /// The clients that listen to something, in the order in which they began.
     topics: BTreeMap<(Topic, Vec<u8>), Vec<i64>>,
@@ -37,6 +85,56 @@ struct Subscriber {
 }
 
 impl PubSub {
+    /// Whether no client wants to know of commands or keys.
+    pub(super) fn is_silent(&self) -> bool {
+        self.monitors.is_empty() && !self.published.is_on()
+    }
+
+    /// Shows each command to the client `id` from now on.
+    pub(super) fn monitor(&mut self, id: i64, outbox: &Outbox) {
+        if !self.monitors.iter().any(|(known, _)| *known == id) {
+            self.monitors.push((id, outbox.clone()));
+        }
+    }
+
+    /// Shows the client `id` nothing more.
+    pub(super) fn stop_monitoring(&mut self, id: i64) {
+        self.monitors.retain(|(known, _)| *known != id);
+    }
+
+    /// Shows a command of this client.
+    pub(super) fn show(&self, session: &Session, now: Duration, argv: &[&[u8]]) {
+        if self.monitors.is_empty() {
+            return;
+        }
+        let (seconds, micros, db) = (now.as_secs(), now.subsec_micros(), session.db.number());
+        let mut line = format!("+{seconds}.{micros:06} [{db} {}]", session.address).into_bytes();
+        for word in secrets_redacted(argv) {
+            line.push(b' ');
+            quote(&mut line, word);
+        }
+        line.extend_from_slice(b"\r\n");
+        self.monitors.iter().for_each(|(_, outbox)| outbox.push(&line));
+    }
+
+    /// Sends the notifications of what happened to keys since this was called last.
+    pub(super) fn publish_events(&self, keyspace: &mut Keyspace) {
+        for (db, events) in keyspace.take_events() {
+            for Event { class, name, key } in events {
+                if !self.published.has(class) {
+                    continue;
+                }
+                if self.published.by_key() {
+                    let channel = [format!("__keyspace@{db}__:").as_bytes(), &key].concat();
+                    self.publish(false, &channel, name.as_bytes());
+                }
+                if self.published.by_event() {
+                    self.publish(false, format!("__keyevent@{db}__:{name}").as_bytes(), &key);
+                }
+            }
+        }
+    }
+
     /// Lets the client `id` listen.
     pub(super) fn subscribe(
         &mut self,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::commands::{self, Command};
+use super::commands::{self, Command, Reply, Shown};
 use super::error::Error;
 use super::keyspace::{DbIndex, Keyspace, View};
 use super::pubsub::PubSub;
@@ -19,6 +19,8 @@ use super::server::Outbox;
 pub(super) struct Session {
     pub(super) id: i64,
     pub(super) db: DbIndex,
+    /// As MONITOR shows it.
+    pub(super) address: String,
     /// Empty until the client gives itself a name.
     pub(super) name: Vec<u8>,
     /// Whether HELLO asked for the third version of the protocol, which has maps.
@@ -57,8 +59,8 @@ pub(super) struct Watch {
 }
 
 impl Session {
-    pub(super) fn new(id: i64, db: DbIndex) -> Self {
-        Self { id, db, ..Self::default() }
+    pub(super) fn new(id: i64, db: DbIndex, address: String) -> Self {
+        Self { id, db, address, ..Self::default() }
     }
 }
 
@@ -79,7 +81,7 @@ impl Call<'_> {
             Ok((command, _))
                 if self.session.listening && !self.session.resp3 && !command.to_listeners =>
             {
-                Err(self.refuse(Error::Listening(command.name)))
+                Err(self.refuse(Error::Listening(command.name), argv))
             }
             Ok((command, args)) => match &mut self.session.queue {
                 Some(queue) if !command.immediate => {
@@ -89,22 +91,43 @@ impl Call<'_> {
                     }
                     Ok(Value::SimpleString("QUEUED".into()))
                 }
-                _ => (command.run)(self, args),
+                _ => self.run(command, argv, args),
             },
-            Err(error) => Err(self.refuse(error)),
+            Err(error) => Err(self.refuse(error, argv)),
         };
         answer.unwrap_or_else(Error::into_value)
+    }
+
+    /// Runs a command, and shows it and its effects to the clients that listen for these.
+    pub(super) fn run(&mut self, command: &Command, argv: &[&[u8]], args: &[&[u8]]) -> Reply {
+        if self.pubsub.is_silent() {
+            return (command.run)(self, args);
+        }
+        if command.shown == Shown::Before {
+            self.show(argv);
+        }
+        let reply = (command.run)(self, args);
+        self.pubsub.publish_events(self.keyspace);
+        if command.shown == Shown::After {
+            self.show(argv);
+        }
+        reply
+    }
+
+    fn show(&self, argv: &[&[u8]]) {
+        self.pubsub.show(self.session, self.now, argv);
     }
 
     /// Runs a command that was queued.
     pub(super) fn run_queued(&mut self, argv: &[&[u8]]) -> Value {
         commands::find(argv)
-            .and_then(|(Command { run, .. }, args)| run(self, args))
+            .and_then(|(command, args)| self.run(command, argv, args))
             .unwrap_or_else(Error::into_value)
     }
 
-    /// Ends all subscriptions.
+    /// Ends all subscriptions, and MONITOR.
     pub(super) fn stop_listening(&mut self) {
+        self.pubsub.stop_monitoring(self.session.id);
         if self.session.listening {
             self.pubsub.leave(self.session.id);
             self.session.listening = false;
@@ -137,9 +160,10 @@ impl Call<'_> {
         changed
     }
 
-    /// A refused command spoils the transaction that it is in; a refused EXEC ends it.
-    fn refuse(&mut self, error: Error) -> Error {
+    /// A refused command spoils the transaction that it is in; a refused EXEC ends it, and is shown.
+    fn refuse(&mut self, error: Error, argv: &[&[u8]]) -> Error {
         if let Error::Arity("exec") | Error::Listening("exec") = error {
+            self.show(argv);
             self.session.queue = None;
             self.unwatch();
             let why = error.to_string();

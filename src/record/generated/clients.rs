@@ -1,9 +1,11 @@
 //! Programs that use one lock, correctly or with a fault, until all are done.
 
+use super::incidents::Incident;
 use super::server::{Heard, Reply, Server};
 use super::truth::Truth;
 use lock_lab::rng::Rng;
 use redis::Value;
+use std::collections::HashMap;
 
 /// What the key holds, and how its holder releases it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +64,24 @@ pub(super) enum Fault {
     NoRelease,
 }
 
+/// What connections call themselves (CLIENT SETNAME).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    Nothing,
+    /// Those of a program have one name, and each program has another one.
+    Program,
+    /// All have one name.
+    Equal,
+}
+
 /// What is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Workload {
     pub format: Format,
     pub place: Place,
     pub fault: Fault,
+    pub naming: Naming,
+    pub incident: Incident,
     pub seed: u64,
 }
 
@@ -119,30 +133,42 @@ pub(super) struct Run {
 
 pub(super) struct World {
     pub(super) workload: Workload,
-    server: Server,
-    truth: Truth,
+    pub(super) server: Server,
+    pub(super) truth: Truth,
     rng: Rng,
     holders: Vec<Holder>,
+    /// When the incident happens.
+    incident_at: u64,
 }
 
 /// Runs a workload to its end.
 pub(super) fn run(workload: Workload) -> Run {
-    let mut world = World::new(workload);
-    let began = world.server.now();
-    while let Some(holder) = world.next() {
-        let pause = world.holders[holder].at.saturating_sub(world.server.now());
-        world.pass(pause);
-        world.step(holder);
-    }
-    world.pass(2 * LEASE * 1000);
-    world.server.expired();
-    let ended = world.server.now();
-    world.truth.finish(ended);
-    Run { heard: world.server.heard, truth: world.truth, began, ended }
+    World::new(workload).run()
 }
 
 impl World {
-    fn new(workload: Workload) -> Self {
+    /// Runs until all holders are done.
+    pub(super) fn run(&mut self) -> Run {
+        let began = self.server.now();
+        while let Some(holder) = self.next() {
+            let at = self.holders[holder].at;
+            if at > self.incident_at {
+                self.pass(self.incident_at.saturating_sub(self.server.now()));
+                self.incident_at = u64::MAX;
+                self.strike(self.workload.incident);
+            }
+            self.pass(at.saturating_sub(self.server.now()));
+            self.step(holder);
+        }
+        self.pass(2 * LEASE * 1000);
+        self.server.expired();
+        let ended = self.server.now();
+        self.truth.finish(ended);
+        let heard = std::mem::take(&mut self.server.heard);
+        Run { heard, truth: std::mem::take(&mut self.truth), began, ended }
+    }
+
+    pub(super) fn new(workload: Workload) -> Self {
         let mut rng = Rng::new(workload.seed);
         let mut server = Server::new(key(workload.format), rng.next());
         let count = 2 + rng.below(2);
@@ -160,14 +186,45 @@ impl World {
             },
             state: State::Acquire,
             at: server.now() + rng.below(20_000) as u64,
-            rounds: 2 + rng.below(3),
+            // In a few rounds, a pool may look as if each connection were a client.
+            rounds: if workload.place == Place::Threads { 2 } else { 5 } + rng.below(3),
             refusals: 0,
             token: String::new(),
             tokens: 0,
             released: 0,
         });
         let holders = holders.collect();
-        Self { workload, server, truth: Truth::default(), rng, holders }
+        let incident_at = server.now() + 30_000 + rng.below(100_000) as u64;
+        let truth = Truth::default();
+        let mut world = Self { workload, server, truth, rng, holders, incident_at };
+        world.introduce();
+        world
+    }
+
+    /// All connections say what they call themselves.
+    fn introduce(&mut self) {
+        for holder in 0..self.holders.len() {
+            let name = match self.workload.naming {
+                Naming::Nothing => return,
+                Naming::Program => self.holders[holder].owner.clone(),
+                Naming::Equal => "app".to_owned(),
+            };
+            for connection in self.holders[holder].connections.clone() {
+                self.server.run(connection, &["CLIENT", "SETNAME", &name]);
+            }
+        }
+    }
+
+    /// Each connection is replaced by a new one.
+    pub(super) fn reconnect(&mut self) {
+        let mut replaced = HashMap::new();
+        for holder in &mut self.holders {
+            for connection in &mut holder.connections {
+                let new = replaced.entry(*connection).or_insert_with(|| self.server.connect());
+                *connection = *new;
+            }
+        }
+        self.introduce();
     }
 
     /// The holder that goes on first.
@@ -176,7 +233,7 @@ impl World {
         going.min_by_key(|(_, one)| one.at).map(|(number, _)| number)
     }
 
-    fn pass(&mut self, span: u64) {
+    pub(super) fn pass(&mut self, span: u64) {
         if self.server.pass(span) {
             self.truth.expired();
         }

@@ -2,6 +2,7 @@
 
 use super::clients::{Fault, Run, Workload, key};
 use super::server::{Heard, OWN};
+use crate::record::key_snapshot::{Content, KeySnapshot};
 use crate::record::model::KeysModel;
 use crate::record::monitor_line::{CommandSource, MonitorLine};
 use crate::record::recording::Way;
@@ -27,6 +28,7 @@ pub(super) fn recorded(run: &Run, workload: Workload, mode: Mode) -> History {
     let mut model = KeysModel::new(Watch::new(None, &["lock:*".into()]));
     model.reports_expiry(mode != Mode::Monitor);
     model.snapshot_is_taken();
+    let mut is_evicted = false;
     for heard in &run.heard {
         match (heard, mode) {
             (Heard::Line(text), Mode::Notified | Mode::Monitor) => match MonitorLine::parse(text) {
@@ -37,6 +39,14 @@ pub(super) fn recorded(run: &Run, workload: Workload, mode: Mode) -> History {
                 None => model.malformed(),
             },
             (Heard::Expired, Mode::Notified | Mode::Light) => model.expired(key.as_bytes()),
+            (Heard::Evicted, Mode::Notified | Mode::Light) => model.evicted(key.as_bytes()),
+            (Heard::Evicted, Mode::Monitor) => is_evicted = true,
+            (Heard::Restarted(at), _) => {
+                model.interrupt("the connection was lost");
+                let gone = KeySnapshot { content: Content::Nothing, ttl: -2, flag: None };
+                model.snapshot(key.as_bytes(), &gone, (*at, *at));
+                model.snapshot_is_taken();
+            }
             (Heard::Changed(Some((value, ttl)), at), Mode::Light) => {
                 model.was_set(key.as_bytes(), value, *ttl, *at);
             }
@@ -47,6 +57,9 @@ pub(super) fn recorded(run: &Run, workload: Workload, mode: Mode) -> History {
     let (seen, _, mut reasons) = model.finish();
     if mode == Mode::Light {
         reasons.add("it was recorded with --light, which does not see everything");
+    }
+    if is_evicted {
+        reasons.add("the server evicted keys, and it is not known which");
     }
     let (began, ended) = (run.began, run.ended);
     let way = if mode == Mode::Light { Way::Light } else { Way::Monitor };
@@ -80,12 +93,17 @@ pub(super) struct Judged {
 
 /// Records a run and judges the recording.
 pub(super) fn judge(run: &Run, workload: Workload, mode: Mode) -> Judged {
-    let history = recorded(run, workload, mode);
+    judge_history(recorded(run, workload, mode), run, workload)
+}
+
+/// Judges the recording of a run.
+pub(super) fn judge_history(history: History, run: &Run, workload: Workload) -> Judged {
+    let began = history.head.began_us.unwrap_or(run.began);
     let checked = check(&history);
     let is_complete = checked.is_complete && history.head.incomplete.is_empty();
     let mut untrue = Vec::new();
     for finding in &checked.findings {
-        let at = run.began + finding.at / 1000;
+        let at = began + finding.at / 1000;
         // Which waiter starves is a matter of definition.
         let is_true =
             finding.property == Property::Starvation || run.truth.has(finding.property, at);
@@ -119,7 +137,7 @@ pub(super) fn judge(run: &Run, workload: Workload, mode: Mode) -> Judged {
 pub(super) fn names(fault: Fault) -> &'static [Property] {
     match fault {
         Fault::None => &[],
-        Fault::ShortLease => &[Property::Overlap, Property::SilentLoss],
+        Fault::ShortLease => &[Property::LeaseTooShort, Property::Overlap, Property::SilentLoss],
         Fault::BlindDelete => &[Property::ForeignRelease, Property::SilentLoss],
         Fault::ForeignRelease => &[Property::ForeignRelease],
         Fault::Overwrite => &[Property::ForeignOverwrite],

@@ -21,6 +21,10 @@ pub(super) enum Heard {
     Line(String),
     /// The lease of the key expired.
     Expired,
+    /// The server evicted the key.
+    Evicted,
+    /// The connection was lost, and the server that is reached again has no keys.
+    Restarted(u64),
     /// A command changed the key: to what, and when.
     Changed(Content, u64),
 }
@@ -53,8 +57,6 @@ impl Reply {
 pub(super) struct Server {
     clock: Arc<VirtualClock>,
     engine: Engine,
-    /// Reads the key; MONITOR does not show it.
-    reader: Connection,
     clients: Vec<(String, Connection)>,
     key: String,
     rng: Rng,
@@ -66,6 +68,8 @@ pub(super) struct Server {
     content: Option<Vec<u8>>,
     /// Whether the key has expired and the notification is still to come.
     owes: bool,
+    /// Whether lines are stamped when their command runs, as those of the engine are.
+    is_exact: bool,
     pub heard: Vec<Heard>,
 }
 
@@ -75,7 +79,6 @@ impl Server {
         let engine = Engine::new(clock.clone());
         let stamp = micros(clock.unix());
         let mut server = Self {
-            reader: engine.connect(0),
             clients: Vec::new(),
             key: key.to_owned(),
             rng: Rng::new(seed),
@@ -84,6 +87,7 @@ impl Server {
             deadline: None,
             content: None,
             owes: false,
+            is_exact: false,
             heard: Vec::new(),
             engine,
             clock,
@@ -92,11 +96,32 @@ impl Server {
         server
     }
 
+    /// The engine, which notifies of expiry itself and stamps lines when their command runs.
+    pub fn notify_of_expiry(&mut self) -> &Engine {
+        let mut client = self.engine.connect(0);
+        let words = ["SET", "notify-keyspace-events", "Ex"];
+        redis::cmd("CONFIG").arg(&words).exec(&mut client).unwrap();
+        self.is_exact = true;
+        &self.engine
+    }
+
     /// A new connection.
     pub fn connect(&mut self) -> usize {
         let address = format!("127.0.0.1:{}", 50_000 + self.clients.len());
         self.clients.push((address, self.engine.connect(0)));
         self.clients.len() - 1
+    }
+
+    /// Evicts the key; returns whether there was one.
+    pub fn evict(&mut self) -> bool {
+        (self.deadline, self.content) = (None, None);
+        self.engine.evict(0, self.key.as_bytes())
+    }
+
+    /// Loses all keys.
+    pub fn forget(&mut self) {
+        (self.deadline, self.content, self.owes) = (None, None, false);
+        self.engine.forget();
     }
 
     /// Now, in microseconds since 1970.
@@ -137,6 +162,7 @@ impl Server {
     /// The notification is due.
     pub fn expired(&mut self) {
         if std::mem::take(&mut self.owes) {
+            self.engine.expire();
             self.heard.push(Heard::Expired);
         }
     }
@@ -164,6 +190,7 @@ impl Server {
         words: &[&str],
         commands: impl FnOnce(&Value) -> Vec<Vec<String>>,
     ) -> Reply {
+        let ran = self.now();
         let value = self.execute(client, words);
         let change = self.change();
         let address = self.address(client);
@@ -176,7 +203,7 @@ impl Server {
             first.get_or_insert(last);
             self.line("lua", &command.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        let first = first.unwrap_or(last);
+        let first = if self.is_exact { ran } else { first.unwrap_or(last) };
         self.heard.extend(change.map(|change| Heard::Changed(change, first)));
         Reply { value, first, last }
     }
@@ -193,6 +220,12 @@ impl Server {
 
     /// The server reads its clock again to stamp a line: mostly at once.
     fn after(&mut self) -> u64 {
+        if self.is_exact {
+            let at = self.now();
+            self.stamp = at;
+            self.clock.sleep(Duration::from_micros(50)).unwrap();
+            return at;
+        }
         let late = if self.rng.below(20) == 0 { 1500 } else { 60 };
         let at = self.stamp.max(self.now()) + 1 + self.rng.below(late) as u64;
         self.advance_to(at);
@@ -201,22 +234,9 @@ impl Server {
 
     /// What the last command made of the key, if it changed it.
     fn change(&mut self) -> Option<Content> {
-        let mut ask = |command: &str| {
-            let command = redis::cmd(command).arg(&self.key).to_owned();
-            self.reader.req_command(&command).unwrap()
-        };
-        let deadline = match ask("PEXPIRETIME") {
-            Value::Int(at) if at >= 0 => Some(at),
-            _ => None,
-        };
-        let content = match ask("TYPE") {
-            Value::SimpleString(kind) if kind == "string" => match ask("GET") {
-                Value::BulkString(content) => Some(content),
-                _ => None,
-            },
-            Value::SimpleString(kind) if kind != "none" => Some(kind.into_bytes()),
-            _ => None,
-        };
+        let kept = self.engine.kept(0, self.key.as_bytes());
+        let deadline = kept.as_ref().and_then(|kept| kept.deadline);
+        let content = kept.map(|kept| kept.value);
         if (deadline, &content) == (self.deadline, &self.content) {
             return None;
         }

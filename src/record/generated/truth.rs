@@ -16,6 +16,12 @@ pub(super) enum Over {
     Deleted,
     /// Another holder wrote its own token.
     Overwritten,
+    /// The server evicted it.
+    Evicted,
+    /// The server restarted without it.
+    Forgotten,
+    /// An operator removed it with everything else.
+    Flushed,
 }
 
 /// One acquisition.
@@ -73,6 +79,11 @@ impl Truth {
         self.end(Over::Expired);
     }
 
+    /// The server lost it.
+    pub fn lost(&mut self, how: Over) {
+        self.end(how);
+    }
+
     /// A holder's acquire wrote the key; the lease is in milliseconds.
     pub fn granted(&mut self, holder: usize, lease: Option<u64>, reply: &Reply) {
         let at = reply.first;
@@ -84,7 +95,9 @@ impl Truth {
         let others: Vec<(bool, bool)> = others
             .map(|one| {
                 let lasts = one.asked.is_none_or(|asked| at < asked);
-                (one.is_releasing, lasts && one.over != Some(Over::Deleted))
+                let is_excused =
+                    matches!(one.over, Some(Over::Deleted | Over::Evicted | Over::Flushed));
+                (one.is_releasing, lasts && !is_excused)
             })
             .collect();
         for (is_releasing, is_double) in others {
@@ -132,6 +145,11 @@ impl Truth {
     pub fn done(&mut self, holder: usize, reply: &Reply, has_learned: bool) {
         let Some(open) = self.open(holder) else { return };
         self.tenures[open].is_done = true;
+        if self.tenures[open].over == Some(Over::Expired) {
+            // It is said of all leases together.
+            let (property, is_certain) = (Property::LeaseTooShort, true);
+            self.facts.push(Fact { property, from: 0, to: u64::MAX, is_certain });
+        }
         let is_lost = self.tenures[open].over != Some(Over::Released);
         if is_lost && !has_learned {
             self.add(Property::SilentLoss, reply, true);

@@ -320,6 +320,7 @@ fn does(property: Property) -> &'static str {
         Property::FencingOrder => "can give out a fencing token that does not rise",
         Property::Starvation => "can starve a client",
         Property::Deadlock => "can let clients wait for each other",
+        Property::LeaseTooShort => "can outlast its lease",
         Property::Registered(_) => "violates a property",
     }
 }

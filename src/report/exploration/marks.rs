@@ -39,7 +39,7 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
         | Property::Unavailable
         | Property::TokenDrift
         | Property::Registered(_) => drafts.iter().position(|it| it.position == at),
-        Property::Starvation | Property::Deadlock => None,
+        Property::Starvation | Property::Deadlock | Property::LeaseTooShort => None,
     };
     let names = |draft: &Draft<'_>| {
         draft.event.moment.at <= finding.at
@@ -130,6 +130,7 @@ pub(super) fn mark(words: &Words<'_>, draft: &Draft<'_>, finding: &Finding) -> S
         (Property::FencingOrder, _) => "its fencing token is not higher".into(),
         (Property::Starvation, _) => "never gets the lock".into(),
         (Property::Deadlock, _) => "closes the circle".into(),
+        (Property::LeaseTooShort, _) => "held it for longer than its lease".into(),
         (Property::Registered(_), _) => format!("violates {}", finding.property.word()),
     }
 }

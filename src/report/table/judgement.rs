@@ -34,7 +34,7 @@ pub fn write_judgement(judgement: &Judgement, style: Style, out: &mut dyn Write)
 }
 
 fn fairness(rows: &[FairnessRow], page: &mut Page) {
-    let header = ["Lock", "Who got it", "Half waited", "99% waited", "Longest"];
+    let header = ["Lock", "Acquired by", "Wait p50", "p99", "Max"];
     let row = |row: &FairnessRow| {
         [
             plain(&row.lock),
@@ -48,7 +48,7 @@ fn fairness(rows: &[FairnessRow], page: &mut Page) {
 }
 
 fn lease_use(rows: &[LeaseUseRow], page: &mut Page) {
-    let header = ["Lock", "Held", "For (half, 99%, all)", "Of the lease", "Too short"];
+    let header = ["Lock", "Held", "For (p50, p99, max)", "Of the lease", "Expired early"];
     let row = |row: &LeaseUseRow| {
         let held = [row.held_p50_ms, row.held_p99_ms, row.held_max_ms].map(duration).join(", ");
         let shares = [row.share_p50, row.share_p99, row.share_max].map(percent).join(", ");
@@ -79,7 +79,7 @@ fn shares(shares: &[Share]) -> String {
     if let Some(more) = shares.len().checked_sub(MOST).filter(|more| *more > 0) {
         words.push(format!("{more} more"));
     }
-    if words.is_empty() { "nobody".into() } else { words.join(", ") }
+    if words.is_empty() { "-".into() } else { words.join(", ") }
 }
 
 fn verdict(judgement: &Judgement) -> (String, Tone) {

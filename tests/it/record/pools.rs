@@ -94,7 +94,7 @@ fn scripts_with_tokens_are_their_holders_over_any_connection() {
         released(other, "token-of-one-1");
         released(other, "token-of-two-1");
     });
-    assert_eq!((found, incomplete), (vec![Property::Overlap], vec![]));
+    assert_eq!((found, incomplete), (vec![Property::Overlap, Property::LeaseTooShort], vec![]));
 }
 
 #[test]

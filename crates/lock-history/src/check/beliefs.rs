@@ -41,6 +41,8 @@ pub(super) enum Ending {
     Superseded,
     /// The actor was notified that it doesn't hold the lock.
     Notified,
+    /// What the actor thought from then on was not seen.
+    Unseen,
     /// The actor forgot its token.
     Forgot,
     /// The actor crashed.
@@ -87,7 +89,8 @@ pub(super) fn ended_by_failure(verb: &Verb, lock: Option<usize>, failure: &Failu
         FailureKind::Refused if *verb == Verb::Dump => lock.is_some(),
         _ => lock.is_some() && verb.releases() && failure.is_about_the_lock(),
     };
-    is_about_the_lock.then_some((lock, Ending::Notified))
+    let ending = if *verb == Verb::Unseen { Ending::Unseen } else { Ending::Notified };
+    is_about_the_lock.then_some((lock, ending))
 }
 
 /// What ends when the actor ends.
@@ -117,7 +120,9 @@ impl Ending {
     /// From when on the belief may have been over.
     pub fn surely_until(self) -> Surely {
         match self {
-            Ending::Released | Ending::Superseded | Ending::Forgot => Surely::Begun,
+            Ending::Released | Ending::Superseded | Ending::Forgot | Ending::Unseen => {
+                Surely::Begun
+            }
             Ending::Notified => Surely::Notified,
             Ending::Crashed | Ending::Ended | Ending::Broken | Ending::Open => Surely::Now,
         }

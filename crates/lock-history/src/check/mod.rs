@@ -51,6 +51,7 @@ mod fencing_order;
 mod findings;
 mod flag_drift;
 mod foreign;
+mod lease_too_short;
 mod lease_use;
 mod leases;
 mod lost_update;
@@ -114,13 +115,15 @@ pub enum Property {
     Starvation,
     /// Actors wait for each other's locks in a circle.
     Deadlock,
+    /// Leases expired while their holders still held on.
+    LeaseTooShort,
     /// That of a [registered](register) judge, by its number.
     Registered(u8),
 }
 
 impl Property {
     /// All that are built in.
-    pub const ALL: [Property; 14] = [
+    pub const ALL: [Property; 15] = [
         Property::DoubleGrant,
         Property::Overlap,
         Property::ForeignRelease,
@@ -135,6 +138,7 @@ impl Property {
         Property::FencingOrder,
         Property::Starvation,
         Property::Deadlock,
+        Property::LeaseTooShort,
     ];
 
     /// What a good protocol rules out besides double grants, however its holders are paused.
@@ -171,6 +175,9 @@ impl Property {
         match self {
             Property::Starvation => {
                 Some("is not explored: it is a matter of how long, not of an ordering")
+            }
+            Property::LeaseTooShort => {
+                Some("is judged of recordings: it is a matter of how long, not of an ordering")
             }
             Property::DoubleGrant
             | Property::Overlap
@@ -217,6 +224,7 @@ impl Property {
             Property::FencingOrder => "fencing_order",
             Property::Starvation => "starvation",
             Property::Deadlock => "deadlock",
+            Property::LeaseTooShort => "lease_too_short",
             Property::Registered(number) => registered::word(number),
         }
     }
@@ -310,6 +318,7 @@ pub fn check(history: &History) -> Checked {
     fencing_order::check(&case, &mut findings);
     let fairness = starvation::check(&case, &mut findings);
     let lease_use = lease_use::measure(&case);
+    lease_too_short::check(&case, &lease_use, &mut findings);
     let all_followed = deadlock::check(&case, &mut findings);
     registered::check(history, &mut findings);
     let every_lock_was_left = locks.iter().all(|lock| lock.left.is_some());

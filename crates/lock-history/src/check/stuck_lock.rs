@@ -56,6 +56,7 @@ fn statement(
         Some((Ending::Broken, at)) => did(" failed", at, " without releasing"),
         Some((Ending::Forgot, at)) => did(" forgot its token", at, ""),
         Some((Ending::Notified, at)) => did(" was refused", at, ""),
+        Some((Ending::Unseen, at)) => did(" was not followed", at, " any more"),
         // A raw command says nothing of what its actor knows.
         None if case.trace.verb(step) == Some(&Verb::Redis) => None,
         None if owner.is_some() => Some(format!("; {name} did not know that it held it").into()),

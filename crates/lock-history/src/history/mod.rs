@@ -83,6 +83,16 @@ pub struct Head {
     pub incomplete: Vec<String>,
 }
 
+impl Head {
+    /// The protocol of a history that was recorded from outside, whatever its clients spoke.
+    pub const OBSERVED: &str = "observed";
+
+    /// Whether it was recorded from outside.
+    pub fn is_recording(&self) -> bool {
+        self.protocol == Self::OBSERVED
+    }
+}
+
 /// How actors share a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

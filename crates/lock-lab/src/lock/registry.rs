@@ -2,6 +2,7 @@
 //! [`register`]. If a built-in one sends scripts, `Script::of_protocol` makes them.
 
 use super::{Hardened, Legacy, LockProtocol};
+use lock_history::history::Head;
 use lock_history::registry::{RegisterError, Registry};
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +12,7 @@ static PROTOCOLS: Registry<Arc<dyn LockProtocol>> = Registry::empty();
 const MOST: usize = 100;
 
 /// Names that reports and schedules give to what is no lock protocol of this list.
-const RESERVED: [&str; 2] = ["subject", "observed"];
+const RESERVED: [&str; 2] = ["subject", Head::OBSERVED];
 
 /// Adds a lock protocol of another crate, listed after the built-in ones. Call it first in `main`. It
 /// must be [foreign](LockProtocol::is_foreign): what its commands do is read from the lock's key.

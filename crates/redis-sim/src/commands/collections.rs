@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Reply;
 use crate::data::Collection;
 use crate::error::Error;
+use crate::events::Class;
 use crate::keyspace::View;
 use crate::resp;
 
@@ -20,10 +21,12 @@ pub(super) fn read<'v, C: Collection>(
 }
 
 /// Changes the collection at a key, which is made if there is none and deleted if it is empty
-/// afterwards. `change` gives whether it changed anything, which watchers see, and a result.
+/// afterwards. `change` gives whether it changed anything, which watchers see, and a result; `event` is
+/// what notifications call that.
 pub(super) fn change<C: Collection, T>(
     db: &mut View<'_>,
     key: &[u8],
+    event: &'static str,
     change: impl FnOnce(&mut C) -> (bool, T),
 ) -> Result<T, Error> {
     let Some(data) = db.data_mut(key) else {
@@ -31,13 +34,19 @@ pub(super) fn change<C: Collection, T>(
         let (_, result) = change(&mut new);
         if !new.is_empty() {
             db.set(key, new.into_data(), None);
+            db.note(C::CLASS, event, key);
         }
         return Ok(result);
     };
     let members = C::of_mut(data).ok_or(Error::WrongType)?;
     let (changed, result) = change(members);
-    if members.is_empty() {
+    let is_empty = members.is_empty();
+    if changed {
+        db.note(C::CLASS, event, key);
+    }
+    if is_empty {
         db.remove(key);
+        db.note(Class::Generic, "del", key);
     } else if changed {
         db.touch(key);
     }

@@ -98,7 +98,7 @@ fn delete_if(call: &mut Call<'_>, key: &[u8], condition: Condition<'_>) -> Reply
     let mut db = call.db();
     let Some(entry) = db.get(key) else { return Ok(flag(false)) };
     let holds = condition.holds(Some(entry.data.as_string()?));
-    Ok(flag(holds && db.remove(key)))
+    Ok(flag(holds && keys::delete(&mut db, key)))
 }
 
 #[cfg(test)]

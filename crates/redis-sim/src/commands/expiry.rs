@@ -2,8 +2,9 @@
 
 use redis::Value;
 
-use super::{Reply, flag, integer, is};
+use super::{Reply, flag, integer, is, keys};
 use crate::error::{Error, quoted};
+use crate::events::Class;
 use crate::session::Call;
 
 /// How an option of SET gives a deadline.
@@ -121,9 +122,10 @@ pub(super) fn set_deadline(
         return Ok(flag(false));
     }
     if new <= now {
-        db.remove(key);
+        keys::delete(&mut db, key);
     } else if let Some(entry) = db.get_mut(key) {
         entry.expire_at(Some(new));
+        db.note(Class::Generic, "expire", key);
     }
     Ok(flag(true))
 }
@@ -136,6 +138,7 @@ pub(super) fn persist(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     }
     if let Some(entry) = db.get_mut(key) {
         entry.expire_at(None);
+        db.note(Class::Generic, "persist", key);
     }
     Ok(flag(true))
 }

@@ -23,7 +23,7 @@ pub(super) fn hmset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 fn set_fields(call: &mut Call<'_>, args: &[&[u8]], name: &'static str) -> Result<usize, Error> {
     let [key, pairs @ ..] = args else { return Err(Error::Arity(name)) };
     let (pairs, []) = pairs.as_chunks::<2>() else { return Err(Error::Arity(name)) };
-    change(&mut call.db(), key, |fields: &mut Hash| {
+    change(&mut call.db(), key, "hset", |fields: &mut Hash| {
         let before = fields.len();
         for [field, value] in pairs {
             match fields.get_mut(*field) {
@@ -37,7 +37,7 @@ fn set_fields(call: &mut Call<'_>, args: &[&[u8]], name: &'static str) -> Result
 
 pub(super) fn hsetnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, field, value] = args else { return Err(Error::Arity("hsetnx")) };
-    change(&mut call.db(), key, |fields: &mut Hash| {
+    change(&mut call.db(), key, "hset", |fields: &mut Hash| {
         let new = !fields.contains_key(*field);
         if new {
             fields.insert(field.to_vec(), value.to_vec());
@@ -65,7 +65,7 @@ fn field_value(fields: Option<&Hash>, name: &[u8]) -> Value {
 
 pub(super) fn hdel(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, names @ ..] = args else { return Err(Error::Arity("hdel")) };
-    change(&mut call.db(), key, |fields: &mut Hash| {
+    change(&mut call.db(), key, "hdel", |fields: &mut Hash| {
         let removed = names.iter().filter(|name| fields.remove(**name).is_some()).count();
         (removed > 0, count(removed))
     })
@@ -127,7 +127,7 @@ pub(super) fn hvals(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 pub(super) fn hincrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, field, by] = args else { return Err(Error::Arity("hincrby")) };
     let by = integer(by)?;
-    change(&mut call.db(), key, |fields: &mut Hash| {
+    change(&mut call.db(), key, "hincrby", |fields: &mut Hash| {
         let before = match fields.get(*field) {
             Some(value) => resp::integer(value).ok_or(Error::HashNotAnInteger),
             None => Ok(0),
@@ -146,7 +146,7 @@ pub(super) fn hincrbyfloat(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     if by == Number::Infinite {
         return Err(Error::InfiniteIncrement);
     }
-    change(&mut call.db(), key, |fields: &mut Hash| {
+    change(&mut call.db(), key, "hincrbyfloat", |fields: &mut Hash| {
         let before = match fields.get(*field) {
             Some(value) => extended::read(value).ok_or(Error::HashNotFloat),
             None => Ok(Number::Finite(Extended::ZERO)),

@@ -5,12 +5,23 @@ use redis::Value;
 use super::connection::database;
 use super::{Reply, bulk, count, flag, integer, is};
 use crate::error::Error;
+use crate::events::Class;
 use crate::glob;
+use crate::keyspace::View;
 use crate::session::Call;
 
 pub(super) fn del(call: &mut Call<'_>, keys: &[&[u8]]) -> Reply {
     let mut db = call.db();
-    Ok(count(keys.iter().filter(|key| db.remove(key)).count()))
+    Ok(count(keys.iter().filter(|key| delete(&mut db, key)).count()))
+}
+
+/// Deletes a key, and says so; returns whether there was one.
+pub(super) fn delete(db: &mut View<'_>, key: &[u8]) -> bool {
+    let was_there = db.remove(key);
+    if was_there {
+        db.note(Class::Generic, "del", key);
+    }
+    was_there
 }
 
 pub(super) fn exists(call: &mut Call<'_>, keys: &[&[u8]]) -> Reply {
@@ -32,6 +43,8 @@ pub(super) fn rename(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     if from != to {
         db.remove(from);
         db.set(to, entry.data, entry.deadline);
+        db.note(Class::Generic, "rename_from", from);
+        db.note(Class::Generic, "rename_to", to);
     }
     Ok(Value::Okay)
 }
@@ -72,6 +85,7 @@ pub(super) fn copy(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let free = replace || db.get(to).is_none();
     if free {
         db.set(to, entry.data, entry.deadline);
+        db.note(Class::Generic, "copy_to", to);
     }
     Ok(flag(free))
 }

@@ -9,6 +9,7 @@ use super::collections::{change, check_timeout, first_of, place, positive, read,
 use super::{Reply, bulk, count, integer, is};
 use crate::data::List;
 use crate::error::Error;
+use crate::events::Class;
 use crate::keyspace::View;
 use crate::resp;
 use crate::session::{Call, no_list};
@@ -21,6 +22,14 @@ pub(super) enum End {
 }
 
 impl End {
+    /// What notifications call a push at this end, and a pop.
+    fn events(self) -> (&'static str, &'static str) {
+        match self {
+            End::Left => ("lpush", "lpop"),
+            End::Right => ("rpush", "rpop"),
+        }
+    }
+
     fn named(word: &[u8]) -> Result<Self, Error> {
         if is(word, "left") {
             Ok(End::Left)
@@ -38,6 +47,13 @@ impl End {
         }
     }
 
+    fn first(self, list: &List) -> Option<&Vec<u8>> {
+        match self {
+            End::Left => list.front(),
+            End::Right => list.back(),
+        }
+    }
+
     fn pop(self, list: &mut List) -> Option<Vec<u8>> {
         match self {
             End::Left => list.pop_front(),
@@ -49,7 +65,7 @@ impl End {
 /// The elements are pushed one by one, so LPUSH turns their order round.
 pub(super) fn push(call: &mut Call<'_>, args: &[&[u8]], end: End) -> Reply {
     let [key, elements @ ..] = args else { return Err(Error::Syntax) };
-    change(&mut call.db(), key, |list: &mut List| {
+    change(&mut call.db(), key, end.events().0, |list: &mut List| {
         elements.iter().for_each(|element| end.push(list, element.to_vec()));
         (true, count(list.len()))
     })
@@ -75,7 +91,7 @@ pub(super) fn pop(call: &mut Call<'_>, args: &[&[u8]], end: End, name: &'static 
         return Ok(if most.is_some() { no_list() } else { Value::Nil });
     }
     let Some(most) = most else { return Ok(pop_one(&mut db, key, end)?.unwrap_or(Value::Nil)) };
-    change(&mut db, key, |list: &mut List| {
+    change(&mut db, key, end.events().1, |list: &mut List| {
         let popped: Vec<_> =
             std::iter::from_fn(|| end.pop(list)).take(most).map(Value::BulkString).collect();
         (!popped.is_empty(), Value::Array(popped))
@@ -83,7 +99,7 @@ pub(super) fn pop(call: &mut Call<'_>, args: &[&[u8]], end: End, name: &'static 
 }
 
 fn pop_one(db: &mut View<'_>, key: &[u8], end: End) -> Result<Option<Value>, Error> {
-    change(db, key, |list: &mut List| {
+    change(db, key, end.events().1, |list: &mut List| {
         let popped = end.pop(list).map(Value::BulkString);
         (popped.is_some(), popped)
     })
@@ -125,7 +141,7 @@ pub(super) fn lset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let mut db = call.db();
     read::<List>(&mut db, key)?.ok_or(Error::NoSuchKey)?;
     let index = integer(index)?;
-    change(&mut db, key, |list: &mut List| {
+    change(&mut db, key, "lset", |list: &mut List| {
         match place(index, list.len()).and_then(|at| list.get_mut(at)) {
             Some(old) => {
                 *old = element.to_vec();
@@ -146,7 +162,7 @@ pub(super) fn linsert(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     if read::<List>(&mut db, key)?.is_none() {
         return Ok(count(0));
     }
-    change(&mut db, key, |list: &mut List| {
+    change(&mut db, key, "linsert", |list: &mut List| {
         let Some(at) = list.iter().position(|other| other == pivot) else {
             return (false, Value::Int(-1));
         };
@@ -165,7 +181,7 @@ pub(super) fn lrem(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
             list.make_contiguous().reverse();
         }
     };
-    change(&mut call.db(), key, |list: &mut List| {
+    change(&mut call.db(), key, "lrem", |list: &mut List| {
         let mut removed = 0;
         turn(list);
         list.retain(|other| {
@@ -181,7 +197,7 @@ pub(super) fn lrem(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 pub(super) fn ltrim(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, first, last] = args else { return Err(Error::Arity("ltrim")) };
     let (first, last) = (integer(first)?, integer(last)?);
-    change(&mut call.db(), key, |list: &mut List| {
+    change(&mut call.db(), key, "ltrim", |list: &mut List| {
         let kept = span(first, last, list.len());
         list.truncate(kept.end);
         list.drain(..kept.start);
@@ -294,15 +310,21 @@ fn move_one(
         return Ok(None);
     }
     read::<List>(db, to)?;
-    let moved = change(db, from, |list: &mut List| {
-        let moved = take.pop(list);
-        if let (true, Some(moved)) = (from == to, &moved) {
-            put.push(list, moved.clone());
-        }
-        (true, moved)
-    })?;
-    if let (true, Some(moved)) = (from != to, &moved) {
-        change(db, to, |list: &mut List| (true, put.push(list, moved.clone())))?;
+    let (pushed, popped) = (put.events().0, take.events().1);
+    if from == to {
+        db.note(Class::List, pushed, to);
+        let moved = change(db, from, popped, |list: &mut List| {
+            let moved = take.pop(list);
+            moved.iter().for_each(|moved| put.push(list, moved.clone()));
+            (true, moved)
+        })?;
+        return Ok(moved.map(Value::BulkString));
     }
+    let first = read::<List>(db, from)?.and_then(|list| take.first(list)).cloned();
+    // What is moved is there before it is gone, to those that are notified.
+    if let Some(moved) = &first {
+        change(db, to, pushed, |list: &mut List| (true, put.push(list, moved.clone())))?;
+    }
+    let moved = change(db, from, popped, |list: &mut List| (true, take.pop(list)))?;
     Ok(moved.map(Value::BulkString))
 }

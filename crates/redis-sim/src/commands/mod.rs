@@ -31,10 +31,20 @@ use expiry::Unit;
 use lists::End::{Left, Right};
 
 /// What a command answers.
-type Reply = Result<Value, Error>;
+pub(super) type Reply = Result<Value, Error>;
 
 /// What carries a command out.
 type CommandFn = fn(&mut Call<'_>, &[&[u8]]) -> Reply;
+
+/// When MONITOR shows a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// When it has run.
+    After,
+    /// Before it runs: before the commands that it runs itself.
+    Before,
+    Never,
+}
 
 /// One command, or one subcommand of a command.
 pub(super) struct Command {
@@ -50,6 +60,7 @@ pub(super) struct Command {
     pub(super) writes: bool,
     /// Whether a client of the old protocol may use it while it listens to something.
     pub(super) to_listeners: bool,
+    pub(super) shown: Shown,
     pub(super) run: CommandFn,
     subcommands: &'static [Command],
     /// See [`sort_key`].
@@ -61,8 +72,20 @@ pub(super) struct Command {
 const fn command(name: &'static str, arity: isize, run: CommandFn) -> Command {
     let (key, len) = sort_key(name.as_bytes());
     let (immediate, scriptable, writes, to_listeners) = (false, true, false, false);
-    let subcommands = &[];
-    Command { name, arity, immediate, scriptable, writes, to_listeners, run, subcommands, key, len }
+    let (shown, subcommands) = (Shown::After, &[]);
+    Command {
+        name,
+        arity,
+        immediate,
+        scriptable,
+        writes,
+        to_listeners,
+        shown,
+        run,
+        subcommands,
+        key,
+        len,
+    }
 }
 
 const fn write(name: &'static str, arity: isize, run: CommandFn) -> Command {
@@ -80,6 +103,16 @@ const fn immediate(name: &'static str, arity: isize, run: CommandFn) -> Command 
 
 const fn to_listeners(command: Command) -> Command {
     Command { to_listeners: true, ..command }
+}
+
+/// A command that runs others.
+const fn script(name: &'static str, run: CommandFn) -> Command {
+    Command { shown: Shown::Before, ..private(name, -3, run) }
+}
+
+/// A command of administration.
+const fn admin(name: &'static str, arity: isize, run: CommandFn) -> Command {
+    Command { shown: Shown::Never, ..private(name, arity, run) }
 }
 
 /// A command that on a real server may wait. Scripts must not.
@@ -103,6 +136,7 @@ static COMMANDS: &[Command] = &[
     waiting("bzpopmin", -3, |call, args| sorted_sets::pop_first(call, args, false)),
     container("client", CLIENT),
     Command { subcommands: COMMAND, ..command("command", -1, server::command) },
+    container("config", CONFIG),
     write("copy", -3, keys::copy),
     command("dbsize", 1, server::dbsize),
     write("decr", 2, |call, args| strings::add(call, args, -1)),
@@ -113,10 +147,10 @@ static COMMANDS: &[Command] = &[
     command("digest", 2, conditional::digest),
     immediate("discard", 1, transactions::discard),
     command("echo", 2, connection::echo),
-    private("eval", -3, |call, args| scripts::eval(call, args, Access::Any)),
-    private("evalsha", -3, |call, args| scripts::evalsha(call, args, Access::Any)),
-    private("evalsha_ro", -3, |call, args| scripts::evalsha(call, args, Access::ReadOnly)),
-    private("eval_ro", -3, |call, args| scripts::eval(call, args, Access::ReadOnly)),
+    script("eval", |call, args| scripts::eval(call, args, Access::Any)),
+    script("evalsha", |call, args| scripts::evalsha(call, args, Access::Any)),
+    script("evalsha_ro", |call, args| scripts::evalsha(call, args, Access::ReadOnly)),
+    script("eval_ro", |call, args| scripts::eval(call, args, Access::ReadOnly)),
     immediate("exec", 1, transactions::exec),
     command("exists", -2, keys::exists),
     write("expire", -3, |call, args| expiry::set_deadline(call, args, "expire", Unit::Seconds)),
@@ -165,6 +199,7 @@ static COMMANDS: &[Command] = &[
     write("lset", 4, lists::lset),
     write("ltrim", 4, lists::ltrim),
     command("mget", -2, strings::mget),
+    admin("monitor", 1, pubsub::monitor),
     write("mset", -3, strings::mset),
     write("msetnx", -3, strings::msetnx),
     immediate("multi", 1, transactions::multi),
@@ -251,6 +286,9 @@ static COMMAND: &[Command] = &[
     command("command|docs", -2, server::command_docs),
     command("command|info", -2, server::command_info),
 ];
+
+static CONFIG: &[Command] =
+    &[admin("config|get", -3, server::config_get), admin("config|set", -4, server::config_set)];
 
 static SCRIPT: &[Command] = &[
     private("script|exists", -3, scripts::exists),
@@ -365,7 +403,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_sorted_and_every_name_is_found_in_any_case() {
-        for table in [COMMANDS, CLIENT, COMMAND, SCRIPT] {
+        for table in [COMMANDS, CLIENT, COMMAND, CONFIG, SCRIPT] {
             assert!(table.is_sorted_by(|a, b| a.key < b.key));
             for command in table {
                 let name = command.name.rsplit('|').next().unwrap();

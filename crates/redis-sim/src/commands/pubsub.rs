@@ -12,6 +12,16 @@ pub(super) fn publish(call: &mut Call<'_>, args: &[&[u8]], shards: bool) -> Repl
     Ok(count(call.pubsub.publish(shards, channel, message)))
 }
 
+/// A client without a socket can't receive what is shown.
+pub(super) fn monitor(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
+    if call.session.in_exec {
+        return Err(Error::MonitorInExec);
+    }
+    let outbox = call.session.outbox.as_ref().ok_or_else(|| super::unknown(b"monitor", &[]))?;
+    call.pubsub.monitor(call.session.id, outbox);
+    Ok(Value::Okay)
+}
+
 pub(super) fn begin(call: &mut Call<'_>, names: &[&[u8]], kind: Topic) -> Reply {
     if call.session.in_exec && kind == Topic::Shard {
         return Err(Error::DenyBlocking);

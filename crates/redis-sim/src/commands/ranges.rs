@@ -150,7 +150,8 @@ pub(super) fn zcount(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 pub(super) fn remove(call: &mut Call<'_>, args: &[&[u8]], by_score: bool) -> Reply {
     let [key, first, last] = args else { return Err(Error::Syntax) };
     let range = if by_score { Range::scores(first, last)? } else { Range::ranks(first, last)? };
-    change(&mut call.db(), key, |set: &mut SortedSet| {
+    let event = if by_score { "zremrangebyscore" } else { "zremrangebyrank" };
+    change(&mut call.db(), key, event, |set: &mut SortedSet| {
         let members = range.of(set, false).into_iter().map(|(member, _)| member.to_vec());
         let members: Vec<_> = members.collect();
         for member in &members {

@@ -6,7 +6,9 @@ use redis::{Value, VerbatimFormat};
 
 use super::{COMMANDS, Reply, bulk, count, integer, is};
 use crate::VERSION;
-use crate::error::Error;
+use crate::error::{Error, quoted};
+use crate::events::Published;
+use crate::glob;
 use crate::session::Call;
 
 pub(super) fn dbsize(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
@@ -33,6 +35,30 @@ fn check_flush(args: &[&[u8]]) -> Result<(), Error> {
         [how] if is(how, "sync") || is(how, "async") => Ok(()),
         _ => Err(Error::Syntax),
     }
+}
+
+/// The one setting that there is.
+const NOTIFY: &[u8] = b"notify-keyspace-events";
+
+pub(super) fn config_get(call: &mut Call<'_>, patterns: &[&[u8]]) -> Reply {
+    let is_wanted = patterns.iter().any(|pattern| {
+        let pattern = pattern.to_ascii_lowercase();
+        glob::matches(&pattern, NOTIFY)
+    });
+    let setting = is_wanted.then(|| (bulk(NOTIFY), bulk(&call.pubsub.published.shown())));
+    Ok(super::map(call, setting))
+}
+
+pub(super) fn config_set(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
+    let (pairs, []) = args.as_chunks::<2>() else { return Err(Error::Arity("config|set")) };
+    if let Some([unknown, _]) = pairs.iter().find(|[name, _]| !name.eq_ignore_ascii_case(NOTIFY)) {
+        return Err(Error::UnknownSetting(quoted(unknown, 128)));
+    }
+    for [_, letters] in pairs {
+        call.pubsub.published = Published::read(letters).ok_or(Error::InvalidEventClass)?;
+    }
+    call.keyspace.is_noted = call.pubsub.published.is_on();
+    Ok(Value::Okay)
 }
 
 pub(super) fn time(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {

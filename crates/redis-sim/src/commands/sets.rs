@@ -17,7 +17,7 @@ const MOST_REPEATED: u64 = 1 << 20;
 
 pub(super) fn sadd(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, members @ ..] = args else { return Err(Error::Arity("sadd")) };
-    change(&mut call.db(), key, |set: &mut Set| {
+    change(&mut call.db(), key, "sadd", |set: &mut Set| {
         let added = members.iter().filter(|member| set.insert(member.to_vec())).count();
         (added > 0, count(added))
     })
@@ -25,7 +25,7 @@ pub(super) fn sadd(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 
 pub(super) fn srem(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, members @ ..] = args else { return Err(Error::Arity("srem")) };
-    change(&mut call.db(), key, |set: &mut Set| {
+    change(&mut call.db(), key, "srem", |set: &mut Set| {
         let removed = members.iter().filter(|member| set.remove(**member)).count();
         (removed > 0, count(removed))
     })
@@ -79,7 +79,7 @@ pub(super) fn spop(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 }
 
 fn pop(db: &mut View<'_>, key: &[u8], most: usize) -> Result<Set, Error> {
-    change(db, key, |set: &mut Set| {
+    change(db, key, "spop", |set: &mut Set| {
         let popped: Set = std::iter::from_fn(|| set.pop_first()).take(most).collect();
         (!popped.is_empty(), popped)
     })

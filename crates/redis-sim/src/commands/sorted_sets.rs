@@ -111,7 +111,8 @@ pub(super) fn zincrby(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
 fn add(call: &mut Call<'_>, key: &[u8], pairs: &[[&[u8]; 2]], options: &Options) -> Reply {
     let scores = pairs.iter().map(|[number, member]| Ok((score(number)?, *member)));
     let scores = scores.collect::<Result<Vec<_>, Error>>()?;
-    let done = change(&mut call.db(), key, |set: &mut SortedSet| {
+    let event = if options.incr { "zincr" } else { "zadd" };
+    let done = change(&mut call.db(), key, event, |set: &mut SortedSet| {
         let put = |(score, member): &(f64, &[u8])| options.put(set, member, *score);
         let done: Result<Vec<_>, Error> = scores.iter().map(put).collect();
         let changes = |(_, put): &(f64, Put)| matches!(put, Put::Added | Put::Changed);
@@ -133,7 +134,7 @@ pub(super) fn double(resp3: bool, score: f64) -> Value {
 
 pub(super) fn zrem(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let [key, members @ ..] = args else { return Err(Error::Arity("zrem")) };
-    change(&mut call.db(), key, |set: &mut SortedSet| {
+    change(&mut call.db(), key, "zrem", |set: &mut SortedSet| {
         let removed = members.iter().filter(|member| set.remove(**member).is_some()).count();
         (removed > 0, count(removed))
     })
@@ -201,7 +202,8 @@ fn pop_some(
     most: usize,
     max: bool,
 ) -> Result<Vec<(Vec<u8>, f64)>, Error> {
-    change(db, key, |set: &mut SortedSet| {
+    let event = if max { "zpopmax" } else { "zpopmin" };
+    change(db, key, event, |set: &mut SortedSet| {
         let mut members = ranked(set);
         if max {
             members.reverse();

@@ -5,9 +5,10 @@ use redis::Value;
 use super::conditional::Condition;
 use super::expiry::{Unit, deadline};
 use super::extended::{self, Extended, Number};
-use super::{Reply, bulk, count, flag, integer, is};
+use super::{Reply, bulk, count, flag, integer, is, keys};
 use crate::data::Data;
 use crate::error::Error;
+use crate::events::Class;
 use crate::session::Call;
 
 pub(super) fn get(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
@@ -58,6 +59,7 @@ pub(super) fn mset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let mut db = call.db();
     for [key, value] in pairs {
         db.set(key, Data::String(value.to_vec()), None);
+        db.note(Class::String, "set", key);
     }
     Ok(Value::Okay)
 }
@@ -71,6 +73,7 @@ pub(super) fn msetnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     }
     for [key, value] in pairs {
         db.set(key, Data::String(value.to_vec()), None);
+        db.note(Class::String, "set", key);
     }
     Ok(flag(true))
 }
@@ -151,8 +154,10 @@ pub(super) fn set(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let sets_expiry = options.expiry.is_some();
     // The deadline comes last: `get_mut` removes a key whose deadline is over.
     db.set(key, Data::String(value.to_vec()), deadline.filter(|_| !sets_expiry));
+    db.note(Class::String, "set", key);
     if sets_expiry && let Some(entry) = db.get_mut(key) {
         entry.expire_at(deadline);
+        db.note(Class::Generic, "expire", key);
     }
     Ok(if options.get { before.unwrap_or(Value::Nil) } else { Value::Okay })
 }
@@ -163,6 +168,7 @@ pub(super) fn setnx(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let absent = db.get(key).is_none();
     if absent {
         db.set(key, Data::String(value.to_vec()), None);
+        db.note(Class::String, "set", key);
     }
     Ok(flag(absent))
 }
@@ -177,8 +183,10 @@ pub(super) fn set_for(
     let deadline = deadline(name, unit, amount, call.now_ms())?;
     let mut db = call.db();
     db.set(key, Data::String(value.to_vec()), None);
+    db.note(Class::String, "set", key);
     if let Some(entry) = db.get_mut(key) {
         entry.expire_at(Some(deadline));
+        db.note(Class::Generic, "expire", key);
     }
     Ok(Value::Okay)
 }
@@ -191,6 +199,7 @@ pub(super) fn getset(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         None => Value::Nil,
     };
     db.set(key, Data::String(value.to_vec()), None);
+    db.note(Class::String, "set", key);
     Ok(before)
 }
 
@@ -199,7 +208,7 @@ pub(super) fn getdel(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     let mut db = call.db();
     let Some(entry) = db.get(key) else { return Ok(Value::Nil) };
     let value = bulk(entry.data.as_string()?);
-    db.remove(key);
+    keys::delete(&mut db, key);
     Ok(value)
 }
 
@@ -250,9 +259,10 @@ pub(super) fn getex(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         NewDeadline::In(unit, amount) => Some(deadline("getex", unit, amount, now)?),
     };
     if new.is_some_and(|new| new <= now) {
-        db.remove(key);
+        keys::delete(&mut db, key);
     } else if let Some(entry) = db.get_mut(key) {
         entry.expire_at(new);
+        db.note(Class::Generic, if new.is_some() { "expire" } else { "persist" }, key);
     }
     Ok(value)
 }
@@ -276,6 +286,7 @@ pub(super) fn add(call: &mut Call<'_>, args: &[&[u8]], by: i64) -> Reply {
     };
     let sum = before.checked_add(by).ok_or(Error::Overflow)?;
     db.set(key, Data::String(sum.to_string().into_bytes()), deadline);
+    db.note(Class::String, "incrby", key);
     Ok(Value::Int(sum))
 }
 
@@ -291,5 +302,6 @@ pub(super) fn incrbyfloat(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
         (before.ok_or(Error::InvalidFloat)?, extended::read(by).ok_or(Error::InvalidFloat)?);
     let sum = extended::sum(before, by).ok_or(Error::InfiniteSum)?.to_string().into_bytes();
     db.set(key, Data::String(sum.clone()), deadline);
+    db.note(Class::String, "incrbyfloat", key);
     Ok(Value::BulkString(sum))
 }

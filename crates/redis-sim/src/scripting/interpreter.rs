@@ -145,7 +145,7 @@ fn begin(lua: &Lua, call: &mut Call<'_>, read_only: bool) -> mlua::Result<()> {
     let mut running = running(lua)?;
     running.swap(call);
     // What the script selects is selected for it alone.
-    running.session = Session::new(call.session.id, call.session.db);
+    running.session = Session::new(call.session.id, call.session.db, "lua".into());
     (running.now, running.read_only) = (call.now, read_only);
     (running.steps, running.seed) = (INSTRUCTIONS, sandbox::FIRST_SEED);
     Ok(())

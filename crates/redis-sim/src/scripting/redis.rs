@@ -75,7 +75,7 @@ fn answer(running: &mut Running, words: &MultiValue) -> Result<redis::Value, Str
         session: &mut running.session,
         now: running.now,
     };
-    (command.run)(&mut call, args).map_err(|error| error.to_string())
+    call.run(command, request.argv(), args).map_err(|error| error.to_string())
 }
 
 /// A word of a command.

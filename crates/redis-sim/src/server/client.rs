@@ -19,6 +19,9 @@ impl Service for Engine {
     fn open(&self, outbox: &Outbox) -> Box<dyn Handler> {
         let mut connection = self.connect(0);
         connection.session.outbox = Some(outbox.clone());
+        if let Some(address) = outbox.address() {
+            connection.session.address = address;
+        }
         Box::new(SocketClient { connection, bytes: Vec::new() })
     }
 }

@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fmt;
 use std::io::{self, Write};
 use std::mem;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -67,6 +67,17 @@ impl Outbox {
     /// One that leads nowhere: what is put in can only be taken out again.
     pub fn detached() -> Self {
         Self(Arc::new(Shared { stream: None, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// The client's address as MONITOR shows it: of a client of a socket file, that file.
+    pub(super) fn address(&self) -> Option<String> {
+        let stream = self.0.stream.as_ref()?;
+        let peer = rustix::net::getpeername(stream).ok().flatten();
+        if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
+            return Some(peer.to_string());
+        }
+        let path = stream.local_addr().ok()?.as_pathname()?.display().to_string();
+        Some(format!("unix:{path}"))
     }
 
     /// Takes everything out that waits, to look at it or to put it into another one.

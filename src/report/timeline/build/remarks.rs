@@ -54,7 +54,8 @@ fn moment(source: &LaneSource<'_>, finding: &Finding) -> Moment {
         Property::SilentLoss
         | Property::FencingOrder
         | Property::Starvation
-        | Property::Deadlock => {}
+        | Property::Deadlock
+        | Property::LeaseTooShort => {}
     }
     let is_whose = |event: &Event| event.actor.is_some_and(|it| finding.actors.contains(&it));
     let from = events.partition_point(|event| event.moment.at < finding.at);

@@ -65,7 +65,8 @@ fn number(property: Property) -> u32 {
         Property::FencingOrder => 11,
         Property::Starvation => 12,
         Property::Deadlock => 13,
-        Property::Registered(number) => 14 + u32::from(number),
+        Property::LeaseTooShort => 14,
+        Property::Registered(number) => 15 + u32::from(number),
     }
 }
 
@@ -75,7 +76,7 @@ fn bit(property: Property) -> u32 {
 
 fn of_bit(number: u32) -> Property {
     let built_in = Property::ALL.get(number as usize).copied();
-    let registered = || number.saturating_sub(14) as u8;
+    let registered = || number.saturating_sub(15) as u8;
     built_in.unwrap_or_else(|| Property::Registered(registered()))
 }
 

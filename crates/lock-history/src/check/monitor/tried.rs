@@ -47,7 +47,7 @@ impl Tried {
             Property::Unavailable => Some("no fresh client tried to acquire the lock at the end"),
             Property::FencingOrder => Some("no fencing token was seen"),
             Property::Deadlock => Some("no actor that held a lock was refused another one"),
-            Property::Starvation | Property::Registered(_) => None,
+            Property::Starvation | Property::LeaseTooShort | Property::Registered(_) => None,
         }
     }
 }
