@@ -1,10 +1,15 @@
 //! What a command may do to keys, read from its arguments alone: MONITOR shows no replies.
 
+mod members;
+
+pub(super) use members::{Field, Kind, MemberAct, Only};
+
 use super::commands::{Reach, reach};
 use super::key::When;
+use members::member_act;
 
 /// What a command may do to one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Act {
     /// Write the value if the key is free.
     Take {
@@ -28,6 +33,8 @@ pub(super) enum Act {
     Delete,
     /// Set the end of the lease.
     Expire(Until),
+    /// Something with members of the key: the name of the command, and what it does.
+    Members(String, MemberAct),
     /// Something that is not followed: the name of the command.
     Unknown(String),
 }
@@ -43,6 +50,8 @@ pub(super) enum Until {
     In(i64),
     /// At this time, in milliseconds since 1970.
     At(i64),
+    /// When another lease expires.
+    With(When),
 }
 
 /// What a command may do to which keys, in its order.
@@ -88,6 +97,11 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
         }
         ("COPY", [_, to, ..]) => vec![(to, Act::Unknown(name))],
         (_, rest) => {
+            if let Some((key, arguments)) = rest.split_first()
+                && let Some(act) = member_act(&name, arguments)
+            {
+                return one(key, Some(Act::Members(name, act)));
+            }
             let changed = match reach(&name) {
                 Reach::NoKey => &[],
                 Reach::FirstKey => rest.get(..1).unwrap_or_default(),
@@ -153,6 +167,14 @@ fn end(unit: &[u8], time: &[u8]) -> Option<Until> {
     })
 }
 
+impl Act {
+    /// Whether it changes nothing.
+    pub fn is_read(&self) -> bool {
+        use MemberAct::{List, Read, Size};
+        matches!(self, Act::Read | Act::Members(_, Read { .. } | List | Size))
+    }
+}
+
 impl Until {
     /// The end of a lease that is set now, in place of one that ends then.
     pub fn when(self, now: When, before: Option<When>) -> Option<When> {
@@ -161,6 +183,7 @@ impl Until {
             Until::AsBefore => before,
             Until::In(milliseconds) => Some(now.plus(milliseconds)),
             Until::At(time) => Some(When::exactly(time)),
+            Until::With(when) => Some(when),
         }
     }
 
@@ -169,7 +192,7 @@ impl Until {
         match self {
             Until::In(milliseconds) => milliseconds <= 0,
             Until::At(time) => time <= now.nominal,
-            Until::Forever | Until::AsBefore => false,
+            Until::Forever | Until::AsBefore | Until::With(_) => false,
         }
     }
 
@@ -178,7 +201,9 @@ impl Until {
         let milliseconds = match self {
             Until::Forever | Until::AsBefore => return None,
             Until::In(milliseconds) => milliseconds,
-            Until::At(time) => time.saturating_sub(now.nominal),
+            Until::At(time) | Until::With(When { nominal: time, .. }) => {
+                time.saturating_sub(now.nominal)
+            }
         };
         Some(u64::try_from(milliseconds).unwrap_or(0).saturating_mul(1_000_000))
     }
@@ -263,14 +288,15 @@ mod tests {
             ("SET k v PX 5 IFNE w", &["k"], "SET"),
             ("DELEX k IFEQ v", &["k"], "DELEX"),
             ("DELIFEQ k v", &["k"], "DELIFEQ"),
-            ("hset k field v", &["k"], "HSET"),
+            ("ZADD k GT 1 m", &["k"], "ZADD"),
+            ("SPOP k", &["k"], "SPOP"),
             ("RESTORE k 0 x", &["k"], "RESTORE"),
             ("COPY a k", &["k"], "COPY"),
             ("RENAME a k", &["a", "k"], "RENAME"),
             ("ZUNIONSTORE k 1 a", &["k", "1", "a"], "ZUNIONSTORE"),
             ("SMOVE a b k", &["a", "b"], "SMOVE"),
             ("JSON.SET k $ v", &["k", "$", "v"], "JSON.SET"),
-            ("HGETALL k", &[], ""),
+            ("HLEN k", &[], ""),
             ("PUBLISH k message", &[], ""),
         ] {
             assert_eq!(read(command), unknown(keys, name), "{command}");

@@ -76,7 +76,9 @@ impl<'a> EventLog<'a> {
             What::Write { fence, .. } | What::Found { fence, .. } => *fence,
             _ => None,
         });
-        Operation { number, verb, lock: Some(lock), token, fence, ..Operation::default() }
+        let lease = held.filter(|_| verb == Verb::Acquire);
+        let lease = lease.and_then(|held| self.tenures.asked(held));
+        Operation { number, verb, lock: Some(lock), lease, token, fence, ..Operation::default() }
     }
 
     /// A step of an actor: this command.

@@ -53,6 +53,8 @@ pub(super) enum Outcome {
     Deleted(Id),
     /// The lease was set: whose.
     Extended(Id),
+    /// Its holder took it once more: whose it is.
+    Entered(Id),
 }
 
 /// When something ran, in milliseconds of the server's clock since 1970.
@@ -96,6 +98,10 @@ pub(super) enum Access {
     Delete,
     /// The lease is set.
     Expire(Until),
+    /// Taken, if it is free or has the token that the command names.
+    Enter,
+    /// Deleted, if it has the token that the command names.
+    Leave,
 }
 
 /// The holder of the key.
@@ -133,7 +139,7 @@ pub(super) type Decided = Vec<(Id, Outcome)>;
 
 /// Whose command it is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Whose {
+pub(super) struct Whose<'a> {
     /// The observation.
     pub id: Id,
     /// The client.
@@ -142,6 +148,8 @@ pub(super) struct Whose {
     pub gives_back: bool,
     /// The call of the script that the command was in.
     pub call: Option<u32>,
+    /// The acquisitions with the token that the command names.
+    pub own: &'a [Id],
 }
 
 impl Key {
@@ -154,6 +162,11 @@ impl Key {
     /// Its holder; where that is in doubt, the most likely one.
     pub fn held(&self) -> Option<Held> {
         self.hypotheses.iter().min_by_key(|hypothesis| hypothesis.against)?.held
+    }
+
+    /// Whether nothing about it is in doubt.
+    pub fn is_certain(&self) -> bool {
+        !self.is_in_doubt()
     }
 
     /// Whether anything about it is in doubt.
@@ -171,7 +184,7 @@ impl Key {
     }
 
     /// A client accesses the key.
-    pub fn act(&mut self, whose: Whose, access: Access, now: When) -> Decided {
+    pub fn act(&mut self, whose: Whose<'_>, access: Access, now: When) -> Decided {
         let Whose { id, client, call, .. } = whose;
         let is_frozen = call.is_some() && call == self.script;
         self.script = call;
@@ -183,7 +196,7 @@ impl Key {
             self.weigh_next(whose, access);
         }
         for hypothesis in &mut self.hypotheses {
-            let outcome = hypothesis.apply(access, now, id);
+            let outcome = hypothesis.apply(access, now, whose);
             hypothesis.log.push(LogEntry { id, client, outcome, is_attempt });
         }
         if self.is_astray {
@@ -205,7 +218,7 @@ impl Key {
     }
 
     /// The next command of a client about the key shows what its last attempt gave it.
-    fn weigh_next(&mut self, whose: Whose, access: Access) {
+    fn weigh_next(&mut self, whose: Whose<'_>, access: Access) {
         self.weigh(|hypothesis, is_past| {
             let Some(attempt) = hypothesis.attempt(whose.client) else { return 0 };
             let has_it = is_past || hypothesis.held.is_some_and(|held| held.by == attempt.id);
@@ -266,6 +279,44 @@ impl Key {
     /// A script found the key free, or held, as what it did next shows.
     pub fn found(&mut self, free: bool) -> Decided {
         self.keep(|hypothesis| hypothesis.held.is_none() == free)
+    }
+
+    /// The key itself shows whether a hypothesis is true; nothing, if it shows that none is.
+    pub fn shown(&mut self, now: When, is_so: impl Fn(Option<Held>) -> bool) -> Option<Decided> {
+        self.expire_leases(now);
+        let is_any = self.is_any(&is_so);
+        self.is_astray &= !is_any;
+        is_any.then(|| self.keep(|hypothesis| is_so(hypothesis.held)))
+    }
+
+    /// Whether it is surely free by now.
+    pub fn is_free(&self, now: When) -> bool {
+        let late = if self.reports_expiry { FORGOTTEN } else { 0 };
+        let is_over = |until: When| until.high.saturating_add(late) < now.low;
+        !self.is_any(|held| held.is_some_and(|held| !held.until.is_some_and(is_over)))
+    }
+
+    /// Whether its lease may have expired by now, or not.
+    pub fn may_have_expired(&self, now: When) -> bool {
+        let is_near = |until: When| until.low < now.high && now.low <= until.high;
+        let until = |held: Option<Held>| held.and_then(|held| held.until);
+        !self.reports_expiry && self.is_any(|held| until(held).is_some_and(is_near))
+    }
+
+    /// The lease is set, and not by its holder: whose it is, if that is certain.
+    pub fn lease(&mut self, until: Until, now: When) -> Option<Id> {
+        for hypothesis in &mut self.hypotheses {
+            if let Some(held) = &mut hypothesis.held {
+                held.until = until.when(now, held.until);
+            }
+        }
+        let held = self.held()?;
+        (!self.is_in_doubt()).then_some(held.by)
+    }
+
+    /// Whether this is so in any hypothesis.
+    pub fn is_any(&self, is_so: impl Fn(Option<Held>) -> bool) -> bool {
+        self.hypotheses.iter().any(|hypothesis| is_so(hypothesis.held))
     }
 
     /// Drops the hypotheses that contradict this, unless all do.

@@ -5,7 +5,7 @@
 //! a value that was gone again before it was looked at.
 
 use super::facts::notifications;
-use super::key_snapshot::{KeySnapshot, scan, snapshot_keys};
+use super::key_snapshot::{Content, KeySnapshot, other_type, scan, snapshot_keys};
 use super::model::{KeysModel, not_followed};
 use super::monitor_stream::{Heard, hear};
 use super::recording::{
@@ -105,8 +105,8 @@ impl KeyspaceSession<'_> {
         for key in scan(&mut link, &self.order.watch, self.clock).map_err(explain)? {
             match snapshot_key(&mut link, &key).map_err(explain)? {
                 Ok(snapshot) => {
-                    let KeySnapshot { value, ttl, .. } = snapshot;
-                    self.model.snapshot_of_key(&key, value.as_deref(), ttl, self.micros());
+                    let now = self.micros();
+                    self.model.snapshot(&key, &snapshot, (now, now));
                 }
                 Err(why) => self.model.unread(&key, why),
             }
@@ -152,7 +152,7 @@ impl KeyspaceSession<'_> {
             b"evicted" => self.model.evicted(key),
             b"set" | b"rename_to" | b"expire" | b"persist" | b"restore" => {
                 match snapshot_key(&mut light.link, key)? {
-                    Ok(KeySnapshot { value: Some(value), ttl, .. }) => {
+                    Ok(KeySnapshot { content: Content::Text(value), ttl, .. }) => {
                         self.model.was_set(key, &value, ttl, self.micros());
                     }
                     Ok(_) => {}
@@ -172,8 +172,14 @@ impl KeyspaceSession<'_> {
 
 /// What is in a key, or why it can't be followed; an error, if the connection fails.
 fn snapshot_key(link: &mut redis::Connection, key: &[u8]) -> Result<Found, RedisError> {
-    let found = snapshot_keys(link, &[key.to_vec()])?.pop();
-    Ok(found.map_or_else(|| Err("it could not be looked at".into()), |(_, found)| found))
+    let found = snapshot_keys(link, &[key.to_vec()])?.pop().map(|(_, found)| found);
+    Ok(match found {
+        Some(Ok(KeySnapshot { content, .. })) if !content.is_text() => {
+            Err(other_type(content.kind()))
+        }
+        Some(found) => found,
+        None => Err("it could not be looked at".into()),
+    })
 }
 
 type Found = Result<KeySnapshot, String>;

@@ -12,7 +12,7 @@
 //! | `monitor_line` | one line of MONITOR |
 //! | `effects`, `commands` | what a command may do to keys |
 //! | `key` | what it did to one key, though MONITOR shows neither replies nor the end of a lease |
-//! | `model` | all keys together |
+//! | `model` | all keys together, with their members |
 //! | `actors` | the clients as actors |
 //! | `observations` | what was seen of each client |
 //! | `tenures`, `holdings` | from when to when a lock was held, and which actors believe that they hold it |

@@ -1,7 +1,12 @@
 //! The watched keys as the stream of commands moves them.
 
+mod compare;
+mod flags;
 mod gaps;
+mod members;
+mod parts;
 mod scripts;
+mod slots;
 mod snapshots;
 
 pub(super) use gaps::not_followed;
@@ -9,18 +14,25 @@ pub(super) use gaps::not_followed;
 use super::effects::{Act, acts};
 use super::key::{Access, Decided, Id, Key, Outcome, When, Whose};
 use super::monitor_line::{CommandSource, MonitorLine};
-use super::observations::{Client, Lock, NO_CLIENT, Observation, Seen, What, text_token};
+use super::observations::{
+    Client, Lock, MemberCommand, NO_CLIENT, Observation, Seen, What, text_token,
+};
 use super::reasons::shown;
 use super::watch::Watch;
 use lock_lab::lock::Payload;
-use scripts::Running;
-use std::collections::{HashMap, HashSet};
+use scripts::{Running, Scripts};
+use slots::Shape;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// For how long the server may stand still, in microseconds, between reading its clock for a
 /// command and reading it again to stamp it for MONITOR: anything else may run on its processor
 /// meanwhile. It reads the clock after the command before, so it doesn't matter that that one was
 /// stamped later than this.
 const STANDSTILL: u64 = 1_000_000;
+
+/// When something ran, in microseconds since 1970: not before the first, and at the second by its
+/// time stamp.
+pub(super) type Span = (u64, u64);
 
 /// What is known of the keys, and what was seen.
 #[derive(Debug, Default)]
@@ -30,6 +42,7 @@ pub(super) struct KeysModel {
     states: Vec<ModelState>,
     clients: HashMap<String, u32>,
     running: Option<Running>,
+    scripts: Scripts,
     /// The stamp of the last line.
     previous: u64,
     /// The transactions that are open, and since when the last line's may have run.
@@ -44,6 +57,8 @@ pub(super) struct KeysModel {
     elsewhere: Option<(u64, u64)>,
     seen: Seen,
     counts: Counts,
+    /// How many keys were compared, in turn.
+    compared: usize,
     /// How many locks a snapshot found, less those that it found gone.
     found: u64,
     gone: u64,
@@ -82,6 +97,29 @@ struct ModelState {
     /// Whether nothing more is followed.
     is_given_up: bool,
     reported: (u64, u64),
+    /// What the key holds, and where its members are followed.
+    shape: Shape,
+    members: BTreeMap<Vec<u8>, usize>,
+    /// Those that may be held, and those that can stand for others.
+    held: BTreeSet<usize>,
+    spare: Vec<usize>,
+    /// How many positions its members have; of a member, which of these its is.
+    positions: usize,
+    /// Whether a client read the names of all members.
+    is_listed: bool,
+    /// Of a member: the key's position, and the score in a sorted set, if it is known.
+    of: Option<usize>,
+    score: Option<f64>,
+}
+
+/// Whose command it is, and when it ran.
+#[derive(Debug, Clone, Copy)]
+struct Doing {
+    client: u32,
+    at: u64,
+    when: When,
+    /// Whether it is one of a script that has read the key.
+    has_read: bool,
 }
 
 impl ModelState {
@@ -166,10 +204,15 @@ impl KeysModel {
         self.previous = self.previous.max(line.at);
     }
 
-    /// A line of the recording itself: it shows only the time.
-    pub fn passed(&mut self, line: &MonitorLine) {
+    /// A line of the recording itself; gives when the command ran, in microseconds since 1970.
+    pub fn passed(&mut self, line: &MonitorLine) -> Span {
         self.end_script();
+        let since = match &line.source {
+            CommandSource::Client(address) => self.since(line, address),
+            CommandSource::Script => self.previous.min(line.at),
+        };
         self.previous = self.previous.max(line.at);
+        (since, line.at)
     }
 
     /// Since when a command may have run. All of a transaction runs at one time.
@@ -227,7 +270,7 @@ impl KeysModel {
                 self.flags(line, address);
             }
             _ => {
-                let changes = |(key, act): &(&[u8], Act)| *act != Act::Read && self.watch.has(key);
+                let changes = |(key, act): &(&[u8], Act)| !act.is_read() && self.watch.has(key);
                 if acts(&line.arguments).iter().any(changes) {
                     self.elsewhere.get_or_insert((0, line.db)).0 += 1;
                 }
@@ -239,9 +282,9 @@ impl KeysModel {
         for (key, act) in acts(&line.arguments) {
             let Some(lock) = self.lock(key) else { continue };
             self.note_call();
-            self.learn_from_script(lock, &act);
+            let has_read = self.learn_from_script(lock, &act);
             let client = self.client(address);
-            self.act(lock, act, client, line.at, when);
+            self.act(lock, act, Doing { client, at: line.at, when, has_read });
         }
     }
 
@@ -258,50 +301,14 @@ impl KeysModel {
     }
 
     fn flush(&mut self, line: &MonitorLine, address: &str, when: When) {
+        let client = self.client(address);
         for lock in 0..self.states.len() {
-            let client = self.client(address);
-            self.act(lock, Act::Delete, client, line.at, when);
+            if self.states.get(lock).is_some_and(|state| state.of.is_none()) {
+                self.act(lock, Act::Delete, Doing { client, at: line.at, when, has_read: false });
+            }
         }
         if self.is_log {
             self.snapshot_is_taken();
-        }
-    }
-
-    /// What a command does to mirror flags.
-    fn flags(&mut self, line: &MonitorLine, address: &str) {
-        let Some((name, [hash, fields @ ..])) = line.arguments.split_first() else { return };
-        let mut set: Vec<(&[u8], What)> = Vec::new();
-        match name.to_ascii_uppercase().as_slice() {
-            b"HSET" | b"HMSET" | b"HSETNX" => {
-                for pair in fields.chunks_exact(2) {
-                    if let [field, value] = pair {
-                        set.push((field, What::Flag { locked: value != b"false" }));
-                    }
-                }
-            }
-            b"HDEL" => {
-                let what = What::Flag { locked: false };
-                set.extend(fields.iter().map(|field| (field.as_slice(), what.clone())));
-            }
-            b"HGET" => {
-                set.extend(fields.iter().map(|field| (field.as_slice(), What::AskedFlag)));
-            }
-            _ => {}
-        }
-        for (field, what) in set {
-            let Some(key) = Watch::key_of_flag(hash, field) else { continue };
-            let Some(lock) = self.lock(&key) else { continue };
-            let client = self.client(address);
-            if what == (What::Flag { locked: true }) && self.running.is_none() {
-                self.decide(lock, |key| key.claimed(client));
-            }
-            if let What::Flag { locked } = what
-                && let Some(lock) = self.seen.locks.get_mut(lock)
-            {
-                lock.flag = locked;
-            }
-            let (at, call, outcome) = (line.at, self.call(), Outcome::Nothing);
-            self.seen.observations.push(Observation { at, client, lock, call, what, outcome });
         }
     }
 
@@ -310,14 +317,15 @@ impl KeysModel {
         self.running.as_ref()?.noted
     }
 
-    fn act(&mut self, lock: usize, act: Act, client: u32, at: u64, when: When) {
-        let call = self.call();
+    fn act(&mut self, lock: usize, act: Act, doing: Doing) {
         if self.is_log && self.begins_with(lock, &act) {
             return;
         }
         if self.states.get(lock).is_none_or(|state| state.key.is_none()) {
             return;
         }
+        let Some(act) = self.act_on_members(lock, act, doing) else { return };
+        let Doing { client, at, when, .. } = doing;
         let written = |seen: &mut Seen, value: &[u8]| {
             let payload = Payload::decode(value);
             seen.own(client, payload.owner());
@@ -338,13 +346,38 @@ impl KeysModel {
             Act::Expire(until) => {
                 (Access::Expire(until), What::Expire { lease: until.lease(when) })
             }
-            Act::Unknown(command) => return self.give_up(lock, at, not_followed(&command)),
+            Act::Members(command, _) | Act::Unknown(command) => {
+                return self.give_up(lock, at, not_followed(&command));
+            }
         };
-        let id = self.seen.observations.len();
-        let outcome = Outcome::Open;
-        self.seen.observations.push(Observation { at, client, lock, call, what, outcome });
-        let gives_back = self.seen.gives_back(client, matches!(access, Access::Delete));
-        self.decide(lock, |key| key.act(Whose { id, client, gives_back, call }, access, when));
+        self.observe(lock, (access, what), doing, None);
+    }
+
+    /// Notes what a command does to a lock.
+    fn observe(
+        &mut self,
+        lock: usize,
+        (access, what): (Access, What),
+        doing: Doing,
+        command: Option<MemberCommand>,
+    ) {
+        let Doing { client, at, when, .. } = doing;
+        let (id, call, outcome) = (self.seen.observations.len(), self.call(), Outcome::Open);
+        let token = command.as_ref().and_then(|command| command.token.clone());
+        let own = token.map(|token| self.with_token(lock, &token)).unwrap_or_default();
+        let observation = Observation { at, client, lock, call, command, what, outcome };
+        self.seen.observations.push(observation);
+        let is_release = matches!(access, Access::Delete | Access::Leave);
+        let gives_back = self.seen.gives_back(client, is_release);
+        let whose = Whose { id, client, gives_back, call, own: &own };
+        self.decide(lock, |key| key.act(whose, access, when));
+    }
+
+    /// The acquisitions in question that have this token.
+    fn with_token(&self, lock: usize, token: &str) -> Vec<Id> {
+        let key = self.states.get(lock).and_then(|state| state.key.as_ref());
+        let has_token = |id: &Id| self.seen.token(*id).is_some_and(|held| **held == *token);
+        key.into_iter().flat_map(Key::candidates).filter(has_token).collect()
     }
 
     /// The server says that a lease has ended.
@@ -354,7 +387,10 @@ impl KeysModel {
         if self.running.as_ref().is_some_and(|running| running.read.contains(&lock)) {
             self.end_script();
         }
-        self.decide(lock, Key::expired);
+        let held = self.states.get(lock).map(|state| state.held.clone()).unwrap_or_default();
+        for slot in std::iter::once(lock).chain(held) {
+            self.decide(slot, Key::expired);
+        }
     }
 
     /// Lets what is known of a key become more certain, and writes down what is certain now.
@@ -400,7 +436,7 @@ impl KeysModel {
         }
         let lock = self.states.len();
         self.keys.insert(key.to_vec(), lock);
-        self.seen.locks.push(Lock { key: key.to_vec(), flag: false });
+        self.seen.locks.push(Lock { key: key.to_vec(), member: None, flag: false });
         let key = self.snapshot_is_taken.then(|| Key::new(None, self.reports_expiry));
         self.states.push(ModelState { key, ..ModelState::default() });
         Some(lock)
@@ -433,3 +469,6 @@ fn when(low: u64, nominal: u64, high: u64) -> When {
     let milliseconds = |time: u64| i64::try_from(time / 1000).unwrap_or(i64::MAX);
     When { low: milliseconds(low), nominal: milliseconds(nominal), high: milliseconds(high) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! What was seen, before it becomes a history.
 
 use super::key::{Id, Outcome};
+use super::reasons::shown;
 use lock_lab::lock::{Operation, Payload};
 use std::rc::Rc;
 
@@ -33,10 +34,12 @@ pub(super) struct Client {
     pub gave_back: bool,
 }
 
-/// A watched key.
+/// A watched key, or what one of its members stands for.
 #[derive(Debug)]
 pub(super) struct Lock {
     pub key: Vec<u8>,
+    /// The field of a hash, or the member of a set.
+    pub member: Option<Vec<u8>>,
     /// What its mirror flag says.
     pub flag: bool,
 }
@@ -48,6 +51,8 @@ pub(super) struct ScriptCall {
     pub carried: Vec<Rc<str>>,
     /// What it is for, if it is one of ours.
     pub purpose: Option<Operation>,
+    /// Calls of the same script have the same number.
+    pub script: usize,
 }
 
 /// What one command did to one lock.
@@ -59,8 +64,19 @@ pub(super) struct Observation {
     pub lock: usize,
     /// The call of the script that it was done in.
     pub call: Option<u32>,
+    /// The command, if it is about a member of the key.
+    pub command: Option<MemberCommand>,
     pub what: What,
     pub outcome: Outcome,
+}
+
+/// A command that is about a member of a key.
+#[derive(Debug, Clone)]
+pub(super) struct MemberCommand {
+    /// As a person would type it.
+    pub text: Rc<str>,
+    /// The token that it names.
+    pub token: Option<Rc<str>>,
 }
 
 /// What was tried.
@@ -74,6 +90,8 @@ pub(super) enum What {
     Delete,
     /// To set its lease.
     Expire { lease: Option<u64> },
+    /// To set the lease of all members of a key.
+    LeaseOfAll { lease: Option<u64> },
     /// To set the mirror flag.
     Flag { locked: bool },
     /// To read the mirror flag.
@@ -84,8 +102,20 @@ pub(super) enum What {
     Gone,
     /// The server evicted it.
     Evicted,
+    /// A client removed it with all whose time was over.
+    Overdue,
     /// Nothing: from here on the key is not followed.
     GivenUp,
+}
+
+impl Lock {
+    /// Its name in the history.
+    pub fn name(&self) -> String {
+        match &self.member {
+            None => shown(&self.key),
+            Some(member) => format!("{}[{}]", shown(&self.key), shown(member)),
+        }
+    }
 }
 
 impl Seen {
@@ -124,7 +154,8 @@ impl Seen {
 
     /// Notes what a snapshot found.
     pub fn found(&mut self, lock: usize, at: u64, what: What, outcome: Outcome) -> Id {
-        let observation = Observation { at, client: NO_CLIENT, lock, call: None, what, outcome };
+        let (client, call, command) = (NO_CLIENT, None, None);
+        let observation = Observation { at, client, lock, call, command, what, outcome };
         self.observations.push(observation);
         self.observations.len() - 1
     }

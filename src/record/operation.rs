@@ -1,7 +1,7 @@
 //! One command, or one call of a script, with everything that it did to one lock.
 
 use super::key::{Id, Outcome};
-use super::observations::{Observation, ScriptCall, Seen, What};
+use super::observations::{Lock, Observation, ScriptCall, Seen, What};
 use super::tenures::Tenures;
 use super::watch::Watch;
 use lock_history::history::{Change, NO_END};
@@ -59,9 +59,11 @@ impl<'a> Unit<'a> {
         Some(Self { first: from, observations: rest.get(..length)?, call })
     }
 
-    /// The acquisitions whose tokens the script carries.
+    /// Whether it carries this token: the script, or a command that names a member.
     pub fn carries(&self, token: &str) -> bool {
+        let named = |one: &Observation| one.command.as_ref()?.token.clone();
         self.call.is_some_and(|call| call.carried.iter().any(|carried| **carried == *token))
+            || self.observations.iter().filter_map(named).any(|named| *named == *token)
     }
 
     /// Whether it is about a lock that has a mirror flag.
@@ -152,10 +154,13 @@ impl<'a> Unit<'a> {
     /// The command as a person would type it, shortened.
     pub fn text(&self, seen: &Seen) -> String {
         let Some(first) = self.observations.first() else { return String::new() };
-        let key = seen.locks.get(first.lock).map(|lock| String::from_utf8_lossy(&lock.key));
-        let key: String = key.unwrap_or_default().chars().take(200).collect();
+        let key = seen.locks.get(first.lock).map(Lock::name).unwrap_or_default();
+        let key: String = key.chars().take(200).collect();
         if self.call.is_some() {
             return format!("EVAL {key}");
+        }
+        if let Some(command) = &first.command {
+            return command.text.to_string();
         }
         match &first.what {
             What::Write { token, .. } => format!("SET {key} {token}"),
@@ -167,6 +172,8 @@ impl<'a> Unit<'a> {
             What::Found { .. } => format!("(held when the recording looked) {key}"),
             What::Gone => format!("(gone when the recording looked) {key}"),
             What::Evicted => format!("(evicted by the server) {key}"),
+            What::LeaseOfAll { .. } => format!("EXPIRE {key}"),
+            What::Overdue => format!("(removed when its time was over) {key}"),
             What::GivenUp => format!("(not followed from here on) {key}"),
         }
     }

@@ -33,6 +33,8 @@ const NAMING: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_secs(5);
 /// How long the stream may take to show what was just done.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a key is compared: that takes six commands at most, so these are no more than 50 a second.
+const COMPARING: Duration = Duration::from_millis(125);
 /// How many keys are looked at together.
 const CHUNK: usize = 256;
 
@@ -224,6 +226,7 @@ impl<'a> MonitorSession<'a> {
         let explain = |error: RedisError| server.explain(&error);
         let start = self.clock.now();
         let (mut beat, mut notified, mut named) = (None, Some(start), None);
+        let mut compared = Some(start);
         self.heard_at = start;
         loop {
             match self.clock.check() {
@@ -243,6 +246,10 @@ impl<'a> MonitorSession<'a> {
             }
             if is_time(&mut beat, now, BEAT) {
                 cmd("PING").exec(&mut attached.link).map_err(explain)?;
+            }
+            if is_time(&mut compared, now, COMPARING) {
+                let key = self.model.key_in_turn();
+                self.read_again(attached, key.as_slice()).map_err(explain)?;
             }
             if is_time(&mut notified, now, NOTIFYING) {
                 self.listener.counts(&self.model.counts());
@@ -275,16 +282,44 @@ impl<'a> MonitorSession<'a> {
         }
     }
 
-    /// Takes everything that ran before now.
+    /// Takes everything that ran before now, and compares each key for the last time.
     fn catch_up(&mut self, attached: &mut Attached) -> Result<(), ServerError> {
         self.name_clients(attached);
         self.ask_facts(attached);
+        self.take_to_mark(attached)?;
+        for chunk in self.model.followed_keys().chunks(CHUNK) {
+            let server = self.order.server;
+            self.read_again(attached, chunk).map_err(|error| server.explain(&error))?;
+            self.take_to_mark(attached)?;
+        }
+        Ok(())
+    }
+
+    fn take_to_mark(&mut self, attached: &mut Attached) -> Result<(), ServerError> {
         let mut backlog = Vec::new();
         let caught = self.drain_to_mark(attached, &mut backlog);
         for heard in backlog {
             self.take(attached, heard);
         }
         caught.map_err(|error| ServerError::new(error.to_string()))
+    }
+
+    /// Reads keys that are followed: when the stream shows it, they are compared. All clients of a socket
+    /// have the same address, so there it can't be known when it was.
+    fn read_again(&mut self, attached: &mut Attached, keys: &[Vec<u8>]) -> Result<(), RedisError> {
+        if is_socket(&attached.own) {
+            return Ok(());
+        }
+        let is_idle = |key: &&Vec<u8>| !attached.found.contains_key(*key);
+        let keys: Vec<Vec<u8>> = keys.iter().filter(is_idle).cloned().collect();
+        for (key, found) in snapshot_keys(&mut attached.link, &keys)? {
+            match found {
+                Ok(snapshot) => drop(attached.found.insert(key, Ok(snapshot))),
+                // What was refused does not show in the stream.
+                Err(why) => self.model.unread(&key, why),
+            }
+        }
+        Ok(())
     }
 
     /// One thing that the listening connection heard.
@@ -316,25 +351,16 @@ impl<'a> MonitorSession<'a> {
             return self.model.line(line);
         }
         self.heard_at = self.clock.now();
+        let span = self.model.passed(line);
         if let [name, key] = line.arguments.as_slice()
             && name.eq_ignore_ascii_case(b"PTTL")
         {
             match attached.found.remove(key) {
-                Some(Ok(snapshot)) => {
-                    self.model.snapshot_of_key(
-                        key,
-                        snapshot.value.as_deref(),
-                        snapshot.ttl,
-                        line.at,
-                    );
-                    let locked = snapshot.flag.is_some_and(|flag| flag != b"false");
-                    self.model.snapshot_of_flag(key, locked);
-                }
+                Some(Ok(snapshot)) => self.model.snapshot(key, &snapshot, span),
                 Some(Err(why)) => self.model.unread(key, why),
                 None => {}
             }
         }
-        self.model.passed(line);
     }
 
     /// Asks for what MONITOR does not show.

@@ -13,6 +13,8 @@ pub(super) struct ObservedTenure {
     leased_by: Id,
     /// When it was last surely there.
     alive: u64,
+    /// The lease in nanoseconds that its client set right after an acquire without one.
+    asked: Option<u64>,
 }
 
 /// All acquisitions, by their observation.
@@ -31,14 +33,19 @@ impl Tenures {
                     What::Write { lease, .. } | What::Found { lease, .. },
                     Outcome::Took | Outcome::Replaced(_),
                 ) => {
-                    let tenure = ObservedTenure { ends: ends(*lease), leased_by: id, alive: at };
+                    let ends = ends(*lease);
+                    let tenure = ObservedTenure { ends, leased_by: id, alive: at, asked: None };
                     tenures.0.insert(id, tenure);
                 }
-                (What::Expire { lease }, Outcome::Extended(held)) => {
-                    let tenure = ObservedTenure { ends: ends(*lease), leased_by: id, alive: at };
+                (What::Expire { lease } | What::LeaseOfAll { lease }, Outcome::Extended(held)) => {
+                    let before = tenures.0.get(&held).copied().unwrap_or_default();
+                    let is_new = before.leased_by == held && before.ends.is_none();
+                    let asked = before.asked.or(lease.filter(|_| is_new));
+                    let tenure =
+                        ObservedTenure { ends: ends(*lease), leased_by: id, alive: at, asked };
                     tenures.0.insert(held, tenure);
                 }
-                (_, Outcome::Saw(Some(held)) | Outcome::Deleted(held)) => {
+                (_, Outcome::Saw(Some(held)) | Outcome::Deleted(held) | Outcome::Entered(held)) => {
                     if let Some(tenure) = tenures.0.get_mut(&held) {
                         tenure.alive = at;
                     }
@@ -53,6 +60,11 @@ impl Tenures {
     pub fn end(&self, id: Id) -> Option<u64> {
         let tenure = self.0.get(&id)?;
         Some(tenure.ends?.max(tenure.alive))
+    }
+
+    /// The lease in nanoseconds that was set right after an acquisition without one.
+    pub fn asked(&self, id: Id) -> Option<u64> {
+        self.0.get(&id)?.asked
     }
 
     /// The lease in nanoseconds that an observation set: at least as long as it was seen to last,

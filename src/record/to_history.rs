@@ -10,9 +10,9 @@ use super::attribution::{Act, Attribution, Attributor, Prospect};
 use super::event_log::{End, EventLog};
 use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
-use super::observations::{Seen, What};
+use super::observations::{Lock, Seen, What};
 use super::operation::{Came, Unit};
-use super::reasons::{Reasons, shown};
+use super::reasons::Reasons;
 use super::recording::Way;
 use super::tenures::Tenures;
 use lock_history::history::{
@@ -50,11 +50,10 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
         }
         pooled.clone_from(writer.attributor.pooled());
     };
-    let name = |lock: &super::observations::Lock| shown(&lock.key);
     let head = Head {
         scenario: format!("recording of {}", frame.server),
         protocol: Head::OBSERVED.into(),
-        locks: seen.locks.iter().map(name).collect(),
+        locks: seen.locks.iter().map(Lock::name).collect(),
         actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,
         began_us: (frame.began > 0).then_some(frame.began),
@@ -129,6 +128,8 @@ impl<'a> HistoryWriter<'a> {
         match first.what {
             What::Gone => return self.gone(lock, "it ended unseen"),
             What::Evicted => return self.gone(lock, "the server evicted it"),
+            What::Overdue => return self.overdue(lock),
+            What::LeaseOfAll { .. } => return,
             _ => {}
         }
         let client = match (&first.what, self.actors.actor(first.client)) {
@@ -205,12 +206,17 @@ impl<'a> HistoryWriter<'a> {
     ) -> Option<(Verb, End)> {
         let ClientBelief { holds, last } = knowledge?;
         // A script that carries the token did not find it.
-        let is_refused = || self.given.seen.token(holds).is_some_and(|token| unit.carries(token));
+        let token = self.given.seen.token(holds);
+        let is_found =
+            matches!(came, Came::Saw(Some(found)) if self.given.seen.token(found) == token);
+        let is_refused = || !is_found && token.is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
         let found_free = |last| matches!(last, Came::Saw(None) | Came::Unclear);
         let is_last_read = || unit.call.is_none() && self.given.prospect.is_last_read(unit.first);
         match came {
-            Came::NothingToDelete if unit.call.is_none() => Some((Verb::Release, End::Well)),
+            Came::NothingToDelete if unit.call.is_none() && !is_refused() => {
+                Some((Verb::Release, End::Well))
+            }
             Came::Saw(_) | Came::NothingToDelete | Came::NothingToExtend if is_refused() => {
                 Some((Verb::Release, lost("the lock was no longer its own")))
             }
@@ -235,7 +241,7 @@ impl<'a> HistoryWriter<'a> {
 
     /// A lock's key, as text.
     fn key(&self, lock: usize) -> String {
-        self.given.seen.locks.get(lock).map(|lock| shown(&lock.key)).unwrap_or_default()
+        self.given.seen.locks.get(lock).map(Lock::name).unwrap_or_default()
     }
 
     /// The actor: the client, unless it acts for another one over its connection.
@@ -263,11 +269,13 @@ impl<'a> HistoryWriter<'a> {
         }
     }
 
-    /// The only actor whose token a script carries.
+    /// The only actor whose token the command carries.
     fn carrier(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> Option<usize> {
-        unit.call?;
-        let carries =
-            |holds: Id| self.given.seen.token(holds).is_some_and(|token| unit.carries(token));
+        let says_whose = |token: &str| unit.call.is_some() || is_drawn(token.as_bytes());
+        let carries = |holds: Id| {
+            let token = self.given.seen.token(holds);
+            token.is_some_and(|token| unit.carries(token) && says_whose(token))
+        };
         if self.holdings.belief(client, lock).is_some_and(|belief| carries(belief.holds)) {
             return Some(client);
         }
@@ -397,6 +405,13 @@ impl<'a> HistoryWriter<'a> {
         let Some(id) = self.holdings.free(lock) else { return };
         let effects = vec![Effect { lock, change: Change::Deleted { token: self.log.token(id) } }];
         self.log.event(None, EventKind::fault(what.into(), effects));
+    }
+
+    /// A client removed it with all whose time was over.
+    fn overdue(&mut self, lock: usize) {
+        let Some(id) = self.holdings.free(lock) else { return };
+        let (key, token) = (self.key(lock), self.log.token(id));
+        self.log.event(None, EventKind::lease_in_value_over(lock, &key, token));
     }
 
     /// Something was missed: what actors did meanwhile is not known.

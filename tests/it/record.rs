@@ -4,6 +4,7 @@ mod incomplete;
 mod leases;
 mod load;
 mod log;
+mod members;
 mod places;
 mod pools;
 

@@ -18,6 +18,19 @@ pub(super) enum Format {
     Constant,
     /// The payload and the flag of NoDb; GET, compare, DEL.
     NoDb,
+    /// A hash with a field for the holder; scripts.
+    Hash,
+    /// A hash whose field `owner` has a random token; HGET, compare, DEL.
+    Field,
+    /// A sorted set with one member, which is a random token; ZREM.
+    Sorted,
+}
+
+impl Format {
+    /// Whether the key is a string.
+    pub fn is_text(self) -> bool {
+        !matches!(self, Format::Hash | Format::Field | Format::Sorted)
+    }
 }
 
 /// How holders share connections.
@@ -119,7 +132,7 @@ pub(super) struct Run {
 }
 
 pub(super) struct World {
-    workload: Workload,
+    pub(super) workload: Workload,
     pub(super) server: Server,
     pub(super) truth: Truth,
     rng: Rng,
@@ -227,10 +240,22 @@ impl World {
     }
 
     /// Sends a command over a connection of the holder's program.
-    fn send(&mut self, holder: usize, words: &[&str]) -> Reply {
+    pub(super) fn send(&mut self, holder: usize, words: &[&str]) -> Reply {
         self.pass(0);
         let connection = self.connection(holder);
         self.server.run(connection, words)
+    }
+
+    /// The same with a script, whose commands follow from its reply.
+    pub(super) fn script(
+        &mut self,
+        holder: usize,
+        words: &[&str],
+        commands: impl FnOnce(&Value) -> Vec<Vec<String>>,
+    ) -> Reply {
+        self.pass(0);
+        let connection = self.connection(holder);
+        self.server.script(connection, words, commands)
     }
 
     fn connection(&mut self, holder: usize) -> usize {
@@ -238,7 +263,7 @@ impl World {
         connections[self.rng.below(connections.len())]
     }
 
-    fn is_faulty(&self, holder: usize, fault: Fault) -> bool {
+    pub(super) fn is_faulty(&self, holder: usize, fault: Fault) -> bool {
         self.workload.fault == fault && self.holders[holder].is_faulty
     }
 
@@ -281,7 +306,9 @@ impl World {
         one.tokens += 1;
         let token = format!("{:08x}-{holder}-{}", self.workload.seed, one.tokens);
         let value = match self.workload.format {
-            Format::Script | Format::GetDel => token,
+            Format::Script | Format::GetDel | Format::Field => token,
+            Format::Sorted => format!("{:016x}{:016x}", self.rng.next(), self.rng.next()),
+            Format::Hash => format!("{:08x}:{holder}", self.workload.seed),
             Format::Constant => "locked".to_owned(),
             Format::NoDb => {
                 let (owner, at) = (&one.owner, self.server.now() / 1_000_000);
@@ -297,11 +324,16 @@ impl World {
         if !self.is_faulty(holder, Fault::Overwrite) {
             words.push("NX");
         }
-        let reply = self.send(holder, &words);
+        let lease = (!self.is_forever()).then_some(LEASE);
+        let reply = match self.workload.format {
+            Format::Hash | Format::Field | Format::Sorted => {
+                self.take_member(holder, &value, lease)
+            }
+            _ => self.send(holder, &words),
+        };
         if !reply.is_yes() {
             return self.refused(holder);
         }
-        let lease = (!self.is_forever()).then_some(LEASE);
         self.truth.granted(holder, lease, &reply);
         self.holders[holder].refusals = 0;
         if self.workload.format == Format::NoDb {
@@ -358,11 +390,14 @@ impl World {
             let reply = self.delete(holder);
             return self.released(holder, &reply, false);
         }
+        if matches!(self.workload.format, Format::Hash | Format::Sorted) {
+            let reply = self.drop_member(holder, &value);
+            self.truth.deleted(holder, &reply);
+            return self.released(holder, &reply, !reply.is_yes());
+        }
         if self.workload.format == Format::Script {
-            self.pass(0);
-            let connection = self.connection(holder);
             let words = ["EVAL", COMPARE_AND_DELETE, "1", key, &value];
-            let reply = self.server.script(connection, &words, |reply| {
+            let reply = self.script(holder, &words, |reply| {
                 let deletes = *reply == Value::Int(1);
                 let command = |name: &str| vec![name.to_owned(), key.to_owned()];
                 let delete = deletes.then(|| command("DEL"));
@@ -371,7 +406,10 @@ impl World {
             self.truth.deleted(holder, &reply);
             return self.released(holder, &reply, !reply.is_yes());
         }
-        let reply = self.send(holder, &["GET", key]);
+        let reply = match self.workload.format {
+            Format::Field => self.send(holder, &["HGET", key, "owner"]),
+            _ => self.send(holder, &["GET", key]),
+        };
         if reply.is_text(&value) {
             self.later(holder, State::Delete, 0);
         } else {

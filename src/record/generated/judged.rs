@@ -2,6 +2,7 @@
 
 use super::clients::{Fault, Run, Workload, key};
 use super::server::{Heard, OWN};
+use crate::record::key_snapshot::{Content, KeySnapshot};
 use crate::record::model::KeysModel;
 use crate::record::monitor_line::{CommandSource, MonitorLine};
 use crate::record::recording::Way;
@@ -42,7 +43,8 @@ pub(super) fn recorded(run: &Run, workload: Workload, mode: Mode) -> History {
             (Heard::Evicted, Mode::Monitor) => is_evicted = true,
             (Heard::Restarted(at), _) => {
                 model.interrupt("the connection was lost");
-                model.snapshot_of_key(key.as_bytes(), None, -2, *at);
+                let gone = KeySnapshot { content: Content::Nothing, ttl: -2, flag: None };
+                model.snapshot(key.as_bytes(), &gone, (*at, *at));
                 model.snapshot_is_taken();
             }
             (Heard::Changed(Some((value, ttl)), at), Mode::Light) => {
@@ -135,7 +137,7 @@ pub(super) fn judge_history(history: History, run: &Run, workload: Workload) -> 
 pub(super) fn names(fault: Fault) -> &'static [Property] {
     match fault {
         Fault::None => &[],
-        Fault::ShortLease => &[Property::Overlap, Property::SilentLoss],
+        Fault::ShortLease => &[Property::LeaseTooShort, Property::Overlap, Property::SilentLoss],
         Fault::BlindDelete => &[Property::ForeignRelease, Property::SilentLoss],
         Fault::ForeignRelease => &[Property::ForeignRelease],
         Fault::Overwrite => &[Property::ForeignOverwrite],

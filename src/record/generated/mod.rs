@@ -6,6 +6,7 @@
 //! | `truth` | what really happened to the lock |
 //! | `clients` | programs that use it, correctly or with a fault |
 //! | `incidents` | faults of the server |
+//! | `members` | locks that are no strings |
 //! | `judged` | what a recording says of them |
 //! | `session` | workloads recorded over a socket |
 //! | `table` | found, undecided and missed, by format and fault |
@@ -13,6 +14,7 @@
 mod clients;
 mod incidents;
 mod judged;
+mod members;
 mod server;
 mod session;
 mod table;

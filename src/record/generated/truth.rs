@@ -145,6 +145,11 @@ impl Truth {
     pub fn done(&mut self, holder: usize, reply: &Reply, has_learned: bool) {
         let Some(open) = self.open(holder) else { return };
         self.tenures[open].is_done = true;
+        if self.tenures[open].over == Some(Over::Expired) {
+            // It is said of all leases together.
+            let (property, is_certain) = (Property::LeaseTooShort, true);
+            self.facts.push(Fact { property, from: 0, to: u64::MAX, is_certain });
+        }
         let is_lost = self.tenures[open].over != Some(Over::Released);
         if is_lost && !has_learned {
             self.add(Property::SilentLoss, reply, true);

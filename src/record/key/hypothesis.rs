@@ -1,6 +1,6 @@
 //! The ways in which it may have gone, and what follows from them.
 
-use super::{Access, CLEAR, Decided, Held, Id, Outcome, Until, When};
+use super::{Access, CLEAR, Decided, Held, Id, Outcome, Until, When, Whose};
 use std::collections::HashSet;
 
 /// A command in a world.
@@ -21,7 +21,8 @@ pub(super) struct Hypothesis {
 }
 
 impl Hypothesis {
-    pub fn apply(&mut self, access: Access, now: When, id: Id) -> Outcome {
+    pub fn apply(&mut self, access: Access, now: When, whose: Whose<'_>) -> Outcome {
+        let Whose { id, own, .. } = whose;
         let (held, before) = (self.held, self.held.and_then(|held| held.until));
         let mut write = |until: Until| {
             self.held = Some(Held { by: id, until: until.when(now, before) });
@@ -37,7 +38,19 @@ impl Hypothesis {
                 write(until);
                 Outcome::Replaced(held.by)
             }
-            (Access::Read, held) => Outcome::Saw(held.map(|held| held.by)),
+            (Access::Enter, None) => {
+                write(Until::Forever);
+                Outcome::Took
+            }
+            (Access::Enter, Some(held)) if own.contains(&held.by) => Outcome::Entered(held.by),
+            (Access::Leave, None) => Outcome::Nothing,
+            (Access::Leave, Some(held)) if own.contains(&held.by) => {
+                self.held = None;
+                Outcome::Deleted(held.by)
+            }
+            (Access::Read | Access::Enter | Access::Leave, held) => {
+                Outcome::Saw(held.map(|held| held.by))
+            }
             (Access::Delete | Access::Expire(_), None) => Outcome::Nothing,
             (Access::Expire(until), Some(held)) if !until.is_over(now) => {
                 self.held = Some(Held { by: held.by, until: until.when(now, before) });

@@ -7,8 +7,8 @@ fn at(time: i64, earlier: i64) -> When {
     When { low: time - earlier, nominal: time, high: time }
 }
 
-fn by(client: u32, id: Id) -> Whose {
-    Whose { id, client, gives_back: false, call: None }
+fn by(client: u32, id: Id) -> Whose<'static> {
+    Whose { id, client, gives_back: false, call: None, own: &[] }
 }
 
 const LEASE: Access = Access::Take(Until::In(100));

@@ -23,11 +23,13 @@ impl KeysModel {
     /// The server evicted a key.
     pub fn evicted(&mut self, key: &[u8]) {
         let Some(lock) = self.lock(key) else { return };
-        let holder = self.states.get(lock).and_then(|state| state.holder);
-        self.decide(lock, Key::expired);
-        if let Some(holder) = holder {
-            self.seen.found(lock, self.previous, What::Evicted, Outcome::Deleted(holder));
-            self.gone += 1;
+        for slot in self.slots(lock) {
+            let holder = self.states.get(slot).and_then(|state| state.holder);
+            self.decide(slot, Key::expired);
+            if let Some(holder) = holder {
+                self.seen.found(slot, self.previous, What::Evicted, Outcome::Deleted(holder));
+                self.gone += 1;
+            }
         }
         if let Some(state) = self.states.get_mut(lock) {
             state.note_gap("the server evicted it");
@@ -59,6 +61,7 @@ impl KeysModel {
     pub fn finish(mut self) -> (Seen, Counts, Reasons) {
         self.end_script();
         self.settle_all();
+        self.find_refusals();
         let mut reasons = Reasons::default();
         self.seen.gaps.iter().for_each(|(_, why)| reasons.add(why));
         if self.counts.malformed > 0 {
@@ -121,15 +124,17 @@ impl KeysModel {
         if std::mem::replace(&mut state.is_given_up, true) {
             return;
         }
-        self.decide(lock, Key::finish);
-        let Some(state) = self.states.get_mut(lock) else { return };
-        state.key = None;
-        if state.holder.take().is_some() {
-            self.counts.held = self.counts.held.saturating_sub(1);
-            self.gone += 1;
-        }
         state.note_gap(&why);
-        self.seen.found(lock, at, What::GivenUp, Outcome::Nothing);
+        for slot in self.slots(lock) {
+            self.decide(slot, Key::finish);
+            let Some(state) = self.states.get_mut(slot) else { continue };
+            state.key = None;
+            if state.holder.take().is_some() {
+                self.counts.held = self.counts.held.saturating_sub(1);
+                self.gone += 1;
+            }
+            self.seen.found(slot, at, What::GivenUp, Outcome::Nothing);
+        }
     }
 }
 

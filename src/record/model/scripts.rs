@@ -3,10 +3,13 @@
 
 use super::{KeysModel, when};
 use crate::record::effects::Act;
-use crate::record::key::{Id, Key};
+use crate::record::key::{Id, Key, Outcome};
 use crate::record::monitor_line::MonitorLine;
-use crate::record::observations::{ScriptCall, Seen, text_token};
+use crate::record::observations::{Observation, ScriptCall, Seen, text_token};
+use crate::record::operation::Unit;
+use crate::record::reasons::shown;
 use lock_lab::lock::{self, Payload, token_at_beginning};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// A script that runs.
@@ -22,7 +25,67 @@ pub(super) struct Running {
     pub read: Vec<usize>,
 }
 
+/// The scripts that were called, each with a number.
+#[derive(Debug, Default)]
+pub(super) struct Scripts(HashMap<String, usize>);
+
+impl Scripts {
+    /// The number of the script that a command calls.
+    fn number(&mut self, arguments: &[&[u8]]) -> usize {
+        let name = arguments.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+        let script = arguments.get(1).copied().unwrap_or_default();
+        let script = match name.as_slice() {
+            b"EVAL" | b"EVAL_RO" => sha1_smol::Sha1::from(script).digest().to_string(),
+            b"FCALL" | b"FCALL_RO" => format!("function {}", shown(script)),
+            _ => String::from_utf8_lossy(script).to_ascii_lowercase(),
+        };
+        let next = self.0.len();
+        *self.0.entry(script).or_insert(next)
+    }
+}
+
 impl KeysModel {
+    /// A script that takes locks, and deletes none, was refused where it took none and left a lock as it
+    /// found it, held by another client.
+    pub(super) fn find_refusals(&mut self) {
+        let call = |seen: &Seen, call: Option<u32>| {
+            let call = seen.calls.get(usize::try_from(call?).ok()?)?;
+            call.purpose.is_none().then_some(call.script)
+        };
+        let (mut takes, mut deletes) = (HashSet::new(), HashSet::new());
+        let mut took = HashSet::new();
+        for one in &self.seen.observations {
+            match one.outcome {
+                Outcome::Took => {
+                    took.extend(one.call);
+                    takes.extend(call(&self.seen, one.call));
+                }
+                Outcome::Deleted(_) => deletes.extend(call(&self.seen, one.call)),
+                _ => {}
+            }
+        }
+        let mut from = 0;
+        while let Some(unit) = Unit::next(&self.seen, from) {
+            let last = from + unit.observations.len().max(1) - 1;
+            let of = unit.observations.first().and_then(|one| one.call);
+            let script = call(&self.seen, of.filter(|of| !took.contains(of)));
+            let acquires =
+                script.is_some_and(|script| takes.contains(&script) && !deletes.contains(&script));
+            let is_held = |one: &Observation| match one.outcome {
+                Outcome::Saw(Some(held)) => {
+                    self.seen.token(held).is_some_and(|token| !unit.carries(token))
+                }
+                _ => false,
+            };
+            let is_refused = acquires && unit.observations.iter().all(is_held);
+            if let Some(one) = self.seen.observations.get_mut(last).filter(|_| is_refused) {
+                one.outcome = Outcome::Refused;
+                self.counts.refusals += 1;
+            }
+            from = last + 1;
+        }
+    }
+
     /// A script begins to run. Which keys it touches, the commands that it runs will show.
     pub(super) fn begin_script(&mut self, line: &MonitorLine, address: &str, since: u64) {
         let (line, address) = (line.clone(), address.to_owned());
@@ -37,16 +100,23 @@ impl KeysModel {
         self.command(line, &address, when);
     }
 
-    /// What a script does after it has read a key shows what it found.
-    pub(super) fn learn_from_script(&mut self, lock: usize, act: &Act) {
-        let Some(running) = &mut self.running else { return };
-        if *act == Act::Read {
+    /// What a script does after it has read a key shows what it found. Gives whether it has.
+    pub(super) fn learn_from_script(&mut self, lock: usize, act: &Act) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        if act.is_read() {
             running.read.push(lock);
-            return;
+            return true;
         }
-        let Some(read) = running.read.iter().position(|read| *read == lock) else { return };
-        running.read.swap_remove(read);
+        let has_read = running.read.contains(&lock);
+        running.read.retain(|read| *read != lock);
         let noted = running.noted;
+        if has_read && !matches!(act, Act::Members(..)) {
+            self.learn(lock, noted, act);
+        }
+        has_read
+    }
+
+    fn learn(&mut self, lock: usize, noted: Option<u32>, act: &Act) {
         let Some((key, call)) = self.key_and_call(lock, noted) else { return };
         let ids = carried_ids(key, &self.seen, &call.carried);
         let purpose = call.purpose;
@@ -96,7 +166,8 @@ impl KeysModel {
         // The script of an acquire adds the fencing token and closes the payload.
         let open = rest.first().filter(|_| purpose == Some(lock::Operation::Acquire));
         let payload = open.map(|open| Payload::decode(&[open, &b"0}"[..]].concat()));
-        self.seen.calls.push(ScriptCall { carried, purpose });
+        let script = self.scripts.number(&arguments);
+        self.seen.calls.push(ScriptCall { carried, purpose, script });
         if let Some(payload) = payload {
             let client = self.client(&address);
             self.seen.own(client, payload.owner());

@@ -1,11 +1,14 @@
 //! What snapshots of the server show, and what its notifications say.
 
-use super::{KeysModel, STANDSTILL, when};
-use crate::record::effects::{Act, Until};
+use super::members::{READ_WRITE, SHARED};
+use super::parts::{Part, parts};
+use super::slots::Shape;
+use super::{Doing, KeysModel, Span, when};
+use crate::record::effects::{Act, Kind, Until};
 use crate::record::key::{Held, Key, Outcome};
+use crate::record::key_snapshot::KeySnapshot;
 use crate::record::observations::{What, text_token};
 use lock_lab::lock::Payload;
-use std::rc::Rc;
 
 /// The client where no payload names one.
 const UNKNOWN: &str = "unknown client";
@@ -13,34 +16,71 @@ const UNKNOWN: &str = "unknown client";
 const NOISE: u64 = 50;
 
 impl KeysModel {
-    /// A snapshot's value of a key, and in how many milliseconds its lease expires.
-    pub fn snapshot_of_key(&mut self, key: &[u8], value: Option<&[u8]>, ttl: i64, at: u64) {
+    /// What was read in a key, and when: the first time it shows how the key is, and then whether what is
+    /// believed of it is true.
+    pub fn snapshot(&mut self, key: &[u8], snapshot: &KeySnapshot, span: Span) {
+        if self.snapshot_is_taken {
+            return self.compare(key, snapshot, span);
+        }
         let Some(lock) = self.lock(key) else { return };
         if self.states.get(lock).is_some_and(|state| state.is_given_up) {
             return;
         }
-        let since = self.previous.max(at.saturating_sub(STANDSTILL)).min(at);
-        let when = when(since, at, at);
-        let Some(value) = value else {
-            self.found_free(lock, at);
-            return;
-        };
-        let payload = Payload::decode(value);
-        let token = text_token(&payload);
-        let until = (ttl >= 0).then(|| when.plus(ttl));
-        let known = self.states.get(lock).and_then(|state| state.holder);
+        match parts(&snapshot.content) {
+            Ok((shape, parts)) => self.snapshot_of_parts(lock, shape, parts, (snapshot.ttl, span)),
+            Err(why) => return self.give_up(lock, span.1, why),
+        }
+        let locked = snapshot.flag.as_ref().is_some_and(|flag| flag != b"false");
+        self.snapshot_of_flag(key, locked);
+    }
+
+    fn snapshot_of_parts(
+        &mut self,
+        lock: usize,
+        shape: Shape,
+        parts: Vec<Part>,
+        (ttl, span): (i64, Span),
+    ) {
+        let mut free = self.slots(lock);
+        if let Some(state) = self.states.get_mut(lock) {
+            state.shape = shape;
+            match shape {
+                Shape::Members(Kind::Set | Kind::Sorted) if parts.len() > 1 => {
+                    state.note_gap(SHARED)
+                }
+                Shape::Members(Kind::Sharers) => state.note_gap(READ_WRITE),
+                _ => {}
+            }
+        }
+        for part in parts {
+            let slot = match &part.member {
+                None => Some(lock),
+                Some(member) => self.slot(lock, member),
+            };
+            let Some(slot) = slot else { continue };
+            free.retain(|free| *free != slot);
+            self.snapshot_of_slot(slot, part, (ttl, span));
+        }
+        free.into_iter().for_each(|slot| self.found_free(slot, span.1));
+    }
+
+    /// Who holds a lock, and in how many milliseconds its lease expires.
+    fn snapshot_of_slot(&mut self, slot: usize, part: Part, (ttl, span): (i64, Span)) {
+        let (since, at) = span;
+        let until = (ttl >= 0).then(|| when(since, at, at).plus(ttl));
+        let Part { token, fence, owner, score, .. } = part;
+        let known = self.states.get(slot).and_then(|state| state.holder);
         let same = known.filter(|id| self.seen.token(*id) == Some(&token));
         let by = same.unwrap_or_else(|| {
             let lease = u64::try_from(ttl).ok().map(|ttl| ttl.saturating_mul(1_000_000));
-            let owner = payload.owner().map(Rc::from);
-            let what = What::Found { token, fence: payload.fence(), lease, owner };
-            self.seen.found(lock, at, what, Outcome::Took)
+            self.seen.found(slot, at, What::Found { token, fence, lease, owner }, Outcome::Took)
         });
-        if let Some(state) = self.states.get_mut(lock) {
+        if let Some(state) = self.states.get_mut(slot) {
             self.found += u64::from(same.is_none());
             self.gone += u64::from(same.is_none() && state.holder.is_some());
             self.counts.held += u64::from(state.holder.is_none());
             state.holder = Some(by);
+            state.score = score;
             state.key = Some(Key::new(Some(Held { by, until }), self.reports_expiry));
         }
     }
@@ -71,7 +111,7 @@ impl KeysModel {
         if !is_same {
             let value = value.to_vec();
             let put = Act::Put { value, until, only_if_held: false };
-            return self.act(lock, put, client, at, when);
+            return self.act(lock, put, Doing { client, at, when, has_read: false });
         }
         let ends = held.and_then(|held| held.until).map(|until| until.nominal);
         let is_new = match (ends, u64::try_from(ttl)) {
@@ -80,7 +120,7 @@ impl KeysModel {
             _ => true,
         };
         if is_new {
-            self.act(lock, Act::Expire(until), client, at, when);
+            self.act(lock, Act::Expire(until), Doing { client, at, when, has_read: false });
         }
     }
 
@@ -96,11 +136,12 @@ impl KeysModel {
             }
         });
         let client = self.client(owner.as_deref().unwrap_or(UNKNOWN));
-        self.act(lock, Act::Delete, client, at, when(at, at, at));
+        let when = when(at, at, at);
+        self.act(lock, Act::Delete, Doing { client, at, when, has_read: false });
     }
 
     /// What the flag of a lock says.
-    pub fn snapshot_of_flag(&mut self, key: &[u8], locked: bool) {
+    fn snapshot_of_flag(&mut self, key: &[u8], locked: bool) {
         let lock = self.keys.get(key).and_then(|lock| self.seen.locks.get_mut(*lock));
         if let Some(lock) = lock {
             lock.flag = locked;

@@ -2,7 +2,6 @@
 //! takes, so it is said of locks that were watched at work, not of scenarios, which let leases expire on
 //! purpose.
 
-use super::access::Fault;
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Statement};
 use super::lease_use::{LeaseUse, is_too_short};
@@ -22,8 +21,7 @@ pub(super) fn check(case: &Case<'_>, lease_use: &[LeaseUse], findings: &mut Find
     }
     for used in lease_use {
         let of_lock = || case.beliefs.iter().filter(|belief| belief.lock == used.lock);
-        let has_expired = |belief: &&Belief| is_too_short(case, belief) || is_lost(case, belief);
-        let expired: Vec<&Belief> = of_lock().filter(has_expired).collect();
+        let expired: Vec<&Belief> = of_lock().filter(|belief| is_too_short(case, belief)).collect();
         let seen = expired.iter().filter(|belief| !is_out_of_sight(belief)).count();
         let is_likely = expired.len() >= SEVERAL && expired.len() * 2 >= of_lock().count();
         let text = match (seen, is_likely) {
@@ -48,42 +46,32 @@ fn is_out_of_sight(belief: &Belief) -> bool {
     matches!(belief.ending, Ending::Unseen | Ending::Crashed | Ending::Open)
 }
 
-/// Whether its lease expired, and nothing more was seen of its holder.
-fn is_lost(case: &Case<'_>, belief: &Belief) -> bool {
-    let tenure = case.locks.get(belief.lock).zip(belief.tenure);
-    let tenure = tenure.and_then(|(trace, tenure)| trace.tenures.get(tenure));
-    let end = tenure.and_then(|tenure| tenure.end.as_ref());
-    belief.ending == Ending::Unseen
-        && end.is_some_and(|end| matches!(end.access.fault, Some(Fault::LeaseExpired)))
-}
-
 /// The longest lease that expired.
-fn lease(case: &Case<'_>, expired: &[&Belief]) -> u64 {
+fn lease(case: &Case<'_>, expired: &[&Belief]) -> Option<u64> {
     let lease = |belief: &&Belief| {
         let tenure = case.locks.get(belief.lock)?.tenures.get(belief.tenure?)?;
         tenure.leased
     };
-    expired.iter().filter_map(lease).max().unwrap_or_default()
+    expired.iter().filter_map(lease).max()
 }
 
-fn held_longer(expired: usize, used: &LeaseUse, lease: u64) -> Sentence {
-    let enough = enough(used.held_max);
+fn held_longer(expired: usize, used: &LeaseUse, lease: Option<u64>) -> Sentence {
     let held = u64::try_from(used.held_max.as_nanos()).unwrap_or(u64::MAX);
+    let lease = lease.map(|lease| format!(", with a lease of {}", time(lease))).unwrap_or_default();
     Sentence::from(format!(
-        "{expired} of {} leases expired while the lock was held; it was held for up to {}, with a lease of \
-         {}; a TTL of {} would do",
+        "{expired} of {} leases expired while the lock was held; it was held for up to {}{lease}; a TTL of \
+         {} would do",
         used.acquisitions,
         time(held),
-        time(lease),
-        time(enough)
+        time(enough(used.held_max))
     ))
 }
 
-fn unseen(expired: usize, all: usize, lease: u64) -> Sentence {
+fn unseen(expired: usize, all: usize, lease: Option<u64>) -> Sentence {
+    let lease = lease.map(|lease| format!(" of {}", time(lease))).unwrap_or_default();
     Sentence::from(format!(
-        "{expired} of {all} leases of {} expired without a release: they are too short, or the holders \
-         crashed",
-        time(lease)
+        "{expired} of {all} leases{lease} expired without a release: they are too short, or the holders \
+         crashed"
     ))
 }
 

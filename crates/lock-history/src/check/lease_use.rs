@@ -6,6 +6,7 @@
 //! whose end is known count, and of the shares only those whose lease is known.
 
 use super::Case;
+use super::access::Fault;
 use super::beliefs::{Belief, Ending};
 use crate::history::{Change, EventKind, Moment};
 use std::collections::HashMap;
@@ -111,10 +112,16 @@ fn of_lock(case: &Case<'_>, lock: usize, held: &[&Belief], leases: &Leases) -> L
 
 /// Whether the lease was over before its holder let go.
 pub(super) fn is_too_short(case: &Case<'_>, belief: &Belief) -> bool {
-    let trace = case.locks.get(belief.lock);
-    let tenure = trace.zip(belief.tenure).and_then(|(trace, tenure)| trace.tenures.get(tenure));
-    let lease = tenure.and_then(|tenure| tenure.lease);
-    lease.is_some_and(|lease| lease.gone_at <= belief.surely_until.at)
+    let trace = case.locks.get(belief.lock).zip(belief.tenure);
+    let Some(tenure) = trace.and_then(|(trace, tenure)| trace.tenures.get(tenure)) else {
+        return false;
+    };
+    let is_gone = tenure.lease.is_some_and(|lease| lease.gone_at <= belief.surely_until.at);
+    let is_seen_to_expire = tenure.end.as_ref().is_some_and(|end| {
+        matches!(end.access.fault, Some(Fault::LeaseExpired))
+            && end.access.span.received.order <= belief.surely_until.order
+    });
+    is_gone || is_seen_to_expire
 }
 
 /// The value that this percentage does not exceed.

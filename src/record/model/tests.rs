@@ -1,0 +1,165 @@
+//! The model, fed with lines of MONITOR.
+
+mod members;
+
+use super::*;
+use crate::record::key_snapshot::{Content, KeySnapshot};
+use crate::record::recording::Way;
+use crate::record::to_history::{Frame, to_history};
+use lock_history::check::{Property, check};
+use lock_history::history::History;
+
+/// When everything begins, in microseconds since 1970.
+const START: u64 = 1_000_000_000_000_000;
+
+/// A recording; each command takes a millisecond.
+pub(super) struct Fed {
+    model: KeysModel,
+    now: u64,
+}
+
+/// What became of it.
+pub(super) struct Outcomes {
+    pub history: History,
+    pub counts: Counts,
+    pub reasons: Vec<String>,
+}
+
+impl Fed {
+    pub fn new() -> Self {
+        let mut model = KeysModel::new(Watch::new(None, &["l*".into()]));
+        model.reports_expiry(true);
+        model.snapshot_is_taken();
+        Self { model, now: START }
+    }
+
+    /// A server that does not tell when leases expire.
+    pub fn without_notifications() -> Self {
+        let mut model = KeysModel::new(Watch::new(None, &["l*".into()]));
+        model.snapshot_is_taken();
+        Self { model, now: START }
+    }
+
+    /// Commands of a client, one in each line; those that are indented are of the script in the line before.
+    /// Clients 1 and 11 are on one host.
+    pub fn runs(&mut self, client: u16, commands: &str) -> &mut Self {
+        for command in commands.lines().filter(|command| !command.trim().is_empty()) {
+            let source = match command.starts_with(' ') {
+                true => CommandSource::Script,
+                false => CommandSource::Client(format!("10.0.0.{}:{}", client % 10, 5000 + client)),
+            };
+            self.now += 1000;
+            let arguments = command.split_whitespace().map(|word| word.into()).collect();
+            self.model.line(&MonitorLine { at: self.now, db: 0, source, arguments });
+        }
+        self
+    }
+
+    pub fn passes(&mut self, milliseconds: u64) -> &mut Self {
+        self.now += milliseconds * 1000;
+        self
+    }
+
+    pub fn expires(&mut self, key: &str) -> &mut Self {
+        self.model.expired(key.as_bytes());
+        self
+    }
+
+    /// The recording reads a key.
+    pub fn reads(&mut self, key: &str, value: Option<&str>, ttl: i64) -> &mut Self {
+        let content = value.map_or(Content::Nothing, |value| Content::Text(value.into()));
+        self.reads_content(key, content, ttl)
+    }
+
+    pub fn reads_content(&mut self, key: &str, content: Content, ttl: i64) -> &mut Self {
+        self.now += 1000;
+        let source = CommandSource::Client("10.0.0.99:1".into());
+        let arguments = vec![b"PTTL".to_vec(), key.into()];
+        let span = self.model.passed(&MonitorLine { at: self.now, db: 0, source, arguments });
+        self.model.snapshot(key.as_bytes(), &KeySnapshot { content, ttl, flag: None }, span);
+        self
+    }
+
+    pub fn ends(&mut self) -> Outcomes {
+        let model = std::mem::take(&mut self.model);
+        let (seen, counts, reasons) = model.finish();
+        let mut said = reasons.in_words();
+        let (way, began, ended) = (Way::Monitor, START, self.now + 1000);
+        let frame = Frame { server: "test".into(), way, began, ended, reasons };
+        let history = to_history(&seen, &frame);
+        said.extend(
+            history
+                .head
+                .incomplete
+                .iter()
+                .filter(|why| !said.contains(*why))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        Outcomes { history, counts, reasons: said }
+    }
+}
+
+impl Outcomes {
+    pub fn found(&self) -> Vec<Property> {
+        check(&self.history).findings.iter().map(|finding| finding.property).collect()
+    }
+
+    /// Complete, and without any finding.
+    #[track_caller]
+    pub fn is_clean(&self) {
+        assert_eq!((self.found(), &self.reasons), (Vec::new(), &Vec::new()));
+        assert!(check(&self.history).is_complete);
+    }
+
+    #[track_caller]
+    pub fn says(&self, why: &str) {
+        assert!(self.reasons.iter().any(|reason| reason == why), "{:?}", self.reasons);
+    }
+}
+
+#[test]
+fn a_key_that_is_as_believed_changes_nothing() {
+    let mut fed = Fed::new();
+    fed.reads("l", None, -2).runs(1, "SET l token-1 NX PX 60000").reads(
+        "l",
+        Some("token-1"),
+        59_999,
+    );
+    fed.runs(2, "SET l token-2 NX").runs(1, "PERSIST l").reads("l", Some("token-1"), -1);
+    let ended = fed.runs(1, "DEL l").reads("l", None, -2).ends();
+    ended.is_clean();
+    assert_eq!((ended.counts.acquisitions, ended.counts.refusals), (1, 1));
+}
+
+#[test]
+fn a_difference_makes_the_history_incomplete_and_the_key_is_followed_no_more() {
+    let held = "SET l token-1 NX PX 60000";
+    for (before, value, ttl, why) in [
+        (held, None, -2, "it was gone, and no command that was seen had removed it"),
+        (
+            held,
+            Some("token-2"),
+            59_000,
+            "it held something else than the commands that were seen had written",
+        ),
+        (held, Some("token-1"), -1, "its TTL was not what the commands that were seen had set"),
+        (held, Some("token-1"), 9_000, "its TTL was not what the commands that were seen had set"),
+        ("GET l", Some("token-2"), -1, "it was there, and no command that was seen had written it"),
+    ] {
+        let mut fed = Fed::new();
+        let ended =
+            fed.runs(1, before).reads("l", value, ttl).runs(2, "DEL l").runs(1, "DEL l").ends();
+        ended.says(&format!("l: {why}"));
+        assert_eq!(ended.found(), [], "{why}");
+    }
+}
+
+#[test]
+fn what_the_key_shows_ends_a_doubt() {
+    let mut fed = Fed::without_notifications();
+    fed.runs(1, "SET l token-1 NX PX 100").passes(99).runs(2, "SET l token-2 NX PX 60000");
+    fed.reads("l", Some("token-2"), 59_999);
+    let ended = fed.runs(2, "DEL l").ends();
+    assert_eq!((ended.counts.acquisitions, ended.counts.undecided), (2, 0), "{:?}", ended.reasons);
+}
