@@ -32,7 +32,10 @@ fn a_reentrant_lock_that_expires_is_lost_and_the_next_holder_overlaps() {
     let mut fed = Fed::new();
     fed.runs(1, ACQUIRE).passes(30_000).expires("l").runs(2, &of_b(ACQUIRE));
     let ended = fed.runs(1, TOO_LATE).runs(2, &of_b(RELEASE)).ends();
-    assert_eq!((ended.found(), ended.reasons), (vec![Property::Overlap, Property::LeaseTooShort], Vec::new()));
+    assert_eq!(
+        (ended.found(), ended.reasons),
+        (vec![Property::Overlap, Property::LeaseTooShort], Vec::new())
+    );
 }
 
 #[test]
