@@ -118,8 +118,9 @@ pub(super) fn is_too_short(case: &Case<'_>, belief: &Belief) -> bool {
     };
     let is_gone = tenure.lease.is_some_and(|lease| lease.gone_at <= belief.surely_until.at);
     let is_seen_to_expire = tenure.end.as_ref().is_some_and(|end| {
+        let is_before = end.access.span.received.order <= belief.surely_until.order;
         matches!(end.access.fault, Some(Fault::LeaseExpired))
-            && end.access.span.received.order <= belief.surely_until.order
+            && (is_before || belief.ending == Ending::Unseen)
     });
     is_gone || is_seen_to_expire
 }
