@@ -265,6 +265,13 @@ impl<'a> Attributor<'a> {
         self.pooled.contains(&connection)
     }
 
+    /// Whether a client may know the token of an acquisition only from the key: it read it there, and it
+    /// is no lock client.
+    pub fn read_token(&self, client: usize, lock: usize, id: Id) -> bool {
+        let read = self.reads.get(&lock).and_then(|reads| reads.get(&client));
+        !self.lock_clients.contains(&client) && read.is_some_and(|(_, found)| *found == Some(id))
+    }
+
     /// A client acts over the connection of another one.
     pub fn join(&mut self, actors: &ActorTable, one: usize, other: usize) {
         let both = [actors.connection(one), actors.connection(other)];

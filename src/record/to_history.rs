@@ -282,8 +282,15 @@ impl<'a> HistoryWriter<'a> {
         let carriers = self.holdings.believers(lock).filter(|(actor, belief)| {
             !self.actors.are_distinct(*actor, client) && carries(belief.holds)
         });
-        let carriers: Vec<usize> = carriers.map(|(actor, _)| actor).collect();
-        let [carrier] = carriers.as_slice() else { return None };
+        let carriers: Vec<_> = carriers.collect();
+        let [(carrier, belief)] = carriers.as_slice() else { return None };
+        if self.attributor.read_token(client, lock, belief.holds) {
+            self.doubt(
+                lock,
+                "a client that never asked for it read its token and then used that; whether that is its \
+                 holder is unknown",
+            );
+        }
         self.attributor.join(&self.actors, client, *carrier);
         Some(*carrier)
     }

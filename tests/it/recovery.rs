@@ -141,7 +141,7 @@ fn the_lock_of_a_dead_owner_goes_and_can_be_put_back() {
     let ttl: i64 = hand.ask(&["PTTL", &format!("nodb-lock:{run}:{file}")]);
     assert!((3_500_000..=3_600_000).contains(&ttl), "{ttl}");
     hand.lock(run, file, "newer");
-    assert_eq!(type_in(&printed(&done, "put it back: ")), "", "only if nobody came since");
+    assert_eq!(type_in(&printed(&done, "put it back: ")), "", "unless a client acquired it since");
     assert_eq!(hand.holds(run, file).as_deref(), Some("newer"));
 }
 

@@ -1,4 +1,4 @@
-//! Whose command it was is told by tokens and names, not by connections: programs keep pools of them.
+//! Tokens and names say whose command it was, not connections: programs keep pools of them.
 
 use super::{Recording, con, properties, run};
 use crate::program::{Place, wait_until};
@@ -107,4 +107,18 @@ fn a_client_that_only_looks_vouches_for_no_deletion() {
         run(other, "DEL l:x");
     });
     assert_eq!((found, incomplete.len()), (vec![], 1), "{incomplete:?}");
+}
+
+#[test]
+fn a_token_that_was_read_from_the_key_proves_no_holder() {
+    let redis = redis_or_skip!();
+    let release = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end";
+    let (found, incomplete) = recorded(&redis, |one, operator| {
+        run(one, "SET l:x token-of-one-1 NX PX 60000");
+        run(operator, "GET l:x");
+        redis::cmd("EVAL").arg(release).arg(1).arg("l:x").arg("token-of-one-1").exec(operator).ok();
+    });
+    assert_eq!(found, []);
+    let [why] = incomplete.as_slice() else { panic!("{incomplete:?}") };
+    assert!(why.contains("read its token"), "{why}");
 }
