@@ -123,8 +123,10 @@ fn tokens_times_and_names_of_any_length_get_a_verdict() {
         (TAKE, format!("ask SET \"since:$1\" $(date +%s); {TAKE}")),
         (TAKE, format!("ask SET \"since:$1\" $(date +%s%3N) PX 1000; {TAKE}")),
         (draw, "ask INCR fence || return 2; token=${reply#:}".to_owned()),
-        // Its time is read once: a second that begins between an acquire and its release gives no verdict.
-        (draw, format!("{draw}; : ${{since:=$(date +%s)}}; token=host:$$:$token\\|$since")),
+        (draw, format!("{draw}; token=host:$$:$token\\|$(date +%s)")),
+        // Numbers just below the lease, which are none, as a process may have.
+        (draw, "token=$((29000 + $$ % 1000))".to_owned()),
+        (draw, format!("{draw}; token=host:$((29000 + $$ % 1000)):$token")),
     ] {
         let place = Place::new();
         let subject = altered(&place, from, &to);

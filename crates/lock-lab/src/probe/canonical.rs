@@ -54,6 +54,8 @@ pub(super) struct Symbols {
     known: Vec<Symbol>,
     /// All that the client was answered, and what the server had answered.
     heard: HashMap<Vec<u8>, Vec<u8>>,
+    /// What it sent last under each name that has a token in it, and how much later it was then, in seconds.
+    sent: HashMap<Vec<u8>, (Vec<u8>, i64)>,
     drawn: usize,
     /// The word in which each time was first sent.
     read_at: HashMap<Vec<u8>, Place>,
@@ -87,10 +89,10 @@ enum Kind {
 impl Symbols {
     /// Those of an actor, counted from 0, before it has sent anything.
     pub fn new(actor: usize, vocabulary: Arc<Vocabulary>) -> Self {
-        let (known, heard, read_at, requests) = Default::default();
+        let (known, heard, sent, read_at, requests) = Default::default();
         let ahead = if actor >= FRESH { vocabulary.ahead() } else { 0 };
         let (drawn, keeps_times) = (0, false);
-        Self { actor, vocabulary, known, heard, drawn, read_at, ahead, keeps_times, requests }
+        Self { actor, vocabulary, known, heard, sent, drawn, read_at, ahead, keeps_times, requests }
     }
 
     /// From now on it is so much later than by the client's own clock; a client that acquires when all actors
@@ -124,6 +126,7 @@ impl Symbols {
             let name = self.word(&Place::new(&command, at), &word)?;
             if name.has_token {
                 last = Some(Payload::decode(&name.text).token().as_str().to_owned());
+                self.sent.insert(name.text.clone(), (word, self.ahead));
             }
             named.push(name.text);
         }
@@ -331,6 +334,18 @@ impl Symbols {
     }
 
     fn value(&mut self, answer: &[u8]) -> Vec<u8> {
+        // A time or lease may be the name of several numbers, but not beside the same token.
+        let sent = self.sent.get(answer).filter(|(_, ahead)| *ahead == self.ahead);
+        let value = match sent {
+            Some((word, _)) => word.clone(),
+            None => self.in_parts(answer),
+        };
+        self.heard.insert(value.clone(), answer.to_vec());
+        value
+    }
+
+    /// An answer with the values of all names in it.
+    fn in_parts(&mut self, answer: &[u8]) -> Vec<u8> {
         let is_others = |name: &[u8]| self.known.iter().all(|known| known.name != name);
         let others = self.vocabulary.others(answer, is_others);
         self.known.splice(0..0, others);
@@ -343,9 +358,7 @@ impl Symbols {
             Symbol { value, ..symbol.clone() }
         };
         let latest_first: Vec<Symbol> = self.known.iter().rev().map(as_read).collect();
-        let value = stand_ins::with_values(answer, &latest_first.iter().collect::<Vec<_>>());
-        self.heard.insert(value.clone(), answer.to_vec());
-        value
+        stand_ins::with_values(answer, &latest_first.iter().collect::<Vec<_>>())
     }
 }
 

@@ -15,12 +15,14 @@ use std::collections::{HashMap, HashSet};
 
 /// The lease of locks in a rehearsal, in milliseconds.
 pub(super) const REHEARSED_TTL: u64 = 30_000;
+/// Another one: what is just below both, in a life with each, comes from the lease.
+const OTHER_TTL: u64 = 20_000;
 
 /// How often something may be learned of what words stand for.
 pub const MOST_LESSONS: u32 = 100;
 
 /// In how many lives it is compared what a subject sends.
-const LIVES: u64 = 3;
+const LIVES: usize = 3;
 
 /// How the lock of a subject is disturbed between its acquire and the rest.
 const DISTURBANCES: [Option<Disturbance>; 3] =
@@ -41,7 +43,9 @@ pub(super) fn rehearse(
     vocabulary: &Vocabulary,
     start: &Start,
 ) -> Result<HashMap<String, String>, SubjectError> {
-    vocabulary.add_lease(&json!({"ttl_ms": REHEARSED_TTL}));
+    for ttl in [REHEARSED_TTL, OTHER_TTL] {
+        vocabulary.add_lease(&json!({"ttl_ms": ttl}));
+    }
     vocabulary.add(locks.iter().map(|lock| lock.key().as_bytes().to_vec()));
     let mut watched = HashMap::new();
     for lock in locks {
@@ -75,13 +79,20 @@ fn try_out(
 ) -> Result<String, SubjectError> {
     let shared = pair[0].about().shared;
     for kind in kinds(shared) {
-        let lives = pair.each_mut().map(|subject| acquires(subject, lock, kind, start));
+        let lives = pair
+            .each_mut()
+            .map(|subject| acquires(subject, lock, kind, [REHEARSED_TTL; LIVES], start));
         start.check_server()?;
         let lives = both(lives)?;
         let words = |lives: &Vec<Vec<Request>>| lives.iter().flatten().flat_map(words).collect();
         let [one, other] = lives.each_ref().map(words);
         vocabulary.compare(&lives.concat());
         vocabulary.add_common(&one, &other);
+        let other = acquires(&mut pair[0], lock, kind, [OTHER_TTL; 1], start);
+        start.check_server()?;
+        for (ttl, requests) in [(REHEARSED_TTL, &lives[0]), (OTHER_TTL, &other?)] {
+            requests.iter().for_each(|requests| vocabulary.check_leases(requests, ttl));
+        }
     }
     let keys = pair.each_mut().map(|subject| watched_key(subject, lock, start, shared));
     start.check_server()?;
@@ -168,19 +179,20 @@ fn words(request: &Request) -> impl Iterator<Item = Vec<u8>> {
     request.iter().skip(if is_script { 2 } else { 1 }).cloned()
 }
 
-/// What a subject sends to acquire a lock on an empty server, in each of some lives. What it is answered may make
-/// it fail as long as nothing is known of its values.
-fn acquires(
+/// What a subject sends to acquire a lock on an empty server, in a life with each of these leases. What it is
+/// answered may make it fail as long as nothing is known of its values.
+fn acquires<const N: usize>(
     subject: &mut Subject,
     lock: &LockName,
     kind: Option<Kind>,
+    ttls: [u64; N],
     start: &Start,
 ) -> Result<Vec<Vec<Request>>, SubjectError> {
     let mut lives = Vec::new();
-    for life in 0..LIVES {
+    for (life, ttl) in (0..).zip(ttls) {
         let mut server = start.server()?.connect(0)?;
         begin(subject, life)?;
-        tell(subject, Instruction::Acquire.line(lock, REHEARSED_TTL, kind), &mut server)?;
+        tell(subject, Instruction::Acquire.line(lock, ttl, kind), &mut server)?;
         lives.push(subject.requests().to_vec());
     }
     Ok(lives)

@@ -147,6 +147,45 @@ fn a_number_just_below_a_lease_is_that_lease() {
 }
 
 #[test]
+fn a_number_that_stays_where_the_lease_is_another_one_is_no_lease() {
+    let life = |number: &[u8]| vec![words(&[b"SET", b"lock", number])];
+    let (mine, other) = (life(b"29530"), life(b"29536"));
+    let vocabulary = Arc::<Vocabulary>::default();
+    for ttl in [30_000, 20_000] {
+        vocabulary.add_lease(&serde_json::json!({"ttl_ms": ttl}));
+    }
+    vocabulary.compare(&[mine.clone(), other]);
+    for ttl in [30_000, 20_000] {
+        vocabulary.check_leases(&mine, ttl);
+    }
+    let (mut symbols, named) = sent(0, &vocabulary, &[&[b"SET", b"lock", b"29530"]]);
+    assert_eq!(named[0][2], b"10100");
+    assert_eq!(symbols.value(b"10100"), b"29530");
+}
+
+#[test]
+fn a_token_beside_a_time_or_a_lease_is_answered_as_it_was_sent() {
+    let seconds = WallClock::new(None).unix().as_secs();
+    let hex = |digit: char| digit.to_string().repeat(32);
+    let word = |digit, later: u64, left: u64| {
+        format!("{left}:{}:{}", hex(digit), seconds + later).into_bytes()
+    };
+    let vocabulary = Arc::<Vocabulary>::default();
+    vocabulary.add_lease(&serde_json::json!({"ttl_ms": 30_000}));
+    let life = |word: Vec<u8>| vec![words(&[b"SET", b"lock", &word])];
+    vocabulary.compare(&[life(word('a', 0, 29_990)), life(word('b', 0, 29_991))]);
+    let lock = [word('c', 0, 29_992), word('d', 1, 29_993)];
+    let requests = lock.each_ref().map(|word| [&b"SET"[..], b"lock", &word[..]]);
+    let (mut symbols, named) = sent(0, &vocabulary, &[&requests[0], &requests[1]]);
+    let after = |at: usize| named[at][2][38..].to_vec();
+    assert_eq!(after(0), after(1), "the same time");
+    for (word, named) in lock.iter().zip(&named) {
+        assert!(named[2].starts_with(b"30000:"), "{named:?}");
+        assert_eq!(symbols.value(&named[2]), *word);
+    }
+}
+
+#[test]
 fn commands_that_differ_after_the_same_replies_differ_in_what_is_drawn() {
     let vocabulary = Arc::<Vocabulary>::default();
     let request = |uptime: &[u8]| words(&[b"SET", b"beside", uptime]);

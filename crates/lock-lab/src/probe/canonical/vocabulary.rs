@@ -177,6 +177,22 @@ impl Vocabulary {
         }
     }
 
+    /// Learns from the requests of a life with a lease, in milliseconds, which numbers are no such lease though
+    /// they are close to another one.
+    pub fn check_leases(&self, requests: &[Request], ms: u64) {
+        let mut known = self.0.write();
+        for request in requests {
+            let command: Arc<[u8]> = command_of(request).into();
+            for (at, word) in request.iter().enumerate() {
+                for (place, text) in parts(&Place::new(&command, at), word) {
+                    if let Some(drawn) = known.drawn.get_mut(&place) {
+                        drawn.are_leases &= just_above(text, ms / 1000).is_some();
+                    }
+                }
+            }
+        }
+    }
+
     /// Learns from two requests with which a client went on after the same replies, as they went to the server;
     /// says whether it did.
     pub fn learn_from(&self, requests: &[Request; 2]) -> bool {
@@ -337,13 +353,30 @@ impl Vocabulary {
 impl Known {
     /// The lease that is the same as a number or a little more, in seconds or milliseconds.
     fn lease(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-        let units = self.leases.iter().flat_map(|lease| [(*lease, 1), (lease * 1000, 1000)]);
-        let mut near = units.filter(|(lease, unit)| {
-            *lease > LATE * unit && (lease.saturating_sub(LATE * unit)..=*lease).contains(&number)
-        });
-        near.next().map(|(lease, _)| lease.to_string().into_bytes())
+        let leases = self.leases.iter();
+        let mut near = leases.filter_map(|lease| just_above(text, *lease));
+        near.next().map(|lease| lease.to_string().into_bytes())
     }
+}
+
+/// A lease of these seconds, in seconds or milliseconds, if a number is the same or a little less.
+fn just_above(text: &[u8], seconds: u64) -> Option<u64> {
+    let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let mut leases = [(seconds, 1), (seconds * 1000, 1000)].into_iter();
+    let is_near = |(lease, unit): &(u64, u64)| {
+        let late = LATE * unit;
+        *lease > late && (lease.saturating_sub(late)..=*lease).contains(&number)
+    };
+    leases.find(is_near).map(|(lease, _)| lease)
+}
+
+/// The parts of a word, and where they are.
+fn parts<'a>(place: &Place, word: &'a [u8]) -> Vec<(Place, &'a [u8])> {
+    let parts = |(at, field): (usize, Field<'a>)| {
+        let place = place.field(at);
+        (0..).zip(field.parts).map(move |(at, part)| (place.part(at), part.text))
+    };
+    fields(word).into_iter().enumerate().flat_map(parts).collect()
 }
 
 /// The fields of a word and their parts.
