@@ -65,7 +65,8 @@ step "Documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 
 step "Tests, with a real Redis, and examples in the documentation"
-INSTA_UPDATE=no NODB_REQUIRE_REDIS=1 cargo test --locked
+# Many tests wait for a server or a timeout, so twice as many run at once as there are processors.
+INSTA_UPDATE=no NODB_REQUIRE_REDIS=1 RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --locked
 
 step "Benchmarks, each once at its smallest size"
 bash scripts/benches.sh
