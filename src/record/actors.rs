@@ -13,6 +13,8 @@ pub(super) struct ActorTable {
     of_client: Vec<usize>,
     /// The holders of locks that were never seen to be taken.
     holders: HashMap<Id, usize>,
+    /// Those that stand for unknown holders of what was held before all that was seen.
+    pub from_before: Vec<usize>,
 }
 
 /// One of them.
@@ -131,8 +133,8 @@ impl ActorTable {
         for id in found {
             let observed = seen.observations.get(id).map(|observed| &observed.what);
             let Some(What::Found { owner, .. }) = observed else { continue };
-            let actor = acts_as_holder.get(&id).and_then(|client| self.actor(*client));
-            let actor = actor.unwrap_or_else(|| {
+            let known = acts_as_holder.get(&id).and_then(|client| self.actor(*client));
+            let actor = known.unwrap_or_else(|| {
                 let name = owner.as_deref().unwrap_or("the holder from before");
                 let known = self.list.iter().position(|known| known.name == name);
                 known.unwrap_or_else(|| {
@@ -140,6 +142,10 @@ impl ActorTable {
                     self.list.len() - 1
                 })
             });
+            let is_first = seen.gaps.iter().all(|(gap, _)| id < *gap);
+            if known.is_none() && is_first && !self.from_before.contains(&actor) {
+                self.from_before.push(actor);
+            }
             self.holders.insert(id, actor);
         }
     }

@@ -54,6 +54,7 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
         scenario: format!("recording of {}", frame.server),
         protocol: Head::OBSERVED.into(),
         locks: seen.locks.iter().map(Lock::name).collect(),
+        from_before: writer.actors.from_before,
         actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,
         began_us: (frame.began > 0).then_some(frame.began),

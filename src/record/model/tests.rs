@@ -33,6 +33,16 @@ impl Fed {
         Self { model, now: START }
     }
 
+    /// A lock is held when the recording begins.
+    pub fn where_it_is_held(key: &str, value: &str, ttl: i64) -> Self {
+        let mut model = KeysModel::new(Watch::new(None, &["l*".into()]));
+        model.reports_expiry(true);
+        let snapshot = KeySnapshot { content: Content::Text(value.into()), ttl, flag: None };
+        model.snapshot(key.as_bytes(), &snapshot, (START, START));
+        model.snapshot_is_taken();
+        Self { model, now: START }
+    }
+
     /// A server that does not tell when leases expire.
     pub fn without_notifications() -> Self {
         let mut model = KeysModel::new(Watch::new(None, &["l*".into()]));
@@ -162,4 +172,30 @@ fn what_the_key_shows_ends_a_doubt() {
     fed.reads("l", Some("token-2"), 59_999);
     let ended = fed.runs(2, "DEL l").ends();
     assert_eq!((ended.counts.acquisitions, ended.counts.undecided), (2, 0), "{:?}", ended.reasons);
+}
+
+#[test]
+fn a_lock_that_was_held_before_has_no_ttl_and_refuses_all_is_stuck() {
+    let attempts = |count: usize| "SET l token-2 NX PX 60000\n".repeat(count);
+    let stuck = |ttl, commands: &[(u16, &str)]| {
+        let mut fed = Fed::where_it_is_held("l", "token-1", ttl);
+        for (client, commands) in commands {
+            fed.runs(*client, commands);
+        }
+        fed.ends().found() == [Property::StuckLock]
+    };
+    let (few, many) = (&*attempts(9), &*attempts(10));
+    let looks = format!("GET l\n{many}");
+    assert!(stuck(-1, &[(1, many)]) && stuck(-1, &[(1, few), (2, "SETNX l token-3")]));
+    assert!(stuck(-1, &[(1, &looks)]));
+    for (ttl, commands) in [
+        (-1, vec![(1, few)]),
+        (60_000, vec![(1, many)]),
+        // The holder may be the one that asks.
+        (-1, vec![(1, many), (2, "GET l")]),
+        (-1, vec![(1, many), (2, "PEXPIRE l 60000")]),
+        (-1, vec![(1, many), (2, "DEL l")]),
+    ] {
+        assert!(!stuck(ttl, &commands), "{commands:?}");
+    }
 }

@@ -1,16 +1,26 @@
-//! Stuck lock: no actor is left, and the lock is still there.
+//! Stuck lock: no actor is left, and the lock is still there. Of a recording, which ends before its actors do: it
+//! was there before it began, has no TTL, refuses all who try, and its holder is not seen.
 
 use super::findings::{Findings, Statement};
 use super::sentence::{Sentence, sentence};
 use super::tenure::LockTrace;
 use super::words::{Words, time, token};
 use super::{Case, Property, beliefs::Ending};
-use crate::history::{Left, Moment, Verb};
+use crate::history::{Change, EventKind, Left, Moment, Verb};
+use std::collections::HashSet;
+
+/// How many attempts a lock must have refused that was there before the recording began.
+const REFUSALS: usize = 10;
 
 /// Finds each lock that was left behind.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, trace) in case.locks.iter().enumerate() {
-        let Some((moment, left)) = trace.left else { continue };
+        let Some((moment, left)) = trace.left else {
+            if let Some(statement) = from_before(case, lock, trace) {
+                findings.add(Property::StuckLock, lock, || statement);
+            }
+            continue;
+        };
         if let Some(key) = stuck(left) {
             let statement = || statement(case, trace, moment, left, key);
             findings.add(Property::StuckLock, lock, statement);
@@ -22,6 +32,45 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
 /// holds.
 pub(super) fn stuck(left: &Left) -> Option<&String> {
     left.token.as_ref().filter(|_| left.acquirable != Some(true))
+}
+
+/// What is said of a lock that was there all the time, if it is stuck.
+fn from_before(case: &Case<'_>, lock: usize, trace: &LockTrace<'_>) -> Option<Statement> {
+    let [tenure] = trace.tenures.as_slice() else { return None };
+    let holder = tenure.access.actor.filter(|it| case.trace.head.from_before.contains(it))?;
+    let belief = tenure.access.step.and_then(|step| case.belief_of(step))?;
+    let is_open = tenure.end.is_none() && belief.ending == Ending::Open;
+    if !is_open || tenure.leased.is_some() || !trace.alterations.is_empty() {
+        return None;
+    }
+    let (mut refused, mut all) = (Vec::new(), HashSet::new());
+    for event in case.trace.events.iter().filter(|event| event.actor != Some(holder)) {
+        let EventKind::Command(command) = &event.kind else { continue };
+        for effect in command.effects.iter().filter(|effect| effect.lock == lock) {
+            all.extend(event.actor);
+            if effect.change == Change::Refused {
+                refused.push(event);
+            }
+        }
+    }
+    let tried: HashSet<usize> = refused.iter().filter_map(|event| event.actor).collect();
+    // One that never tries to acquire it may be the holder.
+    if refused.len() < REFUSALS || tried != all {
+        return None;
+    }
+    let (first, last) = (refused.first()?.moment, refused.last()?.moment);
+    let words = Words::about(case.trace);
+    let text = sentence![
+        words.lock(lock),
+        " was held when the recording began and until it ended, without a TTL; its holder sent no command about \
+         it, and all ",
+        refused.len().to_string(),
+        " attempts to acquire it were refused, the first",
+        words.at(first),
+        ", the last",
+        words.at(last),
+    ];
+    Some(Statement { actors: vec![holder], at: last, text })
 }
 
 fn statement(
