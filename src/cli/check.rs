@@ -6,13 +6,16 @@ use super::input::Saved;
 use super::output::Output;
 use super::timeline::{Drawing, OutputPlace};
 use super::{input, say, terminal};
-use crate::record::{ROOM, Recorded, Watch, read_monitor_log};
-use crate::report::{Judgement, json, table};
+use crate::record::{ROOM, Recorded, Unwatched, Watch, read_monitor_log};
+use crate::report::{Judgement, escape, json, table, typed};
 use anyhow::anyhow;
 use lock_history::check::{Checked, check};
 use lock_history::history::History;
 use redis_sim::server::of_system;
 use std::io::BufRead;
+
+/// For how many patterns keys are named that are not watched.
+const MOST_PATTERNS: usize = 3;
 
 /// Prints what the checkers say of the history in this file.
 pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
@@ -27,6 +30,7 @@ pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
         (name, Saved::History(history)) => (name, history),
         (name, Saved::MonitorLog(mut log)) => {
             let recorded = from_log(&name, &mut *log, Watch::new(None, &args.patterns), ROOM)?;
+            name_unwatched(&recorded.unwatched);
             (name, recorded.history)
         }
     };
@@ -55,6 +59,21 @@ pub(super) fn from_log(
 ) -> Result<Recorded, Refusal> {
     let read = read_monitor_log(name, log, watch, room);
     read.map_err(|error| environment(anyhow!("cannot read {name}: {}", of_system(&error))))
+}
+
+/// Says which keys were used like locks and not watched, and how to watch them.
+pub(super) fn name_unwatched(unwatched: &[Unwatched]) {
+    for Unwatched { pattern, example, keys, .. } in unwatched.iter().take(MOST_PATTERNS) {
+        let more = match keys - 1 {
+            0 => String::new(),
+            1 => " and 1 more key".into(),
+            more => format!(" and {more} more keys"),
+        };
+        let (example, pattern) = (escape(example), typed(pattern));
+        say(&format!(
+            "used like a lock, but not watched: {example}{more}; watch with --pattern {pattern}"
+        ));
+    }
 }
 
 /// Prints what the checkers say of a history; `name` is that of its file.

@@ -1,7 +1,7 @@
 //! `record`: watches the locks of a running server, saves the history and judges it.
 
 use super::args::{CheckFormat, Color, RecordArgs};
-use super::check::{exit, from_log, print};
+use super::check::{exit, from_log, name_unwatched, print};
 use super::exit::{Exit, Refusal, environment, usage};
 use super::input::{self, Saved};
 use super::output::Output;
@@ -47,6 +47,7 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
     let checked = check(&recorded.history);
     if !args.quiet {
         say(&in_words(&recorded.counts));
+        name_unwatched(&recorded.unwatched);
         let name = args.history.display().to_string();
         print(name, &recorded.history, &checked, args.format)?;
     }

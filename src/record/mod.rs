@@ -9,6 +9,7 @@
 //! | `keyspace` | the same by keyspace notifications only |
 //! | `key_snapshot`, `facts` | reads keys, and what the server says of itself, without changing anything |
 //! | [`Watch`] | which keys |
+//! | `unwatched` | which others are used like locks |
 //! | `monitor_line` | one line of MONITOR |
 //! | `effects`, `commands` | what a command may do to keys |
 //! | `key` | what it did to one key, though MONITOR shows neither replies nor the end of a lease |
@@ -43,6 +44,7 @@ mod recording;
 mod session;
 mod tenures;
 mod to_history;
+mod unwatched;
 mod watch;
 
 pub use keyspace::record_light;
@@ -50,4 +52,5 @@ pub use model::Counts;
 pub use monitor_log::{is_monitor_log, read_monitor_log};
 pub use recording::{Ending, Listener, Order, ROOM, RecordError, Recorded};
 pub use session::record;
+pub use unwatched::Unwatched;
 pub use watch::Watch;

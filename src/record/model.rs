@@ -18,6 +18,7 @@ use super::observations::{
     Client, Lock, MemberCommand, NO_CLIENT, Observation, Seen, What, text_token,
 };
 use super::reasons::shown;
+use super::unwatched::{Unwatched, UnwatchedKeys};
 use super::watch::Watch;
 use lock_lab::lock::Payload;
 use scripts::{Running, Scripts};
@@ -38,6 +39,7 @@ pub(super) type Span = (u64, u64);
 #[derive(Debug, Default)]
 pub(super) struct KeysModel {
     watch: Watch,
+    unwatched: UnwatchedKeys,
     keys: HashMap<Vec<u8>, usize>,
     states: Vec<ModelState>,
     clients: HashMap<String, u32>,
@@ -177,6 +179,11 @@ impl KeysModel {
         keys.filter(|key| line.db == 0 && self.watch.has(key)).map(<[u8]>::to_vec).collect()
     }
 
+    /// Keys that are used like locks and not watched.
+    pub fn unwatched(&self) -> Vec<Unwatched> {
+        self.unwatched.in_patterns()
+    }
+
     /// All keys that were met.
     pub fn known_keys(&self) -> impl Iterator<Item = &[u8]> {
         self.seen.locks.iter().map(|lock| lock.key.as_slice())
@@ -280,7 +287,10 @@ impl KeysModel {
 
     fn acts(&mut self, line: &MonitorLine, address: &str, when: When) {
         for (key, act) in acts(&line.arguments) {
-            let Some(lock) = self.lock(key) else { continue };
+            let Some(lock) = self.lock(key) else {
+                self.unwatched.note(key, &act);
+                continue;
+            };
             self.note_call();
             let has_read = self.learn_from_script(lock, &act);
             let client = self.client(address);

@@ -2,6 +2,7 @@
 
 use super::model::{Counts, KeysModel};
 use super::to_history::{Frame, to_history};
+use super::unwatched::Unwatched;
 use super::watch::Watch;
 use lock_history::history::History;
 use lock_lab::server::{Server, ServerError};
@@ -91,6 +92,8 @@ pub struct Recorded {
     pub counts: Counts,
     /// Why it ended.
     pub ending: Ending,
+    /// Keys that were used like locks and not watched, by pattern, the most used ones first.
+    pub unwatched: Vec<Unwatched>,
 }
 
 /// Receives the progress and the notices of a recording.
@@ -134,6 +137,7 @@ pub(super) fn finish(
     ending: Ending,
     notices: &[String],
 ) -> Recorded {
+    let unwatched = model.unwatched();
     let (seen, counts, mut reasons) = model.finish();
     notices.iter().for_each(|notice| reasons.add(notice));
     if ending == Ending::Full {
@@ -141,5 +145,5 @@ pub(super) fn finish(
     }
     let (began, ended) = span;
     let history = to_history(&seen, &Frame { server: name.to_owned(), way, began, ended, reasons });
-    Recorded { history, counts, ending }
+    Recorded { history, counts, ending, unwatched }
 }

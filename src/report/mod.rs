@@ -39,4 +39,4 @@ pub use runs::{Cause, Entry, Failure, Runs};
 pub use status::Status;
 pub use table::Style;
 use table::grid::columns;
-pub use wording::{count, duration, escape, large, seconds, ttl_from_afar};
+pub use wording::{count, duration, escape, large, seconds, ttl_from_afar, typed};

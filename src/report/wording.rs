@@ -1,6 +1,7 @@
 //! How single values are said to a person: durations, names from outside, shortened tokens.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use lock_lab::runtime::quoted;
 use lock_lab::scenario::Status;
 use redis_sim::clock::in_words;
 use std::time::Duration;
@@ -131,6 +132,19 @@ pub(super) fn token_length<'a>(tokens: impl Iterator<Item = &'a str>) -> usize {
 /// The token's first characters, and a sign that there are more.
 pub(super) fn shorten(token: &str, length: usize) -> String {
     escape(&cut(token, length))
+}
+
+/// A word as a shell reads it, which a terminal can show as it is.
+pub fn typed(word: &str) -> String {
+    let quoted = quoted(word);
+    if escape(&quoted) == quoted {
+        return quoted;
+    }
+    let mut bytes = String::from("$'");
+    for byte in word.bytes() {
+        bytes.push_str(&format!("\\{byte:03o}"));
+    }
+    bytes + "'"
 }
 
 /// The text's first characters, and a sign that there are more.

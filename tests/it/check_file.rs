@@ -133,13 +133,15 @@ fn history() -> impl Strategy<Value = History> {
     ]);
     let texts = (any::<String>(), any::<String>(), names(), names(), names());
     let began = prop::option::of(any::<u64>());
-    let head = (texts, sharing, began).prop_map(
-        |((scenario, protocol, actors, locks, incomplete), sharing, began_us)| Head {
+    let before = prop::collection::vec(0..3usize, 0..3);
+    let head = (texts, sharing, before, began).prop_map(
+        |((scenario, protocol, actors, locks, incomplete), sharing, from_before, began_us)| Head {
             scenario,
             protocol,
             actors,
             locks,
             sharing,
+            from_before,
             incomplete,
             began_us,
         },

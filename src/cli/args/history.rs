@@ -1,6 +1,6 @@
 //! The arguments of what reads a saved history: `check` and `timeline`.
 
-use super::values::{CheckFormat, Color, Picture, picture};
+use super::values::{CheckFormat, Color, Picture, pattern, picture};
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub struct CheckArgs {
     #[arg(value_name = "HISTORY", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// In a MONITOR log, watch these keys as locks, too (repeatable)
-    #[arg(long = "pattern", value_name = "GLOB")]
+    #[arg(long = "pattern", value_name = "GLOB", value_parser = pattern)]
     pub patterns: Vec<String>,
     /// table or json
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]

@@ -1,7 +1,7 @@
 //! The arguments of what works on the locks of an application: `status`, `record` and recovery.
 
 use super::super::redact::ServerUrl;
-use super::values::{CheckFormat, Color, FailIf, Picture, picture};
+use super::values::{CheckFormat, Color, FailIf, Picture, pattern, picture};
 use crate::record::ROOM;
 use clap::{Args, ValueHint};
 use lock_lab::scenario::parse_duration;
@@ -47,7 +47,8 @@ pub struct StatusArgs {
     #[arg(long, conflicts_with = "run")]
     pub all: bool,
     /// Only keys that match, of any library (repeatable)
-    #[arg(long = "pattern", value_name = "GLOB", conflicts_with_all = ["run", "all"])]
+    #[arg(long = "pattern", value_name = "GLOB", value_parser = pattern)]
+    #[arg(conflicts_with_all = ["run", "all"])]
     pub patterns: Vec<String>,
     /// Only locks acquired this long ago, which count as stuck (2h, 1d)
     #[arg(long, value_name = "AGE", value_parser = parse_duration, hide_short_help = true)]
@@ -126,7 +127,7 @@ pub struct RecordArgs {
     #[arg(long)]
     pub force: bool,
     /// Watch these keys as locks, too (repeatable)
-    #[arg(long = "pattern", value_name = "GLOB")]
+    #[arg(long = "pattern", value_name = "GLOB", value_parser = pattern)]
     pub patterns: Vec<String>,
     /// Read this output of redis-cli monitor instead, or - for stdin
     #[arg(long, value_name = "LOG", value_hint = ValueHint::FilePath)]
@@ -238,7 +239,8 @@ pub struct ClearArgs {
     #[arg(long, conflicts_with = "run")]
     pub all: bool,
     /// Only keys that match, of any library (repeatable)
-    #[arg(long = "pattern", value_name = "GLOB", conflicts_with_all = ["run", "all"])]
+    #[arg(long = "pattern", value_name = "GLOB", value_parser = pattern)]
+    #[arg(conflicts_with_all = ["run", "all"])]
     pub patterns: Vec<String>,
     /// Only this file, or directory, below the run's root
     #[arg(long, value_name = "PATH", conflicts_with_all = ["all", "patterns"])]

@@ -241,6 +241,28 @@ pub(super) fn run_group(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A glob pattern of Redis. One with an empty class matches nothing, the empty one no key that anything uses.
+pub(super) fn pattern(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err(
+            "an empty pattern matches no key; 'lock:*' matches all that begin with lock:".into()
+        );
+    }
+    let (mut is_class, mut rest) = (false, text.chars());
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' => drop(rest.next()),
+            ']' => is_class = false,
+            '[' if !is_class && rest.as_str().starts_with(']') => {
+                return Err("[] matches no character, so no key; write \\[ for a bracket".into());
+            }
+            '[' => is_class = true,
+            _ => {}
+        }
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +280,15 @@ mod tests {
         assert_eq!(format("-"), Ok(None));
         for wrong in ["", "svg", ".svg", "a.png", "a.svg.gz", "./-"] {
             assert!(format(wrong).is_err_and(|why| why.contains(".svg or .html")), "{wrong}");
+        }
+    }
+    #[test]
+    fn a_pattern_that_matches_nothing_is_refused() {
+        for good in ["lock:*", "\\[]", "[ab]", "[^]", "[[]x]", "a?", "]", "["] {
+            assert_eq!(pattern(good).as_deref(), Ok(good));
+        }
+        for wrong in ["", "lock:[]*", "\\\\[]", "[a][]"] {
+            assert!(pattern(wrong).is_err(), "{wrong}");
         }
     }
 }

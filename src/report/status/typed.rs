@@ -1,10 +1,9 @@
 //! Commands as they are typed.
 
 use super::meant;
-use crate::report::escape;
+use crate::report::wording::typed;
 use lock_lab::format::Words;
 use lock_lab::lock::Payload;
-use lock_lab::runtime::quoted;
 use lock_lab::server::quoted_input;
 use std::path::PathBuf;
 
@@ -203,19 +202,6 @@ impl Typed {
     }
 }
 
-/// A word as a shell reads it, which a terminal can show as it is.
-fn typed(word: &str) -> String {
-    let quoted = quoted(word);
-    if escape(&quoted) == quoted {
-        return quoted;
-    }
-    let mut bytes = String::from("$'");
-    for byte in word.bytes() {
-        bytes.push_str(&format!("\\{byte:03o}"));
-    }
-    bytes + "'"
-}
-
 fn is_restore(words: &[Vec<u8>]) -> bool {
     words.first().is_some_and(|name| name == b"RESTORE")
 }
@@ -244,6 +230,7 @@ fn typeable_file(file: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::escape;
     use std::process::Command;
 
     #[test]

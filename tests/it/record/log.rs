@@ -43,6 +43,16 @@ fn a_monitor_log_is_judged_and_never_called_clean() {
 }
 
 #[test]
+fn keys_that_are_used_like_locks_are_named_with_the_pattern_that_watches_them() {
+    let place = Place::new();
+    let log = saved(&place, &FOREIGN.replace("\"l\"", "\"web's locks:7\""));
+    let says = r"used like a lock, but not watched: web's locks:7; watch with --pattern 'web'\''s locks:*'";
+    Program::new(["check", &log]).run().exits(4).says(&[says]);
+    let watched = Program::new(["check", &log, "--pattern", "web's locks:*"]).run();
+    assert!(!watched.exits(1).stderr.contains("not watched"), "{watched:#?}");
+}
+
+#[test]
 fn what_a_key_held_before_is_not_guessed() {
     let place = Place::new();
     // Who got the lock first is not known, so the deletion accuses no client.

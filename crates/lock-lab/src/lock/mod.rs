@@ -30,7 +30,7 @@ pub(crate) use hardened::mutants;
 pub use host::{ActorHost, Who, in_process};
 pub use legacy::{Legacy, is_locked};
 pub use name::{
-    FLAG_PREFIX, KEY_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern,
+    FLAG_PREFIX, KEY_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern, literal,
     replacement_fence,
 };
 pub use owner::Life;
