@@ -1,7 +1,7 @@
 //! The clients as actors: names for connections, and which of them belong together.
 
 use super::key::{Id, Outcome};
-use super::observations::{NO_CLIENT, Seen, What};
+use super::observations::{Client, NO_CLIENT, Presence, Seen, What};
 use std::collections::HashMap;
 
 /// The actors of the history.
@@ -14,7 +14,7 @@ pub(super) struct ActorTable {
     /// The holders of locks that were never seen to be taken.
     holders: HashMap<Id, usize>,
     /// Those that stand for unknown holders of what was held before all that was seen.
-    pub from_before: Vec<usize>,
+    from_before: Vec<usize>,
 }
 
 /// One of them.
@@ -28,6 +28,9 @@ pub(super) struct Actor {
     host: String,
     /// The first actor of its connection.
     connection: usize,
+    /// Whether the connection is there, and when its last command ran.
+    presence: Presence,
+    last: u64,
 }
 
 impl ActorTable {
@@ -50,17 +53,39 @@ impl ActorTable {
             };
             actors.of_client.push(actors.list.len());
             if is_active {
-                actors.add(name, client.owner.clone(), client.name.clone(), &client.address);
+                actors.add(name, client);
             }
         }
         actors.find_holders(seen);
         actors
     }
 
-    fn add(&mut self, name: String, owner: Option<String>, called: Option<String>, at: &str) {
-        let host = at.rsplit_once(':').map_or(at, |(host, _)| host).to_owned();
-        let connection = self.list.len();
-        self.list.push(Actor { name, owner, called, host, connection });
+    fn add(&mut self, name: String, client: &Client) {
+        let at = &client.address;
+        let host = at.rsplit_once(':').map_or(&**at, |(host, _)| host).to_owned();
+        let (owner, called) = (client.owner.clone(), client.name.clone());
+        let (presence, last, connection) = (client.presence, client.last, self.list.len());
+        self.list.push(Actor { name, owner, called, host, connection, presence, last });
+    }
+
+    /// The actors that were not there any more when the recording ended.
+    pub fn absent(&self) -> Vec<usize> {
+        let list = self.list.iter().enumerate();
+        let closed = list.filter(|(_, actor)| actor.presence == Presence::Closed);
+        let mut absent: Vec<usize> = closed.map(|(actor, _)| actor).collect();
+        absent.extend(&self.from_before);
+        absent.sort_unstable();
+        absent
+    }
+
+    /// Whether the connection of an actor was open when the recording ended.
+    pub fn presence(&self, actor: usize) -> Presence {
+        self.list.get(actor).map(|actor| actor.presence).unwrap_or_default()
+    }
+
+    /// When the last command ran on an actor's connection, in microseconds since 1970.
+    pub fn last_seen(&self, actor: usize) -> u64 {
+        self.list.get(actor).map_or(0, |actor| actor.last)
     }
 
     /// The actor that a client is.
@@ -138,7 +163,10 @@ impl ActorTable {
                 let name = owner.as_deref().unwrap_or("the holder from before");
                 let known = self.list.iter().position(|known| known.name == name);
                 known.unwrap_or_else(|| {
-                    self.add(name.to_owned(), owner.as_deref().map(str::to_owned), None, "");
+                    let owner = owner.as_deref().map(str::to_owned);
+                    // No connection is known to be its own.
+                    let presence = Presence::Open;
+                    self.add(name.to_owned(), &Client { owner, presence, ..Client::default() });
                     self.list.len() - 1
                 })
             });

@@ -112,6 +112,8 @@ pub(super) struct Prospect {
     alone: HashMap<u32, u32>,
     /// After these reads their clients left the lock alone.
     last_reads: HashSet<Id>,
+    /// Reads that found a token and were not what its holder read before it deleted the lock.
+    of_others: HashSet<Id>,
 }
 
 impl Prospect {
@@ -122,6 +124,7 @@ impl Prospect {
         let mut reads: HashMap<(u32, usize), Id> = HashMap::new();
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
         let mut of_token: HashMap<(&str, usize), Id> = HashMap::new();
+        let mut found: HashMap<Id, Vec<Id>> = HashMap::new();
         for (id, one) in seen.observations.iter().enumerate() {
             let place = (one.client, one.lock);
             let call = one.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?));
@@ -139,6 +142,17 @@ impl Prospect {
                 && seen.observations.get(held).is_some_and(|writer| writer.client == one.client)
             {
                 *prospect.alone.entry(one.client).or_default() += 1;
+            }
+            match one.outcome {
+                Outcome::Saw(Some(held)) if one.call.is_none() => {
+                    found.entry(held).or_default().push(id);
+                }
+                Outcome::Deleted(held) if one.call.is_none() => {
+                    let mut reads = found.remove(&held).unwrap_or_default();
+                    reads.pop();
+                    prospect.of_others.extend(reads);
+                }
+                _ => {}
             }
             match (&one.what, one.outcome) {
                 (_, Outcome::Took | Outcome::Replaced(_)) => {
@@ -187,9 +201,19 @@ impl Prospect {
         self.last_reads.contains(&read)
     }
 
+    /// Whether the client of this read, which found a token, is not the holder.
+    pub fn is_of_another(&self, read: Id) -> bool {
+        self.of_others.contains(&read)
+    }
+
     /// Whether the connection of this read went on itself.
     pub fn is_followed(&self, read: Id) -> bool {
         self.followed.contains(&read)
+    }
+
+    /// The last observation at which the holder of this acquisition acts as such.
+    pub fn last_act(&self, acquisition: Id) -> Option<Id> {
+        self.last_acts.get(&acquisition).copied()
     }
 
     /// Whether the holder of this acquisition acts as such after this observation.

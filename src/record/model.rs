@@ -15,7 +15,7 @@ use super::effects::{Act, acts};
 use super::key::{Access, Decided, Id, Key, Outcome, When, Whose};
 use super::monitor_line::{CommandSource, MonitorLine};
 use super::observations::{
-    Client, Lock, MemberCommand, NO_CLIENT, Observation, Seen, What, text_token,
+    Client, Lock, MemberCommand, NO_CLIENT, Observation, Presence, Seen, What, text_token,
 };
 use super::reasons::shown;
 use super::unwatched::{Unwatched, UnwatchedKeys};
@@ -191,9 +191,23 @@ impl KeysModel {
 
     /// What is known of a client.
     pub fn name_client(&mut self, address: &str, name: &str) {
-        let known = self.clients.get(address).and_then(|client| usize::try_from(*client).ok());
-        if let Some(client) = known.and_then(|client| self.seen.clients.get_mut(client)) {
+        if let Some(client) = self.known_client(address) {
             client.name = Some(name.to_owned());
+        }
+    }
+
+    fn known_client(&mut self, address: &str) -> Option<&mut Client> {
+        let client = usize::try_from(*self.clients.get(address)?).ok()?;
+        self.seen.clients.get_mut(client)
+    }
+
+    /// These connections are open, and no others.
+    pub fn note_open(&mut self, addresses: &HashSet<&str>) {
+        for client in &mut self.seen.clients {
+            client.presence = match addresses.contains(&*client.address) {
+                true => Presence::Open,
+                false => Presence::Closed,
+            };
         }
     }
 
@@ -206,6 +220,9 @@ impl KeysModel {
                 self.end_script();
                 let since = self.since(line, address);
                 self.outer(line, address, since);
+                if let Some(client) = self.known_client(address) {
+                    client.last = line.at;
+                }
             }
         }
         self.previous = self.previous.max(line.at);

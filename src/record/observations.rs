@@ -32,6 +32,18 @@ pub(super) struct Client {
     pub owner: Option<String>,
     /// Whether it deleted a lock.
     pub gave_back: bool,
+    /// When its last command ran, on whatever key, in microseconds since 1970.
+    pub last: u64,
+    pub presence: Presence,
+}
+
+/// Whether a connection was still open when the recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Presence {
+    Open,
+    Closed,
+    #[default]
+    Unknown,
 }
 
 /// A watched key, or what one of its members stands for.

@@ -84,7 +84,25 @@ pub fn record(
             }
         }
     };
+    session.ask_clients(&mut attached, |model, clients| {
+        model.note_open(&clients.iter().map(|client| client.address).collect());
+    });
     Ok(session.finish(ending))
+}
+
+/// A connection, as the server lists it.
+struct ListedClient<'a> {
+    address: &'a str,
+    name: &'a str,
+}
+
+impl<'a> ListedClient<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let member = |name: &str| {
+            line.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+        };
+        Some(Self { address: member("addr")?, name: member("name").unwrap_or_default() })
+    }
 }
 
 struct MonitorSession<'a> {
@@ -379,17 +397,25 @@ impl<'a> MonitorSession<'a> {
         attached.facts = now;
     }
 
-    /// Learns what the clients call themselves. It is no loss if the server does not say.
+    /// Learns what the clients call themselves.
     fn name_clients(&mut self, attached: &mut Attached) {
-        let listed: Result<String, _> = cmd("CLIENT").arg("LIST").query(&mut attached.link);
-        for client in listed.unwrap_or_default().lines() {
-            let member = |name: &str| {
-                client.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
-            };
-            let name = member("name").filter(|name| !name.is_empty());
-            if let (Some(address), Some(name)) = (member("addr"), name) {
-                self.model.name_client(address, name);
+        self.ask_clients(attached, |model, clients| {
+            for client in clients.iter().filter(|client| !client.name.is_empty()) {
+                model.name_client(client.address, client.name);
             }
+        });
+    }
+
+    /// Learns something of the connections that are open. It is no loss if the server does not list them.
+    fn ask_clients(
+        &mut self,
+        attached: &mut Attached,
+        learn: impl FnOnce(&mut KeysModel, &[ListedClient<'_>]),
+    ) {
+        let listed: Result<String, _> = cmd("CLIENT").arg("LIST").query(&mut attached.link);
+        if let Ok(listed) = listed {
+            let clients: Vec<_> = listed.lines().filter_map(ListedClient::read).collect();
+            learn(&mut self.model, &clients);
         }
     }
 

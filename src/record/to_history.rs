@@ -10,7 +10,7 @@ use super::attribution::{Act, Attribution, Attributor, Prospect};
 use super::event_log::{End, EventLog};
 use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
-use super::observations::{Lock, Seen, What};
+use super::observations::{Lock, Presence, Seen, What};
 use super::operation::{Came, Unit};
 use super::reasons::Reasons;
 use super::recording::Way;
@@ -20,7 +20,7 @@ use lock_history::history::{
 };
 use lock_lab::format::is_drawn;
 use lock_lab::lock;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What is needed for the history besides what was seen.
 #[derive(Debug)]
@@ -41,20 +41,22 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let given = Given { seen, tenures: &tenures, prospect: &prospect };
     let actors = ActorTable::of(seen);
     let mut pooled = prospect.pooled(&actors);
-    // That a connection is one of a pool shows later than it matters.
+    let mut lost = LostHolders::new();
+    // That a connection is one of a pool, or that a holder is not seen any more, shows later than it matters.
     let (writer, is_complete) = loop {
-        let mut writer = HistoryWriter::new(&given, pooled.clone(), frame);
+        let mut writer = HistoryWriter::new(&given, pooled.clone(), lost.clone(), frame);
         let is_complete = writer.write(frame.ended);
-        if *writer.attributor.pooled() == pooled {
+        if *writer.attributor.pooled() == pooled && writer.lost_more.is_subset(&lost) {
             break (writer, is_complete);
         }
         pooled.clone_from(writer.attributor.pooled());
+        lost.append(&mut writer.lost_more);
     };
     let head = Head {
         scenario: format!("recording of {}", frame.server),
         protocol: Head::OBSERVED.into(),
         locks: seen.locks.iter().map(Lock::name).collect(),
-        from_before: writer.actors.from_before,
+        absent: writer.actors.absent(),
         actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,
         began_us: (frame.began > 0).then_some(frame.began),
@@ -62,6 +64,10 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     };
     History { head, events: writer.log.events, is_complete }
 }
+
+/// Until when holders were seen that never gave their locks back and whose connections are not open any more:
+/// in microseconds since 1970, with the acquisition and the lock.
+type LostHolders = BTreeSet<(u64, Id, usize)>;
 
 /// What a history is made from.
 #[derive(Debug, Clone, Copy)]
@@ -81,10 +87,13 @@ struct HistoryWriter<'a> {
     holdings: Holdings<'a>,
     /// The holder for which a client last acted on a lock.
     stand_ins: HashMap<(usize, usize), usize>,
+    /// Holders that will not be seen any more; and those of which that shows only now.
+    lost: LostHolders,
+    lost_more: LostHolders,
 }
 
 impl<'a> HistoryWriter<'a> {
-    fn new(given: &'a Given<'a>, pooled: HashSet<usize>, frame: &Frame) -> Self {
+    fn new(given: &'a Given<'a>, pooled: HashSet<usize>, lost: LostHolders, frame: &Frame) -> Self {
         let Given { seen, tenures, prospect } = *given;
         let actors = ActorTable::of(seen);
         Self {
@@ -96,6 +105,8 @@ impl<'a> HistoryWriter<'a> {
             log: EventLog::new(seen, tenures, frame.began),
             holdings: Holdings::new(seen, tenures),
             stand_ins: HashMap::new(),
+            lost,
+            lost_more: LostHolders::new(),
         }
     }
 
@@ -119,7 +130,7 @@ impl<'a> HistoryWriter<'a> {
 
     fn unit(&mut self, unit: &Unit<'a>) {
         let Some(first) = unit.observations.first() else { return };
-        self.expire_leases(first.at);
+        self.pass_time(first.at);
         self.log.reach(first.at);
         let (lock, came) = (first.lock, unit.came());
         if first.what == What::GivenUp {
@@ -318,7 +329,7 @@ impl<'a> HistoryWriter<'a> {
                      holder did it (a CLIENT SETNAME of each program would)"
                 );
                 self.doubt(lock, &why);
-                self.forget_lost(client, lock);
+                self.forget_lost(client, lock, false);
                 holder
             }
         }
@@ -360,7 +371,12 @@ impl<'a> HistoryWriter<'a> {
             _ => false,
         };
         let knows_whose = self.holdings.belief(client, lock).is_some() && !is_pooled;
-        if finds && !knows_whose && self.forget_lost(client, lock) {
+        let shows_life = match came {
+            Came::Saw(Some(_)) => self.given.prospect.is_of_another(unit.first),
+            Came::Saw(None) | Came::NothingToDelete | Came::NothingToExtend => true,
+            _ => false,
+        };
+        if finds && !knows_whose && self.forget_lost(client, lock, shows_life) {
             self.doubt(
                 lock,
                 "a holder lost it, another connection found that, and whether the holder knows is \
@@ -370,15 +386,63 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// What those think that lost the lock and may act over this client's connection is unknown from
-    /// here on: whether there are any.
-    fn forget_lost(&mut self, client: usize, lock: usize) -> bool {
+    /// here on: whether there are any. What the client did may show that one of them was still there.
+    fn forget_lost(&mut self, client: usize, lock: usize, shows_life: bool) -> bool {
         let holder = self.holdings.holder(lock);
         let lost = self.holdings.believers(lock).filter(|(actor, belief)| {
             Some(belief.holds) != holder && self.attributor.may_share(&self.actors, *actor, client)
         });
         let lost: Vec<usize> = lost.map(|(actor, _)| actor).collect();
-        lost.iter().for_each(|actor| self.unseen(*actor, lock));
+        match lost.as_slice() {
+            [actor] if shows_life => self.unseen(*actor, lock),
+            lost => lost.iter().for_each(|actor| self.lose(*actor, lock)),
+        }
         !lost.is_empty()
+    }
+
+    /// Adds what happened by itself before this time.
+    fn pass_time(&mut self, at: u64) {
+        while let Some((last, id, lock)) = self.lost.first().copied().filter(|lost| lost.0 < at) {
+            self.lost.pop_first();
+            self.expire_leases(last);
+            let owner = self.holdings.owner(id).filter(|owner| {
+                self.holdings.belief(*owner, lock).is_some_and(|belief| belief.holds == id)
+            });
+            if let Some(owner) = owner {
+                self.log.reach(last);
+                self.lose_sight(owner, lock);
+            }
+        }
+        self.expire_leases(at);
+    }
+
+    /// From here on a holder is not seen any more.
+    fn lose_sight(&mut self, holder: usize, lock: usize) {
+        let why = match self.actors.presence(holder) {
+            Presence::Closed => {
+                "its holder's connection was closed, and whether the holder held on is unknown"
+            }
+            _ => "its holder sent no more commands, and whether it held on is unknown",
+        };
+        self.doubt(lock, why);
+        self.unseen(holder, lock);
+    }
+
+    /// When the holder of an acquisition was last seen. What else happens on a connection of a pool may be of
+    /// others.
+    fn seen_until(&self, actor: usize, id: Id) -> u64 {
+        let at = |id: Id| self.given.seen.observations.get(id).map_or(0, |one| one.at);
+        let acted = at(self.given.prospect.last_act(id).unwrap_or(id));
+        match self.attributor.is_pooled(self.actors.connection(actor)) {
+            true => acted,
+            false => acted.max(self.actors.last_seen(actor)),
+        }
+    }
+
+    /// Whether a holder that does nothing more may be gone.
+    fn may_be_gone(&self, actor: usize) -> bool {
+        self.attributor.is_pooled(self.actors.connection(actor))
+            || self.actors.presence(actor) != Presence::Open
     }
 
     /// Adds the leases that expired before this time.
@@ -450,6 +514,13 @@ impl<'a> HistoryWriter<'a> {
         }
     }
 
+    /// What an actor believes of a lock is unknown from here on, and since it was last seen.
+    fn lose(&mut self, actor: usize, lock: usize) {
+        let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
+        self.lost_more.extend(holds.map(|id| (self.seen_until(actor, id), id, lock)));
+        self.unseen(actor, lock);
+    }
+
     /// What an actor believes of a lock is unknown from here on.
     fn unseen(&mut self, actor: usize, lock: usize) {
         let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
@@ -463,11 +534,16 @@ impl<'a> HistoryWriter<'a> {
 
     /// Ends the history, and says whether it is complete.
     fn end(&mut self, ended: u64) -> bool {
-        self.expire_leases(ended);
+        self.pass_time(ended);
         self.log.reach(ended);
         let actors = self.actors.list.len();
         (0..actors).for_each(|actor| self.log.begin(actor));
         for lock in 0..self.given.seen.locks.len() {
+            let believers = self.holdings.believers(lock);
+            let lost = believers.filter(|(actor, _)| self.may_be_gone(*actor));
+            let lost = lost
+                .map(|(actor, belief)| (self.seen_until(actor, belief.holds), belief.holds, lock));
+            self.lost_more.extend(lost.collect::<Vec<_>>());
             if self.holdings.is_believed(lock) {
                 self.doubt(
                     lock,

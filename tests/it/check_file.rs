@@ -133,15 +133,15 @@ fn history() -> impl Strategy<Value = History> {
     ]);
     let texts = (any::<String>(), any::<String>(), names(), names(), names());
     let began = prop::option::of(any::<u64>());
-    let before = prop::collection::vec(0..3usize, 0..3);
-    let head = (texts, sharing, before, began).prop_map(
-        |((scenario, protocol, actors, locks, incomplete), sharing, from_before, began_us)| Head {
+    let absent = prop::collection::vec(0..3usize, 0..3);
+    let head = (texts, sharing, absent, began).prop_map(
+        |((scenario, protocol, actors, locks, incomplete), sharing, absent, began_us)| Head {
             scenario,
             protocol,
             actors,
             locks,
             sharing,
-            from_before,
+            absent,
             incomplete,
             began_us,
         },

@@ -24,6 +24,13 @@ impl Program {
         Self::through(Command::new(env!("CARGO_BIN_EXE_nodb-trigger")), arguments)
     }
 
+    /// The program with SIGHUP as it is in a terminal, though these tests may run under nohup.
+    pub fn in_terminal<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut env = Command::new("env");
+        env.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_nodb-trigger")]);
+        Self::through(env, arguments)
+    }
+
     /// The program started by a shell that first runs `before`, such as `ulimit -n 40`.
     pub fn after<A: AsRef<OsStr>>(before: &str, arguments: impl IntoIterator<Item = A>) -> Self {
         let mut shell = Command::new("sh");

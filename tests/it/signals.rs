@@ -14,7 +14,8 @@ fn signals_release_the_lock_and_remove_the_files() {
     let redis = redis_or_skip!();
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let place = Place::new();
-        let working = at(&redis.url(), &place.run(), &["--hold=1h"]).start();
+        let herd = ["thundering_herd", "--hold=1h", "--format=json", "--redis", &redis.url()];
+        let working = Program::in_terminal(arguments(&herd, &place.run(), &[])).start();
         wait_until("the lock is taken", || is_locked(&redis));
         working.signal(signal);
         let ended = working.end();

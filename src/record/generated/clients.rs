@@ -5,7 +5,7 @@ use super::server::{Heard, Reply, Server};
 use super::truth::Truth;
 use lock_lab::rng::Rng;
 use redis::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What the key holds, and how its holder releases it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub(super) enum Fault {
     ForeignExtend,
     /// It asks for no TTL and crashes once while it holds the lock.
     Crash,
+    /// It crashes once while it holds the lock, and its lease expires.
+    Killed,
     /// It asks for no TTL and forgets to release the lock once.
     NoRelease,
 }
@@ -129,6 +131,8 @@ pub(super) struct Run {
     pub truth: Truth,
     pub began: u64,
     pub ended: u64,
+    /// The addresses of the connections that are open at the end.
+    pub open: HashSet<String>,
 }
 
 pub(super) struct World {
@@ -139,6 +143,8 @@ pub(super) struct World {
     holders: Vec<Holder>,
     /// When the incident happens.
     incident_at: u64,
+    /// The connections of holders that crashed.
+    closed: HashSet<usize>,
 }
 
 /// Runs a workload to its end.
@@ -165,7 +171,10 @@ impl World {
         let ended = self.server.now();
         self.truth.finish(ended);
         let heard = std::mem::take(&mut self.server.heard);
-        Run { heard, truth: std::mem::take(&mut self.truth), began, ended }
+        let connections = self.holders.iter().flat_map(|holder| &holder.connections);
+        let open = connections.filter(|connection| !self.closed.contains(connection));
+        let open = open.map(|connection| self.server.address(*connection)).collect();
+        Run { heard, truth: std::mem::take(&mut self.truth), began, ended, open }
     }
 
     pub(super) fn new(workload: Workload) -> Self {
@@ -196,7 +205,8 @@ impl World {
         let holders = holders.collect();
         let incident_at = server.now() + 30_000 + rng.below(100_000) as u64;
         let truth = Truth::default();
-        let mut world = Self { workload, server, truth, rng, holders, incident_at };
+        let closed = HashSet::new();
+        let mut world = Self { workload, server, truth, rng, holders, incident_at, closed };
         world.introduce();
         world
     }
@@ -371,8 +381,13 @@ impl World {
 
     /// The work is done: now comes the release, or a crash.
     fn finish_work(&mut self, holder: usize) {
-        if self.is_faulty(holder, Fault::Crash) {
+        if [Fault::Crash, Fault::Killed].iter().any(|fault| self.is_faulty(holder, *fault)) {
             self.holders[holder].state = State::Over;
+            self.truth.crashed(holder);
+            // A thread leaves its program with the connections of a pool.
+            if self.workload.place != Place::Pool {
+                self.closed.extend(&self.holders[holder].connections);
+            }
         } else if self.is_faulty(holder, Fault::NoRelease) {
             self.later(holder, State::Acquire, 5);
         } else {

@@ -54,6 +54,7 @@ pub(super) fn recorded(run: &Run, workload: Workload, mode: Mode) -> History {
             _ => {}
         }
     }
+    model.note_open(&run.open.iter().map(String::as_str).collect());
     let (seen, _, mut reasons) = model.finish();
     if mode == Mode::Light {
         reasons.add("it was recorded with --light, which does not see everything");
@@ -136,7 +137,7 @@ pub(super) fn judge_history(history: History, run: &Run, workload: Workload) -> 
 /// The properties under one of which a fault has to be found.
 pub(super) fn names(fault: Fault) -> &'static [Property] {
     match fault {
-        Fault::None => &[],
+        Fault::None | Fault::Killed => &[],
         Fault::ShortLease => &[Property::LeaseTooShort, Property::Overlap, Property::SilentLoss],
         Fault::BlindDelete => &[Property::ForeignRelease, Property::SilentLoss],
         Fault::ForeignRelease => &[Property::ForeignRelease],

@@ -208,7 +208,7 @@ impl Server {
         Reply { value, first, last }
     }
 
-    fn address(&self, client: usize) -> String {
+    pub fn address(&self, client: usize) -> String {
         self.clients[client].0.clone()
     }
 

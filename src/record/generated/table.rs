@@ -15,7 +15,7 @@ const FORMATS: [Format; 7] = [
     Format::Sorted,
 ];
 const PLACES: [Place; 3] = [Place::Threads, Place::Pool, Place::Processes];
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
     Fault::None,
     Fault::ShortLease,
     Fault::BlindDelete,
@@ -23,6 +23,7 @@ const FAULTS: [Fault; 8] = [
     Fault::Overwrite,
     Fault::ForeignExtend,
     Fault::Crash,
+    Fault::Killed,
     Fault::NoRelease,
 ];
 const MODES: [Mode; 3] = [Mode::Notified, Mode::Monitor, Mode::Light];

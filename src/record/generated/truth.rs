@@ -28,6 +28,7 @@ pub(super) enum Over {
 #[derive(Debug)]
 pub(super) struct Tenure {
     pub holder: usize,
+    pub at: u64,
     /// Until when the lease lasts that was asked for.
     pub asked: Option<u64>,
     pub over: Option<Over>,
@@ -109,7 +110,7 @@ impl Truth {
         self.current = Some(self.tenures.len());
         let asked = lease.map(|lease| at + lease * 1000);
         let (over, is_releasing, is_done) = (None, false, false);
-        self.tenures.push(Tenure { holder, asked, over, is_releasing, is_done });
+        self.tenures.push(Tenure { holder, at, asked, over, is_releasing, is_done });
     }
 
     /// A holder deleted the key, or found that there was nothing to delete.
@@ -141,6 +142,13 @@ impl Truth {
         }
     }
 
+    /// A holder is there no more.
+    pub fn crashed(&mut self, holder: usize) {
+        if let Some(open) = self.open(holder) {
+            self.tenures[open].is_done = true;
+        }
+    }
+
     /// A holder is done with its lock; it may have learned that it had lost it.
     pub fn done(&mut self, holder: usize, reply: &Reply, has_learned: bool) {
         let Some(open) = self.open(holder) else { return };
@@ -158,9 +166,10 @@ impl Truth {
 
     /// The end: a lock that is still there is stuck.
     pub fn finish(&mut self, at: u64) {
-        if self.current.is_some() {
+        if let Some(current) = self.current {
             let (property, is_certain) = (Property::StuckLock, true);
-            self.facts.push(Fact { property, from: at, to: at, is_certain });
+            let from = self.tenures[current].at;
+            self.facts.push(Fact { property, from, to: at, is_certain });
         }
     }
 

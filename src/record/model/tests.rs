@@ -56,7 +56,7 @@ impl Fed {
         for command in commands.lines().filter(|command| !command.trim().is_empty()) {
             let source = match command.starts_with(' ') {
                 true => CommandSource::Script,
-                false => CommandSource::Client(format!("10.0.0.{}:{}", client % 10, 5000 + client)),
+                false => CommandSource::Client(address(client)),
             };
             self.now += 1000;
             let arguments = command.split_whitespace().map(|word| word.into()).collect();
@@ -75,6 +75,11 @@ impl Fed {
         self
     }
 
+    /// The recording ends, and all clients are still connected.
+    pub fn ends(&mut self) -> Outcomes {
+        self.ends_with(&(0..20).collect::<Vec<_>>())
+    }
+
     /// The recording reads a key.
     pub fn reads(&mut self, key: &str, value: Option<&str>, ttl: i64) -> &mut Self {
         let content = value.map_or(Content::Nothing, |value| Content::Text(value.into()));
@@ -90,7 +95,10 @@ impl Fed {
         self
     }
 
-    pub fn ends(&mut self) -> Outcomes {
+    /// The recording ends, and only these clients are still connected.
+    pub fn ends_with(&mut self, open: &[u16]) -> Outcomes {
+        let addresses: Vec<String> = open.iter().map(|client| address(*client)).collect();
+        self.model.note_open(&addresses.iter().map(String::as_str).collect());
         let model = std::mem::take(&mut self.model);
         let (seen, counts, reasons) = model.finish();
         let mut said = reasons.in_words();
@@ -108,6 +116,10 @@ impl Fed {
         );
         Outcomes { history, counts, reasons: said }
     }
+}
+
+fn address(client: u16) -> String {
+    format!("10.0.0.{}:{}", client % 10, 5000 + client)
 }
 
 impl Outcomes {
@@ -198,4 +210,35 @@ fn a_lock_that_was_held_before_has_no_ttl_and_refuses_all_is_stuck() {
     ] {
         assert!(!stuck(ttl, &commands), "{commands:?}");
     }
+}
+
+#[test]
+fn a_holder_whose_connection_is_closed_is_not_said_to_believe_anything() {
+    let record = |more: &str, open: &[u16]| {
+        let mut fed = Fed::new();
+        fed.runs(1, "SET l token-1 NX PX 300").passes(100).runs(1, more).passes(300);
+        fed.expires("l").runs(2, "SET l token-2 NX PX 300\nDEL l").passes(300);
+        fed.runs(1, if open.contains(&1) { "PING" } else { "" }).ends_with(open)
+    };
+    let closed = record("", &[2]);
+    assert_eq!(closed.found(), []);
+    closed.says("l: its holder's connection was closed, and whether the holder held on is unknown");
+    assert_eq!(record("", &[1, 2]).found(), [Property::Overlap]);
+    // It was seen after its lease had expired.
+    let late = "GET other";
+    let mut fed = Fed::new();
+    fed.runs(1, "SET l token-1 NX PX 300").passes(400).expires("l");
+    fed.runs(2, "SET l token-2 NX PX 300").runs(1, late).runs(2, "DEL l").passes(9);
+    assert_eq!(fed.ends_with(&[2]).found(), [Property::Overlap]);
+}
+
+#[test]
+fn a_holder_without_a_ttl_whose_connection_is_closed_leaves_a_stuck_lock() {
+    let attempts = "SET l token-2 NX PX 60000\n".repeat(10);
+    let record = |open: &[u16]| {
+        let mut fed = Fed::new();
+        fed.runs(1, "SET l token-1 NX").runs(2, &attempts).ends_with(open).found()
+    };
+    assert_eq!(record(&[2]), [Property::StuckLock]);
+    assert_eq!(record(&[1, 2]), []);
 }

@@ -1,5 +1,5 @@
 //! Stuck lock: no actor is left, and the lock is still there. Of a recording, which ends before its actors do: it
-//! was there before it began, has no TTL, refuses all who try, and its holder is not seen.
+//! has no TTL, its holder is not there any more, and it refuses all who try.
 
 use super::findings::{Findings, Statement};
 use super::sentence::{Sentence, sentence};
@@ -9,14 +9,14 @@ use super::{Case, Property, beliefs::Ending};
 use crate::history::{Change, EventKind, Left, Moment, Verb};
 use std::collections::HashSet;
 
-/// How many attempts a lock must have refused that was there before the recording began.
+/// How many attempts a lock without a holder must have refused.
 const REFUSALS: usize = 10;
 
 /// Finds each lock that was left behind.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, trace) in case.locks.iter().enumerate() {
         let Some((moment, left)) = trace.left else {
-            if let Some(statement) = from_before(case, lock, trace) {
+            if let Some(statement) = without_holder(case, lock, trace) {
                 findings.add(Property::StuckLock, lock, || statement);
             }
             continue;
@@ -34,17 +34,20 @@ pub(super) fn stuck(left: &Left) -> Option<&String> {
     left.token.as_ref().filter(|_| left.acquirable != Some(true))
 }
 
-/// What is said of a lock that was there all the time, if it is stuck.
-fn from_before(case: &Case<'_>, lock: usize, trace: &LockTrace<'_>) -> Option<Statement> {
-    let [tenure] = trace.tenures.as_slice() else { return None };
-    let holder = tenure.access.actor.filter(|it| case.trace.head.from_before.contains(it))?;
+/// What is said of a lock in a recording whose holder is not there any more, if it is stuck.
+fn without_holder(case: &Case<'_>, lock: usize, trace: &LockTrace<'_>) -> Option<Statement> {
+    let last = trace.tenures.len().checked_sub(1)?;
+    let tenure = trace.tenures.get(last)?;
+    let holder = tenure.access.actor.filter(|it| case.trace.head.absent.contains(it))?;
     let belief = tenure.access.step.and_then(|step| case.belief_of(step))?;
-    let is_open = tenure.end.is_none() && belief.ending == Ending::Open;
-    if !is_open || tenure.leased.is_some() || !trace.alterations.is_empty() {
+    let since = tenure.access.span.received;
+    let is_altered = trace.alterations.iter().any(|it| it.access.span.received > since);
+    if tenure.end.is_some() || tenure.leased.is_some() || is_altered {
         return None;
     }
     let (mut refused, mut all) = (Vec::new(), HashSet::new());
-    for event in case.trace.events.iter().filter(|event| event.actor != Some(holder)) {
+    let later = case.trace.events.iter().filter(|event| event.moment > since);
+    for event in later.filter(|event| event.actor != Some(holder)) {
         let EventKind::Command(command) = &event.kind else { continue };
         for effect in command.effects.iter().filter(|effect| effect.lock == lock) {
             all.extend(event.actor);
@@ -58,17 +61,26 @@ fn from_before(case: &Case<'_>, lock: usize, trace: &LockTrace<'_>) -> Option<St
     if refused.len() < REFUSALS || tried != all {
         return None;
     }
-    let (first, last) = (refused.first()?.moment, refused.last()?.moment);
     let words = Words::about(case.trace);
+    let began = match belief.ending {
+        Ending::Open => sentence![words.lock(lock), " was held when the recording began"],
+        Ending::Unseen => {
+            let connection =
+                format!("; the connection of {} was closed", words.actor(Some(holder)));
+            sentence![words.beginning(trace, last), connection, " without a release"]
+        }
+        _ => return None,
+    };
+    let (first, last) = (refused.first()?.moment, refused.last()?.moment);
     let text = sentence![
-        words.lock(lock),
-        " was held when the recording began and until it ended, without a TTL; its holder sent no command about \
-         it, and all ",
+        began,
+        "; it has no TTL, and all ",
         refused.len().to_string(),
         " attempts to acquire it were refused, the first",
         words.at(first),
         ", the last",
         words.at(last),
+        ", until the recording ended",
     ];
     Some(Statement { actors: vec![holder], at: last, text })
 }

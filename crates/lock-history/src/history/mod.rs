@@ -75,9 +75,10 @@ pub struct Head {
     /// How actors share the locks, where these exclude not all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
-    /// The actors, by position, that stand for unknown holders of locks which were held before it began.
+    /// The actors, by position, whose connections were closed when it ended, or who were never seen: they stand
+    /// for the holders of locks that were held before it began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub from_before: Vec<usize>,
+    pub absent: Vec<usize>,
     /// When it began, in microseconds since 1970, where it was recorded on a wall clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_us: Option<u64>,
