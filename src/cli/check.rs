@@ -7,7 +7,7 @@ use super::output::Output;
 use super::timeline::{Drawing, OutputPlace};
 use super::{input, say, terminal};
 use crate::record::{ROOM, Recorded, Unwatched, Watch, read_monitor_log};
-use crate::report::{Judgement, escape, json, table, typed};
+use crate::report::{Judgement, count, escape, json, table, typed};
 use anyhow::anyhow;
 use lock_history::check::{Checked, check};
 use lock_history::history::History;
@@ -27,7 +27,7 @@ pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
             );
             return Err(usage(anyhow!(what)));
         }
-        (name, Saved::History(history)) => (name, history),
+        (name, Saved::History(history)) => (name, *history),
         (name, Saved::MonitorLog(mut log)) => {
             let recorded = from_log(&name, &mut *log, Watch::new(None, &args.patterns), ROOM)?;
             name_unwatched(&recorded.unwatched);
@@ -73,6 +73,11 @@ pub(super) fn name_unwatched(unwatched: &[Unwatched]) {
         say(&format!(
             "used like a lock, but not watched: {example}{more}; watch with --pattern {pattern}"
         ));
+    }
+    let more = unwatched.len().saturating_sub(MOST_PATTERNS);
+    if more > 0 {
+        let patterns = count(more, "pattern", "patterns");
+        say(&format!("used like locks, but not watched: keys of {patterns} more"));
     }
 }
 

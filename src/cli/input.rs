@@ -183,7 +183,7 @@ const STDIN: &str = "-";
 
 /// What happened, as it was saved.
 pub(super) enum Saved {
-    History(History),
+    History(Box<History>),
     /// The output of `redis-cli monitor`.
     MonitorLog(Box<dyn BufRead>),
 }
@@ -210,7 +210,7 @@ pub(super) fn saved(path: &Path) -> Result<(String, Saved), Refusal> {
         return Ok((name, Saved::MonitorLog(input)));
     }
     match History::read(&name, &mut *input) {
-        Ok(history) => Ok((name, Saved::History(history))),
+        Ok(history) => Ok((name, Saved::History(history.into()))),
         Err(error) => Err(not_read(path, &error)),
     }
 }
@@ -218,7 +218,7 @@ pub(super) fn saved(path: &Path) -> Result<(String, Saved), Refusal> {
 /// A history that the user named, and what to call it.
 pub(super) fn history(path: &Path) -> Result<(String, History), Refusal> {
     match saved(path)? {
-        (name, Saved::History(history)) => Ok((name, history)),
+        (name, Saved::History(history)) => Ok((name, *history)),
         (name, Saved::MonitorLog(_)) => Err(usage(anyhow!(
             "{name} is a MONITOR log; make a history of it with: nodb-trigger record --from {name} \
              --history FILE"

@@ -13,8 +13,9 @@ pub(super) struct ActorTable {
     of_client: Vec<usize>,
     /// The holders of locks that were never seen to be taken.
     holders: HashMap<Id, usize>,
-    /// Those that stand for unknown holders of what was held before all that was seen.
-    from_before: Vec<usize>,
+    /// Those that stand for holders of what was held before all that was seen, where no connection that was open
+    /// may be theirs.
+    pub never_seen: Vec<usize>,
 }
 
 /// One of them.
@@ -68,14 +69,14 @@ impl ActorTable {
         self.list.push(Actor { name, owner, called, host, connection, presence, last });
     }
 
-    /// The actors that were not there any more when the recording ended.
-    pub fn absent(&self) -> Vec<usize> {
-        let list = self.list.iter().enumerate();
-        let closed = list.filter(|(_, actor)| actor.presence == Presence::Closed);
-        let mut absent: Vec<usize> = closed.map(|(actor, _)| actor).collect();
-        absent.extend(&self.from_before);
-        absent.sort_unstable();
-        absent
+    /// Whether another actor has the same owner, or calls itself the same.
+    pub fn has_namesake(&self, actor: usize) -> bool {
+        let Some(one) = self.list.get(actor) else { return false };
+        let mut others = self.list.iter().filter(|other| other.connection != one.connection);
+        others.any(|other| {
+            one.owner.is_some() && one.owner == other.owner
+                || one.called.is_some() && one.called == other.called
+        })
     }
 
     /// Whether the connection of an actor was open when the recording ended.
@@ -164,15 +165,15 @@ impl ActorTable {
                 let known = self.list.iter().position(|known| known.name == name);
                 known.unwrap_or_else(|| {
                     let owner = owner.as_deref().map(str::to_owned);
-                    // No connection is known to be its own.
-                    let presence = Presence::Open;
+                    let presence = Presence::Never;
                     self.add(name.to_owned(), &Client { owner, presence, ..Client::default() });
                     self.list.len() - 1
                 })
             });
             let is_first = seen.gaps.iter().all(|(gap, _)| id < *gap);
-            if known.is_none() && is_first && !self.from_before.contains(&actor) {
-                self.from_before.push(actor);
+            let is_seen = seen.has_silent_client || self.has_namesake(actor);
+            if known.is_none() && is_first && !is_seen && !self.never_seen.contains(&actor) {
+                self.never_seen.push(actor);
             }
             self.holders.insert(id, actor);
         }

@@ -112,8 +112,6 @@ pub(super) struct Prospect {
     alone: HashMap<u32, u32>,
     /// After these reads their clients left the lock alone.
     last_reads: HashSet<Id>,
-    /// Reads that found a token and were not what its holder read before it deleted the lock.
-    of_others: HashSet<Id>,
 }
 
 impl Prospect {
@@ -124,7 +122,6 @@ impl Prospect {
         let mut reads: HashMap<(u32, usize), Id> = HashMap::new();
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
         let mut of_token: HashMap<(&str, usize), Id> = HashMap::new();
-        let mut found: HashMap<Id, Vec<Id>> = HashMap::new();
         for (id, one) in seen.observations.iter().enumerate() {
             let place = (one.client, one.lock);
             let call = one.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?));
@@ -142,17 +139,6 @@ impl Prospect {
                 && seen.observations.get(held).is_some_and(|writer| writer.client == one.client)
             {
                 *prospect.alone.entry(one.client).or_default() += 1;
-            }
-            match one.outcome {
-                Outcome::Saw(Some(held)) if one.call.is_none() => {
-                    found.entry(held).or_default().push(id);
-                }
-                Outcome::Deleted(held) if one.call.is_none() => {
-                    let mut reads = found.remove(&held).unwrap_or_default();
-                    reads.pop();
-                    prospect.of_others.extend(reads);
-                }
-                _ => {}
             }
             match (&one.what, one.outcome) {
                 (_, Outcome::Took | Outcome::Replaced(_)) => {
@@ -199,11 +185,6 @@ impl Prospect {
     /// Whether the client of this read left the lock alone after it.
     pub fn is_last_read(&self, read: Id) -> bool {
         self.last_reads.contains(&read)
-    }
-
-    /// Whether the client of this read, which found a token, is not the holder.
-    pub fn is_of_another(&self, read: Id) -> bool {
-        self.of_others.contains(&read)
     }
 
     /// Whether the connection of this read went on itself.
@@ -287,6 +268,11 @@ impl<'a> Attributor<'a> {
     /// Whether clients of other connections were seen to act over this one.
     pub fn is_pooled(&self, connection: usize) -> bool {
         self.pooled.contains(&connection)
+    }
+
+    /// Whether a connection seems to have one client.
+    pub fn is_alone(&self, connection: usize) -> bool {
+        self.alone.contains(&connection)
     }
 
     /// Whether a client may know the token of an acquisition only from the key: it read it there, and it

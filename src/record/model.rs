@@ -13,7 +13,7 @@ pub(super) use gaps::not_followed;
 
 use super::effects::{Act, acts};
 use super::key::{Access, Decided, Id, Key, Outcome, When, Whose};
-use super::monitor_line::{CommandSource, MonitorLine};
+use super::monitor_line::{CommandSource, MonitorLine, is_socket};
 use super::observations::{
     Client, Lock, MemberCommand, NO_CLIENT, Observation, Presence, Seen, What, text_token,
 };
@@ -201,9 +201,10 @@ impl KeysModel {
         self.seen.clients.get_mut(client)
     }
 
-    /// These connections are open, and no others.
-    pub fn note_open(&mut self, addresses: &HashSet<&str>) {
-        for client in &mut self.seen.clients {
+    /// These connections are open, and no others. All of a Unix socket have one address.
+    pub fn note_open(&mut self, addresses: &HashSet<&str>, has_silent: bool) {
+        self.seen.has_silent_client = has_silent;
+        for client in self.seen.clients.iter_mut().filter(|client| !is_socket(&client.address)) {
             client.presence = match addresses.contains(&*client.address) {
                 true => Presence::Open,
                 false => Presence::Closed,

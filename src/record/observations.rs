@@ -20,6 +20,8 @@ pub(super) struct Seen {
     pub calls: Vec<ScriptCall>,
     /// Before which observations something was missed, and why.
     pub gaps: Vec<(Id, String)>,
+    /// Whether a connection was open that sent nothing.
+    pub has_silent_client: bool,
 }
 
 /// A connection.
@@ -42,6 +44,8 @@ pub(super) struct Client {
 pub(super) enum Presence {
     Open,
     Closed,
+    /// No connection is known to be its own.
+    Never,
     #[default]
     Unknown,
 }

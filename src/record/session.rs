@@ -84,9 +84,7 @@ pub fn record(
             }
         }
     };
-    session.ask_clients(&mut attached, |model, clients| {
-        model.note_open(&clients.iter().map(|client| client.address).collect());
-    });
+    session.find_open_clients(&mut attached);
     Ok(session.finish(ending))
 }
 
@@ -94,6 +92,10 @@ pub fn record(
 struct ListedClient<'a> {
     address: &'a str,
     name: &'a str,
+    /// For how long it has sent nothing, in seconds.
+    idle: u64,
+    /// Whether it listens with MONITOR.
+    monitors: bool,
 }
 
 impl<'a> ListedClient<'a> {
@@ -101,7 +103,12 @@ impl<'a> ListedClient<'a> {
         let member = |name: &str| {
             line.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
         };
-        Some(Self { address: member("addr")?, name: member("name").unwrap_or_default() })
+        Some(Self {
+            address: member("addr")?,
+            name: member("name").unwrap_or_default(),
+            idle: member("idle").and_then(|idle| idle.parse().ok()).unwrap_or_default(),
+            monitors: member("flags").is_some_and(|flags| flags.contains('O')),
+        })
     }
 }
 
@@ -406,17 +413,33 @@ impl<'a> MonitorSession<'a> {
         });
     }
 
-    /// Learns something of the connections that are open. It is no loss if the server does not list them.
+    /// Learns at the end which connections are open.
+    fn find_open_clients(&mut self, attached: &mut Attached) {
+        let seconds = self.last.saturating_sub(self.began) / 1_000_000;
+        let is_asked = self.ask_clients(attached, |model, clients| {
+            let is_silent = |it: &ListedClient<'_>| !it.monitors && it.idle >= seconds;
+            let open = clients.iter().map(|client| client.address).collect();
+            model.note_open(&open, clients.iter().any(is_silent));
+        });
+        if !is_asked {
+            self.listener.say(
+                "the server does not list its clients (+client|list), so which of them are gone is \
+                 unknown",
+            );
+        }
+    }
+
+    /// Learns something of the connections that are open. Returns whether the server lists them.
     fn ask_clients(
         &mut self,
         attached: &mut Attached,
         learn: impl FnOnce(&mut KeysModel, &[ListedClient<'_>]),
-    ) {
+    ) -> bool {
         let listed: Result<String, _> = cmd("CLIENT").arg("LIST").query(&mut attached.link);
-        if let Ok(listed) = listed {
-            let clients: Vec<_> = listed.lines().filter_map(ListedClient::read).collect();
-            learn(&mut self.model, &clients);
-        }
+        let Ok(listed) = listed else { return false };
+        let clients: Vec<_> = listed.lines().filter_map(ListedClient::read).collect();
+        learn(&mut self.model, &clients);
+        true
     }
 
     /// Says what the recording shows and what it doesn't.

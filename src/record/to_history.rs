@@ -46,17 +46,18 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let (writer, is_complete) = loop {
         let mut writer = HistoryWriter::new(&given, pooled.clone(), lost.clone(), frame);
         let is_complete = writer.write(frame.ended);
-        if *writer.attributor.pooled() == pooled && writer.lost_more.is_subset(&lost) {
+        if *writer.attributor.pooled() == pooled && writer.newly_lost.is_subset(&lost) {
             break (writer, is_complete);
         }
         pooled.clone_from(writer.attributor.pooled());
-        lost.append(&mut writer.lost_more);
+        lost.append(&mut writer.newly_lost);
     };
     let head = Head {
         scenario: format!("recording of {}", frame.server),
         protocol: Head::OBSERVED.into(),
         locks: seen.locks.iter().map(Lock::name).collect(),
-        absent: writer.actors.absent(),
+        never_seen: writer.actors.never_seen.clone(),
+        gone: writer.gone_actors(),
         actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,
         began_us: (frame.began > 0).then_some(frame.began),
@@ -65,8 +66,8 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     History { head, events: writer.log.events, is_complete }
 }
 
-/// Until when holders were seen that never gave their locks back and whose connections are not open any more:
-/// in microseconds since 1970, with the acquisition and the lock.
+/// Until when holders were seen of which nothing shows that they held on: in microseconds since 1970, with the
+/// acquisition and the lock.
 type LostHolders = BTreeSet<(u64, Id, usize)>;
 
 /// What a history is made from.
@@ -89,7 +90,7 @@ struct HistoryWriter<'a> {
     stand_ins: HashMap<(usize, usize), usize>,
     /// Holders that will not be seen any more; and those of which that shows only now.
     lost: LostHolders,
-    lost_more: LostHolders,
+    newly_lost: LostHolders,
 }
 
 impl<'a> HistoryWriter<'a> {
@@ -106,7 +107,7 @@ impl<'a> HistoryWriter<'a> {
             holdings: Holdings::new(seen, tenures),
             stand_ins: HashMap::new(),
             lost,
-            lost_more: LostHolders::new(),
+            newly_lost: LostHolders::new(),
         }
     }
 
@@ -329,7 +330,7 @@ impl<'a> HistoryWriter<'a> {
                      holder did it (a CLIENT SETNAME of each program would)"
                 );
                 self.doubt(lock, &why);
-                self.forget_lost(client, lock, false);
+                self.forget_lost(client, lock);
                 holder
             }
         }
@@ -371,12 +372,7 @@ impl<'a> HistoryWriter<'a> {
             _ => false,
         };
         let knows_whose = self.holdings.belief(client, lock).is_some() && !is_pooled;
-        let shows_life = match came {
-            Came::Saw(Some(_)) => self.given.prospect.is_of_another(unit.first),
-            Came::Saw(None) | Came::NothingToDelete | Came::NothingToExtend => true,
-            _ => false,
-        };
-        if finds && !knows_whose && self.forget_lost(client, lock, shows_life) {
+        if finds && !knows_whose && self.forget_lost(client, lock) {
             self.doubt(
                 lock,
                 "a holder lost it, another connection found that, and whether the holder knows is \
@@ -386,45 +382,51 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// What those think that lost the lock and may act over this client's connection is unknown from
-    /// here on: whether there are any. What the client did may show that one of them was still there.
-    fn forget_lost(&mut self, client: usize, lock: usize, shows_life: bool) -> bool {
+    /// here on, and since they were last seen: whether there are any.
+    fn forget_lost(&mut self, client: usize, lock: usize) -> bool {
         let holder = self.holdings.holder(lock);
         let lost = self.holdings.believers(lock).filter(|(actor, belief)| {
             Some(belief.holds) != holder && self.attributor.may_share(&self.actors, *actor, client)
         });
         let lost: Vec<usize> = lost.map(|(actor, _)| actor).collect();
-        match lost.as_slice() {
-            [actor] if shows_life => self.unseen(*actor, lock),
-            lost => lost.iter().for_each(|actor| self.lose(*actor, lock)),
-        }
+        lost.iter().for_each(|actor| self.unseen_since_last_command(*actor, lock));
         !lost.is_empty()
     }
 
     /// Adds what happened by itself before this time.
     fn pass_time(&mut self, at: u64) {
-        while let Some((last, id, lock)) = self.lost.first().copied().filter(|lost| lost.0 < at) {
-            self.lost.pop_first();
+        // Where the server's clock was set back, a lost holder may not have acquired the lock yet.
+        let next = |writer: &Self| {
+            let is_due = |lost: &&(u64, Id, usize)| writer.holdings.owner(lost.1).is_some();
+            writer.lost.range(..(at, 0, 0)).find(is_due).copied()
+        };
+        while let Some(lost) = next(self) {
+            self.lost.remove(&lost);
+            let (last, id, lock) = lost;
             self.expire_leases(last);
             let owner = self.holdings.owner(id).filter(|owner| {
                 self.holdings.belief(*owner, lock).is_some_and(|belief| belief.holds == id)
             });
             if let Some(owner) = owner {
                 self.log.reach(last);
-                self.lose_sight(owner, lock);
+                self.stop_following(owner, lock);
             }
         }
         self.expire_leases(at);
     }
 
     /// From here on a holder is not seen any more.
-    fn lose_sight(&mut self, holder: usize, lock: usize) {
-        let why = match self.actors.presence(holder) {
-            Presence::Closed => {
-                "its holder's connection was closed, and whether the holder held on is unknown"
-            }
-            _ => "its holder sent no more commands, and whether it held on is unknown",
-        };
-        self.doubt(lock, why);
+    fn stop_following(&mut self, holder: usize, lock: usize) {
+        match self.actors.presence(holder) {
+            // That it was held at the first look is said of its lock.
+            Presence::Never => {}
+            Presence::Closed => self.doubt(
+                lock,
+                "its holder's connection was closed, and whether the holder held on is unknown",
+            ),
+            Presence::Open | Presence::Unknown => self
+                .doubt(lock, "its holder sent no more commands, and whether it held on is unknown"),
+        }
         self.unseen(holder, lock);
     }
 
@@ -437,6 +439,18 @@ impl<'a> HistoryWriter<'a> {
             true => acted,
             false => acted.max(self.actors.last_seen(actor)),
         }
+    }
+
+    /// The actors that kept their connections from lock to lock, and whose connections were closed when the
+    /// recording ended.
+    fn gone_actors(&self) -> Vec<usize> {
+        let is_gone = |actor: &usize| {
+            self.attributor.is_alone(*actor)
+                && !self.attributor.is_pooled(*actor)
+                && self.actors.presence(*actor) == Presence::Closed
+                && !self.actors.has_namesake(*actor)
+        };
+        (0..self.actors.list.len()).filter(is_gone).collect()
     }
 
     /// Whether a holder that does nothing more may be gone.
@@ -515,9 +529,9 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// What an actor believes of a lock is unknown from here on, and since it was last seen.
-    fn lose(&mut self, actor: usize, lock: usize) {
+    fn unseen_since_last_command(&mut self, actor: usize, lock: usize) {
         let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
-        self.lost_more.extend(holds.map(|id| (self.seen_until(actor, id), id, lock)));
+        self.newly_lost.extend(holds.map(|id| (self.seen_until(actor, id), id, lock)));
         self.unseen(actor, lock);
     }
 
@@ -543,7 +557,7 @@ impl<'a> HistoryWriter<'a> {
             let lost = believers.filter(|(actor, _)| self.may_be_gone(*actor));
             let lost = lost
                 .map(|(actor, belief)| (self.seen_until(actor, belief.holds), belief.holds, lock));
-            self.lost_more.extend(lost.collect::<Vec<_>>());
+            self.newly_lost.extend(lost.collect::<Vec<_>>());
             if self.holdings.is_believed(lock) {
                 self.doubt(
                     lock,

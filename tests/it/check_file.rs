@@ -133,15 +133,22 @@ fn history() -> impl Strategy<Value = History> {
     ]);
     let texts = (any::<String>(), any::<String>(), names(), names(), names());
     let began = prop::option::of(any::<u64>());
-    let absent = prop::collection::vec(0..3usize, 0..3);
+    let positions = || prop::collection::vec(0..3usize, 0..3);
+    let absent = (positions(), positions());
     let head = (texts, sharing, absent, began).prop_map(
-        |((scenario, protocol, actors, locks, incomplete), sharing, absent, began_us)| Head {
+        |(
+            (scenario, protocol, actors, locks, incomplete),
+            sharing,
+            (never_seen, gone),
+            began_us,
+        )| Head {
             scenario,
             protocol,
             actors,
             locks,
             sharing,
-            absent,
+            never_seen,
+            gone,
             incomplete,
             began_us,
         },

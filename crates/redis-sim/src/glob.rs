@@ -38,6 +38,24 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
+/// Whether any text matches `pattern`. A class may have no byte in it.
+pub fn can_match(pattern: &[u8]) -> bool {
+    let mut rest = pattern;
+    while let Some((first, after)) = rest.split_first() {
+        rest = match first {
+            b'[' => {
+                let Some(behind) = (0..=u8::MAX).find_map(|byte| class(after, byte)) else {
+                    return false;
+                };
+                behind
+            }
+            b'\\' => after.get(1..).unwrap_or_default(),
+            _ => after,
+        };
+    }
+    true
+}
+
 /// What follows a run of stars, if the pattern begins with one.
 fn after_stars(pattern: &[u8]) -> Option<&[u8]> {
     let stars = pattern.iter().take_while(|&&byte| byte == b'*').count();
@@ -127,6 +145,16 @@ mod tests {
                 expected,
                 "{pattern:?} on {text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_pattern_with_an_empty_class_can_match_nothing() {
+        for good in ["", "*", "lock:*", "\\[]", "[ab]", "[^]", "[[]x]", "[a-][]x", "[a", "\\"] {
+            assert!(can_match(good.as_bytes()), "{good}");
+        }
+        for wrong in ["[]", "lock:[]*", "\\\\[]", "[a][]", "["] {
+            assert!(!can_match(wrong.as_bytes()), "{wrong}");
         }
     }
 

@@ -47,7 +47,7 @@ pub mod server;
 mod session;
 
 pub use commands::only_reads;
-pub use glob::matches as glob_matches;
+pub use glob::{can_match as glob_can_match, matches as glob_matches};
 pub use image::{Image, Kept, Lease};
 pub use resp::requests;
 

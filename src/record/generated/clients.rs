@@ -312,6 +312,10 @@ impl World {
     }
 
     fn acquire(&mut self, holder: usize) {
+        // Where a holder is killed, others look before they try.
+        if self.workload.fault == Fault::Killed && self.workload.format.is_text() {
+            self.send(holder, &["GET", key(self.workload.format)]);
+        }
         let one = &mut self.holders[holder];
         one.tokens += 1;
         let token = format!("{:08x}-{holder}-{}", self.workload.seed, one.tokens);
@@ -383,12 +387,13 @@ impl World {
     fn finish_work(&mut self, holder: usize) {
         if [Fault::Crash, Fault::Killed].iter().any(|fault| self.is_faulty(holder, *fault)) {
             self.holders[holder].state = State::Over;
-            self.truth.crashed(holder);
+            self.truth.abandoned(holder);
             // A thread leaves its program with the connections of a pool.
             if self.workload.place != Place::Pool {
                 self.closed.extend(&self.holders[holder].connections);
             }
         } else if self.is_faulty(holder, Fault::NoRelease) {
+            self.truth.abandoned(holder);
             self.later(holder, State::Acquire, 5);
         } else {
             self.release(holder);

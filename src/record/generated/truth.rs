@@ -142,8 +142,8 @@ impl Truth {
         }
     }
 
-    /// A holder is there no more.
-    pub fn crashed(&mut self, holder: usize) {
+    /// A holder crashed with its lock, or forgot it.
+    pub fn abandoned(&mut self, holder: usize) {
         if let Some(open) = self.open(holder) {
             self.tenures[open].is_done = true;
         }
@@ -166,7 +166,8 @@ impl Truth {
 
     /// The end: a lock that is still there is stuck.
     pub fn finish(&mut self, at: u64) {
-        if let Some(current) = self.current {
+        let current = self.current.filter(|current| self.tenures[*current].is_done);
+        if let Some(current) = current {
             let (property, is_certain) = (Property::StuckLock, true);
             let from = self.tenures[current].at;
             self.facts.push(Fact { property, from, to: at, is_certain });

@@ -75,11 +75,6 @@ impl Fed {
         self
     }
 
-    /// The recording ends, and all clients are still connected.
-    pub fn ends(&mut self) -> Outcomes {
-        self.ends_with(&(0..20).collect::<Vec<_>>())
-    }
-
     /// The recording reads a key.
     pub fn reads(&mut self, key: &str, value: Option<&str>, ttl: i64) -> &mut Self {
         let content = value.map_or(Content::Nothing, |value| Content::Text(value.into()));
@@ -95,10 +90,24 @@ impl Fed {
         self
     }
 
+    /// The recording ends, and all clients are still connected.
+    pub fn ends(&mut self) -> Outcomes {
+        self.ends_with(&(0..20).collect::<Vec<_>>())
+    }
+
+    /// The recording ends, and all clients are still connected, and maybe one that sent nothing.
+    pub fn ends_in(&mut self, has_silent: bool) -> Outcomes {
+        self.ends_among(&(0..20).collect::<Vec<_>>(), has_silent)
+    }
+
     /// The recording ends, and only these clients are still connected.
     pub fn ends_with(&mut self, open: &[u16]) -> Outcomes {
+        self.ends_among(open, false)
+    }
+
+    fn ends_among(&mut self, open: &[u16], has_silent: bool) -> Outcomes {
         let addresses: Vec<String> = open.iter().map(|client| address(*client)).collect();
-        self.model.note_open(&addresses.iter().map(String::as_str).collect());
+        self.model.note_open(&addresses.iter().map(String::as_str).collect(), has_silent);
         let model = std::mem::take(&mut self.model);
         let (seen, counts, reasons) = model.finish();
         let mut said = reasons.in_words();
@@ -188,57 +197,77 @@ fn what_the_key_shows_ends_a_doubt() {
 
 #[test]
 fn a_lock_that_was_held_before_has_no_ttl_and_refuses_all_is_stuck() {
-    let attempts = |count: usize| "SET l token-2 NX PX 60000\n".repeat(count);
-    let stuck = |ttl, commands: &[(u16, &str)]| {
+    let attempt = "SET l token-2 NX PX 60000";
+    let attempts = |count: usize| vec![(1, attempt); count];
+    let stuck = |ttl, pause, commands: &[(u16, &str)], has_silent| {
         let mut fed = Fed::where_it_is_held("l", "token-1", ttl);
         for (client, commands) in commands {
-            fed.runs(*client, commands);
+            fed.runs(*client, commands).passes(pause);
         }
-        fed.ends().found() == [Property::StuckLock]
+        let ended = fed.ends_in(has_silent);
+        assert!(!ended.reasons.is_empty());
+        ended.found() == [Property::StuckLock]
     };
-    let (few, many) = (&*attempts(9), &*attempts(10));
-    let looks = format!("GET l\n{many}");
-    assert!(stuck(-1, &[(1, many)]) && stuck(-1, &[(1, few), (2, "SETNX l token-3")]));
-    assert!(stuck(-1, &[(1, &looks)]));
-    for (ttl, commands) in [
-        (-1, vec![(1, few)]),
-        (60_000, vec![(1, many)]),
+    let and = |more: (u16, &'static str)| [attempts(10), vec![more]].concat();
+    assert!(stuck(-1, 200, &attempts(10), false));
+    assert!(stuck(-1, 200, &[attempts(9), vec![(2, "SETNX l token-3")]].concat(), false));
+    assert!(stuck(-1, 200, &and((1, "GET l")), false));
+    for (ttl, pause, commands, has_silent) in [
+        (-1, 200, attempts(9), false),
+        (-1, 10, attempts(10), false),
+        (60_000, 200, attempts(10), false),
+        // A client is there that sends nothing.
+        (-1, 200, attempts(10), true),
         // The holder may be the one that asks.
-        (-1, vec![(1, many), (2, "GET l")]),
-        (-1, vec![(1, many), (2, "PEXPIRE l 60000")]),
-        (-1, vec![(1, many), (2, "DEL l")]),
+        (-1, 200, and((2, "GET l")), false),
+        (-1, 200, and((2, "PEXPIRE l 60000")), false),
+        (-1, 200, and((2, "DEL l")), false),
     ] {
-        assert!(!stuck(ttl, &commands), "{commands:?}");
+        assert!(!stuck(ttl, pause, &commands, has_silent), "{commands:?}");
     }
+}
+
+#[test]
+fn a_holder_from_before_the_recording_is_not_said_to_believe_anything() {
+    let mut fed = Fed::where_it_is_held("l", "token-1", 300);
+    fed.passes(400).expires("l").runs(2, "SET l token-2 NX PX 300\nDEL l");
+    let ended = fed.ends();
+    assert_eq!(ended.found(), []);
+    ended.says("l: it was already held at the first look");
 }
 
 #[test]
 fn a_holder_whose_connection_is_closed_is_not_said_to_believe_anything() {
     let record = |more: &str, open: &[u16]| {
         let mut fed = Fed::new();
-        fed.runs(1, "SET l token-1 NX PX 300").passes(100).runs(1, more).passes(300);
-        fed.expires("l").runs(2, "SET l token-2 NX PX 300\nDEL l").passes(300);
-        fed.runs(1, if open.contains(&1) { "PING" } else { "" }).ends_with(open)
+        fed.runs(1, "SET l token-1 NX PX 300").passes(400).expires("l");
+        fed.runs(2, "SET l token-2 NX PX 300").runs(1, more).runs(2, "DEL l");
+        // One that looks before it tries is no sign of the holder.
+        fed.passes(9).runs(3, "GET l\nSET l token-3 NX PX 300\nDEL l");
+        fed.ends_with(open)
     };
     let closed = record("", &[2]);
     assert_eq!(closed.found(), []);
     closed.says("l: its holder's connection was closed, and whether the holder held on is unknown");
-    assert_eq!(record("", &[1, 2]).found(), [Property::Overlap]);
     // It was seen after its lease had expired.
-    let late = "GET other";
-    let mut fed = Fed::new();
-    fed.runs(1, "SET l token-1 NX PX 300").passes(400).expires("l");
-    fed.runs(2, "SET l token-2 NX PX 300").runs(1, late).runs(2, "DEL l").passes(9);
-    assert_eq!(fed.ends_with(&[2]).found(), [Property::Overlap]);
+    assert_eq!(record("GET other", &[2]).found(), [Property::Overlap]);
 }
 
 #[test]
-fn a_holder_without_a_ttl_whose_connection_is_closed_leaves_a_stuck_lock() {
-    let attempts = "SET l token-2 NX PX 60000\n".repeat(10);
-    let record = |open: &[u16]| {
+fn a_holder_without_a_ttl_that_kept_its_connection_until_it_was_closed_leaves_a_stuck_lock() {
+    let record = |cycles: usize, open: &[u16]| {
         let mut fed = Fed::new();
-        fed.runs(1, "SET l token-1 NX").runs(2, &attempts).ends_with(open).found()
+        for _ in 0..cycles {
+            fed.runs(1, "SET l token-1 NX\nGET l\nDEL l");
+        }
+        fed.runs(1, "SET l token-1 NX");
+        for _ in 0..10 {
+            fed.runs(2, "SET l token-2 NX").passes(200);
+        }
+        fed.ends_with(open).found()
     };
-    assert_eq!(record(&[2]), [Property::StuckLock]);
-    assert_eq!(record(&[1, 2]), []);
+    assert_eq!(record(3, &[2]), [Property::StuckLock]);
+    assert_eq!(record(3, &[1, 2]), []);
+    // It may have a connection for each command.
+    assert_eq!(record(0, &[2]), []);
 }

@@ -1,5 +1,5 @@
-//! Stuck lock: no actor is left, and the lock is still there. Of a recording, which ends before its actors do: it
-//! has no TTL, its holder is not there any more, and it refuses all who try.
+//! Stuck lock: no actor is left, and the lock is still there. In a recording, which ends before its actors do: the
+//! lock has no TTL, its holder is gone or was never seen, and every attempt to acquire it was refused.
 
 use super::findings::{Findings, Statement};
 use super::sentence::{Sentence, sentence};
@@ -7,23 +7,25 @@ use super::tenure::LockTrace;
 use super::words::{Words, time, token};
 use super::{Case, Property, beliefs::Ending};
 use crate::history::{Change, EventKind, Left, Moment, Verb};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// How many attempts a lock without a holder must have refused.
 const REFUSALS: usize = 10;
+/// How much time must be between the first and the last, in nanoseconds.
+const LONG: u64 = 1_000_000_000;
 
 /// Finds each lock that was left behind.
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, trace) in case.locks.iter().enumerate() {
-        let Some((moment, left)) = trace.left else {
-            if let Some(statement) = without_holder(case, lock, trace) {
-                findings.add(Property::StuckLock, lock, || statement);
-            }
-            continue;
-        };
+        let Some((moment, left)) = trace.left else { continue };
         if let Some(key) = stuck(left) {
             let statement = || statement(case, trace, moment, left, key);
             findings.add(Property::StuckLock, lock, statement);
+        }
+    }
+    for (lock, unheld) in refusals(case) {
+        if let Some(statement) = unheld.statement(case, lock) {
+            findings.add(Property::StuckLock, lock, || statement);
         }
     }
 }
@@ -34,55 +36,97 @@ pub(super) fn stuck(left: &Left) -> Option<&String> {
     left.token.as_ref().filter(|_| left.acquirable != Some(true))
 }
 
-/// What is said of a lock in a recording whose holder is not there any more, if it is stuck.
-fn without_holder(case: &Case<'_>, lock: usize, trace: &LockTrace<'_>) -> Option<Statement> {
-    let last = trace.tenures.len().checked_sub(1)?;
-    let tenure = trace.tenures.get(last)?;
-    let holder = tenure.access.actor.filter(|it| case.trace.head.absent.contains(it))?;
-    let belief = tenure.access.step.and_then(|step| case.belief_of(step))?;
-    let since = tenure.access.span.received;
-    let is_altered = trace.alterations.iter().any(|it| it.access.span.received > since);
-    if tenure.end.is_some() || tenure.leased.is_some() || is_altered {
-        return None;
+/// A lock in a recording that has no TTL, and whose holder is gone or was never seen.
+struct Unheld {
+    holder: usize,
+    tenure: usize,
+    since: Moment,
+    /// Attempts to acquire it that were refused.
+    refused: Vec<Moment>,
+    tried: HashSet<usize>,
+    /// All whose commands were about it.
+    all: HashSet<usize>,
+}
+
+/// Such locks, with the attempts to acquire them.
+fn refusals(case: &Case<'_>) -> BTreeMap<usize, Unheld> {
+    let head = case.trace.head;
+    let absent: HashSet<usize> = head.never_seen.iter().chain(&head.gone).copied().collect();
+    let locks = case.locks.iter().enumerate().filter(|(_, trace)| trace.left.is_none());
+    let unheld = locks.filter_map(|(lock, trace)| Some((lock, Unheld::of(trace, &absent)?)));
+    let mut unheld: BTreeMap<usize, Unheld> = unheld.collect();
+    if unheld.is_empty() {
+        return unheld;
     }
-    let (mut refused, mut all) = (Vec::new(), HashSet::new());
-    let later = case.trace.events.iter().filter(|event| event.moment > since);
-    for event in later.filter(|event| event.actor != Some(holder)) {
-        let EventKind::Command(command) = &event.kind else { continue };
-        for effect in command.effects.iter().filter(|effect| effect.lock == lock) {
-            all.extend(event.actor);
-            if effect.change == Change::Refused {
-                refused.push(event);
+    for event in case.trace.events {
+        match &event.kind {
+            // What happened meanwhile was not seen.
+            EventKind::Fault { effects, .. } if effects.is_empty() => {
+                unheld.retain(|_, one| one.since > event.moment);
             }
+            EventKind::Command(command) => {
+                for effect in &command.effects {
+                    let one = unheld.get_mut(&effect.lock);
+                    let (Some(one), Some(actor)) = (one, event.actor) else { continue };
+                    one.note(actor, event.moment, &effect.change);
+                }
+            }
+            _ => {}
         }
     }
-    let tried: HashSet<usize> = refused.iter().filter_map(|event| event.actor).collect();
-    // One that never tries to acquire it may be the holder.
-    if refused.len() < REFUSALS || tried != all {
-        return None;
+    unheld
+}
+
+impl Unheld {
+    fn of(trace: &LockTrace<'_>, absent: &HashSet<usize>) -> Option<Self> {
+        let last = trace.tenures.len().checked_sub(1)?;
+        let tenure = trace.tenures.get(last)?;
+        let holder = tenure.access.actor.filter(|actor| absent.contains(actor))?;
+        let since = tenure.access.span.received;
+        let is_altered = trace.alterations.iter().any(|it| it.access.span.received > since);
+        let is_left = tenure.end.is_none() && tenure.leased.is_none() && !is_altered;
+        let (refused, tried, all) = Default::default();
+        is_left.then_some(Self { holder, tenure: last, since, refused, tried, all })
     }
-    let words = Words::about(case.trace);
-    let began = match belief.ending {
-        Ending::Open => sentence![words.lock(lock), " was held when the recording began"],
-        Ending::Unseen => {
-            let connection =
-                format!("; the connection of {} was closed", words.actor(Some(holder)));
-            sentence![words.beginning(trace, last), connection, " without a release"]
+
+    fn note(&mut self, actor: usize, at: Moment, change: &Change) {
+        if actor == self.holder || at <= self.since {
+            return;
         }
-        _ => return None,
-    };
-    let (first, last) = (refused.first()?.moment, refused.last()?.moment);
-    let text = sentence![
-        began,
-        "; it has no TTL, and all ",
-        refused.len().to_string(),
-        " attempts to acquire it were refused, the first",
-        words.at(first),
-        ", the last",
-        words.at(last),
-        ", until the recording ended",
-    ];
-    Some(Statement { actors: vec![holder], at: last, text })
+        self.all.insert(actor);
+        if *change == Change::Refused {
+            self.refused.push(at);
+            self.tried.insert(actor);
+        }
+    }
+
+    /// What is said of it, if it is stuck. One that never tries to acquire it may be the holder.
+    fn statement(&self, case: &Case<'_>, lock: usize) -> Option<Statement> {
+        let (first, last) = (*self.refused.first()?, *self.refused.last()?);
+        let is_long = last.at.saturating_sub(first.at) >= LONG;
+        if self.refused.len() < REFUSALS || !is_long || self.tried != self.all {
+            return None;
+        }
+        let words = Words::about(case.trace);
+        let began = if case.trace.head.never_seen.contains(&self.holder) {
+            sentence![words.lock(lock), " was held when the recording began"]
+        } else {
+            let trace = case.locks.get(lock)?;
+            let closed =
+                format!("; the connection of {} was closed", words.actor(Some(self.holder)));
+            sentence![words.beginning(trace, self.tenure), closed, " without a release"]
+        };
+        let text = sentence![
+            began,
+            "; it has no TTL, and all ",
+            self.refused.len().to_string(),
+            " attempts to acquire it were refused, the first",
+            words.at(first),
+            ", the last",
+            words.at(last),
+        ];
+        Some(Statement { actors: vec![self.holder], at: last, text })
+    }
 }
 
 fn statement(

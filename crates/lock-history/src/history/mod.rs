@@ -75,10 +75,14 @@ pub struct Head {
     /// How actors share the locks, where these exclude not all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
-    /// The actors, by position, whose connections were closed when it ended, or who were never seen: they stand
-    /// for the holders of locks that were held before it began.
+    /// The actors, by position, that were never seen: they stand for the holders of locks that were held before
+    /// it began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub absent: Vec<usize>,
+    pub never_seen: Vec<usize>,
+    /// The actors, by position, that kept their connections from lock to lock, and whose connections were closed
+    /// when it ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<usize>,
     /// When it began, in microseconds since 1970, where it was recorded on a wall clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_us: Option<u64>,
