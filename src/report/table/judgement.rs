@@ -51,13 +51,15 @@ fn lease_use(rows: &[LeaseUseRow], page: &mut Page) {
     let header = ["Lock", "Held", "For (p50, p99, max)", "Of the lease", "Expired early"];
     let row = |row: &LeaseUseRow| {
         let held = [row.held_p50_ms, row.held_p99_ms, row.held_max_ms].map(duration).join(", ");
+        let held = if row.acquisitions == 0 { "?".into() } else { format!("≤ {held}") };
         let shares = [row.share_p50, row.share_p99, row.share_max].map(percent).join(", ");
+        let shares = if row.share_max.is_none() { "?".into() } else { format!("≤ {shares}") };
         let tone = if row.too_short > 0 { Tone::Bad } else { Tone::Plain };
         [
             plain(&row.lock),
             plain(format!("×{}", row.acquisitions)),
-            plain(format!("≤ {held}")),
-            plain(format!("≤ {shares}")),
+            plain(held),
+            plain(shares),
             cell(row.too_short.to_string(), tone),
         ]
     };

@@ -3,7 +3,8 @@
 //!
 //! A lock was held from its acquire until the holder began to release it or was notified that it
 //! had lost it; where the lease was extended, its use counts from the last extension. Only beliefs
-//! whose end is known count, and of the shares only those whose lease is known.
+//! whose end is known count, and of the shares only those whose lease is known. That a lease expired is
+//! also known where the end of the belief was not seen.
 
 use super::Case;
 use super::access::Fault;
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub struct LeaseUse {
     /// The lock's position in the history's head.
     pub lock: usize,
-    /// How often it was held.
+    /// How often it was held until an end that was seen.
     pub acquisitions: u64,
     /// The p50 of the times held.
     pub held_p50: Duration,
@@ -81,6 +82,10 @@ fn of_lock(case: &Case<'_>, lock: usize, held: &[&Belief], leases: &Leases) -> L
     let mut shares: Vec<u64> = Vec::new();
     let mut too_short = 0;
     for belief in held {
+        too_short += u64::from(is_too_short(case, belief));
+        if belief.ending == Ending::Unseen {
+            continue;
+        }
         let until = belief.surely_until.at;
         let is_before = |(at, _): &(Moment, u64)| at.order <= belief.surely_until.order;
         durations.push(until.saturating_sub(belief.from.at));
@@ -89,7 +94,6 @@ fn of_lock(case: &Case<'_>, lock: usize, held: &[&Belief], leases: &Leases) -> L
         if let Some((at, lease)) = set.last().filter(|(_, lease)| *lease > 0) {
             shares.push(until.saturating_sub(at.at).saturating_mul(1000) / lease);
         }
-        too_short += u64::from(is_too_short(case, belief));
     }
     durations.sort_unstable();
     shares.sort_unstable();
