@@ -171,7 +171,7 @@ impl ActorTable {
                 })
             });
             let is_first = seen.gaps.iter().all(|(gap, _)| id < *gap);
-            let is_seen = seen.has_silent_client || self.has_namesake(actor);
+            let is_seen = !seen.only_lock_clients_are_open || self.has_namesake(actor);
             if known.is_none() && is_first && !is_seen && !self.never_seen.contains(&actor) {
                 self.never_seen.push(actor);
             }

@@ -202,8 +202,10 @@ impl KeysModel {
     }
 
     /// These connections are open, and no others. All of a Unix socket have one address.
-    pub fn note_open(&mut self, addresses: &HashSet<&str>, has_silent: bool) {
-        self.seen.has_silent_client = has_silent;
+    pub fn note_open(&mut self, addresses: &HashSet<&str>) {
+        let active: HashSet<u32> = self.seen.observations.iter().map(|one| one.client).collect();
+        let is_active = |it: &&str| self.clients.get(*it).is_some_and(|it| active.contains(it));
+        self.seen.only_lock_clients_are_open = addresses.iter().all(is_active);
         for client in self.seen.clients.iter_mut().filter(|client| !is_socket(&client.address)) {
             client.presence = match addresses.contains(&*client.address) {
                 true => Presence::Open,

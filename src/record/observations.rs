@@ -20,8 +20,8 @@ pub(super) struct Seen {
     pub calls: Vec<ScriptCall>,
     /// Before which observations something was missed, and why.
     pub gaps: Vec<(Id, String)>,
-    /// Whether a connection was open that sent nothing.
-    pub has_silent_client: bool,
+    /// Whether it is known that at the end no connection was open but those of clients that acted on the locks.
+    pub only_lock_clients_are_open: bool,
 }
 
 /// A connection.

@@ -92,8 +92,6 @@ pub fn record(
 struct ListedClient<'a> {
     address: &'a str,
     name: &'a str,
-    /// For how long it has sent nothing, in seconds.
-    idle: u64,
     /// Whether it listens with MONITOR.
     monitors: bool,
 }
@@ -106,7 +104,6 @@ impl<'a> ListedClient<'a> {
         Some(Self {
             address: member("addr")?,
             name: member("name").unwrap_or_default(),
-            idle: member("idle").and_then(|idle| idle.parse().ok()).unwrap_or_default(),
             monitors: member("flags").is_some_and(|flags| flags.contains('O')),
         })
     }
@@ -415,11 +412,10 @@ impl<'a> MonitorSession<'a> {
 
     /// Learns at the end which connections are open.
     fn find_open_clients(&mut self, attached: &mut Attached) {
-        let seconds = self.last.saturating_sub(self.began) / 1_000_000;
+        let own = attached.own.clone();
         let is_asked = self.ask_clients(attached, |model, clients| {
-            let is_silent = |it: &ListedClient<'_>| !it.monitors && it.idle >= seconds;
-            let open = clients.iter().map(|client| client.address).collect();
-            model.note_open(&open, clients.iter().any(is_silent));
+            let others = clients.iter().filter(|client| !client.monitors && client.address != own);
+            model.note_open(&others.map(|client| client.address).collect());
         });
         if !is_asked {
             self.listener.say(

@@ -54,7 +54,7 @@ pub(super) fn recorded(run: &Run, workload: Workload, mode: Mode) -> History {
             _ => {}
         }
     }
-    model.note_open(&run.open.iter().map(String::as_str).collect(), false);
+    model.note_open(&run.open.iter().map(String::as_str).collect());
     let (seen, _, mut reasons) = model.finish();
     if mode == Mode::Light {
         reasons.add("it was recorded with --light, which does not see everything");

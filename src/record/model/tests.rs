@@ -95,19 +95,15 @@ impl Fed {
         self.ends_with(&(0..20).collect::<Vec<_>>())
     }
 
-    /// The recording ends, and all clients are still connected, and maybe one that sent nothing.
-    pub fn ends_in(&mut self, has_silent: bool) -> Outcomes {
-        self.ends_among(&(0..20).collect::<Vec<_>>(), has_silent)
-    }
-
     /// The recording ends, and only these clients are still connected.
     pub fn ends_with(&mut self, open: &[u16]) -> Outcomes {
-        self.ends_among(open, false)
+        let addresses: Vec<String> = open.iter().map(|client| address(*client)).collect();
+        self.model.note_open(&addresses.iter().map(String::as_str).collect());
+        self.ends_unlisted()
     }
 
-    fn ends_among(&mut self, open: &[u16], has_silent: bool) -> Outcomes {
-        let addresses: Vec<String> = open.iter().map(|client| address(*client)).collect();
-        self.model.note_open(&addresses.iter().map(String::as_str).collect(), has_silent);
+    /// The recording ends, and the server does not list its clients.
+    pub fn ends_unlisted(&mut self) -> Outcomes {
         let model = std::mem::take(&mut self.model);
         let (seen, counts, reasons) = model.finish();
         let mut said = reasons.in_words();
@@ -199,31 +195,37 @@ fn what_the_key_shows_ends_a_doubt() {
 fn a_lock_that_was_held_before_has_no_ttl_and_refuses_all_is_stuck() {
     let attempt = "SET l token-2 NX PX 60000";
     let attempts = |count: usize| vec![(1, attempt); count];
-    let stuck = |ttl, pause, commands: &[(u16, &str)], has_silent| {
+    let stuck = |ttl, pause, commands: &[(u16, &str)], open: Option<&[u16]>| {
         let mut fed = Fed::where_it_is_held("l", "token-1", ttl);
         for (client, commands) in commands {
             fed.runs(*client, commands).passes(pause);
         }
-        let ended = fed.ends_in(has_silent);
+        let ended = match open {
+            Some(open) => fed.ends_with(open),
+            None => fed.ends_unlisted(),
+        };
         assert!(!ended.reasons.is_empty());
         ended.found() == [Property::StuckLock]
     };
     let and = |more: (u16, &'static str)| [attempts(10), vec![more]].concat();
-    assert!(stuck(-1, 200, &attempts(10), false));
-    assert!(stuck(-1, 200, &[attempts(9), vec![(2, "SETNX l token-3")]].concat(), false));
-    assert!(stuck(-1, 200, &and((1, "GET l")), false));
-    for (ttl, pause, commands, has_silent) in [
-        (-1, 200, attempts(9), false),
-        (-1, 10, attempts(10), false),
-        (60_000, 200, attempts(10), false),
-        // A client is there that sends nothing.
-        (-1, 200, attempts(10), true),
+    let (one, two): (Option<&[u16]>, Option<&[u16]>) = (Some(&[1]), Some(&[1, 2]));
+    assert!(stuck(-1, 200, &attempts(10), one));
+    assert!(stuck(-1, 200, &[attempts(9), vec![(2, "SETNX l token-3")]].concat(), two));
+    assert!(stuck(-1, 200, &and((1, "GET l")), one));
+    for (ttl, pause, commands, open) in [
+        (-1, 200, attempts(9), one),
+        (-1, 10, attempts(10), one),
+        (60_000, 200, attempts(10), one),
+        // Another client is there, which works or waits; or whether there is one is unknown.
+        (-1, 200, and((2, "SET other x")), two),
+        (-1, 200, attempts(10), two),
+        (-1, 200, attempts(10), None),
         // The holder may be the one that asks.
-        (-1, 200, and((2, "GET l")), false),
-        (-1, 200, and((2, "PEXPIRE l 60000")), false),
-        (-1, 200, and((2, "DEL l")), false),
+        (-1, 200, and((2, "GET l")), two),
+        (-1, 200, and((2, "PEXPIRE l 60000")), two),
+        (-1, 200, and((2, "DEL l")), two),
     ] {
-        assert!(!stuck(ttl, pause, &commands, has_silent), "{commands:?}");
+        assert!(!stuck(ttl, pause, &commands, open), "{commands:?}");
     }
 }
 
