@@ -1,6 +1,6 @@
 //! `check`: judges a saved history.
 
-use super::args::{CheckArgs, CheckFormat, Color};
+use super::args::{CheckArgs, CheckFormat, Color, FailIfFound};
 use super::exit::{Exit, Refusal, environment, usage};
 use super::input::Saved;
 use super::output::Output;
@@ -38,16 +38,58 @@ pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
     let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, OutputPlace::BelowReport)?;
     print(name, &history, &checked, args.format)?;
     drawing.draw_checked(&history, &checked)?;
-    Ok(exit(&checked))
+    Ok(exit(&history, &checked, &args.fail_if))
 }
 
-/// How a command ends that judges a history.
-pub(super) fn exit(checked: &Checked) -> Exit {
-    match (checked.findings.is_empty(), checked.is_complete) {
-        (false, _) => Exit::Unexpected,
-        (true, false) => Exit::Inconclusive,
-        (true, true) => Exit::Success,
+/// How a command ends that judges a history: it fails if any of the conditions holds, or if anything was
+/// found where none is named.
+pub(super) fn exit(history: &History, checked: &Checked, fail_if: &[FailIfFound]) -> Exit {
+    let any = [FailIfFound::Any];
+    let conditions = if fail_if.is_empty() { &any } else { fail_if };
+    let (mut fails, mut is_open) = (false, !checked.is_complete);
+    for condition in conditions {
+        match condition {
+            FailIfFound::Any => fails |= !checked.findings.is_empty(),
+            FailIfFound::Property(property) => {
+                fails |= checked.findings.iter().any(|finding| finding.property == *property);
+            }
+            FailIfFound::LeaseUse(limit) => match most_of_lease(checked) {
+                Some((used, lock)) if used >= *limit => {
+                    let lock =
+                        history.head.locks.get(lock).map_or_else(String::new, |key| escape(key));
+                    say(&format!(
+                        "a holder of {lock} used {used}% of its lease; the limit is {limit}%"
+                    ));
+                    fails = true;
+                }
+                Some(_) => {}
+                None => {
+                    say(
+                        "no release of a lock with a TTL was seen, so the use of leases is unknown",
+                    );
+                    is_open = true;
+                }
+            },
+        }
     }
+    if !fails && !checked.findings.is_empty() {
+        say("--fail-if names none of the findings");
+    }
+    match (fails, is_open) {
+        (true, _) => Exit::Unexpected,
+        (false, true) => Exit::Inconclusive,
+        (false, false) => Exit::Success,
+    }
+}
+
+/// The largest percentage of a lease that a holder used, and of which lock.
+fn most_of_lease(checked: &Checked) -> Option<(u32, usize)> {
+    let shares = checked.lease_use.iter().filter_map(|used| {
+        let share = used.share.map(|share| share.max / 10);
+        Some((share.max((used.too_short > 0).then_some(100))?, used.lock))
+    });
+    let (share, lock) = shares.max()?;
+    Some((u32::try_from(share).unwrap_or(u32::MAX), lock))
 }
 
 /// The history that a MONITOR log is.

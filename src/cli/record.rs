@@ -56,7 +56,7 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
         let room = large(args.room as f64);
         say(&format!("it ended because there is no room for more than {room} observations"));
     }
-    Ok(exit(&checked))
+    Ok(exit(&recorded.history, &checked, &args.fail_if))
 }
 
 /// The MONITOR log of this name.

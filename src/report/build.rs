@@ -156,6 +156,7 @@ impl FindingRow {
             at_ms: milliseconds(Duration::from_nanos(finding.at)),
             time: None,
             text: finding.text.to_string(),
+            cause: finding.cause,
         }
     }
 }

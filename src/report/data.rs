@@ -154,4 +154,7 @@ pub struct FindingRow {
     pub time: Option<String>,
     /// What happened and how it came to that.
     pub text: String,
+    /// The property of the finding on the same lock that it follows from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Property>,
 }

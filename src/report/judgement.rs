@@ -1,6 +1,7 @@
 //! What the checkers say of a saved history, as plain data.
 
 use super::FindingRow;
+use super::advice::advice;
 use super::build::milliseconds;
 use super::wording::{time_of_day, time_span};
 use lock_history::check::{Checked, Fairness, Finding, LeaseUse};
@@ -34,6 +35,9 @@ pub struct Judgement {
     pub findings: Vec<FindingRow>,
     /// How many findings are not listed.
     pub omitted: u64,
+    /// What to do about the findings of a recording, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<String>,
     /// How fairly each lock was given out.
     pub fairness: Vec<FairnessRow>,
     /// How the leases of each lock were used.
@@ -136,6 +140,7 @@ impl Judgement {
             incomplete: head.incomplete.clone(),
             findings: checked.findings.iter().map(finding).collect(),
             omitted: checked.omitted,
+            advice: if head.is_recording() { advice(&checked.findings) } else { Vec::new() },
             fairness: checked.fairness.iter().map(fairness).collect(),
             lease_use: checked.lease_use.iter().map(lease_use).collect(),
         }

@@ -5,6 +5,7 @@
 //! same report. Beside the report of one scenario there is the summary of several ([`Runs`]), the
 //! judgement of a saved history ([`Judgement`]), and the [`Catalogue`] of what the scenarios show.
 
+mod advice;
 mod build;
 mod catalogue;
 mod data;

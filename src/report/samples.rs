@@ -202,6 +202,7 @@ pub(super) fn finding(text: &str) -> FindingRow {
         at_ms: 5001.0,
         time: None,
         text: text.into(),
+        cause: None,
     }
 }
 

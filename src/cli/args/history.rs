@@ -1,6 +1,6 @@
 //! The arguments of what reads a saved history: `check` and `timeline`.
 
-use super::values::{CheckFormat, Color, Picture, pattern, picture};
+use super::values::{CheckFormat, Color, FailIfFound, Picture, fail_if_found, pattern, picture};
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
 
@@ -19,6 +19,9 @@ pub struct CheckArgs {
     /// In a MONITOR log, watch these keys as locks, too (repeatable)
     #[arg(long = "pattern", value_name = "GLOB", value_parser = pattern)]
     pub patterns: Vec<String>,
+    /// End with 1 only if this was found: any, PROPERTY or lease-use=80% (repeatable)
+    #[arg(long = "fail-if", value_name = "WHAT", value_parser = fail_if_found)]
+    pub fail_if: Vec<FailIfFound>,
     /// table or json
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     pub format: CheckFormat,

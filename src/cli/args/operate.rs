@@ -1,7 +1,9 @@
 //! The arguments of what works on the locks of an application: `status`, `record` and recovery.
 
 use super::super::redact::ServerUrl;
-use super::values::{CheckFormat, Color, FailIf, Picture, pattern, picture};
+use super::values::{
+    CheckFormat, Color, FailIf, FailIfFound, Picture, fail_if_found, pattern, picture,
+};
 use crate::record::ROOM;
 use clap::{Args, ValueHint};
 use lock_lab::scenario::parse_duration;
@@ -146,6 +148,10 @@ pub struct RecordArgs {
                        localhost]"
     )]
     pub redis: Option<ServerUrl>,
+    /// End with 1 only if this was found: any, PROPERTY or lease-use=80% (repeatable)
+    #[arg(long = "fail-if", value_name = "WHAT", value_parser = fail_if_found)]
+    #[arg(hide_short_help = true)]
+    pub fail_if: Vec<FailIfFound>,
     /// Draw what happened (.svg, .html; - draws it here)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = picture())]
     pub timeline: Option<Picture>,

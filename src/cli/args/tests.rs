@@ -405,6 +405,7 @@ fn each_command_takes_what_it_needs() {
     let check = Request::Check(CheckArgs {
         file: "h".into(),
         patterns: Vec::new(),
+        fail_if: Vec::new(),
         format: CheckFormat::Json,
         timeline: None,
     });

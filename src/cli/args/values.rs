@@ -74,6 +74,17 @@ pub enum FailIf {
     Any,
 }
 
+/// `--fail-if` of `record` and `check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailIfFound {
+    /// Anything was found.
+    Any,
+    /// This was found.
+    Property(Property),
+    /// A holder used at least this percentage of its lease.
+    LeaseUse(u32),
+}
+
 /// `--strategy`, without its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StrategyWord {
@@ -205,6 +216,33 @@ pub(super) fn parameter(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Reads a condition of `record` and `check`.
+pub(super) fn fail_if_found(text: &str) -> Result<FailIfFound, String> {
+    let (word, percentage) = match text.split_once('=') {
+        Some((word, percentage)) => (word.replace('-', "_"), Some(percentage)),
+        None => (text.replace('-', "_"), None),
+    };
+    match (&*word, percentage) {
+        ("any", None) => Ok(FailIfFound::Any),
+        ("lease_use", Some(percentage)) => {
+            let number = percentage.strip_suffix('%').and_then(|number| number.parse().ok());
+            let number = number.filter(|number| (1..=1000).contains(number));
+            number.map(FailIfFound::LeaseUse).ok_or_else(|| {
+                format!("{percentage:?} is no percentage from 1% to 1000%, as in lease-use=80%")
+            })
+        }
+        (word, None) => {
+            Property::named(word).map(FailIfFound::Property).ok_or_else(known_conditions)
+        }
+        _ => Err(known_conditions()),
+    }
+}
+
+fn known_conditions() -> String {
+    let words: Vec<&str> = Property::all().map(Property::word).collect();
+    format!("give any, lease-use=80% or one of {}", words.join(", "))
+}
+
 pub(super) fn max_time(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("give more than 0s".into()),
@@ -273,6 +311,29 @@ mod tests {
         assert_eq!(format("-"), Ok(None));
         for wrong in ["", "svg", ".svg", "a.png", "a.svg.gz", "./-"] {
             assert!(format(wrong).is_err_and(|why| why.contains(".svg or .html")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_any_a_property_or_a_share_of_the_lease() {
+        assert_eq!(fail_if_found("any"), Ok(FailIfFound::Any));
+        assert_eq!(fail_if_found("lease-use=80%"), Ok(FailIfFound::LeaseUse(80)));
+        let stuck = Ok(FailIfFound::Property(Property::StuckLock));
+        assert_eq!(
+            [fail_if_found("stuck_lock"), fail_if_found("stuck-lock")],
+            [stuck.clone(), stuck]
+        );
+        for wrong in ["", "stuck", "any=1", "lease-use", "stuck_lock=80%"] {
+            let why = fail_if_found(wrong).unwrap_err();
+            assert!(why.contains("lease-use=80%") && why.contains("foreign_release"), "{wrong}");
+        }
+        for wrong in
+            ["lease-use=80", "lease-use=0%", "lease-use=1001%", "lease-use=-1%", "lease-use=%"]
+        {
+            assert!(
+                fail_if_found(wrong).is_err_and(|why| why.contains("from 1% to 1000%")),
+                "{wrong}"
+            );
         }
     }
 

@@ -100,7 +100,7 @@ pub(in crate::report) fn explored(
     let findings = check(&outcome.history).findings;
     let none = |property: &Property| {
         let (property, text) = (*property, Sentence::default());
-        Finding { property, lock: 0, actors: Vec::new(), at: 0, order: 0, text }
+        Finding { property, lock: 0, actors: Vec::new(), at: 0, order: 0, text, cause: None }
     };
     let finding = |property: &Property| {
         let found = findings.iter().find(|finding| finding.property == *property);

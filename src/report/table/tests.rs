@@ -95,6 +95,13 @@ fn golden_runs() {
 
 #[test]
 fn golden_judgement() {
+    let text = "2 of 66 leases expired while the lock was held";
+    let too_short = FindingRow { property: Property::LeaseTooShort, ..samples::finding(text) };
+    let overlap = |text: &str| FindingRow {
+        property: Property::Overlap,
+        cause: Some(Property::LeaseTooShort),
+        ..samples::finding(text)
+    };
     let judgement = Judgement {
         schema: Judgement::SCHEMA,
         file: "saved.jsonl".into(),
@@ -104,8 +111,14 @@ fn golden_judgement() {
         time: None,
         is_complete: false,
         incomplete: vec!["lock:a: it was still held when the recording ended".into()],
-        findings: vec![samples::finding("A's release at 5.001 s deleted B's lock")],
+        findings: vec![
+            overlap("A thought it held the lock from 1.000 s to 1.500 s"),
+            overlap("B thought it held the lock from 2.000 s to 2.500 s"),
+            samples::finding("A's release at 5.001 s deleted B's lock"),
+            too_short,
+        ],
         omitted: 2,
+        advice: vec!["set a longer TTL".into()],
         fairness: vec![FairnessRow {
             lock: "nodb-lock:run:debug_lock_test.nodb".into(),
             acquisitions: (0..12)
@@ -172,6 +185,7 @@ fn golden_replay() {
         at_ms: 1300.0,
         time: None,
         text: found.text.clone(),
+        cause: None,
     };
     let notices = vec!["the replay made a lease end".into()];
     let verdict = Verdict::Expected;

@@ -114,13 +114,12 @@ fn foot(
     let digits = listed.max(1).ilog10() as usize + 1;
     let x = MARGIN + measure(&"0".repeat(digits), SMALL * BOLD) + 20.0;
     for remark in timeline.findings.iter().take(listed) {
-        y += 26.0;
+        let room = (layout.width - MARGIN - x).min(900.0);
         let number = remark.number.to_string();
         let width = measure(&number, SMALL) * BOLD + 10.0;
-        *out += &badge(MARGIN + 1.0, y - 14.0, width.max(FLAG), &number);
+        *out += &badge(MARGIN + 1.0, y + 12.0, width.max(FLAG), &number);
         let name = timeline.named(&in_words(remark), remark);
-        *out += &text("strong", x, y, NORMAL, &name);
-        let room = (layout.width - MARGIN - x).min(900.0);
+        y = lines(out, "strong", x, y + 8.0, 18.0, &wrap(&name, NORMAL * BOLD, room));
         y = lines(out, "said", x, y, 18.0, &wrap(&remark.text, NORMAL, room));
     }
     let more = (timeline.findings.len() - listed) as u64 + timeline.omitted;

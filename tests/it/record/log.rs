@@ -137,3 +137,81 @@ fn what_a_real_server_prints_is_read() {
     ended.exits(0);
     assert!(ended.stdout.contains("CLEAN"), "{ended:#?}");
 }
+
+/// Two rounds in which the second client acquires the lock while the first one holds on beyond its lease,
+/// which had 200 ms.
+fn beyond_the_lease() -> String {
+    let (a, b) = ("127.0.0.1:50001", "127.0.0.1:50002");
+    let mut log = String::from("1735689600.000000 [0 127.0.0.1:9] \"FLUSHALL\"\n");
+    let mut add = |at: u32, client: &str, words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        log += &format!("1735689600.{at:06} [0 {client}] {}\n", words.join(" "));
+    };
+    for start in [1_000, 501_000] {
+        let [first, second] = ["a", "b"].map(|name| format!("token-{name}-{start}"));
+        add(start, a, &["SET", "l", &first, "NX", "PX", "200"]);
+        add(start + 250_000, b, &["SET", "l", &second, "NX", "PX", "200"]);
+        for (at, client, token) in [(300_000, a, &first), (350_000, b, &second)] {
+            add(start + at, client, &["EVAL", "compare and delete", "1", "l", token]);
+            add(start + at, "lua", &["GET", "l"]);
+        }
+        add(start + 350_000, "lua", &["DEL", "l"]);
+    }
+    log
+}
+
+#[test]
+fn overlaps_after_a_lease_that_was_too_short_follow_from_it() {
+    let place = Place::new();
+    let log = saved(&place, &beyond_the_lease());
+    let check =
+        |rest: &[&str]| Program::new(["check", &log, "--pattern", "l"].iter().chain(rest)).run();
+    let table = check(&[]);
+    table.exits(1);
+    let said = table.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "2 of 4 leases expired while the lock was held",
+        "↳ overlap",
+        "×2, the first: 127.0.0.1:50001's lease ended",
+        "fix set a longer TTL",
+        "see nodb-trigger timeline",
+        "FOUND: 1 finding, and 2 that follow;",
+    ] {
+        assert!(said.contains(part), "{part}: {table:#?}");
+    }
+    assert!(said.find("lease_too_short") < said.find("overlap"), "{table:#?}");
+    let report = check(&["--format", "json"]).json();
+    let causes = report["findings"].as_array().unwrap().iter();
+    let causes: Vec<_> = causes.map(|row| (&row["property"], row["cause"].as_str())).collect();
+    let too_short = Some("lease_too_short");
+    let expected = ["overlap", "overlap", "lease_too_short"].map(serde_json::Value::from);
+    let expected = expected.iter().zip([too_short, too_short, None]).collect::<Vec<_>>();
+    assert_eq!(causes, expected);
+    assert_eq!(report["advice"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn fail_if_says_what_ends_with_1() {
+    let place = Place::new();
+    let log = saved(&place, &beyond_the_lease());
+    let check = |log: &str, conditions: &[&str]| {
+        let flags = conditions.iter().flat_map(|condition| ["--fail-if", condition]);
+        Program::new(["check", log, "--pattern", "l"].into_iter().chain(flags)).run()
+    };
+    check(&log, &["any"]).exits(1);
+    check(&log, &["overlap"]).exits(1);
+    check(&log, &["stuck-lock", "lease-too-short"]).exits(1);
+    let used = check(&log, &["stuck_lock", "lease-use=80%"]);
+    used.exits(1).says(&["a holder of l used 150% of its lease; the limit is 80%"]);
+    // The log does not show when leases end.
+    check(&log, &["lease-use=151%"]).exits(4);
+    check(&log, &["lease-use=80"]).exits(2).says(&["no percentage from 1% to 1000%"]);
+    let flushed = format!("1735689600.000050 [0 127.0.0.1:9] \"FLUSHALL\"\n{}", &FOREIGN[3..]);
+    let complete = saved(&place, &flushed);
+    let others = check(&complete, &["stuck_lock", "lease-use=80%"]);
+    others.exits(0).says(&["--fail-if names none of the findings"]);
+    check(&complete, &["stuck_lock", "foreign_release"]).exits(1);
+    let without_ttl = beyond_the_lease().replace(" \"PX\" \"200\"", "");
+    let without_ttl = saved(&place, &without_ttl);
+    check(&without_ttl, &["lease-use=80%"]).exits(4).says(&["the use of leases is unknown"]);
+}

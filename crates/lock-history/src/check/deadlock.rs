@@ -188,5 +188,5 @@ fn statement(case: &Case<'_>, circle: &[(&Step<'_>, &Belief)], closed: Moment) -
         })
         .collect();
     let text = sentence![list(parts, "; "), "the circle closed", words.at(closed)];
-    Statement { actors: circle.iter().map(|(step, _)| step.actor).collect(), at: closed, text }
+    Statement::new(circle.iter().map(|(step, _)| step.actor).collect(), closed, text)
 }

@@ -494,5 +494,5 @@ fn tell(
             expired,
         ],
     };
-    Statement { actors: vec![holder, newcomer], at, text }
+    Statement::new(vec![holder, newcomer], at, text)
 }

@@ -73,7 +73,7 @@ fn acquisition_statement(
     let actors =
         [access(tenure), access(before)].into_iter().flatten().filter_map(|access| access.actor);
     let at = access(tenure).map(|access| access.span.received).unwrap_or_default();
-    Statement { actors: actors.collect(), at, text }
+    Statement::new(actors.collect(), at, text)
 }
 
 fn check_writes(case: &Case<'_>, dumps: &[Dump<'_>], findings: &mut Findings) {
@@ -96,7 +96,7 @@ fn check_writes(case: &Case<'_>, dumps: &[Dump<'_>], findings: &mut Findings) {
                         format!(" with fencing token {fence}, which is lower"),
                     ];
                     let actors = vec![dump.step.actor, by.step.actor];
-                    Statement { actors, at: dump.done, text }
+                    Statement::new(actors, dump.done, text)
                 });
             }
             _ => highest = Some((dump.lock, fence, dump)),

@@ -20,9 +20,9 @@ impl Findings {
     pub fn add(&mut self, property: Property, lock: usize, statement: impl FnOnce() -> Statement) {
         if self.has_room(property, lock) {
             *self.counts.entry((property, lock)).or_default() += 1;
-            let Statement { actors, at, text } = statement();
+            let Statement { actors, at, text, cause } = statement();
             let Moment { at, order } = at;
-            self.listed.push(Finding { property, lock, actors, at, order, text });
+            self.listed.push(Finding { property, lock, actors, at, order, text, cause });
         } else {
             self.omit(1);
         }
@@ -56,4 +56,13 @@ pub(super) struct Statement {
     pub at: Moment,
     /// What happened.
     pub text: Sentence,
+    /// What it follows from.
+    pub cause: Option<Property>,
+}
+
+impl Statement {
+    /// One that follows from no other finding.
+    pub fn new(actors: Vec<usize>, at: Moment, text: Sentence) -> Self {
+        Self { actors, at, text, cause: None }
+    }
 }

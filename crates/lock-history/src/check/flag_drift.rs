@@ -49,5 +49,5 @@ fn statement(case: &Case<'_>, trace: &LockTrace<'_>, moment: Moment, left: &Left
     ];
     let last = trace.flagged.and_then(|access| access.actor);
     let last = last.or_else(|| trace.tenures.last().and_then(|tenure| tenure.access.actor));
-    Statement { actors: last.into_iter().collect(), at: moment, text }
+    Statement::new(last.into_iter().collect(), moment, text)
 }

@@ -217,7 +217,7 @@ fn statement(
         None => sentence![own, did, words.at(at), " ", changed, " a lock that was not its own"],
     };
     let actors = std::iter::once(actor).chain(holder.filter(|holder| *holder != actor)).collect();
-    Statement { actors, at, text }
+    Statement::new(actors, at, text)
 }
 
 /// How the acting actor had lost its own lock, if it had any to keep.

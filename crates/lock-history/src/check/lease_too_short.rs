@@ -8,16 +8,30 @@ use super::lease_use::{LeaseUse, is_too_short};
 use super::sentence::Sentence;
 use super::words::time;
 use super::{Case, Property};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Where the ends of beliefs were not seen, leases are said to be too short if at least this number
 /// expired, and at least half of all.
 const SEVERAL: usize = 3;
 
+/// The acquires whose leases are said to be too short: what followed from their expiry has them as its
+/// cause.
+#[derive(Debug, Default)]
+pub(super) struct Expired(HashSet<usize>);
+
+impl Expired {
+    /// What a finding follows from that the end of this belief's tenure led to.
+    pub fn cause(&self, belief: &Belief) -> Option<Property> {
+        self.0.contains(&belief.step).then_some(Property::LeaseTooShort)
+    }
+}
+
 /// Finds each lock whose leases are too short.
-pub(super) fn check(case: &Case<'_>, lease_use: &[LeaseUse], findings: &mut Findings) {
+pub(super) fn check(case: &Case<'_>, lease_use: &[LeaseUse], findings: &mut Findings) -> Expired {
+    let mut blamed = Expired::default();
     if !case.trace.head.is_recording() {
-        return;
+        return blamed;
     }
     for used in lease_use {
         let of_lock = || case.beliefs.iter().filter(|belief| belief.lock == used.lock);
@@ -33,12 +47,11 @@ pub(super) fn check(case: &Case<'_>, lease_use: &[LeaseUse], findings: &mut Find
         let mut actors: Vec<usize> = expired.iter().map(|belief| belief.actor).collect();
         actors.sort_unstable();
         actors.dedup();
-        findings.add(Property::LeaseTooShort, used.lock, || Statement {
-            actors,
-            at: last.until,
-            text,
-        });
+        blamed.0.extend(expired.iter().map(|belief| belief.step));
+        findings
+            .add(Property::LeaseTooShort, used.lock, || Statement::new(actors, last.until, text));
     }
+    blamed
 }
 
 /// Whether it was not seen until when the holder held on, or whether it did.

@@ -102,5 +102,5 @@ fn statement(
         ),
     ];
     let actors = [Some(dump.step.actor), replaced.map(|other| other.step.actor)];
-    Statement { actors: actors.into_iter().flatten().collect(), at: dump.done, text }
+    Statement::new(actors.into_iter().flatten().collect(), dump.done, text)
 }

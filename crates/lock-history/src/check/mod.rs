@@ -259,6 +259,9 @@ pub struct Finding {
     pub order: u64,
     /// What happened and how it came to that, with names and moments.
     pub text: Sentence,
+    /// The property of the finding on the same lock that it follows from, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Property>,
 }
 
 impl Finding {
@@ -306,19 +309,19 @@ pub fn check(history: &History) -> Checked {
     let beliefs = beliefs::read(&trace, &locks);
     let case = Case { trace: &trace, locks: &locks, beliefs: &beliefs };
     let mut findings = findings::Findings::default();
+    let lease_use = lease_use::measure(&case);
+    let expired = lease_too_short::check(&case, &lease_use, &mut findings);
     double_grant::check(&case, &mut findings);
-    overlap::check(&case, &mut findings);
+    overlap::check(&case, &expired, &mut findings);
     foreign::check(&case, &mut findings);
     lost_update::check(&case, &mut findings);
-    silent_loss::check(&case, &mut findings);
+    silent_loss::check(&case, &expired, &mut findings);
     stuck_lock::check(&case, &mut findings);
     unavailable::check(&case, &mut findings);
     flag_drift::check(&case, &mut findings);
     token_drift::check(&case, &mut findings);
     fencing_order::check(&case, &mut findings);
     let fairness = starvation::check(&case, &mut findings);
-    let lease_use = lease_use::measure(&case);
-    lease_too_short::check(&case, &lease_use, &mut findings);
     let all_followed = deadlock::check(&case, &mut findings);
     registered::check(history, &mut findings);
     let every_lock_was_left = locks.iter().all(|lock| lock.left.is_some());

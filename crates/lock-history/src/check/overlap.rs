@@ -4,13 +4,14 @@
 //! lock with a TTL can rule this out; what matters is what it leads to.
 
 use super::findings::{Findings, Statement};
+use super::lease_too_short::Expired;
 use super::sentence::sentence;
 use super::words::Words;
 use super::{Case, Property, beliefs::Belief};
 use std::collections::BTreeSet;
 
 /// Finds each pair of beliefs that overlap.
-pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+pub(super) fn check(case: &Case<'_>, expired: &Expired, findings: &mut Findings) {
     // Beliefs come in the order in which they began; those that last are kept by their end.
     let mut lasting: Vec<BTreeSet<(u64, usize)>> = vec![BTreeSet::new(); case.locks.len()];
     for (position, belief) in case.beliefs.iter().enumerate() {
@@ -25,7 +26,10 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
             }
             left -= 1;
             if let Some(earlier) = case.beliefs.get(*earlier) {
-                findings.add(Property::Overlap, belief.lock, || statement(case, earlier, belief));
+                findings.add(Property::Overlap, belief.lock, || Statement {
+                    cause: expired.cause(earlier),
+                    ..statement(case, earlier, belief)
+                });
             }
         }
         findings.omit(left);
@@ -50,5 +54,5 @@ fn statement(case: &Case<'_>, earlier: &Belief, later: &Belief) -> Statement {
         " and thought it held it, too",
         words.when(", until ", later.surely_until),
     ];
-    Statement { actors: vec![earlier.actor, later.actor], at: later.from, text }
+    Statement::new(vec![earlier.actor, later.actor], later.from, text)
 }

@@ -82,11 +82,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     for event in &history.events {
         judging.read(event.actor, &event.kind, |property, violation| {
             let Violation { lock, actors, text } = violation;
-            findings.add(property, lock, || Statement {
-                actors,
-                at: event.moment,
-                text: text.into(),
-            });
+            findings.add(property, lock, || Statement::new(actors, event.moment, text.into()));
         });
     }
 }

@@ -9,6 +9,7 @@
 use super::access::Access;
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Statement};
+use super::lease_too_short::Expired;
 use super::sentence::sentence;
 use super::tenure::Tenure;
 use super::words::Words;
@@ -16,13 +17,16 @@ use super::{Case, Property};
 use crate::history::Verb;
 
 /// Finds each loss of which the actor was not notified.
-pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
+pub(super) fn check(case: &Case<'_>, expired: &Expired, findings: &mut Findings) {
     for belief in case.beliefs {
         let Some(trace) = case.locks.get(belief.lock) else { continue };
         let tenure = belief.tenure.and_then(|tenure| trace.tenures.get(tenure));
         let Some(tenure) = tenure.filter(|_| belief.ending.is_unnotified()) else { continue };
         if is_lost(tenure, belief) {
-            findings.add(Property::SilentLoss, belief.lock, || statement(case, belief));
+            findings.add(Property::SilentLoss, belief.lock, || Statement {
+                cause: expired.cause(belief),
+                ..statement(case, belief)
+            });
         }
     }
 }
@@ -84,5 +88,5 @@ fn statement(case: &Case<'_>, belief: &Belief) -> Statement {
             actors.push(other);
         }
     }
-    Statement { actors, at: belief.until, text }
+    Statement::new(actors, belief.until, text)
 }

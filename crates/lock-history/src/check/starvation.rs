@@ -221,7 +221,7 @@ fn statement(
         format!(" acquired it {} times", got.len()),
         times,
     ];
-    Statement { actors: std::iter::once(actor).chain(other).collect(), at: until, text }
+    Statement::new(std::iter::once(actor).chain(other).collect(), until, text)
 }
 
 fn fairness(case: &Case<'_>, tries: &TriesByLock) -> Vec<Fairness> {

@@ -125,7 +125,7 @@ impl Unheld {
             ", the last",
             words.at(last),
         ];
-        Some(Statement { actors: vec![self.holder], at: last, text })
+        Some(Statement::new(vec![self.holder], last, text))
     }
 }
 
@@ -179,5 +179,5 @@ fn statement(
         ", the lock was still there, ",
         ends,
     ];
-    Statement { actors: owner.into_iter().collect(), at: moment, text }
+    Statement::new(owner.into_iter().collect(), moment, text)
 }

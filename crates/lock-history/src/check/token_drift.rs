@@ -51,5 +51,5 @@ fn statement(
         ),
     ];
     let owner = tenure.and_then(|tenure| trace.tenures.get(tenure)?.access.actor);
-    Statement { actors: owner.into_iter().collect(), at: moment, text }
+    Statement::new(owner.into_iter().collect(), moment, text)
 }

@@ -21,7 +21,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
                 words.lock(lock),
                 " was free, and the acquire of a fresh client was refused",
             ];
-            Statement { actors: Vec::new(), at: moment, text }
+            Statement::new(Vec::new(), moment, text)
         };
         findings.add(Property::Unavailable, lock, tell);
     }
