@@ -63,6 +63,8 @@ struct Circumstances {
     acts_later: bool,
     /// Whether the command extends the lock, which its holder goes on to hold.
     extends: bool,
+    /// Whether it gave the lock the only lease that it ever had.
+    is_only_lease: bool,
 }
 
 /// What a connection's last command about a lock read, if that was a read.
@@ -82,6 +84,10 @@ impl Circumstances {
         let is_own_loss = self.has_own && !self.is_pooled && self.read != LastRead::Holder;
         if self.are_distinct || is_own_loss {
             return Attribution::Client;
+        }
+        // Had another client set it, the holder's own command would be a second one.
+        if self.is_only_lease {
+            return Attribution::Holder;
         }
         let is_of_a_pool = self.extends && self.is_pooled;
         if self.acts_later || is_of_a_pool || self.has_own && !self.is_pooled {
@@ -112,12 +118,15 @@ pub(super) struct Prospect {
     alone: HashMap<u32, u32>,
     /// After these reads their clients left the lock alone.
     last_reads: HashSet<Id>,
+    /// The commands that gave a lock, which was acquired without a lease, its only one.
+    only_leases: HashSet<Id>,
 }
 
 impl Prospect {
     /// Looks at all observations.
     pub fn of(seen: &Seen) -> Self {
-        let mut prospect = Self { last_reads: last_reads(seen), ..Self::default() };
+        let (last_reads, only_leases) = (last_reads(seen), only_leases(seen));
+        let mut prospect = Self { last_reads, only_leases, ..Self::default() };
         // By connection and lock: its last read, and its last acquisition.
         let mut reads: HashMap<(u32, usize), Id> = HashMap::new();
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
@@ -216,6 +225,22 @@ fn last_reads(seen: &Seen) -> HashSet<Id> {
         }
     }
     reads
+}
+
+/// The commands that gave a lock, which was acquired without a lease, its only one.
+fn only_leases(seen: &Seen) -> HashSet<Id> {
+    let mut leases: HashMap<Id, Vec<Id>> = HashMap::new();
+    for (id, one) in seen.observations.iter().enumerate() {
+        if let Outcome::Extended(held) = one.outcome {
+            leases.entry(held).or_default().push(id);
+        }
+    }
+    let is_bare = |held: Id| {
+        let writer = seen.observations.get(held).map(|writer| &writer.what);
+        matches!(writer, Some(What::Write { lease: None, .. }))
+    };
+    let of_bare = leases.into_iter().filter(|(held, _)| is_bare(*held));
+    of_bare.filter_map(|(_, leases)| <[Id; 1]>::try_from(leases).ok()).flatten().collect()
 }
 
 /// Says whose commands are.
@@ -329,6 +354,7 @@ impl<'a> Attributor<'a> {
             read,
             is_read_elsewhere: !elsewhere.is_empty(),
             extends: act.extends,
+            is_only_lease: act.extends && self.prospect.only_leases.contains(&act.at),
             acts_later: !act.extends && self.prospect.acts_after(act.id, act.at),
         };
         let attribution = circumstances.attribution();
