@@ -61,6 +61,8 @@ struct Circumstances {
     is_read_elsewhere: bool,
     /// Whether the holder acts as such later on, after its lock was ended.
     acts_later: bool,
+    /// Whether the holder releases the lock later on, though it was ended.
+    releases_later: bool,
     /// Whether the command extends the lock, which its holder goes on to hold.
     extends: bool,
     /// Whether it gave the lock the only lease that it ever had.
@@ -70,19 +72,19 @@ struct Circumstances {
 /// What a connection's last command about a lock read, if that was a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LastRead {
-    /// It was no read.
+    /// It was no read, or shows nothing.
     None,
     /// The present holder's token.
     Holder,
-    /// Another one, or none.
-    Other,
+    /// The client's own token of an earlier acquisition.
+    Own,
 }
 
 impl Circumstances {
     /// Whose it was.
     fn attribution(&self) -> Attribution {
         let is_own_loss = self.has_own && !self.is_pooled && self.read != LastRead::Holder;
-        if self.are_distinct || is_own_loss {
+        if self.are_distinct || is_own_loss || self.releases_later {
             return Attribution::Client;
         }
         // Had another client set it, the holder's own command would be a second one.
@@ -96,7 +98,7 @@ impl Circumstances {
         match self.read {
             LastRead::Holder => Attribution::Holder,
             // It deletes what it compared, though that has another holder by now.
-            LastRead::Other if !self.is_read_elsewhere && !self.is_pooled => Attribution::Client,
+            LastRead::Own if !self.is_read_elsewhere && !self.is_pooled => Attribution::Client,
             _ if self.is_read_elsewhere && !self.has_rivals => Attribution::Holder,
             _ => Attribution::Unknown,
         }
@@ -110,6 +112,9 @@ pub(super) struct Prospect {
     followed: HashSet<Id>,
     /// The last observation at which the holder of an acquisition acts as such.
     last_acts: HashMap<Id, Id>,
+    /// The last observation at which the holder of an acquisition releases it by a command or script that has
+    /// its token.
+    last_releases: HashMap<Id, Id>,
     /// Connections over which a token was written and carried.
     carried: HashSet<(u32, u32)>,
     /// Connections over which a lock was asked for.
@@ -127,6 +132,7 @@ impl Prospect {
     pub fn of(seen: &Seen) -> Self {
         let (last_reads, only_leases) = (last_reads(seen), only_leases(seen));
         let mut prospect = Self { last_reads, only_leases, ..Self::default() };
+        let releasing = releasing_scripts(seen);
         // By connection and lock: its last read, and its last acquisition.
         let mut reads: HashMap<(u32, usize), Id> = HashMap::new();
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
@@ -137,6 +143,9 @@ impl Prospect {
             for token in call.into_iter().flat_map(|call| &call.carried) {
                 let Some(acquisition) = of_token.get(&(&**token, one.lock)) else { continue };
                 prospect.last_acts.insert(*acquisition, id);
+                if call.is_some_and(|call| releasing.contains(&call.script)) {
+                    prospect.last_releases.insert(*acquisition, id);
+                }
                 if let Some(writer) = seen.observations.get(*acquisition) {
                     prospect.carried.insert((writer.client, one.client));
                 }
@@ -206,6 +215,11 @@ impl Prospect {
         self.last_acts.get(&acquisition).copied()
     }
 
+    /// Whether the holder of this acquisition releases it after this observation.
+    pub fn releases_after(&self, acquisition: Id, id: Id) -> bool {
+        self.last_releases.get(&acquisition).is_some_and(|last| *last > id)
+    }
+
     /// Whether the holder of this acquisition acts as such after this observation.
     pub fn acts_after(&self, acquisition: Id, id: Id) -> bool {
         self.last_acts.get(&acquisition).is_some_and(|last| *last > id)
@@ -241,6 +255,16 @@ fn only_leases(seen: &Seen) -> HashSet<Id> {
     };
     let of_bare = leases.into_iter().filter(|(held, _)| is_bare(*held));
     of_bare.filter_map(|(_, leases)| <[Id; 1]>::try_from(leases).ok()).flatten().collect()
+}
+
+/// The scripts that were seen to delete a lock whose token they carried.
+fn releasing_scripts(seen: &Seen) -> HashSet<usize> {
+    let deleted = seen.observations.iter().filter_map(|one| {
+        let Outcome::Deleted(held) = one.outcome else { return None };
+        let call = seen.calls.get(usize::try_from(one.call?).ok()?)?;
+        call.carried.contains(seen.token(held)?).then_some(call.script)
+    });
+    deleted.collect()
 }
 
 /// Says whose commands are.
@@ -326,7 +350,8 @@ impl<'a> Attributor<'a> {
         let read = match self.last.get(&(act.client, act.lock)) {
             None => LastRead::None,
             Some(found) if *found == Some(act.id) => LastRead::Holder,
-            Some(_) => LastRead::Other,
+            Some(Some(other)) if holdings.owner(*other) == Some(act.client) => LastRead::Own,
+            Some(_) => LastRead::None,
         };
         let is_related = |actor: usize| !actors.are_distinct(actor, act.client);
         let elsewhere = self.reads.get(&act.lock).into_iter().flatten();
@@ -355,6 +380,7 @@ impl<'a> Attributor<'a> {
             is_read_elsewhere: !elsewhere.is_empty(),
             extends: act.extends,
             is_only_lease: act.extends && self.prospect.only_leases.contains(&act.at),
+            releases_later: !act.extends && self.prospect.releases_after(act.id, act.at),
             acts_later: !act.extends && self.prospect.acts_after(act.id, act.at),
         };
         let attribution = circumstances.attribution();

@@ -279,8 +279,8 @@ impl KeysModel {
         let Some((name, rest)) = line.arguments.split_first() else { return };
         let is_here = line.db == 0;
         match name.to_ascii_uppercase().as_slice() {
-            b"FLUSHALL" => self.flush(line, address, when),
-            b"FLUSHDB" if is_here => self.flush(line, address, when),
+            b"FLUSHALL" => self.flush(line, when),
+            b"FLUSHDB" if is_here => self.flush(line, when),
             b"SWAPDB" => {
                 if rest.iter().any(|database| database == b"0") {
                     let words: Vec<_> = rest.iter().map(|word| shown(word)).collect();
@@ -330,8 +330,9 @@ impl KeysModel {
         }
     }
 
-    fn flush(&mut self, line: &MonitorLine, address: &str, when: When) {
-        let client = self.client(address);
+    /// The database was emptied, which is no release.
+    fn flush(&mut self, line: &MonitorLine, when: When) {
+        let client = NO_CLIENT;
         for lock in 0..self.states.len() {
             if self.states.get(lock).is_some_and(|state| state.of.is_none()) {
                 self.act(lock, Act::Delete, Doing { client, at: line.at, when, has_read: false });

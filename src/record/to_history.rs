@@ -10,7 +10,7 @@ use super::attribution::{Act, Attribution, Attributor, Prospect};
 use super::event_log::{End, EventLog};
 use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
-use super::observations::{Lock, Presence, Seen, What};
+use super::observations::{Lock, NO_CLIENT, Presence, Seen, What};
 use super::operation::{Came, Unit};
 use super::reasons::Reasons;
 use super::recording::Way;
@@ -141,6 +141,12 @@ impl<'a> HistoryWriter<'a> {
         match first.what {
             What::Gone => return self.gone(lock, "it ended unseen"),
             What::Evicted => return self.gone(lock, "the server evicted it"),
+            What::Delete if first.client == NO_CLIENT => {
+                if let Outcome::Deleted(_) = first.outcome {
+                    self.gone(lock, "the database was emptied");
+                }
+                return;
+            }
             What::Overdue => return self.overdue(lock),
             What::LeaseOfAll { .. } => return,
             _ => {}
@@ -309,7 +315,7 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// The holder of an acquisition that this command ends or extends; the client, if it surely acts
-    /// for itself.
+    /// for itself, or another one of the same connection.
     fn holder_or(
         &mut self,
         client: usize,
@@ -321,6 +327,9 @@ impl<'a> HistoryWriter<'a> {
         let Some(holder) = self.holdings.owner(id) else { return client };
         let act = Act { client, holder, lock, id, at: unit.first, extends };
         match self.attributor.attribution(&act, &self.actors, &self.holdings) {
+            Attribution::Client if self.attributor.is_pooled(self.actors.connection(client)) => {
+                self.stranger(unit, client, lock)
+            }
             Attribution::Client => client,
             Attribution::Holder => holder,
             Attribution::Unknown => {
@@ -384,13 +393,33 @@ impl<'a> HistoryWriter<'a> {
     /// What those think that lost the lock and may act over this client's connection is unknown from
     /// here on, and since they were last seen: whether there are any.
     fn forget_lost(&mut self, client: usize, lock: usize) -> bool {
+        self.forget_suspects(client, lock, |_| true)
+    }
+
+    /// The same for those whose acquisition is so.
+    fn forget_suspects(&mut self, client: usize, lock: usize, is_so: impl Fn(Id) -> bool) -> bool {
         let holder = self.holdings.holder(lock);
         let lost = self.holdings.believers(lock).filter(|(actor, belief)| {
-            Some(belief.holds) != holder && self.attributor.may_share(&self.actors, *actor, client)
+            Some(belief.holds) != holder
+                && is_so(belief.holds)
+                && self.attributor.may_share(&self.actors, *actor, client)
         });
         let lost: Vec<usize> = lost.map(|(actor, _)| actor).collect();
         lost.iter().for_each(|actor| self.unseen_since_last_command(*actor, lock));
         !lost.is_empty()
+    }
+
+    /// The client of a pool that took the lock away from its holder. One that had lost the lock before, and
+    /// doesn't release it itself later on, may be that client.
+    fn stranger(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> usize {
+        let prospect = self.given.prospect;
+        let is_silent = |holds: Id| !prospect.releases_after(holds, unit.first);
+        if self.forget_suspects(client, lock, is_silent) {
+            let why = "a holder that had lost it may be the client that took it from the next one";
+            self.doubt(lock, why);
+        }
+        let holdings = &self.holdings;
+        self.actors.other_client(client, |actor| holdings.belief(actor, lock).is_none())
     }
 
     /// Adds what happened by itself before this time.

@@ -196,7 +196,7 @@ impl World {
             state: State::Acquire,
             at: server.now() + rng.below(20_000) as u64,
             // In a few rounds, a pool may look as if each connection were a client.
-            rounds: if workload.place == Place::Threads { 2 } else { 5 } + rng.below(3),
+            rounds: 5 + rng.below(3),
             refusals: 0,
             token: String::new(),
             tokens: 0,
@@ -306,6 +306,18 @@ impl World {
         }
     }
 
+    /// Whether a holder crashes now: after its last round, so that its connection was seen at work.
+    fn crashes(&self, holder: usize) -> bool {
+        let is_faulty =
+            [Fault::Crash, Fault::Killed].iter().any(|fault| self.is_faulty(holder, *fault));
+        is_faulty && self.holders[holder].rounds == 1
+    }
+
+    /// How often a holder is refused before it gives up: for more than a second where a lock may be stuck.
+    fn patience(&self) -> usize {
+        if self.is_forever() { 80 } else { 12 }
+    }
+
     /// Whether leases have no end here.
     fn is_forever(&self) -> bool {
         matches!(self.workload.fault, Fault::Crash | Fault::NoRelease)
@@ -367,7 +379,7 @@ impl World {
             self.truth.extended(holder, &reply);
         }
         self.holders[holder].refusals += 1;
-        if self.holders[holder].refusals > 12 {
+        if self.holders[holder].refusals > self.patience() {
             self.later(holder, State::Over, 0);
         } else {
             let back_off = 5 + self.rng.below(40) as u64;
@@ -385,7 +397,7 @@ impl World {
 
     /// The work is done: now comes the release, or a crash.
     fn finish_work(&mut self, holder: usize) {
-        if [Fault::Crash, Fault::Killed].iter().any(|fault| self.is_faulty(holder, *fault)) {
+        if self.crashes(holder) {
             self.holders[holder].state = State::Over;
             self.truth.abandoned(holder);
             // A thread leaves its program with the connections of a pool.
