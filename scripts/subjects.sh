@@ -28,6 +28,7 @@ needs python3 "with its module venv"
 python_with redis==8.1.0
 python_with redis==2.10.6
 python_with python-redis-lock==4.0.1 redis==8.1.0
+python_with celery-singleton==0.3.1 celery_once==3.0.1 celery==5.7.0 huey==3.5.4 redis==8.1.0
 
 needs npm "with node"
 node=examples/subjects/node

@@ -18,7 +18,7 @@ use crate::redis_server::redis_or_skip;
 const SCENARIO: &str = "mutual_exclusion";
 
 /// Where `scripts/subjects.sh` puts what it makes.
-fn installed() -> PathBuf {
+pub fn installed() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     target.join("subjects")
 }

@@ -4,7 +4,7 @@
 //! `NODB_REQUIRE_REDIS=1` asks for all.
 
 use super::{Hand, recover};
-use crate::probe::{packages_with, python_of};
+use crate::probe::{installed, packages_with, python_of};
 use crate::program::{PATIENCE, poll};
 use crate::redis_server::{RedisServer, redis_or_skip};
 use std::io::{BufRead, BufReader, Write};
@@ -67,6 +67,93 @@ const left = "00000000-0000-4000-8000-00000000000a:1", next = "00000000-0000-400
     process.exit(0);
   });
 })();
+"#;
+
+/// What the clients of task queues have in common: a lock is left, and another of the same name acquired.
+const QUEUES: &str = r#"
+import sys
+url = "redis://127.0.0.1:%s/0" % sys.argv[1]
+
+def left_and_acquired(acquire):
+    assert acquire() and not acquire()
+    print("left", flush=True)
+    sys.stdin.readline()
+    print("acquired" if acquire() else "refused", flush=True)
+"#;
+
+/// huey: a lock of a task.
+const HUEY: &str = r#"
+from huey import RedisHuey
+from huey.exceptions import TaskLockedException
+
+def acquire(huey=RedisHuey("app", url=url)):
+    try:
+        return huey.lock_task("daily").acquire()
+    except TaskLockedException:
+        return False
+
+left_and_acquired(acquire)
+"#;
+
+/// celery-singleton: a task is queued once.
+const CELERY_SINGLETON: &str = r#"
+from celery import Celery
+from celery_singleton import Singleton
+
+app = Celery("app", broker="memory://")
+app.conf.singleton_backend_url = url
+queued = set()
+
+@app.task(base=Singleton, name="app.nightly")
+def nightly(day):
+    pass
+
+def acquire():
+    before = len(queued)
+    queued.add(nightly.apply_async(args=[1]).id)
+    return len(queued) > before
+
+left_and_acquired(acquire)
+"#;
+
+/// celery_once: the same.
+const CELERY_ONCE: &str = r#"
+from celery import Celery
+from celery_once import AlreadyQueued, QueueOnce
+
+app = Celery("app", broker="memory://")
+settings = {"url": url, "default_timeout": 3600}
+app.conf.ONCE = {"backend": "celery_once.backends.Redis", "settings": settings}
+@app.task(base=QueueOnce, name="app.hourly")
+def hourly(day):
+    pass
+
+def acquire():
+    try:
+        return hourly.apply_async(args=[1])
+    except AlreadyQueued:
+        return False
+
+left_and_acquired(acquire)
+"#;
+
+/// rslock: as a subject of probe.
+const RSLOCK: &str = r#"
+import json, os, subprocess, sys
+environment = {**os.environ, "REDIS_URL": "redis://127.0.0.1:%s/0" % sys.argv[2]}
+
+def acquires():
+    subject = subprocess.Popen(
+        [sys.argv[1]], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    instruction = {"do": "acquire", "lock": "lock:rs", "ttl_ms": 3600000}
+    answers = subject.communicate(json.dumps(instruction) + "\n")[0].splitlines()
+    return json.loads(answers[1])["ok"]
+
+assert acquires() and not acquires()
+print("left", flush=True)
+sys.stdin.readline()
+print("acquired" if acquires() else "refused", flush=True)
 "#;
 
 /// A client at work.
@@ -167,4 +254,41 @@ fn bullmq_acquires_what_was_unlocked() {
     let Some(packages) = packages_with(test, "bullmq") else { return };
     let client = Client::start_node(&packages, BULLMQ, &redis);
     left_and_acquired(&redis, client, "bull:mail:1:lock", false);
+}
+
+/// The clients of task queues, with the key of each one's lock.
+fn queue_acquires_what_was_unlocked(test: &str, script: &str, key: &str) {
+    let redis = redis_or_skip!();
+    let Some(python) = python_of(test, "celery-singleton-0.3.1") else { return };
+    let client = Client::start(&python, &["-c", &format!("{QUEUES}{script}")], &redis);
+    left_and_acquired(&redis, client, key, false);
+}
+
+#[test]
+fn huey_acquires_what_was_unlocked() {
+    queue_acquires_what_was_unlocked("huey_acquires_what_was_unlocked", HUEY, "huey.results.app");
+}
+
+#[test]
+fn celery_singleton_acquires_what_was_unlocked() {
+    let test = "celery_singleton_acquires_what_was_unlocked";
+    let key = "SINGLETONLOCK_01a2ad668e87404d2c2fed39659ee85b";
+    queue_acquires_what_was_unlocked(test, CELERY_SINGLETON, key);
+}
+
+#[test]
+fn celery_once_acquires_what_was_unlocked() {
+    let test = "celery_once_acquires_what_was_unlocked";
+    queue_acquires_what_was_unlocked(test, CELERY_ONCE, "qo_app.hourly_day-1");
+}
+
+#[test]
+fn rslock_acquires_what_was_unlocked() {
+    let redis = redis_or_skip!();
+    let test = "rslock_acquires_what_was_unlocked";
+    let Some(python) = python_of(test, "redis-8.1.0") else { return };
+    let subject = installed().join("rslock/debug/rslock-subject");
+    let subject = subject.to_str().unwrap();
+    let client = Client::start(&python, &["-c", RSLOCK, subject], &redis);
+    left_and_acquired(&redis, client, "lock:rs", false);
 }

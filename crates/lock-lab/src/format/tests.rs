@@ -169,6 +169,17 @@ fn huey_s_locks_are_ones_beside_results() {
     assert_eq!(seen.holders[0].job.as_deref(), Some("app.lock.daily"));
     assert_eq!(lock("huey.r.app.app.lock.daily", &string("1")).format, "huey");
     assert_eq!(what("huey.results.app", &hash(&fields[1..])), None);
+    // huey 3 pickles the value.
+    let pickles: [&[u8]; 3] = [
+        b"\x80\x05\x95\x05\0\0\0\0\0\0\0\x8c\x011\x94.",
+        b"\x80\x04\x95\x05\0\0\0\0\0\0\0\x8c\x011\x94.",
+        b"\x80\x02X\x01\0\0\x001q\0.",
+    ];
+    for pickle in pickles {
+        assert_eq!(lock("huey.r.app.app.lock.daily", &string(pickle)).format, "huey");
+    }
+    let other = b"\x80\x05\x95\x05\0\0\0\0\0\0\0\x8c\x012\x94.";
+    assert_eq!(what("huey.r.app.8c2f", &string(other)), None);
 }
 
 #[test]
