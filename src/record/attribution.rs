@@ -15,6 +15,9 @@ use std::collections::{HashMap, HashSet};
 /// After this number of locks that were acquired and released over it, a connection seems to have one
 /// client.
 const ALONE: u32 = 3;
+/// After this number of acquisitions over connections that do nothing else, programs seem to open one for each
+/// command.
+const SEVERAL: usize = 3;
 
 /// Whose a command is that ended or extended a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +94,8 @@ impl Circumstances {
         if self.is_only_lease {
             return Attribution::Holder;
         }
-        let is_of_a_pool = self.extends && self.is_pooled;
+        let is_read = self.read == LastRead::Holder || self.is_read_elsewhere && !self.has_rivals;
+        let is_of_a_pool = self.extends && self.is_pooled && !is_read;
         if self.acts_later || is_of_a_pool || self.has_own && !self.is_pooled {
             return Attribution::Unknown;
         }
@@ -117,7 +121,8 @@ pub(super) struct Prospect {
     last_releases: HashMap<Id, Id>,
     /// Connections over which a token was written and carried.
     carried: HashSet<(u32, u32)>,
-    /// Connections over which a lock was asked for.
+    /// Connections over which a lock was asked for; where locks are acquired over connections that do nothing
+    /// else, all connections that did only one thing.
     asking: HashSet<u32>,
     /// How many locks were both acquired and released over each connection.
     alone: HashMap<u32, u32>,
@@ -169,6 +174,12 @@ impl Prospect {
                 (What::Read, _) if one.call.is_none() => drop(reads.insert(place, id)),
                 (What::Delete | What::Expire { .. }, outcome) if one.call.is_none() => {
                     let read = reads.remove(&place);
+                    if read.is_none() {
+                        // It may be what another connection read that is followed here.
+                        let others = reads.iter().filter(|((_, lock), _)| *lock == one.lock);
+                        let last = others.max_by_key(|(_, read)| **read).map(|(place, _)| *place);
+                        last.map(|place| reads.remove(&place));
+                    }
                     prospect.followed.extend(read);
                     if let (Some(own), Outcome::Nothing) = (taken.get(&place), outcome) {
                         prospect.last_acts.insert(*own, id);
@@ -177,7 +188,27 @@ impl Prospect {
                 _ => {}
             }
         }
+        prospect.add_single_use(seen);
         prospect
+    }
+
+    /// Adds the connections of programs that open one for each command.
+    fn add_single_use(&mut self, seen: &Seen) {
+        let mut uses: HashMap<u32, u32> = HashMap::new();
+        let mut last = None;
+        for one in &seen.observations {
+            // What a script does is one command.
+            if one.call.is_none() || one.call != last {
+                *uses.entry(one.client).or_default() += 1;
+            }
+            last = one.call;
+        }
+        let is_single = |client: u32| uses.get(&client) == Some(&1);
+        let acquired = seen.observations.iter().filter(|one| one.outcome == Outcome::Took);
+        let acquired: Vec<bool> = acquired.map(|one| is_single(one.client)).collect();
+        if acquired.len() >= SEVERAL && acquired.iter().all(|is_single| *is_single) {
+            self.asking.extend(uses.keys().copied().filter(|client| is_single(*client)));
+        }
     }
 
     /// The connections over which the holders of other connections act.

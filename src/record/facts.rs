@@ -1,6 +1,6 @@
 //! What the server says of itself that decides what a recording can see. MONITOR shows none of it.
 
-use redis::cmd;
+use redis::{RedisResult, cmd};
 
 /// What INFO and CONFIG said at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,9 +25,10 @@ pub(super) struct Info {
 
 impl Facts {
     /// Asks the server.
-    pub fn ask(link: &mut redis::Connection) -> Self {
-        let info: Option<String> = cmd("INFO").query(link).ok();
-        Self { info: info.map(|info| Info::read(&info)), notifications: notifications(link) }
+    pub fn ask(link: &mut redis::Connection) -> RedisResult<Self> {
+        let info: Option<String> = allowed(cmd("INFO").query(link))?;
+        let info = info.map(|info| Info::read(&info));
+        Ok(Self { info, notifications: notifications(link)? })
     }
 
     /// Whether it is a replica.
@@ -107,10 +108,18 @@ impl Info {
 }
 
 /// The setting of keyspace notifications, where the server shows it.
-pub(super) fn notifications(link: &mut redis::Connection) -> Option<String> {
-    let asked: Result<Vec<String>, _> =
-        cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(link);
-    asked.ok().map(|asked| asked.into_iter().nth(1).unwrap_or_default())
+pub(super) fn notifications(link: &mut redis::Connection) -> RedisResult<Option<String>> {
+    let asked = cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(link);
+    let asked: Option<Vec<String>> = allowed(asked)?;
+    Ok(asked.map(|asked| asked.into_iter().nth(1).unwrap_or_default()))
+}
+
+/// What the server answered; nothing, if it refused to.
+fn allowed<T>(asked: RedisResult<T>) -> RedisResult<Option<T>> {
+    match asked {
+        Err(error) if error.is_io_error() || error.is_timeout() => Err(error),
+        asked => Ok(asked.ok()),
+    }
 }
 
 #[cfg(test)]

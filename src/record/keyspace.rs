@@ -84,7 +84,7 @@ impl KeyspaceSession<'_> {
         let server = self.order.server;
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
         let mut link = server.open_raw(ProtocolVersion::RESP2)?;
-        let now = notifications(&mut link).unwrap_or_default();
+        let now = notifications(&mut link).map_err(explain)?.unwrap_or_default();
         let has = |class: char| now.contains(class) || class != 'K' && now.contains('A');
         if !NEEDED.chars().all(has) {
             let needed = now.chars().filter(|class| !NEEDED.contains(*class));

@@ -168,7 +168,7 @@ impl<'a> MonitorSession<'a> {
         let server = self.order.server;
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
         let mut link = server.open_raw(ProtocolVersion::RESP2)?;
-        let facts = Facts::ask(&mut link);
+        let facts = Facts::ask(&mut link).map_err(explain)?;
         let mut wanted = vec![(EXPIRED, 'x'), (EVICTED, 'e')];
         wanted.retain(|(_, class)| facts.reports(*class));
         let wanted: Vec<&str> = wanted.into_iter().map(|(channel, _)| channel).collect();
@@ -276,7 +276,7 @@ impl<'a> MonitorSession<'a> {
             if is_time(&mut notified, now, NOTIFYING) {
                 self.listener.counts(&self.model.counts());
                 self.say_if_late(now);
-                self.ask_facts(attached);
+                self.ask_facts(attached)?;
             }
             match attached.heard.recv_timeout(POLL) {
                 Ok(heard) => self.take(attached, heard.map_err(explain)?),
@@ -307,7 +307,7 @@ impl<'a> MonitorSession<'a> {
     /// Takes everything that ran before now, and compares each key for the last time.
     fn catch_up(&mut self, attached: &mut Attached) -> Result<(), ServerError> {
         self.name_clients(attached);
-        self.ask_facts(attached);
+        self.ask_facts(attached)?;
         self.take_to_mark(attached)?;
         for chunk in self.model.followed_keys().chunks(CHUNK) {
             let server = self.order.server;
@@ -386,8 +386,9 @@ impl<'a> MonitorSession<'a> {
     }
 
     /// Asks for what MONITOR does not show.
-    fn ask_facts(&mut self, attached: &mut Attached) {
-        let now = Facts::ask(&mut attached.link);
+    fn ask_facts(&mut self, attached: &mut Attached) -> Result<(), ServerError> {
+        let asked = Facts::ask(&mut attached.link);
+        let now = asked.map_err(|error| self.order.server.explain(&error))?;
         if let Some(why) = now.changed_since(&attached.facts)
             && self.model.missing().is_none()
         {
@@ -399,6 +400,7 @@ impl<'a> MonitorSession<'a> {
             self.notices.push(why.into());
         }
         attached.facts = now;
+        Ok(())
     }
 
     /// Learns what the clients call themselves.

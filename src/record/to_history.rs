@@ -327,7 +327,10 @@ impl<'a> HistoryWriter<'a> {
         let Some(holder) = self.holdings.owner(id) else { return client };
         let act = Act { client, holder, lock, id, at: unit.first, extends };
         match self.attributor.attribution(&act, &self.actors, &self.holdings) {
-            Attribution::Client if self.attributor.is_pooled(self.actors.connection(client)) => {
+            Attribution::Client
+                if self.attributor.is_pooled(self.actors.connection(client))
+                    || self.holdings.belief(client, lock).is_none() =>
+            {
                 self.stranger(unit, client, lock)
             }
             Attribution::Client => client,

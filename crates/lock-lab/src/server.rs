@@ -287,7 +287,10 @@ impl Server {
         let what = describe(error);
         ServerError(match hint(error) {
             Some(hint) => format!("{} answered {what}; {hint}", self.name()),
-            None if error.is_timeout() => format!("{} {what}", self.name()),
+            None if error.is_timeout() && what.starts_with(LATE) => {
+                format!("{} {what}", self.name())
+            }
+            None if error.is_timeout() => format!("{} {}", self.name(), late(RESPONSE_TIMEOUT)),
             None if what.contains("certificate") => format!(
                 "cannot trust {}: {what}; name the file of its authority in SSL_CERT_FILE",
                 self.name()
@@ -298,6 +301,13 @@ impl Server {
             None => format!("{} answered {what}", self.name()),
         })
     }
+}
+
+/// How the error of a command begins that waited for its answer too long.
+const LATE: &str = "did not answer";
+
+fn late(patience: Duration) -> String {
+    format!("{LATE} within {patience:?}; is it stopped or overloaded?")
 }
 
 impl Remote {

@@ -8,7 +8,7 @@ use redis::Value;
 use std::collections::{HashMap, HashSet};
 
 /// What the key holds, and how its holder releases it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Format {
     /// A random token; a script compares and deletes.
     Script,
@@ -42,12 +42,16 @@ pub(super) enum Place {
     Pool,
     /// A program for each holder, with a pool of its own.
     Processes,
+    /// A program for each holder, which opens a connection for each command.
+    Fresh,
 }
 
 /// What is wrong with one of the holders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
+    /// Nothing: it works for longer than its lease lasts, and extends it meanwhile.
+    Renewed,
     /// It works for longer than its lease lasts, now and then.
     ShortLease,
     /// The same, and its release compares nothing.
@@ -99,10 +103,14 @@ const LEASE: u64 = 300;
 const COMPARE_AND_DELETE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
+/// An extension that compares.
+const COMPARE_AND_EXTEND: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Acquire,
     SetFlag,
+    Extend,
     Work,
     Delete,
     ClearFlag,
@@ -121,6 +129,8 @@ struct Holder {
     refusals: usize,
     token: String,
     tokens: usize,
+    /// How often it still extends its lease.
+    extensions: usize,
     /// When its release reached the lock.
     released: u64,
 }
@@ -187,10 +197,11 @@ impl World {
                 Place::Threads => vec![server.connect()],
                 Place::Pool => pool.clone(),
                 Place::Processes => vec![server.connect(), server.connect()],
+                Place::Fresh => Vec::new(),
             },
             is_faulty: number == 0 && workload.fault != Fault::None,
             owner: match workload.place {
-                Place::Processes => format!("host:{}", 100 + number),
+                Place::Processes | Place::Fresh => format!("host:{}", 100 + number),
                 Place::Threads | Place::Pool => "host:100".to_owned(),
             },
             state: State::Acquire,
@@ -200,6 +211,7 @@ impl World {
             refusals: 0,
             token: String::new(),
             tokens: 0,
+            extensions: 0,
             released: 0,
         });
         let holders = holders.collect();
@@ -269,6 +281,9 @@ impl World {
     }
 
     fn connection(&mut self, holder: usize) -> usize {
+        if self.workload.place == Place::Fresh {
+            return self.server.connect();
+        }
         let connections = &self.holders[holder].connections;
         connections[self.rng.below(connections.len())]
     }
@@ -291,6 +306,7 @@ impl World {
                 self.flag(holder, "true");
                 self.work(holder);
             }
+            State::Extend => self.extend(holder),
             State::Work => self.finish_work(holder),
             State::Delete => {
                 let reply = self.delete(holder);
@@ -388,11 +404,45 @@ impl World {
     }
 
     fn work(&mut self, holder: usize) {
+        if self.is_faulty(holder, Fault::Renewed) {
+            self.holders[holder].extensions = 3 + self.rng.below(3);
+            return self.later(holder, State::Extend, LEASE / 3);
+        }
         let is_short = [Fault::ShortLease, Fault::BlindDelete];
         let is_long =
             is_short.iter().any(|fault| self.is_faulty(holder, *fault)) && self.rng.below(2) == 0;
         let work = if is_long { LEASE + 20 } else { 2 } + self.rng.below(60) as u64;
         self.later(holder, State::Work, work);
+    }
+
+    /// Gives the lock its full lease again, as its format does.
+    fn extend(&mut self, holder: usize) {
+        let key = key(self.workload.format);
+        let (value, lease) = (self.holders[holder].token.clone(), LEASE.to_string());
+        let extend = || vec!["PEXPIRE".to_owned(), key.to_owned(), LEASE.to_string()];
+        let reply = match self.workload.format {
+            Format::Script => {
+                let words = ["EVAL", COMPARE_AND_EXTEND, "1", key, &value, &lease];
+                self.script(holder, &words, |reply| {
+                    let extends = (*reply == Value::Int(1)).then(extend);
+                    std::iter::once(vec!["GET".to_owned(), key.to_owned()]).chain(extends).collect()
+                })
+            }
+            Format::GetDel | Format::NoDb => {
+                self.send(holder, &["GET", key]);
+                self.send(holder, &["PEXPIRE", key, &lease])
+            }
+            Format::Hash => self.extend_member(holder, &value, &lease),
+            Format::Constant | Format::Field | Format::Sorted => {
+                self.send(holder, &["PEXPIRE", key, &lease])
+            }
+        };
+        self.truth.extended(holder, &reply);
+        self.holders[holder].extensions -= 1;
+        match self.holders[holder].extensions {
+            0 => self.later(holder, State::Work, 2),
+            _ => self.later(holder, State::Extend, LEASE / 3),
+        }
     }
 
     /// The work is done: now comes the release, or a crash.

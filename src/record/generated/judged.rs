@@ -12,7 +12,7 @@ use lock_history::check::{Checked, Property, check};
 use lock_history::history::History;
 
 /// How it is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mode {
     /// By MONITOR, from a server that says when a lease expires.
     Notified,
@@ -137,7 +137,7 @@ pub(super) fn judge_history(history: History, run: &Run, workload: Workload) -> 
 /// The properties under one of which a fault has to be found.
 pub(super) fn names(fault: Fault) -> &'static [Property] {
     match fault {
-        Fault::None | Fault::Killed => &[],
+        Fault::None | Fault::Renewed | Fault::Killed => &[],
         Fault::ShortLease => &[Property::LeaseTooShort, Property::Overlap, Property::SilentLoss],
         Fault::BlindDelete => &[Property::ForeignRelease, Property::SilentLoss],
         Fault::ForeignRelease => &[Property::ForeignRelease],

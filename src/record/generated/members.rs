@@ -10,6 +10,8 @@ const TAKE_HASH: &str = "if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HE
     if ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 1 end return 0";
 const DROP_HASH: &str = "if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end \
     if redis.call('HINCRBY', KEYS[1], ARGV[1], -1) == 0 then redis.call('DEL', KEYS[1]) end return 1";
+const EXTEND_HASH: &str = "if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end \
+    return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 /// A semaphore with one permit.
 const TAKE_SORTED: &str = "if redis.call('ZCARD', KEYS[1]) == 0 then redis.call('ZADD', KEYS[1], 1, ARGV[1]) \
     if ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 1 end return 0";
@@ -48,6 +50,18 @@ impl World {
         let expire = (lease != "0").then(|| command(&["PEXPIRE", key, &lease]));
         self.script(holder, &["EVAL", script, "1", key, token, &lease], |reply| {
             if *reply == Value::Int(1) { took.into_iter().chain(expire).collect() } else { refused }
+        })
+    }
+
+    /// Extends the lease of a hash if it still is the holder's.
+    pub(super) fn extend_member(&mut self, holder: usize, token: &str, lease: &str) -> Reply {
+        let key = key(self.workload.format);
+        let command = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let found: Vec<Vec<String>> = vec![command(&["HEXISTS", key, token])];
+        let extend = command(&["PEXPIRE", key, lease]);
+        self.script(holder, &["EVAL", EXTEND_HASH, "1", key, token, lease], |reply| {
+            let extend = (*reply == Value::Int(1)).then_some(extend);
+            found.into_iter().chain(extend).collect()
         })
     }
 

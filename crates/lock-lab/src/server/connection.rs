@@ -2,7 +2,7 @@
 
 use super::exchange::Listener;
 use super::exclusive::{ExclusiveServer, Pair};
-use super::{Exchange, patience};
+use super::{Exchange, late, patience};
 use lock_history::history::{Moment, Sequence};
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 use redis_sim::clock::Clock;
@@ -371,7 +371,7 @@ pub(super) fn within<T>(
         if !error.is_timeout() {
             return error;
         }
-        let late = format!("did not answer within {patience:?}; is it stopped or overloaded?");
+        let late = late(patience);
         io::Error::new(io::ErrorKind::TimedOut, late).into()
     })
 }
