@@ -2,7 +2,7 @@
 
 use super::key::{Id, Outcome};
 use super::observations::{Client, NO_CLIENT, Presence, Seen, What};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The actors of the history.
 #[derive(Debug, Default)]
@@ -115,6 +115,18 @@ impl ActorTable {
         let owners = is_same(&one.owner, &other.owner);
         let says = owners.or_else(|| is_same(&one.called, &other.called));
         one.connection != other.connection && (one.host != other.host || says == Some(false))
+    }
+
+    /// The actors that may be of the same programs as these.
+    pub fn related(&self, to: &HashSet<usize>) -> Vec<usize> {
+        let of = |actor: &usize| {
+            let one = self.list.get(*actor)?;
+            Some(((&one.host, &one.owner, &one.called), *actor))
+        };
+        let programs: HashMap<_, usize> = to.iter().filter_map(of).collect();
+        let is_related =
+            |actor: &usize| programs.values().any(|other| !self.are_distinct(*actor, *other));
+        (0..self.list.len()).filter(is_related).collect()
     }
 
     /// The actor for another client of the same connection: the first that is free.

@@ -58,6 +58,7 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
         locks: seen.locks.iter().map(Lock::name).collect(),
         never_seen: writer.actors.never_seen.clone(),
         gone: writer.gone_actors(),
+        pooled: writer.actors.related(writer.attributor.pooled()),
         actors: writer.actors.list.into_iter().map(|actor| actor.name).collect(),
         sharing: None,
         began_us: (frame.began > 0).then_some(frame.began),

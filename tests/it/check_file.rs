@@ -134,12 +134,12 @@ fn history() -> impl Strategy<Value = History> {
     let texts = (any::<String>(), any::<String>(), names(), names(), names());
     let began = prop::option::of(any::<u64>());
     let positions = || prop::collection::vec(0..3usize, 0..3);
-    let absent = (positions(), positions());
+    let absent = (positions(), positions(), positions());
     let head = (texts, sharing, absent, began).prop_map(
         |(
             (scenario, protocol, actors, locks, incomplete),
             sharing,
-            (never_seen, gone),
+            (never_seen, gone, pooled),
             began_us,
         )| Head {
             scenario,
@@ -149,6 +149,7 @@ fn history() -> impl Strategy<Value = History> {
             sharing,
             never_seen,
             gone,
+            pooled,
             incomplete,
             began_us,
         },

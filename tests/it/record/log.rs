@@ -215,3 +215,35 @@ fn fail_if_says_what_ends_with_1() {
     let without_ttl = saved(&place, &without_ttl);
     check(&without_ttl, &["lease-use=80%"]).exits(4).says(&["the use of leases is unknown"]);
 }
+
+/// One connection tries in vain while a lock is acquired four times over another one, and released over this one or
+/// over a third one.
+fn one_in_vain(released_over: &str) -> String {
+    let (holder, waiter) = ("127.0.0.1:50001", "127.0.0.1:50003");
+    let mut log = String::from("1735689600.000000 [0 127.0.0.1:9] \"FLUSHALL\"\n");
+    for round in 1..=4 {
+        let mut add = |at: u32, client: &str, words: &str| {
+            let words = words.replace('\'', "\"");
+            log += &format!("1735689600.{round}{at:05} [0 {client}] {words}\n");
+        };
+        let token = format!("0123456789abcdef0123456789abcde{round}");
+        add(0, holder, &format!("'SET' 'l' '{token}' 'NX' 'PX' '60000'"));
+        add(1000, waiter, &format!("'SET' 'l' 'f123456789abcdef0123456789abcde{round}' 'NX'"));
+        add(2000, released_over, &format!("'EVAL' 'compare and delete' '1' 'l' '{token}'"));
+        add(2000, "lua", "'GET' 'l'");
+        add(2000, "lua", "'DEL' 'l'");
+    }
+    log
+}
+
+#[test]
+fn a_connection_of_a_pool_does_not_starve() {
+    let place = Place::new();
+    let check = |released_over: &str| {
+        let log = saved(&place, &one_in_vain(released_over));
+        Program::new(["check", &log, "--pattern", "l"]).run()
+    };
+    assert!(check("127.0.0.1:50001").exits(1).stdout.contains("starvation"));
+    let pooled = check("127.0.0.1:50002");
+    assert!(!pooled.exits(0).stdout.contains("starvation"), "{pooled:#?}");
+}

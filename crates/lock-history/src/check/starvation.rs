@@ -4,7 +4,7 @@
 //! An actor starves if it never acquired the lock, and another one acquired it at least three
 //! times, at least twice in a row, while the first waited in one acquire, or between the beginning
 //! of the first and the end of the last of at least three acquires that were refused or ran out of
-//! time.
+//! time. A connection of a pool is no single client, so it does not starve.
 
 use super::access::Span;
 use super::findings::{Findings, Statement};
@@ -13,7 +13,7 @@ use super::trace::Step;
 use super::words::Words;
 use super::{Case, Fairness, Property};
 use crate::history::FailureKind;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// How often one must try, and another get it.
@@ -26,10 +26,13 @@ const NUMBERS: usize = 4_000_000;
 pub(super) fn check(case: &Case<'_>, findings: &mut Findings) -> Vec<Fairness> {
     let tries = tries(case);
     let gains = gains(case);
+    let pooled: HashSet<usize> = case.trace.head.pooled.iter().copied().collect();
     for (lock, actors) in &tries {
         let Some(gains) = gains.get(lock) else { continue };
         let streaks = Streaks::among(gains);
-        for (actor, tries) in actors.iter().filter(|(_, tries)| tries.waits.is_empty()) {
+        let is_victim =
+            |(actor, tries): &(&usize, &Tries)| tries.waits.is_empty() && !pooled.contains(actor);
+        for (actor, tries) in actors.iter().filter(is_victim) {
             if let Some((since, until, streak)) = streaks.during(tries) {
                 findings.add(Property::Starvation, *lock, || {
                     statement(case, *actor, tries, (since, until), gains, streak)

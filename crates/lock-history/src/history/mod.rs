@@ -83,6 +83,10 @@ pub struct Head {
     /// when it ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<usize>,
+    /// The actors, by position, that are connections of a pool or may be: what their clients did not do over them,
+    /// they may have done over other ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pooled: Vec<usize>,
     /// When it began, in microseconds since 1970, where it was recorded on a wall clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_us: Option<u64>,
