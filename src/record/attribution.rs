@@ -68,7 +68,7 @@ struct Circumstances {
     releases_later: bool,
     /// Whether the command extends the lock, which its holder goes on to hold.
     extends: bool,
-    /// Whether it gave the lock the only lease that it ever had.
+    /// Whether it gave the lock the only lease that it ever had, right after the acquisition.
     is_only_lease: bool,
 }
 
@@ -272,20 +272,25 @@ fn last_reads(seen: &Seen) -> HashSet<Id> {
     reads
 }
 
-/// The commands that gave a lock, which was acquired without a lease, its only one.
+/// The commands that gave a lock, which was acquired without a lease, its only one, before any other command
+/// about it: a client that was refused may set a lease, too.
 fn only_leases(seen: &Seen) -> HashSet<Id> {
-    let mut leases: HashMap<Id, Vec<Id>> = HashMap::new();
+    let mut just_taken: HashMap<usize, Id> = HashMap::new();
+    let mut first: HashMap<Id, Id> = HashMap::new();
+    let mut again: HashSet<Id> = HashSet::new();
     for (id, one) in seen.observations.iter().enumerate() {
-        if let Outcome::Extended(held) = one.outcome {
-            leases.entry(held).or_default().push(id);
+        let taken = just_taken.remove(&one.lock);
+        match (&one.what, one.outcome) {
+            (What::Write { lease: None, .. }, Outcome::Took) => {
+                just_taken.insert(one.lock, id);
+            }
+            (_, Outcome::Extended(held)) if taken == Some(held) => drop(first.insert(held, id)),
+            (_, Outcome::Extended(held)) => drop(again.insert(held)),
+            _ => {}
         }
     }
-    let is_bare = |held: Id| {
-        let writer = seen.observations.get(held).map(|writer| &writer.what);
-        matches!(writer, Some(What::Write { lease: None, .. }))
-    };
-    let of_bare = leases.into_iter().filter(|(held, _)| is_bare(*held));
-    of_bare.filter_map(|(_, leases)| <[Id; 1]>::try_from(leases).ok()).flatten().collect()
+    let only = first.into_iter().filter(|(held, _)| !again.contains(held));
+    only.map(|(_, id)| id).collect()
 }
 
 /// The scripts that were seen to delete a lock whose token they carried.

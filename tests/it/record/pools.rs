@@ -122,3 +122,26 @@ fn a_token_that_was_read_from_the_key_proves_no_holder() {
     let [why] = incomplete.as_slice() else { panic!("{incomplete:?}") };
     assert!(why.contains("read its token"), "{why}");
 }
+
+/// Waiters that set a TTL on a lock which has none.
+#[test]
+fn a_lease_that_a_refused_client_set_is_not_taken_for_the_holder_s() {
+    let redis = redis_or_skip!();
+    let (found, incomplete) = recorded(&redis, |one, other| {
+        run(one, "SET l:x token-1 NX");
+        run(other, "SET l:x token-2 NX");
+        run(other, "PEXPIRE l:x 60000");
+        run(one, "GET l:x");
+        run(one, "DEL l:x");
+    });
+    assert_eq!(found, []);
+    let [why] = incomplete.as_slice() else { panic!("{incomplete:?}") };
+    assert!(why.starts_with("l:x: its lease was set over another connection"), "{why}");
+    let (found, incomplete) = recorded(&redis, |one, other| {
+        run(one, "SET l:x token-1 NX");
+        run(other, "PEXPIRE l:x 60000");
+        run(one, "GET l:x");
+        run(one, "DEL l:x");
+    });
+    assert_eq!((found, incomplete), (vec![], vec![]));
+}
