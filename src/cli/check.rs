@@ -9,7 +9,7 @@ use super::{input, say, terminal};
 use crate::record::{ROOM, Recorded, Unwatched, Watch, read_monitor_log};
 use crate::report::{Judgement, count, escape, json, table, typed};
 use anyhow::anyhow;
-use lock_history::check::{Checked, check};
+use lock_history::check::{Checked, LeaseUse, Property, check};
 use lock_history::history::History;
 use redis_sim::server::of_system;
 use std::io::BufRead;
@@ -20,23 +20,25 @@ const MOST_PATTERNS: usize = 3;
 /// Prints what the checkers say of the history in this file.
 pub(super) fn judge(args: &CheckArgs) -> Result<Exit, Refusal> {
     Drawing::is_possible(args.timeline.as_ref(), args.format == CheckFormat::Json)?;
-    let (name, history) = match input::saved(&args.file)? {
+    let (name, history, is_saved) = match input::saved(&args.file)? {
         (name, Saved::History(_)) if !args.patterns.is_empty() => {
             let what = format!(
                 "--pattern is for MONITOR logs; {name} is a history, which names its locks"
             );
             return Err(usage(anyhow!(what)));
         }
-        (name, Saved::History(history)) => (name, *history),
+        (name, Saved::History(history)) => (name, *history, args.file.as_os_str() != input::STDIN),
         (name, Saved::MonitorLog(mut log)) => {
             let recorded = from_log(&name, &mut *log, Watch::new(None, &args.patterns), ROOM)?;
             name_unwatched(&recorded.unwatched);
-            (name, recorded.history)
+            (name, recorded.history, false)
         }
     };
     let checked = check(&history);
     let drawing = Drawing::begin(args.timeline.as_ref(), Color::Auto, OutputPlace::BelowReport)?;
-    print(name, &history, &checked, args.format)?;
+    let saved = is_saved.then(|| name.clone());
+    let judgement = Judgement { saved, ..Judgement::new(name, &history, &checked) };
+    print(&judgement, args.format)?;
     drawing.draw_checked(&history, &checked)?;
     Ok(exit(&history, &checked, &args.fail_if))
 }
@@ -52,6 +54,10 @@ pub(super) fn exit(history: &History, checked: &Checked, fail_if: &[FailIfFound]
             FailIfFound::Any => fails |= !checked.findings.is_empty(),
             FailIfFound::Property(property) => {
                 fails |= checked.findings.iter().any(|finding| finding.property == *property);
+                if let Some(why) = not_judged(history, *property) {
+                    say(&format!("{} is not judged: {why}", property.word()));
+                    is_open = true;
+                }
             }
             FailIfFound::LeaseUse(limit) => match most_of_lease(checked) {
                 Some((used, lock)) if used >= *limit => {
@@ -65,7 +71,7 @@ pub(super) fn exit(history: &History, checked: &Checked, fail_if: &[FailIfFound]
                 Some(_) => {}
                 None => {
                     say(
-                        "no release of a lock with a TTL was seen, so the use of leases is unknown",
+                        "how much of their leases holders used is unknown: not all releases were seen",
                     );
                     is_open = true;
                 }
@@ -82,14 +88,30 @@ pub(super) fn exit(history: &History, checked: &Checked, fail_if: &[FailIfFound]
     }
 }
 
-/// The largest percentage of a lease that a holder used, and of which lock.
+/// Why a history can't show that this happened, if it can't.
+fn not_judged(history: &History, property: Property) -> Option<&'static str> {
+    match property {
+        Property::LostUpdate | Property::TokenDrift | Property::Unavailable
+            if history.head.is_recording() =>
+        {
+            Some("a recording sees the lock, and nothing that it guards")
+        }
+        Property::Starvation if !history.head.pooled.is_empty() => {
+            Some("connections may be of a pool, and which client waited is unknown")
+        }
+        _ => None,
+    }
+}
+
+/// The largest percentage of a lease that a holder used, and of which lock; nothing, if it is unknown.
 fn most_of_lease(checked: &Checked) -> Option<(u32, usize)> {
-    let shares = checked.lease_use.iter().filter_map(|used| {
-        let share = used.share.map(|share| share.max / 10);
-        Some((share.max((used.too_short > 0).then_some(100))?, used.lock))
-    });
+    let shares =
+        checked.lease_use.iter().filter_map(|used| Some((used.share?.max / 10, used.lock)));
     let (share, lock) = shares.max()?;
-    Some((u32::try_from(share).unwrap_or(u32::MAX), lock))
+    let unknown =
+        |used: &LeaseUse| used.too_short > 0 && used.share.is_none_or(|share| share.max < 1000);
+    let is_known = share >= 100 || !checked.lease_use.iter().any(unknown);
+    is_known.then_some((u32::try_from(share).unwrap_or(u32::MAX), lock))
 }
 
 /// The history that a MONITOR log is.
@@ -123,19 +145,13 @@ pub(super) fn name_unwatched(unwatched: &[Unwatched]) {
     }
 }
 
-/// Prints what the checkers say of a history; `name` is that of its file.
-pub(super) fn print(
-    name: String,
-    history: &History,
-    checked: &Checked,
-    format: CheckFormat,
-) -> Result<(), Refusal> {
-    let judgement = Judgement::new(name, history, checked);
+/// Prints what the checkers say of a history.
+pub(super) fn print(judgement: &Judgement, format: CheckFormat) -> Result<(), Refusal> {
     judgement.incomplete.iter().for_each(|why| say(&format!("incomplete: {why}")));
     let style = terminal::style(Color::Auto, false);
     Output::Stdout.write(|out| match format {
-        CheckFormat::Table => table::write_judgement(&judgement, style, out),
-        CheckFormat::Json => json::write(&judgement, out),
+        CheckFormat::Table => table::write_judgement(judgement, style, out),
+        CheckFormat::Json => json::write(judgement, out),
     })?;
     Ok(())
 }

@@ -179,7 +179,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// What stands for stdin where a file is named.
-const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 
 /// What happened, as it was saved.
 pub(super) enum Saved {

@@ -10,7 +10,7 @@ use super::signals::Signals;
 use super::timeline::{Drawing, OutputPlace};
 use super::{remote, say};
 use crate::record::{self, Counts, Ending, Listener, Order, Recorded, Watch};
-use crate::report::large;
+use crate::report::{Judgement, large};
 use anyhow::anyhow;
 use lock_history::check::check;
 use lock_lab::runtime::Time;
@@ -49,7 +49,9 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Refusal> {
         say(&in_words(&recorded.counts));
         name_unwatched(&recorded.unwatched);
         let name = args.history.display().to_string();
-        print(name, &recorded.history, &checked, args.format)?;
+        let saved = Some(name.clone());
+        let judgement = Judgement { saved, ..Judgement::new(name, &recorded.history, &checked) };
+        print(&judgement, args.format)?;
     }
     drawing.draw_checked(&recorded.history, &checked)?;
     if recorded.ending == Ending::Full {

@@ -64,7 +64,7 @@ struct Circumstances {
     is_read_elsewhere: bool,
     /// Whether the holder acts as such later on, after its lock was ended.
     acts_later: bool,
-    /// Whether the holder releases the lock later on, though it was ended.
+    /// Whether the holder releases the lock later on, though it was ended over another connection.
     releases_later: bool,
     /// Whether the command extends the lock, which its holder goes on to hold.
     extends: bool,
@@ -86,8 +86,8 @@ enum LastRead {
 impl Circumstances {
     /// Whose it was.
     fn attribution(&self) -> Attribution {
-        let is_own_loss = self.has_own && !self.is_pooled && self.read != LastRead::Holder;
-        if self.are_distinct || is_own_loss || self.releases_later {
+        let is_others = self.has_own && !self.is_pooled || self.releases_later;
+        if self.are_distinct || is_others && self.read != LastRead::Holder {
             return Attribution::Client;
         }
         // Had another client set it, the holder's own command would be a second one.
@@ -142,6 +142,8 @@ impl Prospect {
         let mut reads: HashMap<(u32, usize), Id> = HashMap::new();
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
         let mut of_token: HashMap<(&str, usize), Id> = HashMap::new();
+        // The reads that seem to be what a command over another connection followed.
+        let mut followed_elsewhere: HashMap<(u32, usize), Id> = HashMap::new();
         for (id, one) in seen.observations.iter().enumerate() {
             let place = (one.client, one.lock);
             let call = one.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?));
@@ -166,6 +168,7 @@ impl Prospect {
             match (&one.what, one.outcome) {
                 (_, Outcome::Took | Outcome::Replaced(_)) => {
                     reads.retain(|(_, lock), _| *lock != one.lock);
+                    followed_elsewhere.retain(|(_, lock), _| *lock != one.lock);
                     taken.insert(place, id);
                     if let Some(token) = seen.token(id) {
                         of_token.insert((token, one.lock), id);
@@ -173,12 +176,15 @@ impl Prospect {
                 }
                 (What::Read, _) if one.call.is_none() => drop(reads.insert(place, id)),
                 (What::Delete | What::Expire { .. }, outcome) if one.call.is_none() => {
-                    let read = reads.remove(&place);
+                    let mut read = reads.remove(&place);
                     if read.is_none() {
-                        // It may be what another connection read that is followed here.
                         let others = reads.iter().filter(|((_, lock), _)| *lock == one.lock);
                         let last = others.max_by_key(|(_, read)| **read).map(|(place, _)| *place);
-                        last.map(|place| reads.remove(&place));
+                        match last.and_then(|place| Some((place, reads.remove(&place)?))) {
+                            Some((place, read)) => drop(followed_elsewhere.insert(place, read)),
+                            // Its own connection follows it, after all.
+                            None => read = followed_elsewhere.remove(&place),
+                        }
                     }
                     prospect.followed.extend(read);
                     if let (Some(own), Outcome::Nothing) = (taken.get(&place), outcome) {
@@ -415,11 +421,20 @@ impl<'a> Attributor<'a> {
             read,
             is_read_elsewhere: !elsewhere.is_empty(),
             extends: act.extends,
-            is_only_lease: act.extends && self.prospect.only_leases.contains(&act.at),
-            releases_later: !act.extends && self.prospect.releases_after(act.id, act.at),
+            is_only_lease: act.extends
+                && self.prospect.only_leases.contains(&act.at)
+                && self.lock_clients.contains(&act.client),
+            releases_later: !act.extends
+                && act.client != act.holder
+                && self.prospect.releases_after(act.id, act.at),
             acts_later: !act.extends && self.prospect.acts_after(act.id, act.at),
         };
         let attribution = circumstances.attribution();
+        if act.extends && attribution == Attribution::Holder {
+            // What was read before is no evidence of what comes next.
+            let reads = self.reads.entry(act.lock).or_default();
+            reads.retain(|_, (_, found)| *found != Some(act.id));
+        }
         if attribution != Attribution::Client {
             self.join(actors, act.client, act.holder);
         }

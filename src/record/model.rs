@@ -393,7 +393,8 @@ impl KeysModel {
         command: Option<MemberCommand>,
     ) {
         let Doing { client, at, when, .. } = doing;
-        let (id, call, outcome) = (self.seen.observations.len(), self.call(), Outcome::Open);
+        let call = if client == NO_CLIENT { None } else { self.call() };
+        let (id, outcome) = (self.seen.observations.len(), Outcome::Open);
         let token = command.as_ref().and_then(|command| command.token.clone());
         let own = token.map(|token| self.with_token(lock, &token)).unwrap_or_default();
         let observation = Observation { at, client, lock, call, command, what, outcome };

@@ -326,7 +326,8 @@ impl<'a> HistoryWriter<'a> {
         extends: bool,
     ) -> usize {
         let Some(holder) = self.holdings.owner(id) else { return client };
-        let act = Act { client, holder, lock, id, at: unit.first, extends };
+        let at = unit.first + unit.observations.len().saturating_sub(1);
+        let act = Act { client, holder, lock, id, at, extends };
         match self.attributor.attribution(&act, &self.actors, &self.holdings) {
             Attribution::Client
                 if self.attributor.is_pooled(self.actors.connection(client))
@@ -417,7 +418,8 @@ impl<'a> HistoryWriter<'a> {
     /// doesn't release it itself later on, may be that client.
     fn stranger(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> usize {
         let prospect = self.given.prospect;
-        let is_silent = |holds: Id| !prospect.releases_after(holds, unit.first);
+        let last = unit.first + unit.observations.len().saturating_sub(1);
+        let is_silent = |holds: Id| !prospect.releases_after(holds, last);
         if self.forget_suspects(client, lock, is_silent) {
             let why = "a holder that had lost it may be the client that took it from the next one";
             self.doubt(lock, why);

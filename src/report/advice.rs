@@ -32,7 +32,7 @@ fn of(property: Property) -> Option<&'static str> {
             Some("acquire with one command or script that takes the lock only if it is free")
         }
         Property::Overlap | Property::LostUpdate | Property::FencingOrder => Some(
-            "have the guarded resource check a fencing token: a paused holder may go on after its lease",
+            "have the guarded resource check a fencing token: a paused holder may go on after its lease expires",
         ),
         Property::SilentLoss => Some(
             "have the release say whether the lock was still the holder's, and check its answer",

@@ -35,6 +35,12 @@ pub struct Judgement {
     pub findings: Vec<FindingRow>,
     /// How many findings are not listed.
     pub omitted: u64,
+    /// What it could not show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_judged: Option<String>,
+    /// The file that draws it, if it is saved.
+    #[serde(skip)]
+    pub saved: Option<String>,
     /// What to do about the findings of a recording, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<String>,
@@ -140,6 +146,9 @@ impl Judgement {
             incomplete: head.incomplete.clone(),
             findings: checked.findings.iter().map(finding).collect(),
             omitted: checked.omitted,
+            not_judged: (!head.pooled.is_empty())
+                .then(|| "starvation, as connections may be of a pool".into()),
+            saved: None,
             advice: if head.is_recording() { advice(&checked.findings) } else { Vec::new() },
             fairness: checked.fairness.iter().map(fairness).collect(),
             lease_use: checked.lease_use.iter().map(lease_use).collect(),

@@ -247,7 +247,7 @@ fn each_of_several_directories_is_put_back() {
     fs::create_dir(place.at("run_2")).unwrap();
     fs::write(place.at("run_2/mine"), "").unwrap();
     let before = place.everything();
-    let deadlock = ["deadlock_sim", "--hold=250ms", "--delay=120ms"];
+    let deadlock = ["deadlock_sim", "--virtual"];
     Program::new(arguments(&deadlock, &place.run(), &[])).run().exits(0);
     assert_eq!(place.everything(), before);
     // What was made for the first one goes when the second one fails.

@@ -122,8 +122,12 @@ pub(super) fn judge_history(history: History, run: &Run, workload: Workload) -> 
     let wanted = run.truth.facts.iter().filter(|fact| fact.is_certain);
     let wanted: Vec<Property> = wanted.map(|fact| fact.property).collect();
     let names = names(workload.fault);
+    let mut found = checked.findings.iter().map(|finding| finding.property);
     let verdict = if wanted.is_empty() && is_complete {
-        Verdict::Clean
+        match found.all(|property| property == Property::Starvation) {
+            true => Verdict::Clean,
+            false => Verdict::Undecided,
+        }
     } else if is_complete && !missing.is_empty() {
         Verdict::Missed
     } else if wanted.iter().any(|it| names.contains(it) && !missing.contains(it)) {

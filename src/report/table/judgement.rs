@@ -30,7 +30,9 @@ pub fn write_judgement(judgement: &Judgement, style: Style, out: &mut dyn Write)
         ("protocol", &judgement.protocol),
         ("events", &events),
     ];
-    page.facts(facts.into_iter().chain(judgement.time.iter().map(|time| ("time", time))));
+    let time = judgement.time.iter().map(|time| ("time", time));
+    let not_judged = judgement.not_judged.iter().map(|what| ("not judged", what));
+    page.facts(facts.into_iter().chain(time).chain(not_judged));
     findings(&judgement.findings, &mut page);
     fairness(&judgement.fairness, &mut page);
     lease_use(&judgement.lease_use, &mut page);
@@ -115,13 +117,12 @@ fn advice(judgement: &Judgement, page: &mut Page) {
         return;
     }
     page.blank();
-    let mut rows: Vec<_> =
+    let rows: Vec<_> =
         judgement.advice.iter().map(|what| [cell("fix", Tone::Odd), plain(what)]).collect();
-    if judgement.file != "-" {
-        let command = format!("nodb-trigger timeline {}", typed(&judgement.file));
-        rows.push([cell("see", Tone::Odd), plain(command)]);
-    }
     page.rows(rows);
+    if let Some(saved) = &judgement.saved {
+        page.line(&format!("see  nodb-trigger timeline {}", typed(saved)));
+    }
 }
 
 /// A row that says how many locks have none.
@@ -189,15 +190,17 @@ fn shares(shares: &[Share]) -> String {
 }
 
 fn verdict(judgement: &Judgement) -> (String, Tone) {
-    let found = usize::try_from(judgement.omitted).unwrap_or(usize::MAX);
-    let found = judgement.findings.len().saturating_add(found);
+    let found = judgement.findings.len();
     let following = judgement.findings.iter().filter(|row| row.cause.is_some()).count();
-    let findings = count(found - following, "finding", "findings");
-    let findings = match (following, found - following) {
-        (0, _) => findings,
-        (1, _) => format!("{findings}, and 1 that follows"),
-        _ => format!("{findings}, and {following} that follow"),
-    };
+    let mut findings = count(found - following, "finding", "findings");
+    match following {
+        0 => {}
+        1 => findings.push_str(", and 1 that follows"),
+        _ => findings.push_str(&format!(", and {following} that follow")),
+    }
+    if judgement.omitted > 0 {
+        findings.push_str(&format!(" ({} more are not listed)", judgement.omitted));
+    }
     match (found, judgement.is_complete) {
         (0, true) => ("CLEAN: no findings, and the history is complete.".into(), Tone::Good),
         (0, false) => {

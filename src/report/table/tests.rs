@@ -118,6 +118,8 @@ fn golden_judgement() {
             too_short,
         ],
         omitted: 2,
+        not_judged: Some("starvation, as connections may be of a pool".into()),
+        saved: Some("saved.jsonl".into()),
         advice: vec!["set a longer TTL".into()],
         fairness: vec![FairnessRow {
             lock: "nodb-lock:run:debug_lock_test.nodb".into(),

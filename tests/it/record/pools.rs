@@ -137,7 +137,11 @@ fn a_lease_that_a_refused_client_set_is_not_taken_for_the_holder_s() {
     assert_eq!(found, []);
     let [why] = incomplete.as_slice() else { panic!("{incomplete:?}") };
     assert!(why.starts_with("l:x: its lease was set over another connection"), "{why}");
+    // A pool: the second connection is one that acquires locks, too.
     let (found, incomplete) = recorded(&redis, |one, other| {
+        run(other, "SET l:y token-2 NX PX 60000");
+        run(other, "GET l:y");
+        run(other, "DEL l:y");
         run(one, "SET l:x token-1 NX");
         run(other, "PEXPIRE l:x 60000");
         run(one, "GET l:x");

@@ -2,6 +2,7 @@
 //! takes, so it is said of locks that were watched at work, not of scenarios, which let leases expire on
 //! purpose.
 
+use super::access::Fault;
 use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Statement};
 use super::lease_use::{LeaseUse, is_too_short};
@@ -47,11 +48,20 @@ pub(super) fn check(case: &Case<'_>, lease_use: &[LeaseUse], findings: &mut Find
         let mut actors: Vec<usize> = expired.iter().map(|belief| belief.actor).collect();
         actors.sort_unstable();
         actors.dedup();
-        blamed.0.extend(expired.iter().map(|belief| belief.step));
+        let by_lease = expired.iter().filter(|belief| is_ended_by_lease(case, belief));
+        blamed.0.extend(by_lease.map(|belief| belief.step));
         findings
             .add(Property::LeaseTooShort, used.lock, || Statement::new(actors, last.until, text));
     }
     blamed
+}
+
+/// Whether nothing else ended the tenure before its lease was over.
+fn is_ended_by_lease(case: &Case<'_>, belief: &Belief) -> bool {
+    let trace = case.locks.get(belief.lock).zip(belief.tenure);
+    let tenure = trace.and_then(|(trace, tenure)| trace.tenures.get(tenure));
+    let end = tenure.and_then(|tenure| tenure.end.as_ref());
+    end.is_none_or(|end| matches!(end.access.fault, Some(Fault::LeaseExpired)))
 }
 
 /// Whether it was not seen until when the holder held on, or whether it did.
