@@ -68,13 +68,13 @@ pub(super) fn exit(history: &History, checked: &Checked, fail_if: &[FailIfFound]
                     ));
                     fails = true;
                 }
-                Some(_) => {}
-                None => {
+                most if most.is_none() || has_unseen_end(checked) => {
                     say(
                         "how much of their leases holders used is unknown: not all releases were seen",
                     );
                     is_open = true;
                 }
+                _ => {}
             },
         }
     }
@@ -103,15 +103,19 @@ fn not_judged(history: &History, property: Property) -> Option<&'static str> {
     }
 }
 
-/// The largest percentage of a lease that a holder used, and of which lock; nothing, if it is unknown.
+/// The largest percentage of a lease that a holder was seen to use, and of which lock.
 fn most_of_lease(checked: &Checked) -> Option<(u32, usize)> {
     let shares =
         checked.lease_use.iter().filter_map(|used| Some((used.share?.max / 10, used.lock)));
     let (share, lock) = shares.max()?;
-    let unknown =
+    Some((u32::try_from(share).unwrap_or(u32::MAX), lock))
+}
+
+/// Whether a lease expired whose holder was not seen to the end.
+fn has_unseen_end(checked: &Checked) -> bool {
+    let is_unseen =
         |used: &LeaseUse| used.too_short > 0 && used.share.is_none_or(|share| share.max < 1000);
-    let is_known = share >= 100 || !checked.lease_use.iter().any(unknown);
-    is_known.then_some((u32::try_from(share).unwrap_or(u32::MAX), lock))
+    checked.lease_use.iter().any(is_unseen)
 }
 
 /// The history that a MONITOR log is.

@@ -138,12 +138,12 @@ impl Prospect {
         let (last_reads, only_leases) = (last_reads(seen), only_leases(seen));
         let mut prospect = Self { last_reads, only_leases, ..Self::default() };
         let releasing = releasing_scripts(seen);
-        // By connection and lock: its last read, and its last acquisition.
-        let mut reads: HashMap<(u32, usize), Id> = HashMap::new();
+        // The last read of each connection, by lock; and by connection and lock, the last acquisition.
+        let mut reads: HashMap<usize, HashMap<u32, Id>> = HashMap::new();
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
         let mut of_token: HashMap<(&str, usize), Id> = HashMap::new();
         // The reads that seem to be what a command over another connection followed.
-        let mut followed_elsewhere: HashMap<(u32, usize), Id> = HashMap::new();
+        let mut followed_elsewhere: HashMap<usize, HashMap<u32, Id>> = HashMap::new();
         for (id, one) in seen.observations.iter().enumerate() {
             let place = (one.client, one.lock);
             let call = one.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?));
@@ -167,23 +167,29 @@ impl Prospect {
             }
             match (&one.what, one.outcome) {
                 (_, Outcome::Took | Outcome::Replaced(_)) => {
-                    reads.retain(|(_, lock), _| *lock != one.lock);
-                    followed_elsewhere.retain(|(_, lock), _| *lock != one.lock);
+                    reads.remove(&one.lock);
+                    followed_elsewhere.remove(&one.lock);
                     taken.insert(place, id);
                     if let Some(token) = seen.token(id) {
                         of_token.insert((token, one.lock), id);
                     }
                 }
-                (What::Read, _) if one.call.is_none() => drop(reads.insert(place, id)),
+                (What::Read, _) if one.call.is_none() => {
+                    reads.entry(one.lock).or_default().insert(one.client, id);
+                }
                 (What::Delete | What::Expire { .. }, outcome) if one.call.is_none() => {
-                    let mut read = reads.remove(&place);
+                    let reads = reads.entry(one.lock).or_default();
+                    let elsewhere = followed_elsewhere.entry(one.lock).or_default();
+                    let mut read = reads.remove(&one.client);
                     if read.is_none() {
-                        let others = reads.iter().filter(|((_, lock), _)| *lock == one.lock);
-                        let last = others.max_by_key(|(_, read)| **read).map(|(place, _)| *place);
-                        match last.and_then(|place| Some((place, reads.remove(&place)?))) {
-                            Some((place, read)) => drop(followed_elsewhere.insert(place, read)),
+                        let last = reads.iter().max_by_key(|(_, read)| **read);
+                        match last.map(|(client, read)| (*client, *read)) {
+                            Some((client, read)) => {
+                                reads.remove(&client);
+                                elsewhere.insert(client, read);
+                            }
                             // Its own connection follows it, after all.
-                            None => read = followed_elsewhere.remove(&place),
+                            None => read = elsewhere.remove(&one.client),
                         }
                     }
                     prospect.followed.extend(read);

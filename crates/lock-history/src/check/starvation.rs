@@ -4,7 +4,7 @@
 //! An actor starves if it never acquired the lock, and another one acquired it at least three
 //! times, at least twice in a row, while the first waited in one acquire, or between the beginning
 //! of the first and the end of the last of at least three acquires that were refused or ran out of
-//! time. A connection of a pool is no single client, so it does not starve.
+//! time. A connection of a pool is no single client, so it is not judged.
 
 use super::access::Span;
 use super::findings::{Findings, Statement};
