@@ -123,20 +123,29 @@ impl Terminal {
 
     #[track_caller]
     fn shows(&self, words: &str) -> String {
+        self.shows_when(words, |screen| screen.contains(words))
+    }
+
+    /// Waits for such a screen. A screen can be seen while it is drawn, so that all that is
+    /// expected of one belongs into one condition.
+    #[track_caller]
+    fn shows_when(&self, what: &str, is_such: impl Fn(&str) -> bool) -> String {
         let mut screen = String::new();
         let is_shown = poll(|| {
             screen = self.screen();
-            screen.contains(words).then_some(())
+            is_such(&screen).then_some(())
         });
-        assert!(is_shown.is_some(), "no {words:?} in\n{screen}");
+        assert!(is_shown.is_some(), "no {what:?} in\n{screen}");
         screen
     }
 
     /// Fails unless the terminal is as it was before.
     #[track_caller]
     fn is_as_before(&self, code: i32) {
-        let screen = self.shows(&format!("ENDED {code}"));
-        assert!(screen.contains("BEFORE"), "the first screen is back:\n{screen}");
+        let ended = format!("ENDED {code}");
+        self.shows_when("the first screen with the end", |screen| {
+            screen.contains(&ended) && screen.contains("BEFORE")
+        });
         let cursor = self.tmux(&["display-message", "-p", "#{cursor_flag} #{alternate_on}"]);
         assert_eq!(cursor, "1 0\n");
         wait_until("stty has written", || self.stty("after").ends_with('\n'));
@@ -163,25 +172,29 @@ fn on_a_terminal_it_is_redrawn_and_leaves_it_as_it_was() {
     run(&mut con, &["EXPIRE", "nodb-lock:r:climate.nodb", "59"]);
     let arguments = format!("r --watch --redis {}", redis.url());
     let Some(terminal) = Terminal::start("redrawn", (100, 30), &arguments) else { return };
-    let screen = terminal.shows("orphaned         climate.nodb");
-    assert!(!screen.contains("BEFORE"), "{screen}");
+    terminal.shows_when("orphaned lock on a screen of its own", |screen| {
+        screen.contains("orphaned         climate.nodb") && !screen.contains("BEFORE")
+    });
     terminal.shows("live by keyspace notifications");
     let left = |screen: &str| {
-        let line = screen.lines().find(|line| line.starts_with("orphaned  ")).unwrap().to_owned();
-        line.split_whitespace().rev().nth(2).unwrap().parse::<u32>().unwrap()
+        let line = screen.lines().find(|line| line.starts_with("orphaned  "))?;
+        line.split_whitespace().rev().nth(2)?.parse::<u32>().ok()
     };
-    let before = left(&terminal.screen());
-    wait_until("the TTL counts down", || left(&terminal.screen()) < before);
+    let before = left(&terminal.shows_when("TTL", |screen| left(screen).is_some()));
+    terminal.shows_when("TTL that counts down", |screen| {
+        left(screen).is_some_and(|left| Some(left) < before)
+    });
 
     lock(&mut con, "r", "soils.nodb", "t", "other:1");
     terminal.shows("held             soils.nodb");
     // Narrower: no grid any more; nothing of the wide screen stays, nothing is cut off.
     terminal.tmux(&["resize-window", "-x", "40", "-y", "24"]);
-    let narrow = terminal.shows("orphaned: climate.nodb");
-    assert!(!narrow.contains("Held for"), "{narrow}");
-    let narrow = terminal.shows("To mend");
-    assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
-    assert!(narrow.starts_with("run r on"), "{narrow}");
+    terminal.shows_when("narrow screen", |screen| {
+        screen.starts_with("run r on")
+            && ["orphaned: climate.nodb", "To mend"].iter().all(|words| screen.contains(words))
+            && !screen.contains("Held for")
+            && screen.lines().all(|line| line.chars().count() <= 40)
+    });
     terminal.tmux(&["resize-window", "-x", "120", "-y", "40"]);
     terminal.shows("Held for");
     terminal.tmux(&["send-keys", "Up"]);
@@ -222,13 +235,15 @@ fn on_a_terminal_a_lost_server_is_said_and_its_return() {
     terminal.shows("1 lock: 1 held");
     redis.kill();
     // A connection may break before; it is refused only when the server is gone.
-    let lost = terminal.shows("refused");
-    for words in ["tries again in", "What is below is old", "1 lock: 1 held"] {
-        assert!(lost.contains(words), "{lost}");
-    }
+    terminal.shows_when("lost server", |screen| {
+        ["refused", "tries again in", "What is below is old", "1 lock: 1 held"]
+            .iter()
+            .all(|words| screen.contains(words))
+    });
     redis.restart();
-    let back = terminal.shows("no locks and no flags");
-    assert!(back.contains("is back since"), "{back}");
+    terminal.shows_when("server that is back", |screen| {
+        screen.contains("no locks and no flags") && screen.contains("is back since")
+    });
     terminal.tmux(&["send-keys", "q"]);
     terminal.is_as_before(0);
 }
