@@ -9,7 +9,7 @@ use super::{input, say, terminal};
 use crate::record::{ROOM, Recorded, Unwatched, Watch, read_monitor_log};
 use crate::report::{Judgement, count, escape, json, table, typed};
 use anyhow::anyhow;
-use lock_history::check::{Checked, LeaseUse, Property, check};
+use lock_history::check::{Checked, LeaseUse, check};
 use lock_history::history::History;
 use redis_sim::server::of_system;
 use std::io::BufRead;
@@ -54,7 +54,7 @@ pub(super) fn exit(history: &History, checked: &Checked, fail_if: &[FailIfFound]
             FailIfFound::Any => fails |= !checked.findings.is_empty(),
             FailIfFound::Property(property) => {
                 fails |= checked.findings.iter().any(|finding| finding.property == *property);
-                if let Some(why) = not_judged(history, *property) {
+                if let Some(why) = property.not_judged(&history.head) {
                     say(&format!("{} is not judged: {why}", property.word()));
                     is_open = true;
                 }
@@ -85,21 +85,6 @@ pub(super) fn exit(history: &History, checked: &Checked, fail_if: &[FailIfFound]
         (true, _) => Exit::Unexpected,
         (false, true) => Exit::Inconclusive,
         (false, false) => Exit::Success,
-    }
-}
-
-/// Why a history can't show that this happened, if it can't.
-fn not_judged(history: &History, property: Property) -> Option<&'static str> {
-    match property {
-        Property::LostUpdate | Property::TokenDrift | Property::Unavailable
-            if history.head.is_recording() =>
-        {
-            Some("a recording sees the lock, and nothing that it guards")
-        }
-        Property::Starvation if !history.head.pooled.is_empty() => {
-            Some("connections may be of a pool, and which client waited is unknown")
-        }
-        _ => None,
     }
 }
 

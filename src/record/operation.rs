@@ -59,6 +59,11 @@ impl<'a> Unit<'a> {
         Some(Self { first: from, observations: rest.get(..length)?, call })
     }
 
+    /// Its last observation.
+    pub fn last(&self) -> Id {
+        self.first + self.observations.len().saturating_sub(1)
+    }
+
     /// Whether it carries this token: the script, or a command that names a member.
     pub fn carries(&self, token: &str) -> bool {
         let named = |one: &Observation| one.command.as_ref()?.token.clone();

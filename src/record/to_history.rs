@@ -326,8 +326,7 @@ impl<'a> HistoryWriter<'a> {
         extends: bool,
     ) -> usize {
         let Some(holder) = self.holdings.owner(id) else { return client };
-        let at = unit.first + unit.observations.len().saturating_sub(1);
-        let act = Act { client, holder, lock, id, at, extends };
+        let act = Act { client, holder, lock, id, at: unit.last(), extends };
         match self.attributor.attribution(&act, &self.actors, &self.holdings) {
             Attribution::Client
                 if self.attributor.is_pooled(self.actors.connection(client))
@@ -418,8 +417,7 @@ impl<'a> HistoryWriter<'a> {
     /// doesn't release it itself later on, may be that client.
     fn stranger(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> usize {
         let prospect = self.given.prospect;
-        let last = unit.first + unit.observations.len().saturating_sub(1);
-        let is_silent = |holds: Id| !prospect.releases_after(holds, last);
+        let is_silent = |holds: Id| !prospect.releases_after(holds, unit.last());
         if self.forget_suspects(client, lock, is_silent) {
             let why = "a holder that had lost it may be the client that took it from the next one";
             self.doubt(lock, why);

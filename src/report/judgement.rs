@@ -4,8 +4,8 @@ use super::FindingRow;
 use super::advice::advice;
 use super::build::milliseconds;
 use super::wording::{time_of_day, time_span};
-use lock_history::check::{Checked, Fairness, Finding, LeaseUse};
-use lock_history::history::History;
+use lock_history::check::{Checked, Fairness, Finding, LeaseUse, Property};
+use lock_history::history::{Head, History};
 use serde::Serialize;
 
 /// Everything that is said of a history. The members and their names are the JSON format
@@ -35,9 +35,9 @@ pub struct Judgement {
     pub findings: Vec<FindingRow>,
     /// How many findings are not listed.
     pub omitted: u64,
-    /// What it could not show.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub not_judged: Option<String>,
+    /// What it can't show: properties, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_judged: Vec<String>,
     /// The file that draws it, if it is saved.
     #[serde(skip)]
     pub saved: Option<String>,
@@ -146,12 +146,24 @@ impl Judgement {
             incomplete: head.incomplete.clone(),
             findings: checked.findings.iter().map(finding).collect(),
             omitted: checked.omitted,
-            not_judged: (!head.pooled.is_empty())
-                .then(|| "starvation, as connections may be of a pool".into()),
+            not_judged: not_judged(head),
             saved: None,
             advice: if head.is_recording() { advice(&checked.findings) } else { Vec::new() },
             fairness: checked.fairness.iter().map(fairness).collect(),
             lease_use: checked.lease_use.iter().map(lease_use).collect(),
         }
     }
+}
+
+/// What a history with this head can't show, a line for each reason.
+fn not_judged(head: &Head) -> Vec<String> {
+    let mut of_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for property in Property::ALL {
+        let Some(why) = property.not_judged(head) else { continue };
+        match of_reason.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, words)) => words.push(property.word()),
+            None => of_reason.push((why, vec![property.word()])),
+        }
+    }
+    of_reason.into_iter().map(|(why, words)| format!("{}: {why}", words.join(", "))).collect()
 }

@@ -1,5 +1,6 @@
 //! `record`: what it saves is what the clients did.
 
+mod evidence;
 mod incomplete;
 mod leases;
 mod load;

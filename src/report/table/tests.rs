@@ -118,7 +118,7 @@ fn golden_judgement() {
             too_short,
         ],
         omitted: 2,
-        not_judged: Some("starvation, as connections may be of a pool".into()),
+        not_judged: vec!["starvation: connections may be of a pool".into()],
         saved: Some("saved.jsonl".into()),
         advice: vec!["set a longer TTL".into()],
         fairness: vec![FairnessRow {

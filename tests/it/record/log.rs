@@ -19,7 +19,7 @@ const FOREIGN: &str = r#"OK
 1735689600.600700 [0 10.0.0.2:50002] "DEL" "l"
 "#;
 
-fn saved(place: &Place, text: &str) -> String {
+pub fn saved(place: &Place, text: &str) -> String {
     let file = place.at("monitor.log");
     fs::write(&file, text).unwrap();
     file.to_str().unwrap().to_owned()
@@ -138,32 +138,46 @@ fn what_a_real_server_prints_is_read() {
     assert!(ended.stdout.contains("CLEAN"), "{ended:#?}");
 }
 
-/// Two rounds in which the second client acquires the lock while the first one holds on beyond its lease,
-/// which had 200 ms.
-fn beyond_the_lease() -> String {
-    let (a, b) = ("127.0.0.1:50001", "127.0.0.1:50002");
+/// A MONITOR log that begins with an empty server. A line is the time in milliseconds, the client (a letter, or lua
+/// for what the script above it does), and the words of the command.
+pub fn log(commands: &str) -> String {
     let mut log = String::from("1735689600.000000 [0 127.0.0.1:9] \"FLUSHALL\"\n");
-    let mut add = |at: u32, client: &str, words: &[&str]| {
-        let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-        log += &format!("1735689600.{at:06} [0 {client}] {}\n", words.join(" "));
-    };
-    for start in [1_000, 501_000] {
-        let [first, second] = ["a", "b"].map(|name| format!("token-{name}-{start}"));
-        add(start, a, &["SET", "l", &first, "NX", "PX", "200"]);
-        add(start + 250_000, b, &["SET", "l", &second, "NX", "PX", "200"]);
-        for (at, client, token) in [(300_000, a, &first), (350_000, b, &second)] {
-            add(start + at, client, &["EVAL", "compare and delete", "1", "l", token]);
-            add(start + at, "lua", &["GET", "l"]);
-        }
-        add(start + 350_000, "lua", &["DEL", "l"]);
+    for line in commands.lines().filter(|line| !line.trim().is_empty()) {
+        let mut words = line.split_whitespace();
+        let at: u64 = words.next().unwrap().parse().unwrap();
+        let client = match words.next().unwrap() {
+            "lua" => String::from("lua"),
+            letter => format!("127.0.0.1:500{}", letter.as_bytes()[0]),
+        };
+        let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+        let (seconds, thousandths) = (1_735_689_600 + at / 1000, at % 1000);
+        log += &format!("{seconds}.{thousandths:03}000 [0 {client}] {}\n", words.join(" "));
     }
     log
 }
 
+/// A round in which the second client acquires the lock while the first one holds on beyond its lease,
+/// which had 200 ms; another round half a second later.
+const BEYOND_THE_LEASE: &str = "
+    1 a SET l token-a-1 NX PX 200
+    251 b SET l token-b-1 NX PX 200
+    301 a EVAL compare-and-delete 1 l token-a-1
+    301 lua GET l
+    351 b EVAL compare-and-delete 1 l token-b-1
+    351 lua GET l
+    351 lua DEL l
+    501 a SET l token-a-2 NX PX 200
+    751 b SET l token-b-2 NX PX 200
+    801 a EVAL compare-and-delete 1 l token-a-2
+    801 lua GET l
+    851 b EVAL compare-and-delete 1 l token-b-2
+    851 lua GET l
+    851 lua DEL l";
+
 #[test]
 fn overlaps_after_a_lease_that_was_too_short_follow_from_it() {
     let place = Place::new();
-    let log = saved(&place, &beyond_the_lease());
+    let log = saved(&place, &log(BEYOND_THE_LEASE));
     let check =
         |rest: &[&str]| Program::new(["check", &log, "--pattern", "l"].iter().chain(rest)).run();
     let table = check(&[]);
@@ -172,7 +186,7 @@ fn overlaps_after_a_lease_that_was_too_short_follow_from_it() {
     for part in [
         "2 of 4 leases expired while the lock was held",
         "↳ overlap",
-        "×2, the first: 127.0.0.1:50001's lease ended",
+        "×2, the first: 127.0.0.1:50097's lease ended",
         "fix set a longer TTL",
         "FOUND: 1 finding, and 2 that follow;",
     ] {
@@ -194,7 +208,7 @@ fn overlaps_after_a_lease_that_was_too_short_follow_from_it() {
 #[test]
 fn fail_if_says_what_ends_with_1() {
     let place = Place::new();
-    let log = saved(&place, &beyond_the_lease());
+    let log = saved(&place, &log(BEYOND_THE_LEASE));
     let check = |log: &str, conditions: &[&str]| {
         let flags = conditions.iter().flat_map(|condition| ["--fail-if", condition]);
         Program::new(["check", log, "--pattern", "l"].into_iter().chain(flags)).run()
@@ -212,7 +226,7 @@ fn fail_if_says_what_ends_with_1() {
     let others = check(&complete, &["stuck_lock", "lease-use=80%"]);
     others.exits(0).says(&["--fail-if names none of the findings"]);
     check(&complete, &["stuck_lock", "foreign_release"]).exits(1);
-    let without_ttl = beyond_the_lease().replace(" \"PX\" \"200\"", "");
+    let without_ttl = self::log(&BEYOND_THE_LEASE.replace("PX 200", ""));
     let without_ttl = saved(&place, &without_ttl);
     check(&without_ttl, &["lease-use=80%"])
         .exits(4)
@@ -221,38 +235,35 @@ fn fail_if_says_what_ends_with_1() {
 
 /// One connection tries in vain while a lock is acquired four times over another one, and released over this one or
 /// over a third one.
-fn one_in_vain(released_over: &str) -> String {
-    let (holder, waiter) = ("127.0.0.1:50001", "127.0.0.1:50003");
-    let mut log = String::from("1735689600.000000 [0 127.0.0.1:9] \"FLUSHALL\"\n");
-    for round in 1..=4 {
-        let mut add = |at: u32, client: &str, words: &str| {
-            let words = words.replace('\'', "\"");
-            log += &format!("1735689600.{round}{at:05} [0 {client}] {words}\n");
-        };
+fn one_in_vain(released_over: char) -> String {
+    let round = |round: u32| {
         let token = format!("0123456789abcdef0123456789abcde{round}");
-        add(0, holder, &format!("'SET' 'l' '{token}' 'NX' 'PX' '60000'"));
-        add(1000, waiter, &format!("'SET' 'l' 'f123456789abcdef0123456789abcde{round}' 'NX'"));
-        add(2000, released_over, &format!("'EVAL' 'compare and delete' '1' 'l' '{token}'"));
-        add(2000, "lua", "'GET' 'l'");
-        add(2000, "lua", "'DEL' 'l'");
-    }
-    log
+        let [taken, refused, released] = [0, 1, 2].map(|at| 100 * round + at);
+        format!(
+            "{taken} a SET l {token} NX PX 60000
+             {refused} c SET l f{token} NX
+             {released} {released_over} EVAL compare-and-delete 1 l {token}
+             {released} lua GET l
+             {released} lua DEL l\n"
+        )
+    };
+    log(&(1..=4).map(round).collect::<String>())
 }
 
 #[test]
 fn a_connection_of_a_pool_does_not_starve() {
     let place = Place::new();
-    let check = |released_over: &str, rest: &[&str]| {
+    let check = |released_over, rest: &[&str]| {
         let log = saved(&place, &one_in_vain(released_over));
         Program::new(["check", &log, "--pattern", "l"].iter().chain(rest)).run()
     };
-    let not_judged = "not judged  starvation, as connections may be of a pool";
-    let single = check("127.0.0.1:50001", &["--fail-if", "starvation"]);
+    let not_judged = "starvation: connections may be of a pool";
+    let single = check('a', &["--fail-if", "starvation"]);
     assert!(!single.exits(1).stdout.contains(not_judged), "{single:#?}");
-    let pooled = check("127.0.0.1:50002", &[]);
+    let pooled = check('b', &[]);
     assert!(pooled.exits(0).stdout.contains(not_judged), "{pooled:#?}");
-    let asked = check("127.0.0.1:50002", &["--fail-if", "starvation"]);
+    let asked = check('b', &["--fail-if", "starvation"]);
     asked.exits(4).says(&["starvation is not judged: connections may be of a pool"]);
-    let guarded = check("127.0.0.1:50001", &["--fail-if", "lost_update"]);
+    let guarded = check('a', &["--fail-if", "lost_update"]);
     guarded.exits(4).says(&["lost_update is not judged"]);
 }

@@ -80,7 +80,7 @@ pub use registered::{Judge, Violation, register};
 pub use sentence::{Place, Sentence};
 pub use verdict::{Ending, Ruling, Verdict};
 
-use crate::history::{History, Moment};
+use crate::history::{Head, History, Moment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
 
@@ -193,6 +193,21 @@ impl Property {
             | Property::FencingOrder
             | Property::Deadlock
             | Property::Registered(_) => None,
+        }
+    }
+
+    /// Why a history with this head can't show it, if it can't.
+    pub fn not_judged(self, head: &Head) -> Option<&'static str> {
+        match self {
+            Property::LostUpdate | Property::Unavailable | Property::TokenDrift
+                if head.is_recording() =>
+            {
+                Some("a recording sees only the commands on locks")
+            }
+            Property::Starvation if !head.pooled.is_empty() => {
+                Some("connections may be of a pool, and which client waited is unknown")
+            }
+            _ => None,
         }
     }
 
