@@ -291,12 +291,12 @@ mod tests {
     }
 
     #[test]
-    fn both_protocols_are_explored_unless_one_is_named() {
+    fn all_protocols_are_explored_unless_one_is_named() {
         let protocols = |flags: &[&str]| -> Vec<String> {
             let tasks = tasks_of(flags).unwrap();
             tasks.iter().map(|task| task.model.host.protocol().name().to_owned()).collect()
         };
-        assert_eq!(protocols(&[]), ["legacy", "hardened"]);
+        assert_eq!(protocols(&[]), ["legacy", "current", "hardened"]);
         assert_eq!(protocols(&["--lock=hardened"]), ["hardened"]);
     }
 

@@ -5,7 +5,7 @@ use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
 use lock_history::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
 use lock_history::history::EventKind;
 use lock_lab::controller::STATE_FILE;
-use lock_lab::lock::Token;
+use lock_lab::lock::{Token, WriteGuard};
 use lock_lab::runtime::{LabelledSnapshot, Outcome, Time, World};
 use lock_lab::scenario::{ActorPlan, Plan, Value};
 use std::time::Duration;
@@ -35,7 +35,9 @@ impl Report {
         notices.extend(outcome.unmatched.iter().map(never));
         let findings = &ruling.checked.findings;
         let found = |property| findings.iter().any(|finding| finding.property == property);
-        if world.protocol().is_fenced() && found(Property::Overlap) && !found(Property::LostUpdate)
+        if world.protocol().write_guard() == WriteGuard::Fence
+            && found(Property::Overlap)
+            && !found(Property::LostUpdate)
         {
             notices.push(HARMLESS_OVERLAP.into());
         }

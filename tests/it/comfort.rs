@@ -123,7 +123,7 @@ fn bash_completes_commands_scenarios_flags_values_and_files() {
         "{all:?}"
     );
     assert_eq!(offer(&["thundering_herd", "--thr"]), ["--threads"]);
-    assert_eq!(offer(&["thundering_herd", "--lock", ""]), ["legacy", "hardened"]);
+    assert_eq!(offer(&["thundering_herd", "--lock", ""]), ["legacy", "current", "hardened"]);
     assert_eq!(offer(&["run", "--format", "j"]), ["json", "junit"]);
     assert_eq!(offer(&["explore", "x", "--property", "overl"]), ["overlap"]);
     for command in ["explore", "probe"] {

@@ -1,4 +1,4 @@
-//! Every built-in scenario shows what its file says, under both protocols: on threads with the
+//! Every built-in scenario shows what its file says, under every protocol: on threads with the
 //! embedded server, on threads with a real Redis, and in virtual time.
 
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use crate::program::{Place, Program, arguments, herd, wait_until};
 use crate::redis_server::redis_or_skip;
 use crate::weather::is_locked;
 
-const PROTOCOLS: [&str; 2] = ["legacy", "hardened"];
+const PROTOCOLS: [&str; 3] = ["legacy", "current", "hardened"];
 /// How many run at once: they wait most of the time.
 const AT_ONCE: usize = 4;
 /// How often one may be run on threads until it shows what it says. There the machine decides how
@@ -19,7 +19,7 @@ pub const TRIES: usize = 3;
 /// Above this a scenario runs in virtual time only.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Runs each of these under both protocols, several at once, and gives what did not come out as
+/// Runs each of these under every protocol, several at once, and gives what did not come out as
 /// expected in any of these tries.
 fn unexpected(scenarios: &[Scenario], flags: &[&str], tries: usize) -> Vec<String> {
     let all = scenarios.iter().flat_map(|one| PROTOCOLS.map(|protocol| (one.name(), protocol)));

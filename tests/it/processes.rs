@@ -246,11 +246,16 @@ fn processes_have_no_virtual_time_and_orderings_have_no_processes() {
 }
 
 /// What comes out otherwise with processes, and under which protocols.
-const OTHERWISE: [(&str, &[&str]); 3] = [
+const OTHERWISE: [(&str, &[&str]); 6] = [
     // It expects that two operations of one process see one another's controller.
-    ("cache_refresh", &["legacy", "hardened"]),
+    ("cache_refresh", &["legacy", "current", "hardened"]),
     // It is about the one token slot that threads of a process share.
-    ("shared_token_slot", &["legacy"]),
+    ("shared_token_slot", &["legacy", "current"]),
+    // A child has its parent's memory.
+    ("forked_child", &["legacy", "current"]),
+    // They are about the memory of one process.
+    ("dirty_memory", &["legacy", "current"]),
+    ("refresh_under_holder", &["legacy", "current", "hardened"]),
     // The second operation cannot inherit the token of the first.
     ("ttl_expiration", &["legacy"]),
 ];
@@ -264,9 +269,9 @@ fn every_scenario_shows_with_processes_what_it_shows_with_threads() {
     let names = files.filter_map(|file| Some(file.strip_suffix(".toml")?.to_owned()));
     // That one is refused.
     let names: BTreeSet<String> = names.filter(|name| name != "singleton_race").collect();
-    assert_eq!(names.len(), 36);
+    assert_eq!(names.len(), 44);
     let all: Vec<(&str, &str)> =
-        names.iter().flat_map(|name| ["legacy", "hardened"].map(|lock| (&**name, lock))).collect();
+        names.iter().flat_map(|name| ["legacy", "current", "hardened"].map(|lock| (&**name, lock))).collect();
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {

@@ -207,7 +207,7 @@ fn what_can_t_be_read_is_refused() {
         ),
         (
             schedule("redlock", "async", "1x2"),
-            "unknown protocol \"redlock\"; known: legacy, hardened",
+            "unknown protocol \"redlock\"; known: legacy, current, hardened",
         ),
         (schedule("legacy", "async", "1x3").replace("ttl=1s", "ttl=1"), "ttl=1: add a unit"),
         (

@@ -4,7 +4,7 @@
 use crate::report::wording::cut;
 use lock_history::history::{Change, Command, Effect, Event, EventKind, Head, Left, Verb, Write};
 use lock_lab::controller::STATE_FILE;
-use lock_lab::lock::LockName;
+use lock_lab::lock::{LockName, replacement_fence};
 use std::collections::BTreeMap;
 
 /// A longer text is cut here.
@@ -273,8 +273,10 @@ impl<'a> Words<'a> {
     pub fn plain(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (lock, key) in self.head.locks.iter().enumerate() {
-            if let Some(flag) = flag_of(key).filter(|_| !self.is_foreign) {
+            if let Some(runid) = runid_of(key).filter(|_| !self.is_foreign) {
+                let flag = format!("{runid} {}", LockName::new("", STATE_FILE).flag());
                 text = text.replace(&flag, &self.named("flag", lock));
+                text = text.replace(&replacement_fence(runid), "fence of the run");
             }
             for quoted in [format!("{key:?}"), key.clone()] {
                 text = text.replace(&quoted, &self.lock(lock));
@@ -287,13 +289,12 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Where the flag of a lock is, as commands name it: the hash and the field.
-fn flag_of(key: &str) -> Option<String> {
+/// The run of a lock of ours.
+fn runid_of(key: &str) -> Option<&str> {
     let template = LockName::new("", STATE_FILE);
     let (before, after) = template.key().split_once("::")?;
     let runid = key.strip_prefix(before)?.strip_prefix(':')?;
-    let runid = runid.strip_suffix(after)?.strip_suffix(':')?;
-    Some(format!("{runid} {}", template.flag()))
+    runid.strip_suffix(after)?.strip_suffix(':')
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 /// size).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature {
-    modified: SystemTime,
-    size: u64,
+    pub(super) modified: SystemTime,
+    pub(super) size: u64,
 }
 
 /// Where state files live, and what was written there through it.

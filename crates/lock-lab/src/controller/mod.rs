@@ -12,6 +12,7 @@ pub use registry::{Registry, Shelf};
 use crate::intercept::{Link, PausePoint};
 use crate::lock::{
     Acquisition, Caller, LockError, LockName, LockProtocol, RunDirectory, Token, TokenSlot, Ttl,
+    WriteGuard,
 };
 use lock_history::history::Write;
 use parking_lot::{Mutex, MutexGuard};
@@ -21,6 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 /// The state file's name (contract, section 1).
 pub const STATE_FILE: &str = "debug_lock_test.nodb";
@@ -33,6 +35,8 @@ pub const CACHE_DB: i64 = 13;
 /// How long the cache mirror lives, in seconds: 72 h (contract, section 1).
 pub const CACHE_SECONDS: u64 = 259_200;
 
+/// The field of the flag hash that says when a file of the run was written last (contract, section 6, U5).
+pub(crate) const LAST_MODIFIED: &str = "last_modified";
 const COUNT: &str = "operation_count";
 const FENCE: &str = "fence";
 
@@ -157,12 +161,13 @@ impl Controller {
         if self.files.exists(&self.directory.join(READONLY_FILE)) {
             return Err(ControllerError::ReadOnly(self.directory.clone()));
         }
-        if protocol.is_fenced() {
+        let guard = protocol.write_guard();
+        if guard != WriteGuard::None {
             self.refresh_now()?;
         }
         let floor = fence(&self.state().members);
         let acquired = protocol.acquire(&mut caller.at(&self.lock, &self.slot), ttl, floor)?;
-        if let Some(fence) = acquired.fence.filter(|_| protocol.is_fenced())
+        if let Some(fence) = acquired.fence.filter(|_| guard == WriteGuard::Fence)
             && let Err(error) = self.stamp(caller.link, fence)
         {
             // Otherwise the lock would be held without its owner knowing.
@@ -254,7 +259,7 @@ impl Controller {
     /// # Errors
     ///
     /// [`ControllerError::Lock`] if the protocol forbids the write or Redis fails,
-    /// [`ControllerError::Stale`] if a fenced protocol finds that the file was written meanwhile,
+    /// [`ControllerError::Stale`] if a protocol that guards writes finds that the file was written meanwhile,
     /// [`ControllerError::File`] if it can't be written.
     pub fn dump(
         &self,
@@ -264,15 +269,19 @@ impl Controller {
     ) -> Result<Write> {
         protocol.check_write(&mut caller.at(&self.lock, &self.slot))?;
         let own = caller.own.get().and_then(|own| own.fence);
+        let guard = protocol.write_guard();
+        if guard == WriteGuard::Signature {
+            self.check_signature(caller.link)?;
+        }
         let (text, based_on, seen) = {
             let mut state = self.state();
-            if let Some(own) = own.filter(|_| protocol.is_fenced()) {
+            if let Some(own) = own.filter(|_| guard == WriteGuard::Fence) {
                 state.members.insert(FENCE.into(), Value::from(own));
             }
             (encode(&state.members), state.revision, state.signature)
         };
         caller.link.pause(PausePoint::FileWrite).map_err(LockError::from)?;
-        let replaced = if protocol.is_fenced() {
+        let replaced = if guard == WriteGuard::Fence {
             let may = |now: Option<&Content>| {
                 let unchanged = now.map(|now| now.signature) == seen;
                 unchanged && now.is_none_or(|now| fence_in(&now.bytes) <= own.unwrap_or(0))
@@ -291,12 +300,41 @@ impl Controller {
             state.revision = replaced.new;
         }
         if let Some(cache) = cache {
+            let text = match guard {
+                WriteGuard::Signature => self.signed(replaced.signature),
+                WriteGuard::None | WriteGuard::Fence => text,
+            };
             self.files.note_mirrored(&self.path, text.as_bytes());
             let mut mirror = redis::cmd("SET");
             mirror.arg(cache_key(&self.path)).arg(&text).arg("EX").arg(CACHE_SECONDS);
             let _ = mirror.exec(cache);
         }
+        if guard == WriteGuard::Signature {
+            let mut modified = redis::cmd("HSET");
+            modified.arg(self.lock.runid()).arg(LAST_MODIFIED).arg(caller.clock.unix().as_secs());
+            let _ = modified.exec(caller.link);
+        }
         Ok(Write { based_on, replaced: replaced.old, wrote: replaced.new })
+    }
+
+    /// The state with the signature of its file, as the cache mirror carries it (contract, section 6, U5).
+    fn signed(&self, signature: Signature) -> String {
+        let mut members = self.state().members.clone();
+        let modified = signature.modified.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = modified.map_or(0.0, |since| since.as_secs_f64());
+        members.insert("_nodb_mtime".into(), seconds.into());
+        members.insert("_nodb_size".into(), signature.size.into());
+        encode(&members)
+    }
+
+    /// Fails if the file was written since this controller last saw it.
+    fn check_signature(&self, link: &mut dyn Link) -> Result {
+        link.pause(PausePoint::FileRead).map_err(LockError::from)?;
+        let found = self.files.signature(&self.path).map_err(|source| self.failed(source))?;
+        match found == self.state().signature {
+            true => Ok(()),
+            false => Err(ControllerError::Stale(self.path.clone())),
+        }
     }
 
     /// Reads the file back and fails unless it is a state file.

@@ -1,5 +1,5 @@
 //! What a command did to a lock, read from the command and its reply: the one place that knows how
-//! both protocols look on the wire.
+//! the lock protocols look on the wire.
 
 mod set;
 #[cfg(test)]
@@ -32,6 +32,11 @@ pub fn effects(arguments: &[&[u8]], reply: &Value, locks: &[LockName]) -> Vec<Ef
             let unit = if name == "EXPIRE" { 1_000_000_000 } else { 1_000_000 };
             (*reply == Value::Int(1))
                 .then(|| Change::Extended { lease: number(ttl).saturating_mul(unit) })
+        }),
+        ("EVAL" | "EVALSHA", [body, b"1", key, arguments @ ..]) => about(locks, key, || {
+            let changes = scripted(&name, body, arguments, reply);
+            // Without the key of the flags it moves no flag, nor does it say why it deleted nothing.
+            changes.into_iter().filter(|change| matches!(change, Change::Deleted { .. }))
         }),
         ("EVAL" | "EVALSHA", [body, _, key, _, arguments @ ..]) => {
             about(locks, key, || scripted(&name, body, arguments, reply))
@@ -111,7 +116,7 @@ pub enum Operation {
     Release,
 }
 
-/// What a command is for, and the lock that it is about: the command by which either protocol
+/// What a command is for, and the lock that it is about: the command by which a protocol
 /// changes the lock key.
 pub fn operation(arguments: &[&[u8]], locks: &[LockName]) -> Option<(Operation, usize)> {
     let (name, rest) = arguments.split_first()?;

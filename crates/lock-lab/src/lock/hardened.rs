@@ -9,7 +9,7 @@
 //! acquires remembers its token itself, so threads that share a controller don't take each other's
 //! token for their own. A lost lock is always reported.
 
-use super::protocol::ask;
+use super::protocol::{WriteGuard, ask};
 use super::script::Script;
 use super::{
     Acquisition, Context, LockError, LockProtocol, Operation, Payload, Result, Token, Ttl,
@@ -209,8 +209,8 @@ impl LockProtocol for Hardened {
         Duration::from_micros(whole - random % (whole / 2))
     }
 
-    fn is_fenced(&self) -> bool {
-        true
+    fn write_guard(&self) -> WriteGuard {
+        WriteGuard::Fence
     }
 }
 
@@ -420,15 +420,23 @@ pub(crate) mod mutants {
     }
     /// Writes without asking for the fencing token.
     pub fn skips_fence() -> Arc<dyn LockProtocol> {
-        Arc::new(Without { is_fenced: false, renews: true, hardened: Hardened::default() })
+        Arc::new(Without {
+            write_guard: WriteGuard::None,
+            renews: true,
+            hardened: Hardened::default(),
+        })
     }
     /// Never extends a lease.
     pub fn skips_renewal() -> Arc<dyn LockProtocol> {
-        Arc::new(Without { is_fenced: true, renews: false, hardened: Hardened::default() })
+        Arc::new(Without {
+            write_guard: WriteGuard::Fence,
+            renews: false,
+            hardened: Hardened::default(),
+        })
     }
 
     struct Without {
-        is_fenced: bool,
+        write_guard: WriteGuard,
         renews: bool,
         hardened: Hardened,
     }
@@ -464,8 +472,8 @@ pub(crate) mod mutants {
         fn back_off(&self, failed: u32, random: u64) -> Duration {
             self.hardened.back_off(failed, random)
         }
-        fn is_fenced(&self) -> bool {
-            self.is_fenced
+        fn write_guard(&self) -> WriteGuard {
+            self.write_guard
         }
     }
 }

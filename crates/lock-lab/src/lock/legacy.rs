@@ -25,7 +25,7 @@ impl LockProtocol for Legacy {
         })?;
         if taken.is_none() {
             let holder = stored(at.link, at.lock)?;
-            return Err(LockError::already_locked(holder.as_ref()));
+            return Err(LockError::already_locked(holder.as_deref().map(Payload::decode).as_ref()));
         }
         set_flag(at.link, at.lock, true)?;
         at.link.pause(PausePoint::TokenWrite)?;
@@ -45,11 +45,13 @@ impl LockProtocol for Legacy {
     }
 
     fn release(&self, at: &mut Context<'_>) -> Result {
-        if let Some(payload) = stored(at.link, at.lock)? {
+        if let Some(raw) = stored(at.link, at.lock)? {
             at.link.pause(PausePoint::TokenRead)?;
             match at.slot.get() {
                 None => return Err(LockError::NotOwner),
-                Some(own) if own.token != *payload.token() => return Err(LockError::OtherToken),
+                Some(own) if own.token != *Payload::decode(&raw).token() => {
+                    return Err(LockError::OtherToken);
+                }
                 Some(_) => delete(at)?,
             }
         }
@@ -57,10 +59,7 @@ impl LockProtocol for Legacy {
     }
 
     fn force_release(&self, at: &mut Context<'_>) -> Result {
-        if stored(at.link, at.lock)?.is_some() {
-            delete(at)?;
-        }
-        forget(at)
+        force(at)
     }
 
     fn check_write(&self, at: &mut Context<'_>) -> Result {
@@ -72,11 +71,20 @@ impl LockProtocol for Legacy {
     }
 }
 
+/// Releases the lock, whoever holds it.
+pub(super) fn force(at: &mut Context<'_>) -> Result {
+    if stored(at.link, at.lock)?.is_some() {
+        delete(at)?;
+    }
+    forget(at)
+}
+
 fn delete(at: &mut Context<'_>) -> Result {
     ask(at.link, "DEL", at.lock.key(), |_| ())
 }
 
-fn forget(at: &mut Context<'_>) -> Result {
+/// Says that the lock is free, and remembers no acquisition any more.
+pub(super) fn forget(at: &mut Context<'_>) -> Result {
     set_flag(at.link, at.lock, false)?;
     at.link.pause(PausePoint::TokenWrite)?;
     at.slot.set(None);
@@ -101,7 +109,7 @@ pub fn is_locked(link: &mut dyn Link, lock: &LockName) -> Result<bool> {
     Ok(false)
 }
 
-fn stored(link: &mut dyn Link, lock: &LockName) -> Result<Option<Payload>> {
-    let raw: Option<Vec<u8>> = ask(link, "GET", lock.key(), |_| ())?;
-    Ok(raw.as_deref().map(Payload::decode))
+/// The payload in Redis.
+pub(super) fn stored(link: &mut dyn Link, lock: &LockName) -> Result<Option<Vec<u8>>> {
+    ask(link, "GET", lock.key(), |_| ())
 }

@@ -4,6 +4,7 @@
 //! A protocol is a [`LockProtocol`], one file and one line in `registry`; what runs the actors that
 //! speak it is an [`ActorHost`].
 
+mod current;
 mod effects;
 mod hardened;
 mod host;
@@ -21,6 +22,7 @@ mod survey;
 mod token;
 mod ttl;
 
+pub use current::Current;
 pub use effects::{
     Operation, effects, operation, script_operation, seen_effects, token_at_beginning,
 };
@@ -35,8 +37,8 @@ pub use name::{
 };
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
-pub use protocol::{Caller, Context, LockError, LockProtocol, Result};
-pub use recovery::{Fence, Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
+pub use protocol::{Caller, Context, LockError, LockProtocol, Result, WriteGuard};
+pub use recovery::{Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
 pub use registry::{default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use script::script_text;

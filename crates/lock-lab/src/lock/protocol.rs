@@ -108,7 +108,7 @@ pub trait LockProtocol: Send + Sync {
     /// forbids the write, [`LockError::Redis`] if a command fails.
     fn check_write(&self, at: &mut Context<'_>) -> Result;
 
-    /// The name of the command that an acquire sends first, in capitals.
+    /// The name of the command that an acquire sends first, in capitals. `GET` is none that takes the lock.
     fn first_command(&self) -> &str;
 
     /// What it is made to rule out. A scenario file that says what is found, and names such a
@@ -129,10 +129,9 @@ pub trait LockProtocol: Send + Sync {
         Duration::from_millis(100)
     }
 
-    /// Whether the resource must check the fencing token and that there was no write since the
-    /// caller last read.
-    fn is_fenced(&self) -> bool {
-        false
+    /// What the resource checks before it is written.
+    fn write_guard(&self) -> WriteGuard {
+        WriteGuard::None
     }
 
     /// Whether its commands are not known to [`effects`](fn@super::effects), so that what they did
@@ -140,6 +139,18 @@ pub trait LockProtocol: Send + Sync {
     fn is_foreign(&self) -> bool {
         false
     }
+}
+
+/// What a resource checks before it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteGuard {
+    /// Nothing.
+    None,
+    /// That there was no write since the caller last read. Another write may come between the check and
+    /// the write.
+    Signature,
+    /// The same and that no higher fencing token was seen, in one step with the write.
+    Fence,
 }
 
 /// Protocols are distinguished by their names.
@@ -180,6 +191,18 @@ pub enum LockError {
     /// A write while the lock is not held.
     #[error("cannot dump to unlocked db")]
     NotLocked,
+    /// An acquire while the run is replaced.
+    #[error("lock() refused: the run is being replaced")]
+    UnderReplacement,
+    /// A release whose lock was gone, or another owner's, when it was to be deleted.
+    #[error("unlock() lost ownership before release")]
+    LostBeforeRelease,
+    /// A write by a caller that remembers no acquisition.
+    #[error("cannot dump without owning the lock")]
+    WriteNotOwner,
+    /// A write by one whose acquisition is not the one in Redis.
+    #[error("cannot dump with non-matching lock token")]
+    WriteOtherToken,
     /// A client from outside failed.
     #[error("{0}")]
     Client(String),

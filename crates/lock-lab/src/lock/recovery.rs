@@ -126,17 +126,8 @@ pub fn repair_flag(link: &mut dyn Link, lock: &LockName) -> Result<Flag> {
     })
 }
 
-/// What becomes of the counter of fencing tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fence {
-    /// It stays as it is: a counter that others may have read must never fall.
-    Stays,
-    /// It goes: there was none before.
-    Goes,
-}
-
 /// Deletes the lock key if its holder is one of `ours`, and restores the flag's earlier value, or
-/// removes it. If another owner holds the lock, nothing is changed; says whether all is as it was.
+/// removes it, with these other fields of the flag hash. If another owner holds the lock, nothing is changed; says whether all is as it was.
 ///
 /// # Errors
 ///
@@ -146,7 +137,7 @@ pub fn restore(
     lock: &LockName,
     ours: impl Fn(&Payload) -> bool,
     flag: Option<&[u8]>,
-    fence: Fence,
+    others: &[&str],
 ) -> Result<bool> {
     let mut attempt = || -> Result<Option<bool>, RedisError> {
         let Some(held) = watch(link, lock, |held| held.is_none_or(&ours))? else {
@@ -156,8 +147,11 @@ pub fn restore(
             redis::cmd("HGET").arg(lock.runid()).arg(name).query(link)
         };
         let flag_now = field(lock.flag())?;
-        let counter = if fence == Fence::Goes { field(lock.fence())? } else { None };
-        if held.is_none() && flag_now.as_deref() == flag && counter.is_none() {
+        let mut there = Vec::new();
+        for name in others {
+            there.extend(field(name)?.map(|_| *name));
+        }
+        if held.is_none() && flag_now.as_deref() == flag && there.is_empty() {
             // Nothing to do; a write would be seen by those that watch the flags, and refused by a
             // server that takes no writes.
             redis::cmd("UNWATCH").exec(link)?;
@@ -169,8 +163,8 @@ pub fn restore(
             Some(value) => change.cmd("HSET").arg(lock.runid()).arg(lock.flag()).arg(value),
             None => change.cmd("HDEL").arg(lock.runid()).arg(lock.flag()),
         };
-        if counter.is_some() {
-            change.cmd("HDEL").arg(lock.runid()).arg(lock.fence());
+        if !there.is_empty() {
+            change.cmd("HDEL").arg(lock.runid()).arg(there);
         }
         let reply: Value = change.query(link)?;
         Ok((reply != Value::Nil).then_some(true))

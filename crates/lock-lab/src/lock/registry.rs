@@ -1,7 +1,7 @@
 //! The lock protocols that there are. To add one: add its file and a line here; from outside, call
 //! [`register`]. If a built-in one sends scripts, `Script::of_protocol` makes them.
 
-use super::{Hardened, Legacy, LockProtocol};
+use super::{Current, Hardened, Legacy, LockProtocol};
 use lock_history::history::Head;
 use lock_history::registry::{RegisterError, Registry};
 use std::sync::{Arc, OnceLock};
@@ -35,7 +35,7 @@ pub fn register(protocol: Arc<dyn LockProtocol>) -> Result<(), RegisterError> {
 }
 
 fn built_in() -> Vec<Arc<dyn LockProtocol>> {
-    vec![Arc::new(Legacy), Arc::new(Hardened::default())]
+    vec![Arc::new(Legacy), Arc::new(Current::default()), Arc::new(Hardened::default())]
 }
 
 /// All lock protocols, in the order in which they are listed.

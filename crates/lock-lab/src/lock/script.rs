@@ -59,7 +59,20 @@ impl Script {
         KNOWN.read().iter().find(is_called).map(|(known, _)| *known)
     }
 
-    /// Runs it. Its keys are the lock key and the flag hash.
+    /// Runs it by its text. Its key is the lock key.
+    pub fn eval<T: FromRedisValue>(
+        &self,
+        link: &mut dyn Link,
+        lock: &LockName,
+        arguments: impl FnOnce(&mut Cmd),
+    ) -> Result<T> {
+        let mut cmd = redis::cmd("EVAL");
+        cmd.arg(&self.text).arg(1).arg(lock.key());
+        arguments(&mut cmd);
+        cmd.query(link).map_err(LockError::redis("EVAL", lock.key()))
+    }
+
+    /// Runs it by its digest. Its keys are the lock key and the flag hash.
     pub fn run<T: FromRedisValue>(
         &self,
         link: &mut dyn Link,

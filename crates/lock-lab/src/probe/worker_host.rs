@@ -9,7 +9,7 @@ use super::process::{Process, Processes};
 use super::worker_protocol::{Done, Message, OperationCall, Said, Verb};
 use crate::intercept::Link;
 use crate::lock::{
-    self, Acquisition, ActorHost, Context, LockError, LockProtocol, Ttl, Who, hostname,
+    self, Acquisition, ActorHost, Context, LockError, LockProtocol, Ttl, Who, WriteGuard, hostname,
 };
 use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
@@ -272,8 +272,8 @@ impl LockProtocol for WorkerProcess {
         self.inner.first_command()
     }
 
-    fn is_fenced(&self) -> bool {
-        self.inner.is_fenced()
+    fn write_guard(&self) -> WriteGuard {
+        self.inner.write_guard()
     }
 }
 

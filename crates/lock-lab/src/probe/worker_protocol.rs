@@ -118,6 +118,6 @@ impl Refused {
 
 /// The command's name, as our locks have it.
 fn known(command: &str) -> &'static str {
-    let all = ["SET", "GET", "DEL", "HSET", "HGET", "EXPIRE", "EVALSHA"];
+    let all = ["SET", "GET", "DEL", "HSET", "HGET", "EXPIRE", "EVALSHA", "EVAL"];
     all.into_iter().find(|known| *known == command).unwrap_or("redis")
 }

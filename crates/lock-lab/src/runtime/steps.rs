@@ -7,9 +7,10 @@ use super::{World, signals, snapshots};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::intercept::{Link, PausePoint};
 use crate::lock::{
-    Acquisition, LockError, Payload, Token, Ttl, clear_locks, encode_payload, replace_if,
+    Acquisition, LockError, Payload, Token, Ttl, WriteGuard, clear_locks, encode_payload,
+    replace_if, replacement_fence,
 };
-use crate::scenario::{Action, Step};
+use crate::scenario::{Action, FENCE, Step};
 use crate::server::Server;
 use lock_history::history::{Change, Effect, EventKind, Failure, FailureKind, Operation, Verb};
 use redis::ConnectionLike;
@@ -168,7 +169,8 @@ impl TaskBody<'_> {
         }
         self.enter_part(DUMP);
         if let Err(failure) = self.recorded(part(Verb::Dump), |task, it| task.dump(lock, it)) {
-            if self.world.protocol().is_fenced() && failure.kind != FailureKind::Crashed {
+            let releases = self.world.protocol().write_guard() != WriteGuard::None;
+            if releases && failure.kind != FailureKind::Crashed {
                 let _ =
                     self.recorded(part(Verb::Release), |task, it| task.release(lock, false, it));
             }
@@ -414,10 +416,12 @@ impl TaskBody<'_> {
         if names_a_token && self.raw_token.is_none() {
             self.raw_token = Some(self.identity.issue());
         }
+        let fence = replacement_fence(names.runid());
         let mut cmd = redis::Cmd::new();
         for argument in arguments {
             cmd.arg(match argument.as_str() {
                 "{key}" => names.key(),
+                FENCE => &fence,
                 "{runid}" => names.runid(),
                 "{flag}" => names.flag(),
                 "{payload}" => payload.as_deref().unwrap_or("forgotten"),

@@ -355,8 +355,14 @@ impl<'a> TaskBody<'a> {
     pub(super) fn lock_failure(&self, error: &LockError) -> Failure {
         let kind = match error {
             LockError::AlreadyLocked { .. } => FailureKind::AlreadyLocked,
-            LockError::Lost(_) | LockError::OtherToken => FailureKind::LostLock,
-            LockError::NotOwner | LockError::NotLocked => FailureKind::Refused,
+            LockError::Lost(_)
+            | LockError::OtherToken
+            | LockError::LostBeforeRelease
+            | LockError::WriteOtherToken => FailureKind::LostLock,
+            LockError::NotOwner
+            | LockError::NotLocked
+            | LockError::WriteNotOwner
+            | LockError::UnderReplacement => FailureKind::Refused,
             LockError::Client(_) => FailureKind::Environment,
             LockError::Crashed(_) => FailureKind::Crashed,
             LockError::Redis { .. } if self.fault_state.check().is_err() => FailureKind::Crashed,

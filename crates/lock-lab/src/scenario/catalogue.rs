@@ -13,14 +13,15 @@ macro_rules! embedded {
 }
 
 /// Name and text of each embedded file.
-pub(super) const FILES: [(&str, &str); 37] = embedded! {
+pub(super) const FILES: [(&str, &str); 45] = embedded! {
     thundering_herd, rapid_sequential, ttl_expiration, token_corruption, orphaned_locks,
     deadlock_sim, singleton_race, clear_locks_race, build_climate, cache_refresh,
     force_unlock_recovery, operation_vs_ttl, mutual_exclusion, extend_after_expiry, check_then_delete,
     blind_delete, shared_token_slot, set_then_flag, stale_write, paused_holder, zero_ttl, silent_reacquire,
     watchdog_dies, watchdog_outlives, additive_extend, killed_holder, lost_reply,
     late_execution, rejected_release, amnesia, clock_jump, eviction, glob_clear, starvation,
-    extend_without_px, delex_without_condition, ifne_acquire,
+    extend_without_px, delex_without_condition, ifne_acquire, late_release_flag, islocked_race, dirty_memory,
+    interrupted_holder, refresh_under_holder, forked_child, replacement_fence, setter_inside_locked,
 };
 
 /// The names of the embedded scenarios, in the order in which they are listed.

@@ -9,7 +9,7 @@ use lock_history::check::{Expectation, Property, Status};
 form! {
     /// When something is expected, and the list of what, where it is more than one thing.
     CaseForm<'a>: "expectation", "an expectation" {
-        protocol: Option<Protocol> = ONLY_UNDER,
+        protocol: Option<Protocols> = ONLY_UNDER,
         when: Option<Conditions> = "only for values of which this is true",
         all: Option<List<WhatForm<'a>>> = "what is expected, if it is more than one thing",
     }

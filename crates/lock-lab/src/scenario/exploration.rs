@@ -57,7 +57,7 @@ pub struct Exploration {
 form! {
     /// What an exploration may say.
     ExplorationForm<'a>: "exploration", "an exploration" {
-        protocol: Option<Protocol> = ONLY_UNDER,
+        protocol: Option<Protocols> = ONLY_UNDER,
         timing: Option<Word<Timing>> = "when leases may end; async if left out",
         crashes: Option<Count<0, MOST>> = "how many actors may be killed in one ordering",
         faults: Option<Count<0, MOST>> =

@@ -14,7 +14,7 @@ use super::plan::{Action, LockPlan, Plan, Value};
 use super::read::SourceText;
 use super::rule::{RuleForm, rule};
 use super::wait_cycle::{self, Stuck};
-use crate::lock::{Ttl, protocols};
+use crate::lock::{Ttl, default_protocol, protocols};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
@@ -92,7 +92,7 @@ struct Bound {
     plan: Result<Plan>,
     explorations: Result<Vec<Exploration>>,
     /// A step or a rule that is there under one lock protocol only, and that protocol.
-    only_under: Option<(String, &'static str)>,
+    only_under: Option<(String, Only)>,
 }
 
 impl Scenario {
@@ -126,9 +126,13 @@ impl Scenario {
     /// Fails if it makes no plan with its own defaults, or with the values of its explorations.
     pub(super) fn validate(&self) -> Result<()> {
         let none = BTreeMap::new();
-        // It need not be for registered protocols.
-        for protocol in protocols().iter().filter(|protocol| !protocol.is_foreign()) {
-            let protocol = protocol.name();
+        // It need not be for registered protocols, nor for those that it names nowhere if it names any.
+        let built_in = protocols().iter().filter(|protocol| !protocol.is_foreign());
+        let meant = match self.named() {
+            named if named.is_empty() => Only::named(built_in.map(|protocol| protocol.name())),
+            named => named.or(Only::named([default_protocol().name()])),
+        };
+        for protocol in meant.names() {
             let bound = self.bound(&none, protocol, Ttl::DEFAULT, Duration::ZERO)?;
             bound.plan?;
             for exploration in bound.explorations? {
@@ -136,6 +140,11 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// The lock protocols that parts of it are for.
+    fn named(&self) -> Only {
+        Only::named(self.source.texts("protocol"))
     }
 
     /// The name in snake_case.
@@ -209,7 +218,7 @@ impl Scenario {
     }
 
     /// A step or a rule that is there under one lock protocol only, and that protocol.
-    pub(super) fn only_under(&self) -> Option<(String, &'static str)> {
+    pub(super) fn only_under(&self) -> Option<(String, Only)> {
         self.bound(&BTreeMap::new(), "", Ttl::DEFAULT, Duration::ZERO).ok()?.only_under
     }
 
@@ -225,7 +234,7 @@ impl Scenario {
         let names = self.parameters.iter().map(|parameter| parameter.name.clone());
         let parameters = names.zip(values.iter().copied()).collect();
         let declared = Parameters { declared: &self.parameters, values, used: BTreeSet::new() };
-        let mut scope = Scope::new(declared, &self.locks, protocol);
+        let mut scope = Scope::new(declared, &self.locks, protocol, self.named());
         let form = FileForm::read(root(&self.source, &mut scope)?, &mut scope)?;
         let actors = Actors::read(&form.actors, &mut scope)?;
         let rules = each(form.rules, |item| rule(item, &mut scope))?;

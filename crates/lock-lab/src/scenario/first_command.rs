@@ -3,7 +3,7 @@
 
 use super::plan::{Action, ActorPlan, Instance, Matches, Plan, Rule, RuleEffect, Start, Step};
 use crate::intercept::PausePoint;
-use crate::lock::{LockProtocol, Operation};
+use crate::lock::{LockProtocol, Operation, WriteGuard};
 use std::collections::BTreeMap;
 
 /// The first command of a group that starts together.
@@ -28,11 +28,14 @@ impl<'a> First<'a> {
         match &rule.matches {
             Matches::Pause(PausePoint::Registry) => self.instance == Instance::Shared,
             Matches::Pause(PausePoint::FileRead) => {
-                acquires && protocol.is_some_and(|protocol| protocol.is_fenced())
+                let is_fenced =
+                    |protocol: &dyn LockProtocol| protocol.write_guard() == WriteGuard::Fence;
+                acquires && protocol.is_some_and(is_fenced)
             }
             Matches::Pause(_) => false,
             Matches::Operation(wanted) => {
-                acquires && *wanted == Operation::Acquire && self.is_about(rule)
+                let takes = protocol.is_none_or(|protocol| protocol.first_command() != "GET");
+                acquires && takes && *wanted == Operation::Acquire && self.is_about(rule)
             }
             Matches::Command(wanted) => {
                 let is_named = match self.action {

@@ -16,8 +16,10 @@ impl Scenario {
                 "it is about threads that share one controller ({hazard}), and each client has its own"
             ));
         }
-        let (what, protocol) = self.only_under()?;
-        Some(format!("{what} is only for the lock protocol {protocol}, and would be left out"))
+        let (what, only) = self.only_under()?;
+        let protocols = if only.names().count() == 1 { "lock protocol" } else { "lock protocols" };
+        let names = only.words();
+        Some(format!("{what} is only for the {protocols} {names}, and would be left out"))
     }
 }
 

@@ -241,10 +241,11 @@ shapes! {
     Repeated: Sum<'a>, reference("time"), |field, scope| Sum::time(field, scope);
     /// A count whose range the rest of its table decides.
     AnyCount: Sum<'a>, reference("count"), |field, scope| Sum::count(field, scope);
-    /// A lock protocol's name.
-    Protocol: &'static str, json!({ "enum": protocol_names() }), |field, _| {
-        let names = protocol_names().into_iter().map(|name| (name, name));
-        field.word(&names.collect::<Vec<_>>())
+    /// The names of one or more lock protocols.
+    Protocols: Only, one_or_more(json!({ "enum": protocol_names() })), |field, _| {
+        let names: Vec<_> = protocol_names().into_iter().map(|name| (name, name)).collect();
+        let words = field.one_or_more()?.into_iter().map(|one| one.word(&names));
+        Ok(Only::named(words.collect::<Result<Vec<_>>>()?))
     };
     /// A list of texts.
     Texts: Field<'a>, list(text()), |field, _| Ok(field);
@@ -290,11 +291,49 @@ pub(super) fn protocol_names() -> Vec<&'static str> {
     protocols().iter().map(|protocol| protocol.name()).collect()
 }
 
-/// The help of the member that says for which protocol a part of a file is.
-pub(super) const ONLY_UNDER: &str = "only under this lock protocol";
+/// The help of the member that says for which protocols a part of a file is.
+pub(super) const ONLY_UNDER: &str = "only under this lock protocol, or these";
 
-/// The protocol that a part of a file is for; every one, if none is said.
-pub(super) type OnlyFor = Option<&'static str>;
+/// The protocols that a part of a file is for; every one, if none is said.
+pub(super) type OnlyFor = Option<Only>;
+
+/// Some of the lock protocols: a bit for each, by its position in the list of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Only(u128);
+
+impl Only {
+    /// Those of these names that there are.
+    pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let position = |name| protocols().iter().position(|protocol| protocol.name() == name);
+        Self(names.into_iter().filter_map(position).fold(0, |all, position| all | 1 << position))
+    }
+
+    pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
+        let names = (0..).zip(protocols()).map(|(position, protocol)| (position, protocol.name()));
+        names.filter(move |(position, _)| self.0 & (1 << position) != 0).map(|(_, name)| name)
+    }
+
+    pub(super) fn has(self, name: &str) -> bool {
+        self.names().any(|own| own == name)
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The names, for messages.
+    pub(super) fn words(self) -> String {
+        self.names().collect::<Vec<_>>().join(", ")
+    }
+}
 
 pub(super) fn reference(name: &str) -> Json {
     json!({ "$ref": format!("#/$defs/{name}") })

@@ -42,4 +42,5 @@ pub use parameter::{Kind, Parameter};
 pub use plan::{
     Action, ActorPlan, Instance, LockPlan, Matches, Plan, Rule, RuleEffect, Start, Step, Value,
 };
+pub(crate) use redis_step::FENCE;
 pub use schema::schema;

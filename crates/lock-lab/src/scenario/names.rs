@@ -2,16 +2,16 @@
 //! them.
 
 use super::error::{Result, quoted, unknown};
-use super::form::OnlyFor;
+use super::form::{Only, OnlyFor};
 use super::read::Field;
-use crate::lock::protocols;
+use crate::lock::default_protocol;
 use std::collections::BTreeMap;
 
 /// Names, and the protocols under which each is there.
 #[derive(Default)]
-pub(super) struct Names<'a> {
-    /// The protocol that is bound.
-    bound: &'a str,
+pub(super) struct Names {
+    /// The protocols that the file has to be for.
+    wanted: Only,
     there: BTreeMap<String, Vec<OnlyFor>>,
 }
 
@@ -25,10 +25,12 @@ pub(super) struct Wait {
     pub(super) protocol: OnlyFor,
 }
 
-impl<'a> Names<'a> {
-    /// No names yet, for a plan under this protocol.
-    pub(super) fn under(bound: &'a str) -> Self {
-        Self { bound, there: BTreeMap::new() }
+impl Names {
+    /// No names yet, for a plan under this protocol. Besides, a file has to be for the protocols that it
+    /// names, and for the default one.
+    pub(super) fn under(bound: &str, named: Only) -> Self {
+        let wanted = named.or(Only::named([bound, default_protocol().name()]));
+        Self { wanted, there: BTreeMap::new() }
     }
 
     /// Takes a name that is free under this protocol; says whether it was.
@@ -36,7 +38,7 @@ impl<'a> Names<'a> {
         let taken = self.there.entry(name.to_owned()).or_default();
         let is_free = match protocol {
             None => taken.is_empty(),
-            Some(_) => !taken.contains(&None) && !taken.contains(&protocol),
+            Some(own) => taken.iter().all(|it| it.is_some_and(|it| it.and(own).is_empty())),
         };
         taken.push(protocol);
         is_free
@@ -50,17 +52,12 @@ impl<'a> Names<'a> {
         self.there.keys().map(|name| &**name)
     }
 
-    /// A protocol under which the name is not there, of those that `wanted` means. A file need not be
-    /// for a registered protocol, unless that is bound.
-    fn left_out(&self, name: &str, wanted: OnlyFor) -> Option<&'static str> {
+    /// A protocol under which the name is not there, of those that a member which speaks of it is for.
+    fn left_out(&self, name: &str, speaker: OnlyFor) -> Option<&'static str> {
         let there = self.there.get(name)?;
-        let is_there = |protocol| there.contains(&None) || there.contains(&Some(protocol));
-        let protocols = protocols().iter();
-        protocols
-            .filter(|protocol| !protocol.is_foreign() || protocol.name() == self.bound)
-            .map(|protocol| protocol.name())
-            .filter(|protocol| wanted.is_none_or(|wanted| wanted == *protocol))
-            .find(|protocol| !is_there(*protocol))
+        let is_there = |protocol| there.iter().any(|it| it.is_none_or(|it| it.has(protocol)));
+        let wanted = speaker.map_or(self.wanted, |speaker| speaker.and(self.wanted));
+        wanted.names().find(|protocol| !is_there(protocol))
     }
 
     /// The name that a member speaks of, which must be one of these under each protocol that is
@@ -79,7 +76,7 @@ impl<'a> Names<'a> {
 
 impl Wait {
     /// What is wrong with it, if anything is: one of `steps` or `rules` must have the name.
-    pub(super) fn mistake(&self, steps: &Names<'_>, rules: &Names<'_>) -> Option<String> {
+    pub(super) fn mistake(&self, steps: &Names, rules: &Names) -> Option<String> {
         let name = &*self.name;
         let names = if rules.contains(name) { rules } else { steps };
         if !names.contains(name) {

@@ -250,8 +250,8 @@ pub enum Action {
     Redis {
         /// Whose key and flag it is about.
         lock: usize,
-        /// Its words. In one that is `{key}`, `{runid}`, `{flag}`, `{payload}` or `{token}`, the lock key,
-        /// the hash and the field of its flag, the payload of the actor's own acquisition, or the token of
+        /// Its words. In one that is `{key}`, `{replacement}`, `{runid}`, `{flag}`, `{payload}` or `{token}`,
+        /// the lock key, the fence of its run, the hash and the field of its flag, the payload of the actor's own acquisition, or the token of
         /// its raw commands is put.
         arguments: Vec<String>,
     },

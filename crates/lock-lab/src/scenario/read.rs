@@ -70,6 +70,17 @@ impl Node {
         members
     }
 
+    /// Adds the texts of all members with this name.
+    fn texts<'a>(&'a self, name: &str, all: &mut Vec<&'a str>) {
+        match &self.value {
+            Value::Text(text) if self.name == name => all.push(text),
+            Value::List(nodes) | Value::Table(nodes) => {
+                nodes.iter().for_each(|node| node.texts(name, all));
+            }
+            _ => {}
+        }
+    }
+
     /// What an error calls it.
     fn kind(&self) -> &'static str {
         match self.value {
@@ -100,6 +111,13 @@ impl SourceText {
         })?;
         source.members = Node::members(tree.get_ref());
         Ok(source)
+    }
+
+    /// The texts of all members with this name, also those of lists.
+    pub(super) fn texts(&self, name: &str) -> Vec<&str> {
+        let mut all = Vec::new();
+        self.members.iter().for_each(|member| member.texts(name, &mut all));
+        all
     }
 
     /// The text.

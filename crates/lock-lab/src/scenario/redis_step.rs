@@ -1,5 +1,5 @@
 //! The raw Redis command of a `redis` step: what a careless client sends. It can name no key but
-//! the scenario's own lock key, and no field but its flag.
+//! the scenario's own lock key and the fence of its run, and no field but its flag.
 
 use super::error::{Result, list, quoted, unknown};
 use super::expr::Sum;
@@ -30,6 +30,10 @@ const COMMANDS: [Command; 9] = [
     Command { name: "HSET", about: &["{runid}", "{flag}"], least: 4, most: 4 },
 ];
 
+/// What stands for the fence before the locks of a run, in the commands that can be about it.
+pub(crate) const FENCE: &str = "{replacement}";
+const OF_FENCE: [&str; 2] = ["SET", "DEL"];
+
 /// What stands for the payload of the actor's own acquisition, and for a token that the actor draws for its
 /// raw commands.
 const OWN: [&str; 2] = ["{payload}", "{token}"];
@@ -55,7 +59,8 @@ pub(super) fn command(field: Field<'_>, scope: &mut Scope<'_>) -> Result<Vec<Str
     for (position, item) in rest.iter().enumerate() {
         let text = item.text()?;
         let is_about = command.about.get(position);
-        if is_about.is_some_and(|about| *about != text) {
+        let is_fence = text == FENCE && position == 0 && OF_FENCE.contains(&name);
+        if is_about.is_some_and(|about| *about != text && !is_fence) {
             let about = list(command.about);
             return Err(item.error(format!("{name} is sent about {about} here, nothing else")));
         }

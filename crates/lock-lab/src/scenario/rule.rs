@@ -43,7 +43,7 @@ form! {
         occurrence: Option<AnyCount> = "the only match that it is for, from 1",
         from: Option<AnyCount> = "the first match that it is for, from 1",
         to: Option<AnyCount> = "the last match that it is for",
-        protocol: Option<Protocol> = ONLY_UNDER,
+        protocol: Option<Protocols> = ONLY_UNDER,
     }
 }
 

@@ -15,7 +15,7 @@ form! {
     StepForm<'a>: "step", "a step" {
         name: Option<At<Line>> = "what expectations and those who wait for it call it",
         go_on: Option<Flag> = "whether the actor goes on when the step fails",
-        protocol: Option<At<Protocol>> = ONLY_UNDER,
+        protocol: Option<At<Protocols>> = ONLY_UNDER,
         ttl: Option<Lease> = "for how long",
         wait: Option<Time> = "how long it keeps trying",
         lock: Option<Lock> = "which lock",
@@ -42,16 +42,16 @@ pub(super) struct Scope<'a> {
     pub(super) locks: &'a [LockPlan],
     /// The lock protocol that the file is bound for.
     protocol: &'a str,
-    pub(super) steps: Names<'a>,
-    pub(super) rules: Names<'a>,
-    pub(super) labels: Names<'a>,
+    pub(super) steps: Names,
+    pub(super) rules: Names,
+    pub(super) labels: Names,
     pub(super) groups: BTreeSet<String>,
     /// The actors' names in the plan.
     pub(super) actors: BTreeSet<String>,
     /// Which actor waits for which step or rule, which may come later in the file.
     pub(super) waits: Vec<Wait>,
     /// A step or a rule that is there under one lock protocol only, and that protocol.
-    pub(super) only_under: Option<(String, &'static str)>,
+    pub(super) only_under: Option<(String, Only)>,
     /// What is wrong with these values of the parameters. It is reported if the file is right otherwise.
     pub(super) late: Vec<ScenarioError>,
 }
@@ -98,8 +98,9 @@ impl<'a> Scope<'a> {
         parameters: Parameters<'a>,
         locks: &'a [LockPlan],
         protocol: &'a str,
+        named: Only,
     ) -> Self {
-        let names = || Names::under(protocol);
+        let names = || Names::under(protocol, named);
         let mut labels = names();
         for label in AROUND {
             labels.add(label, None);
@@ -110,7 +111,7 @@ impl<'a> Scope<'a> {
 
     /// Whether a part of the file that is for this protocol is for the one that is bound.
     pub(super) fn is_for(&self, protocol: OnlyFor) -> bool {
-        protocol.is_none_or(|own| own == self.protocol)
+        protocol.is_none_or(|own| own.has(self.protocol))
     }
 
     /// What the lock protocol that is bound rules out.
@@ -222,13 +223,16 @@ fn beside(table: &Table<'_>, verb: &Verb) -> Result<()> {
     table.fits(verb.member.name, |name| fitting.contains(&name), &what_does)
 }
 
-/// The protocol that a step is for: its own, or that of the step around it.
+/// The protocols that a step is for: its own, if the step around it is for these, too.
 fn protocol(form: &StepForm<'_>, around: &Around<'_>) -> Result<OnlyFor> {
-    match (&form.protocol, around.protocol) {
-        (Some(own), Some(outer)) if own.value != outer => {
-            let message = format!("it would never be taken: the step around it is for \"{outer}\"");
-            Err(own.field.error(message))
-        }
-        (own, outer) => Ok(own.as_ref().map(|own| own.value).or(outer)),
+    let (Some(own), Some(outer)) = (&form.protocol, around.protocol) else {
+        return Ok(form.protocol.as_ref().map(|own| own.value).or(around.protocol));
+    };
+    let both = own.value.and(outer);
+    if both.is_empty() {
+        let message =
+            format!("it would never be taken: the step around it is for \"{}\"", outer.words());
+        return Err(own.field.error(message));
     }
+    Ok(Some(both))
 }

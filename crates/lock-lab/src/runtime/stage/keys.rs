@@ -1,15 +1,16 @@
 //! The lock keys, flags and cache entries in Redis.
 
 use super::{StageError, World, quoted};
-use crate::controller::{CACHE_DB, STATE_FILE, cache_key};
+use crate::controller::{CACHE_DB, LAST_MODIFIED, STATE_FILE, cache_key};
 use crate::intercept::Link;
 use crate::lock::{
-    self, Fence, LockError, LockName, Payload, Removal, RunDirectory, flags, is_dead, locked_files,
-    remove_if, replacement_fence,
+    self, LockError, LockName, Payload, Removal, RunDirectory, WriteGuard, flags, is_dead,
+    locked_files, remove_if, replacement_fence,
 };
-use crate::scenario::{Action, Value};
+use crate::scenario::{Action, FENCE, Value};
 use crate::server::{Connection, Server};
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ pub(super) struct Keys {
     lock: LockName,
     file: PathBuf,
     flag_before: Option<Vec<u8>>,
-    fence: Fence,
+    /// Fields of the flag hash that were not there, and that the run may write.
+    new_fields: Vec<String>,
     cache_before: Option<Cached>,
 }
 
@@ -69,10 +71,16 @@ impl Keys {
             }
             other => other,
         };
-        let counts: bool =
-            ask(world, redis::cmd("HEXISTS").arg(lock.runid()).arg(lock.fence()), &mut link)?;
-        let fence = if counts { Fence::Stays } else { Fence::Goes };
-        Ok(Self { cache_before, lock, file, flag_before, fence })
+        let mut new_fields = Vec::new();
+        let modified =
+            (world.protocol().write_guard() == WriteGuard::Signature).then_some(LAST_MODIFIED);
+        for field in iter::once(lock.fence()).chain(modified) {
+            let is_there: bool =
+                ask(world, redis::cmd("HEXISTS").arg(lock.runid()).arg(field), &mut link)?;
+            // One that is there stays: a counter must never fall, a time must not go back.
+            new_fields.extend((!is_there).then(|| field.to_owned()));
+        }
+        Ok(Self { cache_before, lock, file, flag_before, new_fields })
     }
 
     /// Puts the keys back as they were; gives notices of what had to be left, or why it failed. A
@@ -85,11 +93,25 @@ impl Keys {
         cache.map(|()| notices)
     }
 
+    /// Whether the plan puts a fence before the locks of the run; there was none before.
+    fn may_fence(world: &World) -> bool {
+        world.plan().has(|action| match action {
+            Action::Redis { arguments, .. } => arguments.iter().any(|argument| argument == FENCE),
+            _ => false,
+        })
+    }
+
     fn clean_lock(&self, world: &World) -> Result<Vec<String>, String> {
         let mut link = world.server().connect(0).map_err(|error| error.to_string())?;
         let ours = |payload: &Payload| world.setup.identity.issued(payload.token());
         let flag = self.flag_before.as_deref();
-        let restored = lock::restore(&mut link, &self.lock, ours, flag, self.fence);
+        let fields: Vec<&str> = self.new_fields.iter().map(String::as_str).collect();
+        if Self::may_fence(world) {
+            let fence = self.lock.clone().with_key(replacement_fence(self.lock.runid()));
+            lock::restore(&mut link, &fence, ours, flag, &[])
+                .map_err(|error| world.explain_and_note(&error))?;
+        }
+        let restored = lock::restore(&mut link, &self.lock, ours, flag, &fields);
         Ok(if restored.map_err(|error| world.explain_and_note(&error))? {
             Vec::new()
         } else {
@@ -138,8 +160,9 @@ impl Keys {
             Some(value) => line(&["HSET", runid, flag, &String::from_utf8_lossy(value)]),
             None => line(&["HDEL", runid, flag]),
         });
-        if self.fence == Fence::Goes {
-            lines.push(line(&["HDEL", runid, self.lock.fence()]));
+        lines.extend(self.new_fields.iter().map(|field| line(&["HDEL", runid, field])));
+        if Self::may_fence(world) {
+            lines.push(line(&["DEL", &replacement_fence(runid)]));
         }
         if self.cache_before.is_none() {
             let db = CACHE_DB.to_string();

@@ -116,7 +116,7 @@ fn what_a_protocol_rules_out_is_expected_to_be_absent_where_a_file_does_not_name
 #[test]
 fn every_scenario_says_what_it_expects_under_each_protocol() {
     for scenario in catalogue().unwrap() {
-        for protocol in ["legacy", "hardened"] {
+        for protocol in ["legacy", "current", "hardened"] {
             let plan = plan(&scenario, protocol);
             let says = |kind: fn(&Expectation) -> bool| plan.expectations.iter().any(kind);
             let name = scenario.name();

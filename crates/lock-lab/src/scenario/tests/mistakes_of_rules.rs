@@ -138,7 +138,7 @@ fn of_what_is_for_one_protocol() {
     check(
         CRASH,
         "{ crash = true, protocol = ^\"redlock\" }",
-        r#"unknown protocol "redlock"; known: legacy, hardened"#,
+        r#"unknown protocol "redlock"; known: legacy, current, hardened"#,
     );
 }
 

@@ -104,7 +104,7 @@ fn what_may_hold_another_command_is_not() {
         "actor = \"late\"\noperation = \"acquire\"",
         "actor = \"right\"\noperation = \"acquire\"\nlock = \"main\"",
         "actor = \"right\"\noperation = \"acquire\"\noccurrence = 2",
-        "actor = \"right\"\ncommand = \"GET\"",
+        "actor = \"right\"\ncommand = \"HSET\"",
         "actor = \"right\"\npause = \"token_write\"",
         // The late one's command may be the first that it matches.
         "operation = \"acquire\"\noccurrence = 1",
