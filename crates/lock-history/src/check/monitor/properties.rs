@@ -6,7 +6,10 @@ use std::fmt;
 /// The number of built-in properties; those of registered judges come after them.
 const BUILT_IN: u32 = Property::ALL.len() as u32;
 
-const _: () = assert!(BUILT_IN as usize + registered::MOST <= u32::BITS as usize);
+const _: () = assert!(
+    BUILT_IN as usize + registered::MOST <= u32::BITS as usize,
+    "Properties has fewer bits than there can be properties",
+);
 
 /// A set of properties.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
