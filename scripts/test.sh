@@ -61,6 +61,9 @@ cargo clippy --all-targets --locked -- -D warnings
 step "The library and what it needs, alone, with their default features"
 cargo check --locked --package lock-lab
 
+step "The deterministic Redis without scripts"
+cargo test --locked --package redis-sim --no-default-features --lib
+
 step "Documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 

@@ -139,6 +139,7 @@ pub(super) enum Error {
     TooManyKeys,
     #[error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")]
     ScriptFlush,
+    #[cfg(feature = "scripts")]
     #[error("ERR Error compiling script (new function): {0}")]
     Compile(String),
     #[error("ERR Invalid script shebang")]

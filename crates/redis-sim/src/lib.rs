@@ -12,6 +12,9 @@
 //! In error lines, bytes that are no text are replaced. Of newer servers it has the commands that compare
 //! and set or delete at once (`commands/conditional.rs`), which are tested with the facts of the manuals.
 //!
+//! The feature `scripts`, which is on by default, compiles Lua with a C compiler. Without it, EVAL and
+//! SCRIPT LOAD fail.
+//!
 //! ```
 //! use redis_sim::{Engine, clock::VirtualClock};
 //! use std::{sync::Arc, time::Duration};
@@ -40,6 +43,7 @@ mod events;
 mod glob;
 mod image;
 mod keyspace;
+mod number;
 mod pubsub;
 mod resp;
 mod scripting;
@@ -460,7 +464,9 @@ mod tests {
         let engine = Engine::new(clock.clone());
         let mut con = engine.connect(0);
         ask::<()>(&mut con, "SET lock me PX 10000").unwrap();
-        ask::<String>(&mut con, "SCRIPT LOAD return").unwrap();
+        if cfg!(feature = "scripts") {
+            ask::<String>(&mut con, "SCRIPT LOAD return").unwrap();
+        }
         ask::<()>(&mut con, "WATCH lock").unwrap();
         (clock, engine, con)
     }
@@ -481,7 +487,7 @@ mod tests {
         engine.reset();
         assert_eq!(ask::<i64>(&mut con, "DBSIZE").unwrap(), 0);
         assert_eq!(ask::<i64>(&mut con, "TIME").unwrap_or(0), 0);
-        assert_eq!(ask::<Vec<bool>>(&mut con, LOADED).unwrap(), [true]);
+        assert_eq!(ask::<Vec<bool>>(&mut con, LOADED).unwrap(), [cfg!(feature = "scripts")]);
         // Earlier watchers do not disturb the present ones.
         let mut other = engine.connect(0);
         ask::<()>(&mut other, "WATCH lock").unwrap();
@@ -502,7 +508,21 @@ mod tests {
         assert_eq!(ask::<Vec<bool>>(&mut con, LOADED).unwrap(), [false]);
         let error = ask::<()>(&mut con, "EVALSHA 63143b6f8007b98c53ca2149822777b3566f9241 0");
         assert_eq!(error.unwrap_err().code(), Some("NOSCRIPT"));
-        assert_eq!(ask::<i64>(&mut con, "EVAL return\t1 0").unwrap(), 1);
+        assert_eq!(ask::<i64>(&mut con, "EVAL return\t1 0").is_ok(), cfg!(feature = "scripts"));
+    }
+
+    #[cfg(not(feature = "scripts"))]
+    #[test]
+    fn without_the_feature_a_script_fails_and_all_else_goes_on() {
+        let mut con = Engine::new(Arc::new(VirtualClock::new(None))).connect(0);
+        for line in ["EVAL return 0", "EVAL_RO return 0", "SCRIPT LOAD return"] {
+            let error = ask::<()>(&mut con, line).unwrap_err();
+            assert!(error.to_string().contains("its feature \"scripts\""), "{line}: {error}");
+        }
+        let forgotten = ask::<()>(&mut con, "EVALSHA 63143b6f8007b98c53ca2149822777b3566f9241 0");
+        assert_eq!(forgotten.unwrap_err().code(), Some("NOSCRIPT"));
+        ask::<()>(&mut con, "SCRIPT FLUSH").unwrap();
+        ask::<()>(&mut con, "SET a 1").unwrap();
     }
 
     #[test]

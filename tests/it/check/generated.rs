@@ -288,10 +288,14 @@ fn the_generated_histories_have_every_property() {
         let setup = setups().new_tree(&mut runner).unwrap().current();
         let (history, _) = run(&setup);
         for finding in check(&history).findings {
-            *counts.entry(finding.property).or_insert(0) += 1;
+            *counts.entry(finding.property).or_insert(0_u64) += 1;
         }
     }
     println!("{counts:?}");
-    let rarest = counts.values().min().copied().unwrap_or(0);
-    assert!(counts.len() == 13 && rarest >= 10, "{counts:?}");
+    // No fresh client comes to these locks, and no recorder watches them.
+    let never = [Property::Unavailable, Property::LeaseTooShort];
+    for property in Property::ALL.into_iter().filter(|property| !never.contains(property)) {
+        let is_often = counts.get(&property).is_some_and(|count| *count >= 10);
+        assert!(is_often, "the model hardly ever makes {property:?}: {counts:?}");
+    }
 }

@@ -213,13 +213,24 @@ impl Property {
 
     /// Whether it is judged of locks that actors share. Such a lock has no single owner.
     pub fn is_of_shared_locks(self) -> bool {
-        matches!(
-            self,
+        match self {
             Property::DoubleGrant
-                | Property::StuckLock
-                | Property::Unavailable
-                | Property::Registered(_)
-        )
+            | Property::StuckLock
+            | Property::Unavailable
+            | Property::Registered(_) => true,
+            Property::Overlap
+            | Property::ForeignRelease
+            | Property::ForeignOverwrite
+            | Property::ForeignExtend
+            | Property::LostUpdate
+            | Property::SilentLoss
+            | Property::FlagDrift
+            | Property::TokenDrift
+            | Property::FencingOrder
+            | Property::Starvation
+            | Property::Deadlock
+            | Property::LeaseTooShort => false,
+        }
     }
 
     /// The word that reports and scenario files use.

@@ -12,7 +12,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// How many judges can be registered.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 static JUDGES: Registry<Arc<dyn Begin>> = Registry::empty();
 

@@ -2,7 +2,7 @@
 //! scenario may notice anything where none is.
 
 use super::{Stage, Time, World, longest};
-use crate::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process, mutants};
+use crate::lock::{Hardened, LockProtocol, RunDirectory, Ttl, in_process, mutants, protocols};
 use crate::scenario::{Scenario, catalogue};
 use crate::server::Server;
 use lock_history::check::{Property, Ruling, Verdict};
@@ -40,16 +40,17 @@ fn noticed_by(protocol: Arc<dyn LockProtocol>) -> Vec<String> {
 }
 
 #[test]
-fn every_scenario_comes_out_as_expected_under_both_protocols() {
-    assert_eq!(noticed_by(Arc::new(Legacy)), [""; 0]);
-    assert_eq!(noticed_by(Arc::new(Hardened::default())), [""; 0]);
+fn every_scenario_comes_out_as_expected_under_each_protocol() {
+    for protocol in protocols() {
+        assert_eq!(noticed_by(Arc::clone(protocol)), [""; 0], "{}", protocol.name());
+    }
 }
 
 #[test]
 fn no_rule_of_a_built_in_scenario_is_idle() {
     for scenario in catalogue().unwrap() {
-        for protocol in [Arc::new(Legacy) as Arc<dyn LockProtocol>, Arc::new(Hardened::default())] {
-            let (_, idle) = run(&scenario, protocol);
+        for protocol in protocols() {
+            let (_, idle) = run(&scenario, Arc::clone(protocol));
             assert_eq!(idle, [""; 0], "{}", scenario.name());
         }
     }

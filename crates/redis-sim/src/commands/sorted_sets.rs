@@ -8,7 +8,7 @@ use super::{Reply, bulk, count, is};
 use crate::data::{Score, SortedSet, ranked};
 use crate::error::Error;
 use crate::keyspace::View;
-use crate::scripting::number;
+use crate::number::shown as number;
 use crate::session::Call;
 
 /// The options of ZADD.

@@ -1,45 +1,33 @@
 //! Scripts in Lua 5.1, the dialect that Redis runs: which are loaded, and how one is run.
 //!
-//! | file | what it is for |
-//! |---|---|
-//! | `interpreter.rs` | the Lua state: compiling, calling, bounds, what an error says |
-//! | `sandbox.lua`, `sandbox.rs` | what a script finds: no files, no clock, nothing that it can change |
-//! | `guard.rs` | the functions that a script calls: how they fail |
-//! | `redis.rs` | commands that a script calls |
-//! | `json.rs` | the table `cjson` |
-//! | `values.rs` | values of Lua and of Redis, each made from the other |
+//! `lua` runs them. Without the feature `scripts`, `no_lua` stands in for it, and every script fails.
 //!
 //! A script runs while the server is locked and time stands still. An engine has one Lua state, made
 //! by its first script.
 //!
 //! Where it differs from Redis:
-//! - A script ends with an error after [`interpreter::INSTRUCTIONS`] steps (a command counts as
-//!   [`interpreter::PER_COMMAND`]), or when it takes more than [`interpreter::MEMORY`]; Redis goes
+//! - A script ends with an error after `lua::INSTRUCTIONS` steps (a command counts as
+//!   `lua::PER_COMMAND`), or when it takes more than `lua::MEMORY`; Redis goes
 //!   on until a client sends SCRIPT KILL. One pattern match counts as one step, however long it
 //!   takes.
 //! - `bit`, `struct`, `cmsgpack`, `cjson.new` and the settings of `cjson` are not there, nor are
 //!   `redis.acl_check_cmd` and SCRIPT DEBUG, HELP and KILL. Compiled Lua code is not loaded.
 //! - `getmetatable(_G)` is nil.
 
-mod guard;
-mod interpreter;
-mod json;
-mod redis;
-mod sandbox;
-#[cfg(test)]
-mod tests;
-mod values;
+#[cfg(feature = "scripts")]
+mod lua;
+#[cfg(not(feature = "scripts"))]
+#[path = "no_lua.rs"]
+mod lua;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ::redis::Value;
+use redis::Value;
 
 use super::error::{Error, quoted};
 use super::session::Call;
-use interpreter::{Function, Interpreter};
-
-pub(super) use values::number;
+use lua::{Function, Interpreter};
 
 /// The SHA1 of a script's text, which is its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use redis::Value;
 
-use crate::scripting::number as double;
+use crate::number::shown as double;
 
 /// How replies are written.
 #[derive(Debug, Clone, Copy)]

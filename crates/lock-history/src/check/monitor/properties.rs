@@ -1,7 +1,15 @@
 //! A small set of properties.
 
-use crate::check::Property;
+use crate::check::{Property, registered};
 use std::fmt;
+
+/// The number of built-in properties; those of registered judges come after them.
+const BUILT_IN: u32 = Property::ALL.len() as u32;
+
+const _: () = assert!(
+    BUILT_IN as usize + registered::MOST <= u32::BITS as usize,
+    "Properties has fewer bits than there can be properties",
+);
 
 /// A set of properties.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -66,7 +74,7 @@ fn number(property: Property) -> u32 {
         Property::Starvation => 12,
         Property::Deadlock => 13,
         Property::LeaseTooShort => 14,
-        Property::Registered(number) => 15 + u32::from(number),
+        Property::Registered(number) => BUILT_IN + u32::from(number),
     }
 }
 
@@ -76,7 +84,7 @@ fn bit(property: Property) -> u32 {
 
 fn of_bit(number: u32) -> Property {
     let built_in = Property::ALL.get(number as usize).copied();
-    let registered = || number.saturating_sub(15) as u8;
+    let registered = || number.saturating_sub(BUILT_IN) as u8;
     built_in.unwrap_or_else(|| Property::Registered(registered()))
 }
 
@@ -86,8 +94,10 @@ mod tests {
 
     #[test]
     fn a_set_gives_what_was_put_into_it_in_order() {
-        let all: Vec<Property> =
-            Property::ALL.into_iter().chain((0..16).map(Property::Registered)).collect();
+        let all: Vec<Property> = Property::ALL
+            .into_iter()
+            .chain((0..registered::MOST as u8).map(Property::Registered))
+            .collect();
         for property in &all {
             assert_eq!(of_bit(number(*property)), *property);
         }

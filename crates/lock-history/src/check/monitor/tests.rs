@@ -91,7 +91,10 @@ fn it_finds_what_the_checkers_find() {
         expected.iter().for_each(|property| *counts.entry(property).or_default() += 1);
     }
     println!("{all} histories: {counts:?}");
-    assert!(counts.len() == 13 && counts.values().all(|count| count * 200 > all), "{counts:?}");
+    for property in Property::explored() {
+        let is_often = counts.get(&property).is_some_and(|count| count * 200 > all);
+        assert!(is_often, "the model hardly ever makes {property:?}: {counts:?}");
+    }
 }
 
 #[test]

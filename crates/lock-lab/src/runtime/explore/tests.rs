@@ -12,7 +12,7 @@ mod walks;
 
 use super::machine::Machine;
 use super::*;
-use crate::lock::{Hardened, Legacy, LockProtocol, Ttl};
+use crate::lock::{Legacy, LockProtocol, Ttl, protocols};
 use crate::runtime::Binding;
 use crate::scenario::Scenario;
 use lock_history::check::Properties;
@@ -32,10 +32,6 @@ fn model(
 
 fn bounds(timing: Timing, crashes: u32, faults: u32) -> Bounds {
     Bounds { timing, crashes, faults, ..Bounds::default() }
-}
-
-fn both_protocols() -> [Arc<dyn LockProtocol>; 2] {
-    [Arc::new(Legacy), Arc::new(Hardened::default())]
 }
 
 /// What the checkers find in a history, but for what is not explored.

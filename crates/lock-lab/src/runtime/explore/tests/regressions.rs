@@ -175,9 +175,9 @@ fn another_actor_can_run_between_a_sleep_and_a_read_of_shared_state() {
 fn what_strict_timing_finds_is_found_without_it() {
     let mut compared = 0;
     for scenario in crate::scenario::catalogue().unwrap() {
-        for protocol in both_protocols() {
+        for protocol in protocols() {
             let run = |timing| {
-                let model = model(&scenario, Arc::clone(&protocol), timing).unwrap();
+                let model = model(&scenario, Arc::clone(protocol), timing).unwrap();
                 let bounds = Bounds { max_schedules: Some(3000), ..bounds(timing, 0, 0) };
                 explore(&model, &bounds, &mut |_| true).unwrap()
             };

@@ -22,9 +22,8 @@ fn the_same_exploration_twice_comes_to_the_same() {
     let strategies =
         [Strategy::Exhaustive, Strategy::Random { seed: 7 }, Strategy::Pct { seed: 7, depth: 3 }];
     for name in ["check_then_delete", "shared_token_slot", "singleton_race"] {
-        for (protocol, strategy) in both_protocols()
-            .into_iter()
-            .flat_map(|it| strategies.map(|strategy| (it.clone(), strategy)))
+        for (protocol, strategy) in
+            protocols().iter().flat_map(|it| strategies.map(|strategy| (it.clone(), strategy)))
         {
             let model = model(&builtin(name), protocol, Timing::Async).unwrap();
             let bounds =

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use mlua::{BString, Function, Lua, Table, Value};
 
-use super::interpreter::{out_of_steps, running};
-use super::{Sha, guard, json, redis};
+use super::{guard, json, out_of_steps, redis, running};
+use crate::scripting::Sha;
 
 /// Where `math.random` begins in every script.
 pub(super) const FIRST_SEED: u64 = seed(0);

@@ -1,4 +1,20 @@
 //! The Lua state: compiles scripts, calls them within bounds, and words what went wrong.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `sandbox.lua`, `sandbox.rs` | what a script finds: no files, no clock, nothing that it can change |
+//! | `guard.rs` | the functions that a script calls: how they fail |
+//! | `redis.rs` | commands that a script calls |
+//! | `json.rs` | the table `cjson` |
+//! | `values.rs` | values of Lua and of Redis, each made from the other |
+
+mod guard;
+mod json;
+mod redis;
+mod sandbox;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use std::any::Any;
 use std::mem;
@@ -11,7 +27,7 @@ use mlua::{
     AppDataRefMut, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState,
 };
 
-use super::{Sha, guard, sandbox, values};
+use super::Sha;
 use crate::error::Error;
 use crate::keyspace::Keyspace;
 use crate::pubsub::PubSub;
@@ -123,7 +139,7 @@ impl Interpreter {
         argv: &[&[u8]],
         call: &mut Call<'_>,
         read_only: bool,
-    ) -> Result<redis::Value, Error> {
+    ) -> Result<::redis::Value, Error> {
         let client_resp3 = call.session.resp3;
         let (lua, run) = (&self.lua, &self.run);
         begin(lua, call, read_only).map_err(|e| failed(&e))?;
@@ -158,7 +174,7 @@ fn called(
     keys: &[&[u8]],
     argv: &[&[u8]],
     client_resp3: bool,
-) -> mlua::Result<Result<redis::Value, Error>> {
+) -> mlua::Result<Result<::redis::Value, Error>> {
     let list = |words: &[&[u8]]| lua.create_sequence_from(words.iter().map(LuaString::wrap));
     let (keys, argv) = (list(keys)?, list(argv)?);
     count_steps(lua, TICK)?;

@@ -4,12 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mlua::{IntoLua, Lua, MultiValue, Value};
 
-use super::Scripts;
-use super::interpreter::{PER_COMMAND, Running, running, spend, unlimited};
 use super::values::{self, Answer};
+use super::{PER_COMMAND, Running, running, spend, unlimited};
 use crate::commands;
 use crate::error::Error;
+use crate::number;
 use crate::resp::Request;
+use crate::scripting::Scripts;
 use crate::session::Call;
 
 pub(super) fn setresp(lua: &Lua, resp3: bool) -> mlua::Result<()> {
@@ -82,6 +83,6 @@ fn answer(running: &mut Running, words: &MultiValue) -> Result<redis::Value, Str
 fn word(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.as_bytes().to_vec()),
-        number => values::double(number).map(|number| values::number(number, 17).into_bytes()),
+        number => values::double(number).map(|number| number::shown(number, 17).into_bytes()),
     }
 }

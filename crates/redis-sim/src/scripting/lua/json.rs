@@ -6,8 +6,8 @@
 
 use mlua::{BString, Error, Lua, Result, Table, Value};
 
-use super::interpreter::unlimited;
-use super::values;
+use super::{unlimited, values};
+use crate::number;
 
 /// How deep values may be nested.
 const DEPTH: usize = 1000;
@@ -65,7 +65,7 @@ fn unwritable<T>(value: &Value, why: &str) -> Result<T> {
 
 fn write_number(text: &mut Vec<u8>, value: &Value) -> Result<()> {
     match values::double(value).filter(|number| number.is_finite()) {
-        Some(number) => text.extend(values::number(number, 14).bytes()),
+        Some(number) => text.extend(number::shown(number, 14).bytes()),
         None => return unwritable(value, "must not be NaN or Inf"),
     }
     Ok(())
