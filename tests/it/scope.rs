@@ -53,8 +53,8 @@ fn the_last_line_tells_protocols_apart_that_were_not_tried_with_the_same() {
     fs::write(&mine, show.replace(legacy, &format!("{legacy}\ncrashes = 1"))).unwrap();
     assert_eq!(
         verdict(explore(&[mine.to_str().unwrap()]).exits(0)),
-        "REPRODUCED under legacy; PREVENTED under hardened; under legacy, with up to 1 crash; no lost \
-         command tried (--faults 1); under hardened, no crash and no lost command tried (--crashes 1, \
+        "REPRODUCED under legacy; PREVENTED under current and hardened; under legacy, with up to 1 crash; no \
+         lost command tried (--faults 1); under current and hardened, no crash and no lost command tried (--crashes 1, \
          --faults 1)."
     );
 }
@@ -68,7 +68,7 @@ fn explore_names_rows_by_the_parameters_in_which_they_differ() {
         "hardened (clients=2): none of double_grant",
         "hardened (clients=3): none of double_grant",
         "hardened (clients=3): also possible: ",
-        "REPRODUCED under legacy; PREVENTED under hardened (clients=2) and hardened (clients=3);",
+        "REPRODUCED under legacy and current; PREVENTED under hardened (clients=2) and hardened (clients=3);",
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }

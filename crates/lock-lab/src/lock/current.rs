@@ -130,3 +130,143 @@ fn refuse_under_replacement(at: &mut Context<'_>) -> Result {
     let fence: Option<Vec<u8>> = ask(at.link, "GET", &replacement_fence(at.lock.runid()), |_| ())?;
     fence.map_or(Ok(()), |_| Err(LockError::UnderReplacement))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Acquisition, Caller, Identity, LockName, TokenSlot};
+    use super::*;
+    use crate::server::{Connection, Server};
+    use redis_sim::Engine;
+    use redis_sim::clock::{Clock, VirtualClock};
+    use std::time::Duration;
+
+    /// A participant of the lock, beside a connection for what others do.
+    struct Participant {
+        clock: Arc<VirtualClock>,
+        link: Connection,
+        others: Connection,
+        identity: Identity,
+        lock: LockName,
+        own: TokenSlot,
+        slot: TokenSlot,
+    }
+
+    impl Participant {
+        fn new() -> Self {
+            let clock = Arc::new(VirtualClock::new(None));
+            let server = Server::Embedded(Engine::new(clock.clone()));
+            Self {
+                link: server.connect(0).unwrap(),
+                others: server.connect(0).unwrap(),
+                clock,
+                identity: Identity::repeatable(),
+                lock: LockName::new("run", "x.nodb"),
+                own: TokenSlot::default(),
+                slot: TokenSlot::default(),
+            }
+        }
+
+        fn does<T>(&mut self, operation: impl FnOnce(&Current, &mut Context<'_>) -> T) -> T {
+            let Self { link, clock, identity, lock, own, slot, .. } = self;
+            let mut caller = Caller { link, clock: &**clock, identity, own };
+            operation(&Current::default(), &mut caller.at(lock, slot))
+        }
+
+        fn acquire(&mut self) -> Result<Acquisition> {
+            let ttl = Ttl::try_from(Duration::from_secs(2)).unwrap();
+            self.does(|current, at| current.acquire(at, ttl, 0))
+        }
+
+        /// Sends a command of others; `KEY` is the lock key, `FENCE` the run's fence.
+        fn others(&mut self, command: &str) -> redis::Value {
+            let mut cmd = redis::Cmd::new();
+            for word in command.split(' ') {
+                match word {
+                    "KEY" => cmd.arg(self.lock.key()),
+                    "FLAG" => cmd.arg(self.lock.flag()),
+                    "FENCE" => cmd.arg(replacement_fence("run")),
+                    word => cmd.arg(word),
+                };
+            }
+            cmd.query(&mut self.others).unwrap()
+        }
+
+        fn state(&mut self) -> (bool, String, bool) {
+            let is_held = self.others("EXISTS KEY") == redis::Value::Int(1);
+            let flag = match self.others("HGET run FLAG") {
+                redis::Value::BulkString(flag) => String::from_utf8(flag).unwrap(),
+                _ => String::from("none"),
+            };
+            (is_held, flag, self.slot.memory().is_some())
+        }
+    }
+
+    const HELD: (bool, &str, bool) = (true, "true", true);
+    const FREE: (bool, &str, bool) = (false, "false", false);
+
+    #[track_caller]
+    fn is_in(participant: &mut Participant, expected: (bool, &str, bool)) {
+        let (is_held, flag, remembers) = participant.state();
+        assert_eq!((is_held, &*flag, remembers), expected);
+    }
+
+    #[test]
+    fn u1_no_lock_of_a_run_that_is_being_replaced_is_acquired() {
+        let mut it = Participant::new();
+        it.others("SET FENCE x");
+        assert!(matches!(it.acquire(), Err(LockError::UnderReplacement)));
+        is_in(&mut it, (false, "none", false));
+        it.others("DEL FENCE");
+        it.acquire().unwrap();
+        is_in(&mut it, HELD);
+    }
+
+    #[test]
+    fn u2_a_release_deletes_what_it_read_and_nothing_else() {
+        let mut it = Participant::new();
+        it.acquire().unwrap();
+        it.does(|current, at| current.release(at)).unwrap();
+        is_in(&mut it, FREE);
+        it.acquire().unwrap();
+        it.others("SET KEY theirs");
+        let refused = it.does(|current, at| current.release(at));
+        assert!(matches!(refused, Err(LockError::OtherToken)), "{refused:?}");
+        is_in(&mut it, HELD);
+        let deletes = it.does(|current, at| current.delete(at, b"another payload")).unwrap();
+        assert!(!deletes);
+        it.slot.set(None);
+        let refused = it.does(|current, at| current.release(at));
+        assert!(matches!(refused, Err(LockError::NotOwner)), "{refused:?}");
+        it.others("DEL KEY");
+        it.does(|current, at| current.release(at)).unwrap();
+        is_in(&mut it, FREE);
+    }
+
+    #[test]
+    fn u3_a_forced_release_deletes_the_lock_of_any_holder() {
+        let mut it = Participant::new();
+        it.acquire().unwrap();
+        it.others("SET KEY theirs");
+        it.does(|current, at| current.force_release(at)).unwrap();
+        is_in(&mut it, FREE);
+    }
+
+    #[test]
+    fn u4_a_write_needs_the_lock_and_its_token() {
+        let mut it = Participant::new();
+        let writes = |it: &mut Participant| it.does(|current, at| current.check_write(at));
+        it.acquire().unwrap();
+        writes(&mut it).unwrap();
+        it.others("SET KEY theirs");
+        assert!(matches!(writes(&mut it), Err(LockError::WriteOtherToken)));
+        is_in(&mut it, HELD);
+        it.slot.set(None);
+        assert!(matches!(writes(&mut it), Err(LockError::WriteNotOwner)));
+        it.others("DEL KEY");
+        let mut it = Participant::new();
+        it.acquire().unwrap();
+        it.clock.sleep(Duration::from_secs(3)).unwrap();
+        assert!(matches!(writes(&mut it), Err(LockError::NotLocked)));
+        is_in(&mut it, FREE);
+    }
+}

@@ -71,7 +71,7 @@ impl LockProtocol for Legacy {
     }
 }
 
-/// Releases the lock, whoever holds it.
+/// Releases the lock of any holder.
 pub(super) fn force(at: &mut Context<'_>) -> Result {
     if stored(at.link, at.lock)?.is_some() {
         delete(at)?;

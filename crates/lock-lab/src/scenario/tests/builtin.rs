@@ -122,6 +122,14 @@ fn defaults_are_the_references() {
         "extend_without_px ttl=1s patience=2s 500ms",
         "delex_without_condition ttl=1s",
         "ifne_acquire ttl=30s",
+        "late_release_flag ttl=1s",
+        "islocked_race",
+        "dirty_memory",
+        "interrupted_holder ttl=6h lease=1s patience=2s 500ms",
+        "refresh_under_holder",
+        "forked_child",
+        "replacement_fence ttl=1m",
+        "setter_inside_locked",
     ];
     assert_eq!(defaults, expected);
 }

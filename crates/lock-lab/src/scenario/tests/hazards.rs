@@ -56,6 +56,8 @@ fn what_is_found_before_the_cure() {
         "extend_without_px: stuck_lock",
         "delex_without_condition: foreign_release",
         "ifne_acquire: foreign_overwrite",
+        "interrupted_holder: stuck_lock",
+        "forked_child: foreign_release",
     ];
     assert_eq!(found, expected);
 }
@@ -153,6 +155,14 @@ fn the_hazards_of_the_catalogue_have_a_scenario_of_their_name() {
         "extend-without-px",
         "delex-without-condition",
         "ifne-acquire",
+        "late-release-flag",
+        "islocked-race",
+        "dirty-memory",
+        "interrupted-holder",
+        "refresh-under-holder",
+        "forked-child",
+        "replacement-fence",
+        "setter-inside-locked",
     ] {
         let name = hazard.replace('-', "_");
         let scenario = scenarios.iter().find(|scenario| scenario.name() == name).unwrap();
