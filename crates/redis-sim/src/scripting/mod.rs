@@ -5,6 +5,8 @@
 //! | `interpreter.rs` | the Lua state: compiling, calling, bounds, what an error says |
 //! | `sandbox.lua`, `sandbox.rs` | what a script finds: no files, no clock, nothing that it can change |
 //! | `guard.rs` | the functions that a script calls: how they fail |
+//! | `watch.rs` | the script that runs, as other threads see it |
+//! | `pattern.rs`, `strings.rs` | Lua's patterns, within bounds |
 //! | `redis.rs` | commands that a script calls |
 //! | `json.rs` | the table `cjson` |
 //! | `values.rs` | values of Lua and of Redis, each made from the other |
@@ -14,24 +16,29 @@
 //!
 //! Where it differs from Redis:
 //! - A script ends with an error after [`interpreter::INSTRUCTIONS`] steps (a command counts as
-//!   [`interpreter::PER_COMMAND`]), or when it takes more than [`interpreter::MEMORY`]; Redis goes
-//!   on until a client sends SCRIPT KILL. One pattern match counts as one step, however long it
-//!   takes.
+//!   [`interpreter::PER_COMMAND`], and a pattern match as the steps that it takes), after 10 seconds, or when
+//!   it takes more than [`interpreter::MEMORY`]; Redis goes on until a client sends SCRIPT KILL.
+//! - A pattern in which more than 10,000 items wait for the rest to match is an error, and `string.gsub`
+//!   refuses a capture that is not closed also where the replacement does not use it.
 //! - `bit`, `struct`, `cmsgpack`, `cjson.new` and the settings of `cjson` are not there, nor are
-//!   `redis.acl_check_cmd` and SCRIPT DEBUG, HELP and KILL. Compiled Lua code is not loaded.
+//!   `redis.acl_check_cmd` and SCRIPT DEBUG and HELP. Compiled Lua code is not loaded.
 //! - `getmetatable(_G)` is nil.
 
 mod guard;
 mod interpreter;
 mod json;
+mod pattern;
 mod redis;
 mod sandbox;
+mod strings;
 #[cfg(test)]
 mod tests;
 mod values;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use ::redis::Value;
 
@@ -40,6 +47,7 @@ use super::session::Call;
 use interpreter::{Function, Interpreter};
 
 pub(super) use values::number;
+pub(super) use watch::Watch;
 
 /// The SHA1 of a script's text, which is its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +114,8 @@ pub(super) struct Scripts {
     put_aside: BTreeMap<Sha, Script>,
     /// Whether the list of loaded scripts was saved.
     saved: bool,
+    /// What other threads see of the script that runs.
+    pub(super) watch: Arc<Watch>,
     /// Made by the first script: most servers never see one.
     interpreter: Option<Interpreter>,
 }
@@ -135,7 +145,7 @@ impl Scripts {
         if self.saved {
             self.put_aside.append(&mut self.loaded);
         } else {
-            *self = Self::default();
+            *self = Self { watch: Arc::clone(&self.watch), ..Self::default() };
         }
     }
 
@@ -189,7 +199,8 @@ pub(super) fn run(
     let interpreter = call.scripts.interpreter.as_mut().ok_or(Error::NoScript)?;
     let (keyspace, pubsub) = (&mut *call.keyspace, &mut *call.pubsub);
     // No command can be called from a script that would need scripts.
-    let scripts = &mut Scripts::default();
+    let watch = Arc::clone(&call.scripts.watch);
+    let scripts = &mut Scripts { watch, ..Scripts::default() };
     let mut call = Call { keyspace, scripts, pubsub, session: &mut *call.session, now: call.now };
     interpreter.run((script.function, sha), keys, argv, &mut call, read_only)
 }

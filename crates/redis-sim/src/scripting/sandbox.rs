@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use mlua::{BString, Function, Lua, Table, Value};
 
-use super::interpreter::{out_of_steps, running};
-use super::{Sha, guard, json, redis};
+use super::interpreter::{PER_COMMAND, is_cut, running, spend};
+use super::{Sha, guard, json, redis, strings};
 
 /// Where `math.random` begins in every script.
 pub(super) const FIRST_SEED: u64 = seed(0);
@@ -15,7 +15,9 @@ pub(super) fn build(lua: &Lua, scripts: &Table) -> mlua::Result<Function> {
     let native = lua.create_table_from([
         ("guard", lua.create_function(guard::guard)?),
         ("place", lua.create_function(place)?),
-        ("out_of_steps", lua.create_function(|lua, ()| out_of_steps(lua))?),
+        ("is_cut", lua.create_function(|lua, ()| is_cut(lua))?),
+        ("spend", lua.create_function(|lua, steps| spend(lua, &mut *running(lua)?, steps))?),
+        ("next_match", lua.create_function(strings::next_match)?),
         ("draw", lua.create_function(draw)?),
         ("randomseed", lua.create_function(randomseed)?),
         ("call", lua.create_function(|lua, words| redis::command(lua, &words, guard::RAISE))?),
@@ -27,6 +29,7 @@ pub(super) fn build(lua: &Lua, scripts: &Table) -> mlua::Result<Function> {
     ])?;
     native.raw_set("scripts", scripts)?;
     native.raw_set("null", Value::NULL)?;
+    native.raw_set("per_command", PER_COMMAND)?;
     native.raw_set("version", crate::VERSION)?;
     native.raw_set("version_number", version_number())?;
     let code = include_str!("sandbox.lua");
