@@ -26,8 +26,8 @@ pub(super) const INSTRUCTIONS: i64 = 20_000_000;
 /// How many steps a command counts for.
 pub(super) const PER_COMMAND: i64 = 100;
 
-/// How many steps are taken between two counts of them, and two looks at the time. A step may take as long
-/// as copying a text that fills the memory.
+/// After how many steps they are counted, and the time is checked. A step may take as long as copying a text
+/// that fills the memory.
 const TICK: u32 = 100;
 
 /// How many bytes the scripts of a server may hold.
