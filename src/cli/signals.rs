@@ -5,6 +5,7 @@
 use super::exit::Exit;
 use super::{say, screen};
 use lock_lab::runtime::Time;
+use lock_lab::server::hurry;
 use nix::sys::signal::{SigSet, Signal};
 use parking_lot::{Mutex, MutexGuard};
 use redis_sim::clock::{Clock, Stopped, WallClock};
@@ -64,6 +65,7 @@ impl Signals {
                 return;
             }
             let first = clock.now();
+            hurry();
             // A program with nothing left to do ends at once, so the message goes first. A full pipe or a
             // stopped terminal must not keep the runs from stopping.
             if stderr_takes_a_line() {

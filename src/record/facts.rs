@@ -1,5 +1,6 @@
 //! What the server says of itself that decides what a recording can see. MONITOR shows none of it.
 
+use lock_lab::server::Line;
 use redis::{RedisResult, cmd};
 
 /// What INFO and CONFIG said at one moment.
@@ -25,7 +26,7 @@ pub(super) struct Info {
 
 impl Facts {
     /// Asks the server.
-    pub fn ask(link: &mut redis::Connection) -> RedisResult<Self> {
+    pub fn ask(link: &mut Line) -> RedisResult<Self> {
         let info: Option<String> = allowed(cmd("INFO").query(link))?;
         let info = info.map(|info| Info::read(&info));
         Ok(Self { info, notifications: notifications(link)? })
@@ -108,7 +109,7 @@ impl Info {
 }
 
 /// The setting of keyspace notifications, where the server shows it.
-pub(super) fn notifications(link: &mut redis::Connection) -> RedisResult<Option<String>> {
+pub(super) fn notifications(link: &mut Line) -> RedisResult<Option<String>> {
     let asked = cmd("CONFIG").arg("GET").arg("notify-keyspace-events").query(link);
     let asked: Option<Vec<String>> = allowed(asked)?;
     Ok(asked.map(|asked| asked.into_iter().nth(1).unwrap_or_default()))

@@ -1,6 +1,7 @@
 //! Looks at a server without changing anything: which keys there are, and what is in them.
 
 use super::watch::Watch;
+use lock_lab::server::Line;
 use redis::{Cmd, RedisError, ServerError, Value, cmd};
 use redis_sim::clock::{Clock, Stopped};
 use std::collections::BTreeSet;
@@ -57,7 +58,7 @@ const MOST: usize = 1000;
 
 /// The watched keys that are there, by SCAN.
 pub(super) fn scan(
-    link: &mut redis::Connection,
+    link: &mut Line,
     watch: &Watch,
     clock: &dyn Clock,
 ) -> Result<BTreeSet<Vec<u8>>, RedisError> {
@@ -82,10 +83,7 @@ pub(super) fn scan(
 pub(super) type KeySnapshots = Vec<(Vec<u8>, Result<KeySnapshot, String>)>;
 
 /// Looks at some keys: what is in each, its TTL, and the mirror flag of a NoDb lock, in a transaction.
-pub(super) fn snapshot_keys(
-    link: &mut redis::Connection,
-    keys: &[Vec<u8>],
-) -> Result<KeySnapshots, RedisError> {
+pub(super) fn snapshot_keys(link: &mut Line, keys: &[Vec<u8>]) -> Result<KeySnapshots, RedisError> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }

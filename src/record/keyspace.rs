@@ -12,7 +12,7 @@ use super::recording::{
     Ending, Listener, Order, REACHED, RecordError, Recorded, Way, finish, reach_again,
 };
 use super::session::{POLL, is_time};
-use lock_lab::server::ServerError;
+use lock_lab::server::{Line, ServerError};
 use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
 use redis_sim::clock::Clock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -72,7 +72,7 @@ struct KeyspaceSession<'a> {
 
 struct Light {
     heard: Receiver<Heard>,
-    link: redis::Connection,
+    link: Line,
 }
 
 impl KeyspaceSession<'_> {
@@ -100,7 +100,7 @@ impl KeyspaceSession<'_> {
                 return Err(explain(error.into()));
             }
         }
-        listen.set_read_timeout(None).map_err(explain)?;
+        listen.set_read_timeout(None);
         let heard = hear(listen);
         for key in scan(&mut link, &self.order.watch, self.clock).map_err(explain)? {
             match snapshot_key(&mut link, &key).map_err(explain)? {
@@ -171,7 +171,7 @@ impl KeyspaceSession<'_> {
 }
 
 /// What is in a key, or why it can't be followed; an error, if the connection fails.
-fn snapshot_key(link: &mut redis::Connection, key: &[u8]) -> Result<Found, RedisError> {
+fn snapshot_key(link: &mut Line, key: &[u8]) -> Result<Found, RedisError> {
     let found = snapshot_keys(link, &[key.to_vec()])?.pop().map(|(_, found)| found);
     Ok(match found {
         Some(Ok(KeySnapshot { content, .. })) if !content.is_text() => {

@@ -2,7 +2,7 @@
 
 use super::monitor_line::MonitorLine;
 use super::recording::RecordError;
-use lock_lab::server::Server;
+use lock_lab::server::{Line, Server};
 use redis::{ErrorKind, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value, cmd};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -21,7 +21,7 @@ pub(super) const EVICTED: &str = "__keyevent@0__:evicted";
 pub(super) fn listen(
     server: &Server,
     channels: &[&'static str],
-) -> Result<(redis::Connection, Vec<&'static str>), RecordError> {
+) -> Result<(Line, Vec<&'static str>), RecordError> {
     let mut connection = match server.open_raw(ProtocolVersion::RESP3) {
         Ok(connection) => connection,
         // Older than RESP3.
@@ -50,19 +50,19 @@ pub(super) fn listen(
             _ => {}
         }
     }
-    connection.set_read_timeout(None).map_err(explain)?;
+    connection.set_read_timeout(None);
     Ok((connection, heard))
 }
 
 /// Asks for events on the same connection, so that they have their place in the stream.
-fn subscribe(connection: &mut redis::Connection, channel: &str) -> Result<bool, RedisError> {
+fn subscribe(connection: &mut Line, channel: &str) -> Result<bool, RedisError> {
     let subscribe = cmd("SUBSCRIBE").arg(channel).get_packed_command();
     connection.send_packed_command(&subscribe)?;
     Ok(matches!(connection.recv_response()?, Value::Push { kind: PushKind::Subscribe, .. }))
 }
 
 /// What comes over a connection, read by a thread of its own: it ends with the connection.
-pub(super) fn hear(mut connection: redis::Connection) -> Receiver<Heard> {
+pub(super) fn hear(mut connection: Line) -> Receiver<Heard> {
     let (sender, receiver): (SyncSender<Heard>, _) = sync_channel(WAITING);
     let read = move || {
         loop {

@@ -12,7 +12,7 @@ use super::monitor_stream::{EVICTED, EXPIRED, Heard, hear, listen, parsed};
 use super::recording::{
     Ending, Listener, Order, REACHED, RecordError, Recorded, Way, finish, reach_again,
 };
-use lock_lab::server::ServerError;
+use lock_lab::server::{Line, ServerError};
 use redis::{ProtocolVersion, PushKind, RedisError, Value, cmd};
 use redis_sim::clock::Clock;
 use std::collections::HashMap;
@@ -128,7 +128,7 @@ struct MonitorSession<'a> {
 /// Both connections.
 struct Attached {
     heard: Receiver<Heard>,
-    link: redis::Connection,
+    link: Line,
     /// The looking connection's address.
     own: String,
     /// Which events the server publishes.

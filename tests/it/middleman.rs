@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What becomes of one command.
 pub enum Fate {
@@ -14,6 +15,10 @@ pub enum Fate {
     Answer(&'static str),
     /// No answer, ever.
     Silence,
+    /// The answer begins so, and goes on with its last byte, one at a time and slowly, for ever.
+    Drip(&'static str),
+    /// The answer begins so, and the connection breaks.
+    Cut(&'static str),
     /// Redis executes it, and the connection breaks before the answer.
     LoseTheReply,
 }
@@ -56,6 +61,11 @@ impl Middleman {
         format!("redis://{}/0", self.address)
     }
 
+    /// How many commands came.
+    pub fn commands(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
     /// How often a command came that is called so.
     pub fn count(&self, name: &str) -> usize {
         let seen = self.seen.lock().unwrap();
@@ -78,6 +88,10 @@ fn serve(client: TcpStream, port: Option<u16>, rule: &Rule, log: &Mutex<Vec<Vec<
         let done = match (&fate, &mut redis.as_ref()) {
             (Fate::Pass, Some(redis)) => pass(redis),
             (Fate::Answer(answer), _) => answers.write_all(answer.as_bytes()),
+            (Fate::Drip(answer), _) => drip(&answers, answer.as_bytes()),
+            (Fate::Cut(answer), _) => answers
+                .write_all(answer.as_bytes())
+                .and_then(|()| answers.shutdown(std::net::Shutdown::Both)),
             (Fate::LoseTheReply, Some(redis)) => {
                 let _ = answers.shutdown(std::net::Shutdown::Both);
                 pass(redis)
@@ -90,6 +104,19 @@ fn serve(client: TcpStream, port: Option<u16>, rule: &Rule, log: &Mutex<Vec<Vec<
     }
     if let Some(redis) = redis {
         let _ = redis.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Sends a byte whenever the client has said nothing for a while, until it goes.
+fn drip(mut answers: &TcpStream, answer: &[u8]) -> std::io::Result<()> {
+    answers.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let mut byte = 0;
+    loop {
+        byte = answer.get(byte).map_or(byte, |_| byte + 1);
+        answers.write_all(&answer[byte - 1..byte])?;
+        if let Ok(0) = answers.peek(&mut [0]) {
+            return Ok(());
+        }
     }
 }
 

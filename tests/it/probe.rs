@@ -167,6 +167,17 @@ fn redlock_keeps_all_rules() {
 }
 
 #[test]
+fn temporary_files_of_subjects_that_are_killed_do_not_stay() {
+    let place = Place::new();
+    let subject = format!("mktemp -d -t left-XXXXXX >&2 && exec {}", shipped("bash.sh"));
+    let words = ["probe", "mutual_exclusion", "--crashes=1", "--property=foreign_release"];
+    let probe = Program::new(words).arg("--subject").arg(subject);
+    let ended = probe.env("TMPDIR", place.at("").to_str().unwrap()).run();
+    ended.exits(1);
+    place.is_empty();
+}
+
+#[test]
 fn a_lock_written_by_hand_in_bash_is_explored_like_any_other() {
     let subject = shipped("bash.sh");
     breaks(&subject, "foreign_release", &["--crashes=0"]);

@@ -492,3 +492,28 @@ fn somebody_may_stand_between_a_client_and_the_engine() {
     assert_eq!(kept, "b");
     assert!(inside.is_open());
 }
+
+/// A script that would take minutes, after it has told the subscribers of `c` that it runs.
+const ENDLESS: &str =
+    "redis.call('publish', 'c', 'x') while true do local s = ('x'):rep(1e6) .. 'y' end";
+
+#[test]
+fn a_signal_ends_it_in_the_middle_of_a_script() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let place = Place::new();
+        let path = place.at("redis.sock");
+        let served = Served::new(&["--socket", path.to_str().unwrap()]);
+        let connect = || UnixStream::connect(&path).unwrap();
+        let (mut listens, mut runs, mut waits) = (connect(), connect(), connect());
+        answers(&mut listens, b"SUBSCRIBE c\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+        runs.write_all(format!("EVAL \"{ENDLESS}\" 0\r\n").as_bytes()).unwrap();
+        answers(&mut listens, b"", "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n");
+        waits.write_all(b"PING\r\n").unwrap();
+        served.running.signal(signal);
+        served.running.end().exits(0);
+        for stream in [&mut listens, &mut runs, &mut waits] {
+            assert_eq!(rest(stream), b"");
+        }
+        place.is_empty();
+    }
+}

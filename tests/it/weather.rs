@@ -1,5 +1,7 @@
 //! Servers that are not there, say no, go away or fall silent.
 
+mod replies;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

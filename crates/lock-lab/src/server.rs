@@ -4,16 +4,19 @@
 mod connection;
 mod exchange;
 mod exclusive;
+mod line;
 mod redis_cli;
 
 pub use connection::{Connection, Sent};
 pub use exchange::{Exchange, Listener, secret_from};
 pub use exclusive::{ExclusiveServer, Keys, OnCommandByHand, Seen, Stored};
+pub use line::{Line, hurry};
 pub use redis_cli::quoted_input;
 
 use connection::Transport;
+use line::{LATE, SENT};
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
     RedisConnectionInfo, RedisError, ServerErrorKind,
 };
 use redis_sim::clock::Clock;
@@ -259,13 +262,13 @@ impl Server {
         })
     }
 
-    /// Opens a connection to DB 0 of a real Redis, to be used as the library has it.
+    /// Opens a connection to DB 0 of a real Redis, of which no record is kept.
     ///
     /// # Errors
     ///
     /// [`ServerError`] on the embedded server, if the server can't be reached, or if it refuses the
     /// user or the protocol.
-    pub fn open_raw(&self, protocol: ProtocolVersion) -> Result<redis::Connection, ServerError> {
+    pub fn open_raw(&self, protocol: ProtocolVersion) -> Result<Line, ServerError> {
         match self {
             Server::Embedded(_) => {
                 Err(ServerError("nobody else can use the embedded server".into()))
@@ -273,11 +276,7 @@ impl Server {
             Server::Redis(remote) => {
                 let settings = remote.info.redis_settings().clone();
                 let settings = settings.set_db(0).set_protocol(protocol);
-                let connection = remote.open(settings, RESPONSE_TIMEOUT)?;
-                connection
-                    .set_read_timeout(Some(RESPONSE_TIMEOUT))
-                    .map_err(|error| self.explain(&error))?;
-                Ok(connection)
+                remote.open(settings, RESPONSE_TIMEOUT)
             }
         }
     }
@@ -287,10 +286,7 @@ impl Server {
         let what = describe(error);
         ServerError(match hint(error) {
             Some(hint) => format!("{} answered {what}; {hint}", self.name()),
-            None if error.is_timeout() && what.starts_with(LATE) => {
-                format!("{} {what}", self.name())
-            }
-            None if error.is_timeout() => format!("{} {}", self.name(), late(RESPONSE_TIMEOUT)),
+            None if says_what_it_did(&what) => format!("{} {what}", self.name()),
             None if what.contains("certificate") => format!(
                 "cannot trust {}: {what}; name the file of its authority in SSL_CERT_FILE",
                 self.name()
@@ -303,34 +299,25 @@ impl Server {
     }
 }
 
-/// How the error of a command begins that waited for its answer too long.
-const LATE: &str = "did not answer";
-
-fn late(patience: Duration) -> String {
-    format!("{LATE} within {patience:?}; is it stopped or overloaded?")
+/// Whether an error says what a server did, or did not do.
+fn says_what_it_did(what: &str) -> bool {
+    [LATE, SENT]
+        .iter()
+        .any(|word| what.strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')))
 }
 
 impl Remote {
-    fn open(
-        &self,
-        settings: RedisConnectionInfo,
-        patience: Duration,
-    ) -> Result<redis::Connection, ServerError> {
-        let open = || {
-            let client = Client::open(self.info.clone().set_redis_settings(settings))?;
-            let connection = client.get_connection_with_timeout(patience)?;
-            connection.set_write_timeout(Some(patience))?;
-            Ok(connection)
-        };
-        open().map_err(|error| ServerError(self.explain_connect(&error, patience)))
+    fn open(&self, settings: RedisConnectionInfo, patience: Duration) -> Result<Line, ServerError> {
+        Line::open(&self.info, &settings, patience)
+            .map_err(|error| ServerError(self.explain_connect(&error, patience)))
     }
 
     fn explain_connect(&self, error: &RedisError, patience: Duration) -> String {
-        let what = if error.is_timeout() {
-            format!("no answer within {patience:?}")
-        } else {
-            describe(error)
-        };
+        let what = describe(error);
+        if says_what_it_did(&what) {
+            return format!("{} {what}", self.name);
+        }
+        let what = if error.is_timeout() { format!("no answer within {patience:?}") } else { what };
         let hint = match hint(error) {
             Some(hint) => hint,
             None if error.is_timeout() => "is it stopped, overloaded or behind a firewall?",
@@ -359,8 +346,18 @@ fn bracketed(host: &str) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.into() }
 }
 
-/// What came back, in the words of Redis or of the system, without the library's decoration.
+/// What came back, in the words of Redis or of the system, without the library's decoration. The library
+/// shows the complete value of a reply that it can't use.
 fn describe(error: &RedisError) -> String {
+    const LONGEST: usize = 300;
+    let what = described(error);
+    match what.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", what.get(..end).unwrap_or_default()),
+        None => what,
+    }
+}
+
+fn described(error: &RedisError) -> String {
     if error.is_io_error() {
         let text = of_system(error);
         let mut letters = text.chars();

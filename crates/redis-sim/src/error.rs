@@ -137,6 +137,18 @@ pub(super) enum Error {
     NegativeKeys,
     #[error("ERR Number of keys can't be greater than number of args")]
     TooManyKeys,
+    #[error(
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+    )]
+    Busy,
+    #[error("NOTBUSY No scripts in execution right now.")]
+    NotBusy,
+    #[error(
+        "UNKILLABLE Sorry the script already executed write commands against the dataset. You can \
+         either wait the script termination or kill the server in a hard way using the SHUTDOWN \
+         NOSAVE command."
+    )]
+    Unkillable,
     #[error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")]
     ScriptFlush,
     #[cfg(feature = "scripts")]

@@ -68,7 +68,7 @@ use events::Class;
 use keyspace::{DbIndex, Keyspace};
 use pubsub::PubSub;
 use resp::Request;
-use scripting::Scripts;
+use scripting::{Scripts, Watch};
 use session::{Call, Session};
 
 #[cfg(doctest)]
@@ -85,6 +85,8 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    /// The script that runs.
+    watch: Arc<Watch>,
 }
 
 /// All that one command at a time may look at.
@@ -100,7 +102,9 @@ struct State {
 impl Engine {
     /// An empty server whose keys live and expire by `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Shared { clock, state: Mutex::default() }))
+        let state = State::default();
+        let watch = Arc::clone(&state.scripts.watch);
+        Self(Arc::new(Shared { clock, state: Mutex::new(state), watch }))
     }
 
     /// A new client of this server, with the database `db` selected. MONITOR shows its id as its port.
@@ -108,7 +112,10 @@ impl Engine {
     /// If there is no such database, every request of the client fails with the error that connecting
     /// to a real server fails with.
     pub fn connect(&self, db: i64) -> Connection {
-        let mut state = self.lock();
+        self.admit(db, self.lock())
+    }
+
+    fn admit(&self, db: i64, mut state: MutexGuard<'_, State>) -> Connection {
         state.keyspace.clients += 1;
         state.keyspace.clients_ever += 1;
         let id = state.keyspace.clients_ever;
@@ -179,6 +186,18 @@ impl Engine {
         self.0.state.lock()
     }
 
+    /// The same for a client that is not in this process; nothing while a script takes too long.
+    fn lock_unless_busy(&self) -> Option<MutexGuard<'_, State>> {
+        loop {
+            if let Some(state) = self.0.state.try_lock_for(self.0.watch.patience()) {
+                return Some(state);
+            }
+            if self.0.watch.patience().is_zero() {
+                return None;
+            }
+        }
+    }
+
     /// The server's time since 1970. Asked while its state is locked, so that time passes in the
     /// order of the commands.
     fn now(&self, state: &State) -> Duration {
@@ -241,10 +260,14 @@ impl Connection {
     }
 
     fn call<T>(&mut self, run: impl FnOnce(&mut Call<'_>) -> T) -> T {
-        let mut state = self.engine.lock();
-        let now = self.engine.now(&state);
-        let State { keyspace, scripts, pubsub, .. } = &mut *state;
-        run(&mut Call { keyspace, scripts, pubsub, session: &mut self.session, now })
+        let Self { engine, session, .. } = self;
+        call(engine, engine.lock(), session, run)
+    }
+
+    /// The same for a client that is not in this process; nothing while a script takes too long.
+    fn call_unless_busy<T>(&mut self, run: impl FnOnce(&mut Call<'_>) -> T) -> Option<T> {
+        let Self { engine, session, .. } = self;
+        engine.lock_unless_busy().map(|state| call(engine, state, session, run))
     }
 
     fn check_open(&self) -> RedisResult<()> {
@@ -255,6 +278,17 @@ impl Connection {
         }
         if self.session.closed { Err(hung_up()) } else { Ok(()) }
     }
+}
+
+fn call<T>(
+    engine: &Engine,
+    mut state: MutexGuard<'_, State>,
+    session: &mut Session,
+    run: impl FnOnce(&mut Call<'_>) -> T,
+) -> T {
+    let now = engine.now(&state);
+    let State { keyspace, scripts, pubsub, .. } = &mut *state;
+    run(&mut Call { keyspace, scripts, pubsub, session, now })
 }
 
 /// What a client sees that waits for an answer which never comes.

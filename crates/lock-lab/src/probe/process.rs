@@ -12,10 +12,12 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
+use tempfile::TempDir;
 
 /// The longest line that a subject may say, in bytes.
 const LONGEST_LINE: u64 = 64 * 1024;
@@ -31,6 +33,8 @@ const STANDING_STILL: Duration = Duration::from_secs(1);
 pub(super) const TIME_OUT: &str = "time_out";
 /// The word of a subject that can be instructed to give up what it is not answered, and that instruction.
 pub(super) const CANCEL: &str = "cancel";
+/// How long is waited until the last files of killed processes are removed.
+const LAST_FILES: Duration = Duration::from_secs(1);
 /// How often we look whether it does.
 const GLANCE: Duration = Duration::from_millis(1);
 
@@ -177,17 +181,39 @@ pub enum Wrong {
     Failed(String),
 }
 
-/// The subjects that run, each in a process group of its own. They end when this is dropped.
+/// The subjects that run, each in a process group of its own, and what they leave in their directory for
+/// temporary files. Both end when this is dropped.
 #[derive(Debug, Default)]
-pub struct Processes(Mutex<BTreeSet<i32>>);
+pub struct Processes {
+    groups: Mutex<BTreeSet<i32>>,
+    scratch: Mutex<Option<TempDir>>,
+}
 
 impl Processes {
     /// Kills all of them with all that they have started.
     pub fn kill(&self) {
-        for group in std::mem::take(&mut *self.0.lock()) {
+        for group in std::mem::take(&mut *self.groups.lock()) {
             // It may be gone already.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
+        let Some(scratch) = self.scratch.lock().take().map(TempDir::keep) else { return };
+        // A process that is being killed may still make a file.
+        let clock = WallClock::new(Some(LAST_FILES));
+        let is_gone = || match std::fs::remove_dir_all(&scratch) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        while !is_gone() && clock.sleep(GLANCE).is_ok() {}
+    }
+
+    /// Where subjects put temporary files: they may be killed before they remove them.
+    fn scratch(&self) -> io::Result<PathBuf> {
+        let mut scratch = self.scratch.lock();
+        let made = match scratch.take() {
+            Some(made) => made,
+            None => tempfile::Builder::new().prefix("nodb-probe-").tempdir()?,
+        };
+        Ok(scratch.insert(made).path().to_owned())
     }
 }
 
@@ -214,6 +240,7 @@ impl Process {
         processes: &Arc<Processes>,
     ) -> io::Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("TMPDIR", processes.scratch()?);
         let mut group = Group::new(command.process_group(0).spawn()?, processes);
         let child = &mut group.child;
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -285,7 +312,7 @@ struct Group {
 impl Group {
     fn new(child: Child, processes: &Arc<Processes>) -> Self {
         let number = i32::try_from(child.id()).unwrap_or(i32::MAX);
-        processes.0.lock().insert(number);
+        processes.groups.lock().insert(number);
         Self { child, number, processes: Arc::clone(processes) }
     }
 
@@ -299,7 +326,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // From now on no other signal reaches it.
-        self.processes.0.lock().remove(&self.number);
+        self.processes.groups.lock().remove(&self.number);
         self.signal(Signal::SIGKILL);
         let _ = self.child.wait();
     }

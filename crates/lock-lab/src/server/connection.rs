@@ -2,7 +2,7 @@
 
 use super::exchange::Listener;
 use super::exclusive::{ExclusiveServer, Pair};
-use super::{Exchange, late, patience};
+use super::{Exchange, Line, patience};
 use lock_history::history::{Moment, Sequence};
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 use redis_sim::clock::Clock;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct Connection {
     line: Transport,
     /// Where books are kept of what passes, and the line for what is about watches.
-    exclusive: Option<(Arc<ExclusiveServer>, Box<redis::Connection>)>,
+    exclusive: Option<(Arc<ExclusiveServer>, Box<Line>)>,
     /// Whose deadline bounds the wait for replies.
     clock: Option<Arc<dyn Clock>>,
     wire_log: Option<WireLog>,
@@ -24,7 +24,7 @@ pub struct Connection {
 
 pub(super) enum Transport {
     Embedded(redis_sim::Connection),
-    Redis(Box<redis::Connection>),
+    Redis(Box<Line>),
     /// It was lent, see [`Connection::lend`].
     Lent,
     /// One on which replies did not come in time: those that come later would be taken for the
@@ -56,11 +56,7 @@ impl Connection {
     }
 
     /// The same, with books kept of what passes; `watching` is another line for what is about watches.
-    pub(super) fn exclusive_to(
-        self,
-        exclusive: Arc<ExclusiveServer>,
-        watching: redis::Connection,
-    ) -> Self {
+    pub(super) fn exclusive_to(self, exclusive: Arc<ExclusiveServer>, watching: Line) -> Self {
         Self { exclusive: Some((exclusive, Box::new(watching))), ..self }
     }
 
@@ -148,9 +144,7 @@ impl Connection {
         let before = self.snapshot();
         let patience = self.patience().min(most);
         let reply = sent.reply.unwrap_or_else(|| match &mut self.line {
-            Transport::Redis(connection) => {
-                within(patience, connection, redis::Connection::recv_response)
-            }
+            Transport::Redis(connection) => within(patience, connection, Line::recv_response),
             _ => Err(unusable("there is no connection to use here")),
         });
         self.keep(sent.at, command, before, || reply.clone().map(|reply| vec![reply]));
@@ -172,18 +166,12 @@ impl Connection {
         let Transport::Redis(connection) = &mut self.line else {
             return Err(unusable("there is no connection to listen on here"));
         };
-        let mut messages = connection.as_pubsub();
-        messages.set_read_timeout(Some(patience))?;
         for pattern in patterns {
-            messages.psubscribe(pattern)?;
+            redis::cmd("PSUBSCRIBE").arg(pattern).exec(&mut **connection)?;
         }
         let mut is_message = false;
         while heard(is_message) {
-            is_message = match messages.get_message() {
-                Ok(_) => true,
-                Err(error) if error.is_timeout() => false,
-                Err(error) => return Err(error),
-            };
+            is_message = connection.wait_for(patience)?.is_some();
         }
         Ok(())
     }
@@ -324,7 +312,7 @@ impl Transport {
         offset: usize,
         count: usize,
         patience: Duration,
-        exclusive: Option<&mut (Arc<ExclusiveServer>, Box<redis::Connection>)>,
+        exclusive: Option<&mut (Arc<ExclusiveServer>, Box<Line>)>,
     ) -> RedisResult<Vec<Value>> {
         match self {
             Transport::Embedded(connection) => {
@@ -363,24 +351,16 @@ fn given_up() -> RedisError {
 /// Talks to a server that may take so long for a reply.
 pub(super) fn within<T>(
     patience: Duration,
-    connection: &mut redis::Connection,
-    talk: impl FnOnce(&mut redis::Connection) -> RedisResult<T>,
+    connection: &mut Line,
+    talk: impl FnOnce(&mut Line) -> RedisResult<T>,
 ) -> RedisResult<T> {
-    connection.set_read_timeout(Some(patience))?;
-    talk(connection).map_err(|error| {
-        if !error.is_timeout() {
-            return error;
-        }
-        let late = late(patience);
-        io::Error::new(io::ErrorKind::TimedOut, late).into()
-    })
+    connection.set_read_timeout(Some(patience));
+    talk(connection)
 }
 
-/// Sends several commands at once and reads their replies. The library's own way waits for each
-/// reply of a silent server again, and panics where MULTI itself is refused (redis 1.8.1,
-/// `req_packed_commands`).
+/// Sends several commands at once and reads their replies.
 pub(super) fn transact(
-    connection: &mut redis::Connection,
+    connection: &mut Line,
     commands: &[u8],
     offset: usize,
     count: usize,

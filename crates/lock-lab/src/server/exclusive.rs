@@ -9,7 +9,7 @@
 mod between;
 
 use super::connection::within;
-use super::{RESPONSE_TIMEOUT, Remote, Server, ServerError, quoted_input};
+use super::{Line, RESPONSE_TIMEOUT, Remote, Server, ServerError, quoted_input};
 use between::{NAMES, PUT, time};
 
 pub(super) use between::Pair;
@@ -88,9 +88,9 @@ pub type OnCommandByHand = Box<dyn Fn(Vec<String>) + Send + Sync>;
 pub struct ExclusiveServer {
     remote: Box<Remote>,
     ownership: Mutex<Ownership>,
-    control: Mutex<Option<redis::Connection>>,
+    control: Mutex<Option<Line>>,
     /// Listens to [`CHANNEL`].
-    _presence: Mutex<redis::Connection>,
+    _presence: Mutex<Line>,
     on_command_by_hand: OnCommandByHand,
 }
 
@@ -329,7 +329,7 @@ impl ExclusiveServer {
     /// Talks over a connection of our own.
     fn talk<T>(
         &self,
-        talk: impl FnOnce(&mut redis::Connection) -> RedisResult<T>,
+        talk: impl FnOnce(&mut Line) -> RedisResult<T>,
     ) -> Result<RedisResult<T>, ServerError> {
         let mut control = self.control.lock();
         let connection = match control.take() {
@@ -388,7 +388,7 @@ impl ExclusiveServer {
 }
 
 /// A connection that shows that the server is in use, as long as it is open.
-fn present(remote: &Remote) -> Result<redis::Connection, ServerError> {
+fn present(remote: &Remote) -> Result<Line, ServerError> {
     let settings = remote.info.redis_settings().clone();
     let mut presence = remote.open(settings, RESPONSE_TIMEOUT)?;
     let listen = redis::cmd("SUBSCRIBE").arg(CHANNEL).get_packed_command();

@@ -293,6 +293,7 @@ static CONFIG: &[Command] =
 static SCRIPT: &[Command] = &[
     private("script|exists", -3, scripts::exists),
     private("script|flush", -2, scripts::flush),
+    private("script|kill", 2, scripts::kill),
     private("script|load", 3, scripts::load),
 ];
 

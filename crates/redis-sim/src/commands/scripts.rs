@@ -42,6 +42,11 @@ pub(super) fn load(call: &mut Call<'_>, args: &[&[u8]]) -> Reply {
     Ok(bulk(sha.to_string().as_bytes()))
 }
 
+/// When a script runs, the server does not wait for this one's turn: see [`crate::server`].
+pub(super) fn kill(call: &mut Call<'_>, _: &[&[u8]]) -> Reply {
+    call.scripts.watch.kill().map(|()| Value::Okay)
+}
+
 pub(super) fn exists(call: &mut Call<'_>, shas: &[&[u8]]) -> Reply {
     let known = |sha: &&[u8]| Sha::parse(sha).is_some_and(|sha| call.scripts.knows(sha));
     Ok(Value::Array(shas.iter().map(|sha| flag(known(sha))).collect()))

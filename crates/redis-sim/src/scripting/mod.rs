@@ -1,17 +1,19 @@
 //! Scripts in Lua 5.1, the dialect that Redis runs: which are loaded, and how one is run.
 //!
-//! `lua` runs them. Without the feature `scripts`, `no_lua` stands in for it, and every script fails.
+//! `lua` runs them. Without the feature `scripts`, `no_lua` stands in for it, and every script fails. `watch` is the script that runs, as other
+//! threads see it.
 //!
 //! A script runs while the server is locked and time stands still. An engine has one Lua state, made
 //! by its first script.
 //!
 //! Where it differs from Redis:
 //! - A script ends with an error after `lua::INSTRUCTIONS` steps (a command counts as
-//!   `lua::PER_COMMAND`), or when it takes more than `lua::MEMORY`; Redis goes
-//!   on until a client sends SCRIPT KILL. One pattern match counts as one step, however long it
-//!   takes.
+//!   `lua::PER_COMMAND`, and a pattern match as the steps that it takes), after 10 seconds, or when
+//!   it takes more than `lua::MEMORY`; Redis goes on until a client sends SCRIPT KILL.
+//! - A pattern in which more than 10,000 items wait for the rest to match is an error, and `string.gsub`
+//!   refuses a capture that is not closed also where the replacement does not use it.
 //! - `bit`, `struct`, `cmsgpack`, `cjson.new` and the settings of `cjson` are not there, nor are
-//!   `redis.acl_check_cmd` and SCRIPT DEBUG, HELP and KILL. Compiled Lua code is not loaded.
+//!   `redis.acl_check_cmd` and SCRIPT DEBUG and HELP. Compiled Lua code is not loaded.
 //! - `getmetatable(_G)` is nil.
 
 #[cfg(feature = "scripts")]
@@ -19,15 +21,20 @@ mod lua;
 #[cfg(not(feature = "scripts"))]
 #[path = "no_lua.rs"]
 mod lua;
+#[cfg_attr(not(feature = "scripts"), expect(dead_code, reason = "no script ever begins"))]
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use redis::Value;
 
 use super::error::{Error, quoted};
 use super::session::Call;
 use lua::{Function, Interpreter};
+
+pub(super) use watch::Watch;
 
 /// The SHA1 of a script's text, which is its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +101,8 @@ pub(super) struct Scripts {
     put_aside: BTreeMap<Sha, Script>,
     /// Whether the list of loaded scripts was saved.
     saved: bool,
+    /// What other threads see of the script that runs.
+    pub(super) watch: Arc<Watch>,
     /// Made by the first script: most servers never see one.
     interpreter: Option<Interpreter>,
 }
@@ -123,7 +132,7 @@ impl Scripts {
         if self.saved {
             self.put_aside.append(&mut self.loaded);
         } else {
-            *self = Self::default();
+            *self = Self { watch: Arc::clone(&self.watch), ..Self::default() };
         }
     }
 
@@ -177,7 +186,8 @@ pub(super) fn run(
     let interpreter = call.scripts.interpreter.as_mut().ok_or(Error::NoScript)?;
     let (keyspace, pubsub) = (&mut *call.keyspace, &mut *call.pubsub);
     // No command can be called from a script that would need scripts.
-    let scripts = &mut Scripts::default();
+    let watch = Arc::clone(&call.scripts.watch);
+    let scripts = &mut Scripts { watch, ..Scripts::default() };
     let mut call = Call { keyspace, scripts, pubsub, session: &mut *call.session, now: call.now };
     interpreter.run((script.function, sha), keys, argv, &mut call, read_only)
 }

@@ -132,8 +132,11 @@ fn why(address: &Address, error: &io::Error) -> String {
     }
 }
 
-/// A server at work. Dropping it ends it: its clients are hung up on, its threads have ended, and its
-/// socket file is gone.
+/// How long a server that ends waits for what its clients asked for last. A script may take longer.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A server at work. Dropping it ends it: its clients are hung up on, its socket file is gone, and its
+/// threads have ended, but for those in the middle of a script that takes long.
 pub struct Server {
     shared: Arc<Shared>,
     address: Address,
@@ -155,6 +158,8 @@ struct ServerState {
     stopping: bool,
     clients_ever: u64,
     clients: BTreeMap<u64, (Outbox, Option<JoinHandle<()>>)>,
+    /// The threads of clients that went after the server was stopped.
+    gone: Vec<JoinHandle<()>>,
 }
 
 /// One client's connection. To the system it is a socket like any other, whichever way it came in.
@@ -207,10 +212,14 @@ impl Drop for Server {
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         // A thread that panicked has ended, too.
         let _ = self.acceptor.take().map(JoinHandle::join);
-        let clients = std::mem::take(&mut self.shared.state.lock().clients);
-        clients.values().for_each(|(outbox, _)| outbox.close());
-        for (_, thread) in clients.into_values() {
-            let _ = thread.map(JoinHandle::join);
+        let mut state = self.shared.state.lock();
+        state.clients.values().for_each(|(outbox, _)| outbox.close());
+        let has_clients = |state: &mut ServerState| !state.clients.is_empty();
+        self.shared.changed.wait_while_for(&mut state, has_clients, GRACE);
+        let gone = std::mem::take(&mut state.gone);
+        drop(state);
+        for thread in gone {
+            let _ = thread.join();
         }
         if let (Address::Socket(path), Some(inode)) = (&self.address, self.inode)
             && fs::symlink_metadata(path).is_ok_and(|about| about.ino() == inode)
@@ -297,6 +306,11 @@ struct Gone {
 impl Drop for Gone {
     fn drop(&mut self) {
         self.outbox.end();
-        self.shared.state.lock().clients.remove(&self.number);
+        let mut state = self.shared.state.lock();
+        let thread = state.clients.remove(&self.number).and_then(|(_, thread)| thread);
+        if state.stopping {
+            state.gone.extend(thread);
+            self.shared.changed.notify_all();
+        }
     }
 }

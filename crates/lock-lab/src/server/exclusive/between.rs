@@ -2,7 +2,7 @@
 
 use super::{ExclusiveServer, Keys, Seen, Stored};
 use crate::server::connection::{transact, within};
-use crate::server::{describe, is_forbidden_to_scripts};
+use crate::server::{Line, describe, is_forbidden_to_scripts};
 use redis::{ErrorKind, RedisError, RedisResult, Value, from_redis_value};
 use redis_sim::requests;
 use std::collections::BTreeSet;
@@ -23,8 +23,8 @@ const OF_THE_SERVER: &str = "\
 /// Two connections of one client: watches, and the transactions that they are for, go over the
 /// second. What passes over the first would end them.
 pub(in crate::server) struct Pair<'a> {
-    pub plain: &'a mut redis::Connection,
-    pub watching: &'a mut redis::Connection,
+    pub plain: &'a mut Line,
+    pub watching: &'a mut Line,
 }
 
 /// The outcome of a transaction.
@@ -92,11 +92,7 @@ impl ExclusiveServer {
         Ok(answers.into_iter().skip(offset).take(count).collect())
     }
 
-    pub(super) fn between(
-        &self,
-        connection: &mut redis::Connection,
-        inner: &[Vec<&[u8]>],
-    ) -> RedisResult<Ran> {
+    pub(super) fn between(&self, connection: &mut Line, inner: &[Vec<&[u8]>]) -> RedisResult<Ran> {
         let locks = self.ownership.lock().locks.clone();
         let mut names = redis::cmd("EVAL");
         names.arg([NAMES, "return names"].concat()).arg(0);

@@ -6,7 +6,7 @@
 
 use mlua::{BString, Error, Lua, Result, Table, Value};
 
-use super::{unlimited, values};
+use super::{MEMORY, unlimited, values};
 use crate::number;
 
 /// How deep values may be nested.
@@ -39,7 +39,16 @@ fn fail<T>(why: String) -> Result<T> {
     Err(Error::RuntimeError(why))
 }
 
+/// Ends what takes more memory than scripts have: a table that is in many places is written as often.
+fn check_memory(taken: usize) -> Result<()> {
+    match taken > MEMORY {
+        true => Err(Error::MemoryError("not enough memory".into())),
+        false => Ok(()),
+    }
+}
+
 fn write_value(text: &mut Vec<u8>, value: &Value, depth: usize) -> Result<()> {
+    check_memory(text.len())?;
     match value {
         Value::String(string) => write_string(text, &string.as_bytes()),
         Value::Integer(_) | Value::Number(_) => write_number(text, value)?,
@@ -206,6 +215,7 @@ impl Parser<'_> {
         let table = self.lua.create_table()?;
         let mut token = self.next()?;
         for index in 1.. {
+            check_memory(self.lua.used_memory())?;
             if index == 1 && matches!(token, Token::Mark(mark) if mark == end) {
                 break;
             }
@@ -302,12 +312,23 @@ impl Parser<'_> {
 
 /// The number that a text begins with, and its length; C's `strtod` allows more than JSON.
 fn number(text: &[u8]) -> (Token, usize) {
-    let most = text.iter().take_while(|byte| b"+-.0123456789eE".contains(byte)).count();
-    let longest = (1..=most).rev().find_map(|len| {
-        let number = std::str::from_utf8(text.get(..len)?).ok()?.parse().ok()?;
-        Some((Token::Value("T_NUMBER", Value::Number(number)), len))
-    });
-    longest.unwrap_or((Token::Error("invalid number"), 0))
+    let at = |place: usize| text.get(place).copied().unwrap_or(0);
+    let digits =
+        |from: usize| text.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
+    let sign = |place: usize| usize::from(matches!(at(place), b'+' | b'-'));
+    let mut end = sign(0) + digits(sign(0));
+    if at(end) == b'.' {
+        end += 1 + digits(end + 1);
+    }
+    let exponent = end + 1 + sign(end + 1);
+    if matches!(at(end), b'e' | b'E') && at(exponent).is_ascii_digit() {
+        end = exponent + digits(exponent);
+    }
+    let number = text.get(..end).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    match number {
+        Some(number) => (Token::Value("T_NUMBER", Value::Number(number)), end),
+        None => (Token::Error("invalid number"), 0),
+    }
 }
 
 /// The letter that the digits after `\u` stand for, which may take a second escape, and their length.

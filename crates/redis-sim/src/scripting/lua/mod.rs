@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `sandbox.lua`, `sandbox.rs` | what a script finds: no files, no clock, nothing that it can change |
 //! | `guard.rs` | the functions that a script calls: how they fail |
+//! | `pattern.rs`, `strings.rs` | Lua's patterns, within bounds |
 //! | `redis.rs` | commands that a script calls |
 //! | `json.rs` | the table `cjson` |
 //! | `values.rs` | values of Lua and of Redis, each made from the other |
 
 mod guard;
 mod json;
+mod pattern;
 mod redis;
 mod sandbox;
+mod strings;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -19,6 +22,7 @@ mod values;
 use std::any::Any;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::time::Duration;
 
 use corosensei::on_stack;
@@ -27,7 +31,9 @@ use mlua::{
     AppDataRefMut, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState,
 };
 
-use super::Sha;
+use super::watch::LONGEST;
+use super::{Sha, Watch};
+use crate::clock::{Clock, Stopped, WallClock};
 use crate::error::Error;
 use crate::keyspace::Keyspace;
 use crate::pubsub::PubSub;
@@ -39,8 +45,9 @@ pub(super) const INSTRUCTIONS: i64 = 20_000_000;
 /// How many steps a command counts for.
 pub(super) const PER_COMMAND: i64 = 100;
 
-/// How many steps are taken between two counts of them.
-const TICK: u32 = 10_000;
+/// After how many steps they are counted, and the time is checked. A step may take as long as copying a text
+/// that fills the memory.
+const TICK: u32 = 100;
 
 /// How many bytes the scripts of a server may hold.
 pub(super) const MEMORY: usize = 64 * 1024 * 1024;
@@ -63,14 +70,45 @@ pub(super) struct Running {
     pub(super) now: Duration,
     pub(super) read_only: bool,
     /// How many steps are left.
-    steps: i64,
+    pub(super) steps: i64,
+    /// How long the script has run, and whether it was killed.
+    clock: Option<Arc<WallClock>>,
+    watch: Arc<Watch>,
+    cut: Option<Cut>,
     /// The state of `math.random`, which is reset with each script.
     pub(super) seed: u64,
     /// A panic on its way to the caller of the script, which must not catch it.
     pub(super) panic: Option<Box<dyn Any + Send>>,
 }
 
+/// Why a script is ended before its end.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+enum Cut {
+    #[error("ERR Error running script: too many instructions")]
+    Steps,
+    #[error("ERR Error running script: it took more than {LONGEST:?}")]
+    Time,
+    #[error("ERR Script killed by user with SCRIPT KILL.")]
+    Killed,
+}
+
 impl Running {
+    /// Ends the script at the limit.
+    fn limit(&mut self) {
+        let now = || self.clock.as_ref().and_then(|clock| clock.check().err());
+        self.cut = self.cut.or_else(|| match now() {
+            _ if self.steps < 0 => Some(Cut::Steps),
+            Some(Stopped::TimedOut) => Some(Cut::Time),
+            Some(Stopped::CalledOff | Stopped::Interrupted) => Some(Cut::Killed),
+            None => None,
+        });
+    }
+
+    /// A command is called that writes: the script can't be killed any more.
+    pub(super) fn writes(&self) {
+        self.watch.writes();
+    }
+
     /// Exchanges its data for that of a server.
     fn swap(&mut self, call: &mut Call<'_>) {
         mem::swap(&mut self.keyspace, call.keyspace);
@@ -148,9 +186,10 @@ impl Interpreter {
         }));
         let mut ran = running(lua).map_err(|e| failed(&e))?;
         ran.swap(call);
+        ran.watch.end();
         let ended = ran.panic.take().map_or(ended, Err).unwrap_or_else(|p| panic::resume_unwind(p));
-        if ran.steps < 0 {
-            return Err(Error::Script("ERR Error running script: too many instructions".into()));
+        if let Some(cut) = ran.cut {
+            return Err(Error::Script(cut.to_string()));
         }
         ended.map_err(|e| failed(&e))?
     }
@@ -164,6 +203,8 @@ fn begin(lua: &Lua, call: &mut Call<'_>, read_only: bool) -> mlua::Result<()> {
     running.session = Session::new(call.session.id, call.session.db, "lua".into());
     (running.now, running.read_only) = (call.now, read_only);
     (running.steps, running.seed) = (INSTRUCTIONS, sandbox::FIRST_SEED);
+    running.watch = Arc::clone(&call.scripts.watch);
+    (running.clock, running.cut) = (Some(running.watch.begin()), None);
     Ok(())
 }
 
@@ -202,20 +243,21 @@ fn count_steps(lua: &Lua, each: u32) -> mlua::Result<()> {
     })
 }
 
-/// Counts steps, and ends the script if there were too many.
+/// Counts steps, and ends the script if there were too many, or if they took too long.
 pub(super) fn spend(lua: &Lua, running: &mut Running, steps: i64) -> mlua::Result<()> {
-    running.steps -= steps;
-    if running.steps < 0 {
-        // From now on at every step, so that a script that catches this one gets no further.
-        count_steps(lua, 1)?;
-        return Err(mlua::Error::runtime("too many instructions"));
+    running.steps = running.steps.saturating_sub(steps);
+    running.limit();
+    if running.cut.is_none() {
+        return Ok(());
     }
-    Ok(())
+    // From now on at every step, so that a script that catches this one gets no further.
+    count_steps(lua, 1)?;
+    Err(mlua::Error::runtime("the script is ended"))
 }
 
 /// Whether the script that runs is being ended.
-pub(super) fn out_of_steps(lua: &Lua) -> mlua::Result<bool> {
-    Ok(running(lua)?.steps < 0)
+pub(super) fn is_cut(lua: &Lua) -> mlua::Result<bool> {
+    Ok(running(lua)?.cut.is_some())
 }
 
 /// Lifts the limit of memory while `make` makes a value, because what mlua raises when it is reached is
@@ -229,6 +271,7 @@ pub(super) fn unlimited(
     let text = |text: &str| lua.create_string(text).map(Value::String);
     let made = match make() {
         Ok(_) if lua.used_memory() > MEMORY => Ok((guard::RAISE, text("not enough memory")?)),
+        Err(mlua::Error::MemoryError(why)) => Ok((guard::RAISE, text(&why)?)),
         Err(mlua::Error::RuntimeError(why)) => Ok((guard::HERE, text(&why)?)),
         made => made,
     };

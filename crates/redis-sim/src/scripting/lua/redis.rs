@@ -68,6 +68,9 @@ fn answer(running: &mut Running, words: &MultiValue) -> Result<redis::Value, Str
     if command.writes && running.read_only {
         return refused("Write commands are not allowed from read-only scripts.");
     }
+    if command.writes {
+        running.writes();
+    }
     let mut call = Call {
         keyspace: &mut running.keyspace,
         // No command can be called from a script that needs scripts.

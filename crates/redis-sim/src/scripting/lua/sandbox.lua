@@ -11,8 +11,10 @@ local native = ...
 local guard, scripts = native.guard, native.scripts
 local rawset, select, setmetatable = rawset, select, setmetatable
 local tonumber, tostring, type, xpcall = tonumber, tostring, type, xpcall
-local byte, find, gsub = string.byte, string.find, string.gsub
-local floor, modf = math.floor, math.modf
+local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
+local concat, sort = table.concat, table.sort
+local floor, max, min, modf = math.floor, math.max, math.min, math.modf
+local pcall = pcall
 
 local HERE, RAISE = 0, true
 local READ_ONLY = 'Attempt to modify a readonly table'
@@ -41,6 +43,22 @@ local function whole(number, ...)
   return (modf(value))
 end
 
+-- The argument with this number as a string, or what is wrong with it.
+local function text(number, ...)
+  local value = (select(number, ...))
+  if type(value) == 'string' then return value end
+  if type(value) == 'number' then return tostring(value) end
+  return nil, expected('string', number, ...)
+end
+
+-- A function that may take long, as one that counts for more than a step.
+local function costly(wrapped)
+  return guard(function(...)
+    native.spend(native.per_command)
+    return nil, ...
+  end, wrapped)
+end
+
 math.random = guard(function(...)
   local part, count = native.draw(), select('#', ...)
   if count == 0 then return nil, part end
@@ -61,7 +79,188 @@ math.randomseed = guard(function(...)
   return nil, native.randomseed(seed)
 end)
 
-table.insert = guard(refusals, table.insert)
+-- Lua's own library has no bound on how long a match takes, nor on the stack that it needs: `pattern.rs` has.
+
+-- What the guard of `string.find` gives for what `native.next_match` gave, and that of the others.
+local function places(_, start, stop, ...)
+  if start == nil then return false, nil end
+  if not start then return HERE, stop end
+  return false, start, stop, ...
+end
+
+local function captures(s, start, stop, ...)
+  if not start then return places(s, start, stop) end
+  if select('#', ...) == 0 then return false, sub(s, start, stop) end
+  return false, ...
+end
+
+local function search(given, kind, ...)
+  local s, p, why
+  s, why = text(1, ...)
+  if not s then return 1, why end
+  p, why = text(2, ...)
+  if not p then return 2, why end
+  local from = 1
+  if (select(3, ...)) ~= nil then
+    from, why = whole(3, ...)
+    if not from then return 3, why end
+  end
+  if from < 0 then from = from + #s + 1 end
+  return given(s, native.next_match(s, p, min(max(1, from), #s + 1), kind))
+end
+
+string.find = guard(function(...)
+  return search(places, (select(4, ...)) and 'plain' or 'find', ...)
+end)
+
+string.match = guard(function(...) return search(captures, 'match', ...) end)
+
+string.gmatch = guard(function(...)
+  local s, p, why
+  s, why = text(1, ...)
+  if not s then return 1, why end
+  p, why = text(2, ...)
+  if not p then return 2, why end
+  local from = 1
+  local function step(start, stop, ...)
+    if start == nil then return false end
+    if start then from = max(stop, start) + 1 end
+    return captures(s, start, stop, ...)
+  end
+  return false, guard(function()
+    if from > #s + 1 then return false end
+    return step(native.next_match(s, p, from, 'each'))
+  end)
+end)
+string.gfind = string.gfind and string.gmatch
+
+-- The text that stands in for a match, or false and what is wrong with it.
+local function expanded(template, all, ...)
+  local caught, count, ok = { ... }, select('#', ...), true
+  local text = gsub(template, '%%(.?)', function(escaped)
+    -- A text of C has a zero behind its end.
+    if escaped == '' then return '\0' end
+    if not find(escaped, '%d') then return escaped end
+    local number = byte(escaped) - 48
+    if number == 0 or number == 1 and count == 0 then return all end
+    ok = ok and number <= count
+    return caught[number]
+  end)
+  if not ok then return false, 'invalid capture index' end
+  return text
+end
+
+local function replaced(replacement, all, ...)
+  local kind, value, why = type(replacement), nil, nil
+  if kind == 'table' then
+    value = replacement[select('#', ...) == 0 and all or (...)]
+  elseif kind ~= 'function' then
+    value, why = expanded(replacement, all, ...)
+    if why then return false, why end
+  elseif select('#', ...) == 0 then
+    value = replacement(all)
+  else
+    value = replacement(...)
+  end
+  if not value then return all end
+  if type(value) == 'string' or type(value) == 'number' then return value end
+  return false, 'invalid replacement value (a ' .. type(value) .. ')'
+end
+
+local function substitute(s, p, replacement, most)
+  local parts, count, matches, from = {}, 0, 0, 1
+  local function keep(part)
+    count = count + 1
+    parts[count] = part
+  end
+  -- Whether there was a match, and what is wrong.
+  local function step(start, stop, ...)
+    if not start then return false, stop end
+    matches = matches + 1
+    local part, why = replaced(replacement, sub(s, start, stop), ...)
+    if why then return false, why end
+    keep(sub(s, from, start - 1))
+    keep(part)
+    -- Behind a match of nothing, one byte stays as it is.
+    if stop < start then keep(sub(s, start, start)) end
+    from = max(start, stop) + 1
+    return true
+  end
+  local more, why = true, nil
+  while more and matches < most and from <= #s + 1 do
+    more, why = step(native.next_match(s, p, from, 'match'))
+    if why then return HERE, why end
+    more = more and byte(p) ~= 94
+  end
+  keep(sub(s, from))
+  return false, concat(parts), matches
+end
+
+string.gsub = guard(function(...)
+  local s, p, why
+  s, why = text(1, ...)
+  if not s then return 1, why end
+  p, why = text(2, ...)
+  if not p then return 2, why end
+  local replacement = (select(3, ...))
+  if type(replacement) == 'number' then replacement = tostring(replacement) end
+  local kind = type(replacement)
+  if kind ~= 'string' and kind ~= 'function' and kind ~= 'table' then
+    return 3, 'string/function/table expected'
+  end
+  local most = #s + 1
+  if (select(4, ...)) ~= nil then
+    most, why = whole(4, ...)
+    if not most then return 4, why end
+  end
+  return substitute(s, p, replacement, most)
+end)
+
+string.rep = guard(function(...)
+  if (...) == '' and tonumber((select(2, ...))) then return false, '' end
+  native.spend(native.per_command)
+  return nil, ...
+end, string.rep)
+
+table.concat = costly(concat)
+
+-- Counts what an insertion or a removal in the middle moves.
+local function count_moves(t, place)
+  place = type(t) == 'table' and tonumber(place)
+  if place then native.spend(floor(min(max(0, #t - place), 2 ^ 40) / 2)) end
+end
+
+table.insert = guard(function(...)
+  local t, place = ...
+  if refusals[t] then return RAISE, refusals[t] end
+  if select('#', ...) > 2 then count_moves(t, place) end
+  return nil, ...
+end, table.insert)
+
+table.remove = guard(function(...)
+  count_moves(...)
+  return nil, ...
+end, table.remove)
+
+-- Steps of Lua are counted, the comparisons of its library are not: they are left to it where they are few,
+-- as it says better where an error is.
+local FEW = 1000
+
+local function below(one, other) return one < other end
+
+local function less(one, other)
+  local ok, is_less = pcall(below, one, other)
+  if ok then return is_less end
+  error(type(is_less) == 'string' and gsub(is_less, '^sandbox:%d+: ', '') or is_less, 0)
+end
+
+table.sort = guard(function(...)
+  local t, before = ...
+  native.spend(native.per_command)
+  if before == nil and type(t) == 'table' and #t > FEW then return nil, t, less end
+  return nil, ...
+end, sort)
+
 table.foreach = guard(reals, table.foreach)
 table.foreachi = guard(reals, table.foreachi)
 
@@ -169,6 +368,7 @@ local globals = {
   -- It may not be stopped or slowed down, as that would outlast the script.
   collectgarbage = guard(function(...)
     local option = ...
+    native.spend(100 * native.per_command)
     if option == 'stop' or option == 'setpause' or option == 'setstepmul' then return nil, 'restart' end
     return nil, ...
   end, collectgarbage),
@@ -189,6 +389,7 @@ local globals = {
     end, select(2, ...)
   end, load),
   loadstring = guard(function(...)
+    native.spend(native.per_command)
     if is_compiled((...)) then return false, nil, COMPILED end
     return nil, ...
   end, loadstring),
@@ -218,7 +419,7 @@ local globals = {
     local body, handler = ...
     if select('#', ...) < 2 then return nil, ... end
     return nil, body, function(failure)
-      if native.out_of_steps() then return failure end
+      if native.is_cut() then return failure end
       return handler(failure)
     end
   end, xpcall),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mlua::{BString, Function, Lua, Table, Value};
 
-use super::{guard, json, out_of_steps, redis, running};
+use super::{PER_COMMAND, guard, is_cut, json, redis, running, spend, strings};
 use crate::scripting::Sha;
 
 /// Where `math.random` begins in every script.
@@ -15,7 +15,9 @@ pub(super) fn build(lua: &Lua, scripts: &Table) -> mlua::Result<Function> {
     let native = lua.create_table_from([
         ("guard", lua.create_function(guard::guard)?),
         ("place", lua.create_function(place)?),
-        ("out_of_steps", lua.create_function(|lua, ()| out_of_steps(lua))?),
+        ("is_cut", lua.create_function(|lua, ()| is_cut(lua))?),
+        ("spend", lua.create_function(|lua, steps| spend(lua, &mut *running(lua)?, steps))?),
+        ("next_match", lua.create_function(strings::next_match)?),
         ("draw", lua.create_function(draw)?),
         ("randomseed", lua.create_function(randomseed)?),
         ("call", lua.create_function(|lua, words| redis::command(lua, &words, guard::RAISE))?),
@@ -27,6 +29,7 @@ pub(super) fn build(lua: &Lua, scripts: &Table) -> mlua::Result<Function> {
     ])?;
     native.raw_set("scripts", scripts)?;
     native.raw_set("null", Value::NULL)?;
+    native.raw_set("per_command", PER_COMMAND)?;
     native.raw_set("version", crate::VERSION)?;
     native.raw_set("version_number", version_number())?;
     let code = include_str!("sandbox.lua");

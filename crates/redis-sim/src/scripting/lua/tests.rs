@@ -1,5 +1,8 @@
 //! What the differential test can't ask a real server: bounds, and that nothing outlasts a script.
 
+mod busy;
+mod patterns;
+
 use std::sync::Arc;
 use std::thread;
 
@@ -34,6 +37,18 @@ fn a_script_without_an_end_ends_whatever_it_catches() {
         "xpcall(function() while true do end end, function() while true do end end)",
         "while true do redis.pcall('get', 'key') end",
         "setmetatable({}, {__index = function(t, k) while true do end end}).x.y = 1",
+        // What takes its time inside the library.
+        "string.find(('a'):rep(30), ('a-'):rep(20) .. 'b')",
+        "while true do pcall(string.match, ('a'):rep(30), ('a*'):rep(20) .. 'b') end",
+        "for _ in ('a'):rep(30):gmatch(('a?'):rep(30) .. ('a'):rep(30) .. 'b') do end",
+        "('a'):rep(1e5):gsub(('a-'):rep(3) .. 'b', '')",
+        "('x'):rep(1e7):find(('x'):rep(5e6) .. 'y', 1, true)",
+        "('x'):rep(1e6):find('(.*)(.-)%1%2y')",
+        "('('):rep(1e5):find('%b()')",
+        "table.insert({}, -2147483648, 1)",
+        "local t = {} for i = 1, 1e5 do t[i] = i end while true do table.insert(t, 1, table.remove(t, 2)) end",
+        "local t = {} for i = 1, 1e4 do t[i] = i % 7 end while true do table.sort(t) end",
+        "while true do collectgarbage() end",
     ];
     for body in bodies {
         assert_eq!(error(&mut con, body), "Error running script: too many instructions", "{body}");
@@ -49,6 +64,9 @@ fn a_script_that_takes_too_much_memory_ends() {
         "local s = 'x' while true do s = s .. s end",
         "local t = {} for i = 1, 1e9 do t[i] = {i} end",
         "local t = {} for i = 1, 1e9 do t[i] = redis.call('ping') end",
+        "local t = {} for i = 1, 60 do t = {t, t} end return t",
+        "local t = {} for i = 1, 60 do t = {t, t} end return cjson.encode(t)",
+        "return cjson.decode('[' .. ('[],'):rep(2e6) .. '0]')",
     ];
     for body in bodies {
         let text = error(&mut con, body);
@@ -75,6 +93,18 @@ fn a_caller_with_a_small_stack_can_run_a_script_that_needs_much() {
                 return (('x'):gsub('x', function() return f(n - 1) end)) end return f(150)";
     let stack = DefaultStack::new(128 * 1024).unwrap();
     assert_eq!(on_stack(stack, || eval::<String>(&mut con, body)).unwrap(), "x");
+}
+
+#[test]
+fn what_is_long_but_easy_does_not_take_long() {
+    let mut con = connect();
+    assert_eq!(eval::<String>(&mut con, "return ('').rep('', 2147483647)").unwrap(), "");
+    let number = "return select(2, pcall(cjson.decode, '[' .. ('-'):rep(1e6)))";
+    assert!(eval::<String>(&mut con, number).unwrap().contains("invalid number"));
+    let number = "return #tostring(cjson.decode('[' .. ('1'):rep(1e6) .. '.e]')[1])";
+    assert!(error(&mut con, number).contains("Expected comma or array end"));
+    let deep = error(&mut con, "return ('a'):rep(2e4):find(('a?'):rep(2e4))");
+    assert!(deep.contains("pattern too complex"), "{deep}");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Values of Lua and of Redis, each made from the other by the rules of Redis.
 
+use std::cell::Cell;
+
 use mlua::{IntoLua, Lua, Table, Value};
 use redis::{Value as Reply, VerbatimFormat};
 
+use super::MEMORY;
 use crate::error::Error;
 use crate::number;
 
@@ -35,16 +38,22 @@ pub(super) fn to_reply(
     client_resp3: bool,
     script_resp3: bool,
 ) -> mlua::Result<Reply> {
-    Replies { client_resp3, script_resp3 }.reply(value, 0)
+    Replies { client_resp3, script_resp3, left: Cell::new(MEMORY) }.reply(value, 0)
 }
 
 struct Replies {
     client_resp3: bool,
     script_resp3: bool,
+    /// How many bytes the reply may still take: a table that is in many places is answered as often.
+    left: Cell<usize>,
 }
 
 impl Replies {
     fn reply(&self, value: &Value, depth: usize) -> mlua::Result<Reply> {
+        let text = if let Value::String(text) = value { text.as_bytes().len() } else { 0 };
+        let left = self.left.get().checked_sub(size_of::<Reply>() + text);
+        self.left
+            .set(left.ok_or_else(|| mlua::Error::MemoryError("the reply is too large".into()))?);
         Ok(match value {
             Value::String(text) => Reply::BulkString(text.as_bytes().to_vec()),
             Value::Integer(number) => Reply::Int(*number),
