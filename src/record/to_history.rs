@@ -14,7 +14,9 @@ use super::observations::{Lock, NO_CLIENT, Presence, Seen, What};
 use super::operation::{Came, Unit};
 use super::reasons::Reasons;
 use super::recording::Way;
+use super::short_leases::ShortLeases;
 use super::tenures::Tenures;
+use super::tokens::{Knows, Tokens};
 use lock_history::history::{
     Change, Effect, EventKind, Failure, FailureKind, Head, History, Left, Verb,
 };
@@ -38,7 +40,10 @@ pub(super) struct Frame {
 pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let tenures = Tenures::of(seen);
     let prospect = Prospect::of(seen);
-    let given = Given { seen, tenures: &tenures, prospect: &prospect };
+    let tokens = Tokens::of(seen, prospect.releasing());
+    let short_leases = ShortLeases::of(seen, &prospect);
+    let (tenures, prospect, tokens) = (&tenures, &prospect, &tokens);
+    let given = Given { seen, tenures, prospect, tokens, short_leases: &short_leases };
     let actors = ActorTable::of(seen);
     let mut pooled = prospect.pooled(&actors);
     let mut lost = LostHolders::new();
@@ -67,6 +72,19 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     History { head, events: writer.log.events, is_complete }
 }
 
+/// Why a release by a token is not certain.
+const SHARED: &str = "one value is the token of clients of several connections, and whose command it was that used it \
+                      is unknown";
+const AGAIN: &str = "it was released again with the token that it had been released with, which may be that of \
+                     several clients";
+const ASKED_AGAIN: &str = "it was asked for with the token that it was held with, over its holder's connection, which may \
+                           be that of several clients";
+const HANDED_OVER: &str = "a client of another program used its holder's token, and whether the holder gave it that is \
+                           unknown";
+/// Why a release by a short lease is not.
+const SHORTENED: &str = "its holder shortened its lease and did nothing more with it, and whether that released it is \
+                         unknown";
+
 /// Until when holders were seen of which nothing shows that they held on: in microseconds since 1970, with the
 /// acquisition and the lock.
 type LostHolders = BTreeSet<(u64, Id, usize)>;
@@ -77,6 +95,8 @@ struct Given<'a> {
     seen: &'a Seen,
     tenures: &'a Tenures,
     prospect: &'a Prospect,
+    tokens: &'a Tokens,
+    short_leases: &'a ShortLeases,
 }
 
 struct HistoryWriter<'a> {
@@ -96,7 +116,7 @@ struct HistoryWriter<'a> {
 
 impl<'a> HistoryWriter<'a> {
     fn new(given: &'a Given<'a>, pooled: HashSet<usize>, lost: LostHolders, frame: &Frame) -> Self {
-        let Given { seen, tenures, prospect } = *given;
+        let Given { seen, tenures, prospect, .. } = *given;
         let actors = ActorTable::of(seen);
         Self {
             given,
@@ -157,6 +177,7 @@ impl<'a> HistoryWriter<'a> {
             (_, actor) => actor,
         };
         let Some(client) = client else { return };
+        self.doubt_tokens(unit, lock);
         let actor = self.actor_for(unit, client, lock, came);
         self.stand_ins.insert((client, lock), actor);
         self.log.begin(actor);
@@ -174,6 +195,15 @@ impl<'a> HistoryWriter<'a> {
             self.log.step(unit, actor, lock, verb, held, end);
             self.holdings.forget(actor, lock);
             return;
+        }
+        if self.is_given_up(unit, lock, came, held) {
+            self.log.step(unit, actor, lock, Verb::Release, held, End::Well);
+            self.holdings.forget(actor, lock);
+            self.relinquish(actor, lock, came);
+            return;
+        }
+        if matches!(came, Came::Took(_) | Came::Replaced(..) | Came::Refused) {
+            self.forget_expired(unit, actor, lock, came);
         }
         match came {
             Came::Took(id) => {
@@ -212,6 +242,75 @@ impl<'a> HistoryWriter<'a> {
         self.holdings.shown(actor, lock, came);
     }
 
+    /// Notes where a token does not tell whose command it was.
+    fn doubt_tokens(&mut self, unit: &Unit<'a>, lock: usize) {
+        let tokens = self.given.tokens;
+        if tokens.releases_again(unit.first..=unit.last()) {
+            self.doubt(lock, AGAIN);
+        }
+        if tokens.asks_again(unit.first..=unit.last()) {
+            self.doubt(lock, ASKED_AGAIN);
+        }
+    }
+
+    /// How a client knows the token of an acquisition that it uses.
+    fn knows(&self, unit: &Unit<'a>, client: usize, holds: Id) -> Knows {
+        let is_own = |other: u32| {
+            self.actors.actor(other).is_none_or(|other| !self.actors.are_distinct(other, client))
+        };
+        self.given.tokens.knows(self.given.seen, holds, unit.first, is_own)
+    }
+
+    /// Whether an actor lets its lock expire, as a release.
+    fn is_given_up(&mut self, unit: &Unit<'a>, lock: usize, came: Came, held: Option<Id>) -> bool {
+        let is_own = match came {
+            Came::Extended(id) => held == Some(id),
+            Came::Replaced(_, before) => held == Some(before),
+            _ => false,
+        };
+        let releases = self.given.short_leases.releases(unit.first..=unit.last());
+        match releases.filter(|_| is_own) {
+            None => false,
+            Some(is_sure) => {
+                if !is_sure {
+                    self.doubt(lock, SHORTENED);
+                }
+                true
+            }
+        }
+    }
+
+    /// What a lock holds after its holder let it expire: for no client any more.
+    fn relinquish(&mut self, actor: usize, lock: usize, came: Came) {
+        match came {
+            Came::Replaced(id, _) => {
+                self.holdings.free(lock);
+                self.holdings.take(actor, lock, id);
+                self.holdings.forget(actor, lock);
+            }
+            Came::Extended(id) => self.holdings.lease(id),
+            _ => {}
+        }
+    }
+
+    /// An actor asks for a lock whose lease had expired under it: what it thought since its last command about it
+    /// is unknown.
+    fn forget_expired(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {
+        let belief = self.holdings.belief(actor, lock).map(|belief| belief.holds);
+        let Some(id) = belief.filter(|id| self.holdings.has_expired(*id)) else { return };
+        let is_pooled = self.attributor.is_pooled(self.actors.connection(actor));
+        let acts_later = self.given.prospect.acts_after(id, unit.last());
+        if came != Came::Refused || !is_pooled && !acts_later {
+            self.unseen_since_last_command(actor, lock);
+        }
+    }
+
+    /// The key that a command is about.
+    fn watched_key(&self, unit: &Unit<'a>) -> Option<&'a [u8]> {
+        let lock = unit.observations.first()?.lock;
+        Some(self.given.seen.locks.get(lock)?.key.as_slice())
+    }
+
     /// Whether two acquisitions have one token.
     fn is_same(&self, one: Id, other: Id) -> bool {
         self.given.seen.token(one) == self.given.seen.token(other)
@@ -232,7 +331,13 @@ impl<'a> HistoryWriter<'a> {
         let is_refused = || !is_found && token.is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
         let found_free = |last| matches!(last, Came::Saw(None) | Came::Unclear);
-        let is_last_read = || unit.call.is_none() && self.given.prospect.is_last_read(unit.first);
+        let prospect = self.given.prospect;
+        // Where no client releases it, a client that finds it free only asks whether it may go on.
+        let is_last_read = || {
+            unit.call.is_none()
+                && prospect.is_last_read(unit.first)
+                && self.watched_key(unit).is_some_and(|key| prospect.is_released(key))
+        };
         match came {
             Came::NothingToDelete if unit.call.is_none() && !is_refused() => {
                 Some((Verb::Release, End::Well))
@@ -266,7 +371,7 @@ impl<'a> HistoryWriter<'a> {
 
     /// The actor: the client, unless it acts for another one over its connection.
     fn actor_for(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
-        if let Some(carrier) = self.carrier(unit, client, lock) {
+        if let Some(carrier) = self.carrier(unit, client, lock, came) {
             return carrier;
         }
         match came {
@@ -290,20 +395,38 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// The only actor whose token the command carries.
-    fn carrier(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> Option<usize> {
+    fn carrier(
+        &mut self,
+        unit: &Unit<'a>,
+        client: usize,
+        lock: usize,
+        came: Came,
+    ) -> Option<usize> {
         let says_whose = |token: &str| unit.call.is_some() || is_drawn(token.as_bytes());
         let carries = |holds: Id| {
             let token = self.given.seen.token(holds);
             token.is_some_and(|token| unit.carries(token) && says_whose(token))
         };
-        if self.holdings.belief(client, lock).is_some_and(|belief| carries(belief.holds)) {
-            return Some(client);
+        let own = self.holdings.belief(client, lock).map(|belief| belief.holds);
+        if let Some(own) = own.filter(|own| carries(*own)) {
+            return Some(self.sharer(client, lock, own, came).unwrap_or(client));
         }
         let carriers = self.holdings.believers(lock).filter(|(actor, belief)| {
-            !self.actors.are_distinct(*actor, client) && carries(belief.holds)
+            carries(belief.holds)
+                && (!self.actors.are_distinct(*actor, client)
+                    || self.knows(unit, client, belief.holds) != Knows::Itself)
         });
         let carriers: Vec<_> = carriers.collect();
         let [(carrier, belief)] = carriers.as_slice() else { return None };
+        if self.actors.are_distinct(*carrier, client) {
+            if self.knows(unit, client, belief.holds) != Knows::Given {
+                self.doubt(lock, HANDED_OVER);
+            }
+            return Some(*carrier);
+        }
+        if self.given.tokens.is_shared(self.given.seen, belief.holds) {
+            self.doubt(lock, SHARED);
+        }
         if self.attributor.read_token(client, lock, belief.holds) {
             self.doubt(
                 lock,
@@ -313,6 +436,24 @@ impl<'a> HistoryWriter<'a> {
         }
         self.attributor.join(&self.actors, client, *carrier);
         Some(*carrier)
+    }
+
+    /// The holder whose acquisition this command ends or extends, where that has the token of the client's own
+    /// one and either may have sent it.
+    fn sharer(&mut self, client: usize, lock: usize, own: Id, came: Came) -> Option<usize> {
+        let (Came::Deleted(id) | Came::Extended(id)) = came else { return None };
+        let connection = self.actors.connection(client);
+        let is_its_own =
+            self.attributor.is_alone(connection) && !self.attributor.is_pooled(connection);
+        let owner =
+            self.holdings.owner(id).filter(|owner| !self.actors.are_distinct(*owner, client));
+        let is_open = id != own
+            && self.is_same(id, own)
+            && !is_its_own
+            && self.given.tokens.is_shared(self.given.seen, own);
+        let owner = owner.filter(|_| is_open)?;
+        self.doubt(lock, SHARED);
+        Some(owner)
     }
 
     /// The holder of an acquisition that this command ends or extends; the client, if it surely acts
@@ -335,7 +476,12 @@ impl<'a> HistoryWriter<'a> {
                 self.stranger(unit, client, lock)
             }
             Attribution::Client => client,
-            Attribution::Holder => holder,
+            Attribution::Holder => {
+                if holder != client && self.given.tokens.is_shared(self.given.seen, id) {
+                    self.doubt(lock, SHARED);
+                }
+                holder
+            }
             Attribution::Unknown => {
                 let what = if extends { "its lease was set" } else { "it was released" };
                 let why = format!(
@@ -457,8 +603,10 @@ impl<'a> HistoryWriter<'a> {
                 lock,
                 "its holder's connection was closed, and whether the holder held on is unknown",
             ),
-            Presence::Open | Presence::Unknown => self
-                .doubt(lock, "its holder sent no more commands, and whether it held on is unknown"),
+            Presence::Open | Presence::Unknown => self.doubt(
+                lock,
+                "its holder sent no more commands about it, and whether it held on is unknown",
+            ),
         }
         self.unseen(holder, lock);
     }
@@ -468,7 +616,8 @@ impl<'a> HistoryWriter<'a> {
     fn seen_until(&self, actor: usize, id: Id) -> u64 {
         let at = |id: Id| self.given.seen.observations.get(id).map_or(0, |one| one.at);
         let acted = at(self.given.prospect.last_act(id).unwrap_or(id));
-        match self.attributor.is_pooled(self.actors.connection(actor)) {
+        let is_pooled = self.attributor.is_pooled(self.actors.connection(actor));
+        match is_pooled || self.holdings.has_expired(id) {
             true => acted,
             false => acted.max(self.actors.last_seen(actor)),
         }
@@ -514,7 +663,7 @@ impl<'a> HistoryWriter<'a> {
 
     fn end_lease(&mut self, lock: usize) {
         self.forget_if_light(lock);
-        let Some(id) = self.holdings.free(lock) else { return };
+        let Some(id) = self.holdings.expire(lock) else { return };
         self.log.event(None, EventKind::lease_expired(lock, &self.key(lock), self.log.token(id)));
     }
 
@@ -587,7 +736,9 @@ impl<'a> HistoryWriter<'a> {
         (0..actors).for_each(|actor| self.log.begin(actor));
         for lock in 0..self.given.seen.locks.len() {
             let believers = self.holdings.believers(lock);
-            let lost = believers.filter(|(actor, _)| self.may_be_gone(*actor));
+            let lost = believers.filter(|(actor, belief)| {
+                self.may_be_gone(*actor) || self.holdings.has_expired(belief.holds)
+            });
             let lost = lost
                 .map(|(actor, belief)| (self.seen_until(actor, belief.holds), belief.holds, lock));
             self.newly_lost.extend(lost.collect::<Vec<_>>());
@@ -619,7 +770,9 @@ impl<'a> HistoryWriter<'a> {
             };
             let is_mirrored = super::Watch::name_of(&state.key).is_some();
             let flag = if is_mirrored { state.flag } else { token.is_some() };
-            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new(), acquirable: None };
+            // No actor holds it any more: its holder let it expire.
+            let acquirable = (ttl_ms >= 0).then_some(true);
+            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new(), acquirable };
             self.log.event(None, EventKind::Left(left));
         }
         true
