@@ -34,12 +34,17 @@ impl ShortLeases {
     /// Looks at all observations.
     pub fn of(seen: &Seen, prospect: &Prospect) -> Self {
         let mut leases: HashMap<Id, Set> = HashMap::new();
+        // When those without a lease began.
+        let mut endless: HashMap<Id, u64> = HashMap::new();
         // By acquisition, the last command that shortened its lease.
         let mut short: HashMap<Id, (Id, bool)> = HashMap::new();
         for (id, one) in seen.observations.iter().enumerate() {
             match (&one.what, one.outcome) {
                 (What::Write { lease, .. } | What::Found { lease, .. }, Outcome::Took) => {
-                    leases.extend(lease.map(|lease| (id, Set::at(one, lease))));
+                    match lease {
+                        Some(lease) => drop(leases.insert(id, Set::at(one, *lease))),
+                        None => drop(endless.insert(id, one.at)),
+                    }
                 }
                 (What::Write { lease, .. }, Outcome::Replaced(before)) => {
                     let set = lease.map(|lease| Set::at(one, lease));
@@ -54,6 +59,12 @@ impl ShortLeases {
                     short.remove(&held);
                     if let Some((was, set)) = leases.get(&held).zip(set).filter(is_shorter) {
                         short.insert(held, (id, is_part(set, *was)));
+                    }
+                    // Without a lease, it is compared with the time for which the lock was held.
+                    let since = endless.remove(&held).map(|since| one.at.saturating_sub(since));
+                    let was = since.map(|held| Set { ends: u64::MAX, lease: held * 1000 });
+                    if was.zip(set).is_some_and(|(was, set)| is_part(set, was)) {
+                        short.insert(held, (id, true));
                     }
                     leases.extend(set.map(|set| (held, set)));
                 }

@@ -73,8 +73,8 @@ pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
 }
 
 /// Why a release by a token is not certain.
-const SHARED: &str = "one value is the token of clients of several connections, and whose command it was that used it \
-                      is unknown";
+const SHARED: &str = "one value is the token of several acquisitions or clients, and whose command it was that used \
+                      it is unknown";
 const AGAIN: &str = "it was released again with the token that it had been released with, which may be that of \
                      several clients";
 const ASKED_AGAIN: &str = "it was asked for with the token that it was held with, over its holder's connection, which may \

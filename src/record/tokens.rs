@@ -66,8 +66,11 @@ impl Tokens {
                 Outcome::Refused => {
                     let held = holder.get(&one.lock).and_then(|held| seen.observations.get(*held));
                     let held = held.filter(|held| held.client == one.client);
-                    if held.is_some_and(|held| token(held).is_some_and(|it| token(one) == Some(it)))
-                    {
+                    let held = held.and_then(token);
+                    let is_own = |held: &Rc<str>| {
+                        token(one) == Some(held) || carried(call, one).any(|it| it == held)
+                    };
+                    if held.is_some_and(is_own) {
                         tokens.asked_again.insert(id);
                     }
                 }
@@ -125,11 +128,13 @@ impl Tokens {
         self.tried.get(token).is_some_and(|clients| clients.len() > 1)
     }
 
-    /// Whether clients of several connections acquired the lock, or tried to, with the token of this acquisition.
+    /// Whether the token of this acquisition is that of several, or clients of several connections tried to acquire
+    /// the lock with it.
     pub fn is_shared(&self, seen: &Seen, acquisition: Id) -> bool {
         let lock = seen.observations.get(acquisition).map(|one| one.lock);
         let token = lock.zip(seen.token(acquisition).cloned());
-        token.is_some_and(|token| self.is_tried(&token))
+        let is_repeated = |token: &Token| self.acquired.get(token).is_some_and(|times| *times > 1);
+        token.is_some_and(|token| self.is_tried(&token) || is_repeated(&token))
     }
 
     /// Whether one of these observations released again what had been released with the same token.

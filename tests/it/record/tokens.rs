@@ -35,7 +35,7 @@ fn one_token_for_threads_leaves_open_whose_release_it_was() {
         release(80, 'a', ours, true),
         release(100, 'b', ours, false),
     ];
-    is_open(&two_hold.concat(), "one value is the token of clients of several connections");
+    is_open(&two_hold.concat(), "one value is the token of several");
     let with_a_bystander = [
         format!("0 a SET l {ours} NX PX 5000\n20 b SET l {ours} NX PX 5000\n"),
         release(40, 'b', ours, true),
@@ -70,6 +70,21 @@ fn a_second_release_with_one_token_shows_that_several_have_it() {
     is_open(&reentrant.concat(), "it was released again with the token");
 }
 
+/// The other thread looks before it tries, so it never tries with the token.
+#[test]
+fn a_token_of_several_acquisitions_vouches_for_no_release_over_another_connection() {
+    let round = |at: u64| {
+        format!(
+            "{at} a SET l web-1 NX PX 5000\n{} b GET l\n{} b GET l\n{} b DEL l\n{} a GET l\n",
+            at + 1,
+            at + 2,
+            at + 3,
+            at + 9
+        )
+    };
+    is_open(&[round(0), round(100), round(200)].concat(), "one value is the token of several");
+}
+
 #[test]
 fn tasks_with_one_connection_and_one_token_can_not_be_told_apart() {
     let tasks = [
@@ -101,7 +116,7 @@ fn a_token_of_a_pool_accuses_no_client_of_the_other_ones_release() {
         "0 a SET l web-1 NX PX 100\n150 b SET l web-1 NX PX 5000\n".into(),
         release(200, 'a', "web-1", true),
     ];
-    is_open(&pool.concat(), "one value is the token of clients of several connections");
+    is_open(&pool.concat(), "one value is the token of several");
 }
 
 /// A lock that one program acquires and another one releases.
