@@ -84,12 +84,7 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
         ("GETDEL", [key]) => vec![(key, Act::Read), (key, Act::Delete)],
         ("PERSIST", [key]) => one(key, Some(Act::Expire(Until::Forever))),
         ("EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT", [key, time, conditions @ ..]) => {
-            let until = end(unit_of(&name), time).filter(|_| are_conditions(conditions));
-            let act = |until| match conditions {
-                [] => Act::Expire(until),
-                _ => Act::Unknown(name.clone()),
-            };
-            one(key, until.map(act))
+            one(key, expire(&name, time, conditions))
         }
         ("GETEX", [key]) => one(key, Some(Act::Read)),
         ("GETEX", [key, unit]) if unit.eq_ignore_ascii_case(b"PERSIST") => {
@@ -204,6 +199,15 @@ fn end(unit: &[u8], time: &[u8]) -> Option<Until> {
 fn number(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
     text.parse().ok().filter(|number: &i64| number.to_string() == text)
+}
+
+/// What EXPIRE and its kin do; nothing if Redis refuses them.
+fn expire(name: &str, time: &[u8], conditions: &[Vec<u8>]) -> Option<Act> {
+    let until = end(unit_of(name), time).filter(|_| are_conditions(conditions))?;
+    Some(match conditions {
+        [] => Act::Expire(until),
+        _ => Act::Unknown(name.to_owned()),
+    })
 }
 
 /// The unit of the time that a command sets.
