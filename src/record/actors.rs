@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 pub(super) struct ActorTable {
     /// All of them.
     pub list: Vec<Actor>,
-    /// For each client, the actor that it is.
-    of_client: Vec<usize>,
+    /// For each client, the actor that it is, if it did anything about a lock.
+    of_client: Vec<Option<usize>>,
     /// The holders of locks that were never seen to be taken.
     holders: HashMap<Id, usize>,
     /// Those that stand for holders of what was held before all that was seen, where no connection that was open
@@ -52,7 +52,7 @@ impl ActorTable {
                 (None, Some(name)) => format!("{name} at {}", client.address),
                 (None, None) => client.address.clone(),
             };
-            actors.of_client.push(actors.list.len());
+            actors.of_client.push(is_active.then_some(actors.list.len()));
             if is_active {
                 actors.add(name, client);
             }
@@ -92,7 +92,7 @@ impl ActorTable {
     /// The actor that a client is.
     pub fn actor(&self, client: u32) -> Option<usize> {
         let client = usize::try_from(client).ok().filter(|_| client != NO_CLIENT)?;
-        self.of_client.get(client).copied()
+        self.of_client.get(client).copied().flatten()
     }
 
     /// The first actor of an actor's connection.

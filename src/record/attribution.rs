@@ -8,7 +8,7 @@
 use super::actors::ActorTable;
 use super::holdings::Holdings;
 use super::key::{Id, Outcome};
-use super::observations::{Seen, What};
+use super::observations::{NO_CLIENT, Seen, What};
 use super::operation::{Came, Unit};
 use std::collections::{HashMap, HashSet};
 
@@ -130,14 +130,18 @@ pub(super) struct Prospect {
     last_reads: HashSet<Id>,
     /// The commands that gave a lock, which was acquired without a lease, its only one.
     only_leases: HashSet<Id>,
+    /// The scripts that release locks.
+    releasing: HashSet<usize>,
+    /// The keys that clients were seen to release, and not only to let expire.
+    released: HashSet<Vec<u8>>,
 }
 
 impl Prospect {
     /// Looks at all observations.
     pub fn of(seen: &Seen) -> Self {
         let (last_reads, only_leases) = (last_reads(seen), only_leases(seen));
-        let mut prospect = Self { last_reads, only_leases, ..Self::default() };
-        let releasing = releasing_scripts(seen);
+        let (releasing, released) = (releasing_scripts(seen), released_keys(seen));
+        let mut prospect = Self { last_reads, only_leases, releasing, released, ..Self::default() };
         // The last read of each connection, by lock; and by connection and lock, the last acquisition.
         let mut reads: HashMap<usize, HashMap<u32, Id>> = HashMap::new();
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
@@ -150,7 +154,7 @@ impl Prospect {
             for token in call.into_iter().flat_map(|call| &call.carried) {
                 let Some(acquisition) = of_token.get(&(&**token, one.lock)) else { continue };
                 prospect.last_acts.insert(*acquisition, id);
-                if call.is_some_and(|call| releasing.contains(&call.script)) {
+                if call.is_some_and(|call| prospect.releasing.contains(&call.script)) {
                     prospect.last_releases.insert(*acquisition, id);
                 }
                 if let Some(writer) = seen.observations.get(*acquisition) {
@@ -243,6 +247,16 @@ impl Prospect {
         alone.filter_map(|(client, _)| actors.actor(*client)).collect()
     }
 
+    /// The scripts that release locks.
+    pub fn releasing(&self) -> &HashSet<usize> {
+        &self.releasing
+    }
+
+    /// Whether clients were seen to release this key.
+    pub fn is_released(&self, key: &[u8]) -> bool {
+        self.released.contains(key)
+    }
+
     /// Whether the client of this read left the lock alone after it.
     pub fn is_last_read(&self, read: Id) -> bool {
         self.last_reads.contains(&read)
@@ -303,6 +317,16 @@ fn only_leases(seen: &Seen) -> HashSet<Id> {
     }
     let only = first.into_iter().filter(|(held, _)| !again.contains(held));
     only.map(|(_, id)| id).collect()
+}
+
+/// The keys that clients deleted, or of which they deleted members.
+fn released_keys(seen: &Seen) -> HashSet<Vec<u8>> {
+    let deleted = seen
+        .observations
+        .iter()
+        .filter(|one| matches!(one.outcome, Outcome::Deleted(_)) && one.client != NO_CLIENT);
+    let locks: HashSet<usize> = deleted.map(|one| one.lock).collect();
+    locks.into_iter().filter_map(|lock| Some(seen.locks.get(lock)?.key.clone())).collect()
 }
 
 /// The scripts that were seen to delete a lock whose token they carried.

@@ -6,7 +6,7 @@ pub(super) use members::{Field, Kind, MemberAct, Only};
 
 use super::commands::{Reach, reach};
 use super::key::When;
-use members::member_act;
+use members::{Parsed, member_act};
 
 /// What a command may do to one key.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,13 +68,14 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
             one(key, end(unit, time).filter(Until::is_to_come).map(|until| put(value, until)))
         }
         ("GETSET", [key, value]) => vec![(key, Act::Read), (key, put(value, Until::Forever))],
-        ("MSET", pairs) => {
+        ("MSET", pairs) if pairs.len().is_multiple_of(2) => {
             let pairs = pairs.chunks_exact(2).filter_map(|pair| match pair {
                 [key, value] => Some((key.as_slice(), put(value, Until::Forever))),
                 _ => None,
             });
             pairs.collect()
         }
+        ("MSET", _) => Vec::new(),
         ("GET", [key]) => one(key, Some(Act::Read)),
         ("MGET", keys) => keys.iter().map(|key| (key.as_slice(), Act::Read)).collect(),
         ("DEL" | "UNLINK", keys) => keys.iter().map(|key| (key.as_slice(), Act::Delete)).collect(),
@@ -82,25 +83,29 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
         ("DELEX", [key]) => one(key, Some(Act::Delete)),
         ("GETDEL", [key]) => vec![(key, Act::Read), (key, Act::Delete)],
         ("PERSIST", [key]) => one(key, Some(Act::Expire(Until::Forever))),
-        ("EXPIRE", [key, time]) => one(key, end(b"EX", time).map(Act::Expire)),
-        ("PEXPIRE", [key, time]) => one(key, end(b"PX", time).map(Act::Expire)),
-        ("EXPIREAT", [key, time]) => one(key, end(b"EXAT", time).map(Act::Expire)),
-        ("PEXPIREAT", [key, time]) => one(key, end(b"PXAT", time).map(Act::Expire)),
+        ("EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT", [key, time, conditions @ ..]) => {
+            one(key, expire(&name, time, conditions))
+        }
         ("GETEX", [key]) => one(key, Some(Act::Read)),
         ("GETEX", [key, unit]) if unit.eq_ignore_ascii_case(b"PERSIST") => {
             vec![(key, Act::Read), (key, Act::Expire(Until::Forever))]
         }
         ("GETEX", [key, unit, time]) => {
-            let until = end(&unit.to_ascii_uppercase(), time);
-            let expire = until.map(|until| (key.as_slice(), Act::Expire(until)));
-            std::iter::once((key.as_slice(), Act::Read)).chain(expire).collect()
+            let until = end(&unit.to_ascii_uppercase(), time).filter(Until::is_to_come);
+            let acts = until.map(|until| vec![(&**key, Act::Read), (&**key, Act::Expire(until))]);
+            acts.unwrap_or_default()
         }
-        ("COPY", [_, to, ..]) => vec![(to, Act::Unknown(name))],
+        ("GETEX", _) => Vec::new(),
+        ("COPY", [_, to, options @ ..]) => {
+            one(to, copies(options).then(|| Act::Unknown(name.clone())))
+        }
         (_, rest) => {
-            if let Some((key, arguments)) = rest.split_first()
-                && let Some(act) = member_act(&name, arguments)
-            {
-                return one(key, Some(Act::Members(name, act)));
+            if let Some((key, arguments)) = rest.split_first() {
+                match member_act(&name, arguments) {
+                    Parsed::Followed(act) => return one(key, Some(Act::Members(name, act))),
+                    Parsed::Refused => return Vec::new(),
+                    Parsed::Unknown => {}
+                }
             }
             let changed = match reach(&name) {
                 Reach::NoKey => &[],
@@ -121,30 +126,39 @@ fn put(value: &[u8], until: Until) -> Act {
     Act::Put { value: value.into(), until, only_if_held: false }
 }
 
-/// What SET does with these options; nothing if Redis refuses them. Redis 8.4 and Valkey 8.1 have
-/// more options.
+/// What SET does with these options; nothing if Redis refuses them.
 fn set(value: &[u8], mut options: &[Vec<u8>]) -> Option<Act> {
-    let (mut until, mut nx, mut xx) = (None, false, false);
+    let (mut unit, mut until) = (None, Until::Forever);
+    let (mut nx, mut xx, mut is_conditional) = (false, false, false);
     while let [option, rest @ ..] = options {
         options = rest;
-        match option.to_ascii_uppercase().as_slice() {
+        let option = option.to_ascii_uppercase();
+        match option.as_slice() {
             b"NX" => nx = true,
             b"XX" => xx = true,
             b"GET" => {}
-            b"KEEPTTL" if until.is_none() => until = Some(Until::AsBefore),
-            unit if until.is_none() => {
-                if !UNITS.contains(&unit) {
-                    return Some(Act::Unknown("SET".into()));
-                }
+            // The same unit may come again; two of them may not.
+            _ if unit.as_ref().is_some_and(|unit| *unit != option) && is_lease(&option) => {
+                return None;
+            }
+            b"KEEPTTL" => (unit, until) = (Some(option), Until::AsBefore),
+            name if UNITS.contains(&name) => {
                 let [time, rest @ ..] = options else { return None };
                 options = rest;
-                until = Some(end(unit, time).filter(Until::is_to_come)?);
+                until = end(name, time).filter(Until::is_to_come)?;
+                unit = Some(option);
             }
-            unit if unit == b"KEEPTTL" || UNITS.contains(&unit) => return None,
-            _ => return Some(Act::Unknown("SET".into())),
+            name if COMPARISONS.contains(&name) => {
+                let [_, rest @ ..] = options else { return None };
+                (options, is_conditional) = (rest, true);
+            }
+            _ => return None,
         }
     }
-    let (value, until) = (value.to_vec(), until.unwrap_or(Until::Forever));
+    if is_conditional {
+        return Some(Act::Unknown("SET".into()));
+    }
+    let value = value.to_vec();
     match (nx, xx) {
         (true, true) => None,
         (true, false) => Some(Act::Take { value, until }),
@@ -155,19 +169,117 @@ fn set(value: &[u8], mut options: &[Vec<u8>]) -> Option<Act> {
 /// The options of SET that name a lease.
 const UNITS: [&[u8]; 4] = [b"EX", b"PX", b"EXAT", b"PXAT"];
 
-/// The end of a lease in one of the units that Redis knows.
+/// Whether an option of SET is about the lease.
+fn is_lease(option: &[u8]) -> bool {
+    option == b"KEEPTTL" || UNITS.contains(&option)
+}
+
+/// Those of Redis 8.4 and Valkey 8.1 that name a value to compare with.
+const COMPARISONS: [&[u8]; 4] = [b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"];
+
+/// Added to a longer time, the server's clock gives a number that is too large: this is near the year 2100.
+const LONGEST: i64 = i64::MAX - 4_102_444_800_000;
+
+/// The end of a lease in one of the units that Redis knows; nothing if it refuses the time.
 fn end(unit: &[u8], time: &[u8]) -> Option<Until> {
-    let time: i64 = std::str::from_utf8(time).ok()?.parse().ok()?;
+    let time = number(time)?;
+    let milliseconds = match unit {
+        b"EX" | b"EXAT" => time.checked_mul(1000)?,
+        _ => time,
+    };
     Some(match unit {
-        b"EX" => Until::In(time.checked_mul(1000)?),
-        b"PX" => Until::In(time),
-        b"EXAT" => Until::At(time.checked_mul(1000)?),
-        b"PXAT" => Until::At(time),
+        b"EX" | b"PX" if milliseconds > LONGEST => return None,
+        b"EX" | b"PX" => Until::In(milliseconds),
+        b"EXAT" | b"PXAT" => Until::At(milliseconds),
         _ => return None,
     })
 }
 
+/// A number as Redis reads it: without a plus sign, spaces or leading zeros.
+fn number(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
+}
+
+/// What EXPIRE and its kin do; nothing if Redis refuses them.
+fn expire(name: &str, time: &[u8], conditions: &[Vec<u8>]) -> Option<Act> {
+    let until = end(unit_of(name), time).filter(|_| are_conditions(conditions))?;
+    Some(match conditions {
+        [] => Act::Expire(until),
+        _ => Act::Unknown(name.to_owned()),
+    })
+}
+
+/// The unit of the time that a command sets.
+fn unit_of(command: &str) -> &'static [u8] {
+    match command {
+        "EXPIRE" => b"EX",
+        "PEXPIRE" => b"PX",
+        "EXPIREAT" => b"EXAT",
+        _ => b"PXAT",
+    }
+}
+
+/// Whether Redis takes these for conditions of EXPIRE.
+fn are_conditions(options: &[Vec<u8>]) -> bool {
+    let has = |name: &[u8]| options.iter().any(|option| option.eq_ignore_ascii_case(name));
+    let is_known = |option: &Vec<u8>| {
+        [&b"NX"[..], b"XX", b"GT", b"LT"].iter().any(|it| option.eq_ignore_ascii_case(it))
+    };
+    let contradict =
+        has(b"NX") && (has(b"XX") || has(b"GT") || has(b"LT")) || has(b"GT") && has(b"LT");
+    options.iter().all(is_known) && !contradict
+}
+
+/// Whether Redis takes these for options of COPY.
+fn copies(mut options: &[Vec<u8>]) -> bool {
+    loop {
+        options = match options {
+            [] => return true,
+            [word, rest @ ..] if word.eq_ignore_ascii_case(b"REPLACE") => rest,
+            [word, database, rest @ ..] if word.eq_ignore_ascii_case(b"DB") => {
+                if number(database).is_none_or(|database| database < 0) {
+                    return false;
+                }
+                rest
+            }
+            _ => return false,
+        };
+    }
+}
+
+/// Commands that show a client what a key holds, and are not followed as reads of it.
+const SHOWS: &str = "DUMP GETRANGE HGETALL HMGET HRANDFIELD HSCAN HVALS LCS SORT SORT_RO SUBSTR";
+
+/// The key of a command that shows its client what that holds, though it is not followed as a read.
+pub(super) fn shown_key(arguments: &[Vec<u8>]) -> Option<&[u8]> {
+    let [name, key, rest @ ..] = arguments else { return None };
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    let shows = SHOWS.split(' ').any(|other| other == name)
+        || name == "SET" && rest.iter().skip(1).any(|word| word.eq_ignore_ascii_case(b"GET"));
+    shows.then_some(key)
+}
+
+/// Commands for lists, sets, geographic indexes and streams.
+const NOT_FOR_STRINGS: &str = "\
+    BLMOVE BRPOPLPUSH GEOADD HDEL HINCRBYFLOAT HPERSIST HPEXPIRE HPEXPIREAT HEXPIRE HEXPIREAT HGETDEL HGETEX HSETEX \
+    LINSERT LMOVE LPOP LPUSH LPUSHX LREM LSET LTRIM RPOP RPOPLPUSH RPUSH RPUSHX SMOVE SPOP XACK XADD XAUTOCLAIM XCLAIM \
+    XDEL XSETID XTRIM ZINCRBY ZPOPMAX ZPOPMIN ZREMRANGEBYLEX ZREMRANGEBYRANK";
+
 impl Act {
+    /// Whether Redis refuses it where the key holds this string.
+    pub fn is_wrong_for(&self, value: &str) -> bool {
+        let is_number = |text: &str| text.parse::<f64>().is_ok();
+        match self {
+            Act::Members(..) => true,
+            Act::Unknown(name) => match name.as_str() {
+                "INCR" | "DECR" | "INCRBY" | "DECRBY" | "INCRBYFLOAT" => !is_number(value),
+                name => NOT_FOR_STRINGS.split(' ').any(|other| other == name),
+            },
+            _ => false,
+        }
+    }
+
     /// Whether it changes nothing.
     pub fn is_read(&self) -> bool {
         use MemberAct::{List, Read, Size};
@@ -240,6 +352,7 @@ mod tests {
         assert_eq!(read("SET k v PXAT 5 GET nX"), take(Until::At(5)));
         assert_eq!(read("SET k v EXAT 5 XX"), put(Until::At(5000), true));
         assert_eq!(read("SET k v KEEPTTL"), put(Until::AsBefore, false));
+        assert_eq!(read("SET k v EX 5 NX EX 6"), take(Until::In(6000)));
         assert_eq!(read("SETNX k v"), take(Until::Forever));
         assert_eq!(read("SETEX k 2 v"), put(Until::In(2000), false));
         assert_eq!(read("PSETEX k 2 v"), put(Until::In(2), false));
@@ -255,7 +368,35 @@ mod tests {
             "SET k v EX 5 PX 5",
             "SET k v EX 5 KEEPTTL",
             "SET k v EX x",
+            "SET k v PX +5",
+            "SET k v PX 05",
+            "SET k v NOW",
             "SETEX k 0 v",
+            "PSETEX k 9223372036854775807 v",
+            "MSET k v l",
+            "GETEX k PX 0",
+            "GETEX k EX -1",
+            "GETEX k EXAT 0",
+            "GETEX k PX 5 PERSIST",
+            "GETEX k EX x",
+            "EXPIRE k 9223372036854775807",
+            "EXPIRE k -9223372036854775808",
+            "PEXPIRE k 9223372036854775807",
+            "PEXPIRE k 1.5",
+            "EXPIRE k 5 NOW",
+            "EXPIRE k 5 NX XX",
+            "EXPIRE k 5 gt LT",
+            "EXPIRE k x NX",
+            "COPY a k DB x",
+            "COPY a k NOW",
+            "HINCRBY k f 1.5",
+            "HSET k f",
+            "ZADD k x m",
+            "ZADD k 1 m 2",
+            "ZADD k NX XX 1 m",
+            "ZADD k GT LT 1 m",
+            "ZADD k INCR 1 m 2 n",
+            "ZREMRANGEBYSCORE k a b",
             "PING",
         ] {
             assert_eq!(read(command), [], "{command}");
@@ -275,6 +416,8 @@ mod tests {
         assert_eq!(read("GETDEL a").len(), 2);
         assert_eq!(read("GETEX a EX 5").len(), 2);
         assert_eq!(read("EXPIRE k 5"), [("k".into(), Act::Expire(Until::In(5000)))]);
+        let ends = Act::Expire(Until::In(i64::MIN));
+        assert_eq!(read("PEXPIRE k -9223372036854775808"), [("k".into(), ends)]);
     }
 
     #[test]

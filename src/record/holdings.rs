@@ -4,7 +4,7 @@ use super::key::Id;
 use super::observations::Seen;
 use super::operation::Came;
 use super::tenures::Tenures;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What an actor thinks of a lock.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub(super) struct Holdings<'a> {
     leases: BTreeSet<(u64, Id)>,
     /// The actor that each acquisition is of.
     owners: HashMap<Id, usize>,
+    /// The acquisitions that are over because their leases expired.
+    expired: HashSet<Id>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +40,14 @@ impl<'a> Holdings<'a> {
     /// All locks are free.
     pub fn new(seen: &'a Seen, tenures: &'a Tenures) -> Self {
         let states = seen.locks.iter().map(|_| Holding::default()).collect();
-        Self { seen, tenures, states, leases: BTreeSet::new(), owners: HashMap::new() }
+        Self {
+            seen,
+            tenures,
+            states,
+            leases: BTreeSet::new(),
+            owners: HashMap::new(),
+            expired: HashSet::new(),
+        }
     }
 
     /// The acquisition that holds a lock.
@@ -97,6 +106,18 @@ impl<'a> Holdings<'a> {
         if let Some(end) = self.tenures.end(id) {
             self.leases.insert((end, id));
         }
+    }
+
+    /// The lease of a lock expired: gives its holder.
+    pub fn expire(&mut self, lock: usize) -> Option<Id> {
+        let id = self.free(lock)?;
+        self.expired.insert(id);
+        Some(id)
+    }
+
+    /// Whether an acquisition is over because its lease expired.
+    pub fn has_expired(&self, id: Id) -> bool {
+        self.expired.contains(&id)
     }
 
     /// The lock is free now: gives its holder.

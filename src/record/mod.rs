@@ -18,6 +18,7 @@
 //! | `observations` | what was seen of each client |
 //! | `tenures`, `holdings` | from when to when a lock was held, and which actors believe that they hold it |
 //! | `attribution` | whose command it was, where programs have pools of connections |
+//! | `tokens`, `short_leases` | what tokens prove, and which leases were set to release a lock |
 //! | `event_log`, `to_history`, `operation` | from what was seen to a history |
 //! | `reasons` | why the history is incomplete |
 
@@ -42,8 +43,10 @@ mod operation;
 mod reasons;
 mod recording;
 mod session;
+mod short_leases;
 mod tenures;
 mod to_history;
+mod tokens;
 mod unwatched;
 mod watch;
 

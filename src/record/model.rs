@@ -11,7 +11,7 @@ mod snapshots;
 
 pub(super) use gaps::not_followed;
 
-use super::effects::{Act, acts};
+use super::effects::{Act, acts, shown_key};
 use super::key::{Access, Decided, Id, Key, Outcome, When, Whose};
 use super::monitor_line::{CommandSource, MonitorLine, is_socket};
 use super::observations::{
@@ -287,6 +287,8 @@ impl KeysModel {
                     self.interrupt(&format!("SWAPDB {} exchanged databases", words.join(" ")));
                 }
             }
+            // Redis refuses to copy a key to itself.
+            b"COPY" if is_here && rest.first() == rest.get(1) && copies_to(rest, 0) == Some(0) => {}
             b"COPY" if copies_to(rest, line.db) == Some(0) => self.acts(line, address, when),
             b"MOVE" if is_here || rest.get(1).is_some_and(|db| db == b"0") => {
                 self.acts(line, address, when);
@@ -306,6 +308,10 @@ impl KeysModel {
     }
 
     fn acts(&mut self, line: &MonitorLine, address: &str, when: When) {
+        if let Some(key) = shown_key(&line.arguments).filter(|key| self.watch.has(key)) {
+            let look = (self.seen.observations.len(), self.client(address));
+            self.seen.looked.entry(key.to_vec()).or_default().push(look);
+        }
         for (key, act) in acts(&line.arguments) {
             let Some(lock) = self.lock(key) else {
                 self.unwatched.note(key, &act);

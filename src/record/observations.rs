@@ -3,6 +3,7 @@
 use super::key::{Id, Outcome};
 use super::reasons::shown;
 use lock_lab::lock::{Operation, Payload};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The client where there was none.
@@ -18,6 +19,9 @@ pub(super) struct Seen {
     pub clients: Vec<Client>,
     pub locks: Vec<Lock>,
     pub calls: Vec<ScriptCall>,
+    /// By key: which clients were shown what it holds by commands that are not followed as reads, and before which
+    /// observations.
+    pub looked: HashMap<Vec<u8>, Vec<(Id, u32)>>,
     /// Before which observations something was missed, and why.
     pub gaps: Vec<(Id, String)>,
     /// Whether it is known that at the end no connection was open but those of clients that acted on the locks.

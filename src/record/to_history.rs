@@ -5,6 +5,8 @@
 //! `release`, a lease that is set an `extend`. What a client found out about its lock, and from
 //! which command, is the failure of such a step.
 
+mod doubts;
+
 use super::actors::ActorTable;
 use super::attribution::{Act, Attribution, Attributor, Prospect};
 use super::event_log::{End, EventLog};
@@ -14,7 +16,10 @@ use super::observations::{Lock, NO_CLIENT, Presence, Seen, What};
 use super::operation::{Came, Unit};
 use super::reasons::Reasons;
 use super::recording::Way;
+use super::short_leases::ShortLeases;
 use super::tenures::Tenures;
+use super::tokens::{Knows, Tokens};
+use doubts::{HANDED_OVER, SHARED};
 use lock_history::history::{
     Change, Effect, EventKind, Failure, FailureKind, Head, History, Left, Verb,
 };
@@ -38,7 +43,10 @@ pub(super) struct Frame {
 pub(super) fn to_history(seen: &Seen, frame: &Frame) -> History {
     let tenures = Tenures::of(seen);
     let prospect = Prospect::of(seen);
-    let given = Given { seen, tenures: &tenures, prospect: &prospect };
+    let tokens = Tokens::of(seen, prospect.releasing());
+    let short_leases = ShortLeases::of(seen, &prospect);
+    let (tenures, prospect, tokens) = (&tenures, &prospect, &tokens);
+    let given = Given { seen, tenures, prospect, tokens, short_leases: &short_leases };
     let actors = ActorTable::of(seen);
     let mut pooled = prospect.pooled(&actors);
     let mut lost = LostHolders::new();
@@ -77,6 +85,8 @@ struct Given<'a> {
     seen: &'a Seen,
     tenures: &'a Tenures,
     prospect: &'a Prospect,
+    tokens: &'a Tokens,
+    short_leases: &'a ShortLeases,
 }
 
 struct HistoryWriter<'a> {
@@ -96,7 +106,7 @@ struct HistoryWriter<'a> {
 
 impl<'a> HistoryWriter<'a> {
     fn new(given: &'a Given<'a>, pooled: HashSet<usize>, lost: LostHolders, frame: &Frame) -> Self {
-        let Given { seen, tenures, prospect } = *given;
+        let Given { seen, tenures, prospect, .. } = *given;
         let actors = ActorTable::of(seen);
         Self {
             given,
@@ -157,6 +167,7 @@ impl<'a> HistoryWriter<'a> {
             (_, actor) => actor,
         };
         let Some(client) = client else { return };
+        self.doubt_tokens(unit, lock);
         let actor = self.actor_for(unit, client, lock, came);
         self.stand_ins.insert((client, lock), actor);
         self.log.begin(actor);
@@ -174,6 +185,15 @@ impl<'a> HistoryWriter<'a> {
             self.log.step(unit, actor, lock, verb, held, end);
             self.holdings.forget(actor, lock);
             return;
+        }
+        if self.is_given_up(unit, lock, came, held) {
+            self.log.step(unit, actor, lock, Verb::Release, held, End::Well);
+            self.holdings.forget(actor, lock);
+            self.relinquish(actor, lock, came);
+            return;
+        }
+        if matches!(came, Came::Took(_) | Came::Replaced(..) | Came::Refused) {
+            self.forget_expired(unit, actor, lock, came);
         }
         match came {
             Came::Took(id) => {
@@ -212,6 +232,12 @@ impl<'a> HistoryWriter<'a> {
         self.holdings.shown(actor, lock, came);
     }
 
+    /// The key that a command is about.
+    fn watched_key(&self, unit: &Unit<'a>) -> Option<&'a [u8]> {
+        let lock = unit.observations.first()?.lock;
+        Some(self.given.seen.locks.get(lock)?.key.as_slice())
+    }
+
     /// Whether two acquisitions have one token.
     fn is_same(&self, one: Id, other: Id) -> bool {
         self.given.seen.token(one) == self.given.seen.token(other)
@@ -232,7 +258,13 @@ impl<'a> HistoryWriter<'a> {
         let is_refused = || !is_found && token.is_some_and(|token| unit.carries(token));
         let lost = |why| End::Badly(FailureKind::LostLock, why);
         let found_free = |last| matches!(last, Came::Saw(None) | Came::Unclear);
-        let is_last_read = || unit.call.is_none() && self.given.prospect.is_last_read(unit.first);
+        let prospect = self.given.prospect;
+        // Where no client releases it, a client that finds it free only asks whether it may go on.
+        let is_last_read = || {
+            unit.call.is_none()
+                && prospect.is_last_read(unit.first)
+                && self.watched_key(unit).is_some_and(|key| prospect.is_released(key))
+        };
         match came {
             Came::NothingToDelete if unit.call.is_none() && !is_refused() => {
                 Some((Verb::Release, End::Well))
@@ -266,7 +298,7 @@ impl<'a> HistoryWriter<'a> {
 
     /// The actor: the client, unless it acts for another one over its connection.
     fn actor_for(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
-        if let Some(carrier) = self.carrier(unit, client, lock) {
+        if let Some(carrier) = self.carrier(unit, client, lock, came) {
             return carrier;
         }
         match came {
@@ -290,20 +322,38 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// The only actor whose token the command carries.
-    fn carrier(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> Option<usize> {
+    fn carrier(
+        &mut self,
+        unit: &Unit<'a>,
+        client: usize,
+        lock: usize,
+        came: Came,
+    ) -> Option<usize> {
         let says_whose = |token: &str| unit.call.is_some() || is_drawn(token.as_bytes());
         let carries = |holds: Id| {
             let token = self.given.seen.token(holds);
             token.is_some_and(|token| unit.carries(token) && says_whose(token))
         };
-        if self.holdings.belief(client, lock).is_some_and(|belief| carries(belief.holds)) {
-            return Some(client);
+        let own = self.holdings.belief(client, lock).map(|belief| belief.holds);
+        if let Some(own) = own.filter(|own| carries(*own)) {
+            return Some(self.sharer(client, lock, own, came).unwrap_or(client));
         }
         let carriers = self.holdings.believers(lock).filter(|(actor, belief)| {
-            !self.actors.are_distinct(*actor, client) && carries(belief.holds)
+            carries(belief.holds)
+                && (!self.actors.are_distinct(*actor, client)
+                    || self.knows(unit, client, belief.holds) != Knows::Itself)
         });
         let carriers: Vec<_> = carriers.collect();
         let [(carrier, belief)] = carriers.as_slice() else { return None };
+        if self.actors.are_distinct(*carrier, client) {
+            if self.knows(unit, client, belief.holds) != Knows::Given {
+                self.doubt(lock, HANDED_OVER);
+            }
+            return Some(*carrier);
+        }
+        if self.given.tokens.is_shared(self.given.seen, belief.holds) {
+            self.doubt(lock, SHARED);
+        }
         if self.attributor.read_token(client, lock, belief.holds) {
             self.doubt(
                 lock,
@@ -335,7 +385,12 @@ impl<'a> HistoryWriter<'a> {
                 self.stranger(unit, client, lock)
             }
             Attribution::Client => client,
-            Attribution::Holder => holder,
+            Attribution::Holder => {
+                if holder != client && self.given.tokens.is_shared(self.given.seen, id) {
+                    self.doubt(lock, SHARED);
+                }
+                holder
+            }
             Attribution::Unknown => {
                 let what = if extends { "its lease was set" } else { "it was released" };
                 let why = format!(
@@ -457,8 +512,10 @@ impl<'a> HistoryWriter<'a> {
                 lock,
                 "its holder's connection was closed, and whether the holder held on is unknown",
             ),
-            Presence::Open | Presence::Unknown => self
-                .doubt(lock, "its holder sent no more commands, and whether it held on is unknown"),
+            Presence::Open | Presence::Unknown => self.doubt(
+                lock,
+                "its holder sent no more commands about it, and whether it held on is unknown",
+            ),
         }
         self.unseen(holder, lock);
     }
@@ -468,7 +525,8 @@ impl<'a> HistoryWriter<'a> {
     fn seen_until(&self, actor: usize, id: Id) -> u64 {
         let at = |id: Id| self.given.seen.observations.get(id).map_or(0, |one| one.at);
         let acted = at(self.given.prospect.last_act(id).unwrap_or(id));
-        match self.attributor.is_pooled(self.actors.connection(actor)) {
+        let is_pooled = self.attributor.is_pooled(self.actors.connection(actor));
+        match is_pooled || self.holdings.has_expired(id) {
             true => acted,
             false => acted.max(self.actors.last_seen(actor)),
         }
@@ -514,7 +572,7 @@ impl<'a> HistoryWriter<'a> {
 
     fn end_lease(&mut self, lock: usize) {
         self.forget_if_light(lock);
-        let Some(id) = self.holdings.free(lock) else { return };
+        let Some(id) = self.holdings.expire(lock) else { return };
         self.log.event(None, EventKind::lease_expired(lock, &self.key(lock), self.log.token(id)));
     }
 
@@ -587,7 +645,9 @@ impl<'a> HistoryWriter<'a> {
         (0..actors).for_each(|actor| self.log.begin(actor));
         for lock in 0..self.given.seen.locks.len() {
             let believers = self.holdings.believers(lock);
-            let lost = believers.filter(|(actor, _)| self.may_be_gone(*actor));
+            let lost = believers.filter(|(actor, belief)| {
+                self.may_be_gone(*actor) || self.holdings.has_expired(belief.holds)
+            });
             let lost = lost
                 .map(|(actor, belief)| (self.seen_until(actor, belief.holds), belief.holds, lock));
             self.newly_lost.extend(lost.collect::<Vec<_>>());
@@ -619,7 +679,9 @@ impl<'a> HistoryWriter<'a> {
             };
             let is_mirrored = super::Watch::name_of(&state.key).is_some();
             let flag = if is_mirrored { state.flag } else { token.is_some() };
-            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new(), acquirable: None };
+            // No actor holds it any more: its holder let it expire.
+            let acquirable = (ttl_ms >= 0).then_some(true);
+            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new(), acquirable };
             self.log.event(None, EventKind::Left(left));
         }
         true

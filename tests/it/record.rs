@@ -8,6 +8,8 @@ mod log;
 mod members;
 mod places;
 mod pools;
+mod refused;
+mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -148,6 +148,15 @@ fn release(
     seen: &SeenKey,
     row: &mut KeyRow,
 ) -> Result<Result<(), Stop>, Refusal> {
+    let is_string = seen.string().is_some();
+    if args.token.is_some() && matches!(seen.what, KeyKind::Maybe(_)) && !is_string {
+        row.outcome = Outcome::Left;
+        row.why = "--token is compared with strings, and with locks that are recognised; without it, --force \
+                   removes what was seen here"
+            .into();
+        row.take_away = session.typed.unlock_key(seen.name(), None, &["--force"]);
+        return Ok(Ok(()));
+    }
     let Some(holders) = meant(seen, args.token.as_deref())? else {
         row.outcome = Outcome::Changed;
         row.why = format!("the lock that you saw is gone; {}", who_holds(row));

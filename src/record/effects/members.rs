@@ -1,5 +1,6 @@
 //! What commands do to the fields of hashes and to the members of sets and sorted sets.
 
+use super::number;
 use std::ops::Bound;
 
 /// The type of a key whose members are followed.
@@ -78,9 +79,67 @@ pub(in crate::record) enum Only {
     Present,
 }
 
-/// What a command with this name, in capitals, does to members of its first key; nothing if it is none of
-/// these, or has options that are not followed.
-pub(super) fn member_act(name: &str, arguments: &[Vec<u8>]) -> Option<MemberAct> {
+/// What is known of a command.
+#[derive(Debug, PartialEq)]
+pub(super) enum Parsed {
+    /// What it does to members.
+    Followed(MemberAct),
+    /// Redis refuses it.
+    Refused,
+    /// It is none of these commands, or has options that are not followed.
+    Unknown,
+}
+
+/// What a command with this name, in capitals, does to members of its first key.
+pub(super) fn member_act(name: &str, arguments: &[Vec<u8>]) -> Parsed {
+    match followed(name, arguments) {
+        Some(act) => Parsed::Followed(act),
+        None if is_refused(name, arguments) => Parsed::Refused,
+        None => Parsed::Unknown,
+    }
+}
+
+/// Whether Redis refuses a command that is not followed.
+fn is_refused(name: &str, arguments: &[Vec<u8>]) -> bool {
+    match (name, arguments) {
+        ("HINCRBY", [_, by]) => number(by).is_none(),
+        ("HSET" | "HMSET", pairs) => !pairs.len().is_multiple_of(2),
+        ("ZADD", arguments) => refuses_scores(arguments),
+        ("ZREMRANGEBYSCORE", [low, high]) => {
+            [low, high].iter().any(|text| !is_number(text.strip_prefix(b"(").unwrap_or(text)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether ZADD fails with these arguments.
+fn refuses_scores(mut arguments: &[Vec<u8>]) -> bool {
+    let mut options = Vec::new();
+    while let [option, rest @ ..] = arguments {
+        let option = option.to_ascii_uppercase();
+        if ![&b"NX"[..], b"XX", b"GT", b"LT", b"CH", b"INCR"].contains(&option.as_slice()) {
+            break;
+        }
+        options.push(option);
+        arguments = rest;
+    }
+    let has = |name: &[u8]| options.iter().any(|option| option == name);
+    let pairs = arguments.chunks_exact(2);
+    arguments.is_empty()
+        || !pairs.remainder().is_empty()
+        || pairs.clone().any(|pair| pair.first().is_some_and(|score| !is_number(score)))
+        || has(b"NX") && (has(b"XX") || has(b"GT") || has(b"LT"))
+        || has(b"GT") && has(b"LT")
+        || has(b"INCR") && arguments.len() > 2
+}
+
+/// Whether Redis may read this as a number: it also reads hexadecimal ones.
+fn is_number(text: &[u8]) -> bool {
+    let unsigned = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    float(text).is_some() || unsigned.get(..2).is_some_and(|it| it.eq_ignore_ascii_case(b"0x"))
+}
+
+fn followed(name: &str, arguments: &[Vec<u8>]) -> Option<MemberAct> {
     Some(match (name, arguments) {
         ("HINCRBY", [field, by]) => MemberAct::Count { field: field.clone(), by: number(by)? },
         ("HSETNX", [field, value]) => {
@@ -142,10 +201,6 @@ fn scored(mut arguments: &[Vec<u8>]) -> Option<MemberAct> {
     (!members.is_empty()).then_some(MemberAct::Score { members, only })
 }
 
-fn number(text: &[u8]) -> Option<i64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
 fn float(text: &[u8]) -> Option<f64> {
     let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (!number.is_nan()).then_some(number)
@@ -167,7 +222,7 @@ mod tests {
 
     fn act(command: &str) -> Option<MemberAct> {
         let words: Vec<Vec<u8>> = command.split(' ').map(|word| word.into()).collect();
-        member_act(command.split(' ').next()?, &words[1..])
+        followed(command.split(' ').next()?, &words[1..])
     }
 
     #[test]

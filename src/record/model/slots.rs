@@ -17,6 +17,7 @@ use super::{Doing, KeysModel, ModelState};
 use crate::record::effects::{Act, Kind, Until};
 use crate::record::key::{Key, Outcome, When};
 use crate::record::observations::{Lock, What};
+use std::rc::Rc;
 
 /// The most members of a key that are followed.
 const MOST: usize = 10_000;
@@ -145,6 +146,9 @@ impl KeysModel {
     /// Does to the members what a command does to their key, and gives what is left to do to the key.
     pub(super) fn act_on_members(&mut self, lock: usize, act: Act, doing: Doing) -> Option<Act> {
         let shape = self.shape(lock);
+        if self.surely_holds(lock, doing.when).is_some_and(|value| act.is_wrong_for(&value)) {
+            return None;
+        }
         match act {
             Act::Members(command, act) => {
                 if self.member_act(lock, &command, act, doing).is_none() {
@@ -164,6 +168,16 @@ impl KeysModel {
             }
             act => Some(act),
         }
+    }
+
+    /// The string that a key surely holds now.
+    fn surely_holds(&self, lock: usize, when: When) -> Option<Rc<str>> {
+        let key = self.states.get(lock)?.key.as_ref()?;
+        let is_sure = self.shape(lock) == Shape::Text
+            && key.is_certain()
+            && !key.may_have_expired(when)
+            && !key.is_free(when);
+        self.seen.token(key.held().filter(|_| is_sure)?.by).cloned()
     }
 
     /// A command about the key is one about each member, also about those that are gone: a client that

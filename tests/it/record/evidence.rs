@@ -5,7 +5,7 @@ use crate::program::{Place, Program};
 use serde_json::Value;
 
 /// What was found in a log, with its cause, and why the log is incomplete.
-fn judged(commands: &str) -> (Vec<(String, Option<String>)>, Vec<String>) {
+pub(super) fn judged(commands: &str) -> (Vec<(String, Option<String>)>, Vec<String>) {
     let place = Place::new();
     let log = saved(&place, &log(commands));
     let report = Program::new(["check", &log, "--pattern", "l", "--format", "json"]).run().json();
@@ -70,10 +70,10 @@ fn a_holder_that_releases_twice_over_two_connections_accuses_no_client() {
     assert_eq!(found, []);
 }
 
-/// Three threads of a process with one token.
+/// Three threads of a process with one token: whether the first one still worked is unknown.
 #[test]
 fn a_script_is_no_later_release_of_itself() {
-    let (found, _) = judged(
+    let (found, incomplete) = judged(
         "0 a SET l process-1 NX PX 100
          5 b SET l process-1 NX PX 100
          150 c SET l process-1 NX PX 60000
@@ -83,7 +83,8 @@ fn a_script_is_no_later_release_of_itself() {
          210 a GET other
          211 c GET other",
     );
-    assert_eq!(found, [("overlap".into(), None)]);
+    assert_eq!(found, []);
+    assert!(incomplete.iter().any(|why| why.contains("one value is the token")), "{incomplete:?}");
 }
 
 #[test]

@@ -441,3 +441,56 @@ fn fail_if_does_not_pass_what_may_be_a_stuck_lock_or_what_is_not_there() {
     status(&redis, &["--pattern", "none:*", "--fail-if", "any"]).exits(4);
     assert!(!status(&redis, &["jobs"]).stdout.contains("no key of that name"));
 }
+
+#[test]
+fn what_is_no_string_is_not_said_to_be_gone_because_of_its_token() {
+    let redis = redis_or_skip!();
+    let mut con = connection(&redis);
+    run(&mut con, &["RPUSH", "lock:list", TOKEN]);
+    run(&mut con, &["HSET", "lock:invoice", "holder", "app2:443", "version", TOKEN]);
+    run(&mut con, &["SET", "cron:nightly:lock", "web-1:4711:1764561600"]);
+    let report = status(&redis, &["--all", "--format", "json"]).exits(0).json();
+    for key in ["lock:list", "lock:invoice", "cron:nightly:lock"] {
+        let why = why(&report, key);
+        assert!(why.contains("its holder can't be read"), "{key}: {why}");
+    }
+    let url = redis.url();
+    let unlock = |words: &[&str]| {
+        Program::new([&["unlock", "--redis", &url, "--force"], words].concat()).run()
+    };
+    for key in ["lock:list", "lock:invoice"] {
+        let left = unlock(&[key, "--token", TOKEN]);
+        let said = left.exits(1).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("LEFT: --token is compared with strings"), "{left:#?}");
+        assert!(!said.contains("is gone"), "{left:#?}");
+        unlock(&[key]).exits(0);
+    }
+    assert!(
+        unlock(&["cron:nightly:lock", "--token", "web-1:4711:1764561600"])
+            .exits(0)
+            .stdout
+            .contains("REMOVED")
+    );
+}
+
+#[test]
+fn what_is_used_as_a_lock_is_shown_and_removed_by_force() {
+    let redis = redis_or_skip!();
+    let mut con = connection(&redis);
+    let keys = [
+        ("oc1a2b/lockfiles/9dd4e461268c8034f5c8564e155c67a6", "exclusive"),
+        ("rq:clean_registries:default", "1"),
+        ("framework/schedule-0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33", "b:1;"),
+        ("processing:order:17", "web-1:4711"),
+    ];
+    for (key, value) in keys {
+        run(&mut con, &["SET", key, value, "EX", "3600"]);
+    }
+    let report = status(&redis, &["--all", "--format", "json"]).exits(0).json();
+    let url = redis.url();
+    for (key, _) in keys {
+        why(&report, key);
+        let removed = Program::new(["unlock", key, "--redis", &url, "--force"]).run();
+        assert!(removed.exits(0).stdout.contains("REMOVED"), "{removed:#?}");
+    }
+}

@@ -38,7 +38,10 @@ pub(super) fn check(case: &Case<'_>, lease_use: &[LeaseUse], findings: &mut Find
         let of_lock = || case.beliefs.iter().filter(|belief| belief.lock == used.lock);
         let expired: Vec<&Belief> = of_lock().filter(|belief| is_too_short(case, belief)).collect();
         let seen = expired.iter().filter(|belief| !is_out_of_sight(belief)).count();
-        let is_likely = expired.len() >= SEVERAL && expired.len() * 2 >= of_lock().count();
+        // What no client ever releases may be meant to expire.
+        let is_released = of_lock().any(|belief| belief.ending == Ending::Released);
+        let is_likely =
+            is_released && expired.len() >= SEVERAL && expired.len() * 2 >= of_lock().count();
         let text = match (seen, is_likely) {
             (0, false) => continue,
             (0, true) => unseen(expired.len(), of_lock().count(), lease(case, &expired)),

@@ -7,6 +7,7 @@
 //! time. A connection of a pool is no single client, so it is not judged.
 
 use super::access::Span;
+use super::beliefs::{Belief, Ending};
 use super::findings::{Findings, Statement};
 use super::sentence::{AT, Sentence, sentence};
 use super::trace::Step;
@@ -28,7 +29,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) -> Vec<Fairness> {
     let gains = gains(case);
     let pooled: HashSet<usize> = case.trace.head.pooled.iter().copied().collect();
     for (lock, actors) in &tries {
-        let Some(gains) = gains.get(lock) else { continue };
+        let Some(gains) = gains.get(lock).filter(|_| is_lock(case, *lock)) else { continue };
         let streaks = Streaks::among(gains);
         let is_victim =
             |(actor, tries): &(&usize, &Tries)| tries.waits.is_empty() && !pooled.contains(actor);
@@ -41,6 +42,13 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) -> Vec<Fairness> {
         }
     }
     fairness(case, &tries)
+}
+
+/// Whether an actor was seen to release what was recorded: it may be a mark that is left to expire, which keeps
+/// no client waiting.
+fn is_lock(case: &Case<'_>, lock: usize) -> bool {
+    let is_release = |belief: &Belief| belief.lock == lock && belief.ending == Ending::Released;
+    !case.trace.head.is_recording() || case.beliefs.iter().any(is_release)
 }
 
 /// How an actor tried to get a lock.

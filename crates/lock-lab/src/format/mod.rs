@@ -8,6 +8,7 @@
 
 mod bullmq;
 mod by_name;
+mod by_use;
 mod celery_once;
 mod celery_singleton;
 mod declared;
@@ -357,9 +358,12 @@ pub fn format_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// What a key is: what the first format says that knows it, or else why it may be a lock. Nothing if no
-/// format knows it and its name doesn't speak of locks.
+/// format knows it and neither its name nor its use speaks of locks.
 pub fn recognise(key: &Key<'_>) -> Option<Recognised> {
-    recognised_by(key).map(|(_, seen)| seen).or_else(|| by_name::recognise(key))
+    recognised_by(key)
+        .map(|(_, seen)| seen)
+        .or_else(|| by_name::recognise(key))
+        .or_else(|| by_use::recognise(key))
 }
 
 /// What a key is, and the format that says so.

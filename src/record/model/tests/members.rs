@@ -77,7 +77,6 @@ fn a_hash_of_which_the_holder_is_unknown_is_not_followed() {
             "HINCRBY l A:1 1\nHINCRBY l B:1 1",
             "several fields of the hash hold it at once, and which may share it is not known",
         ),
-        ("SET l token-1\nHSET l owner x", "HSET may have changed it, which is not followed"),
         ("HINCRBY l A:1 1\nSET l token-1 NX", "SET may have changed it, which is not followed"),
         (
             "HSET l blocked_at 5",
