@@ -128,7 +128,7 @@ fn what_no_client_releases_is_not_held_until_the_next_attempt() {
 fn a_mark_that_is_removed_now_and_then_has_no_lease_that_is_too_short() {
     let log = (0..8).map(|round| {
         let at = round * 3000;
-        let removed = if round % 2 == 0 { format!("{} a DEL l\n", at + 9) } else { String::new() };
+        let removed = if round % 4 == 0 { format!("{} a DEL l\n", at + 9) } else { String::new() };
         format!("{at} a SET l job-{round} NX PX 200\n{removed}")
     });
     let (found, incomplete) = judged(&log.collect::<String>());
