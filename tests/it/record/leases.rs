@@ -122,3 +122,19 @@ fn what_no_client_releases_is_not_held_until_the_next_attempt() {
         assert!(incomplete.iter().any(is_open), "{incomplete:?}");
     }
 }
+
+/// A mark that is removed where the work failed.
+#[test]
+fn a_mark_that_is_removed_now_and_then_has_no_lease_that_is_too_short() {
+    let log = (0..8).map(|round| {
+        let at = round * 3000;
+        let removed = if round % 4 == 0 { format!("{} a DEL l\n", at + 9) } else { String::new() };
+        format!("{at} a SET l job-{round} NX PX 200\n{removed}")
+    });
+    let (found, incomplete) = judged(&log.collect::<String>());
+    assert_eq!(found, []);
+    assert!(
+        incomplete.iter().any(|why| why.contains("whether it held on is unknown")),
+        "{incomplete:?}"
+    );
+}

@@ -122,9 +122,11 @@ pub(super) fn is_too_short(case: &Case<'_>, belief: &Belief) -> bool {
     };
     let is_gone = tenure.lease.is_some_and(|lease| lease.gone_at <= belief.surely_until.at);
     let is_seen_to_expire = tenure.end.as_ref().is_some_and(|end| {
-        let is_before = end.access.span.received.order <= belief.surely_until.order;
-        matches!(end.access.fault, Some(Fault::LeaseExpired))
-            && (is_before || belief.ending == Ending::Unseen)
+        let received = end.access.span.received;
+        let is_before = received.order <= belief.surely_until.order;
+        // Where it was seen until then, and not from then on.
+        let is_until = belief.ending == Ending::Unseen && received.at <= belief.surely_until.at;
+        matches!(end.access.fault, Some(Fault::LeaseExpired)) && (is_before || is_until)
     });
     is_gone || is_seen_to_expire
 }
