@@ -250,7 +250,7 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         (["--repeat", "0"], "'0'", "from 1 to 100000"),
         (["--repeat", "100001"], "'100001'", "from 1 to 100000"),
         (["--seed", "-1"], "'-1'", "from 0 to 18446744073709551615"),
-        (["--lock", "both"], "'both'", "[possible values: legacy, hardened]"),
+        (["--lock", "both"], "'both'", "[possible values: legacy, current, hardened]"),
     ] {
         let said = refused(&["thundering_herd", words[0], words[1]]);
         assert!(said.contains(words[0]) && said.contains(value) && said.contains(right), "{said}");

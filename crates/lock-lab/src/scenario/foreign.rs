@@ -6,7 +6,7 @@ use crate::intercept::PausePoint;
 use lock_history::history::Verb;
 
 /// The hazards of actors that share one controller, as only threads of one process can.
-const SHARING: [&str; 2] = ["shared-token-slot", "singleton"];
+const SHARING: [&str; 4] = ["shared-token-slot", "singleton", "forked-child", "dirty-memory"];
 
 impl Scenario {
     /// Why clients from outside can't run it, if they can't.
