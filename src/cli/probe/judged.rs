@@ -57,7 +57,7 @@ impl Limits<'_> {
             row.unjudged.push(format!("extend, and foreign_extend with it ({NEVER_EXTENDS})"));
         }
         if self.preflight.lease_elsewhere {
-            row.withhold(judged, is_after_another_ttl, LEASE_ELSEWHERE);
+            return row.withhold(judged, is_after_another_ttl, LEASE_ELSEWHERE);
         }
         row
     }

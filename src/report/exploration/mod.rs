@@ -280,11 +280,11 @@ impl ProtocolRow {
 
     /// Takes back what a counterexample may show wrongly, for a reason: then its property was not tried.
     pub fn withhold(
-        &mut self,
+        mut self,
         judged: &Judged,
         is_doubtful: impl Fn(&CounterexampleRow) -> bool,
         why: &'static str,
-    ) {
+    ) -> Self {
         let all = std::mem::take(&mut self.counterexamples);
         let (doubtful, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(is_doubtful);
         for row in &mut self.judged {
@@ -295,8 +295,8 @@ impl ProtocolRow {
         let found: Vec<Property> = kept.iter().map(|found| found.property).collect();
         let is_covered = self.covered.iter().all(StageRow::is_covered);
         let is_tried = self.judged.iter().all(|row| row.not_tried.is_none());
-        self.verdict = judged.verdict(&found, is_covered, is_tried);
-        self.counterexamples = kept;
+        let verdict = judged.verdict(&found, is_covered, is_tried);
+        Self { verdict, counterexamples: kept, ..self }
     }
 
     /// The same of a client that has this command line, explored on the Redis at this URL, if that
