@@ -1,5 +1,7 @@
 //! `probe`: every ordering of what a client from outside sends.
 
+mod judged;
+
 use super::args::ProbeArgs;
 use super::binding::{default_ttl, values};
 use super::builtin::BuiltIn;
@@ -13,10 +15,11 @@ use super::signals::Signals;
 use super::upstream::ExclusiveUse;
 use crate::report::exploration::ProtocolRow;
 use anyhow::anyhow;
-use lock_history::check::{Expectation, Judged, Property, Verdict};
+use judged::{Expected, Limits};
+use lock_history::check::{Property, Verdict};
 use lock_lab::lock::LockName;
 use lock_lab::probe::{
-    Exclusion, Fencing, PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects,
+    About, Exclusion, PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects,
 };
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
 use lock_lab::scenario::{Action, Plan, Scenario, Value};
@@ -25,6 +28,9 @@ use redis_sim::clock::WallClock;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The parameter that says how many clients there are.
+const CLIENTS: &str = "clients";
 
 /// Explores a scenario with a client and writes the outcome.
 pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
@@ -57,7 +63,7 @@ fn explored(
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
     }
-    let (mut model, Checked { preflight, shared, watched }) =
+    let (mut model, Checked { preflight, shared, can_extend, watched }) =
         started(args, &scenario, timing(&stages), &keeper)?;
     for (told, watched) in watched {
         say(&format!("the client keeps {told} under {watched}, which is watched"));
@@ -76,17 +82,16 @@ fn explored(
             model.plan.scenario
         )));
     }
-    let is_real = model.upstream.is_some();
-    let expected = Expected::of(&model.plan, shared.is_some());
-    let judged = match shared {
-        None => judged(&model.plan, &args.search.properties, is_real, preflight, expected.finds)?,
-        Some(_) => judged_of_shared(&args.search.properties, is_real)?,
+    let limits = Limits {
+        only: &args.search.properties,
+        is_real: model.upstream.is_some(),
+        is_strict: timing(&stages) == Timing::Strict,
+        never_extends: can_extend && !extends(&model.plan),
+        preflight,
+        shared,
     };
-    let mut judged = judged;
-    let is_strict = timing(&stages) == Timing::Strict;
-    if let Some(why) = why_no_lease_expires(preflight, is_real, is_strict) {
-        judged.untested.extend(Property::FOREIGN.map(|property| (property, why)));
-    }
+    let expected = Expected::of(&model.plan, shared.is_some());
+    let judged = limits.judged(&model.plan, expected.finds)?;
     let task = ExploreTask { model, stages, judged };
     let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
@@ -94,13 +99,10 @@ fn explored(
     line.clear();
     let redis = keeper.upstream.as_ref().map(|exclusive| exclusive.server().url_to_type().0);
     // What the built-in files expect is about our own protocols.
-    let mut unjudged = if file.is_some() { expected.unjudged } else { Vec::new() };
-    if shared == Some(Shared::ReadersAndWriters) && task.model.plan.actors.len() < 4 {
-        unjudged.push("whether two writers exclude each other in a race (--clients 4)".into());
-    }
+    let unjudged = if file.is_some() { expected.unjudged } else { Vec::new() };
     let ended = ended.map(|row| {
-        ProtocolRow { unjudged, lease_in_value: preflight.lease_in_value, ..row }
-            .of_subject(&args.subject, redis.as_deref())
+        let row = ProtocolRow { unjudged, lease_in_value: preflight.lease_in_value, ..row };
+        limits.named(&task.judged, row).of_subject(&args.subject, redis.as_deref())
     });
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
     if let (Some(doubt), Ok(row)) = (doubt(preflight.exclusion), &ended) {
@@ -115,6 +117,7 @@ struct Checked {
     preflight: Preflight,
     /// How clients share it.
     shared: Option<Shared>,
+    can_extend: bool,
     /// The keys in its instructions, and those under which it keeps its locks, where they differ.
     watched: Vec<(String, String)>,
 }
@@ -145,7 +148,9 @@ fn started(
         let preflight = keeper.preflight(&subjects, locks)?;
         let watched = subjects.watched_keys();
         let watched = watched.map(|(told, key)| (told.to_owned(), key.to_owned())).collect();
-        checked.replace(Checked { preflight, shared: subjects.about().shared, watched });
+        let about = subjects.about();
+        let can_extend = can_extend(about);
+        checked.replace(Checked { preflight, shared: about.shared, can_extend, watched });
         Ok(subjects)
     };
     let mut model = Model::of_subjects(scenario, &binding, start)?;
@@ -287,6 +292,16 @@ fn doubt(exclusion: Exclusion) -> Option<Doubt> {
                   \"kinds\": [\"read\", \"write\"])",
             shown_by: &[Property::DoubleGrant],
         }),
+        Exclusion::Disturbed => Some(Doubt {
+            why: "without any race, the release of the lock by its holder failed after a second client's \
+                  acquire had been refused",
+            shown_by: &[
+                Property::DoubleGrant,
+                Property::ForeignRelease,
+                Property::ForeignOverwrite,
+                Property::ForeignExtend,
+            ],
+        }),
         Exclusion::StaysTaken => Some(Doubt {
             why: "without any race, a second client could not acquire the lock after its holder had \
                   released it",
@@ -297,8 +312,7 @@ fn doubt(exclusion: Exclusion) -> Option<Doubt> {
 
 /// Fails if the scenario has an instruction that the client can't follow.
 fn check_abilities(plan: &Plan, subjects: &Subjects) -> Result<(), Refusal> {
-    let extends = plan.has(|action| matches!(action, Action::Extend { .. }));
-    if !extends || subjects.about().can.iter().any(|word| word == "extend") {
+    if !extends(plan) || can_extend(subjects.about()) {
         return Ok(());
     }
     let name = &subjects.about().name;
@@ -307,151 +321,10 @@ fn check_abilities(plan: &Plan, subjects: &Subjects) -> Result<(), Refusal> {
     Err(unplayable(&plan.scenario, &why))
 }
 
-/// Whether it takes two actors to violate it.
-fn needs_two(property: Property) -> bool {
-    use Property::{Deadlock, DoubleGrant, LostUpdate, Overlap};
-    matches!(property, DoubleGrant | Overlap | LostUpdate | Deadlock)
-        || Property::FOREIGN.contains(&property)
+fn extends(plan: &Plan) -> bool {
+    plan.has(|action| matches!(action, Action::Extend { .. }))
 }
 
-/// The parameter that says how many clients there are.
-const CLIENTS: &str = "clients";
-
-/// The same of a lock that clients share: it has no single owner. On a real Redis its key may stay for good.
-fn judged_of_shared(only: &[Property], is_real: bool) -> Result<Judged, Refusal> {
-    let mut must_not_find = vec![Property::DoubleGrant];
-    if !is_real {
-        must_not_find.extend([Property::StuckLock, Property::Unavailable]);
-    }
-    if let Some(other) = only.iter().find(|property| !must_not_find.contains(property)) {
-        let known: Vec<_> = must_not_find.iter().map(|property| property.word()).collect();
-        return Err(usage(anyhow!(
-            "{} is not judged of a lock that clients share{}; judged are: {}",
-            other.word(),
-            if is_real { " on a real Redis" } else { "" },
-            known.join(", ")
-        )));
-    }
-    let judged = Judged { must_not_find, ..Judged::default() };
-    Ok(if only.is_empty() { judged } else { judged.only(only) })
-}
-
-/// What a scenario file expects, whatever the protocol.
-struct Expected {
-    /// The properties that some ordering must violate.
-    finds: Vec<Property>,
-    /// What is not about all orderings, or not for every lock, with the reason.
-    unjudged: Vec<String>,
-}
-
-impl Expected {
-    fn of(plan: &Plan, is_shared: bool) -> Self {
-        let (mut finds, mut unjudged) = (Vec::new(), Vec::new());
-        let locks: Vec<&str> = plan.locks.iter().map(|lock| &*lock.name).collect();
-        for expectation in &plan.expectations {
-            match expectation {
-                Expectation::Finding { property, found: true }
-                    if !is_shared && property.not_explored().is_none() =>
-                {
-                    finds.push(*property);
-                }
-                // These are judged whatever a file says.
-                Expectation::Finding { property, found: false } if is_ruled_out(*property) => {}
-                other => {
-                    unjudged.push(format!("{} ({})", other.words(&locks), why_unjudged(other)))
-                }
-            }
-        }
-        Self { finds, unjudged }
-    }
-}
-
-/// Why `probe` does not judge what a scenario file expects.
-fn why_unjudged(expectation: &Expectation) -> &'static str {
-    use Property::{LostUpdate, Overlap};
-    match expectation {
-        Expectation::Finding { property: Overlap | LostUpdate, found: false } => {
-            "every lock with a TTL allows it"
-        }
-        Expectation::Finding { .. } => "not judged of clients from outside",
-        _ => "about a single run",
-    }
-}
-
-/// Whether no lock client may violate a property.
-fn is_ruled_out(property: Property) -> bool {
-    use Property::{Deadlock, DoubleGrant, StuckLock, Unavailable};
-    matches!(property, DoubleGrant | StuckLock | Unavailable | Deadlock)
-        || Property::FOREIGN.contains(&property)
-}
-
-/// Why no actor loses a lock whose lease is a time in its value, where that is so.
-fn why_no_lease_expires(
-    preflight: Preflight,
-    is_real: bool,
-    is_strict: bool,
-) -> Option<&'static str> {
-    match preflight.lease_in_value {
-        true if is_real => Some(
-            "the lease is a time in the value of the key, and the clock of a real server can't be moved",
-        ),
-        true if is_strict => Some(
-            "the lease is a time in the value of the key, and the clients' clocks stand still under \
-             --timing strict",
-        ),
-        _ => None,
-    }
-}
-
-/// Why fencing tokens that are times are not compared.
-const FENCE_IS_TIME: &str =
-    "the fencing token is a time, and times don't grow while orderings are explored";
-
-/// Judges what no lock client may do, or only these properties; an actor that is alone can't do all
-/// of it. That leases expire under holders, no client can rule out; what follows from that is reported as
-/// possible. On a real Redis (`is_real`) it is not tried whether the lock can be acquired at the end.
-fn judged(
-    plan: &Plan,
-    only: &[Property],
-    is_real: bool,
-    preflight: Preflight,
-    must_find: Vec<Property>,
-) -> Result<Judged, Refusal> {
-    let is_alone = plan.actors.len() < 2;
-    if is_real && only.contains(&Property::Unavailable) {
-        return Err(usage(anyhow!(
-            "unavailable is not tried on a real Redis: leave out --upstream"
-        )));
-    }
-    if let Some(property) = only.iter().find(|property| is_alone && needs_two(**property)) {
-        let (scenario, property) = (&plan.scenario, property.word());
-        return Err(usage(anyhow!("{scenario} has one actor, and {property} takes two")));
-    }
-    let has_one_lock = plan.locks.len() < 2;
-    if has_one_lock && only.contains(&Property::Deadlock) {
-        return Err(usage(anyhow!("{} has one lock, and deadlock takes two", plan.scenario)));
-    }
-    let mut must_not_find = vec![
-        Property::DoubleGrant,
-        Property::ForeignRelease,
-        Property::ForeignOverwrite,
-        Property::ForeignExtend,
-        Property::StuckLock,
-        Property::Deadlock,
-    ];
-    if !is_real {
-        must_not_find.insert(5, Property::Unavailable);
-    }
-    must_not_find.retain(|property| !(is_alone && needs_two(*property)));
-    must_not_find.retain(|property| !(has_one_lock && *property == Property::Deadlock));
-    if preflight.fencing != Fencing::None {
-        must_not_find.push(Property::FencingOrder);
-    }
-    let mut untested = Vec::new();
-    if preflight.fencing == Fencing::Times {
-        untested.push((Property::FencingOrder, FENCE_IS_TIME));
-    }
-    must_not_find.retain(|property| !must_find.contains(property));
-    let judged = Judged { must_find, must_not_find, untested };
-    Ok(if only.is_empty() { judged } else { judged.only(only) })
+fn can_extend(about: &About) -> bool {
+    about.can.iter().any(|word| word == "extend")
 }

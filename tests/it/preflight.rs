@@ -1,7 +1,7 @@
 //! What `probe` looks at before it explores: whether the client's lock is one, and whether the scenario
 //! can be played by clients from outside. Where not, there is no verdict.
 
-use crate::probe::{altered, shipped};
+use crate::probe::{altered, altered_all, shipped};
 use crate::program::{Ended, Place, Program};
 use crate::redis_server::redis_or_skip;
 
@@ -32,6 +32,58 @@ fn a_client_whose_lock_is_none_gets_no_verdict_and_the_reason() {
         let ended = probe(&subject, &[]);
         ended.refuses(4, words).says(&["a lock in bash: no verdict: "]);
     }
+}
+
+/// The holder's release is right to fail: its lock was taken away.
+#[test]
+fn a_refused_client_that_changes_the_lock_is_broken() {
+    for (does, property) in [
+        ("ask DEL \"$1\"", "foreign_release"),
+        ("ask SET \"$1\" \"$token\" PX \"$2\"", "foreign_overwrite"),
+    ] {
+        let place = Place::new();
+        let refused = format!("[[ $reply == +OK ]] || {{ {does}; return 1; }}");
+        let subject = altered(&place, "[[ $reply == +OK ]]", &refused);
+        let ended = probe(&subject, &[]);
+        let text =
+            &ended.exits(1).says(&["after a second client's acquire had been refused"]).stdout;
+        assert!(text.contains(&format!("{property} after")), "{ended:#?}");
+        let word = text.split_whitespace().find(|word| word.contains("v1:mutual_exclusion"));
+        let word = word.unwrap().trim_matches('\'');
+        Program::new(["replay", word, "--subject", &subject]).run().exits(0);
+    }
+}
+
+/// What follows from a foreign release is left out of `double_grant`, and so only where that is judged.
+#[test]
+fn double_grants_alone_are_not_tried_where_foreign_releases_are_possible() {
+    let place = Place::new();
+    let subject = altered(&place, "[[ $reply == \"$token\" ]] || return 1", "true");
+    let ended = probe(&subject, &["--property=double_grant", "--clients=3"]);
+    let text = ended.exits(4).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("not tried: double_grant (foreign_release is possible"), "{text}");
+}
+
+/// What a server answers to one client only, and what scripts ask of values, is the same as on a real server.
+#[test]
+fn tokens_that_are_client_ids_and_scripts_that_measure_tokens_get_a_verdict() {
+    let measures = "ask EVAL \"local v = redis.call('GET', KEYS[1])\n\
+                    if v and #v == 32 and v == ARGV[1] then return redis.call('DEL', KEYS[1]) end\n\
+                    return 0\" 1 \"$1\" \"$token\"";
+    let compares = "ask DELEX \"$1\" IFEQ \"$token\"";
+    let draws = "token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')";
+    let look = "ask GET \"$1\" || return 2\n    [[ $reply == \"$token\" ]] || return 1\n    ";
+    for (token, release) in [("ask CLIENT ID; token=${reply#:}", compares), (draws, measures)] {
+        let place = Place::new();
+        let words = [(draws, token), (look, ""), ("ask DEL \"$1\"", release)];
+        let subject = altered_all(&place, &words);
+        let ended = probe(&subject, &[]);
+        assert!(ended.exits(0).stdout.contains("PASS"), "{ended:#?}");
+    }
+    let place = Place::new();
+    let hashes = measures.replace("#v == 32 and v", "redis.sha1hex(v)");
+    let subject = altered_all(&place, &[(look, ""), ("ask DEL \"$1\"", &hashes)]);
+    probe(&subject, &[]).refuses(3, &["redis.sha1hex", "digests are not followed"]);
 }
 
 #[test]

@@ -94,6 +94,38 @@ fn keys_that_one_script_sets_for_as_long_expire_together() {
     assert!(found(&row(&ended)).contains("double_grant"), "{ended:#?}");
 }
 
+/// The lock has no TTL: its lease is that of a key with its token's name, and it is taken over without that.
+fn with_lease_elsewhere(place: &Place, ttl: &str) -> String {
+    let take = format!(
+        "ask EVAL \"local held = redis.call('GET', KEYS[1])\n\
+         if held and redis.call('EXISTS', 'alive:' .. held) == 1 then return 0 end\n\
+         redis.call('SET', KEYS[1], ARGV[1])\n\
+         redis.call('SET', 'alive:' .. ARGV[1], 1, 'PX', {ttl}) return 1\" \
+         1 \"$1\" \"$token\" \"$2\" || return 2\n    [[ $reply == :1 ]]"
+    );
+    let give = "ask EVAL \"if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n\
+                return redis.call('DEL', KEYS[1], 'alive:' .. ARGV[1])\" 1 \"$1\" \"$token\" || return 2\n    \
+                [[ $reply != :0 ]]";
+    subject(place, &take, give)
+}
+
+#[test]
+fn a_lock_whose_lease_is_the_ttl_of_another_key_is_not_accused_when_that_has_ended() {
+    let place = Place::new();
+    let ended = probe(&with_lease_elsewhere(&place, "ARGV[2]"), &["--crashes=0"]);
+    let row = row(ended.exits(4));
+    let why = "the lease may be the TTL of another key than the lock's";
+    for judged in row["judged"].as_array().unwrap() {
+        let property = judged["property"].as_str().unwrap();
+        let is_open = ["double_grant", "foreign_overwrite"].contains(&property);
+        let not_tried = judged["not_tried"].as_str().unwrap_or_default();
+        assert_eq!((not_tried.starts_with(why), judged["found"].as_bool()), (is_open, Some(false)));
+    }
+    // Before the lease is over that was asked for, no TTL excuses a second grant.
+    let ended = probe(&with_lease_elsewhere(&place, "math.floor(ARGV[2] / 2)"), &["--crashes=0"]);
+    assert!(found(&crate::probe::row(ended.exits(1))).contains("double_grant"), "{ended:#?}");
+}
+
 /// What takes the lock where the lease in its value is over by a clock.
 const LEASE_IN_VALUE: &str = r#"
 import sys, time, uuid

@@ -195,9 +195,17 @@ fn the_last_line_of_probe_names_what_was_judged() {
     let text = said(ended.exits(0));
     let not_judged = "not judged: whether two clients hold the lock at once";
     assert!(text.contains("2 actors, each with a client of its own;"), "{text}");
+    // Its extend is never called.
+    let never =
+        "not judged: extend, and foreign_extend with it (the client can extend a lock, and no step";
+    assert!(text.contains(never) && text.contains("extend_after_expiry does)"), "{text}");
+    let asked = probe(&["--property=foreign_extend", "--crashes=0"]);
+    assert!(
+        said(asked.exits(4)).contains("not tried: foreign_extend (the client can"),
+        "{asked:#?}"
+    );
     let judged = "; covered: no crash or fault, 1 crash, 1 lost or delayed command; judged: \
-                  double_grant, foreign_release, foreign_overwrite, foreign_extend, stuck_lock, \
-                  unavailable.";
+                  double_grant, foreign_release, foreign_overwrite, stuck_lock, unavailable.";
     assert!(verdict(&ended).starts_with("PASS: nodb-trigger "), "{}", verdict(&ended));
     assert!(verdict(&ended).ends_with(judged), "{}", verdict(&ended));
     let bounded = probe(&["--max-schedules=30", "--property=stuck_lock", "--crashes=1"]);

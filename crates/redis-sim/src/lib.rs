@@ -107,6 +107,12 @@ impl Engine {
         Self(Arc::new(Shared { clock, state: Mutex::new(state), watch }))
     }
 
+    /// The same server, whose clients have ids from `first` on.
+    pub fn numbering_from(self, first: i64) -> Self {
+        self.lock().keyspace.clients_ever = first.saturating_sub(1);
+        self
+    }
+
     /// A new client of this server, with the database `db` selected. MONITOR shows its id as its port.
     ///
     /// If there is no such database, every request of the client fails with the error that connecting

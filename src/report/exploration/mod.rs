@@ -230,15 +230,9 @@ impl ProtocolRow {
                 all.push(found);
             }
         }
-        let found: Vec<Property> = all.iter().map(|found| found.property).collect();
+        let all_found: Vec<Property> = all.iter().map(|found| found.property).collect();
         let tried = explored.iter().fold(Tried::default(), |all, stage| all.and(stage.tried));
-        let row = |property| {
-            let (must_be_found, found) =
-                (judged.must_find.contains(&property), found.contains(&property));
-            let not_tried = judged.why_untested(property).or(tried.why_not(property));
-            let not_tried = not_tried.filter(|_| !found && !must_be_found);
-            JudgedRow { property, must_be_found, found, not_tried }
-        };
+        let row = |property| JudgedRow::new(property, judged, tried, &all_found);
         let judged_rows: Vec<JudgedRow> = judged.all().map(row).collect();
         let locks: Vec<String> = plan.locks.iter().map(|lock| lock.name.clone()).collect();
         let is_foreign = explored.iter().any(|stage| stage.is_foreign);
@@ -252,7 +246,7 @@ impl ProtocolRow {
         let covered = StageRow::all(stages);
         let is_covered = covered.iter().all(StageRow::is_covered);
         let is_tried = judged_rows.iter().all(|row| row.not_tried.is_none());
-        let verdict = judged.verdict(&found, is_covered, is_tried);
+        let verdict = judged.verdict(&all_found, is_covered, is_tried);
         let protocol = explored.first().map(|stage| stage.protocol.clone()).unwrap_or_default();
         Self {
             name: protocol.clone(),
@@ -284,6 +278,27 @@ impl ProtocolRow {
         }
     }
 
+    /// Takes back what a counterexample may show wrongly, for a reason: then its property was not tried.
+    pub fn withhold(
+        mut self,
+        judged: &Judged,
+        is_doubtful: impl Fn(&CounterexampleRow) -> bool,
+        why: &'static str,
+    ) -> Self {
+        let all = std::mem::take(&mut self.counterexamples);
+        let (doubtful, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(is_doubtful);
+        for row in &mut self.judged {
+            if doubtful.iter().any(|found| found.property == row.property) {
+                (row.found, row.not_tried) = (false, Some(why));
+            }
+        }
+        let found: Vec<Property> = kept.iter().map(|found| found.property).collect();
+        let is_covered = self.covered.iter().all(StageRow::is_covered);
+        let is_tried = self.judged.iter().all(|row| row.not_tried.is_none());
+        let verdict = judged.verdict(&found, is_covered, is_tried);
+        Self { verdict, counterexamples: kept, ..self }
+    }
+
     /// The same of a client that has this command line, explored on the Redis at this URL, if that
     /// was a real one. A client need not know of our flags, and what it remembers is not known, so what
     /// is wrong with those is left out.
@@ -301,6 +316,17 @@ impl ProtocolRow {
             found.redis = redis.map(str::to_owned);
         }
         self
+    }
+}
+
+impl JudgedRow {
+    fn new(property: Property, judged: &Judged, tried: Tried, found: &[Property]) -> Self {
+        let must_be_found = judged.must_find.contains(&property);
+        let is_found = found.contains(&property);
+        let not_tried = judged.why_untested(property).or(tried.why_not(property));
+        let not_tried = not_tried.or(judged.why_hidden(property, found));
+        let not_tried = not_tried.filter(|_| !is_found && !must_be_found);
+        Self { property, must_be_found, found: is_found, not_tried }
     }
 }
 

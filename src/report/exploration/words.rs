@@ -259,7 +259,8 @@ impl<'a> Words<'a> {
         let when = if self.is_foreign { ", and all leases are over" } else { "" };
         let holder = match &left.token {
             None => "free".into(),
-            Some(token) if self.is_known(Some(token)) => {
+            // What several actors wrote is no one's token.
+            Some(token) if self.head.sharing.is_none() && self.is_known(Some(token)) => {
                 format!("still there with {}", self.token(None, token))
             }
             Some(_) => "still there".into(),

@@ -2,7 +2,9 @@
 
 use super::oracle::{Did, Oracle, Step, token_of};
 use lock_history::check::Property;
-use lock_history::history::{Change, Command, EventKind, FailureKind, Left, Moment, Write};
+use lock_history::history::{
+    Change, Command, EventKind, FailureKind, Left, Moment, Sharing, Write,
+};
 use std::collections::BTreeSet;
 
 /// A finding without its words: the property, the lock, who did wrong or suffered, and when.
@@ -93,7 +95,9 @@ impl<'a> Oracle<'a> {
 
     /// When commands were sent, and answered, that take a lock away and excuse a second grant.
     fn removals(&self, lock: usize) -> impl Iterator<Item = (Moment, Moment)> {
-        let own = ["acquire", "extend", "dump", "external_dump"];
+        let mut own = vec!["acquire", "extend", "dump", "external_dump"];
+        // What a release takes away from others is judged of locks that have one owner.
+        own.extend(self.history.head.sharing.is_some().then_some("release"));
         let removals = self.dids.iter().filter(move |did| {
             let is_gone = matches!(did.change, Change::Deleted { .. } | Change::Overwrote { .. });
             is_gone && did.lock == lock && !own.contains(&self.verb(did))
@@ -129,6 +133,19 @@ impl<'a> Oracle<'a> {
         own_ends.next().is_some() || removals.next().is_some()
     }
 
+    /// Whether an actor may hold a lock beside these.
+    fn may_join(&self, newcomer: usize, holders: &BTreeSet<usize>) -> bool {
+        match &self.history.head.sharing {
+            None => holders.is_empty(),
+            Some(Sharing::Permits(0)) => true,
+            Some(Sharing::Permits(permits)) => holders.len() < *permits as usize,
+            Some(Sharing::Readers(readers)) => {
+                let all_read = holders.iter().chain([&newcomer]).all(|it| readers.contains(it));
+                holders.is_empty() || all_read
+            }
+        }
+    }
+
     fn double_grants(&self) -> Vec<Found> {
         let mut found = BTreeSet::new();
         for (lock, newcomer, at) in self.grants() {
@@ -136,6 +153,7 @@ impl<'a> Oracle<'a> {
             if until <= at.at || self.is_excused(lock, newcomer.actor, [taken, at, at]) {
                 continue;
             }
+            let mut holders = BTreeSet::new();
             for (of, holder, granted) in self.grants() {
                 if of != lock || holder.actor == newcomer.actor || granted >= at {
                     continue;
@@ -143,8 +161,11 @@ impl<'a> Oracle<'a> {
                 let (until, taken) = self.term(lock, holder, granted);
                 let is_excused = self.is_excused(lock, holder.actor, [taken, granted, at]);
                 if until > at.at && until > granted.at && !is_excused {
-                    found.insert((lock, holder.actor, at));
+                    holders.insert(holder.actor);
                 }
+            }
+            if !self.may_join(newcomer.actor, &holders) {
+                found.extend(holders.into_iter().map(|holder| (lock, holder, at)));
             }
         }
         let each = found.into_iter();

@@ -6,7 +6,7 @@ use super::model::run;
 use super::oracle::Oracle;
 use super::setup::{Act, Asks, Setup, Truth};
 use lock_history::check::{Checked, Property, check};
-use lock_history::history::{Change, EventKind, Failure, FailureKind, History};
+use lock_history::history::{Change, EventKind, Failure, FailureKind, History, Sharing};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -107,6 +107,11 @@ fn circle() -> impl Strategy<Value = Setup> {
 
 fn setups() -> impl Strategy<Value = Setup> {
     prop_oneof![1 => setup(true), 4 => setup(false), 2 => greed(), 1 => circle()]
+}
+
+fn sharing() -> impl Strategy<Value = Sharing> {
+    let readers = prop::collection::vec(0..4usize, 0..3).prop_map(Sharing::Readers);
+    prop_oneof![(0..4u32).prop_map(Sharing::Permits), readers]
 }
 
 fn found(checked: &Checked) -> Vec<Found> {
@@ -246,6 +251,19 @@ proptest! {
     }
 
     #[test]
+    fn they_find_the_same_of_locks_that_actors_share(setup in setups(), sharing in sharing()) {
+        let mut history = run(&setup).0;
+        history.head.sharing = Some(sharing);
+        let checked = check(&history);
+        let of_grants = |mut all: Vec<Found>| {
+            all.retain(|(property, ..)| *property == Property::DoubleGrant);
+            all
+        };
+        let defined = of_grants(Oracle::read(&history).all());
+        prop_assert_eq!(of_grants(found(&checked)), defined, "{}", text(&history, &checked));
+    }
+
+    #[test]
     fn what_is_found_really_happened(setup in setup(false)) {
         let (history, truth) = run(&setup);
         is_sound(&history, &check(&history), &truth)?;
@@ -275,6 +293,25 @@ proptest! {
         prop_assert!(!checked.is_complete);
         is_sound(&history, &checked, &truth)?;
     }
+}
+
+/// The same where locks are shared: a double grant is found that a release led to.
+#[test]
+fn the_generated_histories_of_shared_locks_have_double_grants_after_releases() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut after_a_release = 0;
+    for _ in 0..500 {
+        let setup = setups().new_tree(&mut runner).unwrap().current();
+        let (mut history, _) = run(&setup);
+        let grants = |history: &History| of(&check(history), Property::DoubleGrant).len();
+        let by_one_owner = grants(&history);
+        // One permit is a lock with one owner, but what a foreign release leads to is no consequence.
+        history.head.sharing = Some(Sharing::Permits(1));
+        after_a_release += usize::from(grants(&history) > by_one_owner);
+    }
+    assert!(after_a_release >= 10, "{after_a_release}");
 }
 
 /// A generator that never makes what is looked for proves nothing.

@@ -8,7 +8,8 @@
 //!   after the last refusal, where it retries);
 //! - an operator, an eviction or a raw command takes the lock away;
 //! - another actor's release takes it away: that is a `foreign_release`, and what follows from it is its
-//!   consequence.
+//!   consequence. Of locks that actors share, which have no single owner, that is not judged, and nothing is a
+//!   consequence of it.
 //!
 //! Where actors share a lock ([`Sharing`]), a second grant is one that they don't share.
 //!
@@ -115,9 +116,13 @@ pub(super) struct SecondGrant {
 }
 
 /// Whether a lock that is taken away in a step of this verb may be granted again at once: everywhere but
-/// in what clients do to get, keep and use a lock.
-fn excuses(verb: Option<&Verb>) -> bool {
-    !matches!(verb, Some(Verb::Acquire | Verb::Extend | Verb::Dump | Verb::ExternalDump))
+/// in what clients do to get, keep and use a lock, and to release one that they share: no finding stands for that.
+fn excuses(verb: Option<&Verb>, is_shared: bool) -> bool {
+    match verb {
+        Some(Verb::Acquire | Verb::Extend | Verb::Dump | Verb::ExternalDump) => false,
+        Some(Verb::Release) => !is_shared,
+        _ => true,
+    }
 }
 
 /// The actor that releases its lock with a command, if it is in that step still.
@@ -233,8 +238,10 @@ impl Holds {
     /// the actor, if that will hear the reply.
     fn affect(&mut self, asks: Option<(usize, usize)>, effect: &Effect, event: &Observed<'_>) {
         let Effect { lock, change } = effect;
-        let change = as_judged(change, event.verb);
-        if excuses(event.verb) && takes_away(change) {
+        let is_shared = self.sharing.is_some();
+        // A release of a lock that is shared frees no more than its actor's part.
+        let change = if is_shared { change } else { as_judged(change, event.verb) };
+        if excuses(event.verb, is_shared) && takes_away(change) {
             self.take_away(*lock, released_by(event.actor, event.kind, event.verb));
         }
         let lease = match change {
@@ -414,10 +421,11 @@ struct Removal {
 /// Those of a history, in the order of their sending.
 fn removals(case: &Case<'_>) -> Vec<Removal> {
     let mut removals = Vec::new();
+    let is_shared = case.trace.head.sharing.is_some();
     for (event, step) in case.trace.events.iter().zip(&case.trace.step_of) {
         let EventKind::Command(command) = &event.kind else { continue };
         let verb = command.late.as_ref().or_else(|| case.trace.verb(*step));
-        if excuses(verb) {
+        if excuses(verb, is_shared) {
             let (sent, received) = (command.sent.order, event.moment.order);
             let gone = |effect: &&Effect| takes_away(as_judged(&effect.change, verb));
             let gone = command.effects.iter().filter(gone);

@@ -66,6 +66,16 @@ impl Judged {
         self.untested.iter().find(|(untested, _)| *untested == property).map(|(_, why)| *why)
     }
 
+    /// Why it says nothing that a property was not found where these were, if so: a consequence is left out only if
+    /// its cause is judged.
+    pub fn why_hidden(&self, property: Property, found: &[Property]) -> Option<&'static str> {
+        let cause = Property::ForeignRelease;
+        let is_left_out = property == Property::DoubleGrant && found.contains(&cause);
+        (is_left_out && self.all().all(|judged| judged != cause)).then_some(
+            "foreign_release is possible, and what follows from it is left out: --property foreign_release",
+        )
+    }
+
     /// The verdict on an exploration that found these. What was not found is only known to be absent
     /// if all orderings were covered, and if all that must not be found was tried.
     pub fn verdict(&self, found: &[Property], is_covered: bool, is_tried: bool) -> Verdict {
@@ -84,6 +94,22 @@ impl Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_consequence_of_what_is_not_judged_hides_nothing() {
+        use Property::{DoubleGrant, ForeignRelease, StuckLock};
+        for (judged, found, is_hidden) in [
+            (&[DoubleGrant][..], &[ForeignRelease][..], true),
+            (&[DoubleGrant, ForeignRelease], &[ForeignRelease], false),
+            (&[DoubleGrant], &[StuckLock], false),
+            (&[DoubleGrant], &[], false),
+        ] {
+            let must_not_find = judged.to_vec();
+            let all = Judged { must_not_find, ..Judged::default() };
+            assert_eq!(all.why_hidden(DoubleGrant, found).is_some(), is_hidden, "{judged:?}");
+            assert_eq!(all.why_hidden(StuckLock, found), None, "{judged:?}");
+        }
+    }
 
     #[test]
     fn the_verdict_is_a_proof_or_a_counterexample_and_a_bound_is_neither() {

@@ -6,7 +6,7 @@ use super::sentence::{Sentence, sentence};
 use super::tenure::LockTrace;
 use super::words::{Words, time, token};
 use super::{Case, Property, beliefs::Ending};
-use crate::history::{Change, EventKind, Left, Moment, Verb};
+use crate::history::{Change, EventKind, FailureKind, Left, Moment, Verb};
 use std::collections::{BTreeMap, HashSet};
 
 /// How many attempts a lock without a holder must have refused.
@@ -19,7 +19,10 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     for (lock, trace) in case.locks.iter().enumerate() {
         let Some((moment, left)) = trace.left else { continue };
         if let Some(key) = stuck(left) {
-            let statement = || statement(case, trace, moment, left, key);
+            let statement = || match case.trace.head.sharing {
+                Some(_) => shared_statement(case, moment, left),
+                None => statement(case, trace, moment, left, key),
+            };
             findings.add(Property::StuckLock, lock, statement);
         }
     }
@@ -129,6 +132,30 @@ impl Unheld {
     }
 }
 
+/// Until when a lock that was left behind stays.
+fn ends(left: &Left) -> String {
+    match u64::try_from(left.ttl_ms) {
+        Ok(left) => format!("with {} of its lease left", time(left.saturating_mul(1_000_000))),
+        Err(_) => "without a TTL: it stays until it is deleted".into(),
+    }
+}
+
+/// Of a lock that actors share, the key doesn't say whose part was left: it may be that of one that crashed.
+fn shared_statement(case: &Case<'_>, moment: Moment, left: &Left) -> Statement {
+    let words = Words::about(case.trace);
+    let mut crashes = case.trace.events.iter().filter(|event| match &event.kind {
+        EventKind::Failed { failure, .. } => failure.kind == FailureKind::Crashed,
+        EventKind::Ended { failure: Some(failure) } => failure.kind == FailureKind::Crashed,
+        _ => false,
+    });
+    let crashed = crashes.find_map(|event| Some((event.actor?, event.moment)));
+    let began = crashed
+        .map(|(actor, at)| sentence![words.actor(Some(actor)), " crashed", words.at(at), "; "]);
+    let (at, ends) = (words.at(moment), ends(left));
+    let text = sentence![began, "when no actor was left", at, ", the lock was still there, ", ends];
+    Statement::new(crashed.map(|(actor, _)| actor).into_iter().collect(), moment, text)
+}
+
 fn statement(
     case: &Case<'_>,
     trace: &LockTrace<'_>,
@@ -167,10 +194,7 @@ fn statement(
         None if owner.is_some() => Some(format!("; {name} did not know that it held it").into()),
         Some(_) | None => None,
     };
-    let ends = match u64::try_from(left.ttl_ms) {
-        Ok(left) => format!("with {} of its lease left", time(left.saturating_mul(1_000_000))),
-        Err(_) => "without a TTL: it stays until it is deleted".into(),
-    };
+    let ends = ends(left);
     let text = sentence![
         began,
         why,

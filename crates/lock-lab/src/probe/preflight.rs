@@ -35,6 +35,9 @@ pub struct Preflight {
     /// Whether a client that lives later is granted a lock whose key is still there: then the lease is a time
     /// in the key's value, and time does not grow while orderings are explored.
     pub lease_in_value: bool,
+    /// Whether a key that an acquire writes beside the lock's has the TTL that was asked for, and the lock's has none
+    /// or a longer one: then the lease may end with that key. On a real server, whether the lock's has none.
+    pub lease_elsewhere: bool,
     /// What an acquire answers as its fencing token.
     pub fencing: Fencing,
 }
@@ -49,6 +52,8 @@ pub enum Exclusion {
     GrantedEarly,
     /// A second client acquired it while the first one held it, without any race.
     GrantedTwice,
+    /// Its holder could not release it after a second client's acquire had been refused, and can without that.
+    Disturbed,
     /// A second client could not acquire it after its holder had released it.
     StaysTaken,
 }
@@ -71,14 +76,9 @@ impl Preflight {
         Self {
             exclusion: self.exclusion.max(other.exclusion),
             lease_in_value: self.lease_in_value || other.lease_in_value,
+            lease_elsewhere: self.lease_elsewhere || other.lease_elsewhere,
             fencing: self.fencing.max(other.fencing),
         }
-    }
-}
-
-impl From<Exclusion> for Preflight {
-    fn from(exclusion: Exclusion) -> Self {
-        Self { exclusion, ..Self::default() }
     }
 }
 
@@ -101,10 +101,12 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
         return not(format!("its acquire of the free lock {key} was refused{}", why(&acquired)));
     }
     let has_key = first.has_key(key).map_err(failed)?;
+    let lease_elsewhere = first.leases_elsewhere(key)?;
+    let with = |exclusion| Preflight { exclusion, lease_elsewhere, ..Preflight::default() };
     // Whether a lock with permits excludes another client, the orderings show.
     let excludes_all = !matches!(shared, Some(Shared::Permits(_)));
     if excludes_all && second.instruct(Instruction::Acquire)?.ok {
-        return Ok(Exclusion::GrantedTwice.into());
+        return Ok(with(Exclusion::GrantedTwice));
     }
     if excludes_all && !has_key {
         return not(format!(
@@ -113,6 +115,9 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
     }
     let released = first.instruct(Instruction::Release)?;
     if !released.ok {
+        if first.releases_alone(start)? {
+            return Ok(with(Exclusion::Disturbed));
+        }
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
     if !second.instruct(Instruction::Acquire)?.ok {
@@ -121,7 +126,7 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
             cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
         }
         if !second.instruct(Instruction::Acquire)?.ok {
-            return Ok(Exclusion::StaysTaken.into());
+            return Ok(with(Exclusion::StaysTaken));
         }
     }
     let granted = match shared {
@@ -137,7 +142,7 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
         Granted::Early => Exclusion::GrantedEarly,
         Granted::Never | Granted::Later => Exclusion::Excludes,
     };
-    Ok(Preflight { exclusion, lease_in_value: granted == Granted::Later, fencing })
+    Ok(Preflight { lease_in_value: granted == Granted::Later, fencing, ..with(exclusion) })
 }
 
 /// When a client that lives later is granted a lock that is held and whose key is still there.
@@ -215,6 +220,29 @@ impl<'a> PreflightClient<'a> {
 
     fn has_key(&mut self, key: &str) -> RedisResult<bool> {
         cmd("EXISTS").arg(key).query(&mut self.link)
+    }
+
+    /// Whether it can acquire and release the lock on an empty server, in another life and with no other client.
+    fn releases_alone(&mut self, start: &Start) -> Result<bool> {
+        self.link = start.server()?.connect(0)?;
+        let life = LIVES.into_iter().find(|life| !self.session.lives(*life)).unwrap_or_default();
+        self.session.begin(life).map_err(broken)?;
+        Ok(self.instruct(Instruction::Acquire)?.ok && self.instruct(Instruction::Release)?.ok)
+    }
+
+    /// Whether another key than this one has the TTL that was asked for, and this one none or a longer one.
+    fn leases_elsewhere(&mut self, lock: &str) -> Result<bool> {
+        let asked = i64::try_from(REHEARSED_TTL * 9 / 10).unwrap_or(i64::MAX);
+        let of_lock: i64 = cmd("PTTL").arg(lock).query(&mut self.link).map_err(failed)?;
+        // Keys on a real server are not looked at: they may be those of others.
+        if self.link.is_remote() {
+            return Ok(of_lock < 0);
+        }
+        let mut others = Vec::new();
+        for key in self.keys()?.into_iter().filter(|key| key != lock.as_bytes()) {
+            others.push(cmd("PTTL").arg(key).query(&mut self.link).map_err(failed)?);
+        }
+        Ok(others.into_iter().any(|left: i64| left >= asked && (of_lock < 0 || left < of_lock)))
     }
 
     fn expires(&mut self, key: &str) -> Result<bool> {

@@ -34,12 +34,29 @@ impl Shared {
         }
     }
 
-    /// How many clients it takes to see whether the lock excludes as it must.
+    /// How many clients it takes to see whether the lock excludes as it must, also after a release that takes away
+    /// or gives back too much: each acquires once.
     pub fn clients(self) -> u32 {
         match self {
-            Self::Permits(0) | Self::ReadersAndWriters => 3,
-            Self::Permits(permits) => permits + 1,
+            Self::Permits(0) => 3,
+            Self::Permits(permits) => permits + 2,
+            Self::ReadersAndWriters => 4,
         }
+    }
+
+    /// Why fewer clients show too little.
+    pub fn why_too_few(self) -> &'static str {
+        match self {
+            Self::Permits(_) => {
+                "it takes two clients more than permits: one that releases, and all that may get in then"
+            }
+            Self::ReadersAndWriters => "it takes four clients: two readers and two writers",
+        }
+    }
+
+    /// Whether there is any number of clients that the lock must exclude.
+    pub fn excludes(self) -> bool {
+        self != Self::Permits(0)
     }
 
     /// How an actor uses the lock: of four actors, the last two are writers.
@@ -108,6 +125,6 @@ mod tests {
         let shared = Shared::ReadersAndWriters;
         assert_eq!(shared.among(4), Sharing::Readers(vec![0, 1]));
         assert_eq!(Shared::Permits(2).among(4), Sharing::Permits(2));
-        assert_eq!([shared.clients(), Shared::Permits(2).clients()], [3, 3]);
+        assert_eq!([shared.clients(), Shared::Permits(2).clients()], [4, 4]);
     }
 }

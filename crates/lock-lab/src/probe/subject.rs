@@ -28,6 +28,9 @@ const MOST_OF_AN_ACQUIRE: u32 = 50;
 const MOST_EVENTS: usize = 1024;
 /// The most connections that one subject may have open.
 const MOST_CONNECTIONS: usize = 64;
+/// How many connections of one life have ids of their own; more have those of the next actor, and are none that
+/// a client makes.
+const IDS: i64 = 1000;
 /// Why a line is no answer.
 const NO_JSON: &str = "that is no JSON";
 /// What a subject is answered that is to come to an end.
@@ -109,6 +112,12 @@ pub(super) struct Subject {
     aside_ahead: Duration,
 }
 
+/// Where what is no matter of locks goes. A server gives no two connections the same id (CLIENT ID, HELLO).
+fn aside(actor: usize) -> Engine {
+    let first = i64::try_from(actor.saturating_add(1)).unwrap_or(i64::MAX).saturating_mul(IDS) + 1;
+    Engine::new(Arc::new(VirtualClock::new(None))).numbering_from(first)
+}
+
 /// Answers a subject's requests.
 enum Server<'a> {
     /// The actor's link, where the scheduler decides.
@@ -150,7 +159,7 @@ impl Subject {
             vocabulary,
             token: None,
             scripts,
-            aside: Engine::new(Arc::new(VirtualClock::new(None))),
+            aside: aside(actor),
             aside_ahead: Duration::ZERO,
         };
         let said = session.hear(&mut Server::Absent).map_err(|broken| match broken {
@@ -488,7 +497,7 @@ impl Client for Subject {
         }
         if self.life.is_some() {
             let old: Vec<usize> = self.lines.keys().copied().collect();
-            self.aside = Engine::new(Arc::new(VirtualClock::new(None)));
+            self.aside = aside(self.actor);
             self.aside_ahead = Duration::ZERO;
             self.say(&json!({"do": "reset"}))?;
             self.hear(&mut Server::Absent)?;

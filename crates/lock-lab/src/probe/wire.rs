@@ -125,7 +125,11 @@ pub(super) fn with_digest(words: &[Vec<u8>]) -> Option<String> {
             let mut called = called_by(&script).into_iter();
             let capitals = script.to_ascii_uppercase();
             let names = OPTIONS.into_iter().find(|option| capitals.contains(option));
-            let named = names.map(str::to_owned).or_else(|| called.find(|name| name == "DIGEST"));
+            let hashes = capitals.contains("SHA1HEX").then_some("redis.sha1hex");
+            let named = names
+                .or(hashes)
+                .map(str::to_owned)
+                .or_else(|| called.find(|name| name == "DIGEST"));
             named.map(|name| format!("a script with {name}"))
         }
         _ => None,
@@ -305,6 +309,7 @@ mod tests {
             ("DELEX k IFDNE 0", "DELEX ... IFDNE"),
             ("EVAL redis.call('delex',KEYS[1],'ifdeq',ARGV[1]) 1 k 0", "a script with IFDEQ"),
             ("EVAL redis.call('digest',KEYS[1]) 1 k", "a script with DIGEST"),
+            ("EVAL redis.sha1hex(ARGV[1]) 1 k 0", "a script with redis.sha1hex"),
         ] {
             assert_eq!(with_digest(line).as_deref(), Some(what), "{line}");
         }

@@ -8,7 +8,7 @@ mod record;
 use super::{Monitor, Properties};
 use crate::check::{Property, check};
 use crate::history::{
-    Change, Command, Effect, EventKind, FailureKind, History, Moment, Operation, Verb,
+    Change, Command, Effect, EventKind, FailureKind, History, Moment, Operation, Sharing, Verb,
 };
 use model::Model;
 use random::Random;
@@ -47,6 +47,17 @@ impl Run {
         let monitor = Monitor::new(actors, locks);
         let monitor = if model.is_late() { monitor.with_late_commands() } else { monitor };
         (Self { model, monitor, recorder: Recorder::new(actors, locks) }, random)
+    }
+
+    /// The same, of locks that actors share in some way.
+    fn of_shared(seed: u64) -> (Self, Random) {
+        let (run, mut random) = Self::new(seed);
+        let actors = run.monitor.actors.len();
+        let readers = (0..actors).filter(|_| random.one_in(2)).collect();
+        let permits = Sharing::Permits(u32::try_from(random.below(4)).unwrap());
+        let sharing = Some(random.pick(&[permits, Sharing::Readers(readers)]));
+        let monitor = run.monitor.with_sharing(sharing.clone());
+        (Self { monitor, recorder: run.recorder.with_sharing(sharing), ..run }, random)
     }
 
     fn turn(&mut self, random: &mut Random) {
@@ -95,6 +106,22 @@ fn it_finds_what_the_checkers_find() {
         let is_often = counts.get(&property).is_some_and(|count| count * 200 > all);
         assert!(is_often, "the model hardly ever makes {property:?}: {counts:?}");
     }
+}
+
+#[test]
+fn it_finds_what_the_checkers_find_of_locks_that_actors_share() {
+    let mut double_grants = 0;
+    let all = histories(4_000);
+    for seed in 0..all {
+        let (mut run, mut random) = Run::of_shared(seed);
+        for _ in 0..random.below(120) {
+            run.turn(&mut random);
+        }
+        let (history, found) = run.finish(&mut random);
+        assert_eq!(found, found_by_check(&history), "seed {seed}\n{}", shown(&history));
+        double_grants += u64::from(found.contains(Property::DoubleGrant));
+    }
+    assert!(double_grants * 20 > all, "{double_grants} of {all}");
 }
 
 #[test]

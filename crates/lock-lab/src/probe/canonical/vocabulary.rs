@@ -20,7 +20,7 @@ const ROUNDED: u64 = 60;
 const TAKE_APART: [&[u8]; 6] =
     [b"GETRANGE", b"SUBSTR", b"SETRANGE", b"STRLEN", b"HSTRLEN", b"APPEND"];
 /// What scripts have that do.
-const TAKE_APART_IN_SCRIPTS: [&str; 10] = [
+const TAKE_APART_IN_SCRIPTS: [&str; 11] = [
     "STRING.",
     ":SUB(",
     ":MATCH(",
@@ -28,8 +28,9 @@ const TAKE_APART_IN_SCRIPTS: [&str; 10] = [
     ":FIND(",
     ":LEN(",
     ":BYTE(",
-    "#ARGV[",
     "CJSON.",
+    "STRUCT.",
+    "BIT.",
     "CMSGPACK.",
 ];
 
@@ -249,8 +250,9 @@ impl Vocabulary {
         let name = request.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
         let script = request.get(1).filter(|_| name == b"EVAL");
         let script = script.map(|script| String::from_utf8_lossy(script).to_ascii_uppercase());
-        let takes_apart =
-            |script: String| TAKE_APART_IN_SCRIPTS.iter().any(|it| script.contains(it));
+        let takes_apart = |script: String| {
+            TAKE_APART_IN_SCRIPTS.iter().any(|it| script.contains(it)) || measures(&script)
+        };
         if TAKE_APART.contains(&&*name) || script.is_some_and(takes_apart) {
             self.take_apart()?;
         }
@@ -379,6 +381,20 @@ fn parts<'a>(place: &Place, word: &'a [u8]) -> Vec<(Place, &'a [u8])> {
     fields(word).into_iter().enumerate().flat_map(parts).collect()
 }
 
+/// Whether a script, in capitals, asks for a length that may be that of a string: of anything but its keys and
+/// arguments.
+fn measures(script: &str) -> bool {
+    script.split('#').skip(1).any(|rest| {
+        let name_ends = rest.find(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+        let (name, after) = rest.split_at(name_ends.unwrap_or(rest.len()));
+        match name {
+            "" => rest.trim_start().starts_with(['(', '\'', '"']),
+            "KEYS" | "ARGV" => after.trim_start().starts_with('['),
+            _ => true,
+        }
+    })
+}
+
 /// The fields of a word and their parts.
 fn texts(word: &[u8]) -> Vec<&[u8]> {
     let fields = fields(word).into_iter().filter(|field| !field.parts.is_empty());
@@ -392,4 +408,20 @@ fn texts(word: &[u8]) -> Vec<&[u8]> {
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len().max(1)).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::measures;
+
+    #[test]
+    fn a_script_measures_a_string_wherever_it_counts_no_keys_or_arguments() {
+        for script in ["IF #V == 32 THEN", "#ARGV[1] == 32", "#(V)", "#REDIS.CALL('GET', KEYS[1])"]
+        {
+            assert!(measures(script), "{script}");
+        }
+        for script in ["#!LUA NAME=X", "FOR I = 1, #KEYS DO", "#ARGV - 1", "RETURN 1"] {
+            assert!(!measures(script), "{script}");
+        }
+    }
 }

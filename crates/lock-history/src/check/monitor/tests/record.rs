@@ -1,6 +1,6 @@
 //! The recorder of a run.
 
-use crate::history::{Event, EventKind, Failure, FailureKind, Head, History, Moment};
+use crate::history::{Event, EventKind, Failure, FailureKind, Head, History, Moment, Sharing};
 
 /// Puts happenings into a history.
 #[derive(Debug, Clone)]
@@ -18,6 +18,12 @@ impl Recorder {
         let numbers = vec![(0, Vec::new()); actors.len()];
         let head = Head { actors, locks, ..Head::default() };
         Self { head, events: Vec::new(), order: 0, numbers }
+    }
+
+    /// The same of locks that actors share.
+    pub fn with_sharing(mut self, sharing: Option<Sharing>) -> Self {
+        self.head.sharing = sharing;
+        self
     }
 
     pub fn record(&mut self, actor: Option<usize>, mut kind: EventKind) {
