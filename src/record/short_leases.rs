@@ -8,8 +8,11 @@ use super::key::{Id, Outcome};
 use super::observations::{Observation, Seen, What};
 use std::collections::{HashMap, HashSet};
 
-/// A lease that was cut to less than this part of the one before is surely the end of the work.
+/// A lease that was cut to less than this part of the one before may be the end of the work.
 const PART: u64 = 10;
+
+/// Within a lease that is no longer than this, in nanoseconds, no work is done.
+const NO_WORK: u64 = 100_000_000;
 
 /// The commands by which holders let their locks expire, and whether nothing else can be meant.
 #[derive(Debug, Default)]
@@ -50,7 +53,7 @@ impl ShortLeases {
                     let set = lease.map(|lease| Set::at(one, lease));
                     short.remove(&before);
                     if let Some((was, set)) = leases.get(&before).zip(set).filter(is_shorter) {
-                        short.insert(id, (id, is_part(set, *was)));
+                        short.insert(id, (id, is_end(set, *was)));
                     }
                     leases.extend(set.map(|set| (id, set)));
                 }
@@ -58,13 +61,13 @@ impl ShortLeases {
                     let set = lease.map(|lease| Set::at(one, lease));
                     short.remove(&held);
                     if let Some((was, set)) = leases.get(&held).zip(set).filter(is_shorter) {
-                        short.insert(held, (id, is_part(set, *was)));
+                        short.insert(held, (id, is_end(set, *was)));
                     }
                     // Without a lease, it is compared with the time for which the lock was held.
                     let since = endless.remove(&held).map(|since| one.at.saturating_sub(since));
                     let was = since.map(|held| Set { ends: u64::MAX, lease: held * 1000 });
                     if was.zip(set).is_some_and(|(was, set)| is_part(set, was)) {
-                        short.insert(held, (id, true));
+                        short.insert(held, (id, set.is_some_and(|set| set.lease <= NO_WORK)));
                     }
                     leases.extend(set.map(|set| (held, set)));
                 }
@@ -94,6 +97,11 @@ impl ShortLeases {
 
 fn is_shorter((was, set): &(&Set, Set)) -> bool {
     set.ends < was.ends
+}
+
+/// Whether nothing else than a release can be meant.
+fn is_end(set: Set, was: Set) -> bool {
+    is_part(set, was) && set.lease <= NO_WORK
 }
 
 fn is_part(set: Set, was: Set) -> bool {

@@ -57,6 +57,23 @@ fn run(name: &str, protocol: &str, flags: &[&str]) -> Result<(), ()> {
     Err(())
 }
 
+/// What no protocol rules out is not said to be prevented.
+#[test]
+fn a_race_that_comes_about_under_a_protocol_is_as_expected() {
+    for (name, protocols) in [
+        ("islocked_race", &PROTOCOLS[..]),
+        ("refresh_under_holder", &PROTOCOLS),
+        ("setter_inside_locked", &PROTOCOLS),
+        ("dirty_memory", &PROTOCOLS[..2]),
+    ] {
+        for protocol in protocols {
+            let ended = Program::new([name, "--virtual", "--lock", protocol]).run();
+            ended.exits(0);
+            assert!(ended.stdout.contains("\nAS EXPECTED: "), "{name} {protocol}: {ended:#?}");
+        }
+    }
+}
+
 fn is_short(scenario: &Scenario) -> bool {
     let ttl = lock_lab::lock::Ttl::DEFAULT;
     let plan = scenario.bind(&Default::default(), "legacy", ttl, Duration::ZERO).unwrap();

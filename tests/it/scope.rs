@@ -60,6 +60,27 @@ fn the_last_line_tells_protocols_apart_that_were_not_tried_with_the_same() {
 }
 
 #[test]
+fn a_file_that_is_for_some_protocols_is_explored_under_these() {
+    let place = Place::new();
+    let show = Program::new(["show", "blind_delete"]).run().stdout;
+    let mine = show.replace("protocol = [\"current\", \"hardened\"]", "protocol = \"hardened\"");
+    let (before, after) = mine.split_once("[[expect]]\nprotocol = \"current\"").unwrap();
+    let (_, after) = after.split_once("[[expect]]").unwrap();
+    let mine = format!("{before}[[expect]]{after}");
+    let (before, after) = mine.split_once("[[explore]]\nprotocol = \"current\"").unwrap();
+    let (_, after) = after.split_once("[[explore]]").unwrap();
+    let file = place.at("mine.toml");
+    fs::write(&file, format!("{before}[[explore]]{after}")).unwrap();
+    let file = file.to_str().unwrap();
+    Program::new(["validate", file]).run().exits(0);
+    let ended = explore(&[file]);
+    let says = verdict(ended.exits(0));
+    assert!(says.starts_with("REPRODUCED under legacy; PREVENTED under hardened"), "{says}");
+    let ended = explore(&[file, "--lock=current"]);
+    ended.refuses(2, &["is left out under protocol \"current\""]);
+}
+
+#[test]
 fn explore_names_rows_by_the_parameters_in_which_they_differ() {
     let ended = explore(&["mutual_exclusion"]);
     let text = said(ended.exits(0));

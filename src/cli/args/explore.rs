@@ -42,7 +42,7 @@ pub struct ExploreArgs {
     /// A built-in scenario, or a scenario file
     #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath, hide_possible_values = true)]
     pub what: PathBuf,
-    /// Lock protocol: legacy or hardened [default: both]
+    /// Lock protocol: legacy, current or hardened [default: all]
     #[arg(long, value_name = "PROTOCOL", value_parser = lock_protocol())]
     #[arg(hide_possible_values = true, help_heading = "Explore")]
     pub lock: Option<&'static Arc<dyn LockProtocol>>,

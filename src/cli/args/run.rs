@@ -140,10 +140,12 @@ pub struct RunOptions {
                        embedded server]"
     )]
     pub redis: Option<ServerUrl>,
-    /// legacy (with its races) or hardened
+    /// legacy (with its races), current or hardened
     #[arg(long, value_name = "PROTOCOL", value_parser = lock_protocol())]
     #[arg(default_value = default_protocol().name(), hide_possible_values = true)]
-    #[arg(long_help = "Lock protocol: legacy (with its races) or hardened")]
+    #[arg(
+        long_help = "Lock protocol: legacy (with its races), current (the application of today) or hardened"
+    )]
     pub lock: &'static Arc<dyn LockProtocol>,
     /// Keep trying to get a taken lock this long [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, hide_short_help = true)]

@@ -23,7 +23,7 @@ pub struct Signature {
 pub struct Files {
     on_disk: bool,
     written: Mutex<BTreeMap<PathBuf, Written>>,
-    /// Digests of the contents that were mirrored in the cache, and of which file.
+    /// Digests of what was mirrored in Redis, and under which name: the path of a file.
     mirrored: Mutex<BTreeSet<(PathBuf, [u8; 20])>>,
     /// Held by a thread that reads and then writes.
     checked: Mutex<()>,
@@ -108,12 +108,12 @@ impl Files {
         self.written.lock().get(path).cloned()
     }
 
-    /// Notes a content that is about to be mirrored in the cache.
+    /// Notes what is about to be mirrored in Redis under this name.
     pub fn note_mirrored(&self, path: &Path, bytes: &[u8]) {
         self.mirrored.lock().insert((path.into(), Sha1::from(bytes).digest().bytes()));
     }
 
-    /// Whether this content was mirrored in the cache by this program.
+    /// Whether this was mirrored in Redis under this name by this program.
     pub fn has_mirrored(&self, path: &Path, bytes: &[u8]) -> bool {
         self.mirrored.lock().contains(&(path.into(), Sha1::from(bytes).digest().bytes()))
     }

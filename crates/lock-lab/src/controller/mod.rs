@@ -310,8 +310,10 @@ impl Controller {
             let _ = mirror.exec(cache);
         }
         if guard == WriteGuard::Signature {
+            let now = caller.clock.unix().as_secs().to_string();
+            self.files.note_mirrored(Path::new(LAST_MODIFIED), now.as_bytes());
             let mut modified = redis::cmd("HSET");
-            modified.arg(self.lock.runid()).arg(LAST_MODIFIED).arg(caller.clock.unix().as_secs());
+            modified.arg(self.lock.runid()).arg(LAST_MODIFIED).arg(now);
             let _ = modified.exec(caller.link);
         }
         Ok(Write { based_on, replaced: replaced.old, wrote: replaced.new })

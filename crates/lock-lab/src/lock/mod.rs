@@ -38,7 +38,10 @@ pub use name::{
 pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, Context, LockError, LockProtocol, Result, WriteGuard};
-pub use recovery::{Flag, Removal, expire_if, remove_if, repair_flag, replace_if, restore};
+pub use recovery::{
+    Fence, Flag, Removal, delete_if, expire_if, remove_field_if, remove_if, repair_flag,
+    replace_if, restore,
+};
 pub use registry::{default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use script::script_text;

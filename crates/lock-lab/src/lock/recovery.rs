@@ -126,8 +126,17 @@ pub fn repair_flag(link: &mut dyn Link, lock: &LockName) -> Result<Flag> {
     })
 }
 
+/// What becomes of the counter of fencing tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// It stays as it is: a counter that others may have read must never fall.
+    Stays,
+    /// It goes: there was none before.
+    Goes,
+}
+
 /// Deletes the lock key if its holder is one of `ours`, and restores the flag's earlier value, or
-/// removes it, with these other fields of the flag hash. If another owner holds the lock, nothing is changed; says whether all is as it was.
+/// removes it. If another owner holds the lock, nothing is changed; says whether all is as it was.
 ///
 /// # Errors
 ///
@@ -137,7 +146,7 @@ pub fn restore(
     lock: &LockName,
     ours: impl Fn(&Payload) -> bool,
     flag: Option<&[u8]>,
-    others: &[&str],
+    fence: Fence,
 ) -> Result<bool> {
     let mut attempt = || -> Result<Option<bool>, RedisError> {
         let Some(held) = watch(link, lock, |held| held.is_none_or(&ours))? else {
@@ -147,11 +156,8 @@ pub fn restore(
             redis::cmd("HGET").arg(lock.runid()).arg(name).query(link)
         };
         let flag_now = field(lock.flag())?;
-        let mut there = Vec::new();
-        for name in others {
-            there.extend(field(name)?.map(|_| *name));
-        }
-        if held.is_none() && flag_now.as_deref() == flag && there.is_empty() {
+        let counter = if fence == Fence::Goes { field(lock.fence())? } else { None };
+        if held.is_none() && flag_now.as_deref() == flag && counter.is_none() {
             // Nothing to do; a write would be seen by those that watch the flags, and refused by a
             // server that takes no writes.
             redis::cmd("UNWATCH").exec(link)?;
@@ -163,8 +169,8 @@ pub fn restore(
             Some(value) => change.cmd("HSET").arg(lock.runid()).arg(lock.flag()).arg(value),
             None => change.cmd("HDEL").arg(lock.runid()).arg(lock.flag()),
         };
-        if !there.is_empty() {
-            change.cmd("HDEL").arg(lock.runid()).arg(there);
+        if counter.is_some() {
+            change.cmd("HDEL").arg(lock.runid()).arg(lock.fence());
         }
         let reply: Value = change.query(link)?;
         Ok((reply != Value::Nil).then_some(true))
@@ -226,6 +232,51 @@ pub fn expire_if(
     let mut expire = redis::cmd("PEXPIRE");
     expire.arg(lock.key()).arg(1);
     change_watched(link, lock, ours, "PEXPIRE", expire)
+}
+
+/// Deletes the key of a lock, if its holder is one of `ours`; says whether it did.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails or is refused; whether it changed is unknown then.
+pub fn delete_if(
+    link: &mut dyn Link,
+    lock: &LockName,
+    ours: impl Fn(&Payload) -> bool,
+) -> Result<bool> {
+    let mut delete = redis::cmd("DEL");
+    delete.arg(lock.key());
+    change_watched(link, lock, ours, "DEL", delete)
+}
+
+/// Removes a field of the hash of the flags if its value is such.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if a command fails or is refused; whether it changed is unknown then.
+pub fn remove_field_if(
+    link: &mut dyn Link,
+    lock: &LockName,
+    field: &str,
+    is_such: impl Fn(&[u8]) -> bool,
+) -> Result {
+    let mut attempt = || -> Result<bool, RedisError> {
+        redis::cmd("WATCH").arg(lock.runid()).exec(link)?;
+        let value: Option<Vec<u8>> = redis::cmd("HGET").arg(lock.runid()).arg(field).query(link)?;
+        if !value.is_some_and(|value| is_such(&value)) {
+            redis::cmd("UNWATCH").exec(link)?;
+            return Ok(true);
+        }
+        let mut change = redis::pipe();
+        change.atomic().cmd("HDEL").arg(lock.runid()).arg(field);
+        Ok(change.query::<Value>(link)? != Value::Nil)
+    };
+    for _ in 0..ATTEMPTS {
+        if attempt().map_err(LockError::redis("HDEL", lock.runid()))? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn change_watched(
@@ -331,6 +382,26 @@ mod tests {
             assert_eq!(repair_flag(&mut link, &lock).unwrap(), expected);
             let flag = run(&mut link, &["HGET", "run", lock.flag()]);
             assert_eq!(flag, flag_after.map_or(Value::Nil, text));
+        }
+    }
+
+    #[test]
+    fn what_another_client_wrote_meanwhile_stays() {
+        let mut link = server();
+        let lock = LockName::new("run", "x.nodb");
+        let send = |link: &mut Connection, words: &[&str]| -> redis::Value {
+            redis::cmd(words[0]).arg(&words[1..]).query(link).unwrap()
+        };
+        for (value, is_left) in [("mine", false), ("theirs", true)] {
+            send(&mut link, &["HSET", "run", "field", value]);
+            remove_field_if(&mut link, &lock, "field", |value| value == b"mine").unwrap();
+            let left = send(&mut link, &["HEXISTS", "run", "field"]);
+            assert_eq!(left, redis::Value::Int(is_left.into()), "{value}");
+            send(&mut link, &["SET", lock.key(), value]);
+            let ours = |payload: &Payload| payload.token().as_str() == "mine";
+            assert_eq!(delete_if(&mut link, &lock, ours).unwrap(), !is_left);
+            let left = send(&mut link, &["EXISTS", lock.key()]);
+            assert_eq!(left, redis::Value::Int(is_left.into()), "{value}");
         }
     }
 }

@@ -126,13 +126,7 @@ impl Scenario {
     /// Fails if it makes no plan with its own defaults, or with the values of its explorations.
     pub(super) fn validate(&self) -> Result<()> {
         let none = BTreeMap::new();
-        // It need not be for registered protocols, nor for those that it names nowhere if it names any.
-        let built_in = protocols().iter().filter(|protocol| !protocol.is_foreign());
-        let meant = match self.named() {
-            named if named.is_empty() => Only::named(built_in.map(|protocol| protocol.name())),
-            named => named.or(Only::named([default_protocol().name()])),
-        };
-        for protocol in meant.names() {
+        for protocol in self.meant().names() {
             let bound = self.bound(&none, protocol, Ttl::DEFAULT, Duration::ZERO)?;
             bound.plan?;
             for exploration in bound.explorations? {
@@ -140,6 +134,21 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// The lock protocols that it has to be for: those that it names and the default one; if it names none,
+    /// all that are built in.
+    fn meant(&self) -> Only {
+        let built_in = protocols().iter().filter(|protocol| !protocol.is_foreign());
+        match self.named() {
+            named if named.is_empty() => Only::named(built_in.map(|protocol| protocol.name())),
+            named => named.or(Only::named([default_protocol().name()])),
+        }
+    }
+
+    /// Whether it need not be for this lock protocol.
+    pub fn may_lack(&self, protocol: &str) -> bool {
+        !self.meant().has(protocol)
     }
 
     /// The lock protocols that parts of it are for.

@@ -43,6 +43,11 @@ pub fn hurry() {
     HURRIED.get_or_init(|| WallClock::new(Some(HURRY)));
 }
 
+/// Whether the time is over that commands in flight had after [`hurry`].
+fn is_hurried() -> bool {
+    HURRIED.get().is_some_and(|clock| clock.check().is_err())
+}
+
 /// A connection to a real Redis.
 pub struct Line {
     stream: Stream,

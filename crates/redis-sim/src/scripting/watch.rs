@@ -45,11 +45,12 @@ impl Watch {
         *self.script.lock() = None;
     }
 
-    /// The script calls a command that writes.
-    pub(super) fn writes(&self) {
-        if let Some(script) = &mut *self.script.lock() {
-            script.has_written = true;
-        }
+    /// The script calls a command that writes; says whether it may: not once it was killed.
+    pub(super) fn writes(&self) -> bool {
+        let mut script = self.script.lock();
+        let Some(script) = &mut *script else { return true };
+        script.has_written |= script.clock.check().is_ok();
+        script.has_written
     }
 
     /// How much longer a client waits for its turn.

@@ -4,13 +4,12 @@ use super::{StageError, World, quoted};
 use crate::controller::{CACHE_DB, LAST_MODIFIED, STATE_FILE, cache_key};
 use crate::intercept::Link;
 use crate::lock::{
-    self, LockError, LockName, Payload, Removal, RunDirectory, WriteGuard, flags, is_dead,
+    self, Fence, LockError, LockName, Payload, Removal, RunDirectory, WriteGuard, flags, is_dead,
     locked_files, remove_if, replacement_fence,
 };
 use crate::scenario::{Action, FENCE, Value};
 use crate::server::{Connection, Server};
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,8 +18,9 @@ pub(super) struct Keys {
     lock: LockName,
     file: PathBuf,
     flag_before: Option<Vec<u8>>,
-    /// Fields of the flag hash that were not there, and that the run may write.
-    new_fields: Vec<String>,
+    fence: Fence,
+    /// Whether the hash of the flags does not say yet when a file of the run was written.
+    is_first_write: bool,
     cache_before: Option<Cached>,
 }
 
@@ -71,16 +71,13 @@ impl Keys {
             }
             other => other,
         };
-        let mut new_fields = Vec::new();
-        let modified =
-            (world.protocol().write_guard() == WriteGuard::Signature).then_some(LAST_MODIFIED);
-        for field in iter::once(lock.fence()).chain(modified) {
-            let is_there: bool =
-                ask(world, redis::cmd("HEXISTS").arg(lock.runid()).arg(field), &mut link)?;
-            // One that is there stays: a counter must never fall, a time must not go back.
-            new_fields.extend((!is_there).then(|| field.to_owned()));
-        }
-        Ok(Self { cache_before, lock, file, flag_before, new_fields })
+        let mut has = |field: &str| -> Result<bool, StageError> {
+            ask(world, redis::cmd("HEXISTS").arg(lock.runid()).arg(field), &mut link)
+        };
+        let fence = if has(lock.fence())? { Fence::Stays } else { Fence::Goes };
+        let notes_time = world.protocol().write_guard() == WriteGuard::Signature;
+        let is_first_write = notes_time && !has(LAST_MODIFIED)?;
+        Ok(Self { cache_before, lock, file, flag_before, fence, is_first_write })
     }
 
     /// Puts the keys back as they were; gives notices of what had to be left, or why it failed. A
@@ -105,18 +102,29 @@ impl Keys {
         let mut link = world.server().connect(0).map_err(|error| error.to_string())?;
         let ours = |payload: &Payload| world.setup.identity.issued(payload.token());
         let flag = self.flag_before.as_deref();
-        let fields: Vec<&str> = self.new_fields.iter().map(String::as_str).collect();
-        if Self::may_fence(world) {
-            let fence = self.lock.clone().with_key(replacement_fence(self.lock.runid()));
-            lock::restore(&mut link, &fence, ours, flag, &[])
-                .map_err(|error| world.explain_and_note(&error))?;
-        }
-        let restored = lock::restore(&mut link, &self.lock, ours, flag, &fields);
-        Ok(if restored.map_err(|error| world.explain_and_note(&error))? {
+        let restored = lock::restore(&mut link, &self.lock, ours, flag, self.fence);
+        let restored = restored.map_err(|error| world.explain_and_note(&error));
+        let others = self.clean_beside_lock(world, &mut link);
+        let notices = if restored? {
             Vec::new()
         } else {
             vec![format!("{} now belongs to somebody else; left as it is", self.lock.key())]
-        })
+        };
+        others.map_err(|error| world.explain_and_note(&error)).map(|()| notices)
+    }
+
+    /// Removes the fence of the run and the time of its last write, where they are of this run.
+    fn clean_beside_lock(&self, world: &World, link: &mut dyn Link) -> lock::Result {
+        if Self::may_fence(world) {
+            let fence = self.lock.clone().with_key(replacement_fence(self.lock.runid()));
+            lock::delete_if(link, &fence, |it| world.setup.identity.issued(it.token()))?;
+        }
+        if self.is_first_write {
+            lock::remove_field_if(link, &self.lock, LAST_MODIFIED, |value| {
+                world.services.files.has_mirrored(Path::new(LAST_MODIFIED), value)
+            })?;
+        }
+        Ok(())
     }
 
     /// Gives the cache entry the value that it had before, unless it is not one that we wrote. The
@@ -160,7 +168,12 @@ impl Keys {
             Some(value) => line(&["HSET", runid, flag, &String::from_utf8_lossy(value)]),
             None => line(&["HDEL", runid, flag]),
         });
-        lines.extend(self.new_fields.iter().map(|field| line(&["HDEL", runid, field])));
+        if self.fence == Fence::Goes {
+            lines.push(line(&["HDEL", runid, self.lock.fence()]));
+        }
+        if self.is_first_write {
+            lines.push(line(&["HDEL", runid, LAST_MODIFIED]));
+        }
         if Self::may_fence(world) {
             lines.push(line(&["DEL", &replacement_fence(runid)]));
         }

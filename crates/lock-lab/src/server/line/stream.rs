@@ -1,10 +1,13 @@
 //! What a connection to a Redis goes over: TCP, TLS or a socket file.
 
+use super::{SLICE, is_hurried};
+use crossbeam::channel;
 use redis::{ConnectionAddr, ErrorKind, RedisError, RedisResult};
 use redis_sim::clock::{Clock, WallClock};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::Duration;
 
 pub(super) enum Stream {
@@ -24,7 +27,8 @@ impl Stream {
         match address {
             ConnectionAddr::Tcp(host, port) => Ok(Stream::Tcp(tcp(host, *port, patience, slice)?)),
             ConnectionAddr::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
+                let path = path.clone();
+                let stream = within(patience, move || UnixStream::connect(path))?;
                 stream.set_read_timeout(Some(slice))?;
                 stream.set_write_timeout(Some(slice))?;
                 Ok(Stream::Unix(stream))
@@ -47,10 +51,13 @@ impl Stream {
 fn tcp(host: &str, port: u16, patience: Duration, slice: Duration) -> io::Result<TcpStream> {
     let clock = WallClock::new(Some(patience));
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
+    let name = host.to_owned();
+    let addresses =
+        within(patience, move || Ok((name.as_str(), port).to_socket_addrs()?.collect::<Vec<_>>()))?;
+    for address in addresses {
         // Without any time left, this would be no error of the system.
         let left = clock.left().unwrap_or(patience).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(&address, left) {
+        match within(left, move || TcpStream::connect_timeout(&address, left)) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 stream.set_read_timeout(Some(slice))?;
@@ -61,6 +68,24 @@ fn tcp(host: &str, port: u16, patience: Duration, slice: Duration) -> io::Result
         }
     }
     Err(failed)
+}
+
+/// Does what may block for longer than this time, and gives up on it then, or when the program is to end.
+fn within<T: Send + 'static>(
+    patience: Duration,
+    does: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (sender, receiver) = channel::bounded(1);
+    thread::Builder::new().spawn(move || drop(sender.send(does())))?;
+    let clock = WallClock::new(Some(patience));
+    loop {
+        if let Ok(result) = receiver.recv_timeout(SLICE) {
+            return result;
+        }
+        if clock.check().is_err() || is_hurried() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"));
+        }
+    }
 }
 
 #[cfg(feature = "tls")]

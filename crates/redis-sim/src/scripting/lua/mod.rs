@@ -104,9 +104,9 @@ impl Running {
         });
     }
 
-    /// A command is called that writes: the script can't be killed any more.
-    pub(super) fn writes(&self) {
-        self.watch.writes();
+    /// A command is called that writes: the script can't be killed any more. Says whether it was before.
+    pub(super) fn writes(&self) -> bool {
+        self.watch.writes()
     }
 
     /// Exchanges its data for that of a server.

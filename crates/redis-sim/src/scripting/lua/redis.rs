@@ -68,8 +68,8 @@ fn answer(running: &mut Running, words: &MultiValue) -> Result<redis::Value, Str
     if command.writes && running.read_only {
         return refused("Write commands are not allowed from read-only scripts.");
     }
-    if command.writes {
-        running.writes();
+    if command.writes && !running.writes() {
+        return refused("Script killed by user with SCRIPT KILL");
     }
     let mut call = Call {
         keyspace: &mut running.keyspace,
