@@ -140,7 +140,7 @@ pub struct RunOptions {
                        embedded server]"
     )]
     pub redis: Option<ServerUrl>,
-    /// legacy (with its races), current or hardened
+    /// legacy, current or hardened
     #[arg(long, value_name = "PROTOCOL", value_parser = lock_protocol())]
     #[arg(default_value = default_protocol().name(), hide_possible_values = true)]
     #[arg(
