@@ -7,6 +7,7 @@
 //! Each file imports only those above it: `values`; `run`, `explore`, `history`, `operate`, `serve`;
 //! `commands`; `detail`; `scenario`; `help`; `complete`, `manual`.
 
+mod client;
 mod commands;
 mod complete;
 mod detail;
@@ -20,6 +21,7 @@ mod scenario;
 mod serve;
 mod values;
 
+pub use client::ClientOptions;
 pub use commands::Request;
 pub use complete::completions;
 pub use explore::{

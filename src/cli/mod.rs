@@ -33,6 +33,7 @@ mod binding;
 mod builtin;
 mod catalogue;
 mod check;
+mod client;
 mod completions;
 mod execute;
 mod exit;

@@ -102,7 +102,7 @@ fn explored(
     let unjudged = if file.is_some() { expected.unjudged } else { Vec::new() };
     let ended = ended.map(|row| {
         let row = ProtocolRow { unjudged, lease_in_value: preflight.lease_in_value, ..row };
-        limits.named(&task.judged, row).of_subject(&args.subject, redis.as_deref())
+        limits.named(&task.judged, row).of_client(&args.client.row(), redis.as_deref())
     });
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
     if let (Some(doubt), Ok(row)) = (doubt(preflight.exclusion), &ended) {
@@ -135,12 +135,14 @@ fn started(
         wait: args.search.wait,
         timing,
     };
+    let command = args.client.command().unwrap_or_default();
+    let patience = args.client.patience.unwrap_or(PATIENCE);
     let checked = RefCell::<Checked>::default();
     let start = |plan: &Plan, locks: &[LockName]| -> Result<_, Refusal> {
         if let Some(why) = plan.unplayable() {
             return Err(unplayable(&plan.scenario, &why));
         }
-        let subjects = keeper.start(&args.subject, locks, args.patience.unwrap_or(PATIENCE))?;
+        let subjects = keeper.start(&command, locks, patience)?;
         check_abilities(plan, &subjects)?;
         if let Some((two, key)) = subjects.one_key_of_two(locks) {
             return Err(one_key(plan, two, &key));

@@ -138,12 +138,12 @@ pub(super) fn model(
     let runs = plan.run_directories(&args.directory, group.as_ref()).map_err(usage)?;
     let origin = Schedule { turns: Vec::new(), ..schedule.clone() };
     if schedule.protocol == SUBJECT {
-        let Some(command) = &args.subject else {
-            let why = "this schedule is of a client of somebody else's; name it with --subject";
+        let Some(command) = args.client.command() else {
+            let why = "this schedule is of a client from outside; name it with --subject or --python";
             return Err(usage(anyhow!(why)));
         };
         let locks: Vec<LockName> = runs.iter().map(|run| run.lock(STATE_FILE)).collect();
-        let host = keeper.start(command, &locks, args.patience.unwrap_or(PATIENCE))?;
+        let host = keeper.start(&command, &locks, args.client.patience.unwrap_or(PATIENCE))?;
         // Where leases are times in values, time can pass at more places.
         keeper.preflight(&host, &locks)?;
         return Ok(Model { plan: plan.of_processes(), host, runs, origin, upstream: None });

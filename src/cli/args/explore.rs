@@ -1,6 +1,7 @@
 //! The arguments of `explore` and `probe`.
 
 use super::super::redact::ServerUrl;
+use super::client::{ClientOptions, probed};
 use super::run::ReportOptions;
 use super::values::{
     Picture, StrategyWord, TTL_VARIABLE, lock_protocol, max_time, parameter, picture, property,
@@ -59,12 +60,14 @@ const PROBE_EXAMPLES: &str = "\
 How to write a subject, in any language: examples/subjects/README.md
 
 Examples:
+  nodb-trigger probe --python app.locks:take,drop
   nodb-trigger probe mutual_exclusion --subject 'python3 redis_py.py'
   nodb-trigger probe mutual_exclusion --clients 3 --crashes 1 --subject ./my_client";
 
 /// Model-check a real lock client
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true, after_help = PROBE_EXAMPLES)]
+#[command(group = probed().required(true))]
 #[command(after_long_help = format!("\
 A built-in scenario's own flags may stand here, too (nodb-trigger NAME --help).
 A lock without a TTL of its own has that of {TTL_VARIABLE}.
@@ -73,17 +76,12 @@ or fault, one crash, one lost or delayed command.
 
 {PROBE_EXAMPLES}"))]
 pub struct ProbeArgs {
-    /// A built-in scenario, or a scenario file
+    /// A built-in scenario, or a scenario file [default: mutual_exclusion]
     #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath, hide_possible_values = true)]
+    #[arg(default_value = "mutual_exclusion", hide_default_value = true)]
     pub what: PathBuf,
-    /// The client, as a command for the shell
-    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
-    #[arg(help_heading = "Subject")]
-    pub subject: String,
-    /// Give up when a subject says nothing this long [default: 10s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, hide_short_help = true)]
-    #[arg(help_heading = "Subject")]
-    pub patience: Option<Duration>,
+    #[command(flatten)]
+    pub client: ClientOptions,
     /// Explore on this empty Redis [default: embedded]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "Subject")]
     #[arg(

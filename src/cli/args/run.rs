@@ -1,6 +1,7 @@
 //! The arguments of what runs a scenario: its own subcommand, `run` and `replay`.
 
 use super::super::redact::ServerUrl;
+use super::client::{ClientOptions, probed};
 use super::values::{
     Color, DEFAULT_DIRECTORY, Format, Picture, ReplayForm, directory, lock_protocol, picture,
     repeat, run_group, seed, timeout,
@@ -75,7 +76,7 @@ pub struct RunArgs {
 
 /// Let a schedule happen again, here or on a real Redis
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(disable_help_flag = true, after_help = REPLAY_EXAMPLES)]
+#[command(disable_help_flag = true, after_help = REPLAY_EXAMPLES, group = probed())]
 #[command(after_long_help = format!("\
 A schedule is the text that explore prints. Without --redis it is replayed in memory; with it, one \
 thread an actor takes the turns on that server, sleeps are skipped, and leases end by shortening \
@@ -105,13 +106,8 @@ pub struct ReplayArgs {
     pub scenario: Option<PathBuf>,
     #[command(flatten)]
     pub stage: StageOptions,
-    /// The client, as a command for the shell
-    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
-    pub subject: Option<String>,
-    /// Give up when a subject says nothing this long [default: 10s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "subject")]
-    #[arg(hide_short_help = true)]
-    pub patience: Option<Duration>,
+    #[command(flatten)]
+    pub client: ClientOptions,
     /// Also show irrelevant steps, and the locks
     #[arg(long, help_heading = "Report")]
     pub all: bool,

@@ -1,6 +1,6 @@
 //! What all writers say of an exploration, in the same words.
 
-use super::{BoundsRow, CounterexampleRow, JudgedRow, Own, ProtocolRow, StageRow};
+use super::{BoundsRow, ClientRow, CounterexampleRow, JudgedRow, Own, ProtocolRow, StageRow};
 use crate::report::wording::{duration, large};
 use lock_history::check::Property;
 use lock_lab::runtime::{Limit, quoted};
@@ -27,7 +27,7 @@ impl ProtocolRow {
         }
         let lease = self.leases().unwrap_or("a lease may expire at any step");
         let actors = count(self.actor_count as f64, "actor", "actors");
-        let own = if self.subject.is_some() { ", each with a client of its own" } else { "" };
+        let own = if self.client.is_some() { ", each with a client of its own" } else { "" };
         let how = format!("{actors}{own}; {lease}; {tried}");
         let first_open = self.covered.iter().find(|stage| !stage.is_covered());
         if let Some(stage) = first_open {
@@ -145,7 +145,7 @@ impl ProtocolRow {
 
     /// How leases expired, where it was not at any step.
     fn leases(&self) -> Option<&'static str> {
-        let has_none = self.subject.is_some() && !self.lease_expired;
+        let has_none = self.client.is_some() && !self.lease_expired;
         match self.is_strict() {
             true => Some(STRICT),
             false if has_none => Some("no lease expired"),
@@ -172,7 +172,7 @@ impl ProtocolRow {
     pub fn not_judged(&self) -> Option<&'static str> {
         let excludes = |property| matches!(property, Property::DoubleGrant | Property::Overlap);
         let is_judged = self.judged.iter().any(|it| excludes(it.property));
-        let is_open = self.subject.is_some() && !is_judged;
+        let is_open = self.client.is_some() && !is_judged;
         is_open.then_some("not judged: whether two clients hold the lock at once")
     }
 
@@ -278,7 +278,7 @@ impl ProtocolRow {
         let is_common = |property| matches!(property, Property::Overlap | Property::LostUpdate);
         let (common, own): (Vec<_>, Vec<_>) = found
             .map(|found| found.property)
-            .partition(|property| self.subject.is_some() && is_common(*property));
+            .partition(|property| self.client.is_some() && is_common(*property));
         let mut lines = Vec::new();
         if let Some((words, which, shows)) = listed(&own) {
             let name = &self.name;
@@ -328,8 +328,8 @@ fn does(property: Property) -> &'static str {
 impl CounterexampleRow {
     /// The command that replays it.
     pub fn replay(&self) -> String {
-        let flags = [("--subject", &self.subject), ("--redis", &self.redis)];
-        let flags = flags.into_iter().filter_map(|(flag, value)| Some((flag, value.as_deref()?)));
+        let redis = self.redis.iter().map(|redis| ("--redis", &**redis));
+        let flags = self.client.iter().flat_map(ClientRow::flags).chain(redis);
         let flags = flags.map(|(flag, value)| format!(" {flag} {}", quoted(value)));
         format!("nodb-trigger replay {}{}", quoted(&self.schedule), flags.collect::<String>())
     }

@@ -45,6 +45,30 @@ pub struct Exploration {
     pub protocols: Vec<ProtocolRow>,
 }
 
+/// The client from outside that was explored.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ClientRow {
+    /// Its command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Its Python functions, as `--python` names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
+    /// The exceptions by which these say that the lock is taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+}
+
+impl ClientRow {
+    /// The flags that name it, with their values.
+    fn flags(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let subject = self.subject.iter().map(|command| ("--subject", &**command));
+        let python = self.python.iter().map(|functions| ("--python", &**functions));
+        let refused = self.refused.iter().map(|exception| ("--refused", &**exception));
+        subject.chain(python).chain(refused)
+    }
+}
+
 /// The outcome of exploring a scenario under one lock protocol.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProtocolRow {
@@ -53,9 +77,9 @@ pub struct ProtocolRow {
     /// The protocol's name, with the settings that distinguish this row from others of the
     /// protocol.
     pub name: String,
-    /// The command line of the client, if the row is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    /// The client from outside, if the row is about one.
+    #[serde(flatten)]
+    pub client: Option<ClientRow>,
     /// How many actors there were.
     pub actor_count: usize,
     /// What the scenario's own steps and rules do to actors and commands.
@@ -163,9 +187,9 @@ pub struct CounterexampleRow {
     pub steps: usize,
     /// The ordering, as `replay` takes it.
     pub schedule: String,
-    /// The command line of the client that it is of, if that is no protocol of ours.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    /// The client that it is of, if that is no protocol of ours.
+    #[serde(flatten)]
+    pub client: Option<ClientRow>,
     /// The Redis on which it was found, if that was a real one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<String>,
@@ -251,7 +275,7 @@ impl ProtocolRow {
         Self {
             name: protocol.clone(),
             protocol,
-            subject: None,
+            client: None,
             actor_count: plan.actors.len(),
             own: Own::of(plan),
             verdict,
@@ -299,11 +323,11 @@ impl ProtocolRow {
         Self { verdict, counterexamples: kept, ..self }
     }
 
-    /// The same of a client that has this command line, explored on the Redis at this URL, if that
+    /// The same of this client, explored on the Redis at this URL, if that
     /// was a real one. A client need not know of our flags, and what it remembers is not known, so what
     /// is wrong with those is left out.
-    pub fn of_subject(mut self, command: &str, redis: Option<&str>) -> Self {
-        self.subject = Some(command.to_owned());
+    pub fn of_client(mut self, client: &ClientRow, redis: Option<&str>) -> Self {
+        self.client = Some(client.clone());
         // What must be found is shown by a client as by a scenario.
         let is_broken = self.wrongly_found().next().is_some();
         if is_broken || self.judged.iter().all(|row| !row.must_be_found) {
@@ -312,7 +336,7 @@ impl ProtocolRow {
         let is_known = |property| !matches!(property, Property::FlagDrift | Property::TokenDrift);
         self.counterexamples.retain(|found| found.judged || is_known(found.property));
         for found in &mut self.counterexamples {
-            found.subject = Some(command.to_owned());
+            found.client = Some(client.clone());
             found.redis = redis.map(str::to_owned);
         }
         self
@@ -359,7 +383,7 @@ impl CounterexampleRow {
             is_shortest: found.is_shortest,
             steps: found.decisive,
             schedule: found.schedule.to_string(),
-            subject: None,
+            client: None,
             redis: None,
             text: lanes.say(&found.finding.text),
             actors: lanes.names,

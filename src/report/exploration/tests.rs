@@ -1,5 +1,6 @@
 //! Rows, folding and judging; how it looks is pinned by the writers' tests.
 
+use super::ClientRow;
 use super::samples::{bounds, exploration, explored, properties, ran, row_of};
 use super::{Exploration, Lanes, Ordering, Own, ProtocolRow, Stage};
 use lock_history::check::{Finding, Judged, Property, Tried, Verdict, check};
@@ -413,7 +414,7 @@ fn all_that_a_broken_client_does_is_one_sentence() {
 
 #[test]
 fn where_no_lease_of_a_client_expired_the_row_and_the_verdict_say_so() {
-    let row = free(&[Property::StuckLock], bounds()).of_subject("./client", None);
+    let row = free(&[Property::StuckLock], bounds()).of_client(&ClientRow::default(), None);
     let without = ProtocolRow { lease_expired: false, ..row.clone() };
     let said = without.not_found(false).unwrap();
     assert!(said.contains("; no lease expired; no crash and no lost command tried"), "{said}");
@@ -478,7 +479,7 @@ fn rows_of_one_protocol_are_named_by_what_differs() {
 fn mutual_exclusion_of_a_client_is_said_not_to_be_judged_unless_it_is() {
     let row = |judged| free(&[judged], bounds());
     let not_judged = Some("not judged: whether two clients hold the lock at once");
-    assert_eq!(row(Property::Deadlock).of_subject("./client", None).not_judged(), not_judged);
-    assert_eq!(row(Property::Overlap).of_subject("./client", None).not_judged(), None);
+    assert_eq!(row(Property::Deadlock).of_client(&ClientRow::default(), None).not_judged(), not_judged);
+    assert_eq!(row(Property::Overlap).of_client(&ClientRow::default(), None).not_judged(), None);
     assert_eq!(row(Property::Deadlock).not_judged(), None);
 }

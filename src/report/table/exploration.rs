@@ -68,7 +68,7 @@ fn verdict(exploration: &Exploration) -> String {
         let mut parts = Vec::new();
         for outcome in [Outcome::Pass, Outcome::Reproduced, Outcome::Prevented] {
             let such: Vec<_> = rows.iter().copied().filter(|row| row.outcome == outcome).collect();
-            let of_client = such.iter().any(|row| row.subject.is_some());
+            let of_client = such.iter().any(|row| row.client.is_some());
             let joint = if of_client { ":" } else { " under" };
             if !such.is_empty() {
                 parts.push(format!("{}{joint} {}", outcome.word(), listed(&such)));
@@ -76,7 +76,7 @@ fn verdict(exploration: &Exploration) -> String {
         }
         return parts.join("; ");
     }
-    let of_client = rows.iter().any(|row| row.subject.is_some());
+    let of_client = rows.iter().any(|row| row.client.is_some());
     let what = rows.iter().map(|row| {
         let name = escape(&row.name);
         match exploration.verdict {
@@ -112,7 +112,7 @@ fn scope(rows: &[ProtocolRow]) -> String {
             several.iter().map(under).collect()
         }
     };
-    for row in rows.iter().filter(|row| row.subject.is_some()) {
+    for row in rows.iter().filter(|row| row.client.is_some()) {
         let judged: Vec<_> = row.judged.iter().map(|it| it.property.word()).collect();
         parts.push(format!("judged: {}", judged.join(", ")));
         parts.extend(row.not_judged().map(str::to_owned));

@@ -5,7 +5,7 @@
 //! - it begins to release the lock, as often as it was granted it while it held it; it crashes, ends, forgets
 //!   its token or learns that it lost the lock;
 //! - the lease that it asked for is over, counted from the first command of that acquire (the first
-//!   after the last refusal, where it retries);
+//!   after the last refusal, where it retries); if it is not known what it asked for, the lease that it set;
 //! - an operator, an eviction or a raw command takes the lock away;
 //! - another actor's release takes it away: that is a `foreign_release`, and what follows from it is its
 //!   consequence. Of locks that actors share, which have no single owner, that is not judged, and nothing is a
@@ -63,8 +63,8 @@ struct Term {
     asked: Option<u64>,
     /// When it is over, since the run began.
     until: u64,
-    /// Whether the lease that the key has now was set since the term began and is no shorter: when that
-    /// one expires, the term is over.
+    /// Whether the lease that the key has now was set since the term began and is no shorter than what was asked
+    /// for, if that is known: when that one expires, the term is over.
     is_covered: bool,
     /// Whether its acquire, which is under way, found the lock free.
     found_free: bool,
@@ -81,8 +81,8 @@ impl Term {
 
     /// The same term, where this lease of the key was set after it began.
     fn under(self, lease: Option<u64>) -> Self {
-        let covers = |(asked, lease): (u64, u64)| lease.saturating_add(ROUNDED) >= asked;
-        Self { is_covered: self.asked.zip(lease).is_some_and(covers), ..self }
+        let covers = |lease: u64| self.asked.is_none_or(|asked| lease.saturating_add(ROUNDED) >= asked);
+        Self { is_covered: lease.is_some_and(covers), ..self }
     }
 
     fn is_over(self, now: u64) -> bool {

@@ -73,6 +73,11 @@ pub trait ActorHost: Send + Sync {
         false
     }
 
+    /// Whether clients set leases of their own, whatever TTL a step names.
+    fn leases_are_own(&self) -> bool {
+        false
+    }
+
     /// Kills the process of an actor that has one of its own.
     fn kill(&self, _who: Who) {}
 

@@ -114,6 +114,8 @@ pub struct About {
     pub can: Vec<String>,
     /// How clients share its locks, where these exclude not all others.
     pub shared: Option<Shared>,
+    /// Whether its leases are its own: no instruction changes them.
+    pub has_own_lease: bool,
 }
 
 impl Start {
@@ -242,6 +244,10 @@ fn check_abilities(known: &About, subject: &Subject) -> Result<(), SubjectError>
     let about = subject.about();
     if known.shared != about.shared {
         let what = "two of its processes differ in how clients share the lock";
+        return Err(SubjectError::NotRehearsed(what.into()));
+    }
+    if known.has_own_lease != about.has_own_lease {
+        let what = "two of its processes differ in whether their leases are their own";
         return Err(SubjectError::NotRehearsed(what.into()));
     }
     let can = &about.can;
@@ -401,6 +407,10 @@ impl ActorHost for Subjects {
 
     fn leases_are_values(&self) -> bool {
         self.pool.leases_are_values()
+    }
+
+    fn leases_are_own(&self) -> bool {
+        self.pool.about.has_own_lease
     }
 
     /// A client's state is all instructions and answers that it got.

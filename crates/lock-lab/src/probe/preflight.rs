@@ -133,6 +133,12 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
         None => granted_later(pool, lock, &mut first.link)?,
         Some(_) => Granted::Never,
     };
+    if granted != Granted::Never && pool.about.has_own_lease {
+        return not(format!(
+            "a second client was granted the lock while {key} was still there, so the lease is a time in a \
+             value; how long it is, is not known of a client that sets its own"
+        ));
+    }
     let fencing = match acquired.fence {
         None => Fencing::None,
         Some(fence) if is_time(fence.to_string().as_bytes()) => Fencing::Times,

@@ -172,10 +172,18 @@ impl Subject {
         })?;
         let can = said.get("can").and_then(|can| can.as_array()).into_iter().flatten();
         let shared = Shared::said(&said).map_err(|why| session.garbled(&said.to_string(), why))?;
+        let has_own_lease = match said.get("lease") {
+            None => false,
+            Some(lease) if lease == "own" => true,
+            Some(_) => {
+                return Err(session.garbled(&said.to_string(), "its \"lease\" must be \"own\""));
+            }
+        };
         session.about = About {
             name: name.to_owned(),
             can: can.filter_map(|word| word.as_str()).map(str::to_owned).collect(),
             shared,
+            has_own_lease,
         };
         session.doing = None;
         Ok(session)

@@ -74,10 +74,12 @@ impl TaskBody<'_> {
         if may_hold { self.pause(PausePoint::Held) } else { Ok(()) }
     }
 
-    /// The lease that an acquire asks for, in nanoseconds.
+    /// The lease that an acquire asks for, in nanoseconds, if it asks for one.
     fn asked(&self, action: &Action) -> Option<u64> {
         match action {
-            Action::Acquire { ttl, .. } => Some(self.lease(*ttl)),
+            Action::Acquire { ttl, .. } if !self.world.setup.host.leases_are_own() => {
+                Some(self.lease(*ttl))
+            }
             _ => None,
         }
     }

@@ -123,6 +123,10 @@ impl ActorHost for Immortal {
         self.0.sharing(actors)
     }
 
+    fn leases_are_own(&self) -> bool {
+        self.0.leases_are_own()
+    }
+
     fn owners(&self) -> &[String] {
         self.0.owners()
     }

@@ -1,0 +1,37 @@
+//! The arguments that say which client from outside is probed or replayed.
+
+use clap::{ArgGroup, Args, ValueHint};
+use lock_lab::scenario::parse_duration;
+use std::time::Duration;
+
+/// A client from outside.
+#[derive(Debug, Clone, PartialEq, Default, Args)]
+#[command(next_help_heading = "Subject")]
+#[group(id = "client")]
+pub struct ClientOptions {
+    /// The client, as a command for the shell
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
+    pub subject: Option<String>,
+    /// The client, as Python functions
+    #[arg(long, value_name = "MODULE:ACQUIRE,RELEASE")]
+    #[arg(
+        long_help = "The client, as Python functions or a class: app.locks:take,drop[,extend], \
+                     app/locks.py:take,drop or app.locks:Lock. Their parameters are known by name \
+                     (see the README); python3 is the one on the PATH"
+    )]
+    pub python: Option<String>,
+    /// An exception by which --python's acquire says no
+    #[arg(long, value_name = "EXCEPTION", requires = "python", hide_short_help = true)]
+    #[arg(long_help = "An exception by which the acquire of --python says that the lock is taken; \
+                       repeatable")]
+    pub refused: Vec<String>,
+    /// Give up when a subject says nothing this long [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, hide_short_help = true)]
+    #[arg(requires = "probed")]
+    pub patience: Option<Duration>,
+}
+
+/// The two ways to name the client, of which there is one at most.
+pub(super) fn probed() -> ArgGroup {
+    ArgGroup::new("probed").args(["subject", "python"])
+}

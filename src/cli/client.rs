@@ -1,0 +1,28 @@
+//! A client from outside: how it is started, and what reports call it.
+
+use super::args::ClientOptions;
+use crate::report::exploration::ClientRow;
+
+/// The subject that calls Python functions.
+const PYTHON: &str = include_str!("python_subject.py");
+
+impl ClientOptions {
+    /// The command for the shell that starts the client, if one is named.
+    pub(super) fn command(&self) -> Option<String> {
+        let Some(functions) = &self.python else { return self.subject.clone() };
+        let words = [PYTHON, functions].into_iter().chain(self.refused.iter().map(String::as_str));
+        let words: String = words.map(|word| format!(" {}", quoted(word))).collect();
+        Some(format!("exec python3 -c{words}"))
+    }
+
+    /// What reports call the client.
+    pub(super) fn row(&self) -> ClientRow {
+        let (subject, python) = (self.subject.clone(), self.python.clone());
+        ClientRow { subject, python, refused: self.refused.clone() }
+    }
+}
+
+/// A word as any shell reads it, over several lines if it has them.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
