@@ -21,6 +21,7 @@ mod outcomes;
 mod pictures;
 mod preflight;
 mod probe;
+mod probe_python;
 mod probe_ttls;
 mod processes;
 mod program;

@@ -576,7 +576,10 @@ fn a_flag_of_probe_goes_before_a_parameter_of_its_name() {
     let words = ["nodb-trigger", "probe", "build_climate", "--subject=x", "--patience=2s"];
     let probe = parse(words.iter().map(OsString::from), &BuiltIn::default()).unwrap();
     let Request::Probe(args) = probe else { panic!("{probe:?}") };
-    assert_eq!((args.client.patience, args.search.params), (Some(Duration::from_secs(2)), Vec::new()));
+    assert_eq!(
+        (args.client.patience, args.search.params),
+        (Some(Duration::from_secs(2)), Vec::new())
+    );
 }
 
 #[test]

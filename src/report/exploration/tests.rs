@@ -479,7 +479,10 @@ fn rows_of_one_protocol_are_named_by_what_differs() {
 fn mutual_exclusion_of_a_client_is_said_not_to_be_judged_unless_it_is() {
     let row = |judged| free(&[judged], bounds());
     let not_judged = Some("not judged: whether two clients hold the lock at once");
-    assert_eq!(row(Property::Deadlock).of_client(&ClientRow::default(), None).not_judged(), not_judged);
+    assert_eq!(
+        row(Property::Deadlock).of_client(&ClientRow::default(), None).not_judged(),
+        not_judged
+    );
     assert_eq!(row(Property::Overlap).of_client(&ClientRow::default(), None).not_judged(), None);
     assert_eq!(row(Property::Deadlock).not_judged(), None);
 }

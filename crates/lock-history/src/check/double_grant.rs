@@ -81,7 +81,8 @@ impl Term {
 
     /// The same term, where this lease of the key was set after it began.
     fn under(self, lease: Option<u64>) -> Self {
-        let covers = |lease: u64| self.asked.is_none_or(|asked| lease.saturating_add(ROUNDED) >= asked);
+        let covers =
+            |lease: u64| self.asked.is_none_or(|asked| lease.saturating_add(ROUNDED) >= asked);
         Self { is_covered: lease.is_some_and(covers), ..self }
     }
 
