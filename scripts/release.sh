@@ -1,5 +1,6 @@
 #!/bin/bash
-# Packs a release: a static binary where that can be had, completions, manual pages, checksums.
+# Packs a release: a static binary where that can be had, completions, manual pages; the same as a wheel for
+# Python; checksums.
 #   scripts/release.sh                        builds, and packs into dist/
 #   scripts/release.sh --package BINARY DIR   packs a binary that is there already, into DIR
 # The same commit and the same compiler give the same bytes.
@@ -105,7 +106,11 @@ pack() { # BINARY TARGET DIRECTORY
     chmod -R u=rwX,go=rX "$place"
     tar --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner --format=ustar \
         -C "$work" -cf - "$package" | gzip -9n >"$3/$package.tar.gz"
-    (cd "$3" && sha256sum "$name-$version"-*.tar.gz >SHA256SUMS)
+    bash "$root/scripts/python.sh" >&2
+    SOURCE_DATE_EPOCH=$epoch NODB_TRIGGER_RELEASE=$place \
+        "${CARGO_TARGET_DIR:-$root/target}/venv/bin/python" -m pip wheel --quiet --no-deps \
+        --no-build-isolation --wheel-dir "$3" "$root/python" >&2
+    (cd "$3" && sha256sum "$name-$version"-*.tar.gz nodb_trigger-"$version"-*.whl >SHA256SUMS)
     printf '%s\n' "$3/$package.tar.gz"
 }
 

@@ -4,7 +4,7 @@ use super::args::ClientOptions;
 use crate::report::exploration::ClientRow;
 
 /// The subject that calls Python functions.
-const PYTHON: &str = include_str!("python_subject.py");
+const PYTHON: &str = include_str!("../../python/nodb_trigger/subject.py");
 
 impl ClientOptions {
     /// The command for the shell that starts the client, if one is named.

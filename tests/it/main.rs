@@ -25,6 +25,7 @@ mod probe_python;
 mod probe_ttls;
 mod processes;
 mod program;
+mod python_package;
 mod readme;
 mod record;
 mod recovery;

@@ -12,8 +12,8 @@ pub struct ClientOptions {
     /// The client, as a command for the shell
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub subject: Option<String>,
-    /// The client, as Python functions
-    #[arg(long, value_name = "MODULE:ACQUIRE,RELEASE")]
+    /// The client, in Python: app.locks:take,drop
+    #[arg(long, value_name = "FUNCTIONS")]
     #[arg(
         long_help = "The client, as Python functions or a class: app.locks:take,drop[,extend], \
                      app/locks.py:take,drop or app.locks:Lock. Their parameters are known by name \

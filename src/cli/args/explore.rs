@@ -43,7 +43,7 @@ pub struct ExploreArgs {
     /// A built-in scenario, or a scenario file
     #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath, hide_possible_values = true)]
     pub what: PathBuf,
-    /// Lock protocol: legacy, current or hardened [default: all]
+    /// Protocol: legacy, current or hardened [default: all]
     #[arg(long, value_name = "PROTOCOL", value_parser = lock_protocol())]
     #[arg(hide_possible_values = true, help_heading = "Explore")]
     pub lock: Option<&'static Arc<dyn LockProtocol>>,
@@ -61,13 +61,15 @@ How to write a subject, in any language: examples/subjects/README.md
 
 Examples:
   nodb-trigger probe --python app.locks:take,drop
-  nodb-trigger probe mutual_exclusion --subject 'python3 redis_py.py'
-  nodb-trigger probe mutual_exclusion --clients 3 --crashes 1 --subject ./my_client";
+  nodb-trigger probe --clients 3 --crashes 1 --subject ./my_client";
 
 /// Model-check a real lock client
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true, after_help = PROBE_EXAMPLES)]
 #[command(group = probed().required(true))]
+#[command(
+    override_usage = "nodb-trigger probe [OPTIONS] <--subject|--python> <CLIENT> [NAME|FILE]"
+)]
 #[command(after_long_help = format!("\
 A built-in scenario's own flags may stand here, too (nodb-trigger NAME --help).
 A lock without a TTL of its own has that of {TTL_VARIABLE}.
@@ -76,7 +78,7 @@ or fault, one crash, one lost or delayed command.
 
 {PROBE_EXAMPLES}"))]
 pub struct ProbeArgs {
-    /// A built-in scenario, or a scenario file [default: mutual_exclusion]
+    /// A scenario, or a file with one [default: mutual_exclusion]
     #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath, hide_possible_values = true)]
     #[arg(default_value = "mutual_exclusion", hide_default_value = true)]
     pub what: PathBuf,

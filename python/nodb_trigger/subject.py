@@ -28,7 +28,7 @@ class Target:
     """What SPEC names, loaded anew for each life, so that a module's globals are forgotten."""
 
     def __init__(self, spec):
-        self.spec = spec
+        self.name = spec
         self.module, _, names = spec.rpartition(":")
         self.names = [name for name in names.split(",") if name]
         if not self.module or not 1 <= len(self.names) <= 3:
@@ -193,8 +193,10 @@ def unknown_parameter(function, name):
 
 
 class Subject:
-    def __init__(self, spec, refusals, out):
-        self.target, self.refusals, self.out = Target(spec), refusals, out
+    """Reads instructions and answers them. `target.load()` gives the functions of a new life."""
+
+    def __init__(self, target, refusals, out):
+        self.target, self.refusals, self.out = target, refusals, out
         self.life = None
 
     def begin(self):
@@ -206,8 +208,14 @@ class Subject:
 
     def serve(self, instructions):
         self.begin()
-        first = {"subject": self.target.spec, "can": self.target.names[2:] and ["extend"]}
-        self.say(first if self.life.takes_ttl() else {**first, "lease": "own"})
+        self.say(self.first_line())
+        self.obey_all(instructions)
+
+    def first_line(self):
+        first = {"subject": self.target.name, "can": ["extend"] if self.life.functions[2:] else []}
+        return first if self.life.takes_ttl() else {**first, "lease": "own"}
+
+    def obey_all(self, instructions):
         for line in instructions:
             told = json.loads(line)
             try:
@@ -250,11 +258,12 @@ def main():
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     try:
-        Subject(sys.argv[1], set(sys.argv[2:]), out).serve(instructions)
+        Subject(Target(sys.argv[1]), set(sys.argv[2:]), out).serve(instructions)
     except Mistake as mistake:
         sys.exit(f"--python: {mistake}")
     except ImportError as error:
         sys.exit(f"--python: {error} (with {sys.executable}, in {os.getcwd()})")
 
 
-main()
+if __name__ == "__main__":
+    main()
