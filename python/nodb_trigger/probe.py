@@ -1,5 +1,6 @@
 """Probes lock functions of this process: every ordering of what two clients of them send."""
 
+import ctypes
 import linecache
 import os
 import re
@@ -93,7 +94,7 @@ def what(scenario, clients, crashes, faults, max_time, replay):
 def run(command, actors):
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, preexec_fn=ends_with_us
         )
         try:
             actors.serve(process)
@@ -104,6 +105,16 @@ def run(command, actors):
         out.seek(0)
         errors.seek(0)
         return process.wait(), out.read(), errors.read()
+
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def ends_with_us():
+    """The program is terminated when this process is killed; Ctrl-C it gets from us."""
+    os.setsid()
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def as_typed(report, again):

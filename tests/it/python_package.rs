@@ -1,10 +1,11 @@
 //! The Python package: its pytest plugin, and the wheel that brings the program.
 
 use crate::probe::installed;
-use crate::program::Place;
+use crate::program::{Place, poll, send_signal, wait_until};
+use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const LOCKS: &str = r#"
 import uuid
@@ -98,6 +99,22 @@ def test_mistakes(lock_probe):
         lock_probe(locks.take, locks.drop, clients=1000000).assert_safe()
 "#;
 
+/// An acquire that never ends.
+const BLOCKED: &str = r#"
+import os
+import time
+
+
+def take(key, ttl):
+    with open("pids", "w") as pids:
+        print(os.getpid(), os.getppid(), file=pids)
+    time.sleep(1000)
+
+
+def test_blocked(lock_probe):
+    lock_probe(take, print)
+"#;
+
 /// The Python of the tests, if `scripts/python.sh` made it.
 pub fn python(test: &str) -> Option<PathBuf> {
     let python = installed().with_file_name("venv").join("bin/python");
@@ -113,29 +130,31 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
 }
 
-/// pytest with the plugin, on these tests, with the temporary files in a directory of their own.
+/// pytest with the plugin, on the tests of this place, with temporary files in a directory of their own.
 fn pytest(python: &Path, place: &Place, more: &[&str]) -> Output {
+    let output = pytest_command(python, place, more).output().unwrap();
+    check_temporary(place, &said(&output));
+    output
+}
+
+fn check_temporary(place: &Place, said: &str) {
+    let left: Vec<_> =
+        fs::read_dir(place.at("tmp")).unwrap().map(|it| it.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?} are left\n{said}");
+}
+
+fn pytest_command(python: &Path, place: &Place, more: &[&str]) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_nodb-trigger")).parent().unwrap();
     let temporary = place.at("tmp");
     fs::create_dir_all(&temporary).unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
-    let mut pytest = Command::new(python);
-    pytest.args([
-        "-m",
-        "pytest",
-        "-p",
-        "nodb_trigger.pytest_plugin",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-    ]);
+    let mut pytest = Command::new("env");
+    pytest.arg("--default-signal=INT").arg(python).args(["-m", "pytest", "-q"]);
+    pytest.args(["-p", "nodb_trigger.pytest_plugin", "-p", "no:cacheprovider"]);
     pytest.args(more).current_dir(place.at("")).env("PATH", path).env("TMPDIR", &temporary);
     pytest.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/python"));
     pytest.env("PYTHONDONTWRITEBYTECODE", "1");
-    let output = pytest.output().unwrap();
-    let left: Vec<_> = fs::read_dir(&temporary).unwrap().map(|it| it.unwrap().path()).collect();
-    assert!(left.is_empty(), "{left:?} are left\n{}", said(&output));
-    output
+    pytest
 }
 
 #[test]
@@ -168,6 +187,23 @@ fn a_test_of_a_lock_fails_with_the_ordering_and_the_line_that_sent_the_deciding_
     let of_another = ["test_locks.py::test_sound", words[1], words[2]];
     let parted = said(&pytest(&python, &place, &of_another));
     assert!(parted.contains("Inconclusive: nodb-trigger: the replay parted from the"), "{parted}");
+}
+
+#[test]
+fn an_interrupt_ends_the_program_and_all_actors() {
+    let Some(python) = python("an_interrupt_ends_the_program_and_all_actors") else { return };
+    let place = Place::new();
+    fs::write(place.at("test_locks.py"), BLOCKED).unwrap();
+    let child = pytest_command(&python, &place, &[]).stdout(Stdio::piped()).spawn().unwrap();
+    let pids = || fs::read_to_string(place.at("pids")).ok().filter(|pids| pids.ends_with('\n'));
+    let pids = poll(pids).expect("an acquire begins");
+    send_signal(child.id(), Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    check_temporary(&place, &said(&output));
+    for pid in pids.split_whitespace() {
+        wait_until("an actor is gone", || !Path::new("/proc").join(pid).exists());
+    }
 }
 
 #[test]
