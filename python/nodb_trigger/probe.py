@@ -1,17 +1,16 @@
 """Probes lock functions of this process: every ordering of what two clients of them send."""
 
-import ctypes
 import linecache
 import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 
-from . import program, sent
+from . import sent
 from .actors import RELAY, Actors, Functions
+from .process import start
 
 SOUND, BROKEN = 0, 1
 
@@ -64,7 +63,7 @@ def probe(
         log = os.path.join(directory, "sent")
         actors = Actors(Functions(name, functions), refusals, lambda: sent.log_to(log))
         try:
-            command = [program(), *what(scenario, clients, crashes, faults, max_time, replay)]
+            command = what(scenario, clients, crashes, faults, max_time, replay)
             subject = [sys.executable, "-c", RELAY, actors.path]
             command += ["--subject", "exec " + " ".join(map(shlex.quote, subject))]
             status, report, errors = run(command, actors)
@@ -93,9 +92,7 @@ def what(scenario, clients, crashes, faults, max_time, replay):
 
 def run(command, actors):
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, preexec_fn=ends_with_us
-        )
+        process = start(command, stdout=out, stderr=errors)
         try:
             actors.serve(process)
         except BaseException:
@@ -105,16 +102,6 @@ def run(command, actors):
         out.seek(0)
         errors.seek(0)
         return process.wait(), out.read(), errors.read()
-
-
-LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG = 1
-
-
-def ends_with_us():
-    """The program is terminated when this process is killed; Ctrl-C it gets from us."""
-    os.setsid()
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def as_typed(report, again):

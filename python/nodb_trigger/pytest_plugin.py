@@ -1,8 +1,9 @@
-"""The fixture `lock_probe`: `lock_probe(take, drop).assert_safe()`."""
+"""Fixtures: `lock_probe(take, drop).assert_safe()`, `lock_redis`, `lock_herd(act, clients=10)`."""
 
 import pytest
 
 from .probe import probe
+from .simulated import SimulatedRedis, herd
 
 REPLAY = "--lock-replay"
 
@@ -21,3 +22,16 @@ def lock_probe(request):
         return f"pytest {request.node.nodeid} {REPLAY} {found}"
 
     return lambda *functions, **options: probe(*functions, replay=schedule, again=again, **options)
+
+
+@pytest.fixture
+def lock_redis():
+    """An empty simulated Redis, on which time moves by `advance(seconds)` only."""
+    with SimulatedRedis() as server:
+        yield server
+
+
+@pytest.fixture
+def lock_herd():
+    """Calls a function in many threads at the same moment; see `nodb_trigger.simulated.herd`."""
+    return herd

@@ -190,6 +190,15 @@ fn a_test_of_a_lock_fails_with_the_ordering_and_the_line_that_sent_the_deciding_
 }
 
 #[test]
+fn the_example_passes_with_the_failures_that_it_expects() {
+    let test = "the_example_passes_with_the_failures_that_it_expects";
+    let Some(python) = python(test) else { return };
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/pytest");
+    let output = said(&pytest(&python, &Place::new(), &[example]));
+    assert!(output.contains("3 passed, 2 xfailed in"), "{output}");
+}
+
+#[test]
 fn an_interrupt_ends_the_program_and_all_actors() {
     let Some(python) = python("an_interrupt_ends_the_program_and_all_actors") else { return };
     let place = Place::new();
