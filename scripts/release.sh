@@ -1,6 +1,6 @@
 #!/bin/bash
 # Packs a release: a static binary where that can be had, completions, manual pages; the same as a wheel for
-# Python; checksums.
+# Python and as packages for npm; checksums.
 #   scripts/release.sh                        builds, and packs into dist/
 #   scripts/release.sh --package BINARY DIR   packs a binary that is there already, into DIR
 # The same commit and the same compiler give the same bytes.
@@ -87,6 +87,25 @@ try() {
     server=
 }
 
+# The package with the library, which depends on one for each platform with the binary.
+pack_npm() { # PLACE VERSION DIRECTORY
+    local cpu platform=$work/npm
+    cpu=$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
+    mkdir "$platform"
+    cp "$1/$name" "$1"/LICENSE-* "$platform"
+    cat >"$platform/package.json" <<EOF
+{
+  "name": "$name-linux-$cpu",
+  "version": "$2",
+  "description": "The program $name for Linux on $cpu",
+  "license": "MIT OR Apache-2.0",
+  "os": ["linux"],
+  "cpu": ["$cpu"]
+}
+EOF
+    npm pack --silent --pack-destination "$3" "$platform" "$root/js" >&2
+}
+
 pack() { # BINARY TARGET DIRECTORY
     local version epoch package place
     version=$(cd "$root" && cargo pkgid | sed 's/.*[#@]//')
@@ -110,7 +129,8 @@ pack() { # BINARY TARGET DIRECTORY
     SOURCE_DATE_EPOCH=$epoch NODB_TRIGGER_RELEASE=$place \
         "${CARGO_TARGET_DIR:-$root/target}/venv/bin/python" -m pip wheel --quiet --no-deps \
         --no-build-isolation --wheel-dir "$3" "$root/python" >&2
-    (cd "$3" && sha256sum "$name-$version"-*.tar.gz nodb_trigger-"$version"-*.whl >SHA256SUMS)
+    pack_npm "$place" "$version" "$3"
+    (cd "$3" && sha256sum "$name-$version"-*.tar.gz nodb_trigger-"$version"-*.whl ./*.tgz >SHA256SUMS)
     printf '%s\n' "$3/$package.tar.gz"
 }
 

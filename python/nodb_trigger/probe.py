@@ -117,8 +117,8 @@ def with_lines(report, lines):
     told = []
     for row in report.splitlines():
         told.append(row)
-        marked = re.search(r"\b([A-Z]{3,})\b.*<--", row)
-        for path, line, function in sorted(lines.get(marked[1], ())) if marked else ():
+        marked = re.match(r" *\d+ +(\w+) .*<--", row)
+        for path, line, function in sorted(lines.get(marked[1].upper(), ())) if marked else ():
             code = linecache.getline(path, int(line)).strip()
             told.append(f"      {os.path.relpath(path)}:{line} in {function}: {code}")
     return "\n".join(told) + "\n"

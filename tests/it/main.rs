@@ -15,6 +15,7 @@ mod exploration;
 mod extension;
 mod golden;
 mod hazards;
+mod js_package;
 mod layers;
 mod middleman;
 mod outcomes;

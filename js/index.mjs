@@ -1,0 +1,3 @@
+import all from "./index.js";
+
+export const { Inconclusive, Result, probe } = all;
