@@ -102,13 +102,13 @@ def test_mistakes(lock_probe):
 /// An acquire that never ends.
 const BLOCKED: &str = r#"
 import os
-import time
+import threading
 
 
 def take(key, ttl):
     with open("pids", "w") as pids:
         print(os.getpid(), os.getppid(), file=pids)
-    time.sleep(1000)
+    threading.Event().wait()
 
 
 def test_blocked(lock_probe):
