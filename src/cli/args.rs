@@ -33,8 +33,8 @@ pub use operate::{ClearArgs, RecordArgs, RecoverOptions, RepairArgs, StatusArgs,
 pub use run::{FireArgs, ReplayArgs, ReportOptions, RunArgs, RunOptions};
 pub use serve::ServeArgs;
 pub use values::{
-    CatalogueFormat, CheckFormat, Color, DEFAULT_DIRECTORY, FailIf, FailIfFound, Format, Picture,
-    PictureFormat, ReplayForm, StrategyWord, TTL_VARIABLE,
+    CatalogueFormat, CheckFormat, Color, DEFAULT_DIRECTORY, FailIf, FailIfFound, Format, Language,
+    Picture, PictureFormat, ReplayForm, StrategyWord, TTL_VARIABLE,
 };
 
 use super::builtin::BuiltIn;

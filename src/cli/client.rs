@@ -1,6 +1,6 @@
 //! A client from outside: how it is started, and what reports call it.
 
-use super::args::ClientOptions;
+use super::args::{ClientOptions, Language};
 use crate::report::exploration::ClientRow;
 
 /// The subject that calls Python functions.
@@ -19,6 +19,17 @@ impl ClientOptions {
     pub(super) fn row(&self) -> ClientRow {
         let (subject, python) = (self.subject.clone(), self.python.clone());
         ClientRow { subject, python, refused: self.refused.clone() }
+    }
+}
+
+/// A subject that works, to put a lock into.
+pub(super) fn start_of_subject(language: Language) -> &'static str {
+    match language {
+        Language::Python => include_str!("../../examples/subjects/init/subject.py"),
+        Language::Node => include_str!("../../examples/subjects/init/subject.js"),
+        Language::Ruby => include_str!("../../examples/subjects/init/subject.rb"),
+        Language::Rust => include_str!("../../examples/subjects/init/subject.rs"),
+        Language::Bash => include_str!("../../examples/subjects/bash.sh"),
     }
 }
 

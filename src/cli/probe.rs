@@ -5,9 +5,11 @@ mod judged;
 use super::args::ProbeArgs;
 use super::binding::{default_ttl, values};
 use super::builtin::BuiltIn;
+use super::client::start_of_subject;
 use super::exit::{Exit, Refusal, environment, usage};
 use super::explore::{explore_one, one, report, so_far};
 use super::explore_plan::{ExploreTask, bounds};
+use super::output::Output;
 use super::outputs::Outputs;
 use super::progress::ProgressLine;
 use super::say;
@@ -32,8 +34,12 @@ use std::time::Duration;
 /// The parameter that says how many clients there are.
 const CLIENTS: &str = "clients";
 
-/// Explores a scenario with a client and writes the outcome.
+/// Explores a scenario with a client and writes the outcome, or prints a subject to start from.
 pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
+    if let Some(language) = args.init {
+        Output::Stdout.write(|out| out.write_all(start_of_subject(language).as_bytes()))?;
+        return Ok(Exit::Success);
+    }
     let signals = Signals::handle().map_err(environment)?;
     let stages = bounds(&args.search)?;
     let Some(url) = &args.upstream else {

@@ -1,6 +1,6 @@
 //! `probe --python`: functions of a Python program as the client, called by the names of their parameters.
 
-use crate::probe::python_of;
+use crate::probe::{packages_with, python_of};
 use crate::program::{Ended, Place, Program};
 use std::fs;
 use std::path::Path;
@@ -170,6 +170,31 @@ fn a_third_function_extends() {
     let Some(probe) = Probe::new("probe_python") else { return };
     let (code, verdict) = probe.verdict("app.locks:take,drop,renew", &["extend_after_expiry"]);
     assert!(code == 1 && verdict.contains("(foreign_extend)"), "{code} {verdict}");
+}
+
+#[test]
+fn a_subject_to_start_from_passes() {
+    let Some(probe) = Probe::new("probe_python") else { return };
+    let packages = packages_with("probe_python", "ioredis");
+    for (language, name) in [("python", "python3"), ("node", "node"), ("bash", "bash")] {
+        let printed = Program::new(["probe", "--init", language]).run();
+        printed.exits(0);
+        fs::write(probe.place.at(language), &printed.stdout).unwrap();
+        let subject = format!("exec {name} {language}");
+        let words = ["probe", "--subject", &subject, "--crashes=0", "--faults=0"];
+        let program = Program::new(words).env("PATH", &probe.path);
+        let program = program.env("NODE_PATH", packages.as_deref().unwrap_or_default());
+        let code = program.current_dir(&probe.place.at("")).run().code;
+        // The one in bash deletes in two steps.
+        assert_eq!(code, Some(if language == "bash" { 1 } else { 0 }), "{language}");
+    }
+    for language in ["ruby", "rust"] {
+        let printed = Program::new(["probe", "--init", language]).run();
+        printed.exits(0);
+        assert!(printed.stdout.contains("HERE"), "{}", printed.stdout);
+    }
+    let wrong = Program::new(["probe", "--init", "python", "--python", "a:b,c"]).run();
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("--init"), "{}", wrong.stderr);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use super::super::redact::ServerUrl;
 use super::client::{ClientOptions, probed};
 use super::run::ReportOptions;
 use super::values::{
-    Picture, StrategyWord, TTL_VARIABLE, lock_protocol, max_time, parameter, picture, property,
-    timing,
+    Language, Picture, StrategyWord, TTL_VARIABLE, lock_protocol, max_time, parameter, picture,
+    property, timing,
 };
 use clap::{Args, ValueHint, value_parser};
 use lock_history::check::Property;
@@ -66,7 +66,7 @@ Examples:
 /// Model-check a real lock client
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(disable_help_flag = true, after_help = PROBE_EXAMPLES)]
-#[command(group = probed().required(true))]
+#[command(group = probed().arg("init").required(true))]
 #[command(
     override_usage = "nodb-trigger probe [OPTIONS] <--subject|--python> <CLIENT> [NAME|FILE]"
 )]
@@ -84,6 +84,11 @@ pub struct ProbeArgs {
     pub what: PathBuf,
     #[command(flatten)]
     pub client: ClientOptions,
+    /// Print a subject to start from
+    #[arg(long, value_name = "LANGUAGE", exclusive = true, hide_short_help = true)]
+    #[arg(help_heading = "Subject")]
+    #[arg(long_help = "Print a subject in this language that works, to put your lock into")]
+    pub init: Option<Language>,
     /// Explore on this empty Redis [default: embedded]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "Subject")]
     #[arg(

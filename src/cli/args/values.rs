@@ -44,6 +44,16 @@ pub enum CheckFormat {
     Json,
 }
 
+/// `--init` of `probe`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    Python,
+    Node,
+    Ruby,
+    Rust,
+    Bash,
+}
+
 /// `--as` of `replay`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReplayForm {
