@@ -30,9 +30,7 @@ class Target:
     def __init__(self, spec):
         self.name = spec
         self.module, _, names = spec.rpartition(":")
-        self.names = [name for name in names.split(",") if name]
-        if not self.module or not 1 <= len(self.names) <= 3:
-            raise Mistake(f"{spec!r} is not MODULE:ACQUIRE,RELEASE or MODULE:CLASS")
+        self.names = names.split(",")
 
     def load(self):
         if self.module.endswith(".py"):

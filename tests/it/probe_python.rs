@@ -217,12 +217,18 @@ fn functions_that_cannot_be_called_are_told_why() {
         ("app.locks:unknown,drop", "known are r, redis, client, conn: a redis.Redis; key, name,"),
         ("app.locks:pair,drop", "pair returned a tuple: True, a token or an object means"),
         ("app.locks:missing,drop", "app.locks has no function missing; it has: drop, "),
-        ("app.locks", "'app.locks' is not MODULE:ACQUIRE,RELEASE or MODULE:CLASS"),
         ("app.none:take,drop", "No module named 'app.none' (with "),
         ("app.locks:tokens.get", "what get returns has no acquire"),
     ] {
         let (code, said) = probe.verdict(functions, &[]);
         assert!(code == 3 && said.contains(why), "{functions}: {code} {said}");
+    }
+    for wrong in ["app.locks", ":take,drop", "app.locks:", "app.locks:take,", "app.locks:a,b,c,d"] {
+        let (code, said) = probe.verdict(wrong, &[]);
+        assert!(
+            code == 2 && said.contains("give MODULE:ACQUIRE,RELEASE, MODULE"),
+            "{wrong}: {said}"
+        );
     }
     let both = ["probe", "--python", "app.locks:take,drop", "--subject", "x"];
     let refused = probe.run(&both);

@@ -13,7 +13,7 @@ pub struct ClientOptions {
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub subject: Option<String>,
     /// The client, in Python: app.locks:take,drop
-    #[arg(long, value_name = "FUNCTIONS")]
+    #[arg(long, value_name = "FUNCTIONS", value_parser = functions)]
     #[arg(
         long_help = "The client, as Python functions or a class: app.locks:take,drop[,extend], \
                      app/locks.py:take,drop or app.locks:Lock. Their parameters are known by name \
@@ -31,6 +31,19 @@ pub struct ClientOptions {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, hide_short_help = true)]
     #[arg(requires = "probed")]
     pub patience: Option<Duration>,
+}
+
+/// A module or file, and the names of two or three functions or of a class.
+fn functions(text: &str) -> Result<String, &'static str> {
+    let named = text.rsplit_once(':').filter(|(module, _)| !module.is_empty());
+    let names: Vec<&str> = named.map_or("", |(_, names)| names).split(',').collect();
+    if names.len() > 3 || names.contains(&"") {
+        return Err(
+            "give MODULE:ACQUIRE,RELEASE, MODULE:ACQUIRE,RELEASE,EXTEND or MODULE:CLASS; a module \
+                    may be a file (app/locks.py)",
+        );
+    }
+    Ok(text.into())
 }
 
 /// The two ways to name the client, of which there is one at most.
