@@ -10,6 +10,7 @@ mod comfort;
 mod commands;
 mod conditional;
 mod conformance;
+mod contract;
 mod directory;
 mod exploration;
 mod extension;

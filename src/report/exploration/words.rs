@@ -209,7 +209,8 @@ impl<'a> Words<'a> {
             (Some(Change::Deleted { .. }), _) => ("release", "released".into()),
             (Some(Change::Saw { .. }), _) => ("release", "gone".into()),
             (None, "-1") => ("release", "not ours".into()),
-            (None, "0") => ("extend", "lost".into()),
+            (None, "0") if verb == Some(&Verb::Extend) => ("extend", "lost".into()),
+            (None, "0") => ("release", "deleted nothing".into()),
             (_, reply) => return format!("a script{of} -> {}", self.plain(reply)),
         };
         format!("{script} script{of} -> {came}")
