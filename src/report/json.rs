@@ -70,6 +70,9 @@ mod tests {
                 "replay",
                 "repetition",
                 "processes",
+                "server_from",
+                "state_files",
+                "lock_only",
             ],
         );
         check(

@@ -4,7 +4,7 @@
 use crate::redis_server::redis_or_skip;
 use lock_history::check::{Property, check};
 use lock_history::history::{Event, EventKind, FailureKind, History};
-use lock_lab::lock::{Hardened, Legacy, LockProtocol, Ttl, in_process};
+use lock_lab::lock::{Hardened, Legacy, LockProtocol, Ttl, in_process, protocol};
 use lock_lab::runtime::{
     Binding, Bounds, Counterexample, Explored, Limit, Model, Stage, Time, World, explore,
 };
@@ -131,12 +131,10 @@ fn what_rules_force_is_found_without_them_and_in_no_more_commands() {
 fn recipe(scenario: &Scenario) -> History {
     let plan = plan(scenario, "legacy", &Values::new());
     let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
-    let (server, runs) = (
-        Server::embedded(time.clock()),
-        plan.run_directories(Path::new("/nowhere/forced"), None).unwrap(),
-    );
-    let world = World::new(plan, server, in_process(Arc::new(Legacy)), runs, time, Box::new(|| ()))
-        .without_cache();
+    let server = Server::embedded(time.clock());
+    let files = plan.state_files(Path::new("/nowhere/forced"), None, None).unwrap();
+    let host = in_process(Arc::new(Legacy));
+    let world = World::new(plan, server, host, files, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
@@ -235,19 +233,22 @@ fn a_release_that_comes_late_deletes_another_ones_lock_unless_it_compares() {
 }
 
 /// Scenarios with counterexamples of many kinds, and the crashes and faults to allow.
-const REPLAYED: [(&str, u32, u32); 12] = [
-    ("mutual_exclusion", 0, 0),
-    ("check_then_delete", 0, 0),
-    ("blind_delete", 0, 0),
-    ("shared_token_slot", 0, 0),
-    ("stale_write", 0, 0),
-    ("paused_holder", 0, 0),
-    ("silent_reacquire", 0, 0),
-    ("clear_locks_race", 0, 0),
-    ("set_then_flag", 1, 0),
-    ("lost_reply", 0, 1),
-    ("check_then_delete", 0, 1),
-    ("late_execution", 0, 1),
+const REPLAYED: [(&str, &str, u32, u32); 15] = [
+    ("mutual_exclusion", "legacy", 0, 0),
+    ("check_then_delete", "legacy", 0, 0),
+    ("blind_delete", "legacy", 0, 0),
+    ("shared_token_slot", "legacy", 0, 0),
+    ("stale_write", "legacy", 0, 0),
+    ("paused_holder", "legacy", 0, 0),
+    ("silent_reacquire", "legacy", 0, 0),
+    ("clear_locks_race", "legacy", 0, 0),
+    ("set_then_flag", "legacy", 1, 0),
+    ("lost_reply", "legacy", 0, 1),
+    ("check_then_delete", "legacy", 0, 1),
+    ("late_execution", "legacy", 0, 1),
+    ("mutual_exclusion", "current", 0, 0),
+    ("mutual_exclusion", "current", 1, 0),
+    ("late_release_flag", "current", 0, 0),
 ];
 /// How often each is replayed, unless `NODB_REPLAYS` says more.
 const TIMES: usize = 3;
@@ -266,8 +267,9 @@ fn counterexamples_show_the_same_on_a_real_redis_each_time() {
     let place = tempfile::tempdir().unwrap();
     let times = std::env::var("NODB_REPLAYS").map_or(TIMES, |times| times.parse().unwrap());
     let mut replayed = 0;
-    for (name, crashes, faults) in REPLAYED {
-        let model = model(&scenario(name), Arc::new(Legacy), &Values::new());
+    for (name, spoken, crashes, faults) in REPLAYED {
+        let protocol = Arc::clone(protocol(spoken).unwrap());
+        let model = model(&scenario(name), protocol, &Values::new());
         for counterexample in explored(&model, &bounds(crashes, faults, &[])).found {
             for time in 0..times {
                 let history = on_redis(&redis.url(), &model, &counterexample, place.path());
@@ -287,9 +289,9 @@ fn on_redis(url: &str, model: &Model, counterexample: &Counterexample, base: &Pa
     let Model { plan, host, .. } = model.clone();
     assert!(!plan.has(Action::is_server_fault));
     let time = Time::Wall(Arc::new(WallClock::new(Some(Duration::from_secs(30)))));
-    let (server, runs) =
-        (Server::at(url, None).unwrap(), plan.run_directories(&base.join("run"), None).unwrap());
-    let world = World::new(plan, server, host, runs, time, Box::new(|| ())).without_cache();
+    let server = Server::at(url, None).unwrap();
+    let files = plan.state_files(&base.join("run"), None, None).unwrap();
+    let world = World::new(plan, server, host, files, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();

@@ -5,7 +5,7 @@ use super::samples::{bounds, exploration, explored, properties, ran, row_of};
 use super::{Exploration, Lanes, Ordering, Own, ProtocolRow, Stage};
 use lock_history::check::{Finding, Judged, Property, Tried, Verdict, check};
 use lock_history::history::{Change, Effect, EventKind, History};
-use lock_lab::lock::{Hardened, Legacy, LockProtocol};
+use lock_lab::lock::{Current, Hardened, Legacy, LockProtocol};
 use lock_lab::runtime::{Bounds, Explored, Limit, Outcome, Timing};
 use lock_lab::scenario::{Plan, catalogue};
 use std::sync::Arc;
@@ -72,6 +72,14 @@ fn scripts_are_known_by_what_they_did() {
     ] {
         assert!(rows.iter().any(|row| row == part), "no {part:?} in {rows:#?}");
     }
+}
+
+#[test]
+fn a_release_that_deletes_nothing_is_no_extension() {
+    let (_, outcome) = ran("late_release_flag", Arc::new(Current::default()));
+    let rows = texts(&all_rows(&outcome.history));
+    let part = "holder: release script -> deleted nothing";
+    assert!(rows.iter().any(|row| row == part), "no {part:?} in {rows:#?}");
 }
 
 #[test]
