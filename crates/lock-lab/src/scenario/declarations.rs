@@ -4,6 +4,7 @@ use super::error::quoted;
 use super::form::*;
 use super::parameter::{Kind, MOST, Parameter};
 use super::plan::{LockPlan, Value};
+use std::collections::BTreeMap;
 
 form! {
     /// What a parameter may say.
@@ -32,40 +33,65 @@ impl Words for Kind {
 }
 
 /// The ids of the hazards.
-pub(super) fn hazards(list: Field<'_>) -> Result<Vec<String>> {
+pub(super) fn hazards(list: Field<'_>, scope: &mut Scope<'_>) -> Result<Vec<String>> {
     const MOST_HAZARDS: usize = 100;
     let mut hazards = Vec::new();
     for field in list.items()? {
-        let hazard = field.name('-')?;
-        if hazards.contains(&hazard) {
-            return Err(field.error(format!("hazard \"{hazard}\" is named twice")));
-        }
-        hazards.push(hazard);
-        if hazards.len() > MOST_HAZARDS {
+        if hazards.len() >= MOST_HAZARDS {
             return Err(field.error(format!("at most {MOST_HAZARDS} hazards")));
         }
+        let Some(hazard) = scope.note(field.name('-')) else { continue };
+        if hazards.contains(&hazard) {
+            scope.flaws.push(field.error(format!("hazard \"{hazard}\" is named twice")));
+        }
+        hazards.push(hazard);
     }
     Ok(hazards)
 }
 
-/// A parameter.
-pub(super) fn parameter(field: Field<'_>, scope: &mut Scope<'_>) -> Result<Parameter> {
-    let name = field.own_name()?;
+/// Reads the parameters into the scope.
+pub(super) fn parameters(list: &[Field<'_>], scope: &mut Scope<'_>) {
+    for field in list {
+        let parameter = parameter(*field, scope);
+        let read = scope.note(parameter);
+        let parameters = &mut scope.parameters;
+        if read.is_none() {
+            parameters.unread.insert(parameters.declared.len());
+        }
+        parameters.declared.push(read.unwrap_or_else(|| Parameter {
+            name: field.name.to_owned(),
+            help: String::new(),
+            kind: ANY_COUNT,
+            default: None,
+            declared_at: field.key_at,
+        }));
+    }
+}
+
+/// A parameter; nothing, if what values it has can't be read.
+fn parameter(field: Field<'_>, scope: &mut Scope<'_>) -> Result<Parameter> {
+    scope.note(field.own_name());
     let form = ParameterForm::open(field, scope)?;
     let kind = kind(&form)?;
     if kind != Kind::Ttl {
         form.table.need("default")?;
     }
-    let declared_at = field.key_at;
-    let mut parameter = Parameter { name, help: form.help, kind, default: None, declared_at };
+    let (name, help, declared_at) =
+        (field.name.to_owned(), form.help.unwrap_or_default(), field.key_at);
+    let mut parameter = Parameter { name, help, kind, default: None, declared_at };
     parameter.default = form.default.map(|field| value(&parameter, field)).transpose()?;
     Ok(parameter)
 }
 
 fn kind(form: &ParameterForm<'_>) -> Result<Kind> {
     let (min, max) = (&form.min, &form.max);
-    let Some(last) = max.as_ref().or(min.as_ref()) else { return Ok(form.kind) };
-    if form.kind != ANY_COUNT {
+    let unread = |name: &str, member: &Option<_>| form.table.may_have(name) && member.is_none();
+    let kind = form.kind.ok_or(Unread::Noted)?;
+    if kind == ANY_COUNT && (unread("min", min) || unread("max", max)) {
+        return Err(Unread::Noted);
+    }
+    let Some(last) = max.as_ref().or(min.as_ref()) else { return Ok(kind) };
+    if kind != ANY_COUNT {
         let first = min.as_ref().unwrap_or(last).field;
         let message = format!("\"{}\" goes with type = \"count\" only", first.name);
         return Err(first.error_at_key(message));
@@ -93,33 +119,36 @@ pub(super) fn value(parameter: &Parameter, field: Field<'_>) -> Result<Value> {
 }
 
 /// The locks, in the order of the file.
-pub(super) fn locks(
-    list: &Placed<'_, Vec<Field<'_>>>,
-    scope: &mut Scope<'_>,
-) -> Result<Vec<LockPlan>> {
+pub(super) fn locks(list: &Placed<'_, Vec<Field<'_>>>, scope: &mut Scope<'_>) -> Vec<LockPlan> {
     let mut locks: Vec<LockPlan> = Vec::new();
+    let mut suffixes: BTreeMap<String, &str> = BTreeMap::new();
     for field in &list.value {
-        let lock = lock(*field, scope)?;
-        if let Some(same) = locks.iter().find(|other| other.run_suffix == lock.run_suffix) {
-            let message = format!(
-                "locks \"{}\" and \"{}\" are of one run; give each its own \"run_suffix\"",
-                same.name, lock.name
-            );
-            return Err(field.error_at_key(message));
+        scope.note(field.own_name());
+        let read = run_suffix(*field, scope);
+        let run_suffix = scope.note(read);
+        if let Some(suffix) = &run_suffix
+            && let Some(same) = suffixes.insert(suffix.clone(), field.name)
+        {
+            let (same, own) = (quoted(same), quoted(field.name));
+            let message =
+                format!("locks {same} and {own} are of one run; give each its own \"run_suffix\"");
+            scope.flaws.push(field.error_at_key(message));
         }
-        locks.push(lock);
+        let (name, run_suffix) = (field.name.to_owned(), run_suffix.unwrap_or_default());
+        locks.push(LockPlan { name, run_suffix });
     }
     if locks.is_empty() {
-        return Err(list.field.error_at_key("a scenario needs a lock: [locks.main]"));
+        scope.flaws.push(list.field.error_at_key("a scenario needs a lock: [locks.main]"));
     }
-    Ok(locks)
+    locks
 }
 
-fn lock(field: Field<'_>, scope: &mut Scope<'_>) -> Result<LockPlan> {
+fn run_suffix(field: Field<'_>, scope: &mut Scope<'_>) -> Result<String> {
     const LONGEST: usize = 40;
-    let name = field.own_name()?;
-    let Some(suffix) = LockForm::open(field, scope)?.run_suffix else {
-        return Ok(LockPlan { name, run_suffix: String::new() });
+    let form = LockForm::open(field, scope)?;
+    let Some(suffix) = form.run_suffix else {
+        let is_unread = form.table.may_have("run_suffix");
+        return if is_unread { Err(Unread::Noted) } else { Ok(String::new()) };
     };
     // What means something in a glob is plain in a path.
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-*?[]".contains(c);
@@ -127,5 +156,5 @@ fn lock(field: Field<'_>, scope: &mut Scope<'_>) -> Result<LockPlan> {
         let allowed = format!("up to {LONGEST} letters, digits, _, - and *?[]");
         return Err(suffix.field.error(format!("{} must be {allowed}", quoted(suffix.value))));
     }
-    Ok(LockPlan { name, run_suffix: suffix.value.to_owned() })
+    Ok(suffix.value.to_owned())
 }
