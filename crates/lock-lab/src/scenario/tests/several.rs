@@ -1,6 +1,7 @@
-//! Files with several mistakes: each is named, once, as if it were the only one.
+//! Files with several mistakes: each is named, once, as if it were the only one. For more cases than are
+//! run by default: `PROPTEST_CASES=10000 cargo test --release several`.
 
-use super::{EXAMPLE, RACE, mistakes};
+use super::{EXAMPLE, RACE, check_in, mistakes};
 use crate::rng::Rng;
 use crate::scenario::catalogue::FILES;
 use std::collections::BTreeMap;
@@ -107,13 +108,14 @@ fn is_of_a_needed_member(mistakes: &[(usize, usize, String)]) -> bool {
 
 #[test]
 fn each_of_several_mistakes_is_named_as_if_it_were_alone() {
-    const OF_EACH_FILE: u64 = 8;
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let of_each_file = cases.map_or(8, |cases: u64| cases / FILES.len() as u64 + 1);
     let examples = [("example", EXAMPLE), ("race", RACE)];
     let mut alone: BTreeMap<(usize, usize, String), Vec<_>> = BTreeMap::new();
     let mut with_several = 0;
     for (file, (name, text)) in FILES.iter().chain(&examples).enumerate() {
         let members = members(text);
-        for seed in 0..OF_EACH_FILE {
+        for seed in 0..of_each_file {
             let mut rng = Rng::new(seed);
             let mut changed = BTreeMap::new();
             let mut expected = Vec::new();
@@ -143,5 +145,67 @@ fn each_of_several_mistakes_is_named_as_if_it_were_alone() {
             with_several += u64::from(found.len() > 1);
         }
     }
-    assert!(with_several > OF_EACH_FILE * FILES.len() as u64 / 2, "{with_several}");
+    assert!(with_several > of_each_file * FILES.len() as u64 / 2, "{with_several}");
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_no_other() {
+    let text = "must be a string, not a whole number";
+    for (file, old, new, message) in [
+        (EXAMPLE, "name = \"late\"", "name = ^7", format!("\"name\" {text}")),
+        (EXAMPLE, "label = \"seen late\"", "label = ^7", format!("\"label\" {text}")),
+        (RACE, "name = \"rival has it\"", "name = ^7", format!("\"name\" {text}")),
+        (
+            RACE,
+            "name = \"slow write\"\nactor",
+            "^nmae = \"slow write\"\nactor",
+            unknown("a rule", "nmae", "name"),
+        ),
+        (
+            RACE,
+            "count = 2",
+            "count = ^true",
+            "\"count\" must be a whole number, not true or false".into(),
+        ),
+        (
+            RACE,
+            "steps = [\n  { await",
+            "^stesp = [\n  { await",
+            unknown("an actor", "stesp", "steps"),
+        ),
+        (EXAMPLE, "{ locked = ", "{ ^lokced = ", unknown("a step", "lokced", "locked")),
+        (
+            EXAMPLE,
+            "[parameters.ttl]\ntype = \"ttl\"",
+            "[parameters.ttl]\ntype = ^7",
+            format!("\"type\" {text}"),
+        ),
+        (
+            EXAMPLE,
+            "[locks.main]\n[locks.other]\nrun_suffix",
+            "[locks.main]\n[locks.other]\n^run_sufix",
+            unknown("a lock", "run_sufix", "run_suffix"),
+        ),
+        (
+            EXAMPLE.replace("format = 1", "").as_str(),
+            "\nname = \"example\"",
+            "^\nname = \"example\"",
+            "a scenario needs \"format\"".into(),
+        ),
+    ] {
+        check_in(file, old, new, &message);
+    }
+}
+
+fn unknown(what: &str, member: &str, meant: &str) -> String {
+    format!("unknown member of {what} \"{member}\"; did you mean \"{meant}\"?")
+}
+
+#[test]
+fn at_most_a_hundred_mistakes_are_named() {
+    let many: String = (0..1000).map(|number| format!("zqxj{number} = 1\n")).collect();
+    assert_eq!(mistakes(&format!("{many}{RACE}")).len(), 100);
+    let steps = "{ release = \"mian\" },\n".repeat(1000);
+    let file = RACE.replace("{ crash = true }", &format!("{steps}{{ crash = true }}"));
+    assert_eq!(mistakes(&file).len(), 100);
 }
