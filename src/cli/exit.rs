@@ -136,7 +136,10 @@ impl From<OutputError> for Refusal {
 
 impl From<ModelError> for Refusal {
     fn from(error: ModelError) -> Self {
-        usage(error)
+        match error {
+            ModelError::Scenario(error) => usage(error),
+            other => usage(other),
+        }
     }
 }
 

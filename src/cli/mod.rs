@@ -27,6 +27,7 @@
 //! | `verbose` | Redis commands and replies on stderr |
 //! | `signals` | Ctrl-C and SIGTERM |
 //! | `exit` | the exit codes, and why a command can't do what it should |
+//! | `mistakes` | says why, of a scenario file with each mistake |
 
 mod args;
 mod binding;
@@ -48,6 +49,7 @@ mod repro;
 mod viewport;
 
 mod explore_plan;
+mod mistakes;
 mod others;
 mod output;
 mod outputs;
@@ -125,7 +127,7 @@ fn obey(request: &Request, builtin: &BuiltIn) -> Result<Exit, Refusal> {
 /// Says why it can't be done. What is left behind must be known first.
 fn complain(refusal: &Refusal) -> Exit {
     refusal.left.iter().for_each(|left| say(left));
-    say(&format!("{:#}", refusal.error));
+    mistakes::explain(refusal);
     refusal.exit
 }
 

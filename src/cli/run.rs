@@ -6,6 +6,7 @@ use super::execute::{Executed, Job};
 use super::exit::{Exit, Refusal, environment};
 use super::explore::explore_for_run;
 use super::input::{Named, named};
+use super::mistakes::explain;
 use super::outputs::Outputs;
 use super::parallel::{cores, in_parallel};
 use super::progress::Progress;
@@ -65,7 +66,7 @@ fn run_one(args: &RunArgs, named: &Named, signals: &Signals, progress: &Progress
     let values = BTreeMap::new();
     let scenario = match &named.scenario {
         Ok(scenario) => scenario,
-        Err(refusal) => return failed(named, refusal, say),
+        Err(refusal) => return failed(named, refusal, progress),
     };
     let (file, directory, options) = (named.file.as_deref(), args.directory.as_path(), &args.run);
     let job = Job { scenario, file, values: &values, directory, options, signals };
@@ -79,7 +80,7 @@ fn run_one(args: &RunArgs, named: &Named, signals: &Signals, progress: &Progress
         }
         Err(refusal) => {
             refusal.left.iter().for_each(|line| say(&format!("{}: {line}", named.given)));
-            failed(named, &refusal, say)
+            failed(named, &refusal, progress)
         }
     }
 }
@@ -95,15 +96,14 @@ fn explore_one(
     let options = &args.run;
     let file = named.file.as_deref();
     let explored = explore_for_run(scenario, file, options.lock, options.wait, signals)?;
-    let say = |line: &str| progress.suspend(|| say(line));
-    Some(explored.unwrap_or_else(|refusal| failed(named, &refusal, say)))
+    Some(explored.unwrap_or_else(|refusal| failed(named, &refusal, progress)))
 }
 
-fn failed(named: &Named, refusal: &Refusal, say: impl Fn(&str)) -> Ended {
+fn failed(named: &Named, refusal: &Refusal, progress: &Progress) -> Ended {
     let (exit, message) = (refusal.exit, format!("{:#}", refusal.error));
     // A signal has said it already.
     if exit != Exit::Interrupted {
-        say(&message);
+        progress.suspend(|| explain(refusal));
     }
     let cause = match exit {
         Exit::Interrupted => Cause::Interrupted,

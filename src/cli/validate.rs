@@ -3,8 +3,8 @@
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal};
 use super::input::named;
+use super::mistakes::explain;
 use super::output::Output;
-use super::say;
 use crate::report::escape;
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub(super) fn validate(files: &[PathBuf], builtin: &BuiltIn) -> Result<Exit, Ref
                 sound.push_str(&format!("{given}: ok ({})\n", scenario.name()));
             }
             Err(refusal) => {
-                say(&format!("{:#}", refusal.error));
+                explain(&refusal);
                 exits.push(refusal.exit);
             }
         }

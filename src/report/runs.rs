@@ -27,7 +27,7 @@ pub struct Failure {
     pub file: String,
     /// Whose fault it is.
     pub cause: Cause,
-    /// What is wrong.
+    /// What is wrong; of a scenario file, a line for each mistake.
     pub message: String,
 }
 

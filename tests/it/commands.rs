@@ -112,7 +112,7 @@ fn a_broken_file_is_said_with_its_place_and_stops_no_other() {
     for what in [&["own"][..], &["own/a_broken.toml", "own/b_good.toml"]] {
         let ended = program(&place, &[&["run", "--virtual"], what].concat());
         ended.exits(2).says(&["nodb-trigger: own/a_broken.toml:5:1: ", "hazzards"]);
-        assert_eq!(ended.stderr.lines().count(), 1);
+        assert_eq!(ended.stderr.lines().count(), 3, "the mistake, its line and its place");
         fits(&ended);
         let lines: Vec<_> = ended.stdout.lines().collect();
         assert!(lines[2].starts_with("own/a_broken.toml  -         NOT READ"), "{lines:#?}");
@@ -276,6 +276,38 @@ fn scenarios_are_listed_shown_and_valid() {
     let half = program(&place, &["validate", "own", "missing"]);
     half.exits(2).says(&["own/a_broken.toml:5:1: ", "\"missing\""]);
     assert_eq!(half.stdout, "own/b_good.toml: ok (good)\n");
+}
+
+#[test]
+fn every_mistake_of_every_file_is_shown_with_its_line() {
+    let place = place_with_files();
+    let several = scenario("several", 2)
+        .replace("hazards = []", "hazzards = []")
+        .replace("locked = \"main\"", "locked = \"mian\"")
+        .replace("succeeded = 2", "succeeded = \"two\"");
+    fs::write(place.at("own/c_several.toml"), several).unwrap();
+    fs::write(place.at("own/d_no.toml"), "format = 1\nname = = 2\ntitel = 3").unwrap();
+    let ended = program(&place, &["validate", "own"]);
+    assert_eq!(ended.exits(2).stdout, "own/b_good.toml: ok (good)\n");
+    let shown = "\
+nodb-trigger: own/c_several.toml:5:1: unknown member of a scenario \"hazzards\"; did you mean \"hazards\"?
+    5 | hazzards = []
+      | ^
+nodb-trigger: own/c_several.toml:14:20: unknown lock \"mian\"; did you mean \"main\"?
+";
+    assert!(ended.stderr.contains(shown), "{}", ended.stderr);
+    ended.says(&[
+        "own/a_broken.toml:5:1: ",
+        "\"two\": give a whole number, or a parameter such as $threads\n",
+        "nodb-trigger: own/c_several.toml: 3 mistakes\n",
+        "own/d_no.toml:2:8: this is not TOML: ",
+    ]);
+    assert!(!ended.stderr.contains("titel"), "what isn't TOML has no other mistakes");
+    let runs = program(&place, &["run", "own/c_several.toml", "--virtual", "--format=json"]).json();
+    let message = runs["failures"][0]["message"].as_str().unwrap();
+    let places: Vec<_> = message.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places.len(), 3, "{message}");
+    assert!(places.iter().all(|place| place.starts_with("own/c_several.toml:")), "{message}");
 }
 
 #[test]

@@ -130,7 +130,9 @@ fn reasons(runs: &Runs, page: &mut Page) {
         let (who, why) = match entry {
             Entry::Report(report) => (name(report).to_owned(), unmet(report)),
             Entry::Exploration(explored) => (name_of_explored(explored), self::explored(explored)),
-            Entry::Failure(failure) => (failure.file.clone(), vec![failure.message.clone()]),
+            Entry::Failure(failure) => {
+                (failure.file.clone(), failure.message.lines().map(str::to_owned).collect())
+            }
         };
         for (index, line) in why.iter().enumerate() {
             let who = if index == 0 { escape(&who) } else { String::new() };

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `setup`, `services`, `run_log`, `signals` | what the actors of a run share |
 //! | `steps`, `wire_log`, `yield_point`, `rules` | one actor's steps, what is recorded of them, where it yields |
+//! | `bypass` | what steps do without the lock protocol |
 //! | `task`, `task_body`, `threads`, `coroutines`, `volley` | tasks side by side, and which goes first |
 //! | `in_flight` | commands whose sender has given up |
 //! | `observer`, `merge_point` | what exploration is notified of; nothing, in a run |
@@ -26,6 +27,7 @@
 //! | `replay` | one ordering again |
 //! | `stage` | what is prepared before a run, and put back after it |
 
+mod bypass;
 mod coroutines;
 mod explore;
 mod in_flight;

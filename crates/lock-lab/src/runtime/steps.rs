@@ -1,18 +1,12 @@
 //! What actors do: each action of a plan, by the lock library and the controller.
 
-use super::observer::Cell;
-use super::stage::foreign_lock;
-use super::task_body::{StandStill, TaskBody, stopped};
-use super::{World, signals, snapshots};
+use super::task_body::{StandStill, TaskBody, refused_unless, stopped};
+use super::{bypass, signals, snapshots};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::intercept::{Link, PausePoint};
-use crate::lock::{
-    Acquisition, LockError, Payload, Token, Ttl, WriteGuard, clear_locks, encode_payload,
-    replace_if, replacement_fence,
-};
-use crate::scenario::{Action, FENCE, Step};
-use crate::server::Server;
-use lock_history::history::{Change, Effect, EventKind, Failure, FailureKind, Operation, Verb};
+use crate::lock::{Acquisition, LockError, Ttl, WriteGuard};
+use crate::scenario::{Action, Step};
+use lock_history::history::{Failure, FailureKind, Operation, Verb};
 use redis::ConnectionLike;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,11 +118,11 @@ impl TaskBody<'_> {
                 self.forget(*lock);
                 Ok(())
             }
-            Action::ReplaceToken { lock } => self.replace_token(*lock),
-            Action::PlantOrphan { lock, ttl } => self.plant_orphan(*lock, *ttl),
-            Action::ClearLocks { lock } => self.clear_locks(*lock),
+            Action::ReplaceToken { lock } => bypass::replace_token(self, *lock),
+            Action::PlantOrphan { lock, ttl } => bypass::plant_orphan(self, *lock, *ttl),
+            Action::ClearLocks { lock } => bypass::clear_all(self, *lock),
             Action::Redis { lock, arguments } => {
-                self.redis(*lock, arguments, action.newer_servers())
+                bypass::redis(self, *lock, arguments, action.newer_servers())
             }
             Action::Snapshot { lock, label } => {
                 let controller = self.controller(*lock)?;
@@ -138,7 +132,7 @@ impl TaskBody<'_> {
             }
             Action::Amnesia | Action::ClockJump { .. } | Action::Evict { .. } => {
                 self.pause(PausePoint::Server)?;
-                inject(self.world, action)
+                bypass::inject(self.world, action)
             }
             Action::GetInstance { lock } => self.renew_instance(*lock),
             Action::ExternalDump { lock } => self.external_dump(*lock, operation),
@@ -281,7 +275,7 @@ impl TaskBody<'_> {
             note(operation, &own);
         }
         if force {
-            self.only_ours(lock)?;
+            bypass::only_ours(self, lock)?;
         }
         let protocol = self.protocol();
         let (mut caller, _) = self.caller(lock);
@@ -314,150 +308,6 @@ impl TaskBody<'_> {
         }
         operation.write = Some(dumped.write);
         Ok(())
-    }
-
-    /// Puts another token into a lock of ours.
-    fn replace_token(&mut self, lock: usize) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        let payload = self.new_payload(self.world.setup.plan.default_ttl);
-        let world = self.world;
-        let ours = |payload: &Payload| world.setup.is_ours(payload);
-        match replace_if(&mut self.link, controller.lock(), ours, &payload) {
-            Ok(replaced) => {
-                refused_unless(replaced, || "there is no lock of ours to change".into())
-            }
-            Err(error) => Err(self.lock_failure(&error)),
-        }
-    }
-
-    fn plant_orphan(&mut self, lock: usize, ttl: Ttl) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        let names = controller.lock();
-        let mut plant = redis::cmd("SET");
-        plant.arg(names.key()).arg(self.new_payload(ttl));
-        plant.arg("NX").arg("EX").arg(ttl.seconds());
-        let planted: bool = self.send("SET", &controller, &plant)?;
-        if !planted {
-            let message = "somebody else has the lock; nothing was planted".into();
-            return Err(Failure { kind: FailureKind::AlreadyLocked, message });
-        }
-        let mut flag = redis::cmd("HSET");
-        flag.arg(names.runid()).arg(names.flag()).arg("true");
-        self.send("HSET", &controller, &flag)
-    }
-
-    /// Clears all locks of the run, unless one of them has another owner. Between that snapshot and
-    /// the clearing another one may come: the reference's operation can't help it.
-    fn clear_locks(&mut self, lock: usize) -> Result<(), Failure> {
-        let controller = self.controller(lock)?;
-        let runid = controller.lock().runid();
-        let world = self.world;
-        if !world.setup.takes_by_force() {
-            // Not over the actor's own connection: it is no part of the operation.
-            let mut other = world.services.connect(0).map_err(|error| Failure {
-                kind: FailureKind::Environment,
-                message: error.to_string(),
-            })?;
-            let foreign = foreign_lock(world, &mut other, runid, true);
-            let foreign = foreign.map_err(|error| self.lock_failure(&error))?;
-            refused_unless(foreign.is_none(), || foreign.unwrap_or_default())?;
-        }
-        let result = clear_locks(&mut self.link, runid);
-        result.map(drop).map_err(|error| self.lock_failure(&error))
-    }
-
-    /// Refuses to touch a lock of another owner. One that comes after this snapshot can't be
-    /// helped.
-    fn only_ours(&self, lock: usize) -> Result<(), Failure> {
-        let (world, Some(names)) = (self.world, self.world.setup.locks.get(lock)) else {
-            return Ok(());
-        };
-        if world.setup.takes_by_force() {
-            return Ok(());
-        }
-        let failed = |message| Failure { kind: FailureKind::Environment, message };
-        // Not over the actor's own connection: it is no part of the operation.
-        let connected = world.services.connect(0);
-        let mut other = connected.map_err(|error| failed(error.to_string()))?;
-        let found: Option<Vec<u8>> =
-            redis::cmd("GET").arg(names.key()).query(&mut other).map_err(|source| {
-                self.lock_failure(&LockError::Redis {
-                    command: "GET",
-                    key: names.key().into(),
-                    source,
-                })
-            })?;
-        let ours =
-            found.as_deref().map(Payload::decode).is_none_or(|found| world.setup.is_ours(&found));
-        refused_unless(ours, || "somebody else has the lock; it is left alone".into())
-    }
-
-    fn new_payload(&self, ttl: Ttl) -> String {
-        encode_payload(&self.identity.issue(), self.owner(), self.clock.unix(), ttl)
-    }
-
-    fn send<T: redis::FromRedisValue>(
-        &mut self,
-        command: &'static str,
-        controller: &Controller,
-        cmd: &redis::Cmd,
-    ) -> Result<T, Failure> {
-        cmd.query(&mut self.link).map_err(|source| {
-            let key = controller.lock().key().into();
-            self.lock_failure(&LockError::Redis { command, key, source })
-        })
-    }
-
-    /// A command of a careless client. `needs` says which servers have it, if not all have.
-    fn redis(
-        &mut self,
-        lock: usize,
-        arguments: &[String],
-        needs: Option<&str>,
-    ) -> Result<(), Failure> {
-        self.only_ours(lock)?;
-        let controller = self.controller(lock)?;
-        let names = controller.lock();
-        let payload = self
-            .remembered(lock, &controller)
-            .map(|own| encode_payload(&own.token, self.owner(), self.clock.unix(), own.ttl));
-        let names_a_token = arguments.iter().any(|argument| argument == "{token}");
-        if names_a_token && self.raw_token.is_none() {
-            self.raw_token = Some(self.identity.issue());
-        }
-        let fence = replacement_fence(names.runid());
-        let mut cmd = redis::Cmd::new();
-        for argument in arguments {
-            cmd.arg(match argument.as_str() {
-                "{key}" => names.key(),
-                FENCE => &fence,
-                "{runid}" => names.runid(),
-                "{flag}" => names.flag(),
-                "{payload}" => payload.as_deref().unwrap_or("forgotten"),
-                "{token}" => self.raw_token.as_ref().map(Token::as_str).unwrap_or_default(),
-                other => other,
-            });
-        }
-        cmd.exec(&mut self.link).map_err(|error| {
-            if error.is_io_error() {
-                return self.lost_connection(names.key(), error);
-            }
-            let server = &self.world.services.server;
-            let message = server.explain(&error).to_string();
-            match needs.filter(|_| matches!(server, Server::Redis(_))) {
-                Some(needs) => {
-                    let message = format!(
-                        "{message}; {needs}: leave out --redis, the embedded server has it"
-                    );
-                    Failure { kind: FailureKind::Environment, message }
-                }
-                None => Failure { kind: FailureKind::Refused, message },
-            }
-        })
-    }
-
-    fn lost_connection(&self, key: &str, source: redis::RedisError) -> Failure {
-        self.lock_failure(&LockError::Redis { command: "redis", key: key.into(), source })
     }
 
     fn pause(&mut self, point: PausePoint) -> Result<(), Failure> {
@@ -546,44 +396,4 @@ fn is_silent(action: &Action) -> bool {
 fn note(operation: &mut Operation, own: &Acquisition) {
     operation.token = Some(own.token.as_str().into());
     operation.fence = own.fence;
-}
-
-fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
-    if holds {
-        return Ok(());
-    }
-    Err(Failure { kind: FailureKind::Refused, message: message() })
-}
-
-/// Injects a fault into the server.
-fn inject(world: &World, action: &Action) -> Result<(), Failure> {
-    world.observer.touched(&|| Cell::Server);
-    let Server::Embedded(engine) = &world.services.server else {
-        let message = format!("{} needs the embedded server; leave out --redis", action.verb());
-        return Err(Failure { kind: FailureKind::Environment, message });
-    };
-    type Event = fn(String, Vec<Effect>) -> EventKind;
-    let (event, what, gone): (Event, String, Vec<usize>) = match action {
-        Action::Amnesia => {
-            engine.forget();
-            let all = (0..world.setup.locks.len()).collect();
-            (EventKind::restart, "the server forgot everything".into(), all)
-        }
-        Action::ClockJump { duration } => {
-            engine.shift_clock(*duration);
-            let what = format!("the server's clock jumped by {duration:?}");
-            (EventKind::fault, what, Vec::new())
-        }
-        Action::Evict { lock } => {
-            let key = world.setup.key(*lock);
-            let gone = engine.evict(0, key.as_bytes());
-            let what = format!("the server evicted {key:?}");
-            (EventKind::fault, what, gone.then_some(*lock).into_iter().collect())
-        }
-        _ => return Ok(()),
-    };
-    let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
-    let effects = gone.into_iter().map(deleted).collect();
-    world.log.note_fault(world.log.moment(), event(what, effects));
-    Ok(())
 }

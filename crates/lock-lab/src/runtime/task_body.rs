@@ -419,3 +419,11 @@ pub(super) fn stopped(why: Stopped) -> Failure {
     };
     Failure { kind, message: why.to_string() }
 }
+
+/// Fails as a step that refuses.
+pub(super) fn refused_unless(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failure> {
+    if holds {
+        return Ok(());
+    }
+    Err(Failure { kind: FailureKind::Refused, message: message() })
+}

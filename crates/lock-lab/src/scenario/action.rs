@@ -1,13 +1,15 @@
 //! What a step does: its verb, and what the verb takes.
 
-use super::error::{Result, quoted};
+use super::error::quoted;
+use super::flaw::{Result, Unread};
 use super::form::{Count, Flag, Lock, Member, Shape, Text, Texts, Time, True};
 use super::names::Wait;
 use super::parameter::MOST;
 use super::plan::{Action, Step};
 use super::read::Field;
 use super::redis_step;
-use super::step::{Around, Scope, StepForm, steps};
+use super::scope::Scope;
+use super::step::{Around, StepForm, steps};
 use crate::lock::Ttl;
 
 /// A verb, as files say it: [`Action::verb`].
@@ -24,6 +26,8 @@ pub(super) struct Verb {
 pub(super) struct StepReader<'r, 'a, 's> {
     /// The verb's value.
     pub(super) field: Field<'a>,
+    /// The lock that is meant, if the verb may have one beside it.
+    pub(super) lock: Option<usize>,
     pub(super) form: &'r StepForm<'a>,
     pub(super) scope: &'r mut Scope<'s>,
     pub(super) around: &'r Around<'r>,
@@ -41,8 +45,9 @@ macro_rules! verb {
             needs: &[$($($need),+)?],
             beside: &[$($($beside),+)?],
             read: |task| {
-                let $value = <$shape>::read(task.field, task.scope)?;
-                $($(task.form.table.need($need)?;)+)?
+                $($(task.need($need);)+)?
+                let value = <$shape>::read(task.field, task.scope);
+                let Some($value) = task.scope.note(value) else { return task.skim() };
                 let $task = task;
                 Ok($action)
             },
@@ -66,13 +71,13 @@ pub(super) const VERBS: [Verb; 26] = [
         "acquire, the steps of the body, dump, release; on an error in the body release",
         |task, lock| {
             let (ttl, wait) = (task.form.ttl, task.form.wait);
-            Action::Locked { lock, ttl, wait, body: task.body(Some(lock))? }
+            Action::Locked { lock, ttl, wait, body: task.body(Some(lock)) }
         }
     ),
     verb!(
         "work": Time, beside "lock",
         "lets time pass, and raises the operation count in memory",
-        |task, duration| Action::Work { lock: task.meant_lock()?, duration }
+        |task, duration| Action::Work { lock: task.lock()?, duration }
     ),
     verb!("sleep": Time, "lets time pass", |_, duration| Action::Sleep { duration }),
     verb!("pause": Time, "stands still: time passes, and no lease is renewed", |_, duration| {
@@ -85,7 +90,7 @@ pub(super) const VERBS: [Verb; 26] = [
     ),
     verb!(
         "repeat": Count<0, MOST>, needs "body", "does the steps of the body so often",
-        |task, times| Action::Repeat { times, body: task.body(None)? }
+        |task, times| Action::Repeat { times, body: task.body(None) }
     ),
     verb!("forget_token": Lock, "forgets the token, as a crash would", |_, lock| {
         Action::ForgetToken { lock }
@@ -125,46 +130,58 @@ pub(super) const VERBS: [Verb; 26] = [
         "fails unless the controller has counted so many operations",
         |task, count| {
             let fresh = task.form.fresh.unwrap_or(false);
-            Action::Sees { lock: task.meant_lock()?, count: count.into(), fresh }
+            Action::Sees { lock: task.lock()?, count: count.into(), fresh }
         }
     ),
     verb!(
         "cached": Flag, beside "lock",
         "fails unless the process caches a controller, or caches none",
-        |task, is_cached| Action::Cached { lock: task.meant_lock()?, is_cached }
+        |task, is_cached| Action::Cached { lock: task.lock()?, is_cached }
     ),
     verb!(
         "snapshot": Lock, needs "label",
         "looks at Redis and the local token, changing nothing",
-        |task, lock| Action::Snapshot { lock, label: task.label()? }
+        |task, lock| Action::Snapshot { lock, label: task.label() }
     ),
     verb!(
         "redis": Texts, beside "lock", "sends one command about the lock key or its flag",
         |task, command| {
-            let arguments = redis_step::command(command, task.scope)?;
-            Action::Redis { lock: task.meant_lock()?, arguments }
+            Action::Redis { arguments: redis_step::command(command, task.scope)?, lock: task.lock()? }
         }
     ),
 ];
 
 impl StepReader<'_, '_, '_> {
-    /// The lock that `lock` names, or the one of the innermost `locked`, or the file's only one.
-    fn meant_lock(&self) -> Result<usize> {
-        match self.form.lock.or(self.around.lock) {
-            Some(lock) => Ok(lock),
-            None => self.scope.only_lock(&self.form.table),
-        }
+    fn lock(&self) -> Result<usize> {
+        self.lock.ok_or(Unread::Noted)
+    }
+
+    fn need(&mut self, name: &str) {
+        let there = self.form.table.need(name);
+        self.scope.note(there);
     }
 
     /// The steps in it, which may be under a lock.
-    fn body(&mut self, lock: Option<usize>) -> Result<Vec<Step>> {
-        let inside = self.around.body(self.field, lock)?;
-        steps(self.form.body.as_deref().unwrap_or_default(), self.scope, &inside)
+    fn body(&mut self, lock: Option<usize>) -> Vec<Step> {
+        let body = self.form.body.as_deref().unwrap_or_default();
+        match self.around.body(self.field, lock) {
+            Ok(inside) => steps(body, self.scope, &inside),
+            Err(why) => {
+                self.scope.flaws.push(why);
+                body.iter().for_each(|step| self.scope.skip(*step));
+                Vec::new()
+            }
+        }
     }
 
-    fn label(&mut self) -> Result<String> {
-        let label = self.form.label.as_ref();
-        label.map_or(Ok(String::new()), |label| self.scope.label(label, self.around.protocol))
+    /// Reads what is in a step that can't be read.
+    pub(super) fn skim(&mut self) -> Result<Action> {
+        self.body(Some(0));
+        Err(Unread::Noted)
+    }
+
+    fn label(&self) -> String {
+        self.form.label.clone().unwrap_or_default()
     }
 
     fn wait_for(&mut self, signal: &str) -> Result<Action> {

@@ -5,6 +5,7 @@ use super::form::*;
 use super::parameter::{Kind, MOST, Parameter};
 use super::plan::{LockPlan, Value};
 use crate::lock::StateFile;
+use std::collections::BTreeMap;
 
 form! {
     /// What a parameter may say.
@@ -34,40 +35,65 @@ impl Words for Kind {
 }
 
 /// The ids of the hazards.
-pub(super) fn hazards(list: Field<'_>) -> Result<Vec<String>> {
+pub(super) fn hazards(list: Field<'_>, scope: &mut Scope<'_>) -> Result<Vec<String>> {
     const MOST_HAZARDS: usize = 100;
     let mut hazards = Vec::new();
     for field in list.items()? {
-        let hazard = field.name('-')?;
-        if hazards.contains(&hazard) {
-            return Err(field.error(format!("hazard \"{hazard}\" is named twice")));
-        }
-        hazards.push(hazard);
-        if hazards.len() > MOST_HAZARDS {
+        if hazards.len() >= MOST_HAZARDS {
             return Err(field.error(format!("at most {MOST_HAZARDS} hazards")));
         }
+        let Some(hazard) = scope.note(field.name('-')) else { continue };
+        if hazards.contains(&hazard) {
+            scope.flaws.push(field.error(format!("hazard \"{hazard}\" is named twice")));
+        }
+        hazards.push(hazard);
     }
     Ok(hazards)
 }
 
-/// A parameter.
-pub(super) fn parameter(field: Field<'_>, scope: &mut Scope<'_>) -> Result<Parameter> {
-    let name = field.own_name()?;
+/// Reads the parameters into the scope.
+pub(super) fn parameters(list: &[Field<'_>], scope: &mut Scope<'_>) {
+    for field in list {
+        let parameter = parameter(*field, scope);
+        let read = scope.note(parameter);
+        let parameters = &mut scope.parameters;
+        if read.is_none() {
+            parameters.unread.insert(parameters.declared.len());
+        }
+        parameters.declared.push(read.unwrap_or_else(|| Parameter {
+            name: field.name.to_owned(),
+            help: String::new(),
+            kind: ANY_COUNT,
+            default: None,
+            declared_at: field.key_at,
+        }));
+    }
+}
+
+/// A parameter; nothing, if what values it has can't be read.
+fn parameter(field: Field<'_>, scope: &mut Scope<'_>) -> Result<Parameter> {
+    scope.note(field.own_name());
     let form = ParameterForm::open(field, scope)?;
     let kind = kind(&form)?;
     if kind != Kind::Ttl {
         form.table.need("default")?;
     }
-    let declared_at = field.key_at;
-    let mut parameter = Parameter { name, help: form.help, kind, default: None, declared_at };
+    let (name, help, declared_at) =
+        (field.name.to_owned(), form.help.unwrap_or_default(), field.key_at);
+    let mut parameter = Parameter { name, help, kind, default: None, declared_at };
     parameter.default = form.default.map(|field| value(&parameter, field)).transpose()?;
     Ok(parameter)
 }
 
 fn kind(form: &ParameterForm<'_>) -> Result<Kind> {
     let (min, max) = (&form.min, &form.max);
-    let Some(last) = max.as_ref().or(min.as_ref()) else { return Ok(form.kind) };
-    if form.kind != ANY_COUNT {
+    let unread = |name: &str, member: &Option<_>| form.table.may_have(name) && member.is_none();
+    let kind = form.kind.ok_or(Unread::Noted)?;
+    if kind == ANY_COUNT && (unread("min", min) || unread("max", max)) {
+        return Err(Unread::Noted);
+    }
+    let Some(last) = max.as_ref().or(min.as_ref()) else { return Ok(kind) };
+    if kind != ANY_COUNT {
         let first = min.as_ref().unwrap_or(last).field;
         let message = format!("\"{}\" goes with type = \"count\" only", first.name);
         return Err(first.error_at_key(message));
@@ -95,48 +121,59 @@ pub(super) fn value(parameter: &Parameter, field: Field<'_>) -> Result<Value> {
 }
 
 /// The locks, in the order of the file.
-pub(super) fn locks(
-    list: &Placed<'_, Vec<Field<'_>>>,
-    scope: &mut Scope<'_>,
-) -> Result<Vec<LockPlan>> {
+pub(super) fn locks(list: &Placed<'_, Vec<Field<'_>>>, scope: &mut Scope<'_>) -> Vec<LockPlan> {
     let mut locks: Vec<LockPlan> = Vec::new();
+    let mut guarded: BTreeMap<(String, Option<String>), &str> = BTreeMap::new();
     for field in &list.value {
-        let lock = lock(*field, scope)?;
-        let is_same =
-            |other: &&LockPlan| (&other.run_suffix, &other.file) == (&lock.run_suffix, &lock.file);
-        if let Some(same) = locks.iter().find(is_same) {
+        scope.note(field.own_name());
+        let read = lock(*field, scope);
+        let lock = scope.note(read);
+        if let Some(lock) = &lock
+            && let Some(same) =
+                guarded.insert((lock.run_suffix.clone(), lock.file.clone()), field.name)
+        {
+            let (same, own) = (quoted(same), quoted(field.name));
             let message = format!(
-                "locks \"{}\" and \"{}\" are of one file; give each its own \"run_suffix\" or \"file\"",
-                same.name, lock.name
+                "locks {same} and {own} are of one file; give each its own \"run_suffix\" or \"file\""
             );
-            return Err(field.error_at_key(message));
+            scope.flaws.push(field.error_at_key(message));
         }
-        locks.push(lock);
+        let unread = || LockPlan { name: field.name.into(), run_suffix: String::new(), file: None };
+        locks.push(lock.unwrap_or_else(unread));
     }
     if locks.is_empty() {
-        return Err(list.field.error_at_key("a scenario needs a lock: [locks.main]"));
+        scope.flaws.push(list.field.error_at_key("a scenario needs a lock: [locks.main]"));
     }
-    Ok(locks)
+    locks
 }
 
 fn lock(field: Field<'_>, scope: &mut Scope<'_>) -> Result<LockPlan> {
     const LONGEST: usize = 40;
-    let name = field.own_name()?;
-    let LockForm { run_suffix, file, .. } = LockForm::open(field, scope)?;
+    let form = LockForm::open(field, scope)?;
+    let mut is_read = !(form.run_suffix.is_none() && form.table.may_have("run_suffix")
+        || form.file.is_none() && form.table.may_have("file"));
     // What means something in a glob is plain in a path.
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-*?[]".contains(c);
-    if let Some(suffix) = &run_suffix
+    if let Some(suffix) = &form.run_suffix
         && (suffix.value.len() > LONGEST || !suffix.value.chars().all(plain))
     {
         let allowed = format!("up to {LONGEST} letters, digits, _, - and *?[]");
-        return Err(suffix.field.error(format!("{} must be {allowed}", quoted(suffix.value))));
+        let message = format!("{} must be {allowed}", quoted(suffix.value));
+        scope.flaws.push(suffix.field.error(message));
+        is_read = false;
     }
-    if let Some(file) = &file {
-        StateFile::check(file.value).map_err(|error| file.field.error(error.to_string()))?;
+    if let Some(file) = &form.file
+        && let Err(error) = StateFile::check(file.value)
+    {
+        scope.flaws.push(file.field.error(error.to_string()));
+        is_read = false;
+    }
+    if !is_read {
+        return Err(Unread::Noted);
     }
     Ok(LockPlan {
-        name,
-        run_suffix: run_suffix.map(|it| it.value.to_owned()).unwrap_or_default(),
-        file: file.map(|it| it.value.to_owned()),
+        name: field.name.to_owned(),
+        run_suffix: form.run_suffix.map(|it| it.value.to_owned()).unwrap_or_default(),
+        file: form.file.map(|it| it.value.to_owned()),
     })
 }

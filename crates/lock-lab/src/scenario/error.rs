@@ -1,19 +1,16 @@
 //! What can be wrong with a scenario or its parameters, and the words for it.
 
-/// Why a scenario can't be read or bound. Always one line, and it says what would be right.
+/// Why a scenario can't be read or bound. It says what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScenarioError {
-    /// The file has a mistake, or makes no sense with the given parameters.
-    #[error("{file}:{line}:{column}: {message}")]
+    /// The file has mistakes, or makes no sense with the given parameters. A line each.
+    #[error("{}", lines(file, mistakes))]
     File {
-        /// The file's name, as it was given to [`Scenario::parse`](super::Scenario::parse).
+        /// The file's name, as it was given to [`Scenario::parse`](super::Scenario::parse), made
+        /// printable.
         file: String,
-        /// The line, from 1.
-        line: usize,
-        /// The column in characters, from 1.
-        column: usize,
-        /// What is wrong there.
-        message: String,
+        /// The mistakes, in the order of their places: at least one, at most 100.
+        mistakes: Vec<Mistake>,
     },
     /// A parameter was given that the scenario doesn't have, or with a value it can't take.
     #[error("{name}: {message}")]
@@ -25,15 +22,36 @@ pub enum ScenarioError {
     },
 }
 
-/// What reading and binding a scenario gives.
-pub(super) type Result<T, E = ScenarioError> = std::result::Result<T, E>;
+/// A mistake in a scenario file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What is wrong there, and what would be right. One line.
+    pub message: String,
+    /// The line of the file; of a long one, the 100 characters around the place.
+    pub excerpt: String,
+    /// How many characters of the excerpt stand before the place.
+    pub before: usize,
+}
+
+fn lines(file: &str, mistakes: &[Mistake]) -> String {
+    let line = |it: &Mistake| format!("{file}:{}:{}: {}", it.line, it.column, it.message);
+    mistakes.iter().map(line).collect::<Vec<_>>().join("\n")
+}
 
 /// A word of the user's in quotes, safe for a terminal and not endless.
 pub(super) fn quoted(word: &str) -> String {
+    format!("\"{}\"", printable(word))
+}
+
+fn printable(word: &str) -> String {
     const SHOWN: usize = 60;
     let short: String = word.chars().take(SHOWN).collect();
     let more = if short.len() < word.len() { "..." } else { "" };
-    format!("\"{}{more}\"", short.escape_debug())
+    format!("{}{more}", short.escape_debug())
 }
 
 /// `unknown lock "mian"; did you mean "main"?`, or the list of what there is.
@@ -51,19 +69,21 @@ pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a s
 pub(super) fn list(words: &[&str]) -> String {
     const SHOWN: usize = 20;
     let more = if words.len() > SHOWN { ", ..." } else { "" };
-    let shown: Vec<&str> = words.iter().take(SHOWN).copied().collect();
+    let shown: Vec<String> = words.iter().take(SHOWN).map(|word| printable(word)).collect();
     shown.join(", ") + more
 }
 
 /// The known word that a typing error would turn into this one.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 40;
+    /// More words than these are not compared.
+    const MOST: usize = 1000;
     if word.len() > LONGEST {
         return None;
     }
     let allowed = if word.chars().count() < 4 { 1 } else { 2 };
     let near = |candidate: &&str| candidate.len().abs_diff(word.len()) <= 2 * allowed;
-    let candidates = known.into_iter().filter(near);
+    let candidates = known.into_iter().take(MOST).filter(near);
     candidates
         .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)

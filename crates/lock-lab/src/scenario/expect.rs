@@ -91,7 +91,10 @@ shapes! {
             if words.is_empty() {
                 return Err(field.error(format!("\"{}\" names nothing; leave it out", field.name)));
             }
-            words.into_iter().map(|word| At::<Word<Property>>::read(word, scope)).collect()
+            Ok(words.into_iter().filter_map(|word| {
+                let property = At::<Word<Property>>::read(word, scope);
+                scope.note(property)
+            }).collect())
         };
 }
 
@@ -122,14 +125,18 @@ pub(super) fn expectations(
     items: Vec<Field<'_>>,
     file: About,
     scope: &mut Scope<'_>,
-) -> Result<Vec<Expectation>> {
+) -> Vec<Expectation> {
     let mut all = Vec::new();
     let mut named = Vec::new();
     let mut says_what_is_found = file.is_explored;
     // What is for all protocols comes first.
     let mut own = None;
     for item in items {
-        let Case { protocol, holds, expected } = case(item, scope)?;
+        if scope.flaws.is_full() {
+            break;
+        }
+        let case = case(item, scope);
+        let Some(Case { protocol, holds, expected }) = scope.note(case) else { continue };
         let is_meant = scope.is_for(protocol);
         for expectation in &expected {
             if let Expectation::Finding { property, .. } = expectation {
@@ -154,27 +161,30 @@ pub(super) fn expectations(
         let at = own.unwrap_or(all.len());
         all.splice(at..at, ruled_out.map(none));
     }
-    Ok(all)
+    all
 }
 
 /// Reads an expectation, or a list of them.
 fn case(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Case> {
-    let table = item.table(CaseForm::WHAT)?;
-    table.only(&all_members())?;
-    if table.get("all").is_some() {
-        table.fits("all", |name| IN_EACH_CASE.contains(&name), "")?;
+    let mut table = item.table(CaseForm::WHAT)?;
+    scope.only(&mut table, &all_members());
+    let is_list = table.has("all");
+    if is_list {
+        table.fits("all", |name| IN_EACH_CASE.contains(&name), "", &mut scope.flaws);
     }
-    let form = CaseForm::read(table, scope)?;
-    let (protocol, holds) = (form.protocol, form.when.unwrap_or(true));
     let late = scope.late.len();
+    let form = CaseForm::read(table, scope);
+    // A condition that can't be read holds for no values.
+    let holds = form.when.unwrap_or(!form.table.may_have("when"));
+    let protocol = scope.only_for(&form.table, form.protocol);
     let mut expected = Vec::new();
-    match form.all {
-        None => expected = what(form.table, protocol, scope)?,
-        Some(list) => {
-            for item in list {
-                expected.append(&mut what(WhatForm::table(item)?, protocol, scope)?);
-            }
-        }
+    if !is_list {
+        expected = what(form.table, protocol, scope);
+    }
+    for item in form.all.into_iter().flatten() {
+        let table = WhatForm::table(item, scope);
+        let table = scope.note(table);
+        expected.extend(table.into_iter().flat_map(|table| what(table, protocol, scope)));
     }
     if !scope.is_for(protocol) || !holds {
         scope.late.truncate(late);
@@ -182,36 +192,44 @@ fn case(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Case> {
     Ok(Case { protocol, holds, expected })
 }
 
-fn what(table: Table<'_>, protocol: OnlyFor, scope: &mut Scope<'_>) -> Result<Vec<Expectation>> {
-    let (kind, needs, beside) = kind_of(&table)?;
-    let fitting = [needs, beside, IN_EACH_CASE].concat();
-    table.fits(kind, |name| fitting.contains(&name), "")?;
-    let what = WhatForm::read(table, scope)?;
-    let step = what.step.map(|field| scope.steps.known(field, "step", protocol)).transpose()?;
-    let label = what.snapshot.map(|field| scope.labels.known(field, "snapshot", protocol));
-    let label = label.transpose()?;
-    needs.iter().try_for_each(|name| what.table.need(name).map(drop))?;
+fn what(mut table: Table<'_>, protocol: OnlyFor, scope: &mut Scope<'_>) -> Vec<Expectation> {
+    let kind = kind_of(&mut table, scope);
+    let kind = scope.note(kind);
+    if let Some((kind, needs, beside)) = kind {
+        let fitting = [needs, beside, IN_EACH_CASE].concat();
+        table.fits(kind, |name| fitting.contains(&name), "", &mut scope.flaws);
+        for name in needs {
+            scope.note(table.need(name));
+        }
+    }
+    let what = WhatForm::read(table, scope);
     if what.status == Some(Status::Success)
         && let Some(error) = &what.error
     {
         let message = "a success has no error; leave out \"error\"";
-        return Err(error.field.error_at_key(message));
+        scope.flaws.push(error.field.error_at_key(message));
     }
+    let step = what.step.map(|field| scope.steps.known(field, "step", protocol));
+    let step = step.and_then(|known| scope.note(known));
+    let label = what.snapshot.map(|field| scope.labels.known(field, "snapshot", protocol));
+    let label = label.and_then(|known| scope.note(known));
+    let lock = what.lock.map_or_else(|| scope.only_lock(&what.table), Ok);
+    let is_of_a_lock = kind.is_some_and(|(kind, ..)| kind == "updates");
+    let lock = if is_of_a_lock { scope.note(lock) } else { None };
     let error = what.error.map(|error| error.value);
     let status = what.status.unwrap_or(Status::Success);
-    Ok(vec![if let Some(group) = what.actor {
+    vec![if let Some(group) = what.actor {
         Expectation::Actor { group, status, error }
     } else if let Some(step) = step {
         Expectation::Step { step, status, error }
     } else if let (Some(label), Some(diagnosis)) = (label, what.diagnosis) {
         Expectation::Snapshot { label, diagnosis: diagnosis.word().to_owned() }
-    } else if let Some(count) = what.updates {
-        let lock = what.lock.map_or_else(|| scope.only_lock(&what.table), Ok)?;
+    } else if let (Some(count), Some(lock)) = (what.updates, lock) {
         Expectation::Updates { lock, count: count.into() }
     } else if what.finds.is_some() || what.free_of.is_some() {
-        let findings = findings(what.finds, what.free_of, not_judged_in_a_run)?.into_iter();
+        let findings = findings(what.finds, what.free_of, not_judged_in_a_run, scope).into_iter();
         let finding = |(property, found)| Expectation::Finding { property, found };
-        return Ok(findings.map(finding).collect());
+        return findings.map(finding).collect();
     } else {
         let counts = [
             (Status::Success, what.succeeded),
@@ -222,17 +240,17 @@ fn what(table: Table<'_>, protocol: OnlyFor, scope: &mut Scope<'_>) -> Result<Ve
             let (group, count) = (what.actors.clone(), count?.into());
             Some(Expectation::Total { group, status, count })
         });
-        return Ok(totals.collect());
-    }])
+        return totals.collect();
+    }]
 }
 
 /// What kind of thing is expected.
-fn kind_of(table: &Table<'_>) -> Result<Kind> {
-    let totals = table.fields.iter().find(|field| TOTALS.contains(&&*field.name)).copied();
+fn kind_of(table: &mut Table<'_>, scope: &mut Scope<'_>) -> Result<Kind> {
+    let totals = table.fields.iter().find(|field| TOTALS.contains(&field.name)).copied();
     let first = totals.or(table.get("finds")).or(table.get("free_of"));
     match first.and_then(|field| KINDS.iter().find(|(name, ..)| *name == field.name)) {
         Some(kind) => Ok(*kind),
-        None => table.one_of(&KINDS, |(name, ..)| *name).map(|(_, kind)| *kind),
+        None => table.one_of(&KINDS, |(name, ..)| *name, &mut scope.flaws).map(|(_, kind)| *kind),
     }
 }
 
@@ -247,19 +265,20 @@ pub(super) fn findings(
     finds: Option<Vec<Placed<'_, Property>>>,
     free_of: Option<Vec<Placed<'_, Property>>>,
     refused: fn(Property) -> Option<&'static str>,
-) -> Result<Vec<(Property, bool)>> {
+    scope: &mut Scope<'_>,
+) -> Vec<(Property, bool)> {
     let finds = finds.into_iter().flatten().map(|word| (word, true));
     let free_of = free_of.into_iter().flatten().map(|word| (word, false));
     let mut findings: Vec<(Property, bool)> = Vec::new();
     for (Placed { field, value: property }, found) in finds.chain(free_of) {
         let word = quoted(property.word());
         if let Some(why) = refused(property) {
-            return Err(field.error(format!("{word} {why}")));
+            scope.flaws.push(field.error(format!("{word} {why}")));
+        } else if findings.iter().any(|(named, _)| *named == property) {
+            scope.flaws.push(field.error(format!("{word} is named twice")));
+        } else {
+            findings.push((property, found));
         }
-        if findings.iter().any(|(named, _)| *named == property) {
-            return Err(field.error(format!("{word} is named twice")));
-        }
-        findings.push((property, found));
     }
-    Ok(findings)
+    findings
 }

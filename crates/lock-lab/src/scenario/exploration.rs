@@ -4,8 +4,9 @@
 use super::declarations;
 use super::expect::{Properties, findings};
 use super::form::*;
-use super::parameter::{self, MOST, Parameter};
+use super::parameter::{self, MOST};
 use super::plan::Value;
+use crate::lock::Ttl;
 use lock_history::check::Property;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -84,42 +85,48 @@ shapes! {
 }
 
 /// All explorations that a file asks for under the protocol that is bound. Values that are given go
-/// before those that the file names, and `values` are all parameters' with these.
+/// before those that the file names.
 pub(super) fn explorations(
     items: Vec<Field<'_>>,
     given: &BTreeMap<String, Value>,
-    values: impl Fn(&BTreeMap<String, Value>) -> Result<Vec<Value>>,
+    default_ttl: Ttl,
     scope: &mut Scope<'_>,
-) -> Result<Vec<Exploration>> {
+) -> Vec<Exploration> {
     /// The most explorations that a file may ask for.
     const MOST_EXPLORATIONS: usize = 100;
     if let Some(item) = items.get(MOST_EXPLORATIONS) {
-        return Err(item.error(format!("at most {MOST_EXPLORATIONS} explorations")));
+        scope.flaws.push(item.error(format!("at most {MOST_EXPLORATIONS} explorations")));
     }
     let mut explorations = Vec::new();
-    for item in items {
-        let table = ExplorationForm::table(item)?;
-        let mut with = with(&table, scope.parameters.declared)?;
-        with.extend(given.iter().map(|(name, value)| (name.clone(), *value)));
-        scope.parameters.values = values(&with)?;
-        explorations.extend(exploration(table, with, scope)?);
+    for item in items.into_iter().take(MOST_EXPLORATIONS) {
+        let read = exploration(item, given, default_ttl, scope);
+        explorations.extend(scope.note(read).flatten());
     }
-    Ok(explorations)
+    explorations
 }
 
 /// Reads an exploration; gives nothing if it is for another protocol.
 fn exploration(
-    table: Table<'_>,
-    with: BTreeMap<String, Value>,
+    item: Field<'_>,
+    given: &BTreeMap<String, Value>,
+    default_ttl: Ttl,
     scope: &mut Scope<'_>,
 ) -> Result<Option<Exploration>> {
+    let table = ExplorationForm::table(item, scope)?;
     let late = scope.late.len();
-    let form = ExplorationForm::read(table, scope)?;
-    let findings = findings(form.finds, form.free_of, Property::not_explored)?;
-    if findings.is_empty() {
-        return Err(form.table.error("an exploration needs \"finds\" or \"free_of\""));
+    let with = with(&table, scope);
+    let with = scope.note(with);
+    let is_bound = with.is_some();
+    let mut with = with.unwrap_or_default();
+    with.extend(given.iter().map(|(name, value)| (name.clone(), *value)));
+    scope.parameters.bind(&with, default_ttl);
+    let form = ExplorationForm::read(table, scope);
+    let findings = findings(form.finds, form.free_of, Property::not_explored, scope);
+    if !form.table.may_have("finds") && !form.table.may_have("free_of") {
+        scope.flaws.push(form.table.error("an exploration needs \"finds\" or \"free_of\""));
     }
-    if !scope.is_for(form.protocol) {
+    let protocol = scope.only_for(&form.table, form.protocol);
+    if !scope.is_for(protocol) || !is_bound {
         scope.late.truncate(late);
         return Ok(None);
     }
@@ -140,12 +147,25 @@ fn exploration(
 }
 
 /// The values that it gives to parameters.
-fn with(table: &Table<'_>, declared: &[Parameter]) -> Result<BTreeMap<String, Value>> {
+fn with(table: &Table<'_>, scope: &mut Scope<'_>) -> Result<BTreeMap<String, Value>> {
     let Some(field) = table.get("with") else { return Ok(BTreeMap::new()) };
-    let value = |field: Field<'_>| {
-        let found = parameter::find(declared, &field.name);
-        let (_, parameter) = found.map_err(|message| field.error_at_key(message))?;
-        Ok((parameter.name.clone(), declarations::value(parameter, field)?))
+    let fields = field.table("\"with\"")?.fields;
+    let values: Vec<_> = fields.into_iter().map(|field| value(field, scope)).collect();
+    // What is wrong with each is noted.
+    let values: Vec<_> = values.into_iter().map(|value| scope.note(value)).collect();
+    values.into_iter().collect::<Option<_>>().ok_or(Unread::Noted)
+}
+
+/// The value that it gives to a parameter.
+fn value(field: Field<'_>, scope: &Scope<'_>) -> Result<(String, Value)> {
+    let parameters = &scope.parameters;
+    let (position, parameter) = match parameter::find(&parameters.declared, field.name) {
+        Ok(found) => found,
+        Err(_) if parameters.is_open => return Err(Unread::Noted),
+        Err(message) => return Err(field.error_at_key(message)),
     };
-    field.table("\"with\"")?.fields.into_iter().map(value).collect()
+    if parameters.unread.contains(&position) {
+        return Err(Unread::Noted);
+    }
+    Ok((parameter.name.clone(), declarations::value(parameter, field)?))
 }

@@ -2,20 +2,20 @@
 //! exploration must come to; and how it becomes a plan.
 
 use super::actor::{ActorForm, Actors};
-use super::declarations::{LockForm, ParameterForm, locks, parameter};
-use super::error::quoted;
+use super::declarations::{LockForm, ParameterForm, locks, parameters};
+use super::error::{ScenarioError, quoted};
 use super::expect::{About, CaseForm, expectations};
 use super::exploration::{Exploration, ExplorationForm, explorations};
-use super::expr::Parameters;
+use super::flaw::{Flaw, Flaws};
 use super::form::*;
-use super::names::Wait;
+use super::names::{Names, Wait};
 use super::parameter::{self, Parameter};
-use super::plan::{Action, LockPlan, Plan, Value};
+use super::plan::{Action, Plan, Rule, Value};
 use super::read::SourceText;
 use super::rule::{RuleForm, rule};
 use super::wait_cycle::{self, Stuck};
 use crate::lock::{Ttl, default_protocol, protocols};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
@@ -84,15 +84,26 @@ pub struct Scenario {
     text: String,
     hazards: Vec<String>,
     parameters: Vec<Parameter>,
-    locks: Vec<LockPlan>,
+}
+
+/// What a file is bound with.
+struct Binding<'a> {
+    given: &'a BTreeMap<String, Value>,
+    protocol: &'a str,
+    default_ttl: Ttl,
+    wait: Duration,
 }
 
 /// What comes of a file with the values of its parameters, for one lock protocol.
 struct Bound {
-    plan: Result<Plan>,
-    explorations: Result<Vec<Exploration>>,
+    plan: Plan,
+    explorations: Vec<Exploration>,
     /// A step or a rule that is there under one lock protocol only, and that protocol.
     only_under: Option<(String, Only)>,
+    /// What is wrong with the file, and with the plan.
+    flaws: Flaws,
+    /// What is wrong with the explorations under their own values.
+    flaws_of_explorations: Flaws,
 }
 
 impl Scenario {
@@ -100,60 +111,49 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// [`ScenarioError`] with the line and column of the first mistake.
+    /// [`ScenarioError`] with the line and column of each mistake. What only follows from a mistake is no
+    /// other, and a file that isn't TOML has one.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
-        let scenario = Self::sound(file, text)?;
-        scenario.validate()?;
-        Ok(scenario)
+        let source = SourceText::new(file, text)?;
+        validate(&source)?;
+        Self::declared(source)
     }
 
     /// Reads a file that is known to be sound: of what can be wrong with it, only what it says of
     /// itself and declares is looked at now.
-    pub(super) fn sound(file: &str, text: &str) -> Result<Self> {
-        let source = SourceText::new(file, text)?;
+    pub(super) fn sound(file: &str, text: &str) -> Result<Self, ScenarioError> {
+        Self::declared(SourceText::new(file, text)?)
+    }
+
+    fn declared(source: SourceText) -> Result<Self, ScenarioError> {
         let mut scope = Scope::default();
-        let table = root(&source, &mut scope)?;
-        let parameters =
-            Option::<Named<ParameterForm<'_>>>::member(&table, "parameters", &mut scope)?;
-        let parameters = each(parameters, |field| parameter(field, &mut scope))?;
-        let declared = At::<Named<LockForm<'_>>>::member(&table, "locks", &mut scope)?;
-        let locks = locks(&declared, &mut scope)?;
-        let FileForm { name, title, text, hazards, .. } = FileForm::read(table, &mut scope)?;
-        let hazards = hazards.unwrap_or_default();
-        Ok(Self { source: source.clone(), name, title, text, hazards, parameters, locks })
+        let form = form(&source, &mut scope);
+        if let Some(form) = &form {
+            declare(form, &mut scope);
+        }
+        let (Some(form), true) = (form, scope.flaws.is_empty()) else {
+            return Err(source.error(scope.flaws.sorted()));
+        };
+        let FileForm { name, title, text, hazards, .. } = form;
+        Ok(Self {
+            name: name.unwrap_or_default(),
+            title: title.unwrap_or_default(),
+            text: text.unwrap_or_default(),
+            hazards: hazards.unwrap_or_default(),
+            parameters: scope.parameters.declared,
+            source,
+        })
     }
 
     /// Fails if it makes no plan with its own defaults, or with the values of its explorations.
-    pub(super) fn validate(&self) -> Result<()> {
-        let none = BTreeMap::new();
-        for protocol in self.meant().names() {
-            let bound = self.bound(&none, protocol, Ttl::DEFAULT, Duration::ZERO)?;
-            bound.plan?;
-            for exploration in bound.explorations? {
-                self.bind(&exploration.with, protocol, Ttl::DEFAULT, Duration::ZERO)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The lock protocols that it has to be for: those that it names and the default one; if it names none,
-    /// all that are built in.
-    fn meant(&self) -> Only {
-        let built_in = protocols().iter().filter(|protocol| !protocol.is_foreign());
-        match self.named() {
-            named if named.is_empty() => Only::named(built_in.map(|protocol| protocol.name())),
-            named => named.or(Only::named([default_protocol().name()])),
-        }
+    #[cfg(test)]
+    pub(super) fn validate(&self) -> Result<(), ScenarioError> {
+        validate(&self.source)
     }
 
     /// Whether it need not be for this lock protocol.
     pub fn may_lack(&self, protocol: &str) -> bool {
-        !self.meant().has(protocol)
-    }
-
-    /// The lock protocols that parts of it are for.
-    fn named(&self) -> Only {
-        Only::named(self.source.texts("protocol"))
+        !meant(&self.source).has(protocol)
     }
 
     /// The name in snake_case.
@@ -207,7 +207,8 @@ impl Scenario {
         default_ttl: Ttl,
         wait: Duration,
     ) -> Result<Plan, ScenarioError> {
-        self.bound(given, protocol, default_ttl, wait)?.plan
+        let bound = self.bound(&Binding { given, protocol, default_ttl, wait })?;
+        self.if_sound(bound.plan, bound.flaws)
     }
 
     /// What the file asks of exploration under this protocol. Values of parameters that are given
@@ -223,128 +224,219 @@ impl Scenario {
         protocol: &str,
         default_ttl: Ttl,
     ) -> Result<Vec<Exploration>, ScenarioError> {
-        self.bound(given, protocol, default_ttl, Duration::ZERO)?.explorations
+        let wait = Duration::ZERO;
+        let bound = self.bound(&Binding { given, protocol, default_ttl, wait })?;
+        self.if_sound(bound.explorations, bound.flaws_of_explorations)
     }
 
     /// A step or a rule that is there under one lock protocol only, and that protocol.
     pub(super) fn only_under(&self) -> Option<(String, Only)> {
-        self.bound(&BTreeMap::new(), "", Ttl::DEFAULT, Duration::ZERO).ok()?.only_under
+        let (given, default_ttl, wait) = (&BTreeMap::new(), Ttl::DEFAULT, Duration::ZERO);
+        self.bound(&Binding { given, protocol: "", default_ttl, wait }).ok()?.only_under
     }
 
-    /// Reads the file with these values.
-    fn bound(
-        &self,
-        given: &BTreeMap<String, Value>,
-        protocol: &str,
-        default_ttl: Ttl,
-        wait: Duration,
-    ) -> Result<Bound> {
-        let values = self.values(given, default_ttl)?;
-        let names = self.parameters.iter().map(|parameter| parameter.name.clone());
-        let parameters = names.zip(values.iter().copied()).collect();
-        let declared = Parameters { declared: &self.parameters, values, used: BTreeSet::new() };
-        let mut scope = Scope::new(declared, &self.locks, protocol, self.named());
-        let form = FileForm::read(root(&self.source, &mut scope)?, &mut scope)?;
-        let actors = Actors::read(&form.actors, &mut scope)?;
-        let rules = each(form.rules, |item| rule(item, &mut scope))?;
-        let (rules, effects): (Vec<_>, Vec<usize>) = rules.into_iter().flatten().unzip();
-        for wait in &scope.waits {
-            if let Some(message) = wait.mistake(&scope.steps, &scope.rules) {
-                return Err(self.source.error(wait.at, message));
-            }
-        }
-        // Mistakes in the expectations are reported first.
-        let late = mem::take(&mut scope.late);
-        let file = About {
-            is_explored: form.explore.is_some(),
-            has_careless_clients: actors
-                .iter()
-                .any(|actor| actor.has(|action| matches!(action, Action::Redis { .. }))),
-        };
-        let expectations = expectations(form.expect.unwrap_or_default(), file, &mut scope)?;
-        let late = mem::take(&mut scope.late).into_iter().chain(late).next();
-        let values = |with: &BTreeMap<_, _>| self.values(with, default_ttl);
-        let explorations =
-            explorations(form.explore.unwrap_or_default(), given, values, &mut scope)?;
-        if let Some(parameter) = scope.parameters.unused() {
-            let name = &parameter.name;
-            let message = format!("parameter \"{name}\" is not used; use it as \"${name}\"");
-            return Err(self.source.error(parameter.declared_at, message));
-        }
-        let (scenario, title, locks) = (self.name.clone(), self.title.clone(), self.locks.clone());
-        let plan = Plan {
-            scenario,
-            title,
-            parameters,
-            locks,
-            actors,
-            rules,
-            expectations,
-            default_ttl,
-            wait,
-        };
-        let stuck = || wait_cycle::stuck(&plan, protocol);
-        let late =
-            late.or_else(|| Some(self.waits_in_vain(&stuck()?, &scope.waits, &plan, &effects)));
-        Ok(Bound {
-            plan: late.map_or(Ok(plan), Err),
-            explorations: scope.late.into_iter().next().map_or(Ok(explorations), Err),
-            only_under: scope.only_under,
-        })
+    fn if_sound<T>(&self, made: T, flaws: Flaws) -> Result<T, ScenarioError> {
+        if flaws.is_empty() { Ok(made) } else { Err(self.source.error(flaws.sorted())) }
     }
 
-    fn waits_in_vain(
-        &self,
-        stuck: &Stuck<'_>,
-        waits: &[Wait],
-        plan: &Plan,
-        effects: &[usize],
-    ) -> ScenarioError {
-        let Stuck { group, name, rule } = stuck;
+    fn bound(&self, binding: &Binding<'_>) -> Result<Bound, ScenarioError> {
+        let wrong =
+            |name: &str, message| ScenarioError::Parameter { name: name.to_owned(), message };
+        for (name, value) in binding.given {
+            let found = parameter::find(&self.parameters, name);
+            let checked = found.and_then(|(_, parameter)| parameter.check(*value));
+            checked.map_err(|message| wrong(name, message))?;
+        }
+        bound(&self.source, binding).map_err(|flaws| self.source.error(flaws.sorted()))
+    }
+}
+
+/// Fails if a file makes no plan with its own defaults, or with the values of its explorations.
+fn validate(source: &SourceText) -> Result<(), ScenarioError> {
+    let mut flaws = Flaws::default();
+    for protocol in meant(source).names() {
+        if let Err(wrong) = validate_for(protocol, source, &mut flaws) {
+            flaws.add(wrong);
+        }
+    }
+    if flaws.is_empty() { Ok(()) } else { Err(source.error(flaws.sorted())) }
+}
+
+fn validate_for(protocol: &str, source: &SourceText, flaws: &mut Flaws) -> Result<(), Flaws> {
+    let binding = |given| {
+        let (default_ttl, wait) = (Ttl::DEFAULT, Duration::ZERO);
+        Binding { given, protocol, default_ttl, wait }
+    };
+    let none = BTreeMap::new();
+    let Bound { explorations, flaws: own, flaws_of_explorations, .. } =
+        bound(source, &binding(&none))?;
+    flaws.add(own.and(flaws_of_explorations));
+    for exploration in &explorations {
+        if flaws.is_full() {
+            break;
+        }
+        flaws.add(bound(source, &binding(&exploration.with))?.flaws);
+    }
+    Ok(())
+}
+
+/// The lock protocols that a file has to be for: those that it names and the default one; if it names
+/// none, all that are built in.
+fn meant(source: &SourceText) -> Only {
+    let built_in = protocols().iter().filter(|protocol| !protocol.is_foreign());
+    match named(source) {
+        named if named.is_empty() => Only::named(built_in.map(|protocol| protocol.name())),
+        named => named.or(Only::named([default_protocol().name()])),
+    }
+}
+
+/// The lock protocols that parts of a file are for.
+fn named(source: &SourceText) -> Only {
+    Only::named(source.texts(|member| member == "protocol"))
+}
+
+/// Reads a file; fails if it is of another format.
+fn bound(source: &SourceText, binding: &Binding<'_>) -> Result<Bound, Flaws> {
+    let &Binding { given, protocol, default_ttl, wait } = binding;
+    let mut scope = Scope::new(protocol, named(source));
+    let Some(form) = form(source, &mut scope) else { return Err(scope.flaws) };
+    let before = scope.flaws.len();
+    declare(&form, &mut scope);
+    scope.parameters.bind(given, default_ttl);
+    let actors = form.actors.as_ref().map(|actors| Actors::read(actors, &mut scope));
+    let actors = actors.unwrap_or_default();
+    let (rules, effects) = rules(form.rules.unwrap_or_default(), &mut scope);
+    check_waits(&mut scope);
+    let is_complete = scope.flaws.len() == before
+        && scope.late.is_empty()
+        && scope.steps.is_complete()
+        && scope.rules.is_complete();
+    let is_raw = |action: &Action| matches!(action, Action::Redis { .. });
+    let file = About {
+        is_explored: form.explore.is_some(),
+        has_careless_clients: actors.iter().any(|actor| actor.has(is_raw)),
+    };
+    let expectations = expectations(form.expect.unwrap_or_default(), file, &mut scope);
+    let plan = Plan {
+        scenario: form.name.unwrap_or_default(),
+        title: form.title.unwrap_or_default(),
+        parameters: scope.parameters.values(),
+        locks: scope.locks.clone().unwrap_or_default(),
+        actors,
+        rules,
+        expectations,
+        default_ttl,
+        wait,
+    };
+    if is_complete {
+        check_for_waits_in_vain(&plan, &effects, &mut scope);
+    }
+    let late = mem::take(&mut scope.late);
+    let explorations =
+        explorations(form.explore.unwrap_or_default(), given, default_ttl, &mut scope);
+    check_for_unused_parameters(source, &mut scope);
+    Ok(Bound {
+        plan,
+        explorations,
+        only_under: scope.only_under,
+        flaws: scope.flaws.and(late),
+        flaws_of_explorations: scope.late,
+    })
+}
+
+/// The whole file; nothing, if it is of another format.
+fn form<'a>(source: &'a SourceText, scope: &mut Scope<'_>) -> Option<FileForm<'a>> {
+    let mut table = Table::root(source, FileForm::WHAT);
+    if let Some(format) = table.get("format")
+        && format.count().is_ok_and(|format| format != FORMAT)
+    {
+        let read = Format::read(format, scope);
+        scope.note(read);
+        return None;
+    }
+    scope.only(&mut table, FileForm::MEMBERS);
+    Some(FileForm::read(table, scope))
+}
+
+/// Takes what the file declares, and notes where it can't be read.
+fn declare(form: &FileForm<'_>, scope: &mut Scope<'_>) {
+    match &form.parameters {
+        Some(list) => parameters(list, scope),
+        None => scope.parameters.is_open = form.table.has("parameters"),
+    }
+    let locks = form.locks.as_ref().map(|list| locks(list, scope));
+    scope.locks = locks.filter(|locks| !locks.is_empty());
+    if form.actors.is_none() {
+        let names = [&mut scope.groups, &mut scope.steps, &mut scope.labels];
+        names.into_iter().for_each(Names::open);
+    }
+    if form.rules.is_none() && form.table.has("rules") {
+        scope.rules.open();
+    }
+}
+
+/// The rules for the protocol that is bound, and the places of their effects.
+fn rules(items: Vec<Field<'_>>, scope: &mut Scope<'_>) -> (Vec<Rule>, Vec<usize>) {
+    let mut rules = Vec::new();
+    for item in items {
+        if scope.flaws.is_full() {
+            break;
+        }
+        let read = rule(item, scope);
+        rules.extend(scope.note(read).flatten());
+    }
+    rules.into_iter().unzip()
+}
+
+fn check_waits(scope: &mut Scope<'_>) {
+    for wait in &scope.waits {
+        if scope.flaws.is_full() {
+            break;
+        }
+        if let Some(message) = wait.mistake(&scope.steps, &scope.rules) {
+            scope.flaws.push(Unread::Flaw(Flaw { at: wait.at, message }));
+        }
+    }
+}
+
+fn check_for_waits_in_vain(plan: &Plan, effects: &[usize], scope: &mut Scope<'_>) {
+    for Stuck { group, name, rule } in wait_cycle::stuck(plan, scope.protocol) {
         let until = quoted(name);
-        if let Some(held) = rule {
+        let (at, message) = if let Some(held) = rule {
             let mut rules = plan.rules.iter().zip(effects);
             let at = rules.find(|(rule, _)| rule.name == *held).map_or(0, |(_, at)| *at);
             let message = format!(
                 "this holds the first command of \"{group}\", and nobody can get to {until} before \
                  all who start together have sent theirs; use start = \"after\" with delay = \"0s\""
             );
-            return self.source.error(at, message);
-        }
-        let is_it = |wait: &&Wait| wait.group.as_deref() == Some(group) && wait.name == *name;
-        let at = waits.iter().find(is_it).map_or(0, |wait| wait.at);
-        self.source.error(at, format!("this waits for ever: nobody can get to {until} before it"))
-    }
-
-    /// Each parameter's value.
-    fn values(&self, given: &BTreeMap<String, Value>, default_ttl: Ttl) -> Result<Vec<Value>> {
-        let wrong =
-            |name: &str, message| ScenarioError::Parameter { name: name.to_owned(), message };
-        for name in given.keys() {
-            parameter::find(&self.parameters, name).map_err(|message| wrong(name, message))?;
-        }
-        let value = |parameter: &Parameter| match given.get(&parameter.name) {
-            Some(value) => {
-                parameter.check(*value).map_err(|message| wrong(&parameter.name, message))
-            }
-            None => Ok(parameter.default.unwrap_or(Value::Ttl(default_ttl))),
+            (at, message)
+        } else {
+            let is_it = |wait: &&Wait| wait.group.as_deref() == Some(group) && wait.name == *name;
+            let at = scope.waits.iter().find(is_it).map_or(0, |wait| wait.at);
+            (at, format!("this waits for ever: nobody can get to {until} before it"))
         };
-        self.parameters.iter().map(value).collect()
+        scope.late.push(Unread::Flaw(Flaw { at, message }));
     }
 }
 
-/// The whole file, of the right format and with known members only.
-fn root<'a>(source: &'a SourceText, scope: &mut Scope<'_>) -> Result<Table<'a>> {
-    let table = Table::root(source, FileForm::WHAT);
-    Format::member(&table, "format", scope)?;
-    table.only(FileForm::MEMBERS)?;
-    Ok(table)
+/// Notes parameters that are not used, not even by what could not be read.
+fn check_for_unused_parameters(source: &SourceText, scope: &mut Scope<'_>) {
+    let texts = match scope.flaws.is_empty() {
+        true => Vec::new(),
+        false => source.texts(|member| !["title", "text", "help"].contains(&member)),
+    };
+    for Parameter { name, declared_at, .. } in scope.parameters.unused() {
+        if !texts.iter().any(|text| mentions(text, name)) {
+            let (name, used) = (quoted(name), quoted(&format!("${name}")));
+            let message = format!("parameter {name} is not used; use it as {used}");
+            scope.flaws.push(Unread::Flaw(Flaw { at: *declared_at, message }));
+        }
+    }
 }
 
-/// Reads each item of a list that may be left out.
-fn each<'a, T>(
-    items: Option<Vec<Field<'a>>>,
-    read: impl FnMut(Field<'a>) -> Result<T>,
-) -> Result<Vec<T>> {
-    items.unwrap_or_default().into_iter().map(read).collect()
+/// Whether a text has this parameter: `$name`.
+fn mentions(text: &str, parameter: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let rests = text.split('$').skip(1).filter_map(|rest| rest.strip_prefix(parameter));
+    rests.into_iter().any(|rest| !rest.starts_with(is_part))
 }

@@ -2,10 +2,10 @@
 //! shape says how a member is read and how the JSON Schema describes it; [`form!`] makes a table's
 //! members a struct, so that what is read is what the schema knows.
 
-pub(super) use super::error::{Result, ScenarioError};
 use super::expr::Sum;
+pub(super) use super::flaw::{Result, Unread};
 pub(super) use super::read::{Field, Table};
-pub(super) use super::step::Scope;
+pub(super) use super::scope::Scope;
 use crate::lock::{Ttl, protocols};
 pub(super) use serde_json::{Value as Json, json};
 use std::marker::PhantomData;
@@ -38,13 +38,18 @@ pub(super) trait Shape<'a> {
 
     fn read(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Self::Out>;
 
-    /// Reads the member of this name.
-    fn member(table: &Table<'a>, name: &str, scope: &mut Scope<'_>) -> Result<Self::Out> {
-        Self::read(table.need(name)?, scope)
+    /// Reads the member of this name; nothing, if it isn't there or can't be read.
+    fn member(table: &Table<'a>, name: &str, scope: &mut Scope<'_>) -> Option<Self::Out> {
+        if !Self::IS_NEEDED && !table.has(name) {
+            return None;
+        }
+        let read = table.need(name).and_then(|field| Self::read(field, scope));
+        scope.note(read)
     }
 }
 
-/// A table's members as a struct: `name: Shape = "help"`, in the order in which they are read.
+/// A table's members as a struct: `name: Shape = "help"`, in the order in which they are read. Each is
+/// nothing if it isn't there, or can't be read.
 macro_rules! form {
     (
         $(#[$doc:meta])*
@@ -56,7 +61,7 @@ macro_rules! form {
         #[allow(dead_code)] // Some members are looked at in the table.
         pub(super) struct $form<$a> {
             pub(super) table: Table<$a>,
-            $(pub(super) $field: <$shape as Shape<$a>>::Out,)*
+            $(pub(super) $field: Option<<$shape as Shape<$a>>::Out>,)*
         }
 
         impl<$a> Form<$a> for $form<$a> {
@@ -66,9 +71,9 @@ macro_rules! form {
                 $(Member::of::<$shape>(spelt!($field $($name)?), $help),)*
             ];
 
-            fn read(table: Table<$a>, scope: &mut Scope<'_>) -> Result<Self> {
-                $(let $field = <$shape>::member(&table, spelt!($field $($name)?), scope)?;)*
-                Ok(Self { $($field,)* table })
+            fn read(table: Table<$a>, scope: &mut Scope<'_>) -> Self {
+                $(let $field = <$shape>::member(&table, spelt!($field $($name)?), scope);)*
+                Self { $($field,)* table }
             }
         }
     };
@@ -93,18 +98,18 @@ pub(super) trait Form<'a>: Sized {
     const MEMBERS: &'static [Member];
 
     /// Reads the members of a table that may have others, too.
-    fn read(table: Table<'a>, scope: &mut Scope<'_>) -> Result<Self>;
+    fn read(table: Table<'a>, scope: &mut Scope<'_>) -> Self;
 
     /// A table that has none but these members.
-    fn table(field: Field<'a>) -> Result<Table<'a>> {
-        let table = field.table(Self::WHAT)?;
-        table.only(Self::MEMBERS)?;
+    fn table(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Table<'a>> {
+        let mut table = scope.table(field, Self::WHAT)?;
+        scope.only(&mut table, Self::MEMBERS);
         Ok(table)
     }
 
     /// Reads such a table.
     fn open(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Self> {
-        Self::read(Self::table(field)?, scope)
+        Ok(Self::read(Self::table(field, scope)?, scope))
     }
 }
 
@@ -131,7 +136,7 @@ pub(super) fn members<T>(choices: &[Choice<T>]) -> Vec<Member> {
 
 /// What may be left out.
 impl<'a, S: Shape<'a>> Shape<'a> for Option<S> {
-    type Out = Option<S::Out>;
+    type Out = S::Out;
     const IS_NEEDED: bool = false;
 
     fn schema() -> Json {
@@ -139,11 +144,7 @@ impl<'a, S: Shape<'a>> Shape<'a> for Option<S> {
     }
 
     fn read(field: Field<'a>, scope: &mut Scope<'_>) -> Result<Self::Out> {
-        S::read(field, scope).map(Some)
-    }
-
-    fn member(table: &Table<'a>, name: &str, scope: &mut Scope<'_>) -> Result<Self::Out> {
-        table.get(name).map(|field| S::read(field, scope)).transpose()
+        S::read(field, scope)
     }
 }
 
@@ -208,7 +209,7 @@ shapes! {
     Name: String, reference("name"), |field, _| field.name('_');
     /// A list of names with `-`.
     Hazards: Vec<String>, list(json!({ "type": "string", "pattern": NAME_WITH_HYPHENS })),
-        |field, _| super::declarations::hazards(field);
+        |field, scope| super::declarations::hazards(field, scope);
     /// One line of text.
     Line: String, text(), |field, _| field.line();
     /// Lines of text.
@@ -218,7 +219,7 @@ shapes! {
     /// A name whose meaning depends on what stands around it.
     Reference: Field<'a>, text(), |field, _| field.text().map(|_| field);
     /// A lock of the file, read as its position.
-    Lock: usize, text(), |field, scope| scope.lock(field);
+    Lock: usize, text(), |field, scope| Ok(scope.lock(field));
     /// Actors of the file.
     Group: String, text(), |field, scope| scope.group(field);
     /// A whole number, and no sum.
@@ -234,45 +235,44 @@ shapes! {
     /// `true`.
     True: (), json!({ "const": true }), |field, _| field.only_true();
     /// A duration, or a sum of durations.
-    Time: Duration, reference("time"), |field, scope| Ok(Sum::time(field, scope)?.duration(scope));
+    Time: Duration, reference("time"), |field, scope| Sum::time(field, scope)?.duration(scope);
     /// A duration that is a TTL.
-    Lease: Ttl, reference("time"), |field, scope| Ok(Sum::time(field, scope)?.ttl(scope));
+    Lease: Ttl, reference("time"), |field, scope| Sum::time(field, scope)?.ttl(scope);
     /// A duration that is taken several times.
     Repeated: Sum<'a>, reference("time"), |field, scope| Sum::time(field, scope);
     /// A count whose range the rest of its table decides.
     AnyCount: Sum<'a>, reference("count"), |field, scope| Sum::count(field, scope);
-    /// The names of one or more lock protocols.
-    Protocols: Only, one_or_more(json!({ "enum": protocol_names() })), |field, _| {
-        let names: Vec<_> = protocol_names().into_iter().map(|name| (name, name)).collect();
-        let words = field.one_or_more()?.into_iter().map(|one| one.word(&names));
-        Ok(Only::named(words.collect::<Result<Vec<_>>>()?))
+    /// The names of one or more lock protocols; none of them, if they can't be read.
+    Protocols: Only, one_or_more(json!({ "enum": protocol_names() })), |field, scope| {
+        Ok(protocols_in(field, scope).unwrap_or_default())
     };
     /// A list of texts.
     Texts: Field<'a>, list(text()), |field, _| Ok(field);
     /// A comparison, or a list of them.
     Conditions: bool, one_or_more(text()), |field, scope| {
-        let mut all_hold = true;
-        for one in field.one_or_more()? {
-            all_hold &= scope.holds(one)?;
-        }
-        Ok(all_hold)
+        let conditions = scope.referring(|_| field.one_or_more())?;
+        let all: Vec<_> = conditions.into_iter().map(|one| {
+            let holds = scope.referring(|scope| scope.holds(one));
+            scope.note(holds)
+        }).collect();
+        all.into_iter().try_fold(true, |all, holds| Some(all && holds?)).ok_or(Unread::Noted)
     };
     [S: Shape<'a>] At<S>: Placed<'a, S::Out>, S::schema(),
         |field, scope| Ok(Placed { field, value: S::read(field, scope)? });
     [const LEAST: u32, const MOST: u32] Count<LEAST, MOST>: u32, reference("count"),
-        |field, scope| Ok(Sum::count(field, scope)?.within(LEAST, MOST, scope));
+        |field, scope| Sum::count(field, scope)?.within(LEAST, MOST, scope);
     [T: Words] Word<T>: T, json!({ "enum": words::<T>() }), |field, _| field.word(&T::words());
-    [F: Form<'a>] List<F>: Vec<Field<'a>>, list(reference(F::DEFINITION)), |field, _| field.items();
-    [F: Form<'a>] Named<F>: Vec<Field<'a>>, named(reference(F::DEFINITION)), |field, _| {
+    [F: Form<'a>] List<F>: Vec<Field<'a>>, list(reference(F::DEFINITION)),
+        |field, scope| scope.items(field);
+    [F: Form<'a>] Named<F>: Vec<Field<'a>>, named(reference(F::DEFINITION)), |field, scope| {
         /// The most locks, and the most parameters, that a file may have.
         const MOST: usize = 100;
         let fields = field.table("")?.fields;
-        match fields.get(MOST) {
-            None => Ok(fields),
-            Some(other) => {
-                Err(other.error_at_key(format!("at most {MOST} may stand in {}", field.name)))
-            }
+        if let Some(other) = fields.get(MOST) {
+            let message = format!("at most {MOST} may stand in {}", field.name);
+            scope.flaws.push(other.error_at_key(message));
         }
+        Ok(fields)
     };
 }
 
@@ -289,6 +289,18 @@ pub(super) fn words<T: Words>() -> Vec<&'static str> {
 /// The names of the lock protocols that a part of a file can be for.
 pub(super) fn protocol_names() -> Vec<&'static str> {
     protocols().iter().map(|protocol| protocol.name()).collect()
+}
+
+fn protocols_in(field: Field<'_>, scope: &mut Scope<'_>) -> Option<Only> {
+    let names: Vec<_> = protocol_names().into_iter().map(|name| (name, name)).collect();
+    let words = field.one_or_more();
+    let words = scope.note(words)?;
+    if words.is_empty() {
+        let message = format!("\"{}\" names nothing; leave it out", field.name);
+        scope.flaws.push(field.error(message));
+    }
+    let named: Vec<_> = words.into_iter().map(|word| scope.note(word.word(&names))).collect();
+    named.into_iter().collect::<Option<Vec<_>>>().map(Only::named)
 }
 
 /// The help of the member that says for which protocols a part of a file is.

@@ -1,8 +1,8 @@
 //! Scenarios as data: the file format, its parameters, and the plan that comes of binding them.
 //! Knows TOML; knows nothing of how a plan is run.
 //!
-//! A file is read member by member ([`Scenario::parse`]), so that whatever is wrong with it is
-//! named with its line, its column and what would be right. `form` is how its tables are stated, for
+//! A file is read member by member ([`Scenario::parse`]), so that everything that is wrong with it is
+//! named with its line, its column and what would be right (`flaw`). `form` is how its tables are stated, for
 //! the reader and for the JSON [`schema()`]. Its numbers may be sums of parameters: [`Scenario::bind`]
 //! reads the file with the parameters' values, and a [`Plan`] is what comes of it.
 
@@ -17,6 +17,7 @@ mod exploration;
 mod expr;
 mod file;
 mod first_command;
+mod flaw;
 mod foreign;
 mod form;
 mod names;
@@ -26,6 +27,7 @@ mod read;
 mod redis_step;
 mod rule;
 mod schema;
+mod scope;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,7 @@ mod wait_cycle;
 
 pub use catalogue::{built_in, built_in_names, catalogue};
 pub use duration::parse as parse_duration;
-pub use error::{ScenarioError, nearest, unknown};
+pub use error::{Mistake, ScenarioError, nearest, unknown};
 pub use exploration::{Exploration, Timing};
 pub use file::Scenario;
 pub use lock_history::check::{Expectation, Status};

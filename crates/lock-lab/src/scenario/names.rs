@@ -1,11 +1,12 @@
 //! The names that a file gives to its steps, rules and snapshots, and the members that refer to
 //! them.
 
-use super::error::{Result, quoted, unknown};
+use super::error::{quoted, unknown};
+use super::flaw::Result;
 use super::form::{Only, OnlyFor};
 use super::read::Field;
 use crate::lock::default_protocol;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names, and the protocols under which each is there.
 #[derive(Default)]
@@ -13,6 +14,10 @@ pub(super) struct Names {
     /// The protocols that the file has to be for.
     wanted: Only,
     there: BTreeMap<String, Vec<OnlyFor>>,
+    /// What may be a name, in what could not be read; or is one, for protocols that could not.
+    possible: BTreeSet<String>,
+    /// Whether there is a name that could not be read.
+    is_open: bool,
 }
 
 /// An actor that waits for a name.
@@ -30,11 +35,14 @@ impl Names {
     /// names, and for the default one.
     pub(super) fn under(bound: &str, named: Only) -> Self {
         let wanted = named.or(Only::named([bound, default_protocol().name()]));
-        Self { wanted, there: BTreeMap::new() }
+        Self { wanted, ..Self::default() }
     }
 
     /// Takes a name that is free under this protocol; says whether it was.
     pub(super) fn add(&mut self, name: &str, protocol: OnlyFor) -> bool {
+        if protocol.is_some_and(Only::is_empty) {
+            self.add_possible(name);
+        }
         let taken = self.there.entry(name.to_owned()).or_default();
         let is_free = match protocol {
             None => taken.is_empty(),
@@ -44,8 +52,27 @@ impl Names {
         is_free
     }
 
+    pub(super) fn add_possible(&mut self, name: &str) {
+        self.possible.insert(name.to_owned());
+    }
+
+    /// Notes that there is a name that could not be read.
+    pub(super) fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    /// Whether all names could be read.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.is_open && self.possible.is_empty()
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         self.there.contains_key(name)
+    }
+
+    /// Whether what could not be read may be of this name.
+    pub(super) fn may_contain(&self, name: &str) -> bool {
+        self.is_open || self.possible.contains(name)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
@@ -64,6 +91,9 @@ impl Names {
     /// meant.
     pub(super) fn known(&self, field: Field<'_>, kind: &str, protocol: OnlyFor) -> Result<String> {
         let name = field.text()?;
+        if self.may_contain(name) {
+            return Ok(name.to_owned());
+        }
         if !self.contains(name) {
             return Err(field.error(unknown(kind, name, self.all())));
         }
@@ -78,6 +108,9 @@ impl Wait {
     /// What is wrong with it, if anything is: one of `steps` or `rules` must have the name.
     pub(super) fn mistake(&self, steps: &Names, rules: &Names) -> Option<String> {
         let name = &*self.name;
+        if steps.may_contain(name) || rules.may_contain(name) {
+            return None;
+        }
         let names = if rules.contains(name) { rules } else { steps };
         if !names.contains(name) {
             return Some(unknown("step or rule", name, steps.all().chain(rules.all())));

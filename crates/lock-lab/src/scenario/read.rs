@@ -1,8 +1,10 @@
 //! Reads TOML member by member, and knows the place of each in the file. Says what is wrong with a
 //! file that isn't TOML, has an unknown member, or has one of the wrong type.
 
-use super::error::{Result, ScenarioError, list, quoted, unknown};
+use super::error::{Mistake, ScenarioError, list, nearest, quoted, unknown};
+use super::flaw::{Flaw, Flaws, Result, Unread};
 use super::form::Member;
+use std::mem;
 use std::ops::Deref;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -70,12 +72,12 @@ impl Node {
         members
     }
 
-    /// Adds the texts of all members with this name.
-    fn texts<'a>(&'a self, name: &str, all: &mut Vec<&'a str>) {
+    /// Adds the texts of all members whose names are so.
+    fn texts<'a>(&'a self, is_so: fn(&str) -> bool, all: &mut Vec<&'a str>) {
         match &self.value {
-            Value::Text(text) if self.name == name => all.push(text),
+            Value::Text(text) if is_so(&self.name) => all.push(text),
             Value::List(nodes) | Value::Table(nodes) => {
-                nodes.iter().for_each(|node| node.texts(name, all));
+                nodes.iter().for_each(|node| node.texts(is_so, all));
             }
             _ => {}
         }
@@ -95,28 +97,29 @@ impl Node {
 }
 
 impl SourceText {
-    /// Parses the text.
-    pub(super) fn new(file: &str, text: &str) -> Result<Self> {
+    /// Parses the text. What isn't TOML has no other mistakes.
+    pub(super) fn new(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let file = file.escape_debug().to_string();
         let mut source = Self { file, text: String::new(), members: Vec::new() };
         let size = text.len();
         if size > LARGEST {
             let message = format!("a scenario file has at most {LARGEST} bytes, not {size}");
-            return Err(source.error(0, message));
+            return Err(source.error(vec![Flaw { at: 0, message }]));
         }
         source.text = text.to_owned();
         let tree = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            source.error(at, format!("this is not TOML: {}", one_line(error.message())))
+            let message = format!("this is not TOML: {}", one_line(error.message()));
+            source.error(vec![Flaw { at, message }])
         })?;
         source.members = Node::members(tree.get_ref());
         Ok(source)
     }
 
-    /// The texts of all members with this name, also those of lists.
-    pub(super) fn texts(&self, name: &str) -> Vec<&str> {
+    /// The texts of all members whose names are so, also those of lists.
+    pub(super) fn texts(&self, is_so: fn(&str) -> bool) -> Vec<&str> {
         let mut all = Vec::new();
-        self.members.iter().for_each(|member| member.texts(name, &mut all));
+        self.members.iter().for_each(|member| member.texts(is_so, &mut all));
         all
     }
 
@@ -125,15 +128,38 @@ impl SourceText {
         &self.text
     }
 
-    /// An error at this place.
-    pub(super) fn error(&self, at: usize, message: impl Into<String>) -> ScenarioError {
-        let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let in_line = String::from_utf8_lossy(before.get(start..).unwrap_or_default());
-        let column = in_line.chars().count() + 1;
-        ScenarioError::File { file: self.file.clone(), line, column, message: message.into() }
+    /// An error of these, which are in the order of the file.
+    pub(super) fn error(&self, flaws: Vec<Flaw>) -> ScenarioError {
+        let text = self.text.as_bytes();
+        let (mut line, mut start, mut seen) = (1, 0, 0);
+        let mut mistakes = Vec::new();
+        for Flaw { at, message } in flaws {
+            let at = at.min(text.len());
+            for (position, _) in (seen..)
+                .zip(text.get(seen..at).unwrap_or_default())
+                .filter(|(_, byte)| **byte == b'\n')
+            {
+                (line, start) = (line + 1, position + 1);
+            }
+            seen = at;
+            let before = String::from_utf8_lossy(text.get(start..at).unwrap_or_default());
+            let column = before.chars().count() + 1;
+            let (excerpt, before) = excerpt(text.get(start..).unwrap_or_default(), column - 1);
+            mistakes.push(Mistake { line, column, message, excerpt, before });
+        }
+        ScenarioError::File { file: self.file.clone(), mistakes }
     }
+}
+
+/// The first line of a text, or what is around this character of it; and how many characters stand
+/// before that one.
+fn excerpt(text: &[u8], character: usize) -> (String, usize) {
+    const LONGEST: usize = 100;
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+    let from =
+        if line.chars().count() > LONGEST { character.saturating_sub(LONGEST / 2) } else { 0 };
+    (line.chars().skip(from).take(LONGEST).collect(), character - from)
 }
 
 /// A message of another crate, made one line.
@@ -144,18 +170,19 @@ fn one_line(message: &str) -> String {
 
 /// A table of the file.
 pub(super) struct Table<'a> {
-    source: &'a SourceText,
     /// What an error calls it: `an actor`.
     what: &'static str,
     at: usize,
     /// Its members in the order of the file.
     pub(super) fields: Vec<Field<'a>>,
+    /// Whether it had a member that is unlike all that it may have.
+    has_unknown: bool,
 }
 
-/// A node of a file.
+/// A node of a file, and what it is read as: its name, or the one that was meant.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
-    source: &'a SourceText,
+    pub(super) name: &'a str,
     node: &'a Node,
 }
 
@@ -170,40 +197,52 @@ impl Deref for Field<'_> {
 impl<'a> Table<'a> {
     /// The file itself.
     pub(super) fn root(source: &'a SourceText, what: &'static str) -> Self {
-        Self::new(source, what, 0, &source.members)
+        Self::new(what, 0, &source.members)
     }
 
-    fn new(source: &'a SourceText, what: &'static str, at: usize, members: &'a [Node]) -> Self {
-        let fields = members.iter().map(|node| Field { source, node }).collect();
-        Self { source, what, at, fields }
+    fn new(what: &'static str, at: usize, members: &'a [Node]) -> Self {
+        let fields = members.iter().map(Field::of).collect();
+        Self { what, at, fields, has_unknown: false }
     }
 
-    /// Refuses members that aren't among these.
-    pub(super) fn only(&self, known: &[Member]) -> Result<()> {
-        let is_known = |field: &Field<'_>| known.iter().any(|member| member.name == field.name);
-        match self.fields.iter().find(|field| !is_known(field)) {
-            None => Ok(()),
-            Some(field) => {
-                let kind = format!("member of {}", self.what);
-                let known = known.iter().map(|member| member.name);
-                Err(field.error_at_key(unknown(&kind, &field.name, known)))
+    /// Notes members that aren't among these. One that is like a missing one is read as that; the
+    /// others are left out, and given back.
+    pub(super) fn only(&mut self, known: &[Member], flaws: &mut Flaws) -> Vec<Field<'a>> {
+        let names = || known.iter().map(|member| member.name);
+        let (mut own, strange): (Vec<_>, Vec<_>) = mem::take(&mut self.fields)
+            .into_iter()
+            .partition(|it| names().any(|own| own == it.name));
+        let mut left_out = Vec::new();
+        for field in strange {
+            if flaws.is_full() {
+                break;
             }
+            let kind = format!("member of {}", self.what);
+            flaws.push(field.error_at_key(unknown(&kind, field.name, names())));
+            let meant = nearest(field.name, names());
+            match meant.filter(|meant| own.iter().all(|other| other.name != *meant)) {
+                Some(name) => own.push(Field { name, ..field }),
+                None => left_out.push(field),
+            }
+            self.has_unknown |= meant.is_none();
         }
+        own.sort_by_key(|field| field.key_at);
+        self.fields = own;
+        left_out
     }
 
-    /// Refuses members that don't go with the one of this name. `what_does` says which do.
+    /// Notes members that don't go with the one of this name. `what_does` says which do.
     pub(super) fn fits(
         &self,
         name: &str,
         fits: impl Fn(&str) -> bool,
         what_does: &str,
-    ) -> Result<()> {
-        match self.fields.iter().find(|field| field.name != name && !fits(&field.name)) {
-            None => Ok(()),
-            Some(field) => Err(field.error_at_key(format!(
-                "\"{}\" does not go with \"{name}\"{what_does}",
-                field.name
-            ))),
+        flaws: &mut Flaws,
+    ) {
+        let is_wrong = |it: &&Field<'_>| it.name != name && !fits(it.name) && !it.is_guess();
+        for field in self.fields.iter().filter(is_wrong) {
+            let message = format!("\"{}\" does not go with \"{name}\"{what_does}", field.name);
+            flaws.push(field.error_at_key(message));
         }
     }
 
@@ -211,52 +250,81 @@ impl<'a> Table<'a> {
         self.fields.iter().find(|field| field.name == name).copied()
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether it has this member, or one that is unlike all known ones and may be meant for it.
+    pub(super) fn may_have(&self, name: &str) -> bool {
+        self.has_unknown || self.has(name)
+    }
+
     /// A member that must be there.
     pub(super) fn need(&self, name: &str) -> Result<Field<'a>> {
         self.get(name).ok_or_else(|| self.error(format!("{} needs \"{name}\"", self.what)))
     }
 
-    /// The one of these choices that is there; an error if none is, or more than one.
+    /// The one of these choices that is there. Notes each other one that is, and leaves it out.
     pub(super) fn one_of<'c, T>(
-        &self,
+        &mut self,
         choices: &'c [T],
         name: fn(&T) -> &'static str,
+        flaws: &mut Flaws,
     ) -> Result<(Field<'a>, &'c T)> {
-        let chosen = |field: &Field<'a>| {
-            choices.iter().find(|choice| name(choice) == field.name).map(|choice| (*field, choice))
-        };
-        let mut present = self.fields.iter().filter_map(chosen);
-        let Some(first) = present.next() else {
+        let choice = |field: &Field<'a>| choices.iter().find(|choice| name(choice) == field.name);
+        let present = self.fields.iter().filter_map(|field| Some((*field, choice(field)?)));
+        let chosen = present.min_by_key(|(field, _)| field.is_guess());
+        let Some((first, chosen)) = chosen else {
             let names: Vec<&str> = choices.iter().map(name).collect();
-            return Err(self.error(format!("{} needs one of {}", self.what, list(&names))));
+            let message = format!("{} needs one of {}", self.what, list(&names));
+            // The unknown one may have been meant for it.
+            return Err(if self.has_unknown { Unread::Noted } else { self.error(message) });
         };
-        match present.next() {
-            None => Ok(first),
-            Some((second, _)) => Err(second.error_at_key(format!(
-                "{} has only one of \"{}\" and \"{}\"",
-                self.what, first.0.name, second.name
-            ))),
+        let is_other = |field: &Field<'a>| field.name != first.name && choice(field).is_some();
+        let (others, own) = mem::take(&mut self.fields).into_iter().partition(is_other);
+        self.fields = own;
+        for other in others.into_iter().filter(|other| !other.is_guess()) {
+            let message =
+                format!("{} has only one of \"{}\" and \"{}\"", self.what, first.name, other.name);
+            flaws.push(other.error_at_key(message));
         }
+        Ok((first, chosen))
     }
 
     /// An error about the table as a whole.
-    pub(super) fn error(&self, message: impl Into<String>) -> ScenarioError {
-        self.source.error(self.at, message)
+    pub(super) fn error(&self, message: impl Into<String>) -> Unread {
+        Unread::Flaw(Flaw { at: self.at, message: message.into() })
     }
 }
 
 impl<'a> Field<'a> {
+    fn of(node: &'a Node) -> Self {
+        Self { name: &node.name, node }
+    }
+
+    /// Whether it is read as something that it is only like.
+    pub(super) fn is_guess(&self) -> bool {
+        self.name != self.node.name
+    }
+
     /// An error about the value.
-    pub(super) fn error(&self, message: impl Into<String>) -> ScenarioError {
-        self.source.error(self.at, message)
+    pub(super) fn error(&self, message: impl Into<String>) -> Unread {
+        Unread::Flaw(Flaw { at: self.at, message: message.into() })
     }
 
     /// An error about the member's being there.
-    pub(super) fn error_at_key(&self, message: impl Into<String>) -> ScenarioError {
-        self.source.error(self.key_at, message)
+    pub(super) fn error_at_key(&self, message: impl Into<String>) -> Unread {
+        Unread::Flaw(Flaw { at: self.key_at, message: message.into() })
     }
 
-    fn wrong_type(&self, wanted: &str) -> ScenarioError {
+    /// All texts in it.
+    pub(super) fn texts(&self) -> Vec<&'a str> {
+        let mut all = Vec::new();
+        self.node.texts(|_| true, &mut all);
+        all
+    }
+
+    fn wrong_type(&self, wanted: &str) -> Unread {
         let found = self.kind();
         self.error(format!("\"{}\" must be {wanted}, not {found}", self.name.escape_debug()))
     }
@@ -305,7 +373,7 @@ impl<'a> Field<'a> {
         let Value::Table(members) = &self.node.value else {
             return Err(self.wrong_type("a table"));
         };
-        Ok(Table::new(self.source, what, self.at, members))
+        Ok(Table::new(what, self.at, members))
     }
 
     pub(super) fn items(&self) -> Result<Vec<Field<'a>>> {
@@ -332,7 +400,7 @@ impl<'a> Field<'a> {
 
     /// The member's own name as a name.
     pub(super) fn own_name(&self) -> Result<String> {
-        name(&self.name, '_').map_err(|message| self.error_at_key(message))
+        name(self.name, '_').map_err(|message| self.error_at_key(message))
     }
 
     /// The value as one line of text.
@@ -362,7 +430,7 @@ impl<'a> Field<'a> {
         let text = self.text()?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         let known = words.iter().map(|(word, _)| *word);
-        found.ok_or_else(|| self.error(unknown(&self.name, text, known)))
+        found.ok_or_else(|| self.error(unknown(self.name, text, known)))
     }
 }
 

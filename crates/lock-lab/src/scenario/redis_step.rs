@@ -1,10 +1,11 @@
 //! The raw Redis command of a `redis` step: what a careless client sends. It can name no key but
 //! the scenario's own lock key and the fence of its run, and no field but its flag.
 
-use super::error::{Result, list, quoted, unknown};
+use super::error::{list, quoted, unknown};
 use super::expr::Sum;
+use super::flaw::{Result, Unread};
 use super::read::Field;
-use super::step::Scope;
+use super::scope::Scope;
 
 /// A command that can be sent: what it is about, and how many words it has.
 struct Command {
@@ -54,21 +55,32 @@ pub(super) fn command(field: Field<'_>, scope: &mut Scope<'_>) -> Result<Vec<Str
         let count = items.len();
         return Err(field.error(format!("{name} has {least}{words} words here, not {count}")));
     }
-    let mut words = vec![name.to_owned()];
-    let mut before = name;
-    for (position, item) in rest.iter().enumerate() {
-        let text = item.text()?;
-        let is_about = command.about.get(position);
-        let is_fence = text == FENCE && position == 0 && OF_FENCE.contains(&name);
-        if is_about.is_some_and(|about| *about != text && !is_fence) {
-            let about = list(command.about);
-            return Err(item.error(format!("{name} is sent about {about} here, nothing else")));
-        }
-        let is_milliseconds = name == "PEXPIRE" || before == "PX";
-        words.push(word(*item, is_about.is_some(), is_milliseconds, scope)?);
-        before = text;
+    let mut words = vec![Some(name.to_owned())];
+    for (position, (before, item)) in items.iter().zip(rest).enumerate() {
+        let read = argument(*item, command, position, before.as_text(), scope);
+        words.push(scope.note(read));
     }
-    Ok(words)
+    words.into_iter().collect::<Option<_>>().ok_or(Unread::Noted)
+}
+
+/// The word at this position, from 0 after the command's name.
+fn argument(
+    item: Field<'_>,
+    command: &Command,
+    position: usize,
+    before: Option<&str>,
+    scope: &mut Scope<'_>,
+) -> Result<String> {
+    let text = item.text()?;
+    let name = command.name;
+    let is_about = command.about.get(position);
+    let is_fence = text == FENCE && position == 0 && OF_FENCE.contains(&name);
+    if is_about.is_some_and(|about| *about != text && !is_fence) {
+        let about = list(command.about);
+        return Err(item.error(format!("{name} is sent about {about} here, nothing else")));
+    }
+    let is_milliseconds = name == "PEXPIRE" || before == Some("PX");
+    word(item, is_about.is_some(), is_milliseconds, scope)
 }
 
 /// A sum is written in whole seconds or in milliseconds.
@@ -82,8 +94,8 @@ fn word(
     if text.starts_with('$') {
         let sum = Sum::time(item, scope)?;
         return Ok(match is_milliseconds {
-            true => sum.duration(scope).as_millis().to_string(),
-            false => sum.ttl(scope).seconds().to_string(),
+            true => sum.duration(scope)?.as_millis().to_string(),
+            false => sum.ttl(scope)?.seconds().to_string(),
         });
     }
     if text.contains(['{', '}']) && !is_about && !OWN.contains(&&*text) {

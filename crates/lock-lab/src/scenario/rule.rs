@@ -1,6 +1,7 @@
 //! The rules of a scenario file: what is done to single commands and pause points.
 
 use super::error::{quoted, unknown};
+use super::expr::Sum;
 use super::form::*;
 use super::names::Wait;
 use super::plan::{Matches, Rule, RuleEffect};
@@ -37,7 +38,7 @@ pub(super) const EFFECTS: [Choice<RuleEffect>; 7] = [
 form! {
     /// What else a rule may say.
     RuleForm<'a>: "rule", "a rule" {
-        name: At<Line> = "what steps and rules that wait for it call it",
+        name: Line = "what steps and rules that wait for it call it",
         actor: Option<At<Text>> = "whose: the name of an actor or of a group",
         lock: Option<Lock> = "only if it is about this lock",
         occurrence: Option<AnyCount> = "the only match that it is for, from 1",
@@ -100,55 +101,85 @@ pub(super) fn all_members() -> Vec<Member> {
 
 /// Reads a rule; gives it and the place of its effect, if it is for the protocol that is bound.
 pub(super) fn rule(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Option<(Rule, usize)>> {
-    let table = item.table(RuleForm::WHAT)?;
-    table.only(&all_members())?;
-    table.need("name")?;
-    let (matched, matches) = table.one_of(&MATCHES, |choice| choice.member.name)?;
-    let (field, effect) = table.one_of(&EFFECTS, |choice| choice.member.name)?;
-    if matched.name == "pause" {
-        table.fits("pause", |name| !NOT_WITH_PAUSE.contains(&name), "")?;
+    let mut table = scope.table(item, RuleForm::WHAT)?;
+    scope.only(&mut table, &all_members());
+    let flaws = &mut scope.flaws;
+    let matches = table.one_of(&MATCHES, |choice| choice.member.name, flaws);
+    let matches = flaws.note(matches);
+    let effect = table.one_of(&EFFECTS, |choice| choice.member.name, flaws);
+    let effect = flaws.note(effect);
+    if table.has("pause") {
+        table.fits("pause", |name| !NOT_WITH_PAUSE.contains(&name), "", flaws);
     }
-    if table.get("occurrence").is_some() {
-        table.fits("occurrence", |name| !["from", "to"].contains(&name), "")?;
+    if table.has("occurrence") {
+        table.fits("occurrence", |name| !["from", "to"].contains(&name), "", flaws);
     }
     let late = scope.late.len();
-    let (matches, effect) = ((matches.read)(matched, scope)?, (effect.read)(field, scope)?);
-    let form = RuleForm::read(table, scope)?;
-    let name = &form.name.value;
-    scope.name(&form.name, form.protocol, true)?;
-    if let Some(only) = form.protocol {
-        scope.only_under.get_or_insert_with(|| (format!("the rule \"{name}\""), only));
-    }
-    if let RuleEffect::HoldUntil(signal) | RuleEffect::RunLate(signal) = &effect {
-        if signal == name {
-            return Err(field.error(format!("{} waits for itself", quoted(name))));
+    let effect_at = effect.map_or(item, |(field, _)| field);
+    let matches = matches.and_then(|(field, choice)| chosen(choice, field, scope));
+    let effect = effect.and_then(|(field, choice)| chosen(choice, field, scope));
+    let form = RuleForm::read(table, scope);
+    let protocol = scope.only_for(&form.table, form.protocol);
+    scope.name(&form.table, protocol, true);
+    match &form.name {
+        Some(name) => {
+            let only = protocol.map(|only| (format!("the rule \"{name}\""), only));
+            scope.only_under = scope.only_under.take().or(only);
         }
-        let (name, at, protocol) = (signal.clone(), field.at, form.protocol);
-        scope.waits.push(Wait { name, at, group: None, protocol });
+        None if !form.table.has("name") => scope.rules.open(),
+        None => {}
     }
-    let (from, to) = range(&form, scope);
+    if let Some(RuleEffect::HoldUntil(signal) | RuleEffect::RunLate(signal)) = &effect {
+        wait_for(signal, effect_at, (form.name.as_deref(), protocol), scope);
+    }
+    let range = range(&form, scope);
     if let Some(actor) = &form.actor
-        && !scope.groups.contains(actor.value)
-        && !scope.actors.contains(actor.value)
+        && !scope.may_be_an_actor(actor.value)
     {
-        let known = scope.groups.iter().map(|name| &**name);
-        scope.late.push(actor.field.error(unknown("actor", actor.value, known)));
+        scope.late.push(actor.field.error(unknown("actor", actor.value, scope.groups.all())));
     }
-    if !scope.is_for(form.protocol) {
+    if !scope.is_for(protocol) {
         scope.late.truncate(late);
         return Ok(None);
     }
     let actor = form.actor.map(|actor| actor.value.to_owned());
-    let rule = Rule { name: form.name.value, actor, matches, lock: form.lock, from, to, effect };
-    Ok(Some((rule, field.at)))
+    let lock = form.lock;
+    let parts = form.name.zip(matches).zip(effect).zip(range);
+    let (((name, matches), effect), (from, to)) = parts.ok_or(Unread::Noted)?;
+    Ok(Some((Rule { name, actor, matches, lock, from, to, effect }, effect_at.at)))
+}
+
+/// What is made of a choice.
+fn chosen<T>(choice: &Choice<T>, field: Field<'_>, scope: &mut Scope<'_>) -> Option<T> {
+    let read = (choice.read)(field, scope);
+    scope.note(read)
+}
+
+/// Has the rule wait for this step or rule.
+fn wait_for(
+    signal: &str,
+    field: Field<'_>,
+    (name, protocol): (Option<&str>, OnlyFor),
+    scope: &mut Scope<'_>,
+) {
+    if name == Some(signal) {
+        return scope.flaws.push(field.error(format!("{} waits for itself", quoted(signal))));
+    }
+    let (name, at) = (signal.to_owned(), field.at);
+    scope.waits.push(Wait { name, at, group: None, protocol });
 }
 
 /// The first and the last of the matches that it is for.
-fn range(form: &RuleForm<'_>, scope: &mut Scope<'_>) -> (u32, Option<u32>) {
+fn range(form: &RuleForm<'_>, scope: &mut Scope<'_>) -> Option<(u32, Option<u32>)> {
     let (from, to) = match &form.occurrence {
         Some(only) => (Some(only), Some(only)),
         None => (form.from.as_ref(), form.to.as_ref()),
     };
-    let first = from.map_or(1, |sum| sum.within(1, u32::MAX, scope));
-    (first, to.map(|sum| sum.within(first, u32::MAX, scope)))
+    let mut bound = |sum: Option<&Sum<'_>>, least| {
+        let count = sum.map(|sum| sum.within(least, u32::MAX, scope)).transpose();
+        scope.note(count)
+    };
+    let first = bound(from, 1);
+    let last = bound(to, first.flatten().unwrap_or(1));
+    Some((first?.unwrap_or(1), last?))
 }

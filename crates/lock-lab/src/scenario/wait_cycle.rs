@@ -36,10 +36,11 @@ struct Group<'a> {
     taken: usize,
 }
 
-/// An actor that waits in vain, if there is one. The plan is read favourably: every rule matches at
-/// once, every step that can go on does. So an actor that is stuck here is stuck in every run that
-/// comes so far; not every actor that is stuck in a run is seen here.
-pub(super) fn stuck<'a>(plan: &'a Plan, protocol: &str) -> Option<Stuck<'a>> {
+/// The actors that wait in vain, but for those that would not if others among them did not. The plan is
+/// read favourably: every rule matches at once, every step that can go on does. So an actor that is
+/// stuck here is stuck in every run that comes so far; not every actor that is stuck in a run is seen
+/// here.
+pub(super) fn stuck<'a>(plan: &'a Plan, protocol: &str) -> Vec<Stuck<'a>> {
     let mut actors: Vec<&ActorPlan> = Vec::new();
     for actor in &plan.actors {
         if actors.last().is_none_or(|last| last.group != actor.group) {
@@ -86,27 +87,44 @@ impl<'a> BestRun<'a> {
         Self { groups, happened, waiting: BTreeMap::new(), missing, ready }
     }
 
-    fn stuck(mut self) -> Option<Stuck<'a>> {
+    fn stuck(mut self) -> Vec<Stuck<'a>> {
+        /// More than these are not looked for.
+        const MOST: usize = 100;
+        let mut all = Vec::new();
+        while all.len() < MOST {
+            self.run();
+            let Some(stuck) = self.first_stuck() else { break };
+            // The others, as if this one did not wait in vain.
+            self.happen(stuck.name);
+            all.push(stuck);
+        }
+        all
+    }
+
+    fn run(&mut self) {
         while let Some(number) = self.ready.pop() {
             if self.ends(number) && self.groups.get(number + 1).is_some_and(|next| next.is_next) {
                 self.ready.push(number + 1);
             }
         }
-        // The actor that is held keeps all the others waiting, and so is the cause.
-        self.waiting.remove(VOLLEY);
-        let each = |(name, who): (&'a str, Vec<(usize, Option<&'a Rule>)>)| {
-            who.into_iter().map(move |(number, rule)| (number, rule.map(|rule| &*rule.name), name))
-        };
-        let all = self.waiting.into_iter().flat_map(each);
+    }
+
+    fn first_stuck(&self) -> Option<Stuck<'a>> {
+        // The actor that is held keeps all the others waiting for the volley, and so is the cause.
+        let others = self.waiting.iter().filter(|(name, _)| **name != VOLLEY);
+        let each = others.flat_map(|(name, waiting)| {
+            waiting.iter().map(|(number, rule)| (*number, rule.map(|rule| &*rule.name), *name))
+        });
         let (number, rule, name) =
-            all.min_by_key(|(number, rule, name)| (rule.is_none(), *number, *name))?;
+            each.min_by_key(|(number, rule, name)| (rule.is_none(), *number, *name))?;
         self.groups.get(number).map(|group| Stuck { group: group.name, name, rule })
     }
 
     /// Lets a group go on; whether it comes to its end.
     fn ends(&mut self, number: usize) -> bool {
-        let Some(group) = self.groups.get_mut(number) else { return false };
-        while let Some(event) = group.events.get(group.taken) {
+        loop {
+            let Some(group) = self.groups.get_mut(number) else { return false };
+            let Some(event) = group.events.get(group.taken) else { return true };
             group.taken += 1;
             let name = match event {
                 Event::Waits(name, _) if self.happened.contains(name) => continue,
@@ -123,12 +141,16 @@ impl<'a> BestRun<'a> {
                 }
                 Event::Ends(name) => name,
             };
-            if self.happened.insert(name) {
-                let waited = self.waiting.remove(name).unwrap_or_default();
-                self.ready.extend(waited.into_iter().map(|(number, _)| number));
-            }
+            self.happen(name);
         }
-        true
+    }
+
+    /// Lets those go on that wait for this.
+    fn happen(&mut self, name: &'a str) {
+        if self.happened.insert(name) {
+            let waited = self.waiting.remove(name).unwrap_or_default();
+            self.ready.extend(waited.into_iter().map(|(number, _)| number));
+        }
     }
 }
 

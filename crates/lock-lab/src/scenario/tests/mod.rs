@@ -9,6 +9,7 @@ mod mistakes_of_rules;
 mod plans;
 mod rules;
 mod schema;
+mod several;
 mod unconstrained;
 mod volleys;
 
@@ -161,16 +162,27 @@ free_of = "lost_update"
 with = { tries = 2, ttl = "40s" }
 "#;
 
-/// Puts `new` in place of `old` in a file. `^` in `new` marks the place that the error must name;
-/// it isn't part of the file.
+/// Puts `new` in place of `old` in a file, which is the only mistake then. `^` in `new` marks its place
+/// and isn't part of the file.
 fn check_in(file: &str, old: &str, new: &str, message: &str) {
     assert_eq!(file.matches(old).count(), 1, "{old}");
     let marked = file.replacen(old, new, 1);
     let before = marked.split_once('^').map(|(before, _)| before).unwrap();
     let line = before.split('\n').count();
     let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
-    let error = parse(&marked.replacen('^', "", 1)).unwrap_err();
-    assert_eq!(error.to_string(), format!("x.toml:{line}:{column}: {message}"), "{new}");
+    let found = mistakes(&marked.replacen('^', "", 1));
+    assert_eq!(found, [(line, column, message.to_owned())], "{new}");
+}
+
+/// What is wrong with a file: line, column and message of each mistake.
+fn mistakes(text: &str) -> Vec<(usize, usize, String)> {
+    match parse(text) {
+        Ok(_) => Vec::new(),
+        Err(ScenarioError::File { mistakes, .. }) => {
+            mistakes.into_iter().map(|it| (it.line, it.column, it.message)).collect()
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn parse(text: &str) -> Result<Scenario, ScenarioError> {
