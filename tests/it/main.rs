@@ -15,6 +15,7 @@ mod exploration;
 mod extension;
 mod golden;
 mod hazards;
+mod json_output;
 mod layers;
 mod middleman;
 mod outcomes;

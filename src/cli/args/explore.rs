@@ -1,7 +1,7 @@
 //! The arguments of `explore` and `probe`.
 
 use super::super::redact::ServerUrl;
-use super::run::ReportOptions;
+use super::run::{ReplyOptions, ReportOptions};
 use super::values::{
     Picture, StrategyWord, TTL_VARIABLE, lock_protocol, max_time, parameter, picture, property,
     timing,
@@ -91,6 +91,8 @@ pub struct ProbeArgs {
                        more commands. Its database 0 must be empty, and is empty again afterwards"
     )]
     pub upstream: Option<ServerUrl>,
+    #[command(flatten)]
+    pub replies: ReplyOptions,
     #[command(flatten)]
     pub search: SearchOptions,
     #[command(flatten)]
