@@ -9,7 +9,7 @@
 mod between;
 
 use super::connection::within;
-use super::{Line, RESPONSE_TIMEOUT, Remote, Server, ServerError, quoted_input};
+use super::{explain, Line, Remote, Server, ServerError, quoted_input, response_timeout};
 use between::{NAMES, PUT, time};
 
 pub(super) use between::Pair;
@@ -262,12 +262,15 @@ impl ExclusiveServer {
         let info: String = self.ask(&redis::cmd("INFO"))?;
         let says = |line: &str| info.lines().any(|it| it.trim_end() == line);
         let why = if says("cluster_enabled:1") {
-            "it is a node of a Redis Cluster, where keys live on several; name a single Redis"
+            "it is a node of a Redis Cluster, where keys live on several; name a single Redis".into()
         } else if says("role:slave") {
-            "it is a replica; name its primary, or a Redis that nobody needs"
+            let primary = explain::primary(&self.remote).map(|url| format!(", {url},"));
+            let primary = primary.unwrap_or_default();
+            format!("it is a replica; name its primary{primary} or a Redis that nobody needs")
         } else if !says("maxmemory:0") && !says("maxmemory_policy:noeviction") {
             "it evicts keys when it is full, those of other databases, too; set its maxmemory-policy \
              to noeviction"
+                .into()
         } else {
             return Ok(());
         };
@@ -300,7 +303,7 @@ impl ExclusiveServer {
         let mut restore = redis::cmd("RESTORE");
         restore.arg(NO_KEY).arg(0).arg("no dump");
         match self.talk(|control| restore.query::<Value>(control))? {
-            Err(error) if between::is_of_the_server(&error) || is_unknown(&error) => {
+            Err(error) if between::is_of_the_server(&error) || explain::is_unknown(&error) => {
                 Err(self.explain(&error))
             }
             _ => Ok(()),
@@ -336,11 +339,11 @@ impl ExclusiveServer {
             Some(connection) => connection,
             None => {
                 let settings = self.remote.info.redis_settings().clone().set_db(0);
-                self.remote.open(settings, RESPONSE_TIMEOUT)?
+                self.remote.open(settings, response_timeout())?
             }
         };
         let connection = control.insert(connection);
-        let answer = within(RESPONSE_TIMEOUT, connection, talk);
+        let answer = within(response_timeout(), connection, talk);
         if answer.as_ref().is_err_and(RedisError::is_io_error) {
             // What comes late would be taken for the answer to something else.
             *control = None;
@@ -390,9 +393,9 @@ impl ExclusiveServer {
 /// A connection that shows that the server is in use, as long as it is open.
 fn present(remote: &Remote) -> Result<Line, ServerError> {
     let settings = remote.info.redis_settings().clone();
-    let mut presence = remote.open(settings, RESPONSE_TIMEOUT)?;
+    let mut presence = remote.open(settings, response_timeout())?;
     let listen = redis::cmd("SUBSCRIBE").arg(CHANNEL).get_packed_command();
-    let listens = within(RESPONSE_TIMEOUT, &mut presence, |presence| {
+    let listens = within(response_timeout(), &mut presence, |presence| {
         presence.send_packed_command(&listen)?;
         presence.recv_response()?.extract_error()
     });
@@ -400,10 +403,6 @@ fn present(remote: &Remote) -> Result<Line, ServerError> {
         Ok(_) => Ok(presence),
         Err(error) => Err(Server::Redis(Box::new(remote.clone())).explain(&error)),
     }
-}
-
-fn is_unknown(error: &RedisError) -> bool {
-    super::describe(error).contains("unknown command")
 }
 
 /// A key's name, readable.
