@@ -16,6 +16,7 @@ mod extension;
 mod golden;
 mod hazards;
 mod layers;
+mod lock_formats;
 mod middleman;
 mod outcomes;
 mod pictures;
