@@ -19,6 +19,7 @@ mod hazards;
 mod js_package;
 mod json_output;
 mod layers;
+mod lock_formats;
 mod middleman;
 mod mixed;
 mod outcomes;
