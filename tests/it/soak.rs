@@ -245,9 +245,9 @@ fn worked(pid: u32) -> Option<usize> {
 /// The environments of all processes that can be read.
 fn environments() -> impl Iterator<Item = String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes.filter_map(|it| fs::read(it.path().join("environ")).ok()).map(|bytes| {
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+    processes
+        .filter_map(|it| fs::read(it.path().join("environ")).ok())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn nothing(_: &[String]) -> bool {
@@ -294,7 +294,12 @@ fn a_run_that_skips_a_step_of_its_cleaning_is_caught() {
         for swallows in [nothing, of_the_flag, of_the_lock, of_the_cache] {
             let trial = Trial::new(workload);
             let ended = trial.interrupted(moment, &[Signal::TERM], swallows);
-            println!("{:?}: {:?} {}", workload.words, trial.wrong(&ended, &[Signal::TERM]), ended.stderr);
+            println!(
+                "{:?}: {:?} {}",
+                workload.words,
+                trial.wrong(&ended, &[Signal::TERM]),
+                ended.stderr
+            );
         }
     }
     panic!();

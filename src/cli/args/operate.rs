@@ -306,10 +306,6 @@ pub struct RecoverOptions {
     pub formats: Vec<PathBuf>,
     /// The Redis [default: REDIS_URL, or localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    #[arg(
-        long_help = "The Redis [default: that of REDIS_URL, RQ_REDIS_URL, SESSION_REDIS_URL, or \
-                       REDIS_HOST and REDIS_PORT, else localhost]"
-    )]
     pub redis: Option<ServerUrl>,
     #[command(flatten)]
     pub replies: ReplyOptions,

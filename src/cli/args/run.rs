@@ -179,8 +179,8 @@ pub struct RunOptions {
 /// How long a real Redis is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Args)]
 pub struct ReplyOptions {
-    /// Give up when Redis takes longer for a reply [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = timeout, hide_short_help = true)]
+    /// Limit of each reply of Redis [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = timeout, hide_short_help = true)]
     #[arg(allow_hyphen_values = true)]
     pub redis_timeout: Option<Duration>,
 }

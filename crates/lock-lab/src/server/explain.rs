@@ -48,9 +48,11 @@ pub(super) fn connect(remote: &Remote, error: &RedisError, patience: Duration) -
         None if error.is_io_error() && remote.is_sole => {
             "is it running, and is that its address?".into()
         }
-        None if error.is_io_error() => "start it, or leave out --redis and unset the variables that name \
+        None if error.is_io_error() => {
+            "start it, or leave out --redis and unset the variables that name \
              a server (REDIS_URL and others) to use the embedded server"
-            .into(),
+                .into()
+        }
         None => "see its log".into(),
     };
     format!("cannot reach Redis at {name}: {what}; {hint}")
