@@ -261,7 +261,10 @@ impl ExclusiveServer {
     fn check_role(&self) -> Result<(), ServerError> {
         let info: String = self.ask(&redis::cmd("INFO"))?;
         let says = |line: &str| info.lines().any(|it| it.trim_end() == line);
-        let why = if says("cluster_enabled:1") {
+        let sentinel = says("redis_mode:sentinel").then(|| explain::sentinel(&self.remote));
+        let why = if let Some(sentinel) = sentinel.flatten() {
+            sentinel
+        } else if says("cluster_enabled:1") {
             "it is a node of a Redis Cluster, where keys live on several; name a single Redis"
                 .into()
         } else if says("role:slave") {
