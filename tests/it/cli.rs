@@ -88,9 +88,16 @@ fn the_environment_s_default_ttl_is_used_and_judged() {
     for low in ["0", "-1"] {
         assert_eq!(ttl(low, &[]).exits(0).json()["parameters"]["ttl"], "1s");
     }
-    for wrong in ["soon", "1.5", "99999999999"] {
-        ttl(wrong, &[]).refuses(2, &["WEPPPY_LOCK_TTL_SECONDS", wrong]);
+    for ignored in ["soon", "1.5"] {
+        let report = ttl(ignored, &[]).exits(0).json();
+        assert_eq!(report["parameters"]["ttl"], "6h");
+        let notice = report["notices"][0].as_str().unwrap();
+        assert!(
+            notice.contains(ignored) && notice.contains("the application ignores it"),
+            "{notice}"
+        );
     }
+    ttl("99999999999", &[]).refuses(2, &["WEPPPY_LOCK_TTL_SECONDS", "99999999999"]);
 }
 
 #[test]

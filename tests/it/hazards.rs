@@ -128,7 +128,7 @@ fn what_befalls_the_server_is_refused_on_a_real_one() {
         let place = Place::new();
         let flags = ["--redis", &redis.url()];
         let program = Program::new(arguments(&[scenario], &place.run(), &flags));
-        program.run().refuses(2, &[scenario, "needs the embedded one", "--redis"]);
+        program.run().refuses(2, &[scenario, "need the embedded server", "--redis"]);
         place.is_empty();
     }
     redis.is_empty();
