@@ -5,10 +5,13 @@
 //! `release`, a lease that is set an `extend`. What a client found out about its lock, and from
 //! which command, is the failure of such a step.
 
+mod by_itself;
 mod doubts;
+mod unseen;
+mod whose;
 
 use super::actors::ActorTable;
-use super::attribution::{Act, Attribution, Attributor, Prospect};
+use super::attribution::{Attributor, Prospect};
 use super::event_log::{End, EventLog};
 use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
@@ -18,12 +21,8 @@ use super::reasons::Reasons;
 use super::recording::Way;
 use super::short_leases::ShortLeases;
 use super::tenures::Tenures;
-use super::tokens::{Knows, Tokens};
-use doubts::{HANDED_OVER, SHARED};
-use lock_history::history::{
-    Change, Effect, EventKind, Failure, FailureKind, Head, History, Left, Verb,
-};
-use lock_lab::format::is_drawn;
+use super::tokens::Tokens;
+use lock_history::history::{EventKind, FailureKind, Head, History, Left, Verb};
 use lock_lab::lock;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -296,239 +295,10 @@ impl<'a> HistoryWriter<'a> {
         self.given.seen.locks.get(lock).map(Lock::name).unwrap_or_default()
     }
 
-    /// The actor: the client, unless it acts for another one over its connection.
-    fn actor_for(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
-        if let Some(carrier) = self.carrier(unit, client, lock, came) {
-            return carrier;
-        }
-        match came {
-            Came::Deleted(id) => self.holder_or(client, unit, lock, id, false),
-            Came::Extended(id) => self.holder_or(client, unit, lock, id, true),
-            Came::Replaced(id, before) if self.is_same(id, before) => {
-                self.same_token(client, lock, before)
-            }
-            Came::Took(_) | Came::Replaced(..)
-                if self.attributor.is_pooled(self.actors.connection(client)) =>
-            {
-                let holdings = &self.holdings;
-                let is_free = |actor| holdings.belief(actor, lock).is_none();
-                self.actors.other_client(client, is_free)
-            }
-            Came::Unflagged | Came::AskedFlag => {
-                self.stand_ins.get(&(client, lock)).copied().unwrap_or(client)
-            }
-            _ => client,
-        }
-    }
-
-    /// The only actor whose token the command carries.
-    fn carrier(
-        &mut self,
-        unit: &Unit<'a>,
-        client: usize,
-        lock: usize,
-        came: Came,
-    ) -> Option<usize> {
-        let says_whose = |token: &str| unit.call.is_some() || is_drawn(token.as_bytes());
-        let carries = |holds: Id| {
-            let token = self.given.seen.token(holds);
-            token.is_some_and(|token| unit.carries(token) && says_whose(token))
-        };
-        let own = self.holdings.belief(client, lock).map(|belief| belief.holds);
-        if let Some(own) = own.filter(|own| carries(*own)) {
-            return Some(self.sharer(client, lock, own, came).unwrap_or(client));
-        }
-        let carriers = self.holdings.believers(lock).filter(|(actor, belief)| {
-            carries(belief.holds)
-                && (!self.actors.are_distinct(*actor, client)
-                    || self.knows(unit, client, belief.holds) != Knows::Itself)
-        });
-        let carriers: Vec<_> = carriers.collect();
-        let [(carrier, belief)] = carriers.as_slice() else { return None };
-        if self.actors.are_distinct(*carrier, client) {
-            if self.knows(unit, client, belief.holds) != Knows::Given {
-                self.doubt(lock, HANDED_OVER);
-            }
-            return Some(*carrier);
-        }
-        if self.given.tokens.is_shared(self.given.seen, belief.holds) {
-            self.doubt(lock, SHARED);
-        }
-        if self.attributor.read_token(client, lock, belief.holds) {
-            self.doubt(
-                lock,
-                "a client that never asked for it read its token and then used that; whether that is its \
-                 holder is unknown",
-            );
-        }
-        self.attributor.join(&self.actors, client, *carrier);
-        Some(*carrier)
-    }
-
-    /// The holder of an acquisition that this command ends or extends; the client, if it surely acts
-    /// for itself, or another one of the same connection.
-    fn holder_or(
-        &mut self,
-        client: usize,
-        unit: &Unit<'a>,
-        lock: usize,
-        id: Id,
-        extends: bool,
-    ) -> usize {
-        let Some(holder) = self.holdings.owner(id) else { return client };
-        let act = Act { client, holder, lock, id, at: unit.last(), extends };
-        match self.attributor.attribution(&act, &self.actors, &self.holdings) {
-            Attribution::Client
-                if self.attributor.is_pooled(self.actors.connection(client))
-                    || self.holdings.belief(client, lock).is_none() =>
-            {
-                self.stranger(unit, client, lock)
-            }
-            Attribution::Client => client,
-            Attribution::Holder => {
-                if holder != client && self.given.tokens.is_shared(self.given.seen, id) {
-                    self.doubt(lock, SHARED);
-                }
-                holder
-            }
-            Attribution::Unknown => {
-                let what = if extends { "its lease was set" } else { "it was released" };
-                let why = format!(
-                    "{what} over another connection than it was acquired, and nothing shows that its \
-                     holder did it (a CLIENT SETNAME of each program would)"
-                );
-                self.doubt(lock, &why);
-                self.forget_lost(client, lock);
-                holder
-            }
-        }
-    }
-
-    /// The actor that writes the holder's token over itself.
-    fn same_token(&mut self, client: usize, lock: usize, before: Id) -> usize {
-        let Some(holder) = self.holdings.owner(before).filter(|holder| *holder != client) else {
-            return client;
-        };
-        if self.given.seen.token(before).is_some_and(|token| is_drawn(token.as_bytes())) {
-            self.attributor.join(&self.actors, client, holder);
-        } else {
-            self.doubt(
-                lock,
-                "it was overwritten with the value that it had, over another connection",
-            );
-        }
-        holder
-    }
-
     /// Notes why the history is not certain about a lock.
     fn doubt(&mut self, lock: usize, why: &str) {
         if let Some(lock) = self.given.seen.locks.get(lock) {
             self.reasons.add_about(&lock.key, why);
-        }
-    }
-
-    /// A client found that the lock is not what a former holder left: that may be the same client.
-    fn found_lost(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) {
-        let is_pooled = self.attributor.is_pooled(self.actors.connection(client));
-        let finds = match came {
-            Came::Saw(_) | Came::Unclear => {
-                let asks = self.attributor.asks_for_holder(&self.actors, client, lock);
-                !(asks && unit.is_of_nodb(self.given.seen))
-            }
-            Came::NothingToDelete | Came::NothingToExtend => true,
-            Came::Unflagged | Came::AskedFlag => is_pooled,
-            _ => false,
-        };
-        let knows_whose = self.holdings.belief(client, lock).is_some() && !is_pooled;
-        if finds && !knows_whose && self.forget_lost(client, lock) {
-            self.doubt(
-                lock,
-                "a holder lost it, another connection found that, and whether the holder knows is \
-                 unknown",
-            );
-        }
-    }
-
-    /// What those think that lost the lock and may act over this client's connection is unknown from
-    /// here on, and since they were last seen: whether there are any.
-    fn forget_lost(&mut self, client: usize, lock: usize) -> bool {
-        self.forget_suspects(client, lock, |_| true)
-    }
-
-    /// The same for those whose acquisition is so.
-    fn forget_suspects(&mut self, client: usize, lock: usize, is_so: impl Fn(Id) -> bool) -> bool {
-        let holder = self.holdings.holder(lock);
-        let lost = self.holdings.believers(lock).filter(|(actor, belief)| {
-            Some(belief.holds) != holder
-                && is_so(belief.holds)
-                && self.attributor.may_share(&self.actors, *actor, client)
-        });
-        let lost: Vec<usize> = lost.map(|(actor, _)| actor).collect();
-        lost.iter().for_each(|actor| self.unseen_since_last_command(*actor, lock));
-        !lost.is_empty()
-    }
-
-    /// The client of a pool that took the lock away from its holder. One that had lost the lock before, and
-    /// doesn't release it itself later on, may be that client.
-    fn stranger(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> usize {
-        let prospect = self.given.prospect;
-        let is_silent = |holds: Id| !prospect.releases_after(holds, unit.last());
-        if self.forget_suspects(client, lock, is_silent) {
-            let why = "a holder that had lost it may be the client that took it from the next one";
-            self.doubt(lock, why);
-        }
-        let holdings = &self.holdings;
-        self.actors.other_client(client, |actor| holdings.belief(actor, lock).is_none())
-    }
-
-    /// Adds what happened by itself before this time.
-    fn pass_time(&mut self, at: u64) {
-        // Where the server's clock was set back, a lost holder may not have acquired the lock yet.
-        let next = |writer: &Self| {
-            let is_due = |lost: &&(u64, Id, usize)| writer.holdings.owner(lost.1).is_some();
-            writer.lost.range(..(at, 0, 0)).find(is_due).copied()
-        };
-        while let Some(lost) = next(self) {
-            self.lost.remove(&lost);
-            let (last, id, lock) = lost;
-            self.expire_leases(last);
-            let owner = self.holdings.owner(id).filter(|owner| {
-                self.holdings.belief(*owner, lock).is_some_and(|belief| belief.holds == id)
-            });
-            if let Some(owner) = owner {
-                self.log.reach(last);
-                self.stop_following(owner, lock);
-            }
-        }
-        self.expire_leases(at);
-    }
-
-    /// From here on a holder is not seen any more.
-    fn stop_following(&mut self, holder: usize, lock: usize) {
-        match self.actors.presence(holder) {
-            // That it was held at the first look is said of its lock.
-            Presence::Never => {}
-            Presence::Closed => self.doubt(
-                lock,
-                "its holder's connection was closed, and whether the holder held on is unknown",
-            ),
-            Presence::Open | Presence::Unknown => self.doubt(
-                lock,
-                "its holder sent no more commands about it, and whether it held on is unknown",
-            ),
-        }
-        self.unseen(holder, lock);
-    }
-
-    /// When the holder of an acquisition was last seen. What else happens on a connection of a pool may be of
-    /// others.
-    fn seen_until(&self, actor: usize, id: Id) -> u64 {
-        let at = |id: Id| self.given.seen.observations.get(id).map_or(0, |one| one.at);
-        let acted = at(self.given.prospect.last_act(id).unwrap_or(id));
-        let is_pooled = self.attributor.is_pooled(self.actors.connection(actor));
-        match is_pooled || self.holdings.has_expired(id) {
-            true => acted,
-            false => acted.max(self.actors.last_seen(actor)),
         }
     }
 
@@ -542,99 +312,6 @@ impl<'a> HistoryWriter<'a> {
                 && !self.actors.has_namesake(*actor)
         };
         (0..self.actors.list.len()).filter(is_gone).collect()
-    }
-
-    /// Whether a holder that does nothing more may be gone.
-    fn may_be_gone(&self, actor: usize) -> bool {
-        self.attributor.is_pooled(self.actors.connection(actor))
-            || self.actors.presence(actor) != Presence::Open
-    }
-
-    /// Adds the leases that expired before this time.
-    fn expire_leases(&mut self, at: u64) {
-        while let Some((end, lock)) = self.holdings.next_expiry(at) {
-            self.log.reach(end);
-            self.end_lease(lock);
-        }
-    }
-
-    /// A command that found the lock free, though no client deleted it: its lease has expired.
-    fn notice_end_of_lease(&mut self, lock: usize, unit: &Unit<'a>) {
-        let finds_free = unit.observations.iter().find_map(|one| match (&one.what, one.outcome) {
-            (What::Flag { .. } | What::AskedFlag, _) => None,
-            (_, Outcome::Took | Outcome::Nothing | Outcome::Saw(None)) => Some(true),
-            _ => Some(false),
-        });
-        if finds_free == Some(true) && self.holdings.holder(lock).is_some() {
-            self.end_lease(lock);
-        }
-    }
-
-    fn end_lease(&mut self, lock: usize) {
-        self.forget_if_light(lock);
-        let Some(id) = self.holdings.expire(lock) else { return };
-        self.log.event(None, EventKind::lease_expired(lock, &self.key(lock), self.log.token(id)));
-    }
-
-    /// The lock is free, by no client's doing.
-    fn gone(&mut self, lock: usize, what: &str) {
-        self.forget_if_light(lock);
-        let Some(id) = self.holdings.free(lock) else { return };
-        let effects = vec![Effect { lock, change: Change::Deleted { token: self.log.token(id) } }];
-        self.log.event(None, EventKind::fault(what.into(), effects));
-    }
-
-    /// A client removed it with all whose time was over.
-    fn overdue(&mut self, lock: usize) {
-        let Some(id) = self.holdings.free(lock) else { return };
-        let (key, token) = (self.key(lock), self.log.token(id));
-        self.log.event(None, EventKind::lease_in_value_over(lock, &key, token));
-    }
-
-    /// Something was missed: what actors did meanwhile is not known.
-    fn gap(&mut self, why: &str) {
-        let what = format!("{why}, and what happened meanwhile was not seen");
-        self.log.event(None, EventKind::fault(what, Vec::new()));
-        (0..self.given.seen.locks.len()).for_each(|lock| self.forget(lock));
-    }
-
-    /// From here on a lock is not followed.
-    fn given_up(&mut self, lock: usize) {
-        let what = format!("{} is not followed from here on", self.key(lock));
-        self.log.event(None, EventKind::fault(what, Vec::new()));
-        self.forget(lock);
-        self.holdings.free(lock);
-    }
-
-    /// What actors believe of this lock may be wrong from here on.
-    fn forget(&mut self, lock: usize) {
-        let believers: Vec<usize> = self.holdings.believers(lock).map(|(actor, _)| actor).collect();
-        believers.into_iter().for_each(|actor| self.unseen(actor, lock));
-    }
-
-    /// What its holder will find out about the loss of this lock is not seen.
-    fn forget_if_light(&mut self, lock: usize) {
-        if self.way == Way::Light {
-            self.forget(lock);
-        }
-    }
-
-    /// What an actor believes of a lock is unknown from here on, and since it was last seen.
-    fn unseen_since_last_command(&mut self, actor: usize, lock: usize) {
-        let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
-        self.newly_lost.extend(holds.map(|id| (self.seen_until(actor, id), id, lock)));
-        self.unseen(actor, lock);
-    }
-
-    /// What an actor believes of a lock is unknown from here on.
-    fn unseen(&mut self, actor: usize, lock: usize) {
-        let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
-        let operation = self.log.operation(actor, lock, Verb::Unseen, holds);
-        self.log.event(Some(actor), EventKind::Invoked(operation.clone()));
-        let message = "what became of it was not seen".into();
-        let failure = Failure { kind: FailureKind::LostLock, message };
-        self.log.event(Some(actor), EventKind::Failed { operation, failure });
-        self.holdings.forget(actor, lock);
     }
 
     /// Ends the history, and says whether it is complete.

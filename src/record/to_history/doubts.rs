@@ -3,7 +3,6 @@
 use super::HistoryWriter;
 use crate::record::key::Id;
 use crate::record::operation::{Came, Unit};
-use crate::record::tokens::Knows;
 
 /// Why a release by a token is not certain.
 pub(super) const SHARED: &str = "one value is the token of several acquisitions or clients, and whose command it was that used \
@@ -28,14 +27,6 @@ impl<'a> HistoryWriter<'a> {
         if tokens.asks_again(unit.first..=unit.last()) {
             self.doubt(lock, ASKED_AGAIN);
         }
-    }
-
-    /// How a client knows the token of an acquisition that it uses.
-    pub(super) fn knows(&self, unit: &Unit<'a>, client: usize, holds: Id) -> Knows {
-        let is_own = |other: u32| {
-            self.actors.actor(other).is_none_or(|other| !self.actors.are_distinct(other, client))
-        };
-        self.given.tokens.knows(self.given.seen, holds, unit.first, is_own)
     }
 
     /// Whether an actor lets its lock expire, as a release.
@@ -74,47 +65,5 @@ impl<'a> HistoryWriter<'a> {
             Came::Extended(id) => self.holdings.lease(id),
             _ => {}
         }
-    }
-
-    /// An actor asks for a lock whose lease had expired under it: what it thought since its last command about it
-    /// is unknown.
-    pub(super) fn forget_expired(
-        &mut self,
-        unit: &Unit<'a>,
-        actor: usize,
-        lock: usize,
-        came: Came,
-    ) {
-        let belief = self.holdings.belief(actor, lock).map(|belief| belief.holds);
-        let Some(id) = belief.filter(|id| self.holdings.has_expired(*id)) else { return };
-        let is_pooled = self.attributor.is_pooled(self.actors.connection(actor));
-        let acts_later = self.given.prospect.acts_after(id, unit.last());
-        if came != Came::Refused || !is_pooled && !acts_later {
-            self.unseen_since_last_command(actor, lock);
-        }
-    }
-
-    /// The holder whose acquisition this command ends or extends, where that has the token of the client's own
-    /// one and either may have sent it.
-    pub(super) fn sharer(
-        &mut self,
-        client: usize,
-        lock: usize,
-        own: Id,
-        came: Came,
-    ) -> Option<usize> {
-        let (Came::Deleted(id) | Came::Extended(id)) = came else { return None };
-        let connection = self.actors.connection(client);
-        let is_its_own =
-            self.attributor.is_alone(connection) && !self.attributor.is_pooled(connection);
-        let owner =
-            self.holdings.owner(id).filter(|owner| !self.actors.are_distinct(*owner, client));
-        let is_open = id != own
-            && self.is_same(id, own)
-            && !is_its_own
-            && self.given.tokens.is_shared(self.given.seen, own);
-        let owner = owner.filter(|_| is_open)?;
-        self.doubt(lock, SHARED);
-        Some(owner)
     }
 }
