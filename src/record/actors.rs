@@ -71,11 +71,8 @@ impl ActorTable {
 
     /// Whether another actor has the same owner, or calls itself the same.
     pub fn has_namesake(&self, actor: usize) -> bool {
-        let Some(one) = self.list.get(actor) else { return false };
-        let mut others = self.list.iter().filter(|other| other.connection != one.connection);
-        others.any(|other| {
-            one.owner.is_some() && one.owner == other.owner
-                || one.called.is_some() && one.called == other.called
+        (0..self.list.len()).any(|other| {
+            self.connection(other) != self.connection(actor) && self.have_common_name(actor, other)
         })
     }
 
@@ -115,6 +112,15 @@ impl ActorTable {
         let owners = is_same(&one.owner, &other.owner);
         let says = owners.or_else(|| is_same(&one.called, &other.called));
         one.connection != other.connection && (one.host != other.host || says == Some(false))
+    }
+
+    /// Whether two actors have one owner, or call themselves the same.
+    pub fn have_common_name(&self, one: usize, other: usize) -> bool {
+        let (Some(one), Some(other)) = (self.list.get(one), self.list.get(other)) else {
+            return false;
+        };
+        one.owner.is_some() && one.owner == other.owner
+            || one.called.is_some() && one.called == other.called
     }
 
     /// The actors that may be of the same programs as these.

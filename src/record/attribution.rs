@@ -53,6 +53,8 @@ struct Circumstances {
     are_distinct: bool,
     /// Whether either of them was seen to act for clients of other connections.
     is_pooled: bool,
+    /// Whether the two have one owner or call themselves the same.
+    has_common_name: bool,
     /// Whether the client believes in an acquisition of its own.
     has_own: bool,
     /// Whether another client of the same program may believe that it holds the lock.
@@ -100,7 +102,7 @@ impl Circumstances {
             return Attribution::Unknown;
         }
         match self.read {
-            LastRead::Holder => Attribution::Holder,
+            LastRead::Holder if self.is_pooled || self.has_common_name => Attribution::Holder,
             // It deletes what it compared, though that has another holder by now.
             LastRead::Own if !self.is_read_elsewhere && !self.is_pooled => Attribution::Client,
             _ if self.is_read_elsewhere && !self.has_rivals => Attribution::Holder,
@@ -349,7 +351,8 @@ pub(super) struct Attributor<'a> {
     alone: HashSet<usize>,
     /// Connections of lock clients.
     lock_clients: HashSet<usize>,
-    /// By lock: the last read of each actor since the lock was last acquired, and what it found.
+    /// By lock: the last read of each actor since the lock was last acquired, and what it found. One right
+    /// after a refusal, on a connection that is of no pool, only shows which client holds the lock.
     reads: HashMap<usize, HashMap<usize, (Id, Option<Id>)>>,
     /// By actor and lock: what its last command found, if that was a read.
     last: HashMap<(usize, usize), Option<Id>>,
@@ -446,6 +449,7 @@ impl<'a> Attributor<'a> {
         let circumstances = Circumstances {
             are_distinct: actors.are_distinct(act.client, act.holder),
             is_pooled: is_pooled || self.is_pooled(actors.connection(act.holder)),
+            has_common_name: actors.have_common_name(act.client, act.holder),
             has_own: act.client != act.holder && holdings.belief(act.client, act.lock).is_some(),
             has_rivals: holdings.believers(act.lock).any(|(actor, _)| is_rival(actor)),
             read,
@@ -465,7 +469,9 @@ impl<'a> Attributor<'a> {
             let reads = self.reads.entry(act.lock).or_default();
             reads.retain(|_, (_, found)| *found != Some(act.id));
         }
-        if attribution != Attribution::Client {
+        // A client that looks at the lock and then deletes it would seem to be one of a pool from then on.
+        let is_only_read = attribution == Attribution::Unknown && read == LastRead::Holder;
+        if attribution != Attribution::Client && !is_only_read {
             self.join(actors, act.client, act.holder);
         }
         attribution
@@ -477,17 +483,18 @@ impl<'a> Attributor<'a> {
     }
 
     /// Notes what a client's command showed it of a lock.
-    pub fn note(&mut self, unit: &Unit<'_>, client: usize, came: Came) {
+    pub fn note(&mut self, unit: &Unit<'_>, (client, connection): (usize, usize), came: Came) {
         let Some(lock) = unit.observations.first().map(|first| first.lock) else { return };
+        let was_refused = self.refused.remove(&(client, lock));
         if came == Came::Refused {
             self.refused.insert((client, lock));
-        } else {
-            self.refused.remove(&(client, lock));
         }
         match came {
             Came::Saw(found) if unit.call.is_none() => {
                 self.last.insert((client, lock), found);
-                self.reads.entry(lock).or_default().insert(client, (unit.first, found));
+                if !was_refused || self.is_pooled(connection) {
+                    self.reads.entry(lock).or_default().insert(client, (unit.first, found));
+                }
                 return;
             }
             Came::Took(_) | Came::Replaced(..) => drop(self.reads.remove(&lock)),

@@ -29,6 +29,8 @@ pub(super) enum Act {
     },
     /// Read the value.
     Read,
+    /// Read the value by a command that then changes it, whatever it is.
+    Fetch,
     /// Delete the key.
     Delete,
     /// Set the end of the lease.
@@ -67,7 +69,7 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
             let unit: &[u8] = if name == "SETEX" { b"EX" } else { b"PX" };
             one(key, end(unit, time).filter(Until::is_to_come).map(|until| put(value, until)))
         }
-        ("GETSET", [key, value]) => vec![(key, Act::Read), (key, put(value, Until::Forever))],
+        ("GETSET", [key, value]) => vec![(key, Act::Fetch), (key, put(value, Until::Forever))],
         ("MSET", pairs) if pairs.len().is_multiple_of(2) => {
             let pairs = pairs.chunks_exact(2).filter_map(|pair| match pair {
                 [key, value] => Some((key.as_slice(), put(value, Until::Forever))),
@@ -81,18 +83,18 @@ pub(super) fn acts(arguments: &[Vec<u8>]) -> Vec<(&[u8], Act)> {
         ("DEL" | "UNLINK", keys) => keys.iter().map(|key| (key.as_slice(), Act::Delete)).collect(),
         // With a condition it is not followed: MONITOR does not show whether that was met.
         ("DELEX", [key]) => one(key, Some(Act::Delete)),
-        ("GETDEL", [key]) => vec![(key, Act::Read), (key, Act::Delete)],
+        ("GETDEL", [key]) => vec![(key, Act::Fetch), (key, Act::Delete)],
         ("PERSIST", [key]) => one(key, Some(Act::Expire(Until::Forever))),
         ("EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT", [key, time, conditions @ ..]) => {
             one(key, expire(&name, time, conditions))
         }
         ("GETEX", [key]) => one(key, Some(Act::Read)),
         ("GETEX", [key, unit]) if unit.eq_ignore_ascii_case(b"PERSIST") => {
-            vec![(key, Act::Read), (key, Act::Expire(Until::Forever))]
+            vec![(key, Act::Fetch), (key, Act::Expire(Until::Forever))]
         }
         ("GETEX", [key, unit, time]) => {
             let until = end(&unit.to_ascii_uppercase(), time).filter(Until::is_to_come);
-            let acts = until.map(|until| vec![(&**key, Act::Read), (&**key, Act::Expire(until))]);
+            let acts = until.map(|until| vec![(&**key, Act::Fetch), (&**key, Act::Expire(until))]);
             acts.unwrap_or_default()
         }
         ("GETEX", _) => Vec::new(),
@@ -249,7 +251,7 @@ fn copies(mut options: &[Vec<u8>]) -> bool {
 }
 
 /// Commands that show a client what a key holds, and are not followed as reads of it.
-const SHOWS: &str = "DUMP GETRANGE HGETALL HMGET HRANDFIELD HSCAN HVALS LCS SORT SORT_RO SUBSTR";
+const SHOWS: &str = "DUMP GETDEL GETEX GETRANGE GETSET HGETALL HMGET HRANDFIELD HSCAN HVALS LCS SORT SORT_RO SUBSTR";
 
 /// The key of a command that shows its client what that holds, though it is not followed as a read.
 pub(super) fn shown_key(arguments: &[Vec<u8>]) -> Option<&[u8]> {

@@ -109,6 +109,8 @@ struct ModelState {
     positions: usize,
     /// Whether a client read the names of all members.
     is_listed: bool,
+    /// Whether the mode of a read-write lock is that of a writer.
+    is_written: bool,
     /// Of a member: the key's position, and the score in a sorted set, if it is known.
     of: Option<usize>,
     score: Option<f64>,
@@ -371,14 +373,17 @@ impl KeysModel {
         let (access, what) = match act {
             Act::Take { value, until } => {
                 let (token, fence) = written(&mut self.seen, &value);
-                (Access::Take(until), What::Write { token, fence, lease: until.lease(when) })
+                let lease = until.lease(when);
+                (Access::Take(until), What::Write { token, fence, lease, over: false })
             }
             Act::Put { value, until, only_if_held } => {
                 let (token, fence) = written(&mut self.seen, &value);
-                let what = What::Write { token, fence, lease: until.lease(when) };
+                let (lease, over) = (until.lease(when), only_if_held);
+                let what = What::Write { token, fence, lease, over };
                 (Access::Put { until, only_if_held }, what)
             }
             Act::Read => (Access::Read, What::Read),
+            Act::Fetch => return,
             Act::Delete => (Access::Delete, What::Delete),
             Act::Expire(until) => {
                 (Access::Expire(until), What::Expire { lease: until.lease(when) })

@@ -102,8 +102,8 @@ pub(super) struct MemberCommand {
 /// What was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
-    /// To write the key.
-    Write { token: Rc<str>, fence: Option<u64>, lease: Option<u64> },
+    /// To write the key; `over` the value of a holder only.
+    Write { token: Rc<str>, fence: Option<u64>, lease: Option<u64>, over: bool },
     /// To read it.
     Read,
     /// To delete it.

@@ -174,7 +174,8 @@ impl<'a> HistoryWriter<'a> {
             self.found_lost(unit, client, lock, came);
         }
         self.act(unit, actor, lock, came);
-        self.attributor.note(unit, client, came);
+        let connection = self.actors.connection(client);
+        self.attributor.note(unit, (client, connection), came);
     }
 
     fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {

@@ -1,6 +1,7 @@
 //! `unlock`, `clear_locks` and `repair` on a real Redis: what goes, what stays, and what is said.
 
 mod clear;
+mod formats;
 mod key_errors;
 mod keys;
 mod libraries;

@@ -81,6 +81,9 @@ impl KeysModel {
             (Shape::Members(Kind::Sharers), Content::Hash(fields)) => {
                 let holders = fields.iter().filter(|(field, value)| is_count(field, value));
                 self.show_members(lock, holders.map(|(field, _)| (field, None)), &mut shown);
+                let is_written = self.states.get(lock).is_some_and(|state| state.is_written);
+                let mode: &[u8] = if is_written { b"write" } else { b"read" };
+                shown.strangers |= !fields.iter().any(|(name, it)| name == b"mode" && it == mode);
             }
             (Shape::Members(Kind::Set), Content::Set(members)) => {
                 let members = members.iter().map(|member| (member, None));

@@ -8,6 +8,7 @@ use crate::record::observations::{MemberCommand, What, text_token};
 use crate::record::reasons::shown;
 use lock_lab::format::is_drawn;
 use lock_lab::lock::Payload;
+use std::collections::HashSet;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
@@ -23,8 +24,12 @@ pub(super) const SEVERAL: &str =
 /// Why it is not certain that no client removed another's member.
 const LISTED: &str =
     "a client that had not added a member removed it, and other clients can know its name";
+/// Why mutual exclusion is not judged of a read-write lock whose mode is not known.
 pub(super) const READ_WRITE: &str =
     "it is a read-write lock, and whether a writer shared it is not judged";
+/// The same of one that its clients did not keep to.
+const WRITER_SHARED: &str =
+    "a writer and another client held it at once, and which of them did wrong is not judged";
 /// Why the members of a key are not followed any more.
 const TOO_MANY: &str = "it has had more than 10 000 members, which is not followed";
 pub(super) const UNNAMED: &str =
@@ -127,7 +132,8 @@ impl KeysModel {
             self.decide(lock, |key| key.compared(&own, true, by > 0));
         }
         let access = if by > 0 {
-            (Access::Enter, What::Write { token: token.clone(), fence: None, lease: None })
+            let token = token.clone();
+            (Access::Enter, What::Write { token, fence: None, lease: None, over: false })
         } else {
             (Access::Read, What::Read)
         };
@@ -182,9 +188,23 @@ impl KeysModel {
     /// Fields of a hash that readers share.
     fn share(&mut self, lock: usize, name: &str, pairs: &[Field], doing: Doing) -> Followed {
         self.becomes_set(lock, Kind::Sharers, doing)?;
-        self.is_shared(lock, READ_WRITE);
+        if let Some((_, mode)) = pairs.iter().find(|(field, value)| is_mode(field, value)) {
+            self.states.get_mut(lock)?.is_written = mode == b"write";
+            self.check_writer(lock, doing);
+        }
         let holders = pairs.iter().filter(|(field, value)| is_count(field, value));
         self.add(lock, name, holders.map(|(field, _)| (field.as_slice(), None)), None, doing)
+    }
+
+    /// Notes whether a writer and another client hold the lock at once. A writer may also read.
+    fn check_writer(&mut self, lock: usize, doing: Doing) {
+        let held = self.held_members(lock, doing.when);
+        let Some(state) = self.states.get(lock).filter(|state| state.is_written) else { return };
+        let held = state.members.iter().filter(|(_, slot)| held.contains(slot));
+        let threads = held.map(|(member, _)| member.strip_suffix(b":write").unwrap_or(member));
+        if threads.collect::<HashSet<_>>().len() > 1 {
+            self.is_shared(lock, WRITER_SHARED);
+        }
     }
 
     fn write_field(
@@ -201,7 +221,8 @@ impl KeysModel {
         let payload = Payload::decode(value);
         self.seen.own(doing.client, payload.owner());
         let (token, fence) = (text_token(&payload), payload.fence());
-        let what = What::Write { token, fence, lease: until.lease(doing.when) };
+        let lease = until.lease(doing.when);
+        let what = What::Write { token, fence, lease, over: false };
         let access = match if_free {
             true => Access::Take(until),
             false => Access::Put { until, only_if_held: false },
@@ -229,12 +250,15 @@ impl KeysModel {
                 return Some(());
             }
             // Of any other that was not given back a client may believe that it holds it.
-            if self.states.get(lock)?.members.len() > 1 {
+            let is_read_write = self.shape(lock) == Shape::Members(Kind::Sharers);
+            if !is_read_write && self.states.get(lock)?.members.len() > 1 {
                 self.is_shared(lock, SHARED);
             }
             let until = self.lease_of_key(lock, slot, doing.when);
             let token = token_of(member);
-            let what = What::Write { token, fence: None, lease: until.lease(doing.when) };
+            let lease = until.lease(doing.when);
+            let over = only == Some(Only::Present);
+            let what = What::Write { token, fence: None, lease, over };
             let access = match only {
                 Some(Only::Absent) => Access::Take(until),
                 Some(Only::Present) => Access::Put { until, only_if_held: true },
@@ -257,6 +281,7 @@ impl KeysModel {
                 _ => score,
             };
         }
+        self.check_writer(lock, doing);
         Some(())
     }
 
@@ -278,6 +303,9 @@ impl KeysModel {
                 Some(())
             }
             Shape::Members(its) if is_of(its, kind) => {
+                if its == Kind::Sharers && member == b"mode" {
+                    self.is_shared(lock, READ_WRITE);
+                }
                 let Some(slot) = self.member(lock, member) else { return Some(()) };
                 let holder = self.states.get(slot)?.holder;
                 let token = (its != Kind::Hash).then_some(token);

@@ -160,7 +160,9 @@ impl KeysModel {
                 Some(Act::Unknown("SET".into()))
             }
             // It is refused, and with it what GETDEL and GETEX would do next.
-            Act::Read if shape != Shape::Text && !self.holds_nothing(lock, doing.when) => {
+            Act::Read | Act::Fetch
+                if shape != Shape::Text && !self.holds_nothing(lock, doing.when) =>
+            {
                 Some(Act::Unknown("GET".into()))
             }
             Act::Delete | Act::Expire(_) if matches!(shape, Shape::Members(_)) => {

@@ -1,6 +1,7 @@
 //! The model, fed with lines of MONITOR.
 
 mod members;
+mod rewrites;
 
 use super::*;
 use crate::record::key_snapshot::{Content, KeySnapshot};

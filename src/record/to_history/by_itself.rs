@@ -27,7 +27,7 @@ impl<'a> HistoryWriter<'a> {
         }
     }
 
-    pub(super) fn end_lease(&mut self, lock: usize) {
+    fn end_lease(&mut self, lock: usize) {
         self.forget_if_light(lock);
         let Some(id) = self.holdings.expire(lock) else { return };
         self.log.event(None, EventKind::lease_expired(lock, &self.key(lock), self.log.token(id)));

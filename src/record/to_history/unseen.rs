@@ -37,7 +37,12 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// The same for those whose acquisition is so.
-    pub(super) fn forget_suspects(&mut self, client: usize, lock: usize, is_so: impl Fn(Id) -> bool) -> bool {
+    pub(super) fn forget_suspects(
+        &mut self,
+        client: usize,
+        lock: usize,
+        is_so: impl Fn(Id) -> bool,
+    ) -> bool {
         let holder = self.holdings.holder(lock);
         let lost = self.holdings.believers(lock).filter(|(actor, belief)| {
             Some(belief.holds) != holder
@@ -72,7 +77,7 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// From here on a holder is not seen any more.
-    pub(super) fn stop_following(&mut self, holder: usize, lock: usize) {
+    fn stop_following(&mut self, holder: usize, lock: usize) {
         match self.actors.presence(holder) {
             // That it was held at the first look is said of its lock.
             Presence::Never => {}
@@ -120,7 +125,7 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// What an actor believes of a lock is unknown from here on, and since it was last seen.
-    pub(super) fn unseen_since_last_command(&mut self, actor: usize, lock: usize) {
+    fn unseen_since_last_command(&mut self, actor: usize, lock: usize) {
         let holds = self.holdings.belief(actor, lock).map(|belief| belief.holds);
         self.newly_lost.extend(holds.map(|id| (self.seen_until(actor, id), id, lock)));
         self.unseen(actor, lock);

@@ -4,21 +4,40 @@ use super::HistoryWriter;
 use super::doubts::{HANDED_OVER, SHARED};
 use crate::record::attribution::{Act, Attribution};
 use crate::record::key::Id;
+use crate::record::observations::What;
 use crate::record::operation::{Came, Unit};
 use crate::record::tokens::Knows;
 use lock_lab::format::is_drawn;
+use lock_lab::lock::Payload;
+
+/// What a command did to the lock of a holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Released,
+    Extended,
+    Rewritten,
+}
 
 impl<'a> HistoryWriter<'a> {
     /// The actor: the client, unless it acts for another one over its connection.
-    pub(super) fn actor_for(&mut self, unit: &Unit<'a>, client: usize, lock: usize, came: Came) -> usize {
+    pub(super) fn actor_for(
+        &mut self,
+        unit: &Unit<'a>,
+        client: usize,
+        lock: usize,
+        came: Came,
+    ) -> usize {
         if let Some(carrier) = self.carrier(unit, client, lock, came) {
             return carrier;
         }
         match came {
-            Came::Deleted(id) => self.holder_or(client, unit, lock, id, false),
-            Came::Extended(id) => self.holder_or(client, unit, lock, id, true),
+            Came::Deleted(id) => self.holder_or(client, unit, (lock, id), Done::Released),
+            Came::Extended(id) => self.holder_or(client, unit, (lock, id), Done::Extended),
             Came::Replaced(id, before) if self.is_same(id, before) => {
                 self.same_token(client, lock, before)
+            }
+            Came::Replaced(id, before) if self.may_be_holders(id, before) => {
+                self.holder_or(client, unit, (lock, before), Done::Rewritten)
             }
             Came::Took(_) | Came::Replaced(..)
                 if self.attributor.is_pooled(self.actors.connection(client)) =>
@@ -35,7 +54,7 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// The only actor whose token the command carries.
-    pub(super) fn carrier(
+    fn carrier(
         &mut self,
         unit: &Unit<'a>,
         client: usize,
@@ -80,15 +99,15 @@ impl<'a> HistoryWriter<'a> {
 
     /// The holder of an acquisition that this command ends or extends; the client, if it surely acts
     /// for itself, or another one of the same connection.
-    pub(super) fn holder_or(
+    fn holder_or(
         &mut self,
         client: usize,
         unit: &Unit<'a>,
-        lock: usize,
-        id: Id,
-        extends: bool,
+        (lock, id): (usize, Id),
+        done: Done,
     ) -> usize {
         let Some(holder) = self.holdings.owner(id) else { return client };
+        let extends = done == Done::Extended;
         let act = Act { client, holder, lock, id, at: unit.last(), extends };
         match self.attributor.attribution(&act, &self.actors, &self.holdings) {
             Attribution::Client
@@ -105,7 +124,11 @@ impl<'a> HistoryWriter<'a> {
                 holder
             }
             Attribution::Unknown => {
-                let what = if extends { "its lease was set" } else { "it was released" };
+                let what = match done {
+                    Done::Released => "it was released",
+                    Done::Extended => "its lease was set",
+                    Done::Rewritten => "its value was replaced",
+                };
                 let why = format!(
                     "{what} over another connection than it was acquired, and nothing shows that its \
                      holder did it (a CLIENT SETNAME of each program would)"
@@ -117,8 +140,21 @@ impl<'a> HistoryWriter<'a> {
         }
     }
 
+    /// Whether a write that replaced a holder's value may be the holder's own: it was to succeed only while the
+    /// lock is held, or both values name the same owner and nothing else tells them apart.
+    fn may_be_holders(&self, id: Id, before: Id) -> bool {
+        let seen = self.given.seen;
+        let observed = seen.observations.get(id).map(|one| &one.what);
+        let owner = |id: Id| {
+            let value = Payload::decode(seen.token(id)?.as_bytes());
+            value.owner().map(str::to_owned)
+        };
+        matches!(observed, Some(What::Write { over: true, .. }))
+            || owner(id).is_some_and(|own| owner(before) == Some(own))
+    }
+
     /// The actor that writes the holder's token over itself.
-    pub(super) fn same_token(&mut self, client: usize, lock: usize, before: Id) -> usize {
+    fn same_token(&mut self, client: usize, lock: usize, before: Id) -> usize {
         let Some(holder) = self.holdings.owner(before).filter(|holder| *holder != client) else {
             return client;
         };
@@ -135,7 +171,7 @@ impl<'a> HistoryWriter<'a> {
 
     /// The client of a pool that took the lock away from its holder. One that had lost the lock before, and
     /// doesn't release it itself later on, may be that client.
-    pub(super) fn stranger(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> usize {
+    fn stranger(&mut self, unit: &Unit<'a>, client: usize, lock: usize) -> usize {
         let prospect = self.given.prospect;
         let is_silent = |holds: Id| !prospect.releases_after(holds, unit.last());
         if self.forget_suspects(client, lock, is_silent) {
@@ -147,7 +183,7 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// How a client knows the token of an acquisition that it uses.
-    pub(super) fn knows(&self, unit: &Unit<'a>, client: usize, holds: Id) -> Knows {
+    fn knows(&self, unit: &Unit<'a>, client: usize, holds: Id) -> Knows {
         let is_own = |other: u32| {
             self.actors.actor(other).is_none_or(|other| !self.actors.are_distinct(other, client))
         };
@@ -156,13 +192,7 @@ impl<'a> HistoryWriter<'a> {
 
     /// The holder whose acquisition this command ends or extends, where that has the token of the client's own
     /// one and either may have sent it.
-    pub(super) fn sharer(
-        &mut self,
-        client: usize,
-        lock: usize,
-        own: Id,
-        came: Came,
-    ) -> Option<usize> {
+    fn sharer(&mut self, client: usize, lock: usize, own: Id, came: Came) -> Option<usize> {
         let (Came::Deleted(id) | Came::Extended(id)) = came else { return None };
         let connection = self.actors.connection(client);
         let is_its_own =

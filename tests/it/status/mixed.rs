@@ -2,11 +2,13 @@
 //! libraries under names that are drawn at random.
 
 use super::{connection, now, status};
+use crate::program::{Ended, Program, poll};
 use crate::redis_server::{RedisServer, redis_or_skip};
 use lock_lab::rng::Rng;
 use redis::Pipeline;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 /// How many keys are no locks: `NODB_MIXED_KEYS`, or as many as a test has time for.
 fn data_keys() -> usize {
@@ -15,6 +17,8 @@ fn data_keys() -> usize {
 
 /// How many families of other keys may be shown beside the locks.
 const OTHERS: usize = 10;
+/// How much memory it may take, in kB.
+const MEMORY: u64 = 64 * 1024;
 
 /// Draws names and values.
 struct Draw(Rng);
@@ -156,6 +160,27 @@ fn members(rows: &Value, name: &str) -> Vec<String> {
     rows.map(|row| row[name].as_str().unwrap().to_owned()).collect()
 }
 
+/// The table, and the most memory that was seen to be resident while it was made, in kB.
+fn measured(redis: &RedisServer) -> (Ended, u64) {
+    let began = Instant::now();
+    let running = Program::new(["status", "--all", "--redis", &redis.url()]).start();
+    let file = format!("/proc/{}/status", running.pid());
+    let mut peak = 0;
+    // The line goes when the process has ended, until that is waited for.
+    let ended = poll(|| {
+        let status = std::fs::read_to_string(&file).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        match line {
+            Some(size) => peak = size.trim().trim_end_matches(" kB").parse().unwrap(),
+            None => return Some(()),
+        }
+        None
+    });
+    assert!(ended.is_some(), "it does not end");
+    eprintln!("status of {} keys: {:?}, {peak} kB", data_keys(), began.elapsed());
+    (running.end(), peak)
+}
+
 #[test]
 fn twenty_locks_among_thousands_of_keys_are_all_shown_and_hardly_anything_else() {
     for seed in [1, 2] {
@@ -184,7 +209,8 @@ fn twenty_locks_among_thousands_of_keys_are_all_shown_and_hardly_anything_else()
         assert!(missing.is_empty(), "seed {seed}: not shown: {missing:?} in {others:#}");
         assert!(extra.len() <= OTHERS, "seed {seed}: {extra:?}");
         assert_eq!(others["keys"].as_u64().unwrap(), data_keys() as u64 + 20);
-        let table = status(&redis, &["--all"]);
+        let (table, peak) = measured(&redis);
         assert!(table.exits(0).stdout.lines().count() < 200, "{}", table.stdout);
+        assert!(peak < MEMORY, "{peak} kB for {} keys", data_keys());
     }
 }

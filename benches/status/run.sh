@@ -1,0 +1,15 @@
+#!/bin/bash
+# Measures how long `status --all` takes, and how much memory. See benches/README.md.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+for program in python3 redis-server; do
+    command -v "$program" >/dev/null || {
+        echo "$0: $program is needed and missing" >&2
+        exit 3
+    }
+done
+
+program=${PROGRAM:-target/release/nodb-trigger}
+[ -n "${PROGRAM:-}" ] || cargo build --release --quiet
+exec python3 benches/status/measure.py "$program"
