@@ -17,6 +17,7 @@
 //! | `actors` | the clients as actors |
 //! | `observations` | what was seen of each client |
 //! | `tenures`, `holdings` | from when to when a lock was held, and which actors believe that they hold it |
+//! | `prospect` | what connections do later |
 //! | `attribution` | whose command it was, where programs have pools of connections |
 //! | `tokens`, `short_leases` | what tokens prove, and which leases were set to release a lock |
 //! | `event_log`, `to_history`, `operation` | from what was seen to a history |
@@ -40,6 +41,7 @@ mod monitor_log;
 mod monitor_stream;
 mod observations;
 mod operation;
+mod prospect;
 mod reasons;
 mod recording;
 mod session;

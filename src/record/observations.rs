@@ -34,8 +34,10 @@ pub(super) struct Client {
     pub address: String,
     /// What it calls itself.
     pub name: Option<String>,
-    /// `host:pid`, from the payloads that it wrote.
+    /// `host:pid`, from the payloads that it wrote, unless these name several.
     pub owner: Option<String>,
+    /// Whether they name several: then the connection is one of a pool.
+    pub has_owners: bool,
     /// Whether it deleted a lock.
     pub gave_back: bool,
     /// When its last command ran, on whatever key, in microseconds since 1970.
@@ -167,8 +169,11 @@ impl Seen {
 
     /// A client wrote a payload that names its owner.
     pub fn own(&mut self, client: u32, owner: Option<&str>) {
-        if let (Some(client), Some(owner)) = (self.client_mut(client), owner) {
-            client.owner.get_or_insert_with(|| owner.to_owned());
+        let (Some(client), Some(owner)) = (self.client_mut(client), owner) else { return };
+        if client.owner.as_ref().is_some_and(|known| known != owner) {
+            (client.owner, client.has_owners) = (None, true);
+        } else if !client.has_owners {
+            client.owner = Some(owner.to_owned());
         }
     }
 

@@ -3,9 +3,9 @@
 //! A holder that works on acts as such later: it extends the lease again, or runs its release, which finds the
 //! lock gone. Then the lease was too short.
 
-use super::attribution::Prospect;
 use super::key::{Id, Outcome};
 use super::observations::{Observation, Seen, What};
+use super::prospect::Prospect;
 use std::collections::{HashMap, HashSet};
 
 /// A lease that was cut to less than this part of the one before may be the end of the work.

@@ -11,12 +11,13 @@ mod unseen;
 mod whose;
 
 use super::actors::ActorTable;
-use super::attribution::{Attributor, Prospect};
+use super::attribution::Attributor;
 use super::event_log::{End, EventLog};
 use super::holdings::{ClientBelief, Holdings};
 use super::key::{Id, Outcome};
 use super::observations::{Lock, NO_CLIENT, Presence, Seen, What};
 use super::operation::{Came, Unit};
+use super::prospect::Prospect;
 use super::reasons::Reasons;
 use super::recording::Way;
 use super::short_leases::ShortLeases;
@@ -174,8 +175,7 @@ impl<'a> HistoryWriter<'a> {
             self.found_lost(unit, client, lock, came);
         }
         self.act(unit, actor, lock, came);
-        let connection = self.actors.connection(client);
-        self.attributor.note(unit, (client, connection), came);
+        self.attributor.note(unit, client, came);
     }
 
     fn act(&mut self, unit: &Unit<'a>, actor: usize, lock: usize, came: Came) {

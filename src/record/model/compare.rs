@@ -83,7 +83,11 @@ impl KeysModel {
                 self.show_members(lock, holders.map(|(field, _)| (field, None)), &mut shown);
                 let is_written = self.states.get(lock).is_some_and(|state| state.is_written);
                 let mode: &[u8] = if is_written { b"write" } else { b"read" };
-                shown.strangers |= !fields.iter().any(|(name, it)| name == b"mode" && it == mode);
+                let is_known = |(name, value): &(Vec<u8>, Vec<u8>)| match name.as_slice() {
+                    b"mode" => value == mode,
+                    _ => is_count(name, value),
+                };
+                shown.strangers |= !fields.iter().all(is_known);
             }
             (Shape::Members(Kind::Set), Content::Set(members)) => {
                 let members = members.iter().map(|member| (member, None));

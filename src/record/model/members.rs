@@ -24,7 +24,7 @@ pub(super) const SEVERAL: &str =
 /// Why it is not certain that no client removed another's member.
 const LISTED: &str =
     "a client that had not added a member removed it, and other clients can know its name";
-/// Why mutual exclusion is not judged of a read-write lock whose mode is not known.
+/// Why mutual exclusion is not judged of a read-write lock of which not all is known.
 pub(super) const READ_WRITE: &str =
     "it is a read-write lock, and whether a writer shared it is not judged";
 /// The same of one that its clients did not keep to.
@@ -191,6 +191,9 @@ impl KeysModel {
         if let Some((_, mode)) = pairs.iter().find(|(field, value)| is_mode(field, value)) {
             self.states.get_mut(lock)?.is_written = mode == b"write";
             self.check_writer(lock, doing);
+        }
+        if !pairs.iter().all(|(field, value)| is_mode(field, value) || is_count(field, value)) {
+            self.is_shared(lock, READ_WRITE);
         }
         let holders = pairs.iter().filter(|(field, value)| is_count(field, value));
         self.add(lock, name, holders.map(|(field, _)| (field.as_slice(), None)), None, doing)

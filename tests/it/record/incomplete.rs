@@ -39,7 +39,7 @@ fn is_incomplete(redis: &RedisServer, why: &str, act: impl FnOnce(&mut redis::Co
 #[test]
 fn a_command_that_is_not_followed_makes_the_history_incomplete() {
     let redis = redis_or_skip!();
-    let hash = "return redis.call('HSET', KEYS[1] .. 'x', 'mode', ARGV[1])";
+    let hash = "return redis.call('HSET', KEYS[1] .. 'x', 'mode', ARGV[1], 'n', 'x')";
     let cases: [(&str, &[&[u8]]); 10] = [
         ("l:x: it holds a hash, and which of its fields", &[b"HSET", b"l:x", b"colour", b"red"]),
         ("l:x: LPUSH may have changed it", &[b"lpush", b"l:x", b"me"]),

@@ -82,7 +82,7 @@ fn a_token_of_several_acquisitions_vouches_for_no_release_over_another_connectio
             at + 9
         )
     };
-    is_open(&[round(0), round(100), round(200)].concat(), "one value is the token of several");
+    is_open(&[round(0), round(100), round(200)].concat(), "released over another connection");
 }
 
 #[test]

@@ -66,3 +66,13 @@ fn a_client_that_was_refused_and_looks_is_of_no_pool() {
     }
     fed.ends().is_clean();
 }
+
+#[test]
+fn a_connection_that_wrote_several_owners_is_one_of_a_pool() {
+    let value = |owner: &str, number: u64| format!(r#"{{"owner":"{owner}","n":{number}}}"#);
+    let take = |owner: &str| format!("SET l {} NX PX 9000", value(owner, 1));
+    let mut fed = Fed::new();
+    fed.runs(1, &take("one")).runs(1, "DEL l").runs(1, &take("other"));
+    let next = format!("SET l {} XX PX 9000\nDEL l", value("other", 2));
+    nothing_is_found(fed.runs(11, &next), REPLACED);
+}
