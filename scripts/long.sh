@@ -48,6 +48,7 @@ step "broken scenario files" cargo test --locked --release --lib broken
 step "conformance" cargo test --locked --release --test it conformance
 unset PROPTEST_CASES
 MONITOR_HISTORIES=100000 step "monitor and checkers" cargo test --locked --release --lib monitor
+NODB_RECORDINGS=10 step "recordings of every format" cargo test --locked --release --test it record::formats
 RECORD_WORKLOADS=200 step "recordings of generated workloads" cargo test --locked --release --lib generated
 PROBE_CLIENTS=2000 PROBE_ORDERINGS=20000 step "generated clients" cargo test --locked --release --lib clients_from_outside
 for crate in redis-sim lock-history lock-lab; do

@@ -48,6 +48,8 @@ struct Circumstances {
     is_pooled: bool,
     /// Whether the two have one owner or call themselves the same.
     has_common_name: bool,
+    /// Whether the client was ever seen to ask for a lock.
+    asks: bool,
     /// Whether the client believes in an acquisition of its own.
     has_own: bool,
     /// Whether another client of the same program may believe that it holds the lock.
@@ -95,7 +97,9 @@ impl Circumstances {
             return Attribution::Unknown;
         }
         match self.read {
-            LastRead::Holder if self.is_pooled || self.has_common_name => Attribution::Holder,
+            LastRead::Holder if self.is_pooled || self.has_common_name || self.asks => {
+                Attribution::Holder
+            }
             // It deletes what it compared, though that has another holder by now.
             LastRead::Own if !self.is_read_elsewhere && !self.is_pooled => Attribution::Client,
             _ if self.is_read_elsewhere && !self.has_rivals => Attribution::Holder,
@@ -224,6 +228,7 @@ impl<'a> Attributor<'a> {
             are_distinct: actors.are_distinct(act.client, act.holder),
             is_pooled: is_pooled || self.is_pooled(actors.connection(act.holder)),
             has_common_name: actors.have_common_name(act.client, act.holder),
+            asks: self.lock_clients.contains(&act.client),
             has_own: act.client != act.holder && holdings.belief(act.client, act.lock).is_some(),
             has_rivals: holdings.believers(act.lock).any(|(actor, _)| is_rival(actor)),
             read,
@@ -243,7 +248,7 @@ impl<'a> Attributor<'a> {
             let reads = self.reads.entry(act.lock).or_default();
             reads.retain(|_, look| look.found != Some(act.id));
         }
-        // A client that looks at the lock and then deletes it would seem to be one of a pool from then on.
+        // An operator that looks at the lock and then deletes it would seem to be one of a pool from then on.
         let is_only_read = attribution == Attribution::Unknown && read == LastRead::Holder;
         if attribution != Attribution::Client && !is_only_read {
             self.join(actors, act.client, act.holder);

@@ -17,6 +17,7 @@ mod golden;
 mod hazards;
 mod js_package;
 mod layers;
+mod lock_formats;
 mod middleman;
 mod outcomes;
 mod pictures;

@@ -1,6 +1,7 @@
 //! `record`: what it saves is what the clients did.
 
 mod evidence;
+mod formats;
 mod incomplete;
 mod leases;
 mod load;
