@@ -202,8 +202,12 @@ pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// Which tests sleep or ask for the time: the helper that looks again until a condition holds, and
 /// clients that hold locks for a while, so that there is a load.
-const TIMED: [(&str, &str); 3] =
-    [("program.rs", "Instant::now"), ("program.rs", "sleep("), ("record/load.rs", "sleep(")];
+const TIMED: [(&str, &str); 4] = [
+    ("program.rs", "Instant::now"),
+    ("program.rs", "sleep("),
+    ("record/formats.rs", "sleep("),
+    ("record/load.rs", "sleep("),
+];
 
 /// The same rule for unit tests is one of those for all sources.
 #[test]

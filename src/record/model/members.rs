@@ -299,7 +299,8 @@ impl KeysModel {
         let token = token_of(member);
         match self.shape(lock) {
             Shape::Holder if kind == Kind::Hash => {
-                if !self.with_token(lock, &token).is_empty() {
+                // A former holder that releases it in vain is seen, too.
+                if is_holder(member) || !self.with_token(lock, &token).is_empty() {
                     let command = MemberCommand { token: Some(token), ..command };
                     self.observe(lock, (Access::Leave, What::Delete), doing, Some(command));
                 }

@@ -8,7 +8,6 @@ use lock_lab::rng::Rng;
 use redis::Pipeline;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 /// How many keys are no locks: `NODB_MIXED_KEYS`, or as many as a test has time for.
 fn data_keys() -> usize {
@@ -162,7 +161,6 @@ fn members(rows: &Value, name: &str) -> Vec<String> {
 
 /// The table, and the most memory that was seen to be resident while it was made, in kB.
 fn measured(redis: &RedisServer) -> (Ended, u64) {
-    let began = Instant::now();
     let running = Program::new(["status", "--all", "--redis", &redis.url()]).start();
     let file = format!("/proc/{}/status", running.pid());
     let mut peak = 0;
@@ -177,7 +175,6 @@ fn measured(redis: &RedisServer) -> (Ended, u64) {
         None
     });
     assert!(ended.is_some(), "it does not end");
-    eprintln!("status of {} keys: {:?}, {peak} kB", data_keys(), began.elapsed());
     (running.end(), peak)
 }
 

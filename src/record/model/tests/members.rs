@@ -45,6 +45,16 @@ fn a_reentrant_lock_that_another_client_deletes_is_a_foreign_release() {
 }
 
 #[test]
+fn a_former_holder_that_removes_its_field_in_vain_had_not_deleted_the_lock() {
+    let take = |id: &str| format!("EVALSHA take 1 l {id}\n hlen l\n hset l {id} 1795999990");
+    let leave = |id: &str| format!("EVALSHA leave 1 l {id}\n hdel l {id}");
+    let mut fed = Fed::new();
+    fed.runs(1, &take("job-1")).runs(1, &leave("job-1")).runs(1, &take("job-2"));
+    let ended = fed.runs(11, "DEL l").runs(1, &leave("job-2")).ends();
+    assert_eq!((ended.found(), ended.reasons), (vec![Property::ForeignRelease], Vec::new()));
+}
+
+#[test]
 fn a_reentrant_lock_that_is_released_too_rarely_is_never_clean() {
     let ended = Fed::new().runs(1, ACQUIRE).runs(1, AGAIN).runs(1, PARTLY).runs(2, REFUSED).ends();
     ended.says("l: it was still held when the recording ended");
