@@ -13,6 +13,7 @@ HERDS=10 "$target/venv/bin/python" benches/herd/measure.py "$program"
 PROGRAM=$program benches/virtual/run.sh
 ONLY=bash python3 benches/probe/measure.py "$program"
 RATE=5000 python3 benches/record/measure.py "$program"
+python3 benches/status/measure.py "$program"
 # A workspace of its own, in the same target directory, so that what both need is built once.
 cargo fmt --check --manifest-path benches/explore/Cargo.toml
 ONLY="2 clients nodb-trigger" CARGO_TARGET_DIR=$target \
