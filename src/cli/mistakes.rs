@@ -56,6 +56,6 @@ mod tests {
     #[test]
     fn a_terminal_is_not_driven_by_a_file() {
         let shown = excerpt(&of("# \u{1b}[2J\u{202e} x = 1", 7));
-        assert_eq!(shown, "   12 | # \\u{1b}[2J\\u{202e} x = 1\n      |                      ^\n");
+        assert_eq!(shown, "   12 | # \\u{1b}[2J\\u{202e} x = 1\n      |                    ^\n");
     }
 }

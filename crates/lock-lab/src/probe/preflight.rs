@@ -139,16 +139,20 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
              value; how long it is, is not known of a client that sets its own"
         ));
     }
-    let fencing = match acquired.fence {
-        None => Fencing::None,
-        Some(fence) if is_time(fence.to_string().as_bytes()) => Fencing::Times,
-        Some(_) => Fencing::Numbers,
-    };
     let exclusion = match granted {
         Granted::Early => Exclusion::GrantedEarly,
         Granted::Never | Granted::Later => Exclusion::Excludes,
     };
+    let fencing = fencing(acquired.fence);
     Ok(Preflight { lease_in_value: granted == Granted::Later, fencing, ..with(exclusion) })
+}
+
+fn fencing(fence: Option<u64>) -> Fencing {
+    match fence {
+        None => Fencing::None,
+        Some(fence) if is_time(fence.to_string().as_bytes()) => Fencing::Times,
+        Some(_) => Fencing::Numbers,
+    }
 }
 
 /// When a client that lives later is granted a lock that is held and whose key is still there.

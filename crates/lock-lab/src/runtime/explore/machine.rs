@@ -71,6 +71,13 @@ pub(super) struct Machine {
     time_step: Option<u64>,
 }
 
+/// How far time goes at once, where leases are times in values.
+fn time_step(world: &World) -> Option<u64> {
+    let step = until_all_are_over(&world.setup.plan).as_nanos();
+    let step = u64::try_from(step).unwrap_or(u64::MAX);
+    world.setup.host.leases_are_values().then_some(step)
+}
+
 impl Machine {
     /// The machine of a model before anything happened.
     pub fn new(model: &Model, bounds: &Bounds) -> Result<Self, ExploreError> {
@@ -110,11 +117,9 @@ impl Machine {
             wakes: vec![0; sleepers],
             ended: Vec::new(),
         };
-        let step = until_all_are_over(&world.setup.plan).as_nanos();
-        let time_step = world.setup.host.leases_are_values().then_some(step);
-        let time_step = time_step.map(|step| u64::try_from(step).unwrap_or(u64::MAX));
         let mut machine = Self {
             states: Visited::new(tasks.len(), sleepers),
+            time_step: time_step(&world),
             world,
             bounds: bounds.clone(),
             tasks,
@@ -127,7 +132,6 @@ impl Machine {
             moves: Interner::default(),
             asked: Vec::new(),
             first: 0,
-            time_step,
         };
         for task in 0..machine.tasks.len() {
             machine.push(&mut draft, task, Push::Go)?;
