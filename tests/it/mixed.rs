@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::program::{Place, Program, arguments, wait_until};
 use crate::redis_server::{RedisServer, redis_or_skip};
@@ -74,6 +75,12 @@ impl Worker {
                 redis::cmd("HSET").arg("run").arg(FLAG).arg("true").exec(&mut con).unwrap();
                 let temporary = file.with_extension("theirs");
                 fs::write(&temporary, object(count(&file) + 1)).unwrap();
+                // As the application does: the modification time advances with each write.
+                let written = fs::File::options().write(true).open(&temporary).unwrap();
+                let before = fs::metadata(&file).unwrap().modified().unwrap();
+                if written.metadata().unwrap().modified().unwrap() <= before {
+                    written.set_modified(before + Duration::from_micros(1)).unwrap();
+                }
                 fs::rename(&temporary, &file).unwrap();
                 redis::cmd("DEL").arg(KEY).exec(&mut con).unwrap();
                 redis::cmd("HSET").arg("run").arg(FLAG).arg("false").exec(&mut con).unwrap();
