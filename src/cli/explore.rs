@@ -25,10 +25,10 @@ use std::time::Duration;
 
 /// Explores a scenario and writes the outcome.
 pub(super) fn explore(args: &ExploreArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
+    let (scenario, file) = one(&args.what, builtin)?;
     let signals = Signals::handle().map_err(environment)?;
     let shown = &args.shown;
     let outputs = Outputs::open(&signals, &shown.report, None, shown.timeline.as_ref())?;
-    let (scenario, file) = one(&args.what, builtin)?;
     let values = values(&scenario, &args.search.values())?;
     let tasks = tasks(args, &scenario, file.as_deref(), &values)?;
     let jobs = args.jobs.map_or_else(cores, usize::from);

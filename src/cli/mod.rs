@@ -81,7 +81,9 @@ use crate::report::escape;
 use args::{Request, parse};
 use builtin::BuiltIn;
 use exit::{Exit, Refusal};
+use lock_lab::server::set_response_timeout;
 use redact::ServerUrl;
+use signals::or_interrupted;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -91,7 +93,10 @@ pub fn main() -> ExitCode {
     signals::outlive_file_size_limit();
     let builtin = BuiltIn::default();
     let exit = match parse(std::env::args_os(), &builtin) {
-        Ok(request) => obey(&request, &builtin).unwrap_or_else(|refusal| complain(&refusal)),
+        Ok(request) => {
+            request.redis_timeout().into_iter().for_each(set_response_timeout);
+            obey(&request, &builtin).unwrap_or_else(|refusal| complain(&refusal))
+        }
         Err(error) => meaning(&error, error.print()),
     };
     exit.into()
@@ -102,8 +107,8 @@ fn obey(request: &Request, builtin: &BuiltIn) -> Result<Exit, Refusal> {
         Request::Fire(args) => fire::fire(args, input::built_in(&args.scenario, builtin)?),
         Request::Run(args) => run::run(args, builtin),
         Request::Explore(args) => explore::explore(args, builtin),
-        Request::Probe(args) => probe::probe(args, builtin),
-        Request::Replay(args) => replay::replay(args, builtin),
+        Request::Probe(args) => probe::probe(args, builtin).map_err(or_interrupted),
+        Request::Replay(args) => replay::replay(args, builtin).map_err(or_interrupted),
         Request::List => list::list(builtin),
         Request::Show { name } => show::show(input::built_in(name, builtin)?),
         Request::Validate { files } => validate::validate(files, builtin),
@@ -113,10 +118,10 @@ fn obey(request: &Request, builtin: &BuiltIn) -> Result<Exit, Refusal> {
         Request::Man { directory } => man::write(directory, builtin),
         Request::Check(args) => check::judge(args),
         Request::Timeline(args) => timeline::draw(args),
-        Request::Unlock(args) => recover::unlock(args),
-        Request::ClearLocks(args) => recover::clear_locks(args),
-        Request::Repair(args) => recover::repair(args),
-        Request::Status(args) => status::status(args),
+        Request::Unlock(args) => recover::unlock(args).map_err(or_interrupted),
+        Request::ClearLocks(args) => recover::clear_locks(args).map_err(or_interrupted),
+        Request::Repair(args) => recover::repair(args).map_err(or_interrupted),
+        Request::Status(args) => status::status(args).map_err(or_interrupted),
         Request::Serve(args) => serve::serve(args),
         Request::Subject { lock, actor } => subject::serve(Arc::clone(lock), actor.is_some()),
     }

@@ -40,10 +40,11 @@ pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal
         Output::Stdout.write(|out| out.write_all(start_of_subject(language).as_bytes()))?;
         return Ok(Exit::Success);
     }
-    let signals = Signals::handle().map_err(environment)?;
     let stages = bounds(&args.search)?;
+    let what = one(&args.what, builtin)?;
+    let signals = Signals::handle().map_err(environment)?;
     let Some(url) = &args.upstream else {
-        return explored(args, stages, builtin, Keeper::new(&signals, None));
+        return explored(args, stages, what, Keeper::new(&signals, None));
     };
     if timing(&stages) == Timing::Strict {
         return Err(usage(anyhow!(
@@ -53,19 +54,18 @@ pub(super) fn probe(args: &ProbeArgs, builtin: &BuiltIn) -> Result<Exit, Refusal
     }
     let exclusive_use = ExclusiveUse::new(url, &signals)?;
     let keeper = Keeper::new(&signals, Some(Arc::clone(exclusive_use.exclusive())));
-    let ended = explored(args, stages, builtin, keeper);
+    let ended = explored(args, stages, what, keeper);
     exclusive_use.end(ended)
 }
 
 fn explored(
     args: &ProbeArgs,
     stages: Vec<Bounds>,
-    builtin: &BuiltIn,
+    (scenario, file): (Scenario, Option<String>),
     keeper: Keeper,
 ) -> Result<Exit, Refusal> {
     let (options, signals) = (&args.shown, keeper.signals());
     let outputs = Outputs::open(signals, &options.report, None, options.timeline.as_ref())?;
-    let (scenario, file) = one(&args.what, builtin)?;
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
     }

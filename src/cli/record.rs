@@ -6,7 +6,7 @@ use super::exit::{Exit, Refusal, environment, usage};
 use super::input::{self, Saved};
 use super::output::Output;
 use super::progress::ProgressLine;
-use super::signals::Signals;
+use super::signals::{Signals, or_interrupted};
 use super::timeline::{Drawing, OutputPlace};
 use super::{remote, say};
 use crate::record::{self, Counts, Ending, Listener, Order, Recorded, Watch};
@@ -91,7 +91,7 @@ fn listen(args: &RecordArgs, watch: Watch, signals: &Signals) -> Result<Recorded
     let listen = if args.light { record::record_light } else { record::record };
     let recorded = listen(&order, &*clock, &mut status);
     status.line.clear();
-    recorded.map_err(environment)
+    recorded.map_err(|error| or_interrupted(environment(error)))
 }
 
 /// The line on stderr.

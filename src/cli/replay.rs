@@ -31,15 +31,16 @@ const SHORTENED: &str =
 
 /// Replays a schedule and writes the report.
 pub(super) fn replay(args: &ReplayArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
-    let signals = Signals::handle().map_err(environment)?;
     let schedule = schedule::find(&args.what)?;
+    let what = schedule::scenario(&schedule, args.scenario.as_ref(), builtin)?;
+    let signals = Signals::handle().map_err(environment)?;
     let Some(url) = args.redis.as_ref().filter(|_| schedule.protocol == SUBJECT) else {
-        return replayed(&schedule, args, builtin, Keeper::new(&signals, None));
+        return replayed(&schedule, args, what, Keeper::new(&signals, None));
     };
     // A client from outside may make any keys.
     let exclusive_use = ExclusiveUse::new(url, &signals)?;
     let keeper = Keeper::new(&signals, Some(Arc::clone(exclusive_use.exclusive())));
-    let ended = replayed(&schedule, args, builtin, keeper);
+    let ended = replayed(&schedule, args, what, keeper);
     exclusive_use.end(ended)
 }
 
@@ -59,11 +60,10 @@ fn is_changed(schedule: &Schedule, scenario: &Scenario) -> bool {
 fn replayed(
     schedule: &Schedule,
     args: &ReplayArgs,
-    builtin: &BuiltIn,
+    (scenario, file): (Scenario, Option<String>),
     keeper: Keeper,
 ) -> Result<Exit, Refusal> {
     let signals = keeper.signals();
-    let (scenario, file) = schedule::scenario(schedule, args.scenario.as_ref(), builtin)?;
     let is_changed = is_changed(schedule, &scenario);
     let model = schedule::model(schedule, &scenario, args, &keeper)?;
     let deadline = args.stage.timeout.unwrap_or(TIMEOUT);

@@ -21,9 +21,10 @@ type Ended = (Entry, Exit);
 
 /// Runs everything that was named.
 pub(super) fn run(args: &RunArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
+    // A signal ends the wait for a file that has no end.
+    let scenarios = named(&args.what, builtin);
     let signals = Signals::handle().map_err(environment)?;
     let outputs = Outputs::open(&signals, &args.report, None, None)?;
-    let scenarios = named(&args.what, builtin);
     let progress = Arc::new(Progress::new("scenarios", args.report.quiet));
     progress.expect(scenarios.len());
     let ended = run_all(args, &scenarios, &signals, &progress);

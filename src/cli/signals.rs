@@ -2,10 +2,10 @@
 //! lets no other run begin; one that comes a second later or more ends the program at once and says
 //! what is left behind.
 
-use super::exit::Exit;
+use super::exit::{Exit, Refusal};
 use super::{say, screen};
 use lock_lab::runtime::Time;
-use lock_lab::server::hurry;
+use lock_lab::server::{hurry, is_hurried};
 use nix::sys::signal::{SigSet, Signal};
 use parking_lot::{Mutex, MutexGuard};
 use redis_sim::clock::{Clock, Stopped, WallClock};
@@ -160,7 +160,14 @@ pub(super) fn outlive_file_size_limit() {
     let _ = set.thread_block();
 }
 
-/// Whether a signal at `now` is another interruption than the one at `first`.
+/// The status of what failed after a signal had come: what it waited for was not wanted any more.
+pub(super) fn or_interrupted(refusal: Refusal) -> Refusal {
+    match refusal.exit {
+        Exit::Environment if is_hurried() => Refusal { exit: Exit::Interrupted, ..refusal },
+        _ => refusal,
+    }
+}
+
 /// Whether a line can be written to stderr without waiting.
 fn stderr_takes_a_line() -> bool {
     let stderr = io::stderr();
@@ -168,6 +175,7 @@ fn stderr_takes_a_line() -> bool {
     poll(&mut ready, Some(&Timespec::default())).is_ok_and(|count| count > 0)
 }
 
+/// Whether a signal at `now` is another interruption than the one at `first`.
 fn is_another_interruption(first: Duration, now: Duration) -> bool {
     now.saturating_sub(first) >= ONE_INTERRUPTION
 }

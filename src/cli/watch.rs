@@ -9,7 +9,8 @@ use super::inspect::Subject;
 use super::screen::{Key, Screen};
 use super::signals::Signals;
 use super::{output, remote, say, terminal, viewport};
-use crate::report::{Status, table};
+use crate::report::{Status, json, table};
+use anyhow::anyhow;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use lock_lab::lock::watched_channels;
 use lock_lab::server::{Connection, Server};
@@ -37,6 +38,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// What the other threads find out.
 enum News {
     Seen { status: Box<Status>, at: Duration, live: String },
+    /// The server never answered, so it is none that was lost.
+    Refused { why: String },
     Lost { why: String, retry: Duration },
     Pressed(Key),
 }
@@ -45,7 +48,6 @@ enum News {
 pub(super) fn watch(subject: Subject, args: &StatusArgs) -> Result<Exit, Refusal> {
     let signals = Signals::handle().map_err(environment)?;
     let clock = Arc::new(WallClock::new(None));
-    // A server that can't be reached at all is no server that was lost.
     let link = remote::connect(&subject.server)?;
     let (sender, news) = unbounded();
     let is_live = args.format == CheckFormat::Table && io::stdout().is_terminal();
@@ -81,6 +83,7 @@ fn follow(
         let go_on = match news.recv_timeout(TICK) {
             Ok(News::Pressed(Key::Quit)) => return Ok(Exit::Success),
             Ok(News::Pressed(Key::Interrupt)) => return Ok(Exit::Interrupted),
+            Ok(News::Refused { why }) => return Err(environment(anyhow!(why))),
             Ok(News::Seen { status, at, live }) => shown.seen(*status, at, live),
             Ok(News::Lost { why, retry }) => shown.lost(why, retry),
             Err(RecvTimeoutError::Timeout) => Ok(true),
@@ -163,10 +166,7 @@ impl Show for Piped<'_> {
         }
         let mut text = Vec::new();
         match self.args.format {
-            CheckFormat::Json => {
-                serde_json::to_writer(&mut text, &status)?;
-                writeln!(text)?;
-            }
+            CheckFormat::Json => json::write_line(&status, &mut text)?,
             CheckFormat::Table => {
                 if self.last.is_some() {
                     writeln!(text)?;
@@ -207,6 +207,10 @@ impl Poller {
             let why = match link {
                 Ok(link) => {
                     let (why, has_seen) = self.poll(link, was_lost);
+                    if let (Some(why), false, false) = (&why, was_lost, has_seen) {
+                        let _ = self.sender.send(News::Refused { why: why.clone() });
+                        return;
+                    }
                     if has_seen {
                         retry = RETRY.0;
                     }

@@ -1,7 +1,9 @@
 //! Reports for programs: one pretty-printed JSON object and a final newline.
 //!
-//! The members are those of the data, in the order in which it declares them.
+//! The members are those of the data, in the order in which it declares them. Characters that a
+//! terminal would obey are escaped, as many read a report there.
 
+use lock_history::text::{json_line, json_lines};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -11,8 +13,16 @@ use std::io::{self, Write};
 ///
 /// Fails if `out` does, or if a member can't be JSON.
 pub fn write(data: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, data)?;
-    writeln!(out)
+    writeln!(out, "{}", json_lines(data)?)
+}
+
+/// Writes one of several objects that follow each other, as a line.
+///
+/// # Errors
+///
+/// Fails if `out` does, or if a member can't be JSON.
+pub fn write_line(data: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", json_line(data)?)
 }
 
 #[cfg(test)]

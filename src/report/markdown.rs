@@ -3,6 +3,7 @@
 use super::Catalogue;
 use super::catalogue::in_words;
 use lock_history::check::Property;
+use lock_history::text::is_invisible;
 use std::io::{self, Write};
 
 /// Writes the catalogue as one table.
@@ -32,7 +33,7 @@ fn plain(text: &str) -> String {
         if "|\\`*<>[]".contains(character) {
             cell.push('\\');
         }
-        cell.push(if character.is_control() { ' ' } else { character });
+        cell.push(if is_invisible(character) { ' ' } else { character });
     }
     cell
 }

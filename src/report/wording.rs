@@ -1,6 +1,7 @@
 //! How single values are said to a person: durations, names from outside, shortened tokens.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use lock_history::text::is_invisible;
 use lock_lab::runtime::quoted;
 use lock_lab::scenario::Status;
 use redis_sim::clock::in_words;
@@ -26,14 +27,6 @@ pub fn escape(text: &str) -> String {
         }
     }
     shown
-}
-
-/// Control characters, line separators, and the marks that reorder or join text unseen.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// How long something took, with as many digits as a table needs: `84 us`, `5.8 ms`, `350 ms`,

@@ -278,6 +278,11 @@ fn mistakes_in(home: &Crate, name: &str, text: &str) -> Vec<String> {
         }
     }
     for (number, line) in code.lines().enumerate() {
+        let writes_json = ["serde_json::to_writer", "serde_json::to_string"];
+        let is_output = src == "src" && !name.ends_with("tests.rs");
+        if is_output && writes_json.iter().any(|call| line.contains(call)) {
+            mistakes.push(format!("{src}/{name}:{}: only report/json.rs writes JSON", number + 1));
+        }
         for why in forbidden(name, module, line) {
             mistakes.push(format!("{src}/{name}:{}: {why}", number + 1));
         }
@@ -454,6 +459,7 @@ fn each_other_rule_is_found_broken() {
         (program(), "cli/fire.rs", "ExitCode::from(3)", "only cli/exit.rs"),
         (program(), "cli/signals.rs", "std::process::exit(130);", "only cli/exit.rs"),
         (program(), "cli/mod.rs", "return ExitCode::FAILURE;", "only cli/exit.rs"),
+        (program(), "cli/fire.rs", "serde_json::to_writer(out, &report)?;", "only report/json.rs"),
         (program(), "helpers/mod.rs", "", "has no module"),
         (the_crate("lock-lab"), "helpers.rs", "", "has no module"),
     ] {

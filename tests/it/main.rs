@@ -16,6 +16,7 @@ mod extension;
 mod golden;
 mod hazards;
 mod js_package;
+mod json_output;
 mod layers;
 mod middleman;
 mod outcomes;

@@ -1,9 +1,11 @@
 //! Servers that are not there, say no, go away or fall silent.
 
+mod every_command;
+mod kinds;
 mod replies;
+mod waiting;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use crate::middleman::{Fate, Middleman};
 use crate::program::{Ended, Place, Program, arguments, herd, wait_until};
@@ -117,59 +119,6 @@ fn a_malformed_url_is_explained_and_its_password_never_shown() {
             elsewhere.never_shows("s3cret");
         }
     }
-    place.is_empty();
-}
-
-/// Files of a certificate that is its own authority, for 127.0.0.1, and its key; nothing without
-/// openssl.
-fn certificate(place: &Place) -> Option<(PathBuf, PathBuf)> {
-    let (certificate, key) = (place.at("certificate.pem"), place.at("key.pem"));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args([
-            "-nodes",
-            "-subj",
-            "/CN=test",
-            "-days",
-            "2",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ])
-        .arg("-out")
-        .arg(&certificate)
-        .arg("-keyout")
-        .arg(&key)
-        .output();
-    made.is_ok_and(|made| made.status.success()).then_some((certificate, key))
-}
-
-#[test]
-fn a_server_behind_tls_works_and_an_unknown_certificate_is_said() {
-    let files = Place::new();
-    let Some((certificate, key)) = certificate(&files) else { return };
-    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let port = free.to_string();
-    let redis = redis_or_skip!(
-        "--tls-port",
-        &port,
-        "--tls-cert-file",
-        certificate,
-        "--tls-key-file",
-        key,
-        "--tls-auth-clients",
-        "no"
-    );
-    let place = Place::new();
-    let url = format!("rediss://127.0.0.1:{port}");
-    let ended = at(&url, &place.run(), &[]).env("SSL_CERT_FILE", certificate).run();
-    assert_eq!(ended.exits(0).json()["server"], url);
-    redis.is_empty();
-    at(&url, &place.run(), &[])
-        .run()
-        .refuses(3, &["cannot trust", &url, "certificate", "SSL_CERT_FILE"]);
     place.is_empty();
 }
 

@@ -4,38 +4,52 @@
 mod connection;
 mod exchange;
 mod exclusive;
+mod explain;
 mod line;
 mod redis_cli;
 
 pub use connection::{Connection, Sent};
 pub use exchange::{Exchange, Listener, secret_from};
 pub use exclusive::{ExclusiveServer, Keys, OnCommandByHand, Seen, Stored};
-pub use line::{Line, hurry};
+pub use line::{Line, hurry, is_hurried};
 pub use redis_cli::quoted_input;
 
 use connection::Transport;
-use line::{LATE, SENT};
+use explain::{describe, is_forbidden_to_scripts, words};
 use redis::{
-    ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    RedisConnectionInfo, RedisError, ServerErrorKind,
+    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
+    RedisError,
 };
 use redis_sim::clock::Clock;
-use redis_sim::server::of_system;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// How long a connection may take to open, and how long a reply may take to come.
-pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may take to open, and how long a reply may take to come, by default.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it may take at least when the run's deadline is near, or has passed: a healthy server
 /// answers by then, and a holder still wants to release its lock.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The same, as this process was told.
+static GIVEN_TIMEOUT: OnceLock<Duration> = OnceLock::new();
+
+/// How long a connection may take to open, and how long a reply may take to come.
+pub fn response_timeout() -> Duration {
+    GIVEN_TIMEOUT.get().copied().unwrap_or(RESPONSE_TIMEOUT)
+}
+
+/// Gives all connections of this process another [`response_timeout`]. The first call decides.
+pub fn set_response_timeout(timeout: Duration) {
+    GIVEN_TIMEOUT.get_or_init(|| timeout);
+}
+
 /// How long to wait for an answer: no longer than the response time-out, and on a run's clock not
 /// past its deadline.
 fn patience(clock: Option<&dyn Clock>) -> Duration {
-    let left = clock.and_then(Clock::left).unwrap_or(RESPONSE_TIMEOUT);
-    let left = left.clamp(SHORTEST_TIMEOUT, RESPONSE_TIMEOUT);
+    let most = response_timeout();
+    let left = clock.and_then(Clock::left).unwrap_or(most);
+    let left = left.clamp(SHORTEST_TIMEOUT.min(most), most);
     // As a user reads it.
     Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
 }
@@ -276,60 +290,25 @@ impl Server {
             Server::Redis(remote) => {
                 let settings = remote.info.redis_settings().clone();
                 let settings = settings.set_db(0).set_protocol(protocol);
-                remote.open(settings, RESPONSE_TIMEOUT)
+                remote.open(settings, response_timeout())
             }
         }
     }
 
     /// Puts the failure of a command into words.
     pub fn explain(&self, error: &RedisError) -> ServerError {
-        let what = describe(error);
-        ServerError(match hint(error) {
-            Some(hint) => format!("{} answered {what}; {hint}", self.name()),
-            None if says_what_it_did(&what) => format!("{} {what}", self.name()),
-            None if what.contains("certificate") => format!(
-                "cannot trust {}: {what}; name the file of its authority in SSL_CERT_FILE",
-                self.name()
-            ),
-            None if error.is_io_error() => {
-                format!("lost the connection to {}: {what}; was it stopped?", self.name())
-            }
-            None => format!("{} answered {what}", self.name()),
-        })
+        let remote = match self {
+            Server::Redis(remote) => Some(&**remote),
+            Server::Embedded(_) => None,
+        };
+        ServerError(explain::command(self.name(), remote, error))
     }
-}
-
-/// Whether an error says what a server did, or did not do.
-fn says_what_it_did(what: &str) -> bool {
-    [LATE, SENT]
-        .iter()
-        .any(|word| what.strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')))
 }
 
 impl Remote {
     fn open(&self, settings: RedisConnectionInfo, patience: Duration) -> Result<Line, ServerError> {
         Line::open(&self.info, &settings, patience)
-            .map_err(|error| ServerError(self.explain_connect(&error, patience)))
-    }
-
-    fn explain_connect(&self, error: &RedisError, patience: Duration) -> String {
-        let what = describe(error);
-        if says_what_it_did(&what) {
-            return format!("{} {what}", self.name);
-        }
-        let what = if error.is_timeout() { format!("no answer within {patience:?}") } else { what };
-        let hint = match hint(error) {
-            Some(hint) => hint,
-            None if error.is_timeout() => "is it stopped, overloaded or behind a firewall?",
-            None if error.is_io_error() && self.is_sole => {
-                "is it running, and is that its address?"
-            }
-            None if error.is_io_error() => {
-                "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT) to use the embedded server"
-            }
-            None => "see its log",
-        };
-        format!("cannot reach Redis at {}: {what}; {hint}", self.name)
+            .map_err(|error| ServerError(explain::connect(self, &error, patience)))
     }
 }
 
@@ -344,92 +323,4 @@ fn encoded(user: &str) -> String {
 
 fn bracketed(host: &str) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.into() }
-}
-
-/// What came back, in the words of Redis or of the system, without the library's decoration. The library
-/// shows the complete value of a reply that it can't use.
-fn describe(error: &RedisError) -> String {
-    const LONGEST: usize = 300;
-    let what = described(error);
-    match what.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", what.get(..end).unwrap_or_default()),
-        None => what,
-    }
-}
-
-fn described(error: &RedisError) -> String {
-    if error.is_io_error() {
-        let text = of_system(error);
-        let mut letters = text.chars();
-        let first = letters.next().map(|first| first.to_lowercase().to_string());
-        return first.unwrap_or_default() + letters.as_str();
-    }
-    if error.kind() == ErrorKind::AuthenticationFailed {
-        // The library keeps neither Redis's own words nor which of the two it was.
-        return "wrong user or password".into();
-    }
-    // A transaction carries the errors of its commands; the first one says what is wrong.
-    if let Some(first) = error.clone().into_server_errors().as_deref().and_then(<[_]>::first) {
-        let (_, first) = first;
-        return words(first.code(), first.details());
-    }
-    match (error.code(), error.detail()) {
-        (Some(code), detail) => words(code, detail),
-        (None, Some(detail)) => format!("{}: {detail}", error.category()),
-        (None, None) => error.to_string(),
-    }
-}
-
-/// An error reply as Redis sends it.
-fn words(code: &str, detail: Option<&str>) -> String {
-    let code = if code == "ResponseError" { "ERR" } else { code };
-    format!("{code} {}", detail.unwrap_or_default()).trim_end().into()
-}
-
-/// Whether an answer says that a script called what its user may not; before Redis 7, and since then.
-fn is_forbidden_to_scripts(answer: &str) -> bool {
-    let ways = ["ACL failure in script", "user executing the script can't"];
-    ways.iter().any(|way| answer.contains(way))
-}
-
-fn hint(error: &RedisError) -> Option<&'static str> {
-    match error.kind() {
-        ErrorKind::AuthenticationFailed => {
-            return Some("give user and password in the URL, or the password in REDIS_PASSWORD");
-        }
-        ErrorKind::Server(ServerErrorKind::BusyLoading) => {
-            return Some("it is still reading its data; try again when it has finished");
-        }
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => {
-            return Some("it is a replica; name its primary");
-        }
-        ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            return Some("this user may not do that; ask for the right in its ACL");
-        }
-        _ => {}
-    }
-    let answer = describe(error);
-    if is_forbidden_to_scripts(&answer) {
-        return Some("this user may not do that; ask for the right in its ACL");
-    }
-    match answer.split(' ').next()? {
-        "NOAUTH" | "WRONGPASS" => {
-            Some("give user and password in the URL, or the password in REDIS_PASSWORD")
-        }
-        "CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN" => Some(
-            "it is a Redis Cluster, which has a lock's key and its flag on different nodes; NoDb's \
-             locks need a single Redis: name that (of a cluster, only runs with a hash tag in \
-             their id can be worked with, on the node that has it)",
-        ),
-        "OOM" => Some("it is out of memory: raise maxmemory or free some"),
-        "MISCONF" => Some("it can't save to its disk and refuses to write: see its log"),
-        "WRONGTYPE" => Some(
-            "something else keeps another kind of value under this key: choose another directory, \
-             or look at it with TYPE and remove it",
-        ),
-        "ERR" if answer.contains("max number of clients") => {
-            Some("use fewer actors, or raise its maxclients")
-        }
-        _ => None,
-    }
 }

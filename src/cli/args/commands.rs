@@ -14,6 +14,7 @@ use lock_lab::scenario::Scenario;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the user asked for: in the order of the help, where what they have in common stands together
 /// (see [`GROUPS`]).
@@ -87,6 +88,25 @@ Examples:
         #[arg(long, value_name = "NAME")]
         actor: Option<String>,
     },
+}
+
+impl Request {
+    /// How long a reply of a real Redis may take, if that is given.
+    pub fn redis_timeout(&self) -> Option<Duration> {
+        let replies = match self {
+            Request::Fire(args) => &args.run.replies,
+            Request::Run(args) => &args.run.replies,
+            Request::Replay(args) => &args.replies,
+            Request::Probe(args) => &args.replies,
+            Request::Status(args) => &args.replies,
+            Request::Unlock(args) => &args.options.replies,
+            Request::ClearLocks(args) => &args.options.replies,
+            Request::Repair(args) => &args.options.replies,
+            Request::Record(args) => &args.replies,
+            _ => return None,
+        };
+        replies.redis_timeout
+    }
 }
 
 /// The groups of commands as the help has them, each with its first command.

@@ -2,7 +2,7 @@
 
 use super::super::redact::ServerUrl;
 use super::client::{ClientOptions, probed};
-use super::run::ReportOptions;
+use super::run::{ReplyOptions, ReportOptions};
 use super::values::{
     Language, Picture, StrategyWord, TTL_VARIABLE, lock_protocol, max_time, parameter, picture,
     property, timing,
@@ -96,6 +96,8 @@ pub struct ProbeArgs {
                        more commands. Its database 0 must be empty, and is empty again afterwards"
     )]
     pub upstream: Option<ServerUrl>,
+    #[command(flatten)]
+    pub replies: ReplyOptions,
     #[command(flatten)]
     pub search: SearchOptions,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! The arguments of what works on the locks of an application: `status`, `record` and recovery.
 
 use super::super::redact::ServerUrl;
+use super::run::ReplyOptions;
 use super::values::{
     CheckFormat, Color, FailIf, FailIfFound, Picture, fail_if_found, pattern, picture,
 };
@@ -72,6 +73,8 @@ pub struct StatusArgs {
                        localhost]"
     )]
     pub redis: Option<ServerUrl>,
+    #[command(flatten)]
+    pub replies: ReplyOptions,
     /// Go on looking, and show each change
     #[arg(long)]
     pub watch: bool,
@@ -148,6 +151,8 @@ pub struct RecordArgs {
                        localhost]"
     )]
     pub redis: Option<ServerUrl>,
+    #[command(flatten)]
+    pub replies: ReplyOptions,
     /// End with 1 only if this was found: any, PROPERTY or lease-use=80% (repeatable)
     #[arg(long = "fail-if", value_name = "WHAT", value_parser = fail_if_found)]
     #[arg(hide_short_help = true)]
@@ -302,6 +307,8 @@ pub struct RecoverOptions {
     /// The Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub redis: Option<ServerUrl>,
+    #[command(flatten)]
+    pub replies: ReplyOptions,
     /// table or json
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     pub format: CheckFormat,

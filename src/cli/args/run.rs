@@ -101,6 +101,8 @@ pub struct ReplayArgs {
     /// Replay on this Redis [default: an embedded server]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "Run")]
     pub redis: Option<ServerUrl>,
+    #[command(flatten)]
+    pub replies: ReplyOptions,
     /// The scenario, if it is not where the schedule says
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Run")]
     pub scenario: Option<PathBuf>,
@@ -136,6 +138,8 @@ pub struct RunOptions {
                        embedded server]"
     )]
     pub redis: Option<ServerUrl>,
+    #[command(flatten)]
+    pub replies: ReplyOptions,
     /// legacy, current or hardened
     #[arg(long, value_name = "PROTOCOL", value_parser = lock_protocol())]
     #[arg(default_value = default_protocol().name(), hide_possible_values = true)]
@@ -167,6 +171,15 @@ pub struct RunOptions {
     /// Clean nothing up, for a look with redis-cli
     #[arg(long, hide_short_help = true)]
     pub keep: bool,
+}
+
+/// How long a real Redis is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Args)]
+pub struct ReplyOptions {
+    /// Give up when Redis takes longer for a reply [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = timeout, hide_short_help = true)]
+    #[arg(allow_hyphen_values = true)]
+    pub redis_timeout: Option<Duration>,
 }
 
 /// Where a run or a replay happens, and for how long.

@@ -6,7 +6,7 @@ use super::super::redact::ServerUrl;
 use super::commands::commands;
 use super::explore::ShownOptions;
 use super::help::command;
-use super::run::{OutputOptions, StageOptions};
+use super::run::{OutputOptions, ReplyOptions, StageOptions};
 use super::scenario::default;
 use super::values::hyphened;
 use super::*;
@@ -125,6 +125,7 @@ fn nothing_given_is_the_default_of_everything() {
         directory: "/tmp/debug_locks".into(),
         run: RunOptions {
             redis: None,
+            replies: ReplyOptions { redis_timeout: None },
             lock: protocol("legacy").unwrap(),
             wait: Duration::ZERO,
             virtual_time: false,
@@ -189,6 +190,7 @@ fn everything_given_is_taken() {
         directory: "/tmp/a run [*]\n".into(),
         run: RunOptions {
             redis: Some(ServerUrl::from("redis://:secret@host/0".to_owned())),
+            replies: ReplyOptions { redis_timeout: None },
             lock: protocol("hardened").unwrap(),
             wait: Duration::from_secs(5),
             virtual_time: false,

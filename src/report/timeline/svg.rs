@@ -10,6 +10,7 @@ pub(super) mod legend;
 use super::layout::text::{fit, measure, wrap};
 use super::layout::{LISTED, Layout, MARGIN, NORMAL, SMALL, summary, title};
 use super::{Remark, Timeline};
+use lock_history::text::is_invisible;
 use std::io::{self, Write};
 
 /// How wide the picture is.
@@ -193,7 +194,7 @@ pub(super) fn xml(text: &str) -> String {
             '\'' => safe.push_str("&#39;"),
             '\n' | '\t' => safe.push(character),
             '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
-            _ if character.is_control() => safe.push('\u{fffd}'),
+            _ if is_invisible(character) => safe.push('\u{fffd}'),
             _ => safe.push(character),
         }
     }

@@ -91,14 +91,13 @@ impl History {
     ///
     /// Fails if `out` does, or if the head or an event is longer than a line of the format may be.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut line = Vec::new();
-        write_line(out, &mut line, &FirstLine { schema: SCHEMA, head: &self.head }, LONGEST_HEAD)?;
+        write_line(out, &FirstLine { schema: SCHEMA, head: &self.head }, LONGEST_HEAD)?;
         for event in &self.events {
-            write_line(out, &mut line, event, LONGEST_LINE)?;
+            write_line(out, event, LONGEST_LINE)?;
         }
         if self.is_complete {
             let end = LastLine { end: self.events.len() as u64 };
-            write_line(out, &mut line, &end, LONGEST_LINE)?;
+            write_line(out, &end, LONGEST_LINE)?;
         }
         out.flush()
     }
@@ -174,20 +173,13 @@ impl Head {
     }
 }
 
-fn write_line<T: Serialize>(
-    out: &mut dyn Write,
-    line: &mut Vec<u8>,
-    content: &T,
-    longest: u64,
-) -> io::Result<()> {
-    line.clear();
-    serde_json::to_writer(&mut *line, content)?;
-    line.push(b'\n');
+fn write_line(out: &mut dyn Write, content: &impl Serialize, longest: u64) -> io::Result<()> {
+    let line = text::json_line(content)? + "\n";
     if line.len() as u64 > longest {
         let what = format!("a line of the history has more than {longest} bytes");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
-    out.write_all(line)
+    out.write_all(line.as_bytes())
 }
 
 fn read_head(lines: &mut Lines<'_>) -> Result<Head, FileError> {

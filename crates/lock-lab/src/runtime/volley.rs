@@ -3,7 +3,7 @@
 //! wake-ups take longer than the commands.
 
 use crate::intercept::Interceptor;
-use crate::server::{Connection, RESPONSE_TIMEOUT};
+use crate::server::{Connection, response_timeout};
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 use redis_sim::clock::Clock;
@@ -75,7 +75,7 @@ impl Volley {
             .zip(sent)
             .map(|(Arrival { connection, command, .. }, sent)| {
                 // A server that let one reply's time pass had as long for all the others.
-                let most = if silence.is_some() { BARELY } else { RESPONSE_TIMEOUT };
+                let most = if silence.is_some() { BARELY } else { response_timeout() };
                 let reply = connection.receive_within(command, sent, most);
                 reply.map_err(|error| match error.is_timeout() {
                     true => silence.get_or_insert(error).clone(),

@@ -9,7 +9,7 @@
 mod between;
 
 use super::connection::within;
-use super::{Line, RESPONSE_TIMEOUT, Remote, Server, ServerError, quoted_input};
+use super::{Line, Remote, Server, ServerError, quoted_input, response_timeout};
 use between::{NAMES, PUT, time};
 
 pub(super) use between::Pair;
@@ -336,11 +336,11 @@ impl ExclusiveServer {
             Some(connection) => connection,
             None => {
                 let settings = self.remote.info.redis_settings().clone().set_db(0);
-                self.remote.open(settings, RESPONSE_TIMEOUT)?
+                self.remote.open(settings, response_timeout())?
             }
         };
         let connection = control.insert(connection);
-        let answer = within(RESPONSE_TIMEOUT, connection, talk);
+        let answer = within(response_timeout(), connection, talk);
         if answer.as_ref().is_err_and(RedisError::is_io_error) {
             // What comes late would be taken for the answer to something else.
             *control = None;
@@ -390,9 +390,9 @@ impl ExclusiveServer {
 /// A connection that shows that the server is in use, as long as it is open.
 fn present(remote: &Remote) -> Result<Line, ServerError> {
     let settings = remote.info.redis_settings().clone();
-    let mut presence = remote.open(settings, RESPONSE_TIMEOUT)?;
+    let mut presence = remote.open(settings, response_timeout())?;
     let listen = redis::cmd("SUBSCRIBE").arg(CHANNEL).get_packed_command();
-    let listens = within(RESPONSE_TIMEOUT, &mut presence, |presence| {
+    let listens = within(response_timeout(), &mut presence, |presence| {
         presence.send_packed_command(&listen)?;
         presence.recv_response()?.extract_error()
     });

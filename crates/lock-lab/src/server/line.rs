@@ -43,8 +43,13 @@ pub fn hurry() {
     HURRIED.get_or_init(|| WallClock::new(Some(HURRY)));
 }
 
+/// Whether the program is to end.
+pub fn is_hurried() -> bool {
+    HURRIED.get().is_some()
+}
+
 /// Whether the time is over that commands in flight had after [`hurry`].
-fn is_hurried() -> bool {
+fn is_over() -> bool {
     HURRIED.get().is_some_and(|clock| clock.check().is_err())
 }
 

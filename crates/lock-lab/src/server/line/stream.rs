@@ -1,6 +1,6 @@
 //! What a connection to a Redis goes over: TCP, TLS or a socket file.
 
-use super::{SLICE, is_hurried};
+use super::{SLICE, is_over};
 use crossbeam::channel;
 use redis::{ConnectionAddr, ErrorKind, RedisError, RedisResult};
 use redis_sim::clock::{Clock, WallClock};
@@ -82,7 +82,7 @@ fn within<T: Send + 'static>(
         if let Ok(result) = receiver.recv_timeout(SLICE) {
             return result;
         }
-        if clock.check().is_err() || is_hurried() {
+        if clock.check().is_err() || is_over() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"));
         }
     }

@@ -1,0 +1,171 @@
+//! Servers that keep a client waiting, at first or later: every command gives up in time, and one signal
+//! ends it.
+
+use super::every_command::every_command;
+use crate::middleman::{Fate, Middleman};
+use crate::program::{Ended, Place, Program, wait_until};
+use crate::redis_server::{RedisServer, redis_or_skip};
+use rustix::process::Signal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Servers that keep a client waiting.
+const WEATHER: [fn() -> Fate; 3] =
+    [|| Fate::Silence, || Fate::Drip("+PONG"), || Fate::Answer("$100\r\nab")];
+
+/// No reply is ever given up.
+const FOR_EVER: &str = "--redis-timeout=365d";
+
+/// A command that only looks has no signal handler: nothing has to be cleaned up after it.
+fn ends_as_it_should(name: &str, ended: &Ended) {
+    let only_looks = name.starts_with("status") && !name.contains("--watch");
+    assert_eq!(ended.code, (!only_looks).then_some(130), "{name}: {ended:#?}");
+    assert!(only_looks || ended.stderr.contains("interrupt"), "{name}: {ended:#?}");
+}
+
+#[test]
+fn one_signal_ends_every_command_that_waits_for_its_first_reply() {
+    for (number, signal) in [Signal::INT, Signal::TERM, Signal::HUP].into_iter().enumerate() {
+        let place = Place::new();
+        let all = every_command("", &place).len();
+        let mut running = Vec::new();
+        for command in 0..all {
+            let fate = WEATHER[(command + number) % WEATHER.len()];
+            let server = Middleman::alone(move |_| fate());
+            let words = every_command(&server.url(), &place).swap_remove(command);
+            let program = Program::in_terminal(&words).arg(FOR_EVER).start();
+            running.push((words.join(" "), server, program));
+        }
+        for (name, server, program) in running {
+            wait_until("it waits", || server.commands() > 0);
+            program.signal(signal);
+            ends_as_it_should(&name, &program.end());
+        }
+        place.is_empty();
+    }
+}
+
+/// A Redis with something to do for every command.
+fn prepare(redis: &RedisServer) {
+    let mut con = redis.client().get_connection().unwrap();
+    redis::cmd("FLUSHALL").exec(&mut con).unwrap();
+    redis::cmd("CONFIG").arg(&["SET", "notify-keyspace-events", "KEA"]).exec(&mut con).unwrap();
+    let dead = r#"{"token":"t","owner":"elsewhere:1","acquired_at":1,"expires_at":2,"ttl":1}"#;
+    redis::cmd("SET").arg("nodb-lock:run:file").arg(dead).exec(&mut con).unwrap();
+    redis::cmd("HSET").arg(&["run", "locked:other", "true"]).exec(&mut con).unwrap();
+    redis::cmd("SET").arg(&["lock:x", "5a0dd1e4a1c84b1ea1fd6ee1bd3ab9f0"]).exec(&mut con).unwrap();
+}
+
+/// What a command is tried with.
+struct Trial {
+    redis: RedisServer,
+    place: Place,
+    command: usize,
+}
+
+impl Trial {
+    fn words(&self, url: &str) -> Vec<String> {
+        every_command(url, &self.place).swap_remove(self.command)
+    }
+
+    fn is_clients(&self, words: &[String]) -> bool {
+        words.iter().any(|word| word == "--subject")
+    }
+
+    /// How many commands it sends in good weather; two, if it does not end.
+    fn length(&self) -> usize {
+        self.prepare();
+        let counting = Middleman::before(self.redis.port(), |_| Fate::Pass);
+        let words = self.words(&counting.url());
+        if words.iter().any(|word| word == "--watch") {
+            return 4;
+        }
+        Program::new(words).run();
+        self.clean();
+        counting.commands()
+    }
+
+    /// A server that has its weather from the middle of the command on; and how many commands have met
+    /// it.
+    fn server(&self, fate: fn() -> Fate) -> (Middleman, Arc<AtomicUsize>) {
+        let middle = self.length() / 2;
+        self.prepare();
+        let (seen, met) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&met);
+        let server = Middleman::before(self.redis.port(), move |_| {
+            if seen.fetch_add(1, Ordering::Relaxed) < middle {
+                return Fate::Pass;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            fate()
+        });
+        (server, met)
+    }
+
+    fn prepare(&self) {
+        prepare(&self.redis);
+        // A client from outside needs the database for itself.
+        if self.is_clients(&self.words("")) {
+            let mut con = self.redis.client().get_connection().unwrap();
+            redis::cmd("FLUSHALL").exec(&mut con).unwrap();
+        }
+    }
+
+    /// Removes the history that a recording has saved.
+    fn clean(&self) {
+        let _ = std::fs::remove_file(self.place.at(&format!("of {}", self.command)));
+    }
+}
+
+#[test]
+fn every_command_gives_up_when_the_weather_turns_bad_in_the_middle() {
+    let fates: [fn() -> Fate; 7] = [
+        || Fate::Silence,
+        || Fate::Drip("+PONG"),
+        || Fate::Answer("$100\r\nab"),
+        || Fate::Cut("$100\r\nab"),
+        || Fate::Answer("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        || Fate::Answer("$9999999999\r\n"),
+        || Fate::Answer("*2147483647\r\n"),
+    ];
+    let _ = redis_or_skip!();
+    for command in 0..every_command("", &Place::new()).len() {
+        let trial = Trial { redis: RedisServer::start(&[]), place: Place::new(), command };
+        let (server, _) = trial.server(fates[command % fates.len()]);
+        let words = trial.words(&server.url());
+        let name = words.join(" ");
+        // These wait until the server is back.
+        if name.contains("--watch") {
+            continue;
+        }
+        let ended = Program::new(&words).arg("--redis-timeout=2s").run();
+        let expected: &[i32] = if name.starts_with("record") { &[3, 4] } else { &[3] };
+        assert!(ended.code.is_some_and(|code| expected.contains(&code)), "{name}: {ended:#?}");
+        trial.clean();
+        trial.place.is_empty();
+    }
+}
+
+#[test]
+fn one_signal_ends_every_command_that_waits_for_a_later_reply() {
+    let _ = redis_or_skip!();
+    let mut running = Vec::new();
+    for command in 0..every_command("", &Place::new()).len() {
+        let trial = Trial { redis: RedisServer::start(&[]), place: Place::new(), command };
+        let (server, met) = trial.server(WEATHER[command % WEATHER.len()]);
+        let words = trial.words(&server.url());
+        let program = Program::in_terminal(&words).arg(FOR_EVER).start();
+        running.push((words.join(" "), trial, server, met, program));
+    }
+    let signals = [Signal::INT, Signal::TERM, Signal::HUP].into_iter().cycle();
+    for ((name, trial, _server, met, program), signal) in running.into_iter().zip(signals) {
+        wait_until("it waits", || met.load(Ordering::Relaxed) > 0);
+        program.signal(signal);
+        let ended = program.end();
+        if !name.starts_with("record") {
+            ends_as_it_should(&name, &ended);
+        }
+        trial.clean();
+        trial.place.is_empty();
+    }
+}
