@@ -1,7 +1,7 @@
 #!/bin/bash
 # What takes too long for continuous integration: all tests ten times, five times beside four busy
-# processes, and generated inputs by the thousand. One line a step, with its time; the output of a step
-# that fails is kept and named.
+# processes, generated inputs by the thousand, 400 interrupted runs, 2000 clients, complete benchmarks and an
+# installation. One line a step, with its time; the output of a step that fails is kept and named.
 #
 # Not under nohup: some tests send signals that nohup has their programs ignore.
 set -uo pipefail
@@ -35,6 +35,25 @@ busy() {
     return $status
 }
 
+# Installs the program with nothing but a compiler in the environment, and runs it.
+installs() {
+    local root=$logs/installed
+    env -i HOME="$HOME" PATH="$PATH" CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" \
+        cargo install --locked --path . --root "$root" &&
+        env -i "$root/bin/nodb-trigger" thundering_herd "$logs/run" --virtual --quiet
+}
+
+# A herd of 2000 threads on a server with as many clients.
+herd_of_2000() {
+    local program=target/release/nodb-trigger socket=$logs/socket server status
+    "$program" serve --socket "$socket" &
+    server=$!
+    until [ -S "$socket" ]; do sleep 0.1; done
+    "$program" thundering_herd "$logs/run" --threads 1990 --hold 10s --quiet --redis "unix:$socket"
+    status=$?
+    kill $server && wait $server && return $status
+}
+
 git log -1 --format='%h %s'
 cargo test --locked --no-run || exit 1
 for round in 1 2 3 4 5 6 7 8 9 10; do
@@ -55,6 +74,20 @@ for crate in redis-sim lock-history lock-lab; do
 done
 EXPLORE_WALKS=200 step "random walks replayed" cargo test --locked --release --lib walks
 NODB_MIXED_KEYS=100000 step "locks among mixed keys" cargo test --locked --release --test it status::mixed
+SOAK_RUNS=400 step "400 interrupted runs" cargo test --locked --release --test it soak
+step "2000 clients" cargo test --locked --release --test it two_thousand
+cargo build --locked --release || exit 1
+step "a herd of 2000 threads" herd_of_2000
+step "installation in an empty environment" installs
+for bench in herd virtual probe explore; do
+    step "benchmark $bench" bash "benches/$bench/run.sh"
+done
+step "benchmark check" cargo bench --locked --bench check
+if command -v cargo-deny >/dev/null; then
+    step "licences, bans and sources" cargo deny --locked check licenses bans sources
+else
+    echo "left out: licences, bans and sources (no cargo deny; cargo install cargo-deny)"
+fi
 NODB_REPLAYS=20 step "counterexamples on a real Redis" cargo test --locked --release --test it exploration
 
 [ $failed = 0 ] && rm -r "$logs" && echo "All passed ($SECONDS s)."

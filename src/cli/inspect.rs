@@ -59,6 +59,9 @@ impl Subject {
         clock: &dyn Clock,
     ) -> Result<(Status, Option<(Exit, String)>), ServerError> {
         let facts = Facts::ask(link, clock).map_err(|error| self.server.explain(&error))?;
+        if fact(&facts.info, "cluster_enabled") == "1" {
+            self.server.check_kind(link)?;
+        }
         let mut notes = facts.notes;
         let mut sightings = match self.keeps_all {
             true => Sightings::all(),

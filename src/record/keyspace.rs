@@ -84,6 +84,7 @@ impl KeyspaceSession<'_> {
         let server = self.order.server;
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
         let mut link = server.open_raw(ProtocolVersion::RESP2)?;
+        server.check_kind(&mut link)?;
         let now = notifications(&mut link).map_err(explain)?.unwrap_or_default();
         let has = |class: char| now.contains(class) || class != 'K' && now.contains('A');
         if !NEEDED.chars().all(has) {

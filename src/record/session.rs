@@ -169,6 +169,9 @@ impl<'a> MonitorSession<'a> {
         let explain = |error: RedisError| RecordError::Server(server.explain(&error));
         let mut link = server.open_raw(ProtocolVersion::RESP2)?;
         let facts = Facts::ask(&mut link).map_err(explain)?;
+        if facts.info.as_ref().is_some_and(|info| info.is_cluster) {
+            server.check_kind(&mut link)?;
+        }
         let mut wanted = vec![(EXPIRED, 'x'), (EVICTED, 'e')];
         wanted.retain(|(_, class)| facts.reports(*class));
         let wanted: Vec<&str> = wanted.into_iter().map(|(channel, _)| channel).collect();

@@ -80,7 +80,7 @@ fn reports_of_clients_from_outside_show_each_character_of_every_name() {
     let subject = name();
     fs::copy(shipped("bash.sh"), place.at(&subject)).unwrap();
     let command = format!("bash '{subject}'");
-    shows(&json(&place, &["probe", "mutual_exclusion", "--subject", &command]).stdout, &subject);
+    shows(&json(&place, &["probe", "mutual_exclusion", "--max-schedules=3", "--subject", &command]).stdout, &subject);
 }
 
 #[test]
@@ -104,6 +104,7 @@ fn fill(redis: &RedisServer) -> String {
     redis::cmd("SET").arg(key).arg(payload.to_string()).arg("EX").arg(300).exec(&mut con).unwrap();
     redis::cmd("HSET").arg(&name).arg("locked:other").arg("true").exec(&mut con).unwrap();
     redis::cmd("SET").arg(format!("lock:{name}")).arg(&name).exec(&mut con).unwrap();
+    redis::cmd("CONFIG").arg(&["SET", "notify-keyspace-events", "KEA"]).exec(&mut con).unwrap();
     name
 }
 

@@ -41,6 +41,7 @@ mod serve;
 mod session;
 mod shared;
 mod signals;
+mod soak;
 mod status;
 mod timeline;
 mod upstream;

@@ -11,6 +11,10 @@ use std::time::Duration;
 pub enum Fate {
     /// Redis answers it.
     Pass,
+    /// Redis answers it, and this is done when it has been sent there.
+    PassAnd(Box<dyn Fn() + Send>),
+    /// Redis gets this instead, and answers it.
+    Instead(Vec<String>),
     /// This is the answer; Redis never sees the command.
     Answer(&'static str),
     /// No answer, ever.
@@ -85,8 +89,15 @@ fn serve(client: TcpStream, port: Option<u16>, rule: &Rule, log: &Mutex<Vec<Vec<
         log.lock().unwrap().push(command.clone());
         let fate = rule(&command);
         let pass = |redis: &mut &TcpStream| redis.write_all(&raw);
+        let instead = |words: &[String]| {
+            let mut other = redis::Cmd::new();
+            other.arg(words);
+            other.get_packed_command()
+        };
         let done = match (&fate, &mut redis.as_ref()) {
             (Fate::Pass, Some(redis)) => pass(redis),
+            (Fate::PassAnd(then), Some(redis)) => pass(redis).inspect(|()| then()),
+            (Fate::Instead(words), Some(redis)) => redis.write_all(&instead(words)),
             (Fate::Answer(answer), _) => answers.write_all(answer.as_bytes()),
             (Fate::Drip(answer), _) => drip(&answers, answer.as_bytes()),
             (Fate::Cut(answer), _) => answers

@@ -17,7 +17,7 @@ pub use redis_cli::quoted_input;
 use connection::Transport;
 use explain::{describe, is_forbidden_to_scripts, words};
 use redis::{
-    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
+    ConnectionAddr, ConnectionInfo, ConnectionLike, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
     RedisError,
 };
 use redis_sim::clock::Clock;
@@ -292,6 +292,26 @@ impl Server {
                 let settings = settings.set_db(0).set_protocol(protocol);
                 remote.open(settings, response_timeout())
             }
+        }
+    }
+
+    /// Fails if it is a node of a cluster that is down, or a Sentinel: neither shows any key.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] with what to do.
+    pub fn check_kind(&self, link: &mut dyn ConnectionLike) -> Result<(), ServerError> {
+        let why = match redis::cmd("CLUSTER").arg("INFO").query::<String>(link) {
+            Ok(facts) if facts.contains("cluster_state:fail") => explain::CLUSTER_DOWN.to_owned(),
+            Err(error) if explain::is_unknown(&error) => match self {
+                Server::Redis(remote) => explain::sentinel(remote).unwrap_or_default(),
+                Server::Embedded(_) => String::new(),
+            },
+            _ => String::new(),
+        };
+        match why.is_empty() {
+            true => Ok(()),
+            false => Err(ServerError(format!("{} can't be used: {why}", self.name()))),
         }
     }
 

@@ -37,7 +37,7 @@ use lock_lab::lock::{
 };
 use lock_lab::runtime::Time;
 use lock_lab::server::{Connection, Server};
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::RedisError;
 use redis_sim::clock::{Clock, WallClock};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -143,10 +143,7 @@ impl<'a> RecoverySession<'a> {
             let end = words.get(start..).and_then(|rest| rest.find("; ")).map(|end| start + end);
             words.replace_range(start..end.unwrap_or(words.len()), "");
         }
-        match primary(source, &mut self.link).or_else(|| node(source)) {
-            Some(other) => format!("{words}: {other}"),
-            None => words,
-        }
+        words
     }
 
     /// Takes a lock away if it is still the one that was seen, and notes the outcome in its row.
@@ -308,14 +305,18 @@ fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE")
 }
 
-/// Refuses a replica: it may lag behind, so what it shows as free may be held. One that may not be
-/// asked is found out by the first change.
+/// Refuses a replica: it may lag behind, so what it shows as free may be held; and a node of a cluster
+/// that is down. One that may not be asked is found out by the first change.
 fn is_primary(server: &Server, link: &mut Connection) -> Result<(), Refusal> {
-    let info: String = match redis::cmd("INFO").arg("replication").query(link) {
+    let info: String = match redis::cmd("INFO").query(link) {
         Ok(info) => info,
         Err(error) if error.is_io_error() => return Err(environment(server.explain(&error))),
         Err(_) => return Ok(()),
     };
+    if fact(&info, "cluster_enabled") == "1" {
+        server.check_kind(link).map_err(environment)?;
+        say("this server is a node of a cluster: only its own keys are seen; go to each node");
+    }
     if fact(&info, "role") != "slave" {
         return Ok(());
     }
@@ -325,24 +326,6 @@ fn is_primary(server: &Server, link: &mut Connection) -> Result<(), Refusal> {
          nothing was changed",
         server.name()
     )))
-}
-
-/// The primary of the replica that refused to write, where it says which it is.
-fn primary(error: &RedisError, link: &mut Connection) -> Option<String> {
-    if error.kind() != ErrorKind::Server(ServerErrorKind::ReadOnly) {
-        return None;
-    }
-    let role: Vec<redis::Value> = redis::cmd("ROLE").query(link).ok()?;
-    let mut role = role.into_iter().skip(1);
-    let host: String = redis::from_redis_value(role.next()?).ok()?;
-    let port: u16 = redis::from_redis_value(role.next()?).ok()?;
-    Some(format!("redis://{host}:{port}"))
-}
-
-/// The node of a cluster that has the key, where the one that was asked says which it is.
-fn node(error: &RedisError) -> Option<String> {
-    let (address, _) = error.redirect_node()?;
-    Some(format!("name the node that has it: redis://{address}"))
 }
 
 /// What can be removed: any payload; not what is no string, or too long for a payload.

@@ -9,7 +9,7 @@
 mod between;
 
 use super::connection::within;
-use super::{Line, Remote, Server, ServerError, quoted_input, response_timeout};
+use super::{explain, Line, Remote, Server, ServerError, quoted_input, response_timeout};
 use between::{NAMES, PUT, time};
 
 pub(super) use between::Pair;
@@ -262,12 +262,15 @@ impl ExclusiveServer {
         let info: String = self.ask(&redis::cmd("INFO"))?;
         let says = |line: &str| info.lines().any(|it| it.trim_end() == line);
         let why = if says("cluster_enabled:1") {
-            "it is a node of a Redis Cluster, where keys live on several; name a single Redis"
+            "it is a node of a Redis Cluster, where keys live on several; name a single Redis".into()
         } else if says("role:slave") {
-            "it is a replica; name its primary, or a Redis that nobody needs"
+            let primary = explain::primary(&self.remote).map(|url| format!(", {url},"));
+            let primary = primary.unwrap_or_default();
+            format!("it is a replica; name its primary{primary} or a Redis that nobody needs")
         } else if !says("maxmemory:0") && !says("maxmemory_policy:noeviction") {
             "it evicts keys when it is full, those of other databases, too; set its maxmemory-policy \
              to noeviction"
+                .into()
         } else {
             return Ok(());
         };
@@ -300,7 +303,7 @@ impl ExclusiveServer {
         let mut restore = redis::cmd("RESTORE");
         restore.arg(NO_KEY).arg(0).arg("no dump");
         match self.talk(|control| restore.query::<Value>(control))? {
-            Err(error) if between::is_of_the_server(&error) || is_unknown(&error) => {
+            Err(error) if between::is_of_the_server(&error) || explain::is_unknown(&error) => {
                 Err(self.explain(&error))
             }
             _ => Ok(()),
@@ -400,10 +403,6 @@ fn present(remote: &Remote) -> Result<Line, ServerError> {
         Ok(_) => Ok(presence),
         Err(error) => Err(Server::Redis(Box::new(remote.clone())).explain(&error)),
     }
-}
-
-fn is_unknown(error: &RedisError) -> bool {
-    super::describe(error).contains("unknown command")
 }
 
 /// A key's name, readable.

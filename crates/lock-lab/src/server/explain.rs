@@ -8,8 +8,17 @@ use redis_sim::server::of_system;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// How long a Sentinel may take to say that it is one.
+/// How long a server may take to say what it is.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What to do about a node of a cluster that is down.
+pub(super) const CLUSTER_DOWN: &str = "it is a node of a Redis Cluster that is down; CLUSTER INFO and \
+    CLUSTER NODES on it say which slots or nodes are missing: bring these back first";
+
+/// What to do about a node of a cluster.
+const CLUSTER: &str = "it is a Redis Cluster, which has a lock's key and its flag on different nodes; \
+    NoDb's locks need a single Redis: name that (of a cluster, only runs with a hash tag in their id \
+    can be worked with, on the node that has it)";
 
 /// The failure of a command.
 pub(super) fn command(name: &str, remote: Option<&Remote>, error: &RedisError) -> String {
@@ -134,10 +143,29 @@ pub(super) fn is_forbidden_to_scripts(answer: &str) -> bool {
 
 /// What to do about an answer.
 fn hint(remote: Option<&Remote>, error: &RedisError, answer: &str) -> Option<Cow<'static, str>> {
-    if answer.contains("unknown command") {
+    if is_unknown(error) {
         return remote.and_then(sentinel).map(Cow::from);
     }
-    of_kind(error).or_else(|| of_answer(answer)).map(Cow::from)
+    let hint = of_kind(error).or_else(|| of_answer(answer))?;
+    let other = match error.redirect_node() {
+        Some((address, _)) => Some(format!("name the node that has it: redis://{address}")),
+        None => remote.filter(|_| is_of_replica(error)).and_then(primary),
+    };
+    Some(match other {
+        Some(other) => format!("{hint}: {other}").into(),
+        None => hint.into(),
+    })
+}
+
+/// Whether the server does not know a command.
+pub(super) fn is_unknown(error: &RedisError) -> bool {
+    describe(error).contains("unknown command")
+}
+
+/// Whether it is what a replica answers.
+fn is_of_replica(error: &RedisError) -> bool {
+    use ServerErrorKind::{MasterDown, ReadOnly};
+    matches!(error.kind(), ErrorKind::Server(ReadOnly | MasterDown))
 }
 
 fn of_kind(error: &RedisError) -> Option<&'static str> {
@@ -167,15 +195,9 @@ fn of_answer(answer: &str) -> Option<&'static str> {
         "NOAUTH" | "WRONGPASS" => {
             "give user and password in the URL, or the password in REDIS_PASSWORD"
         }
-        "CLUSTERDOWN" => {
-            "it is a node of a Redis Cluster that is down; CLUSTER INFO and CLUSTER NODES on it say \
-             which nodes or slots are missing: bring these back first"
-        }
-        "CROSSSLOT" | "MOVED" | "ASK" => {
-            "it is a Redis Cluster, which has a lock's key and its flag on different nodes; NoDb's \
-             locks need a single Redis: name that (of a cluster, only runs with a hash tag in \
-             their id can be worked with, on the node that has it)"
-        }
+        "CLUSTERDOWN" => CLUSTER_DOWN,
+        "CROSSSLOT" | "MOVED" | "ASK" => CLUSTER,
+        "ERR" if answer.contains("not allowed in cluster mode") => CLUSTER,
         "BUSY" => "a script runs on it and does not end; end it with SCRIPT KILL",
         "OOM" => "it is out of memory: raise maxmemory or free some",
         "MISCONF" => "it can't save to its disk and refuses to write: see its log",
@@ -191,10 +213,24 @@ fn of_answer(answer: &str) -> Option<&'static str> {
     })
 }
 
-/// What to do where a Sentinel was named for a Redis: it knows hardly any command.
-fn sentinel(remote: &Remote) -> Option<String> {
+/// A connection to ask a server what it is.
+fn line(remote: &Remote) -> Option<Line> {
     let settings = remote.info.redis_settings().clone().set_db(0);
-    let mut line = Line::open(&remote.info, &settings, PATIENCE).ok()?;
+    Line::open(&remote.info, &settings, PATIENCE).ok()
+}
+
+/// The primary of a replica, if it may be asked.
+pub(super) fn primary(remote: &Remote) -> Option<String> {
+    let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut line(remote)?).ok()?;
+    let mut role = role.into_iter().skip(1);
+    let host: String = redis::from_redis_value(role.next()?).ok()?;
+    let port: u16 = redis::from_redis_value(role.next()?).ok()?;
+    Some(format!("redis://{host}:{port}"))
+}
+
+/// What to do where a Sentinel was named for a Redis: it knows hardly any command.
+pub(super) fn sentinel(remote: &Remote) -> Option<String> {
+    let mut line = line(remote)?;
     let info: String = redis::cmd("INFO").arg("server").query(&mut line).ok()?;
     if !info.lines().any(|fact| fact == "redis_mode:sentinel") {
         return None;

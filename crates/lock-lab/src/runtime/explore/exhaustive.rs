@@ -2,6 +2,7 @@
 //! bounding for systematic testing of multithreaded programs", 2007): depth first, and what follows
 //! from a state is run once.
 
+use super::intern::{bytes_of_list, bytes_of_table};
 use super::walk::{At, Scheduler};
 use rustc_hash::FxHashSet;
 
@@ -122,6 +123,13 @@ impl Scheduler for Exhaustive {
         frame.next = next + 1;
         frame.left = frame.left.saturating_sub(1);
         Some(next)
+    }
+
+    fn bytes(&self) -> usize {
+        let left_out = self.left_out.capacity();
+        bytes_of_list(&self.met)
+            + bytes_of_list(&self.frames)
+            + bytes_of_table(self.left_out.len(), left_out, size_of::<usize>())
     }
 
     fn preemptions(&self) -> Option<u32> {

@@ -72,10 +72,41 @@ fn bytes_of_value<T: Hash>(value: &T) -> usize {
 
 /// How much memory a map takes, without what its entries point to.
 pub(super) fn bytes_of_map<K, V>(map: &FxHashMap<K, V>) -> usize {
-    map.capacity() * (size_of::<(K, V)>() + 1)
+    bytes_of_table(map.len(), map.capacity(), size_of::<(K, V)>())
 }
 
-/// How much memory a list takes, without what its members point to.
-pub(super) fn bytes_of_list<T>(list: &Vec<T>) -> usize {
-    list.capacity() * size_of::<T>()
+/// How much memory a hash table takes. Shortly before it grows, the larger one counts, too: both are
+/// there while the entries move.
+pub(super) fn bytes_of_table(entries: usize, capacity: usize, of_entry: usize) -> usize {
+    let bytes = capacity * 8 / 7 * (of_entry + 1);
+    let is_nearly_full = entries > capacity / 16 * 15;
+    if is_nearly_full { 3 * bytes } else { bytes }
+}
+
+/// How much memory a list takes, without what its members point to. What it has in reserve was never
+/// written, and so takes none.
+pub(super) fn bytes_of_list<T>(list: &[T]) -> usize {
+    size_of_val(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_about_to_grow_counts_with_the_larger_one() {
+        let mut map: FxHashMap<u64, u64> = FxHashMap::default();
+        let (mut before, mut most) = (0, 0);
+        for number in 0..100_000 {
+            let capacity = map.capacity();
+            map.insert(number, number);
+            if capacity < map.capacity() && capacity > 1000 {
+                // Both were there for a moment.
+                assert!(before >= bytes_of_table(0, capacity + map.capacity(), 16) * 99 / 100);
+                most += 1;
+            }
+            before = bytes_of_map(&map);
+        }
+        assert!(most > 3);
+    }
 }

@@ -31,8 +31,7 @@ use std::sync::Arc;
 
 /// How many states are kept at most.
 const STATES: usize = 8_000_000;
-/// How much memory what is known may take: 2 GiB. Eight million states of three or four actors take
-/// about 1.3.
+/// How much memory the process may take for what is known, its tables about to grow included: 2 GiB.
 const BYTES: usize = 2 << 30;
 
 /// A state's number.
@@ -43,9 +42,12 @@ pub(super) type StateId = u32;
 pub(super) struct Choice {
     pub turn: Turn,
     pub to: StateId,
-    /// The TTLs that ended by themselves after it, as time came: a number of such lists.
-    ended: u32,
+    /// The number of its move.
+    number: u32,
 }
+
+/// What a choice does: a turn, and the TTLs that ended by themselves after it, as time came.
+type Move = (Turn, Vec<Turn>);
 
 /// The machine, as far as it is known.
 pub(super) struct Machine {
@@ -56,10 +58,14 @@ pub(super) struct Machine {
     monitors: Monitors,
     states: Visited,
     in_flight: Interner<InFlight<u32>>,
-    /// For each state where its choices begin, and how many there are; none, if that is not known.
-    known: Vec<Option<(u32, u32)>>,
-    choices: Vec<Choice>,
-    ended: Interner<Vec<Turn>>,
+    /// For each state where its choices begin; 0, if they are not known.
+    known: Vec<u32>,
+    /// The choices of one state after the other: how many there are, and for each the state that it leads
+    /// to and the number of its move.
+    choices: Vec<u32>,
+    moves: Interner<Move>,
+    /// The choices that were asked for last.
+    asked: Vec<Choice>,
     first: StateId,
     /// How much time passes at once until all leases are over, in nanoseconds; none, where it does not.
     time_step: Option<u64>,
@@ -116,8 +122,10 @@ impl Machine {
             monitors,
             in_flight,
             known: Vec::new(),
-            choices: Vec::new(),
-            ended: Interner::default(),
+            // No state's choices begin at 0.
+            choices: vec![0],
+            moves: Interner::default(),
+            asked: Vec::new(),
             first: 0,
             time_step,
         };
@@ -149,9 +157,10 @@ impl Machine {
         self.tasks.forget_live();
     }
 
-    /// Whether there is room for more states.
-    pub fn has_room(&self) -> bool {
-        self.states.len() <= STATES && self.bytes() <= BYTES
+    /// Whether there is room for more states beside what the scheduler keeps.
+    pub fn has_room(&self, of_scheduler: usize) -> bool {
+        let bytes = self.bytes() + of_scheduler;
+        self.states.len() <= STATES && bytes <= BYTES && resident() <= BYTES as u64
     }
 
     /// About how much memory is taken by what is known.
@@ -160,7 +169,7 @@ impl Machine {
             self.states.bytes(),
             bytes_of_list(&self.known),
             bytes_of_list(&self.choices),
-            self.ended.bytes(),
+            self.moves.bytes(),
             self.tasks.bytes(),
             self.shared.servers.bytes(),
             self.shared.cells.bytes(),
@@ -177,38 +186,50 @@ impl Machine {
 
     /// The choices in a state; none when all is over.
     pub fn choices(&mut self, state: StateId) -> Result<&[Choice], ExploreError> {
-        let known = self.known.get(state as usize).copied().flatten();
-        let (from, count) = match known {
-            Some(range) => range,
-            None => self.find_choices(state)?,
-        };
-        Ok(self.choices.get(from as usize..(from + count) as usize).unwrap_or_default())
+        if self.begin(state).is_none() {
+            self.find_choices(state)?;
+        }
+        Ok(self.known_choices(state))
     }
 
     /// The choices in a state, if they were asked for before.
-    pub fn known_choices(&self, state: StateId) -> &[Choice] {
-        let known = self.known.get(state as usize).copied().flatten();
-        let (from, count) = known.unwrap_or_default();
-        self.choices.get(from as usize..(from + count) as usize).unwrap_or_default()
+    pub fn known_choices(&mut self, state: StateId) -> &[Choice] {
+        self.asked.clear();
+        let packed = self.begin(state).and_then(|begin| self.choices.get(begin..));
+        if let Some([count, packed @ ..]) = packed {
+            let choice = |[to, number]: &[u32; 2]| {
+                let (turn, _) = **self.moves.get(*number)?;
+                Some(Choice { turn, to: *to, number: *number })
+            };
+            let (pairs, _) = packed.as_chunks();
+            self.asked.extend(pairs.iter().take(*count as usize).filter_map(choice));
+        }
+        &self.asked
     }
 
-    fn find_choices(&mut self, state: StateId) -> Result<(u32, u32), ExploreError> {
+    /// Where the choices in a state begin.
+    fn begin(&self, state: StateId) -> Option<usize> {
+        let begin = *self.known.get(state as usize)? as usize;
+        (begin > 0).then_some(begin)
+    }
+
+    fn find_choices(&mut self, state: StateId) -> Result<(), ExploreError> {
         let mut draft = Draft::default();
         self.states.read(state, &mut draft);
-        let from = self.choices.len();
-        for turn in self.turns(&draft)? {
-            let choice = self.take(state, turn, &mut draft)?;
-            self.choices.push(choice);
+        let turns = self.turns(&draft)?;
+        let mut packed = vec![u32::try_from(turns.len()).unwrap_or(u32::MAX)];
+        for turn in turns {
+            packed.extend(self.take(state, turn, &mut draft)?);
         }
-        let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let range = (short(from), short(self.choices.len() - from));
+        let begin = u32::try_from(self.choices.len()).unwrap_or_default();
+        self.choices.extend(packed);
         if self.known.len() <= state as usize {
-            self.known.resize(self.states.len(), None);
+            self.known.resize(self.states.len(), 0);
         }
         if let Some(known) = self.known.get_mut(state as usize) {
-            *known = Some(range);
+            *known = begin;
         }
-        Ok(range)
+        Ok(())
     }
 
     /// Whether a task could go on from here without having rested: to switch away from it is a
@@ -231,7 +252,7 @@ impl Machine {
 
     /// A choice's turn, and the TTLs that ended by themselves after it.
     pub fn turns_of(&self, choice: Choice) -> impl Iterator<Item = Turn> {
-        let ended = self.ended.get(choice.ended).map(|ended| Vec::clone(ended)).unwrap_or_default();
+        let ended = self.moves.get(choice.number).map(|made| made.1.clone()).unwrap_or_default();
         std::iter::once(choice.turn).chain(ended)
     }
 
@@ -265,12 +286,13 @@ impl Machine {
         Ok(turns)
     }
 
+    /// The state to which a turn leads, and the number of the move.
     fn take(
         &mut self,
         from: StateId,
         turn: Turn,
         draft: &mut Draft,
-    ) -> Result<Choice, ExploreError> {
+    ) -> Result<[u32; 2], ExploreError> {
         self.states.read(from, draft);
         match turn {
             Turn::Step(task) => {
@@ -300,8 +322,8 @@ impl Machine {
             Turn::Later(_) => self.let_leases_pass(draft)?,
         }
         self.settle(draft)?;
-        let ended = self.ended.number(std::mem::take(&mut draft.ended));
-        Ok(Choice { turn, to: self.states.number(draft), ended })
+        let number = self.moves.number((turn, std::mem::take(&mut draft.ended)));
+        Ok([self.states.number(draft), number])
     }
 
     fn request_of(&self, draft: &Draft, task: usize) -> Option<u32> {
@@ -394,6 +416,13 @@ impl Machine {
 /// Whether going on from a place is a step that a schedule counts.
 fn is_step(place: Place) -> bool {
     matches!(place, Place::Request(_) | Place::Pause(_))
+}
+
+/// How much memory of this machine the process takes now; 0 if the system does not say.
+fn resident() -> u64 {
+    const PAGE: u64 = 4096;
+    let sizes = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok()).map_or(0, |pages: u64| pages * PAGE)
 }
 
 fn failed(error: ServerError) -> ExploreError {

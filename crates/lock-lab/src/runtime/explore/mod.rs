@@ -224,7 +224,7 @@ fn explore_once(
             found: walked.first.len(),
             took: clock.now(),
         };
-        machine.has_room()
+        machine.has_room(0)
             && bounds.max_time.is_none_or(|most| progress.took < most)
             && on_progress(&progress)
     };

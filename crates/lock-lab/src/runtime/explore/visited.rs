@@ -1,7 +1,7 @@
 //! The states that were met, side by side in one table of small numbers.
 
 use super::super::Turn;
-use super::intern::bytes_of_list;
+use super::intern::{bytes_of_list, bytes_of_table};
 use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
@@ -64,7 +64,8 @@ impl Visited {
 
     /// How much memory they take.
     pub fn bytes(&self) -> usize {
-        bytes_of_list(&self.table) + self.numbers.capacity() * (size_of::<u32>() + 1)
+        bytes_of_list(&self.table)
+            + bytes_of_table(self.numbers.len(), self.numbers.capacity(), size_of::<u32>())
     }
 
     /// The number of a state.

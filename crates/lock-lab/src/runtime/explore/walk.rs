@@ -24,6 +24,11 @@ pub(super) trait Scheduler {
     fn preemptions(&self) -> Option<u32> {
         None
     }
+
+    /// About how much memory it takes for what it remembers of the states.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// A moment in an ordering.
@@ -105,13 +110,13 @@ impl Ends<'_> {
         &mut self,
         machine: &Machine,
         walked: &Walked,
-        preemptions: Option<u32>,
+        scheduler: &dyn Scheduler,
     ) -> Option<Limit> {
         self.steps += 1;
         if !machine.is_foreign() && !self.steps.is_multiple_of(SELDOM) {
             return None;
         }
-        if !machine.has_room() {
+        if !machine.has_room(scheduler.bytes()) {
             return Some(Limit::Memory);
         }
         let took = self.clock.now();
@@ -122,7 +127,7 @@ impl Ends<'_> {
             return None;
         }
         self.notified = took;
-        (!self.goes_on(machine, walked, preemptions)).then_some(Limit::Interrupted)
+        (!self.goes_on(machine, walked, scheduler.preemptions())).then_some(Limit::Interrupted)
     }
 
     /// Reports progress; says whether to go on.
@@ -184,7 +189,7 @@ fn run(
     walked: &mut Walked,
 ) -> Result<Option<Limit>, ExploreError> {
     loop {
-        if let Some(limit) = ends.before_step(machine, walked, scheduler.preemptions()) {
+        if let Some(limit) = ends.before_step(machine, walked, scheduler) {
             return Ok(Some(limit));
         }
         let now = path.last().copied();
