@@ -37,10 +37,19 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// What the other threads find out.
 enum News {
-    Seen { status: Box<Status>, at: Duration, live: String },
+    Seen {
+        status: Box<Status>,
+        at: Duration,
+        live: String,
+    },
     /// The server never answered, so it is none that was lost.
-    Refused { why: String },
-    Lost { why: String, retry: Duration },
+    Refused {
+        why: String,
+    },
+    Lost {
+        why: String,
+        retry: Duration,
+    },
     Pressed(Key),
 }
 

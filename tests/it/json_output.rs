@@ -80,7 +80,11 @@ fn reports_of_clients_from_outside_show_each_character_of_every_name() {
     let subject = name();
     fs::copy(shipped("bash.sh"), place.at(&subject)).unwrap();
     let command = format!("bash '{subject}'");
-    shows(&json(&place, &["probe", "mutual_exclusion", "--max-schedules=3", "--subject", &command]).stdout, &subject);
+    shows(
+        &json(&place, &["probe", "mutual_exclusion", "--max-schedules=3", "--subject", &command])
+            .stdout,
+        &subject,
+    );
 }
 
 #[test]

@@ -17,8 +17,8 @@ pub use redis_cli::quoted_input;
 use connection::Transport;
 use explain::{describe, is_forbidden_to_scripts, words};
 use redis::{
-    ConnectionAddr, ConnectionInfo, ConnectionLike, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-    RedisError,
+    ConnectionAddr, ConnectionInfo, ConnectionLike, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError,
 };
 use redis_sim::clock::Clock;
 use std::fmt;

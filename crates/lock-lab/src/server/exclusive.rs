@@ -9,7 +9,7 @@
 mod between;
 
 use super::connection::within;
-use super::{explain, Line, Remote, Server, ServerError, quoted_input, response_timeout};
+use super::{Line, Remote, Server, ServerError, explain, quoted_input, response_timeout};
 use between::{NAMES, PUT, time};
 
 pub(super) use between::Pair;
@@ -261,8 +261,12 @@ impl ExclusiveServer {
     fn check_role(&self) -> Result<(), ServerError> {
         let info: String = self.ask(&redis::cmd("INFO"))?;
         let says = |line: &str| info.lines().any(|it| it.trim_end() == line);
-        let why = if says("cluster_enabled:1") {
-            "it is a node of a Redis Cluster, where keys live on several; name a single Redis".into()
+        let sentinel = says("redis_mode:sentinel").then(|| explain::sentinel(&self.remote));
+        let why = if let Some(sentinel) = sentinel.flatten() {
+            sentinel
+        } else if says("cluster_enabled:1") {
+            "it is a node of a Redis Cluster, where keys live on several; name a single Redis"
+                .into()
         } else if says("role:slave") {
             let primary = explain::primary(&self.remote).map(|url| format!(", {url},"));
             let primary = primary.unwrap_or_default();

@@ -48,9 +48,11 @@ pub(super) fn connect(remote: &Remote, error: &RedisError, patience: Duration) -
         None if error.is_io_error() && remote.is_sole => {
             "is it running, and is that its address?".into()
         }
-        None if error.is_io_error() => "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, \
+        None if error.is_io_error() => {
+            "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, \
              REDIS_PORT) to use the embedded server"
-            .into(),
+                .into()
+        }
         None => "see its log".into(),
     };
     format!("cannot reach Redis at {name}: {what}; {hint}")
@@ -59,7 +61,9 @@ pub(super) fn connect(remote: &Remote, error: &RedisError, patience: Duration) -
 /// What is wrong between here and a server: no reply that can be used, or no trust.
 fn of_line(name: &str, error: &RedisError, what: &str) -> Option<String> {
     if says_what_it_did(what) {
-        return Some(format!("{name} {what}"));
+        let is_late_tls = name.starts_with("rediss://") && what.starts_with(LATE);
+        let hint = if is_late_tls { " If its port is one without TLS, say redis://" } else { "" };
+        return Some(format!("{name} {what}{hint}"));
     }
     if !error.is_io_error() {
         return None;
@@ -248,4 +252,24 @@ pub(super) fn sentinel(remote: &Remote) -> Option<String> {
             names.join(" or ")
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn what_is_wrong_with_tls_is_said_with_what_to_do() {
+        for (what, words) in [
+            ("received corrupt message of type InvalidContentType", "does not speak TLS there"),
+            ("received fatal alert: CertificateRequired", "a certificate of its clients"),
+            ("invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+            ("invalid peer certificate: certificate expired: too late", "have it renewed"),
+        ] {
+            let error = RedisError::from(io::Error::new(io::ErrorKind::InvalidData, what));
+            let said = command("rediss://h", None, &error);
+            assert!(said.contains(words) && said.contains("rediss://h"), "{said}");
+        }
+    }
 }

@@ -422,7 +422,11 @@ fn is_step(place: Place) -> bool {
 fn resident() -> u64 {
     const PAGE: u64 = 4096;
     let sizes = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok()).map_or(0, |pages: u64| pages * PAGE)
+    sizes
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .map_or(0, |pages: u64| pages * PAGE)
 }
 
 fn failed(error: ServerError) -> ExploreError {
