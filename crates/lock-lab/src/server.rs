@@ -31,7 +31,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// answers by then, and a holder still wants to release its lock.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The same, as this process was told.
+/// The same, if another one was set.
 static GIVEN_TIMEOUT: OnceLock<Duration> = OnceLock::new();
 
 /// How long a connection may take to open, and how long a reply may take to come.
