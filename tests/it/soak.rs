@@ -297,7 +297,7 @@ fn a_run_that_is_interrupted_ends_as_promised_and_leaves_nothing_unnamed() {
 fn a_run_that_skips_a_step_of_its_cleaning_is_caught() {
     let _ = redis_or_skip!();
     // Their leases do not expire meanwhile.
-    let herds = [&["--lock=legacy"][..], &["--lock=current"], &["--lock=hardened"]];
+    let herds: [&[&str]; 3] = [&["--lock=legacy"], &["--lock=current"], &["--lock=hardened"]];
     for workload in &herds.map(|flags| herd(flags, 0)) {
         let length = Trial::new(workload).length();
         let moment = Moment { command: length / 2, after: true };
