@@ -158,7 +158,6 @@ pub(super) fn tasks(
     values: &BTreeMap<String, Value>,
 ) -> Result<Vec<ExploreTask>, Refusal> {
     let search = &args.search;
-    let strategy = strategy(&search.bounds)?;
     let ttl = default_ttl_announced()?;
     let locks = match &args.lock {
         Some(lock) => slice::from_ref(*lock),
@@ -166,26 +165,10 @@ pub(super) fn tasks(
     };
     let mut tasks = Vec::new();
     for lock in locks {
-        let mut all = match asked(scenario, values, lock, ttl) {
+        match tasks_under(lock, ttl, search, (scenario, file, values)) {
             // A file of before this protocol, or one that leaves it out.
-            Err(_) if args.lock.is_none() && scenario.may_lack(lock.name()) => continue,
-            all => all?,
-        };
-        let is_silent = all.is_empty();
-        if is_silent {
-            all.push(Asked { with: values.clone(), ..Asked::default() });
-        }
-        for asked in all {
-            let asked = asked.or_as_said(search);
-            let mut task = asked.task(scenario, file, lock, ttl, search.wait)?;
-            let bounds = task.stages.drain(..).map(|it| with_strategy(it, strategy, search));
-            let bounds: Vec<Bounds> = bounds.collect();
-            let staged = bounds.into_iter().flat_map(|it| match is_silent {
-                true => stages(it, search),
-                false => vec![it],
-            });
-            task.stages.extend(staged);
-            tasks.push(task);
+            Err(_) if args.lock.is_none() && scenario.may_lack(lock.name()) => {}
+            all => tasks.extend(all?),
         }
     }
     let mut tasks = merged(tasks);
@@ -201,6 +184,30 @@ pub(super) fn tasks(
         }
     }
     Ok(tasks)
+}
+
+/// What is asked for under one protocol, of a scenario from this file with these values.
+fn tasks_under(
+    lock: &'static Arc<dyn LockProtocol>,
+    ttl: Ttl,
+    search: &SearchOptions,
+    (scenario, file, values): (&Scenario, Option<&str>, &BTreeMap<String, Value>),
+) -> Result<Vec<ExploreTask>, Refusal> {
+    let strategy = strategy(&search.bounds)?;
+    let mut all = asked(scenario, values, lock, ttl)?;
+    let is_silent = all.is_empty();
+    if is_silent {
+        all.push(Asked { with: values.clone(), ..Asked::default() });
+    }
+    let task = |asked: Asked| {
+        let mut task = asked.or_as_said(search).task(scenario, file, lock, ttl, search.wait)?;
+        let bounds = mem::take(&mut task.stages).into_iter();
+        let bounds = bounds.map(|it| with_strategy(it, strategy, search));
+        task.stages =
+            bounds.flat_map(|it| if is_silent { stages(it, search) } else { vec![it] }).collect();
+        Ok(task)
+    };
+    all.into_iter().map(task).collect()
 }
 
 /// Merge tasks that explore the same, so that each exploration runs once.

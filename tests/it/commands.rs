@@ -293,7 +293,7 @@ fn every_mistake_of_every_file_is_shown_with_its_line() {
 nodb-trigger: own/c_several.toml:5:1: unknown member of a scenario \"hazzards\"; did you mean \"hazards\"?
     5 | hazzards = []
       | ^
-nodb-trigger: own/c_several.toml:14:20: unknown lock \"mian\"; did you mean \"main\"?
+nodb-trigger: own/c_several.toml:11:21: unknown lock \"mian\"; did you mean \"main\"?
 ";
     assert!(ended.stderr.contains(shown), "{}", ended.stderr);
     ended.says(&[

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use redis::Client;
 use tempfile::TempDir;
 
-use crate::program::{PATIENCE, poll};
+use crate::program::{PATIENCE, poll, wait_until};
 
 /// A running server. Dropping it kills it.
 pub struct RedisServer {
@@ -244,4 +244,15 @@ fn a_server_starts_answers_on_both_addresses_and_is_gone_afterwards() {
     let dir = server.dir.path().to_owned();
     drop(server);
     assert!(!dir.exists());
+}
+
+/// Lets the only node of a cluster serve.
+pub fn serve_all_slots(cluster: &RedisServer) {
+    let mut con = cluster.client().get_connection().unwrap();
+    let mut slots = redis::cmd("CLUSTER");
+    slots.arg("ADDSLOTSRANGE").arg(0).arg(16383).exec(&mut con).unwrap();
+    wait_until("the cluster is up", || {
+        let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut con).unwrap();
+        info.contains("cluster_state:ok")
+    });
 }

@@ -89,7 +89,8 @@ fn explore_names_rows_by_the_parameters_in_which_they_differ() {
         "hardened (clients=2): none of double_grant",
         "hardened (clients=3): none of double_grant",
         "hardened (clients=3): also possible: ",
-        "REPRODUCED under legacy and current; PREVENTED under hardened (clients=2) and hardened (clients=3);",
+        "REPRODUCED under legacy, current (crashes=0) and current (crashes=1); PREVENTED under hardened \
+         (clients=2) and hardened (clients=3);",
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }

@@ -2,7 +2,7 @@
 
 use super::{Recording, con, read, run, told};
 use crate::program::{Place, Program, wait_until};
-use crate::redis_server::redis_or_skip;
+use crate::redis_server::{redis_or_skip, serve_all_slots};
 
 #[test]
 fn no_room_for_more_ends_it_with_what_there_was() {
@@ -24,6 +24,7 @@ fn no_room_for_more_ends_it_with_what_there_was() {
 fn a_node_of_a_cluster_and_a_replica_say_what_is_not_seen() {
     let place = Place::new();
     let cluster = redis_or_skip!("--cluster-enabled", "yes");
+    serve_all_slots(&cluster);
     let (ended, _) = Recording::start(&cluster, &place, "cluster", &[]).end();
     ended.says(&["one node of a cluster", "MONITOR"]);
     let primary = redis_or_skip!();

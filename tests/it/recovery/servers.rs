@@ -3,7 +3,7 @@
 use super::{DEAD, Hand, TOKEN, at, me, payload, recover};
 use crate::middleman::{Fate, Middleman};
 use crate::program::wait_until;
-use crate::redis_server::{RedisServer, redis_or_skip};
+use crate::redis_server::{RedisServer, redis_or_skip, serve_all_slots};
 
 #[test]
 fn a_replica_names_its_primary() {
@@ -37,10 +37,7 @@ fn a_replica_names_its_primary() {
 fn a_cluster_is_called_so() {
     let cluster = redis_or_skip!("--cluster-enabled", "yes");
     let mut hand = Hand::on(&cluster);
-    hand.run(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
-    wait_until("it works", || {
-        hand.ask::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
-    });
+    serve_all_slots(&cluster);
     hand.lock("run", "x.nodb", &payload(TOKEN, DEAD));
     let ended = recover(&cluster, &["unlock", "run", "x.nodb"]).run();
     ended.exits(3).says(&["CROSSSLOT", "it is a Redis Cluster", "name that"]);

@@ -2,7 +2,7 @@
 
 use super::{connection, here, lock, payload, row, run, status};
 use crate::program::{Program, wait_until};
-use crate::redis_server::redis_or_skip;
+use crate::redis_server::{redis_or_skip, serve_all_slots};
 use serde_json::json;
 
 fn at(url: &str, rest: &[&str]) -> Program {
@@ -181,12 +181,8 @@ fn a_replica_is_looked_at_and_named() {
 fn a_node_of_a_cluster_shows_its_own_keys() {
     let redis = redis_or_skip!("--cluster-enabled", "yes");
     let mut con = connection(&redis);
-    // All slots, so that the node serves; one of them is another's by and by.
-    run(&mut con, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
-    wait_until("the cluster is up", || {
-        let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut con).unwrap();
-        info.contains("cluster_state:ok")
-    });
+    // One of its slots is another's by and by.
+    serve_all_slots(&redis);
     lock(&mut con, "r", "a.nodb", "t", &here(super::NOBODY));
     run(&mut con, &["HSET", "r", "locked:b.nodb", "true"]);
     run(&mut con, &["SET", "nodb-lock:r:c.nodb", &payload("t", "other:1"), "EX", "99"]);
