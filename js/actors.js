@@ -10,12 +10,12 @@ const readline = require("node:readline");
 const sent = require("./sent.js");
 
 const RELAY = `
-const there = require("net").connect(process.argv[1]);
-there.write(process.env.REDIS_URL + "\\n");
-process.stdin.pipe(there);
-there.pipe(process.stdout);
-there.on("close", () => process.exit());
-there.on("error", () => process.exit(1));
+const upstream = require("net").connect(process.argv[1]);
+upstream.write(process.env.REDIS_URL + "\\n");
+process.stdin.pipe(upstream);
+upstream.pipe(process.stdout);
+upstream.on("close", () => process.exit());
+upstream.on("error", () => process.exit(1));
 `;
 
 /** Listens until it is closed; gives `{ path, close, lines }`. */
@@ -39,27 +39,27 @@ async function listen(functions) {
 
 async function serve(connection, functions, lines) {
   connection.on("error", () => {});
-  const say = (something) => connection.write(`${JSON.stringify(something)}\n`);
+  const say = (line) => connection.write(`${JSON.stringify(line)}\n`);
   let url;
   let life;
-  const begin = async () => {
-    if (life) await life.end();
-    life = await Life.begin(functions, url, lines);
+  const obey = async (instruction) => {
+    try {
+      const isReset = instruction.do === "reset";
+      if (isReset && life) await life.end();
+      if (isReset || !life) life = await Life.begin(functions, url, lines);
+      return isReset ? { ok: true } : await life.obey(instruction);
+    } catch (error) {
+      return { error: wordsOf(error) };
+    }
   };
   try {
     for await (const line of readline.createInterface({ input: connection })) {
       if (url === undefined) {
         url = line;
-        await begin();
-        say({ subject: functions.name, can: functions.extend ? ["extend"] : [] });
-        continue;
-      }
-      const told = JSON.parse(line);
-      if (told.do === "reset") {
-        await begin();
-        say({ ok: true });
+        const lease = functions.lease === "own" ? { lease: "own" } : {};
+        say({ subject: functions.name, can: functions.extend ? ["extend"] : [], ...lease });
       } else {
-        say(await life.obey(told));
+        say(await obey(JSON.parse(line)));
       }
     }
   } finally {
@@ -88,21 +88,40 @@ class Life {
   }
 
   async obey({ do: verb, lock: key, ttl_ms: ttlMs }) {
-    try {
-      const token = this.tokens.get(key);
-      const told = { client: this.client, key, ttlMs, ttl: ttlMs && Math.max(1, Math.floor(ttlMs / 1000)) };
-      const done = await this.functions[verb](verb === "acquire" ? told : { ...told, token });
-      if (verb === "acquire") this.tokens.set(key, done);
-      const isDone = verb === "acquire" ? Boolean(done) : done === undefined || Boolean(done);
-      return isDone ? { ok: true } : { ok: false, why: `it returned ${done}` };
-    } catch (error) {
-      const { name = "Error", message = String(error) } = error || {};
-      if (this.functions.refused.some((it) => it === name || (typeof it === "function" && error instanceof it)))
-        return { ok: false, why: `${name}: ${message}` };
-      const hint = verb === "acquire" ? ` (if that means that the lock is taken: refused: ["${name}"])` : "";
-      return { error: `${name}: ${message}${hint}` };
+    let hasLease = ttlMs === undefined || this.functions.lease === "own";
+    const leased = (value) => ({ enumerable: true, get: () => ((hasLease = true), value) });
+    const token = this.tokens.get(key);
+    const argument = verb === "acquire" ? { client: this.client, key } : { client: this.client, key, token };
+    if (ttlMs !== undefined) {
+      const ttl = Math.max(1, Math.floor(ttlMs / 1000));
+      Object.defineProperties(argument, { ttlMs: leased(ttlMs), ttl: leased(ttl) });
     }
+    let done;
+    try {
+      done = await this.functions[verb](argument);
+    } catch (error) {
+      return this.raised(verb, error);
+    }
+    if (!hasLease) return { error: `${verb} read neither ttl nor ttlMs; if its lease is its own, say lease: "own"` };
+    if (verb !== "acquire") return done === undefined || done ? { ok: true } : refusal(done);
+    if (Array.isArray(done))
+      return { error: "acquire returned an array; return a token, or null if the lock is taken" };
+    this.tokens.set(key, done);
+    return done ? { ok: true } : refusal(done);
+  }
+
+  raised(verb, error) {
+    const { refused } = this.functions;
+    if (refused.some((it) => it === error?.name || (typeof it === "function" && error instanceof it)))
+      return { ok: false, why: wordsOf(error) };
+    const isBug = error instanceof TypeError || error instanceof ReferenceError;
+    const hint = `(if that means that the lock is taken: refused: ["${error?.name}"])`;
+    return { error: verb === "acquire" && !isBug ? `${wordsOf(error)} ${hint}` : wordsOf(error) };
   }
 }
+
+const refusal = (done) => ({ ok: false, why: `it returned ${done}` });
+
+const wordsOf = (error) => `${error?.name ?? "Error"}: ${error?.message ?? error}`;
 
 module.exports = { RELAY, listen };

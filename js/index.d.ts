@@ -24,9 +24,11 @@ export interface Options<Client = any, Token = any> {
   extend?(told: Granted<Client, Token> & Lease): unknown;
   /** A new client; by default of ioredis or redis, without reconnecting. */
   connect?(url: string): Client | Promise<Client>;
-  /** Errors by which acquire says that the lock is taken: their names or classes. */
+  /** Errors with which acquire reports that the lock is taken: their names or classes. */
   refused?: string | Function | (string | Function)[];
-  /** How many clients there are, 2 or more; by default 2. */
+  /** Say "own" if acquire reads neither ttl nor ttlMs and sets a lease of its own. */
+  lease?: "own";
+  /** How many clients there are; by default as many as the scenario has (2). */
   clients?: number;
   /** A built-in scenario or a file; by default mutual_exclusion. */
   scenario?: string;
@@ -38,17 +40,17 @@ export interface Options<Client = any, Token = any> {
   maxTime?: string;
 }
 
-/** Nothing is known: why, and what to do. */
+/** No verdict; the message says why and what to do. */
 export class Inconclusive extends Error {}
 
 export class Result {
-  /** 0: sound; 1: broken; else nothing is known. */
+  /** 0: sound; 1: broken; otherwise there is no verdict. */
   readonly status: number;
   readonly report: string;
   readonly errors: string;
   /** The verdict with what was covered. */
   readonly evidence: string;
-  /** Throws where an ordering breaks the lock, and Inconclusive where nothing is known. */
+  /** Throws if an ordering breaks the lock, and Inconclusive if there is no verdict. */
   assertSafe(): this;
 }
 

@@ -9,22 +9,24 @@ const { program } = require("./program.js");
 
 const SOUND = 0;
 const BROKEN = 1;
+const INCONCLUSIVE = 4;
+const SHARED = "All clients ran in one process: what its modules remember outlives a client and is shared by all.";
 
-/** Nothing is known: why, and what to do. */
+/** No verdict; the message says why and what to do. */
 class Inconclusive extends Error {
   name = "Inconclusive";
 }
 
-/** What was found; `status` 0 for a sound lock, 1 for a broken one, else nothing is known. */
+/** What was found; `status` is 0 if the lock is sound, 1 if it is broken, and otherwise there is no verdict. */
 class Result {
   constructor(status, report, errors) {
     this.status = status;
     this.report = report;
     this.errors = errors;
-    this.evidence = report.trimEnd().split("\n\n").pop().split(/\s+/).join(" ");
+    this.evidence = `${report.trimEnd().split("\n\n").pop().split(/\s+/).join(" ")} ${SHARED}`;
   }
 
-  /** Throws where an ordering breaks the lock, and where it is not known whether one does. */
+  /** Throws if an ordering breaks the lock, and `Inconclusive` if there is no verdict. */
   assertSafe() {
     if (this.status === BROKEN) {
       const error = new Error(`an ordering breaks the lock\n\n${this.report}`);
@@ -37,28 +39,32 @@ class Result {
 }
 
 async function probe(options) {
-  const { acquire, release, extend, connect = connected, refused = [] } = options;
+  const { acquire, release, extend, connect = connected, refused = [], lease } = options;
   for (const [name, it] of Object.entries({ acquire, release }))
     if (typeof it !== "function") throw new TypeError(`probe needs a function ${name}`);
+  if (lease !== undefined && lease !== "own") throw new TypeError('the only lease to say is "own"');
   const replay = process.env.NODB_REPLAY;
   const name = [acquire, release, extend].filter(Boolean).map((it) => it.name || "function").join(", ");
-  const functions = { name, acquire, release, extend, connect, refused: [refused].flat() };
+  const functions = { name, acquire, release, extend, connect, lease, refused: [refused].flat() };
   const actors = await listen(functions);
+  process.once("exit", actors.close);
   try {
     const quoted = [process.execPath, "-e", RELAY, actors.path].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
     const words = [...what(options, replay), "--subject", `exec ${quoted.join(" ")}`];
     const { status, out, errors } = await run(words);
     const report = again(withLines(out, actors.lines));
-    // A schedule went as it says, or without what it shows.
-    return new Result(replay ? { 0: BROKEN, 1: SOUND }[status] ?? status : status, report, errors);
+    // A schedule went as it says, or without what it shows: one ordering proves no lock sound.
+    return new Result(replay ? { 0: BROKEN, 1: INCONCLUSIVE }[status] ?? status : status, report, errors);
   } finally {
+    process.removeListener("exit", actors.close);
     actors.close();
   }
 }
 
-function what({ scenario = "mutual_exclusion", clients = 2, crashes, faults, maxTime }, replay) {
+function what({ scenario = "mutual_exclusion", clients, crashes, faults, maxTime }, replay) {
   if (replay) return ["replay", replay];
-  const words = ["probe", scenario, "--param", `clients=${clients}`];
+  const words = ["probe", scenario];
+  if (clients !== undefined) words.push("--param", `clients=${clients}`);
   for (const [flag, value] of [["--crashes", crashes], ["--faults", faults], ["--max-time", maxTime]])
     if (value !== undefined) words.push(flag, String(value));
   return words;

@@ -1,4 +1,4 @@
-// Two home-made locks, as they are found in many programs, and the cure of each.
+// Two home-made locks, as many programs have them, and their fixes.
 "use strict";
 
 const { randomUUID } = require("node:crypto");
@@ -15,7 +15,7 @@ async function take(client, key, ttlMs) {
   return (await client.set(key, token, "PX", ttlMs, "NX")) ? token : null;
 }
 
-// Between the two commands the lease may end, and another client acquire the lock.
+// Between the two commands the lease may expire, and another client acquire the lock.
 async function drop(client, key, token) {
   if ((await client.get(key)) === token) {
     await client.del(key);

@@ -1,5 +1,5 @@
-// The question that an ordinary test answers by luck, asked of every ordering. Run it where ioredis and
-// nodb-trigger are installed: node --test examples/node
+// The same locks in every ordering. Run it where ioredis and nodb-trigger are installed:
+// node --test examples/node
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-"""Two home-made locks, as they are found in many programs, and the cure of each."""
+"""Two home-made locks, as many programs have them, and their fixes."""
 
 import uuid
 
@@ -16,7 +16,7 @@ def take(r, key, ttl):
 
 
 def drop(r, key, token):
-    """Between the two commands the lease may end, and another client acquire the lock."""
+    """Between the two commands the lease may expire, and another client acquire the lock."""
     if r.get(key) == token.encode():
         r.delete(key)
 

@@ -1,4 +1,4 @@
-"""Tests that pass by luck, and the same question asked of every ordering.
+"""Ordinary tests that miss races, and the same locks in every ordering.
 
 Run them in an environment with pytest, redis and nodb-trigger: pytest examples/pytest
 """

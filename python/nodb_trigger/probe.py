@@ -11,20 +11,20 @@ import tempfile
 from . import sent
 from .actors import RELAY, Actors, Functions
 from .process import start
+from .subject import name_of
 
-SOUND, BROKEN = 0, 1
+SOUND, BROKEN, INCONCLUSIVE = 0, 1, 4
 
 
 class Inconclusive(Exception):
-    """Nothing is known: why, and what to do."""
+    """No verdict; the message says why and what to do."""
 
 
 class Result:
     """What was found.
 
-    `status` is that of the program: 0 for a sound lock, 1 for a broken one, else nothing is known;
-    `report` is what it printed, `evidence` the last paragraph of that: the verdict with what was
-    covered.
+    `status` is 0 if the lock is sound, 1 if it is broken, and otherwise there is no verdict; `report` is
+    what the program printed, `evidence` the last paragraph of that: the verdict with what was covered.
     """
 
     def __init__(self, status, report, errors):
@@ -32,7 +32,7 @@ class Result:
         self.evidence = " ".join(report.rstrip().rsplit("\n\n", 1)[-1].split())
 
     def assert_safe(self):
-        """Fails where an ordering breaks the lock, and where it is not known whether one does."""
+        """Fails if an ordering breaks the lock, and raises `Inconclusive` if there is no verdict."""
         __tracebackhide__ = True
         if self.status == BROKEN:
             raise AssertionError(f"an ordering breaks the lock\n\n{self.report}")
@@ -42,37 +42,37 @@ class Result:
 
 
 def probe(
-    acquire, release=None, extend=None, *, clients=2, scenario="mutual_exclusion", crashes=None,
+    acquire, release=None, extend=None, *, clients=None, scenario="mutual_exclusion", crashes=None,
     faults=None, max_time=None, refused=(), replay=None, again=None,
 ):
     """Explores all orderings of clients that acquire and release a lock with these functions.
 
     `acquire`, `release` and `extend` are called by the names of their parameters, as with
-    `nodb-trigger probe --python`; `acquire` alone may be a class with these methods. `clients` is how
-    many there are (2 or more), `crashes` and `faults` how many clients are killed and commands lost
-    (by default none, then one), `max_time` a duration like "30s" (60 s by default), `refused`
-    exceptions by which `acquire` says that the lock is taken. `replay` is a schedule that is run
-    instead, and `again` the command that is printed for one.
+    `nodb-trigger probe --python`; without `release`, `acquire` is a class with methods of these names.
+    `clients` is how many there are (the scenario's default, 2 in mutual_exclusion), `crashes` and
+    `faults` how many clients are killed and commands lost (none, then one, by default), `max_time` a
+    duration like "30s" (60 s by default), `refused` exceptions with which `acquire` reports that the
+    lock is taken. `replay` is a schedule that is run instead, and `again` the command that is printed
+    for one.
 
-    Raises `FileNotFoundError` without the program, `Inconclusive` never: see `Result.assert_safe`.
+    Raises `FileNotFoundError` without the program.
     """
-    functions = [function for function in (acquire, release, extend) if function]
-    name = ", ".join(getattr(function, "__name__", repr(function)) for function in functions)
+    functions = (acquire, release, extend)
+    name = ", ".join(name_of(function) for function in functions if function is not None)
     refusals = {it if isinstance(it, str) else it.__name__ for it in listed(refused)}
-    with tempfile.TemporaryDirectory(prefix="nodb-trigger-") as directory:
-        log = os.path.join(directory, "sent")
-        actors = Actors(Functions(name, functions), refusals, lambda: sent.log_to(log))
-        try:
-            command = what(scenario, clients, crashes, faults, max_time, replay)
-            subject = [sys.executable, "-c", RELAY, actors.path]
-            command += ["--subject", "exec " + " ".join(map(shlex.quote, subject))]
-            status, report, errors = run(command, actors)
-        finally:
-            actors.close()
+    actors = Actors(Functions(name, functions), refusals, lambda: sent.log_to(log))
+    log = os.path.join(actors.directory, "sent")
+    try:
+        command = what(scenario, clients, crashes, faults, max_time, replay)
+        subject = [sys.executable, "-c", RELAY, actors.path]
+        command += ["--subject", "exec " + " ".join(map(shlex.quote, subject))]
+        status, report, errors = run(command, actors)
         report = with_lines(report, sent.read(log))
-    if replay:
-        # The schedule went as it says, or without what it shows.
-        status = {0: BROKEN, 1: SOUND}.get(status, status)
+    finally:
+        actors.close()
+    if replay and status in (0, 1):
+        # It went as the schedule says, or without what that shows: one ordering proves no lock sound.
+        status = BROKEN if status == 0 else INCONCLUSIVE
     return Result(status, as_typed(report, again), errors)
 
 
@@ -83,7 +83,9 @@ def listed(refused):
 def what(scenario, clients, crashes, faults, max_time, replay):
     if replay:
         return ["replay", replay]
-    words = ["probe", scenario, "--param", f"clients={clients}"]
+    words = ["probe", scenario]
+    if clients is not None:
+        words += ["--param", f"clients={clients}"]
     for flag, value in (("--crashes", crashes), ("--faults", faults), ("--max-time", max_time)):
         if value is not None:
             words += [flag, str(value)]

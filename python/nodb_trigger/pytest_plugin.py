@@ -1,5 +1,7 @@
 """Fixtures: `lock_probe(take, drop).assert_safe()`, `lock_redis`, `lock_herd(act, clients=10)`."""
 
+import shlex
+
 import pytest
 
 from .probe import probe
@@ -19,7 +21,7 @@ def lock_probe(request):
     schedule = request.config.getoption(REPLAY)
 
     def again(found):
-        return f"pytest {request.node.nodeid} {REPLAY} {found}"
+        return f"pytest {shlex.quote(request.node.nodeid)} {REPLAY} {found}"
 
     return lambda *functions, **options: probe(*functions, replay=schedule, again=again, **options)
 
@@ -33,5 +35,5 @@ def lock_redis():
 
 @pytest.fixture
 def lock_herd():
-    """Calls a function in many threads at the same moment; see `nodb_trigger.simulated.herd`."""
+    """Calls a function in N threads at once; see `nodb_trigger.simulated.herd`."""
     return herd

@@ -37,7 +37,7 @@ class SimulatedRedis:
 
 
 def herd(act, clients=10):
-    """Calls `act` in so many threads that start at the same moment; what each returned or raised."""
+    """Calls `act` in N threads at once; returns what each returned or raised."""
     barrier = threading.Barrier(clients)
     results = [None] * clients
 

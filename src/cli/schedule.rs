@@ -139,8 +139,7 @@ pub(super) fn model(
     let origin = Schedule { turns: Vec::new(), ..schedule.clone() };
     if schedule.protocol == SUBJECT {
         let Some(command) = args.client.command() else {
-            let why =
-                "this schedule is of a client from outside; name it with --subject or --python";
+            let why = "this schedule needs a client: add --subject or --python";
             return Err(usage(anyhow!(why)));
         };
         let locks: Vec<LockName> = files.iter().map(StateFile::lock).collect();

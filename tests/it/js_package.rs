@@ -46,7 +46,20 @@ test("a third function extends", async () => {
   assert.throws(() => result.assertSafe(), /foreign_extend/);
 });
 
+test("a lease of its own is said", async () => {
+  const own = async ({ client, key }) => acquire({ client, key, ttl: 30 });
+  const unsaid = await probe({ acquire: own, release, refused: Taken, ...first });
+  assert.throws(() => unsaid.assertSafe(), /acquire read neither ttl nor ttlMs/);
+  const said = await probe({ acquire: own, release, refused: Taken, lease: "own", ...first });
+  assert.match(said.assertSafe().evidence, /All clients ran in one process/);
+});
+
 test("mistakes", async () => {
+  const array = await probe({ acquire: ({ ttl }) => [true, ttl], release });
+  assert.throws(() => array.assertSafe(), /acquire returned an array/);
+  const connect = () => { throw new Error("no way"); };
+  const unconnected = await probe({ acquire, release, connect });
+  assert.throws(() => unconnected.assertSafe(), /no way/);
   await assert.rejects(probe({ acquire }), /needs a function release/);
   const refuses = await probe({ acquire: () => null, release });
   assert.throws(() => refuses.assertSafe(), Inconclusive);
@@ -105,7 +118,7 @@ fn locks_of_node_are_probed_with_errors_an_extend_and_mistakes() {
     let Some(packages) = packages_with("js_package", "ioredis") else { return };
     let place = installed(&packages, "locks.test.js", TESTS);
     let output = node(&place, &["--test", "locks.test.js"], &[]);
-    assert!(output.status.success() && said(&output).contains("# pass 3"), "{}", said(&output));
+    assert!(output.status.success() && said(&output).contains("# pass 4"), "{}", said(&output));
 }
 
 #[test]

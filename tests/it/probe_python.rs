@@ -13,6 +13,8 @@ import uuid
 
 import redis
 
+from . import state
+
 DELETE = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('del', KEYS[1]) or 0"
 
 
@@ -90,6 +92,31 @@ def drop_with_globals(key):
         connection.delete(key)
 
 
+def take_in_time(r, key, timeout=5):
+    assert timeout == 5, "how long it waits"
+    return take(r, key, 30)
+
+
+def drop_after_the_first(r, key, token):
+    """Sound in each first life of a module, unless what it remembers is forgotten."""
+    if state.warmed:
+        return drop(r, key, token)
+    state.warmed = True
+    drop_in_two_steps(r, key, token)
+
+
+def named_twice(r, key, name, ttl):
+    pass
+
+
+def anything(*args, **kwargs):
+    pass
+
+
+def not_declared(r, key, ttl):
+    return take_async(r, key, ttl)
+
+
 def unknown(connexion, key):
     pass
 
@@ -112,6 +139,9 @@ impl Probe {
         let place = Place::new();
         fs::create_dir(place.at("app")).unwrap();
         fs::write(place.at("app/locks.py"), LOCKS).unwrap();
+        fs::write(place.at("app/state.py"), "warmed = False\n").unwrap();
+        fs::write(place.at("app/broken.py"), "no_such_name\n").unwrap();
+        fs::write(place.at("app/alone.py"), LOCKS.replace("from . import", "import")).unwrap();
         let path = format!("{directory}:{}", std::env::var("PATH").unwrap_or_default());
         Some(Self { place, path })
     }
@@ -147,7 +177,8 @@ fn sound_locks_of_every_form_pass() {
     let Some(probe) = Probe::new("probe_python") else { return };
     for functions in [
         "app.locks:take,drop",
-        "app/locks.py:take,drop",
+        "app/alone.py:take,drop",
+        "app.locks:take_in_time,drop",
         "app.locks:take_async,drop_async",
         "app.locks:Lock",
         "app.locks:make",
@@ -163,6 +194,13 @@ fn the_lease_of_an_acquire_without_a_ttl_is_the_one_it_sets() {
     let (code, verdict) = probe.verdict("app.locks:take_with_globals,drop_with_globals", &[]);
     assert!(code == 1 && verdict.contains("(foreign_release)"), "{code} {verdict}");
     assert!(!verdict.contains("(double_grant)"), "{verdict}");
+}
+
+#[test]
+fn each_life_loads_all_modules_anew() {
+    let Some(probe) = Probe::new("probe_python") else { return };
+    let (code, verdict) = probe.verdict("app.locks:take,drop_after_the_first", &[]);
+    assert!(code == 1 && verdict.contains("(foreign_release)"), "{code} {verdict}");
 }
 
 #[test]
@@ -216,9 +254,14 @@ fn functions_that_cannot_be_called_are_told_why() {
         ("app.locks:unknown,drop", "unknown has a parameter 'connexion' that has no default"),
         ("app.locks:unknown,drop", "known are r, redis, client, conn: a redis.Redis; key, name,"),
         ("app.locks:pair,drop", "pair returned a tuple: True, a token or an object means"),
-        ("app.locks:missing,drop", "app.locks has no function missing; it has: drop, "),
+        ("app.locks:missing,drop", "app.locks has no 'missing'; it has: Lock, "),
+        ("app.locks:take", "name the one that releases too: MODULE:ACQUIRE,RELEASE"),
+        ("app.locks:drop,drop", "drop needs 'token', which only a release gets"),
+        ("app.locks:named_twice,drop", "named_twice has key and name, which mean the same"),
+        ("app.locks:anything,drop", "anything has no parameters but *args and **kwargs"),
+        ("app.locks:not_declared,drop", "is not declared async, and returned an awaitable"),
+        ("app.broken:take,drop", "NameError: name 'no_such_name' is not defined (with "),
         ("app.none:take,drop", "No module named 'app.none' (with "),
-        ("app.locks:tokens.get", "what get returns has no acquire"),
     ] {
         let (code, said) = probe.verdict(functions, &[]);
         assert!(code == 3 && said.contains(why), "{functions}: {code} {said}");

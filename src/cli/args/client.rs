@@ -20,12 +20,10 @@ pub struct ClientOptions {
                      (see the README); python3 is the one on the PATH"
     )]
     pub python: Option<String>,
-    /// An exception by which --python's acquire says no
+    /// Exception with which acquire reports that the lock is taken
     #[arg(long, value_name = "EXCEPTION", requires = "python", hide_short_help = true)]
-    #[arg(
-        long_help = "An exception by which the acquire of --python says that the lock is taken; \
-                       repeatable"
-    )]
+    #[arg(long_help = "Exception with which the acquire of --python reports that the lock is \
+                       taken; repeatable")]
     pub refused: Vec<String>,
     /// Give up when a subject says nothing this long [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, hide_short_help = true)]

@@ -87,7 +87,7 @@ pub struct ProbeArgs {
     /// Print a subject to start from
     #[arg(long, value_name = "LANGUAGE", exclusive = true, hide_short_help = true)]
     #[arg(help_heading = "Subject")]
-    #[arg(long_help = "Print a subject in this language that works, to put your lock into")]
+    #[arg(long_help = "Print a working subject in this language, to adapt")]
     pub init: Option<Language>,
     /// Explore on this empty Redis [default: embedded]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, help_heading = "Subject")]

@@ -136,7 +136,7 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
     if granted != Granted::Never && pool.about.has_own_lease {
         return not(format!(
             "a second client was granted the lock while {key} was still there, so the lease is a time in a \
-             value; how long it is, is not known of a client that sets its own"
+             value; its length is unknown, because the client sets its own lease"
         ));
     }
     let exclusion = match granted {
