@@ -34,10 +34,11 @@ struct Cached {
 }
 
 impl Keys {
-    /// Makes way for the run, or says which owner is in it.
+    /// Makes way for the run, or says which owner is in it: `found` is what the lock key holds.
     pub fn set_up(
         world: &World,
         file: &StateFile,
+        found: Option<Found>,
         force: bool,
         notices: &mut Vec<String>,
     ) -> Result<Self, StageError> {
@@ -45,11 +46,7 @@ impl Keys {
         let file = file.path().to_path_buf();
         let mut link = connect(world, 0)?;
         let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
-        if matches!(world.server(), Server::Redis(_)) {
-            check_fence(&mut link, lock.runid())?;
-        }
         // All looks before the first change, so that a refusal leaves everything as it is.
-        let found = awaited(world, &mut link, &lock, force)?;
         let cache_before = cached(world, &file)?;
         if let Some(found) = found {
             let notice = found.make_way(&mut link, &lock, force).map_err(|error| match error {
@@ -217,30 +214,32 @@ impl Cached {
 }
 
 /// A lock that was there before us.
-struct Found {
+pub(super) struct Found {
     payload: Payload,
     ttl_ms: i64,
 }
 
-/// How long it takes until a lock that is in the way is looked at again.
+/// How long it takes until locks that are in the way are read again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The lock that is in the way, after it was waited for as long as the plan says.
-fn awaited(
-    world: &World,
-    link: &mut Connection,
-    lock: &LockName,
-    force: bool,
-) -> Result<Option<Found>, StageError> {
+/// What the lock keys of a run hold, after it was waited as long as the plan says for all of them to be out
+/// of the way at once.
+pub(super) fn awaited(world: &World, force: bool) -> Result<Vec<Option<Found>>, StageError> {
+    let mut link = connect(world, 0)?;
+    if matches!(world.server(), Server::Redis(_)) {
+        let mut runs = world.files().iter().map(StateFile::run);
+        runs.try_for_each(|run| check_fence(&mut link, run.runid()))?;
+    }
+    let is_in_the_way = |found: &Found| !found.is_dead() && !force;
     let clock = world.time().clock();
     let deadline = clock.now().saturating_add(world.plan().wait);
     loop {
-        let found = Found::read(link, lock);
+        let locks = world.files().iter().map(StateFile::lock);
+        let found = locks.map(|lock| Found::read(&mut link, &lock)).collect::<Result<Vec<_>, _>>();
         let found =
             found.map_err(|error| StageError::Environment(world.services.explain(&error)))?;
-        let is_in_the_way = found.as_ref().is_some_and(|it| !it.is_dead()) && !force;
         let left = deadline.saturating_sub(clock.now());
-        if !is_in_the_way || left.is_zero() {
+        if left.is_zero() || !found.iter().flatten().any(is_in_the_way) {
             return Ok(found);
         }
         let waited = clock.sleep(PAUSE.min(left));

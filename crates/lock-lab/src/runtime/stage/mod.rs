@@ -4,6 +4,8 @@
 
 mod disk;
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use super::World;
 use crate::scenario::Action;
@@ -84,8 +86,9 @@ impl Stage {
         }
         world.take_by_force(force);
         keys::check_cleared_runs(world)?;
-        for file in world.files() {
-            self.keys.push(Keys::set_up(world, file, force, &mut notices)?);
+        let found = keys::awaited(world, force)?;
+        for (file, found) in world.files().iter().zip(found) {
+            self.keys.push(Keys::set_up(world, file, found, force, &mut notices)?);
         }
         Ok(notices)
     }
@@ -153,21 +156,4 @@ pub fn quoted(text: &str) -> String {
         }
     }
     word + "'"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_shell_reads_every_word_as_it_was() {
-        for word in
-            ["", "plain/word-1.nodb", "a b", "it's", "*[$x]`", "é", "a\nb\t'\\'", "a\u{85}b"]
-        {
-            let echo = format!("printf %s {}", quoted(word));
-            let output = std::process::Command::new("bash").args(["-c", &echo]).output().unwrap();
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{echo}");
-            assert!(!quoted(word).contains('\n'));
-        }
-    }
 }
