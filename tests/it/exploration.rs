@@ -138,7 +138,7 @@ fn recipe(scenario: &Scenario) -> History {
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
-    stage.prepare_keys(&world, false).unwrap();
+    stage.prepare_locks(&world, false).unwrap();
     world.run().unwrap().history
 }
 
@@ -295,7 +295,7 @@ fn on_redis(url: &str, model: &Model, counterexample: &Counterexample, base: &Pa
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
-    stage.prepare_keys(&world, false).unwrap();
+    stage.prepare_locks(&world, false).unwrap();
     let replayed = world.replay(model.origin.timing, &counterexample.schedule.turns);
     let cleaned = stage.clean(&world);
     assert!(cleaned.is_clean, "{:?}", cleaned.notices);

@@ -173,6 +173,40 @@ fn a_start_waits_for_a_lock_that_is_in_the_way() {
 }
 
 #[test]
+fn what_a_holder_writes_while_a_start_waits_is_what_is_put_back() {
+    let redis = redis_or_skip!();
+    for (lock, before) in [("legacy", Some(7)), ("current", Some(7)), ("hardened", None)] {
+        let place = Place::new();
+        fs::create_dir(place.run()).unwrap();
+        let file = place.run().join("climate.nodb");
+        if let Some(count) = before {
+            fs::write(&file, object(count)).unwrap();
+        }
+        let owner = Owner::new();
+        let mut con = redis.client().get_connection().unwrap();
+        redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut con).unwrap();
+        redis::cmd("SET").arg(KEY).arg(owner.payload("theirs")).exec(&mut con).unwrap();
+        let url = redis.url();
+        let options = ["--file=climate.nodb", "--redis", &url, "--threads=1", "--hold=0s"];
+        let rest = ["--wait=60s", "--format=json", "--lock", lock];
+        let words = arguments(&["thundering_herd"], &place.run(), &[&options[..], &rest].concat());
+        let running = Program::new(words).start();
+        wait_until("it has read the lock twice", || {
+            redis.count("commandstats", "cmdstat_pttl:calls=") > 2
+        });
+        assert_eq!(file.exists(), before.is_some(), "{lock}");
+        // Of another size, so that no clock decides whether the change is seen.
+        fs::write(&file, object(12_345)).unwrap();
+        redis::cmd("DEL").arg(KEY).exec(&mut con).unwrap();
+        let ended = running.end();
+        ended.exits(0);
+        assert_eq!(ended.json()["notices"], serde_json::json!([]), "{lock}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), object(12_345), "{lock}");
+        redis::cmd("FLUSHALL").exec(&mut con).unwrap();
+    }
+}
+
+#[test]
 fn a_lock_that_a_worker_holds_at_the_end_is_not_stuck() {
     let redis = redis_or_skip!();
     let place = Place::new();

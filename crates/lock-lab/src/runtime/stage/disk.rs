@@ -42,8 +42,8 @@ impl Directory {
         self.path == path
     }
 
-    /// Creates what is missing for a state file. A run in memory only looks whether it could run on
-    /// disk.
+    /// Creates the directories for a state file, and refuses what a run could not use. A run in memory only
+    /// checks whether it could run on disk.
     pub fn set_up(&mut self, file: &StateFile, world: &World) -> Result<(), StageError> {
         let files = &world.services.files;
         self.check(file)?;
@@ -61,12 +61,21 @@ impl Directory {
             }
             self.write_config(file).map_err(|e| self.failed("write to", &e))?;
         }
+        Self::check_content(file, files)
+    }
+
+    fn check_content(file: &StateFile, files: &Files) -> Result<(), StageError> {
+        Controller::check(files, file).map_err(|error| StageError::Environment(error.to_string()))
+    }
+
+    /// Notes what a state file holds, and creates it if it is missing.
+    pub fn note(&mut self, file: &StateFile, world: &World) -> Result<(), StageError> {
+        let files = &world.services.files;
         let before = files.read(file.path()).map_err(|e| self.failed("read", &e))?;
         if let Some(before) = &before {
             files.note_found(file.path(), before.signature);
         }
-        Controller::check(files, file)
-            .map_err(|error| StageError::Environment(error.to_string()))?;
+        Self::check_content(file, files)?;
         let had_fence = files.exists(&file.fence());
         if before.is_none() {
             files

@@ -32,7 +32,7 @@ fn a_start_waits_for_all_locks_until_one_deadline() {
             let mut set = redis::cmd("SET");
             set.arg(file.lock().key()).arg(payload).arg("EX").arg(ttl).exec(&mut link).unwrap();
         }
-        let prepared = Stage::default().prepare_keys(&world, false);
+        let prepared = Stage::default().prepare_locks(&world, false);
         assert_eq!(prepared.is_ok(), is_ready, "{ttls:?}: {prepared:?}");
         assert_eq!(clock.now().as_secs(), if is_ready { 9 } else { 10 });
     }
