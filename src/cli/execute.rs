@@ -68,7 +68,7 @@ pub(super) fn execute(
         staged(&world, staging, || world.run().map_err(|error| failed(&world, error)))?;
     let ruling = outcome.judge(world.plan());
     let can_be_had_again = options.virtual_time && ruling.verdict == Verdict::Unexpected;
-    let has_unmet = ruling.expectations.iter().any(|expected| !expected.met);
+    let has_unmet = ruling.expectations.iter().any(|expected| expected.met == Some(false));
     let besides = Besides {
         file: job.file.map(str::to_owned),
         seed: world.seed(),

@@ -17,7 +17,7 @@ pub(super) fn annotate(annotations: &[String]) {
 /// One for each unmet expectation.
 pub(super) fn of_report(report: &Report) -> Vec<String> {
     let title = format!("{} ({})", report.scenario, report.protocol);
-    let unmet = report.expectations.iter().filter(|row| !row.met);
+    let unmet = report.expectations.iter().filter(|row| row.met == Some(false));
     let text = |what, found| format!("expected {what}; found {found}");
     let file = report.file.as_deref();
     unmet.map(|row| annotation(file, &title, &text(&row.what, &row.found))).collect()

@@ -51,7 +51,7 @@ pub(super) fn actor(index: usize, name: &str, status: Status, ms: f64, error: &s
 }
 
 fn expectation(met: bool, what: &str, found: &str) -> Expected {
-    Expected { what: what.into(), met, found: found.into() }
+    Expected { what: what.into(), met: Some(met), found: found.into() }
 }
 
 fn free(label: &str) -> SnapshotRow {

@@ -130,8 +130,11 @@ fn no_update_is_lost_beside_a_worker_and_nothing_of_ours_stays() {
             assert!(error.contains("stale write"), "{error}");
         }
         if lock == "hardened" {
-            ended.exits(0);
             assert_eq!(ours, 50);
+            // Where the worker wrote between two of ours, the file does not say whose updates it counts.
+            let unknown = |row: &serde_json::Value| row["met"].is_null();
+            let is_open = report["expectations"].as_array().unwrap().iter().any(unknown);
+            ended.exits(if is_open { 4 } else { 0 });
         }
         let left: Vec<String> = fs::read_dir(place.run())
             .unwrap()

@@ -78,7 +78,11 @@ pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<(
     page.section(
         &["Met", "Expected", "Found"],
         report.expectations.iter().map(|row| {
-            let met = if row.met { cell("yes", Tone::Good) } else { cell("NO", Tone::Bad) };
+            let met = match row.met {
+                Some(true) => cell("yes", Tone::Good),
+                Some(false) => cell("NO", Tone::Bad),
+                None => cell("?", Tone::Odd),
+            };
             [met, plain(&row.what), plain(&row.found)]
         }),
     );
@@ -223,7 +227,7 @@ fn notices(notices: &[String], page: &mut Page) {
 /// The verdict in a sentence.
 fn verdict(report: &Report) -> (String, Tone) {
     let all = report.expectations.len();
-    let unmet = report.expectations.iter().filter(|row| !row.met).count();
+    let unmet = report.unmet().count();
     let word = report.outcome.word();
     let text = match (report.verdict, all) {
         (Verdict::Expected, 0) => &format!("{word}: it went as it should."),
@@ -234,7 +238,7 @@ fn verdict(report: &Report) -> (String, Tone) {
         (Verdict::Inconclusive, 0) => {
             "INCONCLUSIVE: nothing was checked; no outcome is expected of these parameters."
         }
-        (Verdict::Inconclusive, _) => "INCONCLUSIVE: the run did not go far enough to tell.",
+        (Verdict::Inconclusive, _) => &format!("{word}: {}.", report.inconclusive()),
     };
     (text.into(), tone(report.verdict))
 }

@@ -306,6 +306,10 @@ fn the_verdict_is_the_last_line() {
     assert_eq!(last(&report), "AS EXPECTED: the expectation was met.");
     (report.verdict, report.outcome) = (Verdict::Inconclusive, Outcome::Inconclusive);
     assert_eq!(last(&report), "INCONCLUSIVE: the run did not go far enough to tell.");
+    report.expectations[0].met = None;
+    let text = drawn(&report, 200, false);
+    assert!(text.contains("INCONCLUSIVE: other clients wrote the state file"), "{text}");
+    report.expectations[0].met = Some(true);
     assert_eq!(last(&samples::orphan()), "NOT AS EXPECTED: 1 of 2 expectations not met.");
 }
 
