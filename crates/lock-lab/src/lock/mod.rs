@@ -40,8 +40,8 @@ pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, Context, LockError, LockProtocol, Result, WriteGuard};
 pub use recovery::{
-    Fence, Flag, Removal, delete_if, expire_if, remove_if, repair_flag, replace_if, restore,
-    restore_field_if,
+    Flag, Removal, delete_if, expire_if, remove_counter, remove_if, repair_flag, replace_if,
+    restore, restore_field_if,
 };
 pub use registry::{default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};

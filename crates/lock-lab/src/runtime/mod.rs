@@ -331,8 +331,10 @@ impl World {
         let after = self.counts();
         let updates =
             before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect();
+        let history = History::merge(self.setup.head(), buffers);
+        self.log.note_drawn(&history);
         Ok(Outcome {
-            history: History::merge(self.setup.head(), buffers),
+            history,
             snapshots: std::mem::take(&mut self.log.snapshots.lock()),
             start_skew,
             updates,

@@ -1,9 +1,10 @@
 //! What a run writes down besides its actors' own events.
 
 use super::{LabelledSnapshot, Time};
-use lock_history::history::{Event, EventKind, Moment, Sequence};
+use lock_history::history::{Change, Event, EventKind, History, Moment, Sequence};
 use parking_lot::Mutex;
 use redis::RedisError;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +17,8 @@ pub(super) struct RunLog {
     pub late_events: Mutex<Vec<Event>>,
     /// The `operation_count` of each lock's state file at the beginning.
     pub counts_before: OnceLock<Vec<u64>>,
+    /// The last fencing token that was drawn under each lock key.
+    pub drawn: Mutex<BTreeMap<String, u64>>,
     failure: Mutex<Option<String>>,
     /// Whether the server once did not answer in time.
     silent: AtomicBool,
@@ -29,6 +32,7 @@ impl RunLog {
             snapshots: Mutex::default(),
             late_events: Mutex::default(),
             counts_before: OnceLock::new(),
+            drawn: Mutex::default(),
             failure: Mutex::default(),
             silent: AtomicBool::new(false),
         }
@@ -45,6 +49,20 @@ impl RunLog {
     /// Records a fault of the server.
     pub fn note_fault(&self, moment: Moment, kind: EventKind) {
         self.late_events.lock().push(Event { moment, actor: None, kind });
+    }
+
+    /// Notes the fencing tokens that were drawn.
+    pub fn note_drawn(&self, history: &History) {
+        let mut drawn = self.drawn.lock();
+        for event in &history.events {
+            let EventKind::Command(command) = &event.kind else { continue };
+            for effect in &command.effects {
+                let Change::Took { fence: Some(fence), .. } = effect.change else { continue };
+                let Some(key) = history.head.locks.get(effect.lock) else { continue };
+                let last = drawn.entry(key.clone()).or_default();
+                *last = fence.max(*last);
+            }
+        }
     }
 
     /// Notes that the environment failed; the first failure is the one that counts.

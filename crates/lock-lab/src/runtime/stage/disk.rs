@@ -1,9 +1,10 @@
 //! The run directory and its files.
 
+use super::guard::Guard;
 use super::{StageError, World, quoted};
 use crate::controller::{CONFIG_FILE, Content, Controller, Files, INITIAL_STATE, READONLY_FILE};
 use crate::lock::{StateFile, WriteGuard};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,7 @@ pub(super) struct Directory {
     created: Vec<PathBuf>,
     configs_created: Vec<PathBuf>,
     files: Vec<Found>,
-    /// Held while the run lasts, so that two of us are never at work in one directory; the system
-    /// gives it back however we end.
-    guard: Option<File>,
+    guard: Option<Guard>,
 }
 
 /// A state file as it was found.
@@ -56,9 +55,11 @@ impl Directory {
             self.create(file.directory()).map_err(|(path, error)| {
                 StageError::Environment(format!("cannot create {}: {error}", path.display()))
             })?;
-            if self.guard.is_none() {
-                self.guard()?;
-            }
+        }
+        if self.guard.is_none() {
+            self.guard = Some(Guard::take(&self.path, world)?);
+        }
+        if files.are_on_disk() {
             self.write_config(file).map_err(|e| self.failed("write to", &e))?;
         }
         Self::check_content(file, files)
@@ -120,21 +121,6 @@ impl Directory {
             }
         }
         Ok(())
-    }
-
-    fn guard(&mut self) -> Result<(), StageError> {
-        let guard = File::open(&self.path).map_err(|error| self.failed("open", &error))?;
-        match guard.try_lock() {
-            Ok(()) => {
-                self.guard = Some(guard);
-                Ok(())
-            }
-            Err(TryLockError::WouldBlock) => Err(StageError::Environment(format!(
-                "another nodb-trigger is at work in {}; wait for it, or choose another directory",
-                self.path.display()
-            ))),
-            Err(TryLockError::Error(error)) => Err(self.failed("lock", &error)),
-        }
     }
 
     /// The debug controller needs a configuration file beside its state file.

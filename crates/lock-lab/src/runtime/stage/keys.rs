@@ -4,7 +4,7 @@ use super::{StageError, World, quoted};
 use crate::controller::{CACHE_DB, LAST_MODIFIED, cache_key};
 use crate::intercept::Link;
 use crate::lock::{
-    self, Fence, LockError, LockName, Payload, Removal, StateFile, WriteGuard, flags, is_dead,
+    self, LockError, LockName, Payload, Removal, StateFile, WriteGuard, flags, is_dead,
     locked_files, remove_if, replacement_fence,
 };
 use crate::scenario::{Action, FENCE, Value};
@@ -18,7 +18,8 @@ pub(super) struct Keys {
     lock: LockName,
     file: PathBuf,
     flag_before: Option<Vec<u8>>,
-    fence: Fence,
+    /// Whether the run may have made the counter of fencing tokens.
+    may_leave_counter: bool,
     /// When a file of the run was written last, where the protocol changes that.
     modified_before: Option<Option<Vec<u8>>>,
     cache_before: Option<Cached>,
@@ -71,13 +72,14 @@ impl Keys {
         let mut value = |field: &str| -> Result<Option<Vec<u8>>, StageError> {
             ask(world, redis::cmd("HGET").arg(lock.runid()).arg(field), &mut link)
         };
-        let fence = if value(lock.fence())?.is_some() { Fence::Stays } else { Fence::Goes };
-        let notes_time = world.protocol().write_guard() == WriteGuard::Signature;
+        let guard = world.protocol().write_guard();
+        let may_leave_counter = guard == WriteGuard::Fence && value(lock.fence())?.is_none();
+        let notes_time = guard == WriteGuard::Signature;
         let modified_before = match notes_time && !world.is_lock_only() {
             true => Some(value(LAST_MODIFIED)?),
             false => None,
         };
-        Ok(Self { cache_before, lock, file, flag_before, fence, modified_before })
+        Ok(Self { cache_before, lock, file, flag_before, may_leave_counter, modified_before })
     }
 
     /// Puts the keys back as they were; gives notices of what had to be left, or why it failed. A
@@ -102,28 +104,39 @@ impl Keys {
         let mut link = world.server().connect(0).map_err(|error| error.to_string())?;
         let ours = |payload: &Payload| world.setup.identity.issued(payload.token());
         let flag = self.flag_before.as_deref();
-        let restored = lock::restore(&mut link, &self.lock, ours, flag, self.fence);
+        let restored = lock::restore(&mut link, &self.lock, ours, flag);
         let restored = restored.map_err(|error| world.explain_and_note(&error));
         let others = self.clean_beside_lock(world, &mut link);
-        let notices = if restored? {
-            Vec::new()
-        } else {
-            self.clean_counter(&mut link).map_err(|error| world.explain_and_note(&error))?;
-            vec![format!("{} now belongs to somebody else; left as it is", self.lock.key())]
-        };
+        let mut notices = Vec::new();
+        if !restored? {
+            notices.push(format!("another client holds {} now; left as it is", self.lock.key()));
+        }
+        notices.extend(self.clean_counter(world, &mut link)?);
         others.map_err(|error| world.explain_and_note(&error)).map(|()| notices)
     }
 
-    /// Removes the counter of fencing tokens, unless the holder of the lock has one of these.
-    fn clean_counter(&self, link: &mut Connection) -> lock::Result {
-        if self.fence == Fence::Stays {
-            return Ok(());
+    /// Removes the counter of fencing tokens, unless another client uses it; says so then.
+    fn clean_counter(
+        &self,
+        world: &World,
+        link: &mut Connection,
+    ) -> Result<Option<String>, String> {
+        if !self.may_leave_counter {
+            return Ok(None);
         }
-        let holder = Found::read(link, &self.lock)?;
-        if holder.is_some_and(|holder| holder.payload.fence().is_some()) {
-            return Ok(());
-        }
-        lock::restore_field_if(link, &self.lock, self.lock.fence(), None, |_| true)
+        let last = world.log.drawn.lock().get(self.lock.key()).copied();
+        let is_gone = lock::remove_counter(link, &self.lock, last);
+        let is_gone = is_gone.map_err(|error| world.explain_and_note(&error))?;
+        let left = || {
+            let by_hand = self.counter_by_hand(world).map(|hand| format!("; to remove it: {hand}"));
+            format!(
+                "{:?} in the hash {:?} has a number that this run is not known to have drawn; left as it is{}",
+                self.lock.fence(),
+                self.lock.runid(),
+                by_hand.unwrap_or_default()
+            )
+        };
+        Ok((!is_gone).then(left))
     }
 
     /// Removes the fence of the run and the time of its last write, where they are of this run.
@@ -174,18 +187,15 @@ impl Keys {
     /// with the run.
     pub fn by_hand(&self, world: &World) -> Option<String> {
         let cli = world.server().redis_cli()?;
-        let line = |words: &[&str]| {
-            let words = cli.iter().map(String::as_str).chain(words.iter().copied());
-            words.map(quoted).collect::<Vec<_>>().join(" ")
-        };
+        let line = |words: &[&str]| command(&cli, words);
         let (runid, flag) = (self.lock.runid(), self.lock.flag());
         let mut lines = vec![line(&["DEL", self.lock.key()])];
         lines.push(match &self.flag_before {
             Some(value) => line(&["HSET", runid, flag, &String::from_utf8_lossy(value)]),
             None => line(&["HDEL", runid, flag]),
         });
-        if self.fence == Fence::Goes {
-            lines.push(line(&["HDEL", runid, self.lock.fence()]));
+        if self.may_leave_counter {
+            lines.extend(self.counter_by_hand(world));
         }
         match &self.modified_before {
             Some(Some(value)) => {
@@ -203,6 +213,17 @@ impl Keys {
         }
         Some(lines.join("; "))
     }
+
+    fn counter_by_hand(&self, world: &World) -> Option<String> {
+        let words = ["HDEL", self.lock.runid(), self.lock.fence()];
+        Some(command(&world.server().redis_cli()?, &words))
+    }
+}
+
+/// A command as one types it, after the words that reach the server.
+fn command(cli: &[String], words: &[&str]) -> String {
+    let words = cli.iter().map(String::as_str).chain(words.iter().copied());
+    words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 impl Cached {

@@ -1,8 +1,9 @@
 //! What a run finds, creates and puts back: directories and files (`disk`), lock keys, flags and
-//! the cache (`keys`). Whatever was there before is there afterwards, and whatever the run created
+//! the cache (`keys`), all of them for one run at a time (`guard`). Whatever was there before is there afterwards, and whatever the run created
 //! is gone, unless another client or process has changed it meanwhile.
 
 mod disk;
+mod guard;
 mod keys;
 #[cfg(test)]
 mod tests;
