@@ -1,12 +1,12 @@
 //! Where state files live: on disk, or in memory for virtual runs. Those in memory can be watched and
 //! put back, so that exploration can put a state back and knows what a piece of code depends on.
 
+use super::on_disk::{self, absent_is_none, signature};
 use parking_lot::Mutex;
 use sha1_smol::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -161,7 +161,7 @@ impl Files {
                 beside,
             }));
         }
-        let Some((bytes, signature)) = absent_is_none(read_on_disk(path))? else {
+        let Some((bytes, signature)) = absent_is_none(on_disk::read(path))? else {
             return Ok(None);
         };
         let revision = revision(written.as_ref(), signature);
@@ -213,7 +213,7 @@ impl Files {
             let replaced = before.map_or(0, |before| revision(old, before));
             let found = self.found.lock().get(path).copied();
             over_foreign = old.is_none() && found.is_some() && found != before;
-            (replace_on_disk(path, bytes)?, replaced)
+            (on_disk::replace(path, bytes)?, replaced)
         } else {
             let modified = old.map_or(SystemTime::UNIX_EPOCH, |old| {
                 old.signature.modified + Duration::from_millis(1)
@@ -242,18 +242,36 @@ impl Files {
         then: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
         let _ours = self.checked.lock();
-        let _guard = if self.on_disk { lock_on_disk(path)? } else { None };
+        let _guard = if self.on_disk { on_disk::lock(path)? } else { None };
         then()
     }
 
-    /// Gives a file on disk the content that it had before, and its modification time.
+    /// Gives a file on disk the content and the modification time that it had before, or removes it, unless
+    /// others have written it; says whether it did. The file is compared when all else is done: only what is
+    /// written between that and the one call that renames or removes is lost, as no file system compares and
+    /// renames at once.
     ///
     /// # Errors
     ///
-    /// Fails if the content can't be replaced, or if its modification time can't be set.
-    pub fn put_back(&self, path: &Path, bytes: &[u8], before: Signature) -> io::Result<()> {
-        replace_on_disk(path, bytes)?;
-        File::options().write(true).open(path)?.set_modified(before.modified)
+    /// Fails if the content can't be replaced, its modification time can't be set, or the file can't be removed.
+    pub fn put_back(&self, path: &Path, before: Option<&Content>) -> io::Result<bool> {
+        let temporary = match before {
+            Some(before) => {
+                let temporary = on_disk::written_beside(path, &before.bytes)?;
+                temporary.as_file().set_modified(before.signature.modified)?;
+                temporary.as_file().sync_all()?;
+                Some(temporary)
+            }
+            None => None,
+        };
+        if self.is_changed_by_others(path) {
+            return Ok(false);
+        }
+        match temporary {
+            Some(temporary) => on_disk::persist(temporary, path)?,
+            None => fs::remove_file(path)?,
+        }
+        Ok(true)
     }
 
     fn note(&self, path: &Path) {
@@ -265,82 +283,16 @@ impl Files {
     }
 }
 
-fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-fn signature(found: &fs::Metadata) -> io::Result<Signature> {
-    Ok(Signature { modified: found.modified()?, size: found.len() })
-}
-
 /// Which revision a content with this signature is.
 fn revision(written: Option<&Written>, found: Signature) -> u64 {
     written.filter(|written| written.signature == found).map_or(0, |written| written.revision)
 }
 
-fn read_on_disk(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
-    // From one file: another may be renamed over it meanwhile.
-    let mut file = File::open(path)?;
-    let signature = signature(&file.metadata()?)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok((bytes, signature))
-}
-
-/// Locks the file that is at `path` now; a file that was renamed over it meanwhile is another one.
-/// We don't wait for others: none of us holds this lock for longer than a write.
-fn lock_on_disk(path: &Path) -> io::Result<Option<File>> {
-    for _ in 0..RENAMES {
-        let Some(file) = absent_is_none(File::open(path))? else { return Ok(None) };
-        file.try_lock().map_err(|_| busy())?;
-        let there = absent_is_none(fs::metadata(path))?.map(|found| found.ino());
-        if there == Some(file.metadata()?.ino()) {
-            return Ok(Some(file));
-        }
-    }
-    Err(busy())
-}
-
-/// How often another file may be renamed over the one that we want to lock.
-const RENAMES: usize = 100;
-
-fn busy() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "another process has locked it (flock)")
-}
-
-fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut temporary = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
-    temporary.write_all(bytes)?;
-    if let Some(old) = absent_is_none(fs::metadata(path))? {
-        // Root keeps the owner; another user gets the file that they would create.
-        let _ = fchown(temporary.as_file(), Some(old.uid()), Some(old.gid()));
-        let mode = Permissions::from_mode(old.permissions().mode() & 0o7777);
-        temporary.as_file().set_permissions(mode)?;
-        let old = old.modified()?;
-        if temporary.as_file().metadata()?.modified()? <= old {
-            temporary.as_file().set_modified(old + Duration::from_micros(1))?;
-        }
-    }
-    temporary.as_file().sync_all()?;
-    let signature = signature(&temporary.as_file().metadata()?)?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    // The file is committed; a directory that can't be synced is no failure of the write.
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
-    Ok(signature)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::{File, Permissions};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_rewrite_of_the_same_size_changes_the_signature() {
@@ -388,6 +340,32 @@ mod tests {
         files.replace(&path, b"3").unwrap();
         files.replace(&path, b"4").unwrap();
         assert!(files.last_written(&path).unwrap().over_foreign);
+    }
+
+    #[test]
+    fn a_file_that_others_have_written_is_not_put_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        for is_theirs in [false, true] {
+            for had_file in [true, false] {
+                fs::write(&path, b"before").unwrap();
+                let files = Files::on_disk();
+                let before = files.read(&path).unwrap().filter(|_| had_file);
+                files.replace(&path, b"ours").unwrap();
+                if is_theirs {
+                    fs::write(&path, b"theirs, longer").unwrap();
+                }
+                let is_put_back = files.put_back(&path, before.as_ref()).unwrap();
+                assert_eq!(is_put_back, !is_theirs);
+                let now = files.read(&path).unwrap();
+                match is_theirs {
+                    true => assert_eq!(now.unwrap().bytes, b"theirs, longer"),
+                    false => assert_eq!(now, before),
+                }
+                let names = fs::read_dir(directory.path()).unwrap().count();
+                assert_eq!(names, usize::from(is_theirs || had_file), "nothing temporary stays");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod files;
 mod memory;
 mod object;
+mod on_disk;
 mod registry;
 
 pub use files::{Content, Files, Replaced, Signature, Written};

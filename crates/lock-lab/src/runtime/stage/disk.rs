@@ -200,14 +200,16 @@ impl Found {
     /// Gives the file the content that it had, unless another process has written it since.
     fn put_back(&self, files: &Files) -> Option<String> {
         let path = self.file.path();
-        if files.is_changed_by_others(path) {
-            return Some(format!("{} was changed by somebody else; left as it is", path.display()));
+        let changed = || format!("another process changed {}; left as it is", path.display());
+        if files.last_written(path).is_none() {
+            return files.is_changed_by_others(path).then(changed);
         }
-        files.last_written(path)?;
-        match &self.before {
-            None => could_not(fs::remove_file(path), "remove", path),
-            Some(before) => {
-                could_not(files.put_back(path, &before.bytes, before.signature), "restore", path)
+        match files.put_back(path, self.before.as_ref()) {
+            Ok(true) => None,
+            Ok(false) => Some(changed()),
+            Err(error) => {
+                let what = if self.before.is_some() { "restore" } else { "remove" };
+                could_not(Err(error), what, path)
             }
         }
     }
@@ -216,8 +218,7 @@ impl Found {
 /// Removes a file that was last written through here.
 fn remove_written(files: &Files, path: &Path) -> Option<String> {
     files.last_written(path)?;
-    let is_ours = !files.is_changed_by_others(path);
-    could_not(if is_ours { fs::remove_file(path) } else { Ok(()) }, "remove", path)
+    could_not(files.put_back(path, None).map(drop), "remove", path)
 }
 
 /// Below the run directory there must be no link: it could lead out of the run.
