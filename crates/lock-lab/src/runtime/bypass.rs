@@ -134,7 +134,8 @@ pub(super) fn redis(
             return lost_connection(task, names.key(), error);
         }
         let server = &task.world.services.server;
-        let message = server.explain(&error).to_string();
+        task.world.log.note_error(&error);
+        let message = server.explain_known(&error).to_string();
         match needs.filter(|_| matches!(server, Server::Redis(_))) {
             Some(needs) => {
                 let message =

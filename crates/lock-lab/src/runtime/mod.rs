@@ -286,7 +286,7 @@ impl World {
     fn prepare(&self) -> Result<Connection, ServerError> {
         let mut link = self.services.connect(0)?;
         let prepared = self.protocol().prepare(&mut link);
-        prepared.map_err(|error| ServerError::new(self.services.explain(&error)))?;
+        prepared.map_err(|error| ServerError::new(self.services.explain_asking(&error)))?;
         self.log.counts_before.get_or_init(|| self.counts());
         Ok(link)
     }
@@ -340,8 +340,16 @@ impl World {
             updates,
             written_by_others: self.written_by_others(),
             unmatched: self.signals.unmatched(&self.plan().rules),
-            failure: self.log.take_failure(),
+            failure: self.failure(),
         })
+    }
+
+    /// Why the environment failed, and what the server is where that tells why.
+    fn failure(&self) -> Option<String> {
+        let failure = self.log.take_failure()?;
+        let odd = self.log.odd_answer().filter(|_| !self.log.is_silent());
+        let kind = odd.and_then(|error| self.server().kind_behind(&error));
+        Some(kind.map_or(failure.clone(), |kind| format!("{failure}; {kind}")))
     }
 
     fn has_volley(&self) -> bool {
@@ -369,7 +377,7 @@ impl World {
 
     fn explain_and_note(&self, error: &LockError) -> String {
         if let LockError::Redis { source, .. } = error {
-            self.log.note_silence(source);
+            self.log.note_error(source);
         }
         self.services.explain(error)
     }

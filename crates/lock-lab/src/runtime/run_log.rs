@@ -1,6 +1,7 @@
 //! What a run writes down besides its actors' own events.
 
 use super::{LabelledSnapshot, Time};
+use crate::server::depends_on_kind;
 use lock_history::history::{Change, Event, EventKind, History, Moment, Sequence};
 use parking_lot::Mutex;
 use redis::RedisError;
@@ -20,6 +21,7 @@ pub(super) struct RunLog {
     /// The last fencing token that was drawn under each lock key.
     pub drawn: Mutex<BTreeMap<String, u64>>,
     failure: Mutex<Option<String>>,
+    odd_answer: Mutex<Option<RedisError>>,
     /// Whether the server once did not answer in time.
     silent: AtomicBool,
 }
@@ -34,6 +36,7 @@ impl RunLog {
             counts_before: OnceLock::new(),
             drawn: Mutex::default(),
             failure: Mutex::default(),
+            odd_answer: Mutex::default(),
             silent: AtomicBool::new(false),
         }
     }
@@ -82,8 +85,16 @@ impl RunLog {
         self.silent.load(Ordering::Relaxed)
     }
 
-    /// Notes that the server let the time for a reply pass.
-    pub fn note_silence(&self, error: &RedisError) {
+    /// Notes that the server let the time for a reply pass, or an answer that only makes sense with what the
+    /// server is: the first one.
+    pub fn note_error(&self, error: &RedisError) {
         self.silent.fetch_or(error.is_timeout(), Ordering::Relaxed);
+        if depends_on_kind(error) {
+            self.odd_answer.lock().get_or_insert_with(|| error.clone());
+        }
+    }
+
+    pub fn odd_answer(&self) -> Option<RedisError> {
+        self.odd_answer.lock().clone()
     }
 }

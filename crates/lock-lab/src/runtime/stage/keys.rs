@@ -46,7 +46,8 @@ impl Keys {
         let lock = file.lock();
         let file = file.path().to_path_buf();
         let mut link = connect(world, 0)?;
-        let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
+        let failed =
+            |error: LockError| StageError::Environment(world.services.explain_asking(&error));
         // All looks before the first change, so that a refusal leaves everything as it is.
         let cache_before = cached(world, &file)?;
         if let Some(found) = found {
@@ -257,8 +258,8 @@ pub(super) fn awaited(world: &World, force: bool) -> Result<Vec<Option<Found>>, 
     loop {
         let locks = world.files().iter().map(StateFile::lock);
         let found = locks.map(|lock| Found::read(&mut link, &lock)).collect::<Result<Vec<_>, _>>();
-        let found =
-            found.map_err(|error| StageError::Environment(world.services.explain(&error)))?;
+        let found = found
+            .map_err(|error| StageError::Environment(world.services.explain_asking(&error)))?;
         let left = deadline.saturating_sub(clock.now());
         if left.is_zero() || !found.iter().flatten().any(is_in_the_way) {
             return Ok(found);
@@ -342,7 +343,8 @@ pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
     }
     let mut link = connect(world, 0)?;
     for run in world.files().iter().map(StateFile::run) {
-        let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
+        let failed =
+            |error: LockError| StageError::Environment(world.services.explain_asking(&error));
         if let Some(theirs) = foreign_lock(world, &mut link, run.runid(), false).map_err(failed)? {
             return Err(StageError::Environment(format!(
                 "{} clears all locks of run {:?}, and {theirs}; choose another directory, or clear \

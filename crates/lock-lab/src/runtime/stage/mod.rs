@@ -9,7 +9,6 @@ mod keys;
 mod tests;
 
 use super::World;
-use crate::lock::StateFile;
 use crate::scenario::Action;
 use crate::server::Server;
 use disk::Directory;
