@@ -203,9 +203,34 @@ fn what_a_holder_writes_while_a_start_waits_is_what_is_put_back() {
         redis::cmd("DEL").arg(KEY).exec(&mut con).unwrap();
         let ended = running.end();
         ended.exits(0);
-        assert_eq!(ended.json()["notices"], serde_json::json!([]), "{lock}");
+        let notices = ended.json()["notices"].to_string();
+        assert!(!notices.contains("left as it is"), "{lock}: {notices}");
         assert_eq!(fs::read_to_string(&file).unwrap(), object(12_345), "{lock}");
         redis::cmd("FLUSHALL").exec(&mut con).unwrap();
+    }
+}
+
+#[test]
+fn a_run_that_may_overwrite_what_workers_write_says_so_at_its_start() {
+    let place = Place::new();
+    fs::create_dir(place.run()).unwrap();
+    fs::write(place.run().join("climate.nodb"), object(7)).unwrap();
+    let words = "writes climate.nodb without checking whether it changed";
+    for (lock, rest, says) in [
+        ("legacy", &["--file=climate.nodb"][..], true),
+        ("legacy", &["--file=climate.nodb", "--repeat=2"], true),
+        ("legacy", &["--file=climate.nodb", "--lock-only"], false),
+        ("legacy", &["--file=climate.nodb", "--virtual"], false),
+        ("legacy", &["--file=new.nodb"], false),
+        ("legacy", &[], false),
+        ("current", &["--file=climate.nodb"], false),
+        ("hardened", &["--file=climate.nodb"], false),
+    ] {
+        let options =
+            [&["--threads=1", "--hold=0s", "--format=json", "--lock", lock][..], rest].concat();
+        let ended = Program::new(arguments(&["thundering_herd"], &place.run(), &options)).run();
+        assert_eq!(ended.stderr.matches(words).count(), usize::from(says), "{lock} {rest:?}");
+        assert_eq!(ended.json()["notices"].to_string().contains(words), says, "{lock} {rest:?}");
     }
 }
 

@@ -257,6 +257,11 @@ impl World {
         self.setup.is_lock_only
     }
 
+    /// Whether state files are on disk, where others can see and write them.
+    pub fn has_files_on_disk(&self) -> bool {
+        self.services.files.are_on_disk()
+    }
+
     /// The clock of the run.
     pub fn time(&self) -> &Time {
         &self.services.time
