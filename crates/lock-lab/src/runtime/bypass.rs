@@ -33,7 +33,7 @@ pub(super) fn plant_orphan(task: &mut TaskBody<'_>, lock: usize, ttl: Ttl) -> Re
     plant.arg("NX").arg("EX").arg(ttl.seconds());
     let planted: bool = send(task, "SET", &controller, &plant)?;
     if !planted {
-        let message = "somebody else has the lock; nothing was planted".into();
+        let message = "another client has the lock; nothing was planted".into();
         return Err(Failure { kind: FailureKind::AlreadyLocked, message });
     }
     let mut flag = redis::cmd("HSET");
@@ -80,7 +80,7 @@ pub(super) fn only_ours(task: &TaskBody<'_>, lock: usize) -> Result<(), Failure>
         })?;
     let ours =
         found.as_deref().map(Payload::decode).is_none_or(|found| world.setup.is_ours(&found));
-    refused_unless(ours, || "somebody else has the lock; it is left alone".into())
+    refused_unless(ours, || "another client has the lock; it is left alone".into())
 }
 
 fn new_payload(task: &TaskBody<'_>, ttl: Ttl) -> String {

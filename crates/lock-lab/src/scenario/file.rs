@@ -406,14 +406,14 @@ fn check_for_waits_in_vain(plan: &Plan, effects: &[usize], scope: &mut Scope<'_>
             let mut rules = plan.rules.iter().zip(effects);
             let at = rules.find(|(rule, _)| rule.name == *held).map_or(0, |(_, at)| *at);
             let message = format!(
-                "this holds the first command of \"{group}\", and nobody can get to {until} before \
+                "this holds the first command of \"{group}\", and no actor can get to {until} before \
                  all who start together have sent theirs; use start = \"after\" with delay = \"0s\""
             );
             (at, message)
         } else {
             let is_it = |wait: &&Wait| wait.group.as_deref() == Some(group) && wait.name == *name;
             let at = scope.waits.iter().find(is_it).map_or(0, |wait| wait.at);
-            (at, format!("this waits for ever: nobody can get to {until} before it"))
+            (at, format!("this waits for ever: no actor can get to {until} before it"))
         };
         scope.late.push(Unread::Flaw(Flaw { at, message }));
     }

@@ -311,7 +311,7 @@ impl Found {
         let removal = remove_if(link, lock, &self.payload).map_err(InTheWay::Failed)?;
         if removal == Removal::Changed {
             return Err(InTheWay::Alive(format!(
-                "{key:?} was taken by somebody else just now; try again"
+                "{key:?} was taken by another client just now; try again"
             )));
         }
         Ok(if dead {
@@ -373,13 +373,13 @@ pub(in crate::runtime) fn foreign_lock(
         }
         let found = Found::read(link, &lock)?;
         if found.is_some_and(|found| !world.setup.identity.issued(found.payload.token())) {
-            return Ok(Some(format!("{file:?} is locked there by somebody else")));
+            return Ok(Some(format!("{file:?} is locked there by another client")));
         }
     }
     let flagged = flags(link, runid)?.into_iter().filter(|(_, flag)| flag != "false");
     let theirs =
         flagged.map(|(file, _)| file).find(|file| !is_our_file(&LockName::new(runid, file)));
-    Ok(theirs.map(|file| format!("{file:?} is flagged there as locked by somebody else")))
+    Ok(theirs.map(|file| format!("{file:?} is flagged there as locked by another client")))
 }
 
 fn connect(world: &World, db: i64) -> Result<Connection, StageError> {
