@@ -120,14 +120,8 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
         }
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
-    if !second.instruct(Instruction::Acquire)?.ok {
-        // A release may let the key expire instead of deleting it.
-        if first.expires_soon(key).map_err(failed)? {
-            cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
-        }
-        if !second.instruct(Instruction::Acquire)?.ok {
-            return Ok(with(Exclusion::StaysTaken));
-        }
+    if stays_taken(&mut first, &mut second, key)? {
+        return Ok(with(Exclusion::StaysTaken));
     }
     let granted = match shared {
         None => granted_later(pool, lock, &mut first.link)?,
@@ -145,6 +139,22 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
     };
     let fencing = fencing(acquired.fence);
     Ok(Preflight { lease_in_value: granted == Granted::Later, fencing, ..with(exclusion) })
+}
+
+/// Whether the second client is refused the lock that the first one has released. A release may let the key
+/// expire instead of deleting it.
+fn stays_taken(
+    first: &mut PreflightClient<'_>,
+    second: &mut PreflightClient<'_>,
+    key: &str,
+) -> Result<bool> {
+    if second.instruct(Instruction::Acquire)?.ok {
+        return Ok(false);
+    }
+    if first.expires_soon(key).map_err(failed)? {
+        cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
+    }
+    Ok(!second.instruct(Instruction::Acquire)?.ok)
 }
 
 fn fencing(fence: Option<u64>) -> Fencing {
