@@ -51,6 +51,7 @@ mod fencing_order;
 mod findings;
 mod flag_drift;
 mod foreign;
+mod holds;
 mod lease_too_short;
 mod lease_use;
 mod leases;

@@ -41,8 +41,8 @@ pub use properties::Properties;
 pub use tried::Tried;
 
 use super::beliefs::{ended_by_end, ended_by_failure, ended_by_success};
-use super::double_grant::{Holds, Observed};
 use super::foreign::{as_judged, is_claim, is_for_ones_own};
+use super::holds::{Holds, Observed};
 use super::registered::Judging;
 use super::{Property, deadlock, flag_drift, stuck_lock, token_drift, unavailable};
 use crate::history::{
