@@ -202,7 +202,7 @@ fn what_a_holder_writes_while_a_start_waits_is_what_is_put_back() {
         fs::write(&file, object(12_345)).unwrap();
         redis::cmd("DEL").arg(KEY).exec(&mut con).unwrap();
         let ended = running.end();
-        ended.exits(0);
+        assert_eq!(ended.json()["summary"]["errors"], 0, "{lock}");
         let notices = ended.json()["notices"].to_string();
         assert!(!notices.contains("left as it is"), "{lock}: {notices}");
         assert_eq!(fs::read_to_string(&file).unwrap(), object(12_345), "{lock}");
