@@ -65,15 +65,13 @@ pub(super) fn execute(
     let world = Arc::new(world);
     let Job { signals, options, .. } = job;
     let unguarded = unguarded(&world);
-    if let Some(notice) = unguarded.as_deref().filter(|_| seed == options.seed) {
-        match progress {
-            Some(progress) => progress.suspend(|| say(notice)),
-            None => say(notice),
-        }
-    }
     let staging = Staging { signals, force: options.stage.force, keep: options.keep };
-    let Staged { outcome, notices, kept, left, is_clean } =
-        staged(&world, staging, || world.run().map_err(|error| failed(&world, error)))?;
+    let Staged { outcome, notices, kept, left, is_clean } = staged(&world, staging, || {
+        if seed == options.seed {
+            warn(unguarded.as_deref(), progress);
+        }
+        world.run().map_err(|error| failed(&world, error))
+    })?;
     let ruling = outcome.judge(world.plan());
     let can_be_had_again = options.virtual_time && ruling.verdict == Verdict::Unexpected;
     let has_unmet = ruling.expectations.iter().any(|expected| expected.met == Some(false));
@@ -105,6 +103,15 @@ pub(super) fn execute(
     // The table wraps lines; here a command stays in one piece.
     let said = kept.into_iter().chain(left).chain(why).collect();
     Ok(Executed { report, history: outcome.history, exit, said })
+}
+
+/// Says a notice beside the progress bar, if there is one.
+fn warn(notice: Option<&str>, progress: Option<&Arc<Progress>>) {
+    match (notice, progress) {
+        (Some(notice), Some(progress)) => progress.suspend(|| say(notice)),
+        (Some(notice), None) => say(notice),
+        (None, _) => {}
+    }
 }
 
 /// The state files of an application that the protocol writes without checking whether they changed, in words.

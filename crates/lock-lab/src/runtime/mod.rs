@@ -351,7 +351,7 @@ impl World {
 
     /// Why the environment failed, and what the server is where that tells why.
     fn failure(&self) -> Option<String> {
-        let failure = self.log.take_failure()?;
+        let failure = self.log.failure()?;
         let odd = self.log.odd_answer().filter(|_| !self.log.is_silent());
         let kind = odd.and_then(|error| self.server().kind_behind(&error));
         Some(kind.map_or(failure.clone(), |kind| format!("{failure}; {kind}")))
