@@ -154,6 +154,7 @@ impl Recorder {
                 flag: false,
                 remembered: Vec::new(),
                 acquirable: None,
+                held_elsewhere: false,
             };
             self.push(None, EventKind::Left(left));
         }

@@ -2,22 +2,49 @@
 
 use super::args::TTL_VARIABLE;
 use super::exit::{Refusal, usage};
+use super::say;
 use anyhow::{Context, anyhow};
 use lock_lab::lock::Ttl;
 use lock_lab::scenario::{Scenario, Value, unknown};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-/// The TTL of whatever names none, from the environment.
-pub(super) fn default_ttl() -> anyhow::Result<Ttl> {
+/// The TTL of whatever names none, and what the user must know of it.
+pub(super) struct DefaultTtl {
+    pub ttl: Ttl,
+    pub notice: Option<String>,
+}
+
+/// The TTL of whatever names none, from the environment, as the application reads it (contract,
+/// sections 1 and 6).
+pub(super) fn default_ttl() -> anyhow::Result<DefaultTtl> {
     let variable = std::env::var(TTL_VARIABLE).ok();
-    let Some(text) = variable.filter(|text| !text.is_empty()) else { return Ok(Ttl::DEFAULT) };
-    let seconds: i64 = text.parse().map_err(|_| {
-        anyhow!("{TTL_VARIABLE} is {text:?}, and should be a whole number of seconds")
-    })?;
-    // The reference takes anything below one second for one second (contract, section 1).
-    Ttl::try_from(Duration::from_secs(seconds.max(1).unsigned_abs()))
-        .with_context(|| format!("{TTL_VARIABLE} is {text:?}"))
+    ttl_of(variable.as_deref().unwrap_or_default())
+}
+
+/// The same where no report has room for the notice: it goes to stderr.
+pub(super) fn default_ttl_announced() -> Result<Ttl, Refusal> {
+    let DefaultTtl { ttl, notice } = default_ttl().map_err(usage)?;
+    notice.inspect(|notice| say(notice));
+    Ok(ttl)
+}
+
+fn ttl_of(text: &str) -> anyhow::Result<DefaultTtl> {
+    let default = DefaultTtl { ttl: Ttl::DEFAULT, notice: None };
+    if text.is_empty() {
+        return Ok(default);
+    }
+    let read = Ttl::from_variable(text).with_context(|| format!("{TTL_VARIABLE} is {text:?}"))?;
+    let Some(ttl) = read else {
+        let notice = format!(
+            "{TTL_VARIABLE} is {text:?}, which is no whole number: the application ignores it, and so \
+             does this run; the default TTL is {}",
+            Value::Ttl(default.ttl)
+        );
+        return Ok(DefaultTtl { notice: Some(notice), ..default });
+    };
+    let is_raised = ttl.seconds() == 1 && text.trim() != "1";
+    let notice = is_raised.then(|| format!("{TTL_VARIABLE} is {text:?}, which counts as 1"));
+    Ok(DefaultTtl { ttl, notice })
 }
 
 /// The values of a scenario's parameters, read from text.
@@ -47,6 +74,25 @@ mod tests {
 
     fn built_in(name: &str) -> Scenario {
         catalogue().unwrap().into_iter().find(|scenario| scenario.name() == name).unwrap()
+    }
+
+    #[test]
+    fn a_default_ttl_that_is_not_taken_as_it_is_written_is_said() {
+        for (text, seconds, notice) in [
+            ("", 21_600, None),
+            ("30", 30, None),
+            ("1", 1, None),
+            ("0", 1, Some("counts as 1")),
+            ("1.5", 21_600, Some("the application ignores it")),
+            (" ", 21_600, Some("the application ignores it")),
+        ] {
+            let default = ttl_of(text).unwrap();
+            assert_eq!(default.ttl.seconds(), seconds, "{text:?}");
+            let said = default.notice.unwrap_or_default();
+            assert_eq!(said.is_empty(), notice.is_none(), "{text:?}: {said}");
+            assert!(said.contains(notice.unwrap_or_default()), "{said}");
+        }
+        assert!(ttl_of("31536001").is_err());
     }
 
     #[test]

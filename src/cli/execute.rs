@@ -2,7 +2,7 @@
 //! and the exit status. Prints nothing.
 
 use super::args::RunOptions;
-use super::binding::default_ttl;
+use super::binding::{DefaultTtl, default_ttl};
 use super::exit::{Exit, Refusal, environment, stopped, usage};
 use super::processes::Started;
 use super::progress::Progress;
@@ -12,7 +12,7 @@ use super::{remote, repro};
 use crate::report::{Besides, Report};
 use lock_history::check::{Ending, Verdict};
 use lock_history::history::History;
-use lock_lab::lock::{RunGroup, in_process};
+use lock_lab::lock::{RunGroup, Ttl, in_process};
 use lock_lab::runtime::{Outcome, Time, World, longest};
 use lock_lab::scenario::{Scenario, Value};
 use lock_lab::server::{Server, ServerError};
@@ -59,7 +59,8 @@ pub(super) fn execute(
     if job.signals.interrupted() {
         return Err(Refusal::new(Exit::Interrupted, anyhow::anyhow!("interrupted, not run")));
     }
-    let (world, started) = world(job, seed, progress)?;
+    let DefaultTtl { ttl, notice } = default_ttl().map_err(usage)?;
+    let (world, started) = world(job, ttl, seed, progress)?;
     let world = Arc::new(world);
     let Job { signals, options, .. } = job;
     let staging = Staging { signals, force: options.stage.force, keep: options.keep };
@@ -73,7 +74,7 @@ pub(super) fn execute(
         seed: world.seed(),
         replay: can_be_had_again
             .then(|| repro::command(options, job.directory, job.file, world.plan(), seed)),
-        notices: [notices, kept.clone(), left.clone()].concat(),
+        notices: [notice.into_iter().collect(), notices, kept.clone(), left.clone()].concat(),
         hint: started
             .as_ref()
             .filter(|_| has_unmet)
@@ -102,19 +103,22 @@ fn failed(world: &World, error: ServerError) -> Refusal {
 
 fn world(
     job: &Job<'_>,
+    ttl: Ttl,
     seed: u64,
     progress: Option<&Arc<Progress>>,
 ) -> Result<(World, Option<Started>), Refusal> {
     let options = job.options;
     let mut host = in_process(Arc::clone(options.lock));
-    let ttl = default_ttl().map_err(usage)?;
     let mut plan =
         job.scenario.bind(job.values, options.lock.name(), ttl, options.wait).map_err(usage)?;
     let group = options.stage.run_group.clone().map(|(group, name)| RunGroup { group, name });
-    let runs = plan.run_directories(job.directory, group.as_ref()).map_err(usage)?;
+    let file = options.stage.file.as_deref();
+    let files = plan.state_files(job.directory, group.as_ref(), file).map_err(usage)?;
     let deadline = options.stage.timeout.unwrap_or_else(|| {
         let connecting = CONNECTING * u32::try_from(plan.actors.len()).unwrap_or(u32::MAX);
-        longest(&plan).saturating_add(GRACE).saturating_add(connecting)
+        let all = longest(&plan).saturating_add(GRACE).saturating_add(connecting);
+        // The start is waited for, too.
+        all.saturating_add(plan.wait)
     });
     let time = if options.virtual_time {
         Time::Virtual(Arc::new(VirtualClock::new(Some(deadline))))
@@ -137,7 +141,8 @@ fn world(
         }
         None => Box::new(|| ()),
     };
-    Ok((World::new(plan, server, host, runs, time, on_end).with_seed(seed), started))
+    let world = World::new(plan, server, host, files, time, on_end).with_seed(seed);
+    Ok((if options.lock_only { world.lock_only() } else { world }, started))
 }
 
 /// The exit status, and why it is not the verdict's.

@@ -3,7 +3,7 @@
 use super::args::{
     BoundOptions, DEFAULT_DEPTH, DEFAULT_MAX_TIME, ExploreArgs, SearchOptions, StrategyWord,
 };
-use super::binding::default_ttl;
+use super::binding::{default_ttl, default_ttl_announced};
 use super::exit::{Refusal, usage};
 use anyhow::anyhow;
 use lock_history::check::Judged;
@@ -159,7 +159,7 @@ pub(super) fn tasks(
 ) -> Result<Vec<ExploreTask>, Refusal> {
     let search = &args.search;
     let strategy = strategy(&search.bounds)?;
-    let ttl = default_ttl().map_err(usage)?;
+    let ttl = default_ttl_announced()?;
     let locks = match &args.lock {
         Some(lock) => slice::from_ref(*lock),
         None => protocols(),
@@ -252,7 +252,7 @@ pub(super) fn tasks_of_run(
     lock: &Arc<dyn LockProtocol>,
     wait: Duration,
 ) -> Result<Vec<ExploreTask>, Refusal> {
-    let (ttl, none) = (default_ttl().map_err(usage)?, BTreeMap::new());
+    let (ttl, none) = (default_ttl().map_err(usage)?.ttl, BTreeMap::new());
     let all = asked(scenario, &none, lock, ttl)?.into_iter();
     let tasks = all.map(|asked| asked.task(scenario, file, lock, ttl, wait));
     Ok(merged(tasks.collect::<Result<_, _>>()?))

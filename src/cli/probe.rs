@@ -3,7 +3,7 @@
 mod judged;
 
 use super::args::ProbeArgs;
-use super::binding::{default_ttl, values};
+use super::binding::{default_ttl_announced, values};
 use super::builtin::BuiltIn;
 use super::exit::{Exit, Refusal, environment, usage};
 use super::explore::{explore_one, one, report, so_far};
@@ -131,7 +131,7 @@ fn started(
 ) -> Result<(Model, Checked), Refusal> {
     let mut binding = Binding {
         values: values(scenario, &args.search.values())?,
-        default_ttl: default_ttl().map_err(usage)?,
+        default_ttl: default_ttl_announced()?,
         wait: args.search.wait,
         timing,
     };

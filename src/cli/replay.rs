@@ -192,8 +192,8 @@ fn on_redis(
     let deadline = args.stage.timeout.unwrap_or(TIMEOUT);
     let time = Time::Wall(Arc::new(WallClock::new(Some(deadline))));
     signals.add_clock(&time);
-    let Model { plan, host, runs, .. } = model.clone();
-    let world = World::new(plan, server, host, runs, time, Box::new(|| ())).without_cache();
+    let Model { plan, host, files, .. } = model.clone();
+    let world = World::new(plan, server, host, files, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let staging = Staging { signals, force: args.stage.force, keep: false };
     let mut staged = staged(&world, staging, || replay_schedule(&world, schedule))?;

@@ -39,6 +39,7 @@ pub(super) fn command(
         ("--wait", (!wait.is_zero()).then(|| duration(*wait))),
         ("--seed", (seed != 0).then(|| seed.to_string())),
         ("--timeout", stage.timeout.map(duration)),
+        ("--file", stage.file.clone()),
         ("--run-group", stage.run_group.as_ref().map(|(group, name)| format!("{group};;{name}"))),
     ];
     for (flag, value) in flags {

@@ -6,8 +6,7 @@ use super::exit::{Refusal, usage};
 use super::input;
 use super::probe::Keeper;
 use anyhow::{Context, anyhow};
-use lock_lab::controller::STATE_FILE;
-use lock_lab::lock::{LockName, RunGroup, Ttl, in_process, protocol, protocols};
+use lock_lab::lock::{LockName, RunGroup, StateFile, Ttl, in_process, protocol, protocols};
 use lock_lab::probe::{PATIENCE, SUBJECT};
 use lock_lab::runtime::{Model, Schedule};
 use lock_lab::scenario::{Expectation, Scenario, parse_duration, unknown};
@@ -135,22 +134,23 @@ pub(super) fn model(
     let shown = schedule.shows.map(|property| Expectation::Finding { property, found: true });
     plan.expectations = shown.into_iter().collect();
     let group = args.stage.run_group.clone().map(|(group, name)| RunGroup { group, name });
-    let runs = plan.run_directories(&args.directory, group.as_ref()).map_err(usage)?;
+    let file = args.stage.file.as_deref();
+    let files = plan.state_files(&args.directory, group.as_ref(), file).map_err(usage)?;
     let origin = Schedule { turns: Vec::new(), ..schedule.clone() };
     if schedule.protocol == SUBJECT {
         let Some(command) = &args.subject else {
             let why = "this schedule is of a client of somebody else's; name it with --subject";
             return Err(usage(anyhow!(why)));
         };
-        let locks: Vec<LockName> = runs.iter().map(|run| run.lock(STATE_FILE)).collect();
+        let locks: Vec<LockName> = files.iter().map(StateFile::lock).collect();
         let host = keeper.start(command, &locks, args.patience.unwrap_or(PATIENCE))?;
         // Where leases are times in values, time can pass at more places.
         keeper.preflight(&host, &locks)?;
-        return Ok(Model { plan: plan.of_processes(), host, runs, origin, upstream: None });
+        return Ok(Model { plan: plan.of_processes(), host, files, origin, upstream: None });
     }
     let Some(protocol) = protocol(&schedule.protocol) else {
         let known = protocols().iter().map(|known| known.name());
         return Err(usage(anyhow!("{}", unknown("protocol", &schedule.protocol, known))));
     };
-    Ok(Model { plan, host: in_process(Arc::clone(protocol)), runs, origin, upstream: None })
+    Ok(Model { plan, host: in_process(Arc::clone(protocol)), files, origin, upstream: None })
 }

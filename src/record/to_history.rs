@@ -681,7 +681,8 @@ impl<'a> HistoryWriter<'a> {
             let flag = if is_mirrored { state.flag } else { token.is_some() };
             // No actor holds it any more: its holder let it expire.
             let acquirable = (ttl_ms >= 0).then_some(true);
-            let left = Left { lock, token, ttl_ms, flag, remembered: Vec::new(), acquirable };
+            let (remembered, held_elsewhere) = (Vec::new(), false);
+            let left = Left { lock, token, ttl_ms, flag, remembered, acquirable, held_elsewhere };
             self.log.event(None, EventKind::Left(left));
         }
         true

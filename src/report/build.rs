@@ -4,8 +4,7 @@ use super::Outcome as Word;
 use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
 use lock_history::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
 use lock_history::history::EventKind;
-use lock_lab::controller::STATE_FILE;
-use lock_lab::lock::{Token, WriteGuard};
+use lock_lab::lock::{StateFile, Token, WriteGuard};
 use lock_lab::runtime::{LabelledSnapshot, Outcome, Time, World};
 use lock_lab::scenario::{ActorPlan, Plan, Value};
 use std::time::Duration;
@@ -44,13 +43,14 @@ impl Report {
         notices.extend(hint);
         let lock = |index: usize| Some(plan.locks.get(index)?.name.clone());
         let actor = |index: usize| Some(plan.actors.get(index)?.name.clone());
-        let first = world.runs().first();
+        let first = world.files().first().map(StateFile::run);
         Self {
             schema: Self::SCHEMA,
             scenario: plan.scenario.clone(),
             title: plan.title.clone(),
             file,
             server: world.server().name().into(),
+            server_from: world.server().variables(),
             clock: match world.time() {
                 Time::Wall(_) => "wall",
                 Time::Virtual(_) => "virtual",
@@ -62,6 +62,8 @@ impl Report {
                 .map(|run| run.path().display().to_string())
                 .unwrap_or_default(),
             runid: first.map(|run| run.runid().to_string()).unwrap_or_default(),
+            state_files: world.files().iter().map(|file| file.name().to_owned()).collect(),
+            lock_only: world.is_lock_only(),
             parameters: parameters(plan),
             summary: summary(&actors, outcome),
             actors,
@@ -170,9 +172,9 @@ fn snapshot_row(world: &World, labelled: &LabelledSnapshot) -> SnapshotRow {
     SnapshotRow {
         label: labelled.label.clone(),
         lock_key: world
-            .runs()
+            .files()
             .get(labelled.lock)
-            .map(|run| run.lock(STATE_FILE).key().to_string())
+            .map(|file| file.lock().key().to_string())
             .unwrap_or_default(),
         redis_lock_exists: payload.is_some(),
         redis_payload: payload.map(|found| String::from_utf8_lossy(found.raw()).into_owned()),

@@ -19,6 +19,8 @@ pub struct Report {
     pub file: Option<String>,
     /// Where the locks lived, without any password.
     pub server: String,
+    /// The variables of the environment that name the server, if it was not named otherwise.
+    pub server_from: Option<&'static str>,
     /// `wall` or `virtual`.
     pub clock: &'static str,
     /// Whether each actor was a process of its own.
@@ -31,6 +33,10 @@ pub struct Report {
     pub working_directory: String,
     /// The run id that the lock keys carry.
     pub runid: String,
+    /// The state files of the locks, below their run directories.
+    pub state_files: Vec<String>,
+    /// Whether only the locks were real, and the state files were in memory.
+    pub lock_only: bool,
     /// Each parameter as the user would write it.
     pub parameters: serde_json::Map<String, serde_json::Value>,
     /// The run in numbers.

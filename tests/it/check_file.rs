@@ -92,14 +92,16 @@ fn kind() -> impl Strategy<Value = EventKind> {
     let tokens = prop::collection::vec(any::<String>(), 0..3);
     let acquirable = prop::option::of(any::<bool>());
     let token = prop::option::of(any::<String>());
-    let left = (0..3usize, token, any::<i64>(), any::<bool>(), tokens, acquirable).prop_map(
-        |(lock, token, ttl_ms, flag, remembered, acquirable)| Left {
+    let flags = (any::<bool>(), any::<bool>());
+    let left = (0..3usize, token, any::<i64>(), flags, tokens, acquirable).prop_map(
+        |(lock, token, ttl_ms, (flag, held_elsewhere), remembered, acquirable)| Left {
             lock,
             token,
             ttl_ms,
             flag,
             remembered,
             acquirable,
+            held_elsewhere,
         },
     );
     let key = prop::option::of(any::<String>());

@@ -131,12 +131,10 @@ fn what_rules_force_is_found_without_them_and_in_no_more_commands() {
 fn recipe(scenario: &Scenario) -> History {
     let plan = plan(scenario, "legacy", &Values::new());
     let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
-    let (server, runs) = (
-        Server::embedded(time.clock()),
-        plan.run_directories(Path::new("/nowhere/forced"), None).unwrap(),
-    );
-    let world = World::new(plan, server, in_process(Arc::new(Legacy)), runs, time, Box::new(|| ()))
-        .without_cache();
+    let server = Server::embedded(time.clock());
+    let files = plan.state_files(Path::new("/nowhere/forced"), None, None).unwrap();
+    let host = in_process(Arc::new(Legacy));
+    let world = World::new(plan, server, host, files, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
@@ -287,9 +285,9 @@ fn on_redis(url: &str, model: &Model, counterexample: &Counterexample, base: &Pa
     let Model { plan, host, .. } = model.clone();
     assert!(!plan.has(Action::is_server_fault));
     let time = Time::Wall(Arc::new(WallClock::new(Some(Duration::from_secs(30)))));
-    let (server, runs) =
-        (Server::at(url, None).unwrap(), plan.run_directories(&base.join("run"), None).unwrap());
-    let world = World::new(plan, server, host, runs, time, Box::new(|| ())).without_cache();
+    let server = Server::at(url, None).unwrap();
+    let files = plan.state_files(&base.join("run"), None, None).unwrap();
+    let world = World::new(plan, server, host, files, time, Box::new(|| ())).without_cache();
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();

@@ -46,6 +46,8 @@ impl Program {
         command.args(arguments);
         for name in [
             "REDIS_URL",
+            "RQ_REDIS_URL",
+            "SESSION_REDIS_URL",
             "REDIS_HOST",
             "REDIS_PORT",
             "REDIS_PASSWORD",

@@ -99,9 +99,15 @@ pub fn shell(script: &str, dir: &Path) -> std::process::Output {
     let binary = Path::new(env!("CARGO_BIN_EXE_nodb-trigger"));
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new("sh");
-    for variable in
-        ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "WEPPPY_LOCK_TTL_SECONDS"]
-    {
+    for variable in [
+        "REDIS_URL",
+        "RQ_REDIS_URL",
+        "SESSION_REDIS_URL",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "REDIS_PASSWORD",
+        "WEPPPY_LOCK_TTL_SECONDS",
+    ] {
         command.env_remove(variable);
     }
     command

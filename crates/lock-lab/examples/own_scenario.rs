@@ -45,11 +45,11 @@ finds = "overlap"
 fn main() -> Result<(), Box<dyn Error>> {
     let scenario = Scenario::parse("own.toml", SCENARIO)?;
     let plan = scenario.bind(&BTreeMap::new(), "legacy", Ttl::DEFAULT, Duration::ZERO)?;
-    let runs = plan.run_directories(Path::new("/nowhere/own"), None)?;
+    let files = plan.state_files(Path::new("/nowhere/own"), None, None)?;
     let time = Time::Virtual(Arc::new(VirtualClock::new(Some(Duration::from_secs(60)))));
     let server = Server::embedded(time.clock());
     let host = in_process(Arc::new(Legacy));
-    let world = Arc::new(World::new(plan, server, host, runs, time, Box::new(|| ())));
+    let world = Arc::new(World::new(plan, server, host, files, time, Box::new(|| ())));
     let mut stage = Stage::default();
     stage.prepare_directories(&world)?;
     stage.prepare_keys(&world, false)?;

@@ -40,6 +40,9 @@ fn patience(clock: Option<&dyn Clock>) -> Duration {
     Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// The variables that may name the server, in the order in which the application asks for them.
+const URL_VARIABLES: [&str; 3] = ["REDIS_URL", "RQ_REDIS_URL", "SESSION_REDIS_URL"];
+
 /// The environment failed: no server, no permission, an answer that is an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -66,6 +69,8 @@ pub enum Server {
 pub struct Remote {
     info: ConnectionInfo,
     name: String,
+    /// The variables of the environment that name it, if it was not named otherwise.
+    variables: Option<&'static str>,
     /// The listener to what passes over its connections.
     listener: Option<Listener>,
     /// Whether nothing can stand in for it.
@@ -121,14 +126,16 @@ impl Server {
         Ok(Server::Redis(Box::new(Remote {
             info,
             name,
+            variables: None,
             is_sole: false,
             listener: None,
             exclusive: None,
         })))
     }
 
-    /// The Redis that the environment names (contract, section 1): `REDIS_URL`, else `REDIS_HOST`
-    /// and `REDIS_PORT`; `REDIS_PASSWORD` where the URL has none.
+    /// The Redis that the environment names (contract, sections 1 and 6): `REDIS_URL`, else
+    /// `RQ_REDIS_URL`, else `SESSION_REDIS_URL`, else `REDIS_HOST` and `REDIS_PORT`;
+    /// `REDIS_PASSWORD` where the URL has none.
     ///
     /// # Errors
     ///
@@ -137,8 +144,9 @@ impl Server {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, ServerError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let (url, source) = match (set("REDIS_URL"), set("REDIS_HOST"), set("REDIS_PORT")) {
-            (Some(url), _, _) => (url, "REDIS_URL"),
+        let named = URL_VARIABLES.iter().find_map(|name| Some((set(name)?, *name)));
+        let (url, variables) = match (named, set("REDIS_HOST"), set("REDIS_PORT")) {
+            (Some(named), _, _) => named,
             (None, None, None) => return Ok(None),
             (None, host, port) => {
                 let host = host.unwrap_or_else(|| "localhost".into());
@@ -146,9 +154,22 @@ impl Server {
                 (format!("redis://{}:{port}", bracketed(&host)), "REDIS_HOST and REDIS_PORT")
             }
         };
-        Self::at(&url, set("REDIS_PASSWORD").as_deref())
-            .map(Some)
-            .map_err(|error| ServerError(format!("in the environment ({source}): {error}")))
+        let server = Self::at(&url, set("REDIS_PASSWORD").as_deref())
+            .map_err(|error| ServerError(format!("in the environment ({variables}): {error}")))?;
+        Ok(Some(match server {
+            Server::Redis(remote) => {
+                Server::Redis(Box::new(Remote { variables: Some(variables), ..*remote }))
+            }
+            embedded => embedded,
+        }))
+    }
+
+    /// The variables of the environment that name it, if it was not named otherwise.
+    pub fn variables(&self) -> Option<&'static str> {
+        match self {
+            Server::Embedded(_) => None,
+            Server::Redis(remote) => remote.variables,
+        }
     }
 
     /// The same, with a listener that gets each exchange on each connection that is opened from now
@@ -325,7 +346,7 @@ impl Remote {
                 "is it running, and is that its address?"
             }
             None if error.is_io_error() => {
-                "start it, or leave out --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT) to use the embedded server"
+                "start it, or leave out --redis and unset the variables that name a server (REDIS_URL and others) to use the embedded server"
             }
             None => "see its log",
         };

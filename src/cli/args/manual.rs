@@ -12,8 +12,9 @@ use lock_lab::scenario::Scenario;
 use std::io;
 
 /// What the environment may say.
-const ENVIRONMENT: [(&str, &str); 8] = [
+const ENVIRONMENT: [(&str, &str); 9] = [
     ("REDIS_URL", "The server where no --redis is given: redis://, rediss:// or unix:."),
+    ("RQ_REDIS_URL, SESSION_REDIS_URL", "The same, where those before them are not set."),
     ("REDIS_HOST, REDIS_PORT", "The same in two parts; 'localhost' and 6379, if one is missing."),
     ("REDIS_PASSWORD", "The password, where the URL has none."),
     (TTL_VARIABLE, "How long a lock lives of which nobody says it, in seconds; 21600, if unset."),

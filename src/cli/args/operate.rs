@@ -68,8 +68,8 @@ pub struct StatusArgs {
     /// Look at this Redis [default: REDIS_URL, or localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     #[arg(
-        long_help = "Look at this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else \
-                       localhost]"
+        long_help = "Look at this Redis [default: that of REDIS_URL, RQ_REDIS_URL, SESSION_REDIS_URL, or \
+                       REDIS_HOST and REDIS_PORT, else localhost]"
     )]
     pub redis: Option<ServerUrl>,
     /// Go on looking, and show each change
@@ -144,8 +144,8 @@ pub struct RecordArgs {
     /// Record this Redis [default: REDIS_URL, or localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     #[arg(
-        long_help = "Record this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else \
-                       localhost]"
+        long_help = "Record this Redis [default: that of REDIS_URL, RQ_REDIS_URL, SESSION_REDIS_URL, or \
+                       REDIS_HOST and REDIS_PORT, else localhost]"
     )]
     pub redis: Option<ServerUrl>,
     /// End with 1 only if this was found: any, PROPERTY or lease-use=80% (repeatable)
@@ -299,8 +299,12 @@ pub struct RecoverOptions {
     #[arg(long = "formats", value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(hide_short_help = true)]
     pub formats: Vec<PathBuf>,
-    /// The Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else localhost]
+    /// The Redis [default: REDIS_URL, or localhost]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(
+        long_help = "The Redis [default: that of REDIS_URL, RQ_REDIS_URL, SESSION_REDIS_URL, or \
+                       REDIS_HOST and REDIS_PORT, else localhost]"
+    )]
     pub redis: Option<ServerUrl>,
     /// table or json
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]

@@ -3,7 +3,7 @@
 use super::super::redact::ServerUrl;
 use super::values::{
     Color, DEFAULT_DIRECTORY, Format, Picture, ReplayForm, directory, lock_protocol, picture,
-    repeat, run_group, seed, timeout,
+    repeat, run_group, seed, state_file, timeout,
 };
 use clap::{Args, ValueHint};
 use lock_lab::lock::{LockProtocol, default_protocol};
@@ -136,8 +136,8 @@ pub struct RunOptions {
     /// Use this Redis [default: REDIS_URL, else embedded]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     #[arg(
-        long_help = "Use this Redis [default: REDIS_URL, else REDIS_HOST and REDIS_PORT, else an \
-                       embedded server]"
+        long_help = "Use this Redis [default: that of REDIS_URL, RQ_REDIS_URL, SESSION_REDIS_URL, or \
+                       REDIS_HOST and REDIS_PORT, else an embedded server]"
     )]
     pub redis: Option<ServerUrl>,
     /// legacy, current or hardened
@@ -168,6 +168,9 @@ pub struct RunOptions {
     pub repeat: Option<u32>,
     #[command(flatten)]
     pub stage: StageOptions,
+    /// Use real locks, but no file: the state is in memory
+    #[arg(long, hide_short_help = true)]
+    pub lock_only: bool,
     /// Clean nothing up, for a look with redis-cli
     #[arg(long, hide_short_help = true)]
     pub keep: bool,
@@ -184,6 +187,11 @@ pub struct StageOptions {
     /// Put a run group before the run id: 'batch;;spring'
     #[arg(long, value_name = "GROUP", value_parser = run_group, hide_short_help = true)]
     pub run_group: Option<(String, String)>,
+    /// Guard this state file of the run: 'climate.nodb'
+    #[arg(long, value_name = "FILE", value_parser = state_file, hide_short_help = true)]
+    #[arg(long_help = "Guard this state file, a path below the run directory: 'climate.nodb', \
+                       '_pups/omni/a/soils.nodb' [default: debug_lock_test.nodb, or what the scenario names]")]
+    pub file: Option<String>,
     /// Take the lock even if somebody else holds it
     #[arg(long, hide_short_help = true)]
     pub force: bool,

@@ -131,7 +131,8 @@ fn nothing_given_is_the_default_of_everything() {
             processes: false,
             seed: 0,
             repeat: None,
-            stage: StageOptions { timeout: None, run_group: None, force: false },
+            stage: StageOptions { timeout: None, run_group: None, file: None, force: false },
+            lock_only: false,
             keep: false,
         },
         output: OutputOptions {
@@ -170,6 +171,8 @@ fn everything_given_is_taken() {
         "--timeout",
         "1m 30s",
         "--force",
+        "--file=_pups/a/climate.nodb",
+        "--lock-only",
         "--keep",
         "--run-group",
         "batch;;spring",
@@ -198,8 +201,10 @@ fn everything_given_is_taken() {
             stage: StageOptions {
                 timeout: Some(Duration::from_secs(90)),
                 run_group: Some(("batch".into(), "spring".into())),
+                file: Some("_pups/a/climate.nodb".into()),
                 force: true,
             },
+            lock_only: true,
             keep: true,
         },
         output: OutputOptions {

@@ -3,7 +3,7 @@
 use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
 use lock_history::check::Property;
-use lock_lab::lock::{LockProtocol, protocol, protocols};
+use lock_lab::lock::{FileNameError, LockProtocol, StateFile, protocol, protocols};
 use lock_lab::runtime::Timing;
 use lock_lab::scenario::parse_duration;
 use redis_sim::glob_can_match;
@@ -278,6 +278,11 @@ pub(super) fn run_group(text: &str) -> Result<(String, String), String> {
                   'batch;;spring'"
             .into()),
     }
+}
+
+/// The name of a state file.
+pub(super) fn state_file(text: &str) -> Result<String, FileNameError> {
+    StateFile::check(text).map(|()| text.to_owned())
 }
 
 /// A glob pattern of Redis that matches keys.

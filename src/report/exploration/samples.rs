@@ -3,7 +3,7 @@
 use super::{Exploration, ProtocolRow, Stage};
 use lock_history::check::{Finding, Judged, Property, Sentence, Tried, check};
 use lock_history::history::{Change, Event, EventKind, History, Moment};
-use lock_lab::lock::{Hardened, Legacy, LockProtocol, RunDirectory, Ttl, in_process};
+use lock_lab::lock::{Hardened, Legacy, LockProtocol, Ttl, in_process};
 use lock_lab::runtime::{
     self, Bounds, Counterexample, Explored, Limit, Outcome, Schedule, Strategy, Time, Timing, Turn,
     World, longest,
@@ -25,9 +25,9 @@ pub(in crate::report) fn ran(name: &str, protocol: Arc<dyn LockProtocol>) -> (Pl
     let deadline = longest(&plan) + Duration::from_secs(30);
     let time = Time::Virtual(Arc::new(VirtualClock::new(Some(deadline))));
     let server = Server::embedded(time.clock());
-    let run = |suffix: &str| RunDirectory::new(Path::new(&format!("/nowhere/run{suffix}")), None);
-    let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix).unwrap()).collect();
-    let world = World::new(plan.clone(), server, in_process(protocol), runs, time, Box::new(|| ()));
+    let files = plan.state_files(Path::new("/nowhere/run"), None, None).unwrap();
+    let world =
+        World::new(plan.clone(), server, in_process(protocol), files, time, Box::new(|| ()));
     let world = Arc::new(world);
     let mut stage = runtime::Stage::default();
     stage.prepare_directories(&world).unwrap();

@@ -3,8 +3,7 @@
 
 use crate::report::wording::cut;
 use lock_history::history::{Change, Command, Effect, Event, EventKind, Head, Left, Verb, Write};
-use lock_lab::controller::STATE_FILE;
-use lock_lab::lock::{LockName, replacement_fence};
+use lock_lab::lock::{FLAG_PREFIX, KEY_PREFIX, replacement_fence};
 use std::collections::BTreeMap;
 
 /// A longer text is cut here.
@@ -274,8 +273,8 @@ impl<'a> Words<'a> {
     pub fn plain(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (lock, key) in self.head.locks.iter().enumerate() {
-            if let Some(runid) = runid_of(key).filter(|_| !self.is_foreign) {
-                let flag = format!("{runid} {}", LockName::new("", STATE_FILE).flag());
+            if let Some((runid, file)) = run_and_file(key).filter(|_| !self.is_foreign) {
+                let flag = format!("{runid} {FLAG_PREFIX}{file}");
                 text = text.replace(&flag, &self.named("flag", lock));
                 text = text.replace(&replacement_fence(runid), "fence of the run");
             }
@@ -290,12 +289,9 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The run of a lock of ours.
-fn runid_of(key: &str) -> Option<&str> {
-    let template = LockName::new("", STATE_FILE);
-    let (before, after) = template.key().split_once("::")?;
-    let runid = key.strip_prefix(before)?.strip_prefix(':')?;
-    runid.strip_suffix(after)?.strip_suffix(':')
+/// The run and the file of a lock of ours. No colon is in the name of a file.
+fn run_and_file(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix(KEY_PREFIX)?.rsplit_once(':')
 }
 
 #[cfg(test)]

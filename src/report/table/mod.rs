@@ -29,6 +29,7 @@ use super::wording::{count, duration};
 use super::{FindingRow, Report, Summary, escape};
 use grid::{Page, Tone, cell, plain};
 use lock_history::check::{Property, Verdict};
+use lock_lab::lock::STATE_FILE;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -125,9 +126,10 @@ fn head(report: &Report, page: &mut Page) {
     let seed = report.seed.filter(|seed| *seed != 0).map(|seed| seed.to_string());
     let facts = [
         ("file", report.file.as_deref().unwrap_or_default()),
-        ("server", report.server.as_str()),
+        ("server", &server(report)),
         ("directory", &report.working_directory),
         ("run id", &report.runid),
+        ("state file", &state_files(report)),
         ("protocol", report.protocol.as_str()),
         ("clock", report.clock),
         ("actors", if report.processes { "a process each" } else { "" }),
@@ -135,6 +137,25 @@ fn head(report: &Report, page: &mut Page) {
         ("parameters", &parameters(report)),
     ];
     page.facts(facts.into_iter().filter(|(_, value)| !value.is_empty()));
+}
+
+/// The server, and what named it.
+fn server(report: &Report) -> String {
+    match report.server_from {
+        Some(variables) => format!("{}, from {variables}", report.server),
+        None => report.server.clone(),
+    }
+}
+
+/// The state files, unless there is nothing to say of them.
+fn state_files(report: &Report) -> String {
+    let mut names = report.state_files.clone();
+    names.dedup();
+    match (report.lock_only, names.as_slice()) {
+        (true, _) => format!("{}, in memory only", names.join(", ")),
+        (false, [name]) if name == STATE_FILE => String::new(),
+        (false, _) => names.join(", "),
+    }
 }
 
 /// The parameters as flags, ready to be copied.

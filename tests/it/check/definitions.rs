@@ -314,23 +314,21 @@ impl<'a> Oracle<'a> {
     fn left(&self) -> Vec<Found> {
         let mut found = Vec::new();
         for event in &self.history.events {
-            let EventKind::Left(Left { lock, token, flag, remembered, acquirable, .. }) =
-                &event.kind
-            else {
-                continue;
-            };
+            let EventKind::Left(left) = &event.kind else { continue };
+            let Left { lock, token, flag, remembered, acquirable, held_elsewhere, .. } = left;
             let owner = |token: &String| {
                 let owns = |tenure: &usize| token_of(self.dids[*tenure].change) == Some(token);
                 self.tenures(*lock).find(owns).and_then(|tenure| self.dids[tenure].actor)
             };
             let at = event.moment.at;
-            if let Some(token) = token.as_ref().filter(|_| *acquirable != Some(true)) {
+            let is_free = *acquirable == Some(true);
+            if let Some(token) = token.as_ref().filter(|_| !is_free && !held_elsewhere) {
                 found.push((Property::StuckLock, *lock, owner(token), at));
             }
             if token.is_none() && *acquirable == Some(false) {
                 found.push((Property::Unavailable, *lock, None, at));
             }
-            if *flag != token.is_some() {
+            if *flag != token.is_some() && !held_elsewhere {
                 let flags =
                     self.dids.iter().rev().find(|did| {
                         did.lock == *lock && matches!(did.change, Change::Flagged { .. })

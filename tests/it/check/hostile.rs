@@ -98,6 +98,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
                 flag,
                 remembered: vec!["a".into(), "b".into()],
                 acquirable: None,
+                held_elsewhere: false,
             })
         ),
     ]
@@ -299,6 +300,7 @@ fn large_hostile_histories_are_judged() {
                     flag: false,
                     remembered,
                     acquirable: None,
+                    held_elsewhere: false,
                 }),
             )
         })),
@@ -366,6 +368,7 @@ fn chain(actors: usize) -> History {
                 flag: false,
                 remembered: vec![],
                 acquirable: None,
+                held_elsewhere: false,
             }),
         );
     }

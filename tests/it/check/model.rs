@@ -462,6 +462,7 @@ impl<'a> Model<'a> {
             let remembered = self.actors.iter().filter_map(|actor| actor.tokens.get(&lock));
             let left = Left {
                 acquirable: None,
+                held_elsewhere: false,
                 lock,
                 ttl_ms: if token.is_some() { 1 } else { -2 },
                 token,

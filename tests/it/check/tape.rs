@@ -225,6 +225,7 @@ impl Tape {
     ) -> &mut Self {
         let left = Left {
             acquirable: None,
+            held_elsewhere: false,
             lock,
             token: key.map(|(token, _)| token.to_owned()),
             ttl_ms: key.map_or(-2, |(_, ttl)| ttl),

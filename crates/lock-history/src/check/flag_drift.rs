@@ -17,9 +17,10 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether the flag says something else than the lock key.
+/// Whether the flag says something else than the lock key. A client that holds the lock may be about to
+/// set it.
 pub(super) fn drifts(left: &Left) -> bool {
-    left.flag != left.token.is_some()
+    left.flag != left.token.is_some() && !left.held_elsewhere
 }
 
 fn statement(case: &Case<'_>, trace: &LockTrace<'_>, moment: Moment, left: &Left) -> Statement {

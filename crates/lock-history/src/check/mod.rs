@@ -71,7 +71,7 @@ mod unavailable;
 mod verdict;
 mod words;
 
-pub use expectations::{ActorEnd, Expectation, Expected, JudgedRun, Status};
+pub use expectations::{ActorEnd, Expectation, Expected, JudgedRun, Status, Taken};
 pub use lease_use::{LeaseUse, Shares};
 pub use monitor::{Monitor, Properties, Tried};
 pub use orderings::Judged;

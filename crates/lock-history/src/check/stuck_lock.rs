@@ -34,9 +34,9 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
 }
 
 /// The token of a lock that was left behind. One that a fresh client can acquire is free, whatever its key
-/// holds.
+/// holds, and one that another client holds is not left behind.
 pub(super) fn stuck(left: &Left) -> Option<&String> {
-    left.token.as_ref().filter(|_| left.acquirable != Some(true))
+    left.token.as_ref().filter(|_| left.acquirable != Some(true) && !left.held_elsewhere)
 }
 
 /// A lock in a recording that has no TTL, and whose holder is gone or was never seen.

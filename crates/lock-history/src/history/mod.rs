@@ -447,6 +447,9 @@ pub struct Left {
     /// Whether a fresh client could acquire the lock when all leases were over, if that was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acquirable: Option<bool>,
+    /// Whether a client that is none of the actors, and lives, holds it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_elsewhere: bool,
 }
 
 impl History {

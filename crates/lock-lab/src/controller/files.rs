@@ -23,6 +23,8 @@ pub struct Signature {
 pub struct Files {
     on_disk: bool,
     written: Mutex<BTreeMap<PathBuf, Written>>,
+    /// The files that were there before anything was written through here.
+    found: Mutex<BTreeMap<PathBuf, Signature>>,
     /// Digests of what was mirrored in Redis, and under which name: the path of a file.
     mirrored: Mutex<BTreeSet<(PathBuf, [u8; 20])>>,
     /// Held by a thread that reads and then writes.
@@ -42,6 +44,8 @@ pub struct Written {
     pub revision: u64,
     /// Whether another writer's content has been overwritten since the first one.
     pub over_foreign: bool,
+    /// How many operations were counted, where the content does not say it.
+    pub beside: u64,
 }
 
 /// A file's content as it was read.
@@ -53,6 +57,8 @@ pub struct Content {
     pub signature: Signature,
     /// The content's revision; 0 if it was not written through here.
     pub revision: u64,
+    /// How many operations were counted through here, where the content does not say it.
+    pub beside: u64,
 }
 
 /// A content that was replaced by another.
@@ -118,6 +124,21 @@ impl Files {
         self.mirrored.lock().contains(&(path.into(), Sha1::from(bytes).digest().bytes()))
     }
 
+    /// Notes a file as it is before anything is written through here, to recognise what others write
+    /// meanwhile.
+    pub fn note_found(&self, path: &Path, signature: Signature) {
+        self.found.lock().insert(path.into(), signature);
+    }
+
+    /// Whether others have written the file since it was noted, or first written through here.
+    pub fn is_changed_by_others(&self, path: &Path) -> bool {
+        let now = self.signature(path).ok().flatten();
+        match self.last_written(path) {
+            Some(written) => written.over_foreign || now != Some(written.signature),
+            None => self.found.lock().get(path).is_some_and(|found| now != Some(*found)),
+        }
+    }
+
     /// Whether there is such a file.
     pub fn exists(&self, path: &Path) -> bool {
         self.note(path);
@@ -133,17 +154,19 @@ impl Files {
         self.note(path);
         let written = self.last_written(path);
         if !self.on_disk {
-            return Ok(written.map(|Written { bytes, signature, revision, .. }| Content {
+            return Ok(written.map(|Written { bytes, signature, revision, beside, .. }| Content {
                 bytes,
                 signature,
                 revision,
+                beside,
             }));
         }
         let Some((bytes, signature)) = absent_is_none(read_on_disk(path))? else {
             return Ok(None);
         };
         let revision = revision(written.as_ref(), signature);
-        Ok(Some(Content { bytes, signature, revision }))
+        let beside = written.map_or(0, |written| written.beside);
+        Ok(Some(Content { bytes, signature, revision, beside }))
     }
 
     /// The file's signature, or nothing if there is no such file.
@@ -170,13 +193,26 @@ impl Files {
     /// Fails if the old file's metadata can't be read, or if the new content can't be written,
     /// synchronized or moved into place; the file is then as it was. In memory it never fails.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<Replaced> {
+        self.replace_counted(path, bytes, None)
+    }
+
+    /// The same, with the count of operations, if the content does not say it.
+    pub(super) fn replace_counted(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        beside: Option<u64>,
+    ) -> io::Result<Replaced> {
         self.note(path);
         let mut written = self.written.lock();
         let old = written.get(path);
+        let mut over_foreign = false;
         let (signature, replaced) = if self.on_disk {
             let before = absent_is_none(fs::metadata(path))?;
             let before = before.map(|before| signature(&before)).transpose()?;
             let replaced = before.map_or(0, |before| revision(old, before));
+            let found = self.found.lock().get(path).copied();
+            over_foreign = old.is_none() && found.is_some() && found != before;
             (replace_on_disk(path, bytes)?, replaced)
         } else {
             let modified = old.map_or(SystemTime::UNIX_EPOCH, |old| {
@@ -186,31 +222,28 @@ impl Files {
             (signature, old.map_or(0, |old| old.revision))
         };
         let new = old.map_or(0, |old| old.revision) + 1;
-        let over_foreign = old.is_some_and(|old| old.over_foreign || old.revision != replaced);
+        over_foreign |= old.is_some_and(|old| old.over_foreign || old.revision != replaced);
+        let beside = beside.or(old.map(|old| old.beside)).unwrap_or_default();
         let bytes = bytes.into();
-        written.insert(path.into(), Written { bytes, signature, revision: new, over_foreign });
+        let content = Written { bytes, signature, revision: new, over_foreign, beside };
+        written.insert(path.into(), content);
         Ok(Replaced { signature, old: replaced, new })
     }
 
-    /// Replaces the content as [`replace`](Files::replace) does, if `may` agrees to what is there
-    /// now. No other writer that does the same, in this process or another, comes in between.
+    /// Reads and then writes: no other that does the same with this file, in this process or another,
+    /// comes in between.
     ///
     /// # Errors
     ///
-    /// Fails where [`replace`](Files::replace) does, if the content can't be read, or if another
-    /// process has the file locked.
-    pub fn replace_if(
+    /// Fails where `then` does, or if another process has the file locked.
+    pub fn exclusively<T>(
         &self,
         path: &Path,
-        bytes: &[u8],
-        may: impl FnOnce(Option<&Content>) -> bool,
-    ) -> io::Result<Option<Replaced>> {
+        then: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
         let _ours = self.checked.lock();
         let _guard = if self.on_disk { lock_on_disk(path)? } else { None };
-        if !may(self.read(path)?.as_ref()) {
-            return Ok(None);
-        }
-        self.replace(path, bytes).map(Some)
+        then()
     }
 
     /// Gives a file on disk the content that it had before, and its modification time.
@@ -321,19 +354,8 @@ mod tests {
             assert_eq!((first.old, first.new, second.old, second.new), (0, 1, 1, 2));
             assert_eq!(files.signature(&path).unwrap(), Some(second.signature));
             let (bytes, signature) = (b"2".to_vec(), second.signature);
-            let content = Content { bytes, signature, revision: 2 };
+            let content = Content { bytes, signature, revision: 2, beside: 0 };
             assert_eq!(files.read(&path).unwrap(), Some(content));
-        }
-    }
-
-    #[test]
-    fn a_write_that_is_not_allowed_changes_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("x.nodb");
-        for files in [Files::on_disk(), Files::in_memory()] {
-            assert!(files.replace_if(&path, b"1", |now| now.is_none()).unwrap().is_some());
-            assert!(files.replace_if(&path, b"2", |now| now.is_none()).unwrap().is_none());
-            assert_eq!(files.read(&path).unwrap().unwrap().bytes, b"1");
         }
     }
 
@@ -345,11 +367,13 @@ mod tests {
         files.replace(&path, b"1").unwrap();
         let theirs = File::open(&path).unwrap();
         theirs.lock().unwrap();
-        let error = files.replace_if(&path, b"2", |_| true).unwrap_err();
+        let write = || files.exclusively(&path, || files.replace(&path, b"2"));
+        let error = write().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
         assert_eq!(fs::read(&path).unwrap(), b"1");
         drop(theirs);
-        assert!(files.replace_if(&path, b"2", |_| true).unwrap().is_some());
+        write().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"2");
     }
 
     #[test]
@@ -367,6 +391,26 @@ mod tests {
     }
 
     #[test]
+    fn what_others_write_before_the_first_write_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        for with_write in [false, true] {
+            fs::write(&path, b"before").unwrap();
+            let files = Files::on_disk();
+            files.note_found(&path, files.signature(&path).unwrap().unwrap());
+            assert!(!files.is_changed_by_others(&path));
+            if !with_write {
+                files.replace(&path, b"ours").unwrap();
+                assert!(!files.is_changed_by_others(&path));
+            }
+            fs::write(&path, b"theirs, longer").unwrap();
+            assert!(files.is_changed_by_others(&path));
+            files.replace(&path, b"ours again").unwrap();
+            assert!(files.is_changed_by_others(&path));
+        }
+    }
+
+    #[test]
     fn watched_files_report_each_touch_once() {
         let [a, b, c, d] = ["/a", "/b", "/c", "/d"].map(PathBuf::from);
         let files = Files::watched();
@@ -378,11 +422,25 @@ mod tests {
         files.put(&d, None);
         assert_eq!(files.touched(), [a.clone(), b, c]);
         assert!(files.touched().is_empty());
-        assert!(files.replace_if(&d, b"1", |_| false).unwrap().is_none());
+        files.exclusively(&d, || files.signature(&d)).unwrap();
         assert_eq!(files.touched(), [d]);
         let unwatched = Files::in_memory();
         unwatched.replace(&a, b"1").unwrap();
         assert!(unwatched.touched().is_empty());
+    }
+
+    #[test]
+    fn a_count_beside_the_content_is_kept_until_another_is_given() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        for files in [Files::on_disk(), Files::in_memory()] {
+            let beside = || files.read(&path).unwrap().unwrap().beside;
+            files.replace(&path, b"1").unwrap();
+            assert_eq!(beside(), 0);
+            files.replace_counted(&path, b"2", Some(7)).unwrap();
+            files.replace(&path, b"3").unwrap();
+            assert_eq!(beside(), 7);
+        }
     }
 
     #[test]

@@ -54,13 +54,14 @@ impl Controller {
 mod tests {
     use super::*;
     use crate::controller::Files;
-    use crate::lock::{RunDirectory, Token, Ttl};
+    use crate::lock::{RunDirectory, StateFile, Token, Ttl};
     use std::path::Path;
     use std::sync::Arc;
 
     fn controller() -> Controller {
         let run = RunDirectory::new(Path::new("/runs/ab"), None).unwrap();
-        Controller::open(&run, &Arc::new(Files::in_memory())).unwrap()
+        let file = StateFile::of_debug_controller(run);
+        Controller::open(&file, &Arc::new(Files::in_memory())).unwrap()
     }
 
     #[test]

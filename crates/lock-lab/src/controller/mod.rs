@@ -3,29 +3,29 @@
 
 mod files;
 mod memory;
+mod object;
 mod registry;
 
 pub use files::{Content, Files, Replaced, Signature, Written};
 pub use memory::{Knowledge, Memory};
+pub use object::INITIAL_STATE;
 pub use registry::{Registry, Shelf};
 
 use crate::intercept::{Link, PausePoint};
 use crate::lock::{
-    Acquisition, Caller, LockError, LockName, LockProtocol, RunDirectory, Token, TokenSlot, Ttl,
+    Acquisition, Caller, LockError, LockName, LockProtocol, StateFile, Token, TokenSlot, Ttl,
     WriteGuard,
 };
 use lock_history::history::Write;
+use object::Object;
 use parking_lot::{Mutex, MutexGuard};
 use redis::ConnectionLike;
-use serde_json::{Map, Value};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-/// The state file's name (contract, section 1).
-pub const STATE_FILE: &str = "debug_lock_test.nodb";
 /// The configuration file's name and content (contract, section 1).
 pub const CONFIG_FILE: (&str, &str) = ("debug.cfg", "[general]\ndem_db = debug\n");
 /// The file that makes a run read-only (contract, section 1).
@@ -37,8 +37,6 @@ pub const CACHE_SECONDS: u64 = 259_200;
 
 /// The field of the flag hash that says when a file of the run was written last (contract, section 6, U5).
 pub(crate) const LAST_MODIFIED: &str = "last_modified";
-const COUNT: &str = "operation_count";
-const FENCE: &str = "fence";
 
 /// Why an operation of a controller failed.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +59,8 @@ pub enum ControllerError {
         source: io::Error,
     },
     /// The state file holds something else than a JSON object.
-    #[error("{}: not a state file ({why}); move it away or choose another run directory", path.display())]
+    #[error("{}: not a state file ({why}); move it away, choose another run directory, or leave files \
+             alone with --lock-only", path.display())]
     Format {
         /// Which file.
         path: PathBuf,
@@ -76,8 +75,7 @@ pub type Result<T = (), E = ControllerError> = std::result::Result<T, E>;
 /// A state file, its lock, and the memory of an acquisition.
 #[derive(Debug)]
 pub struct Controller {
-    directory: PathBuf,
-    path: PathBuf,
+    file: StateFile,
     lock: LockName,
     files: Arc<Files>,
     slot: TokenSlot,
@@ -86,27 +84,34 @@ pub struct Controller {
     touched: AtomicBool,
 }
 
+/// What a dump wrote.
+#[derive(Debug)]
+pub struct Dumped {
+    /// The write, for the history.
+    pub write: Write,
+    object: Object,
+    signature: Signature,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct ControllerState {
-    members: Map<String, Value>,
+    object: Object,
     signature: Option<Signature>,
     revision: u64,
 }
 
 impl Controller {
-    /// A new controller of a run directory's state file, which need not exist yet.
+    /// A new controller of a state file, which need not exist yet.
     ///
     /// # Errors
     ///
     /// [`ControllerError::File`] if the file exists and can't be read, [`ControllerError::Format`]
     /// if it holds something else than a JSON object.
-    pub fn open(run: &RunDirectory, files: &Arc<Files>) -> Result<Self> {
-        let path = run.path().join(STATE_FILE);
-        let state = load(files, &path)?;
+    pub fn open(file: &StateFile, files: &Arc<Files>) -> Result<Self> {
+        let state = load(files, file.path())?;
         Ok(Self {
-            directory: run.path().into(),
-            path,
-            lock: run.lock(STATE_FILE),
+            lock: file.lock(),
+            file: file.clone(),
             files: Arc::clone(files),
             slot: TokenSlot::default(),
             state: Mutex::new(state),
@@ -114,13 +119,14 @@ impl Controller {
         })
     }
 
-    /// Fails unless there is a state file at `path`, or nothing.
+    /// Fails unless there is a state file, or nothing, and a fencing token beside it, or nothing.
     ///
     /// # Errors
     ///
     /// [`ControllerError::File`] or [`ControllerError::Format`], as [`open`](Self::open) gives.
-    pub fn check(files: &Files, path: &Path) -> Result {
-        load(files, path).map(drop)
+    pub fn check(files: &Files, file: &StateFile) -> Result {
+        load(files, file.path())?;
+        fence(files, file).map(drop).map_err(|source| failed(&file.fence(), source))
     }
 
     /// Reads the file again if it changed since this controller last saw it.
@@ -134,17 +140,17 @@ impl Controller {
     }
 
     fn refresh_now(&self) -> Result {
-        let found = self.files.signature(&self.path).map_err(|source| self.failed(source))?;
+        let found = self.files.signature(self.path()).map_err(|source| self.failed(source))?;
         let seen = self.state().signature;
         if found != seen {
-            let state = load(&self.files, &self.path)?;
+            let state = load(&self.files, self.path())?;
             *self.state() = state;
         }
         Ok(())
     }
 
     /// Takes the lock, unless the run is read-only. A fenced protocol gets the highest fencing
-    /// token in the file, and its own is stored in the file at once.
+    /// token that the file has seen, and its own is stored beside the file at once.
     ///
     /// # Errors
     ///
@@ -158,16 +164,18 @@ impl Controller {
         ttl: Ttl,
     ) -> Result<Acquisition> {
         caller.link.pause(PausePoint::FileRead).map_err(LockError::from)?;
-        if self.files.exists(&self.directory.join(READONLY_FILE)) {
-            return Err(ControllerError::ReadOnly(self.directory.clone()));
+        let directory = self.file.directory();
+        if self.files.exists(&directory.join(READONLY_FILE)) {
+            return Err(ControllerError::ReadOnly(directory.into()));
         }
         let guard = protocol.write_guard();
-        if guard != WriteGuard::None {
+        if guard == WriteGuard::Signature {
             self.refresh_now()?;
         }
-        let floor = fence(&self.state().members);
+        let is_fenced = guard == WriteGuard::Fence;
+        let floor = if is_fenced { self.fence().map_err(|it| self.failed_fence(it))? } else { 0 };
         let acquired = protocol.acquire(&mut caller.at(&self.lock, &self.slot), ttl, floor)?;
-        if let Some(fence) = acquired.fence.filter(|_| guard == WriteGuard::Fence)
+        if let Some(fence) = acquired.fence.filter(|_| is_fenced)
             && let Err(error) = self.stamp(caller.link, fence)
         {
             // Otherwise the lock would be held without its owner knowing.
@@ -177,24 +185,24 @@ impl Controller {
         Ok(acquired)
     }
 
-    /// Reads the file under the lock, whatever is in memory, and stores the fencing token in it, so
-    /// that earlier holders can no longer write.
+    /// Stores the fencing token beside the file, so that earlier holders can no longer write, and
+    /// reads the file, whatever is in memory.
     fn stamp(&self, link: &mut dyn Link, own: u64) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
-        let mut state = load(&self.files, &self.path)?;
-        state.members.insert(FENCE.into(), Value::from(own));
-        let text = encode(&state.members);
-        let seen = state.signature;
-        let may = |now: Option<&Content>| {
-            now.map(|now| now.signature) == seen && now.is_none_or(|now| fence_in(&now.bytes) < own)
+        let store = || match self.fence()? < own {
+            true => self.files.replace(&self.file.fence(), own.to_string().as_bytes()).map(drop),
+            false => Ok(()),
         };
-        let stamped = self.files.replace_if(&self.path, text.as_bytes(), may);
-        if let Some(stamped) = stamped.map_err(|source| self.failed(source))? {
-            state.signature = Some(stamped.signature);
-            state.revision = stamped.new;
-        }
+        let stored = self.files.exclusively(self.path(), store);
+        stored.map_err(|source| self.failed_fence(source))?;
+        let state = load(&self.files, self.path())?;
         *self.state() = state;
         Ok(())
+    }
+
+    /// The highest fencing token that the file has seen.
+    fn fence(&self) -> io::Result<u64> {
+        fence(&self.files, &self.file)
     }
 
     /// Gives the lock its full lease again.
@@ -227,14 +235,12 @@ impl Controller {
 
     /// Counts one more operation, in memory.
     pub fn count_operation(&self) {
-        let mut state = self.state();
-        let count = operation_count(&state.members);
-        state.members.insert(COUNT.into(), Value::from(count + 1));
+        self.state().object.count_one_more();
     }
 
     /// How many operations it has counted.
     pub fn operation_count(&self) -> u64 {
-        operation_count(&self.state().members)
+        self.state().object.count()
     }
 
     /// Writes the state to its file without asking for any lock, as a process that knows of none.
@@ -243,99 +249,87 @@ impl Controller {
     ///
     /// [`ControllerError::File`] if the file can't be written.
     pub fn dump_without_lock(&self) -> Result<Write> {
-        let (text, based_on) = {
-            let state = self.state();
-            (encode(&state.members), state.revision)
-        };
-        let replaced = self.files.replace(&self.path, text.as_bytes());
-        let replaced = replaced.map_err(|source| self.failed(source))?;
-        Ok(Write { based_on, replaced: replaced.old, wrote: replaced.new })
+        let ControllerState { object, revision, .. } = self.state().clone();
+        let replaced = self.replace(&object).map_err(|source| self.failed(source))?;
+        Ok(Write { based_on: revision, replaced: replaced.old, wrote: replaced.new })
     }
 
-    /// Writes the state to its file, if the protocol allows it now, and mirrors it in the cache.
-    /// A mirror that fails is no failure of the write, which is committed by then (contract,
-    /// section 4).
+    /// Writes the state to its file, if the protocol allows it now.
     ///
     /// # Errors
     ///
     /// [`ControllerError::Lock`] if the protocol forbids the write or Redis fails,
     /// [`ControllerError::Stale`] if a protocol that guards writes finds that the file was written meanwhile,
     /// [`ControllerError::File`] if it can't be written.
-    pub fn dump(
-        &self,
-        caller: &mut Caller<'_>,
-        protocol: &dyn LockProtocol,
-        cache: Option<&mut dyn ConnectionLike>,
-    ) -> Result<Write> {
+    pub fn dump(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result<Dumped> {
         protocol.check_write(&mut caller.at(&self.lock, &self.slot))?;
-        let own = caller.own.get().and_then(|own| own.fence);
+        let own = caller.own.get().and_then(|own| own.fence).unwrap_or(0);
         let guard = protocol.write_guard();
         if guard == WriteGuard::Signature {
             self.check_signature(caller.link)?;
         }
-        let (text, based_on, seen) = {
-            let mut state = self.state();
-            if let Some(own) = own.filter(|_| guard == WriteGuard::Fence) {
-                state.members.insert(FENCE.into(), Value::from(own));
-            }
-            (encode(&state.members), state.revision, state.signature)
-        };
+        let ControllerState { object, signature, revision } = self.state().clone();
         caller.link.pause(PausePoint::FileWrite).map_err(LockError::from)?;
-        let replaced = if guard == WriteGuard::Fence {
-            let may = |now: Option<&Content>| {
-                let unchanged = now.map(|now| now.signature) == seen;
-                unchanged && now.is_none_or(|now| fence_in(&now.bytes) <= own.unwrap_or(0))
-            };
-            self.files.replace_if(&self.path, text.as_bytes(), may).transpose()
-        } else {
-            Some(self.files.replace(&self.path, text.as_bytes()))
-        };
-        let Some(replaced) = replaced else {
-            return Err(ControllerError::Stale(self.path.clone()));
+        let replaced = match guard {
+            WriteGuard::Fence => self.files.exclusively(self.path(), || {
+                let is_current = self.files.signature(self.path())? == signature;
+                let may = is_current && self.fence()? <= own;
+                may.then(|| self.replace(&object)).transpose()
+            }),
+            WriteGuard::None | WriteGuard::Signature => self.replace(&object).map(Some),
         };
         let replaced = replaced.map_err(|source| self.failed(source))?;
+        let replaced = replaced.ok_or_else(|| ControllerError::Stale(self.path().into()))?;
         {
             let mut state = self.state();
             state.signature = Some(replaced.signature);
             state.revision = replaced.new;
         }
+        let write = Write { based_on: revision, replaced: replaced.old, wrote: replaced.new };
+        Ok(Dumped { write, object, signature: replaced.signature })
+    }
+
+    fn replace(&self, object: &Object) -> io::Result<Replaced> {
+        self.files.replace_counted(self.path(), object.text().as_bytes(), object.beside())
+    }
+
+    /// Mirrors in Redis what was written: the state in the cache, and under a protocol that compares
+    /// signatures the time in the hash of flags. A mirror that fails is no failure of the write, which is
+    /// committed by then (contract, section 4).
+    pub fn mirror(
+        &self,
+        dumped: &Dumped,
+        caller: &mut Caller<'_>,
+        guard: WriteGuard,
+        cache: Option<&mut dyn ConnectionLike>,
+    ) {
+        let has_signature = guard == WriteGuard::Signature;
         if let Some(cache) = cache {
-            let text = match guard {
-                WriteGuard::Signature => self.signed(replaced.signature),
-                WriteGuard::None | WriteGuard::Fence => text,
+            let text = match has_signature {
+                true => signed(&dumped.object, dumped.signature),
+                false => dumped.object.text().into(),
             };
-            self.files.note_mirrored(&self.path, text.as_bytes());
+            self.files.note_mirrored(self.path(), text.as_bytes());
             let mut mirror = redis::cmd("SET");
-            mirror.arg(cache_key(&self.path)).arg(&text).arg("EX").arg(CACHE_SECONDS);
+            mirror.arg(cache_key(self.path())).arg(&text).arg("EX").arg(CACHE_SECONDS);
             let _ = mirror.exec(cache);
         }
-        if guard == WriteGuard::Signature {
+        if has_signature {
             let now = caller.clock.unix().as_secs().to_string();
             self.files.note_mirrored(Path::new(LAST_MODIFIED), now.as_bytes());
             let mut modified = redis::cmd("HSET");
             modified.arg(self.lock.runid()).arg(LAST_MODIFIED).arg(now);
             let _ = modified.exec(caller.link);
         }
-        Ok(Write { based_on, replaced: replaced.old, wrote: replaced.new })
-    }
-
-    /// The state with the signature of its file, as the cache mirror carries it (contract, section 6, U5).
-    fn signed(&self, signature: Signature) -> String {
-        let mut members = self.state().members.clone();
-        let modified = signature.modified.duration_since(SystemTime::UNIX_EPOCH);
-        let seconds = modified.map_or(0.0, |since| since.as_secs_f64());
-        members.insert("_nodb_mtime".into(), seconds.into());
-        members.insert("_nodb_size".into(), signature.size.into());
-        encode(&members)
     }
 
     /// Fails if the file was written since this controller last saw it.
     fn check_signature(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
-        let found = self.files.signature(&self.path).map_err(|source| self.failed(source))?;
+        let found = self.files.signature(self.path()).map_err(|source| self.failed(source))?;
         match found == self.state().signature {
             true => Ok(()),
-            false => Err(ControllerError::Stale(self.path.clone())),
+            false => Err(ControllerError::Stale(self.path().into())),
         }
     }
 
@@ -346,7 +340,7 @@ impl Controller {
     /// Fails where [`open`](Self::open) does, and if the caller crashed at the pause point.
     pub fn validate(&self, link: &mut dyn Link) -> Result {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
-        load(&self.files, &self.path).map(drop)
+        load(&self.files, self.path()).map(drop)
     }
 
     /// The lock's names.
@@ -389,9 +383,36 @@ impl Controller {
         self.state.lock()
     }
 
-    fn failed(&self, source: io::Error) -> ControllerError {
-        ControllerError::File { path: self.path.clone(), source }
+    fn path(&self) -> &Path {
+        self.file.path()
     }
+
+    fn failed(&self, source: io::Error) -> ControllerError {
+        failed(self.path(), source)
+    }
+
+    fn failed_fence(&self, source: io::Error) -> ControllerError {
+        failed(&self.file.fence(), source)
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> ControllerError {
+    ControllerError::File { path: path.into(), source }
+}
+
+/// The state with the signature of its file, as the cache mirror carries it (contract, section 6, U5).
+fn signed(object: &Object, signature: Signature) -> String {
+    let modified = signature.modified.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = modified.map_or(0.0, |since| since.as_secs_f64());
+    let size = signature.size;
+    object.with_member(&format!(r#""_nodb_mtime":{seconds:?},"_nodb_size":{size}"#))
+}
+
+/// The highest fencing token that a state file has seen; 0 if none is kept beside it.
+fn fence(files: &Files, file: &StateFile) -> io::Result<u64> {
+    let Some(Content { bytes, .. }) = files.read(&file.fence())? else { return Ok(0) };
+    let token = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
+    token.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "this is no fencing token"))
 }
 
 /// The key of the cache mirror: the file's absolute path (contract, section 1).
@@ -406,42 +427,15 @@ pub fn cache_key(path: &Path) -> &[u8] {
 /// [`ControllerError::File`] if the file exists and can't be read, [`ControllerError::Format`] if
 /// it holds something else than a JSON object.
 pub fn count_on_file(files: &Files, path: &Path) -> Result<u64> {
-    load(files, path).map(|state| operation_count(&state.members))
-}
-
-/// The text of a state file in which nothing has been counted yet.
-pub fn initial_state() -> String {
-    encode(&Map::from_iter([(COUNT.to_string(), Value::from(0))]))
-}
-
-fn encode(members: &Map<String, Value>) -> String {
-    Value::Object(members.clone()).to_string()
-}
-
-fn operation_count(members: &Map<String, Value>) -> u64 {
-    members.get(COUNT).and_then(Value::as_u64).unwrap_or(0)
-}
-
-/// The highest fencing token that the state has seen.
-fn fence(members: &Map<String, Value>) -> u64 {
-    members.get(FENCE).and_then(Value::as_u64).unwrap_or(0)
-}
-
-fn fence_in(bytes: &[u8]) -> u64 {
-    serde_json::from_slice(bytes).map_or(0, |members| fence(&members))
+    load(files, path).map(|state| state.object.count())
 }
 
 fn load(files: &Files, path: &Path) -> Result<ControllerState> {
-    let found =
-        files.read(path).map_err(|source| ControllerError::File { path: path.into(), source })?;
-    let Some(Content { bytes, signature, revision }) = found else {
+    let found = files.read(path).map_err(|source| failed(path, source))?;
+    let Some(Content { bytes, signature, revision, beside }) = found else {
         return Ok(ControllerState::default());
     };
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => {
-            Ok(ControllerState { members, signature: Some(signature), revision })
-        }
-        Ok(_) => Err(ControllerError::Format { path: path.into(), why: "no JSON object".into() }),
-        Err(error) => Err(ControllerError::Format { path: path.into(), why: error.to_string() }),
-    }
+    let object = Object::parse(bytes, beside)
+        .map_err(|why| ControllerError::Format { path: path.into(), why })?;
+    Ok(ControllerState { object, signature: Some(signature), revision })
 }

@@ -1,11 +1,11 @@
-//! One controller per run directory within a process (contract, section 3, `getInstance`).
+//! One controller per state file within a process (contract, section 3, `getInstance`).
 //!
 //! So that exploration can put a state back, a registry numbers the controllers that it made and
 //! keeps them: one that is made again, after a state from before was put back, is the same object.
 
 use super::{Controller, ControllerError, Files, READONLY_FILE};
 use crate::intercept::{Link, PausePoint};
-use crate::lock::{LockError, RunDirectory};
+use crate::lock::{LockError, StateFile};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use std::sync::atomic::Ordering;
 
 /// The process's controllers.
 #[derive(Debug, Default)]
-pub struct Registry(Mutex<BTreeMap<PathBuf, RunControllers>>);
+pub struct Registry(Mutex<BTreeMap<PathBuf, FileControllers>>);
 
-/// What a registry knows of a run directory, as a value. Its numbers are places in
+/// What a registry knows of a state file, as a value. Its numbers are places in
 /// [`Registry::controllers`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Shelf {
@@ -26,9 +26,9 @@ pub struct Shelf {
     pub made: usize,
 }
 
-/// The controllers of one run directory.
+/// The controllers of one state file.
 #[derive(Debug, Default)]
-struct RunControllers {
+struct FileControllers {
     shelf: Shelf,
     /// All that were ever made; those from [`Shelf::made`] on are not made yet.
     controllers: Vec<Arc<Controller>>,
@@ -36,7 +36,7 @@ struct RunControllers {
     touched: bool,
 }
 
-impl RunControllers {
+impl FileControllers {
     fn current(&self) -> Option<Arc<Controller>> {
         self.controllers.get(self.shelf.current?).cloned()
     }
@@ -58,7 +58,7 @@ impl RunControllers {
 }
 
 impl Registry {
-    /// The controller of a run directory: the one that is there, refreshed if its file changed, or
+    /// The controller of a state file: the one that is there, refreshed if its file changed, or
     /// a new one. That of a read-only run is never kept.
     ///
     /// # Errors
@@ -66,18 +66,18 @@ impl Registry {
     /// Fails where [`Controller::open`] does, and if the caller crashed at the pause point.
     pub fn instance(
         &self,
-        run: &RunDirectory,
+        file: &StateFile,
         files: &Arc<Files>,
         link: &mut dyn Link,
     ) -> Result<Arc<Controller>, ControllerError> {
         link.pause(PausePoint::Registry).map_err(LockError::from)?;
-        if files.exists(&run.path().join(READONLY_FILE)) {
-            return Controller::open(run, files).map(Arc::new);
+        if files.exists(&file.directory().join(READONLY_FILE)) {
+            return Controller::open(file, files).map(Arc::new);
         }
-        let (controller, is_new) = self.touch(run, |place| match place.current() {
+        let (controller, is_new) = self.touch(file, |place| match place.current() {
             Some(controller) => Ok::<_, ControllerError>((controller, false)),
             None => {
-                let (number, controller) = place.add(Controller::open(run, files)?);
+                let (number, controller) = place.add(Controller::open(file, files)?);
                 place.shelf.current = Some(number);
                 Ok((controller, true))
             }
@@ -96,32 +96,32 @@ impl Registry {
     /// Fails where [`Controller::open`] does, and if the caller crashed at a pause point.
     pub fn racy_instance(
         &self,
-        run: &RunDirectory,
+        file: &StateFile,
         files: &Arc<Files>,
         link: &mut dyn Link,
     ) -> Result<Arc<Controller>, ControllerError> {
         link.pause(PausePoint::FileRead).map_err(LockError::from)?;
-        if let Some(controller) = self.existing(run) {
+        if let Some(controller) = self.existing(file) {
             controller.refresh(link)?;
             return Ok(controller);
         }
         // Read before others are kept out: they shall come in between.
-        let new = Controller::open(run, files)?;
-        let (number, controller) = self.touch(run, |place| place.add(new));
+        let new = Controller::open(file, files)?;
+        let (number, controller) = self.touch(file, |place| place.add(new));
         link.pause(PausePoint::Registry).map_err(LockError::from)?;
-        self.touch(run, |place| place.shelf.current = Some(number));
+        self.touch(file, |place| place.shelf.current = Some(number));
         Ok(controller)
     }
 
-    /// The controller of a run directory, if there is one already.
-    pub fn existing(&self, run: &RunDirectory) -> Option<Arc<Controller>> {
-        self.touch(run, |place| place.current())
+    /// The controller of a state file, if there is one already.
+    pub fn existing(&self, file: &StateFile) -> Option<Arc<Controller>> {
+        self.touch(file, |place| place.current())
     }
 
-    /// All controllers that were made for a run directory: first the one that is handed out, then
+    /// All controllers that were made for a state file: first the one that is handed out, then
     /// those that it replaced.
-    pub fn made(&self, run: &RunDirectory) -> Vec<Arc<Controller>> {
-        self.touch(run, |place| {
+    pub fn made(&self, file: &StateFile) -> Vec<Arc<Controller>> {
+        self.touch(file, |place| {
             let made = place.controllers.iter().take(place.shelf.made).enumerate();
             let mut made: Vec<_> = made.collect();
             made.sort_by_key(|(number, _)| Some(*number) != place.shelf.current);
@@ -129,40 +129,40 @@ impl Registry {
         })
     }
 
-    /// Which controllers of a run directory there are now. To ask this is not to touch it.
-    pub fn shelf(&self, run: &Path) -> Shelf {
-        self.at(run, |place| place.shelf)
+    /// Which controllers of a state file there are now. To ask this is not to touch it.
+    pub fn shelf(&self, file: &Path) -> Shelf {
+        self.at(file, |place| place.shelf)
     }
 
     /// Puts back what [`shelf`](Self::shelf) gave; what the controllers remember is for
     /// [`Controller::remember`] to put back. That is not to touch it.
-    pub fn set_shelf(&self, run: &Path, shelf: Shelf) {
-        self.at(run, |place| place.shelf = shelf);
+    pub fn set_shelf(&self, file: &Path, shelf: Shelf) {
+        self.at(file, |place| place.shelf = shelf);
     }
 
-    /// All controllers that were ever made for a run directory, by number: also those that, in the
+    /// All controllers that were ever made for a state file, by number: also those that, in the
     /// state that was put back, are not made yet.
-    pub fn controllers(&self, run: &Path) -> Vec<Arc<Controller>> {
-        self.at(run, |place| place.controllers.clone())
+    pub fn controllers(&self, file: &Path) -> Vec<Arc<Controller>> {
+        self.at(file, |place| place.controllers.clone())
     }
 
-    /// Whether a controller of a run directory was asked for since this was last asked.
-    pub fn was_touched(&self, run: &Path) -> bool {
-        self.at(run, |place| std::mem::take(&mut place.touched))
+    /// Whether a controller of a state file was asked for since this was last asked.
+    pub fn was_touched(&self, file: &Path) -> bool {
+        self.at(file, |place| std::mem::take(&mut place.touched))
     }
 
-    fn touch<T>(&self, run: &RunDirectory, then: impl FnOnce(&mut RunControllers) -> T) -> T {
-        self.at(run.path(), |place| {
+    fn touch<T>(&self, file: &StateFile, then: impl FnOnce(&mut FileControllers) -> T) -> T {
+        self.at(file.path(), |place| {
             place.touched = true;
             then(place)
         })
     }
 
-    fn at<T>(&self, run: &Path, then: impl FnOnce(&mut RunControllers) -> T) -> T {
+    fn at<T>(&self, file: &Path, then: impl FnOnce(&mut FileControllers) -> T) -> T {
         let mut places = self.0.lock();
-        match places.get_mut(run) {
+        match places.get_mut(file) {
             Some(place) => then(place),
-            None => then(places.entry(run.into()).or_default()),
+            None => then(places.entry(file.into()).or_default()),
         }
     }
 }
@@ -171,11 +171,12 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::intercept::{Crashed, Intercepted, Interceptor};
+    use crate::lock::RunDirectory;
     use crate::server::{Connection, Server};
     use redis_sim::clock::VirtualClock;
 
     struct Setting {
-        run: RunDirectory,
+        file: StateFile,
         files: Arc<Files>,
         server: Server,
         registry: Registry,
@@ -184,7 +185,9 @@ mod tests {
     impl Setting {
         fn new() -> Self {
             Self {
-                run: RunDirectory::new(Path::new("/runs/ab"), None).unwrap(),
+                file: StateFile::of_debug_controller(
+                    RunDirectory::new(Path::new("/runs/ab"), None).unwrap(),
+                ),
                 files: Arc::new(Files::in_memory()),
                 server: Server::embedded(Arc::new(VirtualClock::new(None))),
                 registry: Registry::default(),
@@ -196,15 +199,15 @@ mod tests {
         }
 
         fn instance(&self) -> Arc<Controller> {
-            self.registry.instance(&self.run, &self.files, &mut self.link()).unwrap()
+            self.registry.instance(&self.file, &self.files, &mut self.link()).unwrap()
         }
 
         fn racy_instance(&self, link: &mut dyn Link) -> Arc<Controller> {
-            self.registry.racy_instance(&self.run, &self.files, link).unwrap()
+            self.registry.racy_instance(&self.file, &self.files, link).unwrap()
         }
 
         fn shelf(&self) -> (Option<usize>, usize) {
-            let Shelf { current, made } = self.registry.shelf(self.run.path());
+            let Shelf { current, made } = self.registry.shelf(self.file.path());
             (current, made)
         }
     }
@@ -224,13 +227,13 @@ mod tests {
     #[test]
     fn one_controller_is_handed_out_until_the_registry_is_put_back() {
         let setting = Setting::new();
-        assert!(setting.registry.existing(&setting.run).is_none());
+        assert!(setting.registry.existing(&setting.file).is_none());
         let first = setting.instance();
         assert!(Arc::ptr_eq(&first, &setting.instance()));
         assert_eq!(setting.shelf(), (Some(0), 1));
-        setting.registry.set_shelf(setting.run.path(), Shelf::default());
-        assert!(setting.registry.existing(&setting.run).is_none());
-        assert_eq!(setting.registry.controllers(setting.run.path()).len(), 1);
+        setting.registry.set_shelf(setting.file.path(), Shelf::default());
+        assert!(setting.registry.existing(&setting.file).is_none());
+        assert_eq!(setting.registry.controllers(setting.file.path()).len(), 1);
     }
 
     #[test]
@@ -239,19 +242,19 @@ mod tests {
         let first = setting.instance();
         let fresh = first.memory();
         first.count_operation();
-        setting.registry.set_shelf(setting.run.path(), Shelf::default());
+        setting.registry.set_shelf(setting.file.path(), Shelf::default());
         let again = setting.instance();
         assert!(Arc::ptr_eq(&first, &again));
         assert_eq!(again.memory(), fresh);
-        setting.registry.set_shelf(setting.run.path(), Shelf::default());
-        setting.files.replace(&again.path, br#"{"operation_count": 3}"#).unwrap();
+        setting.registry.set_shelf(setting.file.path(), Shelf::default());
+        setting.files.replace(setting.file.path(), br#"{"operation_count": 3}"#).unwrap();
         assert_eq!(setting.instance().operation_count(), 3);
     }
 
     #[test]
     fn who_comes_in_between_gets_the_next_number_each_time() {
         let setting = Setting::new();
-        let path = setting.run.path();
+        let path = setting.file.path();
         let mut link = Intercepted::new(setting.link(), Box::new(Between(&setting)));
         let slow = setting.racy_instance(&mut link);
         assert_eq!(setting.shelf(), (Some(0), 2));
@@ -267,11 +270,11 @@ mod tests {
     #[test]
     fn a_request_for_a_controller_is_reported_once() {
         let setting = Setting::new();
-        let path = setting.run.path();
+        let path = setting.file.path();
         let touched = || setting.registry.was_touched(path);
         setting.registry.set_shelf(path, setting.registry.shelf(path));
         assert!(!touched());
-        setting.registry.existing(&setting.run);
+        setting.registry.existing(&setting.file);
         assert!(touched());
         setting.instance();
         assert!(touched());

@@ -18,6 +18,7 @@ mod registry;
 mod run;
 mod script;
 mod snapshot;
+mod state_file;
 mod survey;
 mod token;
 mod ttl;
@@ -39,13 +40,14 @@ pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, Context, LockError, LockProtocol, Result, WriteGuard};
 pub use recovery::{
-    Fence, Flag, Removal, delete_if, expire_if, remove_field_if, remove_if, repair_flag,
-    replace_if, restore,
+    Fence, Flag, Removal, delete_if, expire_if, remove_if, repair_flag, replace_if, restore,
+    restore_field_if,
 };
 pub use registry::{default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};
 pub use script::script_text;
 pub use snapshot::{Diagnosis, Knowledge, Snapshot};
+pub use state_file::{FileNameError, STATE_FILE, StateFile};
 pub use survey::{
     Doubt, Found, LONGEST_TTL_MS, Sighting, State, Unseen, rights, sight, survey, watched_channels,
 };

@@ -249,15 +249,16 @@ pub fn delete_if(
     change_watched(link, lock, ours, "DEL", delete)
 }
 
-/// Removes a field of the hash of the flags if its value is such.
+/// Gives a field of the hash of the flags its value from `before`, or removes it, if its value is such.
 ///
 /// # Errors
 ///
 /// [`LockError::Redis`] if a command fails or is refused; whether it changed is unknown then.
-pub fn remove_field_if(
+pub fn restore_field_if(
     link: &mut dyn Link,
     lock: &LockName,
     field: &str,
+    before: Option<&[u8]>,
     is_such: impl Fn(&[u8]) -> bool,
 ) -> Result {
     let mut attempt = || -> Result<bool, RedisError> {
@@ -268,11 +269,15 @@ pub fn remove_field_if(
             return Ok(true);
         }
         let mut change = redis::pipe();
-        change.atomic().cmd("HDEL").arg(lock.runid()).arg(field);
+        change.atomic();
+        match before {
+            Some(before) => change.cmd("HSET").arg(lock.runid()).arg(field).arg(before),
+            None => change.cmd("HDEL").arg(lock.runid()).arg(field),
+        };
         Ok(change.query::<Value>(link)? != Value::Nil)
     };
     for _ in 0..ATTEMPTS {
-        if attempt().map_err(LockError::redis("HDEL", lock.runid()))? {
+        if attempt().map_err(LockError::redis("WATCH, HGET", lock.runid()))? {
             break;
         }
     }
@@ -393,10 +398,15 @@ mod tests {
             redis::cmd(words[0]).arg(&words[1..]).query(link).unwrap()
         };
         for (value, is_left) in [("mine", false), ("theirs", true)] {
-            send(&mut link, &["HSET", "run", "field", value]);
-            remove_field_if(&mut link, &lock, "field", |value| value == b"mine").unwrap();
-            let left = send(&mut link, &["HEXISTS", "run", "field"]);
-            assert_eq!(left, redis::Value::Int(is_left.into()), "{value}");
+            for before in [Some("before"), None] {
+                send(&mut link, &["HSET", "run", "field", value]);
+                let old = before.map(str::as_bytes);
+                restore_field_if(&mut link, &lock, "field", old, |value| value == b"mine").unwrap();
+                let expected = if is_left { Some(value) } else { before };
+                let expected =
+                    expected.map_or(redis::Value::Nil, |it| redis::Value::BulkString(it.into()));
+                assert_eq!(send(&mut link, &["HGET", "run", "field"]), expected);
+            }
             send(&mut link, &["SET", lock.key(), value]);
             let ours = |payload: &Payload| payload.token().as_str() == "mine";
             assert_eq!(delete_if(&mut link, &lock, ours).unwrap(), !is_left);

@@ -29,6 +29,18 @@ impl Ttl {
     /// The reference's default: 21600 s (contract, section 1).
     pub const DEFAULT: Ttl = Ttl(21_600);
 
+    /// The TTL that a variable of the environment names, as the application reads it (contract,
+    /// section 6, U10): a whole number of seconds, as Python writes it, of which those below 1 count as 1.
+    /// Nothing if it is no such number: the application ignores it.
+    ///
+    /// # Errors
+    ///
+    /// [`TtlError::TooLong`] if it is above [`Ttl::MAX`].
+    pub fn from_variable(text: &str) -> Result<Option<Self>, TtlError> {
+        let seconds = whole_number(text);
+        seconds.map(|seconds| Self::try_from(Duration::from_secs(seconds.max(1)))).transpose()
+    }
+
     /// The TTL in seconds.
     pub fn seconds(self) -> u64 {
         self.0
@@ -38,6 +50,22 @@ impl Ttl {
     pub fn duration(self) -> Duration {
         Duration::from_secs(self.0)
     }
+}
+
+/// A whole number as Python reads it; one that is negative is 0, and one that is too large the
+/// largest.
+fn whole_number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+    if !digits.split('_').all(is_number) {
+        return None;
+    }
+    let number = digits.replace('_', "").parse().unwrap_or(u64::MAX);
+    Some(if is_negative { 0 } else { number })
 }
 
 impl Default for Ttl {

@@ -67,7 +67,7 @@ impl MergePoint {
 impl Mine {
     fn of(world: &World, lock: usize, controller: &Arc<Controller>) -> Self {
         let shared =
-            world.runs().get(lock).map(|run| world.services.registry.controllers(run.path()));
+            world.files().get(lock).map(|file| world.services.registry.controllers(file.path()));
         let number = shared.and_then(|it| it.iter().position(|it| Arc::ptr_eq(it, controller)));
         number.map_or_else(|| Self::Own(controller.memory()), Self::Shared)
     }

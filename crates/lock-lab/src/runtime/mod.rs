@@ -67,8 +67,8 @@ pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, command_line, quoted};
 pub use threads::{THREAD_MEMORY, allow_files, check_memory};
 
-use crate::controller::{Files, Registry, STATE_FILE, initial_state};
-use crate::lock::{ActorHost, Identity, LockError, LockProtocol, RunDirectory};
+use crate::controller::{Files, INITIAL_STATE, Registry};
+use crate::lock::{ActorHost, Identity, LockError, LockProtocol, StateFile};
 use crate::scenario::{Plan, Start};
 use crate::server::{Connection, Exchange, Listener, Server, ServerError};
 use lock_history::history::{Event, History};
@@ -132,13 +132,12 @@ pub struct World {
 }
 
 impl World {
-    /// A world for one run of a plan. `runs` are the run directories of the plan's locks, in their
-    /// order; `on_end` is called each time that an actor ends.
+    /// A world for one run of a plan. `state_files` are those of the plan's locks, in their order; `on_end` is called each time that an actor ends.
     pub fn new(
         plan: Plan,
         server: Server,
         host: Arc<dyn ActorHost>,
-        runs: Vec<RunDirectory>,
+        state_files: Vec<StateFile>,
         time: Time,
         on_end: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
@@ -157,13 +156,14 @@ impl World {
                 own: Mutex::default(),
             },
             setup: Setup {
-                locks: runs.iter().map(|run| host.watched(run.lock(STATE_FILE))).collect(),
+                locks: state_files.iter().map(|file| host.watched(file.lock())).collect(),
                 plan,
                 host,
-                runs,
+                files: state_files,
                 identity: Arc::new(identity),
                 seed: 0,
                 has_cache: true,
+                is_lock_only: false,
                 takes_by_force: AtomicBool::new(false),
             },
             on_end,
@@ -174,8 +174,9 @@ impl World {
 
     /// A world of a model on this server.
     fn of_model(model: &Model, server: Server, time: Time) -> Self {
-        let (plan, host, runs) = (model.plan.clone(), Arc::clone(&model.host), model.runs.clone());
-        Self::new(plan, server, host, runs, time, Box::new(|| ()))
+        let (plan, host, files) =
+            (model.plan.clone(), Arc::clone(&model.host), model.files.clone());
+        Self::new(plan, server, host, files, time, Box::new(|| ()))
     }
 
     /// The same world, but on a virtual clock the seed decides the order among actors that could go
@@ -191,12 +192,20 @@ impl World {
         self
     }
 
+    /// The same world, but only its locks are real: its files are in memory, and nothing says in Redis
+    /// that they were written.
+    pub fn lock_only(mut self) -> Self {
+        self.services.files = Arc::new(Files::in_memory());
+        self.setup.is_lock_only = true;
+        self.without_cache()
+    }
+
     /// The same world, but all that it has is its server and these files in memory: no lock of
     /// another program can interfere, and the cache has no reader.
     fn alone(mut self, files: Files) -> Self {
-        for run in self.runs() {
+        for file in self.files() {
             // In memory nothing fails.
-            let _ = files.replace(&run.path().join(STATE_FILE), initial_state().as_bytes());
+            let _ = files.replace(file.path(), INITIAL_STATE.as_bytes());
         }
         self.services.files = Arc::new(files);
         self.take_by_force(true);
@@ -236,9 +245,14 @@ impl World {
         !self.setup.host.owners().is_empty()
     }
 
-    /// The run directories of the plan's locks.
-    pub fn runs(&self) -> &[RunDirectory] {
-        &self.setup.runs
+    /// The state files of the plan's locks.
+    pub fn files(&self) -> &[StateFile] {
+        &self.setup.files
+    }
+
+    /// Whether only locks are real, and files are in memory.
+    pub fn is_lock_only(&self) -> bool {
+        self.setup.is_lock_only
     }
 
     /// The clock of the run.
@@ -320,6 +334,7 @@ impl World {
             snapshots: std::mem::take(&mut self.log.snapshots.lock()),
             start_skew,
             updates,
+            written_by_others: self.written_by_others(),
             unmatched: self.signals.unmatched(&self.plan().rules),
             failure: self.log.take_failure(),
         })
@@ -330,13 +345,18 @@ impl World {
     }
 
     fn counts(&self) -> Vec<u64> {
-        let count = |run: &RunDirectory| {
-            self.services.count_on_file(run).unwrap_or_else(|error| {
+        let count = |file: &StateFile| {
+            self.services.count_on_file(file).unwrap_or_else(|error| {
                 self.log.fail(error.to_string());
                 0
             })
         };
-        self.runs().iter().map(count).collect()
+        self.files().iter().map(count).collect()
+    }
+
+    fn written_by_others(&self) -> Vec<bool> {
+        let files = &self.services.files;
+        self.files().iter().map(|file| files.is_changed_by_others(file.path())).collect()
     }
 
     fn take_by_force(&self, force: bool) {

@@ -1,12 +1,9 @@
 //! What is explored and replayed: a plan without what forces an order on it, and where it came from.
 
 use super::Schedule;
-use crate::controller::STATE_FILE;
-use crate::lock::{
-    ActorHost, Legacy, LockName, LockProtocol, NameError, RunDirectory, Ttl, in_process,
-};
+use crate::lock::{ActorHost, Legacy, LockName, LockProtocol, StateFile, Ttl, in_process};
 use crate::probe::{SUBJECT, Subjects};
-use crate::scenario::{Plan, Scenario, ScenarioError, Timing, Value};
+use crate::scenario::{PlaceError, Plan, Scenario, ScenarioError, Timing, Value};
 use crate::server::ExclusiveServer;
 use redis_sim::clock::WallClock;
 use std::collections::BTreeMap;
@@ -36,9 +33,9 @@ pub enum ModelError {
     /// The values don't fit the scenario, or the scenario doesn't fit the protocol.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// A lock's run directory can't have its name.
+    /// A lock's state file can't have its name.
     #[error(transparent)]
-    Name(#[from] NameError),
+    Place(#[from] PlaceError),
 }
 
 /// A plan whose orderings are explored or replayed.
@@ -48,8 +45,8 @@ pub struct Model {
     pub plan: Plan,
     /// Where its actors run, and the lock protocol that they speak.
     pub host: Arc<dyn ActorHost>,
-    /// The run directories of the plan's locks, in their order.
-    pub runs: Vec<RunDirectory>,
+    /// The state files of the plan's locks, in their order.
+    pub files: Vec<StateFile>,
     /// Where it came from: a schedule without turns.
     pub origin: Schedule,
     /// The real Redis where it is explored; if there is none, the embedded server.
@@ -83,7 +80,7 @@ impl Model {
         start: impl FnOnce(&Plan, &[LockName]) -> Result<Arc<Subjects>, E>,
     ) -> Result<Self, E> {
         let bound = Self::bound(scenario, binding, in_process(Arc::new(Legacy)), SUBJECT)?;
-        let locks: Vec<LockName> = bound.runs.iter().map(|run| run.lock(STATE_FILE)).collect();
+        let locks: Vec<LockName> = bound.files.iter().map(StateFile::lock).collect();
         let host = start(&bound.plan, &locks)?;
         Ok(Self { host, plan: bound.plan.of_processes(), ..bound })
     }
@@ -96,7 +93,7 @@ impl Model {
     ) -> Result<Self, ModelError> {
         let Binding { values, default_ttl, wait, timing } = binding;
         let plan = scenario.bind(values, protocol, *default_ttl, *wait)?;
-        let runs = plan.run_directories(Path::new(DIRECTORY), None)?;
+        let files = plan.state_files(Path::new(DIRECTORY), None, None)?;
         let own = plan.parameters.iter().map(|(name, value)| (name.clone(), value.to_string()));
         let of_the_run = [
             ("default_ttl".to_owned(), Value::Ttl(*default_ttl).to_string()),
@@ -111,7 +108,7 @@ impl Model {
             turns: Vec::new(),
             shows: None,
         };
-        Ok(Self { plan: plan.unconstrained(), host, runs, origin, upstream: None })
+        Ok(Self { plan: plan.unconstrained(), host, files, origin, upstream: None })
     }
 }
 
@@ -162,7 +159,7 @@ mod tests {
     fn each_lock_has_a_run_of_its_own() {
         let scenario = built_in("deadlock_sim");
         let model = Model::new(&scenario, &Binding::default(), Arc::new(Legacy)).unwrap();
-        let mut runs: Vec<&str> = model.runs.iter().map(|run| run.runid()).collect();
+        let mut runs: Vec<&str> = model.files.iter().map(|file| file.run().runid()).collect();
         runs.dedup();
         assert_eq!(runs.len(), model.plan.locks.len());
         assert!(runs.iter().all(|run| run.starts_with("explore")), "{runs:?}");

@@ -2,7 +2,7 @@
 //! scenario may notice anything where none is.
 
 use super::{Stage, Time, World, longest};
-use crate::lock::{Hardened, LockProtocol, RunDirectory, Ttl, in_process, mutants, protocols};
+use crate::lock::{Hardened, LockProtocol, Ttl, in_process, mutants, protocols};
 use crate::scenario::{Scenario, catalogue};
 use crate::server::Server;
 use lock_history::check::{Property, Ruling, Verdict};
@@ -18,12 +18,9 @@ fn run(scenario: &Scenario, protocol: Arc<dyn LockProtocol>) -> (Ruling, Vec<Str
     let deadline = longest(&plan) + Duration::from_secs(30);
     let time = Time::Virtual(Arc::new(VirtualClock::new(Some(deadline))));
     let server = Server::embedded(time.clock());
-    let run = |suffix: &str| {
-        RunDirectory::new(Path::new(&format!("/nowhere/mutant{suffix}")), None).unwrap()
-    };
-    let runs = plan.locks.iter().map(|lock| run(&lock.run_suffix)).collect();
+    let files = plan.state_files(Path::new("/nowhere/mutant"), None, None).unwrap();
     let world =
-        Arc::new(World::new(plan, server, in_process(protocol), runs, time, Box::new(|| ())));
+        Arc::new(World::new(plan, server, in_process(protocol), files, time, Box::new(|| ())));
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
     stage.prepare_keys(&world, false).unwrap();

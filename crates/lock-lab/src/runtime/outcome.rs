@@ -2,7 +2,7 @@
 
 use crate::lock::Snapshot;
 use crate::scenario::Plan;
-use lock_history::check::{Ending, JudgedRun, Ruling};
+use lock_history::check::{Ending, JudgedRun, Ruling, Taken};
 use lock_history::history::{EventKind, FailureKind, History};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub struct LabelledSnapshot {
     pub lock: usize,
     /// What it showed.
     pub snapshot: Snapshot,
+    /// Whether a client that is none of the actors, and lives as far as can be seen, holds the lock.
+    pub is_elsewhere: bool,
 }
 
 /// The outcome of a run.
@@ -28,6 +30,8 @@ pub struct Outcome {
     pub start_skew: Option<Duration>,
     /// By how much each lock's `operation_count` on file rose.
     pub updates: Vec<u64>,
+    /// Whether others wrote each lock's file.
+    pub written_by_others: Vec<bool>,
     /// The names of the rules that never matched.
     pub unmatched: Vec<String>,
     /// What failed in the environment, if anything did.
@@ -55,14 +59,19 @@ impl Outcome {
 
     /// What is to be said of it, as a run of this plan.
     pub fn judge(&self, plan: &Plan) -> Ruling {
-        let taken = self.snapshots.iter();
+        let taken = self.snapshots.iter().map(|it| Taken {
+            label: &it.label,
+            diagnosis: it.snapshot.diagnosis.word(),
+            is_elsewhere: it.is_elsewhere,
+        });
         let run = JudgedRun {
             expectations: &plan.expectations,
             groups: plan.actors.iter().map(|actor| &*actor.group).collect(),
             locks: plan.locks.iter().map(|lock| &*lock.name).collect(),
             history: &self.history,
-            snapshots: taken.map(|it| (&*it.label, it.snapshot.diagnosis.word())).collect(),
+            snapshots: taken.collect(),
             updates: &self.updates,
+            written_by_others: &self.written_by_others,
         };
         Ruling::on(&run, self.ending())
     }

@@ -1,8 +1,8 @@
 //! What actors use: the server, the clock, the files and the controllers of a run.
 
 use super::Time;
-use crate::controller::{Controller, ControllerError, Files, Registry, STATE_FILE, count_on_file};
-use crate::lock::{LockError, RunDirectory};
+use crate::controller::{Controller, ControllerError, Files, Registry, count_on_file};
+use crate::lock::{LockError, StateFile};
 use crate::server::{Connection, Server, ServerError};
 use parking_lot::Mutex;
 use std::ops::Range;
@@ -34,10 +34,10 @@ impl Services {
     }
 
     /// All controllers of a lock: the shared ones, then those that actors have for themselves.
-    pub fn controllers(&self, lock: usize, run: &RunDirectory) -> Vec<Arc<Controller>> {
+    pub fn controllers(&self, lock: usize, file: &StateFile) -> Vec<Arc<Controller>> {
         let own = self.own.lock();
         let own = own.iter().filter(|own| own.lock == lock).map(|own| &own.controller);
-        self.registry.made(run).iter().chain(own).cloned().collect()
+        self.registry.made(file).iter().chain(own).cloned().collect()
     }
 
     /// The controllers that these actors have for themselves.
@@ -46,9 +46,9 @@ impl Services {
         own.iter().filter(|own| actors.contains(&own.actor)).cloned().collect()
     }
 
-    /// The `operation_count` in the state file of a run.
-    pub fn count_on_file(&self, run: &RunDirectory) -> Result<u64, ControllerError> {
-        count_on_file(&self.files, &run.path().join(STATE_FILE))
+    /// The `operation_count` of a state file.
+    pub fn count_on_file(&self, file: &StateFile) -> Result<u64, ControllerError> {
+        count_on_file(&self.files, file.path())
     }
 
     pub fn explain(&self, error: &LockError) -> String {

@@ -1,6 +1,6 @@
 //! What a run is of: fixed before it begins.
 
-use crate::lock::{ActorHost, Identity, LockName, LockProtocol, Payload, RunDirectory};
+use crate::lock::{ActorHost, Identity, LockName, LockProtocol, Payload, StateFile};
 use crate::scenario::{Plan, Start};
 use lock_history::history::{Head, Left};
 use std::ops::Range;
@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Setup {
     pub plan: Plan,
     pub host: Arc<dyn ActorHost>,
-    /// The run directories of the plan's locks, in their order.
-    pub runs: Vec<RunDirectory>,
+    /// The state files of the plan's locks, in their order.
+    pub files: Vec<StateFile>,
     pub locks: Vec<LockName>,
     pub identity: Arc<Identity>,
     pub seed: u64,
     /// Whether dumps are mirrored in the cache.
     pub has_cache: bool,
+    /// Whether only locks are real, and files are in memory.
+    pub is_lock_only: bool,
     /// Whether locks of others may be taken away.
     pub takes_by_force: AtomicBool,
 }

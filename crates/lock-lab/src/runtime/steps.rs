@@ -295,6 +295,7 @@ impl TaskBody<'_> {
 
     fn dump(&mut self, lock: usize, operation: &mut Operation) -> Result<(), Failure> {
         let controller = self.controller(lock)?;
+        let is_lock_only = self.world.setup.is_lock_only;
         self.open_cache();
         if let Some(own) = self.remembered(lock, &controller) {
             note(operation, &own);
@@ -302,8 +303,14 @@ impl TaskBody<'_> {
         let protocol = self.protocol();
         let (mut caller, cache) = self.caller(lock);
         let cache = cache.map(|cache| cache as &mut dyn ConnectionLike);
-        let result = controller.dump(&mut caller, &*protocol, cache);
-        operation.write = Some(result.map_err(|error| self.failure(&error))?);
+        let dumped = match controller.dump(&mut caller, &*protocol) {
+            Ok(dumped) => dumped,
+            Err(error) => return Err(self.failure(&error)),
+        };
+        if !is_lock_only {
+            controller.mirror(&dumped, &mut caller, protocol.write_guard(), cache);
+        }
+        operation.write = Some(dumped.write);
         Ok(())
     }
 
@@ -471,8 +478,8 @@ impl TaskBody<'_> {
     }
 
     fn make_readonly(&mut self, lock: usize) -> Result<(), Failure> {
-        let Some(run) = self.world.setup.runs.get(lock) else { return Ok(()) };
-        let path = run.path().join(READONLY_FILE);
+        let Some(file) = self.world.setup.files.get(lock) else { return Ok(()) };
+        let path = file.directory().join(READONLY_FILE);
         self.pause(PausePoint::FileWrite)?;
         refused_unless(!self.world.services.files.exists(&path), || {
             "it is read-only already".into()
@@ -499,9 +506,9 @@ impl TaskBody<'_> {
     }
 
     fn cached(&mut self, lock: usize, expected: bool) -> Result<(), Failure> {
-        let Some(run) = self.world.setup.runs.get(lock) else { return Ok(()) };
+        let Some(file) = self.world.setup.files.get(lock) else { return Ok(()) };
         self.pause(PausePoint::Registry)?;
-        let found = self.world.services.registry.existing(run).is_some();
+        let found = self.world.services.registry.existing(file).is_some();
         refused_unless(found == expected, || {
             format!("the controller is {}cached", if found { "" } else { "not " })
         })
@@ -510,8 +517,8 @@ impl TaskBody<'_> {
     fn fresh_controller(&mut self, lock: usize) -> Result<Arc<Controller>, Failure> {
         let world = self.world;
         self.pause(PausePoint::FileRead)?;
-        let Some(run) = world.setup.runs.get(lock) else { return self.controller(lock) };
-        Controller::open(run, &world.services.files)
+        let Some(file) = world.setup.files.get(lock) else { return self.controller(lock) };
+        Controller::open(file, &world.services.files)
             .map(Arc::new)
             .map_err(|error| self.failure(&error))
     }

@@ -132,7 +132,7 @@ impl<'a> TaskBody<'a> {
             self.held.clear();
             self.own.clear();
             self.raw_token = None;
-            self.controllers = vec![None; world.setup.runs.len()];
+            self.controllers = vec![None; world.setup.files.len()];
             self.position.clear();
             self.began = Duration::ZERO;
             self.pass_merge_point();
@@ -260,22 +260,22 @@ impl<'a> TaskBody<'a> {
     /// The reference's `getInstance`, or a new controller where the actor has one of its own.
     pub(super) fn get_instance(&mut self, lock_index: usize) -> Result<Arc<Controller>, Failure> {
         let world = self.world;
-        let (Some(run), Some(actor)) =
-            (world.setup.runs.get(lock_index), world.setup.plan.actors.get(self.actor))
+        let (Some(file), Some(actor)) =
+            (world.setup.files.get(lock_index), world.setup.plan.actors.get(self.actor))
         else {
             let message = format!("the plan has no lock {lock_index} or no actor {}", self.actor);
             return Err(Failure { kind: FailureKind::Refused, message });
         };
         let link: &mut dyn Link = &mut self.link;
         let opened = match actor.instance {
-            Instance::Shared => world.services.registry.instance(run, &world.services.files, link),
+            Instance::Shared => world.services.registry.instance(file, &world.services.files, link),
             Instance::Racy => {
-                world.services.registry.racy_instance(run, &world.services.files, link)
+                world.services.registry.racy_instance(file, &world.services.files, link)
             }
             Instance::Own => link
                 .pause(PausePoint::FileRead)
                 .map_err(|crashed| LockError::from(crashed).into())
-                .and_then(|()| Controller::open(run, &world.services.files))
+                .and_then(|()| Controller::open(file, &world.services.files))
                 .map(Arc::new),
         };
         let controller = opened.map_err(|error| self.failure(&error))?;

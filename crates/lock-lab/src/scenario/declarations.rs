@@ -4,6 +4,7 @@ use super::error::quoted;
 use super::form::*;
 use super::parameter::{Kind, MOST, Parameter};
 use super::plan::{LockPlan, Value};
+use crate::lock::StateFile;
 
 form! {
     /// What a parameter may say.
@@ -20,6 +21,7 @@ form! {
     /// What a lock may say.
     LockForm<'a>: "lock", "a lock" {
         run_suffix: Option<At<Text>> = "what is appended to the run directory's path",
+        file: Option<At<Text>> = "the state file, as a path below the run directory",
     }
 }
 
@@ -100,9 +102,11 @@ pub(super) fn locks(
     let mut locks: Vec<LockPlan> = Vec::new();
     for field in &list.value {
         let lock = lock(*field, scope)?;
-        if let Some(same) = locks.iter().find(|other| other.run_suffix == lock.run_suffix) {
+        let is_same =
+            |other: &&LockPlan| (&other.run_suffix, &other.file) == (&lock.run_suffix, &lock.file);
+        if let Some(same) = locks.iter().find(is_same) {
             let message = format!(
-                "locks \"{}\" and \"{}\" are of one run; give each its own \"run_suffix\"",
+                "locks \"{}\" and \"{}\" are of one file; give each its own \"run_suffix\" or \"file\"",
                 same.name, lock.name
             );
             return Err(field.error_at_key(message));
@@ -118,14 +122,21 @@ pub(super) fn locks(
 fn lock(field: Field<'_>, scope: &mut Scope<'_>) -> Result<LockPlan> {
     const LONGEST: usize = 40;
     let name = field.own_name()?;
-    let Some(suffix) = LockForm::open(field, scope)?.run_suffix else {
-        return Ok(LockPlan { name, run_suffix: String::new() });
-    };
+    let LockForm { run_suffix, file, .. } = LockForm::open(field, scope)?;
     // What means something in a glob is plain in a path.
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-*?[]".contains(c);
-    if suffix.value.len() > LONGEST || !suffix.value.chars().all(plain) {
+    if let Some(suffix) = &run_suffix
+        && (suffix.value.len() > LONGEST || !suffix.value.chars().all(plain))
+    {
         let allowed = format!("up to {LONGEST} letters, digits, _, - and *?[]");
         return Err(suffix.field.error(format!("{} must be {allowed}", quoted(suffix.value))));
     }
-    Ok(LockPlan { name, run_suffix: suffix.value.to_owned() })
+    if let Some(file) = &file {
+        StateFile::check(file.value).map_err(|error| file.field.error(error.to_string()))?;
+    }
+    Ok(LockPlan {
+        name,
+        run_suffix: run_suffix.map(|it| it.value.to_owned()).unwrap_or_default(),
+        file: file.map(|it| it.value.to_owned()),
+    })
 }

@@ -40,7 +40,8 @@ pub use file::Scenario;
 pub use lock_history::check::{Expectation, Status};
 pub use parameter::{Kind, Parameter};
 pub use plan::{
-    Action, ActorPlan, Instance, LockPlan, Matches, Plan, Rule, RuleEffect, Start, Step, Value,
+    Action, ActorPlan, Instance, LockPlan, Matches, PlaceError, Plan, Rule, RuleEffect, Start,
+    Step, Value,
 };
 pub(crate) use redis_step::FENCE;
 pub use schema::schema;

@@ -2,7 +2,9 @@
 //! runtime needs to know, and the same plan on a virtual clock gives the same run.
 
 use crate::intercept::PausePoint;
-use crate::lock::{NameError, Operation, RunDirectory, RunGroup, Ttl};
+use crate::lock::{
+    FileNameError, NameError, Operation, RunDirectory, RunGroup, STATE_FILE, StateFile, Ttl,
+};
 use lock_history::check::Expectation;
 use lock_history::history::Verb;
 use std::path::Path;
@@ -43,13 +45,39 @@ pub enum Value {
     Ttl(Ttl),
 }
 
-/// One lock: the controller file of one run.
+/// One lock: a state file of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockPlan {
     /// How the scenario file calls it.
     pub name: String,
     /// What is appended to the run directory's path (`_1`), or nothing.
     pub run_suffix: String,
+    /// The state file, as a path below the run directory, if the scenario file names it.
+    pub file: Option<String>,
+}
+
+/// Why a plan can't be carried out in a run directory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// A directory can't name a run.
+    #[error(transparent)]
+    Run(#[from] NameError),
+    /// The given file is none of a run.
+    #[error(transparent)]
+    File(#[from] FileNameError),
+    /// A file was given, and the scenario names its own.
+    #[error("{scenario} names its state files itself: {names}; leave out the file {given:?}")]
+    NamesItsOwn {
+        /// The scenario.
+        scenario: String,
+        /// Its files.
+        names: String,
+        /// The file that was given.
+        given: String,
+    },
+    /// Two locks would be one.
+    #[error("locks {0:?} and {1:?} would be of one file, {2:?}; name another file")]
+    Twice(String, String, String),
 }
 
 /// An actor.
@@ -270,23 +298,39 @@ impl Plan {
         self.actors.iter().any(|actor| actor.has(is_such))
     }
 
-    /// The run directory of each lock: this one, with the lock's suffix.
+    /// The state file of each lock: below this directory, with the lock's suffix. `file` is that of
+    /// locks whose file the scenario does not name; without it, that of the debug controller.
     ///
     /// # Errors
     ///
-    /// [`NameError`] if a directory can't name a run.
-    pub fn run_directories(
+    /// [`PlaceError`] if a directory can't name a run, or if `file` can't be the file of these
+    /// locks.
+    pub fn state_files(
         &self,
         directory: &Path,
         group: Option<&RunGroup>,
-    ) -> Result<Vec<RunDirectory>, NameError> {
+        file: Option<&str>,
+    ) -> Result<Vec<StateFile>, PlaceError> {
+        let named: Vec<&str> = self.locks.iter().filter_map(|lock| lock.file.as_deref()).collect();
+        if let Some(given) = file.filter(|_| named.len() == self.locks.len()) {
+            let (scenario, names) = (self.scenario.clone(), named.join(", "));
+            return Err(PlaceError::NamesItsOwn { scenario, names, given: given.into() });
+        }
         let base = RunDirectory::new(directory, None)?;
-        let run = |lock: &LockPlan| {
+        let mut files: Vec<StateFile> = Vec::with_capacity(self.locks.len());
+        for lock in &self.locks {
             let mut path = base.path().as_os_str().to_owned();
             path.push(&lock.run_suffix);
-            RunDirectory::new(Path::new(&path), group)
-        };
-        self.locks.iter().map(run).collect()
+            let run = RunDirectory::new(Path::new(&path), group)?;
+            let name = lock.file.as_deref().or(file).unwrap_or(STATE_FILE);
+            let new = StateFile::new(run, name)?;
+            if let Some(same) = files.iter().position(|other| *other == new) {
+                let other = self.locks.get(same).map(|lock| lock.name.clone()).unwrap_or_default();
+                return Err(PlaceError::Twice(other, lock.name.clone(), name.into()));
+            }
+            files.push(new);
+        }
+        Ok(files)
     }
 }
 

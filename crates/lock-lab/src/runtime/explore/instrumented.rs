@@ -5,7 +5,7 @@ use super::super::World;
 use super::super::merge_point::MergePoint;
 use super::super::observer::{Cell, Observer};
 use super::shared_state::{Content, content};
-use crate::controller::{Files, STATE_FILE, Written};
+use crate::controller::{Files, Written};
 use crate::lock::{self, ActorHost, LockName, LockProtocol, Who};
 use crate::server::Connection;
 use lock_history::history::Sharing;
@@ -55,11 +55,11 @@ impl Journal {
     fn take(&self, world: &World) -> Vec<Cell> {
         let mut touched = std::mem::take(&mut *self.touched.lock());
         touched.extend(world.services.files.touched().into_iter().map(Cell::File));
-        for (index, run) in world.setup.runs.iter().enumerate() {
-            if world.services.registry.was_touched(run.path()) {
+        for (index, file) in world.setup.files.iter().enumerate() {
+            if world.services.registry.was_touched(file.path()) {
                 touched.push(Cell::Shelf(index));
             }
-            let made = world.services.registry.controllers(run.path());
+            let made = world.services.registry.controllers(file.path());
             for (number, controller) in made.iter().enumerate() {
                 if controller.was_touched() {
                     touched.push(Cell::Controller(index, number));
@@ -80,8 +80,8 @@ impl Instrumented {
     /// where the actor crashes: to start processes takes most of the time of an exploration.
     pub fn new(world: World) -> Self {
         let mut world = world.alone(Files::watched());
-        let first = world.setup.runs.first().map(|run| run.path().join(STATE_FILE));
-        let initial_file = first.and_then(|path| world.services.files.last_written(&path));
+        let first = world.setup.files.first();
+        let initial_file = first.and_then(|file| world.services.files.last_written(file.path()));
         let journal = Arc::<Journal>::default();
         world.setup.host = Arc::new(Immortal(Arc::clone(&world.setup.host)));
         world.observer = Arc::clone(&journal) as Arc<dyn Observer>;

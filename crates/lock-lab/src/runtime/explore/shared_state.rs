@@ -8,7 +8,7 @@ use super::super::observer::Cell;
 use super::super::signals::Late;
 use super::instrumented::{Instrumented, Passed};
 use super::intern::{Interner, bytes_of_map};
-use crate::controller::{Controller, Knowledge, STATE_FILE, Shelf, Written};
+use crate::controller::{Controller, Knowledge, Shelf, Written};
 use crate::lock::Acquisition;
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
@@ -201,16 +201,16 @@ impl Cells {
             (Cell::File(path), Content::File(written)) => {
                 world.services.files.put(path, written.clone())
             }
-            (Cell::Shelf(run), Content::Shelf(shelf)) => {
-                if let Some(run) = world.setup.runs.get(*run) {
-                    world.services.registry.set_shelf(run.path(), *shelf);
+            (Cell::Shelf(file), Content::Shelf(shelf)) => {
+                if let Some(file) = world.setup.files.get(*file) {
+                    world.services.registry.set_shelf(file.path(), *shelf);
                 }
             }
-            (Cell::Controller(run, number), Content::Controller(knowledge)) => {
-                controller(world, *run, *number).inspect(|it| it.know(knowledge));
+            (Cell::Controller(file, number), Content::Controller(knowledge)) => {
+                controller(world, *file, *number).inspect(|it| it.know(knowledge));
             }
-            (Cell::Slot(run, number), Content::Slot(own)) => {
-                controller(world, *run, *number).inspect(|it| it.slot().remember(own.clone()));
+            (Cell::Slot(file, number), Content::Slot(own)) => {
+                controller(world, *file, *number).inspect(|it| it.slot().remember(own.clone()));
             }
             (Cell::Signal(name), Content::Signal(happened)) => {
                 world.signals.set_happened(name, *happened)
@@ -222,9 +222,9 @@ impl Cells {
     }
 }
 
-/// A controller of a run, by number.
-fn controller(world: &World, run: usize, number: usize) -> Option<Arc<Controller>> {
-    let made = world.services.registry.controllers(world.setup.runs.get(run)?.path());
+/// A controller of a state file, by number.
+fn controller(world: &World, file: usize, number: usize) -> Option<Arc<Controller>> {
+    let made = world.services.registry.controllers(world.setup.files.get(file)?.path());
     made.get(number).cloned()
 }
 
@@ -232,18 +232,17 @@ fn controller(world: &World, run: usize, number: usize) -> Option<Arc<Controller
 pub(super) fn content(world: &World, cell: &Cell) -> Content {
     match cell {
         Cell::File(path) => Content::File(world.services.files.last_written(path)),
-        Cell::Shelf(run) => {
-            let run = world.setup.runs.get(*run);
-            Content::Shelf(
-                run.map(|run| world.services.registry.shelf(run.path())).unwrap_or_default(),
-            )
+        Cell::Shelf(file) => {
+            let file = world.setup.files.get(*file);
+            let shelf = file.map(|file| world.services.registry.shelf(file.path()));
+            Content::Shelf(shelf.unwrap_or_default())
         }
-        Cell::Controller(run, number) => {
-            let found = controller(world, *run, *number);
+        Cell::Controller(file, number) => {
+            let found = controller(world, *file, *number);
             found.map_or(Content::Nothing, |it| Content::Controller(it.knowledge()))
         }
-        Cell::Slot(run, number) => {
-            let found = controller(world, *run, *number);
+        Cell::Slot(file, number) => {
+            let found = controller(world, *file, *number);
             Content::Slot(found.and_then(|it| it.slot().memory()))
         }
         Cell::Signal(name) => Content::Signal(world.signals.has_happened(name)),
@@ -257,7 +256,7 @@ pub(super) fn content(world: &World, cell: &Cell) -> Content {
 fn initial(world: &Instrumented, cell: &Cell) -> Content {
     match cell {
         Cell::File(path) => {
-            let is_state = world.setup.runs.iter().any(|run| run.path().join(STATE_FILE) == *path);
+            let is_state = world.setup.files.iter().any(|file| file.path() == path);
             Content::File(world.initial_file.clone().filter(|_| is_state))
         }
         Cell::Shelf(_) => Content::Shelf(Shelf::default()),

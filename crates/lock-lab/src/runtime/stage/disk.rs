@@ -1,9 +1,8 @@
 //! The run directory and its files.
 
-use super::{StageError, quoted};
-use crate::controller::{
-    CONFIG_FILE, Content, Controller, Files, READONLY_FILE, STATE_FILE, initial_state,
-};
+use super::{StageError, World, quoted};
+use crate::controller::{CONFIG_FILE, Content, Controller, Files, INITIAL_STATE, READONLY_FILE};
+use crate::lock::{StateFile, WriteGuard};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,13 +10,21 @@ use std::path::{Path, PathBuf};
 /// What a run found and created in one directory.
 pub(super) struct Directory {
     path: PathBuf,
+    /// Directories, each after the one that it is in.
     created: Vec<PathBuf>,
-    config_created: bool,
-    state_before: Option<Content>,
-    ready: bool,
+    configs_created: Vec<PathBuf>,
+    files: Vec<Found>,
     /// Held while the run lasts, so that two of us are never at work in one directory; the system
     /// gives it back however we end.
     guard: Option<File>,
+}
+
+/// A state file as it was found.
+struct Found {
+    file: StateFile,
+    before: Option<Content>,
+    /// Whether a fencing token that is beside it is of this run.
+    may_leave_fence: bool,
 }
 
 impl Directory {
@@ -25,15 +32,54 @@ impl Directory {
         Self {
             path: path.into(),
             created: Vec::new(),
-            config_created: false,
-            state_before: None,
-            ready: false,
+            configs_created: Vec::new(),
+            files: Vec::new(),
             guard: None,
         }
     }
 
-    /// Creates what is missing. A run in memory only looks whether it could run on disk.
-    pub fn set_up(&mut self, files: &Files) -> Result<(), StageError> {
+    pub fn is_of(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
+    /// Creates what is missing for a state file. A run in memory only looks whether it could run on
+    /// disk.
+    pub fn set_up(&mut self, file: &StateFile, world: &World) -> Result<(), StageError> {
+        let files = &world.services.files;
+        self.check(file)?;
+        if !world.is_lock_only() {
+            check_links(&self.path, file)?;
+            check_plain(file.path())?;
+            check_plain(&file.fence())?;
+        }
+        if files.are_on_disk() {
+            self.create(file.directory()).map_err(|(path, error)| {
+                StageError::Environment(format!("cannot create {}: {error}", path.display()))
+            })?;
+            if self.guard.is_none() {
+                self.guard()?;
+            }
+            self.write_config(file).map_err(|e| self.failed("write to", &e))?;
+        }
+        let before = files.read(file.path()).map_err(|e| self.failed("read", &e))?;
+        if let Some(before) = &before {
+            files.note_found(file.path(), before.signature);
+        }
+        Controller::check(files, file)
+            .map_err(|error| StageError::Environment(error.to_string()))?;
+        let had_fence = files.exists(&file.fence());
+        if before.is_none() {
+            files
+                .replace(file.path(), INITIAL_STATE.as_bytes())
+                .map_err(|error| self.failed("write to", &error))?;
+        }
+        let is_fenced = world.protocol().write_guard() == WriteGuard::Fence;
+        let may_leave_fence = is_fenced && !had_fence;
+        self.files.push(Found { file: file.clone(), before, may_leave_fence });
+        Ok(())
+    }
+
+    fn check(&self, file: &StateFile) -> Result<(), StageError> {
         let shown = self.path.display();
         if self.path.exists() && !self.path.is_dir() {
             return Err(StageError::Usage(format!("{shown} is a file; name a directory")));
@@ -43,35 +89,19 @@ impl Directory {
                 "{shown} is a symbolic link that leads nowhere; mend it, or name a directory"
             )));
         }
-        if self.path.join(READONLY_FILE).exists() {
-            return Err(StageError::Environment(format!(
-                "{shown} is a read-only run (it holds a file {READONLY_FILE}); choose another directory"
-            )));
+        for directory in [&self.path, file.directory()] {
+            if directory.join(READONLY_FILE).exists() {
+                return Err(StageError::Environment(format!(
+                    "{} is a read-only run (it holds a file {READONLY_FILE}); choose another directory",
+                    directory.display()
+                )));
+            }
         }
-        let state_path = self.path.join(STATE_FILE);
-        check_state_file(&state_path)?;
-        if files.are_on_disk() {
-            self.create().map_err(|(path, error)| {
-                StageError::Environment(format!("cannot create {}: {error}", path.display()))
-            })?;
-            self.guard()?;
-            self.config_created = self.write_config().map_err(|e| self.failed("write to", &e))?;
-        }
-        self.state_before = files.read(&state_path).map_err(|e| self.failed("read", &e))?;
-        if self.state_before.is_some() {
-            Controller::check(files, &state_path)
-                .map_err(|error| StageError::Environment(error.to_string()))?;
-        } else {
-            files
-                .replace(&state_path, initial_state().as_bytes())
-                .map_err(|error| self.failed("write to", &error))?;
-        }
-        self.ready = true;
         Ok(())
     }
 
-    fn create(&mut self) -> Result<(), (PathBuf, io::Error)> {
-        let missing = self.path.ancestors().take_while(|path| !path.exists());
+    fn create(&mut self, directory: &Path) -> Result<(), (PathBuf, io::Error)> {
+        let missing = directory.ancestors().take_while(|path| !path.exists());
         for path in missing.map(Path::to_path_buf).collect::<Vec<_>>().into_iter().rev() {
             match fs::create_dir(&path) {
                 Ok(()) => self.created.push(path),
@@ -98,19 +128,24 @@ impl Directory {
         }
     }
 
-    fn write_config(&self) -> io::Result<bool> {
+    /// The debug controller needs a configuration file beside its state file.
+    fn write_config(&mut self, of: &StateFile) -> io::Result<()> {
+        if !of.is_of_debug_controller() {
+            return Ok(());
+        }
         let (name, content) = CONFIG_FILE;
-        let path = self.path.join(name);
+        let path = of.directory().join(name);
         match File::create_new(&path) {
             Ok(mut file) => {
                 let written = file.write_all(content.as_bytes());
-                if written.is_err() {
+                match written {
+                    Ok(()) => self.configs_created.push(path),
                     // What was cut short is no longer recognized as ours when the run cleans up.
-                    let _ = fs::remove_file(&path);
+                    Err(_) => drop(fs::remove_file(&path)),
                 }
-                written.map(|()| true)
+                written
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -125,18 +160,17 @@ impl Directory {
         if !files.are_on_disk() {
             return notices;
         }
-        if self.ready {
-            notices.extend(self.put_state_back(files));
+        for found in &self.files {
+            notices.extend(found.put_back(files));
+            let readonly = found.file.directory().join(READONLY_FILE);
+            for ours in [Some(readonly), found.may_leave_fence.then(|| found.file.fence())] {
+                notices.extend(ours.and_then(|path| remove_written(files, &path)));
+            }
         }
-        let readonly = self.path.join(READONLY_FILE);
-        let ours = files.last_written(&readonly).map(|written| written.signature);
-        if ours.is_some() && files.signature(&readonly).ok().flatten() == ours {
-            notices.extend(could_not(fs::remove_file(&readonly), "remove", &readonly));
-        }
-        let config = self.path.join(CONFIG_FILE.0);
-        if self.config_created && fs::read(&config).is_ok_and(|now| now == CONFIG_FILE.1.as_bytes())
-        {
-            notices.extend(could_not(fs::remove_file(&config), "remove", &config));
+        for config in &self.configs_created {
+            if fs::read(config).is_ok_and(|now| now == CONFIG_FILE.1.as_bytes()) {
+                notices.extend(could_not(fs::remove_file(config), "remove", config));
+            }
         }
         for path in self.created.iter().rev() {
             match fs::remove_dir(path) {
@@ -147,31 +181,18 @@ impl Directory {
         notices
     }
 
-    fn put_state_back(&self, files: &Files) -> Option<String> {
-        let path = self.path.join(STATE_FILE);
-        let written = files.last_written(&path)?;
-        let now = files.signature(&path).ok().flatten();
-        if written.over_foreign || now != Some(written.signature) {
-            return Some(format!("{} was changed by somebody else; left as it is", path.display()));
-        }
-        match &self.state_before {
-            None => could_not(fs::remove_file(&path), "remove", &path),
-            Some(before) => {
-                could_not(files.put_back(&path, &before.bytes, before.signature), "restore", &path)
-            }
-        }
-    }
-
     /// The command that removes what was created here.
     pub fn by_hand(&self) -> Option<String> {
         let shown = |path: &Path| quoted(&path.display().to_string());
-        let created = |yes: bool, name: &str| yes.then(|| shown(&self.path.join(name)));
-        let files: Vec<String> = created(self.ready && self.state_before.is_none(), STATE_FILE)
-            .into_iter()
-            .chain(created(self.config_created, CONFIG_FILE.0))
-            .collect();
+        let created = self.files.iter().filter(|found| found.before.is_none());
+        let files = created
+            .map(|found| found.file.path())
+            .chain(self.configs_created.iter().map(PathBuf::as_path));
+        let files: Vec<String> = files.map(shown).collect();
+        let fences = self.files.iter().filter(|found| found.may_leave_fence);
+        let fences: Vec<String> = fences.map(|found| shown(&found.file.fence())).collect();
         let folders: Vec<String> = self.created.iter().rev().map(|path| shown(path)).collect();
-        let commands: Vec<String> = [("rm", files), ("rmdir", folders)]
+        let commands: Vec<String> = [("rm", files), ("rm -f", fences), ("rmdir", folders)]
             .into_iter()
             .filter(|(_, paths)| !paths.is_empty())
             .map(|(command, paths)| format!("{command} {}", paths.join(" ")))
@@ -180,9 +201,45 @@ impl Directory {
     }
 }
 
-/// A run replaces the state file, so it must be a plain file: a link would be gone afterwards, and
+impl Found {
+    /// Gives the file the content that it had, unless another process has written it since.
+    fn put_back(&self, files: &Files) -> Option<String> {
+        let path = self.file.path();
+        if files.is_changed_by_others(path) {
+            return Some(format!("{} was changed by somebody else; left as it is", path.display()));
+        }
+        files.last_written(path)?;
+        match &self.before {
+            None => could_not(fs::remove_file(path), "remove", path),
+            Some(before) => {
+                could_not(files.put_back(path, &before.bytes, before.signature), "restore", path)
+            }
+        }
+    }
+}
+
+/// Removes a file that was last written through here.
+fn remove_written(files: &Files, path: &Path) -> Option<String> {
+    files.last_written(path)?;
+    let is_ours = !files.is_changed_by_others(path);
+    could_not(if is_ours { fs::remove_file(path) } else { Ok(()) }, "remove", path)
+}
+
+/// Below the run directory there must be no link: it could lead out of the run.
+fn check_links(run: &Path, file: &StateFile) -> Result<(), StageError> {
+    let below = file.directory().ancestors().take_while(|path| *path != run);
+    match below.into_iter().find(|path| path.is_symlink()) {
+        None => Ok(()),
+        Some(link) => Err(StageError::Environment(format!(
+            "{} is a symbolic link, which may lead out of the run; name the file by the directory that it is in",
+            link.display()
+        ))),
+    }
+}
+
+/// A run replaces its files, so each must be a plain file: a link would be gone afterwards, and
 /// reading a pipe would never end.
-fn check_state_file(path: &Path) -> Result<(), StageError> {
+fn check_plain(path: &Path) -> Result<(), StageError> {
     let kind = match path.symlink_metadata() {
         Ok(found) if found.is_symlink() => "a symbolic link",
         Ok(found) if !found.is_file() => "no plain file",

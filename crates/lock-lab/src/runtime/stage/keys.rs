@@ -1,10 +1,10 @@
 //! The lock keys, flags and cache entries in Redis.
 
 use super::{StageError, World, quoted};
-use crate::controller::{CACHE_DB, LAST_MODIFIED, STATE_FILE, cache_key};
+use crate::controller::{CACHE_DB, LAST_MODIFIED, cache_key};
 use crate::intercept::Link;
 use crate::lock::{
-    self, Fence, LockError, LockName, Payload, Removal, RunDirectory, WriteGuard, flags, is_dead,
+    self, Fence, LockError, LockName, Payload, Removal, StateFile, WriteGuard, flags, is_dead,
     locked_files, remove_if, replacement_fence,
 };
 use crate::scenario::{Action, FENCE, Value};
@@ -19,8 +19,8 @@ pub(super) struct Keys {
     file: PathBuf,
     flag_before: Option<Vec<u8>>,
     fence: Fence,
-    /// Whether the hash of the flags does not say yet when a file of the run was written.
-    is_first_write: bool,
+    /// When a file of the run was written last, where the protocol changes that.
+    modified_before: Option<Option<Vec<u8>>>,
     cache_before: Option<Cached>,
 }
 
@@ -37,19 +37,19 @@ impl Keys {
     /// Makes way for the run, or says which owner is in it.
     pub fn set_up(
         world: &World,
-        run: &RunDirectory,
+        file: &StateFile,
         force: bool,
         notices: &mut Vec<String>,
     ) -> Result<Self, StageError> {
-        let lock = run.lock(STATE_FILE);
-        let file = run.path().join(STATE_FILE);
+        let lock = file.lock();
+        let file = file.path().to_path_buf();
         let mut link = connect(world, 0)?;
         let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
         if matches!(world.server(), Server::Redis(_)) {
-            check_fence(&mut link, run.runid())?;
+            check_fence(&mut link, lock.runid())?;
         }
         // All looks before the first change, so that a refusal leaves everything as it is.
-        let found = Found::read(&mut link, &lock).map_err(failed)?;
+        let found = awaited(world, &mut link, &lock, force)?;
         let cache_before = cached(world, &file)?;
         if let Some(found) = found {
             let notice = found.make_way(&mut link, &lock, force).map_err(|error| match error {
@@ -71,13 +71,16 @@ impl Keys {
             }
             other => other,
         };
-        let mut has = |field: &str| -> Result<bool, StageError> {
-            ask(world, redis::cmd("HEXISTS").arg(lock.runid()).arg(field), &mut link)
+        let mut value = |field: &str| -> Result<Option<Vec<u8>>, StageError> {
+            ask(world, redis::cmd("HGET").arg(lock.runid()).arg(field), &mut link)
         };
-        let fence = if has(lock.fence())? { Fence::Stays } else { Fence::Goes };
+        let fence = if value(lock.fence())?.is_some() { Fence::Stays } else { Fence::Goes };
         let notes_time = world.protocol().write_guard() == WriteGuard::Signature;
-        let is_first_write = notes_time && !has(LAST_MODIFIED)?;
-        Ok(Self { cache_before, lock, file, flag_before, fence, is_first_write })
+        let modified_before = match notes_time && !world.is_lock_only() {
+            true => Some(value(LAST_MODIFIED)?),
+            false => None,
+        };
+        Ok(Self { cache_before, lock, file, flag_before, fence, modified_before })
     }
 
     /// Puts the keys back as they were; gives notices of what had to be left, or why it failed. A
@@ -108,9 +111,22 @@ impl Keys {
         let notices = if restored? {
             Vec::new()
         } else {
+            self.clean_counter(&mut link).map_err(|error| world.explain_and_note(&error))?;
             vec![format!("{} now belongs to somebody else; left as it is", self.lock.key())]
         };
         others.map_err(|error| world.explain_and_note(&error)).map(|()| notices)
+    }
+
+    /// Removes the counter of fencing tokens, unless the holder of the lock has one of these.
+    fn clean_counter(&self, link: &mut Connection) -> lock::Result {
+        if self.fence == Fence::Stays {
+            return Ok(());
+        }
+        let holder = Found::read(link, &self.lock)?;
+        if holder.is_some_and(|holder| holder.payload.fence().is_some()) {
+            return Ok(());
+        }
+        lock::restore_field_if(link, &self.lock, self.lock.fence(), None, |_| true)
     }
 
     /// Removes the fence of the run and the time of its last write, where they are of this run.
@@ -119,9 +135,12 @@ impl Keys {
             let fence = self.lock.clone().with_key(replacement_fence(self.lock.runid()));
             lock::delete_if(link, &fence, |it| world.setup.identity.issued(it.token()))?;
         }
-        if self.is_first_write {
-            lock::remove_field_if(link, &self.lock, LAST_MODIFIED, |value| {
-                world.services.files.has_mirrored(Path::new(LAST_MODIFIED), value)
+        let files = &world.services.files;
+        if let Some(before) = &self.modified_before
+            && !files.is_changed_by_others(&self.file)
+        {
+            lock::restore_field_if(link, &self.lock, LAST_MODIFIED, before.as_deref(), |value| {
+                files.has_mirrored(Path::new(LAST_MODIFIED), value)
             })?;
         }
         Ok(())
@@ -171,8 +190,12 @@ impl Keys {
         if self.fence == Fence::Goes {
             lines.push(line(&["HDEL", runid, self.lock.fence()]));
         }
-        if self.is_first_write {
-            lines.push(line(&["HDEL", runid, LAST_MODIFIED]));
+        match &self.modified_before {
+            Some(Some(value)) => {
+                lines.push(line(&["HSET", runid, LAST_MODIFIED, &String::from_utf8_lossy(value)]));
+            }
+            Some(None) => lines.push(line(&["HDEL", runid, LAST_MODIFIED])),
+            None => {}
         }
         if Self::may_fence(world) {
             lines.push(line(&["DEL", &replacement_fence(runid)]));
@@ -199,6 +222,32 @@ struct Found {
     ttl_ms: i64,
 }
 
+/// How long it takes until a lock that is in the way is looked at again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The lock that is in the way, after it was waited for as long as the plan says.
+fn awaited(
+    world: &World,
+    link: &mut Connection,
+    lock: &LockName,
+    force: bool,
+) -> Result<Option<Found>, StageError> {
+    let clock = world.time().clock();
+    let deadline = clock.now().saturating_add(world.plan().wait);
+    loop {
+        let found = Found::read(link, lock);
+        let found =
+            found.map_err(|error| StageError::Environment(world.services.explain(&error)))?;
+        let is_in_the_way = found.as_ref().is_some_and(|it| !it.is_dead()) && !force;
+        let left = deadline.saturating_sub(clock.now());
+        if !is_in_the_way || left.is_zero() {
+            return Ok(found);
+        }
+        let waited = clock.sleep(PAUSE.min(left));
+        waited.map_err(|why| StageError::Environment(why.to_string()))?;
+    }
+}
+
 enum InTheWay {
     Alive(String),
     Failed(LockError),
@@ -211,6 +260,10 @@ impl Found {
         Ok(seen.payload.map(|payload| Self { payload, ttl_ms: seen.ttl_ms }))
     }
 
+    fn is_dead(&self) -> bool {
+        self.payload.owner().is_some_and(is_dead)
+    }
+
     /// Removes it if its owner is dead, or if `force` says so.
     fn make_way(
         &self,
@@ -219,7 +272,7 @@ impl Found {
         force: bool,
     ) -> Result<String, InTheWay> {
         let owner = self.payload.owner().unwrap_or("an unknown owner");
-        let dead = self.payload.owner().is_some_and(is_dead);
+        let dead = self.is_dead();
         let left = match u64::try_from(self.ttl_ms) {
             Ok(ms) => {
                 let left = Value::Duration(Duration::from_secs(ms.div_ceil(1000)));
@@ -230,8 +283,8 @@ impl Found {
         let key = lock.key();
         if !dead && !force {
             return Err(InTheWay::Alive(format!(
-                "{key:?} is locked by {owner}; {left}: wait, choose another directory, or take it \
-                 away from its owner with --force"
+                "{key:?} is locked by {owner}; {left}: wait for it with --wait, choose another \
+                 directory, or take it away from its owner with --force"
             )));
         }
         let removal = remove_if(link, lock, &self.payload).map_err(InTheWay::Failed)?;
@@ -268,7 +321,7 @@ pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
         return Ok(());
     }
     let mut link = connect(world, 0)?;
-    for run in world.runs() {
+    for run in world.files().iter().map(StateFile::run) {
         let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
         if let Some(theirs) = foreign_lock(world, &mut link, run.runid(), false).map_err(failed)? {
             return Err(StageError::Environment(format!(

@@ -48,10 +48,18 @@ impl Stage {
     /// [`StageError::Usage`] if a run directory is something else, [`StageError::Environment`] if a
     /// directory or file can't be created or read.
     pub fn prepare_directories(&mut self, world: &World) -> Result<(), StageError> {
-        for run in world.runs() {
-            self.directories.push(Directory::new(run.path()));
-            if let Some(directory) = self.directories.last_mut() {
-                directory.set_up(&world.services.files)?;
+        for file in world.files() {
+            let run = file.run().path();
+            let mut set_up = self.directories.iter_mut();
+            let directory = match set_up.position(|directory| directory.is_of(run)) {
+                Some(place) => self.directories.get_mut(place),
+                None => {
+                    self.directories.push(Directory::new(run));
+                    self.directories.last_mut()
+                }
+            };
+            if let Some(directory) = directory {
+                directory.set_up(file, world)?;
             }
         }
         Ok(())
@@ -69,15 +77,15 @@ impl Stage {
         let is_remote = matches!(world.server(), Server::Redis(_));
         if is_remote && world.plan().has(Action::is_server_fault) {
             return Err(StageError::Usage(format!(
-                "{} lets something befall the server itself, and needs the embedded one: leave out \
-                 --redis (and REDIS_URL, REDIS_HOST, REDIS_PORT)",
-                world.plan().scenario
+                "{} injects server faults, which need the embedded server: leave out --redis{}",
+                world.plan().scenario,
+                world.server().variables().map_or(String::new(), |it| format!(", and unset {it}"))
             )));
         }
         world.take_by_force(force);
         keys::check_cleared_runs(world)?;
-        for run in world.runs() {
-            self.keys.push(Keys::set_up(world, run, force, &mut notices)?);
+        for file in world.files() {
+            self.keys.push(Keys::set_up(world, file, force, &mut notices)?);
         }
         Ok(notices)
     }

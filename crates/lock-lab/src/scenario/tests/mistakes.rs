@@ -85,16 +85,26 @@ fn of_locks() {
     check(
         "[locks.other]\nrun_suffix = \"_2\"",
         "[locks.^other]",
-        "locks \"main\" and \"other\" are of one run; give each its own \"run_suffix\"",
+        "locks \"main\" and \"other\" are of one file; give each its own \"run_suffix\" or \"file\"",
     );
     check(
         "[locks.main]\n[locks.other]\nrun_suffix = \"_2\"",
         "[^locks]",
         "a scenario needs a lock: [locks.main]",
     );
+    check(
+        "run_suffix = \"_2\"",
+        "file = ^\"../x.nodb\"",
+        "\"../x.nodb\" has an empty part, . or .. in it; name the file as it is below the run directory",
+    );
+    check(
+        "[locks.main]\n[locks.other]\nrun_suffix = \"_2\"",
+        "[locks.main]\nfile = \"x.nodb\"\n[locks.^other]\nfile = \"x.nodb\"",
+        "locks \"main\" and \"other\" are of one file; give each its own \"run_suffix\" or \"file\"",
+    );
 }
 
-const LOCK_MEMBER: &str = "unknown member of a lock \"suffix\"; known: run_suffix";
+const LOCK_MEMBER: &str = "unknown member of a lock \"suffix\"; known: run_suffix, file";
 
 #[test]
 fn of_actors() {

@@ -1,9 +1,10 @@
 //! What plans come of files.
 
 use super::{EXAMPLE, bind, parse, seconds, ttl};
-use crate::lock::Ttl;
+use crate::lock::{StateFile, Ttl};
 use crate::scenario::{Action, Expectation, Instance, Start, Status, Value};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,35 @@ fn defaults_are_bound() {
     let threads = [("thread_1", "thread"), ("thread_2", "thread"), ("thread_3", "thread")];
     assert_eq!(names, [&threads[..], &[("late", "late")]].concat());
     assert_eq!(plan.default_ttl, Ttl::DEFAULT);
+}
+
+#[test]
+fn each_lock_is_of_the_file_that_is_named_for_it() {
+    let files = |text: &str, given: Option<&str>| {
+        let plan = bind(&parse(text).unwrap(), &[]).unwrap();
+        let files = plan.state_files(Path::new("/runs/ab"), None, given);
+        let key = |file: &StateFile| file.lock().key().to_owned();
+        files.map(|files| files.iter().map(key).collect::<Vec<_>>())
+    };
+    let keys = |text: &str, given| files(text, given).unwrap();
+    let default = "debug_lock_test.nodb";
+    let both = |file: &str| [format!("nodb-lock:ab:{file}"), format!("nodb-lock:ab_2:{file}")];
+    assert_eq!(keys(EXAMPLE, None), both(default));
+    assert_eq!(keys(EXAMPLE, Some("_pups/x.nodb")), both("_pups/x.nodb"));
+    let one_run = EXAMPLE.replace("run_suffix = \"_2\"", "file = \"soils.nodb\"");
+    let expected = ["nodb-lock:ab:climate.nodb", "nodb-lock:ab:soils.nodb"];
+    assert_eq!(keys(&one_run, Some("climate.nodb")), expected);
+    let twice = files(&one_run, Some("soils.nodb")).unwrap_err();
+    let words =
+        "locks \"main\" and \"other\" would be of one file, \"soils.nodb\"; name another file";
+    assert_eq!(twice.to_string(), words);
+    let named = one_run.replace("[locks.main]", "[locks.main]\nfile = \"climate.nodb\"");
+    assert_eq!(keys(&named, None), expected);
+    let refused = files(&named, Some("x.nodb")).unwrap_err().to_string();
+    let words =
+        "names its state files itself: climate.nodb, soils.nodb; leave out the file \"x.nodb\"";
+    assert!(refused.ends_with(words), "{refused}");
+    assert!(files(EXAMPLE, Some("../x.nodb")).is_err());
 }
 
 #[test]

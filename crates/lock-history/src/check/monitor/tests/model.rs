@@ -200,6 +200,7 @@ impl Model {
                 flag: it.flag,
                 remembered,
                 acquirable,
+                held_elsewhere: random.one_in(10),
             };
             events.push((None, EventKind::Left(left)));
         }

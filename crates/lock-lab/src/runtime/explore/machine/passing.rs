@@ -6,7 +6,7 @@ use super::super::ExploreError;
 use super::super::automata::{Place, Push};
 use super::super::visited::Draft;
 use super::{Machine, failed, is_step};
-use crate::controller::STATE_FILE;
+use crate::lock::StateFile;
 use lock_history::history::{Left, Verb};
 use redis_sim::clock::VirtualClock;
 use std::time::Duration;
@@ -152,8 +152,8 @@ impl Machine {
                 remembered
                     .extend(own.filter(|(of, _)| *of == lock).map(|(_, token)| token.clone()));
             }
-            let (host, run) = (&*self.world.setup.host, self.world.setup.runs.get(lock));
-            let name = run.map(|run| run.lock(STATE_FILE));
+            let (host, file) = (&*self.world.setup.host, self.world.setup.files.get(lock));
+            let name = file.map(StateFile::lock);
             let acquirable = match &name {
                 Some(name) => {
                     let servers = &mut self.shared.servers;
@@ -169,6 +169,7 @@ impl Machine {
                 flag: seen.flag.as_deref().is_some_and(|flag| flag != "false"),
                 remembered,
                 acquirable,
+                held_elsewhere: false,
             }));
         }
         draft.monitor = self.monitors.after_all(draft.monitor, lefts, draft.time);
