@@ -18,6 +18,7 @@ mod hazards;
 mod layers;
 mod middleman;
 mod mixed;
+mod nodb;
 mod outcomes;
 mod pictures;
 mod preflight;

@@ -51,7 +51,7 @@ macro_rules! verb {
 }
 
 /// What a step can do.
-pub(super) const VERBS: [Verb; 26] = [
+pub(super) const VERBS: [Verb; 28] = [
     verb!("acquire": Lock, beside "ttl" "wait", "takes the lock", |task, lock| {
         Action::Acquire { lock, ttl: task.form.ttl, wait: task.form.wait }
     }),
@@ -101,6 +101,14 @@ pub(super) const VERBS: [Verb; 26] = [
         Action::ClearLocks { lock }
     }),
     verb!(
+        "islocked": Lock, beside "body",
+        "asks whether the lock is held, and does the steps of the body if it is free",
+        |task, lock| Action::Islocked { lock, body: task.optional_body()? }
+    ),
+    verb!("lock_statuses": Lock, "asks which locks of the lock's run are held", |_, lock| {
+        Action::LockStatuses { lock }
+    }),
+    verb!(
         "amnesia": True, "the server forgets everything, as after a restart without persistence",
         |_, ()| Action::Amnesia
     ),
@@ -139,10 +147,11 @@ pub(super) const VERBS: [Verb; 26] = [
         |task, lock| Action::Snapshot { lock, label: task.label()? }
     ),
     verb!(
-        "redis": Texts, beside "lock", "sends one command about the lock key or its flag",
+        "redis": Texts, beside "lock" "body",
+        "sends one command about the lock key or its flag, and does the steps of the body unless the reply is nil or 0",
         |task, command| {
             let arguments = redis_step::command(command, task.scope)?;
-            Action::Redis { lock: task.meant_lock()?, arguments }
+            Action::Redis { lock: task.meant_lock()?, arguments, body: task.optional_body()? }
         }
     ),
 ];
@@ -160,6 +169,11 @@ impl StepReader<'_, '_, '_> {
     fn body(&mut self, lock: Option<usize>) -> Result<Vec<Step>> {
         let inside = self.around.body(self.field, lock)?;
         steps(self.form.body.as_deref().unwrap_or_default(), self.scope, &inside)
+    }
+
+    /// The steps in it, if there are any.
+    fn optional_body(&mut self) -> Result<Vec<Step>> {
+        if self.form.body.is_some() { self.body(None) } else { Ok(Vec::new()) }
     }
 
     fn label(&mut self) -> Result<String> {
