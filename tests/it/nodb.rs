@@ -198,12 +198,17 @@ fn no_update_is_lost_beside_the_workers_of_the_application_and_nothing_of_ours_s
     for lock in ["current", "hardened"] {
         let workers = [(); 2].map(|()| worker(&python, &redis, &run, OPERATIONS));
         let ended = ours(lock, &redis, &run).end();
-        let summary = ended.json()["summary"].clone();
+        let report = ended.json();
+        let summary = report["summary"].clone();
         assert_eq!(summary["attempts"], OPERATIONS, "{lock}: {ended:#?}");
         // A file that was written since it was read is refused under current, as in the application.
         let succeeded = summary["succeeded"].as_u64().unwrap();
         let is_enough = succeeded > 0 && (lock == "current" || succeeded == OPERATIONS);
         assert!(is_enough, "{lock}: {ended:#?}");
+        assert_eq!(report["findings"], serde_json::json!([]), "{lock}");
+        let errors =
+            report["actors"].as_array().unwrap().iter().filter_map(|it| it["error"].as_str());
+        errors.for_each(|error| assert!(error.contains("stale write"), "{lock}: {error}"));
         for mut worker in workers {
             assert!(worker.wait().unwrap().success());
         }
