@@ -215,7 +215,7 @@ fn a_body_is_read_whatever_is_wrong_with_its_step() {
         let killed = RACE.replacen("limit = \"30s\"", "killed_after = 7", 1);
         let found = mistakes(&killed.replacen("{ crash = true }", &step, 1));
         let [killed, first, second] = &*found else { panic!("{step}: {found:#?}") };
-        assert_eq!(killed.2, "\"killed_after\" must be a string, not a whole number");
+        assert_eq!(killed.2, "add a unit, as in \"7s\" or \"7ms\"");
         assert!(first.2.contains(of_the_step), "{first:?}");
         assert_eq!(second.2, unknown);
     }
