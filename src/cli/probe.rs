@@ -95,10 +95,11 @@ fn explored(
         is_strict: timing(&stages) == Timing::Strict,
         never_extends: can_extend && !extends(&model.plan),
         has_threads: threads > 0,
+        may_crash: stages.iter().any(|stage| stage.crashes > 0),
         preflight,
         shared,
     };
-    let expected = Expected::of(&model.plan, shared.is_some(), preflight.writes_flag);
+    let expected = Expected::of(&model.plan, shared.is_some(), limits.judges_flag());
     let judged = limits.judged(&model.plan, expected.finds)?;
     let task = ExploreTask { model, stages, judged };
     let line = ProgressLine::new(options.report.quiet);

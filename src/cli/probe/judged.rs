@@ -20,6 +20,8 @@ pub(super) struct Limits<'a> {
     pub never_extends: bool,
     /// Whether actors share a process of the client.
     pub has_threads: bool,
+    /// Whether a client may crash. No client can reset its flag after that.
+    pub may_crash: bool,
     pub preflight: Preflight,
     /// How clients share the lock.
     pub shared: Option<Shared>,
@@ -91,13 +93,18 @@ impl Limits<'_> {
         must_not_find.retain(|property| {
             let is_left_out = match property {
                 Property::Unavailable => self.is_real,
-                Property::FlagDrift => !self.preflight.writes_flag,
+                Property::FlagDrift => !self.judges_flag(),
                 Property::Deadlock => plan.locks.len() < 2 || is_alone(plan),
                 other => is_alone(plan) && needs_two(*other),
             };
             !is_left_out && !must_find.contains(property)
         });
         Ok(Judged { must_find, must_not_find, untested })
+    }
+
+    pub fn judges_flag(&self) -> bool {
+        let is_asked = self.only.contains(&Property::FlagDrift);
+        self.preflight.writes_flag && (is_asked || !self.may_crash)
     }
 
     fn check_asked(&self, plan: &Plan) -> Result<(), Refusal> {
@@ -201,7 +208,7 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    pub fn of(plan: &Plan, is_shared: bool, writes_flag: bool) -> Self {
+    pub fn of(plan: &Plan, is_shared: bool, judges_flag: bool) -> Self {
         let (mut finds, mut unjudged) = (Vec::new(), Vec::new());
         let locks: Vec<&str> = plan.locks.iter().map(|lock| &*lock.name).collect();
         for expectation in &plan.expectations {
@@ -214,7 +221,7 @@ impl Expected {
                 // These are judged whatever a file says.
                 Expectation::Finding { property, found: false } if is_ruled_out(*property) => {}
                 Expectation::Finding { property: Property::FlagDrift, found: false }
-                    if writes_flag => {}
+                    if judges_flag => {}
                 other => {
                     unjudged.push(format!("{} ({})", other.words(&locks), why_unjudged(other)))
                 }
