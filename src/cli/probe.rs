@@ -69,8 +69,9 @@ fn explored(
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
     }
-    let (mut model, Checked { preflight, shared, can_extend, watched }) =
+    let (mut model, Checked { preflight, shared, can_extend, watched, threads }) =
         started(args, &scenario, timing(&stages), &keeper)?;
+    let stages = stages_of_threads(stages, args, threads)?;
     for (told, watched) in watched {
         say(&format!("the client keeps {told} under {watched}, which is watched"));
     }
@@ -93,10 +94,12 @@ fn explored(
         is_real: model.upstream.is_some(),
         is_strict: timing(&stages) == Timing::Strict,
         never_extends: can_extend && !extends(&model.plan),
+        has_threads: threads > 0,
+        may_crash: stages.iter().any(|stage| stage.crashes > 0),
         preflight,
         shared,
     };
-    let expected = Expected::of(&model.plan, shared.is_some());
+    let expected = Expected::of(&model.plan, shared.is_some(), limits.judges_flag());
     let judged = limits.judged(&model.plan, expected.finds)?;
     let task = ExploreTask { model, stages, judged };
     let line = ProgressLine::new(options.report.quiet);
@@ -107,7 +110,8 @@ fn explored(
     // What the built-in files expect is about our own protocols.
     let unjudged = if file.is_some() { expected.unjudged } else { Vec::new() };
     let ended = ended.map(|row| {
-        let row = ProtocolRow { unjudged, lease_in_value: preflight.lease_in_value, ..row };
+        let lease_in_value = preflight.lease_in_value;
+        let row = ProtocolRow { unjudged, lease_in_value, threads, ..row };
         limits.named(&task.judged, row).of_client(&args.client.row(), redis.as_deref())
     });
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
@@ -126,6 +130,27 @@ struct Checked {
     can_extend: bool,
     /// The keys in its instructions, and those under which it keeps its locks, where they differ.
     watched: Vec<(String, String)>,
+    /// How many actors share one process.
+    threads: usize,
+}
+
+/// The stages without crashes, where actors share a process: one can't crash without the others.
+fn stages_of_threads(
+    mut stages: Vec<Bounds>,
+    args: &ProbeArgs,
+    threads: usize,
+) -> Result<Vec<Bounds>, Refusal> {
+    if threads == 0 {
+        return Ok(stages);
+    }
+    if args.search.crashes.is_some_and(|crashes| crashes > 0) {
+        return Err(usage(anyhow!(
+            "{threads} actors share a process of the client, and one can't crash without the others: leave \
+             out --crashes"
+        )));
+    }
+    stages.retain(|stage| stage.crashes == 0);
+    Ok(stages)
 }
 
 /// A model of the scenario with the client.
@@ -145,11 +170,8 @@ fn started(
     let patience = args.client.patience.unwrap_or(PATIENCE);
     let checked = RefCell::<Checked>::default();
     let start = |plan: &Plan, locks: &[LockName]| -> Result<_, Refusal> {
-        if let Some(why) = plan.unplayable() {
-            return Err(unplayable(&plan.scenario, &why));
-        }
         let subjects = keeper.start(&command, locks, patience)?;
-        check_abilities(plan, &subjects)?;
+        check_abilities(scenario, plan, subjects.about())?;
         if let Some((two, key)) = subjects.one_key_of_two(locks) {
             return Err(one_key(plan, two, &key));
         }
@@ -158,7 +180,8 @@ fn started(
         let watched = watched.map(|(told, key)| (told.to_owned(), key.to_owned())).collect();
         let about = subjects.about();
         let can_extend = can_extend(about);
-        checked.replace(Checked { preflight, shared: about.shared, can_extend, watched });
+        let threads = 0;
+        checked.replace(Checked { preflight, shared: about.shared, can_extend, watched, threads });
         Ok(subjects)
     };
     let mut model = Model::of_subjects(scenario, &binding, start)?;
@@ -170,7 +193,9 @@ fn started(
         drop(model);
         model = Model::of_subjects(scenario, &binding, start)?;
     }
-    Ok((model, checked.into_inner()))
+    let mut checked = checked.into_inner();
+    checked.threads = model.host.threads();
+    Ok((model, checked))
 }
 
 fn timing(stages: &[Bounds]) -> Timing {
@@ -318,15 +343,19 @@ fn doubt(exclusion: Exclusion) -> Option<Doubt> {
     }
 }
 
-/// Fails if the scenario has an instruction that the client can't follow.
-fn check_abilities(plan: &Plan, subjects: &Subjects) -> Result<(), Refusal> {
-    if !extends(plan) || can_extend(subjects.about()) {
-        return Ok(());
+/// Fails if the scenario has something that the client can't do.
+fn check_abilities(scenario: &Scenario, plan: &Plan, about: &About) -> Result<(), Refusal> {
+    let name = &about.name;
+    let extends = || {
+        let can = !extends(plan) || can_extend(about);
+        let why = "its clients extend their locks, and";
+        (!can).then(|| format!("{why} {name} does not say that it can \"extend\""))
+    };
+    let needs_threads = || scenario.needs_threads().filter(|_| !about.threads);
+    match needs_threads().or_else(|| plan.unplayable(about)).or_else(extends) {
+        Some(why) => Err(unplayable(&plan.scenario, &why)),
+        None => Ok(()),
     }
-    let name = &subjects.about().name;
-    let why =
-        format!("its clients extend their locks, and {name} does not say that it can \"extend\"");
-    Err(unplayable(&plan.scenario, &why))
 }
 
 fn extends(plan: &Plan) -> bool {

@@ -22,6 +22,7 @@ mod layers;
 mod lock_formats;
 mod middleman;
 mod mixed;
+mod nodb;
 mod outcomes;
 mod pictures;
 mod preflight;

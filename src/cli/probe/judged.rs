@@ -18,6 +18,10 @@ pub(super) struct Limits<'a> {
     pub is_strict: bool,
     /// Whether the client can extend a lock and is never told to.
     pub never_extends: bool,
+    /// Whether actors share a process of the client.
+    pub has_threads: bool,
+    /// Whether a client may crash. No client can reset its flag after that.
+    pub may_crash: bool,
     pub preflight: Preflight,
     /// How clients share the lock.
     pub shared: Option<Shared>,
@@ -74,6 +78,7 @@ impl Limits<'_> {
             Property::ForeignExtend,
             Property::StuckLock,
             Property::Unavailable,
+            Property::FlagDrift,
             Property::Deadlock,
         ];
         let mut untested = Vec::new();
@@ -88,6 +93,7 @@ impl Limits<'_> {
         must_not_find.retain(|property| {
             let is_left_out = match property {
                 Property::Unavailable => self.is_real,
+                Property::FlagDrift => !self.judges_flag(),
                 Property::Deadlock => plan.locks.len() < 2 || is_alone(plan),
                 other => is_alone(plan) && needs_two(*other),
             };
@@ -96,11 +102,26 @@ impl Limits<'_> {
         Ok(Judged { must_find, must_not_find, untested })
     }
 
+    pub fn judges_flag(&self) -> bool {
+        let is_asked = self.only.contains(&Property::FlagDrift);
+        self.preflight.writes_flag && (is_asked || !self.may_crash)
+    }
+
     fn check_asked(&self, plan: &Plan) -> Result<(), Refusal> {
         let (only, scenario) = (self.only, &plan.scenario);
         if self.is_real && only.contains(&Property::Unavailable) {
             return Err(usage(anyhow!(
                 "unavailable is not tried on a real Redis: leave out --upstream"
+            )));
+        }
+        if !self.preflight.writes_flag && only.contains(&Property::FlagDrift) {
+            return Err(usage(anyhow!(
+                "the client does not set the flag that mirrors its lock, and flag_drift is about that flag"
+            )));
+        }
+        if self.has_threads && only.contains(&Property::LostUpdate) {
+            return Err(usage(anyhow!(
+                "lost_update is not judged of actors that share a process: what they read is not known"
             )));
         }
         let mut asked = only.iter().filter(|_| is_alone(plan));
@@ -187,7 +208,7 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    pub fn of(plan: &Plan, is_shared: bool) -> Self {
+    pub fn of(plan: &Plan, is_shared: bool, judges_flag: bool) -> Self {
         let (mut finds, mut unjudged) = (Vec::new(), Vec::new());
         let locks: Vec<&str> = plan.locks.iter().map(|lock| &*lock.name).collect();
         for expectation in &plan.expectations {
@@ -199,6 +220,8 @@ impl Expected {
                 }
                 // These are judged whatever a file says.
                 Expectation::Finding { property, found: false } if is_ruled_out(*property) => {}
+                Expectation::Finding { property: Property::FlagDrift, found: false }
+                    if judges_flag => {}
                 other => {
                     unjudged.push(format!("{} ({})", other.words(&locks), why_unjudged(other)))
                 }

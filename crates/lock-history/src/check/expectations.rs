@@ -260,7 +260,7 @@ fn judge_one(
         Expectation::Updates { lock, count } => {
             let found = run.updates.get(*lock).copied().unwrap_or_default();
             match run.written_by_others.get(*lock) {
-                // Some of them are theirs; how many is not known.
+                // Some of them may belong to other clients; how many is unknown.
                 Some(true) => (found >= *count, format!("{found}, with those of other writers")),
                 _ => (found == *count, found.to_string()),
             }

@@ -30,7 +30,7 @@ pub use effects::{
 pub use hardened::Hardened;
 #[cfg(test)]
 pub(crate) use hardened::mutants;
-pub use host::{ActorHost, Who, in_process};
+pub use host::{ActorHost, SharedMemory, Who, in_process};
 pub use legacy::{Legacy, is_locked};
 pub use name::{
     FLAG_PREFIX, KEY_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern, literal,

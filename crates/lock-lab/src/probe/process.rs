@@ -113,6 +113,11 @@ pub enum SubjectError {
     /// What its words stand for is now known better: what was tried before says nothing.
     #[error("what the words of the subject stand for is now known better")]
     Learned,
+    /// Of actors that share its process, one went on in another way than before.
+    #[error(
+        "the subject does not run the same way twice: after the same replies it {1} where it had {0}"
+    )]
+    NotRepeatable(String, String),
     /// What it did ends the work with it.
     #[error("the subject was to {doing} and {wrong}")]
     Wrong {

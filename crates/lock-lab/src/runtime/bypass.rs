@@ -12,6 +12,7 @@ use crate::lock::{
 use crate::scenario::{Action, FENCE};
 use crate::server::Server;
 use lock_history::history::{Change, Effect, EventKind, Failure, FailureKind};
+use redis::Value;
 
 /// Puts another token into a lock of ours.
 pub(super) fn replace_token(task: &mut TaskBody<'_>, lock: usize) -> Result<(), Failure> {
@@ -105,7 +106,7 @@ pub(super) fn redis(
     lock: usize,
     arguments: &[String],
     needs: Option<&str>,
-) -> Result<(), Failure> {
+) -> Result<Value, Failure> {
     only_ours(task, lock)?;
     let controller = task.controller(lock)?;
     let names = controller.lock();
@@ -129,7 +130,7 @@ pub(super) fn redis(
             other => other,
         });
     }
-    cmd.exec(&mut task.link).map_err(|error| {
+    cmd.query(&mut task.link).map_err(|error| {
         if error.is_io_error() {
             return lost_connection(task, names.key(), error);
         }

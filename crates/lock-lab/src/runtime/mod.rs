@@ -314,6 +314,7 @@ impl World {
         &self,
         run: impl FnOnce(Vec<Range<usize>>) -> Result<(Vec<Buffer>, Option<Duration>), E>,
     ) -> Result<Outcome, E> {
+        self.setup.host.begin();
         let mut link = self.prepare()?;
         let before = self.log.counts_before.get_or_init(|| self.counts());
         snapshots::take_all(self, &mut link, "before");

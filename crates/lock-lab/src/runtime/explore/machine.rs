@@ -84,6 +84,7 @@ impl Machine {
         let embedded = Embedded::new();
         let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
         let world = Arc::new(Instrumented::new(World::of_model(model, embedded.server(), time)));
+        world.setup.host.begin();
         world.prepare().map_err(failed)?;
         let observes = world.protocol().is_foreign();
         let store: Box<dyn SnapshotStore> = match &model.upstream {

@@ -58,6 +58,8 @@ fn what_is_found_before_the_cure() {
         "ifne_acquire: foreign_overwrite",
         "interrupted_holder: stuck_lock",
         "forked_child: foreign_release",
+        "setnx_then_expire: stuck_lock",
+        "extend_in_wrong_unit: double_grant overlap lost_update",
     ];
     assert_eq!(found, expected);
 }
