@@ -52,7 +52,7 @@ fn the_package_of_today_leaves_its_flag_where_the_lease_expires_during_a_release
     assert!(!found(&row).contains("foreign_release"), "{row}");
     assert!(judged(&row).contains(&"foreign_release"), "{row}");
     let schedule = schedule(&row, "flag_drift");
-    let shown = replays(&schedule, &subject, &[]).stdout;
+    let shown = replays(&schedule, &subject, &["--all"]).stdout;
     let steps: Vec<&str> = ["TTL of lock ends", "release script -> 0", "flag and lock disagree"]
         .into_iter()
         .filter(|step| shown.contains(step))
