@@ -15,7 +15,7 @@ use super::progress::ProgressLine;
 use super::say;
 use super::signals::Signals;
 use super::upstream::ExclusiveUse;
-use crate::report::exploration::ProtocolRow;
+use crate::report::exploration::{Own, ProtocolRow};
 use anyhow::anyhow;
 use judged::{Expected, Limits};
 use lock_history::check::{Property, Verdict};
@@ -95,7 +95,7 @@ fn explored(
         is_strict: timing(&stages) == Timing::Strict,
         never_extends: can_extend && !extends(&model.plan),
         has_threads: threads > 0,
-        may_crash: stages.iter().any(|stage| stage.crashes > 0),
+        may_crash: Own::of(&model.plan).crash || stages.iter().any(|stage| stage.crashes > 0),
         preflight,
         shared,
     };

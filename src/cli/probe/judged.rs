@@ -34,6 +34,8 @@ const FENCE_IS_TIME: &str =
 const NEVER_EXTENDS: &str =
     "the client can extend a lock, and no step of this scenario does; extend_after_expiry does";
 
+const MAY_CRASH: &str = "a client that crashes leaves its flag; --crashes 0 judges it";
+
 const LEASE_ELSEWHERE: &str = "the lease may be the TTL of another key than the lock's, and it is seen only after such a TTL has ended";
 
 impl Limits<'_> {
@@ -59,6 +61,9 @@ impl Limits<'_> {
         if self.never_extends && self.only.is_empty() {
             row.judged.retain(|it| it.found || it.property != Property::ForeignExtend);
             row.unjudged.push(format!("extend, and foreign_extend with it ({NEVER_EXTENDS})"));
+        }
+        if self.preflight.writes_flag && self.only.is_empty() && !self.judges_flag() {
+            row.unjudged.push(format!("flag_drift ({MAY_CRASH})"));
         }
         if self.preflight.lease_elsewhere {
             return row.withhold(judged, is_after_another_ttl, LEASE_ELSEWHERE);

@@ -368,11 +368,13 @@ impl JudgedRow {
 }
 
 impl Own {
-    fn of(plan: &Plan) -> Self {
+    /// What this plan does by itself.
+    pub fn of(plan: &Plan) -> Self {
         let does = |which: fn(&RuleEffect) -> bool| plan.rules.iter().any(|it| which(&it.effect));
         let crashes = |action: &Action| matches!(action, Action::Crash);
+        let is_killed = plan.actors.iter().any(|actor| actor.killed_after.is_some());
         Self {
-            crash: does(|it| matches!(it, RuleEffect::Crash)) || plan.has(crashes),
+            crash: is_killed || does(|it| matches!(it, RuleEffect::Crash)) || plan.has(crashes),
             fault: does(|it| {
                 use RuleEffect::{DropReply, Forget, RunLate};
                 matches!(it, DropReply | Forget | RunLate(_))

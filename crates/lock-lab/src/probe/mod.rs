@@ -370,7 +370,11 @@ impl LockProtocol for SubjectClient {
 
     fn does(&self, at: &mut Context<'_>, verb: &Verb) -> lock::Result<Option<bool>> {
         let Some(instruction) = Instruction::of(verb) else { return Ok(None) };
-        Ok(Some(self.instruct(at, instruction, None)?.ok))
+        let answer = self.instruct(at, instruction, None)?;
+        if answer.failed || !answer.ok && *verb != Verb::Islocked {
+            return Err(LockError::Client(answer.why));
+        }
+        Ok(Some(answer.ok))
     }
 
     fn check_write(&self, at: &mut Context<'_>) -> lock::Result {

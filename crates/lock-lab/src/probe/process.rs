@@ -151,6 +151,12 @@ pub enum Wrong {
     /// It opens one connection after the other: how many it may open.
     #[error("opened more than {0} connections at a time")]
     TooManyConnections(usize),
+    /// One of its actors sent a command over a connection on which another one waits for a reply.
+    #[error(
+        "sent a command over a connection on which another actor waits for a reply; give each actor that \
+         shares a process a connection of its own"
+    )]
+    SharesConnection,
     /// It sends one command after the other: how many it may send.
     #[error("sent more than {0} commands; it is to try once, without retries")]
     TooManyCommands(u32),

@@ -139,7 +139,7 @@ pub(super) struct Request {
     /// The number of the first reply that is wanted.
     pub offset: usize,
     /// The connection that it came over.
-    connection: usize,
+    pub connection: usize,
     /// The names of the commands.
     names: Vec<Vec<u8>>,
     is_transaction: bool,
@@ -259,7 +259,7 @@ impl Subject {
     }
 
     /// What it did ends the work with it.
-    fn went(&mut self, wrong: Wrong) -> Broken {
+    pub fn went(&mut self, wrong: Wrong) -> Broken {
         let doing = self.turn.doing.take().unwrap_or_default();
         SubjectError::Wrong { doing, wrong }.into()
     }

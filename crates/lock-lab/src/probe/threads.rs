@@ -5,7 +5,7 @@
 
 use super::canonical::Vocabulary;
 use super::client::Client;
-use super::process::SubjectError;
+use super::process::{SubjectError, Wrong};
 use super::subject::{Answer, Broken, Does, Request, Subject, SubjectTurn};
 use super::wire;
 use crate::intercept::Link;
@@ -245,7 +245,13 @@ impl Led {
             }
         }
         let said = match self.subject.goes_on(true)? {
-            Does::Asks(request) => Said::Asked(request),
+            Does::Asks(request) => {
+                let is_shared = |asked: &Arc<Request>| asked.connection == request.connection;
+                if self.turns.values().filter_map(|(_, asked)| asked.as_ref()).any(is_shared) {
+                    return Err(self.subject.went(Wrong::SharesConnection));
+                }
+                Said::Asked(request)
+            }
             Does::Says(line) => Said::Answered(self.subject.read_answer(&line)?),
         };
         let request = match &said {
