@@ -31,7 +31,7 @@ class Mistake(Exception):
 
 
 class Target:
-    """The functions that a specification names. A life loads them anew."""
+    """The functions that a specification names. Each life loads them."""
 
     def __init__(self, spec):
         self.name = spec

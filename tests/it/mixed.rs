@@ -67,7 +67,7 @@ fn a_lock_that_a_worker_holds_at_the_end_is_not_stuck() {
     let owner = Owner::new();
     let hold = "format = 1\nname = \"one\"\ntitle = \"One.\"\ntext = \"One.\"\n[locks.main]\n\
                 file = \"climate.nodb\"\n[[actors]]\nname = \"a\"\nstart = \"after\"\ndelay = \"0s\"\n\
-                steps = [{ locked = \"main\", body = [{ work = \"0s\" }] }, { sleep = \"400ms\" }]\n\
+                steps = [{ locked = \"main\", body = [{ work = \"0s\" }] }, { sleep = \"3s\" }]\n\
                 [[expect]]\nall = [{ succeeded = 1 }, { snapshot = \"after\", diagnosis = \"consistent\" },\n\
                 { free_of = [\"stuck_lock\", \"flag_drift\"] }]\n";
     fs::write(place.at("one.toml"), hold).unwrap();

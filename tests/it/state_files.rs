@@ -1,6 +1,7 @@
 //! State files of an application's run: any of them, several at once, and none.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -70,14 +71,10 @@ fn nothing_enters_an_object_but_the_digits_of_its_count() {
             let scenario = place.at("one.toml").display().to_string();
             let running =
                 Program::new([&["run", &scenario, "--timeout=60s"][..], &options].concat());
+            let inode = fs::metadata(&file).unwrap().ino();
             let running = running.start();
             let expected = content.replace("\"operation_count\": 9", "\"operation_count\": 10");
-            let mut inode = None;
-            wait_until("the file is written", || {
-                use std::os::unix::fs::MetadataExt;
-                let now = fs::metadata(&file).unwrap().ino();
-                *inode.get_or_insert(now) != now || fs::read_to_string(&file).unwrap() != content
-            });
+            wait_until("the file is written", || fs::metadata(&file).unwrap().ino() != inode);
             assert_eq!(fs::read_to_string(&file).unwrap(), expected, "{lock}");
             if lock == "hardened" {
                 wait_until("the second fencing token is there", || {

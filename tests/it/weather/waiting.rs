@@ -131,7 +131,7 @@ fn every_command_gives_up_when_the_weather_turns_bad_in_the_middle() {
     let _ = redis_or_skip!();
     for command in 0..every_command("", &Place::new()).len() {
         let trial = Trial { redis: RedisServer::start(&[]), place: Place::new(), command };
-        let (server, _) = trial.server(fates[command % fates.len()]);
+        let (server, met) = trial.server(fates[command % fates.len()]);
         let words = trial.words(&server.url());
         let name = words.join(" ");
         // These wait until the server is back.
@@ -139,6 +139,11 @@ fn every_command_gives_up_when_the_weather_turns_bad_in_the_middle() {
             continue;
         }
         let ended = Program::new(&words).arg("--redis-timeout=2s").run();
+        // A recording ends after a while, on a busy machine before its middle.
+        if name.starts_with("record") && met.load(Ordering::Relaxed) == 0 {
+            trial.clean();
+            continue;
+        }
         let expected: &[i32] = if name.starts_with("record") { &[3, 4] } else { &[3] };
         assert!(ended.code.is_some_and(|code| expected.contains(&code)), "{name}: {ended:#?}");
         trial.clean();
