@@ -41,7 +41,7 @@ fn explored(model: &Model, bounds: &Bounds) -> Explored {
 
 /// What the rules of a scenario force under `legacy`, and how many crashes and lost replies it
 /// takes to come about without them.
-const FORCED: [(&str, Property, u32, u32); 36] = [
+const FORCED: [(&str, Property, u32, u32); 38] = [
     ("singleton_race", Property::StuckLock, 0, 0),
     ("clear_locks_race", Property::LostUpdate, 0, 0),
     ("check_then_delete", Property::ForeignRelease, 0, 0),
@@ -74,9 +74,10 @@ const FORCED: [(&str, Property, u32, u32); 36] = [
     ("eviction", Property::LostUpdate, 0, 0),
     ("extend_without_px", Property::StuckLock, 0, 0),
     ("extend_in_wrong_unit", Property::DoubleGrant, 0, 0),
+    ("extend_in_wrong_unit", Property::Overlap, 0, 0),
     ("extend_in_wrong_unit", Property::LostUpdate, 0, 0),
-    // That it crashes there is its own rule.
-    ("setnx_then_expire", Property::StuckLock, 0, 0),
+    ("setnx_then_expire", Property::StuckLock, 1, 0),
+    ("islocked_race", Property::FlagDrift, 0, 0),
     ("delex_without_condition", Property::ForeignRelease, 0, 0),
     ("ifne_acquire", Property::ForeignOverwrite, 0, 0),
     ("interrupted_holder", Property::StuckLock, 0, 0),

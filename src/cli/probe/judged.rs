@@ -34,7 +34,8 @@ const FENCE_IS_TIME: &str =
 const NEVER_EXTENDS: &str =
     "the client can extend a lock, and no step of this scenario does; extend_after_expiry does";
 
-const MAY_CRASH: &str = "a client that crashes leaves its flag; --crashes 0 judges it";
+const MAY_CRASH: &str =
+    "a client that crashes leaves its flag; --property flag_drift judges it all the same";
 
 const LEASE_ELSEWHERE: &str = "the lease may be the TTL of another key than the lock's, and it is seen only after such a TTL has ended";
 

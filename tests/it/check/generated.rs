@@ -24,6 +24,7 @@ fn act(locks: usize) -> impl Strategy<Value = Act> {
         }),
         1 => (lock.clone(), any::<bool>()).prop_map(|(lock, clears)| Act::Force { lock, clears }),
         1 => (lock.clone(), any::<bool>()).prop_map(|(lock, own)| Act::Extend { lock, own }),
+        2 => lock.clone().prop_map(|lock| Act::Repair { lock }),
         1 => lock.prop_map(|lock| Act::Forget { lock }),
         3 => Just(Act::Sleep),
         1 => Just(Act::Crash),

@@ -105,7 +105,8 @@ pub enum Property {
     StuckLock,
     /// The lock is free, and a fresh client can't acquire it.
     Unavailable,
-    /// Mirror flag and lock key disagree when no actor is active.
+    /// Mirror flag and lock key disagree when no actor is active, or while an actor works that holds the
+    /// lock.
     FlagDrift,
     /// A controller remembers an acquisition that is not the one in Redis, when no actor is active.
     TokenDrift,

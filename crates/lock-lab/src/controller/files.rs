@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use tempfile::NamedTempFile;
 
 /// Distinguishes one content of a file from the next (contract, section 3: modification time and
 /// size).
@@ -24,7 +25,7 @@ pub struct Files {
     on_disk: bool,
     written: Mutex<BTreeMap<PathBuf, Written>>,
     /// The files that were there before anything was written through here.
-    found: Mutex<BTreeMap<PathBuf, Signature>>,
+    found: Mutex<BTreeMap<PathBuf, Content>>,
     /// Digests of what was mirrored in Redis, and under which name: the path of a file.
     mirrored: Mutex<BTreeSet<(PathBuf, [u8; 20])>>,
     /// Held by a thread that reads and then writes.
@@ -126,16 +127,18 @@ impl Files {
 
     /// Notes a file as it is before anything is written through here, to recognise what others write
     /// meanwhile.
-    pub fn note_found(&self, path: &Path, signature: Signature) {
-        self.found.lock().insert(path.into(), signature);
+    pub fn note_found(&self, path: &Path, content: Content) {
+        self.found.lock().insert(path.into(), content);
     }
 
     /// Whether others have written the file since it was noted, or first written through here.
     pub fn is_changed_by_others(&self, path: &Path) -> bool {
-        let now = self.signature(path).ok().flatten();
+        let now = self.read(path).ok().flatten();
         match self.last_written(path) {
-            Some(written) => written.over_foreign || now != Some(written.signature),
-            None => self.found.lock().get(path).is_some_and(|found| now != Some(*found)),
+            Some(written) => {
+                written.over_foreign || now.is_none_or(|now| now.revision != written.revision)
+            }
+            None => self.found.lock().get(path).is_some_and(|found| now.as_ref() != Some(found)),
         }
     }
 
@@ -164,7 +167,7 @@ impl Files {
         let Some((bytes, signature)) = absent_is_none(read_on_disk(path))? else {
             return Ok(None);
         };
-        let revision = revision(written.as_ref(), signature);
+        let revision = revision(written.as_ref(), &bytes, signature);
         let beside = written.map_or(0, |written| written.beside);
         Ok(Some(Content { bytes, signature, revision, beside }))
     }
@@ -196,6 +199,29 @@ impl Files {
         self.replace_counted(path, bytes, None)
     }
 
+    /// Writes a new file, as [`replace`](Self::replace) does, unless there is one already; says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be written. In memory it never fails.
+    pub fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
+        self.note(path);
+        let mut written = self.written.lock();
+        let modified = SystemTime::UNIX_EPOCH;
+        let signature = if self.on_disk {
+            create_on_disk(path, bytes)?
+        } else if written.contains_key(path) {
+            None
+        } else {
+            Some(Signature { modified, size: bytes.len() as u64 })
+        };
+        let Some(signature) = signature else { return Ok(false) };
+        let bytes = bytes.into();
+        let content = Written { bytes, signature, revision: 1, over_foreign: false, beside: 0 };
+        written.insert(path.into(), content);
+        Ok(true)
+    }
+
     /// The same, with the count of operations, if the content does not say it.
     pub(super) fn replace_counted(
         &self,
@@ -208,10 +234,10 @@ impl Files {
         let old = written.get(path);
         let mut over_foreign = false;
         let (signature, replaced) = if self.on_disk {
-            let before = absent_is_none(fs::metadata(path))?;
-            let before = before.map(|before| signature(&before)).transpose()?;
-            let replaced = before.map_or(0, |before| revision(old, before));
-            let found = self.found.lock().get(path).copied();
+            let before = absent_is_none(read_on_disk(path))?;
+            let replaced = before.as_ref().map_or(0, |(bytes, it)| revision(old, bytes, *it));
+            let found = self.found.lock().get(path).cloned();
+            let found = found.map(|found| (found.bytes, found.signature));
             over_foreign = old.is_none() && found.is_some() && found != before;
             (replace_on_disk(path, bytes)?, replaced)
         } else {
@@ -276,9 +302,11 @@ fn signature(found: &fs::Metadata) -> io::Result<Signature> {
     Ok(Signature { modified: found.modified()?, size: found.len() })
 }
 
-/// Which revision a content with this signature is.
-fn revision(written: Option<&Written>, found: Signature) -> u64 {
-    written.filter(|written| written.signature == found).map_or(0, |written| written.revision)
+/// Which revision a content is. Its signature alone does not say it: another process may write as many bytes
+/// within one tick of the clock of the file system.
+fn revision(written: Option<&Written>, bytes: &[u8], signature: Signature) -> u64 {
+    let is_it = |it: &&Written| it.signature == signature && it.bytes == bytes;
+    written.filter(is_it).map_or(0, |written| written.revision)
 }
 
 fn read_on_disk(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
@@ -312,14 +340,7 @@ fn busy() -> io::Error {
 }
 
 fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut temporary = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
-    temporary.write_all(bytes)?;
+    let temporary = temporary(path, bytes)?;
     if let Some(old) = absent_is_none(fs::metadata(path))? {
         // Root keeps the owner; another user gets the file that they would create.
         let _ = fchown(temporary.as_file(), Some(old.uid()), Some(old.gid()));
@@ -331,11 +352,43 @@ fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {
         }
     }
     temporary.as_file().sync_all()?;
-    let signature = signature(&temporary.as_file().metadata()?)?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    // The file is committed; a directory that can't be synced is no failure of the write.
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
-    Ok(signature)
+    let file = temporary.persist(path).map_err(|error| error.error)?;
+    sync_directory_of(path);
+    signature(&file.metadata()?)
+}
+
+/// Nothing if there is such a file already.
+fn create_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Option<Signature>> {
+    let temporary = temporary(path, bytes)?;
+    temporary.as_file().sync_all()?;
+    match temporary.persist_noclobber(path) {
+        Ok(file) => {
+            sync_directory_of(path);
+            signature(&file.metadata()?).map(Some)
+        }
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error.error),
+    }
+}
+
+fn temporary(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut temporary = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory_of(path))?;
+    temporary.write_all(bytes)?;
+    Ok(temporary)
+}
+
+/// The file is committed; a directory that can't be synced is no failure of the write.
+fn sync_directory_of(path: &Path) {
+    let _ = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 #[cfg(test)]
@@ -397,7 +450,7 @@ mod tests {
         for with_write in [false, true] {
             fs::write(&path, b"before").unwrap();
             let files = Files::on_disk();
-            files.note_found(&path, files.signature(&path).unwrap().unwrap());
+            files.note_found(&path, files.read(&path).unwrap().unwrap());
             assert!(!files.is_changed_by_others(&path));
             if !with_write {
                 files.replace(&path, b"ours").unwrap();
@@ -407,6 +460,67 @@ mod tests {
             assert!(files.is_changed_by_others(&path));
             files.replace(&path, b"ours again").unwrap();
             assert!(files.is_changed_by_others(&path));
+        }
+    }
+
+    /// Writes as many bytes into the file as it has, and gives it its modification time again.
+    fn write_unnoticed(path: &Path, bytes: &[u8]) {
+        let before = fs::metadata(path).unwrap();
+        assert_eq!(before.len(), bytes.len() as u64);
+        fs::write(path, bytes).unwrap();
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(before.modified().unwrap())
+            .unwrap();
+    }
+
+    #[test]
+    fn what_others_write_within_one_tick_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        let found = || {
+            fs::write(&path, b"before").unwrap();
+            let files = Files::on_disk();
+            files.note_found(&path, files.read(&path).unwrap().unwrap());
+            files
+        };
+        let before_the_first = found();
+        write_unnoticed(&path, b"theirs");
+        assert!(before_the_first.is_changed_by_others(&path));
+        before_the_first.replace(&path, b"ours 1").unwrap();
+        assert!(before_the_first.is_changed_by_others(&path));
+
+        let between_two = found();
+        between_two.replace(&path, b"ours 1").unwrap();
+        write_unnoticed(&path, b"theirs");
+        assert_eq!(between_two.read(&path).unwrap().unwrap().revision, 0);
+        assert_eq!(between_two.replace(&path, b"ours 2").unwrap().old, 0);
+        assert!(between_two.is_changed_by_others(&path));
+
+        let after_the_last = found();
+        after_the_last.replace(&path, b"ours 1").unwrap();
+        assert!(!after_the_last.is_changed_by_others(&path));
+        write_unnoticed(&path, b"theirs");
+        assert!(after_the_last.is_changed_by_others(&path));
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_created() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        let files = Files::on_disk();
+        fs::write(&path, b"theirs").unwrap();
+        assert!(!files.create(&path, b"ours").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+        assert_eq!(files.last_written(&path), None);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        fs::remove_file(&path).unwrap();
+        for files in [files, Files::in_memory()] {
+            assert!(files.create(&path, b"ours").unwrap());
+            assert_eq!(files.read(&path).unwrap().unwrap().revision, 1);
+            assert!(!files.create(&path, b"again").unwrap());
         }
     }
 

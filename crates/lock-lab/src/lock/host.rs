@@ -84,6 +84,11 @@ pub trait ActorHost: Send + Sync {
         None
     }
 
+    /// About how many bytes are taken by what the host remembers of the actors, for the bound of an exploration.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     /// How many actors share a process that is not this one.
     fn threads(&self) -> usize {
         0

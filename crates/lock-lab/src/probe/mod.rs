@@ -443,6 +443,10 @@ impl ActorHost for Subjects {
         self.pool.threads.get().map(|threads| &threads.transcript)
     }
 
+    fn bytes(&self) -> usize {
+        self.pool.transcripts.bytes() + self.pool.threads.get().map_or(0, Threads::bytes)
+    }
+
     fn threads(&self) -> usize {
         self.pool.threads.get().map_or(0, |threads| threads.actors.len())
     }

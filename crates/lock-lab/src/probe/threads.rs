@@ -40,6 +40,10 @@ struct Known {
     does: HashMap<u32, Said>,
     process: Option<Led>,
     lives: u64,
+    /// How many bytes the entries and their names take.
+    bytes_given: usize,
+    /// How many bytes are taken by what the process did.
+    bytes_said: usize,
 }
 
 /// What an actor was given after an earlier transcript.
@@ -95,10 +99,18 @@ impl Threads {
         self.forget();
     }
 
+    /// About how much memory is taken by what is remembered of the process.
+    pub fn bytes(&self) -> usize {
+        let known = self.known.lock();
+        let tables = known.numbers.capacity() * size_of::<((u32, usize, String), u32)>()
+            + known.does.capacity() * size_of::<(u32, Said)>();
+        known.bytes_given + known.bytes_said + tables
+    }
+
     /// What was remembered of the process holds no more: it is led again.
     pub fn forget(&self) {
         let mut known = self.known.lock();
-        known.does.clear();
+        known.forget();
         if let Some(led) = &mut known.process {
             led.at = u32::MAX;
         }
@@ -135,7 +147,7 @@ impl Threads {
         }
         let led = self.lead(&mut known, now);
         if led.is_err() {
-            known.does.clear();
+            known.forget();
         }
         led
     }
@@ -171,7 +183,7 @@ impl Threads {
             last = Some(said);
         }
         let said = last.ok_or_else(|| SubjectError::NotRehearsed("it has nothing to do".into()))?;
-        known.does.insert(to, said.clone());
+        known.remember(to, said.clone());
         Ok(said)
     }
 
@@ -191,11 +203,26 @@ impl Known {
     fn number(&mut self, entry: Entry) -> u32 {
         let key = (entry.before, entry.actor, format!("{:?}", entry.given));
         let next = u32::try_from(self.entries.len() + 1).unwrap_or(u32::MAX);
+        // What is given is kept as it is, too.
+        let bytes = 2 * key.2.len() + size_of::<Entry>();
         let number = *self.numbers.entry(key).or_insert(next);
         if number == next {
             self.entries.push(entry);
+            self.bytes_given += bytes;
         }
         number
+    }
+
+    fn remember(&mut self, after: u32, said: Said) {
+        let bytes = said.bytes();
+        if self.does.insert(after, said).is_none() {
+            self.bytes_said += bytes;
+        }
+    }
+
+    fn forget(&mut self) {
+        self.does.clear();
+        self.bytes_said = 0;
     }
 
     /// The entries that lead from one transcript to another one, or from the empty one.
@@ -265,6 +292,15 @@ impl Led {
 }
 
 impl Said {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Asked(request) => size_of::<Request>() + request.packed.len(),
+            Self::Answered(Answer { why, token, .. }) => {
+                why.len() + token.as_ref().map_or(0, String::len)
+            }
+        }
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Asked(one), Self::Asked(other)) => one.packed == other.packed,
@@ -293,5 +329,34 @@ impl Said {
             Self::Answered(Answer { ok: true, .. }) => "answered yes".into(),
             Self::Answered(Answer { ok: false, .. }) => "answered no".into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_counts_once() {
+        let mut known = Known::default();
+        let entry = |before| {
+            let reply = Value::SimpleString("x".repeat(1_000_000));
+            let given = Given::Answer { answered: Ok(vec![reply]), is_tampered_with: false };
+            Entry { before, actor: 0, given }
+        };
+        assert_eq!((known.number(entry(0)), known.number(entry(0))), (1, 1));
+        let of_one = known.bytes_given;
+        assert!((2_000_000..2_100_000).contains(&of_one), "{of_one}");
+        assert_eq!(known.number(entry(1)), 2);
+        assert!(known.bytes_given >= 2 * of_one - 100);
+        let said = || {
+            let why = "x".repeat(1_000_000);
+            Said::Answered(Answer { ok: false, why, failed: true, token: None, fence: None })
+        };
+        known.remember(1, said());
+        known.remember(1, said());
+        assert_eq!(known.bytes_said, 1_000_000);
+        known.forget();
+        assert_eq!(known.bytes_said, 0);
     }
 }

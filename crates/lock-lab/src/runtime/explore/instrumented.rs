@@ -161,6 +161,10 @@ impl ActorHost for Immortal {
         self.0.shared_memory()
     }
 
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
     fn begin(&self) {
         self.0.begin();
     }

@@ -180,6 +180,7 @@ impl Machine {
             self.shared.cells.bytes(),
             self.monitors.bytes(),
             self.in_flight.bytes(),
+            self.world.setup.host.bytes(),
         ];
         tables.into_iter().sum()
     }

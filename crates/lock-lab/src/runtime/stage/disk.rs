@@ -61,22 +61,28 @@ impl Directory {
             }
             self.write_config(file).map_err(|e| self.failed("write to", &e))?;
         }
-        let before = files.read(file.path()).map_err(|e| self.failed("read", &e))?;
-        if let Some(before) = &before {
-            files.note_found(file.path(), before.signature);
-        }
-        Controller::check(files, file)
-            .map_err(|error| StageError::Environment(error.to_string()))?;
+        let mut before = self.found(file, files)?;
         let had_fence = files.exists(&file.fence());
-        if before.is_none() {
-            files
-                .replace(file.path(), INITIAL_STATE.as_bytes())
-                .map_err(|error| self.failed("write to", &error))?;
+        let create = || files.create(file.path(), INITIAL_STATE.as_bytes());
+        if before.is_none() && !create().map_err(|error| self.failed("write to", &error))? {
+            // Another process was quicker; then it is theirs.
+            before = self.found(file, files)?;
         }
         let is_fenced = world.protocol().write_guard() == WriteGuard::Fence;
         let may_leave_fence = is_fenced && !had_fence;
         self.files.push(Found { file: file.clone(), before, may_leave_fence });
         Ok(())
+    }
+
+    /// A state file as it is before the run, if there is one.
+    fn found(&self, file: &StateFile, files: &Files) -> Result<Option<Content>, StageError> {
+        let before = files.read(file.path()).map_err(|error| self.failed("read", &error))?;
+        if let Some(before) = &before {
+            files.note_found(file.path(), before.clone());
+        }
+        Controller::check(files, file)
+            .map_err(|error| StageError::Environment(error.to_string()))?;
+        Ok(before)
     }
 
     fn check(&self, file: &StateFile) -> Result<(), StageError> {
