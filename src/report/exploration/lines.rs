@@ -325,7 +325,7 @@ fn does(property: Property) -> &'static str {
         Property::SilentLoss => "can lose the lock without notice",
         Property::StuckLock => "can leave the lock behind for good",
         Property::Unavailable => "can leave a free lock that no client can acquire",
-        Property::FlagDrift => "can leave a wrong flag",
+        Property::FlagDrift => "can show a wrong flag",
         Property::TokenDrift => "can remember a token that is not the lock's",
         Property::FencingOrder => "can give out a fencing token that does not rise",
         Property::Starvation => "can starve a client",

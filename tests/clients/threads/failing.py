@@ -1,4 +1,4 @@
-"""A lock without a TTL, of which islocked fails if FAILS is set; with THREADS its actors share a process."""
+"""A lock of which islocked fails if FAILS is set; with THREADS its actors share a process."""
 
 import os
 
@@ -13,7 +13,7 @@ class Client:
         client.connection_pool.disconnect()
 
     def acquire(self, lock, ttl_ms):
-        return bool(client.set(lock, "held", nx=True))
+        return bool(client.set(lock, "held", nx=True, px=ttl_ms))
 
     def islocked(self, lock):
         if "FAILS" in os.environ:
