@@ -243,10 +243,34 @@ fn where_a_client_may_crash_its_flag_is_judged_only_if_it_is_asked_for() {
     };
     assert!(is_judged("mutual_exclusion", &["--crashes=0", "--faults=0"]));
     assert!(!is_judged("mutual_exclusion", &["--crashes=1", "--faults=0", "--preemptions=0"]));
-    // Its holder crashes by a step of its own.
-    assert!(!is_judged("killed_holder", &["--crashes=0", "--faults=0"]));
-    assert!(is_judged("killed_holder", &["--crashes=0", "--faults=0", "--property=flag_drift"]));
+    let place = Place::new();
+    let file = place.at("crashes.toml");
+    fs::write(&file, CRASHES).unwrap();
+    let crashes = file.to_str().unwrap();
+    assert!(!is_judged(crashes, &["--crashes=0", "--faults=0"]));
+    assert!(is_judged(crashes, &["--crashes=0", "--faults=0", "--property=flag_drift"]));
 }
+
+/// Its holder crashes by a step of its own.
+const CRASHES: &str = r#"
+format = 1
+name = "crashes"
+title = "A holder crashes."
+text = "A holder crashes."
+hazards = []
+
+[locks.main]
+
+[[actors]]
+name = "holder"
+start = "after"
+delay = "0s"
+instance = "own"
+steps = [
+  { acquire = "main" },
+  { crash = true },
+]
+"#;
 
 /// How many operations each worker does.
 const OPERATIONS: u64 = 200;

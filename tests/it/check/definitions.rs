@@ -409,7 +409,7 @@ impl<'a> Oracle<'a> {
         };
         let may_be_over = leases().any(|(sent, received, lease)| {
             let is_replaced = leases().any(|(other, set, _)| received < other && set <= moment);
-            !is_replaced && sent.at.saturating_add(lease) <= moment.at
+            !is_replaced && sent.at.saturating_add(lease) < moment.at
         });
         !is_ended && !may_be_over && self.proof(taken).is_none_or(|proof| moment <= proof)
     }

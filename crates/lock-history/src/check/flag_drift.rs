@@ -37,9 +37,10 @@ pub(super) fn drifts(left: &Left) -> bool {
 
 /// What set the flag of a holder to free that had set it, and when the holder certainly held the lock since,
 /// without a flag: at the beginning of a step.
-fn lowered_under<'a>(case: &Case<'a>, belief: &Belief) -> Option<(Access<'a>, Moment)> {
+fn lowered_under<'a>(case: &Case<'a>, belief: &'a Belief) -> Option<(Access<'a>, Moment)> {
     let trace = case.locks.get(belief.lock)?;
-    let taken = trace.tenures.get(belief.tenure?)?.access.span;
+    let tenure = belief.tenure?;
+    let taken = trace.tenures.get(tenure)?.access.span;
     let first =
         trace.flags.partition_point(|(access, _)| access.span.received.order < taken.sent.order);
     let flags = trace.flags.get(first..)?;
@@ -53,27 +54,34 @@ fn lowered_under<'a>(case: &Case<'a>, belief: &Belief) -> Option<(Access<'a>, Mo
             raisings().any(|raised| is_of_tenure(&raised) && raised.is_before(lowered.span))
         })
         .find_map(|lowered| {
-            let moment = next_step(case, belief, lowered.span.received)?;
-            let may_be_raised = |it: Span| !it.is_before(lowered.span) && it.sent < moment;
-            let is_seen = moment.order <= case.trace.hidden_from.order;
-            let is_certain = is_seen
-                && !raisings().any(may_be_raised)
-                && trace.certainly_lasts(belief.tenure?, moment);
-            is_certain.then_some((lowered, moment))
+            let may_be_raised =
+                |by: Moment| raisings().any(|it| !it.is_before(lowered.span) && it.sent < by);
+            let mut steps = steps_of_holder(case, belief, lowered.span.received)?;
+            let moment = steps.find(|moment| {
+                moment.order <= case.trace.hidden_from.order
+                    && !may_be_raised(*moment)
+                    && trace.certainly_lasts(tenure, *moment)
+            })?;
+            Some((lowered, moment))
         })
 }
 
-/// When the actor began its next step, as long as it certainly believed.
-fn next_step(case: &Case<'_>, belief: &Belief, after: Moment) -> Option<Moment> {
+/// When the actor began a step, as long as it certainly believed.
+fn steps_of_holder<'a>(
+    case: &Case<'a>,
+    belief: &'a Belief,
+    after: Moment,
+) -> Option<impl Iterator<Item = Moment> + use<'a>> {
     let after = after.max(belief.from);
     let events = case.trace.events;
     let next = events.partition_point(|event| event.moment.order <= after.order);
-    let mut events = events.get(next..)?.iter();
-    let mut steps = events
-        .by_ref()
+    let steps = events
+        .get(next..)?
+        .iter()
         .take_while(|event| event.moment.order <= belief.surely_until.order)
-        .filter(|event| matches!(event.kind, EventKind::Invoked(_)));
-    steps.find(|event| event.actor == Some(belief.actor)).map(|event| event.moment)
+        .filter(|event| matches!(event.kind, EventKind::Invoked(_)))
+        .filter(|event| event.actor == Some(belief.actor));
+    Some(steps.map(|event| event.moment))
 }
 
 fn statement_under(

@@ -121,7 +121,7 @@ impl<'a> LockTrace<'a> {
         it.end.is_none_or(|end| moment <= end.access.span.received)
             && !is_followed
             && !self.alterations.iter().any(may_end_it)
-            && moment.at < self.earliest_end(it, moment)
+            && moment.at <= self.earliest_end(it, moment)
     }
 
     /// When the lease of a tenure expires at the earliest, by what was sent before a moment.
