@@ -127,7 +127,7 @@ fn it_finds_the_flags_that_are_set_to_free_under_a_holder_where_the_checkers_do(
         drifts += u64::from(found);
     }
     println!("{drifts} of {all}");
-    assert!(drifts * 100 > all, "the model hardly ever makes it: {drifts}");
+    assert!(drifts * 200 > all, "the model hardly ever makes it: {drifts}");
 }
 
 #[test]
