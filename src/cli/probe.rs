@@ -1,7 +1,5 @@
 //! `probe`: every ordering of what a client from outside sends.
 
-mod judged;
-
 use super::args::ProbeArgs;
 use super::binding::{default_ttl_announced, values};
 use super::builtin::BuiltIn;
@@ -15,13 +13,12 @@ use super::progress::ProgressLine;
 use super::say;
 use super::signals::Signals;
 use super::upstream::ExclusiveUse;
+use crate::probing::{Expected, Limits, doubt};
 use crate::report::exploration::ProtocolRow;
 use anyhow::anyhow;
-use judged::{Expected, Limits};
-use lock_history::check::{Property, Verdict};
 use lock_lab::lock::LockName;
 use lock_lab::probe::{
-    About, Exclusion, PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects,
+    About, PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects,
 };
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
 use lock_lab::scenario::{Action, Plan, Scenario, Value};
@@ -74,8 +71,8 @@ fn explored(
     for (told, watched) in watched {
         say(&format!("the client keeps {told} under {watched}, which is watched"));
     }
-    if let Some(Doubt { why, .. }) = doubt(preflight.exclusion) {
-        say(why);
+    if let Some(doubt) = doubt(preflight.exclusion) {
+        say(doubt.why);
     }
     if let Some(file) = &file {
         model.origin.scenario.clone_from(file);
@@ -97,7 +94,7 @@ fn explored(
         shared,
     };
     let expected = Expected::of(&model.plan, shared.is_some());
-    let judged = limits.judged(&model.plan, expected.finds)?;
+    let judged = limits.judged(&model.plan, expected.finds).map_err(usage)?;
     let task = ExploreTask { model, stages, judged };
     let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
@@ -112,7 +109,8 @@ fn explored(
     });
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
     if let (Some(doubt), Ok(row)) = (doubt(preflight.exclusion), &ended) {
-        doubt.check(row, scenario.name())?;
+        let shown = doubt.check(row, scenario.name());
+        shown.map_err(|doubtful| Refusal::new(Exit::Inconclusive, doubtful))?;
     }
     report(vec![ended], &scenario, file, options.all, outputs)
 }
@@ -266,56 +264,6 @@ fn one_key(plan: &Plan, two: [usize; 2], key: &str) -> Refusal {
          lock"
     );
     Refusal::new(Exit::Inconclusive, why)
-}
-
-/// Why no verdict on a lock can be good, and the properties of which the exploration must find one.
-struct Doubt {
-    why: &'static str,
-    shown_by: &'static [Property],
-}
-
-impl Doubt {
-    /// Fails if there is a verdict that does not show it.
-    fn check(&self, row: &ProtocolRow, scenario: &str) -> Result<(), Refusal> {
-        let is_shown = self.shown_by.iter().any(|property| row.has(*property));
-        if is_shown || row.verdict == Verdict::Inconclusive {
-            return Ok(());
-        }
-        let why = anyhow!("no verdict: {}; {scenario} does not show that", self.why);
-        Err(Refusal::new(Exit::Inconclusive, why))
-    }
-}
-
-fn doubt(exclusion: Exclusion) -> Option<Doubt> {
-    match exclusion {
-        Exclusion::Excludes => None,
-        Exclusion::GrantedEarly => Some(Doubt {
-            why: "without any race, a second client acquired the lock when a part of the lease was over \
-                  that the first one had asked for, and held it",
-            shown_by: &[Property::DoubleGrant],
-        }),
-        Exclusion::GrantedTwice => Some(Doubt {
-            why: "without any race, a second client acquired the lock while the first one held it \
-                  (a lock that clients share by design says so in its first line: \"permits\": N, or \
-                  \"kinds\": [\"read\", \"write\"])",
-            shown_by: &[Property::DoubleGrant],
-        }),
-        Exclusion::Disturbed => Some(Doubt {
-            why: "without any race, the release of the lock by its holder failed after a second client's \
-                  acquire had been refused",
-            shown_by: &[
-                Property::DoubleGrant,
-                Property::ForeignRelease,
-                Property::ForeignOverwrite,
-                Property::ForeignExtend,
-            ],
-        }),
-        Exclusion::StaysTaken => Some(Doubt {
-            why: "without any race, a second client could not acquire the lock after its holder had \
-                  released it",
-            shown_by: &[Property::StuckLock, Property::Unavailable],
-        }),
-    }
 }
 
 /// Fails if the scenario has an instruction that the client can't follow.

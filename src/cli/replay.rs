@@ -8,7 +8,7 @@ use super::probe::Keeper;
 use super::signals::Signals;
 use super::upstream::ExclusiveUse;
 use super::workspace::{Staged, Staging, staged};
-use super::{ServerUrl, github, remote, say, schedule, verbose};
+use super::{ServerUrl, remote, say, schedule, verbose};
 use crate::report::exploration::Ordering;
 use crate::report::{Besides, Entry, Replay, Report, json, junit, shell, table};
 use anyhow::anyhow;
@@ -89,7 +89,6 @@ fn replayed(
     let ruling = outcome.judge(world.plan()).of_replay();
     let besides = Besides { file, notices: [notices, left].concat(), ..Besides::default() };
     let report = Report::new(&world, &outcome, &ruling, besides);
-    let annotations = github::of_report(&report);
     let mut exit = Exit::from(report.verdict);
     if !is_clean {
         exit = Exit::worst([exit, Exit::Environment]);
@@ -108,7 +107,7 @@ fn replayed(
         history: &outcome.history,
         exchanges: &exchanges,
     };
-    write(&script, outputs, annotations, args)?;
+    write(&script, outputs, args)?;
     Ok(exit)
 }
 
@@ -116,19 +115,15 @@ fn replayed(
 fn write(
     script: &shell::Script<'_>,
     outputs: Outputs<'_>,
-    annotations: Vec<String>,
     args: &ReplayArgs,
 ) -> Result<(), Refusal> {
     let replay = script.replay;
-    outputs.write(Some(script.history), annotations, |format, style, out| {
-        match (args.form, format) {
-            (Some(ReplayForm::Shell), _) => shell::write(script, out),
-            (None, Format::Json) => json::write(replay, out),
-            (None, Format::Table) => table::write_replay(replay, args.all, style, out),
-            (None, Format::Junit) => {
-                junit::write(&[Entry::Report(Box::new(replay.report.clone()))], out)
-            }
-        }
+    let entries = [Entry::Report(Box::new(replay.report.clone()))];
+    outputs.write(Some(script.history), &entries, |format, style, out| match (args.form, format) {
+        (Some(ReplayForm::Shell), _) => shell::write(script, out),
+        (None, Format::Json) => json::write(replay, out),
+        (None, Format::Table) => table::write_replay(replay, args.all, style, out),
+        (None, Format::Junit) => junit::write(&entries, out),
     })
 }
 

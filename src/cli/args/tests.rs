@@ -138,6 +138,7 @@ fn nothing_given_is_the_default_of_everything() {
         },
         output: OutputOptions {
             report: ReportOptions {
+                summary: None,
                 format: Format::Table,
                 output: None,
                 quiet: false,
@@ -211,6 +212,7 @@ fn everything_given_is_taken() {
         },
         output: OutputOptions {
             report: ReportOptions {
+                summary: None,
                 format: Format::Json,
                 output: Some("out.json".into()),
                 quiet: true,

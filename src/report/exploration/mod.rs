@@ -13,10 +13,13 @@ pub(in crate::report) mod samples;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod text;
+mod verdict;
 mod words;
 
 pub use lanes::{Lanes, Ordering, Row, SERVER};
 pub use stages::{Stage, StageRow};
+pub use text::picture;
 
 use super::Outcome;
 use super::build::parameters;
