@@ -49,7 +49,7 @@ pub(super) fn reach_critical_section() {
 }
 
 /// Carries out instructions with this closure until the process is killed or its parent ends.
-pub(super) fn play<E: Display>(
+pub(super) fn act<E: Display>(
     name: &str,
     mut closure: impl FnMut(&mut Connection, &str) -> Result<(), E>,
 ) -> ! {

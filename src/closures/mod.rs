@@ -42,13 +42,14 @@
 //! that breaks the lock, what happened in it, and a line to run that one again:
 //!
 //! ```text
-//! step  client 1              client 2              server
+//! step  client_1              client_2              server
 //!    1  SET lock NX EX 30 -> OK
-//!    2  GET lock -> own token
-//!    3                                              TTL of lock ends
-//!    4                        SET lock NX EX 30 -> OK
-//!    5  DEL lock -> 1   <-- deletes client 2's lock
-//! client 1's lease expired at step 3 while it was releasing the lock; ...
+//!    2  writes the file
+//!    3  GET lock -> own token
+//!    4                                              TTL of lock ends
+//!    5                        SET lock NX EX 30 -> OK
+//!    6  DEL lock -> 1   <-- deletes client_2's lock
+//! client_1's lease ended at step 4 while it was releasing the lock; client_2 acquired at step 5; ...
 //! replay: NODB_REPLAY=v1:mutual_exclusion@...:foreign_release cargo test our_lock -- --exact
 //! ```
 //!
@@ -117,7 +118,7 @@ where
     E: fmt::Display,
 {
     if let Ok(name) = std::env::var(actor::ACTOR) {
-        actor::play(&name, closure);
+        actor::act(&name, closure);
     }
     let asked = Asked {
         clients,
@@ -151,7 +152,7 @@ struct Asked {
     max_time: Duration,
 }
 
-/// What came of it, in words.
+/// The outcome, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// No ordering breaks the lock; the text says what was covered.

@@ -30,8 +30,6 @@ enum NoVerdict {
     Said(String),
     #[error("the scenario can't be bound: {0}")]
     Model(#[from] ModelError),
-    #[error(transparent)]
-    Subject(SubjectError),
     #[error("the replay parted from the schedule: {0}; unset {REPLAY} to explore again")]
     Replay(#[from] ReplayError),
 }
@@ -44,7 +42,11 @@ impl From<SubjectError> for NoVerdict {
                  what comes before must not end it, and the name of the test's thread, or else of the \
                  function that calls explore(...), must be the test's"
             )),
-            other => Self::Subject(other),
+            // The processes of closures are what elsewhere is a subject.
+            other => {
+                let said = other.to_string().replace("subject", "closure");
+                Self::Said(said.replace("; see --patience", ""))
+            }
         }
     }
 }

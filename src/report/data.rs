@@ -66,12 +66,14 @@ impl Report {
     pub const SCHEMA: &'static str = "nodb-trigger/report/v1";
 
     /// What was expected and did not come, a line each.
+    #[cfg(feature = "cli")]
     pub(super) fn unmet(&self) -> impl Iterator<Item = String> {
         let unmet = self.expectations.iter().filter(|row| !row.met);
         unmet.map(|row| format!("expected {}; found {}", row.what, row.found))
     }
 
     /// Why an inconclusive report is so.
+    #[cfg(feature = "cli")]
     pub(super) fn inconclusive(&self) -> &'static str {
         match self.expectations.len() {
             0 => "nothing was checked",

@@ -111,7 +111,7 @@ fn block(lines: impl Iterator<Item = String>, out: &mut dyn Write) -> io::Result
     writeln!(out, "~~~text")?;
     for line in lines {
         // No line ends the block.
-        let begins = if line.trim_start().starts_with("~~~") { " " } else { "" };
+        let begins = if line.trim_start().starts_with("~~~") { "    " } else { "" };
         writeln!(out, "{begins}{}", escape(&line))?;
     }
     writeln!(out, "~~~")
@@ -132,7 +132,8 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{CatalogueRow, Shown};
+    use crate::report::exploration::samples::exploration;
+    use crate::report::{CatalogueRow, Cause, Failure, Shown, samples};
     use lock_history::check::Property;
 
     #[test]
@@ -158,5 +159,45 @@ mod tests {
         assert!(text.ends_with(
             "The six: `foreign_release`, `foreign_overwrite`, `foreign_extend`, `lost_update`, `silent_loss`, `flag_drift`.\n"
         ));
+    }
+
+    fn summary(entries: &[Entry]) -> String {
+        let mut bytes = Vec::new();
+        write_summary(entries, &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn failure(message: &str) -> Entry {
+        let (file, message) = ("mine|d.toml".into(), message.into());
+        Entry::Failure(Failure { file, cause: Cause::Scenario, message })
+    }
+
+    #[test]
+    fn golden_summary_has_a_row_for_each_scenario_and_what_was_not_as_expected() {
+        let mut unmet = exploration("check_then_delete", None);
+        // Under these, what must be found must not be there.
+        unmet.protocols.iter_mut().for_each(|row| {
+            row.counterexamples.iter_mut().for_each(|found| found.expected = false);
+        });
+        let entries = [
+            Entry::Report(Box::new(samples::herd(3))),
+            Entry::Report(Box::new(samples::orphan())),
+            Entry::Report(Box::new(samples::interrupted())),
+            Entry::Exploration(Box::new(unmet)),
+            failure("no member \"name\""),
+        ];
+        samples::assert_golden("summary.md", &summary(&entries));
+    }
+
+    #[test]
+    fn nothing_in_a_message_ends_its_block() {
+        let text = summary(&[failure("~~~\n# mine\n  ~~~~\u{1b}[31m")]);
+        assert!(
+            text.starts_with("| scenario | protocol | outcome |\n|---|---|---|\n| mine\\|d.toml |"),
+            "{text}"
+        );
+        let ends = text.lines().filter(|line| line.starts_with("~~~"));
+        assert_eq!(ends.collect::<Vec<_>>(), ["~~~text", "~~~"]);
+        assert!(text.contains("\\u{1b}[31m"), "{text}");
     }
 }

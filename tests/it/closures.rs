@@ -64,7 +64,7 @@ fn a_failure_names_the_command_that_runs_its_ordering_again() {
     let output = alone("is_found").output().unwrap();
     let found = said(&output);
     assert!(!output.status.success(), "{found}");
-    for words in ["step  client 1", "<-- ", "can grant the lock to two clients at once"] {
+    for words in ["step  client_1", "<-- ", "can grant the lock to two clients at once"] {
         assert!(found.contains(words), "no {words:?} in\n{found}");
     }
     let (_, replay) = found.split_once("replay: NODB_REPLAY=").unwrap();
@@ -109,8 +109,11 @@ fn a_closure_that_holds_twice_gets_no_verdict() {
 
 #[test]
 fn a_lock_that_refuses_all_gets_no_verdict() {
-    let outcome = one_run(explore(2, |_, _| Err::<(), _>("taken")));
-    is_inconclusive(&outcome, "taken");
+    let outcome = one_run(explore(2, |client, _| {
+        cmd("GET").arg("lock").exec(client).map_err(|error| error.to_string())?;
+        Err::<(), _>("it is taken".to_owned())
+    }));
+    is_inconclusive(&outcome, "is taken");
 }
 
 #[test]
@@ -154,7 +157,7 @@ fn a_client_that_crashes_remembers_nothing() {
         HOLDS.store(true, Ordering::Relaxed);
         critical_section("lock");
         HOLDS.store(false, Ordering::Relaxed);
-        Ok::<_, redis::RedisError>(())
+        cmd("DEL").arg("lock").exec(client)
     })
     .crashes(1)
     .never(Property::DoubleGrant)
@@ -196,4 +199,15 @@ fn children(pid: u32) -> Vec<String> {
     read.flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
         .filter(|pid| !pid.is_empty())
         .collect()
+}
+
+/// Its lock file names what the library and a client of tokio need.
+#[test]
+fn the_library_alone_needs_nothing_of_the_command_line() {
+    let lock = include_str!("../../examples/rust/Cargo.lock");
+    let has = |name: &str| lock.contains(&format!("name = \"{name}\"\n"));
+    assert!(has("lock-lab") && has("tokio"), "{lock}");
+    for name in ["anyhow", "clap", "clap_complete", "comfy-table", "indicatif", "quick-junit"] {
+        assert!(!has(name), "{name}");
+    }
 }

@@ -26,7 +26,7 @@ async fn compare_and_delete(client: &mut MultiplexedConnection, token: &str) -> 
 }
 
 #[test]
-#[should_panic(expected = "deletes client 2's lock")]
+#[should_panic(expected = "deletes client_2's lock")]
 fn a_release_in_two_steps_deletes_the_lock_of_another_client() {
     explore(2, |_, url| -> RedisResult<()> {
         Builder::new_current_thread().enable_all().build()?.block_on(async {

@@ -40,7 +40,7 @@ fn compare_and_delete(client: &mut Connection, guard: &Guard) -> RedisResult<()>
 }
 
 #[test]
-#[should_panic(expected = "deletes client 2's lock")]
+#[should_panic(expected = "deletes client_2's lock")]
 fn a_release_in_two_steps_deletes_the_lock_of_another_client() {
     explore(2, |client, _| {
         let Some(guard) = take(client)? else { return Ok(()) };

@@ -44,3 +44,36 @@ fn line(row: &Row, text: &mut String) {
     let (mark, what) = (mark.unwrap_or_default(), escape(&row.text));
     let _ = writeln!(text, "{:>4}{:gap$}{what}{mark}", row.step, "", gap = begin - 4);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_in_the_lane_of_its_actor_and_steps_that_do_not_matter_are_counted() {
+        let row = |step, column: usize, text: &str, mark: Option<&str>, matters| Row {
+            step,
+            lane: format!("client_{}", column + 1),
+            column,
+            position: step,
+            text: text.into(),
+            mark: mark.map(str::to_owned),
+            matters,
+        };
+        let rows = [
+            row(1, 0, "GET", None, true),
+            row(2, 1, "SET", None, false),
+            row(3, 0, "GET", None, false),
+            row(4, 1, "DEL\u{7}", Some("deletes client_1's lock"), true),
+            row(5, 0, "alone", None, false),
+        ];
+        let expected = "\
+step  client_1              client_2
+   1  GET
+      ... 2 steps left out
+   4                        DEL\\u{7}   <-- deletes client_1's lock
+   5  alone
+";
+        assert_eq!(picture(&rows), expected);
+    }
+}
