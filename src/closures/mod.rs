@@ -49,7 +49,7 @@
 //!    4                                              TTL of lock ends
 //!    5                        SET lock NX EX 30 -> OK
 //!    6  DEL lock -> 1   <-- deletes client_2's lock
-//! client_1's lease ended at step 4 while it was releasing the lock; client_2 acquired at step 5; ...
+//! ...; client_1's release at step 6 deleted client_2's lock
 //! replay: NODB_REPLAY=v1:mutual_exclusion@...:foreign_release cargo test our_lock -- --exact
 //! ```
 //!

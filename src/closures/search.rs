@@ -4,7 +4,7 @@ use super::test::{REPLAY, Test};
 use super::{Asked, Outcome};
 use crate::probing::{Limits, doubt, explored, stages};
 use crate::report::exploration::{
-    ClientRow, CounterexampleRow, Lanes, Ordering, ProtocolRow, picture,
+    ClientRow, CounterexampleRow, Lanes, Ordering, ProtocolRow, StageRow, picture,
 };
 use lock_history::check::{Finding, Verdict};
 use lock_lab::lock::{LockName, Ttl};
@@ -149,8 +149,8 @@ fn bounds(asked: &Asked) -> Vec<Bounds> {
 /// The outcome in words.
 fn outcome(row: &ProtocolRow, test: &Test) -> Outcome {
     let also = row.not_found(false).into_iter().chain(row.untried()).collect::<Vec<_>>();
-    // The builder's method, and not the flag of the command line.
-    let also = also.join("\n").replace("--max-time", "max_time");
+    // Methods of the builder, and not flags of the command line.
+    let also = also.join("\n").replace("--max-time", "max_time").replace("--property", "never");
     match row.verdict {
         Verdict::Expected => Outcome::Safe(format!("PASS: {also}")),
         Verdict::Unexpected => {
@@ -163,10 +163,13 @@ fn outcome(row: &ProtocolRow, test: &Test) -> Outcome {
         }
         Verdict::Inconclusive => {
             let why = row.inconclusive();
-            Outcome::Inconclusive(format!(
-                "{also}\nINCONCLUSIVE: {why}; explore fewer clients, crashes and faults, or allow a \
-                 longer max_time(...)"
-            ))
+            let remedy = match row.covered.iter().all(StageRow::is_covered) {
+                true => "do what is said above",
+                false => {
+                    "explore fewer clients, crashes and faults, or allow a longer max_time(...)"
+                }
+            };
+            Outcome::Inconclusive(format!("{also}\nINCONCLUSIVE: {why}; {remedy}"))
         }
     }
 }
