@@ -4,6 +4,7 @@ use nodb_trigger::{Property, critical_section, explore};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, RedisResult, Script, cmd};
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 use tokio::runtime::Builder;
 
 async fn take(client: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
@@ -53,5 +54,6 @@ fn a_release_in_one_script_is_safe_on_several_threads() {
     })
     .crashes(1)
     .never(Property::ForeignRelease)
+    .max_time(Duration::from_secs(300))
     .assert();
 }

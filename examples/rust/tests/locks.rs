@@ -5,6 +5,7 @@
 use nodb_trigger::{Property, critical_section, explore};
 use redis::{Connection, RedisResult, Script, cmd};
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 /// The token of a lock that is held.
 struct Guard(String);
@@ -62,6 +63,7 @@ fn a_release_in_one_script_is_safe() {
     .crashes(1)
     .never(Property::ForeignRelease)
     .never(Property::DoubleGrant)
+    .max_time(Duration::from_secs(300))
     .assert();
 }
 
