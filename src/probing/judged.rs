@@ -108,9 +108,8 @@ impl Limits<'_> {
     fn check_asked(&self, plan: &Plan) -> Result<(), NotJudged> {
         let (only, scenario) = (self.only, &plan.scenario);
         if self.is_real && only.contains(&Property::Unavailable) {
-            return Err(NotJudged(format!(
-                "unavailable is not tried on a real Redis: leave out --upstream"
-            )));
+            let why = "unavailable is not tried on a real Redis: leave out --upstream";
+            return Err(NotJudged(why.into()));
         }
         let mut asked = only.iter().filter(|_| is_alone(plan));
         if let Some(property) = asked.find(|property| needs_two(**property)) {
