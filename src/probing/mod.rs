@@ -5,6 +5,6 @@ mod doubt;
 mod judged;
 mod stages;
 
-pub use doubt::{Doubt, doubt};
+pub use doubt::{Doubt, Doubtful, doubt};
 pub use judged::{Expected, Limits, NotJudged};
 pub use stages::{MAX_TIME, explored, stages};
